@@ -1,0 +1,169 @@
+//! What happens at the sockets, as values: the library reports, it never prints.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The transport under a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// A reliable stream over IP (RFC 9293).
+    Tcp,
+    /// Datagrams over IP that may not arrive (RFC 768).
+    Udp,
+    /// A reliable stream inside one machine (unix(7)).
+    Unix,
+}
+
+impl Protocol {
+    /// The scheme that names it in an address: `tcp`, `udp`, `unix`.
+    #[must_use]
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Unix => "unix",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.scheme())
+    }
+}
+
+/// One end's name, as the kernel gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Name {
+    /// An IP address and a port.
+    Inet(SocketAddr),
+    /// The path that a Unix socket is bound to.
+    Path(Arc<Path>),
+    /// A Unix socket that was never bound, as clients usually are.
+    Unnamed,
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inet(address) => address.fmt(f),
+            Self::Path(path) => path.display().fmt(f),
+            Self::Unnamed => f.write_str("(unnamed)"),
+        }
+    }
+}
+
+impl From<SocketAddr> for Name {
+    fn from(address: SocketAddr) -> Self {
+        Self::Inet(address)
+    }
+}
+
+/// One bound socket: displays as `tcp://127.0.0.1:9999`, `udp://[::1]:9999`, `unix:/run/x.sock`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// The transport.
+    pub protocol: Protocol,
+    /// Where it is bound.
+    pub name: Name,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slashes = if self.protocol == Protocol::Unix { "" } else { "//" };
+        write!(f, "{}:{slashes}{}", self.protocol, self.name)
+    }
+}
+
+/// What tells one conversation from every other: its number here and its four-tuple.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversation {
+    /// Counted from 1 in the order of opening, over all sockets of this process.
+    pub number: u64,
+    /// The transport.
+    pub protocol: Protocol,
+    /// The server's address and port.
+    pub server: Name,
+    /// The client's address and port.
+    pub client: Name,
+}
+
+/// Who, or what, ended a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ClosedBy {
+    /// The client's end of the stream came first.
+    Client,
+    /// The server closed first.
+    Server,
+    /// Nothing came in time.
+    Timeout,
+    /// The connection was reset.
+    Reset,
+}
+
+impl fmt::Display for ClosedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Timeout => "timeout",
+            Self::Reset => "reset",
+        })
+    }
+}
+
+/// Something that happened, for a log line or a JSON object. One value is one event; texts in it may hold what a peer
+/// sent and are not yet made harmless.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A socket is bound and accepts.
+    Listening(Endpoint),
+    /// A conversation began.
+    Opened(Conversation),
+    /// A conversation ended.
+    Closed {
+        /// Which one.
+        conversation: Conversation,
+        /// Who ended it.
+        by: ClosedBy,
+        /// Bytes that the client sent and we read or counted.
+        from_client: u64,
+        /// Bytes that the server sent.
+        from_server: u64,
+        /// From opening to closing.
+        lasted: Duration,
+        /// Why, where there is more to say than `by`: "line longer than 65536 bytes (--max-line)".
+        reason: Option<String>,
+    },
+    /// A play did not go as written, or a socket failed in a way that ended nothing else.
+    Failed {
+        /// The conversation, where one is concerned.
+        conversation: Option<Conversation>,
+        /// The whole text, several lines if it shows a transcript.
+        error: String,
+    },
+    /// Something was left out on purpose, to stay within a bound: datagrams withheld, clients kept waiting.
+    Dropped {
+        /// How many of it.
+        count: u64,
+        /// What, and which bound was met.
+        error: String,
+    },
+    /// Something a person should know that is no failure: `not on UDP: greeting.talk:4: …`.
+    Notice(String),
+}
+
+/// Takes events from the threads that hold conversations. It must return at once: a queue that is full drops and counts.
+pub trait Observer: Send {
+    /// One thing happened.
+    fn observe(&mut self, event: Event);
+}
+
+impl<F: FnMut(Event) + Send> Observer for F {
+    fn observe(&mut self, event: Event) {
+        self(event);
+    }
+}

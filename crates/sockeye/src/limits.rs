@@ -1,0 +1,49 @@
+//! The bounds that hold by default, in one table: help prints it, and an error that meets a bound names it.
+
+use std::time::Duration;
+
+/// One bound: its value, the option that changes it, and what it bounds.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// The flag that changes it, if one does.
+    pub flag: Option<&'static str>,
+    /// Its default, for people: "64 KiB".
+    pub default: &'static str,
+    /// What it bounds.
+    pub what: &'static str,
+}
+
+/// Longest text line read before it is refused, in bytes.
+pub const LINE: usize = 64 * 1024;
+/// Bytes waiting to be sent to one peer before we stop reading from it.
+pub const SEND_QUEUE: usize = 256 * 1024;
+/// Largest transcript file, in bytes.
+pub const TRANSCRIPT: u64 = 16 * 1024 * 1024;
+/// How long `talk --play` waits for the other side.
+pub const TALK_WAIT: Duration = Duration::from_secs(5);
+/// How long `serve` waits for the other side.
+pub const SERVE_WAIT: Duration = Duration::from_secs(300);
+/// How long a peer that does not read may hold what we send it.
+pub const WRITE_WAIT: Duration = Duration::from_secs(60);
+/// How long a closed connection is drained of what still arrives, at most.
+pub const DRAIN_WAIT: Duration = Duration::from_secs(5);
+/// How long name lookup and connecting may take together.
+pub const CONNECT_WAIT: Duration = Duration::from_secs(10);
+/// Peers over datagrams that have an open play; the longest idle goes first.
+pub const DATAGRAM_PEERS: usize = 65_536;
+/// Descriptors kept back from connections: listeners, files, the spare one.
+pub const RESERVED_FILES: u64 = 64;
+
+/// Every bound, in the order in which help prints them.
+pub const TABLE: &[Limit] = &[
+    Limit { flag: Some("--max-line"), default: "64 KiB", what: "longest line" },
+    Limit { flag: None, default: "256 KiB", what: "bytes waiting for one peer to read them" },
+    Limit { flag: None, default: "60 s", what: "wait for a peer to read" },
+    Limit { flag: Some("--timeout"), default: "5 s in talk --play, 5 min in serve", what: "wait for the other side" },
+    Limit { flag: Some("--connect-timeout"), default: "10 s", what: "name lookup and connecting" },
+    Limit { flag: Some("--grace"), default: "5 s", what: "open exchanges when serve is stopped" },
+    Limit { flag: None, default: "5 s", what: "drain after closing" },
+    Limit { flag: None, default: "16 MiB", what: "a transcript file" },
+    Limit { flag: None, default: "65,536", what: "datagram peers with an open play" },
+    Limit { flag: None, default: "open files less 64", what: "connections" },
+];

@@ -1,0 +1,1 @@
+//! Sockets: binding and connecting them. It never reads or writes a conversation.

@@ -1,0 +1,1 @@
+//! System calls that no library wraps safely, and what /proc tells. The only place besides `net` where `unsafe` may stand.

@@ -1,0 +1,1 @@
+//! One file a verb. Verbs do not know each other.
