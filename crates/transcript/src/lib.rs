@@ -2,7 +2,40 @@
 //!
 //! This crate owns the format, its diagnostics and the player. It knows no socket, no clock and no file: bytes, the end
 //! of the stream and the time go in as arguments, actions come out.
+//!
+//! ```
+//! use transcript::{Carrier, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript};
+//!
+//! let text = b"S: Welcome!\nrepeat\n  C: {name=Michael}\n  S: Hello, {name}!\nend\nC: exit\nS closes\n";
+//! let transcript = Transcript::parse("greeting.talk", text, &[]).expect("it follows the grammar");
+//! let script = Script::prepare(&transcript, &Options::new(Side::Server, Carrier::Stream)).expect("a server can play it");
+//!
+//! let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+//! let input = Input { bytes: b"Tracy\nexit\n", datagram: false, ended: false, now: Moment::default() };
+//! let step = play.step(&script, input, &mut scratch, &mut output);
+//! assert_eq!(output.bytes, b"Welcome!\nHello, Tracy!\n");
+//! assert_eq!(step.consumed, 11);
+//! assert!(matches!(step.next, Next::End(_)));
+//! ```
 
+mod diagnostic;
+mod matcher;
+mod names;
+mod notation;
+mod play;
+mod program;
+pub mod rehearse;
+mod script;
 mod side;
+mod syntax;
+mod values;
+mod verdict;
 
+pub use diagnostic::{Diagnostic, Place, Severity, Source};
+pub use notation::{is_hidden, show};
+pub use play::{Ending, Input, Moment, Next, Output, Play, Step};
+pub use script::{Carrier, Options, Script};
 pub use side::Side;
+pub use syntax::{Eol, Refused, Settings, Transcript};
+pub use values::Scratch;
+pub use verdict::{Expected, Fault, Verdict, seconds};

@@ -1,0 +1,171 @@
+//! What is wrong with a transcript, and where: messages with a line, a column, a caret and a suggestion.
+
+use std::fmt::Write as _;
+
+/// How much a finding weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Severity {
+    /// The transcript cannot be played.
+    Error,
+    /// It can be played, but probably not as it was meant.
+    Warning,
+}
+
+/// One finding in a transcript's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Error or warning.
+    pub severity: Severity,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The column in characters, counted from 1.
+    pub column: usize,
+    /// How many characters it is about; at least 1.
+    pub width: usize,
+    /// What is wrong, in one sentence without a full stop.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error at a place.
+    #[must_use]
+    pub fn error(place: Place, message: impl Into<String>) -> Self {
+        let Place { line, column, width } = place;
+        Self { severity: Severity::Error, line, column, width: width.max(1), message: message.into(), help: None }
+    }
+
+    /// A warning at a place.
+    #[must_use]
+    pub fn warning(place: Place, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(place, message) }
+    }
+
+    /// The same with a suggestion.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// `greeting.talk:4:1: message; help`: everything on one line, without the word error.
+    #[must_use]
+    pub fn one_line(&self, source: &Source) -> String {
+        let mut text = format!("{}:{}:{}: {}", source.name, self.line, self.column, self.message);
+        if let Some(help) = &self.help {
+            text.push_str("; ");
+            text.push_str(help);
+        }
+        text
+    }
+
+    /// The message with the line it is about, a caret under the place and the suggestion, over several lines.
+    #[must_use]
+    pub fn render(&self, source: &Source) -> String {
+        let word = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let number = self.line.to_string();
+        let margin = " ".repeat(number.len() + 1);
+        let mut text = format!("{word}: {}\n", self.message);
+        let _ = writeln!(text, "{margin}--> {}:{}:{}", source.name, self.line, self.column);
+        // A line that is far longer than a screen is shown around the place.
+        let (shown, before) = excerpt(source.line(self.line), self.column - 1, self.width);
+        let _ = writeln!(text, " {number} | {shown}");
+        let carets = "^".repeat(self.width.min(120));
+        let _ = writeln!(text, " {} | {}{carets}", " ".repeat(number.len()), " ".repeat(before));
+        if let Some(help) = &self.help {
+            let _ = writeln!(text, " {} = help: {help}", " ".repeat(number.len()));
+        }
+        text
+    }
+}
+
+/// At most 160 characters of a line around a place, tabs as one space, and how many of them stand before the place.
+fn excerpt(line: &str, start: usize, width: usize) -> (String, usize) {
+    const MOST: usize = 160;
+    let characters: Vec<char> = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if characters.len() <= MOST {
+        return (characters.into_iter().collect(), start);
+    }
+    let from = start.saturating_sub(40).min(characters.len());
+    let to = (from + MOST.max(width.min(MOST))).min(characters.len());
+    let lead = if from > 0 { "…" } else { "" };
+    let tail = if to < characters.len() { "…" } else { "" };
+    let shown: String = characters[from..to].iter().collect();
+    (format!("{lead}{shown}{tail}"), start - from + lead.chars().count())
+}
+
+/// A place in a transcript's text: all three in characters, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The line.
+    pub line: usize,
+    /// The column of the first character.
+    pub column: usize,
+    /// How many characters.
+    pub width: usize,
+}
+
+/// A transcript's name and text, kept for messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    name: String,
+    lines: Vec<String>,
+}
+
+impl Source {
+    /// Keeps the lines of a text under the name that messages use.
+    #[must_use]
+    pub fn new(name: impl Into<String>, text: &str) -> Self {
+        let lines = text.lines().map(|line| line.strip_suffix('\r').unwrap_or(line).to_owned()).collect();
+        Self { name: name.into(), lines }
+    }
+
+    /// The name: a path as it was typed, or the name of a built-in transcript.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The text of a line, counted from 1; empty past the end.
+    #[must_use]
+    pub fn line(&self, number: usize) -> &str {
+        number.checked_sub(1).and_then(|index| self.lines.get(index)).map_or("", String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_points_at_its_place() {
+        let source = Source::new("smtp.talk", "S: 220 {banner}\n");
+        let finding = Diagnostic::error(
+            Place { line: 1, column: 8, width: 8 },
+            "the server must say {banner}, but nothing gives it a value",
+        )
+        .help("write {banner=…} or pass --set banner=…");
+        assert_eq!(
+            finding.render(&source),
+            "error: the server must say {banner}, but nothing gives it a value\n  --> smtp.talk:1:8\n 1 | S: 220 {banner}\n   |        ^^^^^^^^\n   = help: write {banner=…} or pass --set banner=…\n"
+        );
+        assert_eq!(
+            finding.one_line(&source),
+            "smtp.talk:1:8: the server must say {banner}, but nothing gives it a value; write {banner=…} or pass --set banner=…"
+        );
+    }
+
+    #[test]
+    fn a_line_of_a_thousand_characters_is_shown_around_the_place() {
+        let source = Source::new("long.talk", &format!("{}X{}", "a".repeat(500), "b".repeat(500)));
+        let text = Diagnostic::error(Place { line: 1, column: 501, width: 1 }, "here").render(&source);
+        let lines: Vec<&str> = text.lines().collect();
+        let caret = lines[3].chars().position(|c| c == '^').unwrap();
+        assert_eq!(lines[2].chars().nth(caret), Some('X'));
+        assert!(lines[2].chars().count() < 200);
+    }
+}

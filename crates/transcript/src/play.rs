@@ -1,0 +1,388 @@
+//! The player: a transcript walked step by step. Bytes, the end of the stream and the time go in; what to send and
+//! what to do next come out. It was told its side once, by the script, and treats both alike.
+
+mod hear;
+mod say;
+
+use std::time::Duration;
+
+use crate::program::{Deed, Fork, Op, Pc, Plan, Step as PathStep};
+use crate::script::{Carrier, Script};
+use crate::values::{Saved, Scratch};
+use crate::verdict::Verdict;
+
+/// A point in time, in nanoseconds since any fixed beginning; it never goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// So many nanoseconds after the beginning.
+    #[must_use]
+    pub fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the beginning.
+    #[must_use]
+    pub fn nanos(self) -> u64 {
+        self.0
+    }
+
+    /// This moment and so much later.
+    #[must_use]
+    pub fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// What has come from the other side and was not consumed yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// On a stream every byte since the last one that was consumed; over datagrams the payload of one.
+    pub bytes: &'a [u8],
+    /// Over datagrams: whether `bytes` is one, even if it is empty. Ignored on a stream.
+    pub datagram: bool,
+    /// Whether the other side's end of the stream stands behind the bytes.
+    pub ended: bool,
+    /// The time now.
+    pub now: Moment,
+}
+
+/// What there is to send.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// The bytes; on a stream one write.
+    pub bytes: Vec<u8>,
+    /// Over datagrams: where each ends in the bytes.
+    pub datagrams: Vec<usize>,
+}
+
+impl Output {
+    /// Forgets what was sent; the memory stays.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.datagrams.clear();
+    }
+}
+
+/// What a step came to.
+#[derive(Debug)]
+pub struct Step {
+    /// How many bytes of the input are done with.
+    pub consumed: usize,
+    /// What to do, after sending the output.
+    pub next: Next,
+}
+
+/// What the play needs next.
+#[derive(Debug)]
+pub enum Next {
+    /// More from the other side, or this moment.
+    Hear {
+        /// When to step again if nothing comes; `None` is never.
+        until: Option<Moment>,
+    },
+    /// There is much to send: step again when it is sent.
+    Flush,
+    /// Nothing before this moment.
+    Pause {
+        /// When to step again.
+        until: Moment,
+    },
+    /// Half-close our direction, then step again.
+    StopSending,
+    /// The play is over.
+    End(Ending),
+}
+
+/// How a play ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// As written, at its last statement; we close.
+    Done,
+    /// As written, and the transcript says that we reset.
+    DoneByReset,
+    /// The other side left where it may.
+    Left,
+    /// Nothing came for long where nothing was due.
+    IdleTimeout {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// A reset came where nothing was due.
+    IdleReset,
+    /// Not as written.
+    Failed(Box<Verdict>),
+}
+
+impl Ending {
+    /// Whether the conversation went as written, or ended where it may.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        !matches!(self, Self::Failed(_))
+    }
+}
+
+/// Bytes of output at which a step pauses for them to be sent.
+const MUCH: usize = 64 * 1024;
+
+/// The line ending that the other side used last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Heard {
+    #[default]
+    Lf,
+    CrLf,
+    /// None: its line ended by the gap, the end or with its datagram.
+    Bare,
+}
+
+/// One play of a script. Where it stands without live values and with nothing read in part, it owns no memory.
+#[derive(Debug, Clone, Default)]
+pub struct Play {
+    pc: Pc,
+    /// Since when we wait for what we hear next.
+    since: Option<Moment>,
+    /// When bytes last came.
+    fresh: Moment,
+    /// Until when we pause.
+    pause: Option<Moment>,
+    /// How much longer than usual the next read may take.
+    patience: Duration,
+    /// Bytes that were left unconsumed, to tell whether new ones came.
+    left: usize,
+    /// Bytes of them that hold no line ending.
+    scanned: usize,
+    counters: Box<[u32]>,
+    saved: Option<Box<Saved>>,
+    said: Option<Box<(usize, Vec<u8>)>>,
+    heard: Heard,
+    /// The last line ended by the gap: a lone line ending that comes now belongs to it.
+    after_gap: bool,
+    /// Inside `together`.
+    together: bool,
+}
+
+/// Why the walk stops.
+enum Stop {
+    Next(Next),
+    /// Nothing more can be done with these bytes.
+    More,
+}
+
+impl Play {
+    pub(crate) fn new(script: &Script) -> Self {
+        Self { counters: vec![0; script.program.counters].into_boxed_slice(), ..Self::default() }
+    }
+
+    /// Goes on as far as the input allows. Output is appended, and is to be sent before what `next` says is done.
+    pub fn step(&mut self, script: &Script, input: Input<'_>, scratch: &mut Scratch, output: &mut Output) -> Step {
+        scratch.load(self.saved.take(), script.program.slots.len());
+        if input.bytes.len() > self.left {
+            self.fresh = input.now;
+        }
+        let mut walk =
+            Walk { script, input, scratch, output, at: 0, datagram: input.datagram, owes_ending: false, said: false };
+        let next = walk.run(self);
+        let consumed = walk.at;
+        self.left = input.bytes.len() - consumed;
+        if !matches!(next, Next::End(_)) && script.program.live.get(self.pc).copied().unwrap_or(false) {
+            self.saved = scratch.save();
+        }
+        Step { consumed, next }
+    }
+
+    /// The connection was reset: how the play ends.
+    #[must_use]
+    pub fn reset(&mut self, script: &Script, unread: &[u8], scratch: &mut Scratch) -> Ending {
+        scratch.load(self.saved.take(), script.program.slots.len());
+        match &script.program.ops[self.pc] {
+            Op::Expect(Deed::Reset) => Ending::Done,
+            Op::Choice(_) if unread.is_empty() && self.at_rest(script) => Ending::IdleReset,
+            _ => Ending::Failed(Box::new(self.verdict(script, crate::Fault::Reset, unread, scratch))),
+        }
+    }
+
+    /// Whether the play stands between two exchanges: at the top of a loop that the other side begins, with nothing
+    /// read in part.
+    #[must_use]
+    pub fn at_rest(&self, script: &Script) -> bool {
+        self.left == 0
+            && match script.program.ops.get(self.pc) {
+                Some(Op::Choice(index)) => {
+                    let choice = &script.program.choices[*index];
+                    choice.ours.is_none() && matches!(choice.kind, Fork::Loop { .. })
+                }
+                _ => false,
+            }
+    }
+
+    /// Whether it stands just where a new play would stand, so that it may be forgotten.
+    #[must_use]
+    pub fn is_fresh(&self, script: &Script) -> bool {
+        let start = match script.program.ops.first() {
+            Some(Op::Enter(_)) => 1,
+            _ => 0,
+        };
+        (self.pc == 0 || self.pc == start)
+            && self.left == 0
+            && self.saved.is_none()
+            && self.counters.iter().all(|&counter| counter == 0)
+            && self.pause.is_none()
+    }
+}
+
+/// One step's view: the play's script, its input, and where the output goes.
+struct Walk<'a> {
+    script: &'a Script,
+    input: Input<'a>,
+    scratch: &'a mut Scratch,
+    output: &'a mut Output,
+    /// Bytes of the input that are consumed.
+    at: usize,
+    /// A datagram that was not consumed yet.
+    datagram: bool,
+    /// Something was said that is in no datagram yet.
+    said: bool,
+    /// The last line said in this run went without an ending; another one needs it first.
+    owes_ending: bool,
+}
+
+impl Walk<'_> {
+    fn run(&mut self, play: &mut Play) -> Next {
+        loop {
+            match self.operation(play) {
+                Ok(pc) => play.pc = pc,
+                Err(Stop::Next(next)) => return next,
+                Err(Stop::More) => return Next::Hear { until: self.deadline(play) },
+            }
+        }
+    }
+
+    /// Does the operation at hand: the next one, or why to stop.
+    fn operation(&mut self, play: &mut Play) -> Result<Pc, Stop> {
+        let pc = play.pc;
+        match &self.script.program.ops[pc] {
+            Op::Say(message) => {
+                if self.output.bytes.len() >= MUCH {
+                    return Err(Stop::Next(Next::Flush));
+                }
+                self.say(play, *message)?;
+                Ok(pc + 1)
+            }
+            Op::Hear(message) => {
+                self.hear(play, *message)?;
+                Ok(pc + 1)
+            }
+            Op::Choice(index) => match &self.script.program.choices[*index].ours {
+                Some(plan) => Ok(self.choose(play, *index, plan)),
+                None => self.dispatch(play, *index),
+            },
+            Op::Do(deed) => {
+                self.owes_ending = false;
+                match deed {
+                    Deed::Close => Err(Stop::Next(Next::End(Ending::Done))),
+                    Deed::Reset => Err(Stop::Next(Next::End(Ending::DoneByReset))),
+                    Deed::StopSending => {
+                        play.pc = pc + 1;
+                        Err(Stop::Next(Next::StopSending))
+                    }
+                }
+            }
+            Op::Expect(deed) => {
+                self.expect(play, *deed)?;
+                Ok(pc + 1)
+            }
+            Op::Pause(time) => {
+                self.owes_ending = false;
+                let until = *play.pause.get_or_insert(self.input.now.after(*time));
+                if self.input.now < until {
+                    return Err(Stop::Next(Next::Pause { until }));
+                }
+                play.pause = None;
+                Ok(pc + 1)
+            }
+            Op::Again { counter, times, body } => {
+                play.counters[*counter] += 1;
+                Ok(if play.counters[*counter] < *times { *body } else { pc + 1 })
+            }
+            Op::Jump(to) => Ok(*to),
+            Op::Wrong | Op::End => Err(Stop::Next(Next::End(Ending::Done))),
+            Op::Patience(_) | Op::Set { .. } | Op::Enter(_) | Op::Together | Op::Apart => {
+                self.pass(play, pc);
+                Ok(pc + 1)
+            }
+        }
+    }
+
+    /// Does an operation that neither says nor hears anything.
+    fn pass(&mut self, play: &mut Play, pc: Pc) {
+        match &self.script.program.ops[pc] {
+            Op::Patience(time) => play.patience += *time,
+            Op::Set { slot, value } => {
+                let mut bytes = Vec::new();
+                self.fill(value, &mut bytes);
+                self.scratch.set(*slot, &bytes);
+            }
+            Op::Enter(counters) => counters.iter().for_each(|&counter| play.counters[counter] = 0),
+            Op::Together => play.together = true,
+            Op::Apart => {
+                play.together = false;
+                if std::mem::take(&mut self.said) {
+                    self.end_datagram();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes our way at a choice that is ours.
+    fn choose(&self, play: &mut Play, choice: usize, plan: &Plan) -> Pc {
+        match (plan, &self.script.program.choices[choice].kind) {
+            (Plan::Rounds { counter, times }, Fork::Loop { body, after, .. }) => {
+                if play.counters[*counter] < *times {
+                    play.counters[*counter] += 1;
+                    *body
+                } else {
+                    *after
+                }
+            }
+            (Plan::Turns { counter, turns }, _) => {
+                let all: u32 = turns.iter().map(|(_, times)| times).sum();
+                let mut turn = match counter {
+                    Some(counter) => {
+                        let turn = play.counters[*counter] % all.max(1);
+                        play.counters[*counter] += 1;
+                        turn
+                    }
+                    None => 0,
+                };
+                for (start, times) in turns {
+                    if turn < *times {
+                        return *start;
+                    }
+                    turn -= times;
+                }
+                turns[0].0
+            }
+            (Plan::Rounds { .. }, Fork::Either { branches }) => branches[0],
+        }
+    }
+
+    /// Goes the way to an arm's first statement.
+    fn follow(&mut self, play: &mut Play, path: &[PathStep]) {
+        for step in path {
+            match step {
+                PathStep::Run(pc) => self.pass(play, *pc),
+                PathStep::Again { counter, .. } => play.counters[*counter] += 1,
+            }
+        }
+    }
+
+    fn end_datagram(&mut self) {
+        self.owes_ending = false;
+        let end = self.output.bytes.len();
+        if self.script.carrier == Carrier::Datagram {
+            self.output.datagrams.push(end);
+        }
+    }
+}

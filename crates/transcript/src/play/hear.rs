@@ -1,0 +1,520 @@
+//! What we hear: bytes become lines, lines are matched, and a failure is accounted for.
+
+use std::sync::Arc;
+
+use super::{Ending, Heard, Input, Moment, Next, Play, Stop, Walk};
+use crate::diagnostic::Place;
+use crate::matcher::{self, Walked};
+use crate::notation::show;
+use crate::program::{Arm, Deed, First, Fork, Message, Op, Pc, PieceKind, Step as PathStep};
+use crate::script::{Carrier, Script};
+use crate::syntax::{Eol, Form, Pattern};
+use crate::values::Scratch;
+use crate::verdict::{Expected, Fault, Verdict};
+
+/// What the bytes at hand are.
+enum Framed {
+    /// A whole line: where its text ends, where the next one begins, and its ending.
+    Line { text: usize, next: usize, heard: Heard, by_gap: bool },
+    /// Part of one, or nothing.
+    Part,
+    /// Nothing, and nothing will come.
+    Ended,
+    /// A fault of the line itself.
+    Wrong(Fault),
+}
+
+impl<'a> Walk<'a> {
+    fn rest(&self) -> &'a [u8] {
+        let input: Input<'a> = self.input;
+        &input.bytes[self.at..]
+    }
+
+    /// Whether the other side can say nothing more: the stream ended, and all of it is consumed.
+    fn is_over(&self) -> bool {
+        self.input.ended && self.rest().is_empty() && !self.datagram
+    }
+
+    /// Hears the one message that may come here.
+    pub(super) fn hear(&mut self, play: &mut Play, index: usize) -> Result<(), Stop> {
+        self.owes_ending = false;
+        self.begin_waiting(play);
+        let message = &self.script.program.messages[index];
+        if message.form != Form::Text {
+            return match self.run_of(message) {
+                Walked::Whole(length) => {
+                    self.take(play, length, length);
+                    Ok(())
+                }
+                Walked::Partly => Err(self.wait(play)),
+                Walked::Differs { .. } => Err(self.fail(play, Fault::Differs)),
+            };
+        }
+        let (text, next, heard, by_gap) = self.line(play)?;
+        let line = &self.rest()[..text];
+        if !matcher::line_matches(message, line, self.scratch) {
+            return Err(self.fail(play, Fault::Differs));
+        }
+        self.take_line(play, text, next, heard, by_gap);
+        Ok(())
+    }
+
+    /// Hears the first line at a choice of theirs and takes the first way that it fits.
+    pub(super) fn dispatch(&mut self, play: &mut Play, index: usize) -> Result<Pc, Stop> {
+        self.owes_ending = false;
+        let script = self.script;
+        let choice = &script.program.choices[index];
+        if play.since.is_none() {
+            play.patience += choice.patience;
+            self.begin_waiting(play);
+        }
+        let text_lines = choice.arms.iter().any(|arm| match arm.first {
+            First::Line(message) => script.program.messages[message].form == Form::Text,
+            _ => false,
+        });
+        if self.is_over() || (choice.arms.iter().all(|arm| !matches!(arm.first, First::Line(_)))) {
+            return self.end_at(play, index);
+        }
+        if !text_lines {
+            return self.dispatch_run(play, &choice.arms);
+        }
+        let (text, next, heard, by_gap) = match self.line(play) {
+            Err(Stop::More) if self.is_over() => return self.end_at(play, index),
+            framed => framed?,
+        };
+        let line = &self.rest()[..text];
+        for arm in &choice.arms {
+            let First::Line(message) = arm.first else { continue };
+            if allowed(play, &arm.path) && matcher::line_matches(&script.program.messages[message], line, self.scratch) {
+                let captured = std::mem::take(&mut self.scratch.captured);
+                self.follow(play, &arm.path);
+                self.scratch.captured = captured;
+                self.take_line(play, text, next, heard, by_gap);
+                return Ok(arm.pc + 1);
+            }
+        }
+        Err(self.fail(play, Fault::Differs))
+    }
+
+    /// The same for `raw` and `hex` messages: the first way that fits, once it is known whether it does.
+    fn dispatch_run(&mut self, play: &mut Play, arms: &[Arm]) -> Result<Pc, Stop> {
+        for arm in arms {
+            let First::Line(index) = arm.first else { continue };
+            if !allowed(play, &arm.path) {
+                continue;
+            }
+            let message = &self.script.program.messages[index];
+            match self.run_of(message) {
+                Walked::Whole(length) => {
+                    let captured = std::mem::take(&mut self.scratch.captured);
+                    self.follow(play, &arm.path);
+                    self.scratch.captured = captured;
+                    self.take(play, length, length);
+                    return Ok(arm.pc + 1);
+                }
+                Walked::Partly => return Err(self.wait(play)),
+                Walked::Differs { .. } => {}
+            }
+        }
+        Err(self.fail(play, Fault::Differs))
+    }
+
+    /// The end of their stream at a choice: a way that begins with it, or leaving where one may.
+    fn end_at(&mut self, play: &mut Play, index: usize) -> Result<Pc, Stop> {
+        let script = self.script;
+        let choice = &script.program.choices[index];
+        for arm in &choice.arms {
+            let fits = match arm.first {
+                First::Do(_) | First::End => true,
+                First::Expect(Deed::Close | Deed::StopSending) => self.is_over(),
+                First::Expect(Deed::Reset) | First::Line(_) | First::Wrong => false,
+            };
+            // Without the end, an act of ours or the end of the file waits for it where they could still speak.
+            let waits = !self.is_over() && choice.arms.len() > 1;
+            if fits && !waits && allowed(play, &arm.path) {
+                self.follow(play, &arm.path);
+                play.since = None;
+                return match arm.first {
+                    First::End => Err(Stop::Next(Next::End(if self.is_over() { Ending::Left } else { Ending::Done }))),
+                    First::Expect(Deed::Close) => Err(Stop::Next(Next::End(Ending::Left))),
+                    First::Expect(_) => Ok(arm.pc + 1),
+                    _ => Ok(arm.pc),
+                };
+            }
+        }
+        if !self.is_over() {
+            return if self.rest().is_empty() { Err(self.wait(play)) } else { Err(self.fail(play, Fault::UnexpectedData)) };
+        }
+        let may_leave = match &choice.kind {
+            Fork::Loop { ends_file, .. } => *ends_file || script.may_leave,
+            Fork::Either { .. } => false,
+        };
+        if may_leave { Err(Stop::Next(Next::End(Ending::Left))) } else { Err(self.fail(play, Fault::ClosedEarly)) }
+    }
+
+    /// Waits for an act of theirs.
+    pub(super) fn expect(&mut self, play: &mut Play, deed: Deed) -> Result<(), Stop> {
+        self.owes_ending = false;
+        self.begin_waiting(play);
+        self.skip_late_ending(play);
+        if self.script.carrier == Carrier::Datagram {
+            // Closing sends nothing there: the play is simply over.
+            return Err(Stop::Next(Next::End(Ending::Done)));
+        }
+        if !self.rest().is_empty() {
+            return Err(self.fail(play, Fault::UnexpectedData));
+        }
+        match deed {
+            Deed::Close if self.is_over() => Err(Stop::Next(Next::End(Ending::Left))),
+            Deed::StopSending if self.is_over() => {
+                play.since = None;
+                Ok(())
+            }
+            Deed::Reset if self.is_over() => Err(self.fail(play, Fault::ClosedEarly)),
+            _ => Err(self.wait(play)),
+        }
+    }
+
+    fn begin_waiting(&mut self, play: &mut Play) {
+        if play.since.is_none() {
+            play.since = Some(self.input.now);
+            // Nothing of before is needed any more: the memory is free for the next round.
+            if !self.script.program.live[play.pc] {
+                self.scratch.forget();
+            }
+        }
+    }
+
+    /// The next whole line at hand, or why there is none.
+    fn line(&mut self, play: &mut Play) -> Result<(usize, usize, Heard, bool), Stop> {
+        self.skip_late_ending(play);
+        match self.frame(play) {
+            Framed::Line { text, next, heard, by_gap } if text <= self.script.longest_line => {
+                Ok((text, next, heard, by_gap))
+            }
+            Framed::Line { .. } => Err(self.fail(play, Fault::TooLong { most: self.script.longest_line })),
+            Framed::Wrong(fault) => Err(self.fail(play, fault)),
+            Framed::Ended if matches!(self.script.program.ops[play.pc], Op::Choice(_)) => Err(Stop::More),
+            Framed::Ended => Err(self.fail(play, Fault::ClosedEarly)),
+            Framed::Part => Err(self.wait(play)),
+        }
+    }
+
+    fn frame(&self, play: &mut Play) -> Framed {
+        let rest = self.rest();
+        if self.script.carrier == Carrier::Datagram {
+            return self.frame_datagram(play);
+        }
+        let eol = self.script.eol;
+        if eol != Eol::None {
+            if let Some(found) = memchr::memchr(b'\n', &rest[play.scanned.min(rest.len())..]) {
+                let end = play.scanned + found;
+                let has_cr = end > 0 && rest[end - 1] == b'\r';
+                return match eol {
+                    Eol::CrLf if !has_cr => Framed::Wrong(Fault::WrongEnding),
+                    Eol::Lf => Framed::Line { text: end, next: end + 1, heard: Heard::Lf, by_gap: false },
+                    _ if has_cr => Framed::Line { text: end - 1, next: end + 1, heard: Heard::CrLf, by_gap: false },
+                    _ => Framed::Line { text: end, next: end + 1, heard: Heard::Lf, by_gap: false },
+                };
+            }
+            play.scanned = rest.len();
+        }
+        // A CR may stand before the ending that is still missing; it does not count.
+        if rest.len() > self.script.longest_line + 1 {
+            return Framed::Wrong(Fault::TooLong { most: self.script.longest_line });
+        }
+        let bare = |by_gap| {
+            let text = rest.len() - usize::from(rest.ends_with(b"\r") && eol == Eol::Any);
+            Framed::Line { text, next: rest.len(), heard: Heard::Bare, by_gap }
+        };
+        match eol {
+            _ if rest.is_empty() => if self.input.ended { Framed::Ended } else { Framed::Part },
+            Eol::Lf | Eol::CrLf if self.input.ended => Framed::Wrong(Fault::WrongEnding),
+            Eol::Any | Eol::None if self.input.ended => bare(false),
+            Eol::Any | Eol::None if self.script.gap.is_some_and(|gap| self.input.now >= play.fresh.after(gap)) => {
+                bare(true)
+            }
+            _ => Framed::Part,
+        }
+    }
+
+    /// A datagram is a line; inside `together` it holds several.
+    fn frame_datagram(&self, play: &Play) -> Framed {
+        if !self.datagram {
+            return if self.input.ended { Framed::Ended } else { Framed::Part };
+        }
+        let rest = self.rest();
+        let whole = rest.len();
+        let first = if play.together { memchr::memchr(b'\n', rest) } else { None };
+        let ended = first.map(|at| at + 1).or_else(|| rest.ends_with(b"\n").then_some(whole));
+        match (ended, self.script.eol) {
+            (_, Eol::None) | (None, Eol::Any) => Framed::Line { text: whole, next: whole, heard: Heard::Bare, by_gap: false },
+            (None, _) => Framed::Wrong(Fault::WrongEnding),
+            (Some(next), eol) => {
+                let has_cr = next > 1 && rest[next - 2] == b'\r';
+                match eol {
+                    Eol::CrLf if !has_cr => Framed::Wrong(Fault::WrongEnding),
+                    Eol::Lf => Framed::Line { text: next - 1, next, heard: Heard::Lf, by_gap: false },
+                    _ if has_cr => Framed::Line { text: next - 2, next, heard: Heard::CrLf, by_gap: false },
+                    _ => Framed::Line { text: next - 1, next, heard: Heard::Lf, by_gap: false },
+                }
+            }
+        }
+    }
+
+    fn run_of(&mut self, message: &Message) -> Walked {
+        let rest = self.rest();
+        let ended = self.input.ended || self.datagram;
+        let walked = matcher::run_matches(message, rest, ended, self.scratch);
+        match walked {
+            Walked::Partly if self.datagram => Walked::Differs { piece: 0, at: rest.len() },
+            // Over datagrams a message is the whole datagram.
+            Walked::Whole(length) if self.datagram && length < rest.len() => {
+                Walked::Differs { piece: message.pieces.len().saturating_sub(1), at: length }
+            }
+            other => other,
+        }
+    }
+
+    /// A line ending that comes after a line which the gap ended belongs to that line.
+    fn skip_late_ending(&mut self, play: &mut Play) {
+        if !play.after_gap || self.rest().is_empty() {
+            return;
+        }
+        let rest = self.rest();
+        let lone_cr = rest == b"\r";
+        let quiet = self.input.ended
+            || self.script.gap.is_some_and(|gap| self.input.now >= play.fresh.after(gap));
+        let length = match rest {
+            [b'\n', ..] => 1,
+            [b'\r', b'\n', ..] => 2,
+            _ if lone_cr && quiet => 1,
+            _ => 0,
+        };
+        if length > 0 || !lone_cr {
+            play.after_gap = false;
+            self.at += length;
+            play.scanned = 0;
+        }
+    }
+
+    fn take_line(&mut self, play: &mut Play, text: usize, next: usize, heard: Heard, by_gap: bool) {
+        // An ending of nothing over datagrams is the rule there, and says nothing about what the peer wants.
+        let default_over_datagrams = self.script.carrier == Carrier::Datagram && heard == Heard::Bare;
+        play.heard = if default_over_datagrams { Heard::Lf } else { heard };
+        if self.script.carrier == Carrier::Datagram && heard == Heard::Lf {
+            play.heard = Heard::Lf;
+        }
+        play.after_gap = by_gap;
+        self.take(play, text, next);
+    }
+
+    fn take(&mut self, play: &mut Play, text: usize, next: usize) {
+        let line = &self.rest()[..text];
+        self.scratch.take_captured(line);
+        self.at += next;
+        if self.datagram && self.rest().is_empty() {
+            self.datagram = false;
+        }
+        play.since = None;
+        play.patience = std::time::Duration::ZERO;
+        play.scanned = 0;
+    }
+
+    /// More is needed: wait for it, unless it is too late.
+    fn wait(&mut self, play: &mut Play) -> Stop {
+        let overdue = self.overdue_at(play).is_some_and(|at| self.input.now >= at);
+        if self.is_over() {
+            return match self.script.program.ops[play.pc] {
+                Op::Choice(_) => Stop::More,
+                _ => self.fail(play, Fault::ClosedEarly),
+            };
+        }
+        if self.input.ended && !self.rest().is_empty() {
+            return self.fail(play, Fault::ClosedEarly);
+        }
+        if !overdue {
+            return Stop::More;
+        }
+        let waited = self.script.wait.unwrap_or_default() + play.patience;
+        let at_loop = match &self.script.program.ops[play.pc] {
+            Op::Choice(index) => matches!(self.script.program.choices[*index].kind, Fork::Loop { .. }),
+            _ => false,
+        };
+        if at_loop && self.rest().is_empty() && self.script.may_leave {
+            return Stop::Next(Next::End(Ending::IdleTimeout { waited }));
+        }
+        self.fail(play, Fault::NothingCame { waited })
+    }
+
+    fn overdue_at(&self, play: &Play) -> Option<Moment> {
+        Some(play.since?.after(self.script.wait? + play.patience))
+    }
+
+    /// When to look again if nothing comes: the gap behind an unfinished line, or the end of our patience.
+    pub(super) fn deadline(&self, play: &Play) -> Option<Moment> {
+        let overdue = self.overdue_at(play);
+        match self.script.gap {
+            Some(gap) if !self.rest().is_empty() => {
+                let quiet = play.fresh.after(gap);
+                Some(overdue.map_or(quiet, |overdue| overdue.min(quiet)))
+            }
+            _ => overdue,
+        }
+    }
+
+    fn fail(&mut self, play: &mut Play, fault: Fault) -> Stop {
+        let mut received = self.rest();
+        if let (Fault::Differs, Some(end)) = (fault, self.line_end(play)) {
+            received = &received[..end];
+        }
+        let verdict = play.verdict(self.script, fault, received, self.scratch);
+        Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))
+    }
+
+    /// Where the text of the line at hand ends.
+    fn line_end(&self, play: &mut Play) -> Option<usize> {
+        let text_line = expected_messages(self.script, play)
+            .first()
+            .is_some_and(|&message| self.script.program.messages[message].form == Form::Text);
+        match self.frame(play) {
+            Framed::Line { text, .. } if text_line => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Whether the counters let a play go this way.
+fn allowed(play: &Play, path: &[PathStep]) -> bool {
+    path.iter().all(|step| match step {
+        PathStep::Again { counter, times, more } => (play.counters[*counter] + 1 < *times) == *more,
+        PathStep::Run(_) => true,
+    })
+}
+
+/// The messages that would be right where a play stands.
+fn expected_messages(script: &Script, play: &Play) -> Vec<usize> {
+    match &script.program.ops[play.pc] {
+        Op::Hear(message) => vec![*message],
+        Op::Choice(index) => script.program.choices[*index]
+            .arms
+            .iter()
+            .filter(|arm| allowed(play, &arm.path))
+            .filter_map(|arm| match arm.first {
+                First::Line(message) => Some(message),
+                _ => None,
+            })
+            .collect(),
+        _ => vec![],
+    }
+}
+
+impl Play {
+    /// The account of a failure where the play stands.
+    pub(super) fn verdict(&self, script: &Script, fault: Fault, received: &[u8], scratch: &mut Scratch) -> Verdict {
+        let here = script.program.places[self.pc];
+        let mut candidates: Vec<(Expected, usize, Place)> = expected_messages(script, self)
+            .into_iter()
+            .map(|index| {
+                let message = &script.program.messages[index];
+                let (piece, matched) = if received.is_empty() {
+                    (0, 0)
+                } else {
+                    matcher::difference(message, received, scratch)
+                };
+                let text = expected_text(script, message, scratch);
+                let place = place_in(message, piece, matched, received, scratch);
+                (Expected { line: message.place.line, text, matched }, matched, place)
+            })
+            .collect();
+        // The nearest branch first.
+        candidates.sort_by_key(|(_, matched, _)| std::cmp::Reverse(*matched));
+        let differs = fault == Fault::Differs;
+        let place = candidates.first().map_or(here, |(expected, _, place)| {
+            if differs { *place } else { Place { line: expected.line, ..script_line(script, expected.line) } }
+        });
+        let byte = differs.then(|| candidates.first().map_or(1, |(_, matched, _)| matched + 1));
+        let mut expected: Vec<Expected> = candidates.into_iter().map(|(expected, ..)| expected).collect();
+        if let Op::Expect(deed) = script.program.ops[self.pc] {
+            let text = match deed {
+                Deed::Close | Deed::StopSending => "(the end)",
+                Deed::Reset => "(a reset)",
+            };
+            expected.push(Expected { line: here.line, text: text.to_owned(), matched: 0 });
+        }
+        Verdict {
+            fault,
+            side: script.side.other(),
+            place,
+            source: Arc::clone(&script.source),
+            sent: self.said.as_deref().cloned(),
+            expected,
+            received: received.to_vec(),
+            byte,
+        }
+    }
+}
+
+/// Where a message's line stands.
+fn script_line(script: &Script, line: usize) -> Place {
+    script
+        .program
+        .messages
+        .iter()
+        .find(|message| message.place.line == line)
+        .map_or(Place { line, column: 1, width: 1 }, |message| message.place)
+}
+
+/// A message after substitution; a hole that is still open is shown as one.
+fn expected_text(script: &Script, message: &Message, scratch: &Scratch) -> String {
+    let mut text = String::new();
+    let mut bytes = Vec::new();
+    for piece in &message.pieces {
+        match &piece.kind {
+            PieceKind::Literal(literal) => bytes.extend_from_slice(literal),
+            PieceKind::Value(slot) => bytes.extend_from_slice(scratch.value(*slot).unwrap_or_default()),
+            PieceKind::Capture { slot, pattern, .. } => {
+                text.push_str(show_inside(&mut bytes).as_str());
+                let name = slot.map_or("_", |slot| &script.program.slots[slot]);
+                text.push_str(&hole(name, *pattern));
+            }
+            PieceKind::Same { slot, pattern } => {
+                text.push_str(show_inside(&mut bytes).as_str());
+                text.push_str(&hole(&script.program.slots[*slot], *pattern));
+            }
+        }
+    }
+    text + &show(&bytes)
+}
+
+/// Shows text that a hole follows: its last space is not at the end of the line.
+fn show_inside(bytes: &mut Vec<u8>) -> String {
+    let shown = show(bytes);
+    bytes.clear();
+    shown.strip_suffix("{0x20}").map_or(shown.clone(), |cut| format!("{cut} "))
+}
+
+fn hole(name: &str, pattern: Pattern) -> String {
+    match pattern {
+        Pattern::Any => format!("{{{name}}}"),
+        Pattern::Word => format!("{{{name}:word}}"),
+        Pattern::Int => format!("{{{name}:int}}"),
+        Pattern::Bytes(count) => format!("{{{name}:{count} bytes}}"),
+    }
+}
+
+/// The transcript's column for a difference: inside a literal the character, else the hole.
+fn place_in(message: &Message, piece: usize, matched: usize, received: &[u8], scratch: &Scratch) -> Place {
+    let Some(found) = message.pieces.get(piece) else { return message.place };
+    let PieceKind::Literal(literal) = &found.kind else { return found.place };
+    let Ok(text) = std::str::from_utf8(literal) else { return found.place };
+    if text.chars().count() != found.place.width {
+        return found.place;
+    }
+    // How far into the literal the difference lies: what agrees of it ends where the line stops agreeing.
+    let agrees = (0..=literal.len().min(matched)).rev()
+        .find(|&length| received[..matched].ends_with(&literal[..length])).unwrap_or(0);
+    let _ = scratch;
+    let before = text.char_indices().take_while(|(at, _)| *at < agrees).count().min(found.place.width.saturating_sub(1));
+    Place { column: found.place.column + before, width: 1, ..found.place }
+}

@@ -1,0 +1,258 @@
+//! What may come first where the way forks, who speaks there, and whether a listener can tell the ways apart.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::{Arm, Choice, Deed, First, Fork, Op, Pc, PieceKind, Program, Shape, Step};
+use crate::diagnostic::{Diagnostic, Place};
+use crate::matcher;
+use crate::syntax::{Form, Pattern};
+
+/// Most ways that one choice may have.
+const MOST_ARMS: usize = 1024;
+
+/// Fills in the arms of every choice and checks them.
+pub(super) fn resolve(program: &mut Program) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for pc in 0..program.ops.len() {
+        let Op::Choice(index) = program.ops[pc] else { continue };
+        let mut search =
+            Search { program, arms: vec![], path: vec![], above: HashSet::new(), empty_round: false, overflow: false };
+        search.walk(pc);
+        let Search { arms, empty_round, overflow, .. } = search;
+        let place = program.choices[index].place;
+        if empty_round {
+            let message = "this loop can go round without anything being said";
+            findings.push(Diagnostic::error(place, message).help("give every way through it a line"));
+        }
+        if overflow {
+            let message = format!("this choice has more than {MOST_ARMS} ways");
+            findings.push(Diagnostic::error(place, message).help("split the conversation"));
+        }
+        check(program, place, &arms, &mut findings);
+        let patience = arms.iter().map(|arm| patience(program, arm)).max().unwrap_or_default();
+        let Choice { kind, arms: filled, patience: longest, .. } = &mut program.choices[index];
+        *longest = patience;
+        *filled = arms;
+        if let Fork::Loop { after, ends_file, .. } = kind {
+            let mut after = *after;
+            while let Op::Jump(to) = program.ops[after] {
+                after = to;
+            }
+            *ends_file = matches!(program.ops[after], Op::End);
+        }
+    }
+    set_rivals(program);
+    findings
+}
+
+/// The way from a fork to each first statement, depth first and in the listener's order.
+struct Search<'a> {
+    program: &'a Program,
+    arms: Vec<Arm>,
+    path: Vec<Step>,
+    /// Choices on the way here: meeting one again means that a round said nothing.
+    above: HashSet<Pc>,
+    empty_round: bool,
+    overflow: bool,
+}
+
+impl Search<'_> {
+    fn walk(&mut self, mut pc: Pc) {
+        let depth = self.path.len();
+        loop {
+            if self.arms.len() >= MOST_ARMS || self.above.len() > MOST_ARMS {
+                self.overflow = true;
+                break;
+            }
+            let first = match &self.program.ops[pc] {
+                Op::Say(message) | Op::Hear(message) => First::Line(*message),
+                Op::Do(deed) => First::Do(*deed),
+                Op::Expect(deed) => First::Expect(*deed),
+                Op::Wrong => First::Wrong,
+                Op::End => First::End,
+                Op::Pause(_) | Op::Patience(_) | Op::Set { .. } | Op::Enter(_) | Op::Together | Op::Apart => {
+                    self.path.push(Step::Run(pc));
+                    pc += 1;
+                    continue;
+                }
+                Op::Jump(to) => {
+                    pc = *to;
+                    continue;
+                }
+                Op::Again { counter, times, body } => {
+                    if self.above.insert(pc) {
+                        for (more, to) in [(false, pc + 1), (true, *body)] {
+                            self.path.push(Step::Again { counter: *counter, times: *times, more });
+                            self.walk(to);
+                            self.path.pop();
+                        }
+                        self.above.remove(&pc);
+                    } else {
+                        self.empty_round = true;
+                    }
+                    break;
+                }
+                Op::Choice(index) => {
+                    if self.above.insert(pc) {
+                        match &self.program.choices[*index].kind {
+                            Fork::Loop { body, after, .. } => {
+                                self.walk(*after);
+                                self.walk(*body);
+                            }
+                            Fork::Either { branches } => branches.iter().for_each(|&branch| self.walk(branch)),
+                        }
+                        self.above.remove(&pc);
+                    } else {
+                        self.empty_round = true;
+                    }
+                    break;
+                }
+            };
+            self.arms.push(Arm { path: self.path.clone(), first, pc });
+            break;
+        }
+        self.path.truncate(depth);
+    }
+}
+
+fn check(program: &Program, place: Place, arms: &[Arm], findings: &mut Vec<Diagnostic>) {
+    if arms.iter().any(|arm| arm.first == First::Wrong) {
+        return;
+    }
+    let lines: Vec<_> = arms
+        .iter()
+        .filter_map(|arm| match arm.first {
+            First::Line(message) => Some(&program.messages[message]),
+            _ => None,
+        })
+        .collect();
+    let Some(first) = lines.first() else { return };
+    if let Some(other) = lines.iter().find(|line| line.side != first.side) {
+        let message = format!(
+            "either side could speak first here: the {} at line {}, the {} at line {}",
+            first.side, first.place.line, other.side, other.place.line
+        );
+        findings.push(Diagnostic::error(place, message).help("let the lines that begin the ways be one side's"));
+        return;
+    }
+    let framed = |form: Form| form == Form::Text;
+    if let Some(other) = lines.iter().find(|line| framed(line.form) != framed(first.form)) {
+        let message = format!(
+            "line {} is a text line and line {} is not: where a line ends cannot be told here",
+            if framed(first.form) { first.place.line } else { other.place.line },
+            if framed(first.form) { other.place.line } else { first.place.line },
+        );
+        findings.push(Diagnostic::error(place, message).help("frame the lines that begin the ways alike"));
+        return;
+    }
+    let mut seen: Vec<usize> = Vec::new();
+    for arm in arms {
+        let First::Line(message) = arm.first else { continue };
+        // Ways that need another round, or none, exclude each other.
+        let guarded = arm.path.iter().any(|step| matches!(step, Step::Again { .. }));
+        if let Some(&hider) = seen.iter().find(|&&earlier| earlier != message && hides(program, earlier, message)) {
+            let hidden = program.messages[message].place;
+            let text = format!("this line is never reached: line {} takes it first", program.messages[hider].place.line);
+            findings.push(Diagnostic::warning(hidden, text).help("put the narrower line above the wider one"));
+        }
+        if !guarded {
+            seen.push(message);
+        }
+    }
+}
+
+/// Whether the earlier message takes whatever the later one would.
+fn hides(program: &Program, earlier: usize, later: usize) -> bool {
+    let (earlier, later) = (&program.messages[earlier], &program.messages[later]);
+    match (&earlier.shape, &later.shape) {
+        (Shape::Around { before, after, pattern: Pattern::Any, .. }, _) if before.is_empty() && after.is_empty() => true,
+        (_, Shape::Exact(bytes)) if !earlier.is_dynamic() => matcher::matches(earlier, bytes),
+        _ => false,
+    }
+}
+
+fn patience(program: &Program, arm: &Arm) -> Duration {
+    arm.path
+        .iter()
+        .filter_map(|step| match step {
+            Step::Run(pc) => match program.ops[*pc] {
+                Op::Patience(time) => Some(time),
+                _ => None,
+            },
+            Step::Again { .. } => None,
+        })
+        .sum()
+}
+
+/// Notes for every message which others a listener would try before it.
+fn set_rivals(program: &mut Program) {
+    for choice in &program.choices {
+        let mut earlier: Vec<usize> = Vec::new();
+        for arm in &choice.arms {
+            let First::Line(message) = arm.first else { continue };
+            for &rival in &earlier {
+                if rival != message && !program.messages[message].rivals.contains(&rival) {
+                    program.messages[message].rivals.push(rival);
+                }
+            }
+            earlier.push(message);
+        }
+    }
+}
+
+/// Which defaults of a message would be heard as another line: the piece, the default's index and the rival.
+pub(crate) fn misheard(program: &Program, message: usize) -> Vec<(usize, usize, usize)> {
+    let said = &program.messages[message];
+    let mut found = Vec::new();
+    if said.is_dynamic() {
+        return found;
+    }
+    let longest = said
+        .pieces
+        .iter()
+        .map(|piece| if let PieceKind::Capture { defaults, .. } = &piece.kind { defaults.len() } else { 0 })
+        .max()
+        .unwrap_or(0)
+        .max(1);
+    for turn in 0..longest {
+        let mut bytes = Vec::new();
+        let mut last = (0, 0);
+        for (index, piece) in said.pieces.iter().enumerate() {
+            match &piece.kind {
+                PieceKind::Literal(literal) => bytes.extend_from_slice(literal),
+                PieceKind::Capture { defaults, .. } if !defaults.is_empty() => {
+                    last = (index, turn % defaults.len());
+                    bytes.extend_from_slice(&defaults[last.1]);
+                }
+                _ => {}
+            }
+        }
+        for &rival in &said.rivals {
+            let rival_message = &program.messages[rival];
+            if !rival_message.is_dynamic() && matcher::matches(rival_message, &bytes) {
+                found.push((last.0, last.1, rival));
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// Whether the first thing at an operation may be a message of the given side.
+pub(crate) fn may_begin(program: &Program, start: Pc) -> Vec<First> {
+    let mut search =
+        Search { program, arms: vec![], path: vec![], above: HashSet::new(), empty_round: false, overflow: false };
+    search.walk(start);
+    search.arms.into_iter().map(|arm| arm.first).collect()
+}
+
+/// Whether an arm begins with something of ours.
+pub(super) fn is_ours(program: &Program, arm: &Arm, side: crate::Side) -> Option<bool> {
+    match arm.first {
+        First::Line(message) => Some(program.messages[message].side == side),
+        First::Do(Deed::Close) | First::Expect(Deed::Close) | First::End | First::Wrong => None,
+        First::Do(_) => Some(true),
+        First::Expect(_) => Some(false),
+    }
+}

@@ -1,0 +1,303 @@
+//! From the tree to operations.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{Choice, Deed, Fork, Message, Op, Pc, Piece, PieceKind, Program, Shape, choices, plan, reach};
+use crate::Side;
+use crate::diagnostic::{Diagnostic, Place};
+use crate::names::{self, Role, Roles};
+use crate::syntax::{Act, Form, Hole, Part, PartKind, Pattern, Statement, StatementKind, Template};
+
+/// Values given from outside, by name; they win over `set`.
+pub(crate) type Given = BTreeMap<String, Vec<u8>>;
+
+/// Compiles a tree for the side that "we" play. The findings are errors and warnings of structure, the same for both
+/// sides; a program with an error among them must not be played.
+pub(crate) fn compile(body: &[Statement], side: Side, given: &Given) -> (Program, Vec<Diagnostic>) {
+    let names: Vec<&str> = given.keys().map(String::as_str).collect();
+    let (roles, _) = names::resolve(body, &names);
+    let mut compiler = Compiler {
+        side,
+        roles,
+        constants: given.clone(),
+        given,
+        slots: BTreeMap::new(),
+        program: Program { ops: vec![], places: vec![], messages: vec![], choices: vec![], slots: vec![], counters: 0,
+            live: vec![] },
+        loops: vec![],
+        places: Places::default(),
+    };
+    compiler.collect_constants(body);
+    compiler.block(body);
+    let end = body.last().map_or(Place { line: 1, column: 1, width: 1 }, |last| last.place);
+    compiler.emit(end, Op::End);
+    let Compiler { mut program, slots, places, .. } = compiler;
+    program.slots = vec![String::new(); slots.len()];
+    for (name, slot) in slots {
+        program.slots[slot] = name;
+    }
+    let findings = choices::resolve(&mut program);
+    plan::choose(&mut program, body, side, &places);
+    reach::mark_live(&mut program);
+    (program, findings)
+}
+
+struct Compiler<'a> {
+    side: Side,
+    roles: Roles,
+    given: &'a Given,
+    /// Names with one value for the whole file: it stands in the messages as text.
+    constants: Given,
+    slots: BTreeMap<String, usize>,
+    program: Program,
+    /// The loops around the statement: the `Enter` operation of each, which resets counters.
+    loops: Vec<Pc>,
+    places: Places,
+}
+
+/// Where statements went, by their line: a line holds one statement.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// The choice of each uncounted `repeat` and each `either`.
+    pub(super) choices: HashMap<usize, usize>,
+    /// The `Enter` operation of each `repeat`.
+    pub(super) loops: HashMap<usize, Pc>,
+    pub(super) messages: HashMap<usize, usize>,
+}
+
+impl Compiler<'_> {
+    /// A name that one `set` gives a plain text is a constant.
+    fn collect_constants(&mut self, body: &[Statement]) {
+        let mut sets: BTreeMap<&str, Vec<&Template>> = BTreeMap::new();
+        collect_sets(body, &mut sets);
+        for (name, templates) in sets {
+            if let [only] = templates.as_slice()
+                && !self.given.contains_key(name)
+                && let Some(bytes) = literal(only)
+            {
+                self.constants.insert(name.to_owned(), bytes);
+            }
+        }
+    }
+
+    fn emit(&mut self, place: Place, op: Op) -> Pc {
+        self.program.ops.push(op);
+        self.program.places.push(place);
+        self.program.ops.len() - 1
+    }
+
+    fn here(&self) -> Pc {
+        self.program.ops.len()
+    }
+
+    fn block(&mut self, body: &[Statement]) {
+        for (index, statement) in body.iter().enumerate() {
+            self.statement(statement, body.get(index + 1));
+        }
+    }
+
+    fn statement(&mut self, statement: &Statement, next: Option<&Statement>) {
+        let place = statement.place;
+        match &statement.kind {
+            StatementKind::Message { side, form, template } => {
+                let to_end = matches!(next.map(|next| &next.kind),
+                    Some(StatementKind::Act { side: closer, act: Act::Closes | Act::StopsSending }) if closer == side);
+                let message = self.message(place, *side, *form, template, to_end);
+                self.program.messages.push(message);
+                let index = self.program.messages.len() - 1;
+                self.places.messages.insert(place.line, index);
+                self.emit(place, if *side == self.side { Op::Say(index) } else { Op::Hear(index) });
+            }
+            StatementKind::Act { side, act } => {
+                let deed = match act {
+                    Act::Closes => Deed::Close,
+                    Act::StopsSending => Deed::StopSending,
+                    Act::Resets => Deed::Reset,
+                    Act::Waits(time) => {
+                        self.emit(place, if *side == self.side { Op::Pause(*time) } else { Op::Patience(*time) });
+                        return;
+                    }
+                };
+                self.emit(place, if *side == self.side { Op::Do(deed) } else { Op::Expect(deed) });
+            }
+            StatementKind::Set { name, template } => {
+                if !self.constants.contains_key(name) {
+                    let value = self.pieces(template, place.line, false);
+                    let slot = self.slot(name);
+                    self.emit(place, Op::Set { slot, value });
+                }
+            }
+            StatementKind::Together { body } => {
+                self.emit(place, Op::Together);
+                self.block(body);
+                self.emit(place, Op::Apart);
+            }
+            StatementKind::Repeat { times: None, body } => {
+                let enter = self.emit(place, Op::Enter(vec![]));
+                self.places.loops.insert(place.line, enter);
+                let head = self.choice(place);
+                self.loops.push(enter);
+                self.block(body);
+                self.loops.pop();
+                self.emit(place, Op::Jump(head));
+                let after = self.here();
+                self.fork(head, Fork::Loop { body: head + 1, after, ends_file: false });
+            }
+            StatementKind::Repeat { times: Some(times), body } => self.counted(place, *times, body),
+            StatementKind::Either { branches } => {
+                let head = self.choice(place);
+                let mut starts = Vec::new();
+                let mut jumps = Vec::new();
+                for branch in branches {
+                    starts.push(self.here());
+                    self.block(&branch.body);
+                    jumps.push(self.emit(branch.place, Op::Jump(0)));
+                }
+                let after = self.here();
+                for jump in jumps {
+                    self.program.ops[jump] = Op::Jump(after);
+                }
+                self.fork(head, Fork::Either { branches: starts });
+            }
+            StatementKind::Wrong => {
+                self.emit(place, Op::Wrong);
+            }
+        }
+    }
+
+    fn counted(&mut self, place: Place, times: u32, body: &[Statement]) {
+        let counter = self.counter();
+        let enter = self.emit(place, Op::Enter(vec![counter]));
+        self.places.loops.insert(place.line, enter);
+        let skip = (times == 0).then(|| self.emit(place, Op::Jump(0)));
+        let first = self.here();
+        self.loops.push(enter);
+        self.block(body);
+        self.loops.pop();
+        self.emit(place, Op::Again { counter, times, body: first });
+        if let Some(skip) = skip {
+            self.program.ops[skip] = Op::Jump(self.here());
+        }
+    }
+
+    /// A fork whose ways are not known yet.
+    fn choice(&mut self, place: Place) -> Pc {
+        let choice = Choice { place, kind: Fork::Either { branches: vec![] }, arms: vec![], ours: None,
+            patience: std::time::Duration::ZERO };
+        self.program.choices.push(choice);
+        let index = self.program.choices.len() - 1;
+        self.places.choices.insert(place.line, index);
+        self.emit(place, Op::Choice(index))
+    }
+
+    fn fork(&mut self, head: Pc, kind: Fork) {
+        if let Op::Choice(index) = self.program.ops[head] {
+            self.program.choices[index].kind = kind;
+        }
+    }
+
+    fn counter(&mut self) -> usize {
+        self.program.counters += 1;
+        self.program.counters - 1
+    }
+
+    fn slot(&mut self, name: &str) -> usize {
+        let next = self.slots.len();
+        *self.slots.entry(name.to_owned()).or_insert(next)
+    }
+
+    fn message(&mut self, place: Place, side: Side, form: Form, template: &Template, to_end: bool) -> Message {
+        let pieces = self.pieces(template, place.line, side == self.side);
+        let shape = shape(&pieces);
+        Message { place, side, form, pieces, shape, rivals: vec![], to_end }
+    }
+
+    fn pieces(&mut self, template: &Template, line: usize, ours: bool) -> Vec<Piece> {
+        let mut pieces = Vec::with_capacity(template.parts.len());
+        for Part { place, kind } in &template.parts {
+            debug_assert_eq!(place.line, line);
+            let kind = match kind {
+                PartKind::Literal(bytes) => PieceKind::Literal(bytes.clone()),
+                PartKind::Hole(hole) => self.hole(*place, hole, ours),
+            };
+            pieces.push(Piece { place: *place, kind });
+        }
+        pieces
+    }
+
+    fn hole(&mut self, place: Place, hole: &Hole, ours: bool) -> PieceKind {
+        let role = self.roles.of(place);
+        let slot = match role {
+            Role::Ignored => None,
+            Role::Value | Role::Same | Role::Capture => {
+                if let Some(value) = self.constants.get(&hole.name) {
+                    return PieceKind::Literal(value.clone());
+                }
+                Some(self.slot(&hole.name))
+            }
+        };
+        match (role, slot) {
+            (Role::Value, Some(slot)) => PieceKind::Value(slot),
+            (Role::Same, Some(slot)) => PieceKind::Same { slot, pattern: hole.pattern },
+            _ => {
+                let defaults: Vec<Vec<u8>> = hole.defaults.iter().map(|default| default.bytes.clone()).collect();
+                let tour = match self.loops.last() {
+                    Some(&enter) if ours && defaults.len() > 1 => Some(self.counter_of(enter)),
+                    _ => None,
+                };
+                PieceKind::Capture { slot, pattern: hole.pattern, defaults, tour }
+            }
+        }
+    }
+
+    /// A new counter that starts again when the loop is entered.
+    fn counter_of(&mut self, enter: Pc) -> usize {
+        let counter = self.counter();
+        if let Op::Enter(counters) = &mut self.program.ops[enter] {
+            counters.push(counter);
+        }
+        counter
+    }
+}
+
+fn collect_sets<'a>(body: &'a [Statement], sets: &mut BTreeMap<&'a str, Vec<&'a Template>>) {
+    for statement in body {
+        match &statement.kind {
+            StatementKind::Set { name, template } => sets.entry(name).or_default().push(template),
+            StatementKind::Repeat { body, .. } | StatementKind::Together { body } => collect_sets(body, sets),
+            StatementKind::Either { branches } => branches.iter().for_each(|branch| collect_sets(&branch.body, sets)),
+            StatementKind::Message { .. } | StatementKind::Act { .. } | StatementKind::Wrong => {}
+        }
+    }
+}
+
+/// The bytes of a template without holes.
+fn literal(template: &Template) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for part in &template.parts {
+        match &part.kind {
+            PartKind::Literal(more) => bytes.extend_from_slice(more),
+            PartKind::Hole(_) => return None,
+        }
+    }
+    Some(bytes)
+}
+
+/// The shape that a message is matched by.
+fn shape(pieces: &[Piece]) -> Shape {
+    let mut before = Vec::new();
+    let mut after = Vec::new();
+    let mut hole: Option<(Option<usize>, Pattern)> = None;
+    for piece in pieces {
+        match &piece.kind {
+            PieceKind::Literal(bytes) if hole.is_none() => before.extend_from_slice(bytes),
+            PieceKind::Literal(bytes) => after.extend_from_slice(bytes),
+            PieceKind::Capture { slot, pattern, .. } if hole.is_none() => hole = Some((*slot, *pattern)),
+            _ => return Shape::General,
+        }
+    }
+    match hole {
+        None => Shape::Exact(before),
+        Some((slot, pattern)) => Shape::Around { before, after, slot, pattern },
+    }
+}

@@ -1,0 +1,190 @@
+//! A transcript compiled for one side: a flat list of operations that the player walks. Below this point client and
+//! server are "we" and "they".
+
+mod choices;
+mod compile;
+mod plan;
+mod reach;
+
+use std::time::Duration;
+
+use crate::Side;
+use crate::diagnostic::Place;
+use crate::syntax::{Form, Pattern};
+
+pub(crate) use choices::{may_begin, misheard};
+pub(crate) use compile::compile;
+
+/// An operation's index in [`Program::ops`].
+pub(crate) type Pc = usize;
+
+/// What the player walks.
+#[derive(Debug, Clone)]
+pub(crate) struct Program {
+    pub(crate) ops: Vec<Op>,
+    /// Where each operation stands in the text.
+    pub(crate) places: Vec<Place>,
+    pub(crate) messages: Vec<Message>,
+    pub(crate) choices: Vec<Choice>,
+    /// The names whose values are kept while playing.
+    pub(crate) slots: Vec<String>,
+    /// How many counters a play needs: rounds, turns and tours of defaults.
+    pub(crate) counters: usize,
+    /// By operation: whether any value that it or a later one reads may be set before it.
+    pub(crate) live: Vec<bool>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Op {
+    /// We say a message.
+    Say(usize),
+    /// They say one.
+    Hear(usize),
+    /// What we do.
+    Do(Deed),
+    /// What they do.
+    Expect(Deed),
+    /// We pause.
+    Pause(Duration),
+    /// They may pause: what we hear next may take so much longer.
+    Patience(Duration),
+    /// A slot takes a value.
+    Set { slot: usize, value: Vec<Piece> },
+    /// A loop is entered: its counters start again.
+    Enter(Vec<usize>),
+    /// The way may fork here.
+    Choice(usize),
+    /// The end of a counted round.
+    Again { counter: usize, times: u32, body: Pc },
+    Jump(Pc),
+    /// What follows goes into one write, and over datagrams into one datagram.
+    Together,
+    Apart,
+    /// Stands for a line that was refused; such a program is never played.
+    Wrong,
+    End,
+}
+
+/// An act that changes the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Deed {
+    Close,
+    StopSending,
+    Reset,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    pub(crate) place: Place,
+    pub(crate) side: Side,
+    pub(crate) form: Form,
+    pub(crate) pieces: Vec<Piece>,
+    /// The common shapes, matched without looking at the pieces.
+    pub(crate) shape: Shape,
+    /// Messages that a listener tries before this one, at the choices where this one may be said.
+    pub(crate) rivals: Vec<usize>,
+    /// What follows a raw message that ends in an open hole: the end of their stream.
+    pub(crate) to_end: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Piece {
+    pub(crate) place: Place,
+    pub(crate) kind: PieceKind,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum PieceKind {
+    Literal(Vec<u8>),
+    /// The value that a slot has.
+    Value(usize),
+    /// Heard, the slot takes what stands there; said, it takes a default.
+    Capture { slot: Option<usize>, pattern: Pattern, defaults: Vec<Vec<u8>>, tour: Option<usize> },
+    /// Said, the slot's value; heard, what stands there must equal what the same message gave the slot.
+    Same { slot: usize, pattern: Pattern },
+}
+
+/// How a message is matched.
+#[derive(Debug, Clone)]
+pub(crate) enum Shape {
+    /// These bytes.
+    Exact(Vec<u8>),
+    /// One capture of any bytes between two literals.
+    Around { before: Vec<u8>, after: Vec<u8>, slot: Option<usize>, pattern: Pattern },
+    /// Piece by piece.
+    General,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Choice {
+    pub(crate) place: Place,
+    pub(crate) kind: Fork,
+    /// In the order in which a listener tries them.
+    pub(crate) arms: Vec<Arm>,
+    /// How we go on if the choice is ours; `None` if it is theirs.
+    pub(crate) ours: Option<Plan>,
+    /// How much longer than usual the first line may take.
+    pub(crate) patience: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Fork {
+    /// An uncounted loop; `ends_file` if nothing but the end follows it.
+    Loop { body: Pc, after: Pc, ends_file: bool },
+    Either { branches: Vec<Pc> },
+}
+
+/// One way through a choice: what is done on the way to its first statement, and that statement.
+#[derive(Debug, Clone)]
+pub(crate) struct Arm {
+    pub(crate) path: Vec<Step>,
+    pub(crate) first: First,
+    /// The first statement's operation.
+    pub(crate) pc: Pc,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    /// A message, ours or theirs.
+    Line(usize),
+    /// An act of ours.
+    Do(Deed),
+    /// An act of theirs.
+    Expect(Deed),
+    /// The end of the file.
+    End,
+    /// A line that was refused.
+    Wrong,
+}
+
+/// What stands between a choice and a first statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Do what the operation says: `set`, `waits`, entering a loop.
+    Run(Pc),
+    /// The end of a counted round; this way needs another round to follow, or none.
+    Again { counter: usize, times: u32, more: bool },
+}
+
+/// How we choose.
+#[derive(Debug, Clone)]
+pub(crate) enum Plan {
+    /// Go round so often, then leave.
+    Rounds { counter: usize, times: u32 },
+    /// Take the branches in turn, each as often as it says; without a counter always the first that can be said.
+    Turns { counter: Option<usize>, turns: Vec<(Pc, u32)> },
+}
+
+impl Message {
+    /// Whether some default is needed to say it, and none is given: the first such piece.
+    pub(crate) fn missing(&self) -> Option<&Piece> {
+        self.pieces.iter().find(
+            |piece| matches!(&piece.kind, PieceKind::Capture { defaults, .. } if defaults.is_empty()),
+        )
+    }
+
+    /// Whether its bytes depend on what was heard or on another play.
+    pub(crate) fn is_dynamic(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece.kind, PieceKind::Value(_) | PieceKind::Same { .. }))
+    }
+}

@@ -1,0 +1,73 @@
+//! Where a play stands without any value that it still needs: there it costs no memory.
+
+use super::{Fork, Op, Pc, Piece, PieceKind, Program};
+
+/// Fills in [`Program::live`]: a backward pass to the fixed point.
+pub(super) fn mark_live(program: &mut Program) {
+    // More names than bits: take every value for live rather than be wrong.
+    if program.slots.len() > 128 {
+        program.live = vec![true; program.ops.len()];
+        return;
+    }
+    let mut live = vec![0_u128; program.ops.len()];
+    loop {
+        let mut changed = false;
+        for pc in (0..program.ops.len()).rev() {
+            let after = successors(program, pc).into_iter().fold(0, |mask, next| mask | live[next]);
+            let (uses, gives) = touched(program, pc);
+            let before = (after & !gives) | uses;
+            changed |= before != live[pc];
+            live[pc] = before;
+        }
+        if !changed {
+            break;
+        }
+    }
+    program.live = live.into_iter().map(|mask| mask != 0).collect();
+}
+
+fn successors(program: &Program, pc: Pc) -> Vec<Pc> {
+    match &program.ops[pc] {
+        Op::End => vec![],
+        Op::Jump(to) => vec![*to],
+        Op::Again { body, .. } => vec![*body, pc + 1],
+        Op::Choice(index) => {
+            let choice = &program.choices[*index];
+            // A first line's rivals are compared before it is said; their values count as read here.
+            let mut next = match &choice.kind {
+                Fork::Loop { body, after, .. } => vec![*body, *after],
+                Fork::Either { branches } => branches.clone(),
+            };
+            next.extend(choice.arms.iter().map(|arm| arm.pc));
+            next
+        }
+        _ => vec![pc + 1],
+    }
+}
+
+/// The slots that an operation reads, and those that it gives a new value first.
+fn touched(program: &Program, pc: Pc) -> (u128, u128) {
+    match &program.ops[pc] {
+        Op::Say(message) | Op::Hear(message) => {
+            let (mut uses, gives) = of_pieces(&program.messages[*message].pieces);
+            for &rival in &program.messages[*message].rivals {
+                uses |= of_pieces(&program.messages[rival].pieces).0;
+            }
+            (uses, gives)
+        }
+        Op::Set { slot, value } => (of_pieces(value).0, 1 << slot),
+        _ => (0, 0),
+    }
+}
+
+fn of_pieces(pieces: &[Piece]) -> (u128, u128) {
+    let (mut uses, mut gives) = (0, 0);
+    for piece in pieces {
+        match &piece.kind {
+            PieceKind::Value(slot) => uses |= 1 << slot,
+            PieceKind::Capture { slot: Some(slot), .. } => gives |= 1 << slot,
+            _ => {}
+        }
+    }
+    (uses, gives)
+}

@@ -1,0 +1,156 @@
+//! Two players of one transcript joined by a line that nobody else can see: how a file is tried before it meets a
+//! socket. Time passes only when both wait.
+
+use crate::play::{Ending, Input, Moment, Next, Output, Play};
+use crate::script::{Carrier, Script};
+use crate::values::Scratch;
+
+/// What came of a rehearsal.
+#[derive(Debug)]
+pub struct Rehearsal {
+    /// How the client's play ended; `None` if the other's end came first and it had nothing more to do.
+    pub client: Ending,
+    /// How the server's play ended.
+    pub server: Ending,
+    /// Every byte the client said.
+    pub from_client: Vec<u8>,
+    /// Every byte the server said.
+    pub from_server: Vec<u8>,
+}
+
+impl Rehearsal {
+    /// Whether both ends went as written.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.client.is_success() && self.server.is_success()
+    }
+}
+
+/// Most steps before a rehearsal is given up as one that never ends.
+const MOST_STEPS: usize = 1_000_000;
+
+struct End<'a> {
+    script: &'a Script,
+    play: Play,
+    /// What came and was not consumed.
+    buffer: Vec<u8>,
+    /// What the other said and has not come yet.
+    coming: Vec<u8>,
+    /// Where datagrams end in what is coming.
+    datagrams: std::collections::VecDeque<usize>,
+    /// The other said its last.
+    peer_done: bool,
+    said: Vec<u8>,
+    until: Option<Moment>,
+    ending: Option<Ending>,
+    half_closed: bool,
+}
+
+impl<'a> End<'a> {
+    fn new(script: &'a Script) -> Self {
+        Self { script, play: script.play(), buffer: vec![], coming: vec![], datagrams: [].into(), peer_done: false,
+            said: vec![], until: None, ending: None, half_closed: false }
+    }
+}
+
+/// Plays a client and a server against each other. `pieces` says how many of so many waiting bytes come at once (at
+/// least one); over datagrams it is not asked.
+///
+/// A rehearsal always ends: a play that waits for ever runs into its time limit, which costs no real time.
+pub fn rehearse(client: &Script, server: &Script, mut pieces: impl FnMut(usize) -> usize) -> Rehearsal {
+    let mut ends = [End::new(client), End::new(server)];
+    let mut scratch = Scratch::new();
+    let mut now = Moment::default();
+    for _ in 0..MOST_STEPS {
+        let mut moved = false;
+        for index in 0..2 {
+            let (left, right) = ends.split_at_mut(1);
+            let (me, other) = if index == 0 { (&mut left[0], &mut right[0]) } else { (&mut right[0], &mut left[0]) };
+            moved |= turn(me, other, now, &mut scratch, &mut pieces);
+        }
+        if ends.iter().all(|end| end.ending.is_some()) {
+            break;
+        }
+        if !moved {
+            let waiting = ends.iter().filter(|end| end.ending.is_none()).filter_map(|end| end.until).min();
+            match waiting {
+                Some(until) if until > now => now = until,
+                _ => break,
+            }
+        }
+    }
+    let [client, server] = ends;
+    Rehearsal {
+        from_client: client.said,
+        from_server: server.said,
+        client: client.ending.unwrap_or(Ending::Left),
+        server: server.ending.unwrap_or(Ending::Left),
+    }
+}
+
+/// Lets one end go on; whether anything changed.
+fn turn(
+    me: &mut End<'_>,
+    other: &mut End<'_>,
+    now: Moment,
+    scratch: &mut Scratch,
+    pieces: &mut impl FnMut(usize) -> usize,
+) -> bool {
+    if me.ending.is_some() {
+        return false;
+    }
+    let datagrams = me.script.carrier == Carrier::Datagram;
+    let mut came = false;
+    let mut datagram = false;
+    if datagrams {
+        if let Some(length) = me.datagrams.pop_front() {
+            me.buffer = me.coming.drain(..length).collect();
+            (came, datagram) = (true, true);
+        }
+    } else if !me.coming.is_empty() {
+        let count = pieces(me.coming.len()).clamp(1, me.coming.len());
+        me.buffer.extend(me.coming.drain(..count));
+        came = true;
+    }
+    let ended = me.peer_done && me.coming.is_empty();
+    let due = me.until.is_none_or(|until| now >= until);
+    let first = me.said.is_empty() && me.until.is_none();
+    if !came && !due && !(ended && !me.half_closed) && !first {
+        return false;
+    }
+    me.half_closed |= ended;
+    let mut output = Output::default();
+    let input = Input { bytes: &me.buffer, datagram, ended, now };
+    let step = me.play.step(me.script, input, scratch, &mut output);
+    me.buffer.drain(..step.consumed);
+    me.said.extend_from_slice(&output.bytes);
+    if !datagrams || !output.datagrams.is_empty() {
+        let mut from = 0;
+        for end in output.datagrams {
+            other.datagrams.push_back(end - from);
+            from = end;
+        }
+        other.coming.extend_from_slice(&output.bytes);
+    }
+    match step.next {
+        Next::Hear { until } => me.until = Some(until.unwrap_or(Moment::from_nanos(u64::MAX))),
+        Next::Flush => me.until = Some(now),
+        Next::Pause { until } => me.until = Some(until),
+        Next::StopSending => {
+            other.peer_done = true;
+            me.until = Some(now);
+        }
+        Next::End(ending) => {
+            if matches!(ending, Ending::DoneByReset) && other.ending.is_none() {
+                let unread = std::mem::take(&mut other.buffer);
+                other.ending = Some(other.play.reset(other.script, &unread, scratch));
+            }
+            other.peer_done = !datagrams;
+            if datagrams && other.ending.is_none() && other.coming.is_empty() && other.play.at_rest(other.script) {
+                other.ending = Some(Ending::Left);
+            }
+            me.ending = Some(ending);
+        }
+    }
+    true
+}

@@ -1,0 +1,303 @@
+//! A transcript made ready to be played from one side: every reason why it cannot be is found here, before a socket
+//! is opened.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::Side;
+use crate::diagnostic::{Diagnostic, Severity, Source};
+use crate::notation::show;
+use crate::play::Play;
+use crate::program::{self, Deed, First, Message, Op, Piece, PieceKind, Plan, Program};
+use crate::syntax::{Eol, Form, Pattern, Refused, Transcript};
+
+/// What carries the conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Carrier {
+    /// A stream: packet boundaries never matter.
+    Stream,
+    /// Datagrams: one message is one of them.
+    Datagram,
+}
+
+/// How a transcript is to be played.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which side is ours.
+    pub side: Side,
+    /// What carries it.
+    pub carrier: Carrier,
+    /// Values for names, that win over `set`.
+    pub values: BTreeMap<String, Vec<u8>>,
+    /// How long to wait for the other side, unless the file says otherwise; `None` for ever.
+    pub wait: Option<Duration>,
+    /// Wins over the file's `timeout`: what a person asked for on the command line.
+    pub wait_override: Option<Duration>,
+    /// Longest text line, in bytes.
+    pub longest_line: usize,
+    /// Whether the other side may leave at the top of any uncounted loop, as clients of a server do.
+    pub may_leave: bool,
+    /// Whether to keep what was said last, for the account of a failure.
+    pub keep_said: bool,
+}
+
+impl Options {
+    /// The defaults: a server waits 5 minutes and lets its clients leave, a client waits 5 seconds.
+    #[must_use]
+    pub fn new(side: Side, carrier: Carrier) -> Self {
+        let server = side == Side::Server;
+        Self {
+            side,
+            carrier,
+            values: BTreeMap::new(),
+            wait: Some(Duration::from_secs(if server { 300 } else { 5 })),
+            wait_override: None,
+            longest_line: 64 * 1024,
+            may_leave: server,
+            keep_said: !server,
+        }
+    }
+}
+
+/// A transcript that one side can play. It is shared by all its plays.
+#[derive(Debug, Clone)]
+pub struct Script {
+    pub(crate) program: Program,
+    pub(crate) source: Arc<Source>,
+    pub(crate) carrier: Carrier,
+    pub(crate) side: Side,
+    pub(crate) eol: Eol,
+    pub(crate) gap: Option<Duration>,
+    pub(crate) wait: Option<Duration>,
+    pub(crate) longest_line: usize,
+    pub(crate) may_leave: bool,
+    pub(crate) keep_said: bool,
+    warnings: Vec<Diagnostic>,
+}
+
+impl Script {
+    /// Makes a transcript ready to be played.
+    ///
+    /// # Errors
+    /// Every reason why this side cannot play it over this carrier.
+    pub fn prepare(transcript: &Transcript, options: &Options) -> Result<Self, Refused> {
+        let (program, mut findings) = program::compile(&transcript.body, options.side, &options.values);
+        findings.extend(sayable(&program, options));
+        findings.extend(hearable(&program, options));
+        if options.carrier == Carrier::Datagram {
+            findings.extend(over_datagrams(&program));
+        }
+        let (errors, mut warnings): (Vec<_>, Vec<_>) =
+            findings.into_iter().partition(|finding| finding.severity == Severity::Error);
+        if !errors.is_empty() {
+            return Err(Refused::new(&transcript.source, errors));
+        }
+        warnings.sort_by_key(|finding| (finding.line, finding.column));
+        let settings = &transcript.settings;
+        Ok(Self {
+            program,
+            source: Arc::clone(&transcript.source),
+            carrier: options.carrier,
+            side: options.side,
+            eol: settings.eol,
+            gap: settings.gap,
+            wait: options.wait_override.or(settings.timeout).or(options.wait),
+            longest_line: options.longest_line,
+            may_leave: options.may_leave,
+            keep_said: options.keep_said,
+            warnings,
+        })
+    }
+
+    /// A new play of it, at its beginning.
+    #[must_use]
+    pub fn play(&self) -> Play {
+        Play::new(self)
+    }
+
+    /// Which side it plays.
+    #[must_use]
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// What is allowed but probably not meant, seen from this side.
+    #[must_use]
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// The transcript's name and text.
+    #[must_use]
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// How long it waits for the other side.
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        self.wait
+    }
+}
+
+/// The messages that we may come to say.
+fn said(program: &Program) -> Vec<usize> {
+    let mut unreached = vec![true; program.ops.len()];
+    let mut open = vec![0];
+    let mut messages = Vec::new();
+    while let Some(pc) = open.pop() {
+        if !std::mem::replace(&mut unreached[pc], false) {
+            continue;
+        }
+        match &program.ops[pc] {
+            Op::Say(message) => {
+                messages.push(*message);
+                open.push(pc + 1);
+            }
+            Op::End => {}
+            Op::Jump(to) => open.push(*to),
+            Op::Again { body, .. } => open.extend([*body, pc + 1]),
+            Op::Choice(index) => {
+                let choice = &program.choices[*index];
+                match (&choice.ours, &choice.kind) {
+                    (Some(Plan::Turns { turns, .. }), _) => open.extend(turns.iter().map(|(start, _)| *start)),
+                    (_, program::Fork::Loop { body, after, .. }) => open.extend([*body, *after]),
+                    (_, program::Fork::Either { branches }) => open.extend(branches),
+                }
+            }
+            _ => open.push(pc + 1),
+        }
+    }
+    messages.sort_unstable();
+    messages
+}
+
+/// What we must say needs a value, must fit on its line, and must not be heard as something else.
+fn sayable(program: &Program, options: &Options) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for index in said(program) {
+        let message = &program.messages[index];
+        let mut missing = false;
+        for piece in &message.pieces {
+            if let PieceKind::Capture { slot, defaults, tour, .. } = &piece.kind {
+                let name = slot.map_or("_", |slot| &program.slots[slot]);
+                if defaults.is_empty() {
+                    missing = true;
+                    findings.push(no_value(options.side, piece, name));
+                } else if defaults.len() > 1 && tour.is_none() {
+                    let text = format!("outside a loop only the first of the {} defaults is said", defaults.len());
+                    findings.push(Diagnostic::warning(piece.place, text).help("put the line into a `repeat`"));
+                }
+            }
+            if message.form == Form::Text && options.carrier == Carrier::Stream && holds_lf(&piece.kind) {
+                findings.push(
+                    Diagnostic::error(piece.place, "a value with a line ending in it cannot stand in a text line")
+                        .help("say it with `raw:`"),
+                );
+            }
+        }
+        if missing {
+            continue;
+        }
+        for (piece, default, rival) in program::misheard(program, index) {
+            findings.push(misheard(program, message, &message.pieces[piece], default, rival));
+        }
+    }
+    findings
+}
+
+fn no_value(side: Side, piece: &Piece, name: &str) -> Diagnostic {
+    let message = format!("the {side} must say {{{name}}}, but nothing gives it a value");
+    let help = if name == "_" {
+        "write {_=…}".to_owned()
+    } else {
+        format!("write {{{name}=…}} or pass --set {name}=…")
+    };
+    Diagnostic::error(piece.place, message).help(help)
+}
+
+fn misheard(program: &Program, message: &Message, piece: &Piece, default: usize, rival: usize) -> Diagnostic {
+    let line = program.messages[rival].place.line;
+    let text = match &piece.kind {
+        PieceKind::Capture { defaults, .. } => show(&defaults[default]),
+        _ => show(&message.pieces.iter().fold(Vec::new(), |mut bytes, piece| {
+            if let PieceKind::Literal(literal) = &piece.kind {
+                bytes.extend_from_slice(literal);
+            }
+            bytes
+        })),
+    };
+    Diagnostic::error(piece.place, format!("`{text}` would be heard as line {line}"))
+        .help("at a choice the first line that fits is taken: say something that only this one takes")
+}
+
+fn holds_lf(kind: &PieceKind) -> bool {
+    match kind {
+        PieceKind::Literal(bytes) => bytes.contains(&b'\n'),
+        PieceKind::Capture { defaults, .. } => defaults.iter().any(|default| default.contains(&b'\n')),
+        _ => false,
+    }
+}
+
+/// What we must hear must say where each hole ends.
+fn hearable(program: &Program, options: &Options) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for message in program.messages.iter().filter(|message| message.side != options.side) {
+        let pattern_of = |piece: &Piece| match &piece.kind {
+            PieceKind::Capture { pattern, .. } | PieceKind::Same { pattern, .. } => Some(*pattern),
+            _ => None,
+        };
+        for pair in message.pieces.windows(2) {
+            if let (Some(first), Some(_)) = (pattern_of(&pair[0]), pattern_of(&pair[1]))
+                && !matches!(first, Pattern::Bytes(_))
+            {
+                let text = "where one hole ends and the next begins cannot be told";
+                findings.push(
+                    Diagnostic::error(pair[1].place, text).help("put text between them, or write the first as {name:8 bytes}"),
+                );
+            }
+        }
+        let framed = message.form != Form::Text && options.carrier == Carrier::Stream;
+        if framed
+            && !message.to_end
+            && let Some(last) = message.pieces.last()
+            && pattern_of(last).is_some_and(|pattern| !matches!(pattern, Pattern::Bytes(_)))
+        {
+            let text = "where this hole ends cannot be told";
+            let help = format!(
+                "put text behind it, write {{name:8 bytes}}, or let `{0} closes` or `{0} stops sending` follow",
+                message.side.letter()
+            );
+            findings.push(Diagnostic::error(last.place, text).help(help));
+        }
+    }
+    findings
+}
+
+/// Datagrams have no beginning of a connection, no half-close and no reset.
+fn over_datagrams(program: &Program) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for (op, place) in program.ops.iter().zip(&program.places) {
+        let act = match op {
+            Op::Do(Deed::StopSending) | Op::Expect(Deed::StopSending) => "stops sending",
+            Op::Do(Deed::Reset) | Op::Expect(Deed::Reset) => "resets",
+            _ => continue,
+        };
+        findings.push(
+            Diagnostic::error(*place, format!("`{act}` has no meaning over datagrams")).help("leave it out, or use TCP"),
+        );
+    }
+    for first in program::may_begin(program, 0) {
+        if let First::Line(message) = first
+            && program.messages[message].side == Side::Server
+        {
+            let place = program.messages[message].place;
+            findings.push(
+                Diagnostic::error(place, "a server cannot speak first over datagrams")
+                    .help("begin with a line of the client"),
+            );
+        }
+    }
+    findings
+}

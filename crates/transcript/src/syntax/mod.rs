@@ -1,0 +1,215 @@
+//! The text of a transcript as a tree: what was written, before anyone asks from which side it is played.
+
+mod nearest;
+mod parse;
+mod template;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::Side;
+use crate::diagnostic::{Diagnostic, Place, Severity, Source};
+
+/// A transcript that follows the grammar. Whether a side can play it is asked by [`crate::Script::prepare`].
+#[derive(Debug, Clone)]
+pub struct Transcript {
+    pub(crate) source: Arc<Source>,
+    pub(crate) settings: Settings,
+    pub(crate) body: Vec<Statement>,
+    pub(crate) warnings: Vec<Diagnostic>,
+}
+
+impl Transcript {
+    /// Reads a transcript's text. `name` is what messages call it; `given` are the names that get their values from
+    /// outside, as `--set` gives them.
+    ///
+    /// # Errors
+    /// Every mistake in it, in the order of the lines.
+    pub fn parse(name: &str, text: &[u8], given: &[&str]) -> Result<Self, Refused> {
+        parse::transcript(name, text, given)
+    }
+
+    /// The name and the text, for messages.
+    #[must_use]
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// What is allowed but probably not meant.
+    #[must_use]
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// How lines end, how long to wait.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+/// A transcript that cannot be played, with every reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The text it is about.
+    pub source: Arc<Source>,
+    /// What is wrong, in the order of the lines; at least one error.
+    pub findings: Vec<Diagnostic>,
+}
+
+impl Refused {
+    pub(crate) fn new(source: &Arc<Source>, mut findings: Vec<Diagnostic>) -> Self {
+        findings.sort_by_key(|finding| (finding.line, finding.column));
+        findings.dedup();
+        Self { source: Arc::clone(source), findings }
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for finding in &self.findings {
+            f.write_str(&finding.render(&self.source))?;
+        }
+        let errors = self.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+        if errors > 1 {
+            writeln!(f, "{}: {errors} errors", self.source.name())?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// What holds for a whole file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// How text lines end.
+    pub eol: Eol,
+    /// How long an unfinished line may be quiet before it counts as a line.
+    pub gap: Option<Duration>,
+    /// How long to wait for the other side, where the file says so.
+    pub timeout: Option<Duration>,
+}
+
+/// How text lines end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Eol {
+    /// LF or CRLF is accepted, and the peer's last one is sent.
+    #[default]
+    Any,
+    /// LF; a CR is text.
+    Lf,
+    /// CRLF; a lone LF is wrong.
+    CrLf,
+    /// Nothing: a line ends at the gap, at the end, or with its datagram.
+    None,
+}
+
+/// One statement and where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Statement {
+    /// The statement's text without its indent.
+    pub(crate) place: Place,
+    pub(crate) kind: StatementKind,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum StatementKind {
+    Message { side: Side, form: Form, template: Template },
+    Act { side: Side, act: Act },
+    Set { name: String, template: Template },
+    Repeat { times: Option<u32>, body: Vec<Statement> },
+    Either { branches: Vec<Branch> },
+    Together { body: Vec<Statement> },
+    /// A line that was reported and skipped. A transcript that has one is never played.
+    Wrong,
+}
+
+/// How a message is framed on a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Form {
+    /// Text and a line ending.
+    Text,
+    /// Exactly these bytes, written as text.
+    Raw,
+    /// Exactly these bytes, written as pairs of hex digits.
+    Hex,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Act {
+    Closes,
+    StopsSending,
+    Resets,
+    Waits(Duration),
+}
+
+/// One way that an `either` may go.
+#[derive(Debug, Clone)]
+pub(crate) struct Branch {
+    /// The `either` or `or` that begins it.
+    pub(crate) place: Place,
+    pub(crate) body: Vec<Statement>,
+}
+
+/// A payload: bytes with holes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Template {
+    pub(crate) parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) place: Place,
+    pub(crate) kind: PartKind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PartKind {
+    Literal(Vec<u8>),
+    Hole(Hole),
+}
+
+/// `{name:pattern=default|default}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hole {
+    pub(crate) name: String,
+    pub(crate) pattern: Pattern,
+    pub(crate) defaults: Vec<Sample>,
+}
+
+/// One default of a hole, and where it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sample {
+    pub(crate) place: Place,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// What a hole accepts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Pattern {
+    /// Any bytes, possibly none.
+    #[default]
+    Any,
+    /// One or more bytes without space or tab.
+    Word,
+    /// `-?[0-9]+`.
+    Int,
+    /// Exactly so many bytes.
+    Bytes(usize),
+}
+
+impl Pattern {
+    /// Whether the bytes that a hole got fit.
+    pub(crate) fn accepts(self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Word => !bytes.is_empty() && !bytes.iter().any(|byte| matches!(byte, b' ' | b'\t')),
+            Self::Int => {
+                let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
+                !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+            }
+            Self::Bytes(count) => bytes.len() == count,
+        }
+    }
+}

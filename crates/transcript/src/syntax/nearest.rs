@@ -1,0 +1,41 @@
+//! The nearest known word to one that was mistyped.
+
+/// The candidate within two edits of `word`, the nearest first; none if nothing is near.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let most = if word.chars().count() < 4 { 1 } else { 2 };
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(&word.to_lowercase(), candidate), candidate))
+        .filter(|&(edits, _)| edits <= most)
+        .min_by_key(|&(edits, _)| edits)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Edits between two words (Levenshtein), case and all.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, &y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_word_finds_its_neighbour() {
+        let known = ["repeat", "either", "end", "set"];
+        assert_eq!(nearest("repaet", known), Some("repeat"));
+        assert_eq!(nearest("Ende", known), Some("end"));
+        assert_eq!(nearest("banana", known), None);
+    }
+}

@@ -1,0 +1,426 @@
+//! Statements and blocks, line by line. A wrong line is reported and skipped, so that one reading finds every mistake.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::nearest::nearest;
+use super::template::{self, At};
+use super::{Act, Branch, Eol, Form, Refused, Settings, Statement, StatementKind, Transcript};
+use crate::Side;
+use crate::diagnostic::{Diagnostic, Place, Severity, Source};
+use crate::names;
+
+/// Deepest nesting of blocks.
+const DEEPEST: usize = 16;
+/// Largest transcript, in bytes.
+const LARGEST: usize = 16 * 1024 * 1024;
+
+/// Words that begin a statement, for suggestions.
+const KEYWORDS: [&str; 18] = [
+    "repeat", "either", "or", "end", "set", "let", "gap", "eol", "timeout", "transcript", "at", "ignore", "together",
+    "in", "starttls", "c:", "s:", "S closes",
+];
+
+/// Reads a whole text; see [`Transcript::parse`].
+pub(super) fn transcript(name: &str, text: &[u8], given: &[&str]) -> Result<Transcript, Refused> {
+    if text.len() > LARGEST {
+        let finding = Diagnostic::error(Place { line: 1, column: 1, width: 1 }, "the file is larger than 16 MiB");
+        return Err(Refused::new(&Arc::new(Source::new(name, "")), vec![finding]));
+    }
+    let decoded = String::from_utf8_lossy(text);
+    let source = Arc::new(Source::new(name, decoded.strip_prefix('\u{feff}').unwrap_or(&decoded)));
+    let mut parser = Parser { source: &source, findings: Vec::new(), settings: Settings::default(), open: Vec::new(),
+        seen: Seen::default(), body: Vec::new() };
+    if let Err(wrong) = std::str::from_utf8(text) {
+        parser.findings.push(not_utf8(text, wrong.valid_up_to()));
+    }
+    for (index, line) in decoded.strip_prefix('\u{feff}').unwrap_or(&decoded).split('\n').enumerate() {
+        parser.line(index + 1, line.strip_suffix('\r').unwrap_or(line));
+    }
+    parser.close_all();
+    let Parser { mut findings, settings, body, .. } = parser;
+    findings.extend(names::resolve(&body, given).1);
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        findings.into_iter().partition(|finding| finding.severity == Severity::Error);
+    if errors.is_empty() {
+        Ok(Transcript { source, settings, body, warnings })
+    } else {
+        Err(Refused::new(&source, errors))
+    }
+}
+
+fn not_utf8(text: &[u8], offset: usize) -> Diagnostic {
+    let before = &text[..offset];
+    let start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
+    let line = memchr::memchr_iter(b'\n', before).count() + 1;
+    let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
+    Diagnostic::error(Place { line, column, width: 1 }, format!("byte 0x{:02x} is not UTF-8", text[offset]))
+        .help("a transcript is UTF-8 text; write other bytes as {0xff} or on an `S hex:` line")
+}
+
+/// A block that is still open.
+struct Open {
+    place: Place,
+    kind: Block,
+    /// The statements around it, up to the block.
+    outside: Vec<Statement>,
+}
+
+enum Block {
+    Repeat(Option<u32>),
+    Either { done: Vec<Branch>, current: Place },
+    Together,
+    /// A block whose head was wrong: its lines are read, for their mistakes, and dropped.
+    Broken,
+}
+
+/// Which settings were met.
+#[derive(Default)]
+struct Seen {
+    statement: bool,
+    message: bool,
+    settings: Vec<&'static str>,
+}
+
+struct Parser<'a> {
+    source: &'a Source,
+    findings: Vec<Diagnostic>,
+    settings: Settings,
+    open: Vec<Open>,
+    seen: Seen,
+    body: Vec<Statement>,
+}
+
+/// One statement's text, split as most statements need it.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    place: Place,
+    text: &'a str,
+}
+
+impl<'a> Line<'a> {
+    /// The place of a part of the text, which must be a slice of it.
+    fn place_of(&self, part: &str) -> Place {
+        let offset = part.as_ptr() as usize - self.text.as_ptr() as usize;
+        let before = self.text[..offset].chars().count();
+        Place { column: self.place.column + before, width: part.chars().count(), ..self.place }
+    }
+
+    /// The first word and what follows it, trimmed.
+    fn word(&self) -> (&'a str, &'a str) {
+        let (word, rest) = self.text.split_once([' ', '\t']).unwrap_or((self.text, ""));
+        // An empty rest must still be a slice of the text, so that it has a place.
+        let rest = if rest.is_empty() { &self.text[self.text.len()..] } else { rest };
+        (word, rest.trim_matches([' ', '\t']))
+    }
+}
+
+impl Parser<'_> {
+    fn error(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
+        self.findings.push(Diagnostic::error(place, message).help(help));
+    }
+
+    fn line(&mut self, number: usize, whole: &str) {
+        let text = whole.trim_start_matches([' ', '\t']);
+        if text.is_empty() || text.starts_with('#') {
+            return;
+        }
+        let indent = whole.len() - text.len();
+        let place = Place { line: number, column: indent + 1, width: text.trim_end().chars().count() };
+        let line = Line { place, text };
+        let (findings, depth, statements) = (self.findings.len(), self.open.len(), self.body.len());
+        self.statement(line);
+        let nothing_came_of_it = self.open.len() == depth && self.body.len() == statements;
+        if nothing_came_of_it && self.findings.len() > findings {
+            self.push(place, StatementKind::Wrong);
+        }
+    }
+
+    fn statement(&mut self, line: Line<'_>) {
+        let Line { place, text } = line;
+        let first = !self.seen.statement;
+        self.seen.statement = true;
+        if self.message(line) {
+            return;
+        }
+        let line = Line { place, text: text.trim_end_matches([' ', '\t']) };
+        let (word, rest) = line.word();
+        match word {
+            "C" | "S" => self.act(line, word, rest),
+            "starttls" | "let" | "in" | "at" => self.not_yet(line, word),
+            "set" => self.set(line, rest),
+            "repeat" => self.repeat(line, rest),
+            "either" | "together" | "end" | "or" if !rest.is_empty() => {
+                let place = line.place_of(rest);
+                self.error(place, format!("nothing follows `{word}` on its line"), "put the statement on a line below");
+            }
+            "either" => self.begin(place, Block::Either { done: Vec::new(), current: place }),
+            "together" => self.begin(place, Block::Together),
+            "or" => self.or(place),
+            "end" => self.end(place),
+            "transcript" | "eol" | "gap" | "timeout" | "ignore" => self.setting(line, word, rest, first),
+            _ => self.unknown(line, word),
+        }
+    }
+
+    fn push(&mut self, place: Place, kind: StatementKind) {
+        self.body.push(Statement { place, kind });
+    }
+
+    /// `C: …`, `S raw: …`, `C hex: …`; false if the line is something else.
+    fn message(&mut self, line: Line<'_>) -> bool {
+        let Some((head, _)) = line.text.split_once(':') else { return false };
+        let (side, form) = match head {
+            "C" => (Side::Client, Form::Text),
+            "S" => (Side::Server, Form::Text),
+            "C raw" => (Side::Client, Form::Raw),
+            "S raw" => (Side::Server, Form::Raw),
+            "C hex" => (Side::Client, Form::Hex),
+            "S hex" => (Side::Server, Form::Hex),
+            "C file" | "S file" => {
+                self.seen.message = true;
+                self.not_yet(line, "file:");
+                return true;
+            }
+            _ => return false,
+        };
+        self.seen.message = true;
+        let rest = &line.text[head.len() + 1..];
+        let payload = match rest.strip_prefix(' ') {
+            Some(payload) => payload,
+            None if rest.is_empty() => rest,
+            None => {
+                let place = Place { width: head.chars().count() + 1, ..line.place };
+                self.error(place, "a space must follow the colon", format!("write `{head}: {}`", rest.trim_start()));
+                rest
+            }
+        };
+        let at = At { line: line.place.line, column: line.place_of(payload).column };
+        let template = match form {
+            Form::Hex => template::hex(payload, at, &mut self.findings),
+            Form::Text | Form::Raw => template::text(payload, at, &mut self.findings),
+        };
+        if form != Form::Text && template.parts.is_empty() {
+            self.error(line.place, format!("`{head}:` says nothing"), "write at least one byte");
+        }
+        self.push(line.place, StatementKind::Message { side, form, template });
+        true
+    }
+
+    fn act(&mut self, line: Line<'_>, word: &str, rest: &str) {
+        self.seen.message = true;
+        let side = if word == "C" { Side::Client } else { Side::Server };
+        let act = match rest {
+            "closes" => Act::Closes,
+            "stops sending" => Act::StopsSending,
+            "resets" => Act::Resets,
+            _ => match rest.strip_prefix("waits ").map(str::trim_start) {
+                Some(written) => match duration(written) {
+                    Some(time) => Act::Waits(time),
+                    None => return self.bad_duration(line.place_of(written), written),
+                },
+                None => {
+                    let acts = ["closes", "stops sending", "resets", "waits 50ms", "raw: text", "hex: 0a"];
+                    let help = match nearest(rest, acts) {
+                        Some(near) => format!("did you mean `{word} {near}`?"),
+                        None => format!("a line said is `{word}: text`; an act is `{word} closes`, `{word} stops \
+                            sending`, `{word} resets` or `{word} waits 50ms`"),
+                    };
+                    return self.error(line.place, format!("`{}` is not a statement", line.text), help);
+                }
+            },
+        };
+        self.push(line.place, StatementKind::Act { side, act });
+    }
+
+    fn set(&mut self, line: Line<'_>, rest: &str) {
+        let shape = "write `set name = value`";
+        let Some((name, value)) = rest.split_once('=') else {
+            return self.error(line.place, "a `set` gives a name a value", shape);
+        };
+        let name = name.trim_matches([' ', '\t']);
+        let characters: Vec<char> = name.chars().collect();
+        if characters.is_empty() || template::name_length(&characters) != characters.len() || name == "_" {
+            let place = if name.is_empty() { line.place } else { line.place_of(name) };
+            let message = format!("`{name}` cannot be a name");
+            return self.error(place, message, "a name is letters, digits and _, and does not begin with a digit");
+        }
+        // The grammar puts one space after the sign; the rest is the value, verbatim.
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        let at = At { line: line.place.line, column: line.place_of(value).column };
+        let template = template::text(value, at, &mut self.findings);
+        self.push(line.place, StatementKind::Set { name: name.to_owned(), template });
+    }
+
+    fn repeat(&mut self, line: Line<'_>, rest: &str) {
+        let times = match rest {
+            "" => None,
+            _ => match rest.parse::<u32>() {
+                Ok(times) => Some(times),
+                Err(_) => {
+                    let place = line.place_of(rest);
+                    self.error(place, format!("`{rest}` is not a number of rounds"), "write `repeat` or `repeat 3`");
+                    return self.begin(line.place, Block::Broken);
+                }
+            },
+        };
+        self.begin(line.place, Block::Repeat(times));
+    }
+
+    fn begin(&mut self, place: Place, kind: Block) {
+        if self.open.len() == DEEPEST {
+            self.error(place, format!("blocks are nested deeper than {DEEPEST}"), "flatten the conversation");
+        }
+        self.open.push(Open { place, kind, outside: std::mem::take(&mut self.body) });
+    }
+
+    fn or(&mut self, place: Place) {
+        match self.open.last_mut() {
+            Some(Open { kind: Block::Either { done, current }, .. }) => {
+                done.push(Branch { place: *current, body: std::mem::take(&mut self.body) });
+                *current = place;
+            }
+            Some(Open { kind: Block::Broken, .. }) => {}
+            _ => self.error(place, "`or` stands outside an `either`", "begin the choice with `either`"),
+        }
+    }
+
+    fn end(&mut self, place: Place) {
+        let Some(Open { place: began, kind, outside }) = self.open.pop() else {
+            let help = "every `end` closes a `repeat`, `either` or `together` above it";
+            return self.error(place, "`end` closes nothing", help);
+        };
+        let body = std::mem::replace(&mut self.body, outside);
+        let kind = match kind {
+            Block::Repeat(times) => StatementKind::Repeat { times, body },
+            Block::Either { mut done, current } => {
+                if let Some(empty) = done.iter().find(|branch| branch.body.is_empty()).map(|branch| branch.place) {
+                    self.error(empty, "an empty branch hides those below it", "make it the last one");
+                }
+                done.push(Branch { place: current, body });
+                StatementKind::Either { branches: done }
+            }
+            Block::Together => {
+                if let Some(odd) = not_one_side(&body) {
+                    self.error(odd, "`together` holds lines of one side only", "move this line out of the block");
+                }
+                StatementKind::Together { body }
+            }
+            Block::Broken => return self.push(began, StatementKind::Wrong),
+        };
+        let empty =
+            matches!(&kind, StatementKind::Repeat { body, .. } | StatementKind::Together { body } if body.is_empty());
+        if empty {
+            self.error(began, "the block is empty", "put a line between it and its `end`");
+        }
+        self.push(began, kind);
+    }
+
+    fn close_all(&mut self) {
+        while let Some(Open { place, .. }) = self.open.last() {
+            let (place, opened) = (*place, self.source.line(place.line).trim());
+            let message = format!("`{opened}` is never closed");
+            self.findings.push(Diagnostic::error(place, message).help("write `end` below its last line"));
+            self.end(place);
+        }
+    }
+
+    fn setting(&mut self, line: Line<'_>, word: &str, rest: &str, first: bool) {
+        let name = match word {
+            "transcript" => "transcript",
+            "eol" => "eol",
+            "gap" => "gap",
+            "timeout" => "timeout",
+            _ => return self.not_yet(line, "ignore case"),
+        };
+        if self.seen.message || !self.open.is_empty() {
+            self.error(line.place, format!("`{name}` stands before the first message"), "move it to the top");
+        } else if self.seen.settings.contains(&name) {
+            self.error(line.place, format!("`{name}` is given twice"), "keep one of them");
+        } else if name == "transcript" && !first {
+            self.error(line.place, "`transcript 1` is the first statement, if it is there", "move it to the top");
+        }
+        self.seen.settings.push(name);
+        let place = if rest.is_empty() { line.place } else { line.place_of(rest) };
+        match name {
+            "transcript" if rest == "1" => {}
+            "transcript" => self.error(place, format!("version `{rest}` is not known"), "write `transcript 1`"),
+            "eol" => match rest {
+                "any" => self.settings.eol = Eol::Any,
+                "lf" => self.settings.eol = Eol::Lf,
+                "crlf" => self.settings.eol = Eol::CrLf,
+                "none" => self.settings.eol = Eol::None,
+                _ => self.error(place, format!("`{rest}` is not a line ending"), "write any, lf, crlf or none"),
+            },
+            _ => match duration(rest) {
+                Some(time) if time.is_zero() => {
+                    self.error(place, format!("a {name} of nothing"), format!("leave `{name}` out, or write `{name} 100ms`"));
+                }
+                Some(time) if name == "gap" => self.settings.gap = Some(time),
+                Some(time) => self.settings.timeout = Some(time),
+                None => self.bad_duration(place, rest),
+            },
+        }
+        if self.settings.gap.is_some() && matches!(self.settings.eol, Eol::Lf | Eol::CrLf) && matches!(name, "gap" | "eol") {
+            self.error(line.place, "a gap needs `eol any` or `eol none`", "leave one of the two out");
+        }
+    }
+
+    fn bad_duration(&mut self, place: Place, written: &str) {
+        let message = format!("`{written}` is not a duration");
+        self.error(place, message, "write a number and a unit, as in `100ms` or `5s`");
+    }
+
+    fn not_yet(&mut self, line: Line<'_>, what: &str) {
+        let what = if what == "in" { "in any order" } else { what };
+        self.error(line.place, format!("`{what}` is not there yet"), "this version of sockeye cannot play it");
+        if what == "in any order" {
+            self.begin(line.place, Block::Broken);
+        }
+    }
+
+    fn unknown(&mut self, line: Line<'_>, word: &str) {
+        let mut letters = word.chars();
+        let help = match (letters.next(), letters.as_str()) {
+            (Some('c' | 's'), "" | ":") => format!("the sides are written large: `{}`", capital(line.text)),
+            (Some('C' | 'S'), digits) if !digits.is_empty() && digits.trim_end_matches(':').parse::<u32>().is_ok() => {
+                "`C1`, `S2` and so on are reserved; this version knows one client and one server".to_owned()
+            }
+            _ => match nearest(word, KEYWORDS) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "a statement begins with C:, S:, repeat, either, end, set, eol, gap or timeout; # begins a \
+                    comment"
+                    .to_owned(),
+            },
+        };
+        let place = Place { width: word.chars().count(), ..line.place };
+        self.error(place, format!("`{word}` begins no statement"), help);
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+}
+
+/// The first statement that is not a line of the same side as the first one.
+fn not_one_side(body: &[Statement]) -> Option<Place> {
+    let side_of = |statement: &Statement| match statement.kind {
+        StatementKind::Message { side, .. } => Some(side),
+        _ => None,
+    };
+    let first = body.first().and_then(side_of);
+    body.iter().find(|statement| side_of(statement).is_none() || side_of(statement) != first).map(|odd| odd.place)
+}
+
+/// `100ms` or `5s`.
+fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 1),
+        None => (text.strip_suffix('s')?, 1000),
+    };
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    number.parse::<u64>().ok()?.checked_mul(unit).filter(|&ms| ms <= 1000 * 60 * 60 * 24 * 365).map(Duration::from_millis)
+}

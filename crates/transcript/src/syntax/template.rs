@@ -1,0 +1,357 @@
+//! Payloads: text or hex with holes in it.
+
+use super::{Hole, Part, PartKind, Pattern, Sample, Template};
+use crate::diagnostic::{Diagnostic, Place};
+
+/// Where a payload stands: its line, and the column of its first character.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    pub(super) line: usize,
+    pub(super) column: usize,
+}
+
+/// Reads a text payload. A `{` that does not begin a hole is just a `{`.
+pub(super) fn text(payload: &str, at: At, findings: &mut Vec<Diagnostic>) -> Template {
+    Reader::new(payload, at, findings, Notation::Text).template()
+}
+
+/// Reads a hex payload: pairs of digits, spaces wherever one likes, holes.
+pub(super) fn hex(payload: &str, at: At, findings: &mut Vec<Diagnostic>) -> Template {
+    Reader::new(payload, at, findings, Notation::Hex).template()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Notation {
+    Text,
+    Hex,
+}
+
+struct Reader<'a> {
+    characters: Vec<char>,
+    position: usize,
+    at: At,
+    findings: &'a mut Vec<Diagnostic>,
+    notation: Notation,
+    parts: Vec<Part>,
+}
+
+/// What is wrong inside a hole; the place is the hole's.
+struct Broken {
+    message: String,
+    help: String,
+}
+
+fn broken(message: impl Into<String>, help: impl Into<String>) -> Broken {
+    Broken { message: message.into(), help: help.into() }
+}
+
+impl<'a> Reader<'a> {
+    fn new(payload: &str, at: At, findings: &'a mut Vec<Diagnostic>, notation: Notation) -> Self {
+        Self { characters: payload.chars().collect(), position: 0, at, findings, notation, parts: Vec::new() }
+    }
+
+    fn template(mut self) -> Template {
+        while let Some(&next) = self.characters.get(self.position) {
+            let start = self.position;
+            if next == '{' && self.hole_begins() {
+                match self.hole() {
+                    Ok(kind) => self.push(start, kind),
+                    Err(Broken { message, help }) => {
+                        let place = self.place(start, self.position.max(start + 1));
+                        self.findings.push(Diagnostic::error(place, message).help(help));
+                    }
+                }
+            } else if self.notation == Notation::Hex {
+                self.hex_run();
+            } else {
+                self.position += 1;
+                self.push(start, PartKind::Literal(next.to_string().into_bytes()));
+            }
+        }
+        Template { parts: self.parts }
+    }
+
+    /// Whether a hole begins here: `{0x`, or `{`, a name, and one of `:`, `=` and `}`.
+    fn hole_begins(&self) -> bool {
+        let rest = &self.characters[self.position + 1..];
+        if rest.starts_with(&['0', 'x']) {
+            return true;
+        }
+        let name = name_length(rest);
+        name > 0 && matches!(rest.get(name), Some(':' | '=' | '}'))
+    }
+
+    /// Reads the hole that begins here, to behind its `}`.
+    fn hole(&mut self) -> Result<PartKind, Broken> {
+        self.position += 1;
+        if self.characters[self.position..].starts_with(&['0', 'x']) {
+            self.position += 2;
+            let digits = self.take_until(&['}']);
+            let bytes = self.closed(hex_bytes(&digits))?;
+            return Ok(PartKind::Literal(bytes));
+        }
+        let length = name_length(&self.characters[self.position..]);
+        let name: String = self.characters[self.position..self.position + length].iter().collect();
+        self.position += length;
+        let pattern = if self.next_is(':') { self.pattern()? } else { Pattern::Any };
+        let mut defaults = Vec::new();
+        if self.next_is('=') {
+            loop {
+                defaults.push(self.default()?);
+                if !self.next_is('|') {
+                    break;
+                }
+            }
+        }
+        if !self.next_is('}') {
+            return Err(unfinished(&name));
+        }
+        if let Some(wrong) = defaults.iter().find(|default| !pattern.accepts(&default.bytes)) {
+            let shown = String::from_utf8_lossy(&wrong.bytes).into_owned();
+            return Err(broken(
+                format!("the default `{shown}` of {{{name}}} does not fit its own pattern"),
+                "a line is heard by one side and said by the other: let the default be an example of the pattern",
+            ));
+        }
+        Ok(PartKind::Hole(Hole { name, pattern, defaults }))
+    }
+
+    fn pattern(&mut self) -> Result<Pattern, Broken> {
+        if self.characters.get(self.position) == Some(&'/') {
+            self.take_until(&['}']);
+            self.next_is('}');
+            return Err(broken("a regex in a hole is not there yet", "use `word`, `int` or no pattern for now"));
+        }
+        let written = self.take_until(&['=', '}']);
+        match written.as_str() {
+            "word" => Ok(Pattern::Word),
+            "int" => Ok(Pattern::Int),
+            _ => match written.strip_suffix(" bytes").map(str::parse::<usize>) {
+                Some(Ok(count)) if count <= MOST_BYTES => Ok(Pattern::Bytes(count)),
+                Some(Ok(_)) => {
+                    self.skip_hole();
+                    Err(broken("a hole holds at most 16 MiB", format!("write {MOST_BYTES} bytes or fewer")))
+                }
+                Some(Err(_)) => {
+                    self.skip_hole();
+                    Err(broken(
+                        format!("`{written}`: a count of bytes that comes from a name is not there yet"),
+                        "write a number of bytes for now",
+                    ))
+                }
+                None => {
+                    self.skip_hole();
+                    Err(broken(
+                        format!("`{written}` is not a pattern"),
+                        "a pattern is `word`, `int`, `/regex/` or `8 bytes`",
+                    ))
+                }
+            },
+        }
+    }
+
+    /// One default: to the next `|` or `}`, with `{0x…}` read as bytes; on hex lines pairs of digits.
+    fn default(&mut self) -> Result<Sample, Broken> {
+        let start = self.position;
+        let mut bytes = Vec::new();
+        let mut digits = String::new();
+        loop {
+            match self.characters.get(self.position) {
+                None => break,
+                Some('|' | '}') => break,
+                Some('{') if self.characters[self.position + 1..].starts_with(&['0', 'x']) => {
+                    self.position += 3;
+                    let escaped = self.take_until(&['}']);
+                    bytes.extend(self.closed(hex_bytes(&escaped))?);
+                }
+                Some(&other) => {
+                    self.position += 1;
+                    digits.push(other);
+                    if self.notation == Notation::Text {
+                        bytes.extend(other.to_string().bytes());
+                    }
+                }
+            }
+        }
+        if self.notation == Notation::Hex {
+            bytes = hex_bytes(&digits).map_err(|message| {
+                self.skip_hole();
+                broken(message, "on a hex line a default is pairs of hex digits, as in {flag:1 bytes=00}")
+            })?;
+        }
+        Ok(Sample { place: self.place(start, self.position), bytes })
+    }
+
+    /// Pairs of digits up to a hole or the end of the line.
+    fn hex_run(&mut self) {
+        let start = self.position;
+        let mut bytes = Vec::new();
+        while let Some(&next) = self.characters.get(self.position) {
+            if next == '{' && self.hole_begins() {
+                break;
+            }
+            let from = self.position;
+            self.position += 1;
+            if matches!(next, ' ' | '\t') {
+                continue;
+            }
+            let pair = next.to_digit(16).zip(self.characters.get(self.position).and_then(|low| low.to_digit(16)));
+            if let Some((high, low)) = pair {
+                self.position += 1;
+                bytes.push((high * 16 + low) as u8);
+            } else {
+                let place = self.place(from, from + 1);
+                let message = if next.is_ascii_hexdigit() {
+                    format!("`{next}` is half a byte")
+                } else {
+                    format!("`{next}` is not a hex digit")
+                };
+                self.findings.push(Diagnostic::error(place, message).help("write pairs of hex digits: 0a ff"));
+                self.position = self.characters.len();
+            }
+        }
+        self.push(start, PartKind::Literal(bytes));
+    }
+
+    fn push(&mut self, start: usize, kind: PartKind) {
+        let place = self.place(start, self.position);
+        // Single characters of text grow into one part; bytes from {0x…} stay apart so that columns stay true.
+        if let (PartKind::Literal(more), Some(Part { place: last, kind: PartKind::Literal(bytes) })) =
+            (&kind, self.parts.last_mut())
+            && place.width == 1
+            && last.width == bytes.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
+        {
+            bytes.extend_from_slice(more);
+            last.width += 1;
+            return;
+        }
+        self.parts.push(Part { place, kind });
+    }
+
+    fn place(&self, from: usize, to: usize) -> Place {
+        Place { line: self.at.line, column: self.at.column + from, width: to.saturating_sub(from) }
+    }
+
+    fn next_is(&mut self, wanted: char) -> bool {
+        let found = self.characters.get(self.position) == Some(&wanted);
+        self.position += usize::from(found);
+        found
+    }
+
+    fn take_until(&mut self, ends: &[char]) -> String {
+        let rest = &self.characters[self.position..];
+        let length = rest.iter().position(|c| ends.contains(c)).unwrap_or(rest.len());
+        self.position += length;
+        rest[..length].iter().collect()
+    }
+
+    fn skip_hole(&mut self) {
+        self.take_until(&['}']);
+        self.next_is('}');
+    }
+
+    /// The bytes of a `{0x…}` if it is well formed and closed.
+    fn closed(&mut self, bytes: Result<Vec<u8>, String>) -> Result<Vec<u8>, Broken> {
+        let closed = self.next_is('}');
+        match bytes {
+            Err(message) => Err(broken(message, "write pairs of hex digits: {0x0d0a}")),
+            Ok(bytes) if bytes.is_empty() => Err(broken("{0x} names no byte", "write pairs of hex digits: {0x0d0a}")),
+            Ok(_) if !closed => Err(unfinished("0x…")),
+            Ok(bytes) => Ok(bytes),
+        }
+    }
+}
+
+/// Most bytes that one hole captures.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+
+fn unfinished(name: &str) -> Broken {
+    broken(format!("the hole {{{name} is not finished"), "close it with }, or write {0x7b} for a { that is text")
+}
+
+/// The length of the name at the beginning, 0 if there is none.
+pub(super) fn name_length(characters: &[char]) -> usize {
+    match characters.first() {
+        Some(first) if *first == '_' || first.is_ascii_alphabetic() => {
+            characters.iter().take_while(|c| **c == '_' || c.is_ascii_alphanumeric()).count()
+        }
+        _ => 0,
+    }
+}
+
+/// Bytes from pairs of hex digits, spaces between them ignored.
+fn hex_bytes(text: &str) -> Result<Vec<u8>, String> {
+    let digits: Vec<char> = text.chars().filter(|c| !matches!(c, ' ' | '\t')).collect();
+    if let Some(wrong) = digits.iter().find(|c| !c.is_ascii_hexdigit()) {
+        return Err(format!("`{wrong}` is not a hex digit"));
+    }
+    if digits.len() % 2 == 1 {
+        return Err(format!("`{text}` has half a byte too many"));
+    }
+    let value = |c: char| c.to_digit(16).unwrap_or(0) as u8;
+    Ok(digits.chunks_exact(2).map(|pair| value(pair[0]) * 16 + value(pair[1])).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(payload: &str) -> (Template, Vec<String>) {
+        let mut findings = Vec::new();
+        let template = text(payload, At { line: 1, column: 4 }, &mut findings);
+        (template, findings.into_iter().map(|finding| format!("{}: {}", finding.column, finding.message)).collect())
+    }
+
+    fn literals(template: &Template) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for part in &template.parts {
+            if let PartKind::Literal(more) = &part.kind {
+                bytes.extend_from_slice(more);
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn braces_that_begin_no_hole_are_text() {
+        for text in ["{\"ok\":true}", "{ }", "{}", "a { b", "{1}", "{na me}", "${", "{é}"] {
+            let (template, findings) = read(text);
+            assert_eq!(findings, Vec::<String>::new(), "{text}");
+            assert_eq!(literals(&template), text.as_bytes(), "{text}");
+            assert_eq!(template.parts.len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hole_has_a_name_a_pattern_and_defaults() {
+        let (template, findings) = read("+OK {count:int=2|-3} {_=a{0x7c}b}{0x20}");
+        assert_eq!(findings, Vec::<String>::new());
+        let PartKind::Hole(count) = &template.parts[1].kind else { panic!("a hole") };
+        assert_eq!((count.name.as_str(), count.pattern), ("count", Pattern::Int));
+        assert_eq!(count.defaults.iter().map(|d| d.bytes.as_slice()).collect::<Vec<_>>(), [b"2".as_slice(), b"-3"]);
+        assert_eq!(template.parts[1].place, Place { line: 1, column: 8, width: 16 });
+        assert_eq!(count.defaults[1].place, Place { line: 1, column: 21, width: 2 });
+        let PartKind::Hole(rest) = &template.parts[3].kind else { panic!("a hole") };
+        assert_eq!(rest.defaults[0].bytes, b"a|b");
+        assert_eq!(template.parts[4].kind, PartKind::Literal(b" ".to_vec()));
+    }
+
+    #[test]
+    fn what_begins_as_a_hole_must_be_finished_as_one() {
+        assert_eq!(read("x {name=abc").1, ["6: the hole {name is not finished"]);
+        assert_eq!(read("{0x0").1, ["4: `0` has half a byte too many"]);
+        assert_eq!(read("{0xzz}").1, ["4: `z` is not a hex digit"]);
+        assert_eq!(read("{0x}").1, ["4: {0x} names no byte"]);
+        assert_eq!(read("{a:nonsense}").1, ["4: `nonsense` is not a pattern"]);
+        assert_eq!(read("{a:int=x}").1, ["4: the default `x` of {a} does not fit its own pattern"]);
+    }
+
+    #[test]
+    fn hex_lines_hold_pairs_and_holes() {
+        let mut findings = Vec::new();
+        let template = hex("20 02 {flag:1 bytes=00} 0 0", At { line: 1, column: 8 }, &mut findings);
+        assert_eq!(findings[0].message, "`0` is half a byte");
+        let PartKind::Hole(flag) = &template.parts[1].kind else { panic!("a hole") };
+        assert_eq!((flag.pattern, flag.defaults[0].bytes.as_slice()), (Pattern::Bytes(1), [0].as_slice()));
+    }
+}

@@ -1,0 +1,221 @@
+//! What a play that did not go as written says about it: where, what was expected, what came.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::Side;
+use crate::diagnostic::{Place, Source};
+use crate::notation::show;
+
+/// Why a play failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Something else was said than the transcript says.
+    Differs,
+    /// What came in time was no whole line, or nothing.
+    NothingCame {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The stream ended before the conversation did.
+    ClosedEarly,
+    /// The connection was reset.
+    Reset,
+    /// A line is longer than the bound, in bytes.
+    TooLong {
+        /// The bound.
+        most: usize,
+    },
+    /// More came where the stream should have ended.
+    UnexpectedData,
+    /// The line's ending is not the one that `eol` asks for.
+    WrongEnding,
+    /// What we were about to say would have been heard as the line with this number.
+    Misheard {
+        /// That line.
+        line: usize,
+    },
+    /// A value that would stand in a text line holds a line ending.
+    BrokenLine,
+}
+
+/// One thing that would have been right, and how far it matched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// The transcript's line.
+    pub line: usize,
+    /// What it says, values filled in, in transcript notation.
+    pub text: String,
+    /// How many bytes of what came agree with it.
+    pub matched: usize,
+}
+
+/// The account of a play that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Why.
+    pub fault: Fault,
+    /// Who did not do as written: the other side, or ours where we refused to speak.
+    pub side: Side,
+    /// Where in the transcript.
+    pub place: Place,
+    /// The transcript.
+    pub source: Arc<Source>,
+    /// What we said last: the transcript's line, and the bytes.
+    pub sent: Option<(usize, Vec<u8>)>,
+    /// What would have been right, nearest first.
+    pub expected: Vec<Expected>,
+    /// What came instead; empty if nothing did.
+    pub received: Vec<u8>,
+    /// The byte of what came, counted from 1, at which it differs.
+    pub byte: Option<usize>,
+}
+
+/// Most bytes of a line that are shown around a difference.
+const SHOWN: usize = 8 * 1024;
+
+impl Verdict {
+    /// One sentence: "the server said something else".
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let side = self.side;
+        match self.fault {
+            Fault::Differs => format!("the {side} said something else"),
+            Fault::NothingCame { waited } if self.received.is_empty() => {
+                format!("nothing came from the {side} within {}", seconds(waited))
+            }
+            Fault::NothingCame { waited } => format!("no whole line came from the {side} within {}", seconds(waited)),
+            Fault::ClosedEarly => format!("the {side} closed early"),
+            Fault::Reset => format!("the {side} reset the connection"),
+            Fault::TooLong { most } => format!("the {side} sent a line longer than {most} bytes (--max-line)"),
+            Fault::UnexpectedData => format!("the {side} said more than the transcript"),
+            Fault::WrongEnding => format!("the {side} ended its line in another way than `eol` says"),
+            Fault::Misheard { line } => {
+                format!("`{}` would be heard as line {line}", show(self.sent.as_ref().map_or(&[], |sent| &sent.1)))
+            }
+            Fault::BrokenLine => "a value with a line ending in it cannot stand in a text line".to_owned(),
+        }
+    }
+
+    /// The whole account, over several lines; `who` names the play and its connection.
+    #[must_use]
+    pub fn render(&self, who: &str) -> String {
+        let mut text = format!("error: {}\n", self.headline());
+        let at = format!("  --> {}:{}:{}", self.source.name(), self.place.line, self.place.column);
+        if who.is_empty() {
+            let _ = writeln!(text, "{at}");
+        } else {
+            let _ = writeln!(text, "{at:<56} {who}");
+        }
+        let rows = self.rows();
+        let digits = rows.iter().filter_map(|row| row.line).max().unwrap_or(1).to_string().len();
+        let width = rows
+            .iter()
+            .filter_map(|row| row.line)
+            .map(|line| self.source.line(line).chars().count())
+            .max()
+            .unwrap_or(0)
+            .clamp(20, 44);
+        for row in &rows {
+            let (number, written) = match row.line {
+                Some(line) => (line.to_string(), clip(self.source.line(line), width)),
+                None => (String::new(), String::new()),
+            };
+            let line = format!(" {number:>digits$} | {written:<width$}  {:<9} {}", row.label, row.text);
+            let _ = writeln!(text, "{}", line.trim_end());
+            if let Some((offset, note)) = &row.caret {
+                let before = " ".repeat(digits + 4 + width + 2 + 10 + offset);
+                let _ = writeln!(text, " {:>digits$} |{}^ {note}", "", &before[digits + 3..]);
+            }
+        }
+        if let Fault::NothingCame { .. } = self.fault
+            && !self.received.is_empty()
+        {
+            let _ = writeln!(text, " {:>digits$} = no line ending yet: use `raw:` for a prompt, or `gap`", "");
+        }
+        text
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        if let Some((line, bytes)) = &self.sent
+            && !matches!(self.fault, Fault::Misheard { .. } | Fault::BrokenLine)
+        {
+            rows.push(Row { line: Some(*line), label: "sent", text: show(&bytes[..bytes.len().min(SHOWN)]), caret: None });
+        }
+        for expected in &self.expected {
+            let text = if self.expected.len() > 1 && self.fault == Fault::Differs {
+                format!("{}   ({} bytes match)", clip(&expected.text, SHOWN), expected.matched)
+            } else {
+                clip(&expected.text, SHOWN)
+            };
+            rows.push(Row { line: Some(expected.line), label: "expected", text, caret: None });
+        }
+        let nothing_to_show = matches!(self.fault, Fault::Misheard { .. } | Fault::BrokenLine);
+        if rows.is_empty() || nothing_to_show {
+            rows.push(Row { line: Some(self.place.line), label: "", text: String::new(), caret: None });
+        }
+        if nothing_to_show {
+            return rows;
+        }
+        let (received, caret) = self.received_row();
+        rows.push(Row { line: None, label: "received", text: received, caret });
+        rows
+    }
+
+    /// What came, cut around the difference, and where the caret goes under it.
+    fn received_row(&self) -> (String, Option<(usize, String)>) {
+        if self.received.is_empty() {
+            let nothing = match self.fault {
+                Fault::Differs if self.byte.is_some() => "(an empty line)",
+                Fault::Differs | Fault::NothingCame { .. } => "(nothing)",
+                Fault::Reset => "(a reset)",
+                _ => "(the end)",
+            };
+            return (nothing.to_owned(), None);
+        }
+        let Some(byte) = self.byte else {
+            return (show(&self.received[..self.received.len().min(SHOWN)]), None);
+        };
+        let at = byte.saturating_sub(1).min(self.received.len());
+        let from = at.saturating_sub(SHOWN / 2);
+        let to = (at + SHOWN / 2).min(self.received.len());
+        let lead = if from > 0 { "…" } else { "" };
+        let tail = if to < self.received.len() { "…" } else { "" };
+        // A trailing space of the part before the difference is not the end of the line: shown as it is.
+        let before = show(&self.received[from..at]);
+        let before = before.strip_suffix("{0x20}").map_or(before.clone(), |cut| format!("{cut} "));
+        let offset = lead.chars().count() + before.chars().count();
+        let text = format!("{lead}{before}{}{tail}", show(&self.received[at..to]));
+        (text, Some((offset, format!("byte {byte} of the line"))))
+    }
+}
+
+struct Row {
+    line: Option<usize>,
+    label: &'static str,
+    text: String,
+    caret: Option<(usize, String)>,
+}
+
+fn clip(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// A duration as people read it: `5 s`, `0.1 s`, `5 min`.
+#[must_use]
+pub fn seconds(time: Duration) -> String {
+    let whole = time.as_secs();
+    if time.subsec_nanos() == 0 && whole >= 60 && whole.is_multiple_of(60) {
+        format!("{} min", whole / 60)
+    } else if time.subsec_nanos() == 0 {
+        format!("{whole} s")
+    } else {
+        let text = format!("{:.3}", time.as_secs_f64());
+        format!("{} s", text.trim_end_matches('0'))
+    }
+}

@@ -1,0 +1,255 @@
+//! Every transcript that is shipped, and many small ones, are played by two players against each other: whole, one byte
+//! at a time, and in random pieces.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use transcript::rehearse::{Rehearsal, rehearse};
+use transcript::{Carrier, Options, Script, Side, Transcript};
+
+fn parse(name: &str, text: &str) -> Transcript {
+    Transcript::parse(name, text.as_bytes(), &[]).unwrap_or_else(|refused| panic!("{refused}"))
+}
+
+fn prepare(transcript: &Transcript, side: Side, carrier: Carrier) -> Script {
+    Script::prepare(transcript, &Options::new(side, carrier)).unwrap_or_else(|refused| panic!("{refused}"))
+}
+
+/// Both ends of a text on a stream, so many bytes at a time.
+fn play(text: &str, pieces: impl FnMut(usize) -> usize) -> Rehearsal {
+    let transcript = parse("test.talk", text);
+    let client = prepare(&transcript, Side::Client, Carrier::Stream);
+    let server = prepare(&transcript, Side::Server, Carrier::Stream);
+    rehearse(&client, &server, pieces)
+}
+
+#[track_caller]
+fn assert_went_as_written(rehearsal: &Rehearsal) {
+    for ending in [&rehearsal.client, &rehearsal.server] {
+        if let transcript::Ending::Failed(verdict) = ending {
+            panic!("{}", verdict.render(""));
+        }
+    }
+}
+
+/// What both said, when it went as written however the bytes were cut.
+#[track_caller]
+fn said(text: &str) -> (String, String) {
+    let whole = play(text, |all| all);
+    assert_went_as_written(&whole);
+    let single = play(text, |_| 1);
+    assert_went_as_written(&single);
+    assert_eq!(whole.from_client, single.from_client);
+    assert_eq!(whole.from_server, single.from_server);
+    (String::from_utf8(whole.from_client).unwrap(), String::from_utf8(whole.from_server).unwrap())
+}
+
+fn shipped() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../transcripts");
+    let mut found: Vec<(String, String)> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "talk"))
+        .map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap()))
+        .collect();
+    found.sort();
+    assert!(found.len() >= 2);
+    found
+}
+
+#[test]
+fn every_shipped_transcript_passes_against_itself_over_every_carrier_it_can_be_played_on() {
+    for (name, text) in shipped() {
+        let transcript = parse(&name, &text);
+        let mut played = 0;
+        for carrier in [Carrier::Stream, Carrier::Datagram] {
+            let script = |side| Script::prepare(&transcript, &Options::new(side, carrier));
+            let (Ok(client), Ok(server)) = (script(Side::Client), script(Side::Server)) else { continue };
+            played += 1;
+            assert_went_as_written(&rehearse(&client, &server, |all| all));
+            assert_went_as_written(&rehearse(&client, &server, |_| 1));
+        }
+        assert!(played > 0, "{name} can be played over nothing");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_pieces_change_nothing(cuts in proptest::collection::vec(1..9_usize, 1..64)) {
+        for (name, text) in shipped() {
+            let transcript = parse(&name, &text);
+            let script = |side| Script::prepare(&transcript, &Options::new(side, Carrier::Stream));
+            let (Ok(client), Ok(server)) = (script(Side::Client), script(Side::Server)) else { continue };
+            let whole = rehearse(&client, &server, |all| all);
+            let mut next = cuts.iter().cycle();
+            let pieces = rehearse(&client, &server, |_| next.next().copied().unwrap_or(1));
+            prop_assert!(pieces.is_success());
+            prop_assert_eq!(whole.from_client, pieces.from_client);
+            prop_assert_eq!(whole.from_server, pieces.from_server);
+        }
+    }
+
+    #[test]
+    fn a_server_survives_whatever_a_client_sends(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        for (name, text) in shipped() {
+            let transcript = parse(&name, &text);
+            let Ok(server) = Script::prepare(&transcript, &Options::new(Side::Server, Carrier::Stream)) else { continue };
+            let mut ends = Vec::new();
+            for size in [usize::MAX, 1, 7] {
+                ends.push(feed(&server, &bytes, size));
+            }
+            prop_assert_eq!(&ends[0], &ends[1]);
+            prop_assert_eq!(&ends[0], &ends[2]);
+        }
+    }
+
+    #[test]
+    fn the_parser_takes_any_text(text in "\\PC*", junk in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Transcript::parse("junk", text.as_bytes(), &[]);
+        let _ = Transcript::parse("junk", &junk, &[]);
+    }
+
+    #[test]
+    fn the_parser_takes_any_statements(lines in proptest::collection::vec(
+        prop_oneof!["C: [a-c{}:=|]{0,8}", "S: \\{[a-c]{1}(=[ab]|:int|:word)?\\}", "S hex: [0-9a-f ]{0,6}", "(C|S) (closes|stops sending|resets|waits 1ms)",
+            "repeat( [0-3])?", "either", "or", "end", "set [ab] = [xy]", "together", "gap 1ms", "eol (any|lf|none)"], 0..24)) {
+        let text = lines.join("\n");
+        if let Ok(transcript) = Transcript::parse("junk", text.as_bytes(), &[]) {
+            for carrier in [Carrier::Stream, Carrier::Datagram] {
+                let script = |side| Script::prepare(&transcript, &Options::new(side, carrier));
+                if let (Ok(client), Ok(server)) = (script(Side::Client), script(Side::Server)) {
+                    let _ = rehearse(&client, &server, |_| 1);
+                }
+            }
+        }
+    }
+}
+
+/// Everything a server says to these bytes, given in pieces, and whether it called the play a success.
+fn feed(script: &Script, bytes: &[u8], size: usize) -> (Vec<u8>, bool) {
+    use transcript::{Input, Moment, Next, Output, Scratch};
+    let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+    let (mut buffer, mut said, mut come) = (Vec::new(), Vec::new(), 0);
+    loop {
+        let next = size.min(bytes.len() - come);
+        buffer.extend_from_slice(&bytes[come..come + next]);
+        come += next;
+        let ended = come == bytes.len();
+        let input = Input { bytes: &buffer, datagram: false, ended, now: Moment::default() };
+        let step = play.step(script, input, &mut scratch, &mut output);
+        buffer.drain(..step.consumed);
+        said.append(&mut output.bytes);
+        match step.next {
+            Next::End(ending) => return (said, ending.is_success()),
+            Next::Hear { .. } if ended => panic!("it waits for more than everything"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn defaults_are_said_in_turn_and_the_loop_is_left_after_the_longest_list() {
+    let (client, server) = said("S: Welcome!\nrepeat\n  C: {name=Michael|Tracy|Sarah}\n  S: Hello, {name}!\nend\nC: exit\nS closes\n");
+    assert_eq!(client, "Michael\nTracy\nSarah\nexit\n");
+    assert_eq!(server, "Welcome!\nHello, Michael!\nHello, Tracy!\nHello, Sarah!\n");
+}
+
+#[test]
+fn shorter_lists_wrap_and_inner_loops_start_again() {
+    let (client, _) = said("repeat\n  C: {a=1|2} {b=x|y|z}\n  repeat\n    C: - {c=p|q}\n  end\n  C: .\nend\nC: done\n");
+    assert_eq!(client, "1 x\n- p\n- q\n.\n2 y\n- p\n- q\n.\n1 z\n- p\n- q\n.\ndone\n");
+}
+
+#[test]
+fn an_either_in_a_loop_is_taken_branch_by_branch() {
+    let (client, _) = said("repeat\n  either\n    C: get {key=a|b}\n    S: value\n  or\n    C: put\n    S: ok\n  end\nend\nC: quit\n");
+    assert_eq!(client, "get a\nget b\nput\nquit\n");
+}
+
+#[test]
+fn outside_a_loop_the_first_branch_that_can_be_said_is_taken() {
+    let (client, _) = said("either\n  C: a {x=1}\nor\n  C: b\nend\nS: ok\n");
+    assert_eq!(client, "a 1\n");
+    let transcript = parse("t.talk", "either\n  C: a {x}\nor\n  C: b\nend\nS: ok\n");
+    let client = prepare(&transcript, Side::Client, Carrier::Stream);
+    let server = prepare(&transcript, Side::Server, Carrier::Stream);
+    let played = rehearse(&client, &server, |all| all);
+    assert_went_as_written(&played);
+    assert_eq!(played.from_client, b"b\n");
+}
+
+#[test]
+fn a_counted_loop_is_exact_even_where_a_choice_ends_its_round() {
+    let (client, server) = said("repeat 3\n  C: again\n  repeat\n    C: item {n=1|2}\n  end\nend\nC: done\nS: bye\n");
+    assert_eq!(client, format!("{}done\n", "again\nitem 1\nitem 2\n".repeat(3)));
+    assert_eq!(server, "bye\n");
+}
+
+#[test]
+fn a_captured_name_stands_for_its_value_from_then_on() {
+    let (client, server) = said("C: hello {who=Ann}\nS: {greeting=Hi} {who}, {who}!\nC: {greeting} back\n");
+    assert_eq!(client, "hello Ann\nHi back\n");
+    assert_eq!(server, "Hi Ann, Ann!\n");
+}
+
+#[test]
+fn a_set_name_is_a_value_and_never_captured() {
+    let (client, server) = said("set user = mrose\nC: USER {user}\nS: +OK {user} {count:int=2}\nset user = {count}x\nC: {user}\n");
+    assert_eq!(client, "USER mrose\n2x\n");
+    assert_eq!(server, "+OK mrose 2\n");
+}
+
+#[test]
+fn an_http_exchange_lets_unnamed_headers_through() {
+    let (client, server) = said(
+        "eol crlf\nset body = {\"ok\":true}\nC: GET /status HTTP/1.1\nrepeat\n  C: {_=Host: localhost}\nend\nC:\n\
+         S: HTTP/1.1 200 {_=OK}\nrepeat\n  either\n    S: Content-Length: 11\n  or\n    S: {_=Content-Type: application/json}\n  end\nend\n\
+         S:\nS raw: {body}\nS closes\n",
+    );
+    assert_eq!(client, "GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(server, "HTTP/1.1 200 OK\r\nContent-Length: 11\r\nContent-Type: application/json\r\n\r\n{\"ok\":true}");
+}
+
+#[test]
+fn an_smtp_session_passes_against_itself() {
+    let text = "eol crlf\nS: 220 {_=mail.example ready}\nC: EHLO {me=client.example}\nrepeat\n  S: 250-{_=PIPELINING}\nend\n\
+        S: 250 {_=SIZE 1000000}\nC: MAIL FROM:<{from=ann@a.example}>\nS: 250 {_=OK}\nC: DATA\nS: 354 {_=go ahead}\nrepeat\n\
+        \x20 C: {line=Hello Bob}\nend\nC: .\nS: 250 {_=queued}\nC: QUIT\nS: 221 {_=bye}\nS closes\n";
+    let (client, _) = said(text);
+    assert!(client.ends_with("DATA\r\nHello Bob\r\n.\r\nQUIT\r\n"), "{client}");
+}
+
+#[test]
+fn hex_and_raw_messages_are_exact_bytes() {
+    let rehearsal = play("C hex: 10 10 0004 4d515454\nS hex: 20 02 {flag:1 bytes=00} 00\nC raw: ping {n:int=7};\nS raw: {n}\nC closes\n", |_| 1);
+    assert_went_as_written(&rehearsal);
+    assert_eq!(rehearsal.from_client, b"\x10\x10\x00\x04MQTTping 7;");
+    assert_eq!(rehearsal.from_server, b"\x20\x02\x00\x007");
+}
+
+#[test]
+fn half_close_pause_and_reset_go_as_written() {
+    said("C: question\nC stops sending\nS waits 50ms\nS: answer\nS closes\n");
+    said("C: one\nC waits 2s\nC: two\nS: ok\nC resets\n");
+}
+
+#[test]
+fn endings_follow_the_setting() {
+    assert_eq!(said("eol crlf\nC: a\nS: b\n"), ("a\r\n".into(), "b\r\n".into()));
+    assert_eq!(said("eol lf\nC: a{0x0d}\nS: b\n"), ("a\r\n".into(), "b\n".into()));
+    assert_eq!(said("eol none\ngap 10ms\nC: a\nS: b\n"), ("a".into(), "b".into()));
+}
+
+#[test]
+fn together_is_one_datagram_and_elsewhere_changes_nothing() {
+    let text = "repeat\n  C: {x=1|2}\n  together\n    S: a {x}\n    S: b\n  end\nend\n";
+    let transcript = parse("t.talk", text);
+    let client = prepare(&transcript, Side::Client, Carrier::Datagram);
+    let server = prepare(&transcript, Side::Server, Carrier::Datagram);
+    let played = rehearse(&client, &server, |all| all);
+    assert_went_as_written(&played);
+    assert_eq!(played.from_server, b"a 1\nba 2\nb");
+    said(text);
+}
