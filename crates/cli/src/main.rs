@@ -1,2 +1,57 @@
-//! The command `sockeye`.
-fn main() {}
+//! The command `sockeye`: how you ask. Only this crate prints.
+
+mod clean;
+mod commands;
+mod events;
+mod exit;
+mod flags;
+mod output;
+mod pages;
+mod port_file;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use exit::Exit;
+use flags::{Command, Flags};
+use output::Console;
+
+fn main() -> ExitCode {
+    // First of all: no socket may land where a closed standard stream was.
+    let streams = sockeye::sys::files::occupy_standard_streams();
+    sockeye::sys::files::raise_open_files();
+    run(streams).into()
+}
+
+fn run(streams: sockeye::sys::files::StandardStreams) -> Exit {
+    let flags = match Flags::try_parse() {
+        Ok(flags) => flags,
+        Err(error) => return usage(&error),
+    };
+    let console = Console::new(&flags.common, streams);
+    match flags.command {
+        Command::Serve(serve) => commands::serve::run(&serve, &console),
+        Command::Talk(talk) => commands::talk::run(&talk, &console),
+        Command::Check(check) => commands::check::run(&check, &console),
+        Command::Completions(completions) => pages::completions(completions.shell, &console),
+        Command::Man(man) => pages::man(man.folder.as_deref(), &console),
+        Command::Later(words) => {
+            let verb = words.first().map_or("this", String::as_str);
+            console.fail(Exit::Usage, &flags::later(verb))
+        }
+    }
+}
+
+/// Help and version go to standard output and are what was asked for; anything else is wrong usage.
+fn usage(error: &clap::Error) -> Exit {
+    let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let console = Console::plain();
+    let text = error.render().to_string();
+    if asked {
+        return console.print(text.as_bytes());
+    }
+    console.complain(&text);
+    Exit::Usage
+}

@@ -1,8 +1,13 @@
 //! Plays transcripts over real sockets: who says it, and over what.
+//!
+//! Verbs stand in [`verb`]: each takes options, returns a value and reports [`event`]s. Nothing here prints.
 
 pub mod address;
+mod drive;
 pub mod event;
+pub mod file;
 pub mod limits;
 pub mod net;
+pub mod stop;
 pub mod sys;
 pub mod verb;

@@ -23,12 +23,18 @@ pub const TRANSCRIPT: u64 = 16 * 1024 * 1024;
 pub const TALK_WAIT: Duration = Duration::from_secs(5);
 /// How long `serve` waits for the other side.
 pub const SERVE_WAIT: Duration = Duration::from_secs(300);
+/// How long open exchanges get when a server is stopped.
+pub const GRACE: Duration = Duration::from_secs(5);
 /// How long a peer that does not read may hold what we send it.
 pub const WRITE_WAIT: Duration = Duration::from_secs(60);
 /// How long a closed connection is drained of what still arrives, at most.
 pub const DRAIN_WAIT: Duration = Duration::from_secs(5);
 /// How long name lookup and connecting may take together.
 pub const CONNECT_WAIT: Duration = Duration::from_secs(10);
+/// How long a quiet ends `talk` over datagrams once an answer came and standard input has ended.
+pub const DATAGRAM_QUIET: Duration = Duration::from_secs(1);
+/// How long `talk` over datagrams waits for a first answer.
+pub const DATAGRAM_ANSWER: Duration = Duration::from_secs(5);
 /// Peers over datagrams that have an open play; the longest idle goes first.
 pub const DATAGRAM_PEERS: usize = 65_536;
 /// Descriptors kept back from connections: listeners, files, the spare one.
@@ -42,7 +48,8 @@ pub const TABLE: &[Limit] = &[
     Limit { flag: Some("--timeout"), default: "5 s in talk --play, 5 min in serve", what: "wait for the other side" },
     Limit { flag: Some("--connect-timeout"), default: "10 s", what: "name lookup and connecting" },
     Limit { flag: Some("--grace"), default: "5 s", what: "open exchanges when serve is stopped" },
-    Limit { flag: None, default: "5 s", what: "drain after closing" },
+    Limit { flag: None, default: "5 s, 16 MiB", what: "drain after closing" },
+    Limit { flag: None, default: "1 s quiet, 5 s for the first", what: "answers to talk over UDP" },
     Limit { flag: None, default: "16 MiB", what: "a transcript file" },
     Limit { flag: None, default: "65,536", what: "datagram peers with an open play" },
     Limit { flag: None, default: "open files less 64", what: "connections" },

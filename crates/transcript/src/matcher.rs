@@ -34,6 +34,26 @@ pub(crate) fn line_matches(message: &Message, line: &[u8], scratch: &mut Scratch
     }
 }
 
+/// Whether a line could be this message, whatever its holes hold; a line ending behind it does not matter.
+pub(crate) fn resembles(message: &Message, line: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let mut rest = line;
+    let last = message.pieces.len().saturating_sub(1);
+    for (index, piece) in message.pieces.iter().enumerate() {
+        let PieceKind::Literal(bytes) = &piece.kind else { continue };
+        let found = match (index == 0, index == last) {
+            (true, true) => (rest == &bytes[..]).then_some(0),
+            (true, false) => rest.starts_with(bytes).then_some(0),
+            (false, true) => rest.ends_with(bytes).then(|| rest.len() - bytes.len()),
+            (false, false) => memmem::find(rest, bytes),
+        };
+        let Some(at) = found else { return false };
+        rest = &rest[at + bytes.len()..];
+    }
+    !message.pieces.is_empty()
+}
+
 /// What became of matching a framed message against what has come so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Walked {
@@ -85,8 +105,9 @@ fn walk(pieces: &[Piece], line: &[u8], extent: Extent, scratch: &mut Scratch) ->
     loop {
         let (text, next) = text_run(pieces, index, scratch);
         let last = next == pieces.len();
-        let differs = |at: usize, offset: usize, scratch: &Scratch| {
-            Walked::Differs { piece: piece_in(pieces, index, next, offset, scratch), at }
+        let differs = |at: usize, offset: usize, scratch: &Scratch| Walked::Differs {
+            piece: piece_in(pieces, index, next, offset, scratch),
+            at,
         };
         let end = match open {
             // Text stands right here: at the beginning, or behind a hole of known length.
@@ -110,7 +131,8 @@ fn walk(pieces: &[Piece], line: &[u8], extent: Extent, scratch: &mut Scratch) ->
             // An open end without a length: it goes on until the stream ends.
             Some(_) if text.is_empty() => return Walked::Partly,
             Some(Open { start, .. }) => {
-                let limit = if extent == Extent::Line { line.len().saturating_sub(tail).max(start) } else { line.len() };
+                let limit =
+                    if extent == Extent::Line { line.len().saturating_sub(tail).max(start) } else { line.len() };
                 match memmem::find(&line[start..limit], &text) {
                     Some(found) => start + found,
                     None if extent == Extent::Prefix => return Walked::Partly,
@@ -126,7 +148,11 @@ fn walk(pieces: &[Piece], line: &[u8], extent: Extent, scratch: &mut Scratch) ->
         let common = line[end..].iter().zip(text.iter()).take_while(|(a, b)| a == b).count();
         if common < text.len() {
             let short = end + common == line.len();
-            return if short && extent == Extent::Prefix { Walked::Partly } else { differs(end + common, common, scratch) };
+            return if short && extent == Extent::Prefix {
+                Walked::Partly
+            } else {
+                differs(end + common, common, scratch)
+            };
         }
         at = end + text.len();
         if last {

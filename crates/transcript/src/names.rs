@@ -67,7 +67,9 @@ impl Resolver {
                     self.values.insert(name.clone());
                 }
                 StatementKind::Repeat { body, .. } | StatementKind::Together { body } => self.collect_sets(body),
-                StatementKind::Either { branches } => branches.iter().for_each(|branch| self.collect_sets(&branch.body)),
+                StatementKind::Either { branches } => {
+                    branches.iter().for_each(|branch| self.collect_sets(&branch.body))
+                }
                 StatementKind::Message { .. } | StatementKind::Act { .. } | StatementKind::Wrong => {}
             }
         }

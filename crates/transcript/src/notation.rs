@@ -41,9 +41,7 @@ fn push_hex(shown: &mut String, bytes: &[u8]) {
 fn begins_hole(rest: &str) -> bool {
     let name = rest.find(|c: char| c != '_' && !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
     rest.starts_with("0x")
-        || (name > 0
-            && !rest.starts_with(|c: char| c.is_ascii_digit())
-            && rest[name..].starts_with([':', '=', '}']))
+        || (name > 0 && !rest.starts_with(|c: char| c.is_ascii_digit()) && rest[name..].starts_with([':', '=', '}']))
 }
 
 /// Controls, and characters that change how others look without being seen themselves: zero-width characters,

@@ -48,8 +48,18 @@ struct End<'a> {
 
 impl<'a> End<'a> {
     fn new(script: &'a Script) -> Self {
-        Self { script, play: script.play(), buffer: vec![], coming: vec![], datagrams: [].into(), peer_done: false,
-            said: vec![], until: None, ending: None, half_closed: false }
+        Self {
+            script,
+            play: script.play(),
+            buffer: vec![],
+            coming: vec![],
+            datagrams: [].into(),
+            peer_done: false,
+            said: vec![],
+            until: None,
+            ending: None,
+            half_closed: false,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Severity, Source};
+use crate::matcher;
 use crate::notation::show;
 use crate::play::Play;
 use crate::program::{self, Deed, First, Message, Op, Piece, PieceKind, Plan, Program};
@@ -122,6 +123,13 @@ impl Script {
         self.side
     }
 
+    /// Whether bytes could be a message that this side says, whatever its holes hold: what a server that talks to
+    /// another one hears.
+    #[must_use]
+    pub fn could_say(&self, bytes: &[u8]) -> bool {
+        self.program.messages.iter().any(|message| message.side == self.side && matcher::resembles(message, bytes))
+    }
+
     /// What is allowed but probably not meant, seen from this side.
     #[must_use]
     pub fn warnings(&self) -> &[Diagnostic] {
@@ -209,11 +217,8 @@ fn sayable(program: &Program, options: &Options) -> Vec<Diagnostic> {
 
 fn no_value(side: Side, piece: &Piece, name: &str) -> Diagnostic {
     let message = format!("the {side} must say {{{name}}}, but nothing gives it a value");
-    let help = if name == "_" {
-        "write {_=…}".to_owned()
-    } else {
-        format!("write {{{name}=…}} or pass --set {name}=…")
-    };
+    let help =
+        if name == "_" { "write {_=…}".to_owned() } else { format!("write {{{name}=…}} or pass --set {name}=…") };
     Diagnostic::error(piece.place, message).help(help)
 }
 
@@ -254,7 +259,8 @@ fn hearable(program: &Program, options: &Options) -> Vec<Diagnostic> {
             {
                 let text = "where one hole ends and the next begins cannot be told";
                 findings.push(
-                    Diagnostic::error(pair[1].place, text).help("put text between them, or write the first as {name:8 bytes}"),
+                    Diagnostic::error(pair[1].place, text)
+                        .help("put text between them, or write the first as {name:8 bytes}"),
                 );
             }
         }
@@ -285,7 +291,8 @@ fn over_datagrams(program: &Program) -> Vec<Diagnostic> {
             _ => continue,
         };
         findings.push(
-            Diagnostic::error(*place, format!("`{act}` has no meaning over datagrams")).help("leave it out, or use TCP"),
+            Diagnostic::error(*place, format!("`{act}` has no meaning over datagrams"))
+                .help("leave it out, or use TCP"),
         );
     }
     for first in program::may_begin(program, 0) {

@@ -142,7 +142,12 @@ impl Verdict {
         if let Some((line, bytes)) = &self.sent
             && !matches!(self.fault, Fault::Misheard { .. } | Fault::BrokenLine)
         {
-            rows.push(Row { line: Some(*line), label: "sent", text: show(&bytes[..bytes.len().min(SHOWN)]), caret: None });
+            rows.push(Row {
+                line: Some(*line),
+                label: "sent",
+                text: show(&bytes[..bytes.len().min(SHOWN)]),
+                caret: None,
+            });
         }
         for expected in &self.expected {
             let text = if self.expected.len() > 1 && self.fault == Fault::Differs {

@@ -151,7 +151,8 @@ fn feed(script: &Script, bytes: &[u8], size: usize) -> (Vec<u8>, bool) {
 
 #[test]
 fn defaults_are_said_in_turn_and_the_loop_is_left_after_the_longest_list() {
-    let (client, server) = said("S: Welcome!\nrepeat\n  C: {name=Michael|Tracy|Sarah}\n  S: Hello, {name}!\nend\nC: exit\nS closes\n");
+    let (client, server) =
+        said("S: Welcome!\nrepeat\n  C: {name=Michael|Tracy|Sarah}\n  S: Hello, {name}!\nend\nC: exit\nS closes\n");
     assert_eq!(client, "Michael\nTracy\nSarah\nexit\n");
     assert_eq!(server, "Welcome!\nHello, Michael!\nHello, Tracy!\nHello, Sarah!\n");
 }
@@ -164,7 +165,9 @@ fn shorter_lists_wrap_and_inner_loops_start_again() {
 
 #[test]
 fn an_either_in_a_loop_is_taken_branch_by_branch() {
-    let (client, _) = said("repeat\n  either\n    C: get {key=a|b}\n    S: value\n  or\n    C: put\n    S: ok\n  end\nend\nC: quit\n");
+    let (client, _) = said(
+        "repeat\n  either\n    C: get {key=a|b}\n    S: value\n  or\n    C: put\n    S: ok\n  end\nend\nC: quit\n",
+    );
     assert_eq!(client, "get a\nget b\nput\nquit\n");
 }
 
@@ -196,7 +199,8 @@ fn a_captured_name_stands_for_its_value_from_then_on() {
 
 #[test]
 fn a_set_name_is_a_value_and_never_captured() {
-    let (client, server) = said("set user = mrose\nC: USER {user}\nS: +OK {user} {count:int=2}\nset user = {count}x\nC: {user}\n");
+    let (client, server) =
+        said("set user = mrose\nC: USER {user}\nS: +OK {user} {count:int=2}\nset user = {count}x\nC: {user}\n");
     assert_eq!(client, "USER mrose\n2x\n");
     assert_eq!(server, "+OK mrose 2\n");
 }
@@ -223,7 +227,10 @@ fn an_smtp_session_passes_against_itself() {
 
 #[test]
 fn hex_and_raw_messages_are_exact_bytes() {
-    let rehearsal = play("C hex: 10 10 0004 4d515454\nS hex: 20 02 {flag:1 bytes=00} 00\nC raw: ping {n:int=7};\nS raw: {n}\nC closes\n", |_| 1);
+    let rehearsal = play(
+        "C hex: 10 10 0004 4d515454\nS hex: 20 02 {flag:1 bytes=00} 00\nC raw: ping {n:int=7};\nS raw: {n}\nC closes\n",
+        |_| 1,
+    );
     assert_went_as_written(&rehearsal);
     assert_eq!(rehearsal.from_client, b"\x10\x10\x00\x04MQTTping 7;");
     assert_eq!(rehearsal.from_server, b"\x20\x02\x00\x007");

@@ -1,1 +1,6 @@
 //! System calls that no library wraps safely, and what /proc tells. The only place besides `net` where `unsafe` may stand.
+
+pub(crate) mod datagrams;
+pub mod files;
+pub mod holder;
+pub(crate) mod queue;

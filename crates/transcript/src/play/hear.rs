@@ -85,7 +85,8 @@ impl<'a> Walk<'a> {
         let line = &self.rest()[..text];
         for arm in &choice.arms {
             let First::Line(message) = arm.first else { continue };
-            if allowed(play, &arm.path) && matcher::line_matches(&script.program.messages[message], line, self.scratch) {
+            if allowed(play, &arm.path) && matcher::line_matches(&script.program.messages[message], line, self.scratch)
+            {
                 let captured = std::mem::take(&mut self.scratch.captured);
                 self.follow(play, &arm.path);
                 self.scratch.captured = captured;
@@ -143,7 +144,11 @@ impl<'a> Walk<'a> {
             }
         }
         if !self.is_over() {
-            return if self.rest().is_empty() { Err(self.wait(play)) } else { Err(self.fail(play, Fault::UnexpectedData)) };
+            return if self.rest().is_empty() {
+                Err(self.wait(play))
+            } else {
+                Err(self.fail(play, Fault::UnexpectedData))
+            };
         }
         let may_leave = match &choice.kind {
             Fork::Loop { ends_file, .. } => *ends_file || script.may_leave,
@@ -228,7 +233,13 @@ impl<'a> Walk<'a> {
             Framed::Line { text, next: rest.len(), heard: Heard::Bare, by_gap }
         };
         match eol {
-            _ if rest.is_empty() => if self.input.ended { Framed::Ended } else { Framed::Part },
+            _ if rest.is_empty() => {
+                if self.input.ended {
+                    Framed::Ended
+                } else {
+                    Framed::Part
+                }
+            }
             Eol::Lf | Eol::CrLf if self.input.ended => Framed::Wrong(Fault::WrongEnding),
             Eol::Any | Eol::None if self.input.ended => bare(false),
             Eol::Any | Eol::None if self.script.gap.is_some_and(|gap| self.input.now >= play.fresh.after(gap)) => {
@@ -248,7 +259,9 @@ impl<'a> Walk<'a> {
         let first = if play.together { memchr::memchr(b'\n', rest) } else { None };
         let ended = first.map(|at| at + 1).or_else(|| rest.ends_with(b"\n").then_some(whole));
         match (ended, self.script.eol) {
-            (_, Eol::None) | (None, Eol::Any) => Framed::Line { text: whole, next: whole, heard: Heard::Bare, by_gap: false },
+            (_, Eol::None) | (None, Eol::Any) => {
+                Framed::Line { text: whole, next: whole, heard: Heard::Bare, by_gap: false }
+            }
             (None, _) => Framed::Wrong(Fault::WrongEnding),
             (Some(next), eol) => {
                 let has_cr = next > 1 && rest[next - 2] == b'\r';
@@ -283,8 +296,7 @@ impl<'a> Walk<'a> {
         }
         let rest = self.rest();
         let lone_cr = rest == b"\r";
-        let quiet = self.input.ended
-            || self.script.gap.is_some_and(|gap| self.input.now >= play.fresh.after(gap));
+        let quiet = self.input.ended || self.script.gap.is_some_and(|gap| self.input.now >= play.fresh.after(gap));
         let length = match rest {
             [b'\n', ..] => 1,
             [b'\r', b'\n', ..] => 2,
@@ -417,11 +429,8 @@ impl Play {
             .into_iter()
             .map(|index| {
                 let message = &script.program.messages[index];
-                let (piece, matched) = if received.is_empty() {
-                    (0, 0)
-                } else {
-                    matcher::difference(message, received, scratch)
-                };
+                let (piece, matched) =
+                    if received.is_empty() { (0, 0) } else { matcher::difference(message, received, scratch) };
                 let text = expected_text(script, message, scratch);
                 let place = place_in(message, piece, matched, received, scratch);
                 (Expected { line: message.place.line, text, matched }, matched, place)
@@ -512,9 +521,12 @@ fn place_in(message: &Message, piece: usize, matched: usize, received: &[u8], sc
         return found.place;
     }
     // How far into the literal the difference lies: what agrees of it ends where the line stops agreeing.
-    let agrees = (0..=literal.len().min(matched)).rev()
-        .find(|&length| received[..matched].ends_with(&literal[..length])).unwrap_or(0);
+    let agrees = (0..=literal.len().min(matched))
+        .rev()
+        .find(|&length| received[..matched].ends_with(&literal[..length]))
+        .unwrap_or(0);
     let _ = scratch;
-    let before = text.char_indices().take_while(|(at, _)| *at < agrees).count().min(found.place.width.saturating_sub(1));
+    let before =
+        text.char_indices().take_while(|(at, _)| *at < agrees).count().min(found.place.width.saturating_sub(1));
     Place { column: found.place.column + before, width: 1, ..found.place }
 }

@@ -115,7 +115,10 @@ impl Walk<'_> {
         self.output.bytes.truncate(start);
         let mut verdict = play.verdict(self.script, fault, &[], self.scratch);
         verdict.side = self.script.side;
-        verdict.place = message.pieces.iter().find(|piece| matches!(piece.kind, PieceKind::Value(_)))
+        verdict.place = message
+            .pieces
+            .iter()
+            .find(|piece| matches!(piece.kind, PieceKind::Value(_)))
             .map_or(message.place, |piece| piece.place);
         Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))
     }

@@ -153,7 +153,8 @@ fn check(program: &Program, place: Place, arms: &[Arm], findings: &mut Vec<Diagn
         let guarded = arm.path.iter().any(|step| matches!(step, Step::Again { .. }));
         if let Some(&hider) = seen.iter().find(|&&earlier| earlier != message && hides(program, earlier, message)) {
             let hidden = program.messages[message].place;
-            let text = format!("this line is never reached: line {} takes it first", program.messages[hider].place.line);
+            let text =
+                format!("this line is never reached: line {} takes it first", program.messages[hider].place.line);
             findings.push(Diagnostic::warning(hidden, text).help("put the narrower line above the wider one"));
         }
         if !guarded {
@@ -166,7 +167,9 @@ fn check(program: &Program, place: Place, arms: &[Arm], findings: &mut Vec<Diagn
 fn hides(program: &Program, earlier: usize, later: usize) -> bool {
     let (earlier, later) = (&program.messages[earlier], &program.messages[later]);
     match (&earlier.shape, &later.shape) {
-        (Shape::Around { before, after, pattern: Pattern::Any, .. }, _) if before.is_empty() && after.is_empty() => true,
+        (Shape::Around { before, after, pattern: Pattern::Any, .. }, _) if before.is_empty() && after.is_empty() => {
+            true
+        }
         (_, Shape::Exact(bytes)) if !earlier.is_dynamic() => matcher::matches(earlier, bytes),
         _ => false,
     }

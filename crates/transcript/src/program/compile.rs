@@ -22,8 +22,15 @@ pub(crate) fn compile(body: &[Statement], side: Side, given: &Given) -> (Program
         constants: given.clone(),
         given,
         slots: BTreeMap::new(),
-        program: Program { ops: vec![], places: vec![], messages: vec![], choices: vec![], slots: vec![], counters: 0,
-            live: vec![] },
+        program: Program {
+            ops: vec![],
+            places: vec![],
+            messages: vec![],
+            choices: vec![],
+            slots: vec![],
+            counters: 0,
+            live: vec![],
+        },
         loops: vec![],
         places: Places::default(),
     };
@@ -182,8 +189,13 @@ impl Compiler<'_> {
 
     /// A fork whose ways are not known yet.
     fn choice(&mut self, place: Place) -> Pc {
-        let choice = Choice { place, kind: Fork::Either { branches: vec![] }, arms: vec![], ours: None,
-            patience: std::time::Duration::ZERO };
+        let choice = Choice {
+            place,
+            kind: Fork::Either { branches: vec![] },
+            arms: vec![],
+            ours: None,
+            patience: std::time::Duration::ZERO,
+        };
         self.program.choices.push(choice);
         let index = self.program.choices.len() - 1;
         self.places.choices.insert(place.line, index);

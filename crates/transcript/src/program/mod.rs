@@ -49,13 +49,20 @@ pub(crate) enum Op {
     /// They may pause: what we hear next may take so much longer.
     Patience(Duration),
     /// A slot takes a value.
-    Set { slot: usize, value: Vec<Piece> },
+    Set {
+        slot: usize,
+        value: Vec<Piece>,
+    },
     /// A loop is entered: its counters start again.
     Enter(Vec<usize>),
     /// The way may fork here.
     Choice(usize),
     /// The end of a counted round.
-    Again { counter: usize, times: u32, body: Pc },
+    Again {
+        counter: usize,
+        times: u32,
+        body: Pc,
+    },
     Jump(Pc),
     /// What follows goes into one write, and over datagrams into one datagram.
     Together,
@@ -99,9 +106,17 @@ pub(crate) enum PieceKind {
     /// The value that a slot has.
     Value(usize),
     /// Heard, the slot takes what stands there; said, it takes a default.
-    Capture { slot: Option<usize>, pattern: Pattern, defaults: Vec<Vec<u8>>, tour: Option<usize> },
+    Capture {
+        slot: Option<usize>,
+        pattern: Pattern,
+        defaults: Vec<Vec<u8>>,
+        tour: Option<usize>,
+    },
     /// Said, the slot's value; heard, what stands there must equal what the same message gave the slot.
-    Same { slot: usize, pattern: Pattern },
+    Same {
+        slot: usize,
+        pattern: Pattern,
+    },
 }
 
 /// How a message is matched.
@@ -130,8 +145,14 @@ pub(crate) struct Choice {
 #[derive(Debug, Clone)]
 pub(crate) enum Fork {
     /// An uncounted loop; `ends_file` if nothing but the end follows it.
-    Loop { body: Pc, after: Pc, ends_file: bool },
-    Either { branches: Vec<Pc> },
+    Loop {
+        body: Pc,
+        after: Pc,
+        ends_file: bool,
+    },
+    Either {
+        branches: Vec<Pc>,
+    },
 }
 
 /// One way through a choice: what is done on the way to its first statement, and that statement.
@@ -178,9 +199,9 @@ pub(crate) enum Plan {
 impl Message {
     /// Whether some default is needed to say it, and none is given: the first such piece.
     pub(crate) fn missing(&self) -> Option<&Piece> {
-        self.pieces.iter().find(
-            |piece| matches!(&piece.kind, PieceKind::Capture { defaults, .. } if defaults.is_empty()),
-        )
+        self.pieces
+            .iter()
+            .find(|piece| matches!(&piece.kind, PieceKind::Capture { defaults, .. } if defaults.is_empty()))
     }
 
     /// Whether its bytes depend on what was heard or on another play.

@@ -8,14 +8,18 @@ use crate::syntax::{Statement, StatementKind};
 
 /// Marks the choices that are ours and plans how we take them.
 pub(super) fn choose(program: &mut Program, body: &[Statement], side: Side, places: &Places) {
-    let ours: Vec<bool> = program.choices.iter().map(|choice| {
-        let votes: Vec<bool> =
-            choice.arms.iter().filter_map(|arm| choices::is_ours(program, arm, side)).collect();
-        // Where nobody says anything, whoever closes chooses.
-        votes.first().copied().unwrap_or_else(|| {
-            !choice.arms.iter().any(|arm| matches!(arm.first, First::Expect(Deed::Close)))
+    let ours: Vec<bool> = program
+        .choices
+        .iter()
+        .map(|choice| {
+            let votes: Vec<bool> = choice.arms.iter().filter_map(|arm| choices::is_ours(program, arm, side)).collect();
+            // Where nobody says anything, whoever closes chooses.
+            votes
+                .first()
+                .copied()
+                .unwrap_or_else(|| !choice.arms.iter().any(|arm| matches!(arm.first, First::Expect(Deed::Close))))
         })
-    }).collect();
+        .collect();
     let mut planner = Planner { program, ours, side, places, enter: vec![] };
     planner.block(body);
 }
@@ -70,7 +74,9 @@ impl Planner<'_> {
         let Fork::Either { branches } = &self.program.choices[choice].kind else { return };
         let starts = branches.clone();
         let bodies: Vec<&[Statement]> = bodies.collect();
-        let mut turns: Vec<_> = starts.iter().zip(&bodies)
+        let mut turns: Vec<_> = starts
+            .iter()
+            .zip(&bodies)
             .filter(|(_, body)| self.can_say(body))
             .map(|(&start, body)| (start, self.weight(body)))
             .collect();
@@ -94,17 +100,23 @@ impl Planner<'_> {
     /// How many rounds it takes to say everything that a body can say: the longest list of defaults sent directly in
     /// it, or all turns of an `either` in it; at least one.
     fn weight(&self, body: &[Statement]) -> u32 {
-        body.iter().map(|statement| match &statement.kind {
-            StatementKind::Message { .. } => self.longest_list(statement),
-            StatementKind::Together { body } => self.weight(body),
-            StatementKind::Either { branches } => {
-                let each = branches.iter().filter(|branch| self.can_say(&branch.body))
-                    .map(|branch| self.weight(&branch.body));
-                let ours = self.places.choices.get(&statement.place.line).is_some_and(|&choice| self.ours[choice]);
-                if ours { each.sum() } else { each.max().unwrap_or(1) }
-            }
-            _ => 1,
-        }).max().unwrap_or(1).max(1)
+        body.iter()
+            .map(|statement| match &statement.kind {
+                StatementKind::Message { .. } => self.longest_list(statement),
+                StatementKind::Together { body } => self.weight(body),
+                StatementKind::Either { branches } => {
+                    let each = branches
+                        .iter()
+                        .filter(|branch| self.can_say(&branch.body))
+                        .map(|branch| self.weight(&branch.body));
+                    let ours = self.places.choices.get(&statement.place.line).is_some_and(|&choice| self.ours[choice]);
+                    if ours { each.sum() } else { each.max().unwrap_or(1) }
+                }
+                _ => 1,
+            })
+            .max()
+            .unwrap_or(1)
+            .max(1)
     }
 
     fn longest_list(&self, statement: &Statement) -> u32 {
@@ -112,15 +124,21 @@ impl Planner<'_> {
         if message.side != self.side {
             return 1;
         }
-        message.pieces.iter().map(|piece| match &piece.kind {
-            PieceKind::Capture { defaults, .. } => u32::try_from(defaults.len()).unwrap_or(u32::MAX),
-            _ => 1,
-        }).max().unwrap_or(1)
+        message
+            .pieces
+            .iter()
+            .map(|piece| match &piece.kind {
+                PieceKind::Capture { defaults, .. } => u32::try_from(defaults.len()).unwrap_or(u32::MAX),
+                _ => 1,
+            })
+            .max()
+            .unwrap_or(1)
     }
 
     fn can_say(&self, body: &[Statement]) -> bool {
         body.iter().all(|statement| match &statement.kind {
-            StatementKind::Message { .. } => self.message_of(statement)
+            StatementKind::Message { .. } => self
+                .message_of(statement)
                 .is_none_or(|message| message.side != self.side || message.missing().is_none()),
             StatementKind::Together { body } | StatementKind::Repeat { body, .. } => self.can_say(body),
             StatementKind::Either { branches } => {

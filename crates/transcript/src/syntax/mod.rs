@@ -115,12 +115,29 @@ pub(crate) struct Statement {
 
 #[derive(Debug, Clone)]
 pub(crate) enum StatementKind {
-    Message { side: Side, form: Form, template: Template },
-    Act { side: Side, act: Act },
-    Set { name: String, template: Template },
-    Repeat { times: Option<u32>, body: Vec<Statement> },
-    Either { branches: Vec<Branch> },
-    Together { body: Vec<Statement> },
+    Message {
+        side: Side,
+        form: Form,
+        template: Template,
+    },
+    Act {
+        side: Side,
+        act: Act,
+    },
+    Set {
+        name: String,
+        template: Template,
+    },
+    Repeat {
+        times: Option<u32>,
+        body: Vec<Statement>,
+    },
+    Either {
+        branches: Vec<Branch>,
+    },
+    Together {
+        body: Vec<Statement>,
+    },
     /// A line that was reported and skipped. A transcript that has one is never played.
     Wrong,
 }

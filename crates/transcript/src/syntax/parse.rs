@@ -17,8 +17,24 @@ const LARGEST: usize = 16 * 1024 * 1024;
 
 /// Words that begin a statement, for suggestions.
 const KEYWORDS: [&str; 18] = [
-    "repeat", "either", "or", "end", "set", "let", "gap", "eol", "timeout", "transcript", "at", "ignore", "together",
-    "in", "starttls", "c:", "s:", "S closes",
+    "repeat",
+    "either",
+    "or",
+    "end",
+    "set",
+    "let",
+    "gap",
+    "eol",
+    "timeout",
+    "transcript",
+    "at",
+    "ignore",
+    "together",
+    "in",
+    "starttls",
+    "c:",
+    "s:",
+    "S closes",
 ];
 
 /// Reads a whole text; see [`Transcript::parse`].
@@ -29,8 +45,14 @@ pub(super) fn transcript(name: &str, text: &[u8], given: &[&str]) -> Result<Tran
     }
     let decoded = String::from_utf8_lossy(text);
     let source = Arc::new(Source::new(name, decoded.strip_prefix('\u{feff}').unwrap_or(&decoded)));
-    let mut parser = Parser { source: &source, findings: Vec::new(), settings: Settings::default(), open: Vec::new(),
-        seen: Seen::default(), body: Vec::new() };
+    let mut parser = Parser {
+        source: &source,
+        findings: Vec::new(),
+        settings: Settings::default(),
+        open: Vec::new(),
+        seen: Seen::default(),
+        body: Vec::new(),
+    };
     if let Err(wrong) = std::str::from_utf8(text) {
         parser.findings.push(not_utf8(text, wrong.valid_up_to()));
     }
@@ -68,7 +90,10 @@ struct Open {
 
 enum Block {
     Repeat(Option<u32>),
-    Either { done: Vec<Branch>, current: Place },
+    Either {
+        done: Vec<Branch>,
+        current: Place,
+    },
     Together,
     /// A block whose head was wrong: its lines are read, for their mistakes, and dropped.
     Broken,
@@ -223,8 +248,10 @@ impl Parser<'_> {
                     let acts = ["closes", "stops sending", "resets", "waits 50ms", "raw: text", "hex: 0a"];
                     let help = match nearest(rest, acts) {
                         Some(near) => format!("did you mean `{word} {near}`?"),
-                        None => format!("a line said is `{word}: text`; an act is `{word} closes`, `{word} stops \
-                            sending`, `{word} resets` or `{word} waits 50ms`"),
+                        None => format!(
+                            "a line said is `{word}: text`; an act is `{word} closes`, `{word} stops \
+                            sending`, `{word} resets` or `{word} waits 50ms`"
+                        ),
                     };
                     return self.error(line.place, format!("`{}` is not a statement", line.text), help);
                 }
@@ -354,14 +381,21 @@ impl Parser<'_> {
             },
             _ => match duration(rest) {
                 Some(time) if time.is_zero() => {
-                    self.error(place, format!("a {name} of nothing"), format!("leave `{name}` out, or write `{name} 100ms`"));
+                    self.error(
+                        place,
+                        format!("a {name} of nothing"),
+                        format!("leave `{name}` out, or write `{name} 100ms`"),
+                    );
                 }
                 Some(time) if name == "gap" => self.settings.gap = Some(time),
                 Some(time) => self.settings.timeout = Some(time),
                 None => self.bad_duration(place, rest),
             },
         }
-        if self.settings.gap.is_some() && matches!(self.settings.eol, Eol::Lf | Eol::CrLf) && matches!(name, "gap" | "eol") {
+        if self.settings.gap.is_some()
+            && matches!(self.settings.eol, Eol::Lf | Eol::CrLf)
+            && matches!(name, "gap" | "eol")
+        {
             self.error(line.place, "a gap needs `eol any` or `eol none`", "leave one of the two out");
         }
     }
@@ -422,5 +456,10 @@ fn duration(text: &str) -> Option<Duration> {
     if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    number.parse::<u64>().ok()?.checked_mul(unit).filter(|&ms| ms <= 1000 * 60 * 60 * 24 * 365).map(Duration::from_millis)
+    number
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(unit)
+        .filter(|&ms| ms <= 1000 * 60 * 60 * 24 * 365)
+        .map(Duration::from_millis)
 }

@@ -1,0 +1,7 @@
+//! One file a verb: from what was typed to what it means, and from what came of it to an exit code.
+
+pub(crate) mod check;
+mod file;
+pub(crate) mod serve;
+mod signals;
+pub(crate) mod talk;

@@ -1,0 +1,35 @@
+//! SIGINT and SIGTERM.
+
+use std::io;
+use std::sync::Arc;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use sockeye::stop::Stopper;
+
+use crate::exit::Exit;
+
+/// Each of the two asks a server to stop.
+pub(super) fn stop_on_signals(stopper: &Stopper) -> io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::low_level::pipe::register_raw(signal, stopper.try_clone()?.into())?;
+    }
+    Ok(())
+}
+
+/// Runs something once when either comes; the process ends with the code that the signal has.
+pub(super) fn end_on_signals(last_words: impl Fn(Exit) + Send + Sync + 'static) -> io::Result<()> {
+    let last_words = Arc::new(last_words);
+    for (signal, exit) in [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated)] {
+        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        signal_hook::low_level::pipe::register_raw(signal, writer)?;
+        let last_words = Arc::clone(&last_words);
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            if rustix::io::read(&reader, &mut [0_u8]).is_ok() {
+                last_words(exit);
+                #[expect(clippy::exit, reason = "other threads may hang in a read that nothing interrupts")]
+                std::process::exit(i32::from(exit.code()));
+            }
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! Events as lines for people, or as JSON: one event is one line, whatever a peer put into it.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use sockeye::event::{Conversation, Event};
+
+use crate::clean;
+
+/// Openings and closings in a second above which they are summed up.
+const MANY: u64 = 100;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// Lines; many openings and closings in a second become one.
+    Summed,
+    /// Lines, every one.
+    Every,
+    /// JSON objects, every one.
+    Json,
+}
+
+/// Turns events into text. It reads no clock: the time comes in.
+pub(crate) struct Renderer {
+    style: Style,
+    /// When the second in hand began.
+    since: Duration,
+    shown: u64,
+    opened: u64,
+    closed: u64,
+    /// By cause: how many of it were held back in this second, and whether one was shown.
+    causes: HashMap<String, (u64, bool)>,
+}
+
+impl Renderer {
+    pub(crate) fn new(style: Style) -> Self {
+        Self { style, since: Duration::ZERO, shown: 0, opened: 0, closed: 0, causes: HashMap::new() }
+    }
+
+    pub(crate) fn event(&mut self, event: &Event, now: Duration, text: &mut String) {
+        self.tick(now, false, text);
+        if self.style == Style::Json {
+            let _ = writeln!(text, "{}", Value::Object(object(event)));
+            return;
+        }
+        match event {
+            Event::Listening(endpoint) => push_line(text, &format!("listening on {endpoint}")),
+            Event::Opened(conversation) => {
+                if self.may_show() {
+                    push_line(text, &format!("opened {}", known(conversation)));
+                } else {
+                    self.opened += 1;
+                }
+            }
+            Event::Closed { conversation, by, from_client, from_server, lasted, reason } => {
+                if !self.may_show() {
+                    self.closed += 1;
+                    return;
+                }
+                let mut line = format!(
+                    "closed {} by {by}, {from_client} bytes from the client, {from_server} from the server, {:.3} s",
+                    known(conversation),
+                    lasted.as_secs_f64()
+                );
+                if let Some(reason) = reason {
+                    let _ = write!(line, ": {reason}");
+                }
+                push_line(text, &line);
+            }
+            Event::Failed { error, .. } => {
+                // The same line of the transcript failing over and over is one cause.
+                let cause =
+                    error.lines().take(2).map(|line| line.split("  ").next().unwrap_or(line)).collect::<String>();
+                if self.style == Style::Every || self.first_of(cause, 1) {
+                    text.push_str(&clean::lines(error));
+                }
+            }
+            Event::Dropped { count, error } => {
+                if self.first_of(error.clone(), *count) {
+                    push_line(text, &format!("dropped {count}: {error}"));
+                }
+            }
+            Event::Notice(notice) => push_line(text, notice),
+        }
+    }
+
+    /// A second may be over: says what it held back.
+    pub(crate) fn tick(&mut self, now: Duration, end: bool, text: &mut String) {
+        if now < self.since + SECOND && !end {
+            return;
+        }
+        if self.opened + self.closed > 0 {
+            push_line(
+                text,
+                &format!("and {} opened, {} closed in this second (-v shows each)", self.opened, self.closed),
+            );
+        }
+        for (cause, (held, _)) in self.causes.drain() {
+            if held > 0 {
+                push_line(text, &format!("{held} more: {cause}"));
+            }
+        }
+        (self.since, self.shown, self.opened, self.closed) = (now, 0, 0, 0);
+    }
+
+    /// Events that a full queue lost.
+    pub(crate) fn lost(&mut self, count: u64, text: &mut String) {
+        let error = "log events were lost: standard error is slow";
+        if self.style == Style::Json {
+            let _ = writeln!(text, "{}", json!({ "event": "dropped", "count": count, "error": error }));
+        } else {
+            push_line(text, &format!("{count} {error}"));
+        }
+    }
+
+    fn may_show(&mut self) -> bool {
+        self.shown += 1;
+        self.style == Style::Every || self.shown <= MANY
+    }
+
+    /// Whether a cause is new in this second; else it is counted.
+    fn first_of(&mut self, cause: String, count: u64) -> bool {
+        let (held, shown) = self.causes.entry(cause).or_default();
+        if std::mem::replace(shown, true) {
+            *held += count;
+            return false;
+        }
+        true
+    }
+}
+
+fn push_line(text: &mut String, line: &str) {
+    text.push_str(&clean::line(line));
+    text.push('\n');
+}
+
+/// `#1 tcp 127.0.0.1:9999 <- 127.0.0.1:52144`.
+fn known(conversation: &Conversation) -> String {
+    let Conversation { number, protocol, server, client } = conversation;
+    format!("#{number} {protocol} {server} <- {client}")
+}
+
+fn object(event: &Event) -> Map<String, Value> {
+    let mut object = Map::new();
+    let mut put = |key: &str, value: Value| {
+        object.insert(key.to_owned(), value);
+    };
+    match event {
+        Event::Listening(endpoint) => {
+            put("event", json!("listening"));
+            put("proto", json!(endpoint.protocol.scheme()));
+            put("server", json!(endpoint.name.to_string()));
+        }
+        Event::Opened(conversation) => {
+            put("event", json!("opened"));
+            put_conversation(&mut put, conversation);
+        }
+        Event::Closed { conversation, by, from_client, from_server, lasted, reason } => {
+            put("event", json!("closed"));
+            put_conversation(&mut put, conversation);
+            put("by", json!(by.to_string()));
+            put("from_client", json!(from_client));
+            put("from_server", json!(from_server));
+            put("seconds", json!(lasted.as_secs_f64()));
+            if let Some(reason) = reason {
+                put("error", json!(reason));
+            }
+        }
+        Event::Failed { conversation, error } => {
+            put("event", json!("failed"));
+            if let Some(conversation) = conversation {
+                put_conversation(&mut put, conversation);
+            }
+            put("error", json!(error));
+        }
+        Event::Dropped { count, error } => {
+            put("event", json!("dropped"));
+            put("count", json!(count));
+            put("error", json!(error));
+        }
+        Event::Notice(notice) => {
+            put("event", json!("notice"));
+            put("error", json!(notice));
+        }
+    }
+    object
+}
+
+fn put_conversation(put: &mut impl FnMut(&str, Value), conversation: &Conversation) {
+    put("conn", json!(conversation.number));
+    put("proto", json!(conversation.protocol.scheme()));
+    put("server", json!(conversation.server.to_string()));
+    put("client", json!(conversation.client.to_string()));
+}
+
+#[cfg(test)]
+mod tests {
+    use sockeye::event::{ClosedBy, Name, Protocol};
+
+    use super::*;
+
+    fn conversation(number: u64) -> Conversation {
+        let name = |port: u16| Name::from(std::net::SocketAddr::from(([127, 0, 0, 1], port)));
+        Conversation { number, protocol: Protocol::Tcp, server: name(9999), client: name(52144) }
+    }
+
+    fn closed(reason: Option<&str>) -> Event {
+        Event::Closed {
+            conversation: conversation(1),
+            by: ClosedBy::Client,
+            from_client: 14,
+            from_server: 30,
+            lasted: Duration::from_millis(1204),
+            reason: reason.map(str::to_owned),
+        }
+    }
+
+    fn render(style: Style, events: &[Event]) -> String {
+        let mut renderer = Renderer::new(style);
+        let mut text = String::new();
+        for event in events {
+            renderer.event(event, Duration::ZERO, &mut text);
+        }
+        renderer.tick(Duration::ZERO, true, &mut text);
+        text
+    }
+
+    #[test]
+    fn a_conversation_is_known_by_its_number_and_four_tuple() {
+        assert_eq!(
+            render(Style::Summed, &[Event::Opened(conversation(1)), closed(None)]),
+            "opened #1 tcp 127.0.0.1:9999 <- 127.0.0.1:52144\nclosed #1 tcp 127.0.0.1:9999 <- 127.0.0.1:52144 by client, \
+             14 bytes from the client, 30 from the server, 1.204 s\n"
+        );
+    }
+
+    #[test]
+    fn json_events_have_the_names_of_the_contract() {
+        let text = render(Style::Json, &[closed(None)]);
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            value,
+            json!({ "event": "closed", "conn": 1, "proto": "tcp", "server": "127.0.0.1:9999", "client": "127.0.0.1:52144",
+                "by": "client", "from_client": 14, "from_server": 30, "seconds": 1.204 })
+        );
+    }
+
+    /// Row 62 of the faults.
+    #[test]
+    fn one_event_stays_one_line_whatever_a_peer_sent() {
+        let evil = "x\r\nopened #9 forged\u{1b}[2J\u{2028}\u{85}";
+        let text = render(Style::Summed, &[closed(Some(evil))]);
+        assert_eq!(text.lines().count(), 1, "{text:?}");
+        assert!(!text.contains('\u{1b}'));
+        let text = render(Style::Json, &[closed(Some(evil)), Event::Failed { conversation: None, error: evil.into() }]);
+        assert_eq!(text.lines().count(), 2);
+        for line in text.lines() {
+            serde_json::from_str::<Value>(line).unwrap();
+        }
+    }
+
+    #[test]
+    fn many_openings_in_a_second_become_one_line_unless_each_is_asked_for() {
+        let events: Vec<Event> = (0..500).map(|number| Event::Opened(conversation(number))).collect();
+        let text = render(Style::Summed, &events);
+        assert_eq!(text.lines().count(), 101);
+        assert!(text.ends_with("and 400 opened, 0 closed in this second (-v shows each)\n"));
+        assert_eq!(render(Style::Every, &events).lines().count(), 500);
+    }
+
+    #[test]
+    fn a_cause_is_said_once_a_second_and_then_summed_up() {
+        let events = vec![Event::Dropped { count: 2, error: "empty".into() }; 10];
+        assert_eq!(render(Style::Summed, &events), "dropped 2: empty\n18 more: empty\n");
+    }
+}

@@ -1,0 +1,114 @@
+//! The exit codes: few, named here, and listed from here in help and manual. From 5 up they are curl's.
+
+use std::process::ExitCode;
+
+use sockeye::net::connect::ConnectError;
+
+/// How the command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Done,
+    Differs,
+    Usage,
+    CannotListen,
+    NameNotFound,
+    Refused,
+    CutShort,
+    HttpStatus,
+    CannotWrite,
+    CannotRead,
+    TimedOut,
+    TlsHandshake,
+    TooManyRedirects,
+    Reset,
+    Certificate,
+    Interrupted,
+    Terminated,
+}
+
+impl Exit {
+    pub(crate) const ALL: [Self; 17] = [
+        Self::Done,
+        Self::Differs,
+        Self::Usage,
+        Self::CannotListen,
+        Self::NameNotFound,
+        Self::Refused,
+        Self::CutShort,
+        Self::HttpStatus,
+        Self::CannotWrite,
+        Self::CannotRead,
+        Self::TimedOut,
+        Self::TlsHandshake,
+        Self::TooManyRedirects,
+        Self::Reset,
+        Self::Certificate,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Differs => 1,
+            Self::Usage => 2,
+            Self::CannotListen => 3,
+            Self::NameNotFound => 6,
+            Self::Refused => 7,
+            Self::CutShort => 18,
+            Self::HttpStatus => 22,
+            Self::CannotWrite => 23,
+            Self::CannotRead => 26,
+            Self::TimedOut => 28,
+            Self::TlsHandshake => 35,
+            Self::TooManyRedirects => 47,
+            Self::Reset => 56,
+            Self::Certificate => 60,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done; every byte arrived",
+            Self::Differs => "the conversation differed from the transcript",
+            Self::Usage => "wrong usage, or a transcript that is wrong or cannot be read",
+            Self::CannotListen => "cannot listen: address in use, not allowed",
+            Self::NameNotFound => "name not found",
+            Self::Refused => "connection refused, or host unreachable",
+            Self::CutShort => "cut short: not everything arrived",
+            Self::HttpStatus => "HTTP error status",
+            Self::CannotWrite => "cannot write: disk, standard output",
+            Self::CannotRead => "cannot read a local file or standard input",
+            Self::TimedOut => "nothing came in time",
+            Self::TlsHandshake => "TLS handshake failed",
+            Self::TooManyRedirects => "too many redirects",
+            Self::Reset => "connection reset",
+            Self::Certificate => "certificate not trusted",
+            Self::Interrupted => "ended by SIGINT",
+            Self::Terminated => "ended by SIGTERM",
+        }
+    }
+
+    /// The table for help and manual.
+    pub(crate) fn table() -> String {
+        Self::ALL.iter().map(|exit| format!("  {:>3}  {}\n", exit.code(), exit.meaning())).collect()
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+impl From<&ConnectError> for Exit {
+    fn from(error: &ConnectError) -> Self {
+        match error {
+            ConnectError::NotFound { .. } => Self::NameNotFound,
+            ConnectError::TimedOut { .. } => Self::TimedOut,
+            ConnectError::Refused { .. } | ConnectError::Local { .. } => Self::Refused,
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! What was typed. One definition feeds the parser, help, manual pages and completions.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sockeye::limits;
+use sockeye::net::Family;
+use sockeye::verb::serve::Budget;
+use sockeye::verb::talk::Eol;
+
+/// Stands at either end of a socket: serves, talks and checks conversations written as plain transcripts.
+#[derive(Debug, Parser)]
+#[command(name = "sockeye", version, arg_required_else_help = true, before_help = EXAMPLES, after_help = after_help(),
+    after_long_help = after_long_help(), subcommand_required = true, max_term_width = 100)]
+pub(crate) struct Flags {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+const EXAMPLES: &str = "Examples:
+  sockeye serve                                greet on TCP and UDP port 9999 of the loopback
+  sockeye talk 9999                            talk to it by hand
+  printf 'Michael\\nexit\\n' | sockeye talk 9999  the same in a pipe
+  sockeye serve :7000 --play smtp.talk         play the server's side of a transcript
+  sockeye talk localhost:25 --play smtp.talk   play the client's side and check the server
+  sockeye check smtp.talk                      from which ends it can be played";
+
+fn after_help() -> String {
+    format!(
+        "An address is [tcp://|udp://][HOST]:PORT, HOST PORT, a bare PORT of the loopback, or unix:PATH.\n\nExit codes:\n{}",
+        crate::exit::Exit::table().trim_end()
+    )
+}
+
+fn after_long_help() -> String {
+    let mut text = after_help();
+    text.push_str("\n\nBounds:\n");
+    for limit in limits::TABLE {
+        let flag = limit.flag.map_or(String::new(), |flag| format!(" ({flag})"));
+        text.push_str(&format!("  {}{flag}: {}\n", limit.what, limit.default));
+    }
+    text.trim_end().to_owned()
+}
+
+/// What every verb has.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Common {
+    /// Say nothing but errors that end the program
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more: every connection, every address tried
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Write events as JSON, one object a line, to standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Listen, and play the server's side for every client
+    Serve(Serve),
+    /// Connect, and join the conversation to standard input and output, or play the client's side
+    Talk(Talk),
+    /// Say what is wrong with transcripts, and play both sides against each other
+    Check(Check),
+    /// Write a completion script for a shell
+    Completions(Completions),
+    /// Write the manual pages
+    Man(Man),
+    #[command(external_subcommand)]
+    Later(Vec<String>),
+}
+
+/// Verbs that are planned and cannot be used yet.
+const LATER: [&str; 8] = ["fetch", "relay", "load", "probe", "ports", "addrs", "import", "nc"];
+
+pub(crate) fn later(verb: &str) -> String {
+    if LATER.contains(&verb) {
+        return format!("`sockeye {verb}` is not there yet; this version has serve, talk and check");
+    }
+    format!("`{verb}` is no verb; the verbs are serve, talk, check, completions and man: sockeye --help")
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without an address it listens on TCP and UDP port 9999 of 127.0.0.1 and ::1; without --play it greets.\n\
+    :PORT is every interface. An address without a scheme means TCP and UDP. SIGINT or SIGTERM drains; the second ends at once."
+)]
+pub(crate) struct Serve {
+    /// Where to listen: [tcp://|udp://][HOST]:PORT, HOST PORT, PORT, unix:PATH
+    #[arg(value_name = "ADDR")]
+    pub(crate) addresses: Vec<String>,
+    /// Play the S side of a transcript
+    #[arg(long, value_name = "FILE", group = "role")]
+    pub(crate) play: Option<PathBuf>,
+    /// Send back what comes (RFC 862)
+    #[arg(long, group = "role")]
+    pub(crate) echo: bool,
+    /// Throw away what comes (RFC 863)
+    #[arg(long, group = "role")]
+    pub(crate) discard: bool,
+    /// Write the ports there when all is bound, one a line, in the order of the addresses
+    #[arg(long, value_name = "PATH")]
+    pub(crate) port_file: Option<PathBuf>,
+    /// How long open exchanges get when the server is stopped
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
+    pub(crate) grace: Duration,
+    /// How long to wait for a client [default: the transcript's, or 5m]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Longest line
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64KiB")]
+    pub(crate) max_line: usize,
+    /// Lift the bounds on UDP answers off the loopback: `off`, or for a network such as 10.0.0.0/8
+    #[arg(long, value_name = "off|PREFIX", value_parser = budget)]
+    pub(crate) udp_budget: Option<Budget>,
+    #[command(flatten)]
+    pub(crate) values: Values,
+    #[command(flatten)]
+    pub(crate) family: FamilyFlags,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without --play, standard input goes to the socket and what comes goes to standard output; when standard \
+    input ends, our end is half-closed and the answer is waited for.\nOver UDP each line is one datagram without its ending."
+)]
+pub(crate) struct Talk {
+    /// Where to: [tcp://|udp://][HOST]:PORT, HOST PORT, PORT, unix:PATH
+    #[arg(value_name = "ADDR", required = true, num_args = 1..=2)]
+    pub(crate) address: Vec<String>,
+    /// Play the C side of a transcript and check what the server says
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "eol", "raw"])]
+    pub(crate) play: Option<PathBuf>,
+    /// Listen there, and talk to one client
+    #[arg(short, long)]
+    pub(crate) listen: bool,
+    /// With --listen: talk to one client after another
+    #[arg(short, long, requires = "listen")]
+    pub(crate) keep: bool,
+    /// With --listen: write the port there when it is bound
+    #[arg(long, value_name = "PATH", requires = "listen")]
+    pub(crate) port_file: Option<PathBuf>,
+    /// End the lines of standard input so [default: as they come; over UDP not at all]
+    #[arg(long, value_name = "EOL")]
+    pub(crate) eol: Option<EolFlag>,
+    /// For the whole conversation; with --play, to wait for the server's next line
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// For looking the name up and connecting
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    pub(crate) connect_timeout: Duration,
+    /// Longest line, with --play
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64KiB")]
+    pub(crate) max_line: usize,
+    /// Let a terminal obey what the peer sends
+    #[arg(long)]
+    pub(crate) raw: bool,
+    #[command(flatten)]
+    pub(crate) values: Values,
+    #[command(flatten)]
+    pub(crate) family: FamilyFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Transcripts
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) values: Values,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// A folder for all pages; without it the main page goes to standard output
+    pub(crate) folder: Option<PathBuf>,
+}
+
+/// Values for names of the transcript.
+#[derive(Debug, Args)]
+pub(crate) struct Values {
+    /// Give a name of the transcript a value, over its `set` and its defaults
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_value)]
+    pub(crate) set: Vec<(String, String)>,
+}
+
+impl Values {
+    pub(crate) fn to_map(&self) -> std::collections::BTreeMap<String, Vec<u8>> {
+        self.set.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect()
+    }
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct FamilyFlags {
+    /// IPv4 only
+    #[arg(short = '4', conflicts_with = "v6")]
+    pub(crate) v4: bool,
+    /// IPv6 only
+    #[arg(short = '6')]
+    pub(crate) v6: bool,
+}
+
+impl FamilyFlags {
+    pub(crate) fn family(self) -> Option<Family> {
+        match (self.v4, self.v6) {
+            (true, _) => Some(Family::V4),
+            (_, true) => Some(Family::V6),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum EolFlag {
+    Lf,
+    Crlf,
+    None,
+}
+
+impl From<EolFlag> for Eol {
+    fn from(flag: EolFlag) -> Self {
+        match flag {
+            EolFlag::Lf => Self::Lf,
+            EolFlag::Crlf => Self::CrLf,
+            EolFlag::None => Self::None,
+        }
+    }
+}
+
+/// `5`, `5s`, `500ms`, `1.5s`, `2m`, `1h`; a bare number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)];
+    let wrong = || "write a number and a unit: 500ms, 5s, 2m".to_owned();
+    let (number, factor) = units
+        .iter()
+        .find_map(|(unit, factor)| text.strip_suffix(unit).map(|number| (number, factor)))
+        .ok_or_else(wrong)?;
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return Err(wrong());
+    }
+    let seconds: f64 = number.parse().map_err(|_| wrong())?;
+    Duration::try_from_secs_f64(seconds * factor)
+        .ok()
+        .filter(|time| time.as_secs() <= 31_536_000)
+        .ok_or_else(|| "at most a year".to_owned())
+}
+
+/// `65536`, `64KiB`, `64k`, `1MiB`.
+fn size(text: &str) -> Result<usize, String> {
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match &lower[digits.len()..] {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        _ => return Err("write bytes or a unit: 65536, 64KiB, 1MiB".to_owned()),
+    };
+    digits
+        .parse::<usize>()
+        .ok()
+        .and_then(|number| number.checked_mul(factor))
+        .filter(|&bytes| (1..=1 << 30).contains(&bytes))
+        .ok_or_else(|| "a size is from 1 byte to 1024 MiB".to_owned())
+}
+
+fn name_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| "write NAME=VALUE".to_owned())?;
+    let fits = name.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic())
+        && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+        && name != "_";
+    if fits { Ok((name.to_owned(), value.to_owned())) } else { Err(format!("`{name}` cannot be a name")) }
+}
+
+fn budget(text: &str) -> Result<Budget, String> {
+    if text == "off" {
+        return Ok(Budget::Off);
+    }
+    let wrong = || "write `off` or a network such as 10.0.0.0/8".to_owned();
+    let (network, bits) = text.split_once('/').ok_or_else(wrong)?;
+    let network: std::net::IpAddr = network.parse().map_err(|_| wrong())?;
+    let most = if network.is_ipv4() { 32 } else { 128 };
+    let bits: u8 = bits.parse().ok().filter(|bits| *bits <= most).ok_or_else(wrong)?;
+    Ok(Budget::Except(network, bits))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_and_sizes_are_read_as_people_write_them() {
+        for (text, millis) in
+            [("5", 5000), ("5s", 5000), ("500ms", 500), ("1.5s", 1500), ("2m", 120_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "s", "5x", "-1", "1e9", "nan", "99999999999"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        for (text, bytes) in [("1", 1), ("64KiB", 65536), ("64k", 65536), ("1MiB", 1 << 20)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["0", "", "k", "5x", "99999999999999999999"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+}

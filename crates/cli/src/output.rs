@@ -1,0 +1,197 @@
+//! The one writer for everything that reaches standard error, and for text on standard output. A log line never blocks
+//! a conversation: it goes into a bounded queue, and what the queue could not take is counted and said.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use sockeye::event::{Event, Observer};
+use sockeye::sys::files::StandardStreams;
+
+use crate::clean;
+use crate::events::{Renderer, Style};
+use crate::exit::Exit;
+use crate::flags::Common;
+
+/// Events that may wait for a slow standard error.
+const QUEUE: usize = 8192;
+/// How long the end waits for it.
+const FLUSH: Duration = Duration::from_secs(1);
+/// How often the writer looks at what it holds back.
+const TICK: Duration = Duration::from_millis(250);
+
+/// What the verbs print through.
+pub(crate) struct Console {
+    pub(crate) quiet: bool,
+    pub(crate) verbose: u8,
+    pub(crate) json: bool,
+    streams: StandardStreams,
+    log: Mutex<Option<Log>>,
+}
+
+struct Log {
+    queue: SyncSender<Event>,
+    dropped: Arc<AtomicU64>,
+    done: Receiver<()>,
+}
+
+impl Console {
+    pub(crate) fn new(common: &Common, streams: StandardStreams) -> Self {
+        let Common { quiet, verbose, json } = *common;
+        Self { quiet, verbose, json, streams, log: Mutex::new(None) }
+    }
+
+    /// Before any flag is known.
+    pub(crate) fn plain() -> Self {
+        let streams = StandardStreams::default();
+        Self { quiet: false, verbose: 0, json: false, streams, log: Mutex::new(None) }
+    }
+
+    /// Whether standard output was closed when we began.
+    pub(crate) fn stdout_is_missing(&self) -> bool {
+        self.streams.stdout_is_missing()
+    }
+
+    /// Writes text to standard output; it is what was asked for, so failing to write it is a failure.
+    pub(crate) fn print(&self, text: &[u8]) -> Exit {
+        let written = if self.stdout_is_missing() {
+            Err(io::Error::other("it is closed"))
+        } else {
+            write_all(io::stdout().as_fd(), text)
+        };
+        match written {
+            Ok(()) => Exit::Done,
+            Err(error) => self.fail(Exit::CannotWrite, &format!("cannot write to standard output: {error}")),
+        }
+    }
+
+    /// Writes text to standard error. That it cannot be written changes nothing.
+    pub(crate) fn complain(&self, text: &str) {
+        let _ = write_all(io::stderr().as_fd(), clean::lines(text).as_bytes());
+    }
+
+    /// Says why the command ends so.
+    pub(crate) fn fail(&self, exit: Exit, why: &str) -> Exit {
+        self.flush();
+        if self.json {
+            let object = serde_json::json!({ "event": "failed", "error": why, "exit": exit.code() });
+            let _ = write_all(io::stderr().as_fd(), format!("{object}\n").as_bytes());
+        } else if why.starts_with("error") {
+            self.complain(why);
+        } else {
+            self.complain(&format!("sockeye: {why}"));
+        }
+        exit
+    }
+
+    /// Says something that is no failure, unless quiet.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            self.observer().observe(Event::Notice(text.to_owned()));
+        }
+    }
+
+    /// Where verbs report; the first call starts the writer.
+    pub(crate) fn observer(&self) -> Box<dyn Observer> {
+        if self.quiet {
+            return Box::new(|_: Event| {});
+        }
+        let mut log = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let log = log.get_or_insert_with(|| start(self.style()));
+        let (queue, dropped) = (log.queue.clone(), Arc::clone(&log.dropped));
+        Box::new(move |event: Event| {
+            if let Err(TrySendError::Full(_)) = queue.try_send(event) {
+                dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    }
+
+    fn style(&self) -> Style {
+        if self.json {
+            Style::Json
+        } else if self.verbose > 0 {
+            Style::Every
+        } else {
+            Style::Summed
+        }
+    }
+
+    /// Gives what was said time to reach standard error, but does not wait for one that takes nothing.
+    pub(crate) fn flush(&self) {
+        let log = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(Log { queue, done, .. }) = log {
+            drop(queue);
+            let _ = done.recv_timeout(FLUSH);
+        }
+    }
+}
+
+fn start(style: Style) -> Log {
+    let (queue, events) = sync_channel(QUEUE);
+    let (finished, done) = sync_channel(1);
+    let dropped = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&dropped);
+    let written = std::thread::Builder::new().name("log".to_owned()).spawn(move || {
+        write_events(&events, Renderer::new(style), &counter);
+        let _ = finished.send(());
+    });
+    // Without the thread the queue has no reader: events are dropped, and nothing else suffers.
+    drop(written);
+    Log { queue, dropped, done }
+}
+
+/// Writes events until the last sender is gone.
+fn write_events(events: &Receiver<Event>, mut renderer: Renderer, dropped: &AtomicU64) {
+    let began = Instant::now();
+    let mut text = String::new();
+    loop {
+        let ended = match events.recv_timeout(TICK) {
+            Ok(event) => {
+                renderer.event(&event, began.elapsed(), &mut text);
+                // What is there already goes out with the same write.
+                while text.len() < 32 * 1024
+                    && let Ok(event) = events.try_recv()
+                {
+                    renderer.event(&event, began.elapsed(), &mut text);
+                }
+                false
+            }
+            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Disconnected) => true,
+        };
+        renderer.tick(began.elapsed(), ended, &mut text);
+        let lost = dropped.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            renderer.lost(lost, &mut text);
+        }
+        if !text.is_empty() {
+            // A standard error that is closed or full takes no server down.
+            let _ = write_all(io::stderr().as_fd(), text.as_bytes());
+            text.clear();
+        }
+        if ended {
+            return;
+        }
+    }
+}
+
+/// Writes everything, also where somebody else made the descriptor nonblocking.
+pub(crate) fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::io::Errno;
+    while !bytes.is_empty() {
+        match rustix::io::write(fd, bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(length) => bytes = &bytes[length..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

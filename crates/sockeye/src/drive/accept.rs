@@ -1,0 +1,107 @@
+//! A listening socket: what becomes of errors of accept(2), and when accepting pauses.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, acceptfrom_with, getsockname};
+
+use super::Behaviour;
+use crate::event::{Endpoint, Name, Protocol};
+use crate::net::listen::Socket;
+
+/// Connections taken from one listener before the others have their turn.
+pub(super) const ACCEPTS: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) socket: Socket,
+    pub(super) behaviour: Behaviour,
+    /// Not watched now: there is no room for another connection.
+    pub(super) paused: bool,
+}
+
+/// What accepting came to.
+pub(super) enum Accepted {
+    One {
+        fd: OwnedFd,
+        client: Name,
+        server: Option<Box<Name>>,
+    },
+    /// Nobody waits.
+    None,
+    /// This client is gone, or a rule refused it: the next one may do better.
+    GoOn,
+    /// The system is out of something; the client waits in the backlog meanwhile.
+    Pause(Errno),
+    /// The listener itself is broken.
+    Die(Errno),
+}
+
+impl Listener {
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.socket.endpoint
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        self.socket.endpoint.protocol
+    }
+
+    pub(super) fn accept(&self) -> Accepted {
+        match acceptfrom_with(&self.socket.fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            Ok((fd, peer)) => {
+                let client = peer
+                    .and_then(|peer| SocketAddr::try_from(peer).ok())
+                    .map_or(Name::Unnamed, |peer| Name::Inet(unmapped(peer)));
+                let server = self.own_name(&fd);
+                Accepted::One { fd, client, server }
+            }
+            Err(error) => sort(error),
+        }
+    }
+
+    /// Our end's address, where the listener's says only "every one".
+    fn own_name(&self, fd: &OwnedFd) -> Option<Box<Name>> {
+        match &self.socket.endpoint.name {
+            Name::Inet(address) if address.ip().is_unspecified() => getsockname(fd)
+                .ok()
+                .and_then(|name| SocketAddr::try_from(name).ok())
+                .map(|name| Box::new(Name::Inet(unmapped(name)))),
+            _ => None,
+        }
+    }
+}
+
+/// Sorts the errors of accept(2). Those of the network below are passed on by Linux and are about one client only.
+fn sort(error: Errno) -> Accepted {
+    match error {
+        Errno::AGAIN => Accepted::None,
+        Errno::INTR
+        | Errno::CONNABORTED
+        | Errno::PROTO
+        | Errno::PERM
+        | Errno::NETDOWN
+        | Errno::NOPROTOOPT
+        | Errno::HOSTDOWN
+        | Errno::NONET
+        | Errno::HOSTUNREACH
+        | Errno::OPNOTSUPP
+        | Errno::NETUNREACH
+        | Errno::TIMEDOUT => Accepted::GoOn,
+        Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => Accepted::Pause(error),
+        other => Accepted::Die(other),
+    }
+}
+
+fn unmapped(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// What to call the shortage in a message.
+pub(super) fn shortage(error: Errno) -> &'static str {
+    match error {
+        Errno::MFILE => "this process has no open file left (ulimit -n)",
+        Errno::NFILE => "the system has no open file left",
+        _ => "the system has no memory for sockets left",
+    }
+}

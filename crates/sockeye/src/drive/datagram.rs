@@ -1,0 +1,314 @@
+//! A datagram socket that serves: a play for each peer, which costs nothing while it stands at its beginning.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use transcript::{Ending, Input, Moment, Next, Play, Script};
+
+use super::guard::{Guard, Ours, Withheld};
+use super::{Behaviour, Shared};
+use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
+use crate::limits;
+use crate::net::listen::Socket;
+use crate::sys::datagrams::{Datagram, Inbox, Outbox};
+
+/// Batches taken from one socket before the others have their turn.
+const BATCHES: usize = 8;
+
+/// A peer whose play has gone on from its beginning.
+#[derive(Debug)]
+struct Peer {
+    play: Play,
+    tally: Exchange,
+    until: Option<Moment>,
+}
+
+/// What was exchanged in one conversation.
+#[derive(Debug, Clone, Copy)]
+struct Exchange {
+    number: u64,
+    opened: Moment,
+    from_client: u64,
+    from_server: u64,
+}
+
+/// Both ends' addresses.
+type Pair = (SocketAddr, Option<IpAddr>);
+
+#[derive(Debug)]
+pub(super) struct DatagramServer {
+    pub(super) socket: Socket,
+    pub(super) behaviour: Behaviour,
+    guard: Guard,
+    peers: HashMap<Pair, Peer>,
+    /// When to look at a peer again; an entry whose peer has another time by now is stale.
+    wakes: BinaryHeap<Reverse<(Moment, Pair)>>,
+    wildcard: bool,
+    withheld: HashMap<Withheld, u64>,
+    told: Option<Moment>,
+}
+
+impl DatagramServer {
+    pub(super) fn new(socket: Socket, behaviour: Behaviour, guard: Guard) -> Self {
+        let wildcard = matches!(&socket.endpoint.name, Name::Inet(address) if address.ip().is_unspecified());
+        Self {
+            socket,
+            behaviour,
+            guard,
+            peers: HashMap::new(),
+            wakes: BinaryHeap::new(),
+            wildcard,
+            withheld: HashMap::new(),
+            told: None,
+        }
+    }
+
+    /// Takes and answers what has come. An error of one datagram, or of an earlier answer that nobody took, is none of
+    /// the socket.
+    pub(super) fn ready(&mut self, inbox: &mut Inbox, outbox: &mut Outbox, shared: &mut Shared<'_>) {
+        for _ in 0..BATCHES {
+            let count = match inbox.receive(&self.socket.fd) {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => continue,
+            };
+            for index in 0..count {
+                self.answer(inbox.datagram(index), outbox, shared);
+            }
+            let (refused, reason) = outbox.send(&self.socket.fd);
+            if let Some(reason) = reason {
+                let error = format!("{}: answers that could not be sent: {reason}", self.socket.endpoint);
+                shared.observer.observe(Event::Dropped { count: refused as u64, error });
+            }
+        }
+        self.tell_withheld(shared);
+    }
+
+    fn answer(&mut self, datagram: Datagram<'_>, outbox: &mut Outbox, shared: &mut Shared<'_>) {
+        let Datagram { payload, from, to } = datagram;
+        let source = to.filter(|_| self.wildcard);
+        let ours = match &self.behaviour {
+            Behaviour::Play(script) if script.could_say(payload) => Ours::Yes,
+            Behaviour::Play(_) | Behaviour::Discard => Ours::No,
+            Behaviour::Echo => Ours::IfRepeated,
+        };
+        if let Err(withheld) = self.guard.admit(from, payload, ours, shared.now) {
+            *self.withheld.entry(withheld).or_default() += 1;
+            return;
+        }
+        let script = match &self.behaviour {
+            Behaviour::Play(script) => std::sync::Arc::clone(script),
+            behaviour => {
+                let echo = matches!(behaviour, Behaviour::Echo);
+                let mut exchange = self.open(from, source, shared);
+                exchange.from_client = payload.len() as u64;
+                if echo {
+                    exchange.from_server = self.send(payload, from, source, payload.len(), outbox, shared);
+                }
+                let by = if echo { ClosedBy::Server } else { ClosedBy::Client };
+                return self.close(from, source, exchange, by, None, shared);
+            }
+        };
+        let pair = (from, source);
+        let peer = match self.peers.remove(&pair) {
+            Some(peer) => peer,
+            None => Peer { play: script.play(), tally: self.open(from, source, shared), until: None },
+        };
+        self.play(&script, peer, pair, Some(payload), outbox, shared);
+    }
+
+    /// Goes on with a peer's play: with a datagram, or because its time has come.
+    fn play(
+        &mut self,
+        script: &Script,
+        mut peer: Peer,
+        pair: Pair,
+        mut payload: Option<&[u8]>,
+        outbox: &mut Outbox,
+        shared: &mut Shared<'_>,
+    ) {
+        let (from, source) = pair;
+        let came = payload.map_or(0, <[u8]>::len);
+        peer.tally.from_client += came as u64;
+        loop {
+            let bytes = payload.take();
+            let input =
+                Input { bytes: bytes.unwrap_or_default(), datagram: bytes.is_some(), ended: false, now: shared.now };
+            let step = peer.play.step(script, input, shared.scratch, shared.output);
+            let output = std::mem::take(shared.output);
+            let mut start = 0;
+            for &end in &output.datagrams {
+                peer.tally.from_server += self.send(&output.bytes[start..end], from, source, came, outbox, shared);
+                start = end;
+            }
+            *shared.output = output;
+            shared.output.clear();
+            match step.next {
+                Next::Flush | Next::StopSending => {}
+                Next::Hear { .. } if peer.play.is_fresh(script) => {
+                    return self.close(from, source, peer.tally, ClosedBy::Server, None, shared);
+                }
+                Next::Hear { until } => {
+                    peer.until = until;
+                    return self.keep(pair, peer, shared);
+                }
+                Next::Pause { until } => {
+                    peer.until = Some(until);
+                    return self.keep(pair, peer, shared);
+                }
+                Next::End(ending) => {
+                    let (by, reason) = match ending {
+                        Ending::Failed(verdict) => {
+                            let conversation = self.conversation(from, source, peer.tally.number);
+                            let who = format!("play {}, {from} -> {}", peer.tally.number, conversation.server);
+                            let error = verdict.render(&who);
+                            shared.tally.failed += 1;
+                            shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
+                            let late = matches!(verdict.fault, transcript::Fault::NothingCame { .. });
+                            (if late { ClosedBy::Timeout } else { ClosedBy::Server }, Some(verdict.headline()))
+                        }
+                        Ending::IdleTimeout { waited } => {
+                            let waited = transcript::seconds(waited);
+                            (ClosedBy::Timeout, Some(format!("nothing came for {waited} (--timeout)")))
+                        }
+                        _ => (ClosedBy::Server, None),
+                    };
+                    return self.close(from, source, peer.tally, by, reason, shared);
+                }
+            }
+        }
+    }
+
+    /// Queues an answer if the guard lets it out; how many bytes went.
+    fn send(
+        &mut self,
+        payload: &[u8],
+        to: SocketAddr,
+        source: Option<IpAddr>,
+        came: usize,
+        outbox: &mut Outbox,
+        shared: &Shared<'_>,
+    ) -> u64 {
+        match self.guard.answer(to.ip(), came as u64, payload.len() as u64, shared.now) {
+            Ok(()) => {
+                outbox.push(payload, to, source);
+                payload.len() as u64
+            }
+            Err(withheld) => {
+                *self.withheld.entry(withheld).or_default() += 1;
+                0
+            }
+        }
+    }
+
+    fn keep(&mut self, pair: Pair, peer: Peer, shared: &mut Shared<'_>) {
+        if self.peers.len() >= limits::DATAGRAM_PEERS {
+            self.drop_longest_idle(shared);
+        }
+        if let Some(until) = peer.until {
+            self.wakes.push(Reverse((until, pair)));
+        }
+        self.peers.insert(pair, peer);
+    }
+
+    fn drop_longest_idle(&mut self, shared: &mut Shared<'_>) {
+        while let Some(Reverse((at, pair))) = self.wakes.pop() {
+            if self.peers.get(&pair).is_some_and(|peer| peer.until == Some(at))
+                && let Some(peer) = self.peers.remove(&pair)
+            {
+                let reason =
+                    format!("more than {} datagram peers: the longest idle goes first", limits::DATAGRAM_PEERS);
+                return self.close(pair.0, pair.1, peer.tally, ClosedBy::Timeout, Some(reason), shared);
+            }
+        }
+    }
+
+    /// When a play's time comes, or the word about what was withheld.
+    pub(super) fn wakes(&self) -> Option<Moment> {
+        let next = self.wakes.peek().map(|Reverse((at, _))| *at);
+        let word = self.told.filter(|_| !self.withheld.is_empty()).map(|told| told.after(Duration::from_secs(1)));
+        match (next, word) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Wakes the plays whose time has come.
+    pub(super) fn wake(&mut self, outbox: &mut Outbox, shared: &mut Shared<'_>) {
+        while let Some(&Reverse((at, pair))) = self.wakes.peek() {
+            if at > shared.now {
+                break;
+            }
+            self.wakes.pop();
+            let Behaviour::Play(script) = &self.behaviour else { continue };
+            let script = std::sync::Arc::clone(script);
+            if self.peers.get(&pair).is_some_and(|peer| peer.until == Some(at))
+                && let Some(peer) = self.peers.remove(&pair)
+            {
+                self.play(&script, peer, pair, None, outbox, shared);
+            }
+        }
+        outbox.send(&self.socket.fd);
+        self.tell_withheld(shared);
+    }
+
+    /// Ends every open play; how many there were.
+    pub(super) fn cut(&mut self, shared: &mut Shared<'_>) -> u64 {
+        let peers = std::mem::take(&mut self.peers);
+        let count = peers.len() as u64;
+        for ((from, source), peer) in peers {
+            let reason = Some("cut: the server was stopped".to_owned());
+            self.close(from, source, peer.tally, ClosedBy::Server, reason, shared);
+        }
+        count
+    }
+
+    /// Says once a second what was withheld, and why.
+    fn tell_withheld(&mut self, shared: &mut Shared<'_>) {
+        if self.withheld.is_empty() || self.told.is_some_and(|told| shared.now < told.after(Duration::from_secs(1))) {
+            return;
+        }
+        self.told = Some(shared.now);
+        for (withheld, count) in self.withheld.drain() {
+            let error = format!("{}: {}", self.socket.endpoint, withheld.reason());
+            shared.observer.observe(Event::Dropped { count, error });
+        }
+    }
+
+    fn conversation(&self, from: SocketAddr, source: Option<IpAddr>, number: u64) -> Conversation {
+        let server = match (&self.socket.endpoint.name, source) {
+            (Name::Inet(address), Some(source)) => Name::Inet(SocketAddr::new(source, address.port())),
+            (name, _) => name.clone(),
+        };
+        Conversation { number, protocol: Protocol::Udp, server, client: Name::Inet(from) }
+    }
+
+    fn open(&self, from: SocketAddr, source: Option<IpAddr>, shared: &mut Shared<'_>) -> Exchange {
+        let number = shared.tally.next_number();
+        shared.observer.observe(Event::Opened(self.conversation(from, source, number)));
+        Exchange { number, opened: shared.now, from_client: 0, from_server: 0 }
+    }
+
+    fn close(
+        &self,
+        from: SocketAddr,
+        source: Option<IpAddr>,
+        exchange: Exchange,
+        by: ClosedBy,
+        reason: Option<String>,
+        shared: &mut Shared<'_>,
+    ) {
+        shared.tally.closed += 1;
+        shared.observer.observe(Event::Closed {
+            conversation: self.conversation(from, source, exchange.number),
+            by,
+            from_client: exchange.from_client,
+            from_server: exchange.from_server,
+            lasted: Duration::from_nanos(shared.now.nanos().saturating_sub(exchange.opened.nanos())),
+            reason,
+        });
+    }
+}

@@ -1,0 +1,487 @@
+//! The one loop that joins players to sockets: it waits with epoll(7), moves bytes, keeps deadlines and reports. It
+//! knows no option of the command line and no text of a transcript.
+
+mod accept;
+mod datagram;
+mod guard;
+mod poller;
+mod stream;
+mod timers;
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use transcript::{Moment, Output, Scratch, Script};
+
+use accept::{ACCEPTS, Accepted, Listener};
+use datagram::DatagramServer;
+use guard::Guard;
+use poller::{Interest, Poller, Ready};
+use stream::{Connection, Fate, Identity};
+use timers::Timers;
+
+use crate::event::{Event, Name, Observer, Protocol};
+use crate::net::listen::Socket;
+use crate::stop::Stop;
+use crate::sys::datagrams::{Inbox, Outbox};
+
+pub use guard::Budget;
+
+/// What a server does with a client.
+#[derive(Debug, Clone)]
+pub enum Behaviour {
+    /// Plays a transcript's side.
+    Play(Arc<Script>),
+    /// Sends back what comes (RFC 862).
+    Echo,
+    /// Reads and throws away (RFC 863).
+    Discard,
+}
+
+/// What bounds a loop.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounds {
+    /// How long open exchanges get when the server is stopped.
+    pub(crate) grace: Duration,
+    /// How long a client without a play may be quiet; plays know their own.
+    pub(crate) wait: Option<Duration>,
+    /// Connections at once.
+    pub(crate) connections: usize,
+    pub(crate) budget: Budget,
+}
+
+/// What came of a loop.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Conversations that were opened.
+    pub opened: u64,
+    /// Conversations that ended by themselves.
+    pub closed: u64,
+    /// Plays that did not go as written.
+    pub failed: u64,
+    /// Conversations that were cut when the server was stopped.
+    pub cut: u64,
+    /// The second signal came: nothing was waited for.
+    pub at_once: bool,
+}
+
+/// Counts of one loop.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    opened: u64,
+    closed: u64,
+    failed: u64,
+}
+
+impl Tally {
+    /// The number of a conversation that opens now.
+    fn next_number(&mut self) -> u64 {
+        self.opened += 1;
+        self.opened
+    }
+}
+
+/// What every connection of a loop uses in its turn: there is one of each, whatever the number of connections.
+pub(crate) struct Shared<'a> {
+    buffer: Vec<u8>,
+    scratch: &'a mut Scratch,
+    output: &'a mut Output,
+    observer: &'a mut dyn Observer,
+    tally: &'a mut Tally,
+    now: Moment,
+    wait: Option<Duration>,
+    stopping: bool,
+    /// Of the connection in hand.
+    behaviour: &'a Behaviour,
+    protocol: Protocol,
+    server: &'a Name,
+}
+
+/// Tokens: listeners and datagram sockets stand above connections, whose tokens hold a slot and its generation.
+const SOCKETS: u64 = 1 << 63;
+const STOP: u64 = u64::MAX;
+
+/// How long accepting rests when the system is out of something and no connection closes.
+const PAUSE: Duration = Duration::from_millis(250);
+/// A read never takes more at once.
+const BUFFER: usize = 64 * 1024;
+
+struct Slot {
+    generation: u32,
+    connection: Option<Box<Connection>>,
+}
+
+/// The event loop of one thread.
+pub(crate) struct Loop {
+    poller: Poller,
+    listeners: Vec<Listener>,
+    datagrams: Vec<DatagramServer>,
+    slots: Vec<Slot>,
+    free: Vec<usize>,
+    live: usize,
+    timers: Timers,
+    bounds: Bounds,
+    stop: Stop,
+    observer: Box<dyn Observer>,
+    tally: Tally,
+    scratch: Scratch,
+    output: Output,
+    buffer: Vec<u8>,
+    inbox: Option<Inbox>,
+    outbox: Outbox,
+    began: Instant,
+    now: Moment,
+    stopping: bool,
+    /// Accepting rests until this moment.
+    accept_again: Option<Moment>,
+    told_full: Option<Moment>,
+}
+
+impl Loop {
+    /// A loop over bound sockets and what each does.
+    ///
+    /// # Errors
+    /// As `epoll_create1(2)` and `epoll_ctl(2)`.
+    pub(crate) fn new(
+        sockets: Vec<(Socket, Behaviour)>,
+        bounds: Bounds,
+        stop: Stop,
+        observer: Box<dyn Observer>,
+    ) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        poller.add(&stop, STOP, Interest::Read)?;
+        let own_ports: Vec<u16> = sockets
+            .iter()
+            .filter_map(|(socket, _)| match &socket.endpoint.name {
+                Name::Inet(address) if socket.endpoint.protocol == Protocol::Udp => Some(address.port()),
+                _ => None,
+            })
+            .collect();
+        let (mut listeners, mut datagrams) = (Vec::new(), Vec::new());
+        for (socket, behaviour) in sockets {
+            if socket.endpoint.protocol == Protocol::Udp {
+                poller.add(&socket.fd, SOCKETS | (1 << 32) | datagrams.len() as u64, Interest::Read)?;
+                datagrams.push(DatagramServer::new(socket, behaviour, Guard::new(bounds.budget, own_ports.clone())));
+            } else {
+                poller.add(&socket.fd, SOCKETS | listeners.len() as u64, Interest::Read)?;
+                listeners.push(Listener { socket, behaviour, paused: false });
+            }
+        }
+        let inbox = (!datagrams.is_empty()).then(Inbox::new);
+        Ok(Self {
+            poller,
+            listeners,
+            datagrams,
+            slots: Vec::new(),
+            free: Vec::new(),
+            live: 0,
+            timers: Timers::default(),
+            bounds,
+            stop,
+            observer,
+            tally: Tally::default(),
+            scratch: Scratch::new(),
+            output: Output::default(),
+            buffer: vec![0; BUFFER],
+            inbox,
+            outbox: Outbox::default(),
+            began: Instant::now(),
+            now: Moment::default(),
+            stopping: false,
+            accept_again: None,
+            told_full: None,
+        })
+    }
+
+    /// Serves until it is stopped and the last conversation has ended or the grace is over.
+    ///
+    /// # Errors
+    /// As `epoll_wait(2)`; a listener that broke is an error too.
+    pub(crate) fn run(mut self) -> io::Result<Summary> {
+        for listener in &self.listeners {
+            self.observer.observe(Event::Listening(listener.endpoint().clone()));
+        }
+        for server in &self.datagrams {
+            self.observer.observe(Event::Listening(server.socket.endpoint.clone()));
+        }
+        let mut ready: Vec<Ready> = Vec::with_capacity(1024);
+        let mut end_by: Option<Moment> = None;
+        loop {
+            let next = self.next_wake(end_by);
+            let time = next.map(|at| Duration::from_nanos(at.nanos().saturating_sub(self.clock().nanos())));
+            self.poller.wait(time, &mut ready)?;
+            self.now = self.clock();
+            for event in &ready {
+                if event.token == STOP {
+                    let asked = self.stop.asked();
+                    if asked > 1 || self.stopping {
+                        return Ok(self.end(true));
+                    }
+                    if asked == 1 {
+                        end_by = Some(self.now.after(self.bounds.grace));
+                        self.begin_stopping();
+                    }
+                } else {
+                    self.handle(*event)?;
+                }
+            }
+            self.wake_due();
+            if self.stopping && (self.live == 0 || end_by.is_some_and(|at| self.now >= at)) {
+                return Ok(self.end(false));
+            }
+        }
+    }
+
+    fn clock(&self) -> Moment {
+        Moment::from_nanos(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn next_wake(&self, end_by: Option<Moment>) -> Option<Moment> {
+        let datagrams = self.datagrams.iter().filter_map(DatagramServer::wakes);
+        self.timers.next().into_iter().chain(self.accept_again).chain(end_by).chain(datagrams).min()
+    }
+
+    fn handle(&mut self, event: Ready) -> io::Result<()> {
+        if event.token & SOCKETS == 0 {
+            self.with_connection(event.token, |connection, shared| connection.ready(event.broken, shared));
+            return Ok(());
+        }
+        let index = (event.token & u64::from(u32::MAX)) as usize;
+        if event.token & (1 << 32) == 0 {
+            return self.accept(index, ACCEPTS);
+        }
+        self.with_datagrams(index, |server, inbox, outbox, shared| {
+            if let Some(inbox) = inbox {
+                server.ready(inbox, outbox, shared);
+            }
+        });
+        Ok(())
+    }
+
+    /// Does something with one connection, then sees to its interest, its deadline and its end.
+    fn with_connection(&mut self, token: u64, act: impl FnOnce(&mut Connection, &mut Shared<'_>) -> Fate) {
+        let index = (token & u64::from(u32::MAX)) as usize;
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if u64::from(slot.generation) != token >> 32 {
+            return;
+        }
+        let Some(connection) = &mut slot.connection else { return };
+        let listener = &self.listeners[connection.listener];
+        let mut shared = Shared {
+            buffer: std::mem::take(&mut self.buffer),
+            scratch: &mut self.scratch,
+            output: &mut self.output,
+            observer: &mut *self.observer,
+            tally: &mut self.tally,
+            now: self.now,
+            wait: self.bounds.wait,
+            stopping: self.stopping,
+            behaviour: &listener.behaviour,
+            protocol: listener.protocol(),
+            server: &listener.socket.endpoint.name,
+        };
+        let fate = act(connection, &mut shared);
+        self.buffer = shared.buffer;
+        if fate == Fate::Gone {
+            self.drop_connection(index);
+            return;
+        }
+        let wants = connection.wants();
+        if wants != connection.interest && self.poller.change(&connection.fd, token, wants).is_ok() {
+            connection.interest = wants;
+        }
+        if let Some(at) = connection.wakes() {
+            self.timers.arm(&mut connection.armed, at, token);
+        }
+    }
+
+    fn drop_connection(&mut self, index: usize) {
+        let slot = &mut self.slots[index];
+        slot.connection = None;
+        slot.generation = (slot.generation + 1) & (u32::MAX >> 1);
+        self.free.push(index);
+        self.live -= 1;
+        if self.live == 0 {
+            // A burst of connections leaves no memory behind.
+            self.slots.shrink_to(1024);
+        }
+        if self.accept_again.is_some() {
+            // There is room again: those who wait in the backlog come in with the next look.
+            self.accept_again = Some(self.now);
+        }
+    }
+
+    fn with_datagrams(
+        &mut self,
+        index: usize,
+        act: impl FnOnce(&mut DatagramServer, Option<&mut Inbox>, &mut Outbox, &mut Shared<'_>),
+    ) {
+        let Some(server) = self.datagrams.get_mut(index) else { return };
+        let (behaviour, name) = (server.behaviour.clone(), server.socket.endpoint.name.clone());
+        let mut shared = Shared {
+            buffer: Vec::new(),
+            scratch: &mut self.scratch,
+            output: &mut self.output,
+            observer: &mut *self.observer,
+            tally: &mut self.tally,
+            now: self.now,
+            wait: self.bounds.wait,
+            stopping: self.stopping,
+            behaviour: &behaviour,
+            protocol: Protocol::Udp,
+            server: &name,
+        };
+        act(server, self.inbox.as_mut(), &mut self.outbox, &mut shared);
+    }
+
+    fn accept(&mut self, index: usize, most: usize) -> io::Result<()> {
+        for _ in 0..most {
+            if self.live >= self.bounds.connections {
+                let bound = self.bounds.connections;
+                self.pause_accepting(&format!(
+                    "{bound} connections are open, as many as the limit of open files allows \
+                    (ulimit -n, less 64); new clients wait"
+                ));
+                return Ok(());
+            }
+            match self.listeners[index].accept() {
+                Accepted::One { fd, client, server } => self.open(fd, client, server, index),
+                Accepted::None => return Ok(()),
+                Accepted::GoOn => {}
+                Accepted::Pause(error) => {
+                    self.pause_accepting(&format!("{}; new clients wait", accept::shortage(error)));
+                    return Ok(());
+                }
+                Accepted::Die(error) => {
+                    let endpoint = self.listeners[index].endpoint().to_string();
+                    return Err(io::Error::new(io::Error::from(error).kind(), format!("{endpoint}: accept: {error}")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, fd: std::os::fd::OwnedFd, client: Name, server: Option<Box<Name>>, listener: usize) {
+        let number = self.tally.next_number();
+        let identity = Identity { number, client, server, listener };
+        let Listener { socket, behaviour, .. } = &self.listeners[listener];
+        let connection = Box::new(Connection::new(fd, identity, behaviour, self.now));
+        self.observer.observe(Event::Opened(connection.conversation(socket.endpoint.protocol, &socket.endpoint.name)));
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, connection: None });
+            self.slots.len() - 1
+        });
+        let slot = &mut self.slots[index];
+        let token = (u64::from(slot.generation) << 32) | index as u64;
+        let watched = self.poller.add(&connection.fd, token, Interest::Read);
+        slot.connection = Some(connection);
+        self.live += 1;
+        if watched.is_err() {
+            self.with_connection(token, |connection, shared| {
+                connection.cut(shared);
+                Fate::Gone
+            });
+            return;
+        }
+        self.with_connection(token, Connection::open);
+    }
+
+    /// Rests from accepting: those who wait stay in the backlog, those inside are served.
+    fn pause_accepting(&mut self, why: &str) {
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
+            if !listener.paused {
+                listener.paused = true;
+                let _ = self.poller.change(&listener.socket.fd, SOCKETS | index as u64, Interest::Nothing);
+            }
+        }
+        self.accept_again = Some(self.now.after(PAUSE));
+        if self.told_full.is_none_or(|told| self.now >= told.after(Duration::from_secs(1))) {
+            self.told_full = Some(self.now);
+            self.observer.observe(Event::Notice(why.to_owned()));
+        }
+    }
+
+    fn resume_accepting(&mut self) {
+        if self.live >= self.bounds.connections || self.stopping {
+            self.accept_again = Some(self.now.after(PAUSE));
+            return;
+        }
+        self.accept_again = None;
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
+            if std::mem::take(&mut listener.paused) {
+                let _ = self.poller.change(&listener.socket.fd, SOCKETS | index as u64, Interest::Read);
+            }
+        }
+    }
+
+    fn wake_due(&mut self) {
+        while let Some((at, token)) = self.timers.due(self.now) {
+            self.with_connection(token, |connection, shared| {
+                connection.armed.clear(at);
+                connection.wake(shared)
+            });
+        }
+        for index in 0..self.datagrams.len() {
+            if self.datagrams[index].wakes().is_some_and(|at| at <= self.now) {
+                self.with_datagrams(index, |server, _, outbox, shared| server.wake(outbox, shared));
+            }
+        }
+        if self.accept_again.is_some_and(|at| at <= self.now) {
+            self.resume_accepting();
+        }
+    }
+
+    /// Accepting stops; who stands between two exchanges is closed at once, the others have the grace.
+    fn begin_stopping(&mut self) {
+        // Who was already in the backlog is not left with a reset.
+        for index in 0..self.listeners.len() {
+            let _ = self.accept(index, usize::MAX);
+        }
+        self.stopping = true;
+        for index in 0..self.slots.len() {
+            let token = (u64::from(self.slots[index].generation) << 32) | index as u64;
+            self.with_connection(token, Connection::stop);
+        }
+        for index in 0..self.datagrams.len() {
+            // Datagrams that have come are answered; then the sockets close with the loop.
+            self.handle_datagrams_once(index);
+        }
+        self.close_listeners();
+    }
+
+    fn handle_datagrams_once(&mut self, index: usize) {
+        self.with_datagrams(index, |server, inbox, outbox, shared| {
+            if let Some(inbox) = inbox {
+                server.ready(inbox, outbox, shared);
+            }
+        });
+    }
+
+    /// Closes what accepts, but keeps what open connections need to know of it.
+    fn close_listeners(&mut self) {
+        for listener in &mut self.listeners {
+            listener.socket.close();
+        }
+        self.accept_again = None;
+    }
+
+    /// Ends whatever is still open.
+    fn end(mut self, at_once: bool) -> Summary {
+        let mut cut = 0;
+        for index in 0..self.slots.len() {
+            let token = (u64::from(self.slots[index].generation) << 32) | index as u64;
+            let mut was_cut = false;
+            self.with_connection(token, |connection, shared| {
+                was_cut = connection.cut(shared);
+                Fate::Gone
+            });
+            cut += u64::from(was_cut);
+        }
+        for index in 0..self.datagrams.len() {
+            self.with_datagrams(index, |server, _, _, shared| cut += server.cut(shared));
+        }
+        let Tally { opened, closed, failed } = self.tally;
+        Summary { opened, closed: closed - cut, failed, cut, at_once }
+    }
+}

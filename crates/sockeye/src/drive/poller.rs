@@ -1,0 +1,73 @@
+//! Which sockets are ready: epoll(7), level-triggered, so that what is left unread is told again.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+
+/// What a socket is watched for. Errors and hang-ups are always told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interest {
+    Nothing,
+    Read,
+    Write,
+}
+
+impl Interest {
+    fn flags(self) -> EventFlags {
+        match self {
+            Self::Nothing => EventFlags::empty(),
+            Self::Read => EventFlags::IN,
+            Self::Write => EventFlags::OUT,
+        }
+    }
+}
+
+/// One socket that is ready.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ready {
+    pub(crate) token: u64,
+    /// The socket has an error, or both directions are shut.
+    pub(crate) broken: bool,
+}
+
+pub(crate) struct Poller {
+    epoll: OwnedFd,
+    events: Vec<Event>,
+}
+
+impl Poller {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, events: Vec::with_capacity(1024) })
+    }
+
+    pub(crate) fn add(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, fd, EventData::new_u64(token), interest.flags())?)
+    }
+
+    pub(crate) fn change(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(epoll::modify(&self.epoll, fd, EventData::new_u64(token), interest.flags())?)
+    }
+
+    /// Waits until a socket is ready or the time has passed; `None` waits for ever. An interrupted wait finds nothing.
+    pub(crate) fn wait(&mut self, time: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+        ready.clear();
+        self.events.clear();
+        let time = time.map(|time| Timespec {
+            tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(time.subsec_nanos()),
+        });
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), time.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        ready.extend(self.events.drain(..).map(|event| {
+            let flags = event.flags;
+            Ready { token: event.data.u64(), broken: flags.intersects(EventFlags::ERR | EventFlags::HUP) }
+        }));
+        Ok(())
+    }
+}

@@ -1,0 +1,508 @@
+//! One connection: a player joined to a stream socket. One read, all answers, one write; while it is idle it keeps no
+//! buffer. What was sent arrives: closing is shutting down, draining what still comes, and only then closing.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use transcript::{Ending, Input, Moment, Next, Play, Script};
+
+use super::poller::Interest;
+use super::timers::Armed;
+use super::{Behaviour, Shared};
+use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
+use crate::limits;
+
+/// Reads in a row from one connection before the others have their turn.
+const READS: usize = 4;
+/// Most bytes that are drained after closing.
+const DRAIN: u64 = 16 * 1024 * 1024;
+
+/// Whether a connection lives on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Lives,
+    /// It is over and said so; drop it.
+    Gone,
+}
+
+/// What the connection does with what comes.
+#[derive(Debug)]
+enum Role {
+    Play(Play),
+    Echo,
+    Discard,
+}
+
+/// How far it is with ending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// All is said; what is queued goes out, then our end is shut.
+    Finishing,
+    /// Our end is shut; what still comes is read and thrown away, to this moment at most.
+    Draining {
+        until: Moment,
+        bytes: u64,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) fd: OwnedFd,
+    pub(super) listener: usize,
+    number: u64,
+    client: Name,
+    /// Our end's name, where it is not the listener's.
+    server: Option<Box<Name>>,
+    role: Role,
+    phase: Phase,
+    /// Bytes that came and are not consumed: an unfinished line.
+    inbox: Vec<u8>,
+    /// Bytes that the socket did not take yet.
+    outbox: Vec<u8>,
+    opened: Moment,
+    from_client: u64,
+    from_server: u64,
+    /// The client's end of the stream was read.
+    ended: bool,
+    /// The player wants to go on once the outbox is empty.
+    resume: bool,
+    half_close: bool,
+    /// The player pauses: nothing is read meanwhile.
+    paused: bool,
+    deadline: Option<Moment>,
+    write_deadline: Option<Moment>,
+    pub(super) armed: Armed,
+    pub(super) interest: Interest,
+    by: ClosedBy,
+    reason: Option<Box<str>>,
+}
+
+/// What a new connection is known by.
+pub(super) struct Identity {
+    pub(super) number: u64,
+    pub(super) client: Name,
+    pub(super) server: Option<Box<Name>>,
+    pub(super) listener: usize,
+}
+
+impl Connection {
+    pub(super) fn new(fd: OwnedFd, identity: Identity, behaviour: &Behaviour, now: Moment) -> Self {
+        let Identity { number, client, server, listener } = identity;
+        Self {
+            fd,
+            listener,
+            number,
+            client,
+            server,
+            role: match behaviour {
+                Behaviour::Play(script) => Role::Play(script.play()),
+                Behaviour::Echo => Role::Echo,
+                Behaviour::Discard => Role::Discard,
+            },
+            phase: Phase::Open,
+            inbox: Vec::new(),
+            outbox: Vec::new(),
+            opened: now,
+            from_client: 0,
+            from_server: 0,
+            ended: false,
+            resume: false,
+            half_close: false,
+            paused: false,
+            deadline: None,
+            write_deadline: None,
+            armed: Armed::default(),
+            interest: Interest::Read,
+            by: ClosedBy::Server,
+            reason: None,
+        }
+    }
+
+    pub(super) fn conversation(&self, protocol: Protocol, server: &Name) -> Conversation {
+        Conversation {
+            number: self.number,
+            protocol,
+            server: self.server.as_deref().unwrap_or(server).clone(),
+            client: self.client.clone(),
+        }
+    }
+
+    /// What the socket is to be watched for.
+    pub(super) fn wants(&self) -> Interest {
+        match self.phase {
+            Phase::Draining { .. } => Interest::Read,
+            _ if !self.outbox.is_empty() => Interest::Write,
+            Phase::Open if !self.paused && !self.ended => Interest::Read,
+            _ => Interest::Nothing,
+        }
+    }
+
+    /// When it wants to be woken.
+    pub(super) fn wakes(&self) -> Option<Moment> {
+        match self.phase {
+            Phase::Draining { until, .. } => Some(until),
+            _ => match (self.deadline, self.write_deadline) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            },
+        }
+    }
+
+    /// The first step: a server that speaks first speaks now.
+    pub(super) fn open(&mut self, shared: &mut Shared<'_>) -> Fate {
+        self.advance(&[], shared)
+    }
+
+    /// The socket is ready.
+    pub(super) fn ready(&mut self, broken: bool, shared: &mut Shared<'_>) -> Fate {
+        if !self.outbox.is_empty() && self.flush(shared) == Fate::Gone {
+            return Fate::Gone;
+        }
+        let mut fate =
+            if self.phase != Phase::Open || self.wants() == Interest::Read { self.read(shared) } else { Fate::Lives };
+        if broken && fate == Fate::Lives && self.wants() != Interest::Read {
+            // Nothing is read now, and the kernel would tell of the error without end.
+            fate = match rustix::net::sockopt::socket_error(&self.fd) {
+                Ok(Err(_)) | Err(_) => self.reset(shared),
+                // Both directions are shut and no error stands: there is nobody to say anything to.
+                Ok(Ok(())) if self.ended => self.reset(shared),
+                Ok(Ok(())) => Fate::Lives,
+            };
+        }
+        fate
+    }
+
+    fn read(&mut self, shared: &mut Shared<'_>) -> Fate {
+        for _ in 0..READS {
+            // The buffer is lent out of the shared part while the rest of it is in use.
+            let mut buffer = std::mem::take(&mut shared.buffer);
+            let (fate, more) = match recv(&self.fd, &mut buffer[..], RecvFlags::empty()) {
+                Ok((_, 0)) => (self.end(shared), false),
+                Ok((_, length)) => {
+                    self.from_client += length as u64;
+                    (self.take(&buffer[..length], shared), length == buffer.len())
+                }
+                Err(Errno::INTR) => (Fate::Lives, true),
+                Err(Errno::AGAIN) => (Fate::Lives, false),
+                Err(_) => (self.reset(shared), false),
+            };
+            shared.buffer = buffer;
+            if fate == Fate::Gone || !more || self.wants() != Interest::Read {
+                return fate;
+            }
+        }
+        Fate::Lives
+    }
+
+    /// Bytes came.
+    fn take(&mut self, bytes: &[u8], shared: &mut Shared<'_>) -> Fate {
+        if let Phase::Draining { bytes: drained, .. } = &mut self.phase {
+            *drained += bytes.len() as u64;
+            return if *drained > DRAIN { self.gone(shared) } else { Fate::Lives };
+        }
+        match self.role {
+            Role::Play(_) => self.advance(bytes, shared),
+            Role::Echo => {
+                self.rest_until(shared);
+                self.write(bytes, shared)
+            }
+            Role::Discard => {
+                self.rest_until(shared);
+                Fate::Lives
+            }
+        }
+    }
+
+    /// The client's end came.
+    fn end(&mut self, shared: &mut Shared<'_>) -> Fate {
+        self.ended = true;
+        match (self.phase, &self.role) {
+            (Phase::Draining { .. }, _) => self.gone(shared),
+            (_, Role::Play(_)) => self.advance(&[], shared),
+            (_, Role::Echo | Role::Discard) => {
+                self.by = ClosedBy::Client;
+                self.finish(shared)
+            }
+        }
+    }
+
+    /// Gives the player what came, sends what it says and does what it asks, as far as that goes.
+    fn advance(&mut self, bytes: &[u8], shared: &mut Shared<'_>) -> Fate {
+        let script = match (shared.behaviour, &self.role) {
+            (Behaviour::Play(script), Role::Play(_)) => std::sync::Arc::clone(script),
+            _ => {
+                self.rest_until(shared);
+                return Fate::Lives;
+            }
+        };
+        if self.phase != Phase::Open {
+            return Fate::Lives;
+        }
+        if !self.inbox.is_empty() {
+            self.inbox.extend_from_slice(bytes);
+            let held = std::mem::take(&mut self.inbox);
+            return self.steps(&script, &held, shared);
+        }
+        self.steps(&script, bytes, shared)
+    }
+
+    fn steps(&mut self, script: &Script, bytes: &[u8], shared: &mut Shared<'_>) -> Fate {
+        let mut at = 0;
+        loop {
+            self.resume = false;
+            self.paused = false;
+            let Role::Play(play) = &mut self.role else { return Fate::Lives };
+            let input = Input { bytes: &bytes[at..], datagram: false, ended: self.ended, now: shared.now };
+            let step = play.step(script, input, shared.scratch, shared.output);
+            let resting = shared.stopping && play.at_rest(script);
+            at += step.consumed;
+            if self.send_output(shared) == Fate::Gone {
+                return Fate::Gone;
+            }
+            let blocked = !self.outbox.is_empty();
+            match step.next {
+                Next::Hear { .. } if resting && !blocked => return self.finish(shared),
+                Next::Hear { until } => self.deadline = until,
+                Next::Flush if !blocked => continue,
+                Next::Flush => self.resume = true,
+                Next::Pause { until } => {
+                    self.paused = true;
+                    self.deadline = Some(until);
+                }
+                Next::StopSending => {
+                    if !blocked {
+                        let _ = shutdown(&self.fd, Shutdown::Write);
+                        continue;
+                    }
+                    (self.half_close, self.resume) = (true, true);
+                }
+                Next::End(ending) => return self.over(ending, script, shared),
+            }
+            self.inbox = bytes[at..].to_vec();
+            return Fate::Lives;
+        }
+    }
+
+    /// The play is over.
+    fn over(&mut self, ending: Ending, script: &Script, shared: &mut Shared<'_>) -> Fate {
+        self.by = if self.ended { ClosedBy::Client } else { ClosedBy::Server };
+        match ending {
+            Ending::Done => self.by = ClosedBy::Server,
+            Ending::DoneByReset => {
+                self.by = ClosedBy::Reset;
+                // The transcript says so; this is the only reset that we make on purpose.
+                let _ = rustix::net::sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
+                return self.gone(shared);
+            }
+            Ending::Left => self.by = ClosedBy::Client,
+            Ending::IdleTimeout { waited } => {
+                self.by = ClosedBy::Timeout;
+                self.reason = Some(format!("nothing came for {} (--timeout)", transcript::seconds(waited)).into());
+            }
+            Ending::IdleReset => {
+                self.by = ClosedBy::Reset;
+                return self.gone(shared);
+            }
+            Ending::Failed(verdict) => {
+                if matches!(verdict.fault, transcript::Fault::NothingCame { .. }) {
+                    self.by = ClosedBy::Timeout;
+                }
+                self.reason = Some(verdict.headline().into());
+                let conversation = self.conversation(shared.protocol, shared.server);
+                let who = format!("play {}, {} -> {}", conversation.number, conversation.client, conversation.server);
+                let error = verdict.render(&who);
+                shared.tally.failed += 1;
+                shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
+                if matches!(verdict.fault, transcript::Fault::Reset) {
+                    self.by = ClosedBy::Reset;
+                    return self.gone(shared);
+                }
+            }
+        }
+        let _ = script;
+        self.finish(shared)
+    }
+
+    /// The connection was reset.
+    fn reset(&mut self, shared: &mut Shared<'_>) -> Fate {
+        if let (Phase::Open, Role::Play(play), Behaviour::Play(script)) = (self.phase, &mut self.role, shared.behaviour)
+        {
+            let ending = play.reset(script, &self.inbox, shared.scratch);
+            self.outbox = Vec::new();
+            let fate = self.over(ending, script, shared);
+            if fate == Fate::Gone {
+                return fate;
+            }
+        }
+        self.by = ClosedBy::Reset;
+        self.gone(shared)
+    }
+
+    /// A moment came that it wanted to be woken at.
+    pub(super) fn wake(&mut self, shared: &mut Shared<'_>) -> Fate {
+        let now = shared.now;
+        if let Phase::Draining { until, .. } = self.phase {
+            return if now >= until { self.gone(shared) } else { Fate::Lives };
+        }
+        if self.write_deadline.is_some_and(|at| now >= at) {
+            self.by = ClosedBy::Timeout;
+            let waited = transcript::seconds(limits::WRITE_WAIT);
+            self.reason = Some(format!("the client took nothing of {} bytes for {waited}", self.outbox.len()).into());
+            return self.gone(shared);
+        }
+        if self.deadline.is_none_or(|at| now < at) || !self.outbox.is_empty() {
+            return Fate::Lives;
+        }
+        match self.role {
+            Role::Play(_) => self.advance(&[], shared),
+            Role::Echo | Role::Discard => {
+                self.by = ClosedBy::Timeout;
+                let waited = shared.wait.map(transcript::seconds).unwrap_or_default();
+                self.reason = Some(format!("nothing came for {waited} (--timeout)").into());
+                self.finish(shared)
+            }
+        }
+    }
+
+    /// The server is to stop: between two exchanges it ends at once, else when it comes to rest.
+    pub(super) fn stop(&mut self, shared: &mut Shared<'_>) -> Fate {
+        // What has already come is still answered.
+        if self.phase == Phase::Open && self.wants() == Interest::Read && self.read(shared) == Fate::Gone {
+            return Fate::Gone;
+        }
+        let resting = match (&self.role, shared.behaviour) {
+            (Role::Play(play), Behaviour::Play(script)) => play.at_rest(script),
+            _ => true,
+        };
+        if self.phase != Phase::Open || !resting || !self.outbox.is_empty() {
+            return Fate::Lives;
+        }
+        // Nothing is unread and nothing unsent: closing now loses nothing.
+        self.gone(shared)
+    }
+
+    /// Ends it whatever it is doing.
+    pub(super) fn cut(&mut self, shared: &mut Shared<'_>) -> bool {
+        let cut = self.phase == Phase::Open || !self.outbox.is_empty();
+        if cut {
+            self.reason = Some("cut: the server was stopped".into());
+        }
+        self.gone(shared);
+        cut
+    }
+
+    /// Sends what the player said.
+    fn send_output(&mut self, shared: &mut Shared<'_>) -> Fate {
+        if shared.output.bytes.is_empty() {
+            return Fate::Lives;
+        }
+        let output = std::mem::take(&mut shared.output.bytes);
+        let fate = self.write(&output, shared);
+        shared.output.bytes = output;
+        shared.output.clear();
+        fate
+    }
+
+    /// Sends bytes; what the socket does not take is kept for when it does.
+    fn write(&mut self, mut bytes: &[u8], shared: &mut Shared<'_>) -> Fate {
+        if self.outbox.is_empty() {
+            match self.push(&mut bytes) {
+                Ok(()) if bytes.is_empty() => return Fate::Lives,
+                Ok(()) => self.write_deadline = Some(shared.now.after(limits::WRITE_WAIT)),
+                Err(_) => return self.write_failed(shared),
+            }
+        }
+        self.outbox.extend_from_slice(bytes);
+        Fate::Lives
+    }
+
+    /// Sends the front of the bytes, as much as the socket takes.
+    fn push(&mut self, bytes: &mut &[u8]) -> Result<(), Errno> {
+        while !bytes.is_empty() {
+            match send(&self.fd, bytes, SendFlags::NOSIGNAL) {
+                Ok(length) => {
+                    self.from_server += length as u64;
+                    *bytes = &bytes[length..];
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The client is gone; whatever it said before may still wait to be read, but nobody hears an answer.
+    fn write_failed(&mut self, shared: &mut Shared<'_>) -> Fate {
+        self.outbox = Vec::new();
+        self.reset(shared)
+    }
+
+    /// The socket takes bytes again.
+    fn flush(&mut self, shared: &mut Shared<'_>) -> Fate {
+        let held = std::mem::take(&mut self.outbox);
+        let mut bytes = &held[..];
+        if self.push(&mut bytes).is_err() {
+            return self.write_failed(shared);
+        }
+        if !bytes.is_empty() {
+            if bytes.len() < held.len() {
+                self.write_deadline = Some(shared.now.after(limits::WRITE_WAIT));
+            }
+            self.outbox = bytes.to_vec();
+            return Fate::Lives;
+        }
+        self.write_deadline = None;
+        if self.phase == Phase::Finishing {
+            return self.finish(shared);
+        }
+        if std::mem::take(&mut self.half_close) {
+            let _ = shutdown(&self.fd, Shutdown::Write);
+        }
+        if self.resume || !self.inbox.is_empty() || shared.stopping {
+            return self.advance(&[], shared);
+        }
+        Fate::Lives
+    }
+
+    /// All is said: shut our end when the queue is empty, then drain.
+    fn finish(&mut self, shared: &mut Shared<'_>) -> Fate {
+        self.inbox = Vec::new();
+        self.deadline = None;
+        if !self.outbox.is_empty() {
+            self.phase = Phase::Finishing;
+            return Fate::Lives;
+        }
+        if self.ended {
+            // Everything was read, so that closing sends no reset.
+            return self.gone(shared);
+        }
+        if shutdown(&self.fd, Shutdown::Write).is_err() {
+            return self.gone(shared);
+        }
+        self.phase = Phase::Draining { until: shared.now.after(limits::DRAIN_WAIT), bytes: 0 };
+        Fate::Lives
+    }
+
+    /// Says that it is over.
+    fn gone(&mut self, shared: &mut Shared<'_>) -> Fate {
+        shared.tally.closed += 1;
+        shared.observer.observe(Event::Closed {
+            conversation: self.conversation(shared.protocol, shared.server),
+            by: self.by,
+            from_client: self.from_client,
+            from_server: self.from_server,
+            lasted: Duration::from_nanos(shared.now.nanos().saturating_sub(self.opened.nanos())),
+            reason: self.reason.take().map(Into::into),
+        });
+        Fate::Gone
+    }
+
+    /// Without a play the time limit runs from the last bytes.
+    fn rest_until(&mut self, shared: &Shared<'_>) {
+        self.deadline = shared.wait.map(|wait| shared.now.after(wait));
+    }
+}

@@ -1,0 +1,69 @@
+//! Deadlines of many connections. Most deadlines only move on, line after line, so a connection stands in the heap at
+//! most once for its earliest entry, and an entry that comes up too early is put back.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use transcript::Moment;
+
+/// A heap of moments with the token to wake.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    heap: BinaryHeap<Reverse<(Moment, u64)>>,
+}
+
+/// One connection's place in the heap.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Armed(Option<Moment>);
+
+impl Timers {
+    /// Sees to it that the token comes up at the moment or before.
+    pub(crate) fn arm(&mut self, armed: &mut Armed, at: Moment, token: u64) {
+        if armed.0.is_none_or(|earlier| at < earlier) {
+            armed.0 = Some(at);
+            self.heap.push(Reverse((at, token)));
+        }
+    }
+
+    /// When the next token comes up.
+    pub(crate) fn next(&self) -> Option<Moment> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// A token whose moment has come. Its owner calls [`Armed::clear`] and arms again.
+    pub(crate) fn due(&mut self, now: Moment) -> Option<(Moment, u64)> {
+        self.heap.peek().filter(|Reverse((at, _))| *at <= now)?;
+        self.heap.pop().map(|Reverse(entry)| entry)
+    }
+}
+
+impl Armed {
+    /// Notes that an entry came up; a stale one, behind an earlier one, changes nothing.
+    pub(crate) fn clear(&mut self, at: Moment) {
+        if self.0 == Some(at) {
+            self.0 = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_that_only_moves_on_takes_one_entry() {
+        let mut timers = Timers::default();
+        let mut armed = Armed::default();
+        for nanos in 100..1000 {
+            timers.arm(&mut armed, Moment::from_nanos(nanos), 7);
+        }
+        assert_eq!(timers.heap.len(), 1);
+        timers.arm(&mut armed, Moment::from_nanos(50), 7);
+        assert_eq!(timers.next(), Some(Moment::from_nanos(50)));
+        assert_eq!(timers.due(Moment::from_nanos(49)), None);
+        assert_eq!(timers.due(Moment::from_nanos(50)), Some((Moment::from_nanos(50), 7)));
+        armed.clear(Moment::from_nanos(50));
+        timers.arm(&mut armed, Moment::from_nanos(200), 7);
+        assert_eq!(timers.heap.len(), 2);
+    }
+}

@@ -1,0 +1,384 @@
+//! Binding listening sockets: all of them or none, one number for all sockets of an address, never a port that somebody
+//! else holds.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind as bind_to, getsockname, socket_with, sockopt,
+};
+
+use super::Family;
+use super::path::{self, Occupant, OwnFile};
+use super::resolve::{self, ResolveError};
+use crate::address::{Address, Host, Target};
+use crate::event::{Endpoint, Name, Protocol};
+use crate::sys::datagrams;
+use crate::sys::holder::{self, Holder};
+
+/// Connections that may wait for `accept`; the kernel takes at most `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+/// How many numbers are tried when port 0 must be free for several sockets at once.
+const TRIES: usize = 64;
+
+/// An address to listen on, and the protocols.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The address.
+    pub address: Address,
+    /// The protocols, in the order in which they are bound.
+    pub protocols: Vec<Protocol>,
+}
+
+/// A bound socket: nonblocking, closed on exec; streams listen.
+#[derive(Debug)]
+pub struct Socket {
+    /// The protocol and the name that the system gave it.
+    pub endpoint: Endpoint,
+    /// The socket.
+    pub fd: OwnedFd,
+    file: Option<OwnFile>,
+}
+
+impl Socket {
+    /// Stops listening: the port and the file are free again. The name is kept.
+    ///
+    /// The descriptor becomes an unbound socket that nobody can reach.
+    pub fn close(&mut self) {
+        self.file = None;
+        if let Ok(unbound) = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None) {
+            self.fd = unbound;
+        }
+    }
+}
+
+/// Every socket of a server.
+#[derive(Debug, Default)]
+pub struct Bound {
+    /// In the order of the requests.
+    pub sockets: Vec<Socket>,
+    /// One port for each request that has one.
+    pub ports: Vec<u16>,
+    /// What a person should know: an address family that this machine does not have.
+    pub notices: Vec<String>,
+}
+
+/// Why nothing was bound.
+#[derive(Debug)]
+pub enum ListenError {
+    /// Somebody listens there.
+    InUse {
+        /// Where.
+        endpoint: Endpoint,
+        /// Who, as far as the system lets us see.
+        holder: Holder,
+    },
+    /// The system does not let us.
+    NotAllowed {
+        /// Where.
+        endpoint: Endpoint,
+    },
+    /// No interface of this machine has the address.
+    NotLocal {
+        /// Where.
+        endpoint: Endpoint,
+    },
+    /// The name has no address here.
+    NoAddress {
+        /// The name.
+        host: String,
+        /// Why.
+        why: String,
+    },
+    /// What stands at the path is not ours to replace.
+    Occupied {
+        /// Where.
+        endpoint: Endpoint,
+        /// What stands there.
+        what: &'static str,
+    },
+    /// Port 0: no number was free for all sockets of the address.
+    NoCommonPort,
+    /// Anything else.
+    Other {
+        /// Where.
+        endpoint: Endpoint,
+        /// The system's words.
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse { endpoint, holder } => {
+                write!(f, "cannot listen on {endpoint}: the address is in use {holder}")
+            }
+            Self::NotAllowed { endpoint } => {
+                write!(f, "cannot listen on {endpoint}: not allowed")?;
+                match &endpoint.name {
+                    Name::Inet(address) if address.port() < 1024 => {
+                        f.write_str("; ports below 1024 need root or CAP_NET_BIND_SERVICE: choose a higher one")
+                    }
+                    _ => f.write_str("; look at the permissions of the folder"),
+                }
+            }
+            Self::NotLocal { endpoint } => {
+                write!(f, "cannot listen on {endpoint}: no interface of this machine has that address")
+            }
+            Self::NoAddress { host, why } => write!(f, "cannot listen on {host}: {why}"),
+            Self::Occupied { endpoint, what } => {
+                write!(f, "cannot listen on {endpoint}: {what}; remove it or choose another path")
+            }
+            Self::NoCommonPort => f.write_str("no port is free on all addresses at once; name one"),
+            Self::Other { endpoint, error } => write!(f, "cannot listen on {endpoint}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {}
+
+/// Binds every socket of every request, or none.
+///
+/// # Errors
+/// The first socket that cannot be bound; those bound before it are closed.
+pub fn bind(requests: &[Request], family: Option<Family>) -> Result<Bound, ListenError> {
+    let mut bound = Bound::default();
+    for request in requests {
+        match &request.address.target {
+            Target::Unix(path) => bound.sockets.push(bind_path(path)?),
+            Target::Inet { host, port } => {
+                let sockets = bind_inet(request, host, *port, family, &mut bound.notices)?;
+                if let Some(Name::Inet(address)) = sockets.first().map(|socket| &socket.endpoint.name) {
+                    bound.ports.push(address.port());
+                }
+                bound.sockets.extend(sockets);
+            }
+        }
+    }
+    Ok(bound)
+}
+
+fn bind_inet(
+    request: &Request,
+    host: &Host,
+    port: u16,
+    family: Option<Family>,
+    notices: &mut Vec<String>,
+) -> Result<Vec<Socket>, ListenError> {
+    let every = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+    let mut addresses =
+        resolve::addresses(host, port, family, every, None).map_err(|error| ListenError::NoAddress {
+            host: request.address.to_string(),
+            why: match error {
+                ResolveError::NotFound(error) => error.to_string(),
+                ResolveError::TimedOut => "the name was not found in time".to_owned(),
+                ResolveError::Family => "it has no address of the family asked for".to_owned(),
+            },
+        })?;
+    // IPv4 first, whatever the resolver's order: that is how the lines are read.
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    let may_miss = matches!(host, Host::Loopback | Host::Every) && addresses.len() > 1;
+    for _ in 0..TRIES {
+        match bind_all(&request.protocols, &addresses, may_miss, notices) {
+            Err(ListenError::InUse { .. }) if port == 0 => {}
+            other => return other,
+        }
+    }
+    Err(ListenError::NoCommonPort)
+}
+
+/// Binds every protocol on every address; with port 0 the first socket's number holds for all.
+fn bind_all(
+    protocols: &[Protocol],
+    addresses: &[SocketAddr],
+    may_miss: bool,
+    notices: &mut Vec<String>,
+) -> Result<Vec<Socket>, ListenError> {
+    let mut sockets: Vec<Socket> = Vec::new();
+    let mut chosen = None;
+    let mut missing: Option<(usize, ListenError)> = None;
+    for &protocol in protocols {
+        for (index, &address) in addresses.iter().enumerate() {
+            let mut address = address;
+            if let Some(port) = chosen {
+                address.set_port(port);
+            }
+            match bind_one(protocol, address) {
+                Ok(socket) => {
+                    if let Name::Inet(name) = &socket.endpoint.name {
+                        chosen = Some(name.port());
+                    }
+                    sockets.push(socket);
+                }
+                Err(error) if may_miss && is_missing_family(&error) => missing = Some((index, error)),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    if let Some((index, error)) = missing {
+        if sockets.is_empty() {
+            return Err(error);
+        }
+        let family = if addresses[index].is_ipv6() { "IPv6" } else { "IPv4" };
+        let notice = format!("not on {}: this machine has no {family}", addresses[index].ip());
+        if !notices.contains(&notice) {
+            notices.push(notice);
+        }
+    }
+    Ok(sockets)
+}
+
+/// Whether an error only says that the machine does not have this version of IP.
+fn is_missing_family(error: &ListenError) -> bool {
+    match error {
+        ListenError::NotLocal { .. } => true,
+        ListenError::Other { error, .. } => error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()),
+        _ => false,
+    }
+}
+
+fn bind_one(protocol: Protocol, address: SocketAddr) -> Result<Socket, ListenError> {
+    let endpoint = Endpoint { protocol, name: Name::Inet(address) };
+    let kind = if protocol == Protocol::Udp { SocketType::DGRAM } else { SocketType::STREAM };
+    let bound = (|| {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let fd = socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+        if address.is_ipv6() {
+            // IPv4 has its own socket, so that each line of "listening on" is one socket.
+            sockopt::set_ipv6_v6only(&fd, true)?;
+        }
+        if protocol == Protocol::Tcp {
+            // Connections of an earlier server in TIME_WAIT do not hold the port; a live listener does (socket(7)).
+            sockopt::set_socket_reuseaddr(&fd, true)?;
+        }
+        bind_to(&fd, &address)?;
+        if protocol == Protocol::Tcp {
+            // Accepted sockets inherit it: an answer never waits for the acknowledgement of the one before.
+            sockopt::set_tcp_nodelay(&fd, true)?;
+            rustix::net::listen(&fd, BACKLOG)?;
+        } else {
+            datagrams::tell_destination(&fd, address.is_ipv6())?;
+        }
+        let name = SocketAddr::try_from(getsockname(&fd)?)?;
+        Ok::<_, Errno>((fd, name))
+    })();
+    match bound {
+        Ok((fd, name)) => Ok(Socket { endpoint: Endpoint { protocol, name: Name::Inet(name) }, fd, file: None }),
+        Err(error) => Err(sort(endpoint, error)),
+    }
+}
+
+fn bind_path(path: &Path) -> Result<Socket, ListenError> {
+    let endpoint = Endpoint { protocol: Protocol::Unix, name: Name::Path(Arc::from(path)) };
+    let other = |error: io::Error| match error.kind() {
+        io::ErrorKind::PermissionDenied => ListenError::NotAllowed { endpoint: endpoint.clone() },
+        _ => ListenError::Other { endpoint: endpoint.clone(), error },
+    };
+    match path::clear(path).map_err(other)? {
+        Occupant::Nobody => {}
+        Occupant::Alive => {
+            let holder = holder::of(&endpoint);
+            return Err(ListenError::InUse { endpoint, holder });
+        }
+        Occupant::Foreign(what) => return Err(ListenError::Occupied { endpoint, what }),
+    }
+    let bound = (|| {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let fd = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        bind_to(&fd, &SocketAddrUnix::new(path)?)?;
+        let file = OwnFile::new(path);
+        rustix::net::listen(&fd, BACKLOG)?;
+        Ok::<_, Errno>((fd, file))
+    })();
+    match bound {
+        Ok((fd, file)) => Ok(Socket { endpoint, fd, file: Some(file) }),
+        Err(error) => Err(sort(endpoint, error)),
+    }
+}
+
+fn sort(endpoint: Endpoint, error: Errno) -> ListenError {
+    match error {
+        Errno::ADDRINUSE => {
+            let holder = holder::of(&endpoint);
+            ListenError::InUse { endpoint, holder }
+        }
+        Errno::ACCESS | Errno::PERM => ListenError::NotAllowed { endpoint },
+        Errno::ADDRNOTAVAIL => ListenError::NotLocal { endpoint },
+        other => ListenError::Other { endpoint, error: other.into() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+
+    use super::*;
+
+    fn request(address: &str, protocols: &[Protocol]) -> Request {
+        Request { address: Address::parse(address).unwrap(), protocols: protocols.to_vec() }
+    }
+
+    #[test]
+    fn port_0_is_one_number_for_all_sockets_of_an_address() {
+        let bound = bind(&[request("0", &[Protocol::Tcp, Protocol::Udp])], None).unwrap();
+        let ports: Vec<u16> = bound
+            .sockets
+            .iter()
+            .map(|socket| match &socket.endpoint.name {
+                Name::Inet(address) => address.port(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert!(ports.len() >= 2);
+        assert!(ports.iter().all(|port| *port == bound.ports[0] && *port != 0));
+    }
+
+    #[test]
+    fn a_port_that_is_held_is_not_bound_and_the_holder_is_named() {
+        let held = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = held.local_addr().unwrap().to_string();
+        let error = bind(&[request(&address, &[Protocol::Tcp])], None).unwrap_err().to_string();
+        let pid = std::process::id();
+        assert!(error.contains(&format!("tcp://{address}")) && error.contains(&format!("(pid {pid})")), "{error}");
+        // The other protocol does not conflict.
+        bind(&[request(&address, &[Protocol::Udp])], None).unwrap();
+        let held = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = held.local_addr().unwrap().to_string();
+        let error = bind(&[request(&address, &[Protocol::Udp])], None).unwrap_err().to_string();
+        assert!(error.contains(&format!("(pid {pid})")), "{error}");
+    }
+
+    #[test]
+    fn all_sockets_are_bound_or_none() {
+        let held = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = held.local_addr().unwrap();
+        let both = [Protocol::Tcp, Protocol::Udp];
+        bind(&[request(&address.to_string(), &both)], None).unwrap_err();
+        TcpListener::bind(address).unwrap();
+    }
+
+    #[test]
+    fn accepted_sockets_do_not_wait_to_fill_a_segment() {
+        let bound = bind(&[request("127.0.0.1:0", &[Protocol::Tcp])], None).unwrap();
+        let _client = TcpStream::connect(("127.0.0.1", bound.ports[0])).unwrap();
+        rustix::event::poll(
+            &mut [rustix::event::PollFd::new(&bound.sockets[0].fd, rustix::event::PollFlags::IN)],
+            None,
+        )
+        .unwrap();
+        let accepted = rustix::net::accept(&bound.sockets[0].fd).unwrap();
+        assert!(sockopt::tcp_nodelay(&accepted).unwrap());
+    }
+
+    #[test]
+    fn an_address_of_another_machine_and_a_privileged_port_are_named() {
+        let error = bind(&[request("192.0.2.1:0", &[Protocol::Tcp])], None).unwrap_err();
+        assert!(matches!(error, ListenError::NotLocal { .. }), "{error}");
+    }
+}

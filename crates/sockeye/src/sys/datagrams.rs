@@ -1,0 +1,375 @@
+//! Many datagrams a system call: recvmmsg(2) and sendmmsg(2), with the local address that each came to (`IP_PKTINFO`,
+//! ip(7); `IPV6_RECVPKTINFO`, RFC 3542), so that a server on a wildcard address answers from the one it was asked at.
+
+use std::io;
+use std::mem::{MaybeUninit, size_of};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd};
+
+/// Datagrams a call.
+const BATCH: usize = 32;
+/// Larger than any datagram over IP, so that none is ever cut.
+const LARGEST: usize = 65_536;
+/// Room for one packet-info control message of either family, with its header and alignment.
+const CONTROL: usize = 64;
+
+/// A buffer that control messages may be read from and written to.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; CONTROL]);
+
+/// One datagram that came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Datagram<'a> {
+    pub(crate) payload: &'a [u8],
+    pub(crate) from: SocketAddr,
+    /// The local address that it was sent to, where the kernel told.
+    pub(crate) to: Option<IpAddr>,
+}
+
+/// Asks the kernel to tell with each datagram which local address it was sent to.
+pub(crate) fn tell_destination(fd: impl AsFd, v6: bool) -> Result<(), rustix::io::Errno> {
+    let on: libc::c_int = 1;
+    let (level, option) =
+        if v6 { (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO) } else { (libc::IPPROTO_IP, libc::IP_PKTINFO) };
+    // SAFETY: both options take an int, which lives beyond the call.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_fd().as_raw_fd(),
+            level,
+            option,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result < 0 {
+        return Err(rustix::io::Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(rustix::io::Errno::IO));
+    }
+    Ok(())
+}
+
+/// Takes datagrams from a socket, many at a time.
+pub(crate) struct Inbox {
+    payloads: Vec<u8>,
+    names: Vec<libc::sockaddr_storage>,
+    controls: Vec<Control>,
+    received: Vec<Received>,
+}
+
+#[derive(Clone, Copy)]
+struct Received {
+    length: usize,
+    from: SocketAddr,
+    to: Option<IpAddr>,
+}
+
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inbox").field("received", &self.received.len()).finish_non_exhaustive()
+    }
+}
+
+fn no_name() -> libc::sockaddr_storage {
+    // SAFETY: a sockaddr_storage is plain integers, for which all zeroes are valid (family AF_UNSPEC).
+    unsafe { MaybeUninit::zeroed().assume_init() }
+}
+
+fn no_header() -> libc::mmsghdr {
+    // SAFETY: an mmsghdr is integers and pointers, for which all zeroes are valid.
+    unsafe { MaybeUninit::zeroed().assume_init() }
+}
+
+impl Inbox {
+    pub(crate) fn new() -> Self {
+        Self {
+            payloads: vec![0; BATCH * LARGEST],
+            names: vec![no_name(); BATCH],
+            controls: vec![Control([0; CONTROL]); BATCH],
+            received: Vec::with_capacity(BATCH),
+        }
+    }
+
+    /// Takes what has come, at most a batch, without waiting. None there is `WouldBlock`.
+    pub(crate) fn receive(&mut self, fd: impl AsFd) -> io::Result<usize> {
+        self.received.clear();
+        let mut vectors: Vec<libc::iovec> = self
+            .payloads
+            .chunks_exact_mut(LARGEST)
+            .map(|chunk| libc::iovec { iov_base: chunk.as_mut_ptr().cast(), iov_len: chunk.len() })
+            .collect();
+        let mut headers = [no_header(); BATCH];
+        for (index, header) in headers.iter_mut().enumerate() {
+            header.msg_hdr.msg_name = (&raw mut self.names[index]).cast();
+            header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            header.msg_hdr.msg_iov = &raw mut vectors[index];
+            header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_control = self.controls[index].0.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = CONTROL;
+        }
+        // SAFETY: every header points to a name, a vector and a control buffer that live beyond the call and are as
+        // long as it says; the kernel writes inside them only.
+        let count = unsafe {
+            libc::recvmmsg(
+                fd.as_fd().as_raw_fd(),
+                headers.as_mut_ptr(),
+                BATCH as libc::c_uint,
+                libc::MSG_DONTWAIT,
+                std::ptr::null_mut(),
+            )
+        };
+        let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+        for (index, header) in headers.iter().enumerate().take(count) {
+            let Some(from) = address_of(&self.names[index]) else { continue };
+            let length = (header.msg_len as usize).min(LARGEST);
+            self.received.push(Received { length, from, to: destination(&header.msg_hdr) });
+        }
+        // A datagram whose source cannot be read would shift the payloads; there is none on an inet socket.
+        debug_assert_eq!(self.received.len(), count);
+        Ok(self.received.len())
+    }
+
+    /// One of those received last.
+    pub(crate) fn datagram(&self, index: usize) -> Datagram<'_> {
+        let Received { length, from, to } = self.received[index];
+        let start = index * LARGEST;
+        Datagram { payload: &self.payloads[start..start + length], from, to }
+    }
+}
+
+/// Datagrams to be sent, gathered for few calls.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    payloads: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    start: usize,
+    end: usize,
+    to: SocketAddr,
+    from: Option<IpAddr>,
+}
+
+impl Outbox {
+    /// Adds one datagram; `from` is the local address to send it from, where that matters.
+    pub(crate) fn push(&mut self, payload: &[u8], to: SocketAddr, from: Option<IpAddr>) {
+        let start = self.payloads.len();
+        self.payloads.extend_from_slice(payload);
+        self.entries.push(Entry { start, end: self.payloads.len(), to, from });
+    }
+
+    /// Sends all, and returns how many the kernel would not take, with the last reason. It never waits.
+    pub(crate) fn send(&mut self, fd: impl AsFd) -> (usize, Option<io::Error>) {
+        let (mut refused, mut reason) = (0, None);
+        let mut next = 0;
+        while next < self.entries.len() {
+            let end = (next + BATCH).min(self.entries.len());
+            match self.send_some(&fd, next, end) {
+                Ok(count) => next += count.max(1),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    // The error is about the first of them; the others may still go.
+                    refused += 1;
+                    reason = Some(error);
+                    next += 1;
+                }
+            }
+        }
+        self.payloads.clear();
+        self.entries.clear();
+        (refused, reason)
+    }
+
+    fn send_some(&mut self, fd: impl AsFd, start: usize, end: usize) -> io::Result<usize> {
+        let count = end - start;
+        let mut names = [no_name(); BATCH];
+        let mut controls = [Control([0; CONTROL]); BATCH];
+        let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; BATCH];
+        let mut headers = [no_header(); BATCH];
+        for (index, entry) in self.entries[start..end].iter().enumerate() {
+            let payload = &mut self.payloads[entry.start..entry.end];
+            vectors[index] = libc::iovec { iov_base: payload.as_mut_ptr().cast(), iov_len: payload.len() };
+            let header = &mut headers[index].msg_hdr;
+            header.msg_namelen = write_address(entry.to, &mut names[index]);
+            header.msg_name = (&raw mut names[index]).cast();
+            header.msg_iov = &raw mut vectors[index];
+            header.msg_iovlen = 1;
+            if let Some(from) = entry.from {
+                header.msg_control = controls[index].0.as_mut_ptr().cast();
+                header.msg_controllen = CONTROL;
+                header.msg_controllen = write_source(header, from);
+            }
+        }
+        // SAFETY: every header points to a name, a vector, a payload and a control buffer that live beyond the call and
+        // are as long as it says; the kernel only reads them.
+        let sent = unsafe {
+            libc::sendmmsg(
+                fd.as_fd().as_raw_fd(),
+                headers.as_mut_ptr(),
+                count as libc::c_uint,
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            )
+        };
+        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    }
+}
+
+/// The inet address in a name that the kernel wrote.
+fn address_of(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
+    match i32::from(name.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says that the storage, which is larger and stricter aligned, holds a sockaddr_in.
+            let name = unsafe { &*(&raw const *name).cast::<libc::sockaddr_in>() };
+            let address = Ipv4Addr::from(u32::from_be(name.sin_addr.s_addr));
+            Some(SocketAddr::V4(SocketAddrV4::new(address, u16::from_be(name.sin_port))))
+        }
+        libc::AF_INET6 => {
+            // SAFETY: as above, for a sockaddr_in6.
+            let name = unsafe { &*(&raw const *name).cast::<libc::sockaddr_in6>() };
+            let address = Ipv6Addr::from(name.sin6_addr.s6_addr);
+            let port = u16::from_be(name.sin6_port);
+            Some(SocketAddr::V6(SocketAddrV6::new(address, port, 0, name.sin6_scope_id)))
+        }
+        _ => None,
+    }
+}
+
+/// Writes an inet address as the kernel reads it, and returns its length.
+fn write_address(address: SocketAddr, into: &mut libc::sockaddr_storage) -> libc::socklen_t {
+    match address {
+        SocketAddr::V4(address) => {
+            // SAFETY: the storage is large enough and aligned for a sockaddr_in.
+            let name = unsafe { &mut *(&raw mut *into).cast::<libc::sockaddr_in>() };
+            name.sin_family = libc::AF_INET as libc::sa_family_t;
+            name.sin_port = address.port().to_be();
+            name.sin_addr.s_addr = address.ip().to_bits().to_be();
+            size_of::<libc::sockaddr_in>() as libc::socklen_t
+        }
+        SocketAddr::V6(address) => {
+            // SAFETY: the storage is large enough and aligned for a sockaddr_in6.
+            let name = unsafe { &mut *(&raw mut *into).cast::<libc::sockaddr_in6>() };
+            name.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            name.sin6_port = address.port().to_be();
+            name.sin6_addr.s6_addr = address.ip().octets();
+            name.sin6_scope_id = address.scope_id();
+            size_of::<libc::sockaddr_in6>() as libc::socklen_t
+        }
+    }
+}
+
+/// The local address in a header's control messages.
+fn destination(header: &libc::msghdr) -> Option<IpAddr> {
+    // SAFETY: the header is one that recvmmsg filled in, and its control buffer is alive.
+    let mut control = unsafe { libc::CMSG_FIRSTHDR(header) };
+    while !control.is_null() {
+        // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR return null or a whole header inside the buffer.
+        let (level, kind) = unsafe { ((*control).cmsg_level, (*control).cmsg_type) };
+        // SAFETY: as above; the data follow the header.
+        let data = unsafe { libc::CMSG_DATA(control) };
+        match (level, kind) {
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                // SAFETY: this kind of message holds an in_pktinfo; it may stand unaligned.
+                let info = unsafe { data.cast::<libc::in_pktinfo>().read_unaligned() };
+                return Some(IpAddr::V4(Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr))));
+            }
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                // SAFETY: this kind of message holds an in6_pktinfo; it may stand unaligned.
+                let info = unsafe { data.cast::<libc::in6_pktinfo>().read_unaligned() };
+                return Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)));
+            }
+            _ => {}
+        }
+        // SAFETY: the header and the message before are valid, see above.
+        control = unsafe { libc::CMSG_NXTHDR(header, control) };
+    }
+    None
+}
+
+/// Writes the local address to send from as the first control message, and returns the length of all.
+fn write_source(header: &libc::msghdr, from: IpAddr) -> usize {
+    // SAFETY: the header has a control buffer with room for one packet-info message, so this is not null.
+    let control = unsafe { &mut *libc::CMSG_FIRSTHDR(header) };
+    // SAFETY: the data follow the header inside the buffer.
+    let data = unsafe { libc::CMSG_DATA(control) };
+    match from {
+        IpAddr::V4(address) => {
+            let source = libc::in_addr { s_addr: address.to_bits().to_be() };
+            let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: source, ipi_addr: libc::in_addr { s_addr: 0 } };
+            control.cmsg_level = libc::IPPROTO_IP;
+            control.cmsg_type = libc::IP_PKTINFO;
+            // SAFETY: there is room for an in_pktinfo behind the header.
+            unsafe { data.cast::<libc::in_pktinfo>().write_unaligned(info) };
+            finish_control(control, size_of::<libc::in_pktinfo>())
+        }
+        IpAddr::V6(address) => {
+            let info = libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: address.octets() }, ipi6_ifindex: 0 };
+            control.cmsg_level = libc::IPPROTO_IPV6;
+            control.cmsg_type = libc::IPV6_PKTINFO;
+            // SAFETY: there is room for an in6_pktinfo behind the header.
+            unsafe { data.cast::<libc::in6_pktinfo>().write_unaligned(info) };
+            finish_control(control, size_of::<libc::in6_pktinfo>())
+        }
+    }
+}
+
+fn finish_control(control: &mut libc::cmsghdr, length: usize) -> usize {
+    // SAFETY: these two only compute lengths.
+    let (whole, space) = unsafe { (libc::CMSG_LEN(length as u32), libc::CMSG_SPACE(length as u32)) };
+    control.cmsg_len = whole as usize;
+    space as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_of_datagrams_arrives_whole_and_is_answered() {
+        for host in ["127.0.0.1:0", "[::1]:0"] {
+            let server = UdpSocket::bind(host).unwrap();
+            let client = UdpSocket::bind(host).unwrap();
+            client.connect(server.local_addr().unwrap()).unwrap();
+            for length in [0, 1, 1500, 65_507_usize] {
+                client.send(&vec![b'x'; length]).unwrap();
+            }
+            let mut inbox = Inbox::new();
+            let mut outbox = Outbox::default();
+            let mut lengths = Vec::new();
+            while lengths.len() < 4 {
+                let count = inbox.receive(&server).unwrap();
+                for index in 0..count {
+                    let datagram = inbox.datagram(index);
+                    assert_eq!(datagram.from, client.local_addr().unwrap());
+                    lengths.push(datagram.payload.len());
+                    outbox.push(datagram.payload, datagram.from, Some(server.local_addr().unwrap().ip()));
+                }
+            }
+            assert_eq!(lengths, [0, 1, 1500, 65_507]);
+            assert!(inbox.receive(&server).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock));
+            assert!(matches!(outbox.send(&server), (0, None)));
+            let mut buffer = vec![0; LARGEST];
+            for length in lengths {
+                assert_eq!(client.recv(&mut buffer).unwrap(), length);
+            }
+        }
+    }
+
+    #[test]
+    fn a_datagram_that_cannot_go_does_not_hold_up_the_others() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let to = client.local_addr().unwrap();
+        let mut outbox = Outbox::default();
+        outbox.push(b"first", to, None);
+        outbox.push(&vec![0; LARGEST - 1], to, None);
+        outbox.push(b"last", to, None);
+        let (refused, reason) = outbox.send(&server);
+        assert_eq!((refused, reason.and_then(|error| error.raw_os_error())), (1, Some(libc::EMSGSIZE)));
+        let mut buffer = [0; 16];
+        assert_eq!(client.recv(&mut buffer).unwrap(), 5);
+        assert_eq!(client.recv(&mut buffer).unwrap(), 4);
+    }
+}

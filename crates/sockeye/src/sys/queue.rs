@@ -1,0 +1,21 @@
+//! What waits in a pipe or a socket: ioctl(2) with `SIOCOUTQ` (tcp(7)) and `FIONREAD`.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// Bytes written to a TCP or Unix socket that the peer's system has not taken yet.
+pub(crate) fn unsent(fd: impl AsFd) -> io::Result<u64> {
+    count(fd, libc::TIOCOUTQ)
+}
+
+/// Bytes that can be read from a pipe or a socket without waiting.
+pub(crate) fn unread(fd: impl AsFd) -> io::Result<u64> {
+    count(fd, libc::FIONREAD)
+}
+
+fn count(fd: impl AsFd, request: libc::Ioctl) -> io::Result<u64> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: both requests write one int, which lives beyond the call.
+    let result = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), request, &raw mut bytes) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(u64::try_from(bytes).unwrap_or(0)) }
+}

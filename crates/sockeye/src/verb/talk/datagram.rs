@@ -1,0 +1,204 @@
+//! Datagrams joined to standard input and output: a line in is a datagram out, a datagram in is a line out.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::{Ending, Eol, Options, Outcome, Sink, Unsent, input};
+use crate::net::connect::timespec;
+
+/// Larger than any datagram over IP, so that none is cut.
+const LARGEST: usize = 65_536;
+
+/// How sending ended.
+enum Up {
+    Ended,
+    Failed(Ending),
+}
+
+/// Joins a connected datagram socket to an input and an output, until the input has ended and it has been quiet.
+pub fn talk(socket: &OwnedFd, input: BorrowedFd<'_>, sink: &mut Sink<'_>, options: &Options) -> Outcome {
+    let (sent, received) = (options.progress.sent(), options.progress.received());
+    let deadline = options.timeout.map(|time| Instant::now() + time);
+    let (ending, unsent) = match pipe_with(PipeFlags::CLOEXEC) {
+        Ok((wake, waker)) => std::thread::scope(|scope| {
+            let (report, up) = channel();
+            let socket = socket.as_fd();
+            let quit = waker.as_fd();
+            // The sender tells of its end through the channel and by the pipe, on which the receiver waits.
+            let (stop, stopper) = match pipe_with(PipeFlags::CLOEXEC) {
+                Ok(pipe) => pipe,
+                Err(error) => return (Ending::SendFailed(error.into()), Unsent::default()),
+            };
+            scope.spawn(move || send_lines(socket, input, stop, &report, quit, options));
+            let ending = receive(socket, sink, wake.as_fd(), &up, deadline, options);
+            drop(stopper);
+            let complete = matches!(ending, Ending::Done | Ending::NoAnswer(_));
+            let unsent = if complete { Unsent::default() } else { input::left(input) };
+            (ending, unsent)
+        }),
+        Err(error) => (Ending::SendFailed(error.into()), Unsent::default()),
+    };
+    let (sent, received) = (options.progress.sent() - sent, options.progress.received() - received);
+    Outcome { ending, sent, received, unsent }
+}
+
+/// Sends each line as a datagram.
+fn send_lines(
+    socket: BorrowedFd<'_>,
+    input: BorrowedFd<'_>,
+    stop: OwnedFd,
+    report: &Sender<Up>,
+    quit: BorrowedFd<'_>,
+    options: &Options,
+) {
+    let up = match lines(socket, input, &stop, options) {
+        Ok(()) => Up::Ended,
+        Err(ending) => Up::Failed(ending),
+    };
+    let _ = report.send(up);
+    let _ = rustix::io::write(quit, &[0]);
+}
+
+fn lines(socket: BorrowedFd<'_>, input: BorrowedFd<'_>, stop: &OwnedFd, options: &Options) -> Result<(), Ending> {
+    let mut held = Vec::new();
+    let mut buffer = vec![0; LARGEST];
+    let mut number = 0;
+    loop {
+        let mut polled = [PollFd::new(&input, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
+        match poll(&mut polled, None) {
+            Ok(_) if !polled[1].revents().is_empty() => return Ok(()),
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(Ending::InputFailed(error.into())),
+        }
+        let length = match rustix::io::read(input, &mut buffer[..]) {
+            Ok(length) => length,
+            Err(Errno::INTR | Errno::AGAIN) => continue,
+            Err(error) => return Err(Ending::InputFailed(error.into())),
+        };
+        held.extend_from_slice(&buffer[..length]);
+        let mut start = 0;
+        while let Some(found) = memchr::memchr(b'\n', &held[start..]) {
+            let line = &held[start..start + found];
+            number += 1;
+            send_line(socket, line.strip_suffix(b"\r").unwrap_or(line), number, options)?;
+            start += found + 1;
+        }
+        held.drain(..start);
+        // A line that fits into no datagram is not waited for.
+        if held.len() > LARGEST {
+            return Err(Ending::TooLarge { line: number + 1, length: held.len() });
+        }
+        if length == 0 {
+            if !held.is_empty() {
+                send_line(socket, &held, number + 1, options)?;
+            }
+            return Ok(());
+        }
+    }
+}
+
+fn send_line(socket: BorrowedFd<'_>, line: &[u8], number: u64, options: &Options) -> Result<(), Ending> {
+    let ending: &[u8] = match options.eol {
+        Eol::AsTyped | Eol::None => b"",
+        Eol::Lf => b"\n",
+        Eol::CrLf => b"\r\n",
+    };
+    let with_ending;
+    let datagram = if ending.is_empty() {
+        line
+    } else {
+        with_ending = [line, ending].concat();
+        &with_ending
+    };
+    loop {
+        match send(socket, datagram, SendFlags::NOSIGNAL) {
+            Ok(length) => {
+                options.progress.sent_more(length);
+                return Ok(());
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::CONNREFUSED) => return Err(Ending::PortClosed),
+            Err(Errno::MSGSIZE) => return Err(Ending::TooLarge { line: number, length: datagram.len() }),
+            // The interface's queue is full: it empties by itself.
+            Err(Errno::NOBUFS | Errno::AGAIN) => std::thread::sleep(Duration::from_millis(1)),
+            Err(error) => return Err(Ending::SendFailed(error.into())),
+        }
+    }
+}
+
+/// Takes answers until it is time to end.
+fn receive(
+    socket: BorrowedFd<'_>,
+    sink: &mut Sink<'_>,
+    wake: BorrowedFd<'_>,
+    up: &std::sync::mpsc::Receiver<Up>,
+    deadline: Option<Instant>,
+    options: &Options,
+) -> Ending {
+    let mut buffer = vec![0; LARGEST];
+    let mut answers = 0_u64;
+    let mut input_ended = false;
+    let mut last = Instant::now();
+    loop {
+        let patience = if answers > 0 { options.quiet } else { options.first_answer };
+        let quiet_at = input_ended.then(|| last + patience);
+        let until = match (quiet_at, deadline) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let time = until.map(|at| timespec(at.saturating_duration_since(Instant::now())));
+        let mut polled = [PollFd::new(&socket, PollFlags::IN), PollFd::new(&wake, PollFlags::IN)];
+        let watched = if input_ended { &mut polled[..1] } else { &mut polled[..] };
+        match poll(watched, time.as_ref()) {
+            Err(Errno::INTR) => continue,
+            Err(error) => return Ending::SendFailed(error.into()),
+            Ok(0) if deadline.is_some_and(|at| Instant::now() >= at) => {
+                return Ending::TimedOut(options.timeout.unwrap_or_default());
+            }
+            Ok(0) => return if answers > 0 { Ending::Done } else { Ending::NoAnswer(patience) },
+            Ok(_) => {}
+        }
+        if !polled[1].revents().is_empty() && !input_ended {
+            match up.recv() {
+                Ok(Up::Ended) | Err(_) => {
+                    input_ended = true;
+                    last = last.max(Instant::now());
+                }
+                Ok(Up::Failed(ending)) => return ending,
+            }
+        }
+        match recv(socket, &mut buffer[..], RecvFlags::DONTWAIT) {
+            Ok((_, length)) => {
+                answers += 1;
+                last = Instant::now();
+                options.progress.received_more(length);
+                if let Err(error) = write_line(sink, &mut buffer, length, options.eol) {
+                    return Ending::OutputFailed(error);
+                }
+            }
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(Errno::CONNREFUSED) => return Ending::PortClosed,
+            Err(error) => return Ending::SendFailed(error.into()),
+        }
+    }
+}
+
+/// Writes a datagram as a line: with an ending, unless it has one or was asked for as it came.
+fn write_line(sink: &mut Sink<'_>, buffer: &mut Vec<u8>, length: usize, eol: Eol) -> io::Result<()> {
+    if eol == Eol::None || buffer[..length].ends_with(b"\n") {
+        return sink.write_all(&buffer[..length]);
+    }
+    if length == buffer.len() {
+        buffer.push(0);
+    }
+    buffer[length] = b'\n';
+    sink.write_all(&buffer[..=length])
+}

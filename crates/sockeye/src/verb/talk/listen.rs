@@ -1,0 +1,147 @@
+//! The listening end of `talk`: one client, joined to standard input and output; then it ends, or waits for the next.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SocketFlags, acceptfrom_with, connect, getsockname, recvfrom};
+
+use super::{Ending, Options, Outcome, Sink, datagram, stream};
+use crate::event::{ClosedBy, Conversation, Event, Name, Observer, Protocol};
+use crate::net::listen::Socket;
+
+/// What came of listening.
+#[derive(Debug)]
+pub enum Listened {
+    /// The last conversation's outcome.
+    Talked(Outcome),
+    /// Nobody could be accepted.
+    Failed(io::Error),
+}
+
+/// Accepts a client on a bound socket and talks; with `keep` one after another, until one does not end well or for ever.
+pub fn listen(
+    mut socket: Socket,
+    keep: bool,
+    input: BorrowedFd<'_>,
+    sink: &mut Sink<'_>,
+    options: &Options,
+    observer: &mut dyn Observer,
+) -> Listened {
+    observer.observe(Event::Listening(socket.endpoint.clone()));
+    let mut number = 0;
+    loop {
+        number += 1;
+        let opened = if socket.endpoint.protocol == Protocol::Udp {
+            first_datagram(&socket, sink, options)
+        } else {
+            accept(&socket)
+        };
+        let (fd, client) = match opened {
+            Ok(opened) => opened,
+            Err(Opening::Output(error)) => {
+                let (sent, received) = (0, options.progress.received());
+                let ending = Ending::OutputFailed(error);
+                return Listened::Talked(Outcome { ending, sent, received, unsent: Default::default() });
+            }
+            Err(Opening::Socket(error)) => return Listened::Failed(error),
+        };
+        let protocol = socket.endpoint.protocol;
+        let server = getsockname(&fd)
+            .ok()
+            .and_then(|name| SocketAddr::try_from(name).ok())
+            .map_or_else(|| socket.endpoint.name.clone(), Name::Inet);
+        if !keep && protocol != Protocol::Udp {
+            // Nobody waits in vain: others are refused from here on.
+            socket.close();
+        }
+        let conversation = Conversation { number, protocol, server, client };
+        observer.observe(Event::Opened(conversation.clone()));
+        let began = Instant::now();
+        let outcome = match protocol {
+            Protocol::Udp => datagram::talk(&fd, input, sink, options),
+            Protocol::Tcp | Protocol::Unix => stream::talk(&fd, input, sink, options),
+        };
+        let by = match &outcome.ending {
+            Ending::Done | Ending::PeerEnded => ClosedBy::Client,
+            Ending::Reset(_) => ClosedBy::Reset,
+            Ending::TimedOut(_) => ClosedBy::Timeout,
+            _ => ClosedBy::Server,
+        };
+        observer.observe(Event::Closed {
+            conversation,
+            by,
+            from_client: outcome.received,
+            from_server: outcome.sent,
+            lasted: began.elapsed(),
+            reason: (!outcome.is_complete()).then(|| outcome.to_string()),
+        });
+        let output_works = !matches!(outcome.ending, Ending::OutputFailed(_) | Ending::InputFailed(_));
+        if !keep || !output_works {
+            return Listened::Talked(outcome);
+        }
+    }
+}
+
+enum Opening {
+    Socket(io::Error),
+    Output(io::Error),
+}
+
+/// Waits for a client. What a client did before it was accepted ends nothing.
+fn accept(socket: &Socket) -> Result<(std::os::fd::OwnedFd, Name), Opening> {
+    loop {
+        match acceptfrom_with(&socket.fd, SocketFlags::CLOEXEC) {
+            Ok((fd, peer)) => {
+                let client = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).map_or(Name::Unnamed, Name::Inet);
+                return Ok((fd, client));
+            }
+            Err(Errno::AGAIN) => wait(socket.fd.as_fd())?,
+            Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                std::thread::sleep(Duration::from_millis(250));
+            }
+            Err(error @ (Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT)) => {
+                return Err(Opening::Socket(error.into()));
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Waits for the first datagram, writes it, and keeps to its sender.
+fn first_datagram(
+    socket: &Socket,
+    sink: &mut Sink<'_>,
+    options: &Options,
+) -> Result<(std::os::fd::OwnedFd, Name), Opening> {
+    let mut buffer = vec![0; 65_536];
+    loop {
+        match recvfrom(&socket.fd, &mut buffer[..], RecvFlags::empty()) {
+            Ok((_, length, Some(peer))) => {
+                let Ok(client) = SocketAddr::try_from(peer) else { continue };
+                connect(&socket.fd, &client).map_err(|error| Opening::Socket(error.into()))?;
+                let fd = socket.fd.try_clone().map_err(Opening::Socket)?;
+                options.progress.received_more(length);
+                let mut line = buffer[..length].to_vec();
+                if options.eol != super::Eol::None && !line.ends_with(b"\n") {
+                    line.push(b'\n');
+                }
+                sink.write_all(&line).map_err(Opening::Output)?;
+                return Ok((fd, Name::Inet(client)));
+            }
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => wait(socket.fd.as_fd())?,
+            Err(error) => return Err(Opening::Socket(error.into())),
+        }
+    }
+}
+
+fn wait(fd: BorrowedFd<'_>) -> Result<(), Opening> {
+    match poll(&mut [PollFd::new(&fd, PollFlags::IN)], None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(Opening::Socket(error.into())),
+    }
+}

@@ -1,0 +1,227 @@
+//! `talk`: one conversation, joined to standard input and output, or played from a transcript.
+
+mod datagram;
+mod input;
+mod listen;
+mod play;
+mod stream;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+pub use datagram::talk as over_datagrams;
+pub use listen::{Listened, listen};
+pub use play::{Played, play};
+pub use stream::talk as over_stream;
+
+/// How lines of standard input end on the wire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Eol {
+    /// As they came; over datagrams without an ending.
+    #[default]
+    AsTyped,
+    /// LF.
+    Lf,
+    /// CRLF.
+    CrLf,
+    /// None; and datagrams go to standard output as they came.
+    None,
+}
+
+/// Where what the peer sends goes.
+pub enum Sink<'a> {
+    /// A descriptor: bytes go there as they are.
+    Descriptor(BorrowedFd<'a>),
+    /// A writer, as a terminal's that makes bytes harmless.
+    Writer(&'a mut (dyn Write + Send)),
+}
+
+impl fmt::Debug for Sink<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Descriptor(_) => "Descriptor",
+            Self::Writer(_) => "Writer",
+        })
+    }
+}
+
+impl Sink<'_> {
+    fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Writer(writer) => {
+                writer.write_all(bytes)?;
+                writer.flush()
+            }
+            Self::Descriptor(fd) => {
+                while !bytes.is_empty() {
+                    match rustix::io::write(*fd, bytes) {
+                        Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                        Ok(length) => bytes = &bytes[length..],
+                        Err(rustix::io::Errno::INTR) => {}
+                        // Somebody else made it nonblocking: wait as if they had not.
+                        Err(rustix::io::Errno::AGAIN) => wait_for_room(*fd)?,
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn wait_for_room(fd: BorrowedFd<'_>) -> io::Result<()> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How to talk.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Line endings.
+    pub eol: Eol,
+    /// For the whole conversation, from when it is open.
+    pub timeout: Option<Duration>,
+    /// Over datagrams: how long a quiet ends the waiting once an answer came.
+    pub quiet: Duration,
+    /// Over datagrams: how long to wait for the first answer.
+    pub first_answer: Duration,
+    /// Counts as they go, for whoever interrupts.
+    pub progress: Arc<Progress>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            eol: Eol::AsTyped,
+            timeout: None,
+            quiet: crate::limits::DATAGRAM_QUIET,
+            first_answer: crate::limits::DATAGRAM_ANSWER,
+            progress: Arc::default(),
+        }
+    }
+}
+
+/// Bytes moved so far.
+#[derive(Debug, Default)]
+pub struct Progress {
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Progress {
+    fn sent_more(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn received_more(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes given to the socket.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Bytes taken from the socket.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+}
+
+/// How a conversation ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// Both directions ended, and everything arrived.
+    Done,
+    /// The peer ended first; what was not sent to it is counted.
+    PeerEnded,
+    /// The connection was reset, or broke.
+    Reset(io::Error),
+    /// The time for the whole conversation was over.
+    TimedOut(Duration),
+    /// What came could not be written.
+    OutputFailed(io::Error),
+    /// Standard input could not be read.
+    InputFailed(io::Error),
+    /// Over datagrams: nobody listens there (the ICMP error came).
+    PortClosed,
+    /// Over datagrams: nothing came in time.
+    NoAnswer(Duration),
+    /// Over datagrams: a line does not fit into one.
+    TooLarge {
+        /// The line of standard input, from 1.
+        line: u64,
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// Over datagrams: one could not be sent.
+    SendFailed(io::Error),
+}
+
+/// Bytes that did not reach the peer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unsent {
+    /// How many are known.
+    pub bytes: u64,
+    /// There may be more: the producer had not ended.
+    pub at_least: bool,
+}
+
+/// What came of a conversation.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub ending: Ending,
+    /// Bytes given to the socket.
+    pub sent: u64,
+    /// Bytes taken from the socket.
+    pub received: u64,
+    /// Bytes of standard input that did not reach the peer.
+    pub unsent: Unsent,
+}
+
+impl Outcome {
+    /// Whether every byte arrived.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        matches!(self.ending, Ending::Done | Ending::PeerEnded) && self.unsent.bytes == 0
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.ending {
+            Ending::Done | Ending::PeerEnded if self.unsent.bytes == 0 => f.write_str("done")?,
+            Ending::Done => f.write_str("the peer did not take everything")?,
+            Ending::PeerEnded => f.write_str("the peer ended first")?,
+            Ending::Reset(error) => write!(f, "the connection was reset: {error}")?,
+            Ending::TimedOut(time) => {
+                write!(f, "the conversation took longer than {} (--timeout)", transcript::seconds(*time))?;
+            }
+            Ending::OutputFailed(error) => write!(f, "cannot write what came: {error}")?,
+            Ending::InputFailed(error) => write!(f, "cannot read standard input: {error}")?,
+            Ending::PortClosed => f.write_str("port closed: nobody listens there")?,
+            Ending::NoAnswer(time) => write!(f, "no answer within {}", transcript::seconds(*time))?,
+            Ending::TooLarge { line, length } => {
+                write!(f, "line {line} of standard input has {length} bytes, more than a datagram holds")?;
+            }
+            Ending::SendFailed(error) => write!(f, "cannot send: {error}")?,
+        }
+        let Self { sent, received, unsent, .. } = self;
+        write!(f, "; {sent} bytes sent, {received} received")?;
+        if unsent.bytes > 0 {
+            let least = if unsent.at_least { "at least " } else { "" };
+            write!(f, ", {least}{} bytes of standard input were not sent", unsent.bytes)?;
+        }
+        Ok(())
+    }
+}

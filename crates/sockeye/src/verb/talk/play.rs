@@ -1,0 +1,253 @@
+//! `talk --play`: the client's side of a transcript over one connection.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
+use transcript::{Carrier, Ending, Input, Moment, Next, Output, Play, Scratch, Script};
+
+use crate::event::Protocol;
+use crate::net::connect::{Connected, timespec};
+
+/// How long the other side may take to end once all is said: it only has to read what we sent.
+const DRAIN: Duration = Duration::from_secs(1);
+/// Most unconsumed bytes that are kept; a line's bound is met before.
+const BUFFER: usize = 64 * 1024;
+
+/// What came of a play.
+#[derive(Debug)]
+pub struct Played {
+    /// How it ended.
+    pub ending: Ending,
+    /// Bytes that came after the last statement, which nobody judged.
+    pub drained: u64,
+    /// Bytes sent.
+    pub sent: u64,
+    /// Bytes received.
+    pub received: u64,
+    /// Over datagrams: nobody listens there.
+    pub port_closed: bool,
+}
+
+/// Plays a script over a connected socket.
+///
+/// # Errors
+/// The socket failed in a way that is no reset.
+pub fn play(connected: &Connected, script: &Script) -> io::Result<Played> {
+    let carrier = if connected.protocol == Protocol::Udp { Carrier::Datagram } else { Carrier::Stream };
+    rustix::io::ioctl_fionbio(&connected.fd, true)?;
+    let mut player = Player {
+        socket: connected.fd.as_fd(),
+        script,
+        carrier,
+        play: script.play(),
+        scratch: Scratch::new(),
+        output: Output::default(),
+        held: Vec::new(),
+        ended: false,
+        began: Instant::now(),
+        sent: 0,
+        received: 0,
+        drained: 0,
+        port_closed: false,
+    };
+    let ending = player.run()?;
+    if carrier == Carrier::Stream {
+        player.close(&ending);
+    }
+    let Player { drained, sent, received, port_closed, .. } = player;
+    Ok(Played { ending, drained, sent, received, port_closed })
+}
+
+struct Player<'a> {
+    socket: BorrowedFd<'a>,
+    script: &'a Script,
+    carrier: Carrier,
+    play: Play,
+    scratch: Scratch,
+    output: Output,
+    /// What came and is not consumed.
+    held: Vec<u8>,
+    ended: bool,
+    began: Instant,
+    sent: u64,
+    received: u64,
+    drained: u64,
+    port_closed: bool,
+}
+
+enum Came {
+    Bytes,
+    Datagram,
+    Nothing,
+    Reset,
+}
+
+impl Player<'_> {
+    fn now(&self) -> Moment {
+        Moment::from_nanos(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn run(&mut self) -> io::Result<Ending> {
+        let mut datagram = false;
+        loop {
+            let input = Input { bytes: &self.held, datagram, ended: self.ended, now: self.now() };
+            let step = self.play.step(self.script, input, &mut self.scratch, &mut self.output);
+            datagram = false;
+            self.held.drain(..step.consumed);
+            if !self.send_output()? {
+                return Ok(self.play.reset(self.script, &self.held, &mut self.scratch));
+            }
+            match step.next {
+                Next::Flush => {}
+                Next::StopSending => {
+                    let _ = shutdown(self.socket, Shutdown::Write);
+                }
+                Next::End(ending) => return Ok(ending),
+                Next::Pause { until } => {
+                    let time = until.nanos().saturating_sub(self.now().nanos());
+                    std::thread::sleep(Duration::from_nanos(time));
+                }
+                Next::Hear { until } => match self.receive(until)? {
+                    Came::Reset => return Ok(self.play.reset(self.script, &self.held, &mut self.scratch)),
+                    Came::Datagram => datagram = true,
+                    Came::Bytes | Came::Nothing => {}
+                },
+            }
+        }
+    }
+
+    /// Waits for bytes, for one datagram, for the end, or for the moment.
+    fn receive(&mut self, until: Option<Moment>) -> io::Result<Came> {
+        if self.carrier == Carrier::Datagram {
+            self.held.clear();
+        }
+        loop {
+            let before = self.held.len();
+            self.held.resize(before + BUFFER, 0);
+            let came = recv(self.socket, &mut self.held[before..], RecvFlags::empty());
+            self.held.truncate(before + came.as_ref().map_or(0, |(_, length)| *length));
+            match came {
+                Ok((_, length)) if self.carrier == Carrier::Datagram => {
+                    self.received += length as u64;
+                    return Ok(Came::Datagram);
+                }
+                Ok((_, 0)) => {
+                    self.ended = true;
+                    return Ok(Came::Bytes);
+                }
+                Ok((_, length)) => {
+                    self.received += length as u64;
+                    return Ok(Came::Bytes);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    if !self.wait(PollFlags::IN, until)? {
+                        return Ok(Came::Nothing);
+                    }
+                }
+                Err(Errno::CONNREFUSED) if self.carrier == Carrier::Datagram => {
+                    self.port_closed = true;
+                    return Ok(Came::Reset);
+                }
+                Err(_) => return Ok(Came::Reset),
+            }
+        }
+    }
+
+    /// Whether the socket became ready before the moment.
+    fn wait(&self, flags: PollFlags, until: Option<Moment>) -> io::Result<bool> {
+        let time = until.map(|at| {
+            // A moment that is not quite over would be waited for again and again.
+            let left = at.nanos().saturating_sub(self.now().nanos());
+            timespec(Duration::from_nanos(left))
+        });
+        match poll(&mut [PollFd::new(&self.socket, flags)], time.as_ref()) {
+            Ok(0) => Ok(false),
+            Ok(_) | Err(Errno::INTR) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Sends what the player said; false if the other side is gone.
+    fn send_output(&mut self) -> io::Result<bool> {
+        let output = std::mem::take(&mut self.output);
+        let mut alive = true;
+        if self.carrier == Carrier::Datagram {
+            let mut start = 0;
+            for &end in &output.datagrams {
+                alive &= self.send(&output.bytes[start..end], true)?;
+                start = end;
+            }
+        } else if !output.bytes.is_empty() {
+            alive = self.send(&output.bytes, false)?;
+        }
+        self.output = output;
+        self.output.clear();
+        Ok(alive)
+    }
+
+    fn send(&mut self, mut bytes: &[u8], datagram: bool) -> io::Result<bool> {
+        let limit = self.script.wait().unwrap_or(crate::limits::WRITE_WAIT);
+        let until = self.now().after(limit);
+        loop {
+            match send(self.socket, bytes, SendFlags::NOSIGNAL) {
+                Ok(length) => {
+                    self.sent += length as u64;
+                    bytes = &bytes[length..];
+                    if datagram || bytes.is_empty() {
+                        return Ok(true);
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    if !self.wait(PollFlags::OUT, Some(until))? {
+                        let taken = transcript::seconds(limit);
+                        let message = format!("the server took nothing of {} bytes for {taken}", bytes.len());
+                        return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+                    }
+                }
+                Err(Errno::CONNREFUSED) if datagram => {
+                    self.port_closed = true;
+                    return Ok(false);
+                }
+                // What it said before may still wait to be read, and matters more than that it is gone.
+                Err(Errno::PIPE | Errno::CONNRESET) if self.wait(PollFlags::IN, Some(self.now()))? => return Ok(true),
+                Err(Errno::PIPE | Errno::CONNRESET | Errno::CONNABORTED) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Closes as `closes` does: what still comes is drained and counted.
+    fn close(&mut self, ending: &Ending) {
+        if matches!(ending, Ending::DoneByReset) {
+            let _ = sockopt::set_socket_linger(self.socket, Some(Duration::ZERO));
+            return;
+        }
+        self.drained = self.held.len() as u64;
+        if self.ended || shutdown(self.socket, Shutdown::Write).is_err() {
+            return;
+        }
+        let until = self.now().after(DRAIN);
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            match recv(self.socket, &mut buffer[..], RecvFlags::empty()) {
+                Ok((_, 0)) => return,
+                Ok((_, length)) => self.drained += length as u64,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => match self.wait(PollFlags::IN, Some(until)) {
+                    Ok(true) => {}
+                    _ => return,
+                },
+                Err(_) => return,
+            }
+            if self.now() >= until {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! A stream joined to standard input and output. The directions run on threads of their own, so that neither can hold
+//! up the other; half-close is kept apart from close, and what did not arrive is counted.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::input::{self, Endings};
+use super::{Ending, Options, Outcome, Sink, Unsent};
+use crate::net::connect::timespec;
+use crate::sys::queue;
+
+/// Bytes a read takes at once.
+const BUFFER: usize = 256 * 1024;
+/// How long a peer that has ended may take nothing before we stop sending to it.
+const STUCK: Duration = Duration::from_secs(10);
+/// How long the peer's system may take to acknowledge the last bytes once its program has ended.
+const ACKNOWLEDGE: Duration = Duration::from_secs(1);
+
+/// How the sending direction ended.
+#[derive(Debug)]
+enum Up {
+    /// Standard input ended, and our end was shut.
+    Ended,
+    /// The peer ended, and standard input had nothing more.
+    Idle,
+    /// The peer took no more of what we had in hand.
+    Broken { in_hand: usize },
+    /// Standard input could not be read.
+    InputFailed(io::Error),
+}
+
+/// Joins a connected stream to an input and an output until both directions have ended.
+pub fn talk(socket: &OwnedFd, input: BorrowedFd<'_>, sink: &mut Sink<'_>, options: &Options) -> Outcome {
+    let deadline = options.timeout.map(|time| Instant::now() + time);
+    let (sent_before, received_before) = (options.progress.sent(), options.progress.received());
+    let made = rustix::io::ioctl_fionbio(socket, true).and_then(|()| pipe_with(PipeFlags::CLOEXEC));
+    let (wake, waker) = match made {
+        Ok(pipe) => pipe,
+        Err(error) => {
+            let unsent = Unsent::default();
+            return Outcome { ending: Ending::Reset(error.into()), sent: 0, received: 0, unsent };
+        }
+    };
+    let (ending, unsent) = std::thread::scope(|scope| {
+        let (report, up) = sync_channel(1);
+        let socket = socket.as_fd();
+        // The thread ends when standard input does, when the socket breaks, or when it is woken.
+        scope.spawn(move || {
+            let result = send_input(socket, input, wake.as_fd(), options);
+            let _ = report.send(result);
+        });
+        let ending = receive(socket, sink, deadline, options);
+        conclude(ending, socket, input, &up, waker, deadline, options)
+    });
+    Outcome {
+        ending,
+        sent: options.progress.sent() - sent_before,
+        received: options.progress.received() - received_before,
+        unsent,
+    }
+}
+
+/// The receiving direction, to its end.
+fn receive(socket: BorrowedFd<'_>, sink: &mut Sink<'_>, deadline: Option<Instant>, options: &Options) -> Ending {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match recv(socket, &mut buffer[..], RecvFlags::empty()) {
+            Ok((_, 0)) => return Ending::Done,
+            Ok((_, length)) => {
+                options.progress.received_more(length);
+                if let Err(error) = sink.write_all(&buffer[..length]) {
+                    return Ending::OutputFailed(error);
+                }
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                let time = deadline.map(|at| timespec(at.saturating_duration_since(Instant::now())));
+                let mut polled = [PollFd::new(&socket, PollFlags::IN)];
+                match poll(&mut polled, time.as_ref()) {
+                    Ok(0) => return Ending::TimedOut(options.timeout.unwrap_or_default()),
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(error) => return Ending::Reset(error.into()),
+                }
+            }
+            Err(error) => return Ending::Reset(error.into()),
+        }
+        if deadline.is_some_and(|at| Instant::now() >= at) {
+            return Ending::TimedOut(options.timeout.unwrap_or_default());
+        }
+    }
+}
+
+/// The sending direction, to its end or until it is woken.
+fn send_input(socket: BorrowedFd<'_>, input: BorrowedFd<'_>, wake: BorrowedFd<'_>, options: &Options) -> Up {
+    let mut buffer = vec![0; BUFFER];
+    let mut rewritten = Vec::new();
+    let mut endings = Endings::new(options.eol);
+    let mut peer_ended = false;
+    loop {
+        match readable(input, wake, peer_ended) {
+            Readable::Yes => {}
+            Readable::Woken => {
+                peer_ended = true;
+                continue;
+            }
+            Readable::No => return Up::Idle,
+        }
+        let length = match rustix::io::read(input, &mut buffer[..]) {
+            Ok(length) => length,
+            Err(Errno::INTR | Errno::AGAIN) => continue,
+            // A closed terminal reads as an error; it is an end like any other.
+            Err(Errno::IO) if rustix::termios::isatty(input) => 0,
+            Err(error) => {
+                let _ = shutdown(socket, Shutdown::Write);
+                return Up::InputFailed(error.into());
+            }
+        };
+        let bytes = if endings.is_verbatim() {
+            &buffer[..length]
+        } else {
+            rewritten.clear();
+            endings.rewrite(&buffer[..length], length == 0, &mut rewritten);
+            &rewritten[..]
+        };
+        if let Err(in_hand) = send_all(socket, bytes, wake, &mut peer_ended, options) {
+            return Up::Broken { in_hand };
+        }
+        if length == 0 {
+            let _ = shutdown(socket, Shutdown::Write);
+            return Up::Ended;
+        }
+    }
+}
+
+enum Readable {
+    Yes,
+    Woken,
+    No,
+}
+
+/// Waits until the input can be read or the waker says that the peer has ended; then only what is ready counts.
+fn readable(input: BorrowedFd<'_>, wake: BorrowedFd<'_>, peer_ended: bool) -> Readable {
+    let mut polled = [PollFd::new(&input, PollFlags::IN), PollFd::new(&wake, PollFlags::IN)];
+    let (watched, time) =
+        if peer_ended { (&mut polled[..1], Some(timespec(Duration::ZERO))) } else { (&mut polled[..], None) };
+    match poll(watched, time.as_ref()) {
+        Err(Errno::INTR) => return Readable::Woken,
+        Err(_) | Ok(0) => return Readable::No,
+        Ok(_) => {}
+    }
+    if !polled[0].revents().is_empty() { Readable::Yes } else { Readable::Woken }
+}
+
+/// Sends everything, or says how much stayed in hand.
+fn send_all(
+    socket: BorrowedFd<'_>,
+    mut bytes: &[u8],
+    wake: BorrowedFd<'_>,
+    peer_ended: &mut bool,
+    options: &Options,
+) -> Result<(), usize> {
+    while !bytes.is_empty() {
+        match send(socket, bytes, SendFlags::NOSIGNAL) {
+            Ok(length) => {
+                options.progress.sent_more(length);
+                bytes = &bytes[length..];
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                let mut polled = [PollFd::new(&socket, PollFlags::OUT), PollFd::new(&wake, PollFlags::IN)];
+                let ended = *peer_ended;
+                let watched = if ended { &mut polled[..1] } else { &mut polled[..] };
+                let time = ended.then(|| timespec(STUCK));
+                match poll(watched, time.as_ref()) {
+                    Ok(0) => return Err(bytes.len()),
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(_) => return Err(bytes.len()),
+                }
+                *peer_ended |= !polled[1].revents().is_empty();
+            }
+            Err(_) => return Err(bytes.len()),
+        }
+    }
+    Ok(())
+}
+
+/// The receiving direction has ended: lets the other one finish, and counts what did not arrive.
+fn conclude(
+    ending: Ending,
+    socket: BorrowedFd<'_>,
+    input: BorrowedFd<'_>,
+    up: &Receiver<Up>,
+    waker: OwnedFd,
+    deadline: Option<Instant>,
+    options: &Options,
+) -> (Ending, Unsent) {
+    if !matches!(ending, Ending::Done) {
+        // Nobody will hear the rest: what waits in a write returns at once.
+        let _ = shutdown(socket, Shutdown::Both);
+    }
+    // Closing its write end wakes the other thread for good.
+    drop(waker);
+    let up = loop {
+        let time = deadline.map_or(STUCK, |at| at.saturating_duration_since(Instant::now()));
+        match up.recv_timeout(time) {
+            Ok(up) => break Some(up),
+            Err(RecvTimeoutError::Timeout) if deadline.is_none() => {}
+            Err(_) => {
+                let _ = shutdown(socket, Shutdown::Both);
+                break up.recv().ok();
+            }
+        }
+    };
+    let timed_out = deadline.is_some_and(|at| Instant::now() >= at);
+    let mut unsent = Unsent::default();
+    let mut unread = |in_hand: usize| {
+        unsent = input::left(input);
+        unsent.bytes += in_hand as u64;
+    };
+    let ending = match (ending, up) {
+        (Ending::Done, Some(Up::InputFailed(error))) => Ending::InputFailed(error),
+        (Ending::Done, Some(Up::Ended)) => Ending::Done,
+        (Ending::Done, Some(Up::Idle)) => Ending::PeerEnded,
+        (Ending::Done, Some(Up::Broken { in_hand })) => {
+            unread(in_hand);
+            if timed_out { Ending::TimedOut(options.timeout.unwrap_or_default()) } else { Ending::PeerEnded }
+        }
+        (Ending::Done, None) => Ending::PeerEnded,
+        (other, Some(Up::Broken { in_hand })) => {
+            unread(in_hand);
+            other
+        }
+        (other, Some(Up::Idle)) => {
+            unread(0);
+            other
+        }
+        (other, _) => other,
+    };
+    let complete = matches!(ending, Ending::Done | Ending::PeerEnded) && unsent.bytes == 0;
+    unsent.bytes += unacknowledged(socket, if complete { ACKNOWLEDGE } else { Duration::ZERO });
+    let ending = match ending {
+        // A reset that came behind the end took some of our bytes with it.
+        Ending::Done if unsent.bytes > 0 => match sockopt::socket_error(socket) {
+            Ok(Err(error)) => Ending::Reset(error.into()),
+            _ => Ending::PeerEnded,
+        },
+        other => other,
+    };
+    (ending, unsent)
+}
+
+/// Bytes that the peer's system has not taken; it gets a moment for the last ones.
+fn unacknowledged(socket: BorrowedFd<'_>, time: Duration) -> u64 {
+    let until = Instant::now() + time;
+    let mut pause = Duration::from_micros(50);
+    loop {
+        match queue::unsent(socket) {
+            Ok(bytes) if bytes > 0 && Instant::now() < until => {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(20));
+            }
+            Ok(bytes) => return bytes,
+            Err(_) => return 0,
+        }
+    }
+}
