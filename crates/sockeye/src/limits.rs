@@ -40,6 +40,13 @@ pub const DATAGRAM_PEERS: usize = 65_536;
 /// Descriptors kept back from connections: listeners, files, the spare one.
 pub const RESERVED_FILES: u64 = 64;
 
+/// Connections at once under a limit of open files: what is kept back is never more than half of it.
+#[must_use]
+pub fn connections(open_files: u64) -> usize {
+    let room = open_files - RESERVED_FILES.min(open_files / 2);
+    usize::try_from(room).unwrap_or(usize::MAX)
+}
+
 /// Every bound, in the order in which help prints them.
 pub const TABLE: &[Limit] = &[
     Limit { flag: Some("--max-line"), default: "64 KiB", what: "longest line" },

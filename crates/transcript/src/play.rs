@@ -129,7 +129,9 @@ const MUCH: usize = 64 * 1024;
 /// The line ending that the other side used last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Heard {
+    /// It said nothing yet.
     #[default]
+    Nothing,
     Lf,
     CrLf,
     /// None: its line ended by the gap, the end or with its datagram.

@@ -125,7 +125,8 @@ fn turn(
     let ended = me.peer_done && me.coming.is_empty();
     let due = me.until.is_none_or(|until| now >= until);
     let first = me.said.is_empty() && me.until.is_none();
-    if !came && !due && !(ended && !me.half_closed) && !first {
+    let ends_now = ended && !me.half_closed;
+    if !(came || due || ends_now || first) {
         return false;
     }
     me.half_closed |= ended;

@@ -1,6 +1,8 @@
 //! Every transcript that is shipped, and many small ones, are played by two players against each other: whole, one byte
 //! at a time, and in random pieces.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::Path;
 
 use proptest::prelude::*;

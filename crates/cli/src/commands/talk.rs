@@ -186,7 +186,7 @@ fn play_script(connected: &Connected, script: &Script, console: &Console) -> Exi
         }
         Err(error) => return console.fail(Exit::Reset, &format!("{peer}: {error}")),
     };
-    if played.drained > 0 {
+    if played.drained > 0 && played.ending.is_success() {
         console.note(&format!("{peer}: {} bytes came after the last statement and were not judged", played.drained));
     }
     if played.port_closed {

@@ -141,8 +141,7 @@ impl Server {
             })
             .collect();
         let wait = options.timeout.unwrap_or(limits::SERVE_WAIT);
-        let connections =
-            usize::try_from(files::open_files().saturating_sub(limits::RESERVED_FILES)).unwrap_or(1).max(1);
+        let connections = limits::connections(files::open_files());
         let bounds = Bounds { grace: options.grace, wait: Some(wait), connections, budget: options.budget };
         Ok(Self { sockets, ports, notices, bounds })
     }

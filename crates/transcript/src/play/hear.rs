@@ -311,12 +311,7 @@ impl<'a> Walk<'a> {
     }
 
     fn take_line(&mut self, play: &mut Play, text: usize, next: usize, heard: Heard, by_gap: bool) {
-        // An ending of nothing over datagrams is the rule there, and says nothing about what the peer wants.
-        let default_over_datagrams = self.script.carrier == Carrier::Datagram && heard == Heard::Bare;
-        play.heard = if default_over_datagrams { Heard::Lf } else { heard };
-        if self.script.carrier == Carrier::Datagram && heard == Heard::Lf {
-            play.heard = Heard::Lf;
-        }
+        play.heard = heard;
         play.after_gap = by_gap;
         self.take(play, text, next);
     }

@@ -76,8 +76,8 @@ impl Walk<'_> {
             (Eol::None, _) => b"",
             (Eol::Lf, _) => b"\n",
             (Eol::CrLf, _) | (Eol::Any, Heard::CrLf) => b"\r\n",
-            (Eol::Any, Heard::Lf) if datagram => b"",
-            (Eol::Any, Heard::Lf) => b"\n",
+            (Eol::Any, Heard::Nothing) if datagram => b"",
+            (Eol::Any, Heard::Lf | Heard::Nothing) => b"\n",
             (Eol::Any, Heard::Bare) => b"",
         };
         // Of a run of lines only the last goes without its ending.

@@ -414,13 +414,14 @@ impl Parser<'_> {
     }
 
     fn unknown(&mut self, line: Line<'_>, word: &str) {
+        let near = nearest(word, KEYWORDS);
         let mut letters = word.chars();
         let help = match (letters.next(), letters.as_str()) {
             (Some('c' | 's'), "" | ":") => format!("the sides are written large: `{}`", capital(line.text)),
             (Some('C' | 'S'), digits) if !digits.is_empty() && digits.trim_end_matches(':').parse::<u32>().is_ok() => {
                 "`C1`, `S2` and so on are reserved; this version knows one client and one server".to_owned()
             }
-            _ => match nearest(word, KEYWORDS) {
+            _ => match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "a statement begins with C:, S:, repeat, either, end, set, eol, gap or timeout; # begins a \
                     comment"
@@ -429,6 +430,10 @@ impl Parser<'_> {
         };
         let place = Place { width: word.chars().count(), ..line.place };
         self.error(place, format!("`{word}` begins no statement"), help);
+        if matches!(near, Some("repeat" | "either" | "together")) {
+            // Its `end` is no second mistake.
+            self.begin(line.place, Block::Broken);
+        }
     }
 }
 

@@ -1,0 +1,365 @@
+//! What the tests share: the real program, started and talked to from outside. Nothing here waits for a time; it waits
+//! for a line of the log, a file, or the end of a process, with a bound that only a failure reaches.
+#![allow(unreachable_pub, reason = "a module that several test programs share")]
+#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// Longer than anything takes unless it hangs.
+pub const LONG: Duration = Duration::from_secs(60);
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_sockeye");
+
+pub fn transcript(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../transcripts").join(name)
+}
+
+/// A command that runs our program, perhaps through others: `["prlimit", "--nofile=64:64"]`.
+pub fn command(wrapper: &[&str]) -> Command {
+    match wrapper {
+        [] => Command::new(BINARY),
+        [first, rest @ ..] => {
+            need(first);
+            let mut command = Command::new(first);
+            command.args(rest).arg(BINARY);
+            command
+        }
+    }
+}
+
+/// Fails with the line that gets a missing program.
+pub fn need(program: &str) {
+    let package = match program {
+        "nc" => "netcat-openbsd",
+        "prlimit" | "unshare" => "util-linux",
+        "ip" => "iproute2",
+        other => other,
+    };
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).exists()));
+    assert!(found, "this test needs {program}: apt-get install {package}");
+}
+
+/// Runs our program to its end with this standard input.
+pub fn run<S: AsRef<OsStr>>(arguments: &[S], input: &[u8]) -> Output {
+    run_command(command(&[]).args(arguments), input)
+}
+
+pub fn run_command(command: &mut Command, input: &[u8]) -> Output {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // The program may end without reading all of it.
+    let feeder = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    feeder.join().unwrap();
+    output
+}
+
+pub fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or(-1)
+}
+
+#[track_caller]
+pub fn assert_code(output: &Output, expected: i32) {
+    assert_eq!(code(output), expected, "stdout: {}\nstderr: {}", text(&output.stdout), text(&output.stderr));
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Lines that a process wrote, as they come.
+#[derive(Clone, Default)]
+pub struct Log {
+    lines: Arc<(Mutex<Vec<String>>, Condvar)>,
+}
+
+impl Log {
+    pub fn follow(&self, stream: impl Read + Send + 'static) {
+        let log = self.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).split(b'\n') {
+                let Ok(line) = line else { break };
+                log.lines.0.lock().unwrap().push(text(&line));
+                log.lines.1.notify_all();
+            }
+        });
+    }
+
+    pub fn all(&self) -> Vec<String> {
+        self.lines.0.lock().unwrap().clone()
+    }
+
+    /// Waits for a line that has these words; it may have come already.
+    #[track_caller]
+    pub fn wait_for(&self, words: &str) -> String {
+        self.wait_for_count(words, 1).pop().unwrap()
+    }
+
+    /// Waits until so many lines have these words.
+    #[track_caller]
+    pub fn wait_for_count(&self, words: &str, count: usize) -> Vec<String> {
+        let until = Instant::now() + LONG;
+        let mut lines = self.lines.0.lock().unwrap();
+        loop {
+            let found: Vec<String> = lines.iter().filter(|line| line.contains(words)).cloned().collect();
+            if found.len() >= count {
+                return found;
+            }
+            assert!(Instant::now() < until, "no {count} lines with `{words}` in {lines:#?}");
+            lines = self.lines.1.wait_timeout(lines, Duration::from_millis(200)).unwrap().0;
+        }
+    }
+}
+
+/// A running `sockeye serve`, ended with the test.
+pub struct Server {
+    pub child: Child,
+    pub ports: Vec<u16>,
+    pub log: Log,
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    /// Serves on free ports of 127.0.0.1 over TCP and UDP.
+    pub fn start(arguments: &[&str]) -> Self {
+        Self::start_at(&["127.0.0.1:0"], arguments)
+    }
+
+    pub fn start_at(addresses: &[&str], arguments: &[&str]) -> Self {
+        Self::start_with(&[], addresses, arguments)
+    }
+
+    pub fn start_with(wrapper: &[&str], addresses: &[&str], arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port_file = folder.path().join("ports");
+        let mut child = command(wrapper)
+            .arg("serve")
+            .args(addresses)
+            .args(arguments)
+            .arg("--port-file")
+            .arg(&port_file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let log = Log::default();
+        log.follow(child.stderr.take().unwrap());
+        let ports = wait_for_ports(&port_file, &mut child, &log);
+        Self { child, ports, log, folder }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.ports[0]
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port())
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", self.port())).expect("the server accepts");
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream.set_write_timeout(Some(LONG)).unwrap();
+        stream
+    }
+
+    /// A client that was greeted.
+    pub fn welcomed(&self) -> TcpStream {
+        let mut stream = self.connect();
+        assert_eq!(read(&mut stream, 9), b"Welcome!\n");
+        stream
+    }
+
+    pub fn datagrams(&self) -> UdpSocket {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(("127.0.0.1", self.port())).unwrap();
+        socket.set_read_timeout(Some(LONG)).unwrap();
+        socket
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// Asks it to stop and waits; the exit code and the log.
+    pub fn stop(mut self) -> (i32, Vec<String>) {
+        self.signal("INT");
+        let status = wait(&mut self.child);
+        (status, self.log.all())
+    }
+
+    pub fn wait(&mut self) -> i32 {
+        wait(&mut self.child)
+    }
+
+    /// Memory that is its own, in KiB.
+    pub fn resident(&self) -> u64 {
+        resident(self.child.id())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn wait_for_ports(path: &Path, child: &mut Child, log: &Log) -> Vec<u16> {
+    let until = Instant::now() + LONG;
+    loop {
+        if let Ok(found) = std::fs::read_to_string(path) {
+            return found.lines().map(|line| line.parse().unwrap()).collect();
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            panic!("it ended with {status}: {:#?}", log.all());
+        }
+        assert!(Instant::now() < until, "no port file: {:#?}", log.all());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The exit code, -1 if a signal ended it.
+pub fn wait(child: &mut Child) -> i32 {
+    let until = Instant::now() + LONG;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code().unwrap_or(-1);
+        }
+        assert!(Instant::now() < until, "it does not end");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+pub fn signal(pid: u32, name: &str) {
+    let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
+    let signal = match name {
+        "INT" => rustix::process::Signal::INT,
+        "TERM" => rustix::process::Signal::TERM,
+        "STOP" => rustix::process::Signal::STOP,
+        "CONT" => rustix::process::Signal::CONT,
+        "PIPE" => rustix::process::Signal::PIPE,
+        "WINCH" => rustix::process::Signal::WINCH,
+        other => panic!("which signal is {other}?"),
+    };
+    let _ = rustix::process::kill_process(pid, signal);
+}
+
+pub fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Seconds of CPU that a process has used.
+pub fn cpu(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    ticks / 100.0
+}
+
+/// Exactly so many bytes.
+pub fn read(stream: &mut impl Read, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    stream.read_exact(&mut bytes).expect("they come");
+    bytes
+}
+
+/// What one `recv(1024)` of a simple program gives.
+pub fn receive(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = vec![0; 1024];
+    let length = stream.read(&mut bytes).expect("something comes");
+    bytes.truncate(length);
+    bytes
+}
+
+/// One line with its ending.
+pub fn line(stream: &mut impl Read) -> String {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\n") {
+        bytes.extend(read(stream, 1));
+    }
+    text(&bytes)
+}
+
+pub fn to_end(stream: &mut impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("a clean end");
+    bytes
+}
+
+/// One thread that serves one connection, and what it returns.
+pub fn serve_one<T: Send + 'static>(
+    serve: impl FnOnce(TcpStream) -> T + Send + 'static,
+) -> (SocketAddr, std::thread::JoinHandle<T>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let thread = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        serve(stream)
+    });
+    (address, thread)
+}
+
+/// A running `sockeye talk` whose standard input stays open.
+pub struct Talk {
+    pub child: Child,
+    pub stdin: Option<ChildStdin>,
+    pub log: Log,
+}
+
+impl Talk {
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut child = command(&[])
+            .arg("talk")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let log = Log::default();
+        log.follow(child.stderr.take().unwrap());
+        let stdin = child.stdin.take();
+        Self { child, stdin, log }
+    }
+
+    pub fn finish(mut self) -> (i32, Vec<u8>) {
+        let mut stdout = Vec::new();
+        self.child.stdout.take().unwrap().read_to_end(&mut stdout).unwrap();
+        (wait(&mut self.child), stdout)
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether an anonymous namespace can be made: some machines forbid it, and the test says so.
+pub fn in_namespace(script: &str) -> Output {
+    need("unshare");
+    need("ip");
+    let mut command = Command::new("unshare");
+    command.args(["-rnm", "sh", "-euc", &format!("ip link set lo up\n{script}"), "sh", BINARY]);
+    run_command(&mut command, b"")
+}
