@@ -19,8 +19,7 @@ use flags::{Command, Flags};
 use output::Console;
 
 fn main() -> ExitCode {
-    // First of all: no socket may land where a closed standard stream was.
-    let streams = sockeye::sys::files::occupy_standard_streams();
+    let streams = sockeye::sys::files::closed_standard_streams();
     sockeye::sys::files::raise_open_files();
     run(streams).into()
 }

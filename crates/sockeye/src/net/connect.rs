@@ -233,7 +233,7 @@ fn race(
             match begin(next) {
                 Ok((fd, true)) => return won(address, fd, index, attempts),
                 Ok((fd, false)) => running.push(Running { fd, index }),
-                Err(error) => attempts[index].0.outcome = Outcome::Failed(error.to_string()),
+                Err(error) => attempts[index].0.outcome = Outcome::Failed(words(error)),
             }
             continue;
         }
@@ -251,11 +251,17 @@ fn race(
                 Ok(Err(error)) | Err(error) => error,
             };
             let (attempt, since) = &mut attempts[index];
-            (attempt.outcome, attempt.took) = (Outcome::Failed(error.to_string()), since.elapsed());
+            (attempt.outcome, attempt.took) = (Outcome::Failed(words(error)), since.elapsed());
             // A refusal is an answer: the next one begins at once.
             begin_next_at = Instant::now();
         }
     }
+}
+
+/// The system's words for an error, without its number.
+fn words(error: Errno) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 /// Begins a connection; true if it stands already.
@@ -333,7 +339,7 @@ fn connect_datagrams(address: &Address, addresses: &[SocketAddr]) -> Result<Conn
                 return Ok(Connected { attempts, ..connected });
             }
             Err(error) => {
-                attempts.push(Attempt { address: candidate, outcome: Outcome::Failed(error.to_string()), took });
+                attempts.push(Attempt { address: candidate, outcome: Outcome::Failed(words(error)), took });
             }
         }
     }

@@ -1,40 +1,49 @@
 //! This process's descriptors: the standard streams, and how many there may be.
 
-use std::fs::OpenOptions;
-use std::os::fd::{AsRawFd, IntoRawFd};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Sees to it that descriptors 0, 1 and 2 are open, so that no socket ever lands on one of them and is written to as
-/// if it were a terminal. Whether one was closed before is told by [`StandardStreams`].
+/// Which standard streams were closed when the program began.
+///
+/// Rust's runtime opens /dev/null in their place before `main`, so that no socket ever lands on one of them; that also
+/// hides that whoever started us wanted no output. So it is looked up before the runtime begins.
 #[must_use]
-pub fn occupy_standard_streams() -> StandardStreams {
-    let mut missing = [false; 3];
-    loop {
-        // Opening gives the lowest free number.
-        match OpenOptions::new().read(true).write(true).open("/dev/null") {
-            Ok(file) if file.as_raw_fd() <= 2 => {
-                let number = file.into_raw_fd();
-                missing[usize::try_from(number).unwrap_or(0)] = true;
-            }
-            _ => return StandardStreams { missing },
-        }
-    }
+pub fn closed_standard_streams() -> StandardStreams {
+    StandardStreams { closed: CLOSED.load(Ordering::Relaxed) }
 }
 
-/// Which standard streams were closed when the program began.
+/// The standard streams that were closed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StandardStreams {
-    missing: [bool; 3],
+    /// A bit for each descriptor.
+    closed: u8,
 }
 
 impl StandardStreams {
     /// Standard output was closed: what is written there is lost, which is an error to whoever asked for it.
     #[must_use]
     pub fn stdout_is_missing(&self) -> bool {
-        self.missing[1]
+        self.closed & 2 != 0
     }
 }
+
+static CLOSED: AtomicU8 = AtomicU8::new(0);
+
+extern "C" fn look_at_standard_streams() {
+    for number in 0..3 {
+        // SAFETY: F_GETFD takes no further argument, reads a flag, and touches no memory of ours.
+        if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+            CLOSED.fetch_or(1 << number, Ordering::Relaxed);
+        }
+    }
+}
+
+// SAFETY: functions in .init_array run once before main, on the only thread (System V ABI, "Initialization and
+// Termination Functions"). This one needs nothing of Rust's runtime: it calls fcntl(2) and stores into an atomic.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = look_at_standard_streams;
 
 /// Raises the limit of open files to the hard one, which costs nothing and needs no rights.
 pub fn raise_open_files() {
