@@ -46,7 +46,7 @@ impl Console {
 
     /// Before any flag is known.
     pub(crate) fn plain() -> Self {
-        let streams = StandardStreams::default();
+        let streams = sockeye::sys::files::closed_standard_streams();
         Self { quiet: false, verbose: 0, json: false, streams, log: Mutex::new(None) }
     }
 

@@ -13,7 +13,12 @@ use support::*;
 fn the_same_port_cannot_be_bound_twice_and_the_holder_is_named() {
     let server = Server::start(&[]);
     let pid = server.child.id();
-    for address in [server.address(), format!("tcp://{}", server.address()), format!("udp://{}", server.address()), format!(":{}", server.port())] {
+    for address in [
+        server.address(),
+        format!("tcp://{}", server.address()),
+        format!("udp://{}", server.address()),
+        format!(":{}", server.port()),
+    ] {
         let output = run(&["serve", &address], b"");
         assert_code(&output, 3);
         let stderr = text(&output.stderr);
@@ -39,10 +44,8 @@ fn if_one_socket_cannot_be_bound_none_is() {
     let port = udp.local_addr().unwrap().port();
     let folder = tempfile::tempdir().unwrap();
     let port_file = folder.path().join("ports");
-    let output = run(
-        &["serve", "127.0.0.1:0", &format!("127.0.0.1:{port}"), "--port-file", port_file.to_str().unwrap()],
-        b"",
-    );
+    let output =
+        run(&["serve", "127.0.0.1:0", &format!("127.0.0.1:{port}"), "--port-file", port_file.to_str().unwrap()], b"");
     assert_code(&output, 3);
     let stderr = text(&output.stderr);
     assert!(stderr.contains(&format!("udp://127.0.0.1:{port}")) && !stderr.contains("listening on"), "{stderr}");
@@ -79,9 +82,12 @@ fn a_unix_path_is_taken_over_only_from_a_dead_socket() {
     let server = Server::start_at(&["127.0.0.1:0", &address], &[]);
     assert_code(&run(&["talk", &address], b"exit\n"), 0);
     drop(server);
-    for make in [|path: &std::path::Path| std::fs::write(path, "precious").unwrap(), |path: &std::path::Path| {
-        std::os::unix::fs::symlink("/etc/hostname", path).unwrap();
-    }] {
+    for make in [
+        |path: &std::path::Path| std::fs::write(path, "precious").unwrap(),
+        |path: &std::path::Path| {
+            std::os::unix::fs::symlink("/etc/hostname", path).unwrap();
+        },
+    ] {
         let other = folder.path().join("other");
         make(&other);
         let output = run(&["serve", &format!("unix:{}", other.display())], b"");
@@ -108,10 +114,7 @@ fn without_an_address_nothing_but_the_loopback_is_bound() {
     let bound: Vec<&str> = stdout.lines().filter(|line| line.contains(":270F ")).collect();
     assert_eq!(bound.len(), 4, "{stdout}");
     for line in bound {
-        assert!(
-            line.contains(" 0100007F:270F ") || line.contains(" 00000000000000000000000001000000:270F "),
-            "{line}"
-        );
+        assert!(line.contains(" 0100007F:270F ") || line.contains(" 00000000000000000000000001000000:270F "), "{line}");
     }
 }
 
@@ -189,8 +192,15 @@ fn a_name_with_several_addresses_is_raced_and_each_attempt_is_told() {
     ));
     assert_code(&output, 0);
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert!(stdout.contains("Hello, Ann!") && stdout.contains("many: 7") && stdout.contains("nobody: 6"), "{stdout}{stderr}");
-    assert!(stderr.contains(&format!("127.0.0.1:{port}: Connection refused; ")) || stderr.contains(&format!("127.0.0.1:{port}: Connection refused\n")), "{stderr}");
+    assert!(
+        stdout.contains("Hello, Ann!") && stdout.contains("many: 7") && stdout.contains("nobody: 6"),
+        "{stdout}{stderr}"
+    );
+    assert!(
+        stderr.contains(&format!("127.0.0.1:{port}: Connection refused; "))
+            || stderr.contains(&format!("127.0.0.1:{port}: Connection refused\n")),
+        "{stderr}"
+    );
     assert!(stderr.contains(&format!("127.0.0.9:{port}: connected after")), "{stderr}");
     assert!(stderr.contains(&format!("127.0.1.65:{port}: Connection refused")), "{stderr}");
 }

@@ -99,7 +99,10 @@ fn the_same_greeting_answers_over_udp_on_the_same_port() {
         assert_eq!(text(&buffer[..length]), text(&answer));
     }
     let opened = server.log.wait_for("opened #1 udp");
-    assert!(opened.contains(&format!("udp 127.0.0.1:{} <- {}", server.port(), client.local_addr().unwrap())), "{opened}");
+    assert!(
+        opened.contains(&format!("udp 127.0.0.1:{} <- {}", server.port(), client.local_addr().unwrap())),
+        "{opened}"
+    );
 }
 
 #[test]

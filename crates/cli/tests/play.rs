@@ -90,28 +90,52 @@ fn every_kind_of_failure_has_its_words_and_its_code() {
     let ask = file(&folder, "ask.talk", "timeout 300ms\nC: hello\nS: hi\nS closes\n");
     type Answer = Box<dyn FnOnce(std::net::TcpStream) + Send>;
     let answers: Vec<(&str, i32, Answer)> = vec![
-        ("nothing came from the server within 0.3 s", 28, Box::new(|mut stream| {
-            let _ = stream.read_to_end(&mut Vec::new());
-        })),
-        ("no line ending yet", 28, Box::new(|mut stream| {
-            stream.write_all(b"hi").unwrap();
-            let _ = stream.read_to_end(&mut Vec::new());
-        })),
-        ("the server closed early", 1, Box::new(|mut stream| {
-            line(&mut stream);
-        })),
-        ("the server reset the connection", 56, Box::new(|mut stream| {
-            line(&mut stream);
-            rustix::net::sockopt::set_socket_linger(&stream, Some(std::time::Duration::ZERO)).unwrap();
-        })),
-        ("the server said more than the transcript", 1, Box::new(|mut stream| {
-            stream.write_all(b"hi\nand more\n").unwrap();
-            let _ = stream.read_to_end(&mut Vec::new());
-        })),
-        ("the server sent a line longer than 65536 bytes", 1, Box::new(|mut stream| {
-            let _ = stream.write_all(&vec![b'x'; 100_000]);
-            let _ = stream.read_to_end(&mut Vec::new());
-        })),
+        (
+            "nothing came from the server within 0.3 s",
+            28,
+            Box::new(|mut stream| {
+                let _ = stream.read_to_end(&mut Vec::new());
+            }),
+        ),
+        (
+            "no line ending yet",
+            28,
+            Box::new(|mut stream| {
+                stream.write_all(b"hi").unwrap();
+                let _ = stream.read_to_end(&mut Vec::new());
+            }),
+        ),
+        (
+            "the server closed early",
+            1,
+            Box::new(|mut stream| {
+                line(&mut stream);
+            }),
+        ),
+        (
+            "the server reset the connection",
+            56,
+            Box::new(|mut stream| {
+                line(&mut stream);
+                rustix::net::sockopt::set_socket_linger(&stream, Some(std::time::Duration::ZERO)).unwrap();
+            }),
+        ),
+        (
+            "the server said more than the transcript",
+            1,
+            Box::new(|mut stream| {
+                stream.write_all(b"hi\nand more\n").unwrap();
+                let _ = stream.read_to_end(&mut Vec::new());
+            }),
+        ),
+        (
+            "the server sent a line longer than 65536 bytes",
+            1,
+            Box::new(|mut stream| {
+                let _ = stream.write_all(&vec![b'x'; 100_000]);
+                let _ = stream.read_to_end(&mut Vec::new());
+            }),
+        ),
     ];
     for (words, expected, answer) in answers {
         let (address, server) = serve_one(answer);
@@ -148,7 +172,10 @@ fn a_value_given_on_the_command_line_wins_and_is_refused_where_it_would_be_mishe
     let asked = file(&folder, "t.talk", "S: Welcome!\nC: {who}\nS: Hello, {who}!\nC: exit\nS closes\n");
     let play = |path: &PathBuf, set: &str| {
         let address = server.address();
-        run(&["talk".as_ref(), address.as_ref(), "--play".as_ref(), path.as_os_str(), "--set".as_ref(), set.as_ref()], b"")
+        run(
+            &["talk".as_ref(), address.as_ref(), "--play".as_ref(), path.as_os_str(), "--set".as_ref(), set.as_ref()],
+            b"",
+        )
     };
     assert_code(&play(&asked, "who=Ann"), 0);
     let output = run(&["talk".as_ref(), server.address().as_ref(), "--play".as_ref(), asked.as_os_str()], b"");
@@ -162,11 +189,7 @@ fn a_value_given_on_the_command_line_wins_and_is_refused_where_it_would_be_mishe
 #[test]
 fn a_transcript_with_five_mistakes_shows_all_five_before_a_socket_is_opened() {
     let folder = tempfile::tempdir().unwrap();
-    let path = file(
-        &folder,
-        "five.talk",
-        "gap 100\nS: Welcome {name=\nrepaet\n  C: {name=x}\nend\nend\nC closses\n",
-    );
+    let path = file(&folder, "five.talk", "gap 100\nS: Welcome {name=\nrepaet\n  C: {name=x}\nend\nend\nC closses\n");
     for arguments in [vec!["check"], vec!["talk", "127.0.0.1:1", "--play"], vec!["serve", "127.0.0.1:0", "--play"]] {
         let mut all: Vec<&std::ffi::OsStr> = arguments.iter().map(AsRef::as_ref).collect();
         all.push(path.as_os_str());

@@ -113,8 +113,13 @@ fn bytes_of_standard_input_that_were_not_sent_are_counted_and_are_no_success() {
     server.join().unwrap();
     assert!(matches!(code(&output), 18 | 56), "{}", text(&output.stderr));
     let stderr = text(&output.stderr);
-    let unsent: u64 = stderr.split(", ").find_map(|part| part.strip_suffix(" bytes of standard input were not sent\n")).unwrap()
-        .trim_start_matches("at least ").parse().unwrap();
+    let unsent: u64 = stderr
+        .split(", ")
+        .find_map(|part| part.strip_suffix(" bytes of standard input were not sent\n"))
+        .unwrap()
+        .trim_start_matches("at least ")
+        .parse()
+        .unwrap();
     assert!(unsent > 32 << 20 && unsent < 64 << 20, "{stderr}");
 }
 
@@ -137,7 +142,8 @@ fn a_server_that_only_stopped_sending_still_gets_the_rest() {
 /// Row 22: a reader with a tiny window, a byte at a time.
 #[test]
 fn short_writes_and_tiny_windows_lose_nothing() {
-    let listener = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+    let listener =
+        rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
     rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 1).unwrap();
     rustix::net::bind(&listener, &std::net::SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     rustix::net::listen(&listener, 1).unwrap();
@@ -179,7 +185,12 @@ fn time_limits_end_a_conversation_and_a_connection_attempt() {
     let _fill: Vec<_> = (0..3)
         .map(|_| {
             let flags = rustix::net::SocketFlags::NONBLOCK;
-            let fd = rustix::net::socket_with(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, flags, None);
+            let fd = rustix::net::socket_with(
+                rustix::net::AddressFamily::INET,
+                rustix::net::SocketType::STREAM,
+                flags,
+                None,
+            );
             let fd = fd.unwrap();
             let _ = rustix::net::connect(&fd, &address);
             fd
@@ -278,9 +289,14 @@ fn a_closed_udp_port_and_a_silent_one_are_told_apart() {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let output = run(&["talk", &format!("udp://{}", silent.local_addr().unwrap())], b"hello\n");
     assert_code(&output, 28);
-    assert!(text(&output.stderr).contains("no answer within 5 s; 5 bytes sent, 0 received"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("no answer within 5 s; 5 bytes sent, 0 received"),
+        "{}",
+        text(&output.stderr)
+    );
     let greeting = transcript("greeting-udp.talk");
-    let output = run(&["talk".as_ref(), format!("udp://{closed}").as_ref(), "--play".as_ref(), greeting.as_os_str()], b"");
+    let output =
+        run(&["talk".as_ref(), format!("udp://{closed}").as_ref(), "--play".as_ref(), greeting.as_os_str()], b"");
     assert_code(&output, 7);
 }
 
@@ -351,7 +367,10 @@ sys.exit(os.waitstatus_to_exitcode(status))
     let output = Command::new("python3").args(["-c", script, BINARY, &address.to_string()]).output().unwrap();
     assert_code(&output, 0);
     let shown = text(&output.stdout);
-    assert!(shown.contains("plain {0x1b}]52;c;ZXZpbA=={0x07} {0x1b}[6n {0xc29b}2J {0x9b}2J {0xe280ae} end"), "{shown:?}");
+    assert!(
+        shown.contains("plain {0x1b}]52;c;ZXZpbA=={0x07} {0x1b}[6n {0xc29b}2J {0x9b}2J {0xe280ae} end"),
+        "{shown:?}"
+    );
     assert!(!output.stdout.contains(&0x1b));
     server.join().unwrap();
 }
