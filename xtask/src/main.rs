@@ -1,2 +1,108 @@
-//! Tasks of this workspace.
-fn main() {}
+//! Tasks of this workspace: `cargo xtask test` passes all tests on a fresh Debian machine, `cargo xtask check` is what
+//! CI does. It has no dependencies, so that it is there at once.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for a terminal, not a server")]
+
+use std::env;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+/// Programs that tests run, and the Debian packages that bring them.
+const PROGRAMS: [(&str, &str); 8] = [
+    ("nc", "netcat-openbsd"),
+    ("socat", "socat"),
+    ("strace", "strace"),
+    ("python3", "python3"),
+    ("ip", "iproute2"),
+    ("unshare", "util-linux"),
+    ("prlimit", "util-linux"),
+    ("bash", "bash"),
+];
+
+fn main() -> ExitCode {
+    let task = env::args().nth(1).unwrap_or_default();
+    let done = match task.as_str() {
+        "test" => test(),
+        "check" => check(),
+        _ => Err("cargo xtask test    passes all tests\ncargo xtask check   format, lints, tests, docs".to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything that CI does, in its order.
+fn check() -> Result<(), String> {
+    lint()?;
+    test()?;
+    doc()
+}
+
+fn lint() -> Result<(), String> {
+    run("cargo", &["fmt", "--all", "--check"])?;
+    run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+}
+
+fn doc() -> Result<(), String> {
+    println!("+ cargo doc --workspace --no-deps");
+    let status = Command::new("cargo")
+        .args(["doc", "--workspace", "--no-deps", "--quiet"])
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .status();
+    if status.is_ok_and(|status| status.success()) { Ok(()) } else { Err("the documentation has mistakes".to_owned()) }
+}
+
+fn test() -> Result<(), String> {
+    install()?;
+    run("cargo", &["test", "--workspace", "--no-fail-fast"])
+}
+
+/// Gets what the tests need, or says in one line how to.
+fn install() -> Result<(), String> {
+    let mut packages: Vec<&str> =
+        PROGRAMS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
+    packages.dedup();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let line = format!("apt-get install -y --no-install-recommends {}", packages.join(" "));
+    if !is_root() || !is_there("apt-get") {
+        return Err(format!("the tests need programs that are missing; as root: {line}"));
+    }
+    println!("+ {line}");
+    let install = || {
+        let words: Vec<&str> = line.split(' ').collect();
+        run_quietly(words[0], &words[1..])
+    };
+    // Package lists may be old, or not there yet.
+    install().or_else(|_| run_quietly("apt-get", &["update"]).and_then(|()| install()))
+}
+
+fn is_there(program: &str) -> bool {
+    env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).exists()))
+        || ["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(program).exists())
+}
+
+fn is_root() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| {
+        status.lines().any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some("0"))
+    })
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
+    println!("+ {program} {}", arguments.join(" "));
+    let status = Command::new(program).args(arguments).status().map_err(|error| format!("{program}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{program} {} failed", arguments.join(" "))) }
+}
+
+fn run_quietly(program: &str, arguments: &[&str]) -> Result<(), String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .output()
+        .map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
