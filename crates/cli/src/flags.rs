@@ -1,4 +1,5 @@
 //! What was typed. One definition feeds the parser, help, manual pages and completions.
+#![allow(rustdoc::broken_intra_doc_links, reason = "these comments are the help text, where [HOST] is a placeholder")]
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -19,8 +19,17 @@ pub(crate) fn line_matches(message: &Message, line: &[u8], scratch: &mut Scratch
     match &message.shape {
         Shape::Exact(bytes) => line == &bytes[..],
         Shape::Around { before, after, slot, pattern } => {
-            let Some(rest) = line.strip_prefix(&before[..]) else { return false };
-            let Some(hole) = rest.strip_suffix(&after[..]) else { return false };
+            // Comparing with an empty vector asks memcmp(3) to look at a dangling address. With masked loads (AVX-512)
+            // that is legal and costs a hundred nanoseconds.
+            let mut hole = line;
+            if !before.is_empty() {
+                let Some(rest) = hole.strip_prefix(&before[..]) else { return false };
+                hole = rest;
+            }
+            if !after.is_empty() {
+                let Some(rest) = hole.strip_suffix(&after[..]) else { return false };
+                hole = rest;
+            }
             if *pattern != Pattern::Any && !pattern.accepts(hole) {
                 return false;
             }

@@ -74,6 +74,10 @@ pub struct Script {
     pub(crate) longest_line: usize,
     pub(crate) may_leave: bool,
     pub(crate) keep_said: bool,
+    /// Whether a value that is said could hold a line ending: one that was heard on a text line cannot.
+    pub(crate) may_break_lines: bool,
+    /// On a stream, with `eol any`: the first LF ends a line, whatever stands before it.
+    pub(crate) plain_lines: bool,
     warnings: Vec<Diagnostic>,
 }
 
@@ -96,7 +100,10 @@ impl Script {
         }
         warnings.sort_by_key(|finding| (finding.line, finding.column));
         let settings = &transcript.settings;
+        let may_break_lines = may_break_lines(&program, settings.eol);
         Ok(Self {
+            may_break_lines,
+            plain_lines: options.carrier == Carrier::Stream && settings.eol == Eol::Any,
             program,
             source: Arc::clone(&transcript.source),
             carrier: options.carrier,
@@ -235,6 +242,16 @@ fn misheard(program: &Program, message: &Message, piece: &Piece, default: usize,
     };
     Diagnostic::error(piece.place, format!("`{text}` would be heard as line {line}"))
         .help("at a choice the first line that fits is taken: say something that only this one takes")
+}
+
+/// Whether some name may have a value with a line ending in it.
+fn may_break_lines(program: &Program, eol: Eol) -> bool {
+    let holes = |message: &Message| message.pieces.iter().any(|piece| matches!(piece.kind, PieceKind::Capture { .. }));
+    eol == Eol::None
+        || program.ops.iter().any(|op| matches!(op, Op::Set { .. }))
+        || program.messages.iter().any(|message| {
+            message.form != Form::Text && holes(message) || message.pieces.iter().any(|piece| holds_lf(&piece.kind))
+        })
 }
 
 fn holds_lf(kind: &PieceKind) -> bool {

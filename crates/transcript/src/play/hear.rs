@@ -64,37 +64,68 @@ impl<'a> Walk<'a> {
         self.owes_ending = false;
         let script = self.script;
         let choice = &script.program.choices[index];
+        if choice.has_text
+            && let Some((text, next, heard)) = self.line_at_hand(play)
+            && let Some(pc) = self.take_way(play, &choice.arms, text, next, heard)
+        {
+            return Ok(pc);
+        }
         if play.since.is_none() {
             play.patience += choice.patience;
             self.begin_waiting(play);
         }
-        let text_lines = choice.arms.iter().any(|arm| match arm.first {
-            First::Line(message) => script.program.messages[message].form == Form::Text,
-            _ => false,
-        });
-        if self.is_over() || (choice.arms.iter().all(|arm| !matches!(arm.first, First::Line(_)))) {
+        if self.is_over() || !choice.has_lines {
             return self.end_at(play, index);
         }
-        if !text_lines {
+        if !choice.has_text {
             return self.dispatch_run(play, &choice.arms);
         }
         let (text, next, heard, by_gap) = match self.line(play) {
             Err(Stop::More) if self.is_over() => return self.end_at(play, index),
             framed => framed?,
         };
+        match self.take_way(play, &choice.arms, text, next, heard) {
+            Some(pc) => {
+                play.after_gap = by_gap;
+                Ok(pc)
+            }
+            None => Err(self.fail(play, Fault::Differs)),
+        }
+    }
+
+    /// The usual case without ceremony: a whole line is at hand, on a stream whose lines end in LF or CRLF.
+    fn line_at_hand(&self, play: &Play) -> Option<(usize, usize, Heard)> {
+        if !self.script.plain_lines || play.after_gap {
+            return None;
+        }
+        let rest = self.rest();
+        let end = play.scanned + memchr::memchr(b'\n', rest.get(play.scanned..)?)?;
+        if end > self.script.longest_line {
+            return None;
+        }
+        let (text, heard) =
+            if end > 0 && rest[end - 1] == b'\r' { (end - 1, Heard::CrLf) } else { (end, Heard::Lf) };
+        Some((text, end + 1, heard))
+    }
+
+    /// Takes the first way whose line fits what came.
+    fn take_way(&mut self, play: &mut Play, arms: &[Arm], text: usize, next: usize, heard: Heard) -> Option<Pc> {
         let line = &self.rest()[..text];
-        for arm in &choice.arms {
+        for arm in arms {
             let First::Line(message) = arm.first else { continue };
-            if allowed(play, &arm.path) && matcher::line_matches(&script.program.messages[message], line, self.scratch)
-            {
+            let message = &self.script.program.messages[message];
+            if !allowed(play, &arm.path) || !matcher::line_matches(message, line, self.scratch) {
+                continue;
+            }
+            if !arm.path.is_empty() {
                 let captured = std::mem::take(&mut self.scratch.captured);
                 self.follow(play, &arm.path);
                 self.scratch.captured = captured;
-                self.take_line(play, text, next, heard, by_gap);
-                return Ok(arm.pc + 1);
             }
+            self.take_line(play, text, next, heard, false);
+            return Some(arm.pc + 1);
         }
-        Err(self.fail(play, Fault::Differs))
+        None
     }
 
     /// The same for `raw` and `hex` messages: the first way that fits, once it is known whether it does.

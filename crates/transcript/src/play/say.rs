@@ -20,11 +20,11 @@ impl Walk<'_> {
         }
         let said = &self.output.bytes[start..];
         let streamed_text = message.form == Form::Text && self.script.carrier == Carrier::Stream;
-        if streamed_text && message.is_dynamic() && memchr::memchr(b'\n', said).is_some() {
+        if streamed_text && self.script.may_break_lines && message.dynamic && memchr::memchr(b'\n', said).is_some() {
             return Err(self.refuse(play, index, start, Fault::BrokenLine));
         }
         if !message.rivals.is_empty()
-            && message.is_dynamic()
+            && message.dynamic
             && let Some(rival) = self.heard_as(index, start)
         {
             return Err(self.refuse(play, index, start, Fault::Misheard { line: rival }));

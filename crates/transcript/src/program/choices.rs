@@ -31,7 +31,14 @@ pub(super) fn resolve(program: &mut Program) -> Vec<Diagnostic> {
         }
         check(program, place, &arms, &mut findings);
         let patience = arms.iter().map(|arm| patience(program, arm)).max().unwrap_or_default();
-        let Choice { kind, arms: filled, patience: longest, .. } = &mut program.choices[index];
+        let forms = arms.iter().filter_map(|arm| match arm.first {
+            First::Line(message) => Some(program.messages[message].form),
+            _ => None,
+        });
+        let (has_text, has_lines) = forms.fold((false, false), |(text, _), form| (text || form == Form::Text, true));
+        let Choice { kind, arms: filled, patience: longest, has_text: text, has_lines: lines, .. } =
+            &mut program.choices[index];
+        (*text, *lines) = (has_text, has_lines);
         *longest = patience;
         *filled = arms;
         if let Fork::Loop { after, ends_file, .. } = kind {
@@ -170,7 +177,7 @@ fn hides(program: &Program, earlier: usize, later: usize) -> bool {
         (Shape::Around { before, after, pattern: Pattern::Any, .. }, _) if before.is_empty() && after.is_empty() => {
             true
         }
-        (_, Shape::Exact(bytes)) if !earlier.is_dynamic() => matcher::matches(earlier, bytes),
+        (_, Shape::Exact(bytes)) if !earlier.dynamic => matcher::matches(earlier, bytes),
         _ => false,
     }
 }
@@ -208,7 +215,7 @@ fn set_rivals(program: &mut Program) {
 pub(crate) fn misheard(program: &Program, message: usize) -> Vec<(usize, usize, usize)> {
     let said = &program.messages[message];
     let mut found = Vec::new();
-    if said.is_dynamic() {
+    if said.dynamic {
         return found;
     }
     let longest = said
@@ -233,7 +240,7 @@ pub(crate) fn misheard(program: &Program, message: usize) -> Vec<(usize, usize, 
         }
         for &rival in &said.rivals {
             let rival_message = &program.messages[rival];
-            if !rival_message.is_dynamic() && matcher::matches(rival_message, &bytes) {
+            if !rival_message.dynamic && matcher::matches(rival_message, &bytes) {
                 found.push((last.0, last.1, rival));
                 break;
             }

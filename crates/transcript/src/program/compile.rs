@@ -195,6 +195,8 @@ impl Compiler<'_> {
             arms: vec![],
             ours: None,
             patience: std::time::Duration::ZERO,
+            has_text: false,
+            has_lines: false,
         };
         self.program.choices.push(choice);
         let index = self.program.choices.len() - 1;
@@ -221,7 +223,9 @@ impl Compiler<'_> {
     fn message(&mut self, place: Place, side: Side, form: Form, template: &Template, to_end: bool) -> Message {
         let pieces = self.pieces(template, place.line, side == self.side);
         let shape = shape(&pieces);
-        Message { place, side, form, pieces, shape, rivals: vec![], to_end }
+        let dynamic =
+            pieces.iter().any(|piece| matches!(piece.kind, PieceKind::Value(_) | PieceKind::Same { .. }));
+        Message { place, side, form, pieces, shape, rivals: vec![], dynamic, to_end }
     }
 
     fn pieces(&mut self, template: &Template, line: usize, ours: bool) -> Vec<Piece> {

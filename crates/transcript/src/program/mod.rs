@@ -90,6 +90,8 @@ pub(crate) struct Message {
     pub(crate) shape: Shape,
     /// Messages that a listener tries before this one, at the choices where this one may be said.
     pub(crate) rivals: Vec<usize>,
+    /// Whether its bytes depend on what was heard or given a value while playing.
+    pub(crate) dynamic: bool,
     /// What follows a raw message that ends in an open hole: the end of their stream.
     pub(crate) to_end: bool,
 }
@@ -140,6 +142,9 @@ pub(crate) struct Choice {
     pub(crate) ours: Option<Plan>,
     /// How much longer than usual the first line may take.
     pub(crate) patience: Duration,
+    /// Whether some way begins with a text line, and whether some begins with a line at all.
+    pub(crate) has_text: bool,
+    pub(crate) has_lines: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -202,10 +207,5 @@ impl Message {
         self.pieces
             .iter()
             .find(|piece| matches!(&piece.kind, PieceKind::Capture { defaults, .. } if defaults.is_empty()))
-    }
-
-    /// Whether its bytes depend on what was heard or on another play.
-    pub(crate) fn is_dynamic(&self) -> bool {
-        self.pieces.iter().any(|piece| matches!(piece.kind, PieceKind::Value(_) | PieceKind::Same { .. }))
     }
 }
