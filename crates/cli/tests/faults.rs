@@ -544,3 +544,22 @@ print(served)
     assert!(grown < 8 * 1024, "{grown} KiB more");
     server.log.wait_for("936 connections are open");
 }
+
+/// Row 4, in small: who comes and goes leaves nothing behind.
+#[test]
+fn twenty_thousand_connections_in_a_row_leave_no_memory_and_no_descriptor() {
+    let server = Server::start(&["-q"]);
+    let churn = |count| {
+        for _ in 0..count {
+            let mut client = server.connect();
+            client.write_all(b"Ann\nexit\n").unwrap();
+            assert_eq!(to_end(&mut client), b"Welcome!\nHello, Ann!\n");
+        }
+    };
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", server.child.id())).unwrap().count();
+    churn(5000);
+    let (memory, files) = (server.resident(), descriptors());
+    churn(20_000);
+    assert!(server.resident() <= memory + 1024, "{} KiB became {}", memory, server.resident());
+    assert!(descriptors() <= files + 1);
+}

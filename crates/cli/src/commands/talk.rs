@@ -128,33 +128,21 @@ fn conclude(outcome: &Outcome, peer: &str, console: &Console) -> Exit {
 }
 
 fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Console) -> Result<Exit, Exit> {
-    // One client is one socket: a bare port is IPv4's loopback unless the other is asked for.
-    let family = flags.family.family().or(match &address.target {
-        sockeye::address::Target::Inet { .. } => Some(sockeye::net::Family::V4),
-        sockeye::address::Target::Unix(_) => None,
-    });
-    let family = match &address.target {
-        sockeye::address::Target::Inet {
-            host: sockeye::address::Host::Ip(..) | sockeye::address::Host::Name(_),
-            ..
-        } => flags.family.family(),
-        _ => family,
-    };
     let request = Request { address: address.clone(), protocols: vec![protocol] };
-    let bound =
-        listen::bind(&[request], family).map_err(|error| console.fail(Exit::CannotListen, &error.to_string()))?;
+    let bound = listen::bind(&[request], flags.family.family())
+        .map_err(|error| console.fail(Exit::CannotListen, &error.to_string()))?;
     if let Some(path) = &flags.port_file {
         port_file::write(path, &bound.ports, console)?;
     }
-    let Some(socket) = bound.sockets.into_iter().next() else {
-        return Err(console.fail(Exit::CannotListen, "nothing was bound"));
-    };
+    for notice in &bound.notices {
+        console.note(notice);
+    }
     let options = options(flags);
     tell_when_interrupted(&options.progress, console)?;
-    let peer = socket.endpoint.to_string();
+    let peer = address.to_string();
     let mut observer = console.observer();
     let listened =
-        with_sink(flags, |sink| listen(socket, flags.keep, io::stdin().as_fd(), sink, &options, &mut *observer));
+        with_sink(flags, |sink| listen(bound.sockets, flags.keep, io::stdin().as_fd(), sink, &options, &mut *observer));
     drop(observer);
     Ok(match listened {
         Listened::Talked(outcome) => conclude(&outcome, &peer, console),

@@ -15,6 +15,8 @@ use crate::limits;
 use crate::net::listen::Socket;
 use crate::sys::datagrams::{Datagram, Inbox, Outbox};
 
+/// Entries of peers that are gone that may stand among the wakes.
+const STALE: usize = 4096;
 /// Batches taken from one socket before the others have their turn.
 const BATCHES: usize = 8;
 
@@ -24,6 +26,8 @@ struct Peer {
     play: Play,
     tally: Exchange,
     until: Option<Moment>,
+    /// The moment under which it stands among the wakes.
+    armed: Option<Moment>,
 }
 
 /// What was exchanged in one conversation.
@@ -115,7 +119,7 @@ impl DatagramServer {
         let pair = (from, source);
         let peer = match self.peers.remove(&pair) {
             Some(peer) => peer,
-            None => Peer { play: script.play(), tally: self.open(from, source, shared), until: None },
+            None => Peer { play: script.play(), tally: self.open(from, source, shared), until: None, armed: None },
         };
         self.play(&script, peer, pair, Some(payload), outbox, shared);
     }
@@ -204,25 +208,46 @@ impl DatagramServer {
         }
     }
 
-    fn keep(&mut self, pair: Pair, peer: Peer, shared: &mut Shared<'_>) {
+    fn keep(&mut self, pair: Pair, mut peer: Peer, shared: &mut Shared<'_>) {
         if self.peers.len() >= limits::DATAGRAM_PEERS {
             self.drop_longest_idle(shared);
         }
-        if let Some(until) = peer.until {
+        // A time limit that only moves on takes one entry.
+        if let Some(until) = peer.until
+            && peer.armed.is_none_or(|armed| until < armed)
+        {
             self.wakes.push(Reverse((until, pair)));
+            peer.armed = Some(until);
         }
         self.peers.insert(pair, peer);
+        if self.wakes.len() > 2 * self.peers.len() + STALE {
+            let peers = &self.peers;
+            self.wakes.retain(|Reverse((at, pair))| peers.get(pair).is_some_and(|peer| peer.armed == Some(*at)));
+        }
+    }
+
+    /// Takes the peer whose entry comes first, if its time is that of the entry; else the entry moves to its time.
+    fn next_peer(&mut self) -> Option<(Pair, Peer)> {
+        let Reverse((at, pair)) = self.wakes.pop()?;
+        let peer = self.peers.get_mut(&pair).filter(|peer| peer.armed == Some(at))?;
+        peer.armed = peer.until;
+        match peer.until {
+            Some(until) if until > at => {
+                self.wakes.push(Reverse((until, pair)));
+                None
+            }
+            _ => {
+                peer.armed = None;
+                self.peers.remove(&pair).map(|peer| (pair, peer))
+            }
+        }
     }
 
     fn drop_longest_idle(&mut self, shared: &mut Shared<'_>) {
-        while let Some(Reverse((at, pair))) = self.wakes.pop() {
-            if self.peers.get(&pair).is_some_and(|peer| peer.until == Some(at))
-                && let Some(peer) = self.peers.remove(&pair)
-            {
-                let reason =
-                    format!("more than {} datagram peers: the longest idle goes first", limits::DATAGRAM_PEERS);
-                return self.close(pair.0, pair.1, peer.tally, ClosedBy::Timeout, Some(reason), shared);
-            }
+        while !self.wakes.is_empty() {
+            let Some((pair, peer)) = self.next_peer() else { continue };
+            let reason = format!("more than {} datagram peers: the longest idle goes first", limits::DATAGRAM_PEERS);
+            return self.close(pair.0, pair.1, peer.tally, ClosedBy::Timeout, Some(reason), shared);
         }
     }
 
@@ -238,18 +263,11 @@ impl DatagramServer {
 
     /// Wakes the plays whose time has come.
     pub(super) fn wake(&mut self, outbox: &mut Outbox, shared: &mut Shared<'_>) {
-        while let Some(&Reverse((at, pair))) = self.wakes.peek() {
-            if at > shared.now {
-                break;
-            }
-            self.wakes.pop();
+        while self.wakes.peek().is_some_and(|Reverse((at, _))| *at <= shared.now) {
+            let Some((pair, peer)) = self.next_peer() else { continue };
             let Behaviour::Play(script) = &self.behaviour else { continue };
             let script = std::sync::Arc::clone(script);
-            if self.peers.get(&pair).is_some_and(|peer| peer.until == Some(at))
-                && let Some(peer) = self.peers.remove(&pair)
-            {
-                self.play(&script, peer, pair, None, outbox, shared);
-            }
+            self.play(&script, peer, pair, None, outbox, shared);
         }
         outbox.send(&self.socket.fd);
         self.tell_withheld(shared);

@@ -104,6 +104,10 @@ const STOP: u64 = u64::MAX;
 
 /// How long accepting rests when the system is out of something and no connection closes.
 const PAUSE: Duration = Duration::from_millis(250);
+/// Entries of dead connections that may stand in the heap of deadlines.
+const STALE: usize = 4096;
+/// Connections taken from a backlog when the server is stopped.
+const LAST_ACCEPTS: usize = 4096;
 /// A read never takes more at once.
 const BUFFER: usize = 64 * 1024;
 
@@ -302,9 +306,13 @@ impl Loop {
         slot.generation = (slot.generation + 1) & (u32::MAX >> 1);
         self.free.push(index);
         self.live -= 1;
-        if self.live == 0 {
-            // A burst of connections leaves no memory behind.
-            self.slots.shrink_to(1024);
+        // Deadlines of connections that came and went would stand in the heap for minutes.
+        if self.timers.len() > 2 * self.live + STALE {
+            let slots = &self.slots;
+            self.timers.keep(|token| {
+                let slot = &slots[(token & u64::from(u32::MAX)) as usize];
+                slot.connection.is_some() && u64::from(slot.generation) == token >> 32
+            });
         }
         if self.accept_again.is_some() {
             // There is room again: those who wait in the backlog come in with the next look.
@@ -436,7 +444,7 @@ impl Loop {
     fn begin_stopping(&mut self) {
         // Who was already in the backlog is not left with a reset.
         for index in 0..self.listeners.len() {
-            let _ = self.accept(index, usize::MAX);
+            let _ = self.accept(index, LAST_ACCEPTS);
         }
         self.stopping = true;
         for index in 0..self.slots.len() {

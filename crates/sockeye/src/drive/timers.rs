@@ -25,6 +25,16 @@ impl Timers {
         }
     }
 
+    /// How many entries stand in the heap, those of connections that are gone included.
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Forgets the entries of tokens that are gone.
+    pub(crate) fn keep(&mut self, lives: impl Fn(u64) -> bool) {
+        self.heap.retain(|Reverse((_, token))| lives(*token));
+    }
+
     /// When the next token comes up.
     pub(crate) fn next(&self) -> Option<Moment> {
         self.heap.peek().map(|Reverse((at, _))| *at)

@@ -103,8 +103,7 @@ impl<'a> Walk<'a> {
         if end > self.script.longest_line {
             return None;
         }
-        let (text, heard) =
-            if end > 0 && rest[end - 1] == b'\r' { (end - 1, Heard::CrLf) } else { (end, Heard::Lf) };
+        let (text, heard) = if end > 0 && rest[end - 1] == b'\r' { (end - 1, Heard::CrLf) } else { (end, Heard::Lf) };
         Some((text, end + 1, heard))
     }
 

@@ -223,8 +223,7 @@ impl Compiler<'_> {
     fn message(&mut self, place: Place, side: Side, form: Form, template: &Template, to_end: bool) -> Message {
         let pieces = self.pieces(template, place.line, side == self.side);
         let shape = shape(&pieces);
-        let dynamic =
-            pieces.iter().any(|piece| matches!(piece.kind, PieceKind::Value(_) | PieceKind::Same { .. }));
+        let dynamic = pieces.iter().any(|piece| matches!(piece.kind, PieceKind::Value(_) | PieceKind::Same { .. }));
         Message { place, side, form, pieces, shape, rivals: vec![], dynamic, to_end }
     }
 

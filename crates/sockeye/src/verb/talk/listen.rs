@@ -22,23 +22,29 @@ pub enum Listened {
     Failed(io::Error),
 }
 
-/// Accepts a client on a bound socket and talks; with `keep` one after another, until one does not end well or for ever.
+/// Accepts a client on one of the bound sockets and talks; with `keep` one after another, until one does not end well or for ever.
 pub fn listen(
-    mut socket: Socket,
+    mut sockets: Vec<Socket>,
     keep: bool,
     input: BorrowedFd<'_>,
     sink: &mut Sink<'_>,
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Listened {
-    observer.observe(Event::Listening(socket.endpoint.clone()));
+    for socket in &sockets {
+        observer.observe(Event::Listening(socket.endpoint.clone()));
+    }
     let mut number = 0;
     loop {
         number += 1;
+        let socket = match ready(&sockets) {
+            Ok(index) => &sockets[index],
+            Err(error) => return Listened::Failed(error),
+        };
         let opened = if socket.endpoint.protocol == Protocol::Udp {
-            first_datagram(&socket, sink, options)
+            first_datagram(socket, sink, options)
         } else {
-            accept(&socket)
+            accept(socket)
         };
         let (fd, client) = match opened {
             Ok(opened) => opened,
@@ -56,7 +62,7 @@ pub fn listen(
             .map_or_else(|| socket.endpoint.name.clone(), Name::Inet);
         if !keep && protocol != Protocol::Udp {
             // Nobody waits in vain: others are refused from here on.
-            socket.close();
+            sockets.iter_mut().for_each(Socket::close);
         }
         let conversation = Conversation { number, protocol, server, client };
         observer.observe(Event::Opened(conversation.clone()));
@@ -89,6 +95,20 @@ pub fn listen(
 enum Opening {
     Socket(io::Error),
     Output(io::Error),
+}
+
+/// Waits until somebody comes to one of the sockets.
+fn ready(sockets: &[Socket]) -> io::Result<usize> {
+    loop {
+        let mut polled: Vec<PollFd<'_>> = sockets.iter().map(|socket| PollFd::new(&socket.fd, PollFlags::IN)).collect();
+        match poll(&mut polled, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(index) = polled.iter().position(|polled| !polled.revents().is_empty()) {
+            return Ok(index);
+        }
+    }
 }
 
 /// Waits for a client. What a client did before it was accepted ends nothing.
