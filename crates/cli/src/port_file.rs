@@ -1,6 +1,5 @@
 //! `--port-file`: the ports, one a line, there only when everything is bound.
 
-use std::io::Write;
 use std::path::Path;
 
 use sockeye::file::AtomicFile;
@@ -13,10 +12,8 @@ pub(crate) fn write(path: &Path, ports: &[u16], console: &Console) -> Result<(),
     let lines: String = ports.iter().map(|port| format!("{port}\n")).collect();
     AtomicFile::create(path)
         .and_then(|mut file| {
-            file.write_all(lines.as_bytes())?;
+            file.append(lines.as_bytes())?;
             file.commit()
         })
-        .map_err(|error| {
-            console.fail(Exit::CannotWrite, &format!("cannot write the port file {}: {error}", path.display()))
-        })
+        .map_err(|error| console.fail(Exit::CannotWrite, &format!("--port-file: {error}")))
 }
