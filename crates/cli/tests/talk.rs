@@ -377,19 +377,21 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 #[test]
 fn an_interrupted_conversation_says_how_far_it_came() {
-    let (sender, receiver) = channel();
-    let (address, server) = serve_one(move |mut stream| {
-        stream.write_all(b"four").unwrap();
-        sender.send(read(&mut stream, 5)).unwrap();
-        let _ = stream.read_to_end(&mut Vec::new());
-    });
-    let mut talk = Talk::start(&[&address.to_string()]);
-    talk.stdin.as_mut().unwrap().write_all(b"hello").unwrap();
-    receiver.recv().unwrap();
-    let mut four = [0; 4];
-    talk.child.stdout.as_mut().unwrap().read_exact(&mut four).unwrap();
-    signal(talk.child.id(), "TERM");
-    talk.log.wait_for("interrupted; 5 bytes sent, 4 received");
-    assert_eq!(talk.finish().0, 143);
-    server.join().unwrap();
+    for (name, expected) in [("INT", 130), ("TERM", 143)] {
+        let (sender, receiver) = channel();
+        let (address, server) = serve_one(move |mut stream| {
+            stream.write_all(b"four").unwrap();
+            sender.send(read(&mut stream, 5)).unwrap();
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        let mut talk = Talk::start(&[&address.to_string()]);
+        talk.stdin.as_mut().unwrap().write_all(b"hello").unwrap();
+        receiver.recv().unwrap();
+        let mut four = [0; 4];
+        talk.child.stdout.as_mut().unwrap().read_exact(&mut four).unwrap();
+        signal(talk.child.id(), name);
+        talk.log.wait_for("interrupted; 5 bytes sent, 4 received");
+        assert_eq!(talk.finish().0, expected);
+        server.join().unwrap();
+    }
 }
