@@ -75,6 +75,8 @@ impl<W: Write> Write for Cleaner<W> {
                     '\n' | '\t' => cleaned.push(character),
                     '\r' if characters.peek() == Some(&'\n') => {}
                     '\r' if characters.peek().is_none() && last && chunk.invalid().is_empty() => self.held.push(b'\r'),
+                    // Persian and many emoji are wrong without their joiners, and a terminal obeys none.
+                    '\u{200c}' | '\u{200d}' => cleaned.push(character),
                     _ if is_hidden(character) => push_hex(&mut cleaned, character.encode_utf8(&mut [0; 4]).as_bytes()),
                     _ => cleaned.push(character),
                 }
@@ -114,7 +116,8 @@ mod tests {
     }
 
     fn is_harmless(text: &str) -> bool {
-        text.chars().all(|character| matches!(character, '\n' | '\t') || !is_hidden(character))
+        let passes = |character| matches!(character, '\n' | '\t' | '\u{200c}' | '\u{200d}') || !is_hidden(character);
+        text.chars().all(passes)
     }
 
     /// Row 61 of the faults: a thousand sequences, each byte by byte, in halves and whole.
@@ -143,11 +146,40 @@ mod tests {
 
     #[test]
     fn text_in_any_language_passes_however_it_is_cut() {
-        let text = "Grüße, 世界 🐟 नमस्ते\n\tend\n";
+        let text = "Grüße, 世界 🐟 नमस्ते می\u{200c}خواهم 👩\u{200d}👧 שלום\n\tend\n";
         for cut in 0..=text.len() {
             assert_eq!(clean(&[&text.as_bytes()[..cut], &text.as_bytes()[cut..]]), text);
         }
         assert_eq!(clean(&[b"a\r", b"\nb\rc\r"]), "a\nb{0x0d}c{0x0d}");
         assert_eq!(clean(&[b"\xe4\xb8"]), "{0xe4b8}");
+    }
+
+    /// Row 61 of the faults, for every pair of bytes: cut in between, the same comes out as from both at once.
+    #[test]
+    fn every_two_bytes_are_harmless_whole_and_cut() {
+        for pair in 0..=u16::MAX {
+            let [first, second] = pair.to_be_bytes();
+            let whole = clean(&[&[first, second, b'm']]);
+            assert!(is_harmless(&whole), "{first:02x} {second:02x} became {whole:?}");
+            assert_eq!(clean(&[&[first], &[second, b'm']]), whole, "{first:02x} {second:02x}");
+        }
+    }
+
+    #[test]
+    fn random_bytes_are_harmless_however_they_are_cut() {
+        let mut state = 61_u64;
+        let mut next = move || {
+            // A linear congruential generator (Knuth): the same bytes each time.
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        };
+        for _ in 0..1000 {
+            let mut bytes = vec![0x1b];
+            bytes.extend((0..24).map(|_| next()));
+            let whole = clean(&[&bytes]);
+            assert!(is_harmless(&whole), "{bytes:02x?} became {whole:?}");
+            let cut = usize::from(next()) % bytes.len();
+            assert_eq!(clean(&[&bytes[..cut], &bytes[cut..]]), whole, "{bytes:02x?} at {cut}");
+        }
     }
 }

@@ -1,16 +1,18 @@
 //! Events as lines for people, or as JSON: one event is one line, whatever a peer put into it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use sockeye::event::{Conversation, Event};
 
-use crate::clean;
+use crate::{clean, json};
 
 /// Openings and closings in a second above which they are summed up.
 const MANY: u64 = 100;
+/// Causes told apart in a second: a text may name what a peer sent, and then each is another.
+const CAUSES: usize = 32;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// How events are written.
@@ -33,18 +35,18 @@ pub(crate) struct Renderer {
     opened: u64,
     closed: u64,
     /// By cause: how many of it were held back in this second, and whether one was shown.
-    causes: HashMap<String, (u64, bool)>,
+    causes: BTreeMap<String, (u64, bool)>,
 }
 
 impl Renderer {
     pub(crate) fn new(style: Style) -> Self {
-        Self { style, since: Duration::ZERO, shown: 0, opened: 0, closed: 0, causes: HashMap::new() }
+        Self { style, since: Duration::ZERO, shown: 0, opened: 0, closed: 0, causes: BTreeMap::new() }
     }
 
     pub(crate) fn event(&mut self, event: &Event, now: Duration, text: &mut String) {
         self.tick(now, false, text);
         if self.style == Style::Json {
-            let _ = writeln!(text, "{}", Value::Object(object(event)));
+            json::push_line(text, &Value::Object(object(event)));
             return;
         }
         match event {
@@ -72,10 +74,7 @@ impl Renderer {
                 push_line(text, &line);
             }
             Event::Failed { error, .. } => {
-                // The same line of the transcript failing over and over is one cause.
-                let cause =
-                    error.lines().take(2).map(|line| line.split("  ").next().unwrap_or(line)).collect::<String>();
-                if self.style == Style::Every || self.first_of(cause, 1) {
+                if self.style == Style::Every || self.first_of(cause(error), 1) {
                     text.push_str(&clean::lines(error));
                 }
             }
@@ -99,7 +98,7 @@ impl Renderer {
                 &format!("and {} opened, {} closed in this second (-v shows each)", self.opened, self.closed),
             );
         }
-        for (cause, (held, _)) in self.causes.drain() {
+        for (cause, (held, _)) in std::mem::take(&mut self.causes) {
             if held > 0 {
                 push_line(text, &format!("{held} more: {cause}"));
             }
@@ -111,7 +110,7 @@ impl Renderer {
     pub(crate) fn lost(&mut self, count: u64, text: &mut String) {
         let error = "log events were lost: standard error is slow";
         if self.style == Style::Json {
-            let _ = writeln!(text, "{}", json!({ "event": "dropped", "count": count, "error": error }));
+            json::push_line(text, &json!({ "event": "dropped", "count": count, "error": error }));
         } else {
             push_line(text, &format!("{count} {error}"));
         }
@@ -124,6 +123,10 @@ impl Renderer {
 
     /// Whether a cause is new in this second; else it is counted.
     fn first_of(&mut self, cause: String, count: u64) -> bool {
+        let cause = match self.causes.len() {
+            CAUSES.. if !self.causes.contains_key(&cause) => "of other causes".to_owned(),
+            _ => cause,
+        };
         let (held, shown) = self.causes.entry(cause).or_default();
         if std::mem::replace(shown, true) {
             *held += count;
@@ -131,6 +134,19 @@ impl Renderer {
         }
         true
     }
+}
+
+/// What a failed play has in common with others: its kind and its place. The same line of a transcript failing over and
+/// over is one cause, whoever the client is.
+fn cause(error: &str) -> String {
+    let mut lines = error.lines();
+    let mut cause = lines.next().unwrap_or_default().to_owned();
+    // `  --> greeting.talk:3:13        play 7, 127.0.0.1:52144 -> 127.0.0.1:7000`
+    if let Some(place) = lines.next().and_then(|line| line.trim_start().strip_prefix("--> ")) {
+        let place = place.split(" play ").next().unwrap_or(place);
+        let _ = write!(cause, " ({})", place.trim_end());
+    }
+    cause
 }
 
 fn push_line(text: &mut String, line: &str) {
@@ -258,8 +274,10 @@ mod tests {
         assert!(!text.contains('\u{1b}'));
         let text = render(Style::Json, &[closed(Some(evil)), Event::Failed { conversation: None, error: evil.into() }]);
         assert_eq!(text.lines().count(), 2);
+        assert!(!text.chars().any(|character| character != '\n' && transcript::is_hidden(character)), "{text:?}");
         for line in text.lines() {
-            serde_json::from_str::<Value>(line).unwrap();
+            let event: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(event["error"], evil);
         }
     }
 
@@ -276,5 +294,47 @@ mod tests {
     fn a_cause_is_said_once_a_second_and_then_summed_up() {
         let events = vec![Event::Dropped { count: 2, error: "empty".into() }; 10];
         assert_eq!(render(Style::Summed, &events), "dropped 2: empty\n18 more: empty\n");
+    }
+
+    fn failed(headline: &str, client: u64) -> Event {
+        let error =
+            format!("error: {headline}\n  --> a.talk:3:8      play {client}, 127.0.0.1:{client} -> 127.0.0.1:7\n 3 |");
+        Event::Failed { conversation: Some(conversation(client)), error }
+    }
+
+    #[test]
+    fn a_line_that_fails_for_every_client_is_one_cause() {
+        let events: Vec<Event> = (1..=50).map(|client| failed("the client said something else", client)).collect();
+        let text = render(Style::Summed, &events);
+        assert_eq!(text.matches("play ").count(), 1, "{text}");
+        assert!(text.ends_with("49 more: error: the client said something else (a.talk:3:8)\n"), "{text}");
+        assert_eq!(render(Style::Every, &events).matches("play ").count(), 50);
+    }
+
+    /// Row 13 of the faults: a peer that chooses the words of our errors still cannot flood the log.
+    #[test]
+    fn causes_that_peers_invent_are_bounded() {
+        let events: Vec<Event> =
+            (1..=5000).map(|client| failed(&format!("`name {client}` would be heard as line 8"), client)).collect();
+        let text = render(Style::Summed, &events);
+        assert_eq!(text.matches("play ").count(), CAUSES + 1);
+        assert!(text.ends_with(&format!("{} more: of other causes\n", 5000 - CAUSES - 1)), "{text}");
+    }
+
+    #[test]
+    fn each_second_says_what_it_held_back_also_when_nothing_else_happens() {
+        let mut renderer = Renderer::new(Style::Summed);
+        let mut text = String::new();
+        for number in 0..=MANY {
+            renderer.event(&Event::Opened(conversation(number)), Duration::from_millis(1200), &mut text);
+        }
+        text.clear();
+        renderer.tick(Duration::from_millis(2100), false, &mut text);
+        assert_eq!(text, "");
+        renderer.tick(Duration::from_millis(2200), false, &mut text);
+        assert_eq!(text, "and 1 opened, 0 closed in this second (-v shows each)\n");
+        text.clear();
+        renderer.event(&Event::Opened(conversation(1)), Duration::from_millis(2300), &mut text);
+        assert!(text.starts_with("opened #1"), "{text}");
     }
 }

@@ -5,6 +5,7 @@ mod commands;
 mod events;
 mod exit;
 mod flags;
+mod json;
 mod output;
 mod pages;
 mod port_file;
