@@ -10,6 +10,8 @@ use sockeye::net::Family;
 use sockeye::verb::serve::Budget;
 use sockeye::verb::talk::Eol;
 
+use crate::color::Color;
+
 /// Stands at either end of a socket: serves, talks and checks conversations written as plain transcripts.
 #[derive(Debug, Parser)]
 #[command(name = "sockeye", version, arg_required_else_help = true, before_help = EXAMPLES, after_help = after_help(),
@@ -58,6 +60,9 @@ pub(crate) struct Common {
     /// Write events as JSON, one object a line, to standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Colour messages
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    pub(crate) color: Color,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,7 @@
 //! The command `sockeye`: how you ask. Only this crate prints.
 
 mod clean;
+mod color;
 mod commands;
 mod events;
 mod exit;

@@ -1,7 +1,7 @@
 //! The one writer for everything that reaches standard error, and for text on standard output. A log line never blocks
 //! a conversation: it goes into a bounded queue, and what the queue could not take is counted and said.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -11,14 +11,15 @@ use std::time::{Duration, Instant};
 use sockeye::event::{Event, Observer};
 use sockeye::sys::files::StandardStreams;
 
-use crate::clean;
+use crate::color::paint;
 use crate::events::{Renderer, Style};
 use crate::exit::Exit;
 use crate::flags::Common;
+use crate::{clean, json};
 
 /// Events that may wait for a slow standard error.
 const QUEUE: usize = 8192;
-/// How long the end waits for it.
+/// How long the end waits for it, and how long a last message does.
 const FLUSH: Duration = Duration::from_secs(1);
 /// How often the writer looks at what it holds back.
 const TICK: Duration = Duration::from_millis(250);
@@ -28,6 +29,8 @@ pub(crate) struct Console {
     pub(crate) quiet: bool,
     pub(crate) verbose: u8,
     pub(crate) json: bool,
+    /// Whether standard error shows colour.
+    color: bool,
     streams: StandardStreams,
     log: Mutex<Option<Log>>,
 }
@@ -40,14 +43,15 @@ struct Log {
 
 impl Console {
     pub(crate) fn new(common: &Common, streams: StandardStreams) -> Self {
-        let Common { quiet, verbose, json } = *common;
-        Self { quiet, verbose, json, streams, log: Mutex::new(None) }
+        let Common { quiet, verbose, json, color } = *common;
+        let color = color.is_wanted(io::stderr().is_terminal(), |name| std::env::var_os(name));
+        Self { quiet, verbose, json, color, streams, log: Mutex::new(None) }
     }
 
     /// Before any flag is known.
     pub(crate) fn plain() -> Self {
         let streams = sockeye::sys::files::closed_standard_streams();
-        Self { quiet: false, verbose: 0, json: false, streams, log: Mutex::new(None) }
+        Self { quiet: false, verbose: 0, json: false, color: false, streams, log: Mutex::new(None) }
     }
 
     /// Whether standard output was closed when we began.
@@ -68,17 +72,18 @@ impl Console {
         }
     }
 
-    /// Writes text to standard error. That it cannot be written changes nothing.
+    /// Writes text to standard error. That it cannot be written, or is not read, changes nothing.
     pub(crate) fn complain(&self, text: &str) {
-        let _ = write_all(io::stderr().as_fd(), clean::lines(text).as_bytes());
+        let _ = write_soon(io::stderr().as_fd(), paint(&clean::lines(text), self.color).as_bytes());
     }
 
     /// Says why the command ends so.
     pub(crate) fn fail(&self, exit: Exit, why: &str) -> Exit {
         self.flush();
         if self.json {
-            let object = serde_json::json!({ "event": "failed", "error": why, "exit": exit.code() });
-            let _ = write_all(io::stderr().as_fd(), format!("{object}\n").as_bytes());
+            let mut text = String::new();
+            json::push_line(&mut text, &serde_json::json!({ "event": "failed", "error": why, "exit": exit.code() }));
+            let _ = write_soon(io::stderr().as_fd(), text.as_bytes());
         } else if why.starts_with("error") {
             self.complain(why);
         } else {
@@ -100,7 +105,7 @@ impl Console {
             return Box::new(|_: Event| {});
         }
         let mut log = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let log = log.get_or_insert_with(|| start(self.style()));
+        let log = log.get_or_insert_with(|| start(self.style(), self.color));
         let (queue, dropped) = (log.queue.clone(), Arc::clone(&log.dropped));
         Box::new(move |event: Event| {
             if let Err(TrySendError::Full(_)) = queue.try_send(event) {
@@ -129,13 +134,13 @@ impl Console {
     }
 }
 
-fn start(style: Style) -> Log {
+fn start(style: Style, color: bool) -> Log {
     let (queue, events) = sync_channel(QUEUE);
     let (finished, done) = sync_channel(1);
     let dropped = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&dropped);
     let written = std::thread::Builder::new().name("log".to_owned()).spawn(move || {
-        write_events(&events, Renderer::new(style), &counter);
+        write_events(&events, Renderer::new(style), color && style != Style::Json, &counter);
         let _ = finished.send(());
     });
     // Without the thread the queue has no reader: events are dropped, and nothing else suffers.
@@ -144,7 +149,7 @@ fn start(style: Style) -> Log {
 }
 
 /// Writes events until the last sender is gone.
-fn write_events(events: &Receiver<Event>, mut renderer: Renderer, dropped: &AtomicU64) {
+fn write_events(events: &Receiver<Event>, mut renderer: Renderer, color: bool, dropped: &AtomicU64) {
     let began = Instant::now();
     let mut text = String::new();
     loop {
@@ -169,13 +174,33 @@ fn write_events(events: &Receiver<Event>, mut renderer: Renderer, dropped: &Atom
         }
         if !text.is_empty() {
             // A standard error that is closed or full takes no server down.
-            let _ = write_all(io::stderr().as_fd(), text.as_bytes());
+            let _ = write_all(io::stderr().as_fd(), paint(&text, color).as_bytes());
             text.clear();
         }
         if ended {
             return;
         }
     }
+}
+
+/// Writes everything unless whoever should read it takes nothing for a while: a last message holds no exit up.
+fn write_soon(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let until = Instant::now() + FLUSH;
+    // A pipe that poll(2) calls writable takes this much at once (PIPE_BUF).
+    for piece in bytes.chunks(4096) {
+        loop {
+            let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).map_err(io::Error::other)?;
+            match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&left)) {
+                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(_) => break,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        write_all(fd, piece)?;
+    }
+    Ok(())
 }
 
 /// Writes everything, also where somebody else made the descriptor nonblocking.
