@@ -8,12 +8,9 @@ use clap::ValueEnum;
 /// When messages are coloured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {
-    /// On a terminal, unless NO_COLOR is set or TERM is `dumb`
     #[default]
     Auto,
-    /// Into files and pipes too
     Always,
-    /// Not at all
     Never,
 }
 

@@ -14,7 +14,7 @@ use crate::color::Color;
 
 /// Stands at either end of a socket: serves, talks and checks conversations written as plain transcripts.
 #[derive(Debug, Parser)]
-#[command(name = "sockeye", version, arg_required_else_help = true, before_help = EXAMPLES, after_help = after_help(),
+#[command(name = "sockeye", version, arg_required_else_help = true, before_help = before_help(), after_help = after_help(),
     after_long_help = after_long_help(), subcommand_required = true, max_term_width = 100)]
 pub(crate) struct Flags {
     #[command(subcommand)]
@@ -23,29 +23,36 @@ pub(crate) struct Flags {
     pub(crate) common: Common,
 }
 
-const EXAMPLES: &str = "Examples:
-  sockeye serve                                greet on TCP and UDP port 9999 of the loopback
+pub(crate) const EXAMPLES: &str =
+    "  sockeye serve                                greet on TCP and UDP port 9999 of the loopback
   sockeye talk 9999                            talk to it by hand
   printf 'Michael\\nexit\\n' | sockeye talk 9999  the same in a pipe
   sockeye serve :7000 --play smtp.talk         play the server's side of a transcript
   sockeye talk localhost:25 --play smtp.talk   play the client's side and check the server
   sockeye check smtp.talk                      from which ends it can be played";
 
+pub(crate) const ADDRESSES: &str =
+    "An address is [tcp://|udp://][HOST]:PORT, HOST PORT, a bare PORT of the loopback, or unix:PATH.";
+
+fn before_help() -> String {
+    format!("Examples:\n{EXAMPLES}")
+}
+
 fn after_help() -> String {
-    format!(
-        "An address is [tcp://|udp://][HOST]:PORT, HOST PORT, a bare PORT of the loopback, or unix:PATH.\n\nExit codes:\n{}",
-        crate::exit::Exit::table().trim_end()
-    )
+    format!("{ADDRESSES}\n\nExit codes:\n{}", crate::exit::Exit::table().trim_end())
 }
 
 fn after_long_help() -> String {
-    let mut text = after_help();
-    text.push_str("\n\nBounds:\n");
-    for limit in limits::TABLE {
+    format!("{}\n\nBounds:\n{}", after_help(), bounds().trim_end())
+}
+
+/// The table of bounds for help and manual.
+pub(crate) fn bounds() -> String {
+    let line = |limit: &limits::Limit| {
         let flag = limit.flag.map_or(String::new(), |flag| format!(" ({flag})"));
-        text.push_str(&format!("  {}{flag}: {}\n", limit.what, limit.default));
-    }
-    text.trim_end().to_owned()
+        format!("  {}{flag}: {}\n", limit.what, limit.default)
+    };
+    limits::TABLE.iter().map(line).collect()
 }
 
 /// What every verb has.
@@ -60,7 +67,7 @@ pub(crate) struct Common {
     /// Write events as JSON, one object a line, to standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Colour messages
+    /// Colour messages; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
     pub(crate) color: Color,
 }
@@ -309,6 +316,14 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_the_bounds_of_the_library() {
+        let Command::Serve(serve) = Flags::parse_from(["sockeye", "serve"]).command else { panic!("it is serve") };
+        assert_eq!((serve.grace, serve.max_line), (limits::GRACE, limits::LINE));
+        let Command::Talk(talk) = Flags::parse_from(["sockeye", "talk", "1"]).command else { panic!("it is talk") };
+        assert_eq!((talk.connect_timeout, talk.max_line), (limits::CONNECT_WAIT, limits::LINE));
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Manual pages and completions, from the same definition as help.
 
+use std::io::{self, Write};
 use std::path::Path;
 
 use clap::CommandFactory;
+use clap_mangen::Man;
+use sockeye::file::AtomicFile;
 
 use crate::exit::Exit;
-use crate::flags::Flags;
+use crate::flags::{self, Flags};
 use crate::output::Console;
 
 /// Writes a completion script to standard output.
@@ -17,18 +20,124 @@ pub(crate) fn completions(shell: clap_complete::Shell, console: &Console) -> Exi
 
 /// Writes every page into a folder, or the main page to standard output.
 pub(crate) fn man(folder: Option<&Path>, console: &Console) -> Exit {
+    let pages = match pages() {
+        Ok(pages) => pages,
+        Err(error) => return console.fail(Exit::CannotWrite, &format!("cannot make the manual pages: {error}")),
+    };
+    let Some(folder) = folder else {
+        return pages.first().map_or(Exit::Done, |(_, page)| console.print(page));
+    };
+    if let Err(error) = std::fs::create_dir_all(folder) {
+        return console.fail(Exit::CannotWrite, &format!("cannot make the folder {}: {error}", folder.display()));
+    }
+    for (name, page) in &pages {
+        let written = AtomicFile::create(&folder.join(name)).and_then(|mut file| {
+            file.append(page)?;
+            file.commit()
+        });
+        if let Err(error) = written {
+            return console.fail(Exit::CannotWrite, &error.to_string());
+        }
+    }
+    Exit::Done
+}
+
+/// Every page with its file name, the main one first.
+fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut command = Flags::command();
     command.build();
-    let Some(folder) = folder else {
+    let mut pages = vec![("sockeye.1".to_owned(), main_page(&command)?)];
+    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+        let man = Man::new(verb.clone());
         let mut page = Vec::new();
-        return match clap_mangen::Man::new(command).render(&mut page) {
-            Ok(()) => console.print(&page),
-            Err(error) => console.fail(Exit::CannotWrite, &error.to_string()),
-        };
-    };
-    let written = std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(command, folder));
-    match written {
-        Ok(()) => Exit::Done,
-        Err(error) => console.fail(Exit::CannotWrite, &format!("cannot write to {}: {error}", folder.display())),
+        man.render(&mut page)?;
+        section(&mut page, "SEE ALSO", "sockeye(1): addresses, exit codes and bounds")?;
+        pages.push((man.get_filename(), page));
+    }
+    Ok(pages)
+}
+
+fn main_page(command: &clap::Command) -> io::Result<Vec<u8>> {
+    let man = Man::new(command.clone());
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    section(&mut page, "EXAMPLES", flags::EXAMPLES)?;
+    section(&mut page, "ADDRESSES", flags::ADDRESSES)?;
+    man.render_options_section(&mut page)?;
+    man.render_subcommands_section(&mut page)?;
+    section(&mut page, "EXIT STATUS", &Exit::table())?;
+    section(&mut page, "BOUNDS", &flags::bounds())?;
+    man.render_version_section(&mut page)?;
+    Ok(page)
+}
+
+/// A section whose lines stay as they are. In roff a backslash is a command, `-` may become a hyphen that nobody can
+/// paste, and a line must not begin with `.` or `'` (groff(7)).
+fn section(page: &mut Vec<u8>, title: &str, text: &str) -> io::Result<()> {
+    writeln!(page, ".SH \"{title}\"\n.nf")?;
+    for line in text.lines() {
+        let line = line.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq");
+        let guard = if line.starts_with('.') { "\\&" } else { "" };
+        writeln!(page, "{guard}{line}")?;
+    }
+    writeln!(page, ".fi")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text() -> String {
+        pages().unwrap().into_iter().map(|(_, page)| String::from_utf8(page).unwrap()).collect()
+    }
+
+    /// Every verb, and every flag with the verb that has it.
+    fn flags() -> Vec<(String, String)> {
+        let mut command = Flags::command();
+        command.build();
+        let verbs = command.get_subcommands().filter(|verb| verb.get_name() != "help");
+        verbs
+            .flat_map(|verb| {
+                let name = verb.get_name().to_owned();
+                verb.get_arguments().map(move |flag| (name.clone(), flag.clone()))
+            })
+            .filter_map(|(verb, flag)| {
+                let long = flag.get_long().map(|long| format!("--{long}"));
+                let spelled = long.or_else(|| flag.get_short().map(|short| format!("-{short}")))?;
+                (!matches!(spelled.as_str(), "--help" | "--version")).then_some((verb, spelled))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_verb_has_a_page() {
+        let names: Vec<String> = pages().unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(
+            names,
+            ["", "-serve", "-talk", "-check", "-completions", "-man"].map(|verb| format!("sockeye{verb}.1"))
+        );
+    }
+
+    #[test]
+    fn the_manual_has_every_flag_every_exit_code_and_every_bound() {
+        let text = text().replace("\\-", "-").replace("\\(aq", "'").replace("\\e", "\\");
+        for (verb, flag) in flags() {
+            assert!(text.contains(&flag), "{verb} {flag}");
+        }
+        for exit in Exit::ALL {
+            assert!(text.contains(&format!("{:>3}  {}\n", exit.code(), exit.meaning())), "{exit:?}");
+        }
+        for limit in sockeye::limits::TABLE {
+            assert!(text.contains(limit.what), "{limit:?}");
+        }
+        assert!(text.contains(flags::EXAMPLES), "{text}");
+    }
+
+    #[test]
+    fn the_readme_shows_the_greeting_that_is_compiled_in() {
+        let greeting = include_str!("../../../transcripts/greeting.talk");
+        assert!(include_str!("../../../README.md").contains(&format!("```\n{greeting}```\n")));
     }
 }

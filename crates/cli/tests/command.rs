@@ -1,0 +1,117 @@
+//! The command itself: help, pages, what reaches standard error, and files that it writes.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::process::Stdio;
+
+use support::*;
+
+#[test]
+fn without_a_verb_help_is_shown_and_is_wrong_usage() {
+    let output = run::<&str>(&[], b"");
+    assert_code(&output, 2);
+    assert!(output.stdout.is_empty());
+    let help = text(&output.stderr);
+    assert!(help.starts_with("Examples:\n  sockeye serve  "), "{help}");
+    let output = run(&["--help"], b"");
+    assert_code(&output, 0);
+    let help = text(&output.stdout);
+    assert!(
+        help.contains("\n  130  ended by SIGINT\n") && help.contains("longest line (--max-line): 64 KiB"),
+        "{help}"
+    );
+}
+
+#[test]
+fn a_verb_that_is_planned_is_told_from_one_that_is_none() {
+    for verb in ["fetch", "relay", "load", "probe", "ports", "addrs", "import", "nc"] {
+        let output = run(&[verb, "--some", "words"], b"");
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains(&format!("`sockeye {verb}` is not there yet")), "{output:?}");
+        assert!(!text(&run(&["--help"], b"").stdout).contains(&format!("\n  {verb} ")));
+    }
+    let output = run(&["serf"], b"");
+    assert_code(&output, 2);
+    assert!(text(&output.stderr).contains("`serf` is no verb"), "{output:?}");
+}
+
+#[test]
+fn pages_and_completions_are_written_or_it_is_said_why_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("new/man1");
+    assert_code(&run(&["man".as_ref(), pages.as_os_str()], b""), 0);
+    let serve = std::fs::read_to_string(pages.join("sockeye-serve.1")).unwrap();
+    assert!(serve.contains(".TH sockeye-serve 1") && serve.contains("\\-\\-port\\-file"), "{serve}");
+    for shell in ["bash", "zsh", "fish"] {
+        let output = run(&["completions", shell], b"");
+        assert_code(&output, 0);
+        assert!(text(&output.stdout).contains("connect-timeout"), "{shell}");
+    }
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let output = run(&["man".as_ref(), folder.path().join("file").as_os_str()], b"");
+    assert_code(&output, 23);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = command(&[]).arg("man").stdout(full).stderr(Stdio::piped()).output().unwrap();
+    assert_code(&output, 23);
+    assert!(text(&output.stderr).contains("cannot write to standard output: No space left"), "{output:?}");
+}
+
+#[test]
+fn colour_is_written_only_where_it_is_asked_for() {
+    let painted = |arguments: &[&str]| {
+        let output = run(&[arguments, &["check", "/no/such/file"]].concat(), b"");
+        assert_code(&output, 2);
+        output.stderr.contains(&0x1b)
+    };
+    assert!(!painted(&[]));
+    assert!(painted(&["--color", "always"]));
+    assert!(!painted(&["--color", "never"]));
+    assert!(!painted(&["--color", "always", "--json"]));
+}
+
+/// Row 24: a pipe on standard error that is full and never read.
+#[test]
+fn a_standard_error_that_nobody_reads_holds_no_exit_up() {
+    let (_reader, writer) = rustix::pipe::pipe().unwrap();
+    let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
+    rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+    while rustix::io::write(&writer, &[b'x'; 4096]).is_ok() {}
+    while rustix::io::write(&writer, b"x").is_ok() {}
+    rustix::fs::fcntl_setfl(&writer, flags).unwrap();
+    for arguments in [&["check", "/no/such/file"][..], &["check", "/no/such/file", "--json"]] {
+        let stderr = writer.try_clone().unwrap();
+        let mut child = command(&[]).args(arguments).stdin(Stdio::null()).stderr(stderr).spawn().unwrap();
+        assert_eq!(wait(&mut child), 2);
+    }
+}
+
+/// Row 40: a full disk leaves the old file whole and nothing beside it, and the place is named.
+#[test]
+fn a_port_file_on_a_full_disk_is_exit_23_and_the_old_one_stays() {
+    let output = in_namespace(
+        r#"mount -t tmpfs -o size=64k none /mnt
+        echo old >/mnt/ports
+        cat /dev/zero >/mnt/fill 2>/dev/null || true
+        "$1" serve tcp://127.0.0.1:0 --port-file /mnt/ports && exit 9
+        echo "exit $?"; cat /mnt/ports; ls -A /mnt"#,
+    );
+    assert_eq!(text(&output.stdout), "exit 23\nold\nfill\nports\n", "{output:?}");
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("--port-file: cannot write /mnt/ports: No space left on device"), "{stderr}");
+}
+
+#[test]
+fn a_port_file_that_is_no_file_is_refused_and_stays_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    for (path, why) in [(pipe.as_path(), "a device, pipe or socket"), (folder.path(), "it is a folder")] {
+        let words = ["serve", "tcp://127.0.0.1:0", "--port-file", path.to_str().unwrap()];
+        let output = run(&words, b"");
+        assert_code(&output, 23);
+        assert!(text(&output.stderr).contains(why), "{output:?}");
+    }
+    let kind = std::os::unix::fs::FileTypeExt::is_fifo(&std::fs::metadata(&pipe).unwrap().file_type());
+    assert!(kind);
+}
