@@ -8,7 +8,8 @@ use std::process::{Command, ExitCode};
 
 /// Programs that tests run, and the Debian packages that bring them.
 const PROGRAMS: [(&str, &str); 8] = [
-    ("nc", "netcat-openbsd"),
+    // `nc` alone may be one of the other three, whose flags differ.
+    ("nc.openbsd", "netcat-openbsd"),
     ("socat", "socat"),
     ("strace", "strace"),
     ("python3", "python3"),
@@ -105,4 +106,26 @@ fn run_quietly(program: &str, arguments: &[&str]) -> Result<(), String> {
         .output()
         .map_err(|error| format!("{program}: {error}"))?;
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_program_that_a_test_needs_is_in_the_table() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/cli/tests");
+        let mut found = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let path = if path.is_dir() { path.join("mod.rs") } else { path };
+            let text = std::fs::read_to_string(&path).unwrap();
+            for name in text.split("need(\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+                let name = if name == "nc" { "nc.openbsd" } else { name };
+                assert!(PROGRAMS.iter().any(|(program, _)| *program == name), "{}: {name}", path.display());
+                found += 1;
+            }
+        }
+        assert!(found > 0, "no test needs anything: is this still the right folder?");
+    }
 }

@@ -35,17 +35,11 @@ pub fn command(wrapper: &[&str]) -> Command {
     }
 }
 
-/// Fails with the line that gets a missing program.
+/// Fails, and says how to get a missing program: which package it comes in stands in one table, xtask's.
 pub fn need(program: &str) {
-    let package = match program {
-        "nc" => "netcat-openbsd",
-        "prlimit" | "unshare" => "util-linux",
-        "ip" => "iproute2",
-        other => other,
-    };
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).exists()));
-    assert!(found, "this test needs {program}: apt-get install {package}");
+    assert!(found, "this test needs {program}: `cargo xtask test` gets it, or says how");
 }
 
 /// Runs our program to its end with this standard input.
