@@ -389,6 +389,7 @@ fn an_interrupted_conversation_says_how_far_it_came() {
         receiver.recv().unwrap();
         let mut four = [0; 4];
         talk.child.stdout.as_mut().unwrap().read_exact(&mut four).unwrap();
+        wait_until_idle(talk.child.id());
         signal(talk.child.id(), name);
         talk.log.wait_for("interrupted; 5 bytes sent, 4 received");
         assert_eq!(talk.finish().0, expected);

@@ -273,6 +273,20 @@ pub fn cpu(pid: u32) -> f64 {
     ticks / 100.0
 }
 
+/// Waits until every thread of a process sleeps: what it has sent and received is then also counted.
+pub fn wait_until_idle(pid: u32) {
+    let until = Instant::now() + LONG;
+    let sleeps = |thread: PathBuf| {
+        // A thread that has just ended has no state any more.
+        let stat = std::fs::read_to_string(thread.join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('S'))
+    };
+    while !std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().all(|thread| sleeps(thread.unwrap().path())) {
+        assert!(Instant::now() < until, "it is never idle");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Exactly so many bytes.
 pub fn read(stream: &mut impl Read, count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
