@@ -563,3 +563,20 @@ fn twenty_thousand_connections_in_a_row_leave_no_memory_and_no_descriptor() {
     assert!(server.resident() <= memory + 1024, "{} KiB became {}", memory, server.resident());
     assert!(descriptors() <= files + 1);
 }
+
+#[test]
+fn a_pause_costs_no_cpu_though_the_client_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pause.talk");
+    std::fs::write(&path, "C: a\nS: b\nS stops sending\nS waits 1500ms\nS closes\n").unwrap();
+    let server = Server::start(&["--play", path.to_str().unwrap()]);
+    let mut client = server.connect();
+    client.write_all(b"a\n").unwrap();
+    assert_eq!(to_end(&mut client), b"b\n");
+    let before = cpu(server.child.id());
+    // Both directions are shut now, which epoll tells again and again to who listens for it.
+    drop(client);
+    server.log.wait_for("closed #1");
+    let used = cpu(server.child.id()) - before;
+    assert!(used < 0.3, "{used} s of CPU in a pause of 1.5 s");
+}

@@ -19,7 +19,8 @@ pub(crate) enum Interest {
 impl Interest {
     fn flags(self) -> EventFlags {
         match self {
-            Self::Nothing => EventFlags::empty(),
+            // A hang-up is told even to who asked for nothing: edge-triggered, once and not without end.
+            Self::Nothing => EventFlags::ET,
             Self::Read => EventFlags::IN,
             Self::Write => EventFlags::OUT,
         }
