@@ -8,7 +8,7 @@ use crate::values::Scratch;
 /// What came of a rehearsal.
 #[derive(Debug)]
 pub struct Rehearsal {
-    /// How the client's play ended; `None` if the other's end came first and it had nothing more to do.
+    /// How the client's play ended.
     pub client: Ending,
     /// How the server's play ended.
     pub server: Ending,
@@ -16,6 +16,8 @@ pub struct Rehearsal {
     pub from_client: Vec<u8>,
     /// Every byte the server said.
     pub from_server: Vec<u8>,
+    /// Whether it was played to its end; one that is too long is given up.
+    pub finished: bool,
 }
 
 impl Rehearsal {
@@ -26,8 +28,9 @@ impl Rehearsal {
     }
 }
 
-/// Most steps before a rehearsal is given up as one that never ends.
-const MOST_STEPS: usize = 1_000_000;
+/// Steps and bytes after which a rehearsal is given up: it may be as long as `repeat 4294967295`.
+const MOST_STEPS: usize = 4_000_000;
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 struct End<'a> {
     script: &'a Script,
@@ -78,7 +81,7 @@ pub fn rehearse(client: &Script, server: &Script, mut pieces: impl FnMut(usize) 
             let (me, other) = if index == 0 { (&mut left[0], &mut right[0]) } else { (&mut right[0], &mut left[0]) };
             moved |= turn(me, other, now, &mut scratch, &mut pieces);
         }
-        if ends.iter().all(|end| end.ending.is_some()) {
+        if ends.iter().all(|end| end.ending.is_some()) || ends.iter().any(|end| end.said.len() > MOST_BYTES) {
             break;
         }
         if !moved {
@@ -91,6 +94,7 @@ pub fn rehearse(client: &Script, server: &Script, mut pieces: impl FnMut(usize) 
     }
     let [client, server] = ends;
     Rehearsal {
+        finished: client.ending.is_some() && server.ending.is_some(),
         from_client: client.said,
         from_server: server.said,
         client: client.ending.unwrap_or(Ending::Left),

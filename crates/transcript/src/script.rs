@@ -88,6 +88,8 @@ impl Script {
     /// Every reason why this side cannot play it over this carrier.
     pub fn prepare(transcript: &Transcript, options: &Options) -> Result<Self, Refused> {
         let (program, mut findings) = program::compile(&transcript.body, options.side, &options.values);
+        // Its warnings were given when the text was read.
+        findings.retain(|finding| finding.severity == Severity::Error);
         findings.extend(sayable(&program, options));
         findings.extend(hearable(&program, options));
         if options.carrier == Carrier::Datagram {

@@ -262,3 +262,24 @@ fn together_is_one_datagram_and_elsewhere_changes_nothing() {
     assert_eq!(played.from_server, b"a 1\nba 2\nb");
     said(text);
 }
+
+#[test]
+fn a_choice_may_have_a_thousand_ways_and_not_any_number() {
+    let branches = |count: usize| {
+        let each: Vec<String> = (0..count).map(|n| format!("  C: command {n}\n  S: ok {n}\n")).collect();
+        format!("repeat\neither\n{}end\nend\n", each.join("or\n"))
+    };
+    let rehearsal = play(&branches(1000), |all| all);
+    assert_went_as_written(&rehearsal);
+    assert!(rehearsal.from_server.ends_with(b"ok 999\n"));
+    let Err(refused) = Transcript::parse("t.talk", branches(3000).as_bytes(), &[]) else { panic!("it is refused") };
+    assert_eq!(refused.findings[0].message, "this choice has more than 2000 ways");
+    let loops: String = (0..3000).map(|n| format!("repeat\nC: {n}\nend\n")).collect();
+    assert!(Transcript::parse("t.talk", loops.as_bytes(), &[]).is_err());
+}
+
+#[test]
+fn a_rehearsal_ends_however_long_the_conversation_is() {
+    let rehearsal = play("repeat 4294967295\n  C: a\nend\n", |all| all);
+    assert!(!rehearsal.finished);
+}

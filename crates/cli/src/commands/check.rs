@@ -48,7 +48,11 @@ fn tell(transcript: &Transcript, report: &Report, console: &Console) -> Exit {
     let mut text = line("as client", &report.client) + &line("as server", &report.server);
     text += &line("over UDP", &report.datagrams);
     if report.client.is_ok() && report.server.is_ok() {
-        let verdict = if report.differences.is_empty() { "they agree" } else { "they differ" };
+        let verdict = match (report.differences.is_empty(), report.too_long) {
+            (false, _) => "they differ",
+            (true, true) => "they agree as far as they were played; it is too long to play to its end",
+            (true, false) => "they agree",
+        };
         text += &format!("{name}: both ends against each other: {verdict}\n");
     }
     let printed = if console.quiet { Exit::Done } else { console.print(text.as_bytes()) };

@@ -1,7 +1,8 @@
 //! `sockeye serve`.
 
+use std::time::Duration;
+
 use sockeye::address::Address;
-use sockeye::limits;
 use sockeye::net::listen::ListenError;
 use sockeye::stop;
 use sockeye::verb::serve::{Options, Role, ServeError, Server, Summary};
@@ -36,7 +37,7 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
         port_file::write(path, server.ports(), console)?;
     }
     let summary = server.run(stop, console.observer()).map_err(refuse)?;
-    Ok(conclude(summary, console))
+    Ok(conclude(summary, flags.grace, console))
 }
 
 fn options(flags: &Serve, console: &Console) -> Result<Options, Exit> {
@@ -67,7 +68,7 @@ fn options(flags: &Serve, console: &Console) -> Result<Options, Exit> {
 }
 
 /// Says at the end what came of it.
-fn conclude(summary: Summary, console: &Console) -> Exit {
+fn conclude(summary: Summary, grace: Duration, console: &Console) -> Exit {
     let Summary { opened, closed, failed, cut, at_once } = summary;
     let mut words = format!("{opened} conversations, {closed} ended by themselves");
     if failed > 0 {
@@ -77,7 +78,7 @@ fn conclude(summary: Summary, console: &Console) -> Exit {
         let why = if at_once {
             "at once, by a second signal".to_owned()
         } else {
-            format!("after the grace (--grace, {} unless given)", transcript::seconds(limits::GRACE))
+            format!("after a grace of {} (--grace)", transcript::seconds(grace))
         };
         words.push_str(&format!(", {cut} cut {why}"));
     }

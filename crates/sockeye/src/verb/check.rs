@@ -16,6 +16,8 @@ pub struct Report {
     pub warnings: Vec<Diagnostic>,
     /// The account of the ends that did not agree, if both could be played.
     pub differences: Vec<String>,
+    /// The conversation was too long to be played to its end.
+    pub too_long: bool,
 }
 
 impl Report {
@@ -39,12 +41,14 @@ pub fn check(transcript: &Transcript, values: &std::collections::BTreeMap<String
         .map(|carrier| (prepare(Side::Client, carrier), prepare(Side::Server, carrier)));
     let mut warnings = transcript.warnings().to_vec();
     let mut differences: Vec<String> = Vec::new();
+    let mut too_long = false;
     for (client, server) in &ends {
         for script in [client, server].into_iter().flatten() {
             warnings.extend_from_slice(script.warnings());
         }
         if let (Ok(client), Ok(server)) = (client, server) {
             for rehearsal in [rehearse(client, server, |all| all), rehearse(client, server, |_| 1)] {
+                too_long |= !rehearsal.finished;
                 for difference in accounts(&rehearsal) {
                     if !differences.contains(&difference) {
                         differences.push(difference);
@@ -57,7 +61,7 @@ pub fn check(transcript: &Transcript, values: &std::collections::BTreeMap<String
     warnings.dedup();
     let [(client, server), (datagram_client, datagram_server)] = ends;
     let datagrams = datagram_server.and(datagram_client).map(drop);
-    Report { client: client.map(drop), server: server.map(drop), datagrams, warnings, differences }
+    Report { client: client.map(drop), server: server.map(drop), datagrams, warnings, differences, too_long }
 }
 
 fn accounts(rehearsal: &Rehearsal) -> impl Iterator<Item = String> {

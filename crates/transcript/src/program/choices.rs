@@ -9,11 +9,14 @@ use crate::matcher;
 use crate::syntax::{Form, Pattern};
 
 /// Most ways that one choice may have.
-const MOST_ARMS: usize = 1024;
+const MOST_ARMS: usize = 2000;
+/// Most pairs of ways that are compared, over all choices of a file.
+const MOST_PAIRS: usize = 4 * MOST_ARMS * MOST_ARMS;
 
 /// Fills in the arms of every choice and checks them.
 pub(super) fn resolve(program: &mut Program) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
+    let mut pairs = 0;
     for pc in 0..program.ops.len() {
         let Op::Choice(index) = program.ops[pc] else { continue };
         let mut search =
@@ -25,9 +28,16 @@ pub(super) fn resolve(program: &mut Program) -> Vec<Diagnostic> {
             let message = "this loop can go round without anything being said";
             findings.push(Diagnostic::error(place, message).help("give every way through it a line"));
         }
-        if overflow {
-            let message = format!("this choice has more than {MOST_ARMS} ways");
+        pairs += arms.len() * arms.len();
+        if overflow || pairs > MOST_PAIRS {
+            let message = if overflow {
+                format!("this choice has more than {MOST_ARMS} ways")
+            } else {
+                "the choices up to here have too many ways together".to_owned()
+            };
             findings.push(Diagnostic::error(place, message).help("split the conversation"));
+            // Others would be as large, and looking at each of them takes long.
+            break;
         }
         check(program, place, &arms, &mut findings);
         let patience = arms.iter().map(|arm| patience(program, arm)).max().unwrap_or_default();
@@ -202,12 +212,16 @@ fn set_rivals(program: &mut Program) {
         for arm in &choice.arms {
             let First::Line(message) = arm.first else { continue };
             for &rival in &earlier {
-                if rival != message && !program.messages[message].rivals.contains(&rival) {
+                if rival != message {
                     program.messages[message].rivals.push(rival);
                 }
             }
             earlier.push(message);
         }
+    }
+    for message in &mut program.messages {
+        message.rivals.sort_unstable();
+        message.rivals.dedup();
     }
 }
 

@@ -8,7 +8,7 @@ use super::template::{self, At};
 use super::{Act, Branch, Eol, Form, Refused, Settings, Statement, StatementKind, Transcript};
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place, Severity, Source};
-use crate::names;
+use crate::{names, program};
 
 /// Deepest nesting of blocks.
 const DEEPEST: usize = 16;
@@ -62,6 +62,9 @@ pub(super) fn transcript(name: &str, text: &[u8], given: &[&str]) -> Result<Tran
     parser.close_all();
     let Parser { mut findings, settings, body, .. } = parser;
     findings.extend(names::resolve(&body, given).1);
+    // What is wrong with the structure is wrong from either side.
+    let values = given.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
+    findings.extend(program::compile(&body, Side::Client, &values).1);
     let (errors, warnings): (Vec<_>, Vec<_>) =
         findings.into_iter().partition(|finding| finding.severity == Severity::Error);
     if errors.is_empty() {
