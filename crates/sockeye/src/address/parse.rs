@@ -1,0 +1,184 @@
+//! Reading addresses: what each form means, and for each wrong one what to write instead. It looks nothing up but the
+//! numbers of interfaces.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
+
+use super::{Address, AddressError, Host, Scheme, Target};
+
+/// Longest path of a Unix socket, without the zero behind it (unix(7)).
+const LONGEST_PATH: usize = 107;
+
+impl Address {
+    /// Reads one address.
+    ///
+    /// # Errors
+    /// What is wrong with it and what to write instead; a scheme that is known but not there yet.
+    pub fn parse(typed: &str) -> Result<Self, AddressError> {
+        let (scheme, rest) = match typed.split_once("://") {
+            Some((scheme, rest)) => (Some(scheme_of(typed, scheme)?), rest),
+            None => match typed.strip_prefix("unix:") {
+                Some(path) => (Some(Scheme::Unix), path),
+                None => (None, typed),
+            },
+        };
+        if let Some(scheme) = scheme.filter(|scheme| !scheme.is_there()) {
+            return Err(AddressError::not_yet(scheme));
+        }
+        if scheme == Some(Scheme::Unix) {
+            return Ok(Self { scheme, target: Target::Unix(socket_path(typed, rest)?) });
+        }
+        let rest = rest.strip_suffix('/').filter(|_| scheme.is_some()).unwrap_or(rest);
+        let (host, port) = split_port(typed, rest)?;
+        Ok(Self { scheme, target: Target::Inet { host, port } })
+    }
+
+    /// Reads the words of a command line: a host without a port and a bare number behind it are one address.
+    ///
+    /// # Errors
+    /// As [`Address::parse`].
+    pub fn parse_words<S: AsRef<str>>(words: &[S]) -> Result<Vec<Self>, AddressError> {
+        let mut addresses = Vec::new();
+        let mut rest = words.iter().map(AsRef::as_ref).peekable();
+        while let Some(word) = rest.next() {
+            let is_port = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+            match rest.peek().filter(|next| is_port(next) && is_bare_host(word)) {
+                Some(port) => {
+                    let (scheme, host) = word.split_once("://").map_or(("", word), |(scheme, host)| (scheme, host));
+                    let host = if host.contains(':') && !host.starts_with('[') {
+                        format!("[{host}]")
+                    } else {
+                        host.to_owned()
+                    };
+                    let slashes = if scheme.is_empty() { "" } else { "://" };
+                    addresses.push(Self::parse(&format!("{scheme}{slashes}{host}:{port}"))?);
+                    rest.next();
+                }
+                None => addresses.push(Self::parse(word)?),
+            }
+        }
+        Ok(addresses)
+    }
+}
+
+fn scheme_of(typed: &str, written: &str) -> Result<Scheme, AddressError> {
+    let lower = written.to_ascii_lowercase();
+    Scheme::ALL.into_iter().find(|scheme| scheme.name() == lower).ok_or_else(|| {
+        AddressError::new(typed, format!("has the unknown scheme `{written}`"), "write tcp://, udp:// or unix:PATH")
+    })
+}
+
+fn socket_path(typed: &str, rest: &str) -> Result<PathBuf, AddressError> {
+    // `unix:///run/x` and `unix:/run/x` are the same.
+    if rest.is_empty() {
+        return Err(AddressError::new(typed, "has no path", "write unix:/path/of/the/socket"));
+    }
+    if rest.starts_with('@') {
+        return Err(AddressError::new(
+            typed,
+            "is an abstract socket, which is not there yet",
+            "write a path in a folder",
+        ));
+    }
+    if rest.len() > LONGEST_PATH {
+        let what = format!("has a path of {} bytes", rest.len());
+        return Err(AddressError::new(typed, what, format!("a Unix socket's path has at most {LONGEST_PATH}")));
+    }
+    Ok(PathBuf::from(rest))
+}
+
+/// Whether a word names a host and nothing else: the port stands in the next word.
+fn is_bare_host(word: &str) -> bool {
+    let host = word.split_once("://").map_or(word, |(_, host)| host);
+    if word.starts_with("unix:") || host.is_empty() || host.bytes().all(|byte| byte.is_ascii_digit()) {
+        return false;
+    }
+    !host.contains(':') || host.parse::<Ipv6Addr>().is_ok() || (host.starts_with('[') && host.ends_with(']'))
+}
+
+fn split_port(typed: &str, rest: &str) -> Result<(Host, u16), AddressError> {
+    if rest.is_empty() {
+        return Err(AddressError::new(typed, "is empty", "write HOST:PORT or PORT"));
+    }
+    if rest.bytes().all(|byte| byte.is_ascii_digit())
+        || rest.strip_prefix('-').is_some_and(|r| r.parse::<u64>().is_ok())
+    {
+        return Ok((Host::Loopback, port_of(typed, rest)?));
+    }
+    if let Some(bracketed) = rest.strip_prefix('[') {
+        let Some((inside, behind)) = bracketed.split_once(']') else {
+            return Err(AddressError::new(typed, "opens a bracket and never closes it", "write [::1]:9999"));
+        };
+        let Some(port) = behind.strip_prefix(':') else {
+            return Err(AddressError::new(typed, "has no port", format!("write [{inside}]:9999")));
+        };
+        let (ip, scope) = match inside.split_once('%') {
+            Some((ip, scope)) => (ip, scope_of(typed, scope)?),
+            None => (inside, 0),
+        };
+        let ip: Ipv6Addr = ip.parse().map_err(|_| {
+            AddressError::new(
+                typed,
+                format!("has `{inside}` in brackets"),
+                "only IPv6 addresses stand in brackets: [::1]:9999",
+            )
+        })?;
+        return Ok((Host::Ip(IpAddr::V6(ip), scope), port_of(typed, port)?));
+    }
+    let Some((host, port)) = rest.rsplit_once(':') else {
+        return Err(AddressError::new(
+            typed,
+            "has no port",
+            format!("write {rest}:9999, or the port as the next word"),
+        ));
+    };
+    if host.contains(':') {
+        let help = match rest.parse::<Ipv6Addr>() {
+            Ok(ip) => format!("write [{ip}]:9999"),
+            Err(_) => format!("write [{host}]:{port}"),
+        };
+        return Err(AddressError::new(typed, "looks like an IPv6 address without brackets", help));
+    }
+    let port = port_of(typed, port)?;
+    let host = match host {
+        "" => Host::Every,
+        "*" => Host::Every,
+        _ => match host.parse::<IpAddr>() {
+            Ok(ip) => Host::Ip(ip, 0),
+            Err(_) if is_name(host) => Host::Name(host.to_owned()),
+            Err(_) => {
+                let what = format!("has `{host}` for a host");
+                return Err(AddressError::new(
+                    typed,
+                    what,
+                    "a host is a name such as localhost, or an address such as 127.0.0.1",
+                ));
+            }
+        },
+    };
+    Ok((host, port))
+}
+
+fn is_name(host: &str) -> bool {
+    host.len() <= 253
+        && !host.starts_with(['-', '.'])
+        && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '.' | '_'))
+}
+
+fn port_of(typed: &str, port: &str) -> Result<u16, AddressError> {
+    port.parse::<u16>().ok().filter(|_| port.bytes().all(|byte| byte.is_ascii_digit())).ok_or_else(|| {
+        if port.is_empty() {
+            return AddressError::new(typed, "has no port", "write a number from 0 to 65535 behind the colon");
+        }
+        AddressError::new(typed, format!("has the port `{port}`"), "ports are numbers from 0 to 65535")
+    })
+}
+
+/// An interface's number or name behind the `%`.
+fn scope_of(typed: &str, scope: &str) -> Result<u32, AddressError> {
+    let by_name = || std::fs::read_to_string(format!("/sys/class/net/{scope}/ifindex")).ok()?.trim().parse().ok();
+    let safe = !scope.is_empty() && !scope.contains('/') && !scope.contains("..");
+    scope.parse::<u32>().ok().or_else(|| if safe { by_name() } else { None }).ok_or_else(|| {
+        AddressError::new(typed, format!("has the scope `{scope}`"), "no interface of this machine has that name")
+    })
+}
