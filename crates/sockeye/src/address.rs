@@ -132,7 +132,11 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.target, self.scheme) {
-            (Target::Unix(path), _) => return write!(f, "unix:{}", path.display()),
+            // Two slashes of the path's own would be taken for those of the scheme.
+            (Target::Unix(path), _) => {
+                let slashes = if path.as_os_str().as_encoded_bytes().starts_with(b"//") { "//" } else { "" };
+                return write!(f, "unix:{slashes}{}", path.display());
+            }
             (_, Some(scheme)) => write!(f, "{}://", scheme.name())?,
             (_, None) => {}
         }
@@ -177,7 +181,21 @@ mod tests {
             assert_eq!(Address::parse(typed).as_ref(), Ok(&address), "{typed}");
             assert_eq!(address.to_string(), typed);
         }
-        assert_eq!(Address::parse("unix:///run/x").unwrap().to_string(), "unix:/run/x");
+        for (typed, written) in [
+            ("unix:///run/x", "unix:/run/x"),
+            ("UNIX:x", "unix:x"),
+            ("unix://x", "unix:x"),
+            ("unix:////x", "unix:////x"),
+            ("unix:/a://b", "unix:/a://b"),
+            ("unix:./@x", "unix:./@x"),
+            ("UDP://[0::1]:1", "udp://[::1]:1"),
+            ("tcp://localhost:1/", "tcp://localhost:1"),
+            ("*:1", ":1"),
+        ] {
+            let address = Address::parse(typed).unwrap();
+            assert_eq!(address.to_string(), written, "{typed}");
+            assert_eq!(Address::parse(written), Ok(address));
+        }
     }
 
     #[test]
@@ -195,26 +213,38 @@ mod tests {
     #[test]
     fn a_wrong_address_says_what_to_write() {
         for (typed, says) in [
-            ("gopher://x:1", "unknown scheme `gopher`: write tcp://, udp:// or unix:PATH"),
+            ("gopher://x:1", "unknown scheme `gopher`: there are tcp, udp, unix; not yet tls, http, https, ws, quic"),
+            ("tpc://x:1", "unknown scheme `tpc`: did you mean tcp? there are"),
+            ("tcp4://x:1", "did you mean tcp?"),
+            ("unx://x", "did you mean unix?"),
+            ("://x:1", "unknown scheme ``"),
             ("tls://x:1", "`tls://` is not there yet"),
             ("quic://x:1", "`quic://` is not there yet"),
             ("http://x/", "`http://` is not there yet"),
-            ("127.0.0.1:70000", "has the port `70000`: ports are numbers from 0 to 65535"),
-            ("70000", "has the port `70000`"),
-            ("-1", "has the port `-1`"),
+            ("udp:9999", "has the scheme `udp` where the host stands: write udp://:9999 or udp://HOST:9999"),
+            ("tcp:localhost:1", "has more than one colon: write [SCHEME://]HOST:PORT"),
+            ("127.0.0.1:70000", "has the port `70000`: ports go from 0 to 65535"),
+            ("70000", "`70000` is not a port: ports go from 0 to 65535"),
+            ("-1", "is not a port"),
             ("x:+1", "has the port `+1`"),
-            ("x:http", "has the port `http`"),
+            ("x:http", "has the port `http`: ports are written as numbers: http is 80"),
+            ("x:nonsense", "has the port `nonsense`: ports go from 0 to 65535"),
+            ("1234:80", "has the number `1234` for a host"),
             ("localhost", "has no port: write localhost:9999"),
             ("localhost:", "has no port"),
-            ("::1:9999", "without brackets: write [::1:9999]:9999"),
+            ("::1:9999", "without brackets: write [::1]:9999"),
+            ("udp://::1:9999", "without brackets: write udp://[::1]:9999"),
             ("::1", "without brackets: write [::1]:9999"),
+            ("fe80::1", "without brackets: write [fe80::1]:9999"),
             ("[::1]", "has no port"),
             ("[::1", "never closes it"),
+            ("[::1%no-such-interface]:1", "no interface of this machine has that name"),
             ("[localhost]:1", "only IPv6 addresses stand in brackets"),
             ("a b:1", "has `a b` for a host"),
+            ("user@x:1", "has `user@x` for a host"),
             ("", "is empty"),
             ("unix:", "has no path"),
-            ("unix:@x", "abstract"),
+            ("unix:@x", "abstract socket, which is not there yet: write a path in a folder, or unix:./@x"),
         ] {
             let error = Address::parse(typed).unwrap_err().to_string();
             assert!(error.contains(says), "{typed}: {error}");

@@ -15,18 +15,16 @@ impl Address {
     /// # Errors
     /// What is wrong with it and what to write instead; a scheme that is known but not there yet.
     pub fn parse(typed: &str) -> Result<Self, AddressError> {
+        // First, because a path may hold anything, `://` too.
+        if let Some(path) = after_unix(typed) {
+            return Ok(Self { scheme: Some(Scheme::Unix), target: Target::Unix(socket_path(typed, path)?) });
+        }
         let (scheme, rest) = match typed.split_once("://") {
             Some((scheme, rest)) => (Some(scheme_of(typed, scheme)?), rest),
-            None => match typed.strip_prefix("unix:") {
-                Some(path) => (Some(Scheme::Unix), path),
-                None => (None, typed),
-            },
+            None => (None, typed),
         };
         if let Some(scheme) = scheme.filter(|scheme| !scheme.is_there()) {
             return Err(AddressError::not_yet(scheme));
-        }
-        if scheme == Some(Scheme::Unix) {
-            return Ok(Self { scheme, target: Target::Unix(socket_path(typed, rest)?) });
         }
         let rest = rest.strip_suffix('/').filter(|_| scheme.is_some()).unwrap_or(rest);
         let (host, port) = split_port(typed, rest)?;
@@ -61,15 +59,41 @@ impl Address {
     }
 }
 
+/// What stands behind `unix:` or `unix://`; letters of a scheme may be large or small (RFC 3986, section 3.1).
+fn after_unix(typed: &str) -> Option<&str> {
+    let (scheme, path) = typed.split_once(':')?;
+    scheme.eq_ignore_ascii_case(Scheme::Unix.name()).then(|| path.strip_prefix("//").unwrap_or(path))
+}
+
 fn scheme_of(typed: &str, written: &str) -> Result<Scheme, AddressError> {
     let lower = written.to_ascii_lowercase();
     Scheme::ALL.into_iter().find(|scheme| scheme.name() == lower).ok_or_else(|| {
-        AddressError::new(typed, format!("has the unknown scheme `{written}`"), "write tcp://, udp:// or unix:PATH")
+        let names = |there: bool| {
+            let names = Scheme::ALL.into_iter().filter(|scheme| scheme.is_there() == there).map(Scheme::name);
+            names.collect::<Vec<_>>().join(", ")
+        };
+        let nearest = Scheme::ALL.into_iter().find(|scheme| is_one_slip(&lower, scheme.name()));
+        let meant = nearest.map_or_else(String::new, |scheme| format!("did you mean {}? ", scheme.name()));
+        let help = format!("{meant}there are {}; not yet {}", names(true), names(false));
+        AddressError::new(typed, format!("has the unknown scheme `{written}`"), help)
     })
 }
 
+/// Whether one letter too many, missing or wrong, or two neighbours changed about, is all that parts two words.
+fn is_one_slip(written: &str, meant: &str) -> bool {
+    let (a, b) = (written.as_bytes(), meant.as_bytes());
+    let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let (a, b) = (&a[same..], &b[same..]);
+    match (a, b) {
+        ([_, a @ ..], [_, b @ ..]) if a == b => true,
+        ([a1, a2, a @ ..], [b1, b2, b @ ..]) if a1 == b2 && a2 == b1 && a == b => true,
+        ([_, a @ ..], b) if a == b => true,
+        (a, [_, b @ ..]) if a == b => true,
+        _ => false,
+    }
+}
+
 fn socket_path(typed: &str, rest: &str) -> Result<PathBuf, AddressError> {
-    // `unix:///run/x` and `unix:/run/x` are the same.
     if rest.is_empty() {
         return Err(AddressError::new(typed, "has no path", "write unix:/path/of/the/socket"));
     }
@@ -77,7 +101,7 @@ fn socket_path(typed: &str, rest: &str) -> Result<PathBuf, AddressError> {
         return Err(AddressError::new(
             typed,
             "is an abstract socket, which is not there yet",
-            "write a path in a folder",
+            format!("write a path in a folder, or unix:./{rest} for a file of that name"),
         ));
     }
     if rest.len() > LONGEST_PATH {
@@ -90,7 +114,7 @@ fn socket_path(typed: &str, rest: &str) -> Result<PathBuf, AddressError> {
 /// Whether a word names a host and nothing else: the port stands in the next word.
 fn is_bare_host(word: &str) -> bool {
     let host = word.split_once("://").map_or(word, |(_, host)| host);
-    if word.starts_with("unix:") || host.is_empty() || host.bytes().all(|byte| byte.is_ascii_digit()) {
+    if after_unix(word).is_some() || host.is_empty() || host.bytes().all(|byte| byte.is_ascii_digit()) {
         return false;
     }
     !host.contains(':') || host.parse::<Ipv6Addr>().is_ok() || (host.starts_with('[') && host.ends_with(']'))
@@ -133,11 +157,25 @@ fn split_port(typed: &str, rest: &str) -> Result<(Host, u16), AddressError> {
         ));
     };
     if host.contains(':') {
-        let help = match rest.parse::<Ipv6Addr>() {
-            Ok(ip) => format!("write [{ip}]:9999"),
-            Err(_) => format!("write [{host}]:{port}"),
+        let scheme = &typed[..typed.len() - rest.len()];
+        // `::1:9999` is a whole IPv6 address as well; who writes it means the port.
+        let help = match (host.parse::<Ipv6Addr>(), rest.parse::<Ipv6Addr>()) {
+            (Ok(_), _) if port.parse::<u16>().is_ok() => format!("write {scheme}[{host}]:{port}"),
+            (_, Ok(_)) => format!("write {scheme}[{rest}]:9999"),
+            _ => {
+                return Err(AddressError::new(
+                    typed,
+                    "has more than one colon",
+                    "write [SCHEME://]HOST:PORT, and an IPv6 address in brackets: [::1]:9999",
+                ));
+            }
         };
         return Err(AddressError::new(typed, "looks like an IPv6 address without brackets", help));
+    }
+    if let Some(scheme) = Scheme::ALL.into_iter().find(|scheme| scheme.name().eq_ignore_ascii_case(host)) {
+        let (name, help) =
+            (scheme.name(), format!("write {}://:{port} or {}://HOST:{port}", scheme.name(), scheme.name()));
+        return Err(AddressError::new(typed, format!("has the scheme `{name}` where the host stands"), help));
     }
     let port = port_of(typed, port)?;
     let host = match host {
@@ -145,6 +183,11 @@ fn split_port(typed: &str, rest: &str) -> Result<(Host, u16), AddressError> {
         "*" => Host::Every,
         _ => match host.parse::<IpAddr>() {
             Ok(ip) => Host::Ip(ip, 0),
+            // The resolver takes 1234 for 0.0.4.210 (inet_aton(3)).
+            Err(_) if host.bytes().all(|byte| byte.is_ascii_digit()) => {
+                let what = format!("has the number `{host}` for a host");
+                return Err(AddressError::new(typed, what, "write HOST:PORT, or the port alone"));
+            }
             Err(_) if is_name(host) => Host::Name(host.to_owned()),
             Err(_) => {
                 let what = format!("has `{host}` for a host");
@@ -170,8 +213,34 @@ fn port_of(typed: &str, port: &str) -> Result<u16, AddressError> {
         if port.is_empty() {
             return AddressError::new(typed, "has no port", "write a number from 0 to 65535 behind the colon");
         }
-        AddressError::new(typed, format!("has the port `{port}`"), "ports are numbers from 0 to 65535")
+        let what = if port == typed { "is not a port".to_owned() } else { format!("has the port `{port}`") };
+        let help = match service(port) {
+            Some(number) => format!("ports are written as numbers: {port} is {number}"),
+            None => "ports go from 0 to 65535".to_owned(),
+        };
+        AddressError::new(typed, what, help)
     })
+}
+
+/// The number of a service that people know by name (the registry of RFC 6335).
+fn service(name: &str) -> Option<u16> {
+    const KNOWN: [(&str, u16); 14] = [
+        ("echo", 7),
+        ("discard", 9),
+        ("daytime", 13),
+        ("ftp", 21),
+        ("ssh", 22),
+        ("telnet", 23),
+        ("smtp", 25),
+        ("domain", 53),
+        ("dns", 53),
+        ("finger", 79),
+        ("http", 80),
+        ("pop3", 110),
+        ("imap", 143),
+        ("https", 443),
+    ];
+    KNOWN.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, number)| number)
 }
 
 /// An interface's number or name behind the `%`.
