@@ -16,8 +16,8 @@ use rustix::net::{
     socket_with, sockopt,
 };
 
-use super::Family;
 use super::resolve::{self, ResolveError};
+use super::{Family, words, words_at};
 use crate::address::{Address, Target};
 use crate::event::{Name, Protocol};
 
@@ -87,11 +87,11 @@ impl fmt::Display for Attempt {
 /// Why there is no connection.
 #[derive(Debug)]
 pub enum ConnectError {
-    /// The name has no address.
+    /// The name has no address, or none of the family asked for.
     NotFound {
-        /// The name.
-        host: String,
-        /// The resolver's words.
+        /// What was asked for.
+        address: String,
+        /// Why, in the resolver's words where it said something.
         why: String,
     },
     /// Every address refused or cannot be reached.
@@ -107,10 +107,12 @@ pub enum ConnectError {
         address: String,
         /// How long was waited.
         after: Duration,
-        /// Each address that was tried; none if the lookup took all the time.
+        /// Each address that was tried; none over a Unix socket, or if the lookup took all the time.
         attempts: Vec<Attempt>,
+        /// What took all the time, if no address is to blame.
+        waited_for: Option<&'static str>,
     },
-    /// This machine could not even try.
+    /// The connection failed inside this machine: nothing at the path of a Unix socket, no descriptor free.
     Local {
         /// What was asked for.
         address: String,
@@ -128,21 +130,32 @@ impl fmt::Display for ConnectError {
             Ok(())
         };
         match self {
-            Self::NotFound { host, why } => write!(f, "{host}: the name was not found: {why}"),
-            Self::Refused { address, attempts } => {
-                write!(f, "cannot connect to {address}: ")?;
-                list(f, attempts)
-            }
-            Self::TimedOut { address, after, attempts } => {
+            Self::NotFound { address, why } => write!(f, "cannot connect to {address}: {why}"),
+            Self::Refused { address, attempts } => match attempts.as_slice() {
+                // The address was typed in full: once is enough.
+                [Attempt { address: tried, outcome: Outcome::Failed(why), .. }]
+                    if address.ends_with(&tried.to_string()) =>
+                {
+                    write!(f, "cannot connect to {address}: {why}")
+                }
+                _ => {
+                    write!(f, "cannot connect to {address}: ")?;
+                    list(f, attempts)
+                }
+            },
+            Self::TimedOut { address, after, attempts, waited_for } => {
                 let after = transcript::seconds(*after);
                 write!(f, "cannot connect to {address}: no connection within {after} (--connect-timeout)")?;
+                if let Some(what) = waited_for {
+                    write!(f, ": {what} took all of it")?;
+                }
                 if attempts.is_empty() {
-                    return f.write_str(": the name lookup took all of it");
+                    return Ok(());
                 }
                 f.write_str(": ")?;
                 list(f, attempts)
             }
-            Self::Local { address, error } => write!(f, "cannot connect to {address}: {error}"),
+            Self::Local { address, error } => write!(f, "cannot connect to {address}: {}", words(error)),
         }
     }
 }
@@ -159,20 +172,23 @@ pub fn connect(address: &Address, protocol: Protocol, options: &Options) -> Resu
         Target::Unix(path) => return connect_path(address, path, options.timeout),
         Target::Inet { host, port } => (host, *port),
     };
+    if port == 0 {
+        let error = io::Error::other("port 0 stands for any free one, which only a listener can ask for");
+        return Err(ConnectError::Local { address: address.to_string(), error });
+    }
     let every = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    let addresses =
-        resolve::addresses(host, port, options.family, every, Some(options.timeout)).map_err(|error| match error {
-            ResolveError::NotFound(error) => {
-                ConnectError::NotFound { host: address.to_string(), why: error.to_string() }
-            }
-            ResolveError::Family => ConnectError::NotFound {
-                host: address.to_string(),
-                why: "it has no address of the family asked for".to_owned(),
+    let addresses = resolve::addresses(host, port, options.family, every, options.timeout).map_err(|error| {
+        let address = address.to_string();
+        match error {
+            ResolveError::TimedOut => ConnectError::TimedOut {
+                address,
+                after: options.timeout,
+                attempts: vec![],
+                waited_for: Some("the name lookup"),
             },
-            ResolveError::TimedOut => {
-                ConnectError::TimedOut { address: address.to_string(), after: options.timeout, attempts: vec![] }
-            }
-        })?;
+            other => ConnectError::NotFound { address, why: other.to_string() },
+        }
+    })?;
     if protocol == Protocol::Udp {
         return connect_datagrams(address, &addresses);
     }
@@ -221,7 +237,8 @@ fn race(
                 }
             }
             let attempts = attempts.into_iter().map(|(attempt, _)| attempt).collect();
-            return Err(ConnectError::TimedOut { address: address.to_string(), after: timeout, attempts });
+            let address = address.to_string();
+            return Err(ConnectError::TimedOut { address, after: timeout, attempts, waited_for: None });
         }
         if (running.is_empty() || now >= begin_next_at)
             && let Some(next) = waiting.next()
@@ -233,7 +250,10 @@ fn race(
             match begin(next) {
                 Ok((fd, true)) => return won(address, fd, index, attempts),
                 Ok((fd, false)) => running.push(Running { fd, index }),
-                Err(error) => attempts[index].0.outcome = Outcome::Failed(words(error)),
+                Err(error) => {
+                    attempts[index].0.outcome = Outcome::Failed(words_at(&error.into(), &next));
+                    begin_next_at = now;
+                }
             }
             continue;
         }
@@ -243,25 +263,22 @@ fn race(
         }
         let until = if waiting.len() > 0 { begin_next_at.min(deadline) } else { deadline };
         let ready = wait(&running, until.saturating_duration_since(now));
-        for position in ready.into_iter().rev() {
-            let Running { fd, index } = running.swap_remove(position);
+        let mut settled: Vec<Running> = ready.into_iter().rev().map(|position| running.remove(position)).collect();
+        // Of two that stand at the same time the earlier is preferred.
+        settled.reverse();
+        for Running { fd, index } in settled {
             let error = match sockopt::socket_error(&fd) {
                 Ok(Ok(())) if is_self_connection(&fd) => Errno::CONNREFUSED,
                 Ok(Ok(())) => return won(address, fd, index, attempts),
                 Ok(Err(error)) | Err(error) => error,
             };
             let (attempt, since) = &mut attempts[index];
-            (attempt.outcome, attempt.took) = (Outcome::Failed(words(error)), since.elapsed());
+            (attempt.outcome, attempt.took) =
+                (Outcome::Failed(words_at(&error.into(), &attempt.address)), since.elapsed());
             // A refusal is an answer: the next one begins at once.
             begin_next_at = Instant::now();
         }
     }
-}
-
-/// The system's words for an error, without its number.
-fn words(error: Errno) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 /// Begins a connection; true if it stands already.
@@ -279,11 +296,17 @@ fn begin(address: SocketAddr) -> Result<(OwnedFd, bool), Errno> {
 }
 
 /// A connection to a free port of our own number range may meet itself (simultaneous open, RFC 9293, section 3.5).
+/// It is reset, not closed: in TIME_WAIT it would keep the server that is missing from binding its port.
 fn is_self_connection(fd: &OwnedFd) -> bool {
-    match (getsockname(fd).map(SocketAddr::try_from), getpeername(fd).map(|peer| peer.map(SocketAddr::try_from))) {
-        (Ok(Ok(local)), Ok(Some(Ok(peer)))) => local == peer,
-        _ => false,
+    let met =
+        match (getsockname(fd).map(SocketAddr::try_from), getpeername(fd).map(|peer| peer.map(SocketAddr::try_from))) {
+            (Ok(Ok(local)), Ok(Some(Ok(peer)))) => local == peer,
+            _ => false,
+        };
+    if met {
+        let _ = sockopt::set_socket_linger(fd, Some(Duration::ZERO));
     }
+    met
 }
 
 /// The positions of those that have an answer.
@@ -339,7 +362,11 @@ fn connect_datagrams(address: &Address, addresses: &[SocketAddr]) -> Result<Conn
                 return Ok(Connected { attempts, ..connected });
             }
             Err(error) => {
-                attempts.push(Attempt { address: candidate, outcome: Outcome::Failed(words(error)), took });
+                attempts.push(Attempt {
+                    address: candidate,
+                    outcome: Outcome::Failed(words_at(&error.into(), &candidate)),
+                    took,
+                });
             }
         }
     }
@@ -348,23 +375,33 @@ fn connect_datagrams(address: &Address, addresses: &[SocketAddr]) -> Result<Conn
 
 fn connect_path(address: &Address, path: &Path, timeout: Duration) -> Result<Connected, ConnectError> {
     let deadline = Instant::now() + timeout;
-    let local = |error: Errno| ConnectError::Local { address: address.to_string(), error: error.into() };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    loop {
-        let fd = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(local)?;
-        match connect_to(&fd, &SocketAddrUnix::new(path).map_err(local)?) {
-            Ok(()) => {
-                rustix::io::ioctl_fionbio(&fd, false).map_err(local)?;
-                let peer = Name::Path(Arc::from(path));
-                return Ok(Connected { fd, protocol: Protocol::Unix, local: Name::Unnamed, peer, attempts: vec![] });
+    let connected = (|| {
+        let fd = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        let path = SocketAddrUnix::new(path)?;
+        // While the backlog is full, connect(2) waits as long as send(2) may; poll(2) would not tell of room in it.
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_micros(1));
+            sockopt::set_socket_timeout(&fd, sockopt::Timeout::Send, Some(left))?;
+            match connect_to(&fd, &path) {
+                Err(Errno::INTR) => {}
+                other => break other?,
             }
-            // The backlog is full; poll(2) does not tell when there is room.
-            Err(Errno::AGAIN) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
-            Err(Errno::AGAIN) => {
-                return Err(ConnectError::TimedOut { address: address.to_string(), after: timeout, attempts: vec![] });
-            }
-            Err(error) => return Err(local(error)),
         }
+        sockopt::set_socket_timeout(&fd, sockopt::Timeout::Send, None)?;
+        Ok(fd)
+    })();
+    match connected {
+        Ok(fd) => {
+            let peer = Name::Path(Arc::from(path));
+            Ok(Connected { fd, protocol: Protocol::Unix, local: Name::Unnamed, peer, attempts: vec![] })
+        }
+        Err(Errno::AGAIN) => Err(ConnectError::TimedOut {
+            address: address.to_string(),
+            after: timeout,
+            attempts: vec![],
+            waited_for: Some("a backlog that is full"),
+        }),
+        Err(error) => Err(ConnectError::Local { address: address.to_string(), error: error.into() }),
     }
 }
 
@@ -376,6 +413,16 @@ mod tests {
 
     fn options() -> Options {
         Options { family: None, timeout: Duration::from_secs(10) }
+    }
+
+    /// A listener whose backlog is full lets further connections hang.
+    fn full_backlog() -> (OwnedFd, SocketAddr, Vec<(OwnedFd, bool)>) {
+        let dead = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        rustix::net::bind(&dead, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        rustix::net::listen(&dead, 0).unwrap();
+        let address = SocketAddr::try_from(getsockname(&dead).unwrap()).unwrap();
+        let fill = (0..2).map(|_| begin(address).unwrap()).collect();
+        (dead, address, fill)
     }
 
     #[test]
@@ -398,12 +445,7 @@ mod tests {
 
     #[test]
     fn a_dead_first_address_costs_a_quarter_of_a_second_and_not_more() {
-        // A listener whose backlog is full lets further connections hang.
-        let dead = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
-        rustix::net::bind(&dead, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        rustix::net::listen(&dead, 0).unwrap();
-        let dead_address = SocketAddr::try_from(getsockname(&dead).unwrap()).unwrap();
-        let _fill: Vec<_> = (0..2).map(|_| begin(dead_address).unwrap()).collect();
+        let (_dead, dead_address, _fill) = full_backlog();
         let live = TcpListener::bind("127.0.0.1:0").unwrap();
         let addresses = [dead_address, live.local_addr().unwrap()];
         let began = Instant::now();
@@ -416,6 +458,85 @@ mod tests {
         assert!(
             matches!(&error, ConnectError::TimedOut { attempts, .. } if attempts[0].outcome == Outcome::Unanswered)
         );
+    }
+
+    #[test]
+    fn an_attempt_that_fails_at_once_does_not_cost_the_wait_for_the_next() {
+        let (_dead, dead_address, _fill) = full_backlog();
+        let live = TcpListener::bind("127.0.0.1:0").unwrap();
+        // TCP has no way to every machine of a network at once: the system says so without sending anything.
+        let nowhere = SocketAddr::from(([255, 255, 255, 255], 9));
+        let addresses = [dead_address, nowhere, nowhere, nowhere, live.local_addr().unwrap()];
+        let address = Address::parse("five:1").unwrap();
+        let took = |_| {
+            let began = Instant::now();
+            let connected = race(&address, &addresses, began, Duration::from_secs(10)).unwrap();
+            assert!(matches!(connected.attempts[1].outcome, Outcome::Failed(_)));
+            began.elapsed()
+        };
+        // The best of three, so that a busy machine fails nobody.
+        let best = (0..3).map(took).min().unwrap();
+        assert!(best < 2 * STAGGER, "{best:?}");
+    }
+
+    #[test]
+    fn a_connection_that_meets_itself_is_none_and_leaves_the_port_free() {
+        let fd = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        rustix::net::bind(&fd, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let own = SocketAddr::try_from(getsockname(&fd).unwrap()).unwrap();
+        connect_to(&fd, &own).unwrap();
+        assert!(is_self_connection(&fd));
+        drop(fd);
+        let again = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        rustix::net::bind(&again, &own).unwrap();
+    }
+
+    #[test]
+    fn a_full_backlog_of_a_unix_socket_is_waited_for_within_the_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let listener = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        rustix::net::bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let address = Address::parse(&format!("unix:{}", path.display())).unwrap();
+        let first = connect(&address, Protocol::Unix, &options()).unwrap();
+        assert_eq!(sockopt::socket_timeout(&first.fd, sockopt::Timeout::Send).unwrap(), None);
+        let hurried = Options { timeout: Duration::from_millis(20), ..options() };
+        let error = connect(&address, Protocol::Unix, &hurried).unwrap_err();
+        assert!(error.to_string().ends_with("(--connect-timeout): a backlog that is full took all of it"), "{error}");
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| connect(&address, Protocol::Unix, &options()));
+            rustix::net::accept(&listener).unwrap();
+            second.join().unwrap().unwrap();
+        });
+        drop(listener);
+        let error = connect(&address, Protocol::Unix, &options()).unwrap_err().to_string();
+        assert!(error.ends_with("s: Connection refused"), "{error}");
+    }
+
+    #[test]
+    fn an_address_that_cannot_work_says_why() {
+        for (typed, family, says) in [
+            ("127.0.0.1:0", None, "port 0 stands for any free one"),
+            ("127.0.0.1:1", Some(Family::V6), "it has no IPv6 address, and only those were asked for"),
+            ("[fe80::1]:1", None, "needs its interface: [fe80::1%eth0]:1"),
+        ] {
+            let options = Options { family, ..options() };
+            let error = connect(&Address::parse(typed).unwrap(), Protocol::Tcp, &options).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("cannot connect to {typed}: ")) && error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn datagrams_go_to_the_first_address_there_is_a_way_to() {
+        let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let live = server.local_addr().unwrap();
+        let nowhere = SocketAddr::from(([255, 255, 255, 255], 9));
+        let connected = connect_datagrams(&Address::parse("both:1").unwrap(), &[nowhere, live]).unwrap();
+        assert_eq!(connected.peer, Name::Inet(live));
+        assert_eq!(connected.attempts.len(), 2);
+        std::net::UdpSocket::from(connected.fd).send(b"x").unwrap();
+        assert_eq!(server.recv(&mut [0; 8]).unwrap(), 1);
     }
 
     #[test]

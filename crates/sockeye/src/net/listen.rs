@@ -15,9 +15,10 @@ use rustix::net::{
 
 use super::Family;
 use super::path::{self, Occupant, OwnFile};
-use super::resolve::{self, ResolveError};
+use super::resolve;
 use crate::address::{Address, Host, Target};
 use crate::event::{Endpoint, Name, Protocol};
+use crate::limits;
 use crate::sys::datagrams;
 use crate::sys::holder::{self, Holder};
 
@@ -172,15 +173,8 @@ fn bind_inet(
     notices: &mut Vec<String>,
 ) -> Result<Vec<Socket>, ListenError> {
     let every = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
-    let mut addresses =
-        resolve::addresses(host, port, family, every, None).map_err(|error| ListenError::NoAddress {
-            host: request.address.to_string(),
-            why: match error {
-                ResolveError::NotFound(error) => error.to_string(),
-                ResolveError::TimedOut => "the name was not found in time".to_owned(),
-                ResolveError::Family => "it has no address of the family asked for".to_owned(),
-            },
-        })?;
+    let mut addresses = resolve::addresses(host, port, family, every, limits::CONNECT_WAIT)
+        .map_err(|error| ListenError::NoAddress { host: request.address.to_string(), why: error.to_string() })?;
     // IPv4 first, whatever the resolver's order: that is how the lines are read.
     addresses.sort_by_key(SocketAddr::is_ipv6);
     let may_miss = matches!(host, Host::Loopback | Host::Every) && addresses.len() > 1;

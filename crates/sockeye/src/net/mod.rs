@@ -5,6 +5,9 @@ pub mod listen;
 mod path;
 mod resolve;
 
+use std::io;
+use std::net::SocketAddr;
+
 /// One version of IP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {
@@ -17,10 +20,37 @@ pub enum Family {
 impl Family {
     /// Whether an address belongs to it.
     #[must_use]
-    pub fn has(self, address: &std::net::SocketAddr) -> bool {
+    pub fn has(self, address: &SocketAddr) -> bool {
         match self {
             Self::V4 => address.is_ipv4(),
             Self::V6 => address.is_ipv6(),
         }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+}
+
+/// The system's words for an error, without its number.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+/// The same for an address that could not be bound or connected to, with what the system does not say.
+fn words_at(error: &io::Error, address: &SocketAddr) -> String {
+    let words = words(error);
+    match address {
+        // The same number stands for another machine on every link (RFC 4007, section 6).
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
+            format!("{words}; a link-local address needs its interface: [{}%eth0]:{}", v6.ip(), v6.port())
+        }
+        _ => words,
     }
 }
