@@ -9,20 +9,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::Timespec;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect as connect_to, getpeername, getsockname,
     socket_with, sockopt,
 };
 
+use super::race::{interleave, race};
 use super::resolve::{self, ResolveError};
 use super::{Family, words, words_at};
 use crate::address::{Address, Target};
 use crate::event::{Name, Protocol};
-
-/// How long an attempt is alone before the next one begins (RFC 8305, section 5).
-const STAGGER: Duration = Duration::from_millis(250);
 
 /// How to connect.
 #[derive(Debug, Clone)]
@@ -195,148 +193,7 @@ pub fn connect(address: &Address, protocol: Protocol, options: &Options) -> Resu
     race(address, &interleave(addresses), began, options.timeout)
 }
 
-/// Alternates the families, beginning with the resolver's first choice (RFC 8305, section 4).
-fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (mut first, mut second): (Vec<_>, Vec<_>) =
-        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
-    first.reverse();
-    second.reverse();
-    let mut mixed = Vec::with_capacity(first.len() + second.len());
-    loop {
-        match (first.pop(), second.pop()) {
-            (None, None) => return mixed,
-            (a, b) => mixed.extend(a.into_iter().chain(b)),
-        }
-    }
-}
-
-/// One attempt that is under way.
-struct Running {
-    fd: OwnedFd,
-    index: usize,
-}
-
-fn race(
-    address: &Address,
-    addresses: &[SocketAddr],
-    began: Instant,
-    timeout: Duration,
-) -> Result<Connected, ConnectError> {
-    let deadline = began + timeout;
-    let mut attempts: Vec<(Attempt, Instant)> = Vec::new();
-    let mut running: Vec<Running> = Vec::new();
-    let mut waiting = addresses.iter().copied();
-    let mut begin_next_at = Instant::now();
-    loop {
-        let now = Instant::now();
-        if now >= deadline {
-            for (attempt, since) in &mut attempts {
-                if attempt.outcome == Outcome::Lost {
-                    (attempt.outcome, attempt.took) = (Outcome::Unanswered, now - *since);
-                }
-            }
-            let attempts = attempts.into_iter().map(|(attempt, _)| attempt).collect();
-            let address = address.to_string();
-            return Err(ConnectError::TimedOut { address, after: timeout, attempts, waited_for: None });
-        }
-        if (running.is_empty() || now >= begin_next_at)
-            && let Some(next) = waiting.next()
-        {
-            begin_next_at = now + STAGGER;
-            let index = attempts.len();
-            // Until something else is known it has lost.
-            attempts.push((Attempt { address: next, outcome: Outcome::Lost, took: Duration::ZERO }, now));
-            match begin(next) {
-                Ok((fd, true)) => return won(address, fd, index, attempts),
-                Ok((fd, false)) => running.push(Running { fd, index }),
-                Err(error) => {
-                    attempts[index].0.outcome = Outcome::Failed(words_at(&error.into(), &next));
-                    begin_next_at = now;
-                }
-            }
-            continue;
-        }
-        if running.is_empty() {
-            let attempts = attempts.into_iter().map(|(attempt, _)| attempt).collect();
-            return Err(ConnectError::Refused { address: address.to_string(), attempts });
-        }
-        let until = if waiting.len() > 0 { begin_next_at.min(deadline) } else { deadline };
-        let ready = wait(&running, until.saturating_duration_since(now));
-        let mut settled: Vec<Running> = ready.into_iter().rev().map(|position| running.remove(position)).collect();
-        // Of two that stand at the same time the earlier is preferred.
-        settled.reverse();
-        for Running { fd, index } in settled {
-            let error = match sockopt::socket_error(&fd) {
-                Ok(Ok(())) if is_self_connection(&fd) => Errno::CONNREFUSED,
-                Ok(Ok(())) => return won(address, fd, index, attempts),
-                Ok(Err(error)) | Err(error) => error,
-            };
-            let (attempt, since) = &mut attempts[index];
-            (attempt.outcome, attempt.took) =
-                (Outcome::Failed(words_at(&error.into(), &attempt.address)), since.elapsed());
-            // A refusal is an answer: the next one begins at once.
-            begin_next_at = Instant::now();
-        }
-    }
-}
-
-/// Begins a connection; true if it stands already.
-fn begin(address: SocketAddr) -> Result<(OwnedFd, bool), Errno> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let fd = socket_with(family, SocketType::STREAM, flags, None)?;
-    sockopt::set_tcp_nodelay(&fd, true)?;
-    match connect_to(&fd, &address) {
-        Ok(()) if is_self_connection(&fd) => Err(Errno::CONNREFUSED),
-        Ok(()) => Ok((fd, true)),
-        Err(Errno::INPROGRESS | Errno::INTR) => Ok((fd, false)),
-        Err(error) => Err(error),
-    }
-}
-
-/// A connection to a free port of our own number range may meet itself (simultaneous open, RFC 9293, section 3.5).
-/// It is reset, not closed: in TIME_WAIT it would keep the server that is missing from binding its port.
-fn is_self_connection(fd: &OwnedFd) -> bool {
-    let met =
-        match (getsockname(fd).map(SocketAddr::try_from), getpeername(fd).map(|peer| peer.map(SocketAddr::try_from))) {
-            (Ok(Ok(local)), Ok(Some(Ok(peer)))) => local == peer,
-            _ => false,
-        };
-    if met {
-        let _ = sockopt::set_socket_linger(fd, Some(Duration::ZERO));
-    }
-    met
-}
-
-/// The positions of those that have an answer.
-fn wait(running: &[Running], time: Duration) -> Vec<usize> {
-    let mut polled: Vec<PollFd<'_>> = running.iter().map(|attempt| PollFd::new(&attempt.fd, PollFlags::OUT)).collect();
-    let time = timespec(time);
-    match poll(&mut polled, Some(&time)) {
-        Ok(_) => (0..polled.len()).filter(|&position| !polled[position].revents().is_empty()).collect(),
-        Err(_) => vec![],
-    }
-}
-
-pub(crate) fn timespec(time: Duration) -> Timespec {
-    Timespec { tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(time.subsec_nanos()) }
-}
-
-fn won(
-    address: &Address,
-    fd: OwnedFd,
-    index: usize,
-    mut attempts: Vec<(Attempt, Instant)>,
-) -> Result<Connected, ConnectError> {
-    let (attempt, since) = &mut attempts[index];
-    (attempt.outcome, attempt.took) = (Outcome::Won, since.elapsed());
-    let attempts = attempts.into_iter().map(|(attempt, _)| attempt).collect();
-    connected(fd, Protocol::Tcp, attempts)
-        .map_err(|error| ConnectError::Local { address: address.to_string(), error: error.into() })
-}
-
-fn connected(fd: OwnedFd, protocol: Protocol, attempts: Vec<Attempt>) -> Result<Connected, Errno> {
+pub(super) fn connected(fd: OwnedFd, protocol: Protocol, attempts: Vec<Attempt>) -> Result<Connected, Errno> {
     rustix::io::ioctl_fionbio(&fd, false)?;
     let local = getsockname(&fd).map_or(Name::Unnamed, name);
     let peer = getpeername(&fd)?.map_or(Name::Unnamed, name);
@@ -345,6 +202,10 @@ fn connected(fd: OwnedFd, protocol: Protocol, attempts: Vec<Attempt>) -> Result<
 
 fn name(address: rustix::net::SocketAddrAny) -> Name {
     SocketAddr::try_from(address).map_or(Name::Unnamed, Name::Inet)
+}
+
+pub(crate) fn timespec(time: Duration) -> Timespec {
+    Timespec { tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(time.subsec_nanos()) }
 }
 
 /// Over datagrams connecting only chooses the peer: the first address that this machine has a way to.
@@ -415,16 +276,6 @@ mod tests {
         Options { family: None, timeout: Duration::from_secs(10) }
     }
 
-    /// A listener whose backlog is full lets further connections hang.
-    fn full_backlog() -> (OwnedFd, SocketAddr, Vec<(OwnedFd, bool)>) {
-        let dead = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
-        rustix::net::bind(&dead, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        rustix::net::listen(&dead, 0).unwrap();
-        let address = SocketAddr::try_from(getsockname(&dead).unwrap()).unwrap();
-        let fill = (0..2).map(|_| begin(address).unwrap()).collect();
-        (dead, address, fill)
-    }
-
     #[test]
     fn a_refused_connection_says_which_address_was_tried() {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -441,54 +292,6 @@ mod tests {
         let connected = connect(&Address::loopback(port), Protocol::Tcp, &options()).unwrap();
         assert_eq!(connected.peer, Name::Inet(listener.local_addr().unwrap()));
         assert_eq!(connected.attempts.len(), 2);
-    }
-
-    #[test]
-    fn a_dead_first_address_costs_a_quarter_of_a_second_and_not_more() {
-        let (_dead, dead_address, _fill) = full_backlog();
-        let live = TcpListener::bind("127.0.0.1:0").unwrap();
-        let addresses = [dead_address, live.local_addr().unwrap()];
-        let began = Instant::now();
-        let address = Address::parse("both:1").unwrap();
-        let connected = race(&address, &addresses, began, Duration::from_secs(10)).unwrap();
-        assert_eq!(connected.attempts[0].outcome, Outcome::Lost);
-        assert_eq!(connected.peer, Name::Inet(addresses[1]));
-        assert!(began.elapsed() >= STAGGER);
-        let error = race(&address, &addresses[..1], Instant::now(), Duration::from_millis(50)).unwrap_err();
-        assert!(
-            matches!(&error, ConnectError::TimedOut { attempts, .. } if attempts[0].outcome == Outcome::Unanswered)
-        );
-    }
-
-    #[test]
-    fn an_attempt_that_fails_at_once_does_not_cost_the_wait_for_the_next() {
-        let (_dead, dead_address, _fill) = full_backlog();
-        let live = TcpListener::bind("127.0.0.1:0").unwrap();
-        // TCP has no way to every machine of a network at once: the system says so without sending anything.
-        let nowhere = SocketAddr::from(([255, 255, 255, 255], 9));
-        let addresses = [dead_address, nowhere, nowhere, nowhere, live.local_addr().unwrap()];
-        let address = Address::parse("five:1").unwrap();
-        let took = |_| {
-            let began = Instant::now();
-            let connected = race(&address, &addresses, began, Duration::from_secs(10)).unwrap();
-            assert!(matches!(connected.attempts[1].outcome, Outcome::Failed(_)));
-            began.elapsed()
-        };
-        // The best of three, so that a busy machine fails nobody.
-        let best = (0..3).map(took).min().unwrap();
-        assert!(best < 2 * STAGGER, "{best:?}");
-    }
-
-    #[test]
-    fn a_connection_that_meets_itself_is_none_and_leaves_the_port_free() {
-        let fd = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
-        rustix::net::bind(&fd, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let own = SocketAddr::try_from(getsockname(&fd).unwrap()).unwrap();
-        connect_to(&fd, &own).unwrap();
-        assert!(is_self_connection(&fd));
-        drop(fd);
-        let again = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
-        rustix::net::bind(&again, &own).unwrap();
     }
 
     #[test]
@@ -537,13 +340,6 @@ mod tests {
         assert_eq!(connected.attempts.len(), 2);
         std::net::UdpSocket::from(connected.fd).send(b"x").unwrap();
         assert_eq!(server.recv(&mut [0; 8]).unwrap(), 1);
-    }
-
-    #[test]
-    fn the_families_alternate() {
-        let all = ["[::1]:1", "[::2]:1", "1.1.1.1:1", "[::3]:1"].map(|text| text.parse().unwrap());
-        let mixed: Vec<String> = interleave(all.to_vec()).iter().map(ToString::to_string).collect();
-        assert_eq!(mixed, ["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]);
     }
 
     #[test]

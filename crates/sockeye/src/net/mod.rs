@@ -3,6 +3,7 @@
 pub mod connect;
 pub mod listen;
 mod path;
+mod race;
 mod resolve;
 
 use std::io;
