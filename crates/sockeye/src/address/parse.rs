@@ -216,7 +216,7 @@ fn port_of(typed: &str, port: &str) -> Result<u16, AddressError> {
         let what = if port == typed { "is not a port".to_owned() } else { format!("has the port `{port}`") };
         let help = match service(port) {
             Some(number) => format!("ports are written as numbers: {port} is {number}"),
-            None => "ports go from 0 to 65535".to_owned(),
+            None => "ports are numbers from 0 to 65535".to_owned(),
         };
         AddressError::new(typed, what, help)
     })

@@ -287,7 +287,15 @@ mod tests {
 
     #[test]
     fn a_bare_port_tries_both_loopbacks() {
-        let listener = TcpListener::bind("[::1]:0").unwrap();
+        // The same number of 127.0.0.1 is held and does not listen, so that no other test can.
+        let (_held, listener) = std::iter::repeat_with(|| {
+            let held = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+            rustix::net::bind(&held, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+            let port = SocketAddr::try_from(getsockname(&held).unwrap()).unwrap().port();
+            (held, TcpListener::bind(("::1", port)))
+        })
+        .find_map(|(held, listener)| Some((held, listener.ok()?)))
+        .unwrap();
         let port = listener.local_addr().unwrap().port();
         let connected = connect(&Address::loopback(port), Protocol::Tcp, &options()).unwrap();
         assert_eq!(connected.peer, Name::Inet(listener.local_addr().unwrap()));

@@ -13,9 +13,8 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind as bind_to, getsockname, socket_with, sockopt,
 };
 
-use super::Family;
 use super::path::{self, Occupant, OwnFile};
-use super::resolve;
+use super::{Family, resolve, words, words_at};
 use crate::address::{Address, Host, Target};
 use crate::event::{Endpoint, Name, Protocol};
 use crate::limits;
@@ -41,9 +40,10 @@ pub struct Request {
 pub struct Socket {
     /// The protocol and the name that the system gave it.
     pub endpoint: Endpoint,
+    /// The file of a Unix socket. It goes before the socket does, while nobody can have another of the same number.
+    file: Option<OwnFile>,
     /// The socket.
     pub fd: OwnedFd,
-    file: Option<OwnFile>,
 }
 
 impl Socket {
@@ -78,6 +78,13 @@ pub enum ListenError {
         endpoint: Endpoint,
         /// Who, as far as the system lets us see.
         holder: Holder,
+    },
+    /// Another socket of the same call has the port.
+    Twice {
+        /// Where.
+        endpoint: Endpoint,
+        /// The socket that was bound before it.
+        first: Endpoint,
     },
     /// The system does not let us.
     NotAllowed {
@@ -118,14 +125,23 @@ impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InUse { endpoint, holder } => {
-                write!(f, "cannot listen on {endpoint}: the address is in use {holder}")
+                let what = if endpoint.protocol == Protocol::Unix { "path" } else { "port" };
+                let advice = holder.advice();
+                write!(f, "cannot listen on {endpoint}: the {what} is in use by {holder}; ")?;
+                write!(f, "{advice} choose another {what}")
+            }
+            Self::Twice { endpoint, first } => {
+                write!(f, "cannot listen on {endpoint}: it is asked for twice, and {first} has the port; ")?;
+                f.write_str("leave one of the two addresses out")
             }
             Self::NotAllowed { endpoint } => {
                 write!(f, "cannot listen on {endpoint}: not allowed")?;
                 match &endpoint.name {
-                    Name::Inet(address) if address.port() < 1024 => {
-                        f.write_str("; ports below 1024 need root or CAP_NET_BIND_SERVICE: choose a higher one")
+                    Name::Inet(address) if address.port() < first_free_port() => {
+                        let first = first_free_port();
+                        write!(f, "; ports below {first} need root or CAP_NET_BIND_SERVICE: choose a higher one")
                     }
+                    Name::Inet(_) => f.write_str(" by a policy of this system"),
                     _ => f.write_str("; look at the permissions of the folder"),
                 }
             }
@@ -137,12 +153,24 @@ impl fmt::Display for ListenError {
                 write!(f, "cannot listen on {endpoint}: {what}; remove it or choose another path")
             }
             Self::NoCommonPort => f.write_str("no port is free on all addresses at once; name one"),
-            Self::Other { endpoint, error } => write!(f, "cannot listen on {endpoint}: {error}"),
+            Self::Other { endpoint, error } => match &endpoint.name {
+                Name::Inet(address) => write!(f, "cannot listen on {endpoint}: {}", words_at(error, address)),
+                _ if error.kind() == io::ErrorKind::NotFound => {
+                    write!(f, "cannot listen on {endpoint}: its folder does not exist")
+                }
+                _ => write!(f, "cannot listen on {endpoint}: {}", words(error)),
+            },
         }
     }
 }
 
 impl std::error::Error for ListenError {}
+
+/// The lowest port that anybody may listen on (ip(7), ip_unprivileged_port_start).
+fn first_free_port() -> u16 {
+    let told = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    told.ok().and_then(|told| told.trim().parse().ok()).unwrap_or(1024)
+}
 
 /// Binds every socket of every request, or none.
 ///
@@ -154,7 +182,8 @@ pub fn bind(requests: &[Request], family: Option<Family>) -> Result<Bound, Liste
         match &request.address.target {
             Target::Unix(path) => bound.sockets.push(bind_path(path)?),
             Target::Inet { host, port } => {
-                let sockets = bind_inet(request, host, *port, family, &mut bound.notices)?;
+                let sockets = bind_inet(request, host, *port, family, &mut bound.notices)
+                    .map_err(|error| twice(error, &bound.sockets))?;
                 if let Some(Name::Inet(address)) = sockets.first().map(|socket| &socket.endpoint.name) {
                     bound.ports.push(address.port());
                 }
@@ -163,6 +192,24 @@ pub fn bind(requests: &[Request], family: Option<Family>) -> Result<Bound, Liste
         }
     }
     Ok(bound)
+}
+
+/// Tells apart who is in their own way.
+fn twice(error: ListenError, bound: &[Socket]) -> ListenError {
+    let ListenError::InUse { endpoint, .. } = &error else { return error };
+    let first = bound.iter().map(|socket| &socket.endpoint).find(|first| match (&first.name, &endpoint.name) {
+        (Name::Inet(held), Name::Inet(wanted)) => {
+            // Ours are of one family each.
+            first.protocol == endpoint.protocol
+                && held.is_ipv4() == wanted.is_ipv4()
+                && holder::conflicts(*held, *wanted)
+        }
+        _ => false,
+    });
+    match first {
+        Some(first) => ListenError::Twice { endpoint: endpoint.clone(), first: first.clone() },
+        None => error,
+    }
 }
 
 fn bind_inet(
@@ -180,8 +227,8 @@ fn bind_inet(
     let may_miss = matches!(host, Host::Loopback | Host::Every) && addresses.len() > 1;
     for _ in 0..TRIES {
         match bind_all(&request.protocols, &addresses, may_miss, notices) {
-            Err(ListenError::InUse { .. }) if port == 0 => {}
-            other => return other,
+            Err((_, Errno::ADDRINUSE)) if port == 0 => {}
+            other => return other.map_err(|(endpoint, error)| sort(endpoint, error)),
         }
     }
     Err(ListenError::NoCommonPort)
@@ -193,10 +240,10 @@ fn bind_all(
     addresses: &[SocketAddr],
     may_miss: bool,
     notices: &mut Vec<String>,
-) -> Result<Vec<Socket>, ListenError> {
+) -> Result<Vec<Socket>, (Endpoint, Errno)> {
     let mut sockets: Vec<Socket> = Vec::new();
     let mut chosen = None;
-    let mut missing: Option<(usize, ListenError)> = None;
+    let mut missing = None;
     for &protocol in protocols {
         for (index, &address) in addresses.iter().enumerate() {
             let mut address = address;
@@ -210,7 +257,7 @@ fn bind_all(
                     }
                     sockets.push(socket);
                 }
-                Err(error) if may_miss && is_missing_family(&error) => missing = Some((index, error)),
+                Err(error) if may_miss && is_missing_family(error.1) => missing = Some((index, error)),
                 Err(error) => return Err(error),
             }
         }
@@ -228,16 +275,12 @@ fn bind_all(
     Ok(sockets)
 }
 
-/// Whether an error only says that the machine does not have this version of IP.
-fn is_missing_family(error: &ListenError) -> bool {
-    match error {
-        ListenError::NotLocal { .. } => true,
-        ListenError::Other { error, .. } => error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()),
-        _ => false,
-    }
+/// Whether an error only says that the machine does not have this version of IP, or not on its loopback.
+fn is_missing_family(error: Errno) -> bool {
+    matches!(error, Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
 }
 
-fn bind_one(protocol: Protocol, address: SocketAddr) -> Result<Socket, ListenError> {
+fn bind_one(protocol: Protocol, address: SocketAddr) -> Result<Socket, (Endpoint, Errno)> {
     let endpoint = Endpoint { protocol, name: Name::Inet(address) };
     let kind = if protocol == Protocol::Udp { SocketType::DGRAM } else { SocketType::STREAM };
     let bound = (|| {
@@ -264,7 +307,7 @@ fn bind_one(protocol: Protocol, address: SocketAddr) -> Result<Socket, ListenErr
     })();
     match bound {
         Ok((fd, name)) => Ok(Socket { endpoint: Endpoint { protocol, name: Name::Inet(name) }, fd, file: None }),
-        Err(error) => Err(sort(endpoint, error)),
+        Err(error) => Err((endpoint, error)),
     }
 }
 
@@ -274,6 +317,7 @@ fn bind_path(path: &Path) -> Result<Socket, ListenError> {
         io::ErrorKind::PermissionDenied => ListenError::NotAllowed { endpoint: endpoint.clone() },
         _ => ListenError::Other { endpoint: endpoint.clone(), error },
     };
+    let folder = path::hold_folder(path);
     match path::clear(path).map_err(other)? {
         Occupant::Nobody => {}
         Occupant::Alive => {
@@ -290,6 +334,7 @@ fn bind_path(path: &Path) -> Result<Socket, ListenError> {
         rustix::net::listen(&fd, BACKLOG)?;
         Ok::<_, Errno>((fd, file))
     })();
+    drop(folder);
     match bound {
         Ok((fd, file)) => Ok(Socket { endpoint, fd, file: Some(file) }),
         Err(error) => Err(sort(endpoint, error)),
@@ -350,10 +395,13 @@ mod tests {
 
     #[test]
     fn all_sockets_are_bound_or_none() {
-        let held = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = held.local_addr().unwrap();
         let both = [Protocol::Tcp, Protocol::Udp];
-        bind(&[request(&address.to_string(), &both)], None).unwrap_err();
+        // A number that is free for both, of which the datagrams stay held.
+        let mut held = bind(&[request("127.0.0.1:0", &both)], None).unwrap();
+        held.sockets.remove(0);
+        let address = format!("127.0.0.1:{}", held.ports[0]);
+        let error = bind(&[request(&address, &both)], None).unwrap_err().to_string();
+        assert!(error.contains("udp://"), "{error}");
         TcpListener::bind(address).unwrap();
     }
 
@@ -368,6 +416,82 @@ mod tests {
         .unwrap();
         let accepted = rustix::net::accept(&bound.sockets[0].fd).unwrap();
         assert!(sockopt::tcp_nodelay(&accepted).unwrap());
+    }
+
+    #[test]
+    fn an_address_that_is_asked_for_twice_is_not_blamed_on_somebody_else() {
+        let bound = bind(&[request("127.0.0.1:0", &[Protocol::Tcp])], None).unwrap();
+        let port = bound.ports[0];
+        let every = [request(&format!(":{port}"), &[Protocol::Tcp])];
+        let error = twice(bind(&every, None).unwrap_err(), &bound.sockets).to_string();
+        let says = format!("tcp://0.0.0.0:{port}: it is asked for twice, and tcp://127.0.0.1:{port} has the port");
+        assert!(error.contains(&says), "{error}");
+    }
+
+    #[test]
+    fn a_port_is_taken_over_from_connections_in_time_wait() {
+        let bound = bind(&[request("127.0.0.1:0", &[Protocol::Tcp])], None).unwrap();
+        let address = format!("127.0.0.1:{}", bound.ports[0]);
+        let client = TcpStream::connect(&address).unwrap();
+        let listener = &bound.sockets[0].fd;
+        let ready = &mut [rustix::event::PollFd::new(listener, rustix::event::PollFlags::IN)];
+        rustix::event::poll(ready, None).unwrap();
+        // Who closes first is left in TIME_WAIT.
+        drop(rustix::net::accept(listener).unwrap());
+        drop(client);
+        drop(bound);
+        bind(&[request(&address, &[Protocol::Tcp])], None).unwrap();
+    }
+
+    #[test]
+    fn a_unix_socket_is_bound_once_named_and_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a socket");
+        let unix = [request(&format!("unix:{}", path.display()), &[Protocol::Unix])];
+        let bound = bind(&unix, None).unwrap();
+        assert!(bound.ports.is_empty());
+        let error = bind(&unix, None).unwrap_err().to_string();
+        let pid = std::process::id();
+        assert!(error.contains("the path is in use by") && error.contains(&format!("(pid {pid})")), "{error}");
+        // A server that was killed leaves its file.
+        let Socket { file, fd, .. } = bound.sockets.into_iter().next().unwrap();
+        drop(fd);
+        std::mem::forget(file);
+        assert!(path.exists());
+        drop(bind(&unix, None).unwrap());
+        assert!(!path.exists());
+        let nowhere = request(&format!("unix:{}/no/folder", folder.path().display()), &[Protocol::Unix]);
+        let error = bind(&[nowhere], None).unwrap_err().to_string();
+        assert!(error.ends_with("its folder does not exist"), "{error}");
+    }
+
+    #[test]
+    fn of_many_who_replace_a_dead_socket_at_once_one_listens() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let unix = [request(&format!("unix:{}", path.display()), &[Protocol::Unix])];
+        for _ in 0..50 {
+            drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+            let start = std::sync::Barrier::new(4);
+            let bind = || {
+                start.wait();
+                bind(&unix, None).ok()
+            };
+            let bound: Vec<Option<Bound>> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(bind)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert_eq!(bound.iter().flatten().count(), 1);
+            std::os::unix::net::UnixStream::connect(&path).unwrap();
+        }
+    }
+
+    #[test]
+    fn ipv4_written_as_ipv6_is_bound_as_ipv4() {
+        let bound = bind(&[request("[::ffff:127.0.0.1]:0", &[Protocol::Udp])], None).unwrap();
+        assert!(matches!(bound.sockets[0].endpoint.name, Name::Inet(address) if address.is_ipv4()));
+        let error = bind(&[request("[fe80::1]:0", &[Protocol::Udp])], None).unwrap_err().to_string();
+        assert!(error.contains("a link-local address needs its interface"), "{error}");
     }
 
     #[test]

@@ -1,13 +1,24 @@
 //! The file of a listening Unix socket: made where nothing is, or where a dead socket of ours was left; removed when
 //! we end, if it is still ours.
+//!
+//! A socket that is bound but does not listen yet looks dead to who connects. So whoever replaces one holds the folder
+//! (flock(2)) from looking until listening, and asks the kernel before it connects.
 
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+
+use crate::sys::unix_diag;
+
+/// How long another one who is binding in the same folder is waited for; it needs a few system calls.
+const FOLDER_WAIT: Duration = Duration::from_secs(1);
 
 /// Removes the socket's file when it is dropped, unless somebody has put another in its place.
 #[derive(Debug)]
@@ -19,7 +30,10 @@ pub(super) struct OwnFile {
 impl OwnFile {
     /// The file that a socket was just bound to.
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), identity: identity(path) }
+        // The working folder may change before we end.
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let identity = identity(&path);
+        Self { path, identity }
     }
 }
 
@@ -33,6 +47,23 @@ impl Drop for OwnFile {
 
 fn identity(path: &Path) -> Option<(u64, u64)> {
     fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
+
+/// Keeps others of our kind from binding in the folder of a path, until it is dropped. Without it we bind all the same:
+/// the folder may not be ours to read, its file system may have no locks, or somebody may use the lock for another end.
+pub(super) fn hold_folder(path: &Path) -> Option<OwnedFd> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = rustix::fs::open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let until = Instant::now() + FOLDER_WAIT;
+    loop {
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Some(folder),
+            Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(_) => return None,
+        }
+    }
 }
 
 /// What stands where a socket is to be bound.
@@ -69,12 +100,19 @@ pub(super) fn clear(path: &Path) -> io::Result<Occupant> {
     if found.uid() != rustix::process::geteuid().as_raw() {
         return Ok(Occupant::Foreign("a dead socket of another user stands there"));
     }
-    fs::remove_file(path)?;
-    Ok(Occupant::Nobody)
+    // Whoever removed it in between was faster at the same.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(Occupant::Nobody),
+    }
 }
 
-/// Whether somebody listens there.
+/// Whether somebody listens there, or is about to. Who can be seen is left alone: a connection, however short, would be
+/// a conversation to a server, and the only one to `serve --once`.
 fn is_alive(path: &Path) -> io::Result<bool> {
+    if unix_diag::bound_to(&rustix::fs::lstat(path)?).is_ok_and(|sockets| !sockets.is_empty()) {
+        return Ok(true);
+    }
     let probe =
         socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
     match connect(&probe, &SocketAddrUnix::new(path)?) {
@@ -97,6 +135,9 @@ mod tests {
         assert_eq!(clear(&path).unwrap(), Occupant::Nobody);
         let listener = UnixListener::bind(&path).unwrap();
         assert_eq!(clear(&path).unwrap(), Occupant::Alive);
+        // Looking did not connect.
+        listener.set_nonblocking(true).unwrap();
+        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(listener);
         assert!(path.exists());
         assert_eq!(clear(&path).unwrap(), Occupant::Nobody);
@@ -107,6 +148,27 @@ mod tests {
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert!(matches!(clear(&link).unwrap(), Occupant::Foreign(_)));
         assert_eq!(fs::read(&path).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn a_socket_that_does_not_listen_yet_is_alive() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let bound = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        rustix::net::bind(&bound, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        assert_eq!(clear(&path).unwrap(), Occupant::Alive);
+    }
+
+    #[test]
+    fn a_folder_is_held_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let held = hold_folder(&path).unwrap();
+        std::thread::scope(|scope| {
+            let next = scope.spawn(|| hold_folder(&path).is_some());
+            drop(held);
+            assert!(next.join().unwrap());
+        });
     }
 
     #[test]

@@ -1,41 +1,61 @@
 //! Which process holds a port or a path, as far as /proc lets us see (proc(5)).
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-use procfs::net::{TcpNetEntry, TcpState, UdpNetEntry, UnixState};
-use procfs::process::FDTarget;
+use procfs::net::{TcpNetEntry, TcpState, UdpNetEntry};
+use procfs::process::{FDTarget, Process};
 
+use super::unix_diag;
 use crate::event::{Endpoint, Name, Protocol};
 
-/// Who holds an address.
+/// Who holds an address. Displays as what stands behind "in use by".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder {
     /// A process that we may look into.
     Process {
         /// Its number.
         pid: i32,
-        /// Its name.
+        /// Its name, which it may have chosen itself: not yet harmless.
         name: String,
     },
-    /// A process of this user, which the system hides from us.
+    /// A socket of this user, whose process the system hides from us.
     Hidden {
         /// The user's number.
         uid: u32,
+        /// The user's name, if /etc/passwd has one.
+        user: Option<String>,
     },
-    /// Nobody was found: it may have ended by now, or live in another namespace.
+    /// Nobody any more: connections that ended keep the number for up to a minute (TIME_WAIT; RFC 9293, section 3.6.1).
+    /// Our own leave it to the next server; those of one that did not set SO_REUSEADDR do not.
+    Closing,
+    /// Nobody was found: it may have ended by now, be bound without listening, or live in another namespace.
     Unknown,
+}
+
+impl Holder {
+    /// What would free the address or show more; "choose another port" follows.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Process { .. } => "end that process or",
+            Self::Closing => "wait a minute or",
+            Self::Hidden { .. } if !rustix::process::geteuid().is_root() => "run as root to see which, or",
+            Self::Hidden { .. } => "it is in a container or in the kernel;",
+            Self::Unknown => "it may be bound without listening, or be in a container;",
+        }
+    }
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Process { pid, name } => write!(f, "by {name} (pid {pid}); end that process or choose another one"),
-            Self::Hidden { uid } => {
-                write!(f, "by a process of user {uid} that the system hides from us; as root its name would be seen")
-            }
-            Self::Unknown => f.write_str("by a process that cannot be seen from here; choose another one"),
+            Self::Process { pid, name } => write!(f, "{name} (pid {pid})"),
+            Self::Hidden { uid, user: Some(user) } => write!(f, "a hidden process of user {user} (uid {uid})"),
+            Self::Hidden { uid, user: None } => write!(f, "a hidden process of user {uid}"),
+            Self::Closing => f.write_str("connections that are still closing"),
+            Self::Unknown => f.write_str("a process that cannot be seen from here"),
         }
     }
 }
@@ -48,10 +68,11 @@ pub fn of(endpoint: &Endpoint) -> Holder {
         Name::Path(path) => unix_sockets(path),
         Name::Unnamed => vec![],
     };
-    name(&sockets)
+    let processes: Vec<_> = procfs::process::all_processes().into_iter().flatten().flatten().collect();
+    judge(&sockets, |inode| processes.iter().find(|process| has_open(process, inode)).map(named))
 }
 
-/// A socket that may be the one: its inode and its owner.
+/// A socket that may be the one: its inode, 0 if no process has it any more, and its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Candidate {
     inode: u64,
@@ -76,53 +97,65 @@ fn udp(entry: &UdpNetEntry, wanted: SocketAddr) -> Option<Candidate> {
 }
 
 fn tcp(entry: &TcpNetEntry, wanted: SocketAddr) -> Option<(bool, Candidate)> {
-    (conflicts(entry.local_address, wanted) && entry.inode != 0)
+    conflicts(entry.local_address, wanted)
         .then_some((entry.state == TcpState::Listen, Candidate { inode: entry.inode, uid: entry.uid }))
 }
 
-/// Whether a bound socket keeps the wanted address from being bound: the same number on the same address, or either of
+/// Whether a bound socket of the same protocol keeps the wanted address from being bound: the same number on the same address, or either of
 /// them on every address.
-fn conflicts(held: SocketAddr, wanted: SocketAddr) -> bool {
+pub(crate) fn conflicts(held: SocketAddr, wanted: SocketAddr) -> bool {
     let (held_ip, wanted_ip) = (held.ip().to_canonical(), wanted.ip().to_canonical());
     let either_every = held_ip.is_unspecified() || wanted_ip.is_unspecified();
     let same_family = held_ip.is_ipv4() == wanted_ip.is_ipv4();
     // A socket on every IPv6 address may hold the IPv4 ones too.
-    let dual = held_ip == IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED);
+    let dual = held_ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     held.port() == wanted.port() && (held_ip == wanted_ip || (either_every && same_family) || dual)
 }
 
 fn unix_sockets(path: &Path) -> Vec<Candidate> {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let uid = std::os::unix::fs::MetadataExt::uid;
-    let owner = std::fs::symlink_metadata(path).map_or(0, |found| uid(&found));
-    procfs::net::unix()
-        .into_iter()
-        .flatten()
-        .filter(|entry| entry.path.as_deref().is_some_and(|held| held == path || held == absolute))
-        .filter(|entry| entry.state == UnixState::UNCONNECTED)
-        .map(|entry| Candidate { inode: entry.inode, uid: owner })
-        .collect()
+    let Ok(file) = rustix::fs::lstat(path) else { return vec![] };
+    let sockets = unix_diag::bound_to(&file).unwrap_or_default();
+    sockets.into_iter().map(|inode| Candidate { inode, uid: file.st_uid }).collect()
 }
 
-/// The process that has one of the sockets open.
-fn name(sockets: &[Candidate]) -> Holder {
-    let Some(first) = sockets.first() else { return Holder::Unknown };
-    let processes: Vec<_> = procfs::process::all_processes().into_iter().flatten().flatten().collect();
-    for socket in sockets {
-        for process in &processes {
-            let holds = process
-                .fd()
-                .into_iter()
-                .flatten()
-                .flatten()
-                .any(|open| matches!(open.target, FDTarget::Socket(inode) if inode == socket.inode));
-            if holds {
-                let name = process.stat().map_or_else(|_| "a process".to_owned(), |stat| stat.comm);
-                return Holder::Process { pid: process.pid, name };
-            }
-        }
+/// The first socket that a process is found for, or what is left to say.
+fn judge(sockets: &[Candidate], process: impl Fn(u64) -> Option<Holder>) -> Holder {
+    let open: Vec<_> = sockets.iter().filter(|socket| socket.inode != 0).collect();
+    if let Some(found) = open.iter().find_map(|socket| process(socket.inode)) {
+        return found;
     }
-    Holder::Hidden { uid: first.uid }
+    match (open.first(), sockets) {
+        (Some(hidden), _) => Holder::Hidden { uid: hidden.uid, user: user(hidden.uid) },
+        (None, [_, ..]) => Holder::Closing,
+        (None, []) => Holder::Unknown,
+    }
+}
+
+fn has_open(process: &Process, inode: u64) -> bool {
+    let mut open = process.fd().into_iter().flatten().flatten();
+    open.any(|open| matches!(open.target, FDTarget::Socket(found) if found == inode))
+}
+
+fn named(process: &Process) -> Holder {
+    let short = process.stat().map_or_else(|_| "a process".to_owned(), |stat| stat.comm);
+    let program = process.exe().ok();
+    let whole = program.as_deref().and_then(Path::file_name).map(std::ffi::OsStr::to_string_lossy);
+    // The system keeps 15 bytes of a name.
+    let name = match whole {
+        Some(whole) if short.len() == 15 && whole.starts_with(&short) => whole.into_owned(),
+        _ => short,
+    };
+    Holder::Process { pid: process.pid, name }
+}
+
+/// A user's name (passwd(5)); other sources of names would mean loading code into this process.
+fn user(uid: u32) -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let mut lines = users.lines().map(|line| line.split(':'));
+    lines.find_map(|mut fields| {
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
 }
 
 #[cfg(test)]
@@ -150,9 +183,33 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_no_process_shows_is_hidden_and_none_at_all_is_unknown() {
-        assert_eq!(name(&[Candidate { inode: u64::MAX, uid: 7 }]), Holder::Hidden { uid: 7 });
-        assert_eq!(name(&[]), Holder::Unknown);
-        assert!(Holder::Hidden { uid: 7 }.to_string().contains("user 7"));
+    fn the_process_is_named_in_full() {
+        let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let name = Name::Inet(held.local_addr().unwrap());
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let own = std::env::current_exe().unwrap();
+        match of(&Endpoint { protocol: Protocol::Tcp, name }) {
+            Holder::Process { pid: found, name } => {
+                assert_eq!(found, pid);
+                // The name of the thread that was first may have been cut, but then it is made whole.
+                assert!(own.file_name().unwrap().to_str().unwrap().starts_with(&name), "{name}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_told_apart() {
+        let [hidden, ended] = [(5, 0), (0, 7)].map(|(inode, uid)| Candidate { inode, uid });
+        let nobody = |_| None;
+        let root = Holder::Hidden { uid: 0, user: Some("root".to_owned()) };
+        assert_eq!(judge(&[ended, hidden], nobody), root);
+        assert_eq!(root.to_string(), "a hidden process of user root (uid 0)");
+        let stranger = Holder::Hidden { uid: u32::MAX - 7, user: user(u32::MAX - 7) };
+        assert_eq!(stranger.to_string(), "a hidden process of user 4294967288");
+        assert_eq!(judge(&[ended], nobody), Holder::Closing);
+        assert_eq!(judge(&[], nobody), Holder::Unknown);
+        let found = Holder::Process { pid: 1, name: "x".to_owned() };
+        assert_eq!(judge(&[ended, hidden], |inode| (inode == 5).then(|| found.clone())), found);
     }
 }

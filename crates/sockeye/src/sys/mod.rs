@@ -4,3 +4,4 @@ pub(crate) mod datagrams;
 pub mod files;
 pub mod holder;
 pub(crate) mod queue;
+pub(crate) mod unix_diag;
