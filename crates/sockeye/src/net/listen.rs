@@ -1,8 +1,8 @@
 //! Binding listening sockets: all of them or none, one number for all sockets of an address, never a port that somebody
 //! else holds.
 
-use std::fmt;
-use std::io;
+mod error;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -14,12 +14,14 @@ use rustix::net::{
 };
 
 use super::path::{self, Occupant, OwnFile};
-use super::{Family, resolve, words, words_at};
+use super::{Family, resolve};
 use crate::address::{Address, Host, Target};
 use crate::event::{Endpoint, Name, Protocol};
 use crate::limits;
 use crate::sys::datagrams;
-use crate::sys::holder::{self, Holder};
+use crate::sys::holder;
+
+pub use error::ListenError;
 
 /// Connections that may wait for `accept`; the kernel takes at most `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -67,109 +69,6 @@ pub struct Bound {
     pub ports: Vec<u16>,
     /// What a person should know: an address family that this machine does not have.
     pub notices: Vec<String>,
-}
-
-/// Why nothing was bound.
-#[derive(Debug)]
-pub enum ListenError {
-    /// Somebody listens there.
-    InUse {
-        /// Where.
-        endpoint: Endpoint,
-        /// Who, as far as the system lets us see.
-        holder: Holder,
-    },
-    /// Another socket of the same call has the port.
-    Twice {
-        /// Where.
-        endpoint: Endpoint,
-        /// The socket that was bound before it.
-        first: Endpoint,
-    },
-    /// The system does not let us.
-    NotAllowed {
-        /// Where.
-        endpoint: Endpoint,
-    },
-    /// No interface of this machine has the address.
-    NotLocal {
-        /// Where.
-        endpoint: Endpoint,
-    },
-    /// The name has no address here.
-    NoAddress {
-        /// The name.
-        host: String,
-        /// Why.
-        why: String,
-    },
-    /// What stands at the path is not ours to replace.
-    Occupied {
-        /// Where.
-        endpoint: Endpoint,
-        /// What stands there.
-        what: &'static str,
-    },
-    /// Port 0: no number was free for all sockets of the address.
-    NoCommonPort,
-    /// Anything else.
-    Other {
-        /// Where.
-        endpoint: Endpoint,
-        /// The system's words.
-        error: io::Error,
-    },
-}
-
-impl fmt::Display for ListenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InUse { endpoint, holder } => {
-                let what = if endpoint.protocol == Protocol::Unix { "path" } else { "port" };
-                let advice = holder.advice();
-                write!(f, "cannot listen on {endpoint}: the {what} is in use by {holder}; ")?;
-                write!(f, "{advice} choose another {what}")
-            }
-            Self::Twice { endpoint, first } => {
-                write!(f, "cannot listen on {endpoint}: it is asked for twice, and {first} has the port; ")?;
-                f.write_str("leave one of the two addresses out")
-            }
-            Self::NotAllowed { endpoint } => {
-                write!(f, "cannot listen on {endpoint}: not allowed")?;
-                match &endpoint.name {
-                    Name::Inet(address) if address.port() < first_free_port() => {
-                        let first = first_free_port();
-                        write!(f, "; ports below {first} need root or CAP_NET_BIND_SERVICE: choose a higher one")
-                    }
-                    Name::Inet(_) => f.write_str(" by a policy of this system"),
-                    _ => f.write_str("; look at the permissions of the folder"),
-                }
-            }
-            Self::NotLocal { endpoint } => {
-                write!(f, "cannot listen on {endpoint}: no interface of this machine has that address")
-            }
-            Self::NoAddress { host, why } => write!(f, "cannot listen on {host}: {why}"),
-            Self::Occupied { endpoint, what } => {
-                write!(f, "cannot listen on {endpoint}: {what}; remove it or choose another path")
-            }
-            Self::NoCommonPort => f.write_str("no port is free on all addresses at once; name one"),
-            Self::Other { endpoint, error } => match &endpoint.name {
-                Name::Inet(address) => write!(f, "cannot listen on {endpoint}: {}", words_at(error, address)),
-                _ if error.kind() == io::ErrorKind::NotFound => {
-                    write!(f, "cannot listen on {endpoint}: its folder does not exist")
-                }
-                _ => write!(f, "cannot listen on {endpoint}: {}", words(error)),
-            },
-        }
-    }
-}
-
-impl std::error::Error for ListenError {}
-
-/// The lowest port that anybody may listen on (ip(7), ip_unprivileged_port_start).
-fn first_free_port() -> u16 {
-    let told = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
-    told.ok().and_then(|told| told.trim().parse().ok()).unwrap_or(1024)
 }
 
 /// Binds every socket of every request, or none.
@@ -313,8 +212,8 @@ fn bind_one(protocol: Protocol, address: SocketAddr) -> Result<Socket, (Endpoint
 
 fn bind_path(path: &Path) -> Result<Socket, ListenError> {
     let endpoint = Endpoint { protocol: Protocol::Unix, name: Name::Path(Arc::from(path)) };
-    let other = |error: io::Error| match error.kind() {
-        io::ErrorKind::PermissionDenied => ListenError::NotAllowed { endpoint: endpoint.clone() },
+    let other = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::PermissionDenied => ListenError::NotAllowed { endpoint: endpoint.clone() },
         _ => ListenError::Other { endpoint: endpoint.clone(), error },
     };
     let folder = path::hold_folder(path);
