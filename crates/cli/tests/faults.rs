@@ -506,6 +506,8 @@ def start():
     started += 1; open_now += 1
     selector.register(s, selectors.EVENT_READ, b'')
 while started < most: start()
+# Nobody leaves before the limit is met.
+sys.stdin.readline()
 while done < total:
     ready = selector.select(30)
     if not ready: sys.exit('nothing for 30 s: %d done' % done)
@@ -522,17 +524,25 @@ while done < total:
         if started < total: start()
 print(served)
 ";
+    let mut running = Vec::new();
     let clients: Vec<_> = (0..2)
         .map(|_| {
             Command::new("python3")
                 .args(["-c", script, &server.port().to_string()])
+                .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()
                 .unwrap()
         })
         .collect();
-    for client in clients {
+    server.log.wait_for("936 connections are open");
+    for mut client in clients {
+        // Both go at once; the first is not waited for before the second may.
+        client.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        running.push(client);
+    }
+    for client in running {
         let output = client.wait_with_output().unwrap();
         assert_code(&output, 0);
         assert_eq!(text(&output.stdout).trim(), "10000");
@@ -542,7 +552,6 @@ print(served)
     }
     let grown = server.resident().saturating_sub(before);
     assert!(grown < 8 * 1024, "{grown} KiB more");
-    server.log.wait_for("936 connections are open");
 }
 
 /// Row 4, in small: who comes and goes leaves nothing behind.

@@ -252,6 +252,10 @@ impl Loop {
             return Ok(());
         }
         let index = (event.token & u64::from(u32::MAX)) as usize;
+        if self.stopping {
+            // It was told in the same breath as the signal; by now the socket is closed.
+            return Ok(());
+        }
         if event.token & (1 << 32) == 0 {
             return self.accept(index, ACCEPTS);
         }
