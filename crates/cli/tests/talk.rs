@@ -396,3 +396,31 @@ fn an_interrupted_conversation_says_how_far_it_came() {
         server.join().unwrap();
     }
 }
+
+#[test]
+fn at_a_terminal_typed_lines_go_out_and_ctrl_d_half_closes() {
+    need("python3");
+    let server = Server::start(&[]);
+    let script = "
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], [sys.argv[1], 'talk', sys.argv[2]])
+out = b''
+def until(words):
+    global out
+    while words not in out:
+        out += os.read(fd, 4096)
+until(b'Welcome!')
+os.write(fd, b'Michael\\n')
+until(b'Hello, Michael!')
+os.write(fd, b'\\x04')
+try:
+    while os.read(fd, 4096): pass
+except OSError: pass
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+";
+    let output = Command::new("python3").args(["-c", script, BINARY, &server.address()]).output().unwrap();
+    assert_code(&output, 0);
+    server.log.wait_for("by client, 8 bytes from the client, 25 from the server");
+}

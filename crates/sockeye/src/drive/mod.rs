@@ -259,11 +259,7 @@ impl Loop {
         if event.token & (1 << 32) == 0 {
             return self.accept(index, ACCEPTS);
         }
-        self.with_datagrams(index, |server, inbox, outbox, shared| {
-            if let Some(inbox) = inbox {
-                server.ready(inbox, outbox, shared);
-            }
-        });
+        self.serve_datagrams(index);
         Ok(())
     }
 
@@ -457,12 +453,13 @@ impl Loop {
         }
         for index in 0..self.datagrams.len() {
             // Datagrams that have come are answered; then the sockets close with the loop.
-            self.handle_datagrams_once(index);
+            self.serve_datagrams(index);
         }
         self.close_listeners();
     }
 
-    fn handle_datagrams_once(&mut self, index: usize) {
+    /// Answers the datagrams that have come to a socket.
+    fn serve_datagrams(&mut self, index: usize) {
         self.with_datagrams(index, |server, inbox, outbox, shared| {
             if let Some(inbox) = inbox {
                 server.ready(inbox, outbox, shared);
