@@ -1,6 +1,7 @@
 //! The player: a transcript walked step by step. Bytes, the end of the stream and the time go in; what to send and
 //! what to do next come out. It was told its side once, by the script, and treats both alike.
 
+mod account;
 mod hear;
 mod say;
 

@@ -1,16 +1,12 @@
-//! What we hear: bytes become lines, lines are matched, and a failure is accounted for.
+//! What we hear: bytes become lines, and lines are matched.
 
-use std::sync::Arc;
-
+use super::account::expected_messages;
 use super::{Ending, Heard, Input, Moment, Next, Play, Stop, Walk};
-use crate::diagnostic::Place;
 use crate::matcher::{self, Walked};
-use crate::notation::show;
-use crate::program::{Arm, Deed, First, Fork, Message, Op, Pc, PieceKind, Step as PathStep};
-use crate::script::{Carrier, Script};
-use crate::syntax::{Eol, Form, Pattern};
-use crate::values::Scratch;
-use crate::verdict::{Expected, Fault, Verdict};
+use crate::program::{Arm, Deed, First, Fork, Message, Op, Pc, Step as PathStep};
+use crate::script::Carrier;
+use crate::syntax::{Eol, Form};
+use crate::verdict::Fault;
 
 /// What the bytes at hand are.
 enum Framed {
@@ -422,136 +418,9 @@ impl<'a> Walk<'a> {
 }
 
 /// Whether the counters let a play go this way.
-fn allowed(play: &Play, path: &[PathStep]) -> bool {
+pub(super) fn allowed(play: &Play, path: &[PathStep]) -> bool {
     path.iter().all(|step| match step {
         PathStep::Again { counter, times, more } => (play.counters[*counter] + 1 < *times) == *more,
         PathStep::Run(_) => true,
     })
-}
-
-/// The messages that would be right where a play stands.
-fn expected_messages(script: &Script, play: &Play) -> Vec<usize> {
-    match &script.program.ops[play.pc] {
-        Op::Hear(message) => vec![*message],
-        Op::Choice(index) => script.program.choices[*index]
-            .arms
-            .iter()
-            .filter(|arm| allowed(play, &arm.path))
-            .filter_map(|arm| match arm.first {
-                First::Line(message) => Some(message),
-                _ => None,
-            })
-            .collect(),
-        _ => vec![],
-    }
-}
-
-impl Play {
-    /// The account of a failure where the play stands.
-    pub(super) fn verdict(&self, script: &Script, fault: Fault, received: &[u8], scratch: &mut Scratch) -> Verdict {
-        let here = script.program.places[self.pc];
-        let mut candidates: Vec<(Expected, usize, Place)> = expected_messages(script, self)
-            .into_iter()
-            .map(|index| {
-                let message = &script.program.messages[index];
-                let (piece, matched) =
-                    if received.is_empty() { (0, 0) } else { matcher::difference(message, received, scratch) };
-                let text = expected_text(script, message, scratch);
-                let place = place_in(message, piece, matched, received, scratch);
-                (Expected { line: message.place.line, text, matched }, matched, place)
-            })
-            .collect();
-        // The nearest branch first.
-        candidates.sort_by_key(|(_, matched, _)| std::cmp::Reverse(*matched));
-        let differs = fault == Fault::Differs;
-        let place = candidates.first().map_or(here, |(expected, _, place)| {
-            if differs { *place } else { Place { line: expected.line, ..script_line(script, expected.line) } }
-        });
-        let byte = differs.then(|| candidates.first().map_or(1, |(_, matched, _)| matched + 1));
-        let mut expected: Vec<Expected> = candidates.into_iter().map(|(expected, ..)| expected).collect();
-        if let Op::Expect(deed) = script.program.ops[self.pc] {
-            let text = match deed {
-                Deed::Close | Deed::StopSending => "(the end)",
-                Deed::Reset => "(a reset)",
-            };
-            expected.push(Expected { line: here.line, text: text.to_owned(), matched: 0 });
-        }
-        Verdict {
-            fault,
-            side: script.side.other(),
-            place,
-            source: Arc::clone(&script.source),
-            sent: self.said.as_deref().cloned(),
-            expected,
-            received: received.to_vec(),
-            byte,
-        }
-    }
-}
-
-/// Where a message's line stands.
-fn script_line(script: &Script, line: usize) -> Place {
-    script
-        .program
-        .messages
-        .iter()
-        .find(|message| message.place.line == line)
-        .map_or(Place { line, column: 1, width: 1 }, |message| message.place)
-}
-
-/// A message after substitution; a hole that is still open is shown as one.
-fn expected_text(script: &Script, message: &Message, scratch: &Scratch) -> String {
-    let mut text = String::new();
-    let mut bytes = Vec::new();
-    for piece in &message.pieces {
-        match &piece.kind {
-            PieceKind::Literal(literal) => bytes.extend_from_slice(literal),
-            PieceKind::Value(slot) => bytes.extend_from_slice(scratch.value(*slot).unwrap_or_default()),
-            PieceKind::Capture { slot, pattern, .. } => {
-                text.push_str(show_inside(&mut bytes).as_str());
-                let name = slot.map_or("_", |slot| &script.program.slots[slot]);
-                text.push_str(&hole(name, *pattern));
-            }
-            PieceKind::Same { slot, pattern } => {
-                text.push_str(show_inside(&mut bytes).as_str());
-                text.push_str(&hole(&script.program.slots[*slot], *pattern));
-            }
-        }
-    }
-    text + &show(&bytes)
-}
-
-/// Shows text that a hole follows: its last space is not at the end of the line.
-fn show_inside(bytes: &mut Vec<u8>) -> String {
-    let shown = show(bytes);
-    bytes.clear();
-    shown.strip_suffix("{0x20}").map_or(shown.clone(), |cut| format!("{cut} "))
-}
-
-fn hole(name: &str, pattern: Pattern) -> String {
-    match pattern {
-        Pattern::Any => format!("{{{name}}}"),
-        Pattern::Word => format!("{{{name}:word}}"),
-        Pattern::Int => format!("{{{name}:int}}"),
-        Pattern::Bytes(count) => format!("{{{name}:{count} bytes}}"),
-    }
-}
-
-/// The transcript's column for a difference: inside a literal the character, else the hole.
-fn place_in(message: &Message, piece: usize, matched: usize, received: &[u8], scratch: &Scratch) -> Place {
-    let Some(found) = message.pieces.get(piece) else { return message.place };
-    let PieceKind::Literal(literal) = &found.kind else { return found.place };
-    let Ok(text) = std::str::from_utf8(literal) else { return found.place };
-    if text.chars().count() != found.place.width {
-        return found.place;
-    }
-    // How far into the literal the difference lies: what agrees of it ends where the line stops agreeing.
-    let agrees = (0..=literal.len().min(matched))
-        .rev()
-        .find(|&length| received[..matched].ends_with(&literal[..length]))
-        .unwrap_or(0);
-    let _ = scratch;
-    let before =
-        text.char_indices().take_while(|(at, _)| *at < agrees).count().min(found.place.width.saturating_sub(1));
-    Place { column: found.place.column + before, width: 1, ..found.place }
 }
