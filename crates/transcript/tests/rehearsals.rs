@@ -283,3 +283,52 @@ fn a_rehearsal_ends_however_long_the_conversation_is() {
     let rehearsal = play("repeat 4294967295\n  C: a\nend\n", |all| all);
     assert!(!rehearsal.finished);
 }
+
+#[test]
+fn a_raw_capture_runs_to_the_text_behind_it_or_to_the_end() {
+    let (_, server) = said("C: go\nS raw: {head=abc}--{body=x--y}\nS closes\n");
+    assert_eq!(server, "abc--x--y");
+    let (_, server) = said("C: go\nS raw: {tag:3 bytes=a--}--{n:int=-7};\nC: {tag} {n}\nS closes\n");
+    assert_eq!(server, "a-----7;");
+    let transcript = parse("t.talk", "C: go\nS raw: {body=x}\nS: more\n");
+    let Err(refused) = Script::prepare(&transcript, &Options::new(Side::Client, Carrier::Stream)) else {
+        panic!("it is refused")
+    };
+    assert_eq!(refused.findings[0].message, "where this hole ends cannot be told");
+}
+
+#[test]
+fn the_end_may_be_one_of_the_ways() {
+    said("C: a\neither\n  S: x\nor\n  S closes\nend\n");
+    said("C: a\nC stops sending\neither\n  S closes\nor\n  S: x\n  S closes\nend\n");
+    let (client, server) = said("either\n  C: long\n  S: detail\nor\nend\nC: short\nS: ok\nS closes\n");
+    assert_eq!((client.as_str(), server.as_str()), ("long\nshort\n", "detail\nok\n"));
+}
+
+#[test]
+fn a_pause_of_one_side_is_waited_for_by_the_other() {
+    said("timeout 1s\nC: a\nS waits 30s\nS: b\nC waits 2s\nC: c\nS: d\n");
+    said("timeout 1s\nrepeat\n  C waits 5s\n  C: a\n  S: b\nend\nC: q\n");
+}
+
+#[test]
+fn a_name_twice_in_one_line_must_be_equal_twice() {
+    said("C: {a=x} {a}\nS: ok\n");
+    let transcript = parse("t.talk", "C: {a} {a}\nS: ok {a}\n");
+    let server = prepare(&transcript, Side::Server, Carrier::Stream);
+    assert_eq!(feed(&server, b"x x\n", 1), (b"ok x\n".to_vec(), true));
+    assert!(!feed(&server, b"x y\n", 1).1);
+}
+
+#[test]
+fn matching_takes_the_first_occurrence_and_never_overlaps() {
+    let transcript = parse("t.talk", "C: a{x}b{y}b\nS: {x}|{y}\n");
+    let server = prepare(&transcript, Side::Server, Carrier::Stream);
+    assert_eq!(feed(&server, b"a1b2b3b\n", 1), (b"1|2b3\n".to_vec(), true));
+    assert!(!feed(&server, b"ab\n", 1).1);
+    assert_eq!(feed(&server, b"abb\n", 1), (b"|\n".to_vec(), true));
+    let transcript = parse("t.talk", "C: aa{x}aa\nS: {x}\n");
+    let server = prepare(&transcript, Side::Server, Carrier::Stream);
+    assert!(!feed(&server, b"aaa\n", 1).1);
+    assert_eq!(feed(&server, b"aaaa\n", 1), (b"\n".to_vec(), true));
+}
