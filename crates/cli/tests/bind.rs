@@ -32,8 +32,11 @@ fn the_same_port_cannot_be_bound_twice_and_the_holder_is_named() {
 
 #[test]
 fn tcp_and_udp_on_one_number_do_not_conflict() {
-    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = tcp.local_addr().unwrap().port();
+    // Another test may have the same number of the other protocol just now: then take the next.
+    let (_tcp, port) = std::iter::repeat_with(|| TcpListener::bind("127.0.0.1:0").unwrap())
+        .map(|tcp| (tcp.local_addr().unwrap().port(), tcp))
+        .find_map(|(port, tcp)| UdpSocket::bind(("127.0.0.1", port)).is_ok().then_some((tcp, port)))
+        .unwrap();
     let server = Server::start_at(&[&format!("udp://127.0.0.1:{port}")], &[]);
     assert_eq!(server.port(), port);
 }
@@ -44,11 +47,11 @@ fn if_one_socket_cannot_be_bound_none_is() {
     let port = udp.local_addr().unwrap().port();
     let folder = tempfile::tempdir().unwrap();
     let port_file = folder.path().join("ports");
-    let output =
-        run(&["serve", "127.0.0.1:0", &format!("127.0.0.1:{port}"), "--port-file", port_file.to_str().unwrap()], b"");
+    let held = format!("udp://127.0.0.1:{port}");
+    let output = run(&["serve", "127.0.0.1:0", &held, "--port-file", port_file.to_str().unwrap()], b"");
     assert_code(&output, 3);
     let stderr = text(&output.stderr);
-    assert!(stderr.contains(&format!("udp://127.0.0.1:{port}")) && !stderr.contains("listening on"), "{stderr}");
+    assert!(stderr.contains(&held) && !stderr.contains("listening on"), "{stderr}");
     assert!(!port_file.exists());
 }
 
