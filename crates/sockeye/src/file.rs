@@ -3,37 +3,102 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A file that gets its name when it is complete: written beside its target, synced, renamed, and the folder synced.
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
+use rustix::io::Errno;
+
+/// A file that gets its name when it is complete: written without a name in its folder, synced, renamed over its target,
+/// and the folder synced.
 ///
-/// Dropped before [`AtomicFile::commit`], it leaves nothing behind and the target as it was; a process that is killed
-/// leaves the temporary file (`.sockeye.` and a random number), never half a target. A target that is a link stays one:
-/// the file it leads to is replaced.
+/// Dropped before [`AtomicFile::commit`], it leaves nothing behind and the target as it was. So does a process that is
+/// killed, where the file system keeps files without a name (O_TMPFILE, open(2)); elsewhere it leaves the temporary file
+/// (`.sockeye.` and a random number), never half a target. A target that is a link stays one: the file it leads to is
+/// replaced, and its permissions stay.
 #[derive(Debug)]
 pub struct AtomicFile {
     file: File,
-    temporary: Option<PathBuf>,
+    leftover: Leftover,
     target: PathBuf,
     folder: File,
+    existing: Existing,
+}
+
+/// What becomes of a file that has the name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Existing {
+    Replaced,
+    Kept,
+}
+
+/// The temporary name of a file that is not complete, where it needs one.
+///
+/// Whoever ends the process without unwinding calls [`Leftover::remove`] first.
+#[derive(Debug, Clone, Default)]
+pub struct Leftover(Arc<Mutex<Option<PathBuf>>>);
+
+impl Leftover {
+    /// Removes the temporary file, if there is one and it has not got its name meanwhile.
+    pub fn remove(&self) {
+        if let Some(path) = self.name().take() {
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    fn name(&self) -> MutexGuard<'_, Option<PathBuf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How many names are tried for the temporary file.
 const TRIES: u32 = 16;
 
 impl AtomicFile {
-    /// Begins a file that will stand at `target`; its mode is what the umask allows.
+    /// Begins a file that will stand at `target` and replace what is there; a new one has the mode that the umask allows.
     ///
     /// # Errors
     /// The target's folder cannot be opened or written to, or the target is something other than a file.
     pub fn create(target: &Path) -> Result<Self, FileError> {
-        let begin = |source| FileError { step: Step::Begin, path: target.to_owned(), source };
-        let target = replaceable(target).map_err(begin)?;
-        let folder = File::open(folder_of(&target)).map_err(begin)?;
-        let (file, temporary) = beside(&target).map_err(begin)?;
-        Ok(Self { file, temporary: Some(temporary), target, folder })
+        Self::begin(target, Existing::Replaced)
+    }
+
+    /// Begins a file that will stand at `target` unless anything, even a link that leads nowhere, stands there by then.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::create`]; there is something already.
+    pub fn create_new(target: &Path) -> Result<Self, FileError> {
+        Self::begin(target, Existing::Kept)
+    }
+
+    fn begin(target: &Path, existing: Existing) -> Result<Self, FileError> {
+        let failed = |source| FileError { step: Step::Begin, path: target.to_owned(), source };
+        let (target, permissions) = match existing {
+            Existing::Replaced => replaceable(target).map_err(failed)?,
+            Existing::Kept => (vacant(target).map_err(failed)?, None),
+        };
+        let folder = File::open(folder_of(&target)).map_err(failed)?;
+        let (file, name) = match unnamed(&target).map_err(failed)? {
+            Some(file) => (file, None),
+            None => beside(&target).map(|(file, path)| (file, Some(path))).map_err(failed)?,
+        };
+        let leftover = Leftover(Arc::new(Mutex::new(name)));
+        if let Some(permissions) = permissions {
+            file.set_permissions(permissions).map_err(|source| {
+                leftover.remove();
+                failed(source)
+            })?;
+        }
+        Ok(Self { file, leftover, target, folder, existing })
+    }
+
+    /// Where its temporary name is known, for a signal that ends the process.
+    #[must_use]
+    pub fn leftover(&self) -> Leftover {
+        self.leftover.clone()
     }
 
     /// Adds bytes at the end; the same as [`Write::write_all`], with the path in the error.
@@ -47,19 +112,37 @@ impl AtomicFile {
     /// Gives the file its name, once it is safely stored.
     ///
     /// # Errors
-    /// As fsync(2) and rename(2). The target is then as it was, except where the step is [`Step::SyncFolder`].
-    pub fn commit(mut self) -> Result<(), FileError> {
+    /// As fsync(2), link(2) and rename(2). The target is then as it was, except where the step is [`Step::SyncFolder`].
+    pub fn commit(self) -> Result<(), FileError> {
         // A disk that is full may say so only now.
         self.file.sync_all().map_err(|source| self.failed(Step::Sync, source))?;
-        if let Some(temporary) = &self.temporary {
-            fs::rename(temporary, &self.target).map_err(|source| self.failed(Step::Rename, source))?;
-        }
-        self.temporary = None;
+        self.name_it().map_err(|source| self.failed(Step::Rename, source))?;
         match self.folder.sync_all() {
             // Some file systems cannot sync a folder, and say so like this (fsync(2)).
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
             synced => synced.map_err(|source| self.failed(Step::SyncFolder, source)),
         }
+    }
+
+    fn name_it(&self) -> io::Result<()> {
+        // Held until all is done: a signal in between finds the temporary name or none.
+        let mut name = self.leftover.name();
+        match (&*name, self.existing) {
+            (None, Existing::Kept) => link(&self.file, &self.target)?,
+            (None, Existing::Replaced) => {
+                // A link cannot replace a file, a rename can.
+                let path = another_name(&self.target, |path| link(&self.file, path).map(|()| path.to_owned()))?;
+                *name = Some(path.clone());
+                fs::rename(path, &self.target)?;
+            }
+            (Some(path), Existing::Kept) => {
+                fs::hard_link(path, &self.target)?;
+                let _ = fs::remove_file(path);
+            }
+            (Some(path), Existing::Replaced) => fs::rename(path, &self.target)?,
+        }
+        *name = None;
+        Ok(())
     }
 
     fn failed(&self, step: Step, source: io::Error) -> FileError {
@@ -77,11 +160,15 @@ impl Write for AtomicFile {
     }
 }
 
+impl AsFd for AtomicFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
 impl Drop for AtomicFile {
     fn drop(&mut self) {
-        if let Some(temporary) = self.temporary.take() {
-            let _ = fs::remove_file(temporary);
-        }
+        self.leftover.remove();
     }
 }
 
@@ -133,12 +220,9 @@ impl Error for FileError {
     }
 }
 
-/// The file that a rename may replace. Renaming over a folder fails, and over /dev/null it would not.
-fn replaceable(target: &Path) -> io::Result<PathBuf> {
-    if target.file_name().is_none() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it names no file"));
-    }
-    let target = match fs::symlink_metadata(target) {
+/// The file that a rename may replace, and its permissions. Renaming over a folder fails, and over /dev/null it would not.
+fn replaceable(target: &Path) -> io::Result<(PathBuf, Option<Permissions>)> {
+    let target = match fs::symlink_metadata(named(target)?) {
         Ok(found) if found.is_symlink() => fs::canonicalize(target)?,
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(_) | Err(_) => target.to_owned(),
@@ -148,20 +232,66 @@ fn replaceable(target: &Path) -> io::Result<PathBuf> {
         Ok(found) if !found.is_file() => {
             Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a device, pipe or socket and cannot be replaced"))
         }
-        Ok(_) | Err(_) => Ok(target),
+        Ok(found) => Ok((target, Some(found.permissions()))),
+        Err(_) => Ok((target, None)),
     }
 }
 
-/// A new file beside the target. Its name is not made from the target's, which may already be as long as names can be.
+/// A path at which nothing stands.
+fn vacant(target: &Path) -> io::Result<PathBuf> {
+    match fs::symlink_metadata(named(target)?) {
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is there already")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(target.to_owned()),
+        Err(error) => Err(error),
+    }
+}
+
+fn named(target: &Path) -> io::Result<&Path> {
+    if target.file_name().is_none() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it names no file"));
+    }
+    Ok(target)
+}
+
+/// A new file in the target's folder that has no name, if the file system can do that and we could name it later.
+fn unnamed(target: &Path) -> io::Result<Option<File>> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    match rustix::fs::open(folder_of(target), flags, Mode::from_raw_mode(0o666)) {
+        Ok(fd) => {
+            let file = File::from(fd);
+            // Without /proc there is no way to give it a name.
+            Ok(fs::symlink_metadata(path_of(&file)).is_ok().then_some(file))
+        }
+        // The second is what kernels say that take it for opening the folder itself (open(2), BUGS).
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn path_of(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+fn link(file: &File, path: &Path) -> io::Result<()> {
+    Ok(linkat(CWD, path_of(file), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+/// A new file beside the target.
 fn beside(target: &Path) -> io::Result<(File, PathBuf)> {
+    another_name(target, |path| {
+        // O_EXCL: nobody else's file, nor a link laid there, is ever written to.
+        OpenOptions::new().write(true).create_new(true).open(path).map(|file| (file, path.to_owned()))
+    })
+}
+
+/// Tries names beside the target until one is free. They are not made from the target's, which may already be as long as
+/// names can be.
+fn another_name<T>(target: &Path, mut take: impl FnMut(&Path) -> io::Result<T>) -> io::Result<T> {
     let mut taken = io::Error::from(io::ErrorKind::AlreadyExists);
     for _ in 0..TRIES {
-        let path = target.with_file_name(OsString::from(format!(".sockeye.{:016x}", random())));
-        // O_EXCL: nobody else's file, nor a link laid there, is ever written to.
-        match OpenOptions::new().write(true).create_new(true).open(&path) {
-            Ok(file) => return Ok((file, path)),
+        match take(&target.with_file_name(OsString::from(format!(".sockeye.{:016x}", random())))) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = error,
-            Err(error) => return Err(error),
+            other => return other,
         }
     }
     Err(taken)
@@ -246,6 +376,62 @@ mod tests {
         }
         assert!(fs::metadata("/dev/full").unwrap().file_type().is_char_device());
         assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn a_new_file_never_takes_a_name_that_is_taken_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("x");
+        let mut file = AtomicFile::create_new(&target).unwrap();
+        file.append(b"new").unwrap();
+        file.commit().unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+        assert_eq!(AtomicFile::create_new(&target).unwrap_err().step, Step::Begin);
+        let other = folder.path().join("y");
+        let file = AtomicFile::create_new(&other).unwrap();
+        std::os::unix::fs::symlink("nowhere", &other).unwrap();
+        let error = file.commit().unwrap_err();
+        assert_eq!((error.step, error.source.kind()), (Step::Rename, io::ErrorKind::AlreadyExists));
+        assert!(AtomicFile::create_new(&other).is_err());
+        let mut names = names(folder.path());
+        names.sort();
+        assert_eq!(names, ["x", "y"]);
+    }
+
+    #[test]
+    fn a_file_without_a_name_and_one_with_a_temporary_name_come_to_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        for (index, existing) in [Existing::Replaced, Existing::Kept].into_iter().enumerate() {
+            let target = folder.path().join(format!("x{index}"));
+            let mut named = AtomicFile::begin(&target, existing).unwrap();
+            let (file, path) = beside(&target).unwrap();
+            named.file = file;
+            *named.leftover.name() = Some(path.clone());
+            named.append(b"new").unwrap();
+            named.commit().unwrap();
+            assert_eq!(fs::read(&target).unwrap(), b"new");
+            assert!(!path.exists());
+        }
+        let mut left = AtomicFile::create(&folder.path().join("y")).unwrap();
+        let (file, path) = beside(&left.target).unwrap();
+        left.file = file;
+        *left.leftover.name() = Some(path.clone());
+        let leftover = left.leftover();
+        std::mem::forget(left);
+        assert!(path.exists());
+        leftover.remove();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_permissions() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("x");
+        fs::write(&target, "old").unwrap();
+        fs::set_permissions(&target, Permissions::from_mode(0o600)).unwrap();
+        put(&target, "new");
+        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
