@@ -19,9 +19,11 @@
 //! ```
 
 mod diagnostic;
+mod function;
 mod matcher;
 mod names;
 mod notation;
+mod pattern;
 mod play;
 mod program;
 pub mod rehearse;
@@ -34,8 +36,8 @@ mod verdict;
 pub use diagnostic::{Diagnostic, Place, Severity, Source};
 pub use notation::{is_hidden, show};
 pub use play::{Ending, Input, Moment, Next, Output, Play, Step};
-pub use script::{Carrier, Options, Script};
+pub use script::{Carrier, File, Files, Options, Script};
 pub use side::Side;
-pub use syntax::{Eol, Refused, Settings, Transcript};
+pub use syntax::{At, Eol, Refused, Settings, Transcript};
 pub use values::Scratch;
 pub use verdict::{Expected, Fault, Verdict, seconds};

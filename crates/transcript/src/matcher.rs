@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use memchr::memmem;
 
-use crate::program::{Message, Piece, PieceKind, Shape};
-use crate::syntax::Pattern;
+use crate::pattern::count_in;
+use crate::program::{Message, Pattern, Piece, PieceKind, Shape};
 use crate::values::{Captured, Scratch};
 
 /// Whether a message without values takes a line; nothing is captured.
@@ -17,20 +17,28 @@ pub(crate) fn matches(message: &Message, line: &[u8]) -> bool {
 pub(crate) fn line_matches(message: &Message, line: &[u8], scratch: &mut Scratch) -> bool {
     scratch.captured.clear();
     match &message.shape {
+        Shape::Exact(bytes) if message.fold => line.eq_ignore_ascii_case(bytes),
         Shape::Exact(bytes) => line == &bytes[..],
         Shape::Around { before, after, slot, pattern } => {
             // Comparing with an empty vector asks memcmp(3) to look at a dangling address. With masked loads (AVX-512)
             // that is legal and costs a hundred nanoseconds.
             let mut hole = line;
             if !before.is_empty() {
-                let Some(rest) = hole.strip_prefix(&before[..]) else { return false };
+                let Some((start, rest)) = hole.split_at_checked(before.len()) else { return false };
+                if !same(start, before, message.fold) {
+                    return false;
+                }
                 hole = rest;
             }
             if !after.is_empty() {
-                let Some(rest) = hole.strip_suffix(&after[..]) else { return false };
+                let Some(length) = hole.len().checked_sub(after.len()) else { return false };
+                let (rest, end) = hole.split_at(length);
+                if !same(end, after, message.fold) {
+                    return false;
+                }
                 hole = rest;
             }
-            if *pattern != Pattern::Any && !pattern.accepts(hole) {
+            if !matches!(pattern, Pattern::Any) && !pattern.accepts(hole) {
                 return false;
             }
             if let Some(slot) = *slot {
@@ -39,23 +47,31 @@ pub(crate) fn line_matches(message: &Message, line: &[u8], scratch: &mut Scratch
             }
             true
         }
-        Shape::General => matches!(walk(&message.pieces, line, Extent::Line, scratch), Walked::Whole(_)),
+        Shape::General => matches!(walk(message, line, Extent::Line, &mut None, scratch), Walked::Whole(_)),
     }
+}
+
+/// Whether two texts of one length are the same, in any case of ASCII letters if they are folded.
+fn same(a: &[u8], b: &[u8], fold: bool) -> bool {
+    if fold { a.eq_ignore_ascii_case(b) } else { a == b }
 }
 
 /// Whether a line could be this message, whatever its holes hold; a line ending behind it does not matter.
 pub(crate) fn resembles(message: &Message, line: &[u8]) -> bool {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let mut rest = line;
+    let folded = |bytes: &[u8]| if message.fold { bytes.to_ascii_lowercase() } else { bytes.to_vec() };
+    let line = folded(line);
+    let mut rest = &line[..];
     let last = message.pieces.len().saturating_sub(1);
     for (index, piece) in message.pieces.iter().enumerate() {
         let PieceKind::Literal(bytes) = &piece.kind else { continue };
+        let bytes = folded(bytes);
         let found = match (index == 0, index == last) {
             (true, true) => (rest == &bytes[..]).then_some(0),
-            (true, false) => rest.starts_with(bytes).then_some(0),
-            (false, true) => rest.ends_with(bytes).then(|| rest.len() - bytes.len()),
-            (false, false) => memmem::find(rest, bytes),
+            (true, false) => rest.starts_with(&bytes).then_some(0),
+            (false, true) => rest.ends_with(&bytes).then(|| rest.len() - bytes.len()),
+            (false, false) => memmem::find(rest, &bytes),
         };
         let Some(at) = found else { return false };
         rest = &rest[at + bytes.len()..];
@@ -74,17 +90,33 @@ pub(crate) enum Walked {
     Differs { piece: usize, at: usize },
 }
 
-/// Matches a `raw` or `hex` message against the bytes that have come; `ended` says that no more will.
-pub(crate) fn run_matches(message: &Message, bytes: &[u8], ended: bool, scratch: &mut Scratch) -> Walked {
+/// Where a search stood when the bytes ended: no later look needs to search them again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Searched {
+    /// The hole whose end is looked for.
+    piece: usize,
+    /// The text behind it does not begin before this byte.
+    upto: usize,
+}
+
+/// Matches a `raw` or `hex` message against the bytes that have come; `ended` says that no more will. `searched` is
+/// what an earlier look at fewer of the same bytes left there.
+pub(crate) fn run_matches(
+    message: &Message,
+    bytes: &[u8],
+    ended: bool,
+    searched: &mut Option<Searched>,
+    scratch: &mut Scratch,
+) -> Walked {
     scratch.captured.clear();
     let extent = if ended && message.to_end { Extent::Line } else { Extent::Prefix };
-    walk(&message.pieces, bytes, extent, scratch)
+    walk(message, bytes, extent, searched, scratch)
 }
 
 /// Where a line differs from a message: the piece and the byte of the line.
 pub(crate) fn difference(message: &Message, line: &[u8], scratch: &mut Scratch) -> (usize, usize) {
     scratch.captured.clear();
-    match walk(&message.pieces, line, Extent::Line, scratch) {
+    match walk(message, line, Extent::Line, &mut None, scratch) {
         Walked::Differs { piece, at } => (piece, at),
         Walked::Whole(_) | Walked::Partly => (message.pieces.len().saturating_sub(1), line.len()),
     }
@@ -100,19 +132,26 @@ enum Extent {
 
 /// The hole that is open while the text behind it is looked for.
 #[derive(Clone, Copy)]
-struct Open {
+struct Open<'a> {
     piece: usize,
     start: usize,
-    pattern: Pattern,
+    pattern: &'a Pattern,
 }
 
-fn walk(pieces: &[Piece], line: &[u8], extent: Extent, scratch: &mut Scratch) -> Walked {
-    let tail = tail_length(pieces, scratch);
+fn walk(
+    message: &Message,
+    line: &[u8],
+    extent: Extent,
+    searched: &mut Option<Searched>,
+    scratch: &mut Scratch,
+) -> Walked {
+    let pieces = &message.pieces[..];
+    let tail = tail_length(message, scratch);
     let mut at = 0;
     let mut index = 0;
-    let mut open: Option<Open> = None;
+    let mut open: Option<Open<'_>> = None;
     loop {
-        let (text, next) = text_run(pieces, index, scratch);
+        let (text, next) = text_run(message, index, scratch);
         let last = next == pieces.len();
         let differs = |at: usize, offset: usize, scratch: &Scratch| Walked::Differs {
             piece: piece_in(pieces, index, next, offset, scratch),
@@ -121,41 +160,50 @@ fn walk(pieces: &[Piece], line: &[u8], extent: Extent, scratch: &mut Scratch) ->
         let end = match open {
             // Text stands right here: at the beginning, or behind a hole of known length.
             None => at,
-            Some(Open { start, pattern: Pattern::Bytes(count), .. }) => {
+            Some(Open { piece, start, pattern }) if pattern.has_length() => {
+                let Some(count) = length_of(pattern, line, scratch) else {
+                    return Walked::Differs { piece, at: start };
+                };
                 if line.len() - start < count {
                     return if extent == Extent::Prefix { Walked::Partly } else { differs(line.len(), 0, scratch) };
                 }
                 start + count
             }
             Some(Open { start, .. }) if last && extent == Extent::Line => {
-                match line.len().checked_sub(text.len()).filter(|&end| end >= start && line[end..] == text[..]) {
+                let end = line.len().checked_sub(text.bytes.len()).filter(|&end| end >= start);
+                match end.filter(|&end| text.agreeing(&line[end..]) == text.bytes.len()) {
                     Some(end) => end,
                     None => {
-                        let common = common_suffix(line, &text);
+                        let common = text.agreeing_backwards(line);
                         let at = (line.len() - common).saturating_sub(1).max(start);
-                        return differs(at, (text.len() - common).saturating_sub(1), scratch);
+                        return differs(at, (text.bytes.len() - common).saturating_sub(1), scratch);
                     }
                 }
             }
             // An open end without a length: it goes on until the stream ends.
-            Some(_) if text.is_empty() => return Walked::Partly,
-            Some(Open { start, .. }) => {
+            Some(_) if text.bytes.is_empty() => return Walked::Partly,
+            Some(Open { piece, start, .. }) => {
                 let limit =
                     if extent == Extent::Line { line.len().saturating_sub(tail).max(start) } else { line.len() };
-                match memmem::find(&line[start..limit], &text) {
-                    Some(found) => start + found,
-                    None if extent == Extent::Prefix => return Walked::Partly,
+                let from = searched.filter(|searched| searched.piece == piece).map_or(start, |searched| searched.upto);
+                match text.find(&line[from..limit]) {
+                    Some(found) => from + found,
+                    None if extent == Extent::Prefix => {
+                        let upto = (limit + 1).saturating_sub(text.bytes.len()).max(from);
+                        *searched = Some(Searched { piece, upto });
+                        return Walked::Partly;
+                    }
                     None => return differs(start, 0, scratch),
                 }
             }
         };
-        if let Some(Open { piece, start, pattern }) = open
-            && !close(pieces, piece, pattern, line, start, end, scratch)
+        if let Some(open) = open
+            && !close(pieces, open, line, end, scratch)
         {
-            return Walked::Differs { piece, at: start };
+            return Walked::Differs { piece: open.piece, at: open.start };
         }
-        let common = line[end..].iter().zip(text.iter()).take_while(|(a, b)| a == b).count();
-        if common < text.len() {
+        let common = text.agreeing(&line[end..]);
+        if common < text.bytes.len() {
             let short = end + common == line.len();
             return if short && extent == Extent::Prefix {
                 Walked::Partly
@@ -163,7 +211,7 @@ fn walk(pieces: &[Piece], line: &[u8], extent: Extent, scratch: &mut Scratch) ->
                 differs(end + common, common, scratch)
             };
         }
-        at = end + text.len();
+        at = end + text.bytes.len();
         if last {
             return match extent {
                 Extent::Line if at < line.len() => Walked::Differs { piece: pieces.len().saturating_sub(1), at },
@@ -171,24 +219,43 @@ fn walk(pieces: &[Piece], line: &[u8], extent: Extent, scratch: &mut Scratch) ->
             };
         }
         let pattern = match &pieces[next].kind {
-            PieceKind::Capture { pattern, .. } | PieceKind::Same { pattern, .. } => *pattern,
-            PieceKind::Literal(_) | PieceKind::Value(_) => Pattern::Any,
+            PieceKind::Capture { pattern, .. } | PieceKind::Same { pattern, .. } => pattern,
+            PieceKind::Literal(_) | PieceKind::Value(_) => &Pattern::Any,
         };
         open = Some(Open { piece: next, start: at, pattern });
         index = next + 1;
     }
 }
 
+/// How many bytes a hole takes that says so; `None` if the name that counts them holds no number.
+fn length_of(pattern: &Pattern, line: &[u8], scratch: &Scratch) -> Option<usize> {
+    match pattern {
+        Pattern::Bytes(count) => Some(*count),
+        Pattern::BytesOf(slot) => count_in(value_or_captured(*slot, line, scratch)?),
+        _ => None,
+    }
+}
+
+/// The value of a name: what the message in hand gave it, else what it had before.
+fn value_or_captured<'a>(slot: usize, line: &'a [u8], scratch: &'a Scratch) -> Option<&'a [u8]> {
+    let here = scratch.captured.iter().find(|captured| captured.slot == slot);
+    here.map(|captured| &line[captured.start..captured.end]).or_else(|| scratch.value(slot))
+}
+
+/// A hole of a message whose length is to come from a name that holds no number of bytes: the name's slot.
+pub(crate) fn bad_count(message: &Message, line: &[u8], scratch: &Scratch) -> Option<usize> {
+    message.pieces.iter().find_map(|piece| match &piece.kind {
+        PieceKind::Capture { pattern: Pattern::BytesOf(slot), .. }
+        | PieceKind::Same { pattern: Pattern::BytesOf(slot), .. } => {
+            value_or_captured(*slot, line, scratch).is_some_and(|value| count_in(value).is_none()).then_some(*slot)
+        }
+        _ => None,
+    })
+}
+
 /// Ends a hole: its pattern is tried, its bytes are noted or compared.
-fn close(
-    pieces: &[Piece],
-    piece: usize,
-    pattern: Pattern,
-    line: &[u8],
-    start: usize,
-    end: usize,
-    scratch: &mut Scratch,
-) -> bool {
+fn close(pieces: &[Piece], open: Open<'_>, line: &[u8], end: usize, scratch: &mut Scratch) -> bool {
+    let Open { piece, start, pattern } = open;
     let got = &line[start..end];
     match &pieces[piece].kind {
         PieceKind::Capture { slot: Some(slot), .. } => {
@@ -203,32 +270,84 @@ fn close(
     }
 }
 
+/// The text between two holes, after substitution.
+struct Run<'a> {
+    bytes: Cow<'a, [u8]>,
+    /// Whether letters of its literal text match in either case.
+    fold: bool,
+    /// Where values stand in it: their letters never do.
+    values: Vec<(usize, usize)>,
+}
+
+impl Run<'_> {
+    fn agrees(&self, index: usize, byte: u8) -> bool {
+        let own = self.bytes[index];
+        let folded = self.fold && !self.values.iter().any(|&(from, to)| (from..to).contains(&index));
+        if folded { own.eq_ignore_ascii_case(&byte) } else { own == byte }
+    }
+
+    /// How many bytes from the beginning of a line are as they should be.
+    fn agreeing(&self, line: &[u8]) -> usize {
+        if self.fold {
+            let most = self.bytes.len().min(line.len());
+            return (0..most).take_while(|&index| self.agrees(index, line[index])).count();
+        }
+        line.iter().zip(self.bytes.iter()).take_while(|(a, b)| a == b).count()
+    }
+
+    /// How many bytes from the end of a line are as they should be.
+    fn agreeing_backwards(&self, line: &[u8]) -> usize {
+        let length = self.bytes.len();
+        let most = length.min(line.len());
+        (0..most).take_while(|&back| self.agrees(length - 1 - back, line[line.len() - 1 - back])).count()
+    }
+
+    /// Where it first stands in a line.
+    fn find(&self, line: &[u8]) -> Option<usize> {
+        if !self.fold {
+            return memmem::find(line, &self.bytes);
+        }
+        let (lower, own) = (line.to_ascii_lowercase(), self.bytes.to_ascii_lowercase());
+        let finder = memmem::Finder::new(&own);
+        let mut from = 0;
+        while let Some(found) = finder.find(&lower[from..]) {
+            let at = from + found;
+            if self.values.iter().all(|&(start, end)| line[at + start..at + end] == self.bytes[start..end]) {
+                return Some(at);
+            }
+            from = at + 1;
+        }
+        None
+    }
+}
+
 /// The text from a piece up to the next hole, and that hole's index.
-fn text_run<'a>(pieces: &'a [Piece], from: usize, scratch: &Scratch) -> (Cow<'a, [u8]>, usize) {
-    let mut text: Cow<'a, [u8]> = Cow::Borrowed(&[]);
+fn text_run<'a>(message: &'a Message, from: usize, scratch: &Scratch) -> (Run<'a>, usize) {
+    let mut run = Run { bytes: Cow::Borrowed(&[]), fold: message.fold, values: vec![] };
     let mut index = from;
-    while let Some(piece) = pieces.get(index) {
+    while let Some(piece) = message.pieces.get(index) {
         match &piece.kind {
-            PieceKind::Literal(bytes) if index == from => text = Cow::Borrowed(bytes),
-            PieceKind::Literal(bytes) => text.to_mut().extend_from_slice(bytes),
-            PieceKind::Value(slot) => text.to_mut().extend_from_slice(scratch.value(*slot).unwrap_or_default()),
+            PieceKind::Literal(bytes) if index == from => run.bytes = Cow::Borrowed(bytes),
+            PieceKind::Literal(bytes) => run.bytes.to_mut().extend_from_slice(bytes),
+            PieceKind::Value(slot) => {
+                let start = run.bytes.len();
+                run.bytes.to_mut().extend_from_slice(scratch.value(*slot).unwrap_or_default());
+                if message.fold {
+                    run.values.push((start, run.bytes.len()));
+                }
+            }
             PieceKind::Capture { .. } | PieceKind::Same { .. } => break,
         }
         index += 1;
     }
-    (text, index)
+    (run, index)
 }
 
 /// How long the text behind the last hole is.
-fn tail_length(pieces: &[Piece], scratch: &Scratch) -> usize {
+fn tail_length(message: &Message, scratch: &Scratch) -> usize {
     let holes = |piece: &Piece| matches!(piece.kind, PieceKind::Capture { .. } | PieceKind::Same { .. });
-    let from = pieces.iter().rposition(holes).map_or(0, |hole| hole + 1);
-    text_run(pieces, from, scratch).0.len()
-}
-
-/// How many bytes from the end of a line are as they should be.
-fn common_suffix(line: &[u8], text: &[u8]) -> usize {
-    line.iter().rev().zip(text.iter().rev()).take_while(|(a, b)| a == b).count()
+    let from = message.pieces.iter().rposition(holes).map_or(0, |hole| hole + 1);
+    text_run(message, from, scratch).0.bytes.len()
 }
 
 /// The piece that holds a byte of a text run.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::diagnostic::{Diagnostic, Place};
-use crate::syntax::{PartKind, Statement, StatementKind, Template};
+use crate::syntax::{PartKind, Pattern, Statement, StatementKind, Template};
 
 /// What a hole is, wherever it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,14 +63,19 @@ impl Resolver {
     fn collect_sets(&mut self, body: &[Statement]) {
         for statement in body {
             match &statement.kind {
-                StatementKind::Set { name, .. } => {
+                StatementKind::Set { name, .. } | StatementKind::Let { name, .. } => {
                     self.values.insert(name.clone());
                 }
-                StatementKind::Repeat { body, .. } | StatementKind::Together { body } => self.collect_sets(body),
+                StatementKind::Repeat { body, .. }
+                | StatementKind::AnyOrder { body }
+                | StatementKind::Together { body } => self.collect_sets(body),
                 StatementKind::Either { branches } => {
                     branches.iter().for_each(|branch| self.collect_sets(&branch.body))
                 }
-                StatementKind::Message { .. } | StatementKind::Act { .. } | StatementKind::Wrong => {}
+                StatementKind::Message { .. }
+                | StatementKind::File { .. }
+                | StatementKind::Act { .. }
+                | StatementKind::Wrong => {}
             }
         }
     }
@@ -79,11 +84,17 @@ impl Resolver {
         for statement in body {
             match &statement.kind {
                 StatementKind::Message { template, .. } => self.message(template, states),
-                StatementKind::Act { .. } | StatementKind::Wrong => {}
+                StatementKind::File { .. } | StatementKind::Act { .. } | StatementKind::Wrong => {}
                 StatementKind::Set { name, template } => {
                     self.uses(template, states);
                     states.insert(name.clone(), State::Set(statement.place.line));
                 }
+                StatementKind::Let { name, key, template, .. } => {
+                    key.iter().for_each(|key| self.uses(key, states));
+                    self.uses(template, states);
+                    states.insert(name.clone(), State::Set(statement.place.line));
+                }
+                StatementKind::AnyOrder { body } => self.any_order(body, states),
                 StatementKind::Together { body } => self.block(body, states),
                 StatementKind::Repeat { times, body } => {
                     // Each round captures anew, so every round begins with what was known before the loop.
@@ -108,10 +119,35 @@ impl Resolver {
         }
     }
 
+    /// Lines that may come in any order: none of them can use what another one captures.
+    fn any_order(&mut self, body: &[Statement], states: &mut States) {
+        let before = states.clone();
+        for statement in body {
+            let StatementKind::Message { template, .. } = &statement.kind else { continue };
+            let mut after = before.clone();
+            self.message(template, &mut after);
+            for (name, state) in after {
+                if before.contains_key(&name) {
+                    continue;
+                }
+                if states.insert(name.clone(), state).is_some() {
+                    let message = format!("{{{name}}} is captured by two lines that may come in either order");
+                    self.findings
+                        .push(Diagnostic::error(statement.place, message).help("give it another name, or {_}"));
+                }
+            }
+        }
+    }
+
     fn message(&mut self, template: &Template, states: &mut States) {
         let mut here = BTreeSet::new();
         for part in &template.parts {
             let PartKind::Hole(hole) = &part.kind else { continue };
+            if let Pattern::BytesOf(count) = &hole.pattern
+                && !here.contains(count)
+            {
+                self.used(part.place, count, states);
+            }
             let role = if hole.name == "_" {
                 Role::Ignored
             } else if here.contains(&hole.name) {
@@ -146,12 +182,17 @@ impl Resolver {
     fn uses(&mut self, template: &Template, states: &States) {
         for part in &template.parts {
             let PartKind::Hole(hole) = &part.kind else { continue };
-            match states.get(&hole.name) {
-                Some(State::Set(_)) => {}
-                Some(State::Maybe(line)) => self.unclear(part.place, &hole.name, *line),
-                None => self.unset(part.place, &hole.name),
-            }
+            self.used(part.place, &hole.name, states);
             self.roles.by_place.insert((part.place.line, part.place.column), Role::Value);
+        }
+    }
+
+    /// A name is read here, so every path must have given it a value.
+    fn used(&mut self, place: Place, name: &str, states: &States) {
+        match states.get(name) {
+            Some(State::Set(_)) => {}
+            Some(State::Maybe(line)) => self.unclear(place, name, *line),
+            None => self.unset(place, name),
         }
     }
 
@@ -164,7 +205,7 @@ impl Resolver {
     fn unset(&mut self, place: Place, name: &str) {
         let message = format!("{{{name}}} has no value yet");
         let help = if self.values.contains(name) {
-            format!("move `set {name} = …` above this line")
+            format!("move the line that gives {name} its value above this one")
         } else {
             format!("write `set {name} = …` above this line, or pass --set {name}=…")
         };

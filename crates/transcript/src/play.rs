@@ -2,15 +2,17 @@
 //! what to do next come out. It was told its side once, by the script, and treats both alike.
 
 mod account;
+mod file;
 mod hear;
 mod say;
 
 use std::time::Duration;
 
-use crate::program::{Deed, Fork, Op, Pc, Plan, Step as PathStep};
+use crate::matcher::Searched;
+use crate::program::{Deed, Fork, Op, Order, Pc, Plan, Step as PathStep};
 use crate::script::{Carrier, Script};
 use crate::values::{Saved, Scratch};
-use crate::verdict::Verdict;
+use crate::verdict::{Fault, Verdict};
 
 /// A point in time, in nanoseconds since any fixed beginning; it never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -155,6 +157,12 @@ pub struct Play {
     left: usize,
     /// Bytes of them that hold no line ending.
     scanned: usize,
+    /// Where the search for the end of a raw hole stands.
+    searched: Option<Searched>,
+    /// Bytes of the file that is being said or heard.
+    in_file: u64,
+    /// How much of what is not a line had come when the wait began anew.
+    gained: u64,
     counters: Box<[u32]>,
     saved: Option<Box<Saved>>,
     said: Option<Box<(usize, Vec<u8>)>>,
@@ -217,6 +225,11 @@ impl Play {
                 }
                 _ => false,
             }
+    }
+
+    /// Whether a line of those that may come in any order has come.
+    fn has_come(&self, order: &Order, index: usize) -> bool {
+        self.counters[order.counter + index / 32] >> (index % 32) & 1 == 1
     }
 
     /// Whether it stands just where a new play would stand, so that it may be forgotten.
@@ -304,27 +317,38 @@ impl Walk<'_> {
                 play.pause = None;
                 Ok(pc + 1)
             }
+            Op::File(file) => self.file(play, *file),
+            Op::AnyOrder(order) => self.any_order(play, *order),
             Op::Again { counter, times, body } => {
                 play.counters[*counter] += 1;
                 Ok(if play.counters[*counter] < *times { *body } else { pc + 1 })
             }
             Op::Jump(to) => Ok(*to),
             Op::Wrong | Op::End => Err(Stop::Next(Next::End(Ending::Done))),
-            Op::Patience(_) | Op::Set { .. } | Op::Enter(_) | Op::Together | Op::Apart => {
-                self.pass(play, pc);
+            Op::Patience(_) | Op::Set { .. } | Op::Let { .. } | Op::Enter(_) | Op::Together | Op::Apart => {
+                self.pass(play, pc)?;
                 Ok(pc + 1)
             }
         }
     }
 
     /// Does an operation that neither says nor hears anything.
-    fn pass(&mut self, play: &mut Play, pc: Pc) {
+    fn pass(&mut self, play: &mut Play, pc: Pc) -> Result<(), Stop> {
         match &self.script.program.ops[pc] {
             Op::Patience(time) => play.patience += *time,
             Op::Set { slot, value } => {
                 let mut bytes = Vec::new();
                 self.fill(value, &mut bytes);
                 self.scratch.set(*slot, &bytes);
+            }
+            Op::Let { slot, function, key, value } => {
+                let (mut secret, mut bytes) = (Vec::new(), Vec::new());
+                self.fill(key, &mut secret);
+                self.fill(value, &mut bytes);
+                match function.apply(&secret, &bytes) {
+                    Ok(made) => self.scratch.set(*slot, &made),
+                    Err(_) => return Err(self.bad_value(play, pc, *slot, bytes)),
+                }
             }
             Op::Enter(counters) => counters.iter().for_each(|&counter| play.counters[counter] = 0),
             Op::Together => play.together = true,
@@ -336,6 +360,18 @@ impl Walk<'_> {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    /// A value that was heard is not what a function reads.
+    fn bad_value(&mut self, play: &Play, pc: Pc, slot: usize, value: Vec<u8>) -> Stop {
+        let program = &self.script.program;
+        let mut verdict = play.verdict(self.script, Fault::NotEncoded, &[], self.scratch);
+        verdict.place = program.places[pc];
+        verdict.name = program.slots[slot].clone();
+        verdict.expected.clear();
+        verdict.received = value;
+        Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))
     }
 
     /// Takes our way at a choice that is ours.
@@ -372,13 +408,14 @@ impl Walk<'_> {
     }
 
     /// Goes the way to an arm's first statement.
-    fn follow(&mut self, play: &mut Play, path: &[PathStep]) {
+    fn follow(&mut self, play: &mut Play, path: &[PathStep]) -> Result<(), Stop> {
         for step in path {
             match step {
-                PathStep::Run(pc) => self.pass(play, *pc),
+                PathStep::Run(pc) => self.pass(play, *pc)?,
                 PathStep::Again { counter, .. } => play.counters[*counter] += 1,
             }
         }
+        Ok(())
     }
 
     fn end_datagram(&mut self) {

@@ -2,6 +2,8 @@
 //! is opened.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use crate::matcher;
 use crate::notation::show;
 use crate::play::Play;
 use crate::program::{self, Deed, First, Message, Op, Piece, PieceKind, Plan, Program};
-use crate::syntax::{Eol, Form, Pattern, Refused, Transcript};
+use crate::syntax::{Eol, Form, Refused, Transcript};
 
 /// What carries the conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,6 +22,32 @@ pub enum Carrier {
     Stream,
     /// Datagrams: one message is one of them.
     Datagram,
+}
+
+/// Where the files of `file:` lines come from. The transcript crate opens none itself.
+pub trait Files: fmt::Debug + Send + Sync {
+    /// Opens a file by its path below the transcript's folder.
+    ///
+    /// # Errors
+    /// Why it cannot be read, as a sentence: "no such file".
+    fn open(&self, path: &str) -> Result<Arc<dyn File>, String>;
+}
+
+/// A file that a transcript says or hears.
+pub trait File: fmt::Debug + Send + Sync {
+    /// Its length, in bytes, when it was opened.
+    fn len(&self) -> u64;
+
+    /// Whether it holds nothing.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads bytes from an offset; fewer than asked for only at its end.
+    ///
+    /// # Errors
+    /// As `pread(2)`.
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize>;
 }
 
 /// How a transcript is to be played.
@@ -41,6 +69,8 @@ pub struct Options {
     pub may_leave: bool,
     /// Whether to keep what was said last, for the account of a failure.
     pub keep_said: bool,
+    /// Where the files of `file:` lines come from; without it no such line can be played.
+    pub files: Option<Arc<dyn Files>>,
 }
 
 impl Options {
@@ -57,6 +87,7 @@ impl Options {
             longest_line: 64 * 1024,
             may_leave: server,
             keep_said: !server,
+            files: None,
         }
     }
 }
@@ -78,6 +109,8 @@ pub struct Script {
     pub(crate) may_break_lines: bool,
     /// On a stream, with `eol any`: the first LF ends a line, whatever stands before it.
     pub(crate) plain_lines: bool,
+    /// The files of the program, in its order.
+    pub(crate) files: Vec<Arc<dyn File>>,
     warnings: Vec<Diagnostic>,
 }
 
@@ -87,11 +120,13 @@ impl Script {
     /// # Errors
     /// Every reason why this side cannot play it over this carrier.
     pub fn prepare(transcript: &Transcript, options: &Options) -> Result<Self, Refused> {
-        let (program, mut findings) = program::compile(&transcript.body, options.side, &options.values);
+        let (program, mut findings) =
+            program::compile(&transcript.body, &transcript.settings, options.side, &options.values);
         // Its warnings were given when the text was read.
         findings.retain(|finding| finding.severity == Severity::Error);
         findings.extend(sayable(&program, options));
         findings.extend(hearable(&program, options));
+        let files = open_files(&program, options, &mut findings);
         if options.carrier == Carrier::Datagram {
             findings.extend(over_datagrams(&program));
         }
@@ -105,6 +140,7 @@ impl Script {
         let may_break_lines = may_break_lines(&program, settings.eol);
         Ok(Self {
             may_break_lines,
+            files,
             plain_lines: options.carrier == Carrier::Stream && settings.eol == Eol::Any,
             program,
             source: Arc::clone(&transcript.source),
@@ -158,6 +194,33 @@ impl Script {
     }
 }
 
+/// Most bytes of a datagram over IPv4 (RFC 768, RFC 791).
+const DATAGRAM: u64 = 65_507;
+
+/// Opens every file before a socket is opened.
+fn open_files(program: &Program, options: &Options, findings: &mut Vec<Diagnostic>) -> Vec<Arc<dyn File>> {
+    let mut files = Vec::new();
+    for message in &program.files {
+        let opened = match &options.files {
+            Some(folder) => folder.open(&message.path),
+            None => Err("no folder to read files from is given".to_owned()),
+        };
+        match opened {
+            Ok(file) if options.carrier == Carrier::Datagram && file.len() > DATAGRAM => {
+                let text = format!("`{}` has {} bytes, and a datagram holds {DATAGRAM}", message.path, file.len());
+                findings.push(Diagnostic::error(message.path_place, text).help("use TCP, or a smaller file"));
+            }
+            Ok(file) => files.push(file),
+            Err(why) => {
+                let text = format!("`{}` cannot be read: {why}", message.path);
+                let help = "files are looked for below the folder that the transcript stands in";
+                findings.push(Diagnostic::error(message.path_place, text).help(help));
+            }
+        }
+    }
+    files
+}
+
 /// The messages that we may come to say.
 fn said(program: &Program) -> Vec<usize> {
     let mut unreached = vec![true; program.ops.len()];
@@ -170,6 +233,13 @@ fn said(program: &Program) -> Vec<usize> {
         match &program.ops[pc] {
             Op::Say(message) => {
                 messages.push(*message);
+                open.push(pc + 1);
+            }
+            Op::AnyOrder(order) => {
+                let order = &program.orders[*order];
+                if order.ours {
+                    messages.extend_from_slice(&order.messages);
+                }
                 open.push(pc + 1);
             }
             Op::End => {}
@@ -250,7 +320,7 @@ fn misheard(program: &Program, message: &Message, piece: &Piece, default: usize,
 fn may_break_lines(program: &Program, eol: Eol) -> bool {
     let holes = |message: &Message| message.pieces.iter().any(|piece| matches!(piece.kind, PieceKind::Capture { .. }));
     eol == Eol::None
-        || program.ops.iter().any(|op| matches!(op, Op::Set { .. }))
+        || program.ops.iter().any(|op| matches!(op, Op::Set { .. } | Op::Let { .. }))
         || program.messages.iter().any(|message| {
             message.form != Form::Text && holes(message) || message.pieces.iter().any(|piece| holds_lf(&piece.kind))
         })
@@ -269,12 +339,12 @@ fn hearable(program: &Program, options: &Options) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for message in program.messages.iter().filter(|message| message.side != options.side) {
         let pattern_of = |piece: &Piece| match &piece.kind {
-            PieceKind::Capture { pattern, .. } | PieceKind::Same { pattern, .. } => Some(*pattern),
+            PieceKind::Capture { pattern, .. } | PieceKind::Same { pattern, .. } => Some(pattern.clone()),
             _ => None,
         };
         for pair in message.pieces.windows(2) {
             if let (Some(first), Some(_)) = (pattern_of(&pair[0]), pattern_of(&pair[1]))
-                && !matches!(first, Pattern::Bytes(_))
+                && !first.has_length()
             {
                 let text = "where one hole ends and the next begins cannot be told";
                 findings.push(
@@ -287,7 +357,7 @@ fn hearable(program: &Program, options: &Options) -> Vec<Diagnostic> {
         if framed
             && !message.to_end
             && let Some(last) = message.pieces.last()
-            && pattern_of(last).is_some_and(|pattern| !matches!(pattern, Pattern::Bytes(_)))
+            && pattern_of(last).is_some_and(|pattern| !pattern.has_length())
         {
             let text = "where this hole ends cannot be told";
             let help = format!(
@@ -315,10 +385,12 @@ fn over_datagrams(program: &Program) -> Vec<Diagnostic> {
         );
     }
     for first in program::may_begin(program, 0) {
-        if let First::Line(message) = first
-            && program.messages[message].side == Side::Server
-        {
-            let place = program.messages[message].place;
+        let (side, place) = match first {
+            First::Line(message) => (program.messages[message].side, program.messages[message].place),
+            First::File(file) => (program.files[file].side, program.files[file].place),
+            _ => continue,
+        };
+        if side == Side::Server {
             findings.push(
                 Diagnostic::error(place, "a server cannot speak first over datagrams")
                     .help("begin with a line of the client"),

@@ -38,6 +38,19 @@ pub enum Fault {
     },
     /// A value that would stand in a text line holds a line ending.
     BrokenLine,
+    /// More came than one message that is no line may hold, in bytes.
+    TooMuch {
+        /// The bound.
+        most: usize,
+    },
+    /// A value is not what `unbase64` or `unhex` reads.
+    NotEncoded,
+    /// A value that counts bytes is no number of bytes.
+    NotACount,
+    /// What we were about to say is not as long as a value says.
+    WrongLength,
+    /// A file of ours is shorter than it was, or can be read no more.
+    FileShrank,
 }
 
 /// One thing that would have been right, and how far it matched.
@@ -70,6 +83,8 @@ pub struct Verdict {
     pub received: Vec<u8>,
     /// The byte of what came, counted from 1, at which it differs.
     pub byte: Option<usize>,
+    /// The name, or the file, that the fault is about; empty where it is about none.
+    pub name: String,
 }
 
 /// Most bytes of a line that are shown around a difference.
@@ -95,6 +110,13 @@ impl Verdict {
                 format!("`{}` would be heard as line {line}", show(self.sent.as_ref().map_or(&[], |sent| &sent.1)))
             }
             Fault::BrokenLine => "a value with a line ending in it cannot stand in a text line".to_owned(),
+            Fault::TooMuch { most } => format!("the {side} sent more than {most} bytes without what should end them"),
+            Fault::NotEncoded => format!("{{{}}} cannot be made: the value is not encoded as it should be", self.name),
+            Fault::NotACount => {
+                format!("{{{}}} is `{}`, which is no number of bytes", self.name, show(&self.received))
+            }
+            Fault::WrongLength => format!("what would be said is not as long as {{{}}} says", self.name),
+            Fault::FileShrank => format!("`{}` is shorter than it was when the play began", self.name),
         }
     }
 
@@ -140,7 +162,7 @@ impl Verdict {
     fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         if let Some((line, bytes)) = &self.sent
-            && !matches!(self.fault, Fault::Misheard { .. } | Fault::BrokenLine)
+            && !matches!(self.fault, Fault::Misheard { .. } | Fault::BrokenLine | Fault::WrongLength)
         {
             rows.push(Row {
                 line: Some(*line),
@@ -157,7 +179,10 @@ impl Verdict {
             };
             rows.push(Row { line: Some(expected.line), label: "expected", text, caret: None });
         }
-        let nothing_to_show = matches!(self.fault, Fault::Misheard { .. } | Fault::BrokenLine);
+        let nothing_to_show = matches!(
+            self.fault,
+            Fault::Misheard { .. } | Fault::BrokenLine | Fault::WrongLength | Fault::FileShrank | Fault::NotACount
+        );
         if rows.is_empty() || nothing_to_show {
             rows.push(Row { line: Some(self.place.line), label: "", text: String::new(), caret: None });
         }

@@ -185,10 +185,14 @@ fn play_script(connected: &Connected, script: &Script, console: &Console) -> Exi
             let exit = match verdict.fault {
                 Fault::NothingCame { .. } => Exit::TimedOut,
                 Fault::Reset => Exit::Reset,
-                Fault::Misheard { .. } | Fault::BrokenLine => Exit::Usage,
+                Fault::FileShrank => Exit::CannotRead,
+                Fault::Misheard { .. } | Fault::BrokenLine | Fault::WrongLength => Exit::Usage,
                 Fault::Differs
                 | Fault::ClosedEarly
                 | Fault::TooLong { .. }
+                | Fault::TooMuch { .. }
+                | Fault::NotEncoded
+                | Fault::NotACount
                 | Fault::UnexpectedData
                 | Fault::WrongEnding => Exit::Differs,
             };

@@ -7,9 +7,8 @@ use super::hear::allowed;
 use crate::diagnostic::Place;
 use crate::matcher;
 use crate::notation::show;
-use crate::program::{Deed, First, Message, Op, PieceKind};
+use crate::program::{Deed, First, Message, Op, Pattern, PieceKind};
 use crate::script::Script;
-use crate::syntax::Pattern;
 use crate::values::Scratch;
 use crate::verdict::{Expected, Fault, Verdict};
 
@@ -17,6 +16,13 @@ use crate::verdict::{Expected, Fault, Verdict};
 pub(super) fn expected_messages(script: &Script, play: &Play) -> Vec<usize> {
     match &script.program.ops[play.pc] {
         Op::Hear(message) => vec![*message],
+        Op::AnyOrder(order) => {
+            let order = &script.program.orders[*order];
+            (0..order.messages.len())
+                .filter(|&index| !play.has_come(order, index))
+                .map(|index| order.messages[index])
+                .collect()
+        }
         Op::Choice(index) => script.program.choices[*index]
             .arms
             .iter()
@@ -69,6 +75,7 @@ impl Play {
             expected,
             received: received.to_vec(),
             byte,
+            name: String::new(),
         }
     }
 }
@@ -94,11 +101,11 @@ fn expected_text(script: &Script, message: &Message, scratch: &Scratch) -> Strin
             PieceKind::Capture { slot, pattern, .. } => {
                 text.push_str(show_inside(&mut bytes).as_str());
                 let name = slot.map_or("_", |slot| &script.program.slots[slot]);
-                text.push_str(&hole(name, *pattern));
+                text.push_str(&hole(script, name, pattern));
             }
             PieceKind::Same { slot, pattern } => {
                 text.push_str(show_inside(&mut bytes).as_str());
-                text.push_str(&hole(&script.program.slots[*slot], *pattern));
+                text.push_str(&hole(script, &script.program.slots[*slot], pattern));
             }
         }
     }
@@ -112,13 +119,9 @@ fn show_inside(bytes: &mut Vec<u8>) -> String {
     shown.strip_suffix("{0x20}").map_or(shown.clone(), |cut| format!("{cut} "))
 }
 
-fn hole(name: &str, pattern: Pattern) -> String {
-    match pattern {
-        Pattern::Any => format!("{{{name}}}"),
-        Pattern::Word => format!("{{{name}:word}}"),
-        Pattern::Int => format!("{{{name}:int}}"),
-        Pattern::Bytes(count) => format!("{{{name}:{count} bytes}}"),
-    }
+fn hole(script: &Script, name: &str, pattern: &Pattern) -> String {
+    let pattern = pattern.written(|slot| script.program.slots[*slot].as_str());
+    format!("{{{name}{pattern}}}")
 }
 
 /// The transcript's column for a difference: inside a literal the character, else the hole.

@@ -3,10 +3,14 @@
 use super::account::expected_messages;
 use super::{Ending, Heard, Input, Moment, Next, Play, Stop, Walk};
 use crate::matcher::{self, Walked};
+use crate::pattern::MOST_BYTES;
 use crate::program::{Arm, Deed, First, Fork, Message, Op, Pc, Step as PathStep};
 use crate::script::Carrier;
 use crate::syntax::{Eol, Form};
 use crate::verdict::Fault;
+
+/// Bytes that must come within the time limit while something is awaited that is no line.
+const GAIN: u64 = 64 * 1024;
 
 /// What the bytes at hand are.
 enum Framed {
@@ -21,7 +25,7 @@ enum Framed {
 }
 
 impl<'a> Walk<'a> {
-    fn rest(&self) -> &'a [u8] {
+    pub(super) fn rest(&self) -> &'a [u8] {
         let input: Input<'a> = self.input;
         &input.bytes[self.at..]
     }
@@ -37,19 +41,24 @@ impl<'a> Walk<'a> {
         self.begin_waiting(play);
         let message = &self.script.program.messages[index];
         if message.form != Form::Text {
-            return match self.run_of(message) {
+            let mut searched = play.searched.take();
+            let walked = self.run_of(message, &mut searched);
+            return match walked {
                 Walked::Whole(length) => {
                     self.take(play, length, length);
                     Ok(())
                 }
-                Walked::Partly => Err(self.wait(play)),
-                Walked::Differs { .. } => Err(self.fail(play, Fault::Differs)),
+                Walked::Partly => {
+                    play.searched = searched;
+                    Err(self.wait(play))
+                }
+                Walked::Differs { .. } => Err(self.differs(play, index)),
             };
         }
         let (text, next, heard, by_gap) = self.line(play)?;
         let line = &self.rest()[..text];
         if !matcher::line_matches(message, line, self.scratch) {
-            return Err(self.fail(play, Fault::Differs));
+            return Err(self.differs(play, index));
         }
         self.take_line(play, text, next, heard, by_gap);
         Ok(())
@@ -62,7 +71,7 @@ impl<'a> Walk<'a> {
         let choice = &script.program.choices[index];
         if choice.has_text
             && let Some((text, next, heard)) = self.line_at_hand(play)
-            && let Some(pc) = self.take_way(play, &choice.arms, text, next, heard)
+            && let Some(pc) = self.take_way(play, &choice.arms, text, next, heard)?
         {
             return Ok(pc);
         }
@@ -80,7 +89,7 @@ impl<'a> Walk<'a> {
             Err(Stop::More) if self.is_over() => return self.end_at(play, index),
             framed => framed?,
         };
-        match self.take_way(play, &choice.arms, text, next, heard) {
+        match self.take_way(play, &choice.arms, text, next, heard)? {
             Some(pc) => {
                 play.after_gap = by_gap;
                 Ok(pc)
@@ -104,23 +113,97 @@ impl<'a> Walk<'a> {
     }
 
     /// Takes the first way whose line fits what came.
-    fn take_way(&mut self, play: &mut Play, arms: &[Arm], text: usize, next: usize, heard: Heard) -> Option<Pc> {
+    fn take_way(
+        &mut self,
+        play: &mut Play,
+        arms: &[Arm],
+        text: usize,
+        next: usize,
+        heard: Heard,
+    ) -> Result<Option<Pc>, Stop> {
         let line = &self.rest()[..text];
         for arm in arms {
-            let First::Line(message) = arm.first else { continue };
-            let message = &self.script.program.messages[message];
+            let First::Line(index) = arm.first else { continue };
+            let message = &self.script.program.messages[index];
             if !allowed(play, &arm.path) || !matcher::line_matches(message, line, self.scratch) {
                 continue;
             }
             if !arm.path.is_empty() {
                 let captured = std::mem::take(&mut self.scratch.captured);
-                self.follow(play, &arm.path);
+                self.follow(play, &arm.path)?;
                 self.scratch.captured = captured;
             }
             self.take_line(play, text, next, heard, false);
-            return Some(arm.pc + 1);
+            return Ok(Some(self.behind(play, arm.pc, index)));
         }
-        None
+        Ok(None)
+    }
+
+    /// Where the way goes on behind a line that was heard.
+    fn behind(&self, play: &mut Play, pc: Pc, message: usize) -> Pc {
+        match &self.script.program.ops[pc] {
+            Op::AnyOrder(order) => {
+                self.came(play, *order, message);
+                pc
+            }
+            _ => pc + 1,
+        }
+    }
+
+    /// Notes that a line came of those that may come in any order.
+    fn came(&self, play: &mut Play, order: usize, message: usize) {
+        let order = &self.script.program.orders[order];
+        if let Some(index) = order.messages.iter().position(|&own| own == message) {
+            play.counters[order.counter + index / 32] |= 1 << (index % 32);
+        }
+    }
+
+    /// Says the next of lines that may come in any order, or hears one of those that have not come.
+    pub(super) fn any_order(&mut self, play: &mut Play, which: usize) -> Result<Pc, Stop> {
+        let script = self.script;
+        let order = &script.program.orders[which];
+        if order.ours {
+            let said = play.counters[order.counter] as usize;
+            let Some(&message) = order.messages.get(said) else { return Ok(play.pc + 1) };
+            self.say(play, message)?;
+            play.counters[order.counter] += 1;
+            return Ok(play.pc);
+        }
+        let missing = || (0..order.messages.len()).map(|index| (index, order.messages[index]));
+        if missing().all(|(index, _)| play.has_come(order, index)) {
+            return Ok(play.pc + 1);
+        }
+        self.owes_ending = false;
+        self.begin_waiting(play);
+        if script.program.messages[order.messages[0]].form == Form::Text {
+            let (text, next, heard, by_gap) = self.line(play)?;
+            let line = &self.rest()[..text];
+            for (index, message) in missing() {
+                if !play.has_come(order, index)
+                    && matcher::line_matches(&script.program.messages[message], line, self.scratch)
+                {
+                    self.came(play, which, message);
+                    self.take_line(play, text, next, heard, by_gap);
+                    return Ok(play.pc);
+                }
+            }
+            return Err(self.fail(play, Fault::Differs));
+        }
+        for (index, message) in missing() {
+            if play.has_come(order, index) {
+                continue;
+            }
+            match self.run_of(&script.program.messages[message], &mut None) {
+                Walked::Whole(length) => {
+                    self.came(play, which, message);
+                    self.take(play, length, length);
+                    return Ok(play.pc);
+                }
+                Walked::Partly => return Err(self.wait(play)),
+                Walked::Differs { .. } => {}
+            }
+        }
+        Err(self.fail(play, Fault::Differs))
     }
 
     /// The same for `raw` and `hex` messages: the first way that fits, once it is known whether it does.
@@ -131,13 +214,13 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let message = &self.script.program.messages[index];
-            match self.run_of(message) {
+            match self.run_of(message, &mut None) {
                 Walked::Whole(length) => {
                     let captured = std::mem::take(&mut self.scratch.captured);
-                    self.follow(play, &arm.path);
+                    self.follow(play, &arm.path)?;
                     self.scratch.captured = captured;
                     self.take(play, length, length);
-                    return Ok(arm.pc + 1);
+                    return Ok(self.behind(play, arm.pc, index));
                 }
                 Walked::Partly => return Err(self.wait(play)),
                 Walked::Differs { .. } => {}
@@ -154,12 +237,12 @@ impl<'a> Walk<'a> {
             let fits = match arm.first {
                 First::Do(_) | First::End => true,
                 First::Expect(Deed::Close | Deed::StopSending) => self.is_over(),
-                First::Expect(Deed::Reset) | First::Line(_) | First::Wrong => false,
+                First::Expect(Deed::Reset) | First::Line(_) | First::File(_) | First::Wrong => false,
             };
             // Without the end, an act of ours or the end of the file waits for it where they could still speak.
             let waits = !self.is_over() && choice.arms.len() > 1;
             if fits && !waits && allowed(play, &arm.path) {
-                self.follow(play, &arm.path);
+                self.follow(play, &arm.path)?;
                 play.since = None;
                 return match arm.first {
                     First::End => Err(Stop::Next(Next::End(if self.is_over() { Ending::Left } else { Ending::Done }))),
@@ -206,7 +289,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn begin_waiting(&mut self, play: &mut Play) {
+    pub(super) fn begin_waiting(&mut self, play: &mut Play) {
         if play.since.is_none() {
             play.since = Some(self.input.now);
             // Nothing of before is needed any more: the memory is free for the next round.
@@ -301,10 +384,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn run_of(&mut self, message: &Message) -> Walked {
+    fn run_of(&mut self, message: &Message, searched: &mut Option<matcher::Searched>) -> Walked {
         let rest = self.rest();
         let ended = self.input.ended || self.datagram;
-        let walked = matcher::run_matches(message, rest, ended, self.scratch);
+        let walked = matcher::run_matches(message, rest, ended, searched, self.scratch);
         match walked {
             Walked::Partly if self.datagram => Walked::Differs { piece: 0, at: rest.len() },
             // Over datagrams a message is the whole datagram.
@@ -342,7 +425,7 @@ impl<'a> Walk<'a> {
         self.take(play, text, next);
     }
 
-    fn take(&mut self, play: &mut Play, text: usize, next: usize) {
+    pub(super) fn take(&mut self, play: &mut Play, text: usize, next: usize) {
         let line = &self.rest()[..text];
         self.scratch.take_captured(line);
         self.at += next;
@@ -352,10 +435,21 @@ impl<'a> Walk<'a> {
         play.since = None;
         play.patience = std::time::Duration::ZERO;
         play.scanned = 0;
+        play.gained = 0;
     }
 
     /// More is needed: wait for it, unless it is too late.
-    fn wait(&mut self, play: &mut Play) -> Stop {
+    pub(super) fn wait(&mut self, play: &mut Play) -> Stop {
+        if self.awaits_bytes(play) {
+            let come = self.rest().len();
+            if come > MOST_BYTES {
+                return self.fail(play, Fault::TooMuch { most: MOST_BYTES });
+            }
+            // What is not a line may take long, as long as it comes.
+            if come as u64 - play.gained.min(come as u64) >= GAIN {
+                (play.gained, play.since) = (come as u64, Some(self.input.now));
+            }
+        }
         let overdue = self.overdue_at(play).is_some_and(|at| self.input.now >= at);
         if self.is_over() {
             return match self.script.program.ops[play.pc] {
@@ -380,6 +474,17 @@ impl<'a> Walk<'a> {
         self.fail(play, Fault::NothingCame { waited })
     }
 
+    /// Whether bytes are awaited that are no text line.
+    fn awaits_bytes(&self, play: &Play) -> bool {
+        let program = &self.script.program;
+        match &program.ops[play.pc] {
+            Op::Hear(message) => program.messages[*message].form != Form::Text,
+            Op::AnyOrder(order) => program.messages[program.orders[*order].messages[0]].form != Form::Text,
+            Op::Choice(choice) => program.choices[*choice].has_lines && !program.choices[*choice].has_text,
+            _ => false,
+        }
+    }
+
     fn overdue_at(&self, play: &Play) -> Option<Moment> {
         Some(play.since?.after(self.script.wait? + play.patience))
     }
@@ -394,6 +499,20 @@ impl<'a> Walk<'a> {
             }
             _ => overdue,
         }
+    }
+
+    /// What came is not what the message says.
+    fn differs(&mut self, play: &mut Play, index: usize) -> Stop {
+        let message = &self.script.program.messages[index];
+        let Some(slot) = matcher::bad_count(message, self.rest(), self.scratch) else {
+            return self.fail(play, Fault::Differs);
+        };
+        let value = self.scratch.value(slot).unwrap_or_default().to_vec();
+        let mut verdict = play.verdict(self.script, Fault::NotACount, &[], self.scratch);
+        verdict.name.clone_from(&self.script.program.slots[slot]);
+        verdict.received = value;
+        verdict.expected.clear();
+        Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))
     }
 
     fn fail(&mut self, play: &mut Play, fault: Fault) -> Stop {

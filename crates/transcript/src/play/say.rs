@@ -2,7 +2,8 @@
 
 use super::{Ending, Heard, Next, Play, Stop, Walk};
 use crate::matcher;
-use crate::program::{Piece, PieceKind};
+use crate::pattern::count_in;
+use crate::program::{Pattern, Piece, PieceKind};
 use crate::script::Carrier;
 use crate::syntax::{Eol, Form};
 use crate::verdict::Fault;
@@ -16,7 +17,18 @@ impl Walk<'_> {
         }
         let start = self.output.bytes.len();
         for piece in &message.pieces {
+            let from = self.output.bytes.len();
             self.say_piece(play, piece);
+            if let PieceKind::Capture { pattern: Pattern::BytesOf(count), .. } = &piece.kind
+                && self.scratch.value(*count).and_then(count_in) != Some(self.output.bytes.len() - from)
+            {
+                let name = &self.script.program.slots[*count];
+                let mut stop = self.refuse(play, index, start, Fault::WrongLength);
+                if let Stop::Next(Next::End(Ending::Failed(verdict))) = &mut stop {
+                    (verdict.place, verdict.name) = (piece.place, name.clone());
+                }
+                return Err(stop);
+            }
         }
         let said = &self.output.bytes[start..];
         let streamed_text = message.form == Form::Text && self.script.carrier == Carrier::Stream;

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::{Arm, Choice, Deed, First, Fork, Op, Pc, PieceKind, Program, Shape, Step};
+use super::{Arm, Choice, Deed, First, Fork, Op, Pattern, Pc, PieceKind, Program, Shape, Step};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::matcher;
-use crate::syntax::{Form, Pattern};
+use crate::syntax::Form;
 
 /// Most ways that one choice may have.
 const MOST_ARMS: usize = 2000;
@@ -84,11 +84,24 @@ impl Search<'_> {
             }
             let first = match &self.program.ops[pc] {
                 Op::Say(message) | Op::Hear(message) => First::Line(*message),
+                Op::File(file) => First::File(*file),
+                Op::AnyOrder(order) => {
+                    for &message in &self.program.orders[*order].messages {
+                        self.arms.push(Arm { path: self.path.clone(), first: First::Line(message), pc });
+                    }
+                    break;
+                }
                 Op::Do(deed) => First::Do(*deed),
                 Op::Expect(deed) => First::Expect(*deed),
                 Op::Wrong => First::Wrong,
                 Op::End => First::End,
-                Op::Pause(_) | Op::Patience(_) | Op::Set { .. } | Op::Enter(_) | Op::Together | Op::Apart => {
+                Op::Pause(_)
+                | Op::Patience(_)
+                | Op::Set { .. }
+                | Op::Let { .. }
+                | Op::Enter(_)
+                | Op::Together
+                | Op::Apart => {
                     self.path.push(Step::Run(pc));
                     pc += 1;
                     continue;
@@ -137,6 +150,15 @@ fn check(program: &Program, place: Place, arms: &[Arm], findings: &mut Vec<Diagn
     if arms.iter().any(|arm| arm.first == First::Wrong) {
         return;
     }
+    if let Some(file) = arms.iter().find_map(|arm| match arm.first {
+        First::File(file) => Some(&program.files[file]),
+        _ => None,
+    }) && arms.len() > 1
+    {
+        let message = "a file cannot begin a way: a listener could not tell it from the others";
+        findings.push(Diagnostic::error(file.place, message).help("let a line stand before it"));
+        return;
+    }
     let lines: Vec<_> = arms
         .iter()
         .filter_map(|arm| match arm.first {
@@ -163,19 +185,21 @@ fn check(program: &Program, place: Place, arms: &[Arm], findings: &mut Vec<Diagn
         findings.push(Diagnostic::error(place, message).help("frame the lines that begin the ways alike"));
         return;
     }
-    let mut seen: Vec<usize> = Vec::new();
+    let mut seen: Vec<(usize, Pc)> = Vec::new();
     for arm in arms {
         let First::Line(message) = arm.first else { continue };
         // Ways that need another round, or none, exclude each other.
         let guarded = arm.path.iter().any(|step| matches!(step, Step::Again { .. }));
-        if let Some(&hider) = seen.iter().find(|&&earlier| earlier != message && hides(program, earlier, message)) {
+        // Of lines in any order each is taken once, so that none hides another for good.
+        let hider = seen.iter().find(|&&(earlier, pc)| pc != arm.pc && hides(program, earlier, message));
+        if let Some(&(hider, _)) = hider {
             let hidden = program.messages[message].place;
             let text =
                 format!("this line is never reached: line {} takes it first", program.messages[hider].place.line);
             findings.push(Diagnostic::warning(hidden, text).help("put the narrower line above the wider one"));
         }
         if !guarded {
-            seen.push(message);
+            seen.push((message, arm.pc));
         }
     }
 }
@@ -208,15 +232,23 @@ fn patience(program: &Program, arm: &Arm) -> Duration {
 /// Notes for every message which others a listener would try before it.
 fn set_rivals(program: &mut Program) {
     for choice in &program.choices {
-        let mut earlier: Vec<usize> = Vec::new();
+        let mut earlier: Vec<(usize, Pc)> = Vec::new();
         for arm in &choice.arms {
             let First::Line(message) = arm.first else { continue };
-            for &rival in &earlier {
-                if rival != message {
+            // We say lines in any order as they are written: only the first of them is said at the choice itself.
+            let said_later = match &program.ops[arm.pc] {
+                Op::AnyOrder(order) => {
+                    let order = &program.orders[*order];
+                    order.ours && order.messages.first() != Some(&message)
+                }
+                _ => false,
+            };
+            for &(rival, pc) in &earlier {
+                if rival != message && pc != arm.pc && !said_later {
                     program.messages[message].rivals.push(rival);
                 }
             }
-            earlier.push(message);
+            earlier.push((message, arm.pc));
         }
     }
     for message in &mut program.messages {
@@ -275,6 +307,7 @@ pub(crate) fn may_begin(program: &Program, start: Pc) -> Vec<First> {
 pub(super) fn is_ours(program: &Program, arm: &Arm, side: crate::Side) -> Option<bool> {
     match arm.first {
         First::Line(message) => Some(program.messages[message].side == side),
+        First::File(file) => Some(program.files[file].side == side),
         First::Do(Deed::Close) | First::Expect(Deed::Close) | First::End | First::Wrong => None,
         First::Do(_) => Some(true),
         First::Expect(_) => Some(false),

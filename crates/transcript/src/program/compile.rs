@@ -2,31 +2,45 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Choice, Deed, Fork, Message, Op, Pc, Piece, PieceKind, Program, Shape, choices, plan, reach};
+use super::{
+    Choice, Deed, FileMessage, Fork, Message, Op, Order, Pattern, Pc, Piece, PieceKind, Program, Shape, choices, plan,
+    reach,
+};
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::names::{self, Role, Roles};
-use crate::syntax::{Act, Form, Hole, Part, PartKind, Pattern, Statement, StatementKind, Template};
+use crate::notation::show;
+use crate::pattern::count_in;
+use crate::syntax::{Act, Form, Hole, Part, PartKind, Settings, Statement, StatementKind, Template};
 
 /// Values given from outside, by name; they win over `set`.
 pub(crate) type Given = BTreeMap<String, Vec<u8>>;
 
 /// Compiles a tree for the side that "we" play. The findings are errors and warnings of structure, the same for both
 /// sides; a program with an error among them must not be played.
-pub(crate) fn compile(body: &[Statement], side: Side, given: &Given) -> (Program, Vec<Diagnostic>) {
+pub(crate) fn compile(
+    body: &[Statement],
+    settings: &Settings,
+    side: Side,
+    given: &Given,
+) -> (Program, Vec<Diagnostic>) {
     let names: Vec<&str> = given.keys().map(String::as_str).collect();
     let (roles, _) = names::resolve(body, &names);
     let mut compiler = Compiler {
         side,
         roles,
+        fold: settings.ignore_case,
         constants: given.clone(),
         given,
+        findings: vec![],
         slots: BTreeMap::new(),
         program: Program {
             ops: vec![],
             places: vec![],
             messages: vec![],
             choices: vec![],
+            orders: vec![],
+            files: vec![],
             slots: vec![],
             counters: 0,
             live: vec![],
@@ -35,15 +49,16 @@ pub(crate) fn compile(body: &[Statement], side: Side, given: &Given) -> (Program
         places: Places::default(),
     };
     compiler.collect_constants(body);
+    compiler.begin();
     compiler.block(body);
     let end = body.last().map_or(Place { line: 1, column: 1, width: 1 }, |last| last.place);
     compiler.emit(end, Op::End);
-    let Compiler { mut program, slots, places, .. } = compiler;
+    let Compiler { mut program, slots, places, mut findings, .. } = compiler;
     program.slots = vec![String::new(); slots.len()];
     for (name, slot) in slots {
         program.slots[slot] = name;
     }
-    let findings = choices::resolve(&mut program);
+    findings.extend(choices::resolve(&mut program));
     plan::choose(&mut program, body, side, &places);
     reach::mark_live(&mut program);
     (program, findings)
@@ -52,7 +67,10 @@ pub(crate) fn compile(body: &[Statement], side: Side, given: &Given) -> (Program
 struct Compiler<'a> {
     side: Side,
     roles: Roles,
+    /// Whether ASCII letters of literal text match in either case; letters of values never do.
+    fold: bool,
     given: &'a Given,
+    findings: Vec<Diagnostic>,
     /// Names with one value for the whole file: it stands in the messages as text.
     constants: Given,
     slots: BTreeMap<String, usize>,
@@ -73,17 +91,61 @@ pub(super) struct Places {
 }
 
 impl Compiler<'_> {
-    /// A name that one `set` gives a plain text is a constant.
+    /// A name that one `set` or `let` gives, from nothing but text and constants, is a constant.
     fn collect_constants(&mut self, body: &[Statement]) {
-        let mut sets: BTreeMap<&str, Vec<&Template>> = BTreeMap::new();
+        let mut sets = Vec::new();
         collect_sets(body, &mut sets);
-        for (name, templates) in sets {
-            if let [only] = templates.as_slice()
-                && !self.given.contains_key(name)
-                && let Some(bytes) = literal(only)
-            {
-                self.constants.insert(name.to_owned(), bytes);
+        let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+        for (name, _) in &sets {
+            *times.entry(name).or_default() += 1;
+        }
+        for (name, statement) in sets {
+            if times.get(name) != Some(&1) || self.given.contains_key(name) {
+                continue;
             }
+            let value = match &statement.kind {
+                StatementKind::Set { template, .. } => self.constant(template),
+                StatementKind::Let { function, key, template, .. } => {
+                    let key = key.as_ref().map_or(Some(vec![]), |key| self.constant(key));
+                    match key.zip(self.constant(template)).map(|(key, value)| function.apply(&key, &value)) {
+                        Some(Ok(made)) => Some(made),
+                        Some(Err(why)) => {
+                            let help = format!("`{function}` reads what was encoded before");
+                            self.findings.push(Diagnostic::error(statement.place, why.to_string()).help(help));
+                            None
+                        }
+                        None => None,
+                    }
+                }
+                _ => None,
+            };
+            if let Some(value) = value {
+                self.constants.insert(name.to_owned(), value);
+            }
+        }
+    }
+
+    /// The bytes of a template that holds nothing but text and constants.
+    fn constant(&self, template: &Template) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        for part in &template.parts {
+            match &part.kind {
+                PartKind::Literal(more) => bytes.extend_from_slice(more),
+                PartKind::Hole(hole) => bytes.extend_from_slice(self.constants.get(&hole.name)?),
+            }
+        }
+        Some(bytes)
+    }
+
+    /// Where letters of literal text match in either case, those of a value do not: there values stand apart from text.
+    fn begin(&mut self) {
+        if !self.fold {
+            return;
+        }
+        let place = Place { line: 1, column: 1, width: 1 };
+        for (name, bytes) in std::mem::take(&mut self.constants) {
+            let slot = self.slot(&name);
+            self.emit(place, Op::Set { slot, value: vec![Piece { place, kind: PieceKind::Literal(bytes) }] });
         }
     }
 
@@ -127,13 +189,27 @@ impl Compiler<'_> {
                 };
                 self.emit(place, if *side == self.side { Op::Do(deed) } else { Op::Expect(deed) });
             }
+            StatementKind::File { side, path, path_place } => {
+                let file = FileMessage { place, side: *side, path: path.clone(), path_place: *path_place };
+                self.program.files.push(file);
+                self.emit(place, Op::File(self.program.files.len() - 1));
+            }
             StatementKind::Set { name, template } => {
-                if !self.constants.contains_key(name) {
+                if !self.is_constant(name) {
                     let value = self.pieces(template, place.line, false);
                     let slot = self.slot(name);
                     self.emit(place, Op::Set { slot, value });
                 }
             }
+            StatementKind::Let { name, function, key, template } => {
+                if !self.is_constant(name) {
+                    let key = key.as_ref().map_or(vec![], |key| self.pieces(key, place.line, false));
+                    let value = self.pieces(template, place.line, false);
+                    let slot = self.slot(name);
+                    self.emit(place, Op::Let { slot, function: *function, key, value });
+                }
+            }
+            StatementKind::AnyOrder { body } => self.any_order(place, body),
             StatementKind::Together { body } => {
                 self.emit(place, Op::Together);
                 self.block(body);
@@ -170,6 +246,41 @@ impl Compiler<'_> {
                 self.emit(place, Op::Wrong);
             }
         }
+    }
+
+    /// Whether a name keeps one value from the start, so that its `set` or `let` does nothing any more.
+    fn is_constant(&self, name: &str) -> bool {
+        self.constants.contains_key(name) || self.given.contains_key(name)
+    }
+
+    fn any_order(&mut self, place: Place, body: &[Statement]) {
+        let mut messages = Vec::new();
+        let mut ours = false;
+        let counter = self.program.counters;
+        let counters: Vec<usize> = (0..body.len().div_ceil(32)).map(|_| self.counter()).collect();
+        self.emit(place, Op::Enter(counters));
+        // The tour of a line's defaults belongs to the loop around, not to the block.
+        for statement in body {
+            let StatementKind::Message { side, form, template } = &statement.kind else { continue };
+            ours = *side == self.side;
+            messages.push(self.program.messages.len());
+            self.places.messages.insert(statement.place.line, self.program.messages.len());
+            let message = self.message(statement.place, *side, *form, template, false);
+            self.program.messages.push(message);
+        }
+        let framed = |message: &usize| self.program.messages[*message].form == Form::Text;
+        if let Some(other) = messages.iter().find(|message| framed(message) != framed(&messages[0])) {
+            let place = self.program.messages[*other].place;
+            let text = "lines in any order are either all text lines or none of them: where one ends cannot be told";
+            self.findings.push(Diagnostic::error(place, text).help("frame the lines of the block alike"));
+        }
+        if messages.is_empty() {
+            // The block was refused; there is nothing to play.
+            self.emit(place, Op::Wrong);
+            return;
+        }
+        self.program.orders.push(Order { messages, counter, ours });
+        self.emit(place, Op::AnyOrder(self.program.orders.len() - 1));
     }
 
     fn counted(&mut self, place: Place, times: u32, body: &[Statement]) {
@@ -223,8 +334,13 @@ impl Compiler<'_> {
     fn message(&mut self, place: Place, side: Side, form: Form, template: &Template, to_end: bool) -> Message {
         let pieces = self.pieces(template, place.line, side == self.side);
         let shape = shape(&pieces);
-        let dynamic = pieces.iter().any(|piece| matches!(piece.kind, PieceKind::Value(_) | PieceKind::Same { .. }));
-        Message { place, side, form, pieces, shape, rivals: vec![], dynamic, to_end }
+        let dynamic = pieces.iter().any(|piece| match &piece.kind {
+            PieceKind::Literal(_) => false,
+            PieceKind::Value(_) | PieceKind::Same { .. } => true,
+            PieceKind::Capture { pattern, .. } => matches!(pattern, Pattern::BytesOf(_)),
+        });
+        let fold = self.fold && form != Form::Hex;
+        Message { place, side, form, pieces, fold, shape, rivals: vec![], dynamic, to_end }
     }
 
     fn pieces(&mut self, template: &Template, line: usize, ours: bool) -> Vec<Piece> {
@@ -253,16 +369,42 @@ impl Compiler<'_> {
         };
         match (role, slot) {
             (Role::Value, Some(slot)) => PieceKind::Value(slot),
-            (Role::Same, Some(slot)) => PieceKind::Same { slot, pattern: hole.pattern },
+            (Role::Same, Some(slot)) => PieceKind::Same { slot, pattern: self.pattern(place, hole) },
             _ => {
                 let defaults: Vec<Vec<u8>> = hole.defaults.iter().map(|default| default.bytes.clone()).collect();
                 let tour = match self.loops.last() {
                     Some(&enter) if ours && defaults.len() > 1 => Some(self.counter_of(enter)),
                     _ => None,
                 };
-                PieceKind::Capture { slot, pattern: hole.pattern, defaults, tour }
+                PieceKind::Capture { slot, pattern: self.pattern(place, hole), defaults, tour }
             }
         }
+    }
+
+    /// A hole's pattern, with the slot of a name that counts bytes, or the number if that is a constant.
+    fn pattern(&mut self, place: Place, hole: &Hole) -> Pattern {
+        let name = match &hole.pattern {
+            crate::syntax::Pattern::Any => return Pattern::Any,
+            crate::syntax::Pattern::Word => return Pattern::Word,
+            crate::syntax::Pattern::Int => return Pattern::Int,
+            crate::syntax::Pattern::Regex(regex) => return Pattern::Regex(regex.clone()),
+            crate::syntax::Pattern::Bytes(count) => return Pattern::Bytes(*count),
+            crate::syntax::Pattern::BytesOf(name) => name,
+        };
+        let Some(value) = self.constants.get(name) else { return Pattern::BytesOf(self.slot(name)) };
+        let Some(count) = count_in(value) else {
+            // While the text is read, names that get their values from outside have none yet.
+            if !self.given.get(name).is_some_and(Vec::is_empty) {
+                let message = format!("{{{name}}} is `{}`, which is no number of bytes", show(value));
+                self.findings.push(Diagnostic::error(place, message).help("give it digits only, at most 16 MiB"));
+            }
+            return Pattern::Any;
+        };
+        if let Some(wrong) = hole.defaults.iter().find(|default| default.bytes.len() != count) {
+            let message = format!("the default is {} bytes long, and {{{name}}} is {count}", wrong.bytes.len());
+            self.findings.push(Diagnostic::error(wrong.place, message).help("let `let` count it: length {text}"));
+        }
+        Pattern::Bytes(count)
     }
 
     /// A new counter that starts again when the loop is entered.
@@ -275,27 +417,21 @@ impl Compiler<'_> {
     }
 }
 
-fn collect_sets<'a>(body: &'a [Statement], sets: &mut BTreeMap<&'a str, Vec<&'a Template>>) {
+/// Every `set` and `let`, in the order of the text.
+fn collect_sets<'a>(body: &'a [Statement], sets: &mut Vec<(&'a str, &'a Statement)>) {
     for statement in body {
         match &statement.kind {
-            StatementKind::Set { name, template } => sets.entry(name).or_default().push(template),
-            StatementKind::Repeat { body, .. } | StatementKind::Together { body } => collect_sets(body, sets),
+            StatementKind::Set { name, .. } | StatementKind::Let { name, .. } => sets.push((name, statement)),
+            StatementKind::Repeat { body, .. } => collect_sets(body, sets),
             StatementKind::Either { branches } => branches.iter().for_each(|branch| collect_sets(&branch.body, sets)),
-            StatementKind::Message { .. } | StatementKind::Act { .. } | StatementKind::Wrong => {}
+            // These hold messages only.
+            StatementKind::AnyOrder { .. } | StatementKind::Together { .. } => {}
+            StatementKind::Message { .. }
+            | StatementKind::File { .. }
+            | StatementKind::Act { .. }
+            | StatementKind::Wrong => {}
         }
     }
-}
-
-/// The bytes of a template without holes.
-fn literal(template: &Template) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    for part in &template.parts {
-        match &part.kind {
-            PartKind::Literal(more) => bytes.extend_from_slice(more),
-            PartKind::Hole(_) => return None,
-        }
-    }
-    Some(bytes)
 }
 
 /// The shape that a message is matched by.
@@ -307,7 +443,9 @@ fn shape(pieces: &[Piece]) -> Shape {
         match &piece.kind {
             PieceKind::Literal(bytes) if hole.is_none() => before.extend_from_slice(bytes),
             PieceKind::Literal(bytes) => after.extend_from_slice(bytes),
-            PieceKind::Capture { slot, pattern, .. } if hole.is_none() => hole = Some((*slot, *pattern)),
+            PieceKind::Capture { slot, pattern, .. } if hole.is_none() && !matches!(pattern, Pattern::BytesOf(_)) => {
+                hole = Some((*slot, pattern.clone()));
+            }
             _ => return Shape::General,
         }
     }

@@ -10,7 +10,11 @@ use std::time::Duration;
 
 use crate::Side;
 use crate::diagnostic::Place;
-use crate::syntax::{Form, Pattern};
+use crate::function::Function;
+use crate::syntax::Form;
+
+/// What a hole accepts, names as slots.
+pub(crate) type Pattern = crate::pattern::Pattern<usize>;
 
 pub(crate) use choices::{may_begin, misheard};
 pub(crate) use compile::compile;
@@ -26,6 +30,8 @@ pub(crate) struct Program {
     pub(crate) places: Vec<Place>,
     pub(crate) messages: Vec<Message>,
     pub(crate) choices: Vec<Choice>,
+    pub(crate) orders: Vec<Order>,
+    pub(crate) files: Vec<FileMessage>,
     /// The names whose values are kept while playing.
     pub(crate) slots: Vec<String>,
     /// How many counters a play needs: rounds, turns and tours of defaults.
@@ -53,7 +59,19 @@ pub(crate) enum Op {
         slot: usize,
         value: Vec<Piece>,
     },
-    /// A loop is entered: its counters start again.
+    /// A slot takes what a function makes of a value.
+    Let {
+        slot: usize,
+        function: Function,
+        /// The key of a keyed digest; else empty.
+        key: Vec<Piece>,
+        value: Vec<Piece>,
+    },
+    /// We send a file, or they do.
+    File(usize),
+    /// Lines of one side that may come in any order: the operation is done when all of them are said.
+    AnyOrder(usize),
+    /// A loop, or lines in any order, are entered: their counters start again.
     Enter(Vec<usize>),
     /// The way may fork here.
     Choice(usize),
@@ -86,6 +104,8 @@ pub(crate) struct Message {
     pub(crate) side: Side,
     pub(crate) form: Form,
     pub(crate) pieces: Vec<Piece>,
+    /// Whether ASCII letters of its literal text match in either case.
+    pub(crate) fold: bool,
     /// The common shapes, matched without looking at the pieces.
     pub(crate) shape: Shape,
     /// Messages that a listener tries before this one, at the choices where this one may be said.
@@ -94,6 +114,26 @@ pub(crate) struct Message {
     pub(crate) dynamic: bool,
     /// What follows a raw message that ends in an open hole: the end of their stream.
     pub(crate) to_end: bool,
+}
+
+/// A file that is said as it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct FileMessage {
+    pub(crate) place: Place,
+    pub(crate) side: Side,
+    /// Below the transcript's folder.
+    pub(crate) path: String,
+    pub(crate) path_place: Place,
+}
+
+/// Lines that may come in any order.
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    /// In the order of the text, which is the order in which we say them.
+    pub(crate) messages: Vec<usize>,
+    /// The first of its counters. Ours counts what is said; theirs have one bit for each line that came.
+    pub(crate) counter: usize,
+    pub(crate) ours: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -173,6 +213,8 @@ pub(crate) struct Arm {
 pub(crate) enum First {
     /// A message, ours or theirs.
     Line(usize),
+    /// A file, ours or theirs.
+    File(usize),
     /// An act of ours.
     Do(Deed),
     /// An act of theirs.

@@ -103,7 +103,7 @@ impl Planner<'_> {
         body.iter()
             .map(|statement| match &statement.kind {
                 StatementKind::Message { .. } => self.longest_list(statement),
-                StatementKind::Together { body } => self.weight(body),
+                StatementKind::Together { body } | StatementKind::AnyOrder { body } => self.weight(body),
                 StatementKind::Either { branches } => {
                     let each = branches
                         .iter()
@@ -140,7 +140,9 @@ impl Planner<'_> {
             StatementKind::Message { .. } => self
                 .message_of(statement)
                 .is_none_or(|message| message.side != self.side || message.missing().is_none()),
-            StatementKind::Together { body } | StatementKind::Repeat { body, .. } => self.can_say(body),
+            StatementKind::Together { body }
+            | StatementKind::AnyOrder { body }
+            | StatementKind::Repeat { body, .. } => self.can_say(body),
             StatementKind::Either { branches } => {
                 let ours = self.places.choices.get(&statement.place.line).is_some_and(|&choice| self.ours[choice]);
                 let mut each = branches.iter().map(|branch| self.can_say(&branch.body));

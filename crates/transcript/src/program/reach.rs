@@ -1,6 +1,6 @@
 //! Where a play stands without any value that it still needs: there it costs no memory.
 
-use super::{Fork, Op, Pc, Piece, PieceKind, Program};
+use super::{Fork, Op, Pattern, Pc, Piece, PieceKind, Program};
 
 /// Fills in [`Program::live`]: a backward pass to the fixed point.
 pub(super) fn mark_live(program: &mut Program) {
@@ -31,6 +31,7 @@ fn successors(program: &Program, pc: Pc) -> Vec<Pc> {
         Op::End => vec![],
         Op::Jump(to) => vec![*to],
         Op::Again { body, .. } => vec![*body, pc + 1],
+        Op::AnyOrder(_) => vec![pc, pc + 1],
         Op::Choice(index) => {
             let choice = &program.choices[*index];
             // A first line's rivals are compared before it is said; their values count as read here.
@@ -56,6 +57,13 @@ fn touched(program: &Program, pc: Pc) -> (u128, u128) {
             (uses, gives)
         }
         Op::Set { slot, value } => (of_pieces(value).0, 1 << slot),
+        Op::Let { slot, key, value, .. } => (of_pieces(key).0 | of_pieces(value).0, 1 << slot),
+        Op::AnyOrder(order) => {
+            let messages = program.orders[*order].messages.iter();
+            let masks = messages.map(|&message| of_pieces(&program.messages[message].pieces));
+            // What one of them gives must be kept until all have come.
+            (masks.fold(0, |uses, (more, gives)| uses | more | gives), 0)
+        }
         _ => (0, 0),
     }
 }
@@ -63,6 +71,11 @@ fn touched(program: &Program, pc: Pc) -> (u128, u128) {
 fn of_pieces(pieces: &[Piece]) -> (u128, u128) {
     let (mut uses, mut gives) = (0, 0);
     for piece in pieces {
+        if let PieceKind::Capture { pattern: Pattern::BytesOf(slot), .. }
+        | PieceKind::Same { pattern: Pattern::BytesOf(slot), .. } = &piece.kind
+        {
+            uses |= 1 << slot;
+        }
         match &piece.kind {
             PieceKind::Value(slot) => uses |= 1 << slot,
             PieceKind::Capture { slot: Some(slot), .. } => gives |= 1 << slot,

@@ -2,6 +2,7 @@
 
 mod nearest;
 mod parse;
+mod settings;
 mod template;
 
 use std::sync::Arc;
@@ -9,6 +10,10 @@ use std::time::Duration;
 
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place, Severity, Source};
+use crate::function::Function;
+
+/// What a hole accepts, names as they are written.
+pub(crate) type Pattern = crate::pattern::Pattern<String>;
 
 /// A transcript that follows the grammar. Whether a side can play it is asked by [`crate::Script::prepare`].
 #[derive(Debug, Clone)]
@@ -89,6 +94,19 @@ pub struct Settings {
     pub gap: Option<Duration>,
     /// How long to wait for the other side, where the file says so.
     pub timeout: Option<Duration>,
+    /// Whether ASCII letters of literal text match in either case.
+    pub ignore_case: bool,
+    /// The address that the file names, as it is written, for whoever is given no other.
+    pub at: Option<At>,
+}
+
+/// An address that a file names, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct At {
+    /// Where it is written.
+    pub place: Place,
+    /// As it is written.
+    pub address: String,
 }
 
 /// How text lines end.
@@ -124,8 +142,21 @@ pub(crate) enum StatementKind {
         side: Side,
         act: Act,
     },
+    /// The bytes of a file, by its path below the transcript's folder.
+    File {
+        side: Side,
+        path: String,
+        path_place: Place,
+    },
     Set {
         name: String,
+        template: Template,
+    },
+    Let {
+        name: String,
+        function: Function,
+        /// The name that holds the key of a keyed digest.
+        key: Option<Template>,
         template: Template,
     },
     Repeat {
@@ -134,6 +165,9 @@ pub(crate) enum StatementKind {
     },
     Either {
         branches: Vec<Branch>,
+    },
+    AnyOrder {
+        body: Vec<Statement>,
     },
     Together {
         body: Vec<Statement>,
@@ -200,33 +234,4 @@ pub(crate) struct Hole {
 pub(crate) struct Sample {
     pub(crate) place: Place,
     pub(crate) bytes: Vec<u8>,
-}
-
-/// What a hole accepts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub(crate) enum Pattern {
-    /// Any bytes, possibly none.
-    #[default]
-    Any,
-    /// One or more bytes without space or tab.
-    Word,
-    /// `-?[0-9]+`.
-    Int,
-    /// Exactly so many bytes.
-    Bytes(usize),
-}
-
-impl Pattern {
-    /// Whether the bytes that a hole got fit.
-    pub(crate) fn accepts(self, bytes: &[u8]) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Word => !bytes.is_empty() && !bytes.iter().any(|byte| matches!(byte, b' ' | b'\t')),
-            Self::Int => {
-                let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
-                !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
-            }
-            Self::Bytes(count) => bytes.len() == count,
-        }
-    }
 }

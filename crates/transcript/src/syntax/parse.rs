@@ -1,11 +1,11 @@
 //! Statements and blocks, line by line. A wrong line is reported and skipped, so that one reading finds every mistake.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::nearest::nearest;
+use super::settings::duration;
 use super::template::{self, At};
-use super::{Act, Branch, Eol, Form, Refused, Settings, Statement, StatementKind, Transcript};
+use super::{Act, Branch, Form, Refused, Settings, Statement, StatementKind, Transcript};
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place, Severity, Source};
 use crate::{names, program};
@@ -64,7 +64,7 @@ pub(super) fn transcript(name: &str, text: &[u8], given: &[&str]) -> Result<Tran
     findings.extend(names::resolve(&body, given).1);
     // What is wrong with the structure is wrong from either side.
     let values = given.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
-    findings.extend(program::compile(&body, Side::Client, &values).1);
+    findings.extend(program::compile(&body, &settings, Side::Client, &values).1);
     let (errors, warnings): (Vec<_>, Vec<_>) =
         findings.into_iter().partition(|finding| finding.severity == Severity::Error);
     if errors.is_empty() {
@@ -84,7 +84,7 @@ fn not_utf8(text: &[u8], offset: usize) -> Diagnostic {
 }
 
 /// A block that is still open.
-struct Open {
+pub(super) struct Open {
     place: Place,
     kind: Block,
     /// The statements around it, up to the block.
@@ -97,6 +97,7 @@ enum Block {
         done: Vec<Branch>,
         current: Place,
     },
+    AnyOrder,
     Together,
     /// A block whose head was wrong: its lines are read, for their mistakes, and dropped.
     Broken,
@@ -104,31 +105,31 @@ enum Block {
 
 /// Which settings were met.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     statement: bool,
-    message: bool,
-    settings: Vec<&'static str>,
+    pub(super) message: bool,
+    pub(super) settings: Vec<&'static str>,
 }
 
-struct Parser<'a> {
+pub(super) struct Parser<'a> {
     source: &'a Source,
-    findings: Vec<Diagnostic>,
-    settings: Settings,
-    open: Vec<Open>,
-    seen: Seen,
+    pub(super) findings: Vec<Diagnostic>,
+    pub(super) settings: Settings,
+    pub(super) open: Vec<Open>,
+    pub(super) seen: Seen,
     body: Vec<Statement>,
 }
 
 /// One statement's text, split as most statements need it.
 #[derive(Clone, Copy)]
-struct Line<'a> {
-    place: Place,
-    text: &'a str,
+pub(super) struct Line<'a> {
+    pub(super) place: Place,
+    pub(super) text: &'a str,
 }
 
 impl<'a> Line<'a> {
     /// The place of a part of the text, which must be a slice of it.
-    fn place_of(&self, part: &str) -> Place {
+    pub(super) fn place_of(&self, part: &str) -> Place {
         let offset = part.as_ptr() as usize - self.text.as_ptr() as usize;
         let before = self.text[..offset].chars().count();
         Place { column: self.place.column + before, width: part.chars().count(), ..self.place }
@@ -144,7 +145,7 @@ impl<'a> Line<'a> {
 }
 
 impl Parser<'_> {
-    fn error(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn error(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
         self.findings.push(Diagnostic::error(place, message).help(help));
     }
 
@@ -175,9 +176,11 @@ impl Parser<'_> {
         let (word, rest) = line.word();
         match word {
             "C" | "S" => self.act(line, word, rest),
-            "starttls" | "let" | "in" | "at" => self.not_yet(line, word),
+            "starttls" => self.not_yet(line, word),
             "set" => self.set(line, rest),
+            "let" => self.let_(line, rest),
             "repeat" => self.repeat(line, rest),
+            "in" if rest.split_ascii_whitespace().eq(["any", "order"]) => self.begin(place, Block::AnyOrder),
             "either" | "together" | "end" | "or" if !rest.is_empty() => {
                 let place = line.place_of(rest);
                 self.error(place, format!("nothing follows `{word}` on its line"), "put the statement on a line below");
@@ -186,12 +189,12 @@ impl Parser<'_> {
             "together" => self.begin(place, Block::Together),
             "or" => self.or(place),
             "end" => self.end(place),
-            "transcript" | "eol" | "gap" | "timeout" | "ignore" => self.setting(line, word, rest, first),
+            "transcript" | "at" | "eol" | "gap" | "timeout" | "ignore" => self.setting(line, word, rest, first),
             _ => self.unknown(line, word),
         }
     }
 
-    fn push(&mut self, place: Place, kind: StatementKind) {
+    pub(super) fn push(&mut self, place: Place, kind: StatementKind) {
         self.body.push(Statement { place, kind });
     }
 
@@ -205,11 +208,8 @@ impl Parser<'_> {
             "S raw" => (Side::Server, Form::Raw),
             "C hex" => (Side::Client, Form::Hex),
             "S hex" => (Side::Server, Form::Hex),
-            "C file" | "S file" => {
-                self.seen.message = true;
-                self.not_yet(line, "file:");
-                return true;
-            }
+            "C file" => return self.file(line, Side::Client),
+            "S file" => return self.file(line, Side::Server),
             _ => return false,
         };
         self.seen.message = true;
@@ -232,6 +232,21 @@ impl Parser<'_> {
             self.error(line.place, format!("`{head}:` says nothing"), "write at least one byte");
         }
         self.push(line.place, StatementKind::Message { side, form, template });
+        true
+    }
+
+    /// `C file: path`.
+    fn file(&mut self, line: Line<'_>, side: Side) -> bool {
+        self.seen.message = true;
+        let path = line.text.split_once(':').map_or("", |(_, path)| path).trim_matches([' ', '\t']);
+        let path_place = if path.is_empty() { line.place } else { line.place_of(path) };
+        if path.is_empty() {
+            self.error(path_place, "`file:` names a file", format!("write `{} file: body.bin`", side.letter()));
+        } else if path.starts_with('/') || path.split('/').any(|part| part == "..") || path.contains('\0') {
+            let message = format!("`{path}` is not below the transcript's folder");
+            self.error(path_place, message, "write a path relative to the folder that the transcript stands in");
+        }
+        self.push(line.place, StatementKind::File { side, path: path.to_owned(), path_place });
         true
     }
 
@@ -261,25 +276,6 @@ impl Parser<'_> {
             },
         };
         self.push(line.place, StatementKind::Act { side, act });
-    }
-
-    fn set(&mut self, line: Line<'_>, rest: &str) {
-        let shape = "write `set name = value`";
-        let Some((name, value)) = rest.split_once('=') else {
-            return self.error(line.place, "a `set` gives a name a value", shape);
-        };
-        let name = name.trim_matches([' ', '\t']);
-        let characters: Vec<char> = name.chars().collect();
-        if characters.is_empty() || template::name_length(&characters) != characters.len() || name == "_" {
-            let place = if name.is_empty() { line.place } else { line.place_of(name) };
-            let message = format!("`{name}` cannot be a name");
-            return self.error(place, message, "a name is letters, digits and _, and does not begin with a digit");
-        }
-        // The grammar puts one space after the sign; the rest is the value, verbatim.
-        let value = value.strip_prefix(' ').unwrap_or(value);
-        let at = At { line: line.place.line, column: line.place_of(value).column };
-        let template = template::text(value, at, &mut self.findings);
-        self.push(line.place, StatementKind::Set { name: name.to_owned(), template });
     }
 
     fn repeat(&mut self, line: Line<'_>, rest: &str) {
@@ -317,7 +313,7 @@ impl Parser<'_> {
 
     fn end(&mut self, place: Place) {
         let Some(Open { place: began, kind, outside }) = self.open.pop() else {
-            let help = "every `end` closes a `repeat`, `either` or `together` above it";
+            let help = "every `end` closes a `repeat`, `either`, `in any order` or `together` above it";
             return self.error(place, "`end` closes nothing", help);
         };
         let body = std::mem::replace(&mut self.body, outside);
@@ -331,15 +327,21 @@ impl Parser<'_> {
                 StatementKind::Either { branches: done }
             }
             Block::Together => {
-                if let Some(odd) = not_one_side(&body) {
-                    self.error(odd, "`together` holds lines of one side only", "move this line out of the block");
-                }
+                self.one_side(&body, "together");
                 StatementKind::Together { body }
+            }
+            Block::AnyOrder => {
+                self.one_side(&body, "in any order");
+                StatementKind::AnyOrder { body }
             }
             Block::Broken => return self.push(began, StatementKind::Wrong),
         };
-        let empty =
-            matches!(&kind, StatementKind::Repeat { body, .. } | StatementKind::Together { body } if body.is_empty());
+        let empty = match &kind {
+            StatementKind::Repeat { body, .. }
+            | StatementKind::Together { body }
+            | StatementKind::AnyOrder { body } => body.is_empty(),
+            _ => false,
+        };
         if empty {
             self.error(began, "the block is empty", "put a line between it and its `end`");
         }
@@ -355,65 +357,16 @@ impl Parser<'_> {
         }
     }
 
-    fn setting(&mut self, line: Line<'_>, word: &str, rest: &str, first: bool) {
-        let name = match word {
-            "transcript" => "transcript",
-            "eol" => "eol",
-            "gap" => "gap",
-            "timeout" => "timeout",
-            _ => return self.not_yet(line, "ignore case"),
-        };
-        if self.seen.message || !self.open.is_empty() {
-            self.error(line.place, format!("`{name}` stands before the first message"), "move it to the top");
-        } else if self.seen.settings.contains(&name) {
-            self.error(line.place, format!("`{name}` is given twice"), "keep one of them");
-        } else if name == "transcript" && !first {
-            self.error(line.place, "`transcript 1` is the first statement, if it is there", "move it to the top");
+    /// Refuses what is not a line of the block's one side.
+    fn one_side(&mut self, body: &[Statement], block: &str) {
+        if let Some(odd) = not_one_side(body) {
+            let message = format!("`{block}` holds lines of one side only");
+            self.error(odd, message, "move this line out of the block");
         }
-        self.seen.settings.push(name);
-        let place = if rest.is_empty() { line.place } else { line.place_of(rest) };
-        match name {
-            "transcript" if rest == "1" => {}
-            "transcript" => self.error(place, format!("version `{rest}` is not known"), "write `transcript 1`"),
-            "eol" => match rest {
-                "any" => self.settings.eol = Eol::Any,
-                "lf" => self.settings.eol = Eol::Lf,
-                "crlf" => self.settings.eol = Eol::CrLf,
-                "none" => self.settings.eol = Eol::None,
-                _ => self.error(place, format!("`{rest}` is not a line ending"), "write any, lf, crlf or none"),
-            },
-            _ => match duration(rest) {
-                Some(time) if time.is_zero() => {
-                    self.error(
-                        place,
-                        format!("a {name} of nothing"),
-                        format!("leave `{name}` out, or write `{name} 100ms`"),
-                    );
-                }
-                Some(time) if name == "gap" => self.settings.gap = Some(time),
-                Some(time) => self.settings.timeout = Some(time),
-                None => self.bad_duration(place, rest),
-            },
-        }
-        if self.settings.gap.is_some()
-            && matches!(self.settings.eol, Eol::Lf | Eol::CrLf)
-            && matches!(name, "gap" | "eol")
-        {
-            self.error(line.place, "a gap needs `eol any` or `eol none`", "leave one of the two out");
-        }
-    }
-
-    fn bad_duration(&mut self, place: Place, written: &str) {
-        let message = format!("`{written}` is not a duration");
-        self.error(place, message, "write a number and a unit, as in `100ms` or `5s`");
     }
 
     fn not_yet(&mut self, line: Line<'_>, what: &str) {
-        let what = if what == "in" { "in any order" } else { what };
         self.error(line.place, format!("`{what}` is not there yet"), "this version of sockeye cannot play it");
-        if what == "in any order" {
-            self.begin(line.place, Block::Broken);
-        }
     }
 
     fn unknown(&mut self, line: Line<'_>, word: &str) {
@@ -433,7 +386,7 @@ impl Parser<'_> {
         };
         let place = Place { width: word.chars().count(), ..line.place };
         self.error(place, format!("`{word}` begins no statement"), help);
-        if matches!(near, Some("repeat" | "either" | "together")) {
+        if matches!(near, Some("repeat" | "either" | "together")) || line.text.starts_with("in any") {
             // Its `end` is no second mistake.
             self.begin(line.place, Block::Broken);
         }
@@ -453,21 +406,4 @@ fn not_one_side(body: &[Statement]) -> Option<Place> {
     };
     let first = body.first().and_then(side_of);
     body.iter().find(|statement| side_of(statement).is_none() || side_of(statement) != first).map(|odd| odd.place)
-}
-
-/// `100ms` or `5s`.
-fn duration(text: &str) -> Option<Duration> {
-    let (number, unit) = match text.strip_suffix("ms") {
-        Some(number) => (number, 1),
-        None => (text.strip_suffix('s')?, 1000),
-    };
-    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    number
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(unit)
-        .filter(|&ms| ms <= 1000 * 60 * 60 * 24 * 365)
-        .map(Duration::from_millis)
 }

@@ -1,7 +1,10 @@
 //! Payloads: text or hex with holes in it.
 
+use std::sync::Arc;
+
 use super::{Hole, Part, PartKind, Pattern, Sample, Template};
 use crate::diagnostic::{Diagnostic, Place};
+use crate::pattern::{MOST_BYTES, Regex};
 
 /// Where a payload stands: its line, and the column of its first character.
 #[derive(Debug, Clone, Copy)]
@@ -117,36 +120,56 @@ impl<'a> Reader<'a> {
     }
 
     fn pattern(&mut self) -> Result<Pattern, Broken> {
-        if self.characters.get(self.position) == Some(&'/') {
-            self.take_until(&['}']);
-            self.next_is('}');
-            return Err(broken("a regex in a hole is not there yet", "use `word`, `int` or no pattern for now"));
+        if self.next_is('/') {
+            return self.regex();
         }
         let written = self.take_until(&['=', '}']);
+        let wrong = |reader: &mut Self, message: String, help: String| {
+            reader.skip_hole();
+            Err(broken(message, help))
+        };
         match written.as_str() {
-            "word" => Ok(Pattern::Word),
-            "int" => Ok(Pattern::Int),
-            _ => match written.strip_suffix(" bytes").map(str::parse::<usize>) {
-                Some(Ok(count)) if count <= MOST_BYTES => Ok(Pattern::Bytes(count)),
-                Some(Ok(_)) => {
-                    self.skip_hole();
-                    Err(broken("a hole holds at most 16 MiB", format!("write {MOST_BYTES} bytes or fewer")))
+            "word" => return Ok(Pattern::Word),
+            "int" => return Ok(Pattern::Int),
+            _ => {}
+        }
+        let Some(count) = written.strip_suffix(" bytes") else {
+            let help = "a pattern is `word`, `int`, `/regex/`, `8 bytes` or `size bytes`".to_owned();
+            return wrong(self, format!("`{written}` is not a pattern"), help);
+        };
+        let characters: Vec<char> = count.chars().collect();
+        if !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit()) {
+            return match count.parse::<usize>() {
+                Ok(count) if count <= MOST_BYTES => Ok(Pattern::Bytes(count)),
+                _ => {
+                    wrong(self, "a hole holds at most 16 MiB".to_owned(), format!("write {MOST_BYTES} bytes or fewer"))
                 }
-                Some(Err(_)) => {
-                    self.skip_hole();
-                    Err(broken(
-                        format!("`{written}`: a count of bytes that comes from a name is not there yet"),
-                        "write a number of bytes for now",
-                    ))
-                }
-                None => {
-                    self.skip_hole();
-                    Err(broken(
-                        format!("`{written}` is not a pattern"),
-                        "a pattern is `word`, `int`, `/regex/` or `8 bytes`",
-                    ))
-                }
-            },
+            };
+        }
+        if name_length(&characters) == characters.len() && count != "_" && !count.is_empty() {
+            return Ok(Pattern::BytesOf(count.to_owned()));
+        }
+        let help = "write a number of bytes, or the name that holds it: {body:size bytes}".to_owned();
+        wrong(self, format!("`{count}` is neither a number nor a name"), help)
+    }
+
+    /// `/…/`, to the next slash; braces inside are the expression's own.
+    fn regex(&mut self) -> Result<Pattern, Broken> {
+        let written = self.take_until(&['/']);
+        if !self.next_is('/') {
+            return Err(broken("the regex is not finished", "end it with / and the hole with }"));
+        }
+        let regex = Regex::new(&written);
+        if !matches!(self.characters.get(self.position), Some('=' | '}')) {
+            self.skip_hole();
+            return Err(broken("behind its regex a hole has `=` or `}`", "a slash inside a regex is written \\x2f"));
+        }
+        match regex {
+            Ok(regex) => Ok(Pattern::Regex(Arc::new(regex))),
+            Err(message) => {
+                self.skip_hole();
+                Err(broken(message, "it is of the linear-time kind: no look-around, no back references"))
+            }
         }
     }
 
@@ -262,9 +285,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Most bytes that one hole captures.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
-
 fn unfinished(name: &str) -> Broken {
     broken(format!("the hole {{{name} is not finished"), "close it with }, or write {0x7b} for a { that is text")
 }
@@ -327,7 +347,7 @@ mod tests {
         let (template, findings) = read("+OK {count:int=2|-3} {_=a{0x7c}b}{0x20}");
         assert_eq!(findings, Vec::<String>::new());
         let PartKind::Hole(count) = &template.parts[1].kind else { panic!("a hole") };
-        assert_eq!((count.name.as_str(), count.pattern), ("count", Pattern::Int));
+        assert_eq!((count.name.as_str(), &count.pattern), ("count", &Pattern::Int));
         assert_eq!(count.defaults.iter().map(|d| d.bytes.as_slice()).collect::<Vec<_>>(), [b"2".as_slice(), b"-3"]);
         assert_eq!(template.parts[1].place, Place { line: 1, column: 8, width: 16 });
         assert_eq!(count.defaults[1].place, Place { line: 1, column: 21, width: 2 });
@@ -337,12 +357,29 @@ mod tests {
     }
 
     #[test]
+    fn a_regex_has_its_own_braces_and_ends_at_a_slash() {
+        let (template, findings) = read("a {code:/[0-9]{3}|x\\x2f/=250} b");
+        assert_eq!(findings, Vec::<String>::new());
+        let PartKind::Hole(code) = &template.parts[1].kind else { panic!("a hole") };
+        let Pattern::Regex(regex) = &code.pattern else { panic!("a regex") };
+        assert_eq!(regex.source(), "[0-9]{3}|x\\x2f");
+        assert!(regex.matches(b"x/") && regex.matches(b"250") && !regex.matches(b"25"));
+        assert_eq!(literals(&template), b"a  b");
+        let (template, findings) = read("{a:/b}c/=b{0x7d}c}");
+        assert_eq!((template.parts.len(), findings), (1, vec![]), "a brace in a regex is its own");
+    }
+
+    #[test]
     fn what_begins_as_a_hole_must_be_finished_as_one() {
         assert_eq!(read("x {name=abc").1, ["6: the hole {name is not finished"]);
         assert_eq!(read("{0x0").1, ["4: `0` has half a byte too many"]);
         assert_eq!(read("{0xzz}").1, ["4: `z` is not a hex digit"]);
         assert_eq!(read("{0x}").1, ["4: {0x} names no byte"]);
         assert_eq!(read("{a:nonsense}").1, ["4: `nonsense` is not a pattern"]);
+        assert_eq!(read("{a:/[/=x}").1, ["4: the regex is not well formed: unclosed character class"]);
+        assert_eq!(read("{a:/b").1, ["4: the regex is not finished"]);
+        assert_eq!(read("{a:/b/c}").1, ["4: behind its regex a hole has `=` or `}`"]);
+        assert_eq!(read("{a:1x bytes}").1, ["4: `1x` is neither a number nor a name"]);
         assert_eq!(read("{a:int=x}").1, ["4: the default `x` of {a} does not fit its own pattern"]);
     }
 
@@ -352,6 +389,6 @@ mod tests {
         let template = hex("20 02 {flag:1 bytes=00} 0 0", At { line: 1, column: 8 }, &mut findings);
         assert_eq!(findings[0].message, "`0` is half a byte");
         let PartKind::Hole(flag) = &template.parts[1].kind else { panic!("a hole") };
-        assert_eq!((flag.pattern, flag.defaults[0].bytes.as_slice()), (Pattern::Bytes(1), [0].as_slice()));
+        assert_eq!((&flag.pattern, flag.defaults[0].bytes.as_slice()), (&Pattern::Bytes(1), [0].as_slice()));
     }
 }

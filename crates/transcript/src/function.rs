@@ -1,0 +1,213 @@
+//! The functions of `let`: lengths, digests and encodings.
+
+mod digest;
+
+use std::fmt;
+
+use digest::{Md5, Sha1, Sha256, hash, hmac};
+
+/// A function that a `let` applies to a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Function {
+    /// The number of bytes, in decimal.
+    Length,
+    Md5,
+    Sha1,
+    Sha256,
+    HmacMd5,
+    HmacSha1,
+    HmacSha256,
+    /// RFC 4648, section 4, with padding and without line breaks.
+    Base64,
+    Unbase64,
+    /// Pairs of hex digits become bytes.
+    Unhex,
+}
+
+/// Every function with the word that names it.
+const NAMES: [(&str, Function); 10] = [
+    ("length", Function::Length),
+    ("md5", Function::Md5),
+    ("sha1", Function::Sha1),
+    ("sha256", Function::Sha256),
+    ("hmac-md5", Function::HmacMd5),
+    ("hmac-sha1", Function::HmacSha1),
+    ("hmac-sha256", Function::HmacSha256),
+    ("base64", Function::Base64),
+    ("unbase64", Function::Unbase64),
+    ("unhex", Function::Unhex),
+];
+
+impl Function {
+    /// The function that a word names.
+    pub(crate) fn named(word: &str) -> Option<Self> {
+        NAMES.iter().find(|(name, _)| *name == word).map(|(_, function)| *function)
+    }
+
+    /// The words, for suggestions.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(name, _)| *name)
+    }
+
+    /// Whether the name of a key follows it.
+    pub(crate) fn takes_key(self) -> bool {
+        matches!(self, Self::HmacMd5 | Self::HmacSha1 | Self::HmacSha256)
+    }
+
+    /// Applies it.
+    ///
+    /// # Errors
+    /// What the value is not, for the two that read an encoding.
+    pub(crate) fn apply(self, key: &[u8], value: &[u8]) -> Result<Vec<u8>, NotEncoded> {
+        Ok(match self {
+            Self::Length => value.len().to_string().into_bytes(),
+            Self::Md5 => hex(&hash::<Md5>(value)),
+            Self::Sha1 => hex(&hash::<Sha1>(value)),
+            Self::Sha256 => hex(&hash::<Sha256>(value)),
+            Self::HmacMd5 => hex(&hmac::<Md5>(key, value)),
+            Self::HmacSha1 => hex(&hmac::<Sha1>(key, value)),
+            Self::HmacSha256 => hex(&hmac::<Sha256>(key, value)),
+            Self::Base64 => base64(value),
+            Self::Unbase64 => unbase64(value).ok_or(NotEncoded { function: self })?,
+            Self::Unhex => unhex(value).ok_or(NotEncoded { function: self })?,
+        })
+    }
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(NAMES.iter().find(|(_, function)| function == self).map_or("", |(name, _)| name))
+    }
+}
+
+/// A value is not what `unbase64` or `unhex` reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotEncoded {
+    pub(crate) function: Function,
+}
+
+impl fmt::Display for NotEncoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.function {
+            Function::Unhex => "the value is not pairs of hex digits",
+            _ => "the value is not base64 (RFC 4648)",
+        })
+    }
+}
+
+fn hex(bytes: &[u8]) -> Vec<u8> {
+    let digit = |value: u8| b"0123456789abcdef"[usize::from(value)];
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+fn unhex(text: &[u8]) -> Option<Vec<u8>> {
+    let value = |digit: u8| char::from(digit).to_digit(16);
+    if !text.len().is_multiple_of(2) {
+        return None;
+    }
+    text.chunks_exact(2).map(|pair| Some((value(pair[0])? * 16 + value(pair[1])?) as u8)).collect()
+}
+
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+fn base64(bytes: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let mut word = [0; 3];
+        word[..group.len()].copy_from_slice(group);
+        let bits = u32::from_be_bytes([0, word[0], word[1], word[2]]);
+        for index in 0..4 {
+            let digit = BASE64[(bits >> (18 - 6 * index) & 63) as usize];
+            text.push(if index <= group.len() { digit } else { b'=' });
+        }
+    }
+    text
+}
+
+fn unbase64(text: &[u8]) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(4) {
+        return None;
+    }
+    let digits = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
+    let mut bytes = Vec::with_capacity(digits.len() * 3 / 4);
+    for group in digits.chunks(4) {
+        let mut bits = 0_u32;
+        for index in 0..4 {
+            let value = match group.get(index) {
+                Some(digit) => BASE64.iter().position(|known| known == digit)?,
+                None => 0,
+            };
+            bits = bits << 6 | value as u32;
+        }
+        let decoded = bits.to_be_bytes();
+        bytes.extend_from_slice(&decoded[1..group.len()]);
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apply(function: &str, key: &[u8], value: &[u8]) -> String {
+        String::from_utf8(Function::named(function).unwrap().apply(key, value).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_digests_give_what_their_standards_print() {
+        // RFC 1321, A.5; FIPS 180-4 by RFC 3174 and RFC 6234.
+        assert_eq!(apply("md5", b"", b""), "d41d8cd98f00b204e9800998ecf8427e");
+        assert_eq!(apply("md5", b"", b"message digest"), "f96b697d7cb7938d525a2f31aaf161d0");
+        assert_eq!(apply("md5", b"", &b"1234567890".repeat(8)), "57edf4a22be3c955ac49da2e2107b67a");
+        assert_eq!(apply("sha1", b"", b"abc"), "a9993e364706816aba3e25717850c26c9cd0d89d");
+        assert_eq!(apply("sha1", b"", b""), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+        assert_eq!(apply("sha256", b"", b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            apply("sha256", b"", b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"
+        );
+        let million = vec![b'a'; 1_000_000];
+        assert_eq!(apply("sha1", b"", &million), "34aa973cd4c4daa4f61eeb2bdbad27316534016f");
+        assert_eq!(apply("sha256", b"", &million), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+    }
+
+    #[test]
+    fn the_keyed_digests_give_what_their_standards_print() {
+        // RFC 2202, test cases 2 and 6; RFC 4231, test case 2; RFC 2195, section 2 (CRAM-MD5).
+        let question = b"what do ya want for nothing?";
+        assert_eq!(apply("hmac-md5", b"Jefe", question), "750c783e6ab0b503eaa86e310a5db738");
+        assert_eq!(apply("hmac-sha1", b"Jefe", question), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
+        assert_eq!(
+            apply("hmac-sha256", b"Jefe", question),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        let large = b"Test Using Larger Than Block-Size Key - Hash Key First";
+        assert_eq!(apply("hmac-md5", &[0xaa; 80], large), "6b1ab7fe4bd7bf8f0b62e6ce61b9d0cd");
+        assert_eq!(apply("hmac-sha1", &[0xaa; 80], large), "aa4ae5e15272d00e95705637ce8a3b55ed402112");
+        let challenge = b"<1896.697170952@postoffice.reston.mci.net>";
+        assert_eq!(apply("hmac-md5", b"tanstaaftanstaaf", challenge), "b913a602c7eda7a495b4e6e7334d3890");
+    }
+
+    #[test]
+    fn base64_goes_both_ways_and_refuses_the_rest() {
+        // RFC 4648, section 10.
+        for (plain, encoded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")]
+        {
+            assert_eq!(apply("base64", b"", plain.as_bytes()), encoded);
+            assert_eq!(apply("unbase64", b"", encoded.as_bytes()), plain);
+        }
+        for wrong in ["Zg", "Zg=", "Z===", "Zm9v====", "Zm\n9", "Zg==Zg=="] {
+            assert_eq!(unbase64(wrong.as_bytes()), None, "{wrong}");
+        }
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(unbase64(&base64(&all)), Some(all));
+    }
+
+    #[test]
+    fn hex_digits_become_bytes() {
+        assert_eq!(unhex(b"00fF7a"), Some(vec![0, 255, 0x7a]));
+        assert_eq!(unhex(b"0"), None);
+        assert_eq!(unhex(b"0g"), None);
+    }
+}

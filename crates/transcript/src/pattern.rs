@@ -1,0 +1,69 @@
+//! What a hole accepts.
+
+mod regex;
+
+use std::sync::Arc;
+
+pub(crate) use regex::Regex;
+
+/// What a hole accepts. `N` is how a name is known: as text in the tree, as a slot in a program.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Pattern<N> {
+    /// Any bytes, possibly none.
+    #[default]
+    Any,
+    /// One or more bytes without space or tab.
+    Word,
+    /// `-?[0-9]+`.
+    Int,
+    /// What a regular expression matches from end to end.
+    Regex(Arc<Regex>),
+    /// Exactly so many bytes.
+    Bytes(usize),
+    /// As many bytes as the value of a name says.
+    BytesOf(N),
+}
+
+/// Most bytes that one hole captures.
+pub(crate) const MOST_BYTES: usize = 16 * 1024 * 1024;
+
+impl<N> Pattern<N> {
+    /// Whether the bytes that a hole got fit. A length that a name gives is not looked at here: it says where the hole
+    /// ends.
+    pub(crate) fn accepts(&self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Any | Self::BytesOf(_) => true,
+            Self::Word => !bytes.is_empty() && !bytes.iter().any(|byte| matches!(byte, b' ' | b'\t')),
+            Self::Int => {
+                let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
+                !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+            }
+            Self::Regex(regex) => regex.matches(bytes),
+            Self::Bytes(count) => bytes.len() == *count,
+        }
+    }
+
+    /// Whether it says how long the hole is, so that anything may stand right behind it.
+    pub(crate) fn has_length(&self) -> bool {
+        matches!(self, Self::Bytes(_) | Self::BytesOf(_))
+    }
+
+    /// As it is written in a hole behind the name, with its colon; `name_of` gives names their text.
+    pub(crate) fn written<'a>(&'a self, name_of: impl FnOnce(&'a N) -> &'a str) -> String {
+        match self {
+            Self::Any => String::new(),
+            Self::Word => ":word".to_owned(),
+            Self::Int => ":int".to_owned(),
+            Self::Regex(regex) => format!(":/{}/", regex.source()),
+            Self::Bytes(count) => format!(":{count} bytes"),
+            Self::BytesOf(name) => format!(":{} bytes", name_of(name)),
+        }
+    }
+}
+
+/// The number of bytes that a value names, as `{size}` does in `{body:size bytes}`.
+pub(crate) fn count_in(value: &[u8]) -> Option<usize> {
+    let text = std::str::from_utf8(value).ok()?;
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten().filter(|&count| count <= MOST_BYTES)
+}

@@ -1,0 +1,104 @@
+//! Files that are said or heard as they stand, a piece at a time: none is ever held whole.
+
+use super::{Ending, MUCH, Next, Play, Stop, Walk};
+use crate::notation::show;
+use crate::program::Pc;
+use crate::script::Carrier;
+use crate::verdict::{Expected, Fault};
+
+/// How much of a file is looked at in one go.
+const PIECE: usize = 64 * 1024;
+/// Bytes that are shown of either side where they differ.
+const SHOWN: usize = 64;
+
+impl Walk<'_> {
+    /// Says or hears a file, as far as that goes.
+    pub(super) fn file(&mut self, play: &mut Play, index: usize) -> Result<Pc, Stop> {
+        self.owes_ending = false;
+        if self.script.program.files[index].side == self.script.side {
+            self.say_file(play, index)?;
+        } else {
+            self.hear_file(play, index)?;
+        }
+        play.in_file = 0;
+        Ok(play.pc + 1)
+    }
+
+    fn say_file(&mut self, play: &mut Play, index: usize) -> Result<(), Stop> {
+        let file = &self.script.files[index];
+        let output = &mut self.output.bytes;
+        while play.in_file < file.len() {
+            if output.len() >= MUCH && self.script.carrier == Carrier::Stream {
+                return Err(Stop::Next(Next::Flush));
+            }
+            let start = output.len();
+            let want = PIECE.min(usize::try_from(file.len() - play.in_file).unwrap_or(PIECE));
+            output.resize(start + want, 0);
+            let read = file.read_at(play.in_file, &mut output[start..]).unwrap_or(0);
+            output.truncate(start + read);
+            if read == 0 {
+                return Err(self.file_shrank(play, index));
+            }
+            play.in_file += read as u64;
+        }
+        self.end_datagram();
+        Ok(())
+    }
+
+    fn hear_file(&mut self, play: &mut Play, index: usize) -> Result<(), Stop> {
+        self.begin_waiting(play);
+        let file = &self.script.files[index];
+        let mut piece = Vec::new();
+        while play.in_file < file.len() {
+            let rest = self.rest();
+            if rest.is_empty() {
+                if play.in_file - play.gained >= PIECE as u64 {
+                    (play.gained, play.since) = (play.in_file, Some(self.input.now));
+                }
+                return Err(self.wait(play));
+            }
+            let want = PIECE.min(rest.len()).min(usize::try_from(file.len() - play.in_file).unwrap_or(PIECE));
+            piece.resize(want, 0);
+            let read = file.read_at(play.in_file, &mut piece).unwrap_or(0);
+            if read == 0 {
+                return Err(self.file_shrank(play, index));
+            }
+            let same = piece[..read].iter().zip(rest).take_while(|(a, b)| a == b).count();
+            play.in_file += same as u64;
+            self.at += same;
+            if same < read {
+                return Err(self.file_differs(play, index, &piece[same..read]));
+            }
+        }
+        if self.datagram && !self.rest().is_empty() {
+            return Err(self.file_differs(play, index, &[]));
+        }
+        self.take(play, 0, 0);
+        self.datagram = false;
+        Ok(())
+    }
+
+    fn file_differs(&mut self, play: &mut Play, index: usize, expected: &[u8]) -> Stop {
+        let file = &self.script.program.files[index];
+        let rest = self.rest();
+        let mut verdict = play.verdict(self.script, Fault::Differs, &rest[..rest.len().min(SHOWN)], self.scratch);
+        let place = format!("byte {} of {}: ", play.in_file + 1, file.path);
+        let shown =
+            if expected.is_empty() { "(its end)".to_owned() } else { show(&expected[..expected.len().min(SHOWN)]) };
+        verdict.place = file.place;
+        verdict.byte = None;
+        verdict.expected = vec![Expected { line: file.place.line, text: place + &shown, matched: 0 }];
+        Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))
+    }
+
+    /// The file is shorter than it was when the play began, or can be read no more.
+    fn file_shrank(&mut self, play: &mut Play, index: usize) -> Stop {
+        let file = &self.script.program.files[index];
+        let mut verdict = play.verdict(self.script, Fault::FileShrank, &[], self.scratch);
+        verdict.place = file.path_place;
+        verdict.side = self.script.side;
+        verdict.name.clone_from(&file.path);
+        verdict.expected.clear();
+        Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))
+    }
+}

@@ -1,0 +1,168 @@
+//! Statements that say nothing: what holds for the whole file, and `set` and `let`.
+
+use std::time::Duration;
+
+use super::nearest::nearest;
+use super::parse::{Line, Parser};
+use super::template::{self, At as Origin};
+use super::{At, Eol, StatementKind, Template};
+use crate::diagnostic::Place;
+use crate::function::Function;
+
+impl Parser<'_> {
+    /// A setting; `first` says that no statement stands above it.
+    pub(super) fn setting(&mut self, line: Line<'_>, word: &str, rest: &str, first: bool) {
+        let (name, rest) = match word {
+            "transcript" => ("transcript", rest),
+            "at" => ("at", rest),
+            "eol" => ("eol", rest),
+            "gap" => ("gap", rest),
+            "timeout" => ("timeout", rest),
+            _ => ("ignore case", rest),
+        };
+        if self.seen.message || !self.open.is_empty() {
+            self.error(line.place, format!("`{name}` stands before the first message"), "move it to the top");
+        } else if self.seen.settings.contains(&name) {
+            self.error(line.place, format!("`{name}` is given twice"), "keep one of them");
+        } else if name == "transcript" && !first {
+            self.error(line.place, "`transcript 1` is the first statement, if it is there", "move it to the top");
+        }
+        self.seen.settings.push(name);
+        let place = if rest.is_empty() { line.place } else { line.place_of(rest) };
+        match name {
+            "transcript" if rest == "1" => {}
+            "transcript" => self.error(place, format!("version `{rest}` is not known"), "write `transcript 1`"),
+            "at" if rest.is_empty() => self.error(place, "`at` names an address", "write `at tcp://127.0.0.1:9999`"),
+            "at" => self.settings.at = Some(At { place, address: rest.to_owned() }),
+            "ignore case" if rest == "case" => self.settings.ignore_case = true,
+            "ignore case" => self.error(place, format!("`{}` is not a statement", line.text), "write `ignore case`"),
+            "eol" => self.eol(place, rest),
+            _ => self.time(line, name, place, rest),
+        }
+        if self.settings.gap.is_some()
+            && matches!(self.settings.eol, Eol::Lf | Eol::CrLf)
+            && matches!(name, "gap" | "eol")
+        {
+            self.error(line.place, "a gap needs `eol any` or `eol none`", "leave one of the two out");
+        }
+    }
+
+    fn eol(&mut self, place: Place, rest: &str) {
+        match rest {
+            "any" => self.settings.eol = Eol::Any,
+            "lf" => self.settings.eol = Eol::Lf,
+            "crlf" => self.settings.eol = Eol::CrLf,
+            "none" => self.settings.eol = Eol::None,
+            _ => self.error(place, format!("`{rest}` is not a line ending"), "write any, lf, crlf or none"),
+        }
+    }
+
+    fn time(&mut self, line: Line<'_>, name: &str, place: Place, rest: &str) {
+        match duration(rest) {
+            Some(time) if time.is_zero() => {
+                let help = format!("leave `{name}` out, or write `{name} 100ms`");
+                self.error(place, format!("a {name} of nothing"), help);
+            }
+            Some(time) if name == "gap" => self.settings.gap = Some(time),
+            Some(time) => self.settings.timeout = Some(time),
+            None => self.bad_duration(line.place_of(rest), rest),
+        }
+    }
+
+    pub(super) fn bad_duration(&mut self, place: Place, written: &str) {
+        let message = format!("`{written}` is not a duration");
+        self.error(place, message, "write a number and a unit, as in `100ms` or `5s`");
+    }
+
+    /// `set name = value`.
+    pub(super) fn set(&mut self, line: Line<'_>, rest: &str) {
+        let Some((name, value)) = self.given(line, rest, "a `set` gives a name a value", "write `set name = value`")
+        else {
+            return;
+        };
+        let template = self.value(line, value);
+        self.push(line.place, StatementKind::Set { name, template });
+    }
+
+    /// `let name = function value`, with the name of a key between the two for a keyed digest.
+    pub(super) fn let_(&mut self, line: Line<'_>, rest: &str) {
+        let shape = "write `let name = length {value}`";
+        let Some((name, formula)) = self.given(line, rest, "a `let` gives a name what a function makes", shape) else {
+            return;
+        };
+        let (word, mut value) = next_word(formula);
+        let Some(function) = Function::named(word) else {
+            let place = if word.is_empty() { line.place } else { line.place_of(word) };
+            let help = match nearest(word, Function::names()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the functions are {}", Function::names().collect::<Vec<_>>().join(", ")),
+            };
+            return self.error(place, format!("`{word}` is no function"), help);
+        };
+        let mut key = None;
+        if function.takes_key() {
+            let (written, after) = next_word(value);
+            value = after;
+            let characters: Vec<char> = written.chars().collect();
+            if characters.is_empty() || template::name_length(&characters) != characters.len() || written == "_" {
+                let place = if written.is_empty() { line.place } else { line.place_of(written) };
+                let help = format!("write `let {name} = {function} secret {{text}}`, with the key in `set secret = …`");
+                return self.error(place, format!("`{function}` needs the name that holds its key"), help);
+            }
+            // A use like any other: the same as a hole with that name.
+            let place = line.place_of(written);
+            let hole = format!("{{{written}}}");
+            let at = Origin { line: place.line, column: place.column };
+            let mut template = template::text(&hole, at, &mut self.findings);
+            template.parts.iter_mut().for_each(|part| part.place = place);
+            key = Some(template);
+        }
+        let template = self.value(line, value);
+        self.push(line.place, StatementKind::Let { name, function, key, template });
+    }
+
+    /// The name that stands before the sign, and what stands behind it.
+    fn given<'a>(&mut self, line: Line<'_>, rest: &'a str, what: &str, shape: &str) -> Option<(String, &'a str)> {
+        let Some((name, value)) = rest.split_once('=') else {
+            self.error(line.place, what, shape);
+            return None;
+        };
+        let name = name.trim_matches([' ', '\t']);
+        let characters: Vec<char> = name.chars().collect();
+        if characters.is_empty() || template::name_length(&characters) != characters.len() || name == "_" {
+            let place = if name.is_empty() { line.place } else { line.place_of(name) };
+            let help = "a name is letters, digits and _, and does not begin with a digit";
+            self.error(place, format!("`{name}` cannot be a name"), help);
+            return None;
+        }
+        // The grammar puts one space after the sign; the rest is the value, verbatim.
+        Some((name.to_owned(), value.strip_prefix(' ').unwrap_or(value)))
+    }
+
+    fn value(&mut self, line: Line<'_>, value: &str) -> Template {
+        let at = Origin { line: line.place.line, column: line.place_of(value).column };
+        template::text(value, at, &mut self.findings)
+    }
+}
+
+/// The first word of a text, and what follows the one space behind it.
+fn next_word(text: &str) -> (&str, &str) {
+    text.split_once(' ').unwrap_or((text, &text[text.len()..]))
+}
+
+/// `100ms` or `5s`.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 1),
+        None => (text.strip_suffix('s')?, 1000),
+    };
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    number
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(unit)
+        .filter(|&ms| ms <= 1000 * 60 * 60 * 24 * 365)
+        .map(Duration::from_millis)
+}

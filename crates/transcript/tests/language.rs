@@ -1,0 +1,412 @@
+//! The language, statement by statement: what it means played from either side, and what is refused.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use transcript::rehearse::{Rehearsal, rehearse};
+use transcript::{
+    Carrier, Ending, Fault, File, Files, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript,
+};
+
+/// Files that are made up: a path that is a number is a file of so many bytes.
+#[derive(Debug)]
+struct MadeUp;
+
+#[derive(Debug)]
+struct Pattern(u64);
+
+impl Files for MadeUp {
+    fn open(&self, path: &str) -> Result<Arc<dyn File>, String> {
+        path.parse().map(|length| Arc::new(Pattern(length)) as Arc<dyn File>).map_err(|_| "no such file".to_owned())
+    }
+}
+
+impl File for Pattern {
+    fn len(&self) -> u64 {
+        self.0
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        let length = into.len().min(usize::try_from(self.0 - offset).unwrap());
+        for (index, byte) in into[..length].iter_mut().enumerate() {
+            *byte = ((offset as usize + index) % 251) as u8;
+        }
+        Ok(length)
+    }
+}
+
+fn parse(text: &str) -> Transcript {
+    Transcript::parse("test.talk", text.as_bytes(), &[]).unwrap_or_else(|refused| panic!("{refused}"))
+}
+
+fn script_with(text: &str, side: Side, carrier: Carrier, set: &[(&str, &str)]) -> Script {
+    let names: Vec<&str> = set.iter().map(|(name, _)| *name).collect();
+    let transcript =
+        Transcript::parse("test.talk", text.as_bytes(), &names).unwrap_or_else(|refused| panic!("{refused}"));
+    let mut options = Options::new(side, carrier);
+    options.values =
+        set.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect::<BTreeMap<_, _>>();
+    options.files = Some(Arc::new(MadeUp));
+    Script::prepare(&transcript, &options).unwrap_or_else(|refused| panic!("{refused}"))
+}
+
+fn script(text: &str, side: Side) -> Script {
+    script_with(text, side, Carrier::Stream, &[])
+}
+
+#[track_caller]
+fn assert_went_as_written(rehearsal: &Rehearsal) {
+    for ending in [&rehearsal.client, &rehearsal.server] {
+        if let Ending::Failed(verdict) = ending {
+            panic!("{}", verdict.render(""));
+        }
+    }
+}
+
+/// What both said, the same however the bytes were cut.
+#[track_caller]
+fn said(text: &str) -> (String, String) {
+    let (client, server) = (script(text, Side::Client), script(text, Side::Server));
+    let whole = rehearse(&client, &server, |all| all);
+    assert_went_as_written(&whole);
+    for size in [1, 3] {
+        let cut = rehearse(&client, &server, |_| size);
+        assert_went_as_written(&cut);
+        assert_eq!(whole.from_client, cut.from_client);
+        assert_eq!(whole.from_server, cut.from_server);
+    }
+    (String::from_utf8(whole.from_client).unwrap(), String::from_utf8(whole.from_server).unwrap())
+}
+
+/// The first error of a text: line, column, message.
+fn refusal(text: &str) -> String {
+    match Transcript::parse("test.talk", text.as_bytes(), &[]) {
+        Ok(_) => "nothing".to_owned(),
+        Err(refused) => {
+            let first = &refused.findings[0];
+            format!("{}:{}: {}", first.line, first.column, first.message)
+        }
+    }
+}
+
+/// What a server says to these bytes, whole and byte by byte, and how the play ends.
+#[track_caller]
+fn answered(server: &Script, bytes: &[u8], ended: bool) -> (String, Result<(), Fault>) {
+    let mut results = Vec::new();
+    for size in [bytes.len().max(1), 1] {
+        let (mut play, mut scratch, mut said) = (server.play(), Scratch::new(), Vec::new());
+        let (mut held, mut ending) = (Vec::new(), None);
+        let mut pieces: Vec<&[u8]> = bytes.chunks(size).collect();
+        pieces.insert(0, &[]);
+        let count = pieces.len();
+        'pieces: for (index, piece) in pieces.into_iter().enumerate() {
+            held.extend_from_slice(piece);
+            loop {
+                let mut output = Output::default();
+                let ended = ended && index + 1 == count;
+                let input = Input { bytes: &held, datagram: false, ended, now: Moment::default() };
+                let step = play.step(server, input, &mut scratch, &mut output);
+                held.drain(..step.consumed);
+                said.extend_from_slice(&output.bytes);
+                match step.next {
+                    Next::Hear { .. } => break,
+                    Next::End(end) => {
+                        ending = Some(end);
+                        break 'pieces;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let result = match ending {
+            Some(Ending::Failed(verdict)) => Err(verdict.fault),
+            _ => Ok(()),
+        };
+        results.push((String::from_utf8(said).unwrap(), result));
+    }
+    assert_eq!(results[0], results[1], "the same whole and byte by byte");
+    results.remove(0)
+}
+
+#[test]
+fn the_examples_of_the_format_play_against_themselves() {
+    let (client, server) = said(
+        "eol crlf\nset user = mrose\nset secret = tanstaaf\nS: +OK {_=ready }<{stamp=1896.697170952@dbc.mtview.ca.us}>\n\
+         let digest = md5 <{stamp}>{secret}\nC: APOP {user} {digest}\nS: +OK {_=maildrop locked}\nC: STAT\n\
+         S: +OK {count:int=2} {octets:int=320}\n",
+    );
+    assert!(client.starts_with("APOP mrose c4c9334bac560ecc979e58001b3e22fb\r\n"), "{client}");
+    assert!(server.starts_with("+OK ready <1896.697170952@dbc.mtview.ca.us>\r\n"));
+
+    let (client, server) = said(
+        "eol crlf\nset value = hello\nlet n = length {value}\nC: *3\nC: $3\nC: SET\nC: $3\nC: key\nC: ${n}\nC: {value}\n\
+         S: +OK\nC: *2\nC: $3\nC: GET\nC: $3\nC: key\nS: ${n}\nS: {value}\n",
+    );
+    assert!(client.contains("$5\r\nhello\r\n"));
+    assert_eq!(server, "+OK\r\n$5\r\nhello\r\n");
+
+    let (_, server) = said(
+        "eol crlf\nset body = {\"ok\":true}\nlet size = length {body}\nC: GET /status HTTP/1.1\nrepeat\n  C: {_=Host: localhost}\n\
+         end\nC:\nS: HTTP/1.1 200 {_=OK}\nrepeat\n  either\n    S: Content-Length: {size}\n  or\n    \
+         S: {_=Content-Type: application/json}\n  end\nend\nS:\nS raw: {body}\nS closes\n",
+    );
+    assert_eq!(server, "HTTP/1.1 200 OK\r\nContent-Length: 11\r\nContent-Type: application/json\r\n\r\n{\"ok\":true}");
+    said("C hex: 10 10 0004 4d515454 04 02 003c 0004 66697368\nS hex: 20 02 {flag:1 bytes=00} 00\nC hex: c0 00\nS hex: d0 00\nC closes\n"
+        .replace("C hex: 10 10", "# the rest of the bytes is UTF-8 by chance\nC hex: 10 10").replace("S hex: d0 00", "S hex: 50 00").replace("C hex: c0 00", "C hex: 40 00").as_str());
+}
+
+#[test]
+fn a_let_is_made_from_what_was_heard() {
+    let text = "C: {text=abc}\nlet n = length {text}\nlet code = base64 {text}{0x00}\nset key = k\n\
+                let mac = hmac-sha1 key {text}\nS: {n} {code} {mac}\n";
+    let (_, server) = said(text);
+    assert!(server.starts_with("3 YWJjAA== "), "{server}");
+    let server = script(text, Side::Server);
+    assert!(answered(&server, b"four\n", false).0.starts_with("4 Zm91cgA= "));
+}
+
+#[test]
+fn a_value_that_is_not_encoded_ends_the_play_and_nothing_else() {
+    let text = "C: AUTH {token=c2FtAGxlZQ==}\nlet plain = unbase64 {token}\nC: next\nS: ok\n";
+    said(text);
+    let server = script(text, Side::Server);
+    assert_eq!(answered(&server, b"AUTH %%%\nnext\n", false).1, Err(Fault::NotEncoded));
+    assert_eq!(refusal("let x = unhex 0\nC: {x}\n"), "1:1: the value is not pairs of hex digits");
+}
+
+#[test]
+fn a_let_needs_a_function_a_name_and_values_that_are_there() {
+    assert_eq!(refusal("let x = lenght {y}\n"), "1:9: `lenght` is no function");
+    assert_eq!(refusal("let x = length {y}\nC: {x}\n"), "1:16: {y} has no value yet");
+    assert_eq!(refusal("let x = hmac-md5\n"), "1:1: `hmac-md5` needs the name that holds its key");
+    assert_eq!(refusal("let x = hmac-md5 key abc\nC: {x}\n"), "1:18: {key} has no value yet");
+    assert_eq!(refusal("let 1 = length a\n"), "1:5: `1` cannot be a name");
+    assert_eq!(refusal("C: {x}\nlet x = length a\n"), "1:4: {x} has no value yet");
+}
+
+#[test]
+fn a_name_counts_the_bytes_of_a_hole() {
+    let text = "C: SET {n:int=5}\nC raw: {body:n bytes=hello}{0x0d0a}\nS: {n} {body}\n";
+    assert_eq!(said(text), ("SET 5\nhello\r\n".to_owned(), "5 hello\n".to_owned()));
+    let server = script(text, Side::Server);
+    // The body may hold what would end it elsewhere.
+    assert_eq!(answered(&server, b"SET 4\n\r\n\r\n\r\n", false).0, "");
+    let raw = script("C: SET {n:int=5}\nC raw: {body:n bytes=hello}.\nS raw: {body}\n", Side::Server);
+    assert_eq!(answered(&raw, b"SET 4\n..\n..", false), ("..\n.".to_owned(), Ok(())));
+    assert_eq!(answered(&raw, b"SET 0\n.", false), (String::new(), Ok(())));
+    assert_eq!(answered(&raw, b"SET -1\nabc", false).1, Err(Fault::NotACount));
+    assert_eq!(answered(&raw, b"SET 99999999999\nabc", false).1, Err(Fault::NotACount));
+}
+
+#[test]
+fn a_name_counts_bytes_within_its_own_message() {
+    let text = "C raw: {n:int=3}:{body:n bytes=abc},\nS raw: {body}\n";
+    assert_eq!(said(text).1, "abc");
+    let server = script(text, Side::Server);
+    assert_eq!(answered(&server, b"12:hello world!,", false).0, "hello world!");
+}
+
+#[test]
+fn a_default_of_the_wrong_length_is_never_said() {
+    let client = script("C: {size=3}\nS: ok\nC raw: {body:size bytes=four}\n", Side::Client);
+    assert_eq!(answered(&client, b"ok\n", false), ("3\n".to_owned(), Err(Fault::WrongLength)));
+    assert_eq!(
+        refusal("set size = 3\nC raw: {body:size bytes=four}\n"),
+        "2:25: the default is 4 bytes long, and {size} is 3"
+    );
+    assert_eq!(
+        refusal("set size = x\nC raw: {b:size bytes=four}\n"),
+        "2:8: {size} is `x`, which is no number of bytes"
+    );
+    assert_eq!(refusal("C raw: {body:size bytes=four}\n"), "1:8: {size} has no value yet");
+}
+
+#[test]
+fn a_regex_must_match_the_whole_hole() {
+    let text = "C: {code:/[0-9]{3}/=250} {rest:/[a-z ]*/=ok}\nS: {rest}\n";
+    assert_eq!(said(text).1, "ok\n");
+    let server = script(text, Side::Server);
+    assert_eq!(answered(&server, b"123 all fine\n", false).0, "all fine\n");
+    for wrong in ["12 x", "1234 x", "123 X", "123 "] {
+        let line = format!("{wrong}\n");
+        let expected = if wrong == "123 " { Ok(()) } else { Err(Fault::Differs) };
+        assert_eq!(answered(&server, line.as_bytes(), false).1, expected, "{wrong}");
+    }
+    assert_eq!(refusal("C: {a:/b/=c}\n"), "1:4: the default `c` of {a} does not fit its own pattern");
+}
+
+#[test]
+fn case_is_ignored_in_literal_text_only() {
+    let text = "ignore case\nset token = Secret\nC: HELO {name=me}, TOKEN {token} End {mark=x} FIN\nS: {name}\n";
+    said(text);
+    let server = script(text, Side::Server);
+    assert_eq!(answered(&server, b"helo YOU, token Secret eND y fin\n", false).0, "YOU\n");
+    assert_eq!(answered(&server, b"HELO YOU, TOKEN SECRET END Y FIN\n", false).1, Err(Fault::Differs));
+    let loops = script("ignore case\nrepeat\n  C: {n=a}\n  S: {n}!\nend\nC: EXIT\nS closes\n", Side::Server);
+    assert_eq!(answered(&loops, b"Bob\neXiT\n", false), ("Bob!\n".to_owned(), Ok(())));
+    let given = script_with("ignore case\nC: X {v}\nS: ok\n", Side::Server, Carrier::Stream, &[("v", "Abc")]);
+    assert_eq!(answered(&given, b"x Abc\n", false).0, "ok\n");
+    assert_eq!(answered(&given, b"x abc\n", false).1, Err(Fault::Differs));
+    assert_eq!(refusal("C: a\nignore case\n"), "2:1: `ignore case` stands before the first message");
+    assert_eq!(refusal("ignore cases\n"), "1:8: `ignore cases` is not a statement");
+}
+
+const EHLO: &str = "C: EHLO\nin any order\n  S: 250-STARTTLS\n  S: 250-SIZE {size=10}\n  S: 250-{_=8BITMIME}\nend\nS: 250 {_=DSN}\nC: {size}\n";
+
+#[test]
+fn lines_in_any_order_must_all_come() {
+    let (client, server) = said(EHLO);
+    assert_eq!(client, "EHLO\n10\n");
+    assert_eq!(server, "250-STARTTLS\n250-SIZE 10\n250-8BITMIME\n250 DSN\n");
+    let client = script(EHLO, Side::Client);
+    assert_eq!(
+        answered(&client, b"250-X\n250-SIZE 7\n250-STARTTLS\n250 ok\n", false),
+        ("EHLO\n7\n".to_owned(), Ok(()))
+    );
+    // A line takes the first unused one that it fits.
+    assert_eq!(answered(&client, b"250-X\n250-Y\n250-STARTTLS\n250 ok\n", false).1, Err(Fault::Differs));
+    assert_eq!(answered(&client, b"250-X\n250 ok\n", false).1, Err(Fault::Differs));
+    assert_eq!(answered(&client, b"250-X\n", true).1, Err(Fault::ClosedEarly));
+}
+
+#[test]
+fn lines_in_any_order_may_begin_a_way_and_are_counted_anew_each_round() {
+    let text = "repeat\n  in any order\n    C: a\n    C: b\n  end\n  S: both\nend\nC: exit\nS closes\n";
+    assert_eq!(said(text), ("a\nb\nexit\n".to_owned(), "both\n".to_owned()));
+    let server = script(text, Side::Server);
+    assert_eq!(answered(&server, b"b\na\na\nb\nexit\n", false), ("both\nboth\n".to_owned(), Ok(())));
+    assert_eq!(answered(&server, b"b\nb\n", false).1, Err(Fault::Differs));
+    let many =
+        format!("in any order\n{}end\nS: all\n", (0..70).map(|n| format!("  C: line {n}\n")).collect::<String>());
+    let server = script(&many, Side::Server);
+    let backwards: String = (0..70).rev().map(|n| format!("line {n}\n")).collect();
+    assert_eq!(answered(&server, backwards.as_bytes(), false).0, "all\n");
+}
+
+#[test]
+fn what_lines_in_any_order_cannot_be() {
+    assert_eq!(refusal("in any order\n  C: a\n  S: b\nend\n"), "3:3: `in any order` holds lines of one side only");
+    assert_eq!(refusal("in any order\nend\n"), "1:1: the block is empty");
+    assert_eq!(
+        refusal("in any order\n  C: {x=1}\n  C: b{x=1}\nend\n"),
+        "3:3: {x} is captured by two lines that may come in either order"
+    );
+    assert_eq!(
+        refusal("in any order\n  C: a\n  C raw: b\nend\n"),
+        "3:3: lines in any order are either all text lines or none of them: where one ends cannot be told"
+    );
+    let refused = refusal("in any order\n  C: {x=1}\n  C: b\nend\nset y = {z}\n");
+    assert_eq!(refused, "5:9: {z} has no value yet");
+}
+
+#[test]
+fn a_file_is_said_and_heard_in_pieces() {
+    let text = "C: get\nS file: 200000\nS: done\nC file: 0\nC file: 70000\nC closes\n";
+    let (client, server) = (script(text, Side::Client), script(text, Side::Server));
+    for size in [usize::MAX, 1000] {
+        let played = rehearse(&client, &server, |all| all.min(size));
+        assert_went_as_written(&played);
+        assert_eq!((played.from_client.len(), played.from_server.len()), (4 + 70_000, 200_000 + 5));
+    }
+    // What is held at a time is a piece, not the file.
+    let (mut play, mut scratch, mut output) = (server.play(), Scratch::new(), Output::default());
+    let input = Input { bytes: b"get\n", datagram: false, ended: false, now: Moment::default() };
+    let step = play.step(&server, input, &mut scratch, &mut output);
+    assert!(matches!(step.next, Next::Flush));
+    assert!(output.bytes.len() <= 128 * 1024, "{}", output.bytes.len());
+}
+
+#[test]
+fn a_file_that_differs_says_at_which_byte() {
+    let server = script("C file: 1000\nS: same\n", Side::Server);
+    let mut right: Vec<u8> = (0..1000_usize).map(|index| (index % 251) as u8).collect();
+    assert_eq!(answered(&server, &right, false).0, "same\n");
+    right[700] ^= 1;
+    let (mut play, mut scratch, mut output) = (server.play(), Scratch::new(), Output::default());
+    let input = Input { bytes: &right, datagram: false, ended: false, now: Moment::default() };
+    let Next::End(Ending::Failed(verdict)) = play.step(&server, input, &mut scratch, &mut output).next else {
+        panic!("it differs")
+    };
+    assert!(verdict.render("").contains("expected  byte 701 of 1000: {0xc6}{0xc7}"), "{}", verdict.render(""));
+    assert_eq!(answered(&server, &right[..600], true).1, Err(Fault::ClosedEarly));
+}
+
+#[test]
+fn a_file_stays_below_the_folder_and_must_be_there() {
+    for path in ["/etc/passwd", "../x", "a/../../x"] {
+        let text = format!("C file: {path}\n");
+        assert_eq!(refusal(&text), format!("1:9: `{path}` is not below the transcript's folder"));
+    }
+    assert_eq!(refusal("C file:\n"), "1:1: `file:` names a file");
+    let transcript = parse("C file: missing\n");
+    let mut options = Options::new(Side::Client, Carrier::Stream);
+    options.files = Some(Arc::new(MadeUp));
+    let refused = Script::prepare(&transcript, &options).unwrap_err();
+    assert_eq!(refused.findings[0].message, "`missing` cannot be read: no such file");
+    assert_eq!(
+        refusal("repeat\n  C file: 5\nend\nC: x\n"),
+        "2:3: a file cannot begin a way: a listener could not tell it from the others"
+    );
+}
+
+#[test]
+fn what_is_no_line_may_take_long_as_long_as_it_comes() {
+    let server = script("C raw: {body}END\nS: ok\n", Side::Server);
+    let (mut play, mut scratch) = (server.play(), Scratch::new());
+    let mut held = Vec::new();
+    let minute = 60_000_000_000;
+    for step in 0..40_u64 {
+        held.extend_from_slice(&[b'x'; 70_000]);
+        let mut output = Output::default();
+        // Two minutes a piece: more than the five that a line would have, but each gains its 64 KiB.
+        let now = Moment::from_nanos(step * 2 * minute);
+        let input = Input { bytes: &held, datagram: false, ended: false, now };
+        let step = play.step(&server, input, &mut scratch, &mut output);
+        assert!(
+            matches!(step.next, Next::Hear { until: Some(until) } if until == now.after(std::time::Duration::from_secs(300)))
+        );
+        assert_eq!(step.consumed, 0);
+    }
+    let input = Input { bytes: &held, datagram: false, ended: false, now: Moment::from_nanos(90 * minute) };
+    let mut output = Output::default();
+    let step = play.step(&server, input, &mut scratch, &mut output);
+    assert!(
+        matches!(step.next, Next::End(Ending::Failed(verdict)) if matches!(verdict.fault, Fault::NothingCame { .. }))
+    );
+}
+
+#[test]
+fn what_is_no_line_is_bounded() {
+    let server = script("C raw: {body}END\nS: ok\n", Side::Server);
+    let held = vec![b'x'; 16 * 1024 * 1024 + 1];
+    let (mut play, mut scratch, mut output) = (server.play(), Scratch::new(), Output::default());
+    let input = Input { bytes: &held, datagram: false, ended: false, now: Moment::default() };
+    let step = play.step(&server, input, &mut scratch, &mut output);
+    assert!(matches!(step.next, Next::End(Ending::Failed(verdict)) if matches!(verdict.fault, Fault::TooMuch { .. })));
+}
+
+#[test]
+fn a_search_for_the_end_of_a_hole_goes_on_where_it_stood() {
+    // Byte by byte over a megabyte: a search that began anew each time would look at half a terabyte.
+    let server = script("C raw: {body}END\nS: {n=ok}\n", Side::Server);
+    let mut bytes = vec![b'E'; 1_000_000];
+    bytes.extend_from_slice(b"NEND");
+    let (mut play, mut scratch, mut output) = (server.play(), Scratch::new(), Output::default());
+    for length in 1..=bytes.len() {
+        let input = Input { bytes: &bytes[..length], datagram: false, ended: false, now: Moment::default() };
+        let step = play.step(&server, input, &mut scratch, &mut output);
+        assert_eq!(step.consumed, if length == bytes.len() { length } else { 0 });
+    }
+    assert_eq!(output.bytes, b"ok\n");
+}
+
+#[test]
+fn an_address_stands_in_the_settings() {
+    let transcript = parse("transcript 1\nat tcp://127.0.0.1:0\nC: a\n");
+    assert_eq!(transcript.settings().at.as_ref().unwrap().address, "tcp://127.0.0.1:0");
+    assert_eq!(refusal("at\nC: a\n"), "1:1: `at` names an address");
+    assert_eq!(refusal("at 1\nat 2\nC: a\n"), "2:1: `at` is given twice");
+}
