@@ -107,15 +107,27 @@ pub(crate) struct Serve {
     /// Where to listen: [tcp://|udp://][HOST]:PORT, HOST PORT, PORT, unix:PATH
     #[arg(value_name = "ADDR")]
     pub(crate) addresses: Vec<String>,
-    /// Play the S side of a transcript
+    /// Play the S side of a transcript; several stand at their own addresses: their `at`, or as many ADDR in the same order
     #[arg(long, value_name = "FILE", group = "role")]
-    pub(crate) play: Option<PathBuf>,
+    pub(crate) play: Vec<PathBuf>,
     /// Send back what comes (RFC 862)
     #[arg(long, group = "role")]
     pub(crate) echo: bool,
     /// Throw away what comes (RFC 863)
     #[arg(long, group = "role")]
     pub(crate) discard: bool,
+    /// End after one conversation; exit 1 if it did not go as written
+    #[arg(long, conflicts_with = "times")]
+    pub(crate) once: bool,
+    /// End after N conversations; exit 1 if one did not go as written
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) times: Option<u64>,
+    /// A reset or an idle time limit between two exchanges is a failed play too; exit 1 if one failed
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Read the transcripts again when they change, as SIGHUP does; open conversations go on with the old ones
+    #[arg(long, requires = "play")]
+    pub(crate) watch: bool,
     /// Write the ports there when all is bound, one a line, in the order of the addresses
     #[arg(long, value_name = "PATH")]
     pub(crate) port_file: Option<PathBuf>,
@@ -209,6 +221,11 @@ pub(crate) struct Values {
 }
 
 impl Values {
+    /// The names that get their values from outside.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.set.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
     pub(crate) fn to_map(&self) -> std::collections::BTreeMap<String, Vec<u8>> {
         self.set.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect()
     }

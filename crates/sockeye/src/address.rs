@@ -5,6 +5,9 @@ mod parse;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use transcript::{Diagnostic, Refused, Transcript};
 
 /// How an address is to be spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,6 +107,24 @@ impl AddressError {
     pub fn not_yet(scheme: Scheme) -> Self {
         let name = scheme.name();
         Self::new(&format!("{name}://"), "is not there yet", "this version speaks tcp, udp and unix")
+    }
+}
+
+/// The address that a transcript names with `at`.
+///
+/// # Errors
+/// It is no address that sockeye can use; the place is the transcript's.
+pub fn named_by(transcript: &Transcript) -> Result<Option<Address>, Refused> {
+    let Some(at) = &transcript.settings().at else { return Ok(None) };
+    let words: Vec<&str> = at.address.split_whitespace().collect();
+    let refuse = |message: String, help: &str| Refused {
+        source: Arc::clone(transcript.source()),
+        findings: vec![Diagnostic::error(at.place, message).help(help)],
+    };
+    match Address::parse_words(&words) {
+        Ok(mut addresses) if addresses.len() == 1 => Ok(addresses.pop()),
+        Ok(_) => Err(refuse("`at` names one address".to_owned(), "give each address a transcript of its own")),
+        Err(error) => Err(refuse(format!("`{}` {}", error.typed, error.what), &error.help)),
     }
 }
 

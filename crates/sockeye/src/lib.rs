@@ -6,6 +6,7 @@ pub mod address;
 mod drive;
 pub mod event;
 pub mod file;
+pub mod folder;
 pub mod limits;
 pub mod net;
 pub mod stop;

@@ -1,11 +1,12 @@
-//! How a running server is told to stop: a pipe, so that a signal handler may write to it and the loop may wait for it.
+//! How a running server is told to stop, or to read its transcripts again: a pipe, so that a signal handler may write to
+//! it and the loop may wait for it.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::pipe::{PipeFlags, pipe_with};
 
-/// The end that asks. The first byte asks to drain, the second to end at once.
+/// The end that asks. To stop, the first byte asks to drain, the second to end at once.
 #[derive(Debug)]
 pub struct Stopper(OwnedFd);
 

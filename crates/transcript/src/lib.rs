@@ -26,6 +26,7 @@ mod notation;
 mod pattern;
 mod play;
 mod program;
+pub mod record;
 pub mod rehearse;
 mod script;
 mod side;

@@ -1,5 +1,77 @@
 //! Bytes in transcript notation: what cannot be seen, or would be obeyed by a terminal, is written `{0x…}`.
 
+use crate::record::Secret;
+
+/// The same with a secret's hole in the place of its value.
+pub(crate) fn show_hiding(bytes: &[u8], secrets: &[Secret]) -> String {
+    if secrets.is_empty() {
+        return show(bytes);
+    }
+    let mut shown = String::new();
+    for part in split(bytes, secrets) {
+        match part {
+            Part::Open(bytes) => {
+                // A space is only at the end of the line where nothing follows.
+                let text = show(bytes);
+                shown.push_str(&text);
+            }
+            Part::Hidden(name) => {
+                if let Some(cut) = shown.strip_suffix("{0x20}") {
+                    shown = format!("{cut} ");
+                }
+                shown.push('{');
+                shown.push_str(name);
+                shown.push('}');
+            }
+        }
+    }
+    shown
+}
+
+/// Bytes as pairs of hex digits, with a secret's hole in the place of its value.
+pub(crate) fn hex(bytes: &[u8], secrets: &[Secret]) -> String {
+    let mut words = Vec::new();
+    for part in split(bytes, secrets) {
+        match part {
+            Part::Open(bytes) => words.extend(bytes.iter().map(|byte| format!("{byte:02x}"))),
+            Part::Hidden(name) => words.push(format!("{{{name}}}")),
+        }
+    }
+    words.join(" ")
+}
+
+/// Whether a secret stands in some bytes.
+pub(crate) fn has_any(bytes: &[u8], secrets: &[Secret]) -> bool {
+    split(bytes, secrets).iter().any(|part| matches!(part, Part::Hidden(_)))
+}
+
+enum Part<'a> {
+    Open(&'a [u8]),
+    Hidden(&'a str),
+}
+
+/// Parts bytes at the secrets in them; where several begin at one place, at the longest.
+fn split<'a>(mut bytes: &'a [u8], secrets: &'a [Secret]) -> Vec<Part<'a>> {
+    let mut parts = Vec::new();
+    loop {
+        let found = secrets
+            .iter()
+            .filter(|secret| !secret.value.is_empty())
+            .filter_map(|secret| Some((memchr::memmem::find(bytes, &secret.value)?, secret)))
+            .min_by_key(|(at, secret)| (*at, std::cmp::Reverse(secret.value.len())));
+        let Some((at, secret)) = found else { break };
+        if at > 0 {
+            parts.push(Part::Open(&bytes[..at]));
+        }
+        parts.push(Part::Hidden(&secret.name));
+        bytes = &bytes[at + secret.value.len()..];
+    }
+    if !bytes.is_empty() {
+        parts.push(Part::Open(bytes));
+    }
+    parts
+}
+
 /// Writes bytes so that they can be read, pasted into a transcript and shown on any terminal without harm.
 #[must_use]
 pub fn show(bytes: &[u8]) -> String {

@@ -10,9 +10,10 @@ use std::time::Duration;
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Severity, Source};
 use crate::matcher;
-use crate::notation::show;
+use crate::notation::show_hiding;
 use crate::play::Play;
 use crate::program::{self, Deed, First, Message, Op, Piece, PieceKind, Plan, Program};
+use crate::record::Secret;
 use crate::syntax::{Eol, Form, Refused, Transcript};
 
 /// What carries the conversation.
@@ -71,6 +72,8 @@ pub struct Options {
     pub keep_said: bool,
     /// Where the files of `file:` lines come from; without it no such line can be played.
     pub files: Option<Arc<dyn Files>>,
+    /// Values that no account of a failure shows: their names stand for them.
+    pub secrets: Vec<Secret>,
 }
 
 impl Options {
@@ -88,6 +91,7 @@ impl Options {
             may_leave: server,
             keep_said: !server,
             files: None,
+            secrets: vec![],
         }
     }
 }
@@ -111,6 +115,7 @@ pub struct Script {
     pub(crate) plain_lines: bool,
     /// The files of the program, in its order.
     pub(crate) files: Vec<Arc<dyn File>>,
+    pub(crate) secrets: Arc<[Secret]>,
     warnings: Vec<Diagnostic>,
 }
 
@@ -141,6 +146,7 @@ impl Script {
         Ok(Self {
             may_break_lines,
             files,
+            secrets: options.secrets.clone().into(),
             plain_lines: options.carrier == Carrier::Stream && settings.eol == Eol::Any,
             program,
             source: Arc::clone(&transcript.source),
@@ -288,7 +294,7 @@ fn sayable(program: &Program, options: &Options) -> Vec<Diagnostic> {
             continue;
         }
         for (piece, default, rival) in program::misheard(program, index) {
-            findings.push(misheard(program, message, &message.pieces[piece], default, rival));
+            findings.push(misheard(program, message, &message.pieces[piece], default, rival, &options.secrets));
         }
     }
     findings
@@ -301,16 +307,24 @@ fn no_value(side: Side, piece: &Piece, name: &str) -> Diagnostic {
     Diagnostic::error(piece.place, message).help(help)
 }
 
-fn misheard(program: &Program, message: &Message, piece: &Piece, default: usize, rival: usize) -> Diagnostic {
+fn misheard(
+    program: &Program,
+    message: &Message,
+    piece: &Piece,
+    default: usize,
+    rival: usize,
+    secrets: &[Secret],
+) -> Diagnostic {
     let line = program.messages[rival].place.line;
     let text = match &piece.kind {
-        PieceKind::Capture { defaults, .. } => show(&defaults[default]),
-        _ => show(&message.pieces.iter().fold(Vec::new(), |mut bytes, piece| {
-            if let PieceKind::Literal(literal) = &piece.kind {
-                bytes.extend_from_slice(literal);
-            }
-            bytes
-        })),
+        PieceKind::Capture { defaults, .. } => show_hiding(&defaults[default], secrets),
+        _ => {
+            let literals = message.pieces.iter().filter_map(|piece| match &piece.kind {
+                PieceKind::Literal(literal) => Some(literal.as_slice()),
+                _ => None,
+            });
+            show_hiding(&literals.collect::<Vec<_>>().concat(), secrets)
+        }
     };
     Diagnostic::error(piece.place, format!("`{text}` would be heard as line {line}"))
         .help("at a choice the first line that fits is taken: say something that only this one takes")

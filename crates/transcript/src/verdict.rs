@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::Side;
 use crate::diagnostic::{Place, Source};
-use crate::notation::show;
+use crate::notation::{has_any, show, show_hiding};
+use crate::record::Secret;
 
 /// Why a play failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +86,8 @@ pub struct Verdict {
     pub byte: Option<usize>,
     /// The name, or the file, that the fault is about; empty where it is about none.
     pub name: String,
+    /// Values that are not shown.
+    pub secrets: Arc<[Secret]>,
 }
 
 /// Most bytes of a line that are shown around a difference.
@@ -107,13 +110,13 @@ impl Verdict {
             Fault::UnexpectedData => format!("the {side} said more than the transcript"),
             Fault::WrongEnding => format!("the {side} ended its line in another way than `eol` says"),
             Fault::Misheard { line } => {
-                format!("`{}` would be heard as line {line}", show(self.sent.as_ref().map_or(&[], |sent| &sent.1)))
+                format!("`{}` would be heard as line {line}", self.show(self.sent.as_ref().map_or(&[], |sent| &sent.1)))
             }
             Fault::BrokenLine => "a value with a line ending in it cannot stand in a text line".to_owned(),
             Fault::TooMuch { most } => format!("the {side} sent more than {most} bytes without what should end them"),
             Fault::NotEncoded => format!("{{{}}} cannot be made: the value is not encoded as it should be", self.name),
             Fault::NotACount => {
-                format!("{{{}}} is `{}`, which is no number of bytes", self.name, show(&self.received))
+                format!("{{{}}} is `{}`, which is no number of bytes", self.name, self.show(&self.received))
             }
             Fault::WrongLength => format!("what would be said is not as long as {{{}}} says", self.name),
             Fault::FileShrank => format!("`{}` is shorter than it was when the play began", self.name),
@@ -159,6 +162,10 @@ impl Verdict {
         text
     }
 
+    fn show(&self, bytes: &[u8]) -> String {
+        show_hiding(bytes, &self.secrets)
+    }
+
     fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         if let Some((line, bytes)) = &self.sent
@@ -167,7 +174,7 @@ impl Verdict {
             rows.push(Row {
                 line: Some(*line),
                 label: "sent",
-                text: show(&bytes[..bytes.len().min(SHOWN)]),
+                text: self.show(&bytes[..bytes.len().min(SHOWN)]),
                 caret: None,
             });
         }
@@ -206,8 +213,12 @@ impl Verdict {
             return (nothing.to_owned(), None);
         }
         let Some(byte) = self.byte else {
-            return (show(&self.received[..self.received.len().min(SHOWN)]), None);
+            return (self.show(&self.received[..self.received.len().min(SHOWN)]), None);
         };
+        if has_any(&self.received, &self.secrets) {
+            // A caret would stand under a name, not under what was said.
+            return (self.show(&self.received[..self.received.len().min(SHOWN)]), None);
+        }
         let at = byte.saturating_sub(1).min(self.received.len());
         let from = at.saturating_sub(SHOWN / 2);
         let to = (at + SHOWN / 2).min(self.received.len());

@@ -12,7 +12,7 @@ use crate::output::Console;
 pub(crate) fn run(flags: &Check, console: &Console) -> Exit {
     let mut worst = Exit::Done;
     for path in &flags.files {
-        let exit = match file::read(path, &flags.values, console) {
+        let exit = match file::read(path, &flags.values.names(), console) {
             Ok(transcript) => tell(&transcript, &check(&transcript, &flags.values.to_map()), console),
             Err(exit) => exit,
         };

@@ -1,11 +1,12 @@
 //! `sockeye serve`.
 
-use std::time::Duration;
+use std::io;
 
 use sockeye::address::Address;
 use sockeye::net::listen::ListenError;
 use sockeye::stop;
-use sockeye::verb::serve::{Options, Role, ServeError, Server, Summary};
+use sockeye::sys::watch::watch;
+use sockeye::verb::serve::{Options, Reloading, Role, ServeError, Server, Summary};
 
 use super::{file, signals};
 use crate::exit::Exit;
@@ -24,7 +25,7 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
     let options = options(flags, console)?;
     let refuse = |error: ServeError| {
         let exit = match &error {
-            ServeError::Refused(_) | ServeError::Address(_) => Exit::Usage,
+            ServeError::Refused(_) | ServeError::Address(_) | ServeError::Count { .. } => Exit::Usage,
             ServeError::Listen(ListenError::NoAddress { .. }) => Exit::NameNotFound,
             ServeError::Listen(_) | ServeError::Io(_) => Exit::CannotListen,
         };
@@ -36,24 +37,51 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
     if let Some(path) = &flags.port_file {
         port_file::write(path, server.ports(), console)?;
     }
-    let summary = server.run(stop, console.observer()).map_err(refuse)?;
-    Ok(conclude(summary, flags.grace, console))
+    let reloading = reloading(flags, console).map_err(|error| refuse(ServeError::Io(error)))?;
+    let summary = server.run(stop, reloading, console.observer()).map_err(refuse)?;
+    Ok(conclude(summary, flags, console))
+}
+
+/// SIGHUP reads the transcripts again, and so does a change of them if they are watched.
+fn reloading(flags: &Serve, console: &Console) -> io::Result<Option<Reloading>> {
+    if flags.play.is_empty() {
+        return Ok(None);
+    }
+    let (asker, asked) = stop::channel()?;
+    signals::ask_on_hangup(&asker)?;
+    if flags.watch {
+        if let Err(error) = watch(&flags.play, asker.try_clone()?) {
+            console.note(&format!("the transcripts are not watched: {error}; SIGHUP reads them again"));
+        }
+    }
+    let paths = flags.play.clone();
+    let names: Vec<String> = flags.values.names().into_iter().map(str::to_owned).collect();
+    let read = Box::new(move || {
+        let given: Vec<&str> = names.iter().map(String::as_str).collect();
+        paths.iter().map(|path| file::sheet(path, &given)).collect()
+    });
+    Ok(Some(Reloading { asked, read }))
 }
 
 fn options(flags: &Serve, console: &Console) -> Result<Options, Exit> {
     let addresses =
         Address::parse_words(&flags.addresses).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
-    let role = match &flags.play {
-        Some(path) => {
-            let transcript = file::read(path, &flags.values, console)?;
-            for warning in transcript.warnings() {
-                console.note(&warning.one_line(transcript.source()));
+    let role = if flags.echo {
+        Role::Echo
+    } else if flags.discard {
+        Role::Discard
+    } else if flags.play.is_empty() {
+        Role::Greeting
+    } else {
+        let mut sheets = Vec::new();
+        for path in &flags.play {
+            let sheet = file::sheet(path, &flags.values.names()).map_err(|why| console.fail(Exit::Usage, &why))?;
+            for warning in sheet.transcript.warnings() {
+                console.note(&warning.one_line(sheet.transcript.source()));
             }
-            Role::Transcript(Box::new(transcript))
+            sheets.push(sheet);
         }
-        None if flags.echo => Role::Echo,
-        None if flags.discard => Role::Discard,
-        None => Role::Greeting,
+        Role::Transcripts(sheets)
     };
     Ok(Options {
         addresses,
@@ -64,25 +92,40 @@ fn options(flags: &Serve, console: &Console) -> Result<Options, Exit> {
         timeout: flags.timeout,
         longest_line: flags.max_line,
         budget: flags.udp_budget.unwrap_or_default(),
+        plays: if flags.once { Some(1) } else { flags.times },
+        strict: flags.strict,
     })
 }
 
 /// Says at the end what came of it.
-fn conclude(summary: Summary, grace: Duration, console: &Console) -> Exit {
+fn conclude(summary: Summary, flags: &Serve, console: &Console) -> Exit {
     let Summary { opened, closed, failed, cut, at_once } = summary;
-    let mut words = format!("{opened} conversations, {closed} ended by themselves");
+    let mut words = if flags.echo || flags.discard {
+        format!("{opened} conversations, {closed} ended by themselves")
+    } else {
+        format!("{opened} plays, {} as written", closed.saturating_sub(failed))
+    };
     if failed > 0 {
-        words.push_str(&format!(", {failed} not as written"));
+        words.push_str(&format!(", {failed} not"));
     }
     if cut > 0 {
         let why = if at_once {
             "at once, by a second signal".to_owned()
         } else {
-            format!("after a grace of {} (--grace)", transcript::seconds(grace))
+            format!("after a grace of {} (--grace)", transcript::seconds(flags.grace))
         };
         words.push_str(&format!(", {cut} cut {why}"));
     }
+    let wanted = if flags.once { Some(1) } else { flags.times };
+    let missing = wanted.map_or(0, |wanted| wanted.saturating_sub(opened));
+    if missing > 0 {
+        words.push_str(&format!(", {missing} never came"));
+    }
     console.note(&words);
     console.flush();
+    let judged = flags.strict || wanted.is_some();
+    if judged && failed + cut > 0 {
+        return Exit::Differs;
+    }
     if at_once { Exit::Interrupted } else { Exit::Done }
 }

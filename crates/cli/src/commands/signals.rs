@@ -1,9 +1,9 @@
-//! SIGINT and SIGTERM.
+//! SIGINT, SIGTERM and SIGHUP.
 
 use std::io;
 use std::sync::Arc;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use sockeye::stop::Stopper;
 
 use crate::exit::Exit;
@@ -13,6 +13,12 @@ pub(super) fn stop_on_signals(stopper: &Stopper) -> io::Result<()> {
     for signal in [SIGINT, SIGTERM] {
         signal_hook::low_level::pipe::register_raw(signal, stopper.try_clone()?.into())?;
     }
+    Ok(())
+}
+
+/// SIGHUP asks.
+pub(super) fn ask_on_hangup(asker: &Stopper) -> io::Result<()> {
+    signal_hook::low_level::pipe::register_raw(SIGHUP, asker.try_clone()?.into())?;
     Ok(())
 }
 

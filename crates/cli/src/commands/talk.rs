@@ -151,7 +151,7 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
 }
 
 fn prepare(flags: &Talk, path: &std::path::Path, protocol: Protocol, console: &Console) -> Result<Script, Exit> {
-    let transcript = file::read(path, &flags.values, console)?;
+    let transcript = file::read(path, &flags.values.names(), console)?;
     let carrier = if protocol == Protocol::Udp { Carrier::Datagram } else { Carrier::Stream };
     let mut playing = Playing::new(Side::Client, carrier);
     playing.values = flags.values.to_map();

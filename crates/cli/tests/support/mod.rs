@@ -254,6 +254,7 @@ pub fn signal(pid: u32, name: &str) {
         "CONT" => rustix::process::Signal::CONT,
         "PIPE" => rustix::process::Signal::PIPE,
         "WINCH" => rustix::process::Signal::WINCH,
+        "HUP" => rustix::process::Signal::HUP,
         other => panic!("which signal is {other}?"),
     };
     let _ = rustix::process::kill_process(pid, signal);

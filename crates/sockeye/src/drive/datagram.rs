@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use transcript::{Ending, Input, Moment, Next, Play, Script};
@@ -24,6 +25,8 @@ const BATCHES: usize = 8;
 #[derive(Debug)]
 struct Peer {
     play: Play,
+    /// The script that the play began with.
+    script: Arc<Script>,
     tally: Exchange,
     until: Option<Moment>,
     /// The moment under which it stands among the wakes.
@@ -103,8 +106,13 @@ impl DatagramServer {
             *self.withheld.entry(withheld).or_default() += 1;
             return;
         }
+        let pair = (from, source);
+        let full = shared.plays.is_some_and(|plays| shared.tally.opened >= plays);
+        if full && !self.peers.contains_key(&pair) {
+            return;
+        }
         let script = match &self.behaviour {
-            Behaviour::Play(script) => std::sync::Arc::clone(script),
+            Behaviour::Play(script) => Arc::clone(script),
             behaviour => {
                 let echo = matches!(behaviour, Behaviour::Echo);
                 let mut exchange = self.open(from, source, shared);
@@ -116,18 +124,19 @@ impl DatagramServer {
                 return self.close(from, source, exchange, by, None, shared);
             }
         };
-        let pair = (from, source);
         let peer = match self.peers.remove(&pair) {
             Some(peer) => peer,
-            None => Peer { play: script.play(), tally: self.open(from, source, shared), until: None, armed: None },
+            None => {
+                let (play, tally) = (script.play(), self.open(from, source, shared));
+                Peer { play, script, tally, until: None, armed: None }
+            }
         };
-        self.play(&script, peer, pair, Some(payload), outbox, shared);
+        self.play(peer, pair, Some(payload), outbox, shared);
     }
 
     /// Goes on with a peer's play: with a datagram, or because its time has come.
     fn play(
         &mut self,
-        script: &Script,
         mut peer: Peer,
         pair: Pair,
         mut payload: Option<&[u8]>,
@@ -137,11 +146,12 @@ impl DatagramServer {
         let (from, source) = pair;
         let came = payload.map_or(0, <[u8]>::len);
         peer.tally.from_client += came as u64;
+        let script = Arc::clone(&peer.script);
         loop {
             let bytes = payload.take();
             let input =
                 Input { bytes: bytes.unwrap_or_default(), datagram: bytes.is_some(), ended: false, now: shared.now };
-            let step = peer.play.step(script, input, shared.scratch, shared.output);
+            let step = peer.play.step(&script, input, shared.scratch, shared.output);
             let output = std::mem::take(shared.output);
             let mut start = 0;
             for &end in &output.datagrams {
@@ -152,7 +162,7 @@ impl DatagramServer {
             shared.output.clear();
             match step.next {
                 Next::Flush | Next::StopSending => {}
-                Next::Hear { .. } if peer.play.is_fresh(script) => {
+                Next::Hear { .. } if peer.play.is_fresh(&script) => {
                     return self.close(from, source, peer.tally, ClosedBy::Server, None, shared);
                 }
                 Next::Hear { until } => {
@@ -175,8 +185,14 @@ impl DatagramServer {
                             (if late { ClosedBy::Timeout } else { ClosedBy::Server }, Some(verdict.headline()))
                         }
                         Ending::IdleTimeout { waited } => {
-                            let waited = transcript::seconds(waited);
-                            (ClosedBy::Timeout, Some(format!("nothing came for {waited} (--timeout)")))
+                            let reason = format!("nothing came for {} (--timeout)", transcript::seconds(waited));
+                            if shared.strict {
+                                let conversation = self.conversation(from, source, peer.tally.number);
+                                let error = format!("{from} -> {}: {reason} (--strict)", conversation.server);
+                                shared.tally.failed += 1;
+                                shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
+                            }
+                            (ClosedBy::Timeout, Some(reason))
                         }
                         _ => (ClosedBy::Server, None),
                     };
@@ -265,9 +281,7 @@ impl DatagramServer {
     pub(super) fn wake(&mut self, outbox: &mut Outbox, shared: &mut Shared<'_>) {
         while self.wakes.peek().is_some_and(|Reverse((at, _))| *at <= shared.now) {
             let Some((pair, peer)) = self.next_peer() else { continue };
-            let Behaviour::Play(script) = &self.behaviour else { continue };
-            let script = std::sync::Arc::clone(script);
-            self.play(&script, peer, pair, None, outbox, shared);
+            self.play(peer, pair, None, outbox, shared);
         }
         outbox.send(&self.socket.fd);
         self.tell_withheld(shared);

@@ -49,6 +49,21 @@ pub(crate) struct Bounds {
     /// Connections at once.
     pub(crate) connections: usize,
     pub(crate) budget: Budget,
+    /// Conversations in all; then the loop ends.
+    pub(crate) plays: Option<u64>,
+    /// Whether a reset or an idle time limit between two exchanges is a failed play.
+    pub(crate) strict: bool,
+}
+
+/// New behaviours, one for each socket in their order, and what to say about them.
+pub(crate) type Loaded = (Vec<Behaviour>, String);
+
+/// How a loop comes to other behaviours while it runs.
+pub(crate) struct Reload {
+    /// Asked when it is time.
+    pub(crate) asked: Stop,
+    /// The new behaviours, or why the old ones stay.
+    pub(crate) load: Box<dyn FnMut() -> Result<Loaded, String> + Send>,
 }
 
 /// What came of a loop.
@@ -92,8 +107,9 @@ pub(crate) struct Shared<'a> {
     now: Moment,
     wait: Option<Duration>,
     stopping: bool,
+    strict: bool,
+    plays: Option<u64>,
     /// Of the connection in hand.
-    behaviour: &'a Behaviour,
     protocol: Protocol,
     server: &'a Name,
 }
@@ -101,6 +117,7 @@ pub(crate) struct Shared<'a> {
 /// Tokens: listeners and datagram sockets stand above connections, whose tokens hold a slot and its generation.
 const SOCKETS: u64 = 1 << 63;
 const STOP: u64 = u64::MAX;
+const RELOAD: u64 = u64::MAX - 1;
 
 /// How long accepting rests when the system is out of something and no connection closes.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -127,6 +144,9 @@ pub(crate) struct Loop {
     timers: Timers,
     bounds: Bounds,
     stop: Stop,
+    reload: Option<Reload>,
+    /// Where each socket stands, in the order in which they came: whether it takes datagrams, and its index.
+    order: Vec<(bool, usize)>,
     observer: Box<dyn Observer>,
     tally: Tally,
     scratch: Scratch,
@@ -151,10 +171,14 @@ impl Loop {
         sockets: Vec<(Socket, Behaviour)>,
         bounds: Bounds,
         stop: Stop,
+        reload: Option<Reload>,
         observer: Box<dyn Observer>,
     ) -> io::Result<Self> {
         let poller = Poller::new()?;
         poller.add(&stop, STOP, Interest::Read)?;
+        if let Some(reload) = &reload {
+            poller.add(&reload.asked, RELOAD, Interest::Read)?;
+        }
         let own_ports: Vec<u16> = sockets
             .iter()
             .filter_map(|(socket, _)| match &socket.endpoint.name {
@@ -162,13 +186,15 @@ impl Loop {
                 _ => None,
             })
             .collect();
-        let (mut listeners, mut datagrams) = (Vec::new(), Vec::new());
+        let (mut listeners, mut datagrams, mut order) = (Vec::new(), Vec::new(), Vec::new());
         for (socket, behaviour) in sockets {
             if socket.endpoint.protocol == Protocol::Udp {
                 poller.add(&socket.fd, SOCKETS | (1 << 32) | datagrams.len() as u64, Interest::Read)?;
+                order.push((true, datagrams.len()));
                 datagrams.push(DatagramServer::new(socket, behaviour, Guard::new(bounds.budget, own_ports.clone())));
             } else {
                 poller.add(&socket.fd, SOCKETS | listeners.len() as u64, Interest::Read)?;
+                order.push((false, listeners.len()));
                 listeners.push(Listener { socket, behaviour, paused: false });
             }
         }
@@ -183,6 +209,8 @@ impl Loop {
             timers: Timers::default(),
             bounds,
             stop,
+            reload,
+            order,
             observer,
             tally: Tally::default(),
             scratch: Scratch::new(),
@@ -226,15 +254,47 @@ impl Loop {
                         end_by = Some(self.now.after(self.bounds.grace));
                         self.begin_stopping();
                     }
+                } else if event.token == RELOAD {
+                    self.load_again();
                 } else {
                     self.handle(*event)?;
                 }
             }
             self.wake_due();
+            if self.all_played() && self.tally.closed >= self.tally.opened {
+                return Ok(self.end(false));
+            }
             if self.stopping && (self.live == 0 || end_by.is_some_and(|at| self.now >= at)) {
                 return Ok(self.end(false));
             }
         }
+    }
+
+    /// Whether as many conversations were opened as there are to be.
+    fn all_played(&self) -> bool {
+        self.bounds.plays.is_some_and(|plays| self.tally.opened >= plays)
+    }
+
+    /// New conversations get the new behaviours; those that are open go on with the old ones.
+    fn load_again(&mut self) {
+        let Some(reload) = &mut self.reload else { return };
+        if reload.asked.asked() == 0 {
+            return;
+        }
+        let notice = match (reload.load)() {
+            Ok((behaviours, notice)) => {
+                for (behaviour, &(datagrams, index)) in behaviours.into_iter().zip(&self.order) {
+                    if datagrams {
+                        self.datagrams[index].behaviour = behaviour;
+                    } else {
+                        self.listeners[index].behaviour = behaviour;
+                    }
+                }
+                notice
+            }
+            Err(why) => format!("not read again, the old one stays: {why}"),
+        };
+        self.observer.observe(Event::Notice(notice));
     }
 
     fn clock(&self) -> Moment {
@@ -257,6 +317,10 @@ impl Loop {
             return Ok(());
         }
         if event.token & (1 << 32) == 0 {
+            if self.all_played() {
+                // As many as there are to be have come; the socket is closed.
+                return Ok(());
+            }
             return self.accept(index, ACCEPTS);
         }
         self.serve_datagrams(index);
@@ -281,7 +345,8 @@ impl Loop {
             now: self.now,
             wait: self.bounds.wait,
             stopping: self.stopping,
-            behaviour: &listener.behaviour,
+            strict: self.bounds.strict,
+            plays: self.bounds.plays,
             protocol: listener.protocol(),
             server: &listener.socket.endpoint.name,
         };
@@ -326,7 +391,7 @@ impl Loop {
         act: impl FnOnce(&mut DatagramServer, Option<&mut Inbox>, &mut Outbox, &mut Shared<'_>),
     ) {
         let Some(server) = self.datagrams.get_mut(index) else { return };
-        let (behaviour, name) = (server.behaviour.clone(), server.socket.endpoint.name.clone());
+        let name = server.socket.endpoint.name.clone();
         let mut shared = Shared {
             buffer: Vec::new(),
             scratch: &mut self.scratch,
@@ -336,7 +401,8 @@ impl Loop {
             now: self.now,
             wait: self.bounds.wait,
             stopping: self.stopping,
-            behaviour: &behaviour,
+            strict: self.bounds.strict,
+            plays: self.bounds.plays,
             protocol: Protocol::Udp,
             server: &name,
         };
@@ -345,6 +411,11 @@ impl Loop {
 
     fn accept(&mut self, index: usize, most: usize) -> io::Result<()> {
         for _ in 0..most {
+            if self.all_played() {
+                // Whoever comes now finds nobody listening, as after the end.
+                self.close_listeners();
+                return Ok(());
+            }
             if self.live >= self.bounds.connections {
                 let bound = self.bounds.connections;
                 self.pause_accepting(&format!(
@@ -354,7 +425,13 @@ impl Loop {
                 return Ok(());
             }
             match self.listeners[index].accept() {
-                Accepted::One { fd, client, server } => self.open(fd, client, server, index),
+                Accepted::One { fd, client, server } => {
+                    self.open(fd, client, server, index);
+                    if self.all_played() {
+                        self.close_listeners();
+                        return Ok(());
+                    }
+                }
                 Accepted::None => return Ok(()),
                 Accepted::GoOn => {}
                 Accepted::Pause(error) => {

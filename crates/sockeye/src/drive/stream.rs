@@ -2,6 +2,7 @@
 //! buffer. What was sent arrives: closing is shutting down, draining what still comes, and only then closing.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -30,7 +31,8 @@ pub(super) enum Fate {
 /// What the connection does with what comes.
 #[derive(Debug)]
 enum Role {
-    Play(Play),
+    /// A play, and the script that it began with: a server that reads its transcripts again keeps it for this one.
+    Play(Play, Arc<Script>),
     Echo,
     Discard,
 }
@@ -98,7 +100,7 @@ impl Connection {
             client,
             server,
             role: match behaviour {
-                Behaviour::Play(script) => Role::Play(script.play()),
+                Behaviour::Play(script) => Role::Play(script.play(), Arc::clone(script)),
                 Behaviour::Echo => Role::Echo,
                 Behaviour::Discard => Role::Discard,
             },
@@ -204,7 +206,7 @@ impl Connection {
             return if *drained > DRAIN { self.gone(shared) } else { Fate::Lives };
         }
         match self.role {
-            Role::Play(_) => self.advance(bytes, shared),
+            Role::Play(..) => self.advance(bytes, shared),
             Role::Echo => {
                 self.rest_until(shared);
                 self.write(bytes, shared)
@@ -221,7 +223,7 @@ impl Connection {
         self.ended = true;
         match (self.phase, &self.role) {
             (Phase::Draining { .. }, _) => self.gone(shared),
-            (_, Role::Play(_)) => self.advance(&[], shared),
+            (_, Role::Play(..)) => self.advance(&[], shared),
             (_, Role::Echo | Role::Discard) => {
                 self.by = ClosedBy::Client;
                 self.finish(shared)
@@ -231,13 +233,11 @@ impl Connection {
 
     /// Gives the player what came, sends what it says and does what it asks, as far as that goes.
     fn advance(&mut self, bytes: &[u8], shared: &mut Shared<'_>) -> Fate {
-        let script = match (shared.behaviour, &self.role) {
-            (Behaviour::Play(script), Role::Play(_)) => std::sync::Arc::clone(script),
-            _ => {
-                self.rest_until(shared);
-                return Fate::Lives;
-            }
+        let Role::Play(_, script) = &self.role else {
+            self.rest_until(shared);
+            return Fate::Lives;
         };
+        let script = Arc::clone(script);
         if self.phase != Phase::Open {
             return Fate::Lives;
         }
@@ -254,7 +254,7 @@ impl Connection {
         loop {
             self.resume = false;
             self.paused = false;
-            let Role::Play(play) = &mut self.role else { return Fate::Lives };
+            let Role::Play(play, _) = &mut self.role else { return Fate::Lives };
             let input = Input { bytes: &bytes[at..], datagram: false, ended: self.ended, now: shared.now };
             let step = play.step(script, input, shared.scratch, shared.output);
             let resting = shared.stopping && play.at_rest(script);
@@ -279,7 +279,7 @@ impl Connection {
                     }
                     (self.half_close, self.resume) = (true, true);
                 }
-                Next::End(ending) => return self.over(ending, script, shared),
+                Next::End(ending) => return self.over(ending, shared),
             }
             self.inbox = bytes[at..].to_vec();
             return Fate::Lives;
@@ -287,7 +287,7 @@ impl Connection {
     }
 
     /// The play is over.
-    fn over(&mut self, ending: Ending, script: &Script, shared: &mut Shared<'_>) -> Fate {
+    fn over(&mut self, ending: Ending, shared: &mut Shared<'_>) -> Fate {
         self.by = if self.ended { ClosedBy::Client } else { ClosedBy::Server };
         match ending {
             Ending::Done => self.by = ClosedBy::Server,
@@ -300,10 +300,13 @@ impl Connection {
             Ending::Left => self.by = ClosedBy::Client,
             Ending::IdleTimeout { waited } => {
                 self.by = ClosedBy::Timeout;
-                self.reason = Some(format!("nothing came for {} (--timeout)", transcript::seconds(waited)).into());
+                let reason = format!("nothing came for {} (--timeout)", transcript::seconds(waited));
+                self.fail_if_strict(&reason, shared);
+                self.reason = Some(reason.into());
             }
             Ending::IdleReset => {
                 self.by = ClosedBy::Reset;
+                self.fail_if_strict("the client reset the connection", shared);
                 return self.gone(shared);
             }
             Ending::Failed(verdict) => {
@@ -322,17 +325,25 @@ impl Connection {
                 }
             }
         }
-        let _ = script;
         self.finish(shared)
+    }
+
+    /// Between two exchanges a reset or an idle time limit is no failure, unless one asked for it to be.
+    fn fail_if_strict(&mut self, reason: &str, shared: &mut Shared<'_>) {
+        if shared.strict {
+            let conversation = self.conversation(shared.protocol, shared.server);
+            let error = format!("{} -> {}: {reason} (--strict)", conversation.client, conversation.server);
+            shared.tally.failed += 1;
+            shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
+        }
     }
 
     /// The connection was reset.
     fn reset(&mut self, shared: &mut Shared<'_>) -> Fate {
-        if let (Phase::Open, Role::Play(play), Behaviour::Play(script)) = (self.phase, &mut self.role, shared.behaviour)
-        {
+        if let (Phase::Open, Role::Play(play, script)) = (self.phase, &mut self.role) {
             let ending = play.reset(script, &self.inbox, shared.scratch);
             self.outbox = Vec::new();
-            let fate = self.over(ending, script, shared);
+            let fate = self.over(ending, shared);
             if fate == Fate::Gone {
                 return fate;
             }
@@ -357,7 +368,7 @@ impl Connection {
             return Fate::Lives;
         }
         match self.role {
-            Role::Play(_) => self.advance(&[], shared),
+            Role::Play(..) => self.advance(&[], shared),
             Role::Echo | Role::Discard => {
                 self.by = ClosedBy::Timeout;
                 let waited = shared.wait.map(transcript::seconds).unwrap_or_default();
@@ -373,9 +384,9 @@ impl Connection {
         if self.phase == Phase::Open && self.wants() == Interest::Read && self.read(shared) == Fate::Gone {
             return Fate::Gone;
         }
-        let resting = match (&self.role, shared.behaviour) {
-            (Role::Play(play), Behaviour::Play(script)) => play.at_rest(script),
-            _ => true,
+        let resting = match &self.role {
+            Role::Play(play, script) => play.at_rest(script),
+            Role::Echo | Role::Discard => true,
         };
         if self.phase != Phase::Open || !resting || !self.outbox.is_empty() {
             return Fate::Lives;

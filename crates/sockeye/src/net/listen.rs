@@ -42,6 +42,8 @@ pub struct Request {
 pub struct Socket {
     /// The protocol and the name that the system gave it.
     pub endpoint: Endpoint,
+    /// Which of the requests it serves, from 0.
+    pub request: usize,
     /// The file of a Unix socket. It goes before the socket does, while nobody can have another of the same number.
     file: Option<OwnFile>,
     /// The socket.
@@ -77,7 +79,8 @@ pub struct Bound {
 /// The first socket that cannot be bound; those bound before it are closed.
 pub fn bind(requests: &[Request], family: Option<Family>) -> Result<Bound, ListenError> {
     let mut bound = Bound::default();
-    for request in requests {
+    for (index, request) in requests.iter().enumerate() {
+        let before = bound.sockets.len();
         match &request.address.target {
             Target::Unix(path) => bound.sockets.push(bind_path(path)?),
             Target::Inet { host, port } => {
@@ -89,6 +92,7 @@ pub fn bind(requests: &[Request], family: Option<Family>) -> Result<Bound, Liste
                 bound.sockets.extend(sockets);
             }
         }
+        bound.sockets[before..].iter_mut().for_each(|socket| socket.request = index);
     }
     Ok(bound)
 }
@@ -205,7 +209,9 @@ fn bind_one(protocol: Protocol, address: SocketAddr) -> Result<Socket, (Endpoint
         Ok::<_, Errno>((fd, name))
     })();
     match bound {
-        Ok((fd, name)) => Ok(Socket { endpoint: Endpoint { protocol, name: Name::Inet(name) }, fd, file: None }),
+        Ok((fd, name)) => {
+            Ok(Socket { endpoint: Endpoint { protocol, name: Name::Inet(name) }, fd, file: None, request: 0 })
+        }
         Err(error) => Err((endpoint, error)),
     }
 }
@@ -235,7 +241,7 @@ fn bind_path(path: &Path) -> Result<Socket, ListenError> {
     })();
     drop(folder);
     match bound {
-        Ok((fd, file)) => Ok(Socket { endpoint, fd, file: Some(file) }),
+        Ok((fd, file)) => Ok(Socket { endpoint, fd, file: Some(file), request: 0 }),
         Err(error) => Err(sort(endpoint, error)),
     }
 }

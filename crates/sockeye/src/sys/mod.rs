@@ -5,3 +5,4 @@ pub mod files;
 pub mod holder;
 pub(crate) mod queue;
 pub(crate) mod unix_diag;
+pub mod watch;

@@ -5,10 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use transcript::{Carrier, Options as Playing, Refused, Script, Side, Transcript};
+use transcript::{Carrier, Files, Options as Playing, Refused, Script, Side, Transcript};
 
-use crate::address::{Address, AddressError, Scheme};
-use crate::drive::{Bounds, Loop};
+use crate::address::{self, Address, AddressError, Scheme};
+use crate::drive::{Bounds, Loaded, Loop, Reload};
 use crate::event::{Endpoint, Event, Observer, Protocol};
 use crate::limits;
 use crate::net::Family;
@@ -23,18 +23,45 @@ pub use crate::drive::{Behaviour, Budget, Summary};
 pub enum Role {
     /// The greeting that is compiled in.
     Greeting,
-    /// A transcript's S side.
-    Transcript(Box<Transcript>),
+    /// The S sides of transcripts, each at its own address.
+    Transcripts(Vec<Sheet>),
     /// What comes goes back.
     Echo,
     /// What comes is thrown away.
     Discard,
 }
 
+/// A transcript, and where its files are.
+#[derive(Debug, Clone)]
+pub struct Sheet {
+    /// The transcript.
+    pub transcript: Transcript,
+    /// Where its `file:` lines find their files.
+    pub files: Option<Arc<dyn Files>>,
+}
+
+/// Reads transcripts once more.
+pub type Read = Box<dyn FnMut() -> Result<Vec<Sheet>, String> + Send>;
+
+/// How a running server comes to newer transcripts.
+pub struct Reloading {
+    /// Asked when it is time to read them again.
+    pub asked: Stop,
+    /// The same transcripts, as many and in the same order, as they are now; or why they cannot be read.
+    pub read: Read,
+}
+
+impl fmt::Debug for Reloading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reloading").finish_non_exhaustive()
+    }
+}
+
 /// How to serve.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where; empty is port 9999 of the loopback.
+    /// Where; empty is what the transcripts say with `at`, and port 9999 of the loopback for one that says nothing. Several
+    /// transcripts take as many addresses, in their order.
     pub addresses: Vec<Address>,
     /// What to do with clients.
     pub role: Role,
@@ -50,6 +77,10 @@ pub struct Options {
     pub longest_line: usize,
     /// What bounds answers over UDP.
     pub budget: Budget,
+    /// Conversations in all; then the server ends by itself. `None` is without end.
+    pub plays: Option<u64>,
+    /// Whether a reset or an idle time limit between two exchanges is a failed play.
+    pub strict: bool,
 }
 
 impl Options {
@@ -65,6 +96,8 @@ impl Options {
             timeout: None,
             longest_line: limits::LINE,
             budget: Budget::On,
+            plays: None,
+            strict: false,
         }
     }
 }
@@ -82,6 +115,13 @@ pub enum ServeError {
     Refused(Refused),
     /// A scheme that `serve` cannot do.
     Address(AddressError),
+    /// As many addresses as transcripts are needed, or none.
+    Count {
+        /// Addresses that were given.
+        addresses: usize,
+        /// Transcripts that were given.
+        transcripts: usize,
+    },
     /// A socket cannot be bound.
     Listen(ListenError),
     /// The loop itself failed.
@@ -93,6 +133,11 @@ impl fmt::Display for ServeError {
         match self {
             Self::Refused(refused) => refused.fmt(f),
             Self::Address(error) => error.fmt(f),
+            Self::Count { addresses, transcripts } => write!(
+                f,
+                "{transcripts} transcripts and {addresses} addresses: give each its address in the same order, or write \
+                 `at` into the files and give none"
+            ),
             Self::Listen(error) => error.fmt(f),
             Self::Io(error) => write!(f, "cannot serve: {error}"),
         }
@@ -108,6 +153,7 @@ pub struct Server {
     ports: Vec<u16>,
     notices: Vec<String>,
     bounds: Bounds,
+    options: Options,
 }
 
 /// The port of the greeting.
@@ -117,18 +163,17 @@ const GREETING: &[u8] = include_bytes!("../../../../transcripts/greeting.talk");
 const GREETING_UDP: &[u8] = include_bytes!("../../../../transcripts/greeting-udp.talk");
 
 impl Server {
-    /// Makes the transcript ready and binds every socket, or none.
+    /// Makes the transcripts ready and binds every socket, or none.
     ///
     /// # Errors
     /// A transcript that cannot be played over a protocol that was asked for, an address that cannot be bound.
     pub fn bind(options: &Options) -> Result<Self, ServeError> {
         let mut notices = Vec::new();
-        let roles = Roles::prepare(options)?;
-        let default = [Address::loopback(DEFAULT_PORT)];
-        let addresses = if options.addresses.is_empty() { &default[..] } else { &options.addresses };
         let mut requests = Vec::new();
-        for address in addresses {
-            requests.push(Request { address: address.clone(), protocols: roles.protocols(address, &mut notices)? });
+        let mut roles = Vec::new();
+        for (address, role) in assign(options)? {
+            requests.push(Request { protocols: role.protocols(&address, &mut notices)?, address });
+            roles.push(role);
         }
         let Bound { sockets, ports, notices: more } =
             listen::bind(&requests, options.family).map_err(ServeError::Listen)?;
@@ -136,14 +181,19 @@ impl Server {
         let sockets = sockets
             .into_iter()
             .map(|socket| {
-                let behaviour = roles.of(socket.endpoint.protocol);
+                let behaviour = roles[socket.request].of(socket.endpoint.protocol);
                 (socket, behaviour)
             })
             .collect();
-        let wait = options.timeout.unwrap_or(limits::SERVE_WAIT);
-        let connections = limits::connections(files::open_files());
-        let bounds = Bounds { grace: options.grace, wait: Some(wait), connections, budget: options.budget };
-        Ok(Self { sockets, ports, notices, bounds })
+        let bounds = Bounds {
+            grace: options.grace,
+            wait: Some(options.timeout.unwrap_or(limits::SERVE_WAIT)),
+            connections: limits::connections(files::open_files()),
+            budget: options.budget,
+            plays: options.plays,
+            strict: options.strict,
+        };
+        Ok(Self { sockets, ports, notices, bounds, options: options.clone() })
     }
 
     /// The sockets, in the order in which they were bound.
@@ -157,55 +207,139 @@ impl Server {
         &self.ports
     }
 
-    /// Serves until stopped. The observer is told of every socket and every conversation.
+    /// Serves until stopped, or until the last of a number of plays has ended. The observer is told of every socket and
+    /// every conversation.
     ///
     /// # Errors
     /// The loop itself failed: no descriptor for epoll, or a listener that broke.
-    pub fn run(self, stop: Stop, mut observer: Box<dyn Observer>) -> Result<Summary, ServeError> {
+    pub fn run(
+        self,
+        stop: Stop,
+        reloading: Option<Reloading>,
+        mut observer: Box<dyn Observer>,
+    ) -> Result<Summary, ServeError> {
         for notice in self.notices {
             observer.observe(Event::Notice(notice));
         }
-        Loop::new(self.sockets, self.bounds, stop, observer).and_then(Loop::run).map_err(ServeError::Io)
+        let reload = reloading.map(|Reloading { asked, mut read }| {
+            let places: Vec<_> =
+                self.sockets.iter().map(|(socket, _)| (socket.request, socket.endpoint.protocol)).collect();
+            let mut options = self.options;
+            let load = Box::new(move || {
+                options.role = Role::Transcripts(read()?);
+                behaviours(&options, &places)
+            });
+            Reload { asked, load }
+        });
+        Loop::new(self.sockets, self.bounds, stop, reload, observer).and_then(Loop::run).map_err(ServeError::Io)
     }
 }
 
+/// New behaviours for sockets that are bound already: each by its request and its protocol.
+fn behaviours(options: &Options, places: &[(usize, Protocol)]) -> Result<Loaded, String> {
+    let Role::Transcripts(sheets) = &options.role else { return Err("there is no transcript".to_owned()) };
+    let roles: Result<Vec<Roles>, ServeError> = sheets.iter().map(|sheet| Roles::of_sheet(sheet, options)).collect();
+    let roles = roles.map_err(|error| error.to_string())?;
+    let mut behaviours = Vec::new();
+    for &(request, protocol) in places {
+        // One transcript may stand at several addresses.
+        let Some(role) = roles.get(request).or(roles.first()) else { continue };
+        if let Some(refused) = role.refusal(protocol) {
+            return Err(format!("it cannot be played over {protocol}: {refused}"));
+        }
+        behaviours.push(role.of(protocol));
+    }
+    let names: Vec<&str> = sheets.iter().map(|sheet| sheet.transcript.source().name()).collect();
+    Ok((behaviours, format!("read again: {}", names.join(", "))))
+}
+
+/// Which role is played at which address.
+fn assign(options: &Options) -> Result<Vec<(Address, Roles)>, ServeError> {
+    let default = || Address::loopback(DEFAULT_PORT);
+    let sheets = match &options.role {
+        Role::Transcripts(sheets) => &sheets[..],
+        Role::Greeting | Role::Echo | Role::Discard => &[],
+    };
+    if sheets.len() > 1 && !options.addresses.is_empty() && options.addresses.len() != sheets.len() {
+        return Err(ServeError::Count { addresses: options.addresses.len(), transcripts: sheets.len() });
+    }
+    let mut assigned = Vec::new();
+    for (index, sheet) in sheets.iter().enumerate() {
+        let role = Roles::of_sheet(sheet, options)?;
+        if sheets.len() == 1 && !options.addresses.is_empty() {
+            assigned.extend(options.addresses.iter().map(|address| (address.clone(), role.clone())));
+            break;
+        }
+        let address = match options.addresses.get(index) {
+            Some(address) => address.clone(),
+            None => address::named_by(&sheet.transcript).map_err(ServeError::Refused)?.unwrap_or_else(default),
+        };
+        assigned.push((address, role));
+    }
+    if sheets.is_empty() {
+        let role = Roles::without_file(options)?;
+        let addresses = if options.addresses.is_empty() { vec![default()] } else { options.addresses.clone() };
+        assigned.extend(addresses.into_iter().map(|address| (address, role.clone())));
+    }
+    Ok(assigned)
+}
+
 /// What is played over which carrier, or why it is not.
+#[derive(Debug, Clone)]
 struct Roles {
     stream: Result<Behaviour, Refused>,
     datagram: Result<Behaviour, Refused>,
 }
 
 impl Roles {
-    fn prepare(options: &Options) -> Result<Self, ServeError> {
-        let fixed = match &options.role {
-            Role::Echo => Some(Behaviour::Echo),
-            Role::Discard => Some(Behaviour::Discard),
-            Role::Greeting | Role::Transcript(_) => None,
-        };
-        if let Some(behaviour) = fixed {
-            return Ok(Self { stream: Ok(behaviour.clone()), datagram: Ok(behaviour) });
-        }
-        let (over_stream, over_datagrams) = match &options.role {
-            Role::Transcript(transcript) => ((**transcript).clone(), (**transcript).clone()),
-            _ => {
+    /// A role that needs no file.
+    fn without_file(options: &Options) -> Result<Self, ServeError> {
+        let fixed = |behaviour: Behaviour| Self { stream: Ok(behaviour.clone()), datagram: Ok(behaviour) };
+        match &options.role {
+            Role::Echo => Ok(fixed(Behaviour::Echo)),
+            Role::Discard => Ok(fixed(Behaviour::Discard)),
+            Role::Greeting | Role::Transcripts(_) => {
                 let parse = |name, text| Transcript::parse(name, text, &[]).map_err(ServeError::Refused);
-                (parse("greeting.talk", GREETING)?, parse("greeting-udp.talk", GREETING_UDP)?)
+                let (stream, datagram) = (parse("greeting.talk", GREETING)?, parse("greeting-udp.talk", GREETING_UDP)?);
+                Self::prepare(&stream, &datagram, None, options)
             }
-        };
+        }
+    }
+
+    fn of_sheet(sheet: &Sheet, options: &Options) -> Result<Self, ServeError> {
+        Self::prepare(&sheet.transcript, &sheet.transcript, sheet.files.as_ref(), options)
+    }
+
+    /// A transcript over streams, and one, mostly the same, over datagrams.
+    fn prepare(
+        stream: &Transcript,
+        datagram: &Transcript,
+        files: Option<&Arc<dyn Files>>,
+        options: &Options,
+    ) -> Result<Self, ServeError> {
         let script = |transcript: &Transcript, carrier| {
             let mut playing = Playing::new(Side::Server, carrier);
             playing.values.clone_from(&options.values);
             playing.longest_line = options.longest_line;
             playing.wait = Some(limits::SERVE_WAIT);
             playing.wait_override = options.timeout;
+            playing.files = files.cloned();
             Script::prepare(transcript, &playing).map(|script| Behaviour::Play(Arc::new(script)))
         };
-        let stream = script(&over_stream, Carrier::Stream);
-        let datagram = script(&over_datagrams, Carrier::Datagram);
+        let stream = script(stream, Carrier::Stream);
+        let datagram = script(datagram, Carrier::Datagram);
         if let (Err(refused), Err(_)) = (&stream, &datagram) {
             return Err(ServeError::Refused(refused.clone()));
         }
         Ok(Self { stream, datagram })
+    }
+
+    /// Why it cannot be played over a protocol.
+    fn refusal(&self, protocol: Protocol) -> Option<&Refused> {
+        match protocol {
+            Protocol::Udp => self.datagram.as_ref().err(),
+            Protocol::Tcp | Protocol::Unix => self.stream.as_ref().err(),
+        }
     }
 
     /// The protocols to listen on: the one that the scheme names, else every one that the transcript allows.
@@ -218,19 +352,15 @@ impl Roles {
             None if address.is_unix() => Some(Protocol::Unix),
             None => None,
         };
-        let refusal = |protocol| match protocol {
-            Protocol::Udp => self.datagram.as_ref().err(),
-            Protocol::Tcp | Protocol::Unix => self.stream.as_ref().err(),
-        };
         if let Some(protocol) = named {
-            return match refusal(protocol) {
+            return match self.refusal(protocol) {
                 Some(refused) => Err(ServeError::Refused(refused.clone())),
                 None => Ok(vec![protocol]),
             };
         }
         let mut protocols = Vec::new();
         for (protocol, name) in [(Protocol::Tcp, "TCP"), (Protocol::Udp, "UDP")] {
-            match refusal(protocol) {
+            match self.refusal(protocol) {
                 None => protocols.push(protocol),
                 Some(refused) => {
                     let why = refused.findings.first().map_or_else(String::new, |finding| {

@@ -6,8 +6,9 @@ use super::Play;
 use super::hear::allowed;
 use crate::diagnostic::Place;
 use crate::matcher;
-use crate::notation::show;
+use crate::notation::show_hiding;
 use crate::program::{Deed, First, Message, Op, Pattern, PieceKind};
+use crate::record::Secret;
 use crate::script::Script;
 use crate::values::Scratch;
 use crate::verdict::{Expected, Fault, Verdict};
@@ -76,6 +77,7 @@ impl Play {
             received: received.to_vec(),
             byte,
             name: String::new(),
+            secrets: Arc::clone(&script.secrets),
         }
     }
 }
@@ -99,22 +101,22 @@ fn expected_text(script: &Script, message: &Message, scratch: &Scratch) -> Strin
             PieceKind::Literal(literal) => bytes.extend_from_slice(literal),
             PieceKind::Value(slot) => bytes.extend_from_slice(scratch.value(*slot).unwrap_or_default()),
             PieceKind::Capture { slot, pattern, .. } => {
-                text.push_str(show_inside(&mut bytes).as_str());
+                text.push_str(show_inside(&mut bytes, &script.secrets).as_str());
                 let name = slot.map_or("_", |slot| &script.program.slots[slot]);
                 text.push_str(&hole(script, name, pattern));
             }
             PieceKind::Same { slot, pattern } => {
-                text.push_str(show_inside(&mut bytes).as_str());
+                text.push_str(show_inside(&mut bytes, &script.secrets).as_str());
                 text.push_str(&hole(script, &script.program.slots[*slot], pattern));
             }
         }
     }
-    text + &show(&bytes)
+    text + &show_hiding(&bytes, &script.secrets)
 }
 
 /// Shows text that a hole follows: its last space is not at the end of the line.
-fn show_inside(bytes: &mut Vec<u8>) -> String {
-    let shown = show(bytes);
+fn show_inside(bytes: &mut Vec<u8>, secrets: &[Secret]) -> String {
+    let shown = show_hiding(bytes, secrets);
     bytes.clear();
     shown.strip_suffix("{0x20}").map_or(shown.clone(), |cut| format!("{cut} "))
 }
