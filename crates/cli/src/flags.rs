@@ -9,6 +9,7 @@ use sockeye::limits;
 use sockeye::net::Family;
 use sockeye::verb::serve::Budget;
 use sockeye::verb::talk::Eol;
+use transcript::record::Secret;
 
 use crate::color::Color;
 
@@ -155,12 +156,27 @@ pub(crate) struct Serve {
     input ends, our end is half-closed and the answer is waited for.\nOver UDP each line is one datagram without its ending."
 )]
 pub(crate) struct Talk {
-    /// Where to: [tcp://|udp://][HOST]:PORT, HOST PORT, PORT, unix:PATH
-    #[arg(value_name = "ADDR", required = true, num_args = 1..=2)]
+    /// Where to: [tcp://|udp://][HOST]:PORT, HOST PORT, PORT, unix:PATH; with --play, the transcript's `at` is the default
+    #[arg(value_name = "ADDR", required_unless_present = "play", num_args = 1..=2)]
     pub(crate) address: Vec<String>,
-    /// Play the C side of a transcript and check what the server says
+    /// Play the C side of a transcript and check what the server says; several are played one after the other
     #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "eol", "raw"])]
-    pub(crate) play: Option<PathBuf>,
+    pub(crate) play: Vec<PathBuf>,
+    /// With --play: play once for each row of a .csv (names in its first row) or .jsonl file
+    #[arg(long, value_name = "FILE", requires = "play")]
+    pub(crate) data: Option<PathBuf>,
+    /// With --play: play everything so often
+    #[arg(long, value_name = "N", requires = "play", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repeat: u32,
+    /// With --play: write what came of each play; FILE.xml is JUnit, FILE.tap is TAP, FILE.json is JSON
+    #[arg(long, value_name = "FILE", requires = "play")]
+    pub(crate) report: Vec<PathBuf>,
+    /// Write what was said as a transcript
+    #[arg(long, value_name = "FILE", conflicts_with = "listen")]
+    pub(crate) record: Option<PathBuf>,
+    /// With --record: write pauses too
+    #[arg(long, requires = "record")]
+    pub(crate) times: bool,
     /// Listen there, and talk to one client
     #[arg(short, long)]
     pub(crate) listen: bool,
@@ -196,6 +212,12 @@ pub(crate) struct Check {
     /// Transcripts
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
+    /// Print the transcript in its canonical layout instead
+    #[arg(long)]
+    pub(crate) format: bool,
+    /// With --format: write it back to its file
+    #[arg(long, requires = "format")]
+    pub(crate) write: bool,
     #[command(flatten)]
     pub(crate) values: Values,
 }
@@ -218,16 +240,30 @@ pub(crate) struct Values {
     /// Give a name of the transcript a value, over its `set` and its defaults
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_value)]
     pub(crate) set: Vec<(String, String)>,
+    /// The same for what no message and no record may show; without =VALUE it comes from the environment variable NAME
+    #[arg(long = "secret", value_name = "NAME[=VALUE]", value_parser = secret)]
+    pub(crate) secret: Vec<(String, String)>,
 }
 
 impl Values {
     /// The names that get their values from outside.
     pub(crate) fn names(&self) -> Vec<&str> {
-        self.set.iter().map(|(name, _)| name.as_str()).collect()
+        self.given().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// The values that are not shown.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        let secret =
+            |(name, value): &(String, String)| Secret { name: name.clone(), value: value.clone().into_bytes() };
+        self.secret.iter().map(secret).collect()
+    }
+
+    fn given(&self) -> impl Iterator<Item = &(String, String)> {
+        self.set.iter().chain(&self.secret)
     }
 
     pub(crate) fn to_map(&self) -> std::collections::BTreeMap<String, Vec<u8>> {
-        self.set.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect()
+        self.given().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect()
     }
 }
 
@@ -306,10 +342,28 @@ fn size(text: &str) -> Result<usize, String> {
 
 fn name_value(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or_else(|| "write NAME=VALUE".to_owned())?;
-    let fits = name.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic())
-        && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
-        && name != "_";
-    if fits { Ok((name.to_owned(), value.to_owned())) } else { Err(format!("`{name}` cannot be a name")) }
+    if is_name(name) { Ok((name.to_owned(), value.to_owned())) } else { Err(format!("`{name}` cannot be a name")) }
+}
+
+/// Whether a word can be the name of a hole.
+pub(crate) fn is_name(word: &str) -> bool {
+    word.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic())
+        && word.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+        && word != "_"
+}
+
+/// `NAME=VALUE`, or a name whose value stands in the environment, where other users cannot read it.
+fn secret(text: &str) -> Result<(String, String), String> {
+    if text.contains('=') {
+        return name_value(text);
+    }
+    if !is_name(text) {
+        return Err(format!("`{text}` cannot be a name"));
+    }
+    match std::env::var(text) {
+        Ok(value) => Ok((text.to_owned(), value)),
+        Err(_) => Err(format!("write {text}=VALUE, or set the environment variable {text}")),
+    }
 }
 
 fn budget(text: &str) -> Result<Budget, String> {

@@ -215,6 +215,6 @@ fn a_stopped_server_says_so_and_leaves_no_listener() {
     let _idle = server.welcomed();
     let (code, log) = server.stop();
     assert_eq!(code, 0, "{log:#?}");
-    assert!(log.last().unwrap().starts_with("1 conversations"), "{log:#?}");
+    assert!(log.last().unwrap().starts_with("1 conversation, 1 as written"), "{log:#?}");
     assert!(TcpStream::connect(address).is_err());
 }

@@ -39,7 +39,7 @@ fn once_ends_with_the_first_play_and_tells_how_it_went() {
     assert_eq!(to_end(&mut client), b"Welcome!\nHello, Ann!\n");
     drop(client);
     assert_eq!(server.wait(), 0);
-    server.log.wait_for("1 plays, 1 as written");
+    server.log.wait_for("1 conversation, 1 as written");
 
     let (mut server, _folder) = serve("S: hi\nC: right\nS closes\n", &["--once"]);
     let mut client = server.connect();
@@ -48,7 +48,7 @@ fn once_ends_with_the_first_play_and_tells_how_it_went() {
     drop(client);
     assert_eq!(server.wait(), 1);
     server.log.wait_for("the client said something else");
-    server.log.wait_for("1 plays, 0 as written, 1 not");
+    server.log.wait_for("1 conversation, 0 as written, 1 not");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn whoever_comes_after_the_last_play_finds_nobody() {
     }
     let mut server = server;
     assert_eq!(server.wait(), 0);
-    server.log.wait_for("2 plays, 2 as written");
+    server.log.wait_for("2 conversations, 2 as written");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_play_that_fails_leaves_the_others_alone() {
     drop(good);
     let mut server = server;
     assert_eq!(server.wait(), 1);
-    server.log.wait_for("2 plays, 1 as written, 1 not");
+    server.log.wait_for("2 conversations, 1 as written, 1 not");
 }
 
 #[test]

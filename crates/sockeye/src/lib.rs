@@ -9,6 +9,7 @@ pub mod file;
 pub mod folder;
 pub mod limits;
 pub mod net;
+pub mod record;
 pub mod stop;
 pub mod sys;
 pub mod verb;

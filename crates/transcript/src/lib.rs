@@ -19,6 +19,7 @@
 //! ```
 
 mod diagnostic;
+mod format;
 mod function;
 mod matcher;
 mod names;
@@ -35,6 +36,7 @@ mod values;
 mod verdict;
 
 pub use diagnostic::{Diagnostic, Place, Severity, Source};
+pub use format::format;
 pub use notation::{is_hidden, show};
 pub use play::{Ending, Input, Moment, Next, Output, Play, Step};
 pub use script::{Carrier, File, Files, Options, Script};

@@ -1,6 +1,8 @@
 //! Two players of one transcript joined by a line that nobody else can see: how a file is tried before it meets a
 //! socket. Time passes only when both wait.
 
+use std::time::Duration;
+
 use crate::play::{Ending, Input, Moment, Next, Output, Play};
 use crate::script::{Carrier, Script};
 use crate::values::Scratch;
@@ -16,6 +18,8 @@ pub struct Rehearsal {
     pub from_client: Vec<u8>,
     /// Every byte the server said.
     pub from_server: Vec<u8>,
+    /// How long it would have taken on a line without delay.
+    pub took: Duration,
     /// Whether it was played to its end; one that is too long is given up.
     pub finished: bool,
 }
@@ -94,6 +98,7 @@ pub fn rehearse(client: &Script, server: &Script, mut pieces: impl FnMut(usize) 
     }
     let [client, server] = ends;
     Rehearsal {
+        took: Duration::from_nanos(now.nanos()),
         finished: client.ending.is_some() && server.ending.is_some(),
         from_client: client.said,
         from_server: server.said,

@@ -1,20 +1,39 @@
 //! `sockeye check`.
 
+use serde_json::json;
+use sockeye::file::AtomicFile;
 use sockeye::verb::check::{Report, check};
-use transcript::{Refused, Transcript};
+use transcript::{Diagnostic, Refused, Severity, Source, Transcript};
 
 use super::file;
 use crate::exit::Exit;
 use crate::flags::Check;
+use crate::json;
 use crate::output::Console;
 
 /// Checks every file; the code is that of the worst.
 pub(crate) fn run(flags: &Check, console: &Console) -> Exit {
+    if flags.format {
+        return format_files(flags, console);
+    }
     let mut worst = Exit::Done;
     for path in &flags.files {
-        let exit = match file::read(path, &flags.values.names(), console) {
-            Ok(transcript) => tell(&transcript, &check(&transcript, &flags.values.to_map()), console),
-            Err(exit) => exit,
+        let exit = match file::sheet(path, &flags.values.names()) {
+            Ok(sheet) => {
+                let report = check(&sheet, &flags.values.to_map());
+                if console.json {
+                    tell_as_json(&sheet.transcript, &report, console)
+                } else {
+                    tell(&sheet.transcript, &report, console)
+                }
+            }
+            Err(file::Unusable::Refused(refused)) if console.json => {
+                match console.print(findings(&refused.findings, &refused.source).as_bytes()) {
+                    Exit::Done => Exit::Usage,
+                    printed => printed,
+                }
+            }
+            Err(unusable) => console.fail(Exit::Usage, &unusable.to_string()),
         };
         worst = match (worst, exit) {
             (Exit::Usage, _) | (_, Exit::Done) => worst,
@@ -22,6 +41,83 @@ pub(crate) fn run(flags: &Check, console: &Console) -> Exit {
         };
     }
     worst
+}
+
+/// Prints a transcript in the canonical layout, or writes it back.
+fn format_files(flags: &Check, console: &Console) -> Exit {
+    if flags.files.len() > 1 && !flags.write {
+        return console.fail(Exit::Usage, "--format prints one file; with --write it rewrites several");
+    }
+    for path in &flags.files {
+        // Only what can be read as a transcript is laid out as one.
+        if let Err(exit) = file::read(path, &flags.values.names(), console) {
+            return exit;
+        }
+        let text = match file::text(path) {
+            Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+            Err(error) => {
+                return console.fail(Exit::Usage, &format!("cannot read the transcript {}: {error}", path.display()));
+            }
+        };
+        let laid_out = transcript::format(&text);
+        if !flags.write {
+            return console.print(laid_out.as_bytes());
+        }
+        if laid_out != text {
+            let written = AtomicFile::create(path).and_then(|mut file| {
+                file.append(laid_out.as_bytes())?;
+                file.commit()
+            });
+            if let Err(error) = written {
+                return console.fail(Exit::CannotWrite, &error.to_string());
+            }
+        }
+    }
+    Exit::Done
+}
+
+/// Findings as JSON, one object a line.
+fn findings(findings: &[Diagnostic], source: &Source) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        let severity = match finding.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let object = json!({ "file": source.name(), "line": finding.line, "column": finding.column,
+            "width": finding.width, "severity": severity, "message": finding.message, "help": finding.help });
+        json::push_line(&mut text, &object);
+    }
+    text
+}
+
+fn tell_as_json(transcript: &Transcript, report: &Report, console: &Console) -> Exit {
+    let source = transcript.source();
+    let mut text = findings(&report.warnings, source);
+    let playable = report.is_playable();
+    for refused in [&report.client, &report.server].into_iter().filter_map(|side| side.as_ref().err()) {
+        // Of a file that plays from the other end, they are no errors but the reasons why not from this one.
+        if !playable {
+            text.push_str(&findings(&refused.findings, source));
+        }
+    }
+    let why = |side: &Result<(), Refused>| match side {
+        Ok(()) => json!(true),
+        Err(refused) => {
+            let first = refused.findings.first();
+            json!({ "no": first.map_or_else(String::new, |finding| finding.one_line(source)) })
+        }
+    };
+    let both = report.client.is_ok() && report.server.is_ok();
+    let agree = both.then_some(report.differences.is_empty());
+    let summary = json!({ "file": source.name(), "client": why(&report.client), "server": why(&report.server),
+        "udp": why(&report.datagrams), "agree": agree, "differences": report.differences });
+    json::push_line(&mut text, &summary);
+    match console.print(text.as_bytes()) {
+        Exit::Done if !playable => Exit::Usage,
+        Exit::Done if !report.differences.is_empty() => Exit::Differs,
+        printed => printed,
+    }
 }
 
 fn tell(transcript: &Transcript, report: &Report, console: &Console) -> Exit {

@@ -1,12 +1,13 @@
 //! Reading transcripts that were named on the command line.
 
-use std::io::Read;
-use std::path::Path;
+use std::fmt;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sockeye::folder::Folder;
 use sockeye::verb::serve::Sheet;
-use transcript::Transcript;
+use transcript::{Refused, Transcript};
 
 use crate::exit::Exit;
 use crate::output::Console;
@@ -14,25 +15,45 @@ use crate::output::Console;
 /// Reads and parses a transcript; what is wrong with it has been said if there is none. `given` are the names that get
 /// their values from outside.
 pub(super) fn read(path: &Path, given: &[&str], console: &Console) -> Result<Transcript, Exit> {
-    load(path, given).map_err(|why| console.fail(Exit::Usage, &why))
+    load(path, given).map_err(|why| console.fail(Exit::Usage, &why.to_string()))
 }
 
 /// The same with the folder that its files are looked for in.
-pub(super) fn sheet(path: &Path, given: &[&str]) -> Result<Sheet, String> {
+pub(super) fn sheet(path: &Path, given: &[&str]) -> Result<Sheet, Unusable> {
     let transcript = load(path, given)?;
-    let folder =
-        Folder::around(path).map_err(|error| format!("cannot open the folder of {}: {error}", path.display()))?;
+    let folder = Folder::around(path).map_err(|error| Unusable::Unreadable {
+        what: "the folder of",
+        path: path.to_owned(),
+        error,
+    })?;
     Ok(Sheet { transcript, files: Some(Arc::new(folder)) })
 }
 
-/// Reads and parses a transcript, or says why it cannot be had.
-pub(super) fn load(path: &Path, given: &[&str]) -> Result<Transcript, String> {
-    let text = text(path).map_err(|error| format!("cannot read the transcript {}: {error}", path.display()))?;
-    Transcript::parse(&path.display().to_string(), &text, given).map_err(|refused| refused.to_string())
+/// Reads and parses a transcript.
+fn load(path: &Path, given: &[&str]) -> Result<Transcript, Unusable> {
+    let unreadable = |error| Unusable::Unreadable { what: "the transcript", path: path.to_owned(), error };
+    let text = text(path).map_err(unreadable)?;
+    Transcript::parse(&path.display().to_string(), &text, given).map_err(Unusable::Refused)
+}
+
+/// Why a transcript cannot be had.
+#[derive(Debug)]
+pub(super) enum Unusable {
+    Unreadable { what: &'static str, path: PathBuf, error: io::Error },
+    Refused(Refused),
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { what, path, error } => write!(f, "cannot read {what} {}: {error}", path.display()),
+            Self::Refused(refused) => refused.fmt(f),
+        }
+    }
 }
 
 /// The bytes of a transcript.
-pub(super) fn text(path: &Path) -> std::io::Result<Vec<u8>> {
+pub(super) fn text(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     // One byte more than the bound tells a file that is too large from one that just fits.
     std::fs::File::open(path)?.take(sockeye::limits::TRANSCRIPT + 1).read_to_end(&mut text)?;

@@ -49,16 +49,16 @@ fn reloading(flags: &Serve, console: &Console) -> io::Result<Option<Reloading>> 
     }
     let (asker, asked) = stop::channel()?;
     signals::ask_on_hangup(&asker)?;
-    if flags.watch {
-        if let Err(error) = watch(&flags.play, asker.try_clone()?) {
-            console.note(&format!("the transcripts are not watched: {error}; SIGHUP reads them again"));
-        }
+    if flags.watch
+        && let Err(error) = watch(&flags.play, asker.try_clone()?)
+    {
+        console.note(&format!("the transcripts are not watched: {error}; SIGHUP reads them again"));
     }
     let paths = flags.play.clone();
     let names: Vec<String> = flags.values.names().into_iter().map(str::to_owned).collect();
     let read = Box::new(move || {
         let given: Vec<&str> = names.iter().map(String::as_str).collect();
-        paths.iter().map(|path| file::sheet(path, &given)).collect()
+        paths.iter().map(|path| file::sheet(path, &given).map_err(|why| why.to_string())).collect()
     });
     Ok(Some(Reloading { asked, read }))
 }
@@ -75,7 +75,8 @@ fn options(flags: &Serve, console: &Console) -> Result<Options, Exit> {
     } else {
         let mut sheets = Vec::new();
         for path in &flags.play {
-            let sheet = file::sheet(path, &flags.values.names()).map_err(|why| console.fail(Exit::Usage, &why))?;
+            let sheet =
+                file::sheet(path, &flags.values.names()).map_err(|why| console.fail(Exit::Usage, &why.to_string()))?;
             for warning in sheet.transcript.warnings() {
                 console.note(&warning.one_line(sheet.transcript.source()));
             }
@@ -88,6 +89,7 @@ fn options(flags: &Serve, console: &Console) -> Result<Options, Exit> {
         role,
         family: flags.family.family(),
         values: flags.values.to_map(),
+        secrets: flags.values.secrets(),
         grace: flags.grace,
         timeout: flags.timeout,
         longest_line: flags.max_line,
@@ -100,10 +102,11 @@ fn options(flags: &Serve, console: &Console) -> Result<Options, Exit> {
 /// Says at the end what came of it.
 fn conclude(summary: Summary, flags: &Serve, console: &Console) -> Exit {
     let Summary { opened, closed, failed, cut, at_once } = summary;
+    let came = if opened == 1 { "1 conversation".to_owned() } else { format!("{opened} conversations") };
     let mut words = if flags.echo || flags.discard {
-        format!("{opened} conversations, {closed} ended by themselves")
+        format!("{came}, {closed} ended by themselves")
     } else {
-        format!("{opened} plays, {} as written", closed.saturating_sub(failed))
+        format!("{came}, {} as written", closed.saturating_sub(failed))
     };
     if failed > 0 {
         words.push_str(&format!(", {failed} not"));

@@ -4,21 +4,17 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use sockeye::address::{Address, AddressError, Scheme};
-use sockeye::event::Protocol;
-use sockeye::net::connect::{Connected, Options as Connecting, connect};
-use sockeye::net::listen::{self, Request};
-use sockeye::verb::talk::{
-    Ending, Listened, Options, Outcome, Progress, Sink, listen, over_datagrams, over_stream, play,
-};
-use transcript::{Carrier, Fault, Options as Playing, Script, Side};
-
-use super::{file, signals};
+use super::{play, signals};
 use crate::clean::Cleaner;
 use crate::exit::Exit;
 use crate::flags::Talk;
 use crate::output::Console;
 use crate::port_file;
+use sockeye::address::{Address, AddressError, Scheme};
+use sockeye::event::Protocol;
+use sockeye::net::connect::{Connected, Options as Connecting, connect};
+use sockeye::net::listen::{self, Request};
+use sockeye::verb::talk::{Ending, Listened, Options, Outcome, Progress, Sink, listen, over_datagrams, over_stream};
 
 /// Talks once, or plays a transcript.
 pub(crate) fn run(flags: &Talk, console: &Console) -> Exit {
@@ -30,38 +26,46 @@ pub(crate) fn run(flags: &Talk, console: &Console) -> Exit {
 fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     let wrong = |error: &AddressError| console.fail(Exit::Usage, &error.to_string());
     let addresses = Address::parse_words(&flags.address).map_err(|error| wrong(&error))?;
-    let [address] = addresses.as_slice() else {
+    if addresses.len() > 1 {
         return Err(console.fail(Exit::Usage, "talk takes one address: HOST:PORT, HOST PORT, PORT or unix:PATH"));
+    }
+    if !flags.play.is_empty() {
+        return play::run(flags, addresses.first(), console);
+    }
+    let Some(address) = addresses.first() else {
+        return Err(console.fail(Exit::Usage, "talk needs an address: HOST:PORT, HOST PORT, PORT or unix:PATH"));
     };
-    let protocol = match address.scheme {
-        Some(Scheme::Udp) => Protocol::Udp,
-        Some(Scheme::Unix) => Protocol::Unix,
-        Some(Scheme::Tcp) | None => Protocol::Tcp,
-        Some(other) => return Err(wrong(&AddressError::not_yet(other))),
-    };
-    if console.stdout_is_missing() && flags.play.is_none() {
+    let protocol = protocol(address).map_err(|error| wrong(&error))?;
+    if console.stdout_is_missing() {
         return Err(console.fail(Exit::CannotWrite, "cannot write what comes: standard output is closed"));
     }
     if flags.listen {
         return listen_once(flags, address, protocol, console);
     }
-    // The transcript is read before a connection is opened: a wrong one disturbs nobody.
-    let script = match &flags.play {
-        Some(path) => Some(prepare(flags, path, protocol, console)?),
-        None => None,
-    };
     let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout };
     let connected = connect(address, protocol, &connecting)
         .map_err(|error| console.fail(Exit::from(&error), &error.to_string()))?;
+    tell_attempts(&connected, console);
+    converse(flags, &connected, console)
+}
+
+/// What an address is spoken to over.
+pub(super) fn protocol(address: &Address) -> Result<Protocol, AddressError> {
+    match address.scheme {
+        Some(Scheme::Udp) => Ok(Protocol::Udp),
+        Some(Scheme::Unix) => Ok(Protocol::Unix),
+        Some(Scheme::Tcp) | None => Ok(Protocol::Tcp),
+        Some(other) => Err(AddressError::not_yet(other)),
+    }
+}
+
+/// Says which addresses were tried, to whoever wants to hear more.
+pub(super) fn tell_attempts(connected: &Connected, console: &Console) {
     if console.verbose > 0 {
         for attempt in &connected.attempts {
             console.note(&attempt.to_string());
         }
-        console.note(&format!("connected: {protocol} {} -> {}", connected.local, connected.peer));
-    }
-    match script {
-        Some(script) => Ok(play_script(&connected, &script, console)),
-        None => converse(flags, &connected, console),
+        console.note(&format!("connected: {} {} -> {}", connected.protocol, connected.local, connected.peer));
     }
 }
 
@@ -148,66 +152,4 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
         Listened::Talked(outcome) => conclude(&outcome, &peer, console),
         Listened::Failed(error) => console.fail(Exit::CannotListen, &format!("{peer}: {error}")),
     })
-}
-
-fn prepare(flags: &Talk, path: &std::path::Path, protocol: Protocol, console: &Console) -> Result<Script, Exit> {
-    let transcript = file::read(path, &flags.values.names(), console)?;
-    let carrier = if protocol == Protocol::Udp { Carrier::Datagram } else { Carrier::Stream };
-    let mut playing = Playing::new(Side::Client, carrier);
-    playing.values = flags.values.to_map();
-    playing.longest_line = flags.max_line;
-    playing.wait_override = flags.timeout;
-    let script =
-        Script::prepare(&transcript, &playing).map_err(|refused| console.fail(Exit::Usage, &refused.to_string()))?;
-    for warning in transcript.warnings().iter().chain(script.warnings()) {
-        console.note(&warning.one_line(transcript.source()));
-    }
-    Ok(script)
-}
-
-fn play_script(connected: &Connected, script: &Script, console: &Console) -> Exit {
-    let peer = connected.peer.to_string();
-    let played = match play(connected, script) {
-        Ok(played) => played,
-        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-            return console.fail(Exit::TimedOut, &format!("{peer}: {error}"));
-        }
-        Err(error) => return console.fail(Exit::Reset, &format!("{peer}: {error}")),
-    };
-    if played.drained > 0 && played.ending.is_success() {
-        console.note(&format!("{peer}: {} bytes came after the last statement and were not judged", played.drained));
-    }
-    if played.port_closed {
-        return console.fail(Exit::Refused, &format!("{peer}: port closed: nobody listens there"));
-    }
-    match played.ending {
-        transcript::Ending::Failed(verdict) => {
-            let exit = match verdict.fault {
-                Fault::NothingCame { .. } => Exit::TimedOut,
-                Fault::Reset => Exit::Reset,
-                Fault::FileShrank => Exit::CannotRead,
-                Fault::Misheard { .. } | Fault::BrokenLine | Fault::WrongLength => Exit::Usage,
-                Fault::Differs
-                | Fault::ClosedEarly
-                | Fault::TooLong { .. }
-                | Fault::TooMuch { .. }
-                | Fault::NotEncoded
-                | Fault::NotACount
-                | Fault::UnexpectedData
-                | Fault::WrongEnding => Exit::Differs,
-            };
-            let who = format!("play 1, {} -> {peer}", connected.local);
-            console.fail(exit, &verdict.render(&who))
-        }
-        transcript::Ending::IdleReset => console.fail(Exit::Reset, &format!("{peer}: the connection was reset")),
-        transcript::Ending::IdleTimeout { .. } => {
-            console.fail(Exit::TimedOut, &format!("{peer}: nothing came in time"))
-        }
-        transcript::Ending::Done | transcript::Ending::DoneByReset | transcript::Ending::Left => {
-            if console.verbose > 0 {
-                console.note(&format!("{peer}: as written; {} bytes sent, {} received", played.sent, played.received));
-            }
-            Exit::Done
-        }
-    }
 }

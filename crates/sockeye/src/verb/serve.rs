@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use transcript::record::Secret;
 use transcript::{Carrier, Files, Options as Playing, Refused, Script, Side, Transcript};
 
 use crate::address::{self, Address, AddressError, Scheme};
@@ -69,6 +70,8 @@ pub struct Options {
     pub family: Option<Family>,
     /// Values for names of the transcript.
     pub values: std::collections::BTreeMap<String, Vec<u8>>,
+    /// Values that no account of a failed play shows.
+    pub secrets: Vec<Secret>,
     /// How long open exchanges get when the server is stopped.
     pub grace: Duration,
     /// How long to wait for the other side; over the transcript's own.
@@ -92,6 +95,7 @@ impl Options {
             role: Role::Greeting,
             family: None,
             values: Default::default(),
+            secrets: vec![],
             grace: limits::GRACE,
             timeout: None,
             longest_line: limits::LINE,
@@ -320,6 +324,7 @@ impl Roles {
         let script = |transcript: &Transcript, carrier| {
             let mut playing = Playing::new(Side::Server, carrier);
             playing.values.clone_from(&options.values);
+            playing.secrets.clone_from(&options.secrets);
             playing.longest_line = options.longest_line;
             playing.wait = Some(limits::SERVE_WAIT);
             playing.wait_override = options.timeout;

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
-use transcript::{Carrier, Ending, Input, Moment, Next, Output, Play, Scratch, Script};
+use transcript::{Carrier, Ending, Input, Moment, Next, Output, Play, Scratch, Script, Side};
 
 use crate::event::Protocol;
 use crate::net::connect::{Connected, timespec};
+use crate::record::Tap;
 
 /// How long the other side may take to end once all is said: it only has to read what we sent.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -32,11 +33,11 @@ pub struct Played {
     pub port_closed: bool,
 }
 
-/// Plays a script over a connected socket.
+/// Plays a script over a connected socket; a tap hears all that passes.
 ///
 /// # Errors
 /// The socket failed in a way that is no reset.
-pub fn play(connected: &Connected, script: &Script) -> io::Result<Played> {
+pub fn play(connected: &Connected, script: &Script, tap: Option<&dyn Tap>) -> io::Result<Played> {
     let carrier = if connected.protocol == Protocol::Udp { Carrier::Datagram } else { Carrier::Stream };
     rustix::io::ioctl_fionbio(&connected.fd, true)?;
     let mut player = Player {
@@ -53,6 +54,7 @@ pub fn play(connected: &Connected, script: &Script) -> io::Result<Played> {
         received: 0,
         drained: 0,
         port_closed: false,
+        tap,
     };
     let ending = player.run()?;
     if carrier == Carrier::Stream {
@@ -77,6 +79,7 @@ struct Player<'a> {
     received: u64,
     drained: u64,
     port_closed: bool,
+    tap: Option<&'a dyn Tap>,
 }
 
 enum Came {
@@ -105,6 +108,7 @@ impl Player<'_> {
                 Next::Flush => {}
                 Next::StopSending => {
                     let _ = shutdown(self.socket, Shutdown::Write);
+                    self.ended(Side::Client);
                 }
                 Next::End(ending) => return Ok(ending),
                 Next::Pause { until } => {
@@ -130,6 +134,7 @@ impl Player<'_> {
             self.held.resize(before + BUFFER, 0);
             let came = recv(self.socket, &mut self.held[before..], RecvFlags::empty());
             self.held.truncate(before + came.as_ref().map_or(0, |(_, length)| *length));
+            self.heard(before, &came);
             match came {
                 Ok((_, length)) if self.carrier == Carrier::Datagram => {
                     self.received += length as u64;
@@ -155,6 +160,23 @@ impl Player<'_> {
                 }
                 Err(_) => return Ok(Came::Reset),
             }
+        }
+    }
+
+    /// Tells the tap what came.
+    fn heard(&self, before: usize, came: &Result<(usize, usize), Errno>) {
+        let Some(tap) = self.tap else { return };
+        match came {
+            Ok((_, 0)) if self.carrier == Carrier::Stream => tap.ended(Side::Server),
+            Ok(_) => tap.said(Side::Server, &self.held[before..]),
+            Err(Errno::CONNRESET) => tap.reset(Side::Server),
+            Err(_) => {}
+        }
+    }
+
+    fn ended(&self, side: Side) {
+        if let Some(tap) = self.tap {
+            tap.ended(side);
         }
     }
 
@@ -197,6 +219,9 @@ impl Player<'_> {
             match send(self.socket, bytes, SendFlags::NOSIGNAL) {
                 Ok(length) => {
                     self.sent += length as u64;
+                    if let Some(tap) = self.tap {
+                        tap.said(Side::Client, &bytes[..length]);
+                    }
                     bytes = &bytes[length..];
                     if datagram || bytes.is_empty() {
                         return Ok(true);
@@ -226,9 +251,13 @@ impl Player<'_> {
     fn close(&mut self, ending: &Ending) {
         if matches!(ending, Ending::DoneByReset) {
             let _ = sockopt::set_socket_linger(self.socket, Some(Duration::ZERO));
+            if let Some(tap) = self.tap {
+                tap.reset(Side::Client);
+            }
             return;
         }
         self.drained = self.held.len() as u64;
+        self.ended(Side::Client);
         if self.ended || shutdown(self.socket, Shutdown::Write).is_err() {
             return;
         }
@@ -236,8 +265,13 @@ impl Player<'_> {
         let mut buffer = vec![0; BUFFER];
         loop {
             match recv(self.socket, &mut buffer[..], RecvFlags::empty()) {
-                Ok((_, 0)) => return,
-                Ok((_, length)) => self.drained += length as u64,
+                Ok((_, 0)) => return self.ended(Side::Server),
+                Ok((_, length)) => {
+                    self.drained += length as u64;
+                    if let Some(tap) = self.tap {
+                        tap.said(Side::Server, &buffer[..length]);
+                    }
+                }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => match self.wait(PollFlags::IN, Some(until)) {
                     Ok(true) => {}

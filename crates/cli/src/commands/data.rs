@@ -1,0 +1,211 @@
+//! Rows of values: a play for each. CSV as RFC 4180 says, with the names in the first row, or a JSON object a line.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::flags::is_name;
+
+/// Largest file, in bytes.
+const LARGEST: u64 = 256 * 1024 * 1024;
+
+/// One row: the names' values, and the line it stands on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) line: usize,
+    pub(super) values: Vec<(String, Vec<u8>)>,
+}
+
+/// Why there are no rows.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum DataError {
+    /// The file cannot be read.
+    Unreadable(String),
+    /// It is not what its name says.
+    Wrong(String),
+}
+
+/// Reads the rows of a file.
+pub(super) fn read(path: &Path) -> Result<Vec<Row>, DataError> {
+    let name = path.display();
+    let unreadable = |why: String| DataError::Unreadable(format!("cannot read {name}: {why}"));
+    let found = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
+    if found.len() > LARGEST {
+        return Err(unreadable(format!("it has more than {} MiB", LARGEST >> 20)));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let rows = match ending.as_str() {
+        "csv" => csv(text),
+        "jsonl" | "ndjson" => json_lines(text),
+        _ => Err((0, "is neither .csv nor .jsonl".to_owned())),
+    };
+    rows.map_err(|(line, why)| {
+        DataError::Wrong(if line > 0 { format!("{name}:{line}: {why}") } else { format!("{name} {why}") })
+    })
+}
+
+/// What is wrong on a line is told with its number.
+type Rows = Result<Vec<Row>, (usize, String)>;
+
+/// The line on which a record begins, and its fields.
+type Record = (usize, Vec<String>);
+
+fn csv(text: &str) -> Rows {
+    let mut records = records(text)?.into_iter();
+    let Some((first, names)) = records.next() else { return Err((0, "is empty".to_owned())) };
+    let names: Vec<String> = names.into_iter().map(|name| name.trim().to_owned()).collect();
+    check_names(&names, first)?;
+    records
+        .map(|(line, fields)| {
+            if fields.len() != names.len() {
+                return Err((line, format!("{} values for {} names", fields.len(), names.len())));
+            }
+            let values = names.iter().cloned().zip(fields.into_iter().map(String::into_bytes)).collect();
+            Ok(Row { line, values })
+        })
+        .collect()
+}
+
+fn check_names(names: &[String], line: usize) -> Result<(), (usize, String)> {
+    for (index, name) in names.iter().enumerate() {
+        if !is_name(name) {
+            return Err((line, format!("`{name}` cannot be a name: the first row names the columns")));
+        }
+        if names[..index].contains(name) {
+            return Err((line, format!("`{name}` is there twice")));
+        }
+    }
+    Ok(())
+}
+
+/// The records of a CSV text and the line on which each begins. Empty lines are none.
+fn records(text: &str) -> Result<Vec<Record>, (usize, String)> {
+    let mut records = Vec::new();
+    let mut rest = text.chars().peekable();
+    let mut line = 1;
+    while rest.peek().is_some() {
+        let began = line;
+        let mut fields = vec![String::new()];
+        let mut quoted = false;
+        loop {
+            let field = fields.last_mut().map_or_else(String::new, std::mem::take);
+            let mut field = field;
+            let mut ended = true;
+            while let Some(next) = rest.next() {
+                if quoted {
+                    match next {
+                        '"' if rest.peek() == Some(&'"') => {
+                            rest.next();
+                            field.push('"');
+                        }
+                        '"' => quoted = false,
+                        other => {
+                            line += usize::from(other == '\n');
+                            field.push(other);
+                        }
+                    }
+                    continue;
+                }
+                match next {
+                    '"' if field.is_empty() => quoted = true,
+                    ',' => {
+                        ended = false;
+                        break;
+                    }
+                    '\n' => {
+                        line += 1;
+                        break;
+                    }
+                    '\r' if rest.peek() == Some(&'\n') => {}
+                    other => field.push(other),
+                }
+            }
+            if quoted {
+                return Err((began, "a quote is never closed".to_owned()));
+            }
+            if let Some(last) = fields.last_mut() {
+                *last = field;
+            }
+            if ended {
+                break;
+            }
+            fields.push(String::new());
+        }
+        if fields.len() > 1 || !fields[0].is_empty() {
+            records.push((began, fields));
+        }
+    }
+    Ok(records)
+}
+
+fn json_lines(text: &str) -> Rows {
+    let mut rows = Vec::new();
+    for (index, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
+        let line = index + 1;
+        let value: Value = serde_json::from_str(text).map_err(|error| (line, error.to_string()))?;
+        let Value::Object(object) = value else {
+            return Err((line, "a row is an object: {\"name\":\"Ann\"}".to_owned()));
+        };
+        let mut values = Vec::new();
+        for (name, value) in object {
+            if !is_name(&name) {
+                return Err((line, format!("`{name}` cannot be a name")));
+            }
+            let text = match value {
+                Value::String(text) => text,
+                Value::Number(_) | Value::Bool(_) => value.to_string(),
+                Value::Null | Value::Array(_) | Value::Object(_) => {
+                    return Err((line, format!("the value of `{name}` is neither text, number nor true or false")));
+                }
+            };
+            values.push((name, text.into_bytes()));
+        }
+        rows.push(Row { line, values });
+    }
+    if rows.is_empty() { Err((0, "is empty".to_owned())) } else { Ok(rows) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(rows: Rows) -> Result<Vec<String>, (usize, String)> {
+        let value = |(name, value): &(String, Vec<u8>)| format!("{name}={}", String::from_utf8_lossy(value));
+        let row = |row: Row| format!("{}: {}", row.line, row.values.iter().map(value).collect::<Vec<_>>().join(" "));
+        rows.map(|rows| rows.into_iter().map(row).collect())
+    }
+
+    #[test]
+    fn a_row_of_csv_gives_each_name_a_value() {
+        let text = "name,note\r\nAnn,\"a, \"\"b\"\"\nc\"\r\n\r\nBob,\n,x";
+        assert_eq!(
+            shown(csv(text)),
+            Ok(vec![
+                "2: name=Ann note=a, \"b\"\nc".to_owned(),
+                "5: name=Bob note=".to_owned(),
+                "6: name= note=x".to_owned()
+            ])
+        );
+        assert_eq!(
+            shown(csv("a b\nx\n")),
+            Err((1, "`a b` cannot be a name: the first row names the columns".to_owned()))
+        );
+        assert_eq!(shown(csv("a,a\nx,y\n")), Err((1, "`a` is there twice".to_owned())));
+        assert_eq!(shown(csv("a,b\nx\n")), Err((2, "1 values for 2 names".to_owned())));
+        assert_eq!(shown(csv("a\n\"x\n")), Err((2, "a quote is never closed".to_owned())));
+        assert_eq!(shown(csv("")), Err((0, "is empty".to_owned())));
+    }
+
+    #[test]
+    fn a_row_of_json_is_an_object() {
+        let text = "{\"name\":\"Ann\",\"age\":7}\n\n{\"ok\":true}\n";
+        assert_eq!(shown(json_lines(text)), Ok(vec!["1: age=7 name=Ann".to_owned(), "3: ok=true".to_owned()]));
+        assert_eq!(
+            shown(json_lines("{\"a\":[1]}\n")),
+            Err((1, "the value of `a` is neither text, number nor true or false".to_owned()))
+        );
+        assert!(json_lines("{\n").is_err() && json_lines("[1]\n").is_err() && json_lines("{\"_\":1}\n").is_err());
+    }
+}

@@ -1,0 +1,245 @@
+//! `sockeye talk --play`: transcripts played from the client's end, one after the other, and what came of them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use sockeye::address::{self, Address};
+use sockeye::event::Protocol;
+use sockeye::net::connect::{Connected, Options as Connecting, connect};
+use sockeye::record::{Record, Tap};
+use sockeye::verb::serve::Sheet;
+use sockeye::verb::talk::{Played, play};
+use transcript::record::Recording;
+use transcript::{Carrier, Ending, Fault, Options as Playing, Script, Side};
+
+use super::data::{self, DataError, Row};
+use super::report::{self, Case, Failure, Form};
+use super::{file, talk};
+use crate::exit::Exit;
+use crate::flags::Talk;
+use crate::output::Console;
+
+/// A transcript and where it is played.
+struct Part {
+    sheet: Sheet,
+    address: Address,
+    protocol: Protocol,
+}
+
+/// Plays everything that was asked for; the code is that of the first play that failed.
+pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) -> Result<Exit, Exit> {
+    let reports = forms(flags, console)?;
+    let rows = rows(flags, console)?;
+    let parts = parts(flags, address, &rows, console)?;
+    // Every transcript is made ready once before a connection is opened: a wrong one disturbs nobody.
+    for part in &parts {
+        let script = script(flags, part, rows.first(), console)?;
+        for warning in part.sheet.transcript.warnings().iter().chain(script.warnings()) {
+            console.note(&warning.one_line(part.sheet.transcript.source()));
+        }
+    }
+    let several = parts.len() * rows.len().max(1) * flags.repeat as usize > 1;
+    let record = open_record(flags, &parts, several, console)?;
+    let mut cases = Vec::new();
+    let mut worst = Exit::Done;
+    for round in 1..=flags.repeat {
+        for part in &parts {
+            for row in rows.iter().map(Some).chain(rows.is_empty().then_some(None)) {
+                let began = Instant::now();
+                let result = play_once(flags, part, row, cases.len() + 1, record.as_ref(), console);
+                let failure = result.err().map(|(exit, text)| {
+                    if worst == Exit::Done {
+                        worst = exit;
+                    }
+                    let first = text.lines().next().unwrap_or_default();
+                    let headline = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+                    console.fail(exit, &text);
+                    Failure { headline, text, code: exit.code() }
+                });
+                let (file, what) = (part.sheet.transcript.source().name().to_owned(), described(flags, row, round));
+                cases.push(Case { file, what, lasted: began.elapsed(), failure });
+            }
+        }
+    }
+    if several {
+        let failed = cases.iter().filter(|case| case.failure.is_some()).count();
+        let not = if failed > 0 { format!(", {failed} not") } else { String::new() };
+        console.note(&format!("{} plays, {} as written{not}", cases.len(), cases.len() - failed));
+    }
+    for (path, form) in &reports {
+        if let Err(error) = report::write(path, *form, &cases) {
+            let exit = console.fail(Exit::CannotWrite, &error.to_string());
+            worst = if worst == Exit::Done { exit } else { worst };
+        }
+    }
+    if let Some(record) = record
+        && let Err(error) = record.finish()
+    {
+        let exit = console.fail(Exit::CannotWrite, &format!("the record is not whole: {error}"));
+        worst = if worst == Exit::Done { exit } else { worst };
+    }
+    Ok(worst)
+}
+
+/// Which row and which round, where there are others.
+fn described(flags: &Talk, row: Option<&Row>, round: u32) -> String {
+    let row = row.map(|row| format!("row {}", row.line));
+    let round = (flags.repeat > 1).then(|| format!("round {round}"));
+    row.into_iter().chain(round).collect::<Vec<_>>().join(" ")
+}
+
+fn forms<'a>(flags: &'a Talk, console: &Console) -> Result<Vec<(&'a Path, Form)>, Exit> {
+    let form = |path: &'a std::path::PathBuf| match Form::of(path) {
+        Some(form) => Ok((path.as_path(), form)),
+        None => {
+            let why = format!("a report is named .xml (JUnit), .tap or .json, and not {}", path.display());
+            Err(console.fail(Exit::Usage, &why))
+        }
+    };
+    flags.report.iter().map(form).collect()
+}
+
+fn rows(flags: &Talk, console: &Console) -> Result<Vec<Row>, Exit> {
+    let Some(path) = &flags.data else { return Ok(vec![]) };
+    match data::read(path) {
+        Ok(rows) if rows.is_empty() => Err(console.fail(Exit::Usage, &format!("{} has no row", path.display()))),
+        Ok(rows) => Ok(rows),
+        Err(DataError::Unreadable(why)) => Err(console.fail(Exit::CannotRead, &why)),
+        Err(DataError::Wrong(why)) => Err(console.fail(Exit::Usage, &why)),
+    }
+}
+
+fn parts(flags: &Talk, given: Option<&Address>, rows: &[Row], console: &Console) -> Result<Vec<Part>, Exit> {
+    let mut names = flags.values.names();
+    names.extend(rows.iter().flat_map(|row| row.values.iter().map(|(name, _)| name.as_str())));
+    names.sort_unstable();
+    names.dedup();
+    let usage = |why: &str| console.fail(Exit::Usage, why);
+    let mut parts = Vec::new();
+    for path in &flags.play {
+        let sheet = file::sheet(path, &names).map_err(|why| usage(&why.to_string()))?;
+        let named = address::named_by(&sheet.transcript).map_err(|refused| usage(&refused.to_string()))?;
+        let Some(address) = given.cloned().or(named) else {
+            let why = format!("where to? {} names no address with `at`, and none is given", path.display());
+            return Err(usage(&why));
+        };
+        let protocol = talk::protocol(&address).map_err(|error| usage(&error.to_string()))?;
+        parts.push(Part { sheet, address, protocol });
+    }
+    Ok(parts)
+}
+
+fn script(flags: &Talk, part: &Part, row: Option<&Row>, console: &Console) -> Result<Script, Exit> {
+    prepare(flags, part, row).map_err(|why| console.fail(Exit::Usage, &why))
+}
+
+fn prepare(flags: &Talk, part: &Part, row: Option<&Row>) -> Result<Script, String> {
+    let carrier = carrier(part.protocol);
+    let mut playing = Playing::new(Side::Client, carrier);
+    let mut values: BTreeMap<String, Vec<u8>> = flags.values.to_map();
+    values.extend(row.into_iter().flat_map(|row| row.values.iter().cloned()));
+    playing.values = values;
+    playing.secrets = flags.values.secrets();
+    playing.longest_line = flags.max_line;
+    playing.wait_override = flags.timeout;
+    playing.files.clone_from(&part.sheet.files);
+    Script::prepare(&part.sheet.transcript, &playing).map_err(|refused| refused.to_string())
+}
+
+fn carrier(protocol: Protocol) -> Carrier {
+    if protocol == Protocol::Udp { Carrier::Datagram } else { Carrier::Stream }
+}
+
+/// One record holds one conversation.
+fn open_record(flags: &Talk, parts: &[Part], several: bool, console: &Console) -> Result<Option<Arc<Record>>, Exit> {
+    let (Some(path), Some(part)) = (&flags.record, parts.first()) else { return Ok(None) };
+    if several {
+        return Err(console.fail(Exit::Usage, "--record holds one conversation: give one transcript and play it once"));
+    }
+    record(flags, path, &part.address, part.protocol, console).map(Some)
+}
+
+/// Begins a record.
+pub(super) fn record(
+    flags: &Talk,
+    path: &Path,
+    address: &Address,
+    protocol: Protocol,
+    console: &Console,
+) -> Result<Arc<Record>, Exit> {
+    let recording = Recording {
+        carrier: carrier(protocol),
+        at: Some(address.to_string()),
+        secrets: flags.values.secrets(),
+        times: flags.times,
+    };
+    Record::create(path, recording).map(Arc::new).map_err(|error| {
+        console.fail(Exit::CannotWrite, &format!("cannot write the record {}: {error}", path.display()))
+    })
+}
+
+/// One play over a connection of its own; else its code and its account.
+fn play_once(
+    flags: &Talk,
+    part: &Part,
+    row: Option<&Row>,
+    number: usize,
+    record: Option<&Arc<Record>>,
+    console: &Console,
+) -> Result<(), (Exit, String)> {
+    let script = prepare(flags, part, row).map_err(|why| (Exit::Usage, why))?;
+    let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout };
+    let connected =
+        connect(&part.address, part.protocol, &connecting).map_err(|error| (Exit::from(&error), error.to_string()))?;
+    talk::tell_attempts(&connected, console);
+    let tap = record.map(|record| &**record as &dyn Tap);
+    let played = play(&connected, &script, tap).map_err(|error| {
+        let exit = if error.kind() == io::ErrorKind::TimedOut { Exit::TimedOut } else { Exit::Reset };
+        (exit, format!("{}: {error}", connected.peer))
+    })?;
+    judge(&played, &connected, number, console)
+}
+
+fn judge(played: &Played, connected: &Connected, number: usize, console: &Console) -> Result<(), (Exit, String)> {
+    let peer = connected.peer.to_string();
+    if played.drained > 0 && played.ending.is_success() {
+        console.note(&format!("{peer}: {} bytes came after the last statement and were not judged", played.drained));
+    }
+    if played.port_closed {
+        return Err((Exit::Refused, format!("{peer}: port closed: nobody listens there")));
+    }
+    match &played.ending {
+        Ending::Failed(verdict) => {
+            let who = format!("play {number}, {} -> {peer}", connected.local);
+            Err((code(verdict.fault), verdict.render(&who)))
+        }
+        Ending::IdleReset => Err((Exit::Reset, format!("{peer}: the connection was reset"))),
+        Ending::IdleTimeout { .. } => Err((Exit::TimedOut, format!("{peer}: nothing came in time"))),
+        Ending::Done | Ending::DoneByReset | Ending::Left => {
+            if console.verbose > 0 {
+                console.note(&format!("{peer}: as written; {} bytes sent, {} received", played.sent, played.received));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn code(fault: Fault) -> Exit {
+    match fault {
+        Fault::NothingCame { .. } => Exit::TimedOut,
+        Fault::Reset => Exit::Reset,
+        Fault::FileShrank => Exit::CannotRead,
+        Fault::Misheard { .. } | Fault::BrokenLine | Fault::WrongLength => Exit::Usage,
+        Fault::Differs
+        | Fault::ClosedEarly
+        | Fault::TooLong { .. }
+        | Fault::TooMuch { .. }
+        | Fault::NotEncoded
+        | Fault::NotACount
+        | Fault::UnexpectedData
+        | Fault::WrongEnding => Exit::Differs,
+    }
+}

@@ -1,0 +1,122 @@
+//! A record of a conversation in a file that is a transcript at any time, whatever ends us.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use transcript::record::{Finished, Recorder, Recording};
+use transcript::{Moment, Side};
+
+use crate::file::AtomicFile;
+
+/// Hears what passes a socket. It is called from the threads that move the bytes and must not block them for long.
+pub trait Tap: Send + Sync + std::fmt::Debug {
+    /// A side said something: bytes of a stream, or one datagram.
+    fn said(&self, side: Side, bytes: &[u8]);
+    /// A side's end of the stream passed.
+    fn ended(&self, side: Side);
+    /// A side reset the connection.
+    fn reset(&self, side: Side);
+}
+
+/// A record that grows by whole statements.
+///
+/// A full disk, or a reader of a pipe that is gone, ends the record, not the conversation: what was written stays valid,
+/// and [`Record::finish`] tells.
+#[derive(Debug)]
+pub struct Record {
+    state: Mutex<State>,
+    path: PathBuf,
+}
+
+#[derive(Debug)]
+struct State {
+    recorder: Option<Recorder>,
+    file: File,
+    /// Bytes of whole statements in the file.
+    whole: u64,
+    failed: Option<io::Error>,
+    began: Instant,
+}
+
+impl Record {
+    /// Begins a record in a file; what the file held is gone.
+    ///
+    /// # Errors
+    /// As open(2).
+    pub fn create(path: &Path, recording: Recording) -> io::Result<Self> {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        let recorder = Some(Recorder::new(recording));
+        let state = State { recorder, file, whole: 0, failed: None, began: Instant::now() };
+        Ok(Self { state: Mutex::new(state), path: path.to_owned() })
+    }
+
+    /// Writes what is still open.
+    ///
+    /// # Errors
+    /// Why the record is not whole; what is there of it is valid.
+    pub fn finish(&self) -> io::Result<()> {
+        let mut state = self.state();
+        let Some(recorder) = state.recorder.take() else { return Ok(()) };
+        if state.failed.is_none() {
+            match recorder.finish() {
+                Finished::Rest(rest) => state.append(&rest),
+                Finished::Whole(whole) if state.file.metadata()?.is_file() => {
+                    let mut file = AtomicFile::create(&self.path).map_err(|error| error.source)?;
+                    file.append(whole.as_bytes()).map_err(|error| error.source)?;
+                    file.commit().map_err(|error| error.source)?;
+                }
+                // What went down a pipe cannot be taken back, and is valid as it is.
+                Finished::Whole(_) => {}
+            }
+        }
+        state.failed.take().map_or(Ok(()), Err)
+    }
+
+    fn hear(&self, act: impl FnOnce(&mut Recorder, Moment)) {
+        let mut state = self.state();
+        let now = Moment::from_nanos(u64::try_from(state.began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        let Some(recorder) = &mut state.recorder else { return };
+        act(recorder, now);
+        let text = recorder.take();
+        if state.failed.is_none() {
+            state.append(&text);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn append(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        match self.file.write_all(text.as_bytes()) {
+            Ok(()) => self.whole += text.len() as u64,
+            Err(error) => {
+                // A pipe has no length; there, too, the reader has what it read.
+                let _ = self.file.set_len(self.whole);
+                self.failed = Some(error);
+            }
+        }
+    }
+}
+
+impl Tap for Record {
+    fn said(&self, side: Side, bytes: &[u8]) {
+        self.hear(|recorder, now| recorder.said(side, bytes, now));
+    }
+
+    fn ended(&self, side: Side) {
+        self.hear(|recorder, _| recorder.ended(side));
+    }
+
+    fn reset(&self, side: Side) {
+        self.hear(|recorder, _| recorder.reset(side));
+    }
+}

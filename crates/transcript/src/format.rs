@@ -1,0 +1,106 @@
+//! One canonical layout: blocks indented by two spaces, one space between words, nothing invisible at the end of a line.
+//! What is said stays what it is, and comments stay where they are.
+
+/// Lays a transcript out. The text should parse; lines that do not are kept as they are.
+///
+/// Formatting twice changes nothing more, and the statements are the same as before.
+#[must_use]
+pub fn format(text: &str) -> String {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut laid_out = String::with_capacity(text.len());
+    let mut depth = 0_usize;
+    let mut blank = false;
+    for line in text.split('\n') {
+        let line = line.strip_suffix('\r').unwrap_or(line).trim_start_matches([' ', '\t']);
+        if line.is_empty() {
+            blank = !laid_out.is_empty();
+            continue;
+        }
+        if std::mem::take(&mut blank) {
+            laid_out.push('\n');
+        }
+        let statement = statement(line);
+        if matches!(statement.as_str(), "end" | "or") {
+            depth = depth.saturating_sub(1);
+        }
+        laid_out.push_str(&"  ".repeat(depth));
+        laid_out.push_str(&statement);
+        laid_out.push('\n');
+        let opens = matches!(statement.as_str(), "repeat" | "either" | "or" | "in any order" | "together")
+            || statement.starts_with("repeat ");
+        depth += usize::from(opens);
+    }
+    laid_out
+}
+
+/// One statement or comment without its indent.
+fn statement(line: &str) -> String {
+    if line.starts_with('#') {
+        return line.trim_end().to_owned();
+    }
+    if let Some((head, payload)) = line.split_once(':') {
+        match head {
+            "C" | "S" | "C raw" | "S raw" => return message(head, payload),
+            "C hex" | "S hex" => return message(head, &hex(payload)),
+            "C file" | "S file" => return message(head, &format!(" {}", payload.trim_matches([' ', '\t']))),
+            _ => {}
+        }
+    }
+    let line = line.trim_end_matches([' ', '\t']);
+    let (word, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+    let rest = rest.trim_matches([' ', '\t']);
+    if matches!(word, "set" | "let")
+        && let Some((name, value)) = rest.split_once('=')
+    {
+        // The value is verbatim behind one space.
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        return format!("{word} {} = {value}", name.trim_matches([' ', '\t']));
+    }
+    line.split([' ', '\t']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// What is said, with a last space or tab that can be seen.
+fn message(head: &str, payload: &str) -> String {
+    let payload = payload.strip_prefix(' ').unwrap_or(payload);
+    let seen = match payload.char_indices().next_back() {
+        Some((at, ' ')) => format!("{}{{0x20}}", &payload[..at]),
+        Some((at, '\t')) => format!("{}{{0x09}}", &payload[..at]),
+        _ => payload.to_owned(),
+    };
+    if seen.is_empty() { format!("{head}:") } else { format!("{head}: {seen}") }
+}
+
+/// Hex digits in small letters with single spaces; holes stay as they are.
+fn hex(payload: &str) -> String {
+    let mut laid_out = String::from(" ");
+    let mut rest = payload.trim_matches([' ', '\t']);
+    while let Some(next) = rest.chars().next() {
+        if next == '{' {
+            let length = rest.find('}').map_or(rest.len(), |end| end + 1);
+            laid_out.push_str(&rest[..length]);
+            rest = &rest[length..];
+        } else if matches!(next, ' ' | '\t') {
+            laid_out.push(' ');
+            rest = rest.trim_start_matches([' ', '\t']);
+        } else {
+            laid_out.push(next.to_ascii_lowercase());
+            rest = &rest[next.len_utf8()..];
+        }
+    }
+    laid_out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::format;
+
+    #[test]
+    fn blocks_are_indented_and_what_is_said_stays() {
+        let text = "\u{feff}\r\n\r\n   # a comment  \r\ngap   100ms\r\n\r\n\r\n\tS:  Welcome! \r\nrepeat   3\r\n#  in it\r\nC: {a=x|y}\r\n\
+                    either\r\nS:\r\nor\r\nS hex:  0A fF   {x:1 bytes=0A} 00 \r\nend\r\nend\r\nset  a =  b \r\nC  waits 5ms\r\n\r\n";
+        let expected = "# a comment\ngap 100ms\n\nS:  Welcome!{0x20}\nrepeat 3\n  #  in it\n  C: {a=x|y}\n  either\n    S:\n  or\n    \
+                        S hex: 0a ff {x:1 bytes=0A} 00\n  end\nend\nset a =  b\nC waits 5ms\n";
+        assert_eq!(format(text), expected);
+        assert_eq!(format(expected), expected);
+    }
+}
