@@ -1,6 +1,7 @@
 //! Plays transcripts over real sockets: who says it, and over what.
 //!
-//! Verbs stand in [`verb`]: each takes options, returns a value and reports [`event`]s. Nothing here prints.
+//! Verbs stand in [`verb`]: each takes options, returns a value and reports [`event`]s. Nothing here prints. For tests of
+//! other programs, [`mock`] is a server or a client in three lines.
 
 pub mod address;
 mod drive;
@@ -8,6 +9,7 @@ pub mod event;
 pub mod file;
 pub mod folder;
 pub mod limits;
+pub mod mock;
 pub mod net;
 pub mod record;
 pub mod stop;

@@ -44,6 +44,8 @@ pub enum Behaviour {
 pub(crate) struct Bounds {
     /// How long open exchanges get when the server is stopped.
     pub(crate) grace: Duration,
+    /// How long conversations that are over are drained when the server is stopped.
+    pub(crate) linger: Duration,
     /// How long a client without a play may be quiet; plays know their own.
     pub(crate) wait: Option<Duration>,
     /// Connections at once.
@@ -108,6 +110,7 @@ pub(crate) struct Shared<'a> {
     wait: Option<Duration>,
     stopping: bool,
     strict: bool,
+    linger: Duration,
     plays: Option<u64>,
     /// Of the connection in hand.
     protocol: Protocol,
@@ -346,6 +349,7 @@ impl Loop {
             wait: self.bounds.wait,
             stopping: self.stopping,
             strict: self.bounds.strict,
+            linger: self.bounds.linger,
             plays: self.bounds.plays,
             protocol: listener.protocol(),
             server: &listener.socket.endpoint.name,
@@ -402,6 +406,7 @@ impl Loop {
             wait: self.bounds.wait,
             stopping: self.stopping,
             strict: self.bounds.strict,
+            linger: self.bounds.linger,
             plays: self.bounds.plays,
             protocol: Protocol::Udp,
             server: &name,

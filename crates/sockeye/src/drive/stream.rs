@@ -384,6 +384,10 @@ impl Connection {
         if self.phase == Phase::Open && self.wants() == Interest::Read && self.read(shared) == Fate::Gone {
             return Fate::Gone;
         }
+        if let Phase::Draining { until, .. } = &mut self.phase {
+            *until = (*until).min(shared.now.after(shared.linger));
+            return Fate::Lives;
+        }
         let resting = match &self.role {
             Role::Play(play, script) => play.at_rest(script),
             Role::Echo | Role::Discard => true,
@@ -494,7 +498,8 @@ impl Connection {
         if shutdown(&self.fd, Shutdown::Write).is_err() {
             return self.gone(shared);
         }
-        self.phase = Phase::Draining { until: shared.now.after(limits::DRAIN_WAIT), bytes: 0 };
+        let drain = if shared.stopping { shared.linger } else { limits::DRAIN_WAIT };
+        self.phase = Phase::Draining { until: shared.now.after(drain), bytes: 0 };
         Fate::Lives
     }
 

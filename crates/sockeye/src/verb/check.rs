@@ -108,7 +108,7 @@ fn over_the_loopback(
         addresses: vec![address.clone()],
         role: serve::Role::Transcripts(vec![sheet.clone()]),
         values: values.clone(),
-        grace: Duration::ZERO,
+        linger: Duration::ZERO,
         ..serve::Options::new()
     };
     let (Ok(server), Ok((stopper, stop))) = (serve::Server::bind(&options), crate::stop::channel()) else {

@@ -74,6 +74,8 @@ pub struct Options {
     pub secrets: Vec<Secret>,
     /// How long open exchanges get when the server is stopped.
     pub grace: Duration,
+    /// How long a conversation that is over, but whose client has not closed, may keep a stopped server from ending.
+    pub linger: Duration,
     /// How long to wait for the other side; over the transcript's own.
     pub timeout: Option<Duration>,
     /// Longest line, in bytes.
@@ -97,6 +99,7 @@ impl Options {
             values: Default::default(),
             secrets: vec![],
             grace: limits::GRACE,
+            linger: limits::DRAIN_WAIT,
             timeout: None,
             longest_line: limits::LINE,
             budget: Budget::On,
@@ -191,6 +194,7 @@ impl Server {
             .collect();
         let bounds = Bounds {
             grace: options.grace,
+            linger: options.linger,
             wait: Some(options.timeout.unwrap_or(limits::SERVE_WAIT)),
             connections: limits::connections(files::open_files()),
             budget: options.budget,

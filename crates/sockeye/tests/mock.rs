@@ -1,0 +1,179 @@
+//! The library as people use it in their own tests.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::future::Future;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use sockeye::mock::{Mock, play};
+
+const GREET: &str = "S: Welcome!\nC: {name=Ann}\nS: Hello, {name}!\nC: exit\nS closes\n";
+
+/// The code under test: it says a name and gives what it heard.
+fn greet(server: SocketAddr, name: &str) -> String {
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.write_all(format!("{name}\nexit\n").as_bytes()).unwrap();
+    let mut heard = String::new();
+    stream.read_to_string(&mut heard).unwrap();
+    heard
+}
+
+fn failure(act: impl FnOnce()) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(act)).expect_err("it panics");
+    payload.downcast_ref::<String>().cloned().or(payload.downcast_ref::<&str>().map(|&text| text.to_owned())).unwrap()
+}
+
+#[test]
+fn a_server_in_three_lines() {
+    let server = Mock::start(GREET);
+    assert_eq!(greet(server.address(), "Bob"), "Welcome!\nHello, Bob!\n");
+    server.finish();
+}
+
+#[test]
+fn what_did_not_go_as_written_is_in_the_panic_with_its_place() {
+    let server = Mock::start("C: PING\nS: PONG\nS closes\n");
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.write_all(b"PIMG\n").unwrap();
+    stream.read_to_end(&mut Vec::new()).unwrap();
+    let text = failure(|| server.finish());
+    for words in ["mock.talk:1:6", "expected  PING", "received  PIMG", "^ byte 3 of the line"] {
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
+fn a_mock_that_is_dropped_says_so_too_and_nothing_while_a_test_panics_already() {
+    let text = failure(|| drop(Mock::start(GREET)));
+    assert!(text.contains("nobody came"), "{text}");
+    let text = failure(|| {
+        let _server = Mock::start(GREET);
+        panic!("the test's own");
+    });
+    assert_eq!(text, "the test's own");
+}
+
+#[test]
+fn a_conversation_that_is_not_at_its_end_is_a_failure() {
+    let server = Mock::text("timeout 100ms\nC: PING\nS: PONG\nC: QUIT\n").start();
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.write_all(b"PING\n").unwrap();
+    stream.read_exact(&mut [0; 5]).unwrap();
+    let text = failure(|| server.finish());
+    assert!(text.contains("nothing came from the client within 0.1 s"), "{text}");
+}
+
+#[test]
+fn as_many_must_come_as_were_to_come() {
+    let server = Mock::text(GREET).plays(2).start();
+    greet(server.address(), "Ann");
+    let text = failure(|| server.finish());
+    assert!(text.contains("1 conversations came where 2 were to come"), "{text}");
+    let server = Mock::text(GREET).plays(2).start();
+    std::thread::scope(|scope| {
+        for name in ["Ann", "Bob"] {
+            let address = server.address();
+            scope.spawn(move || greet(address, name));
+        }
+    });
+    server.finish();
+}
+
+#[test]
+fn a_wrong_transcript_is_refused_with_every_mistake() {
+    let text = failure(|| drop(Mock::start("S: {x\nrepaet\nS: {banner}\n")));
+    assert!(text.contains("mock.talk:2:1") && text.contains("did you mean `repeat`?"), "{text}");
+    let text = failure(|| drop(Mock::start("S: {banner}\n")));
+    assert!(text.contains("the server must say {banner}"), "{text}");
+}
+
+#[test]
+fn values_files_datagrams_and_unix_sockets() {
+    let server = Mock::text("S: {banner}\nS closes\n").set("banner", "hi there").start();
+    let mut heard = String::new();
+    TcpStream::connect(server.address()).unwrap().read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, "hi there\n");
+    server.finish();
+
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("body"), vec![b'x'; 100_000]).unwrap();
+    std::fs::write(folder.path().join("get.talk"), "C: get\nS file: body\nS closes\n").unwrap();
+    let server = Mock::file(folder.path().join("get.talk")).unix(folder.path().join("s")).start();
+    let mut stream = UnixStream::connect(folder.path().join("s")).unwrap();
+    stream.write_all(b"get\n").unwrap();
+    let mut body = Vec::new();
+    stream.read_to_end(&mut body).unwrap();
+    assert_eq!(body.len(), 100_000);
+    server.finish();
+
+    let server = Mock::text("C: ping\nS: pong\n").udp().start();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.send_to(b"ping", server.address()).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut buffer = [0; 10];
+    assert_eq!(client.recv(&mut buffer).unwrap(), 4);
+    server.finish();
+}
+
+#[test]
+fn the_client_of_a_transcript_tests_a_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        for answer in ["PONG\n", "PANG\n"] {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_exact(&mut [0; 5]).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    play("C: PING\nS: PONG\n", address);
+    let text = failure(|| play("C: PING\nS: PONG\n", address));
+    assert!(text.contains("expected  PONG") && text.contains("received  PANG"), "{text}");
+    server.join().unwrap();
+}
+
+/// A socket that is polled until it is ready, as async runtimes do, on the test's own thread.
+struct Answer(TcpStream);
+
+impl Future for Answer {
+    type Output = Vec<u8>;
+
+    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Vec<u8>> {
+        let mut buffer = vec![0; 100];
+        match self.0.read(&mut buffer) {
+            Ok(length) => {
+                buffer.truncate(length);
+                Poll::Ready(buffer)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn an_async_test_needs_nothing_more() {
+    let server = Mock::start("C: PING\nS: PONG\n");
+    let address = server.address();
+    let test = async {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(b"PING\n").unwrap();
+        stream.set_nonblocking(true).unwrap();
+        assert_eq!(Answer(stream).await, b"PONG\n");
+    };
+    let mut test = pin!(test);
+    let mut context = Context::from_waker(Waker::noop());
+    while test.as_mut().poll(&mut context).is_pending() {
+        std::thread::yield_now();
+    }
+    server.finish();
+}
