@@ -424,3 +424,46 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     assert_code(&output, 0);
     server.log.wait_for("by client, 8 bytes from the client, 25 from the server");
 }
+
+/// A server that answers from another port, as TFTP does; others of the same machine are not heard once it has.
+#[test]
+fn over_udp_the_first_answer_of_the_host_says_who_the_peer_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ask.talk");
+    std::fs::write(&path, "C: one\nS: first\nC: two\nS: second\n").unwrap();
+    for arguments in [&["--play", path.to_str().unwrap()][..], &[]] {
+        let asked = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for socket in [&asked, &other] {
+            socket.set_read_timeout(Some(LONG)).unwrap();
+        }
+        let address = format!("udp://{}", asked.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let mut buffer = [0; 100];
+            let (length, client) = asked.recv_from(&mut buffer).unwrap();
+            assert_eq!(&buffer[..length], b"one");
+            other.send_to(b"first", client).unwrap();
+            let (length, _) = other.recv_from(&mut buffer).unwrap();
+            assert_eq!(&buffer[..length], b"two", "the second question goes to where the answer came from");
+            // By now the first port is a stranger.
+            asked.send_to(b"forged", client).unwrap();
+            other.send_to(b"second", client).unwrap();
+        });
+        let mut talk = Talk::start(&[&[address.as_str()], arguments].concat());
+        let mut stdin = talk.stdin.take().unwrap();
+        let mut heard = String::new();
+        if arguments.is_empty() {
+            stdin.write_all(b"one\n").unwrap();
+            let stdout = talk.child.stdout.as_mut().unwrap();
+            heard = line(stdout);
+            stdin.write_all(b"two\n").unwrap();
+        }
+        drop(stdin);
+        let (code, rest) = talk.finish();
+        assert_eq!(code, 0);
+        if arguments.is_empty() {
+            assert_eq!(heard + &text(&rest), "first\nsecond\n");
+        }
+        server.join().unwrap();
+    }
+}

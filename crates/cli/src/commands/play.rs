@@ -208,6 +208,9 @@ fn judge(played: &Played, connected: &Connected, number: usize, console: &Consol
     if played.drained > 0 && played.ending.is_success() {
         console.note(&format!("{peer}: {} bytes came after the last statement and were not judged", played.drained));
     }
+    if played.strangers > 0 {
+        console.note(&format!("{peer}: {} datagrams came from somebody else and were not taken", played.strangers));
+    }
     if played.port_closed {
         return Err((Exit::Refused, format!("{peer}: port closed: nobody listens there")));
     }

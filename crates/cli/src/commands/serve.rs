@@ -96,6 +96,7 @@ fn options(flags: &Serve, console: &Console) -> Result<Options, Exit> {
         budget: flags.udp_budget.unwrap_or_default(),
         plays: if flags.once { Some(1) } else { flags.times },
         strict: flags.strict,
+        ..Options::new()
     })
 }
 

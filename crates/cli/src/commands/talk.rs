@@ -75,11 +75,15 @@ fn converse(flags: &Talk, connected: &Connected, console: &Console) -> Result<Ex
     let outcome = with_sink(flags, |sink| {
         let stdin = io::stdin();
         match connected.protocol {
-            Protocol::Udp => over_datagrams(&connected.fd, stdin.as_fd(), sink, &options),
+            Protocol::Udp => over_datagrams(connected, stdin.as_fd(), sink, &options),
             Protocol::Tcp | Protocol::Unix => over_stream(&connected.fd, stdin.as_fd(), sink, &options),
         }
     });
-    Ok(conclude(&outcome, &connected.peer.to_string(), console))
+    let (peer, strangers) = (connected.peer.to_string(), options.progress.strangers());
+    if strangers > 0 {
+        console.note(&format!("{peer}: {strangers} datagrams came from somebody else and were not taken"));
+    }
+    Ok(conclude(&outcome, &peer, console))
 }
 
 fn options(flags: &Talk) -> Options {

@@ -29,10 +29,25 @@ pub(crate) struct Datagram<'a> {
 
 /// Asks the kernel to tell with each datagram which local address it was sent to.
 pub(crate) fn tell_destination(fd: impl AsFd, v6: bool) -> Result<(), rustix::io::Errno> {
-    let on: libc::c_int = 1;
     let (level, option) =
         if v6 { (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO) } else { (libc::IPPROTO_IP, libc::IP_PKTINFO) };
-    // SAFETY: both options take an int, which lives beyond the call.
+    set(fd, level, option, true)
+}
+
+/// Has a socket that is not connected told of errors that came by ICMP, as one that is connected is (ip(7),
+/// `IP_RECVERR`).
+///
+/// # Errors
+/// As setsockopt(2).
+pub(crate) fn report_errors(fd: impl AsFd, v6: bool, on: bool) -> Result<(), rustix::io::Errno> {
+    let (level, option) =
+        if v6 { (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) } else { (libc::IPPROTO_IP, libc::IP_RECVERR) };
+    set(fd, level, option, on)
+}
+
+fn set(fd: impl AsFd, level: libc::c_int, option: libc::c_int, on: bool) -> Result<(), rustix::io::Errno> {
+    let on = libc::c_int::from(on);
+    // SAFETY: the options that come here take an int, which lives beyond the call.
     let result = unsafe {
         libc::setsockopt(
             fd.as_fd().as_raw_fd(),

@@ -2,16 +2,17 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::peer::Peer;
 use super::{Ending, Eol, Options, Outcome, Sink, Unsent, input};
-use crate::net::connect::timespec;
+use crate::net::connect::{Connected, timespec};
 
 /// Larger than any datagram over IP, so that none is cut.
 const LARGEST: usize = 65_536;
@@ -22,23 +23,35 @@ enum Up {
     Failed(Ending),
 }
 
-/// Joins a connected datagram socket to an input and an output, until the input has ended and it has been quiet.
-pub fn talk(socket: &OwnedFd, input: BorrowedFd<'_>, sink: &mut Sink<'_>, options: &Options) -> Outcome {
+/// Joins a client's datagram socket to an input and an output, until the input has ended and it has been quiet.
+pub fn talk(connected: &Connected, input: BorrowedFd<'_>, sink: &mut Sink<'_>, options: &Options) -> Outcome {
+    match Peer::new(connected) {
+        Ok(peer) => talk_with(peer, input, sink, options),
+        Err(error) => {
+            let ending = Ending::SendFailed(error.into());
+            Outcome { ending, sent: 0, received: 0, unsent: input::left(input) }
+        }
+    }
+}
+
+/// The same with a peer that is known.
+pub(super) fn talk_with(peer: Peer<'_>, input: BorrowedFd<'_>, sink: &mut Sink<'_>, options: &Options) -> Outcome {
     let (sent, received) = (options.progress.sent(), options.progress.received());
     let deadline = options.timeout.map(|time| Instant::now() + time);
     let (ending, unsent) = match pipe_with(PipeFlags::CLOEXEC) {
         Ok((wake, waker)) => std::thread::scope(|scope| {
+            let peer = &peer;
             let (report, up) = channel();
-            let socket = socket.as_fd();
             let quit = waker.as_fd();
             // The sender tells of its end through the channel and by the pipe, on which the receiver waits.
             let (stop, stopper) = match pipe_with(PipeFlags::CLOEXEC) {
                 Ok(pipe) => pipe,
                 Err(error) => return (Ending::SendFailed(error.into()), Unsent::default()),
             };
-            scope.spawn(move || send_lines(socket, input, stop, &report, quit, options));
-            let ending = receive(socket, sink, wake.as_fd(), &up, deadline, options);
+            scope.spawn(move || send_lines(peer, input, stop, &report, quit, options));
+            let ending = receive(peer, sink, wake.as_fd(), &up, deadline, options);
             drop(stopper);
+            options.progress.strangers.fetch_add(peer.ignored(), Ordering::Relaxed);
             let complete = matches!(ending, Ending::Done | Ending::NoAnswer(_));
             let unsent = if complete { Unsent::default() } else { input::left(input) };
             (ending, unsent)
@@ -51,14 +64,14 @@ pub fn talk(socket: &OwnedFd, input: BorrowedFd<'_>, sink: &mut Sink<'_>, option
 
 /// Sends each line as a datagram.
 fn send_lines(
-    socket: BorrowedFd<'_>,
+    peer: &Peer<'_>,
     input: BorrowedFd<'_>,
     stop: OwnedFd,
     report: &Sender<Up>,
     quit: BorrowedFd<'_>,
     options: &Options,
 ) {
-    let up = match lines(socket, input, &stop, options) {
+    let up = match lines(peer, input, &stop, options) {
         Ok(()) => Up::Ended,
         Err(ending) => Up::Failed(ending),
     };
@@ -66,7 +79,7 @@ fn send_lines(
     let _ = rustix::io::write(quit, &[0]);
 }
 
-fn lines(socket: BorrowedFd<'_>, input: BorrowedFd<'_>, stop: &OwnedFd, options: &Options) -> Result<(), Ending> {
+fn lines(peer: &Peer<'_>, input: BorrowedFd<'_>, stop: &OwnedFd, options: &Options) -> Result<(), Ending> {
     let mut held = Vec::new();
     let mut buffer = vec![0; LARGEST];
     let mut number = 0;
@@ -88,7 +101,7 @@ fn lines(socket: BorrowedFd<'_>, input: BorrowedFd<'_>, stop: &OwnedFd, options:
         while let Some(found) = memchr::memchr(b'\n', &held[start..]) {
             let line = &held[start..start + found];
             number += 1;
-            send_line(socket, line.strip_suffix(b"\r").unwrap_or(line), number, options)?;
+            send_line(peer, line.strip_suffix(b"\r").unwrap_or(line), number, options)?;
             start += found + 1;
         }
         held.drain(..start);
@@ -98,14 +111,14 @@ fn lines(socket: BorrowedFd<'_>, input: BorrowedFd<'_>, stop: &OwnedFd, options:
         }
         if length == 0 {
             if !held.is_empty() {
-                send_line(socket, &held, number + 1, options)?;
+                send_line(peer, &held, number + 1, options)?;
             }
             return Ok(());
         }
     }
 }
 
-fn send_line(socket: BorrowedFd<'_>, line: &[u8], number: u64, options: &Options) -> Result<(), Ending> {
+fn send_line(peer: &Peer<'_>, line: &[u8], number: u64, options: &Options) -> Result<(), Ending> {
     let ending: &[u8] = match options.eol {
         Eol::AsTyped | Eol::None => b"",
         Eol::Lf => b"\n",
@@ -119,7 +132,7 @@ fn send_line(socket: BorrowedFd<'_>, line: &[u8], number: u64, options: &Options
         &with_ending
     };
     loop {
-        match send(socket, datagram, SendFlags::NOSIGNAL) {
+        match peer.send(datagram) {
             Ok(length) => {
                 options.progress.sent_more(length);
                 return Ok(());
@@ -136,7 +149,7 @@ fn send_line(socket: BorrowedFd<'_>, line: &[u8], number: u64, options: &Options
 
 /// Takes answers until it is time to end.
 fn receive(
-    socket: BorrowedFd<'_>,
+    peer: &Peer<'_>,
     sink: &mut Sink<'_>,
     wake: BorrowedFd<'_>,
     up: &std::sync::mpsc::Receiver<Up>,
@@ -144,6 +157,7 @@ fn receive(
     options: &Options,
 ) -> Ending {
     let mut buffer = vec![0; LARGEST];
+    let socket = peer.socket();
     let mut answers = 0_u64;
     let mut input_ended = false;
     let mut last = Instant::now();
@@ -175,8 +189,8 @@ fn receive(
                 Ok(Up::Failed(ending)) => return ending,
             }
         }
-        match recv(socket, &mut buffer[..], RecvFlags::DONTWAIT) {
-            Ok((_, length)) => {
+        match peer.receive(&mut buffer) {
+            Ok(length) => {
                 answers += 1;
                 last = Instant::now();
                 options.progress.received_more(length);

@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketFlags, acceptfrom_with, connect, getsockname, recvfrom};
 
+use super::peer::Peer;
 use super::{Ending, Options, Outcome, Sink, datagram, stream};
 use crate::event::{ClosedBy, Conversation, Event, Name, Observer, Protocol};
 use crate::net::listen::Socket;
@@ -68,7 +69,7 @@ pub fn listen(
         observer.observe(Event::Opened(conversation.clone()));
         let began = Instant::now();
         let outcome = match protocol {
-            Protocol::Udp => datagram::talk(&fd, input, sink, options),
+            Protocol::Udp => datagram::talk_with(Peer::known(fd.as_fd()), input, sink, options),
             Protocol::Tcp | Protocol::Unix => stream::talk(&fd, input, sink, options),
         };
         let by = match &outcome.ending {

@@ -3,6 +3,7 @@
 mod datagram;
 mod input;
 mod listen;
+mod peer;
 mod play;
 mod stream;
 
@@ -113,6 +114,7 @@ impl Default for Options {
 pub struct Progress {
     sent: AtomicU64,
     received: AtomicU64,
+    strangers: AtomicU64,
 }
 
 impl Progress {
@@ -122,6 +124,12 @@ impl Progress {
 
     fn received_more(&self, bytes: usize) {
         self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Over datagrams: those that came from somebody else than the peer, and were not taken.
+    #[must_use]
+    pub fn strangers(&self) -> u64 {
+        self.strangers.load(Ordering::Relaxed)
     }
 
     /// Bytes given to the socket.

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
 use transcript::{Carrier, Ending, Input, Moment, Next, Output, Play, Scratch, Script, Side};
 
+use super::peer::Peer;
 use crate::event::Protocol;
 use crate::net::connect::{Connected, timespec};
 use crate::record::Tap;
@@ -31,6 +32,8 @@ pub struct Played {
     pub received: u64,
     /// Over datagrams: nobody listens there.
     pub port_closed: bool,
+    /// Over datagrams: those that came from somebody else than the peer, and were not taken.
+    pub strangers: u64,
 }
 
 /// Plays a script over a connected socket; a tap hears all that passes.
@@ -40,6 +43,7 @@ pub struct Played {
 pub fn play(connected: &Connected, script: &Script, tap: Option<&dyn Tap>) -> io::Result<Played> {
     let carrier = if connected.protocol == Protocol::Udp { Carrier::Datagram } else { Carrier::Stream };
     rustix::io::ioctl_fionbio(&connected.fd, true)?;
+    let peer = if carrier == Carrier::Datagram { Some(Peer::new(connected)?) } else { None };
     let mut player = Player {
         socket: connected.fd.as_fd(),
         script,
@@ -55,13 +59,15 @@ pub fn play(connected: &Connected, script: &Script, tap: Option<&dyn Tap>) -> io
         drained: 0,
         port_closed: false,
         tap,
+        peer,
     };
     let ending = player.run()?;
     if carrier == Carrier::Stream {
         player.close(&ending);
     }
-    let Player { drained, sent, received, port_closed, .. } = player;
-    Ok(Played { ending, drained, sent, received, port_closed })
+    let Player { drained, sent, received, port_closed, peer, .. } = player;
+    let strangers = peer.map_or(0, |peer| peer.ignored());
+    Ok(Played { ending, drained, sent, received, port_closed, strangers })
 }
 
 struct Player<'a> {
@@ -80,6 +86,8 @@ struct Player<'a> {
     drained: u64,
     port_closed: bool,
     tap: Option<&'a dyn Tap>,
+    /// Over datagrams.
+    peer: Option<Peer<'a>>,
 }
 
 enum Came {
@@ -132,7 +140,11 @@ impl Player<'_> {
         loop {
             let before = self.held.len();
             self.held.resize(before + BUFFER, 0);
-            let came = recv(self.socket, &mut self.held[before..], RecvFlags::empty());
+            let room = &mut self.held[before..];
+            let came = match &self.peer {
+                Some(peer) => peer.receive(room).map(|length| (length, length)),
+                None => recv(self.socket, room, RecvFlags::empty()),
+            };
             self.held.truncate(before + came.as_ref().map_or(0, |(_, length)| *length));
             self.heard(before, &came);
             match came {
@@ -216,7 +228,11 @@ impl Player<'_> {
         let limit = self.script.wait().unwrap_or(crate::limits::WRITE_WAIT);
         let until = self.now().after(limit);
         loop {
-            match send(self.socket, bytes, SendFlags::NOSIGNAL) {
+            let sent = match &self.peer {
+                Some(peer) => peer.send(bytes),
+                None => send(self.socket, bytes, SendFlags::NOSIGNAL),
+            };
+            match sent {
                 Ok(length) => {
                     self.sent += length as u64;
                     if let Some(tap) = self.tap {

@@ -1,0 +1,114 @@
+//! The other end of a client's datagrams. A server may answer from another port than the one that was asked, as TFTP
+//! does (RFC 1350, section 4): the first answer of the host that was asked says who the peer is from then on.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, bind, connect, connect_unspec, getsockname, recvfrom, send, sendto};
+
+use crate::event::Name;
+use crate::net::connect::Connected;
+use crate::sys::datagrams;
+
+/// A datagram socket and its peer. Threads may send and receive at the same time.
+#[derive(Debug)]
+pub(crate) struct Peer<'a> {
+    socket: BorrowedFd<'a>,
+    state: Mutex<State>,
+    ignored: AtomicU64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// Nobody has answered: questions go there.
+    Asked(SocketAddr),
+    /// The peer has answered: nobody else is heard any more.
+    Answered(SocketAddr),
+    /// The socket is connected, and was from the beginning.
+    Known,
+}
+
+impl<'a> Peer<'a> {
+    /// The peer of a socket that is connected to where the question goes.
+    ///
+    /// # Errors
+    /// As getsockname(2); it is no datagram socket over IP.
+    pub(crate) fn new(connected: &'a Connected) -> Result<Self, Errno> {
+        let Name::Inet(address) = connected.peer else { return Err(Errno::AFNOSUPPORT) };
+        let socket = connected.fd.as_fd();
+        let local = getsockname(socket)?;
+        // While it is connected the kernel lets nothing through but what comes from the port that was asked.
+        let open = connect_unspec(socket).and_then(|()| bind(socket, &local));
+        let state = match open.and_then(|()| datagrams::report_errors(socket, address.is_ipv6(), true)) {
+            Ok(()) => State::Asked(address),
+            Err(_) => {
+                connect(socket, &address)?;
+                State::Known
+            }
+        };
+        Ok(Self { socket, state: Mutex::new(state), ignored: AtomicU64::new(0) })
+    }
+
+    /// The peer that a socket is connected to, and no other.
+    pub(crate) fn known(socket: BorrowedFd<'a>) -> Self {
+        Self { socket, state: Mutex::new(State::Known), ignored: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn socket(&self) -> BorrowedFd<'a> {
+        self.socket
+    }
+
+    /// Datagrams of others that were not taken.
+    pub(crate) fn ignored(&self) -> u64 {
+        self.ignored.load(Ordering::Relaxed)
+    }
+
+    /// Sends one datagram.
+    ///
+    /// # Errors
+    /// As sendto(2); that nobody listens there is told by a later call.
+    pub(crate) fn send(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        let state = *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match state {
+            State::Asked(address) | State::Answered(address) => {
+                sendto(self.socket, bytes, SendFlags::NOSIGNAL, &address)
+            }
+            State::Known => send(self.socket, bytes, SendFlags::NOSIGNAL),
+        }
+    }
+
+    /// Receives one datagram of the peer, without waiting.
+    ///
+    /// # Errors
+    /// As recvfrom(2); `EAGAIN` also if what was there came from somebody else.
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let (_, length, from) = recvfrom(self.socket, buffer, RecvFlags::DONTWAIT)?;
+        let from = from.and_then(|from| SocketAddr::try_from(from).ok());
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match (*state, from) {
+            (State::Known, _) => true,
+            (State::Answered(address), Some(from)) => same(from, address),
+            (State::Asked(address), Some(from)) => from.ip() == address.ip(),
+            (_, None) => false,
+        };
+        if !known {
+            self.ignored.fetch_add(1, Ordering::Relaxed);
+            return Err(Errno::AGAIN);
+        }
+        if let (State::Asked(_), Some(from)) = (*state, from) {
+            // The kernel keeps the others away from now on, and tells of a port that closes.
+            *state = State::Answered(from);
+            let _ = connect(self.socket, &from);
+            let _ = datagrams::report_errors(self.socket, from.is_ipv6(), false);
+        }
+        Ok(length)
+    }
+}
+
+/// Whether two addresses are one; the flow label of IPv6 tells no peers apart (RFC 6437).
+fn same(a: SocketAddr, b: SocketAddr) -> bool {
+    a.ip() == b.ip() && a.port() == b.port()
+}
