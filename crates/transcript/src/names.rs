@@ -75,6 +75,7 @@ impl Resolver {
                 StatementKind::Message { .. }
                 | StatementKind::File { .. }
                 | StatementKind::Act { .. }
+                | StatementKind::StartTls
                 | StatementKind::Wrong => {}
             }
         }
@@ -84,7 +85,10 @@ impl Resolver {
         for statement in body {
             match &statement.kind {
                 StatementKind::Message { template, .. } => self.message(template, states),
-                StatementKind::File { .. } | StatementKind::Act { .. } | StatementKind::Wrong => {}
+                StatementKind::File { .. }
+                | StatementKind::Act { .. }
+                | StatementKind::StartTls
+                | StatementKind::Wrong => {}
                 StatementKind::Set { name, template } => {
                     self.uses(template, states);
                     states.insert(name.clone(), State::Set(statement.place.line));

@@ -94,6 +94,8 @@ pub enum Next {
     },
     /// Half-close our direction, then step again.
     StopSending,
+    /// Shake hands for TLS, then step again with what is said inside it.
+    StartTls,
     /// The play is over.
     End(Ending),
 }
@@ -317,6 +319,7 @@ impl Walk<'_> {
                 play.pause = None;
                 Ok(pc + 1)
             }
+            Op::StartTls => self.start_tls(play),
             Op::File(file) => self.file(play, *file),
             Op::AnyOrder(order) => self.any_order(play, *order),
             Op::Again { counter, times, body } => {
@@ -330,6 +333,18 @@ impl Walk<'_> {
                 Ok(pc + 1)
             }
         }
+    }
+
+    /// Goes over to TLS. What was said in clear behind the line that asked for it must not be taken for what is said
+    /// inside (CVE-2011-0411).
+    fn start_tls(&mut self, play: &mut Play) -> Result<Pc, Stop> {
+        self.owes_ending = false;
+        self.skip_late_ending(play);
+        if !self.rest().is_empty() {
+            return Err(self.fail(play, Fault::ClearBytes));
+        }
+        play.pc += 1;
+        Err(Stop::Next(Next::StartTls))
     }
 
     /// Does an operation that neither says nor hears anything.

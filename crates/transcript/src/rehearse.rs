@@ -51,6 +51,9 @@ struct End<'a> {
     until: Option<Moment>,
     ending: Option<Ending>,
     half_closed: bool,
+    /// TLS handshakes that it has come to, and those that are done.
+    handshakes: u32,
+    shaken: u32,
 }
 
 impl<'a> End<'a> {
@@ -66,6 +69,8 @@ impl<'a> End<'a> {
             until: None,
             ending: None,
             half_closed: false,
+            handshakes: 0,
+            shaken: 0,
         }
     }
 }
@@ -118,6 +123,13 @@ fn turn(
     if me.ending.is_some() {
         return false;
     }
+    if me.handshakes > me.shaken {
+        if other.handshakes < me.handshakes {
+            return false;
+        }
+        me.shaken = me.handshakes;
+        me.until = Some(now);
+    }
     let datagrams = me.script.carrier == Carrier::Datagram;
     let mut came = false;
     let mut datagram = false;
@@ -159,6 +171,10 @@ fn turn(
         Next::StopSending => {
             other.peer_done = true;
             me.until = Some(now);
+        }
+        Next::StartTls => {
+            me.handshakes += 1;
+            me.until = None;
         }
         Next::End(ending) => {
             if matches!(ending, Ending::DoneByReset) && other.ending.is_none() {

@@ -74,6 +74,8 @@ pub struct Options {
     pub files: Option<Arc<dyn Files>>,
     /// Values that no account of a failure shows: their names stand for them.
     pub secrets: Vec<Secret>,
+    /// Whether whoever plays it can speak TLS.
+    pub tls: bool,
 }
 
 impl Options {
@@ -92,6 +94,7 @@ impl Options {
             keep_said: !server,
             files: None,
             secrets: vec![],
+            tls: false,
         }
     }
 }
@@ -134,6 +137,12 @@ impl Script {
         let files = open_files(&program, options, &mut findings);
         if options.carrier == Carrier::Datagram {
             findings.extend(over_datagrams(&program));
+        } else if !options.tls
+            && let Some(at) = program.ops.iter().position(|op| matches!(op, Op::StartTls))
+        {
+            let text = "`starttls` cannot be played over a socket: TLS is not there yet";
+            let help = "`sockeye check` plays both ends over memory; leave the line out to play what comes before it";
+            findings.push(Diagnostic::error(program.places[at], text).help(help));
         }
         let (errors, mut warnings): (Vec<_>, Vec<_>) =
             findings.into_iter().partition(|finding| finding.severity == Severity::Error);
@@ -391,6 +400,7 @@ fn over_datagrams(program: &Program) -> Vec<Diagnostic> {
         let act = match op {
             Op::Do(Deed::StopSending) | Op::Expect(Deed::StopSending) => "stops sending",
             Op::Do(Deed::Reset) | Op::Expect(Deed::Reset) => "resets",
+            Op::StartTls => "starttls",
             _ => continue,
         };
         findings.push(

@@ -52,6 +52,8 @@ pub enum Fault {
     WrongLength,
     /// A file of ours is shorter than it was, or can be read no more.
     FileShrank,
+    /// Something was said in clear where TLS begins.
+    ClearBytes,
 }
 
 /// One thing that would have been right, and how far it matched.
@@ -119,6 +121,7 @@ impl Verdict {
                 format!("{{{}}} is `{}`, which is no number of bytes", self.name, self.show(&self.received))
             }
             Fault::WrongLength => format!("what would be said is not as long as {{{}}} says", self.name),
+            Fault::ClearBytes => format!("the {side} said more in clear before TLS began"),
             Fault::FileShrank => format!("`{}` is shorter than it was when the play began", self.name),
         }
     }

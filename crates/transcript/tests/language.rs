@@ -50,6 +50,7 @@ fn script_with(text: &str, side: Side, carrier: Carrier, set: &[(&str, &str)]) -
     options.values =
         set.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect::<BTreeMap<_, _>>();
     options.files = Some(Arc::new(MadeUp));
+    options.tls = true;
     Script::prepare(&transcript, &options).unwrap_or_else(|refused| panic!("{refused}"))
 }
 
@@ -409,4 +410,34 @@ fn an_address_stands_in_the_settings() {
     assert_eq!(transcript.settings().at.as_ref().unwrap().address, "tcp://127.0.0.1:0");
     assert_eq!(refusal("at\nC: a\n"), "1:1: `at` names an address");
     assert_eq!(refusal("at 1\nat 2\nC: a\n"), "2:1: `at` is given twice");
+}
+
+const STARTTLS: &str = "eol crlf\nS: 220 {_=mail.example ready}\nC: EHLO {me=client.example}\nin any order\n  S: 250-STARTTLS\n  \
+                        S: 250-8BITMIME\nend\nS: 250 {_=DSN}\nC: STARTTLS\nS: 220 {_=go ahead}\nstarttls\nC: EHLO {me}\n\
+                        S: 250 {_=AUTH PLAIN}\n";
+
+#[test]
+fn both_ends_go_over_to_tls_together() {
+    let (client, server) = said(STARTTLS);
+    assert!(client.ends_with("STARTTLS\r\nEHLO client.example\r\n") && server.ends_with("250 AUTH PLAIN\r\n"));
+    assert_eq!(refusal("starttls now\n"), "1:10: nothing follows `starttls` on its line");
+    assert!(refusal("repeat\n  starttls\nend\nC: x\n").contains("`starttls` cannot begin a way"));
+    let transcript = parse(STARTTLS);
+    let refused = Script::prepare(&transcript, &Options::new(Side::Server, Carrier::Stream)).unwrap_err();
+    assert!(refused.findings[0].message.contains("TLS is not there yet"), "{refused}");
+    let refused = Script::prepare(&transcript, &Options::new(Side::Client, Carrier::Datagram)).unwrap_err();
+    assert!(refused.to_string().contains("`starttls` has no meaning over datagrams"), "{refused}");
+}
+
+/// Row 68 of the faults: what is said in clear behind the line that asks for TLS is not taken for what is said inside.
+#[test]
+fn clear_bytes_before_the_handshake_are_an_error() {
+    let server = script("C: STARTTLS\nS: go ahead\nstarttls\nC: secret\nS: ok\n", Side::Server);
+    let input = Input { bytes: b"STARTTLS\nsecret\n", datagram: false, ended: false, now: Moment::default() };
+    let (mut play, mut scratch, mut output) = (server.play(), Scratch::new(), Output::default());
+    let step = play.step(&server, input, &mut scratch, &mut output);
+    let Next::End(Ending::Failed(verdict)) = step.next else { panic!("it fails") };
+    assert_eq!(verdict.fault, Fault::ClearBytes);
+    assert_eq!(verdict.headline(), "the client said more in clear before TLS began");
+    assert_eq!(verdict.received, b"secret\n");
 }

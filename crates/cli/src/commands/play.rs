@@ -243,6 +243,7 @@ fn code(fault: Fault) -> Exit {
         | Fault::NotEncoded
         | Fault::NotACount
         | Fault::UnexpectedData
+        | Fault::ClearBytes
         | Fault::WrongEnding => Exit::Differs,
     }
 }

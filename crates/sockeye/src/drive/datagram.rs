@@ -161,7 +161,7 @@ impl DatagramServer {
             *shared.output = output;
             shared.output.clear();
             match step.next {
-                Next::Flush | Next::StopSending => {}
+                Next::Flush | Next::StopSending | Next::StartTls => {}
                 Next::Hear { .. } if peer.play.is_fresh(&script) => {
                     return self.close(from, source, peer.tally, ClosedBy::Server, None, shared);
                 }

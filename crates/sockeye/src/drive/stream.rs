@@ -279,6 +279,8 @@ impl Connection {
                     }
                     (self.half_close, self.resume) = (true, true);
                 }
+                // No script with TLS is prepared for a socket yet.
+                Next::StartTls => return self.gone(shared),
                 Next::End(ending) => return self.over(ending, shared),
             }
             self.inbox = bytes[at..].to_vec();

@@ -237,7 +237,7 @@ impl<'a> Walk<'a> {
             let fits = match arm.first {
                 First::Do(_) | First::End => true,
                 First::Expect(Deed::Close | Deed::StopSending) => self.is_over(),
-                First::Expect(Deed::Reset) | First::Line(_) | First::File(_) | First::Wrong => false,
+                First::Expect(Deed::Reset) | First::Line(_) | First::File(_) | First::StartTls | First::Wrong => false,
             };
             // Without the end, an act of ours or the end of the file waits for it where they could still speak.
             let waits = !self.is_over() && choice.arms.len() > 1;
@@ -399,7 +399,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A line ending that comes after a line which the gap ended belongs to that line.
-    fn skip_late_ending(&mut self, play: &mut Play) {
+    pub(super) fn skip_late_ending(&mut self, play: &mut Play) {
         if !play.after_gap || self.rest().is_empty() {
             return;
         }
@@ -515,7 +515,7 @@ impl<'a> Walk<'a> {
         Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))
     }
 
-    fn fail(&mut self, play: &mut Play, fault: Fault) -> Stop {
+    pub(super) fn fail(&mut self, play: &mut Play, fault: Fault) -> Stop {
         let mut received = self.rest();
         if let (Fault::Differs, Some(end)) = (fault, self.line_end(play)) {
             received = &received[..end];

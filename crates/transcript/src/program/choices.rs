@@ -85,6 +85,7 @@ impl Search<'_> {
             let first = match &self.program.ops[pc] {
                 Op::Say(message) | Op::Hear(message) => First::Line(*message),
                 Op::File(file) => First::File(*file),
+                Op::StartTls => First::StartTls,
                 Op::AnyOrder(order) => {
                     for &message in &self.program.orders[*order].messages {
                         self.arms.push(Arm { path: self.path.clone(), first: First::Line(message), pc });
@@ -148,6 +149,11 @@ impl Search<'_> {
 
 fn check(program: &Program, place: Place, arms: &[Arm], findings: &mut Vec<Diagnostic>) {
     if arms.iter().any(|arm| arm.first == First::Wrong) {
+        return;
+    }
+    if arms.iter().any(|arm| arm.first == First::StartTls) && arms.len() > 1 {
+        let message = "`starttls` cannot begin a way: neither side says anything that tells it from the others";
+        findings.push(Diagnostic::error(place, message).help("let a line stand before it"));
         return;
     }
     if let Some(file) = arms.iter().find_map(|arm| match arm.first {
@@ -308,7 +314,7 @@ pub(super) fn is_ours(program: &Program, arm: &Arm, side: crate::Side) -> Option
     match arm.first {
         First::Line(message) => Some(program.messages[message].side == side),
         First::File(file) => Some(program.files[file].side == side),
-        First::Do(Deed::Close) | First::Expect(Deed::Close) | First::End | First::Wrong => None,
+        First::Do(Deed::Close) | First::Expect(Deed::Close) | First::End | First::StartTls | First::Wrong => None,
         First::Do(_) => Some(true),
         First::Expect(_) => Some(false),
     }

@@ -242,6 +242,9 @@ impl Compiler<'_> {
                 }
                 self.fork(head, Fork::Either { branches: starts });
             }
+            StatementKind::StartTls => {
+                self.emit(place, Op::StartTls);
+            }
             StatementKind::Wrong => {
                 self.emit(place, Op::Wrong);
             }
@@ -429,6 +432,7 @@ fn collect_sets<'a>(body: &'a [Statement], sets: &mut Vec<(&'a str, &'a Statemen
             StatementKind::Message { .. }
             | StatementKind::File { .. }
             | StatementKind::Act { .. }
+            | StatementKind::StartTls
             | StatementKind::Wrong => {}
         }
     }

@@ -67,6 +67,8 @@ pub(crate) enum Op {
         key: Vec<Piece>,
         value: Vec<Piece>,
     },
+    /// The TLS handshake.
+    StartTls,
     /// We send a file, or they do.
     File(usize),
     /// Lines of one side that may come in any order: the operation is done when all of them are said.
@@ -215,6 +217,8 @@ pub(crate) enum First {
     Line(usize),
     /// A file, ours or theirs.
     File(usize),
+    /// The TLS handshake.
+    StartTls,
     /// An act of ours.
     Do(Deed),
     /// An act of theirs.

@@ -46,6 +46,20 @@ impl Transcript {
         &self.warnings
     }
 
+    /// Where it first goes over to TLS, if it does.
+    #[must_use]
+    pub fn starttls(&self) -> Option<Place> {
+        fn first(body: &[Statement]) -> Option<Place> {
+            body.iter().find_map(|statement| match &statement.kind {
+                StatementKind::StartTls => Some(statement.place),
+                StatementKind::Repeat { body, .. } => first(body),
+                StatementKind::Either { branches } => branches.iter().find_map(|branch| first(&branch.body)),
+                _ => None,
+            })
+        }
+        first(&self.body)
+    }
+
     /// How lines end, how long to wait.
     #[must_use]
     pub fn settings(&self) -> &Settings {
@@ -142,6 +156,8 @@ pub(crate) enum StatementKind {
         side: Side,
         act: Act,
     },
+    /// The TLS handshake, the client's side of it by C.
+    StartTls,
     /// The bytes of a file, by its path below the transcript's folder.
     File {
         side: Side,

@@ -176,12 +176,15 @@ impl Parser<'_> {
         let (word, rest) = line.word();
         match word {
             "C" | "S" => self.act(line, word, rest),
-            "starttls" => self.not_yet(line, word),
+            "starttls" if rest.is_empty() => {
+                self.seen.message = true;
+                self.push(place, StatementKind::StartTls);
+            }
             "set" => self.set(line, rest),
             "let" => self.let_(line, rest),
             "repeat" => self.repeat(line, rest),
             "in" if rest.split_ascii_whitespace().eq(["any", "order"]) => self.begin(place, Block::AnyOrder),
-            "either" | "together" | "end" | "or" if !rest.is_empty() => {
+            "either" | "together" | "end" | "or" | "starttls" if !rest.is_empty() => {
                 let place = line.place_of(rest);
                 self.error(place, format!("nothing follows `{word}` on its line"), "put the statement on a line below");
             }
@@ -363,10 +366,6 @@ impl Parser<'_> {
             let message = format!("`{block}` holds lines of one side only");
             self.error(odd, message, "move this line out of the block");
         }
-    }
-
-    fn not_yet(&mut self, line: Line<'_>, what: &str) {
-        self.error(line.place, format!("`{what}` is not there yet"), "this version of sockeye cannot play it");
     }
 
     fn unknown(&mut self, line: Line<'_>, word: &str) {

@@ -113,7 +113,8 @@ impl Player<'_> {
                 return Ok(self.play.reset(self.script, &self.held, &mut self.scratch));
             }
             match step.next {
-                Next::Flush => {}
+                // No script with TLS is prepared for a socket yet.
+                Next::Flush | Next::StartTls => {}
                 Next::StopSending => {
                     let _ = shutdown(self.socket, Shutdown::Write);
                     self.ended(Side::Client);
