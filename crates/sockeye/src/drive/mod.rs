@@ -431,9 +431,13 @@ impl Loop {
             }
             match self.listeners[index].accept() {
                 Accepted::One { fd, client, server } => {
-                    self.open(fd, client, server, index);
-                    if self.all_played() {
+                    let last = self.bounds.plays.is_some_and(|plays| self.tally.opened + 1 >= plays);
+                    if last {
+                        // Before it is greeted: whoever is greeted last knows that nobody else will be.
                         self.close_listeners();
+                    }
+                    self.open(fd, client, server, index);
+                    if last {
                         return Ok(());
                     }
                 }
