@@ -171,6 +171,9 @@ pub(crate) struct Talk {
     /// With --play: write what came of each play; FILE.xml is JUnit, FILE.tap is TAP, FILE.json is JSON
     #[arg(long, value_name = "FILE", requires = "play")]
     pub(crate) report: Vec<PathBuf>,
+    /// With --play: write received lines that differ anew into the transcript
+    #[arg(long, requires = "play", conflicts_with_all = ["data", "repeat", "record", "report"])]
+    pub(crate) update: bool,
     /// Write what was said as a transcript
     #[arg(long, value_name = "FILE", conflicts_with = "listen")]
     pub(crate) record: Option<PathBuf>,

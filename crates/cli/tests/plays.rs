@@ -256,3 +256,30 @@ fn check_sees_what_only_a_file_beside_the_transcript_can_tell() {
     let at = file(folder.path(), "at.talk", "at nonsense\nC: get\n");
     assert_code(&run(&["check", path(&at)], b""), 2);
 }
+
+#[test]
+fn update_writes_anew_what_the_server_says_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let today = "S: 220 mail2 ready\nrepeat\n  C: EHLO {me}\n  S: 250-{me} at your service\n  S: 250 PIPELINING\nend\nC: QUIT\nS: 221 bye bye\nS closes\n";
+    let server = mock(folder.path(), today, &[]);
+    let old = "# What the server said last year.\nS: 220 {banner} ready\n\nC: EHLO {me=client}\n  S: 250-{me} welcomes you\n\tS: 250 SIZE\r\nC: QUIT\nS: 221 bye\n";
+    let path = file(folder.path(), "old.talk", old);
+    let output = run(&["talk", &server.address(), "--play", path.to_str().unwrap(), "--update"], b"");
+    assert_code(&output, 0);
+    assert!(text(&output.stderr).contains("written anew: line 5, 6, 8"), "{}", text(&output.stderr));
+    let new = old
+        .replace("{me} welcomes you", "{me} at your service")
+        .replace("250 SIZE", "250 PIPELINING")
+        .replace("221 bye", "221 bye bye");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), new);
+    // What differs in another way is told as ever, and the file stays.
+    let shut = file(folder.path(), "shut.talk", "S: 220 {banner} ready\nC: QUIT\nS: 221 bye bye\nS: more\n");
+    let before = std::fs::read_to_string(&shut).unwrap();
+    assert_code(&run(&["talk", &server.address(), "--play", shut.to_str().unwrap(), "--update"], b""), 1);
+    assert_eq!(std::fs::read_to_string(&shut).unwrap(), before);
+    // A line that captures what is used later is not taken away.
+    let names = file(folder.path(), "names.talk", "S: 221 {who}\nC: EHLO {who}\n");
+    let before = std::fs::read_to_string(&names).unwrap();
+    assert_code(&run(&["talk", &server.address(), "--play", names.to_str().unwrap(), "--update"], b""), 1);
+    assert_eq!(std::fs::read_to_string(&names).unwrap(), before);
+}

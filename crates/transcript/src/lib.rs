@@ -32,6 +32,7 @@ pub mod rehearse;
 mod script;
 mod side;
 mod syntax;
+mod update;
 mod values;
 mod verdict;
 
@@ -42,5 +43,6 @@ pub use play::{Ending, Input, Moment, Next, Output, Play, Step};
 pub use script::{Carrier, File, Files, Options, Script};
 pub use side::Side;
 pub use syntax::{At, Eol, Refused, Settings, Transcript};
+pub use update::update;
 pub use values::Scratch;
 pub use verdict::{Expected, Fault, Verdict, seconds};

@@ -8,3 +8,4 @@ mod report;
 pub(crate) mod serve;
 mod signals;
 pub(crate) mod talk;
+mod update;

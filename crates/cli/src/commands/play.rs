@@ -17,16 +17,16 @@ use transcript::{Carrier, Ending, Fault, Options as Playing, Script, Side};
 
 use super::data::{self, DataError, Row};
 use super::report::{self, Case, Failure, Form};
-use super::{file, talk};
+use super::{file, talk, update};
 use crate::exit::Exit;
 use crate::flags::Talk;
 use crate::output::Console;
 
 /// A transcript and where it is played.
-struct Part {
-    sheet: Sheet,
-    address: Address,
-    protocol: Protocol,
+pub(super) struct Part {
+    pub(super) sheet: Sheet,
+    pub(super) address: Address,
+    pub(super) protocol: Protocol,
 }
 
 /// Plays everything that was asked for; the code is that of the first play that failed.
@@ -40,6 +40,9 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
         for warning in part.sheet.transcript.warnings().iter().chain(script.warnings()) {
             console.note(&warning.one_line(part.sheet.transcript.source()));
         }
+    }
+    if flags.update {
+        return update(flags, parts, console);
     }
     let several = parts.len() * rows.len().max(1) * flags.repeat as usize > 1;
     let record = open_record(flags, &parts, several, console)?;
@@ -82,6 +85,15 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
         worst = if worst == Exit::Done { exit } else { worst };
     }
     Ok(worst)
+}
+
+/// Writes anew what the server says otherwise.
+fn update(flags: &Talk, mut parts: Vec<Part>, console: &Console) -> Result<Exit, Exit> {
+    let (Some(part), true, Some(path)) = (parts.pop(), parts.is_empty(), flags.play.first()) else {
+        return Err(console.fail(Exit::Usage, "--update takes one transcript"));
+    };
+    let text = file::text(path).map_err(|error| console.fail(Exit::Usage, &format!("{}: {error}", path.display())))?;
+    update::run(flags, part, &String::from_utf8_lossy(&text), console)
 }
 
 /// Which row and which round, where there are others.
@@ -133,11 +145,11 @@ fn parts(flags: &Talk, given: Option<&Address>, rows: &[Row], console: &Console)
 }
 
 fn script(flags: &Talk, part: &Part, row: Option<&Row>, console: &Console) -> Result<Script, Exit> {
-    prepare(flags, part, row).map_err(|why| console.fail(Exit::Usage, &why))
+    prepare(flags, &part.sheet, part.protocol, row).map_err(|why| console.fail(Exit::Usage, &why))
 }
 
-fn prepare(flags: &Talk, part: &Part, row: Option<&Row>) -> Result<Script, String> {
-    let carrier = carrier(part.protocol);
+pub(super) fn prepare(flags: &Talk, sheet: &Sheet, protocol: Protocol, row: Option<&Row>) -> Result<Script, String> {
+    let carrier = carrier(protocol);
     let mut playing = Playing::new(Side::Client, carrier);
     let mut values: BTreeMap<String, Vec<u8>> = flags.values.to_map();
     values.extend(row.into_iter().flat_map(|row| row.values.iter().cloned()));
@@ -145,8 +157,8 @@ fn prepare(flags: &Talk, part: &Part, row: Option<&Row>) -> Result<Script, Strin
     playing.secrets = flags.values.secrets();
     playing.longest_line = flags.max_line;
     playing.wait_override = flags.timeout;
-    playing.files.clone_from(&part.sheet.files);
-    Script::prepare(&part.sheet.transcript, &playing).map_err(|refused| refused.to_string())
+    playing.files.clone_from(&sheet.files);
+    Script::prepare(&sheet.transcript, &playing).map_err(|refused| refused.to_string())
 }
 
 fn carrier(protocol: Protocol) -> Carrier {
@@ -190,7 +202,7 @@ fn play_once(
     record: Option<&Arc<Record>>,
     console: &Console,
 ) -> Result<(), (Exit, String)> {
-    let script = prepare(flags, part, row).map_err(|why| (Exit::Usage, why))?;
+    let script = prepare(flags, &part.sheet, part.protocol, row).map_err(|why| (Exit::Usage, why))?;
     let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout };
     let connected =
         connect(&part.address, part.protocol, &connecting).map_err(|error| (Exit::from(&error), error.to_string()))?;
@@ -203,7 +215,12 @@ fn play_once(
     judge(&played, &connected, number, console)
 }
 
-fn judge(played: &Played, connected: &Connected, number: usize, console: &Console) -> Result<(), (Exit, String)> {
+pub(super) fn judge(
+    played: &Played,
+    connected: &Connected,
+    number: usize,
+    console: &Console,
+) -> Result<(), (Exit, String)> {
     let peer = connected.peer.to_string();
     if played.drained > 0 && played.ending.is_success() {
         console.note(&format!("{peer}: {} bytes came after the last statement and were not judged", played.drained));

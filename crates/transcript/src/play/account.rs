@@ -139,7 +139,6 @@ fn place_in(message: &Message, piece: usize, matched: usize, received: &[u8]) ->
         .rev()
         .find(|&length| received[..matched].ends_with(&literal[..length]))
         .unwrap_or(0);
-    let before =
-        text.char_indices().take_while(|(at, _)| *at < agrees).count().min(found.place.width.saturating_sub(1));
+    let before = text.char_indices().take_while(|(at, _)| *at < agrees).count();
     Place { column: found.place.column + before, width: 1, ..found.place }
 }

@@ -1,0 +1,77 @@
+//! `sockeye talk --play FILE --update`: the transcript is brought up to what the server says.
+
+use sockeye::file::{AtomicFile, FileError};
+use sockeye::net::connect::{Options as Connecting, connect};
+use sockeye::verb::serve::Sheet;
+use sockeye::verb::talk::play;
+use transcript::{Ending, Transcript};
+
+use super::play::{Part, judge, prepare};
+use crate::exit::Exit;
+use crate::flags::Talk;
+use crate::output::Console;
+
+/// Most lines that are written anew: a server that never says the same twice is given up.
+const MOST: usize = 1000;
+
+/// Plays until nothing differs any more that a line could mend; each failing line is written anew.
+pub(super) fn run(flags: &Talk, mut part: Part, text: &str, console: &Console) -> Result<Exit, Exit> {
+    let mut text = text.to_owned();
+    let mut updated: Vec<usize> = Vec::new();
+    let exit = loop {
+        let script = prepare(flags, &part.sheet, part.protocol, None).map_err(|why| console.fail(Exit::Usage, &why))?;
+        let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout };
+        let played = connect(&part.address, part.protocol, &connecting)
+            .map_err(|error| (Exit::from(&error), error.to_string()))
+            .and_then(|connected| match play(&connected, &script, None) {
+                Ok(played) => Ok((connected, played)),
+                Err(error) => Err((Exit::Reset, format!("{}: {error}", connected.peer))),
+            });
+        let (connected, played) = match played {
+            Ok(played) => played,
+            Err((exit, why)) => break console.fail(exit, &why),
+        };
+        if let Ending::Failed(verdict) = &played.ending
+            && updated.len() < MOST
+            // A line that failed again as it was received the last time is another one each time.
+            && updated.last() != Some(&verdict.place.line)
+            && let Some(newer) = transcript::update(&text, verdict)
+            && let Some(sheet) = parse(flags, &part, &newer)
+        {
+            updated.push(verdict.place.line);
+            text = newer;
+            part.sheet = sheet;
+            continue;
+        }
+        break match judge(&played, &connected, updated.len() + 1, console) {
+            Ok(()) => Exit::Done,
+            Err((exit, why)) => console.fail(exit, &why),
+        };
+    };
+    if updated.is_empty() {
+        return Ok(exit);
+    }
+    let Some(path) = flags.play.first() else { return Ok(exit) };
+    match write(path, &text) {
+        Ok(()) => {
+            let lines: Vec<String> = updated.iter().map(usize::to_string).collect();
+            console.note(&format!("{}: written anew: line {}", path.display(), lines.join(", ")));
+            Ok(exit)
+        }
+        Err(error) => Err(console.fail(Exit::CannotWrite, &error.to_string())),
+    }
+}
+
+/// The transcript with the new line, if it can be played: a name that the old line captured may be missing now.
+fn parse(flags: &Talk, part: &Part, text: &str) -> Option<Sheet> {
+    let name = part.sheet.transcript.source().name();
+    let transcript = Transcript::parse(name, text.as_bytes(), &flags.values.names()).ok()?;
+    let sheet = Sheet { transcript, files: part.sheet.files.clone() };
+    prepare(flags, &sheet, part.protocol, None).ok().map(|_| sheet)
+}
+
+fn write(path: &std::path::Path, text: &str) -> Result<(), FileError> {
+    let mut file = AtomicFile::create(path)?;
+    file.append(text.as_bytes())?;
+    file.commit()
+}
