@@ -175,7 +175,7 @@ pub(crate) struct Talk {
     #[arg(long, requires = "play", conflicts_with_all = ["data", "repeat", "record", "report"])]
     pub(crate) update: bool,
     /// Write what was said as a transcript
-    #[arg(long, value_name = "FILE", conflicts_with = "listen")]
+    #[arg(long, value_name = "FILE", conflicts_with = "keep")]
     pub(crate) record: Option<PathBuf>,
     /// With --record: write pauses too
     #[arg(long, requires = "record")]

@@ -283,3 +283,43 @@ fn update_writes_anew_what_the_server_says_and_nothing_else() {
     assert_code(&run(&["talk", &server.address(), "--play", names.to_str().unwrap(), "--update"], b""), 1);
     assert_eq!(std::fs::read_to_string(&names).unwrap(), before);
 }
+
+#[test]
+fn a_conversation_by_hand_is_recorded_from_either_end_and_is_its_own_test() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = mock(folder.path(), GREET, &[]);
+    let record = folder.path().join("hand.talk");
+    let output = run(&["talk", &server.address(), "--record", path(&record)], b"Ann\nBob\nexit\n");
+    assert_code(&output, 0);
+    let body = "S: Welcome!\nC: Ann\nC: Bob\nC: exit\nC stops sending\nS: Hello, Ann!\nS: Hello, Bob!\nS closes\n";
+    let written = std::fs::read_to_string(&record).unwrap();
+    // Which of the two was read first is the machine's choice; everything else is not.
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(
+        sorted(&written),
+        sorted(&format!("transcript 1\nat {}\neol lf\n{body}", server.address())),
+        "{written}"
+    );
+    assert_code(&run(&["check", path(&record)], b""), 0);
+    let again = mock(folder.path(), &written, &["--once"]);
+    assert_code(&run(&["talk", &again.address(), "--play", path(&record)], b""), 0);
+
+    let heard = folder.path().join("heard.talk");
+    let port = folder.path().join("port");
+    let listening = Talk::start(&["--listen", "127.0.0.1:0", "--port-file", path(&port), "--record", path(&heard)]);
+    let until = std::time::Instant::now() + LONG;
+    while !port.exists() && std::time::Instant::now() < until {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let number = std::fs::read_to_string(&port).unwrap();
+    assert_code(&run(&["talk", number.trim()], b"\xff\xfe hello\nbye\n"), 0);
+    let mut listening = listening;
+    drop(listening.stdin.take());
+    assert_eq!(listening.finish().0, 0);
+    let written = std::fs::read_to_string(&heard).unwrap();
+    assert!(written.contains("\nC hex: ff fe 20 68 65 6c 6c 6f 0a\nC: bye\n"), "{written}");
+}

@@ -78,12 +78,7 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
             worst = if worst == Exit::Done { exit } else { worst };
         }
     }
-    if let Some(record) = record
-        && let Err(error) = record.finish()
-    {
-        let exit = console.fail(Exit::CannotWrite, &format!("the record is not whole: {error}"));
-        worst = if worst == Exit::Done { exit } else { worst };
-    }
+    worst = talk::finish(record.as_ref(), worst, console);
     Ok(worst)
 }
 
@@ -182,12 +177,19 @@ pub(super) fn record(
     protocol: Protocol,
     console: &Console,
 ) -> Result<Arc<Record>, Exit> {
-    let recording = Recording {
-        carrier: carrier(protocol),
-        at: Some(address.to_string()),
-        secrets: flags.values.secrets(),
-        times: flags.times,
-    };
+    record_at(flags, path, address.to_string(), protocol, console)
+}
+
+/// The same at an address as it is written.
+pub(super) fn record_at(
+    flags: &Talk,
+    path: &Path,
+    at: String,
+    protocol: Protocol,
+    console: &Console,
+) -> Result<Arc<Record>, Exit> {
+    let recording =
+        Recording { carrier: carrier(protocol), at: Some(at), secrets: flags.values.secrets(), times: flags.times };
     Record::create(path, recording).map(Arc::new).map_err(|error| {
         console.fail(Exit::CannotWrite, &format!("cannot write the record {}: {error}", path.display()))
     })

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use transcript::Side;
 
 use super::{play, signals};
 use crate::clean::Cleaner;
@@ -14,7 +15,10 @@ use sockeye::address::{Address, AddressError, Scheme};
 use sockeye::event::Protocol;
 use sockeye::net::connect::{Connected, Options as Connecting, connect};
 use sockeye::net::listen::{self, Request};
-use sockeye::verb::talk::{Ending, Listened, Options, Outcome, Progress, Sink, listen, over_datagrams, over_stream};
+use sockeye::record::Record;
+use sockeye::verb::talk::{
+    Ending, Listened, Options, Outcome, Progress, Sink, Tapped, listen, over_datagrams, over_stream,
+};
 
 /// Talks once, or plays a transcript.
 pub(crate) fn run(flags: &Talk, console: &Console) -> Exit {
@@ -46,7 +50,7 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     let connected = connect(address, protocol, &connecting)
         .map_err(|error| console.fail(Exit::from(&error), &error.to_string()))?;
     tell_attempts(&connected, console);
-    converse(flags, &connected, console)
+    converse(flags, address, &connected, console)
 }
 
 /// What an address is spoken to over.
@@ -69,9 +73,14 @@ pub(super) fn tell_attempts(connected: &Connected, console: &Console) {
     }
 }
 
-fn converse(flags: &Talk, connected: &Connected, console: &Console) -> Result<Exit, Exit> {
-    let options = options(flags);
-    tell_when_interrupted(&options.progress, console)?;
+fn converse(flags: &Talk, to: &Address, connected: &Connected, console: &Console) -> Result<Exit, Exit> {
+    let mut options = options(flags);
+    let record = match &flags.record {
+        Some(path) => Some(play::record(flags, path, to, connected.protocol, console)?),
+        None => None,
+    };
+    options.tap = record.clone().map(|record| Tapped::new(Side::Client, record));
+    tell_when_interrupted(&options.progress, record.clone(), console)?;
     let outcome = with_sink(flags, |sink| {
         let stdin = io::stdin();
         match connected.protocol {
@@ -83,7 +92,8 @@ fn converse(flags: &Talk, connected: &Connected, console: &Console) -> Result<Ex
     if strangers > 0 {
         console.note(&format!("{peer}: {strangers} datagrams came from somebody else and were not taken"));
     }
-    Ok(conclude(&outcome, &peer, console))
+    let exit = conclude(&outcome, &peer, console);
+    Ok(finish(record.as_ref(), exit, console))
 }
 
 fn options(flags: &Talk) -> Options {
@@ -91,9 +101,12 @@ fn options(flags: &Talk) -> Options {
 }
 
 /// Whoever interrupts a conversation is told how far it came.
-fn tell_when_interrupted(progress: &Arc<Progress>, console: &Console) -> Result<(), Exit> {
+fn tell_when_interrupted(progress: &Arc<Progress>, record: Option<Arc<Record>>, console: &Console) -> Result<(), Exit> {
     let (progress, quiet) = (Arc::clone(progress), console.quiet);
     signals::end_on_signals(move |_| {
+        if let Some(record) = &record {
+            let _ = record.finish();
+        }
         if !quiet {
             let (sent, received) = (progress.sent(), progress.received());
             Console::plain().complain(&format!("sockeye: interrupted; {sent} bytes sent, {received} received"));
@@ -145,15 +158,35 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
     for notice in &bound.notices {
         console.note(notice);
     }
-    let options = options(flags);
-    tell_when_interrupted(&options.progress, console)?;
+    let mut options = options(flags);
+    let record = match &flags.record {
+        Some(path) => {
+            let at = bound.sockets.first().map_or_else(|| address.to_string(), |socket| socket.endpoint.to_string());
+            Some(play::record_at(flags, path, at, protocol, console)?)
+        }
+        None => None,
+    };
+    options.tap = record.clone().map(|record| Tapped::new(Side::Server, record));
+    tell_when_interrupted(&options.progress, record.clone(), console)?;
     let peer = address.to_string();
     let mut observer = console.observer();
     let listened =
         with_sink(flags, |sink| listen(bound.sockets, flags.keep, io::stdin().as_fd(), sink, &options, &mut *observer));
     drop(observer);
-    Ok(match listened {
+    let exit = match listened {
         Listened::Talked(outcome) => conclude(&outcome, &peer, console),
         Listened::Failed(error) => console.fail(Exit::CannotListen, &format!("{peer}: {error}")),
-    })
+    };
+    Ok(finish(record.as_ref(), exit, console))
+}
+
+/// Ends a record; one that is not whole is a failure of its own.
+pub(super) fn finish(record: Option<&Arc<Record>>, exit: Exit, console: &Console) -> Exit {
+    match record.map(|record| record.finish()) {
+        Some(Err(error)) => {
+            let failed = console.fail(Exit::CannotWrite, &format!("the record is not whole: {error}"));
+            if exit == Exit::Done { failed } else { exit }
+        }
+        Some(Ok(())) | None => exit,
+    }
 }

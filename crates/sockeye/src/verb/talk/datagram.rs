@@ -132,7 +132,7 @@ fn send_line(peer: &Peer<'_>, line: &[u8], number: u64, options: &Options) -> Re
         &with_ending
     };
     loop {
-        match peer.send(datagram) {
+        match options.send_heard(datagram, |datagram| peer.send(datagram)) {
             Ok(length) => {
                 options.progress.sent_more(length);
                 return Ok(());
@@ -194,6 +194,7 @@ fn receive(
                 answers += 1;
                 last = Instant::now();
                 options.progress.received_more(length);
+                options.heard_received(&buffer[..length]);
                 if let Err(error) = write_line(sink, &mut buffer, length, options.eol) {
                     return Ending::OutputFailed(error);
                 }

@@ -146,6 +146,7 @@ fn first_datagram(
                 connect(&socket.fd, &client).map_err(|error| Opening::Socket(error.into()))?;
                 let fd = socket.fd.try_clone().map_err(Opening::Socket)?;
                 options.progress.received_more(length);
+                options.heard_received(&buffer[..length]);
                 let mut line = buffer[..length].to_vec();
                 if options.eol != super::Eol::None && !line.ends_with(b"\n") {
                     line.push(b'\n');

@@ -10,9 +10,13 @@ mod stream;
 use std::fmt;
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use transcript::Side;
+
+use crate::record::Tap;
 
 pub use datagram::talk as over_datagrams;
 pub use listen::{Listened, listen};
@@ -95,6 +99,65 @@ pub struct Options {
     pub first_answer: Duration,
     /// Counts as they go, for whoever interrupts.
     pub progress: Arc<Progress>,
+    /// What passes is heard here.
+    pub tap: Option<Arc<Tapped>>,
+}
+
+/// A tap, and which side of the conversation is ours.
+#[derive(Debug)]
+pub struct Tapped {
+    ours: Side,
+    tap: Arc<dyn Tap>,
+    /// Held from before something is sent until the tap has heard it: an answer may be here before send(2) returns.
+    order: Mutex<()>,
+}
+
+impl Tapped {
+    /// A tap on a conversation of which this side is ours.
+    #[must_use]
+    pub fn new(ours: Side, tap: Arc<dyn Tap>) -> Arc<Self> {
+        Arc::new(Self { ours, tap, order: Mutex::new(()) })
+    }
+
+    fn order(&self) -> MutexGuard<'_, ()> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Options {
+    /// Sends the front of some bytes, and has the tap hear what was sent before any answer to it.
+    fn send_heard<E>(&self, bytes: &[u8], send: impl FnOnce(&[u8]) -> Result<usize, E>) -> Result<usize, E> {
+        let Some(tapped) = &self.tap else { return send(bytes) };
+        let _order = tapped.order();
+        let sent = send(bytes);
+        if let Ok(length) = sent {
+            tapped.tap.said(tapped.ours, &bytes[..length]);
+        }
+        sent
+    }
+
+    /// The peer said something.
+    fn heard_received(&self, bytes: &[u8]) {
+        if let Some(tapped) = &self.tap {
+            let _order = tapped.order();
+            tapped.tap.said(tapped.ours.other(), bytes);
+        }
+    }
+
+    /// Our end of a stream passed, or the peer's.
+    fn heard_end(&self, is_ours: bool) {
+        if let Some(tapped) = &self.tap {
+            let _order = tapped.order();
+            tapped.tap.ended(if is_ours { tapped.ours } else { tapped.ours.other() });
+        }
+    }
+
+    /// The peer reset the connection.
+    fn heard_reset(&self) {
+        if let Some(tapped) = &self.tap {
+            tapped.tap.reset(tapped.ours.other());
+        }
+    }
 }
 
 impl Default for Options {
@@ -105,6 +168,7 @@ impl Default for Options {
             quiet: crate::limits::DATAGRAM_QUIET,
             first_answer: crate::limits::DATAGRAM_ANSWER,
             progress: Arc::default(),
+            tap: None,
         }
     }
 }

@@ -59,6 +59,10 @@ pub fn talk(socket: &OwnedFd, input: BorrowedFd<'_>, sink: &mut Sink<'_>, option
         let ending = receive(socket, sink, deadline, options);
         conclude(ending, socket, input, &up, waker, deadline, options)
     });
+    if let Ending::PeerEnded = ending {
+        // We close without having been told that standard input ended.
+        options.heard_end(true);
+    }
     Outcome {
         ending,
         sent: options.progress.sent() - sent_before,
@@ -72,9 +76,13 @@ fn receive(socket: BorrowedFd<'_>, sink: &mut Sink<'_>, deadline: Option<Instant
     let mut buffer = vec![0; BUFFER];
     loop {
         match recv(socket, &mut buffer[..], RecvFlags::empty()) {
-            Ok((_, 0)) => return Ending::Done,
+            Ok((_, 0)) => {
+                options.heard_end(false);
+                return Ending::Done;
+            }
             Ok((_, length)) => {
                 options.progress.received_more(length);
+                options.heard_received(&buffer[..length]);
                 if let Err(error) = sink.write_all(&buffer[..length]) {
                     return Ending::OutputFailed(error);
                 }
@@ -89,7 +97,12 @@ fn receive(socket: BorrowedFd<'_>, sink: &mut Sink<'_>, deadline: Option<Instant
                     Err(error) => return Ending::Reset(error.into()),
                 }
             }
-            Err(error) => return Ending::Reset(error.into()),
+            Err(error) => {
+                if error == Errno::CONNRESET {
+                    options.heard_reset();
+                }
+                return Ending::Reset(error.into());
+            }
         }
         if deadline.is_some_and(|at| Instant::now() >= at) {
             return Ending::TimedOut(options.timeout.unwrap_or_default());
@@ -133,6 +146,8 @@ fn send_input(socket: BorrowedFd<'_>, input: BorrowedFd<'_>, wake: BorrowedFd<'_
             return Up::Broken { in_hand };
         }
         if length == 0 {
+            // The peer's end may follow ours at once, and the tap is to hear them in this order.
+            options.heard_end(true);
             let _ = shutdown(socket, Shutdown::Write);
             return Up::Ended;
         }
@@ -167,7 +182,7 @@ fn send_all(
     options: &Options,
 ) -> Result<(), usize> {
     while !bytes.is_empty() {
-        match send(socket, bytes, SendFlags::NOSIGNAL) {
+        match options.send_heard(bytes, |bytes| send(socket, bytes, SendFlags::NOSIGNAL)) {
             Ok(length) => {
                 options.progress.sent_more(length);
                 bytes = &bytes[length..];
