@@ -35,6 +35,7 @@ fn run(streams: sockeye::sys::files::StandardStreams) -> Exit {
     match flags.command {
         Command::Serve(serve) => commands::serve::run(&serve, &console),
         Command::Talk(talk) => commands::talk::run(&talk, &console),
+        Command::Fetch(fetch) => commands::fetch::run(&fetch, &console),
         Command::Check(check) => commands::check::run(&check, &console),
         Command::Completions(completions) => pages::completions(completions.shell, &console),
         Command::Man(man) => pages::man(man.folder.as_deref(), &console),

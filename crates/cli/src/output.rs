@@ -92,6 +92,14 @@ impl Console {
         exit
     }
 
+    /// Writes a result for programs, at once.
+    pub(crate) fn tell(&self, value: &serde_json::Value) {
+        self.flush();
+        let mut text = String::new();
+        json::push_line(&mut text, value);
+        let _ = write_soon(io::stderr().as_fd(), text.as_bytes());
+    }
+
     /// Says something that is no failure, unless quiet.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {

@@ -12,6 +12,8 @@ pub mod limits;
 pub mod mock;
 pub mod net;
 pub mod record;
+pub mod sink;
 pub mod stop;
 pub mod sys;
 pub mod verb;
+mod wire;

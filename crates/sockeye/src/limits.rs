@@ -40,6 +40,17 @@ pub const DATAGRAM_PEERS: usize = 65_536;
 /// Descriptors kept back from connections: listeners, files, the spare one.
 pub const RESERVED_FILES: u64 = 64;
 
+/// Longest head of an HTTP answer, with the interim ones before it, in bytes.
+pub const HEAD: usize = 256 * 1024;
+/// How long an HTTP server may take until the head of its answer has come.
+pub const HEAD_WAIT: Duration = Duration::from_secs(60);
+/// How long nothing of an HTTP body may come.
+pub const STALL_WAIT: Duration = Duration::from_secs(60);
+/// How many redirects are followed.
+pub const REDIRECTS: usize = 10;
+/// How many content codings may lie on top of each other.
+pub const CODINGS: usize = 5;
+
 /// Connections at once under a limit of open files: what is kept back is never more than half of it.
 #[must_use]
 pub fn connections(open_files: u64) -> usize {
@@ -58,6 +69,11 @@ pub const TABLE: &[Limit] = &[
     Limit { flag: None, default: "5 s, 16 MiB", what: "drain after closing" },
     Limit { flag: None, default: "1 s quiet, 5 s for the first", what: "answers to talk over UDP" },
     Limit { flag: None, default: "16 MiB", what: "a transcript file" },
+    Limit { flag: None, default: "256 KiB", what: "the head of an HTTP answer" },
+    Limit { flag: Some("--timeout"), default: "60 s for the head, 60 s without a byte", what: "an HTTP answer" },
+    Limit { flag: Some("--no-follow"), default: "10", what: "redirects" },
+    Limit { flag: Some("--max-size"), default: "none", what: "an HTTP body, unpacked" },
+    Limit { flag: None, default: "5", what: "content codings of one body" },
     Limit { flag: None, default: "65,536", what: "datagram peers with an open play" },
     Limit { flag: None, default: "open files less 64", what: "connections" },
 ];

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 mod data;
+pub(crate) mod fetch;
 mod file;
 mod play;
 mod report;

@@ -44,6 +44,8 @@ pub struct Connected {
     pub peer: Name,
     /// Every address that was tried.
     pub attempts: Vec<Attempt>,
+    /// How long looking up the name took.
+    pub lookup: Duration,
 }
 
 /// One address that was tried.
@@ -187,17 +189,19 @@ pub fn connect(address: &Address, protocol: Protocol, options: &Options) -> Resu
             other => ConnectError::NotFound { address, why: other.to_string() },
         }
     })?;
-    if protocol == Protocol::Udp {
-        return connect_datagrams(address, &addresses);
-    }
-    race(address, &interleave(addresses), began, options.timeout)
+    let lookup = began.elapsed();
+    let connected = match protocol {
+        Protocol::Udp => connect_datagrams(address, &addresses),
+        Protocol::Tcp | Protocol::Unix => race(address, &interleave(addresses), began, options.timeout),
+    };
+    connected.map(|connected| Connected { lookup, ..connected })
 }
 
 pub(super) fn connected(fd: OwnedFd, protocol: Protocol, attempts: Vec<Attempt>) -> Result<Connected, Errno> {
     rustix::io::ioctl_fionbio(&fd, false)?;
     let local = getsockname(&fd).map_or(Name::Unnamed, name);
     let peer = getpeername(&fd)?.map_or(Name::Unnamed, name);
-    Ok(Connected { fd, protocol, local, peer, attempts })
+    Ok(Connected { fd, protocol, local, peer, attempts, lookup: Duration::ZERO })
 }
 
 fn name(address: rustix::net::SocketAddrAny) -> Name {
@@ -254,7 +258,8 @@ fn connect_path(address: &Address, path: &Path, timeout: Duration) -> Result<Con
     match connected {
         Ok(fd) => {
             let peer = Name::Path(Arc::from(path));
-            Ok(Connected { fd, protocol: Protocol::Unix, local: Name::Unnamed, peer, attempts: vec![] })
+            let lookup = Duration::ZERO;
+            Ok(Connected { fd, protocol: Protocol::Unix, local: Name::Unnamed, peer, attempts: vec![], lookup })
         }
         Err(Errno::AGAIN) => Err(ConnectError::TimedOut {
             address: address.to_string(),

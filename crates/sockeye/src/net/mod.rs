@@ -5,6 +5,8 @@ pub mod listen;
 mod path;
 mod race;
 mod resolve;
+pub(crate) mod stream;
+pub mod tls;
 
 use std::io;
 use std::net::SocketAddr;
@@ -39,7 +41,7 @@ impl Family {
 }
 
 /// The system's words for an error, without its number.
-fn words(error: &io::Error) -> String {
+pub(crate) fn words(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }

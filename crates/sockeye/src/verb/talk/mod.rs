@@ -8,8 +8,7 @@ mod play;
 mod stream;
 
 use std::fmt;
-use std::io::{self, Write};
-use std::os::fd::BorrowedFd;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use std::time::Duration;
 use transcript::Side;
 
 use crate::record::Tap;
+pub use crate::sink::Sink;
 
 pub use datagram::talk as over_datagrams;
 pub use listen::{Listened, listen};
@@ -35,55 +35,6 @@ pub enum Eol {
     CrLf,
     /// None; and datagrams go to standard output as they came.
     None,
-}
-
-/// Where what the peer sends goes.
-pub enum Sink<'a> {
-    /// A descriptor: bytes go there as they are.
-    Descriptor(BorrowedFd<'a>),
-    /// A writer, as a terminal's that makes bytes harmless.
-    Writer(&'a mut (dyn Write + Send)),
-}
-
-impl fmt::Debug for Sink<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Descriptor(_) => "Descriptor",
-            Self::Writer(_) => "Writer",
-        })
-    }
-}
-
-impl Sink<'_> {
-    fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Writer(writer) => {
-                writer.write_all(bytes)?;
-                writer.flush()
-            }
-            Self::Descriptor(fd) => {
-                while !bytes.is_empty() {
-                    match rustix::io::write(*fd, bytes) {
-                        Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                        Ok(length) => bytes = &bytes[length..],
-                        Err(rustix::io::Errno::INTR) => {}
-                        // Somebody else made it nonblocking: wait as if they had not.
-                        Err(rustix::io::Errno::AGAIN) => wait_for_room(*fd)?,
-                        Err(error) => return Err(error.into()),
-                    }
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-fn wait_for_room(fd: BorrowedFd<'_>) -> io::Result<()> {
-    use rustix::event::{PollFd, PollFlags, poll};
-    match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// How to talk.

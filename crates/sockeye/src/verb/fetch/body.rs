@@ -1,0 +1,257 @@
+//! Taking the body: by splice(2) where the socket's bytes are the file's, through hyper and the decoders elsewhere.
+
+use std::cell::RefCell;
+use std::io::{self, BufRead, Read};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
+use bytes::{Buf, Bytes};
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+
+use super::exchange::{Exchange, Patience};
+use super::{Answer, Failed, FetchError, Progress, Saved, Taking};
+use crate::limits;
+use crate::net::stream::Stream;
+use crate::sink::Sink;
+use crate::wire::http::{Coding, Fault, decode};
+
+/// What a pipe is asked to hold; the system may give less.
+const PIPE: usize = 1024 * 1024;
+
+impl Answer {
+    /// Takes the whole body and writes it, unpacked. `name` is that of the file it becomes.
+    ///
+    /// # Errors
+    /// The body is not whole, or cannot be unpacked or written. What was written until there is of no use.
+    pub fn save(self, sink: &mut Sink<'_>, name: &str, taking: &Taking) -> Result<Saved, Failed> {
+        let url = self.url.clone();
+        self.take(sink, name, taking).map_err(|error| Failed { url, error })
+    }
+
+    fn take(mut self, sink: &mut Sink<'_>, name: &str, taking: &Taking) -> Result<Saved, FetchError> {
+        let codings = if taking.raw { vec![] } else { self.codings(name)? };
+        let length = self.head().length;
+        taking.progress.promise(length);
+        if let (Some(length), Some(max), []) = (length, taking.max_size, codings.as_slice())
+            && length > max
+        {
+            return Err(FetchError::TooLarge(max));
+        }
+        match (length, &*sink, codings.as_slice()) {
+            (Some(length), &Sink::Descriptor(file), []) if self.exchange.is_plain() => {
+                let patience = self.patience;
+                let Some((stream, held)) = self.exchange.into_stream() else {
+                    return Err(FetchError::Protocol("the connection is still held".to_owned()));
+                };
+                Moving { stream, file, length, patience, progress: &taking.progress }.whole(&held)
+            }
+            _ => {
+                let mut pieces = Pieces::of(&mut self.exchange, &taking.progress);
+                let written = pieces.copy(sink, &codings, taking.max_size)?;
+                let received = pieces.received;
+                Ok(Saved { received, written, surplus: self.exchange.surplus() })
+            }
+        }
+    }
+}
+
+/// A body whose bytes on the socket are its bytes in the file.
+struct Moving<'a> {
+    stream: Stream,
+    file: BorrowedFd<'a>,
+    length: u64,
+    patience: Patience,
+    progress: &'a Progress,
+}
+
+impl Moving<'_> {
+    fn whole(mut self, held: &[u8]) -> Result<Saved, FetchError> {
+        let first = usize::try_from(self.length).map_or(held.len(), |length| held.len().min(length));
+        Sink::Descriptor(self.file).write_all(&held[..first]).map_err(FetchError::Output)?;
+        let mut received = first as u64;
+        self.progress.set(received);
+        let mut surplus = (held.len() - first) as u64;
+        if received < self.length {
+            received = self.splice_from(received)?;
+        }
+        if received < self.length {
+            received = self.copy_from(received)?;
+        }
+        surplus += self.stream.read(&mut [0; 4096]).unwrap_or(0) as u64;
+        Ok(Saved { received, written: received, surplus })
+    }
+
+    /// Moves pages without looking at them, until the end, or as far as the file takes them like that.
+    fn splice_from(&mut self, mut received: u64) -> Result<u64, FetchError> {
+        let Ok((from, to)) = pipe_with(PipeFlags::CLOEXEC) else { return Ok(received) };
+        let _ = fcntl_setpipe_size(&to, PIPE);
+        while received < self.length {
+            let most = usize::try_from(self.length - received).unwrap_or(PIPE).min(PIPE);
+            let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+            let mut inside = match splice(&self.stream, None, &to, None, most, flags) {
+                Ok(0) => return Err(self.cut(received)),
+                Ok(length) => length,
+                Err(Errno::AGAIN) => {
+                    self.wait(received)?;
+                    continue;
+                }
+                Err(Errno::INTR) => continue,
+                // This kernel does not splice from such a socket; nothing was taken from it.
+                Err(Errno::INVAL) => return Ok(received),
+                Err(error) => return Err(FetchError::Reset { why: error.into(), received }),
+            };
+            while inside > 0 {
+                match splice(&from, None, self.file, None, inside, SpliceFlags::MOVE) {
+                    Ok(length) => {
+                        inside -= length;
+                        received += length as u64;
+                    }
+                    Err(Errno::INTR) => {}
+                    // A file opened for appending, or a device, takes bytes by write(2) only.
+                    Err(Errno::INVAL | Errno::AGAIN) => {
+                        self.empty(&from, inside)?;
+                        received += inside as u64;
+                        self.progress.set(received);
+                        return Ok(received);
+                    }
+                    Err(error) => return Err(FetchError::Output(error.into())),
+                }
+            }
+            self.progress.set(received);
+        }
+        Ok(received)
+    }
+
+    /// Writes what is left in the pipe.
+    fn empty(&self, pipe: &OwnedFd, mut inside: usize) -> Result<(), FetchError> {
+        let mut piece = vec![0; inside];
+        while inside > 0 {
+            let length = rustix::io::read(pipe, &mut piece[..inside]).map_err(|error| FetchError::Output(error.into()))?;
+            Sink::Descriptor(self.file).write_all(&piece[..length]).map_err(FetchError::Output)?;
+            inside -= length;
+        }
+        Ok(())
+    }
+
+    fn copy_from(&mut self, mut received: u64) -> Result<u64, FetchError> {
+        let mut piece = vec![0; 256 * 1024];
+        while received < self.length {
+            let most = usize::try_from(self.length - received).unwrap_or(piece.len()).min(piece.len());
+            match self.stream.read(&mut piece[..most]) {
+                Ok(0) => return Err(self.cut(received)),
+                Ok(length) => {
+                    Sink::Descriptor(self.file).write_all(&piece[..length]).map_err(FetchError::Output)?;
+                    received += length as u64;
+                    self.progress.set(received);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(received)?,
+                Err(why) => return Err(FetchError::Reset { why, received }),
+            }
+        }
+        Ok(received)
+    }
+
+    fn cut(&self, received: u64) -> FetchError {
+        FetchError::Cut { what: "its end".to_owned(), received, promised: Some(self.length) }
+    }
+
+    fn wait(&self, received: u64) -> Result<(), FetchError> {
+        let unit = limits::STALL_WAIT;
+        self.stream.wait(PollFlags::IN, Some(self.patience.until(unit))).map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => self.patience.timed_out("nothing came", unit, received),
+            _ => FetchError::Reset { why: error, received },
+        })
+    }
+}
+
+/// The body as hyper gives it, as a reader.
+struct Pieces<'a> {
+    exchange: &'a mut Exchange,
+    progress: &'a Progress,
+    piece: Bytes,
+    received: u64,
+    failure: Option<FetchError>,
+}
+
+impl<'a> Pieces<'a> {
+    fn of(exchange: &'a mut Exchange, progress: &'a Progress) -> Self {
+        Self { exchange, progress, piece: Bytes::new(), received: 0, failure: None }
+    }
+
+    fn copy(&mut self, sink: &mut Sink<'_>, codings: &[Coding], max: Option<u64>) -> Result<u64, FetchError> {
+        let fault: Fault = Rc::new(RefCell::new(None));
+        let mut written = 0;
+        let outcome = (|| {
+            let mut reader = decode(Box::new(&mut *self), codings, &fault);
+            loop {
+                let piece = match reader.fill_buf() {
+                    Ok([]) => return Ok(()),
+                    Ok(piece) => piece,
+                    Err(error) => return Err(FetchError::Output(error)),
+                };
+                let length = piece.len();
+                if let Some(max) = max.filter(|max| written + length as u64 > *max) {
+                    return Err(FetchError::TooLarge(max));
+                }
+                sink.write_all(piece).map_err(FetchError::Output)?;
+                reader.consume(length);
+                written += length as u64;
+            }
+        })();
+        // What failed first counts: the connection, then the unpacking, then the writing.
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        if let Some(fault) = fault.take() {
+            let received = self.received;
+            return Err(if fault.is_cut {
+                FetchError::Cut { what: format!("the end of its {}", fault.coding.name()), received, promised: None }
+            } else {
+                FetchError::Protocol(fault.to_string())
+            });
+        }
+        outcome?;
+        // A decoder may have seen its own end and not the body's.
+        match self.fill_buf() {
+            Ok([]) => Ok(written),
+            Ok(_) => Err(FetchError::Protocol("the body goes on behind its packed end".to_owned())),
+            Err(error) => Err(self.failure.take().unwrap_or(FetchError::Output(error))),
+        }
+    }
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let there = self.fill_buf()?;
+        let length = there.len().min(bytes.len());
+        bytes[..length].copy_from_slice(&there[..length]);
+        self.consume(length);
+        Ok(length)
+    }
+}
+
+impl BufRead for Pieces<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.piece.is_empty() {
+            match self.exchange.next(self.received) {
+                Ok(None) => break,
+                Ok(Some(piece)) => {
+                    self.received += piece.len() as u64;
+                    self.progress.set(self.received);
+                    self.piece = piece;
+                }
+                Err(failure) => {
+                    self.failure = Some(failure);
+                    return Err(io::Error::other("the body failed"));
+                }
+            }
+        }
+        Ok(&self.piece)
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.piece.advance(length);
+    }
+}

@@ -1,0 +1,348 @@
+//! `fetch`: one HTTP request, its redirects, and an answer whose head is kept as it came.
+
+mod body;
+mod credentials;
+mod error;
+mod exchange;
+mod name;
+mod proxy;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::Full;
+
+pub use error::FetchError;
+pub use name::file_name;
+pub use proxy::Proxies;
+
+use crate::event::Protocol;
+use crate::limits;
+use crate::net::Family;
+use crate::net::connect::{Attempt, Options as Connecting, connect};
+use crate::net::stream::Stream;
+use crate::net::tls::{TlsError, Trust};
+pub use crate::wire::http::{Head, HeadError, Origin, Url, UrlError, UrlScheme};
+use crate::wire::http::Coding;
+use credentials::Fields;
+use exchange::{Exchange, Patience};
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Where.
+    pub url: Url,
+    /// The method (RFC 9110, section 9).
+    pub method: String,
+    /// Fields of the caller's own; one with an empty value takes away what would be sent otherwise.
+    pub fields: Vec<(String, String)>,
+    /// What is sent with it.
+    pub body: Option<Vec<u8>>,
+    /// User and password, over those of the URL.
+    pub credentials: Option<(String, String)>,
+}
+
+/// How it is asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Only this address family.
+    pub family: Option<Family>,
+    /// For each connection: name lookup, connecting, the proxy, and the handshake of TLS together.
+    pub connect_timeout: Duration,
+    /// For everything.
+    pub timeout: Option<Duration>,
+    /// Whether redirects are followed.
+    pub follow: bool,
+    /// Whose certificates are believed.
+    pub trust: Trust,
+    /// Which proxies stand in between.
+    pub proxies: Proxies,
+}
+
+/// Whoever wants to hear what happens on the way.
+pub trait Watch {
+    /// These addresses were tried; the last is the connection.
+    fn tried(&mut self, _attempts: &[Attempt]) {}
+    /// The server leads elsewhere; `dropped` are the names of what it does not get to see there.
+    fn redirected(&mut self, _status: u16, _to: &Url, _dropped: &[String]) {}
+}
+
+/// Nobody.
+impl Watch for () {}
+
+/// How long each part of the last exchange took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Times {
+    /// Looking up the name.
+    pub name: Duration,
+    /// Connecting.
+    pub connect: Duration,
+    /// The handshake, if there was one, with the proxy's tunnel.
+    pub tls: Option<Duration>,
+    /// From the request to the first byte of the answer.
+    pub first_byte: Duration,
+}
+
+/// How far a body has come, for whoever looks from another thread.
+#[derive(Debug, Default)]
+pub struct Progress {
+    received: AtomicU64,
+    promised: AtomicU64,
+}
+
+impl Progress {
+    /// Bytes of the body that came, as they were sent.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that were promised, if they were.
+    #[must_use]
+    pub fn promised(&self) -> Option<u64> {
+        // Stored with one more, so that none is 0.
+        self.promised.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    fn promise(&self, length: Option<u64>) {
+        self.promised.store(length.map_or(0, |length| length.saturating_add(1)), Ordering::Relaxed);
+    }
+
+    fn set(&self, received: u64) {
+        self.received.store(received, Ordering::Relaxed);
+    }
+}
+
+/// An answer whose body has not been taken yet.
+pub struct Answer {
+    /// Who answered in the end.
+    pub url: Url,
+    /// How long it took until here.
+    pub times: Times,
+    /// How many redirects led there.
+    pub redirects: usize,
+    exchange: Exchange,
+    to_head: bool,
+    patience: Patience,
+}
+
+/// What came of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Saved {
+    /// Bytes as they were sent, without the framing of chunks.
+    pub received: u64,
+    /// Bytes that were written, unpacked.
+    pub written: u64,
+    /// Bytes that came behind the promised end, and were not written.
+    pub surplus: u64,
+}
+
+/// A fetch that failed, and the URL at which.
+#[derive(Debug)]
+pub struct Failed {
+    /// Where: it may be that of a redirect.
+    pub url: Url,
+    /// Why.
+    pub error: FetchError,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.error {
+            // It names the address itself.
+            FetchError::Connect(error) => error.fmt(f),
+            error => write!(f, "{}: {error}", self.url),
+        }
+    }
+}
+
+impl std::error::Error for Failed {}
+
+/// Asks, follows redirects, and returns when the head of the last answer has come.
+///
+/// # Errors
+/// Anything that goes wrong until there, with the URL at which it did.
+pub fn fetch(request: &Request, options: &Options, watch: &mut dyn Watch) -> Result<Answer, Failed> {
+    let began = Instant::now();
+    let patience = Patience { total: options.timeout.map(|timeout| (began + timeout, timeout)) };
+    let mut url = request.url.clone();
+    let mut method = request.method.clone();
+    let mut body = request.body.clone().map(Bytes::from);
+    let mut fields = match Fields::of(request) {
+        Ok(fields) => fields,
+        Err(error) => return Err(Failed { url, error }),
+    };
+    let mut redirects = 0;
+    loop {
+        let hop = Hop { url: &url, method: &method, body: body.as_ref(), fields: &fields };
+        let (exchange, times) = match hop.take(options, patience, watch) {
+            Ok(taken) => taken,
+            Err(error) => return Err(Failed { url, error }),
+        };
+        let Some(next) = next(&exchange.head, &url, options.follow) else {
+            let to_head = method == "HEAD";
+            return Ok(Answer { url, times, redirects, exchange, to_head, patience });
+        };
+        let next = match next {
+            Ok(next) if redirects < limits::REDIRECTS => next,
+            Ok(_) => return Err(Failed { url, error: FetchError::Redirects(limits::REDIRECTS) }),
+            Err(error) => return Err(Failed { url, error: FetchError::Redirect(error) }),
+        };
+        redirects += 1;
+        let status = exchange.head.status;
+        let dropped = if next.origin == url.origin { vec![] } else { fields.leave() };
+        watch.redirected(status, &next, &dropped);
+        // RFC 9110, section 15.4: 303 asks for another thing; after 301 and 302 everybody sends GET instead of POST.
+        if (status == 303 && method != "HEAD") || (matches!(status, 301 | 302) && method == "POST") {
+            "GET".clone_into(&mut method);
+            body = None;
+            fields.forget_body();
+        }
+        url = next;
+    }
+}
+
+/// Where an answer redirects to, if it does.
+fn next(head: &Head, url: &Url, follow: bool) -> Option<Result<Url, UrlError>> {
+    if !follow || !matches!(head.status, 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    head.first("location").map(|location| url.redirected(location))
+}
+
+/// One request of several.
+struct Hop<'a> {
+    url: &'a Url,
+    method: &'a str,
+    body: Option<&'a Bytes>,
+    fields: &'a Fields,
+}
+
+impl Hop<'_> {
+    fn take(
+        &self,
+        options: &Options,
+        patience: Patience,
+        watch: &mut dyn Watch,
+    ) -> Result<(Exchange, Times), FetchError> {
+        let url = self.url;
+        let via = options.proxies.for_url(url)?;
+        let secure = url.origin.scheme == UrlScheme::Https;
+        // What is wrong with the request is said before anybody is bothered with it.
+        let through_proxy = via.as_ref().filter(|_| !secure);
+        let request = self.request(through_proxy.is_some(), through_proxy.and_then(|via| via.authorization.as_ref()))?;
+        let until = patience.until(options.connect_timeout);
+        let address = via.as_ref().map_or_else(|| url.origin.address(), |via| via.address.clone());
+        let timeout = until.saturating_duration_since(Instant::now());
+        let connecting = Connecting { family: options.family, timeout };
+        let begun = Instant::now();
+        let connected = connect(&address, Protocol::Tcp, &connecting)?;
+        watch.tried(&connected.attempts);
+        let lookup = connected.lookup;
+        let connect = begun.elapsed().saturating_sub(lookup);
+        let mut stream = Stream::plain(connected.fd).map_err(|why| FetchError::Reset { why, received: 0 })?;
+        let mut times = Times { name: lookup, connect, ..Times::default() };
+        if secure {
+            let shaken = Instant::now();
+            if let Some(via) = &via {
+                stream = proxy::tunnel(stream, url, via, patience)?;
+            }
+            shake_hands(&mut stream, url, options, until)?;
+            times.tls = Some(shaken.elapsed());
+        }
+        let asked = Instant::now();
+        let exchange = Exchange::begin(stream, request, patience)?;
+        times.first_byte = exchange.first_byte.map_or(Duration::ZERO, |first| first.duration_since(asked));
+        Ok((exchange, times))
+    }
+
+    fn request(
+        &self,
+        absolute: bool,
+        proxy_authorization: Option<&http::HeaderValue>,
+    ) -> Result<http::Request<Full<Bytes>>, FetchError> {
+        let wrong = |why: &dyn fmt::Display| FetchError::Request(format!("the request cannot be sent: {why}"));
+        // A proxy is asked with the whole URL (RFC 9112, section 3.2.2).
+        let target = if absolute { self.url.to_string() } else { self.url.target.clone() };
+        let mut request = http::Request::builder()
+            .method(self.method)
+            .uri(target)
+            .body(Full::new(self.body.cloned().unwrap_or_default()))
+            .map_err(|error| wrong(&error))?;
+        *request.headers_mut() = self.fields.to_send(self.url, self.body.is_some()).map_err(|why| wrong(&why))?;
+        if let Some(authorization) = proxy_authorization {
+            request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, authorization.clone());
+        }
+        Ok(request)
+    }
+}
+
+fn shake_hands(stream: &mut Stream, url: &Url, options: &Options, until: Instant) -> Result<(), FetchError> {
+    let host = url.origin.host_name(false);
+    let session = options.trust.client(&host, b"http/1.1")?;
+    stream.secure(session, &host, until).map_err(|error| match error.kind() {
+        std::io::ErrorKind::TimedOut => FetchError::TimedOut {
+            what: "no secure connection",
+            after: options.connect_timeout,
+            flag: Some("--connect-timeout"),
+            received: 0,
+        },
+        _ => match error.downcast::<TlsError>() {
+            Ok(error) => FetchError::Tls(error),
+            Err(why) => FetchError::Reset { why, received: 0 },
+        },
+    })
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("url", &self.url).field("head", self.head()).finish_non_exhaustive()
+    }
+}
+
+impl Answer {
+    /// The head as it came.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.exchange.head
+    }
+
+    /// Whether a body follows.
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        self.head().has_body(self.to_head)
+    }
+
+    /// The codings that come off when the body is saved under a name: a `.gz` that was asked for stays one.
+    fn codings(&self, name: &str) -> Result<Vec<Coding>, FetchError> {
+        let mut codings = self.head().codings().map_err(|unknown| {
+            FetchError::Protocol(format!(
+                "the body has the unknown Content-Encoding `{unknown}`; --raw-body saves it as it comes"
+            ))
+        })?;
+        if codings.len() > limits::CODINGS {
+            let bound = limits::CODINGS;
+            return Err(FetchError::Protocol(format!("the body has more than {bound} content codings")));
+        }
+        if let [coding] = codings.as_slice()
+            && coding.is_the_files_own(name)
+        {
+            codings.clear();
+        }
+        Ok(codings)
+    }
+}
+
+/// How a body is taken.
+#[derive(Debug, Clone)]
+pub struct Taking {
+    /// As it was sent, with its content codings.
+    pub raw: bool,
+    /// Most bytes that are written.
+    pub max_size: Option<u64>,
+    /// Who looks on.
+    pub progress: Arc<Progress>,
+}

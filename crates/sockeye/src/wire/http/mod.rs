@@ -1,0 +1,11 @@
+//! HTTP, as far as its bytes mean something without a connection: the head of an answer, content codings, URLs.
+
+mod coding;
+mod head;
+mod url;
+
+pub(crate) use coding::{Coding, Fault, decode};
+pub use head::{Head, HeadError};
+pub(crate) use head::end_of_head;
+pub(crate) use url::percent_decoded;
+pub use url::{Origin, Url, UrlError, UrlScheme};

@@ -1,0 +1,3 @@
+//! From bytes to meaning and back. Nothing here opens a socket.
+
+pub(crate) mod http;
