@@ -130,11 +130,22 @@ impl BufRead for Below<'_> {
     }
 }
 
+/// The same for two.
+#[derive(Clone)]
+struct Shared<'a>(Rc<RefCell<Below<'a>>>);
+
+impl Read for Shared<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.0.borrow_mut().read(bytes)
+    }
+}
+
 enum Decoder<'a> {
     Gzip(Box<MultiGzDecoder<Below<'a>>>),
     Zlib(Box<ZlibDecoder<Below<'a>>>),
     Raw(Box<DeflateDecoder<Below<'a>>>),
-    Brotli(Box<Decompressor<Below<'a>>>),
+    /// It reads ahead and does not give back what it stands on.
+    Brotli(Box<Decompressor<Shared<'a>>>, Shared<'a>),
     Frame(Box<Frame<'a>>),
     /// Nothing was read yet, or a frame has ended and another may follow.
     Waiting(Coding, Below<'a>),
@@ -154,7 +165,7 @@ impl<'a> Decoder<'a> {
                 Self::Gzip(decoder) => return decoder.read(bytes),
                 Self::Zlib(decoder) => return decoder.read(bytes),
                 Self::Raw(decoder) => return decoder.read(bytes),
-                Self::Brotli(decoder) => return decoder.read(bytes),
+                Self::Brotli(decoder, _) => return decoder.read(bytes),
                 Self::Waiting(_, below) => {
                     // Servers name a coding of an empty body too.
                     if below.fill_buf()?.is_empty() {
@@ -184,7 +195,10 @@ impl<'a> Decoder<'a> {
                 Self::Zlib(Box::new(ZlibDecoder::new(below)))
             }
             Coding::Deflate => Self::Raw(Box::new(DeflateDecoder::new(below))),
-            Coding::Brotli => Self::Brotli(Box::new(Decompressor::new(below, 16 * 1024))),
+            Coding::Brotli => {
+                let below = Shared(Rc::new(RefCell::new(below)));
+                Self::Brotli(Box::new(Decompressor::new(below.clone(), 16 * 1024)), below)
+            }
             Coding::Zstd => Self::Frame(Box::new(Frame::new(below).map_err(io::Error::other)?)),
         };
         Ok(())
@@ -209,8 +223,10 @@ impl<'a> Decoder<'a> {
             Self::Zlib(decoder) => decoder.get_mut(),
             Self::Raw(decoder) => decoder.get_mut(),
             Self::Waiting(_, below) => below,
-            // It reads ahead, and refuses what it read of that the second time; what it did not, whoever has the body finds.
-            Self::Brotli(decoder) => return Ok(decoder.read(&mut [0]).is_err()),
+            // What it has read of that it refuses the second time.
+            Self::Brotli(decoder, below) => {
+                return Ok(decoder.read(&mut [0]).is_err() || !below.0.borrow_mut().fill_buf()?.is_empty());
+            }
             Self::Frame(_) | Self::Taken => return Ok(false),
         };
         Ok(!below.fill_buf()?.is_empty())
