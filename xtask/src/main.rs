@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// Programs that tests run, and the Debian packages that bring them.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 12] = [
     // `nc` alone may be one of the other three, whose flags differ.
     ("nc.openbsd", "netcat-openbsd"),
     ("socat", "socat"),
@@ -17,6 +17,11 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("unshare", "util-linux"),
     ("prlimit", "util-linux"),
     ("bash", "bash"),
+    ("curl", "curl"),
+    ("openssl", "openssl"),
+    // The light one: nothing but the server.
+    ("nginx", "nginx-light"),
+    ("tinyproxy", "tinyproxy-bin"),
 ];
 
 fn main() -> ExitCode {
@@ -118,8 +123,13 @@ mod tests {
         let mut found = 0;
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let path = if path.is_dir() { path.join("mod.rs") } else { path };
-            let text = std::fs::read_to_string(&path).unwrap();
+            let paths: Vec<_> = if path.is_dir() {
+                std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect()
+            } else {
+                vec![path]
+            };
+            let text: String = paths.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+            let path = &paths[0];
             for name in text.split("need(\"").skip(1).filter_map(|rest| rest.split('"').next()) {
                 let name = if name == "nc" { "nc.openbsd" } else { name };
                 assert!(PROGRAMS.iter().any(|(program, _)| *program == name), "{}: {name}", path.display());

@@ -127,7 +127,8 @@ fn what_is_sent_can_be_chosen() {
     for arguments in [&["-u", "me:secret"][..], &["-u", "@who"]] {
         assert!(ask(arguments).contains("\r\nAuthorization: Basic bWU6c2VjcmV0\r\n"));
     }
-    let output = run_command(fetch_command(folder.path()).args(["-o", "/dev/null", "--data", "@-", &web.url("/")]), b"in");
+    let output =
+        run_command(fetch_command(folder.path()).args(["-o", "/dev/null", "--data", "@-", &web.url("/")]), b"in");
     assert_code(&output, 0);
     assert!(web.requests().pop().unwrap().ends_with("\r\n\r\nin"));
     for (arguments, expected) in [

@@ -36,9 +36,8 @@ fn assert_nothing_saved(web: &Web, expected: i32, says: &str) {
 fn a_body_that_is_cut_is_never_saved() {
     let body = bytes(4000);
     let packed = gzip(&body);
-    let with_length = |fields: &str, body: &[u8]| {
-        (format!("{fields}Content-Length: {}\r\n", body.len()), body.to_vec())
-    };
+    let with_length =
+        |fields: &str, body: &[u8]| (format!("{fields}Content-Length: {}\r\n", body.len()), body.to_vec());
     for (fields, body) in [
         with_length("", &body),
         with_length("Content-Encoding: gzip\r\n", &packed),
@@ -118,7 +117,20 @@ fn a_killed_fetch_leaves_the_old_file_or_the_whole_new_one() {
             fs::write(&target, "old").unwrap();
         }
         let mut command = Command::new("strace");
-        command.args(["-f", "-qq", "-o", "/dev/stderr", "-e", inject, BINARY, "fetch", "-q", &web.url("/x"), "-o", "x"]);
+        command.args([
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/stderr",
+            "-e",
+            inject,
+            BINARY,
+            "fetch",
+            "-q",
+            &web.url("/x"),
+            "-o",
+            "x",
+        ]);
         run_command(command.current_dir(&folder), b"")
     };
     let whole = trace("trace=all", true);
@@ -197,7 +209,19 @@ EOF
         (chunks.url("/"), "write:error=EDQUOT:when=2", "Disk quota exceeded"),
     ] {
         let mut command = Command::new("strace");
-        command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("inject={inject}"), BINARY, "fetch", &url, "-o", "x"]);
+        command.args([
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            &format!("inject={inject}"),
+            BINARY,
+            "fetch",
+            &url,
+            "-o",
+            "x",
+        ]);
         let output = run_command(command.current_dir(&folder), b"");
         assert_code(&output, 23);
         assert!(text(&output.stderr).contains(says), "{inject}: {}", text(&output.stderr));
@@ -249,7 +273,9 @@ fn no_server_chooses_the_name_of_a_file() {
     }
     let folder = tempfile::tempdir().unwrap();
     let web = Web::saying(ok(b"x"));
-    for (path, name) in [("/..%2f..%2fx", "_._.._x"), ("/%2e%2e", "__"), ("/.bashrc", "_bashrc"), ("/a%1b%5b2J", "a_[2J")] {
+    for (path, name) in
+        [("/..%2f..%2fx", "_._.._x"), ("/%2e%2e", "__"), ("/.bashrc", "_bashrc"), ("/a%1b%5b2J", "a_[2J")]
+    {
         assert_code(&fetch(folder.path(), &[&web.url(path)]), 0);
         assert_eq!(names(folder.path()), [name], "{path}");
         fs::remove_file(folder.path().join(name)).unwrap();
@@ -301,7 +327,9 @@ fn credentials_go_to_no_other_origin() {
 /// Row 44: redirects to where we do not go, and in circles.
 #[test]
 fn redirects_lead_nowhere_but_to_http() {
-    for location in ["file:///etc/passwd", "unix:/run/x", "gopher://x/", "data:,x", "http://", "http://[::1/", "ftp://x/"] {
+    for location in
+        ["file:///etc/passwd", "unix:/run/x", "gopher://x/", "data:,x", "http://", "http://[::1/", "ftp://x/"]
+    {
         let web = Web::saying(answer("302 Found", &format!("Location: {location}\r\nContent-Length: 0\r\n"), b""));
         assert_nothing_saved(&web, 47, "the server redirects to where we do not go");
     }
@@ -372,7 +400,9 @@ fn an_answer_whose_length_is_in_doubt_is_refused() {
     assert_nothing_saved(&Web::saying("<h1>hello</h1>\r\n\r\n"), 56, "it does not begin with `HTTP/`");
     assert_nothing_saved(&Web::saying("220 mail.example ESMTP\r\n"), 56, "it does not begin with `HTTP/`");
     let chunk = |body: &'static str| Web::saying(answer("200 OK", "Transfer-Encoding: chunked\r\n", body.as_bytes()));
-    for body in ["zz\r\nhello\r\n0\r\n\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "fffffffffffffffff\r\nx", "-1\r\nx\r\n0\r\n\r\n"] {
+    for body in
+        ["zz\r\nhello\r\n0\r\n\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "fffffffffffffffff\r\nx", "-1\r\nx\r\n0\r\n\r\n"]
+    {
         assert_nothing_saved(&chunk(body), 56, "the answer breaks the protocol");
     }
 }

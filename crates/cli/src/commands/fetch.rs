@@ -94,7 +94,9 @@ fn read_data(data: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     match data.strip_prefix('@') {
         None => return Ok(data.as_bytes().to_vec()),
-        Some("-") => io::stdin().read_to_end(&mut bytes).map_err(|error| format!("cannot read standard input: {error}"))?,
+        Some("-") => {
+            io::stdin().read_to_end(&mut bytes).map_err(|error| format!("cannot read standard input: {error}"))?
+        }
         Some(path) => std::fs::File::open(path)
             .and_then(|mut file| file.read_to_end(&mut bytes))
             .map_err(|error| format!("cannot read {path}: {error}"))?,
@@ -146,7 +148,7 @@ fn tell_when_interrupted(place: &Place, progress: &Arc<Progress>, console: &Cons
 }
 
 fn fail(failed: &Failed, console: &Console) -> Exit {
-    let exit = match &failed.error {
+    let exit = match &*failed.error {
         FetchError::Request(_) => Exit::Usage,
         FetchError::Connect(error) => Exit::from(error),
         FetchError::Tls(error) => match error.why {

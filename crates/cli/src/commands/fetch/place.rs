@@ -15,9 +15,15 @@ use crate::flags::Fetch;
 
 /// The place, held before anything is asked for: what cannot be written is not downloaded.
 pub(super) enum Place {
-    File { file: AtomicFile, path: PathBuf },
+    File {
+        file: AtomicFile,
+        path: PathBuf,
+    },
     /// A device or pipe, which takes bytes as they come and cannot be replaced.
-    Device { file: File, path: PathBuf },
+    Device {
+        file: File,
+        path: PathBuf,
+    },
     Stdout,
     Nowhere,
 }

@@ -27,7 +27,7 @@ impl Answer {
     /// The body is not whole, or cannot be unpacked or written. What was written until there is of no use.
     pub fn save(self, sink: &mut Sink<'_>, name: &str, taking: &Taking) -> Result<Saved, Failed> {
         let url = self.url.clone();
-        self.take(sink, name, taking).map_err(|error| Failed { url, error })
+        self.take(sink, name, taking).map_err(|error| Failed::at(url, error))
     }
 
     fn take(mut self, sink: &mut Sink<'_>, name: &str, taking: &Taking) -> Result<Saved, FetchError> {
@@ -128,7 +128,8 @@ impl Moving<'_> {
     fn empty(&self, pipe: &OwnedFd, mut inside: usize) -> Result<(), FetchError> {
         let mut piece = vec![0; inside];
         while inside > 0 {
-            let length = rustix::io::read(pipe, &mut piece[..inside]).map_err(|error| FetchError::Output(error.into()))?;
+            let length =
+                rustix::io::read(pipe, &mut piece[..inside]).map_err(|error| FetchError::Output(error.into()))?;
             Sink::Descriptor(self.file).write_all(&piece[..length]).map_err(FetchError::Output)?;
             inside -= length;
         }

@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn own_fields_replace_ours_add_up_and_take_away() {
-        let fields = Fields::of(&request(&[("accept", "a"), ("Accept", "b"), ("User-Agent", ""), ("Host", "x")])).unwrap();
+        let fields =
+            Fields::of(&request(&[("accept", "a"), ("Accept", "b"), ("User-Agent", ""), ("Host", "x")])).unwrap();
         let sent = sent(&fields);
         assert!(sent.contains(&"accept: a".to_owned()) && sent.contains(&"accept: b".to_owned()), "{sent:?}");
         assert!(sent.contains(&"host: x".to_owned()) && !sent.iter().any(|line| line.starts_with("user-agent")));

@@ -55,7 +55,7 @@ impl Patience {
 /// A connection on which one request was sent and the head of its answer has come.
 pub(super) struct Exchange {
     wire: Rc<RefCell<Wire>>,
-    connection: Pin<Box<Connection<Io, Full<Bytes>>>>,
+    connection: Pin<Box<Spoken>>,
     connection_ended: bool,
     body: Incoming,
     /// The answer's head.
@@ -266,7 +266,9 @@ impl Wire {
         self.head_bytes += end;
         self.granted = end;
         match head.status {
-            101 => return Err(FetchError::Protocol("the server changes the protocol, which nobody asked for".to_owned())),
+            101 => {
+                return Err(FetchError::Protocol("the server changes the protocol, which nobody asked for".to_owned()));
+            }
             100..=199 => {}
             _ => {
                 self.past_head = true;
@@ -312,7 +314,8 @@ fn of_socket(error: io::Error) -> FetchError {
 fn of_hyper(error: &hyper::Error, what: &str) -> FetchError {
     use std::error::Error;
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-    let is_cut = error.is_incomplete_message() || cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof);
+    let is_cut =
+        error.is_incomplete_message() || cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof);
     if is_cut {
         return FetchError::Cut { what: what.to_owned(), received: 0, promised: None };
     }
@@ -381,10 +384,14 @@ enum Stopped {
     Hyper(hyper::Error),
 }
 
+/// HTTP as hyper speaks it over our socket.
+type Spoken = Connection<Io, Full<Bytes>>;
+
 /// Drives hyper on one thread: what can go on goes on, then the socket is waited for.
 struct Driver<'a> {
     wire: &'a RefCell<Wire>,
-    connection: Option<(Pin<&'a mut Connection<Io, Full<Bytes>>>, &'a mut bool)>,
+    /// hyper's part of it, and whether it has ended.
+    connection: Option<(Pin<&'a mut Spoken>, &'a mut bool)>,
 }
 
 impl Driver<'_> {

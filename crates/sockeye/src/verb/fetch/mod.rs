@@ -25,8 +25,8 @@ use crate::net::Family;
 use crate::net::connect::{Attempt, Options as Connecting, connect};
 use crate::net::stream::Stream;
 use crate::net::tls::{TlsError, Trust};
-pub use crate::wire::http::{Head, HeadError, Origin, Url, UrlError, UrlScheme};
 use crate::wire::http::Coding;
+pub use crate::wire::http::{Head, HeadError, Origin, Url, UrlError, UrlScheme};
 use credentials::Fields;
 use exchange::{Exchange, Patience};
 
@@ -146,12 +146,18 @@ pub struct Failed {
     /// Where: it may be that of a redirect.
     pub url: Url,
     /// Why.
-    pub error: FetchError,
+    pub error: Box<FetchError>,
+}
+
+impl Failed {
+    fn at(url: Url, error: FetchError) -> Self {
+        Self { url, error: Box::new(error) }
+    }
 }
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.error {
+        match &*self.error {
             // It names the address itself.
             FetchError::Connect(error) => error.fmt(f),
             error => write!(f, "{}: {error}", self.url),
@@ -173,14 +179,14 @@ pub fn fetch(request: &Request, options: &Options, watch: &mut dyn Watch) -> Res
     let mut body = request.body.clone().map(Bytes::from);
     let mut fields = match Fields::of(request) {
         Ok(fields) => fields,
-        Err(error) => return Err(Failed { url, error }),
+        Err(error) => return Err(Failed::at(url, error)),
     };
     let mut redirects = 0;
     loop {
         let hop = Hop { url: &url, method: &method, body: body.as_ref(), fields: &fields };
         let (exchange, times) = match hop.take(options, patience, watch) {
             Ok(taken) => taken,
-            Err(error) => return Err(Failed { url, error }),
+            Err(error) => return Err(Failed::at(url, error)),
         };
         let Some(next) = next(&exchange.head, &url, options.follow) else {
             let to_head = method == "HEAD";
@@ -188,8 +194,8 @@ pub fn fetch(request: &Request, options: &Options, watch: &mut dyn Watch) -> Res
         };
         let next = match next {
             Ok(next) if redirects < limits::REDIRECTS => next,
-            Ok(_) => return Err(Failed { url, error: FetchError::Redirects(limits::REDIRECTS) }),
-            Err(error) => return Err(Failed { url, error: FetchError::Redirect(error) }),
+            Ok(_) => return Err(Failed::at(url, FetchError::Redirects(limits::REDIRECTS))),
+            Err(error) => return Err(Failed::at(url, FetchError::Redirect(error))),
         };
         redirects += 1;
         let status = exchange.head.status;
@@ -233,7 +239,8 @@ impl Hop<'_> {
         let secure = url.origin.scheme == UrlScheme::Https;
         // What is wrong with the request is said before anybody is bothered with it.
         let through_proxy = via.as_ref().filter(|_| !secure);
-        let request = self.request(through_proxy.is_some(), through_proxy.and_then(|via| via.authorization.as_ref()))?;
+        let request =
+            self.request(through_proxy.is_some(), through_proxy.and_then(|via| via.authorization.as_ref()))?;
         let until = patience.until(options.connect_timeout);
         let address = via.as_ref().map_or_else(|| url.origin.address(), |via| via.address.clone());
         let timeout = until.saturating_duration_since(Instant::now());

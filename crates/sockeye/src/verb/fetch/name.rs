@@ -51,7 +51,8 @@ fn shorten(name: &mut String) {
     if name.len() <= LONGEST {
         return;
     }
-    let ending = name.rfind('.').map(|at| name[at..].to_owned()).filter(|ending| ending.len() <= 16).unwrap_or_default();
+    let ending =
+        name.rfind('.').map(|at| name[at..].to_owned()).filter(|ending| ending.len() <= 16).unwrap_or_default();
     let mut kept = LONGEST - ending.len();
     while !name.is_char_boundary(kept) {
         kept -= 1;
@@ -90,11 +91,59 @@ mod tests {
         let long = "x".repeat(300) + ".html";
         let wide = "ü".repeat(300);
         let mut paths: Vec<String> = [
-            "..", ".", "%2e%2e", "%2E", "...", ".bashrc", "%2ebashrc", "..%2f..%2fetc%2fpasswd", "%2fetc%2fpasswd",
-            "..%5c..%5cx", "%5c%5chost%5cshare", "C:%5cx", "-rf", "%2drf", "--help", "~root", "%7e", "%20", "%20x", "x%20",
-            "x.", "CON", "con.txt", "NUL", "aux.h", "COM1", "lpt9.x", "%00", "x%00.html", "%1b%5b2J", "x%0d%0ay", "%7f",
-            "%c2%9b31m", "%e2%80%ae%74%78%74", "%e2%80%8b", "%ef%bb%bf", "%ff%fe", "%c0%ae%c0%ae", "%c0%af", "a;b", "a|b",
-            "a*b", "a%3fb", "$(x)", "`x`", "a%22b", "%e2%80%a8", "%f3%a0%81%81", "%09", "x%2f", "%2f", "%2f%2f", ".%2f.",
+            "..",
+            ".",
+            "%2e%2e",
+            "%2E",
+            "...",
+            ".bashrc",
+            "%2ebashrc",
+            "..%2f..%2fetc%2fpasswd",
+            "%2fetc%2fpasswd",
+            "..%5c..%5cx",
+            "%5c%5chost%5cshare",
+            "C:%5cx",
+            "-rf",
+            "%2drf",
+            "--help",
+            "~root",
+            "%7e",
+            "%20",
+            "%20x",
+            "x%20",
+            "x.",
+            "CON",
+            "con.txt",
+            "NUL",
+            "aux.h",
+            "COM1",
+            "lpt9.x",
+            "%00",
+            "x%00.html",
+            "%1b%5b2J",
+            "x%0d%0ay",
+            "%7f",
+            "%c2%9b31m",
+            "%e2%80%ae%74%78%74",
+            "%e2%80%8b",
+            "%ef%bb%bf",
+            "%ff%fe",
+            "%c0%ae%c0%ae",
+            "%c0%af",
+            "a;b",
+            "a|b",
+            "a*b",
+            "a%3fb",
+            "$(x)",
+            "`x`",
+            "a%22b",
+            "%e2%80%a8",
+            "%f3%a0%81%81",
+            "%09",
+            "x%2f",
+            "%2f",
+            "%2f%2f",
+            ".%2f.",
         ]
         .map(str::to_owned)
         .to_vec();

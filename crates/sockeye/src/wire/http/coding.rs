@@ -285,8 +285,12 @@ mod tests {
             }
             Coding::Brotli => {
                 let mut packed = Vec::new();
-                brotli::BrotliCompress(&mut Cursor::new(text), &mut packed, &brotli::enc::BrotliEncoderParams::default())
-                    .unwrap();
+                brotli::BrotliCompress(
+                    &mut Cursor::new(text),
+                    &mut packed,
+                    &brotli::enc::BrotliEncoderParams::default(),
+                )
+                .unwrap();
                 packed
             }
             Coding::Zstd => {

@@ -98,7 +98,9 @@ impl Head {
             [one] if one.trim_ascii().eq_ignore_ascii_case(b"chunked") => true,
             [one, ..] => {
                 let shown = String::from_utf8_lossy(one).into_owned();
-                return Err(HeadError(format!("the answer's Transfer-Encoding is `{shown}`, and only `chunked` is known")));
+                return Err(HeadError(format!(
+                    "the answer's Transfer-Encoding is `{shown}`, and only `chunked` is known"
+                )));
             }
         };
         if chunked && length.is_some() {
@@ -193,7 +195,8 @@ mod tests {
         }
         assert_eq!(parse("Content-Length: 5\r\nContent-Length: 5\r\n").unwrap().length, Some(5));
         assert!(parse("Transfer-Encoding: Chunked\r\n").unwrap().chunked);
-        for raw in ["<html>hello\n\n", "HTTP/2 200 OK\r\n\r\n", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"] {
+        for raw in ["<html>hello\n\n", "HTTP/2 200 OK\r\n\r\n", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"]
+        {
             assert!(Head::parse(raw.as_bytes()).is_err(), "{raw}");
         }
     }

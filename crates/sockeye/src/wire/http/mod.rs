@@ -5,7 +5,7 @@ mod head;
 mod url;
 
 pub(crate) use coding::{Coding, Fault, decode};
-pub use head::{Head, HeadError};
 pub(crate) use head::end_of_head;
+pub use head::{Head, HeadError};
 pub(crate) use url::percent_decoded;
 pub use url::{Origin, Url, UrlError, UrlScheme};

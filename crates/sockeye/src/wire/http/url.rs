@@ -198,8 +198,7 @@ fn origin(scheme: UrlScheme, place: &str) -> Result<Origin, String> {
         };
     let address = if has_port { place.trim_end_matches(':').to_owned() } else { format!("{place}:{}", scheme.port()) };
     // `host:` has its default port (RFC 3986, section 3.2.3).
-    let address =
-        if has_port && place.ends_with(':') { format!("{address}:{}", scheme.port()) } else { address };
+    let address = if has_port && place.ends_with(':') { format!("{address}:{}", scheme.port()) } else { address };
     let parsed = Address::parse(&address).map_err(|error| {
         let text = error.to_string();
         text.strip_prefix(&format!("`{address}` ")).unwrap_or(&text).to_owned()
@@ -346,7 +345,9 @@ mod tests {
             let url = from.redirected(location.as_bytes()).unwrap();
             assert_eq!((url.to_string().as_str(), url.credentials), (to, None), "{location}");
         }
-        for location in ["http://example.org/", "file:///etc/passwd", "unix:/x", "gopher://x/", "data:,x", "//", "http:"] {
+        for location in
+            ["http://example.org/", "file:///etc/passwd", "unix:/x", "gopher://x/", "data:,x", "//", "http:"]
+        {
             assert!(from.redirected(location.as_bytes()).is_err(), "{location}");
         }
         assert!(from.redirected(b"/\xff\r\nX: y").unwrap().to_string().is_ascii());

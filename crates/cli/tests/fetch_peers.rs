@@ -1,0 +1,302 @@
+//! `fetch` against servers and proxies from Debian, byte for byte beside curl.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::fs;
+use std::io::Write;
+use std::net::Shutdown;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use support::peers::{Authority, Peer};
+use support::web::{bytes, fetch, fetch_command, names};
+use support::{assert_code, need, run_command, serve_one, text, to_end};
+
+/// What curl gets, unpacked and redirected as we do.
+fn curl(folder: &Path, arguments: &[&str]) -> Vec<u8> {
+    need("curl");
+    let mut command = Command::new("curl");
+    command.args(["-sSfL", "--compressed", "--noproxy", "*"]).args(arguments).current_dir(folder);
+    let output = run_command(&mut command, b"");
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    output.stdout
+}
+
+fn nginx(folder: &Path, server: &str) -> Peer {
+    need("nginx");
+    fs::create_dir_all(folder.join("logs")).unwrap();
+    fs::create_dir_all(folder.join("tmp")).unwrap();
+    Peer::start(|port| {
+        let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
+        let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+        let paths: String = kinds.map(|kind| format!("{kind}_temp_path {}/tmp/{kind};\n", folder.display())).concat();
+        let config = format!(
+            "daemon off; master_process off; {user} pid {0}/nginx.pid; error_log {0}/logs/error;\n\
+            events {{}}\nhttp {{ access_log off; sendfile on; {paths}\n\
+            server {{ listen 127.0.0.1:{port}; root {0}/www;\n{1}\n}} }}\n",
+            folder.display(),
+            server.replace("PORT", &port.to_string()),
+        );
+        fs::write(folder.join("nginx.conf"), config).unwrap();
+        let mut command = Command::new("nginx");
+        command.arg("-p").arg(folder).arg("-c").arg(folder.join("nginx.conf"));
+        command
+    })
+}
+
+#[test]
+fn nginx_gives_the_same_bytes_as_to_curl() {
+    let folder = tempfile::tempdir().unwrap();
+    let www = folder.path().join("www");
+    fs::create_dir_all(www.join("listed")).unwrap();
+    fs::write(www.join("index.html"), "<h1>hello</h1>\n".repeat(1000)).unwrap();
+    fs::write(www.join("large"), bytes(40_000_000)).unwrap();
+    for number in 0..300 {
+        fs::write(www.join(format!("listed/file {number} ü")), "x").unwrap();
+    }
+    let server = nginx(
+        folder.path(),
+        "location /old { return 301 /index.html; }
+        location /away { return 302 http://127.0.0.1:PORT/large; }
+        location /packed/ { alias WWW/; gzip on; gzip_types *; gzip_min_length 1; }
+        location /listed/ { autoindex on; }
+        location /refused { return 403; }
+        location /cut { return 444; }"
+            .replace("WWW", &www.display().to_string())
+            .as_str(),
+    );
+    let out = tempfile::tempdir().unwrap();
+    for path in ["/", "/index.html", "/large", "/old", "/away", "/packed/index.html", "/packed/large", "/listed/"] {
+        let url = format!("http://127.0.0.1:{}{path}", server.port);
+        let output = fetch(out.path(), &[&url, "-o", "body"]);
+        assert_code(&output, 0);
+        assert!(fs::read(out.path().join("body")).unwrap() == curl(out.path(), &[&url]), "{path}");
+        let head = text(&output.stdout);
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\nServer: nginx/") && head.ends_with("\r\n\r\n"), "{head}");
+        assert_eq!(head.matches("HTTP/1.1").count(), 1, "only the last head: {head}");
+        assert_eq!(head.contains("Content-Encoding: gzip\r\n"), path.starts_with("/packed/"), "{head}");
+        assert_eq!(head.contains("Transfer-Encoding: chunked\r\n"), path.starts_with("/packed/") || path == "/listed/");
+    }
+    let url = |path: &str| format!("http://127.0.0.1:{}{path}", server.port);
+    let head = text(&fetch(out.path(), &[&url("/large"), "--head"]).stdout);
+    assert!(head.contains("Content-Length: 40000000\r\n"), "{head}");
+    let tag = head.lines().find_map(|line| line.strip_prefix("ETag: ")).unwrap();
+    let output = fetch(out.path(), &[&url("/large"), "-H", &format!("If-None-Match: {tag}"), "-o", "body"]);
+    assert_code(&output, 0);
+    assert!(text(&output.stdout).starts_with("HTTP/1.1 304 Not Modified\r\n"));
+    assert_code(&fetch(out.path(), &[&url("/refused"), "-o", "body"]), 22);
+    assert_code(&fetch(out.path(), &[&url("/cut"), "-o", "body"]), 18);
+    let raw = fetch(out.path(), &[&url("/packed/index.html"), "--raw-body", "-o", "raw.gz"]);
+    assert_code(&raw, 0);
+    let output = Command::new("gzip").arg("-dc").arg(out.path().join("raw.gz")).output().unwrap();
+    assert_eq!(output.stdout, fs::read(www.join("index.html")).unwrap());
+}
+
+#[test]
+fn pythons_server_gives_the_same_bytes_as_to_curl() {
+    need("python3");
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    fs::write(folder.path().join("a b.txt"), bytes(100_000)).unwrap();
+    let server = Peer::start(|port| {
+        let mut command = Command::new("python3");
+        command.args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string()]).current_dir(&folder);
+        command
+    });
+    let out = tempfile::tempdir().unwrap();
+    for path in ["/", "/a%20b.txt", "/sub"] {
+        let url = format!("http://127.0.0.1:{}{path}", server.port);
+        assert_code(&fetch(out.path(), &[&url, "-o", "body"]), 0);
+        assert!(fs::read(out.path().join("body")).unwrap() == curl(out.path(), &[&url]), "{path}");
+    }
+    let output = fetch(out.path(), &[&format!("127.0.0.1:{}/a b.txt", server.port)]);
+    assert_code(&output, 0);
+    assert_eq!(names(out.path()), ["a b.txt", "body"]);
+}
+
+/// Serves the files of a folder over TLS (`openssl s_server -WWW`).
+fn s_server(folder: &Path, certificate: &str, more: &[&str]) -> Peer {
+    need("openssl");
+    let (cert, key) = (format!("{certificate}.pem"), format!("{certificate}.key"));
+    Peer::start(|port| {
+        let mut command = Command::new("openssl");
+        command.args([
+            "s_server",
+            "-quiet",
+            "-WWW",
+            "-accept",
+            &format!("127.0.0.1:{port}"),
+            "-cert",
+            &cert,
+            "-key",
+            &key,
+        ]);
+        command.args(more).current_dir(folder);
+        command
+    })
+}
+
+#[test]
+fn openssls_server_is_believed_only_with_a_good_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    authority.sign(folder.path(), "good", &["localhost", "127.0.0.1"], (2020, 2120));
+    authority.sign(folder.path(), "other", &["other.example"], (2020, 2120));
+    authority.sign(folder.path(), "expired", &["localhost"], (2020, 2021));
+    authority.sign(folder.path(), "early", &["localhost"], (2119, 2120));
+    fs::write(folder.path().join("page"), bytes(300_000)).unwrap();
+    fs::write(folder.path().join("garbage.pem"), "no certificate").unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem").display().to_string();
+    let ask = |port: u16, host: &str, with: &[&str]| {
+        fetch(out.path(), &[&[format!("https://{host}:{port}/page").as_str(), "-o", "body"], with].concat())
+    };
+    for version in ["-tls1_3", "-tls1_2"] {
+        let server = s_server(folder.path(), "good", &[version]);
+        for host in ["localhost", "127.0.0.1"] {
+            assert_code(&ask(server.port, host, &["--ca", &ca]), 0);
+            let url = format!("https://{host}:{}/page", server.port);
+            let curls = curl(out.path(), &["--cacert", &ca, &url]);
+            assert!(fs::read(out.path().join("body")).unwrap() == curls && curls == bytes(300_000), "{version} {host}");
+        }
+        // The same file as the system's.
+        let mut command = fetch_command(out.path());
+        command.args([&format!("https://localhost:{}/page", server.port), "-o", "body"]).env("SSL_CERT_FILE", &ca);
+        assert_code(&run_command(command.env_remove("SSL_CERT_DIR"), b""), 0);
+        let output = ask(server.port, "localhost", &[]);
+        assert_code(&output, 60);
+        assert!(text(&output.stderr).contains("is signed by nobody who is trusted"), "{}", text(&output.stderr));
+    }
+    fs::write(out.path().join("body"), "old").unwrap();
+    for (certificate, says) in [
+        ("other", "is for another name: DnsName(\"other.example\")"),
+        ("expired", "has expired"),
+        ("early", "is not valid yet"),
+    ] {
+        let server = s_server(folder.path(), certificate, &[]);
+        let output = ask(server.port, "localhost", &["--ca", &ca]);
+        assert_code(&output, 60);
+        assert!(text(&output.stderr).contains(says), "{certificate}: {}", text(&output.stderr));
+    }
+    let server = s_server(folder.path(), "good", &["-cipher", "AES128-SHA", "-tls1_2"]);
+    let output = ask(server.port, "localhost", &["--ca", &ca]);
+    assert_code(&output, 35);
+    let (plain, speaker) = serve_one(|mut stream| {
+        stream.write_all(b"220 hello\r\n").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        to_end(&mut stream)
+    });
+    let output = ask(plain.port(), "127.0.0.1", &["--ca", &ca]);
+    assert_code(&output, 35);
+    assert!(text(&output.stderr).contains("127.0.0.1 does not speak TLS there"), "{}", text(&output.stderr));
+    speaker.join().unwrap();
+    assert_eq!(fs::read(out.path().join("body")).unwrap(), b"old");
+    assert_eq!(names(out.path()), ["body"]);
+}
+
+/// Row 36: TLS that is cut without close_notify, where only that tells the end from an attack; and row 44 over TLS.
+#[test]
+fn tls_that_is_cut_and_a_redirect_out_of_it_are_refused() {
+    need("python3");
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    authority.sign(folder.path(), "good", &["localhost"], (2020, 2120));
+    let script = "
+import socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('good.pem', 'good.key')
+listener = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+while True:
+    try:
+        raw, _ = listener.accept()
+        peer = context.wrap_socket(raw, server_side=True)
+        path = peer.recv(4096).split()[1]
+        if path == b'/out':
+            peer.sendall(b'HTTP/1.1 302 Found\\r\\nLocation: http://localhost/\\r\\nContent-Length: 0\\r\\n\\r\\n')
+            peer.unwrap()
+        elif path == b'/cut':
+            peer.sendall(b'HTTP/1.1 200 OK\\r\\n\\r\\nhalf of it')
+            socket.socket(fileno=peer.detach()).shutdown(socket.SHUT_RDWR)
+        elif path == b'/whole':
+            peer.sendall(b'HTTP/1.1 200 OK\\r\\n\\r\\nall of it')
+            peer.unwrap()
+        elif path == b'/length':
+            peer.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: 9\\r\\n\\r\\nall of it')
+            socket.socket(fileno=peer.detach()).close()
+    except OSError: pass
+";
+    let server = Peer::start(|port| {
+        let mut command = Command::new("python3");
+        command.args(["-c", script, &port.to_string()]).current_dir(&folder);
+        command
+    });
+    let out = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem").display().to_string();
+    fs::write(out.path().join("x"), "old").unwrap();
+    let ask = |path: &str| -> Output {
+        fetch(out.path(), &[&format!("https://localhost:{}{path}", server.port), "-o", "x", "--ca", &ca])
+    };
+    let output = ask("/cut");
+    assert_code(&output, 18);
+    assert!(text(&output.stderr).contains("before TLS said that it ends (close_notify)"), "{}", text(&output.stderr));
+    let output = ask("/out");
+    assert_code(&output, 47);
+    assert!(text(&output.stderr).contains("is not secure, and this connection was"), "{}", text(&output.stderr));
+    assert_eq!(fs::read(out.path().join("x")).unwrap(), b"old");
+    for path in ["/whole", "/length"] {
+        assert_code(&ask(path), 0);
+        assert_eq!(fs::read(out.path().join("x")).unwrap(), b"all of it");
+    }
+}
+
+/// A proxy for everything, one that wants a password, and none for whom no_proxy names.
+#[test]
+fn tinyproxy_carries_http_and_tunnels_https() {
+    need("tinyproxy");
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    authority.sign(folder.path(), "good", &["localhost"], (2020, 2120));
+    fs::write(folder.path().join("page"), bytes(200_000)).unwrap();
+    let secure = s_server(folder.path(), "good", &[]);
+    let web = support::web::Web::saying(support::web::ok(b"plain"));
+    let proxy = |extra: &str| {
+        Peer::start(|port| {
+            let config = folder.path().join(format!("proxy-{port}.conf"));
+            let text = format!("Port {port}\nListen 127.0.0.1\nTimeout 60\nAllow 127.0.0.1\n{extra}");
+            fs::write(&config, text).unwrap();
+            let mut command = Command::new("tinyproxy");
+            command.arg("-d").arg("-c").arg(&config).stdout(Stdio::null());
+            command
+        })
+    };
+    let (open, locked) = (proxy(""), proxy("BasicAuth me secret\n"));
+    let out = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem").display().to_string();
+    let ask = |url: &str, variable: &str, value: &str, without: &str| {
+        let mut command = fetch_command(out.path());
+        command.args([url, "-o", "x", "--ca", &ca]).env(variable, value).env("no_proxy", without);
+        run_command(&mut command, b"")
+    };
+    let secure = format!("https://localhost:{}/page", secure.port);
+    let plain = web.url("/x");
+    for (proxy, who) in [(&open, ""), (&locked, "me:secret@")] {
+        let at = format!("http://{who}127.0.0.1:{}", proxy.port);
+        assert_code(&ask(&plain, "http_proxy", &at, ""), 0);
+        assert_eq!(fs::read(out.path().join("x")).unwrap(), b"plain");
+        let last = web.requests().pop().unwrap().to_ascii_lowercase();
+        assert!(last.contains("\r\nvia:") && !last.contains("proxy-authorization"), "{last}");
+        assert_code(&ask(&secure, "https_proxy", &at, ""), 0);
+        assert!(fs::read(out.path().join("x")).unwrap() == bytes(200_000));
+        assert_code(&ask(&plain, "all_proxy", &at, "127.0.0.1"), 0);
+        assert!(!web.requests().pop().unwrap().to_ascii_lowercase().contains("\r\nvia:"));
+    }
+    let refused = ask(&secure, "https_proxy", &format!("http://127.0.0.1:{}", locked.port), "");
+    assert_code(&refused, 7);
+    assert!(text(&refused.stderr).contains("the proxy says 407"), "{}", text(&refused.stderr));
+    let refused = ask(&plain, "http_proxy", &format!("http://127.0.0.1:{}", locked.port), "");
+    assert_code(&refused, 22);
+    let refused = ask(&plain, "http_proxy", "socks5://127.0.0.1:1", "");
+    assert_code(&refused, 2);
+    assert!(text(&refused.stderr).contains("spoken to by socks5 is not there yet"), "{}", text(&refused.stderr));
+}
