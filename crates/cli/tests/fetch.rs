@@ -10,7 +10,9 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
 use support::web::{Web, answer, bytes, chunked, fetch, fetch_command, gzip, names, ok};
-use support::{BINARY, LONG, Log, assert_code, code, need, run_command, signal, text, wait, wait_until_idle};
+use support::{
+    BINARY, LONG, Log, assert_code, code, need, read, run_command, serve_one, signal, text, wait, wait_until_idle,
+};
 
 #[test]
 fn the_head_is_printed_as_it_came_and_the_body_saved_under_the_name_of_the_url() {
@@ -147,6 +149,21 @@ fn what_is_sent_can_be_chosen() {
         assert_eq!(code(&output), expected, "{arguments:?}: {}", text(&output.stderr));
     }
     assert_eq!(names(folder.path()), ["data", "who"]);
+}
+
+/// A server that answers and hangs up before it has read what is sent to it.
+#[test]
+fn an_answer_that_comes_before_the_request_is_whole_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("large"), bytes(20_000_000)).unwrap();
+    let (address, server) = serve_one(|mut stream| {
+        read(&mut stream, 1000);
+        stream.write_all(&answer("413 Too Large", "Content-Length: 3\r\n", b"big")).unwrap();
+    });
+    let output = fetch(folder.path(), &[&format!("http://{address}/x"), "--data", "@large", "-o", "x"]);
+    assert_code(&output, 22);
+    assert!(text(&output.stdout).starts_with("HTTP/1.1 413 Too Large"), "{}", text(&output.stderr));
+    server.join().unwrap();
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn page(flags: &Fetch, console: &Console) -> Result<Exit, Exit> {
         let line = answer.head().status_line();
         report.finish(&answer, None, None);
         let help = if answer.has_body() { "; nothing saved (--save-errors saves such an answer)" } else { "" };
-        return Err(console.fail(Exit::HttpStatus, &format!("{}: {line}{help}", answer.url)));
+        return Err(console.fail(Exit::HttpStatus, &format!("{}: {line}{help}", answer.url.shown())));
     }
     let exit = if status >= 400 { Exit::HttpStatus } else { Exit::Done };
     if !answer.has_body() {
@@ -60,7 +60,7 @@ fn page(flags: &Fetch, console: &Console) -> Result<Exit, Exit> {
     }
     report.take(answer, place, progress)?;
     if exit == Exit::HttpStatus {
-        return Err(console.fail(exit, &format!("{url}: the answer has the status {status}")));
+        return Err(console.fail(exit, &format!("{}: the answer has the status {status}", url.shown())));
     }
     Ok(exit)
 }
@@ -185,7 +185,7 @@ impl Watch for Told<'_> {
         self.redirects.push(to.to_string());
         if self.console.verbose > 0 {
             let dropped = if dropped.is_empty() { String::new() } else { format!(", without {}", dropped.join(", ")) };
-            self.console.note(&format!("{status}: on to {to}{dropped}"));
+            self.console.note(&format!("{status}: on to {}{dropped}", to.shown()));
         }
     }
 }
@@ -237,7 +237,8 @@ impl Report<'_> {
         place.commit().map_err(|why| self.console.fail(Exit::CannotWrite, &why))?;
         if saved.surplus > 0 {
             let surplus = saved.surplus;
-            self.console.note(&format!("{url}: {surplus} bytes came behind the promised end and were not written"));
+            self.console
+                .note(&format!("{}: {surplus} bytes came behind the promised end and were not written", url.shown()));
         }
         if let (Some(shown), false) = (&shown, self.console.json) {
             self.console.note(&format!("saved {shown}, {} bytes", saved.written));

@@ -171,6 +171,8 @@ struct Wire {
     /// Bytes of the body's framing and content given to hyper.
     behind_head: u64,
     first_byte: Option<Instant>,
+    /// Whether the peer takes no more of the request.
+    is_deaf: bool,
     /// What the socket is to become ready for.
     interest: PollFlags,
     failure: Option<FetchError>,
@@ -188,6 +190,7 @@ impl Wire {
             opened: false,
             behind_head: 0,
             first_byte: None,
+            is_deaf: false,
             interest: PollFlags::empty(),
             failure: None,
         }
@@ -342,15 +345,11 @@ impl hyper::rt::Read for Io {
 
 impl hyper::rt::Write for Io {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut wire = self.0.borrow_mut();
-        let written = wire.stream.write(bytes);
-        wire.sent(written)
+        self.0.borrow_mut().send(|stream| stream.write(bytes), bytes.len())
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut wire = self.0.borrow_mut();
-        let flushed = wire.stream.flush();
-        wire.sent(flushed)
+        self.0.borrow_mut().send(|stream| stream.flush(), ())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -359,18 +358,22 @@ impl hyper::rt::Write for Io {
 }
 
 impl Wire {
-    fn sent<T>(&mut self, result: io::Result<T>) -> Poll<io::Result<T>> {
-        match result {
+    /// Sends, unless the peer takes nothing any more. A server may answer and close before it has read everything: what it
+    /// said counts, so the rest of the request is let go, and reading tells whether there is an answer.
+    fn send<T>(&mut self, act: impl FnOnce(&mut Stream) -> io::Result<T>, all: T) -> Poll<io::Result<T>> {
+        if self.is_deaf {
+            return Poll::Ready(Ok(all));
+        }
+        match act(&mut self.stream) {
+            Ok(done) => Poll::Ready(Ok(done)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.interest |= PollFlags::OUT;
                 Poll::Pending
             }
-            // A server may answer and close before it has read everything: what it said counts, so go on and read.
-            Err(error) => {
-                self.failure.get_or_insert(of_socket(error));
-                Poll::Ready(Err(io::Error::other("stopped")))
+            Err(_) => {
+                self.is_deaf = true;
+                Poll::Ready(Ok(all))
             }
-            Ok(value) => Poll::Ready(Ok(value)),
         }
     }
 }

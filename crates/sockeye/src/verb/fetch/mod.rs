@@ -160,7 +160,7 @@ impl fmt::Display for Failed {
         match &*self.error {
             // It names the address itself.
             FetchError::Connect(error) => error.fmt(f),
-            error => write!(f, "{}: {error}", self.url),
+            error => write!(f, "{}: {error}", self.url.shown()),
         }
     }
 }

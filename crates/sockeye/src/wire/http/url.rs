@@ -152,6 +152,18 @@ impl Url {
         Ok(Self { origin, target: url.target, credentials: None })
     }
 
+    /// For messages: a long one is cut.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        const LONGEST: usize = 200;
+        let whole = self.to_string();
+        // All is ASCII: what is not stands encoded.
+        match whole.get(..LONGEST) {
+            Some(beginning) => format!("{beginning}…"),
+            None => whole,
+        }
+    }
+
     /// The path's last part as it was typed, still percent-encoded; empty if the path ends with a slash.
     #[must_use]
     pub fn last_segment(&self) -> &str {
