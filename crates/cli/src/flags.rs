@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sockeye::limits;
 use sockeye::net::Family;
+use sockeye::net::tls::Trust;
 use sockeye::verb::serve::Budget;
 use sockeye::verb::talk::Eol;
 use transcript::record::Secret;
@@ -144,6 +145,12 @@ pub(crate) struct Serve {
     /// Longest line
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64KiB")]
     pub(crate) max_line: usize,
+    /// Who to be where a transcript says `starttls`, in PEM form [default: a certificate made for this run]
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// The key of --cert, which nobody else may read
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
     /// Lift the bounds on UDP answers off the loopback: `off`, or for a network such as 10.0.0.0/8
     #[arg(long, value_name = "off|PREFIX", value_parser = budget)]
     pub(crate) udp_budget: Option<Budget>,
@@ -201,6 +208,12 @@ pub(crate) struct Talk {
     /// For looking the name up and connecting
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
     pub(crate) connect_timeout: Duration,
+    /// With --play: where a transcript says `starttls`, trust who these certificates (PEM) sign for, and nobody else
+    #[arg(long, value_name = "FILE", requires = "play", conflicts_with = "pin")]
+    pub(crate) ca: Option<PathBuf>,
+    /// The same for one certificate, whoever signed it
+    #[arg(long, value_name = "sha256:HEX", requires = "play", value_parser = pin)]
+    pub(crate) pin: Option<Trust>,
     /// Longest line, with --play
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64KiB")]
     pub(crate) max_line: usize,
@@ -443,6 +456,10 @@ fn user(text: &str) -> Result<User, String> {
     }
     let (user, password) = text.split_once(':').ok_or_else(|| "write USER:PASSWORD, or @FILE with it".to_owned())?;
     Ok(User::Given(user.to_owned(), password.to_owned()))
+}
+
+fn pin(text: &str) -> Result<Trust, String> {
+    Trust::pinned(text).map_err(|error| error.to_string())
 }
 
 fn name_value(text: &str) -> Result<(String, String), String> {

@@ -40,6 +40,8 @@ pub const DATAGRAM_PEERS: usize = 65_536;
 /// Descriptors kept back from connections: listeners, files, the spare one.
 pub const RESERVED_FILES: u64 = 64;
 
+/// How long a handshake of TLS may take.
+pub const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
 /// Longest head of an HTTP answer, with the interim ones before it, in bytes.
 pub const HEAD: usize = 256 * 1024;
 /// How long an HTTP server may take until the head of its answer has come.
@@ -69,6 +71,7 @@ pub const TABLE: &[Limit] = &[
     Limit { flag: None, default: "5 s, 16 MiB", what: "drain after closing" },
     Limit { flag: None, default: "1 s quiet, 5 s for the first", what: "answers to talk over UDP" },
     Limit { flag: None, default: "16 MiB", what: "a transcript file" },
+    Limit { flag: None, default: "10 s", what: "a TLS handshake of a transcript" },
     Limit { flag: None, default: "256 KiB", what: "the head of an HTTP answer" },
     Limit { flag: Some("--timeout"), default: "60 s for the head, 60 s without a byte", what: "an HTTP answer" },
     Limit { flag: Some("--no-follow"), default: "10", what: "redirects" },

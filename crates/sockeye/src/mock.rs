@@ -40,7 +40,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -51,6 +51,7 @@ use crate::event::{Event, Name, Protocol};
 use crate::folder::Folder;
 use crate::limits;
 use crate::net::connect::{self, connect};
+use crate::net::tls::{Identity, Trust};
 use crate::stop::{self, Stopper};
 use crate::verb::serve::{Options, Role, Server, Sheet, Summary};
 use crate::verb::talk;
@@ -67,6 +68,20 @@ pub struct Builder {
     plays: Option<u64>,
     strict: bool,
     timeout: Duration,
+    trust: Option<Trust>,
+}
+
+/// Who every mock of this process is where its transcript says `starttls`; [`play`] believes it, too.
+static OWN: LazyLock<Identity> = LazyLock::new(Identity::throw_away);
+
+/// The certificate in PEM form, for `localhost`, 127.0.0.1 and ::1, that mocks show where their transcript says
+/// `starttls`: the code under test is to trust it.
+///
+/// # Panics
+/// No certificate can be made: the system gives no random numbers.
+#[must_use]
+pub fn certificate() -> String {
+    OWN.pem().unwrap_or_else(|error| panic!("{error}"))
 }
 
 impl Builder {
@@ -81,6 +96,7 @@ impl Builder {
             plays: None,
             strict: false,
             timeout: Duration::from_secs(5),
+            trust: None,
         }
     }
 
@@ -127,6 +143,22 @@ impl Builder {
         self
     }
 
+    /// Believes who the certificates of a PEM file sign for, where a server under test goes over to TLS.
+    #[must_use]
+    pub fn ca(mut self, path: impl AsRef<Path>) -> Self {
+        self.trust = Some(Trust::only(path.as_ref()));
+        self
+    }
+
+    /// Plays the transcript's client against a server under test, over TCP; in TLS the server is `localhost`.
+    ///
+    /// # Panics
+    /// As [`play`].
+    #[track_caller]
+    pub fn play(self, server: SocketAddr) {
+        play_as(&self, server);
+    }
+
     /// Starts the server on a free port of 127.0.0.1.
     ///
     /// # Panics
@@ -146,6 +178,7 @@ impl Builder {
             values,
             timeout: wait,
             strict: self.strict,
+            identity: OWN.clone(),
             // The code under test may hold its end until the test ends: that is nothing to wait for.
             linger: Duration::from_millis(50),
             ..Options::new()
@@ -347,7 +380,14 @@ fn play_as(builder: &Builder, server: SocketAddr) {
     };
     let connecting = connect::Options { family: None, timeout: limits::CONNECT_WAIT };
     let connected = connect(&address, Protocol::Tcp, &connecting).unwrap_or_else(|error| panic!("{error}"));
-    match talk::play(&connected, &script, None) {
+    let own = || OWN.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint));
+    let trust = match &builder.trust {
+        Some(trust) => trust.clone(),
+        None if script.has_tls() => own().unwrap_or_else(|error| panic!("{error}")),
+        None => Trust::system(),
+    };
+    let with = talk::With { tap: None, trust: &trust, host: "localhost" };
+    match talk::play(&connected, &script, with) {
         Ok(talk::Played { ending: Ending::Failed(verdict), .. }) => {
             panic!("\n{}", verdict.render(&format!("{} -> {server}", connected.local)));
         }

@@ -17,6 +17,8 @@ pub trait Tap: Send + Sync + std::fmt::Debug {
     fn said(&self, side: Side, bytes: &[u8]);
     /// A side's end of the stream passed.
     fn ended(&self, side: Side);
+    /// Both sides went over to TLS; what is said from here is what is said inside.
+    fn secured(&self) {}
     /// A side reset the connection.
     fn reset(&self, side: Side);
 }
@@ -114,6 +116,10 @@ impl Tap for Record {
 
     fn ended(&self, side: Side) {
         self.hear(|recorder, _| recorder.ended(side));
+    }
+
+    fn secured(&self) {
+        self.hear(|recorder, _| recorder.secured());
     }
 
     fn reset(&self, side: Side) {

@@ -215,6 +215,17 @@ impl Play {
         }
     }
 
+    /// The handshake that [`Next::StartTls`] asked for failed: how the play ends.
+    #[must_use]
+    pub fn tls_failed(&mut self, script: &Script, fault: crate::Fault, why: &str, scratch: &mut Scratch) -> Ending {
+        scratch.load(self.saved.take(), script.program.slots.len());
+        // The account stands at the line that asked for it.
+        self.pc -= 1;
+        let mut verdict = self.verdict(script, fault, &[], scratch);
+        why.clone_into(&mut verdict.name);
+        Ending::Failed(Box::new(verdict))
+    }
+
     /// Whether the play stands between two exchanges: at the top of a loop that the other side begins, with nothing
     /// read in part.
     #[must_use]

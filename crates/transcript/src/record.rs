@@ -60,6 +60,7 @@ pub struct Recorder {
 enum Heard {
     Bytes(Side, Vec<u8>, Moment),
     End(Side),
+    Secured,
     Reset(Side),
 }
 
@@ -81,6 +82,11 @@ impl Recorder {
     /// A side said its last: its end of the stream was seen.
     pub fn ended(&mut self, side: Side) {
         self.write(Heard::End(side), 0);
+    }
+
+    /// Both sides went over to TLS; what is said from here is what is said inside.
+    pub fn secured(&mut self) {
+        self.write(Heard::Secured, 0);
     }
 
     /// A side reset the connection.
@@ -194,6 +200,10 @@ impl Writer {
                     Some(first) if first != *side => self.close(first),
                     _ => self.ended = Some(*side),
                 }
+            }
+            Heard::Secured => {
+                self.flush(recording);
+                let _ = writeln!(self.text, "starttls");
             }
             Heard::Reset(side) => {
                 self.flush(recording);

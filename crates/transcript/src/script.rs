@@ -74,8 +74,6 @@ pub struct Options {
     pub files: Option<Arc<dyn Files>>,
     /// Values that no account of a failure shows: their names stand for them.
     pub secrets: Vec<Secret>,
-    /// Whether whoever plays it can speak TLS.
-    pub tls: bool,
 }
 
 impl Options {
@@ -94,7 +92,6 @@ impl Options {
             keep_said: !server,
             files: None,
             secrets: vec![],
-            tls: false,
         }
     }
 }
@@ -137,12 +134,6 @@ impl Script {
         let files = open_files(&program, options, &mut findings);
         if options.carrier == Carrier::Datagram {
             findings.extend(over_datagrams(&program));
-        } else if !options.tls
-            && let Some(at) = program.ops.iter().position(|op| matches!(op, Op::StartTls))
-        {
-            let text = "`starttls` cannot be played over a socket: TLS is not there yet";
-            let help = "`sockeye check` plays both ends over memory; leave the line out to play what comes before it";
-            findings.push(Diagnostic::error(program.places[at], text).help(help));
         }
         let (errors, mut warnings): (Vec<_>, Vec<_>) =
             findings.into_iter().partition(|finding| finding.severity == Severity::Error);
@@ -177,7 +168,13 @@ impl Script {
         Play::new(self)
     }
 
-    /// Which side it plays.
+    /// Whether it goes over to TLS somewhere.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.program.ops.iter().any(|op| matches!(op, Op::StartTls))
+    }
+
+    /// Whose side it plays.
     #[must_use]
     pub fn side(&self) -> Side {
         self.side

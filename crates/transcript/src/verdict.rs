@@ -54,6 +54,10 @@ pub enum Fault {
     FileShrank,
     /// Something was said in clear where TLS begins.
     ClearBytes,
+    /// The two sides could not agree on TLS; the name says why.
+    Tls,
+    /// The other side's certificate is not to be believed; the name says why.
+    Untrusted,
 }
 
 /// One thing that would have been right, and how far it matched.
@@ -86,7 +90,7 @@ pub struct Verdict {
     pub received: Vec<u8>,
     /// The byte of what came, counted from 1, at which it differs.
     pub byte: Option<usize>,
-    /// The name, or the file, that the fault is about; empty where it is about none.
+    /// The name, the file or the reason that the fault is about; empty where it is about none.
     pub name: String,
     /// Values that are not shown.
     pub secrets: Arc<[Secret]>,
@@ -122,6 +126,7 @@ impl Verdict {
             }
             Fault::WrongLength => format!("what would be said is not as long as {{{}}} says", self.name),
             Fault::ClearBytes => format!("the {side} said more in clear before TLS began"),
+            Fault::Tls | Fault::Untrusted => format!("TLS did not begin: {}", self.name),
             Fault::FileShrank => format!("`{}` is shorter than it was when the play began", self.name),
         }
     }

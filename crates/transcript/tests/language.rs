@@ -50,7 +50,6 @@ fn script_with(text: &str, side: Side, carrier: Carrier, set: &[(&str, &str)]) -
     options.values =
         set.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect::<BTreeMap<_, _>>();
     options.files = Some(Arc::new(MadeUp));
-    options.tls = true;
     Script::prepare(&transcript, &options).unwrap_or_else(|refused| panic!("{refused}"))
 }
 

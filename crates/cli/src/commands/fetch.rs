@@ -152,7 +152,7 @@ fn fail(failed: &Failed, console: &Console) -> Exit {
         FetchError::Request(_) => Exit::Usage,
         FetchError::Connect(error) => Exit::from(error),
         FetchError::Tls(error) => match error.why {
-            Why::Authorities => Exit::CannotRead,
+            Why::Files => Exit::CannotRead,
             Why::Certificate => Exit::Certificate,
             Why::Handshake => Exit::TlsHandshake,
         },

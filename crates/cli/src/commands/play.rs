@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sockeye::address::{self, Address};
+use sockeye::address::{self, Address, Host, Target};
 use sockeye::event::Protocol;
 use sockeye::net::connect::{Connected, Options as Connecting, connect};
+use sockeye::net::tls::Trust;
 use sockeye::record::{Record, Tap};
 use sockeye::verb::serve::Sheet;
-use sockeye::verb::talk::{Played, play};
+use sockeye::verb::talk::{Played, With, play};
 use transcript::record::Recording;
 use transcript::{Carrier, Ending, Fault, Options as Playing, Script, Side};
 
@@ -32,6 +33,9 @@ pub(super) struct Part {
 /// Plays everything that was asked for; the code is that of the first play that failed.
 pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) -> Result<Exit, Exit> {
     let reports = forms(flags, console)?;
+    trust(flags)
+        .check()
+        .map_err(|error| console.fail(Exit::CannotRead, &format!("cannot use the certificates of --ca: {error}")))?;
     let rows = rows(flags, console)?;
     let parts = parts(flags, address, &rows, console)?;
     // Every transcript is made ready once before a connection is opened: a wrong one disturbs nobody.
@@ -210,7 +214,8 @@ fn play_once(
         connect(&part.address, part.protocol, &connecting).map_err(|error| (Exit::from(&error), error.to_string()))?;
     talk::tell_attempts(&connected, console);
     let tap = record.map(|record| &**record as &dyn Tap);
-    let played = play(&connected, &script, tap).map_err(|error| {
+    let (trust, host) = (trust(flags), host(&part.address));
+    let played = play(&connected, &script, With { tap, trust: &trust, host: &host }).map_err(|error| {
         let exit = if error.kind() == io::ErrorKind::TimedOut { Exit::TimedOut } else { Exit::Reset };
         (exit, format!("{}: {error}", connected.peer))
     })?;
@@ -249,9 +254,25 @@ pub(super) fn judge(
     }
 }
 
+/// Whose certificates are believed.
+pub(super) fn trust(flags: &Talk) -> Trust {
+    flags.pin.clone().unwrap_or_else(|| flags.ca.as_deref().map_or_else(Trust::system, Trust::only))
+}
+
+/// Whom a certificate must be for: the host as it was typed.
+pub(super) fn host(address: &Address) -> String {
+    match &address.target {
+        Target::Inet { host: Host::Name(name), .. } => name.clone(),
+        Target::Inet { host: Host::Ip(ip, _), .. } => ip.to_string(),
+        Target::Inet { host: Host::Every | Host::Loopback, .. } | Target::Unix(_) => "localhost".to_owned(),
+    }
+}
+
 fn code(fault: Fault) -> Exit {
     match fault {
         Fault::NothingCame { .. } => Exit::TimedOut,
+        Fault::Tls => Exit::TlsHandshake,
+        Fault::Untrusted => Exit::Certificate,
         Fault::Reset => Exit::Reset,
         Fault::FileShrank => Exit::CannotRead,
         Fault::Misheard { .. } | Fault::BrokenLine | Fault::WrongLength => Exit::Usage,

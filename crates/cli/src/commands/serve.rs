@@ -4,6 +4,7 @@ use std::io;
 
 use sockeye::address::Address;
 use sockeye::net::listen::ListenError;
+use sockeye::net::tls::Identity;
 use sockeye::stop;
 use sockeye::sys::watch::watch;
 use sockeye::verb::serve::{Options, Reloading, Role, ServeError, Server, Summary};
@@ -26,6 +27,7 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
     let refuse = |error: ServeError| {
         let exit = match &error {
             ServeError::Refused(_) | ServeError::Address(_) | ServeError::Count { .. } => Exit::Usage,
+            ServeError::Tls(_) => Exit::TlsHandshake,
             ServeError::Listen(ListenError::NoAddress { .. }) => Exit::NameNotFound,
             ServeError::Listen(_) | ServeError::Io(_) => Exit::CannotListen,
         };
@@ -84,6 +86,12 @@ fn options(flags: &Serve, console: &Console) -> Result<Options, Exit> {
         }
         Role::Transcripts(sheets)
     };
+    let identity = match (&flags.cert, &flags.key) {
+        (Some(cert), Some(key)) => {
+            Identity::from_files(cert, key).map_err(|error| console.fail(Exit::CannotRead, &error.to_string()))?
+        }
+        _ => Identity::throw_away(),
+    };
     Ok(Options {
         addresses,
         role,
@@ -96,6 +104,7 @@ fn options(flags: &Serve, console: &Console) -> Result<Options, Exit> {
         budget: flags.udp_budget.unwrap_or_default(),
         plays: if flags.once { Some(1) } else { flags.times },
         strict: flags.strict,
+        identity,
         ..Options::new()
     })
 }

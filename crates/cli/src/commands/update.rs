@@ -3,10 +3,10 @@
 use sockeye::file::{AtomicFile, FileError};
 use sockeye::net::connect::{Options as Connecting, connect};
 use sockeye::verb::serve::Sheet;
-use sockeye::verb::talk::play;
+use sockeye::verb::talk::{With, play};
 use transcript::{Ending, Transcript};
 
-use super::play::{Part, judge, prepare};
+use super::play::{Part, host, judge, prepare, trust};
 use crate::exit::Exit;
 use crate::flags::Talk;
 use crate::output::Console;
@@ -18,12 +18,13 @@ const MOST: usize = 1000;
 pub(super) fn run(flags: &Talk, mut part: Part, text: &str, console: &Console) -> Result<Exit, Exit> {
     let mut text = text.to_owned();
     let mut updated: Vec<usize> = Vec::new();
+    let (trust, host) = (trust(flags), host(&part.address));
     let exit = loop {
         let script = prepare(flags, &part.sheet, part.protocol, None).map_err(|why| console.fail(Exit::Usage, &why))?;
         let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout };
         let played = connect(&part.address, part.protocol, &connecting)
             .map_err(|error| (Exit::from(&error), error.to_string()))
-            .and_then(|connected| match play(&connected, &script, None) {
+            .and_then(|connected| match play(&connected, &script, With { tap: None, trust: &trust, host: &host }) {
                 Ok(played) => Ok((connected, played)),
                 Err(error) => Err((Exit::Reset, format!("{}: {error}", connected.peer))),
             });

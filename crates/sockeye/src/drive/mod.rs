@@ -23,6 +23,7 @@ use timers::Timers;
 
 use crate::event::{Event, Name, Observer, Protocol};
 use crate::net::listen::Socket;
+use crate::net::tls;
 use crate::stop::Stop;
 use crate::sys::datagrams::{Inbox, Outbox};
 
@@ -55,6 +56,8 @@ pub(crate) struct Bounds {
     pub(crate) plays: Option<u64>,
     /// Whether a reset or an idle time limit between two exchanges is a failed play.
     pub(crate) strict: bool,
+    /// Who the server is where a transcript goes over to TLS.
+    pub(crate) identity: tls::Identity,
 }
 
 /// New behaviours, one for each socket in their order, and what to say about them.
@@ -112,6 +115,7 @@ pub(crate) struct Shared<'a> {
     strict: bool,
     linger: Duration,
     plays: Option<u64>,
+    identity: &'a tls::Identity,
     /// Of the connection in hand.
     protocol: Protocol,
     server: &'a Name,
@@ -351,6 +355,7 @@ impl Loop {
             strict: self.bounds.strict,
             linger: self.bounds.linger,
             plays: self.bounds.plays,
+            identity: &self.bounds.identity,
             protocol: listener.protocol(),
             server: &listener.socket.endpoint.name,
         };
@@ -408,6 +413,7 @@ impl Loop {
             strict: self.bounds.strict,
             linger: self.bounds.linger,
             plays: self.bounds.plays,
+            identity: &self.bounds.identity,
             protocol: Protocol::Udp,
             server: &name,
         };

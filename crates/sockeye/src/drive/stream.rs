@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
-use transcript::{Ending, Input, Moment, Next, Play, Script};
+use transcript::{Ending, Fault, Input, Moment, Next, Play, Script};
 
 use super::poller::Interest;
 use super::timers::Armed;
 use super::{Behaviour, Shared};
 use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
 use crate::limits;
+use crate::net::tls::Session;
 
 /// Reads in a row from one connection before the others have their turn.
 const READS: usize = 4;
@@ -80,6 +81,8 @@ pub(super) struct Connection {
     pub(super) interest: Interest,
     by: ClosedBy,
     reason: Option<Box<str>>,
+    /// From where the transcript goes over to TLS.
+    secure: Option<Box<Session>>,
 }
 
 /// What a new connection is known by.
@@ -120,6 +123,7 @@ impl Connection {
             interest: Interest::Read,
             by: ClosedBy::Server,
             reason: None,
+            secure: None,
         }
     }
 
@@ -206,6 +210,7 @@ impl Connection {
             return if *drained > DRAIN { self.gone(shared) } else { Fate::Lives };
         }
         match self.role {
+            Role::Play(..) if self.secure.is_some() => self.decrypt(bytes, shared),
             Role::Play(..) => self.advance(bytes, shared),
             Role::Echo => {
                 self.rest_until(shared);
@@ -223,6 +228,9 @@ impl Connection {
         self.ended = true;
         match (self.phase, &self.role) {
             (Phase::Draining { .. }, _) => self.gone(shared),
+            (Phase::Open, Role::Play(..)) if self.is_handshaking() => {
+                self.not_secure("the client closed the connection in the handshake", shared)
+            }
             (_, Role::Play(..)) => self.advance(&[], shared),
             (_, Role::Echo | Role::Discard) => {
                 self.by = ClosedBy::Client;
@@ -238,7 +246,7 @@ impl Connection {
             return Fate::Lives;
         };
         let script = Arc::clone(script);
-        if self.phase != Phase::Open {
+        if self.phase != Phase::Open || self.is_handshaking() {
             return Fate::Lives;
         }
         if !self.inbox.is_empty() {
@@ -273,19 +281,75 @@ impl Connection {
                     self.deadline = Some(until);
                 }
                 Next::StopSending => {
+                    if self.say_end(shared) == Fate::Gone {
+                        return Fate::Gone;
+                    }
+                    let blocked = !self.outbox.is_empty();
                     if !blocked {
                         let _ = shutdown(&self.fd, Shutdown::Write);
                         continue;
                     }
                     (self.half_close, self.resume) = (true, true);
                 }
-                // No script with TLS is prepared for a socket yet.
-                Next::StartTls => return self.gone(shared),
+                // The client begins; what we said in clear goes out first.
+                Next::StartTls => match Session::server(shared.identity) {
+                    Ok(session) => {
+                        self.secure = Some(Box::new(session));
+                        self.deadline = Some(shared.now.after(limits::HANDSHAKE_WAIT));
+                    }
+                    Err(error) => return self.not_secure(&error.to_string(), shared),
+                },
                 Next::End(ending) => return self.over(ending, shared),
             }
             self.inbox = bytes[at..].to_vec();
             return Fate::Lives;
         }
+    }
+
+    fn is_handshaking(&self) -> bool {
+        self.secure.as_ref().is_some_and(|session| session.is_handshaking())
+    }
+
+    /// Bytes of TLS came: the session may have to answer, and the play goes on with what they mean.
+    fn decrypt(&mut self, bytes: &[u8], shared: &mut Shared<'_>) -> Fate {
+        let Some(session) = &mut self.secure else { return Fate::Lives };
+        let was_handshaking = session.is_handshaking();
+        let (mut clear, mut wire) = (Vec::new(), Vec::new());
+        let received = session.receive(bytes, &mut clear);
+        session.send(&[], &mut wire);
+        let (is_handshaking, has_ended) = (session.is_handshaking(), session.has_ended());
+        if !wire.is_empty() && self.write(&wire, shared) == Fate::Gone {
+            return Fate::Gone;
+        }
+        if let Err(error) = received {
+            return self.not_secure(&error.to_string(), shared);
+        }
+        if is_handshaking {
+            return Fate::Lives;
+        }
+        self.ended |= has_ended;
+        if was_handshaking {
+            self.deadline = None;
+        }
+        if was_handshaking || has_ended || !clear.is_empty() {
+            return self.advance(&clear, shared);
+        }
+        Fate::Lives
+    }
+
+    /// There is no secure connection, or no more.
+    fn not_secure(&mut self, why: &str, shared: &mut Shared<'_>) -> Fate {
+        let Role::Play(play, script) = &mut self.role else { return self.gone(shared) };
+        let ending = play.tls_failed(script, Fault::Tls, why, shared.scratch);
+        self.over(ending, shared)
+    }
+
+    /// Under TLS the end is said too, so that nobody else can say it (RFC 8446, section 6.1).
+    fn say_end(&mut self, shared: &mut Shared<'_>) -> Fate {
+        let Some(session) = &mut self.secure else { return Fate::Lives };
+        let mut wire = Vec::new();
+        session.end(&mut wire);
+        self.write(&wire, shared)
     }
 
     /// The play is over.
@@ -314,6 +378,10 @@ impl Connection {
             Ending::Failed(verdict) => {
                 if matches!(verdict.fault, transcript::Fault::NothingCame { .. }) {
                     self.by = ClosedBy::Timeout;
+                }
+                if matches!(verdict.fault, transcript::Fault::Tls) {
+                    // Nothing is said inside a session that failed, not even its end.
+                    self.secure = None;
                 }
                 self.reason = Some(verdict.headline().into());
                 let conversation = self.conversation(shared.protocol, shared.server);
@@ -370,6 +438,10 @@ impl Connection {
             return Fate::Lives;
         }
         match self.role {
+            Role::Play(..) if self.is_handshaking() => {
+                let waited = transcript::seconds(limits::HANDSHAKE_WAIT);
+                self.not_secure(&format!("no handshake within {waited}"), shared)
+            }
             Role::Play(..) => self.advance(&[], shared),
             Role::Echo | Role::Discard => {
                 self.by = ClosedBy::Timeout;
@@ -417,7 +489,14 @@ impl Connection {
             return Fate::Lives;
         }
         let output = std::mem::take(&mut shared.output.bytes);
-        let fate = self.write(&output, shared);
+        let fate = match &mut self.secure {
+            Some(session) => {
+                let mut wire = Vec::with_capacity(output.len() + 64);
+                session.send(&output, &mut wire);
+                self.write(&wire, shared)
+            }
+            None => self.write(&output, shared),
+        };
         shared.output.bytes = output;
         shared.output.clear();
         fate
@@ -489,6 +568,13 @@ impl Connection {
     fn finish(&mut self, shared: &mut Shared<'_>) -> Fate {
         self.inbox = Vec::new();
         self.deadline = None;
+        if self.phase == Phase::Open {
+            // Once: the queue may be met here again, in the phase of finishing.
+            self.phase = Phase::Finishing;
+            if self.say_end(shared) == Fate::Gone {
+                return Fate::Gone;
+            }
+        }
         if !self.outbox.is_empty() {
             self.phase = Phase::Finishing;
             return Fate::Lives;

@@ -9,10 +9,11 @@ use transcript::rehearse::{Rehearsal, rehearse};
 use transcript::{Carrier, Diagnostic, Ending, Options, Refused, Script, Side};
 
 use super::serve::{self, Sheet};
-use super::talk::{Played, play};
+use super::talk::{Played, With, play};
 use crate::address::{Address, Host, Scheme, Target};
 use crate::event::{Event, Protocol};
 use crate::net::connect;
+use crate::net::tls::Trust;
 
 /// What a check found.
 #[derive(Debug)]
@@ -53,17 +54,12 @@ pub fn check(sheet: &Sheet, values: &BTreeMap<String, Vec<u8>>) -> Report {
         let mut options = Options::new(side, carrier);
         options.values.clone_from(values);
         options.keep_said = true;
-        options.tls = true;
         options.files.clone_from(&sheet.files);
         Script::prepare(transcript, &options)
     };
     let ends = [Carrier::Stream, Carrier::Datagram]
         .map(|carrier| (carrier, prepare(Side::Client, carrier), prepare(Side::Server, carrier)));
     let mut warnings = transcript.warnings().to_vec();
-    if let Some(place) = transcript.starttls() {
-        let text = "TLS is not there yet: here it is a moment that both ends reach together";
-        warnings.push(Diagnostic::warning(place, text).help("over a socket the file cannot be played"));
-    }
     let mut differences: Vec<String> = Vec::new();
     let mut too_long = false;
     for (carrier, client, server) in &ends {
@@ -72,8 +68,7 @@ pub fn check(sheet: &Sheet, values: &BTreeMap<String, Vec<u8>>) -> Report {
         }
         if let (Ok(client), Ok(server)) = (client, server) {
             let whole = rehearse(client, server, |all| all);
-            let line_is_due =
-                transcript.starttls().is_none() && whole.finished && whole.is_success() && whole.took <= LONGEST;
+            let line_is_due = whole.finished && whole.is_success() && whole.took <= LONGEST;
             let mut found: Vec<String> = accounts(&whole).collect();
             too_long |= !whole.finished;
             let pieces = rehearse(client, server, |_| 1);
@@ -130,7 +125,17 @@ fn over_the_loopback(
     });
     let serving = std::thread::spawn(move || server.run(stop, None, observer));
     let connecting = connect::Options { family: None, timeout: crate::limits::CONNECT_WAIT };
-    let played = connect::connect(&address, protocol, &connecting).map(|connected| play(&connected, client, None));
+    // The two ends trust each other, and nobody else.
+    let trust = if client.has_tls() {
+        match options.identity.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint)) {
+            Ok(trust) => trust,
+            Err(_) => return vec![],
+        }
+    } else {
+        Trust::system()
+    };
+    let with = With { tap: None, trust: &trust, host: "localhost" };
+    let played = connect::connect(&address, protocol, &connecting).map(|connected| play(&connected, client, with));
     stopper.stop();
     let _ = serving.join();
     let mut found = std::mem::take(&mut *accounts.lock().unwrap_or_else(PoisonError::into_inner));

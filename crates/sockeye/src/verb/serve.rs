@@ -14,6 +14,7 @@ use crate::event::{Endpoint, Event, Observer, Protocol};
 use crate::limits;
 use crate::net::Family;
 use crate::net::listen::{self, Bound, ListenError, Request};
+use crate::net::tls::{Identity, TlsError};
 use crate::stop::Stop;
 use crate::sys::files;
 
@@ -86,6 +87,8 @@ pub struct Options {
     pub plays: Option<u64>,
     /// Whether a reset or an idle time limit between two exchanges is a failed play.
     pub strict: bool,
+    /// Who the server is where a transcript goes over to TLS.
+    pub identity: Identity,
 }
 
 impl Options {
@@ -105,6 +108,7 @@ impl Options {
             budget: Budget::On,
             plays: None,
             strict: false,
+            identity: Identity::throw_away(),
         }
     }
 }
@@ -131,6 +135,8 @@ pub enum ServeError {
     },
     /// A socket cannot be bound.
     Listen(ListenError),
+    /// There is no certificate to be had.
+    Tls(TlsError),
     /// The loop itself failed.
     Io(io::Error),
 }
@@ -146,6 +152,7 @@ impl fmt::Display for ServeError {
                  `at` into the files and give none"
             ),
             Self::Listen(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
             Self::Io(error) => write!(f, "cannot serve: {error}"),
         }
     }
@@ -200,7 +207,11 @@ impl Server {
             budget: options.budget,
             plays: options.plays,
             strict: options.strict,
+            identity: options.identity.clone(),
         };
+        if roles.iter().any(Roles::has_tls) {
+            notices.extend(fingerprint(&options.identity)?);
+        }
         Ok(Self { sockets, ports, notices, bounds, options: options.clone() })
     }
 
@@ -241,6 +252,15 @@ impl Server {
         });
         Loop::new(self.sockets, self.bounds, stop, reload, observer).and_then(Loop::run).map_err(ServeError::Io)
     }
+}
+
+/// How clients know a certificate that was made for this run.
+fn fingerprint(identity: &Identity) -> Result<Option<String>, ServeError> {
+    if !identity.is_made() {
+        return Ok(None);
+    }
+    let fingerprint = identity.fingerprint().map_err(ServeError::Tls)?;
+    Ok(Some(format!("TLS with a certificate made for this run: --pin {fingerprint}")))
 }
 
 /// New behaviours for sockets that are bound already: each by its request and its protocol.
@@ -341,6 +361,10 @@ impl Roles {
             return Err(ServeError::Refused(refused.clone()));
         }
         Ok(Self { stream, datagram })
+    }
+
+    fn has_tls(&self) -> bool {
+        matches!(&self.stream, Ok(Behaviour::Play(script)) if script.has_tls())
     }
 
     /// Why it cannot be played over a protocol.

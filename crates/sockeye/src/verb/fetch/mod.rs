@@ -289,7 +289,7 @@ impl Hop<'_> {
 
 fn shake_hands(stream: &mut Stream, url: &Url, options: &Options, until: Instant) -> Result<(), FetchError> {
     let host = url.origin.host_name(false);
-    let session = options.trust.client(&host, b"http/1.1")?;
+    let session = options.trust.client(&host, &[b"http/1.1"])?;
     stream.secure(session, &host, until).map_err(|error| match error.kind() {
         std::io::ErrorKind::TimedOut => FetchError::TimedOut {
             what: "no secure connection",

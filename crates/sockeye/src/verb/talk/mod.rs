@@ -20,7 +20,7 @@ pub use crate::sink::Sink;
 
 pub use datagram::talk as over_datagrams;
 pub use listen::{Listened, listen};
-pub use play::{Played, play};
+pub use play::{Played, With, play};
 pub use stream::talk as over_stream;
 
 /// How lines of standard input end on the wire.

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
-use transcript::{Carrier, Ending, Input, Moment, Next, Output, Play, Scratch, Script, Side};
+use transcript::{Carrier, Ending, Fault, Input, Moment, Next, Output, Play, Scratch, Script, Side};
 
 use super::peer::Peer;
 use crate::event::Protocol;
+use crate::limits;
 use crate::net::connect::{Connected, timespec};
+use crate::net::tls::{Session, TlsError, Trust, Why};
 use crate::record::Tap;
 
 /// How long the other side may take to end once all is said: it only has to read what we sent.
@@ -36,11 +38,22 @@ pub struct Played {
     pub strangers: u64,
 }
 
-/// Plays a script over a connected socket; a tap hears all that passes.
+/// What goes with a play.
+#[derive(Debug, Clone, Copy)]
+pub struct With<'a> {
+    /// Who hears all that passes; inside TLS, what it means.
+    pub tap: Option<&'a dyn Tap>,
+    /// Whose certificates are believed.
+    pub trust: &'a Trust,
+    /// Whom a certificate must be for.
+    pub host: &'a str,
+}
+
+/// Plays a script over a connected socket.
 ///
 /// # Errors
 /// The socket failed in a way that is no reset.
-pub fn play(connected: &Connected, script: &Script, tap: Option<&dyn Tap>) -> io::Result<Played> {
+pub fn play(connected: &Connected, script: &Script, with: With<'_>) -> io::Result<Played> {
     let carrier = if connected.protocol == Protocol::Udp { Carrier::Datagram } else { Carrier::Stream };
     rustix::io::ioctl_fionbio(&connected.fd, true)?;
     let peer = if carrier == Carrier::Datagram { Some(Peer::new(connected)?) } else { None };
@@ -58,7 +71,8 @@ pub fn play(connected: &Connected, script: &Script, tap: Option<&dyn Tap>) -> io
         received: 0,
         drained: 0,
         port_closed: false,
-        tap,
+        with,
+        session: None,
         peer,
     };
     let ending = player.run()?;
@@ -85,7 +99,9 @@ struct Player<'a> {
     received: u64,
     drained: u64,
     port_closed: bool,
-    tap: Option<&'a dyn Tap>,
+    with: With<'a>,
+    /// From where the transcript goes over to TLS.
+    session: Option<Session>,
     /// Over datagrams.
     peer: Option<Peer<'a>>,
 }
@@ -95,6 +111,8 @@ enum Came {
     Datagram,
     Nothing,
     Reset,
+    /// Nothing that its session understands.
+    Garbled(TlsError),
 }
 
 impl Player<'_> {
@@ -113,9 +131,14 @@ impl Player<'_> {
                 return Ok(self.play.reset(self.script, &self.held, &mut self.scratch));
             }
             match step.next {
-                // No script with TLS is prepared for a socket yet.
-                Next::Flush | Next::StartTls => {}
+                Next::Flush => {}
+                Next::StartTls => {
+                    if let Err(why) = self.shake_hands()? {
+                        return Ok(self.not_secure(&why));
+                    }
+                }
                 Next::StopSending => {
+                    self.say_end();
                     let _ = shutdown(self.socket, Shutdown::Write);
                     self.ended(Side::Client);
                 }
@@ -127,9 +150,85 @@ impl Player<'_> {
                 Next::Hear { until } => match self.receive(until)? {
                     Came::Reset => return Ok(self.play.reset(self.script, &self.held, &mut self.scratch)),
                     Came::Datagram => datagram = true,
+                    Came::Garbled(why) => return Ok(self.not_secure(&why)),
                     Came::Bytes | Came::Nothing => {}
                 },
             }
+        }
+    }
+
+    fn not_secure(&mut self, why: &TlsError) -> Ending {
+        // Nothing is said inside a session that failed.
+        self.session = None;
+        let fault = if why.why == Why::Certificate { Fault::Untrusted } else { Fault::Tls };
+        self.play.tls_failed(self.script, fault, &why.to_string(), &mut self.scratch)
+    }
+
+    /// Goes over to TLS: every byte from here is of the session.
+    fn shake_hands(&mut self) -> io::Result<Result<(), TlsError>> {
+        let mut session = match Session::client(self.with.trust, self.with.host) {
+            Ok(session) => session,
+            Err(error) => return Ok(Err(error)),
+        };
+        let until = self.now().after(limits::HANDSHAKE_WAIT);
+        loop {
+            let mut wire = Vec::new();
+            session.send(&[], &mut wire);
+            if !wire.is_empty() && !self.push(&wire, false)? {
+                return Ok(Err(TlsError::cut(self.with.host)));
+            }
+            if !session.is_handshaking() {
+                break;
+            }
+            if !self.wait(PollFlags::IN, Some(until))? {
+                let waited = transcript::seconds(limits::HANDSHAKE_WAIT);
+                return Ok(Err(TlsError::local(format!("{} did not shake hands within {waited}", self.with.host))));
+            }
+            let mut bytes = vec![0; BUFFER];
+            match recv(self.socket, &mut bytes[..], RecvFlags::empty()) {
+                Ok((_, 0)) => return Ok(Err(TlsError::cut(self.with.host))),
+                Ok((_, length)) => {
+                    self.received += length as u64;
+                    if let Err(error) = session.receive(&bytes[..length], &mut self.held) {
+                        let mut alert = Vec::new();
+                        session.send(&[], &mut alert);
+                        let _ = self.push(&alert, false);
+                        return Ok(Err(error));
+                    }
+                }
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(_) => return Ok(Err(TlsError::cut(self.with.host))),
+            }
+        }
+        self.ended |= session.has_ended();
+        self.session = Some(session);
+        if let Some(tap) = self.with.tap {
+            tap.secured();
+            if !self.held.is_empty() {
+                tap.said(Side::Server, &self.held);
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// What came since `before` is of the session: what it means takes its place.
+    fn decrypt(&mut self, before: usize) -> Result<(), TlsError> {
+        let Some(session) = &mut self.session else { return Ok(()) };
+        let bytes = self.held.split_off(before);
+        let received = session.receive(&bytes, &mut self.held);
+        self.ended |= session.has_ended();
+        let mut answer = Vec::new();
+        session.send(&[], &mut answer);
+        let _ = self.push(&answer, false);
+        received
+    }
+
+    /// Under TLS the end is said too.
+    fn say_end(&mut self) {
+        if let Some(session) = &mut self.session {
+            let mut wire = Vec::new();
+            session.end(&mut wire);
+            let _ = self.push(&wire, false);
         }
     }
 
@@ -147,6 +246,11 @@ impl Player<'_> {
                 None => recv(self.socket, room, RecvFlags::empty()),
             };
             self.held.truncate(before + came.as_ref().map_or(0, |(_, length)| *length));
+            if came.is_ok()
+                && let Err(error) = self.decrypt(before)
+            {
+                return Ok(Came::Garbled(error));
+            }
             self.heard(before, &came);
             match came {
                 Ok((_, length)) if self.carrier == Carrier::Datagram => {
@@ -159,7 +263,10 @@ impl Player<'_> {
                 }
                 Ok((_, length)) => {
                     self.received += length as u64;
-                    return Ok(Came::Bytes);
+                    // A record of TLS may have come in part.
+                    if self.held.len() > before || self.ended {
+                        return Ok(Came::Bytes);
+                    }
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
@@ -178,8 +285,9 @@ impl Player<'_> {
 
     /// Tells the tap what came.
     fn heard(&self, before: usize, came: &Result<(usize, usize), Errno>) {
-        let Some(tap) = self.tap else { return };
+        let Some(tap) = self.with.tap else { return };
         match came {
+            Ok((_, length)) if *length > 0 && self.carrier == Carrier::Stream && self.held.len() == before => {}
             Ok((_, 0)) if self.carrier == Carrier::Stream => tap.ended(Side::Server),
             Ok(_) => tap.said(Side::Server, &self.held[before..]),
             Err(Errno::CONNRESET) => tap.reset(Side::Server),
@@ -188,7 +296,7 @@ impl Player<'_> {
     }
 
     fn ended(&self, side: Side) {
-        if let Some(tap) = self.tap {
+        if let Some(tap) = self.with.tap {
             tap.ended(side);
         }
     }
@@ -225,8 +333,32 @@ impl Player<'_> {
         Ok(alive)
     }
 
-    fn send(&mut self, mut bytes: &[u8], datagram: bool) -> io::Result<bool> {
-        let limit = self.script.wait().unwrap_or(crate::limits::WRITE_WAIT);
+    fn send(&mut self, bytes: &[u8], datagram: bool) -> io::Result<bool> {
+        let before = self.sent;
+        let (pushed, said) = match &mut self.session {
+            Some(session) => {
+                let mut wire = Vec::with_capacity(bytes.len() + 64);
+                session.send(bytes, &mut wire);
+                (self.push(&wire, false), bytes.len())
+            }
+            None => {
+                let pushed = self.push(bytes, datagram);
+                let sent = usize::try_from(self.sent - before).unwrap_or(bytes.len());
+                (pushed, sent)
+            }
+        };
+        if let Some(tap) = self.with.tap {
+            tap.said(Side::Client, &bytes[..said]);
+        }
+        pushed
+    }
+
+    /// Sends bytes as they are; false if the other side is gone.
+    fn push(&mut self, mut bytes: &[u8], datagram: bool) -> io::Result<bool> {
+        if bytes.is_empty() && !datagram {
+            return Ok(true);
+        }
+        let limit = self.script.wait().unwrap_or(limits::WRITE_WAIT);
         let until = self.now().after(limit);
         loop {
             let sent = match &self.peer {
@@ -236,9 +368,6 @@ impl Player<'_> {
             match sent {
                 Ok(length) => {
                     self.sent += length as u64;
-                    if let Some(tap) = self.tap {
-                        tap.said(Side::Client, &bytes[..length]);
-                    }
                     bytes = &bytes[length..];
                     if datagram || bytes.is_empty() {
                         return Ok(true);
@@ -268,12 +397,13 @@ impl Player<'_> {
     fn close(&mut self, ending: &Ending) {
         if matches!(ending, Ending::DoneByReset) {
             let _ = sockopt::set_socket_linger(self.socket, Some(Duration::ZERO));
-            if let Some(tap) = self.tap {
+            if let Some(tap) = self.with.tap {
                 tap.reset(Side::Client);
             }
             return;
         }
         self.drained = self.held.len() as u64;
+        self.say_end();
         self.ended(Side::Client);
         if self.ended || shutdown(self.socket, Shutdown::Write).is_err() {
             return;
@@ -284,9 +414,15 @@ impl Player<'_> {
             match recv(self.socket, &mut buffer[..], RecvFlags::empty()) {
                 Ok((_, 0)) => return self.ended(Side::Server),
                 Ok((_, length)) => {
-                    self.drained += length as u64;
-                    if let Some(tap) = self.tap {
-                        tap.said(Side::Server, &buffer[..length]);
+                    let mut clear = Vec::new();
+                    let said = match &mut self.session {
+                        // What a session does not understand at its end says nothing.
+                        Some(session) => session.receive(&buffer[..length], &mut clear).map_or(&[][..], |()| &clear),
+                        None => &buffer[..length],
+                    };
+                    self.drained += said.len() as u64;
+                    if let Some(tap) = self.with.tap {
+                        tap.said(Side::Server, said);
                     }
                 }
                 Err(Errno::INTR) => {}

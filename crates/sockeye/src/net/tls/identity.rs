@@ -1,0 +1,132 @@
+//! Who a server is: a certificate and its key, given or made for one run.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection};
+
+use super::{TlsError, Why, fingerprint, provider};
+
+/// A certificate and its key.
+///
+/// Without files it is made when it is first needed: self-signed for `localhost` and the loopback addresses, and gone
+/// with the process. A client knows it by its fingerprint.
+#[derive(Debug, Clone, Default)]
+pub struct Identity(Arc<OnceLock<Ready>>);
+
+#[derive(Debug)]
+struct Ready {
+    config: Arc<ServerConfig>,
+    pem: String,
+    fingerprint: String,
+    is_made: bool,
+}
+
+impl Identity {
+    /// One that is made when it is needed.
+    #[must_use]
+    pub fn throw_away() -> Self {
+        Self::default()
+    }
+
+    /// That of two files in PEM form: the certificate with those that lead to its authority behind it, and the key.
+    ///
+    /// # Errors
+    /// A file cannot be read or holds something else, the two do not belong together, or everybody may read the key.
+    pub fn from_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        let text =
+            std::fs::read_to_string(certificate).map_err(|error| unusable(certificate, &crate::net::words(&error)))?;
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+        let chain = chain.map_err(|error| unusable(certificate, &error.to_string()))?;
+        if chain.is_empty() {
+            return Err(unusable(certificate, "it holds no certificate in PEM form"));
+        }
+        let key_der = read_key(key)?;
+        let ready = Ready::new(chain, key_der, text, false).map_err(|error| {
+            unusable(certificate, &format!("it cannot be used with the key {}: {error}", key.display()))
+        })?;
+        Ok(Self(Arc::new(OnceLock::from(ready))))
+    }
+
+    /// `sha256:` and the digest of the certificate in hex.
+    ///
+    /// # Errors
+    /// No certificate can be made.
+    pub fn fingerprint(&self) -> Result<String, TlsError> {
+        self.ready().map(|ready| ready.fingerprint.clone())
+    }
+
+    /// The certificate in PEM form, for clients that are to trust it.
+    ///
+    /// # Errors
+    /// No certificate can be made.
+    pub fn pem(&self) -> Result<String, TlsError> {
+        self.ready().map(|ready| ready.pem.clone())
+    }
+
+    /// Whether it lives no longer than the process, so that its fingerprint is worth telling.
+    #[must_use]
+    pub fn is_made(&self) -> bool {
+        self.0.get().is_none_or(|ready| ready.is_made)
+    }
+
+    /// The server's side of a session.
+    pub(crate) fn server(&self) -> Result<ServerConnection, TlsError> {
+        let config = Arc::clone(&self.ready()?.config);
+        ServerConnection::new(config).map_err(|error| TlsError::local(error.to_string()))
+    }
+
+    fn ready(&self) -> Result<&Ready, TlsError> {
+        if let Some(ready) = self.0.get() {
+            return Ok(ready);
+        }
+        let made = make().map_err(|error| TlsError::local(format!("no certificate can be made: {error}")))?;
+        Ok(self.0.get_or_init(|| made))
+    }
+}
+
+impl Ready {
+    fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        pem: String,
+        is_made: bool,
+    ) -> Result<Self, rustls::Error> {
+        let fingerprint = chain.first().map_or_else(String::new, |certificate| fingerprint(certificate));
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        Ok(Self { config: Arc::new(config), pem, fingerprint, is_made })
+    }
+}
+
+fn make() -> Result<Ready, String> {
+    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    let made = rcgen::generate_simple_self_signed(names).map_err(|error| error.to_string())?;
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(str::to_owned)?;
+    let pem = made.cert.pem();
+    Ready::new(vec![made.cert.der().clone()], key, pem, true).map_err(|error| error.to_string())
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let failed = |error: std::io::Error| unusable(path, &crate::net::words(&error));
+    let mut file = File::open(path).map_err(failed)?;
+    // Asked of the open file: by its name it could be another one by now.
+    if file.metadata().map_err(failed)?.mode() & 0o004 != 0 {
+        return Err(unusable(path, "everybody may read this key: chmod o-r"));
+    }
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).map_err(failed)?;
+    PrivateKeyDer::from_pem_slice(&text)
+        .map_err(|error| unusable(path, &format!("it holds no key in PEM form: {error}")))
+}
+
+fn unusable(path: &Path, why: &str) -> TlsError {
+    TlsError { why: Why::Files, text: format!("{}: {why}", path.display()) }
+}

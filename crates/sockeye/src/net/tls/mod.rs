@@ -1,0 +1,118 @@
+//! TLS by rustls: whom we trust, and what is wrong with a peer in the words of people. No type of rustls leaves the crate.
+
+mod identity;
+mod session;
+mod trust;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use rustls::CertificateError;
+use rustls::crypto::CryptoProvider;
+
+pub use identity::Identity;
+pub(crate) use session::Session;
+pub use trust::Trust;
+
+/// What does the cryptography.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// The SHA-256 fingerprint of a certificate, as it is written for people: `sha256:` and small hex digits.
+fn fingerprint(certificate: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let digest = rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256
+        .tls13()
+        .map(|suite| suite.common.hash_provider.hash(certificate));
+    let mut text = "sha256:".to_owned();
+    for byte in digest.iter().flat_map(|digest| digest.as_ref()) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// Why there is no secure connection.
+#[derive(Debug)]
+pub struct TlsError {
+    /// Whose doing it is.
+    pub why: Why,
+    text: String,
+}
+
+/// What kind of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// A file of certificates or keys of ours is of no use.
+    Files,
+    /// The peer's certificate is not to be believed.
+    Certificate,
+    /// The two could not agree, or the peer does not speak TLS.
+    Handshake,
+}
+
+impl TlsError {
+    pub(crate) fn local(text: String) -> Self {
+        Self { why: Why::Handshake, text }
+    }
+
+    /// What the session says, in the words of people.
+    pub(crate) fn of(error: &rustls::Error, host: &str) -> Self {
+        use rustls::Error;
+        match error {
+            Error::InvalidCertificate(error) => {
+                Self { why: Why::Certificate, text: format!("the certificate of {host} {}", certificate(error)) }
+            }
+            Error::General(text) if text.starts_with(trust::NOT_PINNED) => {
+                Self { why: Why::Certificate, text: format!("the certificate of {host} {text}") }
+            }
+            Error::InvalidMessage(_) => Self::local(format!("{host} does not speak TLS there")),
+            Error::AlertReceived(alert) => Self::local(format!("{host} refused: {alert:?}")),
+            // We are the server, and the client does not say more.
+            Error::NoCertificatesPresented => Self::local(format!("{host} showed no certificate")),
+            Error::PeerIncompatible(why) => Self::local(format!("{host} speaks no version of TLS that we do: {why:?}")),
+            other => Self::local(format!("{host}: {other}")),
+        }
+    }
+
+    pub(crate) fn cut(host: &str) -> Self {
+        Self::local(format!("{host} closed the connection in the handshake"))
+    }
+}
+
+/// What is wrong with a certificate, behind "the certificate of HOST".
+fn certificate(error: &CertificateError) -> String {
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired".to_owned(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "is not valid yet".to_owned(),
+        CertificateError::UnknownIssuer => {
+            "is signed by nobody who is trusted (--ca FILE trusts a private authority)".to_owned()
+        }
+        CertificateError::NotValidForName => "is for another name".to_owned(),
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            // At most a few of the names; some certificates have hundreds.
+            let mut names = presented.iter().take(4).cloned().collect::<Vec<_>>().join(", ");
+            if presented.len() > 4 {
+                names.push_str(", …");
+            }
+            format!("is for another name: {names}")
+        }
+        CertificateError::Revoked => "was revoked".to_owned(),
+        other => format!("is not to be believed: {other}"),
+    }
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+impl From<TlsError> for io::Error {
+    fn from(error: TlsError) -> Self {
+        Self::other(error)
+    }
+}

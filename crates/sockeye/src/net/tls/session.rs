@@ -1,0 +1,150 @@
+//! One session, without a socket: what came goes in, what is to be sent comes out. Whoever has the socket drives it.
+
+use std::io::{Read, Write};
+
+use rustls::Connection;
+
+use super::{Identity, TlsError, Trust};
+
+/// Either side of a TLS session.
+pub(crate) struct Session {
+    inner: Box<Connection>,
+    /// Whom messages are about.
+    peer: String,
+    has_ended: bool,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// The client's side; the certificate must be for the host.
+    pub(crate) fn client(trust: &Trust, host: &str) -> Result<Self, TlsError> {
+        Ok(Self::new(Connection::from(trust.client(host, &[])?), host))
+    }
+
+    /// The server's side.
+    pub(crate) fn server(identity: &Identity) -> Result<Self, TlsError> {
+        Ok(Self::new(Connection::from(identity.server()?), "the client"))
+    }
+
+    fn new(mut inner: Connection, peer: &str) -> Self {
+        // What the socket does not take is bounded by whoever has the socket.
+        inner.set_buffer_limit(None);
+        Self { inner: Box::new(inner), peer: peer.to_owned(), has_ended: false }
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.inner.is_handshaking()
+    }
+
+    /// Whether the peer has said that it says no more (close_notify; RFC 8446, section 6.1).
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Takes bytes from the socket, and adds what they mean to `clear`.
+    ///
+    /// # Errors
+    /// The peer breaks the protocol or is not to be believed. There may be something to send all the same: an alert.
+    pub(crate) fn receive(&mut self, mut bytes: &[u8], clear: &mut Vec<u8>) -> Result<(), TlsError> {
+        while !bytes.is_empty() && !self.has_ended {
+            self.inner.read_tls(&mut bytes).map_err(|error| TlsError::local(error.to_string()))?;
+            let state = self.inner.process_new_packets().map_err(|error| TlsError::of(&error, &self.peer))?;
+            let there = state.plaintext_bytes_to_read();
+            self.has_ended = state.peer_has_closed();
+            let before = clear.len();
+            clear.resize(before + there, 0);
+            self.inner.reader().read_exact(&mut clear[before..]).map_err(|error| TlsError::local(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Encrypts bytes, and adds everything that is to be sent to `wire`.
+    pub(crate) fn send(&mut self, clear: &[u8], wire: &mut Vec<u8>) {
+        // Neither can fail: the buffer has no bound, and a vector takes everything.
+        let _ = self.inner.writer().write_all(clear);
+        while self.inner.wants_write() {
+            let _ = self.inner.write_tls(wire);
+        }
+    }
+
+    /// Says that nothing more is said.
+    pub(crate) fn end(&mut self, wire: &mut Vec<u8>) {
+        self.inner.send_close_notify();
+        self.send(&[], wire);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Moves bytes between two sessions until both are quiet.
+    fn join(client: &mut Session, server: &mut Session, piece: usize) -> Result<(Vec<u8>, Vec<u8>), TlsError> {
+        let (mut at_client, mut at_server) = (Vec::new(), Vec::new());
+        loop {
+            let (mut there, mut back) = (Vec::new(), Vec::new());
+            client.send(&[], &mut there);
+            for bytes in there.chunks(piece) {
+                server.receive(bytes, &mut at_server)?;
+            }
+            server.send(&[], &mut back);
+            for bytes in back.chunks(piece) {
+                client.receive(bytes, &mut at_client)?;
+            }
+            if there.is_empty() && back.is_empty() {
+                return Ok((at_client, at_server));
+            }
+        }
+    }
+
+    #[test]
+    fn two_sessions_meet_by_a_fingerprint_and_by_nothing_else() {
+        let identity = Identity::throw_away();
+        let pin = identity.fingerprint().unwrap();
+        let trusts = |trust: Trust| {
+            let mut client = Session::client(&trust, "localhost").unwrap();
+            let mut server = Session::server(&identity).unwrap();
+            join(&mut client, &mut server, 1).map(|_| (client, server))
+        };
+        let (mut client, mut server) = trusts(Trust::pinned(&pin).unwrap()).unwrap();
+        assert!(!client.is_handshaking() && !server.is_handshaking());
+        let (mut wire, mut clear) = (Vec::new(), Vec::new());
+        let long = vec![7; 200_000];
+        client.send(&long, &mut wire);
+        client.end(&mut wire);
+        server.receive(&wire, &mut clear).unwrap();
+        assert!(clear == long && server.has_ended());
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), identity.pem().unwrap()).unwrap();
+        assert!(trusts(Trust::only(&folder.path().join("ca.pem"))).is_ok());
+        let other = Identity::throw_away().fingerprint().unwrap();
+        let error = trusts(Trust::pinned(&other).unwrap()).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("is not the one that --pin names: it is {pin}")), "{error}");
+    }
+
+    #[test]
+    fn a_key_that_everybody_may_read_or_that_is_another_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (cert, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
+        let made = rcgen::generate_simple_self_signed(vec!["x".to_owned()]).unwrap();
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let mode = |mode| std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o644);
+        let error = Identity::from_files(&cert, &key).unwrap_err().to_string();
+        assert!(error.ends_with("everybody may read this key: chmod o-r"), "{error}");
+        mode(0o600);
+        assert!(!Identity::from_files(&cert, &key).unwrap().is_made());
+        let other = rcgen::generate_simple_self_signed(vec!["x".to_owned()]).unwrap();
+        std::fs::write(&key, other.signing_key.serialize_pem()).unwrap();
+        assert!(Identity::from_files(&cert, &key).unwrap_err().to_string().contains("cannot be used with the key"));
+        assert!(Identity::from_files(&key, &cert).is_err());
+        assert!(Identity::from_files(&folder.path().join("none"), &key).is_err());
+    }
+}

@@ -1,0 +1,188 @@
+//! Whom a client believes.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use super::{TlsError, Why, fingerprint, provider};
+
+/// How the message begins that a pinned certificate is another one.
+pub(super) const NOT_PINNED: &str = "is not the one that --pin names";
+
+/// Whose certificates are believed.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    whom: Whom,
+    ready: OnceLock<Arc<ClientConfig>>,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Whom {
+    #[default]
+    System,
+    Authorities(PathBuf),
+    Pinned(String),
+}
+
+impl Trust {
+    /// What the system trusts; `SSL_CERT_FILE` and `SSL_CERT_DIR` name other places.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// Only who the certificates of a PEM file sign for.
+    #[must_use]
+    pub fn only(authorities: &Path) -> Self {
+        Self { whom: Whom::Authorities(authorities.to_owned()), ready: OnceLock::new() }
+    }
+
+    /// Only the certificate with this fingerprint, whatever its names and dates: `sha256:` and 64 hex digits, colons
+    /// between them or not.
+    ///
+    /// # Errors
+    /// It is no such fingerprint.
+    pub fn pinned(fingerprint: &str) -> Result<Self, TlsError> {
+        let digits = fingerprint.strip_prefix("sha256:").unwrap_or_default().replace(':', "").to_ascii_lowercase();
+        if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let text = format!("`{fingerprint}` is no fingerprint: write sha256: and 64 hex digits");
+            return Err(TlsError { why: Why::Files, text });
+        }
+        Ok(Self { whom: Whom::Pinned(format!("sha256:{digits}")), ready: OnceLock::new() })
+    }
+
+    /// Reads the certificates now rather than with the first handshake, so that a wrong file is told before anything
+    /// is sent. The system's are many, and are left until they are needed.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no certificate.
+    pub fn check(&self) -> Result<(), TlsError> {
+        if matches!(self.whom, Whom::Authorities(_)) { self.config().map(drop) } else { Ok(()) }
+    }
+
+    fn config(&self) -> Result<Arc<ClientConfig>, TlsError> {
+        if let Some(config) = self.ready.get() {
+            return Ok(Arc::clone(config));
+        }
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError::local(error.to_string()))?;
+        let builder = match &self.whom {
+            Whom::System => builder.with_root_certificates(system_authorities()?),
+            Whom::Authorities(path) => builder.with_root_certificates(read_authorities(path)?),
+            Whom::Pinned(pin) => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Pin { pin: pin.clone() }))
+            }
+        };
+        let config = builder.with_no_client_auth();
+        Ok(Arc::clone(self.ready.get_or_init(|| Arc::new(config))))
+    }
+
+    /// The client's side of a session that speaks these application protocols (ALPN, RFC 7301).
+    pub(crate) fn client(&self, host: &str, protocols: &[&[u8]]) -> Result<ClientConnection, TlsError> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| TlsError::local(format!("no certificate can be for `{host}`")))?;
+        let mut config = (*self.config()?).clone();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        ClientConnection::new(Arc::new(config), name).map_err(|error| TlsError::local(error.to_string()))
+    }
+}
+
+fn read_authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+    let unusable = |why: String| TlsError { why: Why::Files, text: format!("{}: {why}", path.display()) };
+    let certificates: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| match error {
+            rustls::pki_types::pem::Error::Io(error) => crate::net::words(&error),
+            other => other.to_string(),
+        });
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates.map_err(unusable)? {
+        roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(unusable("it holds no certificate in PEM form".to_owned()));
+    }
+    Ok(roots)
+}
+
+fn system_authorities() -> Result<RootCertStore, TlsError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // Some of a system's certificates may be too old for rustls; the others count.
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why = found.errors.first().map_or_else(
+            || "this system has none: install ca-certificates, or name a file with --ca".to_owned(),
+            ToString::to_string,
+        );
+        return Err(TlsError { why: Why::Files, text: format!("there are no trusted certificates: {why}") });
+    }
+    Ok(roots)
+}
+
+/// Believes one certificate, whoever signed it. That the peer has its key is verified as always.
+#[derive(Debug)]
+struct Pin {
+    pin: String,
+}
+
+impl ServerCertVerifier for Pin {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let found = fingerprint(certificate);
+        if found == self.pin {
+            return Ok(ServerCertVerified::assertion());
+        }
+        Err(rustls::Error::General(format!("{NOT_PINNED}: it is {found}")))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &provider().signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &provider().signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_is_read_with_and_without_colons() {
+        let digits = "ab".repeat(32);
+        assert!(Trust::pinned(&format!("sha256:{digits}")).is_ok());
+        assert!(Trust::pinned(&format!("sha256:{}", ["AB"; 32].join(":"))).is_ok());
+        for wrong in
+            ["", "sha256:", "sha1:ab", &digits, &format!("sha256:{digits}00"), &format!("sha256:{}", "zz".repeat(32))]
+        {
+            assert!(Trust::pinned(wrong).is_err(), "{wrong}");
+        }
+    }
+}
