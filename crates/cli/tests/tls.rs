@@ -13,14 +13,17 @@ use support::peers::{Authority, Peer};
 use support::{Server, assert_code, line, need, run, run_command, text, to_end};
 
 const SMTP: &str = "eol crlf
+ignore case
 S: 220 {_=mail.example ready}
 C: EHLO {_=client.example}
+S: 250-{_=mail.example}
 S: 250-STARTTLS
 S: 250 {_=DSN}
 C: STARTTLS
 S: 220 {_=go ahead}
 starttls
 C: EHLO {_=client.example}
+S: 250-{_=mail.example}
 S: 250 {_=AUTH PLAIN}
 C: QUIT
 S: 221 {_=bye}
@@ -56,7 +59,11 @@ fn both_ends_meet_over_a_socket_by_the_fingerprint_that_the_server_tells() {
     let talk = |arguments: &[&str]| run(&[&["talk", &server.address(), "--play", &file], arguments].concat(), b"");
     assert_code(&talk(&["--pin", &pin, "--record", record.to_str().unwrap()]), 0);
     let recorded = fs::read_to_string(&record).unwrap();
-    assert!(recorded.contains("S: 220 go ahead\nstarttls\nC: EHLO client.example\nS: 250 AUTH PLAIN\n"), "{recorded}");
+    assert!(
+        recorded
+            .contains("S: 220 go ahead\nstarttls\nC: EHLO client.example\nS: 250-mail.example\nS: 250 AUTH PLAIN\n"),
+        "{recorded}"
+    );
     assert_code(&run(&["check", record.to_str().unwrap()], b""), 0);
     // Without the pin nobody signed for it.
     let output = talk(&[]);
@@ -66,7 +73,7 @@ fn both_ends_meet_over_a_socket_by_the_fingerprint_that_the_server_tells() {
         stderr.contains("TLS did not begin: the certificate of 127.0.0.1 is signed by nobody who is trusted"),
         "{stderr}"
     );
-    assert!(stderr.contains("smtp.talk:8:1"), "{stderr}");
+    assert!(stderr.contains("smtp.talk:10:1"), "{stderr}");
     let mut server = server;
     assert_eq!(server.wait(), 1);
     let failed = server.log.all().join("\n");
@@ -157,10 +164,10 @@ while True:
     try:
         peer, _ = listener.accept()
         peer.sendall(b'220 x\\r\\n'); peer.recv(99)
-        peer.sendall(b'250-STARTTLS\\r\\n250 x\\r\\n'); peer.recv(99)
+        peer.sendall(b'250-x\\r\\n250-STARTTLS\\r\\n250 x\\r\\n'); peer.recv(99)
         peer.sendall(b'220 go\\r\\n')
         peer = context.wrap_socket(peer, server_side=True)
-        peer.recv(99); peer.sendall(b'250 x\\r\\n')
+        peer.recv(99); peer.sendall(b'250-x\\r\\n250 x\\r\\n')
         peer.recv(99); peer.sendall(b'221 x\\r\\n')
         peer.unwrap().close()
     except OSError: pass
@@ -200,7 +207,7 @@ fn clear_bytes_in_front_of_the_handshake_are_an_error() {
     let (address, evil) = support::serve_one(|mut stream| {
         stream.write_all(b"220 x\r\n").unwrap();
         line(&mut stream);
-        stream.write_all(b"250-STARTTLS\r\n250 x\r\n").unwrap();
+        stream.write_all(b"250-x\r\n250-STARTTLS\r\n250 x\r\n").unwrap();
         line(&mut stream);
         stream.write_all(b"220 go\r\n250 evil\r\n").unwrap();
         let _ = stream.read(&mut [0; 99]);

@@ -422,8 +422,7 @@ fn both_ends_go_over_to_tls_together() {
     assert_eq!(refusal("starttls now\n"), "1:10: nothing follows `starttls` on its line");
     assert!(refusal("repeat\n  starttls\nend\nC: x\n").contains("`starttls` cannot begin a way"));
     let transcript = parse(STARTTLS);
-    let refused = Script::prepare(&transcript, &Options::new(Side::Server, Carrier::Stream)).unwrap_err();
-    assert!(refused.findings[0].message.contains("TLS is not there yet"), "{refused}");
+    assert!(Script::prepare(&transcript, &Options::new(Side::Server, Carrier::Stream)).unwrap().has_tls());
     let refused = Script::prepare(&transcript, &Options::new(Side::Client, Carrier::Datagram)).unwrap_err();
     assert!(refused.to_string().contains("`starttls` has no meaning over datagrams"), "{refused}");
 }
