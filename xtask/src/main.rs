@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// Programs that tests run, and the Debian packages that bring them.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 27] = [
     // `nc` alone may be one of the other three, whose flags differ.
     ("nc.openbsd", "netcat-openbsd"),
     ("socat", "socat"),
@@ -22,6 +22,22 @@ const PROGRAMS: [(&str, &str); 12] = [
     // The light one: nothing but the server.
     ("nginx", "nginx-light"),
     ("tinyproxy", "tinyproxy-bin"),
+    ("redis-server", "redis-server"),
+    ("memcached", "memcached"),
+    ("mosquitto", "mosquitto"),
+    ("mosquitto_pub", "mosquitto-clients"),
+    ("dnsmasq", "dnsmasq-base"),
+    ("dovecot", "dovecot-imapd dovecot-pop3d"),
+    ("vsftpd", "vsftpd"),
+    // These bring modules for Debian's own Python.
+    ("aiosmtpd", "python3-aiosmtpd"),
+    ("/usr/lib/python3/dist-packages/websockets", "python3-websockets"),
+    ("/usr/lib/python3/dist-packages/dns", "python3-dnspython"),
+    ("/usr/lib/python3/dist-packages/redis", "python3-redis"),
+    ("/usr/lib/python3/dist-packages/pymemcache", "python3-pymemcache"),
+    ("/usr/lib/python3/dist-packages/ntplib.py", "python3-ntplib"),
+    ("whois", "whois"),
+    ("logger", "bsdutils"),
 ];
 
 fn main() -> ExitCode {

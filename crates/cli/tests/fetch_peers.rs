@@ -9,7 +9,7 @@ use std::net::Shutdown;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use support::peers::{Authority, Peer};
+use support::peers::{Authority, Peer, nginx};
 use support::web::{bytes, fetch, fetch_command, names};
 use support::{assert_code, need, run_command, serve_one, text, to_end};
 
@@ -21,28 +21,6 @@ fn curl(folder: &Path, arguments: &[&str]) -> Vec<u8> {
     let output = run_command(&mut command, b"");
     assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
     output.stdout
-}
-
-fn nginx(folder: &Path, server: &str) -> Peer {
-    need("nginx");
-    fs::create_dir_all(folder.join("logs")).unwrap();
-    fs::create_dir_all(folder.join("tmp")).unwrap();
-    Peer::start(|port| {
-        let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
-        let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-        let paths: String = kinds.map(|kind| format!("{kind}_temp_path {}/tmp/{kind};\n", folder.display())).concat();
-        let config = format!(
-            "daemon off; master_process off; {user} pid {0}/nginx.pid; error_log {0}/logs/error;\n\
-            events {{}}\nhttp {{ access_log off; sendfile on; {paths}\n\
-            server {{ listen 127.0.0.1:{port}; root {0}/www;\n{1}\n}} }}\n",
-            folder.display(),
-            server.replace("PORT", &port.to_string()),
-        );
-        fs::write(folder.join("nginx.conf"), config).unwrap();
-        let mut command = Command::new("nginx");
-        command.arg("-p").arg(folder).arg("-c").arg(folder.join("nginx.conf"));
-        command
-    })
 }
 
 #[test]

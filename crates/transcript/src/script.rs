@@ -405,6 +405,15 @@ fn over_datagrams(program: &Program) -> Vec<Diagnostic> {
                 .help("leave it out, or use TCP"),
         );
     }
+    for choice in &program.choices {
+        let end = choice.arms.iter().find(|arm| matches!(arm.first, First::Expect(Deed::Close)));
+        if let Some(end) = end.filter(|_| choice.arms.len() > 1) {
+            findings.push(
+                Diagnostic::error(program.places[end.pc], "over datagrams nobody hears that the other side closes")
+                    .help("say how many lines there are (repeat 3), or end them by a line; or use TCP"),
+            );
+        }
+    }
     for first in program::may_begin(program, 0) {
         let (side, place) = match first {
             First::Line(message) => (program.messages[message].side, program.messages[message].place),

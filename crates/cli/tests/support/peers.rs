@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
-use super::LONG;
+use super::{LONG, need};
 
 /// A server that is there.
 pub struct Peer {
@@ -59,6 +59,29 @@ impl Drop for Peer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// nginx with a folder `www` and what stands in its server block.
+pub fn nginx(folder: &Path, server: &str) -> Peer {
+    need("nginx");
+    std::fs::create_dir_all(folder.join("logs")).unwrap();
+    std::fs::create_dir_all(folder.join("tmp")).unwrap();
+    Peer::start(|port| {
+        let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
+        let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+        let paths: String = kinds.map(|kind| format!("{kind}_temp_path {}/tmp/{kind};\n", folder.display())).concat();
+        let config = format!(
+            "daemon off; master_process off; {user} pid {0}/nginx.pid; error_log {0}/logs/error;\n\
+            events {{}}\nhttp {{ access_log off; sendfile on; {paths}\n\
+            server {{ listen 127.0.0.1:{port}; root {0}/www;\n{1}\n}} }}\n",
+            folder.display(),
+            server.replace("PORT", &port.to_string()),
+        );
+        std::fs::write(folder.join("nginx.conf"), config).unwrap();
+        let mut command = Command::new("nginx");
+        command.arg("-p").arg(folder).arg("-c").arg(folder.join("nginx.conf"));
+        command
+    })
 }
 
 /// A private authority: `ca.pem`, and what it signs.

@@ -110,6 +110,8 @@ fn over_the_loopback(
         role: serve::Role::Transcripts(vec![sheet.clone()]),
         values: values.clone(),
         linger: Duration::ZERO,
+        // Both ends are ours: what sounds like ourselves is ourselves.
+        budget: serve::Budget::Off,
         ..serve::Options::new()
     };
     let (Ok(server), Ok((stopper, stop))) = (serve::Server::bind(&options), crate::stop::channel()) else {
