@@ -380,6 +380,10 @@ impl Walk<'_> {
             Op::Together => play.together = true,
             Op::Apart => {
                 play.together = false;
+                // What was begun to be heard is heard to its end.
+                if self.datagram && self.at > 0 && !self.rest().is_empty() {
+                    return Err(self.fail(play, Fault::UnexpectedData));
+                }
                 if std::mem::take(&mut self.said) {
                     self.end_datagram();
                 }

@@ -261,6 +261,14 @@ fn together_is_one_datagram_and_elsewhere_changes_nothing() {
     assert_went_as_written(&played);
     assert_eq!(played.from_server, b"a 1\nba 2\nb");
     said(text);
+    let hex = "C: x\ntogether\n  S hex: 01 {_:2 bytes=0203}\n  S hex: 04\nend\nC: y\n";
+    let other = "C: x\ntogether\n  S hex: 01 0203\n  S hex: 04 05\nend\nC: y\n";
+    let prepared = |text: &str, side| prepare(&parse("t.talk", text), side, Carrier::Datagram);
+    let played = rehearse(&prepared(hex, Side::Client), &prepared(hex, Side::Server), |all| all);
+    assert_went_as_written(&played);
+    let differs = rehearse(&prepared(hex, Side::Client), &prepared(other, Side::Server), |all| all);
+    let transcript::Ending::Failed(verdict) = differs.client else { panic!("a byte too many is told") };
+    assert_eq!(verdict.headline(), "the server said more than the transcript");
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl<'a> Walk<'a> {
         let message = &self.script.program.messages[index];
         if message.form != Form::Text {
             let mut searched = play.searched.take();
-            let walked = self.run_of(message, &mut searched);
+            let walked = self.run_of(message, play.together, &mut searched);
             return match walked {
                 Walked::Whole(length) => {
                     self.take(play, length, length);
@@ -193,7 +193,7 @@ impl<'a> Walk<'a> {
             if play.has_come(order, index) {
                 continue;
             }
-            match self.run_of(&script.program.messages[message], &mut None) {
+            match self.run_of(&script.program.messages[message], play.together, &mut None) {
                 Walked::Whole(length) => {
                     self.came(play, which, message);
                     self.take(play, length, length);
@@ -214,7 +214,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let message = &self.script.program.messages[index];
-            match self.run_of(message, &mut None) {
+            match self.run_of(message, play.together, &mut None) {
                 Walked::Whole(length) => {
                     let captured = std::mem::take(&mut self.scratch.captured);
                     self.follow(play, &arm.path)?;
@@ -384,14 +384,14 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn run_of(&mut self, message: &Message, searched: &mut Option<matcher::Searched>) -> Walked {
+    fn run_of(&mut self, message: &Message, together: bool, searched: &mut Option<matcher::Searched>) -> Walked {
         let rest = self.rest();
         let ended = self.input.ended || self.datagram;
         let walked = matcher::run_matches(message, rest, ended, searched, self.scratch);
         match walked {
             Walked::Partly if self.datagram => Walked::Differs { piece: 0, at: rest.len() },
-            // Over datagrams a message is the whole datagram.
-            Walked::Whole(length) if self.datagram && length < rest.len() => {
+            // Over datagrams a message is the whole datagram, inside `together` a part of one.
+            Walked::Whole(length) if self.datagram && !together && length < rest.len() => {
                 Walked::Differs { piece: message.pieces.len().saturating_sub(1), at: length }
             }
             other => other,
