@@ -85,6 +85,8 @@ pub(crate) enum Command {
     Fetch(Fetch),
     /// Say what is wrong with transcripts, and play both sides against each other
     Check(Check),
+    /// Turn a session as RFCs print it into a transcript
+    Import(Import),
     /// Write a completion script for a shell
     Completions(Completions),
     /// Write the manual pages
@@ -94,13 +96,13 @@ pub(crate) enum Command {
 }
 
 /// Verbs that are planned and cannot be used yet.
-const LATER: [&str; 7] = ["relay", "load", "probe", "ports", "addrs", "import", "nc"];
+const LATER: [&str; 6] = ["relay", "load", "probe", "ports", "addrs", "nc"];
 
 pub(crate) fn later(verb: &str) -> String {
     if LATER.contains(&verb) {
-        return format!("`sockeye {verb}` is not there yet; this version has serve, talk, fetch and check");
+        return format!("`sockeye {verb}` is not there yet; this version has serve, talk, fetch, check and import");
     }
-    format!("`{verb}` is no verb; the verbs are serve, talk, fetch, check, completions and man: sockeye --help")
+    format!("`{verb}` is no verb; the verbs are serve, talk, fetch, check, import, completions and man: sockeye --help")
 }
 
 #[derive(Debug, Args)]
@@ -308,6 +310,26 @@ pub(crate) struct Check {
     pub(crate) write: bool,
     #[command(flatten)]
     pub(crate) values: Values,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It knows margins, padding, page breaks, C: and S:, [C] and [S], C->S: with unmarked lines under it, RFC 821's S: and R:,\n\
+    folded lines, and directions such as <open connection>. What it guesses is a comment in the transcript and a warning."
+)]
+pub(crate) struct Import {
+    /// A page of text; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Write the transcript there
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Which session, if the page has several
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) session: usize,
+    /// Make `starttls` of a direction to negotiate TLS, which is a comment otherwise
+    #[arg(long)]
+    pub(crate) starttls: bool,
 }
 
 #[derive(Debug, Args)]

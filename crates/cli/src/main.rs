@@ -37,6 +37,7 @@ fn run(streams: sockeye::sys::files::StandardStreams) -> Exit {
         Command::Talk(talk) => commands::talk::run(&talk, &console),
         Command::Fetch(fetch) => commands::fetch::run(&fetch, &console),
         Command::Check(check) => commands::check::run(&check, &console),
+        Command::Import(import) => commands::import::run(&import, &console),
         Command::Completions(completions) => pages::completions(completions.shell, &console),
         Command::Man(man) => pages::man(man.folder.as_deref(), &console),
         Command::Later(words) => {

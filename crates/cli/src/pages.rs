@@ -116,7 +116,8 @@ mod tests {
         let names: Vec<String> = pages().unwrap().into_iter().map(|(name, _)| name).collect();
         assert_eq!(
             names,
-            ["", "-serve", "-talk", "-fetch", "-check", "-completions", "-man"].map(|verb| format!("sockeye{verb}.1"))
+            ["", "-serve", "-talk", "-fetch", "-check", "-import", "-completions", "-man"]
+                .map(|verb| format!("sockeye{verb}.1"))
         );
     }
 

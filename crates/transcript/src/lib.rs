@@ -21,6 +21,7 @@
 mod diagnostic;
 mod format;
 mod function;
+pub mod import;
 mod matcher;
 mod names;
 mod notation;

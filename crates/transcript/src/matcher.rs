@@ -56,25 +56,33 @@ fn same(a: &[u8], b: &[u8], fold: bool) -> bool {
     if fold { a.eq_ignore_ascii_case(b) } else { a == b }
 }
 
-/// Whether a line could be this message, whatever its holes hold; a line ending behind it does not matter.
-pub(crate) fn resembles(message: &Message, line: &[u8]) -> bool {
+/// Whether a line could be one of these messages, whatever their holes hold; a line ending behind it does not matter.
+pub(crate) fn resemble<'a>(mut messages: impl Iterator<Item = &'a Message>, line: &[u8]) -> bool {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let folded = |bytes: &[u8]| if message.fold { bytes.to_ascii_lowercase() } else { bytes.to_vec() };
-    let line = folded(line);
-    let mut rest = &line[..];
+    // In small letters only once, however many messages there are.
+    let folded = line.to_ascii_lowercase();
+    messages.any(|message| if message.fold { resembles(message, &folded) } else { resembles(message, line) })
+}
+
+fn resembles(message: &Message, line: &[u8]) -> bool {
+    let mut rest = line;
     let last = message.pieces.len().saturating_sub(1);
     for (index, piece) in message.pieces.iter().enumerate() {
-        let PieceKind::Literal(bytes) = &piece.kind else { continue };
-        let bytes = folded(bytes);
+        let PieceKind::Literal(literal) = &piece.kind else { continue };
+        let is_here = |there: &[u8]| same(there, literal, message.fold);
         let found = match (index == 0, index == last) {
-            (true, true) => (rest == &bytes[..]).then_some(0),
-            (true, false) => rest.starts_with(&bytes).then_some(0),
-            (false, true) => rest.ends_with(&bytes).then(|| rest.len() - bytes.len()),
-            (false, false) => memmem::find(rest, &bytes),
+            (true, true) => is_here(rest).then_some(0),
+            (true, false) => rest.get(..literal.len()).is_some_and(is_here).then_some(0),
+            (false, true) => {
+                let from = rest.len().checked_sub(literal.len());
+                from.filter(|&from| is_here(&rest[from..]))
+            }
+            (false, false) if message.fold => memmem::find(rest, &literal.to_ascii_lowercase()),
+            (false, false) => memmem::find(rest, literal),
         };
         let Some(at) = found else { return false };
-        rest = &rest[at + bytes.len()..];
+        rest = &rest[at + literal.len()..];
     }
     !message.pieces.is_empty()
 }

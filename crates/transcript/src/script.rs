@@ -184,7 +184,7 @@ impl Script {
     /// another one hears.
     #[must_use]
     pub fn could_say(&self, bytes: &[u8]) -> bool {
-        self.program.messages.iter().any(|message| message.side == self.side && matcher::resembles(message, bytes))
+        matcher::resemble(self.program.messages.iter().filter(|message| message.side == self.side), bytes)
     }
 
     /// What is allowed but probably not meant, seen from this side.

@@ -4,6 +4,7 @@ pub(crate) mod check;
 mod data;
 pub(crate) mod fetch;
 mod file;
+pub(crate) mod import;
 mod play;
 mod report;
 pub(crate) mod serve;

@@ -98,7 +98,8 @@ impl DatagramServer {
         let Datagram { payload, from, to } = datagram;
         let source = to.filter(|_| self.wildcard);
         let ours = match &self.behaviour {
-            Behaviour::Play(script) if script.could_say(payload) => Ours::Yes,
+            // Without a budget nothing is held against anybody, and a long transcript is not searched for it.
+            Behaviour::Play(script) if self.guard.is_on() && script.could_say(payload) => Ours::Yes,
             Behaviour::Play(_) | Behaviour::Discard => Ours::No,
             Behaviour::Echo => Ours::IfRepeated,
         };

@@ -102,6 +102,11 @@ impl Guard {
         Self { budget, own_ports, sources, prefixes, echoes }
     }
 
+    /// Whether it is held against anybody what they say.
+    pub(crate) fn is_on(&self) -> bool {
+        self.budget != Budget::Off
+    }
+
     /// Whether a datagram may be answered at all. `ours` says that it could be something we say ourselves.
     pub(crate) fn admit(
         &mut self,
@@ -119,7 +124,7 @@ impl Guard {
         if SERVICE_PORTS.contains(&source.port()) {
             return Err(Withheld::ServicePort);
         }
-        if self.budget != Budget::Off && self.is_loop(source, payload, ours, now) {
+        if self.is_on() && self.is_loop(source, payload, ours, now) {
             return Err(Withheld::Loop);
         }
         Ok(())

@@ -1,0 +1,80 @@
+//! `sockeye import`.
+
+use std::io::{self, Read};
+
+use sockeye::file::AtomicFile;
+use transcript::import::{Import, Imported, import};
+use transcript::rehearse::rehearse;
+use transcript::{Carrier, Ending, Options, Script, Side, Transcript};
+
+use super::file;
+use crate::exit::Exit;
+use crate::flags;
+use crate::output::Console;
+
+/// Prints a session of a page as a transcript.
+pub(crate) fn run(flags: &flags::Import, console: &Console) -> Exit {
+    let (Ok(exit) | Err(exit)) = transcript(flags, console);
+    console.flush();
+    exit
+}
+
+fn transcript(flags: &flags::Import, console: &Console) -> Result<Exit, Exit> {
+    let name = flags.file.display().to_string();
+    let page = read(flags).map_err(|error| console.fail(Exit::Usage, &format!("cannot read {name}: {error}")))?;
+    let page = String::from_utf8_lossy(&page);
+    let Some(imported) = import(&page, Import { session: flags.session, starttls: flags.starttls }) else {
+        let first = import(&page, Import { session: 1, starttls: false });
+        let why = match first.map(|first| first.sessions.len()) {
+            Some(1) => format!("{name} has one session, and no number {}", flags.session),
+            Some(count) => format!("{name} has {count} sessions, and no number {}", flags.session),
+            None => {
+                format!("{name} has no session: no two lines that begin with C: and S:, or as other RFCs mark them")
+            }
+        };
+        return Err(console.fail(Exit::Usage, &why));
+    };
+    agrees(&name, &imported).map_err(|why| console.fail(Exit::Usage, &why))?;
+    for (line, guess) in &imported.guesses {
+        console.note(&format!("warning: {name}:{line}: {guess}"));
+    }
+    if let [_, _, ..] = imported.sessions[..] {
+        let lines: Vec<String> = imported.sessions.iter().map(ToString::to_string).collect();
+        let (count, lines) = (lines.len(), lines.join(", "));
+        let taken = flags.session;
+        console.note(&format!(
+            "warning: {name} has {count} sessions, at the lines {lines}; this is number {taken} (--session)"
+        ));
+    }
+    let Some(path) = &flags.output else { return Ok(console.print(imported.text.as_bytes())) };
+    let written = AtomicFile::create(path).and_then(|mut file| {
+        file.append(imported.text.as_bytes())?;
+        file.commit()
+    });
+    written.map_err(|error| console.fail(Exit::CannotWrite, &error.to_string()))?;
+    Ok(Exit::Done)
+}
+
+fn read(flags: &flags::Import) -> io::Result<Vec<u8>> {
+    if flags.file.as_os_str() != "-" {
+        return file::text(&flags.file);
+    }
+    let mut page = Vec::new();
+    io::stdin().take(sockeye::limits::TRANSCRIPT + 1).read_to_end(&mut page)?;
+    Ok(page)
+}
+
+/// Nothing is printed that `sockeye check` would not pass.
+fn agrees(name: &str, imported: &Imported) -> Result<(), String> {
+    let transcript = Transcript::parse(name, imported.text.as_bytes(), &[]).map_err(|refused| refused.to_string())?;
+    let prepare = |side| {
+        let script = Script::prepare(&transcript, &Options::new(side, Carrier::Stream));
+        script.map_err(|refused| refused.to_string())
+    };
+    let (client, server) = (prepare(Side::Client)?, prepare(Side::Server)?);
+    let rehearsal = rehearse(&client, &server, |all| all);
+    match [rehearsal.client, rehearsal.server].into_iter().find(|ending| !ending.is_success()) {
+        Some(Ending::Failed(verdict)) => Err(verdict.render("both ends played against each other")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,86 @@
+//! `import`: sessions as RFCs print them become transcripts that pass `check`.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::fs;
+
+use support::{Server, assert_code, run, text};
+
+const PAGE: &str = "
+4.  Examples
+
+   Here is a session.
+
+      S: 220 mail.example ready
+      C: EHLO client.example
+      S: 250-mail.example
+      S: 250 STARTTLS
+      C: STARTTLS
+      S: 220 go ahead
+      C & S: <negotiate a TLS session>
+      C: QUIT
+      S: 221 bye
+
+Hoffman                     Standards Track                     [Page 6]
+\u{c}
+RFC 3207        SMTP Service Extension - Secure SMTP       February 2002
+
+      S: <closes connection>
+
+5.  Another
+
+      C: one
+      S: two
+";
+
+#[test]
+fn an_imported_session_plays_from_both_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let (page, talk) = (folder.path().join("rfc.txt"), folder.path().join("rfc.talk"));
+    fs::write(&page, PAGE).unwrap();
+    let (page, talk) = (page.to_str().unwrap(), talk.to_str().unwrap());
+    let printed = run(&["import", page], b"");
+    assert_code(&printed, 0);
+    let stderr = text(&printed.stderr);
+    assert!(stderr.contains("rfc.txt:12: `<negotiate a TLS session>` is a comment; --starttls makes it"), "{stderr}");
+    assert!(stderr.contains("has 2 sessions, at the lines 6, 24; this is number 1 (--session)"), "{stderr}");
+    assert!(
+        text(&printed.stdout).ends_with("S: 221 bye\n# <closes connection>\nS closes\n"),
+        "{}",
+        text(&printed.stdout)
+    );
+    assert_eq!(run(&["import", "-q", "-"], PAGE.as_bytes()).stdout, printed.stdout);
+    assert_code(&run(&["import", page, "--starttls", "-o", talk], b""), 0);
+    assert_code(&run(&["check", talk], b""), 0);
+    let server = Server::start(&["--play", talk]);
+    let pin = server.log.wait_for("--pin sha256:");
+    let pin = pin.rsplit(' ').next().unwrap();
+    assert_code(&run(&["talk", &server.address(), "--play", talk, "--pin", pin], b""), 0);
+    assert_eq!(text(&run(&["import", page, "--session", "2"], b"").stdout).lines().last(), Some("S: two"));
+}
+
+#[test]
+fn a_page_without_a_session_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(path("page"), PAGE).unwrap();
+    for (arguments, input, expected, says) in [
+        (&["-"][..], &b"nothing of the kind\n"[..], 2, "has no session"),
+        (&["-"], b"", 2, "has no session"),
+        (&["-"], b"\0\xff\xfe\x80 C: \0\n", 2, "has no session"),
+        (&["no-such-file"], b"", 2, "cannot read no-such-file"),
+        (&[&path("page"), "--session", "3"], b"", 2, "has 2 sessions, and no number 3"),
+        (&[&path("page"), "-o", "/dev/full"], b"", 23, "/dev/full"),
+        (&[&path("page"), "-o", &path("no/folder")], b"", 23, "cannot make"),
+    ] {
+        let output = run(&[&["import"], arguments].concat(), input);
+        assert_code(&output, expected);
+        assert!(text(&output.stderr).contains(says), "{arguments:?}: {}", text(&output.stderr));
+        assert!(output.stdout.is_empty());
+    }
+    let long = "   C: one\n   S: two\n   prose between them\n".repeat(20_000);
+    let output = run(&["import", "-q", "-"], long.as_bytes());
+    assert_code(&output, 0);
+    assert_eq!(text(&output.stdout).lines().filter(|line| *line == "S: two").count(), 20_000);
+}

@@ -1,0 +1,158 @@
+//! Each layout as an RFC has it, in sessions of our own words.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Carrier, Options, Script, Transcript};
+
+fn whole(page: &str) -> Imported {
+    imported(page, 1, false)
+}
+
+fn imported(page: &str, session: usize, starttls: bool) -> Imported {
+    let imported = import(page, Import { session, starttls }).expect("there is a session");
+    assert_plays(&imported.text);
+    imported
+}
+
+fn assert_plays(text: &str) {
+    let transcript =
+        Transcript::parse("imported.talk", text.as_bytes(), &[]).unwrap_or_else(|why| panic!("{why}\n{text}"));
+    for side in [Side::Client, Side::Server] {
+        Script::prepare(&transcript, &Options::new(side, Carrier::Stream))
+            .unwrap_or_else(|why| panic!("{why}\n{text}"));
+    }
+}
+
+/// What is said, without comments and settings.
+fn said(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| !line.starts_with('#') && *line != "eol crlf").collect()
+}
+
+#[test]
+fn margins_padding_and_directions_as_in_pop3() {
+    let page = "
+10. Example POP3 Session
+
+      S: <wait for connection on TCP port 110>
+      C: <open connection>
+      S:    +OK ready <1.2@mail.example>
+      C:    APOP mrose c4c9
+      S:    +OK two messages
+      C:    RETR 1
+      S:    +OK 120 octets
+      S:    <the server sends message 1>
+      S:    .
+      C:    QUIT
+      S:    +OK bye
+      C:  <close connection>
+      S:  <wait for next connection>
+";
+    let imported = whole(page);
+    assert_eq!(said(&imported.text)[..2], ["S: +OK ready <1.2@mail.example>", "C: APOP mrose c4c9"]);
+    assert_eq!(said(&imported.text).len(), 8);
+    // The padding is the least of all, so that what is said may begin with spaces.
+    assert_eq!(said(&whole("C:   one\nS:     two\n").text), ["C: one", "S:   two"]);
+    assert!(imported.text.contains("# <open connection>\n"));
+    assert_eq!(imported.sessions, [4]);
+    assert!(
+        imported.guesses.iter().any(|(line, what)| *line == 11 && what.contains("sends message 1")),
+        "{imported:?}"
+    );
+}
+
+#[test]
+fn senders_and_receivers_as_in_rfc_821() {
+    let page = "   S: MAIL FROM:<Smith@Alpha.ARPA>\n   R: 250 OK\n\n   S: DATA\n   R: 354 go\n   S: Blah\n   S: .\n   R: 250 OK\n";
+    let imported = whole(page);
+    assert_eq!(said(&imported.text)[..3], ["C: MAIL FROM:<Smith@Alpha.ARPA>", "S: 250 OK", "C: DATA"]);
+    assert!(imported.text.contains("# guessed: S is the sender, who is the client"), "{}", imported.text);
+}
+
+#[test]
+fn brackets_as_in_nntp_and_words() {
+    let page = "      [Initial connection set-up completed.]\n      [S] 200 ready\n      [C] GROUP misc.test\n      [S] 211 1 2 3 misc.test\n      [C] QUIT\n      [S] 205 bye\n      [Server closes connection.]\n";
+    assert_eq!(
+        said(&whole(page).text),
+        ["S: 200 ready", "C: GROUP misc.test", "S: 211 1 2 3 misc.test", "C: QUIT", "S: 205 bye"]
+    );
+    assert_eq!(said(&whole("Client: HELO\nServer: 250 hi\n").text), ["C: HELO", "S: 250 hi"]);
+}
+
+#[test]
+fn folded_lines_and_literals_as_in_imap() {
+    let page = "   C: A654 FETCH 2:4 (FLAGS BODY[HEADER.FIELDS (DATE\n      FROM)])\n   S: * 2 FETCH {3}\n   S: {x}\n   S: A654 OK done\n";
+    let imported = whole(page);
+    assert_eq!(
+        said(&imported.text),
+        [
+            "C: A654 FETCH 2:4 (FLAGS BODY[HEADER.FIELDS (DATE FROM)])",
+            "S: * 2 FETCH {3}",
+            "S: {0x7b}x}",
+            "S: A654 OK done"
+        ]
+    );
+    assert!(imported.guesses.iter().any(|(line, what)| *line == 2 && what.contains("folded")), "{imported:?}");
+}
+
+#[test]
+fn arrows_with_unmarked_lines_under_them() {
+    let page = "   C->S:\n      GET /chat HTTP/1.1\n      Host: server.example\n   S->C:\n      HTTP/1.1 101 Switching Protocols\n   C->S: more\n";
+    assert_eq!(
+        said(&whole(page).text),
+        ["C: GET /chat HTTP/1.1", "C: Host: server.example", "S: HTTP/1.1 101 Switching Protocols", "C: more"]
+    );
+}
+
+#[test]
+fn tls_is_a_comment_unless_asked_for() {
+    let page = "  S: 220 ready\n  C: STARTTLS\n  S: 220 go ahead\n  C: <starts TLS negotiation>\n  C & S: <negotiate a TLS session>\n  C: EHLO x\n  S: 250 hi\n";
+    let plain = imported(page, 1, false);
+    assert!(
+        !plain.text.contains("\nstarttls\n") && plain.text.contains("# <negotiate a TLS session>"),
+        "{}",
+        plain.text
+    );
+    assert!(plain.guesses.iter().any(|(_, what)| what.contains("--starttls")));
+    let page = page.replace("  C: <starts TLS negotiation>\n", "");
+    assert!(
+        imported(&page, 1, true).text.contains("S: 220 go ahead\n# <negotiate a TLS session>\nstarttls\nC: EHLO x\n")
+    );
+}
+
+#[test]
+fn page_breaks_are_the_printers_and_prose_ends_a_session() {
+    let page = "   C: one\n   S: two\n\n\n\nMyers & Rose                Standards Track                   [Page 19]\n\u{c}\nRFC 1939                          POP3                          May 1996\n\n\n   C: three\n   S: four\n\n5.  Another\n\n   This is prose.\n\n   C: five\n   S: six\n   S: <closes connection>\n";
+    let first = whole(page);
+    assert_eq!(said(&first.text), ["C: one", "S: two", "C: three", "S: four"]);
+    assert_eq!(first.sessions, [1, 18]);
+    assert_eq!(said(&imported(page, 2, false).text), ["C: five", "S: six", "S closes"]);
+    assert!(import(page, Import { session: 3, starttls: false }).is_none());
+    assert!(import(page, Import { session: 0, starttls: false }).is_none());
+    for nothing in ["", "prose\n", "S: alone\n", "\0\u{ff}\n"] {
+        assert!(import(nothing, Import { session: 1, starttls: false }).is_none(), "{nothing:?}");
+    }
+}
+
+#[test]
+fn characters_that_are_spelled_out_and_those_that_cannot_be_seen() {
+    let page = "C: HELO<SP>x<CRLF>\nS: 250\u{1b}[2J\nC: a\tb\nS: {name}\n";
+    assert_eq!(said(&whole(page).text), ["C: HELO x", "S: 250{0x1b}[2J", "C: a        b", "S: {0x7b}name}"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever stands on a page, what comes of it plays from both ends.
+    #[test]
+    fn every_import_plays(lines in prop::collection::vec(
+        prop_oneof!["[ ]{0,4}(C|S|R|C & S|C->S|Client): {0,4}[ -~]{0,20}", "[ ]{0,8}[ -~]{0,20}", "\\PC{0,12}",
+            Just(String::new()), Just("\u{c}".to_owned()), "(C|S): <[a-z ]{0,12}(tls|close)[a-z ]{0,4}>"], 0..30),
+        session in 1..3_usize, starttls: bool,
+    ) {
+        let page = lines.join("\n");
+        if let Some(imported) = import(&page, Import { session, starttls }) {
+            assert_plays(&imported.text);
+        }
+    }
+}
