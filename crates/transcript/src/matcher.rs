@@ -107,17 +107,17 @@ pub(crate) struct Searched {
     upto: usize,
 }
 
-/// Matches a `raw` or `hex` message against the bytes that have come; `ended` says that no more will. `searched` is
+/// Matches a `raw` or `hex` message against the bytes that have come; `whole` says that they are all there is and all belong to it. `searched` is
 /// what an earlier look at fewer of the same bytes left there.
 pub(crate) fn run_matches(
     message: &Message,
     bytes: &[u8],
-    ended: bool,
+    whole: bool,
     searched: &mut Option<Searched>,
     scratch: &mut Scratch,
 ) -> Walked {
     scratch.captured.clear();
-    let extent = if ended && message.to_end { Extent::Line } else { Extent::Prefix };
+    let extent = if whole { Extent::Line } else { Extent::Prefix };
     walk(message, bytes, extent, searched, scratch)
 }
 

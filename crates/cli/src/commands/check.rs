@@ -97,8 +97,9 @@ fn tell_as_json(transcript: &Transcript, report: &Report, console: &Console) -> 
     let playable = report.is_playable();
     for refused in [&report.client, &report.server].into_iter().filter_map(|side| side.as_ref().err()) {
         // Of a file that plays from the other end, they are no errors but the reasons why not from this one.
-        if !playable {
-            text.push_str(&findings(&refused.findings, source));
+        let refused = findings(&refused.findings, source);
+        if !playable && !text.ends_with(&refused) {
+            text.push_str(&refused);
         }
     }
     let why = |side: &Result<(), Refused>| match side {
@@ -129,8 +130,14 @@ fn tell(transcript: &Transcript, report: &Report, console: &Console) -> Exit {
         console.complain(difference);
     }
     if !report.is_playable() {
+        let mut told = String::new();
         for refused in [&report.client, &report.server].into_iter().filter_map(|side| side.as_ref().err()) {
-            console.complain(&refused.to_string());
+            // What is wrong for both sides is said once.
+            let refused = refused.to_string();
+            if refused != told {
+                console.complain(&refused);
+            }
+            told = refused;
         }
         return Exit::Usage;
     }

@@ -386,11 +386,11 @@ impl<'a> Walk<'a> {
 
     fn run_of(&mut self, message: &Message, together: bool, searched: &mut Option<matcher::Searched>) -> Walked {
         let rest = self.rest();
-        let ended = self.input.ended || self.datagram;
-        let walked = matcher::run_matches(message, rest, ended, searched, self.scratch);
+        // Over datagrams a message is the whole datagram, inside `together` a part of one.
+        let whole = if self.datagram { !together || message.to_end } else { self.input.ended && message.to_end };
+        let walked = matcher::run_matches(message, rest, whole, searched, self.scratch);
         match walked {
             Walked::Partly if self.datagram => Walked::Differs { piece: 0, at: rest.len() },
-            // Over datagrams a message is the whole datagram, inside `together` a part of one.
             Walked::Whole(length) if self.datagram && !together && length < rest.len() => {
                 Walked::Differs { piece: message.pieces.len().saturating_sub(1), at: length }
             }

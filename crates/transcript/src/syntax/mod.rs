@@ -211,6 +211,17 @@ pub(crate) enum Act {
     Waits(Duration),
 }
 
+impl Act {
+    /// How it is written, if it ends the play.
+    pub(crate) fn that_ends(self) -> Option<&'static str> {
+        match self {
+            Self::Closes => Some("closes"),
+            Self::Resets => Some("resets"),
+            Self::StopsSending | Self::Waits(_) => None,
+        }
+    }
+}
+
 /// One way that an `either` may go.
 #[derive(Debug, Clone)]
 pub(crate) struct Branch {

@@ -187,17 +187,33 @@ impl Parser<'_> {
             "either" | "together" | "end" | "or" | "starttls" if !rest.is_empty() => {
                 let place = line.place_of(rest);
                 self.error(place, format!("nothing follows `{word}` on its line"), "put the statement on a line below");
+                // What the word itself does is no second mistake.
+                self.statement_word(line.place, word);
             }
-            "either" => self.begin(place, Block::Either { done: Vec::new(), current: place }),
-            "together" => self.begin(place, Block::Together),
-            "or" => self.or(place),
-            "end" => self.end(place),
+            "either" | "together" | "or" | "end" => self.statement_word(place, word),
             "transcript" | "at" | "eol" | "gap" | "timeout" | "ignore" => self.setting(line, word, rest, first),
             _ => self.unknown(line, word),
         }
     }
 
+    fn statement_word(&mut self, place: Place, word: &str) {
+        match word {
+            "either" => self.begin(place, Block::Either { done: Vec::new(), current: place }),
+            "together" => self.begin(place, Block::Together),
+            "or" => self.or(place),
+            "end" => self.end(place),
+            _ => {}
+        }
+    }
+
     pub(super) fn push(&mut self, place: Place, kind: StatementKind) {
+        if let Some(Statement { kind: StatementKind::Act { side, act }, .. }) = self.body.last()
+            && let Some(act) = act.that_ends()
+        {
+            let message = format!("nothing is played behind `{} {act}`", side.letter());
+            self.findings
+                .push(Diagnostic::warning(place, message).help("the play ends there: move it up or leave it out"));
+        }
         self.body.push(Statement { place, kind });
     }
 
@@ -231,7 +247,7 @@ impl Parser<'_> {
             Form::Hex => template::hex(payload, at, &mut self.findings),
             Form::Text | Form::Raw => template::text(payload, at, &mut self.findings),
         };
-        if form != Form::Text && template.parts.is_empty() {
+        if form != Form::Text && payload.trim().is_empty() {
             self.error(line.place, format!("`{head}:` says nothing"), "write at least one byte");
         }
         self.push(line.place, StatementKind::Message { side, form, template });
@@ -285,8 +301,8 @@ impl Parser<'_> {
         let times = match rest {
             "" => None,
             _ => match rest.parse::<u32>() {
-                Ok(times) => Some(times),
-                Err(_) => {
+                Ok(times) if times > 0 => Some(times),
+                Ok(_) | Err(_) => {
                     let place = line.place_of(rest);
                     self.error(place, format!("`{rest}` is not a number of rounds"), "write `repeat` or `repeat 3`");
                     return self.begin(line.place, Block::Broken);
@@ -376,6 +392,7 @@ impl Parser<'_> {
             (Some('C' | 'S'), digits) if !digits.is_empty() && digits.trim_end_matches(':').parse::<u32>().is_ok() => {
                 "`C1`, `S2` and so on are reserved; this version knows one client and one server".to_owned()
             }
+            (Some('A'..='Z'), ":") => "a line is said by the client, `C:`, or by the server, `S:`".to_owned(),
             _ => match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "a statement begins with C:, S:, repeat, either, end, set, eol, gap or timeout; # begins a \

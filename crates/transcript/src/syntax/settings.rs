@@ -65,6 +65,9 @@ impl Parser<'_> {
             }
             Some(time) if name == "gap" => self.settings.gap = Some(time),
             Some(time) => self.settings.timeout = Some(time),
+            None if rest.is_empty() => {
+                self.error(place, format!("`{name}` has no duration"), format!("write `{name} 100ms`"));
+            }
             None => self.bad_duration(line.place_of(rest), rest),
         }
     }
