@@ -54,7 +54,7 @@ fn statement(line: &str) -> String {
     {
         // The value is verbatim behind one space.
         let value = value.strip_prefix(' ').unwrap_or(value);
-        return format!("{word} {} = {value}", name.trim_matches([' ', '\t']));
+        return format!("{word} {} = {}", name.trim_matches([' ', '\t']), with_ending(value));
     }
     line.split([' ', '\t']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
@@ -65,9 +65,14 @@ fn message(head: &str, payload: &str) -> String {
     let seen = match payload.char_indices().next_back() {
         Some((at, ' ')) => format!("{}{{0x20}}", &payload[..at]),
         Some((at, '\t')) => format!("{}{{0x09}}", &payload[..at]),
-        _ => payload.to_owned(),
+        _ => with_ending(payload),
     };
     if seen.is_empty() { format!("{head}:") } else { format!("{head}: {seen}") }
+}
+
+/// A CR that would be taken for one of the file's own line ending, spelled out.
+fn with_ending(text: &str) -> String {
+    text.strip_suffix('\r').map_or_else(|| text.to_owned(), |rest| format!("{rest}{{0x0d}}"))
 }
 
 /// Hex digits in small letters with single spaces; holes stay as they are.

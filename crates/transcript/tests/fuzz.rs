@@ -1,0 +1,224 @@
+//! Two fuzz targets, the parser and the player, over everything in `transcripts/` and `transcripts/broken/`, changed at
+//! random and always in the same way. `SOCKEYE_FUZZ=1000000 cargo test --release -p sockeye-transcript --test fuzz` goes on for long.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use transcript::{Carrier, Ending, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript, format};
+
+/// xorshift64 (Marsaglia): the same numbers each time.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound.max(1) as u64) as usize
+    }
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../transcripts");
+    let mut paths = Vec::new();
+    for folder in [folder.clone(), folder.join("broken")] {
+        paths.extend(std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
+    }
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "talk"));
+    // Not in the order of the folder, which is another one on each machine.
+    paths.sort();
+    paths.iter().map(|path| std::fs::read(path).unwrap()).filter(|text| text.len() < 8192).collect()
+}
+
+fn rounds(usual: usize) -> usize {
+    std::env::var("SOCKEYE_FUZZ").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(usual)
+}
+
+/// Pieces that mean something, where nobody expects them.
+const PIECES: [&str; 24] = [
+    "{",
+    "}",
+    "{x",
+    "{x:",
+    "{x=",
+    "{0x",
+    "{_}",
+    "{x:word}",
+    "{x:9 bytes=a}",
+    "{n:n bytes}",
+    "{x:/(a*)*b/=b}",
+    "\r",
+    "\0",
+    "S",
+    "repeat 4294967295\n",
+    "repeat\n",
+    "either\n",
+    "or\n",
+    "end\n",
+    "S closes\n",
+    "C waits 9s\n",
+    "starttls\n",
+    "together\n",
+    "in any order\n",
+];
+
+fn changed(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+    let mut text = seeds[random.below(seeds.len())].clone();
+    for _ in 0..=random.below(4) {
+        let at = random.below(text.len() + 1);
+        match random.below(7) {
+            0 => drop(text.splice(at..at, PIECES[random.below(PIECES.len())].bytes())),
+            1 => text.truncate(at),
+            2 if at < text.len() => text[at] ^= 1 << random.below(8),
+            3 => drop(text.splice(at..(at + random.below(20)).min(text.len()), [])),
+            // A line of another file, or one of its own again, between two lines.
+            _ => {
+                let other = &seeds[random.below(seeds.len())];
+                let lines: Vec<&[u8]> = other.split_inclusive(|&byte| byte == b'\n').collect();
+                let Some(line) = lines.get(random.below(lines.len())) else { continue };
+                let begin = text[..at].iter().rposition(|&byte| byte == b'\n').map_or(0, |found| found + 1);
+                text.splice(begin..begin, line.iter().copied());
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn the_parser_takes_anything_and_the_layout_changes_nothing() {
+    let (seeds, mut random) = (seeds(), Random(41));
+    assert!(seeds.len() > 100);
+    let mut read = 0;
+    for _ in 0..rounds(6000) {
+        let text = changed(&seeds, &mut random);
+        let parsed = Transcript::parse("fuzz.talk", &text, &[]);
+        let Ok(text) = String::from_utf8(text) else {
+            assert!(parsed.is_err());
+            continue;
+        };
+        let laid_out = format(&text);
+        if parsed.is_ok() {
+            assert_eq!(format(&laid_out), laid_out, "{text}");
+            assert!(Transcript::parse("fuzz.talk", laid_out.as_bytes(), &[]).is_ok(), "{text}");
+            read += 1;
+        }
+    }
+    assert!(read > 500 || rounds(1) != 1, "only {read} could be read: the changes are too wild");
+}
+
+/// Everything that a play says to these bytes, delivered in pieces, and whether it went as written.
+fn played(script: &Script, bytes: &[u8], mut piece: impl FnMut() -> usize) -> (Vec<u8>, Option<bool>) {
+    let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+    let (mut said, mut from, mut upto) = (Vec::new(), 0, 0);
+    let mut now = Moment::default();
+    // A loop that speaks for ever is left alone after a while.
+    for _ in 0..2000 + 4 * bytes.len() {
+        let ended = upto == bytes.len();
+        let step = play.step(
+            script,
+            Input { bytes: &bytes[from..upto], datagram: false, ended, now },
+            &mut scratch,
+            &mut output,
+        );
+        from += step.consumed;
+        assert!(from <= upto, "it consumes what has not come");
+        said.extend_from_slice(&output.bytes);
+        output.clear();
+        match step.next {
+            Next::End(ending) => return (said, Some(!matches!(ending, Ending::Failed(_)))),
+            Next::Hear { .. } if !ended => upto = (upto + piece().max(1)).min(bytes.len()),
+            Next::Hear { until: Some(until) } | Next::Pause { until } => now = until,
+            Next::Hear { until: None } => return (said, None),
+            Next::Flush | Next::StopSending | Next::StartTls => {}
+        }
+        if said.len() > 1 << 20 {
+            break;
+        }
+    }
+    (said, None)
+}
+
+#[test]
+fn the_player_takes_anything_and_pieces_change_nothing() {
+    let (seeds, mut random) = (seeds(), Random(43));
+    let (mut plays, mut compared) = (0, 0);
+    for _ in 0..rounds(3000) {
+        let text = changed(&seeds, &mut random);
+        let Ok(transcript) = Transcript::parse("fuzz.talk", &text, &[]) else { continue };
+        let prepare = |side| Script::prepare(&transcript, &Options::new(side, Carrier::Stream)).ok();
+        let scripts = [prepare(Side::Client), prepare(Side::Server)];
+        for (script, other) in [(&scripts[0], &scripts[1]), (&scripts[1], &scripts[0])] {
+            let Some(script) = script else { continue };
+            // What the other side would say, or what its lines look like, with something wrong in it.
+            let mut bytes = other.as_ref().map_or_else(|| text.clone(), |other| played(other, &text, || 64).0);
+            for _ in 0..random.below(3) {
+                let at = random.below(bytes.len() + 1);
+                match random.below(3) {
+                    0 => bytes.truncate(at),
+                    1 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
+                    _ => drop(bytes.splice(at..at, text.iter().copied().take(random.below(64)))),
+                }
+            }
+            bytes.truncate(4096);
+            plays += 1;
+            let whole = played(script, &bytes, || usize::MAX / 2);
+            let single = played(script, &bytes, || 1);
+            let random = played(script, &bytes, || random.below(7));
+            // A pause, a gap or a handshake is another thing if more has come when it begins.
+            let text = String::from_utf8_lossy(&text);
+            if whole.1.is_some() && !["gap", "waits", "starttls"].iter().any(|word| text.contains(word)) {
+                compared += 1;
+                assert_eq!(whole, single, "byte by byte\n{text}\n{bytes:?}");
+                assert_eq!(whole, random, "in pieces\n{text}\n{bytes:?}");
+            }
+        }
+    }
+    assert!(compared > 200 || rounds(1) != 1, "of {plays} plays {compared} came to an end: the changes are too wild");
+}
+
+fn server(text: &str) -> Script {
+    let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
+    let mut options = Options::new(Side::Server, Carrier::Stream);
+    options.longest_line = 2 << 20;
+    Script::prepare(&transcript, &options).unwrap()
+}
+
+/// Row 63 of the faults: what a peer says is never read for holes again, nor for anything else.
+#[test]
+fn what_was_captured_is_bytes_and_nothing_more() {
+    let script = server("set secret = tanstaaf\nrepeat\n  C: {name=x}\n  S: Hello, {name}!\nend\n");
+    for evil in
+        ["{secret}", "{name}", "{0x41}", "$(reboot)", "`id`", "() { :;}; echo", "%s%n", "{name:int=5}", "\\n", "{"]
+    {
+        let (said, _) = played(&script, format!("{evil}\n").as_bytes(), || 1);
+        assert_eq!(String::from_utf8(said).unwrap(), format!("Hello, {evil}!\n"));
+    }
+}
+
+/// Row 64 of the faults: a megabyte in one line, against what makes other matchers slow. Were it not linear, this would
+/// take hours: the bound is no figure of speed.
+#[test]
+fn no_line_makes_matching_slow() {
+    let began = Instant::now();
+    for (pattern, unit) in [
+        ("{a=x}a{b=x}a{c=x}a{d=x}b", "a"),
+        ("{a:/(a*)*b/=b}", "a"),
+        ("{a:/(a|a)*c/=c}", "a"),
+        ("{a:/(.*)(.*)(.*)(.*)x/=x}", "ab"),
+        ("{a=x}ab{b=x}abc{c=x}abcd", "ab"),
+        ("{a:word=x} {b:word=x}z", "a "),
+    ] {
+        let script = server(&format!("C: {pattern}\nS: ok\n"));
+        let line = [unit.repeat((1 << 20) / unit.len()).as_bytes(), b"\n"].concat();
+        for size in [1 << 20, 1 << 12] {
+            let (_, went) = played(&script, &line, || size);
+            assert_eq!(went, Some(false), "{pattern}");
+        }
+    }
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+}
