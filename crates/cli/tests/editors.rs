@@ -46,6 +46,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
 #[test]
 fn every_line_of_every_transcript_is_what_the_parser_takes_it_for() {
     let grammar = Grammar::read();
+    let begun = Regex::new(r"\{(?:0x|[A-Za-z_][A-Za-z0-9_]*[:=}])").unwrap();
     let mut seen: Vec<String> = Vec::new();
     for path in files("") {
         for line in fs::read_to_string(&path).unwrap().lines().filter(|line| !line.trim().is_empty()) {
@@ -53,7 +54,6 @@ fn every_line_of_every_transcript_is_what_the_parser_takes_it_for() {
             assert!(!scope.starts_with("invalid"), "{}: {line}", path.display());
             // What begins as a hole is coloured as one.
             if scope.starts_with("meta.message") {
-                let begun = Regex::new(r"\{(?:0x|[A-Za-z_][A-Za-z0-9_]*[:=}])").unwrap();
                 let holes: usize = grammar.holes.iter().map(|hole| hole.find_iter(line).count()).sum();
                 assert_eq!(begun.find_iter(line).count(), holes, "{}: {line}", path.display());
             }

@@ -90,6 +90,7 @@ fn several_files_are_played_and_the_code_is_that_of_the_first_failure() {
     assert!(text(&output.stderr).contains("5 plays, 5 as written"), "{}", text(&output.stderr));
     // One wrong file is known before anyone is disturbed.
     let bad = file(folder.path(), "bad.talk", "S: {x\nbanana\n");
+    server.log.wait_for_count("closed #", 9);
     let before = server.log.all().len();
     assert_code(&play(&[&good, &bad], &[]), 2);
     assert_eq!(server.log.all().len(), before);

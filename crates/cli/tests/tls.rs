@@ -76,7 +76,7 @@ fn both_ends_meet_over_a_socket_by_the_fingerprint_that_the_server_tells() {
     assert!(stderr.contains("smtp.talk:10:1"), "{stderr}");
     let mut server = server;
     assert_eq!(server.wait(), 1);
-    let failed = server.log.all().join("\n");
+    let failed = server.log.to_end().join("\n");
     assert!(failed.contains("TLS did not begin: the client refused: "), "{failed}");
     let other = format!("sha256:{}", "00".repeat(32));
     let server = Server::start(&["--play", &file]);

@@ -1,31 +1,123 @@
-//! The player alone, in memory: greetings a second on one core. Run with `cargo bench -p sockeye-transcript`.
+//! The player alone, in memory: greetings, bytes and allocations on one core. Run with
+//! `cargo bench -p sockeye-transcript`.
 #![allow(clippy::print_stdout, reason = "a benchmark for a terminal")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use transcript::{Carrier, Input, Moment, Options, Output, Scratch, Script, Side, Transcript};
 
-fn main() {
-    let text = b"S: Welcome!\nrepeat\n  C: {name=Ann}\n  S: Hello, {name}!\nend\nC: exit\nS closes\n";
-    let transcript = Transcript::parse("greeting.talk", text, &[]).unwrap();
-    let script = Script::prepare(&transcript, &Options::new(Side::Server, Carrier::Stream)).unwrap();
-    for batch in [1, 100] {
-        let names = b"Michael\n".repeat(batch);
-        let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
-        let mut best = f64::INFINITY;
-        for round in 0..10_u64 {
-            let began = Instant::now();
-            let steps = 2_000_000 / batch;
-            for _ in 0..steps {
-                let now = Moment::from_nanos(round);
-                let input = Input { bytes: &names, datagram: false, ended: false, now };
-                black_box(play.step(&script, black_box(input), &mut scratch, &mut output));
-                output.clear();
-            }
-            best = best.min(began.elapsed().as_secs_f64() / (steps * batch) as f64);
-        }
-        println!("batches of {batch}: {:.1} ns a greeting, {:.1} M/s", best * 1e9, 1e-6 / best);
+/// Counts what is asked of the system's allocator.
+struct Counting;
+
+static ASKED: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: everything is passed on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ASKED.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is the one that is asked for.
+        unsafe { System.alloc(layout) }
     }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is the one that is asked for.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What a server hears again and again, how many exchanges that is, and what it plays.
+struct Work {
+    name: &'static str,
+    script: &'static str,
+    /// Heard once, before the time runs.
+    first: &'static [u8],
+    heard: Vec<u8>,
+    exchanges: usize,
+}
+
+fn main() {
+    let greeting = "S: Welcome!\nrepeat\n  C: {name=Ann}\n  S: Hello, {name}!\nend\nC: exit\nS closes\n";
+    let ping = "repeat\n  C: PING\n  S: +PONG\nend\n";
+    let lines = "eol crlf\nrepeat\n  either\n    C: GET {key:word=fish} {_:int=1}\n    S: VALUE {key}\n  or\n    C: {_=QUIT}\n  end\nend\n";
+    let sets = "eol crlf\nC: hello\nrepeat\n  C: x\n  S: 250 ok\nend\n";
+    let long = [b"x".repeat(1000), b"\n".to_vec()].concat();
+    let works = [
+        Work {
+            name: "greeting, one at a time",
+            script: greeting,
+            first: b"",
+            heard: b"Michael\n".to_vec(),
+            exchanges: 1,
+        },
+        Work {
+            name: "greeting, 100 at a time",
+            script: greeting,
+            first: b"",
+            heard: b"Michael\n".repeat(100),
+            exchanges: 100,
+        },
+        Work { name: "greeting, names of 1,000 bytes", script: greeting, first: b"", heard: long, exchanges: 1 },
+        Work { name: "no hole, 100 at a time", script: ping, first: b"", heard: b"PING\n".repeat(100), exchanges: 100 },
+        Work {
+            name: "a choice with patterns",
+            script: lines,
+            first: b"",
+            heard: b"GET fish 17\r\n".repeat(100),
+            exchanges: 100,
+        },
+        Work {
+            name: "a loop behind a first line",
+            script: sets,
+            first: b"hello\r\n",
+            heard: b"x\r\n".repeat(100),
+            exchanges: 100,
+        },
+        Work {
+            name: "blocks of 64 KiB",
+            script: "repeat\n  C raw: {body:65536 bytes}\n  S: ok\nend\n",
+            first: b"",
+            heard: vec![b'x'; 65536],
+            exchanges: 1,
+        },
+    ]
+    .map(run);
+    black_box(works);
+}
+
+fn run(work: Work) {
+    let transcript = Transcript::parse("bench.talk", work.script.as_bytes(), &[]).unwrap();
+    let script = Script::prepare(&transcript, &Options::new(Side::Server, Carrier::Stream)).unwrap();
+    let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+    let mut step = |bytes: &[u8]| {
+        let input = Input { bytes, datagram: false, ended: false, now: Moment::default() };
+        let step = play.step(&script, black_box(input), &mut scratch, &mut output);
+        assert_eq!(step.consumed, bytes.len(), "{}", work.name);
+        output.clear();
+    };
+    step(work.first);
+    step(&work.heard);
+    let steps = (200_000_000 / (work.heard.len() + 50 * work.exchanges)).clamp(100, 1_000_000);
+    let (mut best, mut asked) = (f64::INFINITY, 0);
+    for _ in 0..5 {
+        let (began, before) = (Instant::now(), ASKED.load(Ordering::Relaxed));
+        for _ in 0..steps {
+            step(&work.heard);
+        }
+        best = best.min(began.elapsed().as_secs_f64() / steps as f64);
+        asked = ASKED.load(Ordering::Relaxed) - before;
+    }
+    println!(
+        "{:<32} {:>9.1} ns an exchange {:>8.0} MB/s heard {:>7.3} allocations an exchange",
+        work.name,
+        best * 1e9 / work.exchanges as f64,
+        work.heard.len() as f64 / best / 1e6,
+        asked as f64 / (steps * work.exchanges) as f64,
+    );
 }

@@ -300,7 +300,7 @@ fn sayable(program: &Program, options: &Options) -> Vec<Diagnostic> {
             continue;
         }
         for (piece, default, rival) in program::misheard(program, index) {
-            findings.push(misheard(program, message, &message.pieces[piece], default, rival, &options.secrets));
+            findings.push(misheard(program, message, message.pieces.get(piece), default, rival, &options.secrets));
         }
     }
     findings
@@ -316,14 +316,15 @@ fn no_value(side: Side, piece: &Piece, name: &str) -> Diagnostic {
 fn misheard(
     program: &Program,
     message: &Message,
-    piece: &Piece,
+    // An empty line has none.
+    piece: Option<&Piece>,
     default: usize,
     rival: usize,
     secrets: &[Secret],
 ) -> Diagnostic {
     let line = program.messages[rival].place.line;
-    let text = match &piece.kind {
-        PieceKind::Capture { defaults, .. } => show_hiding(&defaults[default], secrets),
+    let text = match piece.map(|piece| &piece.kind) {
+        Some(PieceKind::Capture { defaults, .. }) => show_hiding(&defaults[default], secrets),
         _ => {
             let literals = message.pieces.iter().filter_map(|piece| match &piece.kind {
                 PieceKind::Literal(literal) => Some(literal.as_slice()),
@@ -332,7 +333,8 @@ fn misheard(
             show_hiding(&literals.collect::<Vec<_>>().concat(), secrets)
         }
     };
-    Diagnostic::error(piece.place, format!("`{text}` would be heard as line {line}"))
+    let place = piece.map_or(message.place, |piece| piece.place);
+    Diagnostic::error(place, format!("`{text}` would be heard as line {line}"))
         .help("at a choice the first line that fits is taken: say something that only this one takes")
 }
 

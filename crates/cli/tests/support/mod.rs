@@ -79,18 +79,35 @@ pub fn text(bytes: &[u8]) -> String {
 #[derive(Clone, Default)]
 pub struct Log {
     lines: Arc<(Mutex<Vec<String>>, Condvar)>,
+    /// Streams that have not ended yet.
+    open: Arc<Mutex<usize>>,
 }
 
 impl Log {
     pub fn follow(&self, stream: impl Read + Send + 'static) {
         let log = self.clone();
+        *log.open.lock().unwrap() += 1;
         std::thread::spawn(move || {
             for line in BufReader::new(stream).split(b'\n') {
                 let Ok(line) = line else { break };
                 log.lines.0.lock().unwrap().push(text(&line));
                 log.lines.1.notify_all();
             }
+            *log.open.lock().unwrap() -= 1;
+            log.lines.1.notify_all();
         });
+    }
+
+    /// Every line of a process that has ended.
+    #[track_caller]
+    pub fn to_end(&self) -> Vec<String> {
+        let until = Instant::now() + LONG;
+        let mut lines = self.lines.0.lock().unwrap();
+        while *self.open.lock().unwrap() > 0 {
+            assert!(Instant::now() < until, "the log does not end: {lines:#?}");
+            lines = self.lines.1.wait_timeout(lines, Duration::from_millis(20)).unwrap().0;
+        }
+        lines.clone()
     }
 
     pub fn all(&self) -> Vec<String> {
@@ -200,7 +217,7 @@ impl Server {
     pub fn stop(mut self) -> (i32, Vec<String>) {
         self.signal("INT");
         let status = wait(&mut self.child);
-        (status, self.log.all())
+        (status, self.log.to_end())
     }
 
     pub fn wait(&mut self) -> i32 {
