@@ -36,9 +36,13 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// The nearer of the whole's end and this unit's.
+    /// The nearer of the whole's end and this unit's, which begins now.
     pub(super) fn until(self, unit: Duration) -> Instant {
-        let unit = Instant::now() + unit;
+        self.until_since(Instant::now(), unit)
+    }
+
+    fn until_since(self, began: Instant, unit: Duration) -> Instant {
+        let unit = began + unit;
         self.total.map_or(unit, |(total, _)| total.min(unit))
     }
 
@@ -77,15 +81,15 @@ impl Exchange {
             .title_case_headers(true)
             .max_headers(4096)
             .handshake::<_, Full<Bytes>>(Io(Rc::clone(&wire)));
-        let until = patience.until(limits::HEAD_WAIT);
+        let time = (patience, limits::HEAD_WAIT);
         let (mut sender, connection) = Driver { wire: &wire, connection: None }
-            .run(pin!(shake), until)
+            .run(pin!(shake), time)
             .map_err(|error| Wire::failure(&wire, error, patience, "the answer"))?;
         let mut connection = Box::pin(connection);
         let mut connection_ended = false;
         let driver = Driver { wire: &wire, connection: Some((connection.as_mut(), &mut connection_ended)) };
         let response = driver
-            .run(pin!(sender.send_request(request)), until)
+            .run(pin!(sender.send_request(request)), time)
             .map_err(|error| Wire::failure(&wire, error, patience, "the answer"))?;
         let (head, first_byte) = {
             let mut wire = wire.borrow_mut();
@@ -99,9 +103,9 @@ impl Exchange {
     pub(super) fn next(&mut self, received: u64) -> Result<Option<Bytes>, FetchError> {
         self.wire.borrow_mut().opened = true;
         loop {
-            let until = self.patience.until(limits::STALL_WAIT);
+            let time = (self.patience, limits::STALL_WAIT);
             let connection = Some((self.connection.as_mut(), &mut self.connection_ended));
-            let frame = Driver { wire: &self.wire, connection }.run(pin!(Optional(self.body.frame())), until);
+            let frame = Driver { wire: &self.wire, connection }.run(pin!(Optional(self.body.frame())), time);
             match frame {
                 Ok(None) => return Ok(None),
                 Ok(Some(frame)) => {
@@ -171,6 +175,10 @@ struct Wire {
     /// Bytes of the body's framing and content given to hyper.
     behind_head: u64,
     first_byte: Option<Instant>,
+    /// When the peer last took something, or when this wait began.
+    active: Instant,
+    /// Bytes held that have no end of a head in them.
+    seen: usize,
     /// Whether the peer takes no more of the request.
     is_deaf: bool,
     /// What the socket is to become ready for.
@@ -190,6 +198,8 @@ impl Wire {
             opened: false,
             behind_head: 0,
             first_byte: None,
+            active: Instant::now(),
+            seen: 0,
             is_deaf: false,
             interest: PollFlags::empty(),
             failure: None,
@@ -259,7 +269,8 @@ impl Wire {
         if self.held[..shown] != b"HTTP/"[..shown] {
             return Err(FetchError::Protocol("the answer is not HTTP/1: it does not begin with `HTTP/`".to_owned()));
         }
-        let end = end_of_head(&self.held, 0);
+        let end = end_of_head(&self.held, self.seen);
+        self.seen = if end.is_some() { 0 } else { self.held.len() };
         if self.head_bytes + end.unwrap_or(self.held.len()) > limits::HEAD {
             let bound = limits::HEAD / 1024;
             return Err(FetchError::Protocol(format!("the answer's head is longer than {bound} KiB")));
@@ -365,7 +376,10 @@ impl Wire {
             return Poll::Ready(Ok(all));
         }
         match act(&mut self.stream) {
-            Ok(done) => Poll::Ready(Ok(done)),
+            Ok(done) => {
+                self.active = Instant::now();
+                Poll::Ready(Ok(done))
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.interest |= PollFlags::OUT;
                 Poll::Pending
@@ -401,8 +415,9 @@ impl Driver<'_> {
     fn run<T>(
         mut self,
         mut future: Pin<&mut impl Future<Output = Result<T, hyper::Error>>>,
-        until: Instant,
+        (patience, unit): (Patience, Duration),
     ) -> Result<T, Stopped> {
+        self.wire.borrow_mut().active = Instant::now();
         let woken = Arc::new(Woken(AtomicBool::new(false)));
         let waker = Waker::from(Arc::clone(&woken));
         let mut context = Context::from_waker(&waker);
@@ -427,6 +442,8 @@ impl Driver<'_> {
             if wire.interest.is_empty() {
                 return Err(Stopped::Stuck);
             }
+            // While the peer takes the request, its answer is not due.
+            let until = patience.until_since(wire.active, unit);
             wire.stream.wait(wire.interest, Some(until)).map_err(|error| match error.kind() {
                 io::ErrorKind::TimedOut => Stopped::TimedOut,
                 _ => Stopped::Socket(error),
