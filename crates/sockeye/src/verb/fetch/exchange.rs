@@ -356,7 +356,12 @@ impl hyper::rt::Read for Io {
 
 impl hyper::rt::Write for Io {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.borrow_mut().send(|stream| stream.write(bytes), bytes.len())
+        let mut wire = self.0.borrow_mut();
+        let sent = wire.send(|stream| stream.write(bytes), bytes.len());
+        if sent.is_ready() {
+            wire.active = Instant::now();
+        }
+        sent
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -376,10 +381,7 @@ impl Wire {
             return Poll::Ready(Ok(all));
         }
         match act(&mut self.stream) {
-            Ok(done) => {
-                self.active = Instant::now();
-                Poll::Ready(Ok(done))
-            }
+            Ok(done) => Poll::Ready(Ok(done)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.interest |= PollFlags::OUT;
                 Poll::Pending
