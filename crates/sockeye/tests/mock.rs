@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use sockeye::mock::{Mock, play};
+use sockeye::mock::{self, Mock, play};
 
 const GREET: &str = "S: Welcome!\nC: {name=Ann}\nS: Hello, {name}!\nC: exit\nS closes\n";
 
@@ -176,4 +176,33 @@ fn an_async_test_needs_nothing_more() {
         std::thread::yield_now();
     }
     server.finish();
+}
+
+const SECURE: &str = "C: STARTTLS\nS: go ahead\nstarttls\nC: {name=Ann}\nS: Hello, {name}!\nS closes\n";
+
+#[test]
+fn a_mock_that_goes_over_to_tls_is_believed_by_whoever_trusts_its_certificate() {
+    let server = Mock::start(SECURE);
+    mock::play(SECURE, server.address());
+    server.finish();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    std::fs::write(&path, mock::certificate()).unwrap();
+    let server = Mock::start(SECURE);
+    Mock::text(SECURE).ca(&path).play(server.address());
+    server.finish();
+}
+
+#[test]
+fn a_mock_whose_certificate_is_not_believed_says_so_at_both_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let path = folder.path().join("other.pem");
+    std::fs::write(&path, other.cert.pem()).unwrap();
+    let server = Mock::start(SECURE);
+    let address = server.address();
+    let said = failure(|| Mock::text(SECURE).ca(&path).play(address));
+    assert!(said.contains("TLS did not begin: the certificate of localhost is"), "{said}");
+    let said = failure(|| server.finish());
+    assert!(said.contains("TLS did not begin: the client refused: "), "{said}");
 }
