@@ -167,7 +167,7 @@ fn openssls_server_is_believed_only_with_a_good_certificate() {
     });
     let output = ask(plain.port(), "127.0.0.1", &["--ca", &ca]);
     assert_code(&output, 35);
-    assert!(text(&output.stderr).contains("127.0.0.1 does not speak TLS there"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("127.0.0.1 does not speak TLS"), "{}", text(&output.stderr));
     speaker.join().unwrap();
     assert_eq!(fs::read(out.path().join("body")).unwrap(), b"old");
     assert_eq!(names(out.path()), ["body"]);

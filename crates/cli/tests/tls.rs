@@ -240,7 +240,7 @@ fn a_handshake_that_goes_wrong_hurts_nobody_else() {
     garbage.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     // An alert (RFC 8446, section 6.2), and the end.
     assert_eq!(to_end(&mut garbage)[0], 21);
-    server.log.wait_for("TLS did not begin: the client does not speak TLS there");
+    server.log.wait_for("TLS did not begin: the client does not speak TLS");
     let cut = ask();
     drop(cut);
     server.log.wait_for("the client closed the connection in the handshake");

@@ -204,6 +204,12 @@ impl Verdict {
         if nothing_to_show {
             return rows;
         }
+        if matches!(self.fault, Fault::Tls | Fault::Untrusted) {
+            // The line itself is the place; what came is nothing to read.
+            let text = self.source.line(self.place.line).trim().to_owned();
+            rows.push(Row { line: Some(self.place.line), label: "expected", text, caret: None });
+            return rows;
+        }
         let (received, caret) = self.received_row();
         rows.push(Row { line: None, label: "received", text: received, caret });
         rows

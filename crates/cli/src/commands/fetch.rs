@@ -9,11 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sockeye::limits;
 use sockeye::net::connect::Attempt;
 use sockeye::net::tls::{Trust, Why};
 use sockeye::verb::fetch::{
-    Answer, Failed, FetchError, Head, Options, Progress, Proxies, Request, Saved, Taking, Url, Watch, fetch,
+    Answer, Failed, FetchError, Head, Options, Progress, Proxies, Request, Saved, Taking, Times, Url, Watch, fetch,
 };
 
 use super::signals;
@@ -49,13 +48,13 @@ fn page(flags: &Fetch, console: &Console) -> Result<Exit, Exit> {
     let status = answer.head().status;
     if status >= 400 && !flags.save_errors {
         let line = answer.head().status_line();
-        report.finish(&answer, None, None);
+        report.finish(&answer);
         let help = if answer.has_body() { "; nothing saved (--save-errors saves such an answer)" } else { "" };
         return Err(console.fail(Exit::HttpStatus, &format!("{}: {line}{help}", answer.url.shown())));
     }
     let exit = if status >= 400 { Exit::HttpStatus } else { Exit::Done };
     if !answer.has_body() {
-        report.finish(&answer, None, None);
+        report.finish(&answer);
         return Ok(exit);
     }
     report.take(answer, place, progress)?;
@@ -226,7 +225,7 @@ struct Report<'a> {
 impl Report<'_> {
     /// Takes the body, and gives the file its name.
     fn take(&self, answer: Answer, mut place: Place, progress: Arc<Progress>) -> Result<(), Exit> {
-        let (head, url, times, redirects) = (answer.head().clone(), answer.url.clone(), answer.times, answer.redirects);
+        let (head, url, times) = (answer.head().clone(), answer.url.clone(), answer.times);
         let bar = Bar::start(&progress, self.console);
         let taking = Taking { raw: self.flags.raw_body, max_size: self.flags.max_size, progress };
         let name = place.name();
@@ -243,24 +242,16 @@ impl Report<'_> {
         if let (Some(shown), false) = (&shown, self.console.json) {
             self.console.note(&format!("saved {shown}, {} bytes", saved.written));
         }
-        self.tell(&url, &head, times, redirects, shown, Some(saved));
+        self.tell(&url, &head, times, shown, Some(saved));
         Ok(())
     }
 
     /// The same without a body.
-    fn finish(&self, answer: &Answer, shown: Option<String>, saved: Option<Saved>) {
-        self.tell(&answer.url, answer.head(), answer.times, answer.redirects, shown, saved);
+    fn finish(&self, answer: &Answer) {
+        self.tell(&answer.url, answer.head(), answer.times, None, None);
     }
 
-    fn tell(
-        &self,
-        url: &Url,
-        head: &Head,
-        times: sockeye::verb::fetch::Times,
-        redirects: usize,
-        file: Option<String>,
-        saved: Option<Saved>,
-    ) {
+    fn tell(&self, url: &Url, head: &Head, times: Times, file: Option<String>, saved: Option<Saved>) {
         let total = self.began.elapsed();
         if self.console.json {
             let fields: Vec<_> =
@@ -288,6 +279,5 @@ impl Report<'_> {
             self.console.flush();
             self.console.complain(table.concat().trim_end());
         }
-        debug_assert!(redirects <= limits::REDIRECTS);
     }
 }

@@ -67,7 +67,7 @@ impl TlsError {
             Error::General(text) if text.starts_with(trust::NOT_PINNED) => {
                 Self { why: Why::Certificate, text: format!("the certificate of {host} {text}") }
             }
-            Error::InvalidMessage(_) => Self::local(format!("{host} does not speak TLS there")),
+            Error::InvalidMessage(_) => Self::local(format!("{host} does not speak TLS")),
             Error::AlertReceived(alert) => Self::local(format!("{host} refused: {alert:?}")),
             // We are the server, and the client does not say more.
             Error::NoCertificatesPresented => Self::local(format!("{host} showed no certificate")),
