@@ -79,7 +79,7 @@ fn a_page_without_a_session_is_told() {
         assert!(text(&output.stderr).contains(says), "{arguments:?}: {}", text(&output.stderr));
         assert!(output.stdout.is_empty());
     }
-    let long = "   C: one\n   S: two\n   prose between them\n".repeat(20_000);
+    let long = "   C: one\n   S: two\n\n   prose between them\n\n".repeat(20_000);
     let output = run(&["import", "-q", "-"], long.as_bytes());
     assert_code(&output, 0);
     assert_eq!(text(&output.stdout).lines().filter(|line| *line == "S: two").count(), 20_000);

@@ -22,7 +22,12 @@ pub(crate) fn run(flags: &flags::Import, console: &Console) -> Exit {
 fn transcript(flags: &flags::Import, console: &Console) -> Result<Exit, Exit> {
     let name = flags.file.display().to_string();
     let page = read(flags).map_err(|error| console.fail(Exit::Usage, &format!("cannot read {name}: {error}")))?;
-    let page = String::from_utf8_lossy(&page);
+    if page.len() as u64 > sockeye::limits::TRANSCRIPT {
+        return Err(console.fail(Exit::Usage, &format!("{name} is larger than 16 MiB: cut out the pages that matter")));
+    }
+    let lossy = String::from_utf8_lossy(&page);
+    let is_utf8 = matches!(lossy, std::borrow::Cow::Borrowed(_));
+    let page = lossy;
     let Some(imported) = import(&page, Import { session: flags.session, starttls: flags.starttls }) else {
         let first = import(&page, Import { session: 1, starttls: false });
         let why = match first.map(|first| first.sessions.len()) {
@@ -35,16 +40,25 @@ fn transcript(flags: &flags::Import, console: &Console) -> Result<Exit, Exit> {
         return Err(console.fail(Exit::Usage, &why));
     };
     agrees(&name, &imported).map_err(|why| console.fail(Exit::Usage, &why))?;
-    for (line, guess) in &imported.guesses {
-        console.note(&format!("warning: {name}:{line}: {guess}"));
+    let mut warnings: Vec<String> =
+        imported.guesses.iter().map(|(line, guess)| format!("warning: {name}:{line}: {guess}")).collect();
+    if !is_utf8 {
+        warnings.push(format!(
+            "warning: {name} is not UTF-8 throughout: what is not is shown as {}",
+            char::REPLACEMENT_CHARACTER
+        ));
     }
     if let [_, _, ..] = imported.sessions[..] {
         let lines: Vec<String> = imported.sessions.iter().map(ToString::to_string).collect();
         let (count, lines) = (lines.len(), lines.join(", "));
         let taken = flags.session;
-        console.note(&format!(
+        warnings.push(format!(
             "warning: {name} has {count} sessions, at the lines {lines}; this is number {taken} (--session)"
         ));
+    }
+    // At once and not as events, of which a long page has more than wait.
+    if !console.quiet && !warnings.is_empty() {
+        console.complain(&warnings.join("\n"));
     }
     let Some(path) = &flags.output else { return Ok(console.print(imported.text.as_bytes())) };
     let written = AtomicFile::create(path).and_then(|mut file| {

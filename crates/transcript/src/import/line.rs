@@ -100,14 +100,16 @@ pub(super) fn without_pages(page: &str) -> Vec<(usize, String)> {
     lines
 }
 
-/// `Myers & Rose                Standards Track                   [Page 19]`
+/// `Myers & Rose                Standards Track                   [Page 19]`, or with the number first, as on pages to the left.
 fn is_foot(line: &str) -> bool {
-    let number = line.strip_suffix(']').and_then(|line| line.rsplit_once("[Page ")).map(|(_, number)| number);
-    number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    let is_number = |number: &str| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let last = line.strip_suffix(']').and_then(|line| line.rsplit_once("[Page ")).map(|(_, number)| number);
+    let first = line.strip_prefix("[Page ").and_then(|line| line.split_once(']')).map(|(number, _)| number);
+    last.or(first).is_some_and(is_number)
 }
 
-/// `RFC 1939                          POP3                          May 1996`
+/// `RFC 1939                          POP3                          May 1996`, in one line or two: what stands at the very
+/// beginning of a line behind a page break, and is neither a heading nor said by anybody.
 fn is_head(line: &str) -> bool {
-    let year = line.rsplit(' ').next().unwrap_or_default();
-    line.starts_with("RFC ") && year.len() == 4 && year.bytes().all(|byte| byte.is_ascii_digit())
+    !line.is_empty() && !line.starts_with(' ') && marked(line).is_none() && !super::is_heading(line)
 }

@@ -37,8 +37,14 @@ pub fn import(page: &str, options: Import) -> Option<Imported> {
     let sessions = sessions(&lines);
     let session = sessions.get(options.session.checked_sub(1)?)?;
     let mut writer = Writer::new(session, options.starttls);
+    let is_said = |item: &Item| match &item.kind {
+        Kind::Said(_, said) | Kind::Under(_, said) => !is_direction(said.trim()),
+        Kind::Folded(_) | Kind::EndOfHead(_) => true,
+        Kind::Remark(_) => false,
+    };
+    let last = session.items.iter().rposition(is_said).unwrap_or(0);
     for (at, item) in session.items.iter().enumerate() {
-        writer.item(item, at + 1 == session.items.len());
+        writer.item(item, at > last);
     }
     let begins = sessions.iter().map(|session| session.items[0].line).collect();
     Some(Imported { text: writer.text(), guesses: writer.guesses, sessions: begins })
@@ -56,76 +62,153 @@ struct Item {
 enum Kind {
     /// Behind a marker; the spaces behind it are still there.
     Said(Marker, String),
+    /// Without a marker of its own: under an arrow, or the next line of a listing.
+    Under(Marker, String),
     /// The rest of the line before, folded by whoever printed it.
     Folded(String),
     /// A remark.
     Remark(String),
+    /// Where a head of HTTP's kind ends, which the page shows by nothing.
+    EndOfHead(Marker),
 }
 
 #[derive(Debug)]
 struct Session {
     items: Vec<Item>,
     scheme: Scheme,
-    /// Spaces between a marker and what is said.
-    padding: usize,
+    /// Spaces between the markers of the client, and of the server, and what is said.
+    padding: [usize; 2],
 }
 
 /// Finds the sessions of a page.
 fn sessions(lines: &[(usize, String)]) -> Vec<Session> {
-    let mut found: Vec<Vec<Item>> = Vec::new();
-    let mut items: Vec<Item> = Vec::new();
-    let mut remarks: Vec<Item> = Vec::new();
-    // The column of the last marker, and whether unmarked lines below it are lines of their own.
-    let mut last: Option<(usize, Marker, bool)> = None;
-    let mut blank = false;
+    let mut reader = Reader::default();
     for (line, text) in lines {
-        let indent = text.len() - text.trim_start_matches(' ').len();
+        reader.line(*line, text);
+    }
+    reader.end_block();
+    reader.end_session();
+    reader.found
+}
+
+/// What was read of a page so far.
+#[derive(Default)]
+struct Reader {
+    found: Vec<Session>,
+    items: Vec<Item>,
+    remarks: Vec<Item>,
+    /// The last marker, and the column in which it stands.
+    last: Option<(usize, Marker)>,
+    /// The line at which a request or answer of HTTP's kind begins whose end no empty line shows yet.
+    head: Option<(usize, Marker)>,
+    blank: bool,
+}
+
+impl Reader {
+    fn line(&mut self, line: usize, text: &str) {
         let body = text.trim();
         if body.is_empty() {
-            blank = true;
-            continue;
+            self.blank = true;
+            return;
         }
-        if let Some((marker, said)) = marked(body) {
-            items.append(&mut remarks);
-            let stands_alone = said.trim().is_empty() && marker.is_arrow();
-            if !stands_alone {
-                items.push(Item { line: *line, kind: Kind::Said(marker, said.to_owned()) });
+        // RFC 3501 prints its examples behind this word.
+        let body = body.strip_prefix("Example:").map_or(body, str::trim_start);
+        let indent = text.trim_end().len() - body.len();
+        let blank = std::mem::take(&mut self.blank);
+        let in_block = self.last.is_some_and(|(_, marker)| marker.is_arrow()) && !blank;
+        // Under an arrow `Server:` is a field of HTTP.
+        let is_field = in_block && (body.starts_with("Server:") || body.starts_with("Client:"));
+        if let Some((marker, said)) = marked(body).filter(|_| !is_field) {
+            self.end_block();
+            self.items.append(&mut self.remarks);
+            if !(said.trim().is_empty() && marker.is_arrow()) {
+                self.said(line, marker, said.to_owned());
             }
-            last = Some((indent, marker, stands_alone));
-        } else if let Some((column, marker, true)) = last.filter(|_| !blank)
-            && indent >= column
-        {
-            items.push(Item { line: *line, kind: Kind::Said(marker, format!(" {body}")) });
-        } else if let Some((column, ..)) = last
-            && !blank
-            && remarks.is_empty()
-            && indent > column
-            && !is_direction(body)
-        {
-            items.push(Item { line: *line, kind: Kind::Folded(body.to_owned()) });
-        } else if last.is_some() {
-            remarks.push(Item { line: *line, kind: Kind::Remark(body.to_owned()) });
-            if remarks.len() > REMARKS || is_heading(text) {
-                found.push(std::mem::take(&mut items));
-                (last, remarks) = (None, Vec::new());
+            self.last = Some((indent, marker));
+            return;
+        }
+        let Some((column, marker)) = self.last else { return };
+        if in_block && indent >= column {
+            self.under(line, marker, body);
+        } else if !blank && self.remarks.is_empty() && indent >= column && !is_direction(body) {
+            // A listing goes on with its code; anything else is the rest of the line above.
+            if self.goes_on(body) {
+                self.under(line, marker, body);
+            } else {
+                self.items.push(Item { line, kind: Kind::Folded(body.to_owned()) });
+            }
+        } else {
+            self.end_block();
+            self.remarks.push(Item { line, kind: Kind::Remark(body.to_owned()) });
+            if self.remarks.len() > REMARKS || is_heading(text) {
+                self.end_session();
             }
         }
-        blank = false;
     }
-    found.push(items);
-    found.into_iter().filter(|items| is_session(items)).map(Session::of).collect()
+
+    fn said(&mut self, line: usize, marker: Marker, said: String) {
+        self.see_head(line, marker, &said);
+        self.items.push(Item { line, kind: Kind::Said(marker, said) });
+    }
+
+    fn under(&mut self, line: usize, marker: Marker, said: &str) {
+        self.see_head(line, marker, said);
+        self.items.push(Item { line, kind: Kind::Under(marker, said.to_owned()) });
+    }
+
+    fn see_head(&mut self, line: usize, marker: Marker, said: &str) {
+        if marker.is_arrow() && self.head.is_none() && ["HTTP/", "RTSP/"].iter().any(|name| said.contains(name)) {
+            self.head = Some((line, marker));
+        }
+    }
+
+    /// Whether a line is the next of a listing: `250-SIZE` below `250-PIPELINING`.
+    fn goes_on(&self, body: &str) -> bool {
+        let code =
+            |text: &str| text.get(..3).filter(|code| code.bytes().all(|byte| byte.is_ascii_digit())).map(str::to_owned);
+        let before = self.items.iter().rev().find_map(|item| match &item.kind {
+            Kind::Said(_, said) => Some(said.trim()),
+            _ => None,
+        });
+        before
+            .is_some_and(|before| before.get(3..4) == Some("-") && code(before).is_some() && code(before) == code(body))
+    }
+
+    /// The lines under an arrow are at their end.
+    fn end_block(&mut self) {
+        if let Some((line, marker)) = self.head.take() {
+            self.items.push(Item { line, kind: Kind::EndOfHead(marker) });
+        }
+    }
+
+    fn end_session(&mut self) {
+        let items = std::mem::take(&mut self.items);
+        self.remarks.clear();
+        self.last = None;
+        if is_session(&items) {
+            self.found.push(Session::of(items));
+        }
+    }
 }
 
-/// Whether somebody says something and somebody else something too; a single marked line is a remark about a protocol.
+/// Whether one side says something and the other too; anything less is a remark about a protocol.
 fn is_session(items: &[Item]) -> bool {
-    let said = items.iter().filter(|item| matches!(item.kind, Kind::Said(..)));
-    said.count() >= 2
+    let said = || {
+        items.iter().filter_map(|item| match &item.kind {
+            Kind::Said(marker, said) | Kind::Under(marker, said) if !is_direction(said.trim()) => Some(*marker),
+            _ => None,
+        })
+    };
+    let scheme = Scheme::of(said());
+    [Side::Client, Side::Server].iter().all(|side| said().any(|marker| scheme.side(marker) == Some(*side)))
 }
 
-/// A heading of a section: `4.2.  Name`, at the very beginning of a line.
+/// A heading of a section: `4.2.  Name` or `D.1.  Name`, at the very beginning of a line.
 fn is_heading(text: &str) -> bool {
-    let number = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-    text.starts_with(|c: char| c.is_ascii_digit()) && number.starts_with(' ')
+    let number =
+        text.strip_prefix(|c: char| c.is_ascii_uppercase()).filter(|rest| rest.starts_with('.')).unwrap_or(text);
+    let behind = number.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    behind.len() < number.len() && behind.starts_with(' ') || text.starts_with("Appendix ")
 }
 
 /// A remark about what happens, in place of what is said.
@@ -135,11 +218,20 @@ fn is_direction(said: &str) -> bool {
             .and_then(|rest| rest.strip_suffix(close))
             .filter(|inside| !inside.contains([open, close]))
     };
-    if said.chars().all(|c| matches!(c, '.' | ' ' | '…' | '*' | ':')) && said.len() > 1 {
+    // `..` is a line of a message that begins with a dot.
+    let dots = said.chars().filter(|c| matches!(c, '.' | '*')).count();
+    if said.chars().all(|c| matches!(c, '.' | ' ' | '…' | '*')) && (dots > 2 || said.contains('…')) {
+        return true;
+    }
+    if said.starts_with("... ") || (said.ends_with(" ...") && !said.starts_with(|c: char| c.is_ascii_digit())) {
         return true;
     }
     let inside = within('<', '>').or_else(|| within('(', ')')).or_else(|| within('[', ']'));
-    inside.is_some_and(|inside| inside.contains(' ') && !inside.contains('@') || matches!(inside, "..." | "…" | "etc."))
+    // Tags, lists of strings and addresses are what programs say.
+    inside.is_some_and(|inside| {
+        inside.contains(' ') && !inside.contains(['@', '"', '=']) && !inside.ends_with('/')
+            || matches!(inside, "..." | "…" | "etc.")
+    })
 }
 
 impl Session {
@@ -151,11 +243,14 @@ impl Session {
             })
         };
         let scheme = Scheme::of(said().map(|(marker, _)| marker));
-        let padding = said()
-            .filter(|(_, said)| !said.trim().is_empty() && !is_direction(said.trim()))
-            .map(|(_, said)| said.len() - said.trim_start_matches(' ').len())
-            .min()
-            .unwrap_or(1);
+        let padding = [Side::Client, Side::Server].map(|side| {
+            said()
+                .filter(|(marker, said)| scheme.side(*marker) == Some(side) && !is_direction(said.trim()))
+                .filter(|(_, said)| !said.trim().is_empty())
+                .map(|(_, said)| said.len() - said.trim_start_matches(' ').len())
+                .min()
+                .unwrap_or(1)
+        });
         Self { items, scheme, padding }
     }
 }
@@ -165,11 +260,13 @@ struct Writer {
     body: String,
     guesses: Vec<(usize, String)>,
     starttls: bool,
-    padding: usize,
+    padding: [usize; 2],
     scheme: Scheme,
     /// A line that a folded one may still be added to.
     open: Option<(Side, String, usize)>,
     over: bool,
+    /// TLS began, and nothing was said since: a page may direct to it in several words.
+    is_secured: bool,
 }
 
 impl Writer {
@@ -182,6 +279,7 @@ impl Writer {
             scheme: session.scheme,
             open: None,
             over: false,
+            is_secured: false,
         };
         let first = session.items.first().map_or(1, |item| item.line);
         writer.guess(first, "lines end with CR and LF, as in the protocols of RFCs".to_owned());
@@ -207,7 +305,9 @@ impl Writer {
         match &item.kind {
             Kind::Folded(rest) => match &mut self.open {
                 Some((_, line, folded)) => {
-                    line.push(' ');
+                    if !(is_base64(line.rsplit(' ').next().unwrap_or_default()) && is_base64(rest)) {
+                        line.push(' ');
+                    }
                     line.push_str(rest);
                     *folded = item.line;
                 }
@@ -215,18 +315,31 @@ impl Writer {
             },
             Kind::Remark(remark) => {
                 self.close_line();
-                self.comment(remark);
+                self.direction(Marker::Both, remark, item.line, false);
             }
-            Kind::Said(marker, said) => {
+            Kind::EndOfHead(marker) => {
                 self.close_line();
-                let direction = said.trim();
-                let said = said.get(self.padding.min(said.len())..).unwrap_or_default().trim_end();
-                match self.scheme.side(*marker) {
-                    _ if is_direction(direction) => self.direction(*marker, direction, item.line, is_last),
-                    Some(side) if !self.over => self.open = Some((side, spelled_out(said), 0)),
-                    _ => self.comment(said),
+                if let Some(side) = self.scheme.side(*marker) {
+                    self.guess(item.line, "an empty line ends this head".to_owned());
+                    self.open = Some((side, String::new(), 0));
                 }
             }
+            Kind::Said(marker, said) => {
+                let padding =
+                    self.scheme.side(*marker).map_or(1, |side| self.padding[usize::from(side == Side::Server)]);
+                let text = said.get(padding.min(said.len())..).unwrap_or_default().trim_end();
+                self.line(*marker, said.trim(), text, item.line, is_last);
+            }
+            Kind::Under(marker, said) => self.line(*marker, said, said, item.line, is_last),
+        }
+    }
+
+    fn line(&mut self, marker: Marker, direction: &str, said: &str, line: usize, is_last: bool) {
+        self.close_line();
+        match self.scheme.side(marker) {
+            _ if is_direction(direction) => self.direction(marker, direction, line, is_last),
+            Some(side) if !self.over => self.open = Some((side, spelled_out(said), 0)),
+            _ => self.comment(said),
         }
     }
 
@@ -235,7 +348,10 @@ impl Writer {
         let lower = direction.to_ascii_lowercase();
         let is_tls = ["tls", "ssl"].iter().any(|word| lower.contains(word));
         self.comment(direction);
-        if is_tls && self.starttls && !self.over {
+        if is_tls && self.starttls && self.is_secured {
+            self.guesses.push((line, format!("`{direction}` is part of how TLS begins")));
+        } else if is_tls && self.starttls && !self.over {
+            self.is_secured = true;
             self.body.push_str("starttls\n");
             self.guesses.push((line, format!("`{direction}` is where TLS begins")));
         } else if is_tls {
@@ -257,6 +373,7 @@ impl Writer {
         if folded > 0 {
             self.guess(folded, "the next line was folded, and is one line with a space at each fold".to_owned());
         }
+        self.is_secured = false;
         let payload = show(line.as_bytes());
         let space = if payload.is_empty() { "" } else { " " };
         self.body.push_str(&format!("{}:{space}{payload}\n", side.letter()));
@@ -270,8 +387,19 @@ impl Writer {
 
 /// What stands for characters that cannot be printed, undone.
 fn spelled_out(said: &str) -> String {
-    let ended = ["<CRLF>", "<CR><LF>", "<crlf>"].iter().find_map(|ending| said.strip_suffix(ending)).unwrap_or(said);
+    const ENDING: &str = "<CRLF>";
+    // RFC 821 shows the end of a message with the line ending in front of it.
+    if said == "<CRLF>.<CRLF>" {
+        return ".".to_owned();
+    }
+    // One that ends the line; in `end with <CRLF>.<CRLF>` they are words.
+    let ended = said.strip_suffix(ENDING).filter(|rest| !rest.contains(ENDING)).unwrap_or(said);
     ended.replace("<SP>", " ")
+}
+
+/// Whether a word is part of something long that was cut where the page ended.
+fn is_base64(word: &str) -> bool {
+    word.len() > 16 && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
 }
 
 #[cfg(test)]

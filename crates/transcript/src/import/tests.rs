@@ -50,9 +50,9 @@ fn margins_padding_and_directions_as_in_pop3() {
 ";
     let imported = whole(page);
     assert_eq!(said(&imported.text)[..2], ["S: +OK ready <1.2@mail.example>", "C: APOP mrose c4c9"]);
-    assert_eq!(said(&imported.text).len(), 8);
+    assert_eq!((said(&imported.text).len(), said(&imported.text).last()), (9, Some(&"C closes")));
     // The padding is the least of all, so that what is said may begin with spaces.
-    assert_eq!(said(&whole("C:   one\nS:     two\n").text), ["C: one", "S:   two"]);
+    assert_eq!(said(&whole("C:   one\nS: x\nC:     two\n").text), ["C: one", "S: x", "C:   two"]);
     assert!(imported.text.contains("# <open connection>\n"));
     assert_eq!(imported.sessions, [4]);
     assert!(
@@ -100,7 +100,14 @@ fn arrows_with_unmarked_lines_under_them() {
     let page = "   C->S:\n      GET /chat HTTP/1.1\n      Host: server.example\n   S->C:\n      HTTP/1.1 101 Switching Protocols\n   C->S: more\n";
     assert_eq!(
         said(&whole(page).text),
-        ["C: GET /chat HTTP/1.1", "C: Host: server.example", "S: HTTP/1.1 101 Switching Protocols", "C: more"]
+        [
+            "C: GET /chat HTTP/1.1",
+            "C: Host: server.example",
+            "C:",
+            "S: HTTP/1.1 101 Switching Protocols",
+            "S:",
+            "C: more"
+        ]
     );
 }
 
@@ -138,6 +145,63 @@ fn page_breaks_are_the_printers_and_prose_ends_a_session() {
 fn characters_that_are_spelled_out_and_those_that_cannot_be_seen() {
     let page = "C: HELO<SP>x<CRLF>\nS: 250\u{1b}[2J\nC: a\tb\nS: {name}\n";
     assert_eq!(said(&whole(page).text), ["C: HELO x", "S: 250{0x1b}[2J", "C: a        b", "S: {0x7b}name}"]);
+}
+
+#[test]
+fn each_side_has_its_own_padding_and_words_that_look_like_marks_stay() {
+    assert_eq!(said(&whole("  C:    EHLO x\n  S:  250-a\n      250 b\n").text), ["C: EHLO x", "S: 250-a", "S: 250 b"]);
+    let page = "S: 354 end with <CRLF>.<CRLF>\nC: Blah\nC: <CRLF>.<CRLF>\nS: 250 ok\nC: ..dot\nC: ..\n";
+    let lines = said(&whole(page).text).join("|");
+    assert_eq!(lines, "S: 354 end with <CRLF>.<CRLF>|C: Blah|C: .|S: 250 ok|C: ..dot|C: ..");
+    let page =
+        "Example:    C: abcd CAPABILITY\n            S: * CAPABILITY IMAP4rev1 STARTTLS\n            LOGINDISABLED\n";
+    assert_eq!(said(&whole(page).text), ["C: abcd CAPABILITY", "S: * CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED"]);
+    let key = "dGhpcyBpcyBsb25nIGFuZCB3YXMgY3V0IHNvbWV3aGVyZSBpbiB0aGUgbWlkZGxl";
+    let page = format!(
+        "C: AUTH {key}\n   {key}==\nS: * BODYSTRUCTURE (\"TEXT\"\n   (\"TEXT\" \"PLAIN\" NIL)\nC: <proceed xmlns='x y'/>\n"
+    );
+    assert_eq!(
+        said(&whole(&page).text),
+        [
+            &format!("C: AUTH {key}{key}=="),
+            "S: * BODYSTRUCTURE (\"TEXT\" (\"TEXT\" \"PLAIN\" NIL)",
+            "C: <proceed xmlns='x y'/>"
+        ]
+    );
+}
+
+#[test]
+fn heads_of_http_and_rtsp_under_arrows_end_with_an_empty_line() {
+    let page = "  C->S: OPTIONS rtsp://x RTSP/1.0\n        CSeq: 1\n\n  S->C: RTSP/1.0 200 OK\n        CSeq: 1\n        Server: x/1\n";
+    assert_eq!(
+        said(&whole(page).text),
+        [
+            "C: OPTIONS rtsp://x RTSP/1.0",
+            "C: CSeq: 1",
+            "C:",
+            "S: RTSP/1.0 200 OK",
+            "S: CSeq: 1",
+            "S: Server: x/1",
+            "S:"
+        ]
+    );
+}
+
+#[test]
+fn the_furniture_of_pages_is_never_said_and_letters_head_sections_too() {
+    let page = "   S: 354 go\n[Page 6]                                      Postel\n\u{c}\nAugust 1982                   RFC 821\nSimple Mail Transfer Protocol\n\n\n   R: Blah\n\nD.2.  Aborted\n\n   R: 220 ready\n   S: QUIT\n   S: <close connection>\n   R: <wait for the next>\n";
+    let first = whole(page);
+    assert_eq!((said(&first.text), first.sessions.len()), (vec!["C: 354 go", "S: Blah"], 2));
+    assert!(!first.text.contains("Postel") && !first.text.contains("Protocol"), "{}", first.text);
+    assert_eq!(said(&imported(page, 2, false).text), ["S: 220 ready", "C: QUIT", "C closes"]);
+}
+
+#[test]
+fn tls_begins_once_however_often_a_page_says_so() {
+    let page = "S: 220 go\nC: <starts TLS negotiation>\nC & S: <negotiate a TLS session>\nC & S: <check result of the TLS negotiation>\nC: EHLO x\n... TLS goes on, and so do\n    the commands ...\nS: 250 hi\n";
+    let imported = imported(page, 1, true);
+    assert_eq!(imported.text.matches("\nstarttls\n").count(), 1, "{}", imported.text);
+    assert!(import("C: <a b>\nS: <c d>\n", Import { session: 1, starttls: false }).is_none());
 }
 
 proptest! {

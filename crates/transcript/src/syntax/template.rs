@@ -36,6 +36,8 @@ struct Reader<'a> {
     findings: &'a mut Vec<Diagnostic>,
     notation: Notation,
     parts: Vec<Part>,
+    /// The last part is text that may grow.
+    is_text: bool,
 }
 
 /// What is wrong inside a hole; the place is the hole's.
@@ -50,7 +52,15 @@ fn broken(message: impl Into<String>, help: impl Into<String>) -> Broken {
 
 impl<'a> Reader<'a> {
     fn new(payload: &str, at: At, findings: &'a mut Vec<Diagnostic>, notation: Notation) -> Self {
-        Self { characters: payload.chars().collect(), position: 0, at, findings, notation, parts: Vec::new() }
+        Self {
+            characters: payload.chars().collect(),
+            position: 0,
+            at,
+            findings,
+            notation,
+            parts: Vec::new(),
+            is_text: false,
+        }
     }
 
     fn template(mut self) -> Template {
@@ -242,12 +252,13 @@ impl<'a> Reader<'a> {
         if let (PartKind::Literal(more), Some(Part { place: last, kind: PartKind::Literal(bytes) })) =
             (&kind, self.parts.last_mut())
             && place.width == 1
-            && last.width == bytes.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
+            && self.is_text
         {
             bytes.extend_from_slice(more);
             last.width += 1;
             return;
         }
+        self.is_text = place.width == 1 && matches!(kind, PartKind::Literal(_));
         self.parts.push(Part { place, kind });
     }
 
