@@ -194,7 +194,8 @@ fn walk(
                 let limit =
                     if extent == Extent::Line { line.len().saturating_sub(tail).max(start) } else { line.len() };
                 let from = searched.filter(|searched| searched.piece == piece).map_or(start, |searched| searched.upto);
-                match text.find(&line[from..limit]) {
+                // An earlier look, before the end was known, may have searched where only the last text can stand.
+                match line.get(from..limit).and_then(|rest| text.find(rest)) {
                     Some(found) => from + found,
                     None if extent == Extent::Prefix => {
                         let upto = (limit + 1).saturating_sub(text.bytes.len()).max(from);

@@ -1,4 +1,4 @@
-//! Two fuzz targets, the parser and the player, over everything in `transcripts/` and `transcripts/broken/`, changed at
+//! Fuzz targets, the parser and the player on both carriers, over everything in `transcripts/` and `transcripts/broken/`, changed at
 //! random and always in the same way. `SOCKEYE_FUZZ=1000000 cargo test --release -p sockeye-transcript --test fuzz` goes on for long.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -40,7 +40,7 @@ fn rounds(usual: usize) -> usize {
 }
 
 /// Pieces that mean something, where nobody expects them.
-const PIECES: [&str; 24] = [
+const PIECES: [&str; 30] = [
     "{",
     "}",
     "{x",
@@ -65,6 +65,12 @@ const PIECES: [&str; 24] = [
     "starttls\n",
     "together\n",
     "in any order\n",
+    "C raw: {a=1}-{b=2}the end\n",
+    "S raw: {n:int=2} {d:n bytes=ab}{e=x}\n",
+    "C closes\n",
+    "ignore case\n",
+    "{a=1}-{b=2}x",
+    "C hex: {l:1 bytes=00} 41\n",
 ];
 
 fn changed(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
@@ -179,6 +185,81 @@ fn the_player_takes_anything_and_pieces_change_nothing() {
         }
     }
     assert!(compared > 200 || rounds(1) != 1, "of {plays} plays {compared} came to an end: the changes are too wild");
+}
+
+/// Everything that a play says to these datagrams.
+fn played_in_datagrams(script: &Script, datagrams: &[&[u8]]) -> usize {
+    let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+    let (mut now, mut said) = (Moment::default(), 0);
+    let mut datagrams = datagrams.iter();
+    let mut input: Option<&[u8]> = None;
+    for _ in 0..2000 {
+        let bytes = input.unwrap_or_default();
+        let ended = datagrams.len() == 0 && input.is_none();
+        let step = play.step(script, Input { bytes, datagram: input.is_some(), ended, now }, &mut scratch, &mut output);
+        assert!(step.consumed <= bytes.len(), "it consumes what has not come");
+        said += output.bytes.len();
+        output.clear();
+        input = match step.next {
+            Next::End(_) => break,
+            Next::Hear { until: None } if ended => break,
+            Next::Hear { until } if ended => {
+                now = until.unwrap_or(now);
+                None
+            }
+            Next::Hear { .. } => datagrams.next().copied(),
+            Next::Pause { until } => {
+                now = until;
+                Some(&bytes[step.consumed..]).filter(|rest| !rest.is_empty())
+            }
+            _ => Some(&bytes[step.consumed..]).filter(|rest| !rest.is_empty()),
+        };
+    }
+    said
+}
+
+#[test]
+fn the_player_takes_any_datagrams() {
+    let (seeds, mut random) = (seeds(), Random(47));
+    let (mut plays, mut said) = (0, 0);
+    for _ in 0..rounds(3000) {
+        let text = changed(&seeds, &mut random);
+        let Ok(transcript) = Transcript::parse("fuzz.talk", &text, &[]) else { continue };
+        for side in [Side::Client, Side::Server] {
+            let Ok(script) = Script::prepare(&transcript, &Options::new(side, Carrier::Datagram)) else { continue };
+            // Each line of the file without who says it, some of them with something wrong in them.
+            let mut lines: Vec<Vec<u8>> = text
+                .split_inclusive(|&byte| byte == b'\n')
+                .filter_map(|line| line.windows(3).position(|at| at[1..] == *b": ").map(|at| line[at + 3..].to_vec()))
+                .collect();
+            for line in &mut lines {
+                let at = random.below(line.len() + 1);
+                match random.below(6) {
+                    0 => line.truncate(at),
+                    1 if at < line.len() => line[at] ^= 1 << random.below(8),
+                    2 => drop(line.splice(at..at, text.iter().copied().take(random.below(64)))),
+                    _ => {}
+                }
+            }
+            let lines: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
+            plays += 1;
+            said += played_in_datagrams(&script, &lines);
+        }
+    }
+    assert!(said > 1000 || rounds(1) != 1, "{plays} plays said {said} bytes: the changes are too wild");
+}
+
+/// The first hole was searched to the end of what had come; then the stream ends, and the text behind the last hole
+/// takes more room than is left.
+#[test]
+fn a_stream_that_ends_in_the_middle_of_a_message_is_a_failed_play() {
+    let script = server("C raw: {a=1}-{b=2}the end\nC closes\n");
+    for size in [1, 2, 1000] {
+        for bytes in ["no hyphen at all", "", "the end", "1-2the en"] {
+            assert_eq!(played(&script, bytes.as_bytes(), || size).1, Some(false), "{bytes}");
+        }
+        assert_eq!(played(&script, b"1-2the end", || size).1, Some(true));
+    }
 }
 
 fn server(text: &str) -> Script {
