@@ -1,6 +1,7 @@
 //! Whether bytes are what a message says: one pass from left to right, no backtracking, whatever a peer sends.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use memchr::memmem;
 
@@ -16,38 +17,35 @@ pub(crate) fn matches(message: &Message, line: &[u8]) -> bool {
 /// Whether a message takes a whole line. What its holes got stands in [`Scratch::captured`] afterwards.
 pub(crate) fn line_matches(message: &Message, line: &[u8], scratch: &mut Scratch) -> bool {
     scratch.captured.clear();
+    if matches!(message.shape, Shape::General) {
+        return matches!(walk(message, line, Extent::Line, &mut None, scratch), Walked::Whole(_));
+    }
+    let Some(Range { start, end }) = hole_of(message, line) else { return false };
+    if let Shape::Around { slot: Some(slot), .. } = &message.shape {
+        scratch.captured.push(Captured { slot: *slot, start, end });
+    }
+    true
+}
+
+/// Where the hole of a message of a common shape stands in a line, an empty one if it has none; `None` if the line does
+/// not fit, or the shape is not common.
+#[inline]
+pub(crate) fn hole_of(message: &Message, line: &[u8]) -> Option<Range<usize>> {
     match &message.shape {
-        Shape::Exact(bytes) if message.fold => line.eq_ignore_ascii_case(bytes),
-        Shape::Exact(bytes) => line == &bytes[..],
-        Shape::Around { before, after, slot, pattern } => {
+        Shape::Exact(bytes) => (line.len() == bytes.len() && same(line, bytes, message.fold)).then_some(0..0),
+        Shape::Around { before, after, pattern, .. } => {
+            let end = line.len().checked_sub(after.len()).filter(|&end| end >= before.len())?;
             // Comparing with an empty vector asks memcmp(3) to look at a dangling address. With masked loads (AVX-512)
             // that is legal and costs a hundred nanoseconds.
-            let mut hole = line;
-            if !before.is_empty() {
-                let Some((start, rest)) = hole.split_at_checked(before.len()) else { return false };
-                if !same(start, before, message.fold) {
-                    return false;
-                }
-                hole = rest;
+            if !before.is_empty() && !same(&line[..before.len()], before, message.fold)
+                || !after.is_empty() && !same(&line[end..], after, message.fold)
+            {
+                return None;
             }
-            if !after.is_empty() {
-                let Some(length) = hole.len().checked_sub(after.len()) else { return false };
-                let (rest, end) = hole.split_at(length);
-                if !same(end, after, message.fold) {
-                    return false;
-                }
-                hole = rest;
-            }
-            if !matches!(pattern, Pattern::Any) && !pattern.accepts(hole) {
-                return false;
-            }
-            if let Some(slot) = *slot {
-                let start = before.len();
-                scratch.captured.push(Captured { slot, start, end: start + hole.len() });
-            }
-            true
+            let hole = before.len()..end;
+            (matches!(pattern, Pattern::Any) || pattern.accepts(&line[hole.clone()])).then_some(hole)
         }
-        Shape::General => matches!(walk(message, line, Extent::Line, &mut None, scratch), Walked::Whole(_)),
+        Shape::General => None,
     }
 }
 

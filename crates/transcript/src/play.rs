@@ -4,6 +4,7 @@
 mod account;
 mod file;
 mod hear;
+mod rounds;
 mod say;
 
 use std::time::Duration;

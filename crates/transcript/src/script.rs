@@ -125,7 +125,7 @@ impl Script {
     /// # Errors
     /// Every reason why this side cannot play it over this carrier.
     pub fn prepare(transcript: &Transcript, options: &Options) -> Result<Self, Refused> {
-        let (program, mut findings) =
+        let (mut program, mut findings) =
             program::compile(&transcript.body, &transcript.settings, options.side, &options.values);
         // Its warnings were given when the text was read.
         findings.retain(|finding| finding.severity == Severity::Error);
@@ -143,6 +143,10 @@ impl Script {
         warnings.sort_by_key(|finding| (finding.line, finding.column));
         let settings = &transcript.settings;
         let may_break_lines = may_break_lines(&program, settings.eol);
+        // What was said need not be kept, no line can break, and lines end by themselves: batches of them go fast.
+        if options.carrier == Carrier::Stream && !options.keep_said && !may_break_lines {
+            program::find_rounds(&mut program, settings.eol);
+        }
         Ok(Self {
             may_break_lines,
             files,

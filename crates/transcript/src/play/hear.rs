@@ -69,6 +69,9 @@ impl<'a> Walk<'a> {
         self.owes_ending = false;
         let script = self.script;
         let choice = &script.program.choices[index];
+        if !choice.rounds.is_empty() {
+            self.rounds(play, choice);
+        }
         if choice.has_text
             && let Some((text, next, heard)) = self.line_at_hand(play)
             && let Some(pc) = self.take_way(play, &choice.arms, text, next, heard)?

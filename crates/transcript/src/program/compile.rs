@@ -311,6 +311,7 @@ impl Compiler<'_> {
             patience: std::time::Duration::ZERO,
             has_text: false,
             has_lines: false,
+            rounds: Box::default(),
         };
         self.program.choices.push(choice);
         let index = self.program.choices.len() - 1;
