@@ -132,6 +132,9 @@ impl Ending {
 /// Bytes of output at which a step pauses for them to be sent.
 const MUCH: usize = 64 * 1024;
 
+/// Messages said in one step at which it pauses too: even empty ones take time, and over datagrams memory.
+const MANY: usize = 4096;
+
 /// The line ending that the other side used last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Heard {
@@ -194,8 +197,8 @@ impl Play {
         if input.bytes.len() > self.left {
             self.fresh = input.now;
         }
-        let mut walk =
-            Walk { script, input, scratch, output, at: 0, datagram: input.datagram, owes_ending: false, said: false };
+        let (datagram, owes_ending, said) = (input.datagram, false, false);
+        let mut walk = Walk { script, input, scratch, output, at: 0, datagram, owes_ending, said, messages: 0 };
         let next = walk.run(self);
         let consumed = walk.at;
         self.left = input.bytes.len() - consumed;
@@ -273,6 +276,8 @@ struct Walk<'a> {
     datagram: bool,
     /// Something was said that is in no datagram yet.
     said: bool,
+    /// How many messages were said.
+    messages: usize,
     /// The last line said in this run went without an ending; another one needs it first.
     owes_ending: bool,
 }
@@ -293,7 +298,9 @@ impl Walk<'_> {
         let pc = play.pc;
         match &self.script.program.ops[pc] {
             Op::Say(message) => {
-                if self.output.bytes.len() >= MUCH {
+                // One datagram is said whole.
+                let much = self.output.bytes.len() >= MUCH || self.messages >= MANY;
+                if much && (!play.together || self.script.carrier == Carrier::Stream) {
                     return Err(Stop::Next(Next::Flush));
                 }
                 self.say(play, *message)?;

@@ -263,6 +263,25 @@ fn the_player_takes_any_datagrams() {
     assert!(said > 1000 || rounds(1) != 1, "{plays} plays said {said} bytes: the changes are too wild");
 }
 
+/// Row 65 of the faults: a loop that says nothing is interrupted all the same, and takes no memory.
+#[test]
+fn a_huge_loop_of_empty_lines_pauses() {
+    for (carrier, text) in [
+        (Carrier::Datagram, "repeat 4294967295\n  C:\nend\n"),
+        (Carrier::Stream, "eol none\nrepeat 4294967295\n  C:\nend\n"),
+    ] {
+        let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
+        let script = Script::prepare(&transcript, &Options::new(Side::Client, carrier)).unwrap();
+        let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+        for _ in 0..10 {
+            let input = Input { bytes: &[], datagram: false, ended: false, now: Moment::default() };
+            assert!(matches!(play.step(&script, input, &mut scratch, &mut output).next, Next::Flush));
+            assert!(output.bytes.is_empty() && output.datagrams.len() <= 4096);
+            output.clear();
+        }
+    }
+}
+
 /// The first hole was searched to the end of what had come; then the stream ends, and the text behind the last hole
 /// takes more room than is left.
 #[test]

@@ -14,10 +14,12 @@ use super::{Behaviour, Shared};
 use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
 use crate::limits;
 use crate::net::listen::Socket;
-use crate::sys::datagrams::{Datagram, Inbox, Outbox};
+use crate::sys::datagrams::{self, Datagram, Inbox, Outbox};
 
 /// Entries of peers that are gone that may stand among the wakes.
 const STALE: usize = 4096;
+/// How often, at most, it is said what was withheld.
+const SECOND: Duration = Duration::from_secs(1);
 /// Batches taken from one socket before the others have their turn.
 const BATCHES: usize = 8;
 
@@ -56,10 +58,13 @@ pub(super) struct DatagramServer {
     wildcard: bool,
     withheld: HashMap<Withheld, u64>,
     told: Option<Moment>,
+    /// The kernel's count of what it dropped, when it was last looked at, and that moment.
+    drops: (u32, Moment),
 }
 
 impl DatagramServer {
     pub(super) fn new(socket: Socket, behaviour: Behaviour, guard: Guard) -> Self {
+        datagrams::take_many(&socket.fd);
         let wildcard = matches!(&socket.endpoint.name, Name::Inet(address) if address.ip().is_unspecified());
         Self {
             socket,
@@ -70,12 +75,14 @@ impl DatagramServer {
             wildcard,
             withheld: HashMap::new(),
             told: None,
+            drops: (0, Moment::default()),
         }
     }
 
     /// Takes and answers what has come. An error of one datagram, or of an earlier answer that nobody took, is none of
     /// the socket.
     pub(super) fn ready(&mut self, inbox: &mut Inbox, outbox: &mut Outbox, shared: &mut Shared<'_>) {
+        let mut crowded = false;
         for _ in 0..BATCHES {
             let count = match inbox.receive(&self.socket.fd) {
                 Ok(count) => count,
@@ -90,8 +97,25 @@ impl DatagramServer {
                 let error = format!("{}: answers that could not be sent: {reason}", self.socket.endpoint);
                 shared.observer.observe(Event::Dropped { count: refused as u64, error });
             }
+            if inbox.is_drained() {
+                break;
+            }
+            crowded = true;
         }
         self.tell_withheld(shared);
+        if crowded || shared.now >= self.drops.1.after(SECOND) {
+            self.tell_drops(shared);
+        }
+    }
+
+    /// Says how many datagrams came that there was no room for.
+    pub(super) fn tell_drops(&mut self, shared: &mut Shared<'_>) {
+        let Some(count) = datagrams::drops(&self.socket.fd) else { return };
+        let (before, _) = std::mem::replace(&mut self.drops, (count, shared.now));
+        if count != before {
+            let error = format!("{}: the kernel dropped datagrams: the queue was full", self.socket.endpoint);
+            shared.observer.observe(Event::Dropped { count: count.wrapping_sub(before).into(), error });
+        }
     }
 
     fn answer(&mut self, datagram: Datagram<'_>, outbox: &mut Outbox, shared: &mut Shared<'_>) {
@@ -162,7 +186,13 @@ impl DatagramServer {
             *shared.output = output;
             shared.output.clear();
             match step.next {
-                Next::Flush | Next::StopSending | Next::StartTls => {}
+                Next::StopSending | Next::StartTls => {}
+                // Others have their turn before it goes on.
+                Next::Flush => {
+                    outbox.send(&self.socket.fd);
+                    peer.until = Some(shared.now);
+                    return self.keep(pair, peer, shared);
+                }
                 Next::Hear { .. } if peer.play.is_fresh(&script) => {
                     return self.close(from, source, peer.tally, ClosedBy::Server, None, shared);
                 }
@@ -271,7 +301,7 @@ impl DatagramServer {
     /// When a play's time comes, or the word about what was withheld.
     pub(super) fn wakes(&self) -> Option<Moment> {
         let next = self.wakes.peek().map(|Reverse((at, _))| *at);
-        let word = self.told.filter(|_| !self.withheld.is_empty()).map(|told| told.after(Duration::from_secs(1)));
+        let word = self.told.filter(|_| !self.withheld.is_empty()).map(|told| told.after(SECOND));
         match (next, word) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -280,7 +310,11 @@ impl DatagramServer {
 
     /// Wakes the plays whose time has come.
     pub(super) fn wake(&mut self, outbox: &mut Outbox, shared: &mut Shared<'_>) {
-        while self.wakes.peek().is_some_and(|Reverse((at, _))| *at <= shared.now) {
+        // One that has more to say stands among them again at once.
+        for _ in 0..self.wakes.len() {
+            if self.wakes.peek().is_none_or(|Reverse((at, _))| *at > shared.now) {
+                break;
+            }
             let Some((pair, peer)) = self.next_peer() else { continue };
             self.play(peer, pair, None, outbox, shared);
         }
@@ -301,7 +335,7 @@ impl DatagramServer {
 
     /// Says once a second what was withheld, and why.
     fn tell_withheld(&mut self, shared: &mut Shared<'_>) {
-        if self.withheld.is_empty() || self.told.is_some_and(|told| shared.now < told.after(Duration::from_secs(1))) {
+        if self.withheld.is_empty() || self.told.is_some_and(|told| shared.now < told.after(SECOND)) {
             return;
         }
         self.told = Some(shared.now);

@@ -580,7 +580,10 @@ impl Loop {
             cut += u64::from(was_cut);
         }
         for index in 0..self.datagrams.len() {
-            self.with_datagrams(index, |server, _, _, shared| cut += server.cut(shared));
+            self.with_datagrams(index, |server, _, _, shared| {
+                cut += server.cut(shared);
+                server.tell_drops(shared);
+            });
         }
         let Tally { opened, closed, failed } = self.tally;
         Summary { opened, closed: closed - cut, failed, cut, at_once }

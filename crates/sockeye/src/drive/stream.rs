@@ -18,6 +18,8 @@ use crate::net::tls::Session;
 
 /// Reads in a row from one connection before the others have their turn.
 const READS: usize = 4;
+/// Outputs in a row that one connection sends before the others have their turn.
+const TURNS: usize = 16;
 /// Most bytes that are drained after closing.
 const DRAIN: u64 = 16 * 1024 * 1024;
 
@@ -141,6 +143,8 @@ impl Connection {
         match self.phase {
             Phase::Draining { .. } => Interest::Read,
             _ if !self.outbox.is_empty() => Interest::Write,
+            // It has more to say, and lets others go first.
+            Phase::Open if self.resume => Interest::Write,
             Phase::Open if !self.paused && !self.ended => Interest::Read,
             _ => Interest::Nothing,
         }
@@ -164,7 +168,11 @@ impl Connection {
 
     /// The socket is ready.
     pub(super) fn ready(&mut self, broken: bool, shared: &mut Shared<'_>) -> Fate {
-        if !self.outbox.is_empty() && self.flush(shared) == Fate::Gone {
+        if !self.outbox.is_empty() {
+            if self.flush(shared) == Fate::Gone {
+                return Fate::Gone;
+            }
+        } else if self.resume && self.advance(&[], shared) == Fate::Gone {
             return Fate::Gone;
         }
         let mut fate =
@@ -249,32 +257,46 @@ impl Connection {
         if self.phase != Phase::Open || self.is_handshaking() {
             return Fate::Lives;
         }
-        if !self.inbox.is_empty() {
-            self.inbox.extend_from_slice(bytes);
-            let held = std::mem::take(&mut self.inbox);
-            return self.steps(&script, &held, shared);
+        if self.inbox.is_empty() {
+            let (fate, consumed) = self.steps(&script, bytes, shared);
+            if self.phase == Phase::Open {
+                self.inbox = bytes[consumed..].to_vec();
+            }
+            return fate;
         }
-        self.steps(&script, bytes, shared)
+        let mut held = std::mem::take(&mut self.inbox);
+        held.extend_from_slice(bytes);
+        let (fate, consumed) = self.steps(&script, &held, shared);
+        if self.phase == Phase::Open {
+            // What is only waited for is not copied again with every piece that comes.
+            self.inbox = if consumed == 0 { held } else { held[consumed..].to_vec() };
+        }
+        fate
     }
 
-    fn steps(&mut self, script: &Script, bytes: &[u8], shared: &mut Shared<'_>) -> Fate {
+    /// As many steps as can be taken, and how many of the bytes they consumed.
+    fn steps(&mut self, script: &Script, bytes: &[u8], shared: &mut Shared<'_>) -> (Fate, usize) {
+        let mut turns = 0;
         let mut at = 0;
         loop {
             self.resume = false;
             self.paused = false;
-            let Role::Play(play, _) = &mut self.role else { return Fate::Lives };
+            let Role::Play(play, _) = &mut self.role else { return (Fate::Lives, at) };
             let input = Input { bytes: &bytes[at..], datagram: false, ended: self.ended, now: shared.now };
             let step = play.step(script, input, shared.scratch, shared.output);
             let resting = shared.stopping && play.at_rest(script);
             at += step.consumed;
             if self.send_output(shared) == Fate::Gone {
-                return Fate::Gone;
+                return (Fate::Gone, at);
             }
             let blocked = !self.outbox.is_empty();
             match step.next {
-                Next::Hear { .. } if resting && !blocked => return self.finish(shared),
+                Next::Hear { .. } if resting && !blocked => return (self.finish(shared), at),
                 Next::Hear { until } => self.deadline = until,
-                Next::Flush if !blocked => continue,
+                Next::Flush if !blocked && turns < TURNS => {
+                    turns += 1;
+                    continue;
+                }
                 Next::Flush => self.resume = true,
                 Next::Pause { until } => {
                     self.paused = true;
@@ -282,7 +304,7 @@ impl Connection {
                 }
                 Next::StopSending => {
                     if self.say_end(shared) == Fate::Gone {
-                        return Fate::Gone;
+                        return (Fate::Gone, at);
                     }
                     let blocked = !self.outbox.is_empty();
                     if !blocked {
@@ -297,12 +319,11 @@ impl Connection {
                         self.secure = Some(Box::new(session));
                         self.deadline = Some(shared.now.after(limits::HANDSHAKE_WAIT));
                     }
-                    Err(error) => return self.not_secure(&error.to_string(), shared),
+                    Err(error) => return (self.not_secure(&error.to_string(), shared), at),
                 },
-                Next::End(ending) => return self.over(ending, shared),
+                Next::End(ending) => return (self.over(ending, shared), at),
             }
-            self.inbox = bytes[at..].to_vec();
-            return Fate::Lives;
+            return (Fate::Lives, at);
         }
     }
 

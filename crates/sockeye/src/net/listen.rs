@@ -203,7 +203,9 @@ fn bind_one(protocol: Protocol, address: SocketAddr) -> Result<Socket, (Endpoint
             sockopt::set_tcp_nodelay(&fd, true)?;
             rustix::net::listen(&fd, BACKLOG)?;
         } else {
-            datagrams::tell_destination(&fd, address.is_ipv6())?;
+            if address.ip().is_unspecified() {
+                datagrams::tell_destination(&fd, address.is_ipv6())?;
+            }
         }
         let name = SocketAddr::try_from(getsockname(&fd)?)?;
         Ok::<_, Errno>((fd, name))

@@ -6,12 +6,17 @@ use std::mem::{MaybeUninit, size_of};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Datagrams a call.
-const BATCH: usize = 32;
+/// Messages a call.
+const BATCH: usize = 64;
 /// Larger than any datagram over IP, so that none is ever cut.
 const LARGEST: usize = 65_536;
-/// Room for one packet-info control message of either family, with its header and alignment.
-const CONTROL: usize = 64;
+/// Room for a packet-info control message of either family and for a segment's size, with their headers and alignment.
+const CONTROL: usize = 80;
+/// What a socket should hold that is not read at once; the system's bound is `net.core.rmem_max`.
+const QUEUE: usize = 4 << 20;
+/// Where the count of drops stands in what `SO_MEMINFO` tells, and how many counts there are (linux/sock_diag.h).
+const DROPS: usize = 8;
+const MEMINFO: usize = 9;
 
 /// A buffer that control messages may be read from and written to.
 #[derive(Clone, Copy)]
@@ -32,6 +37,31 @@ pub(crate) fn tell_destination(fd: impl AsFd, v6: bool) -> Result<(), rustix::io
     let (level, option) =
         if v6 { (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO) } else { (libc::IPPROTO_IP, libc::IP_PKTINFO) };
     set(fd, level, option, true)
+}
+
+/// Has datagrams that were sent as one with `UDP_SEGMENT` come as one (udp(7), `UDP_GRO`), which [`Inbox`] takes apart
+/// again, and room for many. Neither is needed: a system that has no such thing delivers them one by one.
+pub(crate) fn take_many(fd: impl AsFd) {
+    let _ = set(&fd, libc::IPPROTO_UDP, libc::UDP_GRO, true);
+    let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&fd, QUEUE);
+}
+
+/// How many datagrams the kernel dropped because a socket's queue was full, or their checksum wrong (`SO_MEMINFO`). The
+/// count wraps around.
+pub(crate) fn drops(fd: impl AsFd) -> Option<u32> {
+    let mut counts = [0_u32; MEMINFO];
+    let mut length = size_of_val(&counts) as libc::socklen_t;
+    // SAFETY: the option fills an array of u32 as long as it is told, which lives beyond the call.
+    let result = unsafe {
+        libc::getsockopt(
+            fd.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            counts.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    (result == 0 && length as usize == size_of_val(&counts)).then(|| counts[DROPS])
 }
 
 /// Has a socket that is not connected told of errors that came by ICMP, as one that is connected is (ip(7),
@@ -66,13 +96,19 @@ fn set(fd: impl AsFd, level: libc::c_int, option: libc::c_int, on: bool) -> Resu
 /// Takes datagrams from a socket, many at a time.
 pub(crate) struct Inbox {
     payloads: Vec<u8>,
-    names: Vec<libc::sockaddr_storage>,
-    controls: Vec<Control>,
+    names: [RawName; BATCH],
+    controls: [Control; BATCH],
     received: Vec<Received>,
+    drained: bool,
 }
+
+/// Large enough for both families; smaller than a sockaddr_storage, of which a batch takes pages.
+type RawName = libc::sockaddr_in6;
 
 #[derive(Clone, Copy)]
 struct Received {
+    /// Where it stands among the payloads.
+    start: usize,
     length: usize,
     from: SocketAddr,
     to: Option<IpAddr>,
@@ -84,8 +120,8 @@ impl std::fmt::Debug for Inbox {
     }
 }
 
-fn no_name() -> libc::sockaddr_storage {
-    // SAFETY: a sockaddr_storage is plain integers, for which all zeroes are valid (family AF_UNSPEC).
+fn no_name() -> RawName {
+    // SAFETY: a sockaddr_in6 is plain integers, for which all zeroes are valid (family AF_UNSPEC).
     unsafe { MaybeUninit::zeroed().assume_init() }
 }
 
@@ -98,24 +134,24 @@ impl Inbox {
     pub(crate) fn new() -> Self {
         Self {
             payloads: vec![0; BATCH * LARGEST],
-            names: vec![no_name(); BATCH],
-            controls: vec![Control([0; CONTROL]); BATCH],
+            names: [no_name(); BATCH],
+            controls: [Control([0; CONTROL]); BATCH],
             received: Vec::with_capacity(BATCH),
+            drained: true,
         }
     }
 
-    /// Takes what has come, at most a batch, without waiting. None there is `WouldBlock`.
+    /// Takes what has come, at most a batch, without waiting, and returns how many datagrams it is. None there is
+    /// `WouldBlock`.
     pub(crate) fn receive(&mut self, fd: impl AsFd) -> io::Result<usize> {
         self.received.clear();
-        let mut vectors: Vec<libc::iovec> = self
-            .payloads
-            .chunks_exact_mut(LARGEST)
-            .map(|chunk| libc::iovec { iov_base: chunk.as_mut_ptr().cast(), iov_len: chunk.len() })
-            .collect();
+        let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: LARGEST }; BATCH];
         let mut headers = [no_header(); BATCH];
-        for (index, header) in headers.iter_mut().enumerate() {
+        let chunks = self.payloads.chunks_exact_mut(LARGEST);
+        for ((index, header), chunk) in headers.iter_mut().enumerate().zip(chunks) {
+            vectors[index].iov_base = chunk.as_mut_ptr().cast();
             header.msg_hdr.msg_name = (&raw mut self.names[index]).cast();
-            header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            header.msg_hdr.msg_namelen = size_of::<RawName>() as libc::socklen_t;
             header.msg_hdr.msg_iov = &raw mut vectors[index];
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_control = self.controls[index].0.as_mut_ptr().cast();
@@ -133,20 +169,29 @@ impl Inbox {
             )
         };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+        self.drained = count < BATCH;
         for (index, header) in headers.iter().enumerate().take(count) {
             let Some(from) = address_of(&self.names[index]) else { continue };
             let length = (header.msg_len as usize).min(LARGEST);
-            self.received.push(Received { length, from, to: destination(&header.msg_hdr) });
+            let Controls { to, segment } = controls(&header.msg_hdr);
+            let segment = segment.filter(|&segment| segment > 0).unwrap_or(length);
+            // One that is empty is one all the same.
+            for start in (0..length.max(1)).step_by(segment.max(1)) {
+                let length = segment.min(length - start);
+                self.received.push(Received { start: index * LARGEST + start, length, from, to });
+            }
         }
-        // A datagram whose source cannot be read would shift the payloads; there is none on an inet socket.
-        debug_assert_eq!(self.received.len(), count);
         Ok(self.received.len())
+    }
+
+    /// Whether nothing more stood there when datagrams were taken last.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.drained
     }
 
     /// One of those received last.
     pub(crate) fn datagram(&self, index: usize) -> Datagram<'_> {
-        let Received { length, from, to } = self.received[index];
-        let start = index * LARGEST;
+        let Received { start, length, from, to } = self.received[index];
         Datagram { payload: &self.payloads[start..start + length], from, to }
     }
 }
@@ -231,17 +276,15 @@ impl Outbox {
 }
 
 /// The inet address in a name that the kernel wrote.
-fn address_of(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
-    match i32::from(name.ss_family) {
+fn address_of(name: &RawName) -> Option<SocketAddr> {
+    match i32::from(name.sin6_family) {
         libc::AF_INET => {
-            // SAFETY: the family says that the storage, which is larger and stricter aligned, holds a sockaddr_in.
+            // SAFETY: the family says that the name, which is larger and aligned alike, holds a sockaddr_in.
             let name = unsafe { &*(&raw const *name).cast::<libc::sockaddr_in>() };
             let address = Ipv4Addr::from(u32::from_be(name.sin_addr.s_addr));
             Some(SocketAddr::V4(SocketAddrV4::new(address, u16::from_be(name.sin_port))))
         }
         libc::AF_INET6 => {
-            // SAFETY: as above, for a sockaddr_in6.
-            let name = unsafe { &*(&raw const *name).cast::<libc::sockaddr_in6>() };
             let address = Ipv6Addr::from(name.sin6_addr.s6_addr);
             let port = u16::from_be(name.sin6_port);
             Some(SocketAddr::V6(SocketAddrV6::new(address, port, 0, name.sin6_scope_id)))
@@ -251,10 +294,10 @@ fn address_of(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
 }
 
 /// Writes an inet address as the kernel reads it, and returns its length.
-fn write_address(address: SocketAddr, into: &mut libc::sockaddr_storage) -> libc::socklen_t {
+fn write_address(address: SocketAddr, into: &mut RawName) -> libc::socklen_t {
     match address {
         SocketAddr::V4(address) => {
-            // SAFETY: the storage is large enough and aligned for a sockaddr_in.
+            // SAFETY: a sockaddr_in6 is large enough and aligned for a sockaddr_in.
             let name = unsafe { &mut *(&raw mut *into).cast::<libc::sockaddr_in>() };
             name.sin_family = libc::AF_INET as libc::sa_family_t;
             name.sin_port = address.port().to_be();
@@ -262,8 +305,7 @@ fn write_address(address: SocketAddr, into: &mut libc::sockaddr_storage) -> libc
             size_of::<libc::sockaddr_in>() as libc::socklen_t
         }
         SocketAddr::V6(address) => {
-            // SAFETY: the storage is large enough and aligned for a sockaddr_in6.
-            let name = unsafe { &mut *(&raw mut *into).cast::<libc::sockaddr_in6>() };
+            let name = into;
             name.sin6_family = libc::AF_INET6 as libc::sa_family_t;
             name.sin6_port = address.port().to_be();
             name.sin6_addr.s6_addr = address.ip().octets();
@@ -273,8 +315,17 @@ fn write_address(address: SocketAddr, into: &mut libc::sockaddr_storage) -> libc
     }
 }
 
-/// The local address in a header's control messages.
-fn destination(header: &libc::msghdr) -> Option<IpAddr> {
+/// What the control messages of a header tell.
+#[derive(Default)]
+struct Controls {
+    /// The local address that it was sent to.
+    to: Option<IpAddr>,
+    /// How long each datagram is, where several came as one.
+    segment: Option<usize>,
+}
+
+fn controls(header: &libc::msghdr) -> Controls {
+    let mut told = Controls::default();
     // SAFETY: the header is one that recvmmsg filled in, and its control buffer is alive.
     let mut control = unsafe { libc::CMSG_FIRSTHDR(header) };
     while !control.is_null() {
@@ -286,19 +337,24 @@ fn destination(header: &libc::msghdr) -> Option<IpAddr> {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                 // SAFETY: this kind of message holds an in_pktinfo; it may stand unaligned.
                 let info = unsafe { data.cast::<libc::in_pktinfo>().read_unaligned() };
-                return Some(IpAddr::V4(Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr))));
+                told.to = Some(IpAddr::V4(Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr))));
             }
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                 // SAFETY: this kind of message holds an in6_pktinfo; it may stand unaligned.
                 let info = unsafe { data.cast::<libc::in6_pktinfo>().read_unaligned() };
-                return Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)));
+                told.to = Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)));
+            }
+            (libc::SOL_UDP, libc::UDP_GRO) => {
+                // SAFETY: this kind of message holds an int; it may stand unaligned.
+                let segment = unsafe { data.cast::<libc::c_int>().read_unaligned() };
+                told.segment = usize::try_from(segment).ok();
             }
             _ => {}
         }
         // SAFETY: the header and the message before are valid, see above.
         control = unsafe { libc::CMSG_NXTHDR(header, control) };
     }
-    None
+    told
 }
 
 /// Writes the local address to send from as the first control message, and returns the length of all.
@@ -370,6 +426,57 @@ mod tests {
                 assert_eq!(client.recv(&mut buffer).unwrap(), length);
             }
         }
+    }
+
+    #[test]
+    fn what_was_sent_as_one_is_taken_apart_again() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(server.local_addr().unwrap()).unwrap();
+        take_many(&server);
+        set_segment(&client, 4);
+        client.send(b"onefour2four3end").unwrap();
+        client.send(b"onemoreend").unwrap();
+        client.send(b"").unwrap();
+        let (mut inbox, mut got) = (Inbox::new(), Vec::new());
+        while got.len() < 8 {
+            let count = inbox.receive(&server).unwrap();
+            got.extend((0..count).map(|index| String::from_utf8_lossy(inbox.datagram(index).payload).into_owned()));
+        }
+        assert_eq!(got, ["onef", "our2", "four", "3end", "onem", "oree", "nd", ""]);
+        assert!(inbox.is_drained());
+        assert_eq!(drops(&server), Some(0));
+    }
+
+    #[test]
+    fn what_the_kernel_drops_is_counted() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(server.local_addr().unwrap()).unwrap();
+        let sent = 100_000;
+        for _ in 0..sent {
+            client.send(b"much").unwrap();
+        }
+        let (mut inbox, mut came) = (Inbox::new(), 0);
+        while let Ok(count) = inbox.receive(&server) {
+            came += count;
+        }
+        assert!(came < sent, "the queue held all of it");
+        assert_eq!(came + drops(&server).unwrap() as usize, sent);
+    }
+
+    fn set_segment(socket: &UdpSocket, length: libc::c_int) {
+        // SAFETY: the option takes an int, which lives beyond the call.
+        let result = unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::IPPROTO_UDP,
+                libc::UDP_SEGMENT,
+                (&raw const length).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            )
+        };
+        assert_eq!(result, 0);
     }
 
     #[test]

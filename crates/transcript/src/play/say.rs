@@ -12,6 +12,7 @@ impl Walk<'_> {
     /// Says a message.
     pub(super) fn say(&mut self, play: &mut Play, index: usize) -> Result<(), Stop> {
         let message = &self.script.program.messages[index];
+        self.messages += 1;
         if std::mem::take(&mut self.owes_ending) {
             self.output.bytes.push(b'\n');
         }
