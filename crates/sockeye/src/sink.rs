@@ -45,7 +45,8 @@ impl Sink<'_> {
     }
 }
 
-fn wait_for_room(fd: BorrowedFd<'_>) -> io::Result<()> {
+/// Waits until a descriptor that somebody made nonblocking has room.
+pub(crate) fn wait_for_room(fd: BorrowedFd<'_>) -> io::Result<()> {
     use rustix::event::{PollFd, PollFlags, poll};
     match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None) {
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),

@@ -109,7 +109,12 @@ fn tell_when_interrupted(progress: &Arc<Progress>, record: Option<Arc<Record>>, 
         }
         if !quiet {
             let (sent, received) = (progress.sent(), progress.received());
-            Console::plain().complain(&format!("sockeye: interrupted; {sent} bytes sent, {received} received"));
+            let dropped = match progress.dropped() {
+                0 => String::new(),
+                dropped => format!(", {dropped} datagrams were dropped: the kernel's queue was full"),
+            };
+            let words = format!("sockeye: interrupted; {sent} bytes sent, {received} received{dropped}");
+            Console::plain().complain(&words);
         }
     })
     .map_err(|error| console.fail(Exit::Usage, &format!("cannot watch for signals: {error}")))

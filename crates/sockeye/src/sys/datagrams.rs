@@ -10,6 +10,9 @@ use std::os::fd::{AsFd, AsRawFd};
 const BATCH: usize = 64;
 /// Larger than any datagram over IP, so that none is ever cut.
 const LARGEST: usize = 65_536;
+/// The longest datagrams that are sent as one: on most ways they fit into a frame. And how many (`UDP_MAX_SEGMENTS`).
+const SEGMENT: usize = 1400;
+const SEGMENTS: usize = 64;
 /// Room for a packet-info control message of either family and for a segment's size, with their headers and alignment.
 const CONTROL: usize = 80;
 /// What a socket should hold that is not read at once; the system's bound is `net.core.rmem_max`.
@@ -196,27 +199,54 @@ impl Inbox {
     }
 }
 
-/// Datagrams to be sent, gathered for few calls.
+/// Datagrams to be sent, gathered for few calls. Those of one length to one peer go as one, and the kernel takes them
+/// apart (udp(7), `UDP_SEGMENT`).
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     payloads: Vec<u8>,
     entries: Vec<Entry>,
+    /// The system once refused several as one.
+    singly: bool,
 }
 
+/// One datagram, or several that are sent as one.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     start: usize,
     end: usize,
+    /// How long each is; the last may be shorter, and ends the entry.
+    segment: usize,
     to: SocketAddr,
     from: Option<IpAddr>,
+}
+
+impl Entry {
+    fn count(&self) -> usize {
+        (self.end - self.start).div_ceil(self.segment.max(1)).max(1)
+    }
+
+    fn takes(&self, length: usize, to: SocketAddr, from: Option<IpAddr>) -> bool {
+        let so_far = self.end - self.start;
+        self.segment >= length
+            && length > 0
+            && self.segment <= SEGMENT
+            && so_far.is_multiple_of(self.segment)
+            && so_far < SEGMENTS * self.segment
+            && so_far + length <= LARGEST - 100
+            && (self.to, self.from) == (to, from)
+    }
 }
 
 impl Outbox {
     /// Adds one datagram; `from` is the local address to send it from, where that matters.
     pub(crate) fn push(&mut self, payload: &[u8], to: SocketAddr, from: Option<IpAddr>) {
-        let start = self.payloads.len();
+        let (start, segment) = (self.payloads.len(), payload.len());
         self.payloads.extend_from_slice(payload);
-        self.entries.push(Entry { start, end: self.payloads.len(), to, from });
+        let end = self.payloads.len();
+        match self.entries.last_mut() {
+            Some(last) if !self.singly && last.takes(segment, to, from) => last.end = end,
+            _ => self.entries.push(Entry { start, end, segment, to, from }),
+        }
     }
 
     /// Sends all, and returns how many the kernel would not take, with the last reason. It never waits.
@@ -228,9 +258,14 @@ impl Outbox {
             match self.send_some(&fd, next, end) {
                 Ok(count) => next += count.max(1),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The way out knows no segments (no checksums in hardware, or a smaller MTU): each goes by itself.
+                Err(error) if self.entries[next].count() > 1 && error.kind() != io::ErrorKind::WouldBlock => {
+                    self.singly = true;
+                    self.take_apart(next);
+                }
                 Err(error) => {
                     // The error is about the first of them; the others may still go.
-                    refused += 1;
+                    refused += self.entries[next].count();
                     reason = Some(error);
                     next += 1;
                 }
@@ -239,6 +274,13 @@ impl Outbox {
         self.payloads.clear();
         self.entries.clear();
         (refused, reason)
+    }
+
+    fn take_apart(&mut self, index: usize) {
+        let whole = self.entries[index];
+        let starts = (whole.start..whole.end).step_by(whole.segment);
+        let single = |start| Entry { start, end: (start + whole.segment).min(whole.end), ..whole };
+        self.entries.splice(index..=index, starts.map(single));
     }
 
     fn send_some(&mut self, fd: impl AsFd, start: usize, end: usize) -> io::Result<usize> {
@@ -255,10 +297,14 @@ impl Outbox {
             header.msg_name = (&raw mut names[index]).cast();
             header.msg_iov = &raw mut vectors[index];
             header.msg_iovlen = 1;
-            if let Some(from) = entry.from {
+            let mut length = entry.from.map_or(0, |from| write_source(&mut controls[index], from));
+            if entry.count() > 1 {
+                let segment = u16::try_from(entry.segment).unwrap_or(u16::MAX);
+                length = write_control(&mut controls[index], length, libc::SOL_UDP, libc::UDP_SEGMENT, segment);
+            }
+            if length > 0 {
                 header.msg_control = controls[index].0.as_mut_ptr().cast();
-                header.msg_controllen = CONTROL;
-                header.msg_controllen = write_source(header, from);
+                header.msg_controllen = length;
             }
         }
         // SAFETY: every header points to a name, a vector, a payload and a control buffer that live beyond the call and
@@ -358,37 +404,35 @@ fn controls(header: &libc::msghdr) -> Controls {
 }
 
 /// Writes the local address to send from as the first control message, and returns the length of all.
-fn write_source(header: &libc::msghdr, from: IpAddr) -> usize {
-    // SAFETY: the header has a control buffer with room for one packet-info message, so this is not null.
-    let control = unsafe { &mut *libc::CMSG_FIRSTHDR(header) };
-    // SAFETY: the data follow the header inside the buffer.
-    let data = unsafe { libc::CMSG_DATA(control) };
+fn write_source(into: &mut Control, from: IpAddr) -> usize {
     match from {
         IpAddr::V4(address) => {
             let source = libc::in_addr { s_addr: address.to_bits().to_be() };
             let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: source, ipi_addr: libc::in_addr { s_addr: 0 } };
-            control.cmsg_level = libc::IPPROTO_IP;
-            control.cmsg_type = libc::IP_PKTINFO;
-            // SAFETY: there is room for an in_pktinfo behind the header.
-            unsafe { data.cast::<libc::in_pktinfo>().write_unaligned(info) };
-            finish_control(control, size_of::<libc::in_pktinfo>())
+            write_control(into, 0, libc::IPPROTO_IP, libc::IP_PKTINFO, info)
         }
         IpAddr::V6(address) => {
             let info = libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: address.octets() }, ipi6_ifindex: 0 };
-            control.cmsg_level = libc::IPPROTO_IPV6;
-            control.cmsg_type = libc::IPV6_PKTINFO;
-            // SAFETY: there is room for an in6_pktinfo behind the header.
-            unsafe { data.cast::<libc::in6_pktinfo>().write_unaligned(info) };
-            finish_control(control, size_of::<libc::in6_pktinfo>())
+            write_control(into, 0, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
         }
     }
 }
 
-fn finish_control(control: &mut libc::cmsghdr, length: usize) -> usize {
+/// Writes a control message at an offset, and returns where the next one stands.
+fn write_control<T>(into: &mut Control, at: usize, level: libc::c_int, kind: libc::c_int, value: T) -> usize {
     // SAFETY: these two only compute lengths.
-    let (whole, space) = unsafe { (libc::CMSG_LEN(length as u32), libc::CMSG_SPACE(length as u32)) };
-    control.cmsg_len = whole as usize;
-    space as usize
+    let (whole, space) = unsafe { (libc::CMSG_LEN(size_of::<T>() as u32), libc::CMSG_SPACE(size_of::<T>() as u32)) };
+    let buffer = &mut into.0[at..at + space as usize];
+    let header = buffer.as_mut_ptr().cast::<libc::cmsghdr>();
+    // SAFETY: the slice has room for the header and the value, and its beginning is aligned: the buffer is, and each
+    // message before takes a multiple of it. CMSG_DATA only adds the header's length.
+    unsafe {
+        (*header).cmsg_level = level;
+        (*header).cmsg_type = kind;
+        (*header).cmsg_len = whole as usize;
+        libc::CMSG_DATA(header).cast::<T>().write_unaligned(value);
+    }
+    at + space as usize
 }
 
 #[cfg(test)]
@@ -446,6 +490,39 @@ mod tests {
         assert_eq!(got, ["onef", "our2", "four", "3end", "onem", "oree", "nd", ""]);
         assert!(inbox.is_drained());
         assert_eq!(drops(&server), Some(0));
+    }
+
+    #[test]
+    fn datagrams_of_one_length_to_one_peer_go_as_one_and_arrive_one_by_one() {
+        for host in ["127.0.0.1:0", "[::1]:0"] {
+            let server = UdpSocket::bind(host).unwrap();
+            let clients = [UdpSocket::bind(host).unwrap(), UdpSocket::bind(host).unwrap()];
+            let own = Some(server.local_addr().unwrap().ip());
+            let mut outbox = Outbox::default();
+            for singly in [false, true] {
+                outbox.singly = singly;
+                for (client, length) in [(0, 5), (0, 5), (0, 3), (0, 3), (0, 4), (1, 4), (0, 0), (0, 0), (0, 9)] {
+                    outbox.push(&[b'x'; 9][..length], clients[client].local_addr().unwrap(), own);
+                }
+                assert_eq!(outbox.entries.len(), if singly { 9 } else { 7 });
+                assert!(matches!(outbox.send(&server), (0, None)));
+                let mut buffer = [0; 64];
+                for length in [5, 5, 3, 3, 4, 0, 0, 9] {
+                    assert_eq!(clients[0].recv(&mut buffer).unwrap(), length);
+                }
+                assert_eq!(clients[1].recv(&mut buffer).unwrap(), 4);
+            }
+            for _ in 0..200 {
+                outbox.push(b"much", clients[0].local_addr().unwrap(), None);
+            }
+            outbox.take_apart(1);
+            outbox.singly = false;
+            assert!(matches!(outbox.send(&server), (0, None)));
+            let mut buffer = [0; 64];
+            for _ in 0..200 {
+                assert_eq!(clients[0].recv(&mut buffer).unwrap(), 4);
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Datagrams joined to standard input and output: a line in is a datagram out, a datagram in is a line out.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
@@ -13,6 +12,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use super::peer::Peer;
 use super::{Ending, Eol, Options, Outcome, Sink, Unsent, input};
 use crate::net::connect::{Connected, timespec};
+use crate::sys::datagrams::Inbox;
 
 /// Larger than any datagram over IP, so that none is cut.
 const LARGEST: usize = 65_536;
@@ -29,7 +29,7 @@ pub fn talk(connected: &Connected, input: BorrowedFd<'_>, sink: &mut Sink<'_>, o
         Ok(peer) => talk_with(peer, input, sink, options),
         Err(error) => {
             let ending = Ending::SendFailed(error.into());
-            Outcome { ending, sent: 0, received: 0, unsent: input::left(input) }
+            Outcome { ending, sent: 0, received: 0, unsent: input::left(input), dropped: 0 }
         }
     }
 }
@@ -38,6 +38,9 @@ pub fn talk(connected: &Connected, input: BorrowedFd<'_>, sink: &mut Sink<'_>, o
 pub(super) fn talk_with(peer: Peer<'_>, input: BorrowedFd<'_>, sink: &mut Sink<'_>, options: &Options) -> Outcome {
     let (sent, received) = (options.progress.sent(), options.progress.received());
     let deadline = options.timeout.map(|time| Instant::now() + time);
+    peer.take_many();
+    let dropped = options.progress.dropped();
+    let mut drops = Drops { counted: peer.drops() };
     let (ending, unsent) = match pipe_with(PipeFlags::CLOEXEC) {
         Ok((wake, waker)) => std::thread::scope(|scope| {
             let peer = &peer;
@@ -49,9 +52,10 @@ pub(super) fn talk_with(peer: Peer<'_>, input: BorrowedFd<'_>, sink: &mut Sink<'
                 Err(error) => return (Ending::SendFailed(error.into()), Unsent::default()),
             };
             scope.spawn(move || send_lines(peer, input, stop, &report, quit, options));
-            let ending = receive(peer, sink, wake.as_fd(), &up, deadline, options);
+            let ending = receive(peer, sink, wake.as_fd(), &up, deadline, &mut drops, options);
             drop(stopper);
             options.progress.strangers.fetch_add(peer.ignored(), Ordering::Relaxed);
+            drops.count(peer, options);
             let complete = matches!(ending, Ending::Done | Ending::NoAnswer(_));
             let unsent = if complete { Unsent::default() } else { input::left(input) };
             (ending, unsent)
@@ -59,7 +63,21 @@ pub(super) fn talk_with(peer: Peer<'_>, input: BorrowedFd<'_>, sink: &mut Sink<'
         Err(error) => (Ending::SendFailed(error.into()), Unsent::default()),
     };
     let (sent, received) = (options.progress.sent() - sent, options.progress.received() - received);
-    Outcome { ending, sent, received, unsent }
+    let dropped = options.progress.dropped() - dropped;
+    Outcome { ending, sent, received, unsent, dropped }
+}
+
+/// What the kernel dropped, and how much of it is counted already.
+struct Drops {
+    counted: u32,
+}
+
+impl Drops {
+    fn count(&mut self, peer: &Peer<'_>, options: &Options) {
+        let now = peer.drops();
+        let more = now.wrapping_sub(std::mem::replace(&mut self.counted, now));
+        options.progress.dropped.fetch_add(more.into(), Ordering::Relaxed);
+    }
 }
 
 /// Sends each line as a datagram.
@@ -154,9 +172,11 @@ fn receive(
     wake: BorrowedFd<'_>,
     up: &std::sync::mpsc::Receiver<Up>,
     deadline: Option<Instant>,
+    drops: &mut Drops,
     options: &Options,
 ) -> Ending {
-    let mut buffer = vec![0; LARGEST];
+    let mut inbox = Inbox::new();
+    let mut lines = Vec::new();
     let socket = peer.socket();
     let mut answers = 0_u64;
     let mut input_ended = false;
@@ -189,31 +209,37 @@ fn receive(
                 Ok(Up::Failed(ending)) => return ending,
             }
         }
-        match peer.receive(&mut buffer) {
-            Ok(length) => {
-                answers += 1;
+        lines.clear();
+        let received = peer.receive_many(&mut inbox, |datagram| {
+            options.progress.received_more(datagram.len());
+            options.heard_received(datagram);
+            add_line(&mut lines, datagram, options.eol);
+        });
+        match received {
+            Ok(0) => {}
+            Ok(count) => {
+                answers += count as u64;
                 last = Instant::now();
-                options.progress.received_more(length);
-                options.heard_received(&buffer[..length]);
-                if let Err(error) = write_line(sink, &mut buffer, length, options.eol) {
+                if !inbox.is_drained() {
+                    drops.count(peer, options);
+                }
+                if let Err(error) = sink.write_all(&lines) {
                     return Ending::OutputFailed(error);
                 }
             }
-            Err(Errno::INTR | Errno::AGAIN) => {}
-            Err(Errno::CONNREFUSED) => return Ending::PortClosed,
-            Err(error) => return Ending::SendFailed(error.into()),
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(Errno::INTR | Errno::AGAIN) => {}
+                Some(Errno::CONNREFUSED) => return Ending::PortClosed,
+                _ => return Ending::SendFailed(error),
+            },
         }
     }
 }
 
-/// Writes a datagram as a line: with an ending, unless it has one or was asked for as it came.
-fn write_line(sink: &mut Sink<'_>, buffer: &mut Vec<u8>, length: usize, eol: Eol) -> io::Result<()> {
-    if eol == Eol::None || buffer[..length].ends_with(b"\n") {
-        return sink.write_all(&buffer[..length]);
+/// Adds a datagram as a line: with an ending, unless it has one or was asked for as it came.
+pub(super) fn add_line(lines: &mut Vec<u8>, datagram: &[u8], eol: Eol) {
+    lines.extend_from_slice(datagram);
+    if eol != Eol::None && !datagram.ends_with(b"\n") {
+        lines.push(b'\n');
     }
-    if length == buffer.len() {
-        buffer.push(0);
-    }
-    buffer[length] = b'\n';
-    sink.write_all(&buffer[..=length])
 }

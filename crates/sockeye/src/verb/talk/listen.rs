@@ -52,7 +52,7 @@ pub fn listen(
             Err(Opening::Output(error)) => {
                 let (sent, received) = (0, options.progress.received());
                 let ending = Ending::OutputFailed(error);
-                return Listened::Talked(Outcome { ending, sent, received, unsent: Default::default() });
+                return Listened::Talked(Outcome { ending, sent, received, unsent: Default::default(), dropped: 0 });
             }
             Err(Opening::Socket(error)) => return Listened::Failed(error),
         };
@@ -147,10 +147,8 @@ fn first_datagram(
                 let fd = socket.fd.try_clone().map_err(Opening::Socket)?;
                 options.progress.received_more(length);
                 options.heard_received(&buffer[..length]);
-                let mut line = buffer[..length].to_vec();
-                if options.eol != super::Eol::None && !line.ends_with(b"\n") {
-                    line.push(b'\n');
-                }
+                let mut line = Vec::new();
+                datagram::add_line(&mut line, &buffer[..length], options.eol);
                 sink.write_all(&line).map_err(Opening::Output)?;
                 return Ok((fd, Name::Inet(client)));
             }

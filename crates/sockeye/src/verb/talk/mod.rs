@@ -5,6 +5,7 @@ mod input;
 mod listen;
 mod peer;
 mod play;
+mod spliced;
 mod stream;
 
 use std::fmt;
@@ -130,6 +131,7 @@ pub struct Progress {
     sent: AtomicU64,
     received: AtomicU64,
     strangers: AtomicU64,
+    dropped: AtomicU64,
 }
 
 impl Progress {
@@ -145,6 +147,12 @@ impl Progress {
     #[must_use]
     pub fn strangers(&self) -> u64 {
         self.strangers.load(Ordering::Relaxed)
+    }
+
+    /// Over datagrams: those of the peer that the kernel had no room for.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// Bytes given to the socket.
@@ -210,20 +218,23 @@ pub struct Outcome {
     pub received: u64,
     /// Bytes of standard input that did not reach the peer.
     pub unsent: Unsent,
+    /// Over datagrams: how many came that the kernel had no room for.
+    pub dropped: u64,
 }
 
 impl Outcome {
     /// Whether every byte arrived.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        matches!(self.ending, Ending::Done | Ending::PeerEnded) && self.unsent.bytes == 0
+        matches!(self.ending, Ending::Done | Ending::PeerEnded) && self.unsent.bytes == 0 && self.dropped == 0
     }
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.ending {
-            Ending::Done | Ending::PeerEnded if self.unsent.bytes == 0 => f.write_str("done")?,
+            Ending::Done | Ending::PeerEnded if self.is_complete() => f.write_str("done")?,
+            Ending::Done if self.unsent.bytes == 0 => f.write_str("not everything arrived")?,
             Ending::Done => f.write_str("the peer did not take everything")?,
             Ending::PeerEnded => f.write_str("the peer ended first")?,
             Ending::Reset(error) => write!(f, "the connection was reset: {error}")?,
@@ -239,11 +250,14 @@ impl fmt::Display for Outcome {
             }
             Ending::SendFailed(error) => write!(f, "cannot send: {error}")?,
         }
-        let Self { sent, received, unsent, .. } = self;
+        let Self { sent, received, unsent, dropped, .. } = self;
         write!(f, "; {sent} bytes sent, {received} received")?;
         if unsent.bytes > 0 {
             let least = if unsent.at_least { "at least " } else { "" };
             write!(f, ", {least}{} bytes of standard input were not sent", unsent.bytes)?;
+        }
+        if *dropped > 0 {
+            write!(f, ", {dropped} datagrams were dropped: the kernel's queue was full")?;
         }
         Ok(())
     }

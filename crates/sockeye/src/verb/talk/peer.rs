@@ -1,6 +1,7 @@
 //! The other end of a client's datagrams. A server may answer from another port than the one that was asked, as TFTP
 //! does (RFC 1350, section 4): the first answer of the host that was asked says who the peer is from then on.
 
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +12,7 @@ use rustix::net::{RecvFlags, SendFlags, bind, connect, connect_unspec, getsockna
 
 use crate::event::Name;
 use crate::net::connect::Connected;
-use crate::sys::datagrams;
+use crate::sys::datagrams::{self, Datagram, Inbox};
 
 /// A datagram socket and its peer. Threads may send and receive at the same time.
 #[derive(Debug)]
@@ -87,24 +88,57 @@ impl<'a> Peer<'a> {
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         let (_, length, from) = recvfrom(self.socket, buffer, RecvFlags::DONTWAIT)?;
         let from = from.and_then(|from| SocketAddr::try_from(from).ok());
+        if from.is_some_and(|from| self.knows(from)) {
+            return Ok(length);
+        }
+        self.ignored.fetch_add(1, Ordering::Relaxed);
+        Err(Errno::AGAIN)
+    }
+
+    /// From now on many datagrams are received at a time, and [`Self::receive`] must not be used.
+    pub(crate) fn take_many(&self) {
+        datagrams::take_many(self.socket);
+    }
+
+    /// Receives datagrams of the peer, without waiting; `each` hears them. Returns how many were taken.
+    ///
+    /// # Errors
+    /// As recvmmsg(2).
+    pub(crate) fn receive_many(&self, inbox: &mut Inbox, mut each: impl FnMut(&[u8])) -> io::Result<usize> {
+        let count = inbox.receive(self.socket)?;
+        let mut taken = 0;
+        for index in 0..count {
+            let Datagram { payload, from, .. } = inbox.datagram(index);
+            if self.knows(from) {
+                each(payload);
+                taken += 1;
+            } else {
+                self.ignored.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Whether a datagram is the peer's. The first answer says who the peer is.
+    fn knows(&self, from: SocketAddr) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = match (*state, from) {
-            (State::Known, _) => true,
-            (State::Answered(address), Some(from)) => same(from, address),
-            (State::Asked(address), Some(from)) => from.ip() == address.ip(),
-            (_, None) => false,
-        };
-        if !known {
-            self.ignored.fetch_add(1, Ordering::Relaxed);
-            return Err(Errno::AGAIN);
+        match *state {
+            State::Known => true,
+            State::Answered(address) => same(from, address),
+            State::Asked(address) if from.ip() == address.ip() => {
+                // The kernel keeps the others away from now on, and tells of a port that closes.
+                *state = State::Answered(from);
+                let _ = connect(self.socket, &from);
+                let _ = datagrams::report_errors(self.socket, from.is_ipv6(), false);
+                true
+            }
+            State::Asked(_) => false,
         }
-        if let (State::Asked(_), Some(from)) = (*state, from) {
-            // The kernel keeps the others away from now on, and tells of a port that closes.
-            *state = State::Answered(from);
-            let _ = connect(self.socket, &from);
-            let _ = datagrams::report_errors(self.socket, from.is_ipv6(), false);
-        }
-        Ok(length)
+    }
+
+    /// How many datagrams the kernel has dropped so far, for there was no room. The count wraps around.
+    pub(crate) fn drops(&self) -> u32 {
+        datagrams::drops(self.socket).unwrap_or(0)
     }
 }
 

@@ -12,6 +12,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt}
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::input::{self, Endings};
+use super::spliced::{self, Failed};
 use super::{Ending, Options, Outcome, Sink, Unsent};
 use crate::net::connect::timespec;
 use crate::sys::queue;
@@ -45,7 +46,7 @@ pub fn talk(socket: &OwnedFd, input: BorrowedFd<'_>, sink: &mut Sink<'_>, option
         Ok(pipe) => pipe,
         Err(error) => {
             let unsent = Unsent::default();
-            return Outcome { ending: Ending::Reset(error.into()), sent: 0, received: 0, unsent };
+            return Outcome { ending: Ending::Reset(error.into()), sent: 0, received: 0, unsent, dropped: 0 };
         }
     };
     let (ending, unsent) = std::thread::scope(|scope| {
@@ -68,27 +69,35 @@ pub fn talk(socket: &OwnedFd, input: BorrowedFd<'_>, sink: &mut Sink<'_>, option
         sent: options.progress.sent() - sent_before,
         received: options.progress.received() - received_before,
         unsent,
+        dropped: 0,
     }
 }
 
 /// The receiving direction, to its end.
 fn receive(socket: BorrowedFd<'_>, sink: &mut Sink<'_>, deadline: Option<Instant>, options: &Options) -> Ending {
-    let mut buffer = vec![0; BUFFER];
+    let mut spliced = match sink {
+        Sink::Descriptor(output) if options.tap.is_none() => spliced::Receiver::new(socket, *output),
+        _ => None,
+    };
+    let mut buffer = Vec::new();
     loop {
-        match recv(socket, &mut buffer[..], RecvFlags::empty()) {
-            Ok((_, 0)) => {
+        let taken = match spliced.as_mut().map(|spliced| spliced.receive(&options.progress)) {
+            Some(Some(taken)) => taken,
+            Some(None) => {
+                spliced = None;
+                continue;
+            }
+            None => take(socket, sink, &mut buffer, options),
+        };
+        match taken {
+            Ok(0) => {
                 options.heard_end(false);
                 return Ending::Done;
             }
-            Ok((_, length)) => {
-                options.progress.received_more(length);
-                options.heard_received(&buffer[..length]);
-                if let Err(error) = sink.write_all(&buffer[..length]) {
-                    return Ending::OutputFailed(error);
-                }
-            }
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => {
+            Ok(_) => {}
+            Err(Failed::Output(error)) => return Ending::OutputFailed(error),
+            Err(Failed::Socket(Errno::INTR)) => {}
+            Err(Failed::Socket(Errno::AGAIN)) => {
                 let time = deadline.map(|at| timespec(at.saturating_duration_since(Instant::now())));
                 let mut polled = [PollFd::new(&socket, PollFlags::IN)];
                 match poll(&mut polled, time.as_ref()) {
@@ -96,8 +105,11 @@ fn receive(socket: BorrowedFd<'_>, sink: &mut Sink<'_>, deadline: Option<Instant
                     Ok(_) | Err(Errno::INTR) => {}
                     Err(error) => return Ending::Reset(error.into()),
                 }
+                if let Some(Err(error)) = spliced.as_ref().map(spliced::Receiver::wait_for_room) {
+                    return Ending::OutputFailed(error);
+                }
             }
-            Err(error) => {
+            Err(Failed::Socket(error)) => {
                 if error == Errno::CONNRESET {
                     options.heard_reset();
                 }
@@ -110,11 +122,24 @@ fn receive(socket: BorrowedFd<'_>, sink: &mut Sink<'_>, deadline: Option<Instant
     }
 }
 
+/// Copies what is there; 0 is the end of the stream.
+fn take(socket: BorrowedFd<'_>, sink: &mut Sink<'_>, buffer: &mut Vec<u8>, options: &Options) -> Result<usize, Failed> {
+    buffer.resize(BUFFER, 0);
+    let (_, length) = recv(socket, &mut buffer[..], RecvFlags::empty()).map_err(Failed::Socket)?;
+    if length > 0 {
+        options.progress.received_more(length);
+        options.heard_received(&buffer[..length]);
+        sink.write_all(&buffer[..length]).map_err(Failed::Output)?;
+    }
+    Ok(length)
+}
+
 /// The sending direction, to its end or until it is woken.
 fn send_input(socket: BorrowedFd<'_>, input: BorrowedFd<'_>, wake: BorrowedFd<'_>, options: &Options) -> Up {
-    let mut buffer = vec![0; BUFFER];
-    let mut rewritten = Vec::new();
     let mut endings = Endings::new(options.eol);
+    let as_it_is = endings.is_verbatim() && options.tap.is_none();
+    let mut spliced = as_it_is.then(|| spliced::Sender::new(input)).flatten();
+    let (mut buffer, mut rewritten) = (Vec::new(), Vec::new());
     let mut peer_ended = false;
     loop {
         match readable(input, wake, peer_ended) {
@@ -125,6 +150,24 @@ fn send_input(socket: BorrowedFd<'_>, input: BorrowedFd<'_>, wake: BorrowedFd<'_
             }
             Readable::No => return Up::Idle,
         }
+        match spliced.map(|spliced| spliced.send(socket)) {
+            Some(Ok(0)) => return end_input(socket, options),
+            Some(Ok(length)) => {
+                options.progress.sent_more(length);
+                continue;
+            }
+            Some(Err(Errno::INTR)) => continue,
+            Some(Err(Errno::AGAIN)) => {
+                if !has_room(socket, wake, &mut peer_ended) {
+                    return Up::Broken { in_hand: 0 };
+                }
+                continue;
+            }
+            // Whose error it is, copying tells.
+            Some(Err(_)) => spliced = None,
+            None => {}
+        }
+        buffer.resize(BUFFER, 0);
         let length = match rustix::io::read(input, &mut buffer[..]) {
             Ok(length) => length,
             Err(Errno::INTR | Errno::AGAIN) => continue,
@@ -146,12 +189,17 @@ fn send_input(socket: BorrowedFd<'_>, input: BorrowedFd<'_>, wake: BorrowedFd<'_
             return Up::Broken { in_hand };
         }
         if length == 0 {
-            // The peer's end may follow ours at once, and the tap is to hear them in this order.
-            options.heard_end(true);
-            let _ = shutdown(socket, Shutdown::Write);
-            return Up::Ended;
+            return end_input(socket, options);
         }
     }
+}
+
+/// Standard input has ended, and so does our direction.
+fn end_input(socket: BorrowedFd<'_>, options: &Options) -> Up {
+    // The peer's end may follow ours at once, and the tap is to hear them in this order.
+    options.heard_end(true);
+    let _ = shutdown(socket, Shutdown::Write);
+    Up::Ended
 }
 
 enum Readable {
@@ -188,22 +236,31 @@ fn send_all(
                 bytes = &bytes[length..];
             }
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => {
-                let mut polled = [PollFd::new(&socket, PollFlags::OUT), PollFd::new(&wake, PollFlags::IN)];
-                let ended = *peer_ended;
-                let watched = if ended { &mut polled[..1] } else { &mut polled[..] };
-                let time = ended.then(|| timespec(STUCK));
-                match poll(watched, time.as_ref()) {
-                    Ok(0) => return Err(bytes.len()),
-                    Ok(_) | Err(Errno::INTR) => {}
-                    Err(_) => return Err(bytes.len()),
-                }
-                *peer_ended |= !polled[1].revents().is_empty();
-            }
+            Err(Errno::AGAIN) if has_room(socket, wake, peer_ended) => {}
             Err(_) => return Err(bytes.len()),
         }
     }
     Ok(())
+}
+
+/// Waits until the socket takes more. A peer that has ended is not waited for without end.
+fn has_room(socket: BorrowedFd<'_>, wake: BorrowedFd<'_>, peer_ended: &mut bool) -> bool {
+    loop {
+        let mut polled = [PollFd::new(&socket, PollFlags::OUT), PollFd::new(&wake, PollFlags::IN)];
+        let ended = *peer_ended;
+        let watched = if ended { &mut polled[..1] } else { &mut polled[..] };
+        let time = ended.then(|| timespec(STUCK));
+        match poll(watched, time.as_ref()) {
+            Ok(0) => return false,
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(_) => return false,
+        }
+        *peer_ended |= !polled[1].revents().is_empty();
+        if !polled[0].revents().is_empty() {
+            return true;
+        }
+    }
 }
 
 /// The receiving direction has ended: lets the other one finish, and counts what did not arrive.
