@@ -165,7 +165,8 @@ pub(crate) struct Serve {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Without --play, standard input goes to the socket and what comes goes to standard output; when standard \
-    input ends, our end is half-closed and the answer is waited for.\nOver UDP each line is one datagram without its ending."
+    input ends, our end is half-closed and the answer is waited for. When the peer ends first, it still gets what a pipe or \
+    a file has, until nothing comes for a second.\nOver UDP each line is one datagram without its ending."
 )]
 pub(crate) struct Talk {
     /// Where to: [tcp://|udp://][HOST]:PORT, HOST PORT, PORT, unix:PATH; with --play, the transcript's `at` is the default

@@ -139,6 +139,31 @@ fn a_server_that_only_stopped_sending_still_gets_the_rest() {
     assert_eq!(server.join().unwrap(), 16 << 20);
 }
 
+/// It is the same with a producer that pauses: the pipe is empty again and again.
+#[test]
+fn a_server_that_only_stopped_sending_still_gets_what_a_producer_makes() {
+    let (ended, told) = std::sync::mpsc::channel();
+    let (address, server) = serve_one(move |mut stream| {
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut first = [0; 6];
+        stream.read_exact(&mut first).unwrap();
+        ended.send(()).unwrap();
+        to_end(&mut stream).len()
+    });
+    let mut talk = Talk::start(&[&address.to_string()]);
+    let mut stdin = talk.stdin.take().unwrap();
+    stdin.write_all(b"hello\n").unwrap();
+    told.recv().unwrap();
+    // By now talk has read the server's end, or reads it while this comes.
+    for _ in 0..200 {
+        stdin.write_all(&pattern(65_536)).unwrap();
+        std::thread::yield_now();
+    }
+    drop(stdin);
+    assert_eq!(talk.finish().0, 0);
+    assert_eq!(server.join().unwrap(), 200 * 65_536);
+}
+
 /// Row 22: a reader with a tiny window, a byte at a time.
 #[test]
 fn short_writes_and_tiny_windows_lose_nothing() {

@@ -21,6 +21,8 @@ use crate::sys::queue;
 const BUFFER: usize = 256 * 1024;
 /// How long a peer that has ended may take nothing before we stop sending to it.
 const STUCK: Duration = Duration::from_secs(10);
+/// How long a peer that has ended, but may still listen, waits for a pipe that has nothing at the moment.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How long the peer's system may take to acknowledge the last bytes once its program has ended.
 const ACKNOWLEDGE: Duration = Duration::from_secs(1);
 
@@ -141,8 +143,10 @@ fn send_input(socket: BorrowedFd<'_>, input: BorrowedFd<'_>, wake: BorrowedFd<'_
     let mut spliced = as_it_is.then(|| spliced::Sender::new(input)).flatten();
     let (mut buffer, mut rewritten) = (Vec::new(), Vec::new());
     let mut peer_ended = false;
+    // Whoever types sees that it is over; a producer does not.
+    let patience = if rustix::termios::isatty(input) { Duration::ZERO } else { PATIENCE };
     loop {
-        match readable(input, wake, peer_ended) {
+        match readable(input, wake, peer_ended.then_some(patience)) {
             Readable::Yes => {}
             Readable::Woken => {
                 peer_ended = true;
@@ -208,11 +212,11 @@ enum Readable {
     No,
 }
 
-/// Waits until the input can be read or the waker says that the peer has ended; then only what is ready counts.
-fn readable(input: BorrowedFd<'_>, wake: BorrowedFd<'_>, peer_ended: bool) -> Readable {
+/// Waits until the input can be read or the waker says that the peer has ended; then only for so long.
+fn readable(input: BorrowedFd<'_>, wake: BorrowedFd<'_>, patience: Option<Duration>) -> Readable {
     let mut polled = [PollFd::new(&input, PollFlags::IN), PollFd::new(&wake, PollFlags::IN)];
-    let (watched, time) =
-        if peer_ended { (&mut polled[..1], Some(timespec(Duration::ZERO))) } else { (&mut polled[..], None) };
+    let watched = if patience.is_some() { &mut polled[..1] } else { &mut polled[..] };
+    let time = patience.map(timespec);
     match poll(watched, time.as_ref()) {
         Err(Errno::INTR) => return Readable::Woken,
         Err(_) | Ok(0) => return Readable::No,
