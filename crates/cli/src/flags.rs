@@ -1,10 +1,11 @@
 //! What was typed. One definition feeds the parser, help, manual pages and completions.
 #![allow(rustdoc::broken_intra_doc_links, reason = "these comments are the help text, where [HOST] is a placeholder")]
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use sockeye::limits;
 use sockeye::net::Family;
 use sockeye::net::tls::Trust;
@@ -23,6 +24,38 @@ pub(crate) struct Flags {
     pub(crate) command: Command,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+/// Reads the command line. To build what all verbs know takes longer than the rest of a short run: where the verb
+/// stands first, its own flags are tried before, and whatever is wrong with them is told by the whole.
+pub(crate) fn parse() -> Result<Flags, clap::Error> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if matches!(&words[..], [_, only] if only == "--version" || only == "-V") {
+        clap::Command::new("sockeye").version(env!("CARGO_PKG_VERSION")).try_get_matches_from(&words)?;
+    }
+    match alone(&words) {
+        Some(flags) => Ok(flags),
+        None => Flags::try_parse_from(words),
+    }
+}
+
+fn alone(words: &[OsString]) -> Option<Flags> {
+    let (command, common) = match words.get(1)?.to_str()? {
+        "serve" => one(words, Command::Serve)?,
+        "talk" => one(words, Command::Talk)?,
+        "fetch" => one(words, Command::Fetch)?,
+        "check" => one(words, Command::Check)?,
+        _ => return None,
+    };
+    Some(Flags { command, common })
+}
+
+/// What a verb alone makes of the words, if nothing is wrong with them and no help is asked for.
+fn one<A: Args>(words: &[OsString], command: impl FnOnce(A) -> Command) -> Option<(Command, Common)> {
+    let parser = Common::augment_args(A::augment_args(clap::Command::new("sockeye")));
+    let matches = parser.try_get_matches_from(&words[1..]).ok()?;
+    let common = Common::from_arg_matches(&matches).ok()?;
+    Some((command(A::from_arg_matches(&matches).ok()?), common))
 }
 
 pub(crate) const EXAMPLES: &str =

@@ -13,11 +13,10 @@ mod port_file;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 
 use exit::Exit;
-use flags::{Command, Flags};
+use flags::Command;
 use output::Console;
 
 fn main() -> ExitCode {
@@ -27,7 +26,7 @@ fn main() -> ExitCode {
 }
 
 fn run(streams: sockeye::sys::files::StandardStreams) -> Exit {
-    let flags = match Flags::try_parse() {
+    let flags = match flags::parse() {
         Ok(flags) => flags,
         Err(error) => return usage(&error),
     };
