@@ -16,4 +16,5 @@ pub mod sink;
 pub mod stop;
 pub mod sys;
 pub mod verb;
+pub mod web;
 mod wire;

@@ -53,6 +53,21 @@ pub const REDIRECTS: usize = 10;
 /// How many content codings may lie on top of each other.
 pub const CODINGS: usize = 5;
 
+/// Longest head of a request to a file server, in bytes (431).
+pub const REQUEST_HEAD: usize = 64 * 1024;
+/// Most fields of such a head (431).
+pub const REQUEST_FIELDS: usize = 100;
+/// Longest target of such a request, in bytes (414).
+pub const REQUEST_TARGET: usize = 8 * 1024;
+/// Longest content of a request that is read only to be passed over; a longer one costs the connection.
+pub const REQUEST_SKIPPED: u64 = 64 * 1024;
+/// Largest file that may be stored by PUT, where storing is allowed.
+pub const UPLOAD: u64 = 1024 * 1024 * 1024;
+/// Sizes of text files that are packed when the client takes them so.
+pub const PACKED: std::ops::RangeInclusive<u64> = 1024..=1024 * 1024;
+/// Most names that the page of a folder shows.
+pub const LISTED: usize = 10_000;
+
 /// Connections at once under a limit of open files: what is kept back is never more than half of it.
 #[must_use]
 pub fn connections(open_files: u64) -> usize {

@@ -1,0 +1,117 @@
+//! The fields of a request that mean something to a file server, each in its own place; all others are passed over.
+
+use std::borrow::Cow;
+
+use super::status::Status;
+
+/// A field's value. One that was sent in several lines stands here joined by commas, as RFC 9110, section 5.3 has it: a
+/// list stays a list, and what is no list becomes something that its reader finds malformed and ignores.
+pub type Value<'a> = Option<Cow<'a, [u8]>>;
+
+/// What was sent, by field.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs, reason = "each is named as the field it holds")]
+pub struct Fields<'a> {
+    pub accept: Value<'a>,
+    pub accept_encoding: Value<'a>,
+    pub access_control_request_method: Value<'a>,
+    pub authorization: Value<'a>,
+    pub connection: Value<'a>,
+    pub content_encoding: Value<'a>,
+    pub content_length: Value<'a>,
+    pub content_range: Value<'a>,
+    pub expect: Value<'a>,
+    pub host: Value<'a>,
+    pub if_match: Value<'a>,
+    pub if_modified_since: Value<'a>,
+    pub if_none_match: Value<'a>,
+    pub if_range: Value<'a>,
+    pub if_unmodified_since: Value<'a>,
+    pub range: Value<'a>,
+    pub referer: Value<'a>,
+    pub transfer_encoding: Value<'a>,
+    pub user_agent: Value<'a>,
+}
+
+impl<'a> Fields<'a> {
+    /// Puts one line in its place. The fields that say where a request ends and for whom it is may come once: two that
+    /// differ are how one server is made to see another request than the next (RFC 9112, sections 3.2 and 11.2).
+    pub(crate) fn add(&mut self, name: &str, value: &'a [u8]) -> Result<(), Status> {
+        let Some(slot) = self.slot(name) else { return Ok(()) };
+        match slot {
+            None => *slot = Some(Cow::Borrowed(value)),
+            Some(_) if is_framing(name) => return Err(Status::BAD_REQUEST),
+            Some(before) => {
+                let joined = before.to_mut();
+                joined.extend_from_slice(b", ");
+                joined.extend_from_slice(value);
+            }
+        }
+        Ok(())
+    }
+
+    /// The length is compared first, which settles nearly all of them.
+    fn slot(&mut self, name: &str) -> Option<&mut Value<'a>> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        Some(match name.len() {
+            4 if is("host") => &mut self.host,
+            5 if is("range") => &mut self.range,
+            6 if is("accept") => &mut self.accept,
+            6 if is("expect") => &mut self.expect,
+            7 if is("referer") => &mut self.referer,
+            8 if is("if-match") => &mut self.if_match,
+            8 if is("if-range") => &mut self.if_range,
+            10 if is("connection") => &mut self.connection,
+            10 if is("user-agent") => &mut self.user_agent,
+            13 if is("if-none-match") => &mut self.if_none_match,
+            13 if is("authorization") => &mut self.authorization,
+            13 if is("content-range") => &mut self.content_range,
+            14 if is("content-length") => &mut self.content_length,
+            15 if is("accept-encoding") => &mut self.accept_encoding,
+            16 if is("content-encoding") => &mut self.content_encoding,
+            17 if is("transfer-encoding") => &mut self.transfer_encoding,
+            17 if is("if-modified-since") => &mut self.if_modified_since,
+            19 if is("if-unmodified-since") => &mut self.if_unmodified_since,
+            29 if is("access-control-request-method") => &mut self.access_control_request_method,
+            _ => return None,
+        })
+    }
+}
+
+fn is_framing(name: &str) -> bool {
+    ["host", "content-length", "transfer-encoding"].iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// The members of a list (RFC 9110, section 5.6.1), without their blanks; empty ones are passed over.
+pub(crate) fn members<'v>(value: &'v Value<'_>) -> impl Iterator<Item = &'v [u8]> {
+    let bytes = value.as_deref().unwrap_or_default();
+    bytes.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_in_several_lines_are_one_list() {
+        let mut fields = Fields::default();
+        fields.add("Accept-Encoding", b"br , gzip").unwrap();
+        fields.add("ACCEPT-ENCODING", b",deflate").unwrap();
+        fields.add("X-Unknown", b"1").unwrap();
+        let found: Vec<&[u8]> = members(&fields.accept_encoding).collect();
+        assert_eq!(found, [b"br".as_slice(), b"gzip", b"deflate"]);
+    }
+
+    #[test]
+    fn what_frames_a_request_comes_once() {
+        for name in ["Host", "Content-Length", "Transfer-Encoding"] {
+            let mut fields = Fields::default();
+            fields.add(name, b"5").unwrap();
+            assert_eq!(fields.add(&name.to_ascii_uppercase(), b"5"), Err(Status::BAD_REQUEST), "{name}");
+        }
+        let mut fields = Fields::default();
+        fields.add("If-Modified-Since", b"a").unwrap();
+        fields.add("If-Modified-Since", b"b").unwrap();
+        assert_eq!(fields.if_modified_since.as_deref(), Some(b"a, b".as_slice()));
+    }
+}

@@ -1,0 +1,91 @@
+//! What a client would rather have (RFC 9110, section 12).
+
+use super::fields::{Value, members};
+
+/// Whether it takes an answer packed by gzip, and does not say that it likes the plain one better.
+pub(crate) fn takes_gzip(accept_encoding: &Value<'_>) -> bool {
+    if accept_encoding.is_none() {
+        return false;
+    }
+    let any = weight(accept_encoding, b"*").unwrap_or(0);
+    let gzip = weight(accept_encoding, b"gzip").or_else(|| weight(accept_encoding, b"x-gzip")).unwrap_or(any);
+    gzip > 0 && gzip >= weight(accept_encoding, b"identity").unwrap_or(0)
+}
+
+/// Whether it asks for JSON by name, and for that more than for HTML.
+pub(crate) fn wants_json(accept: &Value<'_>) -> bool {
+    weight(accept, b"application/json").unwrap_or(0) > weight(accept, b"text/html").unwrap_or(0)
+}
+
+/// The weight of a member in thousandths (RFC 9110, section 12.4.2), nothing where it is not named.
+fn weight(list: &Value<'_>, name: &[u8]) -> Option<u16> {
+    members(list).find_map(|member| {
+        let mut parts = member.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+        if !parts.next().is_some_and(|found| found.eq_ignore_ascii_case(name)) {
+            return None;
+        }
+        let written = parts.find_map(|part| part.strip_prefix(b"q=").or_else(|| part.strip_prefix(b"Q=")));
+        Some(written.map_or(1000, thousandths))
+    })
+}
+
+/// `1`, `0.5`, `0.001`; what is none of this weighs nothing.
+fn thousandths(text: &[u8]) -> u16 {
+    let (whole, fraction) = match text {
+        [whole, b'.', fraction @ ..] if fraction.len() <= 3 => (*whole, fraction),
+        [whole] => (*whole, [].as_slice()),
+        _ => return 0,
+    };
+    if !fraction.iter().all(u8::is_ascii_digit) || !matches!(whole, b'0' | b'1') {
+        return 0;
+    }
+    let digit = |at: usize| fraction.get(at).map_or(0, |digit| u16::from(digit - b'0'));
+    (u16::from(whole - b'0') * 1000 + digit(0) * 100 + digit(1) * 10 + digit(2)).min(1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+
+    #[test]
+    fn packing_is_done_for_those_who_take_it() {
+        for (value, takes) in [
+            ("gzip", true),
+            ("deflate, GZIP;q=1.0, *;q=0.5", true),
+            ("gzip, deflate, br, zstd", true),
+            ("*", true),
+            ("x-gzip", true),
+            ("gzip;q=0.001", true),
+            ("identity;q=0.5, gzip;q=0.5", true),
+            ("", false),
+            ("br", false),
+            ("gzip;q=0", false),
+            ("gzip; q=0.000", false),
+            ("gzip;q=0, *", false),
+            ("*;q=0", false),
+            ("identity, gzip;q=0.5", false),
+            ("gzip;q=x", false),
+            ("xgzip", false),
+        ] {
+            assert_eq!(takes_gzip(&Some(Cow::Borrowed(value.as_bytes()))), takes, "{value}");
+        }
+        assert!(!takes_gzip(&None));
+    }
+
+    #[test]
+    fn json_is_for_those_who_ask_for_it() {
+        for (value, wants) in [
+            ("application/json", true),
+            ("application/json, text/plain, */*", true),
+            ("text/html;q=0.5, application/json", true),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", false),
+            ("application/json;q=0.5, text/html", false),
+            ("*/*", false),
+            ("application/json;q=0", false),
+        ] {
+            assert_eq!(wants_json(&Some(Cow::Borrowed(value.as_bytes()))), wants, "{value}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A target's path as the name of a file: percent-decoded exactly once, and refused where it names anything but a way
+//! down from the root. What is then opened is settled by the kernel; this settles what is asked for.
+
+use std::borrow::Cow;
+
+use super::escape::push_encoded;
+use super::status::Status;
+
+/// The way from the root to a file or folder: no empty segment, no `.` or `..`, no NUL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way<'a> {
+    bytes: Cow<'a, [u8]>,
+    is_folder: bool,
+}
+
+impl<'a> Way<'a> {
+    /// Decodes a path.
+    ///
+    /// # Errors
+    /// 400: it is no path, or holds a NUL or a `%` that encodes nothing. 404: no file under the root has such a name.
+    pub fn decode(path: &'a str) -> Result<Self, Status> {
+        let path = path.as_bytes();
+        let Some(rest) = path.strip_prefix(b"/") else { return Err(Status::BAD_REQUEST) };
+        let way = match is_plain(rest) {
+            true => Self::from_plain(rest),
+            false => Self::from_encoded(rest)?,
+        };
+        let is_way = |segment: &[u8]| segment != b"." && segment != b"..";
+        if way.segments().all(is_way) { Ok(way) } else { Err(Status::NOT_FOUND) }
+    }
+
+    fn from_plain(path: &'a [u8]) -> Self {
+        match path.strip_suffix(b"/") {
+            Some(folder) => Self { bytes: Cow::Borrowed(folder), is_folder: true },
+            None => Self { bytes: Cow::Borrowed(path), is_folder: path.is_empty() },
+        }
+    }
+
+    /// Empty segments are left out, as the kernel would. An encoded slash is part of a segment (RFC 3986, section 2.2),
+    /// and no file has one in its name: taking it for a separator is how checks in front of us are passed by.
+    fn from_encoded(path: &[u8]) -> Result<Self, Status> {
+        let mut bytes = Vec::with_capacity(path.len());
+        for segment in path.split(|&byte| byte == b'/').filter(|segment| !segment.is_empty()) {
+            if !bytes.is_empty() {
+                bytes.push(b'/');
+            }
+            let begin = bytes.len();
+            push_decoded(&mut bytes, segment)?;
+            if bytes[begin..].contains(&0) {
+                return Err(Status::BAD_REQUEST);
+            }
+            if bytes[begin..].contains(&b'/') {
+                return Err(Status::NOT_FOUND);
+            }
+        }
+        let is_folder = path.ends_with(b"/") || bytes.is_empty();
+        Ok(Self { bytes: Cow::Owned(bytes), is_folder })
+    }
+
+    /// The bytes of the way, without a slash at either end; empty for the root.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Whether the path ended with a slash.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        self.is_folder
+    }
+
+    /// The names on the way; none for the root.
+    pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
+        self.bytes.split(|&byte| byte == b'/').filter(|segment| !segment.is_empty())
+    }
+
+    /// Whether a name on the way begins with a dot.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        self.bytes.first() == Some(&b'.') || self.bytes.windows(2).any(|two| two == b"/.")
+    }
+
+    /// The last name; empty for the root.
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        self.bytes.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
+    }
+
+    /// The way of the folder that holds it.
+    pub(crate) fn parent(&self) -> &[u8] {
+        let name = self.name().len();
+        self.bytes[..self.bytes.len() - name].strip_suffix(b"/").unwrap_or_default()
+    }
+
+    /// Writes it as the path of a folder, encoded anew: it begins with one slash, so that no browser takes it for another
+    /// host, and holds no byte that could end a field.
+    pub(crate) fn push_as_folder(&self, out: &mut Vec<u8>) {
+        out.push(b'/');
+        for segment in self.segments() {
+            push_encoded(out, segment);
+            out.push(b'/');
+        }
+    }
+}
+
+/// Whether the path says what it means, as nearly all do.
+fn is_plain(path: &[u8]) -> bool {
+    memchr::memchr2(b'%', 0, path).is_none() && !path.starts_with(b"/") && memchr::memmem::find(path, b"//").is_none()
+}
+
+fn push_decoded(out: &mut Vec<u8>, mut text: &[u8]) -> Result<(), Status> {
+    while let Some(at) = memchr::memchr(b'%', text) {
+        out.extend_from_slice(&text[..at]);
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let [high, low, ..] = text[at + 1..] else { return Err(Status::BAD_REQUEST) };
+        let (Some(high), Some(low)) = (digit(high), digit(low)) else { return Err(Status::BAD_REQUEST) };
+        out.push(high << 4 | low);
+        text = &text[at + 3..];
+    }
+    out.extend_from_slice(text);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_decoded_once() {
+        for (path, way, is_folder) in [
+            ("/", "", true),
+            ("/a", "a", false),
+            ("/a/b/", "a/b", true),
+            ("//", "", true),
+            ("//a//b//", "a/b", true),
+            ("/%61%2562", "a%62", false),
+            ("/a+b;c=d%20e", "a+b;c=d e", false),
+            ("/a%5Cb\\c", "a\\b\\c", false),
+            ("/%c3%BC", "ü", false),
+            ("/...", "...", false),
+        ] {
+            let found = Way::decode(path).unwrap();
+            assert_eq!((found.bytes(), found.is_folder()), (way.as_bytes(), is_folder), "{path}");
+        }
+        assert_eq!(Way::decode("/%ff").unwrap().bytes(), b"\xff");
+    }
+
+    #[test]
+    fn what_is_no_way_down_is_refused() {
+        for (path, status) in [
+            ("", 400),
+            ("*", 400),
+            ("a", 400),
+            ("/%", 400),
+            ("/%4", 400),
+            ("/%4g", 400),
+            ("/%+4", 400),
+            ("/a%00b", 400),
+            ("/..", 404),
+            ("/.", 404),
+            ("/a/../b", 404),
+            ("/a/..", 404),
+            ("/%2e%2E/x", 404),
+            ("/.%2e/x", 404),
+            ("/a%2fb", 404),
+            ("/..%2F..%2Fx", 404),
+        ] {
+            assert_eq!(Way::decode(path).map_err(Status::code), Err(status), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_way_knows_its_parts() {
+        for (path, name, parent, hidden) in [
+            ("/", "", "", false),
+            ("/a", "a", "", false),
+            ("/a/b.c", "b.c", "a", false),
+            ("/a/b/c/", "c", "a/b", false),
+            ("/.a", ".a", "", true),
+            ("/a/.b/c", "c", "a/.b", true),
+            ("/%2ea", ".a", "", true),
+        ] {
+            let way = Way::decode(path).unwrap();
+            let found = (way.name(), way.parent(), way.is_hidden());
+            assert_eq!(found, (name.as_bytes(), parent.as_bytes(), hidden), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_written_so_that_it_stays_on_this_host() {
+        for (path, folder) in [
+            ("/", "/"),
+            ("/a/b", "/a/b/"),
+            ("//evil.example", "/evil.example/"),
+            ("/\\evil.example", "/%5Cevil.example/"),
+            ("/%0d%0aX:y", "/%0D%0AX%3Ay/"),
+        ] {
+            let mut out = vec![];
+            Way::decode(path).unwrap().push_as_folder(&mut out);
+            assert_eq!(out, folder.as_bytes(), "{path}");
+        }
+    }
+}

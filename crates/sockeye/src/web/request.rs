@@ -1,0 +1,303 @@
+//! The head of a request (RFC 9112, sections 2 to 6), read once it has come whole. What two readers could take for
+//! different requests is refused, since one of them may stand in front of us; the connection then has to end.
+
+use std::borrow::Cow;
+use std::mem::MaybeUninit;
+use std::net::Ipv6Addr;
+
+use super::body::Framing;
+use super::fields::{Fields, members};
+use super::status::Status;
+use crate::limits;
+
+/// Longest name of a method that is waited for.
+const METHOD: usize = 32;
+
+/// What stands in the bytes that have come.
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "it is made once and taken apart at once")]
+pub enum Parsed<'a> {
+    /// The beginning of a head; nothing speaks against it yet.
+    Partial,
+    /// A head in the first `length` bytes. Its content, if it has any, follows.
+    Whole {
+        /// What is asked.
+        request: Request<'a>,
+        /// How many bytes it took, empty lines before it included.
+        length: usize,
+    },
+    /// No request that can be answered otherwise than with this status and a close.
+    Bad(Status),
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Send the file.
+    Get,
+    /// Send the head alone.
+    Head,
+    /// Say what may be asked.
+    Options,
+    /// Store a file.
+    Put,
+    /// Anything else.
+    Other,
+}
+
+/// The version of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// HTTP/1.0, whose connections end after one exchange unless both agree to keep them.
+    Http10,
+    /// HTTP/1.1
+    Http11,
+}
+
+/// A whole head.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// What is to be done.
+    pub method: Method,
+    /// The method as it was written.
+    pub method_text: &'a str,
+    /// The target as it was written, for logs.
+    pub target: &'a str,
+    /// The target's path, still percent-encoded; `*` where OPTIONS asks about the whole server.
+    pub path: &'a str,
+    /// What stands behind the question mark.
+    pub query: Option<&'a str>,
+    /// For whom it is: host and port, from the target or else from Host.
+    pub authority: Option<&'a str>,
+    /// The version.
+    pub version: Version,
+    /// The fields that mean something here.
+    pub fields: Fields<'a>,
+    /// How its content is delimited.
+    pub framing: Framing,
+}
+
+impl Request<'_> {
+    /// Whether the client lets the connection stay open (RFC 9112, section 9.3).
+    #[must_use]
+    pub fn is_persistent(&self) -> bool {
+        let has = |option: &[u8]| members(&self.fields.connection).any(|member| member.eq_ignore_ascii_case(option));
+        match self.version {
+            Version::Http11 => !has(b"close"),
+            Version::Http10 => has(b"keep-alive") && !has(b"close"),
+        }
+    }
+
+    /// The authority's host without port, brackets and a last dot; empty where there is none.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let authority = self.authority.unwrap_or_default();
+        let host = match authority.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or_default(),
+            None => authority.split(':').next().unwrap_or_default(),
+        };
+        host.strip_suffix('.').unwrap_or(host)
+    }
+}
+
+/// Looks for a whole head at the beginning of `bytes`.
+#[must_use]
+pub fn parse(bytes: &[u8]) -> Parsed<'_> {
+    // Some clients send an empty line behind the content of their last request (RFC 9112, section 2.2).
+    let mut rest = bytes;
+    while let Some(behind) = rest.strip_prefix(b"\r\n") {
+        rest = behind;
+    }
+    let skipped = bytes.len() - rest.len();
+    match end_of_head(rest) {
+        Ok(None) if bytes.len() > limits::REQUEST_HEAD => Parsed::Bad(Status::FIELDS_TOO_LARGE),
+        Ok(None) => Parsed::Partial,
+        Ok(Some(end)) if skipped + end > limits::REQUEST_HEAD => Parsed::Bad(Status::FIELDS_TOO_LARGE),
+        Ok(Some(end)) => match read(&rest[..end]) {
+            Ok(request) => Parsed::Whole { request, length: skipped + end },
+            Err(status) => Parsed::Bad(status),
+        },
+        Err(status) => Parsed::Bad(status),
+    }
+}
+
+/// Finds the empty line that ends a head, and everything that can be found wrong before it has come: who speaks another
+/// protocol need not wait until time runs out.
+fn end_of_head(bytes: &[u8]) -> Result<Option<usize>, Status> {
+    let mut is_first = true;
+    for at in memchr::memchr_iter(b'\n', bytes) {
+        // A line that ends with LF alone ends here for some readers and not for others (RFC 9112, section 2.2).
+        if at == 0 || bytes[at - 1] != b'\r' {
+            return Err(Status::BAD_REQUEST);
+        }
+        if is_first {
+            check_first_line(&bytes[..at - 1])?;
+            is_first = false;
+        } else if bytes[at - 2] == b'\n' {
+            return Ok(Some(at + 1));
+        }
+    }
+    if is_first {
+        check_beginning(bytes)?;
+    }
+    Ok(None)
+}
+
+/// The first line, of which the end has not come.
+fn check_beginning(bytes: &[u8]) -> Result<(), Status> {
+    if bytes == b"\r" {
+        return Ok(());
+    }
+    let word = bytes.iter().take(METHOD).take_while(|&&byte| byte != b' ');
+    if !word.clone().all(|&byte| is_token(byte)) || word.count() == METHOD || bytes.first() == Some(&b' ') {
+        return Err(Status::BAD_REQUEST);
+    }
+    if bytes.len() > METHOD + limits::REQUEST_TARGET + " HTTP/1.1\r".len() {
+        return Err(Status::URI_TOO_LONG);
+    }
+    Ok(())
+}
+
+/// A whole first line, of which the version says whether the rest is worth reading.
+fn check_first_line(line: &[u8]) -> Result<(), Status> {
+    let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+    match version {
+        b"HTTP/1.1" | b"HTTP/1.0" => {}
+        // What a client says that takes this for HTTP/2 (RFC 9113, section 3.4); it understands no HTTP/1, but people do.
+        b"HTTP/2.0" if line.starts_with(b"PRI ") => return Err(Status::BAD_REQUEST),
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+            return Err(Status::VERSION_NOT_SUPPORTED);
+        }
+        _ => return Err(Status::BAD_REQUEST),
+    }
+    let first = memchr::memchr(b' ', line).unwrap_or_default();
+    if line.len().saturating_sub(first + 2 + version.len()) > limits::REQUEST_TARGET {
+        return Err(Status::URI_TOO_LONG);
+    }
+    Ok(())
+}
+
+fn read(bytes: &[u8]) -> Result<Request<'_>, Status> {
+    let mut room = [const { MaybeUninit::uninit() }; limits::REQUEST_FIELDS];
+    let mut head = httparse::Request::new(&mut []);
+    // It refuses folded lines, blanks before the colon, a CR alone and control characters.
+    match head.parse_with_uninit_headers(bytes, &mut room) {
+        Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
+        Err(httparse::Error::TooManyHeaders) => return Err(Status::FIELDS_TOO_LARGE),
+        Ok(_) | Err(_) => return Err(Status::BAD_REQUEST),
+    }
+    let mut fields = Fields::default();
+    for field in head.headers.iter() {
+        fields.add(field.name, field.value)?;
+    }
+    let version = if head.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    let framing = Framing::of(&fields, version)?;
+    let method_text = head.method.unwrap_or_default();
+    let method = method(method_text);
+    let target = head.path.unwrap_or_default();
+    let Target { authority, path, query } = Target::read(method_text, target)?;
+    // The target's host goes before that of the field, which has to be there all the same (RFC 9112, section 3.2).
+    let authority = match (host(&fields)?, authority) {
+        (None, _) if version == Version::Http11 => return Err(Status::BAD_REQUEST),
+        (host, authority) => authority.or(host),
+    };
+    Ok(Request { method, method_text, target, path, query, authority, version, fields, framing })
+}
+
+/// The Host field. It came once, so that its value still stands in the head.
+fn host<'a>(fields: &Fields<'a>) -> Result<Option<&'a str>, Status> {
+    match &fields.host {
+        None => Ok(None),
+        Some(Cow::Borrowed(value)) => valid_authority(value).map(Some),
+        Some(Cow::Owned(_)) => Err(Status::BAD_REQUEST),
+    }
+}
+
+fn method(text: &str) -> Method {
+    match text {
+        "GET" => Method::Get,
+        "HEAD" => Method::Head,
+        "OPTIONS" => Method::Options,
+        "PUT" => Method::Put,
+        _ => Method::Other,
+    }
+}
+
+/// A target in its parts (RFC 9112, section 3.2).
+struct Target<'a> {
+    authority: Option<&'a str>,
+    path: &'a str,
+    query: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    fn read(method: &str, target: &'a str) -> Result<Self, Status> {
+        // A fragment is for the client alone, and what is not ASCII belongs percent-encoded.
+        if !target.is_ascii() || target.contains('#') {
+            return Err(Status::BAD_REQUEST);
+        }
+        if target.starts_with('/') {
+            return Ok(Self::split(None, target));
+        }
+        match method {
+            "OPTIONS" if target == "*" => return Ok(Self::split(None, target)),
+            // It names a host and a port alone. We answer it, with a refusal.
+            "CONNECT" => {
+                return Ok(Self { authority: Some(valid_authority(target.as_bytes())?), path: "*", query: None });
+            }
+            _ => {}
+        }
+        let rest = without_scheme(target).ok_or(Status::BAD_REQUEST)?;
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, rest) = rest.split_at(end);
+        let authority = Some(valid_authority(authority.as_bytes())?);
+        Ok(match rest.strip_prefix('?') {
+            Some(query) => Self { authority, path: "/", query: Some(query) },
+            None => Self::split(authority, if rest.is_empty() { "/" } else { rest }),
+        })
+    }
+
+    fn split(authority: Option<&'a str>, target: &'a str) -> Self {
+        match target.split_once('?') {
+            Some((path, query)) => Self { authority, path, query: Some(query) },
+            None => Self { authority, path: target, query: None },
+        }
+    }
+}
+
+fn without_scheme(target: &str) -> Option<&str> {
+    ["http://", "https://"].iter().find_map(|scheme| {
+        let (begin, rest) = target.split_at_checked(scheme.len())?;
+        begin.eq_ignore_ascii_case(scheme).then_some(rest)
+    })
+}
+
+/// A host with or without a port (RFC 9110, section 7.2); no user before it (section 4.2.4).
+fn valid_authority(text: &[u8]) -> Result<&str, Status> {
+    let text = std::str::from_utf8(text).map_err(|_| Status::BAD_REQUEST)?;
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (ip, behind) = rest.split_once(']').ok_or(Status::BAD_REQUEST)?;
+            ip.parse::<Ipv6Addr>().map_err(|_| Status::BAD_REQUEST)?;
+            (ip, behind.strip_prefix(':').or(behind.is_empty().then_some("")))
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, Some("")),
+        },
+    };
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:".contains(&byte);
+    let is_port = port.is_some_and(|port| port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit()));
+    if host.is_empty() || !host.bytes().all(is_name) || !is_port {
+        return Err(Status::BAD_REQUEST);
+    }
+    Ok(text)
+}
+
+/// The characters of a token (RFC 9110, section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,338 @@
+//! The folder that is served, and the one way to anything in it: the kernel resolves every path beneath it (openat2(2)),
+//! so that no link and no rename, however timed, leads outside.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat2, statat};
+use rustix::io::Errno;
+
+use super::status::Status;
+
+/// How often a lookup is tried that met a rename on its way (openat2(2), EAGAIN).
+const TRIES: usize = 128;
+
+/// A folder that is held open: renaming it or what leads to it changes nothing.
+#[derive(Debug)]
+pub struct Root {
+    folder: OwnedFd,
+}
+
+/// What something is, as far as it is served at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+}
+
+/// When something was last changed, since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Modified {
+    /// Whole seconds, negative before.
+    pub seconds: i64,
+    /// Nanoseconds on top of them.
+    pub nanos: u32,
+}
+
+/// What the system tells of a file or folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meta {
+    /// What it is.
+    pub kind: Kind,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When it was last changed.
+    pub modified: Modified,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// An open file or folder.
+#[derive(Debug)]
+pub struct Found {
+    /// Open for reading; reading from it never waits for anybody.
+    pub fd: OwnedFd,
+    /// What it is.
+    pub meta: Meta,
+}
+
+impl Meta {
+    /// Nothing for devices, pipes, sockets and links.
+    pub(crate) fn of(stat: &Stat) -> Option<Self> {
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Folder,
+            _ => return None,
+        };
+        // The types of these differ between architectures.
+        #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+        let modified = Modified { seconds: stat.st_mtime as i64, nanos: stat.st_mtime_nsec as u32 };
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        Some(Self { kind, size, modified, mode: stat.st_mode & 0o777 })
+    }
+}
+
+impl Root {
+    /// Opens the folder.
+    ///
+    /// # Errors
+    /// There is none, it may not be opened, or the kernel is older than 5.6 and cannot promise that nothing leads out.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = Self { folder: rustix::fs::open(path, flags, Mode::empty())? };
+        root.resolve(b"", OFlags::RDONLY | OFlags::DIRECTORY).map_err(|error| match error {
+            Errno::NOSYS => io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this kernel has no openat2, without which links could lead out of the folder: Linux 5.6 has it",
+            ),
+            error => error.into(),
+        })?;
+        Ok(root)
+    }
+
+    /// Opens what stands at a way, a relative path; empty for the root itself.
+    ///
+    /// # Errors
+    /// 404: nothing that is served stands there, or the way leads outside. 403: it may not be read. 503: too many files
+    /// are open.
+    pub fn find(&self, way: &[u8]) -> Result<Found, Status> {
+        // A pipe without a writer would keep us waiting (open(2), O_NONBLOCK).
+        let fd = self.resolve(way, OFlags::RDONLY | OFlags::NONBLOCK).map_err(status)?;
+        let stat = fstat(&fd).map_err(status)?;
+        let meta = Meta::of(&stat).ok_or(Status::NOT_FOUND)?;
+        Ok(Found { fd, meta })
+    }
+
+    /// Looks at what stands at a way without opening it.
+    pub(crate) fn look(&self, way: &[u8]) -> Result<Meta, Status> {
+        let fd = self.resolve(way, OFlags::PATH).map_err(status)?;
+        let stat = fstat(&fd).map_err(status)?;
+        Meta::of(&stat).ok_or(Status::NOT_FOUND)
+    }
+
+    /// Opens a folder to write into.
+    pub(crate) fn folder(&self, way: &[u8]) -> Result<OwnedFd, Errno> {
+        self.resolve(way, OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
+    fn resolve(&self, way: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        let way = if way.is_empty() { b".".as_slice() } else { way };
+        // Flags that mean nothing beside O_PATH are refused beside it.
+        let always = OFlags::CLOEXEC;
+        let flags = if flags.contains(OFlags::PATH) { flags | always } else { flags | always | OFlags::NOCTTY };
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let mut tried = 0;
+        loop {
+            match openat2(&self.folder, way, flags, Mode::empty(), resolve) {
+                Err(Errno::AGAIN | Errno::INTR) if tried < TRIES => tried += 1,
+                other => return other,
+            }
+        }
+    }
+}
+
+/// Looks at a name in a folder; a link is looked at itself. Nothing where there is nothing.
+pub(crate) fn look_in(folder: &OwnedFd, name: &[u8]) -> Result<Option<Stat>, Errno> {
+    match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a lookup that failed means to a client. That a way leads outside is not told apart from there being nothing.
+fn status(error: Errno) -> Status {
+    match error {
+        Errno::ACCESS | Errno::PERM => Status::FORBIDDEN,
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN => Status::UNAVAILABLE,
+        Errno::IO => Status::INTERNAL_ERROR,
+        _ => Status::NOT_FOUND,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Read;
+    use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::{Duration, Instant};
+
+    use super::super::path::Way;
+    use super::*;
+
+    /// A root with a file `in` beside a folder with a file `canary`, which is outside.
+    fn place() -> (tempfile::TempDir, Root) {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir_all(place.path().join("root/folder")).unwrap();
+        fs::create_dir(place.path().join("outside")).unwrap();
+        fs::write(place.path().join("root/in"), "inside").unwrap();
+        fs::write(place.path().join("outside/canary"), "canary").unwrap();
+        fs::write(place.path().join("canary"), "canary").unwrap();
+        let root = Root::open(&place.path().join("root")).unwrap();
+        (place, root)
+    }
+
+    fn content(found: Found) -> String {
+        let mut text = String::new();
+        fs::File::from(found.fd).read_to_string(&mut text).unwrap();
+        text
+    }
+
+    fn code(root: &Root, way: &str) -> Option<u16> {
+        root.find(way.as_bytes()).err().map(Status::code)
+    }
+
+    #[test]
+    fn files_and_folders_are_found_with_what_is_known_of_them() {
+        let (_place, root) = place();
+        let found = root.find(b"in").unwrap();
+        assert_eq!((found.meta.kind, found.meta.size), (Kind::File, 6));
+        assert_eq!(content(found), "inside");
+        assert_eq!(root.find(b"folder").unwrap().meta.kind, Kind::Folder);
+        assert_eq!(root.find(b"").unwrap().meta.kind, Kind::Folder);
+        assert_eq!(root.look(b"in").unwrap().size, 6);
+    }
+
+    /// Row 57 of the faults.
+    #[test]
+    fn what_is_no_file_is_not_there_and_keeps_nobody_waiting() {
+        let (place, root) = place();
+        let inside = |name: &str| place.path().join("root").join(name);
+        rustix::fs::mknodat(rustix::fs::CWD, inside("pipe"), FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(inside("socket")).unwrap();
+        symlink("/dev/tty", inside("tty")).unwrap();
+        let begin = Instant::now();
+        let long = "x".repeat(256);
+        let deep = "x/".repeat(4000);
+        for way in ["pipe", "socket", "tty", "missing", "in/x", "missing/x", &long, &deep] {
+            assert_eq!(code(&root, way), Some(404), "{way}");
+        }
+        assert!(begin.elapsed() < Duration::from_secs(2));
+    }
+
+    #[test]
+    fn links_are_followed_inside_and_lead_nowhere_outside() {
+        let (place, root) = place();
+        let inside = |name: &str| place.path().join("root").join(name);
+        for (link, to) in [("a", "in"), ("folder/b", "../in"), ("c", "folder"), ("d", "a")] {
+            symlink(to, inside(link)).unwrap();
+        }
+        for way in ["a", "folder/b", "c/b", "d"] {
+            assert_eq!(content(root.find(way.as_bytes()).unwrap()), "inside", "{way}");
+        }
+        let absolute = place.path().join("outside");
+        for (link, to) in [
+            ("e", "../canary"),
+            ("f", "../outside"),
+            ("g", "folder/../../canary"),
+            ("h", absolute.to_str().unwrap()),
+            ("i", "/etc/passwd"),
+            ("j", "/proc/self/root"),
+            ("k", "k"),
+            ("l", "missing"),
+        ] {
+            symlink(to, inside(link)).unwrap();
+        }
+        for way in ["e", "f/canary", "g", "h/canary", "i", "j/etc/passwd", "k", "l", "..", "../canary", "/etc/passwd"] {
+            assert_eq!(code(&root, way), Some(404), "{way}");
+        }
+    }
+
+    /// Every text of up to three of these parts.
+    fn forms(parts: &[&str]) -> Vec<String> {
+        let mut all = vec![String::new()];
+        let mut last = all.clone();
+        for _ in 0..3 {
+            last = last.iter().flat_map(|begin| parts.iter().map(move |part| format!("{begin}{part}"))).collect();
+            all.extend_from_slice(&last);
+        }
+        all
+    }
+
+    /// Row 55 of the faults.
+    #[test]
+    fn no_form_of_a_path_reaches_the_canary() {
+        let (place, root) = place();
+        let parts = [
+            "/",
+            "..",
+            "/..",
+            "../",
+            "%2e%2e",
+            "/%2e%2e/",
+            ".%2e/",
+            "%2f",
+            "%2f..",
+            "..%2f",
+            "%5c",
+            "..\\",
+            "%252e%252e%252f",
+            "%c0%ae%c0%ae/",
+            "..%c0%af",
+            "%u002e",
+            "..;/",
+            "folder/",
+            "in",
+            "%00",
+            "?",
+            "...",
+        ];
+        let absolute = place.path().join("canary");
+        let targets = ["canary", "/canary", "outside/canary", "/outside/canary%00.html", absolute.to_str().unwrap()];
+        let mut tried = 0;
+        for form in forms(&parts) {
+            for target in targets {
+                let path = format!("/{form}{target}");
+                tried += 1;
+                let Ok(way) = Way::decode(&path) else { continue };
+                if let Ok(found) = root.find(way.bytes()) {
+                    assert!(found.meta.kind == Kind::Folder || content(found) == "inside", "{path}");
+                }
+                // Nor where the check of the way is left out: the kernel's holds alone.
+                let raw = path.trim_start_matches('/').replace("%2e", ".").replace("%2f", "/");
+                if let Ok(found) = root.find(raw.as_bytes()) {
+                    assert!(found.meta.kind == Kind::Folder || content(found) == "inside", "{path}");
+                }
+            }
+        }
+        assert!(tried > 50_000, "{tried}");
+    }
+
+    /// Row 56 of the faults.
+    #[test]
+    fn a_link_swapped_in_a_loop_never_leads_out() {
+        let (place, root) = place();
+        let inside = |name: &str| place.path().join("root").join(name);
+        fs::write(inside("folder/canary"), "inside").unwrap();
+        symlink("folder", inside("good")).unwrap();
+        symlink("../outside", inside("bad")).unwrap();
+        symlink("folder", inside("swap")).unwrap();
+        let stop = AtomicBool::new(false);
+        let (mut served, mut refused) = (0, 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    for (name, to) in [("bad", "../outside"), ("good", "folder")] {
+                        fs::rename(inside(name), inside("swap")).unwrap();
+                        symlink(to, inside(name)).unwrap();
+                    }
+                }
+            });
+            for _ in 0..100_000 {
+                match root.find(b"swap/canary") {
+                    Ok(found) => {
+                        assert_eq!(content(found), "inside");
+                        served += 1;
+                    }
+                    Err(_) => refused += 1,
+                }
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert!(served > 0 && refused > 0, "{served} {refused}");
+    }
+}

@@ -1,0 +1,110 @@
+//! Status codes (RFC 9110, section 15): those that this server gives.
+
+use std::fmt;
+
+/// A status code with its words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Status(u16);
+
+impl Status {
+    /// 200
+    pub const OK: Self = Self(200);
+    /// 201
+    pub const CREATED: Self = Self(201);
+    /// 204
+    pub const NO_CONTENT: Self = Self(204);
+    /// 206
+    pub const PARTIAL_CONTENT: Self = Self(206);
+    /// 301
+    pub const MOVED_PERMANENTLY: Self = Self(301);
+    /// 304
+    pub const NOT_MODIFIED: Self = Self(304);
+    /// 400
+    pub const BAD_REQUEST: Self = Self(400);
+    /// 401
+    pub const UNAUTHORIZED: Self = Self(401);
+    /// 403
+    pub const FORBIDDEN: Self = Self(403);
+    /// 404
+    pub const NOT_FOUND: Self = Self(404);
+    /// 405
+    pub const METHOD_NOT_ALLOWED: Self = Self(405);
+    /// 408
+    pub const REQUEST_TIMEOUT: Self = Self(408);
+    /// 409
+    pub const CONFLICT: Self = Self(409);
+    /// 412
+    pub const PRECONDITION_FAILED: Self = Self(412);
+    /// 413
+    pub const CONTENT_TOO_LARGE: Self = Self(413);
+    /// 414
+    pub const URI_TOO_LONG: Self = Self(414);
+    /// 415
+    pub const UNSUPPORTED_MEDIA_TYPE: Self = Self(415);
+    /// 416
+    pub const RANGE_NOT_SATISFIABLE: Self = Self(416);
+    /// 417
+    pub const EXPECTATION_FAILED: Self = Self(417);
+    /// 421
+    pub const MISDIRECTED_REQUEST: Self = Self(421);
+    /// 431
+    pub const FIELDS_TOO_LARGE: Self = Self(431);
+    /// 500
+    pub const INTERNAL_ERROR: Self = Self(500);
+    /// 503
+    pub const UNAVAILABLE: Self = Self(503);
+    /// 505
+    pub const VERSION_NOT_SUPPORTED: Self = Self(505);
+    /// 507 (RFC 4918, section 11.5)
+    pub const INSUFFICIENT_STORAGE: Self = Self(507);
+
+    /// The number.
+    #[must_use]
+    pub fn code(self) -> u16 {
+        self.0
+    }
+
+    /// The words behind the number, which no client reads.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self.0 {
+            200 => "OK",
+            201 => "Created",
+            204 => "No Content",
+            206 => "Partial Content",
+            301 => "Moved Permanently",
+            304 => "Not Modified",
+            400 => "Bad Request",
+            401 => "Unauthorized",
+            403 => "Forbidden",
+            404 => "Not Found",
+            405 => "Method Not Allowed",
+            408 => "Request Timeout",
+            409 => "Conflict",
+            412 => "Precondition Failed",
+            413 => "Content Too Large",
+            414 => "URI Too Long",
+            415 => "Unsupported Media Type",
+            416 => "Range Not Satisfiable",
+            417 => "Expectation Failed",
+            421 => "Misdirected Request",
+            431 => "Request Header Fields Too Large",
+            503 => "Service Unavailable",
+            505 => "HTTP Version Not Supported",
+            507 => "Insufficient Storage",
+            _ => "Internal Server Error",
+        }
+    }
+
+    /// Whether content follows its head unless the request was HEAD (RFC 9110, section 6.4.1).
+    #[must_use]
+    pub fn has_content(self) -> bool {
+        self.0 != 204 && self.0 != 304
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0, self.reason())
+    }
+}
