@@ -34,18 +34,23 @@ pub(crate) struct Renderer {
     shown: u64,
     opened: u64,
     closed: u64,
+    answered: u64,
     /// By cause: how many of it were held back in this second, and whether one was shown.
     causes: BTreeMap<String, (u64, bool)>,
 }
 
 impl Renderer {
     pub(crate) fn new(style: Style) -> Self {
-        Self { style, since: Duration::ZERO, shown: 0, opened: 0, closed: 0, causes: BTreeMap::new() }
+        Self { style, since: Duration::ZERO, shown: 0, opened: 0, closed: 0, answered: 0, causes: BTreeMap::new() }
     }
 
     pub(crate) fn event(&mut self, event: &Event, now: Duration, text: &mut String) {
         self.tick(now, false, text);
         if self.style == Style::Json {
+            if let Event::Answered(line) = event {
+                text.push_str(line);
+                return;
+            }
             json::push_line(text, &Value::Object(object(event)));
             return;
         }
@@ -84,6 +89,13 @@ impl Renderer {
                 }
             }
             Event::Notice(notice) => push_line(text, notice),
+            Event::Answered(line) => {
+                if self.may_show() {
+                    text.push_str(line);
+                } else {
+                    self.answered += 1;
+                }
+            }
         }
     }
 
@@ -98,12 +110,15 @@ impl Renderer {
                 &format!("and {} opened, {} closed in this second (-v shows each)", self.opened, self.closed),
             );
         }
+        if self.answered > 0 {
+            push_line(text, &format!("and {} requests answered in this second (-v shows each)", self.answered));
+        }
         for (cause, (held, _)) in std::mem::take(&mut self.causes) {
             if held > 0 {
                 push_line(text, &format!("{held} more: {cause}"));
             }
         }
-        (self.since, self.shown, self.opened, self.closed) = (now, 0, 0, 0);
+        (self.since, self.shown, self.opened, self.closed, self.answered) = (now, 0, 0, 0, 0);
     }
 
     /// Events that a full queue lost.
@@ -193,6 +208,8 @@ fn object(event: &Event) -> Map<String, Value> {
             }
             put("error", json!(error));
         }
+        // It comes as an object already.
+        Event::Answered(_) => {}
         Event::Dropped { count, error } => {
             put("event", json!("dropped"));
             put("count", json!(count));

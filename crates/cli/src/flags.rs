@@ -156,6 +156,8 @@ pub(crate) struct Serve {
     /// Throw away what comes (RFC 863)
     #[arg(long, group = "role")]
     pub(crate) discard: bool,
+    #[command(flatten)]
+    pub(crate) web: Web,
     /// End after one conversation; exit 1 if it did not go as written
     #[arg(long, conflicts_with = "times")]
     pub(crate) once: bool,
@@ -193,6 +195,45 @@ pub(crate) struct Serve {
     pub(crate) values: Values,
     #[command(flatten)]
     pub(crate) family: FamilyFlags,
+}
+
+/// A folder over HTTP.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Files over HTTP (http://ADDR or https://ADDR)")]
+pub(crate) struct Web {
+    /// Serve what is in a folder, and nothing outside it, to browsers and others who speak HTTP
+    #[arg(long, value_name = "DIR", group = "role")]
+    pub(crate) files: Option<PathBuf>,
+    /// Serve and list names that begin with a dot too
+    #[arg(long, requires = "files")]
+    pub(crate) hidden: bool,
+    /// Show no page of what is in a folder without an index.html
+    #[arg(long, requires = "files")]
+    pub(crate) no_listing: bool,
+    /// Send no file packed
+    #[arg(long, requires = "files")]
+    pub(crate) no_compression: bool,
+    /// Let pages of other origins read what is served
+    #[arg(long, requires = "files")]
+    pub(crate) cors: bool,
+    /// Send this file of the folder for pages that are not there (single-page applications)
+    #[arg(long, value_name = "FALLBACK", requires = "files")]
+    pub(crate) spa: Option<String>,
+    /// Serve only who says this name and password; @FILE reads them, so that they are in no list of processes
+    #[arg(long, value_name = "USER:PASSWORD|@FILE", requires = "files")]
+    pub(crate) basic_auth: Option<String>,
+    /// Let files be stored with PUT
+    #[arg(long, requires = "files")]
+    pub(crate) upload: bool,
+    /// Largest file that may be stored
+    #[arg(long, value_name = "SIZE", requires = "upload", value_parser = large_size, default_value = "1GiB")]
+    pub(crate) max_upload: u64,
+    /// Another name under which this machine is asked, or * for any; addresses and localhost always are
+    #[arg(long, value_name = "NAME", requires = "files")]
+    pub(crate) host: Vec<String>,
+    /// Write the access log there, in the common combined format or with --json as JSON, and not to standard error
+    #[arg(long, value_name = "FILE", requires = "files")]
+    pub(crate) access_log: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

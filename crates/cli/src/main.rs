@@ -1,5 +1,6 @@
 //! The command `sockeye`: how you ask. Only this crate prints.
 
+mod access;
 mod clean;
 mod color;
 mod commands;

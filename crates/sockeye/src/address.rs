@@ -20,9 +20,9 @@ pub enum Scheme {
     Unix,
     /// TLS over TCP; not there yet.
     Tls,
-    /// HTTP; not there yet.
+    /// HTTP, to `serve --files`.
     Http,
-    /// HTTP over TLS; not there yet.
+    /// HTTP over TLS, likewise.
     Https,
     /// WebSocket; not there yet.
     Ws,
@@ -48,8 +48,17 @@ impl Scheme {
         }
     }
 
+    /// The port that may be left out.
+    fn usual_port(self) -> Option<u16> {
+        match self {
+            Self::Http => Some(80),
+            Self::Https => Some(443),
+            _ => None,
+        }
+    }
+
     fn is_there(self) -> bool {
-        matches!(self, Self::Tcp | Self::Udp | Self::Unix)
+        matches!(self, Self::Tcp | Self::Udp | Self::Unix | Self::Http | Self::Https)
     }
 }
 
@@ -107,6 +116,16 @@ impl AddressError {
     pub fn not_yet(scheme: Scheme) -> Self {
         let name = scheme.name();
         Self::new(&format!("{name}://"), "is not there yet", "this version speaks tcp, udp and unix")
+    }
+
+    /// HTTP where there is nothing to serve over it.
+    pub(crate) fn without_files(scheme: Scheme) -> Self {
+        Self::new(&format!("{}://", scheme.name()), "has nothing to serve", "name a folder with --files DIR")
+    }
+
+    /// A scheme that files are not served over.
+    pub(crate) fn not_with_files(scheme: Scheme) -> Self {
+        Self::new(&format!("{}://", scheme.name()), "is nothing to serve files over", "write http:// or https://")
     }
 }
 
@@ -234,7 +253,7 @@ mod tests {
     #[test]
     fn a_wrong_address_says_what_to_write() {
         for (typed, says) in [
-            ("gopher://x:1", "unknown scheme `gopher`: there are tcp, udp, unix; not yet tls, http, https, ws, quic"),
+            ("gopher://x:1", "unknown scheme `gopher`: there are tcp, udp, unix, http, https; not yet tls, ws, quic"),
             ("tpc://x:1", "unknown scheme `tpc`: did you mean tcp? there are"),
             ("tcp4://x:1", "did you mean tcp?"),
             ("unx://x", "did you mean unix?"),

@@ -69,12 +69,15 @@ pub struct Endpoint {
     pub protocol: Protocol,
     /// Where it is bound.
     pub name: Name,
+    /// What is spoken over it, where that has a scheme of its own: `http`, `https`.
+    pub over: Option<&'static str>,
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let slashes = if self.protocol == Protocol::Unix { "" } else { "//" };
-        write!(f, "{}:{slashes}{}", self.protocol, self.name)
+        let scheme = self.over.filter(|_| !slashes.is_empty()).unwrap_or(self.protocol.scheme());
+        write!(f, "{scheme}:{slashes}{}", self.name)
     }
 }
 
@@ -152,6 +155,8 @@ pub enum Event {
         /// What, and which bound was met.
         error: String,
     },
+    /// A site answered a request: a line of its access log with its end, made harmless.
+    Answered(String),
     /// Something a person should know that is no failure: `not on UDP: greeting.talk:4: …`.
     Notice(String),
 }

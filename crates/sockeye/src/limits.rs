@@ -53,6 +53,10 @@ pub const REDIRECTS: usize = 10;
 /// How many content codings may lie on top of each other.
 pub const CODINGS: usize = 5;
 
+/// How long the head of a request to a file server may take from its first byte, and each 16 KiB of content (408).
+pub const REQUEST_WAIT: Duration = Duration::from_secs(10);
+/// How long a connection to a file server may stay without a request.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// Longest head of a request to a file server, in bytes (431).
 pub const REQUEST_HEAD: usize = 64 * 1024;
 /// Most fields of such a head (431).
@@ -89,6 +93,10 @@ pub const TABLE: &[Limit] = &[
     Limit { flag: None, default: "10 s", what: "a TLS handshake of a transcript" },
     Limit { flag: None, default: "256 KiB", what: "the head of an HTTP answer" },
     Limit { flag: Some("--timeout"), default: "60 s for the head, 60 s without a byte", what: "an HTTP answer" },
+    Limit { flag: None, default: "64 KiB, 100 fields, a target of 8 KiB", what: "the head of a request to --files" },
+    Limit { flag: Some("--timeout"), default: "10 s", what: "that head, and each 16 KiB of content" },
+    Limit { flag: Some("--timeout"), default: "60 s", what: "a connection to --files without a request" },
+    Limit { flag: Some("--max-upload"), default: "1 GiB", what: "a file that is stored with --upload" },
     Limit { flag: Some("--no-follow"), default: "10", what: "redirects" },
     Limit { flag: Some("--max-size"), default: "none", what: "an HTTP body, unpacked" },
     Limit { flag: None, default: "5", what: "content codings of one body" },

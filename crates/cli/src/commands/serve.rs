@@ -1,17 +1,23 @@
 //! `sockeye serve`.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use sockeye::address::Address;
+use sockeye::event::{Event, Observer};
 use sockeye::net::listen::ListenError;
 use sockeye::net::tls::Identity;
 use sockeye::stop;
 use sockeye::sys::watch::watch;
-use sockeye::verb::serve::{Options, Reloading, Role, ServeError, Server, Summary};
+use sockeye::verb::serve::{self, AccessLog, Files, Reloading, Role, ServeError, Server, Summary};
+use sockeye::web::options::{Account, Folders, Hidden, Hosts, Options, Packing, Sharing};
 
 use super::{file, signals};
+use crate::access::AccessFile;
 use crate::exit::Exit;
-use crate::flags::Serve;
+use crate::flags::{Serve, Web};
 use crate::output::Console;
 use crate::port_file;
 
@@ -28,6 +34,7 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
         let exit = match &error {
             ServeError::Refused(_) | ServeError::Address(_) | ServeError::Count { .. } => Exit::Usage,
             ServeError::Tls(_) => Exit::TlsHandshake,
+            ServeError::Folder { .. } => Exit::CannotRead,
             ServeError::Listen(ListenError::NoAddress { .. }) => Exit::NameNotFound,
             ServeError::Listen(_) | ServeError::Io(_) => Exit::CannotListen,
         };
@@ -40,8 +47,28 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
         port_file::write(path, server.ports(), console)?;
     }
     let reloading = reloading(flags, console).map_err(|error| refuse(ServeError::Io(error)))?;
-    let summary = server.run(stop, reloading, console.observer()).map_err(refuse)?;
+    let observer = observer(flags, console)?;
+    let summary = server.run(stop, reloading, observer).map_err(refuse)?;
     Ok(conclude(summary, flags, console))
+}
+
+/// Where events go; an access log of its own takes the lines of answers out.
+fn observer(flags: &Serve, console: &Console) -> Result<Box<dyn Observer>, Exit> {
+    let mut others = console.observer();
+    let Some(path) = &flags.web.access_log else { return Ok(others) };
+    let log = AccessFile::open(path)
+        .map_err(|error| console.fail(Exit::CannotWrite, &format!("{}: {error}", path.display())))?;
+    Ok(Box::new(move |event| match event {
+        Event::Answered(line) => {
+            log.write(line);
+            let count = log.lost();
+            if count > 0 {
+                let error = "lines of the access log: its disk is slow or full".to_owned();
+                others.observe(Event::Dropped { count, error });
+            }
+        }
+        other => others.observe(other),
+    }))
 }
 
 /// SIGHUP reads the transcripts again, and so does a change of them if they are watched.
@@ -65,13 +92,15 @@ fn reloading(flags: &Serve, console: &Console) -> io::Result<Option<Reloading>> 
     Ok(Some(Reloading { asked, read }))
 }
 
-fn options(flags: &Serve, console: &Console) -> Result<Options, Exit> {
+fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
     let addresses =
         Address::parse_words(&flags.addresses).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
     let role = if flags.echo {
         Role::Echo
     } else if flags.discard {
         Role::Discard
+    } else if let Some(folder) = &flags.web.files {
+        Role::Files(files(folder, &flags.web, console)?)
     } else if flags.play.is_empty() {
         Role::Greeting
     } else {
@@ -92,7 +121,7 @@ fn options(flags: &Serve, console: &Console) -> Result<Options, Exit> {
         }
         _ => Identity::throw_away(),
     };
-    Ok(Options {
+    Ok(serve::Options {
         addresses,
         role,
         family: flags.family.family(),
@@ -105,15 +134,62 @@ fn options(flags: &Serve, console: &Console) -> Result<Options, Exit> {
         plays: if flags.once { Some(1) } else { flags.times },
         strict: flags.strict,
         identity,
-        ..Options::new()
+        ..serve::Options::new()
     })
+}
+
+/// What is served of a folder, and how.
+fn files(folder: &Path, flags: &Web, console: &Console) -> Result<Files, Exit> {
+    let account = match &flags.basic_auth {
+        Some(pair) => Some(account(pair).map_err(|(exit, why)| console.fail(exit, &format!("--basic-auth: {why}")))?),
+        None => None,
+    };
+    let hosts = if flags.host.iter().any(|host| host == "*") { Hosts::Any } else { Hosts::Local(flags.host.clone()) };
+    let site = Options {
+        hidden: if flags.hidden { Hidden::Shown } else { Hidden::Kept },
+        folders: if flags.no_listing { Folders::Kept } else { Folders::Listed },
+        sharing: if flags.cors { Sharing::Everyone } else { Sharing::SameOrigin },
+        fallback: flags.spa.as_ref().map(|path| path.trim_start_matches('/').as_bytes().to_vec()),
+        account,
+        hosts,
+        upload: flags.upload.then_some(flags.max_upload),
+        packing: if flags.no_compression { Packing::None } else { Packing::Gzip },
+    };
+    let log = match (console.quiet && flags.access_log.is_none(), console.json) {
+        (true, _) => AccessLog::None,
+        (false, true) => AccessLog::Json,
+        (false, false) => AccessLog::Combined,
+    };
+    Ok(Files { folder: folder.to_owned(), site, log })
+}
+
+/// Who may come in: USER:PASSWORD, or a file that holds it.
+fn account(pair: &str) -> Result<Account, (Exit, String)> {
+    let text = match pair.strip_prefix('@') {
+        Some(path) => read_secret(Path::new(path)).map_err(|error| (Exit::CannotRead, format!("{path}: {error}")))?,
+        None => pair.to_owned(),
+    };
+    let line = text.lines().next().unwrap_or_default();
+    let account = line.split_once(':').and_then(|(user, password)| Account::new(user, password));
+    account.ok_or_else(|| (Exit::Usage, "write USER:PASSWORD, or @FILE with it in its first line".to_owned()))
+}
+
+fn read_secret(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    // Asked of the open file: by its name it could be another one by now.
+    if file.metadata()?.mode() & 0o004 != 0 {
+        return Err(io::Error::other("everybody may read this password: chmod o-r"));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Says at the end what came of it.
 fn conclude(summary: Summary, flags: &Serve, console: &Console) -> Exit {
     let Summary { opened, closed, failed, cut, at_once } = summary;
     let came = if opened == 1 { "1 conversation".to_owned() } else { format!("{opened} conversations") };
-    let mut words = if flags.echo || flags.discard {
+    let mut words = if flags.echo || flags.discard || flags.web.files.is_some() {
         format!("{came}, {closed} ended by themselves")
     } else {
         format!("{came}, {} as written", closed.saturating_sub(failed))

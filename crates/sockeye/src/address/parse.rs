@@ -27,6 +27,14 @@ impl Address {
             return Err(AddressError::not_yet(scheme));
         }
         let rest = rest.strip_suffix('/').filter(|_| scheme.is_some()).unwrap_or(rest);
+        let with_port;
+        let rest = match scheme.and_then(Scheme::usual_port).filter(|_| has_no_port(rest)) {
+            Some(port) => {
+                with_port = format!("{rest}:{port}");
+                &with_port
+            }
+            None => rest,
+        };
         let (host, port) = split_port(typed, rest)?;
         Ok(Self { scheme, target: Target::Inet { host, port } })
     }
@@ -118,6 +126,12 @@ fn is_bare_host(word: &str) -> bool {
         return false;
     }
     !host.contains(':') || host.parse::<Ipv6Addr>().is_ok() || (host.starts_with('[') && host.ends_with(']'))
+}
+
+/// Whether an address names a host and nothing behind it.
+fn has_no_port(rest: &str) -> bool {
+    let is_number = rest.bytes().all(|byte| byte.is_ascii_digit());
+    !is_number && (rest.ends_with(']') || !rest.contains(':'))
 }
 
 fn split_port(typed: &str, rest: &str) -> Result<(Host, u16), AddressError> {

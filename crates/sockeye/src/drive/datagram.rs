@@ -124,7 +124,7 @@ impl DatagramServer {
         let ours = match &self.behaviour {
             // Without a budget nothing is held against anybody, and a long transcript is not searched for it.
             Behaviour::Play(script) if self.guard.is_on() && script.could_say(payload) => Ours::Yes,
-            Behaviour::Play(_) | Behaviour::Discard => Ours::No,
+            Behaviour::Play(_) | Behaviour::Discard | Behaviour::Site(_) => Ours::No,
             Behaviour::Echo => Ours::IfRepeated,
         };
         if let Err(withheld) = self.guard.admit(from, payload, ours, shared.now) {

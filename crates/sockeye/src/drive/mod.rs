@@ -7,10 +7,12 @@ mod guard;
 mod poller;
 mod stream;
 mod timers;
+mod web;
+mod website;
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use transcript::{Moment, Output, Scratch, Script};
 
@@ -26,18 +28,23 @@ use crate::net::listen::Socket;
 use crate::net::tls;
 use crate::stop::Stop;
 use crate::sys::datagrams::{Inbox, Outbox};
+use crate::web::clock::Now;
 
 pub use guard::Budget;
+pub use web::AccessLog;
+pub(crate) use web::Website;
 
 /// What a server does with a client.
 #[derive(Debug, Clone)]
-pub enum Behaviour {
+pub(crate) enum Behaviour {
     /// Plays a transcript's side.
     Play(Arc<Script>),
     /// Sends back what comes (RFC 862).
     Echo,
     /// Reads and throws away (RFC 863).
     Discard,
+    /// Answers requests of HTTP with files.
+    Site(Arc<Website>),
 }
 
 /// What bounds a loop.
@@ -116,6 +123,7 @@ pub(crate) struct Shared<'a> {
     linger: Duration,
     plays: Option<u64>,
     identity: &'a tls::Identity,
+    date: &'a Now,
     /// Of the connection in hand.
     protocol: Protocol,
     server: &'a Name,
@@ -163,6 +171,9 @@ pub(crate) struct Loop {
     outbox: Outbox,
     began: Instant,
     now: Moment,
+    has_sites: bool,
+    /// What the clock on the wall says, for the heads of answers.
+    date: Now,
     stopping: bool,
     /// Accepting rests until this moment.
     accept_again: Option<Moment>,
@@ -205,6 +216,7 @@ impl Loop {
                 listeners.push(Listener { socket, behaviour, paused: false });
             }
         }
+        let has_sites = listeners.iter().any(|listener| matches!(listener.behaviour, Behaviour::Site(_)));
         let inbox = (!datagrams.is_empty()).then(Inbox::new);
         Ok(Self {
             poller,
@@ -226,6 +238,8 @@ impl Loop {
             inbox,
             outbox: Outbox::default(),
             began: Instant::now(),
+            has_sites,
+            date: Now::new(SystemTime::now()),
             now: Moment::default(),
             stopping: false,
             accept_again: None,
@@ -251,6 +265,9 @@ impl Loop {
             let time = next.map(|at| Duration::from_nanos(at.nanos().saturating_sub(self.clock().nanos())));
             self.poller.wait(time, &mut ready)?;
             self.now = self.clock();
+            if self.has_sites {
+                self.date.update(SystemTime::now());
+            }
             for event in &ready {
                 if event.token == STOP {
                     let asked = self.stop.asked();
@@ -356,6 +373,7 @@ impl Loop {
             linger: self.bounds.linger,
             plays: self.bounds.plays,
             identity: &self.bounds.identity,
+            date: &self.date,
             protocol: listener.protocol(),
             server: &listener.socket.endpoint.name,
         };
@@ -414,6 +432,7 @@ impl Loop {
             linger: self.bounds.linger,
             plays: self.bounds.plays,
             identity: &self.bounds.identity,
+            date: &self.date,
             protocol: Protocol::Udp,
             server: &name,
         };

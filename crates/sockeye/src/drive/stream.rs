@@ -11,10 +11,11 @@ use transcript::{Ending, Fault, Input, Moment, Next, Play, Script};
 
 use super::poller::Interest;
 use super::timers::Armed;
+use super::web::Web;
 use super::{Behaviour, Shared};
 use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
 use crate::limits;
-use crate::net::tls::Session;
+use crate::net::tls::{Session, TlsError};
 
 /// Reads in a row from one connection before the others have their turn.
 const READS: usize = 4;
@@ -33,16 +34,17 @@ pub(super) enum Fate {
 
 /// What the connection does with what comes.
 #[derive(Debug)]
-enum Role {
+pub(super) enum Role {
     /// A play, and the script that it began with: a server that reads its transcripts again keeps it for this one.
     Play(Play, Arc<Script>),
     Echo,
     Discard,
+    Web(Box<Web>),
 }
 
 /// How far it is with ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     Open,
     /// All is said; what is queued goes out, then our end is shut.
     Finishing,
@@ -58,33 +60,33 @@ pub(super) struct Connection {
     pub(super) fd: OwnedFd,
     pub(super) listener: usize,
     number: u64,
-    client: Name,
+    pub(super) client: Name,
     /// Our end's name, where it is not the listener's.
     server: Option<Box<Name>>,
-    role: Role,
-    phase: Phase,
+    pub(super) role: Role,
+    pub(super) phase: Phase,
     /// Bytes that came and are not consumed: an unfinished line.
-    inbox: Vec<u8>,
+    pub(super) inbox: Vec<u8>,
     /// Bytes that the socket did not take yet.
-    outbox: Vec<u8>,
+    pub(super) outbox: Vec<u8>,
     opened: Moment,
     from_client: u64,
-    from_server: u64,
+    pub(super) from_server: u64,
     /// The client's end of the stream was read.
-    ended: bool,
+    pub(super) ended: bool,
     /// The player wants to go on once the outbox is empty.
     resume: bool,
     half_close: bool,
     /// The player pauses: nothing is read meanwhile.
     paused: bool,
-    deadline: Option<Moment>,
-    write_deadline: Option<Moment>,
+    pub(super) deadline: Option<Moment>,
+    pub(super) write_deadline: Option<Moment>,
     pub(super) armed: Armed,
     pub(super) interest: Interest,
-    by: ClosedBy,
-    reason: Option<Box<str>>,
+    pub(super) by: ClosedBy,
+    pub(super) reason: Option<Box<str>>,
     /// From where the transcript goes over to TLS.
-    secure: Option<Box<Session>>,
+    pub(super) secure: Option<Box<Session>>,
 }
 
 /// What a new connection is known by.
@@ -108,6 +110,7 @@ impl Connection {
                 Behaviour::Play(script) => Role::Play(script.play(), Arc::clone(script)),
                 Behaviour::Echo => Role::Echo,
                 Behaviour::Discard => Role::Discard,
+                Behaviour::Site(website) => Role::Web(Box::new(Web::new(Arc::clone(website)))),
             },
             phase: Phase::Open,
             inbox: Vec::new(),
@@ -144,7 +147,7 @@ impl Connection {
             Phase::Draining { .. } => Interest::Read,
             _ if !self.outbox.is_empty() => Interest::Write,
             // It has more to say, and lets others go first.
-            Phase::Open if self.resume => Interest::Write,
+            Phase::Open if self.resume || self.sends_part() => Interest::Write,
             Phase::Open if !self.paused && !self.ended => Interest::Read,
             _ => Interest::Nothing,
         }
@@ -163,6 +166,11 @@ impl Connection {
 
     /// The first step: a server that speaks first speaks now.
     pub(super) fn open(&mut self, shared: &mut Shared<'_>) -> Fate {
+        if let Role::Web(web) = &self.role
+            && web.website.is_secure
+        {
+            return self.begin_tls(Session::web_server(shared.identity), shared);
+        }
         self.advance(&[], shared)
     }
 
@@ -172,6 +180,8 @@ impl Connection {
             if self.flush(shared) == Fate::Gone {
                 return Fate::Gone;
             }
+        } else if self.sends_part() && self.go_on(shared) == Fate::Gone {
+            return Fate::Gone;
         } else if self.resume && self.advance(&[], shared) == Fate::Gone {
             return Fate::Gone;
         }
@@ -218,8 +228,8 @@ impl Connection {
             return if *drained > DRAIN { self.gone(shared) } else { Fate::Lives };
         }
         match self.role {
-            Role::Play(..) if self.secure.is_some() => self.decrypt(bytes, shared),
-            Role::Play(..) => self.advance(bytes, shared),
+            _ if self.secure.is_some() => self.decrypt(bytes, shared),
+            Role::Play(..) | Role::Web(_) => self.advance(bytes, shared),
             Role::Echo => {
                 self.rest_until(shared);
                 self.write(bytes, shared)
@@ -236,10 +246,10 @@ impl Connection {
         self.ended = true;
         match (self.phase, &self.role) {
             (Phase::Draining { .. }, _) => self.gone(shared),
-            (Phase::Open, Role::Play(..)) if self.is_handshaking() => {
+            (Phase::Open, _) if self.is_handshaking() => {
                 self.not_secure("the client closed the connection in the handshake", shared)
             }
-            (_, Role::Play(..)) => self.advance(&[], shared),
+            (_, Role::Play(..) | Role::Web(_)) => self.advance(&[], shared),
             (_, Role::Echo | Role::Discard) => {
                 self.by = ClosedBy::Client;
                 self.finish(shared)
@@ -249,14 +259,17 @@ impl Connection {
 
     /// Gives the player what came, sends what it says and does what it asks, as far as that goes.
     fn advance(&mut self, bytes: &[u8], shared: &mut Shared<'_>) -> Fate {
+        if self.phase != Phase::Open || self.is_handshaking() {
+            return Fate::Lives;
+        }
         let Role::Play(_, script) = &self.role else {
+            if matches!(self.role, Role::Web(_)) {
+                return self.ask(bytes, shared);
+            }
             self.rest_until(shared);
             return Fate::Lives;
         };
         let script = Arc::clone(script);
-        if self.phase != Phase::Open || self.is_handshaking() {
-            return Fate::Lives;
-        }
         if self.inbox.is_empty() {
             let (fate, consumed) = self.steps(&script, bytes, shared);
             if self.phase == Phase::Open {
@@ -314,13 +327,11 @@ impl Connection {
                     (self.half_close, self.resume) = (true, true);
                 }
                 // The client begins; what we said in clear goes out first.
-                Next::StartTls => match Session::server(shared.identity) {
-                    Ok(session) => {
-                        self.secure = Some(Box::new(session));
-                        self.deadline = Some(shared.now.after(limits::HANDSHAKE_WAIT));
+                Next::StartTls => {
+                    if self.begin_tls(Session::server(shared.identity), shared) == Fate::Gone {
+                        return (Fate::Gone, at);
                     }
-                    Err(error) => return (self.not_secure(&error.to_string(), shared), at),
-                },
+                }
                 Next::End(ending) => return (self.over(ending, shared), at),
             }
             return (Fate::Lives, at);
@@ -329,6 +340,17 @@ impl Connection {
 
     fn is_handshaking(&self) -> bool {
         self.secure.as_ref().is_some_and(|session| session.is_handshaking())
+    }
+
+    fn begin_tls(&mut self, session: Result<Session, TlsError>, shared: &mut Shared<'_>) -> Fate {
+        match session {
+            Ok(session) => {
+                self.secure = Some(Box::new(session));
+                self.deadline = Some(shared.now.after(limits::HANDSHAKE_WAIT));
+                Fate::Lives
+            }
+            Err(error) => self.not_secure(&error.to_string(), shared),
+        }
     }
 
     /// Bytes of TLS came: the session may have to answer, and the play goes on with what they mean.
@@ -360,7 +382,12 @@ impl Connection {
 
     /// There is no secure connection, or no more.
     fn not_secure(&mut self, why: &str, shared: &mut Shared<'_>) -> Fate {
-        let Role::Play(play, script) = &mut self.role else { return self.gone(shared) };
+        let Role::Play(play, script) = &mut self.role else {
+            // Whoever knocks without speaking TLS is a line in the log, and no failure of ours.
+            self.secure = None;
+            self.reason = Some(format!("TLS: {why}").into());
+            return self.finish(shared);
+        };
         let ending = play.tls_failed(script, Fault::Tls, why, shared.scratch);
         self.over(ending, shared)
     }
@@ -452,18 +479,20 @@ impl Connection {
         if self.write_deadline.is_some_and(|at| now >= at) {
             self.by = ClosedBy::Timeout;
             let waited = transcript::seconds(limits::WRITE_WAIT);
-            self.reason = Some(format!("the client took nothing of {} bytes for {waited}", self.outbox.len()).into());
+            let left = self.outbox.len() as u64 + self.part().map_or(0, |part| part.left);
+            self.reason = Some(format!("the client took nothing of {left} bytes for {waited}").into());
             return self.gone(shared);
         }
         if self.deadline.is_none_or(|at| now < at) || !self.outbox.is_empty() {
             return Fate::Lives;
         }
         match self.role {
-            Role::Play(..) if self.is_handshaking() => {
+            _ if self.is_handshaking() => {
                 let waited = transcript::seconds(limits::HANDSHAKE_WAIT);
                 self.not_secure(&format!("no handshake within {waited}"), shared)
             }
             Role::Play(..) => self.advance(&[], shared),
+            Role::Web(_) => self.took_too_long(shared),
             Role::Echo | Role::Discard => {
                 self.by = ClosedBy::Timeout;
                 let waited = shared.wait.map(transcript::seconds).unwrap_or_default();
@@ -486,6 +515,7 @@ impl Connection {
         let resting = match &self.role {
             Role::Play(play, script) => play.at_rest(script),
             Role::Echo | Role::Discard => true,
+            Role::Web(web) => web.is_idle() && self.inbox.is_empty(),
         };
         if self.phase != Phase::Open || !resting || !self.outbox.is_empty() {
             return Fate::Lives;
@@ -505,7 +535,7 @@ impl Connection {
     }
 
     /// Sends what the player said.
-    fn send_output(&mut self, shared: &mut Shared<'_>) -> Fate {
+    pub(super) fn send_output(&mut self, shared: &mut Shared<'_>) -> Fate {
         if shared.output.bytes.is_empty() {
             return Fate::Lives;
         }
@@ -553,7 +583,7 @@ impl Connection {
     }
 
     /// The client is gone; whatever it said before may still wait to be read, but nobody hears an answer.
-    fn write_failed(&mut self, shared: &mut Shared<'_>) -> Fate {
+    pub(super) fn write_failed(&mut self, shared: &mut Shared<'_>) -> Fate {
         self.outbox = Vec::new();
         self.reset(shared)
     }
@@ -579,6 +609,9 @@ impl Connection {
         if std::mem::take(&mut self.half_close) {
             let _ = shutdown(&self.fd, Shutdown::Write);
         }
+        if matches!(self.role, Role::Web(_)) {
+            return self.go_on(shared);
+        }
         if self.resume || !self.inbox.is_empty() || shared.stopping {
             return self.advance(&[], shared);
         }
@@ -586,7 +619,7 @@ impl Connection {
     }
 
     /// All is said: shut our end when the queue is empty, then drain.
-    fn finish(&mut self, shared: &mut Shared<'_>) -> Fate {
+    pub(super) fn finish(&mut self, shared: &mut Shared<'_>) -> Fate {
         self.inbox = Vec::new();
         self.deadline = None;
         if self.phase == Phase::Open {

@@ -184,7 +184,7 @@ fn is_missing_family(error: Errno) -> bool {
 }
 
 fn bind_one(protocol: Protocol, address: SocketAddr) -> Result<Socket, (Endpoint, Errno)> {
-    let endpoint = Endpoint { protocol, name: Name::Inet(address) };
+    let endpoint = Endpoint { protocol, name: Name::Inet(address), over: None };
     let kind = if protocol == Protocol::Udp { SocketType::DGRAM } else { SocketType::STREAM };
     let bound = (|| {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
@@ -211,15 +211,18 @@ fn bind_one(protocol: Protocol, address: SocketAddr) -> Result<Socket, (Endpoint
         Ok::<_, Errno>((fd, name))
     })();
     match bound {
-        Ok((fd, name)) => {
-            Ok(Socket { endpoint: Endpoint { protocol, name: Name::Inet(name) }, fd, file: None, request: 0 })
-        }
+        Ok((fd, name)) => Ok(Socket {
+            endpoint: Endpoint { protocol, name: Name::Inet(name), over: None },
+            fd,
+            file: None,
+            request: 0,
+        }),
         Err(error) => Err((endpoint, error)),
     }
 }
 
 fn bind_path(path: &Path) -> Result<Socket, ListenError> {
-    let endpoint = Endpoint { protocol: Protocol::Unix, name: Name::Path(Arc::from(path)) };
+    let endpoint = Endpoint { protocol: Protocol::Unix, name: Name::Path(Arc::from(path)), over: None };
     let other = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::PermissionDenied => ListenError::NotAllowed { endpoint: endpoint.clone() },
         _ => ListenError::Other { endpoint: endpoint.clone(), error },

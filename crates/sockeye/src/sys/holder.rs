@@ -188,7 +188,7 @@ mod tests {
         let name = Name::Inet(held.local_addr().unwrap());
         let pid = i32::try_from(std::process::id()).unwrap();
         let own = std::env::current_exe().unwrap();
-        match of(&Endpoint { protocol: Protocol::Tcp, name }) {
+        match of(&Endpoint { protocol: Protocol::Tcp, name, over: None }) {
             Holder::Process { pid: found, name } => {
                 assert_eq!(found, pid);
                 // The name of the thread that was first may have been cut, but then it is made whole.

@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use transcript::record::Secret;
-use transcript::{Carrier, Files, Options as Playing, Refused, Script, Side, Transcript};
+use transcript::{Carrier, Files as Attachments, Options as Playing, Refused, Script, Side, Transcript};
 
 use crate::address::{self, Address, AddressError, Scheme};
-use crate::drive::{Bounds, Loaded, Loop, Reload};
+use crate::drive::{Bounds, Loaded, Loop, Reload, Website};
 use crate::event::{Endpoint, Event, Observer, Protocol};
 use crate::limits;
 use crate::net::Family;
@@ -17,8 +18,12 @@ use crate::net::listen::{self, Bound, ListenError, Request};
 use crate::net::tls::{Identity, TlsError};
 use crate::stop::Stop;
 use crate::sys::files;
+use crate::web;
+use crate::web::answer::Site;
+use crate::web::root::Root;
 
-pub use crate::drive::{Behaviour, Budget, Summary};
+use crate::drive::Behaviour;
+pub use crate::drive::{AccessLog, Budget, Summary};
 
 /// What a server says to its clients.
 #[derive(Debug, Clone)]
@@ -31,6 +36,19 @@ pub enum Role {
     Echo,
     /// What comes is thrown away.
     Discard,
+    /// A folder, to browsers and others who speak HTTP.
+    Files(Files),
+}
+
+/// A folder that is served over HTTP.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// The folder. Nothing outside it is ever served.
+    pub folder: PathBuf,
+    /// What is done beyond sending files.
+    pub site: web::options::Options,
+    /// What is told of each answer.
+    pub log: AccessLog,
 }
 
 /// A transcript, and where its files are.
@@ -39,7 +57,7 @@ pub struct Sheet {
     /// The transcript.
     pub transcript: Transcript,
     /// Where its `file:` lines find their files.
-    pub files: Option<Arc<dyn Files>>,
+    pub files: Option<Arc<dyn Attachments>>,
 }
 
 /// Reads transcripts once more.
@@ -135,6 +153,13 @@ pub enum ServeError {
     },
     /// A socket cannot be bound.
     Listen(ListenError),
+    /// The folder cannot be served.
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// There is no certificate to be had.
     Tls(TlsError),
     /// The loop itself failed.
@@ -152,6 +177,9 @@ impl fmt::Display for ServeError {
                  `at` into the files and give none"
             ),
             Self::Listen(error) => error.fmt(f),
+            Self::Folder { path, error } => {
+                write!(f, "cannot serve the folder {}: {}", path.display(), crate::net::words(error))
+            }
             Self::Tls(error) => error.fmt(f),
             Self::Io(error) => write!(f, "cannot serve: {error}"),
         }
@@ -194,7 +222,8 @@ impl Server {
         notices.extend(more);
         let sockets = sockets
             .into_iter()
-            .map(|socket| {
+            .map(|mut socket| {
+                socket.endpoint.over = roles[socket.request].over.map(Scheme::name);
                 let behaviour = roles[socket.request].of(socket.endpoint.protocol);
                 (socket, behaviour)
             })
@@ -286,6 +315,7 @@ fn assign(options: &Options) -> Result<Vec<(Address, Roles)>, ServeError> {
     let default = || Address::loopback(DEFAULT_PORT);
     let sheets = match &options.role {
         Role::Transcripts(sheets) => &sheets[..],
+        Role::Files(files) => return assign_files(files, options),
         Role::Greeting | Role::Echo | Role::Discard => &[],
     };
     if sheets.len() > 1 && !options.addresses.is_empty() && options.addresses.len() != sheets.len() {
@@ -312,21 +342,43 @@ fn assign(options: &Options) -> Result<Vec<(Address, Roles)>, ServeError> {
     Ok(assigned)
 }
 
+/// A folder is served at every address, over TLS where the scheme says so.
+fn assign_files(files: &Files, options: &Options) -> Result<Vec<(Address, Roles)>, ServeError> {
+    let root = Root::open(&files.folder).map_err(|error| ServeError::Folder { path: files.folder.clone(), error })?;
+    let site = Arc::new(Site::new(root, files.site.clone()));
+    let default = vec![Address::loopback(DEFAULT_PORT)];
+    let addresses = if options.addresses.is_empty() { &default } else { &options.addresses };
+    let assign = |address: &Address| {
+        let over = match address.scheme {
+            None | Some(Scheme::Http | Scheme::Tcp | Scheme::Unix) => Scheme::Http,
+            Some(Scheme::Https) => Scheme::Https,
+            Some(other) => return Err(ServeError::Address(AddressError::not_with_files(other))),
+        };
+        let website = Website { site: Arc::clone(&site), is_secure: over == Scheme::Https, log: files.log };
+        let behaviour = Behaviour::Site(Arc::new(website));
+        let roles = Roles { stream: Ok(behaviour), datagram: Ok(Behaviour::Discard), over: Some(over) };
+        Ok((address.clone(), roles))
+    };
+    addresses.iter().map(assign).collect()
+}
+
 /// What is played over which carrier, or why it is not.
 #[derive(Debug, Clone)]
 struct Roles {
     stream: Result<Behaviour, Refused>,
     datagram: Result<Behaviour, Refused>,
+    /// What is spoken over streams, where that has a scheme of its own.
+    over: Option<Scheme>,
 }
 
 impl Roles {
     /// A role that needs no file.
     fn without_file(options: &Options) -> Result<Self, ServeError> {
-        let fixed = |behaviour: Behaviour| Self { stream: Ok(behaviour.clone()), datagram: Ok(behaviour) };
+        let fixed = |behaviour: Behaviour| Self { stream: Ok(behaviour.clone()), datagram: Ok(behaviour), over: None };
         match &options.role {
             Role::Echo => Ok(fixed(Behaviour::Echo)),
             Role::Discard => Ok(fixed(Behaviour::Discard)),
-            Role::Greeting | Role::Transcripts(_) => {
+            Role::Greeting | Role::Transcripts(_) | Role::Files(_) => {
                 let parse = |name, text| Transcript::parse(name, text, &[]).map_err(ServeError::Refused);
                 let (stream, datagram) = (parse("greeting.talk", GREETING)?, parse("greeting-udp.talk", GREETING_UDP)?);
                 Self::prepare(&stream, &datagram, None, options)
@@ -342,7 +394,7 @@ impl Roles {
     fn prepare(
         stream: &Transcript,
         datagram: &Transcript,
-        files: Option<&Arc<dyn Files>>,
+        files: Option<&Arc<dyn Attachments>>,
         options: &Options,
     ) -> Result<Self, ServeError> {
         let script = |transcript: &Transcript, carrier| {
@@ -360,11 +412,15 @@ impl Roles {
         if let (Err(refused), Err(_)) = (&stream, &datagram) {
             return Err(ServeError::Refused(refused.clone()));
         }
-        Ok(Self { stream, datagram })
+        Ok(Self { stream, datagram, over: None })
     }
 
     fn has_tls(&self) -> bool {
-        matches!(&self.stream, Ok(Behaviour::Play(script)) if script.has_tls())
+        match &self.stream {
+            Ok(Behaviour::Play(script)) => script.has_tls(),
+            Ok(Behaviour::Site(website)) => website.is_secure,
+            _ => false,
+        }
     }
 
     /// Why it cannot be played over a protocol.
@@ -378,11 +434,15 @@ impl Roles {
     /// The protocols to listen on: the one that the scheme names, else every one that the transcript allows.
     fn protocols(&self, address: &Address, notices: &mut Vec<String>) -> Result<Vec<Protocol>, ServeError> {
         let named = match address.scheme {
+            _ if address.is_unix() => Some(Protocol::Unix),
+            _ if self.over.is_some() => Some(Protocol::Tcp),
+            Some(scheme @ (Scheme::Http | Scheme::Https)) => {
+                return Err(ServeError::Address(AddressError::without_files(scheme)));
+            }
             Some(Scheme::Tcp) => Some(Protocol::Tcp),
             Some(Scheme::Udp) => Some(Protocol::Udp),
             Some(Scheme::Unix) => Some(Protocol::Unix),
             Some(other) => return Err(ServeError::Address(AddressError::not_yet(other))),
-            None if address.is_unix() => Some(Protocol::Unix),
             None => None,
         };
         if let Some(protocol) = named {

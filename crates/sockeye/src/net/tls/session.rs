@@ -31,6 +31,11 @@ impl Session {
         Ok(Self::new(Connection::from(identity.server()?), "the client"))
     }
 
+    /// The server's side of one that speaks HTTP inside.
+    pub(crate) fn web_server(identity: &Identity) -> Result<Self, TlsError> {
+        Ok(Self::new(Connection::from(identity.web_server()?), "the client"))
+    }
+
     fn new(mut inner: Connection, peer: &str) -> Self {
         // What the socket does not take is bounded by whoever has the socket.
         inner.set_buffer_limit(None);

@@ -1,0 +1,263 @@
+//! A connection that asks a site: requests come out of its bytes, answers go into a buffer, and parts of files follow.
+//! It knows no socket: the connection sends, and tells when it has.
+
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use transcript::Moment;
+
+use crate::event::{Event, Observer};
+use crate::limits;
+use crate::web::answer::{Body, Reply, Response, Site, refuse};
+use crate::web::body::{Decoder, Framing};
+use crate::web::clock::Now;
+use crate::web::log::{self, Line};
+use crate::web::request::{Parsed, Request, parse};
+use crate::web::status::Status;
+use crate::web::upload::Upload;
+
+/// A body up to this size goes out with its head; a longer one is sent by the kernel.
+const SMALL: u64 = 32 * 1024;
+/// Bytes of answers that are gathered before they are sent.
+const MUCH: usize = 64 * 1024;
+/// Content of a request that must come within the time limit, and then begins it anew.
+const GAIN: u64 = 16 * 1024;
+
+/// A site, and how it is served.
+#[derive(Debug)]
+pub(crate) struct Website {
+    /// What is there.
+    pub site: Arc<Site>,
+    /// Whether it is spoken to over TLS from the first byte.
+    pub is_secure: bool,
+    /// What is told of each answer.
+    pub log: AccessLog,
+}
+
+/// What is told of each answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Nothing.
+    None,
+    /// A line in the combined format.
+    Combined,
+    /// A JSON object.
+    Json,
+}
+
+/// What an answer needs besides the bytes.
+pub(super) struct Around<'a> {
+    pub(super) client: Option<IpAddr>,
+    pub(super) date: &'a Now,
+    pub(super) now: Moment,
+    pub(super) observer: &'a mut dyn Observer,
+    /// The server ends: what is answered now is the last.
+    pub(super) stopping: bool,
+}
+
+/// A part of a file that is being sent.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) file: OwnedFd,
+    pub(super) at: u64,
+    pub(super) left: u64,
+}
+
+/// What a connection to a site is doing.
+#[derive(Debug)]
+pub(super) struct Web {
+    pub(super) website: Arc<Website>,
+    content: Content,
+    pub(super) part: Option<Part>,
+    /// Nothing more is answered behind what is being sent.
+    pub(super) closes: bool,
+    /// Since when the head or the content in hand is awaited, and how much of that content came since.
+    since: Option<(Moment, u64)>,
+    answered: u64,
+}
+
+/// Content of a request that has not ended.
+#[derive(Debug)]
+enum Content {
+    None,
+    /// It is read and thrown away.
+    Skipped(Decoder),
+    /// It is stored, with the head that asked for it, for the log.
+    Stored(Box<Upload>, Vec<u8>),
+}
+
+impl Web {
+    pub(super) fn new(website: Arc<Website>) -> Self {
+        Self { website, content: Content::None, part: None, closes: false, since: None, answered: 0 }
+    }
+
+    /// Whether nothing is asked and nothing is being answered.
+    pub(super) fn is_idle(&self) -> bool {
+        self.part.is_none() && matches!(self.content, Content::None)
+    }
+
+    /// Until when something must come; `unread` are the bytes that no request could be made of.
+    pub(super) fn deadline(&self, unread: bool, wait: Option<Duration>, now: Moment) -> Option<Moment> {
+        if self.part.is_some() {
+            return None;
+        }
+        let bound = |limit: Duration| wait.map_or(limit, |wait| wait.min(limit));
+        Some(match self.since {
+            Some((since, _)) => since.after(bound(limits::REQUEST_WAIT)),
+            None if unread || self.answered == 0 => now.after(bound(limits::REQUEST_WAIT)),
+            None => now.after(bound(limits::KEEP_ALIVE)),
+        })
+    }
+
+    /// Answers what the bytes ask, into `out`, until they end or a part of a file is to be sent first. Returns how many
+    /// of them are done with.
+    pub(super) fn answer(&mut self, bytes: &[u8], out: &mut Vec<u8>, around: &mut Around<'_>) -> usize {
+        let mut at = 0;
+        while self.part.is_none() && !self.closes && out.len() < MUCH {
+            let rest = &bytes[at..];
+            let used = match &mut self.content {
+                Content::None if rest.is_empty() => 0,
+                Content::None => self.head(rest, out, around),
+                Content::Skipped(decoder) => match decoder.take(rest) {
+                    Ok(piece) => {
+                        if piece.is_last {
+                            self.content = Content::None;
+                            self.since = None;
+                        }
+                        // An end that takes no byte is progress too.
+                        if piece.is_last && piece.used == 0 {
+                            continue;
+                        }
+                        self.gained(piece.used, around.now);
+                        piece.used
+                    }
+                    Err(_) => {
+                        self.closes = true;
+                        0
+                    }
+                },
+                Content::Stored(..) => self.store(rest, out, around),
+            };
+            at += used;
+            if used == 0 {
+                break;
+            }
+        }
+        if self.part.is_none() && matches!(self.content, Content::None) {
+            if at == bytes.len() {
+                self.since = None;
+            } else {
+                // The beginning of a head: its time runs from its first byte.
+                self.since.get_or_insert((around.now, 0));
+            }
+        }
+        self.closes |= around.stopping && self.is_idle() && at == bytes.len();
+        at
+    }
+
+    /// What is said to who took too long; nothing to who asked nothing.
+    pub(super) fn time_out(&mut self, unread: bool, out: &mut Vec<u8>, around: &mut Around<'_>) {
+        self.closes = true;
+        if matches!(self.content, Content::None) && !unread {
+            return;
+        }
+        self.content = Content::None;
+        let response = refuse(Status::REQUEST_TIMEOUT, around.date, out);
+        self.conclude(response, None, out, around);
+    }
+
+    fn head(&mut self, bytes: &[u8], out: &mut Vec<u8>, around: &mut Around<'_>) -> usize {
+        match parse(bytes) {
+            Parsed::Partial => 0,
+            Parsed::Bad(status) => {
+                let response = refuse(status, around.date, out);
+                self.conclude(response, None, out, around);
+                bytes.len()
+            }
+            Parsed::Whole { request, length } => {
+                self.since = None;
+                match self.website.site.answer(&request, around.date, out) {
+                    Reply::Ready(response) => {
+                        if response.keep_alive && request.framing != Framing::None {
+                            self.content = Content::Skipped(Decoder::new(request.framing));
+                            self.since = Some((around.now, 0));
+                        }
+                        self.conclude(response, Some(&request), out, around);
+                    }
+                    Reply::Upload(upload) => {
+                        if upload.is_awaited() && length == bytes.len() {
+                            out.extend_from_slice(Upload::CONTINUE);
+                        }
+                        self.content = Content::Stored(upload, bytes[..length].to_vec());
+                        self.since = Some((around.now, 0));
+                    }
+                }
+                length
+            }
+        }
+    }
+
+    fn store(&mut self, bytes: &[u8], out: &mut Vec<u8>, around: &mut Around<'_>) -> usize {
+        let Content::Stored(mut upload, head) = std::mem::replace(&mut self.content, Content::None) else { return 0 };
+        let (used, response) = match upload.take(bytes) {
+            Ok(taken) if !taken.is_whole => {
+                self.content = Content::Stored(upload, head);
+                self.gained(taken.used, around.now);
+                return taken.used;
+            }
+            Ok(taken) => (taken.used, upload.finish(around.date, out)),
+            Err(status) => (bytes.len(), upload.fail(status, around.date, out)),
+        };
+        self.since = None;
+        match parse(&head) {
+            Parsed::Whole { request, .. } => self.conclude(response, Some(&request), out, around),
+            _ => self.conclude(response, None, out, around),
+        }
+        used
+    }
+
+    /// Content came: a good piece of it begins the time limit anew.
+    fn gained(&mut self, bytes: usize, now: Moment) {
+        if let Some((since, gained)) = &mut self.since {
+            *gained += bytes as u64;
+            if *gained >= GAIN {
+                (*since, *gained) = (now, 0);
+            }
+        }
+    }
+
+    /// Sees to what follows the head of an answer, and tells of it.
+    fn conclude(
+        &mut self,
+        mut response: Response,
+        request: Option<&Request<'_>>,
+        out: &mut Vec<u8>,
+        around: &mut Around<'_>,
+    ) {
+        self.answered += 1;
+        let sent = response.body.len();
+        response.absorb(out, SMALL);
+        match response.body {
+            Body::Empty => {}
+            Body::Bytes(bytes) => out.extend_from_slice(&bytes),
+            Body::File { fd, from, length } => self.part = Some(Part { file: fd, at: from, left: length }),
+        }
+        self.closes |= !response.keep_alive;
+        let website = &self.website;
+        if website.log != AccessLog::None {
+            let user = website.site.options().account.as_ref().map(|account| account.user());
+            let user = user.filter(|_| response.status != Status::UNAUTHORIZED);
+            let (client, now, status, lasted) = (around.client, around.date, response.status, Duration::ZERO);
+            let line = Line { client, user, now, request, status, sent, lasted };
+            let mut text = Vec::new();
+            match website.log {
+                AccessLog::Json => log::json(&mut text, &line),
+                AccessLog::Combined | AccessLog::None => log::combined(&mut text, &line),
+            }
+            // What a client sent was made harmless.
+            around.observer.observe(Event::Answered(String::from_utf8_lossy(&text).into_owned()));
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! A connection to a site: what [`super::web`] answers is sent, files by sendfile(2) where nothing is encrypted.
+
+use rustix::fs::sendfile;
+use rustix::io::Errno;
+
+use super::Shared;
+use super::stream::{Connection, Fate, Phase, Role};
+use super::web::{Around, Part};
+use crate::event::{ClosedBy, Name};
+use crate::limits;
+
+/// Pieces of a file that are sent before the others have their turn.
+const TURNS: usize = 16;
+/// Bytes that the kernel is asked to send at once.
+const PIECE: u64 = 1 << 20;
+/// Bytes of a file that are encrypted at once.
+const CLEAR: usize = 64 * 1024;
+
+impl Connection {
+    /// The part of a file that is being sent.
+    pub(super) fn part(&mut self) -> Option<&mut Part> {
+        match &mut self.role {
+            Role::Web(web) => web.part.as_mut(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn sends_part(&self) -> bool {
+        matches!(&self.role, Role::Web(web) if web.part.is_some())
+    }
+
+    /// Answers what has come.
+    pub(super) fn ask(&mut self, bytes: &[u8], shared: &mut Shared<'_>) -> Fate {
+        if self.inbox.is_empty() {
+            let (fate, used) = self.answer(bytes, shared);
+            if self.phase == Phase::Open {
+                self.inbox = bytes[used..].to_vec();
+            }
+            return self.settle(fate, shared);
+        }
+        let mut held = std::mem::take(&mut self.inbox);
+        held.extend_from_slice(bytes);
+        let (fate, used) = self.answer(&held, shared);
+        if self.phase == Phase::Open {
+            self.inbox = if used == 0 { held } else { held[used..].to_vec() };
+        }
+        self.settle(fate, shared)
+    }
+
+    /// Answers as long as answers can be sent; how many bytes are done with.
+    fn answer(&mut self, bytes: &[u8], shared: &mut Shared<'_>) -> (Fate, usize) {
+        let mut at = 0;
+        loop {
+            let used = self.with_web(shared, |web, out, around| web.answer(&bytes[at..], out, around));
+            at += used;
+            if self.send_output(shared) == Fate::Gone {
+                return (Fate::Gone, at);
+            }
+            if self.send_part(shared) == Fate::Gone {
+                return (Fate::Gone, at);
+            }
+            if used == 0 || self.is_blocked() || self.phase != Phase::Open {
+                return (Fate::Lives, at);
+            }
+        }
+    }
+
+    /// Whether something must be sent before the next answer.
+    fn is_blocked(&self) -> bool {
+        !self.outbox.is_empty() || self.sends_part()
+    }
+
+    fn with_web<T>(
+        &mut self,
+        shared: &mut Shared<'_>,
+        act: impl FnOnce(&mut super::web::Web, &mut Vec<u8>, &mut Around<'_>) -> T,
+    ) -> T
+    where
+        T: Default,
+    {
+        let client = match &self.client {
+            Name::Inet(address) => Some(address.ip()),
+            Name::Path(_) | Name::Unnamed => None,
+        };
+        let Role::Web(web) = &mut self.role else { return T::default() };
+        let (date, now, stopping) = (shared.date, shared.now, shared.stopping);
+        let mut around = Around { client, date, now, observer: &mut *shared.observer, stopping };
+        act(web, &mut shared.output.bytes, &mut around)
+    }
+
+    /// Ends what is answered last, or sets the time for what is to come.
+    fn settle(&mut self, fate: Fate, shared: &mut Shared<'_>) -> Fate {
+        if fate == Fate::Gone || self.phase != Phase::Open || self.is_blocked() {
+            return fate;
+        }
+        let unread = !self.inbox.is_empty();
+        let (ended, wait) = (self.ended, shared.wait);
+        let Role::Web(web) = &mut self.role else { return fate };
+        if web.closes || ended {
+            self.by = if ended { ClosedBy::Client } else { ClosedBy::Server };
+            return self.finish(shared);
+        }
+        self.deadline = web.deadline(unread, wait, shared.now);
+        Fate::Lives
+    }
+
+    /// What was queued is sent: the rest of a file follows, and what was asked meanwhile.
+    pub(super) fn go_on(&mut self, shared: &mut Shared<'_>) -> Fate {
+        if self.send_part(shared) == Fate::Gone {
+            return Fate::Gone;
+        }
+        if self.is_blocked() || self.phase != Phase::Open {
+            return Fate::Lives;
+        }
+        self.ask(&[], shared)
+    }
+
+    /// Nothing came in time.
+    pub(super) fn took_too_long(&mut self, shared: &mut Shared<'_>) -> Fate {
+        let unread = !self.inbox.is_empty();
+        self.with_web(shared, |web, out, around| web.time_out(unread, out, around));
+        self.by = ClosedBy::Timeout;
+        self.inbox = Vec::new();
+        if self.send_output(shared) == Fate::Gone { Fate::Gone } else { self.finish(shared) }
+    }
+
+    /// Sends of the part as much as the socket takes.
+    fn send_part(&mut self, shared: &mut Shared<'_>) -> Fate {
+        for _ in 0..TURNS {
+            if !self.outbox.is_empty() || self.part().is_none() {
+                return Fate::Lives;
+            }
+            let fate = if self.secure.is_some() { self.encrypt_piece(shared) } else { self.send_piece(shared) };
+            match fate {
+                Ok(true) => {}
+                Ok(false) => return Fate::Lives,
+                Err(fate) => return fate,
+            }
+        }
+        Fate::Lives
+    }
+
+    /// Has the kernel send a piece; whether the socket may take more.
+    fn send_piece(&mut self, shared: &mut Shared<'_>) -> Result<bool, Fate> {
+        let Role::Web(web) = &mut self.role else { return Ok(false) };
+        let Some(part) = &mut web.part else { return Ok(false) };
+        let most = usize::try_from(part.left.min(PIECE)).unwrap_or(usize::MAX);
+        match sendfile(&self.fd, &part.file, Some(&mut part.at), most) {
+            Ok(0) => Err(self.cut_part(shared)),
+            Ok(length) => {
+                self.from_server += length as u64;
+                part.left -= length as u64;
+                if part.left == 0 {
+                    web.part = None;
+                    self.write_deadline = None;
+                } else {
+                    self.write_deadline = Some(shared.now.after(limits::WRITE_WAIT));
+                }
+                Ok(true)
+            }
+            Err(Errno::INTR) => Ok(true),
+            Err(Errno::AGAIN) => {
+                self.write_deadline.get_or_insert(shared.now.after(limits::WRITE_WAIT));
+                Ok(false)
+            }
+            Err(Errno::IO) => Err(self.cut_part(shared)),
+            Err(_) => Err(self.write_failed(shared)),
+        }
+    }
+
+    /// The same over TLS, where the bytes pass through here.
+    fn encrypt_piece(&mut self, shared: &mut Shared<'_>) -> Result<bool, Fate> {
+        let mut clear = vec![0; CLEAR];
+        let Some(part) = self.part() else { return Ok(false) };
+        let most = usize::try_from(part.left).map_or(CLEAR, |left| left.min(CLEAR));
+        match rustix::io::pread(&part.file, &mut clear[..most], part.at) {
+            Ok(0) => Err(self.cut_part(shared)),
+            Ok(length) => {
+                part.at += length as u64;
+                part.left -= length as u64;
+                if part.left == 0
+                    && let Role::Web(web) = &mut self.role
+                {
+                    web.part = None;
+                }
+                shared.output.bytes.extend_from_slice(&clear[..length]);
+                if self.send_output(shared) == Fate::Gone { Err(Fate::Gone) } else { Ok(true) }
+            }
+            Err(Errno::INTR) => Ok(true),
+            Err(_) => Err(self.cut_part(shared)),
+        }
+    }
+
+    /// The file is shorter than it was, or cannot be read any more: the client has to see that bytes are missing.
+    fn cut_part(&mut self, shared: &mut Shared<'_>) -> Fate {
+        let left = self.part().map_or(0, |part| part.left);
+        if let Role::Web(web) = &mut self.role {
+            web.part = None;
+        }
+        self.secure = None;
+        self.reason = Some(format!("the file became shorter while it was sent: {left} bytes are missing").into());
+        self.finish(shared)
+    }
+}
