@@ -148,18 +148,23 @@ fn check_beginning(bytes: &[u8]) -> Result<(), Status> {
     if bytes == b"\r" {
         return Ok(());
     }
-    let word = bytes.iter().take(METHOD).take_while(|&&byte| byte != b' ');
-    if !word.clone().all(|&byte| is_token(byte)) || word.count() == METHOD || bytes.first() == Some(&b' ') {
-        return Err(Status::BAD_REQUEST);
-    }
+    check_method(bytes)?;
     if bytes.len() > METHOD + limits::REQUEST_TARGET + " HTTP/1.1\r".len() {
         return Err(Status::URI_TOO_LONG);
     }
     Ok(())
 }
 
+/// The method, or as much of it as has come.
+fn check_method(line: &[u8]) -> Result<(), Status> {
+    let length = line.iter().take(METHOD).take_while(|&&byte| is_token(byte)).count();
+    let is_method = line.get(length).is_none_or(|&behind| behind == b' ' && length > 0);
+    if is_method && length < METHOD { Ok(()) } else { Err(Status::BAD_REQUEST) }
+}
+
 /// A whole first line, of which the version says whether the rest is worth reading.
 fn check_first_line(line: &[u8]) -> Result<(), Status> {
+    check_method(line)?;
     let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
     match version {
         b"HTTP/1.1" | b"HTTP/1.0" => {}
