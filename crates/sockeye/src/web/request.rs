@@ -110,7 +110,7 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     }
     let skipped = bytes.len() - rest.len();
     match end_of_head(rest) {
-        Ok(None) if bytes.len() > limits::REQUEST_HEAD => Parsed::Bad(Status::FIELDS_TOO_LARGE),
+        Ok(None) if bytes.len() >= limits::REQUEST_HEAD => Parsed::Bad(Status::FIELDS_TOO_LARGE),
         Ok(None) => Parsed::Partial,
         Ok(Some(end)) if skipped + end > limits::REQUEST_HEAD => Parsed::Bad(Status::FIELDS_TOO_LARGE),
         Ok(Some(end)) => match read(&rest[..end]) {
@@ -237,8 +237,9 @@ struct Target<'a> {
 
 impl<'a> Target<'a> {
     fn read(method: &str, target: &'a str) -> Result<Self, Status> {
-        // A fragment is for the client alone, and what is not ASCII belongs percent-encoded.
-        if !target.is_ascii() || target.contains('#') {
+        // A fragment is for the client alone. What is not ASCII belongs percent-encoded, and people who type it into
+        // curl mean it all the same.
+        if target.contains('#') {
             return Err(Status::BAD_REQUEST);
         }
         if target.starts_with('/') {

@@ -84,9 +84,11 @@ impl Root {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = Self { folder: rustix::fs::open(path, flags, Mode::empty())? };
         root.resolve(b"", OFlags::RDONLY | OFlags::DIRECTORY).map_err(|error| match error {
-            Errno::NOSYS => io::Error::new(
+            // A container's filter that does not know the call says the second.
+            Errno::NOSYS | Errno::PERM => io::Error::new(
                 io::ErrorKind::Unsupported,
-                "this kernel has no openat2, without which links could lead out of the folder: Linux 5.6 has it",
+                "this kernel, or a filter in front of it, has no openat2, without which links could lead out of the \
+                 folder: Linux 5.6 has it",
             ),
             error => error.into(),
         })?;

@@ -2,6 +2,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::page::push_size;
 use super::*;
 
 fn listing(folder: &Path, path: &str, query: &str, hidden: Hidden, show: fn(&Listing<'_>) -> Vec<u8>) -> String {
