@@ -124,20 +124,24 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
 /// Finds the empty line that ends a head, and everything that can be found wrong before it has come: who speaks another
 /// protocol need not wait until time runs out.
 fn end_of_head(bytes: &[u8]) -> Result<Option<usize>, Status> {
-    let mut is_first = true;
+    let mut lines = 0;
     for at in memchr::memchr_iter(b'\n', bytes) {
         // A line that ends with LF alone ends here for some readers and not for others (RFC 9112, section 2.2).
         if at == 0 || bytes[at - 1] != b'\r' {
             return Err(Status::BAD_REQUEST);
         }
-        if is_first {
+        if lines == 0 {
             check_first_line(&bytes[..at - 1])?;
-            is_first = false;
         } else if bytes[at - 2] == b'\n' {
             return Ok(Some(at + 1));
         }
+        lines += 1;
+        // Whoever sends byte by byte has all of it looked at for each: there should not be much to look at.
+        if lines > limits::REQUEST_FIELDS + 1 {
+            return Err(Status::FIELDS_TOO_LARGE);
+        }
     }
-    if is_first {
+    if lines == 0 {
         check_beginning(bytes)?;
     }
     Ok(None)

@@ -186,6 +186,8 @@ fn what_is_too_much_is_named_by_its_status() {
     let many = |count| format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "X: y\r\n".repeat(count - 1));
     assert_eq!(refusal(many(limits::REQUEST_FIELDS).as_bytes()), None);
     assert_eq!(refusal(many(limits::REQUEST_FIELDS + 1).as_bytes()), Some(431));
+    let endless = format!("GET / HTTP/1.1\r\n{}", "X: y\r\n".repeat(limits::REQUEST_FIELDS + 1));
+    assert_eq!(refusal(endless.as_bytes()), Some(431));
     let long = format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}", "y".repeat(limits::REQUEST_HEAD));
     assert_eq!(refusal(long.as_bytes()), Some(431));
     assert_eq!(refusal(format!("{long}\r\n\r\n").as_bytes()), Some(431));
