@@ -159,7 +159,7 @@ mod tests {
         Meta { kind: Kind::File, size: 0x1000, modified, mode: 0o644 }
     }
 
-    const TAG: &str = "\"2ebc9ea1.2a-1000\"";
+    const TAG: &str = "\"2ebc98a1.2a-1000\"";
 
     fn fields(lines: &[(&str, &'static str)]) -> Fields<'static> {
         let mut fields = Fields::default();
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn tags_tell_time_length_and_packing() {
         assert_eq!(Tag::of(&meta(), false).bytes(), TAG.as_bytes());
-        assert_eq!(Tag::of(&meta(), true).bytes(), b"\"2ebc9ea1.2a-1000-gz\"");
+        assert_eq!(Tag::of(&meta(), true).bytes(), b"\"2ebc98a1.2a-1000-gz\"");
         let modified = Modified { seconds: -1, nanos: 999_999_999 };
         let tag = Tag::of(&Meta { modified, size: u64::MAX, ..meta() }, true);
         assert_eq!(tag.bytes(), b"\"ffffffffffffffff.3b9ac9ff-ffffffffffffffff-gz\"");
@@ -185,16 +185,16 @@ mod tests {
     #[test]
     fn conditions_of_reading() {
         use Verdict::{Failed, NotModified, Proceed};
-        let weak: &'static str = "W/\"2ebc9ea1.2a-1000\"";
+        let weak: &'static str = "W/\"2ebc98a1.2a-1000\"";
         for (lines, verdict) in [
             (vec![], Proceed),
             (vec![("If-None-Match", "TAG")], NotModified),
             (vec![("If-None-Match", weak)], NotModified),
-            (vec![("If-None-Match", "\"x\" , W/\"2ebc9ea1.2a-1000\"")], NotModified),
+            (vec![("If-None-Match", "\"x\" , W/\"2ebc98a1.2a-1000\"")], NotModified),
             (vec![("If-None-Match", "\"x\""), ("If-None-Match", "TAG")], NotModified),
             (vec![("If-None-Match", "*")], NotModified),
             (vec![("If-None-Match", "\"x\"")], Proceed),
-            (vec![("If-None-Match", "\"2ebc9ea1.2a-1000-gz\"")], Proceed),
+            (vec![("If-None-Match", "\"2ebc98a1.2a-1000-gz\"")], Proceed),
             (vec![("If-None-Match", "\"x\""), ("If-Modified-Since", AFTER)], Proceed),
             (vec![("If-Modified-Since", SAME)], NotModified),
             (vec![("If-Modified-Since", AFTER)], NotModified),
@@ -227,7 +227,7 @@ mod tests {
             (vec![("If-None-Match", "\"x\"")], Proceed, Proceed),
             (vec![("If-Match", "*")], Failed, Proceed),
             (vec![("If-Match", "TAG")], Failed, Proceed),
-            (vec![("If-Match", "\"2ebc9ea1.2a-1000-gz\"")], Failed, Proceed),
+            (vec![("If-Match", "\"2ebc98a1.2a-1000-gz\"")], Failed, Proceed),
             (vec![("If-Match", "\"x\"")], Failed, Failed),
             (vec![("If-Unmodified-Since", BEFORE)], Proceed, Failed),
         ] {
@@ -241,7 +241,7 @@ mod tests {
     fn a_range_is_cut_from_exactly_what_the_client_has() {
         for (value, now, holds) in [
             ("TAG", NOW, true),
-            ("W/\"2ebc9ea1.2a-1000\"", NOW, false),
+            ("W/\"2ebc98a1.2a-1000\"", NOW, false),
             ("\"x\"", NOW, false),
             (SAME, NOW, true),
             (SAME, 784_111_777, false),

@@ -16,6 +16,17 @@ pub(crate) fn push_encoded(out: &mut Vec<u8>, name: &[u8]) {
     }
 }
 
+/// Copies a query that came in a request's target. What is not visible ASCII is encoded: a field could not hold it.
+pub(crate) fn push_query(out: &mut Vec<u8>, query: &str) {
+    for byte in query.bytes() {
+        if byte.is_ascii_graphic() {
+            out.push(byte);
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+}
+
 /// Writes text into HTML, between tags or in a quoted attribute. What would be obeyed or would hide something, and what is
 /// no UTF-8, is shown in the notation of transcripts: `{0x0a}`.
 pub(crate) fn push_html(out: &mut Vec<u8>, text: &[u8]) {

@@ -1,13 +1,12 @@
-//! The page of a folder: one document that needs nothing else, and the same as JSON.
+//! What is in a folder, as far as it would be served, and in which order it is shown.
+
+mod page;
 
 use std::cmp::Ordering;
-use std::io::Write as _;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Dir, FileType};
 
-use super::clock::Calendar;
-use super::escape::{push_encoded, push_html, push_json};
 use super::options::Hidden;
 use super::path::Way;
 use super::root::{Kind, Meta, Root, look_in};
@@ -132,122 +131,6 @@ impl<'w> Listing<'w> {
         listing.entries.sort_by(|one, other| order.compare(one, other));
         Ok(listing)
     }
-
-    /// The page.
-    #[must_use]
-    pub fn page(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(4096 + self.entries.len() * 256);
-        let mut title = vec![b'/'];
-        for segment in self.way.segments() {
-            title.extend_from_slice(segment);
-            title.push(b'/');
-        }
-        out.extend_from_slice(BEGIN.as_bytes());
-        push_html(&mut out, &title);
-        out.extend_from_slice(b"</title>\n<style>");
-        out.extend_from_slice(STYLE.as_bytes());
-        out.extend_from_slice(b"</style>\n</head>\n<body>\n<h1>");
-        self.push_trail(&mut out);
-        out.extend_from_slice(b"</h1>\n<table>\n<thead><tr>");
-        for (key, name, class) in
-            [(Key::Name, "Name", "n"), (Key::Size, "Size", "s"), (Key::Time, "Changed (UTC)", "t")]
-        {
-            self.push_column(&mut out, key, name, class);
-        }
-        out.extend_from_slice(b"</tr></thead>\n<tbody>\n");
-        if !self.way.bytes().is_empty() {
-            out.extend_from_slice(
-                "<tr><td class=\"n\"><a href=\"../\"><i>↰</i>parent folder</a></td><td class=\"s\"></td><td class=\"t\"></td></tr>\n"
-                    .as_bytes(),
-            );
-        }
-        for entry in &self.entries {
-            push_row(&mut out, entry);
-        }
-        out.extend_from_slice(b"</tbody>\n</table>\n<p>");
-        self.push_summary(&mut out);
-        out.extend_from_slice(b"</p>\n</body>\n</html>\n");
-        out
-    }
-
-    /// The same as JSON: `{"path", "complete", "entries": [{"name", "href", "type", "size", "modified"}]}`.
-    #[must_use]
-    pub fn json(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(64 + self.entries.len() * 128);
-        let mut path = vec![];
-        self.way.push_as_folder(&mut path);
-        out.extend_from_slice(b"{\"path\":");
-        push_json(&mut out, &path);
-        let _ = write!(out, ",\"complete\":{},\"entries\":[", !self.is_cut);
-        for (at, entry) in self.entries.iter().enumerate() {
-            out.extend_from_slice(if at == 0 { b"\n{\"name\":" } else { b",\n{\"name\":" });
-            push_json(&mut out, &entry.name);
-            out.extend_from_slice(b",\"href\":\"");
-            push_link(&mut out, entry);
-            match entry.meta.kind {
-                Kind::File => drop(write!(out, "\",\"type\":\"file\",\"size\":{}", entry.meta.size)),
-                Kind::Folder => out.extend_from_slice(b"\",\"type\":\"folder\""),
-            }
-            out.extend_from_slice(b",\"modified\":\"");
-            push_time(&mut out, entry, 'T', "Z");
-            out.extend_from_slice(b"\"}");
-        }
-        out.extend_from_slice(b"\n]}\n");
-        out
-    }
-
-    /// The way from the root, each step a link but the last.
-    fn push_trail(&self, out: &mut Vec<u8>) {
-        let steps = self.way.segments().count();
-        for at in 0..=steps {
-            let up = steps - at;
-            if up > 0 {
-                let _ = write!(out, "<a href=\"{}\">", "../".repeat(up));
-            }
-            match at.checked_sub(1).and_then(|at| self.way.segments().nth(at)) {
-                Some(name) => push_html(out, name),
-                None => out.extend_from_slice("⌂".as_bytes()),
-            }
-            out.extend_from_slice(if up > 0 { b"</a>/" } else { b"/" });
-        }
-    }
-
-    fn push_column(&self, out: &mut Vec<u8>, key: Key, name: &str, class: &str) {
-        let is_this = self.order.key == key;
-        let ascends = self.order.direction == Direction::Ascending;
-        let sort = match key {
-            Key::Name => "name",
-            Key::Size => "size",
-            Key::Time => "time",
-        };
-        let (sorted, arrow) = match (is_this, ascends) {
-            (false, _) => ("", ""),
-            (true, true) => (" aria-sort=\"ascending\"", " ↑"),
-            (true, false) => (" aria-sort=\"descending\"", " ↓"),
-        };
-        let order = if is_this && ascends { "desc" } else { "asc" };
-        let _ = write!(
-            out,
-            "<th class=\"{class}\"{sorted}><a href=\"?sort={sort}&amp;order={order}\">{name}{arrow}</a></th>"
-        );
-    }
-
-    fn push_summary(&self, out: &mut Vec<u8>) {
-        let folders = self.entries.iter().filter(|entry| entry.meta.kind == Kind::Folder).count();
-        let files = self.entries.len() - folders;
-        let sizes = self.entries.iter().filter(|entry| entry.meta.kind == Kind::File).map(|entry| entry.meta.size);
-        let total = sizes.fold(0, u64::saturating_add);
-        let plural = |count| if count == 1 { "" } else { "s" };
-        if self.entries.is_empty() {
-            out.extend_from_slice(b"This folder is empty.");
-            return;
-        }
-        let _ = write!(out, "{folders} folder{}, {files} file{}, ", plural(folders), plural(files));
-        push_size(out, total);
-        if self.is_cut {
-            let _ = write!(out, ". There are more: only {} names are shown.", limits::LISTED);
-        }
-    }
 }
 
 /// What a name is, if it would be served. Only links are followed, the way that a request would be.
@@ -269,91 +152,6 @@ pub(crate) fn join(way: &[u8], name: &[u8]) -> Vec<u8> {
     joined.extend_from_slice(name);
     joined
 }
-
-fn push_row(out: &mut Vec<u8>, entry: &Entry) {
-    let (icon, slash) = match entry.meta.kind {
-        Kind::Folder => ("▸", "/"),
-        Kind::File => ("", ""),
-    };
-    out.extend_from_slice(b"<tr><td class=\"n\"><a href=\"");
-    push_link(out, entry);
-    let _ = write!(out, "\"><i>{icon}</i><bdi>");
-    push_html(out, &entry.name);
-    let _ = write!(out, "</bdi>{slash}</a></td><td class=\"s\"");
-    if entry.meta.kind == Kind::File {
-        let _ = write!(out, " title=\"{} bytes\">", entry.meta.size);
-        push_size(out, entry.meta.size);
-    } else {
-        out.push(b'>');
-    }
-    out.extend_from_slice(b"</td><td class=\"t\"><time datetime=\"");
-    push_time(out, entry, 'T', "Z");
-    out.extend_from_slice(b"\">");
-    push_time(out, entry, ' ', "");
-    out.extend_from_slice(b"</time></td></tr>\n");
-}
-
-/// Relative to the folder's own path.
-fn push_link(out: &mut Vec<u8>, entry: &Entry) {
-    push_encoded(out, &entry.name);
-    if entry.meta.kind == Kind::Folder {
-        out.push(b'/');
-    }
-}
-
-fn push_time(out: &mut Vec<u8>, entry: &Entry, between: char, end: &str) {
-    let Calendar { year, month, day, hour, minute, second } =
-        Calendar::of(u64::try_from(entry.meta.modified.seconds).unwrap_or(0));
-    let _ = write!(out, "{year:04}-{month:02}-{day:02}{between}{hour:02}:{minute:02}");
-    if between == 'T' {
-        let _ = write!(out, ":{second:02}");
-    }
-    out.extend_from_slice(end.as_bytes());
-}
-
-/// Three digits and a unit of 1024: `312 B`, `4.1 KiB`, `120 MiB`.
-fn push_size(out: &mut Vec<u8>, size: u64) {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if size < 1024 {
-        let _ = write!(out, "{size} B");
-        return;
-    }
-    // Tenths of the unit, exact enough for people and free of fractions.
-    let (mut tenths, mut unit) = (u128::from(size) * 10 / 1024, 0);
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        (tenths, unit) = (tenths / 1024, unit + 1);
-    }
-    let name = UNITS[unit];
-    let _ = match tenths {
-        0..1000 => write!(out, "{}.{} {name}", tenths / 10, tenths % 10),
-        _ => write!(out, "{} {name}", tenths / 10),
-    };
-}
-
-const BEGIN: &str = "<!doctype html>
-<html lang=\"en\">
-<head>
-<meta charset=\"utf-8\">
-<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">
-<meta name=\"color-scheme\" content=\"light dark\">
-<title>";
-
-const STYLE: &str = "
-:root{--ink:#1c2430;--soft:#66707e;--line:#e3e7ec;--hover:#f2f5f9;--link:#0b5cad;--paper:#fff}
-@media(prefers-color-scheme:dark){:root{--ink:#dfe5ec;--soft:#93a0ae;--line:#2b333d;--hover:#1d242d;--link:#7ab8ff;--paper:#14191f}}
-*{box-sizing:border-box}
-body{margin:0 auto;max-width:60rem;padding:1.5rem 1rem 3rem;background:var(--paper);color:var(--ink);font:1rem/1.5 system-ui,sans-serif}
-h1{margin:0 0 1rem;font-size:1.25rem;font-weight:600;overflow-wrap:anywhere}
-a{color:var(--link);text-decoration:none}a:hover{text-decoration:underline}
-table{width:100%;border-collapse:collapse}
-th,td{padding:.4rem .5rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
-th{font-size:.875rem;font-weight:600;white-space:nowrap}th a{color:var(--soft)}
-tbody tr:hover{background:var(--hover)}
-.n{width:100%;overflow-wrap:anywhere}.n i{display:inline-block;width:1.2em;color:var(--soft);font-style:normal}th.n{padding-left:1.7em}
-.s,.t{white-space:nowrap;color:var(--soft);font-variant-numeric:tabular-nums}.s{text-align:right}
-p{color:var(--soft);font-size:.875rem}
-@media(max-width:34rem){body{padding:1rem .5rem}.t{display:none}}
-";
 
 #[cfg(test)]
 mod tests;

@@ -54,7 +54,8 @@ impl Options {
     }
 }
 
-/// Names that begin with a dot: `.git`, `.env`, `.ssh`.
+/// Names that begin with a dot: `.git`, `.env`, `.ssh`. It is the name that was asked for which counts: who lays a link to
+/// such a file, inside the folder and under another name, means it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hidden {
     /// They are not there.

@@ -110,7 +110,7 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     }
     let skipped = bytes.len() - rest.len();
     match end_of_head(rest) {
-        Ok(None) if bytes.len() > limits::REQUEST_HEAD => Parsed::Bad(Status::FIELDS_TOO_LARGE),
+        Ok(None) if bytes.len() >= limits::REQUEST_HEAD => Parsed::Bad(Status::FIELDS_TOO_LARGE),
         Ok(None) => Parsed::Partial,
         Ok(Some(end)) if skipped + end > limits::REQUEST_HEAD => Parsed::Bad(Status::FIELDS_TOO_LARGE),
         Ok(Some(end)) => match read(&rest[..end]) {
@@ -124,20 +124,24 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
 /// Finds the empty line that ends a head, and everything that can be found wrong before it has come: who speaks another
 /// protocol need not wait until time runs out.
 fn end_of_head(bytes: &[u8]) -> Result<Option<usize>, Status> {
-    let mut is_first = true;
+    let mut lines = 0;
     for at in memchr::memchr_iter(b'\n', bytes) {
         // A line that ends with LF alone ends here for some readers and not for others (RFC 9112, section 2.2).
         if at == 0 || bytes[at - 1] != b'\r' {
             return Err(Status::BAD_REQUEST);
         }
-        if is_first {
+        if lines == 0 {
             check_first_line(&bytes[..at - 1])?;
-            is_first = false;
         } else if bytes[at - 2] == b'\n' {
             return Ok(Some(at + 1));
         }
+        lines += 1;
+        // Whoever sends byte by byte has all of it looked at for each: there should not be much to look at.
+        if lines > limits::REQUEST_FIELDS + 1 {
+            return Err(Status::FIELDS_TOO_LARGE);
+        }
     }
-    if is_first {
+    if lines == 0 {
         check_beginning(bytes)?;
     }
     Ok(None)
@@ -148,18 +152,23 @@ fn check_beginning(bytes: &[u8]) -> Result<(), Status> {
     if bytes == b"\r" {
         return Ok(());
     }
-    let word = bytes.iter().take(METHOD).take_while(|&&byte| byte != b' ');
-    if !word.clone().all(|&byte| is_token(byte)) || word.count() == METHOD || bytes.first() == Some(&b' ') {
-        return Err(Status::BAD_REQUEST);
-    }
+    check_method(bytes)?;
     if bytes.len() > METHOD + limits::REQUEST_TARGET + " HTTP/1.1\r".len() {
         return Err(Status::URI_TOO_LONG);
     }
     Ok(())
 }
 
+/// The method, or as much of it as has come.
+fn check_method(line: &[u8]) -> Result<(), Status> {
+    let length = line.iter().take(METHOD).take_while(|&&byte| is_token(byte)).count();
+    let is_method = line.get(length).is_none_or(|&behind| behind == b' ' && length > 0);
+    if is_method && length < METHOD { Ok(()) } else { Err(Status::BAD_REQUEST) }
+}
+
 /// A whole first line, of which the version says whether the rest is worth reading.
 fn check_first_line(line: &[u8]) -> Result<(), Status> {
+    check_method(line)?;
     let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
     match version {
         b"HTTP/1.1" | b"HTTP/1.0" => {}
@@ -232,8 +241,9 @@ struct Target<'a> {
 
 impl<'a> Target<'a> {
     fn read(method: &str, target: &'a str) -> Result<Self, Status> {
-        // A fragment is for the client alone, and what is not ASCII belongs percent-encoded.
-        if !target.is_ascii() || target.contains('#') {
+        // A fragment is for the client alone. What is not ASCII belongs percent-encoded, and people who type it into
+        // curl mean it all the same.
+        if target.contains('#') {
             return Err(Status::BAD_REQUEST);
         }
         if target.starts_with('/') {

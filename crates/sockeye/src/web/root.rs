@@ -84,9 +84,11 @@ impl Root {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = Self { folder: rustix::fs::open(path, flags, Mode::empty())? };
         root.resolve(b"", OFlags::RDONLY | OFlags::DIRECTORY).map_err(|error| match error {
-            Errno::NOSYS => io::Error::new(
+            // A container's filter that does not know the call says the second.
+            Errno::NOSYS | Errno::PERM => io::Error::new(
                 io::ErrorKind::Unsupported,
-                "this kernel has no openat2, without which links could lead out of the folder: Linux 5.6 has it",
+                "this kernel, or a filter in front of it, has no openat2, without which links could lead out of the \
+                 folder: Linux 5.6 has it",
             ),
             error => error.into(),
         })?;
@@ -99,7 +101,8 @@ impl Root {
     /// 404: nothing that is served stands there, or the way leads outside. 403: it may not be read. 503: too many files
     /// are open.
     pub fn find(&self, way: &[u8]) -> Result<Found, Status> {
-        // A pipe without a writer would keep us waiting (open(2), O_NONBLOCK).
+        // A pipe without a writer would keep us waiting (open(2), O_NONBLOCK). Pipes and devices are opened and closed
+        // again before they are refused; looking first would cost every file two more calls.
         let fd = self.resolve(way, OFlags::RDONLY | OFlags::NONBLOCK).map_err(status)?;
         let stat = fstat(&fd).map_err(status)?;
         let meta = Meta::of(&stat).ok_or(Status::NOT_FOUND)?;

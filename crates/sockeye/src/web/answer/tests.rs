@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flate2::read::GzDecoder;
 
-use super::super::options::{Account, Hosts};
-use super::super::request::{Parsed, parse};
 use super::*;
+use crate::web::options::{Account, Folders, Hosts, Packing};
+use crate::web::request::{Parsed, parse};
 
 /// An answer as a client sees it.
 #[derive(Debug)]
@@ -141,6 +141,7 @@ fn folders_have_a_slash_an_index_or_a_listing() {
         ("//dir", "/dir/"),
         ("//dir//sub", "/dir/sub/"),
         ("/%64ir", "/dir/"),
+        ("/dir?\u{fc}=%0d<>", "/dir/?%C3%BC=%0d<>"),
     ] {
         let seen = ask(&site, &format!("GET {path}"), "");
         assert_eq!((seen.status, seen.field("Location")), (301, Some(location)), "{path}");
@@ -362,4 +363,91 @@ fn small_files_go_with_their_head_and_cut_ones_end_the_connection() {
         assert_eq!(&head[length..], &TEXT.as_bytes()[..moved], "{left} {most}");
         assert_eq!((response.keep_alive, response.body.len() == 0), (keep_alive, moved > 0), "{left} {most}");
     }
+}
+
+/// Requests put together at random from what means something somewhere: each is answered, with a head that is one.
+#[test]
+fn any_request_that_can_be_read_is_answered_properly() {
+    let (folder, _) = site();
+    let account = Account::new("a", "b");
+    let fallback = Some(b"site/index.html".to_vec());
+    let sites = [
+        Options::default(),
+        Options { sharing: Sharing::Everyone, hidden: Hidden::Shown, fallback, ..Options::default() },
+        Options { account, folders: Folders::Kept, packing: Packing::None, ..Options::default() }.with_upload(),
+    ]
+    .map(|options| site_in(folder.path(), options));
+    let methods = ["GET", "HEAD", "OPTIONS", "PUT", "POST"];
+    let paths =
+        ["/", "/dir", "/dir/", "/site/", "/a.txt", "/long.css", "/empty", "/.env", "/../x", "/x", "/%0d%0aX:y", "*"];
+    let names = [
+        "Range",
+        "If-Range",
+        "If-Match",
+        "If-None-Match",
+        "If-Modified-Since",
+        "If-Unmodified-Since",
+        "Accept",
+        "Accept-Encoding",
+        "Authorization",
+        "Connection",
+        "Expect",
+        "Content-Length",
+        "Access-Control-Request-Method",
+    ];
+    let values = [
+        "*",
+        "bytes=1-2",
+        "bytes=-0",
+        "bytes=9-",
+        "\"x\"",
+        "W/\"x\"",
+        "gzip",
+        "close",
+        "keep-alive",
+        "100-continue",
+        "3",
+        "Basic YTpi",
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "application/json",
+        "\u{ff}",
+        "",
+        ",,",
+        "0",
+    ];
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut pick = |count: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        usize::try_from(random % count as u64).unwrap()
+    };
+    let now = Now::new(SystemTime::now());
+    let mut answered = 0;
+    for _ in 0..20_000 {
+        let (method, path, minor) = (methods[pick(5)], paths[pick(12)], pick(2));
+        let mut message = format!("{method} {path} HTTP/1.{minor}\r\nHost: localhost\r\n");
+        for _ in 0..pick(5) {
+            message.push_str(&format!("{}: {}\r\n", names[pick(names.len())], values[pick(values.len())]));
+        }
+        message.push_str("\r\n");
+        let Parsed::Whole { request, .. } = parse(message.as_bytes()) else { continue };
+        let mut head = vec![];
+        let response = match sites[pick(3)].answer(&request, &now, &mut head) {
+            Reply::Ready(response) => response,
+            Reply::Upload(upload) => upload.fail(Status::BAD_REQUEST, &now, &mut head),
+        };
+        let length = response.body.len();
+        let seen = seen(response, head);
+        let said = seen.field("Content-Length").map(|length| length.parse::<u64>().unwrap());
+        assert!(seen.head.lines().skip(1).all(|line| line.is_empty() || line.contains(": ")), "{seen:?}");
+        match (method, seen.status) {
+            (_, 204 | 304) => assert_eq!((said, length), (None, 0), "{message:?}"),
+            ("HEAD", _) => assert_eq!(length, 0, "{message:?}"),
+            _ => assert_eq!(said, Some(length), "{message:?}"),
+        }
+        assert_eq!(seen.field("Connection") == Some("close"), !seen.keep_alive, "{message:?}");
+        answered += 1;
+    }
+    assert!(answered > 10_000, "{answered}");
 }

@@ -2,6 +2,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::page::push_size;
 use super::*;
 
 fn listing(folder: &Path, path: &str, query: &str, hidden: Hidden, show: fn(&Listing<'_>) -> Vec<u8>) -> String {
@@ -13,11 +14,11 @@ fn listing(folder: &Path, path: &str, query: &str, hidden: Hidden, show: fn(&Lis
 }
 
 fn page(folder: &Path, path: &str, query: &str) -> String {
-    listing(folder, path, query, Hidden::Kept, Listing::page)
+    listing(folder, path, query, Hidden::Kept, |listing| listing.page())
 }
 
 fn json(folder: &Path, path: &str, query: &str) -> String {
-    listing(folder, path, query, Hidden::Kept, Listing::json)
+    listing(folder, path, query, Hidden::Kept, |listing| listing.json())
 }
 
 /// The links of a page in their order, without those that sort.
@@ -96,7 +97,7 @@ fn what_would_not_be_served_is_not_shown() {
     std::os::unix::fs::symlink("../file", root.join("folder/up")).unwrap();
     assert_eq!(links(&page(&root, "/", "")), ["folder/", "way/", "file", "in"]);
     assert_eq!(links(&page(&root, "/folder/", "")), ["../", "../", "up"]);
-    let all = listing(&root, "/", "", Hidden::Shown, Listing::page);
+    let all = listing(&root, "/", "", Hidden::Shown, |listing| listing.page());
     assert_eq!(links(&all), ["folder/", "way/", ".env", "file", "in"]);
 }
 

@@ -1,0 +1,227 @@
+//! One GET, HEAD or OPTIONS on its way to an answer.
+
+use std::fs::File;
+
+use super::answer::{Body, Response, Site};
+use super::clock::Now;
+use super::condition::{self, Validators, Verdict};
+use super::escape::push_query;
+use super::head::{Head, Manner, push_number};
+use super::kind::{self, MediaType};
+use super::listing;
+use super::negotiate;
+use super::options::{Folders, Packing};
+use super::pack::{gzip, gzip_file};
+use super::path::Way;
+use super::range::{self, Selection};
+use super::refusal::{self, POLICY};
+use super::request::{Method, Request};
+use super::root::{Found, Kind};
+use super::status::Status;
+use crate::limits;
+
+/// A request on its way to an answer.
+pub(crate) struct Exchange<'e> {
+    site: &'e Site,
+    request: &'e Request<'e>,
+    manner: Manner,
+    now: &'e Now,
+}
+
+impl<'e> Exchange<'e> {
+    pub(crate) fn new(site: &'e Site, request: &'e Request<'e>, manner: Manner, now: &'e Now) -> Self {
+        Self { site, request, manner, now }
+    }
+
+    pub(crate) fn answer(&self, out: &mut Vec<u8>) -> Response {
+        if let Err(status) = self.site.admits(self.request) {
+            return self.error(status, out);
+        }
+        match self.request.method {
+            Method::Get | Method::Head => self.read(out).unwrap_or_else(|status| self.error(status, out)),
+            Method::Options => self.methods(out),
+            Method::Put | Method::Other => self.error(Status::METHOD_NOT_ALLOWED, out),
+        }
+    }
+
+    /// What may be asked, to whoever asks that (RFC 9110, section 9.3.7) and to browsers that ask ahead.
+    fn methods(&self, out: &mut Vec<u8>) -> Response {
+        let head = self.begin(Status::NO_CONTENT, out).field("Allow", self.site.methods().as_bytes());
+        if !self.site.is_preflight(self.request) {
+            return head.end();
+        }
+        head.field("Access-Control-Allow-Methods", b"GET, HEAD, OPTIONS")
+            .field("Access-Control-Allow-Headers", b"*, Authorization")
+            .field("Access-Control-Max-Age", b"600")
+            .end()
+    }
+
+    /// Finds what a GET or HEAD names. Nothing is written where it fails.
+    fn read(&self, out: &mut Vec<u8>) -> Result<Response, Status> {
+        let way = self.site.way(self.request)?;
+        let found = match self.site.root.find(way.bytes()) {
+            Ok(found) => found,
+            Err(status) => return self.fall_back(&way, status, out),
+        };
+        match found.meta.kind {
+            Kind::File if way.is_folder() => self.fall_back(&way, Status::NOT_FOUND, out),
+            Kind::File => Ok(self.file(found, kind::of(way.name()), out)),
+            Kind::Folder if !way.is_folder() => Ok(self.redirect(&way, out)),
+            Kind::Folder => self.folder(found, &way, out),
+        }
+    }
+
+    fn folder(&self, found: Found, way: &Way<'_>, out: &mut Vec<u8>) -> Result<Response, Status> {
+        let index = listing::join(way.bytes(), b"index.html");
+        match self.site.root.find(&index) {
+            Ok(index) if index.meta.kind == Kind::File => Ok(self.file(index, kind::of(b"index.html"), out)),
+            Ok(_) | Err(Status::NOT_FOUND) if self.site.options.folders == Folders::Listed => {
+                self.list(found, way, out)
+            }
+            Ok(_) => self.fall_back(way, Status::NOT_FOUND, out),
+            Err(status) => self.fall_back(way, status, out),
+        }
+    }
+
+    /// A page that is not there may be one that an application makes up. One with an ending is a file that is missed.
+    fn fall_back(&self, way: &Way<'_>, status: Status, out: &mut Vec<u8>) -> Result<Response, Status> {
+        match &self.site.options.fallback {
+            Some(fallback) if status == Status::NOT_FOUND && !way.name().contains(&b'.') => {
+                let found = self.site.root.find(fallback)?;
+                let name = fallback.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+                if found.meta.kind == Kind::File { Ok(self.file(found, kind::of(name), out)) } else { Err(status) }
+            }
+            _ => Err(status),
+        }
+    }
+
+    /// Sends a client to the folder's own path, against which the links in it are right.
+    fn redirect(&self, way: &Way<'_>, out: &mut Vec<u8>) -> Response {
+        self.begin(Status::MOVED_PERMANENTLY, out)
+            .written("Location", |out| {
+                way.push_as_folder(out);
+                if let Some(query) = self.request.query {
+                    out.push(b'?');
+                    push_query(out, query);
+                }
+            })
+            // Folders become files, and browsers remember this for ever.
+            .field("Cache-Control", b"no-cache")
+            .content(Body::Empty)
+    }
+
+    fn file(&self, found: Found, media: MediaType, out: &mut Vec<u8>) -> Response {
+        let fields = &self.request.fields;
+        let meta = found.meta;
+        let varies = self.packs(media, meta.size);
+        let packed = if varies && fields.range.is_none() && negotiate::takes_gzip(&fields.accept_encoding) {
+            Some(found.fd.try_clone().map(File::from))
+        } else {
+            None
+        };
+        let current = Validators::of(&meta, packed.is_some(), self.now.seconds());
+        match condition::reading(fields, &current) {
+            Verdict::Failed => return self.error(Status::PRECONDITION_FAILED, out),
+            Verdict::NotModified => return described(self.begin(Status::NOT_MODIFIED, out), &current, varies).end(),
+            Verdict::Proceed => {}
+        }
+        let described = |status, out| {
+            described(self.begin(status, out), &current, varies).field("Content-Type", media.name.as_bytes())
+        };
+        if let Some(file) = packed {
+            let head = |out| described(Status::OK, out).field("Content-Encoding", b"gzip");
+            // What HEAD would say takes packing it: a length may be left out (RFC 9110, section 8.6).
+            if self.manner.head_only {
+                return head(out).end();
+            }
+            return match file.and_then(|file| gzip_file(&file, meta.size)) {
+                Ok(bytes) => head(out).content(Body::Bytes(bytes)),
+                Err(_) => self.error(Status::INTERNAL_ERROR, out),
+            };
+        }
+        match self.selection(&current, meta.size) {
+            Selection::Whole => described(Status::OK, out).field("Accept-Ranges", b"bytes").content(Body::File {
+                fd: found.fd,
+                from: 0,
+                length: meta.size,
+            }),
+            Selection::Part { from, length } => described(Status::PARTIAL_CONTENT, out)
+                .written("Content-Range", |out| push_range(out, from, length, meta.size))
+                .content(Body::File { fd: found.fd, from, length }),
+            Selection::Nothing => self.unsatisfiable(meta.size, out),
+        }
+    }
+
+    fn packs(&self, media: MediaType, size: u64) -> bool {
+        self.site.options.packing == Packing::Gzip && media.shrinks && limits::PACKED.contains(&size)
+    }
+
+    /// A range means something to GET alone (RFC 9110, section 14.2).
+    fn selection(&self, current: &Validators, size: u64) -> Selection {
+        match self.request.fields.range.as_deref() {
+            Some(range)
+                if self.request.method == Method::Get
+                    && condition::range_holds(&self.request.fields, current, self.now.seconds()) =>
+            {
+                range::select(range, size)
+            }
+            _ => Selection::Whole,
+        }
+    }
+
+    fn unsatisfiable(&self, size: u64, out: &mut Vec<u8>) -> Response {
+        self.begin(Status::RANGE_NOT_SATISFIABLE, out)
+            .written("Content-Range", |out| {
+                out.extend_from_slice(b"bytes */");
+                push_number(out, size);
+            })
+            .content(Body::Empty)
+    }
+
+    fn list(&self, found: Found, way: &Way<'_>, out: &mut Vec<u8>) -> Result<Response, Status> {
+        let order = listing::Order::of(self.request.query.unwrap_or_default());
+        let listing = listing::Listing::read(&self.site.root, found.fd, way, self.site.options.hidden, order)?;
+        let is_json = negotiate::wants_json(&self.request.fields.accept);
+        let bytes = if is_json { listing.json() } else { listing.page() };
+        let media = if is_json { b"application/json".as_slice() } else { b"text/html; charset=utf-8" };
+        let packs = self.packs(MediaType { name: "", shrinks: true }, bytes.len() as u64);
+        let packed = (packs && negotiate::takes_gzip(&self.request.fields.accept_encoding)).then(|| gzip(&bytes));
+        let head = self
+            .begin(Status::OK, out)
+            .field("Content-Type", media)
+            .field("Content-Security-Policy", POLICY)
+            .field("Cache-Control", b"no-cache")
+            .field("Vary", b"Accept, Accept-Encoding");
+        Ok(match packed {
+            Some(packed) => head.field("Content-Encoding", b"gzip").content(Body::Bytes(packed)),
+            None => head.content(Body::Bytes(bytes)),
+        })
+    }
+
+    fn begin<'h>(&self, status: Status, out: &'h mut Vec<u8>) -> Head<'h> {
+        Head::begin(out, status, &self.manner, self.now)
+    }
+
+    fn error(&self, status: Status, out: &mut Vec<u8>) -> Response {
+        refusal::write(status, self.site.methods(), &self.manner, self.now, out)
+    }
+}
+
+/// What tells a client whether it has this already; the same in 200, 206 and 304.
+fn described<'h>(head: Head<'h>, current: &Validators, varies: bool) -> Head<'h> {
+    let head = head
+        .field("ETag", current.tag.bytes())
+        .date("Last-Modified", current.modified)
+        // Files that somebody works on are asked for again, and answered with 304 where they are as they were.
+        .field("Cache-Control", b"no-cache");
+    if varies { head.field("Vary", b"Accept-Encoding") } else { head }
+}
+
+fn push_range(out: &mut Vec<u8>, from: u64, length: u64, size: u64) {
+    out.extend_from_slice(b"bytes ");
+    push_number(out, from);
+    out.push(b'-');
+    push_number(out, from + length - 1);
+    out.push(b'/');
+    push_number(out, size);
+}
