@@ -1,9 +1,10 @@
 //! `sockeye fetch`.
 
+mod asking;
 mod bar;
 mod place;
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,13 +13,13 @@ use serde_json::json;
 use sockeye::net::connect::Attempt;
 use sockeye::net::tls::{Trust, Why};
 use sockeye::verb::fetch::{
-    Answer, Failed, FetchError, Head, Options, Progress, Proxies, Request, Saved, Taking, Times, Url, Watch, fetch,
+    Answer, Failed, FetchError, Head, Options, Progress, Proxies, Saved, Taking, Times, Url, Watch, fetch,
 };
 
 use super::signals;
 use crate::clean::Cleaner;
 use crate::exit::Exit;
-use crate::flags::{Fetch, User};
+use crate::flags::Fetch;
 use crate::output::{Console, write_all};
 use bar::Bar;
 use place::Place;
@@ -33,7 +34,7 @@ pub(crate) fn run(flags: &Fetch, console: &Console) -> Exit {
 fn page(flags: &Fetch, console: &Console) -> Result<Exit, Exit> {
     let began = Instant::now();
     let url = Url::parse(&flags.url).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
-    let request = request(flags, &url, console)?;
+    let request = asking::request(flags, &url).map_err(|(exit, why)| console.fail(exit, &why))?;
     let options = options(flags, console)?;
     if console.stdout_is_missing() {
         return Err(console.fail(Exit::CannotWrite, "cannot write the head of the answer: standard output is closed"));
@@ -62,56 +63,6 @@ fn page(flags: &Fetch, console: &Console) -> Result<Exit, Exit> {
         return Err(console.fail(exit, &format!("{}: the answer has the status {status}", url.shown())));
     }
     Ok(exit)
-}
-
-fn request(flags: &Fetch, url: &Url, console: &Console) -> Result<Request, Exit> {
-    let body = match &flags.data {
-        Some(data) => Some(read_data(data).map_err(|why| console.fail(Exit::CannotRead, &why))?),
-        None => None,
-    };
-    let credentials = match &flags.user {
-        Some(User::Given(user, password)) => Some((user.clone(), password.clone())),
-        Some(User::In(path)) => Some(read_user(path).map_err(|why| console.fail(Exit::CannotRead, &why))?),
-        None => None,
-    };
-    let usual = match (&body, flags.head) {
-        (_, true) => "HEAD",
-        (Some(_), _) => "POST",
-        (None, _) => "GET",
-    };
-    Ok(Request {
-        url: url.clone(),
-        method: flags.method.clone().unwrap_or_else(|| usual.to_owned()),
-        fields: flags.header.clone(),
-        body,
-        credentials,
-    })
-}
-
-/// The words themselves, or what is in a file.
-fn read_data(data: &str) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    match data.strip_prefix('@') {
-        None => return Ok(data.as_bytes().to_vec()),
-        Some("-") => {
-            io::stdin().read_to_end(&mut bytes).map_err(|error| format!("cannot read standard input: {error}"))?
-        }
-        Some(path) => std::fs::File::open(path)
-            .and_then(|mut file| file.read_to_end(&mut bytes))
-            .map_err(|error| format!("cannot read {path}: {error}"))?,
-    };
-    Ok(bytes)
-}
-
-/// User and password from the first line of a file, where other users do not see them as they do in a command line.
-fn read_user(path: &str) -> Result<(String, String), String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
-    let (user, password) = text
-        .lines()
-        .next()
-        .and_then(|line| line.split_once(':'))
-        .ok_or_else(|| format!("the first line of {path} is not USER:PASSWORD"))?;
-    Ok((user.to_owned(), password.to_owned()))
 }
 
 fn options(flags: &Fetch, console: &Console) -> Result<Options, Exit> {
@@ -149,6 +100,7 @@ fn tell_when_interrupted(place: &Place, progress: &Arc<Progress>, console: &Cons
 fn fail(failed: &Failed, console: &Console) -> Exit {
     let exit = match &*failed.error {
         FetchError::Request(_) => Exit::Usage,
+        FetchError::Input(_) => Exit::CannotRead,
         FetchError::Connect(error) => Exit::from(error),
         FetchError::Tls(error) => match error.why {
             Why::Files => Exit::CannotRead,

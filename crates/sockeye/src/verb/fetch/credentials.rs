@@ -7,7 +7,7 @@ use http::header::{
     HeaderValue, TRANSFER_ENCODING, USER_AGENT,
 };
 
-use super::{FetchError, Request, Url};
+use super::{Body, FetchError, Request, Url};
 use crate::wire::http::Coding;
 
 /// Fields that say what is wanted, not who wants it. Any other may be a secret: `X-Api-Key` is one to its server.
@@ -67,16 +67,16 @@ impl Fields {
     }
 
     /// Everything that goes to a URL.
-    pub(super) fn to_send(&self, url: &Url, has_body: bool) -> Result<HeaderMap, String> {
+    pub(super) fn to_send(&self, url: &Url, body: Option<&Body>) -> Result<HeaderMap, String> {
         let mut map = HeaderMap::new();
         let host = HeaderValue::try_from(url.origin.authority()).map_err(|error| error.to_string())?;
         map.insert(HOST, host);
         map.insert(USER_AGENT, HeaderValue::from_static(concat!("sockeye/", env!("CARGO_PKG_VERSION"))));
         map.insert(ACCEPT, HeaderValue::from_static("*/*"));
         map.insert(ACCEPT_ENCODING, HeaderValue::from_static(Coding::ACCEPTED));
-        if has_body {
-            // What a form in a page sends, as all tools of this kind do.
-            map.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        if let Some(body) = body {
+            let content_type = HeaderValue::try_from(&body.content_type).map_err(|error| error.to_string())?;
+            map.insert(CONTENT_TYPE, content_type);
         }
         if let Some(authorization) = &self.authorization {
             map.insert(AUTHORIZATION, authorization.clone());
@@ -140,7 +140,7 @@ mod tests {
     }
 
     fn sent(fields: &Fields) -> Vec<String> {
-        let map = fields.to_send(&Url::parse("http://h:81/").unwrap(), false).unwrap();
+        let map = fields.to_send(&Url::parse("http://h:81/").unwrap(), None).unwrap();
         map.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
     }
 

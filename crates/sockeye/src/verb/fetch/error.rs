@@ -13,6 +13,8 @@ use crate::wire::http::{HeadError, UrlError};
 pub enum FetchError {
     /// What was asked for cannot be asked for.
     Request(String),
+    /// What is to be sent cannot be read.
+    Input(String),
     /// There is no connection.
     Connect(ConnectError),
     /// There is no secure connection.
@@ -61,7 +63,7 @@ pub enum FetchError {
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Request(why) | Self::Protocol(why) => f.write_str(why),
+            Self::Request(why) | Self::Input(why) | Self::Protocol(why) => f.write_str(why),
             Self::Connect(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
             Self::Proxy(status) => write!(f, "the proxy says {status}"),

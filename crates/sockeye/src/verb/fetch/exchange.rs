@@ -13,13 +13,14 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, Connection};
 use hyper::rt::ReadBufCursor;
 use rustix::event::PollFlags;
 
 use super::FetchError;
+use super::outgoing::{Sending, Unreadable};
 use crate::limits;
 use crate::net::stream::Stream;
 use crate::net::tls::TlsError;
@@ -73,14 +74,14 @@ impl Exchange {
     /// Sends a request and waits for the head of the answer.
     pub(super) fn begin(
         stream: Stream,
-        request: http::Request<Full<Bytes>>,
+        request: http::Request<Sending>,
         patience: Patience,
     ) -> Result<Self, FetchError> {
         let wire = Rc::new(RefCell::new(Wire::new(stream)));
         let shake = http1::Builder::new()
             .title_case_headers(true)
             .max_headers(4096)
-            .handshake::<_, Full<Bytes>>(Io(Rc::clone(&wire)));
+            .handshake::<_, Sending>(Io(Rc::clone(&wire)));
         let time = (patience, limits::HEAD_WAIT);
         let (mut sender, connection) = Driver { wire: &wire, connection: None }
             .run(pin!(shake), time)
@@ -327,6 +328,9 @@ fn of_socket(error: io::Error) -> FetchError {
 
 fn of_hyper(error: &hyper::Error, what: &str) -> FetchError {
     use std::error::Error;
+    if let Some(ours) = error.source().and_then(|cause| cause.downcast_ref::<Unreadable>()) {
+        return FetchError::Input(ours.0.clone());
+    }
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
     let is_cut =
         error.is_incomplete_message() || cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof);
@@ -404,7 +408,7 @@ enum Stopped {
 }
 
 /// HTTP as hyper speaks it over our socket.
-type Spoken = Connection<Io, Full<Bytes>>;
+type Spoken = Connection<Io, Sending>;
 
 /// Drives hyper on one thread: what can go on goes on, then the socket is waited for.
 struct Driver<'a> {

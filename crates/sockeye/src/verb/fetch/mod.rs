@@ -4,7 +4,9 @@ mod body;
 mod credentials;
 mod error;
 mod exchange;
+mod form;
 mod name;
+mod outgoing;
 mod proxy;
 
 use std::fmt;
@@ -12,11 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http_body_util::Full;
-
 pub use error::FetchError;
+pub use form::Form;
 pub use name::file_name;
+pub use outgoing::Body;
 pub use proxy::Proxies;
 
 use crate::event::Protocol;
@@ -29,6 +30,7 @@ use crate::wire::http::Coding;
 pub use crate::wire::http::{Head, HeadError, Origin, Url, UrlError, UrlScheme};
 use credentials::Fields;
 use exchange::{Exchange, Patience};
+use outgoing::Sending;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -40,7 +42,7 @@ pub struct Request {
     /// Fields of the caller's own; one with an empty value takes away what would be sent otherwise.
     pub fields: Vec<(String, String)>,
     /// What is sent with it.
-    pub body: Option<Vec<u8>>,
+    pub body: Option<Body>,
     /// User and password, over those of the URL.
     pub credentials: Option<(String, String)>,
 }
@@ -176,14 +178,14 @@ pub fn fetch(request: &Request, options: &Options, watch: &mut dyn Watch) -> Res
     let patience = Patience { total: options.timeout.map(|timeout| (began + timeout, timeout)) };
     let mut url = request.url.clone();
     let mut method = request.method.clone();
-    let mut body = request.body.clone().map(Bytes::from);
+    let mut body = request.body.as_ref();
     let mut fields = match Fields::of(request) {
         Ok(fields) => fields,
         Err(error) => return Err(Failed::at(url, error)),
     };
     let mut redirects = 0;
     loop {
-        let hop = Hop { url: &url, method: &method, body: body.as_ref(), fields: &fields };
+        let hop = Hop { url: &url, method: &method, body, fields: &fields };
         let (exchange, times) = match hop.take(options, patience, watch) {
             Ok(taken) => taken,
             Err(error) => return Err(Failed::at(url, error)),
@@ -223,7 +225,7 @@ fn next(head: &Head, url: &Url, follow: bool) -> Option<Result<Url, UrlError>> {
 struct Hop<'a> {
     url: &'a Url,
     method: &'a str,
-    body: Option<&'a Bytes>,
+    body: Option<&'a Body>,
     fields: &'a Fields,
 }
 
@@ -270,16 +272,16 @@ impl Hop<'_> {
         &self,
         absolute: bool,
         proxy_authorization: Option<&http::HeaderValue>,
-    ) -> Result<http::Request<Full<Bytes>>, FetchError> {
+    ) -> Result<http::Request<Sending>, FetchError> {
         let wrong = |why: &dyn fmt::Display| FetchError::Request(format!("the request cannot be sent: {why}"));
         // A proxy is asked with the whole URL (RFC 9112, section 3.2.2).
         let target = if absolute { self.url.to_string() } else { self.url.target.clone() };
         let mut request = http::Request::builder()
             .method(self.method)
             .uri(target)
-            .body(Full::new(self.body.cloned().unwrap_or_default()))
+            .body(self.body.map(Body::to_send).unwrap_or_default())
             .map_err(|error| wrong(&error))?;
-        *request.headers_mut() = self.fields.to_send(self.url, self.body.is_some()).map_err(|why| wrong(&why))?;
+        *request.headers_mut() = self.fields.to_send(self.url, self.body).map_err(|why| wrong(&why))?;
         if let Some(authorization) = proxy_authorization {
             request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, authorization.clone());
         }

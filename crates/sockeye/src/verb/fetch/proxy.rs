@@ -1,10 +1,9 @@
 //! Proxies from the usual environment variables: which, for whom, and the tunnel through one (RFC 9110, section 9.3.6).
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper_util::client::proxy::matcher::Matcher;
 
 use super::exchange::{Exchange, Patience};
+use super::outgoing::Sending;
 use super::{FetchError, Url, UrlScheme};
 use crate::address::Address;
 use crate::net::stream::Stream;
@@ -83,7 +82,7 @@ pub(super) fn tunnel(stream: Stream, url: &Url, via: &Via, patience: Patience) -
         request = request.header(http::header::PROXY_AUTHORIZATION, authorization);
     }
     debug_assert_eq!(url.origin.scheme, UrlScheme::Https);
-    let request = request.body(Full::<Bytes>::default()).map_err(|error| FetchError::Request(error.to_string()))?;
+    let request = request.body(Sending::default()).map_err(|error| FetchError::Request(error.to_string()))?;
     let exchange = Exchange::begin(stream, request, patience)?;
     if !(200..300).contains(&exchange.head.status) {
         return Err(FetchError::Proxy(exchange.head.status_line()));
