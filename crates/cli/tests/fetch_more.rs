@@ -109,3 +109,110 @@ fn a_file_that_shrinks_while_it_is_sent_is_told() {
     assert_code(&run_command(&mut command, b"[]"), 0);
     assert!(web.requests().pop().unwrap().ends_with("\r\n\r\n[]"));
 }
+
+/// Redirects `/from` to another origin, and says what it says elsewhere.
+fn leading_to(url: String, fields: &'static str) -> Web {
+    Web::start(move |request, stream| {
+        let message = match request.contains(" /from") {
+            true => answer("302 Found", &format!("Location: {url}\r\n{fields}Content-Length: 0\r\n"), b""),
+            false => ok(b"x"),
+        };
+        stream.write_all(&message).unwrap();
+    })
+}
+
+#[test]
+fn who_asks_may_be_said_by_a_token_or_a_file_and_is_never_told_to_another() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str, mode: u32| {
+        fs::write(folder.path().join(name), text).unwrap();
+        fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    write("token", "t0ken\n", 0o600);
+    write(".netrc", "machine 127.0.0.1 login me password secret\ndefault login you password x\n", 0o600);
+    write("open", "machine 127.0.0.1 login me password secret\n", 0o644);
+    write("wrong", "machine 127.0.0.1 login me passwort secret\n", 0o600);
+    let other = Web::saying(ok(b"x"));
+    let web = leading_to(other.url("/x").replace("127.0.0.1", "localhost"), "");
+    let (bearer, basic) = ("\r\nAuthorization: Bearer t0ken\r\n", "\r\nAuthorization: Basic bWU6c2VjcmV0\r\n");
+    for (arguments, sent) in [
+        (&["--bearer", "t0ken"][..], bearer),
+        (&["--bearer", "@token"], bearer),
+        (&["--netrc"], basic),
+        (&["--netrc-file", ".netrc"], basic),
+        (&["--netrc", "--bearer", "t0ken"], bearer),
+        (&["--user", "me:secret"], basic),
+    ] {
+        let mut command = fetch_command(folder.path());
+        command.env("HOME", folder.path()).args([&web.url("/from"), "-o", "/dev/null", "-v"]).args(arguments);
+        let output = run_command(&mut command, b"");
+        assert_code(&output, 0);
+        let request = web.requests().pop().unwrap();
+        assert!(request.contains(sent), "{arguments:?}: {request}");
+        let led = other.requests().pop().unwrap().to_ascii_lowercase();
+        assert!(!led.contains("authorization"), "{arguments:?}: {led}");
+        let said = text(&output.stderr);
+        assert!(said.contains("without authorization"), "{said}");
+        command.args(["--json"]);
+        let both = said + &text(&run_command(&mut command, b"").stderr);
+        for secret in ["t0ken", "secret", "bWU6"] {
+            assert!(!both.contains(secret), "{both}");
+        }
+    }
+    // The URL's own are nearer than a file's, and a file is not looked at unless asked.
+    let url = web.url("/x").replace("//", "//you:too@");
+    let mut command = fetch_command(folder.path());
+    command.env("HOME", folder.path()).args([&url, "-o", "/dev/null", "--netrc"]);
+    assert_code(&run_command(&mut command, b""), 0);
+    assert!(web.requests().pop().unwrap().contains("\r\nAuthorization: Basic eW91OnRvbw==\r\n"));
+    assert_code(
+        &run_command(
+            fetch_command(folder.path()).env("HOME", folder.path()).args([&web.url("/x"), "-o", "/dev/null"]),
+            b"",
+        ),
+        0,
+    );
+    assert!(!web.requests().pop().unwrap().contains("Authorization"));
+    for (arguments, expected, says) in [
+        (&["--netrc-file", "open"][..], 26, "open: everybody may read these passwords: chmod o-r"),
+        (&["--netrc-file", "none"], 26, "cannot read none: "),
+        (&["--netrc-file", "wrong"], 26, "wrong: line 1: neither machine"),
+        (&["--bearer", "t0 ken"], 2, "a bearer token has letters"),
+        (&["--bearer", "@none"], 26, "cannot read none: "),
+        (&["--bearer", "x", "--user", "a:b"], 2, "cannot be used with"),
+    ] {
+        let output = fetch(folder.path(), &[&[web.url("/x").as_str(), "-o", "y"], arguments].concat());
+        assert_code(&output, expected);
+        let said = text(&output.stderr);
+        assert!(said.contains(says) && !said.contains("secret") && !said.contains("t0 ken"), "{said}");
+    }
+}
+
+#[test]
+fn cookies_of_a_redirect_go_back_to_who_set_them_and_ours_to_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = Web::saying(ok(b"x"));
+    let sets = "Set-Cookie: s=1; Path=/\r\nSet-Cookie: deep=2; Path=/deep\r\nSet-Cookie: old=3; Max-Age=0\r\n\
+        Set-Cookie: safe=4; Secure; Path=/\r\n";
+    let web = leading_to("/to".to_owned(), sets);
+    assert_code(&fetch(folder.path(), &[&web.url("/from"), "-o", "x", "--cookie", "a=b; c=d", "--cookie", "e=f"]), 0);
+    let requests = web.requests();
+    assert!(requests[0].contains("\r\nCookie: a=b; c=d; e=f\r\n"), "{}", requests[0]);
+    assert!(requests[1].contains("\r\nCookie: a=b; c=d; e=f; s=1\r\n"), "{}", requests[1]);
+    // The same host on another port: its own cookies go there, ours do not (RFC 6265, section 8.5).
+    let web = leading_to(other.url("/x"), sets);
+    let output = fetch(folder.path(), &[&web.url("/from"), "-o", "x", "--cookie", "a=b", "-v"]);
+    assert_code(&output, 0);
+    assert!(text(&output.stderr).contains("without cookie"), "{}", text(&output.stderr));
+    assert!(other.requests().pop().unwrap().contains("\r\nCookie: s=1\r\n"));
+    // Another host.
+    let web = leading_to(other.url("/x").replace("127.0.0.1", "localhost"), sets);
+    assert_code(&fetch(folder.path(), &[&web.url("/from"), "-o", "x", "--cookie", "a=b"]), 0);
+    assert!(!other.requests().pop().unwrap().contains("Cookie"));
+    for cookie in ["secret", "secret=a\nb"] {
+        let output = fetch(folder.path(), &[&web.url("/x"), "-o", "y", "--cookie", cookie]);
+        assert_code(&output, 2);
+        assert!(!text(&output.stderr).contains("secret"), "{}", text(&output.stderr));
+    }
+}

@@ -42,6 +42,18 @@ pub(crate) struct Fetch {
     /// Say who asks (basic authentication); a file keeps it out of the list of processes
     #[arg(short, long, value_name = "USER:PASSWORD|@FILE", value_parser = user)]
     pub(crate) user: Option<User>,
+    /// Say who asks by a token; a file keeps it out of the list of processes
+    #[arg(long, value_name = "TOKEN|@FILE", conflicts_with = "user")]
+    pub(crate) bearer: Option<String>,
+    /// Say who asks by what ~/.netrc has for the host, unless --user, --bearer or the URL say it
+    #[arg(long, conflicts_with = "netrc_file")]
+    pub(crate) netrc: bool,
+    /// The same for another file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) netrc_file: Option<PathBuf>,
+    /// Send cookies to the host of the URL; those that a redirect sets go back to who set them in any case
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) cookie: Vec<String>,
     /// Save the body of an error (4xx, 5xx) too; the exit code stays 22
     #[arg(long)]
     pub(crate) save_errors: bool,

@@ -1,9 +1,11 @@
 //! What is asked: the method, the body and who asks, from what was typed and the files it names.
 
+use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use sockeye::verb::fetch::{Body, Form, Request, Url};
+use sockeye::verb::fetch::{Body, Credentials, Form, Request, Url, netrc};
 
 use crate::exit::Exit;
 use crate::flags::{Fetch, User};
@@ -13,11 +15,7 @@ pub(super) type Refused = (Exit, String);
 
 pub(super) fn request(flags: &Fetch, url: &Url) -> Result<Request, Refused> {
     let body = body(flags)?;
-    let credentials = match &flags.user {
-        Some(User::Given(user, password)) => Some((user.clone(), password.clone())),
-        Some(User::In(path)) => Some(read_user(path).map_err(|why| (Exit::CannotRead, why))?),
-        None => None,
-    };
+    let credentials = credentials(flags, url)?;
     let usual = match (&body, flags.head) {
         (_, true) => "HEAD",
         (Some(_), _) => "POST",
@@ -29,6 +27,7 @@ pub(super) fn request(flags: &Fetch, url: &Url) -> Result<Request, Refused> {
         fields: flags.header.clone(),
         body,
         credentials,
+        cookies: flags.cookie.clone(),
     })
 }
 
@@ -78,13 +77,49 @@ fn unreadable(path: &str, error: &io::Error) -> Refused {
     (Exit::CannotRead, format!("cannot read {path}: {error}"))
 }
 
-/// User and password from the first line of a file, where other users do not see them as they do in a command line.
-fn read_user(path: &str) -> Result<(String, String), String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
-    let (user, password) = text
-        .lines()
-        .next()
-        .and_then(|line| line.split_once(':'))
-        .ok_or_else(|| format!("the first line of {path} is not USER:PASSWORD"))?;
-    Ok((user.to_owned(), password.to_owned()))
+/// Who asks: what was typed, then what the URL says, then what a file has for its host.
+fn credentials(flags: &Fetch, url: &Url) -> Result<Option<Credentials>, Refused> {
+    match (&flags.user, &flags.bearer) {
+        (Some(User::Given(user, password)), _) => Ok(Some(Credentials::Basic(user.clone(), password.clone()))),
+        (Some(User::In(path)), _) => {
+            let line = first_line(path)?;
+            let wrong = || (Exit::CannotRead, format!("the first line of {path} is not USER:PASSWORD"));
+            let (user, password) = line.split_once(':').ok_or_else(wrong)?;
+            Ok(Some(Credentials::Basic(user.to_owned(), password.to_owned())))
+        }
+        (None, Some(token)) => {
+            let token = token.strip_prefix('@').map_or_else(|| Ok(token.clone()), first_line)?;
+            Ok(Some(Credentials::Bearer(token)))
+        }
+        (None, None) if url.credentials.is_some() => Ok(None),
+        (None, None) => of_netrc(flags, url),
+    }
+}
+
+/// The first line of a file, where other users do not see it as they do in a command line.
+fn first_line(path: &str) -> Result<String, Refused> {
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn of_netrc(flags: &Fetch, url: &Url) -> Result<Option<Credentials>, Refused> {
+    let path = match (&flags.netrc_file, flags.netrc) {
+        (Some(path), _) => path.clone(),
+        (None, true) => {
+            let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+            home.ok_or_else(|| (Exit::CannotRead, "--netrc: there is no home folder".to_owned()))?.join(".netrc")
+        }
+        (None, false) => return Ok(None),
+    };
+    let shown = path.display().to_string();
+    let mut file = File::open(&path).map_err(|error| unreadable(&shown, &error))?;
+    // Asked of the open file: by its name it could be another one by now.
+    let found = file.metadata().map_err(|error| unreadable(&shown, &error))?;
+    if found.mode() & 0o004 != 0 {
+        return Err((Exit::CannotRead, format!("{shown}: everybody may read these passwords: chmod o-r")));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(|error| unreadable(&shown, &error))?;
+    let found = netrc::look_up(&text, &url.host()).map_err(|why| (Exit::CannotRead, format!("{shown}: {why}")))?;
+    Ok(found.map(|(user, password)| Credentials::Basic(user, password)))
 }

@@ -1,19 +1,22 @@
 //! `fetch`: one HTTP request, its redirects, and an answer whose head is kept as it came.
 
 mod body;
+mod cookies;
 mod credentials;
 mod error;
 mod exchange;
 mod form;
 mod name;
+pub mod netrc;
 mod outgoing;
 mod proxy;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+pub use credentials::Credentials;
 pub use error::FetchError;
 pub use form::Form;
 pub use name::file_name;
@@ -28,6 +31,7 @@ use crate::net::stream::Stream;
 use crate::net::tls::{TlsError, Trust};
 use crate::wire::http::Coding;
 pub use crate::wire::http::{Head, HeadError, Origin, Url, UrlError, UrlScheme};
+use cookies::Cookies;
 use credentials::Fields;
 use exchange::{Exchange, Patience};
 use outgoing::Sending;
@@ -43,8 +47,10 @@ pub struct Request {
     pub fields: Vec<(String, String)>,
     /// What is sent with it.
     pub body: Option<Body>,
-    /// User and password, over those of the URL.
-    pub credentials: Option<(String, String)>,
+    /// Who asks, over what the URL says.
+    pub credentials: Option<Credentials>,
+    /// Cookies for the origin of the URL: `a=b`.
+    pub cookies: Vec<String>,
 }
 
 /// How it is asked for.
@@ -183,9 +189,13 @@ pub fn fetch(request: &Request, options: &Options, watch: &mut dyn Watch) -> Res
         Ok(fields) => fields,
         Err(error) => return Err(Failed::at(url, error)),
     };
+    let mut cookies = match Cookies::of(&request.cookies) {
+        Ok(cookies) => cookies,
+        Err(error) => return Err(Failed::at(url, error)),
+    };
     let mut redirects = 0;
     loop {
-        let hop = Hop { url: &url, method: &method, body, fields: &fields };
+        let hop = Hop { url: &url, method: &method, body, fields: &fields, cookies: &cookies };
         let (exchange, times) = match hop.take(options, patience, watch) {
             Ok(taken) => taken,
             Err(error) => return Err(Failed::at(url, error)),
@@ -201,7 +211,8 @@ pub fn fetch(request: &Request, options: &Options, watch: &mut dyn Watch) -> Res
         };
         redirects += 1;
         let status = exchange.head.status;
-        let dropped = if next.origin == url.origin { vec![] } else { fields.leave() };
+        cookies.take(&exchange.head, &url, SystemTime::now());
+        let dropped = if next.origin == url.origin { vec![] } else { fields.leave(&mut cookies) };
         watch.redirected(status, &next, &dropped);
         // RFC 9110, section 15.4: 303 asks for another thing; after 301 and 302 everybody sends GET instead of POST.
         if (status == 303 && method != "HEAD") || (matches!(status, 301 | 302) && method == "POST") {
@@ -227,6 +238,7 @@ struct Hop<'a> {
     method: &'a str,
     body: Option<&'a Body>,
     fields: &'a Fields,
+    cookies: &'a Cookies,
 }
 
 impl Hop<'_> {
@@ -281,7 +293,7 @@ impl Hop<'_> {
             .uri(target)
             .body(self.body.map(Body::to_send).unwrap_or_default())
             .map_err(|error| wrong(&error))?;
-        *request.headers_mut() = self.fields.to_send(self.url, self.body).map_err(|why| wrong(&why))?;
+        *request.headers_mut() = self.fields.to_send(self.url, self.body, self.cookies).map_err(|why| wrong(&why))?;
         if let Some(authorization) = proxy_authorization {
             request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, authorization.clone());
         }
