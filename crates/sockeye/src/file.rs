@@ -1,5 +1,7 @@
 //! Files that are there whole or not at all.
 
+mod part;
+
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
@@ -11,6 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 use rustix::io::Errno;
+
+pub use part::PartFile;
 
 /// A file that gets its name when it is complete: written without a name in its folder, synced, renamed over its target,
 /// and the folder synced.
@@ -117,11 +121,7 @@ impl AtomicFile {
         // A disk that is full may say so only now.
         self.file.sync_all().map_err(|source| self.failed(Step::Sync, source))?;
         self.name_it().map_err(|source| self.failed(Step::Rename, source))?;
-        match self.folder.sync_all() {
-            // Some file systems cannot sync a folder, and say so like this (fsync(2)).
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-            synced => synced.map_err(|source| self.failed(Step::SyncFolder, source)),
-        }
+        store_folder(&self.folder).map_err(|source| self.failed(Step::SyncFolder, source))
     }
 
     fn name_it(&self) -> io::Result<()> {
@@ -253,9 +253,9 @@ fn named(target: &Path) -> io::Result<&Path> {
     Ok(target)
 }
 
-/// A new file in the target's folder that has no name, if the file system can do that and we could name it later.
+/// A new file in the target's folder that has no name and can be read back, if the file system can do that and we could name it later.
 fn unnamed(target: &Path) -> io::Result<Option<File>> {
-    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     match rustix::fs::open(folder_of(target), flags, Mode::from_raw_mode(0o666)) {
         Ok(fd) => {
             let file = File::from(fd);
@@ -280,7 +280,7 @@ fn link(file: &File, path: &Path) -> io::Result<()> {
 fn beside(target: &Path) -> io::Result<(File, PathBuf)> {
     another_name(target, |path| {
         // O_EXCL: nobody else's file, nor a link laid there, is ever written to.
-        OpenOptions::new().write(true).create_new(true).open(path).map(|file| (file, path.to_owned()))
+        OpenOptions::new().read(true).write(true).create_new(true).open(path).map(|file| (file, path.to_owned()))
     })
 }
 
@@ -295,6 +295,15 @@ fn another_name<T>(target: &Path, mut take: impl FnMut(&Path) -> io::Result<T>) 
         }
     }
     Err(taken)
+}
+
+/// Has a name in a folder stored.
+fn store_folder(folder: &File) -> io::Result<()> {
+    match folder.sync_all() {
+        // Some file systems cannot sync a folder, and say so like this (fsync(2)).
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
+    }
 }
 
 fn folder_of(target: &Path) -> &Path {

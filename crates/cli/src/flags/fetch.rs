@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use sockeye::verb::fetch::range::Bytes;
 
 use super::{FamilyFlags, duration};
 
@@ -21,6 +22,21 @@ pub(crate) struct Fetch {
     /// Save the body there, over what is there; `-` is standard output, the head then goes to standard error
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Save under the name made from the URL even if it is taken
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Leave FILE.part behind when it is cut, and go on with it the next time, if the server says that it is still the same
+    #[arg(long, conflicts_with_all = ["range", "head", "body", "save_errors", "raw_body"])]
+    pub(crate) resume: bool,
+    /// Fetch only these bytes, the first one being 0: A-B, A- or the last -N
+    #[arg(long, value_name = "A-B", value_parser = range, allow_hyphen_values = true)]
+    pub(crate) range: Option<Bytes>,
+    /// Give the file its name only if it has this SHA-256
+    #[arg(long, value_name = "HEX", value_parser = digest)]
+    pub(crate) sha256: Option<String>,
+    /// Give the file the time of Last-Modified
+    #[arg(long)]
+    pub(crate) remote_time: bool,
     /// Send this field; one without a value takes away what would be sent otherwise
     #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = field)]
     pub(crate) header: Vec<(String, String)>,
@@ -83,6 +99,11 @@ pub(crate) struct Fetch {
 }
 
 impl Fetch {
+    /// Whether something was asked for that only a file can have.
+    pub(crate) fn needs_file(&self) -> bool {
+        self.resume || self.remote_time || self.sha256.is_some()
+    }
+
     pub(crate) fn body_to_stdout(&self) -> bool {
         self.output.as_deref().is_some_and(|path| path.as_os_str() == "-")
     }
@@ -109,6 +130,26 @@ fn large_size(text: &str) -> Result<u64, String> {
     };
     let number = digits.parse::<u64>().ok();
     number.and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| "write a number of bytes: 2GiB".to_owned())
+}
+
+/// `0-99`, `100-`, `-100`.
+fn range(text: &str) -> Result<Bytes, String> {
+    let wrong = || "write A-B, A- or -N: 0-99, 100-, -100".to_owned();
+    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok())?;
+    match text.split_once('-').ok_or_else(wrong)? {
+        ("", count) => number(count).filter(|&count| count > 0).map(Bytes::Last).ok_or_else(wrong),
+        (first, "") => Ok(Bytes::From(number(first).ok_or_else(wrong)?, None)),
+        (first, last) => {
+            let (first, last) = (number(first).ok_or_else(wrong)?, number(last).ok_or_else(wrong)?);
+            if first > last || last == u64::MAX { Err(wrong()) } else { Ok(Bytes::From(first, Some(last))) }
+        }
+    }
+}
+
+/// 64 hex digits, in small letters.
+fn digest(text: &str) -> Result<String, String> {
+    let is_digest = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_digest { Ok(text.to_ascii_lowercase()) } else { Err("a SHA-256 has 64 hex digits".to_owned()) }
 }
 
 /// `NAME: VALUE`, as it stands in a head.

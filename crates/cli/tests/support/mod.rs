@@ -308,6 +308,16 @@ pub fn wait_until_idle(pid: u32) {
     }
 }
 
+/// Waits for what no event tells, such as the length of a file.
+#[track_caller]
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + LONG;
+    while !is_so() {
+        assert!(Instant::now() < until, "{what} never came");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Exactly so many bytes.
 pub fn read(stream: &mut impl Read, count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];

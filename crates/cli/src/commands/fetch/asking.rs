@@ -5,13 +5,12 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use sockeye::verb::fetch::range::Range;
 use sockeye::verb::fetch::{Body, Credentials, Form, Request, Url, netrc};
 
+use super::place::Refused;
 use crate::exit::Exit;
 use crate::flags::{Fetch, User};
-
-/// Why there is nothing to ask, and how the command ends then.
-pub(super) type Refused = (Exit, String);
 
 pub(super) fn request(flags: &Fetch, url: &Url) -> Result<Request, Refused> {
     let body = body(flags)?;
@@ -28,6 +27,7 @@ pub(super) fn request(flags: &Fetch, url: &Url) -> Result<Request, Refused> {
         body,
         credentials,
         cookies: flags.cookie.clone(),
+        range: flags.range.map(|bytes| Range { bytes, if_still: None }),
     })
 }
 

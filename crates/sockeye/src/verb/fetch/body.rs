@@ -33,9 +33,10 @@ impl Answer {
     fn take(mut self, sink: &mut Sink<'_>, name: &str, taking: &Taking) -> Result<Saved, FetchError> {
         let codings = if taking.raw { vec![] } else { self.codings(name)? };
         let length = self.head().length;
-        taking.progress.promise(length);
-        if let (Some(length), Some(max), []) = (length, taking.max_size, codings.as_slice())
-            && length > max
+        taking.progress.promise(taking.already, length);
+        let max = taking.max_size;
+        if let (Some(length), Some(max), []) = (length, max, codings.as_slice())
+            && length.saturating_add(taking.already) > max
         {
             return Err(FetchError::TooLarge(max));
         }
@@ -49,8 +50,12 @@ impl Answer {
             }
             _ => {
                 let mut pieces = Pieces::of(&mut self.exchange, &taking.progress);
-                let written = pieces.copy(sink, &codings, taking.max_size)?;
+                let written = pieces.copy(sink, &codings, (taking.already, max))?;
                 let received = pieces.received;
+                if let Some(part) = self.part.filter(|part| part.length() != received) {
+                    let what = "the end of its range".to_owned();
+                    return Err(FetchError::Cut { what, received, promised: Some(part.length()) });
+                }
                 Ok(Saved { received, written, surplus: self.exchange.surplus() })
             }
         }
@@ -181,7 +186,12 @@ impl<'a> Pieces<'a> {
         Self { exchange, progress, piece: Bytes::new(), received: 0, failure: None }
     }
 
-    fn copy(&mut self, sink: &mut Sink<'_>, codings: &[Coding], max: Option<u64>) -> Result<u64, FetchError> {
+    fn copy(
+        &mut self,
+        sink: &mut Sink<'_>,
+        codings: &[Coding],
+        (already, max): (u64, Option<u64>),
+    ) -> Result<u64, FetchError> {
         let fault: Fault = Rc::new(RefCell::new(None));
         let mut written = 0;
         let outcome = (|| {
@@ -193,7 +203,7 @@ impl<'a> Pieces<'a> {
                     Err(error) => return Err(FetchError::Output(error)),
                 };
                 let length = piece.len();
-                if let Some(max) = max.filter(|max| written + length as u64 > *max) {
+                if let Some(max) = max.filter(|max| already + written + length as u64 > *max) {
                     return Err(FetchError::TooLarge(max));
                 }
                 sink.write_all(piece).map_err(FetchError::Output)?;

@@ -186,6 +186,7 @@ mod tests {
             body: None,
             credentials: None,
             cookies: vec![],
+            range: None,
         }
     }
 

@@ -50,6 +50,8 @@ pub enum FetchError {
     },
     /// The answer breaks the protocol.
     Protocol(String),
+    /// The whole came instead of the range that was asked for.
+    NoRange,
     /// A redirect leads to where we do not go.
     Redirect(UrlError),
     /// More redirects than are followed.
@@ -82,6 +84,7 @@ impl fmt::Display for FetchError {
                     None => Ok(()),
                 }
             }
+            Self::NoRange => f.write_str("the server sends the whole, and not the range that was asked for"),
             Self::Redirect(error) => write!(f, "the server redirects to where we do not go: {error}"),
             Self::Redirects(limit) => write!(f, "more than {limit} redirects"),
             Self::TooLarge(bound) => write!(f, "the body is larger than {bound} bytes (--max-size)"),

@@ -10,6 +10,7 @@ mod name;
 pub mod netrc;
 mod outgoing;
 mod proxy;
+pub mod range;
 
 use std::fmt;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use cookies::Cookies;
 use credentials::Fields;
 use exchange::{Exchange, Patience};
 use outgoing::Sending;
+use range::{Part, Range};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -51,6 +53,8 @@ pub struct Request {
     pub credentials: Option<Credentials>,
     /// Cookies for the origin of the URL: `a=b`.
     pub cookies: Vec<String>,
+    /// Only these bytes.
+    pub range: Option<Range>,
 }
 
 /// How it is asked for.
@@ -60,7 +64,9 @@ pub struct Options {
     pub family: Option<Family>,
     /// For each connection: name lookup, connecting, the proxy, and the handshake of TLS together.
     pub connect_timeout: Duration,
-    /// For everything.
+    /// When it all began.
+    pub began: Instant,
+    /// For everything since then.
     pub timeout: Option<Duration>,
     /// Whether redirects are followed.
     pub follow: bool,
@@ -97,6 +103,8 @@ pub struct Times {
 /// How far a body has come, for whoever looks from another thread.
 #[derive(Debug, Default)]
 pub struct Progress {
+    /// What had come in an earlier run.
+    already: AtomicU64,
     received: AtomicU64,
     promised: AtomicU64,
 }
@@ -105,17 +113,19 @@ impl Progress {
     /// Bytes of the body that came, as they were sent.
     #[must_use]
     pub fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
+        self.already.load(Ordering::Relaxed) + self.received.load(Ordering::Relaxed)
     }
 
     /// Bytes that were promised, if they were.
     #[must_use]
     pub fn promised(&self) -> Option<u64> {
         // Stored with one more, so that none is 0.
-        self.promised.load(Ordering::Relaxed).checked_sub(1)
+        let promised = self.promised.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(promised.saturating_add(self.already.load(Ordering::Relaxed)))
     }
 
-    fn promise(&self, length: Option<u64>) {
+    fn promise(&self, already: u64, length: Option<u64>) {
+        self.already.store(already, Ordering::Relaxed);
         self.promised.store(length.map_or(0, |length| length.saturating_add(1)), Ordering::Relaxed);
     }
 
@@ -132,6 +142,8 @@ pub struct Answer {
     pub times: Times,
     /// How many redirects led there.
     pub redirects: usize,
+    /// Which part it is, if it is not the whole.
+    pub part: Option<Part>,
     exchange: Exchange,
     to_head: bool,
     patience: Patience,
@@ -180,8 +192,7 @@ impl std::error::Error for Failed {}
 /// # Errors
 /// Anything that goes wrong until there, with the URL at which it did.
 pub fn fetch(request: &Request, options: &Options, watch: &mut dyn Watch) -> Result<Answer, Failed> {
-    let began = Instant::now();
-    let patience = Patience { total: options.timeout.map(|timeout| (began + timeout, timeout)) };
+    let patience = Patience { total: options.timeout.map(|timeout| (options.began + timeout, timeout)) };
     let mut url = request.url.clone();
     let mut method = request.method.clone();
     let mut body = request.body.as_ref();
@@ -195,14 +206,19 @@ pub fn fetch(request: &Request, options: &Options, watch: &mut dyn Watch) -> Res
     };
     let mut redirects = 0;
     loop {
-        let hop = Hop { url: &url, method: &method, body, fields: &fields, cookies: &cookies };
+        let hop =
+            Hop { url: &url, method: &method, body, fields: &fields, cookies: &cookies, range: request.range.as_ref() };
         let (exchange, times) = match hop.take(options, patience, watch) {
             Ok(taken) => taken,
             Err(error) => return Err(Failed::at(url, error)),
         };
         let Some(next) = next(&exchange.head, &url, options.follow) else {
             let to_head = method == "HEAD";
-            return Ok(Answer { url, times, redirects, exchange, to_head, patience });
+            let part = match request.range.as_ref().map(|range| range.answered(&exchange.head)).transpose() {
+                Ok(part) => part.flatten(),
+                Err(error) => return Err(Failed::at(url, error)),
+            };
+            return Ok(Answer { url, times, redirects, part, exchange, to_head, patience });
         };
         let next = match next {
             Ok(next) if redirects < limits::REDIRECTS => next,
@@ -239,6 +255,7 @@ struct Hop<'a> {
     body: Option<&'a Body>,
     fields: &'a Fields,
     cookies: &'a Cookies,
+    range: Option<&'a Range>,
 }
 
 impl Hop<'_> {
@@ -294,6 +311,9 @@ impl Hop<'_> {
             .body(self.body.map(Body::to_send).unwrap_or_default())
             .map_err(|error| wrong(&error))?;
         *request.headers_mut() = self.fields.to_send(self.url, self.body, self.cookies).map_err(|why| wrong(&why))?;
+        if let Some(range) = self.range {
+            range.ask(request.headers_mut()).map_err(|why| wrong(&why))?;
+        }
         if let Some(authorization) = proxy_authorization {
             request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, authorization.clone());
         }
@@ -362,7 +382,9 @@ impl Answer {
 pub struct Taking {
     /// As it was sent, with its content codings.
     pub raw: bool,
-    /// Most bytes that are written.
+    /// Bytes that had come in an earlier run.
+    pub already: u64,
+    /// Most bytes that are written, those included.
     pub max_size: Option<u64>,
     /// Who looks on.
     pub progress: Arc<Progress>,

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
 /// The moment that a date names, if it is one.
-
 pub(crate) fn http_date(text: &[u8]) -> Option<SystemTime> {
     let text = String::from_utf8_lossy(text).to_ascii_lowercase();
     let (mut time, mut day, mut month, mut year) = (None, None, None, None);
