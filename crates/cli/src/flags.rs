@@ -443,6 +443,8 @@ mod tests {
         assert_eq!((serve.grace, serve.max_line), (limits::GRACE, limits::LINE));
         let Command::Talk(talk) = Flags::parse_from(["sockeye", "talk", "1"]).command else { panic!("it is talk") };
         assert_eq!((talk.connect_timeout, talk.max_line), (limits::CONNECT_WAIT, limits::LINE));
+        let Command::Fetch(fetch) = Flags::parse_from(["sockeye", "fetch", "1"]).command else { panic!("it is fetch") };
+        assert_eq!((fetch.connect_timeout, fetch.idle_timeout), (limits::CONNECT_WAIT, limits::STALL_WAIT));
     }
 
     #[test]

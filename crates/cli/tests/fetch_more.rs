@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
-use support::web::{Served, Web, answer, bytes, fetch, fetch_command, gzip, names, ok};
+use support::web::{Served, Web, answer, bytes, chunked, fetch, fetch_command, gzip, names, ok};
 use support::{assert_code, code, run_command, text};
 
 /// What was sent when asked like this.
@@ -485,4 +485,102 @@ fn force_replaces_and_remote_time_is_that_of_the_server() {
     let packed = Web::saying(answer("200 OK", "Content-Encoding: gzip\r\n", &gzip(&[b'x'; 100_000])));
     assert_code(&fetch(folder.path(), &[&packed.url("/x"), "--force", "--max-size", "99999"]), 23);
     assert_code(&fetch(folder.path(), &[&packed.url("/x"), "--force", "--max-size", "100000"]), 0);
+}
+
+/// Answers with these in turn, and with the last one from then on.
+fn in_turn(answers: Vec<Vec<u8>>) -> Web {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    Web::start(move |_, stream| {
+        let index = next.fetch_add(1, std::sync::atomic::Ordering::SeqCst).min(answers.len() - 1);
+        let _ = stream.write_all(&answers[index]);
+    })
+}
+
+#[test]
+fn what_passes_is_tried_again_and_what_may_be_done_already_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let busy = |more: &str| answer("503 Busy", &format!("Retry-After: {more}\r\nContent-Length: 0\r\n"), b"");
+    let soon = || vec![busy("0"), busy("Sun, 06 Nov 1994 08:49:37 GMT"), ok(b"x")];
+    let web = in_turn(soon());
+    let output = fetch(folder.path(), &[&web.url("/x"), "-o", "x", "--retry", "2"]);
+    assert_code(&output, 0);
+    assert_eq!(text(&output.stdout), "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", "only the last head");
+    let said = text(&output.stderr);
+    assert!(said.contains("503 Busy; again in 0.0 s, 1 of 2\n") && said.contains("0.0 s, 2 of 2\n"), "{said}");
+    assert_eq!(web.requests().len(), 3);
+    for (answers, arguments, expected, asked) in [
+        (soon(), &["--retry", "1"][..], 22, 2),
+        (soon(), &[], 22, 1),
+        (soon(), &["--retry", "5", "--data", "x"], 22, 1),
+        (soon(), &["--retry", "5", "--data", "x", "-X", "PUT"], 0, 3),
+        // It would be longer than anybody waits, or than everything may take.
+        (vec![busy("86400"), ok(b"x")], &["--retry", "5"], 22, 1),
+        (vec![busy("100"), ok(b"x")], &["--retry", "5", "--max-time", "50s"], 22, 1),
+        (vec![answer("404 No", "Retry-After: 0\r\nContent-Length: 0\r\n", b""), ok(b"x")], &["--retry", "5"], 22, 1),
+        // Nothing came: nobody knows whether a POST was done.
+        (vec![vec![], ok(b"x")], &["--retry", "5"], 0, 2),
+        (vec![vec![], ok(b"x")], &["--retry", "5", "--data", "x"], 18, 1),
+        (vec![b"garbage".to_vec(), ok(b"x")], &["--retry", "5"], 56, 1),
+        (vec![answer("200 OK", "Content-Length: 9\r\n", b"half"), ok(b"x")], &["--retry", "5"], 18, 1),
+    ] {
+        let web = in_turn(answers);
+        let output = fetch(folder.path(), &[&[web.url("/x").as_str(), "-o", "x"], arguments].concat());
+        assert_code(&output, expected);
+        assert_eq!(web.requests().len(), asked, "{arguments:?} {}", text(&output.stderr));
+    }
+    assert_eq!(names(folder.path()), ["x"]);
+    // Nobody listens: it is safe to ask again whatever is asked.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = fetch(folder.path(), &[&free.to_string(), "--retry", "1", "--data", "x"]);
+    assert_code(&output, 7);
+    assert!(text(&output.stderr).contains("Connection refused; again in 0."), "{}", text(&output.stderr));
+}
+
+#[test]
+fn an_answer_that_is_cut_goes_on_by_itself_with_resume_and_retry() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = bytes(1_000_000);
+    let served = Served { body: body.clone(), fields: "ETag: \"v\"\r\n".to_owned() };
+    let web = Web::start(move |request, stream| {
+        let message = served.answer(request);
+        stream.write_all(&message[..message.len().min(400_000)]).unwrap();
+    });
+    let output = fetch(folder.path(), &[&web.url("/x"), "--resume", "--retry", "5", "--sha256", &sha256(&body)]);
+    assert_code(&output, 0);
+    assert!(fs::read(folder.path().join("x")).unwrap() == body);
+    assert_eq!(web.requests().len(), 3);
+    assert_eq!(names(folder.path()), ["x"]);
+}
+
+#[test]
+fn a_rate_is_not_exceeded_and_a_quiet_server_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = bytes(60_000);
+    for message in [ok(&body), answer("200 OK", "Transfer-Encoding: chunked\r\n", &chunked(&body, 5000))] {
+        let web = Web::saying(message);
+        let began = std::time::Instant::now();
+        assert_code(&fetch(folder.path(), &[&web.url("/x"), "-o", "x", "--limit-rate", "100k"]), 0);
+        assert!(began.elapsed().as_millis() >= 580, "{:?}", began.elapsed());
+        assert!(fs::read(folder.path().join("x")).unwrap() == body);
+        let output = fetch(folder.path(), &[&web.url("/x"), "-o", "x", "--limit-rate", "1k", "--max-time", "300ms"]);
+        assert_code(&output, 28);
+        assert!(text(&output.stderr).contains("not done within 0.3 s (--timeout)"), "{}", text(&output.stderr));
+    }
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let web = Web::start(move |request, stream| {
+        if request.contains(" /half ") {
+            stream.write_all(&answer("200 OK", "Content-Length: 9\r\n", b"half")).unwrap();
+        }
+        let _ = released.lock().unwrap().recv();
+    });
+    for (path, says) in [
+        ("/none", "no answer within 0.2 s (--idle-timeout)"),
+        ("/half", "nothing came within 0.2 s (--idle-timeout), after 4 bytes of the body"),
+    ] {
+        let output = fetch(folder.path(), &[&web.url(path), "-o", "x", "--idle-timeout", "200ms"]);
+        assert_code(&output, 28);
+        assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));
+    }
+    drop(release);
 }

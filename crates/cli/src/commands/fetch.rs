@@ -50,6 +50,7 @@ fn options(flags: &Fetch, console: &Console) -> Result<Options, Exit> {
         connect_timeout: flags.connect_timeout,
         began: Instant::now(),
         timeout: flags.timeout,
+        idle_timeout: flags.idle_timeout,
         follow: !flags.no_follow,
         trust,
         proxies: Proxies::from_environment(|name| std::env::var(name).ok()),

@@ -85,12 +85,23 @@ pub(crate) struct Fetch {
     /// Trust who these certificates (PEM) sign for, and nobody else
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
-    /// For everything
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    /// Ask again up to N times, after a longer pause each time or when the server says: a connection that is refused or not
+    /// answered, the statuses 408, 429, 500, 502, 503, 504; with --resume, an answer that is cut. Not what may have been done
+    /// already, such as POST
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) retry: u32,
+    /// Take no more bytes in a second
+    #[arg(long, value_name = "SIZE", value_parser = large_size)]
+    pub(crate) limit_rate: Option<u64>,
+    /// For everything, all attempts together
+    #[arg(long, visible_alias = "max-time", value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     /// For each connection: name, connecting, TLS
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
     pub(crate) connect_timeout: Duration,
+    /// For the head of the answer, and for each next byte of it
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
+    pub(crate) idle_timeout: Duration,
     /// Say how long each part took
     #[arg(long)]
     pub(crate) time: bool,

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use sockeye::verb::fetch::{Answer, Options, Progress, Request, Taking, Url, fetch};
+use sockeye::verb::fetch::{Answer, FetchError, Options, Progress, Request, Taking, Url, fetch};
 
 use super::asking;
 use super::bar::Bar;
 use super::leaving::UnderWay;
 use super::place::Place;
 use super::telling::{Told, Watching, show_head};
-use super::trouble::Trouble;
+use super::trouble::{self, Trouble};
 use crate::exit::Exit;
 use crate::flags::Fetch;
 use crate::output::Console;
@@ -38,17 +38,36 @@ impl<'a> Page<'a> {
         Self { flags, options, url, console, under_way, progress, began: Instant::now() }
     }
 
-    /// Fetches it.
+    /// Fetches it, again if that may help.
     pub(super) fn run(&self) -> Result<Exit, Trouble> {
         let request = asking::request(self.flags, &self.url)?;
+        let mut attempt = 0;
+        loop {
+            let left = self.flags.retry - attempt;
+            let trouble = match self.once(request.clone(), left > 0) {
+                Err(trouble) if left > 0 && trouble.again.is_some() => trouble,
+                done => return done,
+            };
+            attempt += 1;
+            let pause = trouble.again.flatten().unwrap_or_else(|| trouble::pause(attempt));
+            if self.options.timeout.is_some_and(|all| self.options.began.elapsed() + pause >= all) {
+                return Err(trouble);
+            }
+            let (why, of) = (&trouble.why, self.flags.retry);
+            self.console.note(&format!("{why}; again in {:.1} s, {attempt} of {of}", pause.as_secs_f64()));
+            std::thread::sleep(pause);
+        }
+    }
+
+    fn once(&self, request: Request, may_again: bool) -> Result<Exit, Trouble> {
         let place = Place::choose(self.flags, &self.url)?;
         self.under_way.put(&self.progress, place.leaving());
-        let done = self.ask(request, place);
+        let done = self.ask(request, place, may_again);
         self.under_way.take(&self.progress);
         done
     }
 
-    fn ask(&self, mut request: Request, place: Place) -> Result<Exit, Trouble> {
+    fn ask(&self, mut request: Request, place: Place, may_again: bool) -> Result<Exit, Trouble> {
         let (flags, console) = (self.flags, self.console);
         if flags.resume {
             request.range = place.missing(&self.url);
@@ -56,7 +75,12 @@ impl<'a> Page<'a> {
             request.fields.insert(0, ("Accept-Encoding".to_owned(), "identity".to_owned()));
         }
         let mut watch = Watching { console, redirects: vec![] };
-        let answer = fetch(&request, self.options, &mut watch).map_err(|failed| Trouble::from(&failed))?;
+        let answer = fetch(&request, self.options, &mut watch)
+            .map_err(|failed| Trouble::unanswered(&failed, &request.method))?;
+        // As with redirects, only the last head is shown.
+        if let Some(passing) = Trouble::passing(&answer, &request.method).filter(|_| may_again) {
+            return Err(passing);
+        }
         show_head(answer.head(), flags, console)?;
         let told = Told { flags, console, began: self.began, redirects: watch.redirects };
         let status = answer.head().status;
@@ -89,7 +113,13 @@ impl<'a> Page<'a> {
         let already = place.begin(&self.url, &answer)?;
         let bar = Bar::start(&self.progress, self.console);
         let progress = Arc::clone(&self.progress);
-        let taking = Taking { raw: self.flags.raw_body, already, max_size: self.flags.max_size, progress };
+        let taking = Taking {
+            raw: self.flags.raw_body,
+            already,
+            max_size: self.flags.max_size,
+            rate: self.flags.limit_rate,
+            progress,
+        };
         let name = place.name();
         let saved = place.with_sink(|sink| answer.save(sink, &name, &taking));
         drop(bar);
@@ -97,6 +127,7 @@ impl<'a> Page<'a> {
             let mut trouble = Trouble::from(&failed);
             if let Some(part) = place.keep() {
                 trouble.why.push_str(&format!("; --resume goes on with {part}"));
+                trouble.again = is_network(&failed.error).then_some(None);
             }
             trouble
         })?;
@@ -120,4 +151,9 @@ impl<'a> Page<'a> {
             None => self.console.note("the server does not say when it was last changed: the file has the time of now"),
         }
     }
+}
+
+/// Whether another connection may do better.
+fn is_network(error: &FetchError) -> bool {
+    matches!(error, FetchError::Cut { .. } | FetchError::Reset { .. } | FetchError::TimedOut { .. })
 }

@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
 use super::exchange::{Exchange, Patience};
+use super::pace::Pace;
 use super::{Answer, Failed, FetchError, Progress, Saved, Taking};
-use crate::limits;
 use crate::net::stream::Stream;
 use crate::sink::Sink;
 use crate::wire::http::{Coding, Fault, decode};
@@ -40,16 +40,17 @@ impl Answer {
         {
             return Err(FetchError::TooLarge(max));
         }
+        let pace = Pace::new(taking.rate);
         match (length, &*sink, codings.as_slice()) {
             (Some(length), &Sink::Descriptor(file), []) if self.exchange.is_plain() => {
                 let patience = self.patience;
                 let Some((stream, held)) = self.exchange.into_stream() else {
                     return Err(FetchError::Protocol("the connection is still held".to_owned()));
                 };
-                Moving { stream, file, length, patience, progress: &taking.progress }.whole(&held)
+                Moving { stream, file, length, patience, pace, progress: &taking.progress }.whole(&held)
             }
             _ => {
-                let mut pieces = Pieces::of(&mut self.exchange, &taking.progress);
+                let mut pieces = Pieces::of(&mut self.exchange, &taking.progress, (pace, self.patience));
                 let written = pieces.copy(sink, &codings, (taking.already, max))?;
                 let received = pieces.received;
                 if let Some(part) = self.part.filter(|part| part.length() != received) {
@@ -68,6 +69,7 @@ struct Moving<'a> {
     file: BorrowedFd<'a>,
     length: u64,
     patience: Patience,
+    pace: Pace,
     progress: &'a Progress,
 }
 
@@ -77,6 +79,7 @@ impl Moving<'_> {
         Sink::Descriptor(self.file).write_all(&held[..first]).map_err(FetchError::Output)?;
         let mut received = first as u64;
         self.progress.set(received);
+        self.pace.took(received, self.patience, received)?;
         let mut surplus = (held.len() - first) as u64;
         if received < self.length {
             received = self.splice_from(received)?;
@@ -93,8 +96,9 @@ impl Moving<'_> {
         let Ok((from, to)) = pipe_with(PipeFlags::CLOEXEC) else { return Ok(received) };
         let _ = fcntl_setpipe_size(&to, PIPE);
         while received < self.length {
-            let most = usize::try_from(self.length - received).unwrap_or(PIPE).min(PIPE);
+            let most = self.pace.most(usize::try_from(self.length - received).unwrap_or(PIPE).min(PIPE));
             let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+            let before = received;
             let mut inside = match splice(&self.stream, None, &to, None, most, flags) {
                 Ok(0) => return Err(self.cut(received)),
                 Ok(length) => length,
@@ -125,6 +129,7 @@ impl Moving<'_> {
                 }
             }
             self.progress.set(received);
+            self.pace.took(received - before, self.patience, received)?;
         }
         Ok(received)
     }
@@ -144,13 +149,15 @@ impl Moving<'_> {
     fn copy_from(&mut self, mut received: u64) -> Result<u64, FetchError> {
         let mut piece = vec![0; 256 * 1024];
         while received < self.length {
-            let most = usize::try_from(self.length - received).unwrap_or(piece.len()).min(piece.len());
+            let room = usize::try_from(self.length - received).unwrap_or(piece.len()).min(piece.len());
+            let most = self.pace.most(room);
             match self.stream.read(&mut piece[..most]) {
                 Ok(0) => return Err(self.cut(received)),
                 Ok(length) => {
                     Sink::Descriptor(self.file).write_all(&piece[..length]).map_err(FetchError::Output)?;
                     received += length as u64;
                     self.progress.set(received);
+                    self.pace.took(length as u64, self.patience, received)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(received)?,
                 Err(why) => return Err(FetchError::Reset { why, received }),
@@ -164,10 +171,11 @@ impl Moving<'_> {
     }
 
     fn wait(&self, received: u64) -> Result<(), FetchError> {
-        let unit = limits::STALL_WAIT;
-        self.stream.wait(PollFlags::IN, Some(self.patience.until(unit))).map_err(|error| match error.kind() {
-            io::ErrorKind::TimedOut => self.patience.timed_out("nothing came", unit, received),
-            _ => FetchError::Reset { why: error, received },
+        self.stream.wait(PollFlags::IN, Some(self.patience.until(self.patience.idle))).map_err(|error| {
+            match error.kind() {
+                io::ErrorKind::TimedOut => self.patience.timed_out("nothing came", received),
+                _ => FetchError::Reset { why: error, received },
+            }
         })
     }
 }
@@ -176,14 +184,15 @@ impl Moving<'_> {
 struct Pieces<'a> {
     exchange: &'a mut Exchange,
     progress: &'a Progress,
+    pace: (Pace, Patience),
     piece: Bytes,
     received: u64,
     failure: Option<FetchError>,
 }
 
 impl<'a> Pieces<'a> {
-    fn of(exchange: &'a mut Exchange, progress: &'a Progress) -> Self {
-        Self { exchange, progress, piece: Bytes::new(), received: 0, failure: None }
+    fn of(exchange: &'a mut Exchange, progress: &'a Progress, pace: (Pace, Patience)) -> Self {
+        Self { exchange, progress, pace, piece: Bytes::new(), received: 0, failure: None }
     }
 
     fn copy(
@@ -251,6 +260,11 @@ impl BufRead for Pieces<'_> {
                 Ok(Some(piece)) => {
                     self.received += piece.len() as u64;
                     self.progress.set(self.received);
+                    let (pace, patience) = &mut self.pace;
+                    if let Err(failure) = pace.took(piece.len() as u64, *patience, self.received) {
+                        self.failure = Some(failure);
+                        return Err(io::Error::other("the body failed"));
+                    }
                     self.piece = piece;
                 }
                 Err(failure) => {

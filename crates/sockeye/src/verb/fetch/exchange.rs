@@ -34,6 +34,8 @@ const PIECE: usize = 16 * 1024;
 pub(super) struct Patience {
     /// The end of everything, and how long it was away at the beginning.
     pub(super) total: Option<(Instant, Duration)>,
+    /// How long nothing may come.
+    pub(super) idle: Duration,
 }
 
 impl Patience {
@@ -47,12 +49,12 @@ impl Patience {
         self.total.map_or(unit, |(total, _)| total.min(unit))
     }
 
-    pub(super) fn timed_out(self, what: &'static str, unit: Duration, received: u64) -> FetchError {
+    pub(super) fn timed_out(self, what: &'static str, received: u64) -> FetchError {
         match self.total {
             Some((until, after)) if until <= Instant::now() => {
                 FetchError::TimedOut { what: "not done", after, flag: Some("--timeout"), received }
             }
-            _ => FetchError::TimedOut { what, after: unit, flag: None, received },
+            _ => FetchError::TimedOut { what, after: self.idle, flag: Some("--idle-timeout"), received },
         }
     }
 }
@@ -82,7 +84,7 @@ impl Exchange {
             .title_case_headers(true)
             .max_headers(4096)
             .handshake::<_, Sending>(Io(Rc::clone(&wire)));
-        let time = (patience, limits::HEAD_WAIT);
+        let time = (patience, patience.idle);
         let (mut sender, connection) = Driver { wire: &wire, connection: None }
             .run(pin!(shake), time)
             .map_err(|error| Wire::failure(&wire, error, patience, "the answer"))?;
@@ -104,7 +106,7 @@ impl Exchange {
     pub(super) fn next(&mut self, received: u64) -> Result<Option<Bytes>, FetchError> {
         self.wire.borrow_mut().opened = true;
         loop {
-            let time = (self.patience, limits::STALL_WAIT);
+            let time = (self.patience, self.patience.idle);
             let connection = Some((self.connection.as_mut(), &mut self.connection_ended));
             let frame = Driver { wire: &self.wire, connection }.run(pin!(Optional(self.body.frame())), time);
             match frame {
@@ -213,8 +215,8 @@ impl Wire {
             return failure;
         }
         match error {
-            Stopped::TimedOut if what == "the answer" => patience.timed_out("no answer", limits::HEAD_WAIT, 0),
-            Stopped::TimedOut => patience.timed_out("nothing came", limits::STALL_WAIT, 0),
+            Stopped::TimedOut if what == "the answer" => patience.timed_out("no answer", 0),
+            Stopped::TimedOut => patience.timed_out("nothing came", 0),
             Stopped::Stuck => FetchError::Protocol("the exchange waits for nothing".to_owned()),
             Stopped::Socket(why) => FetchError::Reset { why, received: 0 },
             Stopped::Hyper(error) => of_hyper(&error, what),

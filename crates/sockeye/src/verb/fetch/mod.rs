@@ -9,6 +9,7 @@ mod form;
 mod name;
 pub mod netrc;
 mod outgoing;
+mod pace;
 mod proxy;
 pub mod range;
 
@@ -68,6 +69,8 @@ pub struct Options {
     pub began: Instant,
     /// For everything since then.
     pub timeout: Option<Duration>,
+    /// For the next byte of an answer.
+    pub idle_timeout: Duration,
     /// Whether redirects are followed.
     pub follow: bool,
     /// Whose certificates are believed.
@@ -192,7 +195,8 @@ impl std::error::Error for Failed {}
 /// # Errors
 /// Anything that goes wrong until there, with the URL at which it did.
 pub fn fetch(request: &Request, options: &Options, watch: &mut dyn Watch) -> Result<Answer, Failed> {
-    let patience = Patience { total: options.timeout.map(|timeout| (options.began + timeout, timeout)) };
+    let total = options.timeout.map(|timeout| (options.began + timeout, timeout));
+    let patience = Patience { total, idle: options.idle_timeout };
     let mut url = request.url.clone();
     let mut method = request.method.clone();
     let mut body = request.body.as_ref();
@@ -386,6 +390,8 @@ pub struct Taking {
     pub already: u64,
     /// Most bytes that are written, those included.
     pub max_size: Option<u64>,
+    /// Most bytes in a second, as they are sent.
+    pub rate: Option<u64>,
     /// Who looks on.
     pub progress: Arc<Progress>,
 }

@@ -128,6 +128,18 @@ impl Head {
         (modified + Duration::from_secs(1) <= made).then(|| self.first("last-modified").and_then(text))?
     }
 
+    /// How long the server wants to be left alone (RFC 9110, section 10.2.3).
+    #[must_use]
+    pub fn retry_after(&self, now: SystemTime) -> Option<Duration> {
+        let value = self.first("retry-after")?.trim_ascii();
+        if !value.is_empty() && value.iter().all(u8::is_ascii_digit) {
+            // More digits than fit are a very long time.
+            let seconds = std::str::from_utf8(value).ok()?.parse().unwrap_or(u64::from(u32::MAX));
+            return Some(Duration::from_secs(seconds));
+        }
+        http_date(value).map(|at| at.duration_since(now).unwrap_or_default())
+    }
+
     /// When the thing was last changed, if the server says.
     #[must_use]
     pub fn last_modified(&self) -> Option<SystemTime> {
