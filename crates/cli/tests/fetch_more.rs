@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
+use support::socks::SocksProxy;
 use support::web::{Served, Web, answer, bytes, chunked, fetch, fetch_command, gzip, names, ok};
 use support::{assert_code, code, run_command, text};
 
@@ -583,4 +584,84 @@ fn a_rate_is_not_exceeded_and_a_quiet_server_is_left() {
         assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));
     }
     drop(release);
+}
+
+#[test]
+fn a_name_has_the_address_that_was_typed_and_a_unix_socket_any_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let web = Web::saying(ok(b"x"));
+    let port = web.address.port();
+    let url = format!("http://Some.Example:{port}/x");
+    let resolve = format!("some.example:{port}:127.0.0.1");
+    assert_code(&fetch(folder.path(), &[&url, "-o", "x", "--resolve", "other:1:::1", "--resolve", &resolve]), 0);
+    assert!(web.requests()[0].contains(&format!("\r\nHost: some.example:{port}\r\n")), "{:?}", web.requests());
+    for wrong in ["x", "x:1", "x:1:y", ":1:127.0.0.1", "x:99999:127.0.0.1"] {
+        assert_code(&fetch(folder.path(), &[&url, "-o", "x", "--resolve", wrong]), 2);
+    }
+    let path = folder.path().join("socket");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let server = std::thread::spawn(move || {
+        let mut heads = Vec::new();
+        for message in [answer("302 Found", "Location: http://other/there\r\nContent-Length: 0\r\n", b""), ok(b"y")] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                head.push_str(&support::line(&mut stream));
+            }
+            heads.push(head);
+            stream.write_all(&message).unwrap();
+        }
+        heads
+    });
+    let mut command = fetch_command(folder.path());
+    // A proxy is not asked for what is on this machine.
+    command.env("http_proxy", "http://127.0.0.1:1").args(["http://docker/v1/x", "-o", "y", "--unix", "socket"]);
+    assert_code(&run_command(&mut command, b""), 0);
+    let heads = server.join().unwrap();
+    assert!(heads[0].starts_with("GET /v1/x HTTP/1.1\r\n") && heads[0].contains("\r\nHost: docker\r\n"), "{heads:?}");
+    assert!(heads[1].starts_with("GET /there ") && heads[1].contains("\r\nHost: other\r\n"), "{heads:?}");
+    assert_eq!(fs::read(folder.path().join("y")).unwrap(), b"y");
+    assert_code(&fetch(folder.path(), &["http://docker/x", "-o", "y", "--unix", "none"]), 7);
+}
+
+#[test]
+fn socks_proxies_look_names_up_there_or_let_us() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = bytes(300_000);
+    let web = Web::saying(ok(&body));
+    let port = web.address.port();
+    let (open, locked) = (SocksProxy::start(None), SocksProxy::start(Some(("me", "p@ss"))));
+    let at = |scheme: &str, who: &str, proxy: &SocksProxy| format!("{scheme}://{who}{}", proxy.address);
+    for (proxy, who) in [(&open, ""), (&locked, "me:p%40ss@")] {
+        for (scheme, host, asked) in [
+            ("socks5h", "inside.example", "name inside.example"),
+            ("socks5h", "127.0.0.1", "address 127.0.0.1"),
+            ("socks5", "127.0.0.1", "address 127.0.0.1"),
+            ("socks5", "localhost", "address 127.0.0.1"),
+        ] {
+            let url = format!("http://{host}:{port}/x");
+            let proxy_url = at(scheme, who, proxy);
+            assert_code(&fetch(folder.path(), &[&url, "-o", "x", "--proxy", &proxy_url]), 0);
+            assert!(fs::read(folder.path().join("x")).unwrap() == body);
+            assert_eq!(proxy.asked().pop().unwrap(), format!("{asked}:{port}"));
+            assert!(web.requests().pop().unwrap().starts_with("GET /x HTTP/1.1\r\n"), "the server is asked, no proxy");
+            let mut command = fetch_command(folder.path());
+            command.env("all_proxy", &proxy_url).args([&url, "-o", "x"]);
+            assert_code(&run_command(&mut command, b""), 0);
+            assert_eq!(proxy.asked().len() % 2, 0, "the environment says the same");
+        }
+    }
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (url, proxy, expected, says) in [
+        (web.url("/x"), at("socks5", "", &locked), 7, "the proxy says that it wants to know who asks"),
+        (web.url("/x"), at("socks5", "a:b@", &locked), 7, "the proxy says that user or password are wrong"),
+        (format!("http://{nobody}/"), at("socks5", "", &open), 7, "the proxy says connection refused"),
+        (web.url("/x"), format!("socks5://{}", web.address), 28, "no way through the proxy within 0.3 s"),
+        (web.url("/x"), "socks4://127.0.0.1:1".to_owned(), 2, "and not by socks4"),
+        (web.url("/x"), "http://".to_owned(), 2, "--proxy: the proxy is no URL"),
+    ] {
+        let output = fetch(folder.path(), &[&url, "-o", "x", "--proxy", &proxy, "--connect-timeout", "300ms"]);
+        assert_code(&output, expected);
+        assert!(text(&output.stderr).contains(says), "{proxy}: {}", text(&output.stderr));
+    }
 }

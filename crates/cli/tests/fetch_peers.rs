@@ -274,7 +274,62 @@ fn tinyproxy_carries_http_and_tunnels_https() {
     assert!(text(&refused.stderr).contains("the proxy says 407"), "{}", text(&refused.stderr));
     let refused = ask(&plain, "http_proxy", &format!("http://127.0.0.1:{}", locked.port), "");
     assert_code(&refused, 22);
-    let refused = ask(&plain, "http_proxy", "socks5://127.0.0.1:1", "");
+    let refused = ask(&plain, "http_proxy", "socks4://127.0.0.1:1", "");
     assert_code(&refused, 2);
-    assert!(text(&refused.stderr).contains("spoken to by socks5 is not there yet"), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("socks5 or socks5h, and not by socks4"), "{}", text(&refused.stderr));
+}
+
+/// A server that lets in only whom its authority signed for; the keys of a session; and trust in whoever answers.
+#[test]
+fn openssls_server_asks_who_we_are_and_insecure_says_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    authority.sign(folder.path(), "good", &["localhost"], (2020, 2120));
+    authority.sign(folder.path(), "me", &["me"], (2020, 2120));
+    authority.sign(folder.path(), "expired", &["localhost"], (2020, 2021));
+    fs::write(folder.path().join("page"), bytes(300_000)).unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (ca, cert, key) = (path("ca.pem"), path("me.pem"), path("me.key"));
+    let out = tempfile::tempdir().unwrap();
+    for version in ["-tls1_3", "-tls1_2"] {
+        let server =
+            s_server(folder.path(), "good", &[version, "-Verify", "2", "-verify_return_error", "-CAfile", "ca.pem"]);
+        let url = format!("https://localhost:{}/page", server.port);
+        let output = fetch(out.path(), &[&url, "-o", "x", "--ca", &ca, "--cert", &cert, "--key", &key]);
+        assert_code(&output, 0);
+        assert!(fs::read(out.path().join("x")).unwrap() == bytes(300_000));
+        let output = fetch(out.path(), &[&url, "-o", "y", "--ca", &ca]);
+        assert_code(&output, 35);
+        assert!(text(&output.stderr).contains("localhost refused: "), "{}", text(&output.stderr));
+    }
+    let wrong = fetch(out.path(), &["https://localhost:1/", "-o", "y", "--cert", &cert, "--key", &path("good.key")]);
+    assert_code(&wrong, 26);
+    assert!(text(&wrong.stderr).contains("me.pem: it cannot be used with the key"), "{}", text(&wrong.stderr));
+    let server = s_server(folder.path(), "expired", &[]);
+    let url = format!("https://127.0.0.1:{}/page", server.port);
+    for more in [&[][..], &["-q"], &["--json"]] {
+        let arguments = [&[url.as_str(), "-o", "x", "--insecure"], more].concat();
+        let mut command = fetch_command(out.path());
+        let output = run_command(command.args(&arguments).env("SSLKEYLOGFILE", out.path().join("keys")), b"");
+        assert_code(&output, 0);
+        assert!(
+            text(&output.stderr).contains("--insecure: whoever is on the way may read"),
+            "{}",
+            text(&output.stderr)
+        );
+        let keys = fs::read_to_string(out.path().join("keys")).unwrap();
+        assert!(keys.contains("CLIENT_TRAFFIC_SECRET_0 "), "{keys}");
+    }
+    assert_code(&fetch(out.path(), &[&url, "-o", "y"]), 60);
+    assert_eq!(names(out.path()), ["keys", "x"]);
+    // TLS through SOCKS, and curl through the same.
+    let server = s_server(folder.path(), "good", &[]);
+    let proxy = support::socks::SocksProxy::start(None);
+    let at = format!("socks5h://{}", proxy.address);
+    let url = format!("https://localhost:{}/page", server.port);
+    assert_code(&fetch(out.path(), &[&url, "-o", "x", "--ca", &ca, "--proxy", &at]), 0);
+    assert!(fs::read(out.path().join("x")).unwrap() == bytes(300_000));
+    let output = Command::new("curl").args(["-sSf", "--cacert", &ca, "--proxy", &at, &url]).output().unwrap();
+    assert!(output.stdout == bytes(300_000), "{}", text(&output.stderr));
+    assert_eq!(proxy.asked(), [format!("name localhost:{}", server.port), format!("name localhost:{}", server.port)]);
 }

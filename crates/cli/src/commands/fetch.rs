@@ -41,10 +41,6 @@ fn fetch(flags: &Fetch, console: &Console) -> Result<Exit, Exit> {
 }
 
 fn options(flags: &Fetch, console: &Console) -> Result<Options, Exit> {
-    let trust = flags.ca.as_deref().map_or_else(Trust::system, Trust::only);
-    trust
-        .check()
-        .map_err(|error| console.fail(Exit::CannotRead, &format!("cannot use the certificates of --ca: {error}")))?;
     Ok(Options {
         family: flags.family.family(),
         connect_timeout: flags.connect_timeout,
@@ -52,7 +48,39 @@ fn options(flags: &Fetch, console: &Console) -> Result<Options, Exit> {
         timeout: flags.timeout,
         idle_timeout: flags.idle_timeout,
         follow: !flags.no_follow,
-        trust,
-        proxies: Proxies::from_environment(|name| std::env::var(name).ok()),
+        trust: trust(flags, console)?,
+        proxies: proxies(flags).map_err(|why| console.fail(Exit::Usage, &why))?,
+        resolve: flags.resolve.clone(),
+        socket: flags.unix.clone(),
     })
+}
+
+fn trust(flags: &Fetch, console: &Console) -> Result<Trust, Exit> {
+    let mut trust = match &flags.ca {
+        Some(path) => Trust::only(path),
+        None if flags.insecure => {
+            console.warn(
+                "--insecure: whoever is on the way may read and change everything, and passwords are shown to them",
+            );
+            Trust::anyone()
+        }
+        None => Trust::system(),
+    };
+    if let (Some(certificate), Some(key)) = (&flags.cert, &flags.key) {
+        trust = trust.with_identity(certificate, key);
+    }
+    let unusable = |error| console.fail(Exit::CannotRead, &format!("cannot use the certificates: {error}"));
+    trust.check().map_err(unusable)?;
+    Ok(trust)
+}
+
+fn proxies(flags: &Fetch) -> Result<Proxies, String> {
+    let variable = |name: &str| std::env::var(name).ok();
+    match &flags.proxy {
+        Some(proxy) => {
+            let without = variable("no_proxy").or_else(|| variable("NO_PROXY"));
+            Proxies::chosen(proxy, without).map_err(|error| format!("--proxy: {error}"))
+        }
+        None => Ok(Proxies::from_environment(variable)),
+    }
 }

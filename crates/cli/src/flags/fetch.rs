@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use sockeye::verb::fetch::Resolved;
 use sockeye::verb::fetch::range::Bytes;
 
 use super::{FamilyFlags, duration};
@@ -13,7 +14,8 @@ use super::{FamilyFlags, duration};
 #[command(
     after_help = "The head goes to standard output as it came, the body to FILE, or to a name made from the URL that is not taken \
     yet.\nWithout a scheme a URL is http; PORT and :PORT are the loopback. Whatever goes wrong, no part of a file appears and an old one stays.\n\
-    Proxies: http_proxy, https_proxy, all_proxy, no_proxy. Certificates: the system's, SSL_CERT_FILE and SSL_CERT_DIR."
+    Proxies: http_proxy, https_proxy, all_proxy, no_proxy. Certificates: the system's, SSL_CERT_FILE and SSL_CERT_DIR. \
+    SSLKEYLOGFILE names a file for the keys of sessions."
 )]
 pub(crate) struct Fetch {
     /// What to fetch: [http://|https://]HOST[:PORT][/PATH]
@@ -93,6 +95,24 @@ pub(crate) struct Fetch {
     /// Take no more bytes in a second
     #[arg(long, value_name = "SIZE", value_parser = large_size)]
     pub(crate) limit_rate: Option<u64>,
+    /// Trust whoever answers, which is no security at all
+    #[arg(long, conflicts_with = "ca")]
+    pub(crate) insecure: bool,
+    /// Who to be to a server that asks for a certificate, in PEM form
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// The key of --cert, which nobody else may read
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+    /// Go through this proxy, whatever the environment says: http://, socks5:// (names are looked up here) or socks5h:// (there)
+    #[arg(long, value_name = "URL", conflicts_with = "unix")]
+    pub(crate) proxy: Option<String>,
+    /// Take this for the address of a host's name at a port
+    #[arg(long, value_name = "HOST:PORT:ADDR", value_parser = resolved)]
+    pub(crate) resolve: Vec<Resolved>,
+    /// Connect to a Unix socket, whatever host the URL names; redirects go there too
+    #[arg(long, value_name = "PATH", conflicts_with = "resolve")]
+    pub(crate) unix: Option<PathBuf>,
     /// For everything, all attempts together
     #[arg(long, visible_alias = "max-time", value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
@@ -161,6 +181,16 @@ fn range(text: &str) -> Result<Bytes, String> {
 fn digest(text: &str) -> Result<String, String> {
     let is_digest = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_digest { Ok(text.to_ascii_lowercase()) } else { Err("a SHA-256 has 64 hex digits".to_owned()) }
+}
+
+/// `example.org:443:192.0.2.1`; an IPv6 address in brackets or not.
+fn resolved(text: &str) -> Result<Resolved, String> {
+    let wrong = || "write HOST:PORT:ADDR: example.org:443:192.0.2.1".to_owned();
+    let (host, rest) = text.split_once(':').filter(|(host, _)| !host.is_empty()).ok_or_else(wrong)?;
+    let (port, ip) = rest.split_once(':').ok_or_else(wrong)?;
+    let ip = ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(ip);
+    let (port, ip) = (port.parse().map_err(|_| wrong())?, ip.parse().map_err(|_| wrong())?);
+    Ok(Resolved { host: host.to_ascii_lowercase(), port, ip })
 }
 
 /// `NAME: VALUE`, as it stands in a head.

@@ -12,8 +12,11 @@ mod outgoing;
 mod pace;
 mod proxy;
 pub mod range;
+mod way;
 
 use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -25,12 +28,10 @@ pub use name::file_name;
 pub use outgoing::Body;
 pub use proxy::Proxies;
 
-use crate::event::Protocol;
 use crate::limits;
 use crate::net::Family;
-use crate::net::connect::{Attempt, Options as Connecting, connect};
-use crate::net::stream::Stream;
-use crate::net::tls::{TlsError, Trust};
+use crate::net::connect::Attempt;
+use crate::net::tls::Trust;
 use crate::wire::http::Coding;
 pub use crate::wire::http::{Head, HeadError, Origin, Url, UrlError, UrlScheme};
 use cookies::Cookies;
@@ -38,6 +39,7 @@ use credentials::Fields;
 use exchange::{Exchange, Patience};
 use outgoing::Sending;
 use range::{Part, Range};
+use way::Way;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -77,6 +79,21 @@ pub struct Options {
     pub trust: Trust,
     /// Which proxies stand in between.
     pub proxies: Proxies,
+    /// Addresses for names, over what a resolver would say.
+    pub resolve: Vec<Resolved>,
+    /// A Unix socket behind which the server is, whatever the URL says; no proxy then.
+    pub socket: Option<PathBuf>,
+}
+
+/// Where a name is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The name, in small letters.
+    pub host: String,
+    /// At this port only.
+    pub port: u16,
+    /// Its address.
+    pub ip: IpAddr,
 }
 
 /// Whoever wants to hear what happens on the way.
@@ -269,46 +286,20 @@ impl Hop<'_> {
         patience: Patience,
         watch: &mut dyn Watch,
     ) -> Result<(Exchange, Times), FetchError> {
-        let url = self.url;
-        let via = options.proxies.for_url(url)?;
-        let secure = url.origin.scheme == UrlScheme::Https;
+        let way = Way::to(self.url, options)?;
         // What is wrong with the request is said before anybody is bothered with it.
-        let through_proxy = via.as_ref().filter(|_| !secure);
-        let request =
-            self.request(through_proxy.is_some(), through_proxy.and_then(|via| via.authorization.as_ref()))?;
-        let until = patience.until(options.connect_timeout);
-        let address = via.as_ref().map_or_else(|| url.origin.address(), |via| via.address.clone());
-        let timeout = until.saturating_duration_since(Instant::now());
-        let connecting = Connecting { family: options.family, timeout };
-        let begun = Instant::now();
-        let connected = connect(&address, Protocol::Tcp, &connecting)?;
-        watch.tried(&connected.attempts);
-        let lookup = connected.lookup;
-        let connect = begun.elapsed().saturating_sub(lookup);
-        let mut stream = Stream::plain(connected.fd).map_err(|why| FetchError::Reset { why, received: 0 })?;
-        let mut times = Times { name: lookup, connect, ..Times::default() };
-        if secure {
-            let shaken = Instant::now();
-            if let Some(via) = &via {
-                stream = proxy::tunnel(stream, url, via, patience)?;
-            }
-            shake_hands(&mut stream, url, options, until)?;
-            times.tls = Some(shaken.elapsed());
-        }
+        let request = self.request(way.asked_proxy())?;
+        let (stream, mut times) = way.go(patience, watch)?;
         let asked = Instant::now();
         let exchange = Exchange::begin(stream, request, patience)?;
         times.first_byte = exchange.first_byte.map_or(Duration::ZERO, |first| first.duration_since(asked));
         Ok((exchange, times))
     }
 
-    fn request(
-        &self,
-        absolute: bool,
-        proxy_authorization: Option<&http::HeaderValue>,
-    ) -> Result<http::Request<Sending>, FetchError> {
+    fn request(&self, proxy: Option<Option<&http::HeaderValue>>) -> Result<http::Request<Sending>, FetchError> {
         let wrong = |why: &dyn fmt::Display| FetchError::Request(format!("the request cannot be sent: {why}"));
         // A proxy is asked with the whole URL (RFC 9112, section 3.2.2).
-        let target = if absolute { self.url.to_string() } else { self.url.target.clone() };
+        let target = if proxy.is_some() { self.url.to_string() } else { self.url.target.clone() };
         let mut request = http::Request::builder()
             .method(self.method)
             .uri(target)
@@ -318,28 +309,11 @@ impl Hop<'_> {
         if let Some(range) = self.range {
             range.ask(request.headers_mut()).map_err(|why| wrong(&why))?;
         }
-        if let Some(authorization) = proxy_authorization {
+        if let Some(Some(authorization)) = proxy {
             request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, authorization.clone());
         }
         Ok(request)
     }
-}
-
-fn shake_hands(stream: &mut Stream, url: &Url, options: &Options, until: Instant) -> Result<(), FetchError> {
-    let host = url.origin.host_name(false);
-    let session = options.trust.client(&host, &[b"http/1.1"])?;
-    stream.secure(session, &host, until).map_err(|error| match error.kind() {
-        std::io::ErrorKind::TimedOut => FetchError::TimedOut {
-            what: "no secure connection",
-            after: options.connect_timeout,
-            flag: Some("--connect-timeout"),
-            received: 0,
-        },
-        _ => match error.downcast::<TlsError>() {
-            Ok(error) => FetchError::Tls(error),
-            Err(why) => FetchError::Reset { why, received: 0 },
-        },
-    })
 }
 
 impl fmt::Debug for Answer {
