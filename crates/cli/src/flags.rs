@@ -85,7 +85,7 @@ pub(crate) enum Command {
     /// Connect, and join the conversation to standard input and output, or play the client's side
     Talk(Talk),
     /// Fetch a page: print the head of the answer, save the body whole or not at all
-    Fetch(Fetch),
+    Fetch(Box<Fetch>),
     /// Say what is wrong with transcripts, and play both sides against each other
     Check(Check),
     /// Turn a session as RFCs print it into a transcript
