@@ -665,3 +665,132 @@ fn socks_proxies_look_names_up_there_or_let_us() {
         assert!(text(&output.stderr).contains(says), "{proxy}: {}", text(&output.stderr));
     }
 }
+
+#[test]
+fn several_urls_are_fetched_at_once_and_their_heads_stay_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody is answered before four have asked.
+    let together = std::sync::Barrier::new(4);
+    let web = Web::start(move |request, stream| {
+        let name = request.split([' ', '/']).nth(2).unwrap();
+        together.wait();
+        let fields = format!("X: {}\r\n", name.repeat(100)).repeat(100);
+        stream.write_all(&answer("200 OK", &format!("{fields}Content-Length: 1\r\n"), name.as_bytes())).unwrap();
+    });
+    let urls: Vec<String> = "abcdefgh".chars().map(|name| web.url(&format!("/{name}"))).collect();
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let output = fetch(folder.path(), &urls);
+    assert_code(&output, 0);
+    assert_eq!(names(folder.path()).concat(), "abcdefgh");
+    assert_eq!(text(&output.stderr).matches("saved ").count(), 8);
+    let stdout = text(&output.stdout);
+    let heads: Vec<&str> = stdout.split_inclusive("\r\n\r\n").collect();
+    assert_eq!(heads.len(), 8);
+    for head in heads {
+        let name = head.split("X: ").nth(1).unwrap().chars().next().unwrap();
+        assert_eq!(head.matches(&format!("X: {}\r\n", name.to_string().repeat(100))).count(), 100);
+        assert_eq!(fs::read_to_string(folder.path().join(name.to_string())).unwrap(), name.to_string());
+    }
+}
+
+#[test]
+fn of_several_urls_one_that_fails_holds_no_other_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let busy = std::sync::atomic::AtomicUsize::new(0);
+    let web = Web::start(move |request, stream| {
+        let at_once = busy.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let message = match request.split(' ').nth(1).unwrap() {
+            "/gone" => answer("404 Gone", "Content-Length: 0\r\n", b""),
+            "/cut" => answer("200 OK", "Content-Length: 9\r\n", b"half"),
+            path => ok(format!("{path} {at_once};").as_bytes()),
+        };
+        stream.write_all(&message).unwrap();
+        busy.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+    });
+    let urls = ["/one", "/cut", "/gone", "/two"].map(|path| web.url(path));
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let output = fetch(folder.path(), &urls);
+    assert_code(&output, 18);
+    assert!(text(&output.stderr).contains("/gone: 404 Gone"), "{}", text(&output.stderr));
+    assert_eq!(names(folder.path()), ["one", "two"]);
+    assert_code(&fetch(folder.path(), &[urls[2], urls[1], "--force"]), 22);
+    // One after the other in their order, where they share a stream or are told to.
+    for more in [&["-qo", "-"][..], &["-qo", "-", "--jobs", "9"]] {
+        let output = fetch(folder.path(), &[&[urls[3], urls[0]], more].concat());
+        assert_code(&output, 0);
+        assert_eq!(text(&output.stdout), "/two 0;/one 0;");
+    }
+    assert_code(&fetch(folder.path(), &[urls[0], urls[3], "--jobs", "1", "-o", "/dev/null", "--json"]), 0);
+    let before = web.requests().len();
+    let (same, digest) = (web.url("/x/one"), "0".repeat(64));
+    for (arguments, says) in [
+        (&[urls[0], &same][..], "would both be saved as one"),
+        (&[urls[0], urls[3], "-o", "x"], "-o FILE is for one URL, and there are 2"),
+        (&[urls[0], urls[3], "--sha256", &digest], "--sha256 is for one URL"),
+        (&[urls[0], urls[3], "--data", "@-"], "standard input is for one URL"),
+        (&[urls[0], "ftp://x/"], "only http and https are fetched"),
+        (&[urls[0], "--jobs", "0"], "from 1 to 64"),
+        (&[], "required"),
+    ] {
+        let output = fetch(folder.path(), arguments);
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));
+    }
+    assert_eq!(web.requests().len(), before, "nobody was asked");
+}
+
+#[test]
+fn a_large_file_comes_in_parts_if_the_server_can_and_is_whole_or_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = bytes(5_000_000);
+    let digest = sha256(&body);
+    let web = serving(&body, "ETag: \"v\"\r\n");
+    let output = fetch(folder.path(), &[&web.url("/x"), "--parts", "4", "--sha256", &digest]);
+    assert_code(&output, 0);
+    assert_eq!(text(&output.stderr), "saved x, 5000000 bytes\n");
+    assert!(text(&output.stdout).starts_with("HTTP/1.1 200 OK\r\n"));
+    let mut ranges: Vec<String> = web
+        .requests()
+        .iter()
+        .filter_map(|request| Some(request.split("\r\nRange: ").nth(1)?.lines().next()?.to_owned()))
+        .collect();
+    ranges.sort();
+    assert_eq!(ranges, ["bytes=1250000-2499999", "bytes=2500000-3749999", "bytes=3750000-4999999"]);
+    assert_code(
+        &fetch(
+            folder.path(),
+            &[&web.url("/x"), "--force", "--parts", "64", "--limit-rate", "20m", "--sha256", &digest],
+        ),
+        0,
+    );
+    // In one: it is small, has no strong validator, or the server has no ranges.
+    let plain = answer("200 OK", "ETag: \"v\"\r\nContent-Length: 5000000\r\n", &body);
+    for web in [serving(&body[..1_500_000], "ETag: \"v\"\r\n"), serving(&body, "ETag: W/\"v\"\r\n"), Web::saying(plain)]
+    {
+        assert_code(&fetch(folder.path(), &[&web.url("/x"), "--force", "--parts", "4"]), 0);
+        assert_eq!(web.requests().len(), 1);
+    }
+    assert_code(&fetch(folder.path(), &[&web.url("/x"), "--force", "--parts", "4", "--max-size", "4m"]), 23);
+    assert!(fs::read(folder.path().join("x")).unwrap() == body);
+    // Another version, and an end in the middle, of a part: all of it fails, though others hang.
+    for (expected, says) in [(56, "it has changed meanwhile"), (18, "the answer ended before")] {
+        let served = Served { body: body.clone(), fields: "ETag: \"v\"\r\n".to_owned() };
+        let (release, released) = channel::<()>();
+        let released = Mutex::new(released);
+        let web = Web::start(move |request, stream| {
+            let message = served.answer(request);
+            if !request.contains("\r\nRange: bytes=2500000-") {
+                let _ = stream.write_all(&message[..message.len().min(1_000_000)]);
+                let _ = released.lock().unwrap().recv();
+                return;
+            }
+            let message = if expected == 56 { ok(b"other") } else { message[..1000].to_vec() };
+            stream.write_all(&message).unwrap();
+        });
+        let output = fetch(folder.path(), &[&web.url("/y"), "--parts", "4"]);
+        assert_code(&output, expected);
+        assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));
+        assert_eq!(names(folder.path()), ["x"]);
+        drop(release);
+    }
+}

@@ -333,3 +333,42 @@ fn openssls_server_asks_who_we_are_and_insecure_says_what_it_is() {
     assert!(output.stdout == bytes(300_000), "{}", text(&output.stderr));
     assert_eq!(proxy.asked(), [format!("name localhost:{}", server.port), format!("name localhost:{}", server.port)]);
 }
+
+/// nginx knows ranges: parts and what is gone on with, in the clear and under TLS.
+#[test]
+fn nginx_gives_parts_that_make_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    authority.sign(folder.path(), "good", &["localhost"], (2020, 2120));
+    let www = folder.path().join("www");
+    fs::create_dir_all(&www).unwrap();
+    let body = bytes(10_000_001);
+    fs::write(www.join("large"), &body).unwrap();
+    let secure = "listen unix:HERE/tls ssl; ssl_certificate HERE/good.pem; ssl_certificate_key HERE/good.key;";
+    let server = nginx(folder.path(), &secure.replace("HERE", &folder.path().display().to_string()));
+    let url = format!("http://127.0.0.1:{}/large", server.port);
+    let (socket, ca) = (folder.path().join("tls"), folder.path().join("ca.pem"));
+    let tls = ["https://localhost/large", "--unix", socket.to_str().unwrap(), "--ca", ca.to_str().unwrap()];
+    let out = tempfile::tempdir().unwrap();
+    for ask in [&[url.as_str()][..], &tls] {
+        for more in [&["--parts", "3"][..], &["--range", "5-"], &["--resume"]] {
+            let output = fetch(out.path(), &[ask, more, &["-o", "x"]].concat());
+            assert_code(&output, 0);
+            let skipped = if more[0] == "--range" { 5 } else { 0 };
+            assert!(fs::read(out.path().join("x")).unwrap() == body[skipped..], "{more:?}");
+        }
+        // Cut by what the disk may take, as by a quota; the signal is ignored so that write(2) tells.
+        let mut command = Command::new("bash");
+        let script = "trap '' XFSZ; ulimit -f 3000; exec \"$0\" fetch -q -o y --resume \"$@\"";
+        command.args(["-c", script, support::BINARY]).args(ask).current_dir(&out).env_remove("http_proxy");
+        assert_code(&run_command(&mut command, b""), 23);
+        let there = fs::metadata(out.path().join("y.part")).unwrap().len();
+        assert_eq!(there, 3000 * 1024);
+        let output = fetch(out.path(), &[ask, &["-o", "y", "--resume"]].concat());
+        assert_code(&output, 0);
+        assert!(text(&output.stderr).contains(&format!("{there} of them before")), "{}", text(&output.stderr));
+        assert!(fs::read(out.path().join("y")).unwrap() == body);
+        assert_eq!(names(out.path()), ["x", "y"]);
+        fs::remove_file(out.path().join("y")).unwrap();
+    }
+}

@@ -105,6 +105,18 @@ impl AtomicFile {
         self.leftover.clone()
     }
 
+    /// Another way to write to it, which begins at this byte and goes on by itself.
+    ///
+    /// # Errors
+    /// As open(2) and lseek(2).
+    pub fn at(&self, position: u64) -> Result<File, FileError> {
+        let opened = OpenOptions::new().write(true).open(path_of(&self.file)).and_then(|mut file| {
+            io::Seek::seek(&mut file, io::SeekFrom::Start(position))?;
+            Ok(file)
+        });
+        opened.map_err(|source| self.failed(Step::Write, source))
+    }
+
     /// Adds bytes at the end; the same as [`Write::write_all`], with the path in the error.
     ///
     /// # Errors

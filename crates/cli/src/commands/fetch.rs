@@ -4,8 +4,10 @@ mod asking;
 mod bar;
 mod digest;
 mod leaving;
+mod many;
 mod page;
 mod part;
+mod parts;
 mod place;
 mod telling;
 mod trouble;
@@ -13,15 +15,13 @@ mod trouble;
 use std::time::Instant;
 
 use sockeye::net::tls::Trust;
-use sockeye::verb::fetch::{Options, Proxies, Url};
+use sockeye::verb::fetch::{Options, Proxies};
 
 use crate::exit::Exit;
 use crate::flags::Fetch;
 use crate::output::Console;
-use leaving::UnderWay;
-use page::Page;
 
-/// Fetches one page.
+/// Fetches pages.
 pub(crate) fn run(flags: &Fetch, console: &Console) -> Exit {
     let (Ok(exit) | Err(exit)) = fetch(flags, console);
     console.flush();
@@ -29,15 +29,12 @@ pub(crate) fn run(flags: &Fetch, console: &Console) -> Exit {
 }
 
 fn fetch(flags: &Fetch, console: &Console) -> Result<Exit, Exit> {
-    let url = Url::parse(&flags.url).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
+    let urls = many::urls(flags).map_err(|why| console.fail(Exit::Usage, &why))?;
     let options = options(flags, console)?;
     if console.stdout_is_missing() {
         return Err(console.fail(Exit::CannotWrite, "cannot write the head of the answer: standard output is closed"));
     }
-    let under_way = UnderWay::default();
-    under_way.tell_when_interrupted(console)?;
-    let page = Page::new(flags, &options, url, console, &under_way);
-    page.run().map_err(|trouble| console.fail(trouble.exit, &trouble.why))
+    many::fetch_all(flags, &options, urls, console)
 }
 
 fn options(flags: &Fetch, console: &Console) -> Result<Options, Exit> {

@@ -18,9 +18,16 @@ use super::{FamilyFlags, duration};
     SSLKEYLOGFILE names a file for the keys of sessions."
 )]
 pub(crate) struct Fetch {
-    /// What to fetch: [http://|https://]HOST[:PORT][/PATH]
-    #[arg(value_name = "URL")]
-    pub(crate) url: String,
+    /// What to fetch: [http://|https://]HOST[:PORT][/PATH]; of several, the exit code is that of the first that failed
+    #[arg(value_name = "URL", required = true)]
+    pub(crate) urls: Vec<String>,
+    /// Fetch so many of several URLs at once
+    #[arg(long, value_name = "N", default_value = "4", value_parser = count)]
+    pub(crate) jobs: usize,
+    /// Fetch a large file over so many connections, if the server has ranges and says what tells its versions
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count,
+        conflicts_with_all = ["resume", "range", "head", "body", "raw_body", "method"])]
+    pub(crate) parts: usize,
     /// Save the body there, over what is there; `-` is standard output, the head then goes to standard error
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -191,6 +198,10 @@ fn resolved(text: &str) -> Result<Resolved, String> {
     let ip = ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(ip);
     let (port, ip) = (port.parse().map_err(|_| wrong())?, ip.parse().map_err(|_| wrong())?);
     Ok(Resolved { host: host.to_ascii_lowercase(), port, ip })
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| (1..=64).contains(count)).ok_or_else(|| "write a number from 1 to 64".to_owned())
 }
 
 /// `NAME: VALUE`, as it stands in a head.

@@ -57,11 +57,6 @@ impl UnderWay {
         all.push(One { progress: Arc::clone(progress), leaving });
     }
 
-    /// That of a fetch is no longer to be touched.
-    pub(super) fn take(&self, progress: &Arc<Progress>) {
-        self.all().retain(|one| !Arc::ptr_eq(&one.progress, progress));
-    }
-
     fn all(&self) -> MutexGuard<'_, Vec<One>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

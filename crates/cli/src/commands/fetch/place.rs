@@ -144,6 +144,11 @@ impl Place {
         }
     }
 
+    /// The file, if it can be written in any order.
+    pub(super) fn atomic(&self) -> Option<&AtomicFile> {
+        if let Self::File { file, .. } = self { Some(file) } else { None }
+    }
+
     /// Compares what is there with a digest.
     pub(super) fn check(&self, expected: &str) -> Result<(), Refused> {
         let Some(file) = self.file() else { return Ok(()) };

@@ -9,6 +9,7 @@ use serde_json::json;
 use sockeye::net::connect::Attempt;
 use sockeye::verb::fetch::{Answer, Head, Saved, Times, Url, Watch};
 
+use super::page::Shared;
 use super::trouble::Trouble;
 use crate::clean::Cleaner;
 use crate::exit::Exit;
@@ -17,24 +18,24 @@ use crate::output::{Console, write_all};
 
 /// What happens on the way, for whoever wants to hear more.
 pub(super) struct Watching<'a> {
-    pub(super) console: &'a Console,
+    pub(super) shared: &'a Shared<'a>,
     pub(super) redirects: Vec<String>,
 }
 
 impl Watch for Watching<'_> {
     fn tried(&mut self, attempts: &[Attempt]) {
-        if self.console.verbose > 0 {
+        if self.shared.console.verbose > 0 {
             for attempt in attempts {
-                self.console.note(&attempt.to_string());
+                self.shared.note(&attempt.to_string());
             }
         }
     }
 
     fn redirected(&mut self, status: u16, to: &Url, dropped: &[String]) {
         self.redirects.push(to.to_string());
-        if self.console.verbose > 0 {
+        if self.shared.console.verbose > 0 {
             let dropped = if dropped.is_empty() { String::new() } else { format!(", without {}", dropped.join(", ")) };
-            self.console.note(&format!("{status}: on to {}{dropped}", to.shown()));
+            self.shared.note(&format!("{status}: on to {}{dropped}", to.shown()));
         }
     }
 }
@@ -70,8 +71,7 @@ fn write_head(head: &Head, terminal: bool, stream: impl AsFd + Write) -> io::Res
 
 /// What is said at the end.
 pub(super) struct Told<'a> {
-    pub(super) flags: &'a Fetch,
-    pub(super) console: &'a Console,
+    pub(super) shared: &'a Shared<'a>,
     pub(super) began: Instant,
     pub(super) redirects: Vec<String>,
 }
@@ -81,12 +81,12 @@ impl Told<'_> {
     pub(super) fn saved(&self, url: &Url, head: &Head, times: Times, file: Option<String>, saved: Saved, already: u64) {
         if saved.surplus > 0 {
             let surplus = saved.surplus;
-            self.console
+            self.shared
                 .note(&format!("{}: {surplus} bytes came behind the promised end and were not written", url.shown()));
         }
-        if let (Some(file), false) = (&file, self.console.json) {
+        if let (Some(file), false) = (&file, self.shared.console.json) {
             let before = if already > 0 { format!(", {already} of them before") } else { String::new() };
-            self.console.note(&format!("saved {file}, {} bytes{before}", saved.written + already));
+            self.shared.note(&format!("saved {file}, {} bytes{before}", saved.written + already));
         }
         self.tell(url, head, times, file, Some((saved, already)));
     }
@@ -98,10 +98,10 @@ impl Told<'_> {
 
     fn tell(&self, url: &Url, head: &Head, times: Times, file: Option<String>, saved: Option<(Saved, u64)>) {
         let total = self.began.elapsed();
-        if self.console.json {
+        if self.shared.console.json {
             let fields: Vec<_> =
                 head.fields.iter().map(|(name, value)| json!([name, String::from_utf8_lossy(value)])).collect();
-            self.console.tell(&json!({
+            self.shared.console.tell(&json!({
                 "event": "fetched", "url": url.to_string(), "version": format!("HTTP/1.{}", head.minor),
                 "status": head.status, "reason": head.reason, "fields": fields,
                 "redirects": self.redirects, "file": file,
@@ -111,7 +111,7 @@ impl Told<'_> {
                     "tls": times.tls.map(|time| time.as_secs_f64()), "first_byte": times.first_byte.as_secs_f64(),
                     "total": total.as_secs_f64() },
             }));
-        } else if self.flags.time {
+        } else if self.shared.flags.time {
             let row = |name: &str, time: Duration| format!("{name:<10} {:>10.3} ms\n", time.as_secs_f64() * 1000.0);
             let tls = times.tls.map_or_else(String::new, |time| row("TLS", time));
             let table = [
@@ -121,8 +121,10 @@ impl Told<'_> {
                 row("first byte", times.first_byte),
                 row("total", total),
             ];
-            self.console.flush();
-            self.console.complain(table.concat().trim_end());
+            self.shared.aside(|| {
+                self.shared.console.flush();
+                self.shared.console.complain(table.concat().trim_end());
+            });
         }
     }
 }

@@ -32,7 +32,11 @@ impl Answer {
 
     fn take(mut self, sink: &mut Sink<'_>, name: &str, taking: &Taking) -> Result<Saved, FetchError> {
         let codings = if taking.raw { vec![] } else { self.codings(name)? };
-        let length = self.head().length;
+        if let Some(stopper) = &taking.stopper {
+            self.exchange.stop_with(stopper);
+        }
+        let is_cut_off = taking.only.is_some_and(|only| self.head().length.is_none_or(|length| length > only));
+        let length = if is_cut_off { taking.only } else { self.head().length };
         taking.progress.promise(taking.already, length);
         let max = taking.max_size;
         if let (Some(length), Some(max), []) = (length, max, codings.as_slice())
@@ -47,17 +51,27 @@ impl Answer {
                 let Some((stream, held)) = self.exchange.into_stream() else {
                     return Err(FetchError::Protocol("the connection is still held".to_owned()));
                 };
-                Moving { stream, file, length, patience, pace, progress: &taking.progress }.whole(&held)
+                let moving = Moving { stream, file, length, patience, pace, progress: &taking.progress };
+                moving.whole(&held, !is_cut_off)
             }
             _ => {
                 let mut pieces = Pieces::of(&mut self.exchange, &taking.progress, (pace, self.patience));
+                pieces.only = taking.only.unwrap_or(u64::MAX);
                 let written = pieces.copy(sink, &codings, (taking.already, max))?;
                 let received = pieces.received;
                 if let Some(part) = self.part.filter(|part| part.length() != received) {
                     let what = "the end of its range".to_owned();
                     return Err(FetchError::Cut { what, received, promised: Some(part.length()) });
                 }
-                Ok(Saved { received, written, surplus: self.exchange.surplus() })
+                if let Some(only) = taking.only.filter(|&only| is_cut_off && received < only) {
+                    return Err(FetchError::Cut {
+                        what: "its part was whole".to_owned(),
+                        received,
+                        promised: Some(only),
+                    });
+                }
+                let surplus = if is_cut_off { 0 } else { self.exchange.surplus() };
+                Ok(Saved { received, written, surplus })
             }
         }
     }
@@ -74,7 +88,7 @@ struct Moving<'a> {
 }
 
 impl Moving<'_> {
-    fn whole(mut self, held: &[u8]) -> Result<Saved, FetchError> {
+    fn whole(mut self, held: &[u8], to_end: bool) -> Result<Saved, FetchError> {
         let first = usize::try_from(self.length).map_or(held.len(), |length| held.len().min(length));
         Sink::Descriptor(self.file).write_all(&held[..first]).map_err(FetchError::Output)?;
         let mut received = first as u64;
@@ -86,6 +100,10 @@ impl Moving<'_> {
         }
         if received < self.length {
             received = self.copy_from(received)?;
+        }
+        if !to_end {
+            // What comes behind is left to come to nobody.
+            return Ok(Saved { received, written: received, surplus: 0 });
         }
         surplus += self.stream.read(&mut [0; 4096]).unwrap_or(0) as u64;
         Ok(Saved { received, written: received, surplus })
@@ -187,12 +205,14 @@ struct Pieces<'a> {
     pace: (Pace, Patience),
     piece: Bytes,
     received: u64,
+    /// How much is wanted.
+    only: u64,
     failure: Option<FetchError>,
 }
 
 impl<'a> Pieces<'a> {
     fn of(exchange: &'a mut Exchange, progress: &'a Progress, pace: (Pace, Patience)) -> Self {
-        Self { exchange, progress, pace, piece: Bytes::new(), received: 0, failure: None }
+        Self { exchange, progress, pace, piece: Bytes::new(), received: 0, only: u64::MAX, failure: None }
     }
 
     fn copy(
@@ -254,10 +274,12 @@ impl Read for Pieces<'_> {
 
 impl BufRead for Pieces<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.piece.is_empty() {
+        while self.piece.is_empty() && self.received < self.only {
             match self.exchange.next(self.received) {
                 Ok(None) => break,
-                Ok(Some(piece)) => {
+                Ok(Some(mut piece)) => {
+                    let room = usize::try_from(self.only - self.received).unwrap_or(usize::MAX);
+                    piece.truncate(room);
                     self.received += piece.len() as u64;
                     self.progress.set(self.received);
                     let (pace, patience) = &mut self.pace;

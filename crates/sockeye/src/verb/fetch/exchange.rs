@@ -19,8 +19,8 @@ use hyper::client::conn::http1::{self, Connection};
 use hyper::rt::ReadBufCursor;
 use rustix::event::PollFlags;
 
-use super::FetchError;
 use super::outgoing::{Sending, Unreadable};
+use super::{FetchError, Stopper};
 use crate::limits;
 use crate::net::stream::Stream;
 use crate::net::tls::TlsError;
@@ -133,6 +133,11 @@ impl Exchange {
         drop((connection, body));
         let wire = Rc::try_unwrap(wire).ok()?.into_inner();
         Some((wire.stream, wire.held))
+    }
+
+    /// Lets somebody else end it.
+    pub(super) fn stop_with(&self, stopper: &Stopper) {
+        stopper.add(&self.wire.borrow().stream);
     }
 
     /// Whether the bytes on the socket are those of the conversation.

@@ -12,6 +12,7 @@ mod outgoing;
 mod pace;
 mod proxy;
 pub mod range;
+mod stopper;
 mod way;
 
 use std::fmt;
@@ -27,6 +28,7 @@ pub use form::Form;
 pub use name::file_name;
 pub use outgoing::Body;
 pub use proxy::Proxies;
+pub use stopper::Stopper;
 
 use crate::limits;
 use crate::net::Family;
@@ -364,6 +366,10 @@ pub struct Taking {
     pub already: u64,
     /// Most bytes that are written, those included.
     pub max_size: Option<u64>,
+    /// Only so many bytes from its beginning, of a body that is not packed.
+    pub only: Option<u64>,
+    /// Who may end it.
+    pub stopper: Option<Arc<Stopper>>,
     /// Most bytes in a second, as they are sent.
     pub rate: Option<u64>,
     /// Who looks on.
