@@ -794,3 +794,21 @@ fn a_large_file_comes_in_parts_if_the_server_can_and_is_whole_or_not_there() {
         drop(release);
     }
 }
+
+/// The page that compares: what its column of ours names is there.
+#[test]
+fn every_option_of_the_table_is_there() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/fetch.md")).unwrap();
+    let help = text(&support::run(&["fetch", "--help"], b"").stdout);
+    let options = |text: &str| -> Vec<String> {
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+        words.filter(|word| word.len() > 1 && word.starts_with('-') && *word != "-100").map(str::to_owned).collect()
+    };
+    let there = options(&help);
+    let cells: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").nth(1)).collect();
+    let named: Vec<String> = cells.iter().filter(|cell| !cell.contains("---")).flat_map(|cell| options(cell)).collect();
+    for option in &named {
+        assert!(there.contains(option), "{option}");
+    }
+    assert!(named.len() > 40, "{named:?}");
+}
