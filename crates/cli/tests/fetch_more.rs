@@ -801,7 +801,7 @@ fn every_option_of_the_table_is_there() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/fetch.md")).unwrap();
     let help = text(&support::run(&["fetch", "--help"], b"").stdout);
     let options = |text: &str| -> Vec<String> {
-        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '.'));
         words.filter(|word| word.len() > 1 && word.starts_with('-') && *word != "-100").map(str::to_owned).collect()
     };
     let there = options(&help);

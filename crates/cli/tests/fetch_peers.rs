@@ -372,3 +372,113 @@ fn nginx_gives_parts_that_make_the_whole() {
         fs::remove_file(out.path().join("y")).unwrap();
     }
 }
+
+/// Carries bytes between us and a Unix socket, and back only so many of them; then it hangs or ends.
+fn carrying(socket: &Path, most: usize, hangs: bool) -> std::net::SocketAddr {
+    use std::io::Read;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let socket = socket.to_owned();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut server = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+            let (mut from, mut to) = (stream.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            let mut left = most;
+            let mut piece = [0; 4096];
+            while left > 0
+                && let Ok(length) = server.read(&mut piece)
+                && length > 0
+            {
+                let length = length.min(left);
+                left -= length;
+                let _ = stream.write_all(&piece[..length]);
+            }
+            if hangs {
+                let _ = stream.read(&mut [0; 1]);
+            }
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    });
+    address
+}
+
+#[test]
+fn nginx_speaks_http_2_and_the_same_comes_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    authority.sign(folder.path(), "good", &["localhost"], (2020, 2120));
+    let www = folder.path().join("www");
+    fs::create_dir_all(&www).unwrap();
+    let body = bytes(10_000_001);
+    fs::write(www.join("large"), &body).unwrap();
+    fs::write(www.join("page.txt"), "hello\n".repeat(10_000)).unwrap();
+    fs::write(www.join("empty"), "").unwrap();
+    let behind = support::web::Web::saying(support::web::ok(b"taken"));
+    let server = "listen unix:HERE/tls ssl http2; ssl_certificate HERE/good.pem; ssl_certificate_key HERE/good.key;
+        client_max_body_size 0;
+        location = /page.txt { gzip on; gzip_types *; }
+        location /old { return 301 /large; }
+        location /host { return 200 $http_host$host; }
+        location /small { client_max_body_size 1k; proxy_pass http://BEHIND; }
+        location /missing { return 404; }
+        location /behind { proxy_pass http://BEHIND; proxy_set_header Cookie $http_cookie; }";
+    let server = server.replace("HERE", &folder.path().display().to_string());
+    let _server = nginx(folder.path(), &server.replace("BEHIND", &behind.address.to_string()));
+    let (socket, ca) = (folder.path().join("tls"), folder.path().join("ca.pem"));
+    let (unix, ca) = (socket.to_str().unwrap(), ca.to_str().unwrap());
+    let out = tempfile::tempdir().unwrap();
+    let ask = |path: &str, more: &[&str]| {
+        let url = format!("https://localhost{path}");
+        fetch(out.path(), &[&[url.as_str(), "-o", "x", "--unix", unix, "--ca", ca], more].concat())
+    };
+    let saved = || fs::read(out.path().join("x")).unwrap();
+    for path in ["/large", "/old", "/page.txt", "/empty"] {
+        let output = ask(path, &[]);
+        assert_code(&output, 0);
+        let head = text(&output.stdout);
+        assert!(head.starts_with("HTTP/2 200\r\nserver: nginx/") && head.ends_with("\r\n\r\n"), "{head}");
+        assert_eq!(head.contains("content-encoding: gzip\r\n"), path == "/page.txt", "{head}");
+        let curls =
+            curl(out.path(), &["--http2", "--unix-socket", unix, "--cacert", ca, &format!("https://localhost{path}")]);
+        assert!(saved() == curls, "{path}");
+    }
+    let old = ask("/large", &["--http1.1"]);
+    assert_code(&old, 0);
+    assert!(text(&old.stdout).starts_with("HTTP/1.1 200 OK\r\nServer: nginx/"));
+    for more in [&["--parts", "3"][..], &["--resume"], &["--limit-rate", "30m"]] {
+        assert_code(&ask("/large", more), 0);
+        assert!(saved() == body, "{more:?}");
+    }
+    assert_code(&ask("/large", &["--range", "5-9"]), 0);
+    assert_eq!(saved(), &body[5..10]);
+    assert_code(&ask("/host", &["-H", "Host: other.example"]), 0);
+    assert_eq!(text(&saved()), "other.exampleother.example");
+    let output = ask("/missing", &["--json"]);
+    assert_code(&output, 22);
+    assert!(text(&output.stderr).contains("\"version\":\"HTTP/2\""), "{}", text(&output.stderr));
+    assert!(text(&ask("/large", &["--head"]).stdout).contains("content-length: 10000001\r\n"));
+    // What is sent, larger than any window.
+    fs::write(out.path().join("upload"), "0123456789abcde\n".repeat(200_000)).unwrap();
+    assert_code(&ask("/behind", &["--data", "@upload", "--cookie", "a=b", "--user", "me:secret"]), 0);
+    assert_eq!(saved(), b"taken");
+    let request = behind.requests().pop().unwrap();
+    assert!(request.starts_with("POST /behind HTTP/1.0\r\n") && request.contains("Content-Length: 3200000\r\n"));
+    assert!(request.contains("Cookie: a=b\r\n") && request.contains("authorization: Basic bWU6c2VjcmV0\r\n"));
+    assert!(request.ends_with(&("\r\n\r\n".to_owned() + &"0123456789abcde\n".repeat(200_000))));
+    let output = ask("/small", &["--data", "@upload"]);
+    assert_code(&output, 22);
+    assert!(text(&output.stdout).starts_with("HTTP/2 413\r\n"), "{}", text(&output.stderr));
+    // What is cut, and what hangs, at some places of the handshake, the head and the body.
+    fs::write(out.path().join("x"), "old").unwrap();
+    for (most, hangs, expected) in
+        [(0, false, 35), (3_000, false, 18), (100_000, false, 18), (9_999_000, false, 18), (100_000, true, 28)]
+    {
+        let url = format!("https://localhost:{}/large", carrying(&socket, most, hangs).port());
+        let output = fetch(out.path(), &[&url, "-o", "x", "--ca", ca, "--idle-timeout", "1s"]);
+        assert_code(&output, expected);
+        assert_eq!(saved(), b"old", "{most}");
+    }
+    assert_eq!(names(out.path()), ["upload", "x"]);
+}

@@ -45,6 +45,7 @@ fn options(flags: &Fetch, console: &Console) -> Result<Options, Exit> {
         timeout: flags.timeout,
         idle_timeout: flags.idle_timeout,
         follow: !flags.no_follow,
+        http2: !flags.http1,
         trust: trust(flags, console)?,
         proxies: proxies(flags).map_err(|why| console.fail(Exit::Usage, &why))?,
         resolve: flags.resolve.clone(),

@@ -91,6 +91,9 @@ pub(crate) struct Fetch {
     /// Refuse a body that is larger, unpacked
     #[arg(long, value_name = "SIZE", value_parser = large_size)]
     pub(crate) max_size: Option<u64>,
+    /// Speak HTTP/1.1 also where the server speaks HTTP/2
+    #[arg(long = "http1.1")]
+    pub(crate) http1: bool,
     /// Trust who these certificates (PEM) sign for, and nobody else
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,

@@ -102,7 +102,7 @@ impl Told<'_> {
             let fields: Vec<_> =
                 head.fields.iter().map(|(name, value)| json!([name, String::from_utf8_lossy(value)])).collect();
             self.shared.console.tell(&json!({
-                "event": "fetched", "url": url.to_string(), "version": format!("HTTP/1.{}", head.minor),
+                "event": "fetched", "url": url.to_string(), "version": head.version_name(),
                 "status": head.status, "reason": head.reason, "fields": fields,
                 "redirects": self.redirects, "file": file,
                 "received": saved.map(|(saved, _)| saved.received), "written": saved.map(|(saved, _)| saved.written),

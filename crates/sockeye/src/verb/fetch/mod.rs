@@ -3,6 +3,7 @@
 mod body;
 mod cookies;
 mod credentials;
+mod driver;
 mod error;
 mod exchange;
 mod form;
@@ -14,6 +15,7 @@ mod proxy;
 pub mod range;
 mod stopper;
 mod way;
+mod wire;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -77,6 +79,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// Whether redirects are followed.
     pub follow: bool,
+    /// Whether HTTP/2 is spoken where a server does, which only TLS tells.
+    pub http2: bool,
     /// Whose certificates are believed.
     pub trust: Trust,
     /// Which proxies stand in between.
@@ -292,10 +296,22 @@ impl Hop<'_> {
         // What is wrong with the request is said before anybody is bothered with it.
         let request = self.request(way.asked_proxy())?;
         let (stream, mut times) = way.go(patience, watch)?;
+        let request = if stream.speaks_http2() { self.for_http2(request)? } else { request };
         let asked = Instant::now();
         let exchange = Exchange::begin(stream, request, patience)?;
         times.first_byte = exchange.first_byte.map_or(Duration::ZERO, |first| first.duration_since(asked));
         Ok((exchange, times))
+    }
+
+    /// HTTP/2 has the host in its target and not in a field (RFC 9113, section 8.3.1).
+    fn for_http2(&self, mut request: http::Request<Sending>) -> Result<http::Request<Sending>, FetchError> {
+        let wrong = |why: &dyn fmt::Display| FetchError::Request(format!("the request cannot be sent: {why}"));
+        let host = request.headers_mut().remove(http::header::HOST);
+        let host = host.and_then(|host| host.to_str().ok().map(str::to_owned));
+        let host = host.unwrap_or_else(|| self.url.origin.authority());
+        *request.uri_mut() = format!("https://{host}{}", self.url.target).parse().map_err(|error| wrong(&error))?;
+        *request.version_mut() = http::Version::HTTP_2;
+        Ok(request)
     }
 
     fn request(&self, proxy: Option<Option<&http::HeaderValue>>) -> Result<http::Request<Sending>, FetchError> {

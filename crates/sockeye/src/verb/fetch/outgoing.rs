@@ -1,11 +1,13 @@
 //! What is sent with a request: bytes, and files that are read while they are sent, so that their size costs no memory.
 
+use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -67,7 +69,7 @@ impl Body {
     }
 
     pub(super) fn to_send(&self) -> Sending {
-        Sending { pieces: self.pieces.clone(), index: 0, at: 0, left: self.length() }
+        Sending { pieces: self.pieces.clone(), index: 0, at: 0, left: self.length(), fault: Fault::default() }
     }
 }
 
@@ -81,16 +83,24 @@ impl Piece {
 }
 
 /// A body on its way, as hyper takes it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Sending {
     pieces: Vec<Piece>,
     index: usize,
     /// How far the file at the index was read.
     at: u64,
     left: u64,
+    fault: Fault,
 }
 
+/// What became wrong while it was sent; hyper does not always say.
+pub(super) type Fault = Rc<Cell<Option<String>>>;
+
 impl Sending {
+    pub(super) fn fault(&self) -> Fault {
+        Rc::clone(&self.fault)
+    }
+
     fn next(&mut self) -> Result<Option<Bytes>, Unreadable> {
         while let Some(piece) = self.pieces.get(self.index) {
             let bytes = match piece {
@@ -125,7 +135,11 @@ impl hyper::body::Body for Sending {
     type Error = Unreadable;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unreadable>>> {
-        Poll::Ready(self.next().transpose().map(|next| next.map(Frame::data)))
+        let next = self.next();
+        if let Err(Unreadable(why)) = &next {
+            self.fault.set(Some(why.clone()));
+        }
+        Poll::Ready(next.transpose().map(|next| next.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -139,7 +153,7 @@ impl hyper::body::Body for Sending {
 
 /// A file of ours that could not be read to its end.
 #[derive(Debug, Clone)]
-pub(super) struct Unreadable(pub(super) String);
+pub(super) struct Unreadable(String);
 
 impl Unreadable {
     fn at(path: &Path, why: &str) -> Self {

@@ -158,7 +158,8 @@ impl<'a> Way<'a> {
 
     fn shake_hands(&self, stream: &mut Stream, until: Instant) -> Result<(), FetchError> {
         let host = self.url.host();
-        let session = self.options.trust.client(&host, &[b"http/1.1"])?;
+        let protocols: &[&[u8]] = if self.options.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+        let session = self.options.trust.client(&host, protocols)?;
         stream.secure(session, &host, until).map_err(|error| self.failed(error, "no secure connection"))
     }
 
