@@ -102,7 +102,7 @@ pub(crate) struct Fetch {
     /// already, such as POST
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) retry: u32,
-    /// Take no more bytes in a second
+    /// Take no more bytes of a URL in a second
     #[arg(long, value_name = "SIZE", value_parser = large_size)]
     pub(crate) limit_rate: Option<u64>,
     /// Trust whoever answers, which is no security at all

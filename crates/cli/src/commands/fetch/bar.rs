@@ -33,7 +33,7 @@ impl Bar {
         let ours = Arc::clone(&drawn);
         let draw = move || {
             while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                let (received, promised) = sum(&all);
+                let (received, promised) = Progress::sum(&all);
                 // Nothing has begun: the head is not there yet.
                 if received > 0 {
                     show(&mut ours.lock().unwrap_or_else(PoisonError::into_inner), received, promised);
@@ -63,12 +63,6 @@ impl Drop for Bar {
             let _ = thread.join();
         }
     }
-}
-
-/// What has come of everything that has begun, and how much was promised, if everybody says.
-fn sum(all: &[Arc<Progress>]) -> (u64, Option<u64>) {
-    let begun = || all.iter().filter(|one| one.received() > 0 || one.promised().is_some());
-    (begun().map(|one| one.received()).sum(), begun().map(|one| one.promised()).sum())
 }
 
 fn show(drawn: &mut Option<ProgressBar>, received: u64, promised: Option<u64>) {

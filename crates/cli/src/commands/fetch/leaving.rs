@@ -36,10 +36,9 @@ impl UnderWay {
             if quiet {
                 return;
             }
-            let received: u64 = all.iter().map(|one| one.progress.received()).sum();
-            let promised: Option<u64> = all.iter().map(|one| one.progress.promised()).sum();
-            let of =
-                promised.filter(|_| !all.is_empty()).map_or_else(String::new, |promised| format!(" of {promised}"));
+            let (received, promised) = Progress::sum(all.iter().map(|one| &one.progress));
+            let of = promised.filter(|&promised| promised > 0);
+            let of = of.map_or_else(String::new, |promised| format!(" of {promised}"));
             let end = match kept.as_slice() {
                 [] => "nothing saved".to_owned(),
                 kept => format!("--resume goes on with {}", kept.join(", ")),

@@ -33,7 +33,9 @@ impl Parts {
         if head.status != 200 || !takes_ranges || field("content-encoding").is_some() || count < 2 {
             return None;
         }
-        let bounds = (0..count).map(|index| (length * index / count, length * (index + 1) / count)).collect();
+        let share = length / count;
+        let end = |index| if index + 1 == count { length } else { share * (index + 1) };
+        let bounds = (0..count).map(|index| (share * index, end(index))).collect();
         Some(Self { validator: head.strong_validator()?, bounds })
     }
 

@@ -7,10 +7,12 @@ mod driver;
 mod error;
 mod exchange;
 mod form;
+mod hop;
 mod name;
 pub mod netrc;
 mod outgoing;
 mod pace;
+mod progress;
 mod proxy;
 pub mod range;
 mod stopper;
@@ -21,7 +23,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 pub use credentials::Credentials;
@@ -29,6 +30,7 @@ pub use error::FetchError;
 pub use form::Form;
 pub use name::file_name;
 pub use outgoing::Body;
+pub use progress::Progress;
 pub use proxy::Proxies;
 pub use stopper::Stopper;
 
@@ -41,9 +43,8 @@ pub use crate::wire::http::{Head, HeadError, Origin, Url, UrlError, UrlScheme};
 use cookies::Cookies;
 use credentials::Fields;
 use exchange::{Exchange, Patience};
-use outgoing::Sending;
+use hop::Hop;
 use range::{Part, Range};
-use way::Way;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -124,40 +125,6 @@ pub struct Times {
     pub tls: Option<Duration>,
     /// From the request to the first byte of the answer.
     pub first_byte: Duration,
-}
-
-/// How far a body has come, for whoever looks from another thread.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// What had come in an earlier run.
-    already: AtomicU64,
-    received: AtomicU64,
-    promised: AtomicU64,
-}
-
-impl Progress {
-    /// Bytes of the body that came, as they were sent.
-    #[must_use]
-    pub fn received(&self) -> u64 {
-        self.already.load(Ordering::Relaxed) + self.received.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that were promised, if they were.
-    #[must_use]
-    pub fn promised(&self) -> Option<u64> {
-        // Stored with one more, so that none is 0.
-        let promised = self.promised.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(promised.saturating_add(self.already.load(Ordering::Relaxed)))
-    }
-
-    fn promise(&self, already: u64, length: Option<u64>) {
-        self.already.store(already, Ordering::Relaxed);
-        self.promised.store(length.map_or(0, |length| length.saturating_add(1)), Ordering::Relaxed);
-    }
-
-    fn set(&self, received: u64) {
-        self.received.store(received, Ordering::Relaxed);
-    }
 }
 
 /// An answer whose body has not been taken yet.
@@ -273,65 +240,6 @@ fn next(head: &Head, url: &Url, follow: bool) -> Option<Result<Url, UrlError>> {
         return None;
     }
     head.first("location").map(|location| url.redirected(location))
-}
-
-/// One request of several.
-struct Hop<'a> {
-    url: &'a Url,
-    method: &'a str,
-    body: Option<&'a Body>,
-    fields: &'a Fields,
-    cookies: &'a Cookies,
-    range: Option<&'a Range>,
-}
-
-impl Hop<'_> {
-    fn take(
-        &self,
-        options: &Options,
-        patience: Patience,
-        watch: &mut dyn Watch,
-    ) -> Result<(Exchange, Times), FetchError> {
-        let way = Way::to(self.url, options)?;
-        // What is wrong with the request is said before anybody is bothered with it.
-        let request = self.request(way.asked_proxy())?;
-        let (stream, mut times) = way.go(patience, watch)?;
-        let request = if stream.speaks_http2() { self.for_http2(request)? } else { request };
-        let asked = Instant::now();
-        let exchange = Exchange::begin(stream, request, patience)?;
-        times.first_byte = exchange.first_byte.map_or(Duration::ZERO, |first| first.duration_since(asked));
-        Ok((exchange, times))
-    }
-
-    /// HTTP/2 has the host in its target and not in a field (RFC 9113, section 8.3.1).
-    fn for_http2(&self, mut request: http::Request<Sending>) -> Result<http::Request<Sending>, FetchError> {
-        let wrong = |why: &dyn fmt::Display| FetchError::Request(format!("the request cannot be sent: {why}"));
-        let host = request.headers_mut().remove(http::header::HOST);
-        let host = host.and_then(|host| host.to_str().ok().map(str::to_owned));
-        let host = host.unwrap_or_else(|| self.url.origin.authority());
-        *request.uri_mut() = format!("https://{host}{}", self.url.target).parse().map_err(|error| wrong(&error))?;
-        *request.version_mut() = http::Version::HTTP_2;
-        Ok(request)
-    }
-
-    fn request(&self, proxy: Option<Option<&http::HeaderValue>>) -> Result<http::Request<Sending>, FetchError> {
-        let wrong = |why: &dyn fmt::Display| FetchError::Request(format!("the request cannot be sent: {why}"));
-        // A proxy is asked with the whole URL (RFC 9112, section 3.2.2).
-        let target = if proxy.is_some() { self.url.to_string() } else { self.url.target.clone() };
-        let mut request = http::Request::builder()
-            .method(self.method)
-            .uri(target)
-            .body(self.body.map(Body::to_send).unwrap_or_default())
-            .map_err(|error| wrong(&error))?;
-        *request.headers_mut() = self.fields.to_send(self.url, self.body, self.cookies).map_err(|why| wrong(&why))?;
-        if let Some(range) = self.range {
-            range.ask(request.headers_mut()).map_err(|why| wrong(&why))?;
-        }
-        if let Some(Some(authorization)) = proxy {
-            request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, authorization.clone());
-        }
-        Ok(request)
-    }
 }
 
 impl fmt::Debug for Answer {
