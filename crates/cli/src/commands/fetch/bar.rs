@@ -66,13 +66,14 @@ impl Drop for Bar {
 }
 
 fn show(drawn: &mut Option<ProgressBar>, received: u64, promised: Option<u64>) {
-    let bar = drawn.get_or_insert_with(|| new_bar(promised));
+    // What came before it was drawn says nothing of the speed.
+    let bar = drawn.get_or_insert_with(|| new_bar(promised).with_position(received));
     if bar.length() != promised {
         match promised {
             Some(length) if bar.length().is_some() => bar.set_length(length),
             _ => {
                 bar.finish_and_clear();
-                *bar = new_bar(promised);
+                *bar = new_bar(promised).with_position(received);
             }
         }
     }

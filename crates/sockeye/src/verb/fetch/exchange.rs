@@ -19,8 +19,8 @@ use crate::limits;
 use crate::net::stream::Stream;
 use crate::wire::http::Head;
 
-/// Bytes of a body that a server of HTTP/2 may send before they are taken.
-const WINDOW: u32 = 2 * 1024 * 1024;
+/// Bytes of a body that a server of HTTP/2 may send before they are taken: enough for 80 MB a second over 100 ms.
+const WINDOW: u32 = 8 * 1024 * 1024;
 
 /// Until when what may take.
 #[derive(Debug, Clone, Copy)]
