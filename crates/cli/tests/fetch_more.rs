@@ -107,7 +107,10 @@ fn a_file_that_shrinks_while_it_is_sent_is_told() {
     assert!(text(&output.stderr).contains("cannot read large: it has become shorter"), "{}", text(&output.stderr));
     server.join().unwrap();
     assert_eq!(names(folder.path()), ["large"]);
+    // A file that says that it has no bytes, and has some.
     let web = Web::saying(ok(b""));
+    let request = asked(&web, folder.path(), &["--data", "@/proc/self/comm"]);
+    assert!(request.ends_with("\r\n\r\nsockeye\n"), "{request}");
     let mut command = fetch_command(folder.path());
     command.args([&web.url("/"), "-o", "/dev/null", "--data-json", "@-"]);
     assert_code(&run_command(&mut command, b"[]"), 0);

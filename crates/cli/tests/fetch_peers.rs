@@ -470,6 +470,15 @@ fn nginx_speaks_http_2_and_the_same_comes_of_it() {
     let output = ask("/small", &["--data", "@upload"]);
     assert_code(&output, 22);
     assert!(text(&output.stdout).starts_with("HTTP/2 413\r\n"), "{}", text(&output.stderr));
+    // What is sent cannot be read to its end.
+    need("strace");
+    let url = "https://localhost/behind";
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=pread64:error=EIO:when=30", support::BINARY, "fetch"]);
+    command.args([url, "-o", "x", "--unix", unix, "--ca", ca, "--data", "@upload"]).current_dir(&out);
+    let output = run_command(&mut command, b"");
+    assert_code(&output, 26);
+    assert!(text(&output.stderr).contains("cannot read upload: Input/output error"), "{}", text(&output.stderr));
     // What is cut, and what hangs, at some places of the handshake, the head and the body.
     fs::write(out.path().join("x"), "old").unwrap();
     for (most, hangs, expected) in
@@ -481,4 +490,34 @@ fn nginx_speaks_http_2_and_the_same_comes_of_it() {
         assert_eq!(saved(), b"old", "{most}");
     }
     assert_eq!(names(out.path()), ["upload", "x"]);
+}
+
+/// A form is byte for byte curl's, but for the boundary that each makes up.
+#[test]
+fn a_form_is_the_one_that_curl_sends() {
+    let folder = tempfile::tempdir().unwrap();
+    let web = support::web::Web::saying(support::web::ok(b""));
+    fs::write(folder.path().join("t \"ü\".csv"), "1;2\r\n").unwrap();
+    let fields = ["who=Ann & Bob", "empty=", "t=@t \"ü\".csv;type=text/csv"];
+    let url = web.url("/x");
+    let flags = |name: &'static str| fields.iter().flat_map(move |&field| [name, field]);
+    let ours: Vec<&str> = [url.as_str(), "-o", "/dev/null"].into_iter().chain(flags("--form")).collect();
+    assert_code(&fetch(folder.path(), &ours), 0);
+    // curl takes quotes in a name of a file for its own.
+    let quoted = "t=@\"t \\\"ü\\\".csv\";type=text/csv";
+    curl(folder.path(), &["-F", fields[0], "-F", fields[1], "-F", quoted, &url]);
+    let sent: Vec<String> = web.requests().iter().map(|request| without_boundary(request)).collect();
+    assert_eq!(sent[0], sent[1]);
+    assert!(
+        sent[0].contains("BOUNDARY\r\nContent-Disposition: form-data; name=\"empty\"\r\n\r\n\r\n--"),
+        "{}",
+        sent[0]
+    );
+}
+
+/// The body of a form.
+fn without_boundary(request: &str) -> String {
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let boundary = head.split("boundary=").nth(1).unwrap().lines().next().unwrap();
+    body.replace(boundary, "BOUNDARY")
 }

@@ -45,15 +45,15 @@ impl Body {
         self
     }
 
-    /// Adds what is in a file. Its length is taken now, for the request says it first; what has none, such as a pipe, is
-    /// read to its end.
+    /// Adds what is in a file. Its length is taken now, for the request says it first. What has none, such as a pipe, is
+    /// read to its end; so is what is small, for files of the kernel say any length (proc(5)).
     ///
     /// # Errors
     /// It cannot be opened, or cannot be read to its end.
     pub fn with_file(mut self, path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let found = file.metadata()?;
-        if !found.is_file() {
+        if !found.is_file() || found.len() <= PIECE {
             let mut bytes = Vec::new();
             io::Read::read_to_end(&mut file, &mut bytes)?;
             return Ok(self.with(bytes));
