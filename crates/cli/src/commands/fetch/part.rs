@@ -77,10 +77,16 @@ impl Part {
             return Err("the server says that it is the same as before and now has another length".to_owned());
         }
         held.is_ours.store(true, Ordering::Relaxed);
-        if came.is_none() {
-            held.remember(Record::of(url, head));
-        }
+        // A record never stands beside bytes of something else, at whatever line the process is killed.
+        let record = if came.is_none() {
+            held.remember(None);
+            Record::of(url, head)
+        } else {
+            held.record().clone()
+        };
         held.file.go_on_at(first).map_err(|error| error.to_string())?;
+        // What is kept was stored before another boot; what comes is of this one.
+        held.remember(record.map(|record| Record { boot: boot(), stored: record.stored.min(first), ..record }));
         Ok(first)
     }
 
@@ -120,7 +126,8 @@ impl Held {
         let mut record = self.record();
         match &mut *record {
             Some(record) if length > 0 => {
-                if self.file.store().is_ok() {
+                // What was not begun is as it was found, and perhaps not sure to be what it seems.
+                if self.is_ours.load(Ordering::Relaxed) && self.file.store().is_ok() {
                     record.stored = length;
                     let _ = record.write(&self.record_path());
                 }
@@ -149,10 +156,9 @@ impl Held {
     }
 
     fn remember(&self, new: Option<Record>) {
-        // First away with the old one: it must never stand beside bytes of something else.
-        let _ = std::fs::remove_file(self.record_path());
-        if let Some(new) = &new {
-            let _ = new.write(&self.record_path());
+        let written = new.as_ref().is_some_and(|new| new.write(&self.record_path()).is_ok());
+        if !written {
+            let _ = std::fs::remove_file(self.record_path());
         }
         *self.record() = new;
     }
