@@ -271,6 +271,10 @@ fn what_passes_is_tried_again_and_what_may_be_done_already_is_not() {
     let output = fetch(folder.path(), &[&free.to_string(), "--retry", "1", "--data", "x"]);
     assert_code(&output, 7);
     assert!(text(&output.stderr).contains("Connection refused; again in 0."), "{}", text(&output.stderr));
+    // Unless somebody has heard it before, and sent us there.
+    let web = leading_to(format!("http://{free}/"), "");
+    assert_code(&fetch(folder.path(), &[&web.url("/from"), "--retry", "1", "--data", "x"]), 7);
+    assert_eq!(web.requests().len(), 1);
 }
 
 #[test]

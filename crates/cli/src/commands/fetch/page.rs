@@ -104,7 +104,7 @@ impl<'a> Page<'a> {
         }
         let mut watch = Watching { shared: self.shared, redirects: vec![] };
         let answer = fetch(&request, self.shared.options, &mut watch)
-            .map_err(|failed| Trouble::unanswered(&failed, &request.method))?;
+            .map_err(|failed| Trouble::unanswered(&failed, &request.method, !watch.redirects.is_empty()))?;
         // As with redirects, only the last head is shown.
         if let Some(passing) = Trouble::passing(&answer, &request.method).filter(|_| may_again) {
             return Err(passing);

@@ -33,11 +33,12 @@ const IDEMPOTENT: [&str; 6] = ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE
 const PASSING: [u16; 6] = [408, 429, 500, 502, 503, 504];
 
 impl Trouble {
-    /// Before any answer.
-    pub(super) fn unanswered(failed: &Failed, method: &str) -> Self {
+    /// Before the last answer; `was_heard` if a server has redirected and so may have done what was asked.
+    pub(super) fn unanswered(failed: &Failed, method: &str, was_heard: bool) -> Self {
         let is_safe = match &*failed.error {
-            // Nobody has heard of it.
-            FetchError::Connect(ConnectError::Refused { .. } | ConnectError::TimedOut { .. }) => true,
+            FetchError::Connect(ConnectError::Refused { .. } | ConnectError::TimedOut { .. }) => {
+                !was_heard || IDEMPOTENT.contains(&method)
+            }
             FetchError::TimedOut { .. } | FetchError::Reset { .. } | FetchError::Cut { .. } => {
                 IDEMPOTENT.contains(&method)
             }
