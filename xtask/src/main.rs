@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// Programs that tests run, and the Debian packages that bring them.
-const PROGRAMS: [(&str, &str); 27] = [
+const PROGRAMS: [(&str, &str); 28] = [
     // `nc` alone may be one of the other three, whose flags differ.
     ("nc.openbsd", "netcat-openbsd"),
     ("socat", "socat"),
@@ -17,6 +17,7 @@ const PROGRAMS: [(&str, &str); 27] = [
     ("unshare", "util-linux"),
     ("prlimit", "util-linux"),
     ("bash", "bash"),
+    ("sha256sum", "coreutils"),
     ("curl", "curl"),
     ("openssl", "openssl"),
     // The light one: nothing but the server.

@@ -18,6 +18,7 @@ pub(crate) enum Exit {
     CannotWrite,
     CannotRead,
     TimedOut,
+    NoRange,
     TlsHandshake,
     TooManyRedirects,
     Reset,
@@ -27,7 +28,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Done,
         Self::Differs,
         Self::Usage,
@@ -39,6 +40,7 @@ impl Exit {
         Self::CannotWrite,
         Self::CannotRead,
         Self::TimedOut,
+        Self::NoRange,
         Self::TlsHandshake,
         Self::TooManyRedirects,
         Self::Reset,
@@ -60,6 +62,7 @@ impl Exit {
             Self::CannotWrite => 23,
             Self::CannotRead => 26,
             Self::TimedOut => 28,
+            Self::NoRange => 33,
             Self::TlsHandshake => 35,
             Self::TooManyRedirects => 47,
             Self::Reset => 56,
@@ -72,7 +75,7 @@ impl Exit {
     pub(crate) fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done; every byte arrived",
-            Self::Differs => "the conversation differed from the transcript",
+            Self::Differs => "the conversation differed from the transcript, or a file from its digest",
             Self::Usage => "wrong usage, or a transcript that is wrong or cannot be read",
             Self::CannotListen => "cannot listen: address in use, not allowed",
             Self::NameNotFound => "name not found",
@@ -82,6 +85,7 @@ impl Exit {
             Self::CannotWrite => "cannot write: disk, standard output",
             Self::CannotRead => "cannot read a local file or standard input",
             Self::TimedOut => "nothing came in time",
+            Self::NoRange => "the server sends no part of a page",
             Self::TlsHandshake => "TLS handshake failed",
             Self::TooManyRedirects => "too many redirects, or one to where sockeye does not go",
             Self::Reset => "connection reset, or an answer that breaks the protocol",

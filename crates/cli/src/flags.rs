@@ -1,6 +1,8 @@
 //! What was typed. One definition feeds the parser, help, manual pages and completions.
 #![allow(rustdoc::broken_intra_doc_links, reason = "these comments are the help text, where [HOST] is a placeholder")]
 
+mod fetch;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +16,8 @@ use sockeye::verb::talk::Eol;
 use transcript::record::Secret;
 
 use crate::color::Color;
+use fetch::large_size;
+pub(crate) use fetch::{Fetch, User};
 
 /// Stands at either end of a socket: serves, talks and checks conversations written as plain transcripts.
 #[derive(Debug, Parser)]
@@ -43,7 +47,7 @@ fn alone(words: &[OsString]) -> Option<Flags> {
     let (command, common) = match words.get(1)?.to_str()? {
         "serve" => one(words, Command::Serve)?,
         "talk" => one(words, Command::Talk)?,
-        "fetch" => one(words, Command::Fetch)?,
+        "fetch" => one(words, |fetch| Command::Fetch(Box::new(fetch)))?,
         "check" => one(words, Command::Check)?,
         _ => return None,
     };
@@ -115,7 +119,7 @@ pub(crate) enum Command {
     /// Connect, and join the conversation to standard input and output, or play the client's side
     Talk(Talk),
     /// Fetch a page: print the head of the answer, save the body whole or not at all
-    Fetch(Fetch),
+    Fetch(Box<Fetch>),
     /// Say what is wrong with transcripts, and play both sides against each other
     Check(Check),
     /// Turn a session as RFCs print it into a transcript
@@ -304,75 +308,6 @@ pub(crate) struct Talk {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The head goes to standard output as it came, the body to FILE, or to a name made from the URL that is not taken \
-    yet.\nWithout a scheme a URL is http; PORT and :PORT are the loopback. Whatever goes wrong, no part of a file appears and an old one stays.\n\
-    Proxies: http_proxy, https_proxy, all_proxy, no_proxy. Certificates: the system's, SSL_CERT_FILE and SSL_CERT_DIR."
-)]
-pub(crate) struct Fetch {
-    /// What to fetch: [http://|https://]HOST[:PORT][/PATH]
-    #[arg(value_name = "URL")]
-    pub(crate) url: String,
-    /// Save the body there, over what is there; `-` is standard output, the head then goes to standard error
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-    /// Send this field; one without a value takes away what would be sent otherwise
-    #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = field)]
-    pub(crate) header: Vec<(String, String)>,
-    /// Ask with this method [default: GET; POST with --data]
-    #[arg(short = 'X', long, value_name = "METHOD")]
-    pub(crate) method: Option<String>,
-    /// Send this, or what is in a file; @- is standard input
-    #[arg(long, value_name = "TEXT|@FILE")]
-    pub(crate) data: Option<String>,
-    /// Ask for the head only (the method HEAD)
-    #[arg(long, conflicts_with_all = ["method", "data"])]
-    pub(crate) head: bool,
-    /// Say who asks (basic authentication); a file keeps it out of the list of processes
-    #[arg(short, long, value_name = "USER:PASSWORD|@FILE", value_parser = user)]
-    pub(crate) user: Option<User>,
-    /// Save the body of an error (4xx, 5xx) too; the exit code stays 22
-    #[arg(long)]
-    pub(crate) save_errors: bool,
-    /// Take a redirect for the answer
-    #[arg(long)]
-    pub(crate) no_follow: bool,
-    /// Save the body as it comes, packed by gzip, deflate, br or zstd
-    #[arg(long)]
-    pub(crate) raw_body: bool,
-    /// Refuse a body that is larger, unpacked
-    #[arg(long, value_name = "SIZE", value_parser = large_size)]
-    pub(crate) max_size: Option<u64>,
-    /// Trust who these certificates (PEM) sign for, and nobody else
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ca: Option<PathBuf>,
-    /// For everything
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub(crate) timeout: Option<Duration>,
-    /// For each connection: name, connecting, TLS
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
-    pub(crate) connect_timeout: Duration,
-    /// Say how long each part took
-    #[arg(long)]
-    pub(crate) time: bool,
-    #[command(flatten)]
-    pub(crate) family: FamilyFlags,
-}
-
-impl Fetch {
-    pub(crate) fn body_to_stdout(&self) -> bool {
-        self.output.as_deref().is_some_and(|path| path.as_os_str() == "-")
-    }
-}
-
-/// Who asks.
-#[derive(Debug, Clone)]
-pub(crate) enum User {
-    Given(String, String),
-    In(String),
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct Check {
     /// Transcripts
     #[arg(value_name = "FILE", required = true)]
@@ -525,36 +460,6 @@ fn size(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "a size is from 1 byte to 1024 MiB".to_owned())
 }
 
-/// A size that may be larger than memory: `2GiB`.
-fn large_size(text: &str) -> Result<u64, String> {
-    let lower = text.to_ascii_lowercase();
-    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let shift = match &lower[digits.len()..] {
-        "" | "b" => 0,
-        "k" | "kib" => 10,
-        "m" | "mib" => 20,
-        "g" | "gib" => 30,
-        "t" | "tib" => 40,
-        _ => return Err("write bytes or a unit: 65536, 64KiB, 2GiB".to_owned()),
-    };
-    let number = digits.parse::<u64>().ok();
-    number.and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| "write a number of bytes: 2GiB".to_owned())
-}
-
-/// `NAME: VALUE`, as it stands in a head.
-fn field(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once(':').ok_or_else(|| "write NAME: VALUE".to_owned())?;
-    Ok((name.trim().to_owned(), value.trim().to_owned()))
-}
-
-fn user(text: &str) -> Result<User, String> {
-    if let Some(path) = text.strip_prefix('@') {
-        return Ok(User::In(path.to_owned()));
-    }
-    let (user, password) = text.split_once(':').ok_or_else(|| "write USER:PASSWORD, or @FILE with it".to_owned())?;
-    Ok(User::Given(user.to_owned(), password.to_owned()))
-}
-
 fn pin(text: &str) -> Result<Trust, String> {
     Trust::pinned(text).map_err(|error| error.to_string())
 }
@@ -614,6 +519,8 @@ mod tests {
         assert_eq!((serve.grace, serve.max_line), (limits::GRACE, limits::LINE));
         let Command::Talk(talk) = Flags::parse_from(["sockeye", "talk", "1"]).command else { panic!("it is talk") };
         assert_eq!((talk.connect_timeout, talk.max_line), (limits::CONNECT_WAIT, limits::LINE));
+        let Command::Fetch(fetch) = Flags::parse_from(["sockeye", "fetch", "1"]).command else { panic!("it is fetch") };
+        assert_eq!((fetch.connect_timeout, fetch.idle_timeout), (limits::CONNECT_WAIT, limits::STALL_WAIT));
     }
 
     #[test]

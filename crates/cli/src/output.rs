@@ -92,6 +92,15 @@ impl Console {
         exit
     }
 
+    /// Says what nobody may overlook, quiet or not.
+    pub(crate) fn warn(&self, text: &str) {
+        if self.json {
+            self.tell(&serde_json::json!({ "event": "warning", "warning": text }));
+        } else {
+            self.complain(&format!("warning: {text}"));
+        }
+    }
+
     /// Writes a result for programs, at once.
     pub(crate) fn tell(&self, value: &serde_json::Value) {
         self.flush();

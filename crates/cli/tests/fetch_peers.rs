@@ -274,7 +274,250 @@ fn tinyproxy_carries_http_and_tunnels_https() {
     assert!(text(&refused.stderr).contains("the proxy says 407"), "{}", text(&refused.stderr));
     let refused = ask(&plain, "http_proxy", &format!("http://127.0.0.1:{}", locked.port), "");
     assert_code(&refused, 22);
-    let refused = ask(&plain, "http_proxy", "socks5://127.0.0.1:1", "");
+    let refused = ask(&plain, "http_proxy", "socks4://127.0.0.1:1", "");
     assert_code(&refused, 2);
-    assert!(text(&refused.stderr).contains("spoken to by socks5 is not there yet"), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("socks5 or socks5h, and not by socks4"), "{}", text(&refused.stderr));
+}
+
+/// A server that lets in only whom its authority signed for; the keys of a session; and trust in whoever answers.
+#[test]
+fn openssls_server_asks_who_we_are_and_insecure_says_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    authority.sign(folder.path(), "good", &["localhost"], (2020, 2120));
+    authority.sign(folder.path(), "me", &["me"], (2020, 2120));
+    authority.sign(folder.path(), "expired", &["localhost"], (2020, 2021));
+    fs::write(folder.path().join("page"), bytes(300_000)).unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (ca, cert, key) = (path("ca.pem"), path("me.pem"), path("me.key"));
+    let out = tempfile::tempdir().unwrap();
+    for version in ["-tls1_3", "-tls1_2"] {
+        let server =
+            s_server(folder.path(), "good", &[version, "-Verify", "2", "-verify_return_error", "-CAfile", "ca.pem"]);
+        let url = format!("https://localhost:{}/page", server.port);
+        let output = fetch(out.path(), &[&url, "-o", "x", "--ca", &ca, "--cert", &cert, "--key", &key]);
+        assert_code(&output, 0);
+        assert!(fs::read(out.path().join("x")).unwrap() == bytes(300_000));
+        let output = fetch(out.path(), &[&url, "-o", "y", "--ca", &ca]);
+        assert_code(&output, 35);
+        assert!(text(&output.stderr).contains("localhost refused: "), "{}", text(&output.stderr));
+    }
+    let wrong = fetch(out.path(), &["https://localhost:1/", "-o", "y", "--cert", &cert, "--key", &path("good.key")]);
+    assert_code(&wrong, 26);
+    assert!(text(&wrong.stderr).contains("me.pem: it cannot be used with the key"), "{}", text(&wrong.stderr));
+    let server = s_server(folder.path(), "expired", &[]);
+    let url = format!("https://127.0.0.1:{}/page", server.port);
+    for more in [&[][..], &["-q"], &["--json"]] {
+        let arguments = [&[url.as_str(), "-o", "x", "--insecure"], more].concat();
+        let mut command = fetch_command(out.path());
+        let output = run_command(command.args(&arguments).env("SSLKEYLOGFILE", out.path().join("keys")), b"");
+        assert_code(&output, 0);
+        assert!(
+            text(&output.stderr).contains("--insecure: whoever is on the way may read"),
+            "{}",
+            text(&output.stderr)
+        );
+        let keys = fs::read_to_string(out.path().join("keys")).unwrap();
+        assert!(keys.contains("CLIENT_TRAFFIC_SECRET_0 "), "{keys}");
+    }
+    assert_code(&fetch(out.path(), &[&url, "-o", "y"]), 60);
+    assert_eq!(names(out.path()), ["keys", "x"]);
+    // TLS through SOCKS, and curl through the same.
+    let server = s_server(folder.path(), "good", &[]);
+    let proxy = support::socks::SocksProxy::start(None);
+    let at = format!("socks5h://{}", proxy.address);
+    let url = format!("https://localhost:{}/page", server.port);
+    assert_code(&fetch(out.path(), &[&url, "-o", "x", "--ca", &ca, "--proxy", &at]), 0);
+    assert!(fs::read(out.path().join("x")).unwrap() == bytes(300_000));
+    let output = Command::new("curl").args(["-sSf", "--cacert", &ca, "--proxy", &at, &url]).output().unwrap();
+    assert!(output.stdout == bytes(300_000), "{}", text(&output.stderr));
+    assert_eq!(proxy.asked(), [format!("name localhost:{}", server.port), format!("name localhost:{}", server.port)]);
+}
+
+/// nginx knows ranges: parts and what is gone on with, in the clear and under TLS.
+#[test]
+fn nginx_gives_parts_that_make_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    authority.sign(folder.path(), "good", &["localhost"], (2020, 2120));
+    let www = folder.path().join("www");
+    fs::create_dir_all(&www).unwrap();
+    let body = bytes(10_000_001);
+    fs::write(www.join("large"), &body).unwrap();
+    let secure = "listen unix:HERE/tls ssl; ssl_certificate HERE/good.pem; ssl_certificate_key HERE/good.key;";
+    let server = nginx(folder.path(), &secure.replace("HERE", &folder.path().display().to_string()));
+    let url = format!("http://127.0.0.1:{}/large", server.port);
+    let (socket, ca) = (folder.path().join("tls"), folder.path().join("ca.pem"));
+    let tls = ["https://localhost/large", "--unix", socket.to_str().unwrap(), "--ca", ca.to_str().unwrap()];
+    let out = tempfile::tempdir().unwrap();
+    for ask in [&[url.as_str()][..], &tls] {
+        for more in [&["--parts", "3"][..], &["--range", "5-"], &["--resume"]] {
+            let output = fetch(out.path(), &[ask, more, &["-o", "x"]].concat());
+            assert_code(&output, 0);
+            let skipped = if more[0] == "--range" { 5 } else { 0 };
+            assert!(fs::read(out.path().join("x")).unwrap() == body[skipped..], "{more:?}");
+        }
+        // Cut by what the disk may take, as by a quota; the signal is ignored so that write(2) tells.
+        let mut command = Command::new("bash");
+        let script = "trap '' XFSZ; ulimit -f 3000; exec \"$0\" fetch -q -o y --resume \"$@\"";
+        command.args(["-c", script, support::BINARY]).args(ask).current_dir(&out).env_remove("http_proxy");
+        assert_code(&run_command(&mut command, b""), 23);
+        let there = fs::metadata(out.path().join("y.part")).unwrap().len();
+        assert_eq!(there, 3000 * 1024);
+        let output = fetch(out.path(), &[ask, &["-o", "y", "--resume"]].concat());
+        assert_code(&output, 0);
+        assert!(text(&output.stderr).contains(&format!("{there} of them before")), "{}", text(&output.stderr));
+        assert!(fs::read(out.path().join("y")).unwrap() == body);
+        assert_eq!(names(out.path()), ["x", "y"]);
+        fs::remove_file(out.path().join("y")).unwrap();
+    }
+}
+
+/// Carries bytes between us and a Unix socket, and back only so many of them; then it hangs or ends.
+fn carrying(socket: &Path, most: usize, hangs: bool) -> std::net::SocketAddr {
+    use std::io::Read;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let socket = socket.to_owned();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut server = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+            let (mut from, mut to) = (stream.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            let mut left = most;
+            let mut piece = [0; 4096];
+            while left > 0
+                && let Ok(length) = server.read(&mut piece)
+                && length > 0
+            {
+                let length = length.min(left);
+                left -= length;
+                let _ = stream.write_all(&piece[..length]);
+            }
+            if hangs {
+                let _ = stream.read(&mut [0; 1]);
+            }
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    });
+    address
+}
+
+#[test]
+fn nginx_speaks_http_2_and_the_same_comes_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    authority.sign(folder.path(), "good", &["localhost"], (2020, 2120));
+    let www = folder.path().join("www");
+    fs::create_dir_all(&www).unwrap();
+    let body = bytes(10_000_001);
+    fs::write(www.join("large"), &body).unwrap();
+    fs::write(www.join("page.txt"), "hello\n".repeat(10_000)).unwrap();
+    fs::write(www.join("empty"), "").unwrap();
+    let behind = support::web::Web::saying(support::web::ok(b"taken"));
+    let server = "listen unix:HERE/tls ssl http2; ssl_certificate HERE/good.pem; ssl_certificate_key HERE/good.key;
+        client_max_body_size 0;
+        location = /page.txt { gzip on; gzip_types *; }
+        location /old { return 301 /large; }
+        location /host { return 200 $http_host$host; }
+        location /small { client_max_body_size 1k; proxy_pass http://BEHIND; }
+        location /missing { return 404; }
+        location /behind { proxy_pass http://BEHIND; proxy_set_header Cookie $http_cookie; }";
+    let server = server.replace("HERE", &folder.path().display().to_string());
+    let _server = nginx(folder.path(), &server.replace("BEHIND", &behind.address.to_string()));
+    let (socket, ca) = (folder.path().join("tls"), folder.path().join("ca.pem"));
+    let (unix, ca) = (socket.to_str().unwrap(), ca.to_str().unwrap());
+    let out = tempfile::tempdir().unwrap();
+    let ask = |path: &str, more: &[&str]| {
+        let url = format!("https://localhost{path}");
+        fetch(out.path(), &[&[url.as_str(), "-o", "x", "--unix", unix, "--ca", ca], more].concat())
+    };
+    let saved = || fs::read(out.path().join("x")).unwrap();
+    for path in ["/large", "/old", "/page.txt", "/empty"] {
+        let output = ask(path, &[]);
+        assert_code(&output, 0);
+        let head = text(&output.stdout);
+        assert!(head.starts_with("HTTP/2 200\r\nserver: nginx/") && head.ends_with("\r\n\r\n"), "{head}");
+        assert_eq!(head.contains("content-encoding: gzip\r\n"), path == "/page.txt", "{head}");
+        let curls =
+            curl(out.path(), &["--http2", "--unix-socket", unix, "--cacert", ca, &format!("https://localhost{path}")]);
+        assert!(saved() == curls, "{path}");
+    }
+    let old = ask("/large", &["--http1.1"]);
+    assert_code(&old, 0);
+    assert!(text(&old.stdout).starts_with("HTTP/1.1 200 OK\r\nServer: nginx/"));
+    for more in [&["--parts", "3"][..], &["--resume"], &["--limit-rate", "30m"]] {
+        assert_code(&ask("/large", more), 0);
+        assert!(saved() == body, "{more:?}");
+    }
+    assert_code(&ask("/large", &["--range", "5-9"]), 0);
+    assert_eq!(saved(), &body[5..10]);
+    assert_code(&ask("/host", &["-H", "Host: other.example"]), 0);
+    assert_eq!(text(&saved()), "other.exampleother.example");
+    let output = ask("/missing", &["--json"]);
+    assert_code(&output, 22);
+    assert!(text(&output.stderr).contains("\"version\":\"HTTP/2\""), "{}", text(&output.stderr));
+    assert!(text(&ask("/large", &["--head"]).stdout).contains("content-length: 10000001\r\n"));
+    // What is sent, larger than any window.
+    fs::write(out.path().join("upload"), "0123456789abcde\n".repeat(200_000)).unwrap();
+    assert_code(&ask("/behind", &["--data", "@upload", "--cookie", "a=b", "--user", "me:secret"]), 0);
+    assert_eq!(saved(), b"taken");
+    let request = behind.requests().pop().unwrap();
+    assert!(request.starts_with("POST /behind HTTP/1.0\r\n") && request.contains("Content-Length: 3200000\r\n"));
+    assert!(request.contains("Cookie: a=b\r\n") && request.contains("authorization: Basic bWU6c2VjcmV0\r\n"));
+    assert!(request.ends_with(&("\r\n\r\n".to_owned() + &"0123456789abcde\n".repeat(200_000))));
+    let output = ask("/small", &["--data", "@upload"]);
+    assert_code(&output, 22);
+    assert!(text(&output.stdout).starts_with("HTTP/2 413\r\n"), "{}", text(&output.stderr));
+    // What is sent cannot be read to its end.
+    need("strace");
+    let url = "https://localhost/behind";
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=pread64:error=EIO:when=30", support::BINARY, "fetch"]);
+    command.args([url, "-o", "x", "--unix", unix, "--ca", ca, "--data", "@upload"]).current_dir(&out);
+    let output = run_command(&mut command, b"");
+    assert_code(&output, 26);
+    assert!(text(&output.stderr).contains("cannot read upload: Input/output error"), "{}", text(&output.stderr));
+    // What is cut, and what hangs, at some places of the handshake, the head and the body.
+    fs::write(out.path().join("x"), "old").unwrap();
+    for (most, hangs, expected) in
+        [(0, false, 35), (3_000, false, 18), (100_000, false, 18), (9_999_000, false, 18), (100_000, true, 28)]
+    {
+        let url = format!("https://localhost:{}/large", carrying(&socket, most, hangs).port());
+        let output = fetch(out.path(), &[&url, "-o", "x", "--ca", ca, "--idle-timeout", "1s"]);
+        assert_code(&output, expected);
+        assert_eq!(saved(), b"old", "{most}");
+    }
+    assert_eq!(names(out.path()), ["upload", "x"]);
+}
+
+/// A form is byte for byte curl's, but for the boundary that each makes up.
+#[test]
+fn a_form_is_the_one_that_curl_sends() {
+    let folder = tempfile::tempdir().unwrap();
+    let web = support::web::Web::saying(support::web::ok(b""));
+    fs::write(folder.path().join("t \"ü\".csv"), "1;2\r\n").unwrap();
+    let fields = ["who=Ann & Bob", "empty=", "t=@t \"ü\".csv;type=text/csv"];
+    let url = web.url("/x");
+    let flags = |name: &'static str| fields.iter().flat_map(move |&field| [name, field]);
+    let ours: Vec<&str> = [url.as_str(), "-o", "/dev/null"].into_iter().chain(flags("--form")).collect();
+    assert_code(&fetch(folder.path(), &ours), 0);
+    // curl takes quotes in a name of a file for its own.
+    let quoted = "t=@\"t \\\"ü\\\".csv\";type=text/csv";
+    curl(folder.path(), &["-F", fields[0], "-F", fields[1], "-F", quoted, &url]);
+    let sent: Vec<String> = web.requests().iter().map(|request| without_boundary(request)).collect();
+    assert_eq!(sent[0], sent[1]);
+    assert!(
+        sent[0].contains("BOUNDARY\r\nContent-Disposition: form-data; name=\"empty\"\r\n\r\n\r\n--"),
+        "{}",
+        sent[0]
+    );
+}
+
+/// The body of a form.
+fn without_boundary(request: &str) -> String {
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let boundary = head.split("boundary=").nth(1).unwrap().lines().next().unwrap();
+    body.replace(boundary, "BOUNDARY")
 }

@@ -1,5 +1,7 @@
 //! Files that are there whole or not at all.
 
+mod part;
+
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
@@ -11,6 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 use rustix::io::Errno;
+
+pub use part::PartFile;
 
 /// A file that gets its name when it is complete: written without a name in its folder, synced, renamed over its target,
 /// and the folder synced.
@@ -101,6 +105,18 @@ impl AtomicFile {
         self.leftover.clone()
     }
 
+    /// Another way to write to it, which begins at this byte and goes on by itself.
+    ///
+    /// # Errors
+    /// As open(2) and lseek(2).
+    pub fn at(&self, position: u64) -> Result<File, FileError> {
+        let opened = OpenOptions::new().write(true).open(path_of(&self.file)).and_then(|mut file| {
+            io::Seek::seek(&mut file, io::SeekFrom::Start(position))?;
+            Ok(file)
+        });
+        opened.map_err(|source| self.failed(Step::Write, source))
+    }
+
     /// Adds bytes at the end; the same as [`Write::write_all`], with the path in the error.
     ///
     /// # Errors
@@ -117,11 +133,7 @@ impl AtomicFile {
         // A disk that is full may say so only now.
         self.file.sync_all().map_err(|source| self.failed(Step::Sync, source))?;
         self.name_it().map_err(|source| self.failed(Step::Rename, source))?;
-        match self.folder.sync_all() {
-            // Some file systems cannot sync a folder, and say so like this (fsync(2)).
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-            synced => synced.map_err(|source| self.failed(Step::SyncFolder, source)),
-        }
+        store_folder(&self.folder).map_err(|source| self.failed(Step::SyncFolder, source))
     }
 
     fn name_it(&self) -> io::Result<()> {
@@ -253,9 +265,9 @@ fn named(target: &Path) -> io::Result<&Path> {
     Ok(target)
 }
 
-/// A new file in the target's folder that has no name, if the file system can do that and we could name it later.
+/// A new file in the target's folder that has no name and can be read back, if the file system can do that and we could name it later.
 fn unnamed(target: &Path) -> io::Result<Option<File>> {
-    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     match rustix::fs::open(folder_of(target), flags, Mode::from_raw_mode(0o666)) {
         Ok(fd) => {
             let file = File::from(fd);
@@ -280,7 +292,7 @@ fn link(file: &File, path: &Path) -> io::Result<()> {
 fn beside(target: &Path) -> io::Result<(File, PathBuf)> {
     another_name(target, |path| {
         // O_EXCL: nobody else's file, nor a link laid there, is ever written to.
-        OpenOptions::new().write(true).create_new(true).open(path).map(|file| (file, path.to_owned()))
+        OpenOptions::new().read(true).write(true).create_new(true).open(path).map(|file| (file, path.to_owned()))
     })
 }
 
@@ -295,6 +307,15 @@ fn another_name<T>(target: &Path, mut take: impl FnMut(&Path) -> io::Result<T>) 
         }
     }
     Err(taken)
+}
+
+/// Has a name in a folder stored.
+fn store_folder(folder: &File) -> io::Result<()> {
+    match folder.sync_all() {
+        // Some file systems cannot sync a folder, and say so like this (fsync(2)).
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
+    }
 }
 
 fn folder_of(target: &Path) -> &Path {

@@ -44,10 +44,10 @@ pub const RESERVED_FILES: u64 = 64;
 pub const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
 /// Longest head of an HTTP answer, with the interim ones before it, in bytes.
 pub const HEAD: usize = 256 * 1024;
-/// How long an HTTP server may take until the head of its answer has come.
-pub const HEAD_WAIT: Duration = Duration::from_secs(60);
-/// How long nothing of an HTTP body may come.
+/// How long nothing of an HTTP answer may come: until its head is whole, and then between two bytes.
 pub const STALL_WAIT: Duration = Duration::from_secs(60);
+/// How long an HTTP server may ask us to wait before we ask again.
+pub const RETRY_AFTER: Duration = Duration::from_secs(600);
 /// How many redirects are followed.
 pub const REDIRECTS: usize = 10;
 /// How many content codings may lie on top of each other.
@@ -92,7 +92,9 @@ pub const TABLE: &[Limit] = &[
     Limit { flag: None, default: "16 MiB", what: "a transcript file" },
     Limit { flag: None, default: "10 s", what: "a TLS handshake of a transcript" },
     Limit { flag: None, default: "256 KiB", what: "the head of an HTTP answer" },
-    Limit { flag: Some("--timeout"), default: "60 s for the head, 60 s without a byte", what: "an HTTP answer" },
+    Limit { flag: Some("--idle-timeout"), default: "60 s for the head, 60 s without a byte", what: "an HTTP answer" },
+    Limit { flag: Some("--timeout"), default: "none", what: "a fetch from its beginning to its end" },
+    Limit { flag: None, default: "10 min", what: "Retry-After that fetch waits for" },
     Limit { flag: None, default: "64 KiB, 100 fields, a target of 8 KiB", what: "the head of a request to --files" },
     Limit { flag: Some("--timeout"), default: "10 s", what: "that head, and each 16 KiB of content" },
     Limit { flag: Some("--timeout"), default: "60 s", what: "a connection to --files without a request" },

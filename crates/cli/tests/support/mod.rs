@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 pub mod peers;
+pub mod socks;
 pub mod web;
 
 use std::ffi::OsStr;
@@ -304,6 +305,16 @@ pub fn wait_until_idle(pid: u32) {
     };
     while !std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().all(|thread| sleeps(thread.unwrap().path())) {
         assert!(Instant::now() < until, "it is never idle");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Waits for what no event tells, such as the length of a file.
+#[track_caller]
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + LONG;
+    while !is_so() {
+        assert!(Instant::now() < until, "{what} never came");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -153,3 +153,37 @@ pub fn bytes(length: usize) -> Vec<u8> {
     .take(length)
     .collect()
 }
+
+/// A file that a server has, with what tells its version.
+pub struct Served {
+    pub body: Vec<u8>,
+    /// `ETag: "a"\r\n`.
+    pub fields: String,
+}
+
+impl Served {
+    /// The answer of a server that knows ranges and If-Range.
+    pub fn answer(&self, request: &str) -> Vec<u8> {
+        let total = self.body.len();
+        let field = |name: &str| {
+            request.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::to_owned)
+        };
+        let is_same = field("If-Range").is_none_or(|validator| self.fields.contains(&format!(": {validator}\r\n")));
+        let range = field("Range").filter(|_| is_same);
+        let Some(range) = range.as_deref().and_then(|range| range.strip_prefix("bytes=")) else {
+            let fields = format!("{}Accept-Ranges: bytes\r\nContent-Length: {total}\r\n", self.fields);
+            return answer("200 OK", &fields, &self.body);
+        };
+        let (first, last) = match range.split_once('-').unwrap() {
+            ("", count) => (total.saturating_sub(count.parse().unwrap()), total - 1),
+            (first, "") => (first.parse().unwrap(), total - 1),
+            (first, last) => (first.parse().unwrap(), last.parse::<usize>().unwrap().min(total - 1)),
+        };
+        if first >= total {
+            return answer("416 Range Not Satisfiable", "Content-Length: 0\r\n", b"");
+        }
+        let part = &self.body[first..=last];
+        let range = format!("Content-Range: bytes {first}-{last}/{total}\r\nContent-Length: {}\r\n", part.len());
+        answer("206 Partial Content", &format!("{}{range}", self.fields), part)
+    }
+}

@@ -19,7 +19,7 @@ use rustix::net::{
 use super::race::{interleave, race};
 use super::resolve::{self, ResolveError};
 use super::{Family, words, words_at};
-use crate::address::{Address, Target};
+use crate::address::{Address, Host, Target};
 use crate::event::{Name, Protocol};
 
 /// How to connect.
@@ -176,8 +176,33 @@ pub fn connect(address: &Address, protocol: Protocol, options: &Options) -> Resu
         let error = io::Error::other("port 0 stands for any free one, which only a listener can ask for");
         return Err(ConnectError::Local { address: address.to_string(), error });
     }
+    let addresses = addresses(address, host, port, options)?;
+    let lookup = began.elapsed();
+    let connected = match protocol {
+        Protocol::Udp => connect_datagrams(address, &addresses),
+        Protocol::Tcp | Protocol::Unix => race(address, &interleave(addresses), began, options.timeout),
+    };
+    connected.map(|connected| Connected { lookup, ..connected })
+}
+
+/// The first address of a name.
+///
+/// # Errors
+/// The name leads nowhere, or it is not known in time.
+pub(crate) fn look_up(address: &Address, options: &Options) -> Result<SocketAddr, ConnectError> {
+    let Target::Inet { host, port } = &address.target else {
+        let error = io::Error::other("a path is looked up by nobody");
+        return Err(ConnectError::Local { address: address.to_string(), error });
+    };
+    addresses(address, host, *port, options)?
+        .first()
+        .copied()
+        .ok_or_else(|| ConnectError::NotFound { address: address.to_string(), why: "it has no address".to_owned() })
+}
+
+fn addresses(address: &Address, host: &Host, port: u16, options: &Options) -> Result<Vec<SocketAddr>, ConnectError> {
     let every = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    let addresses = resolve::addresses(host, port, options.family, every, options.timeout).map_err(|error| {
+    resolve::addresses(host, port, options.family, every, options.timeout).map_err(|error| {
         let address = address.to_string();
         match error {
             ResolveError::TimedOut => ConnectError::TimedOut {
@@ -188,13 +213,7 @@ pub fn connect(address: &Address, protocol: Protocol, options: &Options) -> Resu
             },
             other => ConnectError::NotFound { address, why: other.to_string() },
         }
-    })?;
-    let lookup = began.elapsed();
-    let connected = match protocol {
-        Protocol::Udp => connect_datagrams(address, &addresses),
-        Protocol::Tcp | Protocol::Unix => race(address, &interleave(addresses), began, options.timeout),
-    };
-    connected.map(|connected| Connected { lookup, ..connected })
+    })
 }
 
 pub(super) fn connected(fd: OwnedFd, protocol: Protocol, attempts: Vec<Attempt>) -> Result<Connected, Errno> {

@@ -93,6 +93,11 @@ impl Stream {
         self.secure.is_none()
     }
 
+    /// Whether both ends have agreed on HTTP/2 (ALPN, RFC 7301).
+    pub(crate) fn speaks_http2(&self) -> bool {
+        self.secure.as_ref().is_some_and(|secure| secure.session.alpn_protocol() == Some(b"h2"))
+    }
+
     /// Waits until the socket is ready.
     ///
     /// # Errors

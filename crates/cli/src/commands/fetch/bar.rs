@@ -1,8 +1,9 @@
-//! The progress bar: on a terminal, drawn by a thread that only looks, so that the download never waits for it.
+//! The progress bar: one for everything that is fetched, on a terminal, drawn by a thread that only looks, so that no
+//! download ever waits for it.
 
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,29 +17,42 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// A bar that is drawn until it is dropped.
 pub(super) struct Bar {
+    drawn: Arc<Mutex<Option<ProgressBar>>>,
     end: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Bar {
-    pub(super) fn start(progress: &Arc<Progress>, console: &Console) -> Option<Self> {
+    pub(super) fn start(all: Vec<Arc<Progress>>, console: &Console) -> Option<Self> {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         if console.quiet || console.json || dumb || !io::stderr().is_terminal() {
             return None;
         }
         let (end, ended) = sync_channel(0);
-        let progress = Arc::clone(progress);
+        let drawn = Arc::new(Mutex::new(None));
+        let ours = Arc::clone(&drawn);
         let draw = move || {
-            let mut bar: Option<ProgressBar> = None;
             while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                bar.get_or_insert_with(|| new_bar(progress.promised())).set_position(progress.received());
+                let (received, promised) = Progress::sum(&all);
+                // Nothing has begun: the head is not there yet.
+                if received > 0 {
+                    show(&mut ours.lock().unwrap_or_else(PoisonError::into_inner), received, promised);
+                }
             }
-            if let Some(bar) = bar {
+            if let Some(bar) = ours.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 bar.finish_and_clear();
             }
         };
         let thread = std::thread::Builder::new().name("progress".to_owned()).spawn(draw).ok()?;
-        Some(Self { end: Some(end), thread: Some(thread) })
+        Some(Self { drawn, end: Some(end), thread: Some(thread) })
+    }
+
+    /// Says something where the bar is.
+    pub(super) fn aside<T>(&self, say: impl FnOnce() -> T) -> T {
+        match &*self.drawn.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(bar) => bar.suspend(say),
+            None => say(),
+        }
     }
 }
 
@@ -49,6 +63,21 @@ impl Drop for Bar {
             let _ = thread.join();
         }
     }
+}
+
+fn show(drawn: &mut Option<ProgressBar>, received: u64, promised: Option<u64>) {
+    // What came before it was drawn says nothing of the speed.
+    let bar = drawn.get_or_insert_with(|| new_bar(promised).with_position(received));
+    if bar.length() != promised {
+        match promised {
+            Some(length) if bar.length().is_some() => bar.set_length(length),
+            _ => {
+                bar.finish_and_clear();
+                *bar = new_bar(promised).with_position(received);
+            }
+        }
+    }
+    bar.set_position(received);
 }
 
 fn new_bar(promised: Option<u64>) -> ProgressBar {

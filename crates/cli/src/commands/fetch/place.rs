@@ -2,21 +2,32 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use sockeye::file::{AtomicFile, Leftover};
+use sockeye::file::{AtomicFile, FileError};
 use sockeye::sink::Sink;
-use sockeye::verb::fetch::{Url, file_name};
+use sockeye::verb::fetch::range::Range;
+use sockeye::verb::fetch::{Answer, Url, file_name};
 
+use super::digest;
+use super::leaving::Leaving;
+use super::part::Part;
 use crate::clean::Cleaner;
+use crate::exit::Exit;
 use crate::flags::Fetch;
 
 /// The place, held before anything is asked for: what cannot be written is not downloaded.
 pub(super) enum Place {
     File {
         file: AtomicFile,
+        path: PathBuf,
+    },
+    /// A file that outlives a failure.
+    Part {
+        part: Part,
         path: PathBuf,
     },
     /// A device or pipe, which takes bytes as they come and cannot be replaced.
@@ -28,55 +39,88 @@ pub(super) enum Place {
     Nowhere,
 }
 
+/// Why there is no place, or no file in it.
+pub(super) type Refused = (Exit, String);
+
 impl Place {
-    pub(super) fn choose(flags: &Fetch, url: &Url) -> Result<Self, String> {
+    pub(super) fn choose(flags: &Fetch, url: &Url) -> Result<Self, Refused> {
+        let is_device = flags.output.as_deref().is_some_and(is_device);
+        if flags.needs_file() && (is_device || flags.head || flags.body_to_stdout()) {
+            let why = "--resume, --sha256 and --remote-time are for a file, and none is written";
+            return Err((Exit::Usage, why.to_owned()));
+        }
         if flags.body_to_stdout() {
             return Ok(Self::Stdout);
         }
         if flags.head {
             return Ok(Self::Nowhere);
         }
-        let Some(path) = &flags.output else {
-            let path = PathBuf::from(file_name(url));
-            return match AtomicFile::create_new(&path) {
-                Ok(file) => Ok(Self::File { file, path }),
-                Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => {
-                    Err(format!("{error}; -o {} replaces it", path.display()))
-                }
-                Err(error) => Err(error.to_string()),
-            };
-        };
-        if is_device(path) {
-            let file = File::options().write(true).open(path);
-            let file = file.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-            return Ok(Self::Device { file, path: path.clone() });
+        let path = flags.output.clone().unwrap_or_else(|| PathBuf::from(file_name(url)));
+        if is_device {
+            let file = File::options().write(true).open(&path);
+            let cannot = |error| (Exit::CannotWrite, format!("cannot write {}: {error}", path.display()));
+            return Ok(Self::Device { file: file.map_err(cannot)?, path });
         }
-        let file = AtomicFile::create(path).map_err(|error| error.to_string())?;
-        Ok(Self::File { file, path: path.clone() })
+        let replace = flags.output.is_some() || flags.force;
+        let made = if flags.resume {
+            Part::open(&path, replace).map(|part| Self::Part { part, path: path.clone() })
+        } else {
+            let file = if replace { AtomicFile::create(&path) } else { AtomicFile::create_new(&path) };
+            file.map(|file| Self::File { file, path: path.clone() })
+        };
+        made.map_err(|error| {
+            let is_there = !replace && error.source.kind() == io::ErrorKind::AlreadyExists;
+            let help = if is_there { format!("; -o {} replaces it", path.display()) } else { String::new() };
+            (Exit::CannotWrite, format!("{error}{help}"))
+        })
     }
 
-    /// What a signal removes.
-    pub(super) fn leftover(&self) -> Option<Leftover> {
+    /// What a signal has to do.
+    pub(super) fn leaving(&self) -> Leaving {
         match self {
-            Self::File { file, .. } => Some(file.leftover()),
-            _ => None,
+            Self::File { file, .. } => Leaving::Remove(file.leftover()),
+            Self::Part { part, .. } => Leaving::Keep(part.held()),
+            Self::Device { .. } | Self::Stdout | Self::Nowhere => Leaving::Nothing,
         }
+    }
+
+    /// What is to be asked for, if not the whole.
+    pub(super) fn missing(&self, url: &Url) -> Option<Range> {
+        if let Self::Part { part, .. } = self { part.missing(url) } else { None }
+    }
+
+    /// Makes room for an answer that is to be saved; how much of it is there already.
+    pub(super) fn begin(&self, url: &Url, answer: &Answer) -> Result<u64, Refused> {
+        let Self::Part { part, .. } = self else { return Ok(0) };
+        part.begin(url, answer.head(), answer.part).map_err(|why| (Exit::Reset, why))
+    }
+
+    /// The answer is an error. That there is no such range any more means that there is another whole.
+    pub(super) fn refused(&self, status: u16) {
+        if let (Self::Part { part, .. }, 416) = (self, status) {
+            part.discard();
+        }
+    }
+
+    /// It failed: the path of what stays.
+    pub(super) fn keep(&self) -> Option<String> {
+        let Self::Part { part, .. } = self else { return None };
+        part.held().keep().map(|path| path.display().to_string())
     }
 
     /// The name that the file will have.
     pub(super) fn name(&self) -> String {
-        match self {
-            Self::File { path, .. } | Self::Device { path, .. } => {
-                path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-            }
-            Self::Stdout | Self::Nowhere => String::new(),
-        }
+        self.path().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// The path for messages, if there is one.
     pub(super) fn shown(&self) -> Option<String> {
+        self.path().map(|path| path.display().to_string())
+    }
+
+    fn path(&self) -> Option<&Path> {
         match self {
-            Self::File { path, .. } | Self::Device { path, .. } => Some(path.display().to_string()),
+            Self::File { path, .. } | Self::Part { path, .. } | Self::Device { path, .. } => Some(path),
             Self::Stdout | Self::Nowhere => None,
         }
     }
@@ -85,6 +129,7 @@ impl Place {
         let stdout = io::stdout();
         match self {
             Self::File { file, .. } => act(&mut Sink::Descriptor(file.as_fd())),
+            Self::Part { part, .. } => act(&mut Sink::Descriptor(part.as_fd())),
             Self::Device { file, .. } => act(&mut Sink::Descriptor(file.as_fd())),
             Self::Stdout if stdout.is_terminal() => {
                 let mut cleaner = Cleaner::new(stdout);
@@ -99,10 +144,47 @@ impl Place {
         }
     }
 
-    /// All is there: the file gets its name.
-    pub(super) fn commit(self) -> Result<(), String> {
+    /// The file, if it can be written in any order.
+    pub(super) fn atomic(&self) -> Option<&AtomicFile> {
+        if let Self::File { file, .. } = self { Some(file) } else { None }
+    }
+
+    /// Compares what is there with a digest.
+    pub(super) fn check(&self, expected: &str) -> Result<(), Refused> {
+        let Some(file) = self.file() else { return Ok(()) };
+        let found = digest::sha256(file);
+        let found = found.map_err(|error| (Exit::CannotRead, format!("cannot read what was saved: {error}")))?;
+        if found == expected {
+            return Ok(());
+        }
+        if let Self::Part { part, .. } = self {
+            part.discard();
+        }
+        Err((Exit::Differs, format!("what came has the SHA-256 {found}, and not {expected}; nothing saved")))
+    }
+
+    /// Gives the file the time that the server says it was last changed.
+    pub(super) fn set_time(&self, modified: SystemTime) -> io::Result<()> {
+        let Some(file) = self.file() else { return Ok(()) };
+        let since = modified.duration_since(SystemTime::UNIX_EPOCH).map_err(io::Error::other)?;
+        let time = rustix::fs::Timespec { tv_sec: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
+        let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
+        Ok(rustix::fs::futimens(file, &times)?)
+    }
+
+    fn file(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Self::File { file, .. } => file.commit().map_err(|error| error.to_string()),
+            Self::File { file, .. } => Some(file.as_fd()),
+            Self::Part { part, .. } => Some(part.as_fd()),
+            Self::Device { .. } | Self::Stdout | Self::Nowhere => None,
+        }
+    }
+
+    /// All is there: the file gets its name.
+    pub(super) fn commit(self) -> Result<(), FileError> {
+        match self {
+            Self::File { file, .. } => file.commit(),
+            Self::Part { part, .. } => part.commit(),
             Self::Device { .. } | Self::Stdout | Self::Nowhere => Ok(()),
         }
     }

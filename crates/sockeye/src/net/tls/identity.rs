@@ -39,13 +39,7 @@ impl Identity {
     /// # Errors
     /// A file cannot be read or holds something else, the two do not belong together, or everybody may read the key.
     pub fn from_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let text =
-            std::fs::read_to_string(certificate).map_err(|error| unusable(certificate, &crate::net::words(&error)))?;
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
-        let chain = chain.map_err(|error| unusable(certificate, &error.to_string()))?;
-        if chain.is_empty() {
-            return Err(unusable(certificate, "it holds no certificate in PEM form"));
-        }
+        let (chain, text) = read_chain(certificate)?;
         let key_der = read_key(key)?;
         let ready = Ready::new(chain, key_der, text, false).map_err(|error| {
             unusable(certificate, &format!("it cannot be used with the key {}: {error}", key.display()))
@@ -121,7 +115,18 @@ fn make() -> Result<Ready, String> {
     Ready::new(vec![made.cert.der().clone()], key, pem, true).map_err(|error| error.to_string())
 }
 
-fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+/// The certificates of a file, and its text.
+pub(super) fn read_chain(path: &Path) -> Result<(Vec<CertificateDer<'static>>, String), TlsError> {
+    let text = std::fs::read_to_string(path).map_err(|error| unusable(path, &crate::net::words(&error)))?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    let chain = chain.map_err(|error| unusable(path, &error.to_string()))?;
+    if chain.is_empty() {
+        return Err(unusable(path, "it holds no certificate in PEM form"));
+    }
+    Ok((chain, text))
+}
+
+pub(super) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let failed = |error: std::io::Error| unusable(path, &crate::net::words(&error));
     let mut file = File::open(path).map_err(failed)?;
     // Asked of the open file: by its name it could be another one by now.
@@ -134,6 +139,6 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
         .map_err(|error| unusable(path, &format!("it holds no key in PEM form: {error}")))
 }
 
-fn unusable(path: &Path, why: &str) -> TlsError {
+pub(super) fn unusable(path: &Path, why: &str) -> TlsError {
     TlsError { why: Why::Files, text: format!("{}: {why}", path.display()) }
 }

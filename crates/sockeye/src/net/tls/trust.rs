@@ -7,8 +7,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, KeyLogFile, RootCertStore, SignatureScheme};
 
+use super::identity::{read_chain, read_key, unusable};
 use super::{TlsError, Why, fingerprint, provider};
 
 /// How the message begins that a pinned certificate is another one.
@@ -18,6 +19,8 @@ pub(super) const NOT_PINNED: &str = "is not the one that --pin names";
 #[derive(Debug, Clone, Default)]
 pub struct Trust {
     whom: Whom,
+    /// Who we are, if a server asks: a certificate and its key.
+    identity: Option<(PathBuf, PathBuf)>,
     ready: OnceLock<Arc<ClientConfig>>,
 }
 
@@ -27,6 +30,7 @@ enum Whom {
     System,
     Authorities(PathBuf),
     Pinned(String),
+    Anyone,
 }
 
 impl Trust {
@@ -39,7 +43,7 @@ impl Trust {
     /// Only who the certificates of a PEM file sign for.
     #[must_use]
     pub fn only(authorities: &Path) -> Self {
-        Self { whom: Whom::Authorities(authorities.to_owned()), ready: OnceLock::new() }
+        Self { whom: Whom::Authorities(authorities.to_owned()), ..Self::default() }
     }
 
     /// Only the certificate with this fingerprint, whatever its names and dates: `sha256:` and 64 hex digits, colons
@@ -53,7 +57,19 @@ impl Trust {
             let text = format!("`{fingerprint}` is no fingerprint: write sha256: and 64 hex digits");
             return Err(TlsError { why: Why::Files, text });
         }
-        Ok(Self { whom: Whom::Pinned(format!("sha256:{digits}")), ready: OnceLock::new() })
+        Ok(Self { whom: Whom::Pinned(format!("sha256:{digits}")), ..Self::default() })
+    }
+
+    /// Whoever answers, which is no security against anybody who is on the way.
+    #[must_use]
+    pub fn anyone() -> Self {
+        Self { whom: Whom::Anyone, ..Self::default() }
+    }
+
+    /// Says who we are to a server that asks: a certificate and its key, in PEM form.
+    #[must_use]
+    pub fn with_identity(self, certificate: &Path, key: &Path) -> Self {
+        Self { identity: Some((certificate.to_owned(), key.to_owned())), ready: OnceLock::new(), ..self }
     }
 
     /// Reads the certificates now rather than with the first handshake, so that a wrong file is told before anything
@@ -62,7 +78,11 @@ impl Trust {
     /// # Errors
     /// The file cannot be read, or has no certificate.
     pub fn check(&self) -> Result<(), TlsError> {
-        if matches!(self.whom, Whom::Authorities(_)) { self.config().map(drop) } else { Ok(()) }
+        if matches!(self.whom, Whom::Authorities(_)) || self.identity.is_some() {
+            self.config().map(drop)
+        } else {
+            Ok(())
+        }
     }
 
     fn config(&self) -> Result<Arc<ClientConfig>, TlsError> {
@@ -76,10 +96,21 @@ impl Trust {
             Whom::System => builder.with_root_certificates(system_authorities()?),
             Whom::Authorities(path) => builder.with_root_certificates(read_authorities(path)?),
             Whom::Pinned(pin) => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(Pin { pin: pin.clone() }))
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Pin { pin: Some(pin.clone()) }))
+            }
+            Whom::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(Pin { pin: None })),
+        };
+        let mut config = match &self.identity {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let (chain, _) = read_chain(certificate)?;
+                builder.with_client_auth_cert(chain, read_key(key)?).map_err(|error| {
+                    unusable(certificate, &format!("it cannot be used with the key {}: {error}", key.display()))
+                })?
             }
         };
-        let config = builder.with_no_client_auth();
+        // Writes the keys of sessions where the variable SSLKEYLOGFILE says, and nowhere without it.
+        config.key_log = Arc::new(KeyLogFile::new());
         Ok(Arc::clone(self.ready.get_or_init(|| Arc::new(config))))
     }
 
@@ -125,10 +156,10 @@ fn system_authorities() -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-/// Believes one certificate, whoever signed it. That the peer has its key is verified as always.
+/// Believes one certificate, whoever signed it, or every one. That the peer has its key is verified as always.
 #[derive(Debug)]
 struct Pin {
-    pin: String,
+    pin: Option<String>,
 }
 
 impl ServerCertVerifier for Pin {
@@ -141,7 +172,7 @@ impl ServerCertVerifier for Pin {
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let found = fingerprint(certificate);
-        if found == self.pin {
+        if self.pin.as_ref().is_none_or(|pin| *pin == found) {
             return Ok(ServerCertVerified::assertion());
         }
         Err(rustls::Error::General(format!("{NOT_PINNED}: it is {found}")))

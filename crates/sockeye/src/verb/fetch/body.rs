@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
 use super::exchange::{Exchange, Patience};
+use super::pace::Pace;
 use super::{Answer, Failed, FetchError, Progress, Saved, Taking};
-use crate::limits;
 use crate::net::stream::Stream;
 use crate::sink::Sink;
 use crate::wire::http::{Coding, Fault, decode};
@@ -32,26 +32,46 @@ impl Answer {
 
     fn take(mut self, sink: &mut Sink<'_>, name: &str, taking: &Taking) -> Result<Saved, FetchError> {
         let codings = if taking.raw { vec![] } else { self.codings(name)? };
-        let length = self.head().length;
-        taking.progress.promise(length);
-        if let (Some(length), Some(max), []) = (length, taking.max_size, codings.as_slice())
-            && length > max
+        if let Some(stopper) = &taking.stopper {
+            self.exchange.stop_with(stopper);
+        }
+        let is_cut_off = taking.only.is_some_and(|only| self.head().length.is_none_or(|length| length > only));
+        let length = if is_cut_off { taking.only } else { self.head().length };
+        taking.progress.promise(taking.already, length);
+        let max = taking.max_size;
+        if let (Some(length), Some(max), []) = (length, max, codings.as_slice())
+            && length.saturating_add(taking.already) > max
         {
             return Err(FetchError::TooLarge(max));
         }
+        let pace = Pace::new(taking.rate);
         match (length, &*sink, codings.as_slice()) {
             (Some(length), &Sink::Descriptor(file), []) if self.exchange.is_plain() => {
                 let patience = self.patience;
                 let Some((stream, held)) = self.exchange.into_stream() else {
                     return Err(FetchError::Protocol("the connection is still held".to_owned()));
                 };
-                Moving { stream, file, length, patience, progress: &taking.progress }.whole(&held)
+                let moving = Moving { stream, file, length, patience, pace, progress: &taking.progress };
+                moving.whole(&held, !is_cut_off)
             }
             _ => {
-                let mut pieces = Pieces::of(&mut self.exchange, &taking.progress);
-                let written = pieces.copy(sink, &codings, taking.max_size)?;
+                let mut pieces = Pieces::of(&mut self.exchange, &taking.progress, (pace, self.patience));
+                pieces.only = taking.only.unwrap_or(u64::MAX);
+                let written = pieces.copy(sink, &codings, (taking.already, max))?;
                 let received = pieces.received;
-                Ok(Saved { received, written, surplus: self.exchange.surplus() })
+                if let Some(part) = self.part.filter(|part| part.length() != received) {
+                    let what = "the end of its range".to_owned();
+                    return Err(FetchError::Cut { what, received, promised: Some(part.length()) });
+                }
+                if let Some(only) = taking.only.filter(|&only| is_cut_off && received < only) {
+                    return Err(FetchError::Cut {
+                        what: "its part was whole".to_owned(),
+                        received,
+                        promised: Some(only),
+                    });
+                }
+                let surplus = if is_cut_off { 0 } else { self.exchange.surplus() };
+                Ok(Saved { received, written, surplus })
             }
         }
     }
@@ -63,21 +83,27 @@ struct Moving<'a> {
     file: BorrowedFd<'a>,
     length: u64,
     patience: Patience,
+    pace: Pace,
     progress: &'a Progress,
 }
 
 impl Moving<'_> {
-    fn whole(mut self, held: &[u8]) -> Result<Saved, FetchError> {
+    fn whole(mut self, held: &[u8], to_end: bool) -> Result<Saved, FetchError> {
         let first = usize::try_from(self.length).map_or(held.len(), |length| held.len().min(length));
         Sink::Descriptor(self.file).write_all(&held[..first]).map_err(FetchError::Output)?;
         let mut received = first as u64;
         self.progress.set(received);
+        self.pace.took(received, self.patience, received)?;
         let mut surplus = (held.len() - first) as u64;
         if received < self.length {
             received = self.splice_from(received)?;
         }
         if received < self.length {
             received = self.copy_from(received)?;
+        }
+        if !to_end {
+            // What comes behind is left to come to nobody.
+            return Ok(Saved { received, written: received, surplus: 0 });
         }
         surplus += self.stream.read(&mut [0; 4096]).unwrap_or(0) as u64;
         Ok(Saved { received, written: received, surplus })
@@ -88,8 +114,9 @@ impl Moving<'_> {
         let Ok((from, to)) = pipe_with(PipeFlags::CLOEXEC) else { return Ok(received) };
         let _ = fcntl_setpipe_size(&to, PIPE);
         while received < self.length {
-            let most = usize::try_from(self.length - received).unwrap_or(PIPE).min(PIPE);
+            let most = self.pace.most(usize::try_from(self.length - received).unwrap_or(PIPE).min(PIPE));
             let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+            let before = received;
             let mut inside = match splice(&self.stream, None, &to, None, most, flags) {
                 Ok(0) => return Err(self.cut(received)),
                 Ok(length) => length,
@@ -120,6 +147,7 @@ impl Moving<'_> {
                 }
             }
             self.progress.set(received);
+            self.pace.took(received - before, self.patience, received)?;
         }
         Ok(received)
     }
@@ -139,13 +167,15 @@ impl Moving<'_> {
     fn copy_from(&mut self, mut received: u64) -> Result<u64, FetchError> {
         let mut piece = vec![0; 256 * 1024];
         while received < self.length {
-            let most = usize::try_from(self.length - received).unwrap_or(piece.len()).min(piece.len());
+            let room = usize::try_from(self.length - received).unwrap_or(piece.len()).min(piece.len());
+            let most = self.pace.most(room);
             match self.stream.read(&mut piece[..most]) {
                 Ok(0) => return Err(self.cut(received)),
                 Ok(length) => {
                     Sink::Descriptor(self.file).write_all(&piece[..length]).map_err(FetchError::Output)?;
                     received += length as u64;
                     self.progress.set(received);
+                    self.pace.took(length as u64, self.patience, received)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(received)?,
                 Err(why) => return Err(FetchError::Reset { why, received }),
@@ -159,10 +189,11 @@ impl Moving<'_> {
     }
 
     fn wait(&self, received: u64) -> Result<(), FetchError> {
-        let unit = limits::STALL_WAIT;
-        self.stream.wait(PollFlags::IN, Some(self.patience.until(unit))).map_err(|error| match error.kind() {
-            io::ErrorKind::TimedOut => self.patience.timed_out("nothing came", unit, received),
-            _ => FetchError::Reset { why: error, received },
+        self.stream.wait(PollFlags::IN, Some(self.patience.until(self.patience.idle))).map_err(|error| {
+            match error.kind() {
+                io::ErrorKind::TimedOut => self.patience.timed_out("nothing came", received),
+                _ => FetchError::Reset { why: error, received },
+            }
         })
     }
 }
@@ -171,17 +202,25 @@ impl Moving<'_> {
 struct Pieces<'a> {
     exchange: &'a mut Exchange,
     progress: &'a Progress,
+    pace: (Pace, Patience),
     piece: Bytes,
     received: u64,
+    /// How much is wanted.
+    only: u64,
     failure: Option<FetchError>,
 }
 
 impl<'a> Pieces<'a> {
-    fn of(exchange: &'a mut Exchange, progress: &'a Progress) -> Self {
-        Self { exchange, progress, piece: Bytes::new(), received: 0, failure: None }
+    fn of(exchange: &'a mut Exchange, progress: &'a Progress, pace: (Pace, Patience)) -> Self {
+        Self { exchange, progress, pace, piece: Bytes::new(), received: 0, only: u64::MAX, failure: None }
     }
 
-    fn copy(&mut self, sink: &mut Sink<'_>, codings: &[Coding], max: Option<u64>) -> Result<u64, FetchError> {
+    fn copy(
+        &mut self,
+        sink: &mut Sink<'_>,
+        codings: &[Coding],
+        (already, max): (u64, Option<u64>),
+    ) -> Result<u64, FetchError> {
         let fault: Fault = Rc::new(RefCell::new(None));
         let mut written = 0;
         let outcome = (|| {
@@ -193,7 +232,7 @@ impl<'a> Pieces<'a> {
                     Err(error) => return Err(FetchError::Output(error)),
                 };
                 let length = piece.len();
-                if let Some(max) = max.filter(|max| written + length as u64 > *max) {
+                if let Some(max) = max.filter(|max| already + written + length as u64 > *max) {
                     return Err(FetchError::TooLarge(max));
                 }
                 sink.write_all(piece).map_err(FetchError::Output)?;
@@ -235,12 +274,19 @@ impl Read for Pieces<'_> {
 
 impl BufRead for Pieces<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.piece.is_empty() {
+        while self.piece.is_empty() && self.received < self.only {
             match self.exchange.next(self.received) {
                 Ok(None) => break,
-                Ok(Some(piece)) => {
+                Ok(Some(mut piece)) => {
+                    let room = usize::try_from(self.only - self.received).unwrap_or(usize::MAX);
+                    piece.truncate(room);
                     self.received += piece.len() as u64;
                     self.progress.set(self.received);
+                    let (pace, patience) = &mut self.pace;
+                    if let Err(failure) = pace.took(piece.len() as u64, *patience, self.received) {
+                        self.failure = Some(failure);
+                        return Err(io::Error::other("the body failed"));
+                    }
                     self.piece = piece;
                 }
                 Err(failure) => {

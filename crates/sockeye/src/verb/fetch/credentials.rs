@@ -1,13 +1,17 @@
 //! The fields of a request, and which of them another origin gets to see: none that could prove who we are.
 
+use std::fmt;
+use std::time::SystemTime;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, Entry, HOST, HeaderMap, HeaderName,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, Entry, HOST, HeaderMap, HeaderName,
     HeaderValue, TRANSFER_ENCODING, USER_AGENT,
 };
 
-use super::{FetchError, Request, Url};
+use super::cookies::Cookies;
+use super::{Body, FetchError, Request, Url};
 use crate::wire::http::Coding;
 
 /// Fields that say what is wanted, not who wants it. Any other may be a secret: `X-Api-Key` is one to its server.
@@ -28,6 +32,33 @@ const HARMLESS: [&str; 14] = [
     "dnt",
 ];
 
+/// Who asks. It shows itself without its secret.
+#[derive(Clone)]
+pub enum Credentials {
+    /// User and password (RFC 7617).
+    Basic(String, String),
+    /// A token (RFC 6750).
+    Bearer(String),
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Basic(user, _) => f.debug_tuple("Basic").field(user).finish_non_exhaustive(),
+            Self::Bearer(_) => f.debug_tuple("Bearer").finish_non_exhaustive(),
+        }
+    }
+}
+
+impl Credentials {
+    fn field(&self) -> Result<HeaderValue, FetchError> {
+        match self {
+            Self::Basic(user, password) => basic(user, password),
+            Self::Bearer(token) => bearer(token),
+        }
+    }
+}
+
 /// What the caller wants to send.
 pub(super) struct Fields {
     own: Vec<(HeaderName, Option<HeaderValue>)>,
@@ -40,13 +71,13 @@ impl Fields {
         for (name, value) in &request.fields {
             own.push(field(name, value)?);
         }
-        let credentials = request.credentials.as_ref().or(request.url.credentials.as_ref());
-        let authorization = credentials.map(|(user, password)| basic(user, password)).transpose()?;
+        let of_url = request.url.credentials.as_ref().map(|(user, password)| basic(user, password));
+        let authorization = request.credentials.as_ref().map(Credentials::field).or(of_url).transpose()?;
         Ok(Self { own, authorization })
     }
 
     /// Takes out what must not be shown to another origin; the names of what was.
-    pub(super) fn leave(&mut self) -> Vec<String> {
+    pub(super) fn leave(&mut self, cookies: &mut Cookies) -> Vec<String> {
         let mut dropped = Vec::new();
         self.own.retain(|(name, _)| {
             let keep = HARMLESS.contains(&name.as_str());
@@ -58,6 +89,9 @@ impl Fields {
         if self.authorization.take().is_some() && !dropped.iter().any(|name| name == AUTHORIZATION.as_str()) {
             dropped.push(AUTHORIZATION.to_string());
         }
+        if cookies.leave() && !dropped.iter().any(|name| name == COOKIE.as_str()) {
+            dropped.push(COOKIE.to_string());
+        }
         dropped
     }
 
@@ -67,19 +101,22 @@ impl Fields {
     }
 
     /// Everything that goes to a URL.
-    pub(super) fn to_send(&self, url: &Url, has_body: bool) -> Result<HeaderMap, String> {
+    pub(super) fn to_send(&self, url: &Url, body: Option<&Body>, cookies: &Cookies) -> Result<HeaderMap, String> {
         let mut map = HeaderMap::new();
         let host = HeaderValue::try_from(url.origin.authority()).map_err(|error| error.to_string())?;
         map.insert(HOST, host);
         map.insert(USER_AGENT, HeaderValue::from_static(concat!("sockeye/", env!("CARGO_PKG_VERSION"))));
         map.insert(ACCEPT, HeaderValue::from_static("*/*"));
         map.insert(ACCEPT_ENCODING, HeaderValue::from_static(Coding::ACCEPTED));
-        if has_body {
-            // What a form in a page sends, as all tools of this kind do.
-            map.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        if let Some(body) = body {
+            let content_type = HeaderValue::try_from(&body.content_type).map_err(|error| error.to_string())?;
+            map.insert(CONTENT_TYPE, content_type);
         }
         if let Some(authorization) = &self.authorization {
             map.insert(AUTHORIZATION, authorization.clone());
+        }
+        if let Some(cookies) = cookies.to_send(url, SystemTime::now()) {
+            map.insert(COOKIE, cookies);
         }
         // The first of a name takes the place of ours, the others are added to it.
         let mut seen: Vec<&HeaderName> = Vec::new();
@@ -125,6 +162,18 @@ pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue, FetchErro
     Ok(value)
 }
 
+/// A token (RFC 6750, section 2.1).
+fn bearer(token: &str) -> Result<HeaderValue, FetchError> {
+    let wrong = || FetchError::Request("a bearer token has letters, digits and -._~+/= only".to_owned());
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    if token.is_empty() || !token.bytes().all(fits) {
+        return Err(wrong());
+    }
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| wrong())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,11 +185,13 @@ mod tests {
             fields: fields.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
             body: None,
             credentials: None,
+            cookies: vec![],
+            range: None,
         }
     }
 
     fn sent(fields: &Fields) -> Vec<String> {
-        let map = fields.to_send(&Url::parse("http://h:81/").unwrap(), false).unwrap();
+        let map = fields.to_send(&Url::parse("http://h:81/").unwrap(), None, &Cookies::default()).unwrap();
         map.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
     }
 
@@ -158,7 +209,7 @@ mod tests {
         for expected in ["x-api-key: k", "cookie: c", "accept-language: de", "authorization: Bearer t", "host: h:81"] {
             assert!(before.iter().any(|line| line == expected), "{before:?}");
         }
-        assert_eq!(fields.leave(), ["x-api-key", "cookie", "authorization"]);
+        assert_eq!(fields.leave(&mut Cookies::default()), ["x-api-key", "cookie", "authorization"]);
         let after = sent(&fields);
         assert!(after.iter().any(|line| line == "accept-language: de"), "{after:?}");
         for secret in ["x-api-key", "cookie", "authorization"] {
@@ -166,7 +217,7 @@ mod tests {
         }
         let mut fields = Fields::of(&request(&[])).unwrap();
         assert!(sent(&fields).contains(&"authorization: Basic bWU6c2VjcmV0".to_owned()));
-        assert_eq!(fields.leave(), ["authorization"]);
+        assert_eq!(fields.leave(&mut Cookies::default()), ["authorization"]);
     }
 
     #[test]

@@ -13,6 +13,8 @@ use crate::wire::http::{HeadError, UrlError};
 pub enum FetchError {
     /// What was asked for cannot be asked for.
     Request(String),
+    /// What is to be sent cannot be read.
+    Input(String),
     /// There is no connection.
     Connect(ConnectError),
     /// There is no secure connection.
@@ -48,6 +50,8 @@ pub enum FetchError {
     },
     /// The answer breaks the protocol.
     Protocol(String),
+    /// The whole came instead of the range that was asked for.
+    NoRange,
     /// A redirect leads to where we do not go.
     Redirect(UrlError),
     /// More redirects than are followed.
@@ -61,7 +65,7 @@ pub enum FetchError {
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Request(why) | Self::Protocol(why) => f.write_str(why),
+            Self::Request(why) | Self::Input(why) | Self::Protocol(why) => f.write_str(why),
             Self::Connect(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
             Self::Proxy(status) => write!(f, "the proxy says {status}"),
@@ -80,6 +84,7 @@ impl fmt::Display for FetchError {
                     None => Ok(()),
                 }
             }
+            Self::NoRange => f.write_str("the server sends the whole, and not the range that was asked for"),
             Self::Redirect(error) => write!(f, "the server redirects to where we do not go: {error}"),
             Self::Redirects(limit) => write!(f, "more than {limit} redirects"),
             Self::TooLarge(bound) => write!(f, "the body is larger than {bound} bytes (--max-size)"),

@@ -1,34 +1,50 @@
 //! `fetch`: one HTTP request, its redirects, and an answer whose head is kept as it came.
 
 mod body;
+mod cookies;
 mod credentials;
+mod driver;
 mod error;
 mod exchange;
+mod form;
+mod hop;
 mod name;
+pub mod netrc;
+mod outgoing;
+mod pace;
+mod progress;
 mod proxy;
+pub mod range;
+mod stopper;
+mod way;
+mod wire;
 
 use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
-use http_body_util::Full;
-
+pub use credentials::Credentials;
 pub use error::FetchError;
+pub use form::Form;
 pub use name::file_name;
+pub use outgoing::Body;
+pub use progress::Progress;
 pub use proxy::Proxies;
+pub use stopper::Stopper;
 
-use crate::event::Protocol;
 use crate::limits;
 use crate::net::Family;
-use crate::net::connect::{Attempt, Options as Connecting, connect};
-use crate::net::stream::Stream;
-use crate::net::tls::{TlsError, Trust};
+use crate::net::connect::Attempt;
+use crate::net::tls::Trust;
 use crate::wire::http::Coding;
 pub use crate::wire::http::{Head, HeadError, Origin, Url, UrlError, UrlScheme};
+use cookies::Cookies;
 use credentials::Fields;
 use exchange::{Exchange, Patience};
+use hop::Hop;
+use range::{Part, Range};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -40,9 +56,13 @@ pub struct Request {
     /// Fields of the caller's own; one with an empty value takes away what would be sent otherwise.
     pub fields: Vec<(String, String)>,
     /// What is sent with it.
-    pub body: Option<Vec<u8>>,
-    /// User and password, over those of the URL.
-    pub credentials: Option<(String, String)>,
+    pub body: Option<Body>,
+    /// Who asks, over what the URL says.
+    pub credentials: Option<Credentials>,
+    /// Cookies for the origin of the URL: `a=b`.
+    pub cookies: Vec<String>,
+    /// Only these bytes.
+    pub range: Option<Range>,
 }
 
 /// How it is asked for.
@@ -52,14 +72,35 @@ pub struct Options {
     pub family: Option<Family>,
     /// For each connection: name lookup, connecting, the proxy, and the handshake of TLS together.
     pub connect_timeout: Duration,
-    /// For everything.
+    /// When it all began.
+    pub began: Instant,
+    /// For everything since then.
     pub timeout: Option<Duration>,
+    /// For the next byte of an answer.
+    pub idle_timeout: Duration,
     /// Whether redirects are followed.
     pub follow: bool,
+    /// Whether HTTP/2 is spoken where a server does, which only TLS tells.
+    pub http2: bool,
     /// Whose certificates are believed.
     pub trust: Trust,
     /// Which proxies stand in between.
     pub proxies: Proxies,
+    /// Addresses for names, over what a resolver would say.
+    pub resolve: Vec<Resolved>,
+    /// A Unix socket behind which the server is, whatever the URL says; no proxy then.
+    pub socket: Option<PathBuf>,
+}
+
+/// Where a name is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The name, in small letters.
+    pub host: String,
+    /// At this port only.
+    pub port: u16,
+    /// Its address.
+    pub ip: IpAddr,
 }
 
 /// Whoever wants to hear what happens on the way.
@@ -86,36 +127,6 @@ pub struct Times {
     pub first_byte: Duration,
 }
 
-/// How far a body has come, for whoever looks from another thread.
-#[derive(Debug, Default)]
-pub struct Progress {
-    received: AtomicU64,
-    promised: AtomicU64,
-}
-
-impl Progress {
-    /// Bytes of the body that came, as they were sent.
-    #[must_use]
-    pub fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that were promised, if they were.
-    #[must_use]
-    pub fn promised(&self) -> Option<u64> {
-        // Stored with one more, so that none is 0.
-        self.promised.load(Ordering::Relaxed).checked_sub(1)
-    }
-
-    fn promise(&self, length: Option<u64>) {
-        self.promised.store(length.map_or(0, |length| length.saturating_add(1)), Ordering::Relaxed);
-    }
-
-    fn set(&self, received: u64) {
-        self.received.store(received, Ordering::Relaxed);
-    }
-}
-
 /// An answer whose body has not been taken yet.
 pub struct Answer {
     /// Who answered in the end.
@@ -124,6 +135,8 @@ pub struct Answer {
     pub times: Times,
     /// How many redirects led there.
     pub redirects: usize,
+    /// Which part it is, if it is not the whole.
+    pub part: Option<Part>,
     exchange: Exchange,
     to_head: bool,
     patience: Patience,
@@ -172,25 +185,34 @@ impl std::error::Error for Failed {}
 /// # Errors
 /// Anything that goes wrong until there, with the URL at which it did.
 pub fn fetch(request: &Request, options: &Options, watch: &mut dyn Watch) -> Result<Answer, Failed> {
-    let began = Instant::now();
-    let patience = Patience { total: options.timeout.map(|timeout| (began + timeout, timeout)) };
+    let total = options.timeout.map(|timeout| (options.began + timeout, timeout));
+    let patience = Patience { total, idle: options.idle_timeout };
     let mut url = request.url.clone();
     let mut method = request.method.clone();
-    let mut body = request.body.clone().map(Bytes::from);
+    let mut body = request.body.as_ref();
     let mut fields = match Fields::of(request) {
         Ok(fields) => fields,
         Err(error) => return Err(Failed::at(url, error)),
     };
+    let mut cookies = match Cookies::of(&request.cookies) {
+        Ok(cookies) => cookies,
+        Err(error) => return Err(Failed::at(url, error)),
+    };
     let mut redirects = 0;
     loop {
-        let hop = Hop { url: &url, method: &method, body: body.as_ref(), fields: &fields };
+        let hop =
+            Hop { url: &url, method: &method, body, fields: &fields, cookies: &cookies, range: request.range.as_ref() };
         let (exchange, times) = match hop.take(options, patience, watch) {
             Ok(taken) => taken,
             Err(error) => return Err(Failed::at(url, error)),
         };
         let Some(next) = next(&exchange.head, &url, options.follow) else {
             let to_head = method == "HEAD";
-            return Ok(Answer { url, times, redirects, exchange, to_head, patience });
+            let part = match request.range.as_ref().map(|range| range.answered(&exchange.head)).transpose() {
+                Ok(part) => part.flatten(),
+                Err(error) => return Err(Failed::at(url, error)),
+            };
+            return Ok(Answer { url, times, redirects, part, exchange, to_head, patience });
         };
         let next = match next {
             Ok(next) if redirects < limits::REDIRECTS => next,
@@ -199,7 +221,8 @@ pub fn fetch(request: &Request, options: &Options, watch: &mut dyn Watch) -> Res
         };
         redirects += 1;
         let status = exchange.head.status;
-        let dropped = if next.origin == url.origin { vec![] } else { fields.leave() };
+        cookies.take(&exchange.head, &url, SystemTime::now());
+        let dropped = if next.origin == url.origin { vec![] } else { fields.leave(&mut cookies) };
         watch.redirected(status, &next, &dropped);
         // RFC 9110, section 15.4: 303 asks for another thing; after 301 and 302 everybody sends GET instead of POST.
         if (status == 303 && method != "HEAD") || (matches!(status, 301 | 302) && method == "POST") {
@@ -217,91 +240,6 @@ fn next(head: &Head, url: &Url, follow: bool) -> Option<Result<Url, UrlError>> {
         return None;
     }
     head.first("location").map(|location| url.redirected(location))
-}
-
-/// One request of several.
-struct Hop<'a> {
-    url: &'a Url,
-    method: &'a str,
-    body: Option<&'a Bytes>,
-    fields: &'a Fields,
-}
-
-impl Hop<'_> {
-    fn take(
-        &self,
-        options: &Options,
-        patience: Patience,
-        watch: &mut dyn Watch,
-    ) -> Result<(Exchange, Times), FetchError> {
-        let url = self.url;
-        let via = options.proxies.for_url(url)?;
-        let secure = url.origin.scheme == UrlScheme::Https;
-        // What is wrong with the request is said before anybody is bothered with it.
-        let through_proxy = via.as_ref().filter(|_| !secure);
-        let request =
-            self.request(through_proxy.is_some(), through_proxy.and_then(|via| via.authorization.as_ref()))?;
-        let until = patience.until(options.connect_timeout);
-        let address = via.as_ref().map_or_else(|| url.origin.address(), |via| via.address.clone());
-        let timeout = until.saturating_duration_since(Instant::now());
-        let connecting = Connecting { family: options.family, timeout };
-        let begun = Instant::now();
-        let connected = connect(&address, Protocol::Tcp, &connecting)?;
-        watch.tried(&connected.attempts);
-        let lookup = connected.lookup;
-        let connect = begun.elapsed().saturating_sub(lookup);
-        let mut stream = Stream::plain(connected.fd).map_err(|why| FetchError::Reset { why, received: 0 })?;
-        let mut times = Times { name: lookup, connect, ..Times::default() };
-        if secure {
-            let shaken = Instant::now();
-            if let Some(via) = &via {
-                stream = proxy::tunnel(stream, url, via, patience)?;
-            }
-            shake_hands(&mut stream, url, options, until)?;
-            times.tls = Some(shaken.elapsed());
-        }
-        let asked = Instant::now();
-        let exchange = Exchange::begin(stream, request, patience)?;
-        times.first_byte = exchange.first_byte.map_or(Duration::ZERO, |first| first.duration_since(asked));
-        Ok((exchange, times))
-    }
-
-    fn request(
-        &self,
-        absolute: bool,
-        proxy_authorization: Option<&http::HeaderValue>,
-    ) -> Result<http::Request<Full<Bytes>>, FetchError> {
-        let wrong = |why: &dyn fmt::Display| FetchError::Request(format!("the request cannot be sent: {why}"));
-        // A proxy is asked with the whole URL (RFC 9112, section 3.2.2).
-        let target = if absolute { self.url.to_string() } else { self.url.target.clone() };
-        let mut request = http::Request::builder()
-            .method(self.method)
-            .uri(target)
-            .body(Full::new(self.body.cloned().unwrap_or_default()))
-            .map_err(|error| wrong(&error))?;
-        *request.headers_mut() = self.fields.to_send(self.url, self.body.is_some()).map_err(|why| wrong(&why))?;
-        if let Some(authorization) = proxy_authorization {
-            request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, authorization.clone());
-        }
-        Ok(request)
-    }
-}
-
-fn shake_hands(stream: &mut Stream, url: &Url, options: &Options, until: Instant) -> Result<(), FetchError> {
-    let host = url.origin.host_name(false);
-    let session = options.trust.client(&host, &[b"http/1.1"])?;
-    stream.secure(session, &host, until).map_err(|error| match error.kind() {
-        std::io::ErrorKind::TimedOut => FetchError::TimedOut {
-            what: "no secure connection",
-            after: options.connect_timeout,
-            flag: Some("--connect-timeout"),
-            received: 0,
-        },
-        _ => match error.downcast::<TlsError>() {
-            Ok(error) => FetchError::Tls(error),
-            Err(why) => FetchError::Reset { why, received: 0 },
-        },
-    })
 }
 
 impl fmt::Debug for Answer {
@@ -348,8 +286,16 @@ impl Answer {
 pub struct Taking {
     /// As it was sent, with its content codings.
     pub raw: bool,
-    /// Most bytes that are written.
+    /// Bytes that had come in an earlier run.
+    pub already: u64,
+    /// Most bytes that are written, those included.
     pub max_size: Option<u64>,
+    /// Only so many bytes from its beginning, of a body that is not packed.
+    pub only: Option<u64>,
+    /// Who may end it.
+    pub stopper: Option<Arc<Stopper>>,
+    /// Most bytes in a second, as they are sent.
+    pub rate: Option<u64>,
     /// Who looks on.
     pub progress: Arc<Progress>,
 }

@@ -1,10 +1,9 @@
 //! Proxies from the usual environment variables: which, for whom, and the tunnel through one (RFC 9110, section 9.3.6).
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper_util::client::proxy::matcher::Matcher;
 
 use super::exchange::{Exchange, Patience};
+use super::outgoing::Sending;
 use super::{FetchError, Url, UrlScheme};
 use crate::address::Address;
 use crate::net::stream::Stream;
@@ -16,7 +15,15 @@ pub struct Proxies(Option<std::sync::Arc<Matcher>>);
 /// A proxy to go through.
 pub(super) struct Via {
     pub(super) address: Address,
-    pub(super) authorization: Option<http::HeaderValue>,
+    pub(super) kind: Kind,
+}
+
+/// How it is spoken to.
+pub(super) enum Kind {
+    /// By HTTP, with what says who asks.
+    Http(Option<http::HeaderValue>),
+    /// By SOCKS 5; `remote` where it looks names up itself.
+    Socks { remote: bool, login: Option<(String, String)> },
 }
 
 impl Proxies {
@@ -46,16 +53,40 @@ impl Proxies {
         Self(Some(std::sync::Arc::new(matcher.build())))
     }
 
+    /// This one for everything that `no_proxy` does not name.
+    ///
+    /// # Errors
+    /// It is none, or is spoken to in another way.
+    pub fn chosen(url: &str, no_proxy: Option<String>) -> Result<Self, FetchError> {
+        let matcher = Matcher::builder().all(url).no(no_proxy.unwrap_or_default()).build();
+        let chosen = Self(Some(std::sync::Arc::new(matcher)));
+        let any = Matcher::builder().all(url).build();
+        let any = Self(Some(std::sync::Arc::new(any)));
+        // What the matcher cannot read it leaves out, and we would go there without a proxy.
+        let somewhere = Url::parse("http://example.org/")?;
+        match any.for_url(&somewhere)? {
+            Some(_) => Ok(chosen),
+            None => Err(FetchError::Request("the proxy is no URL such as http://HOST:PORT".to_owned())),
+        }
+    }
+
     /// The proxy for a URL, if it is to go through one.
     pub(super) fn for_url(&self, url: &Url) -> Result<Option<Via>, FetchError> {
         let Some(matcher) = &self.0 else { return Ok(None) };
         let place = format!("{}://{}/", url.origin.scheme.name(), url.origin.authority());
         let Some(found) = place.parse().ok().and_then(|place| matcher.intercept(&place)) else { return Ok(None) };
         let scheme = found.uri().scheme_str().unwrap_or("http");
-        if scheme != "http" {
-            let why = format!("a proxy that is spoken to by {scheme} is not there yet: only http:// ones are");
-            return Err(FetchError::Request(why));
-        }
+        let kind = match scheme {
+            "http" => Kind::Http(found.basic_auth().cloned()),
+            "socks5" | "socks5h" => {
+                let login = found.raw_auth().map(|(user, password)| (user.to_owned(), password.to_owned()));
+                Kind::Socks { remote: scheme == "socks5h", login }
+            }
+            other => {
+                let why = format!("a proxy is spoken to by http, socks5 or socks5h, and not by {other}");
+                return Err(FetchError::Request(why));
+            }
+        };
         let authority = found.uri().authority().map(ToString::to_string).unwrap_or_default();
         let proxy = Url::parse(&format!("http://{authority}"))
             .map_err(|error| FetchError::Request(format!("the proxy {error}")))?;
@@ -67,7 +98,7 @@ impl Proxies {
         }
         let mut address = origin.address();
         address.scheme = None;
-        Ok(Some(Via { address, authorization: found.basic_auth().cloned() }))
+        Ok(Some(Via { address, kind }))
     }
 }
 
@@ -79,11 +110,11 @@ pub(super) fn tunnel(stream: Stream, url: &Url, via: &Via, patience: Patience) -
         .uri(&place)
         .header(http::header::HOST, &place)
         .header(http::header::USER_AGENT, concat!("sockeye/", env!("CARGO_PKG_VERSION")));
-    if let Some(authorization) = &via.authorization {
+    if let Kind::Http(Some(authorization)) = &via.kind {
         request = request.header(http::header::PROXY_AUTHORIZATION, authorization);
     }
     debug_assert_eq!(url.origin.scheme, UrlScheme::Https);
-    let request = request.body(Full::<Bytes>::default()).map_err(|error| FetchError::Request(error.to_string()))?;
+    let request = request.body(Sending::default()).map_err(|error| FetchError::Request(error.to_string()))?;
     let exchange = Exchange::begin(stream, request, patience)?;
     if !(200..300).contains(&exchange.head.status) {
         return Err(FetchError::Proxy(exchange.head.status_line()));
@@ -121,11 +152,20 @@ mod tests {
         assert_eq!(via(&some, "http://a.inside.example/"), None);
         assert_eq!(via(&some, "http://127.0.0.1:8080/"), None);
         let with_password = some.for_url(&Url::parse("http://x/").unwrap()).unwrap().unwrap();
-        assert_eq!(with_password.authorization.unwrap(), "Basic dTpw");
+        let Kind::Http(Some(authorization)) = with_password.kind else { panic!("it has a password") };
+        assert_eq!(authorization, "Basic dTpw");
         assert_eq!(via(&proxies(&[("HTTP_PROXY", "http://proxy:1")]), "http://x/"), None);
         assert_eq!(via(&proxies(&[("all_proxy", "http://proxy")]), "https://x/").as_deref(), Some("proxy:1080"));
         assert_eq!(via(&proxies(&[("all_proxy", "http://proxy"), ("no_proxy", "*")]), "https://x/"), None);
-        let socks = proxies(&[("all_proxy", "socks5://proxy:1")]);
-        assert!(socks.for_url(&Url::parse("http://x/").unwrap()).is_err());
+        let socks = proxies(&[("all_proxy", "socks5h://u:p%40@proxy:1")]);
+        let via = socks.for_url(&Url::parse("http://x/").unwrap()).unwrap().unwrap();
+        let Kind::Socks { remote: true, login: Some(login) } = via.kind else { panic!("it is one of SOCKS") };
+        assert_eq!(login, ("u".to_owned(), "p@".to_owned()));
+        let old = proxies(&[("all_proxy", "socks4://proxy:1")]);
+        assert!(old.for_url(&Url::parse("http://x/").unwrap()).is_err());
+        let chosen = Proxies::chosen("socks5://other", Some("inside".to_owned())).unwrap();
+        assert_eq!(super::tests::via(&chosen, "https://x/").as_deref(), Some("other:1080"));
+        assert_eq!(super::tests::via(&chosen, "https://inside/"), None);
+        assert!(Proxies::chosen("ftp://x", None).is_err() && Proxies::chosen("", None).is_err());
     }
 }

@@ -13,8 +13,8 @@ const FIELDS: usize = 4096;
 pub struct Head {
     /// Every byte as it came, the empty line included.
     pub raw: Vec<u8>,
-    /// The version, 0 for HTTP/1.0 and 1 for HTTP/1.1.
-    pub minor: u8,
+    /// The version: 1.0, 1.1 or 2.0.
+    pub version: (u8, u8),
     /// The status code (RFC 9110, section 15).
     pub status: u16,
     /// The words behind the code.
@@ -72,7 +72,7 @@ impl Head {
         }
         let head = Self {
             raw: raw.to_vec(),
-            minor: response.version.unwrap_or(1),
+            version: (1, response.version.unwrap_or(1)),
             status: response.code.unwrap_or(0),
             reason: response.reason.unwrap_or_default().to_owned(),
             fields: response.headers.iter().map(|field| (field.name.to_owned(), field.value.to_vec())).collect(),
@@ -80,6 +80,32 @@ impl Head {
             chunked: false,
         };
         head.framed()
+    }
+
+    /// That of HTTP/2, in the form that HTTP/1 has: there is none of its own that people could read.
+    ///
+    /// # Errors
+    /// It leaves open where the body ends.
+    pub(crate) fn of_http2(status: http::StatusCode, fields: &http::HeaderMap) -> Result<Self, HeadError> {
+        let mut raw = format!("HTTP/2 {}\r\n", status.as_u16()).into_bytes();
+        let mut all = Vec::new();
+        for (name, value) in fields {
+            raw.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+            all.push((name.to_string(), value.as_bytes().to_vec()));
+        }
+        raw.extend(b"\r\n");
+        let (status, reason) = (status.as_u16(), String::new());
+        let head = Self { raw, version: (2, 0), status, reason, fields: all, length: None, chunked: false };
+        head.framed()
+    }
+
+    /// The version as it is written: `HTTP/1.1`, `HTTP/2`.
+    #[must_use]
+    pub fn version_name(&self) -> String {
+        match self.version {
+            (2, _) => "HTTP/2".to_owned(),
+            (major, minor) => format!("HTTP/{major}.{minor}"),
+        }
     }
 
     /// Finds out where the body ends (RFC 9112, section 6.3); what two readers could take differently is refused, and so
@@ -106,7 +132,7 @@ impl Head {
         if chunked && length.is_some() {
             return Err(HeadError("the answer has both a Content-Length and a Transfer-Encoding".to_owned()));
         }
-        if chunked && self.minor == 0 {
+        if chunked && self.version == (1, 0) {
             return Err(HeadError("the answer has a Transfer-Encoding, which HTTP/1.0 does not know".to_owned()));
         }
         (self.length, self.chunked) = (length, chunked);

@@ -1,10 +1,12 @@
 //! HTTP, as far as its bytes mean something without a connection: the head of an answer, content codings, URLs.
 
 mod coding;
+mod date;
 mod head;
 mod url;
 
 pub(crate) use coding::{Coding, Fault, decode};
+pub(crate) use date::http_date;
 pub(crate) use head::end_of_head;
 pub use head::{Head, HeadError};
 pub(crate) use url::percent_decoded;

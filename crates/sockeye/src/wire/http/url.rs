@@ -152,6 +152,12 @@ impl Url {
         Ok(Self { origin, target: url.target, credentials: None })
     }
 
+    /// The host alone, without brackets and port.
+    #[must_use]
+    pub fn host(&self) -> String {
+        self.origin.host_name(false)
+    }
+
     /// For messages: a long one is cut.
     #[must_use]
     pub fn shown(&self) -> String {

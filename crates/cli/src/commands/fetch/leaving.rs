@@ -1,0 +1,76 @@
+//! What becomes of a file that is not whole when a signal ends the process.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sockeye::file::Leftover;
+use sockeye::verb::fetch::Progress;
+
+use super::part::Held;
+use crate::commands::signals;
+use crate::exit::Exit;
+use crate::output::Console;
+
+/// What is to be done with one.
+pub(super) enum Leaving {
+    Nothing,
+    Remove(Leftover),
+    Keep(Arc<Held>),
+}
+
+/// Everything that is under way.
+#[derive(Clone, Default)]
+pub(super) struct UnderWay(Arc<Mutex<Vec<One>>>);
+
+struct One {
+    progress: Arc<Progress>,
+    leaving: Leaving,
+}
+
+impl UnderWay {
+    /// Whoever interrupts a download is told how far it came, and no half of it stays behind but what can be gone on with.
+    pub(super) fn tell_when_interrupted(&self, console: &Console) -> Result<(), Exit> {
+        let (all, quiet) = (self.clone(), console.quiet);
+        signals::end_on_signals(move |_| {
+            let all = all.all();
+            let kept: Vec<String> = all.iter().filter_map(One::leave).collect();
+            if quiet {
+                return;
+            }
+            let (received, promised) = Progress::sum(all.iter().map(|one| &one.progress));
+            let of = promised.filter(|&promised| promised > 0);
+            let of = of.map_or_else(String::new, |promised| format!(" of {promised}"));
+            let end = match kept.as_slice() {
+                [] => "nothing saved".to_owned(),
+                kept => format!("--resume goes on with {}", kept.join(", ")),
+            };
+            Console::plain()
+                .complain(&format!("sockeye: interrupted; {received} bytes{of} of the body received, {end}"));
+        })
+        .map_err(|error| console.fail(Exit::Usage, &format!("cannot watch for signals: {error}")))
+    }
+
+    /// Puts one in place of what the same fetch had before.
+    pub(super) fn put(&self, progress: &Arc<Progress>, leaving: Leaving) {
+        let mut all = self.all();
+        all.retain(|one| !Arc::ptr_eq(&one.progress, progress));
+        all.push(One { progress: Arc::clone(progress), leaving });
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<One>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl One {
+    /// The path of what stays.
+    fn leave(&self) -> Option<String> {
+        match &self.leaving {
+            Leaving::Nothing => None,
+            Leaving::Remove(leftover) => {
+                leftover.remove();
+                None
+            }
+            Leaving::Keep(held) => held.keep().map(|path| path.display().to_string()),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Several pages at once, each by itself: one that fails holds no other up.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sockeye::verb::fetch::{Options, Url, file_name};
+
+use super::bar::Bar;
+use super::leaving::UnderWay;
+use super::page::{Page, Shared};
+use crate::exit::Exit;
+use crate::flags::Fetch;
+use crate::output::Console;
+
+/// Reads the URLs, and refuses what can only be meant for one.
+pub(super) fn urls(flags: &Fetch) -> Result<Vec<Url>, String> {
+    let urls: Result<Vec<Url>, _> = flags.urls.iter().map(|typed| Url::parse(typed)).collect();
+    let urls = urls.map_err(|error| error.to_string())?;
+    if urls.len() < 2 {
+        return Ok(urls);
+    }
+    let is_stdin = [&flags.data, &flags.data_json].into_iter().flatten().any(|data| data == "@-")
+        || flags.form.iter().any(|(_, value)| value == "@-");
+    let for_one = [
+        ("--sha256", flags.sha256.is_some()),
+        ("standard input", is_stdin),
+        ("-o FILE", flags.output.as_deref().is_some_and(|path| !flags.body_to_stdout() && !is_device(path))),
+    ];
+    if let Some((what, _)) = for_one.iter().find(|(_, is_there)| *is_there) {
+        return Err(format!("{what} is for one URL, and there are {}", urls.len()));
+    }
+    if flags.output.is_none() && !flags.head {
+        let mut names: HashMap<String, &Url> = HashMap::new();
+        for url in &urls {
+            let name = file_name(url);
+            if let Some(other) = names.insert(name.clone(), url) {
+                return Err(format!("{} and {} would both be saved as {name}", other.shown(), url.shown()));
+            }
+        }
+    }
+    Ok(urls)
+}
+
+fn is_device(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| !found.is_file())
+}
+
+/// Fetches them all; the code is that of the first URL that failed.
+pub(super) fn fetch_all(flags: &Fetch, options: &Options, urls: Vec<Url>, console: &Console) -> Result<Exit, Exit> {
+    let under_way = UnderWay::default();
+    under_way.tell_when_interrupted(console)?;
+    let progress: Vec<Vec<_>> = urls.iter().map(|_| (0..flags.parts).map(|_| Arc::default()).collect()).collect();
+    let bar = Bar::start(progress.iter().flatten().cloned().collect(), console);
+    let shared = Shared { flags, options, console, under_way: &under_way, bar: bar.as_ref() };
+    let pages: Vec<Page<'_>> =
+        urls.into_iter().zip(progress).map(|(url, progress)| Page::new(&shared, url, progress)).collect();
+    // Two bodies in one stream would be none.
+    let jobs = if flags.body_to_stdout() { 1 } else { flags.jobs.min(pages.len()) };
+    let failed: Mutex<Option<(usize, Exit)>> = Mutex::new(None);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some((index, page)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, pages.get(at)?)))
+        {
+            if let Err(trouble) = page.run() {
+                shared.aside(|| console.fail(trouble.exit, &trouble.why));
+                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                if failed.is_none_or(|(first, _)| index < first) {
+                    *failed = Some((index, trouble.exit));
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..jobs {
+            // With fewer threads it only takes longer.
+            let _ = std::thread::Builder::new().name("fetch".to_owned()).spawn_scoped(scope, work);
+        }
+        work();
+    });
+    drop(bar);
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(failed.map_or(Exit::Done, |(_, exit)| exit))
+}

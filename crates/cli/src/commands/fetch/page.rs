@@ -1,0 +1,196 @@
+//! One page: asked for, its head shown, its body in its place.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sockeye::verb::fetch::{Answer, FetchError, Options, Progress, Request, Saved, Taking, Url, fetch};
+
+use super::asking;
+use super::bar::Bar;
+use super::leaving::{Leaving, UnderWay};
+use super::parts::Parts;
+use super::place::Place;
+use super::telling::{Told, Watching, show_head};
+use super::trouble::{self, Trouble};
+use crate::exit::Exit;
+use crate::flags::Fetch;
+use crate::output::Console;
+
+/// What all pages have in common.
+pub(super) struct Shared<'a> {
+    pub(super) flags: &'a Fetch,
+    pub(super) options: &'a Options,
+    pub(super) console: &'a Console,
+    pub(super) under_way: &'a UnderWay,
+    pub(super) bar: Option<&'a Bar>,
+}
+
+impl Shared<'_> {
+    /// Says something; where there is a bar, beside it.
+    pub(super) fn aside<T>(&self, say: impl FnOnce() -> T) -> T {
+        let Some(bar) = self.bar else { return say() };
+        bar.aside(|| {
+            let said = say();
+            // Before the bar is drawn again.
+            self.console.flush();
+            said
+        })
+    }
+
+    pub(super) fn note(&self, text: &str) {
+        self.aside(|| self.console.note(text));
+    }
+}
+
+/// What is fetched.
+pub(super) struct Page<'a> {
+    shared: &'a Shared<'a>,
+    url: Url,
+    /// How far it has come; several if it may come in parts.
+    progress: Vec<Arc<Progress>>,
+    began: Instant,
+}
+
+impl<'a> Page<'a> {
+    pub(super) fn new(shared: &'a Shared<'a>, url: Url, progress: Vec<Arc<Progress>>) -> Self {
+        Self { shared, url, progress, began: Instant::now() }
+    }
+
+    /// Fetches it, again if that may help.
+    pub(super) fn run(&self) -> Result<Exit, Trouble> {
+        let request = asking::request(self.shared.flags, &self.url)?;
+        let mut attempt = 0;
+        loop {
+            let left = self.shared.flags.retry - attempt;
+            let trouble = match self.once(request.clone(), left > 0) {
+                Err(trouble) if left > 0 && trouble.again.is_some() => trouble,
+                done => return done,
+            };
+            attempt += 1;
+            let pause = trouble.again.flatten().unwrap_or_else(|| trouble::pause(attempt));
+            if self.shared.options.timeout.is_some_and(|all| self.shared.options.began.elapsed() + pause >= all) {
+                return Err(trouble);
+            }
+            let (why, of) = (&trouble.why, self.shared.flags.retry);
+            self.shared.note(&format!("{why}; again in {:.1} s, {attempt} of {of}", pause.as_secs_f64()));
+            std::thread::sleep(pause);
+        }
+    }
+
+    /// What a signal has to do from now on.
+    fn hold(&self, leaving: Leaving) {
+        for progress in &self.progress[1..] {
+            self.shared.under_way.put(progress, Leaving::Nothing);
+        }
+        self.shared.under_way.put(&self.progress[0], leaving);
+    }
+
+    fn once(&self, request: Request, may_again: bool) -> Result<Exit, Trouble> {
+        let place = Place::choose(self.shared.flags, &self.url)?;
+        self.hold(place.leaving());
+        let done = self.ask(request, place, may_again);
+        self.hold(Leaving::Nothing);
+        done
+    }
+
+    fn ask(&self, mut request: Request, place: Place, may_again: bool) -> Result<Exit, Trouble> {
+        let (flags, console) = (self.shared.flags, self.shared.console);
+        if flags.resume {
+            request.range = place.missing(&self.url);
+        }
+        if flags.resume || flags.parts > 1 {
+            // What is on the wire is what is in the file, so that a position in one is one in the other.
+            request.fields.insert(0, ("Accept-Encoding".to_owned(), "identity".to_owned()));
+        }
+        let mut watch = Watching { shared: self.shared, redirects: vec![] };
+        let answer = fetch(&request, self.shared.options, &mut watch)
+            .map_err(|failed| Trouble::unanswered(&failed, &request.method, !watch.redirects.is_empty()))?;
+        // As with redirects, only the last head is shown.
+        if let Some(passing) = Trouble::passing(&answer, &request.method).filter(|_| may_again) {
+            return Err(passing);
+        }
+        self.shared.aside(|| show_head(answer.head(), flags, console))?;
+        let told = Told { shared: self.shared, began: self.began, redirects: watch.redirects };
+        let status = answer.head().status;
+        if status >= 400 && !flags.save_errors {
+            place.refused(status);
+            let line = answer.head().status_line();
+            told.finish(&answer);
+            let help = if answer.has_body() { "; nothing saved (--save-errors saves such an answer)" } else { "" };
+            return Err(Trouble::new(Exit::HttpStatus, format!("{}: {line}{help}", answer.url.shown())));
+        }
+        if answer.has_body() {
+            self.take(answer, place, &request, &told)?;
+        } else {
+            told.finish(&answer);
+            if flags.sha256.is_some() {
+                let why = format!("{}: the answer has no body, and so not that SHA-256", answer.url.shown());
+                return Err(Trouble::new(Exit::Differs, why));
+            }
+        }
+        if status >= 400 {
+            let why = format!("{}: the answer has the status {status}", self.url.shown());
+            return Err(Trouble::new(Exit::HttpStatus, why));
+        }
+        Ok(Exit::Done)
+    }
+
+    /// Takes the body, and gives the file its name.
+    fn take(&self, answer: Answer, mut place: Place, request: &Request, told: &Told<'_>) -> Result<(), Trouble> {
+        let (head, url, times) = (answer.head().clone(), answer.url.clone(), answer.times);
+        let already = place.begin(&self.url, &answer)?;
+        let parts = Parts::of(&answer, self.progress.len(), self.shared.flags.max_size);
+        let saved = match (parts, place.atomic()) {
+            (Some(parts), Some(file)) => parts.take(answer, request, file, &self.progress, self.shared)?,
+            _ => self.save(answer, &mut place, already)?,
+        };
+        if let Some(expected) = &self.shared.flags.sha256 {
+            place.check(expected).map_err(|(exit, why)| Trouble::new(exit, format!("{}: {why}", url.shown())))?;
+        }
+        if self.shared.flags.remote_time {
+            self.set_time(&place, head.last_modified());
+        }
+        let shown = place.shown();
+        place.commit().map_err(|error| Trouble::new(Exit::CannotWrite, error.to_string()))?;
+        told.saved(&url, &head, times, shown, saved, already);
+        Ok(())
+    }
+
+    /// Takes the body over the connection on which it comes.
+    fn save(&self, answer: Answer, place: &mut Place, already: u64) -> Result<Saved, Trouble> {
+        let flags = self.shared.flags;
+        let taking = Taking {
+            raw: flags.raw_body,
+            already,
+            max_size: flags.max_size,
+            rate: flags.limit_rate,
+            only: None,
+            stopper: None,
+            progress: Arc::clone(&self.progress[0]),
+        };
+        let name = place.name();
+        let saved = place.with_sink(|sink| answer.save(sink, &name, &taking));
+        saved.map_err(|failed| {
+            let mut trouble = Trouble::from(&failed);
+            if let Some(part) = place.keep() {
+                trouble.why.push_str(&format!("; --resume goes on with {part}"));
+                trouble.again = is_network(&failed.error).then_some(None);
+            }
+            trouble
+        })
+    }
+
+    /// That there is no time, or it cannot be set, makes the file no worse.
+    fn set_time(&self, place: &Place, modified: Option<std::time::SystemTime>) {
+        match modified.map(|modified| place.set_time(modified)) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => self.shared.note(&format!("cannot set the time of the file: {error}")),
+            None => self.shared.note("the server does not say when it was last changed: the file has the time of now"),
+        }
+    }
+}
+
+/// Whether another connection may do better.
+fn is_network(error: &FetchError) -> bool {
+    matches!(error, FetchError::Cut { .. } | FetchError::Reset { .. } | FetchError::TimedOut { .. })
+}

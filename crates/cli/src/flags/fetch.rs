@@ -1,0 +1,229 @@
+//! What was typed behind `fetch`.
+#![allow(rustdoc::broken_intra_doc_links, reason = "these comments are the help text, where [HOST] is a placeholder")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use sockeye::verb::fetch::Resolved;
+use sockeye::verb::fetch::range::Bytes;
+
+use super::{FamilyFlags, duration};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The head goes to standard output as it came, the body to FILE, or to a name made from the URL that is not taken \
+    yet.\nWithout a scheme a URL is http; PORT and :PORT are the loopback. Whatever goes wrong, no part of a file appears and an old one stays;\n\
+    only --resume leaves FILE.part behind.\n\
+    Proxies: http_proxy, https_proxy, all_proxy, no_proxy. Certificates: the system's, SSL_CERT_FILE and SSL_CERT_DIR. \
+    SSLKEYLOGFILE names a file for the keys of sessions."
+)]
+pub(crate) struct Fetch {
+    /// What to fetch: [http://|https://]HOST[:PORT][/PATH]; of several, the exit code is that of the first that failed
+    #[arg(value_name = "URL", required = true)]
+    pub(crate) urls: Vec<String>,
+    /// Fetch so many of several URLs at once
+    #[arg(long, value_name = "N", default_value = "4", value_parser = count)]
+    pub(crate) jobs: usize,
+    /// Fetch a large file over so many connections, if the server has ranges and says what tells its versions
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count,
+        conflicts_with_all = ["resume", "range", "head", "body", "raw_body", "method"])]
+    pub(crate) parts: usize,
+    /// Save the body there, over what is there; `-` is standard output, the head then goes to standard error
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Save under the name made from the URL even if it is taken
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Leave FILE.part behind when it is cut, and go on with it the next time, if the server says that it is still the same
+    #[arg(long, conflicts_with_all = ["range", "head", "body", "save_errors", "raw_body"])]
+    pub(crate) resume: bool,
+    /// Fetch only these bytes, the first one being 0: A-B, A- or the last -N
+    #[arg(long, value_name = "A-B", value_parser = range, allow_hyphen_values = true)]
+    pub(crate) range: Option<Bytes>,
+    /// Give the file its name only if it has this SHA-256
+    #[arg(long, value_name = "HEX", value_parser = digest)]
+    pub(crate) sha256: Option<String>,
+    /// Give the file the time of Last-Modified
+    #[arg(long)]
+    pub(crate) remote_time: bool,
+    /// Send this field; one without a value takes away what would be sent otherwise
+    #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = field)]
+    pub(crate) header: Vec<(String, String)>,
+    /// Ask with this method [default: GET; POST with a body]
+    #[arg(short = 'X', long, value_name = "METHOD")]
+    pub(crate) method: Option<String>,
+    /// Send this, or what is in a file; @- is standard input
+    #[arg(long, value_name = "TEXT|@FILE", group = "body")]
+    pub(crate) data: Option<String>,
+    /// The same as application/json; the text is checked, a file is sent as it is
+    #[arg(long, value_name = "JSON|@FILE", group = "body")]
+    pub(crate) data_json: Option<String>,
+    /// Send a form, as a page with files does (multipart/form-data); a file's type may stand behind it: @FILE;type=text/csv
+    #[arg(long, value_name = "NAME=VALUE|NAME=@FILE", group = "body", value_parser = form_field)]
+    pub(crate) form: Vec<(String, String)>,
+    /// Ask for the head only (the method HEAD)
+    #[arg(long, conflicts_with_all = ["method", "body"])]
+    pub(crate) head: bool,
+    /// Say who asks (basic authentication); a file keeps it out of the list of processes
+    #[arg(short, long, value_name = "USER:PASSWORD|@FILE", value_parser = user)]
+    pub(crate) user: Option<User>,
+    /// Say who asks by a token; a file keeps it out of the list of processes
+    #[arg(long, value_name = "TOKEN|@FILE", conflicts_with = "user")]
+    pub(crate) bearer: Option<String>,
+    /// Say who asks by what ~/.netrc has for the host, unless --user, --bearer or the URL say it
+    #[arg(long, conflicts_with = "netrc_file")]
+    pub(crate) netrc: bool,
+    /// The same for another file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) netrc_file: Option<PathBuf>,
+    /// Send cookies to the host of the URL; those that a redirect sets go back to who set them in any case
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) cookie: Vec<String>,
+    /// Save the body of an error (4xx, 5xx) too; the exit code stays 22
+    #[arg(long)]
+    pub(crate) save_errors: bool,
+    /// Take a redirect for the answer
+    #[arg(long)]
+    pub(crate) no_follow: bool,
+    /// Save the body as it comes, packed by gzip, deflate, br or zstd
+    #[arg(long)]
+    pub(crate) raw_body: bool,
+    /// Refuse a body that is larger, unpacked
+    #[arg(long, value_name = "SIZE", value_parser = large_size)]
+    pub(crate) max_size: Option<u64>,
+    /// Speak HTTP/1.1 also where the server speaks HTTP/2
+    #[arg(long = "http1.1")]
+    pub(crate) http1: bool,
+    /// Trust who these certificates (PEM) sign for, and nobody else
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Ask again up to N times, after a longer pause each time or when the server says: a connection that is refused or not
+    /// answered, the statuses 408, 429, 500, 502, 503, 504; with --resume, an answer that is cut. Not what may have been done
+    /// already, such as POST
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) retry: u32,
+    /// Take no more bytes of a URL in a second
+    #[arg(long, value_name = "SIZE", value_parser = large_size)]
+    pub(crate) limit_rate: Option<u64>,
+    /// Trust whoever answers, which is no security at all
+    #[arg(long, conflicts_with = "ca")]
+    pub(crate) insecure: bool,
+    /// Who to be to a server that asks for a certificate, in PEM form
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// The key of --cert, which nobody else may read
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+    /// Go through this proxy, whatever the environment says: http://, socks5:// (names are looked up here) or socks5h:// (there)
+    #[arg(long, value_name = "URL", conflicts_with = "unix")]
+    pub(crate) proxy: Option<String>,
+    /// Take this for the address of a host's name at a port
+    #[arg(long, value_name = "HOST:PORT:ADDR", value_parser = resolved)]
+    pub(crate) resolve: Vec<Resolved>,
+    /// Connect to a Unix socket, whatever host the URL names; redirects go there too
+    #[arg(long, value_name = "PATH", conflicts_with = "resolve")]
+    pub(crate) unix: Option<PathBuf>,
+    /// For everything, all attempts together
+    #[arg(long, visible_alias = "max-time", value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// For each connection: name, connecting, TLS
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    pub(crate) connect_timeout: Duration,
+    /// For the head of the answer, and for each next byte of it
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
+    pub(crate) idle_timeout: Duration,
+    /// Say how long each part took
+    #[arg(long)]
+    pub(crate) time: bool,
+    #[command(flatten)]
+    pub(crate) family: FamilyFlags,
+}
+
+impl Fetch {
+    /// Whether something was asked for that only a file can have.
+    pub(crate) fn needs_file(&self) -> bool {
+        self.resume || self.remote_time || self.sha256.is_some()
+    }
+
+    pub(crate) fn body_to_stdout(&self) -> bool {
+        self.output.as_deref().is_some_and(|path| path.as_os_str() == "-")
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(crate) enum User {
+    Given(String, String),
+    In(String),
+}
+
+/// A size that may be larger than memory: `2GiB`.
+pub(super) fn large_size(text: &str) -> Result<u64, String> {
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match &lower[digits.len()..] {
+        "" | "b" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        "t" | "tib" => 40,
+        _ => return Err("write bytes or a unit: 65536, 64KiB, 2GiB".to_owned()),
+    };
+    let number = digits.parse::<u64>().ok();
+    number.and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| "write a number of bytes: 2GiB".to_owned())
+}
+
+/// `0-99`, `100-`, `-100`.
+fn range(text: &str) -> Result<Bytes, String> {
+    let wrong = || "write A-B, A- or -N: 0-99, 100-, -100".to_owned();
+    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok())?;
+    match text.split_once('-').ok_or_else(wrong)? {
+        ("", count) => number(count).filter(|&count| count > 0).map(Bytes::Last).ok_or_else(wrong),
+        (first, "") => Ok(Bytes::From(number(first).ok_or_else(wrong)?, None)),
+        (first, last) => {
+            let (first, last) = (number(first).ok_or_else(wrong)?, number(last).ok_or_else(wrong)?);
+            if first > last || last == u64::MAX { Err(wrong()) } else { Ok(Bytes::From(first, Some(last))) }
+        }
+    }
+}
+
+/// 64 hex digits, in small letters.
+fn digest(text: &str) -> Result<String, String> {
+    let is_digest = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_digest { Ok(text.to_ascii_lowercase()) } else { Err("a SHA-256 has 64 hex digits".to_owned()) }
+}
+
+/// `example.org:443:192.0.2.1`; an IPv6 address in brackets or not.
+fn resolved(text: &str) -> Result<Resolved, String> {
+    let wrong = || "write HOST:PORT:ADDR: example.org:443:192.0.2.1".to_owned();
+    let (host, rest) = text.split_once(':').filter(|(host, _)| !host.is_empty()).ok_or_else(wrong)?;
+    let (port, ip) = rest.split_once(':').ok_or_else(wrong)?;
+    let ip = ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(ip);
+    let (port, ip) = (port.parse().map_err(|_| wrong())?, ip.parse().map_err(|_| wrong())?);
+    Ok(Resolved { host: host.to_ascii_lowercase(), port, ip })
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| (1..=64).contains(count)).ok_or_else(|| "write a number from 1 to 64".to_owned())
+}
+
+/// `NAME: VALUE`, as it stands in a head.
+fn field(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or_else(|| "write NAME: VALUE".to_owned())?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// `NAME=VALUE`; what the value means is found out when it is sent.
+fn form_field(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| "write NAME=VALUE or NAME=@FILE".to_owned())?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn user(text: &str) -> Result<User, String> {
+    if let Some(path) = text.strip_prefix('@') {
+        return Ok(User::In(path.to_owned()));
+    }
+    let (user, password) = text.split_once(':').ok_or_else(|| "write USER:PASSWORD, or @FILE with it".to_owned())?;
+    Ok(User::Given(user.to_owned(), password.to_owned()))
+}

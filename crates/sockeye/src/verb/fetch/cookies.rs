@@ -1,0 +1,236 @@
+//! Cookies of one run (RFC 6265, sections 5.1 to 5.4): what the caller brings, and what redirects set.
+//!
+//! Nobody tells here which domains are shared by strangers, as `co.uk` is; so a cookie goes to the host that set it and,
+//! if its Domain says so, to those below it, and never to a sibling.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+
+use super::{FetchError, Head, Url, UrlScheme};
+use crate::wire::http::http_date;
+
+/// Most cookies that are kept, and the longest (RFC 6265, section 6.1, gives more to each browser).
+const MOST: usize = 180;
+const LONGEST: usize = 4096;
+
+/// What is sent back to whom.
+#[derive(Default)]
+pub(super) struct Cookies {
+    /// The caller's, for the origin that was asked first.
+    own: Vec<String>,
+    set: Vec<Cookie>,
+}
+
+struct Cookie {
+    name: String,
+    value: String,
+    host: String,
+    with_subdomains: bool,
+    path: String,
+    secure: bool,
+    expires: Option<SystemTime>,
+}
+
+impl Cookies {
+    pub(super) fn of(own: &[String]) -> Result<Self, FetchError> {
+        for pair in own {
+            // Not the pair in the message: it may be a secret.
+            let wrong = |why: &str| FetchError::Request(format!("a cookie of --cookie {why}"));
+            if !pair.split(';').all(|pair| pair.contains('=')) {
+                return Err(wrong("is not NAME=VALUE"));
+            }
+            HeaderValue::try_from(pair).map_err(|_| wrong("has a control character"))?;
+        }
+        Ok(Self { own: own.to_vec(), set: Vec::new() })
+    }
+
+    /// Another origin does not see the caller's; whether there were any.
+    pub(super) fn leave(&mut self) -> bool {
+        !std::mem::take(&mut self.own).is_empty()
+    }
+
+    /// Takes what an answer sets.
+    pub(super) fn take(&mut self, head: &Head, url: &Url, now: SystemTime) {
+        for field in head.every("set-cookie") {
+            let Some(cookie) = Cookie::read(field, url, now) else { continue };
+            let same =
+                |other: &Cookie| other.name == cookie.name && other.host == cookie.host && other.path == cookie.path;
+            self.set.retain(|other| !same(other));
+            if cookie.expires.is_none_or(|expires| expires > now) && self.set.len() < MOST {
+                self.set.push(cookie);
+            }
+        }
+    }
+
+    /// What goes to a URL; those with longer paths first (section 5.4).
+    pub(super) fn to_send(&self, url: &Url, now: SystemTime) -> Option<HeaderValue> {
+        let mut fitting: Vec<&Cookie> = self.set.iter().filter(|cookie| cookie.goes_to(url, now)).collect();
+        fitting.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
+        let set = fitting.into_iter().map(|cookie| format!("{}={}", cookie.name, cookie.value));
+        let pairs: Vec<String> = self.own.iter().cloned().chain(set).collect();
+        let mut value = HeaderValue::try_from(pairs.join("; ")).ok().filter(|value| !value.is_empty())?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+}
+
+impl Cookie {
+    fn read(field: &[u8], url: &Url, now: SystemTime) -> Option<Self> {
+        let text = std::str::from_utf8(field).ok().filter(|text| text.len() <= LONGEST)?;
+        let mut parts = text.split(';');
+        let (name, value) = parts.next()?.split_once('=')?;
+        let (name, value) = (name.trim(), value.trim());
+        if name.is_empty() || text.chars().any(|c| c.is_control() && c != '\t') {
+            return None;
+        }
+        let is_secure = url.origin.scheme == UrlScheme::Https;
+        let mut cookie = Self {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            host: url.origin.host_name(false),
+            with_subdomains: false,
+            path: default_path(url),
+            secure: false,
+            expires: None,
+        };
+        let mut max_age = None;
+        let mut has_domain = false;
+        for part in parts {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let value = value.trim();
+            match name.trim().to_ascii_lowercase().as_str() {
+                "expires" => cookie.expires = http_date(value.as_bytes()).or(cookie.expires),
+                "max-age" => max_age = age(value, now).or(max_age),
+                "domain" if !value.is_empty() => {
+                    has_domain = true;
+                    cookie.with_subdomains = domain(value, &cookie.host)?;
+                }
+                "path" if value.starts_with('/') => value.clone_into(&mut cookie.path),
+                "path" => cookie.path = default_path(url),
+                "secure" => cookie.secure = true,
+                _ => {}
+            }
+        }
+        cookie.expires = max_age.or(cookie.expires);
+        // What says that it is secure is so (RFC 6265bis, sections 4.1.3 and 5.7).
+        let lower = name.to_ascii_lowercase();
+        let is_broken = (cookie.secure && !is_secure)
+            || (lower.starts_with("__secure-") && !cookie.secure)
+            || (lower.starts_with("__host-") && (!cookie.secure || has_domain || cookie.path != "/"));
+        (!is_broken).then_some(cookie)
+    }
+
+    fn goes_to(&self, url: &Url, now: SystemTime) -> bool {
+        let host = url.origin.host_name(false);
+        let is_host = host == self.host || (self.with_subdomains && is_below(&host, &self.host));
+        is_host
+            && (!self.secure || url.origin.scheme == UrlScheme::Https)
+            && self.expires.is_none_or(|expires| expires > now)
+            && path_matches(path_of(url), &self.path)
+    }
+}
+
+/// Seconds from now; what is not positive is over (section 5.2.2).
+fn age(value: &str, now: SystemTime) -> Option<SystemTime> {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let seconds = if digits.len() < value.len() { 0 } else { digits.parse().unwrap_or(u64::from(u32::MAX)) };
+    now.checked_add(Duration::from_secs(seconds.min(u64::from(u32::MAX))))
+}
+
+/// Whether the hosts below get a cookie too; none if its Domain is not one of this host's.
+fn domain(value: &str, host: &str) -> Option<bool> {
+    let value = value.strip_prefix('.').unwrap_or(value).to_ascii_lowercase();
+    let is_name = host.parse::<IpAddr>().is_err();
+    if value == host { Some(is_name) } else { (is_name && is_below(host, &value)).then_some(true) }
+}
+
+fn is_below(host: &str, domain: &str) -> bool {
+    host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
+}
+
+fn path_of(url: &Url) -> &str {
+    url.target.split('?').next().unwrap_or("/")
+}
+
+/// Section 5.1.4.
+fn default_path(url: &Url) -> String {
+    match path_of(url).rfind('/') {
+        None | Some(0) => "/".to_owned(),
+        Some(end) => path_of(url)[..end].to_owned(),
+    }
+}
+
+fn path_matches(path: &str, of_cookie: &str) -> bool {
+    path.strip_prefix(of_cookie)
+        .is_some_and(|rest| rest.is_empty() || of_cookie.ends_with('/') || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_000_000_000)
+    }
+
+    /// What goes to the second URL when the first set this.
+    fn sent(from: &str, set: &[&str], to: &str) -> String {
+        let mut cookies = Cookies::default();
+        let fields: String = set.iter().map(|set| format!("Set-Cookie: {set}\r\n")).collect();
+        let head = Head::parse(format!("HTTP/1.1 302 x\r\n{fields}\r\n").as_bytes()).unwrap();
+        cookies.take(&head, &Url::parse(from).unwrap(), now());
+        let value = cookies.to_send(&Url::parse(to).unwrap(), now());
+        value.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_cookie_goes_where_its_domain_path_and_scheme_say() {
+        let (a, s) = ("http://a.example.org/x/y", "https://a.example.org/x/y");
+        for (from, set, to, expected) in [
+            (a, "n=1", "http://a.example.org/x/z?q", "n=1"),
+            (a, "n=1", "http://a.example.org:81/x", "n=1"),
+            (a, "n=1", "http://a.example.org/", ""),
+            (a, "n=1", "http://a.example.org/xy", ""),
+            (a, "n=1; Path=/", "http://a.example.org/", "n=1"),
+            (a, "n=1; path=x", "http://a.example.org/", ""),
+            (a, "n=1; Path=/", "http://b.a.example.org/", ""),
+            (a, "n=1; Path=/; Domain=a.example.org", "http://b.a.example.org/", "n=1"),
+            (a, "n=1; Path=/; Domain=.A.example.org", "http://xa.example.org/", ""),
+            // A Domain above: to us and below, not to siblings.
+            (a, "n=1; Path=/; Domain=example.org", "http://a.example.org/", "n=1"),
+            (a, "n=1; Path=/; Domain=org", "http://b.example.org/", ""),
+            (a, "n=1; Path=/; Domain=other.org", "http://a.example.org/", ""),
+            ("http://10.0.0.1/", "n=1; Domain=10.0.0.1", "http://10.0.0.1/", "n=1"),
+            ("http://10.0.0.1/", "n=1; Domain=0.0.1", "http://10.0.0.1/", ""),
+            (s, "n=1; Secure", s, "n=1"),
+            (s, "n=1; Secure", a, ""),
+            (a, "n=1; Secure", s, ""),
+            (s, "__Secure-n=1", s, ""),
+            (s, "__Host-n=1; Secure; Path=/", s, "__Host-n=1"),
+            (s, "__Host-n=1; Secure; Path=/; Domain=a.example.org", s, ""),
+            (a, "n=1; Max-Age=10", a, "n=1"),
+            (a, "n=1; Max-Age=0", a, ""),
+            (a, "n=1; Max-Age=-5; Expires=Sun, 06 Nov 2094 08:49:37 GMT", a, ""),
+            (a, "n=1; Expires=Sun, 06 Nov 1994 08:49:37 GMT", a, ""),
+            (a, "n=1; Expires=Sat, 06-Nov-2094 08:49:37 GMT; HttpOnly", a, "n=1"),
+            (a, "n = \"a b\" ; Max-Age=x", a, "n=\"a b\""),
+            (a, "=1", a, ""),
+            (a, "n", a, ""),
+            (a, "n=a\tb", a, "n=a\tb"),
+        ] {
+            assert_eq!(sent(from, &[set], to), expected, "{from} {set} {to}");
+        }
+        assert_eq!(sent(a, &["n=1; Path=/", "m=2; Path=/x", "n=3; Path=/"], a), "m=2; n=3");
+        assert_eq!(sent(a, &["n=1", "n=2; Max-Age=0"], a), "");
+        let many: Vec<String> = (0..500).map(|number| format!("n{number}=1")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(sent(a, &many, a).matches("=1").count(), MOST);
+    }
+}

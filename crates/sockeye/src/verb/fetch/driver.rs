@@ -1,0 +1,131 @@
+//! Drives hyper on one thread: what can go on goes on, then the socket is waited for.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
+
+use rustix::event::PollFlags;
+
+use super::exchange::Patience;
+use super::wire::Wire;
+
+/// Why the driver stopped.
+pub(super) enum Stopped {
+    TimedOut,
+    /// Nothing is waited for, and nothing happens.
+    Stuck,
+    Socket(io::Error),
+    Hyper(hyper::Error),
+}
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// What hyper has to do besides: a connection, and for HTTP/2 what it starts itself.
+#[derive(Clone, Default)]
+pub(super) struct Tasks(Rc<RefCell<Vec<Task>>>);
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Tasks {
+    fn execute(&self, task: F) {
+        self.0.borrow_mut().push(Box::pin(task));
+    }
+}
+
+impl Tasks {
+    /// Lets each go on; whether one ended or another began, so that more can go on.
+    fn poll(&self, context: &mut Context<'_>) -> bool {
+        let mut running = self.0.take();
+        let before = running.len();
+        running.retain_mut(|task| task.as_mut().poll(context).is_pending());
+        let has_changed = running.len() < before;
+        let mut begun = self.0.borrow_mut();
+        let has_grown = !begun.is_empty();
+        running.append(&mut begun);
+        *begun = running;
+        has_changed || has_grown
+    }
+}
+
+/// The tasks of one connection, ended with it: they hold each other.
+#[derive(Default)]
+pub(super) struct Speaking(Tasks);
+
+impl Speaking {
+    pub(super) fn add(&self, task: impl Future<Output = ()> + 'static) {
+        hyper::rt::Executor::execute(&self.0, task);
+    }
+
+    pub(super) fn tasks(&self) -> Tasks {
+        self.0.clone()
+    }
+}
+
+impl Drop for Speaking {
+    fn drop(&mut self) {
+        drop(self.0.0.take());
+    }
+}
+
+/// Goes on until something has come of one thing.
+pub(super) struct Driver<'a> {
+    pub(super) wire: &'a RefCell<Wire>,
+    pub(super) speaking: &'a Speaking,
+}
+
+impl Driver<'_> {
+    pub(super) fn run<T>(
+        &self,
+        mut future: Pin<&mut impl Future<Output = Result<T, hyper::Error>>>,
+        patience: Patience,
+    ) -> Result<T, Stopped> {
+        self.wire.borrow_mut().active = Instant::now();
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut context = Context::from_waker(&waker);
+        loop {
+            woken.0.store(false, Ordering::Relaxed);
+            self.wire.borrow_mut().interest = PollFlags::empty();
+            if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
+                return result.map_err(Stopped::Hyper);
+            }
+            if self.speaking.0.poll(&mut context) || woken.0.load(Ordering::Relaxed) {
+                continue;
+            }
+            let wire = self.wire.borrow();
+            if wire.interest.is_empty() {
+                return Err(Stopped::Stuck);
+            }
+            // While the peer takes the request, its answer is not due.
+            let until = patience.until_since(wire.active, patience.idle);
+            wire.stream.wait(wire.interest, Some(until)).map_err(|error| match error.kind() {
+                io::ErrorKind::TimedOut => Stopped::TimedOut,
+                _ => Stopped::Socket(error),
+            })?;
+        }
+    }
+}
+
+/// A waker that only remembers: the driver looks before it sleeps.
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A future of perhaps nothing as one of a result.
+pub(super) struct Optional<F>(pub(super) F);
+
+impl<F: Future<Output = Option<Result<T, hyper::Error>>> + Unpin, T> Future for Optional<F> {
+    type Output = Result<Option<T>, hyper::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(Option::transpose)
+    }
+}

@@ -1,0 +1,71 @@
+//! One request of a fetch: every redirect is another.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::cookies::Cookies;
+use super::credentials::Fields;
+use super::exchange::{Exchange, Patience};
+use super::outgoing::Sending;
+use super::range::Range;
+use super::way::Way;
+use super::{Body, FetchError, Options, Times, Url, Watch};
+
+/// One request of several.
+pub(super) struct Hop<'a> {
+    pub(super) url: &'a Url,
+    pub(super) method: &'a str,
+    pub(super) body: Option<&'a Body>,
+    pub(super) fields: &'a Fields,
+    pub(super) cookies: &'a Cookies,
+    pub(super) range: Option<&'a Range>,
+}
+
+impl Hop<'_> {
+    pub(super) fn take(
+        &self,
+        options: &Options,
+        patience: Patience,
+        watch: &mut dyn Watch,
+    ) -> Result<(Exchange, Times), FetchError> {
+        let way = Way::to(self.url, options)?;
+        // What is wrong with the request is said before anybody is bothered with it.
+        let request = self.request(way.asked_proxy())?;
+        let (stream, mut times) = way.go(patience, watch)?;
+        let request = if stream.speaks_http2() { self.for_http2(request)? } else { request };
+        let asked = Instant::now();
+        let exchange = Exchange::begin(stream, request, patience)?;
+        times.first_byte = exchange.first_byte.map_or(Duration::ZERO, |first| first.duration_since(asked));
+        Ok((exchange, times))
+    }
+
+    /// HTTP/2 has the host in its target and not in a field (RFC 9113, section 8.3.1).
+    fn for_http2(&self, mut request: http::Request<Sending>) -> Result<http::Request<Sending>, FetchError> {
+        let wrong = |why: &dyn fmt::Display| FetchError::Request(format!("the request cannot be sent: {why}"));
+        let host = request.headers_mut().remove(http::header::HOST);
+        let host = host.and_then(|host| host.to_str().ok().map(str::to_owned));
+        let host = host.unwrap_or_else(|| self.url.origin.authority());
+        *request.uri_mut() = format!("https://{host}{}", self.url.target).parse().map_err(|error| wrong(&error))?;
+        *request.version_mut() = http::Version::HTTP_2;
+        Ok(request)
+    }
+
+    fn request(&self, proxy: Option<Option<&http::HeaderValue>>) -> Result<http::Request<Sending>, FetchError> {
+        let wrong = |why: &dyn fmt::Display| FetchError::Request(format!("the request cannot be sent: {why}"));
+        // A proxy is asked with the whole URL (RFC 9112, section 3.2.2).
+        let target = if proxy.is_some() { self.url.to_string() } else { self.url.target.clone() };
+        let mut request = http::Request::builder()
+            .method(self.method)
+            .uri(target)
+            .body(self.body.map(Body::to_send).unwrap_or_default())
+            .map_err(|error| wrong(&error))?;
+        *request.headers_mut() = self.fields.to_send(self.url, self.body, self.cookies).map_err(|why| wrong(&why))?;
+        if let Some(range) = self.range {
+            range.ask(request.headers_mut()).map_err(|why| wrong(&why))?;
+        }
+        if let Some(Some(authorization)) = proxy {
+            request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, authorization.clone());
+        }
+        Ok(request)
+    }
+}

@@ -1,0 +1,206 @@
+//! A part of what a URL names (RFC 9110, section 14), and whether what came is that part.
+
+use std::time::{Duration, SystemTime};
+
+use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_RANGE, RANGE};
+
+use super::{FetchError, Head};
+use crate::wire::http::http_date;
+
+/// Which bytes are asked for, the first one being 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// From where to where.
+    pub bytes: Bytes,
+    /// Only if it is still the same by this validator; otherwise the whole comes, and that is no failure.
+    pub if_still: Option<String>,
+}
+
+/// From where to where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bytes {
+    /// From the first to the last, or to the end.
+    From(u64, Option<u64>),
+    /// So many at the end.
+    Last(u64),
+}
+
+/// The part that an answer says it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// The first byte.
+    pub first: u64,
+    /// The last byte.
+    pub last: u64,
+    /// How long the whole is, if the server knows.
+    pub total: Option<u64>,
+}
+
+impl Range {
+    /// Adds it to what is sent. It counts bytes of the thing itself, so the server must not pack it.
+    pub(super) fn ask(&self, map: &mut HeaderMap) -> Result<(), String> {
+        let text = match self.bytes {
+            Bytes::From(first, None) => format!("bytes={first}-"),
+            Bytes::From(first, Some(last)) => format!("bytes={first}-{last}"),
+            Bytes::Last(count) => format!("bytes=-{count}"),
+        };
+        map.insert(RANGE, HeaderValue::try_from(text).map_err(|error| error.to_string())?);
+        map.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(validator) = &self.if_still {
+            map.insert(IF_RANGE, HeaderValue::try_from(validator).map_err(|error| error.to_string())?);
+        }
+        Ok(())
+    }
+
+    /// Whether an answer that is no error has what was asked for; none if it has the whole.
+    pub(super) fn answered(&self, head: &Head) -> Result<Option<Part>, FetchError> {
+        if head.status != 206 {
+            let is_whole = self.bytes == Bytes::From(0, None) || self.if_still.is_some();
+            return if is_whole || head.status >= 300 { Ok(None) } else { Err(FetchError::NoRange) };
+        }
+        let wrong =
+            |what: &str| FetchError::Protocol(format!("the answer has another range than the one asked for: {what}"));
+        let field = head.first("content-range").ok_or_else(|| wrong("it has no Content-Range"))?;
+        let part = Part::read(field).ok_or_else(|| wrong("its Content-Range cannot be read"))?;
+        let shown = String::from_utf8_lossy(field);
+        if !self.fits(part) || head.length.is_some_and(|length| length != part.length()) {
+            return Err(wrong(&shown));
+        }
+        let is_other = |validator: &str| {
+            let etag = head.first("etag").filter(|_| validator.starts_with('"'));
+            etag.is_some_and(|etag| etag != validator.as_bytes())
+        };
+        if self.if_still.as_deref().is_some_and(is_other) {
+            return Err(wrong("it is one of something else by its ETag"));
+        }
+        Ok(Some(part))
+    }
+
+    fn fits(&self, part: Part) -> bool {
+        let end = part.total.map(|total| total - 1);
+        match self.bytes {
+            Bytes::From(first, last) => {
+                // Nobody sends more than there is.
+                let last = match (last, end) {
+                    (Some(last), Some(end)) => Some(last.min(end)),
+                    (last, end) => last.or(end),
+                };
+                part.first == first && last.is_none_or(|last| last == part.last)
+            }
+            Bytes::Last(count) => {
+                end.is_none_or(|end| part.last == end && part.length() == count.min(end + 1)) && part.length() <= count
+            }
+        }
+    }
+}
+
+impl Part {
+    /// `bytes 0-99/1234`, where the last may be `*`.
+    fn read(field: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(field).ok()?.trim();
+        let (unit, rest) = text.split_once(' ')?;
+        let (range, total) = rest.trim().split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let number = |text: &str| text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let (first, last): (u64, u64) = (number(first)?, number(last)?);
+        let total: Option<u64> = if total == "*" { None } else { Some(number(total)?) };
+        let is_possible = first <= last && last < u64::MAX && total.is_none_or(|total| last < total);
+        (unit.eq_ignore_ascii_case("bytes") && is_possible).then_some(Self { first, last, total })
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn length(self) -> u64 {
+        self.last - self.first + 1
+    }
+}
+
+impl Head {
+    /// What tells this version of the thing from every other, byte for byte (RFC 9110, section 8.8.1): a strong ETag, or
+    /// a Last-Modified that was over when the answer was made (section 8.8.2.2).
+    #[must_use]
+    pub fn strong_validator(&self) -> Option<String> {
+        let text = |value: &[u8]| String::from_utf8(value.to_vec()).ok();
+        if let Some(etag) = self.first("etag") {
+            return text(etag).filter(|etag| etag.starts_with('"'));
+        }
+        let (modified, made) = (self.last_modified()?, http_date(self.first("date")?)?);
+        (modified + Duration::from_secs(1) <= made).then(|| self.first("last-modified").and_then(text))?
+    }
+
+    /// How long the server wants to be left alone (RFC 9110, section 10.2.3).
+    #[must_use]
+    pub fn retry_after(&self, now: SystemTime) -> Option<Duration> {
+        let value = self.first("retry-after")?.trim_ascii();
+        if !value.is_empty() && value.iter().all(u8::is_ascii_digit) {
+            // More digits than fit are a very long time.
+            let seconds = std::str::from_utf8(value).ok()?.parse().unwrap_or(u64::from(u32::MAX));
+            return Some(Duration::from_secs(seconds));
+        }
+        http_date(value).map(|at| at.duration_since(now).unwrap_or_default())
+    }
+
+    /// When the thing was last changed, if the server says.
+    #[must_use]
+    pub fn last_modified(&self) -> Option<SystemTime> {
+        http_date(self.first("last-modified")?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(fields: &str) -> Head {
+        Head::parse(format!("HTTP/1.1 206 x\r\n{fields}\r\n").as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_part_counts_only_if_it_is_the_one_asked_for() {
+        for (bytes, content_range, fits) in [
+            (Bytes::From(0, Some(9)), "bytes 0-9/100", true),
+            (Bytes::From(0, Some(9)), "BYTES 0-9/*", true),
+            (Bytes::From(0, Some(9)), "bytes 0-8/100", false),
+            (Bytes::From(0, Some(9)), "bytes 0-8/9", true),
+            (Bytes::From(0, Some(9)), "bytes 1-9/100", false),
+            (Bytes::From(5, None), "bytes 5-99/100", true),
+            (Bytes::From(5, None), "bytes 5-98/100", false),
+            (Bytes::From(5, None), "bytes 5-98/*", true),
+            (Bytes::Last(5), "bytes 95-99/100", true),
+            (Bytes::Last(5), "bytes 94-99/100", false),
+            (Bytes::Last(5), "bytes 0-2/3", true),
+            (Bytes::Last(5), "bytes 0-9/*", false),
+            (Bytes::From(0, None), "bytes 0-9/10", true),
+            (Bytes::From(0, None), "bytes 0-10/10", false),
+            (Bytes::From(0, None), "bytes 9-0/10", false),
+            (Bytes::From(0, None), "bytes +0-9/10", false),
+            (Bytes::From(0, None), "lines 0-9/10", false),
+            (Bytes::From(0, None), "bytes */10", false),
+            (Bytes::From(0, None), "bytes 0-18446744073709551615/*", false),
+        ] {
+            let range = Range { bytes, if_still: None };
+            let answered = range.answered(&head(&format!("Content-Range: {content_range}\r\n")));
+            assert_eq!(answered.is_ok(), fits, "{bytes:?} {content_range}: {answered:?}");
+        }
+        let range = Range { bytes: Bytes::From(0, Some(9)), if_still: Some("\"a\"".to_owned()) };
+        assert!(range.answered(&head("Content-Range: bytes 0-9/10\r\nContent-Length: 9\r\n")).is_err());
+        assert!(range.answered(&head("Content-Range: bytes 0-9/10\r\nETag: \"b\"\r\n")).is_err());
+        assert!(range.answered(&head("Content-Range: bytes 0-9/10\r\nETag: \"a\"\r\n")).is_ok());
+        assert!(range.answered(&head("")).is_err());
+    }
+
+    #[test]
+    fn only_what_tells_every_byte_is_a_strong_validator() {
+        let date = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+        for (fields, expected) in [
+            ("ETag: \"a\"\r\n".to_owned(), Some("\"a\"")),
+            ("ETag: W/\"a\"\r\n".to_owned(), None),
+            (format!("{date}Last-Modified: Sun, 06 Nov 1994 08:49:36 GMT\r\n"), Some("Sun, 06 Nov 1994 08:49:36 GMT")),
+            (format!("{date}Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n"), None),
+            ("Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n".to_owned(), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(head(&fields).strong_validator().as_deref(), expected, "{fields}");
+        }
+    }
+}

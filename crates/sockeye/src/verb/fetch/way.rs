@@ -1,0 +1,176 @@
+//! The way to a server: over a socket of its own, through a proxy, under TLS.
+
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFlags;
+
+use super::exchange::Patience;
+use super::proxy::{self, Kind, Via};
+use super::{FetchError, Options, Times, Url, UrlScheme, Watch};
+use crate::address::{Address, Host, Target};
+use crate::event::Protocol;
+use crate::net::connect::{Options as Connecting, connect, look_up};
+use crate::net::stream::Stream;
+use crate::net::tls::TlsError;
+use crate::wire::socks::{Destination, Next, Socks};
+
+/// One URL's way.
+pub(super) struct Way<'a> {
+    url: &'a Url,
+    options: &'a Options,
+    via: Option<Via>,
+}
+
+impl<'a> Way<'a> {
+    pub(super) fn to(url: &'a Url, options: &'a Options) -> Result<Self, FetchError> {
+        // A socket of the caller's own is the way.
+        let via = if options.socket.is_some() { None } else { options.proxies.for_url(url)? };
+        Ok(Self { url, options, via })
+    }
+
+    /// The proxy that answers itself, if one does, and what it wants to know.
+    pub(super) fn asked_proxy(&self) -> Option<Option<&http::HeaderValue>> {
+        match &self.via {
+            Some(Via { kind: Kind::Http(authorization), .. }) if !self.is_secure() => Some(authorization.as_ref()),
+            _ => None,
+        }
+    }
+
+    /// Goes there: what the stream carries next is HTTP.
+    pub(super) fn go(&self, patience: Patience, watch: &mut dyn Watch) -> Result<(Stream, Times), FetchError> {
+        let until = patience.until(self.options.connect_timeout);
+        let begun = Instant::now();
+        let connected = connect(&self.address(), Protocol::Tcp, &self.connecting(until))?;
+        watch.tried(&connected.attempts);
+        let name = connected.lookup;
+        let mut times = Times { name, connect: begun.elapsed().saturating_sub(name), ..Times::default() };
+        let mut stream = Stream::plain(connected.fd).map_err(|why| FetchError::Reset { why, received: 0 })?;
+        let shaken = Instant::now();
+        match &self.via {
+            Some(Via { kind: Kind::Socks { remote, login }, .. }) => {
+                let destination = self.destination(*remote, until)?;
+                let socks = Socks::new(destination, login.clone()).map_err(FetchError::Request)?;
+                self.through(&mut stream, socks, until)?;
+            }
+            Some(via) if self.is_secure() => stream = proxy::tunnel(stream, self.url, via, patience)?,
+            _ => {}
+        }
+        if self.is_secure() {
+            self.shake_hands(&mut stream, until)?;
+            times.tls = Some(shaken.elapsed());
+        }
+        Ok((stream, times))
+    }
+
+    fn is_secure(&self) -> bool {
+        self.url.origin.scheme == UrlScheme::Https
+    }
+
+    fn connecting(&self, until: Instant) -> Connecting {
+        Connecting { family: self.options.family, timeout: until.saturating_duration_since(Instant::now()) }
+    }
+
+    /// Where to connect.
+    fn address(&self) -> Address {
+        match (&self.options.socket, &self.via) {
+            (Some(path), _) => Address { scheme: None, target: Target::Unix(path.clone()) },
+            (None, Some(via)) => via.address.clone(),
+            (None, None) => self.resolved(),
+        }
+    }
+
+    /// The server, at the address that the caller wants for its name.
+    fn resolved(&self) -> Address {
+        let mut address = self.url.origin.address();
+        let host = self.url.host();
+        if let Target::Inet { host: there, port } = &mut address.target
+            && let Some(found) = self.options.resolve.iter().find(|one| one.host == host && one.port == *port)
+        {
+            *there = Host::Ip(found.ip, 0);
+        }
+        address
+    }
+
+    /// Whom a SOCKS proxy is to connect to. Its names are looked up there or here, as the scheme says.
+    fn destination(&self, remote: bool, until: Instant) -> Result<Destination, FetchError> {
+        let address = self.resolved();
+        match address.target {
+            Target::Inet { host: Host::Ip(ip, _), port } => Ok(Destination::Address((ip, port).into())),
+            Target::Inet { port, .. } if remote => Ok(Destination::Name(self.url.host(), port)),
+            _ => Ok(Destination::Address(look_up(&address, &self.connecting(until))?)),
+        }
+    }
+
+    /// Has a SOCKS proxy make the rest of the way.
+    fn through(&self, stream: &mut Stream, mut socks: Socks, until: Instant) -> Result<(), FetchError> {
+        let mut came = Vec::new();
+        loop {
+            match socks.next(&mut came).map_err(FetchError::Proxy)? {
+                Next::Send(bytes) => self.send(stream, &bytes, until)?,
+                Next::Wait => {
+                    let mut piece = [0; 512];
+                    let length = self.wait(stream, PollFlags::IN, until, |stream| stream.read(&mut piece))?;
+                    if length == 0 {
+                        return Err(FetchError::Proxy("nothing more: it ended the connection".to_owned()));
+                    }
+                    came.extend_from_slice(&piece[..length]);
+                }
+                Next::Done if came.is_empty() => return Ok(()),
+                // No server speaks before it is asked.
+                Next::Done => {
+                    let why = "the proxy sent bytes of its own behind its answer";
+                    return Err(FetchError::Protocol(why.to_owned()));
+                }
+            }
+        }
+    }
+
+    fn send(&self, stream: &mut Stream, mut bytes: &[u8], until: Instant) -> Result<(), FetchError> {
+        while !bytes.is_empty() {
+            let sent = self.wait(stream, PollFlags::OUT, until, |stream| stream.write(bytes))?;
+            bytes = &bytes[sent..];
+        }
+        Ok(())
+    }
+
+    fn wait(
+        &self,
+        stream: &mut Stream,
+        interest: PollFlags,
+        until: Instant,
+        mut act: impl FnMut(&mut Stream) -> io::Result<usize>,
+    ) -> Result<usize, FetchError> {
+        loop {
+            let done = match act(stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    stream.wait(interest, Some(until)).map(|()| None)
+                }
+                done => done.map(Some),
+            };
+            match done {
+                Ok(None) => {}
+                Ok(Some(length)) => return Ok(length),
+                Err(error) => return Err(self.failed(error, "no way through the proxy")),
+            }
+        }
+    }
+
+    fn shake_hands(&self, stream: &mut Stream, until: Instant) -> Result<(), FetchError> {
+        let host = self.url.host();
+        let protocols: &[&[u8]] = if self.options.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+        let session = self.options.trust.client(&host, protocols)?;
+        stream.secure(session, &host, until).map_err(|error| self.failed(error, "no secure connection"))
+    }
+
+    fn failed(&self, error: io::Error, what: &'static str) -> FetchError {
+        if error.kind() == io::ErrorKind::TimedOut {
+            let (after, flag): (Duration, _) = (self.options.connect_timeout, Some("--connect-timeout"));
+            return FetchError::TimedOut { what, after, flag, received: 0 };
+        }
+        match error.downcast::<TlsError>() {
+            Ok(error) => FetchError::Tls(error),
+            Err(why) => FetchError::Reset { why, received: 0 },
+        }
+    }
+}

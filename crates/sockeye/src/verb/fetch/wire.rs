@@ -1,0 +1,285 @@
+//! The socket as hyper sees it, and what passes through it. It lower-cases the names of fields and forgets their order
+//! (hyper's documentation of `http1::Builder`), so a head of HTTP/1 is read here before hyper gets to see it.
+
+use std::cell::RefCell;
+use std::io::{self, Read as _, Write as _};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use hyper::rt::ReadBufCursor;
+use rustix::event::PollFlags;
+
+use super::FetchError;
+use super::driver::Stopped;
+use super::exchange::Patience;
+use super::outgoing::Fault;
+use crate::limits;
+use crate::net::stream::Stream;
+use crate::net::tls::TlsError;
+use crate::wire::http::{Head, end_of_head};
+
+/// Bytes that are read from the socket at once.
+const PIECE: usize = 16 * 1024;
+
+/// The socket under hyper, and what passes through it.
+pub(super) struct Wire {
+    pub(super) stream: Stream,
+    /// Bytes that came and are not yet given on.
+    pub(super) held: Vec<u8>,
+    /// How many of them belong to heads that were looked at.
+    granted: usize,
+    /// How many bytes of heads came, of interim answers too.
+    head_bytes: usize,
+    /// The head of the final answer.
+    pub(super) answer: Option<Head>,
+    /// Whether the final head was seen; the body follows.
+    pub(super) past_head: bool,
+    /// Whether hyper gets the body: it is not asked for before it is known who reads it.
+    pub(super) opened: bool,
+    /// Bytes of the body's framing and content given to hyper.
+    pub(super) behind_head: u64,
+    pub(super) first_byte: Option<Instant>,
+    /// When the peer last took something, or when this wait began.
+    pub(super) active: Instant,
+    /// Bytes held that have no end of a head in them.
+    seen: usize,
+    /// Whether the peer takes no more of the request.
+    is_deaf: bool,
+    /// What the socket is to become ready for.
+    pub(super) interest: PollFlags,
+    failure: Option<FetchError>,
+    /// Whether hyper gets every byte as it comes: heads are packed in HTTP/2, and it keeps bodies back itself.
+    pub(super) is_http2: bool,
+    /// What was wrong with what is sent.
+    fault: Fault,
+}
+
+impl Wire {
+    pub(super) fn new(stream: Stream, fault: Fault) -> Self {
+        Self {
+            stream,
+            held: Vec::new(),
+            granted: 0,
+            head_bytes: 0,
+            answer: None,
+            past_head: false,
+            opened: false,
+            behind_head: 0,
+            first_byte: None,
+            active: Instant::now(),
+            seen: 0,
+            is_deaf: false,
+            interest: PollFlags::empty(),
+            failure: None,
+            is_http2: false,
+            fault,
+        }
+    }
+
+    /// What made the driver stop: our own finding where there is one, else what hyper says.
+    pub(super) fn failure(wire: &RefCell<Self>, error: Stopped, patience: Patience, what: &str) -> FetchError {
+        if let Some(why) = wire.borrow().fault.take() {
+            return FetchError::Input(why);
+        }
+        if let Some(failure) = wire.borrow_mut().failure.take() {
+            return failure;
+        }
+        match error {
+            Stopped::TimedOut if what == "the answer" => patience.timed_out("no answer", 0),
+            Stopped::TimedOut => patience.timed_out("nothing came", 0),
+            Stopped::Stuck => FetchError::Protocol("the exchange waits for nothing".to_owned()),
+            Stopped::Socket(why) => FetchError::Reset { why, received: 0 },
+            Stopped::Hyper(error) => of_hyper(&error, what),
+        }
+    }
+
+    /// Takes bytes for hyper, as far as it may have them now.
+    fn read(&mut self, cursor: &mut ReadBufCursor<'_>) -> Result<Option<()>, FetchError> {
+        if self.is_http2 {
+            return match self.copy(cursor)? {
+                Some(0) => {
+                    let what = if self.past_head { "its end" } else { "it began" }.to_owned();
+                    Err(FetchError::Cut { what, received: 0, promised: None })
+                }
+                length => Ok(length.map(|_| ())),
+            };
+        }
+        while self.granted == 0 && !self.past_head {
+            if !self.look_for_head()? {
+                let mut piece = [0; PIECE];
+                match self.receive(&mut piece)? {
+                    None => return Ok(None),
+                    Some(0) => {
+                        let what = if self.held.is_empty() { "it began" } else { "the end of its head" };
+                        return Err(FetchError::Cut { what: what.to_owned(), received: 0, promised: None });
+                    }
+                    Some(length) => self.held.extend_from_slice(&piece[..length]),
+                }
+            }
+        }
+        if self.granted > 0 {
+            let length = self.granted.min(cursor.remaining());
+            cursor.put_slice(&self.held[..length]);
+            self.held.drain(..length);
+            self.granted -= length;
+            return Ok(Some(()));
+        }
+        if !self.opened {
+            // Whoever opens it polls again.
+            return Ok(None);
+        }
+        if !self.held.is_empty() {
+            let length = self.held.len().min(cursor.remaining());
+            cursor.put_slice(&self.held[..length]);
+            self.held.drain(..length);
+            self.behind_head += length as u64;
+            return Ok(Some(()));
+        }
+        let Some(length) = self.copy(cursor)? else { return Ok(None) };
+        self.behind_head += length as u64;
+        Ok(Some(()))
+    }
+
+    /// Reads into hyper's buffer, to which safe code can only copy.
+    fn copy(&mut self, cursor: &mut ReadBufCursor<'_>) -> Result<Option<usize>, FetchError> {
+        let mut piece = [0; PIECE];
+        let room = cursor.remaining().min(PIECE);
+        let read = self.stream.read(&mut piece[..room]);
+        let length = self.sorted(read)?;
+        cursor.put_slice(&piece[..length.unwrap_or(0)]);
+        Ok(length)
+    }
+
+    /// Whether a whole head has come; hyper may then have its bytes.
+    fn look_for_head(&mut self) -> Result<bool, FetchError> {
+        let shown = b"HTTP/".len().min(self.held.len());
+        if self.held[..shown] != b"HTTP/"[..shown] {
+            return Err(FetchError::Protocol("the answer is not HTTP/1: it does not begin with `HTTP/`".to_owned()));
+        }
+        let end = end_of_head(&self.held, self.seen);
+        self.seen = if end.is_some() { 0 } else { self.held.len() };
+        if self.head_bytes + end.unwrap_or(self.held.len()) > limits::HEAD {
+            let bound = limits::HEAD / 1024;
+            return Err(FetchError::Protocol(format!("the answer's head is longer than {bound} KiB")));
+        }
+        let Some(end) = end else { return Ok(false) };
+        let head = Head::parse(&self.held[..end])?;
+        self.head_bytes += end;
+        self.granted = end;
+        match head.status {
+            101 => {
+                return Err(FetchError::Protocol("the server changes the protocol, which nobody asked for".to_owned()));
+            }
+            100..=199 => {}
+            _ => {
+                self.past_head = true;
+                self.answer = Some(head);
+            }
+        }
+        Ok(true)
+    }
+
+    fn receive(&mut self, bytes: &mut [u8]) -> Result<Option<usize>, FetchError> {
+        let read = self.stream.read(bytes);
+        let length = self.sorted(read)?;
+        if length.is_some_and(|length| length > 0) {
+            self.first_byte.get_or_insert_with(Instant::now);
+        }
+        Ok(length)
+    }
+
+    /// Sorts what reading came to; none if there is nothing yet.
+    fn sorted(&mut self, read: io::Result<usize>) -> Result<Option<usize>, FetchError> {
+        match read {
+            Ok(length) => Ok(Some(length)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.interest |= PollFlags::IN;
+                Ok(None)
+            }
+            Err(error) => Err(of_socket(error)),
+        }
+    }
+}
+
+fn of_socket(error: io::Error) -> FetchError {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        let what = "TLS said that it ends (close_notify)".to_owned();
+        return FetchError::Cut { what, received: 0, promised: None };
+    }
+    match error.downcast::<TlsError>() {
+        Ok(error) => FetchError::Tls(error),
+        Err(why) => FetchError::Reset { why, received: 0 },
+    }
+}
+
+fn of_hyper(error: &hyper::Error, what: &str) -> FetchError {
+    use std::error::Error;
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    let is_cut =
+        error.is_incomplete_message() || cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof);
+    if is_cut {
+        return FetchError::Cut { what: what.to_owned(), received: 0, promised: None };
+    }
+    let why = cause.map_or_else(|| error.to_string(), ToString::to_string);
+    FetchError::Protocol(format!("the answer breaks the protocol: {why}"))
+}
+
+/// The socket as hyper sees it.
+pub(super) struct Io(pub(super) Rc<RefCell<Wire>>);
+
+impl hyper::rt::Read for Io {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, mut cursor: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let mut wire = self.0.borrow_mut();
+        match wire.read(&mut cursor) {
+            Ok(Some(())) => Poll::Ready(Ok(())),
+            Ok(None) => Poll::Pending,
+            Err(failure) => {
+                wire.failure.get_or_insert(failure);
+                Poll::Ready(Err(io::Error::other("stopped")))
+            }
+        }
+    }
+}
+
+impl hyper::rt::Write for Io {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut wire = self.0.borrow_mut();
+        let sent = wire.send(|stream| stream.write(bytes), bytes.len());
+        // While an answer of HTTP/2 comes, what is sent is said by machines: that the server may go on, or is heard.
+        if sent.is_ready() && !(wire.is_http2 && wire.past_head) {
+            wire.active = Instant::now();
+        }
+        sent
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.borrow_mut().send(|stream| stream.flush(), ())
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Wire {
+    /// Sends, unless the peer takes nothing any more. A server may answer and close before it has read everything: what it
+    /// said counts, so the rest of the request is let go, and reading tells whether there is an answer.
+    fn send<T>(&mut self, act: impl FnOnce(&mut Stream) -> io::Result<T>, all: T) -> Poll<io::Result<T>> {
+        if self.is_deaf {
+            return Poll::Ready(Ok(all));
+        }
+        match act(&mut self.stream) {
+            Ok(done) => Poll::Ready(Ok(done)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.interest |= PollFlags::OUT;
+                Poll::Pending
+            }
+            Err(_) => {
+                self.is_deaf = true;
+                Poll::Ready(Ok(all))
+            }
+        }
+    }
+}
