@@ -231,6 +231,9 @@ mod tests {
             ("UDP://[0::1]:1", "udp://[::1]:1"),
             ("tcp://localhost:1/", "tcp://localhost:1"),
             ("*:1", ":1"),
+            ("http://localhost/", "http://localhost:80"),
+            ("https://[::1]", "https://[::1]:443"),
+            ("http://8080", "http://8080"),
         ] {
             let address = Address::parse(typed).unwrap();
             assert_eq!(address.to_string(), written, "{typed}");
@@ -260,7 +263,7 @@ mod tests {
             ("://x:1", "unknown scheme ``"),
             ("tls://x:1", "`tls://` is not there yet"),
             ("quic://x:1", "`quic://` is not there yet"),
-            ("http://x/", "`http://` is not there yet"),
+            ("ws://x/", "`ws://` is not there yet"),
             ("udp:9999", "has the scheme `udp` where the host stands: write udp://:9999 or udp://HOST:9999"),
             ("tcp:localhost:1", "has more than one colon: write [SCHEME://]HOST:PORT"),
             ("127.0.0.1:70000", "has the port `70000`: ports are numbers from 0 to 65535"),

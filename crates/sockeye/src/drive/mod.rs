@@ -4,6 +4,7 @@
 mod accept;
 mod datagram;
 mod guard;
+mod http2;
 mod poller;
 mod stream;
 mod timers;

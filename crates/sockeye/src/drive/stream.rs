@@ -75,7 +75,7 @@ pub(super) struct Connection {
     /// The client's end of the stream was read.
     pub(super) ended: bool,
     /// The player wants to go on once the outbox is empty.
-    resume: bool,
+    pub(super) resume: bool,
     half_close: bool,
     /// The player pauses: nothing is read meanwhile.
     paused: bool,
@@ -373,6 +373,12 @@ impl Connection {
         self.ended |= has_ended;
         if was_handshaking {
             self.deadline = None;
+            let chose_http2 = self.secure.as_ref().is_some_and(|session| session.alpn() == Some(b"h2"));
+            if let Role::Web(web) = &mut self.role
+                && chose_http2
+            {
+                web.speak_http2();
+            }
         }
         if was_handshaking || has_ended || !clear.is_empty() {
             return self.advance(&clear, shared);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use transcript::Moment;
 
+use super::http2::{Http2, PREFACE, Went};
 use crate::event::{Event, Observer};
 use crate::limits;
 use crate::web::answer::{Body, Reply, Response, Site, refuse};
@@ -47,6 +48,15 @@ pub enum AccessLog {
     Json,
 }
 
+/// What came of answering.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Answered {
+    /// Bytes that are done with.
+    pub(super) used: usize,
+    /// There is more to say once this is sent.
+    pub(super) has_more: bool,
+}
+
 /// What an answer needs besides the bytes.
 pub(super) struct Around<'a> {
     pub(super) client: Option<IpAddr>,
@@ -70,6 +80,8 @@ pub(super) struct Part {
 pub(super) struct Web {
     pub(super) website: Arc<Website>,
     content: Content,
+    /// The client speaks HTTP/2; then this is all there is.
+    http2: Option<Box<Http2>>,
     pub(super) part: Option<Part>,
     /// Nothing more is answered behind what is being sent.
     pub(super) closes: bool,
@@ -90,18 +102,29 @@ enum Content {
 
 impl Web {
     pub(super) fn new(website: Arc<Website>) -> Self {
-        Self { website, content: Content::None, part: None, closes: false, since: None, answered: 0 }
+        Self { website, content: Content::None, http2: None, part: None, closes: false, since: None, answered: 0 }
+    }
+
+    /// The client has chosen HTTP/2 (RFC 7301), or begins with it.
+    pub(super) fn speak_http2(&mut self) {
+        self.http2 = Some(Box::new(Http2::new(Arc::clone(&self.website))));
     }
 
     /// Whether nothing is asked and nothing is being answered.
     pub(super) fn is_idle(&self) -> bool {
-        self.part.is_none() && matches!(self.content, Content::None)
+        self.http2.as_ref().is_none_or(|http2| http2.is_idle())
+            && self.part.is_none()
+            && matches!(self.content, Content::None)
     }
 
     /// Until when something must come; `unread` are the bytes that no request could be made of.
     pub(super) fn deadline(&self, unread: bool, wait: Option<Duration>, now: Moment) -> Option<Moment> {
         if self.part.is_some() {
             return None;
+        }
+        if self.http2.is_some() && !self.is_idle() {
+            // It waits for the client to take what was said, or to say what it stores.
+            return Some(now.after(limits::WRITE_WAIT));
         }
         let bound = |limit: Duration| wait.map_or(limit, |wait| wait.min(limit));
         Some(match self.since {
@@ -111,9 +134,27 @@ impl Web {
         })
     }
 
-    /// Answers what the bytes ask, into `out`, until they end or a part of a file is to be sent first. Returns how many
-    /// of them are done with.
-    pub(super) fn answer(&mut self, bytes: &[u8], out: &mut Vec<u8>, around: &mut Around<'_>) -> usize {
+    /// Answers what the bytes ask, into `out`, until they end or something is to be sent first.
+    pub(super) fn answer(&mut self, bytes: &[u8], out: &mut Vec<u8>, around: &mut Around<'_>) -> Answered {
+        if self.http2.is_none() && self.answered == 0 && !bytes.is_empty() && begins_http2(bytes) {
+            if bytes.len() < PREFACE.len() {
+                self.since.get_or_insert((around.now, 0));
+                return Answered::default();
+            }
+            self.since = None;
+            self.speak_http2();
+        }
+        if let Some(http2) = &mut self.http2 {
+            self.answered += u64::from(!bytes.is_empty());
+            let went = http2.step(bytes, out, around);
+            self.closes |= went == Went::Over || around.stopping && http2.is_idle();
+            return Answered { used: bytes.len(), has_more: went == Went::More };
+        }
+        Answered { used: self.answer_http1(bytes, out, around), has_more: false }
+    }
+
+    /// How many bytes are done with.
+    fn answer_http1(&mut self, bytes: &[u8], out: &mut Vec<u8>, around: &mut Around<'_>) -> usize {
         let mut at = 0;
         while self.part.is_none() && !self.closes && out.len() < MUCH {
             let rest = &bytes[at..];
@@ -160,7 +201,7 @@ impl Web {
     /// What is said to who took too long; nothing to who asked nothing.
     pub(super) fn time_out(&mut self, unread: bool, out: &mut Vec<u8>, around: &mut Around<'_>) {
         self.closes = true;
-        if matches!(self.content, Content::None) && !unread {
+        if self.http2.is_some() || matches!(self.content, Content::None) && !unread {
             return;
         }
         self.content = Content::None;
@@ -245,19 +286,36 @@ impl Web {
             Body::File { fd, from, length } => self.part = Some(Part { file: fd, at: from, left: length }),
         }
         self.closes |= !response.keep_alive;
-        let website = &self.website;
-        if website.log != AccessLog::None {
-            let user = website.site.options().account.as_ref().map(|account| account.user());
-            let user = user.filter(|_| response.status != Status::UNAUTHORIZED);
-            let (client, now, status, lasted) = (around.client, around.date, response.status, Duration::ZERO);
-            let line = Line { client, user, now, request, status, sent, lasted };
-            let mut text = Vec::new();
-            match website.log {
-                AccessLog::Json => log::json(&mut text, &line),
-                AccessLog::Combined | AccessLog::None => log::combined(&mut text, &line),
-            }
-            // What a client sent was made harmless.
-            around.observer.observe(Event::Answered(String::from_utf8_lossy(&text).into_owned()));
-        }
+        tell(&self.website, request, response.status, sent, around);
     }
+}
+
+/// Whether bytes are the beginning of HTTP/2, as far as they have come. `PR` may still become `PROPFIND`.
+fn begins_http2(bytes: &[u8]) -> bool {
+    let length = bytes.len().min(PREFACE.len());
+    length > 2 && bytes[..length] == PREFACE[..length]
+}
+
+/// Tells of an answer.
+pub(super) fn tell(
+    website: &Website,
+    request: Option<&Request<'_>>,
+    status: Status,
+    sent: u64,
+    around: &mut Around<'_>,
+) {
+    if website.log == AccessLog::None {
+        return;
+    }
+    let user = website.site.options().account.as_ref().map(|account| account.user());
+    let user = user.filter(|_| status != Status::UNAUTHORIZED);
+    let (client, now, lasted) = (around.client, around.date, Duration::ZERO);
+    let line = Line { client, user, now, request, status, sent, lasted };
+    let mut text = Vec::new();
+    match website.log {
+        AccessLog::Json => log::json(&mut text, &line),
+        AccessLog::Combined | AccessLog::None => log::combined(&mut text, &line),
+    }
+    // What a client sent was made harmless.
+    around.observer.observe(Event::Answered(String::from_utf8_lossy(&text).into_owned()));
 }

@@ -5,7 +5,7 @@ use rustix::io::Errno;
 
 use super::Shared;
 use super::stream::{Connection, Fate, Phase, Role};
-use super::web::{Around, Part};
+use super::web::{Answered, Around, Part};
 use crate::event::{ClosedBy, Name};
 use crate::limits;
 
@@ -50,8 +50,10 @@ impl Connection {
     /// Answers as long as answers can be sent; how many bytes are done with.
     fn answer(&mut self, bytes: &[u8], shared: &mut Shared<'_>) -> (Fate, usize) {
         let mut at = 0;
-        loop {
-            let used = self.with_web(shared, |web, out, around| web.answer(&bytes[at..], out, around));
+        self.resume = false;
+        for turn in 0.. {
+            let Answered { used, has_more } =
+                self.with_web(shared, |web, out, around| web.answer(&bytes[at..], out, around));
             at += used;
             if self.send_output(shared) == Fate::Gone {
                 return (Fate::Gone, at);
@@ -59,10 +61,16 @@ impl Connection {
             if self.send_part(shared) == Fate::Gone {
                 return (Fate::Gone, at);
             }
-            if used == 0 || self.is_blocked() || self.phase != Phase::Open {
-                return (Fate::Lives, at);
+            if self.is_blocked() || self.phase != Phase::Open || (used == 0 && !has_more) {
+                break;
+            }
+            if turn == TURNS {
+                // The others have their turn.
+                self.resume = has_more;
+                break;
             }
         }
+        (Fate::Lives, at)
     }
 
     /// Whether something must be sent before the next answer.
@@ -90,7 +98,7 @@ impl Connection {
 
     /// Ends what is answered last, or sets the time for what is to come.
     fn settle(&mut self, fate: Fate, shared: &mut Shared<'_>) -> Fate {
-        if fate == Fate::Gone || self.phase != Phase::Open || self.is_blocked() {
+        if fate == Fate::Gone || self.phase != Phase::Open || self.is_blocked() || self.resume {
             return fate;
         }
         let unread = !self.inbox.is_empty();

@@ -52,6 +52,8 @@ pub enum Version {
     Http10,
     /// HTTP/1.1
     Http11,
+    /// HTTP/2, whose requests come here as HTTP/1.1 would write them.
+    Http2,
 }
 
 /// A whole head.
@@ -83,7 +85,7 @@ impl Request<'_> {
     pub fn is_persistent(&self) -> bool {
         let has = |option: &[u8]| members(&self.fields.connection).any(|member| member.eq_ignore_ascii_case(option));
         match self.version {
-            Version::Http11 => !has(b"close"),
+            Version::Http11 | Version::Http2 => !has(b"close"),
             Version::Http10 => has(b"keep-alive") && !has(b"close"),
         }
     }

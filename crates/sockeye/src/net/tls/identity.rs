@@ -78,7 +78,7 @@ impl Identity {
     /// The server's side of a session that speaks HTTP (RFC 7301).
     pub(crate) fn web_server(&self) -> Result<ServerConnection, TlsError> {
         let mut config = ServerConfig::clone(&self.ready()?.config);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         ServerConnection::new(Arc::new(config)).map_err(|error| TlsError::local(error.to_string()))
     }
 

@@ -42,6 +42,11 @@ impl Session {
         Self { inner: Box::new(inner), peer: peer.to_owned(), has_ended: false }
     }
 
+    /// The protocol that both agreed to speak inside (RFC 7301).
+    pub(crate) fn alpn(&self) -> Option<&[u8]> {
+        self.inner.alpn_protocol()
+    }
+
     pub(crate) fn is_handshaking(&self) -> bool {
         self.inner.is_handshaking()
     }
