@@ -536,7 +536,9 @@ impl Loop {
     }
 
     fn wake_due(&mut self) {
-        while let Some((at, token)) = self.timers.due(self.now) {
+        // Each at most once, so that one that is due again and again holds nobody up.
+        for _ in 0..self.timers.len() {
+            let Some((at, token)) = self.timers.due(self.now) else { break };
             self.with_connection(token, |connection, shared| {
                 connection.armed.clear(at);
                 connection.wake(shared)

@@ -157,10 +157,9 @@ impl Connection {
     pub(super) fn wakes(&self) -> Option<Moment> {
         match self.phase {
             Phase::Draining { until, .. } => Some(until),
-            _ => match (self.deadline, self.write_deadline) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            },
+            // While the client does not read, nothing else is due: a time limit that has passed is met after that.
+            _ if !self.outbox.is_empty() => self.write_deadline,
+            _ => self.deadline,
         }
     }
 
@@ -294,6 +293,8 @@ impl Connection {
         loop {
             self.resume = false;
             self.paused = false;
+            // It belonged to the step before; one that only has more to say waits for nothing.
+            self.deadline = None;
             let Role::Play(play, _) = &mut self.role else { return (Fate::Lives, at) };
             let input = Input { bytes: &bytes[at..], datagram: false, ended: self.ended, now: shared.now };
             let step = play.step(script, input, shared.scratch, shared.output);
