@@ -69,10 +69,11 @@ pub(crate) const EXAMPLES: &str =
   sockeye serve :7000 --play smtp.talk         play the server's side of a transcript
   sockeye talk localhost:25 --play smtp.talk   play the client's side and check the server
   sockeye fetch https://example.org/           print the head of the answer, save the body
+  sockeye serve http://:8080 --files site      serve a folder to browsers
   sockeye check smtp.talk                      from which ends it can be played";
 
 pub(crate) const ADDRESSES: &str =
-    "An address is [tcp://|udp://][HOST]:PORT, HOST PORT, a bare PORT of the loopback, or unix:PATH.";
+    "An address is [tcp://|udp://|http://|https://][HOST]:PORT, HOST PORT, a bare PORT of the loopback, or unix:PATH.";
 
 fn before_help() -> String {
     format!("Examples:\n{EXAMPLES}")

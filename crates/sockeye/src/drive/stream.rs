@@ -158,7 +158,7 @@ impl Connection {
         match self.phase {
             Phase::Draining { until, .. } => Some(until),
             // While the client does not read, nothing else is due: a time limit that has passed is met after that.
-            _ if !self.outbox.is_empty() => self.write_deadline,
+            _ if !self.outbox.is_empty() || self.sends_part() => self.write_deadline,
             _ => self.deadline,
         }
     }
