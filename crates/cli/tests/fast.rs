@@ -472,8 +472,8 @@ fn fifty_answers(server: &Server, busy: &[Busy]) {
 #[test]
 fn clients_that_pipeline_without_end_keep_nobody_waiting() {
     let (server, _folder) = serve(PATIENT, &["-q"]);
-    let busy = [&b"\n"[..], b"Michael\r\n"]
-        .map(|name| Busy::start(server.welcomed(), name.repeat((1 << 20) / name.len())));
+    let busy =
+        [&b"\n"[..], b"Michael\r\n"].map(|name| Busy::start(server.welcomed(), name.repeat((1 << 20) / name.len())));
     fifty_answers(&server, &busy);
     // A stop is heard among them, too; between two rounds there is nothing to wait for.
     let mut server = server;

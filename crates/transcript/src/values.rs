@@ -8,6 +8,8 @@ pub struct Scratch {
     ranges: Vec<Option<(u32, u32)>>,
     /// Where the captures of the line in hand begin and end in it.
     pub(crate) captured: Vec<Captured>,
+    /// Where answers of the fast path are put together; its length stays.
+    pub(crate) block: Vec<u8>,
 }
 
 /// A capture that a match found: bytes of the line.

@@ -3,18 +3,23 @@
 
 use super::{Heard, MUCH, Play, Walk};
 use crate::matcher;
-use crate::program::{Answer, CHUNK, Choice, First, Part, Shape};
+use crate::program::{CHUNK, Choice, Message, Part, Takes};
 use crate::syntax::Eol;
+use crate::values::Scratch;
+
+/// Bytes of answers that are put together before they join the output.
+const BLOCK: usize = 16 * 1024;
 
 impl Walk<'_> {
     /// Answers as many whole lines at a choice of theirs as begin a round.
     pub(super) fn rounds(&mut self, play: &mut Play, choice: &Choice) {
         let script = self.script;
-        let input = self.input;
         if play.after_gap {
             return;
         }
+        let input = self.input;
         let rest = &input.bytes[self.at..];
+        let mut answers = Answers::begin(self);
         let (mut begin, mut last) = (0, Heard::Nothing);
         // What an earlier look found no ending in is passed over.
         let mut from = play.scanned;
@@ -26,14 +31,15 @@ impl Walk<'_> {
                 Eol::CrLf | Eol::None => break,
                 Eol::Any | Eol::Lf => (end, Heard::Lf),
             };
-            if end - begin > script.longest_line || self.output.bytes.len() >= MUCH {
+            if end - begin > script.longest_line || answers.length() >= MUCH {
                 break;
             }
-            if !self.round(choice, &rest[begin..], text - begin, heard) {
+            if !answers.round(choice, &rest[begin..], text - begin, heard) {
                 break;
             }
             (begin, from, last) = (end + 1, end + 1, heard);
         }
+        answers.end();
         if begin == 0 {
             return;
         }
@@ -42,32 +48,116 @@ impl Walk<'_> {
         (play.heard, play.since, play.patience) = (last, None, std::time::Duration::ZERO);
         (play.scanned, play.gained) = (0, 0);
     }
+}
+
+/// Answers on their way to the output. They gather in a block whose length is fixed: a vector would be asked for room
+/// with every piece.
+struct Answers<'w> {
+    messages: &'w [Message],
+    scratch: &'w mut Scratch,
+    output: &'w mut Vec<u8>,
+    block: Vec<u8>,
+    filled: usize,
+}
+
+impl<'w> Answers<'w> {
+    fn begin(walk: &'w mut Walk<'_>) -> Self {
+        let mut block = std::mem::take(&mut walk.scratch.block);
+        block.resize(BLOCK, 0);
+        let messages = &walk.script.program.messages;
+        Self { messages, scratch: walk.scratch, output: &mut walk.output.bytes, block, filled: 0 }
+    }
+
+    fn length(&self) -> usize {
+        self.output.len() + self.filled
+    }
+
+    fn end(mut self) {
+        self.flush();
+        self.scratch.block = self.block;
+    }
+
+    fn flush(&mut self) {
+        self.output.extend_from_slice(&self.block[..self.filled]);
+        self.filled = 0;
+    }
 
     /// Answers the line that the bytes begin with, if the first way that takes it is a round.
     #[inline]
     fn round(&mut self, choice: &Choice, bytes: &[u8], length: usize, heard: Heard) -> bool {
-        let output = &mut self.output.bytes;
         let line = &bytes[..length];
-        for (arm, answer) in choice.arms.iter().zip(&choice.rounds) {
-            let First::Line(index) = arm.first else { continue };
-            let message = &self.script.program.messages[index];
-            if !matches!(message.shape, Shape::General) {
-                let Some(hole) = matcher::hole_of(message, line) else { continue };
-                let Some(answer) = answer else { return false };
-                say(answer, heard, output, |_| (&bytes[hole.start..], hole.len()));
-                return true;
+        for round in &choice.rounds {
+            match &round.takes {
+                Takes::Only(text) if line.len() != text.len() || line != &text[..] => continue,
+                Takes::Only(_) | Takes::All => {
+                    let Some(answer) = &round.answer else { return false };
+                    self.say(&answer[usize::from(heard == Heard::CrLf)], |_| (bytes, length));
+                }
+                Takes::Other if !matcher::line_matches(&self.messages[round.message], line, self.scratch) => continue,
+                Takes::Other => {
+                    let Some(answer) = &round.answer else { return false };
+                    let captured = std::mem::take(&mut self.scratch.captured);
+                    self.say(&answer[usize::from(heard == Heard::CrLf)], |slot| {
+                        let found = captured.iter().rfind(|captured| captured.slot == slot);
+                        found.map_or((&[], 0), |found| (&bytes[found.start..], found.end - found.start))
+                    });
+                    self.scratch.captured = captured;
+                }
             }
-            if matcher::line_matches(message, line, self.scratch) {
-                let captured = &self.scratch.captured;
-                let Some(answer) = answer else { return false };
-                say(answer, heard, output, |slot| {
-                    let found = captured.iter().rfind(|captured| captured.slot == slot);
-                    found.map_or((&[], 0), |found| (&bytes[found.start..], found.end - found.start))
-                });
-                return true;
-            }
+            return true;
         }
         false
+    }
+
+    /// Says an answer; `hole` tells where a value begins and how long it is.
+    #[inline]
+    fn say<'a>(&mut self, parts: &'a [Part], hole: impl Fn(usize) -> (&'a [u8], usize)) {
+        let mut at = self.filled;
+        for (index, part) in parts.iter().enumerate() {
+            let (chunk, length) = match part {
+                Part::Short(chunk, length) => (Some(chunk), *length),
+                Part::Long(bytes) => (None, bytes.len()),
+                Part::Hole(slot) => {
+                    let (bytes, length) = hole(*slot);
+                    (bytes.first_chunk().filter(|_| length <= CHUNK), length)
+                }
+            };
+            // Copying a fixed number of bytes is two instructions, and copying any number a call.
+            if let Some(chunk) = chunk
+                && let Some(room) = self.block.get_mut(at..at + CHUNK)
+            {
+                room.copy_from_slice(chunk);
+            } else if let Some(room) = self.block.get_mut(at..at + length) {
+                room.copy_from_slice(part.bytes(&hole));
+            } else {
+                self.filled = at;
+                return self.say_rest(&parts[index..], hole);
+            }
+            at += length;
+        }
+        self.filled = at;
+    }
+
+    /// The block is full: the rest of the answer goes behind it.
+    #[cold]
+    fn say_rest<'a>(&mut self, parts: &'a [Part], hole: impl Fn(usize) -> (&'a [u8], usize)) {
+        self.flush();
+        for part in parts {
+            self.output.extend_from_slice(part.bytes(&hole));
+        }
+    }
+}
+
+impl Part {
+    fn bytes<'a>(&'a self, hole: &impl Fn(usize) -> (&'a [u8], usize)) -> &'a [u8] {
+        match self {
+            Self::Short(chunk, length) => &chunk[..*length],
+            Self::Long(bytes) => bytes,
+            Self::Hole(slot) => {
+                let (bytes, length) = hole(*slot);
+                &bytes[..length]
+            }
+        }
     }
 }
 
@@ -77,33 +167,16 @@ impl Walk<'_> {
 fn line_feed(bytes: &[u8]) -> Option<usize> {
     const LOW: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = LOW << 7;
-    let (words, _) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().take(2).enumerate() {
+    let mut seen = 0;
+    while let Some(word) = bytes[seen..].first_chunk::<8>()
+        && seen < 16
+    {
         let zero_at = u64::from_le_bytes(*word) ^ (LOW * b'\n' as u64);
         let found = zero_at.wrapping_sub(LOW) & !zero_at & HIGH;
         if found != 0 {
-            return Some(8 * index + found.trailing_zeros() as usize / 8);
+            return Some(seen + found.trailing_zeros() as usize / 8);
         }
+        seen += 8;
     }
-    let seen = 8 * words.len().min(2);
     memchr::memchr(b'\n', &bytes[seen..]).map(|found| seen + found)
-}
-
-/// Says an answer; `hole` tells where a value begins and how long it is.
-#[inline]
-fn say<'a>(answer: &'a Answer, heard: Heard, output: &mut Vec<u8>, hole: impl Fn(usize) -> (&'a [u8], usize)) {
-    for part in &answer.parts[usize::from(heard == Heard::CrLf)] {
-        let (bytes, length) = match part {
-            Part::Text { bytes, length } => (&bytes[..], *length),
-            Part::Hole(slot) => hole(*slot),
-        };
-        match bytes.first_chunk::<CHUNK>() {
-            Some(chunk) if length <= CHUNK => {
-                let end = output.len() + length;
-                output.extend_from_slice(chunk);
-                output.truncate(end);
-            }
-            _ => output.extend_from_slice(&bytes[..length]),
-        }
-    }
 }

@@ -19,7 +19,7 @@ pub(crate) type Pattern = crate::pattern::Pattern<usize>;
 
 pub(crate) use choices::{may_begin, misheard};
 pub(crate) use compile::compile;
-pub(crate) use rounds::{Answer, CHUNK, Part, find as find_rounds};
+pub(crate) use rounds::{CHUNK, Part, Round, Takes, find as find_rounds};
 
 /// An operation's index in [`Program::ops`].
 pub(crate) type Pc = usize;
@@ -189,8 +189,8 @@ pub(crate) struct Choice {
     /// Whether some way begins with a text line, and whether some begins with a line at all.
     pub(crate) has_text: bool,
     pub(crate) has_lines: bool,
-    /// By arm: the answer, where the way is a round. Empty if none is.
-    pub(crate) rounds: Box<[Option<Answer>]>,
+    /// In the order of the arms; empty if no way is a round.
+    pub(crate) rounds: Box<[Round]>,
 }
 
 #[derive(Debug, Clone)]

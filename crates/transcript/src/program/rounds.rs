@@ -1,7 +1,7 @@
 //! Rounds: ways through a loop of theirs that are one line heard and a known answer said. They are worked out once, so
 //! that a batch of such lines is answered without walking operation by operation.
 
-use super::{Message, Op, Pc, Piece, PieceKind, Program};
+use super::{Arm, First, Message, Op, Pattern, Pc, Piece, PieceKind, Program, Shape};
 use crate::syntax::{Eol, Form};
 
 /// Operations that are looked at for one answer.
@@ -10,16 +10,32 @@ const LONGEST: usize = 64;
 /// Bytes that are copied at once, however few are needed: that is two instructions, and a copy of any length is a call.
 pub(crate) const CHUNK: usize = 16;
 
-/// What is said in a round, by the ending of the line that was heard: LF, CRLF.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) parts: [Vec<Part>; 2],
+/// One way through a loop of theirs.
+#[derive(Debug, Clone)]
+pub(crate) struct Round {
+    pub(crate) takes: Takes,
+    /// The message whose line begins it.
+    pub(crate) message: usize,
+    /// What is said, if the way is a round; by the ending of the line that was heard: LF, CRLF.
+    pub(crate) answer: Option<[Vec<Part>; 2]>,
+}
+
+/// Which lines begin a way, where that is quickly told.
+#[derive(Debug, Clone)]
+pub(crate) enum Takes {
+    /// Every line; all of it is the hole's.
+    All,
+    /// This one.
+    Only(Vec<u8>),
+    /// What the matcher says.
+    Other,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// These bytes, and [`CHUNK`] at least: behind the length stands nothing.
-    Text { bytes: Vec<u8>, length: usize },
+    /// The first so many of these bytes.
+    Short([u8; CHUNK], usize),
+    Long(Vec<u8>),
     /// What the hole of the line got that gives this slot its value.
     Hole(usize),
 }
@@ -33,15 +49,31 @@ pub(crate) fn find(program: &mut Program, eol: Eol) {
         if choice.ours.is_some() || program.live[pc] || eol == Eol::None {
             continue;
         }
-        let answers: Vec<_> = choice.arms.iter().map(|arm| answer(program, pc, arm, eol)).collect();
-        if answers.iter().any(Option::is_some) {
-            program.choices[index].rounds = answers.into_boxed_slice();
+        let round = |arm: &Arm| {
+            let First::Line(message) = arm.first else { return None };
+            let takes = takes(&program.messages[message]);
+            Some(Round { takes, message, answer: answer(program, pc, arm, message, eol) })
+        };
+        // A way that begins with no line of theirs takes none.
+        let rounds: Vec<Round> = choice.arms.iter().filter_map(round).collect();
+        if rounds.iter().any(|round| round.answer.is_some()) {
+            program.choices[index].rounds = rounds.into_boxed_slice();
         }
     }
 }
 
-fn answer(program: &Program, choice: Pc, arm: &super::Arm, eol: Eol) -> Option<Answer> {
-    let super::First::Line(heard) = arm.first else { return None };
+fn takes(message: &Message) -> Takes {
+    match &message.shape {
+        _ if message.fold || message.form != Form::Text => Takes::Other,
+        Shape::Exact(bytes) => Takes::Only(bytes.clone()),
+        Shape::Around { before, after, pattern: Pattern::Any, .. } if before.is_empty() && after.is_empty() => {
+            Takes::All
+        }
+        Shape::Around { .. } | Shape::General => Takes::Other,
+    }
+}
+
+fn answer(program: &Program, choice: Pc, arm: &Arm, heard: usize, eol: Eol) -> Option<[Vec<Part>; 2]> {
     let heard = &program.messages[heard];
     if !arm.path.is_empty() || !matches!(program.ops[arm.pc], Op::Hear(_)) || heard.form != Form::Text {
         return None;
@@ -64,8 +96,8 @@ fn answer(program: &Program, choice: Pc, arm: &super::Arm, eol: Eol) -> Option<A
             }
             Op::Jump(to) => pc = to,
             Op::Choice(_) if pc == choice => {
-                parts.iter_mut().flatten().for_each(Part::pad);
-                return Some(Answer { parts });
+                parts.iter_mut().flatten().for_each(Part::shorten);
+                return Some(parts);
             }
             _ => return None,
         }
@@ -101,18 +133,19 @@ fn say(message: &Message, captures: &[usize], ending: &[u8], parts: &mut Vec<Par
 
 fn add(bytes: &[u8], parts: &mut Vec<Part>) {
     match parts.last_mut() {
-        Some(Part::Text { bytes: text, length }) => {
-            text.extend_from_slice(bytes);
-            *length = text.len();
-        }
-        _ => parts.push(Part::Text { bytes: bytes.to_vec(), length: bytes.len() }),
+        Some(Part::Long(text)) => text.extend_from_slice(bytes),
+        _ => parts.push(Part::Long(bytes.to_vec())),
     }
 }
 
 impl Part {
-    fn pad(&mut self) {
-        if let Self::Text { bytes, length } = self {
-            bytes.resize((*length).max(CHUNK), 0);
+    fn shorten(&mut self) {
+        if let Self::Long(bytes) = self
+            && bytes.len() <= CHUNK
+        {
+            let mut chunk = [0; CHUNK];
+            chunk[..bytes.len()].copy_from_slice(bytes);
+            *self = Self::Short(chunk, bytes.len());
         }
     }
 }
