@@ -671,3 +671,106 @@ impl Connection {
         self.deadline = shared.wait.map(|wait| shared.now.after(wait));
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use transcript::{Output, Scratch};
+
+    use super::super::Tally;
+    use super::*;
+    use crate::net::tls;
+
+    /// What a loop lends its connections, with a clock that the test sets.
+    struct World {
+        scratch: Scratch,
+        output: Output,
+        events: Vec<Event>,
+        tally: Tally,
+        identity: tls::Identity,
+        now: Moment,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let (scratch, output) = (Scratch::new(), Output::default());
+            let (events, tally, identity) = Default::default();
+            Self { scratch, output, events, tally, identity, now: Moment::default() }
+        }
+
+        fn lend<T>(&mut self, act: impl FnOnce(&mut Shared<'_>) -> T) -> T {
+            let events = &mut self.events;
+            let mut shared = Shared {
+                buffer: vec![0; super::super::BUFFER],
+                scratch: &mut self.scratch,
+                output: &mut self.output,
+                observer: &mut |event| events.push(event),
+                tally: &mut self.tally,
+                now: self.now,
+                wait: Some(Duration::from_secs(1)),
+                stopping: false,
+                strict: false,
+                linger: Duration::ZERO,
+                plays: None,
+                identity: &self.identity,
+                protocol: Protocol::Unix,
+                server: &Name::Unnamed,
+            };
+            act(&mut shared)
+        }
+    }
+
+    /// An echo whose client has sent until nothing more was taken, and read nothing.
+    fn stuffed(world: &mut World) -> (Connection, UnixStream) {
+        let (server, client) = UnixStream::pair().unwrap();
+        server.set_nonblocking(true).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let identity = Identity { number: 1, client: Name::Unnamed, server: None, listener: 0 };
+        let mut connection = Connection::new(server.into(), identity, &Behaviour::Echo, world.now);
+        let bytes = vec![b'x'; 1 << 20];
+        while connection.wants() == Interest::Read {
+            let _ = std::io::Write::write(&mut &client, &bytes);
+            assert_eq!(world.lend(|shared| connection.ready(false, shared)), Fate::Lives);
+        }
+        (connection, client)
+    }
+
+    /// Row 8 of the faults.
+    #[test]
+    fn a_client_that_never_reads_holds_a_bounded_queue_until_the_write_deadline() {
+        let mut world = World::new();
+        let (mut connection, _client) = stuffed(&mut world);
+        assert!(connection.outbox.len() <= limits::SEND_QUEUE && connection.inbox.is_empty());
+        assert_eq!(connection.wants(), Interest::Write);
+        // The limit of a second passes, and is not due: there is something to send.
+        let last = Moment::default().after(limits::WRITE_WAIT);
+        assert_eq!(connection.wakes(), Some(last));
+        world.now = Moment::from_nanos(last.nanos() - 1);
+        assert_eq!(world.lend(|shared| connection.wake(shared)), Fate::Lives);
+        assert_eq!(connection.wakes(), Some(last));
+        world.now = last;
+        assert_eq!(world.lend(|shared| connection.wake(shared)), Fate::Gone);
+        let Some(Event::Closed { by: ClosedBy::Timeout, reason: Some(reason), .. }) = world.events.last() else {
+            panic!("{:?}", world.events);
+        };
+        assert!(reason.contains("took nothing of") && reason.ends_with("bytes for 1 min"), "{reason}");
+    }
+
+    #[test]
+    fn a_client_that_reads_a_little_now_and_then_is_waited_for() {
+        let mut world = World::new();
+        let (mut connection, mut client) = stuffed(&mut world);
+        let mut buffer = vec![0; 4096];
+        for _ in 0..3 {
+            world.now = Moment::from_nanos(connection.wakes().unwrap().nanos() - 1);
+            let before = connection.from_server;
+            while connection.from_server == before {
+                assert!(std::io::Read::read(&mut client, &mut buffer).unwrap() > 0);
+                assert_eq!(world.lend(|shared| connection.ready(false, shared)), Fate::Lives);
+            }
+            assert_eq!(connection.wakes(), Some(world.now.after(limits::WRITE_WAIT)));
+        }
+    }
+}

@@ -40,7 +40,7 @@ pub(super) fn talk_with(peer: Peer<'_>, input: BorrowedFd<'_>, sink: &mut Sink<'
     let deadline = options.timeout.map(|time| Instant::now() + time);
     peer.take_many();
     let dropped = options.progress.dropped();
-    let mut drops = Drops { counted: peer.drops() };
+    let mut drops = Drops { counted: peer.drops_before() };
     let (ending, unsent) = match pipe_with(PipeFlags::CLOEXEC) {
         Ok((wake, waker)) => std::thread::scope(|scope| {
             let peer = &peer;
@@ -220,9 +220,8 @@ fn receive(
             Ok(count) => {
                 answers += count as u64;
                 last = Instant::now();
-                if !inbox.is_drained() {
-                    drops.count(peer, options);
-                }
+                // At once: whoever interrupts reads it, too.
+                drops.count(peer, options);
                 if let Err(error) = sink.write_all(&lines) {
                     return Ending::OutputFailed(error);
                 }

@@ -13,6 +13,7 @@ use super::peer::Peer;
 use super::{Ending, Options, Outcome, Sink, datagram, stream};
 use crate::event::{ClosedBy, Conversation, Event, Name, Observer, Protocol};
 use crate::net::listen::Socket;
+use crate::sys::datagrams;
 
 /// What came of listening.
 #[derive(Debug)]
@@ -36,12 +37,15 @@ pub fn listen(
         observer.observe(Event::Listening(socket.endpoint.clone()));
     }
     let mut number = 0;
+    // What was dropped while the first datagram waited belongs to the conversation that it opens.
+    let mut dropped = vec![0; sockets.len()];
     loop {
         number += 1;
-        let socket = match ready(&sockets) {
-            Ok(index) => &sockets[index],
+        let index = match ready(&sockets) {
+            Ok(index) => index,
             Err(error) => return Listened::Failed(error),
         };
+        let socket = &sockets[index];
         let opened = if socket.endpoint.protocol == Protocol::Udp {
             first_datagram(socket, sink, options)
         } else {
@@ -69,7 +73,11 @@ pub fn listen(
         observer.observe(Event::Opened(conversation.clone()));
         let began = Instant::now();
         let outcome = match protocol {
-            Protocol::Udp => datagram::talk_with(Peer::known(fd.as_fd()), input, sink, options),
+            Protocol::Udp => {
+                let outcome = datagram::talk_with(Peer::known(fd.as_fd(), dropped[index]), input, sink, options);
+                dropped[index] = datagrams::drops(&fd).unwrap_or(0);
+                outcome
+            }
             Protocol::Tcp | Protocol::Unix => stream::talk(&fd, input, sink, options),
         };
         let by = match &outcome.ending {

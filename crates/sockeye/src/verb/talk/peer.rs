@@ -20,6 +20,7 @@ pub(crate) struct Peer<'a> {
     socket: BorrowedFd<'a>,
     state: Mutex<State>,
     ignored: AtomicU64,
+    drops_before: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -50,12 +51,17 @@ impl<'a> Peer<'a> {
                 State::Known
             }
         };
-        Ok(Self { socket, state: Mutex::new(state), ignored: AtomicU64::new(0) })
+        Ok(Self { socket, state: Mutex::new(state), ignored: AtomicU64::new(0), drops_before: 0 })
     }
 
-    /// The peer that a socket is connected to, and no other.
-    pub(crate) fn known(socket: BorrowedFd<'a>) -> Self {
-        Self { socket, state: Mutex::new(State::Known), ignored: AtomicU64::new(0) }
+    /// The peer that a socket is connected to, and no other. The socket's drops before this count are not the peer's.
+    pub(crate) fn known(socket: BorrowedFd<'a>, drops_before: u32) -> Self {
+        Self { socket, state: Mutex::new(State::Known), ignored: AtomicU64::new(0), drops_before }
+    }
+
+    /// How many datagrams had been dropped before the conversation.
+    pub(crate) fn drops_before(&self) -> u32 {
+        self.drops_before
     }
 
     pub(crate) fn socket(&self) -> BorrowedFd<'a> {
