@@ -85,6 +85,7 @@ static void one_way(int fd, double rate, double seconds) {
 static void segments(int fd, int size, double seconds) {
     static char bytes[64 * 1024];
     memset(bytes, 'x', sizeof bytes);
+    for (size_t i = size - 1; i < sizeof bytes; i += size) bytes[i] = '\n'; /* a line each, like those of one_way */
     setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof size);
     int each = 64, total = each * size; /* UDP_MAX_SEGMENTS is 64 on older kernels */
     if (total > 65000) each = 65000 / size, total = each * size;

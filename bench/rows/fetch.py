@@ -1,0 +1,83 @@
+"""Fetching over plain HTTP from nginx to a file: a large body, and a page of a few bytes. Whole processes."""
+import os
+import shutil
+import time
+
+from lib.build import OUT, SOCKEYE
+from lib.process import Failed, Program, free_port, installed, on_the_drivers_core, serve
+from lib.rounds import in_turn
+from lib.table import LESS, Column, Table
+
+FOLDER = OUT / "web"
+KINDS = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+
+
+def prepare(mib):
+    (FOLDER / "www").mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "www/large").open("wb") as file:
+        for _ in range(mib):
+            file.write(os.urandom(1 << 20))
+    (FOLDER / "www/small").write_text("hello\n")
+
+
+def nginx(port):
+    temporary = "".join(f"{kind}_temp_path {FOLDER}/{kind};" for kind in KINDS)
+    user = "user root;" if os.geteuid() == 0 else ""
+    (FOLDER / "conf").write_text(
+        f"daemon off; master_process off; {user} pid {FOLDER}/pid; error_log {FOLDER}/error; events {{}}\n"
+        f"http {{ access_log off; sendfile on; {temporary} server {{ listen 127.0.0.1:{port}; root {FOLDER}/www; }} }}\n")
+    return ["nginx", "-p", FOLDER, "-c", FOLDER / "conf"]
+
+
+def clients(plan, port, path, target):
+    url = f"http://127.0.0.1:{port}/{path}"
+    commands = {
+        "C splice": [OUT / "fetch", "127.0.0.1", port, f"/{path}", target],
+        "sockeye fetch": [SOCKEYE, "fetch", "-q", url, "-o", target],
+        "curl": ["curl", "-s", url, "-o", target],
+        "wget": ["wget", "-q", url, "-O", target],
+    }
+    for program in ["curl", "wget"]:
+        if not installed(program):
+            plan.left_out.add(program)
+            del commands[program]
+    return commands
+
+
+def once(command, target, size):
+    target.unlink(missing_ok=True)
+    began = time.perf_counter()
+    with Program(command, core=None) as program:
+        cpu = program.finish()
+    wall = time.perf_counter() - began
+    if target.stat().st_size != size:
+        raise Failed(f"{target.stat().st_size} bytes instead of {size}")
+    return cpu * 1000, wall * 1000
+
+
+def fetch(plan):
+    result = Table("Fetch", "From nginx to a file, the whole process; sockeye alone also syncs the file (fsync) before it has a name.", [
+        Column("CPU ms", ",.1f", LESS),
+        Column("wall ms", ",.1f", LESS),
+    ])
+    if not installed("nginx"):
+        plan.left_out.add("nginx")
+        result.remark("nginx is not installed: no row")
+        return [result]
+    mib = plan.pick(256, 2048)
+    target = OUT / "body"
+    try:
+        prepare(mib)
+        port = free_port()
+        with serve(nginx(port), port), on_the_drivers_core():
+            for work, path, rounds in [(f"{mib:,} MiB", "large", plan.rounds), ("6 bytes", "small", plan.pick(10, 50))]:
+                size = (FOLDER / "www" / path).stat().st_size
+                contenders = {
+                    name: lambda command=command, size=size: once(command, target, size)
+                    for name, command in clients(plan, port, path, target).items()
+                }
+                result.add(work, in_turn(plan, contenders, rounds), rounds)
+    finally:
+        target.unlink(missing_ok=True)
+        shutil.rmtree(FOLDER)
+    return [result]
