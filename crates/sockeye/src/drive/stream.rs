@@ -682,6 +682,7 @@ mod tests {
     use super::super::Tally;
     use super::*;
     use crate::net::tls;
+    use crate::web::clock::Now;
 
     /// What a loop lends its connections, with a clock that the test sets.
     struct World {
@@ -690,6 +691,7 @@ mod tests {
         events: Vec<Event>,
         tally: Tally,
         identity: tls::Identity,
+        date: Now,
         now: Moment,
     }
 
@@ -697,7 +699,8 @@ mod tests {
         fn new() -> Self {
             let (scratch, output) = (Scratch::new(), Output::default());
             let (events, tally, identity) = Default::default();
-            Self { scratch, output, events, tally, identity, now: Moment::default() }
+            let date = Now::new(std::time::SystemTime::UNIX_EPOCH);
+            Self { scratch, output, events, tally, identity, date, now: Moment::default() }
         }
 
         fn lend<T>(&mut self, act: impl FnOnce(&mut Shared<'_>) -> T) -> T {
@@ -715,6 +718,7 @@ mod tests {
                 linger: Duration::ZERO,
                 plays: None,
                 identity: &self.identity,
+                date: &self.date,
                 protocol: Protocol::Unix,
                 server: &Name::Unnamed,
             };
