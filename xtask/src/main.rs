@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// Programs that tests run, and the Debian packages that bring them.
-const PROGRAMS: [(&str, &str); 28] = [
+const PROGRAMS: [(&str, &str); 30] = [
     // `nc` alone may be one of the other three, whose flags differ.
     ("nc.openbsd", "netcat-openbsd"),
     ("socat", "socat"),
@@ -19,6 +19,8 @@ const PROGRAMS: [(&str, &str); 28] = [
     ("bash", "bash"),
     ("sha256sum", "coreutils"),
     ("curl", "curl"),
+    ("wget", "wget"),
+    ("slowhttptest", "slowhttptest"),
     ("openssl", "openssl"),
     // The light one: nothing but the server.
     ("nginx", "nginx-light"),

@@ -348,7 +348,7 @@ fn a_large_file_that_is_being_sent_gets_the_grace_and_what_is_cut_is_said() {
     server.log.wait_for("\"GET /huge.bin");
     server.signal("TERM");
     assert_eq!(server.wait(), 0);
-    server.log.wait_for("1 cut after a grace of 300 ms");
+    server.log.wait_for("1 cut after a grace of 0.3 s");
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest);
     assert!(rest.len() < 1 << 30);

@@ -1,0 +1,338 @@
+//! `serve --files` under attack: rows 6, 55 to 60 and 67 of the faults, over real sockets.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use support::{LONG, Server, need, read, resident, text, to_end};
+
+/// A folder `root`, and beside it what must never be seen.
+fn place() -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir_all(place.path().join("root/folder")).unwrap();
+    fs::create_dir_all(place.path().join("outside")).unwrap();
+    fs::write(place.path().join("canary"), "the canary").unwrap();
+    fs::write(place.path().join("outside/canary"), "the canary").unwrap();
+    fs::write(place.path().join("root/file"), "inside").unwrap();
+    fs::write(place.path().join("root/folder/canary"), "inside").unwrap();
+    place
+}
+
+fn serve(place: &Path, arguments: &[&str]) -> Server {
+    let root = place.join("root");
+    Server::start_at(&["http://127.0.0.1:0"], &[&["--files", root.to_str().unwrap()], arguments].concat())
+}
+
+/// One answer of a connection that stays open: its status and its content.
+fn answer(stream: &mut TcpStream) -> (u16, Vec<u8>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.extend(read(stream, 1));
+    }
+    let head = text(&head).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
+    (head[9..12].parse().unwrap(), read(stream, length))
+}
+
+fn get(stream: &mut TcpStream, path: &[u8]) -> (u16, Vec<u8>) {
+    stream.write_all(&[b"GET ", path, b" HTTP/1.1\r\nHost: localhost\r\n\r\n"].concat()).unwrap();
+    answer(stream)
+}
+
+/// Asks by hand and hears everything until the server closes.
+fn said(server: &Server, request: &[u8]) -> String {
+    let mut stream = server.connect();
+    // It may be refused before all of it is sent.
+    let _ = stream.write_all(request);
+    let mut all = Vec::new();
+    let _ = stream.read_to_end(&mut all);
+    text(&all)
+}
+
+/// Row 55: nothing outside the folder, however it is written.
+#[test]
+fn no_form_of_a_path_leads_out() {
+    let place = place();
+    symlink("../outside", place.path().join("root/out")).unwrap();
+    symlink("/etc", place.path().join("root/etc")).unwrap();
+    let server = serve(place.path(), &["-q", "--hidden"]);
+    let ups =
+        ["..", "%2e%2e", "%2E.", ".%2e", "..;", "%c0%ae%c0%ae", "..%00", "%252e%252e", "...", "..\\", "%u002e%u002e"];
+    let slashes = ["/", "%2f", "%5c", "//", "\\", "/./", "%c0%af", "%252f"];
+    let mut stream = server.connect();
+    let mut tried = 0;
+    for prefix in ["", "folder/", "file/", "out/", "etc/", "./"] {
+        for up in ups {
+            for slash in slashes {
+                for depth in 1..=3 {
+                    for target in ["canary", "outside/canary", "etc/passwd"] {
+                        let path = format!("/{prefix}{}{target}", format!("{up}{slash}").repeat(depth));
+                        let asked = [b"GET ", path.as_bytes(), b" HTTP/1.1\r\nHost: localhost\r\n\r\n"].concat();
+                        stream.write_all(&asked).unwrap();
+                        let (status, content) = answer(&mut stream);
+                        let content = text(&content);
+                        assert!(!content.contains("the canary") && !content.contains("root:x"), "{path}");
+                        tried += 1;
+                        // What is no request at all ends the connection.
+                        if status == 400 {
+                            stream = server.connect();
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(tried > 4000, "{tried}");
+    for target in [
+        "http://localhost/../canary",
+        "http://localhost/folder/canary",
+        "//localhost/../canary",
+        "/out/canary",
+        "/etc/passwd",
+        "file:///etc/passwd",
+    ] {
+        let all =
+            said(&server, format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes());
+        assert!(!all.contains("the canary") && !all.contains("root:x"), "{target}: {all}");
+        assert_eq!(all.ends_with("inside"), target == "http://localhost/folder/canary", "{target}: {all}");
+    }
+}
+
+/// Row 56: a link that is turned about while it is asked for.
+#[test]
+fn a_link_that_is_swapped_never_leads_out() {
+    let place = place();
+    let inside = |name: &str| place.path().join("root").join(name);
+    symlink("folder", inside("good")).unwrap();
+    symlink("../outside", inside("bad")).unwrap();
+    symlink("folder", inside("swap")).unwrap();
+    let server = serve(place.path(), &["-q"]);
+    let stop = AtomicBool::new(false);
+    let (mut served, mut refused, mut wrong) = (0, 0, Vec::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                for (name, to) in [("bad", "../outside"), ("good", "folder")] {
+                    fs::rename(inside(name), inside("swap")).unwrap();
+                    symlink(to, inside(name)).unwrap();
+                }
+            }
+        });
+        let mut stream = server.connect();
+        for _ in 0..20_000 {
+            // Failing here would wait for the other thread for ever.
+            match get(&mut stream, b"/swap/canary") {
+                (200, content) if content == b"inside" => served += 1,
+                (404, _) => refused += 1,
+                other => wrong.push(other),
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert!(served > 0 && refused > 0, "{served} {refused}");
+}
+
+/// Row 57: what is no file, and a file that becomes shorter while it is sent.
+#[test]
+fn what_is_no_file_is_not_there_and_what_shrinks_is_cut_off() {
+    let place = place();
+    let root = place.path().join("root");
+    rustix::fs::mknodat(rustix::fs::CWD, root.join("fifo"), rustix::fs::FileType::Fifo, 0o644.into(), 0).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+    fs::write(root.join("locked"), "x").unwrap();
+    fs::set_permissions(root.join("locked"), fs::Permissions::from_mode(0)).unwrap();
+    let server = serve(place.path(), &[]);
+    let mut stream = server.connect();
+    for name in ["/fifo", "/socket"] {
+        assert_eq!(get(&mut stream, name.as_bytes()).0, 404, "{name}");
+    }
+    let locked = if rustix::process::geteuid().is_root() { 200 } else { 403 };
+    assert_eq!(get(&mut stream, b"/locked").0, locked);
+    assert_eq!(get(&mut stream, format!("/{}", "x".repeat(4000)).as_bytes()).0, 404);
+    let file = fs::File::create(root.join("shrinks")).unwrap();
+    file.set_len(256 << 20).unwrap();
+    stream.write_all(b"GET /shrinks HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut got = read(&mut stream, 1 << 20).len();
+    file.set_len(1 << 20).unwrap();
+    got += to_end(&mut stream).len();
+    assert!(got < 256 << 20, "{got}");
+    server.log.wait_for("the file became shorter while it was sent: ");
+    assert_eq!(get(&mut server.connect(), b"/file"), (200, b"inside".to_vec()));
+}
+
+/// Row 58: names that mean something to a browser, a terminal or a log.
+#[test]
+fn evil_names_are_shown_and_mean_nothing() {
+    let place = place();
+    let names = [
+        "<script>alert(1)<",
+        "a\"b'c",
+        "line\nbreak",
+        "esc\u{1b}[31m",
+        "javascript:alert(1)",
+        "%2e%2e",
+        "\u{202e}txt.exe",
+        "a b&c=d#e?f",
+    ];
+    for name in names {
+        fs::write(place.path().join("root").join(name), "evil").unwrap();
+    }
+    let server = serve(place.path(), &[]);
+    let mut stream = server.connect();
+    let (_, page) = get(&mut stream, b"/");
+    let page = text(&page);
+    assert!(!page.contains("<script") && !page.contains("href=\"javascript:") && !page.contains('\u{1b}'), "{page}");
+    // Every link leads to its file.
+    let links: Vec<&str> = page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let mut found = 0;
+    for link in links {
+        let path = format!("/{}", link.trim_start_matches("./").replace("&amp;", "&"));
+        if path.starts_with("/?") || path.contains("..") {
+            continue;
+        }
+        if get(&mut stream, path.as_bytes()).1 == b"evil" {
+            found += 1;
+        }
+    }
+    assert_eq!(found, names.len(), "{page}");
+    drop(stream);
+    server.log.wait_for("closed #1 ");
+    assert!(!server.log.all().iter().any(|line| line.contains('\u{1b}')));
+}
+
+/// Row 59: what two readers could take for different requests is refused, and nothing behind it is answered.
+#[test]
+fn smuggled_requests_are_refused() {
+    let place = place();
+    let server = serve(place.path(), &["-q"]);
+    let behind = "GET /file HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for head in [
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcde",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: +5\r\n\r\nabcde",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5, 5\r\n\r\nabcde",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 18446744073709551616\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        "GET / HTTP/1.1\nHost: localhost\n\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX: a\r\n b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX: a\rb\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX\r\n\r\n",
+        "GET  / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET / HTTP/1.1 \r\nHost: localhost\r\n\r\n",
+        "GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
+    ] {
+        let all = said(&server, format!("{head}{behind}").as_bytes());
+        let (status, answers) = (&all.get(9..12).unwrap_or("none"), all.matches("\r\nDate: ").count());
+        assert!(["400", "505"].contains(status) && answers == 1 && !all.contains("inside"), "{head:?}: {all}");
+    }
+    for chunk in [
+        "5\r\nabcde0\r\n\r\n",
+        "0x5\r\nabcde\r\n0\r\n\r\n",
+        "5;a\nabcde\r\n0\r\n\r\n",
+        "-1\r\n\r\n",
+        "FFFFFFFFFFFFFFFFF\r\n",
+    ] {
+        let all = said(
+            &server,
+            format!("PUT /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}{behind}")
+                .as_bytes(),
+        );
+        assert!(!all.contains("inside") && all.matches("\r\nDate: ").count() == 1, "{chunk:?}: {all}");
+    }
+}
+
+/// Row 60: heads without measure, and heads that never end.
+#[test]
+fn heads_are_bounded_in_size_and_in_time() {
+    let place = place();
+    let server = serve(place.path(), &["-q", "--timeout", "1s"]);
+    let status = |request: String| said(&server, request.as_bytes()).get(9..12).unwrap_or("none").to_owned();
+    let begin = "GET /file HTTP/1.1\r\nHost: localhost\r\n";
+    assert_eq!(status(format!("{begin}{}\r\n", "X: y\r\n".repeat(10_000))), "431");
+    assert_eq!(status(format!("{begin}{}\r\n", "X: y\r\n".repeat(101))), "431");
+    assert_eq!(status(format!("{begin}X: {}\r\n\r\n", "y".repeat(70_000))), "431");
+    assert_eq!(status(format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(9000))), "414");
+    // A head that goes on and on is over with its time, however it drips; one that says nothing is closed.
+    let mut stream = server.connect();
+    stream.write_all(begin.as_bytes()).unwrap();
+    let began = Instant::now();
+    while stream.write_all(b"X: y\r\n").is_ok() && began.elapsed() < LONG {
+        stream.set_read_timeout(Some(std::time::Duration::from_millis(50))).unwrap();
+        let mut first = [0; 12];
+        if stream.read_exact(&mut first).is_ok() {
+            assert_eq!(&first, b"HTTP/1.1 408");
+            break;
+        }
+    }
+    assert!(began.elapsed() < LONG, "it was never ended");
+    assert_eq!(to_end(&mut server.connect()), b"");
+}
+
+/// Row 8, for files: who does not read holds next to nothing, and nobody else.
+#[test]
+fn a_client_that_never_reads_costs_no_memory_and_keeps_nobody_waiting() {
+    let place = place();
+    fs::File::create(place.path().join("root/huge")).unwrap().set_len(1 << 30).unwrap();
+    let server = serve(place.path(), &["-q"]);
+    assert_eq!(get(&mut server.connect(), b"/file").0, 200);
+    let before = resident(server.child.id());
+    let stuck: Vec<TcpStream> = (0..50)
+        .map(|_| {
+            let mut stream = server.connect();
+            stream.write_all(b"GET /huge HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+            read(&mut stream, 100);
+            stream
+        })
+        .collect();
+    for _ in 0..100 {
+        assert_eq!(get(&mut server.connect(), b"/file"), (200, b"inside".to_vec()));
+    }
+    let after = resident(server.child.id());
+    assert!(after < before + 4096, "{before} KiB, then {after} KiB");
+    drop(stuck);
+}
+
+/// Row 6: slow heads, slow bodies, slow readers and ranges without number, a thousand at once; slowhttptest itself, with
+/// 5,000, is part of the benchmark's folder of figures.
+#[test]
+fn the_server_stays_available_under_slowhttptest() {
+    need("slowhttptest");
+    let place = place();
+    fs::write(place.path().join("root/large"), vec![b'x'; 4 << 20]).unwrap();
+    let server = serve(place.path(), &["-q", "--upload"]);
+    let url = format!("http://{}/large", server.address());
+    for mode in [&["-H"][..], &["-B", "-t", "PUT"], &["-R", "-t", "HEAD"], &["-X", "-w", "1", "-y", "8", "-z", "8"]] {
+        let mut attack = Command::new("slowhttptest")
+            .args(mode)
+            .args(["-c", "1000", "-r", "1000", "-l", "4", "-i", "1", "-u", &url])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (mut answered, mut slowest) = (0, std::time::Duration::ZERO);
+        while attack.try_wait().unwrap().is_none() {
+            let began = Instant::now();
+            assert_eq!(get(&mut server.connect(), b"/file"), (200, b"inside".to_vec()), "{mode:?}");
+            slowest = slowest.max(began.elapsed());
+            answered += 1;
+            std::thread::yield_now();
+        }
+        assert!(
+            answered > 10 && slowest < std::time::Duration::from_secs(5),
+            "{mode:?}: {answered} answers, {slowest:?}"
+        );
+    }
+}
