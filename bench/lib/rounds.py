@@ -42,7 +42,16 @@ class Result:
     failure: str = ""
 
 
-def in_turn(plan, contenders, rounds=None):
+def each_median(taken):
+    return tuple(map(statistics.median, zip(*taken)))
+
+
+def middle_round(number):
+    """The whole round whose number there is the median, for numbers that belong together."""
+    return lambda taken: sorted(taken, key=lambda one: one[number])[len(taken) // 2]
+
+
+def in_turn(plan, contenders, rounds=None, middle=each_median):
     """Each contender once a round, so that a slow minute of the machine is everybody's. `contenders` are functions that
     return numbers, by name. Whoever fails is not asked again. When the row's time is over no new round begins."""
     samples = {name: [] for name in contenders}
@@ -58,6 +67,6 @@ def in_turn(plan, contenders, rounds=None):
             except Failed as failed:
                 failures[name] = str(failed)
     return {
-        name: Result(tuple(map(statistics.median, zip(*taken))), len(taken), failures.get(name, ""))
+        name: Result(middle(taken) if taken else (), len(taken), failures.get(name, ""))
         for name, taken in samples.items()
     }

@@ -3,34 +3,12 @@
 #![allow(clippy::print_stdout, reason = "a benchmark for a terminal")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+mod counting;
+
 use std::hint::black_box;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use transcript::{Carrier, Input, Moment, Options, Output, Scratch, Script, Side, Transcript};
-
-/// Counts what is asked of the system's allocator.
-struct Counting;
-
-static ASKED: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: everything is passed on to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ASKED.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise is the one that is asked for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is the one that is asked for.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// What a server hears again and again, how many exchanges that is, and what it plays.
 struct Work {
@@ -106,12 +84,12 @@ fn run(work: Work) {
     let steps = (200_000_000 / (work.heard.len() + 50 * work.exchanges)).clamp(100, 1_000_000);
     let (mut best, mut asked) = (f64::INFINITY, 0);
     for _ in 0..5 {
-        let (began, before) = (Instant::now(), ASKED.load(Ordering::Relaxed));
+        let (began, before) = (Instant::now(), counting::asked());
         for _ in 0..steps {
             step(&work.heard);
         }
         best = best.min(began.elapsed().as_secs_f64() / steps as f64);
-        asked = ASKED.load(Ordering::Relaxed) - before;
+        asked = counting::asked() - before;
     }
     println!(
         "{:<32} {:>9.1} ns an exchange {:>8.0} MB/s heard {:>7.3} allocations an exchange",
