@@ -60,6 +60,8 @@ pub(super) struct DatagramServer {
     told: Option<Moment>,
     /// The kernel's count of what it dropped, when it was last looked at, and that moment.
     drops: (u32, Moment),
+    /// Something came since: a second later it is looked at again.
+    uncounted: bool,
 }
 
 impl DatagramServer {
@@ -76,6 +78,7 @@ impl DatagramServer {
             withheld: HashMap::new(),
             told: None,
             drops: (0, Moment::default()),
+            uncounted: false,
         }
     }
 
@@ -103,6 +106,7 @@ impl DatagramServer {
             crowded = true;
         }
         self.tell_withheld(shared);
+        self.uncounted = true;
         if crowded || shared.now >= self.drops.1.after(SECOND) {
             self.tell_drops(shared);
         }
@@ -110,6 +114,7 @@ impl DatagramServer {
 
     /// Says how many datagrams came that there was no room for.
     pub(super) fn tell_drops(&mut self, shared: &mut Shared<'_>) {
+        self.uncounted = false;
         let Some(count) = datagrams::drops(&self.socket.fd) else { return };
         let (before, _) = std::mem::replace(&mut self.drops, (count, shared.now));
         if count != before {
@@ -302,10 +307,8 @@ impl DatagramServer {
     pub(super) fn wakes(&self) -> Option<Moment> {
         let next = self.wakes.peek().map(|Reverse((at, _))| *at);
         let word = self.told.filter(|_| !self.withheld.is_empty()).map(|told| told.after(SECOND));
-        match (next, word) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let count = self.uncounted.then(|| self.drops.1.after(SECOND));
+        [next, word, count].into_iter().flatten().min()
     }
 
     /// Wakes the plays whose time has come.
@@ -320,6 +323,9 @@ impl DatagramServer {
         }
         outbox.send(&self.socket.fd);
         self.tell_withheld(shared);
+        if self.uncounted && shared.now >= self.drops.1.after(SECOND) {
+            self.tell_drops(shared);
+        }
     }
 
     /// Ends every open play; how many there were.

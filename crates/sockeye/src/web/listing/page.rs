@@ -205,7 +205,8 @@ table{width:100%;border-collapse:collapse}
 th,td{padding:.4rem .5rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
 th{font-size:.875rem;font-weight:600;white-space:nowrap}th a{color:var(--soft)}
 tbody tr:hover{background:var(--hover)}
-.n{width:100%;overflow-wrap:anywhere}.n i{display:inline-block;width:1.2em;color:var(--soft);font-style:normal}th.n{padding-left:1.7em}
+.n{width:100%;padding-left:1.7em;overflow-wrap:anywhere}
+.n i{display:inline-block;width:1.2em;margin-left:-1.2em;color:var(--soft);font-style:normal}
 .s,.t{white-space:nowrap;color:var(--soft);font-variant-numeric:tabular-nums}.s{text-align:right}
 p{color:var(--soft);font-size:.875rem}
 @media(max-width:34rem){body{padding:1rem .5rem}.t{display:none}}
