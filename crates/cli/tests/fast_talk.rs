@@ -6,7 +6,7 @@ mod support;
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Output, Stdio};
@@ -185,6 +185,8 @@ fn standard_streams_that_cannot_be_used_have_their_exit_code() {
         let output = Command::new("bash").args(["-c", &script, "bash", BINARY]).stdout(Stdio::null()).output().unwrap();
         assert_eq!((redirect, support::code(&output)), (redirect, code), "{}", text(&output.stderr));
         assert!(text(&output.stderr).contains(words), "{redirect}: {}", text(&output.stderr));
+        // Where it is plain that nothing can come, nobody called, and the server still waits.
+        let _ = TcpStream::connect(address);
         server.join().unwrap();
     }
 }

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
+use std::time::Instant;
+
+use crate::net::connect::timespec;
 
 /// Where what the peer sends goes.
 pub enum Sink<'a> {
@@ -35,7 +38,7 @@ impl Sink<'_> {
                         Ok(length) => bytes = &bytes[length..],
                         Err(rustix::io::Errno::INTR) => {}
                         // Somebody else made it nonblocking: wait as if they had not.
-                        Err(rustix::io::Errno::AGAIN) => wait_for_room(*fd)?,
+                        Err(rustix::io::Errno::AGAIN) => wait_for_room(*fd, None)?,
                         Err(error) => return Err(error.into()),
                     }
                 }
@@ -45,10 +48,11 @@ impl Sink<'_> {
     }
 }
 
-/// Waits until a descriptor that somebody made nonblocking has room.
-pub(crate) fn wait_for_room(fd: BorrowedFd<'_>) -> io::Result<()> {
+/// Waits until a descriptor that somebody made nonblocking has room, or until this time.
+pub(crate) fn wait_for_room(fd: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<()> {
     use rustix::event::{PollFd, PollFlags, poll};
-    match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None) {
+    let time = until.map(|at| timespec(at.saturating_duration_since(Instant::now())));
+    match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], time.as_ref()) {
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
     }

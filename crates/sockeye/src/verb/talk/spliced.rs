@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
 use rustix::fs::{FileType, fstat, sendfile};
 use rustix::io::Errno;
@@ -64,9 +65,9 @@ impl<'a> Receiver<'a> {
         }
     }
 
-    /// Waits until an output that is a pipe has room.
-    pub(super) fn wait_for_room(&self) -> io::Result<()> {
-        if self.between.is_none() { crate::sink::wait_for_room(self.output) } else { Ok(()) }
+    /// Waits until an output that is a pipe has room, or until this time.
+    pub(super) fn wait_for_room(&self, until: Option<Instant>) -> io::Result<()> {
+        if self.between.is_none() { crate::sink::wait_for_room(self.output, until) } else { Ok(()) }
     }
 
     fn pass_on(&self, mut inside: usize) -> Result<(), Failed> {

@@ -107,7 +107,7 @@ fn receive(socket: BorrowedFd<'_>, sink: &mut Sink<'_>, deadline: Option<Instant
                     Ok(_) | Err(Errno::INTR) => {}
                     Err(error) => return Ending::Reset(error.into()),
                 }
-                if let Some(Err(error)) = spliced.as_ref().map(spliced::Receiver::wait_for_room) {
+                if let Some(Err(error)) = spliced.as_ref().map(|spliced| spliced.wait_for_room(deadline)) {
                     return Ending::OutputFailed(error);
                 }
             }
