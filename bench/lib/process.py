@@ -76,9 +76,11 @@ def cpu_seconds(pid):
 class Program:
     """A program on a core, in a process group of its own. As a context it is gone at the end, however that came."""
 
-    def __init__(self, command, core=SERVER_CORE, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+    def __init__(self, command, core=SERVER_CORE, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                 stderr=subprocess.DEVNULL, cwd=None):
         self.name = Path(str(command[0])).name
-        self.process = subprocess.Popen(pinned(core, command), stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True)
+        self.process = subprocess.Popen(pinned(core, command), stdin=stdin, stdout=stdout, stderr=stderr, cwd=cwd,
+                                        start_new_session=True)
         self.pid = self.process.pid
 
     def __enter__(self):

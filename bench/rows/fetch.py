@@ -36,8 +36,9 @@ def clients(plan, port, path, target):
         "sockeye fetch": [SOCKEYE, "fetch", "-q", url, "-o", target],
         "curl": ["curl", "-s", url, "-o", target],
         "wget": ["wget", "-q", url, "-O", target],
+        "aria2c": ["aria2c", "-q", "--allow-overwrite=true", "-d", target.parent, "-o", target.name, url],
     }
-    for program in ["curl", "wget"]:
+    for program in ["curl", "wget", "aria2c"]:
         if not installed(program):
             plan.left_out.add(program)
             del commands[program]
@@ -80,4 +81,54 @@ def fetch(plan):
     finally:
         target.unlink(missing_ok=True)
         shutil.rmtree(FOLDER)
+    return [result]
+
+
+def tiny_once(command, folder, count):
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    began = time.perf_counter()
+    with Program(command, core=None, cwd=folder) as program:
+        cpu = program.finish()
+    wall = time.perf_counter() - began
+    found = sum(1 for _ in folder.iterdir())
+    if found != count:
+        raise Failed(f"{found} files instead of {count}")
+    return cpu * 1000, wall * 1000
+
+
+def tiny(plan):
+    """Many small files with one command."""
+    count = plan.pick(500, 10_000)
+    result = Table("Fetch, many small files", f"{count:,} files of a few bytes from nginx into a folder, one command.", [
+        Column("CPU ms", ",.1f", LESS),
+        Column("wall ms", ",.1f", LESS),
+    ])
+    if not installed("nginx"):
+        plan.left_out.add("nginx")
+        return [result]
+    target = OUT / "many"
+    try:
+        (FOLDER / "www").mkdir(parents=True, exist_ok=True)
+        for number in range(1, count + 1):
+            (FOLDER / f"www/{number}.txt").write_text(f"{number}\n")
+        port = free_port()
+        base = f"http://127.0.0.1:{port}"
+        urls = [f"{base}/{number}.txt" for number in range(1, count + 1)]
+        (FOLDER / "list").write_text("\n".join(urls))
+        commands = {
+            "curl": ["curl", "-s", "--remote-name-all", f"{base}/[1-{count}].txt"],
+            "sockeye fetch": [SOCKEYE, "fetch", "-q", *urls],
+            "wget": ["wget", "-q", "-i", FOLDER / "list"],
+            "aria2c": ["aria2c", "-q", "-j", "16", "-i", FOLDER / "list"],
+        }
+        with serve(nginx(port), port), on_the_drivers_core():
+            contenders = {
+                name: lambda command=command: tiny_once(command, target, count)
+                for name, command in commands.items() if name.startswith("sockeye") or installed(command[0])
+            }
+            result.add(f"{count:,} files", in_turn(plan, contenders), plan.rounds)
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.rmtree(FOLDER, ignore_errors=True)
     return [result]
