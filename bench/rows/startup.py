@@ -1,4 +1,6 @@
-"""What starting a program costs, from fork to its end."""
+"""What starting a program costs, from fork to its end. sockeye is copied first, as installing does: what a linker has
+written lies in the page cache in small pieces, and mapping those costs a tenth of a start."""
+import shutil
 import time
 
 from lib.build import OUT, SOCKEYE
@@ -6,10 +8,12 @@ from lib.process import Program, installed, on_the_drivers_core
 from lib.rounds import in_turn
 from lib.table import LESS, Column, Table
 
+INSTALLED = OUT / "sockeye"
+
 COMMANDS = {
     "C, a main that returns": [OUT / "nothing"],
     "true(1)": ["true"],
-    "sockeye --version": [SOCKEYE, "--version"],
+    "sockeye --version": [INSTALLED, "--version"],
     "nc -h": ["nc", "-h"],
     "curl --version": ["curl", "--version"],
 }
@@ -25,6 +29,7 @@ def once(command):
 def start_up(plan):
     rounds = plan.pick(20, 100)
     result = Table("Start-up", f"Medians of {rounds} starts in turn.", [Column("wall ms", ".2f", LESS), Column("CPU ms", ".2f", LESS)])
+    shutil.copy(SOCKEYE, INSTALLED)
     contenders = {}
     for name, command in COMMANDS.items():
         if installed(command[0]):

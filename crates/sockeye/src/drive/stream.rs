@@ -175,13 +175,16 @@ impl Connection {
 
     /// The socket is ready.
     pub(super) fn ready(&mut self, broken: bool, shared: &mut Shared<'_>) -> Fate {
-        if !self.outbox.is_empty() {
-            if self.flush(shared) == Fate::Gone {
-                return Fate::Gone;
-            }
-        } else if self.sends_part() && self.go_on(shared) == Fate::Gone {
-            return Fate::Gone;
-        } else if self.resume && self.advance(&[], shared) == Fate::Gone {
+        let went_on = if !self.outbox.is_empty() {
+            self.flush(shared)
+        } else if self.sends_part() {
+            self.go_on(shared)
+        } else if self.resume {
+            self.advance(&[], shared)
+        } else {
+            Fate::Lives
+        };
+        if went_on == Fate::Gone {
             return Fate::Gone;
         }
         let mut fate =
