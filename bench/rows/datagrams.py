@@ -78,11 +78,11 @@ def of_talk(output, errors):
 
 
 def of_serve(_, errors):
-    """Every datagram is a conversation to `--discard`. Drops are said once a second and cause, `N more` for the rest."""
+    """Drops are said once a second and cause, `N more` for the rest; the end says how many bytes came."""
     text = errors.read_text()
     told = re.findall(r"^(?:dropped (\d+)|(\d+) more): .*the kernel dropped datagrams", text, re.MULTILINE)
-    came = re.search(r"^(\d+) conversations", text, re.MULTILINE)
-    return int(came[1]) if came else 0, sum(int(one or other) for one, other in told)
+    came = re.search(r" (\d+) bytes came", text)
+    return int(came[1]) // SIZE if came else 0, sum(int(one or other) for one, other in told)
 
 
 RECEIVERS = {

@@ -158,7 +158,7 @@ pub(crate) struct Serve {
     /// Send back what comes (RFC 862)
     #[arg(long, group = "role")]
     pub(crate) echo: bool,
-    /// Throw away what comes (RFC 863)
+    /// Throw away what comes (RFC 863); datagrams that one peer sent and that are taken together are one conversation
     #[arg(long, group = "role")]
     pub(crate) discard: bool,
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! The one writer for everything that reaches standard error, and for text on standard output. A log line never blocks
 //! a conversation: it goes into a bounded queue, and what the queue could not take is counted and said.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,8 +38,57 @@ pub(crate) struct Console {
 
 struct Log {
     queue: SyncSender<Event>,
-    dropped: Arc<AtomicU64>,
+    lost: Arc<AtomicU64>,
     done: Receiver<()>,
+}
+
+/// Hands events to the queue and never waits. One that the queue has no room for is lost and counted; a count of what
+/// was dropped is held back instead, so that sums stay true.
+struct Reporter {
+    queue: SyncSender<Event>,
+    lost: Arc<AtomicU64>,
+    held: BTreeMap<String, u64>,
+}
+
+impl Reporter {
+    fn hand_over(&mut self, event: Event) -> bool {
+        match self.queue.try_send(event) {
+            Err(TrySendError::Full(Event::Dropped { count, error })) => {
+                *self.held.entry(error).or_default() += count;
+                false
+            }
+            Err(TrySendError::Full(_)) => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+            Ok(()) | Err(TrySendError::Disconnected(_)) => true,
+        }
+    }
+
+    fn hand_over_held(&mut self) {
+        while let Some((error, count)) = self.held.pop_first() {
+            if !self.hand_over(Event::Dropped { count, error }) {
+                return;
+            }
+        }
+    }
+}
+
+impl Observer for Reporter {
+    fn observe(&mut self, event: Event) {
+        self.hand_over_held();
+        self.hand_over(event);
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        let until = Instant::now() + FLUSH;
+        while !self.held.is_empty() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+            self.hand_over_held();
+        }
+    }
 }
 
 impl Console {
@@ -123,12 +173,8 @@ impl Console {
         }
         let mut log = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let log = log.get_or_insert_with(|| start(self.style(), self.color));
-        let (queue, dropped) = (log.queue.clone(), Arc::clone(&log.dropped));
-        Box::new(move |event: Event| {
-            if let Err(TrySendError::Full(_)) = queue.try_send(event) {
-                dropped.fetch_add(1, Ordering::Relaxed);
-            }
-        })
+        let (queue, lost) = (log.queue.clone(), Arc::clone(&log.lost));
+        Box::new(Reporter { queue, lost, held: BTreeMap::new() })
     }
 
     fn style(&self) -> Style {
@@ -154,19 +200,19 @@ impl Console {
 fn start(style: Style, color: bool) -> Log {
     let (queue, events) = sync_channel(QUEUE);
     let (finished, done) = sync_channel(1);
-    let dropped = Arc::new(AtomicU64::new(0));
-    let counter = Arc::clone(&dropped);
+    let lost = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&lost);
     let written = std::thread::Builder::new().name("log".to_owned()).spawn(move || {
         write_events(&events, Renderer::new(style), color && style != Style::Json, &counter);
         let _ = finished.send(());
     });
     // Without the thread the queue has no reader: events are dropped, and nothing else suffers.
     drop(written);
-    Log { queue, dropped, done }
+    Log { queue, lost, done }
 }
 
 /// Writes events until the last sender is gone.
-fn write_events(events: &Receiver<Event>, mut renderer: Renderer, color: bool, dropped: &AtomicU64) {
+fn write_events(events: &Receiver<Event>, mut renderer: Renderer, color: bool, lost: &AtomicU64) {
     let began = Instant::now();
     let mut text = String::new();
     loop {
@@ -185,7 +231,7 @@ fn write_events(events: &Receiver<Event>, mut renderer: Renderer, color: bool, d
             Err(RecvTimeoutError::Disconnected) => true,
         };
         renderer.tick(began.elapsed(), ended, &mut text);
-        let lost = dropped.swap(0, Ordering::Relaxed);
+        let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
             renderer.lost(lost, &mut text);
         }
@@ -236,4 +282,31 @@ pub(crate) fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_that_is_full_loses_events_but_no_count_of_what_was_dropped() {
+        let (queue, events) = sync_channel(1);
+        let lost = Arc::new(AtomicU64::new(0));
+        let mut reporter = Reporter { queue, lost: Arc::clone(&lost), held: BTreeMap::new() };
+        let dropped = |count| Event::Dropped { count, error: "full".to_owned() };
+        reporter.observe(Event::Notice("first".to_owned()));
+        reporter.observe(dropped(2));
+        reporter.observe(Event::Notice("second".to_owned()));
+        reporter.observe(dropped(3));
+        assert_eq!(lost.load(Ordering::Relaxed), 1);
+        assert_eq!(events.recv(), Ok(Event::Notice("first".to_owned())));
+        reporter.observe(Event::Notice("third".to_owned()));
+        assert_eq!(events.recv(), Ok(dropped(5)));
+        assert_eq!(lost.load(Ordering::Relaxed), 2);
+        reporter.observe(dropped(1));
+        reporter.observe(dropped(4));
+        let end = std::thread::spawn(move || drop(reporter));
+        assert_eq!(events.iter().collect::<Vec<_>>(), [dropped(1), dropped(4)]);
+        end.join().unwrap();
+    }
 }

@@ -187,10 +187,10 @@ fn read_secret(path: &Path) -> io::Result<String> {
 
 /// Says at the end what came of it.
 fn conclude(summary: Summary, flags: &Serve, console: &Console) -> Exit {
-    let Summary { opened, closed, failed, cut, at_once } = summary;
+    let Summary { opened, closed, failed, cut, from_clients, at_once } = summary;
     let came = if opened == 1 { "1 conversation".to_owned() } else { format!("{opened} conversations") };
     let mut words = if flags.echo || flags.discard || flags.web.files.is_some() {
-        format!("{came}, {closed} ended by themselves")
+        format!("{came}, {closed} ended by themselves, {from_clients} bytes came")
     } else {
         format!("{came}, {} as written", closed.saturating_sub(failed))
     };

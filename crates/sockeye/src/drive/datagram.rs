@@ -14,7 +14,7 @@ use super::{Behaviour, Shared};
 use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
 use crate::limits;
 use crate::net::listen::Socket;
-use crate::sys::datagrams::{self, Datagram, Inbox, Outbox};
+use crate::sys::datagrams::{self, Arrival, Inbox, Outbox};
 
 /// Entries of peers that are gone that may stand among the wakes.
 const STALE: usize = 4096;
@@ -85,15 +85,21 @@ impl DatagramServer {
     /// Takes and answers what has come. An error of one datagram, or of an earlier answer that nobody took, is none of
     /// the socket.
     pub(super) fn ready(&mut self, inbox: &mut Inbox, outbox: &mut Outbox, shared: &mut Shared<'_>) {
-        let mut crowded = false;
         for _ in 0..BATCHES {
-            let count = match inbox.receive(&self.socket.fd) {
-                Ok(count) => count,
+            match inbox.receive(&self.socket.fd) {
+                Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => continue,
-            };
-            for index in 0..count {
-                self.answer(inbox.datagram(index), outbox, shared);
+            }
+            // Each datagram is a play where plays are counted; else there is nothing to tell them apart by.
+            if matches!(self.behaviour, Behaviour::Discard) && shared.plays.is_none() {
+                self.discard(inbox, shared);
+            } else {
+                for arrival in inbox.arrivals() {
+                    for payload in arrival.datagrams() {
+                        self.answer(payload, arrival.from, arrival.to, outbox, shared);
+                    }
+                }
             }
             let (refused, reason) = outbox.send(&self.socket.fd);
             if let Some(reason) = reason {
@@ -103,12 +109,38 @@ impl DatagramServer {
             if inbox.is_drained() {
                 break;
             }
-            crowded = true;
         }
         self.tell_withheld(shared);
         self.uncounted = true;
-        if crowded || shared.now >= self.drops.1.after(SECOND) {
+        if shared.now >= self.drops.1.after(SECOND) {
             self.tell_drops(shared);
+        }
+    }
+
+    /// Takes what came and lets it go. What was there at once from one peer is one conversation, so that a flood costs
+    /// what its reading costs.
+    fn discard(&mut self, inbox: &Inbox, shared: &mut Shared<'_>) {
+        let mut run: Option<(Pair, Exchange)> = None;
+        for Arrival { bytes, from, to, .. } in inbox.arrivals() {
+            if let Err(withheld) = self.guard.admit(from, bytes, Ours::No, shared.now) {
+                *self.withheld.entry(withheld).or_default() += 1;
+                continue;
+            }
+            let pair = (from, to.filter(|_| self.wildcard));
+            if run.as_ref().is_none_or(|(of, _)| *of != pair) {
+                self.close_run(run, shared);
+                run = Some((pair, self.open(pair.0, pair.1, shared)));
+            }
+            if let Some((_, exchange)) = &mut run {
+                exchange.from_client += bytes.len() as u64;
+            }
+        }
+        self.close_run(run, shared);
+    }
+
+    fn close_run(&self, run: Option<(Pair, Exchange)>, shared: &mut Shared<'_>) {
+        if let Some(((from, source), exchange)) = run {
+            self.close(from, source, exchange, ClosedBy::Client, None, shared);
         }
     }
 
@@ -123,8 +155,14 @@ impl DatagramServer {
         }
     }
 
-    fn answer(&mut self, datagram: Datagram<'_>, outbox: &mut Outbox, shared: &mut Shared<'_>) {
-        let Datagram { payload, from, to } = datagram;
+    fn answer(
+        &mut self,
+        payload: &[u8],
+        from: SocketAddr,
+        to: Option<IpAddr>,
+        outbox: &mut Outbox,
+        shared: &mut Shared<'_>,
+    ) {
         let source = to.filter(|_| self.wildcard);
         let ours = match &self.behaviour {
             // Without a budget nothing is held against anybody, and a long transcript is not searched for it.
@@ -374,7 +412,7 @@ impl DatagramServer {
         reason: Option<String>,
         shared: &mut Shared<'_>,
     ) {
-        shared.tally.closed += 1;
+        shared.tally.close(exchange.from_client);
         shared.observer.observe(Event::Closed {
             conversation: self.conversation(from, source, exchange.number),
             by,

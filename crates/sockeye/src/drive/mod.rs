@@ -90,6 +90,8 @@ pub struct Summary {
     pub failed: u64,
     /// Conversations that were cut when the server was stopped.
     pub cut: u64,
+    /// Bytes that came in the conversations that are over.
+    pub from_clients: u64,
     /// The second signal came: nothing was waited for.
     pub at_once: bool,
 }
@@ -100,6 +102,7 @@ pub(crate) struct Tally {
     opened: u64,
     closed: u64,
     failed: u64,
+    from_clients: u64,
 }
 
 impl Tally {
@@ -107,6 +110,12 @@ impl Tally {
     fn next_number(&mut self) -> u64 {
         self.opened += 1;
         self.opened
+    }
+
+    /// A conversation closes now, in which so many bytes came.
+    fn close(&mut self, from_client: u64) {
+        self.closed += 1;
+        self.from_clients += from_client;
     }
 }
 
@@ -607,7 +616,7 @@ impl Loop {
                 server.tell_drops(shared);
             });
         }
-        let Tally { opened, closed, failed } = self.tally;
-        Summary { opened, closed: closed - cut, failed, cut, at_once }
+        let Tally { opened, closed, failed, from_clients } = self.tally;
+        Summary { opened, closed: closed - cut, failed, cut, from_clients, at_once }
     }
 }

@@ -657,7 +657,7 @@ impl Connection {
 
     /// Says that it is over.
     fn gone(&mut self, shared: &mut Shared<'_>) -> Fate {
-        shared.tally.closed += 1;
+        shared.tally.close(self.from_client);
         shared.observer.observe(Event::Closed {
             conversation: self.conversation(shared.protocol, shared.server),
             by: self.by,

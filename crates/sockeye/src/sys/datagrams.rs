@@ -26,13 +26,26 @@ const MEMINFO: usize = 9;
 #[repr(C, align(8))]
 struct Control([u8; CONTROL]);
 
-/// One datagram that came.
+/// What came at once from one peer: one datagram, or several that the kernel left together.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Datagram<'a> {
-    pub(crate) payload: &'a [u8],
+pub(crate) struct Arrival<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// How long each datagram is; the last may be shorter.
+    segment: usize,
     pub(crate) from: SocketAddr,
     /// The local address that it was sent to, where the kernel told.
     pub(crate) to: Option<IpAddr>,
+}
+
+impl<'a> Arrival<'a> {
+    /// Each datagram by itself, in the order of sending.
+    pub(crate) fn datagrams(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let (bytes, segment) = (self.bytes, self.segment);
+        // One that is empty is one all the same.
+        (0..bytes.len().max(1))
+            .step_by(segment.max(1))
+            .map(move |start| &bytes[start..bytes.len().min(start + segment)])
+    }
 }
 
 /// Asks the kernel to tell with each datagram which local address it was sent to.
@@ -113,6 +126,8 @@ struct Received {
     /// Where it stands among the payloads.
     start: usize,
     length: usize,
+    /// As of [`Arrival`].
+    segment: usize,
     from: SocketAddr,
     to: Option<IpAddr>,
 }
@@ -144,9 +159,8 @@ impl Inbox {
         }
     }
 
-    /// Takes what has come, at most a batch, without waiting, and returns how many datagrams it is. None there is
-    /// `WouldBlock`.
-    pub(crate) fn receive(&mut self, fd: impl AsFd) -> io::Result<usize> {
+    /// Takes what has come, at most a batch, without waiting. None there is `WouldBlock`.
+    pub(crate) fn receive(&mut self, fd: impl AsFd) -> io::Result<()> {
         self.received.clear();
         let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: LARGEST }; BATCH];
         let mut headers = [no_header(); BATCH];
@@ -178,13 +192,9 @@ impl Inbox {
             let length = (header.msg_len as usize).min(LARGEST);
             let Controls { to, segment } = controls(&header.msg_hdr);
             let segment = segment.filter(|&segment| segment > 0).unwrap_or(length);
-            // One that is empty is one all the same.
-            for start in (0..length.max(1)).step_by(segment.max(1)) {
-                let length = segment.min(length - start);
-                self.received.push(Received { start: index * LARGEST + start, length, from, to });
-            }
+            self.received.push(Received { start: index * LARGEST, length, segment, from, to });
         }
-        Ok(self.received.len())
+        Ok(())
     }
 
     /// Whether nothing more stood there when datagrams were taken last.
@@ -192,10 +202,12 @@ impl Inbox {
         self.drained
     }
 
-    /// One of those received last.
-    pub(crate) fn datagram(&self, index: usize) -> Datagram<'_> {
-        let Received { start, length, from, to } = self.received[index];
-        Datagram { payload: &self.payloads[start..start + length], from, to }
+    /// What was received last.
+    pub(crate) fn arrivals(&self) -> impl Iterator<Item = Arrival<'_>> {
+        self.received.iter().map(|&Received { start, length, segment, from, to }| {
+            let bytes = &self.payloads[start..start + length];
+            Arrival { bytes, segment, from, to }
+        })
     }
 }
 
@@ -454,12 +466,13 @@ mod tests {
             let mut outbox = Outbox::default();
             let mut lengths = Vec::new();
             while lengths.len() < 4 {
-                let count = inbox.receive(&server).unwrap();
-                for index in 0..count {
-                    let datagram = inbox.datagram(index);
-                    assert_eq!(datagram.from, client.local_addr().unwrap());
-                    lengths.push(datagram.payload.len());
-                    outbox.push(datagram.payload, datagram.from, Some(server.local_addr().unwrap().ip()));
+                inbox.receive(&server).unwrap();
+                for arrival in inbox.arrivals() {
+                    assert_eq!(arrival.from, client.local_addr().unwrap());
+                    for datagram in arrival.datagrams() {
+                        lengths.push(datagram.len());
+                        outbox.push(datagram, arrival.from, Some(server.local_addr().unwrap().ip()));
+                    }
                 }
             }
             assert_eq!(lengths, [0, 1, 1500, 65_507]);
@@ -484,8 +497,9 @@ mod tests {
         client.send(b"").unwrap();
         let (mut inbox, mut got) = (Inbox::new(), Vec::new());
         while got.len() < 8 {
-            let count = inbox.receive(&server).unwrap();
-            got.extend((0..count).map(|index| String::from_utf8_lossy(inbox.datagram(index).payload).into_owned()));
+            inbox.receive(&server).unwrap();
+            let datagrams = inbox.arrivals().flat_map(|arrival| arrival.datagrams());
+            got.extend(datagrams.map(|datagram| String::from_utf8_lossy(datagram).into_owned()));
         }
         assert_eq!(got, ["onef", "our2", "four", "3end", "onem", "oree", "nd", ""]);
         assert!(inbox.is_drained());
@@ -535,8 +549,8 @@ mod tests {
             client.send(b"much").unwrap();
         }
         let (mut inbox, mut came) = (Inbox::new(), 0);
-        while let Ok(count) = inbox.receive(&server) {
-            came += count;
+        while let Ok(()) = inbox.receive(&server) {
+            came += inbox.arrivals().count();
         }
         assert!(came < sent, "the queue held all of it");
         assert_eq!(came + drops(&server).unwrap() as usize, sent);

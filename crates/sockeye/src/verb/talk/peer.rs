@@ -12,7 +12,7 @@ use rustix::net::{RecvFlags, SendFlags, bind, connect, connect_unspec, getsockna
 
 use crate::event::Name;
 use crate::net::connect::Connected;
-use crate::sys::datagrams::{self, Datagram, Inbox};
+use crate::sys::datagrams::{self, Inbox};
 
 /// A datagram socket and its peer. Threads may send and receive at the same time.
 #[derive(Debug)]
@@ -111,15 +111,16 @@ impl<'a> Peer<'a> {
     /// # Errors
     /// As recvmmsg(2).
     pub(crate) fn receive_many(&self, inbox: &mut Inbox, mut each: impl FnMut(&[u8])) -> io::Result<usize> {
-        let count = inbox.receive(self.socket)?;
+        inbox.receive(self.socket)?;
         let mut taken = 0;
-        for index in 0..count {
-            let Datagram { payload, from, .. } = inbox.datagram(index);
-            if self.knows(from) {
-                each(payload);
-                taken += 1;
+        for arrival in inbox.arrivals() {
+            if self.knows(arrival.from) {
+                for datagram in arrival.datagrams() {
+                    each(datagram);
+                    taken += 1;
+                }
             } else {
-                self.ignored.fetch_add(1, Ordering::Relaxed);
+                self.ignored.fetch_add(arrival.datagrams().count() as u64, Ordering::Relaxed);
             }
         }
         Ok(taken)
