@@ -179,9 +179,9 @@ impl Connection {
             if self.flush(shared) == Fate::Gone {
                 return Fate::Gone;
             }
-        } else if self.sends_part() && self.go_on(shared) == Fate::Gone {
-            return Fate::Gone;
-        } else if self.resume && self.advance(&[], shared) == Fate::Gone {
+        } else if (self.sends_part() && self.go_on(shared) == Fate::Gone)
+            || (self.resume && self.advance(&[], shared) == Fate::Gone)
+        {
             return Fate::Gone;
         }
         let mut fate =
