@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::process::{Command, Stdio};
 
 use support::peers::{Authority, Peer, s_server};
@@ -97,6 +98,11 @@ fn microsocks_carries_http_and_https() {
             assert_code(&output, 7);
             assert!(text(&output.stderr).contains("the proxy says that "), "{}", text(&output.stderr));
         }
+        let six = support::web::Web::start_at("[::1]:0", |_, stream| {
+            stream.write_all(&support::web::ok(b"six")).unwrap();
+        });
+        assert_code(&ask(&six.url("/x"), &format!("{scheme}://127.0.0.1:{}", open.port)), 0);
+        assert_eq!(fs::read(out.path().join("x")).unwrap(), b"six");
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         assert_code(&ask(&format!("http://{nobody}/"), &format!("{scheme}://127.0.0.1:{}", open.port)), 7);
     }
