@@ -196,6 +196,29 @@ fn what_says_that_it_ends_or_changes_something_has_a_connection_of_its_own() {
     assert_eq!((server.connections(), other.connections()), (vec![0, 1, 2, 2], vec![0]));
 }
 
+#[test]
+fn answers_without_a_body_share_a_connection_too() {
+    let heads = |message: &'static str| Keeping::start(move |_, _| Some((message.as_bytes().to_vec(), Then::Stays)));
+    let ask = |server: &Keeping| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = fetch_command(folder.path());
+        let output = run_command(command.args(["--head", "--jobs", "1"]).args(server.urls(&["a", "b", "c"])), b"");
+        assert_code(&output, 0);
+        (text(&output.stdout), server.connections())
+    };
+    for message in ["HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "HTTP/1.1 304 Not Modified\r\n\r\n"] {
+        assert_eq!(ask(&heads(message)), (message.repeat(3), vec![0, 0, 0]));
+    }
+    // A server that is wrong about it: what it sends is not the answer to the next.
+    let message = "HTTP/1.1 200 OK\r\nContent-Length: 41\r\n\r\nHTTP/1.1 404 Evil\r\nContent-Length: 0\r\n\r\n";
+    let head = &message[..message.find("HTTP/1.1 404").unwrap()];
+    assert_eq!(ask(&heads(message)), (head.repeat(3), vec![0, 1, 2]));
+    // A body that only the end of the connection ends.
+    let server = Keeping::start(|_, line| Some((answer("200 OK", "", &body(path(line))), Then::Ends)));
+    fetch_all(&server, &["l1", "l22"]);
+    assert_eq!(server.connections(), [0, 1]);
+}
+
 /// Of several on one connection the one that is cut is told, and the next is fetched all the same.
 #[test]
 fn a_body_that_is_cut_on_a_kept_connection_is_never_saved() {

@@ -133,6 +133,7 @@ impl<'a> Page<'a> {
                 let why = format!("{}: the answer has no body, and so not that SHA-256", answer.url.shown());
                 return Err(Trouble::new(Exit::Differs, why));
             }
+            answer.leave();
         }
         if status >= 400 {
             let why = format!("{}: the answer has the status {status}", self.url.shown());

@@ -80,13 +80,12 @@ impl Connection {
     }
 }
 
-/// Whether a server of HTTP/1 leaves the connection open behind this answer (RFC 9112, section 9.3).
+/// Whether a server of HTTP/1 leaves the connection open behind this answer (RFC 9112, section 9.3). Where only the end of the
+/// connection is that of the body, it is found to have ended.
 pub(super) fn stays(head: &Head) -> bool {
     let is_closing = |value: &[u8]| {
         value.split(|&byte| byte == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
     };
     let mut fields = head.fields.iter();
-    head.version == (1, 1)
-        && (head.length.is_some() || head.chunked)
-        && !fields.any(|(name, value)| name.eq_ignore_ascii_case("connection") && is_closing(value))
+    head.version == (1, 1) && !fields.any(|(name, value)| name.eq_ignore_ascii_case("connection") && is_closing(value))
 }

@@ -271,6 +271,15 @@ impl Answer {
         self.head().has_body(self.to_head)
     }
 
+    /// Takes no body: where there is none, the connection serves for what is asked next.
+    pub fn leave(self) {
+        if !self.has_body()
+            && let Some(connection) = self.exchange.into_kept()
+        {
+            self.connections.put(self.url.origin, connection);
+        }
+    }
+
     /// The codings that come off when the body is saved under a name: a `.gz` that was asked for stays one.
     fn codings(&self, name: &str) -> Result<Vec<Coding>, FetchError> {
         let mut codings = self.head().codings().map_err(|unknown| {
