@@ -112,7 +112,10 @@ fn certificate(error: &CertificateError) -> String {
         CertificateError::BadSignature => "has a signature that is wrong, or a key that is too short".to_owned(),
         CertificateError::Other(why) => match why.0.to_string().as_str() {
             "UnsupportedCriticalExtension" => "demands something that is not known (a critical extension)".to_owned(),
-            "CaUsedAsEndEntity" => "is that of an authority, and of no server".to_owned(),
+            "CaUsedAsEndEntity" => {
+                "is that of an authority, and of no server (one that signs itself needs basicConstraints CA:FALSE)"
+                    .to_owned()
+            }
             "EndEntityUsedAsCa" => "is signed by one that may not sign others".to_owned(),
             "PathLenConstraintViolated" => "is signed through more authorities than one of them allows".to_owned(),
             "NameConstraintViolation" => "is signed by an authority that may not do so for this name".to_owned(),
