@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// Programs that tests run, and the Debian packages that bring them.
-const PROGRAMS: [(&str, &str); 30] = [
+const PROGRAMS: [(&str, &str); 32] = [
     // `nc` alone may be one of the other three, whose flags differ.
     ("nc.openbsd", "netcat-openbsd"),
     ("socat", "socat"),
@@ -24,7 +24,9 @@ const PROGRAMS: [(&str, &str); 30] = [
     ("openssl", "openssl"),
     // The light one: nothing but the server.
     ("nginx", "nginx-light"),
+    ("nghttpd", "nghttp2-server"),
     ("tinyproxy", "tinyproxy-bin"),
+    ("microsocks", "microsocks"),
     ("redis-server", "redis-server"),
     ("memcached", "memcached"),
     ("mosquitto", "mosquitto"),

@@ -1,4 +1,4 @@
-//! Colour on standard error: only the words that sort a message, and only what we wrote ourselves.
+//! Colour on terminals: the words that sort a message, and what stands where in a head. It is put in after cleaning.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -47,6 +47,28 @@ pub(crate) fn paint(text: &str, wanted: bool) -> Cow<'_, str> {
     Cow::Owned(painted)
 }
 
+/// Paints the head of an answer that was cleaned before: its status by what it means, and the names of fields.
+pub(crate) fn paint_head(head: &str) -> String {
+    let mut painted = String::with_capacity(head.len() * 2);
+    for (number, line) in head.split_inclusive('\n').enumerate() {
+        let text = line.trim_end();
+        let end = &line[text.len()..];
+        match (number, text.split_once(' '), text.split_once(':')) {
+            (0, Some((version, status)), _) => {
+                let code = match status.as_bytes().first() {
+                    Some(b'2') => "1;32",
+                    Some(b'3') => "1;33",
+                    _ => "1;31",
+                };
+                painted.push_str(&format!("{version} \x1b[{code}m{status}\x1b[0m{end}"));
+            }
+            (_, _, Some((name, value))) => painted.push_str(&format!("\x1b[36m{name}\x1b[0m:{value}{end}")),
+            _ => painted.push_str(line),
+        }
+    }
+    painted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +83,14 @@ mod tests {
         assert!(!Color::Auto.is_wanted(false, |_| None));
         assert!(Color::Always.is_wanted(false, with("NO_COLOR", "1")));
         assert!(!Color::Never.is_wanted(true, |_| None));
+    }
+
+    #[test]
+    fn a_head_shows_its_status_and_its_names() {
+        let head = "HTTP/1.1 404 Not Found\r\nA: b: c\r\nodd\r\n\r\n";
+        let painted = "HTTP/1.1 \x1b[1;31m404 Not Found\x1b[0m\r\n\x1b[36mA\x1b[0m: b: c\r\nodd\r\n\r\n";
+        assert_eq!(paint_head(head), painted);
+        assert!(paint_head("HTTP/2 204\r\n\r\n").starts_with("HTTP/2 \x1b[1;32m204\x1b[0m\r\n"));
     }
 
     #[test]

@@ -108,7 +108,7 @@ pub(crate) struct Common {
     /// Write events as JSON, one object a line, to standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Colour messages; auto: on a terminal, unless NO_COLOR is set
+    /// Colour messages, and what is shown of answers on a terminal; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
     pub(crate) color: Color,
 }

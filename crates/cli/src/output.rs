@@ -32,6 +32,8 @@ pub(crate) struct Console {
     pub(crate) json: bool,
     /// Whether standard error shows colour.
     color: bool,
+    /// Whether a terminal shows colour, wherever it is.
+    pub(crate) colors_terminals: bool,
     streams: StandardStreams,
     log: Mutex<Option<Log>>,
 }
@@ -94,14 +96,23 @@ impl Drop for Reporter {
 impl Console {
     pub(crate) fn new(common: &Common, streams: StandardStreams) -> Self {
         let Common { quiet, verbose, json, color } = *common;
-        let color = color.is_wanted(io::stderr().is_terminal(), |name| std::env::var_os(name));
-        Self { quiet, verbose, json, color, streams, log: Mutex::new(None) }
+        let [color, colors_terminals] =
+            [io::stderr().is_terminal(), true].map(|terminal| color.is_wanted(terminal, |name| std::env::var_os(name)));
+        Self { quiet, verbose, json, color, colors_terminals, streams, log: Mutex::new(None) }
     }
 
     /// Before any flag is known.
     pub(crate) fn plain() -> Self {
         let streams = sockeye::sys::files::closed_standard_streams();
-        Self { quiet: false, verbose: 0, json: false, color: false, streams, log: Mutex::new(None) }
+        Self {
+            quiet: false,
+            verbose: 0,
+            json: false,
+            color: false,
+            colors_terminals: false,
+            streams,
+            log: Mutex::new(None),
+        }
     }
 
     /// Whether standard output was closed when we began.

@@ -37,6 +37,35 @@ fn the_head_is_printed_as_it_came_and_the_body_saved_under_the_name_of_the_url()
 }
 
 #[test]
+fn an_address_of_ipv6_is_written_in_brackets_and_a_family_can_be_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let web = Web::start_at("[::1]:0", |_, stream| stream.write_all(&ok(b"six")).unwrap());
+    let port = web.address.port();
+    let named = format!("http://localhost:{port}/x");
+    let elsewhere = format!("http://far.example:{port}/x");
+    let resolve = format!("far.example:{port}:::1");
+    for (arguments, host) in [
+        (&[web.url("/x").as_str()][..], format!("[::1]:{port}")),
+        (&[&web.url("/x"), "-6"], format!("[::1]:{port}")),
+        (&[&named, "-6"], format!("localhost:{port}")),
+        // Without being told, whichever address of the name answers.
+        (&[&named], format!("localhost:{port}")),
+        (&[&elsewhere, "--resolve", &resolve], format!("far.example:{port}")),
+    ] {
+        assert_code(&fetch(folder.path(), &[arguments, &["-o", "x"]].concat()), 0);
+        assert_eq!(fs::read(folder.path().join("x")).unwrap(), b"six");
+        let request = web.requests().pop().unwrap();
+        assert!(request.contains(&format!("\r\nHost: {host}\r\n")), "{request}");
+    }
+    let before = web.requests().len();
+    let output = fetch(folder.path(), &[&named, "-4", "-o", "y"]);
+    assert_code(&output, 7);
+    assert!(text(&output.stderr).contains("127.0.0.1"), "{}", text(&output.stderr));
+    assert_ne!(code(&fetch(folder.path(), &[&web.url("/x"), "-4", "-o", "y"])), 0);
+    assert_eq!((web.requests().len(), names(folder.path())), (before, vec!["x".to_owned()]));
+}
+
+#[test]
 fn a_name_that_we_chose_overwrites_nothing_and_minus_o_replaces() {
     let folder = tempfile::tempdir().unwrap();
     let web = Web::saying(ok(b"new"));

@@ -7,9 +7,9 @@ use std::fs;
 use std::io::Write;
 use std::net::Shutdown;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
-use support::peers::{Authority, Peer, nginx};
+use support::peers::{Authority, Peer, nginx, s_server};
 use support::web::{bytes, fetch, fetch_command, names};
 use support::{assert_code, need, run_command, serve_one, text, to_end};
 
@@ -93,28 +93,6 @@ fn pythons_server_gives_the_same_bytes_as_to_curl() {
     assert_eq!(names(out.path()), ["a b.txt", "body"]);
 }
 
-/// Serves the files of a folder over TLS (`openssl s_server -WWW`).
-fn s_server(folder: &Path, certificate: &str, more: &[&str]) -> Peer {
-    need("openssl");
-    let (cert, key) = (format!("{certificate}.pem"), format!("{certificate}.key"));
-    Peer::start(|port| {
-        let mut command = Command::new("openssl");
-        command.args([
-            "s_server",
-            "-quiet",
-            "-WWW",
-            "-accept",
-            &format!("127.0.0.1:{port}"),
-            "-cert",
-            &cert,
-            "-key",
-            &key,
-        ]);
-        command.args(more).current_dir(folder);
-        command
-    })
-}
-
 #[test]
 fn openssls_server_is_believed_only_with_a_good_certificate() {
     let folder = tempfile::tempdir().unwrap();
@@ -147,11 +125,9 @@ fn openssls_server_is_believed_only_with_a_good_certificate() {
         assert!(text(&output.stderr).contains("is signed by nobody who is trusted"), "{}", text(&output.stderr));
     }
     fs::write(out.path().join("body"), "old").unwrap();
-    for (certificate, says) in [
-        ("other", "is for another name: DnsName(\"other.example\")"),
-        ("expired", "has expired"),
-        ("early", "is not valid yet"),
-    ] {
+    for (certificate, says) in
+        [("other", "is for another name: other.example\n"), ("expired", "has expired"), ("early", "is not valid yet")]
+    {
         let server = s_server(folder.path(), certificate, &[]);
         let output = ask(server.port, "localhost", &["--ca", &ca]);
         assert_code(&output, 60);
@@ -228,57 +204,6 @@ while True:
     }
 }
 
-/// A proxy for everything, one that wants a password, and none for whom no_proxy names.
-#[test]
-fn tinyproxy_carries_http_and_tunnels_https() {
-    need("tinyproxy");
-    let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::new(folder.path());
-    authority.sign(folder.path(), "good", &["localhost"], (2020, 2120));
-    fs::write(folder.path().join("page"), bytes(200_000)).unwrap();
-    let secure = s_server(folder.path(), "good", &[]);
-    let web = support::web::Web::saying(support::web::ok(b"plain"));
-    let proxy = |extra: &str| {
-        Peer::start(|port| {
-            let config = folder.path().join(format!("proxy-{port}.conf"));
-            let text = format!("Port {port}\nListen 127.0.0.1\nTimeout 60\nAllow 127.0.0.1\n{extra}");
-            fs::write(&config, text).unwrap();
-            let mut command = Command::new("tinyproxy");
-            command.arg("-d").arg("-c").arg(&config).stdout(Stdio::null());
-            command
-        })
-    };
-    let (open, locked) = (proxy(""), proxy("BasicAuth me secret\n"));
-    let out = tempfile::tempdir().unwrap();
-    let ca = folder.path().join("ca.pem").display().to_string();
-    let ask = |url: &str, variable: &str, value: &str, without: &str| {
-        let mut command = fetch_command(out.path());
-        command.args([url, "-o", "x", "--ca", &ca]).env(variable, value).env("no_proxy", without);
-        run_command(&mut command, b"")
-    };
-    let secure = format!("https://localhost:{}/page", secure.port);
-    let plain = web.url("/x");
-    for (proxy, who) in [(&open, ""), (&locked, "me:secret@")] {
-        let at = format!("http://{who}127.0.0.1:{}", proxy.port);
-        assert_code(&ask(&plain, "http_proxy", &at, ""), 0);
-        assert_eq!(fs::read(out.path().join("x")).unwrap(), b"plain");
-        let last = web.requests().pop().unwrap().to_ascii_lowercase();
-        assert!(last.contains("\r\nvia:") && !last.contains("proxy-authorization"), "{last}");
-        assert_code(&ask(&secure, "https_proxy", &at, ""), 0);
-        assert!(fs::read(out.path().join("x")).unwrap() == bytes(200_000));
-        assert_code(&ask(&plain, "all_proxy", &at, "127.0.0.1"), 0);
-        assert!(!web.requests().pop().unwrap().to_ascii_lowercase().contains("\r\nvia:"));
-    }
-    let refused = ask(&secure, "https_proxy", &format!("http://127.0.0.1:{}", locked.port), "");
-    assert_code(&refused, 7);
-    assert!(text(&refused.stderr).contains("the proxy says 407"), "{}", text(&refused.stderr));
-    let refused = ask(&plain, "http_proxy", &format!("http://127.0.0.1:{}", locked.port), "");
-    assert_code(&refused, 22);
-    let refused = ask(&plain, "http_proxy", "socks4://127.0.0.1:1", "");
-    assert_code(&refused, 2);
-    assert!(text(&refused.stderr).contains("socks5 or socks5h, and not by socks4"), "{}", text(&refused.stderr));
-}
-
 /// A server that lets in only whom its authority signed for; the keys of a session; and trust in whoever answers.
 #[test]
 fn openssls_server_asks_who_we_are_and_insecure_says_what_it_is() {
@@ -334,6 +259,47 @@ fn openssls_server_asks_who_we_are_and_insecure_says_what_it_is() {
     assert_eq!(proxy.asked(), [format!("name localhost:{}", server.port), format!("name localhost:{}", server.port)]);
 }
 
+/// What SSLKEYLOGFILE gets is what the server logs for itself, in the form that Wireshark reads; that it is written is said.
+#[test]
+fn the_keys_of_sessions_are_those_that_the_server_has() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    authority.sign(folder.path(), "good", &["localhost"], (2020, 2120));
+    fs::write(folder.path().join("page"), "hello").unwrap();
+    let ca = folder.path().join("ca.pem").display().to_string();
+    for (version, label) in [("-tls1_3", "SERVER_TRAFFIC_SECRET_0 "), ("-tls1_2", "CLIENT_RANDOM ")] {
+        let server = s_server(folder.path(), "good", &[version, "-keylogfile", &format!("server{version}")]);
+        let out = tempfile::tempdir().unwrap();
+        let url = format!("https://localhost:{}/page", server.port);
+        let ask = |keys: &str| {
+            let mut command = fetch_command(out.path());
+            command.args([&url, "-o", "x", "-q", "--time", "--ca", &ca]).env("SSLKEYLOGFILE", keys);
+            let output = run_command(&mut command, b"");
+            assert_code(&output, 0);
+            text(&output.stderr)
+        };
+        let said = ask("keys");
+        assert!(said.contains("warning: SSLKEYLOGFILE: whoever reads keys can read what is fetched"), "{said}");
+        let heads: Vec<&str> = said.lines().skip(1).map(|row| row.split("  ").next().unwrap()).collect();
+        assert_eq!(heads, ["name", "connect", "TLS", "first byte", "total"], "{said}");
+        let (ours, theirs) = (out.path().join("keys"), folder.path().join(format!("server{version}")));
+        assert_eq!(fs::metadata(&ours).unwrap().permissions().mode() & 0o777, 0o600);
+        let (ours, theirs) = (fs::read_to_string(ours).unwrap(), fs::read_to_string(theirs).unwrap());
+        assert!(ours.contains(label), "{ours}");
+        for line in ours.lines() {
+            assert!(theirs.lines().any(|other| other.eq_ignore_ascii_case(line)), "{line} is not in {theirs}");
+        }
+        assert!(ask("none/keys").contains("warning: SSLKEYLOGFILE: cannot write none/keys: No such file"));
+        assert!(!ask("").contains("SSLKEYLOGFILE"));
+        let output = fetch(out.path(), &[&url, "-o", "x", "--json", "--ca", &ca]);
+        let event: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        for name in ["name", "connect", "tls", "first_byte", "total"] {
+            assert!(event["seconds"][name].as_f64().is_some_and(|seconds| seconds >= 0.0), "{event}");
+        }
+    }
+}
+
 /// nginx knows ranges: parts and what is gone on with, in the clear and under TLS.
 #[test]
 fn nginx_gives_parts_that_make_the_whole() {
@@ -384,7 +350,7 @@ fn carrying(socket: &Path, most: usize, hangs: bool) -> std::net::SocketAddr {
             let mut stream = stream.unwrap();
             let mut server = std::os::unix::net::UnixStream::connect(&socket).unwrap();
             let (mut from, mut to) = (stream.try_clone().unwrap(), server.try_clone().unwrap());
-            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            let until_gone = std::thread::spawn(move || std::io::copy(&mut from, &mut to));
             let mut left = most;
             let mut piece = [0; 4096];
             while left > 0
@@ -396,7 +362,7 @@ fn carrying(socket: &Path, most: usize, hangs: bool) -> std::net::SocketAddr {
                 let _ = stream.write_all(&piece[..length]);
             }
             if hangs {
-                let _ = stream.read(&mut [0; 1]);
+                let _ = until_gone.join();
             }
             let _ = stream.shutdown(Shutdown::Both);
         }

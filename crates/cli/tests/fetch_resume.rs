@@ -229,6 +229,7 @@ fn what_another_boot_left_counts_only_as_far_as_it_was_stored() {
     assert!(fs::read(folder.path().join("x")).unwrap() == body);
 }
 
+/// Row 41: a file that has changed since is not spliced to what came of the old one.
 #[test]
 fn a_part_of_something_else_is_begun_anew() {
     let body = bytes(3_000_000);
@@ -319,6 +320,7 @@ fn an_interrupted_fetch_says_what_it_leaves() {
     drop(server.release);
 }
 
+/// Row 51: what has another checksum has no name.
 #[test]
 fn a_file_gets_its_name_only_with_its_digest() {
     let folder = tempfile::tempdir().unwrap();

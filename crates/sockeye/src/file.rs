@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 use rustix::io::Errno;
@@ -272,7 +272,9 @@ fn unnamed(target: &Path) -> io::Result<Option<File>> {
         Ok(fd) => {
             let file = File::from(fd);
             // Without /proc there is no way to give it a name.
-            Ok(fs::symlink_metadata(path_of(&file)).is_ok().then_some(file))
+            static HAS_PROC: OnceLock<bool> = OnceLock::new();
+            let has_proc = HAS_PROC.get_or_init(|| fs::symlink_metadata(path_of(&file)).is_ok());
+            Ok(has_proc.then_some(file))
         }
         // The second is what kernels say that take it for opening the folder itself (open(2), BUGS).
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Ok(None),

@@ -48,6 +48,8 @@ pub const HEAD: usize = 256 * 1024;
 pub const STALL_WAIT: Duration = Duration::from_secs(60);
 /// How long an HTTP server may ask us to wait before we ask again.
 pub const RETRY_AFTER: Duration = Duration::from_secs(600);
+/// Connections that a thread of `fetch` keeps for what it asks next.
+pub const KEPT: usize = 8;
 /// How many redirects are followed.
 pub const REDIRECTS: usize = 10;
 /// How many content codings may lie on top of each other.

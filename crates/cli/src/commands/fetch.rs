@@ -12,6 +12,9 @@ mod place;
 mod telling;
 mod trouble;
 
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::Instant;
 
 use sockeye::net::tls::Trust;
@@ -64,12 +67,26 @@ fn trust(flags: &Fetch, console: &Console) -> Result<Trust, Exit> {
         }
         None => Trust::system(),
     };
+    if let Some(path) = std::env::var_os("SSLKEYLOGFILE").filter(|path| !path.is_empty()) {
+        note_keys(Path::new(&path), console);
+    }
     if let (Some(certificate), Some(key)) = (&flags.cert, &flags.key) {
         trust = trust.with_identity(certificate, key);
     }
     let unusable = |error| console.fail(Exit::CannotRead, &format!("cannot use the certificates: {error}"));
     trust.check().map_err(unusable)?;
     Ok(trust)
+}
+
+/// Whoever has the keys of a session reads all of it, so nobody may write them without knowing. The file is made here if it
+/// is not there: for its owner alone.
+fn note_keys(path: &Path, console: &Console) {
+    let made = File::options().append(true).create(true).mode(0o600).open(path);
+    let shown = path.display();
+    match made {
+        Ok(_) => console.warn(&format!("SSLKEYLOGFILE: whoever reads {shown} can read what is fetched over TLS")),
+        Err(error) => console.warn(&format!("SSLKEYLOGFILE: cannot write {shown}: {error}")),
+    }
 }
 
 fn proxies(flags: &Fetch) -> Result<Proxies, String> {

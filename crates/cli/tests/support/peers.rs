@@ -84,6 +84,28 @@ pub fn nginx(folder: &Path, server: &str) -> Peer {
     })
 }
 
+/// Serves the files of a folder over TLS (`openssl s_server -WWW`).
+pub fn s_server(folder: &Path, certificate: &str, more: &[&str]) -> Peer {
+    need("openssl");
+    let (cert, key) = (format!("{certificate}.pem"), format!("{certificate}.key"));
+    Peer::start(|port| {
+        let mut command = Command::new("openssl");
+        command.args([
+            "s_server",
+            "-quiet",
+            "-WWW",
+            "-accept",
+            &format!("127.0.0.1:{port}"),
+            "-cert",
+            &cert,
+            "-key",
+            &key,
+        ]);
+        command.args(more).current_dir(folder);
+        command
+    })
+}
+
 /// A private authority: `ca.pem`, and what it signs.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sockeye::verb::fetch::{Options, Url, file_name};
+use sockeye::verb::fetch::{Connections, Options, Url, file_name};
 
 use super::bar::Bar;
 use super::leaving::UnderWay;
@@ -61,10 +61,11 @@ pub(super) fn fetch_all(flags: &Fetch, options: &Options, urls: Vec<Url>, consol
     let failed: Mutex<Option<(usize, Exit)>> = Mutex::new(None);
     let next = AtomicUsize::new(0);
     let work = || {
+        let connections = Connections::default();
         while let Some((index, page)) =
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, pages.get(at)?)))
         {
-            if let Err(trouble) = page.run() {
+            if let Err(trouble) = page.run(&connections) {
                 shared.aside(|| console.fail(trouble.exit, &trouble.why));
                 let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
                 if failed.is_none_or(|(first, _)| index < first) {

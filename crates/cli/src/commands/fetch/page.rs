@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use sockeye::verb::fetch::{Answer, FetchError, Options, Progress, Request, Saved, Taking, Url, fetch};
+use sockeye::verb::fetch::{Answer, Connections, FetchError, Options, Progress, Request, Saved, Taking, Url, fetch};
 
 use super::asking;
 use super::bar::Bar;
@@ -56,13 +56,13 @@ impl<'a> Page<'a> {
         Self { shared, url, progress, began: Instant::now() }
     }
 
-    /// Fetches it, again if that may help.
-    pub(super) fn run(&self) -> Result<Exit, Trouble> {
+    /// Fetches it, again if that may help; over a connection that stayed open, if one leads there.
+    pub(super) fn run(&self, connections: &Connections) -> Result<Exit, Trouble> {
         let request = asking::request(self.shared.flags, &self.url)?;
         let mut attempt = 0;
         loop {
             let left = self.shared.flags.retry - attempt;
-            let trouble = match self.once(request.clone(), left > 0) {
+            let trouble = match self.once(request.clone(), connections, left > 0) {
                 Err(trouble) if left > 0 && trouble.again.is_some() => trouble,
                 done => return done,
             };
@@ -85,15 +85,21 @@ impl<'a> Page<'a> {
         self.shared.under_way.put(&self.progress[0], leaving);
     }
 
-    fn once(&self, request: Request, may_again: bool) -> Result<Exit, Trouble> {
+    fn once(&self, request: Request, connections: &Connections, may_again: bool) -> Result<Exit, Trouble> {
         let place = Place::choose(self.shared.flags, &self.url)?;
         self.hold(place.leaving());
-        let done = self.ask(request, place, may_again);
+        let done = self.ask(request, place, connections, may_again);
         self.hold(Leaving::Nothing);
         done
     }
 
-    fn ask(&self, mut request: Request, place: Place, may_again: bool) -> Result<Exit, Trouble> {
+    fn ask(
+        &self,
+        mut request: Request,
+        place: Place,
+        connections: &Connections,
+        may_again: bool,
+    ) -> Result<Exit, Trouble> {
         let (flags, console) = (self.shared.flags, self.shared.console);
         if flags.resume {
             request.range = place.missing(&self.url);
@@ -103,7 +109,7 @@ impl<'a> Page<'a> {
             request.fields.insert(0, ("Accept-Encoding".to_owned(), "identity".to_owned()));
         }
         let mut watch = Watching { shared: self.shared, redirects: vec![] };
-        let answer = fetch(&request, self.shared.options, &mut watch)
+        let answer = fetch(&request, self.shared.options, connections, &mut watch)
             .map_err(|failed| Trouble::unanswered(&failed, &request.method, !watch.redirects.is_empty()))?;
         // As with redirects, only the last head is shown.
         if let Some(passing) = Trouble::passing(&answer, &request.method).filter(|_| may_again) {
@@ -127,6 +133,7 @@ impl<'a> Page<'a> {
                 let why = format!("{}: the answer has no body, and so not that SHA-256", answer.url.shown());
                 return Err(Trouble::new(Exit::Differs, why));
             }
+            answer.leave();
         }
         if status >= 400 {
             let why = format!("{}: the answer has the status {status}", self.url.shown());

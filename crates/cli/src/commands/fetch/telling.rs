@@ -12,6 +12,7 @@ use sockeye::verb::fetch::{Answer, Head, Saved, Times, Url, Watch};
 use super::page::Shared;
 use super::trouble::Trouble;
 use crate::clean::Cleaner;
+use crate::color::paint_head;
 use crate::exit::Exit;
 use crate::flags::Fetch;
 use crate::output::{Console, write_all};
@@ -50,23 +51,27 @@ pub(super) fn show_head(head: &Head, flags: &Fetch, console: &Console) -> Result
         if !console.quiet && !console.json {
             let stderr = io::stderr();
             // A standard error that is closed or full ends no download.
-            let _ = write_head(head, stderr.is_terminal(), stderr);
+            let _ = write_head(head, stderr.is_terminal(), console, stderr);
         }
         return Ok(());
     }
     let stdout = io::stdout();
     let terminal = stdout.is_terminal();
-    write_head(head, terminal, stdout)
+    write_head(head, terminal, console, stdout)
         .map_err(|error| Trouble::new(Exit::CannotWrite, format!("cannot write to standard output: {error}")))
 }
 
-fn write_head(head: &Head, terminal: bool, stream: impl AsFd + Write) -> io::Result<()> {
+fn write_head(head: &Head, terminal: bool, console: &Console, stream: impl AsFd + Write) -> io::Result<()> {
     if !terminal {
         return write_all(stream.as_fd(), &head.raw);
     }
-    let mut cleaner = Cleaner::new(stream);
+    let mut cleaner = Cleaner::new(Vec::new());
     cleaner.write_all(&head.raw)?;
-    cleaner.finish()?.flush()
+    let cleaned = cleaner.finish()?;
+    if console.colors_terminals {
+        return write_all(stream.as_fd(), paint_head(&String::from_utf8_lossy(&cleaned)).as_bytes());
+    }
+    write_all(stream.as_fd(), &cleaned)
 }
 
 /// What is said at the end.

@@ -90,17 +90,46 @@ fn certificate(error: &CertificateError) -> String {
             "is signed by nobody who is trusted (--ca FILE trusts a private authority)".to_owned()
         }
         CertificateError::NotValidForName => "is for another name".to_owned(),
+        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            "is for no host: it has no subjectAltName, and a common name does not count".to_owned()
+        }
         CertificateError::NotValidForNameContext { presented, .. } => {
             // At most a few of the names; some certificates have hundreds.
-            let mut names = presented.iter().take(4).cloned().collect::<Vec<_>>().join(", ");
+            let mut names = presented.iter().take(4).map(|name| bare(name)).collect::<Vec<_>>().join(", ");
             if presented.len() > 4 {
                 names.push_str(", …");
             }
             format!("is for another name: {names}")
         }
         CertificateError::Revoked => "was revoked".to_owned(),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "is not one for servers (extended key usage)".to_owned()
+        }
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. } => {
+            "is signed in a way that is known to be weak, or not known (such as SHA-1)".to_owned()
+        }
+        // rustls does not tell the two apart.
+        CertificateError::BadSignature => "has a signature that is wrong, or a key that is too short".to_owned(),
+        CertificateError::Other(why) => match why.0.to_string().as_str() {
+            "UnsupportedCriticalExtension" => "demands something that is not known (a critical extension)".to_owned(),
+            "CaUsedAsEndEntity" => {
+                "is that of an authority, and of no server (one that signs itself needs basicConstraints CA:FALSE)"
+                    .to_owned()
+            }
+            "EndEntityUsedAsCa" => "is signed by one that may not sign others".to_owned(),
+            "PathLenConstraintViolated" => "is signed through more authorities than one of them allows".to_owned(),
+            "NameConstraintViolation" => "is signed by an authority that may not do so for this name".to_owned(),
+            "UnsupportedCertVersion" => "is of an old version of X.509 that has no names of hosts".to_owned(),
+            other => format!("is not to be believed: {other}"),
+        },
         other => format!("is not to be believed: {other}"),
     }
+}
+
+/// A name without the kind that rustls writes around it: `DnsName("a.example")`, `IpAddress(127.0.0.1)`.
+fn bare(name: &str) -> &str {
+    let inside = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inside.unwrap_or(name).trim_matches('"')
 }
 
 impl fmt::Display for TlsError {

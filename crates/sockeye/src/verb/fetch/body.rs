@@ -11,8 +11,9 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
 use super::exchange::{Exchange, Patience};
+use super::kept::{self, Connection, Connections};
 use super::pace::Pace;
-use super::{Answer, Failed, FetchError, Progress, Saved, Taking};
+use super::{Answer, Failed, FetchError, Origin, Progress, Saved, Taking};
 use crate::net::stream::Stream;
 use crate::sink::Sink;
 use crate::wire::http::{Coding, Fault, decode};
@@ -48,10 +49,11 @@ impl Answer {
         match (length, &*sink, codings.as_slice()) {
             (Some(length), &Sink::Descriptor(file), []) if self.exchange.is_plain() => {
                 let patience = self.patience;
+                let keep = (kept::stays(self.head()) && !is_cut_off).then_some((self.connections, self.url.origin));
                 let Some((stream, held)) = self.exchange.into_stream() else {
                     return Err(FetchError::Protocol("the connection is still held".to_owned()));
                 };
-                let moving = Moving { stream, file, length, patience, pace, progress: &taking.progress };
+                let moving = Moving { stream, file, length, patience, pace, progress: &taking.progress, keep };
                 moving.whole(&held, !is_cut_off)
             }
             _ => {
@@ -71,6 +73,12 @@ impl Answer {
                     });
                 }
                 let surplus = if is_cut_off { 0 } else { self.exchange.surplus() };
+                if !is_cut_off
+                    && surplus == 0
+                    && let Some(connection) = self.exchange.into_kept()
+                {
+                    self.connections.put(self.url.origin, connection);
+                }
                 Ok(Saved { received, written, surplus })
             }
         }
@@ -85,6 +93,8 @@ struct Moving<'a> {
     patience: Patience,
     pace: Pace,
     progress: &'a Progress,
+    /// Where the connection is kept behind the body, if it stays.
+    keep: Option<(Connections, Origin)>,
 }
 
 impl Moving<'_> {
@@ -105,7 +115,15 @@ impl Moving<'_> {
             // What comes behind is left to come to nobody.
             return Ok(Saved { received, written: received, surplus: 0 });
         }
-        surplus += self.stream.read(&mut [0; 4096]).unwrap_or(0) as u64;
+        match self.stream.read(&mut [0; 4096]) {
+            Ok(more) => surplus += more as u64,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && surplus == 0 => {
+                if let Some((connections, origin)) = self.keep {
+                    connections.put(origin, Connection::Stream(Box::new(self.stream)));
+                }
+            }
+            Err(_) => {}
+        }
         Ok(Saved { received, written: received, surplus })
     }
 

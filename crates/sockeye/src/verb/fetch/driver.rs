@@ -63,6 +63,13 @@ impl Speaking {
     pub(super) fn tasks(&self) -> Tasks {
         self.0.clone()
     }
+
+    /// Lets everything go on as far as it can without waiting; whether the connection still stands then. hyper ends it
+    /// where bytes came that nobody asked for.
+    pub(super) fn goes_on(&self) -> bool {
+        while self.0.poll(&mut Context::from_waker(Waker::noop())) {}
+        !self.0.0.borrow().is_empty()
+    }
 }
 
 impl Drop for Speaking {

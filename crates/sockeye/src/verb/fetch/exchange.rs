@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 
 use super::driver::{Driver, Optional, Speaking};
+use super::kept::{self, Connection, Http2};
 use super::outgoing::Sending;
 use super::wire::{Io, Wire};
 use super::{FetchError, Stopper};
@@ -52,12 +53,17 @@ impl Patience {
     }
 }
 
+/// Without it hyper takes a connection for one that nobody needs.
+enum Sender {
+    Http1 { _held: http1::SendRequest<Sending> },
+    Http2(http2::SendRequest<Sending>),
+}
+
 /// A connection on which one request was sent and the head of its answer has come.
 pub(super) struct Exchange {
     wire: Rc<RefCell<Wire>>,
     speaking: Speaking,
-    /// Without it hyper takes the connection of HTTP/2 for one that nobody needs.
-    _sender: Option<http2::SendRequest<Sending>>,
+    sender: Sender,
     body: Incoming,
     /// The answer's head.
     pub(super) head: Head,
@@ -69,16 +75,31 @@ pub(super) struct Exchange {
 impl Exchange {
     /// Sends a request and waits for the head of the answer.
     pub(super) fn begin(
-        stream: Stream,
+        connection: Connection,
         request: http::Request<Sending>,
         patience: Patience,
     ) -> Result<Self, FetchError> {
-        let is_http2 = stream.speaks_http2();
-        let wire = Rc::new(RefCell::new(Wire::new(stream, request.body().fault())));
-        let speaking = Speaking::default();
-        let (response, sender) = match is_http2 {
-            false => (Self::ask(&wire, &speaking, request, patience)?, None),
-            true => Self::ask_http2(&wire, &speaking, request, patience).map(|(response, it)| (response, Some(it)))?,
+        let is_http2 = connection.speaks_http2();
+        let fault = request.body().fault();
+        let (wire, speaking, response, sender) = match connection {
+            Connection::Stream(stream) if !is_http2 => {
+                let (wire, speaking) = (Rc::new(RefCell::new(Wire::new(*stream, fault))), Speaking::default());
+                let (response, sender) = Self::ask(&wire, &speaking, request, patience)?;
+                (wire, speaking, response, Sender::Http1 { _held: sender })
+            }
+            connection => {
+                let Http2 { wire, speaking, mut sender } = match connection {
+                    Connection::Stream(stream) => Self::shake_http2(Wire::new(*stream, fault), patience)?,
+                    Connection::Http2(session) => {
+                        session.wire.borrow_mut().begin_again(fault);
+                        session
+                    }
+                };
+                let driver = Driver { wire: &wire, speaking: &speaking };
+                let failed = |error| Wire::failure(&wire, error, patience, "the answer");
+                let response = driver.run(pin!(sender.send_request(request)), patience).map_err(failed)?;
+                (wire, speaking, response, Sender::Http2(sender))
+            }
         };
         let (head, first_byte) = {
             let mut wire = wire.borrow_mut();
@@ -90,7 +111,7 @@ impl Exchange {
             (None, false) => return Err(FetchError::Protocol("the answer has no head".to_owned())),
         };
         wire.borrow_mut().past_head = true;
-        Ok(Self { wire, speaking, _sender: sender, body: response.into_body(), head, first_byte, patience })
+        Ok(Self { wire, speaking, sender, body: response.into_body(), head, first_byte, patience })
     }
 
     fn ask(
@@ -98,7 +119,7 @@ impl Exchange {
         speaking: &Speaking,
         request: http::Request<Sending>,
         patience: Patience,
-    ) -> Result<http::Response<Incoming>, FetchError> {
+    ) -> Result<(http::Response<Incoming>, http1::SendRequest<Sending>), FetchError> {
         let shake = http1::Builder::new()
             .title_case_headers(true)
             .max_headers(4096)
@@ -108,27 +129,23 @@ impl Exchange {
         let (mut sender, connection) = driver.run(pin!(shake), patience).map_err(failed)?;
         // That it failed, and why, the exchange hears.
         speaking.add(async move { drop(connection.await) });
-        driver.run(pin!(sender.send_request(request)), patience).map_err(failed)
+        let response = driver.run(pin!(sender.send_request(request)), patience).map_err(failed)?;
+        Ok((response, sender))
     }
 
-    fn ask_http2(
-        wire: &Rc<RefCell<Wire>>,
-        speaking: &Speaking,
-        request: http::Request<Sending>,
-        patience: Patience,
-    ) -> Result<(http::Response<Incoming>, http2::SendRequest<Sending>), FetchError> {
+    fn shake_http2(wire: Wire, patience: Patience) -> Result<Http2, FetchError> {
+        let (wire, speaking) = (Rc::new(RefCell::new(wire)), Speaking::default());
         wire.borrow_mut().is_http2 = true;
         let shake = http2::Builder::new(speaking.tasks())
             .max_header_list_size(u32::try_from(limits::HEAD).unwrap_or(u32::MAX))
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
-            .handshake::<_, Sending>(Io(Rc::clone(wire)));
-        let driver = Driver { wire, speaking };
-        let failed = |error| Wire::failure(wire, error, patience, "the answer");
-        let (mut sender, connection) = driver.run(pin!(shake), patience).map_err(failed)?;
+            .handshake::<_, Sending>(Io(Rc::clone(&wire)));
+        let driver = Driver { wire: &wire, speaking: &speaking };
+        let failed = |error| Wire::failure(&wire, error, patience, "the answer");
+        let (sender, connection) = driver.run(pin!(shake), patience).map_err(failed)?;
         speaking.add(async move { drop(connection.await) });
-        let response = driver.run(pin!(sender.send_request(request)), patience).map_err(failed)?;
-        Ok((response, sender))
+        Ok(Http2 { wire, speaking, sender })
     }
 
     /// The next piece of the body, unchunked; none at its end.
@@ -161,6 +178,18 @@ impl Exchange {
         drop((speaking, body));
         let wire = Rc::try_unwrap(wire).ok()?.into_inner();
         Some((wire.stream, wire.held))
+    }
+
+    /// Behind the end of the body: the connection, if the server keeps it and said nothing more.
+    pub(super) fn into_kept(self) -> Option<Connection> {
+        if let Sender::Http2(sender) = self.sender {
+            return Some(Connection::Http2(Http2 { wire: self.wire, speaking: self.speaking, sender }));
+        }
+        if !kept::stays(&self.head) || !self.speaking.goes_on() {
+            return None;
+        }
+        let (stream, behind) = self.into_stream()?;
+        behind.is_empty().then(|| Connection::Stream(Box::new(stream)))
     }
 
     /// Lets somebody else end it.

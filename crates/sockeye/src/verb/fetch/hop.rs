@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::cookies::Cookies;
 use super::credentials::Fields;
 use super::exchange::{Exchange, Patience};
+use super::kept::{Connection, Connections};
 use super::outgoing::Sending;
 use super::range::Range;
 use super::way::Way;
@@ -25,18 +26,44 @@ impl Hop<'_> {
     pub(super) fn take(
         &self,
         options: &Options,
+        connections: &Connections,
         patience: Patience,
         watch: &mut dyn Watch,
     ) -> Result<(Exchange, Times), FetchError> {
         let way = Way::to(self.url, options)?;
         // What is wrong with the request is said before anybody is bothered with it.
         let request = self.request(way.asked_proxy())?;
+        if let Some(kept) = self.changes_nothing().then(|| connections.take(&self.url.origin)).flatten() {
+            let mut times = Times::default();
+            match self.ask(kept, self.request(way.asked_proxy())?, patience, &mut times) {
+                Ok(exchange) => return Ok((exchange, times)),
+                Err(error @ FetchError::TimedOut { .. }) => return Err(error),
+                // It may have been about to end. What else is wrong is found again.
+                Err(_) => {}
+            }
+        }
         let (stream, mut times) = way.go(patience, watch)?;
-        let request = if stream.speaks_http2() { self.for_http2(request)? } else { request };
-        let asked = Instant::now();
-        let exchange = Exchange::begin(stream, request, patience)?;
-        times.first_byte = exchange.first_byte.map_or(Duration::ZERO, |first| first.duration_since(asked));
+        let exchange = self.ask(Connection::Stream(Box::new(stream)), request, patience, &mut times)?;
         Ok((exchange, times))
+    }
+
+    fn ask(
+        &self,
+        connection: Connection,
+        request: http::Request<Sending>,
+        patience: Patience,
+        times: &mut Times,
+    ) -> Result<Exchange, FetchError> {
+        let request = if connection.speaks_http2() { self.for_http2(request)? } else { request };
+        let asked = Instant::now();
+        let exchange = Exchange::begin(connection, request, patience)?;
+        times.first_byte = exchange.first_byte.map_or(Duration::ZERO, |first| first.duration_since(asked));
+        Ok(exchange)
+    }
+
+    /// Whether it does no harm to ask twice, and so may be asked where nobody knows whether it is heard.
+    fn changes_nothing(&self) -> bool {
+        self.body.is_none() && matches!(self.method, "GET" | "HEAD")
     }
 
     /// HTTP/2 has the host in its target and not in a field (RFC 9113, section 8.3.1).

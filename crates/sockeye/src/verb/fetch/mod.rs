@@ -8,6 +8,7 @@ mod error;
 mod exchange;
 mod form;
 mod hop;
+mod kept;
 mod name;
 pub mod netrc;
 mod outgoing;
@@ -28,6 +29,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub use credentials::Credentials;
 pub use error::FetchError;
 pub use form::Form;
+pub use kept::Connections;
 pub use name::file_name;
 pub use outgoing::Body;
 pub use progress::Progress;
@@ -138,6 +140,7 @@ pub struct Answer {
     /// Which part it is, if it is not the whole.
     pub part: Option<Part>,
     exchange: Exchange,
+    connections: Connections,
     to_head: bool,
     patience: Patience,
 }
@@ -180,11 +183,17 @@ impl fmt::Display for Failed {
 
 impl std::error::Error for Failed {}
 
-/// Asks, follows redirects, and returns when the head of the last answer has come.
+/// Asks, follows redirects, and returns when the head of the last answer has come. `connections` are what earlier fetches
+/// left open.
 ///
 /// # Errors
 /// Anything that goes wrong until there, with the URL at which it did.
-pub fn fetch(request: &Request, options: &Options, watch: &mut dyn Watch) -> Result<Answer, Failed> {
+pub fn fetch(
+    request: &Request,
+    options: &Options,
+    connections: &Connections,
+    watch: &mut dyn Watch,
+) -> Result<Answer, Failed> {
     let total = options.timeout.map(|timeout| (options.began + timeout, timeout));
     let patience = Patience { total, idle: options.idle_timeout };
     let mut url = request.url.clone();
@@ -202,7 +211,7 @@ pub fn fetch(request: &Request, options: &Options, watch: &mut dyn Watch) -> Res
     loop {
         let hop =
             Hop { url: &url, method: &method, body, fields: &fields, cookies: &cookies, range: request.range.as_ref() };
-        let (exchange, times) = match hop.take(options, patience, watch) {
+        let (exchange, times) = match hop.take(options, connections, patience, watch) {
             Ok(taken) => taken,
             Err(error) => return Err(Failed::at(url, error)),
         };
@@ -212,7 +221,8 @@ pub fn fetch(request: &Request, options: &Options, watch: &mut dyn Watch) -> Res
                 Ok(part) => part.flatten(),
                 Err(error) => return Err(Failed::at(url, error)),
             };
-            return Ok(Answer { url, times, redirects, part, exchange, to_head, patience });
+            let connections = connections.clone();
+            return Ok(Answer { url, times, redirects, part, exchange, connections, to_head, patience });
         };
         let next = match next {
             Ok(next) if redirects < limits::REDIRECTS => next,
@@ -259,6 +269,15 @@ impl Answer {
     #[must_use]
     pub fn has_body(&self) -> bool {
         self.head().has_body(self.to_head)
+    }
+
+    /// Takes no body: where there is none, the connection serves for what is asked next.
+    pub fn leave(self) {
+        if !self.has_body()
+            && let Some(connection) = self.exchange.into_kept()
+        {
+            self.connections.put(self.url.origin, connection);
+        }
     }
 
     /// The codings that come off when the body is saved under a name: a `.gz` that was asked for stays one.

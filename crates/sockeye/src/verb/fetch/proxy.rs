@@ -3,6 +3,7 @@
 use hyper_util::client::proxy::matcher::Matcher;
 
 use super::exchange::{Exchange, Patience};
+use super::kept::Connection;
 use super::outgoing::Sending;
 use super::{FetchError, Url, UrlScheme};
 use crate::address::Address;
@@ -115,7 +116,7 @@ pub(super) fn tunnel(stream: Stream, url: &Url, via: &Via, patience: Patience) -
     }
     debug_assert_eq!(url.origin.scheme, UrlScheme::Https);
     let request = request.body(Sending::default()).map_err(|error| FetchError::Request(error.to_string()))?;
-    let exchange = Exchange::begin(stream, request, patience)?;
+    let exchange = Exchange::begin(Connection::Stream(Box::new(stream)), request, patience)?;
     if !(200..300).contains(&exchange.head.status) {
         return Err(FetchError::Proxy(exchange.head.status_line()));
     }

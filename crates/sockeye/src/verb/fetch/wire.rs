@@ -78,6 +78,11 @@ impl Wire {
         }
     }
 
+    /// Another answer of HTTP/2 comes.
+    pub(super) fn begin_again(&mut self, fault: Fault) {
+        (self.past_head, self.opened, self.first_byte, self.fault) = (false, false, None, fault);
+    }
+
     /// What made the driver stop: our own finding where there is one, else what hyper says.
     pub(super) fn failure(wire: &RefCell<Self>, error: Stopped, patience: Patience, what: &str) -> FetchError {
         if let Some(why) = wire.borrow().fault.take() {
