@@ -235,6 +235,30 @@ fn every_kind_of_bad_certificate_is_refused_with_its_reason() {
     assert_eq!(names(out.path()), ["x"]);
 }
 
+/// What `openssl req -x509` makes: it signs itself and is an authority's. Where it is named itself it is believed, for its
+/// names and dates.
+#[test]
+fn a_certificate_that_signs_itself_is_believed_where_it_is_named() {
+    let office = Office::open();
+    let own = format!("basicConstraints=critical,CA:TRUE\n{LOCALHOST}");
+    let out = tempfile::tempdir().unwrap();
+    for (name, made, host, named, code, says) in [
+        ("own", USUAL, "localhost", "own", 0, ""),
+        ("own", USUAL, "other.example", "own", 60, "is for another name: localhost"),
+        ("stale", EXPIRED, "localhost", "stale", 60, "has expired"),
+        ("future", EARLY, "localhost", "future", 60, "is not valid yet"),
+        ("another", USUAL, "localhost", "own", 60, "(--ca FILE believes one that signs itself)"),
+    ] {
+        office.sign(name, name, &own, made);
+        let server = office.shows(name, &[]);
+        let (url, ca) = (format!("https://{host}:{}/page", server.port), office.at(&format!("{named}.pem")));
+        let resolve = format!("{host}:{}:127.0.0.1", server.port);
+        let output = fetch(out.path(), &[&url, "-o", "x", "--ca", ca.to_str().unwrap(), "--resolve", &resolve]);
+        assert_code(&output, code);
+        assert!(text(&output.stderr).contains(says), "{name}: {}", text(&output.stderr));
+    }
+}
+
 /// Changes one digit of the signature, at the end of the certificate.
 fn change(path: &Path) {
     let text = fs::read_to_string(path).unwrap();

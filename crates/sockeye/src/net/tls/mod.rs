@@ -1,6 +1,7 @@
 //! TLS by rustls: whom we trust, and what is wrong with a peer in the words of people. No type of rustls leaves the crate.
 
 mod identity;
+mod named;
 mod session;
 mod trust;
 
@@ -113,8 +114,7 @@ fn certificate(error: &CertificateError) -> String {
         CertificateError::Other(why) => match why.0.to_string().as_str() {
             "UnsupportedCriticalExtension" => "demands something that is not known (a critical extension)".to_owned(),
             "CaUsedAsEndEntity" => {
-                "is that of an authority, and of no server (one that signs itself needs basicConstraints CA:FALSE)"
-                    .to_owned()
+                "is that of an authority, and of no server (--ca FILE believes one that signs itself)".to_owned()
             }
             "EndEntityUsedAsCa" => "is signed by one that may not sign others".to_owned(),
             "PathLenConstraintViolated" => "is signed through more authorities than one of them allows".to_owned(),

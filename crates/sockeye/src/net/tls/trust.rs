@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -10,6 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, KeyLogFile, RootCertStore, SignatureScheme};
 
 use super::identity::{read_chain, read_key, unusable};
+use super::named::Named;
 use super::{TlsError, Why, fingerprint, provider};
 
 /// How the message begins that a pinned certificate is another one.
@@ -40,7 +42,7 @@ impl Trust {
         Self::default()
     }
 
-    /// Only who the certificates of a PEM file sign for.
+    /// Only who the certificates of a PEM file sign for, and who shows one of them.
     #[must_use]
     pub fn only(authorities: &Path) -> Self {
         Self { whom: Whom::Authorities(authorities.to_owned()), ..Self::default() }
@@ -94,7 +96,9 @@ impl Trust {
             .map_err(|error| TlsError::local(error.to_string()))?;
         let builder = match &self.whom {
             Whom::System => builder.with_root_certificates(system_authorities()?),
-            Whom::Authorities(path) => builder.with_root_certificates(read_authorities(path)?),
+            Whom::Authorities(path) => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(read_authorities(path)?))
+            }
             Whom::Pinned(pin) => {
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(Pin { pin: Some(pin.clone()) }))
             }
@@ -124,21 +128,21 @@ impl Trust {
     }
 }
 
-fn read_authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+fn read_authorities(path: &Path) -> Result<Named, TlsError> {
     let unusable = |why: String| TlsError { why: Why::Files, text: format!("{}: {why}", path.display()) };
     let certificates: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| match error {
             rustls::pki_types::pem::Error::Io(error) => crate::net::words(&error),
             other => other.to_string(),
         });
+    let certificates = certificates.map_err(unusable)?;
     let mut roots = RootCertStore::empty();
-    for certificate in certificates.map_err(unusable)? {
-        roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+    for certificate in &certificates {
+        roots.add(certificate.clone()).map_err(|error| unusable(error.to_string()))?;
     }
-    if roots.is_empty() {
-        return Err(unusable("it holds no certificate in PEM form".to_owned()));
-    }
-    Ok(roots)
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+    let verifier = verifier.map_err(|_| unusable("it holds no certificate in PEM form".to_owned()))?;
+    Ok(Named::new(verifier, certificates))
 }
 
 fn system_authorities() -> Result<RootCertStore, TlsError> {

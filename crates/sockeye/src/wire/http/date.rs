@@ -44,7 +44,7 @@ fn digits(word: &str, least: usize, most: usize) -> Option<u64> {
 }
 
 /// Days since 1970 in the Gregorian calendar; a year here begins in March, so that its last day is the leap day.
-fn days(year: u64, month: u64, day: u64) -> u64 {
+pub(crate) fn days(year: u64, month: u64, day: u64) -> u64 {
     let year = if month <= 2 { year - 1 } else { year };
     let since_march = (month + 9) % 12;
     let of_year = (153 * since_march + 2) / 5 + day - 1;

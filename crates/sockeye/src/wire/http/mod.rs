@@ -1,7 +1,7 @@
 //! HTTP, as far as its bytes mean something without a connection: the head of an answer, content codings, URLs.
 
 mod coding;
-mod date;
+pub(crate) mod date;
 mod head;
 mod url;
 
