@@ -1,5 +1,6 @@
 //! The player alone, in memory: greetings, bytes and allocations on one core. Run with
-//! `cargo bench -p sockeye-transcript`.
+//! `cargo bench -p sockeye-transcript`. With the name of a work and a number of steps it only takes those, for whoever
+//! counts instructions (`bench/run --only instructions`); with `list` it tells the names, and the exchanges of a step.
 #![allow(clippy::print_stdout, reason = "a benchmark for a terminal")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
 
@@ -21,12 +22,25 @@ struct Work {
 }
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    match &arguments[..] {
+        [] => works().map(measure).into_iter().for_each(drop),
+        [list] if list == "list" => works().iter().for_each(|work| println!("{} {}", work.exchanges, work.name)),
+        [name, steps] => {
+            let work = works().into_iter().find(|work| work.name == name).unwrap();
+            with_step(&work, |step| (0..steps.parse().unwrap()).for_each(|_: u64| step()));
+        }
+        _ => println!("usage: player [list | WORK STEPS]"),
+    }
+}
+
+fn works() -> [Work; 7] {
     let greeting = "S: Welcome!\nrepeat\n  C: {name=Ann}\n  S: Hello, {name}!\nend\nC: exit\nS closes\n";
     let ping = "repeat\n  C: PING\n  S: +PONG\nend\n";
     let lines = "eol crlf\nrepeat\n  either\n    C: GET {key:word=fish} {_:int=1}\n    S: VALUE {key}\n  or\n    C: {_=QUIT}\n  end\nend\n";
     let sets = "eol crlf\nC: hello\nrepeat\n  C: x\n  S: 250 ok\nend\n";
     let long = [b"x".repeat(1000), b"\n".to_vec()].concat();
-    let works = [
+    [
         Work {
             name: "greeting, one at a time",
             script: greeting,
@@ -65,11 +79,10 @@ fn main() {
             exchanges: 1,
         },
     ]
-    .map(run);
-    black_box(works);
 }
 
-fn run(work: Work) {
+/// Gives the act a step of the play, which stands where the work begins.
+fn with_step(work: &Work, act: impl FnOnce(&mut dyn FnMut())) {
     let transcript = Transcript::parse("bench.talk", work.script.as_bytes(), &[]).unwrap();
     let script = Script::prepare(&transcript, &Options::new(Side::Server, Carrier::Stream)).unwrap();
     let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
@@ -80,17 +93,23 @@ fn run(work: Work) {
         output.clear();
     };
     step(work.first);
-    step(&work.heard);
+    act(&mut || step(&work.heard));
+}
+
+fn measure(work: Work) {
     let steps = (200_000_000 / (work.heard.len() + 50 * work.exchanges)).clamp(100, 1_000_000);
     let (mut best, mut asked) = (f64::INFINITY, 0);
-    for _ in 0..5 {
-        let (began, before) = (Instant::now(), counting::asked());
-        for _ in 0..steps {
-            step(&work.heard);
+    with_step(&work, |step| {
+        step();
+        for _ in 0..5 {
+            let (began, before) = (Instant::now(), counting::asked());
+            for _ in 0..steps {
+                step();
+            }
+            best = best.min(began.elapsed().as_secs_f64() / steps as f64);
+            asked = counting::asked() - before;
         }
-        best = best.min(began.elapsed().as_secs_f64() / steps as f64);
-        asked = counting::asked() - before;
-    }
+    });
     println!(
         "{:<32} {:>9.1} ns an exchange {:>8.0} MB/s heard {:>7.3} allocations an exchange",
         work.name,
