@@ -21,8 +21,9 @@ fn json(folder: &Path, path: &str, query: &str) -> String {
     listing(folder, path, query, Hidden::Kept, |listing| listing.json())
 }
 
-/// The links of a page in their order, without those that sort.
+/// The links of a page in their order, without its icon and those that sort.
 fn links(page: &str) -> Vec<String> {
+    let (_, page) = page.split_once("<body>").unwrap();
     let links = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
     links.filter(|link| !link.starts_with('?')).map(str::to_owned).collect()
 }
