@@ -215,7 +215,7 @@ pub(crate) struct Web {
     /// Show no page of what is in a folder without an index.html
     #[arg(long, requires = "files")]
     pub(crate) no_listing: bool,
-    /// Send no file packed
+    /// Send every file as it is, and none packed with br or gzip
     #[arg(long, requires = "files")]
     pub(crate) no_compression: bool,
     /// Let pages of other origins read what is served

@@ -85,8 +85,11 @@ fn every_client_gets_every_byte() {
         assert_code(&output, 0);
         assert!(fs::read(&place).unwrap() == expected, "fetch: {name}");
     }
-    let packed = head(&["-H", "Accept-Encoding: gzip", &format!("http://{}/page.html", server.address())]);
-    assert!(packed.contains("content-encoding: gzip"), "{packed}");
+    for coding in ["gzip", "br"] {
+        let asked = format!("Accept-Encoding: {coding}");
+        let packed = head(&["-H", &asked, &format!("http://{}/page.html", server.address())]);
+        assert!(packed.contains(&format!("content-encoding: {coding}\r\n")), "{packed}");
+    }
 }
 
 #[test]

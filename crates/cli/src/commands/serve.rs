@@ -153,7 +153,7 @@ fn files(folder: &Path, flags: &Web, console: &Console) -> Result<Files, Exit> {
         account,
         hosts,
         upload: flags.upload.then_some(flags.max_upload),
-        packing: if flags.no_compression { Packing::None } else { Packing::Gzip },
+        packing: if flags.no_compression { Packing::None } else { Packing::Text },
     };
     let log = match (console.quiet && flags.access_log.is_none(), console.json) {
         (true, _) => AccessLog::None,
