@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// Programs that tests run, and the Debian packages that bring them.
-const PROGRAMS: [(&str, &str); 30] = [
+const PROGRAMS: [(&str, &str); 32] = [
     // `nc` alone may be one of the other three, whose flags differ.
     ("nc.openbsd", "netcat-openbsd"),
     ("socat", "socat"),
@@ -41,6 +41,8 @@ const PROGRAMS: [(&str, &str); 30] = [
     ("/usr/lib/python3/dist-packages/ntplib.py", "python3-ntplib"),
     ("whois", "whois"),
     ("logger", "bsdutils"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
 ];
 
 fn main() -> ExitCode {

@@ -9,7 +9,7 @@ use super::status::Status;
 pub(crate) const POLICY: &[u8] = b"default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 
-/// A red fish in the page itself: a browser that finds none asks for /favicon.ico, and tells of an error that is none.
+/// A red fish for the tab, in the page itself, which may load nothing.
 pub(crate) const ICON: &str = "<link rel=\"icon\" href=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' \
     viewBox='0 0 16 16'%3E%3Cpath fill='%23c8402f' d='M1 8q5-7 10-1l4-3v8l-4-3q-5 6-10-1z'/%3E%3C/svg%3E\">\n";
 
