@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::{LONG, need, text};
+use super::{LONG, need, text, until};
 
 /// The key under which WebDriver names an element (WebDriver, section 11).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -84,8 +84,20 @@ impl Browser {
     /// Clicks on a link by what a person reads there.
     #[track_caller]
     pub fn click(&self, words: &str) {
-        let found = self.command("element", &json!({"using": "link text", "value": words}));
-        let element = found[ELEMENT].as_str().unwrap_or_else(|| panic!("no link `{words}`: {found}"));
+        self.click_on("link text", words);
+    }
+
+    /// The same for a button that leads there: a form is sent a little after the click, which waits for links alone.
+    #[track_caller]
+    pub fn press(&self, words: &str, leads_to: &str) {
+        self.click_on("xpath", &format!("//button[.='{words}']"));
+        until(leads_to, || self.url() == leads_to && self.eval("return document.readyState") == "complete");
+    }
+
+    #[track_caller]
+    fn click_on(&self, kind: &str, what: &str) {
+        let found = self.command("element", &json!({"using": kind, "value": what}));
+        let element = found[ELEMENT].as_str().unwrap_or_else(|| panic!("no {kind} `{what}`: {found}"));
         self.command(&format!("element/{element}/click"), &json!({}));
     }
 

@@ -7,7 +7,7 @@ use super::status::Status;
 
 /// What the page of a folder or an error may do in a browser: look as it does, and nothing else.
 pub(crate) const POLICY: &[u8] = b"default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
-    form-action 'none'; frame-ancestors 'none'";
+    form-action 'self'; frame-ancestors 'none'";
 
 /// A red fish for the tab, in the page itself, which may load nothing.
 pub(crate) const ICON: &str = "<link rel=\"icon\" href=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' \
@@ -62,7 +62,9 @@ fn explanation(status: Status) -> &'static str {
         Status::CONFLICT => "A file can be stored under a new name or in the place of a file, in a folder that exists.",
         Status::PRECONDITION_FAILED => "The file is not as the request said it is.",
         Status::CONTENT_TOO_LARGE => "The file is larger than may be stored here.",
-        Status::MISDIRECTED_REQUEST => "This server does not go by the name that was asked for.",
+        Status::MISDIRECTED_REQUEST => {
+            "This server does not go by the name that was asked for. Whoever runs it gives it the name with --host."
+        }
         Status::UNAVAILABLE => "The server has too many files open. Try again.",
         Status::INSUFFICIENT_STORAGE => "There is no room left.",
         _ => "The request cannot be answered.",

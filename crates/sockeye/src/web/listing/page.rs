@@ -28,7 +28,7 @@ impl Listing<'_> {
         out.extend_from_slice(STYLE.as_bytes());
         out.extend_from_slice(b"</style>\n</head>\n<body>\n<h1>");
         self.push_trail(&mut out);
-        out.extend_from_slice(b"</h1>\n<table>\n<thead><tr>");
+        out.extend_from_slice(b"</h1>\n<form>\n<table>\n<thead><tr>");
         for (key, name, class) in
             [(Key::Name, "Name", "n"), (Key::Size, "Size", "s"), (Key::Time, "Changed (UTC)", "t")]
         {
@@ -43,7 +43,7 @@ impl Listing<'_> {
         for entry in &self.entries {
             push_row(&mut out, entry);
         }
-        out.extend_from_slice(b"</tbody>\n</table>\n<p>");
+        out.extend_from_slice(b"</tbody>\n</table>\n</form>\n<p>");
         self.push_summary(&mut out);
         out.extend_from_slice(b"</p>\n</body>\n</html>\n");
         out
@@ -91,6 +91,7 @@ impl Listing<'_> {
         }
     }
 
+    /// A button and no link: `wget -r` follows every link, and would have each folder six times more.
     fn push_column(&self, out: &mut Vec<u8>, key: Key, name: &str, class: &str) {
         let is_this = self.order.key == key;
         let ascends = self.order.direction == Direction::Ascending;
@@ -104,10 +105,10 @@ impl Listing<'_> {
             (true, true) => (" aria-sort=\"ascending\"", " ↑"),
             (true, false) => (" aria-sort=\"descending\"", " ↓"),
         };
-        let order = if is_this && ascends { "desc" } else { "asc" };
+        let minus = if is_this && ascends { "-" } else { "" };
         let _ = write!(
             out,
-            "<th class=\"{class}\"{sorted}><a href=\"?sort={sort}&amp;order={order}\">{name}{arrow}</a></th>"
+            "<th class=\"{class}\"{sorted}><button name=\"sort\" value=\"{minus}{sort}\">{name}{arrow}</button></th>"
         );
     }
 
@@ -204,10 +205,11 @@ h1{margin:0 0 1rem;padding:0 .5rem;font-size:1.25rem;font-weight:600;overflow-wr
 a{color:var(--link);text-decoration:none}a:hover{text-decoration:underline}
 table{width:100%;border-collapse:collapse}
 th,td{padding:.4rem .5rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
-th{font-size:.875rem;font-weight:600;white-space:nowrap}th a{color:var(--soft)}
+th{font-size:.875rem;white-space:nowrap}
+button{padding:0;border:0;background:none;color:var(--soft);font:inherit;font-weight:600;cursor:pointer}button:hover{text-decoration:underline}
 tbody tr:hover{background:var(--hover)}
 .n{position:relative;width:100%;padding:0;overflow-wrap:anywhere}
-.n a{display:block;padding:.4rem .5rem .4rem 1.75rem}
+.n a,.n button{display:block;padding:.4rem .5rem .4rem 1.75rem}
 .d::before,.u::before{position:absolute;left:.5rem;top:.4rem;color:var(--soft);content:'▸';content:'▸'/''}.u::before{content:'↰';content:'↰'/''}
 .s,.t{white-space:nowrap;color:var(--soft);font-variant-numeric:tabular-nums}.s{text-align:right}
 bdi{direction:ltr}
