@@ -93,8 +93,12 @@ fn reloading(flags: &Serve, console: &Console) -> io::Result<Option<Reloading>> 
 }
 
 fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
-    let addresses =
-        Address::parse_words(&flags.addresses).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
+    let addresses = Address::parse_words(&flags.addresses).map_err(|error| {
+        let folder = flags.addresses.iter().find(|word| flags.web.files.is_none() && Path::new(word).is_dir());
+        let hint =
+            folder.map_or(String::new(), |folder| format!("; it is a folder: --files {folder} serves it over HTTP"));
+        console.fail(Exit::Usage, &format!("{error}{hint}"))
+    })?;
     let role = if flags.echo {
         Role::Echo
     } else if flags.discard {
