@@ -92,7 +92,7 @@ impl Connection {
         };
         let Role::Web(web) = &mut self.role else { return T::default() };
         let (date, now, stopping) = (shared.date, shared.now, shared.stopping);
-        let mut around = Around { client, date, now, observer: &mut *shared.observer, stopping };
+        let mut around = Around { client, date, now, wait: shared.wait, observer: &mut *shared.observer, stopping };
         act(web, &mut shared.output.bytes, &mut around)
     }
 
@@ -125,6 +125,9 @@ impl Connection {
 
     /// Nothing came in time.
     pub(super) fn took_too_long(&mut self, shared: &mut Shared<'_>) -> Fate {
+        if matches!(&self.role, Role::Web(web) if web.has_streams()) {
+            return self.ask(&[], shared);
+        }
         let unread = !self.inbox.is_empty();
         self.with_web(shared, |web, out, around| web.time_out(unread, out, around));
         self.by = ClosedBy::Timeout;
