@@ -85,6 +85,8 @@ pub(super) struct Web {
     /// The client speaks HTTP/2; then this is all there is.
     http2: Option<Box<Http2>>,
     pub(super) part: Option<Part>,
+    /// What the kernel holds for a client that does not take it is bounded.
+    pub(super) is_bounded: bool,
     /// Nothing more is answered behind what is being sent.
     pub(super) closes: bool,
     /// Since when the head or the content in hand is awaited, and how much of that content came since.
@@ -104,7 +106,16 @@ enum Content {
 
 impl Web {
     pub(super) fn new(website: Arc<Website>) -> Self {
-        Self { website, content: Content::None, http2: None, part: None, closes: false, since: None, answered: 0 }
+        Self {
+            website,
+            content: Content::None,
+            http2: None,
+            part: None,
+            is_bounded: false,
+            closes: false,
+            since: None,
+            answered: 0,
+        }
     }
 
     /// The client has chosen HTTP/2 (RFC 7301), or begins with it.

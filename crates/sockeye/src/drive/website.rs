@@ -8,11 +8,15 @@ use super::stream::{Connection, Fate, Phase, Role};
 use super::web::{Answered, Around, Part};
 use crate::event::{ClosedBy, Name};
 use crate::limits;
+use crate::sys::queue::bound_unsent;
 
 /// Pieces of a file that are sent before the others have their turn.
 const TURNS: usize = 16;
 /// Bytes that the kernel is asked to send at once.
 const PIECE: u64 = 1 << 20;
+/// Connections beyond which each may have only so many bytes wait in the kernel that were not sent.
+const CROWD: usize = 64;
+const UNSENT: u32 = 64 * 1024;
 /// Bytes of a file that are encrypted at once.
 const CLEAR: usize = 64 * 1024;
 
@@ -135,8 +139,23 @@ impl Connection {
         if self.send_output(shared) == Fate::Gone { Fate::Gone } else { self.finish(shared) }
     }
 
+    /// A kernel takes megabytes for a client that reads nothing, and a few thousand of those use up what there is for all
+    /// of TCP. A few do not, and are served faster without a bound.
+    fn bound_unsent(&mut self, live: usize) {
+        if live > CROWD
+            && let Role::Web(web) = &mut self.role
+            && web.part.is_some()
+            && !web.is_bounded
+        {
+            web.is_bounded = true;
+            // A Unix socket has no such option, and a bound of its own.
+            let _ = bound_unsent(&self.fd, UNSENT);
+        }
+    }
+
     /// Sends of the part as much as the socket takes.
     fn send_part(&mut self, shared: &mut Shared<'_>) -> Fate {
+        self.bound_unsent(shared.live);
         for _ in 0..TURNS {
             if !self.outbox.is_empty() || self.part().is_none() {
                 return Fate::Lives;
