@@ -149,7 +149,7 @@ fn what_is_no_file_is_not_there_and_what_shrinks_is_cut_off() {
     rustix::fs::mknodat(rustix::fs::CWD, root.join("fifo"), rustix::fs::FileType::Fifo, 0o644.into(), 0).unwrap();
     let _listener = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
     fs::write(root.join("locked"), "x").unwrap();
-    fs::set_permissions(root.join("locked"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(root.join("locked"), fs::Permissions::from_mode(0o000)).unwrap();
     let server = serve(place.path(), &[]);
     let mut stream = server.connect();
     for name in ["/fifo", "/socket"] {

@@ -128,7 +128,7 @@ impl Doing {
                 Moved::ToTheEnd
             }
             Self::Upload { upload, .. } => match upload.take() {
-                Some(upload) => self.conclude(upload, Err(Status::REQUEST_TIMEOUT), website, around),
+                Some(upload) => self.conclude(*upload, Err(Status::REQUEST_TIMEOUT), website, around),
                 None => Moved::ToTheEnd,
             },
         }
@@ -171,7 +171,7 @@ impl Doing {
                     return Moved::On;
                 }
                 let Some(upload) = upload.take() else { return Moved::ToTheEnd };
-                self.conclude(upload, result.map(|_| ()), website, around)
+                self.conclude(*upload, result.map(|_| ()), website, around)
             }
         }
     }
@@ -179,7 +179,7 @@ impl Doing {
     /// Answers an upload that is whole, or went wrong.
     fn conclude(
         &mut self,
-        upload: Box<Upload>,
+        upload: Upload,
         result: Result<(), Status>,
         website: &Website,
         around: &mut Around<'_>,
