@@ -145,8 +145,8 @@ pub(crate) fn later(verb: &str) -> String {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without an address it listens on port 9999 of 127.0.0.1 and ::1, over TCP and UDP, or with --files over HTTP; without\n\
-    --play or another role it greets.\n\
+    after_help = "Without an address it listens on port 9999 of 127.0.0.1 and ::1, over TCP and UDP or, with --files, HTTP;\n\
+    without --play or another role it greets.\n\
     :PORT is every interface. An address without a scheme means TCP and UDP. SIGINT or SIGTERM drains; the second ends at once."
 )]
 pub(crate) struct Serve {

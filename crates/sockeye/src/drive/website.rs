@@ -14,9 +14,6 @@ use crate::sys::queue::bound_unsent;
 const TURNS: usize = 16;
 /// Bytes that the kernel is asked to send at once.
 const PIECE: u64 = 1 << 20;
-/// Connections beyond which each may have only so many bytes wait in the kernel that were not sent.
-const CROWD: usize = 64;
-const UNSENT: u32 = 64 * 1024;
 /// Bytes of a file that are encrypted at once.
 const CLEAR: usize = 64 * 1024;
 
@@ -142,14 +139,14 @@ impl Connection {
     /// A kernel takes megabytes for a client that reads nothing, and a few thousand of those use up what there is for all
     /// of TCP. A few do not, and are served faster without a bound.
     fn bound_unsent(&mut self, live: usize) {
-        if live > CROWD
+        if live > limits::CROWD
             && let Role::Web(web) = &mut self.role
             && web.part.is_some()
             && !web.is_bounded
         {
             web.is_bounded = true;
             // A Unix socket has no such option, and a bound of its own.
-            let _ = bound_unsent(&self.fd, UNSENT);
+            let _ = bound_unsent(&self.fd, limits::UNSENT);
         }
     }
 
