@@ -43,6 +43,8 @@ const PROGRAMS: [(&str, &str); 32] = [
     ("/usr/lib/python3/dist-packages/ntplib.py", "python3-ntplib"),
     ("whois", "whois"),
     ("logger", "bsdutils"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
 ];
 
 fn main() -> ExitCode {

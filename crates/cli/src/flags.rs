@@ -145,11 +145,12 @@ pub(crate) fn later(verb: &str) -> String {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without an address it listens on TCP and UDP port 9999 of 127.0.0.1 and ::1; without --play it greets.\n\
+    after_help = "Without an address it listens on port 9999 of 127.0.0.1 and ::1, over TCP and UDP or, with --files, HTTP;\n\
+    without --play or another role it greets.\n\
     :PORT is every interface. An address without a scheme means TCP and UDP. SIGINT or SIGTERM drains; the second ends at once."
 )]
 pub(crate) struct Serve {
-    /// Where to listen: [tcp://|udp://][HOST]:PORT, HOST PORT, PORT, unix:PATH
+    /// Where to listen: [tcp://|udp://|http://|https://][HOST]:PORT, HOST PORT, PORT, unix:PATH
     #[arg(value_name = "ADDR")]
     pub(crate) addresses: Vec<String>,
     /// Play the S side of a transcript; several stand at their own addresses: their `at`, or as many ADDR in the same order
@@ -161,8 +162,6 @@ pub(crate) struct Serve {
     /// Throw away what comes (RFC 863); datagrams that one peer sent and that are taken together are one conversation
     #[arg(long, group = "role")]
     pub(crate) discard: bool,
-    #[command(flatten)]
-    pub(crate) web: Web,
     /// End after one conversation; exit 1 if it did not go as written
     #[arg(long, conflicts_with = "times")]
     pub(crate) once: bool,
@@ -181,13 +180,13 @@ pub(crate) struct Serve {
     /// How long open exchanges get when the server is stopped
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
     pub(crate) grace: Duration,
-    /// How long to wait for a client [default: the transcript's, or 5m]
+    /// How long to wait for a client [default: the transcript's, or 5m; with --files 10s for a request, 60s for the next]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     /// Longest line
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64KiB")]
     pub(crate) max_line: usize,
-    /// Who to be where a transcript says `starttls`, in PEM form [default: a certificate made for this run]
+    /// Who to be over https:// and where a transcript says `starttls`, in PEM form [default: a certificate made for this run]
     #[arg(long, value_name = "FILE", requires = "key")]
     pub(crate) cert: Option<PathBuf>,
     /// The key of --cert, which nobody else may read
@@ -200,6 +199,9 @@ pub(crate) struct Serve {
     pub(crate) values: Values,
     #[command(flatten)]
     pub(crate) family: FamilyFlags,
+    // The last: its heading would also stand over what follows.
+    #[command(flatten)]
+    pub(crate) web: Web,
 }
 
 /// A folder over HTTP.
@@ -215,7 +217,7 @@ pub(crate) struct Web {
     /// Show no page of what is in a folder without an index.html
     #[arg(long, requires = "files")]
     pub(crate) no_listing: bool,
-    /// Send no file packed
+    /// Send every file as it is, and none packed with br or gzip
     #[arg(long, requires = "files")]
     pub(crate) no_compression: bool,
     /// Let pages of other origins read what is served

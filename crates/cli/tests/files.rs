@@ -11,7 +11,7 @@ use std::process::Command;
 
 use support::peers::Authority;
 use support::web::bytes;
-use support::{Server, assert_code, need, read, run, run_command, text, to_end};
+use support::{Server, assert_code, need, read, run, run_command, text, to_end, until};
 
 /// A folder with files of several sizes.
 fn folder() -> tempfile::TempDir {
@@ -85,8 +85,34 @@ fn every_client_gets_every_byte() {
         assert_code(&output, 0);
         assert!(fs::read(&place).unwrap() == expected, "fetch: {name}");
     }
-    let packed = head(&["-H", "Accept-Encoding: gzip", &format!("http://{}/page.html", server.address())]);
-    assert!(packed.contains("content-encoding: gzip"), "{packed}");
+    for coding in ["gzip", "br"] {
+        let asked = format!("Accept-Encoding: {coding}");
+        let packed = head(&["-H", &asked, &format!("http://{}/page.html", server.address())]);
+        assert!(packed.contains(&format!("content-encoding: {coding}\r\n")), "{packed}");
+    }
+}
+
+/// Row 55 of the faults says what must not come; this is what should: a tree as it is, and nothing twice.
+#[test]
+fn wget_mirrors_a_tree() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("ü & <dir>")).unwrap();
+    fs::write(folder.path().join("ü & <dir>/x?y#z.txt"), "odd").unwrap();
+    let server = serve(folder.path(), &[]);
+    let target = tempfile::tempdir().unwrap();
+    need("wget");
+    let url = format!("http://{}/", server.address());
+    let mut mirror = Command::new("wget");
+    mirror
+        .args(["-q", "-r", "-np", "-nH", "--no-proxy", "--restrict-file-names=nocontrol", &url])
+        .current_dir(target.path());
+    assert_code(&run_command(&mut mirror, b""), 0);
+    for name in ["large.bin", "empty.txt", "sub/index.html", "ü & <dir>/x?y#z.txt"] {
+        let (here, there) = (fs::read(target.path().join(name)), fs::read(folder.path().join(name)));
+        assert!(here.unwrap() == there.unwrap(), "{name}");
+    }
+    let names: Vec<_> = fs::read_dir(target.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 9, "the listing, and what is in it: {names:?}");
 }
 
 #[test]
@@ -335,6 +361,47 @@ fn a_folder_that_cannot_be_served_is_refused_before_a_socket_is_opened() {
     assert!(text(&output.stderr).contains("`http://` has nothing to serve: name a folder with --files DIR"));
     let output = run(&["serve", "udp://127.0.0.1:0", "--files", "."], b"");
     assert_code(&output, 2);
+    // What other servers of files would have taken for it.
+    let output = run(&["serve", "http://127.0.0.1:0", "/usr"], b"");
+    assert_code(&output, 2);
+    assert!(text(&output.stderr).contains("--files /usr serves it over HTTP"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn what_may_not_be_meant_is_said_where_others_can_reach_it() {
+    let folder = folder();
+    let notes = |address: &str, arguments: &[&str]| {
+        let (code, log) = serve_at(address, folder.path(), arguments).stop();
+        assert_eq!(code, 0);
+        log
+    };
+    let says = |log: &[String], words: &str| log.iter().any(|line| line.contains(words));
+    let auth = ["--basic-auth", "anna:open sesame"];
+    assert!(says(&notes("http://0.0.0.0:0", &auth), "password of --basic-auth can be read on its way"));
+    assert!(!says(&notes("https://0.0.0.0:0", &auth), "on its way"));
+    assert!(!says(&notes("http://127.0.0.1:0", &auth), "on its way"));
+    assert!(says(&notes("http://0.0.0.0:0", &["--upload"]), "everybody who reaches this machine may store files"));
+    assert!(!says(&notes("http://127.0.0.1:0", &["--upload"]), "may store files"));
+    assert!(says(&notes("http://127.0.0.1:0", &["--spa", "app.html"]), "--spa: there is no file "));
+    assert!(!says(&notes("http://127.0.0.1:0", &["--spa", "/page.html"]), "--spa"));
+}
+
+#[test]
+fn a_folder_that_is_built_anew_is_served_anew() {
+    let place = tempfile::tempdir().unwrap();
+    let site = place.path().join("site");
+    let build = |text: &str| {
+        fs::create_dir(&site).unwrap();
+        fs::write(site.join("page.txt"), text).unwrap();
+    };
+    build("old");
+    let server = serve(&site, &["-q"]);
+    let url = format!("http://{}/page.txt", server.address());
+    assert_eq!(text(&curl(&[&url])), "old");
+    fs::remove_dir_all(&site).unwrap();
+    assert_eq!(seen(&[&url]), "404 1.1");
+    build("new");
+    until("the new page", || text(&curl(&[&url])) == "new");
 }
 
 #[test]

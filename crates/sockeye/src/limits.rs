@@ -71,6 +71,10 @@ pub const REQUEST_SKIPPED: u64 = 64 * 1024;
 pub const UPLOAD: u64 = 1024 * 1024 * 1024;
 /// Sizes of text files that are packed when the client takes them so.
 pub const PACKED: std::ops::RangeInclusive<u64> = 1024..=1024 * 1024;
+/// Connections beyond which each has only [`UNSENT`] bytes of a file wait in the kernel.
+pub const CROWD: usize = 64;
+/// Bytes of a file that may then wait there for one client, not sent yet.
+pub const UNSENT: u32 = 64 * 1024;
 /// Most names that the page of a folder shows.
 pub const LISTED: usize = 10_000;
 
@@ -100,6 +104,11 @@ pub const TABLE: &[Limit] = &[
     Limit { flag: None, default: "64 KiB, 100 fields, a target of 8 KiB", what: "the head of a request to --files" },
     Limit { flag: Some("--timeout"), default: "10 s", what: "that head, and each 16 KiB of content" },
     Limit { flag: Some("--timeout"), default: "60 s", what: "a connection to --files without a request" },
+    Limit {
+        flag: None,
+        default: "64 KiB, beyond 64 connections",
+        what: "bytes of a file waiting in the kernel for a client",
+    },
     Limit { flag: Some("--max-upload"), default: "1 GiB", what: "a file that is stored with --upload" },
     Limit { flag: Some("--no-follow"), default: "10", what: "redirects" },
     Limit { flag: Some("--max-size"), default: "none", what: "an HTTP body, unpacked" },

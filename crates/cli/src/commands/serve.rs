@@ -93,8 +93,12 @@ fn reloading(flags: &Serve, console: &Console) -> io::Result<Option<Reloading>> 
 }
 
 fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
-    let addresses =
-        Address::parse_words(&flags.addresses).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
+    let addresses = Address::parse_words(&flags.addresses).map_err(|error| {
+        let folder = flags.addresses.iter().find(|word| flags.web.files.is_none() && Path::new(word).is_dir());
+        let hint =
+            folder.map_or(String::new(), |folder| format!("; it is a folder: --files {folder} serves it over HTTP"));
+        console.fail(Exit::Usage, &format!("{error}{hint}"))
+    })?;
     let role = if flags.echo {
         Role::Echo
     } else if flags.discard {
@@ -153,7 +157,7 @@ fn files(folder: &Path, flags: &Web, console: &Console) -> Result<Files, Exit> {
         account,
         hosts,
         upload: flags.upload.then_some(flags.max_upload),
-        packing: if flags.no_compression { Packing::None } else { Packing::Gzip },
+        packing: if flags.no_compression { Packing::None } else { Packing::Text },
     };
     let log = match (console.quiet && flags.access_log.is_none(), console.json) {
         (true, _) => AccessLog::None,

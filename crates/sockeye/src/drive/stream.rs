@@ -716,6 +716,7 @@ mod tests {
                 tally: &mut self.tally,
                 now: self.now,
                 wait: Some(Duration::from_secs(1)),
+                live: 1,
                 stopping: false,
                 strict: false,
                 linger: Duration::ZERO,

@@ -24,7 +24,7 @@ const SMALL: u64 = 32 * 1024;
 /// Bytes of answers that are gathered before they are sent.
 const MUCH: usize = 64 * 1024;
 /// Content of a request that must come within the time limit, and then begins it anew.
-const GAIN: u64 = 16 * 1024;
+pub(super) const GAIN: u64 = 16 * 1024;
 
 /// A site, and how it is served.
 #[derive(Debug)]
@@ -62,6 +62,8 @@ pub(super) struct Around<'a> {
     pub(super) client: Option<IpAddr>,
     pub(super) date: &'a Now,
     pub(super) now: Moment,
+    /// How long a client may take, where that is less than the limits.
+    pub(super) wait: Option<Duration>,
     pub(super) observer: &'a mut dyn Observer,
     /// The server ends: what is answered now is the last.
     pub(super) stopping: bool,
@@ -83,6 +85,8 @@ pub(super) struct Web {
     /// The client speaks HTTP/2; then this is all there is.
     http2: Option<Box<Http2>>,
     pub(super) part: Option<Part>,
+    /// What the kernel holds for a client that does not take it is bounded.
+    pub(super) is_bounded: bool,
     /// Nothing more is answered behind what is being sent.
     pub(super) closes: bool,
     /// Since when the head or the content in hand is awaited, and how much of that content came since.
@@ -102,7 +106,16 @@ enum Content {
 
 impl Web {
     pub(super) fn new(website: Arc<Website>) -> Self {
-        Self { website, content: Content::None, http2: None, part: None, closes: false, since: None, answered: 0 }
+        Self {
+            website,
+            content: Content::None,
+            http2: None,
+            part: None,
+            is_bounded: false,
+            closes: false,
+            since: None,
+            answered: 0,
+        }
     }
 
     /// The client has chosen HTTP/2 (RFC 7301), or begins with it.
@@ -122,9 +135,8 @@ impl Web {
         if self.part.is_some() {
             return None;
         }
-        if self.http2.is_some() && !self.is_idle() {
-            // It waits for the client to take what was said, or to say what it stores.
-            return Some(now.after(limits::WRITE_WAIT));
+        if let Some(http2) = &self.http2 {
+            return Some(http2.deadline(wait, now));
         }
         let bound = |limit: Duration| wait.map_or(limit, |wait| wait.min(limit));
         Some(match self.since {
@@ -196,6 +208,11 @@ impl Web {
         }
         self.closes |= around.stopping && self.is_idle() && at == bytes.len();
         at
+    }
+
+    /// Whether only some of what it says at once took too long, which the others need not pay for.
+    pub(super) fn has_streams(&self) -> bool {
+        self.http2.is_some() && !self.is_idle()
     }
 
     /// What is said to who took too long; nothing to who asked nothing.

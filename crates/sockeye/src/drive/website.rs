@@ -8,6 +8,7 @@ use super::stream::{Connection, Fate, Phase, Role};
 use super::web::{Answered, Around, Part};
 use crate::event::{ClosedBy, Name};
 use crate::limits;
+use crate::sys::queue::bound_unsent;
 
 /// Pieces of a file that are sent before the others have their turn.
 const TURNS: usize = 16;
@@ -92,7 +93,7 @@ impl Connection {
         };
         let Role::Web(web) = &mut self.role else { return T::default() };
         let (date, now, stopping) = (shared.date, shared.now, shared.stopping);
-        let mut around = Around { client, date, now, observer: &mut *shared.observer, stopping };
+        let mut around = Around { client, date, now, wait: shared.wait, observer: &mut *shared.observer, stopping };
         act(web, &mut shared.output.bytes, &mut around)
     }
 
@@ -125,6 +126,9 @@ impl Connection {
 
     /// Nothing came in time.
     pub(super) fn took_too_long(&mut self, shared: &mut Shared<'_>) -> Fate {
+        if matches!(&self.role, Role::Web(web) if web.has_streams()) {
+            return self.ask(&[], shared);
+        }
         let unread = !self.inbox.is_empty();
         self.with_web(shared, |web, out, around| web.time_out(unread, out, around));
         self.by = ClosedBy::Timeout;
@@ -132,8 +136,23 @@ impl Connection {
         if self.send_output(shared) == Fate::Gone { Fate::Gone } else { self.finish(shared) }
     }
 
+    /// A kernel takes megabytes for a client that reads nothing, and a few thousand of those use up what there is for all
+    /// of TCP. A few do not, and are served faster without a bound.
+    fn bound_unsent(&mut self, live: usize) {
+        if live > limits::CROWD
+            && let Role::Web(web) = &mut self.role
+            && web.part.is_some()
+            && !web.is_bounded
+        {
+            web.is_bounded = true;
+            // A Unix socket has no such option, and a bound of its own.
+            let _ = bound_unsent(&self.fd, limits::UNSENT);
+        }
+    }
+
     /// Sends of the part as much as the socket takes.
     fn send_part(&mut self, shared: &mut Shared<'_>) -> Fate {
+        self.bound_unsent(shared.live);
         for _ in 0..TURNS {
             if !self.outbox.is_empty() || self.part().is_none() {
                 return Fate::Lives;

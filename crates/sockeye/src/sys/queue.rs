@@ -1,4 +1,4 @@
-//! What waits in a pipe or a socket: ioctl(2) with `SIOCOUTQ` (tcp(7)) and `FIONREAD`.
+//! What waits in a pipe or a socket, and how much may: ioctl(2) with `SIOCOUTQ` (tcp(7)) and `FIONREAD`.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -11,6 +11,22 @@ pub(crate) fn unsent(fd: impl AsFd) -> io::Result<u64> {
 /// Bytes that can be read from a pipe or a socket without waiting.
 pub(crate) fn unread(fd: impl AsFd) -> io::Result<u64> {
     count(fd, libc::FIONREAD)
+}
+
+/// Bounds what may wait in a TCP socket that was not sent yet (tcp(7), `TCP_NOTSENT_LOWAT`): what is beyond it is not taken.
+/// What was sent and not acknowledged is bounded by windows.
+pub(crate) fn bound_unsent(fd: impl AsFd, bytes: u32) -> io::Result<()> {
+    // SAFETY: the option takes an int, which lives beyond the call.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_NOTSENT_LOWAT,
+            (&raw const bytes).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 fn count(fd: impl AsFd, request: libc::Ioctl) -> io::Result<u64> {

@@ -1,7 +1,9 @@
 //! `serve`: binds, listens, and plays the server's side for every client.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +13,10 @@ use transcript::{Carrier, Files as Attachments, Options as Playing, Refused, Scr
 
 use crate::address::{self, Address, AddressError, Scheme};
 use crate::drive::{Bounds, Loaded, Loop, Reload, Website};
-use crate::event::{Endpoint, Event, Observer, Protocol};
+use crate::event::{Endpoint, Event, Name, Observer, Protocol};
 use crate::limits;
 use crate::net::Family;
-use crate::net::listen::{self, Bound, ListenError, Request};
+use crate::net::listen::{self, Bound, ListenError, Request, Socket};
 use crate::net::tls::{Identity, TlsError};
 use crate::stop::Stop;
 use crate::sys::files;
@@ -49,6 +51,35 @@ pub struct Files {
     pub site: web::options::Options,
     /// What is told of each answer.
     pub log: AccessLog,
+}
+
+impl Files {
+    /// What who serves may not have meant.
+    fn notices(&self, sockets: &[(Socket, Behaviour)]) -> Vec<String> {
+        let mut notices = Vec::new();
+        let is_wide = |socket: &Socket| match socket.endpoint.name {
+            Name::Inet(address) => !address.ip().is_loopback(),
+            Name::Path(_) | Name::Unnamed => false,
+        };
+        let mut wide = sockets.iter().map(|(socket, _)| socket).filter(|socket| is_wide(socket)).peekable();
+        if self.site.upload.is_some() && self.site.account.is_none() && wide.peek().is_some() {
+            notices.push(
+                "everybody who reaches this machine may store files: --basic-auth USER:PASSWORD keeps others out"
+                    .to_owned(),
+            );
+        }
+        if self.site.account.is_some() && wide.any(|socket| socket.endpoint.over == Some(Scheme::Http.name())) {
+            notices
+                .push("over http:// the password of --basic-auth can be read on its way: https:// hides it".to_owned());
+        }
+        if let Some(fallback) = &self.site.fallback {
+            let path = self.folder.join(OsStr::from_bytes(fallback));
+            if !path.is_file() {
+                notices.push(format!("--spa: there is no file {} yet", path.display()));
+            }
+        }
+        notices
+    }
 }
 
 /// A transcript, and where its files are.
@@ -227,7 +258,7 @@ impl Server {
                 let behaviour = roles[socket.request].of(socket.endpoint.protocol);
                 (socket, behaviour)
             })
-            .collect();
+            .collect::<Vec<_>>();
         let bounds = Bounds {
             grace: options.grace,
             linger: options.linger,
@@ -238,6 +269,9 @@ impl Server {
             strict: options.strict,
             identity: options.identity.clone(),
         };
+        if let Role::Files(files) = &options.role {
+            notices.extend(files.notices(&sockets));
+        }
         if roles.iter().any(Roles::has_tls) {
             notices.extend(fingerprint(&options.identity)?);
         }

@@ -115,6 +115,7 @@ impl Site {
 
     /// Answers a request: writes the head behind what `head` holds.
     pub fn answer(&self, request: &Request<'_>, now: &Now, head: &mut Vec<u8>) -> Reply {
+        self.root.follow(now.seconds());
         let mut manner = Manner::of(request, self.options.sharing);
         if request.method == Method::Put && self.options.upload.is_some() && self.admits(request).is_ok() {
             return self.store(request, &manner, now, head);

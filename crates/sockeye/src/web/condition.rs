@@ -2,6 +2,7 @@
 
 use super::clock;
 use super::fields::{Fields, Value, members};
+use super::pack::Coding;
 use super::root::Meta;
 
 /// Longest validator: two numbers of 16 digits, one of 8, and what stands around them.
@@ -16,7 +17,7 @@ pub(crate) struct Tag {
 
 impl Tag {
     /// The tag of a file as it is, or of what packing makes of it, which is other bytes and needs another tag.
-    pub(crate) fn of(meta: &Meta, is_packed: bool) -> Self {
+    pub(crate) fn of(meta: &Meta, packed: Option<Coding>) -> Self {
         let mut tag = Self { bytes: [0; LENGTH], length: 0 };
         tag.push(b"\"");
         tag.push_hex(meta.modified.seconds.cast_unsigned());
@@ -24,7 +25,11 @@ impl Tag {
         tag.push_hex(u64::from(meta.modified.nanos));
         tag.push(b"-");
         tag.push_hex(meta.size);
-        tag.push(if is_packed { b"-gz\"" } else { b"\"" });
+        tag.push(match packed {
+            None => b"\"",
+            Some(Coding::Gzip) => b"-gz\"",
+            Some(Coding::Brotli) => b"-br\"",
+        });
         tag
     }
 
@@ -54,9 +59,9 @@ pub(crate) struct Validators {
 }
 
 impl Validators {
-    pub(crate) fn of(meta: &Meta, is_packed: bool, now: u64) -> Self {
+    pub(crate) fn of(meta: &Meta, packed: Option<Coding>, now: u64) -> Self {
         let modified = u64::try_from(meta.modified.seconds).unwrap_or(0).min(now);
-        Self { tag: Tag::of(meta, is_packed), modified }
+        Self { tag: Tag::of(meta, packed), modified }
     }
 }
 
@@ -86,12 +91,13 @@ pub(crate) fn reading(fields: &Fields<'_>, current: &Validators) -> Verdict {
     }
 }
 
-/// Looks at the conditions of a PUT. `existing` is what is there now: either of its tags will do, since what a client
+/// Looks at the conditions of a PUT. `existing` is what is there now: any of its tags will do, since what a client
 /// read packed it may well store as it is.
 pub(crate) fn writing(fields: &Fields<'_>, existing: Option<&Meta>, now: u64) -> Verdict {
-    let tags = existing.map(|meta| [Tag::of(meta, false), Tag::of(meta, true)]);
+    let tags =
+        existing.map(|meta| [None, Some(Coding::Gzip), Some(Coding::Brotli)].map(|packed| Tag::of(meta, packed)));
     let tags = tags.as_ref().map_or([].as_slice(), |tags| tags);
-    let modified = existing.map(|meta| Validators::of(meta, false, now).modified);
+    let modified = existing.map(|meta| Validators::of(meta, None, now).modified);
     let is_other = !any(&fields.if_none_match, |tag| tags.iter().any(|current| weakly(tag) == current.bytes()));
     let is_free = !is_any(&fields.if_none_match) || existing.is_none();
     if still(fields, tags, modified) && (is_other || is_any(&fields.if_none_match)) && is_free {
@@ -175,10 +181,11 @@ mod tests {
 
     #[test]
     fn tags_tell_time_length_and_packing() {
-        assert_eq!(Tag::of(&meta(), false).bytes(), TAG.as_bytes());
-        assert_eq!(Tag::of(&meta(), true).bytes(), b"\"2ebc98a1.2a-1000-gz\"");
+        assert_eq!(Tag::of(&meta(), None).bytes(), TAG.as_bytes());
+        assert_eq!(Tag::of(&meta(), Some(Coding::Gzip)).bytes(), b"\"2ebc98a1.2a-1000-gz\"");
+        assert_eq!(Tag::of(&meta(), Some(Coding::Brotli)).bytes(), b"\"2ebc98a1.2a-1000-br\"");
         let modified = Modified { seconds: -1, nanos: 999_999_999 };
-        let tag = Tag::of(&Meta { modified, size: u64::MAX, ..meta() }, true);
+        let tag = Tag::of(&Meta { modified, size: u64::MAX, ..meta() }, Some(Coding::Gzip));
         assert_eq!(tag.bytes(), b"\"ffffffffffffffff.3b9ac9ff-ffffffffffffffff-gz\"");
     }
 
@@ -212,7 +219,7 @@ mod tests {
             (vec![("If-Unmodified-Since", "yesterday")], Proceed),
             (vec![("If-Unmodified-Since", BEFORE), ("If-None-Match", "TAG")], Failed),
         ] {
-            let current = Validators::of(&meta(), false, NOW);
+            let current = Validators::of(&meta(), None, NOW);
             assert_eq!(reading(&fields(&lines), &current), verdict, "{lines:?}");
         }
     }
@@ -249,7 +256,7 @@ mod tests {
             (BEFORE, NOW, false),
             ("x", NOW, false),
         ] {
-            let current = Validators::of(&meta(), false, now);
+            let current = Validators::of(&meta(), None, now);
             assert_eq!(range_holds(&fields(&[("If-Range", value)]), &current, now), holds, "{value}");
         }
     }

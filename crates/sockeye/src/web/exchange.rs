@@ -11,7 +11,6 @@ use super::kind::{self, MediaType};
 use super::listing;
 use super::negotiate;
 use super::options::{Folders, Packing};
-use super::pack::{gzip, gzip_file};
 use super::path::Way;
 use super::range::{self, Selection};
 use super::refusal::{self, POLICY};
@@ -114,12 +113,8 @@ impl<'e> Exchange<'e> {
         let fields = &self.request.fields;
         let meta = found.meta;
         let varies = self.packs(media, meta.size);
-        let packed = if varies && fields.range.is_none() && negotiate::takes_gzip(&fields.accept_encoding) {
-            Some(found.fd.try_clone().map(File::from))
-        } else {
-            None
-        };
-        let current = Validators::of(&meta, packed.is_some(), self.now.seconds());
+        let coding = if varies && fields.range.is_none() { negotiate::coding(&fields.accept_encoding) } else { None };
+        let current = Validators::of(&meta, coding, self.now.seconds());
         match condition::reading(fields, &current) {
             Verdict::Failed => return self.error(Status::PRECONDITION_FAILED, out),
             Verdict::NotModified => return described(self.begin(Status::NOT_MODIFIED, out), &current, varies).end(),
@@ -128,13 +123,13 @@ impl<'e> Exchange<'e> {
         let described = |status, out| {
             described(self.begin(status, out), &current, varies).field("Content-Type", media.name.as_bytes())
         };
-        if let Some(file) = packed {
-            let head = |out| described(Status::OK, out).field("Content-Encoding", b"gzip");
+        if let Some(coding) = coding {
+            let head = |out| described(Status::OK, out).field("Content-Encoding", coding.name());
             // What HEAD would say takes packing it: a length may be left out (RFC 9110, section 8.6).
             if self.manner.head_only {
                 return head(out).end();
             }
-            return match file.and_then(|file| gzip_file(&file, meta.size)) {
+            return match coding.pack_file(&File::from(found.fd), meta.size) {
                 Ok(bytes) => head(out).content(Body::Bytes(bytes)),
                 Err(_) => self.error(Status::INTERNAL_ERROR, out),
             };
@@ -153,7 +148,7 @@ impl<'e> Exchange<'e> {
     }
 
     fn packs(&self, media: MediaType, size: u64) -> bool {
-        self.site.options.packing == Packing::Gzip && media.shrinks && limits::PACKED.contains(&size)
+        self.site.options.packing == Packing::Text && media.shrinks && limits::PACKED.contains(&size)
     }
 
     /// A range means something to GET alone (RFC 9110, section 14.2).
@@ -185,15 +180,15 @@ impl<'e> Exchange<'e> {
         let bytes = if is_json { listing.json() } else { listing.page() };
         let media = if is_json { b"application/json".as_slice() } else { b"text/html; charset=utf-8" };
         let packs = self.packs(MediaType { name: "", shrinks: true }, bytes.len() as u64);
-        let packed = (packs && negotiate::takes_gzip(&self.request.fields.accept_encoding)).then(|| gzip(&bytes));
+        let coding = if packs { negotiate::coding(&self.request.fields.accept_encoding) } else { None };
         let head = self
             .begin(Status::OK, out)
             .field("Content-Type", media)
             .field("Content-Security-Policy", POLICY)
             .field("Cache-Control", b"no-cache")
             .field("Vary", b"Accept, Accept-Encoding");
-        Ok(match packed {
-            Some(packed) => head.field("Content-Encoding", b"gzip").content(Body::Bytes(packed)),
+        Ok(match coding {
+            Some(coding) => head.field("Content-Encoding", coding.name()).content(Body::Bytes(coding.pack(&bytes))),
             None => head.content(Body::Bytes(bytes)),
         })
     }

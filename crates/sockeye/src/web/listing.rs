@@ -16,20 +16,20 @@ use crate::limits;
 /// What a listing is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
-    /// `?sort=name`
+    /// `?sort=name`, `?sort=-name`
     Name,
-    /// `?sort=size`
+    /// `?sort=size`, `?sort=-size`
     Size,
-    /// `?sort=time`
+    /// `?sort=time`, `?sort=-time`
     Time,
 }
 
 /// Which end comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// `&order=asc`
+    /// The small, the old, `a`.
     Ascending,
-    /// `&order=desc`
+    /// With a minus before the key: the large, the new, `z`.
     Descending,
 }
 
@@ -47,15 +47,18 @@ impl Order {
     #[must_use]
     pub fn of(query: &str) -> Self {
         let mut order = Self { key: Key::Name, direction: Direction::Ascending };
-        for part in query.split('&') {
-            match part {
-                "sort=name" => order.key = Key::Name,
-                "sort=size" => order.key = Key::Size,
-                "sort=time" => order.key = Key::Time,
-                "order=asc" => order.direction = Direction::Ascending,
-                "order=desc" => order.direction = Direction::Descending,
-                _ => {}
-            }
+        for sort in query.split('&').filter_map(|part| part.strip_prefix("sort=")) {
+            let (direction, key) = match sort.strip_prefix('-') {
+                Some(key) => (Direction::Descending, key),
+                None => (Direction::Ascending, sort),
+            };
+            let key = match key {
+                "name" => Key::Name,
+                "size" => Key::Size,
+                "time" => Key::Time,
+                _ => continue,
+            };
+            order = Self { key, direction };
         }
         order
     }

@@ -1,15 +1,19 @@
 //! What a client would rather have (RFC 9110, section 12).
 
 use super::fields::{Value, members};
+use super::pack::Coding;
 
-/// Whether it takes an answer packed by gzip, and does not say that it likes the plain one better.
-pub(crate) fn takes_gzip(accept_encoding: &Value<'_>) -> bool {
+/// How it takes an answer packed, unless it says that it likes the plain one better. Brotli goes first where both are
+/// liked the same, and only to who names it: who takes anything has gzip in mind.
+pub(crate) fn coding(accept_encoding: &Value<'_>) -> Option<Coding> {
     if accept_encoding.is_none() {
-        return false;
+        return None;
     }
     let any = weight(accept_encoding, b"*").unwrap_or(0);
     let gzip = weight(accept_encoding, b"gzip").or_else(|| weight(accept_encoding, b"x-gzip")).unwrap_or(any);
-    gzip > 0 && gzip >= weight(accept_encoding, b"identity").unwrap_or(0)
+    let brotli = weight(accept_encoding, b"br").unwrap_or(0);
+    let (best, coding) = if brotli >= gzip { (brotli, Coding::Brotli) } else { (gzip, Coding::Gzip) };
+    (best > 0 && best >= weight(accept_encoding, b"identity").unwrap_or(0)).then_some(coding)
 }
 
 /// Whether it asks for JSON by name, and for that more than for HTML.
@@ -51,27 +55,35 @@ mod tests {
 
     #[test]
     fn packing_is_done_for_those_who_take_it() {
+        use Coding::{Brotli, Gzip};
         for (value, takes) in [
-            ("gzip", true),
-            ("deflate, GZIP;q=1.0, *;q=0.5", true),
-            ("gzip, deflate, br, zstd", true),
-            ("*", true),
-            ("x-gzip", true),
-            ("gzip;q=0.001", true),
-            ("identity;q=0.5, gzip;q=0.5", true),
-            ("", false),
-            ("br", false),
-            ("gzip;q=0", false),
-            ("gzip; q=0.000", false),
-            ("gzip;q=0, *", false),
-            ("*;q=0", false),
-            ("identity, gzip;q=0.5", false),
-            ("gzip;q=x", false),
-            ("xgzip", false),
+            ("gzip", Some(Gzip)),
+            ("deflate, GZIP;q=1.0, *;q=0.5", Some(Gzip)),
+            ("gzip, deflate", Some(Gzip)),
+            ("gzip, deflate, br, zstd", Some(Brotli)),
+            ("br", Some(Brotli)),
+            ("BR;q=0.5, gzip;q=0.5", Some(Brotli)),
+            ("br;q=0.5, gzip", Some(Gzip)),
+            ("br;q=0, gzip", Some(Gzip)),
+            ("br;q=0.5, gzip;q=0", Some(Brotli)),
+            ("*", Some(Gzip)),
+            ("x-gzip", Some(Gzip)),
+            ("gzip;q=0.001", Some(Gzip)),
+            ("identity;q=0.5, gzip;q=0.5", Some(Gzip)),
+            ("identity, br;q=0.9, gzip;q=0.5", None),
+            ("", None),
+            ("zstd", None),
+            ("gzip;q=0", None),
+            ("gzip; q=0.000", None),
+            ("gzip;q=0, *", None),
+            ("*;q=0", None),
+            ("identity, gzip;q=0.5", None),
+            ("gzip;q=x", None),
+            ("xgzip", None),
         ] {
-            assert_eq!(takes_gzip(&Some(Cow::Borrowed(value.as_bytes()))), takes, "{value}");
+            assert_eq!(coding(&Some(Cow::Borrowed(value.as_bytes()))), takes, "{value}");
         }
-        assert!(!takes_gzip(&None));
+        assert_eq!(coding(&None), None);
     }
 
     #[test]

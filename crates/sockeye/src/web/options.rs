@@ -41,7 +41,7 @@ impl Default for Options {
             account: None,
             hosts: Hosts::Local(vec![]),
             upload: None,
-            packing: Packing::Gzip,
+            packing: Packing::Text,
         }
     }
 }
@@ -87,8 +87,8 @@ pub enum Sharing {
 pub enum Packing {
     /// Every file as it is.
     None,
-    /// Text of [`limits::PACKED`] bytes goes as gzip to who takes it.
-    Gzip,
+    /// Text of [`limits::PACKED`] bytes goes as brotli or gzip to who takes it.
+    Text,
 }
 
 /// The names in Host that are answered. A page of another site can have its own name lead here (DNS rebinding) and then

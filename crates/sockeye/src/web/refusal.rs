@@ -6,8 +6,17 @@ use super::head::{Head, Manner};
 use super::status::Status;
 
 /// What the page of a folder or an error may do in a browser: look as it does, and nothing else.
-pub(crate) const POLICY: &[u8] =
-    b"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+pub(crate) const POLICY: &[u8] = b"default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
+    form-action 'self'; frame-ancestors 'none'";
+
+/// A red fish for the tab, in the page itself, which may load nothing.
+pub(crate) const ICON: &str = "<link rel=\"icon\" href=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' \
+    viewBox='0 0 16 16'%3E%3Cpath fill='%23c8402f' d='M1 8q5-7 10-1l4-3v8l-4-3q-5 6-10-1z'/%3E%3C/svg%3E\">\n";
+
+/// The colours of both schemes.
+pub(crate) const COLOURS: &str = "
+:root{--ink:#1c2430;--soft:#5f6875;--line:#e3e7ec;--hover:#f2f5f9;--link:#0b5cad;--paper:#fff}
+@media(prefers-color-scheme:dark){:root{--ink:#dfe5ec;--soft:#93a0ae;--line:#2b333d;--hover:#1d242d;--link:#7ab8ff;--paper:#14191f}}";
 
 /// A page that says what is wrong, in words that are ours alone.
 pub(crate) fn write(status: Status, methods: &str, manner: &Manner, now: &Now, out: &mut Vec<u8>) -> Response {
@@ -18,17 +27,29 @@ pub(crate) fn write(status: Status, methods: &str, manner: &Manner, now: &Now, o
         Status::UNAVAILABLE => head.field("Retry-After", b"1"),
         _ => head,
     };
+    // Where it leads is there for whoever may see anything here.
+    let up = if matches!(status, Status::NOT_FOUND | Status::FORBIDDEN) {
+        "<p><a href=\"/\">⌂ top folder</a></p>\n"
+    } else {
+        ""
+    };
     let page = format!(
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <meta name=\"color-scheme\" content=\"light dark\"><title>{status}</title>\
-         <body style=\"font-family:system-ui,sans-serif;max-width:40em;margin:3em auto;padding:0 1em\">\
-         <h1>{status}</h1><p>{}</p></body></html>\n",
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{status}</title>\n{ICON}<style>{COLOURS}{STYLE}</style>\n\
+         </head>\n<body>\n<h1>{status}</h1>\n<p>{}</p>\n{up}</body>\n</html>\n",
         explanation(status)
     );
     head.field("Content-Type", b"text/html; charset=utf-8")
         .field("Content-Security-Policy", POLICY)
         .content(Body::Bytes(page.into_bytes()))
 }
+
+const STYLE: &str = "
+body{margin:0 auto;max-width:40rem;padding:3rem 1rem;background:var(--paper);color:var(--ink);font:1rem/1.5 system-ui,sans-serif}
+h1{margin:0 0 1rem;font-size:1.5rem;font-weight:600}
+a{color:var(--link);text-decoration:none}a:hover{text-decoration:underline}
+";
 
 fn explanation(status: Status) -> &'static str {
     match status {
@@ -41,7 +62,9 @@ fn explanation(status: Status) -> &'static str {
         Status::CONFLICT => "A file can be stored under a new name or in the place of a file, in a folder that exists.",
         Status::PRECONDITION_FAILED => "The file is not as the request said it is.",
         Status::CONTENT_TOO_LARGE => "The file is larger than may be stored here.",
-        Status::MISDIRECTED_REQUEST => "This server does not go by the name that was asked for.",
+        Status::MISDIRECTED_REQUEST => {
+            "This server does not go by the name that was asked for. Whoever runs it gives it the name with --host."
+        }
         Status::UNAVAILABLE => "The server has too many files open. Try again.",
         Status::INSUFFICIENT_STORAGE => "There is no room left.",
         _ => "The request cannot be answered.",

@@ -3,9 +3,11 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat2, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat2, stat, statat};
 use rustix::io::Errno;
 
 use super::status::Status;
@@ -13,10 +15,14 @@ use super::status::Status;
 /// How often a lookup is tried that met a rename on its way (openat2(2), EAGAIN).
 const TRIES: usize = 128;
 
-/// A folder that is held open: renaming it or what leads to it changes nothing.
+/// A folder that is held open, and exchanged for another when its path has come to lead there: a site is built anew by
+/// removing its folder, or by laying a link to another.
 #[derive(Debug)]
 pub struct Root {
-    folder: OwnedFd,
+    path: PathBuf,
+    folder: RwLock<OwnedFd>,
+    /// The second in which it was last seen to where the path leads.
+    seen: AtomicU64,
 }
 
 /// What something is, as far as it is served at all.
@@ -81,8 +87,8 @@ impl Root {
     /// # Errors
     /// There is none, it may not be opened, or the kernel is older than 5.6 and cannot promise that nothing leads out.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = Self { folder: rustix::fs::open(path, flags, Mode::empty())? };
+        let folder = RwLock::new(open_folder(path)?);
+        let root = Self { path: path.to_owned(), folder, seen: AtomicU64::new(0) };
         root.resolve(b"", OFlags::RDONLY | OFlags::DIRECTORY).map_err(|error| match error {
             // A container's filter that does not know the call says the second.
             Errno::NOSYS | Errno::PERM => io::Error::new(
@@ -93,6 +99,25 @@ impl Root {
             error => error.into(),
         })?;
         Ok(root)
+    }
+
+    /// Sees once a second whether the path leads to another folder by now. While it leads nowhere, nothing changes.
+    pub(crate) fn follow(&self, second: u64) {
+        if self.seen.swap(second, Ordering::Relaxed) == second {
+            return;
+        }
+        let Ok(there) = stat(&self.path) else { return };
+        let held = fstat(&*self.held());
+        if held.is_ok_and(|held| (held.st_dev, held.st_ino) == (there.st_dev, there.st_ino)) {
+            return;
+        }
+        if let Ok(folder) = open_folder(&self.path) {
+            *self.folder.write().unwrap_or_else(PoisonError::into_inner) = folder;
+        }
+    }
+
+    fn held(&self) -> RwLockReadGuard<'_, OwnedFd> {
+        self.folder.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens what stands at a way, a relative path; empty for the root itself.
@@ -127,14 +152,19 @@ impl Root {
         let always = OFlags::CLOEXEC;
         let flags = if flags.contains(OFlags::PATH) { flags | always } else { flags | always | OFlags::NOCTTY };
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let folder = self.held();
         let mut tried = 0;
         loop {
-            match openat2(&self.folder, way, flags, Mode::empty(), resolve) {
+            match openat2(&*folder, way, flags, Mode::empty(), resolve) {
                 Err(Errno::AGAIN | Errno::INTR) if tried < TRIES => tried += 1,
                 other => return other,
             }
         }
     }
+}
+
+fn open_folder(path: &Path) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Looks at a name in a folder; a link is looked at itself. Nothing where there is nothing.
@@ -161,7 +191,7 @@ mod tests {
     use std::fs;
     use std::io::Read;
     use std::os::unix::fs::symlink;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::AtomicBool;
     use std::time::{Duration, Instant};
 
     use super::super::path::Way;
@@ -198,6 +228,30 @@ mod tests {
         assert_eq!(root.find(b"folder").unwrap().meta.kind, Kind::Folder);
         assert_eq!(root.find(b"").unwrap().meta.kind, Kind::Folder);
         assert_eq!(root.look(b"in").unwrap().size, 6);
+    }
+
+    #[test]
+    fn a_folder_that_is_made_anew_is_served_within_a_second() {
+        let (place, root) = place();
+        let at = |name: &str| place.path().join(name);
+        fs::rename(at("root"), at("old")).unwrap();
+        root.follow(1);
+        assert_eq!(content(root.find(b"in").unwrap()), "inside", "nothing else is there yet");
+        fs::create_dir(at("root")).unwrap();
+        fs::write(at("root/in"), "anew").unwrap();
+        root.follow(1);
+        assert_eq!(content(root.find(b"in").unwrap()), "inside", "the second has not passed");
+        root.follow(2);
+        assert_eq!(content(root.find(b"in").unwrap()), "anew");
+        fs::remove_dir_all(at("root")).unwrap();
+        symlink("old", at("root")).unwrap();
+        root.follow(3);
+        assert_eq!(content(root.find(b"in").unwrap()), "inside");
+        assert_eq!(code(&root, "../canary"), Some(404));
+        fs::remove_file(at("root")).unwrap();
+        fs::write(at("root"), "no folder").unwrap();
+        root.follow(4);
+        assert_eq!(content(root.find(b"in").unwrap()), "inside");
     }
 
     /// Row 57 of the faults.

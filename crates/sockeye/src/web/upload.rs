@@ -153,7 +153,7 @@ impl Upload {
                 let done = if self.existing == Existing::File { Status::NO_CONTENT } else { Status::CREATED };
                 let head = Head::begin(head, done, &self.manner, now);
                 let head = match meta {
-                    Some(meta) => head.field("ETag", Tag::of(&meta, false).bytes()),
+                    Some(meta) => head.field("ETag", Tag::of(&meta, None).bytes()),
                     None => head,
                 };
                 if done.has_content() { head.content(Body::Empty) } else { head.end() }

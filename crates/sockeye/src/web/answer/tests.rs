@@ -226,7 +226,7 @@ fn text_is_packed_for_who_takes_it() {
     let (folder, site) = site();
     let plain = ask(&site, "GET /long.css", "");
     assert_eq!((plain.field("Content-Encoding"), plain.field("Vary")), (None, Some("Accept-Encoding")));
-    let packed = ask(&site, "GET /long.css", "Accept-Encoding: br, gzip;q=0.8\r\n");
+    let packed = ask(&site, "GET /long.css", "Accept-Encoding: br;q=0.7, gzip;q=0.8\r\n");
     assert_eq!(unpacked(&packed), plain.text());
     assert!(packed.content.len() < 100);
     let tag = packed.field("ETag").unwrap();
@@ -236,6 +236,12 @@ fn text_is_packed_for_who_takes_it() {
     let again = ask(&site, "GET /long.css", &both);
     assert_eq!((again.status, again.field("Vary")), (304, Some("Accept-Encoding")));
     assert_eq!(ask(&site, "GET /long.css", &format!("If-None-Match: {tag}\r\n")).status, 200);
+    let smaller = ask(&site, "GET /long.css", "Accept-Encoding: gzip, deflate, br\r\n");
+    assert_eq!(smaller.field("Content-Encoding"), Some("br"));
+    let mut text = String::new();
+    brotli_decompressor::Decompressor::new(&*smaller.content, 4096).read_to_string(&mut text).unwrap();
+    assert_eq!(text, plain.text());
+    assert!(smaller.field("ETag").unwrap().ends_with("-br\"") && smaller.content.len() < packed.content.len());
     let head = ask(&site, "HEAD /long.css", "Accept-Encoding: gzip\r\n");
     assert_eq!((head.field("ETag"), head.field("Content-Length")), (Some(tag), None));
     for path in ["/long.png", "/a.txt"] {

@@ -6,6 +6,7 @@ use super::{Direction, Entry, Key, Listing};
 use crate::limits;
 use crate::web::clock::Calendar;
 use crate::web::escape::{push_encoded, push_html, push_json};
+use crate::web::refusal::{COLOURS, ICON};
 use crate::web::root::Kind;
 
 impl Listing<'_> {
@@ -20,11 +21,14 @@ impl Listing<'_> {
         }
         out.extend_from_slice(BEGIN.as_bytes());
         push_html(&mut out, &title);
-        out.extend_from_slice(b"</title>\n<style>");
+        out.extend_from_slice(b"</title>\n");
+        out.extend_from_slice(ICON.as_bytes());
+        out.extend_from_slice(b"<style>");
+        out.extend_from_slice(COLOURS.as_bytes());
         out.extend_from_slice(STYLE.as_bytes());
         out.extend_from_slice(b"</style>\n</head>\n<body>\n<h1>");
         self.push_trail(&mut out);
-        out.extend_from_slice(b"</h1>\n<table>\n<thead><tr>");
+        out.extend_from_slice(b"</h1>\n<form>\n<table>\n<thead><tr>");
         for (key, name, class) in
             [(Key::Name, "Name", "n"), (Key::Size, "Size", "s"), (Key::Time, "Changed (UTC)", "t")]
         {
@@ -33,14 +37,13 @@ impl Listing<'_> {
         out.extend_from_slice(b"</tr></thead>\n<tbody>\n");
         if !self.way.bytes().is_empty() {
             out.extend_from_slice(
-                "<tr><td class=\"n\"><a href=\"../\"><i>↰</i>parent folder</a></td><td class=\"s\"></td><td class=\"t\"></td></tr>\n"
-                    .as_bytes(),
+                b"<tr><td class=\"n u\"><a href=\"../\">parent folder</a></td><td class=\"s\"></td><td class=\"t\"></td></tr>\n",
             );
         }
         for entry in &self.entries {
             push_row(&mut out, entry);
         }
-        out.extend_from_slice(b"</tbody>\n</table>\n<p>");
+        out.extend_from_slice(b"</tbody>\n</table>\n</form>\n<p>");
         self.push_summary(&mut out);
         out.extend_from_slice(b"</p>\n</body>\n</html>\n");
         out
@@ -88,6 +91,7 @@ impl Listing<'_> {
         }
     }
 
+    /// A button and no link: `wget -r` follows every link, and would have each folder six times more.
     fn push_column(&self, out: &mut Vec<u8>, key: Key, name: &str, class: &str) {
         let is_this = self.order.key == key;
         let ascends = self.order.direction == Direction::Ascending;
@@ -101,10 +105,10 @@ impl Listing<'_> {
             (true, true) => (" aria-sort=\"ascending\"", " ↑"),
             (true, false) => (" aria-sort=\"descending\"", " ↓"),
         };
-        let order = if is_this && ascends { "desc" } else { "asc" };
+        let minus = if is_this && ascends { "-" } else { "" };
         let _ = write!(
             out,
-            "<th class=\"{class}\"{sorted}><a href=\"?sort={sort}&amp;order={order}\">{name}{arrow}</a></th>"
+            "<th class=\"{class}\"{sorted}><button name=\"sort\" value=\"{minus}{sort}\">{name}{arrow}</button></th>"
         );
     }
 
@@ -127,13 +131,13 @@ impl Listing<'_> {
 }
 
 fn push_row(out: &mut Vec<u8>, entry: &Entry) {
-    let (icon, slash) = match entry.meta.kind {
-        Kind::Folder => ("▸", "/"),
-        Kind::File => ("", ""),
+    let (class, slash) = match entry.meta.kind {
+        Kind::Folder => ("n d", "/"),
+        Kind::File => ("n", ""),
     };
-    out.extend_from_slice(b"<tr><td class=\"n\"><a href=\"");
+    let _ = write!(out, "<tr><td class=\"{class}\"><a href=\"");
     push_link(out, entry);
-    let _ = write!(out, "\"><i>{icon}</i><bdi>");
+    out.extend_from_slice(b"\"><bdi>");
     push_html(out, &entry.name);
     let _ = write!(out, "</bdi>{slash}</a></td><td class=\"s\"");
     if entry.meta.kind == Kind::File {
@@ -195,19 +199,25 @@ const BEGIN: &str = "<!doctype html>
 <title>";
 
 const STYLE: &str = "
-:root{--ink:#1c2430;--soft:#66707e;--line:#e3e7ec;--hover:#f2f5f9;--link:#0b5cad;--paper:#fff}
-@media(prefers-color-scheme:dark){:root{--ink:#dfe5ec;--soft:#93a0ae;--line:#2b333d;--hover:#1d242d;--link:#7ab8ff;--paper:#14191f}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:60rem;padding:1.5rem 1rem 3rem;background:var(--paper);color:var(--ink);font:1rem/1.5 system-ui,sans-serif}
-h1{margin:0 0 1rem;font-size:1.25rem;font-weight:600;overflow-wrap:anywhere}
+h1{margin:0 0 1rem;padding:0 .5rem;font-size:1.25rem;font-weight:600;overflow-wrap:anywhere}
 a{color:var(--link);text-decoration:none}a:hover{text-decoration:underline}
 table{width:100%;border-collapse:collapse}
 th,td{padding:.4rem .5rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
-th{font-size:.875rem;font-weight:600;white-space:nowrap}th a{color:var(--soft)}
+th{font-size:.875rem;white-space:nowrap}
+button{padding:0;border:0;background:none;color:var(--soft);font:inherit;font-weight:600;cursor:pointer}button:hover{text-decoration:underline}
 tbody tr:hover{background:var(--hover)}
-.n{width:100%;padding-left:1.7em;overflow-wrap:anywhere}
-.n i{display:inline-block;width:1.2em;margin-left:-1.2em;color:var(--soft);font-style:normal}
+.n{position:relative;width:100%;padding:0;overflow-wrap:anywhere}
+.n a,.n button{display:block;padding:.4rem .5rem .4rem 1.75rem}
+.d::before,.u::before{position:absolute;left:.5rem;top:.4rem;color:var(--soft);content:'▸';content:'▸'/''}.u::before{content:'↰';content:'↰'/''}
 .s,.t{white-space:nowrap;color:var(--soft);font-variant-numeric:tabular-nums}.s{text-align:right}
-p{color:var(--soft);font-size:.875rem}
-@media(max-width:34rem){body{padding:1rem .5rem}.t{display:none}}
+bdi{direction:ltr}
+p{padding:0 .5rem;color:var(--soft);font-size:.875rem}
+@media(max-width:34rem){
+body{padding:1rem .25rem 2rem}
+tr{display:flex;flex-wrap:wrap;border-bottom:1px solid var(--line)}th,td{border:0}
+thead .n{flex:1}tbody .n{flex:0 0 100%}.n a{padding-bottom:.2rem}.u a{padding-bottom:.4rem}
+tbody .s,tbody .t{padding:0 0 .4rem 1.75rem;font-size:.8125rem}tbody .s:not(:empty)+.t{padding-left:.75rem}
+tbody :is(.s,.t):empty{display:none}}
 ";

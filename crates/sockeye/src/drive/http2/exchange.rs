@@ -1,0 +1,341 @@
+//! One request over HTTP/2 and its answer, which goes out as its window has room, or its content, which comes in.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use transcript::Moment;
+
+use super::super::web::{Around, GAIN, Part, Website, tell};
+use crate::limits;
+use crate::web::answer::{Body, Reply};
+use crate::web::request::{Parsed, Version, parse};
+use crate::web::status::Status;
+use crate::web::upload::Upload;
+
+/// Bytes of a file that are read at once.
+const PIECE: usize = 16 * 1024;
+
+/// What a step of one stream came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moved {
+    Not,
+    On,
+    ToTheEnd,
+}
+
+/// One request and its answer.
+pub(super) struct Stream {
+    doing: Doing,
+    /// When it has taken too long. A client that says something else meanwhile, such as PING, gains nothing by it.
+    until: Moment,
+}
+
+enum Doing {
+    /// Its answer goes out.
+    Answer { send: SendStream<Bytes>, rest: Rest },
+    /// Its content comes in.
+    Upload {
+        upload: Option<Box<Upload>>,
+        head: Vec<u8>,
+        content: RecvStream,
+        chunked: bool,
+        respond: SendResponse<Bytes>,
+        /// Bytes that came since the time began.
+        gained: usize,
+    },
+}
+
+/// What is left to be sent.
+enum Rest {
+    Bytes(Bytes),
+    Part(Part),
+}
+
+impl Stream {
+    /// Answers a request; `None` if its answer has gone out with its head.
+    pub(super) fn begin(
+        request: Request<RecvStream>,
+        mut respond: SendResponse<Bytes>,
+        website: &Website,
+        around: &mut Around<'_>,
+    ) -> Option<Self> {
+        let (parts, content) = request.into_parts();
+        let has_content = !content.is_end_stream();
+        let chunked = has_content && !parts.headers.contains_key(http::header::CONTENT_LENGTH);
+        let head = as_text(&parts, chunked);
+        let mut out = Vec::new();
+        let reply = match parse(&head) {
+            Parsed::Whole { mut request, .. } => {
+                request.version = Version::Http2;
+                match website.site.answer(&request, around.date, &mut out) {
+                    Reply::Ready(response) => {
+                        tell(website, Some(&request), response.status, response.body.len(), around);
+                        response.body
+                    }
+                    Reply::Upload(upload) => {
+                        let upload = Some(upload);
+                        let doing = Doing::Upload { upload, head, content, chunked, respond, gained: 0 };
+                        return Some(Self { doing, until: coming(around) });
+                    }
+                }
+            }
+            Parsed::Bad(status) => refuse(website, status, &mut out, around),
+            Parsed::Partial => refuse(website, Status::BAD_REQUEST, &mut out, around),
+        };
+        let doing = Doing::answer(&mut respond, &out, reply)?;
+        Some(Self { doing, until: around.now.after(limits::WRITE_WAIT) })
+    }
+
+    /// When it has taken too long.
+    pub(super) fn until(&self) -> Moment {
+        self.until
+    }
+
+    /// Does as much as can be done now.
+    pub(super) fn step(&mut self, context: &mut Context<'_>, website: &Website, around: &mut Around<'_>) -> Moved {
+        let moved = self.doing.step(context, website, around);
+        match (moved, &mut self.doing) {
+            (Moved::On, Doing::Answer { .. }) => self.until = around.now.after(limits::WRITE_WAIT),
+            (Moved::On, Doing::Upload { gained, .. }) if *gained as u64 >= GAIN => {
+                *gained = 0;
+                self.until = coming(around);
+            }
+            (Moved::Not, doing) if around.now >= self.until => {
+                self.until = around.now.after(limits::WRITE_WAIT);
+                return doing.end(website, around);
+            }
+            _ => {}
+        }
+        moved
+    }
+}
+
+/// When the next good piece of what is stored must have come.
+fn coming(around: &Around<'_>) -> Moment {
+    around.now.after(around.wait.map_or(limits::REQUEST_WAIT, |wait| wait.min(limits::REQUEST_WAIT)))
+}
+
+impl Doing {
+    /// It took too long: who stores something is told, who takes nothing is not.
+    fn end(&mut self, website: &Website, around: &mut Around<'_>) -> Moved {
+        match self {
+            Self::Answer { send, .. } => {
+                send.send_reset(Reason::CANCEL);
+                Moved::ToTheEnd
+            }
+            Self::Upload { upload, .. } => match upload.take() {
+                Some(upload) => self.conclude(*upload, Err(Status::REQUEST_TIMEOUT), website, around),
+                None => Moved::ToTheEnd,
+            },
+        }
+    }
+
+    /// Sends a head, and what has to follow it.
+    fn answer(respond: &mut SendResponse<Bytes>, head: &[u8], body: Body) -> Option<Self> {
+        let rest = match body {
+            Body::Empty => None,
+            Body::Bytes(bytes) if bytes.is_empty() => None,
+            Body::File { length: 0, .. } => None,
+            Body::Bytes(bytes) => Some(Rest::Bytes(Bytes::from(bytes))),
+            Body::File { fd, from, length } => Some(Rest::Part(Part { file: fd, at: from, left: length })),
+        };
+        let head = as_response(head)?;
+        let send = respond.send_response(head, rest.is_none()).ok()?;
+        rest.map(|rest| Self::Answer { send, rest })
+    }
+
+    fn step(&mut self, context: &mut Context<'_>, website: &Website, around: &mut Around<'_>) -> Moved {
+        match self {
+            Self::Answer { send, rest } => rest.send(send, context),
+            Self::Upload { upload, content, chunked, gained, .. } => {
+                let Some(taking) = upload else { return Moved::ToTheEnd };
+                let result = match content.poll_data(context) {
+                    Poll::Pending => return Moved::Not,
+                    Poll::Ready(Some(Ok(data))) => {
+                        let _ = content.flow_control().release_capacity(data.len());
+                        *gained += data.len();
+                        if *chunked { take_chunk(taking, &data) } else { take_all(taking, &data) }
+                    }
+                    Poll::Ready(None) if *chunked => take_all(taking, b"0\r\n\r\n"),
+                    Poll::Ready(None) => take_all(taking, b"").and_then(|is_whole| {
+                        // It is shorter than it was said to be.
+                        if is_whole { Ok(true) } else { Err(Status::BAD_REQUEST) }
+                    }),
+                    Poll::Ready(Some(Err(_))) => return Moved::ToTheEnd,
+                };
+                if matches!(result, Ok(false)) {
+                    return Moved::On;
+                }
+                let Some(upload) = upload.take() else { return Moved::ToTheEnd };
+                self.conclude(*upload, result.map(|_| ()), website, around)
+            }
+        }
+    }
+
+    /// Answers an upload that is whole, or went wrong.
+    fn conclude(
+        &mut self,
+        upload: Upload,
+        result: Result<(), Status>,
+        website: &Website,
+        around: &mut Around<'_>,
+    ) -> Moved {
+        let Self::Upload { head, respond, .. } = self else { return Moved::ToTheEnd };
+        let mut out = Vec::new();
+        let response = match result {
+            Ok(()) => upload.finish(around.date, &mut out),
+            Err(status) => upload.fail(status, around.date, &mut out),
+        };
+        if let Parsed::Whole { mut request, .. } = parse(head) {
+            request.version = Version::Http2;
+            tell(website, Some(&request), response.status, response.body.len(), around);
+        }
+        match Self::answer(respond, &out, response.body) {
+            Some(answer) => {
+                *self = answer;
+                Moved::On
+            }
+            None => Moved::ToTheEnd,
+        }
+    }
+}
+
+impl Rest {
+    /// Sends as much as the window has room for.
+    fn send(&mut self, to: &mut SendStream<Bytes>, context: &mut Context<'_>) -> Moved {
+        if matches!(to.poll_reset(context), Poll::Ready(_)) {
+            return Moved::ToTheEnd;
+        }
+        let most = match self {
+            Self::Bytes(bytes) => bytes.len().min(PIECE),
+            Self::Part(part) => usize::try_from(part.left).map_or(PIECE, |left| left.min(PIECE)),
+        };
+        to.reserve_capacity(most);
+        let room = match to.capacity() {
+            0 => match to.poll_capacity(context) {
+                Poll::Pending => return Moved::Not,
+                Poll::Ready(Some(Ok(room))) => room,
+                Poll::Ready(Some(Err(_)) | None) => return Moved::ToTheEnd,
+            },
+            room => room,
+        };
+        let (piece, is_last) = match self.take(room.min(most)) {
+            Ok(taken) => taken,
+            Err(_) => {
+                // The file became shorter, or cannot be read: the client has to see that bytes are missing.
+                to.send_reset(Reason::INTERNAL_ERROR);
+                return Moved::ToTheEnd;
+            }
+        };
+        match to.send_data(piece, is_last) {
+            Ok(()) if !is_last => Moved::On,
+            _ => Moved::ToTheEnd,
+        }
+    }
+
+    fn take(&mut self, most: usize) -> io::Result<(Bytes, bool)> {
+        match self {
+            Self::Bytes(bytes) => {
+                let piece = bytes.split_to(most.min(bytes.len()));
+                Ok((piece, bytes.is_empty()))
+            }
+            Self::Part(part) => {
+                let mut piece = vec![0; most];
+                let length = rustix::io::pread(&part.file, &mut piece[..], part.at)?;
+                if length == 0 && most > 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                piece.truncate(length);
+                part.at += length as u64;
+                part.left -= length as u64;
+                Ok((Bytes::from(piece), part.left == 0))
+            }
+        }
+    }
+}
+
+fn refuse(website: &Website, status: Status, out: &mut Vec<u8>, around: &mut Around<'_>) -> Body {
+    let response = crate::web::answer::refuse(status, around.date, out);
+    tell(website, None, response.status, response.body.len(), around);
+    response.body
+}
+
+/// Gives an upload all of some bytes; whether it is whole.
+fn take_all(upload: &mut Upload, mut bytes: &[u8]) -> Result<bool, Status> {
+    loop {
+        let taken = upload.take(bytes)?;
+        bytes = &bytes[taken.used..];
+        if taken.is_whole {
+            return Ok(true);
+        }
+        if taken.used == 0 {
+            return Ok(false);
+        }
+    }
+}
+
+/// The same for bytes whose end is not known: as the chunk that they would be in HTTP/1.1.
+fn take_chunk(upload: &mut Upload, data: &[u8]) -> Result<bool, Status> {
+    if data.is_empty() {
+        return Ok(false);
+    }
+    let mut chunk = format!("{:x}\r\n", data.len()).into_bytes();
+    chunk.extend_from_slice(data);
+    chunk.extend_from_slice(b"\r\n");
+    take_all(upload, &chunk)
+}
+
+/// The head as HTTP/1.1 would write it.
+fn as_text(parts: &http::request::Parts, chunked: bool) -> Vec<u8> {
+    let mut text = Vec::with_capacity(512);
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    text.extend_from_slice(parts.method.as_str().as_bytes());
+    text.push(b' ');
+    text.extend_from_slice(path.as_bytes());
+    text.extend_from_slice(b" HTTP/1.1\r\n");
+    let authority = parts.uri.authority();
+    if let Some(authority) = authority {
+        push_field(&mut text, b"host", authority.as_str().as_bytes());
+    }
+    for (name, value) in &parts.headers {
+        // It says the same as the authority, or should (RFC 9113, section 8.3.1).
+        if name != http::header::HOST || authority.is_none() {
+            push_field(&mut text, name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+    if chunked {
+        push_field(&mut text, b"transfer-encoding", b"chunked");
+    }
+    text.extend_from_slice(b"\r\n");
+    text
+}
+
+fn push_field(text: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    text.extend_from_slice(name);
+    text.extend_from_slice(b": ");
+    text.extend_from_slice(value);
+    text.extend_from_slice(b"\r\n");
+}
+
+/// A head that we wrote, as h2 takes it. What is about one connection of HTTP/1.1 has no place in it.
+fn as_response(head: &[u8]) -> Option<Response<()>> {
+    let mut fields = [httparse::EMPTY_HEADER; 32];
+    let mut parsed = httparse::Response::new(&mut fields);
+    if !matches!(parsed.parse(head), Ok(httparse::Status::Complete(_))) {
+        return None;
+    }
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::from_u16(parsed.code?).ok()?;
+    for field in parsed.headers.iter() {
+        if field.name.eq_ignore_ascii_case("connection") {
+            continue;
+        }
+        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+        response.headers_mut().append(name, HeaderValue::from_bytes(field.value).ok()?);
+    }
+    Some(response)
+}

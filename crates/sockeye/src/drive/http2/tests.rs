@@ -1,0 +1,146 @@
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use super::*;
+use crate::drive::web::AccessLog;
+use crate::event::Event;
+use crate::web::answer::Site;
+use crate::web::clock::Now;
+use crate::web::options::Options;
+use crate::web::root::Root;
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
+
+/// A frame of one of these kinds (RFC 9113, section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, content: &[u8]) -> Vec<u8> {
+    let mut frame = u32::try_from(content.len()).unwrap().to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(content);
+    frame
+}
+
+/// A method that stands in HPACK's table, a path, and whether that is all there is.
+fn request(method: &[u8], path: &str, stream: u32, is_whole: bool) -> Vec<u8> {
+    let mut fields = method.to_vec();
+    fields.extend([0x86, 0x04, u8::try_from(path.len()).unwrap()]);
+    fields.extend(path.as_bytes());
+    fields.extend(b"\x41\x09localhost");
+    frame(HEADERS, if is_whole { 5 } else { 4 }, stream, &fields)
+}
+
+const GET: &[u8] = &[0x82];
+const PUT: &[u8] = b"\x42\x03PUT";
+
+/// A connection, and a clock that the test moves.
+struct Line {
+    http2: Http2,
+    date: Now,
+    _folder: tempfile::TempDir,
+}
+
+impl Line {
+    /// The client takes so many bytes of an answer before it says more.
+    fn open(window: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("large"), vec![b'x'; 100_000]).unwrap();
+        let site = Site::new(Root::open(folder.path()).unwrap(), Options::default().with_upload());
+        let website = Website { site: Arc::new(site), is_secure: false, log: AccessLog::None };
+        let http2 = Http2::new(Arc::new(website));
+        let mut line = Self { http2, date: Now::new(SystemTime::now()), _folder: folder };
+        let settings = [&[0, 4][..], &window.to_be_bytes()].concat();
+        line.say(0, &[PREFACE, &frame(SETTINGS, 0, 0, &settings)].concat());
+        line
+    }
+
+    /// What is answered to these bytes so many seconds after the beginning, as frames: kind, stream, content.
+    fn say(&mut self, second: u64, bytes: &[u8]) -> Vec<(u8, u32, Vec<u8>)> {
+        let mut observer = |_: Event| {};
+        let mut out = Vec::new();
+        let mut around = Around {
+            client: None,
+            date: &self.date,
+            now: at(second),
+            wait: None,
+            observer: &mut observer,
+            stopping: false,
+        };
+        self.http2.step(bytes, &mut out, &mut around);
+        let (mut frames, mut rest) = (Vec::new(), out.as_slice());
+        while let [a, b, c, kind, _, s @ ..] = rest {
+            let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+            frames.push((*kind, u32::from_be_bytes(s[..4].try_into().unwrap()), s[4..4 + length].to_vec()));
+            rest = &s[4 + length..];
+        }
+        frames
+    }
+
+    fn deadline(&self, second: u64) -> Moment {
+        self.http2.deadline(None, at(second))
+    }
+}
+
+fn at(second: u64) -> Moment {
+    Moment::default().after(Duration::from_secs(second))
+}
+
+fn ping() -> Vec<u8> {
+    frame(PING, 0, 0, b"12345678")
+}
+
+fn resets(frames: &[(u8, u32, Vec<u8>)]) -> Vec<u32> {
+    frames.iter().filter(|(kind, ..)| *kind == RST_STREAM).map(|(_, stream, _)| *stream).collect()
+}
+
+/// Row 8 of the faults: 128 open files a connection are many.
+#[test]
+fn an_answer_that_nobody_takes_is_given_up_whatever_else_the_client_says() {
+    let mut line = Line::open(10);
+    line.say(0, &[request(GET, "/large", 1, true), request(GET, "/large", 3, true)].concat());
+    assert_eq!(line.deadline(0), at(60));
+    assert_eq!(resets(&line.say(30, &ping())), [0; 0]);
+    assert_eq!(line.deadline(30), at(60), "a PING gains nothing");
+    // One of them is taken on with.
+    line.say(50, &frame(WINDOW_UPDATE, 0, 3, &10_u32.to_be_bytes()));
+    assert_eq!(resets(&line.say(60, b"")), [1]);
+    assert_eq!(line.deadline(60), at(110));
+    assert_eq!(resets(&line.say(110, &ping())), [3]);
+    assert!(line.http2.is_idle());
+}
+
+/// Row 6 of the faults, the slow body.
+#[test]
+fn content_that_drips_is_answered_with_408() {
+    let mut line = Line::open(65_535);
+    line.say(0, &request(PUT, "/new", 1, false));
+    assert_eq!(line.deadline(0), at(10));
+    assert!(line.say(5, &frame(0, 0, 1, &[b'x'; 16_384])).iter().all(|(kind, ..)| *kind != HEADERS));
+    assert_eq!(line.deadline(5), at(15), "a good piece of it begins the time anew");
+    line.say(9, &frame(0, 0, 1, b"x"));
+    assert_eq!(line.deadline(9), at(15), "a byte does not");
+    let said = line.say(15, &frame(0, 0, 1, b"x"));
+    let page = said.iter().find(|(kind, ..)| *kind == 0).map(|(.., page)| String::from_utf8_lossy(page).into_owned());
+    assert!(page.is_some_and(|page| page.contains("408 Request Timeout")), "{said:?}");
+    assert_eq!(resets(&said), [1], "the rest need not come");
+    assert!(line.http2.is_idle());
+}
+
+/// Row 6 of the faults, the slow head.
+#[test]
+fn a_connection_without_a_request_ends_whatever_else_the_client_says() {
+    let mut line = Line::open(65_535);
+    assert_eq!(line.deadline(0), at(10));
+    line.say(5, &ping());
+    line.say(6, &frame(HEADERS, 0, 1, &[0x82]));
+    line.say(7, &frame(9, 0, 1, &[0x86]));
+    assert_eq!(line.deadline(7), at(10), "a head that does not end is none");
+    let mut line = Line::open(65_535);
+    line.say(5, &request(GET, "/nothing", 1, true));
+    assert_eq!(line.deadline(5), at(65));
+    line.say(30, &ping());
+    assert_eq!(line.deadline(30), at(65));
+}
