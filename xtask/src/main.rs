@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// Programs that tests run, and the Debian packages that bring them.
-const PROGRAMS: [(&str, &str); 32] = [
+const PROGRAMS: &[(&str, &str)] = &[
     // `nc` alone may be one of the other three, whose flags differ.
     ("nc.openbsd", "netcat-openbsd"),
     ("socat", "socat"),

@@ -174,7 +174,7 @@ fn kinds() -> Vec<Kind> {
         Kind::under("byexcluding", &["excluding"], "may not do so for this name"),
         Kind::under("byothers", &["others"], "may not do so for this name"),
         Kind::under("byold", &["old"], "has expired"),
-        Kind::new("changed", "has a signature that is wrong"),
+        Kind::new("changed", "has a signature that its authority did not make"),
     ]
 }
 

@@ -110,7 +110,9 @@ fn certificate(error: &CertificateError) -> String {
             "is signed in a way that is known to be weak, or not known (such as SHA-1)".to_owned()
         }
         // rustls does not tell the two apart.
-        CertificateError::BadSignature => "has a signature that is wrong, or a key that is too short".to_owned(),
+        CertificateError::BadSignature => {
+            "has a signature that its authority did not make, or a key that is too short".to_owned()
+        }
         CertificateError::Other(why) => match why.0.to_string().as_str() {
             "UnsupportedCriticalExtension" => "demands something that is not known (a critical extension)".to_owned(),
             "CaUsedAsEndEntity" => {
