@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sockeye::event::{Event, Observer};
+pub(crate) use sockeye::sink::write_all;
+use sockeye::sink::write_until;
 use sockeye::sys::files::StandardStreams;
 
 use crate::color::paint;
@@ -259,40 +261,7 @@ fn write_events(events: &Receiver<Event>, mut renderer: Renderer, color: bool, l
 
 /// Writes everything unless whoever should read it takes nothing for a while: a last message holds no exit up.
 fn write_soon(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let until = Instant::now() + FLUSH;
-    // A pipe that poll(2) calls writable takes this much at once (PIPE_BUF).
-    for piece in bytes.chunks(4096) {
-        loop {
-            let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).map_err(io::Error::other)?;
-            match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&left)) {
-                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
-                Ok(_) => break,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        write_all(fd, piece)?;
-    }
-    Ok(())
-}
-
-/// Writes everything, also where somebody else made the descriptor nonblocking.
-pub(crate) fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
-    use rustix::event::{PollFd, PollFlags, poll};
-    use rustix::io::Errno;
-    while !bytes.is_empty() {
-        match rustix::io::write(fd, bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(length) => bytes = &bytes[length..],
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => {
-                poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None)?;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
+    write_until(fd, bytes, Some(Instant::now() + FLUSH))
 }
 
 #[cfg(test)]

@@ -272,19 +272,24 @@ fn small_pieces_are_not_held_back() {
     assert_eq!(talk.finish(), (0, Vec::new()));
 }
 
-/// The time for the whole conversation is over though nobody reads what came.
+/// The time for the whole conversation is over though nobody reads what came, whether it is copied or not.
 #[test]
 fn a_time_limit_holds_though_the_sink_takes_nothing() {
-    let (address, server) = giver(block().repeat(30));
-    let (reader, writer) = std::io::pipe().unwrap();
-    let mut child = command(&[])
-        .args(["talk", &address.to_string(), "--timeout", "300ms"])
-        .stdin(Stdio::null())
-        .stdout(writer)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    assert_eq!(wait(&mut child), 28);
-    drop(reader);
-    server.join().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record.talk").display().to_string();
+    for more in [&[][..], &["--record", &record]] {
+        let (address, server) = giver(block().repeat(30));
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut child = command(&[])
+            .args(["talk", &address.to_string(), "--timeout", "300ms"])
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        assert_eq!((more, wait(&mut child)), (more, 28));
+        drop(reader);
+        server.join().unwrap();
+    }
 }

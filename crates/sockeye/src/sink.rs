@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
 use crate::net::connect::timespec;
 
 /// Where what the peer sends goes.
@@ -25,35 +28,66 @@ impl fmt::Debug for Sink<'_> {
 }
 
 impl Sink<'_> {
-    pub(crate) fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_until(bytes, None)
+    }
+
+    /// As [`write_until`]; a writer is not hurried.
+    pub(crate) fn write_until(&mut self, bytes: &[u8], until: Option<Instant>) -> io::Result<()> {
         match self {
             Self::Writer(writer) => {
                 writer.write_all(bytes)?;
                 writer.flush()
             }
-            Self::Descriptor(fd) => {
-                while !bytes.is_empty() {
-                    match rustix::io::write(*fd, bytes) {
-                        Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                        Ok(length) => bytes = &bytes[length..],
-                        Err(rustix::io::Errno::INTR) => {}
-                        // Somebody else made it nonblocking: wait as if they had not.
-                        Err(rustix::io::Errno::AGAIN) => wait_for_room(*fd, None)?,
-                        Err(error) => return Err(error.into()),
-                    }
-                }
-                Ok(())
-            }
+            Self::Descriptor(fd) => write_until(*fd, bytes, until),
         }
     }
 }
 
-/// Waits until a descriptor that somebody made nonblocking has room, or until this time.
+/// Writes everything to a descriptor, also to one that somebody made nonblocking.
+///
+/// # Errors
+/// As write(2).
+pub fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
+    write_until(fd, bytes, None)
+}
+
+/// Writes everything, unless that is not done at a time: whoever should read it takes nothing.
+///
+/// # Errors
+/// As write(2); `TimedOut` when the time has come.
+pub fn write_until(fd: BorrowedFd<'_>, bytes: &[u8], until: Option<Instant>) -> io::Result<()> {
+    // With a time no write may wait: what poll(2) calls writable takes this much at once (PIPE_BUF, pipe(7)).
+    for mut piece in bytes.chunks(if until.is_some() { 4096 } else { usize::MAX }) {
+        if until.is_some() {
+            wait_for_room(fd, until)?;
+        }
+        while !piece.is_empty() {
+            match rustix::io::write(fd, piece) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(length) => piece = &piece[length..],
+                Err(Errno::INTR) => {}
+                // Somebody else made it nonblocking: wait as if they had not.
+                Err(Errno::AGAIN) => wait_for_room(fd, until)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Waits until a descriptor has room.
+///
+/// # Errors
+/// `TimedOut` when the time has come.
 pub(crate) fn wait_for_room(fd: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<()> {
-    use rustix::event::{PollFd, PollFlags, poll};
-    let time = until.map(|at| timespec(at.saturating_duration_since(Instant::now())));
-    match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], time.as_ref()) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
+    loop {
+        let time = until.map(|at| timespec(at.saturating_duration_since(Instant::now())));
+        match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], time.as_ref()) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }

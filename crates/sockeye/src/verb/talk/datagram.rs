@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::peer::Peer;
+use super::stream::of_output;
 use super::{Ending, Eol, Options, Outcome, Sink, Unsent, input};
 use crate::net::connect::{Connected, timespec};
 use crate::sys::datagrams::Inbox;
@@ -222,8 +223,8 @@ fn receive(
                 last = Instant::now();
                 // At once: whoever interrupts reads it, too.
                 drops.count(peer, options);
-                if let Err(error) = sink.write_all(&lines) {
-                    return Ending::OutputFailed(error);
+                if let Err(error) = sink.write_until(&lines, deadline) {
+                    return of_output(error, options);
                 }
             }
             Err(error) => match Errno::from_io_error(&error) {

@@ -89,7 +89,7 @@ fn receive(socket: BorrowedFd<'_>, sink: &mut Sink<'_>, deadline: Option<Instant
                 spliced = None;
                 continue;
             }
-            None => take(socket, sink, &mut buffer, options),
+            None => take(socket, sink, &mut buffer, deadline, options),
         };
         match taken {
             Ok(0) => {
@@ -97,7 +97,7 @@ fn receive(socket: BorrowedFd<'_>, sink: &mut Sink<'_>, deadline: Option<Instant
                 return Ending::Done;
             }
             Ok(_) => {}
-            Err(Failed::Output(error)) => return Ending::OutputFailed(error),
+            Err(Failed::Output(error)) => return of_output(error, options),
             Err(Failed::Socket(Errno::INTR)) => {}
             Err(Failed::Socket(Errno::AGAIN)) => {
                 let time = deadline.map(|at| timespec(at.saturating_duration_since(Instant::now())));
@@ -108,7 +108,7 @@ fn receive(socket: BorrowedFd<'_>, sink: &mut Sink<'_>, deadline: Option<Instant
                     Err(error) => return Ending::Reset(error.into()),
                 }
                 if let Some(Err(error)) = spliced.as_ref().map(|spliced| spliced.wait_for_room(deadline)) {
-                    return Ending::OutputFailed(error);
+                    return of_output(error, options);
                 }
             }
             Err(Failed::Socket(error)) => {
@@ -124,14 +124,28 @@ fn receive(socket: BorrowedFd<'_>, sink: &mut Sink<'_>, deadline: Option<Instant
     }
 }
 
+/// An output that takes nothing until the time is over is no broken one.
+pub(super) fn of_output(error: io::Error, options: &Options) -> Ending {
+    match options.timeout {
+        Some(time) if error.kind() == io::ErrorKind::TimedOut => Ending::TimedOut(time),
+        _ => Ending::OutputFailed(error),
+    }
+}
+
 /// Copies what is there; 0 is the end of the stream.
-fn take(socket: BorrowedFd<'_>, sink: &mut Sink<'_>, buffer: &mut Vec<u8>, options: &Options) -> Result<usize, Failed> {
+fn take(
+    socket: BorrowedFd<'_>,
+    sink: &mut Sink<'_>,
+    buffer: &mut Vec<u8>,
+    deadline: Option<Instant>,
+    options: &Options,
+) -> Result<usize, Failed> {
     buffer.resize(BUFFER, 0);
     let (_, length) = recv(socket, &mut buffer[..], RecvFlags::empty()).map_err(Failed::Socket)?;
     if length > 0 {
         options.progress.received_more(length);
         options.heard_received(&buffer[..length]);
-        sink.write_all(&buffer[..length]).map_err(Failed::Output)?;
+        sink.write_until(&buffer[..length], deadline).map_err(Failed::Output)?;
     }
     Ok(length)
 }
