@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::{http1, http2};
 
 use super::driver::{Driver, Optional, Speaking};
@@ -155,7 +155,11 @@ impl Exchange {
             let driver = Driver { wire: &self.wire, speaking: &self.speaking };
             let frame = driver.run(pin!(Optional(self.body.frame())), self.patience);
             match frame {
-                Ok(None) => return Ok(None),
+                Ok(None) if self.is_whole(received) => return Ok(None),
+                Ok(None) => {
+                    let (what, promised) = ("its end".to_owned(), self.head.length);
+                    return Err(FetchError::Cut { what, received, promised });
+                }
                 Ok(Some(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         return Ok(Some(data));
@@ -170,6 +174,13 @@ impl Exchange {
                 }
             }
         }
+    }
+
+    /// Whether a body that goes no further has come to its end. hyper takes a stream of HTTP/2 that the server gives up with
+    /// NO_ERROR, or leaves behind by a GOAWAY with it, for one that has ended (RFC 9113, section 8.1).
+    fn is_whole(&self, received: u64) -> bool {
+        let has_ended = !self.wire.borrow().is_http2 || self.body.is_end_stream();
+        has_ended && self.head.length.is_none_or(|length| received >= length)
     }
 
     /// Takes the connection back from HTTP, with what came behind the head: a tunnel, or a body that needs no reading.
