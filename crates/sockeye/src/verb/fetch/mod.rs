@@ -217,8 +217,15 @@ pub fn fetch(
         };
         let Some(next) = next(&exchange.head, &url, options.follow) else {
             let to_head = method == "HEAD";
-            let part = match request.range.as_ref().map(|range| range.answered(&exchange.head)).transpose() {
-                Ok(part) => part.flatten(),
+            let part = match &request.range {
+                Some(range) => range.answered(&exchange.head),
+                None if exchange.head.status == 206 && !to_head && !fields.ask_for_a_part() => {
+                    Err(FetchError::Protocol("the server sends a part, and nobody asked for one".to_owned()))
+                }
+                None => Ok(None),
+            };
+            let part = match part {
+                Ok(part) => part,
                 Err(error) => return Err(Failed::at(url, error)),
             };
             let connections = connections.clone();
