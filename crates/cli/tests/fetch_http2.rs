@@ -136,11 +136,7 @@ fn an_answer_that_is_whole_before_the_request_is_counts() {
     let out = tempfile::tempdir().unwrap();
     // More than fits into the window that nobody opens.
     fs::write(out.path().join("request"), vec![b'r'; 1_000_000]).unwrap();
-    let whole = [
-        head(Some(100)),
-        frame(DATA, END_STREAM, 1, &[b'x'; 100]),
-        frame(RESET, 0, 1, &0_u32.to_be_bytes()),
-    ];
+    let whole = [head(Some(100)), frame(DATA, END_STREAM, 1, &[b'x'; 100]), frame(RESET, 0, 1, &0_u32.to_be_bytes())];
     // Behind it may stand fields: `a: b`.
     let trailer = frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\0\x01a\x01b");
     let with_trailer = [head(None), frame(DATA, 0, 1, &[b'x'; 100]), trailer];
