@@ -15,16 +15,18 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use support::peers::Authority;
 use support::web::{fetch, names};
-use support::{assert_code, text};
+use support::{assert_code, code, text, with_enough_time};
 
 type Stream = StreamOwned<ServerConnection, std::net::TcpStream>;
 
 // Kinds of frames and their flags (RFC 9113, section 6).
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
 const RESET: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
+const UNKNOWN: u8 = 99;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
@@ -125,7 +127,7 @@ fn a_stream_that_is_ended_without_its_end_is_cut_whatever_the_reason() {
         }
     }
     let server = Http2::saying(folder.path(), &[head(Some(1000)), frame(DATA, END_STREAM, 1, &[b'x'; 100])]);
-    assert!(matches!(support::code(&server.fetch(out.path(), &[])), 18 | 56));
+    assert!(matches!(code(&server.fetch(out.path(), &[])), 18 | 56));
     assert!(names(out.path()).is_empty());
 }
 
@@ -144,5 +146,31 @@ fn an_answer_that_is_whole_before_the_request_is_counts() {
         let server = Http2::saying(folder.path(), frames);
         assert_code(&server.fetch(out.path(), &[more, &["-o", "page"]].concat()), 0);
         assert_eq!(fs::read(out.path().join("page")).unwrap(), [b'x'; 100]);
+    }
+}
+
+/// Frames that carry nothing are no bytes of a body.
+#[test]
+fn frames_without_end_and_without_a_body_end_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = tempfile::tempdir().unwrap();
+    for nothing in [frame(DATA, 0, 1, &[]), frame(PRIORITY, 0, 1, &[0; 5]), frame(UNKNOWN, 0, 1, &[0; 1000])] {
+        let server = Http2::start(folder.path(), move |stream| {
+            let many = nothing.repeat(100);
+            let mut going_on = stream.write_all(&head(Some(1000)));
+            while going_on.is_ok() {
+                going_on = stream.write_all(&many);
+            }
+        });
+        for flag in ["--idle-timeout", "--timeout"] {
+            with_enough_time(|times| {
+                let output = server.fetch(out.path(), &[flag, &format!("{}ms", 300 * times)]);
+                assert!(names(out.path()).is_empty());
+                // h2 may find that this is an attack before the time is over.
+                assert!(matches!(code(&output), 28 | 56), "{}", text(&output.stderr));
+                let said = text(&output.stderr);
+                if said.contains(flag) || code(&output) == 56 { Ok(()) } else { Err(said) }
+            });
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! One request and its answer. hyper speaks HTTP; the socket under it, the waiting, and the bytes of a head are ours.
 
 use std::cell::RefCell;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -14,10 +14,11 @@ use hyper::client::conn::{http1, http2};
 use super::driver::{Driver, Optional, Speaking};
 use super::kept::{self, Connection, Http2};
 use super::outgoing::Sending;
-use super::wire::{Io, Wire};
+use super::wire::{BUDGET, Io, Wire};
 use super::{FetchError, Stopper};
 use crate::limits;
 use crate::net::stream::Stream;
+use crate::sink::Sink;
 use crate::wire::http::Head;
 
 /// Bytes of a body that a server of HTTP/2 may send before they are taken: enough for 80 MB a second over 100 ms.
@@ -41,6 +42,28 @@ impl Patience {
     pub(super) fn until_since(self, began: Instant, unit: Duration) -> Instant {
         let unit = began + unit;
         self.total.map_or(unit, |(total, _)| total.min(unit))
+    }
+
+    /// Whether there is time left, for whoever always has something to do and never waits.
+    pub(super) fn check(self, received: u64) -> Result<(), FetchError> {
+        match self.total {
+            Some((until, _)) if until <= Instant::now() => Err(self.timed_out("not done", received)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a piece of the body, as long as there is time.
+    pub(super) fn write(self, sink: &mut Sink<'_>, piece: &[u8], received: u64) -> Result<(), FetchError> {
+        self.check(received)?;
+        sink.write_all_until(piece, self.total.map(|(until, _)| until)).map_err(|error| self.unwritten(error, received))
+    }
+
+    /// Why an output takes nothing.
+    pub(super) fn unwritten(self, error: io::Error, received: u64) -> FetchError {
+        match error.kind() {
+            io::ErrorKind::TimedOut => self.timed_out("not done", received),
+            _ => FetchError::Output(error),
+        }
     }
 
     pub(super) fn timed_out(self, what: &'static str, received: u64) -> FetchError {
@@ -152,6 +175,7 @@ impl Exchange {
     pub(super) fn next(&mut self, received: u64) -> Result<Option<Bytes>, FetchError> {
         self.wire.borrow_mut().opened = true;
         loop {
+            self.patience.check(received)?;
             let driver = Driver { wire: &self.wire, speaking: &self.speaking };
             let frame = driver.run(pin!(Optional(self.body.frame())), self.patience);
             match frame {
@@ -196,6 +220,7 @@ impl Exchange {
         if let Sender::Http2(sender) = self.sender {
             return Some(Connection::Http2(Http2 { wire: self.wire, speaking: self.speaking, sender }));
         }
+        self.wire.borrow_mut().budget = BUDGET;
         if !kept::stays(&self.head) || !self.speaking.goes_on() {
             return None;
         }
