@@ -53,7 +53,14 @@ impl<'a> Way<'a> {
                 let socks = Socks::new(destination, login.clone()).map_err(FetchError::Request)?;
                 self.through(&mut stream, socks, until)?;
             }
-            Some(via) if self.is_secure() => stream = proxy::tunnel(stream, self.url, via, patience)?,
+            Some(via) if self.is_secure() => {
+                let (all, no_way) = (self.options.connect_timeout, "no way through the proxy");
+                let patience = Patience { total: Some((until, all)), idle: all };
+                stream = proxy::tunnel(stream, self.url, via, patience).map_err(|error| match error {
+                    FetchError::TimedOut { .. } => self.failed(io::ErrorKind::TimedOut.into(), no_way),
+                    other => other,
+                })?;
+            }
             _ => {}
         }
         if self.is_secure() {
