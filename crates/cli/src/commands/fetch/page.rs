@@ -1,6 +1,6 @@
 //! One page: asked for, its head shown, its body in its place.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use sockeye::verb::fetch::{Answer, Connections, FetchError, Options, Progress, Request, Saved, Taking, Url, fetch};
@@ -48,16 +48,18 @@ pub(super) struct Page<'a> {
     url: Url,
     /// How far it has come; several if it may come in parts.
     progress: Vec<Arc<Progress>>,
-    began: Instant,
+    /// When its turn came.
+    began: OnceLock<Instant>,
 }
 
 impl<'a> Page<'a> {
     pub(super) fn new(shared: &'a Shared<'a>, url: Url, progress: Vec<Arc<Progress>>) -> Self {
-        Self { shared, url, progress, began: Instant::now() }
+        Self { shared, url, progress, began: OnceLock::new() }
     }
 
     /// Fetches it, again if that may help; over a connection that stayed open, if one leads there.
     pub(super) fn run(&self, connections: &Connections) -> Result<Exit, Trouble> {
+        self.began.get_or_init(Instant::now);
         let request = asking::request(self.shared.flags, &self.url)?;
         let mut attempt = 0;
         loop {
@@ -125,7 +127,8 @@ impl<'a> Page<'a> {
             return Err(passing);
         }
         self.shared.aside(|| show_head(answer.head(), flags, console))?;
-        let told = Told { shared: self.shared, began: self.began, redirects: watch.redirects };
+        let told =
+            Told { shared: self.shared, began: *self.began.get_or_init(Instant::now), redirects: watch.redirects };
         let status = answer.head().status;
         if status >= 400 && !flags.save_errors {
             place.refused(status);
