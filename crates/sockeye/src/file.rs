@@ -1,6 +1,7 @@
 //! Files that are there whole or not at all.
 
 mod part;
+mod secret;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -16,6 +17,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 use rustix::io::Errno;
 
 pub use part::PartFile;
+pub use secret::read_secret;
 
 /// A file that gets its name when it is complete: written without a name in its folder, synced, renamed over its target,
 /// and the folder synced.
@@ -337,7 +339,7 @@ fn folder_of(target: &Path) -> &Path {
 }
 
 /// A number that is hard to guess: the standard library seeds its hash maps with one.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())
 }
