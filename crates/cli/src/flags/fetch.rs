@@ -131,7 +131,7 @@ pub(crate) struct Fetch {
     /// For each connection: name, connecting, TLS
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
     pub(crate) connect_timeout: Duration,
-    /// For the head of the answer, and for each next byte of it
+    /// For the head of the answer, and for each next byte of its body; framing does not count
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
     pub(crate) idle_timeout: Duration,
     /// Say how long each part took
