@@ -50,6 +50,10 @@ pub const STALL_WAIT: Duration = Duration::from_secs(60);
 pub const RETRY_AFTER: Duration = Duration::from_secs(600);
 /// Connections that a thread of `fetch` keeps for what it asks next.
 pub const KEPT: usize = 8;
+/// Longest body of a redirect that is read, only to keep its connection, in bytes.
+pub const PASSED_OVER: u64 = 16 * 1024;
+/// How long a piece of it may take; a new connection takes as long.
+pub const PASSED_OVER_WAIT: Duration = Duration::from_millis(200);
 /// How many redirects are followed.
 pub const REDIRECTS: usize = 10;
 /// Most cookies that are kept in one run; RFC 6265, section 6.1, gives more to each browser.
@@ -121,6 +125,7 @@ pub const TABLE: &[Limit] = &[
     },
     Limit { flag: Some("--max-upload"), default: "1 GiB", what: "a file that is stored with --upload" },
     Limit { flag: Some("--no-follow"), default: "10", what: "redirects" },
+    Limit { flag: None, default: "16 KiB, 200 ms", what: "the body of a redirect, read to keep its connection" },
     Limit { flag: Some("--max-size"), default: "none", what: "an HTTP body, unpacked" },
     Limit { flag: None, default: "5", what: "content codings of one body" },
     Limit { flag: None, default: "180, each 4 KiB", what: "cookies that redirects set; others are not kept" },

@@ -203,8 +203,12 @@ impl Exchange {
     /// Whether a body that goes no further has come to its end. hyper takes a stream of HTTP/2 that the server gives up with
     /// NO_ERROR, or leaves behind by a GOAWAY with it, for one that has ended (RFC 9113, section 8.1).
     fn is_whole(&self, received: u64) -> bool {
-        let has_ended = !self.wire.borrow().is_http2 || self.body.is_end_stream();
+        let has_ended = !self.is_http2() || self.body.is_end_stream();
         has_ended && self.head.length.is_none_or(|length| received >= length)
+    }
+
+    fn is_http2(&self) -> bool {
+        self.wire.borrow().is_http2
     }
 
     /// Takes the connection back from HTTP, with what came behind the head: a tunnel, or a body that needs no reading.
@@ -226,6 +230,22 @@ impl Exchange {
         }
         let (stream, behind) = self.into_stream()?;
         behind.is_empty().then(|| Connection::Stream(Box::new(stream)))
+    }
+
+    /// Passes over a body that nobody wants, for the sake of the connection; not if it is long or does not come at once.
+    pub(super) fn pass_over(mut self, has_body: bool) -> Option<Connection> {
+        if has_body && (self.is_http2() || kept::stays(&self.head)) {
+            self.patience.idle = self.patience.idle.min(limits::PASSED_OVER_WAIT);
+            let mut received = 0;
+            while received <= limits::PASSED_OVER {
+                let Some(piece) = self.next(received).ok()? else {
+                    return if self.surplus() == 0 { self.into_kept() } else { None };
+                };
+                received += piece.len() as u64;
+            }
+            return None;
+        }
+        self.into_kept()
     }
 
     /// Lets somebody else end it.

@@ -241,6 +241,10 @@ pub fn fetch(
         cookies.take(&exchange.head, &url, SystemTime::now());
         let dropped = if next.origin == url.origin { vec![] } else { fields.leave(&mut cookies) };
         watch.redirected(status, &next, &dropped);
+        let has_body = exchange.head.has_body(method == "HEAD");
+        if let Some(connection) = exchange.pass_over(has_body) {
+            connections.put(url.origin.clone(), connection);
+        }
         // RFC 9110, section 15.4: 303 asks for another thing; after 301 and 302 everybody sends GET instead of POST.
         if (status == 303 && method != "HEAD") || (matches!(status, 301 | 302) && method == "POST") {
             "GET".clone_into(&mut method);
