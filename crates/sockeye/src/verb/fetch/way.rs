@@ -1,7 +1,7 @@
 //! The way to a server: over a socket of its own, through a proxy, under TLS.
 
 use std::io::{self, Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::PollFlags;
 
@@ -172,7 +172,12 @@ impl<'a> Way<'a> {
 
     fn failed(&self, error: io::Error, what: &'static str) -> FetchError {
         if error.kind() == io::ErrorKind::TimedOut {
-            let (after, flag): (Duration, _) = (self.options.connect_timeout, Some("--connect-timeout"));
+            // The whole's end may have been nearer.
+            let (after, flag) = match self.options.timeout {
+                Some(all) if self.options.began + all <= Instant::now() => (all, "--timeout"),
+                _ => (self.options.connect_timeout, "--connect-timeout"),
+            };
+            let flag = Some(flag);
             return FetchError::TimedOut { what, after, flag, received: 0 };
         }
         match error.downcast::<TlsError>() {
