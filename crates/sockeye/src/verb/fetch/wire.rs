@@ -23,8 +23,9 @@ use crate::wire::http::{Head, end_of_head};
 /// Bytes that are read from the socket at once.
 const PIECE: usize = 16 * 1024;
 
-/// How often hyper reads before the driver looks at the time: a peer may send without end and say nothing.
-pub(super) const BUDGET: u32 = 64;
+/// How often hyper reads before the driver looks at the time: a peer may send without end and say nothing. Together they are
+/// more than a window of HTTP/2 (exchange.rs), so a body that comes fast meets its own bound first.
+pub(super) const BUDGET: u32 = 1024;
 
 /// The socket under hyper, and what passes through it.
 pub(super) struct Wire {
