@@ -5,6 +5,7 @@ mod support;
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
@@ -144,6 +145,7 @@ fn what_is_sent_can_be_chosen() {
     let web = Web::saying(ok(b""));
     fs::write(folder.path().join("data"), "from a file").unwrap();
     fs::write(folder.path().join("who"), "me:secret\n").unwrap();
+    fs::set_permissions(folder.path().join("who"), fs::Permissions::from_mode(0o600)).unwrap();
     let ask = |arguments: &[&str]| {
         let url = web.url("/x");
         assert_code(&fetch(folder.path(), &[&[url.as_str(), "-o", "/dev/null"], arguments].concat()), 0);

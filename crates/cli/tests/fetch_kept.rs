@@ -291,3 +291,29 @@ fn real_servers_are_asked_over_one_secure_connection_until_they_end_it() {
         assert_saved(out.path(), &paths);
     }
 }
+
+/// Nobody wants what stands in a redirect; what is short is read, and its connection serves for what it leads to.
+#[test]
+fn a_redirect_with_a_short_body_keeps_its_connection() {
+    let led = |fields: &str, body: &[u8]| answer("302 Found", &format!("Location: /x\r\n{fields}"), body);
+    let short = led("Content-Length: 5\r\n", b"moved");
+    for (redirect, connections) in [
+        (led("Content-Length: 0\r\n", b""), 1),
+        (short.clone(), 1),
+        (led("Transfer-Encoding: chunked\r\n", &chunked(b"moved", 2)), 1),
+        (led("Content-Length: 100000\r\n", &bytes(100_000)), 2),
+        (led("Content-Length: 5\r\nConnection: close\r\n", b"moved"), 2),
+        // It is not whole, or more came than was said.
+        (led("Content-Length: 50\r\n", b"moved"), 2),
+        ([short, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil".to_vec()].concat(), 2),
+    ] {
+        let server = Keeping::start(move |_, line| {
+            let message = if path(line) == "from" { redirect.clone() } else { framed(line) };
+            Some((message, Then::Stays))
+        });
+        let folder = tempfile::tempdir().unwrap();
+        assert_code(&fetch(folder.path(), &[&server.urls(&["from"])[0], "-o", "x"]), 0);
+        assert_saved(folder.path(), &["x"]);
+        assert_eq!(server.connections(), if connections == 1 { [0, 0] } else { [0, 1] });
+    }
+}

@@ -115,6 +115,14 @@ fn a_file_that_shrinks_while_it_is_sent_is_told() {
     command.args([&web.url("/"), "-o", "/dev/null", "--data-json", "@-"]);
     assert_code(&run_command(&mut command, b"[]"), 0);
     assert!(web.requests().pop().unwrap().ends_with("\r\n\r\n[]"));
+    // `-` is standard input in a form too, with or without a type, and is read once.
+    let mut command = fetch_command(folder.path());
+    command.args([&web.url("/"), "-o", "/dev/null", "--form", "a=@-;type=text/csv", "--form", "b=c"]);
+    assert_code(&run_command(&mut command, b"1,2"), 0);
+    let request = web.requests().pop().unwrap();
+    let part = "name=\"a\"; filename=\"-\"\r\nContent-Type: text/csv\r\n\r\n1,2\r\n--";
+    assert!(request.contains(part), "{request}");
+    assert_code(&run_command(command.args(["--form", "d=@-"]), b"1,2"), 2);
 }
 
 /// Redirects `/from` to another origin, and says what it says elsewhere.
@@ -187,6 +195,8 @@ fn who_asks_may_be_said_by_a_token_or_a_file_and_is_never_told_to_another() {
         (&["--netrc-file", "wrong"], 26, "wrong: line 1: neither machine"),
         (&["--bearer", "t0 ken"], 2, "a bearer token has letters"),
         (&["--bearer", "@none"], 26, "cannot read none: "),
+        (&["--bearer", "@open"], 26, "open: everybody may read these credentials: chmod o-r"),
+        (&["--user", "@open"], 26, "open: everybody may read these credentials: chmod o-r"),
         (&["--bearer", "x", "--user", "a:b"], 2, "cannot be used with"),
     ] {
         let output = fetch(folder.path(), &[&[web.url("/x").as_str(), "-o", "y"], arguments].concat());
@@ -452,6 +462,7 @@ fn of_several_urls_one_that_fails_holds_no_other_up() {
         (&[urls[0], urls[3], "-o", "x"], "-o FILE is for one URL, and there are 2"),
         (&[urls[0], urls[3], "--sha256", &digest], "--sha256 is for one URL"),
         (&[urls[0], urls[3], "--data", "@-"], "standard input is for one URL"),
+        (&[urls[0], urls[3], "--form", "a=@-;type=a/b"], "standard input is for one URL"),
         (&[urls[0], "ftp://x/"], "only http and https are fetched"),
         (&[urls[0], "--jobs", "0"], "from 1 to 64"),
         (&[], "required"),
@@ -461,6 +472,27 @@ fn of_several_urls_one_that_fails_holds_no_other_up() {
         assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));
     }
     assert_eq!(web.requests().len(), before, "nobody was asked");
+}
+
+/// What a page took begins with its turn.
+#[test]
+fn a_page_that_waits_for_another_takes_no_longer_for_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let slow = std::time::Duration::from_millis(300);
+    let web = Web::start(move |request, stream| {
+        if request.contains(" /slow ") {
+            std::thread::sleep(slow);
+        }
+        stream.write_all(&ok(b"x")).unwrap();
+    });
+    let began = std::time::Instant::now();
+    let output = fetch(folder.path(), &[&web.url("/slow"), &web.url("/second"), "--jobs", "1", "--json"]);
+    let all = began.elapsed();
+    assert_code(&output, 0);
+    let said = text(&output.stderr);
+    let event: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    let total = event["seconds"]["total"].as_f64().unwrap();
+    assert!(total <= (all - slow).as_secs_f64(), "{total} s of {all:?}");
 }
 
 /// The page that compares: what its column of ours names is there.

@@ -361,10 +361,11 @@ fn carrying(socket: &Path, most: usize, hangs: bool) -> std::net::SocketAddr {
                 left -= length;
                 let _ = stream.write_all(&piece[..length]);
             }
-            if hangs {
-                let _ = until_gone.join();
+            if !hangs {
+                let _ = stream.shutdown(Shutdown::Write);
             }
-            let _ = stream.shutdown(Shutdown::Both);
+            // Whoever closes before all was read may have the system reset the connection, and lose what was sent.
+            let _ = until_gone.join();
         }
     });
     address

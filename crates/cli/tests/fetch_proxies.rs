@@ -4,12 +4,13 @@
 mod support;
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
 use support::peers::{Authority, Peer, s_server};
 use support::web::{bytes, fetch, fetch_command, names};
-use support::{assert_code, need, run_command, text};
+use support::{assert_code, need, run_command, serve_one, text, with_enough_time};
 
 /// A proxy for everything, one that wants a password, and none for whom no_proxy names.
 #[test]
@@ -60,6 +61,27 @@ fn tinyproxy_carries_http_and_tunnels_https() {
     let refused = ask(&plain, "http_proxy", "socks4://127.0.0.1:1", "");
     assert_code(&refused, 2);
     assert!(text(&refused.stderr).contains("socks5 or socks5h, and not by socks4"), "{}", text(&refused.stderr));
+}
+
+/// The way through a proxy is part of connecting.
+#[test]
+fn a_proxy_that_does_not_answer_is_left_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    with_enough_time(|times| {
+        let (address, server) = serve_one(|mut stream| stream.read_to_end(&mut Vec::new()).unwrap());
+        let (proxy, time) = (format!("http://{address}"), format!("{}ms", 300 * times));
+        let output = fetch(folder.path(), &["https://x.invalid/", "--proxy", &proxy, "--connect-timeout", &time]);
+        assert_code(&output, 28);
+        // It may not have come so far as to be heard.
+        drop(TcpStream::connect(address));
+        server.join().unwrap();
+        let said = text(&output.stderr);
+        if said.contains("no way through the proxy within ") && said.contains("(--connect-timeout)") {
+            Ok(())
+        } else {
+            Err(said)
+        }
+    });
 }
 
 /// SOCKS 5 by a server from Debian: open, and with a password; names are looked up there or here.

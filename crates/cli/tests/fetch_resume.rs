@@ -303,6 +303,78 @@ fn a_part_of_something_else_is_begun_anew() {
     assert!(names(folder.path()).is_empty());
 }
 
+/// A server that knows Range and not If-Range sends a part of whatever it has by now, and no two versions are joined.
+#[test]
+fn parts_are_joined_only_if_they_say_that_they_are_of_one_version() {
+    let date = |second: u32| format!("Last-Modified: Sun, 06 Nov 1994 08:49:0{second} GMT\r\n");
+    let made = "Date: Sun, 06 Nov 1994 09:00:00 GMT\r\n";
+    let (old, new) = (bytes(3_000_000), vec![b'n'; 3_000_000]);
+    let (etag, modified) = ("ETag: \"v1\"\r\n".to_owned(), format!("{made}{}", date(1)));
+    for (before, now) in [
+        (&etag, "ETag: \"v2\"\r\n".to_owned()),
+        (&etag, String::new()),
+        (&etag, modified.clone()),
+        (&modified, format!("{made}{}", date(2))),
+        (&modified, made.to_owned()),
+        (&modified, etag.clone()),
+    ] {
+        let (first, second) =
+            (Served { body: old.clone(), fields: before.clone() }, Served { body: new.clone(), fields: now.clone() });
+        let web = Web::start(move |request, stream| {
+            let asked = request.replace("\r\nIf-Range:", "\r\nNot-Heard:");
+            let message = match (asked.contains("\r\nRange:"), asked.starts_with("GET /cut ")) {
+                (false, true) => first.answer(&asked)[..2_000_000].to_vec(),
+                (false, false) => first.answer(&asked),
+                (true, _) => second.answer(&asked),
+            };
+            let _ = stream.write_all(&message);
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let url = web.url("/cut");
+        assert_code(&fetch(folder.path(), &[&url, "--resume"]), 18);
+        let output = fetch(folder.path(), &[&url, "--resume"]);
+        // What is asked for then is the whole, which this server cuts again.
+        assert_code(&output, 18);
+        assert!(text(&output.stderr).contains("it begins anew"), "{}", text(&output.stderr));
+        let asked = web.requests();
+        let is_part = |request: &String| request.contains("\r\nRange:");
+        assert_eq!(asked.iter().map(is_part).collect::<Vec<_>>(), [false, true, false]);
+        assert!(old.starts_with(&fs::read(folder.path().join("cut.part")).unwrap()), "{before} and {now}");
+        // A POST that was heard is not repeated.
+        assert_code(&fetch(folder.path(), &[&url, "--resume", "-X", "POST"]), 56);
+        assert_eq!(web.requests().len(), 4);
+        let output = fetch(folder.path(), &[&web.url("/x"), "--parts", "3"]);
+        assert_code(&output, 56);
+        assert!(text(&output.stderr).contains("does not say that it is of the same version"), "{before} and {now}");
+        assert_eq!(names(folder.path()), ["cut.part", "cut.part.json"]);
+    }
+}
+
+#[test]
+fn a_part_that_nobody_asked_for_is_no_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let fields = "Content-Range: bytes 0-4/100\r\nContent-Length: 5\r\n";
+    let web = Web::saying(answer("206 Partial Content", fields, b"hello"));
+    for more in [&[][..], &["--resume"], &["-o", "-"], &["-H", "Range:"]] {
+        let output = fetch(folder.path(), &[&[web.url("/x").as_str()], more].concat());
+        assert_code(&output, 56);
+        assert!(text(&output.stderr).contains("sends a part, and nobody asked for one"), "{}", text(&output.stderr));
+        assert!(names(folder.path()).is_empty());
+    }
+    assert_code(&fetch(folder.path(), &[&web.url("/x"), "-H", "Range: bytes=0-4"]), 0);
+    assert_eq!(fs::read(folder.path().join("x")).unwrap(), b"hello");
+}
+
+/// What was answered was done, perhaps; that the answer was cut makes it no other.
+#[test]
+fn what_changes_something_is_not_repeated_because_its_answer_was_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let web = Web::saying(answer("200 OK", "ETag: \"v\"\r\nContent-Length: 9\r\n", b"half"));
+    let output = fetch(folder.path(), &[&web.url("/x"), "--resume", "-X", "POST", "--retry", "3"]);
+    assert_code(&output, 18);
+    assert_eq!(web.requests().len(), 1);
+}
+
 #[test]
 fn an_interrupted_fetch_says_what_it_leaves() {
     let folder = tempfile::tempdir().unwrap();

@@ -7,12 +7,14 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
-use std::sync::Mutex;
+use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use support::web::{Web, answer, fetch, fetch_command, names};
-use support::{assert_code, run_command, text};
+use support::{assert_code, code, run_command, text, with_enough_time};
 
 #[test]
 fn whoever_does_not_answer_in_time_is_left() {
@@ -25,25 +27,39 @@ fn whoever_does_not_answer_in_time_is_left() {
         let _ = ended.lock().unwrap().recv();
     });
     let folder = tempfile::tempdir().unwrap();
-    for (path, says) in [("/none", "not done within 0.2 s (--timeout)"), ("/half", "after 4 bytes of the body")] {
-        let begun = Instant::now();
-        let output = fetch(folder.path(), &[&web.url(path), "--timeout", "200ms"]);
-        assert_code(&output, 28);
-        assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));
-        assert!(begun.elapsed() < support::LONG);
-        assert!(names(folder.path()).is_empty());
+    for (path, says) in [("/none", "not done within {} s (--timeout)"), ("/half", "after 4 bytes of the body")] {
+        with_enough_time(|times| {
+            let begun = Instant::now();
+            let output = fetch(folder.path(), &[&web.url(path), "--timeout", &format!("{}ms", 200 * times)]);
+            assert_code(&output, 28);
+            assert!(begun.elapsed() < support::LONG);
+            assert!(names(folder.path()).is_empty());
+            said(&output, &says.replace("{}", &seconds(200 * times)))
+        });
     }
     drop(end);
     refused(folder.path());
+}
+
+/// As messages have it.
+fn seconds(milliseconds: u32) -> String {
+    (f64::from(milliseconds) / 1000.0).to_string()
+}
+
+fn said(output: &Output, words: &str) -> Result<(), String> {
+    let said = text(&output.stderr);
+    if said.contains(words) { Ok(()) } else { Err(format!("no `{words}` in: {said}")) }
 }
 
 /// A head must be whole in time, however often a byte comes; a body may be slow as long as something comes.
 #[test]
 fn a_slow_drip_ends_a_head_and_not_a_body() {
     let folder = tempfile::tempdir().unwrap();
-    let drip = |stream: &mut TcpStream, bytes: &[u8]| {
+    let pause = Arc::new(AtomicU32::new(0));
+    let milliseconds = Arc::clone(&pause);
+    let drip = move |stream: &mut TcpStream, bytes: &[u8]| {
         for byte in bytes {
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(Duration::from_millis(milliseconds.load(Ordering::Relaxed).into()));
             if stream.write_all(&[*byte]).is_err() {
                 return;
             }
@@ -65,24 +81,62 @@ fn a_slow_drip_ends_a_head_and_not_a_body() {
             let _ = stream.write_all(b"\r\n0\r\n\r\n");
         }
     });
-    let output = fetch(folder.path(), &[&web.url("/head"), "-o", "x", "--idle-timeout", "500ms"]);
-    assert_code(&output, 28);
-    assert!(text(&output.stderr).contains("no answer within 0.5 s (--idle-timeout)"), "{}", text(&output.stderr));
-    for path in ["/length", "/chunked", "/open"] {
-        let output = fetch(folder.path(), &[&web.url(path), "-o", "y", "--max-time", "650ms"]);
+    let ask = |path: &str, more: &[&str]| fetch(folder.path(), &[&[web.url(path).as_str(), "-o", "x"], more].concat());
+    with_enough_time(|times| {
+        pause.store(100 * times, Ordering::Relaxed);
+        let output = ask("/head", &["--idle-timeout", &format!("{}ms", 500 * times)]);
         assert_code(&output, 28);
-        assert!(
-            text(&output.stderr).contains("not done within 0.65 s (--timeout), after "),
-            "{}",
-            text(&output.stderr)
-        );
-        assert!(names(folder.path()).is_empty());
-        // Longer in all than between two bytes.
-        let began = Instant::now();
-        assert_code(&fetch(folder.path(), &[&web.url(path), "-o", "x", "--idle-timeout", "700ms"]), 0);
-        assert!(began.elapsed() > Duration::from_millis(700), "it was not slow");
-        assert_eq!(fs::read(folder.path().join("x")).unwrap(), b"trickling");
-        fs::remove_file(folder.path().join("x")).unwrap();
+        said(&output, &format!("no answer within {} s (--idle-timeout)", seconds(500 * times)))
+    });
+    for path in ["/length", "/chunked", "/open"] {
+        with_enough_time(|times| {
+            pause.store(100 * times, Ordering::Relaxed);
+            let output = ask(path, &["--max-time", &format!("{}ms", 650 * times)]);
+            assert_code(&output, 28);
+            assert!(names(folder.path()).is_empty());
+            said(&output, &format!("not done within {} s (--timeout), after ", seconds(650 * times)))?;
+            // Longer in all than between two bytes.
+            let began = Instant::now();
+            let output = ask(path, &["--idle-timeout", &format!("{}ms", 700 * times)]);
+            if code(&output) != 0 {
+                return Err(text(&output.stderr));
+            }
+            assert!(began.elapsed() > Duration::from_millis((700 * times).into()), "it was not slow");
+            assert_eq!(fs::read(folder.path().join("x")).unwrap(), b"trickling");
+            fs::remove_file(folder.path().join("x")).unwrap();
+            Ok(())
+        });
+    }
+}
+
+/// The time for everything holds also where there is always something to do, or somebody else is waited for.
+#[test]
+fn the_time_for_everything_ends_what_never_waits_for_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let web = Web::start(|request, stream| {
+        let head = if request.contains(" /length ") { "Content-Length: 1000000000000\r\n" } else { "" };
+        let mut going_on = stream.write_all(&answer("200 OK", head, b""));
+        while going_on.is_ok() {
+            going_on = stream.write_all(&[b'x'; 65536]);
+        }
+    });
+    for path in ["/length", "/open"] {
+        with_enough_time(|times| {
+            let time = format!("{}ms", 300 * times);
+            let says = format!("not done within {} s (--timeout), after ", seconds(300 * times));
+            // Nobody reads what it writes.
+            let (reader, writer) = std::io::pipe().unwrap();
+            let mut command = fetch_command(folder.path());
+            command.args([&web.url(path), "-q", "-o", "-", "--timeout", &time]).stdout(writer).stderr(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            drop(command);
+            assert_eq!(support::wait(&mut child), 28);
+            said(&child.wait_with_output().unwrap(), &says)?;
+            drop(reader);
+            let output = fetch(folder.path(), &[&web.url(path), "-o", "/dev/null", "--timeout", &time]);
+            assert_code(&output, 28);
+            said(&output, &says)
+        });
     }
 }
 

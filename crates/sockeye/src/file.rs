@@ -1,6 +1,7 @@
 //! Files that are there whole or not at all.
 
 mod part;
+mod secret;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -8,6 +9,7 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -15,6 +17,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 use rustix::io::Errno;
 
 pub use part::PartFile;
+pub use secret::read_secret;
 
 /// A file that gets its name when it is complete: written without a name in its folder, synced, renamed over its target,
 /// and the folder synced.
@@ -30,6 +33,8 @@ pub struct AtomicFile {
     target: PathBuf,
     folder: File,
     existing: Existing,
+    /// Those of the file that it replaces.
+    permissions: Option<Permissions>,
 }
 
 /// What becomes of a file that has the name already.
@@ -90,13 +95,13 @@ impl AtomicFile {
             None => beside(&target).map(|(file, path)| (file, Some(path))).map_err(failed)?,
         };
         let leftover = Leftover(Arc::new(Mutex::new(name)));
-        if let Some(permissions) = permissions {
-            file.set_permissions(permissions).map_err(|source| {
+        if let Some(permissions) = &permissions {
+            file.set_permissions(meanwhile(permissions)).map_err(|source| {
                 leftover.remove();
                 failed(source)
             })?;
         }
-        Ok(Self { file, leftover, target, folder, existing })
+        Ok(Self { file, leftover, target, folder, existing, permissions })
     }
 
     /// Where its temporary name is known, for a signal that ends the process.
@@ -130,6 +135,10 @@ impl AtomicFile {
     /// # Errors
     /// As fsync(2), link(2) and rename(2). The target is then as it was, except where the step is [`Step::SyncFolder`].
     pub fn commit(self) -> Result<(), FileError> {
+        if let Some(permissions) = &self.permissions {
+            let set = self.file.set_permissions(permissions.clone());
+            set.map_err(|source| self.failed(Step::Rename, source))?;
+        }
         // A disk that is full may say so only now.
         self.file.sync_all().map_err(|source| self.failed(Step::Sync, source))?;
         self.name_it().map_err(|source| self.failed(Step::Rename, source))?;
@@ -249,6 +258,11 @@ fn replaceable(target: &Path) -> io::Result<(PathBuf, Option<Permissions>)> {
     }
 }
 
+/// What a file has that is to have these permissions: nobody else may do more with it, and we may write.
+fn meanwhile(permissions: &Permissions) -> Permissions {
+    Permissions::from_mode(permissions.mode() | 0o600)
+}
+
 /// A path at which nothing stands.
 fn vacant(target: &Path) -> io::Result<PathBuf> {
     match fs::symlink_metadata(named(target)?) {
@@ -325,7 +339,7 @@ fn folder_of(target: &Path) -> &Path {
 }
 
 /// A number that is hard to guess: the standard library seeds its hash maps with one.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())
 }
@@ -448,13 +462,19 @@ mod tests {
 
     #[test]
     fn a_replaced_file_keeps_its_permissions() {
-        use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("x");
         fs::write(&target, "old").unwrap();
-        fs::set_permissions(&target, Permissions::from_mode(0o600)).unwrap();
-        put(&target, "new");
-        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o600);
+        let mode = |found: fs::Metadata| found.permissions().mode() & 0o777;
+        // One that may not be written is replaced all the same, and can be written until then.
+        for (permissions, until_then) in [(0o600, 0o600), (0o444, 0o644), (0o640, 0o640), (0o400, 0o600)] {
+            fs::set_permissions(&target, Permissions::from_mode(permissions)).unwrap();
+            let mut file = AtomicFile::create(&target).unwrap();
+            assert_eq!(mode(file.file.metadata().unwrap()), until_then);
+            file.append(b"new").unwrap();
+            file.commit().unwrap();
+            assert_eq!(mode(fs::metadata(&target).unwrap()), permissions);
+        }
     }
 
     #[test]

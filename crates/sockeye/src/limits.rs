@@ -44,14 +44,24 @@ pub const RESERVED_FILES: u64 = 64;
 pub const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
 /// Longest head of an HTTP answer, with the interim ones before it, in bytes.
 pub const HEAD: usize = 256 * 1024;
-/// How long nothing of an HTTP answer may come: until its head is whole, and then between two bytes.
+/// How long nothing of an HTTP answer may come: until its head is whole, and then between two bytes of its body.
 pub const STALL_WAIT: Duration = Duration::from_secs(60);
 /// How long an HTTP server may ask us to wait before we ask again.
 pub const RETRY_AFTER: Duration = Duration::from_secs(600);
 /// Connections that a thread of `fetch` keeps for what it asks next.
 pub const KEPT: usize = 8;
+/// Longest body of a redirect that is read, only to keep its connection, in bytes.
+pub const PASSED_OVER: u64 = 16 * 1024;
+/// How long a piece of it may take; a new connection takes as long.
+pub const PASSED_OVER_WAIT: Duration = Duration::from_millis(200);
 /// How many redirects are followed.
 pub const REDIRECTS: usize = 10;
+/// Most cookies that are kept in one run; RFC 6265, section 6.1, gives more to each browser.
+pub const COOKIES: usize = 180;
+/// Longest field that sets one, in bytes.
+pub const COOKIE: usize = 4096;
+/// Longest record beside a part that `fetch --resume` reads, in bytes; a longer one is none of ours.
+pub const RECORD_OF_PART: u64 = 64 * 1024;
 /// How many content codings may lie on top of each other.
 pub const CODINGS: usize = 5;
 
@@ -98,7 +108,11 @@ pub const TABLE: &[Limit] = &[
     Limit { flag: None, default: "16 MiB", what: "a transcript file" },
     Limit { flag: None, default: "10 s", what: "a TLS handshake of a transcript" },
     Limit { flag: None, default: "256 KiB", what: "the head of an HTTP answer" },
-    Limit { flag: Some("--idle-timeout"), default: "60 s for the head, 60 s without a byte", what: "an HTTP answer" },
+    Limit {
+        flag: Some("--idle-timeout"),
+        default: "60 s for the head, 60 s without a byte of the body",
+        what: "an HTTP answer",
+    },
     Limit { flag: Some("--timeout"), default: "none", what: "a fetch from its beginning to its end" },
     Limit { flag: None, default: "10 min", what: "Retry-After that fetch waits for" },
     Limit { flag: None, default: "64 KiB, 100 fields, a target of 8 KiB", what: "the head of a request to --files" },
@@ -111,8 +125,11 @@ pub const TABLE: &[Limit] = &[
     },
     Limit { flag: Some("--max-upload"), default: "1 GiB", what: "a file that is stored with --upload" },
     Limit { flag: Some("--no-follow"), default: "10", what: "redirects" },
+    Limit { flag: None, default: "16 KiB, 200 ms", what: "the body of a redirect, read to keep its connection" },
     Limit { flag: Some("--max-size"), default: "none", what: "an HTTP body, unpacked" },
     Limit { flag: None, default: "5", what: "content codings of one body" },
+    Limit { flag: None, default: "180, each 4 KiB", what: "cookies that redirects set; others are not kept" },
+    Limit { flag: None, default: "64 KiB", what: "the record beside what fetch --resume left" },
     Limit { flag: None, default: "65,536", what: "datagram peers with an open play" },
     Limit { flag: None, default: "open files less 64", what: "connections" },
 ];

@@ -6,7 +6,9 @@ use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
+use rustix::pipe::PIPE_BUF;
 
 use crate::net::connect::timespec;
 
@@ -52,13 +54,15 @@ pub fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     write_until(fd, bytes, None)
 }
 
-/// Writes everything, unless that is not done at a time: whoever should read it takes nothing.
+/// Writes everything, unless that is not done at a time: whoever should read it takes nothing. A file is not hurried: a
+/// disk is only slow.
 ///
 /// # Errors
 /// As write(2); `TimedOut` when the time has come.
 pub fn write_until(fd: BorrowedFd<'_>, bytes: &[u8], until: Option<Instant>) -> io::Result<()> {
-    // With a time no write may wait: what poll(2) calls writable takes this much at once (PIPE_BUF, pipe(7)).
-    for mut piece in bytes.chunks(if until.is_some() { 4096 } else { usize::MAX }) {
+    let until = until.filter(|_| may_block(fd));
+    // With a time no write may wait: this much is taken at once by a pipe that poll(2) calls writable (pipe(7)).
+    for mut piece in bytes.chunks(if until.is_some() { PIPE_BUF } else { usize::MAX }) {
         if until.is_some() {
             wait_for_room(fd, until)?;
         }
@@ -76,7 +80,12 @@ pub fn write_until(fd: BorrowedFd<'_>, bytes: &[u8], until: Option<Instant>) -> 
     Ok(())
 }
 
-/// Waits until a descriptor has room.
+/// Whether somebody else decides when it takes more.
+fn may_block(fd: BorrowedFd<'_>) -> bool {
+    fstat(fd).is_ok_and(|found| !FileType::from_raw_mode(found.st_mode).is_file())
+}
+
+/// Waits until a descriptor has room or is broken.
 ///
 /// # Errors
 /// `TimedOut` when the time has come.

@@ -69,6 +69,7 @@ fn trust(flags: &Fetch, console: &Console) -> Result<Trust, Exit> {
     };
     if let Some(path) = std::env::var_os("SSLKEYLOGFILE").filter(|path| !path.is_empty()) {
         note_keys(Path::new(&path), console);
+        trust = trust.with_key_log();
     }
     if let (Some(certificate), Some(key)) = (&flags.cert, &flags.key) {
         trust = trust.with_identity(certificate, key);

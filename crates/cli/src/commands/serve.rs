@@ -1,12 +1,11 @@
 //! `sockeye serve`.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::io;
 use std::path::Path;
 
 use sockeye::address::Address;
 use sockeye::event::{Event, Observer};
+use sockeye::file::read_secret;
 use sockeye::net::listen::ListenError;
 use sockeye::net::tls::Identity;
 use sockeye::stop;
@@ -170,23 +169,14 @@ fn files(folder: &Path, flags: &Web, console: &Console) -> Result<Files, Exit> {
 /// Who may come in: USER:PASSWORD, or a file that holds it.
 fn account(pair: &str) -> Result<Account, (Exit, String)> {
     let text = match pair.strip_prefix('@') {
-        Some(path) => read_secret(Path::new(path)).map_err(|error| (Exit::CannotRead, format!("{path}: {error}")))?,
-        None => pair.to_owned(),
+        Some(path) => read_secret(Path::new(path), "this password")
+            .map_err(|error| (Exit::CannotRead, format!("{path}: {error}")))?,
+        None => pair.as_bytes().to_vec(),
     };
+    let text = String::from_utf8_lossy(&text);
     let line = text.lines().next().unwrap_or_default();
     let account = line.split_once(':').and_then(|(user, password)| Account::new(user, password));
     account.ok_or_else(|| (Exit::Usage, "write USER:PASSWORD, or @FILE with it in its first line".to_owned()))
-}
-
-fn read_secret(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    // Asked of the open file: by its name it could be another one by now.
-    if file.metadata()?.mode() & 0o004 != 0 {
-        return Err(io::Error::other("everybody may read this password: chmod o-r"));
-    }
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    Ok(text)
 }
 
 /// Says at the end what came of it.

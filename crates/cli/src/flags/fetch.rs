@@ -59,16 +59,17 @@ pub(crate) struct Fetch {
     /// The same as application/json; the text is checked, a file is sent as it is
     #[arg(long, value_name = "JSON|@FILE", group = "body")]
     pub(crate) data_json: Option<String>,
-    /// Send a form, as a page with files does (multipart/form-data); a file's type may stand behind it: @FILE;type=text/csv
+    /// Send a form, as a page with files does (multipart/form-data); a file's type may stand behind it: @FILE;type=text/csv;
+    /// @- is standard input
     #[arg(long, value_name = "NAME=VALUE|NAME=@FILE", group = "body", value_parser = form_field)]
     pub(crate) form: Vec<(String, String)>,
     /// Ask for the head only (the method HEAD)
     #[arg(long, conflicts_with_all = ["method", "body"])]
     pub(crate) head: bool,
-    /// Say who asks (basic authentication); a file keeps it out of the list of processes
+    /// Say who asks (basic authentication); a file, which nobody else may read, keeps it out of the list of processes
     #[arg(short, long, value_name = "USER:PASSWORD|@FILE", value_parser = user)]
     pub(crate) user: Option<User>,
-    /// Say who asks by a token; a file keeps it out of the list of processes
+    /// Say who asks by a token; a file, which nobody else may read, keeps it out of the list of processes
     #[arg(long, value_name = "TOKEN|@FILE", conflicts_with = "user")]
     pub(crate) bearer: Option<String>,
     /// Say who asks by what ~/.netrc has for the host, unless --user, --bearer or the URL say it
@@ -130,7 +131,7 @@ pub(crate) struct Fetch {
     /// For each connection: name, connecting, TLS
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
     pub(crate) connect_timeout: Duration,
-    /// For the head of the answer, and for each next byte of it
+    /// For the head of the answer, and for each next byte of its body; framing does not count
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
     pub(crate) idle_timeout: Duration,
     /// Say how long each part took

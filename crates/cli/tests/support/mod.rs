@@ -316,6 +316,20 @@ pub fn wait_until_idle(pid: u32) {
     }
 }
 
+/// Tries what needs a bound on time to show itself with bounds so many times as long, until it does: that a machine is busy
+/// fails no test. What goes wrong whatever the time is to be asserted inside.
+#[track_caller]
+pub fn with_enough_time(mut attempt: impl FnMut(u32) -> Result<(), String>) {
+    let mut why = String::new();
+    for times in [1, 4, 16] {
+        match attempt(times) {
+            Ok(()) => return,
+            Err(failed) => why = failed,
+        }
+    }
+    panic!("{why}");
+}
+
 /// Waits for what no event tells, such as the length of a file.
 #[track_caller]
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {

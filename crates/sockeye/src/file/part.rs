@@ -1,7 +1,7 @@
 //! A file that is not whole yet and outlives the process: `NAME.part`, which becomes `NAME`.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
-use super::{Existing, FileError, Step, folder_of, replaceable, vacant};
+use super::{Existing, FileError, Step, folder_of, meanwhile, replaceable, vacant};
 
 /// A part that one process at a time holds. Dropped, it stays; what it is a part of is the caller's to remember.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct PartFile {
     target: PathBuf,
     folder: File,
     existing: Existing,
+    /// Those of the file that it replaces.
+    permissions: Option<Permissions>,
 }
 
 impl PartFile {
@@ -40,10 +42,10 @@ impl PartFile {
         let failed = |source| FileError { step: Step::Begin, path: path.clone(), source };
         let folder = File::open(folder_of(&target)).map_err(failed)?;
         let file = locked(&path).map_err(failed)?;
-        if let Some(permissions) = permissions {
-            file.set_permissions(permissions).map_err(failed)?;
+        if let Some(permissions) = &permissions {
+            file.set_permissions(meanwhile(permissions)).map_err(failed)?;
         }
-        Ok(Self { file, path, target, folder, existing })
+        Ok(Self { file, path, target, folder, existing, permissions })
     }
 
     /// The part's own path.
@@ -98,6 +100,10 @@ impl PartFile {
     /// # Errors
     /// As fsync(2), link(2) and rename(2). The part is then still there.
     pub fn commit(&self) -> Result<(), FileError> {
+        if let Some(permissions) = &self.permissions {
+            let set = self.file.set_permissions(permissions.clone());
+            set.map_err(|source| self.failed(Step::Rename, source))?;
+        }
         self.store()?;
         let named = match self.existing {
             Existing::Kept => fs::hard_link(&self.path, &self.target).map(|()| self.remove()),
@@ -179,6 +185,20 @@ mod tests {
         let part = PartFile::open(&target, true).unwrap();
         part.commit().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"");
+    }
+
+    #[test]
+    fn the_part_of_a_file_that_may_not_be_written_can_be_gone_on_with() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("x");
+        fs::write(&target, "old").unwrap();
+        fs::set_permissions(&target, Permissions::from_mode(0o440)).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let part = PartFile::open(&target, true).unwrap();
+        assert_eq!(mode(part.path()), 0o640);
+        part.commit().unwrap();
+        assert_eq!(mode(&target), 0o440);
     }
 
     #[test]

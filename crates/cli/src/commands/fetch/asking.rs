@@ -1,10 +1,9 @@
 //! What is asked: the method, the body and who asks, from what was typed and the files it names.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use sockeye::file::read_secret;
 use sockeye::verb::fetch::range::Range;
 use sockeye::verb::fetch::{Body, Credentials, Form, Request, Url, netrc};
 
@@ -46,6 +45,9 @@ fn body(flags: &Fetch) -> Result<Option<Body>, Refused> {
     if flags.form.is_empty() {
         return Ok(None);
     }
+    if flags.form.iter().filter(|(_, value)| is_stdin(value)).count() > 1 {
+        return Err((Exit::Usage, "standard input is there for one --form only".to_owned()));
+    }
     flags.form.iter().try_fold(Form::new(), filled_in).map(|form| Some(form.finish()))
 }
 
@@ -53,22 +55,36 @@ fn body(flags: &Fetch) -> Result<Option<Body>, Refused> {
 fn text_or_file(body: Body, data: &str) -> Result<Body, Refused> {
     match data.strip_prefix('@') {
         None => Ok(body.with(data)),
-        Some("-") => {
-            let mut bytes = Vec::new();
-            io::stdin()
-                .read_to_end(&mut bytes)
-                .map_err(|error| (Exit::CannotRead, format!("cannot read standard input: {error}")))?;
-            Ok(body.with(bytes))
-        }
+        Some("-") => Ok(body.with(stdin()?)),
         Some(path) => body.with_file(Path::new(path)).map_err(|error| unreadable(path, &error)),
     }
 }
 
+fn stdin() -> Result<Vec<u8>, Refused> {
+    let mut bytes = Vec::new();
+    let read = io::stdin().read_to_end(&mut bytes);
+    read.map_err(|error| (Exit::CannotRead, format!("cannot read standard input: {error}")))?;
+    Ok(bytes)
+}
+
+/// Whether a value of a form is what comes from standard input.
+pub(super) fn is_stdin(value: &str) -> bool {
+    file_and_type(value).is_some_and(|(path, _)| path == "-")
+}
+
+/// What `@FILE;type=TYPE` names.
+fn file_and_type(value: &str) -> Option<(&str, &str)> {
+    let file = value.strip_prefix('@')?;
+    Some(file.rsplit_once(";type=").unwrap_or((file, "application/octet-stream")))
+}
+
 fn filled_in(form: Form, (name, value): &(String, String)) -> Result<Form, Refused> {
-    let Some(file) = value.strip_prefix('@') else { return Ok(form.text(name, value.as_bytes())) };
-    let (path, kind) = file.rsplit_once(";type=").unwrap_or((file, "application/octet-stream"));
+    let Some((path, kind)) = file_and_type(value) else { return Ok(form.text(name, value.as_bytes())) };
     if kind.is_empty() || !kind.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
         return Err((Exit::Usage, format!("`{kind}` in --form {name} is no type such as text/plain")));
+    }
+    if path == "-" {
+        return Ok(form.bytes(name, path, stdin()?, kind));
     }
     form.file(name, Path::new(path), kind).map_err(|error| unreadable(path, &error))
 }
@@ -98,8 +114,12 @@ fn credentials(flags: &Fetch, url: &Url) -> Result<Option<Credentials>, Refused>
 
 /// The first line of a file, where other users do not see it as they do in a command line.
 fn first_line(path: &str) -> Result<String, Refused> {
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    Ok(secret(Path::new(path), "these credentials")?.lines().next().unwrap_or_default().to_owned())
+}
+
+fn secret(path: &Path, what: &str) -> Result<String, Refused> {
+    let read = read_secret(path, what).and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
+    read.map_err(|error| unreadable(&path.display().to_string(), &error))
 }
 
 fn of_netrc(flags: &Fetch, url: &Url) -> Result<Option<Credentials>, Refused> {
@@ -112,14 +132,7 @@ fn of_netrc(flags: &Fetch, url: &Url) -> Result<Option<Credentials>, Refused> {
         (None, false) => return Ok(None),
     };
     let shown = path.display().to_string();
-    let mut file = File::open(&path).map_err(|error| unreadable(&shown, &error))?;
-    // Asked of the open file: by its name it could be another one by now.
-    let found = file.metadata().map_err(|error| unreadable(&shown, &error))?;
-    if found.mode() & 0o004 != 0 {
-        return Err((Exit::CannotRead, format!("{shown}: everybody may read these passwords: chmod o-r")));
-    }
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(|error| unreadable(&shown, &error))?;
+    let text = secret(&path, "these passwords")?;
     let found = netrc::look_up(&text, &url.host()).map_err(|why| (Exit::CannotRead, format!("{shown}: {why}")))?;
     Ok(found.map(|(user, password)| Credentials::Basic(user, password)))
 }

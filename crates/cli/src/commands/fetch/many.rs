@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sockeye::verb::fetch::{Connections, Options, Url, file_name};
 
+use super::asking::is_stdin;
 use super::bar::Bar;
 use super::leaving::UnderWay;
 use super::page::{Page, Shared};
@@ -22,7 +23,7 @@ pub(super) fn urls(flags: &Fetch) -> Result<Vec<Url>, String> {
         return Ok(urls);
     }
     let is_stdin = [&flags.data, &flags.data_json].into_iter().flatten().any(|data| data == "@-")
-        || flags.form.iter().any(|(_, value)| value == "@-");
+        || flags.form.iter().any(|(_, value)| is_stdin(value));
     let for_one = [
         ("--sha256", flags.sha256.is_some()),
         ("standard input", is_stdin),

@@ -1,6 +1,6 @@
 //! One page: asked for, its head shown, its body in its place.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use sockeye::verb::fetch::{Answer, Connections, FetchError, Options, Progress, Request, Saved, Taking, Url, fetch};
@@ -48,16 +48,18 @@ pub(super) struct Page<'a> {
     url: Url,
     /// How far it has come; several if it may come in parts.
     progress: Vec<Arc<Progress>>,
-    began: Instant,
+    /// When its turn came.
+    began: OnceLock<Instant>,
 }
 
 impl<'a> Page<'a> {
     pub(super) fn new(shared: &'a Shared<'a>, url: Url, progress: Vec<Arc<Progress>>) -> Self {
-        Self { shared, url, progress, began: Instant::now() }
+        Self { shared, url, progress, began: OnceLock::new() }
     }
 
     /// Fetches it, again if that may help; over a connection that stayed open, if one leads there.
     pub(super) fn run(&self, connections: &Connections) -> Result<Exit, Trouble> {
+        self.began.get_or_init(Instant::now);
         let request = asking::request(self.shared.flags, &self.url)?;
         let mut attempt = 0;
         loop {
@@ -109,14 +111,24 @@ impl<'a> Page<'a> {
             request.fields.insert(0, ("Accept-Encoding".to_owned(), "identity".to_owned()));
         }
         let mut watch = Watching { shared: self.shared, redirects: vec![] };
-        let answer = fetch(&request, self.shared.options, connections, &mut watch)
-            .map_err(|failed| Trouble::unanswered(&failed, &request.method, !watch.redirects.is_empty()))?;
+        let mut answer = fetch(&request, self.shared.options, connections, &mut watch);
+        let is_other = answer.as_ref().is_err_and(|failed| matches!(*failed.error, FetchError::OtherVersion));
+        if is_other && trouble::is_idempotent(&request.method) {
+            let shown = self.url.shown();
+            self.shared.note(&format!("{shown}: nothing says that it is the same as what is there; it begins anew"));
+            place.forget();
+            (request.range, watch.redirects) = (None, vec![]);
+            answer = fetch(&request, self.shared.options, connections, &mut watch);
+        }
+        let answer =
+            answer.map_err(|failed| Trouble::unanswered(&failed, &request.method, !watch.redirects.is_empty()))?;
         // As with redirects, only the last head is shown.
         if let Some(passing) = Trouble::passing(&answer, &request.method).filter(|_| may_again) {
             return Err(passing);
         }
         self.shared.aside(|| show_head(answer.head(), flags, console))?;
-        let told = Told { shared: self.shared, began: self.began, redirects: watch.redirects };
+        let told =
+            Told { shared: self.shared, began: *self.began.get_or_init(Instant::now), redirects: watch.redirects };
         let status = answer.head().status;
         if status >= 400 && !flags.save_errors {
             place.refused(status);
@@ -149,7 +161,7 @@ impl<'a> Page<'a> {
         let parts = Parts::of(&answer, self.progress.len(), self.shared.flags.max_size);
         let saved = match (parts, place.atomic()) {
             (Some(parts), Some(file)) => parts.take(answer, request, file, &self.progress, self.shared)?,
-            _ => self.save(answer, &mut place, already)?,
+            _ => self.save(answer, &mut place, already, &request.method)?,
         };
         if let Some(expected) = &self.shared.flags.sha256 {
             place.check(expected).map_err(|(exit, why)| Trouble::new(exit, format!("{}: {why}", url.shown())))?;
@@ -164,7 +176,7 @@ impl<'a> Page<'a> {
     }
 
     /// Takes the body over the connection on which it comes.
-    fn save(&self, answer: Answer, place: &mut Place, already: u64) -> Result<Saved, Trouble> {
+    fn save(&self, answer: Answer, place: &mut Place, already: u64, method: &str) -> Result<Saved, Trouble> {
         let flags = self.shared.flags;
         let taking = Taking {
             raw: flags.raw_body,
@@ -177,13 +189,13 @@ impl<'a> Page<'a> {
         };
         let name = place.name();
         let saved = place.with_sink(|sink| answer.save(sink, &name, &taking));
-        saved.map_err(|failed| {
-            let mut trouble = Trouble::from(&failed);
-            if let Some(part) = place.keep() {
+        saved.map_err(|failed| match place.keep() {
+            Some(part) => {
+                let mut trouble = Trouble::interrupted(&failed, method);
                 trouble.why.push_str(&format!("; --resume goes on with {part}"));
-                trouble.again = is_network(&failed.error).then_some(None);
+                trouble
             }
-            trouble
+            None => Trouble::from(&failed),
         })
     }
 
@@ -195,9 +207,4 @@ impl<'a> Page<'a> {
             None => self.shared.note("the server does not say when it was last changed: the file has the time of now"),
         }
     }
-}
-
-/// Whether another connection may do better.
-fn is_network(error: &FetchError) -> bool {
-    matches!(error, FetchError::Cut { .. } | FetchError::Reset { .. } | FetchError::TimedOut { .. })
 }

@@ -8,11 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 use sockeye::file::{AtomicFile, FileError, PartFile};
+use sockeye::limits;
 use sockeye::verb::fetch::range::{Bytes, Part as Came, Range};
 use sockeye::verb::fetch::{Head, Url};
-
-/// Longest record that is read.
-const LONGEST: u64 = 64 * 1024;
 
 /// A part that is being fetched.
 pub(super) struct Part(Arc<Held>);
@@ -174,7 +172,7 @@ impl Record {
 
     fn read(path: &Path) -> Option<Self> {
         let found = std::fs::symlink_metadata(path).ok()?;
-        if !found.is_file() || found.len() > LONGEST {
+        if !found.is_file() || found.len() > limits::RECORD_OF_PART {
             return None;
         }
         let value: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;

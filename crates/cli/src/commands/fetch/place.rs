@@ -95,10 +95,17 @@ impl Place {
         part.begin(url, answer.head(), answer.part).map_err(|why| (Exit::Reset, why))
     }
 
+    /// What is there is of no use.
+    pub(super) fn forget(&self) {
+        if let Self::Part { part, .. } = self {
+            part.discard();
+        }
+    }
+
     /// The answer is an error. That there is no such range any more means that there is another whole.
     pub(super) fn refused(&self, status: u16) {
-        if let (Self::Part { part, .. }, 416) = (self, status) {
-            part.discard();
+        if status == 416 {
+            self.forget();
         }
     }
 
@@ -157,9 +164,7 @@ impl Place {
         if found == expected {
             return Ok(());
         }
-        if let Self::Part { part, .. } = self {
-            part.discard();
-        }
+        self.forget();
         Err((Exit::Differs, format!("what came has the SHA-256 {found}, and not {expected}; nothing saved")))
     }
 

@@ -29,6 +29,11 @@ impl Trouble {
 /// Methods that may be used again when nobody knows whether they were heard (RFC 9110, section 9.2.2).
 const IDEMPOTENT: [&str; 6] = ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"];
 
+/// Whether what was heard may be asked again.
+pub(super) fn is_idempotent(method: &str) -> bool {
+    IDEMPOTENT.contains(&method)
+}
+
 /// Statuses that may be others soon.
 const PASSING: [u16; 6] = [408, 429, 500, 502, 503, 504];
 
@@ -37,20 +42,25 @@ impl Trouble {
     pub(super) fn unanswered(failed: &Failed, method: &str, was_heard: bool) -> Self {
         let is_safe = match &*failed.error {
             FetchError::Connect(ConnectError::Refused { .. } | ConnectError::TimedOut { .. }) => {
-                !was_heard || IDEMPOTENT.contains(&method)
+                !was_heard || is_idempotent(method)
             }
-            FetchError::TimedOut { .. } | FetchError::Reset { .. } | FetchError::Cut { .. } => {
-                IDEMPOTENT.contains(&method)
-            }
+            FetchError::TimedOut { .. } | FetchError::Reset { .. } | FetchError::Cut { .. } => is_idempotent(method),
             _ => false,
         };
         Self { again: is_safe.then_some(None), ..Self::from(failed) }
     }
 
+    /// In the midst of an answer whose part stays, and is gone on with.
+    pub(super) fn interrupted(failed: &Failed, method: &str) -> Self {
+        let is_network =
+            matches!(*failed.error, FetchError::Cut { .. } | FetchError::Reset { .. } | FetchError::TimedOut { .. });
+        Self { again: (is_network && is_idempotent(method)).then_some(None), ..Self::from(failed) }
+    }
+
     /// An answer that may be another one soon.
     pub(super) fn passing(answer: &Answer, method: &str) -> Option<Self> {
         let head = answer.head();
-        if !PASSING.contains(&head.status) || !IDEMPOTENT.contains(&method) {
+        if !PASSING.contains(&head.status) || !is_idempotent(method) {
             return None;
         }
         let why = format!("{}: {}", answer.url.shown(), head.status_line());
@@ -90,7 +100,7 @@ impl From<&Failed> for Trouble {
             },
             FetchError::Proxy(_) => Exit::Refused,
             FetchError::TimedOut { .. } => Exit::TimedOut,
-            FetchError::Reset { .. } | FetchError::Protocol(_) => Exit::Reset,
+            FetchError::Reset { .. } | FetchError::Protocol(_) | FetchError::OtherVersion => Exit::Reset,
             FetchError::Cut { .. } => Exit::CutShort,
             FetchError::NoRange => Exit::NoRange,
             FetchError::Redirect(_) | FetchError::Redirects(_) => Exit::TooManyRedirects,

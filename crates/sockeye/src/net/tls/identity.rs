@@ -1,8 +1,5 @@
 //! Who a server is: a certificate and its key, given or made for one run.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -11,6 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
 
 use super::{TlsError, Why, fingerprint, provider};
+use crate::file::read_secret;
 
 /// A certificate and its key.
 ///
@@ -127,14 +125,7 @@ pub(super) fn read_chain(path: &Path) -> Result<(Vec<CertificateDer<'static>>, S
 }
 
 pub(super) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let failed = |error: std::io::Error| unusable(path, &crate::net::words(&error));
-    let mut file = File::open(path).map_err(failed)?;
-    // Asked of the open file: by its name it could be another one by now.
-    if file.metadata().map_err(failed)?.mode() & 0o004 != 0 {
-        return Err(unusable(path, "everybody may read this key: chmod o-r"));
-    }
-    let mut text = Vec::new();
-    file.read_to_end(&mut text).map_err(failed)?;
+    let text = read_secret(path, "this key").map_err(|error| unusable(path, &crate::net::words(&error)))?;
     PrivateKeyDer::from_pem_slice(&text)
         .map_err(|error| unusable(path, &format!("it holds no key in PEM form: {error}")))
 }

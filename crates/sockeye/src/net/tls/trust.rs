@@ -23,6 +23,7 @@ pub struct Trust {
     whom: Whom,
     /// Who we are, if a server asks: a certificate and its key.
     identity: Option<(PathBuf, PathBuf)>,
+    has_key_log: bool,
     ready: OnceLock<Arc<ClientConfig>>,
 }
 
@@ -74,6 +75,13 @@ impl Trust {
         Self { identity: Some((certificate.to_owned(), key.to_owned())), ready: OnceLock::new(), ..self }
     }
 
+    /// Writes the keys of its sessions to the file that the variable SSLKEYLOGFILE names, if it is set. Whoever reads it can
+    /// read them: nobody gets this without having asked for it.
+    #[must_use]
+    pub fn with_key_log(self) -> Self {
+        Self { has_key_log: true, ready: OnceLock::new(), ..self }
+    }
+
     /// Reads the certificates now rather than with the first handshake, so that a wrong file is told before anything
     /// is sent. The system's are many, and are left until they are needed.
     ///
@@ -113,8 +121,9 @@ impl Trust {
                 })?
             }
         };
-        // Writes the keys of sessions where the variable SSLKEYLOGFILE says, and nowhere without it.
-        config.key_log = Arc::new(KeyLogFile::new());
+        if self.has_key_log {
+            config.key_log = Arc::new(KeyLogFile::new());
+        }
         Ok(Arc::clone(self.ready.get_or_init(|| Arc::new(config))))
     }
 

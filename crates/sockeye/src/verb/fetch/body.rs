@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use bytes::{Buf, Bytes};
 use rustix::event::PollFlags;
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
@@ -15,7 +16,7 @@ use super::kept::{self, Connection, Connections};
 use super::pace::Pace;
 use super::{Answer, Failed, FetchError, Origin, Progress, Saved, Taking};
 use crate::net::stream::Stream;
-use crate::sink::Sink;
+use crate::sink::{Sink, wait_for_room};
 use crate::wire::http::{Coding, Fault, decode};
 
 /// What a pipe is asked to hold; the system may give less.
@@ -100,7 +101,7 @@ struct Moving<'a> {
 impl Moving<'_> {
     fn whole(mut self, held: &[u8], to_end: bool) -> Result<Saved, FetchError> {
         let first = usize::try_from(self.length).map_or(held.len(), |length| held.len().min(length));
-        Sink::Descriptor(self.file).write_all(&held[..first]).map_err(FetchError::Output)?;
+        self.patience.write(&mut Sink::Descriptor(self.file), &held[..first], 0)?;
         let mut received = first as u64;
         self.progress.set(received);
         self.pace.took(received, self.patience, received)?;
@@ -131,7 +132,10 @@ impl Moving<'_> {
     fn splice_from(&mut self, mut received: u64) -> Result<u64, FetchError> {
         let Ok((from, to)) = pipe_with(PipeFlags::CLOEXEC) else { return Ok(received) };
         let _ = fcntl_setpipe_size(&to, PIPE);
+        // Such an output waits for whoever reads it, and we do not wait for ever.
+        let is_pipe = rustix::fs::fstat(self.file).is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_fifo());
         while received < self.length {
+            self.patience.check(received)?;
             let most = self.pace.most(usize::try_from(self.length - received).unwrap_or(PIPE).min(PIPE));
             let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
             let before = received;
@@ -148,15 +152,19 @@ impl Moving<'_> {
                 Err(error) => return Err(FetchError::Reset { why: error.into(), received }),
             };
             while inside > 0 {
-                match splice(&from, None, self.file, None, inside, SpliceFlags::MOVE) {
+                match splice(&from, None, self.file, None, inside, flags) {
                     Ok(length) => {
                         inside -= length;
                         received += length as u64;
                     }
                     Err(Errno::INTR) => {}
+                    Err(Errno::AGAIN) if is_pipe => {
+                        let until = self.patience.total.map(|(until, _)| until);
+                        wait_for_room(self.file, until).map_err(|error| self.patience.unwritten(error, received))?;
+                    }
                     // A file opened for appending, or a device, takes bytes by write(2) only.
                     Err(Errno::INVAL | Errno::AGAIN) => {
-                        self.empty(&from, inside)?;
+                        self.empty(&from, inside, received)?;
                         received += inside as u64;
                         self.progress.set(received);
                         return Ok(received);
@@ -171,12 +179,12 @@ impl Moving<'_> {
     }
 
     /// Writes what is left in the pipe.
-    fn empty(&self, pipe: &OwnedFd, mut inside: usize) -> Result<(), FetchError> {
+    fn empty(&self, pipe: &OwnedFd, mut inside: usize, received: u64) -> Result<(), FetchError> {
         let mut piece = vec![0; inside];
         while inside > 0 {
             let length =
                 rustix::io::read(pipe, &mut piece[..inside]).map_err(|error| FetchError::Output(error.into()))?;
-            Sink::Descriptor(self.file).write_all(&piece[..length]).map_err(FetchError::Output)?;
+            self.patience.write(&mut Sink::Descriptor(self.file), &piece[..length], received)?;
             inside -= length;
         }
         Ok(())
@@ -190,7 +198,7 @@ impl Moving<'_> {
             match self.stream.read(&mut piece[..most]) {
                 Ok(0) => return Err(self.cut(received)),
                 Ok(length) => {
-                    Sink::Descriptor(self.file).write_all(&piece[..length]).map_err(FetchError::Output)?;
+                    self.patience.write(&mut Sink::Descriptor(self.file), &piece[..length], received)?;
                     received += length as u64;
                     self.progress.set(received);
                     self.pace.took(length as u64, self.patience, received)?;
@@ -240,7 +248,7 @@ impl<'a> Pieces<'a> {
         (already, max): (u64, Option<u64>),
     ) -> Result<u64, FetchError> {
         let fault: Fault = Rc::new(RefCell::new(None));
-        let mut written = 0;
+        let (mut written, patience, progress) = (0, self.pace.1, self.progress);
         let outcome = (|| {
             let mut reader = decode(Box::new(&mut *self), codings, &fault);
             loop {
@@ -253,7 +261,7 @@ impl<'a> Pieces<'a> {
                 if let Some(max) = max.filter(|max| already + written + length as u64 > *max) {
                     return Err(FetchError::TooLarge(max));
                 }
-                sink.write_all(piece).map_err(FetchError::Output)?;
+                patience.write(sink, piece, progress.received().saturating_sub(already))?;
                 reader.consume(length);
                 written += length as u64;
             }

@@ -9,11 +9,8 @@ use std::time::{Duration, SystemTime};
 use http::HeaderValue;
 
 use super::{FetchError, Head, Url, UrlScheme};
+use crate::limits;
 use crate::wire::http::http_date;
-
-/// Most cookies that are kept, and the longest (RFC 6265, section 6.1, gives more to each browser).
-const MOST: usize = 180;
-const LONGEST: usize = 4096;
 
 /// What is sent back to whom.
 #[derive(Default)]
@@ -58,7 +55,7 @@ impl Cookies {
             let same =
                 |other: &Cookie| other.name == cookie.name && other.host == cookie.host && other.path == cookie.path;
             self.set.retain(|other| !same(other));
-            if cookie.expires.is_none_or(|expires| expires > now) && self.set.len() < MOST {
+            if cookie.expires.is_none_or(|expires| expires > now) && self.set.len() < limits::COOKIES {
                 self.set.push(cookie);
             }
         }
@@ -78,7 +75,7 @@ impl Cookies {
 
 impl Cookie {
     fn read(field: &[u8], url: &Url, now: SystemTime) -> Option<Self> {
-        let text = std::str::from_utf8(field).ok().filter(|text| text.len() <= LONGEST)?;
+        let text = std::str::from_utf8(field).ok().filter(|text| text.len() <= limits::COOKIE)?;
         let mut parts = text.split(';');
         let (name, value) = parts.next()?.split_once('=')?;
         let (name, value) = (name.trim(), value.trim());
@@ -231,6 +228,6 @@ mod tests {
         assert_eq!(sent(a, &["n=1", "n=2; Max-Age=0"], a), "");
         let many: Vec<String> = (0..500).map(|number| format!("n{number}=1")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert_eq!(sent(a, &many, a).matches("=1").count(), MOST);
+        assert_eq!(sent(a, &many, a).matches("=1").count(), limits::COOKIES);
     }
 }

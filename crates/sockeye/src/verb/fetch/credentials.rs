@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, Entry, HOST, HeaderMap, HeaderName,
-    HeaderValue, TRANSFER_ENCODING, USER_AGENT,
+    HeaderValue, RANGE, TRANSFER_ENCODING, USER_AGENT,
 };
 
 use super::cookies::Cookies;
@@ -98,6 +98,11 @@ impl Fields {
     /// The body is not sent any more, and nothing is said about it.
     pub(super) fn forget_body(&mut self) {
         self.own.retain(|(name, _)| !name.as_str().starts_with("content-"));
+    }
+
+    /// Whether the caller asks for a part in words of their own.
+    pub(super) fn ask_for_a_part(&self) -> bool {
+        self.own.iter().any(|(name, value)| name == RANGE && value.is_some())
     }
 
     /// Everything that goes to a URL.

@@ -13,7 +13,7 @@ use std::time::Instant;
 use rustix::event::PollFlags;
 
 use super::exchange::Patience;
-use super::wire::Wire;
+use super::wire::{BUDGET, Wire};
 
 /// Why the driver stopped.
 pub(super) enum Stopped {
@@ -94,21 +94,30 @@ impl Driver<'_> {
         let woken = Arc::new(Woken(AtomicBool::new(false)));
         let waker = Waker::from(Arc::clone(&woken));
         let mut context = Context::from_waker(&waker);
+        let mut is_late = false;
         loop {
             woken.0.store(false, Ordering::Relaxed);
-            self.wire.borrow_mut().interest = PollFlags::empty();
+            {
+                let mut wire = self.wire.borrow_mut();
+                (wire.interest, wire.budget) = (PollFlags::empty(), BUDGET);
+            }
             if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
                 return result.map_err(Stopped::Hyper);
             }
-            if self.speaking.0.poll(&mut context) || woken.0.load(Ordering::Relaxed) {
+            let has_changed = self.speaking.0.poll(&mut context);
+            // While the peer takes the request, its answer is not due.
+            let until = patience.until_since(self.wire.borrow().active, patience.idle);
+            // What was there at the deadline is taken once; a peer that always sends something gets no more time.
+            if std::mem::replace(&mut is_late, until <= Instant::now()) && is_late {
+                return Err(Stopped::TimedOut);
+            }
+            if has_changed || woken.0.load(Ordering::Relaxed) {
                 continue;
             }
             let wire = self.wire.borrow();
             if wire.interest.is_empty() {
                 return Err(Stopped::Stuck);
             }
-            // While the peer takes the request, its answer is not due.
-            let until = patience.until_since(wire.active, patience.idle);
             wire.stream.wait(wire.interest, Some(until)).map_err(|error| match error.kind() {
                 io::ErrorKind::TimedOut => Stopped::TimedOut,
                 _ => Stopped::Socket(error),

@@ -52,6 +52,8 @@ pub enum FetchError {
     Protocol(String),
     /// The whole came instead of the range that was asked for.
     NoRange,
+    /// The part that came does not say that it is of the same version as what is there.
+    OtherVersion,
     /// A redirect leads to where we do not go.
     Redirect(UrlError),
     /// More redirects than are followed.
@@ -85,6 +87,10 @@ impl fmt::Display for FetchError {
                 }
             }
             Self::NoRange => f.write_str("the server sends the whole, and not the range that was asked for"),
+            Self::OtherVersion => f.write_str(
+                "the part that came does not say that it is of the same version as what came before (ETag or \
+                    Last-Modified)",
+            ),
             Self::Redirect(error) => write!(f, "the server redirects to where we do not go: {error}"),
             Self::Redirects(limit) => write!(f, "more than {limit} redirects"),
             Self::TooLarge(bound) => write!(f, "the body is larger than {bound} bytes (--max-size)"),

@@ -1,23 +1,24 @@
 //! One request and its answer. hyper speaks HTTP; the socket under it, the waiting, and the bytes of a head are ours.
 
 use std::cell::RefCell;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::{http1, http2};
 
 use super::driver::{Driver, Optional, Speaking};
 use super::kept::{self, Connection, Http2};
 use super::outgoing::Sending;
-use super::wire::{Io, Wire};
+use super::wire::{BUDGET, Io, Wire};
 use super::{FetchError, Stopper};
 use crate::limits;
 use crate::net::stream::Stream;
+use crate::sink::Sink;
 use crate::wire::http::Head;
 
 /// Bytes of a body that a server of HTTP/2 may send before they are taken: enough for 80 MB a second over 100 ms.
@@ -41,6 +42,28 @@ impl Patience {
     pub(super) fn until_since(self, began: Instant, unit: Duration) -> Instant {
         let unit = began + unit;
         self.total.map_or(unit, |(total, _)| total.min(unit))
+    }
+
+    /// Whether there is time left, for whoever always has something to do and never waits.
+    pub(super) fn check(self, received: u64) -> Result<(), FetchError> {
+        match self.total {
+            Some((until, _)) if until <= Instant::now() => Err(self.timed_out("not done", received)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a piece of the body, as long as there is time.
+    pub(super) fn write(self, sink: &mut Sink<'_>, piece: &[u8], received: u64) -> Result<(), FetchError> {
+        self.check(received)?;
+        sink.write_until(piece, self.total.map(|(until, _)| until)).map_err(|error| self.unwritten(error, received))
+    }
+
+    /// Why an output takes nothing.
+    pub(super) fn unwritten(self, error: io::Error, received: u64) -> FetchError {
+        match error.kind() {
+            io::ErrorKind::TimedOut => self.timed_out("not done", received),
+            _ => FetchError::Output(error),
+        }
     }
 
     pub(super) fn timed_out(self, what: &'static str, received: u64) -> FetchError {
@@ -152,10 +175,15 @@ impl Exchange {
     pub(super) fn next(&mut self, received: u64) -> Result<Option<Bytes>, FetchError> {
         self.wire.borrow_mut().opened = true;
         loop {
+            self.patience.check(received)?;
             let driver = Driver { wire: &self.wire, speaking: &self.speaking };
             let frame = driver.run(pin!(Optional(self.body.frame())), self.patience);
             match frame {
-                Ok(None) => return Ok(None),
+                Ok(None) if self.is_whole(received) => return Ok(None),
+                Ok(None) => {
+                    let (what, promised) = ("its end".to_owned(), self.head.length);
+                    return Err(FetchError::Cut { what, received, promised });
+                }
                 Ok(Some(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         return Ok(Some(data));
@@ -172,6 +200,17 @@ impl Exchange {
         }
     }
 
+    /// Whether a body that goes no further has come to its end. hyper takes a stream of HTTP/2 that the server gives up with
+    /// NO_ERROR, or leaves behind by a GOAWAY with it, for one that has ended (RFC 9113, section 8.1).
+    fn is_whole(&self, received: u64) -> bool {
+        let has_ended = !self.is_http2() || self.body.is_end_stream();
+        has_ended && self.head.length.is_none_or(|length| received >= length)
+    }
+
+    fn is_http2(&self) -> bool {
+        self.wire.borrow().is_http2
+    }
+
     /// Takes the connection back from HTTP, with what came behind the head: a tunnel, or a body that needs no reading.
     pub(super) fn into_stream(self) -> Option<(Stream, Vec<u8>)> {
         let Self { wire, speaking, body, .. } = self;
@@ -185,11 +224,28 @@ impl Exchange {
         if let Sender::Http2(sender) = self.sender {
             return Some(Connection::Http2(Http2 { wire: self.wire, speaking: self.speaking, sender }));
         }
+        self.wire.borrow_mut().budget = BUDGET;
         if !kept::stays(&self.head) || !self.speaking.goes_on() {
             return None;
         }
         let (stream, behind) = self.into_stream()?;
         behind.is_empty().then(|| Connection::Stream(Box::new(stream)))
+    }
+
+    /// Passes over a body that nobody wants, for the sake of the connection; not if it is long or does not come at once.
+    pub(super) fn pass_over(mut self, has_body: bool) -> Option<Connection> {
+        if has_body && (self.is_http2() || kept::stays(&self.head)) {
+            self.patience.idle = self.patience.idle.min(limits::PASSED_OVER_WAIT);
+            let mut received = 0;
+            while received <= limits::PASSED_OVER {
+                let Some(piece) = self.next(received).ok()? else {
+                    return if self.surplus() == 0 { self.into_kept() } else { None };
+                };
+                received += piece.len() as u64;
+            }
+            return None;
+        }
+        self.into_kept()
     }
 
     /// Lets somebody else end it.

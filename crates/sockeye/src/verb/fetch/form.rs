@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::Body;
+use crate::file::random;
 
 /// A form that is being filled in.
 #[derive(Debug)]
@@ -42,15 +43,25 @@ impl Form {
     /// It cannot be read.
     pub fn file(self, name: &str, path: &Path, content_type: &str) -> io::Result<Self> {
         let file_name = path.file_name().unwrap_or_default().to_string_lossy();
-        let more = format!("; filename=\"{}\"\r\nContent-Type: {content_type}", escaped(&file_name));
-        let head = self.head(name, &more);
+        let head = self.head_of_file(name, &file_name, content_type);
         Ok(Self { body: self.body.with(head).with_file(path)?.with("\r\n"), ..self })
+    }
+
+    /// Adds bytes as a file of this name.
+    #[must_use]
+    pub fn bytes(self, name: &str, file_name: &str, bytes: Vec<u8>, content_type: &str) -> Self {
+        let head = self.head_of_file(name, file_name, content_type);
+        Self { body: self.body.with(head).with(bytes).with("\r\n"), ..self }
     }
 
     /// What is sent.
     #[must_use]
     pub fn finish(self) -> Body {
         self.body.with(format!("--{}--\r\n", self.boundary))
+    }
+
+    fn head_of_file(&self, name: &str, file_name: &str, content_type: &str) -> String {
+        self.head(name, &format!("; filename=\"{}\"\r\nContent-Type: {content_type}", escaped(file_name)))
     }
 
     fn head(&self, name: &str, more: &str) -> String {
@@ -61,9 +72,4 @@ impl Form {
 
 fn escaped(name: &str) -> String {
     name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
-}
-
-fn random() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(std::process::id())
 }

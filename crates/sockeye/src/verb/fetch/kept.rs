@@ -11,7 +11,7 @@ use hyper::client::conn::http2;
 
 use super::driver::Speaking;
 use super::outgoing::Sending;
-use super::wire::Wire;
+use super::wire::{BUDGET, Wire};
 use super::{Head, Origin};
 use crate::limits;
 use crate::net::stream::Stream;
@@ -75,7 +75,10 @@ impl Connection {
     fn is_quiet(&mut self) -> bool {
         match self {
             Self::Stream(stream) => stream.read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock),
-            Self::Http2(session) => session.speaking.goes_on() && session.sender.is_ready(),
+            Self::Http2(session) => {
+                session.wire.borrow_mut().budget = BUDGET;
+                session.speaking.goes_on() && session.sender.is_ready()
+            }
         }
     }
 }

@@ -217,8 +217,15 @@ pub fn fetch(
         };
         let Some(next) = next(&exchange.head, &url, options.follow) else {
             let to_head = method == "HEAD";
-            let part = match request.range.as_ref().map(|range| range.answered(&exchange.head)).transpose() {
-                Ok(part) => part.flatten(),
+            let part = match &request.range {
+                Some(range) => range.answered(&exchange.head),
+                None if exchange.head.status == 206 && !to_head && !fields.ask_for_a_part() => {
+                    Err(FetchError::Protocol("the server sends a part, and nobody asked for one".to_owned()))
+                }
+                None => Ok(None),
+            };
+            let part = match part {
+                Ok(part) => part,
                 Err(error) => return Err(Failed::at(url, error)),
             };
             let connections = connections.clone();
@@ -234,6 +241,10 @@ pub fn fetch(
         cookies.take(&exchange.head, &url, SystemTime::now());
         let dropped = if next.origin == url.origin { vec![] } else { fields.leave(&mut cookies) };
         watch.redirected(status, &next, &dropped);
+        let has_body = exchange.head.has_body(method == "HEAD");
+        if let Some(connection) = exchange.pass_over(has_body) {
+            connections.put(url.origin.clone(), connection);
+        }
         // RFC 9110, section 15.4: 303 asks for another thing; after 301 and 302 everybody sends GET instead of POST.
         if (status == 303 && method != "HEAD") || (matches!(status, 301 | 302) && method == "POST") {
             "GET".clone_into(&mut method);

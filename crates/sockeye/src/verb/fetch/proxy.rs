@@ -75,7 +75,11 @@ impl Proxies {
     pub(super) fn for_url(&self, url: &Url) -> Result<Option<Via>, FetchError> {
         let Some(matcher) = &self.0 else { return Ok(None) };
         let place = format!("{}://{}/", url.origin.scheme.name(), url.origin.authority());
-        let Some(found) = place.parse().ok().and_then(|place| matcher.intercept(&place)) else { return Ok(None) };
+        // Who is behind a proxy does not want to be seen without it, whatever we cannot read.
+        let place = place.parse().map_err(|error: http::uri::InvalidUri| {
+            FetchError::Request(format!("no proxy can be chosen for {place}: {error}"))
+        })?;
+        let Some(found) = matcher.intercept(&place) else { return Ok(None) };
         let scheme = found.uri().scheme_str().unwrap_or("http");
         let kind = match scheme {
             "http" => Kind::Http(found.basic_auth().cloned()),
@@ -167,6 +171,10 @@ mod tests {
         let chosen = Proxies::chosen("socks5://other", Some("inside".to_owned())).unwrap();
         assert_eq!(super::tests::via(&chosen, "https://x/").as_deref(), Some("other:1080"));
         assert_eq!(super::tests::via(&chosen, "https://inside/"), None);
+        // What cannot be read goes nowhere, rather than there without a proxy.
+        let mut odd = Url::parse("http://x/").unwrap();
+        odd.origin.host = crate::address::Host::Name("a b".to_owned());
+        assert!(some.for_url(&odd).is_err() && Proxies::none().for_url(&odd).unwrap().is_none());
         assert!(Proxies::chosen("ftp://x", None).is_err() && Proxies::chosen("", None).is_err());
     }
 }

@@ -66,14 +66,10 @@ impl Range {
         if !self.fits(part) || head.length.is_some_and(|length| length != part.length()) {
             return Err(wrong(&shown));
         }
-        let is_other = |validator: &str| {
-            let etag = head.first("etag").filter(|_| validator.starts_with('"'));
-            etag.is_some_and(|etag| etag != validator.as_bytes())
-        };
-        if self.if_still.as_deref().is_some_and(is_other) {
-            return Err(wrong("it is one of something else by its ETag"));
+        match &self.if_still {
+            Some(validator) if !head.is_still(validator) => Err(FetchError::OtherVersion),
+            _ => Ok(Some(part)),
         }
-        Ok(Some(part))
     }
 
     fn fits(&self, part: Part) -> bool {
@@ -126,6 +122,13 @@ impl Head {
         }
         let (modified, made) = (self.last_modified()?, http_date(self.first("date")?)?);
         (modified + Duration::from_secs(1) <= made).then(|| self.first("last-modified").and_then(text))?
+    }
+
+    /// Whether it says itself that it is of this version: only then two parts may be joined (RFC 9110, section 15.3.7.3). There
+    /// are servers that know Range and not If-Range.
+    fn is_still(&self, validator: &str) -> bool {
+        let field = if validator.starts_with('"') { "etag" } else { "last-modified" };
+        self.first(field).is_some_and(|found| found.trim_ascii() == validator.as_bytes())
     }
 
     /// How long the server wants to be left alone (RFC 9110, section 10.2.3).
@@ -184,9 +187,30 @@ mod tests {
         }
         let range = Range { bytes: Bytes::From(0, Some(9)), if_still: Some("\"a\"".to_owned()) };
         assert!(range.answered(&head("Content-Range: bytes 0-9/10\r\nContent-Length: 9\r\n")).is_err());
-        assert!(range.answered(&head("Content-Range: bytes 0-9/10\r\nETag: \"b\"\r\n")).is_err());
-        assert!(range.answered(&head("Content-Range: bytes 0-9/10\r\nETag: \"a\"\r\n")).is_ok());
         assert!(range.answered(&head("")).is_err());
+    }
+
+    #[test]
+    fn a_part_is_joined_to_others_only_if_it_says_that_it_is_of_their_version() {
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        for (validator, fields, is_same) in [
+            ("\"a\"", "ETag: \"a\"\r\n".to_owned(), true),
+            ("\"a\"", "ETag: \"b\"\r\n".to_owned(), false),
+            ("\"a\"", "ETag: W/\"a\"\r\n".to_owned(), false),
+            ("\"a\"", format!("Last-Modified: {date}\r\n"), false),
+            ("\"a\"", String::new(), false),
+            (date, format!("Last-Modified: {date}\r\n"), true),
+            (date, format!("Last-Modified: {date}\r\nETag: \"new\"\r\n"), true),
+            (date, "Last-Modified: Sun, 06 Nov 1994 08:49:38 GMT\r\n".to_owned(), false),
+            (date, "ETag: \"a\"\r\n".to_owned(), false),
+        ] {
+            let range = Range { bytes: Bytes::From(0, Some(9)), if_still: Some(validator.to_owned()) };
+            match range.answered(&head(&format!("Content-Range: bytes 0-9/10\r\n{fields}"))) {
+                Ok(Some(_)) if is_same => {}
+                Err(FetchError::OtherVersion) if !is_same => {}
+                other => panic!("{validator} {fields}: {other:?}"),
+            }
+        }
     }
 
     #[test]

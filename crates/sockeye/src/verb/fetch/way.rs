@@ -1,7 +1,7 @@
 //! The way to a server: over a socket of its own, through a proxy, under TLS.
 
 use std::io::{self, Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::PollFlags;
 
@@ -53,7 +53,14 @@ impl<'a> Way<'a> {
                 let socks = Socks::new(destination, login.clone()).map_err(FetchError::Request)?;
                 self.through(&mut stream, socks, until)?;
             }
-            Some(via) if self.is_secure() => stream = proxy::tunnel(stream, self.url, via, patience)?,
+            Some(via) if self.is_secure() => {
+                let (all, no_way) = (self.options.connect_timeout, "no way through the proxy");
+                let patience = Patience { total: Some((until, all)), idle: all };
+                stream = proxy::tunnel(stream, self.url, via, patience).map_err(|error| match error {
+                    FetchError::TimedOut { .. } => self.failed(io::ErrorKind::TimedOut.into(), no_way),
+                    other => other,
+                })?;
+            }
             _ => {}
         }
         if self.is_secure() {
@@ -165,7 +172,12 @@ impl<'a> Way<'a> {
 
     fn failed(&self, error: io::Error, what: &'static str) -> FetchError {
         if error.kind() == io::ErrorKind::TimedOut {
-            let (after, flag): (Duration, _) = (self.options.connect_timeout, Some("--connect-timeout"));
+            // The whole's end may have been nearer.
+            let (after, flag) = match self.options.timeout {
+                Some(all) if self.options.began + all <= Instant::now() => (all, "--timeout"),
+                _ => (self.options.connect_timeout, "--connect-timeout"),
+            };
+            let flag = Some(flag);
             return FetchError::TimedOut { what, after, flag, received: 0 };
         }
         match error.downcast::<TlsError>() {

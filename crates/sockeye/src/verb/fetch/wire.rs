@@ -23,6 +23,10 @@ use crate::wire::http::{Head, end_of_head};
 /// Bytes that are read from the socket at once.
 const PIECE: usize = 16 * 1024;
 
+/// How often hyper reads before the driver looks at the time: a peer may send without end and say nothing. Together they are
+/// more than a window of HTTP/2 (exchange.rs), so a body that comes fast meets its own bound first.
+pub(super) const BUDGET: u32 = 1024;
+
 /// The socket under hyper, and what passes through it.
 pub(super) struct Wire {
     pub(super) stream: Stream,
@@ -49,6 +53,8 @@ pub(super) struct Wire {
     is_deaf: bool,
     /// What the socket is to become ready for.
     pub(super) interest: PollFlags,
+    /// How many reads hyper has left.
+    pub(super) budget: u32,
     failure: Option<FetchError>,
     /// Whether hyper gets every byte as it comes: heads are packed in HTTP/2, and it keeps bodies back itself.
     pub(super) is_http2: bool,
@@ -72,6 +78,7 @@ impl Wire {
             seen: 0,
             is_deaf: false,
             interest: PollFlags::empty(),
+            budget: BUDGET,
             failure: None,
             is_http2: false,
             fault,
@@ -235,8 +242,17 @@ fn of_hyper(error: &hyper::Error, what: &str) -> FetchError {
 pub(super) struct Io(pub(super) Rc<RefCell<Wire>>);
 
 impl hyper::rt::Read for Io {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, mut cursor: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        mut cursor: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         let mut wire = self.0.borrow_mut();
+        let Some(left) = wire.budget.checked_sub(1) else {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        };
+        wire.budget = left;
         match wire.read(&mut cursor) {
             Ok(Some(())) => Poll::Ready(Ok(())),
             Ok(None) => Poll::Pending,
