@@ -282,6 +282,41 @@ fn heads_are_bounded_in_size_and_in_time() {
     assert_eq!(to_end(&mut server.connect()), b"");
 }
 
+#[test]
+fn a_slow_reader_gets_every_byte_however_short_the_time_limit_is() {
+    const SIZE: usize = 48 << 20;
+    let place = place();
+    fs::File::create(place.path().join("root/huge")).unwrap().set_len(SIZE as u64).unwrap();
+    let server = serve(place.path(), &["-q", "--timeout", "300ms"]);
+    let mut stream = server.connect();
+    // The next request waits meanwhile, and is not late either.
+    stream.write_all(b"GET /huge HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    stream.write_all(b"GET /file HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.extend(read(&mut stream, 1));
+    }
+    for _ in 0..SIZE >> 20 {
+        assert!(read(&mut stream, 1 << 20).iter().all(|byte| *byte == 0));
+        // Three times the limit in all.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(answer(&mut stream), (200, b"inside".to_vec()));
+}
+
+#[test]
+fn requests_that_come_together_are_answered_one_after_the_other() {
+    let place = place();
+    fs::write(place.path().join("root/some"), vec![b'x'; 40 * 1024]).unwrap();
+    let server = serve(place.path(), &["-q"]);
+    let mut stream = server.connect();
+    stream.write_all(&b"GET /some HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100)).unwrap();
+    for _ in 0..100 {
+        let (status, content) = answer(&mut stream);
+        assert_eq!((status, content.len()), (200, 40 * 1024));
+    }
+}
+
 /// Row 8, for files: who does not read holds next to nothing, and nobody else.
 #[test]
 fn a_client_that_never_reads_costs_no_memory_and_keeps_nobody_waiting() {

@@ -147,9 +147,29 @@ impl Connection {
             Phase::Draining { .. } => Interest::Read,
             _ if !self.outbox.is_empty() => Interest::Write,
             // It has more to say, and lets others go first.
-            Phase::Open if self.resume || self.sends_part() => Interest::Write,
+            Phase::Open if self.has_more() => Interest::Write,
             Phase::Open if !self.paused && !self.ended => Interest::Read,
             _ => Interest::Nothing,
+        }
+    }
+
+    /// Whether it has something to say and waits only for the socket to take it.
+    fn has_more(&self) -> bool {
+        !self.outbox.is_empty() || self.sends_part() || self.resume
+    }
+
+    /// It has more to say, and the others have their turn. A socket that is full by then may stay so.
+    pub(super) fn give_way(&mut self, now: Moment) {
+        self.resume = true;
+        self.write_deadline.get_or_insert(now.after(limits::WRITE_WAIT));
+    }
+
+    /// It goes on: what is said next has a time of its own, and so has what is waited for.
+    pub(super) fn go_ahead(&mut self) {
+        self.resume = false;
+        self.deadline = None;
+        if !self.is_blocked() {
+            self.write_deadline = None;
         }
     }
 
@@ -158,7 +178,7 @@ impl Connection {
         match self.phase {
             Phase::Draining { until, .. } => Some(until),
             // While the client does not read, nothing else is due: a time limit that has passed is met after that.
-            _ if !self.outbox.is_empty() || self.sends_part() => self.write_deadline,
+            _ if self.has_more() => self.write_deadline,
             _ => self.deadline,
         }
     }
@@ -294,10 +314,8 @@ impl Connection {
         let mut turns = 0;
         let mut at = 0;
         loop {
-            self.resume = false;
+            self.go_ahead();
             self.paused = false;
-            // It belonged to the step before; one that only has more to say waits for nothing.
-            self.deadline = None;
             let Role::Play(play, _) = &mut self.role else { return (Fate::Lives, at) };
             let input = Input { bytes: &bytes[at..], datagram: false, ended: self.ended, now: shared.now };
             let step = play.step(script, input, shared.scratch, shared.output);
@@ -314,7 +332,7 @@ impl Connection {
                     turns += 1;
                     continue;
                 }
-                Next::Flush => self.resume = true,
+                Next::Flush => self.give_way(shared.now),
                 Next::Pause { until } => {
                     self.paused = true;
                     self.deadline = Some(until);
@@ -489,11 +507,14 @@ impl Connection {
         if self.write_deadline.is_some_and(|at| now >= at) {
             self.by = ClosedBy::Timeout;
             let waited = transcript::seconds(limits::WRITE_WAIT);
-            let left = self.outbox.len() as u64 + self.part().map_or(0, |part| part.left);
-            self.reason = Some(format!("the client took nothing of {left} bytes for {waited}").into());
+            let what = match self.outbox.len() as u64 + self.part().map_or(0, |part| part.left) {
+                0 => String::new(),
+                left => format!(" of {left} bytes"),
+            };
+            self.reason = Some(format!("the client took nothing{what} for {waited}").into());
             return self.gone(shared);
         }
-        if self.deadline.is_none_or(|at| now < at) || !self.outbox.is_empty() {
+        if self.deadline.is_none_or(|at| now < at) || self.has_more() {
             return Fate::Lives;
         }
         match self.role {
@@ -678,14 +699,18 @@ impl Connection {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
     use std::os::unix::net::UnixStream;
 
     use transcript::{Output, Scratch};
 
-    use super::super::Tally;
+    use super::super::{AccessLog, Tally, Website};
     use super::*;
     use crate::net::tls;
+    use crate::web::answer::Site;
     use crate::web::clock::Now;
+    use crate::web::options::Options;
+    use crate::web::root::Root;
 
     /// What a loop lends its connections, with a clock that the test sets.
     struct World {
@@ -780,5 +805,83 @@ mod tests {
             }
             assert_eq!(connection.wakes(), Some(world.now.after(limits::WRITE_WAIT)));
         }
+    }
+
+    /// A site with a file of 32 MiB and one of 40 KiB, and a client that has not asked for anything.
+    fn site(world: &mut World) -> (Connection, TcpStream, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("large"), vec![b'x'; LARGE]).unwrap();
+        std::fs::write(folder.path().join("some"), vec![b'x'; SOME]).unwrap();
+        let site = Site::new(Root::open(folder.path()).unwrap(), Options::default());
+        let website = Website { site: Arc::new(site), is_secure: false, log: AccessLog::None };
+        // A Unix socket would not take as much at once.
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        server.set_nonblocking(true).unwrap();
+        let identity = Identity { number: 1, client: Name::Unnamed, server: None, listener: 0 };
+        let mut connection = Connection::new(server.into(), identity, &Behaviour::Site(website.into()), world.now);
+        assert_eq!(world.lend(|shared| connection.open(shared)), Fate::Lives);
+        (connection, client, folder)
+    }
+
+    const LARGE: usize = 32 << 20;
+    const SOME: usize = 40 * 1024;
+
+    fn ask(client: &TcpStream, path: &str, times: usize) {
+        let request = format!("GET /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(times);
+        std::io::Write::write_all(&mut &*client, request.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_sent_for_long_is_sent_whole_as_long_as_some_of_it_is_taken() {
+        let mut world = World::new();
+        let (mut connection, mut client, _folder) = site(&mut world);
+        ask(&client, "large", 1);
+        // Whole or not, the next request is not late while this one is being answered.
+        ask(&client, "some", 1);
+        let (mut got, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
+        client.set_nonblocking(true).unwrap();
+        while got.len() < LARGE {
+            assert_eq!(world.lend(|shared| connection.ready(false, shared)), Fate::Lives);
+            while let Ok(length @ 1..) = std::io::Read::read(&mut client, &mut buffer) {
+                got.extend_from_slice(&buffer[..length]);
+            }
+            world.now = world.now.after(limits::WRITE_WAIT / 8);
+            // A moment that was due before the file began may be told now.
+            assert_eq!(world.lend(|shared| connection.wake(shared)), Fate::Lives, "{:?}", world.events);
+        }
+        assert!(!got.windows(4).any(|bytes| bytes == b" 408"));
+    }
+
+    /// Row 8 of the faults, for files.
+    #[test]
+    fn a_client_that_takes_no_more_of_a_file_is_waited_for_until_the_write_deadline() {
+        let mut world = World::new();
+        let (mut connection, client, _folder) = site(&mut world);
+        ask(&client, "large", 1);
+        assert_eq!(world.lend(|shared| connection.ready(false, shared)), Fate::Lives);
+        let last = Moment::default().after(limits::WRITE_WAIT);
+        assert_eq!((connection.wants(), connection.wakes()), (Interest::Write, Some(last)));
+        world.now = last;
+        assert_eq!(world.lend(|shared| connection.wake(shared)), Fate::Gone);
+        assert!(matches!(world.events.last(), Some(Event::Closed { by: ClosedBy::Timeout, .. })));
+    }
+
+    #[test]
+    fn whole_requests_that_came_together_are_all_answered_and_none_waits_for_a_word() {
+        let mut world = World::new();
+        let (mut connection, mut client, _folder) = site(&mut world);
+        ask(&client, "some", 100);
+        let (mut got, mut buffer) = (0, vec![0; 1 << 20]);
+        client.set_nonblocking(true).unwrap();
+        while connection.wants() == Interest::Write || got == 0 {
+            assert_eq!(world.lend(|shared| connection.ready(false, shared)), Fate::Lives);
+            assert!(connection.wants() != Interest::Write || connection.wakes().is_some(), "it could wait for ever");
+            while let Ok(length @ 1..) = std::io::Read::read(&mut client, &mut buffer) {
+                got += length;
+            }
+        }
+        assert!(got > 100 * SOME && connection.inbox.is_empty(), "{got}");
     }
 }

@@ -199,7 +199,8 @@ impl Web {
             }
         }
         if self.part.is_none() && matches!(self.content, Content::None) {
-            if at == bytes.len() {
+            if at == bytes.len() || out.len() >= MUCH {
+                // What has not been looked at is not late.
                 self.since = None;
             } else {
                 // The beginning of a head: its time runs from its first byte.

@@ -51,7 +51,7 @@ impl Connection {
     /// Answers as long as answers can be sent; how many bytes are done with.
     fn answer(&mut self, bytes: &[u8], shared: &mut Shared<'_>) -> (Fate, usize) {
         let mut at = 0;
-        self.resume = false;
+        self.go_ahead();
         for turn in 0.. {
             let Answered { used, has_more } =
                 self.with_web(shared, |web, out, around| web.answer(&bytes[at..], out, around));
@@ -67,7 +67,9 @@ impl Connection {
             }
             if turn == TURNS {
                 // The others have their turn.
-                self.resume = has_more;
+                if has_more || at < bytes.len() {
+                    self.give_way(shared.now);
+                }
                 break;
             }
         }
@@ -75,7 +77,7 @@ impl Connection {
     }
 
     /// Whether something must be sent before the next answer.
-    fn is_blocked(&self) -> bool {
+    pub(super) fn is_blocked(&self) -> bool {
         !self.outbox.is_empty() || self.sends_part()
     }
 
@@ -211,7 +213,13 @@ impl Connection {
                     web.part = None;
                 }
                 shared.output.bytes.extend_from_slice(&clear[..length]);
-                if self.send_output(shared) == Fate::Gone { Err(Fate::Gone) } else { Ok(true) }
+                if self.send_output(shared) == Fate::Gone {
+                    return Err(Fate::Gone);
+                }
+                if self.outbox.is_empty() {
+                    self.write_deadline = self.sends_part().then(|| shared.now.after(limits::WRITE_WAIT));
+                }
+                Ok(true)
             }
             Err(Errno::INTR) => Ok(true),
             Err(_) => Err(self.cut_part(shared)),
