@@ -22,12 +22,8 @@ use crate::limits;
 
 /// What a client begins with (RFC 9113, section 3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Requests of one connection that are answered at once.
-const STREAMS: u32 = 128;
 /// Bytes that wait to be sent before no more are made.
 const MUCH: usize = 128 * 1024;
-/// Room for each upload to come in before it is stored.
-const WINDOW: u32 = 256 * 1024;
 
 /// One connection.
 pub(super) struct Http2 {
@@ -68,10 +64,10 @@ impl Http2 {
     pub(super) fn new(website: Arc<Website>) -> Self {
         let pipe = Arc::new(Mutex::new(Pipe::default()));
         let handshake = Builder::new()
-            .max_concurrent_streams(STREAMS)
+            .max_concurrent_streams(limits::STREAMS)
             .max_header_list_size(limits::REQUEST_HEAD as u32)
-            .initial_window_size(WINDOW)
-            .initial_connection_window_size(4 * WINDOW)
+            .initial_window_size(limits::STREAM_WINDOW)
+            .initial_connection_window_size(4 * limits::STREAM_WINDOW)
             .handshake(End(Arc::clone(&pipe)));
         let (stage, woken, streams) = (Stage::Shaking(handshake), Arc::default(), Vec::new());
         Self { stage, pipe, woken, streams, website, is_ending: false, rests: None }

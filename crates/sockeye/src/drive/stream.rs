@@ -21,8 +21,6 @@ use crate::net::tls::{Session, TlsError};
 const READS: usize = 4;
 /// Outputs in a row that one connection sends before the others have their turn.
 const TURNS: usize = 16;
-/// Most bytes that are drained after closing.
-const DRAIN: u64 = 16 * 1024 * 1024;
 
 /// Whether a connection lives on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,7 +245,7 @@ impl Connection {
     fn take(&mut self, bytes: &[u8], shared: &mut Shared<'_>) -> Fate {
         if let Phase::Draining { bytes: drained, .. } = &mut self.phase {
             *drained += bytes.len() as u64;
-            return if *drained > DRAIN { self.gone(shared) } else { Fate::Lives };
+            return if *drained > limits::DRAIN { self.gone(shared) } else { Fate::Lives };
         }
         match self.role {
             _ if self.secure.is_some() => self.decrypt(bytes, shared),

@@ -23,8 +23,6 @@ use crate::web::upload::Upload;
 const SMALL: u64 = 32 * 1024;
 /// Bytes of answers that are gathered before they are sent.
 const MUCH: usize = 64 * 1024;
-/// Content of a request that must come within the time limit, and then begins it anew.
-pub(super) const GAIN: u64 = 16 * 1024;
 
 /// A site, and how it is served.
 #[derive(Debug)]
@@ -281,7 +279,7 @@ impl Web {
     fn gained(&mut self, bytes: usize, now: Moment) {
         if let Some((since, gained)) = &mut self.since {
             *gained += bytes as u64;
-            if *gained >= GAIN {
+            if *gained >= limits::REQUEST_GAIN {
                 (*since, *gained) = (now, 0);
             }
         }

@@ -9,7 +9,7 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use transcript::Moment;
 
-use super::super::web::{Around, GAIN, Part, Website, tell};
+use super::super::web::{Around, Part, Website, tell};
 use crate::limits;
 use crate::web::answer::{Body, Reply};
 use crate::web::request::{Parsed, Version, parse};
@@ -100,7 +100,7 @@ impl Stream {
         let moved = self.doing.step(context, website, around);
         match (moved, &mut self.doing) {
             (Moved::On, Doing::Answer { .. }) => self.until = around.now.after(limits::WRITE_WAIT),
-            (Moved::On, Doing::Upload { gained, .. }) if *gained as u64 >= GAIN => {
+            (Moved::On, Doing::Upload { gained, .. }) if *gained as u64 >= limits::REQUEST_GAIN => {
                 *gained = 0;
                 self.until = coming(around);
             }
