@@ -80,6 +80,11 @@ pub const CHUNK_WASTE: u64 = 1024 * 1024;
 pub const STREAMS: u32 = 128;
 /// Room for the content of each of them to come in before it is stored, in bytes; four times that for all together.
 pub const STREAM_WINDOW: u32 = 256 * 1024;
+/// Of those, how many may hold files open; and bytes made in memory for them, beyond which no more are made: the others
+/// wait for their turn.
+pub const STREAM_FILES: usize = 32;
+/// See [`STREAM_FILES`].
+pub const STREAM_BYTES: usize = 1024 * 1024;
 /// Longest content of a request that is read only to be passed over; a longer one costs the connection.
 pub const REQUEST_SKIPPED: u64 = 64 * 1024;
 /// Largest file that may be stored by PUT, where storing is allowed.
@@ -120,6 +125,7 @@ pub const TABLE: &[Limit] = &[
     Limit { flag: Some("--timeout"), default: "10 s", what: "that head, and each 16 KiB of content" },
     Limit { flag: None, default: "256 bytes, 1 MiB in all, 8 KiB behind the last", what: "lines between its chunks" },
     Limit { flag: None, default: "128, with 256 KiB each", what: "requests of one connection over HTTP/2 at once" },
+    Limit { flag: None, default: "32 files, or more than 1 MiB made for it", what: "answers to it at once" },
     Limit { flag: Some("--timeout"), default: "60 s", what: "a connection to --files without a request" },
     Limit {
         flag: None,

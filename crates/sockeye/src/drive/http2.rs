@@ -4,6 +4,7 @@
 
 mod exchange;
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,11 +13,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::server::{Builder, Connection, Handshake};
+use h2::RecvStream;
+use h2::server::{Builder, Connection, Handshake, SendResponse};
+use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use transcript::Moment;
 
-use self::exchange::{Moved, Stream};
+use self::exchange::{Held, Moved, Stream};
 use super::web::{Around, Website};
 use crate::limits;
 
@@ -31,6 +34,8 @@ pub(super) struct Http2 {
     pipe: Arc<Mutex<Pipe>>,
     woken: Arc<Woken>,
     streams: Vec<Stream>,
+    /// Requests whose turn has not come; there is always a stream before them.
+    waiting: VecDeque<Asked>,
     website: Arc<Website>,
     is_ending: bool,
     /// Since when no request has been answered, and whether there was any.
@@ -42,6 +47,9 @@ impl std::fmt::Debug for Http2 {
         f.debug_struct("Http2").field("streams", &self.streams.len()).finish_non_exhaustive()
     }
 }
+
+/// A request, and where its answer goes.
+type Asked = (Request<RecvStream>, SendResponse<Bytes>);
 
 enum Stage {
     Shaking(Handshake<End, Bytes>),
@@ -69,8 +77,9 @@ impl Http2 {
             .initial_window_size(limits::STREAM_WINDOW)
             .initial_connection_window_size(4 * limits::STREAM_WINDOW)
             .handshake(End(Arc::clone(&pipe)));
-        let (stage, woken, streams) = (Stage::Shaking(handshake), Arc::default(), Vec::new());
-        Self { stage, pipe, woken, streams, website, is_ending: false, rests: None }
+        let (stage, woken) = (Stage::Shaking(handshake), Arc::default());
+        let (streams, waiting) = (Vec::new(), VecDeque::new());
+        Self { stage, pipe, woken, streams, waiting, website, is_ending: false, rests: None }
     }
 
     /// Whether no request is being answered.
@@ -144,12 +153,18 @@ impl Http2 {
             },
         };
         let mut has_begun = false;
+        let mut holds = Holds::of(&self.streams);
         loop {
             match connection.poll_accept(context) {
                 Poll::Pending => return has_begun,
-                Poll::Ready(Some(Ok((request, respond)))) => {
+                Poll::Ready(Some(Ok(asked))) => {
                     has_begun = true;
-                    self.streams.extend(Stream::begin(request, respond, &self.website, around));
+                    if holds.is_much() || !self.waiting.is_empty() {
+                        self.waiting.push_back(asked);
+                    } else if let Some(stream) = Stream::begin(asked, &self.website, around) {
+                        holds.add(&stream);
+                        self.streams.push(stream);
+                    }
                 }
                 // The client is done, or broke the protocol: what h2 has to say to that stands in the pipe.
                 Poll::Ready(Some(Err(_)) | None) => {
@@ -169,7 +184,54 @@ impl Http2 {
             has_moved |= step != Moved::Not;
             step != Moved::ToTheEnd
         });
+        has_moved |= !self.waiting.is_empty() && self.begin_waiting(context, around);
         has_moved
+    }
+
+    /// Answers those that waited, as far as there is room for them now.
+    fn begin_waiting(&mut self, context: &mut Context<'_>, around: &mut Around<'_>) -> bool {
+        // Whoever waits may have lost patience.
+        self.waiting.retain_mut(|(_, respond)| respond.poll_reset(context).is_pending());
+        let mut has_begun = false;
+        let mut holds = Holds::of(&self.streams);
+        while !holds.is_much()
+            && let Some(asked) = self.waiting.pop_front()
+        {
+            has_begun = true;
+            if let Some(stream) = Stream::begin(asked, &self.website, around) {
+                holds.add(&stream);
+                self.streams.push(stream);
+            }
+        }
+        has_begun
+    }
+}
+
+/// What the answers of a connection hold while they are not taken: one client does not get all that there is.
+#[derive(Debug, Default)]
+struct Holds {
+    files: usize,
+    bytes: usize,
+}
+
+impl Holds {
+    fn of(streams: &[Stream]) -> Self {
+        let mut holds = Self::default();
+        for stream in streams {
+            holds.add(stream);
+        }
+        holds
+    }
+
+    fn add(&mut self, stream: &Stream) {
+        match stream.holds() {
+            Held::File => self.files += 1,
+            Held::Bytes(bytes) => self.bytes += bytes,
+        }
+    }
+
+    fn is_much(&self) -> bool {
+        self.files >= limits::STREAM_FILES || self.bytes >= limits::STREAM_BYTES
     }
 }
 

@@ -6,10 +6,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use transcript::Moment;
 
 use super::super::web::{Around, Part, Website, tell};
+use super::Asked;
 use crate::limits;
 use crate::web::answer::{Body, Reply};
 use crate::web::request::{Parsed, Version, parse};
@@ -25,6 +26,13 @@ pub(super) enum Moved {
     Not,
     On,
     ToTheEnd,
+}
+
+/// What a stream keeps from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    File,
+    Bytes(usize),
 }
 
 /// One request and its answer.
@@ -57,12 +65,7 @@ enum Rest {
 
 impl Stream {
     /// Answers a request; `None` if its answer has gone out with its head.
-    pub(super) fn begin(
-        request: Request<RecvStream>,
-        mut respond: SendResponse<Bytes>,
-        website: &Website,
-        around: &mut Around<'_>,
-    ) -> Option<Self> {
+    pub(super) fn begin((request, mut respond): Asked, website: &Website, around: &mut Around<'_>) -> Option<Self> {
         let (parts, content) = request.into_parts();
         let has_content = !content.is_end_stream();
         let chunked = has_content && !parts.headers.contains_key(http::header::CONTENT_LENGTH);
@@ -88,6 +91,14 @@ impl Stream {
         };
         let doing = Doing::answer(&mut respond, &out, reply)?;
         Some(Self { doing, until: around.now.after(limits::WRITE_WAIT) })
+    }
+
+    /// What it keeps from others.
+    pub(super) fn holds(&self) -> Held {
+        match &self.doing {
+            Doing::Answer { rest: Rest::Bytes(bytes), .. } => Held::Bytes(bytes.len()),
+            Doing::Answer { rest: Rest::Part(_), .. } | Doing::Upload { .. } => Held::File,
+        }
     }
 
     /// When it has taken too long.
@@ -216,10 +227,14 @@ impl Rest {
         };
         to.reserve_capacity(most);
         let room = match to.capacity() {
-            0 => match to.poll_capacity(context) {
-                Poll::Pending => return Moved::Not,
-                Poll::Ready(Some(Ok(room))) => room,
-                Poll::Ready(Some(Err(_)) | None) => return Moved::ToTheEnd,
+            0 => loop {
+                match to.poll_capacity(context) {
+                    Poll::Pending => return Moved::Not,
+                    // A window that was opened and shut again: sending nothing would be no progress.
+                    Poll::Ready(Some(Ok(0))) => {}
+                    Poll::Ready(Some(Ok(room))) => break room,
+                    Poll::Ready(Some(Err(_)) | None) => return Moved::ToTheEnd,
+                }
             },
             room => room,
         };
