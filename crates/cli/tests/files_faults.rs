@@ -322,6 +322,42 @@ fn requests_that_come_together_are_answered_one_after_the_other() {
     }
 }
 
+/// A disk that takes its time: whoever stores something waits for it, and nobody else does.
+#[test]
+fn a_slow_disk_keeps_nobody_waiting_but_who_stores_something() {
+    need("strace");
+    let place = place();
+    let root = place.path().join("root");
+    let slow = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync"];
+    let mut server = Server::start_with(
+        &[&slow[..], &["-e", "inject=fsync:delay_enter=1500000"]].concat(),
+        &["http://127.0.0.1:0"],
+        &["--files", root.to_str().unwrap(), "-q", "--upload", "--timeout", "1s", "--grace", "60s"],
+    );
+    let put = |name: &str| format!("PUT /{name} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nnew");
+    let mut storing = server.connect();
+    // What is asked behind it waits too, and neither is late.
+    let behind = "GET /file HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    storing.write_all(format!("{}{behind}", put("one")).as_bytes()).unwrap();
+    let mut other = server.connect();
+    for _ in 0..5 {
+        assert_eq!(get(&mut other, b"/file"), (200, b"inside".to_vec()));
+    }
+    storing.set_nonblocking(true).unwrap();
+    assert_eq!(storing.peek(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    storing.set_nonblocking(false).unwrap();
+    // One goes away before its file is stored, which is stored all the same.
+    server.connect().write_all(put("two").as_bytes()).unwrap();
+    server.signal("TERM");
+    assert_eq!(answer(&mut storing).0, 201);
+    assert_eq!(answer(&mut storing), (200, b"inside".to_vec()));
+    assert_eq!(to_end(&mut storing), b"");
+    assert_eq!(server.wait(), 0);
+    for name in ["one", "two"] {
+        assert_eq!(fs::read(root.join(name)).unwrap(), b"new", "{name}");
+    }
+}
+
 /// Row 8, for files: who does not read holds next to nothing, and nobody else.
 #[test]
 fn a_client_that_never_reads_costs_no_memory_and_keeps_nobody_waiting() {

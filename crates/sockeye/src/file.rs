@@ -61,6 +61,11 @@ impl Leftover {
         }
     }
 
+    /// Whether there is one.
+    pub(crate) fn is_there(&self) -> bool {
+        self.name().is_some()
+    }
+
     fn name(&self) -> MutexGuard<'_, Option<Temporary>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

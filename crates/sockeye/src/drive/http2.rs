@@ -22,6 +22,7 @@ use transcript::Moment;
 use self::exchange::{Held, Moved, Stream};
 use super::web::{Around, Website};
 use crate::limits;
+use crate::web::upload::Stored;
 
 /// What a client begins with (RFC 9113, section 3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -89,13 +90,22 @@ impl Http2 {
 
     /// When the first of its requests will have taken too long, or the client without any. What else it says, such as
     /// PING, or a head that does not end, gains it nothing.
-    pub(super) fn deadline(&self, wait: Option<Duration>, now: Moment) -> Moment {
+    pub(super) fn deadline(&self, wait: Option<Duration>, now: Moment) -> Option<Moment> {
+        if !self.is_idle() {
+            return self.streams.iter().filter_map(Stream::until).min();
+        }
         let bound = |limit: Duration| wait.map_or(limit, |wait| wait.min(limit));
-        match (self.streams.iter().map(|stream| stream.until()).min(), self.rests) {
-            (Some(first), _) => first,
-            (None, Some((since, true))) => since.after(bound(limits::KEEP_ALIVE)),
-            (None, Some((since, false))) => since.after(bound(limits::REQUEST_WAIT)),
-            (None, None) => now.after(bound(limits::REQUEST_WAIT)),
+        Some(match self.rests {
+            Some((since, true)) => since.after(bound(limits::KEEP_ALIVE)),
+            Some((since, false)) => since.after(bound(limits::REQUEST_WAIT)),
+            None => now.after(bound(limits::REQUEST_WAIT)),
+        })
+    }
+
+    /// The file that a request sent is stored, or could not be; it is told with the next step.
+    pub(super) fn stored(&mut self, number: u32, stored: Stored) {
+        if let Some(stream) = self.streams.iter_mut().find(|stream| stream.stores(number)) {
+            stream.stored(stored);
         }
     }
 

@@ -146,7 +146,7 @@ impl Connection {
             _ if !self.outbox.is_empty() => Interest::Write,
             // It has more to say, and lets others go first.
             Phase::Open if self.has_more() => Interest::Write,
-            Phase::Open if !self.paused && !self.ended => Interest::Read,
+            Phase::Open if !self.paused && !self.ended && !self.is_storing() => Interest::Read,
             _ => Interest::Nothing,
         }
     }
@@ -746,6 +746,7 @@ mod tests {
                 plays: None,
                 identity: &self.identity,
                 date: &self.date,
+                storing: None,
                 protocol: Protocol::Unix,
                 server: &Name::Unnamed,
             };

@@ -61,6 +61,16 @@ pub struct Taken {
     pub is_whole: bool,
 }
 
+/// What an upload leaves when its file is being stored: the answer to it.
+#[derive(Debug)]
+pub(crate) struct Receipt {
+    found: Found,
+    manner: Manner,
+}
+
+/// What a file is once it is stored, as far as can be told.
+pub(crate) type Stored = Result<Option<Meta>, FileError>;
+
 impl Upload {
     /// What to send before the content comes to a client that waits for it.
     pub const CONTINUE: &'static [u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -139,7 +149,25 @@ impl Upload {
 
     /// Gives the whole file its name and writes the head of the answer. This waits for the disk.
     pub fn finish(self, now: &Now, head: &mut Vec<u8>) -> Response {
-        match name(self.file) {
+        let (file, receipt) = self.seal();
+        receipt.answer(store(file), now, head)
+    }
+
+    /// What is to be stored, and what answers once it is.
+    pub(crate) fn seal(self) -> (AtomicFile, Receipt) {
+        (self.file, Receipt { found: self.found, manner: self.manner })
+    }
+
+    /// Answers an upload that went wrong; the file is as it was. The connection ends, since the rest may still come.
+    pub fn fail(self, status: Status, now: &Now, head: &mut Vec<u8>) -> Response {
+        refusal::write(status, "", &Manner { keep_alive: false, ..self.manner.clone() }, now, head)
+    }
+}
+
+impl Receipt {
+    /// Answers an upload whose file is stored, or could not be.
+    pub(crate) fn answer(self, stored: Stored, now: &Now, head: &mut Vec<u8>) -> Response {
+        match stored {
             // Somebody else was faster.
             Err(FileError { step: Step::Rename, source, .. })
                 if self.found == Found::NothingOrFail && source.kind() == io::ErrorKind::AlreadyExists =>
@@ -158,15 +186,10 @@ impl Upload {
             }
         }
     }
-
-    /// Answers an upload that went wrong; the file is as it was. The connection ends, since the rest may still come.
-    pub fn fail(self, status: Status, now: &Now, head: &mut Vec<u8>) -> Response {
-        refusal::write(status, "", &Manner { keep_alive: false, ..self.manner.clone() }, now, head)
-    }
 }
 
-/// Gives a file its name; what it is then.
-fn name(file: AtomicFile) -> Result<Option<Meta>, FileError> {
+/// Has a file stored and gives it its name. This waits for the disk.
+pub(crate) fn store(file: AtomicFile) -> Stored {
     file.store()?;
     let meta = fstat(&file).ok().and_then(|stat| Meta::of(&stat));
     match file.give_name() {

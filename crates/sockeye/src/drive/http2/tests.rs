@@ -68,6 +68,7 @@ impl Line {
             wait: None,
             observer: &mut observer,
             stopping: false,
+            storing: None,
         };
         self.http2.step(bytes, &mut out, &mut around);
         let (mut frames, mut rest) = (Vec::new(), out.as_slice());
@@ -80,7 +81,7 @@ impl Line {
     }
 
     fn deadline(&self, second: u64) -> Moment {
-        self.http2.deadline(None, at(second))
+        self.http2.deadline(None, at(second)).unwrap()
     }
 }
 
