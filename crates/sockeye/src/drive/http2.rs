@@ -102,6 +102,11 @@ impl Http2 {
         })
     }
 
+    /// Whether a request waits only until its file is stored.
+    pub(super) fn is_storing(&self) -> bool {
+        self.streams.iter().any(Stream::is_storing)
+    }
+
     /// The file that a request sent is stored, or could not be; it is told with the next step.
     pub(super) fn stored(&mut self, number: u32, stored: Stored) {
         if let Some(stream) = self.streams.iter_mut().find(|stream| stream.stores(number)) {

@@ -302,6 +302,11 @@ impl Web {
         matches!(self.content, Content::Storing(..))
     }
 
+    /// Whether an answer is owed that comes without another word of the client.
+    pub(super) fn awaits_disk(&self) -> bool {
+        self.is_storing() || self.http2.as_ref().is_some_and(|http2| http2.is_storing())
+    }
+
     /// A file is stored, or could not be: whoever sent it is told.
     pub(super) fn stored(&mut self, number: u32, stored: Stored, out: &mut Vec<u8>, around: &mut Around<'_>) {
         if let Some(http2) = &mut self.http2 {

@@ -126,7 +126,7 @@ impl Connection {
         let unread = !self.inbox.is_empty();
         let (ended, wait) = (self.ended, shared.wait);
         let Role::Web(web) = &mut self.role else { return fate };
-        if web.closes || ended {
+        if web.closes || ended && !web.awaits_disk() {
             self.by = if ended { ClosedBy::Client } else { ClosedBy::Server };
             return self.finish(shared);
         }

@@ -112,10 +112,12 @@ impl Stream {
 
     /// When it has taken too long. How long the disk takes is not for the client to answer for.
     pub(super) fn until(&self) -> Option<Moment> {
-        match self.doing {
-            Doing::Upload { coming: Coming::Storing(_), .. } => None,
-            _ => Some(self.until),
-        }
+        (!self.is_storing()).then_some(self.until)
+    }
+
+    /// Whether its file is on its way to the disk.
+    pub(super) fn is_storing(&self) -> bool {
+        matches!(self.doing, Doing::Upload { coming: Coming::Storing(_), .. })
     }
 
     /// Whether it waits for a file of this number to be stored.
