@@ -9,9 +9,9 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
 pub use part::PartFile;
@@ -313,16 +313,11 @@ fn named(target: &Path) -> io::Result<&Path> {
 /// A new file in a folder that has no name and can be read back, if the file system can do that and we could name it later.
 fn unnamed(folder: &File) -> Result<Option<File>, Errno> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    match openat(folder, ".", flags, MODE) {
-        Ok(fd) => {
-            let file = File::from(fd);
-            // Without /proc there is no way to give it a name.
-            static HAS_PROC: OnceLock<bool> = OnceLock::new();
-            let has_proc = HAS_PROC.get_or_init(|| fs::symlink_metadata(path_of(&file)).is_ok());
-            Ok(has_proc.then_some(file))
-        }
-        // The second is what kernels say that take it for opening the folder itself (open(2), BUGS).
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Ok(None),
+    // By the way on which it will get its name: without /proc there is none.
+    match open(path_of(folder), flags, MODE) {
+        Ok(fd) => Ok(Some(File::from(fd))),
+        // ISDIR and INVAL are what kernels say that take it for opening the folder itself (open(2), BUGS).
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => Ok(None),
         Err(error) => Err(error),
     }
 }
