@@ -138,7 +138,7 @@ fn a_killed_fetch_leaves_the_old_file_or_the_whole_new_one() {
         let name = line.split('(').next().unwrap().split_whitespace().next_back().unwrap();
         *calls.entry(name.to_owned()).or_default() += 1;
     }
-    for needed in ["connect", "splice", "fsync", "linkat", "rename"] {
+    for needed in ["connect", "splice", "fsync", "linkat", "renameat"] {
         assert!(calls.contains_key(needed), "no {needed} in {calls:?}");
     }
     let mut new = 0;
@@ -203,7 +203,7 @@ EOF
         (large.url("/"), "splice:error=ENOSPC:when=2", "cannot write the body: No space left on device"),
         (web.url("/"), "fsync:error=EIO:when=1", "cannot store x: Input/output error"),
         (web.url("/"), "fsync:error=EDQUOT:when=1", "cannot store x: Disk quota exceeded"),
-        (web.url("/"), "rename:error=EROFS:when=1", "cannot give x its name: Read-only file system"),
+        (web.url("/"), "renameat:error=EROFS:when=1", "cannot give x its name: Read-only file system"),
         (chunks.url("/"), "write:error=EDQUOT:when=2", "Disk quota exceeded"),
     ] {
         let mut command = Command::new("strace");

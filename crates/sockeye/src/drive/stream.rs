@@ -1,28 +1,28 @@
 //! One connection: a player joined to a stream socket. One read, all answers, one write; while it is idle it keeps no
 //! buffer. What was sent arrives: closing is shutting down, draining what still comes, and only then closing.
 
+mod closing;
+mod secure;
+
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
-use transcript::{Ending, Fault, Input, Moment, Next, Play, Script};
+use transcript::{Input, Moment, Next, Play, Script};
 
 use super::poller::Interest;
 use super::timers::Armed;
 use super::web::Web;
 use super::{Behaviour, Shared};
-use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
+use crate::event::{ClosedBy, Conversation, Name, Protocol};
 use crate::limits;
-use crate::net::tls::{Session, TlsError};
+use crate::net::tls::Session;
 
 /// Reads in a row from one connection before the others have their turn.
 const READS: usize = 4;
 /// Outputs in a row that one connection sends before the others have their turn.
 const TURNS: usize = 16;
-/// Most bytes that are drained after closing.
-const DRAIN: u64 = 16 * 1024 * 1024;
 
 /// Whether a connection lives on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,9 +147,29 @@ impl Connection {
             Phase::Draining { .. } => Interest::Read,
             _ if !self.outbox.is_empty() => Interest::Write,
             // It has more to say, and lets others go first.
-            Phase::Open if self.resume || self.sends_part() => Interest::Write,
-            Phase::Open if !self.paused && !self.ended => Interest::Read,
+            Phase::Open if self.has_more() => Interest::Write,
+            Phase::Open if !self.paused && !self.ended && !self.is_storing() => Interest::Read,
             _ => Interest::Nothing,
+        }
+    }
+
+    /// Whether it has something to say and waits only for the socket to take it.
+    fn has_more(&self) -> bool {
+        !self.outbox.is_empty() || self.sends_part() || self.resume
+    }
+
+    /// It has more to say, and the others have their turn. A socket that is full by then may stay so.
+    pub(super) fn give_way(&mut self, now: Moment) {
+        self.resume = true;
+        self.write_deadline.get_or_insert(now.after(limits::WRITE_WAIT));
+    }
+
+    /// It goes on: what is said next has a time of its own, and so has what is waited for.
+    pub(super) fn go_ahead(&mut self) {
+        self.resume = false;
+        self.deadline = None;
+        if !self.is_blocked() {
+            self.write_deadline = None;
         }
     }
 
@@ -158,7 +178,7 @@ impl Connection {
         match self.phase {
             Phase::Draining { until, .. } => Some(until),
             // While the client does not read, nothing else is due: a time limit that has passed is met after that.
-            _ if !self.outbox.is_empty() || self.sends_part() => self.write_deadline,
+            _ if self.has_more() => self.write_deadline,
             _ => self.deadline,
         }
     }
@@ -227,7 +247,7 @@ impl Connection {
     fn take(&mut self, bytes: &[u8], shared: &mut Shared<'_>) -> Fate {
         if let Phase::Draining { bytes: drained, .. } = &mut self.phase {
             *drained += bytes.len() as u64;
-            return if *drained > DRAIN { self.gone(shared) } else { Fate::Lives };
+            return if *drained > limits::DRAIN { self.gone(shared) } else { Fate::Lives };
         }
         match self.role {
             _ if self.secure.is_some() => self.decrypt(bytes, shared),
@@ -294,10 +314,8 @@ impl Connection {
         let mut turns = 0;
         let mut at = 0;
         loop {
-            self.resume = false;
+            self.go_ahead();
             self.paused = false;
-            // It belonged to the step before; one that only has more to say waits for nothing.
-            self.deadline = None;
             let Role::Play(play, _) = &mut self.role else { return (Fate::Lives, at) };
             let input = Input { bytes: &bytes[at..], datagram: false, ended: self.ended, now: shared.now };
             let step = play.step(script, input, shared.scratch, shared.output);
@@ -314,7 +332,7 @@ impl Connection {
                     turns += 1;
                     continue;
                 }
-                Next::Flush => self.resume = true,
+                Next::Flush => self.give_way(shared.now),
                 Next::Pause { until } => {
                     self.paused = true;
                     self.deadline = Some(until);
@@ -342,144 +360,6 @@ impl Connection {
         }
     }
 
-    fn is_handshaking(&self) -> bool {
-        self.secure.as_ref().is_some_and(|session| session.is_handshaking())
-    }
-
-    fn begin_tls(&mut self, session: Result<Session, TlsError>, shared: &mut Shared<'_>) -> Fate {
-        match session {
-            Ok(session) => {
-                self.secure = Some(Box::new(session));
-                self.deadline = Some(shared.now.after(limits::HANDSHAKE_WAIT));
-                Fate::Lives
-            }
-            Err(error) => self.not_secure(&error.to_string(), shared),
-        }
-    }
-
-    /// Bytes of TLS came: the session may have to answer, and the play goes on with what they mean.
-    fn decrypt(&mut self, bytes: &[u8], shared: &mut Shared<'_>) -> Fate {
-        let Some(session) = &mut self.secure else { return Fate::Lives };
-        let was_handshaking = session.is_handshaking();
-        let (mut clear, mut wire) = (Vec::new(), Vec::new());
-        let received = session.receive(bytes, &mut clear);
-        session.send(&[], &mut wire);
-        let (is_handshaking, has_ended) = (session.is_handshaking(), session.has_ended());
-        if !wire.is_empty() && self.write(&wire, shared) == Fate::Gone {
-            return Fate::Gone;
-        }
-        if let Err(error) = received {
-            return self.not_secure(&error.to_string(), shared);
-        }
-        if is_handshaking {
-            return Fate::Lives;
-        }
-        self.ended |= has_ended;
-        if was_handshaking {
-            self.deadline = None;
-            let chose_http2 = self.secure.as_ref().is_some_and(|session| session.alpn() == Some(b"h2"));
-            if let Role::Web(web) = &mut self.role
-                && chose_http2
-            {
-                web.speak_http2();
-            }
-        }
-        if was_handshaking || has_ended || !clear.is_empty() {
-            return self.advance(&clear, shared);
-        }
-        Fate::Lives
-    }
-
-    /// There is no secure connection, or no more.
-    fn not_secure(&mut self, why: &str, shared: &mut Shared<'_>) -> Fate {
-        let Role::Play(play, script) = &mut self.role else {
-            // Whoever knocks without speaking TLS is a line in the log, and no failure of ours.
-            self.secure = None;
-            self.reason = Some(format!("TLS: {why}").into());
-            return self.finish(shared);
-        };
-        let ending = play.tls_failed(script, Fault::Tls, why, shared.scratch);
-        self.over(ending, shared)
-    }
-
-    /// Under TLS the end is said too, so that nobody else can say it (RFC 8446, section 6.1).
-    fn say_end(&mut self, shared: &mut Shared<'_>) -> Fate {
-        let Some(session) = &mut self.secure else { return Fate::Lives };
-        let mut wire = Vec::new();
-        session.end(&mut wire);
-        self.write(&wire, shared)
-    }
-
-    /// The play is over.
-    fn over(&mut self, ending: Ending, shared: &mut Shared<'_>) -> Fate {
-        self.by = if self.ended { ClosedBy::Client } else { ClosedBy::Server };
-        match ending {
-            Ending::Done => self.by = ClosedBy::Server,
-            Ending::DoneByReset => {
-                self.by = ClosedBy::Reset;
-                // The transcript says so; this is the only reset that we make on purpose.
-                let _ = rustix::net::sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
-                return self.gone(shared);
-            }
-            Ending::Left => self.by = ClosedBy::Client,
-            Ending::IdleTimeout { waited } => {
-                self.by = ClosedBy::Timeout;
-                let reason = format!("nothing came for {} (--timeout)", transcript::seconds(waited));
-                self.fail_if_strict(&reason, shared);
-                self.reason = Some(reason.into());
-            }
-            Ending::IdleReset => {
-                self.by = ClosedBy::Reset;
-                self.fail_if_strict("the client reset the connection", shared);
-                return self.gone(shared);
-            }
-            Ending::Failed(verdict) => {
-                if matches!(verdict.fault, transcript::Fault::NothingCame { .. }) {
-                    self.by = ClosedBy::Timeout;
-                }
-                if matches!(verdict.fault, transcript::Fault::Tls) {
-                    // Nothing is said inside a session that failed, not even its end.
-                    self.secure = None;
-                }
-                self.reason = Some(verdict.headline().into());
-                let conversation = self.conversation(shared.protocol, shared.server);
-                let who = format!("play {}, {} -> {}", conversation.number, conversation.client, conversation.server);
-                let error = verdict.render(&who);
-                shared.tally.failed += 1;
-                shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
-                if matches!(verdict.fault, transcript::Fault::Reset) {
-                    self.by = ClosedBy::Reset;
-                    return self.gone(shared);
-                }
-            }
-        }
-        self.finish(shared)
-    }
-
-    /// Between two exchanges a reset or an idle time limit is no failure, unless one asked for it to be.
-    fn fail_if_strict(&mut self, reason: &str, shared: &mut Shared<'_>) {
-        if shared.strict {
-            let conversation = self.conversation(shared.protocol, shared.server);
-            let error = format!("{} -> {}: {reason} (--strict)", conversation.client, conversation.server);
-            shared.tally.failed += 1;
-            shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
-        }
-    }
-
-    /// The connection was reset.
-    fn reset(&mut self, shared: &mut Shared<'_>) -> Fate {
-        if let (Phase::Open, Role::Play(play, script)) = (self.phase, &mut self.role) {
-            let ending = play.reset(script, &self.inbox, shared.scratch);
-            self.outbox = Vec::new();
-            let fate = self.over(ending, shared);
-            if fate == Fate::Gone {
-                return fate;
-            }
-        }
-        self.by = ClosedBy::Reset;
-        self.gone(shared)
-    }
-
     /// A moment came that it wanted to be woken at.
     pub(super) fn wake(&mut self, shared: &mut Shared<'_>) -> Fate {
         let now = shared.now;
@@ -489,11 +369,14 @@ impl Connection {
         if self.write_deadline.is_some_and(|at| now >= at) {
             self.by = ClosedBy::Timeout;
             let waited = transcript::seconds(limits::WRITE_WAIT);
-            let left = self.outbox.len() as u64 + self.part().map_or(0, |part| part.left);
-            self.reason = Some(format!("the client took nothing of {left} bytes for {waited}").into());
+            let what = match self.outbox.len() as u64 + self.part().map_or(0, |part| part.left) {
+                0 => String::new(),
+                left => format!(" of {left} bytes"),
+            };
+            self.reason = Some(format!("the client took nothing{what} for {waited}").into());
             return self.gone(shared);
         }
-        if self.deadline.is_none_or(|at| now < at) || !self.outbox.is_empty() {
+        if self.deadline.is_none_or(|at| now < at) || self.has_more() {
             return Fate::Lives;
         }
         match self.role {
@@ -510,38 +393,6 @@ impl Connection {
                 self.finish(shared)
             }
         }
-    }
-
-    /// The server is to stop: between two exchanges it ends at once, else when it comes to rest.
-    pub(super) fn stop(&mut self, shared: &mut Shared<'_>) -> Fate {
-        // What has already come is still answered.
-        if self.phase == Phase::Open && self.wants() == Interest::Read && self.read(shared) == Fate::Gone {
-            return Fate::Gone;
-        }
-        if let Phase::Draining { until, .. } = &mut self.phase {
-            *until = (*until).min(shared.now.after(shared.linger));
-            return Fate::Lives;
-        }
-        let resting = match &self.role {
-            Role::Play(play, script) => play.at_rest(script),
-            Role::Echo | Role::Discard => true,
-            Role::Web(web) => web.is_idle() && self.inbox.is_empty(),
-        };
-        if self.phase != Phase::Open || !resting || !self.outbox.is_empty() {
-            return Fate::Lives;
-        }
-        // Nothing is unread and nothing unsent: closing now loses nothing.
-        self.gone(shared)
-    }
-
-    /// Ends it whatever it is doing.
-    pub(super) fn cut(&mut self, shared: &mut Shared<'_>) -> bool {
-        let cut = self.phase == Phase::Open || !self.outbox.is_empty();
-        if cut {
-            self.reason = Some("cut: the server was stopped".into());
-        }
-        self.gone(shared);
-        cut
     }
 
     /// Sends what the player said.
@@ -628,47 +479,6 @@ impl Connection {
         Fate::Lives
     }
 
-    /// All is said: shut our end when the queue is empty, then drain.
-    pub(super) fn finish(&mut self, shared: &mut Shared<'_>) -> Fate {
-        self.inbox = Vec::new();
-        self.deadline = None;
-        if self.phase == Phase::Open {
-            // Once: the queue may be met here again, in the phase of finishing.
-            self.phase = Phase::Finishing;
-            if self.say_end(shared) == Fate::Gone {
-                return Fate::Gone;
-            }
-        }
-        if !self.outbox.is_empty() {
-            self.phase = Phase::Finishing;
-            return Fate::Lives;
-        }
-        if self.ended {
-            // Everything was read, so that closing sends no reset.
-            return self.gone(shared);
-        }
-        if shutdown(&self.fd, Shutdown::Write).is_err() {
-            return self.gone(shared);
-        }
-        let drain = if shared.stopping { shared.linger } else { limits::DRAIN_WAIT };
-        self.phase = Phase::Draining { until: shared.now.after(drain), bytes: 0 };
-        Fate::Lives
-    }
-
-    /// Says that it is over.
-    fn gone(&mut self, shared: &mut Shared<'_>) -> Fate {
-        shared.tally.close(self.from_client);
-        shared.observer.observe(Event::Closed {
-            conversation: self.conversation(shared.protocol, shared.server),
-            by: self.by,
-            from_client: self.from_client,
-            from_server: self.from_server,
-            lasted: Duration::from_nanos(shared.now.nanos().saturating_sub(self.opened.nanos())),
-            reason: self.reason.take().map(Into::into),
-        });
-        Fate::Gone
-    }
-
     /// Without a play the time limit runs from the last bytes.
     fn rest_until(&mut self, shared: &Shared<'_>) {
         self.deadline = shared.wait.map(|wait| shared.now.after(wait));
@@ -677,108 +487,4 @@ impl Connection {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-mod tests {
-    use std::os::unix::net::UnixStream;
-
-    use transcript::{Output, Scratch};
-
-    use super::super::Tally;
-    use super::*;
-    use crate::net::tls;
-    use crate::web::clock::Now;
-
-    /// What a loop lends its connections, with a clock that the test sets.
-    struct World {
-        scratch: Scratch,
-        output: Output,
-        events: Vec<Event>,
-        tally: Tally,
-        identity: tls::Identity,
-        date: Now,
-        now: Moment,
-    }
-
-    impl World {
-        fn new() -> Self {
-            let (scratch, output) = (Scratch::new(), Output::default());
-            let (events, tally, identity) = Default::default();
-            let date = Now::new(std::time::SystemTime::UNIX_EPOCH);
-            Self { scratch, output, events, tally, identity, date, now: Moment::default() }
-        }
-
-        fn lend<T>(&mut self, act: impl FnOnce(&mut Shared<'_>) -> T) -> T {
-            let events = &mut self.events;
-            let mut shared = Shared {
-                buffer: vec![0; super::super::BUFFER],
-                scratch: &mut self.scratch,
-                output: &mut self.output,
-                observer: &mut |event| events.push(event),
-                tally: &mut self.tally,
-                now: self.now,
-                wait: Some(Duration::from_secs(1)),
-                live: 1,
-                stopping: false,
-                strict: false,
-                linger: Duration::ZERO,
-                plays: None,
-                identity: &self.identity,
-                date: &self.date,
-                protocol: Protocol::Unix,
-                server: &Name::Unnamed,
-            };
-            act(&mut shared)
-        }
-    }
-
-    /// An echo whose client has sent until nothing more was taken, and read nothing.
-    fn stuffed(world: &mut World) -> (Connection, UnixStream) {
-        let (server, client) = UnixStream::pair().unwrap();
-        server.set_nonblocking(true).unwrap();
-        client.set_nonblocking(true).unwrap();
-        let identity = Identity { number: 1, client: Name::Unnamed, server: None, listener: 0 };
-        let mut connection = Connection::new(server.into(), identity, &Behaviour::Echo, world.now);
-        let bytes = vec![b'x'; 1 << 20];
-        while connection.wants() == Interest::Read {
-            let _ = std::io::Write::write(&mut &client, &bytes);
-            assert_eq!(world.lend(|shared| connection.ready(false, shared)), Fate::Lives);
-        }
-        (connection, client)
-    }
-
-    /// Row 8 of the faults.
-    #[test]
-    fn a_client_that_never_reads_holds_a_bounded_queue_until_the_write_deadline() {
-        let mut world = World::new();
-        let (mut connection, _client) = stuffed(&mut world);
-        assert!(connection.outbox.len() <= limits::SEND_QUEUE && connection.inbox.is_empty());
-        assert_eq!(connection.wants(), Interest::Write);
-        // The limit of a second passes, and is not due: there is something to send.
-        let last = Moment::default().after(limits::WRITE_WAIT);
-        assert_eq!(connection.wakes(), Some(last));
-        world.now = Moment::from_nanos(last.nanos() - 1);
-        assert_eq!(world.lend(|shared| connection.wake(shared)), Fate::Lives);
-        assert_eq!(connection.wakes(), Some(last));
-        world.now = last;
-        assert_eq!(world.lend(|shared| connection.wake(shared)), Fate::Gone);
-        let Some(Event::Closed { by: ClosedBy::Timeout, reason: Some(reason), .. }) = world.events.last() else {
-            panic!("{:?}", world.events);
-        };
-        assert!(reason.contains("took nothing of") && reason.ends_with("bytes for 1 min"), "{reason}");
-    }
-
-    #[test]
-    fn a_client_that_reads_a_little_now_and_then_is_waited_for() {
-        let mut world = World::new();
-        let (mut connection, mut client) = stuffed(&mut world);
-        let mut buffer = vec![0; 4096];
-        for _ in 0..3 {
-            world.now = Moment::from_nanos(connection.wakes().unwrap().nanos() - 1);
-            let before = connection.from_server;
-            while connection.from_server == before {
-                assert!(std::io::Read::read(&mut client, &mut buffer).unwrap() > 0);
-                assert_eq!(world.lend(|shared| connection.ready(false, shared)), Fate::Lives);
-            }
-            assert_eq!(connection.wakes(), Some(world.now.after(limits::WRITE_WAIT)));
-        }
-    }
-}
+mod tests;

@@ -9,7 +9,9 @@ use std::time::Duration;
 use transcript::Moment;
 
 use super::http2::{Http2, PREFACE, Went};
+use super::storage::Storing;
 use crate::event::{Event, Observer};
+use crate::file::AtomicFile;
 use crate::limits;
 use crate::web::answer::{Body, Reply, Response, Site, refuse};
 use crate::web::body::{Decoder, Framing};
@@ -17,14 +19,12 @@ use crate::web::clock::Now;
 use crate::web::log::{self, Line};
 use crate::web::request::{Parsed, Request, parse};
 use crate::web::status::Status;
-use crate::web::upload::Upload;
+use crate::web::upload::{Receipt, Stored, Upload, store};
 
 /// A body up to this size goes out with its head; a longer one is sent by the kernel.
 const SMALL: u64 = 32 * 1024;
 /// Bytes of answers that are gathered before they are sent.
 const MUCH: usize = 64 * 1024;
-/// Content of a request that must come within the time limit, and then begins it anew.
-pub(super) const GAIN: u64 = 16 * 1024;
 
 /// A site, and how it is served.
 #[derive(Debug)]
@@ -67,6 +67,18 @@ pub(super) struct Around<'a> {
     pub(super) observer: &'a mut dyn Observer,
     /// The server ends: what is answered now is the last.
     pub(super) stopping: bool,
+    /// Who stores files, where nothing else may wait for that.
+    pub(super) storing: Option<Storing<'a>>,
+}
+
+impl Around<'_> {
+    /// Has a file stored; none where [`Web::stored`] will be told.
+    pub(super) fn store(&self, number: u32, file: AtomicFile) -> Option<Stored> {
+        match self.storing {
+            Some(storing) => storing.begin(number, file).err().map(store),
+            None => Some(store(file)),
+        }
+    }
 }
 
 /// A part of a file that is being sent.
@@ -102,6 +114,8 @@ enum Content {
     Skipped(Decoder),
     /// It is stored, with the head that asked for it, for the log.
     Stored(Box<Upload>, Vec<u8>),
+    /// It has come, and is on its way to the disk. Nothing is read meanwhile.
+    Storing(Receipt, Vec<u8>),
 }
 
 impl Web {
@@ -132,11 +146,11 @@ impl Web {
 
     /// Until when something must come; `unread` are the bytes that no request could be made of.
     pub(super) fn deadline(&self, unread: bool, wait: Option<Duration>, now: Moment) -> Option<Moment> {
-        if self.part.is_some() {
+        if self.part.is_some() || self.is_storing() {
             return None;
         }
         if let Some(http2) = &self.http2 {
-            return Some(http2.deadline(wait, now));
+            return http2.deadline(wait, now);
         }
         let bound = |limit: Duration| wait.map_or(limit, |wait| wait.min(limit));
         Some(match self.since {
@@ -192,6 +206,7 @@ impl Web {
                     }
                 },
                 Content::Stored(..) => self.store(rest, out, around),
+                Content::Storing(..) => 0,
             };
             at += used;
             if used == 0 {
@@ -199,7 +214,8 @@ impl Web {
             }
         }
         if self.part.is_none() && matches!(self.content, Content::None) {
-            if at == bytes.len() {
+            if at == bytes.len() || out.len() >= MUCH {
+                // What has not been looked at is not late.
                 self.since = None;
             } else {
                 // The beginning of a head: its time runs from its first byte.
@@ -265,22 +281,59 @@ impl Web {
                 self.gained(taken.used, around.now);
                 return taken.used;
             }
-            Ok(taken) => (taken.used, upload.finish(around.date, out)),
+            Ok(taken) => {
+                let (file, receipt) = upload.seal();
+                let Some(stored) = around.store(0, file) else {
+                    self.since = None;
+                    self.content = Content::Storing(receipt, head);
+                    return taken.used;
+                };
+                (taken.used, receipt.answer(stored, around.date, out))
+            }
             Err(status) => (bytes.len(), upload.fail(status, around.date, out)),
         };
         self.since = None;
-        match parse(&head) {
+        self.conclude_upload(response, &head, out, around);
+        used
+    }
+
+    /// Whether what is asked next has to wait until a file is stored.
+    pub(super) fn is_storing(&self) -> bool {
+        matches!(self.content, Content::Storing(..))
+    }
+
+    /// Whether an answer is owed that comes without another word of the client.
+    pub(super) fn awaits_disk(&self) -> bool {
+        self.is_storing() || self.http2.as_ref().is_some_and(|http2| http2.is_storing())
+    }
+
+    /// A file is stored, or could not be: whoever sent it is told.
+    pub(super) fn stored(&mut self, number: u32, stored: Stored, out: &mut Vec<u8>, around: &mut Around<'_>) {
+        if let Some(http2) = &mut self.http2 {
+            http2.stored(number, stored);
+            return;
+        }
+        match std::mem::replace(&mut self.content, Content::None) {
+            Content::Storing(receipt, head) => {
+                let response = receipt.answer(stored, around.date, out);
+                self.conclude_upload(response, &head, out, around);
+            }
+            other => self.content = other,
+        }
+    }
+
+    fn conclude_upload(&mut self, response: Response, head: &[u8], out: &mut Vec<u8>, around: &mut Around<'_>) {
+        match parse(head) {
             Parsed::Whole { request, .. } => self.conclude(response, Some(&request), out, around),
             _ => self.conclude(response, None, out, around),
         }
-        used
     }
 
     /// Content came: a good piece of it begins the time limit anew.
     fn gained(&mut self, bytes: usize, now: Moment) {
         if let Some((since, gained)) = &mut self.since {
             *gained += bytes as u64;
-            if *gained >= GAIN {
+            if *gained >= limits::REQUEST_GAIN {
                 (*since, *gained) = (now, 0);
             }
         }

@@ -9,6 +9,7 @@ use super::web::{Answered, Around, Part};
 use crate::event::{ClosedBy, Name};
 use crate::limits;
 use crate::sys::queue::bound_unsent;
+use crate::web::upload::Stored;
 
 /// Pieces of a file that are sent before the others have their turn.
 const TURNS: usize = 16;
@@ -28,6 +29,23 @@ impl Connection {
 
     pub(super) fn sends_part(&self) -> bool {
         matches!(&self.role, Role::Web(web) if web.part.is_some())
+    }
+
+    /// Whether what is asked next has to wait until a file is stored.
+    pub(super) fn is_storing(&self) -> bool {
+        matches!(&self.role, Role::Web(web) if web.is_storing())
+    }
+
+    /// A file that the client sent is stored, or could not be.
+    pub(super) fn stored(&mut self, number: u32, stored: Stored, shared: &mut Shared<'_>) -> Fate {
+        if self.phase != Phase::Open {
+            return Fate::Lives;
+        }
+        self.with_web(shared, |web, out, around| web.stored(number, stored, out, around));
+        if self.send_output(shared) == Fate::Gone {
+            return Fate::Gone;
+        }
+        if self.is_blocked() { Fate::Lives } else { self.ask(&[], shared) }
     }
 
     /// Answers what has come.
@@ -51,7 +69,7 @@ impl Connection {
     /// Answers as long as answers can be sent; how many bytes are done with.
     fn answer(&mut self, bytes: &[u8], shared: &mut Shared<'_>) -> (Fate, usize) {
         let mut at = 0;
-        self.resume = false;
+        self.go_ahead();
         for turn in 0.. {
             let Answered { used, has_more } =
                 self.with_web(shared, |web, out, around| web.answer(&bytes[at..], out, around));
@@ -67,7 +85,9 @@ impl Connection {
             }
             if turn == TURNS {
                 // The others have their turn.
-                self.resume = has_more;
+                if has_more || at < bytes.len() {
+                    self.give_way(shared.now);
+                }
                 break;
             }
         }
@@ -75,7 +95,7 @@ impl Connection {
     }
 
     /// Whether something must be sent before the next answer.
-    fn is_blocked(&self) -> bool {
+    pub(super) fn is_blocked(&self) -> bool {
         !self.outbox.is_empty() || self.sends_part()
     }
 
@@ -92,20 +112,21 @@ impl Connection {
             Name::Path(_) | Name::Unnamed => None,
         };
         let Role::Web(web) = &mut self.role else { return T::default() };
-        let (date, now, stopping) = (shared.date, shared.now, shared.stopping);
-        let mut around = Around { client, date, now, wait: shared.wait, observer: &mut *shared.observer, stopping };
+        let (date, now, stopping, storing) = (shared.date, shared.now, shared.stopping, shared.storing);
+        let mut around =
+            Around { client, date, now, wait: shared.wait, observer: &mut *shared.observer, stopping, storing };
         act(web, &mut shared.output.bytes, &mut around)
     }
 
     /// Ends what is answered last, or sets the time for what is to come.
     fn settle(&mut self, fate: Fate, shared: &mut Shared<'_>) -> Fate {
-        if fate == Fate::Gone || self.phase != Phase::Open || self.is_blocked() || self.resume {
+        if fate == Fate::Gone || self.phase != Phase::Open || self.is_blocked() || self.resume || self.is_storing() {
             return fate;
         }
         let unread = !self.inbox.is_empty();
         let (ended, wait) = (self.ended, shared.wait);
         let Role::Web(web) = &mut self.role else { return fate };
-        if web.closes || ended {
+        if web.closes || ended && !web.awaits_disk() {
             self.by = if ended { ClosedBy::Client } else { ClosedBy::Server };
             return self.finish(shared);
         }
@@ -211,7 +232,13 @@ impl Connection {
                     web.part = None;
                 }
                 shared.output.bytes.extend_from_slice(&clear[..length]);
-                if self.send_output(shared) == Fate::Gone { Err(Fate::Gone) } else { Ok(true) }
+                if self.send_output(shared) == Fate::Gone {
+                    return Err(Fate::Gone);
+                }
+                if self.outbox.is_empty() {
+                    self.write_deadline = self.sends_part().then(|| shared.now.after(limits::WRITE_WAIT));
+                }
+                Ok(true)
             }
             Err(Errno::INTR) => Ok(true),
             Err(_) => Err(self.cut_part(shared)),

@@ -4,13 +4,7 @@
 use super::fields::Fields;
 use super::request::Version;
 use super::status::Status;
-
-/// Longest line before a chunk. Extensions may stand in it, which nobody uses and some abuse (RFC 9112, section 7.1.1).
-const CHUNK_LINE: usize = 256;
-/// Longest trailer section.
-const TRAILERS: usize = 8 * 1024;
-/// Most chunks that are smaller than their own lines: more are a way of keeping a server busy for nothing.
-const WASTE: u64 = 1024 * 1024;
+use crate::limits::{CHUNK_LINE, CHUNK_WASTE, TRAILERS};
 
 /// How the content of a request is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +137,7 @@ impl Decoder {
             return Err(Status::BAD_REQUEST);
         }
         self.waste += at as u64 + 1;
-        if self.waste > WASTE {
+        if self.waste > CHUNK_WASTE {
             return Err(Status::BAD_REQUEST);
         }
         self.state = match self.state {

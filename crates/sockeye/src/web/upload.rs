@@ -1,12 +1,13 @@
 //! Storing a file by PUT (RFC 9110, section 9.3.4): written without a name in its folder, synced, and renamed over its
 //! target once it is whole. Until then, and where anything goes wrong, the target is as it was.
 
-use std::fs::File;
-use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Write as _};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::ffi::OsStr;
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchmod, fstat, fsync, linkat, openat, renameat, unlinkat};
+use rustix::fs::fstat;
 use rustix::io::Errno;
 
 use super::answer::{Body, Response};
@@ -19,19 +20,13 @@ use super::refusal;
 use super::request::{Request, Version};
 use super::root::{Kind, Meta, Root, look_in};
 use super::status::Status;
-
-/// How many names are tried for the temporary file.
-const TRIES: u32 = 16;
+use crate::file::{AtomicFile, Existing, FileError, Step};
 
 /// A file that is coming.
 #[derive(Debug)]
 pub struct Upload {
-    file: File,
-    folder: OwnedFd,
-    name: Vec<u8>,
-    /// The temporary name, where it has one.
-    leftover: Option<Vec<u8>>,
-    existing: Existing,
+    file: AtomicFile,
+    found: Found,
     decoder: Decoder,
     received: u64,
     most: u64,
@@ -41,7 +36,7 @@ pub struct Upload {
 
 /// What stands at the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Existing {
+enum Found {
     /// Nothing, as far as is known.
     Nothing,
     /// Nothing, or else the client wants nothing done (If-None-Match: *).
@@ -65,6 +60,16 @@ pub struct Taken {
     /// Whether the file is whole.
     pub is_whole: bool,
 }
+
+/// What an upload leaves when its file is being stored: the answer to it.
+#[derive(Debug)]
+pub(crate) struct Receipt {
+    found: Found,
+    manner: Manner,
+}
+
+/// What a file is once it is stored, as far as can be told.
+pub(crate) type Stored = Result<Option<Meta>, FileError>;
 
 impl Upload {
     /// What to send before the content comes to a client that waits for it.
@@ -91,29 +96,26 @@ impl Upload {
         if condition::writing(&request.fields, existing.as_ref(), now.seconds()) == Verdict::Failed {
             return Err(Status::PRECONDITION_FAILED);
         }
-        let (file, leftover) = unnamed(&folder).map_err(status)?;
+        let found = match existing {
+            Some(_) => Found::File,
+            None if condition::is_any(&request.fields.if_none_match) => Found::NothingOrFail,
+            None => Found::Nothing,
+        };
+        let target = OsStr::from_bytes(way.name()).into();
+        let then = if found == Found::NothingOrFail { Existing::Kept } else { Existing::Replaced };
+        let permissions = existing.map(|meta| Permissions::from_mode(meta.mode));
+        let file = AtomicFile::begin_in(File::from(folder), target, then, permissions);
+        let file = file.map_err(|error| status_of(&error))?;
         let expects = request.version == Version::Http11 && request.fields.expect.is_some();
-        let mut upload = Self {
+        Ok(Self {
             file,
-            folder,
-            name: way.name().to_vec(),
-            leftover,
-            existing: Existing::Nothing,
+            found,
             decoder: Decoder::new(request.framing),
             received: 0,
             most,
             manner: manner.clone(),
             waits: if expects { Waits::ForContinue } else { Waits::No },
-        };
-        match existing {
-            Some(meta) => {
-                fchmod(&upload.file, Mode::from_raw_mode(meta.mode)).map_err(status)?;
-                upload.existing = Existing::File;
-            }
-            None if condition::is_any(&request.fields.if_none_match) => upload.existing = Existing::NothingOrFail,
-            None => {}
-        }
-        Ok(upload)
+        })
     }
 
     /// Whether [`Upload::CONTINUE`] has to be sent first. It need not where content has come already.
@@ -140,17 +142,41 @@ impl Upload {
             if self.received > self.most {
                 return Err(Status::CONTENT_TOO_LARGE);
             }
-            self.file.write_all(piece.data).map_err(|error| status_of(&error))?;
+            self.file.append(piece.data).map_err(|error| status_of(&error.source))?;
         }
         Ok(Taken { used: piece.used, is_whole: piece.is_last })
     }
 
     /// Gives the whole file its name and writes the head of the answer. This waits for the disk.
-    pub fn finish(mut self, now: &Now, head: &mut Vec<u8>) -> Response {
-        match self.name_it() {
-            Err(failed) => refusal::write(failed, "", &self.manner, now, head),
+    pub fn finish(self, now: &Now, head: &mut Vec<u8>) -> Response {
+        let (file, receipt) = self.seal();
+        receipt.answer(store(file), now, head)
+    }
+
+    /// What is to be stored, and what answers once it is.
+    pub(crate) fn seal(self) -> (AtomicFile, Receipt) {
+        (self.file, Receipt { found: self.found, manner: self.manner })
+    }
+
+    /// Answers an upload that went wrong; the file is as it was. The connection ends, since the rest may still come.
+    pub fn fail(self, status: Status, now: &Now, head: &mut Vec<u8>) -> Response {
+        refusal::write(status, "", &Manner { keep_alive: false, ..self.manner.clone() }, now, head)
+    }
+}
+
+impl Receipt {
+    /// Answers an upload whose file is stored, or could not be.
+    pub(crate) fn answer(self, stored: Stored, now: &Now, head: &mut Vec<u8>) -> Response {
+        match stored {
+            // Somebody else was faster.
+            Err(FileError { step: Step::Rename, source, .. })
+                if self.found == Found::NothingOrFail && source.kind() == io::ErrorKind::AlreadyExists =>
+            {
+                refusal::write(Status::PRECONDITION_FAILED, "", &self.manner, now, head)
+            }
+            Err(error) => refusal::write(status_of(&error.source), "", &self.manner, now, head),
             Ok(meta) => {
-                let done = if self.existing == Existing::File { Status::NO_CONTENT } else { Status::CREATED };
+                let done = if self.found == Found::File { Status::NO_CONTENT } else { Status::CREATED };
                 let head = Head::begin(head, done, &self.manner, now);
                 let head = match meta {
                     Some(meta) => head.field("ETag", Tag::of(&meta, None).bytes()),
@@ -160,58 +186,16 @@ impl Upload {
             }
         }
     }
-
-    /// Answers an upload that went wrong; the file is as it was. The connection ends, since the rest may still come.
-    pub fn fail(self, status: Status, now: &Now, head: &mut Vec<u8>) -> Response {
-        refusal::write(status, "", &Manner { keep_alive: false, ..self.manner.clone() }, now, head)
-    }
-
-    fn name_it(&mut self) -> Result<Option<Meta>, Status> {
-        // A disk that is full may say so only now.
-        fsync(&self.file).map_err(status)?;
-        let meta = fstat(&self.file).ok().and_then(|stat| Meta::of(&stat));
-        if self.existing == Existing::NothingOrFail {
-            self.link(&self.name).map_err(|error| match error {
-                Errno::EXIST => Status::PRECONDITION_FAILED,
-                error => status(error),
-            })?;
-        } else {
-            self.rename().map_err(status)?;
-        }
-        // Some file systems cannot sync a folder; the file has its name all the same.
-        let _ = fsync(&self.folder);
-        Ok(meta)
-    }
-
-    /// A link cannot replace a file, a rename can: it gets a temporary name first.
-    fn rename(&mut self) -> Result<(), Errno> {
-        let temporary = match self.leftover.take() {
-            Some(name) => name,
-            None => another_name(|name| self.link(name))?.1,
-        };
-        let renamed = renameat(&self.folder, temporary.as_slice(), &self.folder, self.name.as_slice());
-        if renamed.is_err() {
-            self.leftover = Some(temporary);
-        }
-        renamed
-    }
-
-    fn link(&self, name: &[u8]) -> Result<(), Errno> {
-        match &self.leftover {
-            Some(temporary) => linkat(&self.folder, temporary.as_slice(), &self.folder, name, AtFlags::empty()),
-            None => {
-                let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-                linkat(CWD, path, &self.folder, name, AtFlags::SYMLINK_FOLLOW)
-            }
-        }
-    }
 }
 
-impl Drop for Upload {
-    fn drop(&mut self) {
-        if let Some(name) = self.leftover.take() {
-            let _ = unlinkat(&self.folder, name, AtFlags::empty());
-        }
+/// Has a file stored and gives it its name. This waits for the disk.
+pub(crate) fn store(file: AtomicFile) -> Stored {
+    file.store()?;
+    let meta = fstat(&file).ok().and_then(|stat| Meta::of(&stat));
+    match file.give_name() {
+        // It has its name all the same.
+        Err(FileError { step: Step::SyncFolder, .. }) => Ok(meta),
+        named => named.map(|()| meta),
     }
 }
 
@@ -235,34 +219,6 @@ fn storable<'r>(request: &Request<'r>, most: u64) -> Result<Way<'r>, Status> {
     match request.framing {
         Framing::Length(length) if length > most => Err(Status::CONTENT_TOO_LARGE),
         _ => Ok(way),
-    }
-}
-
-/// A file in the folder that has no name (O_TMPFILE, open(2)), or a temporary one where the file system needs it.
-fn unnamed(folder: &OwnedFd) -> Result<(File, Option<Vec<u8>>), Errno> {
-    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    let mode = Mode::from_raw_mode(0o666);
-    match openat(folder, ".", flags | OFlags::TMPFILE, mode) {
-        Ok(fd) if std::path::Path::new("/proc/self/fd").exists() => return Ok((File::from(fd), None)),
-        // The second is what kernels say that take it for opening the folder itself (open(2), BUGS).
-        Ok(_) | Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {}
-        Err(error) => return Err(error),
-    }
-    // O_EXCL: nobody else's file, nor a link laid there, is ever written to.
-    let (fd, name) = another_name(|name| openat(folder, name, flags | OFlags::CREATE | OFlags::EXCL, mode))?;
-    Ok((File::from(fd), Some(name)))
-}
-
-/// Tries names until one is free. They begin with a dot, so that nobody is served half a file.
-fn another_name<T>(take: impl Fn(&[u8]) -> Result<T, Errno>) -> Result<(T, Vec<u8>), Errno> {
-    let mut tried = 0;
-    loop {
-        let name = format!(".sockeye.{:016x}", RandomState::new().hash_one(tried)).into_bytes();
-        match take(&name) {
-            Ok(taken) => return Ok((taken, name)),
-            Err(Errno::EXIST) if tried < TRIES => tried += 1,
-            Err(error) => return Err(error),
-        }
     }
 }
 

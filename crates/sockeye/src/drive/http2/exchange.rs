@@ -6,15 +6,16 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use transcript::Moment;
 
-use super::super::web::{Around, GAIN, Part, Website, tell};
+use super::super::web::{Around, Part, Website, tell};
+use super::Asked;
 use crate::limits;
 use crate::web::answer::{Body, Reply};
 use crate::web::request::{Parsed, Version, parse};
 use crate::web::status::Status;
-use crate::web::upload::Upload;
+use crate::web::upload::{Receipt, Stored, Upload};
 
 /// Bytes of a file that are read at once.
 const PIECE: usize = 16 * 1024;
@@ -25,6 +26,13 @@ pub(super) enum Moved {
     Not,
     On,
     ToTheEnd,
+}
+
+/// What a stream keeps from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    File,
+    Bytes(usize),
 }
 
 /// One request and its answer.
@@ -39,7 +47,7 @@ enum Doing {
     Answer { send: SendStream<Bytes>, rest: Rest },
     /// Its content comes in.
     Upload {
-        upload: Option<Box<Upload>>,
+        coming: Coming,
         head: Vec<u8>,
         content: RecvStream,
         chunked: bool,
@@ -47,6 +55,15 @@ enum Doing {
         /// Bytes that came since the time began.
         gained: usize,
     },
+}
+
+/// How far something is with being stored.
+enum Coming {
+    Content(Box<Upload>),
+    /// All of it has come, and is on its way to the disk.
+    Storing(Receipt),
+    Stored(Receipt, Stored),
+    Over,
 }
 
 /// What is left to be sent.
@@ -57,12 +74,7 @@ enum Rest {
 
 impl Stream {
     /// Answers a request; `None` if its answer has gone out with its head.
-    pub(super) fn begin(
-        request: Request<RecvStream>,
-        mut respond: SendResponse<Bytes>,
-        website: &Website,
-        around: &mut Around<'_>,
-    ) -> Option<Self> {
+    pub(super) fn begin((request, mut respond): Asked, website: &Website, around: &mut Around<'_>) -> Option<Self> {
         let (parts, content) = request.into_parts();
         let has_content = !content.is_end_stream();
         let chunked = has_content && !parts.headers.contains_key(http::header::CONTENT_LENGTH);
@@ -77,9 +89,9 @@ impl Stream {
                         response.body
                     }
                     Reply::Upload(upload) => {
-                        let upload = Some(upload);
-                        let doing = Doing::Upload { upload, head, content, chunked, respond, gained: 0 };
-                        return Some(Self { doing, until: coming(around) });
+                        let coming = Coming::Content(upload);
+                        let doing = Doing::Upload { coming, head, content, chunked, respond, gained: 0 };
+                        return Some(Self { doing, until: due(around) });
                     }
                 }
             }
@@ -90,9 +102,40 @@ impl Stream {
         Some(Self { doing, until: around.now.after(limits::WRITE_WAIT) })
     }
 
-    /// When it has taken too long.
-    pub(super) fn until(&self) -> Moment {
-        self.until
+    /// What it keeps from others.
+    pub(super) fn holds(&self) -> Held {
+        match &self.doing {
+            Doing::Answer { rest: Rest::Bytes(bytes), .. } => Held::Bytes(bytes.len()),
+            Doing::Answer { rest: Rest::Part(_), .. } | Doing::Upload { .. } => Held::File,
+        }
+    }
+
+    /// When it has taken too long. How long the disk takes is not for the client to answer for.
+    pub(super) fn until(&self) -> Option<Moment> {
+        (!self.is_storing()).then_some(self.until)
+    }
+
+    /// Whether its file is on its way to the disk.
+    pub(super) fn is_storing(&self) -> bool {
+        matches!(self.doing, Doing::Upload { coming: Coming::Storing(_), .. })
+    }
+
+    /// Whether it waits for a file of this number to be stored.
+    pub(super) fn stores(&self, number: u32) -> bool {
+        match &self.doing {
+            Doing::Upload { coming: Coming::Storing(_), respond, .. } => respond.stream_id().as_u32() == number,
+            _ => false,
+        }
+    }
+
+    /// The file is stored, or could not be.
+    pub(super) fn stored(&mut self, stored: Stored) {
+        if let Doing::Upload { coming, .. } = &mut self.doing {
+            *coming = match std::mem::replace(coming, Coming::Over) {
+                Coming::Storing(receipt) => Coming::Stored(receipt, stored),
+                other => other,
+            };
+        }
     }
 
     /// Does as much as can be done now.
@@ -100,10 +143,11 @@ impl Stream {
         let moved = self.doing.step(context, website, around);
         match (moved, &mut self.doing) {
             (Moved::On, Doing::Answer { .. }) => self.until = around.now.after(limits::WRITE_WAIT),
-            (Moved::On, Doing::Upload { gained, .. }) if *gained as u64 >= GAIN => {
+            (Moved::On, Doing::Upload { gained, .. }) if *gained as u64 >= limits::REQUEST_GAIN => {
                 *gained = 0;
-                self.until = coming(around);
+                self.until = due(around);
             }
+            (Moved::Not, Doing::Upload { coming: Coming::Storing(_), .. }) => {}
             (Moved::Not, doing) if around.now >= self.until => {
                 self.until = around.now.after(limits::WRITE_WAIT);
                 return doing.end(website, around);
@@ -115,7 +159,7 @@ impl Stream {
 }
 
 /// When the next good piece of what is stored must have come.
-fn coming(around: &Around<'_>) -> Moment {
+fn due(around: &Around<'_>) -> Moment {
     around.now.after(around.wait.map_or(limits::REQUEST_WAIT, |wait| wait.min(limits::REQUEST_WAIT)))
 }
 
@@ -127,10 +171,7 @@ impl Doing {
                 send.send_reset(Reason::CANCEL);
                 Moved::ToTheEnd
             }
-            Self::Upload { upload, .. } => match upload.take() {
-                Some(upload) => self.conclude(*upload, Err(Status::REQUEST_TIMEOUT), website, around),
-                None => Moved::ToTheEnd,
-            },
+            Self::Upload { .. } => self.conclude(Err(Status::REQUEST_TIMEOUT), website, around),
         }
     }
 
@@ -151,8 +192,13 @@ impl Doing {
     fn step(&mut self, context: &mut Context<'_>, website: &Website, around: &mut Around<'_>) -> Moved {
         match self {
             Self::Answer { send, rest } => rest.send(send, context),
-            Self::Upload { upload, content, chunked, gained, .. } => {
-                let Some(taking) = upload else { return Moved::ToTheEnd };
+            Self::Upload { coming, content, chunked, respond, gained, .. } => {
+                let taking = match coming {
+                    Coming::Content(taking) => taking,
+                    Coming::Storing(_) if respond.poll_reset(context).is_pending() => return Moved::Not,
+                    Coming::Storing(_) => return Moved::ToTheEnd,
+                    Coming::Stored(..) | Coming::Over => return self.conclude(Ok(()), website, around),
+                };
                 let result = match content.poll_data(context) {
                     Poll::Pending => return Moved::Not,
                     Poll::Ready(Some(Ok(data))) => {
@@ -170,25 +216,27 @@ impl Doing {
                 if matches!(result, Ok(false)) {
                     return Moved::On;
                 }
-                let Some(upload) = upload.take() else { return Moved::ToTheEnd };
-                self.conclude(*upload, result.map(|_| ()), website, around)
+                self.conclude(result.map(|_| ()), website, around)
             }
         }
     }
 
-    /// Answers an upload that is whole, or went wrong.
-    fn conclude(
-        &mut self,
-        upload: Upload,
-        result: Result<(), Status>,
-        website: &Website,
-        around: &mut Around<'_>,
-    ) -> Moved {
-        let Self::Upload { head, respond, .. } = self else { return Moved::ToTheEnd };
+    /// Has an upload stored that is whole, and answers one that is stored or went wrong.
+    fn conclude(&mut self, result: Result<(), Status>, website: &Website, around: &mut Around<'_>) -> Moved {
+        let Self::Upload { coming, head, respond, .. } = self else { return Moved::ToTheEnd };
         let mut out = Vec::new();
-        let response = match result {
-            Ok(()) => upload.finish(around.date, &mut out),
-            Err(status) => upload.fail(status, around.date, &mut out),
+        let response = match (std::mem::replace(coming, Coming::Over), result) {
+            (Coming::Content(upload), Ok(())) => {
+                let (file, receipt) = upload.seal();
+                let Some(stored) = around.store(respond.stream_id().as_u32(), file) else {
+                    *coming = Coming::Storing(receipt);
+                    return Moved::On;
+                };
+                receipt.answer(stored, around.date, &mut out)
+            }
+            (Coming::Content(upload), Err(status)) => upload.fail(status, around.date, &mut out),
+            (Coming::Stored(receipt, stored), _) => receipt.answer(stored, around.date, &mut out),
+            (Coming::Storing(_) | Coming::Over, _) => return Moved::ToTheEnd,
         };
         if let Parsed::Whole { mut request, .. } = parse(head) {
             request.version = Version::Http2;
@@ -216,10 +264,14 @@ impl Rest {
         };
         to.reserve_capacity(most);
         let room = match to.capacity() {
-            0 => match to.poll_capacity(context) {
-                Poll::Pending => return Moved::Not,
-                Poll::Ready(Some(Ok(room))) => room,
-                Poll::Ready(Some(Err(_)) | None) => return Moved::ToTheEnd,
+            0 => loop {
+                match to.poll_capacity(context) {
+                    Poll::Pending => return Moved::Not,
+                    // A window that was opened and shut again: sending nothing would be no progress.
+                    Poll::Ready(Some(Ok(0))) => {}
+                    Poll::Ready(Some(Ok(room))) => break room,
+                    Poll::Ready(Some(Err(_)) | None) => return Moved::ToTheEnd,
+                }
             },
             room => room,
         };

@@ -40,7 +40,7 @@ const PUT: &[u8] = b"\x42\x03PUT";
 struct Line {
     http2: Http2,
     date: Now,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Line {
@@ -51,7 +51,7 @@ impl Line {
         let site = Site::new(Root::open(folder.path()).unwrap(), Options::default().with_upload());
         let website = Website { site: Arc::new(site), is_secure: false, log: AccessLog::None };
         let http2 = Http2::new(Arc::new(website));
-        let mut line = Self { http2, date: Now::new(SystemTime::now()), _folder: folder };
+        let mut line = Self { http2, date: Now::new(SystemTime::now()), folder };
         let settings = [&[0, 4][..], &window.to_be_bytes()].concat();
         line.say(0, &[PREFACE, &frame(SETTINGS, 0, 0, &settings)].concat());
         line
@@ -68,6 +68,7 @@ impl Line {
             wait: None,
             observer: &mut observer,
             stopping: false,
+            storing: None,
         };
         self.http2.step(bytes, &mut out, &mut around);
         let (mut frames, mut rest) = (Vec::new(), out.as_slice());
@@ -80,7 +81,7 @@ impl Line {
     }
 
     fn deadline(&self, second: u64) -> Moment {
-        self.http2.deadline(None, at(second))
+        self.http2.deadline(None, at(second)).unwrap()
     }
 }
 
@@ -110,6 +111,62 @@ fn an_answer_that_nobody_takes_is_given_up_whatever_else_the_client_says() {
     assert_eq!(line.deadline(60), at(110));
     assert_eq!(resets(&line.say(110, &ping())), [3]);
     assert!(line.http2.is_idle());
+}
+
+fn answers(frames: &[(u8, u32, Vec<u8>)]) -> Vec<u32> {
+    frames.iter().filter(|(kind, ..)| *kind == HEADERS).map(|(_, stream, _)| *stream).collect()
+}
+
+/// Row 6 of the faults: 128 open files, or as many pages of a large folder, are more than one client may hold.
+#[test]
+fn answers_that_nobody_takes_keep_others_of_their_connection_waiting() {
+    let mut line = Line::open(10);
+    let first: Vec<u32> = (0..limits::STREAM_FILES as u32).map(|at| 2 * at + 1).collect();
+    let next = 2 * limits::STREAM_FILES as u32 + 1;
+    let asked: Vec<u8> = first.iter().flat_map(|&stream| request(GET, "/large", stream, true)).collect();
+    assert_eq!(answers(&line.say(0, &asked)), first);
+    let asked: Vec<u8> =
+        [next, next + 2, next + 4, next + 6].into_iter().flat_map(|at| request(GET, "/large", at, true)).collect();
+    assert_eq!(answers(&line.say(1, &asked)), [0; 0]);
+    // One gives up, another is taken back before its turn.
+    let said = [frame(RST_STREAM, 0, next, &[0, 0, 0, 8]), frame(RST_STREAM, 0, 1, &[0, 0, 0, 8])].concat();
+    assert_eq!(answers(&line.say(2, &said)), [next + 2]);
+    // Another is taken to its end.
+    assert_eq!(line.deadline(3), at(60));
+    let window = [
+        frame(WINDOW_UPDATE, 0, 3, &200_000_u32.to_be_bytes()),
+        frame(WINDOW_UPDATE, 0, 0, &200_000_u32.to_be_bytes()),
+    ]
+    .concat();
+    assert_eq!(answers(&line.say(4, &window)), [next + 4]);
+    // The others are given up in time.
+    let said = line.say(60, b"");
+    assert_eq!((answers(&said), resets(&said).len()), (vec![next + 6], limits::STREAM_FILES - 2));
+    assert_eq!(line.deadline(60), at(62));
+}
+
+#[test]
+fn a_large_page_is_made_only_when_the_one_before_it_was_taken() {
+    let mut line = Line::open(10);
+    for name in 0..4000 {
+        fs::write(line.folder.path().join(format!("{name:0200}")), "").unwrap();
+    }
+    let asked: Vec<u8> = (0..10).flat_map(|at| request(GET, "/", 2 * at + 1, true)).collect();
+    assert_eq!(answers(&line.say(0, &asked)), [1], "it is larger than all that may be made");
+    assert_eq!(answers(&line.say(1, &frame(RST_STREAM, 0, 1, &[0, 0, 0, 8]))), [3]);
+    assert_eq!(answers(&line.say(60, b"")), [0; 0]);
+    assert_eq!(answers(&line.say(61, b"")), [5]);
+}
+
+/// A window that opens and shuts in one breath is none.
+#[test]
+fn opening_and_shutting_a_window_gains_nothing() {
+    let mut line = Line::open(0);
+    line.say(0, &request(GET, "/large", 1, true));
+    let window = |bytes: u32| frame(SETTINGS, 0, 0, &[&[0, 4][..], &bytes.to_be_bytes()].concat());
+    let said = line.say(30, &[window(10), window(0)].concat());
+    assert!(said.iter().all(|(kind, ..)| *kind != 0), "{said:?}");
+    assert_eq!(line.deadline(30), at(60));
 }
 
 /// Row 6 of the faults, the slow body.

@@ -1,0 +1,98 @@
+//! A thread that has files stored: fsync(2) waits for the disk, and nothing in the loop waits.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+
+use crate::file::{AtomicFile, Leftover};
+use crate::stop::{self, Stop};
+use crate::web::upload::{Stored, store};
+
+/// Who waits for a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Waiter {
+    /// Its connection; by the time the file is stored there may be none.
+    pub(super) token: u64,
+    /// Which of the connection's requests.
+    pub(super) number: u32,
+}
+
+/// The loop's end of it.
+#[derive(Debug)]
+pub(super) struct Storage {
+    jobs: Sender<(Waiter, AtomicFile)>,
+    done: Receiver<(Waiter, Stored)>,
+    woken: Stop,
+    /// Of what is being stored: the process may end before that.
+    leftovers: RefCell<Vec<Leftover>>,
+}
+
+impl Storage {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// As pipe(2) and clone(2).
+    pub(super) fn start() -> io::Result<Self> {
+        let (waker, woken) = stop::channel()?;
+        let (jobs, queue) = mpsc::channel::<(Waiter, AtomicFile)>();
+        let (tell, done) = mpsc::channel();
+        thread::Builder::new().name("storage".into()).spawn(move || {
+            for (waiter, file) in queue {
+                // Nobody is told where the loop has ended, and the file is stored all the same.
+                let _ = tell.send((waiter, store(file)));
+                waker.stop();
+            }
+        })?;
+        Ok(Self { jobs, done, woken, leftovers: RefCell::default() })
+    }
+
+    /// Has a file stored; it comes back if there is nobody to do it.
+    fn begin(&self, waiter: Waiter, file: AtomicFile) -> Result<(), AtomicFile> {
+        let leftover = file.leftover();
+        self.jobs.send((waiter, file)).map_err(|refused| refused.0.1)?;
+        let mut leftovers = self.leftovers.borrow_mut();
+        leftovers.retain(Leftover::is_there);
+        if leftover.is_there() {
+            leftovers.push(leftover);
+        }
+        Ok(())
+    }
+
+    /// What has been stored since the last look.
+    pub(super) fn done(&self) -> Vec<(Waiter, Stored)> {
+        while self.woken.asked() > 0 {}
+        self.done.try_iter().collect()
+    }
+}
+
+impl AsFd for Storage {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.woken.as_fd()
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        // What is not stored by now may never be: the process ends, and would leave it behind.
+        for leftover in self.leftovers.take() {
+            leftover.remove();
+        }
+    }
+}
+
+/// Where a connection has files stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Storing<'a> {
+    pub(super) storage: &'a Storage,
+    /// Its own.
+    pub(super) token: u64,
+}
+
+impl Storing<'_> {
+    /// Has a file stored; it comes back if there is nobody to do it.
+    pub(super) fn begin(self, number: u32, file: AtomicFile) -> Result<(), AtomicFile> {
+        self.storage.begin(Waiter { token: self.token, number }, file)
+    }
+}

@@ -1,0 +1,156 @@
+//! How a connection ends: what was sent arrives, what still comes is drained, and why it ended is told.
+
+use std::time::Duration;
+
+use rustix::net::{Shutdown, shutdown};
+use transcript::Ending;
+
+use super::super::Shared;
+use super::{Connection, Fate, Interest, Phase, Role};
+use crate::event::{ClosedBy, Event};
+use crate::limits;
+
+impl Connection {
+    /// The play is over.
+    pub(super) fn over(&mut self, ending: Ending, shared: &mut Shared<'_>) -> Fate {
+        self.by = if self.ended { ClosedBy::Client } else { ClosedBy::Server };
+        match ending {
+            Ending::Done => self.by = ClosedBy::Server,
+            Ending::DoneByReset => {
+                self.by = ClosedBy::Reset;
+                // The transcript says so; this is the only reset that we make on purpose.
+                let _ = rustix::net::sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
+                return self.gone(shared);
+            }
+            Ending::Left => self.by = ClosedBy::Client,
+            Ending::IdleTimeout { waited } => {
+                self.by = ClosedBy::Timeout;
+                let reason = format!("nothing came for {} (--timeout)", transcript::seconds(waited));
+                self.fail_if_strict(&reason, shared);
+                self.reason = Some(reason.into());
+            }
+            Ending::IdleReset => {
+                self.by = ClosedBy::Reset;
+                self.fail_if_strict("the client reset the connection", shared);
+                return self.gone(shared);
+            }
+            Ending::Failed(verdict) => {
+                if matches!(verdict.fault, transcript::Fault::NothingCame { .. }) {
+                    self.by = ClosedBy::Timeout;
+                }
+                if matches!(verdict.fault, transcript::Fault::Tls) {
+                    // Nothing is said inside a session that failed, not even its end.
+                    self.secure = None;
+                }
+                self.reason = Some(verdict.headline().into());
+                let conversation = self.conversation(shared.protocol, shared.server);
+                let who = format!("play {}, {} -> {}", conversation.number, conversation.client, conversation.server);
+                let error = verdict.render(&who);
+                shared.tally.failed += 1;
+                shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
+                if matches!(verdict.fault, transcript::Fault::Reset) {
+                    self.by = ClosedBy::Reset;
+                    return self.gone(shared);
+                }
+            }
+        }
+        self.finish(shared)
+    }
+
+    /// Between two exchanges a reset or an idle time limit is no failure, unless one asked for it to be.
+    pub(super) fn fail_if_strict(&mut self, reason: &str, shared: &mut Shared<'_>) {
+        if shared.strict {
+            let conversation = self.conversation(shared.protocol, shared.server);
+            let error = format!("{} -> {}: {reason} (--strict)", conversation.client, conversation.server);
+            shared.tally.failed += 1;
+            shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
+        }
+    }
+
+    /// The connection was reset.
+    pub(super) fn reset(&mut self, shared: &mut Shared<'_>) -> Fate {
+        if let (Phase::Open, Role::Play(play, script)) = (self.phase, &mut self.role) {
+            let ending = play.reset(script, &self.inbox, shared.scratch);
+            self.outbox = Vec::new();
+            let fate = self.over(ending, shared);
+            if fate == Fate::Gone {
+                return fate;
+            }
+        }
+        self.by = ClosedBy::Reset;
+        self.gone(shared)
+    }
+
+    /// The server is to stop: between two exchanges it ends at once, else when it comes to rest.
+    pub(in crate::drive) fn stop(&mut self, shared: &mut Shared<'_>) -> Fate {
+        // What has already come is still answered.
+        if self.phase == Phase::Open && self.wants() == Interest::Read && self.read(shared) == Fate::Gone {
+            return Fate::Gone;
+        }
+        if let Phase::Draining { until, .. } = &mut self.phase {
+            *until = (*until).min(shared.now.after(shared.linger));
+            return Fate::Lives;
+        }
+        let resting = match &self.role {
+            Role::Play(play, script) => play.at_rest(script),
+            Role::Echo | Role::Discard => true,
+            Role::Web(web) => web.is_idle() && self.inbox.is_empty(),
+        };
+        if self.phase != Phase::Open || !resting || !self.outbox.is_empty() {
+            return Fate::Lives;
+        }
+        // Nothing is unread and nothing unsent: closing now loses nothing.
+        self.gone(shared)
+    }
+
+    /// Ends it whatever it is doing.
+    pub(in crate::drive) fn cut(&mut self, shared: &mut Shared<'_>) -> bool {
+        let cut = self.phase == Phase::Open || !self.outbox.is_empty();
+        if cut {
+            self.reason = Some("cut: the server was stopped".into());
+        }
+        self.gone(shared);
+        cut
+    }
+
+    /// All is said: shut our end when the queue is empty, then drain.
+    pub(in crate::drive) fn finish(&mut self, shared: &mut Shared<'_>) -> Fate {
+        self.inbox = Vec::new();
+        self.deadline = None;
+        if self.phase == Phase::Open {
+            // Once: the queue may be met here again, in the phase of finishing.
+            self.phase = Phase::Finishing;
+            if self.say_end(shared) == Fate::Gone {
+                return Fate::Gone;
+            }
+        }
+        if !self.outbox.is_empty() {
+            self.phase = Phase::Finishing;
+            return Fate::Lives;
+        }
+        if self.ended {
+            // Everything was read, so that closing sends no reset.
+            return self.gone(shared);
+        }
+        if shutdown(&self.fd, Shutdown::Write).is_err() {
+            return self.gone(shared);
+        }
+        let drain = if shared.stopping { shared.linger } else { limits::DRAIN_WAIT };
+        self.phase = Phase::Draining { until: shared.now.after(drain), bytes: 0 };
+        Fate::Lives
+    }
+
+    /// Says that it is over.
+    pub(super) fn gone(&mut self, shared: &mut Shared<'_>) -> Fate {
+        shared.tally.close(self.from_client);
+        shared.observer.observe(Event::Closed {
+            conversation: self.conversation(shared.protocol, shared.server),
+            by: self.by,
+            from_client: self.from_client,
+            from_server: self.from_server,
+            lasted: Duration::from_nanos(shared.now.nanos().saturating_sub(self.opened.nanos())),
+            reason: self.reason.take().map(Into::into),
+        });
+        Fate::Gone
+    }
+}

@@ -1,0 +1,188 @@
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use transcript::{Output, Scratch};
+
+use super::super::{AccessLog, Tally, Website};
+use super::*;
+use crate::event::Event;
+use crate::net::tls;
+use crate::web::answer::Site;
+use crate::web::clock::Now;
+use crate::web::options::Options;
+use crate::web::root::Root;
+
+/// What a loop lends its connections, with a clock that the test sets.
+struct World {
+    scratch: Scratch,
+    output: Output,
+    events: Vec<Event>,
+    tally: Tally,
+    identity: tls::Identity,
+    date: Now,
+    now: Moment,
+}
+
+impl World {
+    fn new() -> Self {
+        let (scratch, output) = (Scratch::new(), Output::default());
+        let (events, tally, identity) = Default::default();
+        let date = Now::new(std::time::SystemTime::UNIX_EPOCH);
+        Self { scratch, output, events, tally, identity, date, now: Moment::default() }
+    }
+
+    fn lend<T>(&mut self, act: impl FnOnce(&mut Shared<'_>) -> T) -> T {
+        let events = &mut self.events;
+        let mut shared = Shared {
+            buffer: vec![0; super::super::BUFFER],
+            scratch: &mut self.scratch,
+            output: &mut self.output,
+            observer: &mut |event| events.push(event),
+            tally: &mut self.tally,
+            now: self.now,
+            wait: Some(Duration::from_secs(1)),
+            live: 1,
+            stopping: false,
+            strict: false,
+            linger: Duration::ZERO,
+            plays: None,
+            identity: &self.identity,
+            date: &self.date,
+            storing: None,
+            protocol: Protocol::Unix,
+            server: &Name::Unnamed,
+        };
+        act(&mut shared)
+    }
+}
+
+/// An echo whose client has sent until nothing more was taken, and read nothing.
+fn stuffed(world: &mut World) -> (Connection, UnixStream) {
+    let (server, client) = UnixStream::pair().unwrap();
+    server.set_nonblocking(true).unwrap();
+    client.set_nonblocking(true).unwrap();
+    let identity = Identity { number: 1, client: Name::Unnamed, server: None, listener: 0 };
+    let mut connection = Connection::new(server.into(), identity, &Behaviour::Echo, world.now);
+    let bytes = vec![b'x'; 1 << 20];
+    while connection.wants() == Interest::Read {
+        let _ = std::io::Write::write(&mut &client, &bytes);
+        assert_eq!(world.lend(|shared| connection.ready(false, shared)), Fate::Lives);
+    }
+    (connection, client)
+}
+
+/// Row 8 of the faults.
+#[test]
+fn a_client_that_never_reads_holds_a_bounded_queue_until_the_write_deadline() {
+    let mut world = World::new();
+    let (mut connection, _client) = stuffed(&mut world);
+    assert!(connection.outbox.len() <= limits::SEND_QUEUE && connection.inbox.is_empty());
+    assert_eq!(connection.wants(), Interest::Write);
+    // The limit of a second passes, and is not due: there is something to send.
+    let last = Moment::default().after(limits::WRITE_WAIT);
+    assert_eq!(connection.wakes(), Some(last));
+    world.now = Moment::from_nanos(last.nanos() - 1);
+    assert_eq!(world.lend(|shared| connection.wake(shared)), Fate::Lives);
+    assert_eq!(connection.wakes(), Some(last));
+    world.now = last;
+    assert_eq!(world.lend(|shared| connection.wake(shared)), Fate::Gone);
+    let Some(Event::Closed { by: ClosedBy::Timeout, reason: Some(reason), .. }) = world.events.last() else {
+        panic!("{:?}", world.events);
+    };
+    assert!(reason.contains("took nothing of") && reason.ends_with("bytes for 1 min"), "{reason}");
+}
+
+#[test]
+fn a_client_that_reads_a_little_now_and_then_is_waited_for() {
+    let mut world = World::new();
+    let (mut connection, mut client) = stuffed(&mut world);
+    let mut buffer = vec![0; 4096];
+    for _ in 0..3 {
+        world.now = Moment::from_nanos(connection.wakes().unwrap().nanos() - 1);
+        let before = connection.from_server;
+        while connection.from_server == before {
+            assert!(std::io::Read::read(&mut client, &mut buffer).unwrap() > 0);
+            assert_eq!(world.lend(|shared| connection.ready(false, shared)), Fate::Lives);
+        }
+        assert_eq!(connection.wakes(), Some(world.now.after(limits::WRITE_WAIT)));
+    }
+}
+
+/// A site with a file of 32 MiB and one of 40 KiB, and a client that has not asked for anything.
+fn site(world: &mut World) -> (Connection, TcpStream, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("large"), vec![b'x'; LARGE]).unwrap();
+    std::fs::write(folder.path().join("some"), vec![b'x'; SOME]).unwrap();
+    let site = Site::new(Root::open(folder.path()).unwrap(), Options::default());
+    let website = Website { site: Arc::new(site), is_secure: false, log: AccessLog::None };
+    // A Unix socket would not take as much at once.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    server.set_nonblocking(true).unwrap();
+    let identity = Identity { number: 1, client: Name::Unnamed, server: None, listener: 0 };
+    let mut connection = Connection::new(server.into(), identity, &Behaviour::Site(website.into()), world.now);
+    assert_eq!(world.lend(|shared| connection.open(shared)), Fate::Lives);
+    (connection, client, folder)
+}
+
+const LARGE: usize = 32 << 20;
+const SOME: usize = 40 * 1024;
+
+fn ask(client: &TcpStream, path: &str, times: usize) {
+    let request = format!("GET /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(times);
+    std::io::Write::write_all(&mut &*client, request.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_file_that_is_sent_for_long_is_sent_whole_as_long_as_some_of_it_is_taken() {
+    let mut world = World::new();
+    let (mut connection, mut client, _folder) = site(&mut world);
+    ask(&client, "large", 1);
+    // Whole or not, the next request is not late while this one is being answered.
+    ask(&client, "some", 1);
+    let (mut got, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
+    client.set_nonblocking(true).unwrap();
+    while got.len() < LARGE {
+        assert_eq!(world.lend(|shared| connection.ready(false, shared)), Fate::Lives);
+        while let Ok(length @ 1..) = std::io::Read::read(&mut client, &mut buffer) {
+            got.extend_from_slice(&buffer[..length]);
+        }
+        world.now = world.now.after(limits::WRITE_WAIT / 8);
+        // A moment that was due before the file began may be told now.
+        assert_eq!(world.lend(|shared| connection.wake(shared)), Fate::Lives, "{:?}", world.events);
+    }
+    assert!(!got.windows(4).any(|bytes| bytes == b" 408"));
+}
+
+/// Row 8 of the faults, for files.
+#[test]
+fn a_client_that_takes_no_more_of_a_file_is_waited_for_until_the_write_deadline() {
+    let mut world = World::new();
+    let (mut connection, client, _folder) = site(&mut world);
+    ask(&client, "large", 1);
+    assert_eq!(world.lend(|shared| connection.ready(false, shared)), Fate::Lives);
+    let last = Moment::default().after(limits::WRITE_WAIT);
+    assert_eq!((connection.wants(), connection.wakes()), (Interest::Write, Some(last)));
+    world.now = last;
+    assert_eq!(world.lend(|shared| connection.wake(shared)), Fate::Gone);
+    assert!(matches!(world.events.last(), Some(Event::Closed { by: ClosedBy::Timeout, .. })));
+}
+
+#[test]
+fn whole_requests_that_came_together_are_all_answered_and_none_waits_for_a_word() {
+    let mut world = World::new();
+    let (mut connection, mut client, _folder) = site(&mut world);
+    ask(&client, "some", 100);
+    let (mut got, mut buffer) = (0, vec![0; 1 << 20]);
+    client.set_nonblocking(true).unwrap();
+    while connection.wants() == Interest::Write || got == 0 {
+        assert_eq!(world.lend(|shared| connection.ready(false, shared)), Fate::Lives);
+        assert!(connection.wants() != Interest::Write || connection.wakes().is_some(), "it could wait for ever");
+        while let Ok(length @ 1..) = std::io::Read::read(&mut client, &mut buffer) {
+            got += length;
+        }
+    }
+    assert!(got > 100 * SOME && connection.inbox.is_empty(), "{got}");
+}
