@@ -375,6 +375,23 @@ fn what_changes_something_is_not_repeated_because_its_answer_was_cut() {
     assert_eq!(web.requests().len(), 1);
 }
 
+/// Row 40: the record of a part is whole or the one before, also where the disk has no room for another.
+#[test]
+fn a_full_disk_leaves_a_part_that_is_gone_on_with() {
+    need("unshare");
+    let body = bytes(3_000_000);
+    let web = serving(&body, "ETag: \"one\"\r\n");
+    let script = r#"folder=$(mktemp -d); mount -t tmpfs -o size=1m none "$folder"; cd "$folder"
+        "$1" fetch "$2" -o y --resume >&2; echo $?
+        mount -o remount,size=8m "$folder"; "$1" fetch "$2" -o y --resume >&2; echo $?; sha256sum <y"#;
+    let mut command = Command::new("unshare");
+    let output = run_command(command.args(["-rm", "sh", "-c", script, "sh", BINARY, &web.url("/y")]), b"");
+    let said = text(&output.stderr);
+    assert_eq!(text(&output.stdout), format!("23\n0\n{}  -\n", sha256(&body)), "{said}");
+    assert!(said.contains("--resume goes on with y.part"), "{said}");
+    assert!(web.requests().pop().unwrap().contains("\r\nIf-Range: \"one\"\r\n"), "it began anew");
+}
+
 #[test]
 fn an_interrupted_fetch_says_what_it_leaves() {
     let folder = tempfile::tempdir().unwrap();

@@ -340,8 +340,14 @@ fn tls_and_unix_sockets_carry_the_same_files() {
     assert_eq!(seen(&[&trust[..], &[&url]].concat()), "200 2");
     // One that is made for the run is known by its fingerprint.
     let made = serve_at("https://127.0.0.1:0", folder.path(), &[]);
-    made.log.wait_for("--pin sha256:");
-    assert_eq!(seen(&["-k", &format!("https://{}/one.txt", made.address())]), "200 2");
+    let line = made.log.wait_for("--pin sha256:");
+    let pin = line.split("--pin ").nth(1).unwrap().trim();
+    let url = format!("https://{}/one.txt", made.address());
+    assert_eq!(seen(&["-k", &url]), "200 2");
+    let another = format!("sha256:{}", "00".repeat(32));
+    for (pin, code) in [(pin, 0), (&another, 60)] {
+        assert_code(&run(&["fetch", "-q", "-o", "-", "--pin", pin, &url], b""), code);
+    }
     let socket = at("site.sock");
     let unix = Server::start_at(
         &[&format!("unix:{socket}"), "http://127.0.0.1:0"],

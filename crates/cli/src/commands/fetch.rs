@@ -57,15 +57,16 @@ fn options(flags: &Fetch, console: &Console) -> Result<Options, Exit> {
 }
 
 fn trust(flags: &Fetch, console: &Console) -> Result<Trust, Exit> {
-    let mut trust = match &flags.ca {
-        Some(path) => Trust::only(path),
-        None if flags.insecure => {
+    let mut trust = match (&flags.ca, &flags.pin) {
+        (Some(path), _) => Trust::only(path),
+        (None, Some(pinned)) => pinned.clone(),
+        (None, None) if flags.insecure => {
             console.warn(
                 "--insecure: whoever is on the way may read and change everything, and passwords are shown to them",
             );
             Trust::anyone()
         }
-        None => Trust::system(),
+        (None, None) => Trust::system(),
     };
     if let Some(path) = std::env::var_os("SSLKEYLOGFILE").filter(|path| !path.is_empty()) {
         note_keys(Path::new(&path), console);

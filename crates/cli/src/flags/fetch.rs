@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use sockeye::net::tls::Trust;
 use sockeye::verb::fetch::Resolved;
 use sockeye::verb::fetch::range::Bytes;
 
-use super::{FamilyFlags, duration};
+use super::{FamilyFlags, duration, pin};
 
 #[derive(Debug, Args)]
 #[command(
@@ -99,6 +100,9 @@ pub(crate) struct Fetch {
     /// Trust who these certificates (PEM) sign for, and nobody else
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
+    /// Trust this one certificate, whoever signed it and whatever its names and dates: what `serve https://` tells of its own
+    #[arg(long, value_name = "sha256:HEX", value_parser = pin, conflicts_with = "ca")]
+    pub(crate) pin: Option<Trust>,
     /// Ask again up to N times, after a longer pause each time or when the server says: a connection that is refused or not
     /// answered, the statuses 408, 429, 500, 502, 503, 504; with --resume, an answer that is cut. Not what may have been done
     /// already, such as POST
@@ -108,7 +112,7 @@ pub(crate) struct Fetch {
     #[arg(long, value_name = "SIZE", value_parser = large_size)]
     pub(crate) limit_rate: Option<u64>,
     /// Trust whoever answers, which is no security at all
-    #[arg(long, conflicts_with = "ca")]
+    #[arg(long, conflicts_with_all = ["ca", "pin"])]
     pub(crate) insecure: bool,
     /// Who to be to a server that asks for a certificate, in PEM form
     #[arg(long, value_name = "FILE", requires = "key")]

@@ -145,6 +145,9 @@ impl<'a> Page<'a> {
                 let why = format!("{}: the answer has no body, and so not that SHA-256", answer.url.shown());
                 return Err(Trouble::new(Exit::Differs, why));
             }
+            if request.method != "HEAD" {
+                self.shared.note(&format!("{}: the answer has no body: nothing saved", answer.url.shown()));
+            }
             answer.leave();
         }
         if status >= 400 {

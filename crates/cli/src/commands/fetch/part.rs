@@ -1,6 +1,5 @@
 //! What `--resume` leaves and goes on with: `NAME.part`, and beside it a record of what it is a part of.
 
-use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -190,7 +189,7 @@ impl Record {
         let Self { url, validator, length, boot, stored } = self;
         let value = json!({ "url": url, "validator": validator, "length": length, "boot": boot, "stored": stored });
         let mut file = AtomicFile::create(path)?;
-        let _ = writeln!(file, "{value}");
+        file.append(format!("{value}\n").as_bytes())?;
         file.commit()
     }
 }
