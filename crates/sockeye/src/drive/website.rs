@@ -158,10 +158,10 @@ impl Connection {
     }
 
     /// A kernel takes megabytes for a client that reads nothing, and a few thousand of those use up what there is for all
-    /// of TCP. A few do not, and are served faster without a bound.
-    fn bound_unsent(&mut self, live: usize) {
-        if live > limits::CROWD
-            && let Role::Web(web) = &mut self.role
+    /// of TCP. A client that reads is served faster, too, for what waits long is in no cache any more: large files went out
+    /// at three quarters of the rate with four times as much.
+    fn bound_unsent(&mut self) {
+        if let Role::Web(web) = &mut self.role
             && web.part.is_some()
             && !web.is_bounded
         {
@@ -173,7 +173,7 @@ impl Connection {
 
     /// Sends of the part as much as the socket takes.
     fn send_part(&mut self, shared: &mut Shared<'_>) -> Fate {
-        self.bound_unsent(shared.live);
+        self.bound_unsent();
         for _ in 0..TURNS {
             if !self.outbox.is_empty() || self.part().is_none() {
                 return Fate::Lives;

@@ -42,7 +42,6 @@ impl World {
             tally: &mut self.tally,
             now: self.now,
             wait: Some(Duration::from_secs(1)),
-            live: 1,
             stopping: false,
             strict: false,
             linger: Duration::ZERO,
