@@ -13,6 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use support::http2::frame;
 use support::peers::Authority;
 use support::web::{fetch, names};
 use support::{assert_code, code, text, with_enough_time};
@@ -30,11 +31,6 @@ const UNKNOWN: u8 = 99;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = &u32::try_from(payload.len()).unwrap().to_be_bytes()[1..];
-    [length, &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
 
 /// The head of an answer with the status 200 and perhaps a length (RFC 7541, sections 6.1 and 6.2.2).
 fn head(length: Option<usize>) -> Vec<u8> {

@@ -358,6 +358,17 @@ fn a_slow_disk_keeps_nobody_waiting_but_who_stores_something() {
     }
 }
 
+/// Clients that ask for a huge file and read no more than its head.
+fn stuck(server: &Server, count: usize) -> Vec<TcpStream> {
+    let ask = |_| {
+        let mut stream = server.connect();
+        stream.write_all(b"GET /huge HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        read(&mut stream, 100);
+        stream
+    };
+    (0..count).map(ask).collect()
+}
+
 /// Row 8, for files: who does not read holds next to nothing, and nobody else.
 #[test]
 fn a_client_that_never_reads_costs_no_memory_and_keeps_nobody_waiting() {
@@ -366,14 +377,7 @@ fn a_client_that_never_reads_costs_no_memory_and_keeps_nobody_waiting() {
     let server = serve(place.path(), &["-q"]);
     assert_eq!(get(&mut server.connect(), b"/file").0, 200);
     let before = resident(server.child.id());
-    let stuck: Vec<TcpStream> = (0..50)
-        .map(|_| {
-            let mut stream = server.connect();
-            stream.write_all(b"GET /huge HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-            read(&mut stream, 100);
-            stream
-        })
-        .collect();
+    let stuck = stuck(&server, 50);
     for _ in 0..100 {
         assert_eq!(get(&mut server.connect(), b"/file"), (200, b"inside".to_vec()));
     }
@@ -384,27 +388,17 @@ fn a_client_that_never_reads_costs_no_memory_and_keeps_nobody_waiting() {
 
 /// Rows 6 and 8, for the kernel: it would take some four megabytes for each, and five thousand of those are all that it has.
 #[test]
-fn many_clients_that_never_read_leave_the_kernel_its_memory() {
+fn clients_that_never_read_leave_the_kernel_its_memory() {
     let place = place();
     fs::File::create(place.path().join("root/huge")).unwrap().set_len(1 << 30).unwrap();
     let server = serve(place.path(), &["-v"]);
-    let crowd: Vec<TcpStream> = (0..64).map(|_| server.connect()).collect();
-    server.log.wait_for_count("opened #", 64);
-    let stuck: Vec<TcpStream> = (0..10)
-        .map(|_| {
-            let mut stream = server.connect();
-            stream.write_all(b"GET /huge HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-            read(&mut stream, 100);
-            stream
-        })
-        .collect();
+    let stuck = stuck(&server, 10);
     wait_until_idle(server.child.id());
     drop(stuck);
     for line in server.log.wait_for_count(" from the server", 10) {
         let sent = line.split(" from the client, ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
         assert!(sent.parse::<u64>().unwrap() < 1 << 20, "{line}");
     }
-    drop(crowd);
 }
 
 /// Row 6: slow heads, slow bodies, ranges without number and slow readers, five thousand at once.

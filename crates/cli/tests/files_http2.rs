@@ -7,16 +7,8 @@ mod support;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use support::http2::frame;
 use support::{Server, files_of, resident, until};
-
-/// A frame (RFC 9113, section 4.1).
-fn frame(kind: u8, flags: u8, stream: u32, content: &[u8]) -> Vec<u8> {
-    let mut frame = u32::try_from(content.len()).unwrap().to_be_bytes()[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(content);
-    frame
-}
 
 /// `GET /large`, packed.
 const ASKED: &[u8] = b"\x82\x86\x04\x06/large\x41\x09localhost";

@@ -102,7 +102,7 @@ pub const UPLOAD: u64 = 1024 * 1024 * 1024;
 /// Sizes of text files that are packed when the client takes them so.
 pub const PACKED: std::ops::RangeInclusive<u64> = 1024..=1024 * 1024;
 /// Bytes of a file that may wait in the kernel for one client, not sent yet.
-pub const UNSENT: u32 = 64 * 1024;
+pub const UNSENT: i32 = 64 * 1024;
 /// Most names that the page of a folder shows.
 pub const LISTED: usize = 10_000;
 

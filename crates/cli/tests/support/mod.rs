@@ -6,6 +6,7 @@
 
 pub mod browser;
 pub mod greeter;
+pub mod http2;
 pub mod peers;
 pub mod socks;
 pub mod web;

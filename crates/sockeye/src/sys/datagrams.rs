@@ -5,12 +5,12 @@ mod header;
 mod inbox;
 mod outbox;
 
-use std::io;
-use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd};
 
 pub(crate) use inbox::{Arrival, Inbox};
 pub(crate) use outbox::Outbox;
+
+use super::option;
 
 /// Messages a call.
 const BATCH: usize = 64;
@@ -26,13 +26,13 @@ const MEMINFO: usize = 9;
 pub(crate) fn tell_destination(fd: impl AsFd, v6: bool) -> Result<(), rustix::io::Errno> {
     let (level, option) =
         if v6 { (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO) } else { (libc::IPPROTO_IP, libc::IP_PKTINFO) };
-    set(fd, level, option, true)
+    option::set(fd, level, option, 1)
 }
 
 /// Has datagrams that were sent as one with `UDP_SEGMENT` come as one (udp(7), `UDP_GRO`), which [`Inbox`] takes apart
 /// again, and room for many. Neither is needed: a system that has no such thing delivers them one by one.
 pub(crate) fn take_many(fd: impl AsFd) {
-    let _ = set(&fd, libc::IPPROTO_UDP, libc::UDP_GRO, true);
+    let _ = option::set(&fd, libc::IPPROTO_UDP, libc::UDP_GRO, 1);
     let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&fd, QUEUE);
 }
 
@@ -62,29 +62,12 @@ pub(crate) fn drops(fd: impl AsFd) -> Option<u32> {
 pub(crate) fn report_errors(fd: impl AsFd, v6: bool, on: bool) -> Result<(), rustix::io::Errno> {
     let (level, option) =
         if v6 { (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) } else { (libc::IPPROTO_IP, libc::IP_RECVERR) };
-    set(fd, level, option, on)
-}
-
-fn set(fd: impl AsFd, level: libc::c_int, option: libc::c_int, on: bool) -> Result<(), rustix::io::Errno> {
-    let on = libc::c_int::from(on);
-    // SAFETY: the options that come here take an int, which lives beyond the call.
-    let result = unsafe {
-        libc::setsockopt(
-            fd.as_fd().as_raw_fd(),
-            level,
-            option,
-            (&raw const on).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
-    if result < 0 {
-        return Err(rustix::io::Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(rustix::io::Errno::IO));
-    }
-    Ok(())
+    option::set(fd, level, option, on.into())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::net::UdpSocket;
 
     use super::*;
@@ -127,7 +110,7 @@ mod tests {
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.connect(server.local_addr().unwrap()).unwrap();
         take_many(&server);
-        set_segment(&client, 4);
+        option::set(&client, libc::IPPROTO_UDP, libc::UDP_SEGMENT, 4).unwrap();
         client.send(b"onefour2four3end").unwrap();
         client.send(b"onemoreend").unwrap();
         client.send(b"").unwrap();
@@ -190,20 +173,6 @@ mod tests {
         }
         assert!(came < sent, "the queue held all of it");
         assert_eq!(came + drops(&server).unwrap() as usize, sent);
-    }
-
-    fn set_segment(socket: &UdpSocket, length: libc::c_int) {
-        // SAFETY: the option takes an int, which lives beyond the call.
-        let result = unsafe {
-            libc::setsockopt(
-                socket.as_raw_fd(),
-                libc::IPPROTO_UDP,
-                libc::UDP_SEGMENT,
-                (&raw const length).cast(),
-                size_of::<libc::c_int>() as libc::socklen_t,
-            )
-        };
-        assert_eq!(result, 0);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod datagrams;
 pub mod files;
 pub mod holder;
+pub(crate) mod option;
 pub(crate) mod queue;
 pub(crate) mod unix_diag;
 pub mod watch;

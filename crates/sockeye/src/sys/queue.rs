@@ -3,6 +3,10 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
+use rustix::io::Errno;
+
+use super::option;
+
 /// Bytes written to a TCP or Unix socket that the peer's system has not taken yet.
 pub(crate) fn unsent(fd: impl AsFd) -> io::Result<u64> {
     count(fd, libc::TIOCOUTQ)
@@ -15,18 +19,8 @@ pub(crate) fn unread(fd: impl AsFd) -> io::Result<u64> {
 
 /// Bounds what may wait in a TCP socket that was not sent yet (tcp(7), `TCP_NOTSENT_LOWAT`): what is beyond it is not taken.
 /// What was sent and not acknowledged is bounded by windows.
-pub(crate) fn bound_unsent(fd: impl AsFd, bytes: u32) -> io::Result<()> {
-    // SAFETY: the option takes an int, which lives beyond the call.
-    let result = unsafe {
-        libc::setsockopt(
-            fd.as_fd().as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_NOTSENT_LOWAT,
-            (&raw const bytes).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+pub(crate) fn bound_unsent(fd: impl AsFd, bytes: i32) -> Result<(), Errno> {
+    option::set(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, bytes)
 }
 
 fn count(fd: impl AsFd, request: libc::Ioctl) -> io::Result<u64> {
