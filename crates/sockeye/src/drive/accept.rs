@@ -12,6 +12,8 @@ use crate::net::listen::Socket;
 
 /// Connections taken from one listener before the others have their turn.
 pub(super) const ACCEPTS: usize = 64;
+/// Errors in a row after which accepting rests: an error that stays must not keep the loop busy.
+pub(super) const ERRORS: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Listener {
@@ -32,6 +34,8 @@ pub(super) enum Accepted {
     None,
     /// This client is gone, or a rule refused it: the next one may do better.
     GoOn,
+    /// An error that should not be: it is told, and the next client is tried.
+    Odd(Errno),
     /// The system is out of something; the client waits in the backlog meanwhile.
     Pause(Errno),
     /// The listener itself is broken.
@@ -72,7 +76,8 @@ impl Listener {
     }
 }
 
-/// Sorts the errors of accept(2). Those of the network below are passed on by Linux and are about one client only.
+/// Sorts the errors of accept(2). Those of the network below are passed on by Linux and are about one client only, and
+/// so may be any other that we do not know. Only what says that our own socket or our own call is wrong ends a listener.
 fn sort(error: Errno) -> Accepted {
     match error {
         Errno::AGAIN => Accepted::None,
@@ -89,7 +94,8 @@ fn sort(error: Errno) -> Accepted {
         | Errno::NETUNREACH
         | Errno::TIMEDOUT => Accepted::GoOn,
         Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => Accepted::Pause(error),
-        other => Accepted::Die(other),
+        Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT => Accepted::Die(error),
+        other => Accepted::Odd(other),
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use transcript::{Moment, Output, Scratch, Script};
 
-use accept::{ACCEPTS, Accepted, Listener};
+use accept::{ACCEPTS, Accepted, ERRORS, Listener};
 use datagram::DatagramServer;
 use guard::Guard;
 use poller::{Interest, Poller, Ready};
@@ -192,6 +192,8 @@ pub(crate) struct Loop {
     /// What the clock on the wall says, for the heads of answers.
     date: Now,
     stopping: bool,
+    /// Why a listener cannot go on: those inside may finish, then the loop ends with it.
+    broken: Option<io::Error>,
     /// Accepting rests until this moment.
     accept_again: Option<Moment>,
     told_full: Option<Moment>,
@@ -265,6 +267,7 @@ impl Loop {
             date: Now::new(SystemTime::now()),
             now: Moment::default(),
             stopping: false,
+            broken: None,
             accept_again: None,
             told_full: None,
         })
@@ -295,7 +298,7 @@ impl Loop {
                 if event.token == STOP {
                     let asked = self.stop.asked();
                     if asked > 1 || self.stopping {
-                        return Ok(self.end(true));
+                        return self.end(true);
                     }
                     if asked == 1 {
                         end_by = Some(self.now.after(self.bounds.grace));
@@ -310,15 +313,19 @@ impl Loop {
                         });
                     }
                 } else {
-                    self.handle(*event)?;
+                    self.handle(*event);
                 }
             }
             self.wake_due();
+            if self.broken.is_some() && !self.stopping {
+                end_by = Some(self.now.after(self.bounds.grace));
+                self.begin_stopping();
+            }
             if self.all_played() && self.tally.closed >= self.tally.opened {
-                return Ok(self.end(false));
+                return self.end(false);
             }
             if self.stopping && (self.live == 0 || end_by.is_some_and(|at| self.now >= at)) {
-                return Ok(self.end(false));
+                return self.end(false);
             }
         }
     }
@@ -359,25 +366,22 @@ impl Loop {
         self.timers.next().into_iter().chain(self.accept_again).chain(end_by).chain(datagrams).min()
     }
 
-    fn handle(&mut self, event: Ready) -> io::Result<()> {
+    fn handle(&mut self, event: Ready) {
         if event.token & SOCKETS == 0 {
             self.with_connection(event.token, |connection, shared| connection.ready(event.broken, shared));
-            return Ok(());
+            return;
         }
         let index = (event.token & u64::from(u32::MAX)) as usize;
         if self.stopping {
             // It was told in the same breath as the signal; by now the socket is closed.
-            return Ok(());
+            return;
         }
-        if event.token & (1 << 32) == 0 {
-            if self.all_played() {
-                // As many as there are to be have come; the socket is closed.
-                return Ok(());
-            }
-            return self.accept(index, ACCEPTS);
+        if event.token & (1 << 32) != 0 {
+            self.serve_datagrams(index);
+        } else if !self.all_played() {
+            // Once as many have come as there are to be, the socket is closed.
+            self.accept(index, ACCEPTS);
         }
-        self.serve_datagrams(index);
-        Ok(())
     }
 
     /// Does something with one connection, then sees to its interest, its deadline and its end.
@@ -470,12 +474,13 @@ impl Loop {
         act(server, self.inbox.as_mut(), &mut self.outbox, &mut shared);
     }
 
-    fn accept(&mut self, index: usize, most: usize) -> io::Result<()> {
+    fn accept(&mut self, index: usize, most: usize) {
+        let mut errors = 0;
         for _ in 0..most {
             if self.all_played() {
                 // Whoever comes now finds nobody listening, as after the end.
                 self.close_listeners();
-                return Ok(());
+                return;
             }
             if self.live >= self.bounds.connections {
                 let bound = self.bounds.connections;
@@ -483,10 +488,11 @@ impl Loop {
                     "{bound} connections are open, as many as the limit of open files allows \
                     (ulimit -n, less 64); new clients wait"
                 ));
-                return Ok(());
+                return;
             }
             match self.listeners[index].accept() {
                 Accepted::One { fd, client, server } => {
+                    errors = 0;
                     let last = self.bounds.plays.is_some_and(|plays| self.tally.opened + 1 >= plays);
                     if last {
                         // Before it is greeted: whoever is greeted last knows that nobody else will be.
@@ -494,22 +500,35 @@ impl Loop {
                     }
                     self.open(fd, client, server, index);
                     if last {
-                        return Ok(());
+                        return;
                     }
                 }
-                Accepted::None => return Ok(()),
-                Accepted::GoOn => {}
+                Accepted::None => return,
+                Accepted::GoOn => errors += 1,
+                Accepted::Odd(error) => {
+                    errors += 1;
+                    let endpoint = self.listeners[index].endpoint();
+                    let error = format!("{endpoint}: a client could not be accepted: {error}");
+                    self.observer.observe(Event::Dropped { count: 1, error });
+                }
                 Accepted::Pause(error) => {
                     self.pause_accepting(&format!("{}; new clients wait", accept::shortage(error)));
-                    return Ok(());
+                    return;
                 }
                 Accepted::Die(error) => {
                     let endpoint = self.listeners[index].endpoint().to_string();
-                    return Err(io::Error::new(io::Error::from(error).kind(), format!("{endpoint}: accept: {error}")));
+                    self.broken = Some(io::Error::new(
+                        io::Error::from(error).kind(),
+                        format!("{endpoint}: accept: {error}; those inside may finish"),
+                    ));
+                    return;
                 }
             }
+            if errors >= ERRORS {
+                self.pause_accepting("accept failed again and again; new clients wait");
+                return;
+            }
         }
-        Ok(())
     }
 
     fn open(&mut self, fd: std::os::fd::OwnedFd, client: Name, server: Option<Box<Name>>, listener: usize) {
@@ -588,7 +607,7 @@ impl Loop {
     fn begin_stopping(&mut self) {
         // Who was already in the backlog is not left with a reset.
         for index in 0..self.listeners.len() {
-            let _ = self.accept(index, LAST_ACCEPTS);
+            self.accept(index, LAST_ACCEPTS);
         }
         self.stopping = true;
         for index in 0..self.slots.len() {
@@ -620,7 +639,7 @@ impl Loop {
     }
 
     /// Ends whatever is still open.
-    fn end(mut self, at_once: bool) -> Summary {
+    fn end(mut self, at_once: bool) -> io::Result<Summary> {
         let mut cut = 0;
         for index in 0..self.slots.len() {
             let token = (u64::from(self.slots[index].generation) << 32) | index as u64;
@@ -638,6 +657,9 @@ impl Loop {
             });
         }
         let Tally { opened, closed, failed, from_clients } = self.tally;
-        Summary { opened, closed: closed - cut, failed, cut, from_clients, at_once }
+        match self.broken {
+            Some(error) => Err(error),
+            None => Ok(Summary { opened, closed: closed - cut, failed, cut, from_clients, at_once }),
+        }
     }
 }

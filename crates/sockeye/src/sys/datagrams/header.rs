@@ -67,7 +67,7 @@ pub(super) fn write_address(address: SocketAddr, into: &mut RawName) -> libc::so
 /// What the control messages of a header tell.
 #[derive(Default)]
 pub(super) struct Controls {
-    /// The local address that it was sent to.
+    /// The local address to answer from: where it was sent to, or ours where it was sent to many.
     pub(super) to: Option<IpAddr>,
     /// How long each datagram is, where several came as one.
     pub(super) segment: Option<usize>,
@@ -86,12 +86,15 @@ pub(super) fn controls(header: &libc::msghdr) -> Controls {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                 // SAFETY: this kind of message holds an in_pktinfo; it may stand unaligned.
                 let info = unsafe { data.cast::<libc::in_pktinfo>().read_unaligned() };
-                told.to = Some(IpAddr::V4(Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr))));
+                // Not the address in the header: a question to everybody cannot be answered from there.
+                let own = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr));
+                told.to = Some(IpAddr::V4(own)).filter(|own| !own.is_unspecified());
             }
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                 // SAFETY: this kind of message holds an in6_pktinfo; it may stand unaligned.
                 let info = unsafe { data.cast::<libc::in6_pktinfo>().read_unaligned() };
-                told.to = Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)));
+                // Nobody answers from a group's address: then the system chooses.
+                told.to = Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr))).filter(|own| !own.is_multicast());
             }
             (libc::SOL_UDP, libc::UDP_GRO) => {
                 // SAFETY: this kind of message holds an int; it may stand unaligned.

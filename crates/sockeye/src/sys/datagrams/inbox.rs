@@ -15,7 +15,7 @@ pub(crate) struct Arrival<'a> {
     /// How long each datagram is; the last may be shorter.
     segment: usize,
     pub(crate) from: SocketAddr,
-    /// The local address that it was sent to, where the kernel told.
+    /// The local address to answer from, where the kernel told.
     pub(crate) to: Option<IpAddr>,
 }
 
