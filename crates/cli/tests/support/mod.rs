@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 pub mod browser;
+pub mod files;
 pub mod greeter;
 pub mod http2;
 pub mod peers;

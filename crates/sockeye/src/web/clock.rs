@@ -14,6 +14,7 @@ const LENGTH: usize = "Sun, 06 Nov 1994 08:49:37 GMT".len();
 #[derive(Debug, Clone)]
 pub struct Now {
     seconds: u64,
+    nanos: u32,
     date: [u8; LENGTH],
 }
 
@@ -21,14 +22,16 @@ impl Now {
     /// The second that this time lies in.
     #[must_use]
     pub fn new(time: SystemTime) -> Self {
-        let mut now = Self { seconds: u64::MAX, date: [0; LENGTH] };
+        let mut now = Self { seconds: u64::MAX, nanos: 0, date: [0; LENGTH] };
         now.update(time);
         now
     }
 
     /// Moves on; cheap while the second stays the same.
     pub fn update(&mut self, time: SystemTime) {
-        let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()).min(LAST);
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let seconds = since.as_secs().min(LAST);
+        self.nanos = since.subsec_nanos();
         if seconds != self.seconds {
             self.seconds = seconds;
             self.date = date(seconds);
@@ -39,6 +42,11 @@ impl Now {
     #[must_use]
     pub fn seconds(&self) -> u64 {
         self.seconds
+    }
+
+    /// Nanoseconds on top of them.
+    pub(crate) fn nanos(&self) -> u32 {
+        self.nanos
     }
 
     /// What a Date field says.

@@ -114,7 +114,7 @@ impl<'e> Exchange<'e> {
         let meta = found.meta;
         let varies = self.packs(media, meta.size);
         let coding = if varies && fields.range.is_none() { negotiate::coding(&fields.accept_encoding) } else { None };
-        let current = Validators::of(&meta, coding, self.now.seconds());
+        let current = Validators::of(&meta, coding, self.now);
         match condition::reading(fields, &current) {
             Verdict::Failed => return self.error(Status::PRECONDITION_FAILED, out),
             Verdict::NotModified => return described(self.begin(Status::NOT_MODIFIED, out), &current, varies).end(),
@@ -156,7 +156,7 @@ impl<'e> Exchange<'e> {
         match self.request.fields.range.as_deref() {
             Some(range)
                 if self.request.method == Method::Get
-                    && condition::range_holds(&self.request.fields, current, self.now.seconds()) =>
+                    && condition::range_holds(&self.request.fields, current) =>
             {
                 range::select(range, size)
             }
@@ -204,11 +204,13 @@ impl<'e> Exchange<'e> {
 
 /// What tells a client whether it has this already; the same in 200, 206 and 304.
 fn described<'h>(head: Head<'h>, current: &Validators, varies: bool) -> Head<'h> {
-    let head = head
-        .field("ETag", current.tag.bytes())
-        .date("Last-Modified", current.modified)
-        // Files that somebody works on are asked for again, and answered with 304 where they are as they were.
-        .field("Cache-Control", b"no-cache");
+    let head = head.field("ETag", current.tag.bytes());
+    let head = match current.modified {
+        Some(modified) => head.date("Last-Modified", modified),
+        None => head,
+    };
+    // Files that somebody works on are asked for again, and answered with 304 where they are as they were.
+    let head = head.field("Cache-Control", b"no-cache");
     if varies { head.field("Vary", b"Accept-Encoding") } else { head }
 }
 

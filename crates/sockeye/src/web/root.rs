@@ -52,6 +52,10 @@ pub struct Meta {
     pub size: u64,
     /// When it was last changed.
     pub modified: Modified,
+    /// When it last became what it is under its name: unlike `modified`, nobody can set this (inode(7), ctime).
+    pub changed: Modified,
+    /// Which file it is: its device and its number there.
+    pub identity: (u64, u64),
     /// Its permission bits.
     pub mode: u32,
 }
@@ -75,9 +79,13 @@ impl Meta {
         };
         // The types of these differ between architectures.
         #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
-        let modified = Modified { seconds: stat.st_mtime as i64, nanos: stat.st_mtime_nsec as u32 };
+        let (modified, changed, identity) = (
+            Modified { seconds: stat.st_mtime as i64, nanos: stat.st_mtime_nsec as u32 },
+            Modified { seconds: stat.st_ctime as i64, nanos: stat.st_ctime_nsec as u32 },
+            (stat.st_dev as u64, stat.st_ino as u64),
+        );
         let size = u64::try_from(stat.st_size).unwrap_or(0);
-        Some(Self { kind, size, modified, mode: stat.st_mode & 0o777 })
+        Some(Self { kind, size, modified, changed, identity, mode: stat.st_mode & 0o777 })
     }
 }
 

@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::{File, Permissions};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 
@@ -93,7 +94,7 @@ impl Upload {
                 _ => return Err(Status::CONFLICT),
             },
         };
-        if condition::writing(&request.fields, existing.as_ref(), now.seconds()) == Verdict::Failed {
+        if condition::writing(&request.fields, existing.as_ref(), now) == Verdict::Failed {
             return Err(Status::PRECONDITION_FAILED);
         }
         let found = match existing {
@@ -191,12 +192,14 @@ impl Receipt {
 /// Has a file stored and gives it its name. This waits for the disk.
 pub(crate) fn store(file: AtomicFile) -> Stored {
     file.store()?;
-    let meta = fstat(&file).ok().and_then(|stat| Meta::of(&stat));
+    let handle = file.as_fd().try_clone_to_owned().ok();
     match file.give_name() {
         // It has its name all the same.
-        Err(FileError { step: Step::SyncFolder, .. }) => Ok(meta),
-        named => named.map(|()| meta),
+        Ok(()) | Err(FileError { step: Step::SyncFolder, .. }) => {}
+        Err(error) => return Err(error),
     }
+    // Getting its name was the last change of its state.
+    Ok(handle.and_then(|file| fstat(file).ok()).and_then(|stat| Meta::of(&stat)))
 }
 
 /// The way that a request would store something at, if that can be.

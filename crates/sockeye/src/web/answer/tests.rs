@@ -347,7 +347,7 @@ fn files_of_any_time_are_sent() {
     let (folder, site) = site();
     let file = File::options().write(true).open(folder.path().join("a.txt")).unwrap();
     file.set_modified(UNIX_EPOCH - Duration::from_secs(100)).unwrap();
-    assert_eq!(ask(&site, "GET /a.txt", "").field("Last-Modified"), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
+    assert_eq!(ask(&site, "GET /a.txt", "").field("Last-Modified"), None);
     file.set_modified(SystemTime::now() + Duration::from_secs(100_000)).unwrap();
     let seen = ask(&site, "GET /a.txt", "");
     assert_eq!(seen.field("Last-Modified"), seen.field("Date"));
