@@ -101,6 +101,8 @@ pub const REQUEST_SKIPPED: u64 = 64 * 1024;
 pub const UPLOAD: u64 = 1024 * 1024 * 1024;
 /// Sizes of text files that are packed when the client takes them so.
 pub const PACKED: std::ops::RangeInclusive<u64> = 1024..=1024 * 1024;
+/// Most ranges of a file that are sent in one answer; who asks for more gets all of it.
+pub const RANGES: usize = 256;
 /// Bytes of a file that may wait in the kernel for one client, not sent yet.
 pub const UNSENT: i32 = 64 * 1024;
 /// Most names that the page of a folder shows.
@@ -144,6 +146,7 @@ pub const TABLE: &[Limit] = &[
         default: "64 KiB, beyond 64 connections",
         what: "bytes of a file waiting in the kernel for a client",
     },
+    Limit { flag: None, default: "256", what: "ranges of a file in one answer" },
     Limit { flag: Some("--max-upload"), default: "1 GiB", what: "a file that is stored with --upload" },
     Limit { flag: Some("--no-follow"), default: "10", what: "redirects" },
     Limit { flag: None, default: "16 KiB, 200 ms", what: "the body of a redirect, read to keep its connection" },

@@ -369,7 +369,7 @@ impl Connection {
         if self.write_deadline.is_some_and(|at| now >= at) {
             self.by = ClosedBy::Timeout;
             let waited = transcript::seconds(limits::WRITE_WAIT);
-            let what = match self.outbox.len() as u64 + self.part().map_or(0, |part| part.left) {
+            let what = match self.outbox.len() as u64 + self.part().map_or(0, |part| part.left()) {
                 0 => String::new(),
                 left => format!(" of {left} bytes"),
             };

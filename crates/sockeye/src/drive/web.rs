@@ -17,6 +17,7 @@ use crate::web::answer::{Body, Reply, Response, Site, refuse};
 use crate::web::body::{Decoder, Framing};
 use crate::web::clock::Now;
 use crate::web::log::{self, Line};
+use crate::web::made::{End, Made};
 use crate::web::request::{Parsed, Request, parse};
 use crate::web::status::Status;
 use crate::web::upload::{Receipt, Stored, Upload, store};
@@ -81,12 +82,26 @@ impl Around<'_> {
     }
 }
 
-/// A part of a file that is being sent.
+/// What follows a head and is being sent.
 #[derive(Debug)]
-pub(super) struct Part {
-    pub(super) file: OwnedFd,
-    pub(super) at: u64,
-    pub(super) left: u64,
+pub(super) enum Part {
+    /// A part of a file.
+    File {
+        file: OwnedFd,
+        at: u64,
+        left: u64,
+    },
+    Made(Made),
+}
+
+impl Part {
+    /// How many bytes are missing, as far as that is known.
+    pub(super) fn left(&self) -> u64 {
+        match self {
+            Self::File { left, .. } | Self::Made(Made { end: End::Length(left), .. }) => *left,
+            Self::Made(_) => 0,
+        }
+    }
 }
 
 /// What a connection to a site is doing.
@@ -353,7 +368,8 @@ impl Web {
         match response.body {
             Body::Empty => {}
             Body::Bytes(bytes) => out.extend_from_slice(&bytes),
-            Body::File { fd, from, length } => self.part = Some(Part { file: fd, at: from, left: length }),
+            Body::File { fd, from, length } => self.part = Some(Part::File { file: fd, at: from, left: length }),
+            Body::Made(made) => self.part = Some(Part::Made(made)),
         }
         self.closes |= !response.keep_alive;
         tell(&self.website, request, response.status, sent, around);

@@ -9,6 +9,7 @@ use super::web::{Answered, Around, Part};
 use crate::event::{ClosedBy, Name};
 use crate::limits;
 use crate::sys::queue::bound_unsent;
+use crate::web::made::{End, push_chunk};
 use crate::web::upload::Stored;
 
 /// Pieces of a file that are sent before the others have their turn.
@@ -178,7 +179,12 @@ impl Connection {
             if !self.outbox.is_empty() || self.part().is_none() {
                 return Fate::Lives;
             }
-            let fate = if self.secure.is_some() { self.encrypt_piece(shared) } else { self.send_piece(shared) };
+            let is_made = matches!(self.part(), Some(Part::Made(_)));
+            let fate = match self.secure.is_some() {
+                _ if is_made => self.make_piece(shared),
+                true => self.encrypt_piece(shared),
+                false => self.send_piece(shared),
+            };
             match fate {
                 Ok(true) => {}
                 Ok(false) => return Fate::Lives,
@@ -191,14 +197,14 @@ impl Connection {
     /// Has the kernel send a piece; whether the socket may take more.
     fn send_piece(&mut self, shared: &mut Shared<'_>) -> Result<bool, Fate> {
         let Role::Web(web) = &mut self.role else { return Ok(false) };
-        let Some(part) = &mut web.part else { return Ok(false) };
-        let most = usize::try_from(part.left.min(PIECE)).unwrap_or(usize::MAX);
-        match sendfile(&self.fd, &part.file, Some(&mut part.at), most) {
+        let Some(Part::File { file, at, left }) = &mut web.part else { return Ok(false) };
+        let most = usize::try_from((*left).min(PIECE)).unwrap_or(usize::MAX);
+        match sendfile(&self.fd, &*file, Some(at), most) {
             Ok(0) => Err(self.cut_part(shared)),
             Ok(length) => {
                 self.from_server += length as u64;
-                part.left -= length as u64;
-                if part.left == 0 {
+                *left -= length as u64;
+                if *left == 0 {
                     web.part = None;
                     self.write_deadline = None;
                 } else {
@@ -219,14 +225,14 @@ impl Connection {
     /// The same over TLS, where the bytes pass through here.
     fn encrypt_piece(&mut self, shared: &mut Shared<'_>) -> Result<bool, Fate> {
         let mut clear = vec![0; CLEAR];
-        let Some(part) = self.part() else { return Ok(false) };
-        let most = usize::try_from(part.left).map_or(CLEAR, |left| left.min(CLEAR));
-        match rustix::io::pread(&part.file, &mut clear[..most], part.at) {
+        let Some(Part::File { file, at, left }) = self.part() else { return Ok(false) };
+        let most = usize::try_from(*left).map_or(CLEAR, |left| left.min(CLEAR));
+        match rustix::io::pread(&*file, &mut clear[..most], *at) {
             Ok(0) => Err(self.cut_part(shared)),
             Ok(length) => {
-                part.at += length as u64;
-                part.left -= length as u64;
-                if part.left == 0
+                *at += length as u64;
+                *left -= length as u64;
+                if *left == 0
                     && let Role::Web(web) = &mut self.role
                 {
                     web.part = None;
@@ -245,14 +251,56 @@ impl Connection {
         }
     }
 
+    /// The same for what is made while it is sent.
+    fn make_piece(&mut self, shared: &mut Shared<'_>) -> Result<bool, Fate> {
+        let Role::Web(web) = &mut self.role else { return Ok(false) };
+        let Some(Part::Made(made)) = &mut web.part else { return Ok(false) };
+        let mut piece = Vec::new();
+        let Ok(has_more) = made.source.more(&mut piece) else { return Err(self.cut_part(shared)) };
+        let out = &mut shared.output.bytes;
+        let mut is_short = false;
+        match &mut made.end {
+            End::Chunked => push_chunk(out, &piece, !has_more),
+            End::Close => out.extend_from_slice(&piece),
+            End::Length(left) => {
+                // Nothing is sent that was not announced, and nothing announced is left out.
+                is_short = piece.len() as u64 > *left || !has_more && piece.len() as u64 != *left;
+                *left = left.saturating_sub(piece.len() as u64);
+                out.extend_from_slice(&piece);
+            }
+        }
+        if is_short {
+            out.clear();
+            return Err(self.cut_part(shared));
+        }
+        if !has_more {
+            web.part = None;
+        }
+        if self.send_output(shared) == Fate::Gone {
+            return Err(Fate::Gone);
+        }
+        if self.outbox.is_empty() {
+            self.write_deadline = self.sends_part().then(|| shared.now.after(limits::WRITE_WAIT));
+        }
+        Ok(true)
+    }
+
     /// The file is shorter than it was, or cannot be read any more: the client has to see that bytes are missing.
     fn cut_part(&mut self, shared: &mut Shared<'_>) -> Fate {
-        let left = self.part().map_or(0, |part| part.left);
+        let left = self.part().map_or(0, |part| part.left());
+        let ends_by_close = matches!(self.part(), Some(Part::Made(made)) if made.end == End::Close);
+        let is_secure = self.secure.is_some();
         if let Role::Web(web) = &mut self.role {
             web.part = None;
         }
         self.secure = None;
-        self.reason = Some(format!("the file became shorter while it was sent: {left} bytes are missing").into());
+        if ends_by_close && !is_secure {
+            // Only a reset tells this client that there should have been more.
+            let _ = rustix::net::sockopt::set_socket_linger(&self.fd, Some(std::time::Duration::ZERO));
+            return self.write_failed(shared);
+        }
+        let missing = if left > 0 { format!(": {left} bytes are missing") } else { String::new() };
+        self.reason = Some(format!("the file became shorter while it was sent{missing}").into());
         self.finish(shared)
     }
 }

@@ -7,6 +7,7 @@ use super::body::Framing;
 use super::clock::Now;
 use super::exchange::Exchange;
 use super::head::Manner;
+use super::made::{End, Made};
 use super::options::{Hidden, Options, Sharing};
 use super::pack::read_part;
 use super::path::Way;
@@ -44,17 +45,20 @@ pub enum Body {
         /// How many are sent.
         length: u64,
     },
+    /// What is made while it is sent.
+    Made(Made),
 }
 
 impl Body {
-    /// How many bytes it has.
+    /// How many bytes it has, as far as that is known.
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "an empty file is no `Body::Empty`, and nobody asks")]
     pub fn len(&self) -> u64 {
         match self {
             Self::Empty => 0,
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::File { length, .. } => *length,
+            Self::File { length, .. } | Self::Made(Made { end: End::Length(length), .. }) => *length,
+            Self::Made(_) => u64::MAX,
         }
     }
 }
@@ -74,6 +78,17 @@ impl Response {
                 let read = read_part(&File::from(fd), from, length, head).unwrap_or(0);
                 head.truncate(begin + read);
                 self.keep_alive &= read as u64 == length;
+            }
+            Body::Made(mut made) => {
+                let begin = head.len();
+                let is_made = loop {
+                    match made.source.more(head) {
+                        Ok(true) => {}
+                        Ok(false) => break true,
+                        Err(_) => break false,
+                    }
+                };
+                self.keep_alive &= is_made && made.end == End::Length((head.len() - begin) as u64);
             }
         }
     }

@@ -53,6 +53,11 @@ impl Tag {
         tag
     }
 
+    /// Those of a file as it is and of all that packing makes of it.
+    fn forms(meta: &Meta) -> [Self; 3] {
+        [None, Some(Coding::Gzip), Some(Coding::Brotli)].map(|packed| Self::of(meta, packed))
+    }
+
     fn begin(meta: &Meta, quote: &[u8]) -> Self {
         let mut tag = Self { bytes: [0; LENGTH], length: 0 };
         tag.push(quote);
@@ -108,6 +113,7 @@ pub(crate) struct Validators {
     pub(crate) tag: Tag,
     /// What it would be if the file had come to rest.
     rested: Tag,
+    meta: Meta,
     is_fresh: bool,
     /// Last-Modified, in seconds since 1970: never after the answer's own date (RFC 9110, section 8.8.2.1). Archives and
     /// builds that set no time leave the first seconds there, whatever is in the file: that is no date.
@@ -119,7 +125,7 @@ impl Validators {
         let modified = u64::try_from(meta.modified.seconds).ok().filter(|&seconds| seconds > 1);
         let (rested, is_fresh) = (Tag::of(meta, packed), is_fresh(meta, now));
         let tag = if is_fresh { Tag::fresh(meta) } else { rested };
-        Self { tag, rested, is_fresh, modified: modified.map(|seconds| seconds.min(now.seconds())) }
+        Self { tag, rested, meta: *meta, is_fresh, modified: modified.map(|seconds| seconds.min(now.seconds())) }
     }
 }
 
@@ -136,7 +142,10 @@ pub(crate) enum Verdict {
 
 /// Looks at the conditions of a GET or HEAD in their order (RFC 9110, section 13.2.2, steps 1 to 4).
 pub(crate) fn reading(fields: &Fields<'_>, current: &Validators) -> Verdict {
-    if !still(fields, &[current.rested], current.modified) {
+    // Whichever form of it a client has, it is the same file.
+    let forms = fields.if_match.as_ref().map(|_| Tag::forms(&current.meta));
+    let forms = forms.as_ref().map_or([].as_slice(), |forms| forms);
+    if !still(fields, forms, current.modified) {
         return Verdict::Failed;
     }
     if fields.if_none_match.is_some() {
@@ -153,8 +162,7 @@ pub(crate) fn reading(fields: &Fields<'_>, current: &Validators) -> Verdict {
 /// Looks at the conditions of a PUT. `existing` is what is there now: any of its tags will do, since what a client
 /// read packed it may well store as it is.
 pub(crate) fn writing(fields: &Fields<'_>, existing: Option<&Meta>, now: &Now) -> Verdict {
-    let tags =
-        existing.map(|meta| [None, Some(Coding::Gzip), Some(Coding::Brotli)].map(|packed| Tag::of(meta, packed)));
+    let tags = existing.map(Tag::forms);
     let tags = tags.as_ref().map_or([].as_slice(), |tags| tags);
     let modified = existing.and_then(|meta| Validators::of(meta, None, now).modified);
     let is_other = !any(&fields.if_none_match, |tag| tags.iter().any(|current| weakly(tag) == current.bytes()));
@@ -335,6 +343,7 @@ mod tests {
             (vec![("If-Modified-Since", "yesterday")], Proceed),
             (vec![("If-Match", "TAG")], Proceed),
             (vec![("If-Match", WEAK)], Failed),
+            (vec![("If-Match", PACKED)], Proceed),
             (vec![("If-Match", "*")], Proceed),
             (vec![("If-Match", "\"x\"")], Failed),
             (vec![("If-Match", "TAG"), ("If-Unmodified-Since", BEFORE)], Proceed),

@@ -9,14 +9,16 @@ use super::escape::push_query;
 use super::head::{Head, Manner, push_number};
 use super::kind::{self, MediaType};
 use super::listing;
+use super::made::{Made, Part, Parts};
 use super::negotiate;
 use super::options::{Folders, Packing};
 use super::path::Way;
-use super::range::{self, Selection};
+use super::range::{self, Range, Selection};
 use super::refusal::{self, POLICY};
 use super::request::{Method, Request};
 use super::root::{Found, Kind};
 use super::status::Status;
+use crate::file::random;
 use crate::limits;
 
 /// A request on its way to an answer.
@@ -113,18 +115,23 @@ impl<'e> Exchange<'e> {
         let fields = &self.request.fields;
         let meta = found.meta;
         let varies = self.packs(media, meta.size);
-        let coding = if varies && fields.range.is_none() { negotiate::coding(&fields.accept_encoding) } else { None };
+        let coding = if varies { negotiate::coding(&fields.accept_encoding) } else { None };
         let current = Validators::of(&meta, coding, self.now);
+        // What is asked for in part is judged as if it were asked for whole (RFC 9110, section 13.2.2).
         match condition::reading(fields, &current) {
             Verdict::Failed => return self.error(Status::PRECONDITION_FAILED, out),
             Verdict::NotModified => return described(self.begin(Status::NOT_MODIFIED, out), &current, varies).end(),
             Verdict::Proceed => {}
         }
-        let described = |status, out| {
-            described(self.begin(status, out), &current, varies).field("Content-Type", media.name.as_bytes())
-        };
+        // Parts are those of the file as it is.
+        let plain = Validators::of(&meta, None, self.now);
+        let selection = self.selection(&plain, meta.size);
+        let coding = coding.filter(|_| selection == Selection::Whole);
+        let current = if coding.is_some() { current } else { plain };
+        let described = |status, out| described(self.begin(status, out), &current, varies);
+        let whole = |out| described(Status::OK, out).field("Content-Type", media.name.as_bytes());
         if let Some(coding) = coding {
-            let head = |out| described(Status::OK, out).field("Content-Encoding", coding.name());
+            let head = |out| whole(out).field("Content-Encoding", coding.name());
             // What HEAD would say takes packing it: a length may be left out (RFC 9110, section 8.6).
             if self.manner.head_only {
                 return head(out).end();
@@ -134,15 +141,26 @@ impl<'e> Exchange<'e> {
                 Err(_) => self.error(Status::INTERNAL_ERROR, out),
             };
         }
-        match self.selection(&current, meta.size) {
-            Selection::Whole => described(Status::OK, out).field("Accept-Ranges", b"bytes").content(Body::File {
+        match selection {
+            Selection::Whole => whole(out).field("Accept-Ranges", b"bytes").content(Body::File {
                 fd: found.fd,
                 from: 0,
                 length: meta.size,
             }),
-            Selection::Part { from, length } => described(Status::PARTIAL_CONTENT, out)
-                .written("Content-Range", |out| push_range(out, from, length, meta.size))
-                .content(Body::File { fd: found.fd, from, length }),
+            Selection::Part(range) => described(Status::PARTIAL_CONTENT, out)
+                .field("Content-Type", media.name.as_bytes())
+                .written("Content-Range", |out| push_range(out, range, meta.size))
+                .content(Body::File { fd: found.fd, from: range.from, length: range.length }),
+            Selection::Parts(ranges) => {
+                let boundary = format!("{:016x}{:016x}", random(), random());
+                let parts = parts(&ranges, &boundary, media, meta.size);
+                described(Status::PARTIAL_CONTENT, out)
+                    .written("Content-Type", |out| {
+                        out.extend_from_slice(b"multipart/byteranges; boundary=");
+                        out.extend_from_slice(boundary.as_bytes());
+                    })
+                    .content(Body::Made(Made::of_length(Parts::new(File::from(found.fd), parts.0), parts.1)))
+            }
             Selection::Nothing => self.unsatisfiable(meta.size, out),
         }
     }
@@ -155,8 +173,7 @@ impl<'e> Exchange<'e> {
     fn selection(&self, current: &Validators, size: u64) -> Selection {
         match self.request.fields.range.as_deref() {
             Some(range)
-                if self.request.method == Method::Get
-                    && condition::range_holds(&self.request.fields, current) =>
+                if self.request.method == Method::Get && condition::range_holds(&self.request.fields, current) =>
             {
                 range::select(range, size)
             }
@@ -214,11 +231,28 @@ fn described<'h>(head: Head<'h>, current: &Validators, varies: bool) -> Head<'h>
     if varies { head.field("Vary", b"Accept-Encoding") } else { head }
 }
 
-fn push_range(out: &mut Vec<u8>, from: u64, length: u64, size: u64) {
+fn push_range(out: &mut Vec<u8>, range: Range, size: u64) {
     out.extend_from_slice(b"bytes ");
-    push_number(out, from);
+    push_number(out, range.from);
     out.push(b'-');
-    push_number(out, from + length - 1);
+    push_number(out, range.from + range.length - 1);
     out.push(b'/');
     push_number(out, size);
+}
+
+/// Several parts with what tells them apart, and the length of all of it (RFC 9110, section 14.6).
+fn parts(ranges: &[Range], boundary: &str, media: MediaType, size: u64) -> (Vec<Part>, u64) {
+    let (mut parts, mut length) = (Vec::with_capacity(ranges.len() * 2 + 1), 0);
+    for &range in ranges {
+        let mut text = format!("\r\n--{boundary}\r\nContent-Type: {}\r\nContent-Range: ", media.name).into_bytes();
+        push_range(&mut text, range, size);
+        text.extend_from_slice(b"\r\n\r\n");
+        length += text.len() as u64 + range.length;
+        parts.push(Part::Text(text));
+        parts.push(Part::File { from: range.from, length: range.length });
+    }
+    let end = format!("\r\n--{boundary}--\r\n").into_bytes();
+    length += end.len() as u64;
+    parts.push(Part::Text(end));
+    (parts, length)
 }

@@ -3,6 +3,7 @@
 
 use super::answer::{Body, Response};
 use super::clock::{self, Now};
+use super::made::End;
 use super::options::Sharing;
 use super::request::{Method, Request, Version};
 use super::status::Status;
@@ -93,7 +94,17 @@ impl<'h> Head<'h> {
     }
 
     /// Ends a head before its content, which a HEAD is not sent.
-    pub(crate) fn content(self, body: Body) -> Response {
+    pub(crate) fn content(self, mut body: Body) -> Response {
+        if let Body::Made(made) = &mut body
+            && !matches!(made.end, End::Length(_))
+        {
+            made.end = if self.manner.is_old { End::Close } else { End::Chunked };
+            let (is_old, head_only) = (self.manner.is_old, self.manner.head_only);
+            let head = if is_old { self } else { self.field("Transfer-Encoding", b"chunked") };
+            let response = head.end();
+            let body = if head_only { Body::Empty } else { body };
+            return Response { body, keep_alive: response.keep_alive && !is_old, ..response };
+        }
         let (length, head_only) = (body.len(), self.manner.head_only);
         let response = self.written("Content-Length", |out| push_number(out, length)).end();
         if head_only { response } else { Response { body, ..response } }

@@ -37,6 +37,7 @@ mod head;
 mod kind;
 pub mod listing;
 pub mod log;
+pub mod made;
 mod negotiate;
 pub mod options;
 mod pack;

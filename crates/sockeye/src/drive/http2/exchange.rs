@@ -1,18 +1,20 @@
 //! One request over HTTP/2 and its answer, which goes out as its window has room, or its content, which comes in.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use transcript::Moment;
 
-use super::super::web::{Around, Part, Website, tell};
+use super::super::web::{Around, Website, tell};
 use super::Asked;
 use crate::limits;
 use crate::web::answer::{Body, Reply};
+use crate::web::made::Source;
 use crate::web::request::{Parsed, Version, parse};
 use crate::web::status::Status;
 use crate::web::upload::{Receipt, Stored, Upload};
@@ -69,7 +71,17 @@ enum Coming {
 /// What is left to be sent.
 enum Rest {
     Bytes(Bytes),
-    Part(Part),
+    Part {
+        file: OwnedFd,
+        at: u64,
+        left: u64,
+    },
+    /// What is made as the window has room, and of that what is not sent yet.
+    Made {
+        source: Box<dyn Source>,
+        made: BytesMut,
+        has_more: bool,
+    },
 }
 
 impl Stream {
@@ -106,7 +118,7 @@ impl Stream {
     pub(super) fn holds(&self) -> Held {
         match &self.doing {
             Doing::Answer { rest: Rest::Bytes(bytes), .. } => Held::Bytes(bytes.len()),
-            Doing::Answer { rest: Rest::Part(_), .. } | Doing::Upload { .. } => Held::File,
+            Doing::Answer { rest: Rest::Part { .. } | Rest::Made { .. }, .. } | Doing::Upload { .. } => Held::File,
         }
     }
 
@@ -182,7 +194,8 @@ impl Doing {
             Body::Bytes(bytes) if bytes.is_empty() => None,
             Body::File { length: 0, .. } => None,
             Body::Bytes(bytes) => Some(Rest::Bytes(Bytes::from(bytes))),
-            Body::File { fd, from, length } => Some(Rest::Part(Part { file: fd, at: from, left: length })),
+            Body::File { fd, from, length } => Some(Rest::Part { file: fd, at: from, left: length }),
+            Body::Made(made) => Some(Rest::Made { source: made.source, made: BytesMut::new(), has_more: true }),
         };
         let head = as_response(head)?;
         let send = respond.send_response(head, rest.is_none()).ok()?;
@@ -260,7 +273,8 @@ impl Rest {
         }
         let most = match self {
             Self::Bytes(bytes) => bytes.len().min(PIECE),
-            Self::Part(part) => usize::try_from(part.left).map_or(PIECE, |left| left.min(PIECE)),
+            Self::Part { left, .. } => usize::try_from(*left).map_or(PIECE, |left| left.min(PIECE)),
+            Self::Made { .. } => PIECE,
         };
         to.reserve_capacity(most);
         let room = match to.capacity() {
@@ -295,16 +309,25 @@ impl Rest {
                 let piece = bytes.split_to(most.min(bytes.len()));
                 Ok((piece, bytes.is_empty()))
             }
-            Self::Part(part) => {
+            Self::Made { source, made, has_more } => {
+                while *has_more && made.is_empty() {
+                    let mut more = Vec::new();
+                    *has_more = source.more(&mut more)?;
+                    made.extend_from_slice(&more);
+                }
+                let piece = made.split_to(most.min(made.len())).freeze();
+                Ok((piece, made.is_empty() && !*has_more))
+            }
+            Self::Part { file, at, left } => {
                 let mut piece = vec![0; most];
-                let length = rustix::io::pread(&part.file, &mut piece[..], part.at)?;
+                let length = rustix::io::pread(&*file, &mut piece[..], *at)?;
                 if length == 0 && most > 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
                 piece.truncate(length);
-                part.at += length as u64;
-                part.left -= length as u64;
-                Ok((Bytes::from(piece), part.left == 0))
+                *at += length as u64;
+                *left -= length as u64;
+                Ok((Bytes::from(piece), *left == 0))
             }
         }
     }
@@ -383,7 +406,7 @@ fn as_response(head: &[u8]) -> Option<Response<()>> {
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(parsed.code?).ok()?;
     for field in parsed.headers.iter() {
-        if field.name.eq_ignore_ascii_case("connection") {
+        if ["connection", "transfer-encoding"].iter().any(|name| field.name.eq_ignore_ascii_case(name)) {
             continue;
         }
         let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;

@@ -44,6 +44,11 @@ fn seen(response: Response, head: Vec<u8>) -> Seen {
             assert_eq!(read as u64, length);
             bytes
         }
+        Body::Made(mut made) => {
+            let mut bytes = vec![];
+            while made.source.more(&mut bytes).unwrap() {}
+            bytes
+        }
     };
     let seen = Seen { status: response.status.code(), head, content, keep_alive: response.keep_alive };
     assert_eq!(seen.field("X-Content-Type-Options"), Some("nosniff"));
@@ -179,7 +184,6 @@ fn ranges_are_parts() {
         ("bytes=2-4", 206, Some("bytes 2-4/10"), "234"),
         ("bytes=7-", 206, Some("bytes 7-9/10"), "789"),
         ("bytes=-2", 206, Some("bytes 8-9/10"), "89"),
-        ("bytes=0-1,3-4", 200, None, TEXT),
         ("bytes=4-2", 200, None, TEXT),
         ("bytes=10-", 416, Some("bytes */10"), ""),
         ("bytes=-0", 416, Some("bytes */10"), ""),
@@ -196,6 +200,59 @@ fn ranges_are_parts() {
     }
     let seen = ask(&site, "GET /long.css", "Range: bytes=4-5\r\nAccept-Encoding: gzip\r\n");
     assert_eq!((seen.status, seen.text()), (206, "a{"));
+    for range in ["bytes=0-", "bytes=3-5", "bytes=-1", "bytes=0-0,2-"] {
+        let seen = ask(&site, "GET /empty", &format!("Range: {range}\r\n"));
+        assert_eq!((seen.status, seen.field("Content-Length")), (200, Some("0")), "{range}");
+    }
+}
+
+#[test]
+fn several_ranges_are_sent_in_one_answer() {
+    let (_folder, site) = site();
+    let seen = ask(&site, "GET /a.txt", "Range: bytes=7-,0-1\r\n");
+    let boundary = seen.field("Content-Type").unwrap().strip_prefix("multipart/byteranges; boundary=").unwrap();
+    let part = |range: &str, text: &str| {
+        format!(
+            "\r\n--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Range: bytes {range}/10\r\n\r\n{text}"
+        )
+    };
+    let expected = format!("{}{}\r\n--{boundary}--\r\n", part("7-9", "789"), part("0-1", "01"));
+    assert_eq!((seen.status, seen.text(), seen.field("Content-Range")), (206, expected.as_str(), None));
+    // What overlaps is sent once, and one part that is left is no multipart.
+    let seen = ask(&site, "GET /a.txt", "Range: bytes=0-4,3-6,90-\r\n");
+    assert_eq!((seen.status, seen.field("Content-Range"), seen.text()), (206, Some("bytes 0-6/10"), "0123456"));
+    assert_eq!(ask(&site, "HEAD /a.txt", "Range: bytes=0-1,3-4\r\n").status, 200);
+    let many = vec!["0-"; 5000].join(",");
+    assert_eq!(ask(&site, "GET /a.txt", &format!("Range: bytes={many}\r\n")).text(), TEXT);
+}
+
+/// What is asked for in part is judged as what is asked for whole: by the tag of what would be sent.
+#[test]
+fn a_condition_comes_to_the_same_with_and_without_a_range() {
+    let (_folder, site) = site();
+    let accepts = "Accept-Encoding: gzip\r\n";
+    let plain = ask(&site, "GET /long.css", "").field("ETag").unwrap().to_owned();
+    let packed = ask(&site, "GET /long.css", accepts).field("ETag").unwrap().to_owned();
+    assert_ne!(plain, packed);
+    for (condition, whole, part) in [
+        (format!("If-None-Match: {packed}\r\n"), 304, 304),
+        (format!("If-None-Match: {plain}\r\n"), 200, 206),
+        (format!("If-Match: {packed}\r\n"), 200, 206),
+        (format!("If-Match: {plain}\r\n"), 200, 206),
+        ("If-Match: \"x\"\r\n".to_owned(), 412, 412),
+        ("If-Unmodified-Since: Mon, 01 Jan 2001 00:00:00 GMT\r\n".to_owned(), 412, 412),
+    ] {
+        for (range, status) in [("", whole), ("Range: bytes=0-1\r\n", part), ("Range: bytes=0-1,9-9\r\n", part)] {
+            let seen = ask(&site, "GET /long.css", &format!("{accepts}{condition}{range}"));
+            assert_eq!(seen.status, status, "{condition}{range}");
+            if status == 206 {
+                assert_eq!((seen.field("ETag"), seen.field("Content-Encoding")), (Some(plain.as_str()), None));
+            }
+        }
+    }
+    // A part of what is packed cannot be had: who has some of it gets all of it.
+    let seen = ask(&site, "GET /long.css", &format!("{accepts}Range: bytes=5-\r\nIf-Range: {packed}\r\n"));
+    assert_eq!((seen.status, seen.field("ETag")), (200, Some(packed.as_str())));
 }
 
 #[test]

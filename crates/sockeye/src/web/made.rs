@@ -1,0 +1,103 @@
+//! Content that is made while it is sent: piece by piece, so that it takes little room and nobody else waits for it long.
+
+use std::collections::VecDeque;
+use std::fmt::Debug;
+use std::fs::File;
+use std::io;
+
+use super::pack::read_part;
+
+/// Bytes of a file that make a piece.
+const PIECE: u64 = 64 * 1024;
+
+/// Where content comes from.
+pub trait Source: Debug + Send {
+    /// Adds the next piece, of some tens of kilobytes at most and perhaps of none; whether there is more.
+    ///
+    /// # Errors
+    /// The rest cannot be made. The client has to see that it is missing.
+    fn more(&mut self, out: &mut Vec<u8>) -> io::Result<bool>;
+}
+
+/// How the end of such content is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// By its length.
+    Length(u64),
+    /// It is sent in chunks (RFC 9112, section 7.1). HTTP/2 has an end of its own.
+    Chunked,
+    /// The connection ends behind it: all that HTTP/1.0 has.
+    Close,
+}
+
+/// Content that is made.
+#[derive(Debug)]
+pub struct Made {
+    pub(crate) source: Box<dyn Source>,
+    /// How its end is known; set where its head is written, unless it is the length.
+    pub(crate) end: End,
+}
+
+impl Made {
+    /// Content of that length.
+    pub(crate) fn of_length(source: impl Source + 'static, length: u64) -> Self {
+        Self { source: Box::new(source), end: End::Length(length) }
+    }
+}
+
+/// A chunk of it, and behind the last one the end of all.
+pub(crate) fn push_chunk(out: &mut Vec<u8>, piece: &[u8], is_last: bool) {
+    if !piece.is_empty() {
+        out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+        out.extend_from_slice(piece);
+        out.extend_from_slice(b"\r\n");
+    }
+    if is_last {
+        out.extend_from_slice(b"0\r\n\r\n");
+    }
+}
+
+/// Parts of a file with text around them.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    file: File,
+    left: VecDeque<Part>,
+}
+
+/// See [`Parts`].
+#[derive(Debug)]
+pub(crate) enum Part {
+    Text(Vec<u8>),
+    File { from: u64, length: u64 },
+}
+
+impl Parts {
+    pub(crate) fn new(file: File, parts: impl IntoIterator<Item = Part>) -> Self {
+        Self { file, left: parts.into_iter().collect() }
+    }
+}
+
+impl Source for Parts {
+    fn more(&mut self, out: &mut Vec<u8>) -> io::Result<bool> {
+        let begin = out.len();
+        while ((out.len() - begin) as u64) < PIECE
+            && let Some(part) = self.left.pop_front()
+        {
+            match part {
+                Part::Text(text) => out.extend_from_slice(&text),
+                Part::File { from, length } => {
+                    let (at, most) = (out.len(), length.min(PIECE));
+                    let read = read_part(&self.file, from, most, out)?;
+                    out.truncate(at + read);
+                    if (read as u64) < most {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                    if most < length {
+                        self.left.push_front(Part::File { from: from + most, length: length - most });
+                    }
+                }
+            }
+        }
+        Ok(!self.left.is_empty())
+    }
+}
