@@ -3,7 +3,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use sockeye::verb::fetch::{Answer, Connections, FetchError, Options, Progress, Request, Saved, Taking, Url, fetch};
+use sockeye::verb::fetch::{
+    Answer, Connections, FetchError, Options, Progress, Request, Saved, Taking, Url, fetch, is_packed,
+};
 
 use super::asking;
 use super::bar::Bar;
@@ -106,7 +108,8 @@ impl<'a> Page<'a> {
         if flags.resume {
             request.range = place.missing(&self.url);
         }
-        if flags.resume || flags.parts > 1 {
+        let is_packed = flags.output.is_some() && !flags.raw_body && is_packed(&place.name());
+        if flags.resume || flags.parts > 1 || is_packed {
             // What is on the wire is what is in the file, so that a position in one is one in the other.
             request.fields.insert(0, ("Accept-Encoding".to_owned(), "identity".to_owned()));
         }
@@ -159,6 +162,10 @@ impl<'a> Page<'a> {
 
     /// Takes the body, and gives the file its name.
     fn take(&self, answer: Answer, mut place: Place, request: &Request, told: &Told<'_>) -> Result<(), Trouble> {
+        if let [word, ..] = answer.head().no_codings().as_slice() {
+            let shown = answer.url.shown();
+            self.shared.note(&format!("{shown}: its Content-Encoding `{word}` is no coding, and is passed over"));
+        }
         let (head, url, times) = (answer.head().clone(), answer.url.clone(), answer.times);
         let already = place.begin(&self.url, &answer)?;
         let parts = Parts::of(&answer, self.progress.len(), self.shared.flags.max_size);

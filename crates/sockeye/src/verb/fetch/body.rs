@@ -17,7 +17,7 @@ use super::pace::Pace;
 use super::{Answer, Failed, FetchError, Origin, Progress, Saved, Taking};
 use crate::net::stream::Stream;
 use crate::sink::{Sink, wait_for_room};
-use crate::wire::http::{Coding, Fault, decode};
+use crate::wire::http::{Coding, Fault, decode, is_own};
 
 /// What a pipe is asked to hold; the system may give less.
 const PIPE: usize = 1024 * 1024;
@@ -33,7 +33,7 @@ impl Answer {
     }
 
     fn take(mut self, sink: &mut Sink<'_>, name: &str, taking: &Taking) -> Result<Saved, FetchError> {
-        let codings = if taking.raw { vec![] } else { self.codings(name)? };
+        let mut codings = if taking.raw { vec![] } else { self.codings()? };
         if let Some(stopper) = &taking.stopper {
             self.exchange.stop_with(stopper);
         }
@@ -58,8 +58,12 @@ impl Answer {
                 moving.whole(&held, !is_cut_off)
             }
             _ => {
+                let may_be_own = codings.first().is_some_and(|&first| self.may_be_own(first, name));
                 let mut pieces = Pieces::of(&mut self.exchange, &taking.progress, (pace, self.patience));
                 pieces.only = taking.only.unwrap_or(u64::MAX);
+                if may_be_own && pieces.tell_own(&codings)? {
+                    codings.remove(0);
+                }
                 let written = pieces.copy(sink, &codings, (taking.already, max))?;
                 let received = pieces.received;
                 if let Some(part) = self.part.filter(|part| part.length() != received) {
@@ -239,6 +243,28 @@ struct Pieces<'a> {
 impl<'a> Pieces<'a> {
     fn of(exchange: &'a mut Exchange, progress: &'a Progress, pace: (Pace, Patience)) -> Self {
         Self { exchange, progress, pace, piece: Bytes::new(), received: 0, only: u64::MAX, failure: None }
+    }
+
+    /// Whether the first coding is that of the file itself. What was looked at is still there to be taken.
+    fn tell_own(&mut self, codings: &[Coding]) -> Result<bool, FetchError> {
+        let mut beginning = Vec::new();
+        loop {
+            let piece = match self.fill_buf() {
+                Ok(piece) => piece,
+                Err(error) => return Err(self.failure.take().unwrap_or(FetchError::Output(error))),
+            };
+            let (is_all, length) = (piece.is_empty() || beginning.len() >= PIPE, piece.len());
+            beginning.extend_from_slice(piece);
+            self.consume(length);
+            if let Some(is_own) = is_own(codings, &beginning, is_all) {
+                self.piece = Bytes::from(beginning);
+                return Ok(is_own);
+            }
+            if is_all {
+                self.piece = Bytes::from(beginning);
+                return Ok(false);
+            }
+        }
     }
 
     fn copy(

@@ -12,7 +12,7 @@ use http::header::{
 
 use super::cookies::Cookies;
 use super::{Body, FetchError, Request, Url};
-use crate::wire::http::Coding;
+use crate::wire::http::{Coding, is_packed, percent_decoded};
 
 /// Fields that say what is wanted, not who wants it. Any other may be a secret: `X-Api-Key` is one to its server.
 const HARMLESS: [&str; 14] = [
@@ -53,7 +53,7 @@ impl fmt::Debug for Credentials {
 impl Credentials {
     fn field(&self) -> Result<HeaderValue, FetchError> {
         match self {
-            Self::Basic(user, password) => basic(user, password),
+            Self::Basic(user, password) => basic(user.as_bytes(), password.as_bytes()),
             Self::Bearer(token) => bearer(token),
         }
     }
@@ -112,7 +112,10 @@ impl Fields {
         map.insert(HOST, host);
         map.insert(USER_AGENT, HeaderValue::from_static(concat!("sockeye/", env!("CARGO_PKG_VERSION"))));
         map.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        map.insert(ACCEPT_ENCODING, HeaderValue::from_static(Coding::ACCEPTED));
+        // What is packed already gets no smaller, and nobody has to find out which layer is whose.
+        let is_packed = is_packed(&String::from_utf8_lossy(&percent_decoded(url.last_segment())));
+        let accepted = if is_packed { "identity" } else { Coding::ACCEPTED };
+        map.insert(ACCEPT_ENCODING, HeaderValue::from_static(accepted));
         if let Some(body) = body {
             let content_type = HeaderValue::try_from(&body.content_type).map_err(|error| error.to_string())?;
             map.insert(CONTENT_TYPE, content_type);
@@ -156,13 +159,13 @@ fn field(name: &str, value: &str) -> Result<(HeaderName, Option<HeaderValue>), F
 }
 
 /// Basic authentication (RFC 7617).
-pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue, FetchError> {
+pub(super) fn basic(user: &[u8], password: &[u8]) -> Result<HeaderValue, FetchError> {
     let wrong = || FetchError::Request("a user name cannot hold a colon".to_owned());
-    if user.contains(':') {
+    if user.contains(&b':') {
         return Err(wrong());
     }
-    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
-        .map_err(|_| wrong())?;
+    let both = [user, b":", password].concat();
+    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(both))).map_err(|_| wrong())?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -3,6 +3,7 @@
 mod body;
 mod cookies;
 mod credentials;
+mod disposition;
 mod driver;
 mod error;
 mod exchange;
@@ -40,7 +41,8 @@ use crate::limits;
 use crate::net::Family;
 use crate::net::connect::Attempt;
 use crate::net::tls::Trust;
-use crate::wire::http::Coding;
+pub use crate::wire::http::is_packed;
+use crate::wire::http::{Coding, percent_decoded};
 pub use crate::wire::http::{Head, HeadError, Origin, Url, UrlError, UrlScheme};
 use cookies::Cookies;
 use credentials::Fields;
@@ -139,6 +141,8 @@ pub struct Answer {
     pub redirects: usize,
     /// Which part it is, if it is not the whole.
     pub part: Option<Part>,
+    /// The last part of the URL that was asked first.
+    asked_as: String,
     exchange: Exchange,
     connections: Connections,
     to_head: bool,
@@ -229,7 +233,8 @@ pub fn fetch(
                 Err(error) => return Err(Failed::at(url, error)),
             };
             let connections = connections.clone();
-            return Ok(Answer { url, times, redirects, part, exchange, connections, to_head, patience });
+            let asked_as = String::from_utf8_lossy(&percent_decoded(request.url.last_segment())).into_owned();
+            return Ok(Answer { url, times, redirects, part, asked_as, exchange, connections, to_head, patience });
         };
         let next = match next {
             Ok(next) if redirects < limits::REDIRECTS => next,
@@ -260,7 +265,9 @@ fn next(head: &Head, url: &Url, follow: bool) -> Option<Result<Url, UrlError>> {
     if !follow || !matches!(head.status, 301 | 302 | 303 | 307 | 308) {
         return None;
     }
-    head.first("location").map(|location| url.redirected(location))
+    // An empty one leads nowhere: browsers and curl take such an answer for the last.
+    let location = head.every("location").find(|location| !location.trim_ascii().is_empty())?;
+    Some(url.redirected(location))
 }
 
 impl fmt::Debug for Answer {
@@ -291,9 +298,9 @@ impl Answer {
         }
     }
 
-    /// The codings that come off when the body is saved under a name: a `.gz` that was asked for stays one.
-    fn codings(&self, name: &str) -> Result<Vec<Coding>, FetchError> {
-        let mut codings = self.head().codings().map_err(|unknown| {
+    /// The codings that come off when the body is saved.
+    fn codings(&self) -> Result<Vec<Coding>, FetchError> {
+        let codings = self.head().codings().map_err(|unknown| {
             FetchError::Protocol(format!(
                 "the body has the unknown Content-Encoding `{unknown}`; --raw-body saves it as it comes"
             ))
@@ -302,12 +309,17 @@ impl Answer {
             let bound = limits::CODINGS;
             return Err(FetchError::Protocol(format!("the body has more than {bound} content codings")));
         }
-        if let [coding] = codings.as_slice()
-            && coding.is_the_files_own(name)
-        {
-            codings.clear();
-        }
         Ok(codings)
+    }
+
+    /// Whether a coding may be that of the file itself, which is to stay: by the name it is saved under, those it is asked for
+    /// by, and its type.
+    fn may_be_own(&self, coding: Coding, name: &str) -> bool {
+        let of_url = |url: &Url| String::from_utf8_lossy(&percent_decoded(url.last_segment())).into_owned();
+        let offered = disposition::file_name(self.head());
+        let names = [Some(name.to_owned()), Some(of_url(&self.url)), Some(self.asked_as.clone()), offered];
+        names.iter().flatten().any(|name| coding.is_the_files_own(name))
+            || self.head().first("content-type").is_some_and(|kind| coding.is_the_types_own(kind))
     }
 }
 

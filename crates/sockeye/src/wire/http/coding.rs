@@ -42,16 +42,113 @@ impl Coding {
         }
     }
 
-    /// Whether a file of this name is packed like this itself: a server that says so of an archive means the archive.
+    /// Whether a file of this name is packed like this itself: a server that says so of an archive may mean the archive.
     pub(crate) fn is_the_files_own(self, name: &str) -> bool {
         let ending = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
         match self {
-            Self::Gzip => matches!(ending.as_str(), "gz" | "tgz" | "svgz" | "emz"),
-            Self::Brotli => ending == "br",
-            Self::Zstd => matches!(ending.as_str(), "zst" | "tzst"),
+            Self::Gzip => matches!(
+                ending.as_str(),
+                "gz" | "tgz" | "taz" | "svgz" | "emz" | "wmz" | "vgz" | "cpgz" | "gzip" | "adz"
+            ),
+            Self::Brotli => matches!(ending.as_str(), "br" | "tbr"),
+            Self::Zstd => matches!(ending.as_str(), "zst" | "tzst" | "zstd"),
             Self::Deflate => false,
         }
     }
+
+    /// Whether a body of this type is packed like this itself.
+    pub(crate) fn is_the_types_own(self, content_type: &[u8]) -> bool {
+        let kind = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        let kind = String::from_utf8_lossy(kind).to_ascii_lowercase();
+        let kind = kind.strip_prefix("application/").unwrap_or_default();
+        match self {
+            Self::Gzip => {
+                matches!(kind, "gzip" | "x-gzip" | "x-tgz" | "x-gtar-compressed" | "x-compressed-tar" | "tar+gzip")
+            }
+            Self::Brotli => matches!(kind, "brotli" | "x-brotli" | "x-br"),
+            Self::Zstd => matches!(kind, "zstd" | "x-zstd"),
+            Self::Deflate => false,
+        }
+    }
+
+    /// Whether these bytes, the beginning of something, are packed like this.
+    pub(crate) fn begins(self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Gzip => bytes.starts_with(&[0x1f, 0x8b, 8]),
+            Self::Zstd => {
+                bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) || matches!(bytes, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+            }
+            // Neither has a mark of its own: something comes of it, or nothing does.
+            Self::Brotli | Self::Deflate => {
+                let fault = Fault::default();
+                let mut unpacked = Vec::new();
+                let read = decode(Box::new(bytes), &[self], &fault).read_to_end(&mut unpacked);
+                read.is_ok() || (fault.borrow().as_ref().is_some_and(|fault| fault.is_cut) && !unpacked.is_empty())
+            }
+        }
+    }
+}
+
+/// How much of what is unpacked tells whether it is packed again.
+const TELLING: usize = 4096;
+
+/// Whether the first coding of these was there before the others, and is that of the thing itself: unpacked, it is not packed
+/// in the same way again. `None` if these first bytes of a body do not tell yet.
+pub(crate) fn is_own(codings: &[Coding], beginning: &[u8], is_all: bool) -> Option<bool> {
+    let own = *codings.first()?;
+    let fault = Fault::default();
+    let mut unpacked = Vec::new();
+    let read = decode(Box::new(beginning), codings, &fault).take(TELLING as u64).read_to_end(&mut unpacked);
+    let is_cut = fault.borrow().as_ref().is_some_and(|fault| fault.is_cut);
+    if unpacked.len() < TELLING && is_cut && !is_all && !(own != Coding::Brotli && unpacked.len() >= 4) {
+        return None;
+    }
+    // What cannot be unpacked is not what it says, and fails when it is.
+    Some(!own.begins(&unpacked) && (read.is_ok() || !unpacked.is_empty() || is_cut))
+}
+
+/// Endings of names of files that no coding makes smaller.
+const PACKED: [&str; 40] = [
+    "gz", "tgz", "taz", "svgz", "br", "zst", "tzst", "zstd", "xz", "txz", "bz2", "tbz", "tbz2", "lz", "lz4", "lzma",
+    "lzo", "z", "zip", "7z", "rar", "jar", "whl", "apk", "deb", "rpm", "crate", "gem", "jpg", "jpeg", "png", "webp",
+    "avif", "mp3", "mp4", "webm", "mkv", "ogg", "woff2", "docx",
+];
+
+/// Whether a file of this name is packed already, so that no coding is asked for.
+#[must_use]
+pub fn is_packed(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, ending)| PACKED.contains(&ending.to_ascii_lowercase().as_str()))
+}
+
+/// Words in Content-Encoding that are no codings: those of other fields, and of uploads (S3 keeps `aws-chunked` for ever).
+pub(crate) fn is_no_coding(word: &[u8]) -> bool {
+    const WORDS: [&str; 20] = [
+        "none",
+        "null",
+        "nil",
+        "no",
+        "default",
+        "off",
+        "false",
+        "plain",
+        "text",
+        "raw",
+        "binary",
+        "8bit",
+        "7bit",
+        "aws-chunked",
+        "chunked",
+        "ascii",
+        "us-ascii",
+        "base64",
+        "quoted-printable",
+        "unicode",
+    ];
+    let word = String::from_utf8_lossy(word).to_ascii_lowercase();
+    let word = word.trim_matches('"');
+    let is_charset =
+        ["utf", "ucs-", "iso-", "iso8859", "iso_", "windows-", "cp125", "latin", "charset", "gb", "big5", "euc-"];
+    WORDS.contains(&word) || word.contains('/') || is_charset.iter().any(|begin| word.starts_with(begin))
 }
 
 /// What is wrong with a packed body.

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::Coding;
+use super::coding::is_no_coding;
 
 /// Most fields of one head.
 const FIELDS: usize = 4096;
@@ -151,12 +152,24 @@ impl Head {
 
     /// The content codings, in the order in which they were applied (RFC 9110, section 8.4); `Err` with one that is unknown.
     pub(crate) fn codings(&self) -> Result<Vec<Coding>, String> {
+        self.words_of_codings()
+            .filter(|word| !is_no_coding(word))
+            .map(|word| Coding::named(word).ok_or_else(|| String::from_utf8_lossy(word).into_owned()))
+            .collect()
+    }
+
+    /// What Content-Encoding names that is no coding.
+    #[must_use]
+    pub fn no_codings(&self) -> Vec<String> {
+        let words = self.words_of_codings().filter(|word| is_no_coding(word));
+        words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    }
+
+    fn words_of_codings(&self) -> impl Iterator<Item = &[u8]> {
         self.every("content-encoding")
             .flat_map(|value| value.split(|&byte| byte == b','))
             .map(|word| word.trim_ascii())
             .filter(|word| !word.is_empty() && !word.eq_ignore_ascii_case(b"identity"))
-            .map(|word| Coding::named(word).ok_or_else(|| String::from_utf8_lossy(word).into_owned()))
-            .collect()
     }
 
     /// Whether a body follows at all (RFC 9112, section 6.3).
@@ -244,5 +257,8 @@ mod tests {
         let head = parse("Content-Encoding: gzip, br\r\nContent-Encoding: identity,zstd\r\n").unwrap();
         assert_eq!(head.codings(), Ok(vec![Coding::Gzip, Coding::Brotli, Coding::Zstd]));
         assert_eq!(parse("Content-Encoding: gzip, rot13\r\n").unwrap().codings(), Err("rot13".to_owned()));
+        let head = parse("Content-Encoding: aws-chunked, gzip, UTF-8\r\nContent-Encoding: none\r\n").unwrap();
+        assert_eq!(head.codings(), Ok(vec![Coding::Gzip]));
+        assert_eq!(head.no_codings(), ["aws-chunked", "UTF-8", "none"]);
     }
 }

@@ -5,7 +5,8 @@ pub(crate) mod date;
 mod head;
 mod url;
 
-pub(crate) use coding::{Coding, Fault, decode};
+pub use coding::is_packed;
+pub(crate) use coding::{Coding, Fault, decode, is_own};
 pub(crate) use date::http_date;
 pub(crate) use head::end_of_head;
 pub use head::{Head, HeadError};

@@ -1,9 +1,10 @@
-//! URLs (RFC 3986; RFC 9110, section 4.2): as people type them, and as a redirect writes them.
+//! URLs as browsers and curl take them (the WHATWG's URL standard; RFC 9110, section 4.2): as people type them, and as a redirect
+//! writes them. The `url` crate reads them; what it does not know is ours: ports of the loopback and zones of addresses.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
-use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
+use url::{ParseError, Position};
 
 use crate::address::{Address, Host, Scheme, Target};
 
@@ -81,8 +82,8 @@ pub struct Url {
     pub origin: Origin,
     /// Path and query, percent-encoded where they must be: what the request line says.
     pub target: String,
-    /// User and password, decoded.
-    pub credentials: Option<(String, String)>,
+    /// User and password, decoded. They are bytes: not everybody who chose one wrote UTF-8.
+    pub credentials: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Why a URL cannot be fetched.
@@ -112,22 +113,33 @@ impl Url {
     /// # Errors
     /// It is no URL, or none that can be fetched.
     pub fn parse(typed: &str) -> Result<Self, UrlError> {
-        let wrong = |what: String| UrlError { url: without_credentials(typed), what };
-        let (scheme, rest) = match split_scheme(typed) {
+        // What was pasted may hold line ends and tabs, which are no part of any URL.
+        let clean: String =
+            typed.trim_matches(|c: char| c <= ' ').chars().filter(|c| !matches!(c, '\t' | '\r' | '\n')).collect();
+        let wrong = |what: String| UrlError { url: without_credentials(&clean), what };
+        let (scheme, rest) = match split_scheme(&clean) {
             Some((scheme, rest)) => (scheme_of(scheme).map_err(wrong)?, rest),
-            None => (UrlScheme::Http, typed),
+            None => (UrlScheme::Http, clean.as_str()),
         };
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (authority, rest) = rest.split_at(end);
-        let (credentials, place) = match authority.rsplit_once('@') {
-            Some((credentials, place)) => (Some(credentials), place),
-            None => (None, authority),
+        let rest = rest.trim_start_matches(['/', '\\']);
+        let (authority, behind) = rest.split_at(rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len()));
+        let (before, place) = authority.rsplit_once('@').map_or(("", authority), |(_, place)| {
+            let before = authority.len() - place.len();
+            (&authority[..before], place)
+        });
+        let port = place.strip_prefix(':').unwrap_or(place);
+        let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        // A larger number is an IPv4 address (the standard's "IPv4 parser").
+        let place = if is_port && (place.starts_with(':') || port.parse::<u16>().is_ok()) {
+            format!("localhost:{port}")
+        } else {
+            place.to_owned()
         };
-        let origin = origin(scheme, place).map_err(wrong)?;
-        let target = rest.split('#').next().unwrap_or_default();
-        let slash = if target.starts_with('/') { "" } else { "/" };
-        let target = encoded(&format!("{slash}{target}"));
-        Ok(Self { origin, target, credentials: credentials.map(user_and_password) })
+        if place.parse::<std::net::Ipv6Addr>().is_ok() {
+            return Err(wrong(format!("has an IPv6 address without brackets: write [{place}]")));
+        }
+        let whole = format!("{}://{before}{place}{behind}", scheme.name());
+        Self::read(&whole, None).map_err(wrong)
     }
 
     /// Where a redirect leads from here (RFC 9110, section 10.2.2). Credentials in it are ignored: who redirects does not
@@ -136,13 +148,17 @@ impl Url {
     /// # Errors
     /// It is no URL, or leads to where we do not go.
     pub fn redirected(&self, location: &[u8]) -> Result<Self, UrlError> {
-        let location = encoded(&String::from_utf8_lossy(location));
-        let wrong = |what: &str| UrlError { url: without_credentials(&location), what: what.to_owned() };
-        let reference = UriReferenceStr::new(&location).map_err(|_| wrong("is no URL"))?;
-        let base = format!("{}://{}{}", self.origin.scheme.name(), self.origin.authority(), self.target);
-        let base = UriAbsoluteStr::new(&base).map_err(|_| wrong("cannot be resolved"))?;
-        let resolved = reference.resolve_against(base).to_string();
-        let url = Self::parse(&resolved)?;
+        // Bytes above ASCII are kept as they came, in whatever encoding: whoever wrote them takes them back like that.
+        let mut text = String::with_capacity(location.len());
+        for &byte in location {
+            match byte {
+                0x80.. => text.push_str(&format!("%{byte:02X}")),
+                _ => text.push(char::from(byte)),
+            }
+        }
+        let wrong = |what: String| UrlError { url: without_credentials(&text), what };
+        let base = url::Url::parse(&self.to_string()).map_err(|_| wrong("cannot be resolved".to_owned()))?;
+        let url = Self::read(&text, Some(&base)).map_err(wrong)?;
         if self.origin.scheme == UrlScheme::Https && url.origin.scheme == UrlScheme::Http {
             return Err(UrlError { url: url.to_string(), what: "is not secure, and this connection was".to_owned() });
         }
@@ -150,6 +166,40 @@ impl Url {
         let same = self.origin.authority() == url.origin.authority() && self.origin.scheme == url.origin.scheme;
         let origin = if same { self.origin.clone() } else { url.origin };
         Ok(Self { origin, target: url.target, credentials: None })
+    }
+
+    /// Reads what is a URL to the standard, but for a zone, of which it says nothing (RFC 6874).
+    fn read(text: &str, base: Option<&url::Url>) -> Result<Self, String> {
+        let (text, zone) = without_zone(text);
+        let url = url::Url::options().base_url(base).parse(&text).map_err(|error| said(error, &text))?;
+        let scheme = scheme_of(url.scheme())?;
+        let port = url.port().unwrap_or(scheme.port());
+        if port == 0 {
+            return Err("has the port 0, which nobody listens on".to_owned());
+        }
+        let host = match (url.host(), zone) {
+            (None, _) => return Err("has no host".to_owned()),
+            (Some(url::Host::Domain("localhost")), _) => Host::Loopback,
+            (Some(url::Host::Domain(name)), _) => Host::Name(name.to_owned()),
+            (Some(url::Host::Ipv4(Ipv4Addr::UNSPECIFIED)), _) => Host::Ip(Ipv4Addr::LOCALHOST.into(), 0),
+            (Some(url::Host::Ipv4(ip)), _) => Host::Ip(ip.into(), 0),
+            (Some(url::Host::Ipv6(ip)), None) => Host::Ip(ip.into(), 0),
+            (Some(url::Host::Ipv6(ip)), Some(zone)) => {
+                let address = format!("[{ip}%{zone}]:{port}");
+                let parsed = Address::parse(&address).map_err(|error| {
+                    let text = error.to_string();
+                    text.strip_prefix(&format!("`{address}` ")).unwrap_or(&text).to_owned()
+                })?;
+                let Target::Inet { host, .. } = parsed.target else { return Err("has no host".to_owned()) };
+                host
+            }
+        };
+        let decoded = |text: &str| percent_decoded(text);
+        let password = url.password();
+        let credentials = (!url.username().is_empty() || password.is_some())
+            .then(|| (decoded(url.username()), decoded(password.unwrap_or_default())));
+        let target = url[Position::BeforePath..Position::AfterQuery].to_owned();
+        Ok(Self { origin: Origin { scheme, host, port }, target, credentials })
     }
 
     /// The host alone, without brackets and port.
@@ -180,17 +230,17 @@ impl Url {
 
 /// A scheme and what stands behind it. `localhost:80` has none, though a colon stands in it.
 fn split_scheme(typed: &str) -> Option<(&str, &str)> {
-    if let Some((scheme, rest)) = typed.split_once("://")
-        && !scheme.contains(['/', '?', '#', '@'])
-    {
+    let (scheme, rest) = typed.split_once(':')?;
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    if is_scheme && rest.starts_with(['/', '\\']) && rest[1..].starts_with(['/', '\\']) {
         return Some((scheme, rest));
     }
-    let (scheme, rest) = typed.split_once(':')?;
     // A port, or a path of a host: no scheme. Anything else, such as `file:x`, is one that we do not go to.
-    let is_port = rest.split(['/', '?', '#', '@']).next().is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
-    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-".contains(&byte));
-    (is_scheme && !is_port && !rest.contains('@')).then_some((scheme, rest))
+    let is_port =
+        rest.split(['/', '\\', '?', '#', '@']).next().is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
+    let is_ours = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    (is_scheme && !is_port && (is_ours || !(rest.contains('@') || scheme.contains('.')))).then_some((scheme, rest))
 }
 
 fn scheme_of(scheme: &str) -> Result<UrlScheme, String> {
@@ -201,74 +251,58 @@ fn scheme_of(scheme: &str) -> Result<UrlScheme, String> {
     }
 }
 
-fn origin(scheme: UrlScheme, place: &str) -> Result<Origin, String> {
-    if place.is_empty() {
-        return Err("has no host: write http://HOST/PATH".to_owned());
-    }
-    if !place.is_ascii() {
-        return Err("has a host that is not ASCII: write it as DNS does, xn--…".to_owned());
-    }
-    let is_port = place.bytes().all(|byte| byte.is_ascii_digit());
-    let has_port = is_port
-        || match place.strip_prefix('[') {
-            Some(rest) => rest.split_once(']').is_some_and(|(_, behind)| behind.starts_with(':')),
-            None => place.contains(':'),
-        };
-    let address = if has_port { place.trim_end_matches(':').to_owned() } else { format!("{place}:{}", scheme.port()) };
-    // `host:` has its default port (RFC 3986, section 3.2.3).
-    let address = if has_port && place.ends_with(':') { format!("{address}:{}", scheme.port()) } else { address };
-    let parsed = Address::parse(&address).map_err(|error| {
-        let text = error.to_string();
-        text.strip_prefix(&format!("`{address}` ")).unwrap_or(&text).to_owned()
-    })?;
-    let Target::Inet { host, port } = parsed.target else { return Err("has no host".to_owned()) };
-    if port == 0 {
-        return Err("has the port 0, which nobody listens on".to_owned());
-    }
-    let host = match host {
-        Host::Name(name) if name.eq_ignore_ascii_case("localhost") => Host::Loopback,
-        Host::Name(name) => Host::Name(name.to_ascii_lowercase()),
-        // `:8080` is the loopback to who connects.
-        Host::Every => Host::Loopback,
-        Host::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED), _) => Host::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
-        other => other,
-    };
-    Ok(Origin { scheme, host, port })
+/// Where the authority of a URL stands, if it has one: behind the slashes that follow the scheme.
+fn authority_of(url: &str) -> Option<std::ops::Range<usize>> {
+    let behind_scheme = split_scheme(url).map_or(0, |(scheme, _)| scheme.len() + 1);
+    let slashes = url[behind_scheme..].bytes().take_while(|byte| matches!(byte, b'/' | b'\\')).count();
+    let begin = behind_scheme + slashes;
+    let end = url[begin..].find(['/', '\\', '?', '#']).map_or(url.len(), |at| begin + at);
+    (behind_scheme > 0 || slashes > 1 || slashes == 0).then_some(begin..end)
 }
 
-fn user_and_password(credentials: &str) -> (String, String) {
-    let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
-    let decoded = |text: &str| String::from_utf8_lossy(&percent_decoded(text)).into_owned();
-    (decoded(user), decoded(password))
+/// Takes the zone out of `[fe80::1%25eth0]`, or `[fe80::1%eth0]` as many write it.
+fn without_zone(url: &str) -> (String, Option<String>) {
+    let zone = authority_of(url).and_then(|authority| {
+        let open = authority.start + url[authority.clone()].rfind('@').map_or(0, |at| at + 1);
+        let bracketed = url[open..authority.end].strip_prefix('[')?;
+        let percent = open + 1 + bracketed.find('%')?;
+        let close = open + 1 + bracketed.find(']')?;
+        (percent < close).then_some((percent, close))
+    });
+    let Some((percent, close)) = zone else { return (url.to_owned(), None) };
+    let written = &url[percent + 1..close];
+    let zone = percent_decoded(written.strip_prefix("25").filter(|zone| !zone.is_empty()).unwrap_or(written));
+    (format!("{}{}", &url[..percent], &url[close..]), Some(String::from_utf8_lossy(&zone).into_owned()))
+}
+
+/// What is wrong with a URL.
+fn said(error: ParseError, url: &str) -> String {
+    let host = authority_of(url).map(|authority| {
+        let place = url[authority].rsplit('@').next().unwrap_or_default();
+        let port = place.rfind(':').filter(|&at| !place[at..].contains(']'));
+        port.map_or(place, |at| &place[..at]).to_owned()
+    });
+    let host = host.unwrap_or_default();
+    match error {
+        ParseError::EmptyHost => "has no host: write http://HOST/PATH".to_owned(),
+        ParseError::InvalidPort => "has a port that is none: ports are numbers from 0 to 65535".to_owned(),
+        ParseError::IdnaError | ParseError::InvalidDomainCharacter => {
+            format!("has `{host}` for a host, which is no name")
+        }
+        ParseError::InvalidIpv4Address | ParseError::InvalidIpv6Address => {
+            format!("has `{host}` for a host, which is no address")
+        }
+        other => format!("is no URL: {other}"),
+    }
 }
 
 /// A URL for messages: whose password it holds is nobody's business.
 fn without_credentials(url: &str) -> String {
-    let begin = url.find("//").map_or(0, |at| at + 2);
-    let end = url[begin..].find(['/', '?', '#']).map_or(url.len(), |at| begin + at);
-    match url[begin..end].rfind('@') {
-        Some(at) => format!("{}{}", &url[..begin], &url[begin + at + 1..]),
-        None => url.to_owned(),
-    }
-}
-
-/// Encodes what may not stand in a URL and leaves what is encoded already (RFC 3986, section 2.1).
-fn encoded(text: &str) -> String {
-    let mut url = String::with_capacity(text.len());
-    for (at, byte) in text.bytes().enumerate() {
-        let next_are_hex = || {
-            let next = text.as_bytes().get(at + 1..at + 3);
-            next.is_some_and(|next| next.iter().all(u8::is_ascii_hexdigit))
-        };
-        match byte {
-            b'%' if next_are_hex() => url.push('%'),
-            b'!' | b'#' | b'$' | b'&'..=b';' | b'=' | b'?'..=b'Z' | b'[' | b']' | b'_' | b'a'..=b'z' | b'~' => {
-                url.push(char::from(byte));
-            }
-            _ => url.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    url
+    let shown = authority_of(url).and_then(|authority| {
+        let at = url[authority.clone()].rfind('@')?;
+        Some(format!("{}{}", &url[..authority.start], &url[authority.start + at + 1..]))
+    });
+    shown.unwrap_or_else(|| url.to_owned())
 }
 
 /// Undoes percent-encoding; what is not encoded properly stays as it is.
@@ -312,14 +346,48 @@ mod tests {
             ("http://example.org:/x", "http://example.org/x"),
             ("https://a:b@example.org/ü?ä#f", "https://example.org/%C3%BC?%C3%A4"),
             ("a:1@example.org", "http://example.org/"),
-            ("http://example.org/%zz%41", "http://example.org/%25zz%41"),
+            ("http://example.org/%zz%41", "http://example.org/%zz%41"),
+            ("http:///x", "http://x/"),
+            ("//example.org/x", "http://example.org/x"),
+            ("http:example.org/x", "http://example.org/x"),
+            ("http:\\\\example.org\\a\\b?c\\d", "http://example.org/a/b?c\\d"),
+            (" http://example.org/a\tb\n ", "http://example.org/ab"),
+            ("http://example.org/?a[b]=c|d^e`f", "http://example.org/?a[b]=c|d^e`f"),
+            ("http://example.org/a#b#c?d", "http://example.org/a"),
+            ("http://example.org/?\"<>'{}", "http://example.org/?%22%3C%3E%27{}"),
+            ("http://example.org/a/./b/../c/%2e%2E/d", "http://example.org/a/d"),
+            ("http://example.org/?", "http://example.org/?"),
+            ("http://bücher.example/", "http://xn--bcher-kva.example/"),
+            ("http://ＥＸ%61mple.org/", "http://example.org/"),
+            ("http://fußball.example./", "http://xn--fuball-cta.example./"),
+            ("http://日本語.jp:80/", "http://xn--wgv71a119e.jp/"),
+            ("http://127.1/", "http://127.0.0.1/"),
+            ("http://2130706433/", "http://127.0.0.1/"),
+            ("http://0x7f.0.0.01:81/", "http://127.0.0.1:81/"),
+            ("http://[0:0::1]:81/", "http://[::1]:81/"),
+            ("http://u:p@[::ffff:1.2.3.4]/", "http://[::ffff:1.2.3.4]/"),
+            ("http://:8080/", "http://localhost:8080/"),
+            ("http://a@b@example.org/@", "http://example.org/@"),
+            ("my-host:8080/x:y", "http://my-host:8080/x:y"),
+            ("http://a_b.example/", "http://a_b.example/"),
             ("http://example.org/http://other/", "http://example.org/http://other/"),
             ("example.org/?u=http://other/", "http://example.org/?u=http://other/"),
         ] {
             let url = Url::parse(typed).unwrap();
             assert_eq!(url.to_string(), written, "{typed}");
         }
-        assert_eq!(Url::parse("http://a%40b:c%3a@h/").unwrap().credentials, Some(("a@b".into(), "c:".into())));
+        for (typed, user, password) in [
+            ("http://a%40b:c%3a@h/", b"a@b".as_slice(), b"c:".as_slice()),
+            ("u:%FF@h", b"u", b"\xff"),
+            ("http://%e9@h/", b"\xe9", b""),
+            ("http://:p@h/", b"", b"p"),
+            ("http://ü:p q@h/", "ü".as_bytes(), b"p q"),
+            ("http://u:a%zz@h/", b"u", b"a%zz"),
+            ("http:\\\\u:p@h/", b"u", b"p"),
+        ] {
+            let expected = Some((user.to_vec(), password.to_vec()));
+            assert_eq!(Url::parse(typed).unwrap().credentials, expected, "{typed}");
+        }
     }
 
     #[test]
@@ -329,12 +397,18 @@ mod tests {
             ("file:///etc/passwd", "only http and https are fetched"),
             ("javascript:alert", "only http and https are fetched"),
             ("http://", "has no host"),
-            ("http:///x", "has no host"),
+            ("http:///", "has no host"),
             ("", "has no host"),
+            ("http://u:p@/", "has no host"),
             ("http://x:99999/", "ports are numbers from 0 to 65535"),
             ("http://x:0/", "has the port 0"),
             ("http://a b/", "has `a b` for a host"),
-            ("http://bücher.example/", "write it as DNS does"),
+            ("http://a%2fb/", "has `a%2fb` for a host"),
+            ("http://[::1/", "no address"),
+            ("http://[fe80::1%25nowhere]/", "nowhere"),
+            ("http://xn--a/", "for a host"),
+            ("http://1.2.3.256/", "no address"),
+            ("http://x:8o/", "ports are numbers"),
             ("http://::1/", "IPv6 address without brackets"),
         ] {
             let error = Url::parse(typed).unwrap_err().to_string();
@@ -342,6 +416,28 @@ mod tests {
         }
         let error = Url::parse("ftp://me:secret@x/").unwrap_err().to_string();
         assert!(error.starts_with("`ftp://x/` "), "{error}");
+        for typed in
+            ["ftp:\\\\me:secret@x", "http:\\\\me:secret@x:y", "me:secret@x:y", "//me:secret@x:y", "https:me:secret@x:y"]
+        {
+            let error = Url::parse(typed).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{typed}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_zone_of_an_address_is_read_in_each_form() {
+        for typed in
+            ["http://[fe80::1%25lo]:81/x", "http://[fe80::1%lo]:81/x", "[fe80::1%25lo]:81/x", "u:p@[fe80::1%lo]:81/x"]
+        {
+            let url = Url::parse(typed).unwrap();
+            let Host::Ip(ip, scope) = url.origin.host else { panic!("{typed}: it is an address") };
+            assert_eq!((ip.to_string().as_str(), scope), ("fe80::1", 1), "{typed}");
+            assert_eq!(url.to_string(), "http://[fe80::1]:81/x", "{typed}");
+        }
+        let from = Url::parse("http://[fe80::1%25lo]/a").unwrap();
+        for location in ["b", "http://[fe80::1]/b", "http://[fe80::1%25lo]/b", "//[fe80::1%25lo]/b"] {
+            assert_eq!(from.redirected(location.as_bytes()).unwrap().origin, from.origin, "{location}");
+        }
     }
 
     /// Row 44 of the faults.
@@ -359,9 +455,32 @@ mod tests {
             ("https://you:too@example.org/x", "https://example.org/x"),
             ("/ü x", "https://example.org/%C3%BC%20x"),
             ("", "https://example.org/a/b/c?q"),
+            ("#there", "https://example.org/a/b/c?q"),
+            ("/a[1]|^?b[2]|^#c#d", "https://example.org/a[1]|^?b[2]|^"),
+            ("\\x\\y", "https://example.org/x/y"),
+            ("\\\\other\\x", "https://other/x"),
+            ("https:x", "https://example.org/a/b/x"),
+            ("/a//../b/.", "https://example.org/a/b/"),
+            ("HTTPS://EXAMPLE.org:443/X", "https://example.org/X"),
+            ("https://bücher.example/ü", "https://xn--bcher-kva.example/%C3%BC"),
+            (" /x ", "https://example.org/x"),
+            ("x:/y", ""),
+            ("./x:y", "https://example.org/a/b/x:y"),
         ] {
+            if to.is_empty() {
+                assert!(from.redirected(location.as_bytes()).is_err(), "{location}");
+                continue;
+            }
             let url = from.redirected(location.as_bytes()).unwrap();
             assert_eq!((url.to_string().as_str(), url.credentials), (to, None), "{location}");
+        }
+        for (location, to) in [
+            (b"/\xfc".as_slice(), "/%FC"),
+            (b"/?\xfc=\xe4", "/?%FC=%E4"),
+            (b"/\xe2\x82\xac\x80", "/%E2%82%AC%80"),
+            (b"/\x00\x1bx", "/%00%1Bx"),
+        ] {
+            assert_eq!(from.redirected(location).unwrap().target, to);
         }
         for location in
             ["http://example.org/", "file:///etc/passwd", "unix:/x", "gopher://x/", "data:,x", "//", "http:"]
