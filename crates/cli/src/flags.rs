@@ -162,15 +162,22 @@ pub(crate) struct Serve {
     /// Throw away what comes (RFC 863); datagrams that one peer sent and that are taken together are one conversation
     #[arg(long, group = "role")]
     pub(crate) discard: bool,
-    /// End after one conversation; exit 1 if it did not go as written
+    /// End after one conversation; exit 1 if it did not go as written, or no client came
     #[arg(long, conflicts_with = "times")]
     pub(crate) once: bool,
-    /// End after N conversations; exit 1 if one did not go as written
+    /// End after N conversations; exit 1 if one did not go as written, or fewer came
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) times: Option<u64>,
-    /// A reset or an idle time limit between two exchanges is a failed play too; exit 1 if one failed
+    /// Wait so long for the next client while none is connected, then end with exit 1
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) wait: Option<Duration>,
+    /// Judge every play, as --once and --times do, and serve on: exit 1 if one failed
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Where plays are judged: a client may leave between two rounds of a `repeat` though statements follow, and without
+    /// --strict reset the connection or be silent there
+    #[arg(long)]
+    pub(crate) allow_early_close: bool,
     /// Read the transcripts again when they change, as SIGHUP does; open conversations go on with the old ones
     #[arg(long, requires = "play")]
     pub(crate) watch: bool,

@@ -86,8 +86,10 @@ fn a_play_that_fails_leaves_the_others_alone() {
 }
 
 #[test]
-fn strict_counts_a_reset_between_two_exchanges_as_a_failure() {
-    for (strict, expected) in [(&["--once"][..], 0), (&["--once", "--strict"], 1)] {
+fn a_reset_between_two_exchanges_is_a_failure_where_plays_are_judged_unless_it_is_allowed() {
+    let allowed = &["--once", "--allow-early-close"][..];
+    let strict = &["--once", "--allow-early-close", "--strict"][..];
+    for (strict, expected) in [(&["--once"][..], 1), (&["--once", "--strict"], 1), (allowed, 0), (strict, 1)] {
         let (mut server, _folder) = serve(GREET, strict);
         let client = server.welcomed();
         rustix::net::sockopt::set_socket_linger(&client, Some(std::time::Duration::ZERO)).unwrap();

@@ -53,7 +53,7 @@ use crate::limits;
 use crate::net::connect::{self, connect};
 use crate::net::tls::{Identity, Trust};
 use crate::stop::{self, Stopper};
-use crate::verb::serve::{Options, Role, Server, Sheet, Summary};
+use crate::verb::serve::{Leaving, Options, Role, Server, Sheet, Summary};
 use crate::verb::talk;
 
 /// How a mock is to be started.
@@ -66,6 +66,7 @@ pub struct Builder {
     protocol: Protocol,
     path: Option<PathBuf>,
     plays: Option<u64>,
+    leaving: Leaving,
     strict: bool,
     timeout: Duration,
     trust: Option<Trust>,
@@ -94,6 +95,7 @@ impl Builder {
             protocol: Protocol::Tcp,
             path: None,
             plays: None,
+            leaving: Leaving::AtTheEnd,
             strict: false,
             timeout: Duration::from_secs(5),
             trust: None,
@@ -129,10 +131,18 @@ impl Builder {
         self
     }
 
-    /// A reset or a silence between two exchanges is a failure too.
+    /// A reset or a silence between two rounds of a `repeat` is a failure, even with [`Self::allow_early_close`].
     #[must_use]
     pub fn strict(mut self) -> Self {
         self.strict = true;
+        self
+    }
+
+    /// The code under test may leave, reset the connection or be silent between two rounds of a `repeat`, though
+    /// statements follow that were not reached.
+    #[must_use]
+    pub fn allow_early_close(mut self) -> Self {
+        self.leaving = Leaving::BetweenRounds;
         self
     }
 
@@ -177,6 +187,7 @@ impl Builder {
             role: Role::Transcripts(vec![sheet]),
             values,
             timeout: wait,
+            leaving: self.leaving,
             strict: self.strict,
             identity: OWN.clone(),
             // The code under test may hold its end until the test ends: that is nothing to wait for.
@@ -298,12 +309,15 @@ impl Mock {
         };
         let mut text = self.accounts.take();
         if summary.cut > 0 {
-            let _ = writeln!(text, "error: {} conversations were not at their end when the test was", summary.cut);
+            let cut = summary.cut;
+            let cut = if cut == 1 { "1 conversation was".to_owned() } else { format!("{cut} conversations were") };
+            let _ = writeln!(text, "error: {cut} not at the end when the test was");
         }
         let came = summary.opened;
         match self.plays {
             Some(wanted) if wanted != came => {
-                let _ = writeln!(text, "error: {came} conversations came where {wanted} were to come");
+                let came = if came == 1 { "1 conversation".to_owned() } else { format!("{came} conversations") };
+                let _ = writeln!(text, "error: {came} came where {wanted} were to come");
             }
             None if came == 0 => text.push_str("error: nobody came\n"),
             _ => {}

@@ -74,7 +74,7 @@ fn as_many_must_come_as_were_to_come() {
     let server = Mock::text(GREET).plays(2).start();
     greet(server.address(), "Ann");
     let text = failure(|| server.finish());
-    assert!(text.contains("1 conversations came where 2 were to come"), "{text}");
+    assert!(text.contains("1 conversation came where 2 were to come"), "{text}");
     let server = Mock::text(GREET).plays(2).start();
     std::thread::scope(|scope| {
         for name in ["Ann", "Bob"] {
@@ -83,6 +83,48 @@ fn as_many_must_come_as_were_to_come() {
         }
     });
     server.finish();
+}
+
+const LOOP: &str = "repeat\n  C: {name=Ann}\n  S: Hello, {name}!\nend\nC: exit\nS closes\n";
+
+/// The code under test: it is greeted and leaves.
+fn leave(server: SocketAddr) {
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.write_all(b"Ann\n").unwrap();
+    stream.read_exact(&mut [0; 12]).unwrap();
+}
+
+#[test]
+fn leaving_inside_a_loop_that_statements_follow_is_a_failure_unless_it_is_allowed() {
+    let server = Mock::start(LOOP);
+    leave(server.address());
+    let text = failure(|| server.finish());
+    assert!(text.contains("the client closed early") && text.contains(" 5 | C: exit "), "{text}");
+    let server = Mock::text(LOOP).allow_early_close().start();
+    leave(server.address());
+    server.finish();
+    let server = Mock::text("repeat\n  C: {name=Ann}\n  S: Hello, {name}!\nend\n").start();
+    leave(server.address());
+    server.finish();
+    // Over datagrams it has not come to its end either.
+    let server = Mock::text(LOOP).udp().start();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.send_to(b"Ann", server.address()).unwrap();
+    client.recv(&mut [0; 64]).unwrap();
+    let text = failure(|| server.finish());
+    assert!(text.contains("1 conversation was not at the end"), "{text}");
+}
+
+#[test]
+fn nobody_and_fewer_than_were_to_come_are_failures_over_datagrams_too() {
+    let text = failure(|| Mock::text("C: ping\nS: pong\n").udp().start().finish());
+    assert!(text.contains("nobody came"), "{text}");
+    let server = Mock::text("C: ping\nS: pong\n").udp().plays(3).start();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.send_to(b"ping", server.address()).unwrap();
+    client.recv(&mut [0; 64]).unwrap();
+    let text = failure(|| server.finish());
+    assert!(text.contains("1 conversation came where 3 were to come"), "{text}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod say;
 use std::time::Duration;
 
 use crate::matcher::Searched;
-use crate::program::{Deed, Fork, Op, Order, Pc, Plan, Step as PathStep};
+use crate::program::{Deed, First, Fork, Op, Order, Pc, Plan, Step as PathStep};
 use crate::script::{Carrier, Script};
 use crate::values::{Saved, Scratch};
 use crate::verdict::{Fault, Verdict};
@@ -214,7 +214,7 @@ impl Play {
         scratch.load(self.saved.take(), script.program.slots.len());
         match &script.program.ops[self.pc] {
             Op::Expect(Deed::Reset) => Ending::Done,
-            Op::Choice(_) if unread.is_empty() && self.at_rest(script) => Ending::IdleReset,
+            Op::Choice(_) if unread.is_empty() && self.at_rest(script) && script.forgives_resets() => Ending::IdleReset,
             _ => Ending::Failed(Box::new(self.verdict(script, crate::Fault::Reset, unread, scratch))),
         }
     }
@@ -242,6 +242,34 @@ impl Play {
                 }
                 _ => false,
             }
+    }
+
+    /// Whether it stands where the other side may be gone and all is as written: between two exchanges, where nothing
+    /// that must be said follows, or where it may leave.
+    #[must_use]
+    pub fn may_end(&self, script: &Script) -> bool {
+        let ends =
+            |first| matches!(first, First::End | First::Expect(Deed::Close) | First::Do(Deed::Close | Deed::Reset));
+        self.at_rest(script)
+            && match script.program.ops.get(self.pc) {
+                Some(Op::Choice(index)) => {
+                    let choice = &script.program.choices[*index];
+                    let last = matches!(choice.kind, Fork::Loop { ends_file: true, .. });
+                    last || script.may_leave
+                        || choice.arms.iter().any(|arm| ends(arm.first) && hear::allowed(self, &arm.path))
+                }
+                _ => false,
+            }
+    }
+
+    /// The transcript's line at which it stands: that of the message that would be heard or said next.
+    #[must_use]
+    pub fn line(&self, script: &Script) -> usize {
+        let pc = self.pc.min(script.program.places.len().saturating_sub(1));
+        match account::expected_messages(script, self).first() {
+            Some(&message) => script.program.messages[message].place.line,
+            None => script.program.places.get(pc).map_or(1, |place| place.line),
+        }
     }
 
     /// Whether a line of those that may come in any order has come.

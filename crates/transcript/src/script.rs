@@ -166,6 +166,11 @@ impl Script {
         })
     }
 
+    /// Whether a reset between two exchanges is no failed play. The client's side has a word of its own for it.
+    pub(crate) fn forgives_resets(&self) -> bool {
+        self.may_leave || self.side == Side::Client
+    }
+
     /// A new play of it, at its beginning.
     #[must_use]
     pub fn play(&self) -> Play {

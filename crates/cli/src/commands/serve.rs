@@ -10,7 +10,7 @@ use sockeye::net::listen::ListenError;
 use sockeye::net::tls::Identity;
 use sockeye::stop;
 use sockeye::sys::watch::watch;
-use sockeye::verb::serve::{self, AccessLog, Files, Reloading, Role, ServeError, Server, Summary};
+use sockeye::verb::serve::{self, AccessLog, Files, Leaving, Reloading, Role, ServeError, Server, Summary};
 use sockeye::web::options::{Account, Folders, Hidden, Hosts, Options, Packing, Sharing};
 
 use super::{file, signals};
@@ -134,7 +134,9 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
         timeout: flags.timeout,
         longest_line: flags.max_line,
         budget: flags.udp_budget.unwrap_or_default(),
-        plays: if flags.once { Some(1) } else { flags.times },
+        plays: wanted(flags),
+        wait: flags.wait,
+        leaving: if is_judged(flags) && !flags.allow_early_close { Leaving::AtTheEnd } else { Leaving::BetweenRounds },
         strict: flags.strict,
         identity,
         ..serve::Options::new()
@@ -181,7 +183,7 @@ fn account(pair: &str) -> Result<Account, (Exit, String)> {
 
 /// Says at the end what came of it.
 fn conclude(summary: Summary, flags: &Serve, console: &Console) -> Exit {
-    let Summary { opened, closed, failed, cut, from_clients, at_once } = summary;
+    let Summary { opened, closed, failed, cut, from_clients, at_once, unvisited } = summary;
     let came = if opened == 1 { "1 conversation".to_owned() } else { format!("{opened} conversations") };
     let mut words = if flags.echo || flags.discard || flags.web.files.is_some() {
         format!("{came}, {closed} ended by themselves, {from_clients} bytes came")
@@ -199,16 +201,34 @@ fn conclude(summary: Summary, flags: &Serve, console: &Console) -> Exit {
         };
         words.push_str(&format!(", {cut} cut {why}"));
     }
-    let wanted = if flags.once { Some(1) } else { flags.times };
-    let missing = wanted.map_or(0, |wanted| wanted.saturating_sub(opened));
+    let missing = wanted(flags).map_or(0, |wanted| wanted.saturating_sub(opened));
     if missing > 0 {
         words.push_str(&format!(", {missing} never came"));
     }
+    if let Some(wait) = flags.wait.filter(|_| unvisited) {
+        words.push_str(&format!("; no client came for {} (--wait)", transcript::seconds(wait)));
+    }
     console.note(&words);
+    // `--strict` alone asks for no number, but for none at all there is nothing to judge.
+    let nobody = is_judged(flags) && opened == 0;
+    let is_failure = unvisited || is_judged(flags) && failed + cut + missing > 0 || nobody;
+    if is_failure && console.quiet {
+        // Nothing else says why.
+        return console.fail(Exit::Differs, &words);
+    }
     console.flush();
-    let judged = flags.strict || wanted.is_some();
-    if judged && failed + cut > 0 {
+    if is_failure {
         return Exit::Differs;
     }
     if at_once { Exit::Interrupted } else { Exit::Done }
+}
+
+/// How many conversations there are to be.
+fn wanted(flags: &Serve) -> Option<u64> {
+    if flags.once { Some(1) } else { flags.times }
+}
+
+/// Whether the exit code says how the plays went.
+fn is_judged(flags: &Serve) -> bool {
+    flags.strict || wanted(flags).is_some()
 }

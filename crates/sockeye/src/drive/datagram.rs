@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use transcript::{Ending, Input, Moment, Next, Play, Script};
+use transcript::{Ending, Fault, Input, Moment, Next, Play, Script};
 
 use super::guard::{Guard, Ours, Withheld};
 use super::{Behaviour, Shared};
@@ -215,6 +215,8 @@ impl DatagramServer {
         let came = payload.map_or(0, <[u8]>::len);
         peer.tally.from_client += came as u64;
         let script = Arc::clone(&peer.script);
+        // Over datagrams silence is the only end that there is.
+        let may_end = payload.is_none() && peer.play.may_end(&script);
         loop {
             let bytes = payload.take();
             let input =
@@ -236,7 +238,7 @@ impl DatagramServer {
                     peer.until = Some(shared.now);
                     return self.keep(pair, peer, shared);
                 }
-                Next::Hear { .. } if peer.play.is_fresh(&script) => {
+                Next::Hear { .. } if peer.play.is_fresh(&script) && peer.play.may_end(&script) => {
                     return self.close(from, source, peer.tally, ClosedBy::Server, None, shared);
                 }
                 Next::Hear { until } => {
@@ -248,6 +250,15 @@ impl DatagramServer {
                     return self.keep(pair, peer, shared);
                 }
                 Next::End(ending) => {
+                    let ending = match ending {
+                        Ending::Failed(verdict) if may_end => match verdict.fault {
+                            Fault::NothingCame { waited } if verdict.received.is_empty() => {
+                                Ending::IdleTimeout { waited }
+                            }
+                            _ => Ending::Failed(verdict),
+                        },
+                        other => other,
+                    };
                     let (by, reason) = match ending {
                         Ending::Failed(verdict) => {
                             let conversation = self.conversation(from, source, peer.tally.number);
@@ -255,7 +266,7 @@ impl DatagramServer {
                             let error = verdict.render(&who);
                             shared.tally.failed += 1;
                             shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
-                            let late = matches!(verdict.fault, transcript::Fault::NothingCame { .. });
+                            let late = matches!(verdict.fault, Fault::NothingCame { .. });
                             (if late { ClosedBy::Timeout } else { ClosedBy::Server }, Some(verdict.headline()))
                         }
                         Ending::IdleTimeout { waited } => {
@@ -366,15 +377,22 @@ impl DatagramServer {
         }
     }
 
-    /// Ends every open play; how many there were.
+    /// Ends every open play; how many of them were not where they may end.
     pub(super) fn cut(&mut self, shared: &mut Shared<'_>) -> u64 {
-        let peers = std::mem::take(&mut self.peers);
-        let count = peers.len() as u64;
-        for ((from, source), peer) in peers {
-            let reason = Some("cut: the server was stopped".to_owned());
+        let mut count = 0;
+        for ((from, source), peer) in std::mem::take(&mut self.peers) {
+            let ends = peer.play.may_end(&peer.script);
+            count += u64::from(!ends);
+            let line = peer.play.line(&peer.script);
+            let reason = (!ends).then(|| format!("cut at line {line}: the server was stopped"));
             self.close(from, source, peer.tally, ClosedBy::Server, reason, shared);
         }
         count
+    }
+
+    /// Whether a play has gone on from its beginning and not come to its end.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.peers.is_empty()
     }
 
     /// Says once a second what was withheld, and why.

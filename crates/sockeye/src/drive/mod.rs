@@ -64,6 +64,8 @@ pub(crate) struct Bounds {
     pub(crate) budget: Budget,
     /// Conversations in all; then the loop ends.
     pub(crate) plays: Option<u64>,
+    /// How long the next client may stay away while none is there; then the loop ends.
+    pub(crate) wait_for_client: Option<Duration>,
     /// Whether a reset or an idle time limit between two exchanges is a failed play.
     pub(crate) strict: bool,
     /// Who the server is where a transcript goes over to TLS.
@@ -96,6 +98,8 @@ pub struct Summary {
     pub from_clients: u64,
     /// The second signal came: nothing was waited for.
     pub at_once: bool,
+    /// The next client stayed away for too long.
+    pub unvisited: bool,
 }
 
 /// Counts of one loop.
@@ -194,6 +198,8 @@ pub(crate) struct Loop {
     stopping: bool,
     /// Why a listener cannot go on: those inside may finish, then the loop ends with it.
     broken: Option<io::Error>,
+    /// Since when no client is there, and how many had come by then.
+    alone: Option<(Moment, u64)>,
     /// Accepting rests until this moment.
     accept_again: Option<Moment>,
     told_full: Option<Moment>,
@@ -268,6 +274,7 @@ impl Loop {
             now: Moment::default(),
             stopping: false,
             broken: None,
+            alone: None,
             accept_again: None,
             told_full: None,
         })
@@ -287,7 +294,8 @@ impl Loop {
         let mut ready: Vec<Ready> = Vec::with_capacity(1024);
         let mut end_by: Option<Moment> = None;
         loop {
-            let next = self.next_wake(end_by);
+            let visit_by = self.visit_by();
+            let next = self.next_wake(end_by.into_iter().chain(visit_by).min());
             let time = next.map(|at| Duration::from_nanos(at.nanos().saturating_sub(self.clock().nanos())));
             self.poller.wait(time, &mut ready)?;
             self.now = self.clock();
@@ -324,10 +332,28 @@ impl Loop {
             if self.all_played() && self.tally.closed >= self.tally.opened {
                 return self.end(false);
             }
+            if visit_by.is_some_and(|at| self.now >= at) && self.visit_by() == visit_by {
+                return self.end(false).map(|summary| Summary { unvisited: true, ..summary });
+            }
             if self.stopping && (self.live == 0 || end_by.is_some_and(|at| self.now >= at)) {
                 return self.end(false);
             }
         }
+    }
+
+    /// By when the next client has to come: the time runs while none is there.
+    fn visit_by(&mut self) -> Option<Moment> {
+        let wait = self.bounds.wait_for_client?;
+        if self.live > 0 || self.stopping || self.datagrams.iter().any(DatagramServer::is_busy) {
+            self.alone = None;
+            return None;
+        }
+        let opened = self.tally.opened;
+        let (since, _) = *match &mut self.alone {
+            Some(alone) if alone.1 == opened => alone,
+            alone => alone.insert((self.now, opened)),
+        };
+        Some(since.after(wait))
     }
 
     /// Whether as many conversations were opened as there are to be.
@@ -659,7 +685,7 @@ impl Loop {
         let Tally { opened, closed, failed, from_clients } = self.tally;
         match self.broken {
             Some(error) => Err(error),
-            None => Ok(Summary { opened, closed: closed - cut, failed, cut, from_clients, at_once }),
+            None => Ok(Summary { opened, closed: closed - cut, failed, cut, from_clients, at_once, unvisited: false }),
         }
     }
 }

@@ -319,7 +319,7 @@ impl Connection {
             let Role::Play(play, _) = &mut self.role else { return (Fate::Lives, at) };
             let input = Input { bytes: &bytes[at..], datagram: false, ended: self.ended, now: shared.now };
             let step = play.step(script, input, shared.scratch, shared.output);
-            let resting = shared.stopping && play.at_rest(script);
+            let resting = shared.stopping && play.may_end(script);
             at += step.consumed;
             if self.send_output(shared) == Fate::Gone {
                 return (Fate::Gone, at);

@@ -42,6 +42,15 @@ pub enum Role {
     Files(Files),
 }
 
+/// Where a client may leave so that its play is as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// Between two rounds of a loop too, though statements follow it: a server that just serves asks for no more.
+    BetweenRounds,
+    /// Only where nothing follows: each play is to come to its end. A reset and a silence are failed plays too.
+    AtTheEnd,
+}
+
 /// A folder that is served over HTTP.
 #[derive(Debug, Clone)]
 pub struct Files {
@@ -134,7 +143,11 @@ pub struct Options {
     pub budget: Budget,
     /// Conversations in all; then the server ends by itself. `None` is without end.
     pub plays: Option<u64>,
-    /// Whether a reset or an idle time limit between two exchanges is a failed play.
+    /// How long the next client may stay away while none is there; then the server ends. `None` is without end.
+    pub wait: Option<Duration>,
+    /// Where a client may leave.
+    pub leaving: Leaving,
+    /// Whether a reset or an idle time limit between two exchanges is a failed play, wherever clients may leave.
     pub strict: bool,
     /// Who the server is where a transcript goes over to TLS.
     pub identity: Identity,
@@ -156,6 +169,8 @@ impl Options {
             longest_line: limits::LINE,
             budget: Budget::On,
             plays: None,
+            wait: None,
+            leaving: Leaving::BetweenRounds,
             strict: false,
             identity: Identity::throw_away(),
         }
@@ -266,6 +281,7 @@ impl Server {
             connections: limits::connections(files::open_files()),
             budget: options.budget,
             plays: options.plays,
+            wait_for_client: options.wait,
             strict: options.strict,
             identity: options.identity.clone(),
         };
@@ -438,6 +454,7 @@ impl Roles {
             playing.longest_line = options.longest_line;
             playing.wait = Some(limits::SERVE_WAIT);
             playing.wait_override = options.timeout;
+            playing.may_leave = options.leaving == Leaving::BetweenRounds;
             playing.files = files.cloned();
             Script::prepare(transcript, &playing).map(|script| Behaviour::Play(Arc::new(script)))
         };

@@ -45,7 +45,15 @@ impl Connection {
                 self.reason = Some(verdict.headline().into());
                 let conversation = self.conversation(shared.protocol, shared.server);
                 let who = format!("play {}, {} -> {}", conversation.number, conversation.client, conversation.server);
-                let error = verdict.render(&who);
+                let mut error = verdict.render(&who);
+                if let Role::Play(play, script) = &self.role
+                    && play.at_rest(script)
+                    && !play.may_end(script)
+                {
+                    error.push_str(
+                        " = it stood between two rounds of `repeat`: --allow-early-close lets a client leave there\n",
+                    );
+                }
                 shared.tally.failed += 1;
                 shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
                 if matches!(verdict.fault, transcript::Fault::Reset) {
@@ -81,7 +89,7 @@ impl Connection {
         self.gone(shared)
     }
 
-    /// The server is to stop: between two exchanges it ends at once, else when it comes to rest.
+    /// The server is to stop: where a play may end it ends at once, else when it comes there.
     pub(in crate::drive) fn stop(&mut self, shared: &mut Shared<'_>) -> Fate {
         // What has already come is still answered.
         if self.phase == Phase::Open && self.wants() == Interest::Read && self.read(shared) == Fate::Gone {
@@ -92,7 +100,7 @@ impl Connection {
             return Fate::Lives;
         }
         let resting = match &self.role {
-            Role::Play(play, script) => play.at_rest(script),
+            Role::Play(play, script) => play.may_end(script),
             Role::Echo | Role::Discard => true,
             Role::Web(web) => web.is_idle() && self.inbox.is_empty(),
         };
@@ -107,7 +115,12 @@ impl Connection {
     pub(in crate::drive) fn cut(&mut self, shared: &mut Shared<'_>) -> bool {
         let cut = self.phase == Phase::Open || !self.outbox.is_empty();
         if cut {
-            self.reason = Some("cut: the server was stopped".into());
+            self.reason = Some(match &self.role {
+                Role::Play(play, script) if self.phase == Phase::Open => {
+                    format!("cut at line {}: the server was stopped", play.line(script)).into()
+                }
+                _ => "cut: the server was stopped".into(),
+            });
         }
         self.gone(shared);
         cut
