@@ -2,6 +2,8 @@
 //! CI does. It has no dependencies, so that it is there at once.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for a terminal, not a server")]
 
+mod faults;
+
 use std::env;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -52,7 +54,10 @@ fn main() -> ExitCode {
     let done = match task.as_str() {
         "test" => test(),
         "check" => check(),
-        _ => Err("cargo xtask test    passes all tests\ncargo xtask check   format, lints, tests, docs".to_owned()),
+        "faults" => faults::run(env::args().skip(2)),
+        _ => Err("cargo xtask test    passes all tests\ncargo xtask check   format, lints, tests, docs, a sample of faults\n\
+                  cargo xtask faults  makes each system call of each verb fail in turn"
+            .to_owned()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
