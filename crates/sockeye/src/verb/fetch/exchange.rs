@@ -19,7 +19,7 @@ use super::{FetchError, Stopper};
 use crate::limits;
 use crate::net::stream::Stream;
 use crate::sink::Sink;
-use crate::wire::http::Head;
+use crate::wire::http::{Asked, Head};
 
 /// Bytes of a body that a server of HTTP/2 may send before they are taken: enough for 80 MB a second over 100 ms.
 const WINDOW: u32 = 8 * 1024 * 1024;
@@ -103,16 +103,16 @@ impl Exchange {
         patience: Patience,
     ) -> Result<Self, FetchError> {
         let is_http2 = connection.speaks_http2();
-        let fault = request.body().fault();
+        let (fault, asked) = (request.body().fault(), Asked::by(request.method()));
         let (wire, speaking, response, sender) = match connection {
             Connection::Stream(stream) if !is_http2 => {
-                let (wire, speaking) = (Rc::new(RefCell::new(Wire::new(*stream, fault))), Speaking::default());
+                let (wire, speaking) = (Rc::new(RefCell::new(Wire::new(*stream, fault, asked))), Speaking::default());
                 let (response, sender) = Self::ask(&wire, &speaking, request, patience)?;
                 (wire, speaking, response, Sender::Http1 { _held: sender })
             }
             connection => {
                 let Http2 { wire, speaking, mut sender } = match connection {
-                    Connection::Stream(stream) => Self::shake_http2(Wire::new(*stream, fault), patience)?,
+                    Connection::Stream(stream) => Self::shake_http2(Wire::new(*stream, fault, asked), patience)?,
                     Connection::Http2(session) => {
                         session.wire.borrow_mut().begin_again(fault);
                         session
@@ -130,7 +130,7 @@ impl Exchange {
         };
         let (head, first_byte) = match (head, is_http2) {
             (Some(head), _) => (head, first_byte),
-            (None, true) => (Head::of_http2(response.status(), response.headers())?, Some(Instant::now())),
+            (None, true) => (Head::of_http2(response.status(), response.headers(), asked)?, Some(Instant::now())),
             (None, false) => return Err(FetchError::Protocol("the answer has no head".to_owned())),
         };
         wire.borrow_mut().past_head = true;

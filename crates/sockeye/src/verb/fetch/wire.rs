@@ -1,5 +1,6 @@
 //! The socket as hyper sees it, and what passes through it. It lower-cases the names of fields and forgets their order
-//! (hyper's documentation of `http1::Builder`), so a head of HTTP/1 is read here before hyper gets to see it.
+//! (hyper's documentation of `http1::Builder`), and it refuses what curl takes: so a head of HTTP/1 and the sizes of chunks are
+//! read here, and hyper gets to see only what they mean.
 
 use std::cell::RefCell;
 use std::io::{self, Read as _, Write as _};
@@ -18,7 +19,7 @@ use super::outgoing::Fault;
 use crate::limits;
 use crate::net::stream::Stream;
 use crate::net::tls::TlsError;
-use crate::wire::http::{Head, end_of_head};
+use crate::wire::http::{Asked, Chunk, Chunks, Head, end_of_head};
 
 /// Bytes that are read from the socket at once.
 const PIECE: usize = 16 * 1024;
@@ -32,8 +33,12 @@ pub(super) struct Wire {
     pub(super) stream: Stream,
     /// Bytes that came and are not yet given on.
     pub(super) held: Vec<u8>,
-    /// How many of them belong to heads that were looked at.
-    granted: usize,
+    /// What hyper is to get before them: the head in its plainest form, or the framing of a chunk.
+    to_hyper: Vec<u8>,
+    /// What the answer is to.
+    asked: Asked,
+    /// The chunks of a body, if it comes in them.
+    chunks: Option<Chunks>,
     /// How many bytes of heads came, of interim answers too.
     head_bytes: usize,
     /// The head of the final answer.
@@ -63,11 +68,13 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: Stream, fault: Fault) -> Self {
+    pub(super) fn new(stream: Stream, fault: Fault, asked: Asked) -> Self {
         Self {
             stream,
             held: Vec::new(),
-            granted: 0,
+            to_hyper: Vec::new(),
+            asked,
+            chunks: None,
             head_bytes: 0,
             answer: None,
             past_head: false,
@@ -118,7 +125,7 @@ impl Wire {
                 length => Ok(length.map(|_| ())),
             };
         }
-        while self.granted == 0 && !self.past_head {
+        while self.to_hyper.is_empty() && !self.past_head {
             if !self.look_for_head()? {
                 let mut piece = [0; PIECE];
                 match self.receive(&mut piece)? {
@@ -131,16 +138,15 @@ impl Wire {
                 }
             }
         }
-        if self.granted > 0 {
-            let length = self.granted.min(cursor.remaining());
-            cursor.put_slice(&self.held[..length]);
-            self.held.drain(..length);
-            self.granted -= length;
+        if self.give_framing(cursor) {
             return Ok(Some(()));
         }
         if !self.opened {
             // Whoever opens it polls again.
             return Ok(None);
+        }
+        if self.chunks.is_some() {
+            return self.read_chunks(cursor);
         }
         if !self.held.is_empty() {
             let length = self.held.len().min(cursor.remaining());
@@ -152,6 +158,62 @@ impl Wire {
         let Some(length) = self.copy(cursor)? else { return Ok(None) };
         self.behind_head += length as u64;
         Ok(Some(()))
+    }
+
+    /// Gives hyper what it is to get next that did not come like that; whether there was any.
+    fn give_framing(&mut self, cursor: &mut ReadBufCursor<'_>) -> bool {
+        let length = self.to_hyper.len().min(cursor.remaining());
+        cursor.put_slice(&self.to_hyper[..length]);
+        self.to_hyper.drain(..length);
+        length > 0
+    }
+
+    /// Gives hyper chunks in their plainest form. What comes behind the last stays here.
+    fn read_chunks(&mut self, cursor: &mut ReadBufCursor<'_>) -> Result<Option<()>, FetchError> {
+        let Some(mut chunks) = self.chunks.take() else { return Ok(None) };
+        let read = self.read_chunks_by(&mut chunks, cursor);
+        self.chunks = Some(chunks);
+        read
+    }
+
+    fn read_chunks_by(
+        &mut self,
+        chunks: &mut Chunks,
+        cursor: &mut ReadBufCursor<'_>,
+    ) -> Result<Option<()>, FetchError> {
+        let mut has_given = false;
+        while !chunks.is_done() {
+            if self.held.is_empty() {
+                if has_given {
+                    break;
+                }
+                let mut piece = [0; PIECE];
+                let read = self.stream.read(&mut piece);
+                match self.sorted(read)? {
+                    None => return Ok(None),
+                    Some(0) => return Ok(Some(())),
+                    Some(length) => self.held.extend_from_slice(&piece[..length]),
+                }
+            }
+            let (taken, chunk) = chunks
+                .take(&self.held, cursor.remaining())
+                .map_err(|error| FetchError::Protocol(format!("the answer breaks the protocol: {error}")))?;
+            match chunk {
+                Chunk::Data(data) => {
+                    cursor.put_slice(data);
+                    has_given |= taken > 0;
+                }
+                Chunk::Framing(text) => self.to_hyper.extend_from_slice(text.as_bytes()),
+                Chunk::Nothing => {}
+            }
+            self.held.drain(..taken);
+            self.behind_head += taken as u64;
+            has_given |= self.give_framing(cursor);
+            if !self.to_hyper.is_empty() || cursor.remaining() == 0 {
+                break;
+            }
+        }
+        Ok(has_given.then_some(()))
     }
 
     /// Reads into hyper's buffer, to which safe code can only copy.
@@ -177,9 +239,9 @@ impl Wire {
             return Err(FetchError::Protocol(format!("the answer's head is longer than {bound} KiB")));
         }
         let Some(end) = end else { return Ok(false) };
-        let head = Head::parse(&self.held[..end])?;
+        let head = Head::of(&self.held[..end], self.asked)?;
         self.head_bytes += end;
-        self.granted = end;
+        self.held.drain(..end);
         match head.status {
             101 => {
                 return Err(FetchError::Protocol("the server changes the protocol, which nobody asked for".to_owned()));
@@ -187,6 +249,8 @@ impl Wire {
             100..=199 => {}
             _ => {
                 self.past_head = true;
+                self.to_hyper = head.plain(self.asked);
+                self.chunks = head.chunked.then(Chunks::default);
                 self.answer = Some(head);
             }
         }

@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use brotli_decompressor::Decompressor;
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
-use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 /// How a body is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,7 +250,38 @@ enum Decoder<'a> {
     Taken,
 }
 
-type Frame<'a> = StreamingDecoder<Below<'a>, FrameDecoder>;
+/// One frame of Zstandard whose head was read.
+struct Frame<'a> {
+    source: Below<'a>,
+    decoder: FrameDecoder,
+}
+
+impl Read for Frame<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let decoder = &mut self.decoder;
+        // Some blocks only fill the window, of which nothing can be taken yet.
+        while decoder.can_collect() < bytes.len() && !decoder.is_finished() {
+            let missing = bytes.len() - decoder.can_collect();
+            let strategy = BlockDecodingStrategy::UptoBytes(missing);
+            decoder.decode_blocks(&mut self.source, strategy).map_err(io::Error::other)?;
+        }
+        decoder.read(bytes)
+    }
+}
+
+/// Passes over a frame that holds no data.
+fn skip(below: &mut Below<'_>, length: u32) -> io::Result<()> {
+    let mut left = length as usize;
+    while left > 0 {
+        let there = below.fill_buf()?.len();
+        if there == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        below.consume(there.min(left));
+        left -= there.min(left);
+    }
+    Ok(())
+}
 
 impl<'a> Decoder<'a> {
     fn new(coding: Coding, below: Below<'a>) -> Self {
@@ -296,14 +328,27 @@ impl<'a> Decoder<'a> {
                 let below = Shared(Rc::new(RefCell::new(below)));
                 Self::Brotli(Box::new(Decompressor::new(below.clone(), 16 * 1024)), below)
             }
-            Coding::Zstd => Self::Frame(Box::new(Frame::new(below).map_err(io::Error::other)?)),
+            Coding::Zstd => {
+                let mut decoder = FrameDecoder::new();
+                match decoder.init(&mut below) {
+                    Ok(()) => Self::Frame(Box::new(Frame { source: below, decoder })),
+                    // Frames that are nobody's data stand anywhere between the others (RFC 8878, section 3.1.2).
+                    Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                        length, ..
+                    })) => {
+                        skip(&mut below, length)?;
+                        Self::Waiting(Coding::Zstd, below)
+                    }
+                    Err(error) => return Err(io::Error::other(error)),
+                }
+            }
         };
         Ok(())
     }
 
     fn end_frame(&mut self) -> io::Result<()> {
         let Self::Frame(frame) = std::mem::replace(self, Self::Taken) else { return Ok(()) };
-        let (below, decoder) = frame.into_parts();
+        let Frame { source: below, decoder } = *frame;
         if let Some(written) = decoder.get_checksum_from_data()
             && decoder.get_calculated_checksum() != Some(written)
         {
@@ -433,6 +478,31 @@ mod tests {
         assert_eq!(unpack(&twice, &[Coding::Gzip]).unwrap(), b"one, two");
         let twice = [pack(Coding::Zstd, b"one, "), pack(Coding::Zstd, b"two")].concat();
         assert_eq!(unpack(&twice, &[Coding::Zstd]).unwrap(), b"one, two");
+        let many: Vec<u8> = (0..300).flat_map(|_| pack(Coding::Gzip, b"x")).collect();
+        assert_eq!(unpack(&many, &[Coding::Gzip]).unwrap(), vec![b'x'; 300]);
+    }
+
+    #[test]
+    fn frames_without_data_stand_anywhere_in_zstd() {
+        let skipped = |magic: u8, length: usize| {
+            let head = [&[magic, 0x2a, 0x4d, 0x18], &u32::try_from(length).unwrap().to_le_bytes()[..]].concat();
+            [head, vec![b'?'; length]].concat()
+        };
+        let frame = |text: &[u8]| pack(Coding::Zstd, text);
+        for (packed, expected) in [
+            ([skipped(0x50, 0), frame(b"a")].concat(), "a"),
+            ([skipped(0x5f, 100_000), skipped(0x51, 7), frame(b"a"), skipped(0x50, 3), frame(b"b")].concat(), "ab"),
+            ([frame(b"a"), skipped(0x5a, 20)].concat(), "a"),
+            (skipped(0x50, 9), ""),
+        ] {
+            assert_eq!(unpack(&packed, &[Coding::Zstd]).unwrap(), expected.as_bytes());
+        }
+        for cut in 1..17 {
+            let packed = [frame(b"a"), skipped(0x50, 9)].concat();
+            let error = unpack(&packed[..packed.len() - cut], &[Coding::Zstd]);
+            // Where the second frame has not begun, the first is whole.
+            assert!(error.is_err() || cut == 17, "{cut}: {error:?}");
+        }
     }
 
     /// Row 36 of the faults, under the packing: a packed body that ends early is never taken for whole.

@@ -28,6 +28,27 @@ pub struct Head {
     pub chunked: bool,
 }
 
+/// What an answer is to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// A request whose answer may have a body.
+    Body,
+    /// HEAD.
+    Head,
+    /// CONNECT.
+    Tunnel,
+}
+
+impl Asked {
+    pub(crate) fn by(method: &http::Method) -> Self {
+        match *method {
+            http::Method::HEAD => Self::Head,
+            http::Method::CONNECT => Self::Tunnel,
+            _ => Self::Body,
+        }
+    }
+}
+
 /// Why an answer is refused before its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeadError(String);
@@ -53,41 +74,94 @@ pub(crate) fn end_of_head(bytes: &[u8], seen: usize) -> Option<usize> {
 }
 
 impl Head {
-    /// Reads a whole head.
+    /// Reads a whole head of an answer to a request that asks for a body.
     ///
     /// # Errors
     /// It is not HTTP/1, or it leaves open where the body ends.
     pub fn parse(raw: &[u8]) -> Result<Self, HeadError> {
+        Self::of(raw, Asked::Body)
+    }
+
+    /// Reads a whole head. A line that is no field is passed over, as long as it says nothing about where the body ends.
+    pub(crate) fn of(raw: &[u8], asked: Asked) -> Result<Self, HeadError> {
         if !raw.starts_with(b"HTTP/") {
             return Err(HeadError("the answer is not HTTP/1: it does not begin with `HTTP/`".to_owned()));
         }
-        let mut fields = vec![httparse::EMPTY_HEADER; FIELDS];
-        let mut response = httparse::Response::new(&mut fields);
-        match response.parse(raw) {
-            Ok(httparse::Status::Complete(_)) => {}
-            Ok(httparse::Status::Partial) => return Err(HeadError("the answer's head has no end".to_owned())),
-            Err(httparse::Error::TooManyHeaders) => {
+        let mut lines = raw.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let first = lines.next().unwrap_or_default();
+        let (version, status, reason) = status_line(first).ok_or_else(|| {
+            HeadError(format!("the answer's first line is malformed: {}", String::from_utf8_lossy(first)))
+        })?;
+        let mut fields: Vec<(String, Vec<u8>)> = Vec::new();
+        // Whether the line before was a field, and so can go on in the next.
+        let mut is_open = false;
+        let mut has_end = false;
+        for line in lines {
+            match line {
+                [] => {
+                    has_end = true;
+                    break;
+                }
+                [b' ' | b'\t', ..] => match fields.last_mut().filter(|_| is_open) {
+                    // Folded: one space (RFC 9112, section 5.2).
+                    Some((_, value)) => {
+                        let more = line.trim_ascii();
+                        if !value.is_empty() && !more.is_empty() {
+                            value.push(b' ');
+                        }
+                        value.extend_from_slice(more);
+                    }
+                    None => odd(line)?,
+                },
+                _ => {
+                    let field = field(line);
+                    is_open = field.is_some();
+                    match field {
+                        Some(field) => fields.push(field),
+                        None => odd(line)?,
+                    }
+                }
+            }
+            if fields.len() > FIELDS {
                 return Err(HeadError(format!("the answer has more than {FIELDS} header fields")));
             }
-            Err(error) => return Err(HeadError(format!("the answer's head is malformed: {error}"))),
         }
-        let head = Self {
-            raw: raw.to_vec(),
-            version: (1, response.version.unwrap_or(1)),
-            status: response.code.unwrap_or(0),
-            reason: response.reason.unwrap_or_default().to_owned(),
-            fields: response.headers.iter().map(|field| (field.name.to_owned(), field.value.to_vec())).collect(),
-            length: None,
-            chunked: false,
+        if !has_end {
+            return Err(HeadError("the answer's head has no end".to_owned()));
+        }
+        let raw = raw.to_vec();
+        Self { raw, version, status, reason, fields, length: None, chunked: false }.framed(asked)
+    }
+
+    /// What says the same about the body and nothing else, for who needs no more.
+    pub(crate) fn plain(&self, asked: Asked) -> Vec<u8> {
+        let framing = match (self.has_framing(asked), self.chunked, self.length) {
+            (true, true, _) => "Transfer-Encoding: chunked\r\n".to_owned(),
+            (true, false, Some(length)) => format!("Content-Length: {length}\r\n"),
+            _ => String::new(),
         };
-        head.framed()
+        format!("HTTP/1.1 {} x\r\n{framing}\r\n", self.status).into_bytes()
+    }
+
+    /// Whether what is said about a body is about one that follows: not in the answer to HEAD, and not in that to a CONNECT
+    /// that worked (RFC 9110, section 9.3.6).
+    fn has_framing(&self, asked: Asked) -> bool {
+        match asked {
+            Asked::Body => self.has_body(false),
+            Asked::Head => false,
+            Asked::Tunnel => !(200..300).contains(&self.status),
+        }
     }
 
     /// That of HTTP/2, in the form that HTTP/1 has: there is none of its own that people could read.
     ///
     /// # Errors
     /// It leaves open where the body ends.
-    pub(crate) fn of_http2(status: http::StatusCode, fields: &http::HeaderMap) -> Result<Self, HeadError> {
+    pub(crate) fn of_http2(
+        status: http::StatusCode,
+        fields: &http::HeaderMap,
+        asked: Asked,
+    ) -> Result<Self, HeadError> {
         let mut raw = format!("HTTP/2 {}\r\n", status.as_u16()).into_bytes();
         let mut all = Vec::new();
         for (name, value) in fields {
@@ -97,7 +171,7 @@ impl Head {
         raw.extend(b"\r\n");
         let (status, reason) = (status.as_u16(), String::new());
         let head = Self { raw, version: (2, 0), status, reason, fields: all, length: None, chunked: false };
-        head.framed()
+        head.framed(asked)
     }
 
     /// The version as it is written: `HTTP/1.1`, `HTTP/2`.
@@ -110,8 +184,18 @@ impl Head {
     }
 
     /// Finds out where the body ends (RFC 9112, section 6.3); what two readers could take differently is refused, and so
-    /// is what only a broken sender writes.
-    fn framed(mut self) -> Result<Self, HeadError> {
+    /// is what only a broken sender writes. Where no body follows, what is said about it is as harmless as the rest.
+    fn framed(mut self, asked: Asked) -> Result<Self, HeadError> {
+        let found = self.framing();
+        match found {
+            Ok((length, chunked)) => (self.length, self.chunked) = (length, chunked && self.has_framing(asked)),
+            Err(error) if self.has_framing(asked) => return Err(error),
+            Err(_) => {}
+        }
+        Ok(self)
+    }
+
+    fn framing(&self) -> Result<(Option<u64>, bool), HeadError> {
         let mut length = None;
         for written in self.every("content-length").flat_map(|value| value.split(|&byte| byte == b',')) {
             let other = number(written)?;
@@ -119,12 +203,18 @@ impl Head {
                 return Err(HeadError("the answer has two different Content-Lengths".to_owned()));
             }
         }
-        let codings: Vec<&[u8]> = self.every("transfer-encoding").collect();
+        // `identity` was a coding once (RFC 2616, section 3.6) and says that there is none.
+        let codings: Vec<&[u8]> = self
+            .every("transfer-encoding")
+            .flat_map(|value| value.split(|&byte| byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+            .collect();
         let chunked = match codings.as_slice() {
             [] => false,
-            [one] if one.trim_ascii().eq_ignore_ascii_case(b"chunked") => true,
-            [one, ..] => {
-                let shown = String::from_utf8_lossy(one).into_owned();
+            [one] if one.eq_ignore_ascii_case(b"chunked") => true,
+            all => {
+                let shown = String::from_utf8_lossy(&all.join(b", ".as_slice())).into_owned();
                 return Err(HeadError(format!(
                     "the answer's Transfer-Encoding is `{shown}`, and only `chunked` is known"
                 )));
@@ -136,8 +226,7 @@ impl Head {
         if chunked && self.version == (1, 0) {
             return Err(HeadError("the answer has a Transfer-Encoding, which HTTP/1.0 does not know".to_owned()));
         }
-        (self.length, self.chunked) = (length, chunked);
-        Ok(self)
+        Ok((length, chunked))
     }
 
     /// The values of every field of that name, which is written in small letters.
@@ -184,6 +273,49 @@ impl Head {
     }
 }
 
+/// `HTTP/1.1 200 OK`. Versions above 1.1 that have the same first number are read like it (RFC 9110, section 2.5).
+fn status_line(line: &[u8]) -> Option<((u8, u8), u16, String)> {
+    let rest = line.strip_prefix(b"HTTP/1.")?;
+    let (minor, rest) = rest.split_first()?;
+    let rest = rest.strip_prefix(b" ").filter(|_| minor.is_ascii_digit())?.trim_ascii_start();
+    let (code, reason) = rest.split_at_checked(3)?;
+    if !code.iter().all(u8::is_ascii_digit) || !reason.first().is_none_or(u8::is_ascii_whitespace) {
+        return None;
+    }
+    let status: u16 = std::str::from_utf8(code).ok()?.parse().ok().filter(|&status| status >= 100)?;
+    let reason = String::from_utf8_lossy(reason).trim().to_owned();
+    Some(((1, u8::from(*minor != b'0')), status, reason))
+}
+
+/// A field, if the line is one.
+fn field(line: &[u8]) -> Option<(String, Vec<u8>)> {
+    let colon = memchr::memchr(b':', line)?;
+    let (written, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    let name = written.trim_ascii_end();
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    // A CR that ends no line and a NUL mean one thing to one reader and another to the next (RFC 9110, section 5.5).
+    let is_clean = !value.iter().any(|byte| matches!(byte, b'\r' | 0));
+    if name.is_empty() || !name.iter().all(is_token) || !is_clean || (name.len() < written.len() && is_framing(name)) {
+        return None;
+    }
+    Some((String::from_utf8_lossy(name).into_owned(), value.to_vec()))
+}
+
+/// Whether words are about where a body ends.
+fn is_framing(line: &[u8]) -> bool {
+    let lower = line.to_ascii_lowercase();
+    [b"content-length".as_slice(), b"transfer-encoding"].iter().any(|name| memchr::memmem::find(&lower, name).is_some())
+}
+
+/// Passes over a line that is no field, unless another reader could find in it where the body ends.
+fn odd(line: &[u8]) -> Result<(), HeadError> {
+    if is_framing(line) {
+        let shown = String::from_utf8_lossy(line);
+        return Err(HeadError(format!("the answer's head is malformed: `{}` is no field", shown.trim())));
+    }
+    Ok(())
+}
+
 fn number(text: &[u8]) -> Result<u64, HeadError> {
     let text = text.trim_ascii();
     let digits = std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
@@ -227,7 +359,14 @@ mod tests {
             ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "only `chunked` is known"),
             ("Transfer-Encoding: xchunked\r\n", "only `chunked` is known"),
             ("Content-Length : 5\r\n", "malformed"),
-            (" folded: 5\r\n", "malformed"),
+            ("Transfer-Encoding\t: chunked\r\n", "malformed"),
+            (" Content-Length: 5\r\n", "malformed"),
+            ("X\r: y\rContent-Length: 5\r\n", "malformed"),
+            ("Content-Length: 5\0\r\n", "malformed"),
+            ("Content-Length\r\n", "malformed"),
+            ("X: a\rTransfer-Encoding: chunked\r\n", "malformed"),
+            ("Content-Length: 1\r\n 2\r\n", "which is no length"),
+            ("Transfer-Encoding: chunked, gzip\r\n", "only `chunked` is known"),
         ] {
             let error = parse(fields).unwrap_err();
             assert!(error.contains(says), "{fields:?}: {error}");
@@ -237,6 +376,91 @@ mod tests {
         for raw in ["<html>hello\n\n", "HTTP/2 200 OK\r\n\r\n", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"]
         {
             assert!(Head::parse(raw.as_bytes()).is_err(), "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_field_may_be_folded_and_an_odd_line_spoils_no_answer() {
+        let one = |fields: &str| parse(&format!("A: b\r\n{fields}Content-Length: 5\r\n"));
+        for (fields, expected) in [
+            ("X: one\r\n  two\r\n\tthree\r\n", Some("one two three")),
+            ("X:\r\n one\r\n \r\n two\r\n", Some("one two")),
+            ("X : one\r\n", Some("one")),
+            ("X:one\n", Some("one")),
+            ("X: \u{e9}\x1b\r\n", Some("\u{e9}\x1b")),
+            ("no colon here\r\n and more\r\nX: one\r\n", Some("one")),
+            (": no name\r\nX: one\r\n", Some("one")),
+            ("a b: c\r\nX: one\r\n", Some("one")),
+            ("X: nul\0\r\nX: one\r\n", Some("one")),
+            ("X: a\rb\r\n", None),
+            ("<html>\r\n", None),
+        ] {
+            let head = one(fields).unwrap();
+            assert_eq!(head.length, Some(5), "{fields:?}");
+            let found = head.every("x").last().map(|value| String::from_utf8_lossy(value).into_owned());
+            assert_eq!(found.as_deref(), expected, "{fields:?}");
+        }
+        // Folded right behind the first line: nobody knows of what.
+        assert_eq!(parse(" folded\r\nContent-Length: 5\r\n").unwrap().length, Some(5));
+        assert!(parse("Transfer-Encoding:\r\n chunked\r\n").unwrap().chunked);
+    }
+
+    #[test]
+    fn identity_is_no_transfer_coding() {
+        let head = parse("Transfer-Encoding: identity\r\nContent-Length: 5\r\n").unwrap();
+        assert_eq!((head.length, head.chunked), (Some(5), false));
+        assert!(parse("Transfer-Encoding: identity, chunked\r\n").unwrap().chunked);
+        assert!(!parse("Transfer-Encoding: Identity\r\nTransfer-Encoding: \r\n").unwrap().chunked);
+    }
+
+    #[test]
+    fn where_no_body_follows_nothing_about_one_is_wrong() {
+        for fields in [
+            "Content-Length: 5\r\nContent-Length: 3\r\n",
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: gzip\r\n",
+            "Content-Length: x\r\n",
+        ] {
+            let raw = |status: &str| format!("HTTP/1.0 {status}\r\n{fields}\r\n").into_bytes();
+            for (status, asked) in [
+                ("200 OK", Asked::Head),
+                ("404 No", Asked::Head),
+                ("200 OK", Asked::Tunnel),
+                ("299 x", Asked::Tunnel),
+                ("204 No Content", Asked::Body),
+                ("304 Not Modified", Asked::Body),
+            ] {
+                let head = Head::of(&raw(status), asked).unwrap();
+                assert!(!head.chunked, "{status} {fields}");
+                let plain = head.plain(asked);
+                assert!(plain.ends_with(b" x\r\n\r\n"), "{status} {fields}: {}", String::from_utf8_lossy(&plain));
+            }
+            for (status, asked) in [("407 No", Asked::Tunnel), ("200 OK", Asked::Body)] {
+                assert!(Head::of(&raw(status), asked).is_err(), "{status} {fields}");
+            }
+        }
+    }
+
+    #[test]
+    fn status_lines_are_read_as_servers_write_them() {
+        for (line, expected) in [
+            ("HTTP/1.1 200 OK", Some((1, 1, 200, "OK"))),
+            ("HTTP/1.1 200", Some((1, 1, 200, ""))),
+            ("HTTP/1.0 200 ", Some((1, 0, 200, ""))),
+            ("HTTP/1.1   404  Not  Found", Some((1, 1, 404, "Not  Found"))),
+            ("HTTP/1.2 999 x", Some((1, 1, 999, "x"))),
+            ("HTTP/1.1 099 x", None),
+            ("HTTP/1.1 2000 x", None),
+            ("HTTP/1.1 20 x", None),
+            ("HTTP/1.1200 x", None),
+            ("HTTP/1.x 200 x", None),
+            ("HTTP/1.1 -20 x", None),
+            ("HTTP/3 200 x", None),
+        ] {
+            let head = Head::parse(format!("{line}\r\n\r\n").as_bytes());
+            let found =
+                head.as_ref().ok().map(|head| (head.version.0, head.version.1, head.status, head.reason.as_str()));
+            assert_eq!(found, expected, "{line}");
         }
     }
 

@@ -1,14 +1,16 @@
 //! HTTP, as far as its bytes mean something without a connection: the head of an answer, content codings, URLs.
 
+mod chunks;
 mod coding;
 pub(crate) mod date;
 mod head;
 mod url;
 
+pub(crate) use chunks::{Chunk, Chunks};
 pub use coding::is_packed;
 pub(crate) use coding::{Coding, Fault, decode, is_own};
 pub(crate) use date::http_date;
-pub(crate) use head::end_of_head;
+pub(crate) use head::{Asked, end_of_head};
 pub use head::{Head, HeadError};
 pub(crate) use url::percent_decoded;
 pub use url::{Origin, Url, UrlError, UrlScheme};
