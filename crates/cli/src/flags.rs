@@ -2,6 +2,7 @@
 #![allow(rustdoc::broken_intra_doc_links, reason = "these comments are the help text, where [HOST] is a placeholder")]
 
 mod fetch;
+mod ports;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use transcript::record::Secret;
 use crate::color::Color;
 use fetch::large_size;
 pub(crate) use fetch::{Fetch, User};
+pub(crate) use ports::{Addrs, Ports};
 
 /// Stands at either end of a socket: serves, talks and checks conversations written as plain transcripts.
 #[derive(Debug, Parser)]
@@ -125,6 +127,10 @@ pub(crate) enum Command {
     Check(Check),
     /// Turn a session as RFCs print it into a transcript
     Import(Import),
+    /// Say which process holds which port: TCP, UDP and Unix sockets
+    Ports(Ports),
+    /// Say which interfaces and addresses this machine has, and from which one a destination is reached
+    Addrs(Addrs),
     /// Write a completion script for a shell
     Completions(Completions),
     /// Write the manual pages
@@ -134,13 +140,17 @@ pub(crate) enum Command {
 }
 
 /// Verbs that are planned and cannot be used yet.
-const LATER: [&str; 6] = ["relay", "load", "probe", "ports", "addrs", "nc"];
+const LATER: [&str; 4] = ["relay", "load", "probe", "nc"];
 
 pub(crate) fn later(verb: &str) -> String {
     if LATER.contains(&verb) {
-        return format!("`sockeye {verb}` is not there yet; this version has serve, talk, fetch, check and import");
+        return format!(
+            "`sockeye {verb}` is not there yet; this version has serve, talk, fetch, check, import, ports and addrs"
+        );
     }
-    format!("`{verb}` is no verb; the verbs are serve, talk, fetch, check, import, completions and man: sockeye --help")
+    format!(
+        "`{verb}` is no verb; the verbs are serve, talk, fetch, check, import, ports, addrs, completions and man: sockeye --help"
+    )
 }
 
 #[derive(Debug, Args)]

@@ -38,6 +38,8 @@ fn run(streams: sockeye::sys::files::StandardStreams) -> Exit {
         Command::Fetch(fetch) => commands::fetch::run(&fetch, &console),
         Command::Check(check) => commands::check::run(&check, &console),
         Command::Import(import) => commands::import::run(&import, &console),
+        Command::Ports(ports) => commands::ports::run(&ports, &console),
+        Command::Addrs(addrs) => commands::addrs::run(&addrs, &console),
         Command::Completions(completions) => pages::completions(completions.shell, &console),
         Command::Man(man) => pages::man(man.folder.as_deref(), &console),
         Command::Later(words) => {

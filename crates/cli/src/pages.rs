@@ -116,7 +116,7 @@ mod tests {
         let names: Vec<String> = pages().unwrap().into_iter().map(|(name, _)| name).collect();
         assert_eq!(
             names,
-            ["", "-serve", "-talk", "-fetch", "-check", "-import", "-completions", "-man"]
+            ["", "-serve", "-talk", "-fetch", "-check", "-import", "-ports", "-addrs", "-completions", "-man"]
                 .map(|verb| format!("sockeye{verb}.1"))
         );
     }

@@ -1,13 +1,16 @@
 //! One file a verb: from what was typed to what it means, and from what came of it to an exit code.
 
+pub(crate) mod addrs;
 pub(crate) mod check;
 mod data;
 pub(crate) mod fetch;
 mod file;
 pub(crate) mod import;
 mod play;
+pub(crate) mod ports;
 mod report;
 pub(crate) mod serve;
 mod signals;
+mod table;
 pub(crate) mod talk;
 mod update;

@@ -2,6 +2,7 @@
 
 pub mod connect;
 pub mod listen;
+pub mod lookup;
 mod path;
 mod race;
 mod resolve;

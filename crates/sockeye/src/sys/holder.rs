@@ -4,9 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-use procfs::net::{TcpNetEntry, TcpState, UdpNetEntry};
-use procfs::process::{FDTarget, Process};
-
+use super::inet_diag::{self, InetSocket};
+use super::process::{Owners, Process, user};
 use super::unix_diag;
 use crate::event::{Endpoint, Name, Protocol};
 
@@ -68,9 +67,12 @@ pub fn of(endpoint: &Endpoint) -> Holder {
         Name::Path(path) => unix_sockets(path),
         Name::Unnamed => vec![],
     };
-    let processes: Vec<_> = procfs::process::all_processes().into_iter().flatten().flatten().collect();
-    judge(&sockets, |inode| processes.iter().find(|process| has_open(process, inode)).map(named))
+    let owners = Owners::look();
+    judge(&sockets, |inode| owners.of(inode).first().map(named))
 }
+
+/// The state of a listener (net/tcp_states.h).
+const LISTENING: u8 = 10;
 
 /// A socket that may be the one: its inode, 0 if no process has it any more, and its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,25 +82,11 @@ struct Candidate {
 }
 
 fn inet_sockets(protocol: Protocol, wanted: SocketAddr) -> Vec<Candidate> {
-    if protocol == Protocol::Udp {
-        let tables = [procfs::net::udp(), procfs::net::udp6()];
-        return tables.into_iter().flatten().flatten().filter_map(|entry| udp(&entry, wanted)).collect();
-    }
-    let tables = [procfs::net::tcp(), procfs::net::tcp6()];
-    let mut found: Vec<(bool, Candidate)> =
-        tables.into_iter().flatten().flatten().filter_map(|entry| tcp(&entry, wanted)).collect();
+    let mut found = inet_diag::sockets(protocol).unwrap_or_default();
+    found.retain(|socket| conflicts(socket.local, wanted));
     // A listener rather than a connection that happens to have the number.
-    found.sort_by_key(|(listens, _)| !listens);
-    found.into_iter().map(|(_, candidate)| candidate).collect()
-}
-
-fn udp(entry: &UdpNetEntry, wanted: SocketAddr) -> Option<Candidate> {
-    conflicts(entry.local_address, wanted).then_some(Candidate { inode: entry.inode, uid: entry.uid })
-}
-
-fn tcp(entry: &TcpNetEntry, wanted: SocketAddr) -> Option<(bool, Candidate)> {
-    conflicts(entry.local_address, wanted)
-        .then_some((entry.state == TcpState::Listen, Candidate { inode: entry.inode, uid: entry.uid }))
+    found.sort_by_key(|socket| socket.state != LISTENING);
+    found.iter().map(|&InetSocket { inode, uid, .. }| Candidate { inode, uid }).collect()
 }
 
 /// Whether a bound socket of the same protocol keeps the wanted address from being bound: the same number on the same address, or either of
@@ -131,31 +119,8 @@ fn judge(sockets: &[Candidate], process: impl Fn(u64) -> Option<Holder>) -> Hold
     }
 }
 
-fn has_open(process: &Process, inode: u64) -> bool {
-    let mut open = process.fd().into_iter().flatten().flatten();
-    open.any(|open| matches!(open.target, FDTarget::Socket(found) if found == inode))
-}
-
 fn named(process: &Process) -> Holder {
-    let short = process.stat().map_or_else(|_| "a process".to_owned(), |stat| stat.comm);
-    let program = process.exe().ok();
-    let whole = program.as_deref().and_then(Path::file_name).map(std::ffi::OsStr::to_string_lossy);
-    // The system keeps 15 bytes of a name.
-    let name = match whole {
-        Some(whole) if short.len() == 15 && whole.starts_with(&short) => whole.into_owned(),
-        _ => short,
-    };
-    Holder::Process { pid: process.pid, name }
-}
-
-/// A user's name (passwd(5)); other sources of names would mean loading code into this process.
-fn user(uid: u32) -> Option<String> {
-    let users = std::fs::read_to_string("/etc/passwd").ok()?;
-    let mut lines = users.lines().map(|line| line.split(':'));
-    lines.find_map(|mut fields| {
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
-    })
+    Holder::Process { pid: process.pid, name: process.name.clone() }
 }
 
 #[cfg(test)]

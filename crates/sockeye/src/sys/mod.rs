@@ -3,7 +3,11 @@
 pub(crate) mod datagrams;
 pub mod files;
 pub mod holder;
+pub(crate) mod inet_diag;
+pub mod interfaces;
+mod netlink;
 pub(crate) mod option;
+pub mod process;
 pub(crate) mod queue;
 pub(crate) mod unix_diag;
 pub mod watch;

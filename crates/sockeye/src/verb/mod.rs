@@ -1,6 +1,8 @@
 //! One file a verb. Verbs do not know each other.
 
+pub mod addrs;
 pub mod check;
 pub mod fetch;
+pub mod ports;
 pub mod serve;
 pub mod talk;

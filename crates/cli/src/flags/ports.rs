@@ -1,0 +1,67 @@
+//! What was typed behind `ports` and `addrs`.
+#![allow(rustdoc::broken_intra_doc_links, reason = "these comments are the help text, where [PORT] is a placeholder")]
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use sockeye::event::Protocol;
+use sockeye::verb::ports::Of;
+
+use super::duration;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Of a listener, QUEUE is the connections that wait to be accepted and how many may wait; of others the bytes that \
+    wait to be read and those that the peer has not acknowledged.\nIt exits with 1 if there is no such socket."
+)]
+pub(crate) struct Ports {
+    /// Only sockets that are bound to this port; whoever is connected to it from another one is not shown
+    #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) ports: Vec<u16>,
+    /// Only those that take connections or datagrams from anybody
+    #[arg(short, long)]
+    pub(crate) listening: bool,
+    /// Only those of a process, by its number, or of all processes of a name
+    #[arg(long, value_name = "PID|NAME", value_parser = of)]
+    pub(crate) of: Option<Of>,
+    /// Only this protocol
+    #[arg(long, value_name = "PROTOCOL", value_enum)]
+    pub(crate) protocol: Vec<ProtocolFlag>,
+    /// Wait until there is a listener on every PORT, at most so long if a TIME is given; 28 if there is none by then
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "ports", num_args = 0..=1, require_equals = true)]
+    pub(crate) wait: Option<Option<Duration>>,
+    /// Go on, and say every second which sockets came (+) and went (-)
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Addrs {
+    /// Say which address and interface would be used to reach this address or name
+    #[arg(value_name = "DEST")]
+    pub(crate) destination: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ProtocolFlag {
+    Tcp,
+    Udp,
+    Unix,
+}
+
+impl From<ProtocolFlag> for Protocol {
+    fn from(flag: ProtocolFlag) -> Self {
+        match flag {
+            ProtocolFlag::Tcp => Self::Tcp,
+            ProtocolFlag::Udp => Self::Udp,
+            ProtocolFlag::Unix => Self::Unix,
+        }
+    }
+}
+
+fn of(text: &str) -> Result<Of, String> {
+    if text.is_empty() {
+        return Err("write the number of a process, or its name".to_owned());
+    }
+    Ok(text.parse().map_or_else(|_| Of::Name(text.to_owned()), Of::Pid))
+}
