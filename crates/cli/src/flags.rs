@@ -231,6 +231,9 @@ pub(crate) struct Web {
     /// Serve and list names that begin with a dot too
     #[arg(long, requires = "files")]
     pub(crate) hidden: bool,
+    /// Follow links that lead outside the folder too, to read what is there; inside it they always are
+    #[arg(long, requires = "files")]
+    pub(crate) follow_links: bool,
     /// Show no page of what is in a folder without an index.html
     #[arg(long, requires = "files")]
     pub(crate) no_listing: bool,

@@ -12,6 +12,7 @@ use sockeye::stop;
 use sockeye::sys::watch::watch;
 use sockeye::verb::serve::{self, AccessLog, Files, Leaving, Reloading, Role, ServeError, Server, Summary};
 use sockeye::web::options::{Account, Folders, Hidden, Hosts, Options, Packing, Sharing};
+use sockeye::web::root::Links;
 
 use super::{file, signals};
 use crate::access::AccessFile;
@@ -152,6 +153,7 @@ fn files(folder: &Path, flags: &Web, console: &Console) -> Result<Files, Exit> {
     let hosts = if flags.host.iter().any(|host| host == "*") { Hosts::Any } else { Hosts::Local(flags.host.clone()) };
     let site = Options {
         hidden: if flags.hidden { Hidden::Shown } else { Hidden::Kept },
+        links: if flags.follow_links { Links::Anywhere } else { Links::Inside },
         folders: if flags.no_listing { Folders::Kept } else { Folders::Listed },
         sharing: if flags.cors { Sharing::Everyone } else { Sharing::SameOrigin },
         fallback: flags.spa.as_ref().map(|path| path.trim_start_matches('/').as_bytes().to_vec()),

@@ -119,7 +119,7 @@ impl Site {
     /// A site.
     #[must_use]
     pub fn new(root: Root, options: Options) -> Self {
-        Self { root, options }
+        Self { root: root.with_links(options.links), options }
     }
 
     /// How it behaves.
@@ -188,7 +188,7 @@ impl Site {
     /// The way that a request names, unless it is one that is kept hidden.
     pub(super) fn way<'r>(&self, request: &Request<'r>) -> Result<Way<'r>, Status> {
         let way = Way::decode(request.path)?;
-        if way.is_hidden() && self.options.hidden == Hidden::Kept { Err(Status::NOT_FOUND) } else { Ok(way) }
+        if way.is_kept() && self.options.hidden == Hidden::Kept { Err(Status::NOT_FOUND) } else { Ok(way) }
     }
 }
 

@@ -84,10 +84,16 @@ impl<'e> Exchange<'e> {
         }
     }
 
-    /// A page that is not there may be one that an application makes up. One with an ending is a file that is missed.
+    /// Whether a page is asked for: a name with a dot (`/@jane.doe`, `/v1.2`) may be one or a file that is missed, and a
+    /// browser says which of them it wants.
+    fn may_be_a_page(&self, way: &Way<'_>) -> bool {
+        !way.name().contains(&b'.') || negotiate::wants_page(&self.request.fields.accept)
+    }
+
+    /// A page that is not there may be one that an application makes up.
     fn fall_back(&self, way: &Way<'_>, status: Status, out: &mut Vec<u8>) -> Result<Response, Status> {
         match &self.site.options.fallback {
-            Some(fallback) if status == Status::NOT_FOUND && !way.name().contains(&b'.') => {
+            Some(fallback) if status == Status::NOT_FOUND && self.may_be_a_page(way) => {
                 let found = self.site.root.find(fallback)?;
                 let name = fallback.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
                 if found.meta.kind == Kind::File { Ok(self.file(found, kind::of(name), out)) } else { Err(status) }

@@ -21,6 +21,12 @@ pub(crate) fn wants_json(accept: &Value<'_>) -> bool {
     weight(accept, b"application/json").unwrap_or(0) > weight(accept, b"text/html").unwrap_or(0)
 }
 
+/// Whether it names HTML among what it takes, as browsers do where a person goes to a page, and not where a page loads a
+/// script, a picture or data.
+pub(crate) fn wants_page(accept: &Value<'_>) -> bool {
+    [b"text/html".as_slice(), b"application/xhtml+xml"].iter().any(|name| weight(accept, name).unwrap_or(0) > 0)
+}
+
 /// The weight of a member in thousandths (RFC 9110, section 12.4.2), nothing where it is not named.
 fn weight(list: &Value<'_>, name: &[u8]) -> Option<u16> {
     members(list).find_map(|member| {

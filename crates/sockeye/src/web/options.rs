@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::fields::Value;
 use super::request::{Request, Version};
+use super::root::Links;
 use crate::limits;
 
 /// How a site behaves.
@@ -14,6 +15,8 @@ use crate::limits;
 pub struct Options {
     /// Whether names that begin with a dot are served and listed.
     pub hidden: Hidden,
+    /// How far links are followed.
+    pub links: Links,
     /// What is sent for a folder that has no `index.html`.
     pub folders: Folders,
     /// Whether pages of other origins may read what is here (Access-Control-Allow-Origin).
@@ -35,6 +38,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             hidden: Hidden::Kept,
+            links: Links::Inside,
             folders: Folders::Listed,
             sharing: Sharing::SameOrigin,
             fallback: None,

@@ -11,50 +11,69 @@ use super::status::Status;
 pub struct Way<'a> {
     bytes: Cow<'a, [u8]>,
     is_folder: bool,
+    /// The path would have led out of the root by its `..`, which removing them stops at.
+    climbs: bool,
 }
 
 impl<'a> Way<'a> {
-    /// Decodes a path.
+    /// Decodes a path, and removes its dot segments (RFC 3986, sections 5.2.4 and 6.2.2.3).
     ///
     /// # Errors
     /// 400: it is no path, or holds a NUL or a `%` that encodes nothing. 404: no file under the root has such a name.
     pub fn decode(path: &'a str) -> Result<Self, Status> {
         let path = path.as_bytes();
         let Some(rest) = path.strip_prefix(b"/") else { return Err(Status::BAD_REQUEST) };
-        let way = match is_plain(rest) {
-            true => Self::from_plain(rest),
-            false => Self::from_encoded(rest)?,
-        };
-        let is_way = |segment: &[u8]| segment != b"." && segment != b"..";
-        if way.segments().all(is_way) { Ok(way) } else { Err(Status::NOT_FOUND) }
+        match is_plain(rest) {
+            true => Ok(Self::from_plain(rest)),
+            false => Self::from_encoded(rest),
+        }
     }
 
     fn from_plain(path: &'a [u8]) -> Self {
-        match path.strip_suffix(b"/") {
-            Some(folder) => Self { bytes: Cow::Borrowed(folder), is_folder: true },
-            None => Self { bytes: Cow::Borrowed(path), is_folder: path.is_empty() },
-        }
+        let (path, is_folder) = match path.strip_suffix(b"/") {
+            Some(folder) => (folder, true),
+            None => (path, path.is_empty()),
+        };
+        Self { bytes: Cow::Borrowed(path), is_folder, climbs: false }
     }
 
     /// Empty segments are left out, as the kernel would. An encoded slash is part of a segment (RFC 3986, section 2.2),
     /// and no file has one in its name: taking it for a separator is how checks in front of us are passed by.
     fn from_encoded(path: &[u8]) -> Result<Self, Status> {
-        let mut bytes = Vec::with_capacity(path.len());
+        let mut bytes: Vec<u8> = Vec::with_capacity(path.len());
+        let (mut ends_with_dots, mut climbs) = (false, false);
         for segment in path.split(|&byte| byte == b'/').filter(|segment| !segment.is_empty()) {
+            let end = bytes.len();
             if !bytes.is_empty() {
                 bytes.push(b'/');
             }
             let begin = bytes.len();
             push_decoded(&mut bytes, segment)?;
-            if bytes[begin..].contains(&0) {
+            let segment = &bytes[begin..];
+            if segment.contains(&0) {
                 return Err(Status::BAD_REQUEST);
             }
-            if bytes[begin..].contains(&b'/') {
+            if segment.contains(&b'/') {
                 return Err(Status::NOT_FOUND);
             }
+            ends_with_dots = matches!(segment, b"." | b"..");
+            match segment {
+                b"." => bytes.truncate(end),
+                b".." => {
+                    climbs |= end == 0;
+                    bytes.truncate(bytes[..end].iter().rposition(|&byte| byte == b'/').unwrap_or(0));
+                }
+                _ => {}
+            }
         }
-        let is_folder = path.ends_with(b"/") || bytes.is_empty();
-        Ok(Self { bytes: Cow::Owned(bytes), is_folder })
+        let is_folder = ends_with_dots || path.ends_with(b"/") || bytes.is_empty();
+        Ok(Self { bytes: Cow::Owned(bytes), is_folder, climbs })
+    }
+
+    /// Whether the path tried to lead out of the root. Whoever reads that is given what browsers would ask for; nothing is
+    /// stored by it.
+    pub(crate) fn climbs(&self) -> bool {
+        self.climbs
     }
 
     /// The bytes of the way, without a slash at either end; empty for the root.
@@ -77,7 +96,17 @@ impl<'a> Way<'a> {
     /// Whether a name on the way begins with a dot.
     #[must_use]
     pub fn is_hidden(&self) -> bool {
-        self.bytes.first() == Some(&b'.') || self.bytes.windows(2).any(|two| two == b"/.")
+        has_dot(&self.bytes)
+    }
+
+    /// The same, but for what is there to be found by everybody (RFC 8615): certificates are signed for who shows a file
+    /// there.
+    pub(crate) fn is_kept(&self) -> bool {
+        match self.bytes.strip_prefix(WELL_KNOWN) {
+            Some([]) => false,
+            Some([b'/', rest @ ..]) => has_dot(rest),
+            _ => self.is_hidden(),
+        }
     }
 
     /// The last name; empty for the root.
@@ -103,9 +132,18 @@ impl<'a> Way<'a> {
     }
 }
 
+const WELL_KNOWN: &[u8] = b".well-known";
+
+fn has_dot(way: &[u8]) -> bool {
+    way.first() == Some(&b'.') || memchr::memmem::find(way, b"/.").is_some()
+}
+
 /// Whether the path says what it means, as nearly all do.
 fn is_plain(path: &[u8]) -> bool {
-    memchr::memchr2(b'%', 0, path).is_none() && !path.starts_with(b"/") && memchr::memmem::find(path, b"//").is_none()
+    memchr::memchr2(b'%', 0, path).is_none()
+        && !path.starts_with(b"/")
+        && memchr::memmem::find(path, b"//").is_none()
+        && !has_dot(path)
 }
 
 fn push_decoded(out: &mut Vec<u8>, mut text: &[u8]) -> Result<(), Status> {
@@ -156,16 +194,58 @@ mod tests {
             ("/%4g", 400),
             ("/%+4", 400),
             ("/a%00b", 400),
-            ("/..", 404),
-            ("/.", 404),
-            ("/a/../b", 404),
-            ("/a/..", 404),
-            ("/%2e%2E/x", 404),
-            ("/.%2e/x", 404),
             ("/a%2fb", 404),
             ("/..%2F..%2Fx", 404),
         ] {
             assert_eq!(Way::decode(path).map_err(Status::code), Err(status), "{path}");
+        }
+    }
+
+    /// RFC 3986, section 5.2.4, and what clients that do not do it themselves ask for.
+    #[test]
+    fn dot_segments_are_removed() {
+        for (path, way, is_folder, climbs) in [
+            ("/./name", "name", false, false),
+            ("/a/b/c/./../../g", "a/g", false, false),
+            ("/mid/content=5/../6", "mid/6", false, false),
+            ("/a/./b/", "a/b", true, false),
+            ("/a/../b", "b", false, false),
+            ("/a/..", "", true, false),
+            ("/a/b/..", "a", true, false),
+            ("/a/.", "a", true, false),
+            ("/%2e/a", "a", false, false),
+            ("/a/%2E./b", "b", false, false),
+            ("/a//../b", "b", false, false),
+            ("/.", "", true, false),
+            ("/...", "...", false, false),
+            ("/a/.b/..c/d..", "a/.b/..c/d..", false, false),
+            ("/.git/../a", "a", false, false),
+            ("/..", "", true, true),
+            ("/../../a", "a", false, true),
+            ("/a/../../b", "b", false, true),
+            ("/%2e%2E/x", "x", false, true),
+        ] {
+            let found = Way::decode(path).unwrap();
+            let parts = (found.bytes(), found.is_folder(), found.climbs());
+            assert_eq!(parts, (way.as_bytes(), is_folder, climbs), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_well_known_is_not_kept() {
+        for (path, kept) in [
+            ("/.well-known", false),
+            ("/.well-known/acme-challenge/x", false),
+            ("/%2ewell-known/security.txt", false),
+            ("/./.well-known/x", false),
+            ("/.well-known/.git", true),
+            ("/.well-known/a/.b", true),
+            ("/.well-knownx", true),
+            ("/a/.well-known/x", true),
+            ("/.env", true),
+            ("/a", false),
+        ] {
+            assert_eq!(Way::decode(path).unwrap().is_kept(), kept, "{path}");
         }
     }
 

@@ -1,8 +1,9 @@
 //! The folder that is served, and the one way to anything in it: the kernel resolves every path beneath it (openat2(2)),
-//! so that no link and no rename, however timed, leads outside.
+//! so that no link and no rename, however timed, leads outside. A link that leaves and comes back is followed once, to see
+//! where it ends, and then that place is opened beneath the root without any link.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
@@ -23,6 +24,7 @@ pub struct Root {
     folder: RwLock<OwnedFd>,
     /// The second in which it was last seen to where the path leads.
     seen: AtomicU64,
+    links: Links,
 }
 
 /// What something is, as far as it is served at all.
@@ -96,7 +98,7 @@ impl Root {
     /// There is none, it may not be opened, or the kernel is older than 5.6 and cannot promise that nothing leads out.
     pub fn open(path: &Path) -> io::Result<Self> {
         let folder = RwLock::new(open_folder(path)?);
-        let root = Self { path: path.to_owned(), folder, seen: AtomicU64::new(0) };
+        let root = Self { path: path.to_owned(), folder, seen: AtomicU64::new(0), links: Links::Inside };
         root.resolve(b"", OFlags::RDONLY | OFlags::DIRECTORY).map_err(|error| match error {
             // A container's filter that does not know the call says the second.
             Errno::NOSYS | Errno::PERM => io::Error::new(
@@ -107,6 +109,12 @@ impl Root {
             error => error.into(),
         })?;
         Ok(root)
+    }
+
+    /// The same, with links followed so far.
+    #[must_use]
+    pub(crate) fn with_links(self, links: Links) -> Self {
+        Self { links, ..self }
     }
 
     /// Sees once a second whether the path leads to another folder by now. While it leads nowhere, nothing changes.
@@ -136,7 +144,7 @@ impl Root {
     pub fn find(&self, way: &[u8]) -> Result<Found, Status> {
         // A pipe without a writer would keep us waiting (open(2), O_NONBLOCK). Pipes and devices are opened and closed
         // again before they are refused; looking first would cost every file two more calls.
-        let fd = self.resolve(way, OFlags::RDONLY | OFlags::NONBLOCK).map_err(status)?;
+        let fd = self.resolve_to_read(way, OFlags::RDONLY | OFlags::NONBLOCK).map_err(status)?;
         let stat = fstat(&fd).map_err(status)?;
         let meta = Meta::of(&stat).ok_or(Status::NOT_FOUND)?;
         Ok(Found { fd, meta })
@@ -144,7 +152,7 @@ impl Root {
 
     /// Looks at what stands at a way without opening it.
     pub(crate) fn look(&self, way: &[u8]) -> Result<Meta, Status> {
-        let fd = self.resolve(way, OFlags::PATH).map_err(status)?;
+        let fd = self.resolve_to_read(way, OFlags::PATH).map_err(status)?;
         let stat = fstat(&fd).map_err(status)?;
         Meta::of(&stat).ok_or(Status::NOT_FOUND)
     }
@@ -155,20 +163,70 @@ impl Root {
     }
 
     fn resolve(&self, way: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        let way = if way.is_empty() { b".".as_slice() } else { way };
-        // Flags that mean nothing beside O_PATH are refused beside it.
-        let always = OFlags::CLOEXEC;
-        let flags = if flags.contains(OFlags::PATH) { flags | always } else { flags | always | OFlags::NOCTTY };
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         let folder = self.held();
-        let mut tried = 0;
-        loop {
-            match openat2(&*folder, way, flags, Mode::empty(), resolve) {
-                Err(Errno::AGAIN | Errno::INTR) if tried < TRIES => tried += 1,
-                other => return other,
-            }
+        match open_beneath(&folder, way, flags, ResolveFlags::BENEATH) {
+            // A link on the way is absolute, or leads up too far.
+            Err(Errno::XDEV) => come_back(&folder, way, flags),
+            other => other,
         }
     }
+
+    /// The same for reading alone, which links may lead outside for if their owner says so.
+    fn resolve_to_read(&self, way: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        match self.resolve(way, flags) {
+            Err(Errno::XDEV) if self.links == Links::Anywhere => {
+                open_beneath(&self.held(), way, flags, ResolveFlags::empty())
+            }
+            other => other,
+        }
+    }
+}
+
+/// How far links are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// As long as they end in the folder.
+    Inside,
+    /// Wherever they lead, to read what is there: whoever can lay a link in the folder has everything shown that this
+    /// process may read.
+    Anywhere,
+}
+
+fn open_beneath(folder: &OwnedFd, way: &[u8], flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
+    let way = if way.is_empty() { b".".as_slice() } else { way };
+    // Flags that mean nothing beside O_PATH are refused beside it.
+    let always = OFlags::CLOEXEC;
+    let flags = if flags.contains(OFlags::PATH) { flags | always } else { flags | always | OFlags::NOCTTY };
+    let resolve = resolve | ResolveFlags::NO_MAGICLINKS;
+    let mut tried = 0;
+    loop {
+        match openat2(folder, way, flags, Mode::empty(), resolve) {
+            Err(Errno::AGAIN | Errno::INTR) if tried < TRIES => tried += 1,
+            other => return other,
+        }
+    }
+}
+
+/// Goes where links lead, without opening anything there, asks the kernel where that is, and opens that place beneath the
+/// folder and through no link at all: whatever changes meanwhile, what is opened is inside.
+fn come_back(folder: &OwnedFd, way: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    let there = open_beneath(folder, way, OFlags::PATH, ResolveFlags::empty())?;
+    let (top, there) = (place(folder)?, place(&there)?);
+    let rest = there.strip_prefix(top.as_slice()).ok_or(Errno::XDEV)?;
+    let way = match rest {
+        [] => rest,
+        [b'/', way @ ..] => way,
+        // The folder is the root of everything.
+        _ if top == b"/" => rest,
+        _ => return Err(Errno::XDEV),
+    };
+    open_beneath(folder, way, flags, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)
+}
+
+/// The path that something open has now. Without /proc there is none, and such links lead nowhere.
+fn place(fd: &OwnedFd) -> Result<Vec<u8>, Errno> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    Ok(rustix::fs::readlink(path, Vec::new()).map_err(|_| Errno::XDEV)?.into_bytes())
 }
 
 fn open_folder(path: &Path) -> Result<OwnedFd, Errno> {
@@ -307,6 +365,45 @@ mod tests {
         }
     }
 
+    #[test]
+    fn links_that_leave_and_come_back_are_followed_to_where_they_end() {
+        let (place, root) = place();
+        let at = |name: &str| place.path().join(name);
+        fs::write(at("root/folder/deep"), "inside").unwrap();
+        let absolute = |name: &str| at(name).to_str().unwrap().to_owned();
+        for (link, to) in [
+            ("root/a", absolute("root/in")),
+            ("root/b", absolute("root/folder")),
+            ("root/c", "../root/in".to_owned()),
+            ("root/folder/d", "../../outside/back".to_owned()),
+            ("outside/back", "../root/folder/deep".to_owned()),
+            ("root/e", "../outside".to_owned()),
+            ("root/f", absolute("root")),
+            ("root/g", absolute("root/c")),
+            // These begin inside by name, and end outside.
+            ("root/x", absolute("root/../canary")),
+            ("root/y", format!("{}/../canary", absolute("root/folder/.."))),
+            ("root/z", absolute("root") + "side"),
+        ] {
+            symlink(to, at(link)).unwrap();
+        }
+        fs::write(at("rootside"), "canary").unwrap();
+        for way in ["a", "b/deep", "c", "folder/d", "e/back", "f/in", "f/f/a", "g"] {
+            assert_eq!(content(root.find(way.as_bytes()).unwrap()), "inside", "{way}");
+            assert_eq!(root.look(way.as_bytes()).unwrap().size, 6, "{way}");
+        }
+        for way in ["x", "y", "z", "e", "e/canary", "f/x"] {
+            assert_eq!(code(&root, way), Some(404), "{way}");
+        }
+        let anywhere = Root::open(&at("root")).unwrap().with_links(Links::Anywhere);
+        for way in ["x", "y", "z", "e/canary", "f/x"] {
+            assert_eq!(content(anywhere.find(way.as_bytes()).unwrap()), "canary", "{way}");
+        }
+        assert!(anywhere.folder(b"e").is_err(), "nothing is stored outside");
+        symlink("/proc/self/root", at("root/magic")).unwrap();
+        assert_eq!(code(&anywhere, "magic/etc/passwd"), Some(404));
+    }
+
     /// Every text of up to three of these parts.
     fn forms(parts: &[&str]) -> Vec<String> {
         let mut all = vec![String::new()];
@@ -373,7 +470,9 @@ mod tests {
         let (place, root) = place();
         let inside = |name: &str| place.path().join("root").join(name);
         fs::write(inside("folder/canary"), "inside").unwrap();
-        symlink("folder", inside("good")).unwrap();
+        // One that has to be followed to see where it ends, and one that ends outside.
+        let good = inside("folder").to_str().unwrap().to_owned();
+        symlink(&good, inside("good")).unwrap();
         symlink("../outside", inside("bad")).unwrap();
         symlink("folder", inside("swap")).unwrap();
         let stop = AtomicBool::new(false);
@@ -381,7 +480,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
-                    for (name, to) in [("bad", "../outside"), ("good", "folder")] {
+                    for (name, to) in [("bad", "../outside"), ("good", good.as_str())] {
                         fs::rename(inside(name), inside("swap")).unwrap();
                         symlink(to, inside(name)).unwrap();
                     }

@@ -205,6 +205,9 @@ pub(crate) fn store(file: AtomicFile) -> Stored {
 /// The way that a request would store something at, if that can be.
 fn storable<'r>(request: &Request<'r>, most: u64) -> Result<Way<'r>, Status> {
     let way = Way::decode(request.path)?;
+    if way.climbs() {
+        return Err(Status::NOT_FOUND);
+    }
     // Shown or not: a file that configures something is not for others to change.
     if way.is_hidden() {
         return Err(Status::FORBIDDEN);
