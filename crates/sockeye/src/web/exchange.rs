@@ -119,7 +119,8 @@ impl<'e> Exchange<'e> {
 
     fn file(&self, found: Found, media: MediaType, out: &mut Vec<u8>) -> Response {
         let fields = &self.request.fields;
-        let meta = found.meta;
+        let (meta, file) = (found.meta, File::from(found.fd));
+        let media = media.seen_in(&file);
         let varies = self.packs(media, meta.size);
         let coding = if varies { negotiate::coding(&fields.accept_encoding) } else { None };
         let current = Validators::of(&meta, coding, self.now);
@@ -135,28 +136,27 @@ impl<'e> Exchange<'e> {
         let coding = coding.filter(|_| selection == Selection::Whole);
         let current = if coding.is_some() { current } else { plain };
         let described = |status, out| described(self.begin(status, out), &current, varies);
-        let whole = |out| described(Status::OK, out).field("Content-Type", media.name.as_bytes());
+        let whole = |out| typed(described(Status::OK, out), media);
         if let Some(coding) = coding {
             let head = |out| whole(out).field("Content-Encoding", coding.name());
             // What HEAD would say takes packing it: a length may be left out (RFC 9110, section 8.6).
             if self.manner.head_only {
                 return head(out).end();
             }
-            return match coding.pack_file(&File::from(found.fd), meta.size) {
+            return match coding.pack_file(&file, meta.size) {
                 Ok(bytes) => head(out).content(Body::Bytes(bytes)),
                 Err(_) => self.error(Status::INTERNAL_ERROR, out),
             };
         }
         match selection {
             Selection::Whole => whole(out).field("Accept-Ranges", b"bytes").content(Body::File {
-                fd: found.fd,
+                fd: file.into(),
                 from: 0,
                 length: meta.size,
             }),
-            Selection::Part(range) => described(Status::PARTIAL_CONTENT, out)
-                .field("Content-Type", media.name.as_bytes())
+            Selection::Part(range) => typed(described(Status::PARTIAL_CONTENT, out), media)
                 .written("Content-Range", |out| push_range(out, range, meta.size))
-                .content(Body::File { fd: found.fd, from: range.from, length: range.length }),
+                .content(Body::File { fd: file.into(), from: range.from, length: range.length }),
             Selection::Parts(ranges) => {
                 let boundary = format!("{:016x}{:016x}", random(), random());
                 let parts = parts(&ranges, &boundary, media, meta.size);
@@ -165,7 +165,7 @@ impl<'e> Exchange<'e> {
                         out.extend_from_slice(b"multipart/byteranges; boundary=");
                         out.extend_from_slice(boundary.as_bytes());
                     })
-                    .content(Body::Made(Made::of_length(Parts::new(File::from(found.fd), parts.0), parts.1)))
+                    .content(Body::Made(Made::of_length(Parts::new(file, parts.0), parts.1)))
             }
             Selection::Nothing => self.unsatisfiable(meta.size, out),
         }
@@ -202,7 +202,7 @@ impl<'e> Exchange<'e> {
         let is_json = negotiate::wants_json(&self.request.fields.accept);
         let bytes = if is_json { listing.json() } else { listing.page() };
         let media = if is_json { b"application/json".as_slice() } else { b"text/html; charset=utf-8" };
-        let packs = self.packs(MediaType { name: "", shrinks: true }, bytes.len() as u64);
+        let packs = self.packs(kind::of(b"a.html"), bytes.len() as u64);
         let coding = if packs { negotiate::coding(&self.request.fields.accept_encoding) } else { None };
         let head = self
             .begin(Status::OK, out)
@@ -237,6 +237,11 @@ fn described<'h>(head: Head<'h>, current: &Validators, varies: bool) -> Head<'h>
     if varies { head.field("Vary", b"Accept-Encoding") } else { head }
 }
 
+fn typed(head: Head<'_>, media: MediaType) -> Head<'_> {
+    let head = head.written("Content-Type", |out| media.push(out));
+    if media.is_gzip { head.field("Content-Encoding", b"gzip") } else { head }
+}
+
 fn push_range(out: &mut Vec<u8>, range: Range, size: u64) {
     out.extend_from_slice(b"bytes ");
     push_number(out, range.from);
@@ -250,7 +255,9 @@ fn push_range(out: &mut Vec<u8>, range: Range, size: u64) {
 fn parts(ranges: &[Range], boundary: &str, media: MediaType, size: u64) -> (Vec<Part>, u64) {
     let (mut parts, mut length) = (Vec::with_capacity(ranges.len() * 2 + 1), 0);
     for &range in ranges {
-        let mut text = format!("\r\n--{boundary}\r\nContent-Type: {}\r\nContent-Range: ", media.name).into_bytes();
+        let mut text = format!("\r\n--{boundary}\r\nContent-Type: ").into_bytes();
+        media.push(&mut text);
+        text.extend_from_slice(b"\r\nContent-Range: ");
         push_range(&mut text, range, size);
         text.extend_from_slice(b"\r\n\r\n");
         length += text.len() as u64 + range.length;

@@ -28,6 +28,7 @@
 
 pub mod answer;
 pub mod body;
+mod charset;
 pub mod clock;
 mod condition;
 mod escape;
