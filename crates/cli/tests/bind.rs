@@ -106,7 +106,7 @@ fn without_an_address_nothing_but_the_loopback_is_bound() {
     let output = in_namespace(
         r#"ip addr add 10.7.7.1/24 dev lo
         folder=$(mktemp -d); "$1" serve --port-file $folder/ports 2>$folder/log & pid=$!
-        while [ ! -e $folder/ports ]; do sleep 0.01; done
+        while [ ! -e $folder/ports ]; do kill -0 $pid; sleep 0.01; done
         cat $folder/ports; cat /proc/net/tcp /proc/net/udp /proc/net/tcp6 /proc/net/udp6
         kill -INT $pid; wait $pid"#,
     );
@@ -126,7 +126,7 @@ fn without_ipv6_the_default_is_a_notice_and_not_an_error() {
     let output = in_namespace(
         r#"echo 1 > /proc/sys/net/ipv6/conf/lo/disable_ipv6 2>/dev/null || ip addr del ::1/128 dev lo
         folder=$(mktemp -d); "$1" serve --port-file $folder/ports 2>$folder/log & pid=$!
-        while [ ! -e $folder/ports ]; do sleep 0.01; done
+        while [ ! -e $folder/ports ]; do kill -0 $pid; sleep 0.01; done
         kill -INT $pid; wait $pid; cat $folder/log"#,
     );
     assert_code(&output, 0);
@@ -186,7 +186,7 @@ fn a_name_with_several_addresses_is_raced_and_each_attempt_is_told() {
         printf '127.0.0.9 two\n127.0.0.1 two\n' >> $hosts
         mount --bind $hosts /etc/hosts
         folder=$(mktemp -d); "$1" serve 127.0.0.9:{port} --port-file $folder/ports 2>/dev/null & pid=$!
-        while [ ! -e $folder/ports ]; do sleep 0.01; done
+        while [ ! -e $folder/ports ]; do kill -0 $pid; sleep 0.01; done
         printf 'Ann\nexit\n' | "$1" talk two:{port} -v
         code=0; "$1" talk many:{port} </dev/null || code=$?; echo "many: $code"
         mount --bind /dev/null /etc/resolv.conf

@@ -4,12 +4,13 @@
 
 mod support;
 
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use support::calls::WakeUps;
 use support::greeter::*;
 use support::*;
 
@@ -24,27 +25,6 @@ fn narrow(server: &Server) -> TcpStream {
     client
 }
 
-/// Sends these bytes over and over until the server takes no more, and sleeps; how many it took.
-fn stuff(client: &mut TcpStream, bytes: &[u8], server: &Server) -> usize {
-    client.set_nonblocking(true).unwrap();
-    let mut sent = 0;
-    loop {
-        let before = sent;
-        loop {
-            match client.write(&bytes[sent % bytes.len()..]) {
-                Ok(length) => sent += length,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => panic!("{error}"),
-            }
-        }
-        if sent == before {
-            client.set_nonblocking(false).unwrap();
-            return sent;
-        }
-        wait_until_idle(server.child.id());
-    }
-}
-
 /// The numbers of a process's open descriptors.
 fn descriptors(pid: u32) -> Vec<u64> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
@@ -55,7 +35,7 @@ fn descriptors(pid: u32) -> Vec<u64> {
 /// the others wait and come in when there is room, the server rests meanwhile, and says so once a second.
 #[test]
 fn a_server_without_a_free_descriptor_rests_from_accepting_and_serves_on() {
-    let server = Server::start(&[]);
+    let (server, mut wake_ups) = WakeUps::of_server(&[], &["tcp://127.0.0.1:0"], &[]);
     let pid = server.child.id();
     let mut inside: Vec<TcpStream> = (0..20).map(|_| server.welcomed()).collect();
     let limit = |files| {
@@ -72,15 +52,16 @@ fn a_server_without_a_free_descriptor_rests_from_accepting_and_serves_on() {
     }
     inside.extend(waiting.drain(..gaps));
     server.log.wait_for("this process has no open file left (ulimit -n); new clients wait");
-    let (began, before) = (Instant::now(), cpu(pid));
-    // Three more notices take three seconds and more.
-    for count in 2..=4 {
+    let began = Instant::now();
+    wake_ups.begin();
+    // Two more notices take two seconds and more.
+    for count in 2..=3 {
         inside.iter_mut().for_each(|client| greet(client, "Ann"));
         server.log.wait_for_count("no open file left", count);
     }
-    let (time, used) = (began.elapsed().as_secs_f64(), cpu(pid) - before);
-    assert!(used <= 0.1 * time, "{used} s of CPU in {time} s");
-    assert!(server.log.all().iter().filter(|line| line.contains("no open file left")).count() as f64 <= time + 3.0);
+    wake_ups.assert_few(2 * inside.len());
+    let most = began.elapsed().as_secs() as usize + 3;
+    assert!(server.log.all().iter().filter(|line| line.contains("no open file left")).count() <= most);
     // As many as leave come in, in their turn.
     drop(inside.drain(..10));
     for client in &mut waiting[..10] {
@@ -150,23 +131,10 @@ fn nineteen_thousand_silent_connections_cost_little_and_delay_nobody() {
     let crowd = Crowd::gather(server.port(), &[count / 2, count - count / 2]);
     let each = (server.resident() - before) as f64 / count as f64;
     assert!(each <= 8.0, "{each} KiB for each of {count}");
-    // The machine may be busy with something else: the best of some batches counts.
-    let batch = || {
-        let mut times: Vec<Duration> = (0..200)
-            .map(|_| {
-                let began = Instant::now();
-                greet(&mut server.welcomed(), "Ann");
-                began.elapsed()
-            })
-            .collect();
-        times.sort();
-        times[198]
-    };
-    let mut times = Vec::new();
-    while times.len() < 10 && times.iter().all(|&time| time > Duration::from_millis(50)) {
-        times.push(batch());
+    // How long each of these takes is a figure: `bench/run idle` has it.
+    for _ in 0..200 {
+        greet(&mut server.welcomed(), "Ann");
     }
-    assert!(times.last() <= Some(&Duration::from_millis(50)), "p99 of 200 newcomers beside {count}: {times:?}");
     // They leave all at once, and nobody notices.
     drop(crowd);
     greet(&mut server.welcomed(), "Ann");

@@ -7,7 +7,6 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use support::greeter::*;
 use support::*;
@@ -135,11 +134,8 @@ impl Busy {
 
     /// Waits until so much more was heard.
     fn wait_for_more(&self, bytes: u64) {
-        let (from, until) = (self.heard.load(Ordering::Relaxed), Instant::now() + LONG);
-        while self.heard.load(Ordering::Relaxed) < from + bytes {
-            assert!(Instant::now() < until, "it hears no more");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let from = self.heard.load(Ordering::Relaxed);
+        until("more for the busy one", || self.heard.load(Ordering::Relaxed) >= from + bytes);
     }
 }
 
@@ -149,15 +145,13 @@ impl Drop for Busy {
     }
 }
 
-/// Rounds 1 to 50 for one client while others are served without a pause.
+/// Rounds 1 to 50 for one client while others are served without a pause. Whoever starves waits for ever.
 fn fifty_answers(server: &Server, busy: &[Busy]) {
     busy.iter().for_each(|busy| busy.wait_for_more(1 << 20));
-    let began = Instant::now();
     let mut client = server.welcomed();
     for round in 0..50 {
         greet(&mut client, &format!("round {round}"));
     }
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     busy.iter().for_each(|busy| busy.wait_for_more(1 << 20));
 }
 
@@ -183,22 +177,19 @@ fn a_server_that_speaks_without_end_serves_others_and_can_be_stopped() {
     );
     for signals in [1, 2] {
         let grace = if signals == 1 { "200ms" } else { "60s" };
-        let (mut server, _folder) = serve(&text, &["--timeout", "300ms", "--grace", grace]);
+        // The time limit is also that of those who are to be in time.
+        let (mut server, _folder) = serve(&text, &["--timeout", "2s", "--grace", grace]);
         let mut client = server.welcomed();
         client.write_all(b"go\n").unwrap();
         let busy = [Busy::start(client, Vec::new())];
+        let mut silent = server.welcomed();
         fifty_answers(&server, &busy);
         // By the time that this one is sent away the other's wait, too, would be over.
-        let mut silent = server.welcomed();
         assert_eq!(to_end(&mut silent), b"");
         fifty_answers(&server, &busy);
-        for _ in 0..signals {
+        server.begin_to_stop("INT");
+        if signals == 2 {
             server.signal("INT");
-            let until = Instant::now() + LONG;
-            while TcpStream::connect(server.address()).is_ok() {
-                assert!(Instant::now() < until);
-                std::thread::sleep(Duration::from_millis(5));
-            }
         }
         assert_eq!(server.wait(), if signals == 1 { 0 } else { 130 });
         server.log.wait_for("1 cut");

@@ -3,11 +3,12 @@
 
 mod support;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use support::calls::WakeUps;
 use support::*;
 
 fn greet(client: &mut TcpStream, name: &str) {
@@ -20,7 +21,7 @@ fn greet(client: &mut TcpStream, name: &str) {
 /// as there is room.
 #[test]
 fn clients_beyond_the_limit_of_open_files_wait_and_come_in_when_there_is_room() {
-    let server = Server::start_with(&["prlimit", "--nofile=64:64"], &["tcp://127.0.0.1:0"], &[]);
+    let (server, mut wake_ups) = WakeUps::of_server(&["prlimit", "--nofile=64:64"], &["tcp://127.0.0.1:0"], &[]);
     let mut clients: Vec<TcpStream> = (0..200).map(|_| server.connect()).collect();
     let notice = server.log.wait_for("new clients wait");
     assert!(notice.contains("32 connections are open") && notice.contains("ulimit -n"), "{notice}");
@@ -28,26 +29,27 @@ fn clients_beyond_the_limit_of_open_files_wait_and_come_in_when_there_is_room() 
     for client in &mut inside {
         assert_eq!(read(client, 9), b"Welcome!\n");
     }
-    let before = cpu(server.child.id());
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(2) {
+    let (began, rounds) = (Instant::now(), 5);
+    wake_ups.begin();
+    for _ in 0..rounds {
         for client in &mut inside {
             greet(client, "Ann");
         }
-        std::thread::sleep(Duration::from_millis(200));
+        // Nobody speaks: it looks whether there is room, and then it rests again.
+        wake_ups.wait_for_one();
     }
-    let used = cpu(server.child.id()) - before;
-    assert!(used <= 0.2, "{used} s of CPU in 2 s");
+    wake_ups.assert_few(rounds * inside.len());
     let notices = server.log.wait_for_count("new clients wait", 1).len();
-    assert!(notices <= 4, "{notices} notices in about two seconds");
+    assert!(notices <= began.elapsed().as_secs() as usize + 2, "{notices} notices in {:?}", began.elapsed());
     // Room for some: the next ones come in, in their turn.
     drop(inside.drain(..16));
     for client in &mut clients[..16] {
         assert_eq!(read(client, 9), b"Welcome!\n");
     }
-    clients[16].set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-    let outside = clients[16].read(&mut [0]).unwrap_err();
-    assert!(matches!(outside.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+    for _ in 0..2 {
+        wake_ups.wait_for_one();
+    }
+    assert_silent(&clients[16]);
     for client in &mut inside {
         greet(client, "still here");
     }
@@ -78,13 +80,12 @@ fn a_datagram_server_goes_on_after_icmp_errors() {
         let wrapper = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
         let server = Server::start_with(&wrapper, &["udp://127.0.0.1:0"], &[]);
         let client = server.datagrams();
-        client.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-        let mut buffer = [0; 64];
-        let answered = (0..20).any(|_| {
+        // How long until the next try, as a client has it: some of these are lost.
+        client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        until(call, || {
             client.send(b"Ann").unwrap();
-            client.recv(&mut buffer).is_ok()
+            client.recv(&mut [0; 64]).is_ok()
         });
-        assert!(answered, "{call}");
     }
     // And the real thing: clients that are gone before their answer comes.
     let server = Server::start(&[]);
@@ -104,11 +105,8 @@ fn a_line_that_drips_is_ended_by_the_limit_on_the_whole_line() {
     std::fs::write(&path, "C: {line}\nS: {line}\n").unwrap();
     let server = Server::start(&["--play", path.to_str().unwrap(), "--timeout", "500ms"]);
     let mut client = server.connect();
-    let began = Instant::now();
-    while client.write_all(b"x").is_ok() && began.elapsed() < LONG {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert!(began.elapsed() < Duration::from_secs(20));
+    // It would be much longer than this until the line met the bound on its length.
+    until("the end of the connection", || client.write_all(b"x").is_err());
     server.log.wait_for("no whole line came from the client within 0.5 s");
     server.log.wait_for("by timeout");
 }
@@ -121,16 +119,7 @@ fn a_client_that_never_reads_harms_nobody() {
     let before = server.resident();
     let mut deaf: Vec<TcpStream> = (0..20).map(|_| server.welcomed()).collect();
     for client in &mut deaf {
-        client.set_nonblocking(true).unwrap();
-        let names = vec![b'\n'; 1 << 20];
-        // It sends until the server stops reading.
-        let mut last = Instant::now();
-        while last.elapsed() < Duration::from_millis(100) {
-            match client.write(&names) {
-                Ok(length) if length > 0 => last = Instant::now(),
-                _ => std::thread::sleep(Duration::from_millis(5)),
-            }
-        }
+        stuff(client, &[b'\n'; 1 << 16], &server);
     }
     for _ in 0..100 {
         greet(&mut other, "Ann");
@@ -209,10 +198,7 @@ fn an_open_exchange_gets_the_grace_and_what_is_cut_is_said() {
     // It may finish within the grace.
     let mut server = start("30s");
     let mut client = in_the_middle(&server);
-    server.signal("INT");
-    while TcpStream::connect(server.address()).is_ok() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    server.begin_to_stop("INT");
     client.write_all(b"second\n").unwrap();
     assert_eq!(to_end(&mut client), b"done\n");
     assert_eq!(server.wait(), 0);
@@ -225,10 +211,7 @@ fn an_open_exchange_gets_the_grace_and_what_is_cut_is_said() {
     // The second signal waits for nothing.
     let mut server = start("60s");
     let _client = in_the_middle(&server);
-    server.signal("INT");
-    while TcpStream::connect(server.address()).is_ok() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    server.begin_to_stop("INT");
     server.signal("INT");
     assert_eq!(server.wait(), 130);
     server.log.wait_for("1 cut at once");
@@ -246,7 +229,8 @@ fn a_reply_survives_input_that_nobody_read() {
         let mut client = server.connect();
         client.write_all(b"go\n").unwrap();
         client.write_all(&[b'z'; 1000]).unwrap();
-        std::thread::sleep(Duration::from_millis(10));
+        // It has sent what there was room for, and waits for the reader.
+        wait_until_idle(server.child.id());
         assert_eq!(to_end(&mut client).len(), 1_000_000, "round {round}");
     }
 }
@@ -308,11 +292,10 @@ fn a_server_does_not_need_its_standard_error() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let until = Instant::now() + LONG;
-        while !ports.exists() {
-            assert!(child.try_wait().unwrap().is_none() && Instant::now() < until, "{redirect}");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        until("the port", || {
+            assert!(child.try_wait().unwrap().is_none(), "{redirect}");
+            ports.exists()
+        });
         let port: u16 = std::fs::read_to_string(&ports).unwrap().trim().parse().unwrap();
         // More events than any pipe holds.
         for _ in 0..1500 {
@@ -333,25 +316,33 @@ fn a_server_does_not_need_its_standard_error() {
 /// Row 53: off the loopback nobody can be flooded through us.
 #[test]
 fn answers_over_udp_off_the_loopback_are_bounded() {
-    let script = r#"ip addr add 10.7.7.1/24 dev lo
+    let script = r#"ip addr add 10.7.7.1/24 dev lo; ip addr add 10.8.8.1/24 dev lo
         folder=$(mktemp -d); "$1" serve udp://10.7.7.1:0 --port-file $folder/ports 2>$folder/log & pid=$!
-        while [ ! -e $folder/ports ]; do sleep 0.01; done
+        while [ ! -e $folder/ports ]; do kill -0 $pid; sleep 0.01; done
         python3 - $(cat $folder/ports) <<'PY'
 import socket, sys
 server = ('10.7.7.1', int(sys.argv[1]))
 client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-client.bind(('10.7.7.1', 0)); client.settimeout(0.3)
+client.bind(('10.7.7.1', 0)); client.settimeout(60)
 answers = out = 0
-for n in range(300):
+for n in range(8):
     client.sendto(b'x', server)
-    try:
-        out += len(client.recv(2048)); answers += 1
-    except TimeoutError: break
-for n in range(200): client.sendto(b'x', server)
+    out += len(client.recv(2048)); answers += 1
+for n in range(500): client.sendto(b'x', server)
+client.sendto(b'', server)
+# A client of another network is answered, so everything before it was seen.
+other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+other.bind(('10.8.8.1', 0)); other.settimeout(0.1)
+for n in range(600):
+    other.sendto(b'y', server)
+    try: other.recv(2048)
+    except TimeoutError: continue
+    break
+else: sys.exit('no answer for a client of another network')
+client.setblocking(False)
 try:
     while True: out += len(client.recv(2048)); answers += 1
-except TimeoutError: pass
-client.sendto(b'', server)
+except BlockingIOError: pass
 print(answers, out)
 PY
         kill -INT $pid; wait $pid; cat $folder/log"#;
@@ -361,7 +352,7 @@ PY
     let stdout = text(&output.stdout);
     let numbers: Vec<u64> = stdout.lines().next().unwrap().split(' ').map(|n| n.parse().unwrap()).collect();
     // Eight free answers of nine bytes, then three bytes for each that came.
-    assert!(numbers[0] >= 8 && numbers[1] <= 8 * 9 + 3 * 210, "{stdout}");
+    assert!(numbers[0] >= 8 && numbers[1] <= 8 * 9 + 3 * 508, "{stdout}");
     assert!(stdout.contains("at most 3 bytes go out for each byte in (--udp-budget)"), "{stdout}");
 }
 
@@ -372,12 +363,13 @@ fn two_greeters_joined_by_one_datagram_fall_silent() {
         let server = Server::start(arguments);
         // The other server: it answers whatever it gets as a greeter, or an echo, would.
         let other = server.datagrams();
-        other.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
         let mut word = b"Hello, x!".to_vec();
         let mut rounds = 0;
         let mut buffer = vec![0; 65_536];
         loop {
             other.send(&word).unwrap();
+            server.heard_all();
+            other.set_nonblocking(true).unwrap();
             let Ok(length) = other.recv(&mut buffer) else { break };
             rounds += 1;
             assert!(rounds <= 10, "it goes on for ever: {arguments:?}");
@@ -400,9 +392,9 @@ fn an_empty_datagram_and_one_from_our_own_port_get_no_answer() {
     let server = Server::start_at(&["udp://127.0.0.1:0"], &["--echo"]);
     let own = std::net::UdpSocket::bind(("127.0.0.2", server.port())).unwrap();
     own.connect(("127.0.0.1", server.port())).unwrap();
-    own.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     own.send(b"loop?").unwrap();
-    own.recv(&mut [0; 16]).unwrap_err();
+    server.heard_all();
+    assert_no_datagram(&own);
     let client = server.datagrams();
     client.send(b"").unwrap();
     client.send(b"next").unwrap();
@@ -510,8 +502,8 @@ while started < most: start()
 # Nobody leaves before the limit is met.
 sys.stdin.readline()
 while done < total:
-    ready = selector.select(30)
-    if not ready: sys.exit('nothing for 30 s: %d done' % done)
+    ready = selector.select(60)
+    if not ready: sys.exit('nothing for 60 s: %d done' % done)
     for key, _ in ready:
         try: data = key.fileobj.recv(4096)
         except OSError: data = b''
@@ -576,25 +568,21 @@ fn connections_in_a_row_leave_no_memory_and_no_descriptor() {
     churn(count);
     assert!(server.resident() <= memory + 1024, "{memory} KiB became {}", server.resident());
     // The last client was told the end before it was gone.
-    let until = Instant::now() + LONG;
-    while descriptors() != files {
-        assert!(Instant::now() < until, "{files} descriptors became {}", descriptors());
-    }
+    until("as many descriptors as before", || descriptors() == files);
 }
 
 #[test]
 fn a_pause_costs_no_cpu_though_the_client_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pause.talk");
-    std::fs::write(&path, "C: a\nS: b\nS stops sending\nS waits 1500ms\nS closes\n").unwrap();
-    let server = Server::start(&["--play", path.to_str().unwrap()]);
+    std::fs::write(&path, "C: a\nS: b\nS stops sending\nS waits 500ms\nS closes\n").unwrap();
+    let (server, mut wake_ups) = WakeUps::of_server(&[], &["tcp://127.0.0.1:0"], &["--play", path.to_str().unwrap()]);
     let mut client = server.connect();
     client.write_all(b"a\n").unwrap();
     assert_eq!(to_end(&mut client), b"b\n");
-    let before = cpu(server.child.id());
+    wake_ups.begin();
     // Both directions are shut now, which epoll tells again and again to who listens for it.
     drop(client);
     server.log.wait_for("closed #1");
-    let used = cpu(server.child.id()) - before;
-    assert!(used < 0.3, "{used} s of CPU in a pause of 1.5 s");
+    wake_ups.assert_few(5);
 }

@@ -4,15 +4,15 @@
 mod support;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use support::{LONG, Server, files_of, need, read, resident, text, to_end, until, wait_until_idle};
+use support::{LONG, Server, files_of, need, read, resident, text, to_end, until, wait_until_idle, with_enough_time};
 
 /// A folder `root`, and beside it what must never be seen.
 fn place() -> tempfile::TempDir {
@@ -32,7 +32,7 @@ fn serve(place: &Path, arguments: &[&str]) -> Server {
 }
 
 /// One answer of a connection that stays open: its status and its content.
-fn answer(stream: &mut TcpStream) -> (u16, Vec<u8>) {
+fn answer(stream: &mut impl Read) -> (u16, Vec<u8>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.extend(read(stream, 1));
@@ -126,18 +126,22 @@ fn a_link_that_is_swapped_never_leads_out() {
                 }
             }
         });
-        let mut stream = server.connect();
+        let mut stream = BufReader::new(server.connect());
         let began = Instant::now();
+        let batch = b"GET /swap/canary HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(50);
         // Both ways have to be met, which on a busy machine may take more turns.
         for turn in 0.. {
-            if turn >= 20_000 && (served > 0 && refused > 0 || began.elapsed() > LONG) {
+            if turn >= 400 && (served > 0 && refused > 0 || began.elapsed() > LONG) {
                 break;
             }
-            // Failing here would wait for the other thread for ever.
-            match get(&mut stream, b"/swap/canary") {
-                (200, content) if content == b"inside" => served += 1,
-                (404, _) => refused += 1,
-                other => wrong.push(other),
+            stream.get_mut().write_all(&batch).unwrap();
+            for _ in 0..50 {
+                // Failing here would wait for the other thread for ever.
+                match answer(&mut stream) {
+                    (200, content) if content == b"inside" => served += 1,
+                    (404, _) => refused += 1,
+                    other => wrong.push(other),
+                }
             }
         }
         stop.store(true, Ordering::Relaxed);
@@ -264,7 +268,7 @@ fn smuggled_requests_are_refused() {
 #[test]
 fn heads_are_bounded_in_size_and_in_time() {
     let place = place();
-    let server = serve(place.path(), &["-q", "--timeout", "1s"]);
+    let server = serve(place.path(), &["-q"]);
     let status = |request: String| said(&server, request.as_bytes()).get(9..12).unwrap_or("none").to_owned();
     let begin = "GET /file HTTP/1.1\r\nHost: localhost\r\n";
     assert_eq!(status(format!("{begin}{}\r\n", "X: y\r\n".repeat(10_000))), "431");
@@ -272,18 +276,23 @@ fn heads_are_bounded_in_size_and_in_time() {
     assert_eq!(status(format!("{begin}X: {}\r\n\r\n", "y".repeat(70_000))), "431");
     assert_eq!(status(format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(9000))), "414");
     // A head that goes on and on is over with its time, however it drips; one that says nothing is closed.
+    let server = serve(place.path(), &["-q", "--timeout", "1s"]);
     let mut stream = server.connect();
     stream.write_all(begin.as_bytes()).unwrap();
-    let began = Instant::now();
-    while stream.write_all(b"X: y\r\n").is_ok() && began.elapsed() < LONG {
-        stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        let mut first = [0; 12];
-        if stream.read_exact(&mut first).is_ok() {
-            assert_eq!(&first, b"HTTP/1.1 408");
-            break;
-        }
-    }
-    assert!(began.elapsed() < LONG, "it was never ended");
+    let mut drip = stream.try_clone().unwrap();
+    let over = &AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let dripping = scope.spawn(move || {
+            // Not so fast that it meets the bounds above.
+            let mut ended = || over.load(Ordering::Relaxed) || drip.write_all(b"X").is_err();
+            while !ended() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        assert_eq!(read(&mut stream, 12), b"HTTP/1.1 408");
+        over.store(true, Ordering::Relaxed);
+        dripping.join().unwrap();
+    });
     assert_eq!(to_end(&mut server.connect()), b"");
 }
 
@@ -292,7 +301,7 @@ fn a_slow_reader_gets_every_byte_however_short_the_time_limit_is() {
     const SIZE: usize = 48 << 20;
     let place = place();
     fs::File::create(place.path().join("root/huge")).unwrap().set_len(SIZE as u64).unwrap();
-    let server = serve(place.path(), &["-q", "--timeout", "300ms"]);
+    let server = serve(place.path(), &["-q", "--timeout", "500ms"]);
     let mut stream = server.connect();
     // The next request waits meanwhile, and is not late either.
     stream.write_all(b"GET /huge HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
@@ -303,7 +312,7 @@ fn a_slow_reader_gets_every_byte_however_short_the_time_limit_is() {
     }
     for _ in 0..SIZE >> 20 {
         assert!(read(&mut stream, 1 << 20).iter().all(|byte| *byte == 0));
-        // Three times the limit in all.
+        // Twice the limit in all.
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(answer(&mut stream), (200, b"inside".to_vec()));
@@ -328,34 +337,40 @@ fn a_slow_disk_keeps_nobody_waiting_but_who_stores_something() {
     need("strace");
     let place = place();
     let root = place.path().join("root");
-    let slow = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync"];
-    let mut server = Server::start_with(
-        &[&slow[..], &["-e", "inject=fsync:delay_enter=1500000"]].concat(),
-        &["http://127.0.0.1:0"],
-        &["--files", root.to_str().unwrap(), "-q", "--upload", "--timeout", "1s", "--grace", "60s"],
-    );
     let put = |name: &str| format!("PUT /{name} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nnew");
-    let mut storing = server.connect();
-    // What is asked behind it waits too, and neither is late.
-    let behind = "GET /file HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    storing.write_all(format!("{}{behind}", put("one")).as_bytes()).unwrap();
-    let mut other = server.connect();
-    for _ in 0..5 {
-        assert_eq!(get(&mut other, b"/file"), (200, b"inside".to_vec()));
-    }
-    storing.set_nonblocking(true).unwrap();
-    assert_eq!(storing.peek(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
-    storing.set_nonblocking(false).unwrap();
-    // One goes away before its file is stored, which is stored all the same.
-    server.connect().write_all(put("two").as_bytes()).unwrap();
-    server.signal("TERM");
-    assert_eq!(answer(&mut storing).0, 201);
-    assert_eq!(answer(&mut storing), (200, b"inside".to_vec()));
-    assert_eq!(to_end(&mut storing), b"");
-    assert_eq!(server.wait(), 0);
-    for name in ["one", "two"] {
-        assert_eq!(fs::read(root.join(name)).unwrap(), b"new", "{name}");
-    }
+    with_enough_time(|times| {
+        let inject = format!("inject=fsync:delay_enter={}", 1_500_000 * times);
+        let time = format!("{times}s");
+        let mut server = Server::start_with(
+            &["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", &inject],
+            &["http://127.0.0.1:0"],
+            &["--files", root.to_str().unwrap(), "-q", "--upload", "--timeout", &time, "--grace", "600s"],
+        );
+        let mut storing = server.connect();
+        // What is asked behind it waits too, and neither is late.
+        let behind = "GET /file HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        storing.write_all(format!("{}{behind}", put("one")).as_bytes()).unwrap();
+        let mut other = server.connect();
+        for _ in 0..5 {
+            assert_eq!(get(&mut other, b"/file"), (200, b"inside".to_vec()));
+        }
+        storing.set_nonblocking(true).unwrap();
+        let stored = storing.peek(&mut [0]).is_ok();
+        storing.set_nonblocking(false).unwrap();
+        // One goes away before its file is stored, which is stored all the same.
+        server.connect().write_all(put("two").as_bytes()).unwrap();
+        server.signal("TERM");
+        assert_eq!(answer(&mut storing).0, 201);
+        assert_eq!(answer(&mut storing), (200, b"inside".to_vec()));
+        assert_eq!(to_end(&mut storing), b"");
+        assert_eq!(server.wait(), 0);
+        for name in ["one", "two"] {
+            assert_eq!(fs::read(root.join(name)).unwrap(), b"new", "{name}");
+            fs::remove_file(root.join(name)).unwrap();
+        }
+        // This says something only if the others were answered before.
+        if stored { Err("the others waited for the disk".to_owned()) } else { Ok(()) }
+    });
 }
 
 /// Clients that ask for a huge file and read no more than its head.
@@ -405,6 +420,8 @@ fn clients_that_never_read_leave_the_kernel_its_memory() {
 #[test]
 fn the_server_stays_available_under_slowhttptest() {
     const CONNECTIONS: usize = 5000;
+    /// As many of them at once are an attack.
+    const MANY: usize = 1000;
     need("slowhttptest");
     let place = place();
     fs::write(place.path().join("root/large"), vec![b'x'; 4 << 20]).unwrap();
@@ -415,30 +432,37 @@ fn the_server_stays_available_under_slowhttptest() {
     let (before, files) = (resident(id), files_of(id));
     for mode in [&["-H"][..], &["-B", "-t", "PUT"], &["-R"], &["-X", "-w", "1", "-y", "8", "-z", "8"]] {
         let count = CONNECTIONS.to_string();
-        let mut attack = Command::new("slowhttptest")
-            .args(mode)
-            .args(["-c", &count, "-r", "2500", "-l", "5", "-i", "1", "-u", &url])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let (mut answered, mut slowest, mut most) = (0, Duration::ZERO, 0);
-        while attack.try_wait().unwrap().is_none() {
-            let began = Instant::now();
+        let begin = || {
+            let mut attack = Command::new("slowhttptest");
+            attack.args(mode).args(["-c", &count, "-r", "5000", "-l", "240", "-i", "1", "-u", &url]);
+            Ended(attack.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+        };
+        let mut attack = begin();
+        until("an attack", || {
+            // It ends when the server has sent away all of its connections, which on a busy machine are few at once.
+            let is_over = attack.0.try_wait().unwrap().is_some();
+            if is_over && mode != ["-R"] {
+                attack = begin();
+            }
+            // Ranges are answered, and gone, at once.
+            files_of(id) > MANY || is_over && mode == ["-R"]
+        });
+        // Each waits for an answer, with a bound that only a failure reaches.
+        for _ in 0..100 {
             assert_eq!(get(&mut server.connect(), b"/file"), (200, b"inside".to_vec()), "{mode:?}");
-            slowest = slowest.max(began.elapsed());
-            answered += 1;
-            most = most.max(files_of(id));
-            // The attack needs the processor more than one that asks in a loop.
-            std::thread::sleep(Duration::from_millis(10));
         }
-        // Whoever stood behind those would wait as long as they may take.
-        let limit = sockeye::limits::REQUEST_WAIT;
-        assert!(answered > 0 && slowest < limit, "{mode:?}: {answered} answers, {slowest:?}");
-        // Ranges are answered, and gone, at once.
-        assert!(mode == ["-R"] || most > CONNECTIONS / 2, "{mode:?} was no attack: {most} files");
     }
+    until("every file is closed", || files_of(id) <= files);
     let after = resident(id);
     assert!(after < before + 32 * 1024, "{before} KiB, then {after} KiB");
-    until("every file is closed", || files_of(id) <= files);
+}
+
+/// A process that ends with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

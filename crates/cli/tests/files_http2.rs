@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use support::http2::frame;
-use support::{Server, files_of, resident, until};
+use support::{Server, files_of, resident, stuff, until};
 
 /// `GET /large`, packed.
 const ASKED: &[u8] = b"\x82\x86\x04\x06/large\x41\x09localhost";
@@ -86,12 +86,7 @@ fn floods_end_their_own_connection_and_cost_nobody_else() {
     }
     // Nor are answers to these.
     let mut deaf = begin(&server);
-    deaf.set_write_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
-    for _ in 0..300_000 {
-        if deaf.write_all(&frame(PING, 0, 0, b"12345678")).is_err() {
-            break;
-        }
-    }
+    stuff(&mut deaf, &frame(PING, 0, 0, b"12345678"), &server);
     is_served(&server);
     until("its answers have begun", || files_of(server.child.id()) >= files + FILES);
     // Connections that were sent away may still be drained.

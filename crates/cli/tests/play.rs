@@ -87,11 +87,11 @@ fn a_differing_answer_is_exit_1_with_line_both_texts_and_a_caret() {
 #[test]
 fn every_kind_of_failure_has_its_words_and_its_code() {
     let folder = tempfile::tempdir().unwrap();
-    let ask = file(&folder, "ask.talk", "timeout 300ms\nC: hello\nS: hi\nS closes\n");
+    let ask = file(&folder, "ask.talk", "timeout 1s\nC: hello\nS: hi\nS closes\n");
     type Answer = Box<dyn FnOnce(std::net::TcpStream) + Send>;
     let answers: Vec<(&str, i32, Answer)> = vec![
         (
-            "nothing came from the server within 0.3 s",
+            "nothing came from the server within 1 s",
             28,
             Box::new(|mut stream| {
                 let _ = stream.read_to_end(&mut Vec::new());

@@ -314,10 +314,7 @@ fn a_conversation_by_hand_is_recorded_from_either_end_and_is_its_own_test() {
     let heard = folder.path().join("heard.talk");
     let port = folder.path().join("port");
     let listening = Talk::start(&["--listen", "127.0.0.1:0", "--port-file", path(&port), "--record", path(&heard)]);
-    let until = std::time::Instant::now() + LONG;
-    while !port.exists() && std::time::Instant::now() < until {
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
+    until("the port", || port.exists());
     let number = std::fs::read_to_string(&port).unwrap();
     assert_code(&run(&["talk", number.trim()], b"\xff\xfe hello\nbye\n"), 0);
     let mut listening = listening;

@@ -1,10 +1,22 @@
-//! What the tests share: the real program, started and talked to from outside. Nothing here waits for a time; it waits
-//! for a line of the log, a file, or the end of a process, with a bound that only a failure reaches.
+//! What the tests share: the real program, started and talked to from outside.
+//!
+//! How a test waits. The machine may be busy, or slow, or fast: no test may notice.
+//! - Wait for an event: a line of the log ([`Log::wait_for`]), bytes ([`line`], [`to_end`]), a file, the end of a process
+//!   ([`wait`]), all threads asleep ([`wait_until_idle`]), or what can only be asked again and again ([`until`]). Each has
+//!   [`LONG`] for a bound, which only a failure reaches.
+//! - "Nothing comes" is no matter of time. Have something come that stands behind it: the answer to a later datagram
+//!   ([`Server::heard_all`]), the end of the stream, a line of the log, the server asleep. Then look without waiting.
+//! - "It rests" and "it is cheap" are counts: wake-ups and system calls ([`calls`]), bytes, memory. Figures in seconds
+//!   stand in `bench/`.
+//! - A sleep may be what the program is tried with (a peer that is slow), and never how a test learns that something is done.
+//! - A short time limit of the program that is to pass while something else is to be in time: [`with_enough_time`].
+//! - A port is 0, a folder is temporary, and no test needs another one.
 #![allow(unreachable_pub, reason = "a module that several test programs share")]
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 pub mod browser;
+pub mod calls;
 pub mod files;
 pub mod greeter;
 pub mod http2;
@@ -214,8 +226,39 @@ impl Server {
         socket
     }
 
+    /// Every datagram that came before this is handled, and answered if it ever is: one behind them was.
+    pub fn heard_all(&self) {
+        let sentinel = self.datagrams();
+        sentinel.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        // A full queue may have no room for it at first. Each says something else, so that it is no echo of an answer.
+        let mut count = 0;
+        until("an answer to the last datagram", || {
+            count += 1;
+            sentinel.send(format!("sentinel {count}").as_bytes()).unwrap();
+            sentinel.recv(&mut [0; 64]).is_ok()
+        });
+    }
+
     pub fn signal(&self, name: &str) {
         signal(self.child.id(), name);
+    }
+
+    /// Asks it to stop, and waits until it takes no new connections.
+    pub fn begin_to_stop(&self, name: &str) {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let ours = format!(":{:04X}", self.port());
+        let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+        // proc(5): the second is our end, the fourth is the state (10: it listens), the tenth the inode.
+        let row = rows.into_iter().find(|row| row[1].ends_with(&ours) && row[3] == "0A").unwrap();
+        let socket = format!("socket:[{}]", row[9]);
+        let folder = format!("/proc/{}/fd", self.child.id());
+        let listens = || {
+            let mut files = std::fs::read_dir(&folder).unwrap();
+            files.any(|file| std::fs::read_link(file.unwrap().path()).is_ok_and(|to| to == Path::new(&socket)))
+        };
+        assert!(listens());
+        self.signal(name);
+        until("the end of listening", || !listens());
     }
 
     /// Asks it to stop and waits; the exit code and the log.
@@ -296,14 +339,6 @@ pub fn files_of(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
-/// Seconds of CPU that a process has used.
-pub fn cpu(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-    ticks / 100.0
-}
-
 /// Waits until every thread of a process sleeps: what it has sent and received is then also counted.
 pub fn wait_until_idle(pid: u32) {
     let until = Instant::now() + LONG;
@@ -316,6 +351,18 @@ pub fn wait_until_idle(pid: u32) {
         assert!(Instant::now() < until, "it is never idle");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Waits until the main thread of a process sleeps until something comes, however long that takes: in a poll(2) without a
+/// time limit. A program that would give up by itself never does.
+pub fn wait_until_at_rest(pid: u32) {
+    // proc(5): the number of the system call, then its arguments. The third of ppoll(2) is where its time limit stands.
+    let ppoll = if cfg!(target_arch = "x86_64") { "271" } else { "73" };
+    until("a poll without a time limit", || {
+        let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap();
+        let words: Vec<&str> = call.split(' ').collect();
+        words.len() > 3 && words[0] == ppoll && words[3] == "0x0"
+    });
 }
 
 /// Tries what needs a bound on time to show itself with bounds so many times as long, until it does: that a machine is busy
@@ -339,6 +386,45 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         assert!(Instant::now() < until, "{what} never came");
         std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Nothing has come, and no end: whoever calls this knows that it would have.
+#[track_caller]
+pub fn assert_silent(stream: &TcpStream) {
+    stream.set_nonblocking(true).unwrap();
+    let silent = stream.peek(&mut [0]).expect_err("nothing comes");
+    assert_eq!(silent.kind(), std::io::ErrorKind::WouldBlock);
+    stream.set_nonblocking(false).unwrap();
+}
+
+/// The same for datagrams.
+#[track_caller]
+pub fn assert_no_datagram(socket: &UdpSocket) {
+    socket.set_nonblocking(true).unwrap();
+    let silent = socket.peek(&mut [0; 1]).expect_err("no datagram comes");
+    assert_eq!(silent.kind(), std::io::ErrorKind::WouldBlock);
+    socket.set_nonblocking(false).unwrap();
+}
+
+/// Sends these bytes over and over until the server takes no more, and sleeps; how many it took.
+pub fn stuff(client: &mut TcpStream, bytes: &[u8], server: &Server) -> usize {
+    client.set_nonblocking(true).unwrap();
+    let mut sent = 0;
+    loop {
+        let before = sent;
+        loop {
+            match client.write(&bytes[sent % bytes.len()..]) {
+                Ok(length) => sent += length,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        if sent == before {
+            client.set_nonblocking(false).unwrap();
+            return sent;
+        }
+        wait_until_idle(server.child.id());
     }
 }
 

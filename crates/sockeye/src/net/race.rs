@@ -197,15 +197,14 @@ mod tests {
         let nowhere = SocketAddr::from(([255, 255, 255, 255], 9));
         let addresses = [dead_address, nowhere, nowhere, nowhere, live.local_addr().unwrap()];
         let address = Address::parse("five:1").unwrap();
-        let took = |_| {
+        let took = || {
             let began = Instant::now();
             let connected = race(&address, &addresses, began, Duration::from_secs(10)).unwrap();
             assert!(matches!(connected.attempts[1].outcome, Outcome::Failed(_)));
             began.elapsed()
         };
-        // The best of three, so that a busy machine fails nobody.
-        let best = (0..3).map(took).min().unwrap();
-        assert!(best < 2 * STAGGER, "{best:?}");
+        // Once is enough: a machine that is busy makes it slower, and nothing makes it faster.
+        assert!((0..20).any(|_| took() < 2 * STAGGER));
     }
 
     #[test]

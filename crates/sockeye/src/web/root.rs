@@ -328,13 +328,12 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, inside("pipe"), FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(inside("socket")).unwrap();
         symlink("/dev/tty", inside("tty")).unwrap();
-        let begin = Instant::now();
+        // Who waits for the other end of a pipe waits for ever.
         let long = "x".repeat(256);
         let deep = "x/".repeat(4000);
         for way in ["pipe", "socket", "tty", "missing", "in/x", "missing/x", &long, &deep] {
             assert_eq!(code(&root, way), Some(404), "{way}");
         }
-        assert!(begin.elapsed() < Duration::from_secs(2));
     }
 
     #[test]
