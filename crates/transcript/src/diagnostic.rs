@@ -130,6 +130,16 @@ impl Source {
         &self.name
     }
 
+    /// How many lines there are.
+    pub(crate) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether some text stands in it.
+    pub(crate) fn contains(&self, text: &str) -> bool {
+        self.lines.iter().any(|line| line.contains(text))
+    }
+
     /// The text of a line, counted from 1; empty past the end.
     #[must_use]
     pub fn line(&self, number: usize) -> &str {

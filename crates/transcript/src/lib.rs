@@ -22,6 +22,7 @@ mod diagnostic;
 mod format;
 mod function;
 pub mod import;
+mod lint;
 mod matcher;
 mod names;
 mod notation;

@@ -59,8 +59,34 @@ pub(super) fn resolve(program: &mut Program) -> Vec<Diagnostic> {
             *ends_file = matches!(program.ops[after], Op::End);
         }
     }
+    for order in &program.orders {
+        wide_above_narrow(program, &order.messages, &mut findings);
+    }
     set_rivals(program);
     findings
+}
+
+/// Most lines in any order that are compared with each other.
+const MOST_IN_ANY_ORDER: usize = 300;
+
+/// Of lines in any order the first that fits is taken: a wide one takes what a narrow one below it waits for.
+fn wide_above_narrow(program: &Program, messages: &[usize], findings: &mut Vec<Diagnostic>) {
+    for (at, &narrow) in messages.iter().enumerate().take(MOST_IN_ANY_ORDER) {
+        let takes_example = |one: usize, other: usize| {
+            let (one, other) = (&program.messages[one], &program.messages[other]);
+            Some(!one.dynamic && matcher::matches(one, &example(other)?))
+        };
+        let takes = |wide: &&usize| {
+            hides(program, **wide, narrow) && !hides(program, narrow, **wide)
+                || takes_example(**wide, narrow) == Some(true) && takes_example(narrow, **wide) == Some(false)
+        };
+        if let Some(&wide) = messages[..at].iter().find(takes) {
+            let (wide, narrow) = (program.messages[wide].place, program.messages[narrow].place);
+            let text = format!("this line may take what line {} waits for, and then that one never comes", narrow.line);
+            let help = format!("put line {} above it: of lines in any order the first that fits is taken", narrow.line);
+            findings.push(Diagnostic::warning(wide, text).help(help));
+        }
+    }
 }
 
 /// The way from a fork to each first statement, depth first and in the listener's order.
@@ -210,6 +236,19 @@ fn check(program: &Program, place: Place, arms: &[Arm], findings: &mut Vec<Diagn
     }
 }
 
+/// A message with the first of each hole's defaults; none if a hole has none.
+fn example(message: &super::Message) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for piece in &message.pieces {
+        match &piece.kind {
+            PieceKind::Literal(literal) => bytes.extend_from_slice(literal),
+            PieceKind::Capture { defaults, .. } => bytes.extend_from_slice(defaults.first()?),
+            _ => return None,
+        }
+    }
+    Some(bytes)
+}
+
 /// Whether the earlier message takes whatever the later one would.
 fn hides(program: &Program, earlier: usize, later: usize) -> bool {
     let (earlier, later) = (&program.messages[earlier], &program.messages[later]);
@@ -218,6 +257,22 @@ fn hides(program: &Program, earlier: usize, later: usize) -> bool {
             true
         }
         (_, Shape::Exact(bytes)) if !earlier.dynamic => matcher::matches(earlier, bytes),
+        (Shape::Around { before, after, pattern: Pattern::Any, .. }, _) => {
+            // What begins and ends as it does, whatever stands between.
+            let same = |a: &[u8], b: &[u8]| if earlier.fold { a.eq_ignore_ascii_case(b) } else { a == b };
+            let [first, .., last] = &later.pieces[..] else { return false };
+            let begins = match &first.kind {
+                PieceKind::Literal(text) => text.get(..before.len()).is_some_and(|head| same(head, before)),
+                _ => before.is_empty(),
+            };
+            let ends = match &last.kind {
+                PieceKind::Literal(text) => {
+                    text.len().checked_sub(after.len()).is_some_and(|from| same(&text[from..], after))
+                }
+                _ => after.is_empty(),
+            };
+            begins && ends
+        }
         _ => false,
     }
 }

@@ -1,9 +1,11 @@
 //! The text of a transcript as a tree: what was written, before anyone asks from which side it is played.
 
+mod encoding;
 mod nearest;
 mod parse;
 mod settings;
 mod template;
+mod unknown;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,11 @@ use std::time::Duration;
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place, Severity, Source};
 use crate::function::Function;
+
+/// Whether a word is a duration as transcripts have it.
+pub(crate) fn is_duration(word: &str) -> bool {
+    settings::duration(word).is_some()
+}
 
 /// What a hole accepts, names as they are written.
 pub(crate) type Pattern = crate::pattern::Pattern<String>;

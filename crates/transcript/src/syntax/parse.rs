@@ -2,40 +2,20 @@
 
 use std::sync::Arc;
 
+use super::encoding;
 use super::nearest::nearest;
 use super::settings::duration;
 use super::template::{self, At};
+use super::unknown::{self, Instead, Meant};
 use super::{Act, Branch, Form, Refused, Settings, Statement, StatementKind, Transcript};
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place, Severity, Source};
-use crate::{names, program};
+use crate::{lint, names, program};
 
 /// Deepest nesting of blocks.
 const DEEPEST: usize = 16;
 /// Largest transcript, in bytes.
 const LARGEST: usize = 16 * 1024 * 1024;
-
-/// Words that begin a statement, for suggestions.
-const KEYWORDS: [&str; 18] = [
-    "repeat",
-    "either",
-    "or",
-    "end",
-    "set",
-    "let",
-    "gap",
-    "eol",
-    "timeout",
-    "transcript",
-    "at",
-    "ignore",
-    "together",
-    "in",
-    "starttls",
-    "c:",
-    "s:",
-    "S closes",
-];
 
 /// Reads a whole text; see [`Transcript::parse`].
 pub(super) fn transcript(name: &str, text: &[u8], given: &[&str]) -> Result<Transcript, Refused> {
@@ -43,28 +23,43 @@ pub(super) fn transcript(name: &str, text: &[u8], given: &[&str]) -> Result<Tran
         let finding = Diagnostic::error(Place { line: 1, column: 1, width: 1 }, "the file is larger than 16 MiB");
         return Err(Refused::new(&Arc::new(Source::new(name, "")), vec![finding]));
     }
+    if let Some(finding) = encoding::not_text(text) {
+        return Err(Refused::new(&Arc::new(Source::new(name, "")), vec![finding]));
+    }
     let decoded = String::from_utf8_lossy(text);
     let source = Arc::new(Source::new(name, decoded.strip_prefix('\u{feff}').unwrap_or(&decoded)));
     let mut parser = Parser {
         source: &source,
+        astray: None,
         findings: Vec::new(),
         settings: Settings::default(),
         open: Vec::new(),
         seen: Seen::default(),
+        is_repaired: false,
         body: Vec::new(),
     };
     if let Err(wrong) = std::str::from_utf8(text) {
-        parser.findings.push(not_utf8(text, wrong.valid_up_to()));
+        parser.findings.push(encoding::not_utf8(text, wrong.valid_up_to()));
     }
     for (index, line) in decoded.strip_prefix('\u{feff}').unwrap_or(&decoded).split('\n').enumerate() {
         parser.line(index + 1, line.strip_suffix('\r').unwrap_or(line));
     }
+    let is_closed = parser.open.is_empty();
     parser.close_all();
-    let Parser { mut findings, settings, body, .. } = parser;
-    findings.extend(names::resolve(&body, given).1);
+    let Parser { mut findings, settings, body, seen, .. } = parser;
+    if !seen.message && findings.is_empty() {
+        findings.push(encoding::nothing_said(&source));
+    }
+    let (roles, unresolved) = names::resolve(&body, given);
+    findings.extend(unresolved);
     // What is wrong with the structure is wrong from either side.
     let values = given.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
-    findings.extend(program::compile(&body, &settings, Side::Client, &values).1);
+    let structure = program::compile(&body, &settings, Side::Client, &values).1;
+    // Where a block ends that is never closed is not known, nor what stands in it and what behind.
+    findings.extend(structure.into_iter().filter(|_| is_closed));
+    if findings.iter().all(|finding| finding.severity == Severity::Warning) {
+        findings.extend(lint::warnings(&body, &roles, &source, given));
+    }
     let (errors, warnings): (Vec<_>, Vec<_>) =
         findings.into_iter().partition(|finding| finding.severity == Severity::Error);
     if errors.is_empty() {
@@ -72,15 +67,6 @@ pub(super) fn transcript(name: &str, text: &[u8], given: &[&str]) -> Result<Tran
     } else {
         Err(Refused::new(&source, errors))
     }
-}
-
-fn not_utf8(text: &[u8], offset: usize) -> Diagnostic {
-    let before = &text[..offset];
-    let start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
-    let line = memchr::memchr_iter(b'\n', before).count() + 1;
-    let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
-    Diagnostic::error(Place { line, column, width: 1 }, format!("byte 0x{:02x} is not UTF-8", text[offset]))
-        .help("a transcript is UTF-8 text; write other bytes as {0xff} or on an `S hex:` line")
 }
 
 /// A block that is still open.
@@ -113,10 +99,14 @@ pub(super) struct Seen {
 
 pub(super) struct Parser<'a> {
     source: &'a Source,
+    /// The first block whose `end` stands in another column: if one is never closed, it is this one.
+    astray: Option<Place>,
     pub(super) findings: Vec<Diagnostic>,
     pub(super) settings: Settings,
     pub(super) open: Vec<Open>,
     pub(super) seen: Seen,
+    /// The line that is read is not the one that is written but the one that was meant.
+    is_repaired: bool,
     body: Vec<Statement>,
 }
 
@@ -173,6 +163,9 @@ impl Parser<'_> {
             return;
         }
         let line = Line { place, text: text.trim_end_matches([' ', '\t']) };
+        if let Some(meant) = unknown::misprinted(line.text) {
+            return self.meant(line, meant);
+        }
         let (word, rest) = line.word();
         match word {
             "C" | "S" => self.act(line, word, rest),
@@ -192,7 +185,10 @@ impl Parser<'_> {
             }
             "either" | "together" | "or" | "end" => self.statement_word(place, word),
             "transcript" | "at" | "eol" | "gap" | "timeout" | "ignore" => self.setting(line, word, rest, first),
-            _ => self.unknown(line, word),
+            _ => {
+                let below = matches!(self.body.last(), Some(Statement { kind: StatementKind::Message { .. }, .. }));
+                self.meant(line, unknown::unknown(line.text, word, below));
+            }
         }
     }
 
@@ -279,7 +275,7 @@ impl Parser<'_> {
             _ => match rest.strip_prefix("waits ").map(str::trim_start) {
                 Some(written) => match duration(written) {
                     Some(time) => Act::Waits(time),
-                    None => return self.bad_duration(line.place_of(written), written),
+                    None => return self.bad_duration(line, written),
                 },
                 None => {
                     let acts = ["closes", "stops sending", "resets", "waits 50ms", "raw: text", "hex: 0a"];
@@ -304,7 +300,15 @@ impl Parser<'_> {
                 Ok(times) if times > 0 => Some(times),
                 Ok(_) | Err(_) => {
                     let place = line.place_of(rest);
-                    self.error(place, format!("`{rest}` is not a number of rounds"), "write `repeat` or `repeat 3`");
+                    let rounds = rest.trim_start_matches(|c: char| !c.is_ascii_digit());
+                    let rounds = rounds.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+                    let help = match rounds.parse::<u32>() {
+                        Ok(rounds) if rounds > 0 && !rest.starts_with('-') && !rest.contains('.') => {
+                            format!("write `repeat {rounds}`, or `repeat` for as often as it comes")
+                        }
+                        _ => "write `repeat`, for as often as it comes, or `repeat 3`".to_owned(),
+                    };
+                    self.error(place, format!("`{rest}` is not a number of rounds"), help);
                     return self.begin(line.place, Block::Broken);
                 }
             },
@@ -335,6 +339,9 @@ impl Parser<'_> {
             let help = "every `end` closes a `repeat`, `either`, `in any order` or `together` above it";
             return self.error(place, "`end` closes nothing", help);
         };
+        if place.column < began.column && place.line > began.line {
+            self.astray.get_or_insert(began);
+        }
         let body = std::mem::replace(&mut self.body, outside);
         let kind = match kind {
             Block::Repeat(times) => StatementKind::Repeat { times, body },
@@ -368,11 +375,18 @@ impl Parser<'_> {
     }
 
     fn close_all(&mut self) {
+        // The layout knows better than the count which of them was forgotten.
+        let mut astray = self.astray.take();
         while let Some(Open { place, .. }) = self.open.last() {
-            let (place, opened) = (*place, self.source.line(place.line).trim());
+            let (innermost, last) = (*place, self.body.last().map(|statement| statement.place));
+            let place = astray.take().unwrap_or(innermost);
+            let opened = self.source.line(place.line).trim();
             let message = format!("`{opened}` is never closed");
             self.findings.push(Diagnostic::error(place, message).help("write `end` below its last line"));
-            self.end(place);
+            // What is wrong with a block that has no end is no second mistake.
+            let findings = self.findings.len();
+            self.end(last.unwrap_or(innermost));
+            self.findings.truncate(findings);
         }
     }
 
@@ -384,34 +398,31 @@ impl Parser<'_> {
         }
     }
 
-    fn unknown(&mut self, line: Line<'_>, word: &str) {
-        let near = nearest(word, KEYWORDS);
-        let mut letters = word.chars();
-        let help = match (letters.next(), letters.as_str()) {
-            (Some('c' | 's'), "" | ":") => format!("the sides are written large: `{}`", capital(line.text)),
-            (Some('C' | 'S'), digits) if !digits.is_empty() && digits.trim_end_matches(':').parse::<u32>().is_ok() => {
-                "`C1`, `S2` and so on are reserved; this version knows one client and one server".to_owned()
+    /// Tells what is wrong with a line, and reads it as what was meant, so that nothing follows from it.
+    fn meant(&mut self, line: Line<'_>, meant: Meant<'_>) {
+        let Meant { part, message, help, instead } = meant;
+        self.error(line.place_of(part), message, help);
+        match instead {
+            Instead::Statement(text) if !self.is_repaired => {
+                let findings = self.findings.len();
+                self.is_repaired = true;
+                self.statement(Line { place: line.place, text: &text });
+                self.is_repaired = false;
+                self.findings.truncate(findings);
             }
-            (Some('A'..='Z'), ":") => "a line is said by the client, `C:`, or by the server, `S:`".to_owned(),
-            _ => match near {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "a statement begins with C:, S:, repeat, either, end, set, eol, gap or timeout; # begins a \
-                    comment"
-                    .to_owned(),
-            },
-        };
-        let place = Place { width: word.chars().count(), ..line.place };
-        self.error(place, format!("`{word}` begins no statement"), help);
-        if matches!(near, Some("repeat" | "either" | "together")) || line.text.starts_with("in any") {
-            // Its `end` is no second mistake.
-            self.begin(line.place, Block::Broken);
+            Instead::Block => self.begin(line.place, Block::Broken),
+            Instead::Or if !self.open.is_empty() => self.or_broken(line.place),
+            Instead::End if !self.open.is_empty() => self.end(line.place),
+            _ => {}
         }
     }
-}
 
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+    /// An `or` in other words: of a choice it is one.
+    fn or_broken(&mut self, place: Place) {
+        if let Some(Open { kind: Block::Either { .. }, .. }) = self.open.last() {
+            self.or(place);
+        }
+    }
 }
 
 /// The first statement that is not a line of the same side as the first one.

@@ -53,7 +53,20 @@ impl Parser<'_> {
             "lf" => self.settings.eol = Eol::Lf,
             "crlf" => self.settings.eol = Eol::CrLf,
             "none" => self.settings.eol = Eol::None,
-            _ => self.error(place, format!("`{rest}` is not a line ending"), "write any, lf, crlf or none"),
+            _ => {
+                let near = match rest.trim_matches([':', '=', ' ', '"', '\'']).to_ascii_lowercase().as_str() {
+                    "\\r\\n" | "crlf" | "dos" | "windows" | "cr lf" | "0d0a" | "net" => Some("crlf"),
+                    "\\n" | "lf" | "unix" | "0a" | "nl" => Some("lf"),
+                    "any" | "auto" => Some("any"),
+                    "none" | "no" | "off" => Some("none"),
+                    _ => None,
+                };
+                let help = match near {
+                    Some(near) => format!("write `eol {near}`"),
+                    None => "write any, lf, crlf or none".to_owned(),
+                };
+                self.error(place, format!("`{rest}` is not a line ending"), help);
+            }
         }
     }
 
@@ -68,13 +81,26 @@ impl Parser<'_> {
             None if rest.is_empty() => {
                 self.error(place, format!("`{name}` has no duration"), format!("write `{name} 100ms`"));
             }
-            None => self.bad_duration(line.place_of(rest), rest),
+            None => self.bad_duration(line, rest),
         }
     }
 
-    pub(super) fn bad_duration(&mut self, place: Place, written: &str) {
-        let message = format!("`{written}` is not a duration");
-        self.error(place, message, "write a number and a unit, as in `100ms` or `5s`");
+    /// Part of a line is no duration.
+    pub(super) fn bad_duration(&mut self, line: Line<'_>, written: &str) {
+        let place = line.place_of(written);
+        let before = line.text.strip_suffix(written).unwrap_or_default();
+        let message = if !written.is_empty() && written.bytes().all(|byte| byte.is_ascii_digit()) {
+            format!("`{written}` has no unit: a duration is `{written}s` or `{written}ms`")
+        } else {
+            format!("`{written}` is not a duration")
+        };
+        let is_gap = before.starts_with("gap") && written.bytes().all(|byte| byte.is_ascii_digit());
+        let near = if is_gap { nearest_duration(&format!("{written}ms")) } else { nearest_duration(written) };
+        let help = match near {
+            Some(near) => format!("write `{before}{near}`"),
+            None => "write a whole number and a unit, as in `100ms` or `5s`".to_owned(),
+        };
+        self.error(place, message, help);
     }
 
     /// `set name = value`.
@@ -151,6 +177,25 @@ impl Parser<'_> {
 /// The first word of a text, and what follows the one space behind it.
 fn next_word(text: &str) -> (&str, &str) {
     text.split_once(' ').unwrap_or((text, &text[text.len()..]))
+}
+
+/// The duration that was meant by `5`, `5 s`, `1.5s`, `2m` or `3 seconds`, as a transcript has it.
+pub(super) fn nearest_duration(text: &str) -> Option<String> {
+    let text = text.trim().to_ascii_lowercase();
+    let number = &text[..text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len())];
+    let milliseconds = match text[number.len()..].trim() {
+        "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" => 1.0,
+        "" | "s" | "sec" | "secs" | "second" | "seconds" => 1000.0,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60_000.0,
+        "h" | "hour" | "hours" => 3_600_000.0,
+        _ => return None,
+    };
+    let milliseconds = (number.parse::<f64>().ok()? * milliseconds).round();
+    if !(1.0..=1000.0 * 60.0 * 60.0 * 24.0 * 365.0).contains(&milliseconds) {
+        return None;
+    }
+    let whole = milliseconds as u64;
+    Some(if whole.is_multiple_of(1000) { format!("{}s", whole / 1000) } else { format!("{whole}ms") })
 }
 
 /// `100ms` or `5s`.

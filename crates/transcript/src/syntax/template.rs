@@ -234,16 +234,41 @@ impl<'a> Reader<'a> {
                 bytes.push((high * 16 + low) as u8);
             } else {
                 let place = self.place(from, from + 1);
-                let message = if next.is_ascii_hexdigit() {
+                let message = if next == '0' && matches!(self.characters.get(self.position), Some('x' | 'X')) {
+                    "`0x` is no pair of hex digits".to_owned()
+                } else if next.is_ascii_hexdigit() {
                     format!("`{next}` is half a byte")
                 } else {
                     format!("`{next}` is not a hex digit")
                 };
-                self.findings.push(Diagnostic::error(place, message).help("write pairs of hex digits: 0a ff"));
+                self.findings.push(Diagnostic::error(place, message).help(self.hex_help(from)));
                 self.position = self.characters.len();
             }
         }
         self.push(start, PartKind::Literal(bytes));
+    }
+
+    /// What to write where something else stands among the pairs.
+    fn hex_help(&self, at: usize) -> String {
+        let rest: String = self.characters[at..].iter().collect();
+        let before: String = self.characters[..at].iter().collect();
+        let lower = rest.to_ascii_lowercase();
+        let help = if lower.starts_with("0x") || lower.starts_with("\\x") {
+            "leave `0x` and `\\x` out: 01 ff"
+        } else if rest.starts_with([',', ':', ';', '-', '.', '|']) {
+            "pairs stand side by side or with spaces between them: 01 ff"
+        } else if rest.starts_with('#') || rest.starts_with("//") {
+            "a comment stands on a line of its own, behind a #"
+        } else if rest.starts_with(['"', '\'', '“']) {
+            "text stands on a `raw:` line: `C raw: text`"
+        } else if lower.starts_with('h') && before.ends_with(|c: char| c.is_ascii_hexdigit()) {
+            "leave the h out: 01 ff"
+        } else if rest.starts_with('{') {
+            "a hole begins with { and a name: {size:4 bytes}"
+        } else {
+            "write pairs of hex digits: 0a ff"
+        };
+        help.to_owned()
     }
 
     fn push(&mut self, start: usize, kind: PartKind) {

@@ -1,0 +1,308 @@
+//! Braces: text that looks like a hole, holes that end earlier than they seem to, and signs that other languages put
+//! around a name.
+
+use std::collections::BTreeSet;
+
+use super::payload::Payload;
+use crate::diagnostic::{Diagnostic, Source};
+use crate::pattern::Pattern;
+use crate::syntax::Hole;
+
+/// Holes that are other than they look.
+pub(super) fn holes(payload: &Payload<'_>, lonely: &BTreeSet<&str>, findings: &mut Vec<Diagnostic>) {
+    for &(hole, from, to) in &payload.holes {
+        let name = &hole.name;
+        let mut warn =
+            |from: usize, message: String, help: String| findings.push(payload.warning(from, to, message, help));
+        match payload.text_before(from) {
+            Some('{') if payload.text_at(to) == Some('}') => {
+                let help =
+                    format!("write `{{{name}}}` for the value, or `{{0x7b}}{{{name}}}{{0x7d}}` with braces around it");
+                warn(from - 1, "the outer braces are text".to_owned(), help);
+            }
+            Some('\\') if payload.text_before(from - 1) != Some('\\') => {
+                let help = format!(
+                    "write `{{0x7b}}{name}` for a brace that is text, or `{{0x5c}}` for a backslash that is meant"
+                );
+                warn(from - 1, "a backslash does not make the brace behind it text: this is a hole".to_owned(), help);
+            }
+            Some(sign @ ('$' | '%')) if !is_length(payload, hole, from, to) => {
+                let code = sign as u32;
+                let help = format!(
+                    "leave it out: `{{{name}}}` alone stands for the value; where it is meant, write `{{0x{code:02x}}}{{{name}}}`"
+                );
+                warn(from - 1, format!("the `{sign}` is said: it does not belong to the hole"), help);
+            }
+            _ => {}
+        }
+        let is_bare = hole.defaults.is_empty() && hole.pattern == Pattern::Any && lonely.contains(name.as_str());
+        if is_bare && let Some((bytes, what)) = named_bytes(name) {
+            warn(from, format!("this is a hole with the name {name}"), format!("write `{{0x{bytes}}}` for {what}"));
+        }
+        if is_bare && matches!(name.as_str(), "int" | "word") {
+            let help = format!("write `{{_:{name}}}`, or with a name that is used again `{{x:{name}}}`");
+            warn(from, format!("this hole has the name {name} and takes anything"), help);
+        }
+        early_end(payload, hole, from, to, findings);
+    }
+}
+
+/// `${n}` where protocols put a length behind the sign, as Redis does.
+fn is_length(payload: &Payload<'_>, hole: &Hole, from: usize, to: usize) -> bool {
+    let is_alone = from == 1 && to == payload.characters.len();
+    let digits = |bytes: &[u8]| bytes.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-');
+    is_alone
+        && (hole.pattern == Pattern::Int
+            || !hole.defaults.is_empty() && hole.defaults.iter().all(|default| digits(&default.bytes))
+            || ["n", "len", "length", "size", "count", "bytes", "num", "number"].iter().any(|word| {
+                hole.name.to_ascii_lowercase().trim_end_matches(|c: char| c.is_ascii_digit()).ends_with(word)
+            }))
+}
+
+/// Names that stand for characters elsewhere.
+fn named_bytes(name: &str) -> Option<(String, &'static str)> {
+    let known = match name.to_ascii_uppercase().as_str() {
+        "CRLF" => ("0d0a", "CR and LF; a line ends by itself"),
+        "CR" => ("0d", "a CR; a line ends by itself"),
+        "LF" | "NL" => ("0a", "an LF; a line ends by itself"),
+        "SP" => ("20", "a space"),
+        "TAB" | "HT" => ("09", "a tab"),
+        "NUL" => ("00", "a zero byte"),
+        "ESC" => ("1b", "an escape character"),
+        _ => {
+            let digits = name.strip_prefix(['x', 'X'])?;
+            let is_hex = !digits.is_empty()
+                && digits.len().is_multiple_of(2)
+                && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+            return is_hex.then(|| (digits.to_ascii_lowercase(), "these bytes"));
+        }
+    };
+    Some((known.0.to_owned(), known.1))
+}
+
+/// Defaults that hold what should have ended them, or that end before they should.
+fn early_end(payload: &Payload<'_>, hole: &Hole, from: usize, to: usize, findings: &mut Vec<Diagnostic>) {
+    let name = &hole.name;
+    let (Some(first), Some(last)) = (hole.defaults.first(), hole.defaults.last()) else { return };
+    let start = payload.place(0, 1).column;
+    let (first, last) = (first.place.column - start, last.place.column - start);
+    let all = payload.slice(first, to - 1);
+    let mut warn = |from: usize, message: String, help: String| findings.push(payload.warning(from, to, message, help));
+    // Bytes that were written as `{0x…}` are meant.
+    let mut bare = all.clone();
+    while let Some(at) = bare.find("{0x") {
+        let end = bare[at..].find('}').map_or(bare.len(), |length| at + length + 1);
+        bare.replace_range(at..end, "");
+    }
+    if bare.contains('{') {
+        let help = format!(
+            "write `set {name} = …` above, where braces are text, and `{{{name}}}` here; or `{{0x7b}}` and `{{0x7d}}` inside"
+        );
+        return warn(first, format!("this default ends at the first `}}`: it is `{all}`"), help);
+    }
+    if all.ends_with('\\') || bare.contains("\\|") {
+        let help = "write `{0x7d}` for a } and `{0x7c}` for a | inside a default".to_owned();
+        return warn(first, "a backslash keeps no sign in a default".to_owned(), help);
+    }
+    let text = payload.slice(last, to - 1);
+    if let Some((value, pattern)) = text.rsplit_once(':')
+        && hole.pattern == Pattern::Any
+        && is_pattern(pattern.trim())
+    {
+        let help = format!("write `{{{name}:{}={}}}`", pattern.trim(), payload.slice(first, last) + value);
+        return warn(first, format!("the pattern stands before the default: this one is `{text}`"), help);
+    }
+    let parts: Vec<&str> = all.split('|').collect();
+    if parts.windows(2).all(|pair| pair[0].ends_with(' ') && pair[1].starts_with(' ')) && parts.len() > 1 {
+        let tidy = parts.iter().map(|part| part.trim()).collect::<Vec<_>>().join("|");
+        let help = format!("write `{tidy}`, or `{{0x20}}` for a space that is meant");
+        return warn(first, "the spaces beside | belong to the defaults".to_owned(), help);
+    }
+    // `{name="Ann"}`; in JSON, HTTP and XML the quotes are the protocol's.
+    let quoted = |part: &&str| {
+        part.len() > 2 && ['"', '\''].iter().any(|quote| part.starts_with(*quote) && part.ends_with(*quote))
+    };
+    let is_text = payload.text_before(from).is_none_or(|c| c.is_alphanumeric() || matches!(c, ' ' | '.' | '!'));
+    let is_field = payload.characters.contains(&':') || payload.characters.iter().filter(|c| **c == '=').count() > 1;
+    if parts.iter().all(quoted) && is_text && !is_field {
+        let tidy = parts.iter().map(|part| &part[1..part.len() - 1]).collect::<Vec<_>>().join("|");
+        let help = format!("write `{{{name}={tidy}}}`, or `{{0x22}}` for a quote that is meant");
+        warn(first, "the quotes belong to the default".to_owned(), help);
+    }
+}
+
+fn is_pattern(text: &str) -> bool {
+    let is_count = text
+        .strip_suffix(" bytes")
+        .is_some_and(|count| !count.is_empty() && count.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+    matches!(text, "int" | "word") || is_count || text.len() > 2 && text.starts_with('/') && text.ends_with('/')
+}
+
+/// Text that looks like a hole, or like the holes of other languages.
+pub(super) fn text(payload: &Payload<'_>, known: &BTreeSet<&str>, source: &Source, findings: &mut Vec<Diagnostic>) {
+    let end = payload.characters.len();
+    let mut seen = 0;
+    for at in 0..end {
+        if at < seen {
+            continue;
+        }
+        let Some(character) = payload.text_at(at) else { continue };
+        let found = match character {
+            '{' => brace(payload, at, known),
+            '$' | '<' | '%' => other_language(payload, at, known, source),
+            _ => None,
+        };
+        if let Some((to, message, help)) = found {
+            findings.push(payload.warning(at, to, message, help));
+            seen = to;
+        }
+    }
+}
+
+type Found = Option<(usize, String, String)>;
+
+/// A brace that begins no hole.
+fn brace(payload: &Payload<'_>, at: usize, known: &BTreeSet<&str>) -> Found {
+    let end = payload.characters.len();
+    let close = (at + 1..end)
+        .take_while(|to| payload.text_at(*to).is_some_and(|c| c != '{'))
+        .find(|to| payload.text_at(*to) == Some('}'));
+    let Some(close) = close else { return unclosed(payload, at, known) };
+    let inside = payload.slice(at + 1, close);
+    let written = format!("{{{inside}}}");
+    let says = |message: String, instead: String| {
+        let kept = format!("{{0x7b}}{inside}}}");
+        Some((close + 1, message, format!("write `{instead}`; for text that is meant `{kept}`")))
+    };
+    let bare = inside.trim();
+    let is_text = format!("`{written}` is text and no hole");
+    if bare.len() > 2 && bare.starts_with('/') && bare.ends_with('/') {
+        return says(format!("{is_text}: a regex stands behind a name"), format!("{{_:{bare}}}"));
+    }
+    if matches!(bare, "*" | ".*" | ".+" | "?" | "\\d+" | "\\w+" | "\\d*" | "\\w*" | "[0-9]+" | "%s" | "%d") {
+        let pattern = if bare.contains(['d', '9']) { "{_:int}" } else { "{_}" };
+        return says(format!("{is_text}: a hole has a name, and _ is one that is not kept"), pattern.to_owned());
+    }
+    if let Some(behind) = bare.strip_prefix(':').or_else(|| bare.strip_prefix('='))
+        && (bare.starts_with(':') && is_pattern(behind) || bare.starts_with('=') && !behind.is_empty())
+    {
+        return says(format!("{is_text}: a hole has a name, and _ is one that is not kept"), format!("{{_{bare}}}"));
+    }
+    if is_pattern(bare) && bare.ends_with(" bytes") {
+        return says(format!("{is_text}: a hole has a name, and _ is one that is not kept"), format!("{{_:{bare}}}"));
+    }
+    if let Some(hex) = bare.strip_prefix("0X").or_else(|| bare.strip_prefix("\\x")).or_else(|| bare.strip_prefix("U+"))
+        && !hex.is_empty()
+        && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
+        return says(format!("{is_text}: bytes are written with 0x"), format!("{{0x{}}}", hex.to_ascii_lowercase()));
+    }
+    let head: String = bare.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')).collect();
+    let behind = bare[head.len()..].trim_start();
+    // A number in braces is a literal of IMAP or a count of a regex; text in quotes is JSON.
+    if !head.starts_with(|c: char| c.is_alphabetic() || c == '_' || c.is_ascii_digit() && behind.starts_with('='))
+        || is_guid(bare)
+    {
+        return None;
+    }
+    let name: String = head.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let name = if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name };
+    let is_name = head.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !head.starts_with(|c: char| c.is_ascii_digit());
+    let is_known = known.contains(name.as_str()) || known.iter().any(|other| other.eq_ignore_ascii_case(&name));
+    let tidy = |behind: &str| {
+        let value = behind.trim_start_matches(['=', ':']).trim();
+        if behind.is_empty() { format!("{{{name}}}") } else { format!("{{{name}{}{value}}}", &behind[..1]) }
+    };
+    let why = if is_name { "no space stands in a hole before its default" } else { "a name is letters, digits and _" };
+    let message = format!("{is_text}: {why}");
+    if is_code(bare) {
+        return None;
+    }
+    match behind.chars().next() {
+        None if is_name && is_known && inside != bare => says(message, tidy(behind)),
+        None if !is_name => says(message, tidy(behind)),
+        Some('=') if !behind.starts_with("==") && !behind.starts_with("=>") => says(message, tidy(behind)),
+        Some(':') if is_pattern(behind[1..].split('=').next().unwrap_or_default().trim()) => {
+            says(message, tidy(behind))
+        }
+        Some('|' | '?' | ',' | ';' | '!') if is_known || is_name && behind.starts_with('|') && inside == bare => {
+            let message = format!("{is_text}: behind its name a hole has `:`, `=` or `}}`");
+            says(message, format!("{{{name}={}}}", behind[1..].trim()))
+        }
+        Some(_) => {
+            let joined = format!("{name}_{}", behind.replace([' ', '-'], "_"));
+            known.contains(joined.as_str()).then(|| says(message, format!("{{{joined}}}"))).flatten()
+        }
+        None => None,
+    }
+}
+
+/// Code in braces: of C, CSS, shells.
+fn is_code(inside: &str) -> bool {
+    inside.contains([';', '(', '"', '\''])
+}
+
+/// A GUID as Windows writes it.
+fn is_guid(text: &str) -> bool {
+    text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+}
+
+/// `Hello {name!`: a brace, a name that the file has, and no end.
+fn unclosed(payload: &Payload<'_>, at: usize, known: &BTreeSet<&str>) -> Found {
+    let name: String = (at + 1..payload.characters.len())
+        .map_while(|at| payload.text_at(at))
+        .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+        .collect();
+    let to = at + 1 + name.chars().count();
+    let ends = to == payload.characters.len() && payload.text_before(at).is_none_or(|c| c == ' ') && name.len() > 1;
+    let is_known = known.contains(name.as_str());
+    (is_known || ends && !name.is_empty()).then(|| {
+        let message = format!("`{{{name}` is text: no `}}` ends it");
+        (to, message, format!("write `{{{name}}}`; for text that is meant `{{0x7b}}{name}`"))
+    })
+}
+
+/// `$name`, `%name%`, `$(name)`, `%(name)s`, `<name>` with a name of this file; `%s`.
+fn other_language(payload: &Payload<'_>, at: usize, known: &BTreeSet<&str>, source: &Source) -> Found {
+    let rest: String = (at..payload.characters.len()).map_while(|at| payload.text_at(at)).collect();
+    let behind = rest.get(1..)?.trim_start_matches('(');
+    let name: String = behind.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    let after = &behind[name.len()..];
+    let sign = rest.chars().next()?;
+    let is_known = known.contains(name.as_str());
+    let in_brackets = rest.starts_with("$(") || rest.starts_with("%(");
+    let length = match sign {
+        '$' if is_known && in_brackets && after.starts_with(')') => name.len() + 3,
+        '$' if is_known && !in_brackets => name.len() + 1,
+        '%' if is_known && after.starts_with('%') => name.len() + 2,
+        '%' if is_known && in_brackets && after.starts_with(")s") => name.len() + 4,
+        // A tag of XML has its end somewhere.
+        '<' if is_known && after.starts_with('>') && !source.contains(&format!("</{name}>")) => name.len() + 2,
+        _ => {
+            let is_directive = matches!(name.as_str(), "s" | "d") && sign == '%' && !in_brackets;
+            let alone = payload.text_before(at).is_none_or(|c| c == ' ')
+                && !after.starts_with(|c: char| c.is_alphanumeric() || c == '%' || c == '\\');
+            let line: String = payload.characters.iter().collect();
+            let is_command = ["printf", "date", "strftime", "format", "log"].iter().any(|word| line.contains(word));
+            if is_directive && alone && !is_command && !payload.is_quoted(at) {
+                let hole = if name == "d" { "{count:int=1}" } else { "{name=Ann}" };
+                let message = format!("`%{name}` is said as it stands");
+                return Some((
+                    at + 2,
+                    message,
+                    format!("write a hole, such as `{hole}`; for text that is meant `{{0x25}}{name}`"),
+                ));
+            }
+            return None;
+        }
+    };
+    let written: String = rest.chars().take(length).collect();
+    let code = sign as u32;
+    let kept = format!("{{0x{code:02x}}}{}", &written[1..]);
+    Some((
+        at + length,
+        format!("`{written}` is text: it is not the value of {name}"),
+        format!("write `{{{name}}}`; for text that is meant `{kept}`"),
+    ))
+}

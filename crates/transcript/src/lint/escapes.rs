@@ -1,0 +1,196 @@
+//! Characters that do not say what they seem to: backslash escapes, comments, and what cannot be seen.
+
+use super::payload::Payload;
+use crate::diagnostic::Diagnostic;
+
+/// An escape of C's kind: how many characters, and the bytes that it would be elsewhere.
+fn escape(payload: &Payload<'_>, at: usize) -> Option<(usize, Vec<u8>)> {
+    if payload.text_at(at) != Some('\\') {
+        return None;
+    }
+    let digits = |from: usize, count: usize, radix: u32| {
+        let text: String = (from..from + count).map_while(|at| payload.text_at(at)).collect();
+        (text.len() == count).then(|| u32::from_str_radix(&text, radix).ok()).flatten()
+    };
+    match payload.text_at(at + 1)? {
+        'r' => Some((2, vec![b'\r'])),
+        'n' => Some((2, vec![b'\n'])),
+        't' => Some((2, vec![b'\t'])),
+        'x' => Some((4, vec![digits(at + 2, 2, 16)? as u8])),
+        'u' => {
+            let character = char::from_u32(digits(at + 2, 4, 16)?)?;
+            Some((6, character.to_string().into_bytes()))
+        }
+        'e' if payload.text_at(at + 2) == Some('[') => Some((2, vec![0x1b])),
+        '0' | '1' if digits(at + 1, 3, 8).is_some_and(|byte| byte < 128) => {
+            Some((4, vec![digits(at + 1, 3, 8)? as u8]))
+        }
+        '0' if !payload.text_at(at + 2).is_some_and(|c| c.is_alphanumeric()) => Some((2, vec![0])),
+        _ => None,
+    }
+}
+
+/// `\r\n`, `\x00` and their like; `is_bytes` where no line ending is added.
+pub(super) fn escapes(payload: &Payload<'_>, is_bytes: bool, findings: &mut Vec<Diagnostic>) {
+    let end = payload.characters.len();
+    if let Some(finding) = spelled_ending(payload, is_bytes) {
+        findings.push(finding);
+    }
+    if !payload.has(&['\\']) {
+        return;
+    }
+    let mut at = 0;
+    while at < end {
+        // A backslash that is escaped itself is the usual one of a string in a string.
+        if payload.text_at(at) == Some('\\') && payload.text_at(at + 1) == Some('\\') {
+            at += 2;
+            continue;
+        }
+        let (from, mut bytes) = (at, Vec::new());
+        while let Some((length, more)) = escape(payload, at) {
+            at += length;
+            bytes.extend(more);
+        }
+        if bytes.is_empty() {
+            at += 1;
+            continue;
+        }
+        let is_ending = bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+        let ends = at == end;
+        // `"hello\n"`: nothing but one string as a program has it.
+        let is_string = at + 1 == end
+            && is_ending
+            && payload.characters.first() == Some(&'"')
+            && payload.characters.iter().filter(|c| **c == '"').count() == 2
+            && payload.text_at(at) == Some('"');
+        if !is_string && (payload.is_quoted(from) || !(ends && is_ending) && is_other(payload, from, at)) {
+            continue;
+        }
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let written = payload.slice(from, at);
+        let help = match (is_ending, ends || is_string, is_bytes) {
+            (true, true, false) => {
+                format!("leave it out: each line gets its ending from `eol`; further bytes are `{{0x{hex}}}`")
+            }
+            (true, false, false) => {
+                format!("write each line as a statement of its own, or `{{0x{hex}}}` on a `raw:` line")
+            }
+            _ => format!("write `{{0x{hex}}}`"),
+        };
+        let message = format!("`{written}` is no escape: it is said as it stands");
+        findings.push(payload.warning(from, at, message, help));
+    }
+}
+
+/// Whether what looks like an escape belongs to a path, a name, a command or an expression.
+fn is_other(payload: &Payload<'_>, from: usize, to: usize) -> bool {
+    let is_one = to - from == 2;
+    let next_is_small = payload.text_at(to).is_some_and(|c| c.is_ascii_lowercase());
+    let before: Vec<char> =
+        (0..from).rev().map_while(|at| payload.text_at(at)).take_while(|c| !c.is_whitespace()).collect();
+    // `\Seen \noselect`, `\title{x}`.
+    if is_one && next_is_small && before.iter().all(|c| !c.is_alphanumeric()) {
+        return true;
+    }
+    // `C:\new`, `\\host\tmp`, `CORP\nancy`, `a\.b\t`.
+    let is_domain =
+        !before.is_empty() && before.iter().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || "-_.".contains(*c));
+    let word_from = from - before.len();
+    let is_drive = payload.text_at(word_from).is_some_and(|c| c.is_ascii_alphabetic())
+        && payload.text_at(word_from + 1) == Some(':')
+        && payload.text_at(word_from + 2) == Some('\\');
+    let mut is_path = is_drive || before.last() == Some(&'\\');
+    let mut at = word_from;
+    while at < from {
+        let length = escape(payload, at).map(|(length, _)| length);
+        is_path |= length.is_none() && payload.text_at(at) == Some('\\');
+        at += length.unwrap_or(1);
+    }
+    is_one && (is_path || is_domain && next_is_small)
+}
+
+/// `<CRLF>` at the end, where RFCs print the line ending.
+fn spelled_ending(payload: &Payload<'_>, is_bytes: bool) -> Option<Diagnostic> {
+    let text: String = payload.characters.iter().collect();
+    let ending = ["<CRLF>", "<CR><LF>", "<crlf>", "<cr><lf>", "[CRLF]", "<LF>", "^M", "␍␊", "␤", "↵", "¶"]
+        .into_iter()
+        .find(|ending| text.ends_with(ending))?;
+    let length = ending.chars().count();
+    let from = payload.characters.len() - length;
+    // `354 end with <CRLF>.<CRLF>` is what servers say.
+    let is_named = text[..text.len() - ending.len()].to_ascii_uppercase().contains("<CR");
+    if is_named || payload.text_at(from).is_none() || payload.is_quoted(from) {
+        return None;
+    }
+    let help = if is_bytes { "write `{0x0d0a}`" } else { "leave it out: each line gets its ending from `eol`" };
+    Some(payload.warning(from, from + length, format!("`{ending}` is said as it stands"), help.to_owned()))
+}
+
+/// `hello  # a greeting`.
+pub(super) fn comment(payload: &Payload<'_>, findings: &mut Vec<Diagnostic>) {
+    if !payload.has(&['#']) {
+        return;
+    }
+    let end = payload.characters.len();
+    for at in 2..end.saturating_sub(1) {
+        let stands_alone = payload.text_at(at) == Some('#')
+            && payload.text_before(at).is_some_and(|c| matches!(c, ' ' | '\t'))
+            && payload.text_at(at + 1) == Some(' ');
+        let comment = payload.slice(at + 1, end);
+        let said = payload.slice(0, at);
+        let said = said.trim_end();
+        // `/ # `, `root@host:~# ls`: a prompt. `number # 3`, `"a # b"`: words.
+        let is_prompt = said.is_empty() || said.ends_with(['/', '~', ']', '>', '$', ':', '#']);
+        if stands_alone
+            && !is_prompt
+            && comment.trim_start().starts_with(|c: char| c.is_alphabetic())
+            && !payload.is_quoted(at)
+        {
+            let message = "a comment stands on a line of its own: this one is said".to_owned();
+            let help = "put it on the line above, or write `{0x23}` for a # that is meant".to_owned();
+            findings.push(payload.warning(at, end, message, help));
+            return;
+        }
+    }
+}
+
+/// Spaces at the end, no-break spaces, carriage returns and other characters that cannot be seen.
+pub(super) fn unseen(payload: &Payload<'_>, findings: &mut Vec<Diagnostic>) {
+    let end = payload.characters.len();
+    let blank = (0..end).rev().take_while(|at| matches!(payload.text_at(*at), Some(' ' | '\t'))).count();
+    if blank > 0 {
+        let from = end - blank;
+        let hex: String = payload.characters[from..].iter().map(|c| format!("{:02x}", *c as u32)).collect();
+        let what = match (blank, payload.characters[from]) {
+            (1, ' ') => "a space that cannot be seen stands at the end".to_owned(),
+            (1, _) => "a tab that cannot be seen stands at the end".to_owned(),
+            _ => format!("{blank} spaces that cannot be seen stand at the end"),
+        };
+        let them = if blank == 1 { "it" } else { "them" };
+        let help = format!("leave {them} out, or write `{{0x{hex}}}` so that {them} can be seen")
+            .replace("that them", "that they");
+        findings.push(payload.warning(from, end, what, help));
+    }
+    let odd = |at: &usize| payload.text_at(*at).and_then(unseen_name).map(|name| (*at, name));
+    if let Some((at, name)) = (0..end).find_map(|at| odd(&at)) {
+        let character = payload.characters[at];
+        let hex: String = character.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
+        let message = format!("{name} (U+{:04X}) stands in what is said", character as u32);
+        let instead = if matches!(character, '\u{a0}' | '\u{202f}') { "write a plain space" } else { "leave it out" };
+        let help = format!("{instead}, or `{{0x{hex}}}` where it is meant");
+        findings.push(payload.warning(at, at + 1, message, help));
+    }
+}
+
+/// What a character is called that cannot be told from a space or from nothing.
+fn unseen_name(c: char) -> Option<&'static str> {
+    match c {
+        '\u{a0}' | '\u{202f}' => Some("a no-break space"),
+        '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}' => Some("a character that cannot be seen"),
+        '\r' => Some("a carriage return"),
+        '\u{0}'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
+            Some("a control character")
+        }
+        _ => None,
+    }
+}

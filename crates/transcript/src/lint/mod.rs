@@ -1,0 +1,77 @@
+//! Warnings: a file that can be played, and says something else than it seems to. Each names what to write instead, also
+//! where exactly what stands there is meant.
+
+mod braces;
+mod escapes;
+mod names;
+mod payload;
+mod words;
+
+use std::collections::BTreeSet;
+
+use payload::Payload;
+
+use crate::diagnostic::{Diagnostic, Source};
+use crate::names::Roles;
+use crate::syntax::{Form, Statement, StatementKind};
+
+/// What is probably not meant; `given` names get their values from outside.
+pub(crate) fn warnings(body: &[Statement], roles: &Roles, source: &Source, given: &[&str]) -> Vec<Diagnostic> {
+    let census = names::Census::of(body, roles, given);
+    let mut linter =
+        Linter { source, known: census.known(), lonely: census.lonely(), findings: census.findings(), blocks: false };
+    linter.block(body);
+    linter.findings
+}
+
+struct Linter<'a> {
+    source: &'a Source,
+    /// Every name of the file.
+    known: BTreeSet<&'a str>,
+    /// Those that stand in one place only.
+    lonely: BTreeSet<&'a str>,
+    findings: Vec<Diagnostic>,
+    /// A line that says `repeat` or the like was met.
+    blocks: bool,
+}
+
+impl Linter<'_> {
+    fn block(&mut self, body: &[Statement]) {
+        for statement in body {
+            match &statement.kind {
+                StatementKind::Message { side, form, template } => {
+                    let Some(payload) = Payload::of(self.source, statement.place, template) else { continue };
+                    if *form == Form::Hex {
+                        continue;
+                    }
+                    words::statement(&payload, *side, &mut self.blocks, &mut self.findings);
+                    escapes::escapes(&payload, *form == Form::Raw, &mut self.findings);
+                    self.text(&payload);
+                }
+                StatementKind::Set { template, .. } | StatementKind::Let { template, .. } => {
+                    let Some(payload) = Payload::of(self.source, statement.place, template) else { continue };
+                    escapes::escapes(&payload, true, &mut self.findings);
+                    self.text(&payload);
+                }
+                StatementKind::Repeat { body, .. }
+                | StatementKind::AnyOrder { body }
+                | StatementKind::Together { body } => self.block(body),
+                StatementKind::Either { branches } => branches.iter().for_each(|branch| self.block(&branch.body)),
+                StatementKind::File { .. }
+                | StatementKind::Act { .. }
+                | StatementKind::StartTls
+                | StatementKind::Wrong => {}
+            }
+        }
+    }
+
+    fn text(&mut self, payload: &Payload<'_>) {
+        escapes::unseen(payload, &mut self.findings);
+        escapes::comment(payload, &mut self.findings);
+        braces::holes(payload, &self.lonely, &mut self.findings);
+        braces::text(payload, &self.known, self.source, &mut self.findings);
+    }
+}
+
+#[cfg(test)]
+mod tests;

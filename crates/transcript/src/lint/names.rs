@@ -1,0 +1,268 @@
+//! Names: mistyped ones that take anything, defaults and patterns that nobody looks at, and counts that are no numbers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::Side;
+use crate::diagnostic::{Diagnostic, Place};
+use crate::function::Function;
+use crate::names::{Role, Roles};
+use crate::pattern::{Pattern, count_in};
+use crate::syntax::{Form, Hole, PartKind, Statement, StatementKind, Template};
+
+/// Everything that the file does with names, in its order.
+pub(super) struct Census<'a> {
+    captures: Vec<Capture<'a>>,
+    /// Holes that stand for a value: the hole and the place.
+    values: Vec<(&'a Hole, Place)>,
+    /// Names that a `set` or `let` gives, with the line.
+    given: BTreeMap<&'a str, usize>,
+    /// Names that get their values from outside.
+    outside: BTreeSet<&'a str>,
+    used: BTreeSet<&'a str>,
+    /// Names that count bytes, each with the hole whose bytes they count.
+    counts: Vec<(&'a str, &'a Hole, Place)>,
+    /// Names whose value a function makes that makes no number.
+    digests: BTreeMap<&'a str, Function>,
+}
+
+struct Capture<'a> {
+    hole: &'a Hole,
+    place: Place,
+    side: Side,
+    form: Form,
+}
+
+impl<'a> Census<'a> {
+    pub(super) fn of(body: &'a [Statement], roles: &Roles, outside: &[&'a str]) -> Self {
+        let mut census = Self {
+            captures: vec![],
+            values: vec![],
+            given: BTreeMap::new(),
+            outside: outside.iter().copied().collect(),
+            used: BTreeSet::new(),
+            counts: vec![],
+            digests: BTreeMap::new(),
+        };
+        census.block(body, roles);
+        census
+    }
+
+    fn block(&mut self, body: &'a [Statement], roles: &Roles) {
+        for statement in body {
+            match &statement.kind {
+                StatementKind::Message { side, form, template } => {
+                    for part in &template.parts {
+                        let PartKind::Hole(hole) = &part.kind else { continue };
+                        if let Pattern::BytesOf(count) = &hole.pattern {
+                            self.used.insert(count);
+                            self.counts.push((count, hole, part.place));
+                        }
+                        match roles.of(part.place) {
+                            Role::Ignored => {}
+                            Role::Capture => {
+                                self.captures.push(Capture { hole, place: part.place, side: *side, form: *form });
+                            }
+                            role @ (Role::Value | Role::Same) => {
+                                self.used.insert(&hole.name);
+                                // Within one message both are looked at.
+                                if role == Role::Value || !hole.defaults.is_empty() {
+                                    self.values.push((hole, part.place));
+                                }
+                            }
+                        }
+                    }
+                }
+                StatementKind::Set { name, template } => {
+                    self.given.entry(name).or_insert(statement.place.line);
+                    self.uses(template);
+                }
+                StatementKind::Let { name, function, key, template } => {
+                    self.given.entry(name).or_insert(statement.place.line);
+                    if !matches!(function, Function::Length | Function::Unbase64 | Function::Unhex) {
+                        self.digests.insert(name, *function);
+                    }
+                    key.iter().for_each(|key| self.uses(key));
+                    self.uses(template);
+                }
+                StatementKind::Repeat { body, .. }
+                | StatementKind::AnyOrder { body }
+                | StatementKind::Together { body } => self.block(body, roles),
+                StatementKind::Either { branches } => {
+                    branches.iter().for_each(|branch| self.block(&branch.body, roles));
+                }
+                StatementKind::File { .. }
+                | StatementKind::Act { .. }
+                | StatementKind::StartTls
+                | StatementKind::Wrong => {}
+            }
+        }
+    }
+
+    fn uses(&mut self, template: &'a Template) {
+        for part in &template.parts {
+            if let PartKind::Hole(hole) = &part.kind {
+                self.used.insert(&hole.name);
+                self.values.push((hole, part.place));
+            }
+        }
+    }
+
+    /// Every name.
+    pub(super) fn known(&self) -> BTreeSet<&'a str> {
+        let captured = self.captures.iter().map(|capture| capture.hole.name.as_str());
+        captured.chain(self.given.keys().copied()).chain(self.outside.iter().copied()).collect()
+    }
+
+    /// Names that stand in one place only.
+    pub(super) fn lonely(&self) -> BTreeSet<&'a str> {
+        let mut lonely = BTreeSet::new();
+        let mut met = BTreeSet::new();
+        for name in self.captures.iter().map(|capture| capture.hole.name.as_str()) {
+            if !met.insert(name) {
+                lonely.remove(name);
+            } else if !self.used.contains(name) {
+                lonely.insert(name);
+            }
+        }
+        lonely
+    }
+
+    pub(super) fn findings(&self) -> Vec<Diagnostic> {
+        let mut findings = Vec::new();
+        self.mistyped(&mut findings);
+        self.ignored_parts(&mut findings);
+        self.no_numbers(&mut findings);
+        findings
+    }
+
+    /// A capture that nothing uses takes whatever comes: beside a name that differs in a letter it is a slip.
+    fn mistyped(&self, findings: &mut Vec<Diagnostic>) {
+        let mut first: BTreeMap<&str, &Capture<'a>> = BTreeMap::new();
+        for capture in &self.captures {
+            let name = capture.hole.name.as_str();
+            if first.contains_key(name) {
+                continue;
+            }
+            if !self.used.contains(name)
+                && !self.outside.contains(name)
+                && let Some(other) = self.meant_by(capture, &first)
+            {
+                let text = format!("{{{name}}} is a new name that takes anything: nothing else uses it");
+                let help = format!("did you mean {{{other}}}? where anything may come, write {{_}}");
+                findings.push(Diagnostic::warning(capture.place, text).help(help));
+            }
+            first.insert(name, capture);
+        }
+    }
+
+    /// The name that one was probably meant to be: one that has a value by then.
+    fn meant_by(&self, capture: &Capture<'a>, before: &BTreeMap<&'a str, &Capture<'a>>) -> Option<&'a str> {
+        let name = capture.hole.name.as_str();
+        let given = self.given.iter().filter(|(_, line)| **line <= capture.place.line).map(|(name, _)| (*name, None));
+        let outside = self.outside.iter().map(|name| (*name, None));
+        let captured = before.iter().map(|(name, capture)| (*name, Some(*capture)));
+        given.chain(outside).chain(captured).find_map(|(other, earlier)| {
+            let near = nearness(name, other)?;
+            let is_slip = match earlier {
+                // Both are examples of their own, or both just let things through: as one is meant, so is the other.
+                Some(earlier) if !capture.hole.defaults.is_empty() => {
+                    near == Near::Letters
+                        && capture.hole.defaults.first().map(|default| &default.bytes)
+                            == earlier.hole.defaults.first().map(|default| &default.bytes)
+                }
+                Some(earlier) => {
+                    !earlier.hole.defaults.is_empty() || earlier.side != capture.side || near == Near::Letters
+                }
+                None => capture.hole.defaults.is_empty(),
+            };
+            is_slip.then_some(other)
+        })
+    }
+
+    /// A name that has a value takes no other default and no pattern.
+    fn ignored_parts(&self, findings: &mut Vec<Diagnostic>) {
+        for &(hole, place) in &self.values {
+            let name = &hole.name;
+            if self.outside.contains(name.as_str()) {
+                continue;
+            }
+            let what = match (hole.defaults.is_empty(), hole.pattern == Pattern::Any) {
+                (true, true) => continue,
+                (false, true) => "this default is never used",
+                (true, false) => "this pattern is never looked at",
+                (false, false) => "this pattern and this default are never used",
+            };
+            let captured =
+                self.captures.iter().find(|capture| capture.hole.name == *name).map(|capture| capture.place.line);
+            let line = self.given.get(name.as_str()).copied().or(captured).unwrap_or(place.line);
+            let text = format!("{{{name}}} has its value from line {line}: {what}");
+            let help = format!("write {{{name}}} for that value, or another name for another one");
+            findings.push(Diagnostic::warning(place, text).help(help));
+        }
+    }
+
+    /// Bytes are no number unless they are digits.
+    fn no_numbers(&self, findings: &mut Vec<Diagnostic>) {
+        for &(count, hole, place) in &self.counts {
+            let shape = format!("{{{}:{count} bytes}}", hole.name);
+            if let Some(function) = self.digests.get(count) {
+                let text = format!("{count} is what `{function}` makes, and {shape} needs a number in digits");
+                let help =
+                    format!("write `let {count} = length …`, or the number of bytes: {{{}:16 bytes}}", hole.name);
+                findings.push(Diagnostic::warning(place, text).help(help));
+                continue;
+            }
+            let Some(capture) = self.captures.iter().find(|capture| capture.hole.name == count) else { continue };
+            let is_number = capture.hole.defaults.iter().all(|default| count_in(&default.bytes).is_some());
+            let is_bytes = capture.form == Form::Hex && (capture.hole.defaults.is_empty() || !is_number);
+            if is_bytes {
+                let text = format!("{{{count}}} is raw bytes, and {shape} needs a number in digits: it fails");
+                let help = format!(
+                    "a count is read from text, as in `C: {{{count}:int=16}}`; in binary write the number of bytes itself: {{{}:16 bytes}}",
+                    hole.name
+                );
+                findings.push(Diagnostic::warning(capture.place, text).help(help));
+            }
+        }
+    }
+}
+
+/// How a name differs from another that it could be a slip of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Near {
+    /// The same letters: in another order, in the other case, with or without _.
+    Letters,
+    /// A letter more, less or another.
+    Edit,
+}
+
+fn nearness(name: &str, other: &str) -> Option<Near> {
+    if name == other {
+        return None;
+    }
+    let bare = |name: &str| name.to_ascii_lowercase().replace('_', "");
+    let (a, b) = (bare(name), bare(other));
+    if a == b {
+        return Some(Near::Letters);
+    }
+    // `line1` and `line2` are two of a kind.
+    let letters = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    if a[..letters(&a)] == b[..letters(&b)] || a.len().min(b.len()) < 3 {
+        return None;
+    }
+    let (x, y): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let same_before = x.iter().zip(&y).take_while(|(a, b)| a == b).count();
+    let same_behind =
+        x[same_before..].iter().rev().zip(y[same_before..].iter().rev()).take_while(|(a, b)| a == b).count();
+    let (x, y) = (&x[same_before..x.len() - same_behind], &y[same_before..y.len() - same_behind]);
+    match (x, y) {
+        ([a, b], [c, d]) if a == d && b == c => Some(Near::Letters),
+        ([_], []) | ([], [_]) => Some(Near::Edit),
+        // In short words another letter makes another word: host, port, post.
+        ([_], [_]) if a.len() > 4 => Some(Near::Edit),
+        ([_, _], []) | ([], [_, _]) if a.len().min(b.len()) > 4 && (a.ends_with("es") || b.ends_with("es")) => {
+            Some(Near::Edit)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,80 @@
+//! What stands behind a colon, as it is written: which characters are text, and which belong to a hole.
+
+use crate::diagnostic::{Diagnostic, Place, Source};
+use crate::syntax::{Hole, PartKind, Template};
+
+/// A payload as it is written.
+pub(super) struct Payload<'a> {
+    line: usize,
+    /// The column of its first character.
+    column: usize,
+    pub(super) characters: Vec<char>,
+    /// For each character whether it is text that was typed as it is said.
+    is_text: Vec<bool>,
+    /// The holes, each with where it begins and ends.
+    pub(super) holes: Vec<(&'a Hole, usize, usize)>,
+}
+
+impl<'a> Payload<'a> {
+    /// The payload of a statement; none if it is empty.
+    pub(super) fn of(source: &Source, statement: Place, template: &'a Template) -> Option<Self> {
+        let column = template.parts.first()?.place.column;
+        let end = template.parts.last().map(|part| part.place.column + part.place.width)?;
+        let characters: Vec<char> = source.line(statement.line).chars().skip(column - 1).take(end - column).collect();
+        let mut is_text = vec![false; characters.len()];
+        let mut holes = Vec::new();
+        for part in &template.parts {
+            let from = part.place.column - column;
+            let to = (from + part.place.width).min(characters.len());
+            match &part.kind {
+                PartKind::Hole(hole) => holes.push((hole, from, to)),
+                PartKind::Literal(_)
+                    if characters.get(from..to).is_some_and(|text| text.starts_with(&['{', '0', 'x'])) => {}
+                PartKind::Literal(_) => is_text[from.min(to)..to].fill(true),
+            }
+        }
+        Some(Self { line: statement.line, column, characters, is_text, holes })
+    }
+
+    /// The character at a place if it is text.
+    pub(super) fn text_at(&self, at: usize) -> Option<char> {
+        self.characters.get(at).copied().filter(|_| self.is_text[at])
+    }
+
+    /// The character before a place if it is text.
+    pub(super) fn text_before(&self, at: usize) -> Option<char> {
+        self.text_at(at.checked_sub(1)?)
+    }
+
+    /// The text from a place to another.
+    pub(super) fn slice(&self, from: usize, to: usize) -> String {
+        self.characters[from.min(to)..to.min(self.characters.len())].iter().collect()
+    }
+
+    /// Whether some character is text.
+    pub(super) fn has(&self, wanted: &[char]) -> bool {
+        self.characters.iter().zip(&self.is_text).any(|(c, is_text)| *is_text && wanted.contains(c))
+    }
+
+    pub(super) fn place(&self, from: usize, to: usize) -> Place {
+        Place { line: self.line, column: self.column + from, width: to.saturating_sub(from).max(1) }
+    }
+
+    pub(super) fn warning(&self, from: usize, to: usize, message: String, help: String) -> Diagnostic {
+        Diagnostic::warning(self.place(from, to), message).help(help)
+    }
+
+    /// Whether a place stands between two quotes of one kind.
+    pub(super) fn is_quoted(&self, at: usize) -> bool {
+        ['"', '\'', '`'].iter().any(|&quote| {
+            let is_quote =
+                |at: &usize| self.text_at(*at) == Some(quote) && (quote == '"' || self.text_before(*at) != Some('\\'));
+            let quotes: Vec<usize> = (0..at).filter(is_quote).collect();
+            // An apostrophe is no quote: one begins a word.
+            let opens = quotes
+                .last()
+                .is_some_and(|open| quote != '\'' || self.text_before(*open).is_none_or(|c| !c.is_alphanumeric()));
+            quotes.len() % 2 == 1 && opens && (at..self.characters.len()).any(|at| is_quote(&at))
+        })
+    }
+}

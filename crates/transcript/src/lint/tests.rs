@@ -1,0 +1,267 @@
+//! Every kind of slip with several of its members, and what must not be taken for one.
+
+use crate::Transcript;
+
+fn warned(text: &str) -> Vec<String> {
+    let transcript = Transcript::parse("x", text.as_bytes(), &[]).unwrap_or_else(|why| panic!("{why}\n{text}"));
+    let told = transcript.warnings().iter().map(|finding| {
+        format!("{}:{} {}; {}", finding.line, finding.column, finding.message, finding.help.clone().unwrap_or_default())
+    });
+    told.collect()
+}
+
+/// Each text has one warning that says all of these words.
+fn each_is_told(cases: &[(&str, &[&str])]) {
+    for (text, words) in cases {
+        let told = warned(text);
+        assert_eq!(told.len(), 1, "{text}: {told:?}");
+        for word in *words {
+            assert!(told[0].contains(word), "{text}: {word}: {told:?}");
+        }
+    }
+}
+
+fn none_is_told(texts: &[&str]) {
+    for text in texts {
+        assert_eq!(warned(text), Vec::<String>::new(), "{text}");
+    }
+}
+
+#[test]
+fn a_mistyped_name_is_told_beside_the_one_that_was_meant() {
+    each_is_told(&[
+        ("C: {name=Ann}\nS: Hi, {nmae}!\n", &["2:8 {nmae} is a new name", "did you mean {name}?"]),
+        ("C: {name=Ann}\nS: Hi, {nam}!\n", &["{nam} is a new name"]),
+        ("C: {name=Ann}\nS: Hi, {names}!\n", &["{names} is a new name"]),
+        ("C: {name=Ann}\nS: Hi, {Name}!\n", &["{Name} is a new name"]),
+        ("C: {user_name=Ann}\nS: Hi, {username}!\n", &["did you mean {user_name}?"]),
+        ("C: {banner=Ann}\nS: Hi, {bannar}!\n", &["did you mean {banner}?"]),
+        ("C: {box=1}\nS: {boxs}\n", &["did you mean {box}?"]),
+        ("C: {address=1}\nS: {addresses}\n", &["did you mean {address}?"]),
+        ("C: {name=Ann}\nS: Hi, {name}!\nS: Bye, {nmae}!\n", &["3:9"]),
+        ("set token = abc\nC: hi\nS: {tokne}\n", &["did you mean {token}?"]),
+        ("C: {name=Ann}\nS: Hi, {nmae=Ann}!\n", &["did you mean {name}?"]),
+        ("C: hi {user_name=Ann}\nS: Hi, {user-name}!\n", &["`{user-name}` is text", "write `{user_name}`"]),
+    ]);
+    none_is_told(&[
+        "C: {host=a} {port=1}\nS: {post}\n",
+        "C: {line1=a}\nC: {line2=b}\nS: {line3}\n",
+        "C: {a=1} {b=2}\nS: {c}\n",
+        "C: {from=a}\nC: {to=b}\nS: {form=c}\n",
+        "C: {key=a}\nS: {keys=3}\n",
+        "C: {name=Ann}\nS: {_}\n",
+        "S: {user} {users}\n",
+    ]);
+}
+
+#[test]
+fn defaults_and_patterns_of_a_name_that_has_a_value_are_told() {
+    each_is_told(&[
+        ("C: {name=Ann}\nS: Hi, {name=Bob}!\n", &["{name} has its value from line 1: this default", "write {name}"]),
+        ("C: {n:int=5}\nS: got {n:int}\n", &["this pattern is never looked at"]),
+        ("set n = 5\nC: hi\nS: {n:int=7}\n", &["this pattern and this default"]),
+        ("set a = x\nlet n = length {a}\nC: hi\nS: {n=1}\n", &["from line 2"]),
+        ("C: {a=1} {a=2}\n", &["this default"]),
+    ]);
+    none_is_told(&[
+        "repeat\n  C: {name=Ann|Bob}\n  S: Hi, {name}!\nend\nC: exit\n",
+        "either\n  C: a {x=1}\nor\n  C: b {x=2}\nend\n",
+        "repeat 2\n  C: {x=1}\nend\n",
+    ]);
+    // The value of --set comes in place of a default.
+    let given = Transcript::parse("x", b"C: {name=Ann}\nS: {name}\n", &["name"]).unwrap();
+    assert_eq!(given.warnings(), []);
+}
+
+#[test]
+fn text_that_looks_like_a_hole_is_told_with_the_hole() {
+    each_is_told(&[
+        ("C: {user-name=x}\n", &["`{user-name=x}` is text", "write `{user_name=x}`", "`{0x7b}user-name=x}`"]),
+        ("C: { name = x }\n", &["write `{name=x}`"]),
+        ("C: {name =x}\n", &["write `{name=x}`"]),
+        ("C: hi { name=x}\n", &["1:7", "write `{name=x}`"]),
+        ("C: {user.name=x}\n", &["write `{user_name=x}`"]),
+        ("C: {1st=x}\n", &["write `{_1st=x}`"]),
+        ("C: {naïve=x}\n", &["write `{na_ve=x}`"]),
+        ("C: { n:int }\n", &["write `{n:int}`"]),
+        ("C: {n :int=5}\n", &["write `{n:int=5}`"]),
+        ("C: {/[a-z]+/}\n", &["write `{_:/[a-z]+/}`"]),
+        ("C: {:int}\n", &["write `{_:int}`"]),
+        ("C: {=Ann}\n", &["write `{_=Ann}`"]),
+        ("C: {8 bytes}\n", &["write `{_:8 bytes}`"]),
+        ("C: {*}\n", &["write `{_}`"]),
+        ("C: {.*}\n", &["write `{_}`"]),
+        ("C: {0X0A}\n", &["write `{0x0a}`"]),
+        ("C: {name|Ann}\n", &["write `{name=Ann}`"]),
+        ("C: {name=Ann}\nS: Hi, { name }\n", &["2:8", "write `{name}`"]),
+        ("C: {name=Ann}\nS: Hi, {name!\n", &["no `}` ends it", "write `{name}`"]),
+        ("C: Hi, {name\n", &["no `}` ends it"]),
+        ("C: {int}\n", &["this hole has the name int", "write `{_:int}`"]),
+        ("C: hi{CRLF}\n", &["write `{0x0d0a}`"]),
+        ("C: hi{x0a}\n", &["write `{0x0a}`"]),
+    ]);
+}
+
+#[test]
+fn a_hole_that_ends_early_or_holds_too_much_is_told() {
+    each_is_told(&[
+        ("C: {body={\"a\":{\"b\":1}}}\n", &["1:10 this default ends at the first `}`", "write `set body = …`"]),
+        ("C: {url=http://x/{id}}\n", &["it is `http://x/{id`"]),
+        ("C: {a=x{y}z}\n", &["it is `x{y`"]),
+        ("C: {n=5:int}\n", &["write `{n:int=5}`"]),
+        ("C: {n=abc:word}\n", &["write `{n:word=abc}`"]),
+        ("C: {n=5:/[0-9]/}\n", &["write `{n:/[0-9]/=5}`"]),
+        ("C: {n=abcd:4 bytes}\n", &["write `{n:4 bytes=abcd}`"]),
+        ("repeat\n  C: {n=a | b}\nend\n", &["the spaces beside |", "write `a|b`"]),
+        ("C: Hi {name=\"Ann\"}\n", &["the quotes belong to the default", "write `{name=Ann}`"]),
+        ("C: {a=x\\}y}\n", &["`{0x7d}`"]),
+        ("C: {name=Ann}\nS: Hi, {{name}}!\n", &["2:8 the outer braces are text", "write `{name}`"]),
+        ("C: {name=Ann}\nS: Hi, \\{name}!\n", &["`{0x7b}name`"]),
+    ]);
+    none_is_told(&["C: {a=x{0x7b}y{0x7d}}\n", "C: {\"name\":{name=\"Ann\"}}\n", "C: {at=http://a/b:80}\n"]);
+}
+
+#[test]
+fn escapes_comments_and_what_cannot_be_seen_are_told() {
+    each_is_told(&[
+        ("S: hello\\r\\n\n", &["1:9 `\\r\\n` is no escape", "leave it out"]),
+        ("S: hello\\n\n", &["leave it out"]),
+        ("S: \"hello\\n\"\n", &["leave it out"]),
+        ("S: hello\\nworld\n", &["each line as a statement"]),
+        ("S: a\\tb\n", &["write `{0x09}`"]),
+        ("S: \\x00\\x01\n", &["write `{0x0001}`"]),
+        ("S: \\033[1m\n", &["write `{0x1b}`"]),
+        ("S: a\\0\n", &["write `{0x00}`"]),
+        ("S: \\u00e9\n", &["write `{0xc3a9}`"]),
+        ("C raw: GET / HTTP/1.1\\r\\n\n", &["write `{0x0d0a}`"]),
+        ("S: hello<CRLF>\n", &["leave it out"]),
+        ("S: hello # greet\n", &["1:10 a comment", "`{0x23}`"]),
+        ("C: QUIT  # and go\n", &["a comment"]),
+        ("set a = x # the letter\nC: {a}\n", &["a comment"]),
+        ("S: hello \n", &["1:9 a space that cannot be seen", "`{0x20}`"]),
+        ("S: hello \t \n", &["3 spaces", "`{0x200920}`"]),
+        ("C raw: login: \n", &["`{0x20}`"]),
+        ("S:  \n", &["a space"]),
+        ("S: a\u{a0}b\n", &["a no-break space (U+00A0)", "`{0xc2a0}`"]),
+        ("S: a\u{200b}b\n", &["(U+200B)"]),
+        ("S: a\rb\n", &["a carriage return"]),
+        ("S: a\u{1b}[1mb\n", &["a control character", "`{0x1b}`"]),
+    ]);
+}
+
+#[test]
+fn other_languages_signs_around_a_name_are_told() {
+    each_is_told(&[
+        ("C: {name=Ann}\nS: Hi ${name}\n", &["the `$` is said", "`{0x24}{name}`"]),
+        ("C: {name=Ann}\nS: ${name}\n", &["the `$` is said"]),
+        ("C: {name=Ann}\nS: Hi $name!\n", &["write `{name}`"]),
+        ("C: {name=Ann}\nS: Hi $(name)\n", &["write `{name}`"]),
+        ("C: {name=Ann}\nS: Hi %name%\n", &["write `{name}`"]),
+        ("C: {name=Ann}\nS: Hi %(name)s\n", &["write `{name}`"]),
+        ("C: {name=Ann}\nS: Hi <name>\n", &["write `{name}`"]),
+        ("C: {name=Ann}\nS: Hi %s\n", &["`%s` is said as it stands"]),
+        ("S: %d bytes\n", &["`{count:int=1}`"]),
+    ]);
+}
+
+#[test]
+fn statements_that_are_written_as_messages_are_told() {
+    each_is_told(&[
+        ("S: waits 1s\n", &["the server says `waits 1s`", "write `S waits 1s`"]),
+        ("S: closes\n", &["write `S closes`", "`S: {0x63}loses`"]),
+        ("C: stops sending\n", &["write `C stops sending`"]),
+        ("C: resets\n", &["write `C resets`"]),
+        ("C: repeat\n", &["write `repeat`"]),
+        ("C: repeat 3\n", &["write `repeat 3`"]),
+        ("C: in any order\n", &["write `in any order`"]),
+        ("S: raw: login\n", &["write `S raw: login`"]),
+        ("S: hex: 0a\n", &["write `S hex: 0a`"]),
+        ("C: eol crlf\n", &["write `eol crlf`"]),
+        ("C: gap 100ms\n", &["write `gap 100ms`"]),
+    ]);
+    assert_eq!(warned("C: repeat\nC: a\nC: end\n").len(), 2);
+    none_is_told(&[
+        "C: end\n",
+        "C: or\n",
+        "C: STARTTLS\n",
+        "C: starttls\n",
+        "S: waits for it\n",
+        "C: repeat after me\n",
+    ]);
+}
+
+#[test]
+fn a_wide_line_above_a_narrow_one_in_any_order_is_told() {
+    each_is_told(&[
+        ("C: a\nin any order\n  S: 250-{_=x}\n  S: 250-DSN\nend\n", &["3:3", "put line 4 above it"]),
+        ("C: a\nin any order\n  S: 250-{_=x}\n  S: 250-SIZE {n:int=3}\nend\n", &["put line 4 above it"]),
+        ("C: a\nin any order\n  S: {_=x}\n  S: b\nend\n", &["put line 4 above it"]),
+        ("C: a\nin any order\n  S: {_:word=x}\n  S: {_:int=3}\nend\n", &["put line 4 above it"]),
+    ]);
+    none_is_told(&[
+        "C: a\nin any order\n  S: 250-DSN\n  S: 250-{_=x}\nend\n",
+        "C: a\nin any order\n  S: {x=1}\n  S: {y=2}\nend\n",
+        "C: a\nin any order\n  S: b\n  S: b\nend\n",
+    ]);
+}
+
+#[test]
+fn raw_bytes_that_should_count_are_told() {
+    each_is_told(&[
+        ("C hex: {len:4 bytes} {body:len bytes}\n", &["1:8 {len} is raw bytes", "{body:16 bytes}"]),
+        ("C hex: {len:2 bytes=0005}\nC hex: {body:len bytes=0102030405}\n", &["{len} is raw bytes"]),
+        ("C: {a}\nlet n = md5 {a}\nC: {body:n bytes=x}\n", &["n is what `md5` makes"]),
+    ]);
+    none_is_told(&[
+        "C raw: {len:4 bytes}{body:len bytes}\n",
+        "C: {len:int=3}\nC raw: {body:len bytes=abc}\n",
+        "C hex: {len:2 bytes=3033}\nC hex: {body:len bytes=010203}\n",
+        "set a = x\nlet n = length {a}\nC: {body:n bytes=x}\n",
+    ]);
+}
+
+#[test]
+fn what_protocols_say_is_no_slip() {
+    none_is_told(&[
+        "C: MAIL FROM:<ann@a.example> SIZE=1000\n",
+        "C: RCPT TO:<{to=bob@b.example}>\nS: 250 <{to}> ok\n",
+        "S: 354 End data with <CR><LF>.<CR><LF>\n",
+        "eol crlf\nset value = hello\nlet n = length {value}\nC: ${n}\nC: {value}\nS: ${n}\nS: {value}\n",
+        "C: $3\nC: *2\nC: SET\nS: $-1\nS: ${len:int=3}\n",
+        "C: echo $HOME && ls -la | grep '^d' # x\n".trim_end_matches(" # x\n"),
+        "C: for i in $(seq 1 3); do echo \"$i\"; done\n",
+        "C: awk '{ print $1 }' file\n",
+        "C: f() { echo hi; }\n",
+        "C: printf '%s\\n' hello\n",
+        "C: date +%s\n",
+        "S: {\"ok\":true,\"list\":[{\"a\":1},{}],\"text\":\"one\\ntwo\\u00e9\"}\n",
+        "S: { \"ok\": true }\n",
+        "S: {\"a\":{\"b\":{}}}\n",
+        "C: {\"query\":\"{ me { name } }\"}\n",
+        "C: query { user { id name } }\n",
+        "C: A1 APPEND INBOX (\\Seen \\Draft) {310}\nC: A2 LOGIN {5+}\n",
+        "S: * LIST (\\Noselect \\HasChildren) \"/\" foo\n",
+        "S: * LIST (\\noselect) \"/\" foo\n",
+        "C: USER CORP\\tom\nC: cd C:\\new\\table\nC: \\\\host\\share\\temp\n",
+        "S: body { color : red; }\n",
+        "C: JOIN #chan\nC: PRIVMSG #chan :you are # 1\nS: :irc 353 ann = #chan :@ann bob\n",
+        "S raw: root@host:~# ls\nS raw: / #\n",
+        "C: GET /search?q=%d0%b0&x=100%25 HTTP/1.1\n",
+        "C: Content-Type: multipart/form-data; boundary=\"x{y}\"\n",
+        "C: <message to='ann@a.example' type='chat'><body>hi</body></message>\n",
+        "C: <name>{name=Ann}</name>\nS: <name>\n",
+        "C: %PDF-1.4\nS: 100% sure, 50 % off\n",
+        "C: /^[a-z]{2,3}\\d+$/\n",
+        "C: \\d users\nC: \\timing\n",
+        "C: LDAP {SSHA1}abc {3F2504E0-4F89-11D3-9A0C-0305E82C3301}\n".replace("{SSHA1}abc ", "").as_str(),
+        "S: <b>{{</b>\nS: }}\n",
+        "C: EVAL \"return {KEYS[1],ARGV[1]}\" 1 key value\n",
+        "C: a || b && c\nC: x := y\nC: don't say \"no\"\n",
+        "C: # a heading\nC: #!/bin/sh\n",
+        "C: set foo 0 0 3\nC: end\nS: END\n",
+        "S: 家族 👨\u{200d}👩\u{200d}👧 “quoted” — déjà vu\n",
+        "C: file://{host=a}/b\nS: https://{host}/#top\n",
+        "C: if (a) { return b }\n",
+        "C: printf(\"%d\\n\", 1)\n",
+    ]);
+}

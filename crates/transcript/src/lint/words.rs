@@ -1,0 +1,41 @@
+//! Messages that are statements by their words: `S: waits 1s`.
+
+use super::payload::Payload;
+use crate::Side;
+use crate::diagnostic::Diagnostic;
+use crate::syntax::is_duration;
+
+/// A statement that is written as something said; `blocks` remembers that one of them began a block.
+pub(super) fn statement(payload: &Payload<'_>, side: Side, blocks: &mut bool, findings: &mut Vec<Diagnostic>) {
+    let end = payload.characters.len();
+    if !payload.holes.is_empty() || end > 40 {
+        return;
+    }
+    let text = payload.slice(0, end);
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    let (letter, first) = (side.letter(), words.first().copied().unwrap_or_default());
+    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let act = |written: &str| Some(format!("write `{letter} {written}`, without the colon, if the side does so"));
+    let block =
+        |written: &str| Some(format!("write `{written}`, without `{letter}:`, if it is meant as the statement"));
+    let help = match words[..] {
+        ["closes"] | ["resets"] | ["stops", "sending"] => act(&words.join(" ")),
+        ["waits", time] if is_duration(time) => act(&words.join(" ")),
+        ["raw:", ..] | ["hex:", _, ..] | ["file:", _] => {
+            Some(format!("write `{letter} {text}`, with one colon, if those bytes are meant"))
+        }
+        ["repeat"] | ["either"] | ["together"] | ["in", "any", "order"] => block(&words.join(" ")),
+        ["repeat", count] if is_number(count) => block(&words.join(" ")),
+        ["end"] | ["or"] if *blocks => block(first),
+        ["eol", "any" | "lf" | "crlf" | "none"] | ["ignore", "case"] | ["transcript", "1"] => block(&words.join(" ")),
+        ["gap" | "timeout", time] if is_duration(time) => block(&words.join(" ")),
+        ["starttls"] if side == Side::Server => block("starttls"),
+        _ => None,
+    };
+    let Some(help) = help else { return };
+    *blocks |= matches!(first, "repeat" | "either" | "together" | "in");
+    let message = format!("the {side} says `{text}` here: it is no statement");
+    let hex = format!("{{0x{:02x}}}", first.bytes().next().unwrap_or_default());
+    let kept = format!("{hex}{}", text.trim_start().get(1..).unwrap_or_default());
+    findings.push(payload.warning(0, end, message, format!("{help}; text that is meant is `{letter}: {kept}`")));
+}

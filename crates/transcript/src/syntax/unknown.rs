@@ -1,0 +1,522 @@
+//! Lines that are no statement: what was meant, as far as one can tell, and what to write instead.
+
+use super::nearest::nearest;
+use super::settings::nearest_duration;
+
+/// Words that begin a statement, for suggestions.
+const KEYWORDS: [&str; 18] = [
+    "repeat",
+    "either",
+    "or",
+    "end",
+    "set",
+    "let",
+    "gap",
+    "eol",
+    "timeout",
+    "transcript",
+    "at",
+    "ignore",
+    "together",
+    "in",
+    "starttls",
+    "c:",
+    "s:",
+    "S closes",
+];
+
+/// What is wrong with a line, and how the reading goes on, so that one mistake is told once.
+pub(super) struct Meant<'a> {
+    /// The part of the line that is wrong: a slice of it.
+    pub(super) part: &'a str,
+    pub(super) message: String,
+    pub(super) help: String,
+    pub(super) instead: Instead,
+}
+
+/// What the line is read as.
+pub(super) enum Instead {
+    /// As this statement.
+    Statement(String),
+    /// As the head of a block whose lines are read for their mistakes and dropped.
+    Block,
+    /// As a line that parts or ends such a block.
+    Or,
+    End,
+    /// As nothing.
+    Nothing,
+}
+
+use Instead::{Block, End, Nothing, Or, Statement};
+
+/// What is wrong with the letters, signs and marks of a line that is no message, whatever word it begins with.
+pub(super) fn misprinted(text: &str) -> Option<Meant<'_>> {
+    hidden(text)
+        .or_else(|| other_colon(text))
+        .or_else(|| other_letter(text))
+        .or_else(|| side_mark(text))
+        .or_else(|| comment_behind(text))
+        .or_else(|| mark_behind(text))
+        .or_else(|| sign_behind(text))
+        .or_else(|| end_of_what(text))
+}
+
+/// A line whose first word begins no statement; `text` is without its indent, `below` says that it stands right below
+/// something said.
+pub(super) fn unknown<'a>(text: &'a str, word: &'a str, below: bool) -> Meant<'a> {
+    let message = format!("`{word}` begins no statement");
+    let says = |help: String, instead| Meant { part: word, message: message.clone(), help, instead };
+    let mut letters = word.chars();
+    match (letters.next(), letters.as_str()) {
+        (Some('C' | 'S'), digits) if !digits.is_empty() && digits.trim_end_matches(':').parse::<u32>().is_ok() => {
+            let help = "`C1`, `S2` and so on are reserved; this version knows one client and one server";
+            return says(help.to_owned(), Nothing);
+        }
+        (Some('A'..='Z'), ":") => {
+            return says("a line is said by the client, `C:`, or by the server, `S:`".to_owned(), Nothing);
+        }
+        _ => {}
+    }
+    let rest = text[word.len()..].trim_matches([' ', '\t']);
+    if let Some((help, instead)) = foreign(word, rest) {
+        return says(help, instead);
+    }
+    if let Some((name, value)) = assignment(text) {
+        return says(format!("write `set {name} = {value}`"), Statement(format!("set {name} = {value}")));
+    }
+    if let Some(near) = nearest(word, KEYWORDS) {
+        let instead = match near {
+            "repeat" | "either" | "together" => Block,
+            "or" => Or,
+            "end" => End,
+            _ => Nothing,
+        };
+        return says(format!("did you mean `{near}`?"), instead);
+    }
+    let help = if word.ends_with(':') {
+        "a line is said by the client, `C:`, or by the server, `S:`"
+    } else if below {
+        "if it belongs to the line above, it needs a `C:` or `S:` of its own; # begins a comment"
+    } else {
+        "a line that is said begins with C: or S:, and # begins a comment; other statements are repeat, either, or, \
+        end, set, let, at, eol, gap and timeout"
+    };
+    says(help.to_owned(), Nothing)
+}
+
+/// Spaces that are not the plain one, and characters that cannot be seen. What is said or set is not looked at.
+fn hidden(text: &str) -> Option<Meant<'_>> {
+    let head = &text[..text.find([':', '=']).unwrap_or(text.len())];
+    let (at, odd) = head.char_indices().find(|(_, c)| odd_space(*c).is_some() || is_unseen(*c))?;
+    let plain = |c: char| if odd_space(c).is_some() { Some(' ') } else { (!is_unseen(c)).then_some(c) };
+    let repaired: String = head.chars().filter_map(plain).collect::<String>() + &text[head.len()..];
+    let repaired = repaired.trim_start().to_owned();
+    let message = match odd_space(odd) {
+        Some(name) => format!("{name} (U+{:04X}) stands where a plain space should be", odd as u32),
+        None => format!("a character that cannot be seen (U+{:04X}) stands here", odd as u32),
+    };
+    let help = format!("write `{}`", clip(&repaired));
+    Some(Meant { part: &text[at..at + odd.len_utf8()], message, help, instead: Statement(repaired) })
+}
+
+/// What a space is called that is not the plain one.
+pub(super) fn odd_space(c: char) -> Option<&'static str> {
+    match c {
+        '\u{a0}' | '\u{202f}' => Some("a no-break space"),
+        '\u{3000}' => Some("a full-width space"),
+        '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{205f}' => Some("a space of another width"),
+        '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => Some("a control character"),
+        _ => None,
+    }
+}
+
+/// Characters without a width.
+pub(super) fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// `S：hello`.
+fn other_colon(text: &str) -> Option<Meant<'_>> {
+    let (at, colon) = text.char_indices().find(|(_, c)| matches!(c, '：' | '﹕' | '︓' | '∶' | 'ː' | '꞉' | '։'))?;
+    let side = side_of(text[..at].split(' ').next()?)?;
+    let form = text[..at].split_ascii_whitespace().nth(1).map_or(String::new(), |form| format!(" {form}"));
+    let repaired = format!("{side}{form}: {}", text[at + colon.len_utf8()..].trim_start());
+    let message = format!("this colon (U+{:04X}) is not the plain one", colon as u32);
+    let help = format!("write `{}`", clip(&repaired));
+    Some(Meant { part: &text[at..at + colon.len_utf8()], message, help, instead: Statement(repaired) })
+}
+
+/// Letters that look like C and S and are others: Cyrillic, Greek, full-width.
+fn other_letter(text: &str) -> Option<Meant<'_>> {
+    let first = text.chars().next()?;
+    let side = match first {
+        'С' | 'с' | 'Ϲ' | 'Ｃ' | 'ｃ' | 'Ⅽ' => 'C',
+        'Ѕ' | 'ѕ' | 'Ｓ' | 'ｓ' => 'S',
+        _ => return None,
+    };
+    let rest = &text[first.len_utf8()..];
+    if !rest.starts_with([':', ' ']) {
+        return None;
+    }
+    let repaired = format!("{side}{rest}");
+    let message = format!("this letter (U+{:04X}) only looks like {side}", first as u32);
+    let help = format!("write `{}`", clip(&repaired));
+    Some(Meant { part: &text[..first.len_utf8()], message, help, instead: Statement(repaired) })
+}
+
+/// The side that a word names.
+fn side_of(word: &str) -> Option<char> {
+    match word.trim_matches(['[', ']', '(', ')', '<', '>', '"', '*']).to_ascii_lowercase().as_str() {
+        "s" | "server" | "srv" | "svr" => Some('S'),
+        "c" | "client" | "cli" | "clt" => Some('C'),
+        _ => None,
+    }
+}
+
+/// `S> hello`, `Server: hello`, `s: hello`, `C->S: hello`, `[S] hello`, `S : hello`, `- S: hello`, `S closes` in other letters.
+fn side_mark(text: &str) -> Option<Meant<'_>> {
+    let wrong = |part, message: String, repaired: String| {
+        let help = format!("write `{}`", clip(&repaired));
+        Some(Meant { part, message, help, instead: Statement(repaired) })
+    };
+    if let Some((mark, from, said)) = arrow(text) {
+        let repaired = format!("{from}: {}", said.trim_start());
+        let message = format!("`{}` is not how a line begins: it begins with the side that speaks", mark.trim_end());
+        let help =
+            format!("write `{}`; `sockeye import` makes a transcript of a page with such marks", clip(&repaired));
+        return Some(Meant { part: mark.trim_end(), message, help, instead: Statement(repaired) });
+    }
+    // What stands before a good mark: bullets, numbers, quotes.
+    let start = text.trim_start_matches(|c: char| !c.is_ascii_alphabetic() && !"#{}<>".contains(c) || c == '>');
+    let before = &text[..text.len() - start.len()];
+    if !before.is_empty() && !before.starts_with('#') && is_message(start) {
+        let quotes = ['"', '\'', '`', '“', '”', '‘', '’', '«', '»'];
+        let bare = if before.ends_with(quotes) { start.trim_end_matches(quotes) } else { start };
+        return wrong(before.trim_end(), format!("`{}` does not belong before a line", before.trim()), bare.to_owned());
+    }
+    let end = text
+        .find(|c: char| {
+            !c.is_ascii_alphabetic() && !"[]()<".contains(c) || c == '>' || c == '<' && !text.starts_with('<')
+        })
+        .unwrap_or(text.len());
+    let end = if text[end..].starts_with('>') && text.starts_with('<') { end + 1 } else { end };
+    let word = &text[..end];
+    let side = side_of(word)?;
+    let rest = &text[end..];
+    let is_plain = word == "C" || word == "S";
+    let gap = rest.len() - rest.trim_start().len();
+    let behind = rest.trim_start();
+    let mark =
+        behind.len() - behind.trim_start_matches([':', '>', '<', '-', '=', ';', '|', '»', '→', '←', '.', ',']).len();
+    let (sign, said) = behind.split_at(mark);
+    let marked = &text[..end + gap + mark];
+    if sign.is_empty() && is_plain && gap > 0 {
+        return form_or_act(text, side, behind);
+    }
+    if !sign.is_empty() {
+        if is_plain && sign == ":" && gap == 0 {
+            return None;
+        }
+        let repaired = format!("{side}: {}", said.trim_start());
+        let message = if sign == ":" && gap == 0 && word.len() == 1 {
+            format!("the sides are written large: `{side}:`")
+        } else {
+            format!("`{marked}` is not how a line begins: the sides are `C:` and `S:`")
+        };
+        return wrong(marked, message, repaired);
+    }
+    let bracketed = word.ends_with([']', ')', '>']);
+    if bracketed && gap > 0 {
+        let repaired = format!("{side}: {behind}");
+        let message = format!("`{word}` is not how a line begins: the sides are `C:` and `S:`");
+        let help =
+            format!("write `{}`; `sockeye import` makes a transcript of a page with such marks", clip(&repaired));
+        return Some(Meant { part: word, message, help, instead: Statement(repaired) });
+    }
+    // `server closes`, `c waits 1s`, `client raw: x`.
+    let known = ["closes", "stops sending", "resets", "waits", "raw:", "hex:", "file:"];
+    if known.iter().any(|act| behind.to_ascii_lowercase().starts_with(act)) {
+        let repaired = format!("{side} {}", behind.to_ascii_lowercase().split(':').next()?);
+        let repaired = behind.split_once(':').map_or(repaired.clone(), |(_, said)| format!("{repaired}:{said}"));
+        return wrong(word, format!("the sides are `C` and `S`, and not `{word}`"), repaired);
+    }
+    None
+}
+
+/// `C->S: x` and its like: the whole mark, who speaks, and what is said.
+fn arrow(text: &str) -> Option<(&str, char, &str)> {
+    let first = text.find(|c: char| !c.is_ascii_alphabetic())?;
+    let from = side_of(&text[..first])?;
+    let behind = text[first..].trim_start();
+    let (arrow, left) = ["-->", "->", "=>", "→", ">>", "<--", "<-", "<=", "←", "<<"]
+        .iter()
+        .find_map(|arrow| Some((*arrow, behind.strip_prefix(arrow)?.trim_start())))?;
+    let second = left.find(|c: char| !c.is_ascii_alphabetic())?;
+    let to = side_of(&left[..second]).filter(|to| *to != from)?;
+    let said = left[second..].trim_start().strip_prefix(':')?;
+    let mark = &text[..text.len() - said.len()];
+    let back = arrow.starts_with(['<', '←']);
+    Some((mark, if back { to } else { from }, said))
+}
+
+fn is_message(text: &str) -> bool {
+    let head = text.split(':').next().unwrap_or_default();
+    text.len() > head.len() && matches!(head, "C" | "S" | "C raw" | "S raw" | "C hex" | "S hex" | "C file" | "S file")
+}
+
+/// Something else behind a side than `:`, a form and its colon, or an act.
+fn form_or_act<'a>(text: &'a str, side: char, behind: &'a str) -> Option<Meant<'a>> {
+    let wrong = |part, message: String, repaired: String| {
+        let help = format!("write `{}`", clip(&repaired));
+        Some(Meant { part, message, help, instead: Statement(repaired) })
+    };
+    let word = behind.split([' ', '\t', ':']).next()?;
+    let rest = behind[word.len()..].trim_start();
+    let lower = word.to_ascii_lowercase();
+    if matches!(lower.as_str(), "raw" | "hex" | "file") {
+        let said = rest.strip_prefix(':').unwrap_or(rest).trim_start();
+        return wrong(
+            &text[..text.len() - rest.len()],
+            format!("`{side} {lower}` and its colon stand close together, in small letters"),
+            format!("{side} {lower}: {said}"),
+        );
+    }
+    if let Some(said) = rest.strip_prefix(':') {
+        let said = said.trim_start();
+        let (form, what) = match nearest(&lower, ["raw", "hex", "file"]) {
+            Some(near) => (near, String::new()),
+            None => match lower.as_str() {
+                "bin" | "binary" | "bytes" | "byte" | "data" => ("hex", ", `hex:` for bytes".to_owned()),
+                _ => ("", format!(", or `{side} raw:`, `{side} hex:`, `{side} file:`")),
+            },
+        };
+        let mark = if form.is_empty() { format!("{side}:") } else { format!("{side} {form}:") };
+        return Some(Meant {
+            part: word,
+            message: format!("`{side} {word}:` is not how a line begins"),
+            help: format!("write `{mark}`{what}"),
+            instead: if form == "hex" { Nothing } else { Statement(format!("{mark} {said}")) },
+        });
+    }
+    let act = match lower.as_str() {
+        "close" | "closed" | "closing" | "disconnect" | "disconnects" | "hangs" | "quits" | "exits" | "ends"
+        | "fin" => "closes",
+        "reset" | "rst" | "aborts" | "abort" => "resets",
+        "wait" | "waits" | "sleep" | "sleeps" | "delay" | "delays" | "pause" | "pauses" => "waits",
+        "stop" | "stops" | "shutdown" | "shuts" => "stops sending",
+        _ => return None,
+    };
+    let repaired = if act == "waits" {
+        // What is no duration is told so.
+        if lower == "waits" && behind.starts_with("waits ") {
+            return None;
+        }
+        format!("{side} waits {}", nearest_duration(rest).unwrap_or_else(|| "50ms".to_owned()))
+    } else if behind == act {
+        return None;
+    } else {
+        format!("{side} {act}")
+    };
+    wrong(text, format!("`{text}` is not a statement"), repaired)
+}
+
+/// `repeat # twice`, `S closes // bye`: of a statement that says nothing.
+fn comment_behind(text: &str) -> Option<Meant<'_>> {
+    let word = text.split([' ', '\t']).next()?;
+    let known = [
+        "repeat",
+        "either",
+        "or",
+        "end",
+        "in",
+        "together",
+        "starttls",
+        "gap",
+        "eol",
+        "timeout",
+        "transcript",
+        "ignore",
+        "C",
+        "S",
+        "at",
+    ];
+    if !known.contains(&word) || text.contains(": ") {
+        return None;
+    }
+    let at = [" #", "\t#", " // ", " /* ", " -- "].iter().filter_map(|mark| text.find(mark)).min()?;
+    let (statement, comment) = (text[..at].trim_end(), text[at..].trim_start());
+    Some(Meant {
+        part: comment,
+        message: "a comment stands on a line of its own".to_owned(),
+        help: format!("write `{}`, and the comment above it behind a #", clip(statement)),
+        instead: Statement(statement.to_owned()),
+    })
+}
+
+/// `in any order:`, `repeat {`, `end;`, `S closes.`: a mark that other languages put there.
+fn mark_behind(text: &str) -> Option<Meant<'_>> {
+    let bare = text.trim_end_matches(|c: char| ":;.,{(){}".contains(c) || c.is_whitespace());
+    let mark = text[bare.len()..].trim();
+    if mark.is_empty() {
+        return None;
+    }
+    let lower = bare.to_ascii_lowercase();
+    let words: Vec<&str> = lower.split_ascii_whitespace().collect();
+    let is_whole =
+        matches!(
+            words[..],
+            ["repeat" | "either" | "or" | "end" | "together" | "starttls"] | ["repeat", _] | ["in", "any", "order"]
+        ) || matches!(bare, "C closes" | "S closes" | "C resets" | "S resets" | "C stops sending" | "S stops sending");
+    is_whole.then(|| Meant {
+        part: &text[bare.len()..],
+        message: format!("`{mark}` does not belong here"),
+        help: format!("write `{}`{}", bare, if mark.contains('{') { ", and `end` where the block ends" } else { "" }),
+        instead: Statement(bare.to_owned()),
+    })
+}
+
+/// `gap: 100ms`, `eol = crlf`.
+fn sign_behind(text: &str) -> Option<Meant<'_>> {
+    let end = text.find(|c: char| !c.is_ascii_alphabetic())?;
+    let word = &text[..end];
+    let lower = word.to_ascii_lowercase();
+    if !["gap", "eol", "timeout", "at", "transcript", "set", "let", "ignore"].contains(&lower.as_str()) {
+        return None;
+    }
+    let behind = text[end..].trim_start();
+    let value = behind.strip_prefix([':', '='])?.trim_start();
+    let sign = &behind[..1];
+    let value = if lower == "eol" { value.to_ascii_lowercase() } else { value.to_owned() };
+    let repaired = format!("{lower} {value}");
+    Some(Meant {
+        part: sign,
+        message: format!("no `{sign}` stands behind `{lower}`"),
+        help: format!("write `{}`", clip(&repaired)),
+        instead: Statement(repaired),
+    })
+}
+
+/// `end repeat`, `end if`.
+fn end_of_what(text: &str) -> Option<Meant<'_>> {
+    let rest = text.strip_prefix("end")?.strip_prefix([' ', '\t'])?.trim_start();
+    let block = rest.split([' ', '\t']).next()?;
+    let blocks = ["repeat", "either", "or", "in", "any", "together", "if", "loop", "while", "for", "order", "block"];
+    blocks.contains(&block.to_ascii_lowercase().as_str()).then(|| Meant {
+        part: rest,
+        message: "`end` stands alone on its line".to_owned(),
+        help: "write `end`: it closes the last block that is open".to_owned(),
+        instead: Statement("end".to_owned()),
+    })
+}
+
+/// Words of other languages and tools.
+fn foreign(word: &str, rest: &str) -> Option<(String, Instead)> {
+    let says = |help: &str, instead| Some((help.to_owned(), instead));
+    let lower = word.trim_end_matches([':', ';', '(', ')', '{', ',']).to_ascii_lowercase();
+    // `else:` and `wait(1)`.
+    let lower = lower.split(['(', '{']).next().unwrap_or_default();
+    match lower {
+        "wait" | "waits" | "sleep" | "delay" | "pause" | "usleep" | "sleeps" | "delays" => {
+            let time = nearest_duration(rest)
+                .or_else(|| nearest_duration(word.split_once('(')?.1.trim_end_matches([')', ';'])));
+            let time = time.unwrap_or_else(|| "1s".to_owned());
+            Some((format!("write `S waits {time}` or `C waits {time}`: the side that pauses stands first"), Nothing))
+        }
+        "if" | "switch" | "match" | "select" | "choose" | "choice" | "when" | "unless" => says(
+            "what the other side says decides: write the ways as `either`, `or` and `end`, each with a line of that side first",
+            Block,
+        ),
+        "else" | "elif" | "elsif" | "elseif" | "case" | "default" | "otherwise" | "|" | "||" => {
+            says("a choice is written `either`, `or`, `end`: each way begins with a line of the same side", Or)
+        }
+        "while" | "loop" | "for" | "foreach" | "forever" | "do" | "until" | "times" => {
+            let count = rest.split_ascii_whitespace().next().and_then(|word| word.parse::<u32>().ok());
+            let repeat = count.map_or("repeat".to_owned(), |count| format!("repeat {count}"));
+            Some((
+                format!("a loop is written `{repeat}` and `end`; the line below `end` says when an open one ends"),
+                Block,
+            ))
+        }
+        "endif" | "endrepeat" | "endwhile" | "endloop" | "endfor" | "end_repeat" | "end-repeat" | "endeither"
+        | "fi" | "done" | "esac" | "}" | "};" | "wend" | "next" | "ends" | ""
+            if !word.is_empty() && (word.starts_with('}') || !lower.is_empty()) =>
+        {
+            says("a block is closed by `end`", End)
+        }
+        "break" | "continue" | "goto" | "return" => {
+            says("a loop ends when the line below its `end` is said: write that line there", Nothing)
+        }
+        "any" | "unordered" if rest.is_empty() || rest.trim_end_matches(':') == "order" => {
+            says("write `in any order`", Block)
+        }
+        "in" => says("write `in any order`", Block),
+        "send" | "say" | "print" | "echo" | "write" | "reply" | "respond" | "puts" | "output" | "request"
+        | "answer" => says(
+            "what is said stands behind its side: `C: text` if the client says it, `S: text` if the server does",
+            Nothing,
+        ),
+        "recv" | "receive" | "expect" | "read" | "hear" | "assert" | "input" | "response" | "get" => says(
+            "what is heard is the other side's line, and is checked by itself: `C: text` or `S: text`, with {name} for what may vary",
+            Nothing,
+        ),
+        "close" | "closes" | "disconnect" | "shutdown" | "hangup" | "fin" | "eof" => {
+            says("write `S closes` or `C closes`: the side that closes stands first", Nothing)
+        }
+        "reset" | "resets" | "rst" | "abort" => {
+            says("write `S resets` or `C resets`: the side that resets stands first", Nothing)
+        }
+        "stops" | "stop" => says("write `C stops sending` or `S stops sending`", Nothing),
+        "quit" | "exit" | "bye" => {
+            Some((format!("a word that is said is `C: {word}`; a client that just leaves is `C closes`"), Nothing))
+        }
+        "raw" | "hex" | "file" => Some((format!("the side stands first: `C {lower}: …` or `S {lower}: …`"), Nothing)),
+        "connect" | "dial" | "open" | "listen" | "bind" | "host" | "port" | "address" | "server" | "client" | "url"
+        | "udp" | "tcp" | "proto" | "protocol" | "carrier" => says(
+            "an address is `at tcp://HOST:PORT`, `at udp://…` or `at unix:PATH`; or it is given on the command line",
+            Nothing,
+        ),
+        "tls" | "ssl" | "starttls" => says("where TLS begins, write `starttls`", Nothing),
+        "var" | "const" | "define" | "variable" | "export" | "assign" | "local" | "def" => {
+            says("a value is given a name by `set name = value`", Nothing)
+        }
+        "include" | "import" | "source" | "call" | "use" | "function" | "exec" | "run" => {
+            says("a transcript has no other one in it and runs no program: write its lines here", Nothing)
+        }
+        "version" => says("write `transcript 1`", Nothing),
+        "ignorecase" | "nocase" | "case-insensitive" | "icase" => says("write `ignore case`", Nothing),
+        "crlf" | "lf" | "newline" | "line" | "ending" => says("write `eol crlf` or `eol lf`", Nothing),
+        _ if ["//", "--", ";", "/*", "*/", "%", "<!--", "\"\"\"", "'''", "==", "**", "__", "rem", "!", "~~"]
+            .iter()
+            .any(|mark| word.to_ascii_lowercase().starts_with(mark) && (*mark != "rem" || word.len() == 3)) =>
+        {
+            says("a comment begins with #", Nothing)
+        }
+        _ if word.starts_with("```") => {
+            says("leave the fence out: only the lines between the two are the transcript", Nothing)
+        }
+        _ if ["->", "<-", "=>", "<=", ">", "<", "→", "←", ">>", "<<", "»", "«", "$", "+", "*", "-"].contains(&word)
+            || word.len() > 1 && word.starts_with(['>', '<']) && !word.ends_with('>') =>
+        {
+            says("who speaks stands first: `C: text` if the client says it, `S: text` if the server does", Nothing)
+        }
+        _ if word.starts_with(['“', '”', '‘', '’', '"', '\'']) => {
+            says("what is said stands behind its side, without quotes: `C: text` or `S: text`", Nothing)
+        }
+        _ => None,
+    }
+}
+
+/// `name = value`, `$name=value`.
+fn assignment(text: &str) -> Option<(&str, &str)> {
+    let (name, value) = text.split_once('=')?;
+    let name = name.trim().trim_start_matches('$').trim_end_matches(':');
+    let is_name = name.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic())
+        && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric());
+    (is_name && !value.starts_with(['=', '>'])).then(|| (name, value.trim()))
+}
+
+/// A statement as a suggestion shows it.
+fn clip(text: &str) -> String {
+    let text = text.trim_end();
+    if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(59).chain(['…']).collect() }
+}
