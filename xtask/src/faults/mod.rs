@@ -133,13 +133,19 @@ fn build() -> Result<PathBuf, String> {
     let folder = folder();
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let built = folder.join("../debug/sockeye");
-    let program = folder.join("sockeye");
+    // A copy for this sweep, so that a build meanwhile changes nothing; copies of sweeps that are over go.
+    for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix("sockeye-"));
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    let program = folder.join(format!("sockeye-{}", std::process::id()));
     crate::run(
         "cargo",
         &["rustc", "--quiet", "-p", "sockeye-cli", "--bin", "sockeye", "--", "-C", "target-feature=+crt-static"],
     )?;
-    // As another file, so that a build meanwhile changes nothing.
-    let _ = fs::remove_file(&program);
     fs::copy(&built, &program).map_err(|error| format!("{}: {error}", built.display()))?;
     program.canonicalize().map_err(|error| format!("{}: {error}", program.display()))
 }
