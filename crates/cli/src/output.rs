@@ -219,8 +219,17 @@ fn start(style: Style, color: bool) -> Log {
         write_events(&events, Renderer::new(style), color && style != Style::Json, &counter);
         let _ = finished.send(());
     });
-    // Without the thread the queue has no reader: events are dropped, and nothing else suffers.
-    drop(written);
+    if let Err(error) = written {
+        // The queue has no reader: events are dropped, and nothing else suffers.
+        let why = format!("no events are shown: no thread can be started for them: {error}");
+        let mut text = String::new();
+        if style == Style::Json {
+            json::push_line(&mut text, &serde_json::json!({ "event": "warning", "warning": why }));
+        } else {
+            text = format!("warning: {why}\n");
+        }
+        let _ = write_soon(io::stderr().as_fd(), text.as_bytes());
+    }
     Log { queue, lost, done }
 }
 

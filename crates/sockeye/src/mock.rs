@@ -203,7 +203,9 @@ impl Builder {
         let accounts = Accounts::default();
         let heard = accounts.clone();
         let observer = Box::new(move |event: Event| heard.hear(event));
-        let thread = std::thread::spawn(move || server.run(stop, None, observer).map_err(|error| error.to_string()));
+        let serve = move || server.run(stop, None, observer).map_err(|error| error.to_string());
+        let thread = std::thread::Builder::new().name("mock".to_owned()).spawn(serve);
+        let thread = thread.unwrap_or_else(|why| panic!("the mock cannot be started\nno thread: {why}"));
         Mock { name, accounts, plays: self.plays, running: Some((stopper, thread)) }
     }
 

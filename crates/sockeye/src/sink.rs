@@ -88,15 +88,18 @@ fn may_block(fd: BorrowedFd<'_>) -> bool {
 /// Waits until a descriptor has room or is broken.
 ///
 /// # Errors
-/// `TimedOut` when the time has come.
+/// `TimedOut` when the time has come; as poll(2), when it fails again and again.
 pub(crate) fn wait_for_room(fd: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<()> {
+    let mut attempts = 0..4;
     loop {
         let time = until.map(|at| timespec(at.saturating_duration_since(Instant::now())));
         match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], time.as_ref()) {
             Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
             Ok(_) => return Ok(()),
             Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+            // A kernel without memory for a moment is no reason to lose what was to be written.
+            Err(error) if attempts.next().is_none() => return Err(error.into()),
+            Err(_) => {}
         }
     }
 }

@@ -1,10 +1,13 @@
-//! How a running server is told to stop, or to read its transcripts again: a pipe, so that a signal handler may write to
+//! How a running server is told to stop, or to read its transcripts again: a pair of sockets, so that a signal handler may write to
 //! it and the loop may wait for it.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+
+/// How often a byte is written that is not taken.
+const ATTEMPTS: usize = 20;
 
 /// The end that asks. To stop, the first byte asks to drain, the second to end at once.
 #[derive(Debug)]
@@ -14,19 +17,34 @@ pub struct Stopper(OwnedFd);
 #[derive(Debug)]
 pub struct Stop(OwnedFd);
 
+/// Two ends for a signal handler to write to and a thread to read from. Sockets, because the handler asks by a call that may fail
+/// which kind they are, and both of its ways to write work with these.
+///
+/// # Errors
+/// As socketpair(2).
+pub fn signal_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
+}
+
 /// A new pair.
 ///
 /// # Errors
-/// As pipe(2): no descriptors left.
+/// As socketpair(2): no descriptors left.
 pub fn channel() -> io::Result<(Stopper, Stop)> {
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    let (reader, writer) = signal_pair()?;
+    rustix::io::ioctl_fionbio(&reader, true)?;
+    rustix::io::ioctl_fionbio(&writer, true)?;
     Ok((Stopper(writer), Stop(reader)))
 }
 
 impl Stopper {
-    /// Asks once. A full pipe means that it was asked often enough.
+    /// Asks once. One that is full was asked often enough; on anything else the other side would wait for ever.
     pub fn stop(&self) {
-        let _ = rustix::io::write(&self.0, &[1]);
+        for _ in 0..ATTEMPTS {
+            if send(&self.0, &[1], SendFlags::NOSIGNAL).is_ok() {
+                return;
+            }
+        }
     }
 
     /// Another handle to the same server.

@@ -30,9 +30,15 @@ impl Case {
         }
     }
 
+    /// Whether a signal's handler may be what fails: it has no second try.
+    pub(crate) fn may_lose_signals(&self) -> bool {
+        matches!(self.call.as_str(), "write" | "sendto")
+    }
+
     /// Whether the words of the program may be what cannot be written.
     pub(crate) fn is_mute(&self) -> bool {
-        matches!(self.call.as_str(), "write" | "writev")
+        // A log without its thread says once that it shows nothing.
+        matches!(self.call.as_str(), "write" | "writev" | "clone" | "clone3")
     }
 }
 

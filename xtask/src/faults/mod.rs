@@ -85,7 +85,8 @@ pub(crate) fn run(words: impl Iterator<Item = String>) -> Result<(), String> {
         return Err(format!("no scenario is of that verb; there are: {}", names(&scenarios::all())));
     }
     if !options.cases.is_empty() {
-        return options.cases.iter().try_for_each(|case| show(case, &program, &codes));
+        let shown = options.cases.iter().map(|case| show(case, &program, &codes)).collect::<Result<Vec<bool>, _>>()?;
+        return if shown.contains(&false) { Err("borne badly".to_owned()) } else { Ok(()) };
     }
     let began = Instant::now();
     let mut cases = plan(&scenarios, &program, &codes, &options)?;
@@ -269,7 +270,7 @@ fn summarize(cases: &[Case], scenarios: &[Scenario], state: &State) -> Result<()
 }
 
 /// One case again, with all that it said.
-fn show(case: &Case, program: &Path, codes: &[i32]) -> Result<(), String> {
+fn show(case: &Case, program: &Path, codes: &[i32]) -> Result<bool, String> {
     let all = scenarios::all();
     let scenario =
         all.iter().find(|one| one.name == case.scenario).ok_or_else(|| format!("there are {}", names(&all)))?;
@@ -278,5 +279,5 @@ fn show(case: &Case, program: &Path, codes: &[i32]) -> Result<(), String> {
     let outcome = (scenario.play)(&stage);
     let (verdict, why) = judge(Some(case), &outcome, codes);
     println!("{outcome:#?}\n{case}: {}: {why}", verdict.name());
-    if verdict.is_bad() { Err("borne badly".to_owned()) } else { Ok(()) }
+    Ok(!verdict.is_bad())
 }

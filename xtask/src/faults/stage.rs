@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::case::Case;
+use super::peer::WAIT;
 
 /// Beyond every limit that a scenario gives and every bound that it meets: a drain takes 5 s.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(12);
@@ -113,7 +114,7 @@ impl Stage {
         }
         let stdout = Collected::from(child.stdout.take().expect("piped"));
         let stderr = Collected::from(child.stderr.take().expect("piped"));
-        let may_miss_signal = !self.hears_words();
+        let may_miss_signal = matches!(&self.tracing, Tracing::Inject(case) if case.may_lose_signals());
         Running { child, stdout, stderr, deadline: Instant::now() + self.patience, may_miss_signal, told: None }
     }
 }
@@ -156,9 +157,10 @@ impl Running {
 
     /// Waits until it said so, or ended, or its time is over.
     pub(crate) fn wait_for(&mut self, word: &str) -> bool {
+        let until = Instant::now() + WAIT;
         loop {
             let (ended, said) = (self.has_ended(), self.words().contains(word));
-            if ended || said || Instant::now() > self.deadline {
+            if ended || said || Instant::now() > until {
                 return said;
             }
             thread::sleep(Duration::from_millis(1));

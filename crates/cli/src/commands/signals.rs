@@ -26,11 +26,13 @@ pub(super) fn ask_on_hangup(asker: &Stopper) -> io::Result<()> {
 pub(super) fn end_on_signals(last_words: impl Fn(Exit) + Send + Sync + 'static) -> io::Result<()> {
     let last_words = Arc::new(last_words);
     for (signal, exit) in [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated)] {
-        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let (reader, writer) = sockeye::stop::signal_pair()?;
         signal_hook::low_level::pipe::register_raw(signal, writer)?;
         let last_words = Arc::clone(&last_words);
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            if rustix::io::read(&reader, &mut [0_u8]).is_ok() {
+            // Whatever else may wake it, only a byte is a signal.
+            let mut byte = [0_u8];
+            if rustix::io::retry_on_intr(|| rustix::io::read(&reader, &mut byte)).is_ok() {
                 last_words(exit);
                 #[expect(clippy::exit, reason = "other threads may hang in a read that nothing interrupts")]
                 std::process::exit(i32::from(exit.code()));

@@ -438,13 +438,19 @@ impl Loop {
             server: &listener.socket.endpoint.name,
         };
         let fate = act(connection, &mut shared);
-        self.buffer = shared.buffer;
+        self.buffer = std::mem::take(&mut shared.buffer);
         if fate == Fate::Gone {
             self.drop_connection(index);
             return;
         }
         let wants = connection.wants();
-        if wants != connection.interest && self.poller.change(&connection.fd, token, wants).is_ok() {
+        if wants != connection.interest {
+            if let Err(error) = self.poller.change(&connection.fd, token, wants) {
+                // It would wait for what the kernel does not tell.
+                connection.unwatched(&error, &mut shared);
+                self.drop_connection(index);
+                return;
+            }
             connection.interest = wants;
         }
         if let Some(at) = connection.wakes() {
@@ -572,9 +578,9 @@ impl Loop {
         let watched = self.poller.add(&connection.fd, token, Interest::Read);
         slot.connection = Some(connection);
         self.live += 1;
-        if watched.is_err() {
+        if let Err(error) = watched {
             self.with_connection(token, |connection, shared| {
-                connection.cut(shared);
+                connection.unwatched(&error, shared);
                 Fate::Gone
             });
             return;

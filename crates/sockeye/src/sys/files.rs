@@ -1,8 +1,9 @@
 //! This process's descriptors: the standard streams, and how many there may be.
 
+use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 /// Which standard streams were closed when the program began.
 ///
@@ -47,12 +48,25 @@ static BEFORE_MAIN: extern "C" fn() = look_at_standard_streams;
 
 /// Raises the limit of open files to the hard one, which costs nothing and needs no rights.
 pub fn raise_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    if let Ok(limit) = open_file_limits() {
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    }
 }
 
 /// The limit of open files.
 #[must_use]
 pub fn open_files() -> u64 {
-    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+    // What a sandbox that hides the limit can be expected to allow is what a plain shell has.
+    open_file_limits().map_or(1024, |limit| limit.current.unwrap_or(u64::MAX))
+}
+
+/// As getrlimit(2); rustix takes for granted that it succeeds, which a seccomp filter may see otherwise.
+fn open_file_limits() -> io::Result<Rlimit> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes one `rlimit`, which is ours, and keeps no pointer to it.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let known = |value| (value != libc::RLIM_INFINITY).then_some(value);
+    Ok(Rlimit { current: known(limit.rlim_cur), maximum: known(limit.rlim_max) })
 }

@@ -125,7 +125,8 @@ fn over_the_loopback(
             heard.lock().unwrap_or_else(PoisonError::into_inner).push(error);
         }
     });
-    let serving = std::thread::spawn(move || server.run(stop, None, observer));
+    let serve = move || server.run(stop, None, observer);
+    let Ok(serving) = std::thread::Builder::new().name("server".to_owned()).spawn(serve) else { return vec![] };
     let connecting = connect::Options { family: None, timeout: crate::limits::CONNECT_WAIT };
     // The two ends trust each other, and nobody else.
     let trust = if client.has_tls() {

@@ -68,10 +68,7 @@ impl Connection {
     /// Between two exchanges a reset or an idle time limit is no failure, unless one asked for it to be.
     pub(super) fn fail_if_strict(&mut self, reason: &str, shared: &mut Shared<'_>) {
         if shared.strict {
-            let conversation = self.conversation(shared.protocol, shared.server);
-            let error = format!("{} -> {}: {reason} (--strict)", conversation.client, conversation.server);
-            shared.tally.failed += 1;
-            shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
+            self.fail(&format!("{reason} (--strict)"), shared);
         }
     }
 
@@ -85,8 +82,28 @@ impl Connection {
                 return fate;
             }
         }
+        if let (Phase::Open, Role::Echo | Role::Discard, Some(_)) = (self.phase, &self.role, shared.plays) {
+            // Where conversations are judged, one of which nobody knows what is missing is none that went well.
+            self.fail("the client reset the connection", shared);
+        }
         self.by = ClosedBy::Reset;
         self.gone(shared)
+    }
+
+    /// The kernel does not tell of it any more, which is no fault of the client.
+    pub(in crate::drive) fn unwatched(&mut self, error: &std::io::Error, shared: &mut Shared<'_>) {
+        let reason = format!("the connection cannot be watched: {error}");
+        self.fail(&reason, shared);
+        self.reason = Some(reason.into());
+        self.by = ClosedBy::Server;
+        self.gone(shared);
+    }
+
+    fn fail(&mut self, reason: &str, shared: &mut Shared<'_>) {
+        let conversation = self.conversation(shared.protocol, shared.server);
+        let error = format!("{} -> {}: {reason}", conversation.client, conversation.server);
+        shared.tally.failed += 1;
+        shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
     }
 
     /// The server is to stop: where a play may end it ends at once, else when it comes there.

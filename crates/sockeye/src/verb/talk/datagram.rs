@@ -52,7 +52,9 @@ pub(super) fn talk_with(peer: Peer<'_>, input: BorrowedFd<'_>, sink: &mut Sink<'
                 Ok(pipe) => pipe,
                 Err(error) => return (Ending::SendFailed(error.into()), Unsent::default()),
             };
-            scope.spawn(move || send_lines(peer, input, stop, &report, quit, options));
+            if let Err(error) = input::beside(scope, move || send_lines(peer, input, stop, &report, quit, options)) {
+                return (Ending::InputFailed(error), Unsent::default());
+            }
             let ending = receive(peer, sink, wake.as_fd(), &up, deadline, &mut drops, options);
             drop(stopper);
             options.progress.strangers.fetch_add(peer.ignored(), Ordering::Relaxed);

@@ -1,9 +1,18 @@
 //! Standard input: how much of it is left, and how its lines end on the wire.
 
+use std::io;
 use std::os::fd::BorrowedFd;
+use std::thread::Scope;
 
 use super::{Eol, Unsent};
 use crate::sys::queue;
+
+/// Reads in a thread of its own. That there is none to be had is an error of reading, and no panic.
+pub(super) fn beside<'scope>(scope: &'scope Scope<'scope, '_>, read: impl FnOnce() + Send + 'scope) -> io::Result<()> {
+    let thread = std::thread::Builder::new().name("input".to_owned()).spawn_scoped(scope, read);
+    let why = |error: io::Error| io::Error::new(error.kind(), format!("no thread can be started for it: {error}"));
+    thread.map(drop).map_err(why)
+}
 
 /// What is left to read: in a pipe what waits there, in a file what is behind the offset.
 pub(super) fn left(fd: BorrowedFd<'_>) -> Unsent {

@@ -55,10 +55,13 @@ pub fn talk(socket: &OwnedFd, input: BorrowedFd<'_>, sink: &mut Sink<'_>, option
         let (report, up) = sync_channel(1);
         let socket = socket.as_fd();
         // The thread ends when standard input does, when the socket breaks, or when it is woken.
-        scope.spawn(move || {
+        let started = input::beside(scope, move || {
             let result = send_input(socket, input, wake.as_fd(), options);
             let _ = report.send(result);
         });
+        if let Err(error) = started {
+            return (Ending::InputFailed(error), Unsent::default());
+        }
         let ending = receive(socket, sink, deadline, options);
         conclude(ending, socket, input, &up, waker, deadline, options)
     });
