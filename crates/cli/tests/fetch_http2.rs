@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -51,13 +52,17 @@ struct Http2 {
 
 impl Http2 {
     fn start(folder: &Path, answer: impl Fn(&mut Stream) + Send + Sync + 'static) -> Self {
+        Self::start_speaking(folder, &["h2"], answer)
+    }
+
+    fn start_speaking(folder: &Path, protocols: &[&str], answer: impl Fn(&mut Stream) + Send + Sync + 'static) -> Self {
         Authority::new(folder).sign(folder, "server", &["localhost"], (2020, 2120));
         let chain = CertificateDer::pem_file_iter(folder.join("server.pem")).unwrap().map(Result::unwrap).collect();
         let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let mut config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         let config = Arc::new(config);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://localhost:{}/page", listener.local_addr().unwrap().port());
@@ -65,7 +70,16 @@ impl Http2 {
         std::thread::spawn(move || {
             while let Ok((socket, _)) = listener.accept() {
                 let mut stream = Stream::new(ServerConnection::new(Arc::clone(&config)).unwrap(), socket);
-                if until_asked(&mut stream).is_some() {
+                while stream.conn.is_handshaking() {
+                    if stream.conn.complete_io(&mut stream.sock).is_err() {
+                        break;
+                    }
+                }
+                let is_asked = match stream.conn.alpn_protocol() {
+                    Some(b"http/1.1") => stream.read(&mut [0; 4096]).is_ok_and(|length| length > 0),
+                    _ => until_asked(&mut stream).is_some(),
+                };
+                if is_asked {
                     answer(&mut stream);
                     // What is still under way to us is no reason for a reset.
                     let _ = stream.read_to_end(&mut Vec::new());
@@ -169,4 +183,105 @@ fn frames_without_end_and_without_a_body_end_in_time() {
             });
         }
     }
+}
+
+/// One that answers its connections in this order, and the last one for ever; how many there were.
+fn in_turn(folder: &Path, answers: Vec<Vec<Vec<u8>>>) -> (Http2, Arc<AtomicUsize>) {
+    let count = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&count);
+    let server = Http2::start(folder, move |stream| {
+        let turn = seen.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
+        drop(stream.write_all(&answers[turn].concat()));
+    });
+    (server, count)
+}
+
+fn reset(code: u32) -> Vec<u8> {
+    frame(RESET, 0, 1, &code.to_be_bytes())
+}
+
+fn goaway(last: u32, code: u32, said: &[u8]) -> Vec<u8> {
+    frame(GOAWAY, 0, 0, &[&last.to_be_bytes(), &code.to_be_bytes(), said].concat())
+}
+
+#[test]
+fn what_a_server_says_it_has_not_begun_is_asked_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let whole = vec![head(Some(5)), frame(DATA, END_STREAM, 1, b"hello")];
+    for refusal in [reset(7), goaway(0, 0, b""), goaway(0, 0, b"draining"), goaway(0, 7, b"")] {
+        for more in [&[][..], &["--data", "x"], &["-X", "PUT", "--data", "y"]] {
+            for times in [1, 2] {
+                let mut answers = vec![vec![refusal.clone()]; times];
+                answers.push(whole.clone());
+                let (server, count) = in_turn(folder.path(), answers);
+                assert_code(&server.fetch(out.path(), &[more, &["-o", "page"]].concat()), 0);
+                assert_eq!(fs::read(out.path().join("page")).unwrap(), b"hello");
+                assert_eq!(count.load(Ordering::SeqCst), times + 1);
+            }
+        }
+        // Not for ever.
+        let (server, count) = in_turn(folder.path(), vec![vec![refusal.clone()]]);
+        let output = server.fetch(out.path(), &["-o", "page"]);
+        assert_code(&output, 56);
+        assert_eq!(count.load(Ordering::SeqCst), 3);
+    }
+}
+
+#[test]
+fn a_stream_that_may_have_been_heard_is_asked_once_and_the_reason_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = tempfile::tempdir().unwrap();
+    for (ending, says) in [
+        (reset(1), "gives up the answer (RST_STREAM): PROTOCOL_ERROR"),
+        (reset(2), "gives up the answer (RST_STREAM): INTERNAL_ERROR"),
+        (reset(8), "gives up the answer (RST_STREAM): CANCEL"),
+        (reset(11), "gives up the answer (RST_STREAM): ENHANCE_YOUR_CALM"),
+        (reset(0x1234), "gives up the answer (RST_STREAM): the unknown code 0x1234"),
+        (goaway(0, 11, b"too_many_pings"), "(GOAWAY, saying b\"too_many_pings\"): ENHANCE_YOUR_CALM"),
+        (goaway(0, 2, b"\x1b[31mred\r\n"), "(GOAWAY, saying b\"\\x1b[31mred\\r\\n\"): INTERNAL_ERROR"),
+        (goaway(0, 12, b""), "leaves the connection (GOAWAY): INADEQUATE_SECURITY"),
+    ] {
+        let (server, count) = in_turn(folder.path(), vec![vec![ending]]);
+        let output = server.fetch(out.path(), &["--data", "x", "-o", "page"]);
+        assert_code(&output, 56);
+        assert!(text(&output.stderr).contains(says), "{says}: {}", text(&output.stderr));
+        assert_eq!(count.load(Ordering::SeqCst), 1, "{says}");
+    }
+    // In the midst of the body it is too late for another try.
+    let some = || frame(DATA, 0, 1, &[b'x'; 100]);
+    let (server, count) = in_turn(folder.path(), vec![vec![head(Some(1000)), some(), reset(7)]]);
+    let output = server.fetch(out.path(), &["-o", "page"]);
+    assert_code(&output, 56);
+    let says = "REFUSED_STREAM after 100 bytes of the body";
+    assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
+/// Servers ask for it where they want a client's certificate or a protocol that binds the connection.
+#[test]
+fn where_http_1_1_is_required_it_is_spoken() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = tempfile::tempdir().unwrap();
+    for refusal in [reset(13), goaway(0, 13, b"")] {
+        for more in [&[][..], &["--data", "x"]] {
+            let server = Http2::start_speaking(folder.path(), &["h2", "http/1.1"], {
+                let refusal = refusal.clone();
+                move |stream| {
+                    if stream.conn.alpn_protocol() == Some(b"h2") {
+                        return drop(stream.write_all(&refusal));
+                    }
+                    drop(stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"));
+                }
+            });
+            let output = server.fetch(out.path(), &[more, &["-o", "page"]].concat());
+            assert_code(&output, 0);
+            assert_eq!(fs::read(out.path().join("page")).unwrap(), b"hello");
+            assert!(text(&output.stdout).starts_with("HTTP/1.1 200 OK\r\n"));
+        }
+    }
+    // One that never gets what it wants.
+    let (server, _) = in_turn(folder.path(), vec![vec![reset(13)]]);
+    let output = server.fetch(out.path(), &["-o", "page", "--timeout", "30s"]);
+    assert!(code(&output) != 0, "{}", text(&output.stderr));
 }

@@ -147,7 +147,7 @@ fn who_asks_may_be_said_by_a_token_or_a_file_and_is_never_told_to_another() {
     write("token", "t0ken\n", 0o600);
     write(".netrc", "machine 127.0.0.1 login me password secret\ndefault login you password x\n", 0o600);
     write("open", "machine 127.0.0.1 login me password secret\n", 0o644);
-    write("wrong", "machine 127.0.0.1 login me passwort secret\n", 0o600);
+    write("wrong", "machine 127.0.0.1 login secret password\n", 0o600);
     let other = Web::saying(ok(b"x"));
     let web = leading_to(other.url("/x").replace("127.0.0.1", "localhost"), "");
     let (bearer, basic) = ("\r\nAuthorization: Bearer t0ken\r\n", "\r\nAuthorization: Basic bWU6c2VjcmV0\r\n");
@@ -192,7 +192,7 @@ fn who_asks_may_be_said_by_a_token_or_a_file_and_is_never_told_to_another() {
     for (arguments, expected, says) in [
         (&["--netrc-file", "open"][..], 26, "open: everybody may read these passwords: chmod o-r"),
         (&["--netrc-file", "none"], 26, "cannot read none: "),
-        (&["--netrc-file", "wrong"], 26, "wrong: line 1: neither machine"),
+        (&["--netrc-file", "wrong"], 26, "wrong: line 1: `password` without a value"),
         (&["--bearer", "t0 ken"], 2, "a bearer token has letters"),
         (&["--bearer", "@none"], 26, "cannot read none: "),
         (&["--bearer", "@open"], 26, "open: everybody may read these credentials: chmod o-r"),

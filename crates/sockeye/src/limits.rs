@@ -58,7 +58,9 @@ pub const PASSED_OVER: u64 = 16 * 1024;
 pub const PASSED_OVER_WAIT: Duration = Duration::from_millis(200);
 /// How many redirects are followed.
 pub const REDIRECTS: usize = 10;
-/// Most cookies that are kept in one run; RFC 6265, section 6.1, gives more to each browser.
+/// How often a request is made again that a server of HTTP/2 says it has not begun.
+pub const ASKED_ANEW: u32 = 2;
+/// Most cookies of one host, and fifty times as many in all; RFC 6265, section 6.1, asks for no more.
 pub const COOKIES: usize = 180;
 /// Longest field that sets one, in bytes.
 pub const COOKIE: usize = 4096;
@@ -152,7 +154,7 @@ pub const TABLE: &[Limit] = &[
     Limit { flag: None, default: "16 KiB, 200 ms", what: "the body of a redirect, read to keep its connection" },
     Limit { flag: Some("--max-size"), default: "none", what: "an HTTP body, unpacked" },
     Limit { flag: None, default: "5", what: "content codings of one body" },
-    Limit { flag: None, default: "180, each 4 KiB", what: "cookies that redirects set; others are not kept" },
+    Limit { flag: None, default: "180, each 4 KiB", what: "cookies of a host; its oldest make room" },
     Limit { flag: None, default: "64 KiB", what: "the record beside what fetch --resume left" },
     Limit { flag: None, default: "65,536", what: "datagram peers with an open play" },
     Limit { flag: None, default: "open files less 64", what: "connections" },

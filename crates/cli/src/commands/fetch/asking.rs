@@ -26,6 +26,7 @@ pub(super) fn request(flags: &Fetch, url: &Url) -> Result<Request, Refused> {
         body,
         credentials,
         cookies: flags.cookie.clone(),
+        jar: None,
         range: flags.range.map(|bytes| Range { bytes, if_still: None }),
     })
 }
@@ -107,8 +108,12 @@ fn credentials(flags: &Fetch, url: &Url) -> Result<Option<Credentials>, Refused>
             let token = token.strip_prefix('@').map_or_else(|| Ok(token.clone()), first_line)?;
             Ok(Some(Credentials::Bearer(token)))
         }
-        (None, None) if url.credentials.is_some() => Ok(None),
-        (None, None) => of_netrc(flags, url),
+        (None, None) => match &url.credentials {
+            // Who it is stands in the URL, and the password elsewhere.
+            Some((user, password)) if password.is_empty() => of_netrc(flags, url, std::str::from_utf8(user).ok()),
+            Some(_) => Ok(None),
+            None => of_netrc(flags, url, None),
+        },
     }
 }
 
@@ -122,7 +127,7 @@ fn secret(path: &Path, what: &str) -> Result<String, Refused> {
     read.map_err(|error| unreadable(&path.display().to_string(), &error))
 }
 
-fn of_netrc(flags: &Fetch, url: &Url) -> Result<Option<Credentials>, Refused> {
+fn of_netrc(flags: &Fetch, url: &Url, user: Option<&str>) -> Result<Option<Credentials>, Refused> {
     let path = match (&flags.netrc_file, flags.netrc) {
         (Some(path), _) => path.clone(),
         (None, true) => {
@@ -133,6 +138,7 @@ fn of_netrc(flags: &Fetch, url: &Url) -> Result<Option<Credentials>, Refused> {
     };
     let shown = path.display().to_string();
     let text = secret(&path, "these passwords")?;
-    let found = netrc::look_up(&text, &url.host()).map_err(|why| (Exit::CannotRead, format!("{shown}: {why}")))?;
+    let found =
+        netrc::look_up(&text, &url.host(), user).map_err(|why| (Exit::CannotRead, format!("{shown}: {why}")))?;
     Ok(found.map(|(user, password)| Credentials::Basic(user, password)))
 }

@@ -100,7 +100,10 @@ impl From<&Failed> for Trouble {
             },
             FetchError::Proxy(_) => Exit::Refused,
             FetchError::TimedOut { .. } => Exit::TimedOut,
-            FetchError::Reset { .. } | FetchError::Protocol(_) | FetchError::OtherVersion => Exit::Reset,
+            FetchError::Reset { .. }
+            | FetchError::Protocol(_)
+            | FetchError::Http2 { .. }
+            | FetchError::OtherVersion => Exit::Reset,
             FetchError::Cut { .. } => Exit::CutShort,
             FetchError::NoRange => Exit::NoRange,
             FetchError::Redirect(_) | FetchError::Redirects(_) => Exit::TooManyRedirects,

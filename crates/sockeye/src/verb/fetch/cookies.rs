@@ -1,9 +1,10 @@
-//! Cookies of one run (RFC 6265, sections 5.1 to 5.4): what the caller brings, and what redirects set.
+//! Cookies (RFC 6265, sections 5.1 to 5.4): what the caller brings, what answers set, and the file in which they are kept.
 //!
-//! Nobody tells here which domains are shared by strangers, as `co.uk` is; so a cookie goes to the host that set it and,
-//! if its Domain says so, to those below it, and never to a sibling.
+//! Domains that strangers share, as `co.uk` is, are those of the list of public suffixes: no cookie is for one.
 
+use std::fmt::Write;
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
@@ -17,7 +18,80 @@ use crate::wire::http::http_date;
 pub(super) struct Cookies {
     /// The caller's, for the origin that was asked first.
     own: Vec<String>,
-    set: Vec<Cookie>,
+    set: Jar,
+}
+
+/// Cookies that servers set, shared by all who ask.
+#[derive(Clone, Default)]
+pub struct Jar(Arc<Mutex<Vec<Cookie>>>);
+
+/// What one line of a jar's file begins with that only HTTP gets to see.
+const HTTP_ONLY: &str = "#HttpOnly_";
+
+impl Jar {
+    /// Reads what [`Jar::written`] writes: the file of Netscape, as curl and wget keep it. A line that is none of it is passed
+    /// over; how many were is returned.
+    pub fn read(&self, text: &str) -> usize {
+        let (now, mut odd) = (SystemTime::now(), 0);
+        for line in text.lines().map(|line| line.trim_end_matches('\r')) {
+            let is_comment = line.starts_with('#') && !line.starts_with(HTTP_ONLY);
+            if is_comment || line.trim().is_empty() {
+                continue;
+            }
+            match Cookie::of_line(line) {
+                Some(cookie) => self.put(cookie, now),
+                None => odd += 1,
+            }
+        }
+        odd
+    }
+
+    /// Everything that is not over, as a file.
+    #[must_use]
+    pub fn written(&self) -> String {
+        let now = SystemTime::now();
+        let mut text = "# Netscape HTTP Cookie File\n".to_owned();
+        for cookie in self.all().iter().filter(|cookie| cookie.expires.is_none_or(|expires| expires > now)) {
+            let flag = |is: bool| if is { "TRUE" } else { "FALSE" };
+            let since =
+                |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).map_or(1, |since| since.as_secs());
+            let begin = if cookie.http_only { HTTP_ONLY } else { "" };
+            let dot = if cookie.with_subdomains { "." } else { "" };
+            let Cookie { name, value, host, with_subdomains, path, secure, expires, .. } = cookie;
+            let (with, secure, expires) = (flag(*with_subdomains), flag(*secure), expires.map_or(0, since));
+            let _ = writeln!(text, "{begin}{dot}{host}\t{with}\t{path}\t{secure}\t{expires}\t{name}\t{value}");
+        }
+        text
+    }
+
+    fn put(&self, cookie: Cookie, now: SystemTime) {
+        let mut all = self.all();
+        let same = |other: &Cookie| other.name == cookie.name && other.host == cookie.host && other.path == cookie.path;
+        all.retain(|other| !same(other));
+        if cookie.expires.is_some_and(|expires| expires <= now) {
+            return;
+        }
+        // One server's many push out its own oldest, and nobody else's.
+        let of_host = |other: &Cookie| other.host == cookie.host;
+        if all.iter().filter(|other| of_host(other)).count() >= limits::COOKIES
+            && let Some(oldest) = all.iter().position(of_host)
+        {
+            all.remove(oldest);
+        }
+        if all.len() < limits::COOKIES * 50 {
+            all.push(cookie);
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Cookie>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Jar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Jar").field(&self.all().len()).finish()
+    }
 }
 
 struct Cookie {
@@ -27,11 +101,12 @@ struct Cookie {
     with_subdomains: bool,
     path: String,
     secure: bool,
+    http_only: bool,
     expires: Option<SystemTime>,
 }
 
 impl Cookies {
-    pub(super) fn of(own: &[String]) -> Result<Self, FetchError> {
+    pub(super) fn of(own: &[String], set: Jar) -> Result<Self, FetchError> {
         for pair in own {
             // Not the pair in the message: it may be a secret.
             let wrong = |why: &str| FetchError::Request(format!("a cookie of --cookie {why}"));
@@ -40,7 +115,7 @@ impl Cookies {
             }
             HeaderValue::try_from(pair).map_err(|_| wrong("has a control character"))?;
         }
-        Ok(Self { own: own.to_vec(), set: Vec::new() })
+        Ok(Self { own: own.to_vec(), set })
     }
 
     /// Another origin does not see the caller's; whether there were any.
@@ -51,19 +126,16 @@ impl Cookies {
     /// Takes what an answer sets.
     pub(super) fn take(&mut self, head: &Head, url: &Url, now: SystemTime) {
         for field in head.every("set-cookie") {
-            let Some(cookie) = Cookie::read(field, url, now) else { continue };
-            let same =
-                |other: &Cookie| other.name == cookie.name && other.host == cookie.host && other.path == cookie.path;
-            self.set.retain(|other| !same(other));
-            if cookie.expires.is_none_or(|expires| expires > now) && self.set.len() < limits::COOKIES {
-                self.set.push(cookie);
+            if let Some(cookie) = Cookie::read(field, url, now) {
+                self.set.put(cookie, now);
             }
         }
     }
 
     /// What goes to a URL; those with longer paths first (section 5.4).
     pub(super) fn to_send(&self, url: &Url, now: SystemTime) -> Option<HeaderValue> {
-        let mut fitting: Vec<&Cookie> = self.set.iter().filter(|cookie| cookie.goes_to(url, now)).collect();
+        let all = self.set.all();
+        let mut fitting: Vec<&Cookie> = all.iter().filter(|cookie| cookie.goes_to(url, now)).collect();
         fitting.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
         let set = fitting.into_iter().map(|cookie| format!("{}={}", cookie.name, cookie.value));
         let pairs: Vec<String> = self.own.iter().cloned().chain(set).collect();
@@ -90,6 +162,7 @@ impl Cookie {
             with_subdomains: false,
             path: default_path(url),
             secure: false,
+            http_only: false,
             expires: None,
         };
         let mut max_age = None;
@@ -102,11 +175,12 @@ impl Cookie {
                 "max-age" => max_age = age(value, now).or(max_age),
                 "domain" if !value.is_empty() => {
                     has_domain = true;
-                    cookie.with_subdomains = domain(value, &cookie.host)?;
+                    (cookie.host, cookie.with_subdomains) = domain(value, &cookie.host)?;
                 }
                 "path" if value.starts_with('/') => value.clone_into(&mut cookie.path),
                 "path" => cookie.path = default_path(url),
                 "secure" => cookie.secure = true,
+                "httponly" => cookie.http_only = true,
                 _ => {}
             }
         }
@@ -117,6 +191,35 @@ impl Cookie {
             || (lower.starts_with("__secure-") && !cookie.secure)
             || (lower.starts_with("__host-") && (!cookie.secure || has_domain || cookie.path != "/"));
         (!is_broken).then_some(cookie)
+    }
+
+    /// One line of a jar's file.
+    fn of_line(line: &str) -> Option<Self> {
+        let (http_only, line) = line.strip_prefix(HTTP_ONLY).map_or((false, line), |line| (true, line));
+        let mut parts = line.splitn(7, '\t');
+        let mut part = || parts.next();
+        let (host, with, path, secure, expires, name) = (part()?, part()?, part()?, part()?, part()?, part()?);
+        let value = part().unwrap_or_default();
+        let is_clean = |text: &str| !text.chars().any(|c| c.is_control() || c == ';');
+        let flag = |text: &str| match text {
+            "TRUE" => Some(true),
+            "FALSE" => Some(false),
+            _ => None,
+        };
+        let seconds: u64 = expires.parse().ok()?;
+        if name.is_empty() || !is_clean(name) || !is_clean(value) || !path.starts_with('/') {
+            return None;
+        }
+        Some(Self {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            host: host.strip_prefix('.').unwrap_or(host).to_ascii_lowercase(),
+            with_subdomains: flag(with)?,
+            path: path.to_owned(),
+            secure: flag(secure)?,
+            http_only,
+            expires: if seconds == 0 { None } else { SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)) },
+        })
     }
 
     fn goes_to(&self, url: &Url, now: SystemTime) -> bool {
@@ -139,11 +242,20 @@ fn age(value: &str, now: SystemTime) -> Option<SystemTime> {
     now.checked_add(Duration::from_secs(seconds.min(u64::from(u32::MAX))))
 }
 
-/// Whether the hosts below get a cookie too; none if its Domain is not one of this host's.
-fn domain(value: &str, host: &str) -> Option<bool> {
+/// The host that a Domain is for, and whether those below it get the cookie too; none if it is not one of this host's, or
+/// one that strangers share.
+fn domain(value: &str, host: &str) -> Option<(String, bool)> {
     let value = value.strip_prefix('.').unwrap_or(value).to_ascii_lowercase();
+    let value = match url::Host::parse(&value) {
+        Ok(url::Host::Domain(name)) => name,
+        _ => value,
+    };
     let is_name = host.parse::<IpAddr>().is_err();
-    if value == host { Some(is_name) } else { (is_name && is_below(host, &value)).then_some(true) }
+    let is_shared = psl::suffix(value.as_bytes()).is_some_and(|suffix| suffix == value.as_bytes());
+    if value == host {
+        return Some((value, is_name && !is_shared));
+    }
+    (is_name && !is_shared && is_below(host, &value)).then_some((value, true))
 }
 
 fn is_below(host: &str, domain: &str) -> bool {
@@ -200,9 +312,22 @@ mod tests {
             (a, "n=1; Path=/", "http://b.a.example.org/", ""),
             (a, "n=1; Path=/; Domain=a.example.org", "http://b.a.example.org/", "n=1"),
             (a, "n=1; Path=/; Domain=.A.example.org", "http://xa.example.org/", ""),
-            // A Domain above: to us and below, not to siblings.
+            // A Domain above: to us, to it, and to all below it.
             (a, "n=1; Path=/; Domain=example.org", "http://a.example.org/", "n=1"),
-            (a, "n=1; Path=/; Domain=org", "http://b.example.org/", ""),
+            (a, "n=1; Path=/; Domain=example.org", "http://example.org/", "n=1"),
+            (a, "n=1; Path=/; Domain=.Example.Org", "http://b.example.org/", "n=1"),
+            (a, "n=1; Path=/; Domain=example.org", "http://notexample.org/", ""),
+            ("http://a.b.co.uk/", "n=1; Domain=b.co.uk", "http://c.b.co.uk/", "n=1"),
+            ("http://a.b.co.uk/", "n=1; Domain=co.uk", "http://c.co.uk/", ""),
+            ("http://a.b.co.uk/", "n=1; Domain=uk", "http://a.b.co.uk/", ""),
+            ("http://me.github.io/", "n=1; Domain=github.io", "http://you.github.io/", ""),
+            ("http://a.bücher.example/", "n=1; Domain=bücher.example", "http://b.bücher.example/", "n=1"),
+            // One that strangers share sets cookies for itself alone.
+            ("http://github.io/", "n=1; Domain=github.io", "http://github.io/", "n=1"),
+            ("http://github.io/", "n=1; Domain=github.io", "http://me.github.io/", ""),
+            ("http://web.internal/", "n=1; Domain=internal", "http://other.internal/", ""),
+            ("http://localhost/", "n=1; Domain=localhost", "http://localhost/", "n=1"),
+            (a, "n=1; Path=/; Domain=org", "http://a.example.org/", ""),
             (a, "n=1; Path=/; Domain=other.org", "http://a.example.org/", ""),
             ("http://10.0.0.1/", "n=1; Domain=10.0.0.1", "http://10.0.0.1/", "n=1"),
             ("http://10.0.0.1/", "n=1; Domain=0.0.1", "http://10.0.0.1/", ""),
@@ -229,5 +354,28 @@ mod tests {
         let many: Vec<String> = (0..500).map(|number| format!("n{number}=1")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert_eq!(sent(a, &many, a).matches("=1").count(), limits::COOKIES);
+    }
+
+    #[test]
+    fn a_jar_is_read_from_what_it_wrote_and_from_what_others_write() {
+        let jar = Jar::default();
+        let text = "# Netscape HTTP Cookie File\n# a comment\n\n.example.org\tTRUE\t/\tFALSE\t4102444800\tn\t1\r\n\
+            #HttpOnly_a.example.org\tFALSE\t/x\tTRUE\t0\tsession\ta b=c\nexample.org\tFALSE\t/\tFALSE\t1\told\tx\n\
+            b.org\tFALSE\t/\tFALSE\t0\tempty\nnot a line\na\tb\tc\nb.org\tFALSE\t/\tFALSE\tx\tn\tv\n";
+        assert_eq!(jar.read(text), 3);
+        let cookies = Cookies::of(&[], jar.clone()).unwrap();
+        let sent = |url: &str| {
+            let value = cookies.to_send(&Url::parse(url).unwrap(), SystemTime::now());
+            value.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+        };
+        assert_eq!(sent("https://a.example.org/x"), "session=a b=c; n=1");
+        assert_eq!(sent("http://b.example.org/x"), "n=1");
+        assert_eq!(sent("http://example.org/x"), "n=1");
+        assert_eq!(sent("http://b.org/"), "empty=");
+        let written = jar.written();
+        let again = Jar::default();
+        assert_eq!(again.read(&written), 0);
+        assert_eq!(again.written(), written);
+        assert_eq!(written.lines().count(), 4, "{written}");
     }
 }

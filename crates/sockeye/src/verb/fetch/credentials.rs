@@ -194,6 +194,7 @@ mod tests {
             body: None,
             credentials: None,
             cookies: vec![],
+            jar: None,
             range: None,
         }
     }

@@ -50,6 +50,17 @@ pub enum FetchError {
     },
     /// The answer breaks the protocol.
     Protocol(String),
+    /// The server ended a stream or a connection of HTTP/2, and said why.
+    Http2 {
+        /// The code, by its name: `REFUSED_STREAM`.
+        code: String,
+        /// Who ended what, and the server's words about it, made harmless.
+        what: String,
+        /// Whether what was asked is known not to have been done, and may be asked again.
+        again: Option<Again>,
+        /// Bytes of the body that came before.
+        received: u64,
+    },
     /// The whole came instead of the range that was asked for.
     NoRange,
     /// The part that came does not say that it is of the same version as what is there.
@@ -62,6 +73,15 @@ pub enum FetchError {
     TooLarge(u64),
     /// What was to take the body does not.
     Output(io::Error),
+}
+
+/// How to ask again what HTTP/2 did not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// Over another connection.
+    Anew,
+    /// Over HTTP/1.1, which the server wants (HTTP_1_1_REQUIRED).
+    Http1,
 }
 
 impl fmt::Display for FetchError {
@@ -85,6 +105,10 @@ impl fmt::Display for FetchError {
                     Some(promised) => write!(f, " of {promised}"),
                     None => Ok(()),
                 }
+            }
+            Self::Http2 { code, what, received, .. } => {
+                write!(f, "{what}: {code}")?;
+                if *received > 0 { write!(f, " after {received} bytes of the body") } else { Ok(()) }
             }
             Self::NoRange => f.write_str("the server sends the whole, and not the range that was asked for"),
             Self::OtherVersion => f.write_str(

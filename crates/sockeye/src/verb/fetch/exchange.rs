@@ -167,7 +167,12 @@ impl Exchange {
         let driver = Driver { wire: &wire, speaking: &speaking };
         let failed = |error| Wire::failure(&wire, error, patience, "the answer");
         let (sender, connection) = driver.run(pin!(shake), patience).map_err(failed)?;
-        speaking.add(async move { drop(connection.await) });
+        let heard = Rc::downgrade(&wire);
+        speaking.add(async move {
+            if let (Err(error), Some(wire)) = (connection.await, heard.upgrade()) {
+                wire.borrow_mut().ending = Some(error);
+            }
+        });
         Ok(Http2 { wire, speaking, sender })
     }
 
@@ -276,7 +281,9 @@ impl FetchError {
     fn came(&mut self, so_far: u64, length: Option<u64>) {
         match self {
             Self::Cut { received, promised, .. } => (*received, *promised) = (so_far, length),
-            Self::Reset { received, .. } | Self::TimedOut { received, .. } => *received = so_far,
+            Self::Reset { received, .. } | Self::TimedOut { received, .. } | Self::Http2 { received, .. } => {
+                *received = so_far;
+            }
             _ => {}
         }
     }

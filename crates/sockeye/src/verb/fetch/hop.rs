@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use super::cookies::Cookies;
 use super::credentials::Fields;
+use super::error::Again;
 use super::exchange::{Exchange, Patience};
 use super::kept::{Connection, Connections};
 use super::outgoing::Sending;
 use super::range::Range;
 use super::way::Way;
 use super::{Body, FetchError, Options, Times, Url, Watch};
+use crate::limits;
 
 /// One request of several.
 pub(super) struct Hop<'a> {
@@ -42,9 +44,24 @@ impl Hop<'_> {
                 Err(_) => {}
             }
         }
-        let (stream, mut times) = way.go(patience, watch)?;
-        let exchange = self.ask(Connection::Stream(Box::new(stream)), request, patience, &mut times)?;
-        Ok((exchange, times))
+        let without_http2 = Options { http2: false, ..options.clone() };
+        let (mut way, mut request, mut anew) = (way, Some(request), 0);
+        loop {
+            let (stream, mut times) = way.go(patience, watch)?;
+            let request = match request.take() {
+                Some(request) => request,
+                None => self.request(way.asked_proxy())?,
+            };
+            // What a server of HTTP/2 says it has not done is asked again, whatever it is (RFC 9113, section 8.7).
+            match self.ask(Connection::Stream(Box::new(stream)), request, patience, &mut times) {
+                Ok(exchange) => return Ok((exchange, times)),
+                Err(FetchError::Http2 { again: Some(Again::Http1), .. }) if way.speaks_http2() => {
+                    way = Way::to(self.url, &without_http2)?;
+                }
+                Err(FetchError::Http2 { again: Some(Again::Anew), .. }) if anew < limits::ASKED_ANEW => anew += 1,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn ask(
@@ -87,6 +104,11 @@ impl Hop<'_> {
             .body(self.body.map(Body::to_send).unwrap_or_default())
             .map_err(|error| wrong(&error))?;
         *request.headers_mut() = self.fields.to_send(self.url, self.body, self.cookies).map_err(|why| wrong(&why))?;
+        // Methods that are about a body say that there is none (RFC 9110, section 8.6); many servers answer 411 otherwise.
+        let is_about_a_body = matches!(self.method, "POST" | "PUT" | "PATCH");
+        if self.body.map_or(is_about_a_body, |body| body.length() == 0) {
+            request.headers_mut().insert(http::header::CONTENT_LENGTH, http::HeaderValue::from_static("0"));
+        }
         if let Some(range) = self.range {
             range.ask(request.headers_mut()).map_err(|why| wrong(&why))?;
         }

@@ -12,6 +12,7 @@ mod hop;
 mod kept;
 mod name;
 pub mod netrc;
+mod no_proxy;
 mod outgoing;
 mod pace;
 mod progress;
@@ -45,6 +46,7 @@ pub use crate::wire::http::is_packed;
 use crate::wire::http::{Coding, percent_decoded};
 pub use crate::wire::http::{Head, HeadError, Origin, Url, UrlError, UrlScheme};
 use cookies::Cookies;
+pub use cookies::Jar;
 use credentials::Fields;
 use exchange::{Exchange, Patience};
 use hop::Hop;
@@ -65,6 +67,8 @@ pub struct Request {
     pub credentials: Option<Credentials>,
     /// Cookies for the origin of the URL: `a=b`.
     pub cookies: Vec<String>,
+    /// Cookies that are kept from one fetch to the next; without it those that redirects set are forgotten at the end.
+    pub jar: Option<Jar>,
     /// Only these bytes.
     pub range: Option<Range>,
 }
@@ -207,7 +211,7 @@ pub fn fetch(
         Ok(fields) => fields,
         Err(error) => return Err(Failed::at(url, error)),
     };
-    let mut cookies = match Cookies::of(&request.cookies) {
+    let mut cookies = match Cookies::of(&request.cookies, request.jar.clone().unwrap_or_default()) {
         Ok(cookies) => cookies,
         Err(error) => return Err(Failed::at(url, error)),
     };
@@ -219,6 +223,7 @@ pub fn fetch(
             Ok(taken) => taken,
             Err(error) => return Err(Failed::at(url, error)),
         };
+        cookies.take(&exchange.head, &url, SystemTime::now());
         let Some(next) = next(&exchange.head, &url, options.follow) else {
             let to_head = method == "HEAD";
             let part = match &request.range {
@@ -243,7 +248,6 @@ pub fn fetch(
         };
         redirects += 1;
         let status = exchange.head.status;
-        cookies.take(&exchange.head, &url, SystemTime::now());
         let dropped = if next.origin == url.origin { vec![] } else { fields.leave(&mut cookies) };
         watch.redirected(status, &next, &dropped);
         let has_body = exchange.head.has_body(method == "HEAD");

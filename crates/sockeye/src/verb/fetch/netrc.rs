@@ -3,37 +3,37 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// Who to be to a host, by the first entry that is for it: `machine HOST`, or `default`, which is for every other.
+/// Who to be to a host, by the first entry that is for it, and for that user if one is known already: `machine HOST`, or
+/// `default`, which is for every other. Words that mean nothing are passed over, as curl does.
 ///
 /// # Errors
 /// The line that is none of such a file, and what is wrong with it; never what stands there.
-pub fn look_up(text: &str, host: &str) -> Result<Option<(String, String)>, String> {
+pub fn look_up(text: &str, host: &str, user: Option<&str>) -> Result<Option<(String, String)>, String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut words = Words { rest: text.chars().peekable(), line: 1 };
-    let mut entry: Option<Entry> = None;
+    let mut entry = Entry::default();
     while let Some(word) = words.next()? {
         match word.as_str() {
             "machine" | "default" => {
-                if let Some(found) = entry.take().and_then(Entry::whole) {
+                if let Some(found) = std::mem::take(&mut entry).whole(user) {
                     return Ok(Some(found));
                 }
-                let is_for_us = word == "default" || words.value("machine")?.eq_ignore_ascii_case(host);
-                entry = Some(Entry { is_for_us, ..Entry::default() });
+                entry.is_for_us = word == "default" || is_same(&words.value("machine")?, host);
             }
-            "login" | "password" | "account" => {
-                let value = words.value(&word)?;
-                match (&mut entry, word.as_str()) {
-                    (None, _) => return Err(format!("line {}: `{word}` without a machine", words.line)),
-                    (Some(entry), "login") => entry.login = Some(value),
-                    (Some(entry), "password") => entry.password = Some(value),
-                    _ => {}
-                }
-            }
+            "login" => entry.login = Some(words.value("login")?),
+            "password" => entry.password = Some(words.value("password")?),
+            "account" => drop(words.value("account")?),
             "macdef" => words.skip_macro(),
-            // It may be a password that somebody wrote without quotes.
-            _ => return Err(format!("line {}: neither machine, default, login nor password", words.line)),
+            // It may be a password that somebody wrote without quotes: not a word about it.
+            _ => {}
         }
     }
-    Ok(entry.and_then(Entry::whole))
+    Ok(entry.whole(user))
+}
+
+fn is_same(machine: &str, host: &str) -> bool {
+    let bare = |name: &str| name.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
+    bare(machine) == bare(host)
 }
 
 #[derive(Default)]
@@ -44,9 +44,16 @@ struct Entry {
 }
 
 impl Entry {
-    fn whole(self) -> Option<(String, String)> {
-        let login = self.login.filter(|_| self.is_for_us)?;
-        Some((login, self.password.unwrap_or_default()))
+    fn whole(self, user: Option<&str>) -> Option<(String, String)> {
+        if !self.is_for_us {
+            return None;
+        }
+        let password = self.password.unwrap_or_default();
+        match (self.login, user) {
+            // An entry without a login is for whoever it is.
+            (login, Some(user)) => login.is_none_or(|login| login == user).then(|| (user.to_owned(), password)),
+            (login, None) => Some((login?, password)),
+        }
     }
 }
 
@@ -96,7 +103,12 @@ impl Words<'_> {
         loop {
             match self.taken().ok_or_else(unclosed)? {
                 '"' => return Ok(word),
-                '\\' => word.push(self.taken().ok_or_else(unclosed)?),
+                '\\' => word.push(match self.taken().ok_or_else(unclosed)? {
+                    't' => '\t',
+                    'n' => '\n',
+                    'r' => '\r',
+                    other => other,
+                }),
                 other => word.push(other),
             }
         }
@@ -104,9 +116,13 @@ impl Words<'_> {
 
     /// Commands of ftp(1), up to an empty line.
     fn skip_macro(&mut self) {
+        let mut is_empty = false;
         while let Some(next) = self.taken() {
-            if next == '\n' && self.rest.peek() == Some(&'\n') {
-                return;
+            match next {
+                '\n' if is_empty => return,
+                '\n' => is_empty = true,
+                '\r' => {}
+                _ => is_empty = false,
             }
         }
     }
@@ -131,21 +147,60 @@ mod tests {
             [("a", ("ann", "s1")), ("B", ("bob", "a \"b")), ("n", ("nobody", "")), ("other", ("anonymous", "me@here"))]
         {
             let expected = Some((expected.0.to_owned(), expected.1.to_owned()));
-            assert_eq!(look_up(text, host), Ok(expected), "{host}");
+            assert_eq!(look_up(text, host, None), Ok(expected), "{host}");
         }
-        assert_eq!(look_up("machine a login b password c", "other"), Ok(None));
-        assert_eq!(look_up("", "a"), Ok(None));
+        assert_eq!(look_up("machine a login b password c", "other", None), Ok(None));
+        assert_eq!(look_up("", "a", None), Ok(None));
+    }
+
+    #[test]
+    fn a_user_who_is_known_gets_the_password_of_their_own_entry() {
+        let text = "machine a login ann password s1\nmachine a login bob password s2\nmachine b password s3\n\
+            machine c login ann password s4\ndefault login bob password s5";
+        for (host, user, password) in [
+            ("a", "ann", Some("s1")),
+            ("a", "bob", Some("s2")),
+            ("a", "eve", None),
+            ("b", "eve", Some("s3")),
+            ("c", "bob", Some("s5")),
+            ("d", "bob", Some("s5")),
+            ("d", "ann", None),
+        ] {
+            let expected = password.map(|password| (user.to_owned(), password.to_owned()));
+            assert_eq!(look_up(text, host, Some(user)), Ok(expected), "{host} {user}");
+        }
+        assert_eq!(look_up(text, "b", None).unwrap().unwrap().1, "s5");
+    }
+
+    #[test]
+    fn oddities_that_other_tools_take_are_taken() {
+        for (text, login, password) in [
+            ("machine a\r\nlogin b\r\npassword c\r\n", "b", "c"),
+            ("macdef init\r\nmachine a login x\r\n\r\nmachine a login b password c", "b", "c"),
+            ("macdef init\n machine a login x password y\n\nmachine a login b password c", "b", "c"),
+            ("machine a login b password \"c\\td\\n\\\\\\\"\"", "b", "c\td\n\\\""),
+            ("machine\ta\tlogin\tb\tpassword\tc", "b", "c"),
+            ("machine a port 80 login b protocol https password c", "b", "c"),
+            ("login x password y\nmachine a login b password c", "b", "c"),
+            ("machine a login b password my secret words", "b", "my"),
+            ("\u{feff}machine A. login b password c", "b", "c"),
+            ("# machine a login x\nmachine a # comment\nlogin b password #c", "b", "#c"),
+            ("machine a account z login b password c account y", "b", "c"),
+        ] {
+            let expected = Some((login.to_owned(), password.to_owned()));
+            assert_eq!(look_up(text, "a", None), Ok(expected), "{text}");
+        }
+        assert_eq!(look_up("machine [::1] login b password c", "::1", None).unwrap().unwrap().0, "b");
     }
 
     #[test]
     fn what_is_wrong_is_told_by_its_line_and_without_what_stands_there() {
         for (text, says) in [
-            ("machine a\nlogin b\nsecret", "line 3: neither machine, default, login nor password"),
-            ("login b", "line 1: `login` without a machine"),
             ("machine a login b password", "line 1: `password` without a value"),
+            ("machine a login b\nmachine", "line 2: `machine` without a value"),
             ("machine a login \"b\n", "line 1: a quote is never closed"),
         ] {
-            assert_eq!(look_up(text, "a"), Err(says.to_owned()));
+            assert_eq!(look_up(text, "c", None), Err(says.to_owned()));
         }
     }
 }

@@ -1,25 +1,37 @@
-//! Proxies from the usual environment variables: which, for whom, and the tunnel through one (RFC 9110, section 9.3.6).
+//! Proxies, chosen or from the usual environment variables: which, for whom, and the tunnel through one (RFC 9110, section
+//! 9.3.6).
 
-use hyper_util::client::proxy::matcher::Matcher;
+use std::sync::Arc;
 
 use super::exchange::{Exchange, Patience};
 use super::kept::Connection;
+use super::no_proxy::NoProxy;
 use super::outgoing::Sending;
-use super::{FetchError, Url, UrlScheme};
+use super::{FetchError, Url, UrlScheme, credentials};
 use crate::address::Address;
 use crate::net::stream::Stream;
 
 /// Which proxies stand between us and which hosts.
 #[derive(Debug, Clone, Default)]
-pub struct Proxies(Option<std::sync::Arc<Matcher>>);
+pub struct Proxies(Option<Arc<Set>>);
+
+/// The proxies as they were written; what is wrong with one counts when it is needed.
+#[derive(Debug, Default)]
+struct Set {
+    http: Option<String>,
+    https: Option<String>,
+    without: NoProxy,
+}
 
 /// A proxy to go through.
+#[derive(Clone)]
 pub(super) struct Via {
     pub(super) address: Address,
     pub(super) kind: Kind,
 }
 
 /// How it is spoken to.
+#[derive(Clone)]
 pub(super) enum Kind {
     /// By HTTP, with what says who asks.
     Http(Option<http::HeaderValue>),
@@ -43,15 +55,12 @@ impl Proxies {
             set(name).or_else(|| if name == "http_proxy" { None } else { set(&name.to_ascii_uppercase()) })
         };
         let [http, https, all] = ["http_proxy", "https_proxy", "all_proxy"].map(value);
-        if http.is_none() && https.is_none() && all.is_none() {
+        let (http, https) = (http.or_else(|| all.clone()), https.or(all));
+        if http.is_none() && https.is_none() {
             return Self::none();
         }
-        let matcher = Matcher::builder()
-            .http(http.unwrap_or_default())
-            .https(https.unwrap_or_default())
-            .all(all.unwrap_or_default())
-            .no(value("no_proxy").unwrap_or_default());
-        Self(Some(std::sync::Arc::new(matcher.build())))
+        let without = NoProxy::read(&value("no_proxy").unwrap_or_default());
+        Self(Some(Arc::new(Set { http, https, without })))
     }
 
     /// This one for everything that `no_proxy` does not name.
@@ -59,51 +68,69 @@ impl Proxies {
     /// # Errors
     /// It is none, or is spoken to in another way.
     pub fn chosen(url: &str, no_proxy: Option<String>) -> Result<Self, FetchError> {
-        let matcher = Matcher::builder().all(url).no(no_proxy.unwrap_or_default()).build();
-        let chosen = Self(Some(std::sync::Arc::new(matcher)));
-        let any = Matcher::builder().all(url).build();
-        let any = Self(Some(std::sync::Arc::new(any)));
-        // What the matcher cannot read it leaves out, and we would go there without a proxy.
-        let somewhere = Url::parse("http://example.org/")?;
-        match any.for_url(&somewhere)? {
-            Some(_) => Ok(chosen),
-            None => Err(FetchError::Request("the proxy is no URL such as http://HOST:PORT".to_owned())),
-        }
+        Via::read(url)?;
+        let url = Some(url.to_owned());
+        let without = NoProxy::read(&no_proxy.unwrap_or_default());
+        Ok(Self(Some(Arc::new(Set { http: url.clone(), https: url, without }))))
     }
 
-    /// The proxy for a URL, if it is to go through one.
+    /// The proxy for a URL, if it is to go through one. Who is behind a proxy does not want to be seen without it: what
+    /// cannot be read is an error.
     pub(super) fn for_url(&self, url: &Url) -> Result<Option<Via>, FetchError> {
-        let Some(matcher) = &self.0 else { return Ok(None) };
-        let place = format!("{}://{}/", url.origin.scheme.name(), url.origin.authority());
-        // Who is behind a proxy does not want to be seen without it, whatever we cannot read.
-        let place = place.parse().map_err(|error: http::uri::InvalidUri| {
-            FetchError::Request(format!("no proxy can be chosen for {place}: {error}"))
-        })?;
-        let Some(found) = matcher.intercept(&place) else { return Ok(None) };
-        let scheme = found.uri().scheme_str().unwrap_or("http");
-        let kind = match scheme {
-            "http" => Kind::Http(found.basic_auth().cloned()),
-            "socks5" | "socks5h" => {
-                let login = found.raw_auth().map(|(user, password)| (user.to_owned(), password.to_owned()));
-                Kind::Socks { remote: scheme == "socks5h", login }
-            }
-            other => {
-                let why = format!("a proxy is spoken to by http, socks5 or socks5h, and not by {other}");
-                return Err(FetchError::Request(why));
-            }
+        let Some(set) = &self.0 else { return Ok(None) };
+        let written = match url.origin.scheme {
+            UrlScheme::Http => &set.http,
+            UrlScheme::Https => &set.https,
         };
-        let authority = found.uri().authority().map(ToString::to_string).unwrap_or_default();
-        let proxy = Url::parse(&format!("http://{authority}"))
-            .map_err(|error| FetchError::Request(format!("the proxy {error}")))?;
-        // Without a port it is the one that proxies have by habit (curl(1), --proxy).
-        let has_port = found.uri().port().is_some();
-        let mut origin = proxy.origin;
+        match written {
+            Some(written) if !set.without.has(&url.host()) => Via::read(written).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Via {
+    /// Reads a proxy as it is written: `http` without a scheme, and the port 1080 without one, as curl has it.
+    fn read(written: &str) -> Result<Self, FetchError> {
+        let written = written.trim();
+        let (scheme, rest) = written.split_once("://").unwrap_or(("http", written));
+        let scheme = scheme.to_ascii_lowercase();
+        let wrong = |why: String| FetchError::Request(why);
+        if !matches!(scheme.as_str(), "http" | "socks5" | "socks5h") {
+            return Err(wrong(format!("a proxy is spoken to by http, socks5 or socks5h, and not by {scheme}")));
+        }
+        let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if rest.is_empty() {
+            return Err(wrong("the proxy is no URL such as http://HOST:PORT".to_owned()));
+        }
+        let url = Url::parse(&format!("http://{rest}")).map_err(|error| wrong(format!("the proxy {error}")))?;
+        let place = rest.rsplit('@').next().unwrap_or_default();
+        let behind_host = place.rsplit(']').next().unwrap_or_default();
+        let has_port = behind_host.split_once(':').is_some_and(|(_, port)| !port.is_empty())
+            || place.bytes().all(|byte| byte.is_ascii_digit());
+        let mut origin = url.origin;
         if !has_port {
             origin.port = 1080;
         }
         let mut address = origin.address();
         address.scheme = None;
-        Ok(Some(Via { address, kind }))
+        let kind = match scheme.as_str() {
+            "http" => {
+                let login = url.credentials.as_ref();
+                Kind::Http(login.map(|(user, password)| credentials::basic(user, password)).transpose()?)
+            }
+            _ => {
+                let text = |bytes: Vec<u8>| {
+                    String::from_utf8(bytes).map_err(|_| wrong("a user of SOCKS is not UTF-8".to_owned()))
+                };
+                let login = match url.credentials {
+                    Some((user, password)) => Some((text(user)?, text(password)?)),
+                    None => None,
+                };
+                Kind::Socks { remote: scheme == "socks5h", login }
+            }
+        };
+        Ok(Self { address, kind })
     }
 }
 
@@ -172,9 +199,18 @@ mod tests {
         assert_eq!(super::tests::via(&chosen, "https://x/").as_deref(), Some("other:1080"));
         assert_eq!(super::tests::via(&chosen, "https://inside/"), None);
         // What cannot be read goes nowhere, rather than there without a proxy.
-        let mut odd = Url::parse("http://x/").unwrap();
-        odd.origin.host = crate::address::Host::Name("a b".to_owned());
-        assert!(some.for_url(&odd).is_err() && Proxies::none().for_url(&odd).unwrap().is_none());
+        let odd = proxies(&[("all_proxy", "http://a b:1")]);
+        assert!(odd.for_url(&Url::parse("http://x/").unwrap()).is_err());
+        for (written, expected) in [
+            ("8080", "8080"),
+            ("proxy:80", "proxy:80"),
+            ("http://[::1]", "[::1]:1080"),
+            ("http://u:p@[::1]:81/", "[::1]:81"),
+            ("HTTP://Proxy:3128/path", "proxy:3128"),
+        ] {
+            let chosen = Proxies::chosen(written, None).unwrap();
+            assert_eq!(super::tests::via(&chosen, "https://x/").as_deref(), Some(expected), "{written}");
+        }
         assert!(Proxies::chosen("ftp://x", None).is_err() && Proxies::chosen("", None).is_err());
     }
 }

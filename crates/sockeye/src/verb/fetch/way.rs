@@ -70,6 +70,11 @@ impl<'a> Way<'a> {
         Ok((stream, times))
     }
 
+    /// Whether HTTP/2 is spoken if the server does.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.options.http2
+    }
+
     fn is_secure(&self) -> bool {
         self.url.origin.scheme == UrlScheme::Https
     }

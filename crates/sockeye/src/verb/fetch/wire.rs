@@ -14,6 +14,7 @@ use rustix::event::PollFlags;
 
 use super::FetchError;
 use super::driver::Stopped;
+use super::error::Again;
 use super::exchange::Patience;
 use super::outgoing::Fault;
 use crate::limits;
@@ -61,6 +62,8 @@ pub(super) struct Wire {
     /// How many reads hyper has left.
     pub(super) budget: u32,
     failure: Option<FetchError>,
+    /// What a connection of HTTP/2 ended with.
+    pub(super) ending: Option<hyper::Error>,
     /// Whether hyper gets every byte as it comes: heads are packed in HTTP/2, and it keeps bodies back itself.
     pub(super) is_http2: bool,
     /// What was wrong with what is sent.
@@ -87,6 +90,7 @@ impl Wire {
             interest: PollFlags::empty(),
             budget: BUDGET,
             failure: None,
+            ending: None,
             is_http2: false,
             fault,
         }
@@ -110,7 +114,21 @@ impl Wire {
             Stopped::TimedOut => patience.timed_out("nothing came", 0),
             Stopped::Stuck => FetchError::Protocol("the exchange waits for nothing".to_owned()),
             Stopped::Socket(why) => FetchError::Reset { why, received: 0 },
-            Stopped::Hyper(error) => of_hyper(&error, what),
+            Stopped::Hyper(error) => {
+                // What the request hears may only be that the connection is no more; why, the connection has heard.
+                let ending = wire.borrow_mut().ending.take();
+                let of_connection = ending.as_ref().and_then(of_http2);
+                let again = (error.is_canceled() || error.is_closed()).then_some(Again::Anew);
+                match (of_http2(&error), of_connection) {
+                    (Some(own), _) => own,
+                    (None, Some(of_connection)) => of_connection,
+                    (None, None) if again.is_some() && wire.borrow().is_http2 => {
+                        let what = "the server ended the connection before it was asked".to_owned();
+                        FetchError::Http2 { code: "no reason".to_owned(), what, again, received: 0 }
+                    }
+                    (None, None) => of_hyper(&error, what),
+                }
+            }
         }
     }
 
@@ -288,6 +306,35 @@ fn of_socket(error: io::Error) -> FetchError {
         Ok(error) => FetchError::Tls(error),
         Err(why) => FetchError::Reset { why, received: 0 },
     }
+}
+
+/// What a server of HTTP/2 said when it gave up (RFC 9113, sections 6.4, 6.8 and 7).
+fn of_http2(error: &hyper::Error) -> Option<FetchError> {
+    use std::error::Error;
+    let error = error.source()?.downcast_ref::<h2::Error>()?;
+    let reason = error.reason()?;
+    // The only way to the words of a GOAWAY; they stand there as they would in a program, and so are harmless.
+    let said = error.to_string();
+    let said = said.split_once(&format!("received: {reason}")).map_or("", |(_, said)| said).trim();
+    let said = if said.is_empty() { String::new() } else { format!(", saying {}", said.trim_matches(['(', ')'])) };
+    let what = match (error.is_remote(), error.is_go_away()) {
+        (true, true) => format!("the server leaves the connection (GOAWAY{said})"),
+        (true, false) => "the server gives up the answer (RST_STREAM)".to_owned(),
+        (false, _) => "the server breaks the rules of HTTP/2".to_owned(),
+    };
+    let again = match reason {
+        _ if !error.is_remote() => None,
+        h2::Reason::HTTP_1_1_REQUIRED => Some(Again::Http1),
+        h2::Reason::REFUSED_STREAM => Some(Again::Anew),
+        // Such a GOAWAY meets those streams only that the server has not begun.
+        h2::Reason::NO_ERROR if error.is_go_away() => Some(Again::Anew),
+        _ => None,
+    };
+    let code = match format!("{reason:?}") {
+        unknown if unknown.starts_with("Reason(") => format!("the unknown code {:#x}", u32::from(reason)),
+        name => name,
+    };
+    Some(FetchError::Http2 { code, what, again, received: 0 })
 }
 
 fn of_hyper(error: &hyper::Error, what: &str) -> FetchError {
