@@ -37,6 +37,8 @@ pub const CONNECT_WAIT: Duration = Duration::from_secs(10);
 pub const DATAGRAM_QUIET: Duration = Duration::from_secs(1);
 /// How long `talk` over datagrams waits for a first answer.
 pub const DATAGRAM_ANSWER: Duration = Duration::from_secs(5);
+/// How long a server tries to send an answer over datagrams for which the system has no room.
+pub const DATAGRAM_SEND_WAIT: Duration = Duration::from_secs(1);
 /// Peers over datagrams that have an open play; the longest idle goes first.
 pub const DATAGRAM_PEERS: usize = 65_536;
 /// Descriptors kept back from connections: listeners, files, the spare one.
@@ -156,6 +158,7 @@ pub const TABLE: &[Limit] = &[
     Limit { flag: None, default: "5", what: "content codings of one body" },
     Limit { flag: None, default: "180, each 4 KiB", what: "cookies of a host; its oldest make room" },
     Limit { flag: None, default: "64 KiB", what: "the record beside what fetch --resume left" },
+    Limit { flag: None, default: "1 s, 256 KiB", what: "answers over UDP that a full interface does not take" },
     Limit { flag: None, default: "65,536", what: "datagram peers with an open play" },
     Limit { flag: None, default: "open files less 64", what: "connections" },
 ];

@@ -187,13 +187,14 @@ fn account(pair: &str) -> Result<Account, (Exit, String)> {
 fn conclude(summary: Summary, flags: &Serve, console: &Console) -> Exit {
     let Summary { opened, closed, failed, cut, from_clients, at_once, unvisited } = summary;
     let came = if opened == 1 { "1 conversation".to_owned() } else { format!("{opened} conversations") };
-    let mut words = if flags.echo || flags.discard || flags.web.files.is_some() {
+    let has_no_text = flags.echo || flags.discard || flags.web.files.is_some();
+    let mut words = if has_no_text {
         format!("{came}, {closed} ended by themselves, {from_clients} bytes came")
     } else {
         format!("{came}, {} as written", closed.saturating_sub(failed))
     };
     if failed > 0 {
-        words.push_str(&format!(", {failed} not"));
+        words.push_str(&format!(", {failed} {}", if has_no_text { "failed" } else { "not" }));
     }
     if cut > 0 {
         let why = if at_once {

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use transcript::{Ending, Fault, Input, Moment, Next, Play, Script};
 
+use super::answers::{Answers, Leaving, Loss};
 use super::guard::{Guard, Ours, Withheld};
 use super::{Behaviour, Shared};
 use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
 use crate::limits;
 use crate::net::listen::Socket;
-use crate::sys::datagrams::{self, Arrival, Inbox, Outbox};
+use crate::sys::datagrams::{self, Arrival, Inbox};
 
 /// Entries of peers that are gone that may stand among the wakes.
 const STALE: usize = 4096;
@@ -37,21 +38,28 @@ struct Peer {
 
 /// What was exchanged in one conversation.
 #[derive(Debug, Clone, Copy)]
-struct Exchange {
+pub(super) struct Exchange {
     number: u64,
     opened: Moment,
     from_client: u64,
     from_server: u64,
+    /// The number of its first answer, over all conversations.
+    first: u64,
+    /// Answers that the guard did not let out.
+    withheld: u64,
 }
 
-/// Both ends' addresses.
-type Pair = (SocketAddr, Option<IpAddr>);
+/// Both ends' addresses; ours where the socket has several.
+pub(super) type Pair = (SocketAddr, Option<IpAddr>);
 
 #[derive(Debug)]
 pub(super) struct DatagramServer {
     pub(super) socket: Socket,
     pub(super) behaviour: Behaviour,
     guard: Guard,
+    answers: Answers,
+    /// The system tells of answers that it or a network did not deliver: where plays are judged.
+    tells_errors: bool,
     peers: HashMap<Pair, Peer>,
     /// When to look at a peer again; an entry whose peer has another time by now is stale.
     wakes: BinaryHeap<Reverse<(Moment, Pair)>>,
@@ -65,13 +73,18 @@ pub(super) struct DatagramServer {
 }
 
 impl DatagramServer {
-    pub(super) fn new(socket: Socket, behaviour: Behaviour, guard: Guard) -> Self {
+    pub(super) fn new(socket: Socket, behaviour: Behaviour, guard: Guard, is_judged: bool) -> Self {
         datagrams::take_many(&socket.fd);
+        let v6 = matches!(&socket.endpoint.name, Name::Inet(address) if address.is_ipv6());
+        // Without it, what a full queue of an interface drops looks like sent (udp(7)).
+        let tells_errors = is_judged && datagrams::report_errors(&socket.fd, v6, true).is_ok();
         let wildcard = matches!(&socket.endpoint.name, Name::Inet(address) if address.ip().is_unspecified());
         Self {
             socket,
             behaviour,
             guard,
+            answers: Answers::default(),
+            tells_errors,
             peers: HashMap::new(),
             wakes: BinaryHeap::new(),
             wildcard,
@@ -84,7 +97,10 @@ impl DatagramServer {
 
     /// Takes and answers what has come. An error of one datagram, or of an earlier answer that nobody took, is none of
     /// the socket.
-    pub(super) fn ready(&mut self, inbox: &mut Inbox, outbox: &mut Outbox, shared: &mut Shared<'_>) {
+    pub(super) fn ready(&mut self, inbox: &mut Inbox, shared: &mut Shared<'_>) {
+        if self.tells_errors {
+            datagrams::forget_errors(&self.socket.fd);
+        }
         for _ in 0..BATCHES {
             match inbox.receive(&self.socket.fd) {
                 Ok(()) => {}
@@ -97,15 +113,11 @@ impl DatagramServer {
             } else {
                 for arrival in inbox.arrivals() {
                     for payload in arrival.datagrams() {
-                        self.answer(payload, arrival.from, arrival.to, outbox, shared);
+                        self.answer(payload, arrival.from, arrival.to, shared);
                     }
                 }
             }
-            let (refused, reason) = outbox.send(&self.socket.fd);
-            if let Some(reason) = reason {
-                let error = format!("{}: answers that could not be sent: {reason}", self.socket.endpoint);
-                shared.observer.observe(Event::Dropped { count: refused as u64, error });
-            }
+            self.flush(shared);
             if inbox.is_drained() {
                 break;
             }
@@ -138,7 +150,7 @@ impl DatagramServer {
         self.close_run(run, shared);
     }
 
-    fn close_run(&self, run: Option<(Pair, Exchange)>, shared: &mut Shared<'_>) {
+    fn close_run(&mut self, run: Option<(Pair, Exchange)>, shared: &mut Shared<'_>) {
         if let Some(((from, source), exchange)) = run {
             self.close(from, source, exchange, ClosedBy::Client, None, shared);
         }
@@ -155,14 +167,7 @@ impl DatagramServer {
         }
     }
 
-    fn answer(
-        &mut self,
-        payload: &[u8],
-        from: SocketAddr,
-        to: Option<IpAddr>,
-        outbox: &mut Outbox,
-        shared: &mut Shared<'_>,
-    ) {
+    fn answer(&mut self, payload: &[u8], from: SocketAddr, to: Option<IpAddr>, shared: &mut Shared<'_>) {
         let source = to.filter(|_| self.wildcard);
         let ours = match &self.behaviour {
             // Without a budget nothing is held against anybody, and a long transcript is not searched for it.
@@ -186,7 +191,7 @@ impl DatagramServer {
                 let mut exchange = self.open(from, source, shared);
                 exchange.from_client = payload.len() as u64;
                 if echo {
-                    exchange.from_server = self.send(payload, from, source, payload.len(), outbox, shared);
+                    self.send(payload, pair, payload.len(), &mut exchange, shared);
                 }
                 let by = if echo { ClosedBy::Server } else { ClosedBy::Client };
                 return self.close(from, source, exchange, by, None, shared);
@@ -199,18 +204,11 @@ impl DatagramServer {
                 Peer { play, script, tally, until: None, armed: None }
             }
         };
-        self.play(peer, pair, Some(payload), outbox, shared);
+        self.play(peer, pair, Some(payload), shared);
     }
 
     /// Goes on with a peer's play: with a datagram, or because its time has come.
-    fn play(
-        &mut self,
-        mut peer: Peer,
-        pair: Pair,
-        mut payload: Option<&[u8]>,
-        outbox: &mut Outbox,
-        shared: &mut Shared<'_>,
-    ) {
+    fn play(&mut self, mut peer: Peer, pair: Pair, mut payload: Option<&[u8]>, shared: &mut Shared<'_>) {
         let (from, source) = pair;
         let came = payload.map_or(0, <[u8]>::len);
         peer.tally.from_client += came as u64;
@@ -225,7 +223,7 @@ impl DatagramServer {
             let output = std::mem::take(shared.output);
             let mut start = 0;
             for &end in &output.datagrams {
-                peer.tally.from_server += self.send(&output.bytes[start..end], from, source, came, outbox, shared);
+                self.send(&output.bytes[start..end], pair, came, &mut peer.tally, shared);
                 start = end;
             }
             *shared.output = output;
@@ -234,8 +232,8 @@ impl DatagramServer {
                 Next::StopSending | Next::StartTls => {}
                 // Others have their turn before it goes on.
                 Next::Flush => {
-                    outbox.send(&self.socket.fd);
-                    peer.until = Some(shared.now);
+                    self.answers.send(&self.socket.fd, shared.now);
+                    peer.until = self.answers.wakes().or(Some(shared.now));
                     return self.keep(pair, peer, shared);
                 }
                 Next::Hear { .. } if peer.play.is_fresh(&script) && peer.play.may_end(&script) => {
@@ -287,26 +285,47 @@ impl DatagramServer {
         }
     }
 
-    /// Queues an answer if the guard lets it out; how many bytes went.
-    fn send(
-        &mut self,
-        payload: &[u8],
-        to: SocketAddr,
-        source: Option<IpAddr>,
-        came: usize,
-        outbox: &mut Outbox,
-        shared: &Shared<'_>,
-    ) -> u64 {
-        match self.guard.answer(to.ip(), came as u64, payload.len() as u64, shared.now) {
+    /// Queues an answer if the guard lets it out.
+    fn send(&mut self, payload: &[u8], pair: Pair, came: usize, exchange: &mut Exchange, shared: &Shared<'_>) {
+        if self.answers.is_full() {
+            exchange.withheld += 1;
+            *self.withheld.entry(Withheld::NoRoom).or_default() += 1;
+            return;
+        }
+        match self.guard.answer(pair.0.ip(), came as u64, payload.len() as u64, shared.now) {
             Ok(()) => {
-                outbox.push(payload, to, source);
-                payload.len() as u64
+                self.answers.push(payload, pair);
+                exchange.from_server += payload.len() as u64;
             }
             Err(withheld) => {
+                exchange.withheld += 1;
                 *self.withheld.entry(withheld).or_default() += 1;
-                0
             }
         }
+    }
+
+    /// Sends what is queued, and sees to the conversations whose answers have left or never will.
+    fn flush(&mut self, shared: &mut Shared<'_>) {
+        self.answers.send(&self.socket.fd, shared.now);
+        self.settle(shared);
+    }
+
+    fn settle(&mut self, shared: &mut Shared<'_>) {
+        if self.answers.has_losses() {
+            for pair in self.answers.losers() {
+                let Some(peer) = self.peers.get(&pair) else { continue };
+                if let Some(loss) = self.answers.loss(pair, peer.tally.first..u64::MAX)
+                    && let Some(peer) = self.peers.remove(&pair)
+                {
+                    self.conclude(pair, peer.tally, ClosedBy::Server, None, Some(loss), shared);
+                }
+            }
+        }
+        for Leaving { pair, exchange, by, reason, end } in self.answers.take_gone() {
+            let loss = self.answers.loss(pair, exchange.first..end);
+            self.conclude(pair, exchange, by, reason, loss, shared);
+        }
+        self.answers.forget_losses();
     }
 
     fn keep(&mut self, pair: Pair, mut peer: Peer, shared: &mut Shared<'_>) {
@@ -355,22 +374,23 @@ impl DatagramServer {
     /// When a play's time comes, or the word about what was withheld.
     pub(super) fn wakes(&self) -> Option<Moment> {
         let next = self.wakes.peek().map(|Reverse((at, _))| *at);
+        let answers = self.answers.wakes();
         let word = self.told.filter(|_| !self.withheld.is_empty()).map(|told| told.after(SECOND));
         let count = self.uncounted.then(|| self.drops.1.after(SECOND));
-        [next, word, count].into_iter().flatten().min()
+        [next, word, count, answers].into_iter().flatten().min()
     }
 
     /// Wakes the plays whose time has come.
-    pub(super) fn wake(&mut self, outbox: &mut Outbox, shared: &mut Shared<'_>) {
+    pub(super) fn wake(&mut self, shared: &mut Shared<'_>) {
         // One that has more to say stands among them again at once.
         for _ in 0..self.wakes.len() {
             if self.wakes.peek().is_none_or(|Reverse((at, _))| *at > shared.now) {
                 break;
             }
             let Some((pair, peer)) = self.next_peer() else { continue };
-            self.play(peer, pair, None, outbox, shared);
+            self.play(peer, pair, None, shared);
         }
-        outbox.send(&self.socket.fd);
+        self.flush(shared);
         self.tell_withheld(shared);
         if self.uncounted && shared.now >= self.drops.1.after(SECOND) {
             self.tell_drops(shared);
@@ -380,6 +400,9 @@ impl DatagramServer {
     /// Ends every open play; how many of them were not where they may end.
     pub(super) fn cut(&mut self, shared: &mut Shared<'_>) -> u64 {
         let mut count = 0;
+        self.flush(shared);
+        self.answers.give_up();
+        self.settle(shared);
         for ((from, source), peer) in std::mem::take(&mut self.peers) {
             let ends = peer.play.may_end(&peer.script);
             count += u64::from(!ends);
@@ -392,7 +415,12 @@ impl DatagramServer {
 
     /// Whether a play has gone on from its beginning and not come to its end.
     pub(super) fn is_busy(&self) -> bool {
-        !self.peers.is_empty()
+        !self.peers.is_empty() || self.is_sending()
+    }
+
+    /// Whether answers are on their way.
+    pub(super) fn is_sending(&self) -> bool {
+        !self.answers.is_empty()
     }
 
     /// Says once a second what was withheld, and why.
@@ -418,11 +446,13 @@ impl DatagramServer {
     fn open(&self, from: SocketAddr, source: Option<IpAddr>, shared: &mut Shared<'_>) -> Exchange {
         let number = shared.tally.next_number();
         shared.observer.observe(Event::Opened(self.conversation(from, source, number)));
-        Exchange { number, opened: shared.now, from_client: 0, from_server: 0 }
+        let first = self.answers.next_number();
+        Exchange { number, opened: shared.now, from_client: 0, from_server: 0, first, withheld: 0 }
     }
 
+    /// A conversation is over, once its answers have left.
     fn close(
-        &self,
+        &mut self,
         from: SocketAddr,
         source: Option<IpAddr>,
         exchange: Exchange,
@@ -430,12 +460,45 @@ impl DatagramServer {
         reason: Option<String>,
         shared: &mut Shared<'_>,
     ) {
+        let pair = (from, source);
+        if self.answers.are_sent() {
+            return self.conclude(pair, exchange, by, reason, None, shared);
+        }
+        let end = self.answers.next_number();
+        self.answers.leaving.push(Leaving { pair, exchange, by, reason, end });
+    }
+
+    /// Says that a conversation is over; one that lost an answer is not as written.
+    fn conclude(
+        &self,
+        (from, source): Pair,
+        exchange: Exchange,
+        by: ClosedBy,
+        mut reason: Option<String>,
+        loss: Option<Loss>,
+        shared: &mut Shared<'_>,
+    ) {
+        let conversation = self.conversation(from, source, exchange.number);
+        let lost = match loss {
+            Some(loss) => Some(loss.words()),
+            None if exchange.withheld > 0 && shared.is_judged => {
+                Some(format!("{} of the answers were held back (--udp-budget)", exchange.withheld))
+            }
+            None => None,
+        };
+        if let Some(words) = lost {
+            let who = format!("play {}, {from} -> {}", exchange.number, conversation.server);
+            let error = format!("error: {words}\n  --> {}: {who}\n", self.socket.endpoint);
+            shared.tally.failed += 1;
+            shared.observer.observe(Event::Failed { conversation: Some(conversation.clone()), error });
+            reason.get_or_insert(words);
+        }
         shared.tally.close(exchange.from_client);
         shared.observer.observe(Event::Closed {
-            conversation: self.conversation(from, source, exchange.number),
+            conversation,
             by,
             from_client: exchange.from_client,
-            from_server: exchange.from_server,
+            from_server: exchange.from_server - loss.map_or(0, |loss| loss.bytes.min(exchange.from_server)),
             lasted: Duration::from_nanos(shared.now.nanos().saturating_sub(exchange.opened.nanos())),
             reason,
         });

@@ -57,6 +57,8 @@ pub(crate) enum Withheld {
     Loop,
     Amplification,
     Rate,
+    /// The system has no room for what was said before.
+    NoRoom,
 }
 
 impl Withheld {
@@ -68,6 +70,7 @@ impl Withheld {
             Self::Loop => "a source that gives back our own words is taken for another server (--udp-budget off)",
             Self::Amplification => "off the loopback at most 3 bytes go out for each byte in (--udp-budget)",
             Self::Rate => "off the loopback at most 50 datagrams a second go to a network (--udp-budget)",
+            Self::NoRoom => "256 KiB of answers wait already: the interface does not take them",
         }
     }
 }

@@ -2,6 +2,7 @@
 //! knows no option of the command line and no text of a transcript.
 
 mod accept;
+mod answers;
 mod datagram;
 mod guard;
 mod http2;
@@ -30,7 +31,7 @@ use crate::event::{Event, Name, Observer, Protocol};
 use crate::net::listen::Socket;
 use crate::net::tls;
 use crate::stop::Stop;
-use crate::sys::datagrams::{Inbox, Outbox};
+use crate::sys::datagrams::Inbox;
 use crate::web::clock::Now;
 
 pub use guard::Budget;
@@ -68,8 +69,17 @@ pub(crate) struct Bounds {
     pub(crate) wait_for_client: Option<Duration>,
     /// Whether a reset or an idle time limit between two exchanges is a failed play.
     pub(crate) strict: bool,
+    /// Whether each play is to come to its end, so that where a client leaves matters.
+    pub(crate) to_the_end: bool,
     /// Who the server is where a transcript goes over to TLS.
     pub(crate) identity: tls::Identity,
+}
+
+impl Bounds {
+    /// Whether it matters how each play went: to an exit code, or to a test.
+    fn is_judged(&self) -> bool {
+        self.strict || self.plays.is_some() || self.to_the_end
+    }
 }
 
 /// New behaviours, one for each socket in their order, and what to say about them.
@@ -136,6 +146,7 @@ pub(crate) struct Shared<'a> {
     wait: Option<Duration>,
     stopping: bool,
     strict: bool,
+    is_judged: bool,
     linger: Duration,
     plays: Option<u64>,
     identity: &'a tls::Identity,
@@ -187,7 +198,6 @@ pub(crate) struct Loop {
     output: Output,
     buffer: Vec<u8>,
     inbox: Option<Inbox>,
-    outbox: Outbox,
     began: Instant,
     now: Moment,
     has_sites: bool,
@@ -234,7 +244,8 @@ impl Loop {
             if socket.endpoint.protocol == Protocol::Udp {
                 poller.add(&socket.fd, SOCKETS | (1 << 32) | datagrams.len() as u64, Interest::Read)?;
                 order.push((true, datagrams.len()));
-                datagrams.push(DatagramServer::new(socket, behaviour, Guard::new(bounds.budget, own_ports.clone())));
+                let guard = Guard::new(bounds.budget, own_ports.clone());
+                datagrams.push(DatagramServer::new(socket, behaviour, guard, bounds.is_judged()));
             } else {
                 poller.add(&socket.fd, SOCKETS | listeners.len() as u64, Interest::Read)?;
                 order.push((false, listeners.len()));
@@ -266,7 +277,6 @@ impl Loop {
             output: Output::default(),
             buffer: vec![0; BUFFER],
             inbox,
-            outbox: Outbox::default(),
             began: Instant::now(),
             has_sites,
             storage,
@@ -335,7 +345,8 @@ impl Loop {
             if visit_by.is_some_and(|at| self.now >= at) && self.visit_by() == visit_by {
                 return self.end(false).map(|summary| Summary { unvisited: true, ..summary });
             }
-            if self.stopping && (self.live == 0 || end_by.is_some_and(|at| self.now >= at)) {
+            let is_busy = self.live > 0 || self.datagrams.iter().any(DatagramServer::is_sending);
+            if self.stopping && (!is_busy || end_by.is_some_and(|at| self.now >= at)) {
                 return self.end(false);
             }
         }
@@ -429,6 +440,7 @@ impl Loop {
             wait: self.bounds.wait,
             stopping: self.stopping,
             strict: self.bounds.strict,
+            is_judged: self.bounds.is_judged(),
             linger: self.bounds.linger,
             plays: self.bounds.plays,
             identity: &self.bounds.identity,
@@ -481,7 +493,7 @@ impl Loop {
     fn with_datagrams(
         &mut self,
         index: usize,
-        act: impl FnOnce(&mut DatagramServer, Option<&mut Inbox>, &mut Outbox, &mut Shared<'_>),
+        act: impl FnOnce(&mut DatagramServer, Option<&mut Inbox>, &mut Shared<'_>),
     ) {
         let Some(server) = self.datagrams.get_mut(index) else { return };
         let name = server.socket.endpoint.name.clone();
@@ -495,6 +507,7 @@ impl Loop {
             wait: self.bounds.wait,
             stopping: self.stopping,
             strict: self.bounds.strict,
+            is_judged: self.bounds.is_judged(),
             linger: self.bounds.linger,
             plays: self.bounds.plays,
             identity: &self.bounds.identity,
@@ -503,7 +516,7 @@ impl Loop {
             protocol: Protocol::Udp,
             server: &name,
         };
-        act(server, self.inbox.as_mut(), &mut self.outbox, &mut shared);
+        act(server, self.inbox.as_mut(), &mut shared);
     }
 
     fn accept(&mut self, index: usize, most: usize) {
@@ -627,7 +640,7 @@ impl Loop {
         }
         for index in 0..self.datagrams.len() {
             if self.datagrams[index].wakes().is_some_and(|at| at <= self.now) {
-                self.with_datagrams(index, |server, _, outbox, shared| server.wake(outbox, shared));
+                self.with_datagrams(index, |server, _, shared| server.wake(shared));
             }
         }
         if self.accept_again.is_some_and(|at| at <= self.now) {
@@ -655,9 +668,9 @@ impl Loop {
 
     /// Answers the datagrams that have come to a socket.
     fn serve_datagrams(&mut self, index: usize) {
-        self.with_datagrams(index, |server, inbox, outbox, shared| {
+        self.with_datagrams(index, |server, inbox, shared| {
             if let Some(inbox) = inbox {
-                server.ready(inbox, outbox, shared);
+                server.ready(inbox, shared);
             }
         });
     }
@@ -683,7 +696,7 @@ impl Loop {
             cut += u64::from(was_cut);
         }
         for index in 0..self.datagrams.len() {
-            self.with_datagrams(index, |server, _, _, shared| {
+            self.with_datagrams(index, |server, _, shared| {
                 cut += server.cut(shared);
                 server.tell_drops(shared);
             });

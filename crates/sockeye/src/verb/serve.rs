@@ -283,6 +283,7 @@ impl Server {
             plays: options.plays,
             wait_for_client: options.wait,
             strict: options.strict,
+            to_the_end: options.leaving == Leaving::AtTheEnd,
             identity: options.identity.clone(),
         };
         if let Role::Files(files) = &options.role {

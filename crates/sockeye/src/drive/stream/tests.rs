@@ -44,6 +44,7 @@ impl World {
             wait: Some(Duration::from_secs(1)),
             stopping: false,
             strict: false,
+            is_judged: false,
             linger: Duration::ZERO,
             plays: None,
             identity: &self.identity,

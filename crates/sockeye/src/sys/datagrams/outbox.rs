@@ -4,21 +4,32 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 
+use rustix::io::Errno;
+
 use super::header::{CONTROL, Control, no_header, no_name, write_address, write_control, write_source};
 use super::{BATCH, LARGEST};
 
 /// The longest datagrams that are sent as one: on most ways they fit into a frame. And how many (`UDP_MAX_SEGMENTS`).
 const SEGMENT: usize = 1400;
 const SEGMENTS: usize = 64;
+/// Room for bytes that is kept for the next ones.
+const MUCH: usize = 8 << 20;
+
+/// Peers that the system had no room for, after which one call of [`Outbox::send`] tries no others.
+const FULL: usize = 8;
+/// How often an error may be about an answer before: each is told once, and the datagram in hand is tried again.
+const EARLIER: usize = 3;
 
 /// Datagrams to be sent, gathered for few calls. Those of one length to one peer go as one, and the kernel takes them
-/// apart (udp(7), `UDP_SEGMENT`).
+/// apart (udp(7), `UDP_SEGMENT`). What the system has no room for now stays here.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     payloads: Vec<u8>,
     pub(super) entries: Vec<Entry>,
     /// The system once refused several as one.
     pub(super) singly: bool,
+    /// How many datagrams were ever added: the number of the next one.
+    pushed: u64,
 }
 
 /// One datagram, or several that are sent as one.
@@ -30,6 +41,31 @@ pub(super) struct Entry {
     segment: usize,
     to: SocketAddr,
     from: Option<IpAddr>,
+    /// The number of the first.
+    number: u64,
+}
+
+/// Datagrams to one peer that could not be sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refused {
+    pub(crate) to: SocketAddr,
+    pub(crate) from: Option<IpAddr>,
+    /// The number of the first, in the order of adding, and how many there are.
+    number: u64,
+    count: u64,
+    segment: u64,
+    bytes: u64,
+    pub(crate) error: Errno,
+}
+
+impl Refused {
+    /// How many of the datagrams with numbers in a range are among them, and their bytes.
+    pub(crate) fn among(&self, numbers: std::ops::Range<u64>) -> (u64, u64) {
+        let (first, end) = (numbers.start.max(self.number), numbers.end.min(self.number + self.count));
+        let count = end.saturating_sub(first);
+        let until = |number: u64| ((number - self.number) * self.segment).min(self.bytes);
+        (count, if count == 0 { 0 } else { until(end) - until(first) })
+    }
 }
 
 impl Entry {
@@ -47,55 +83,113 @@ impl Entry {
             && so_far + length <= LARGEST - 100
             && (self.to, self.from) == (to, from)
     }
+
+    fn refused(&self, error: Errno) -> Refused {
+        let (count, segment, bytes) = (self.count() as u64, self.segment as u64, (self.end - self.start) as u64);
+        Refused { to: self.to, from: self.from, number: self.number, count, segment, bytes, error }
+    }
 }
 
 impl Outbox {
     /// Adds one datagram; `from` is the local address to send it from, where that matters.
     pub(crate) fn push(&mut self, payload: &[u8], to: SocketAddr, from: Option<IpAddr>) {
-        let (start, segment) = (self.payloads.len(), payload.len());
+        let (start, segment, number) = (self.payloads.len(), payload.len(), self.pushed);
+        self.pushed += 1;
         self.payloads.extend_from_slice(payload);
         let end = self.payloads.len();
         match self.entries.last_mut() {
             Some(last) if !self.singly && last.takes(segment, to, from) => last.end = end,
-            _ => self.entries.push(Entry { start, end, segment, to, from }),
+            _ => self.entries.push(Entry { start, end, segment, to, from, number }),
         }
     }
 
-    /// Sends all, and returns how many the kernel would not take, with the last reason. It never waits.
-    pub(crate) fn send(&mut self, fd: impl AsFd) -> (usize, Option<io::Error>) {
-        let (mut refused, mut reason) = (0, None);
-        let mut next = 0;
+    /// The number of the next datagram that is added.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.pushed
+    }
+
+    /// The number of the first datagram that still stands here; of the next one if there is none.
+    pub(crate) fn first_number(&self) -> u64 {
+        self.entries.first().map_or(self.pushed, |entry| entry.number)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes that stand here.
+    pub(crate) fn bytes(&self) -> usize {
+        self.payloads.len()
+    }
+
+    /// Sends all that the system takes, and adds what it will never take to `refused`. What it has no room for now stays.
+    /// It never waits.
+    pub(crate) fn send(&mut self, fd: impl AsFd, refused: &mut Vec<Refused>) {
+        let (mut next, mut kept, mut earlier) = (0, 0, 0);
+        // An interface without room holds up those behind it, and nobody else.
+        let mut full: Vec<SocketAddr> = Vec::new();
         while next < self.entries.len() {
-            let end = (next + BATCH).min(self.entries.len());
-            match self.send_some(&fd, next, end) {
-                Ok(count) => next += count.max(1),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            if full.len() >= FULL || full.contains(&self.entries[next].to) {
+                self.entries[kept] = self.entries[next];
+                (kept, next) = (kept + 1, next + 1);
+                continue;
+            }
+            let batch = &self.entries[next..(next + BATCH).min(self.entries.len())];
+            let count = match full.is_empty() {
+                true => batch.len(),
+                false => batch.iter().position(|entry| full.contains(&entry.to)).unwrap_or(batch.len()),
+            };
+            match self.send_some(&fd, next, next + count) {
+                Ok(count) => (next, earlier) = (next + count.max(1), 0),
+                Err(Errno::INTR) => {}
+                Err(error) if is_of_the_network(error) && earlier < EARLIER => earlier += 1,
+                Err(Errno::AGAIN) => full.extend([self.entries[next].to; FULL]),
+                Err(Errno::NOBUFS | Errno::NOMEM) => full.push(self.entries[next].to),
                 // The way out knows no segments (no checksums in hardware, or a smaller MTU): each goes by itself.
-                Err(error) if self.entries[next].count() > 1 && error.kind() != io::ErrorKind::WouldBlock => {
+                Err(error) if self.entries[next].count() > 1 && error != Errno::PERM && !is_of_the_network(error) => {
                     self.singly = true;
                     self.take_apart(next);
                 }
                 Err(error) => {
                     // The error is about the first of them; the others may still go.
-                    refused += self.entries[next].count();
-                    reason = Some(error);
-                    next += 1;
+                    refused.push(self.entries[next].refused(error));
+                    (next, earlier) = (next + 1, 0);
                 }
             }
         }
-        self.payloads.clear();
-        self.entries.clear();
-        (refused, reason)
+        self.keep(kept);
+    }
+
+    /// Only so many entries are left; their bytes move to the front when much before them is gone.
+    fn keep(&mut self, count: usize) {
+        self.entries.truncate(count);
+        let first = self.entries.first().map_or(self.payloads.len(), |entry| entry.start);
+        if count == 0 || first > self.payloads.len() / 2 {
+            self.payloads.drain(..first);
+            self.entries
+                .iter_mut()
+                .for_each(|entry| (entry.start, entry.end) = (entry.start - first, entry.end - first));
+        }
+        if count == 0 && self.payloads.capacity() > MUCH {
+            self.payloads = Vec::new();
+        }
+    }
+
+    /// Gives up those with a lower number, for want of room.
+    pub(crate) fn give_up(&mut self, below: u64, refused: &mut Vec<Refused>) {
+        let count = self.entries.iter().take_while(|entry| entry.number < below).count();
+        refused.extend(self.entries.drain(..count).map(|entry| entry.refused(Errno::NOBUFS)));
+        self.keep(self.entries.len());
     }
 
     pub(super) fn take_apart(&mut self, index: usize) {
         let whole = self.entries[index];
-        let starts = (whole.start..whole.end).step_by(whole.segment);
-        let single = |start| Entry { start, end: (start + whole.segment).min(whole.end), ..whole };
+        let starts = (whole.start..whole.end).step_by(whole.segment).zip(whole.number..);
+        let single = |(start, number)| Entry { start, end: (start + whole.segment).min(whole.end), number, ..whole };
         self.entries.splice(index..=index, starts.map(single));
     }
 
-    fn send_some(&mut self, fd: impl AsFd, start: usize, end: usize) -> io::Result<usize> {
+    fn send_some(&mut self, fd: impl AsFd, start: usize, end: usize) -> Result<usize, Errno> {
         let count = end - start;
         let mut names = [no_name(); BATCH];
         let mut controls = [Control([0; CONTROL]); BATCH];
@@ -129,6 +223,18 @@ impl Outbox {
                 libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
             )
         };
-        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+        usize::try_from(sent).map_err(|_| last_error())
     }
+}
+
+/// Whether an error may be about an answer before, which a network did not deliver.
+fn is_of_the_network(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::CONNREFUSED | Errno::HOSTUNREACH | Errno::NETUNREACH | Errno::HOSTDOWN | Errno::NONET | Errno::PROTO
+    )
+}
+
+fn last_error() -> Errno {
+    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
 }

@@ -1,0 +1,167 @@
+//! Answers over datagrams on their way out. They go in batches, and a conversation is over when each of its answers was
+//! taken by the system or never will be: what is said of it then is what happened.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use transcript::Moment;
+
+use super::datagram::{Exchange, Pair};
+use crate::event::ClosedBy;
+use crate::limits;
+use crate::sys::datagrams::{Outbox, Refused};
+
+/// How soon what the system had no room for is tried again.
+const SOON: Duration = Duration::from_millis(5);
+
+/// A conversation that is over but for answers on their way.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    pub(super) pair: Pair,
+    pub(super) exchange: Exchange,
+    pub(super) by: ClosedBy,
+    pub(super) reason: Option<String>,
+    /// The number of the first datagram that is none of its own any more.
+    pub(super) end: u64,
+}
+
+/// What could not be sent of a conversation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Loss {
+    pub(super) count: u64,
+    pub(super) bytes: u64,
+    error: Errno,
+}
+
+/// The system has no room.
+#[derive(Debug, Clone, Copy)]
+struct Stuck {
+    /// When it is tried again.
+    again: Moment,
+    /// When those with a number below `end` are given up.
+    until: Moment,
+    end: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    outbox: Outbox,
+    pub(super) leaving: Vec<Leaving>,
+    refused: Vec<Refused>,
+    stuck: Option<Stuck>,
+}
+
+impl Answers {
+    /// Queues a datagram; there may be no room for it.
+    pub(super) fn push(&mut self, payload: &[u8], pair: Pair) {
+        self.outbox.push(payload, pair.0, pair.1);
+    }
+
+    /// Whether the system had no room for more than may wait here.
+    pub(super) fn is_full(&self) -> bool {
+        self.stuck.is_some() && self.outbox.bytes() > limits::SEND_QUEUE
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.outbox.is_empty() && self.leaving.is_empty()
+    }
+
+    /// Whether all that was queued is sent, or never will be.
+    pub(super) fn are_sent(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// The number of the next datagram.
+    pub(super) fn next_number(&self) -> u64 {
+        self.outbox.next_number()
+    }
+
+    /// Sends what the system takes; what it has had no room for, for long, is given up.
+    pub(super) fn send(&mut self, fd: impl AsFd, now: Moment) {
+        if self.outbox.is_empty() {
+            return;
+        }
+        self.outbox.send(fd, &mut self.refused);
+        if let Some(stuck) = self.stuck.filter(|stuck| now >= stuck.until) {
+            self.outbox.give_up(stuck.end, &mut self.refused);
+            self.stuck = None;
+        }
+        if self.outbox.is_empty() {
+            self.stuck = None;
+            return;
+        }
+        let (until, end) = (now.after(limits::DATAGRAM_SEND_WAIT), self.outbox.next_number());
+        self.stuck.get_or_insert(Stuck { again: now, until, end }).again = now.after(SOON);
+    }
+
+    /// Waits for nothing any more.
+    pub(super) fn give_up(&mut self) {
+        self.outbox.give_up(u64::MAX, &mut self.refused);
+    }
+
+    /// When to try again.
+    pub(super) fn wakes(&self) -> Option<Moment> {
+        self.stuck.map(|stuck| stuck.again)
+    }
+
+    /// What was refused since the last look.
+    pub(super) fn has_losses(&self) -> bool {
+        !self.refused.is_empty()
+    }
+
+    /// Whose answers could not be sent.
+    pub(super) fn losers(&self) -> Vec<Pair> {
+        self.refused.iter().map(|refused| (refused.to, refused.from)).collect()
+    }
+
+    /// What could not be sent of the datagrams to a peer with these numbers.
+    pub(super) fn loss(&self, pair: Pair, numbers: std::ops::Range<u64>) -> Option<Loss> {
+        let of_pair = self.refused.iter().filter(|refused| (refused.to, refused.from) == pair);
+        of_pair.fold(None, |loss: Option<Loss>, refused| match refused.among(numbers.clone()) {
+            (0, _) => loss,
+            (count, bytes) => {
+                let before = loss.map_or((0, 0), |loss| (loss.count, loss.bytes));
+                Some(Loss { count: before.0 + count, bytes: before.1 + bytes, error: refused.error })
+            }
+        })
+    }
+
+    /// Takes those whose answers have all left, or never will.
+    pub(super) fn take_gone(&mut self) -> Vec<Leaving> {
+        let first = self.outbox.first_number();
+        if first == self.outbox.next_number() {
+            return std::mem::take(&mut self.leaving);
+        }
+        let (gone, left) = std::mem::take(&mut self.leaving).into_iter().partition(|leaving| leaving.end <= first);
+        self.leaving = left;
+        gone
+    }
+
+    /// Nobody who is left was refused anything.
+    pub(super) fn forget_losses(&mut self) {
+        if self.leaving.is_empty() {
+            self.refused.clear();
+        }
+    }
+}
+
+impl Loss {
+    /// What was not sent, and why.
+    pub(super) fn words(self) -> String {
+        let Self { count, bytes, error } = self;
+        let what = if count == 1 { "1 answer".to_owned() } else { format!("{count} answers") };
+        let why = match error {
+            Errno::PERM | Errno::ACCESS => {
+                "the system does not allow it: a firewall of this machine may drop it".to_owned()
+            }
+            Errno::MSGSIZE => "it is too long for a datagram".to_owned(),
+            Errno::NOBUFS | Errno::NOMEM | Errno::AGAIN => {
+                let waited = transcript::seconds(limits::DATAGRAM_SEND_WAIT);
+                format!("the queue of the interface was full for {waited}")
+            }
+            other => crate::net::words(&other.into()),
+        };
+        format!("{what} of {bytes} bytes could not be sent: {why}")
+    }
+}
