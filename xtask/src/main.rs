@@ -16,6 +16,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("strace", "strace"),
     ("python3", "python3"),
     ("ip", "iproute2"),
+    ("tc", "iproute2"),
+    ("nft", "nftables"),
     ("unshare", "util-linux"),
     ("prlimit", "util-linux"),
     ("bash", "bash"),
