@@ -255,7 +255,8 @@ pub(crate) struct Web {
     /// Largest file that may be stored
     #[arg(long, value_name = "SIZE", requires = "upload", value_parser = large_size, default_value = "1GiB")]
     pub(crate) max_upload: u64,
-    /// Another name under which this machine is asked, or * for any; addresses and localhost always are
+    /// Another name under which this machine is asked, or * for any; addresses, its own name, names without a dot and those
+    /// below localhost, local and internal always are
     #[arg(long, value_name = "NAME", requires = "files")]
     pub(crate) host: Vec<String>,
     /// Write the access log there, in the common combined format or with --json as JSON, and not to standard error

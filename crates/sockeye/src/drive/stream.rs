@@ -153,6 +153,11 @@ impl Connection {
         }
     }
 
+    /// Whether these bytes, which have come, are the first.
+    pub(super) fn is_first(&self, bytes: &[u8]) -> bool {
+        self.from_client == bytes.len() as u64
+    }
+
     /// Whether it has something to say and waits only for the socket to take it.
     fn has_more(&self) -> bool {
         !self.outbox.is_empty() || self.sends_part() || self.resume

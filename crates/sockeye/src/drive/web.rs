@@ -13,7 +13,7 @@ use super::storage::Storing;
 use crate::event::{Event, Observer};
 use crate::file::AtomicFile;
 use crate::limits;
-use crate::web::answer::{Body, Reply, Response, Site, refuse};
+use crate::web::answer::{Body, Reply, Response, Site, refuse, refuse_plain};
 use crate::web::body::{Decoder, Framing};
 use crate::web::clock::Now;
 use crate::web::log::{self, Line};
@@ -254,6 +254,12 @@ impl Web {
         }
         self.content = Content::None;
         let response = refuse(Status::REQUEST_TIMEOUT, around.date, out);
+        self.conclude(response, None, out, around);
+    }
+
+    /// The client speaks HTTP without TLS where TLS is spoken.
+    pub(super) fn refuse_plain(&mut self, out: &mut Vec<u8>, around: &mut Around<'_>) {
+        let response = refuse_plain(around.date, out);
         self.conclude(response, None, out, around);
     }
 

@@ -146,6 +146,22 @@ impl Connection {
         self.ask(&[], shared)
     }
 
+    /// Whether a handshake of TLS is waited for, and these first bytes are the beginning of a method.
+    pub(super) fn is_plain_http(&self, bytes: &[u8]) -> bool {
+        matches!(&self.role, Role::Web(web) if web.website.is_secure)
+            && self.is_handshaking()
+            && self.is_first(bytes)
+            && bytes.first().is_some_and(u8::is_ascii_uppercase)
+    }
+
+    /// Tells a client that speaks plain HTTP what is spoken here.
+    pub(super) fn refuse_plain(&mut self, shared: &mut Shared<'_>) -> Fate {
+        self.secure = None;
+        self.reason = Some("TLS: the client speaks plain HTTP".into());
+        self.with_web(shared, |web, out, around| web.refuse_plain(out, around));
+        if self.send_output(shared) == Fate::Gone { Fate::Gone } else { self.finish(shared) }
+    }
+
     /// Nothing came in time.
     pub(super) fn took_too_long(&mut self, shared: &mut Shared<'_>) -> Fate {
         if matches!(&self.role, Role::Web(web) if web.has_streams()) {

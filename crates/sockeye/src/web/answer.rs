@@ -115,6 +115,12 @@ pub fn refuse(status: Status, now: &Now, head: &mut Vec<u8>) -> Response {
     refusal::write(status, "", &Manner::closing(), now, head)
 }
 
+/// Answers a client that speaks HTTP without TLS where TLS is spoken.
+pub(crate) fn refuse_plain(now: &Now, head: &mut Vec<u8>) -> Response {
+    let why = "This port speaks HTTPS, and what came is plain HTTP: ask for the same address with https:// before it.";
+    refusal::write_because(Status::BAD_REQUEST, why, "", &Manner::closing(), now, head)
+}
+
 impl Site {
     /// A site.
     #[must_use]

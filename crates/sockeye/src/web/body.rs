@@ -28,9 +28,21 @@ impl Framing {
             (Some(coding), None) if version == Version::Http11 && coding.eq_ignore_ascii_case(b"chunked") => {
                 Ok(Self::Chunked)
             }
+            // Where it ends is clear, but not what it says (RFC 9112, section 6.1).
+            (Some(codings), None) if version == Version::Http11 && is_unknown(codings) => Err(Status::NOT_IMPLEMENTED),
             (Some(_), _) => Err(Status::BAD_REQUEST),
         }
     }
+}
+
+/// Whether these are codings that we do not know, and chunks last and only there.
+fn is_unknown(codings: &[u8]) -> bool {
+    let is_token =
+        |name: &[u8]| !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte));
+    let names: Vec<&[u8]> = codings.split(|&byte| byte == b',').map(|name| name.trim_ascii()).collect();
+    let Some((last, others)) = names.split_last() else { return false };
+    let is_chunked = |name: &[u8]| name.eq_ignore_ascii_case(b"chunked");
+    is_chunked(last) && !others.is_empty() && others.iter().all(|name| is_token(name) && !is_chunked(name))
 }
 
 /// Digits and nothing else: no sign, no list, no blank inside.

@@ -1,6 +1,7 @@
 //! What a site does beyond sending files, all of it off or harmless unless asked for.
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -96,12 +97,13 @@ pub enum Packing {
 }
 
 /// The names in Host that are answered. A page of another site can have its own name lead here (DNS rebinding) and then
-/// read what it likes, but it cannot have a browser say another name than its own.
+/// read what it likes, but it cannot have a browser say another name than its own. The public DNS has no names without a
+/// dot, and none below `localhost` (RFC 6761), `local` (RFC 6762) and `internal`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hosts {
     /// Whatever is asked for.
     Any,
-    /// Addresses written as numbers, `localhost` and what ends with `.localhost`, and these names.
+    /// Addresses written as numbers, names that nobody can have lead here from elsewhere, this machine's own, and these.
     Local(Vec<String>),
 }
 
@@ -114,13 +116,24 @@ impl Hosts {
             return request.version == Version::Http10;
         }
         let host = request.host();
-        // A comparison of its own, so that the usual answer allocates nothing.
-        let ends_local = host.len().checked_sub(".localhost".len()).and_then(|at| host.get(at..));
-        host.eq_ignore_ascii_case("localhost")
-            || ends_local.is_some_and(|end| end.eq_ignore_ascii_case(".localhost"))
+        !host.contains('.')
+            || ["localhost", "local", "internal"].iter().any(|domain| is_below(host, domain))
             || host.parse::<IpAddr>().is_ok()
+            || OWN.as_deref().is_some_and(|own| host.eq_ignore_ascii_case(own))
             || names.iter().any(|name| host.eq_ignore_ascii_case(name.trim_end_matches('.')))
     }
+}
+
+/// The name of this machine.
+static OWN: LazyLock<Option<String>> = LazyLock::new(|| {
+    let name = rustix::system::uname().nodename().to_str().ok()?.trim_end_matches('.').to_owned();
+    (!name.is_empty()).then_some(name)
+});
+
+/// Whether a name ends with a dot and this domain. A comparison of its own, so that the usual answer allocates nothing.
+fn is_below(host: &str, domain: &str) -> bool {
+    let end = host.len().checked_sub(domain.len()).and_then(|at| host.split_at_checked(at));
+    end.is_some_and(|(begin, end)| begin.ends_with('.') && end.eq_ignore_ascii_case(domain))
 }
 
 /// A user and a password, for the Basic scheme (RFC 7617). Over plain HTTP everybody on the way can read both.
@@ -209,7 +222,19 @@ mod tests {
             ("evil.example", false),
             ("localhost.evil.example", false),
             ("127.0.0.1.evil.example", false),
-            ("evillocalhost", false),
+            ("web", true),
+            ("Web.:8080", true),
+            ("my_service:80", true),
+            ("box.local", true),
+            ("a.b.LOCAL", true),
+            ("api.internal:3000", true),
+            ("host.docker.internal", true),
+            ("notlocal", true),
+            ("evil.notlocal", false),
+            ("local.example", false),
+            ("internal.example.", false),
+            ("web.example", false),
+            ("1.2.3", false),
             ("other.box.lan", false),
         ] {
             let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");

@@ -20,6 +20,18 @@ pub(crate) const COLOURS: &str = "
 
 /// A page that says what is wrong, in words that are ours alone.
 pub(crate) fn write(status: Status, methods: &str, manner: &Manner, now: &Now, out: &mut Vec<u8>) -> Response {
+    write_because(status, explanation(status), methods, manner, now, out)
+}
+
+/// The same with a reason of its own.
+pub(crate) fn write_because(
+    status: Status,
+    why: &str,
+    methods: &str,
+    manner: &Manner,
+    now: &Now,
+    out: &mut Vec<u8>,
+) -> Response {
     let head = Head::begin(out, status, manner, now);
     let head = match status {
         Status::METHOD_NOT_ALLOWED => head.field("Allow", methods.as_bytes()),
@@ -37,8 +49,7 @@ pub(crate) fn write(status: Status, methods: &str, manner: &Manner, now: &Now, o
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>{status}</title>\n{ICON}<style>{COLOURS}{STYLE}</style>\n\
-         </head>\n<body>\n<h1>{status}</h1>\n<p>{}</p>\n{up}</body>\n</html>\n",
-        explanation(status)
+         </head>\n<body>\n<h1>{status}</h1>\n<p>{why}</p>\n{up}</body>\n</html>\n"
     );
     head.field("Content-Type", b"text/html; charset=utf-8")
         .field("Content-Security-Policy", POLICY)
@@ -65,6 +76,7 @@ fn explanation(status: Status) -> &'static str {
         Status::MISDIRECTED_REQUEST => {
             "This server does not go by the name that was asked for. Whoever runs it gives it the name with --host."
         }
+        Status::NOT_IMPLEMENTED => "The content is coded in a way that is not known here.",
         Status::UNAVAILABLE => "The server has too many files open. Try again.",
         Status::INSUFFICIENT_STORAGE => "There is no room left.",
         _ => "The request cannot be answered.",

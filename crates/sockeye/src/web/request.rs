@@ -173,7 +173,8 @@ fn check_first_line(line: &[u8]) -> Result<(), Status> {
     check_method(line)?;
     let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
     match version {
-        b"HTTP/1.1" | b"HTTP/1.0" => {}
+        // A later 1.x says nothing that would not be 1.1 (RFC 9110, section 2.5).
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] if minor.is_ascii_digit() => {}
         // What a client says that takes this for HTTP/2 (RFC 9113, section 3.4); it understands no HTTP/1, but people do.
         b"HTTP/2.0" if line.starts_with(b"PRI ") => return Err(Status::BAD_REQUEST),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
@@ -191,21 +192,23 @@ fn check_first_line(line: &[u8]) -> Result<(), Status> {
 fn read(bytes: &[u8]) -> Result<Request<'_>, Status> {
     let mut room = [const { MaybeUninit::uninit() }; limits::REQUEST_FIELDS];
     let mut head = httparse::Request::new(&mut []);
+    let mut fields = Fields::default();
     // It refuses folded lines, blanks before the colon, a CR alone and control characters.
-    match head.parse_with_uninit_headers(bytes, &mut room) {
-        Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
+    let (method_text, target, version) = match head.parse_with_uninit_headers(bytes, &mut room) {
+        Ok(httparse::Status::Complete(length)) if length == bytes.len() => {
+            for field in head.headers.iter() {
+                fields.add(field.name, field.value)?;
+            }
+            let version = if head.version == Some(0) { Version::Http10 } else { Version::Http11 };
+            (head.method.unwrap_or_default(), head.path.unwrap_or_default(), version)
+        }
+        // It knows no version behind 1.1.
+        Err(httparse::Error::Version) => read_later(bytes, &mut fields)?,
         Err(httparse::Error::TooManyHeaders) => return Err(Status::FIELDS_TOO_LARGE),
         Ok(_) | Err(_) => return Err(Status::BAD_REQUEST),
-    }
-    let mut fields = Fields::default();
-    for field in head.headers.iter() {
-        fields.add(field.name, field.value)?;
-    }
-    let version = if head.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    };
     let framing = Framing::of(&fields, version)?;
-    let method_text = head.method.unwrap_or_default();
     let method = method(method_text);
-    let target = head.path.unwrap_or_default();
     let Target { authority, path, query } = Target::read(method_text, target)?;
     // The target's host goes before that of the field, which has to be there all the same (RFC 9112, section 3.2).
     let authority = match (host(&fields)?, authority) {
@@ -213,6 +216,31 @@ fn read(bytes: &[u8]) -> Result<Request<'_>, Status> {
         (host, authority) => authority.or(host),
     };
     Ok(Request { method, method_text, target, path, query, authority, version, fields, framing })
+}
+
+/// Reads a head of HTTP/1.2 to 1.9, of which the first line has the same form as any.
+fn read_later<'a>(bytes: &'a [u8], fields: &mut Fields<'a>) -> Result<(&'a str, &'a str, Version), Status> {
+    let end = memchr::memmem::find(bytes, b"\r\n").ok_or(Status::BAD_REQUEST)?;
+    let mut parts = bytes[..end].split(|&byte| byte == b' ');
+    let (Some(method), Some(target), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return Err(Status::BAD_REQUEST);
+    };
+    let is_target = !target.is_empty() && target.iter().all(|&byte| byte > b' ' && byte != 0x7f);
+    if !is_target || !method.iter().all(|&byte| is_token(byte)) {
+        return Err(Status::BAD_REQUEST);
+    }
+    let mut room = [httparse::EMPTY_HEADER; limits::REQUEST_FIELDS];
+    match httparse::parse_headers(&bytes[end + 2..], &mut room) {
+        Ok(httparse::Status::Complete((length, found))) if end + 2 + length == bytes.len() => {
+            for field in found {
+                fields.add(field.name, field.value)?;
+            }
+        }
+        Err(httparse::Error::TooManyHeaders) => return Err(Status::FIELDS_TOO_LARGE),
+        Ok(_) | Err(_) => return Err(Status::BAD_REQUEST),
+    }
+    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Status::BAD_REQUEST);
+    Ok((text(method)?, text(target)?, Version::Http11))
 }
 
 /// The Host field. It came once, so that its value still stands in the head.

@@ -51,6 +51,8 @@ impl Status {
     pub const FIELDS_TOO_LARGE: Self = Self(431);
     /// 500
     pub const INTERNAL_ERROR: Self = Self(500);
+    /// 501
+    pub const NOT_IMPLEMENTED: Self = Self(501);
     /// 503
     pub const UNAVAILABLE: Self = Self(503);
     /// 505
@@ -89,6 +91,7 @@ impl Status {
             417 => "Expectation Failed",
             421 => "Misdirected Request",
             431 => "Request Header Fields Too Large",
+            501 => "Not Implemented",
             503 => "Service Unavailable",
             505 => "HTTP Version Not Supported",
             507 => "Insufficient Storage",

@@ -40,11 +40,44 @@ pub(super) enum Held {
 /// One request and its answer.
 pub(super) struct Stream {
     doing: Doing,
+    unread: Option<Unread>,
     /// When it has taken too long. A client that says something else meanwhile, such as PING, gains nothing by it.
     until: Moment,
 }
 
+/// Content that nobody waits for. It is read all the same as long as there is little of it: a stream that is reset while it
+/// comes takes the answer with it in some clients (RFC 9113, section 8.1, lets them).
+struct Unread {
+    content: RecvStream,
+    came: u64,
+}
+
+impl Unread {
+    fn of(content: RecvStream) -> Option<Self> {
+        (!content.is_end_stream()).then_some(Self { content, came: 0 })
+    }
+
+    /// Passes over what has come; whether that is all there will be.
+    fn pass_over(&mut self, context: &mut Context<'_>) -> bool {
+        loop {
+            match self.content.poll_data(context) {
+                Poll::Pending => return false,
+                Poll::Ready(Some(Ok(data))) => {
+                    self.came += data.len() as u64;
+                    let _ = self.content.flow_control().release_capacity(data.len());
+                    if self.came > limits::REQUEST_SKIPPED {
+                        return true;
+                    }
+                }
+                Poll::Ready(Some(Err(_)) | None) => return true,
+            }
+        }
+    }
+}
+
 enum Doing {
+    /// All of it has gone out.
+    Nothing,
     /// Its answer goes out.
     Answer { send: SendStream<Bytes>, rest: Rest },
     /// Its content comes in.
@@ -90,8 +123,11 @@ impl Stream {
         let (parts, content) = request.into_parts();
         let has_content = !content.is_end_stream();
         let chunked = has_content && !parts.headers.contains_key(http::header::CONTENT_LENGTH);
-        let head = as_text(&parts, chunked);
         let mut out = Vec::new();
+        let Some(head) = as_text(&parts, chunked) else {
+            let reply = refuse(website, Status::BAD_REQUEST, &mut out, around);
+            return Self::answered(Doing::answer(&mut respond, &out, reply), content, around);
+        };
         let reply = match parse(&head) {
             Parsed::Whole { mut request, .. } => {
                 request.version = Version::Http2;
@@ -103,21 +139,28 @@ impl Stream {
                     Reply::Upload(upload) => {
                         let coming = Coming::Content(upload);
                         let doing = Doing::Upload { coming, head, content, chunked, respond, gained: 0 };
-                        return Some(Self { doing, until: due(around) });
+                        return Some(Self { doing, unread: None, until: due(around) });
                     }
                 }
             }
             Parsed::Bad(status) => refuse(website, status, &mut out, around),
             Parsed::Partial => refuse(website, Status::BAD_REQUEST, &mut out, around),
         };
-        let doing = Doing::answer(&mut respond, &out, reply)?;
-        Some(Self { doing, until: around.now.after(limits::WRITE_WAIT) })
+        Self::answered(Doing::answer(&mut respond, &out, reply), content, around)
+    }
+
+    /// What is left to be done behind an answer's head.
+    fn answered(doing: Option<Doing>, content: RecvStream, around: &Around<'_>) -> Option<Self> {
+        let unread = Unread::of(content);
+        let until = if doing.is_some() { around.now.after(limits::WRITE_WAIT) } else { due(around) };
+        (doing.is_some() || unread.is_some()).then(|| Self { doing: doing.unwrap_or(Doing::Nothing), unread, until })
     }
 
     /// What it keeps from others.
     pub(super) fn holds(&self) -> Held {
         match &self.doing {
             Doing::Answer { rest: Rest::Bytes(bytes), .. } => Held::Bytes(bytes.len()),
+            Doing::Nothing => Held::Bytes(0),
             Doing::Answer { rest: Rest::Part { .. } | Rest::Made { .. }, .. } | Doing::Upload { .. } => Held::File,
         }
     }
@@ -152,7 +195,18 @@ impl Stream {
 
     /// Does as much as can be done now.
     pub(super) fn step(&mut self, context: &mut Context<'_>, website: &Website, around: &mut Around<'_>) -> Moved {
-        let moved = self.doing.step(context, website, around);
+        let mut moved = self.doing.step(&mut self.unread, context, website, around);
+        if self.unread.as_mut().is_some_and(|unread| unread.pass_over(context)) {
+            self.unread = None;
+        }
+        if moved == Moved::ToTheEnd && self.unread.is_some() && !matches!(self.doing, Doing::Nothing) {
+            (self.doing, self.until) = (Doing::Nothing, due(around));
+            moved = Moved::On;
+        }
+        if matches!(self.doing, Doing::Nothing) {
+            let is_over = self.unread.is_none() || around.now >= self.until;
+            return if is_over { Moved::ToTheEnd } else { moved };
+        }
         match (moved, &mut self.doing) {
             (Moved::On, Doing::Answer { .. }) => self.until = around.now.after(limits::WRITE_WAIT),
             (Moved::On, Doing::Upload { gained, .. }) if *gained as u64 >= limits::REQUEST_GAIN => {
@@ -162,7 +216,7 @@ impl Stream {
             (Moved::Not, Doing::Upload { coming: Coming::Storing(_), .. }) => {}
             (Moved::Not, doing) if around.now >= self.until => {
                 self.until = around.now.after(limits::WRITE_WAIT);
-                return doing.end(website, around);
+                return doing.end(&mut self.unread, website, around);
             }
             _ => {}
         }
@@ -177,13 +231,19 @@ fn due(around: &Around<'_>) -> Moment {
 
 impl Doing {
     /// It took too long: who stores something is told, who takes nothing is not.
-    fn end(&mut self, website: &Website, around: &mut Around<'_>) -> Moved {
+    fn end(&mut self, unread: &mut Option<Unread>, website: &Website, around: &mut Around<'_>) -> Moved {
         match self {
+            Self::Nothing => Moved::ToTheEnd,
             Self::Answer { send, .. } => {
                 send.send_reset(Reason::CANCEL);
                 Moved::ToTheEnd
             }
-            Self::Upload { .. } => self.conclude(Err(Status::REQUEST_TIMEOUT), website, around),
+            Self::Upload { .. } => {
+                let moved = self.conclude(Err(Status::REQUEST_TIMEOUT), unread, website, around);
+                // The rest need not come.
+                *unread = None;
+                if matches!(self, Self::Nothing) { Moved::ToTheEnd } else { moved }
+            }
         }
     }
 
@@ -202,15 +262,22 @@ impl Doing {
         rest.map(|rest| Self::Answer { send, rest })
     }
 
-    fn step(&mut self, context: &mut Context<'_>, website: &Website, around: &mut Around<'_>) -> Moved {
+    fn step(
+        &mut self,
+        unread: &mut Option<Unread>,
+        context: &mut Context<'_>,
+        website: &Website,
+        around: &mut Around<'_>,
+    ) -> Moved {
         match self {
+            Self::Nothing => Moved::Not,
             Self::Answer { send, rest } => rest.send(send, context),
             Self::Upload { coming, content, chunked, respond, gained, .. } => {
                 let taking = match coming {
                     Coming::Content(taking) => taking,
                     Coming::Storing(_) if respond.poll_reset(context).is_pending() => return Moved::Not,
                     Coming::Storing(_) => return Moved::ToTheEnd,
-                    Coming::Stored(..) | Coming::Over => return self.conclude(Ok(()), website, around),
+                    Coming::Stored(..) | Coming::Over => return self.conclude(Ok(()), unread, website, around),
                 };
                 let result = match content.poll_data(context) {
                     Poll::Pending => return Moved::Not,
@@ -229,13 +296,19 @@ impl Doing {
                 if matches!(result, Ok(false)) {
                     return Moved::On;
                 }
-                self.conclude(result.map(|_| ()), website, around)
+                self.conclude(result.map(|_| ()), unread, website, around)
             }
         }
     }
 
     /// Has an upload stored that is whole, and answers one that is stored or went wrong.
-    fn conclude(&mut self, result: Result<(), Status>, website: &Website, around: &mut Around<'_>) -> Moved {
+    fn conclude(
+        &mut self,
+        result: Result<(), Status>,
+        unread: &mut Option<Unread>,
+        website: &Website,
+        around: &mut Around<'_>,
+    ) -> Moved {
         let Self::Upload { coming, head, respond, .. } = self else { return Moved::ToTheEnd };
         let mut out = Vec::new();
         let response = match (std::mem::replace(coming, Coming::Over), result) {
@@ -255,11 +328,16 @@ impl Doing {
             request.version = Version::Http2;
             tell(website, Some(&request), response.status, response.body.len(), around);
         }
-        match Self::answer(respond, &out, response.body) {
+        let answer = Self::answer(respond, &out, response.body);
+        if let Self::Upload { content, .. } = std::mem::replace(self, Self::Nothing) {
+            *unread = Unread::of(content);
+        }
+        match answer {
             Some(answer) => {
                 *self = answer;
                 Moved::On
             }
+            None if unread.is_some() => Moved::On,
             None => Moved::ToTheEnd,
         }
     }
@@ -364,8 +442,8 @@ fn take_chunk(upload: &mut Upload, data: &[u8]) -> Result<bool, Status> {
     take_all(upload, &chunk)
 }
 
-/// The head as HTTP/1.1 would write it.
-fn as_text(parts: &http::request::Parts, chunked: bool) -> Vec<u8> {
+/// The head as HTTP/1.1 would write it; nothing if it says two things about for whom it is (RFC 9113, section 8.3.1).
+fn as_text(parts: &http::request::Parts, chunked: bool) -> Option<Vec<u8>> {
     let mut text = Vec::with_capacity(512);
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     text.extend_from_slice(parts.method.as_str().as_bytes());
@@ -374,10 +452,14 @@ fn as_text(parts: &http::request::Parts, chunked: bool) -> Vec<u8> {
     text.extend_from_slice(b" HTTP/1.1\r\n");
     let authority = parts.uri.authority();
     if let Some(authority) = authority {
+        let hosts = || parts.headers.get_all(http::header::HOST).iter();
+        if hosts().count() > 1 || hosts().any(|host| !is_same_host(host.as_bytes(), authority.as_str())) {
+            return None;
+        }
         push_field(&mut text, b"host", authority.as_str().as_bytes());
     }
     for (name, value) in &parts.headers {
-        // It says the same as the authority, or should (RFC 9113, section 8.3.1).
+        // It says the same as the authority.
         if name != http::header::HOST || authority.is_none() {
             push_field(&mut text, name.as_str().as_bytes(), value.as_bytes());
         }
@@ -386,7 +468,16 @@ fn as_text(parts: &http::request::Parts, chunked: bool) -> Vec<u8> {
         push_field(&mut text, b"transfer-encoding", b"chunked");
     }
     text.extend_from_slice(b"\r\n");
-    text
+    Some(text)
+}
+
+/// A port that goes without saying may be said.
+fn is_same_host(host: &[u8], authority: &str) -> bool {
+    let bare = |text: &[u8]| {
+        let text = text.strip_suffix(b":443").or_else(|| text.strip_suffix(b":80")).unwrap_or(text);
+        text.to_ascii_lowercase()
+    };
+    bare(host) == bare(authority.as_bytes())
 }
 
 fn push_field(text: &mut Vec<u8>, name: &[u8], value: &[u8]) {

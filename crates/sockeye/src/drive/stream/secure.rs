@@ -8,7 +8,7 @@ use crate::limits;
 use crate::net::tls::{Session, TlsError};
 
 impl Connection {
-    pub(super) fn is_handshaking(&self) -> bool {
+    pub(in crate::drive) fn is_handshaking(&self) -> bool {
         self.secure.as_ref().is_some_and(|session| session.is_handshaking())
     }
 
@@ -25,6 +25,9 @@ impl Connection {
 
     /// Bytes of TLS came: the session may have to answer, and the play goes on with what they mean.
     pub(super) fn decrypt(&mut self, bytes: &[u8], shared: &mut Shared<'_>) -> Fate {
+        if self.is_plain_http(bytes) {
+            return self.refuse_plain(shared);
+        }
         let Some(session) = &mut self.secure else { return Fate::Lives };
         let was_handshaking = session.is_handshaking();
         let (mut clear, mut wire) = (Vec::new(), Vec::new());

@@ -1,7 +1,9 @@
 //! Who a server is: a certificate and its key, given or made for one run.
 
+use std::net::UdpSocket;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -9,6 +11,7 @@ use rustls::{ServerConfig, ServerConnection};
 
 use super::{TlsError, Why, fingerprint, provider};
 use crate::file::read_secret;
+use crate::web::clock::Calendar;
 
 /// A certificate and its key.
 ///
@@ -106,11 +109,58 @@ impl Ready {
 }
 
 fn make() -> Result<Ready, String> {
-    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
-    let made = rcgen::generate_simple_self_signed(names).map_err(|error| error.to_string())?;
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(str::to_owned)?;
-    let pem = made.cert.pem();
-    Ready::new(vec![made.cert.der().clone()], key, pem, true).map_err(|error| error.to_string())
+    let parameters = parameters().map_err(|error| error.to_string())?;
+    let signing = rcgen::KeyPair::generate().map_err(|error| error.to_string())?;
+    let made = parameters.self_signed(&signing).map_err(|error| error.to_string())?;
+    let key = PrivateKeyDer::try_from(signing.serialize_der()).map_err(str::to_owned)?;
+    Ready::new(vec![made.der().clone()], key, made.pem(), true).map_err(|error| error.to_string())
+}
+
+/// Clients refuse certificates that hold for longer.
+const DAYS: u64 = 397;
+const DAY: u64 = 24 * 60 * 60;
+
+/// What the certificate of a run says: the names of this machine, for a year, and who made it.
+fn parameters() -> Result<rcgen::CertificateParams, rcgen::Error> {
+    let mut parameters = rcgen::CertificateParams::new(names())?;
+    parameters.distinguished_name = rcgen::DistinguishedName::new();
+    parameters.distinguished_name.push(rcgen::DnType::CommonName, "sockeye, for one run");
+    parameters.distinguished_name.push(rcgen::DnType::OrganizationName, "sockeye");
+    parameters.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    // A client's clock may be behind ours.
+    let date = |seconds: u64| {
+        let at = Calendar::of(seconds);
+        let small = |number: u64| u8::try_from(number).unwrap_or(1);
+        rcgen::date_time_ymd(i32::try_from(at.year).unwrap_or(9999), small(at.month), small(at.day))
+    };
+    parameters.not_before = date(now.saturating_sub(DAY));
+    parameters.not_after = date(now.saturating_sub(DAY) + (DAYS - 1) * DAY);
+    Ok(parameters)
+}
+
+/// Those under which clients on this machine and beside it know it. One that a certificate cannot hold is left out.
+fn names() -> Vec<String> {
+    let mut names = ["localhost", "*.localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    let own = rustix::system::uname().nodename().to_string_lossy().trim_end_matches('.').to_ascii_lowercase();
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+    if !own.is_empty() && own != "localhost" && own.bytes().all(is_name) {
+        if !own.contains('.') {
+            names.push(format!("{own}.local"));
+        }
+        names.push(own);
+    }
+    // Nothing is sent: the system only says from where it would be.
+    for (from, to) in [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")] {
+        let address = UdpSocket::bind(from).and_then(|socket| socket.connect(to).and_then(|()| socket.local_addr()));
+        if let Ok(address) = address
+            && !address.ip().is_loopback()
+            && !address.ip().is_unspecified()
+        {
+            names.push(address.ip().to_string());
+        }
+    }
+    names
 }
 
 /// The certificates of a file, and its text.

@@ -135,7 +135,10 @@ fn storing_is_for_those_who_may_and_where_it_is_allowed() {
     let kept = site(folder.path(), Options { account, ..small() });
     assert_eq!(put(&kept, &sized("/x", "", "new")).0, 401);
     assert_eq!(put(&kept, &sized("/x", "Authorization: Basic YTpi\r\n", "new")).0, 201);
-    assert_eq!(put(&kept, &sized("/x", "Authorization: Basic YTpi\r\n", "new").replace("localhost", "evil")).0, 421);
+    assert_eq!(
+        put(&kept, &sized("/x", "Authorization: Basic YTpi\r\n", "new").replace("localhost", "evil.example")).0,
+        421
+    );
 }
 
 #[test]
