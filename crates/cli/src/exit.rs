@@ -1,5 +1,6 @@
 //! The exit codes: few, named here, and listed from here in help and manual. From 5 up they are curl's.
 
+use std::io;
 use std::process::ExitCode;
 
 use sockeye::net::connect::ConnectError;
@@ -17,6 +18,7 @@ pub(crate) enum Exit {
     HttpStatus,
     CannotWrite,
     CannotRead,
+    NoResources,
     TimedOut,
     NoRange,
     TlsHandshake,
@@ -28,7 +30,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Done,
         Self::Differs,
         Self::Usage,
@@ -39,6 +41,7 @@ impl Exit {
         Self::HttpStatus,
         Self::CannotWrite,
         Self::CannotRead,
+        Self::NoResources,
         Self::TimedOut,
         Self::NoRange,
         Self::TlsHandshake,
@@ -61,6 +64,7 @@ impl Exit {
             Self::HttpStatus => 22,
             Self::CannotWrite => 23,
             Self::CannotRead => 26,
+            Self::NoResources => 27,
             Self::TimedOut => 28,
             Self::NoRange => 33,
             Self::TlsHandshake => 35,
@@ -70,6 +74,11 @@ impl Exit {
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }
+    }
+
+    /// The code of a failed call: this machine's, if it has too little of something.
+    pub(crate) fn of(error: &io::Error, otherwise: Self) -> Self {
+        if sockeye::net::is_exhausted(error) { Self::NoResources } else { otherwise }
     }
 
     pub(crate) fn meaning(self) -> &'static str {
@@ -84,6 +93,7 @@ impl Exit {
             Self::HttpStatus => "HTTP error status",
             Self::CannotWrite => "cannot write: disk, standard output",
             Self::CannotRead => "cannot read a local file or standard input",
+            Self::NoResources => "this machine could not: no memory, descriptors or threads left",
             Self::TimedOut => "nothing came in time",
             Self::NoRange => "the server sends no part of a page",
             Self::TlsHandshake => "TLS handshake failed",
@@ -112,7 +122,8 @@ impl From<&ConnectError> for Exit {
         match error {
             ConnectError::NotFound { .. } => Self::NameNotFound,
             ConnectError::TimedOut { .. } => Self::TimedOut,
-            ConnectError::Refused { .. } | ConnectError::Local { .. } => Self::Refused,
+            ConnectError::Refused { .. } => Self::Refused,
+            ConnectError::Local { error, .. } => Self::of(error, Self::Refused),
         }
     }
 }

@@ -266,9 +266,13 @@ pub(crate) struct Web {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without --play, standard input goes to the socket and what comes goes to standard output; when standard \
-    input ends, our end is half-closed and the answer is waited for. When the peer ends first, it still gets what a pipe or \
-    a file has, until nothing comes for a second.\nOver UDP each line is one datagram without its ending."
+    after_help = "Without --play, standard input goes to the socket and what comes goes to standard output. When standard input \
+    ends, our end is half-closed and the answer is waited for. When the peer ends first, it still gets what comes on standard \
+    input, for it may go on reading: talk ends when standard input does. A standard input that stays open and silent is given \
+    15 s once the peer is known to have closed, or, with --listen, has ended. At a terminal talk ends with the peer.\n\
+    With --listen, an empty standard input (/dev/null, a closed pipe) ends nothing: what comes is taken until the peer ends.\n\
+    Exit code 0: every byte arrived, both ways. To see only whether somebody listens, use --zero.\n\
+    Over UDP each line is one datagram without its ending, and a second of quiet after an answer ends the conversation."
 )]
 pub(crate) struct Talk {
     /// Where to: [tcp://|udp://][HOST]:PORT, HOST PORT, PORT, unix:PATH; with --play, the transcript's `at` is the default
@@ -307,6 +311,15 @@ pub(crate) struct Talk {
     /// End the lines of standard input so [default: as they come; over UDP not at all]
     #[arg(long, value_name = "EOL")]
     pub(crate) eol: Option<EolFlag>,
+    /// Only take what the peer sends: standard input is not read
+    #[arg(long, conflicts_with_all = ["play", "send_only"])]
+    pub(crate) recv_only: bool,
+    /// Only send standard input: no answer is waited for, and what comes is thrown away
+    #[arg(long, conflicts_with_all = ["play", "keep"])]
+    pub(crate) send_only: bool,
+    /// End when nothing has passed for so long, either way; exit 28
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "play")]
+    pub(crate) idle: Option<Duration>,
     /// For the whole conversation; with --play, to wait for the server's next line
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,

@@ -313,12 +313,11 @@ fn a_conversation_by_hand_is_recorded_from_either_end_and_is_its_own_test() {
 
     let heard = folder.path().join("heard.talk");
     let port = folder.path().join("port");
-    let listening = Talk::start(&["--listen", "127.0.0.1:0", "--port-file", path(&port), "--record", path(&heard)]);
+    let mut listening = Talk::start(&["--listen", "127.0.0.1:0", "--port-file", path(&port), "--record", path(&heard)]);
+    drop(listening.stdin.take());
     until("the port", || port.exists());
     let number = std::fs::read_to_string(&port).unwrap();
     assert_code(&run(&["talk", number.trim()], b"\xff\xfe hello\nbye\n"), 0);
-    let mut listening = listening;
-    drop(listening.stdin.take());
     assert_eq!(listening.finish().0, 0);
     let written = std::fs::read_to_string(&heard).unwrap();
     assert!(written.contains("\nC hex: ff fe 20 68 65 6c 6c 6f 0a\nC: bye\n"), "{written}");

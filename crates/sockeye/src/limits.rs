@@ -35,6 +35,11 @@ pub const DRAIN_WAIT: Duration = Duration::from_secs(5);
 pub const CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// How long a quiet ends `talk` over datagrams once an answer came and standard input has ended.
 pub const DATAGRAM_QUIET: Duration = Duration::from_secs(1);
+/// How long `talk` waits for a standard input that stays open and says nothing: once it knows that the peer has closed,
+/// and where it listened, once its client has ended.
+pub const INPUT_WAIT: Duration = Duration::from_secs(15);
+/// How long `talk --send-only` waits for the peer's end once everything has arrived.
+pub const SENT_LINGER: Duration = Duration::from_secs(1);
 /// How long `talk` over datagrams waits for a first answer.
 pub const DATAGRAM_ANSWER: Duration = Duration::from_secs(5);
 /// How long a server tries to send an answer over datagrams for which the system has no room.
@@ -129,6 +134,11 @@ pub const TABLE: &[Limit] = &[
     Limit { flag: Some("--grace"), default: "5 s", what: "open exchanges when serve is stopped" },
     Limit { flag: None, default: "5 s, 16 MiB", what: "drain after closing" },
     Limit { flag: None, default: "1 s quiet, 5 s for the first", what: "answers to talk over UDP" },
+    Limit {
+        flag: None,
+        default: "15 s",
+        what: "standard input of talk that stays open and silent when the peer has closed",
+    },
     Limit { flag: None, default: "16 MiB", what: "a transcript file" },
     Limit { flag: None, default: "10 s", what: "a TLS handshake of a transcript" },
     Limit { flag: None, default: "256 KiB", what: "the head of an HTTP answer" },

@@ -10,6 +10,7 @@ use sockeye::address::{self, Address, Host, Target};
 use sockeye::event::Protocol;
 use sockeye::net::connect::{Connected, Options as Connecting, connect};
 use sockeye::net::tls::Trust;
+use sockeye::net::words;
 use sockeye::record::{Record, Tap};
 use sockeye::verb::serve::Sheet;
 use sockeye::verb::talk::{Played, With, play};
@@ -216,8 +217,8 @@ fn play_once(
     let tap = record.map(|record| &**record as &dyn Tap);
     let (trust, host) = (trust(flags), host(&part.address));
     let played = play(&connected, &script, With { tap, trust: &trust, host: &host }).map_err(|error| {
-        let exit = if error.kind() == io::ErrorKind::TimedOut { Exit::TimedOut } else { Exit::Reset };
-        (exit, format!("{}: {error}", connected.peer))
+        let exit = if error.kind() == io::ErrorKind::TimedOut { Exit::TimedOut } else { Exit::of(&error, Exit::Reset) };
+        (exit, format!("{}: {}", connected.peer, words(&error)))
     })?;
     judge(&played, &connected, number, console)
 }
@@ -245,6 +246,11 @@ pub(super) fn judge(
         }
         Ending::IdleReset => Err((Exit::Reset, format!("{peer}: the connection was reset"))),
         Ending::IdleTimeout { .. } => Err((Exit::TimedOut, format!("{peer}: nothing came in time"))),
+        Ending::Done | Ending::Left if played.reset => {
+            let Played { sent, received, .. } = played;
+            let why = "the connection was reset, and not everything that was said may have been read";
+            Err((Exit::Reset, format!("{peer}: {why}; {sent} bytes sent, {received} received")))
+        }
         Ending::Done | Ending::DoneByReset | Ending::Left => {
             if console.verbose > 0 {
                 console.note(&format!("{peer}: as written; {} bytes sent, {} received", played.sent, played.received));

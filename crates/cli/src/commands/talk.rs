@@ -17,7 +17,7 @@ use sockeye::net::connect::{Connected, Options as Connecting, connect};
 use sockeye::net::listen::{self, Request};
 use sockeye::record::Record;
 use sockeye::verb::talk::{
-    Ending, Listened, Options, Outcome, Progress, Sink, Tapped, listen, over_datagrams, over_stream,
+    Direction, Ending, Listened, Options, Outcome, Progress, Role, Sink, Tapped, listen, over_datagrams, over_stream,
 };
 
 /// Talks once, or plays a transcript.
@@ -85,7 +85,7 @@ fn converse(flags: &Talk, to: &Address, connected: &Connected, console: &Console
         let stdin = io::stdin();
         match connected.protocol {
             Protocol::Udp => over_datagrams(connected, stdin.as_fd(), sink, &options),
-            Protocol::Tcp | Protocol::Unix => over_stream(&connected.fd, stdin.as_fd(), sink, &options),
+            Protocol::Tcp | Protocol::Unix => over_stream(connected, stdin.as_fd(), sink, &options),
         }
     });
     let (peer, strangers) = (connected.peer.to_string(), options.progress.strangers());
@@ -97,7 +97,22 @@ fn converse(flags: &Talk, to: &Address, connected: &Connected, console: &Console
 }
 
 fn options(flags: &Talk) -> Options {
-    Options { eol: flags.eol.map_or_else(Default::default, Into::into), timeout: flags.timeout, ..Options::default() }
+    Options {
+        eol: flags.eol.map_or_else(Default::default, Into::into),
+        direction: match (flags.recv_only, flags.send_only) {
+            (true, _) => Direction::Receive,
+            (_, true) => Direction::Send,
+            _ => Direction::Both,
+        },
+        role: match (flags.listen, flags.keep) {
+            (false, _) => Role::Client,
+            (true, false) => Role::Listener,
+            (true, true) => Role::Keeping,
+        },
+        timeout: flags.timeout,
+        idle: flags.idle,
+        ..Options::default()
+    }
 }
 
 /// Whoever interrupts a conversation is told how far it came.
@@ -117,7 +132,9 @@ fn tell_when_interrupted(progress: &Arc<Progress>, record: Option<Arc<Record>>, 
             Console::plain().complain(&words);
         }
     })
-    .map_err(|error| console.fail(Exit::Usage, &format!("cannot watch for signals: {error}")))
+    .map_err(|error| {
+        console.fail(Exit::NoResources, &format!("cannot watch for signals: {}", sockeye::net::words(&error)))
+    })
 }
 
 /// What comes goes to standard output: as it is to a file or a pipe, harmless to a terminal.
@@ -137,6 +154,9 @@ fn with_sink<T>(flags: &Talk, act: impl FnOnce(&mut Sink<'_>) -> T) -> T {
 /// Says what did not go well, with the count, and turns it into a code.
 fn conclude(outcome: &Outcome, peer: &str, console: &Console) -> Exit {
     if outcome.is_complete() {
+        if matches!(outcome.ending, Ending::PeerEnded) && !io::stdin().is_terminal() {
+            console.note(&format!("{peer}: the peer has closed; what comes on standard input now is not sent"));
+        }
         if console.verbose > 0 {
             console.note(&format!("{peer}: {outcome}"));
         }
@@ -145,7 +165,8 @@ fn conclude(outcome: &Outcome, peer: &str, console: &Console) -> Exit {
     let exit = match &outcome.ending {
         Ending::Done | Ending::PeerEnded | Ending::TooLarge { .. } | Ending::SendFailed(_) => Exit::CutShort,
         Ending::Reset(_) => Exit::Reset,
-        Ending::TimedOut(_) | Ending::NoAnswer(_) => Exit::TimedOut,
+        Ending::TimedOut(_) | Ending::Idle(_) | Ending::NoAnswer(_) => Exit::TimedOut,
+        Ending::Failed(..) => Exit::NoResources,
         Ending::OutputFailed(_) => Exit::CannotWrite,
         Ending::InputFailed(_) => Exit::CannotRead,
         Ending::PortClosed => Exit::Refused,

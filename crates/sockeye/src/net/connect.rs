@@ -18,7 +18,7 @@ use rustix::net::{
 
 use super::race::{interleave, race};
 use super::resolve::{self, ResolveError};
-use super::{Family, words, words_at};
+use super::{Family, is_exhausted, words, words_at};
 use crate::address::{Address, Host, Target};
 use crate::event::{Name, Protocol};
 
@@ -46,6 +46,9 @@ pub struct Connected {
     pub attempts: Vec<Attempt>,
     /// How long looking up the name took.
     pub lookup: Duration,
+    /// The peer had reset it by the time we looked. The kernel tells that only once: what came before can still be read,
+    /// and what follows looks like an end.
+    pub(crate) broken: Option<Errno>,
 }
 
 /// One address that was tried.
@@ -211,16 +214,18 @@ fn addresses(address: &Address, host: &Host, port: u16, options: &Options) -> Re
                 attempts: vec![],
                 waited_for: Some("the name lookup"),
             },
+            ResolveError::NoThread(error) => ConnectError::Local { address, error },
             other => ConnectError::NotFound { address, why: other.to_string() },
         }
     })
 }
 
-pub(super) fn connected(fd: OwnedFd, protocol: Protocol, attempts: Vec<Attempt>) -> Result<Connected, Errno> {
+pub(super) fn connected(fd: OwnedFd, protocol: Protocol, peer: SocketAddr) -> Result<Connected, Errno> {
     rustix::io::ioctl_fionbio(&fd, false)?;
     let local = getsockname(&fd).map_or(Name::Unnamed, name);
-    let peer = getpeername(&fd)?.map_or(Name::Unnamed, name);
-    Ok(Connected { fd, protocol, local, peer, attempts, lookup: Duration::ZERO })
+    // One that was reset by now has no peer any more, as far as the kernel is concerned.
+    let peer = getpeername(&fd).ok().flatten().map_or(Name::Inet(peer), name);
+    Ok(Connected { fd, protocol, local, peer, attempts: vec![], lookup: Duration::ZERO, broken: None })
 }
 
 fn name(address: rustix::net::SocketAddrAny) -> Name {
@@ -238,12 +243,15 @@ fn connect_datagrams(address: &Address, addresses: &[SocketAddr]) -> Result<Conn
         let family = if candidate.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let tried = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
             .and_then(|fd| connect_to(&fd, &candidate).map(|()| fd))
-            .and_then(|fd| connected(fd, Protocol::Udp, vec![]));
+            .and_then(|fd| connected(fd, Protocol::Udp, candidate));
         let took = Duration::ZERO;
         match tried {
             Ok(connected) => {
                 attempts.push(Attempt { address: candidate, outcome: Outcome::Won, took });
                 return Ok(Connected { attempts, ..connected });
+            }
+            Err(error) if is_exhausted(&error.into()) => {
+                return Err(ConnectError::Local { address: address.to_string(), error: error.into() });
             }
             Err(error) => {
                 attempts.push(Attempt {
@@ -278,7 +286,8 @@ fn connect_path(address: &Address, path: &Path, timeout: Duration) -> Result<Con
         Ok(fd) => {
             let peer = Name::Path(Arc::from(path));
             let lookup = Duration::ZERO;
-            Ok(Connected { fd, protocol: Protocol::Unix, local: Name::Unnamed, peer, attempts: vec![], lookup })
+            let (attempts, broken) = (vec![], None);
+            Ok(Connected { fd, protocol: Protocol::Unix, local: Name::Unnamed, peer, attempts, lookup, broken })
         }
         Err(Errno::AGAIN) => Err(ConnectError::TimedOut {
             address: address.to_string(),

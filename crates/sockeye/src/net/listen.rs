@@ -14,7 +14,7 @@ use rustix::net::{
 };
 
 use super::path::{self, Occupant, OwnFile};
-use super::{Family, resolve};
+use super::{Family, alive, resolve};
 use crate::address::{Address, Host, Target};
 use crate::event::{Endpoint, Name, Protocol};
 use crate::limits;
@@ -201,6 +201,7 @@ fn bind_one(protocol: Protocol, address: SocketAddr) -> Result<Socket, (Endpoint
         if protocol == Protocol::Tcp {
             // Accepted sockets inherit it: an answer never waits for the acknowledgement of the one before.
             sockopt::set_tcp_nodelay(&fd, true)?;
+            alive::keep_alive(&fd)?;
             rustix::net::listen(&fd, BACKLOG)?;
         } else {
             if address.ip().is_unspecified() {
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn accepted_sockets_do_not_wait_to_fill_a_segment() {
+    fn accepted_sockets_do_not_wait_to_fill_a_segment_and_are_kept_alive() {
         let bound = bind(&[request("127.0.0.1:0", &[Protocol::Tcp])], None).unwrap();
         let _client = TcpStream::connect(("127.0.0.1", bound.ports[0])).unwrap();
         rustix::event::poll(
@@ -326,6 +327,8 @@ mod tests {
         .unwrap();
         let accepted = rustix::net::accept(&bound.sockets[0].fd).unwrap();
         assert!(sockopt::tcp_nodelay(&accepted).unwrap());
+        assert!(sockopt::socket_keepalive(&accepted).unwrap());
+        assert!(sockopt::tcp_keepidle(&accepted).unwrap() <= std::time::Duration::from_secs(60));
     }
 
     #[test]

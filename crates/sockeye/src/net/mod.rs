@@ -1,5 +1,6 @@
 //! Sockets: binding and connecting them. It never reads or writes a conversation.
 
+pub(crate) mod alive;
 pub mod connect;
 pub mod listen;
 pub mod lookup;
@@ -11,6 +12,8 @@ pub mod tls;
 
 use std::io;
 use std::net::SocketAddr;
+
+use rustix::io::Errno;
 
 /// One version of IP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,12 +45,20 @@ impl Family {
 }
 
 /// The system's words for an error, without its number.
-pub(crate) fn words(error: &io::Error) -> String {
+#[must_use]
+pub fn words(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-/// The same for an address that could not be bound or connected to, with what the system does not say.
+/// Whether an error says that this machine has too little of something, and nothing about a peer.
+#[must_use]
+pub fn is_exhausted(error: &io::Error) -> bool {
+    let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::AGAIN];
+    Errno::from_io_error(error).is_some_and(|error| exhausted.contains(&error))
+}
+
+/// The system's words for an address that could not be bound or connected to, with what the system does not say.
 fn words_at(error: &io::Error, address: &SocketAddr) -> String {
     let words = words(error);
     match address {

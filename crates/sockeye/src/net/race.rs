@@ -11,7 +11,7 @@ use rustix::net::{
 };
 
 use super::connect::{Attempt, ConnectError, Connected, Outcome, connected, timespec};
-use super::words_at;
+use super::{alive, is_exhausted, words_at};
 use crate::address::Address;
 use crate::event::Protocol;
 
@@ -71,8 +71,9 @@ pub(super) fn race(
             // Until something else is known it has lost.
             attempts.push((Attempt { address: next, outcome: Outcome::Lost, took: Duration::ZERO }, now));
             match begin(next) {
-                Ok((fd, true)) => return won(address, fd, index, attempts),
+                Ok((fd, true)) => return won(address, fd, index, attempts, None),
                 Ok((fd, false)) => running.push(Running { fd, index }),
+                Err(error) if is_exhausted(&error.into()) => return Err(local(address, error)),
                 Err(error) => {
                     attempts[index].0.outcome = Outcome::Failed(words_at(&error.into(), &next));
                     begin_next_at = now;
@@ -85,14 +86,18 @@ pub(super) fn race(
             return Err(ConnectError::Refused { address: address.to_string(), attempts });
         }
         let until = if waiting.len() > 0 { begin_next_at.min(deadline) } else { deadline };
-        let ready = wait(&running, until.saturating_duration_since(now));
+        let ready = wait(&running, until.saturating_duration_since(now)).map_err(|error| local(address, error))?;
         let mut settled: Vec<Running> = ready.into_iter().rev().map(|position| running.remove(position)).collect();
         // Of two that stand at the same time the earlier is preferred.
         settled.reverse();
         for Running { fd, index } in settled {
             let error = match sockopt::socket_error(&fd) {
                 Ok(Ok(())) if is_self_connection(&fd) => Errno::CONNREFUSED,
-                Ok(Ok(())) => return won(address, fd, index, attempts),
+                Ok(Ok(())) => return won(address, fd, index, attempts, None),
+                // It stood, and what the peer said before the reset waits to be read (RFC 9293, section 3.10.7.4).
+                Ok(Err(error @ (Errno::CONNRESET | Errno::PIPE))) => {
+                    return won(address, fd, index, attempts, Some(error));
+                }
                 Ok(Err(error)) | Err(error) => error,
             };
             let (attempt, since) = &mut attempts[index];
@@ -110,6 +115,7 @@ fn begin(address: SocketAddr) -> Result<(OwnedFd, bool), Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = socket_with(family, SocketType::STREAM, flags, None)?;
     sockopt::set_tcp_nodelay(&fd, true)?;
+    alive::keep_alive(&fd)?;
     match connect_to(&fd, &address) {
         Ok(()) if is_self_connection(&fd) => Err(Errno::CONNREFUSED),
         Ok(()) => Ok((fd, true)),
@@ -133,13 +139,18 @@ fn is_self_connection(fd: &OwnedFd) -> bool {
 }
 
 /// The positions of those that have an answer.
-fn wait(running: &[Running], time: Duration) -> Vec<usize> {
+fn wait(running: &[Running], time: Duration) -> Result<Vec<usize>, Errno> {
     let mut polled: Vec<PollFd<'_>> = running.iter().map(|attempt| PollFd::new(&attempt.fd, PollFlags::OUT)).collect();
     let time = timespec(time);
     match poll(&mut polled, Some(&time)) {
-        Ok(_) => (0..polled.len()).filter(|&position| !polled[position].revents().is_empty()).collect(),
-        Err(_) => vec![],
+        Ok(_) => Ok((0..polled.len()).filter(|&position| !polled[position].revents().is_empty()).collect()),
+        Err(Errno::INTR) => Ok(vec![]),
+        Err(error) => Err(error),
     }
+}
+
+fn local(address: &Address, error: Errno) -> ConnectError {
+    ConnectError::Local { address: address.to_string(), error: error.into() }
 }
 
 fn won(
@@ -147,12 +158,15 @@ fn won(
     fd: OwnedFd,
     index: usize,
     mut attempts: Vec<(Attempt, Instant)>,
+    broken: Option<Errno>,
 ) -> Result<Connected, ConnectError> {
     let (attempt, since) = &mut attempts[index];
     (attempt.outcome, attempt.took) = (Outcome::Won, since.elapsed());
+    let peer = attempt.address;
     let attempts = attempts.into_iter().map(|(attempt, _)| attempt).collect();
-    connected(fd, Protocol::Tcp, attempts)
-        .map_err(|error| ConnectError::Local { address: address.to_string(), error: error.into() })
+    connected(fd, Protocol::Tcp, peer)
+        .map(|connected| Connected { attempts, broken, ..connected })
+        .map_err(|error| local(address, error))
 }
 
 #[cfg(test)]

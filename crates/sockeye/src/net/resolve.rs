@@ -14,6 +14,8 @@ use crate::address::Host;
 pub(super) enum ResolveError {
     /// The resolver's answer, or that it could not be asked.
     NotFound(io::Error),
+    /// This machine could not ask.
+    NoThread(io::Error),
     /// It did not answer in time.
     TimedOut,
     /// There are addresses, but none of the family asked for.
@@ -28,6 +30,7 @@ impl fmt::Display for ResolveError {
                 let why = words.strip_prefix("failed to lookup address information: ").unwrap_or(&words);
                 write!(f, "the name was not found: {why}")
             }
+            Self::NoThread(error) => write!(f, "cannot start a thread to look the name up: {}", words(error)),
             Self::TimedOut => f.write_str("the name was not found in time"),
             Self::Family(family) => write!(f, "it has no {} address, and only those were asked for", family.name()),
         }
@@ -77,6 +80,6 @@ fn look_up(name: String, port: u16, time: Duration) -> Result<Vec<SocketAddr>, R
             let found = (name.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
             let _ = sender.send(found);
         })
-        .map_err(ResolveError::NotFound)?;
+        .map_err(ResolveError::NoThread)?;
     receiver.recv_timeout(time).map_err(|_| ResolveError::TimedOut)?.map_err(ResolveError::NotFound)
 }

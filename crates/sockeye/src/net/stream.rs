@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustls::ClientConnection;
 
-use super::connect::timespec;
+use super::connect::{Connected, timespec};
 use super::tls::TlsError;
 
 /// A connection.
@@ -23,12 +23,16 @@ struct Secure {
     host: String,
 }
 
-/// The socket as the standard library's traits see it.
-struct Socket(OwnedFd);
+/// The socket as the standard library's traits see it, and why it was broken from the beginning.
+struct Socket(OwnedFd, Option<Errno>);
 
 impl Read for Socket {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        again(|| rustix::io::read(&self.0, &mut *bytes))
+        match again(|| rustix::io::read(&self.0, &mut *bytes))? {
+            // What looks like an end is none: the reset was told when it connected.
+            0 if !bytes.is_empty() => self.1.map_or(Ok(0), |error| Err(error.into())),
+            length => Ok(length),
+        }
     }
 }
 
@@ -53,9 +57,9 @@ fn again(mut call: impl FnMut() -> Result<usize, Errno>) -> io::Result<usize> {
 
 impl Stream {
     /// Over a connected socket.
-    pub(crate) fn plain(socket: OwnedFd) -> io::Result<Self> {
-        rustix::io::ioctl_fionbio(&socket, true)?;
-        Ok(Self { socket: Socket(socket), secure: None })
+    pub(crate) fn plain(connected: Connected) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&connected.fd, true)?;
+        Ok(Self { socket: Socket(connected.fd, connected.broken), secure: None })
     }
 
     /// Shakes hands: the session stands when this returns.

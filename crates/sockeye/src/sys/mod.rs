@@ -9,5 +9,6 @@ mod netlink;
 pub(crate) mod option;
 pub mod process;
 pub(crate) mod queue;
+pub(crate) mod tcp_diag;
 pub(crate) mod unix_diag;
 pub mod watch;

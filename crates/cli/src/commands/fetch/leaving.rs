@@ -46,7 +46,9 @@ impl UnderWay {
             Console::plain()
                 .complain(&format!("sockeye: interrupted; {received} bytes{of} of the body received, {end}"));
         })
-        .map_err(|error| console.fail(Exit::Usage, &format!("cannot watch for signals: {error}")))
+        .map_err(|error| {
+            console.fail(Exit::NoResources, &format!("cannot watch for signals: {}", sockeye::net::words(&error)))
+        })
     }
 
     /// Puts one in place of what the same fetch had before.

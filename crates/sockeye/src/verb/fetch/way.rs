@@ -45,7 +45,7 @@ impl<'a> Way<'a> {
         watch.tried(&connected.attempts);
         let name = connected.lookup;
         let mut times = Times { name, connect: begun.elapsed().saturating_sub(name), ..Times::default() };
-        let mut stream = Stream::plain(connected.fd).map_err(|why| FetchError::Reset { why, received: 0 })?;
+        let mut stream = Stream::plain(connected).map_err(|why| FetchError::Reset { why, received: 0 })?;
         let shaken = Instant::now();
         match &self.via {
             Some(Via { kind: Kind::Socks { remote, login }, .. }) => {

@@ -30,7 +30,7 @@ pub fn talk(connected: &Connected, input: BorrowedFd<'_>, sink: &mut Sink<'_>, o
         Ok(peer) => talk_with(peer, input, sink, options),
         Err(error) => {
             let ending = Ending::SendFailed(error.into());
-            Outcome { ending, sent: 0, received: 0, unsent: input::left(input), dropped: 0 }
+            Outcome { ending, sent: 0, received: 0, unsent: input::left(input), dropped: 0, first_end: None }
         }
     }
 }
@@ -67,7 +67,7 @@ pub(super) fn talk_with(peer: Peer<'_>, input: BorrowedFd<'_>, sink: &mut Sink<'
     };
     let (sent, received) = (options.progress.sent() - sent, options.progress.received() - received);
     let dropped = options.progress.dropped() - dropped;
-    Outcome { ending, sent, received, unsent, dropped }
+    Outcome { ending, sent, received, unsent, dropped, first_end: None }
 }
 
 /// What the kernel dropped, and how much of it is counted already.

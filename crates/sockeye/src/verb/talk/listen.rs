@@ -10,9 +10,10 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketFlags, acceptfrom_with, connect, getsockname, recvfrom};
 
 use super::peer::Peer;
-use super::{Ending, Options, Outcome, Sink, datagram, stream};
+use super::{Ending, FirstEnd, Options, Outcome, Sink, datagram, stream};
 use crate::event::{ClosedBy, Conversation, Event, Name, Observer, Protocol};
 use crate::net::listen::Socket;
+use crate::net::words;
 use crate::sys::datagrams;
 
 /// What came of listening.
@@ -49,14 +50,21 @@ pub fn listen(
         let opened = if socket.endpoint.protocol == Protocol::Udp {
             first_datagram(socket, sink, options)
         } else {
-            accept(socket)
+            accept(socket, observer)
         };
         let (fd, client) = match opened {
             Ok(opened) => opened,
             Err(Opening::Output(error)) => {
                 let (sent, received) = (0, options.progress.received());
                 let ending = Ending::OutputFailed(error);
-                return Listened::Talked(Outcome { ending, sent, received, unsent: Default::default(), dropped: 0 });
+                return Listened::Talked(Outcome {
+                    ending,
+                    sent,
+                    received,
+                    unsent: Default::default(),
+                    dropped: 0,
+                    first_end: None,
+                });
             }
             Err(Opening::Socket(error)) => return Listened::Failed(error),
         };
@@ -78,12 +86,13 @@ pub fn listen(
                 dropped[index] = datagrams::drops(&fd).unwrap_or(0);
                 outcome
             }
-            Protocol::Tcp | Protocol::Unix => stream::talk(&fd, input, sink, options),
+            Protocol::Tcp | Protocol::Unix => stream::talk_over(&fd, None, input, sink, options),
         };
-        let by = match &outcome.ending {
-            Ending::Done | Ending::PeerEnded => ClosedBy::Client,
-            Ending::Reset(_) => ClosedBy::Reset,
-            Ending::TimedOut(_) => ClosedBy::Timeout,
+        let by = match (&outcome.ending, outcome.first_end) {
+            (Ending::Reset(_), _) => ClosedBy::Reset,
+            (Ending::TimedOut(_) | Ending::Idle(_), _) => ClosedBy::Timeout,
+            (Ending::Done | Ending::PeerEnded, Some(FirstEnd::Us)) => ClosedBy::Server,
+            (Ending::Done | Ending::PeerEnded, _) => ClosedBy::Client,
             _ => ClosedBy::Server,
         };
         observer.observe(Event::Closed {
@@ -121,7 +130,16 @@ fn ready(sockets: &[Socket]) -> io::Result<usize> {
 }
 
 /// Waits for a client. What a client did before it was accepted ends nothing.
-fn accept(socket: &Socket) -> Result<(std::os::fd::OwnedFd, Name), Opening> {
+fn accept(socket: &Socket, observer: &mut dyn Observer) -> Result<(std::os::fd::OwnedFd, Name), Opening> {
+    let mut told = None;
+    // Once for each kind of error; a pause, for it may stay.
+    let mut pause = |error: Errno, time| {
+        if told.replace(error) != Some(error) {
+            let error = format!("cannot accept a client, and goes on: {}", words(&error.into()));
+            observer.observe(Event::Failed { conversation: None, error });
+        }
+        std::thread::sleep(time);
+    };
     loop {
         match acceptfrom_with(&socket.fd, SocketFlags::CLOEXEC) {
             Ok((fd, peer)) => {
@@ -129,13 +147,15 @@ fn accept(socket: &Socket) -> Result<(std::os::fd::OwnedFd, Name), Opening> {
                 return Ok((fd, client));
             }
             Err(Errno::AGAIN) => wait(socket.fd.as_fd())?,
-            Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
-                std::thread::sleep(Duration::from_millis(250));
+            Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
+                pause(error, Duration::from_millis(250));
             }
+            // The client was gone again.
+            Err(Errno::INTR | Errno::CONNABORTED) => {}
             Err(error @ (Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT)) => {
                 return Err(Opening::Socket(error.into()));
             }
-            Err(_) => {}
+            Err(error) => pause(error, Duration::from_millis(20)),
         }
     }
 }

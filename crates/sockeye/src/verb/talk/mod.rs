@@ -1,10 +1,12 @@
 //! `talk`: one conversation, joined to standard input and output, or played from a transcript.
 
+mod connection;
 mod datagram;
 mod input;
 mod listen;
 mod peer;
 mod play;
+mod sending;
 mod spliced;
 mod stream;
 
@@ -14,8 +16,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use transcript::Side;
 
+use crate::net::words;
 use crate::record::Tap;
 pub use crate::sink::Sink;
 
@@ -38,13 +42,43 @@ pub enum Eol {
     None,
 }
 
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// Both ways.
+    #[default]
+    Both,
+    /// From the peer to us: standard input is not read, and our end stays open until the peer's comes.
+    Receive,
+    /// From us to the peer: what comes is thrown away, and the conversation is over when all has arrived.
+    Send,
+}
+
+/// Which end of the connection is ours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Role {
+    /// The one that connected.
+    #[default]
+    Client,
+    /// The one that listened, for one client.
+    Listener,
+    /// The one that listened, for one client after another.
+    Keeping,
+}
+
 /// How to talk.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Line endings.
     pub eol: Eol,
+    /// Which way bytes go.
+    pub direction: Direction,
+    /// Which end of the connection is ours.
+    pub role: Role,
     /// For the whole conversation, from when it is open.
     pub timeout: Option<Duration>,
+    /// How long nothing may pass, either way.
+    pub idle: Option<Duration>,
     /// Over datagrams: how long a quiet ends the waiting once an answer came.
     pub quiet: Duration,
     /// Over datagrams: how long to wait for the first answer.
@@ -116,7 +150,10 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             eol: Eol::AsTyped,
+            direction: Direction::Both,
+            role: Role::Client,
             timeout: None,
+            idle: None,
             quiet: crate::limits::DATAGRAM_QUIET,
             first_answer: crate::limits::DATAGRAM_ANSWER,
             progress: Arc::default(),
@@ -173,16 +210,20 @@ impl Progress {
 pub enum Ending {
     /// Both directions ended, and everything arrived.
     Done,
-    /// The peer ended first; what was not sent to it is counted.
+    /// The peer has closed, and standard input had not ended.
     PeerEnded,
     /// The connection was reset, or broke.
     Reset(io::Error),
     /// The time for the whole conversation was over.
     TimedOut(Duration),
+    /// Nothing passed for so long, either way.
+    Idle(Duration),
     /// What came could not be written.
     OutputFailed(io::Error),
     /// Standard input could not be read.
     InputFailed(io::Error),
+    /// This machine could not do something; which.
+    Failed(&'static str, io::Error),
     /// Over datagrams: nobody listens there (the ICMP error came).
     PortClosed,
     /// Over datagrams: nothing came in time.
@@ -220,6 +261,17 @@ pub struct Outcome {
     pub unsent: Unsent,
     /// Over datagrams: how many came that the kernel had no room for.
     pub dropped: u64,
+    /// Over a stream: whose end was sent or read first.
+    pub first_end: Option<FirstEnd>,
+}
+
+/// Who ended a stream first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstEnd {
+    /// We did.
+    Us,
+    /// The peer did.
+    Peer,
 }
 
 impl Outcome {
@@ -237,24 +289,35 @@ impl fmt::Display for Outcome {
             Ending::Done if self.unsent.bytes == 0 => f.write_str("not everything arrived")?,
             Ending::Done => f.write_str("the peer did not take everything")?,
             Ending::PeerEnded => f.write_str("the peer ended first")?,
-            Ending::Reset(error) => write!(f, "the connection was reset: {error}")?,
+            Ending::Reset(error) => match Errno::from_io_error(error) {
+                Some(Errno::CONNRESET | Errno::CONNABORTED) | None => f.write_str("the connection was reset")?,
+                Some(Errno::PIPE | Errno::NOTCONN) => {
+                    f.write_str("the connection was reset: the peer had closed it")?
+                }
+                Some(_) => write!(f, "the connection broke: {}", words(error))?,
+            },
             Ending::TimedOut(time) => {
                 write!(f, "the conversation took longer than {} (--timeout)", transcript::seconds(*time))?;
             }
-            Ending::OutputFailed(error) => write!(f, "cannot write what came: {error}")?,
-            Ending::InputFailed(error) => write!(f, "cannot read standard input: {error}")?,
+            Ending::Idle(time) => write!(f, "nothing passed for {} (--idle)", transcript::seconds(*time))?,
+            Ending::OutputFailed(error) => write!(f, "cannot write what came: {}", words(error))?,
+            Ending::InputFailed(error) => write!(f, "cannot read standard input: {}", words(error))?,
+            Ending::Failed(what, error) => write!(f, "{what}: {}", words(error))?,
             Ending::PortClosed => f.write_str("port closed: nobody listens there")?,
             Ending::NoAnswer(time) => write!(f, "no answer within {}", transcript::seconds(*time))?,
             Ending::TooLarge { line, length } => {
                 write!(f, "line {line} of standard input has {length} bytes, more than a datagram holds")?;
             }
-            Ending::SendFailed(error) => write!(f, "cannot send: {error}")?,
+            Ending::SendFailed(error) => write!(f, "cannot send: {}", words(error))?,
         }
         let Self { sent, received, unsent, dropped, .. } = self;
         write!(f, "; {sent} bytes sent, {received} received")?;
         if unsent.bytes > 0 {
             let least = if unsent.at_least { "at least " } else { "" };
             write!(f, ", {least}{} bytes of standard input were not sent", unsent.bytes)?;
+        }
+        if unsent.bytes == 0 && unsent.at_least {
+            f.write_str(", standard input had not ended")?;
         }
         if *dropped > 0 {
             write!(f, ", {dropped} datagrams were dropped: the kernel's queue was full")?;

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
 use transcript::{Carrier, Ending, Fault, Input, Moment, Next, Output, Play, Scratch, Script, Side};
 
+use super::connection::is_of_connection;
 use super::peer::Peer;
 use crate::event::Protocol;
 use crate::limits;
@@ -32,6 +33,9 @@ pub struct Played {
     pub sent: u64,
     /// Bytes received.
     pub received: u64,
+    /// The connection was reset where the play did not see it: behind its last statement, or before what it said last
+    /// could be sent.
+    pub reset: bool,
     /// Over datagrams: nobody listens there.
     pub port_closed: bool,
     /// Over datagrams: those that came from somebody else than the peer, and were not taken.
@@ -71,17 +75,19 @@ pub fn play(connected: &Connected, script: &Script, with: With<'_>) -> io::Resul
         received: 0,
         drained: 0,
         port_closed: false,
+        broken: connected.broken.is_some(),
         with,
         session: None,
         peer,
     };
-    let ending = player.run()?;
+    let (ending, judged) = player.run()?;
     if carrier == Carrier::Stream {
         player.close(&ending);
     }
-    let Player { drained, sent, received, port_closed, peer, .. } = player;
+    let Player { drained, sent, received, port_closed, peer, broken, .. } = player;
     let strangers = peer.map_or(0, |peer| peer.ignored());
-    Ok(Played { ending, drained, sent, received, port_closed, strangers })
+    let reset = broken && judged == Judged::Not;
+    Ok(Played { ending, drained, sent, received, reset, port_closed, strangers })
 }
 
 struct Player<'a> {
@@ -99,11 +105,20 @@ struct Player<'a> {
     received: u64,
     drained: u64,
     port_closed: bool,
+    /// The kernel has told of a reset, which it does once: what follows what waits to be read only looks like an end.
+    broken: bool,
     with: With<'a>,
     /// From where the transcript goes over to TLS.
     session: Option<Session>,
     /// Over datagrams.
     peer: Option<Peer<'a>>,
+}
+
+/// Whether the play was told of a reset, and said what it makes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Judged {
+    Reset,
+    Not,
 }
 
 enum Came {
@@ -120,7 +135,7 @@ impl Player<'_> {
         Moment::from_nanos(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
-    fn run(&mut self) -> io::Result<Ending> {
+    fn run(&mut self) -> io::Result<(Ending, Judged)> {
         let mut datagram = false;
         loop {
             let input = Input { bytes: &self.held, datagram, ended: self.ended, now: self.now() };
@@ -128,33 +143,48 @@ impl Player<'_> {
             datagram = false;
             self.held.drain(..step.consumed);
             if !self.send_output()? {
-                return Ok(self.play.reset(self.script, &self.held, &mut self.scratch));
+                return Ok(self.reset());
             }
             match step.next {
                 Next::Flush => {}
                 Next::StartTls => {
                     if let Err(why) = self.shake_hands()? {
-                        return Ok(self.not_secure(&why));
+                        return Ok((self.not_secure(&why), Judged::Not));
                     }
                 }
                 Next::StopSending => {
                     self.say_end();
-                    let _ = shutdown(self.socket, Shutdown::Write);
+                    match shutdown(self.socket, Shutdown::Write) {
+                        Ok(()) => {}
+                        // What came before the reset may still be heard.
+                        Err(Errno::NOTCONN) if self.hung_up() => self.broken = true,
+                        Err(error) => return Err(error.into()),
+                    }
                     self.ended(Side::Client);
                 }
-                Next::End(ending) => return Ok(ending),
+                Next::End(ending) => return Ok((ending, Judged::Not)),
                 Next::Pause { until } => {
                     let time = until.nanos().saturating_sub(self.now().nanos());
                     std::thread::sleep(Duration::from_nanos(time));
                 }
                 Next::Hear { until } => match self.receive(until)? {
-                    Came::Reset => return Ok(self.play.reset(self.script, &self.held, &mut self.scratch)),
+                    Came::Reset => return Ok(self.reset()),
                     Came::Datagram => datagram = true,
-                    Came::Garbled(why) => return Ok(self.not_secure(&why)),
+                    Came::Garbled(why) => return Ok((self.not_secure(&why), Judged::Not)),
                     Came::Bytes | Came::Nothing => {}
                 },
             }
         }
+    }
+
+    fn reset(&mut self) -> (Ending, Judged) {
+        (self.play.reset(self.script, &self.held, &mut self.scratch), Judged::Reset)
+    }
+
+    /// Whether the connection is no more.
+    fn hung_up(&self) -> bool {
+        let mut polled = [PollFd::from_borrowed_fd(self.socket, PollFlags::empty())];
+        poll(&mut polled, Some(&timespec(Duration::ZERO))).is_ok_and(|ready| ready > 0)
     }
 
     fn not_secure(&mut self, why: &TlsError) -> Ending {
@@ -257,6 +287,7 @@ impl Player<'_> {
                     self.received += length as u64;
                     return Ok(Came::Datagram);
                 }
+                Ok((_, 0)) if self.broken => return Ok(Came::Reset),
                 Ok((_, 0)) => {
                     self.ended = true;
                     return Ok(Came::Bytes);
@@ -278,7 +309,11 @@ impl Player<'_> {
                     self.port_closed = true;
                     return Ok(Came::Reset);
                 }
-                Err(_) => return Ok(Came::Reset),
+                Err(error) if is_of_connection(error) => {
+                    self.broken = true;
+                    return Ok(Came::Reset);
+                }
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -288,6 +323,7 @@ impl Player<'_> {
         let Some(tap) = self.with.tap else { return };
         match came {
             Ok((_, length)) if *length > 0 && self.carrier == Carrier::Stream && self.held.len() == before => {}
+            Ok((_, 0)) if self.carrier == Carrier::Stream && self.broken => tap.reset(Side::Server),
             Ok((_, 0)) if self.carrier == Carrier::Stream => tap.ended(Side::Server),
             Ok(_) => tap.said(Side::Server, &self.held[before..]),
             Err(Errno::CONNRESET) => tap.reset(Side::Server),
@@ -386,8 +422,14 @@ impl Player<'_> {
                     return Ok(false);
                 }
                 // What it said before may still wait to be read, and matters more than that it is gone.
-                Err(Errno::PIPE | Errno::CONNRESET) if self.wait(PollFlags::IN, Some(self.now()))? => return Ok(true),
-                Err(Errno::PIPE | Errno::CONNRESET | Errno::CONNABORTED) => return Ok(false),
+                Err(Errno::PIPE | Errno::CONNRESET) if self.wait(PollFlags::IN, Some(self.now()))? => {
+                    self.broken = true;
+                    return Ok(true);
+                }
+                Err(error) if is_of_connection(error) => {
+                    self.broken = true;
+                    return Ok(false);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -405,9 +447,11 @@ impl Player<'_> {
         self.drained = self.held.len() as u64;
         self.say_end();
         self.ended(Side::Client);
-        if self.ended || shutdown(self.socket, Shutdown::Write).is_err() {
+        if self.ended {
             return;
         }
+        // Where it fails there was a reset, which is told when all that came before it is read.
+        let _ = shutdown(self.socket, Shutdown::Write);
         let until = self.now().after(DRAIN);
         let mut buffer = vec![0; BUFFER];
         loop {
@@ -430,7 +474,11 @@ impl Player<'_> {
                     Ok(true) => {}
                     _ => return,
                 },
-                Err(_) => return,
+                Err(error) => {
+                    // A session's last word is often left unread, which is a reset and loses nothing.
+                    self.broken |= is_of_connection(error) && self.session.is_none();
+                    return;
+                }
             }
             if self.now() >= until {
                 return;

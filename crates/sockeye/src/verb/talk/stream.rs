@@ -1,71 +1,44 @@
 //! A stream joined to standard input and output. The directions run on threads of their own, so that neither can hold
 //! up the other; half-close is kept apart from close, and what did not arrive is counted.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
+use rustix::net::{RecvFlags, recv};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::input::{self, Endings};
+use super::connection::{Connection, is_of_connection};
+use super::sending::{Sending, Up};
 use super::spliced::{self, Failed};
-use super::{Ending, Options, Outcome, Sink, Unsent};
-use crate::net::connect::timespec;
-use crate::sys::queue;
+use super::{Direction, Ending, Options, Outcome, Sink, Unsent, input};
+use crate::limits;
+use crate::net::connect::{Connected, timespec};
 
 /// Bytes a read takes at once.
 const BUFFER: usize = 256 * 1024;
-/// How long a peer that has ended may take nothing before we stop sending to it.
-const STUCK: Duration = Duration::from_secs(10);
-/// How long a peer that has ended, but may still listen, waits for a pipe that has nothing at the moment.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How long the peer's system may take to acknowledge the last bytes once its program has ended.
-const ACKNOWLEDGE: Duration = Duration::from_secs(1);
-
-/// How the sending direction ended.
-#[derive(Debug)]
-enum Up {
-    /// Standard input ended, and our end was shut.
-    Ended,
-    /// The peer ended, and standard input had nothing more.
-    Idle,
-    /// The peer took no more of what we had in hand.
-    Broken { in_hand: usize },
-    /// Standard input could not be read.
-    InputFailed(io::Error),
-}
 
 /// Joins a connected stream to an input and an output until both directions have ended.
-pub fn talk(socket: &OwnedFd, input: BorrowedFd<'_>, sink: &mut Sink<'_>, options: &Options) -> Outcome {
-    let deadline = options.timeout.map(|time| Instant::now() + time);
+pub fn talk(connected: &Connected, input: BorrowedFd<'_>, sink: &mut Sink<'_>, options: &Options) -> Outcome {
+    talk_over(&connected.fd, connected.broken, input, sink, options)
+}
+
+/// The same over a socket, which may be broken already.
+pub(super) fn talk_over(
+    socket: &OwnedFd,
+    broken: Option<Errno>,
+    input: BorrowedFd<'_>,
+    sink: &mut Sink<'_>,
+    options: &Options,
+) -> Outcome {
     let (sent_before, received_before) = (options.progress.sent(), options.progress.received());
-    let made = rustix::io::ioctl_fionbio(socket, true).and_then(|()| pipe_with(PipeFlags::CLOEXEC));
-    let (wake, waker) = match made {
-        Ok(pipe) => pipe,
-        Err(error) => {
-            let unsent = Unsent::default();
-            return Outcome { ending: Ending::Reset(error.into()), sent: 0, received: 0, unsent, dropped: 0 };
-        }
-    };
-    let (ending, unsent) = std::thread::scope(|scope| {
-        let (report, up) = sync_channel(1);
-        let socket = socket.as_fd();
-        // The thread ends when standard input does, when the socket breaks, or when it is woken.
-        let started = input::beside(scope, move || {
-            let result = send_input(socket, input, wake.as_fd(), options);
-            let _ = report.send(result);
-        });
-        if let Err(error) = started {
-            return (Ending::InputFailed(error), Unsent::default());
-        }
-        let ending = receive(socket, sink, deadline, options);
-        conclude(ending, socket, input, &up, waker, deadline, options)
-    });
-    if let Ending::PeerEnded = ending {
+    let connection = Connection::new(socket.as_fd(), broken);
+    let times = Times { connection: &connection, deadline: options.timeout.map(|time| Instant::now() + time), options };
+    let (ending, unsent) = both_ways(&connection, input, sink, &times, options);
+    if matches!(ending, Ending::Done | Ending::PeerEnded) && !connection.has_ended() {
         // We close without having been told that standard input ended.
         options.heard_end(true);
     }
@@ -75,16 +48,90 @@ pub fn talk(socket: &OwnedFd, input: BorrowedFd<'_>, sink: &mut Sink<'_>, option
         received: options.progress.received() - received_before,
         unsent,
         dropped: 0,
+        first_end: connection.first_end(),
     }
 }
 
+/// When a conversation ends whatever comes.
+#[derive(Clone, Copy)]
+struct Times<'a> {
+    connection: &'a Connection<'a>,
+    deadline: Option<Instant>,
+    options: &'a Options,
+}
+
+impl Times<'_> {
+    fn next(&self) -> Option<Instant> {
+        let idle = self.options.idle.map(|time| self.connection.last() + time);
+        self.deadline.into_iter().chain(idle).min()
+    }
+
+    /// How it ends, if the time has come.
+    fn over(&self) -> Option<Ending> {
+        let now = Instant::now();
+        if self.deadline.is_some_and(|at| now >= at) {
+            return Some(Ending::TimedOut(self.options.timeout.unwrap_or_default()));
+        }
+        let idle = self.options.idle?;
+        (now >= self.connection.last() + idle).then_some(Ending::Idle(idle))
+    }
+}
+
+fn both_ways(
+    connection: &Connection<'_>,
+    input: BorrowedFd<'_>,
+    sink: &mut Sink<'_>,
+    times: &Times<'_>,
+    options: &Options,
+) -> (Ending, Unsent) {
+    let failed = |what, error: io::Error| (Ending::Failed(what, error), Unsent::default());
+    if let Err(error) = rustix::io::ioctl_fionbio(connection, true) {
+        return failed("cannot use the socket", error.into());
+    }
+    if options.direction == Direction::Receive {
+        let ending = receive(connection, sink, None, times, options);
+        return conclude(ending, connection, input, Some(Up::Empty), times);
+    }
+    // One pipe is closed when receiving is over, the other when sending is and receiving need not go on.
+    let pipes = pipe_with(PipeFlags::CLOEXEC).and_then(|pair| Ok((pair, pipe_with(PipeFlags::CLOEXEC)?)));
+    let ((wake, waker), (stop, stopper)) = match pipes {
+        Ok(pipes) => pipes,
+        Err(error) => return failed("cannot make a pipe", error.into()),
+    };
+    thread::scope(|scope| {
+        let (report, up) = sync_channel(1);
+        // The thread ends when standard input does, when the connection breaks, or when it is called off.
+        let started = input::beside(scope, move || {
+            let up = Sending { connection, input, wake: wake.as_fd(), options }.run();
+            let goes_on = !matches!(up, Up::Failed(..)) && options.direction == Direction::Both;
+            let stopper = goes_on.then_some(stopper);
+            let _ = report.send((up, stopper));
+        });
+        if let Err(error) = started {
+            return failed("cannot read standard input", error);
+        }
+        let ending = receive(connection, sink, Some(stop.as_fd()), times, options);
+        finish_sending(ending, connection, input, &up, waker, times)
+    })
+}
+
 /// The receiving direction, to its end.
-fn receive(socket: BorrowedFd<'_>, sink: &mut Sink<'_>, deadline: Option<Instant>, options: &Options) -> Ending {
+fn receive(
+    connection: &Connection<'_>,
+    sink: &mut Sink<'_>,
+    stop: Option<BorrowedFd<'_>>,
+    times: &Times<'_>,
+    options: &Options,
+) -> Ending {
     let mut spliced = match sink {
-        Sink::Descriptor(output) if options.tap.is_none() => spliced::Receiver::new(socket, *output),
+        Sink::Descriptor(output) if options.tap.is_none() && options.direction != Direction::Send => {
+            spliced::Receiver::new(connection.socket(), *output)
+        }
         _ => None,
     };
     let mut buffer = Vec::new();
+    // When only sending: our end was sent, and since when all of it has arrived.
+    let mut lingering: Option<Option<Instant>> = None;
     loop {
         let taken = match spliced.as_mut().map(|spliced| spliced.receive(&options.progress)) {
             Some(Some(taken)) => taken,
@@ -92,39 +139,86 @@ fn receive(socket: BorrowedFd<'_>, sink: &mut Sink<'_>, deadline: Option<Instant
                 spliced = None;
                 continue;
             }
-            None => take(socket, sink, &mut buffer, deadline, options),
+            None => take(connection.socket(), sink, &mut buffer, times.deadline, options),
+        };
+        let taken = match taken {
+            Ok(length) => connection.told(Ok(length)),
+            Err(Failed::Output(error)) => return of_output(error, options),
+            Err(Failed::Socket(error)) => connection.told(Err(error)),
         };
         match taken {
-            Ok(0) => {
+            Ok(0) if connection.peer_ended() => {
+                connection.watch_peer();
                 options.heard_end(false);
                 return Ending::Done;
             }
-            Ok(_) => {}
-            Err(Failed::Output(error)) => return of_output(error, options),
-            Err(Failed::Socket(Errno::INTR)) => {}
-            Err(Failed::Socket(Errno::AGAIN)) => {
-                let time = deadline.map(|at| timespec(at.saturating_duration_since(Instant::now())));
-                let mut polled = [PollFd::new(&socket, PollFlags::IN)];
-                match poll(&mut polled, time.as_ref()) {
-                    Ok(0) => return Ending::TimedOut(options.timeout.unwrap_or_default()),
-                    Ok(_) | Err(Errno::INTR) => {}
-                    Err(error) => return Ending::Reset(error.into()),
+            Ok(0) => return reset(connection, options),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                let waited = wait(connection, stop.filter(|_| lingering.is_none()), lingering, times);
+                match waited {
+                    Ok(Waited::Ready) => {}
+                    Ok(Waited::Stopped) if options.direction == Direction::Send => lingering = Some(None),
+                    Ok(Waited::Stopped) => return Ending::Done,
+                    Err(error) => return Ending::Failed("cannot wait for the socket", error.into()),
                 }
-                if let Some(Err(error)) = spliced.as_ref().map(|spliced| spliced.wait_for_room(deadline)) {
+                if let Some(Err(error)) = spliced.as_ref().map(|spliced| spliced.wait_for_room(times.deadline)) {
                     return of_output(error, options);
                 }
             }
-            Err(Failed::Socket(error)) => {
-                if error == Errno::CONNRESET {
-                    options.heard_reset();
-                }
-                return Ending::Reset(error.into());
+            Err(error) if is_of_connection(error) => return reset(connection, options),
+            // Splicing may fail where copying works; it has moved nothing.
+            Err(_) if spliced.is_some() => spliced = None,
+            Err(error) => return Ending::Failed("cannot receive", error.into()),
+        }
+        if let Some(acknowledged) = &mut lingering {
+            if acknowledged.is_none() && matches!(connection.unacknowledged(), Ok(0)) {
+                *acknowledged = Some(Instant::now());
+            }
+            if acknowledged.is_some_and(|since| since.elapsed() >= limits::SENT_LINGER) {
+                return Ending::Done;
             }
         }
-        if deadline.is_some_and(|at| Instant::now() >= at) {
-            return Ending::TimedOut(options.timeout.unwrap_or_default());
+        if let Some(ending) = times.over() {
+            return ending;
         }
     }
+}
+
+fn reset(connection: &Connection<'_>, options: &Options) -> Ending {
+    options.heard_reset();
+    Ending::Reset(connection.ask_broken().unwrap_or(Errno::CONNRESET).into())
+}
+
+enum Waited {
+    Ready,
+    /// Sending is over, and receiving need not go on.
+    Stopped,
+}
+
+/// Waits until the socket has something, sending is over, or it may be time.
+fn wait(
+    connection: &Connection<'_>,
+    stop: Option<BorrowedFd<'_>>,
+    lingering: Option<Option<Instant>>,
+    times: &Times<'_>,
+) -> Result<Waited, Errno> {
+    let linger = lingering.map(|since| match since {
+        Some(since) => since + limits::SENT_LINGER,
+        // No event tells of an acknowledgement.
+        None => Instant::now() + Duration::from_millis(5),
+    });
+    let until = times.next().into_iter().chain(linger).min();
+    let time = until.map(|at| timespec(at.saturating_duration_since(Instant::now())));
+    let mut polled = vec![PollFd::new(connection, PollFlags::IN)];
+    polled.extend(stop.map(|stop| PollFd::from_borrowed_fd(stop, PollFlags::IN)));
+    match poll(&mut polled, time.as_ref()) {
+        Ok(_) => {}
+        Err(Errno::INTR) => return Ok(Waited::Ready),
+        Err(error) => return Err(error),
+    }
+    let stopped = polled.get(1).is_some_and(|stop| !stop.revents().is_empty());
+    Ok(if stopped { Waited::Stopped } else { Waited::Ready })
 }
 
 /// An output that takes nothing until the time is over is no broken one.
@@ -148,219 +242,91 @@ fn take(
     if length > 0 {
         options.progress.received_more(length);
         options.heard_received(&buffer[..length]);
-        sink.write_until(&buffer[..length], deadline).map_err(Failed::Output)?;
+        if options.direction != Direction::Send {
+            sink.write_until(&buffer[..length], deadline).map_err(Failed::Output)?;
+        }
     }
     Ok(length)
 }
 
-/// The sending direction, to its end or until it is woken.
-fn send_input(socket: BorrowedFd<'_>, input: BorrowedFd<'_>, wake: BorrowedFd<'_>, options: &Options) -> Up {
-    let mut endings = Endings::new(options.eol);
-    let as_it_is = endings.is_verbatim() && options.tap.is_none();
-    let mut spliced = as_it_is.then(|| spliced::Sender::new(input)).flatten();
-    let (mut buffer, mut rewritten) = (Vec::new(), Vec::new());
-    let mut peer_ended = false;
-    // Whoever types sees that it is over; a producer does not.
-    let patience = if rustix::termios::isatty(input) { Duration::ZERO } else { PATIENCE };
-    loop {
-        match readable(input, wake, peer_ended.then_some(patience)) {
-            Readable::Yes => {}
-            Readable::Woken => {
-                peer_ended = true;
-                continue;
-            }
-            Readable::No => return Up::Idle,
-        }
-        match spliced.map(|spliced| spliced.send(socket)) {
-            Some(Ok(0)) => return end_input(socket, options),
-            Some(Ok(length)) => {
-                options.progress.sent_more(length);
-                continue;
-            }
-            Some(Err(Errno::INTR)) => continue,
-            Some(Err(Errno::AGAIN)) => {
-                if !has_room(socket, wake, &mut peer_ended) {
-                    return Up::Broken { in_hand: 0 };
-                }
-                continue;
-            }
-            // Whose error it is, copying tells.
-            Some(Err(_)) => spliced = None,
-            None => {}
-        }
-        buffer.resize(BUFFER, 0);
-        let length = match rustix::io::read(input, &mut buffer[..]) {
-            Ok(length) => length,
-            Err(Errno::INTR | Errno::AGAIN) => continue,
-            // A closed terminal reads as an error; it is an end like any other.
-            Err(Errno::IO) if rustix::termios::isatty(input) => 0,
-            Err(error) => {
-                let _ = shutdown(socket, Shutdown::Write);
-                return Up::InputFailed(error.into());
-            }
-        };
-        let bytes = if endings.is_verbatim() {
-            &buffer[..length]
-        } else {
-            rewritten.clear();
-            endings.rewrite(&buffer[..length], length == 0, &mut rewritten);
-            &rewritten[..]
-        };
-        if let Err(in_hand) = send_all(socket, bytes, wake, &mut peer_ended, options) {
-            return Up::Broken { in_hand };
-        }
-        if length == 0 {
-            return end_input(socket, options);
-        }
-    }
-}
-
-/// Standard input has ended, and so does our direction.
-fn end_input(socket: BorrowedFd<'_>, options: &Options) -> Up {
-    // The peer's end may follow ours at once, and the tap is to hear them in this order.
-    options.heard_end(true);
-    let _ = shutdown(socket, Shutdown::Write);
-    Up::Ended
-}
-
-enum Readable {
-    Yes,
-    Woken,
-    No,
-}
-
-/// Waits until the input can be read or the waker says that the peer has ended; then only for so long.
-fn readable(input: BorrowedFd<'_>, wake: BorrowedFd<'_>, patience: Option<Duration>) -> Readable {
-    let mut polled = [PollFd::new(&input, PollFlags::IN), PollFd::new(&wake, PollFlags::IN)];
-    let watched = if patience.is_some() { &mut polled[..1] } else { &mut polled[..] };
-    let time = patience.map(timespec);
-    match poll(watched, time.as_ref()) {
-        Err(Errno::INTR) => return Readable::Woken,
-        Err(_) | Ok(0) => return Readable::No,
-        Ok(_) => {}
-    }
-    if !polled[0].revents().is_empty() { Readable::Yes } else { Readable::Woken }
-}
-
-/// Sends everything, or says how much stayed in hand.
-fn send_all(
-    socket: BorrowedFd<'_>,
-    mut bytes: &[u8],
-    wake: BorrowedFd<'_>,
-    peer_ended: &mut bool,
-    options: &Options,
-) -> Result<(), usize> {
-    while !bytes.is_empty() {
-        match options.send_heard(bytes, |bytes| send(socket, bytes, SendFlags::NOSIGNAL)) {
-            Ok(length) => {
-                options.progress.sent_more(length);
-                bytes = &bytes[length..];
-            }
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) if has_room(socket, wake, peer_ended) => {}
-            Err(_) => return Err(bytes.len()),
-        }
-    }
-    Ok(())
-}
-
-/// Waits until the socket takes more. A peer that has ended is not waited for without end.
-fn has_room(socket: BorrowedFd<'_>, wake: BorrowedFd<'_>, peer_ended: &mut bool) -> bool {
-    loop {
-        let mut polled = [PollFd::new(&socket, PollFlags::OUT), PollFd::new(&wake, PollFlags::IN)];
-        let ended = *peer_ended;
-        let watched = if ended { &mut polled[..1] } else { &mut polled[..] };
-        let time = ended.then(|| timespec(STUCK));
-        match poll(watched, time.as_ref()) {
-            Ok(0) => return false,
-            Ok(_) => {}
-            Err(Errno::INTR) => continue,
-            Err(_) => return false,
-        }
-        *peer_ended |= !polled[1].revents().is_empty();
-        if !polled[0].revents().is_empty() {
-            return true;
-        }
-    }
-}
-
-/// The receiving direction has ended: lets the other one finish, and counts what did not arrive.
-fn conclude(
+/// The receiving direction has ended: lets the other one finish.
+fn finish_sending(
     ending: Ending,
-    socket: BorrowedFd<'_>,
+    connection: &Connection<'_>,
     input: BorrowedFd<'_>,
-    up: &Receiver<Up>,
+    up: &Receiver<(Up, Option<OwnedFd>)>,
     waker: OwnedFd,
-    deadline: Option<Instant>,
-    options: &Options,
+    times: &Times<'_>,
 ) -> (Ending, Unsent) {
+    let mut ending = ending;
     if !matches!(ending, Ending::Done) {
         // Nobody will hear the rest: what waits in a write returns at once.
-        let _ = shutdown(socket, Shutdown::Both);
+        connection.call_off();
     }
     // Closing its write end wakes the other thread for good.
     drop(waker);
     let up = loop {
-        let time = deadline.map_or(STUCK, |at| at.saturating_duration_since(Instant::now()));
-        match up.recv_timeout(time) {
-            Ok(up) => break Some(up),
-            Err(RecvTimeoutError::Timeout) if deadline.is_none() => {}
-            Err(_) => {
-                let _ = shutdown(socket, Shutdown::Both);
-                break up.recv().ok();
+        let time = times.next().map(|at| at.saturating_duration_since(Instant::now()));
+        // A while that never ends is not to be told from a long one.
+        match up.recv_timeout(time.unwrap_or(Duration::from_secs(3600))) {
+            Ok((up, _)) => break Some(up),
+            Err(RecvTimeoutError::Disconnected) => break None,
+            Err(RecvTimeoutError::Timeout) => {
+                if connection.is_over() {
+                    break up.recv().ok().map(|(up, _)| up);
+                }
+                if let Some(over) = times.over() {
+                    ending = over;
+                    connection.call_off();
+                }
             }
         }
     };
-    let timed_out = deadline.is_some_and(|at| Instant::now() >= at);
-    let mut unsent = Unsent::default();
-    let mut unread = |in_hand: usize| {
-        unsent = input::left(input);
-        unsent.bytes += in_hand as u64;
-    };
-    let ending = match (ending, up) {
-        (Ending::Done, Some(Up::InputFailed(error))) => Ending::InputFailed(error),
-        (Ending::Done, Some(Up::Ended)) => Ending::Done,
-        (Ending::Done, Some(Up::Idle)) => Ending::PeerEnded,
-        (Ending::Done, Some(Up::Broken { in_hand })) => {
-            unread(in_hand);
-            if timed_out { Ending::TimedOut(options.timeout.unwrap_or_default()) } else { Ending::PeerEnded }
-        }
-        (Ending::Done, None) => Ending::PeerEnded,
-        (other, Some(Up::Broken { in_hand })) => {
-            unread(in_hand);
-            other
-        }
-        (other, Some(Up::Idle)) => {
-            unread(0);
-            other
-        }
-        (other, _) => other,
-    };
-    let complete = matches!(ending, Ending::Done | Ending::PeerEnded) && unsent.bytes == 0;
-    unsent.bytes += unacknowledged(socket, if complete { ACKNOWLEDGE } else { Duration::ZERO });
-    let ending = match ending {
-        // A reset that came behind the end took some of our bytes with it.
-        Ending::Done if unsent.bytes > 0 => match sockopt::socket_error(socket) {
-            Ok(Err(error)) => Ending::Reset(error.into()),
-            _ => Ending::PeerEnded,
-        },
-        other => other,
-    };
-    (ending, unsent)
+    conclude(ending, connection, input, up, times)
 }
 
-/// Bytes that the peer's system has not taken; it gets a moment for the last ones.
-fn unacknowledged(socket: BorrowedFd<'_>, time: Duration) -> u64 {
-    let until = Instant::now() + time;
-    let mut pause = Duration::from_micros(50);
-    loop {
-        match queue::unsent(socket) {
-            Ok(bytes) if bytes > 0 && Instant::now() < until => {
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_millis(20));
-            }
-            Ok(bytes) => return bytes,
-            Err(_) => return 0,
-        }
+/// Both directions are over: what became of it all, and what did not arrive.
+fn conclude(
+    ending: Ending,
+    connection: &Connection<'_>,
+    input: BorrowedFd<'_>,
+    up: Option<Up>,
+    times: &Times<'_>,
+) -> (Ending, Unsent) {
+    let mut unsent = match &up {
+        Some(Up::Broken { .. } | Up::Idle | Up::Failed(..)) | None => input::left(input),
+        Some(Up::Ended | Up::Empty | Up::InputFailed(_)) => Unsent::default(),
+    };
+    if let Some(Up::Broken { in_hand }) = &up {
+        unsent.bytes += *in_hand as u64;
     }
+    let may_come = matches!(ending, Ending::Done) && matches!(up, Some(Up::Ended | Up::Empty | Up::Idle));
+    let missing = if may_come { connection.settle(|| times.next()) } else { connection.unacknowledged() };
+    let ending = match (ending, up) {
+        (Ending::Done, Some(Up::Failed(what, error))) => Ending::Failed(what, error.into()),
+        (Ending::Done, Some(Up::InputFailed(error))) => Ending::InputFailed(error),
+        (Ending::Done, Some(Up::Broken { .. })) => {
+            Ending::Reset(connection.ask_broken().unwrap_or(Errno::CONNRESET).into())
+        }
+        (Ending::Done, None) => Ending::Failed("cannot send", Errno::CANCELED.into()),
+        (Ending::Done, Some(Up::Idle)) => Ending::PeerEnded,
+        (Ending::Done, Some(Up::Ended | Up::Empty)) => Ending::Done,
+        (other, _) => other,
+    };
+    unsent.bytes += missing.as_ref().unwrap_or(&0);
+    let ending = match (ending, missing) {
+        // Nobody knows whether all arrived.
+        (Ending::Done | Ending::PeerEnded, Err(error)) => Ending::Failed("cannot ask what arrived", error),
+        // A reset that came behind the end took some of our bytes with it.
+        (Ending::Done | Ending::PeerEnded, Ok(missing)) if missing > 0 => match connection.broken() {
+            Some(error) => Ending::Reset(error.into()),
+            None => times.over().unwrap_or(Ending::PeerEnded),
+        },
+        (Ending::Done, Ok(_)) => match connection.broken() {
+            Some(error) => Ending::Reset(error.into()),
+            None => Ending::Done,
+        },
+        (other, _) => other,
+    };
+    (ending, unsent)
 }

@@ -1,0 +1,405 @@
+//! How a conversation of `talk` ends: nobody's end is taken for more than it says, and a reset is always one.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixListener;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use support::*;
+
+/// How long a producer says nothing: longer than anybody should guess from. A slow machine only makes it longer.
+const PAUSE: Duration = Duration::from_millis(2500);
+
+/// `talk --listen` with an input that has ended, and the port.
+fn sink(stdin: Stdio, more: &[&str]) -> (Child, u16, Log) {
+    let folder = tempfile::tempdir().unwrap();
+    let port_file = folder.path().join("port");
+    let mut child = command(&[])
+        .args(["talk", "--listen", "127.0.0.1:0", "--port-file", port_file.to_str().unwrap()])
+        .args(more)
+        .stdin(stdin)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = Log::default();
+    log.follow(child.stderr.take().unwrap());
+    log.wait_for("listening on");
+    let port = std::fs::read_to_string(port_file).unwrap().trim().parse().unwrap();
+    (child, port, log)
+}
+
+/// A pipe that its writer has closed.
+fn ended_pipe() -> Stdio {
+    std::io::pipe().unwrap().0.into()
+}
+
+fn producer(program: &str, arguments: &[&str]) -> Child {
+    need(program);
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Says a line, which the other end must hear, and after a pause another.
+fn say_twice(producer: &mut Child, mut heard: impl FnMut() -> String) {
+    let mut stdin = producer.stdin.take().unwrap();
+    stdin.write_all(b"one\n").unwrap();
+    assert_eq!(heard(), "one\n");
+    std::thread::sleep(PAUSE);
+    stdin.write_all(b"two\n").unwrap();
+}
+
+#[test]
+fn a_listener_without_input_takes_all_however_long_its_sender_pauses() {
+    for sender in [BINARY, "nc", "socat"] {
+        for (stdin, more) in [(Stdio::null(), &[][..]), (ended_pipe(), &[]), (Stdio::null(), &["--eol", "lf"])] {
+            let (mut listener, port, _log) = sink(stdin, more);
+            let address = format!("127.0.0.1:{port}");
+            let both = format!("TCP:{address}");
+            let port = port.to_string();
+            let arguments: &[&str] = match sender {
+                "nc" => &["-N", "127.0.0.1", &port],
+                "socat" => &["-", &both],
+                _ => &["talk", &address],
+            };
+            let mut sender = producer(sender, arguments);
+            let stdout = listener.stdout.as_mut().unwrap();
+            say_twice(&mut sender, || line(stdout));
+            assert_eq!(text(&to_end(stdout)), "two\n", "{arguments:?}");
+            assert_eq!((wait(&mut listener), wait(&mut sender)), (0, 0), "{arguments:?}");
+        }
+    }
+}
+
+/// With `--keep` a client that came before takes nothing from the next.
+#[test]
+fn a_listener_without_input_takes_one_client_after_another_whole() {
+    let (mut listener, port, log) = sink(Stdio::null(), &["--keep"]);
+    let stdout = listener.stdout.as_mut().unwrap();
+    for number in 1..=2 {
+        let mut sender = producer(BINARY, &["talk", &format!("127.0.0.1:{port}")]);
+        say_twice(&mut sender, || line(stdout));
+        assert_eq!(line(stdout), "two\n");
+        assert_eq!(wait(&mut sender), 0);
+        log.wait_for(&format!("closed #{number}"));
+    }
+    signal(listener.id(), "INT");
+    assert_eq!(wait(&mut listener), 130);
+}
+
+#[test]
+fn a_peer_that_has_only_half_closed_gets_what_a_producer_says_later() {
+    for arguments in [&[][..], &["--eol", "crlf"]] {
+        let (address, peer) = serve_one(|mut stream| {
+            stream.shutdown(Shutdown::Write).unwrap();
+            text(&to_end(&mut stream))
+        });
+        let mut sender = producer(BINARY, &[&["talk", &address.to_string()], arguments].concat());
+        let mut stdin = sender.stdin.take().unwrap();
+        std::thread::sleep(PAUSE);
+        stdin.write_all(b"late\n").unwrap();
+        drop(stdin);
+        assert_eq!(wait(&mut sender), 0);
+        assert_eq!(peer.join().unwrap().trim_end(), "late");
+    }
+}
+
+/// The same from the listening end: a client asked and waits, and the answer takes its time.
+#[test]
+fn a_client_that_has_only_half_closed_gets_a_late_answer() {
+    let (mut listener, port, _log) = sink(Stdio::piped(), &[]);
+    let mut answer = listener.stdin.take().unwrap();
+    let mut client = producer(BINARY, &["talk", &format!("127.0.0.1:{port}")]);
+    client.stdin.take().unwrap().write_all(b"question\n").unwrap();
+    assert_eq!(line(listener.stdout.as_mut().unwrap()), "question\n");
+    std::thread::sleep(PAUSE);
+    answer.write_all(b"answer\n").unwrap();
+    drop(answer);
+    assert_eq!(text(&to_end(client.stdout.as_mut().unwrap())), "answer\n");
+    assert_eq!((wait(&mut client), wait(&mut listener)), (0, 0));
+}
+
+/// What is said to a peer that has closed is not sent, and that is told with its count.
+#[test]
+fn a_peer_that_has_closed_gets_nothing_more_and_that_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let record = folder.path().join("record.talk");
+    for (unix, more) in
+        [(false, &[][..]), (false, &["--eol", "lf"]), (false, &["--record", record.to_str().unwrap()]), (true, &[])]
+    {
+        let (told, closed) = std::sync::mpsc::channel();
+        let address = if unix {
+            let listener = UnixListener::bind(&path).unwrap();
+            std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                line(&mut stream);
+                drop(stream);
+                told.send(()).unwrap();
+            });
+            format!("unix:{}", path.display())
+        } else {
+            let (address, _) = serve_one(move |mut stream| {
+                line(&mut stream);
+                drop(stream);
+                told.send(()).unwrap();
+            });
+            address.to_string()
+        };
+        let mut sender = producer(BINARY, &[&["talk", &address], more].concat());
+        let mut stdin = sender.stdin.take().unwrap();
+        stdin.write_all(b"one\n").unwrap();
+        closed.recv().unwrap();
+        std::thread::sleep(PAUSE);
+        let _ = stdin.write_all(b"twice\n");
+        drop(stdin);
+        let output = sender.wait_with_output().unwrap();
+        assert_code(&output, 56);
+        let stderr = text(&output.stderr);
+        assert!(stderr.contains("6 bytes of standard input were not sent"), "{address} {more:?}: {stderr}");
+    }
+}
+
+#[test]
+fn receiving_only_reads_no_input_and_ends_with_the_peer() {
+    let (address, peer) = serve_one(|mut stream| {
+        stream.write_all(b"all of it\n").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        to_end(&mut stream)
+    });
+    let mut input = tempfile::tempfile().unwrap();
+    input.write_all(b"not for the peer").unwrap();
+    std::io::Seek::rewind(&mut input).unwrap();
+    let mut left = input.try_clone().unwrap();
+    let output = command(&[]).args(["talk", &address.to_string(), "--recv-only"]).stdin(input).output().unwrap();
+    assert_code(&output, 0);
+    assert_eq!(output.stdout, b"all of it\n");
+    assert_eq!(peer.join().unwrap(), b"");
+    assert_eq!(to_end(&mut left), b"not for the peer");
+    // An input that stays open is no reason to stay.
+    let (mut listener, port, _log) = sink(Stdio::piped(), &["--recv-only"]);
+    let sent = run(&["talk", &format!("127.0.0.1:{port}")], b"hello\n");
+    assert_code(&sent, 0);
+    assert_eq!(wait(&mut listener), 0);
+    assert_eq!(to_end(listener.stdout.as_mut().unwrap()), b"hello\n");
+}
+
+#[test]
+fn sending_only_waits_for_no_answer_and_loses_nothing() {
+    // This peer never ends, and talks without being asked.
+    let (over, wait_for_it) = std::sync::mpsc::channel::<()>();
+    let (address, peer) = serve_one(move |mut stream| {
+        stream.write_all(&vec![b'x'; 8 << 20]).unwrap();
+        let got = to_end(&mut stream).len();
+        let _ = wait_for_it.recv();
+        got
+    });
+    let output = run(&["talk", &address.to_string(), "--send-only"], &vec![b'y'; 4 << 20]);
+    drop(over);
+    assert_code(&output, 0);
+    assert_eq!(output.stdout, b"");
+    assert_eq!(peer.join().unwrap(), 4 << 20);
+    // One that resets instead of taking all is told.
+    let (address, peer) = serve_one(|mut stream| {
+        read(&mut stream, 1000);
+        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+    });
+    let output = run(&["talk", &address.to_string(), "--send-only"], &vec![b'y'; 4 << 20]);
+    assert_code(&output, 56);
+    peer.join().unwrap();
+}
+
+#[test]
+fn a_conversation_in_which_nothing_passes_ends_after_its_idle_time() {
+    for (listens, more) in [(false, &[][..]), (false, &["--recv-only"]), (true, &[])] {
+        let (code, log) = if listens {
+            let (mut listener, port, log) = sink(Stdio::null(), &["--idle", "300ms"]);
+            let _client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            (wait(&mut listener), log.to_end().join("\n"))
+        } else {
+            let (over, wait_for_it) = std::sync::mpsc::channel::<()>();
+            let (address, _) = serve_one(move |mut stream| {
+                // Something passes for longer than the time, and is no reason to end.
+                for _ in 0..8 {
+                    stream.write_all(b".").unwrap();
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                let _ = wait_for_it.recv();
+            });
+            let mut arguments = vec!["talk", "--idle", "300ms"];
+            let address = address.to_string();
+            arguments.push(&address);
+            arguments.extend(more);
+            let output = run(&arguments, b"");
+            drop(over);
+            (code(&output), text(&output.stderr))
+        };
+        assert_eq!(code, 28, "{log}");
+        assert!(log.contains("nothing passed for 0.3 s (--idle)"), "{log}");
+    }
+}
+
+/// A reset is never a clean end, whoever of the two directions is told of it, and what came before it is delivered.
+#[test]
+fn what_came_before_a_reset_is_delivered_and_then_it_is_56() {
+    let folder = tempfile::tempdir().unwrap();
+    let (record, play) = (folder.path().join("r.talk"), folder.path().join("p.talk"));
+    std::fs::write(&play, "S: some\nS: data\n").unwrap();
+    let ways: [&[&str]; 4] =
+        [&[], &["--eol", "lf"], &["--record", record.to_str().unwrap()], &["--play", play.to_str().unwrap()]];
+    for more in ways {
+        for round in 0..20 {
+            let (address, peer) = serve_one(move |mut stream| {
+                stream.write_all(b"some\ndata\n").unwrap();
+                if round % 2 == 1 {
+                    stream.shutdown(Shutdown::Write).unwrap();
+                }
+                rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+            });
+            let plays = more.first() == Some(&"--play");
+            // With FIN and reset at once a play has heard all that is written; who reads on is told.
+            if plays && round % 2 == 1 {
+                continue;
+            }
+            let output = run(&[&["talk", &address.to_string()], more].concat(), b"");
+            peer.join().unwrap();
+            assert_code(&output, 56);
+            if !plays {
+                assert_eq!(text(&output.stdout), "some\ndata\n", "{more:?}");
+            }
+            // Nothing was to be sent, so nothing was not.
+            assert!(!text(&output.stderr).contains("not sent"), "{}", text(&output.stderr));
+        }
+    }
+}
+
+#[test]
+fn megabytes_to_a_peer_that_resets_are_always_56_with_their_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("big");
+    std::fs::write(&path, vec![b'x'; 4 << 20]).unwrap();
+    for abort in [true, false] {
+        for (from_file, more) in [(true, &[][..]), (false, &[]), (true, &["--eol", "lf"]), (false, &["--send-only"])] {
+            for _ in 0..10 {
+                let (address, peer) = serve_one(move |mut stream| {
+                    read(&mut stream, 1000);
+                    if abort {
+                        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+                    }
+                    // What was not read makes a close a reset.
+                });
+                let address = address.to_string();
+                let arguments = [&["talk", address.as_str()], more].concat();
+                let output = if from_file {
+                    command(&[]).args(&arguments).stdin(std::fs::File::open(&path).unwrap()).output().unwrap()
+                } else {
+                    run(&arguments, &vec![b'x'; 4 << 20])
+                };
+                peer.join().unwrap();
+                assert_code(&output, 56);
+                let stderr = text(&output.stderr);
+                let told = ["bytes of standard input were not sent", "standard input had not ended"];
+                assert!(told.iter().any(|told| stderr.contains(told)), "{stderr}");
+            }
+        }
+    }
+}
+
+/// A play that has said and heard everything was cut all the same if the reset took what it said last.
+#[test]
+fn a_play_whose_last_words_meet_a_reset_did_not_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let play = folder.path().join("p.talk");
+    for text in ["S: some\nC: thanks\n", "S: some\nC: thanks\nC stops sending\n", "S: some\nC closes\n"] {
+        std::fs::write(&play, text).unwrap();
+        for _ in 0..5 {
+            let (address, peer) = serve_one(|mut stream| {
+                stream.write_all(b"some\n").unwrap();
+                rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+            });
+            let output = run(&["talk", &address.to_string(), "--play", play.to_str().unwrap()], b"");
+            peer.join().unwrap();
+            assert_code(&output, 56);
+        }
+    }
+    std::fs::write(&play, "S: some\nS resets\n").unwrap();
+    let (address, peer) = serve_one(|mut stream| {
+        stream.write_all(b"some\n").unwrap();
+        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+    });
+    assert_code(&run(&["talk", &address.to_string(), "--play", play.to_str().unwrap()], b""), 0);
+    peer.join().unwrap();
+}
+
+#[test]
+fn who_closed_first_is_whose_end_was_sent_or_read_first() {
+    // The client's end comes first, also behind an unfinished line.
+    for said in ["line\n", "unfinished"] {
+        let (mut listener, port, log) = sink(Stdio::piped(), &[]);
+        let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        client.write_all(said.as_bytes()).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read(listener.stdout.as_mut().unwrap(), said.len()), said.as_bytes());
+        wait_until_idle(listener.id());
+        drop(listener.stdin.take());
+        assert_eq!(to_end(&mut client), b"");
+        assert_eq!(wait(&mut listener), 0);
+        log.wait_for("by client");
+    }
+    // Ours does.
+    let (mut listener, port, log) = sink(Stdio::piped(), &[]);
+    listener.stdin.take().unwrap().write_all(b"all we have").unwrap();
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    assert_eq!(to_end(&mut client), b"all we have");
+    client.write_all(b"thanks").unwrap();
+    drop(client);
+    assert_eq!(wait(&mut listener), 0);
+    log.wait_for("by server");
+}
+
+/// Calls that fail: all arrives, or it is told, and nothing hangs or aborts.
+#[test]
+fn a_call_that_fails_loses_nothing_in_silence() {
+    need("strace");
+    let faults = [
+        ("poll", "EINTR"),
+        ("poll", "ENOMEM"),
+        ("shutdown", "ENOTCONN"),
+        ("sendto", "ENOMEM"),
+        ("recvfrom", "ENOMEM"),
+        ("splice", "ENOMEM"),
+        ("splice", "EINVAL"),
+        ("pipe2", "EMFILE"),
+        ("clone3", "EAGAIN"),
+        ("ioctl", "EIO"),
+    ];
+    for (call, error) in faults {
+        for when in 1..=3 {
+            let (address, peer) = serve_one(|mut stream| {
+                // It may hear nothing, and then it ends by a reset.
+                let _ = stream.write_all(b"hello\n");
+                let mut got = Vec::new();
+                let _ = stream.read_to_end(&mut got);
+                let _ = stream.write_all(b"bye\n");
+                got
+            });
+            let inject = format!("inject={call}:error={error}:when={when}");
+            let trace = format!("trace={call}");
+            let wrapper = ["strace", "-qq", "-f", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+            let output = run_command(command(&wrapper).args(["talk", &address.to_string()]), b"question");
+            // Where it never came to a connection, one is missing.
+            let _ = TcpStream::connect(address);
+            let got = peer.join().unwrap();
+            let stderr = text(&output.stderr);
+            assert!(matches!(code(&output), 0 | 7 | 18 | 26 | 27 | 56), "{inject}: {} {stderr}", code(&output));
+            assert!(!stderr.contains("panicked"), "{inject}: {stderr}");
+            if code(&output) == 0 {
+                assert_eq!((&got[..], text(&output.stdout)), (&b"question"[..], "hello\nbye\n".to_owned()), "{inject}");
+            }
+        }
+    }
+}

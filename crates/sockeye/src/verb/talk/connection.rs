@@ -1,0 +1,287 @@
+//! The socket of a stream as both directions see it. What the kernel tells once, such as the error of a reset, is kept
+//! here: whichever direction it was told to, both know. It also knows which end was first, and what has not arrived.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, Shutdown, getpeername, getsockname, shutdown, sockopt};
+
+use super::FirstEnd;
+use crate::net::alive;
+use crate::net::connect::timespec;
+use crate::sys::{queue, tcp_diag};
+
+/// Quiet before the system asks a peer that has ended whether it is still there.
+const PROBE: Duration = Duration::from_secs(10);
+
+/// A connected stream.
+#[derive(Debug)]
+pub(super) struct Connection<'a> {
+    socket: BorrowedFd<'a>,
+    is_tcp: bool,
+    began: Instant,
+    /// When something passed last, in nanoseconds from the beginning.
+    last: AtomicU64,
+    first_end: OnceLock<FirstEnd>,
+    /// When the peer's end was read.
+    peer_ended: OnceLock<Instant>,
+    /// Our end was sent: it takes a number of the sequence as a byte does.
+    end_sent: AtomicBool,
+    /// Nobody is to go on.
+    over: AtomicBool,
+    broken: OnceLock<Errno>,
+}
+
+/// What has become of a peer that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// It may still read.
+    MayRead,
+    /// It has closed, and had everything that was sent.
+    Gone,
+    /// It reset the connection.
+    Reset,
+}
+
+impl<'a> Connection<'a> {
+    /// A socket that does not block; the error, if it broke when it was made.
+    pub(super) fn new(socket: BorrowedFd<'a>, broken: Option<Errno>) -> Self {
+        let is_tcp = getsockname(socket)
+            .is_ok_and(|name| matches!(name.address_family(), AddressFamily::INET | AddressFamily::INET6));
+        let made = Self {
+            socket,
+            is_tcp,
+            began: Instant::now(),
+            last: AtomicU64::new(0),
+            first_end: OnceLock::new(),
+            peer_ended: OnceLock::new(),
+            end_sent: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            broken: OnceLock::new(),
+        };
+        if let Some(error) = broken {
+            made.note(error);
+        }
+        made
+    }
+
+    pub(super) fn socket(&self) -> BorrowedFd<'a> {
+        self.socket
+    }
+
+    /// Something passed.
+    pub(super) fn passed(&self) {
+        let now = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.last.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// When something passed last.
+    pub(super) fn last(&self) -> Instant {
+        self.began + Duration::from_nanos(self.last.load(Ordering::Relaxed))
+    }
+
+    /// Since when nothing has passed, the peer's end included.
+    pub(super) fn quiet_since(&self) -> Instant {
+        self.last().max(self.peer_ended.get().copied().unwrap_or(self.began))
+    }
+
+    /// What a call on the socket came to. An error of the connection is kept.
+    pub(super) fn told(&self, result: Result<usize, Errno>) -> Result<usize, Errno> {
+        match result {
+            Ok(length) if length > 0 => self.passed(),
+            Err(error) if is_of_connection(error) => self.note(error),
+            _ => {}
+        }
+        result
+    }
+
+    fn note(&self, error: Errno) {
+        let _ = self.broken.set(error);
+    }
+
+    /// Why the connection broke, if it has, as far as somebody was told.
+    pub(super) fn broken(&self) -> Option<Errno> {
+        self.broken.get().copied()
+    }
+
+    /// The same, asked of the kernel too.
+    pub(super) fn ask_broken(&self) -> Option<Errno> {
+        if let Ok(Err(error)) = sockopt::socket_error(self.socket) {
+            self.note(error);
+        }
+        self.broken()
+    }
+
+    /// The stream ended; false if that was no end but a reset whose error the other direction got.
+    pub(super) fn peer_ended(&self) -> bool {
+        // While our end is open only a connection that is no more hangs up.
+        if self.is_tcp && !self.end_sent.load(Ordering::Acquire) && self.hung_up() {
+            self.ask_broken();
+            // The other direction may be about to keep what it got.
+            self.note(Errno::CONNRESET);
+        }
+        if self.broken().is_some() {
+            return false;
+        }
+        let _ = self.first_end.set(FirstEnd::Peer);
+        let _ = self.peer_ended.set(Instant::now());
+        true
+    }
+
+    /// Whether the peer's end was read.
+    pub(super) fn has_peer_ended(&self) -> bool {
+        self.peer_ended.get().is_some()
+    }
+
+    /// Which end was sent or read first.
+    pub(super) fn first_end(&self) -> Option<FirstEnd> {
+        self.first_end.get().copied()
+    }
+
+    /// Ends our direction.
+    ///
+    /// # Errors
+    /// As shutdown(2); none if the connection was already broken, which others tell.
+    pub(super) fn end(&self) -> Result<(), Errno> {
+        if self.broken().is_some() {
+            return Ok(());
+        }
+        let _ = self.first_end.set(FirstEnd::Us);
+        self.end_sent.store(true, Ordering::Release);
+        match shutdown(self.socket, Shutdown::Write) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.end_sent.store(false, Ordering::Release);
+                if self.ask_broken().is_some() || (error == Errno::NOTCONN && self.hung_up()) {
+                    self.note(Errno::CONNRESET);
+                    return Ok(());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether our end was sent.
+    pub(super) fn has_ended(&self) -> bool {
+        self.end_sent.load(Ordering::Acquire)
+    }
+
+    /// Nobody is to go on: what waits on the socket returns at once.
+    pub(super) fn call_off(&self) {
+        self.over.store(true, Ordering::Release);
+        let _ = shutdown(self.socket, Shutdown::Both);
+    }
+
+    /// Whether nobody is to go on.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// Whether poll(2) says without being asked that nothing more goes either way.
+    pub(super) fn hung_up(&self) -> bool {
+        let mut polled = [PollFd::from_borrowed_fd(self.socket, PollFlags::empty())];
+        poll(&mut polled, Some(&timespec(Duration::ZERO))).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Has the system ask a peer that has ended now and then: one that is gone answers with a reset, at the latest when
+    /// its system has forgotten the connection.
+    pub(super) fn watch_peer(&self) {
+        if self.is_tcp {
+            let _ = alive::probe_after(self.socket, PROBE, PROBE);
+        }
+    }
+
+    /// What has become of a peer that has ended.
+    pub(super) fn peer(&self) -> Peer {
+        if self.hung_up() {
+            // Nothing was under way: the answer to a probe, or the close of a Unix socket.
+            let was_quiet = self.quiet_since().elapsed() >= PROBE.mul_f32(0.9) || !self.is_tcp;
+            let acknowledged = matches!(self.unacknowledged(), Ok(0));
+            let error = sockopt::socket_error(self.socket).unwrap_or(Ok(())).err();
+            return match error.or(self.broken()) {
+                Some(error) if !(was_quiet && acknowledged && self.is_tcp) => {
+                    self.note(error);
+                    Peer::Reset
+                }
+                None if self.is_tcp && !was_quiet => {
+                    self.note(Errno::CONNRESET);
+                    Peer::Reset
+                }
+                _ => Peer::Gone,
+            };
+        }
+        match self.names().and_then(|(ours, peer)| tcp_diag::holder(peer, ours)) {
+            Some(tcp_diag::Holder::Gone) => Peer::Gone,
+            Some(tcp_diag::Holder::There) | None => Peer::MayRead,
+        }
+    }
+
+    fn names(&self) -> Option<(SocketAddr, SocketAddr)> {
+        if !self.is_tcp {
+            return None;
+        }
+        let ours = SocketAddr::try_from(getsockname(self.socket).ok()?).ok()?;
+        let peer = SocketAddr::try_from(getpeername(self.socket).ok()??).ok()?;
+        Some((ours, peer))
+    }
+
+    /// Bytes that the peer's system has not taken. What was written to a Unix socket is there already.
+    ///
+    /// # Errors
+    /// As ioctl(2).
+    pub(super) fn unacknowledged(&self) -> io::Result<u64> {
+        if !self.is_tcp {
+            return Ok(0);
+        }
+        let bytes = queue::unsent(self.socket)?;
+        // Our end comes last: as long as anything is missing, it is.
+        Ok(bytes.saturating_sub(u64::from(self.end_sent.load(Ordering::Acquire))))
+    }
+
+    /// Waits until the peer's system has taken everything, until the connection breaks, or until a time. Returns what is
+    /// missing. A system that takes nothing for now keeps its connection, one that is gone breaks it.
+    ///
+    /// # Errors
+    /// As ioctl(2).
+    pub(super) fn settle(&self, until: impl Fn() -> Option<Instant>) -> io::Result<u64> {
+        let mut pause = Duration::from_micros(50);
+        loop {
+            let missing = self.unacknowledged()?;
+            if missing == 0 || self.ask_broken().is_some() || until().is_some_and(|at| Instant::now() >= at) {
+                return Ok(missing);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
+    }
+}
+
+impl AsFd for Connection<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket
+    }
+}
+
+/// Whether an error says that the connection is no more, and not that this machine could not do something.
+pub(super) fn is_of_connection(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::CONNRESET
+            | Errno::PIPE
+            | Errno::CONNABORTED
+            | Errno::CONNREFUSED
+            | Errno::TIMEDOUT
+            | Errno::NOTCONN
+            | Errno::HOSTUNREACH
+            | Errno::HOSTDOWN
+            | Errno::NETUNREACH
+            | Errno::NETDOWN
+            | Errno::NETRESET
+    )
+}
