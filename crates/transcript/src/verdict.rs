@@ -264,6 +264,12 @@ fn clip(text: &str, most: usize) -> String {
 /// A duration as people read it: `5 s`, `0.1 s`, `5 min`.
 #[must_use]
 pub fn seconds(time: Duration) -> String {
+    // What is less than half a millisecond is not shown.
+    let nanos = time.subsec_nanos();
+    let time = match (nanos + 500_000) / 1_000_000 * 1_000_000 {
+        0 if time.as_secs() == 0 => time,
+        rounded => Duration::from_secs(time.as_secs()) + Duration::from_nanos(u64::from(rounded)),
+    };
     let whole = time.as_secs();
     if time.subsec_nanos() == 0 && whole >= 60 && whole.is_multiple_of(60) {
         format!("{} min", whole / 60)
@@ -271,6 +277,6 @@ pub fn seconds(time: Duration) -> String {
         format!("{whole} s")
     } else {
         let text = format!("{:.3}", time.as_secs_f64());
-        format!("{} s", text.trim_end_matches('0'))
+        format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
     }
 }

@@ -15,7 +15,7 @@ mod trouble;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sockeye::net::tls::Trust;
 use sockeye::verb::fetch::{Options, Proxies};
@@ -43,10 +43,10 @@ fn fetch(flags: &Fetch, console: &Console) -> Result<Exit, Exit> {
 fn options(flags: &Fetch, console: &Console) -> Result<Options, Exit> {
     Ok(Options {
         family: flags.family.family(),
-        connect_timeout: flags.connect_timeout,
+        connect_timeout: limit(flags.connect_timeout),
         began: Instant::now(),
-        timeout: flags.timeout,
-        idle_timeout: flags.idle_timeout,
+        timeout: flags.timeout.filter(|timeout| !timeout.is_zero()),
+        idle_timeout: limit(flags.idle_timeout),
         follow: !flags.no_follow,
         http2: !flags.http1,
         trust: trust(flags, console)?,
@@ -55,6 +55,14 @@ fn options(flags: &Fetch, console: &Console) -> Result<Options, Exit> {
         socket: flags.unix.clone(),
     })
 }
+
+/// No time at all is no limit, as curl has it.
+fn limit(time: Duration) -> Duration {
+    if time.is_zero() { NO_LIMIT } else { time }
+}
+
+/// Longer than anything takes.
+const NO_LIMIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 fn trust(flags: &Fetch, console: &Console) -> Result<Trust, Exit> {
     let mut trust = match (&flags.ca, &flags.pin) {

@@ -22,10 +22,15 @@ pub(super) fn ask_on_hangup(asker: &Stopper) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs something once when either comes; the process ends with the code that the signal has.
+/// Runs something once when either comes; the process ends with the code that the signal has. One that whoever started us
+/// has us ignore, as nohup(1) and a shell's `trap ''` do, stays ignored.
 pub(super) fn end_on_signals(last_words: impl Fn(Exit) + Send + Sync + 'static) -> io::Result<()> {
     let last_words = Arc::new(last_words);
+    let ignored = ignored();
     for (signal, exit) in [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated)] {
+        if ignored >> (signal - 1) & 1 == 1 {
+            continue;
+        }
         let (reader, writer) = sockeye::stop::signal_pair()?;
         signal_hook::low_level::pipe::register_raw(signal, writer)?;
         let last_words = Arc::clone(&last_words);
@@ -40,4 +45,11 @@ pub(super) fn end_on_signals(last_words: impl Fn(Exit) + Send + Sync + 'static) 
         })?;
     }
     Ok(())
+}
+
+/// The signals that are ignored, one bit each (proc(5)).
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

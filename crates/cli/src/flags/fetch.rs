@@ -103,11 +103,14 @@ pub(crate) struct Fetch {
     /// Trust this one certificate, whoever signed it and whatever its names and dates: what `serve https://` tells of its own
     #[arg(long, value_name = "sha256:HEX", value_parser = pin, conflicts_with = "ca")]
     pub(crate) pin: Option<Trust>,
-    /// Ask again up to N times, after a longer pause each time or when the server says: a connection that is refused or not
-    /// answered, the statuses 408, 429, 500, 502, 503, 504; with --resume, an answer that is cut. Not what may have been done
-    /// already, such as POST
+    /// Ask again up to N times, after a longer pause each time or when the server says: a name that is not found, a connection
+    /// that is refused, reset or not answered, an answer that is cut, the statuses 408, 429, 500, 502, 503, 504. Not what may have
+    /// been done already, such as POST
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) retry: u32,
+    /// With --retry: ask again whatever went wrong, also with POST, which the server may then do twice
+    #[arg(long, visible_alias = "retry-all-errors", requires = "retry")]
+    pub(crate) retry_all: bool,
     /// Take no more bytes of a URL in a second
     #[arg(long, value_name = "SIZE", value_parser = large_size)]
     pub(crate) limit_rate: Option<u64>,
@@ -129,7 +132,7 @@ pub(crate) struct Fetch {
     /// Connect to a Unix socket, whatever host the URL names; redirects go there too
     #[arg(long, value_name = "PATH", conflicts_with = "resolve")]
     pub(crate) unix: Option<PathBuf>,
-    /// For everything, all attempts together
+    /// For everything, all attempts together; 0 is no limit, here and for the other two
     #[arg(long, visible_alias = "max-time", value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     /// For each connection: name, connecting, TLS
@@ -152,7 +155,8 @@ impl Fetch {
     }
 
     pub(crate) fn body_to_stdout(&self) -> bool {
-        self.output.as_deref().is_some_and(|path| path.as_os_str() == "-")
+        const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+        self.output.as_deref().is_some_and(|path| STDOUT.iter().any(|name| path.as_os_str() == *name))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use sockeye::verb::fetch::{
-    Answer, Connections, FetchError, Options, Progress, Request, Saved, Taking, Url, fetch, is_packed,
+    Answer, Connections, FetchError, Options, Progress, Request, Saved, Taking, Url, fetch, file_name, is_packed,
 };
 
 use super::asking;
@@ -67,7 +67,8 @@ impl<'a> Page<'a> {
         loop {
             let left = self.shared.flags.retry - attempt;
             let trouble = match self.once(request.clone(), connections, left > 0) {
-                Err(trouble) if left > 0 && trouble.again.is_some() => trouble,
+                Err(trouble) if trouble.goes_on => continue,
+                Err(trouble) if left > 0 && self.may_ask_again(&trouble) => trouble,
                 done => return done,
             };
             attempt += 1;
@@ -81,6 +82,12 @@ impl<'a> Page<'a> {
         }
     }
 
+    /// Whether another try may help: some failures stay what they are, whatever was typed.
+    fn may_ask_again(&self, trouble: &Trouble) -> bool {
+        let is_lasting = matches!(trouble.exit, Exit::Usage | Exit::CannotRead | Exit::CannotWrite | Exit::Differs);
+        trouble.again.is_some() || (self.shared.flags.retry_all && !trouble.is_given && !is_lasting)
+    }
+
     /// What a signal has to do from now on.
     fn hold(&self, leaving: Leaving) {
         for progress in &self.progress[1..] {
@@ -90,11 +97,47 @@ impl<'a> Page<'a> {
     }
 
     fn once(&self, request: Request, connections: &Connections, may_again: bool) -> Result<Exit, Trouble> {
-        let place = Place::choose(self.shared.flags, &self.url)?;
+        if self.shared.flags.resume && self.is_finished(&request, connections) {
+            self.shared.note(&format!("{}: all of it is there already", self.url.shown()));
+            return Ok(Exit::Done);
+        }
+        let options = self.shared.options;
+        let until = options.timeout.map(|timeout| options.began + timeout);
+        let place = Place::choose(self.shared.flags, &self.url, until)?;
         self.hold(place.leaving());
         let done = self.ask(request, place, connections, may_again);
         self.hold(Leaving::Nothing);
         done
+    }
+
+    /// Whether a file of an earlier run has its name already and is still what the server has, as far as its length and time
+    /// tell. What is asked for is what would stand behind its end.
+    fn is_finished(&self, request: &Request, connections: &Connections) -> bool {
+        let path = self.shared.flags.output.clone().unwrap_or_else(|| file_name(&self.url).into());
+        let Ok(found) = std::fs::metadata(&path) else { return false };
+        let mut part = path.clone().into_os_string();
+        part.push(".part");
+        if !found.is_file() || std::path::Path::new(&part).exists() || !trouble::is_idempotent(&request.method) {
+            return false;
+        }
+        let mut request = request.clone();
+        request.fields.push(("Range".to_owned(), format!("bytes={}-", found.len())));
+        request.fields.push(("Accept-Encoding".to_owned(), "identity".to_owned()));
+        let Ok(answer) = fetch(&request, self.shared.options, connections, &mut ()) else { return false };
+        let head = answer.head();
+        let is_as_long = match head.status {
+            416 => head.whole_without_range().is_none_or(|length| length == found.len()),
+            200 => head.length == Some(found.len()),
+            _ => false,
+        };
+        let is_newer = head.last_modified().zip(found.modified().ok()).is_some_and(|(there, here)| there > here);
+        let is_finished = is_as_long && !is_newer;
+        if is_finished {
+            // A run that was killed behind the last step leaves it.
+            part.push(".json");
+            let _ = std::fs::remove_file(&part);
+        }
+        is_finished
     }
 
     fn ask(
@@ -133,6 +176,11 @@ impl<'a> Page<'a> {
         let told =
             Told { shared: self.shared, began: *self.began.get_or_init(Instant::now), redirects: watch.redirects };
         let status = answer.head().status;
+        if status == 416 && place.is_all(&answer) {
+            self.shared.note(&format!("{}: all of it is there already", answer.url.shown()));
+            told.finish(&answer);
+            return self.end(place, &answer).map(|()| Exit::Done);
+        }
         if status >= 400 && !flags.save_errors {
             place.refused(status);
             let line = answer.head().status_line();
@@ -168,11 +216,17 @@ impl<'a> Page<'a> {
         }
         let (head, url, times) = (answer.head().clone(), answer.url.clone(), answer.times);
         let already = place.begin(&self.url, &answer)?;
+        let came = answer.part;
         let parts = Parts::of(&answer, self.progress.len(), self.shared.flags.max_size);
         let saved = match (parts, place.atomic()) {
             (Some(parts), Some(file)) => parts.take(answer, request, file, &self.progress, self.shared)?,
             _ => self.save(answer, &mut place, already, &request.method)?,
         };
+        if let Some(came) = came.filter(|&came| !place.is_whole(came)) {
+            let _ = place.keep();
+            let why = format!("{}: only the bytes {} to {} came", url.shown(), came.first, came.last);
+            return Err(Trouble { goes_on: saved.received > 0, ..Trouble::new(Exit::CutShort, why) });
+        }
         if let Some(expected) = &self.shared.flags.sha256 {
             place.check(expected).map_err(|(exit, why)| Trouble::new(exit, format!("{}: {why}", url.shown())))?;
         }
@@ -205,8 +259,20 @@ impl<'a> Page<'a> {
                 trouble.why.push_str(&format!("; --resume goes on with {part}"));
                 trouble
             }
-            None => Trouble::from(&failed),
+            // What was written to a file without a name is gone; what somebody has read is not.
+            None if place.atomic().is_some() => Trouble::interrupted(&failed, method),
+            None => Trouble { is_given: true, ..Trouble::from(&failed) },
         })
+    }
+
+    /// Gives a file its name of which nothing was missing.
+    fn end(&self, place: Place, answer: &Answer) -> Result<(), Trouble> {
+        if let Some(expected) = &self.shared.flags.sha256 {
+            place
+                .check(expected)
+                .map_err(|(exit, why)| Trouble::new(exit, format!("{}: {why}", answer.url.shown())))?;
+        }
+        place.commit().map_err(|error| Trouble::new(Exit::CannotWrite, error.to_string()))
     }
 
     /// That there is no time, or it cannot be set, makes the file no worse.

@@ -68,7 +68,9 @@ impl Part {
         let held = &*self.0;
         let first = came.map_or(0, |came| came.first);
         if let Some(came) = came
-            && held.length().is_some_and(|length| Some(length) != came.total)
+            && held
+                .length()
+                .is_some_and(|length| came.total.is_some_and(|total| total != length) || came.last >= length)
         {
             held.remember(None);
             return Err("the server says that it is the same as before and now has another length".to_owned());
@@ -79,12 +81,32 @@ impl Part {
             held.remember(None);
             Record::of(url, head)
         } else {
-            held.record().clone()
+            held.record()
+                .clone()
+                .map(|record| Record { length: record.length.or(came.and_then(|came| came.total)), ..record })
         };
         held.file.go_on_at(first).map_err(|error| error.to_string())?;
         // What is kept was stored before another boot; what comes is of this one.
         held.remember(record.map(|record| Record { boot: boot(), stored: record.stored.min(first), ..record }));
         Ok(first)
+    }
+
+    /// Whether all is there after this part of it came; where nobody says how long the whole is, the next answer does.
+    pub(super) fn is_whole(&self, came: Came) -> bool {
+        came.is_last(self.0.length())
+    }
+
+    /// Whether an answer that there is no such range means that nothing is missing.
+    pub(super) fn is_all(&self, head: &Head) -> bool {
+        let held = &*self.0;
+        let Ok(there) = held.file.length() else { return false };
+        let is_all = there > 0
+            && head.whole_without_range() == Some(there)
+            && held.record().as_ref().is_some_and(|record| !head.is_other(&record.validator));
+        if is_all {
+            held.is_ours.store(true, Ordering::Relaxed);
+        }
+        is_all
     }
 
     /// It gets its name.

@@ -60,6 +60,7 @@ impl Parts {
             progress: Arc::clone(&progress[index]),
         };
         let first_trouble: Mutex<Option<Trouble>> = Mutex::new(None);
+        let whole: Mutex<Option<Saved>> = Mutex::new(None);
         let failed = |trouble: Trouble| {
             // What fails from now on fails because of this one.
             first_trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(trouble);
@@ -67,9 +68,9 @@ impl Parts {
         };
         std::thread::scope(|scope| {
             for index in 1..self.bounds.len() {
-                let (taking, failed) = (&taking, &failed);
+                let (taking, failed, whole, stopper) = (&taking, &failed, &whole, &stopper);
                 let part = move || {
-                    if let Err(trouble) = self.part(index, request, file, &taking(index), shared) {
+                    if let Err(trouble) = self.part(index, request, file, &taking(index), shared, (whole, stopper)) {
                         failed(trouble);
                     }
                 };
@@ -82,6 +83,9 @@ impl Parts {
                 failed(trouble);
             }
         });
+        if let Some(saved) = whole.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(saved);
+        }
         match first_trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(trouble) => Err(trouble),
             None => {
@@ -98,6 +102,7 @@ impl Parts {
         file: &AtomicFile,
         taking: &Taking,
         shared: &Shared<'_>,
+        (whole, stopper): (&Mutex<Option<Saved>>, &Stopper),
     ) -> Result<(), Trouble> {
         let (first, end) = self.bounds[index];
         let bytes = Bytes::From(first, Some(end - 1));
@@ -107,7 +112,21 @@ impl Parts {
             .map_err(|failed| Trouble::from(&failed))?;
         let total = self.bounds.last().map(|&(_, end)| end);
         match answer.part {
-            Some(part) if part.total == total || part.total.is_none() => self.write(answer, file, first, taking),
+            Some(part) if part.total == total || part.total.is_none() => {
+                self.write(answer, file, first, taking).map(drop)
+            }
+            // The server says that it has ranges and has none: what it sends is all there is to take.
+            None if answer.head().status == 200
+                && answer.head().strong_validator().as_ref() == Some(&self.validator) =>
+            {
+                let mut whole = whole.lock().unwrap_or_else(PoisonError::into_inner);
+                if whole.is_none() {
+                    stopper.stop();
+                    let taking = Taking { only: None, stopper: None, rate: shared.flags.limit_rate, ..taking.clone() };
+                    *whole = Some(self.write(answer, file, 0, &taking)?);
+                }
+                Ok(())
+            }
             _ => {
                 let (url, line) = (answer.url.shown(), answer.head().status_line());
                 let why = format!("{url}: a part was asked for and the answer is {line}: it has changed meanwhile");
@@ -116,9 +135,9 @@ impl Parts {
         }
     }
 
-    fn write(&self, answer: Answer, file: &AtomicFile, at: u64, taking: &Taking) -> Result<(), Trouble> {
+    fn write(&self, answer: Answer, file: &AtomicFile, at: u64, taking: &Taking) -> Result<Saved, Trouble> {
         let own = file.at(at).map_err(|error| Trouble::new(Exit::CannotWrite, error.to_string()))?;
         let saved = answer.save(&mut Sink::Descriptor(own.as_fd()), "", taking);
-        saved.map(drop).map_err(|failed: Failed| Trouble::from(&failed))
+        saved.map_err(|failed: Failed| Trouble::from(&failed))
     }
 }

@@ -5,11 +5,13 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use sockeye::file::{AtomicFile, FileError};
 use sockeye::sink::Sink;
-use sockeye::verb::fetch::range::Range;
+use sockeye::verb::fetch::range::{Part as Came, Range};
 use sockeye::verb::fetch::{Answer, Url, file_name};
 
 use super::digest;
@@ -43,7 +45,7 @@ pub(super) enum Place {
 pub(super) type Refused = (Exit, String);
 
 impl Place {
-    pub(super) fn choose(flags: &Fetch, url: &Url) -> Result<Self, Refused> {
+    pub(super) fn choose(flags: &Fetch, url: &Url, until: Option<Instant>) -> Result<Self, Refused> {
         let is_device = flags.output.as_deref().is_some_and(is_device);
         if flags.needs_file() && (is_device || flags.head || flags.body_to_stdout()) {
             let why = "--resume, --sha256 and --remote-time are for a file, and none is written";
@@ -57,9 +59,8 @@ impl Place {
         }
         let path = flags.output.clone().unwrap_or_else(|| PathBuf::from(file_name(url)));
         if is_device {
-            let file = File::options().write(true).open(&path);
-            let cannot = |error| (Exit::CannotWrite, format!("cannot write {}: {error}", path.display()));
-            return Ok(Self::Device { file: file.map_err(cannot)?, path });
+            let file = open_device(&path, until)?;
+            return Ok(Self::Device { file, path });
         }
         let replace = flags.output.is_some() || flags.force;
         let made = if flags.resume {
@@ -93,6 +94,16 @@ impl Place {
     pub(super) fn begin(&self, url: &Url, answer: &Answer) -> Result<u64, Refused> {
         let Self::Part { part, .. } = self else { return Ok(0) };
         part.begin(url, answer.head(), answer.part).map_err(|why| (Exit::Reset, why))
+    }
+
+    /// Whether this part of it was the last.
+    pub(super) fn is_whole(&self, came: Came) -> bool {
+        if let Self::Part { part, .. } = self { part.is_whole(came) } else { true }
+    }
+
+    /// Whether all is there, by an answer that there is no such range.
+    pub(super) fn is_all(&self, answer: &Answer) -> bool {
+        if let Self::Part { part, .. } = self { part.is_all(answer.head()) } else { false }
     }
 
     /// What is there is of no use.
@@ -193,6 +204,36 @@ impl Place {
             Self::Device { .. } | Self::Stdout | Self::Nowhere => Ok(()),
         }
     }
+}
+
+/// Opens a device or a pipe. A pipe that nobody reads is waited for, and not longer than everything may take.
+fn open_device(path: &Path, until: Option<Instant>) -> Result<File, Refused> {
+    let cannot = |error: io::Error| (Exit::CannotWrite, format!("cannot write {}: {error}", path.display()));
+    loop {
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(file) => {
+                // Whoever writes waits by its own rules.
+                let flags = rustix::fs::fcntl_getfl(&file).map_err(|error| cannot(error.into()))?;
+                rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK).map_err(|error| cannot(error.into()))?;
+                return Ok(File::from(file));
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::NXIO) if is_fifo(path) => {
+                if until.is_some_and(|until| until <= Instant::now()) {
+                    let why = format!("nobody reads the pipe {} in time (--timeout)", path.display());
+                    return Err((Exit::TimedOut, why));
+                }
+                // Nothing tells when somebody opens the other end.
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(error) => return Err(cannot(error.into())),
+        }
+    }
+}
+
+fn is_fifo(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
 }
 
 fn is_device(path: &Path) -> bool {

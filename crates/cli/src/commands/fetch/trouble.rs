@@ -18,11 +18,15 @@ pub(super) struct Trouble {
     pub(super) why: String,
     /// Whether asking again could help and do no harm, and how long the server wants to be left alone before.
     pub(super) again: Option<Option<Duration>>,
+    /// Whether a part came and the next is to be asked for: no failure.
+    pub(super) goes_on: bool,
+    /// Whether some of a body was given to a reader, who would get it twice.
+    pub(super) is_given: bool,
 }
 
 impl Trouble {
     pub(super) fn new(exit: Exit, why: impl Into<String>) -> Self {
-        Self { exit, why: why.into(), again: None }
+        Self { exit, why: why.into(), again: None, goes_on: false, is_given: false }
     }
 }
 
@@ -41,19 +45,22 @@ impl Trouble {
     /// Before the last answer; `was_heard` if a server has redirected and so may have done what was asked.
     pub(super) fn unanswered(failed: &Failed, method: &str, was_heard: bool) -> Self {
         let is_safe = match &*failed.error {
-            FetchError::Connect(ConnectError::Refused { .. } | ConnectError::TimedOut { .. }) => {
-                !was_heard || is_idempotent(method)
-            }
+            FetchError::Connect(
+                ConnectError::Refused { .. } | ConnectError::TimedOut { .. } | ConnectError::NotFound { .. },
+            ) => !was_heard || is_idempotent(method),
+            FetchError::Http2 { again, .. } => again.is_some() || is_idempotent(method),
             FetchError::TimedOut { .. } | FetchError::Reset { .. } | FetchError::Cut { .. } => is_idempotent(method),
             _ => false,
         };
         Self { again: is_safe.then_some(None), ..Self::from(failed) }
     }
 
-    /// In the midst of an answer whose part stays, and is gone on with.
+    /// In the midst of an answer; nothing of it was given to anybody, or its part stays and is gone on with.
     pub(super) fn interrupted(failed: &Failed, method: &str) -> Self {
-        let is_network =
-            matches!(*failed.error, FetchError::Cut { .. } | FetchError::Reset { .. } | FetchError::TimedOut { .. });
+        let is_network = matches!(
+            *failed.error,
+            FetchError::Cut { .. } | FetchError::Reset { .. } | FetchError::TimedOut { .. } | FetchError::Http2 { .. }
+        );
         Self { again: (is_network && is_idempotent(method)).then_some(None), ..Self::from(failed) }
     }
 

@@ -75,6 +75,10 @@ impl Range {
     fn fits(&self, part: Part) -> bool {
         let end = part.total.map(|total| total - 1);
         match self.bytes {
+            // Whoever goes on takes what comes: less, and asks for the rest; or more, from before or the beginning.
+            Bytes::From(first, None) if self.if_still.is_some() => {
+                part.first <= first && part.last >= first && end.is_none_or(|end| part.last <= end)
+            }
             Bytes::From(first, last) => {
                 // Nobody sends more than there is.
                 let last = match (last, end) {
@@ -104,6 +108,12 @@ impl Part {
         (unit.eq_ignore_ascii_case("bytes") && is_possible).then_some(Self { first, last, total })
     }
 
+    /// Whether it goes to the end of the whole; `length` is that of the whole if it was known before.
+    #[must_use]
+    pub fn is_last(self, length: Option<u64>) -> bool {
+        self.total.or(length).is_some_and(|total| self.last + 1 >= total)
+    }
+
     /// How many bytes it has.
     #[must_use]
     pub fn length(self) -> u64 {
@@ -122,6 +132,21 @@ impl Head {
         }
         let (modified, made) = (self.last_modified()?, http_date(self.first("date")?)?);
         (modified + Duration::from_secs(1) <= made).then(|| self.first("last-modified").and_then(text))?
+    }
+
+    /// The length of the whole, where an answer says that it has no such range (RFC 9110, section 15.5.17).
+    #[must_use]
+    pub fn whole_without_range(&self) -> Option<u64> {
+        let text = std::str::from_utf8(self.first("content-range").filter(|_| self.status == 416)?).ok()?;
+        let length = text.trim().strip_prefix("bytes")?.trim_start().strip_prefix("*/")?;
+        length.parse().ok().filter(|_| length.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+
+    /// Whether an answer says that it is of another version than this one; most that have no body say nothing.
+    #[must_use]
+    pub fn is_other(&self, validator: &str) -> bool {
+        let field = if validator.starts_with('"') { "etag" } else { "last-modified" };
+        self.first(field).is_some() && !self.is_still(validator)
     }
 
     /// Whether it says itself that it is of this version: only then two parts may be joined (RFC 9110, section 15.3.7.3). There
