@@ -1,72 +1,104 @@
-//! An access log in a file of its own. Whoever serves never waits for the disk: a bounded queue stands between them, and
+//! An access log in a file of its own. Whoever serves never waits for the disk: a bounded buffer stands between them, and
 //! what it has to drop is counted.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// Lines that wait for the disk.
-const QUEUE: usize = 16 * 1024;
+/// Bytes of lines that wait for the disk.
+const ROOM: usize = 8 << 20;
+/// How long the end waits for it.
+const FLUSH: Duration = Duration::from_secs(2);
 
 pub(crate) struct AccessFile {
-    queue: Option<SyncSender<String>>,
-    lost: Arc<AtomicU64>,
-    writer: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    text: String,
+    count: u64,
+    lost: u64,
+    /// The writer has taken lines and not written them yet.
+    is_writing: bool,
+    is_over: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl AccessFile {
     /// Opens the file; lines go behind what is in it.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).open(path)?;
-        let (queue, lines) = sync_channel(QUEUE);
-        let lost = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&lost);
-        let writer = std::thread::Builder::new()
-            .name("access log".to_owned())
-            .spawn(move || write_lines(&lines, file, &counter))?;
-        Ok(Self { queue: Some(queue), lost, writer: Some(writer) })
+        let shared = Arc::<Shared>::default();
+        let writer = Arc::clone(&shared);
+        std::thread::Builder::new().name("access log".to_owned()).spawn(move || write_lines(&writer, file))?;
+        Ok(Self { shared })
     }
 
-    /// Writes a line, soon.
-    pub(crate) fn write(&self, line: String) {
-        if self.queue.as_ref().is_none_or(|queue| queue.try_send(line).is_err()) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+    /// Writes lines, soon.
+    pub(crate) fn write(&self, lines: &str, count: u64) {
+        let mut state = self.shared.lock();
+        if state.text.len() + lines.len() > ROOM {
+            state.lost += count;
+            return;
+        }
+        let was_empty = state.text.is_empty();
+        state.text.push_str(lines);
+        state.count += count;
+        drop(state);
+        if was_empty {
+            self.shared.changed.notify_all();
         }
     }
 
     /// How many lines could not be written so far; asking takes them.
     pub(crate) fn lost(&self) -> u64 {
-        self.lost.swap(0, Ordering::Relaxed)
+        std::mem::take(&mut self.shared.lock().lost)
     }
 }
 
 impl Drop for AccessFile {
     fn drop(&mut self) {
-        // The queue's end is the writer's.
-        self.queue = None;
-        if let Some(writer) = self.writer.take() {
-            let _ = writer.join();
-        }
+        let mut state = self.shared.lock();
+        state.is_over = true;
+        self.shared.changed.notify_all();
+        // A pipe that nobody reads holds no exit up.
+        let waits = |state: &mut State| state.is_writing || !state.text.is_empty();
+        drop(self.shared.changed.wait_timeout_while(state, FLUSH, waits));
     }
 }
 
-fn write_lines(lines: &Receiver<String>, mut file: File, lost: &AtomicU64) {
+fn write_lines(shared: &Shared, mut file: File) {
     let mut text = String::new();
-    while let Ok(line) = lines.recv() {
-        text.push_str(&line);
-        let mut count = 1;
-        while text.len() < 64 * 1024
-            && let Ok(line) = lines.try_recv()
-        {
-            text.push_str(&line);
-            count += 1;
+    loop {
+        let mut state = shared.lock();
+        state.is_writing = false;
+        shared.changed.notify_all();
+        while state.text.is_empty() && !state.is_over {
+            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        if state.text.is_empty() {
+            return;
+        }
+        std::mem::swap(&mut text, &mut state.text);
+        let count = std::mem::take(&mut state.count);
+        state.is_writing = true;
+        drop(state);
         if file.write_all(text.as_bytes()).is_err() {
-            lost.fetch_add(count, Ordering::Relaxed);
+            shared.lock().lost += count;
         }
         text.clear();
     }

@@ -47,8 +47,8 @@ impl Renderer {
     pub(crate) fn event(&mut self, event: &Event, now: Duration, text: &mut String) {
         self.tick(now, false, text);
         if self.style == Style::Json {
-            if let Event::Answered(line) = event {
-                text.push_str(line);
+            if let Event::Answered { lines, .. } = event {
+                text.push_str(lines);
                 return;
             }
             json::push_line(text, &Value::Object(object(event)));
@@ -89,11 +89,13 @@ impl Renderer {
                 }
             }
             Event::Notice(notice) => push_line(text, notice),
-            Event::Answered(line) => {
-                if self.may_show() {
-                    text.push_str(line);
-                } else {
-                    self.answered += 1;
+            Event::Answered { lines, .. } => {
+                for line in lines.split_inclusive('\n') {
+                    if self.may_show() {
+                        text.push_str(line);
+                    } else {
+                        self.answered += 1;
+                    }
                 }
             }
         }
@@ -209,7 +211,7 @@ fn object(event: &Event) -> Map<String, Value> {
             put("error", json!(error));
         }
         // It comes as an object already.
-        Event::Answered(_) => {}
+        Event::Answered { .. } => {}
         Event::Dropped { count, error } => {
             put("event", json!("dropped"));
             put("count", json!(count));

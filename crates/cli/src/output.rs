@@ -61,8 +61,9 @@ impl Reporter {
                 *self.held.entry(error).or_default() += count;
                 false
             }
-            Err(TrySendError::Full(_)) => {
-                self.lost.fetch_add(1, Ordering::Relaxed);
+            Err(TrySendError::Full(event)) => {
+                let count = if let Event::Answered { count, .. } = event { count } else { 1 };
+                self.lost.fetch_add(count, Ordering::Relaxed);
                 false
             }
             Ok(()) | Err(TrySendError::Disconnected(_)) => true,

@@ -155,8 +155,13 @@ pub enum Event {
         /// What, and which bound was met.
         error: String,
     },
-    /// A site answered a request: a line of its access log with its end, made harmless.
-    Answered(String),
+    /// A site answered requests: lines of its access log with their ends, made harmless.
+    Answered {
+        /// One for each.
+        lines: String,
+        /// How many.
+        count: u64,
+    },
     /// Something a person should know that is no failure: `not on UDP: greeting.talk:4: …`.
     Notice(String),
 }

@@ -59,8 +59,8 @@ fn observer(flags: &Serve, console: &Console) -> Result<Box<dyn Observer>, Exit>
     let log = AccessFile::open(path)
         .map_err(|error| console.fail(Exit::CannotWrite, &format!("{}: {error}", path.display())))?;
     Ok(Box::new(move |event| match event {
-        Event::Answered(line) => {
-            log.write(line);
+        Event::Answered { lines, count } => {
+            log.write(&lines, count);
             let count = log.lost();
             if count > 0 {
                 let error = "lines of the access log: its disk is slow or full".to_owned();

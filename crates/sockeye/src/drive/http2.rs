@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use transcript::Moment;
 
 use self::exchange::{Held, Moved, Stream};
+use super::access::Lines;
 use super::web::{Around, Website};
 use crate::limits;
 use crate::web::upload::Stored;
@@ -100,6 +101,13 @@ impl Http2 {
             Some((since, false)) => since.after(bound(limits::REQUEST_WAIT)),
             None => now.after(bound(limits::REQUEST_WAIT)),
         })
+    }
+
+    /// The connection is over: tells of what was cut.
+    pub(super) fn cut(&mut self, lines: &mut Lines) {
+        for stream in &mut self.streams {
+            stream.tell(lines);
+        }
     }
 
     /// Whether a request waits only until its file is stored.
@@ -197,6 +205,9 @@ impl Http2 {
         self.streams.retain_mut(|stream| {
             let step = stream.step(context, website, around);
             has_moved |= step != Moved::Not;
+            if step == Moved::ToTheEnd {
+                stream.tell(around.lines);
+            }
             step != Moved::ToTheEnd
         });
         has_moved |= !self.waiting.is_empty() && self.begin_waiting(context, around);

@@ -2,6 +2,7 @@
 //! knows no option of the command line and no text of a transcript.
 
 mod accept;
+mod access;
 mod answers;
 mod datagram;
 mod guard;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 use transcript::{Moment, Output, Scratch, Script};
 
 use accept::{ACCEPTS, Accepted, ERRORS, Listener};
+use access::Lines;
 use datagram::DatagramServer;
 use guard::Guard;
 use poller::{Interest, Poller, Ready};
@@ -151,6 +153,8 @@ pub(crate) struct Shared<'a> {
     plays: Option<u64>,
     identity: &'a tls::Identity,
     date: &'a Now,
+    /// What is told of answers.
+    lines: &'a mut Lines,
     /// Where the connection in hand has files stored.
     storing: Option<Storing<'a>>,
     /// Of the connection in hand.
@@ -203,6 +207,8 @@ pub(crate) struct Loop {
     has_sites: bool,
     /// Where clients may store files.
     storage: Option<Storage>,
+    /// Answers that have ended and are to be told of.
+    lines: Lines,
     /// What the clock on the wall says, for the heads of answers.
     date: Now,
     stopping: bool,
@@ -280,6 +286,7 @@ impl Loop {
             began: Instant::now(),
             has_sites,
             storage,
+            lines: Lines::default(),
             date: Now::new(SystemTime::now()),
             now: Moment::default(),
             stopping: false,
@@ -305,7 +312,7 @@ impl Loop {
         let mut end_by: Option<Moment> = None;
         loop {
             let visit_by = self.visit_by();
-            let next = self.next_wake(end_by.into_iter().chain(visit_by).min());
+            let next = self.next_wake(end_by.into_iter().chain(visit_by).chain(self.lines.due()).min());
             let time = next.map(|at| Duration::from_nanos(at.nanos().saturating_sub(self.clock().nanos())));
             self.poller.wait(time, &mut ready)?;
             self.now = self.clock();
@@ -335,6 +342,7 @@ impl Loop {
                 }
             }
             self.wake_due();
+            self.lines.tell_due(self.now, &mut *self.observer);
             if self.broken.is_some() && !self.stopping {
                 end_by = Some(self.now.after(self.bounds.grace));
                 self.begin_stopping();
@@ -445,6 +453,7 @@ impl Loop {
             plays: self.bounds.plays,
             identity: &self.bounds.identity,
             date: &self.date,
+            lines: &mut self.lines,
             storing: self.storage.as_ref().map(|storage| Storing { storage, token }),
             protocol: listener.protocol(),
             server: &listener.socket.endpoint.name,
@@ -512,6 +521,7 @@ impl Loop {
             plays: self.bounds.plays,
             identity: &self.bounds.identity,
             date: &self.date,
+            lines: &mut self.lines,
             storing: None,
             protocol: Protocol::Udp,
             server: &name,
@@ -701,6 +711,7 @@ impl Loop {
                 server.tell_drops(shared);
             });
         }
+        self.lines.tell(&mut *self.observer);
         let Tally { opened, closed, failed, from_clients } = self.tally;
         match self.broken {
             Some(error) => Err(error),

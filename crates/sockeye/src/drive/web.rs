@@ -4,19 +4,18 @@
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use transcript::Moment;
 
+use super::access::{Ledger, Lines, Record};
 use super::http2::{Http2, PREFACE, Went};
 use super::storage::Storing;
-use crate::event::{Event, Observer};
 use crate::file::AtomicFile;
 use crate::limits;
 use crate::web::answer::{Body, Reply, Response, Site, refuse, refuse_plain};
 use crate::web::body::{Decoder, Framing};
 use crate::web::clock::Now;
-use crate::web::log::{self, Line};
 use crate::web::made::{End, Made};
 use crate::web::request::{Parsed, Request, parse};
 use crate::web::status::Status;
@@ -36,6 +35,13 @@ pub(crate) struct Website {
     pub is_secure: bool,
     /// What is told of each answer.
     pub log: AccessLog,
+}
+
+impl Website {
+    /// Who asks, if that is shown.
+    pub(super) fn user(&self, _request: Option<&Request<'_>>) -> Option<&str> {
+        self.site.options().account.as_ref().map(|account| account.user())
+    }
 }
 
 /// What is told of each answer.
@@ -65,7 +71,7 @@ pub(super) struct Around<'a> {
     pub(super) now: Moment,
     /// How long a client may take, where that is less than the limits.
     pub(super) wait: Option<Duration>,
-    pub(super) observer: &'a mut dyn Observer,
+    pub(super) lines: &'a mut Lines,
     /// The server ends: what is answered now is the last.
     pub(super) stopping: bool,
     /// Who stores files, where nothing else may wait for that.
@@ -119,6 +125,10 @@ pub(super) struct Web {
     /// Since when the head or the content in hand is awaited, and how much of that content came since.
     since: Option<(Moment, u64)>,
     answered: u64,
+    /// What is told of the answers that are being sent.
+    pub(super) ledger: Ledger,
+    /// When the request in hand was read.
+    asked: Option<Instant>,
 }
 
 /// Content of a request that has not ended.
@@ -144,6 +154,8 @@ impl Web {
             closes: false,
             since: None,
             answered: 0,
+            ledger: Ledger::default(),
+            asked: None,
         }
     }
 
@@ -273,6 +285,7 @@ impl Web {
             }
             Parsed::Whole { request, length } => {
                 self.since = None;
+                self.asked = (self.website.log != AccessLog::None).then(Instant::now);
                 match self.website.site.answer(&request, around.date, out) {
                     Reply::Ready(response) => {
                         if response.keep_alive && request.framing != Framing::None {
@@ -369,7 +382,9 @@ impl Web {
         around: &mut Around<'_>,
     ) {
         self.answered += 1;
-        let sent = response.body.len();
+        let about = (around.client, around.date);
+        let record = Record::begin(&self.website, request, response.status, about, self.asked.take());
+        let from = out.len();
         response.absorb(out, SMALL);
         match response.body {
             Body::Empty => {}
@@ -378,7 +393,15 @@ impl Web {
             Body::Made(made) => self.part = Some(Part::Made(made)),
         }
         self.closes |= !response.keep_alive;
-        tell(&self.website, request, response.status, sent, around);
+        self.ledger.add(record, from, self.part.is_none().then_some(out.len()));
+    }
+
+    /// The connection is over: tells of what was cut.
+    pub(super) fn cut(&mut self, waiting: usize, lines: &mut Lines) {
+        self.ledger.cut(waiting, lines);
+        if let Some(http2) = &mut self.http2 {
+            http2.cut(lines);
+        }
     }
 }
 
@@ -386,28 +409,4 @@ impl Web {
 fn begins_http2(bytes: &[u8]) -> bool {
     let length = bytes.len().min(PREFACE.len());
     length > 2 && bytes[..length] == PREFACE[..length]
-}
-
-/// Tells of an answer.
-pub(super) fn tell(
-    website: &Website,
-    request: Option<&Request<'_>>,
-    status: Status,
-    sent: u64,
-    around: &mut Around<'_>,
-) {
-    if website.log == AccessLog::None {
-        return;
-    }
-    let user = website.site.options().account.as_ref().map(|account| account.user());
-    let user = user.filter(|_| status != Status::UNAUTHORIZED);
-    let (client, now, lasted) = (around.client, around.date, Duration::ZERO);
-    let line = Line { client, user, now, request, status, sent, lasted };
-    let mut text = Vec::new();
-    match website.log {
-        AccessLog::Json => log::json(&mut text, &line),
-        AccessLog::Combined | AccessLog::None => log::combined(&mut text, &line),
-    }
-    // What a client sent was made harmless.
-    around.observer.observe(Event::Answered(String::from_utf8_lossy(&text).into_owned()));
 }

@@ -43,7 +43,7 @@ impl Connection {
             return Fate::Lives;
         }
         self.with_web(shared, |web, out, around| web.stored(number, stored, out, around));
-        if self.send_output(shared) == Fate::Gone {
+        if self.send_answers(shared) == Fate::Gone {
             return Fate::Gone;
         }
         if self.is_blocked() { Fate::Lives } else { self.ask(&[], shared) }
@@ -75,7 +75,7 @@ impl Connection {
             let Answered { used, has_more } =
                 self.with_web(shared, |web, out, around| web.answer(&bytes[at..], out, around));
             at += used;
-            if self.send_output(shared) == Fate::Gone {
+            if self.send_answers(shared) == Fate::Gone {
                 return (Fate::Gone, at);
             }
             if self.send_part(shared) == Fate::Gone {
@@ -93,6 +93,37 @@ impl Connection {
             }
         }
         (Fate::Lives, at)
+    }
+
+    /// Sends what was made, and tells of the answers that have ended with it.
+    fn send_answers(&mut self, shared: &mut Shared<'_>) -> Fate {
+        if let Role::Web(web) = &mut self.role {
+            web.ledger.makes(shared.output.bytes.len());
+            if web.part.is_none() {
+                web.ledger.content_ends();
+            }
+        }
+        let fate = self.send_output(shared);
+        if fate != Fate::Gone {
+            self.tell_of_answers(shared);
+        }
+        fate
+    }
+
+    /// Tells of the answers that the kernel has taken all of.
+    fn tell_of_answers(&mut self, shared: &mut Shared<'_>) {
+        let waiting = self.outbox.len();
+        if let Role::Web(web) = &mut self.role {
+            web.ledger.sent_but(waiting, shared.lines);
+        }
+    }
+
+    /// Tells of the answers that nothing more is sent of.
+    pub(super) fn tell_of_cut_answers(&mut self, shared: &mut Shared<'_>) {
+        let waiting = self.outbox.len();
+        if let Role::Web(web) = &mut self.role {
+            web.cut(waiting, shared.lines);
+        }
     }
 
     /// Whether something must be sent before the next answer.
@@ -114,8 +145,7 @@ impl Connection {
         };
         let Role::Web(web) = &mut self.role else { return T::default() };
         let (date, now, stopping, storing) = (shared.date, shared.now, shared.stopping, shared.storing);
-        let mut around =
-            Around { client, date, now, wait: shared.wait, observer: &mut *shared.observer, stopping, storing };
+        let mut around = Around { client, date, now, wait: shared.wait, lines: &mut *shared.lines, stopping, storing };
         act(web, &mut shared.output.bytes, &mut around)
     }
 
@@ -137,6 +167,7 @@ impl Connection {
 
     /// What was queued is sent: the rest of a file follows, and what was asked meanwhile.
     pub(super) fn go_on(&mut self, shared: &mut Shared<'_>) -> Fate {
+        self.tell_of_answers(shared);
         if self.send_part(shared) == Fate::Gone {
             return Fate::Gone;
         }
@@ -159,7 +190,7 @@ impl Connection {
         self.secure = None;
         self.reason = Some("TLS: the client speaks plain HTTP".into());
         self.with_web(shared, |web, out, around| web.refuse_plain(out, around));
-        if self.send_output(shared) == Fate::Gone { Fate::Gone } else { self.finish(shared) }
+        if self.send_answers(shared) == Fate::Gone { Fate::Gone } else { self.finish(shared) }
     }
 
     /// Nothing came in time.
@@ -171,7 +202,7 @@ impl Connection {
         self.with_web(shared, |web, out, around| web.time_out(unread, out, around));
         self.by = ClosedBy::Timeout;
         self.inbox = Vec::new();
-        if self.send_output(shared) == Fate::Gone { Fate::Gone } else { self.finish(shared) }
+        if self.send_answers(shared) == Fate::Gone { Fate::Gone } else { self.finish(shared) }
     }
 
     /// A kernel takes megabytes for a client that reads nothing, and a few thousand of those use up what there is for all
@@ -220,8 +251,11 @@ impl Connection {
             Ok(length) => {
                 self.from_server += length as u64;
                 *left -= length as u64;
+                web.ledger.makes(length);
                 if *left == 0 {
                     web.part = None;
+                    web.ledger.content_ends();
+                    web.ledger.sent_but(0, shared.lines);
                     self.write_deadline = None;
                 } else {
                     self.write_deadline = Some(shared.now.after(limits::WRITE_WAIT));
@@ -248,13 +282,13 @@ impl Connection {
             Ok(length) => {
                 *at += length as u64;
                 *left -= length as u64;
+                shared.output.bytes.extend_from_slice(&clear[..length]);
                 if *left == 0
                     && let Role::Web(web) = &mut self.role
                 {
                     web.part = None;
                 }
-                shared.output.bytes.extend_from_slice(&clear[..length]);
-                if self.send_output(shared) == Fate::Gone {
+                if self.send_answers(shared) == Fate::Gone {
                     return Err(Fate::Gone);
                 }
                 if self.outbox.is_empty() {
@@ -292,7 +326,7 @@ impl Connection {
         if !has_more {
             web.part = None;
         }
-        if self.send_output(shared) == Fate::Gone {
+        if self.send_answers(shared) == Fate::Gone {
             return Err(Fate::Gone);
         }
         if self.outbox.is_empty() {

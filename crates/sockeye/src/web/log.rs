@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::clock::{Calendar, Now};
 use super::escape::{push_json, push_quoted};
 use super::fields::Value;
+use super::head::push_number;
 use super::request::{Request, Version};
 use super::status::Status;
 
@@ -34,8 +35,59 @@ pub struct Line<'a> {
     pub lasted: Duration,
 }
 
+/// A line of which all is written but what only the end of the answer tells.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    text: Vec<u8>,
+    /// Where the rest belongs; nothing for JSON, where it stands at the end.
+    at: Option<usize>,
+}
+
+impl Entry {
+    pub(crate) fn combined(line: &Line<'_>) -> Self {
+        let mut text = Vec::with_capacity(256);
+        combined_begin(&mut text, line);
+        let at = Some(text.len());
+        combined_end(&mut text, line);
+        Self { text, at }
+    }
+
+    pub(crate) fn json(line: &Line<'_>) -> Self {
+        let mut text = Vec::with_capacity(384);
+        json_begin(&mut text, line);
+        Self { text, at: None }
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>, sent: u64, lasted: Duration) {
+        match self.at {
+            Some(at) => {
+                out.extend_from_slice(&self.text[..at]);
+                push_sent(out, sent);
+                out.extend_from_slice(&self.text[at..]);
+            }
+            None => {
+                out.extend_from_slice(&self.text);
+                json_end(out, sent, lasted);
+            }
+        }
+    }
+}
+
 /// Writes the combined format with its line end: client, user, time, request, status, bytes, referring page, agent.
 pub fn combined(out: &mut Vec<u8>, line: &Line<'_>) {
+    combined_begin(out, line);
+    push_sent(out, line.sent);
+    combined_end(out, line);
+}
+
+fn push_sent(out: &mut Vec<u8>, sent: u64) {
+    match sent {
+        0 => out.push(b'-'),
+        _ => push_number(out, sent),
+    }
+}
+
+fn combined_begin(out: &mut Vec<u8>, line: &Line<'_>) {
     push_or_dash(out, line.client);
     out.extend_from_slice(b" - ");
     match line.user {
@@ -54,7 +106,9 @@ pub fn combined(out: &mut Vec<u8>, line: &Line<'_>) {
         None => out.push(b'-'),
     }
     let _ = write!(out, "\" {} ", line.status.code());
-    push_or_dash(out, (line.sent > 0).then_some(line.sent));
+}
+
+fn combined_end(out: &mut Vec<u8>, line: &Line<'_>) {
     out.extend_from_slice(b" \"");
     push_field(out, line.request.map(|request| &request.fields.referer));
     out.extend_from_slice(b"\" \"");
@@ -64,6 +118,11 @@ pub fn combined(out: &mut Vec<u8>, line: &Line<'_>) {
 
 /// Writes a JSON object with its line end.
 pub fn json(out: &mut Vec<u8>, line: &Line<'_>) {
+    json_begin(out, line);
+    json_end(out, line.sent, line.lasted);
+}
+
+fn json_begin(out: &mut Vec<u8>, line: &Line<'_>) {
     let Calendar { year, month, day, hour, minute, second } = Calendar::of(line.now.seconds());
     let _ = write!(
         out,
@@ -81,8 +140,11 @@ pub fn json(out: &mut Vec<u8>, line: &Line<'_>) {
         push_text(out, "referer", request.fields.referer.as_deref());
         push_text(out, "agent", request.fields.user_agent.as_deref());
     }
-    let (status, sent, seconds) = (line.status.code(), line.sent, line.lasted.as_secs_f64());
-    let _ = writeln!(out, ",\"status\":{status},\"sent\":{sent},\"seconds\":{seconds:.6}}}");
+    let _ = write!(out, ",\"status\":{}", line.status.code());
+}
+
+fn json_end(out: &mut Vec<u8>, sent: u64, lasted: Duration) {
+    let _ = writeln!(out, ",\"sent\":{sent},\"seconds\":{:.6}}}", lasted.as_secs_f64());
 }
 
 fn version(version: Version) -> &'static str {

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use h2::server::SendResponse;
@@ -10,7 +11,8 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use transcript::Moment;
 
-use super::super::web::{Around, Website, tell};
+use super::super::access::{Lines, Record};
+use super::super::web::{Around, Website};
 use super::Asked;
 use crate::limits;
 use crate::web::answer::{Body, Reply};
@@ -41,6 +43,10 @@ pub(super) enum Held {
 pub(super) struct Stream {
     doing: Doing,
     unread: Option<Unread>,
+    /// What is told of it once its answer has ended.
+    record: Option<Record>,
+    /// Bytes of content that were given away to be sent.
+    sent: u64,
     /// When it has taken too long. A client that says something else meanwhile, such as PING, gains nothing by it.
     until: Moment,
 }
@@ -89,7 +95,15 @@ enum Doing {
         respond: SendResponse<Bytes>,
         /// Bytes that came since the time began.
         gained: usize,
+        began: Instant,
     },
+}
+
+/// What a stream keeps of its answer beside what it is doing.
+struct About<'s> {
+    unread: &'s mut Option<Unread>,
+    record: &'s mut Option<Record>,
+    sent: &'s mut u64,
 }
 
 /// How far something is with being stored.
@@ -124,36 +138,65 @@ impl Stream {
         let has_content = !content.is_end_stream();
         let chunked = has_content && !parts.headers.contains_key(http::header::CONTENT_LENGTH);
         let mut out = Vec::new();
-        let Some(head) = as_text(&parts, chunked) else {
-            let reply = refuse(website, Status::BAD_REQUEST, &mut out, around);
-            return Self::answered(Doing::answer(&mut respond, &out, reply), content, around);
+        let began = Instant::now();
+        let about = (around.client, around.date);
+        let refuse = |status, out: &mut Vec<u8>| {
+            let response = crate::web::answer::refuse(status, around.date, out);
+            (Record::begin(website, None, status, about, Some(began)), response.body)
         };
-        let reply = match parse(&head) {
+        let Some(head) = as_text(&parts, chunked) else {
+            let (record, reply) = refuse(Status::BAD_REQUEST, &mut out);
+            return Self::answered(Doing::answer(&mut respond, &out, reply), record, content, around);
+        };
+        let (record, reply) = match parse(&head) {
             Parsed::Whole { mut request, .. } => {
                 request.version = Version::Http2;
                 match website.site.answer(&request, around.date, &mut out) {
                     Reply::Ready(response) => {
-                        tell(website, Some(&request), response.status, response.body.len(), around);
-                        response.body
+                        let record = Record::begin(website, Some(&request), response.status, about, Some(began));
+                        (record, response.body)
                     }
                     Reply::Upload(upload) => {
                         let coming = Coming::Content(upload);
-                        let doing = Doing::Upload { coming, head, content, chunked, respond, gained: 0 };
-                        return Some(Self { doing, unread: None, until: due(around) });
+                        let doing = Doing::Upload { coming, head, content, chunked, respond, gained: 0, began };
+                        return Some(Self { doing, unread: None, record: None, sent: 0, until: due(around) });
                     }
                 }
             }
-            Parsed::Bad(status) => refuse(website, status, &mut out, around),
-            Parsed::Partial => refuse(website, Status::BAD_REQUEST, &mut out, around),
+            Parsed::Bad(status) => refuse(status, &mut out),
+            Parsed::Partial => refuse(Status::BAD_REQUEST, &mut out),
         };
-        Self::answered(Doing::answer(&mut respond, &out, reply), content, around)
+        Self::answered(Doing::answer(&mut respond, &out, reply), record, content, around)
     }
 
     /// What is left to be done behind an answer's head.
-    fn answered(doing: Option<Doing>, content: RecvStream, around: &Around<'_>) -> Option<Self> {
+    fn answered(
+        doing: Option<Doing>,
+        mut record: Option<Record>,
+        content: RecvStream,
+        around: &mut Around<'_>,
+    ) -> Option<Self> {
         let unread = Unread::of(content);
+        if doing.is_none()
+            && let Some(record) = record.take()
+        {
+            record.end(0, around.lines);
+        }
         let until = if doing.is_some() { around.now.after(limits::WRITE_WAIT) } else { due(around) };
-        (doing.is_some() || unread.is_some()).then(|| Self { doing: doing.unwrap_or(Doing::Nothing), unread, until })
+        (doing.is_some() || unread.is_some()).then(|| Self {
+            doing: doing.unwrap_or(Doing::Nothing),
+            unread,
+            record,
+            sent: 0,
+            until,
+        })
+    }
+
+    /// Its answer has ended, or nothing more will be sent of it.
+    pub(super) fn tell(&mut self, lines: &mut Lines) {
+        if let Some(record) = self.record.take() {
+            record.end(self.sent, lines);
+        }
     }
 
     /// What it keeps from others.
@@ -195,12 +238,14 @@ impl Stream {
 
     /// Does as much as can be done now.
     pub(super) fn step(&mut self, context: &mut Context<'_>, website: &Website, around: &mut Around<'_>) -> Moved {
-        let mut moved = self.doing.step(&mut self.unread, context, website, around);
+        let mut answer = About { unread: &mut self.unread, record: &mut self.record, sent: &mut self.sent };
+        let mut moved = self.doing.step(&mut answer, context, website, around);
         if self.unread.as_mut().is_some_and(|unread| unread.pass_over(context)) {
             self.unread = None;
         }
         if moved == Moved::ToTheEnd && self.unread.is_some() && !matches!(self.doing, Doing::Nothing) {
             (self.doing, self.until) = (Doing::Nothing, due(around));
+            self.tell(around.lines);
             moved = Moved::On;
         }
         if matches!(self.doing, Doing::Nothing) {
@@ -216,7 +261,8 @@ impl Stream {
             (Moved::Not, Doing::Upload { coming: Coming::Storing(_), .. }) => {}
             (Moved::Not, doing) if around.now >= self.until => {
                 self.until = around.now.after(limits::WRITE_WAIT);
-                return doing.end(&mut self.unread, website, around);
+                let mut answer = About { unread: &mut self.unread, record: &mut self.record, sent: &mut self.sent };
+                return doing.end(&mut answer, website, around);
             }
             _ => {}
         }
@@ -231,7 +277,7 @@ fn due(around: &Around<'_>) -> Moment {
 
 impl Doing {
     /// It took too long: who stores something is told, who takes nothing is not.
-    fn end(&mut self, unread: &mut Option<Unread>, website: &Website, around: &mut Around<'_>) -> Moved {
+    fn end(&mut self, answer: &mut About<'_>, website: &Website, around: &mut Around<'_>) -> Moved {
         match self {
             Self::Nothing => Moved::ToTheEnd,
             Self::Answer { send, .. } => {
@@ -239,9 +285,9 @@ impl Doing {
                 Moved::ToTheEnd
             }
             Self::Upload { .. } => {
-                let moved = self.conclude(Err(Status::REQUEST_TIMEOUT), unread, website, around);
+                let moved = self.conclude(Err(Status::REQUEST_TIMEOUT), answer, website, around);
                 // The rest need not come.
-                *unread = None;
+                *answer.unread = None;
                 if matches!(self, Self::Nothing) { Moved::ToTheEnd } else { moved }
             }
         }
@@ -264,20 +310,20 @@ impl Doing {
 
     fn step(
         &mut self,
-        unread: &mut Option<Unread>,
+        answer: &mut About<'_>,
         context: &mut Context<'_>,
         website: &Website,
         around: &mut Around<'_>,
     ) -> Moved {
         match self {
             Self::Nothing => Moved::Not,
-            Self::Answer { send, rest } => rest.send(send, context),
+            Self::Answer { send, rest } => rest.send(send, answer.sent, context),
             Self::Upload { coming, content, chunked, respond, gained, .. } => {
                 let taking = match coming {
                     Coming::Content(taking) => taking,
                     Coming::Storing(_) if respond.poll_reset(context).is_pending() => return Moved::Not,
                     Coming::Storing(_) => return Moved::ToTheEnd,
-                    Coming::Stored(..) | Coming::Over => return self.conclude(Ok(()), unread, website, around),
+                    Coming::Stored(..) | Coming::Over => return self.conclude(Ok(()), answer, website, around),
                 };
                 let result = match content.poll_data(context) {
                     Poll::Pending => return Moved::Not,
@@ -296,7 +342,7 @@ impl Doing {
                 if matches!(result, Ok(false)) {
                     return Moved::On;
                 }
-                self.conclude(result.map(|_| ()), unread, website, around)
+                self.conclude(result.map(|_| ()), answer, website, around)
             }
         }
     }
@@ -305,11 +351,11 @@ impl Doing {
     fn conclude(
         &mut self,
         result: Result<(), Status>,
-        unread: &mut Option<Unread>,
+        answer: &mut About<'_>,
         website: &Website,
         around: &mut Around<'_>,
     ) -> Moved {
-        let Self::Upload { coming, head, respond, .. } = self else { return Moved::ToTheEnd };
+        let Self::Upload { coming, head, respond, began, .. } = self else { return Moved::ToTheEnd };
         let mut out = Vec::new();
         let response = match (std::mem::replace(coming, Coming::Over), result) {
             (Coming::Content(upload), Ok(())) => {
@@ -326,18 +372,19 @@ impl Doing {
         };
         if let Parsed::Whole { mut request, .. } = parse(head) {
             request.version = Version::Http2;
-            tell(website, Some(&request), response.status, response.body.len(), around);
+            let about = (around.client, around.date);
+            *answer.record = Record::begin(website, Some(&request), response.status, about, Some(*began));
         }
-        let answer = Self::answer(respond, &out, response.body);
+        let next = Self::answer(respond, &out, response.body);
         if let Self::Upload { content, .. } = std::mem::replace(self, Self::Nothing) {
-            *unread = Unread::of(content);
+            *answer.unread = Unread::of(content);
         }
-        match answer {
-            Some(answer) => {
-                *self = answer;
+        match next {
+            Some(next) => {
+                *self = next;
                 Moved::On
             }
-            None if unread.is_some() => Moved::On,
+            None if answer.unread.is_some() => Moved::On,
             None => Moved::ToTheEnd,
         }
     }
@@ -345,7 +392,7 @@ impl Doing {
 
 impl Rest {
     /// Sends as much as the window has room for.
-    fn send(&mut self, to: &mut SendStream<Bytes>, context: &mut Context<'_>) -> Moved {
+    fn send(&mut self, to: &mut SendStream<Bytes>, sent: &mut u64, context: &mut Context<'_>) -> Moved {
         if matches!(to.poll_reset(context), Poll::Ready(_)) {
             return Moved::ToTheEnd;
         }
@@ -375,6 +422,7 @@ impl Rest {
                 return Moved::ToTheEnd;
             }
         };
+        *sent += piece.len() as u64;
         match to.send_data(piece, is_last) {
             Ok(()) if !is_last => Moved::On,
             _ => Moved::ToTheEnd,
@@ -409,12 +457,6 @@ impl Rest {
             }
         }
     }
-}
-
-fn refuse(website: &Website, status: Status, out: &mut Vec<u8>, around: &mut Around<'_>) -> Body {
-    let response = crate::web::answer::refuse(status, around.date, out);
-    tell(website, None, response.status, response.body.len(), around);
-    response.body
 }
 
 /// Gives an upload all of some bytes; whether it is whole.

@@ -1,9 +1,9 @@
 use std::fs;
 use std::time::{Duration, SystemTime};
 
+use super::super::access::Lines;
 use super::*;
 use crate::drive::web::AccessLog;
-use crate::event::Event;
 use crate::web::answer::Site;
 use crate::web::clock::Now;
 use crate::web::options::Options;
@@ -59,14 +59,14 @@ impl Line {
 
     /// What is answered to these bytes so many seconds after the beginning, as frames: kind, stream, content.
     fn say(&mut self, second: u64, bytes: &[u8]) -> Vec<(u8, u32, Vec<u8>)> {
-        let mut observer = |_: Event| {};
+        let mut lines = Lines::default();
         let mut out = Vec::new();
         let mut around = Around {
             client: None,
             date: &self.date,
             now: at(second),
             wait: None,
-            observer: &mut observer,
+            lines: &mut lines,
             stopping: false,
             storing: None,
         };

@@ -172,6 +172,7 @@ impl Connection {
 
     /// Says that it is over.
     pub(super) fn gone(&mut self, shared: &mut Shared<'_>) -> Fate {
+        self.tell_of_cut_answers(shared);
         shared.tally.close(self.from_client);
         shared.observer.observe(Event::Closed {
             conversation: self.conversation(shared.protocol, shared.server),

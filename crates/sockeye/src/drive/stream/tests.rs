@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use transcript::{Output, Scratch};
 
+use super::super::access::Lines;
 use super::super::{AccessLog, Tally, Website};
 use super::*;
 use crate::event::Event;
@@ -21,6 +22,7 @@ struct World {
     tally: Tally,
     identity: tls::Identity,
     date: Now,
+    lines: Lines,
     now: Moment,
 }
 
@@ -29,7 +31,7 @@ impl World {
         let (scratch, output) = (Scratch::new(), Output::default());
         let (events, tally, identity) = Default::default();
         let date = Now::new(std::time::SystemTime::UNIX_EPOCH);
-        Self { scratch, output, events, tally, identity, date, now: Moment::default() }
+        Self { lines: Lines::default(), scratch, output, events, tally, identity, date, now: Moment::default() }
     }
 
     fn lend<T>(&mut self, act: impl FnOnce(&mut Shared<'_>) -> T) -> T {
@@ -49,6 +51,7 @@ impl World {
             plays: None,
             identity: &self.identity,
             date: &self.date,
+            lines: &mut self.lines,
             storing: None,
             protocol: Protocol::Unix,
             server: &Name::Unnamed,
