@@ -3,6 +3,7 @@
 mod asking;
 mod bar;
 mod digest;
+mod jar;
 mod leaving;
 mod many;
 mod page;
@@ -11,6 +12,7 @@ mod parts;
 mod place;
 mod telling;
 mod trouble;
+mod unchanged;
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;

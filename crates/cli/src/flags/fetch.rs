@@ -1,7 +1,7 @@
 //! What was typed behind `fetch`.
 #![allow(rustdoc::broken_intra_doc_links, reason = "these comments are the help text, where [HOST] is a placeholder")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -21,8 +21,11 @@ use super::{FamilyFlags, duration, pin};
 )]
 pub(crate) struct Fetch {
     /// What to fetch: [http://|https://]HOST[:PORT][/PATH]; of several, the exit code is that of the first that failed
-    #[arg(value_name = "URL", required = true)]
+    #[arg(value_name = "URL", required_unless_present = "url_file")]
     pub(crate) urls: Vec<String>,
+    /// Fetch what stands in a file too, one URL a line; - is standard input
+    #[arg(long = "urls", value_name = "FILE")]
+    pub(crate) url_file: Option<PathBuf>,
     /// Fetch so many of several URLs at once
     #[arg(long, value_name = "N", default_value = "4", value_parser = count)]
     pub(crate) jobs: usize,
@@ -30,9 +33,25 @@ pub(crate) struct Fetch {
     #[arg(long, value_name = "N", default_value = "1", value_parser = count,
         conflicts_with_all = ["resume", "range", "head", "body", "raw_body", "method"])]
     pub(crate) parts: usize,
-    /// Save the body there, over what is there; `-` is standard output, the head then goes to standard error
+    /// Save the body there, over what is there; `-` is standard output, the head then goes to standard error. Of several URLs each
+    /// has its own -o, in the same order
     #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
+    pub(crate) output: Vec<PathBuf>,
+    /// Save under names made from URLs in this folder, which is made if it is not there
+    #[arg(long, visible_alias = "output-dir", value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Save under the name that the server offers (Content-Disposition), made harmless, if it offers one
+    #[arg(short = 'J', long, conflicts_with_all = ["output", "resume", "head"])]
+    pub(crate) remote_header_name: bool,
+    /// Leave a file alone that has the name already, and ask for nothing
+    #[arg(long, conflicts_with_all = ["resume", "head", "force"])]
+    pub(crate) skip_existing: bool,
+    /// Fetch only what was changed since the file that is there, replace it, and give it the server's time
+    #[arg(long, conflicts_with_all = ["resume", "head", "skip_existing"])]
+    pub(crate) if_newer: bool,
+    /// Keep the server's tag of what was saved in a file, and fetch only if it is another the next time
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "head"])]
+    pub(crate) etag: Option<PathBuf>,
     /// Save under the name made from the URL even if it is taken
     #[arg(long)]
     pub(crate) force: bool,
@@ -54,9 +73,15 @@ pub(crate) struct Fetch {
     /// Ask with this method [default: GET; POST with a body]
     #[arg(short = 'X', long, value_name = "METHOD")]
     pub(crate) method: Option<String>,
-    /// Send this, or what is in a file; @- is standard input
-    #[arg(long, value_name = "TEXT|@FILE", group = "body")]
-    pub(crate) data: Option<String>,
+    /// Send this, or what is in a file; @- is standard input. Several are joined by &
+    #[arg(short, long, value_name = "TEXT|@FILE", group = "body")]
+    pub(crate) data: Vec<String>,
+    /// The same, encoded for a form: TEXT, =TEXT, NAME=TEXT, @FILE or NAME@FILE
+    #[arg(long, value_name = "NAME=TEXT", conflicts_with_all = ["data_json", "form", "resume", "parts", "head"])]
+    pub(crate) data_urlencode: Vec<String>,
+    /// Put --data and --data-urlencode into the query of the URL, and send no body
+    #[arg(short = 'G', long, conflicts_with_all = ["data_json", "form"])]
+    pub(crate) get: bool,
     /// The same as application/json; the text is checked, a file is sent as it is
     #[arg(long, value_name = "JSON|@FILE", group = "body")]
     pub(crate) data_json: Option<String>,
@@ -82,6 +107,12 @@ pub(crate) struct Fetch {
     /// Send cookies to the host of the URL; those that a redirect sets go back to who set them in any case
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) cookie: Vec<String>,
+    /// Keep cookies in this file: those there are sent, those that servers set are added (as curl and wget keep them)
+    #[arg(short = 'c', long, value_name = "FILE")]
+    pub(crate) cookie_jar: Option<PathBuf>,
+    /// Show what would be asked for, and ask nobody
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Save the body of an error (4xx, 5xx) too; the exit code stays 22
     #[arg(long)]
     pub(crate) save_errors: bool,
@@ -151,12 +182,34 @@ pub(crate) struct Fetch {
 impl Fetch {
     /// Whether something was asked for that only a file can have.
     pub(crate) fn needs_file(&self) -> bool {
-        self.resume || self.remote_time || self.sha256.is_some()
+        self.resume
+            || self.remote_time
+            || self.if_newer
+            || self.etag.is_some()
+            || self.skip_existing
+            || self.sha256.is_some()
     }
 
     pub(crate) fn body_to_stdout(&self) -> bool {
         const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
-        self.output.as_deref().is_some_and(|path| STDOUT.iter().any(|name| path.as_os_str() == *name))
+        matches!(self.output.as_slice(), [path] if STDOUT.iter().any(|name| path.as_os_str() == *name))
+    }
+
+    /// The -o of one URL; one alone is for all.
+    pub(crate) fn output_of(&self, index: usize) -> Option<&Path> {
+        match self.output.as_slice() {
+            [one] => Some(one),
+            all => all.get(index).map(PathBuf::as_path),
+        }
+    }
+
+    /// Where the body of one URL goes: under its -o, or under a name of the URL's or the server's.
+    pub(crate) fn path_of(&self, index: usize, name: &str) -> PathBuf {
+        match (self.output_of(index), &self.dir) {
+            (Some(path), _) => path.to_owned(),
+            (None, Some(folder)) => folder.join(name),
+            (None, None) => PathBuf::from(name),
+        }
     }
 }
 

@@ -12,7 +12,13 @@ use crate::exit::Exit;
 use crate::flags::{Fetch, User};
 
 pub(super) fn request(flags: &Fetch, url: &Url) -> Result<Request, Refused> {
-    let body = body(flags)?;
+    let (body, url) = if flags.get {
+        let query = joined(flags)?.unwrap_or_default();
+        let query = String::from_utf8(query).map_err(|_| (Exit::Usage, "-G: the data is not UTF-8".to_owned()))?;
+        (None, &url.with_query(&query))
+    } else {
+        (body(flags)?, url)
+    };
     let credentials = credentials(flags, url)?;
     let usual = match (&body, flags.head) {
         (_, true) => "HEAD",
@@ -32,9 +38,13 @@ pub(super) fn request(flags: &Fetch, url: &Url) -> Result<Request, Refused> {
 }
 
 fn body(flags: &Fetch) -> Result<Option<Body>, Refused> {
-    if let Some(data) = &flags.data {
-        // What a form in a page sends, as all tools of this kind do.
-        return text_or_file(Body::new("application/x-www-form-urlencoded"), data).map(Some);
+    // What a form in a page sends, as all tools of this kind do.
+    const FORM: &str = "application/x-www-form-urlencoded";
+    if let ([data], []) = (flags.data.as_slice(), flags.data_urlencode.as_slice()) {
+        return text_or_file(Body::new(FORM), data).map(Some);
+    }
+    if let Some(data) = joined(flags)? {
+        return Ok(Some(Body::new(FORM).with(data)));
     }
     if let Some(data) = &flags.data_json {
         if !data.starts_with('@') {
@@ -50,6 +60,45 @@ fn body(flags: &Fetch) -> Result<Option<Body>, Refused> {
         return Err((Exit::Usage, "standard input is there for one --form only".to_owned()));
     }
     flags.form.iter().try_fold(Form::new(), filled_in).map(|form| Some(form.finish()))
+}
+
+/// Several data as one, with & between them; none if there is none.
+fn joined(flags: &Fetch) -> Result<Option<Vec<u8>>, Refused> {
+    if flags.data.is_empty() && flags.data_urlencode.is_empty() {
+        return Ok(None);
+    }
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    for data in &flags.data {
+        all.push(match data.strip_prefix('@') {
+            None => data.clone().into_bytes(),
+            Some(path) => contents(path)?,
+        });
+    }
+    for data in &flags.data_urlencode {
+        // As curl has it: what stands in front of the first = or @ is a name, and is sent as it is.
+        let (name, value) = match data.find(['=', '@']) {
+            None => ("", data.clone().into_bytes()),
+            Some(at) if data.as_bytes()[at] == b'=' => (&data[..at], data.as_bytes()[at + 1..].to_vec()),
+            Some(at) => (&data[..at], contents(&data[at + 1..])?),
+        };
+        let equals = if name.is_empty() { "" } else { "=" };
+        all.push(format!("{name}{equals}{}", percent_encoded(&value)).into_bytes());
+    }
+    Ok(Some(all.join(&b'&')))
+}
+
+fn contents(path: &str) -> Result<Vec<u8>, Refused> {
+    if path == "-" { stdin() } else { std::fs::read(path).map_err(|error| unreadable(path, &error)) }
+}
+
+/// Everything but letters, digits and -._~ by its number (RFC 3986, section 2.3).
+fn percent_encoded(bytes: &[u8]) -> String {
+    let encoded = bytes.iter().map(|&byte| match byte {
+        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    });
+    encoded.collect()
 }
 
 /// The words themselves, or what is in a file.

@@ -9,6 +9,7 @@ use sockeye::verb::fetch::{Connections, Options, Url, file_name};
 
 use super::asking::is_stdin;
 use super::bar::Bar;
+use super::jar;
 use super::leaving::UnderWay;
 use super::page::{Page, Shared};
 use crate::exit::Exit;
@@ -17,22 +18,33 @@ use crate::output::Console;
 
 /// Reads the URLs, and refuses what can only be meant for one.
 pub(super) fn urls(flags: &Fetch) -> Result<Vec<Url>, String> {
-    let urls: Result<Vec<Url>, _> = flags.urls.iter().map(|typed| Url::parse(typed)).collect();
+    let mut typed = flags.urls.clone();
+    if let Some(path) = &flags.url_file {
+        typed.extend(listed(path)?);
+    }
+    let urls: Result<Vec<Url>, _> = typed.iter().map(|typed| Url::parse(typed)).collect();
     let urls = urls.map_err(|error| error.to_string())?;
+    if urls.is_empty() {
+        return Err("there is no URL in the list".to_owned());
+    }
+    let outputs = flags.output.len();
+    if outputs > 1 && outputs != urls.len() {
+        return Err(format!("each URL has its own -o: there are {} URLs, and {outputs} of -o", urls.len()));
+    }
     if urls.len() < 2 {
         return Ok(urls);
     }
-    let is_stdin = [&flags.data, &flags.data_json].into_iter().flatten().any(|data| data == "@-")
+    let is_stdin = flags.data.iter().chain(&flags.data_json).any(|data| data == "@-")
         || flags.form.iter().any(|(_, value)| is_stdin(value));
     let for_one = [
         ("--sha256", flags.sha256.is_some()),
         ("standard input", is_stdin),
-        ("-o FILE", flags.output.as_deref().is_some_and(|path| !flags.body_to_stdout() && !is_device(path))),
+        ("-o FILE", matches!(flags.output.as_slice(), [path] if !flags.body_to_stdout() && !is_device(path))),
     ];
     if let Some((what, _)) = for_one.iter().find(|(_, is_there)| *is_there) {
         return Err(format!("{what} is for one URL, and there are {}", urls.len()));
     }
-    if flags.output.is_none() && !flags.head {
+    if flags.output.is_empty() && !flags.head && !flags.remote_header_name {
         let mut names: HashMap<String, &Url> = HashMap::new();
         for url in &urls {
             let name = file_name(url);
@@ -42,6 +54,15 @@ pub(super) fn urls(flags: &Fetch) -> Result<Vec<Url>, String> {
         }
     }
     Ok(urls)
+}
+
+/// The URLs in a file, one a line; empty lines and those that begin with # are none.
+fn listed(path: &Path) -> Result<Vec<String>, String> {
+    let read =
+        if path.as_os_str() == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
+    let text = read.map_err(|error| format!("cannot read the list of URLs {}: {error}", path.display()))?;
+    let lines = text.lines().map(|line| line.trim_start_matches('\u{feff}').trim());
+    Ok(lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect())
 }
 
 fn is_device(path: &Path) -> bool {
@@ -54,9 +75,10 @@ pub(super) fn fetch_all(flags: &Fetch, options: &Options, urls: Vec<Url>, consol
     under_way.tell_when_interrupted(console)?;
     let progress: Vec<Vec<_>> = urls.iter().map(|_| (0..flags.parts).map(|_| Arc::default()).collect()).collect();
     let bar = Bar::start(progress.iter().flatten().cloned().collect(), console);
-    let shared = Shared { flags, options, console, under_way: &under_way, bar: bar.as_ref() };
+    let jar = flags.cookie_jar.as_deref().map(|path| jar::open(path, console)).transpose()?;
+    let shared = Shared { flags, options, console, under_way: &under_way, bar: bar.as_ref(), jar: jar.clone() };
     let pages: Vec<Page<'_>> =
-        urls.into_iter().zip(progress).map(|(url, progress)| Page::new(&shared, url, progress)).collect();
+        urls.into_iter().enumerate().zip(progress).map(|(url, progress)| Page::new(&shared, url, progress)).collect();
     // Two bodies in one stream would be none.
     let jobs = if flags.body_to_stdout() { 1 } else { flags.jobs.min(pages.len()) };
     let failed: Mutex<Option<(usize, Exit)>> = Mutex::new(None);
@@ -83,6 +105,9 @@ pub(super) fn fetch_all(flags: &Fetch, options: &Options, urls: Vec<Url>, consol
         work();
     });
     drop(bar);
+    if let (Some(jar), Some(path), false) = (jar, &flags.cookie_jar, flags.dry_run) {
+        jar::keep(&jar, path, console)?;
+    }
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(failed.map_or(Exit::Done, |(_, exit)| exit))
 }

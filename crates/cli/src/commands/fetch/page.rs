@@ -1,10 +1,12 @@
 //! One page: asked for, its head shown, its body in its place.
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use sockeye::verb::fetch::{
-    Answer, Connections, FetchError, Options, Progress, Request, Saved, Taking, Url, fetch, file_name, is_packed,
+    Answer, Connections, FetchError, Jar, Options, Progress, Request, Saved, Taking, Url, fetch, file_name, is_packed,
+    preview,
 };
 
 use super::asking;
@@ -14,6 +16,7 @@ use super::parts::Parts;
 use super::place::Place;
 use super::telling::{Told, Watching, show_head};
 use super::trouble::{self, Trouble};
+use super::unchanged;
 use crate::exit::Exit;
 use crate::flags::Fetch;
 use crate::output::Console;
@@ -25,6 +28,8 @@ pub(super) struct Shared<'a> {
     pub(super) console: &'a Console,
     pub(super) under_way: &'a UnderWay,
     pub(super) bar: Option<&'a Bar>,
+    /// Cookies that stay.
+    pub(super) jar: Option<Jar>,
 }
 
 impl Shared<'_> {
@@ -48,6 +53,8 @@ impl Shared<'_> {
 pub(super) struct Page<'a> {
     shared: &'a Shared<'a>,
     url: Url,
+    /// Which of several it is.
+    index: usize,
     /// How far it has come; several if it may come in parts.
     progress: Vec<Arc<Progress>>,
     /// When its turn came.
@@ -55,14 +62,29 @@ pub(super) struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    pub(super) fn new(shared: &'a Shared<'a>, url: Url, progress: Vec<Arc<Progress>>) -> Self {
-        Self { shared, url, progress, began: OnceLock::new() }
+    pub(super) fn new(shared: &'a Shared<'a>, (index, url): (usize, Url), progress: Vec<Arc<Progress>>) -> Self {
+        Self { shared, url, index, progress, began: OnceLock::new() }
     }
 
     /// Fetches it, again if that may help; over a connection that stayed open, if one leads there.
     pub(super) fn run(&self, connections: &Connections) -> Result<Exit, Trouble> {
         self.began.get_or_init(Instant::now);
-        let request = asking::request(self.shared.flags, &self.url)?;
+        let mut request = asking::request(self.shared.flags, &self.url)?;
+        request.jar = self.shared.jar.clone();
+        if self.shared.flags.skip_existing && !self.shared.flags.remote_header_name {
+            let path = self.path();
+            if path.symlink_metadata().is_ok() {
+                self.shared.note(&format!("{}: {} is there already", self.url.shown(), path.display()));
+                return Ok(Exit::Done);
+            }
+        }
+        unchanged::ask(self.shared.flags, &self.path(), &mut request)?;
+        if self.shared.flags.dry_run {
+            let asked = preview(&request, self.shared.options).map_err(|failed| Trouble::from(&failed))?;
+            let shown = format!("{}\n{}\n", self.url.shown(), asked.trim_end());
+            self.shared.console.print(shown.as_bytes());
+            return Ok(Exit::Done);
+        }
         let mut attempt = 0;
         loop {
             let left = self.shared.flags.retry - attempt;
@@ -88,6 +110,11 @@ impl<'a> Page<'a> {
         trouble.again.is_some() || (self.shared.flags.retry_all && !trouble.is_given && !is_lasting)
     }
 
+    /// Where the body goes, unless the server says.
+    fn path(&self) -> PathBuf {
+        self.shared.flags.path_of(self.index, &file_name(&self.url))
+    }
+
     /// What a signal has to do from now on.
     fn hold(&self, leaving: Leaving) {
         for progress in &self.progress[1..] {
@@ -103,7 +130,12 @@ impl<'a> Page<'a> {
         }
         let options = self.shared.options;
         let until = options.timeout.map(|timeout| options.began + timeout);
-        let place = Place::choose(self.shared.flags, &self.url, until)?;
+        let name = file_name(&self.url);
+        let place = if self.shared.flags.remote_header_name {
+            Place::Nowhere
+        } else {
+            Place::choose(self.shared.flags, (self.index, &name), until)?
+        };
         self.hold(place.leaving());
         let done = self.ask(request, place, connections, may_again);
         self.hold(Leaving::Nothing);
@@ -113,7 +145,7 @@ impl<'a> Page<'a> {
     /// Whether a file of an earlier run has its name already and is still what the server has, as far as its length and time
     /// tell. What is asked for is what would stand behind its end.
     fn is_finished(&self, request: &Request, connections: &Connections) -> bool {
-        let path = self.shared.flags.output.clone().unwrap_or_else(|| file_name(&self.url).into());
+        let path = self.path();
         let Ok(found) = std::fs::metadata(&path) else { return false };
         let mut part = path.clone().into_os_string();
         part.push(".part");
@@ -151,7 +183,7 @@ impl<'a> Page<'a> {
         if flags.resume {
             request.range = place.missing(&self.url);
         }
-        let is_packed = flags.output.is_some() && !flags.raw_body && is_packed(&place.name());
+        let is_packed = flags.output_of(self.index).is_some() && !flags.raw_body && is_packed(&place.name());
         if flags.resume || flags.parts > 1 || is_packed {
             // What is on the wire is what is in the file, so that a position in one is one in the other.
             request.fields.insert(0, ("Accept-Encoding".to_owned(), "identity".to_owned()));
@@ -188,6 +220,25 @@ impl<'a> Page<'a> {
             let help = if answer.has_body() { "; nothing saved (--save-errors saves such an answer)" } else { "" };
             return Err(Trouble::new(Exit::HttpStatus, format!("{}: {line}{help}", answer.url.shown())));
         }
+        if status == 304 && unchanged::is_asked(flags) {
+            self.shared.note(&format!("{}: not changed", answer.url.shown()));
+            told.finish(&answer);
+            answer.leave();
+            return Ok(Exit::Done);
+        }
+        let place = if flags.remote_header_name && answer.has_body() {
+            let name = answer.offered_name().unwrap_or_else(|| file_name(&self.url));
+            let path = flags.path_of(self.index, &name);
+            if flags.skip_existing && path.symlink_metadata().is_ok() {
+                self.shared.note(&format!("{}: {} is there already", answer.url.shown(), path.display()));
+                return Ok(Exit::Done);
+            }
+            let place = Place::choose(flags, (self.index, &name), None)?;
+            self.hold(place.leaving());
+            place
+        } else {
+            place
+        };
         if answer.has_body() {
             self.take(answer, place, &request, &told)?;
         } else {
@@ -230,12 +281,14 @@ impl<'a> Page<'a> {
         if let Some(expected) = &self.shared.flags.sha256 {
             place.check(expected).map_err(|(exit, why)| Trouble::new(exit, format!("{}: {why}", url.shown())))?;
         }
-        if self.shared.flags.remote_time {
+        if self.shared.flags.remote_time || self.shared.flags.if_newer {
             self.set_time(&place, head.last_modified());
         }
         let shown = place.shown();
+        let tag = unchanged::tag(&head);
         place.commit().map_err(|error| Trouble::new(Exit::CannotWrite, error.to_string()))?;
         told.saved(&url, &head, times, shown, saved, already);
+        unchanged::keep(self.shared.flags, tag)?;
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use sockeye::file::{AtomicFile, FileError};
 use sockeye::sink::Sink;
 use sockeye::verb::fetch::range::{Part as Came, Range};
-use sockeye::verb::fetch::{Answer, Url, file_name};
+use sockeye::verb::fetch::{Answer, Url};
 
 use super::digest;
 use super::leaving::Leaving;
@@ -45,10 +45,10 @@ pub(super) enum Place {
 pub(super) type Refused = (Exit, String);
 
 impl Place {
-    pub(super) fn choose(flags: &Fetch, url: &Url, until: Option<Instant>) -> Result<Self, Refused> {
-        let is_device = flags.output.as_deref().is_some_and(is_device);
+    pub(super) fn choose(flags: &Fetch, (index, name): (usize, &str), until: Option<Instant>) -> Result<Self, Refused> {
+        let is_device = flags.output_of(index).is_some_and(is_device);
         if flags.needs_file() && (is_device || flags.head || flags.body_to_stdout()) {
-            let why = "--resume, --sha256 and --remote-time are for a file, and none is written";
+            let why = "--resume, --sha256, --remote-time, --if-newer, --etag and --skip-existing are for a file, and none is written";
             return Err((Exit::Usage, why.to_owned()));
         }
         if flags.body_to_stdout() {
@@ -57,12 +57,16 @@ impl Place {
         if flags.head {
             return Ok(Self::Nowhere);
         }
-        let path = flags.output.clone().unwrap_or_else(|| PathBuf::from(file_name(url)));
+        let path = flags.path_of(index, name);
+        if let (Some(folder), None) = (&flags.dir, flags.output_of(index)) {
+            let cannot = |error| (Exit::CannotWrite, format!("cannot make the folder {}: {error}", folder.display()));
+            std::fs::create_dir_all(folder).map_err(cannot)?;
+        }
         if is_device {
             let file = open_device(&path, until)?;
             return Ok(Self::Device { file, path });
         }
-        let replace = flags.output.is_some() || flags.force;
+        let replace = flags.output_of(index).is_some() || flags.force || flags.if_newer || flags.etag.is_some();
         let made = if flags.resume {
             Part::open(&path, replace).map(|part| Self::Part { part, path: path.clone() })
         } else {

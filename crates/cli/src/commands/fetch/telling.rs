@@ -32,6 +32,14 @@ impl Watch for Watching<'_> {
         }
     }
 
+    fn asked(&mut self, request: &str) {
+        if self.shared.console.verbose > 0 {
+            for line in request.lines() {
+                self.shared.note(&format!("> {line}"));
+            }
+        }
+    }
+
     fn redirected(&mut self, status: u16, to: &Url, dropped: &[String]) {
         self.redirects.push(to.to_string());
         if self.shared.console.verbose > 0 {

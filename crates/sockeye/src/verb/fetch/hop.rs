@@ -35,6 +35,7 @@ impl Hop<'_> {
         let way = Way::to(self.url, options)?;
         // What is wrong with the request is said before anybody is bothered with it.
         let request = self.request(way.asked_proxy())?;
+        watch.asked(&as_text(&request));
         if let Some(kept) = self.changes_nothing().then(|| connections.take(&self.url.origin)).flatten() {
             let mut times = Times::default();
             match self.ask(kept, self.request(way.asked_proxy())?, patience, &mut times) {
@@ -62,6 +63,12 @@ impl Hop<'_> {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// What is sent, as people read it: proofs of who we are are left out.
+    pub(super) fn shown(&self, options: &Options) -> Result<String, FetchError> {
+        let request = self.request(Way::to(self.url, options)?.asked_proxy())?;
+        Ok(as_text(&request))
     }
 
     fn ask(
@@ -117,4 +124,20 @@ impl Hop<'_> {
         }
         Ok(request)
     }
+}
+
+/// A request as HTTP/1.1 writes it.
+fn as_text(request: &http::Request<Sending>) -> String {
+    const SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
+    let mut text = format!("{} {} HTTP/1.1\n", request.method(), request.uri());
+    for (name, value) in request.headers() {
+        let is_secret = value.is_sensitive() || SECRET.contains(&name.as_str());
+        let value = if is_secret { "(not shown)".into() } else { String::from_utf8_lossy(value.as_bytes()) };
+        text.push_str(&format!("{name}: {value}\n"));
+    }
+    let length = hyper::body::Body::size_hint(request.body()).exact().unwrap_or(0);
+    if length > 0 {
+        text.push_str(&format!("content-length: {length}\n"));
+    }
+    text
 }

@@ -32,7 +32,7 @@ pub use credentials::Credentials;
 pub use error::FetchError;
 pub use form::Form;
 pub use kept::Connections;
-pub use name::file_name;
+pub use name::{file_name, safe_name};
 pub use outgoing::Body;
 pub use progress::Progress;
 pub use proxy::Proxies;
@@ -115,6 +115,8 @@ pub struct Resolved {
 pub trait Watch {
     /// These addresses were tried; the last is the connection.
     fn tried(&mut self, _attempts: &[Attempt]) {}
+    /// This is asked, without its secrets.
+    fn asked(&mut self, _request: &str) {}
     /// The server leads elsewhere; `dropped` are the names of what it does not get to see there.
     fn redirected(&mut self, _status: u16, _to: &Url, _dropped: &[String]) {}
 }
@@ -264,6 +266,26 @@ pub fn fetch(
     }
 }
 
+/// The first request as it would be sent, without its secrets.
+///
+/// # Errors
+/// It cannot be sent.
+pub fn preview(request: &Request, options: &Options) -> Result<String, Failed> {
+    let build = || {
+        let fields = Fields::of(request)?;
+        let cookies = Cookies::of(&request.cookies, request.jar.clone().unwrap_or_default())?;
+        let (url, method, body) = (&request.url, &request.method, request.body.as_ref());
+        Hop { url, method, body, fields: &fields, cookies: &cookies, range: request.range.as_ref() }.shown(options)
+    };
+    build().map_err(|error| Failed::at(request.url.clone(), error))
+}
+
+/// A time as HTTP writes it.
+#[must_use]
+pub fn date(time: SystemTime) -> String {
+    httpdate::fmt_http_date(time)
+}
+
 /// Where an answer redirects to, if it does.
 fn next(head: &Head, url: &Url, follow: bool) -> Option<Result<Url, UrlError>> {
     if !follow || !matches!(head.status, 301 | 302 | 303 | 307 | 308) {
@@ -285,6 +307,12 @@ impl Answer {
     #[must_use]
     pub fn head(&self) -> &Head {
         &self.exchange.head
+    }
+
+    /// The name that the server offers for a file (Content-Disposition), made harmless.
+    #[must_use]
+    pub fn offered_name(&self) -> Option<String> {
+        disposition::file_name(self.head()).map(|name| safe_name(&name))
     }
 
     /// Whether a body follows.

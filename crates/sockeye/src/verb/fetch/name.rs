@@ -13,7 +13,12 @@ const LONGEST: usize = 255;
 #[must_use]
 pub fn file_name(url: &Url) -> String {
     let decoded = percent_decoded(url.last_segment());
-    let text = String::from_utf8_lossy(&decoded);
+    safe_name(&String::from_utf8_lossy(&decoded))
+}
+
+/// A name in the current folder for a text that may hold anything.
+#[must_use]
+pub fn safe_name(text: &str) -> String {
     let mut name: String = text.chars().map(harmless).collect();
     // A dot hides a file or leads out of the folder, a dash makes an option of it, a space is not seen.
     if name.starts_with(['.', '-', '~', ' ']) {

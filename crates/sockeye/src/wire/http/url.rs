@@ -142,6 +142,24 @@ impl Url {
         Self::read(&whole, None).map_err(wrong)
     }
 
+    /// With more in its query.
+    #[must_use]
+    pub fn with_query(&self, more: &str) -> Self {
+        let mut whole = self.clone();
+        let joint = match (self.target.contains('?'), self.target.ends_with(['?', '&'])) {
+            _ if more.is_empty() => return whole,
+            (false, _) => "?",
+            (true, true) => "",
+            (true, false) => "&",
+        };
+        // What may not stand in a query is encoded as in any other.
+        let base = format!("http://x{}{joint}{}", self.target, more.replace('#', "%23"));
+        if let Ok(url) = url::Url::parse(&base) {
+            url[Position::BeforePath..Position::AfterQuery].clone_into(&mut whole.target);
+        }
+        whole
+    }
+
     /// Where a redirect leads from here (RFC 9110, section 10.2.2). Credentials in it are ignored: who redirects does not
     /// choose as whom we ask.
     ///

@@ -1,0 +1,209 @@
+//! What people do every day with `fetch`: cookies that stay, only what is new, names from the server, many URLs, data in
+//! queries, and what would be asked.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
+
+use support::web::{Web, answer, fetch, fetch_command, names, ok};
+use support::{assert_code, need, run_command, text};
+
+#[test]
+fn cookies_stay_in_a_jar_that_curl_reads_too() {
+    let web = Web::start(|request, stream| {
+        let set = "Set-Cookie: sid=1; Path=/; HttpOnly\r\nSet-Cookie: lang=de; Path=/; Max-Age=3600\r\n";
+        let message = match request.split(' ').nth(1).unwrap() {
+            "/login" => answer("302 Found", &format!("Location: /in\r\n{set}Content-Length: 0\r\n"), b""),
+            "/out" => answer("200 OK", "Set-Cookie: sid=; Path=/; Max-Age=0\r\nContent-Length: 1\r\n", b"x"),
+            _ => answer("200 OK", "Set-Cookie: last=2; Path=/\r\nContent-Length: 1\r\n", b"x"),
+        };
+        stream.write_all(&message).unwrap();
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let get = |path: &str, more: &[&str]| {
+        let output =
+            fetch(folder.path(), &[&[web.url(path).as_str(), "--cookie-jar", "jar", "-o", "x"], more].concat());
+        assert_code(&output, 0);
+        web.requests().pop().unwrap()
+    };
+    assert!(get("/login", &[]).contains("Cookie: sid=1; lang=de\r\n"));
+    let jar = folder.path().join("jar");
+    assert_eq!(fs::metadata(&jar).unwrap().permissions().mode() & 0o777, 0o600);
+    let kept = fs::read_to_string(&jar).unwrap();
+    assert!(kept.contains("#HttpOnly_127.0.0.1\tFALSE\t/\tFALSE\t0\tsid\t1\n"), "{kept}");
+    // The last answer's are kept too, and the caller's own come first.
+    assert!(get("/", &["--cookie", "own=0"]).contains("Cookie: own=0; sid=1; lang=de; last=2\r\n"));
+    need("curl");
+    let mut curl = std::process::Command::new("curl");
+    curl.args(["-sS", "--noproxy", "*", "-b"]).arg(&jar).arg(web.url("/curl"));
+    assert!(run_command(&mut curl, b"").status.success());
+    assert!(web.requests().pop().unwrap().contains("lang=de"), "{:?}", web.requests().pop());
+    let request = get("/out", &[]);
+    assert!(request.contains("sid=1"), "{request}");
+    let request = get("/", &[]);
+    assert!(!request.contains("sid=") && request.contains("lang=de; last=2"), "{request}");
+    fs::write(&jar, "no cookie at all\n").unwrap();
+    let output = fetch(folder.path(), &[&web.url("/"), "-c", "jar", "-o", "x"]);
+    assert_code(&output, 0);
+    assert!(text(&output.stderr).contains("1 lines are no cookies"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn only_what_is_new_is_fetched_by_time_and_by_tag() {
+    let modified = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let web = Web::start(move |request, stream| {
+        let is_same = request.contains("If-None-Match: \"a\"\r\n")
+            || request.contains(&format!("If-Modified-Since: {modified}\r\n"));
+        let fields = format!("ETag: \"a\"\r\nLast-Modified: {modified}\r\n");
+        let message = match is_same {
+            true => answer("304 Not Modified", &fields, b""),
+            false => answer("200 OK", &format!("{fields}Content-Length: 3\r\n"), b"new"),
+        };
+        stream.write_all(&message).unwrap();
+    });
+    for flags in [&["--if-newer"][..], &["--etag", "tag"], &["--if-newer", "--etag", "tag"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let run = || fetch(folder.path(), &[&[web.url("/x").as_str()], flags].concat());
+        let file = folder.path().join("x");
+        assert_code(&run(), 0);
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        let output = run();
+        assert_code(&output, 0);
+        assert!(text(&output.stderr).contains("not changed"), "{flags:?}: {}", text(&output.stderr));
+        // An older file is replaced, and so is one that is gone whatever tag was kept.
+        fs::write(&file, "old").unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&file)
+            .unwrap()
+            .set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(9))
+            .unwrap();
+        if flags.contains(&"--etag") {
+            fs::write(folder.path().join("tag"), "\"b\"\n").unwrap();
+        }
+        assert_code(&run(), 0);
+        assert_eq!(fs::read(&file).unwrap(), b"new", "{flags:?}");
+        fs::remove_file(&file).unwrap();
+        assert_code(&run(), 0);
+        assert_eq!(fs::read(&file).unwrap(), b"new", "{flags:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x"), "mine").unwrap();
+    let before = web.requests().len();
+    assert_code(&fetch(folder.path(), &[&web.url("/x"), "--skip-existing"]), 0);
+    assert_eq!((web.requests().len(), fs::read(folder.path().join("x")).unwrap()), (before, b"mine".to_vec()));
+    assert_code(&fetch(folder.path(), &[&web.url("/y"), "--skip-existing"]), 0);
+    assert_eq!(names(folder.path()), ["x", "y"]);
+}
+
+#[test]
+fn a_name_from_the_server_is_made_harmless_and_a_folder_is_made() {
+    for (offered, expected) in [
+        ("attachment; filename=\"report 1.pdf\"", "report 1.pdf"),
+        ("attachment; filename*=UTF-8''%e2%82%ac.txt", "€.txt"),
+        ("attachment; filename=\"../../etc/passwd\"", "_._.._etc_passwd"),
+        ("attachment; filename=\"/etc/passwd\"", "_etc_passwd"),
+        ("attachment; filename=.bashrc", "_bashrc"),
+        ("attachment; filename=\"a%2fb\"", "a_b"),
+        ("attachment; filename=\"-rf\"", "_rf"),
+        ("attachment; filename=\"x\u{1b}[2J\"", "x_[2J"),
+        ("attachment", "download"),
+        ("inline; filename=\"\"", "download"),
+    ] {
+        let web =
+            Web::saying(answer("200 OK", &format!("Content-Disposition: {offered}\r\nContent-Length: 1\r\n"), b"x"));
+        let folder = tempfile::tempdir().unwrap();
+        assert_code(&fetch(folder.path(), &[&web.url("/download?id=1"), "-J", "--dir", "in/here"]), 0);
+        assert_eq!(names(&folder.path().join("in/here")), [expected], "{offered}");
+        assert_eq!(names(folder.path()), ["in"], "{offered}");
+        // Never over another file, unless asked to.
+        assert_code(&fetch(folder.path(), &[&web.url("/download"), "-J", "--output-dir", "in/here"]), 23);
+        assert_code(&fetch(folder.path(), &[&web.url("/download"), "-J", "--dir", "in/here", "--skip-existing"]), 0);
+        assert_code(&fetch(folder.path(), &[&web.url("/download"), "-J", "--dir", "in/here", "--force"]), 0);
+    }
+}
+
+#[test]
+fn each_of_several_urls_has_its_own_place_and_a_list_may_be_a_file() {
+    let web = Web::start(|request, stream| {
+        stream.write_all(&ok(request.split(' ').nth(1).unwrap().as_bytes())).unwrap();
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    assert_code(&fetch(folder.path(), &[&web.url("/a"), "-o", "one", &web.url("/b"), "-o", "two"]), 0);
+    assert_eq!((read("one").as_str(), read("two").as_str()), ("/a", "/b"));
+    for wrong in [&["-o", "one"][..], &["-o", "one", "-o", "two", "-o", "three"]] {
+        assert_code(&fetch(folder.path(), &[&[web.url("/a").as_str(), &web.url("/b")], wrong].concat()), 2);
+    }
+    let list = format!("# mine\n{}\n\n  {}\r\n", web.url("/c"), web.url("/d"));
+    fs::write(folder.path().join("list"), &list).unwrap();
+    assert_code(&fetch(folder.path(), &["--urls", "list", "--dir", "l"]), 0);
+    assert_eq!((read("l/c").as_str(), read("l/d").as_str()), ("/c", "/d"));
+    let mut command = fetch_command(folder.path());
+    assert_code(&run_command(command.args(["--urls", "-", &web.url("/e"), "--dir", "m"]), list.as_bytes()), 0);
+    assert_eq!(names(&folder.path().join("m")), ["c", "d", "e"]);
+    for empty in ["", "# nothing\n"] {
+        fs::write(folder.path().join("list"), empty).unwrap();
+        assert_code(&fetch(folder.path(), &["--urls", "list"]), 2);
+    }
+    assert_code(&fetch(folder.path(), &["--urls", "none"]), 2);
+}
+
+#[test]
+fn data_is_joined_encoded_and_put_into_a_query() {
+    let web = Web::saying(ok(b"x"));
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "a b\n&").unwrap();
+    for (arguments, expected) in [
+        (&["-d", "a=1", "-d", "b=2"][..], "a=1&b=2"),
+        (&["--data", "a=1", "--data", "@file"], "a=1&a b\n&"),
+        (&["--data-urlencode", "q=a b&c=ü"], "q=a%20b%26c%3D%C3%BC"),
+        (&["--data-urlencode", "a b"], "a%20b"),
+        (&["--data-urlencode", "=a=b"], "a%3Db"),
+        (&["--data-urlencode", "@file"], "a%20b%0A%26"),
+        (&["-d", "x=1", "--data-urlencode", "f@file"], "x=1&f=a%20b%0A%26"),
+    ] {
+        assert_code(&fetch(folder.path(), &[&[web.url("/").as_str(), "-o", "x"], arguments].concat()), 0);
+        let request = web.requests().pop().unwrap();
+        assert!(request.starts_with("POST / HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains("Content-Type: application/x-www-form-urlencoded\r\n"), "{request}");
+        assert_eq!(request.split_once("\r\n\r\n").unwrap().1, expected, "{arguments:?}");
+    }
+    for (path, arguments, expected) in [
+        ("/", &["-d", "a=1", "-d", "b=2"][..], "/?a=1&b=2"),
+        ("/?x", &["-d", "a=1"], "/?x&a=1"),
+        ("/?", &["--data-urlencode", "q=a b#c"], "/?q=a%20b%23c"),
+        ("/", &["-d", "a#b c"], "/?a%23b%20c"),
+        ("/y", &[], "/y"),
+    ] {
+        assert_code(&fetch(folder.path(), &[&[web.url(path).as_str(), "-G", "-o", "x"], arguments].concat()), 0);
+        let request = web.requests().pop().unwrap();
+        assert!(request.starts_with(&format!("GET {expected} HTTP/1.1\r\n")), "{request}");
+        assert!(request.ends_with("\r\n\r\n") && !request.contains("Content-"), "{request}");
+    }
+}
+
+#[test]
+fn what_is_asked_is_shown_without_its_secrets() {
+    let web = Web::saying(ok(b"x"));
+    let folder = tempfile::tempdir().unwrap();
+    let url = web.url("/x?y=1");
+    let arguments = [&url, "--user", "me:secret", "--cookie", "s=secret", "-H", "X-A: b", "--data", "hello", "-o", "x"];
+    let shown = fetch(folder.path(), &[&arguments[..], &["--dry-run"]].concat());
+    assert_code(&shown, 0);
+    assert!(web.requests().is_empty() && names(folder.path()).is_empty());
+    let verbose = fetch(folder.path(), &[&arguments[..], &["-v"]].concat());
+    assert_code(&verbose, 0);
+    for (said, begin) in [(text(&shown.stdout), ""), (text(&verbose.stderr), "> ")] {
+        for line in
+            ["POST /x?y=1 HTTP/1.1", "x-a: b", "authorization: (not shown)", "cookie: (not shown)", "content-length: 5"]
+        {
+            assert!(said.lines().any(|other| other == format!("{begin}{line}")), "{line}: {said}");
+        }
+        assert!(!said.contains("secret") && !said.contains("bWU6"), "{said}");
+    }
+}
