@@ -167,6 +167,19 @@ impl AtomicFile {
         self.give_name()
     }
 
+    /// Gives the file its name at once, for one that is valid at any time, and goes on with it. Nothing is stored for sure.
+    ///
+    /// # Errors
+    /// As dup(2), fchmod(2), link(2) and rename(2). The target is then as it was.
+    pub(crate) fn publish(self) -> Result<File, FileError> {
+        let file = self.file.try_clone().map_err(|source| self.failed(Step::Rename, source))?;
+        if let Some(permissions) = &self.permissions {
+            self.file.set_permissions(permissions.clone()).map_err(|source| self.failed(Step::Rename, source))?;
+        }
+        self.name_it().map_err(|source| self.failed(Step::Rename, source.into()))?;
+        Ok(file)
+    }
+
     /// Has its content and its permissions stored: the first half of [`AtomicFile::commit`].
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! A record of a conversation in a file that is a transcript at any time, whatever ends us.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -36,22 +36,59 @@ pub struct Record {
 #[derive(Debug)]
 struct State {
     recorder: Option<Recorder>,
-    file: File,
+    /// None when giving it its name failed.
+    output: Option<Output>,
     /// Bytes of whole statements in the file.
     whole: u64,
     failed: Option<io::Error>,
     began: Instant,
 }
 
+/// Where a record goes.
+#[derive(Debug)]
+enum Output {
+    /// A file that has its name once its first statement is in it: until then the old one stays.
+    Begun(AtomicFile),
+    /// That file with its name, or a pipe.
+    Open(File),
+}
+
+impl Output {
+    fn create(path: &Path) -> io::Result<Self> {
+        match fs::metadata(path) {
+            Ok(found) if !found.is_file() => Ok(Self::Open(OpenOptions::new().write(true).open(path)?)),
+            found => AtomicFile::create(path).map(Self::Begun).or_else(|error| {
+                // A file that may be written to can stand in a folder that may not.
+                let there = found.is_ok().then(|| OpenOptions::new().write(true).truncate(true).open(path));
+                there.and_then(Result::ok).map(Self::Open).ok_or(error.source)
+            }),
+        }
+    }
+
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        match self {
+            Self::Begun(file) => file.append(text.as_bytes()).map_err(|error| error.source),
+            Self::Open(file) => file.write_all(text.as_bytes()),
+        }
+    }
+
+    fn publish(self) -> io::Result<Self> {
+        match self {
+            Self::Begun(file) => file.publish().map(Self::Open).map_err(|error| error.source),
+            Self::Open(_) => Ok(self),
+        }
+    }
+}
+
 impl Record {
-    /// Begins a record in a file; what the file held is gone.
+    /// Begins a record in a file; what the file held is gone with the first statement.
     ///
     /// # Errors
     /// As open(2).
     pub fn create(path: &Path, recording: Recording) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        let output = Some(Output::create(path)?);
         let recorder = Some(Recorder::new(recording));
-        let state = State { recorder, file, whole: 0, failed: None, began: Instant::now() };
+        let state = State { recorder, output, whole: 0, failed: None, began: Instant::now() };
         Ok(Self { state: Mutex::new(state), path: path.to_owned() })
     }
 
@@ -64,8 +101,12 @@ impl Record {
         let Some(recorder) = state.recorder.take() else { return Ok(()) };
         if state.failed.is_none() {
             match recorder.finish() {
-                Finished::Rest(rest) => state.append(&rest),
-                Finished::Whole(whole) if state.file.metadata()?.is_file() => {
+                Finished::Rest(rest) => {
+                    state.append(&rest);
+                    // A conversation in which nothing was said has a record too.
+                    state.publish();
+                }
+                Finished::Whole(whole) if state.is_file()? => {
                     let mut file = AtomicFile::create(&self.path).map_err(|error| error.source)?;
                     file.append(whole.as_bytes()).map_err(|error| error.source)?;
                     file.commit().map_err(|error| error.source)?;
@@ -98,13 +139,35 @@ impl State {
         if text.is_empty() {
             return;
         }
-        match self.file.write_all(text.as_bytes()) {
-            Ok(()) => self.whole += text.len() as u64,
+        let Some(output) = &mut self.output else { return };
+        match output.write(text) {
+            Ok(()) => {
+                self.whole += text.len() as u64;
+                self.publish();
+            }
             Err(error) => {
-                // A pipe has no length; there, too, the reader has what it read.
-                let _ = self.file.set_len(self.whole);
+                if let Output::Open(file) = output {
+                    // A pipe has no length; there, too, the reader has what it read.
+                    let _ = file.set_len(self.whole);
+                }
                 self.failed = Some(error);
             }
+        }
+    }
+
+    /// Gives the file its name.
+    fn publish(&mut self) {
+        let Some(output) = self.output.take() else { return };
+        match output.publish() {
+            Ok(open) => self.output = Some(open),
+            Err(error) => self.failed = self.failed.take().or(Some(error)),
+        }
+    }
+
+    fn is_file(&self) -> io::Result<bool> {
+        match &self.output {
+            Some(Output::Open(file)) => Ok(file.metadata()?.is_file()),
+            Some(Output::Begun(_)) | None => Ok(true),
         }
     }
 }

@@ -98,6 +98,7 @@ fn report(stage: &Stage) -> Outcome {
 }
 
 fn record(stage: &Stage) -> Outcome {
+    stage.put("record.talk", OLD);
     let (mut outcome, _) = play(stage, TALK, &["--record", "record.talk"], &[b"Ann\nexit\n"]);
     let is_whole = |found: &[u8]| holds(found, &["S: Welcome!\n", "C: Ann\n", "S: Hello, Ann!\n", "C: exit\n"]);
     outcome.missing = outcome.missing.or_else(|| unwritten(stage, "record.talk", is_whole));
@@ -106,6 +107,7 @@ fn record(stage: &Stage) -> Outcome {
 }
 
 fn talk_record(stage: &Stage) -> Outcome {
+    stage.put("record.talk", OLD);
     let peer = Peer::tcp(greet);
     let address = peer.address.to_string();
     let arguments = ["talk", &address, "--timeout", "3s", "--record", "record.talk"];
@@ -122,11 +124,14 @@ fn holds(found: &[u8], lines: &[&str]) -> bool {
     lines.iter().all(|line| text.contains(line))
 }
 
-/// A record grows while the conversation goes on, by whole statements: what is there is a transcript at any time.
+/// A record grows while the conversation goes on, by whole statements: once it has its name it is a transcript at any time.
 fn half_a_statement(stage: &Stage) -> Option<String> {
-    let found = std::fs::read(stage.path("record.talk")).ok()?;
-    (!found.is_empty() && !found.ends_with(b"\n")).then(|| format!("half a statement: {} bytes", found.len()))
+    torn(stage, "record.talk", Some(OLD), |found| {
+        !found.is_empty() && found.ends_with(b"\n") && !holds(found, &["old"])
+    })
 }
+
+const OLD: &[u8] = b"C: old\n";
 
 fn update(stage: &Stage) -> Outcome {
     let old = TALK.replace("Welcome", "Good day");
