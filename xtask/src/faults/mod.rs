@@ -78,6 +78,9 @@ impl Options {
 /// Runs the sweep that the words ask for; an error is a verdict that is bad, or a sweep that cannot run.
 pub(crate) fn run(words: impl Iterator<Item = String>) -> Result<(), String> {
     let options = Options::parse(words)?;
+    if !crate::is_there("strace") {
+        return Err("the sweep needs strace; as root: apt-get install -y strace".to_owned());
+    }
     let program = build()?;
     let codes = documented_codes(&program)?;
     let scenarios: Vec<Scenario> = scenarios::all().into_iter().filter(|one| options.takes(one)).collect();
