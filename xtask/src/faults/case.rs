@@ -20,6 +20,15 @@ pub(crate) enum Fault {
     Kill,
 }
 
+impl Fault {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Error(errno) => errno,
+            Self::Kill => "KILL",
+        }
+    }
+}
+
 impl Case {
     /// What strace is told.
     pub(crate) fn injection(&self) -> String {
@@ -44,11 +53,7 @@ impl Case {
 
 impl fmt::Display for Case {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fault = match &self.fault {
-            Fault::Error(errno) => errno,
-            Fault::Kill => "KILL",
-        };
-        write!(to, "{}:{}:{fault}:{}", self.scenario, self.call, self.nth)
+        write!(to, "{}:{}:{}:{}", self.scenario, self.call, self.fault.name(), self.nth)
     }
 }
 

@@ -31,12 +31,12 @@ use stage::{PATIENCE, Stage, Tracing};
 use state::State;
 use verdict::{Verdict, judge};
 
-const USAGE: &str =
-    "cargo xtask faults [--only VERB] [--sample N] [--seed S] [--jobs N] [--anew] [--list] [--case CASE]…";
+const USAGE: &str = "cargo xtask faults [--only VERB] [--fault ERRNO|KILL] [--sample N] [--seed S] [--jobs N] [--anew] [--list] [--case CASE]…";
 
 #[derive(Debug, Default)]
 struct Options {
     only: Option<String>,
+    fault: Option<String>,
     sample: Option<usize>,
     seed: u64,
     jobs: Option<usize>,
@@ -55,6 +55,7 @@ impl Options {
             let number = |text: String| text.parse().map_err(|_| format!("`{text}` is no number"));
             match word.as_str() {
                 "--only" => options.only = Some(value()?),
+                "--fault" => options.fault = Some(value()?),
                 "--sample" => options.sample = Some(number(value()?)?),
                 "--seed" => options.seed = number(value()?)? as u64,
                 "--jobs" => options.jobs = Some(number(value()?)?),
@@ -93,6 +94,9 @@ pub(crate) fn run(words: impl Iterator<Item = String>) -> Result<(), String> {
     }
     let began = Instant::now();
     let mut cases = plan(&scenarios, &program, &codes, &options)?;
+    if let Some(fault) = &options.fault {
+        cases.retain(|case| case.fault.name() == fault);
+    }
     println!("{} faults in {} scenarios ({})", cases.len(), scenarios.len(), names(&scenarios));
     for (calls, why) in errnos::LEFT_OUT {
         println!("left out: {calls}: {why}");

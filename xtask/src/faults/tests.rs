@@ -103,3 +103,18 @@ fn a_program_that_does_all_is_fine() {
     );
     assert_eq!(found, Verdict::Fine, "{why}");
 }
+
+#[test]
+fn a_fault_and_a_kill_reach_the_program() {
+    let program = script("reached", "echo x || { echo no room >&2; exit 23; }");
+    let all = scenarios::all();
+    let scenario = all.iter().find(|one| one.name == "import-stdout").unwrap();
+    for (case, expected) in
+        [("import-stdout:write:ENOSPC:1", Verdict::Refused), ("import-stdout:write:KILL:1", Verdict::Killed)]
+    {
+        let case: Case = case.parse().unwrap();
+        let (found, why) = attempt(&case, scenario, &program, &[23]);
+        assert_eq!(found, expected, "{case}: {why}");
+    }
+    let _ = fs::remove_file(program);
+}
