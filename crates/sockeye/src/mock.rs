@@ -394,7 +394,7 @@ fn play_as(builder: &Builder, server: SocketAddr) {
         scheme: Some(Scheme::Tcp),
         target: Target::Inet { host: Host::Ip(server.ip(), 0), port: server.port() },
     };
-    let connecting = connect::Options { family: None, timeout: limits::CONNECT_WAIT };
+    let connecting = connect::Options { family: None, timeout: limits::CONNECT_WAIT, source: None };
     let connected = connect(&address, Protocol::Tcp, &connecting).unwrap_or_else(|error| panic!("{error}"));
     let own = || OWN.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint));
     let trust = match &builder.trust {

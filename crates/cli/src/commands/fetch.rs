@@ -19,7 +19,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sockeye::net::tls::Trust;
+use sockeye::file::read_secret;
+use sockeye::net::tls::{IdentityFiles, Trust};
 use sockeye::verb::fetch::{Options, Proxies};
 
 use crate::exit::Exit;
@@ -50,6 +51,9 @@ fn options(flags: &Fetch, console: &Console) -> Result<Options, Exit> {
         timeout: flags.timeout.filter(|timeout| !timeout.is_zero()),
         idle_timeout: limit(flags.idle_timeout),
         follow: !flags.no_follow,
+        redirects: flags.max_redirects,
+        instead: flags.connect_to.clone(),
+        source: flags.interface.clone(),
         http2: !flags.http1,
         trust: trust(flags, console)?,
         proxies: proxies(flags).map_err(|why| console.fail(Exit::Usage, &why))?,
@@ -82,8 +86,11 @@ fn trust(flags: &Fetch, console: &Console) -> Result<Trust, Exit> {
         note_keys(Path::new(&path), console);
         trust = trust.with_key_log();
     }
-    if let (Some(certificate), Some(key)) = (&flags.cert, &flags.key) {
-        trust = trust.with_identity(certificate, key);
+    trust = trust.at_least(flags.tls_min);
+    if let Some(certificate) = &flags.cert {
+        let passphrase = passphrase(flags).map_err(|why| console.fail(Exit::CannotRead, &why))?;
+        trust =
+            trust.with_identity(IdentityFiles { certificate: certificate.clone(), key: flags.key.clone(), passphrase });
     }
     let unusable = |error| console.fail(Exit::CannotRead, &format!("cannot use the certificates: {error}"));
     trust.check().map_err(unusable)?;
@@ -101,8 +108,21 @@ fn note_keys(path: &Path, console: &Console) {
     }
 }
 
+/// What opens the key, given or read from a file: its first line.
+fn passphrase(flags: &Fetch) -> Result<Option<String>, String> {
+    let Some(path) = flags.pass.as_deref().and_then(|given| given.strip_prefix('@')) else {
+        return Ok(flags.pass.clone());
+    };
+    let bytes = read_secret(Path::new(path), "this passphrase").map_err(|error| format!("--pass {path}: {error}"))?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("--pass {path}: it is not UTF-8"))?;
+    Ok(Some(text.lines().next().unwrap_or_default().to_owned()))
+}
+
 fn proxies(flags: &Fetch) -> Result<Proxies, String> {
-    let variable = |name: &str| std::env::var(name).ok();
+    let variable = |name: &str| match (name, &flags.no_proxy) {
+        ("no_proxy" | "NO_PROXY", Some(hosts)) => Some(hosts.clone()),
+        _ => std::env::var(name).ok(),
+    };
     match &flags.proxy {
         Some(proxy) => {
             let without = variable("no_proxy").or_else(|| variable("NO_PROXY"));

@@ -210,7 +210,7 @@ fn play_once(
     console: &Console,
 ) -> Result<(), (Exit, String)> {
     let script = prepare(flags, &part.sheet, part.protocol, row).map_err(|why| (Exit::Usage, why))?;
-    let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout };
+    let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout, source: None };
     let connected =
         connect(&part.address, part.protocol, &connecting).map_err(|error| (Exit::from(&error), error.to_string()))?;
     talk::tell_attempts(&connected, console);

@@ -46,7 +46,7 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     if flags.listen {
         return listen_once(flags, address, protocol, console);
     }
-    let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout };
+    let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout, source: None };
     let connected = connect(address, protocol, &connecting)
         .map_err(|error| console.fail(Exit::from(&error), &error.to_string()))?;
     tell_attempts(&connected, console);

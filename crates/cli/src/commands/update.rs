@@ -21,7 +21,7 @@ pub(super) fn run(flags: &Talk, mut part: Part, text: &str, console: &Console) -
     let (trust, host) = (trust(flags), host(&part.address));
     let exit = loop {
         let script = prepare(flags, &part.sheet, part.protocol, None).map_err(|why| console.fail(Exit::Usage, &why))?;
-        let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout };
+        let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout, source: None };
         let played = connect(&part.address, part.protocol, &connecting)
             .map_err(|error| (Exit::from(&error), error.to_string()))
             .and_then(|connected| match play(&connected, &script, With { tap: None, trust: &trust, host: &host }) {

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use sockeye::net::tls::Trust;
-use sockeye::verb::fetch::Resolved;
+use sockeye::limits;
+use sockeye::net::connect::Source;
+use sockeye::net::tls::{Trust, Version};
 use sockeye::verb::fetch::range::Bytes;
+use sockeye::verb::fetch::{Instead, Resolved, Url};
 
 use super::{FamilyFlags, duration, pin};
 
@@ -148,15 +150,34 @@ pub(crate) struct Fetch {
     /// Trust whoever answers, which is no security at all
     #[arg(long, conflicts_with_all = ["ca", "pin"])]
     pub(crate) insecure: bool,
-    /// Who to be to a server that asks for a certificate, in PEM form
-    #[arg(long, value_name = "FILE", requires = "key")]
+    /// Who to be to a server that asks for a certificate: a file in PEM form, or a PKCS #12 archive
+    #[arg(long, value_name = "FILE")]
     pub(crate) cert: Option<PathBuf>,
-    /// The key of --cert, which nobody else may read
+    /// The key of --cert, which nobody else may read, if it is not in the same file
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
-    /// Go through this proxy, whatever the environment says: http://, socks5:// (names are looked up here) or socks5h:// (there)
+    /// What opens the key or the archive; a file, which nobody else may read, keeps it out of the list of processes
+    #[arg(long, value_name = "PASSPHRASE|@FILE", requires = "cert")]
+    pub(crate) pass: Option<String>,
+    /// Speak no version of TLS that is older: 1.2 or 1.3
+    #[arg(long, value_name = "VERSION", value_parser = tls_version, default_value = "1.2")]
+    pub(crate) tls_min: Version,
+    /// Go through this proxy, whatever the environment says: http://, https://, socks5:// (names are looked up here) or
+    /// socks5h:// (there)
     #[arg(long, value_name = "URL", conflicts_with = "unix")]
     pub(crate) proxy: Option<String>,
+    /// Go to these hosts without a proxy, whatever the environment says: names with all below them, addresses, networks, or *
+    #[arg(long, value_name = "HOST,…", visible_alias = "noproxy")]
+    pub(crate) no_proxy: Option<String>,
+    /// Follow at most so many redirects
+    #[arg(long, value_name = "N", visible_alias = "max-redirs", default_value_t = limits::REDIRECTS)]
+    pub(crate) max_redirects: usize,
+    /// Connect to HOST2:PORT2 where a URL says HOST1:PORT1; what is left empty is any, or stays
+    #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2", value_parser = instead, conflicts_with = "unix")]
+    pub(crate) connect_to: Vec<Instead>,
+    /// Connect from this address of this machine, or through this network interface
+    #[arg(long, value_name = "ADDR|NAME", value_parser = source, conflicts_with = "unix")]
+    pub(crate) interface: Option<Source>,
     /// Take this for the address of a host's name at a port
     #[arg(long, value_name = "HOST:PORT:ADDR", value_parser = resolved)]
     pub(crate) resolve: Vec<Resolved>,
@@ -264,6 +285,48 @@ fn resolved(text: &str) -> Result<Resolved, String> {
     let ip = ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(ip);
     let (port, ip) = (port.parse().map_err(|_| wrong())?, ip.parse().map_err(|_| wrong())?);
     Ok(Resolved { host: host.to_ascii_lowercase(), port, ip })
+}
+
+fn tls_version(text: &str) -> Result<Version, String> {
+    match text.trim_start_matches(['v', 'V']) {
+        "1.2" => Ok(Version::Tls12),
+        "1.3" => Ok(Version::Tls13),
+        _ => Err("write 1.2 or 1.3; older ones are not spoken".to_owned()),
+    }
+}
+
+/// `HOST1:PORT1:HOST2:PORT2` as curl has it: each may be empty, and addresses of IPv6 stand in brackets.
+fn instead(text: &str) -> Result<Instead, String> {
+    let wrong = || "write HOST1:PORT1:HOST2:PORT2: example.org:443:localhost:8443".to_owned();
+    let mut rest = text;
+    let mut parts = Vec::new();
+    while parts.len() < 3 {
+        let bracket = if rest.starts_with('[') { rest.find(']').ok_or_else(wrong)? } else { 0 };
+        let end = bracket + rest[bracket..].find(':').ok_or_else(wrong)?;
+        parts.push(&rest[..end]);
+        rest = &rest[end + 1..];
+    }
+    let [host, port, to] = parts[..] else { return Err(wrong()) };
+    let number = |text: &str| if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| wrong()) };
+    // Both are compared and connected to as they would be in a URL.
+    let named = |host: &str| {
+        if host.is_empty() { Ok(None) } else { Url::parse(&format!("http://{host}/")).map(Some).map_err(|_| wrong()) }
+    };
+    let host = named(host)?.map(|url| url.host());
+    Ok(Instead { host, port: number(port)?, to: named(to)?, to_port: number(rest)? })
+}
+
+/// An address or the name of an interface; curl's `if!NAME` and `host!ADDR` say which.
+fn source(text: &str) -> Result<Source, String> {
+    let (only_interface, name) = text.strip_prefix("if!").map_or((false, text), |name| (true, name));
+    let name = name.strip_prefix("host!").unwrap_or(name);
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    match bare.parse() {
+        Ok(ip) if !only_interface => Ok(Source::Address(ip)),
+        // The longest name that the kernel has room for (IFNAMSIZ).
+        _ if (1..16).contains(&name.len()) => Ok(Source::Interface(name.to_owned())),
+        _ => Err("write an address of this machine or the name of an interface: 192.0.2.1, eth0".to_owned()),
+    }
 }
 
 fn count(text: &str) -> Result<usize, String> {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::Timespec;
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect as connect_to, getpeername, getsockname,
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect as connect_to, getpeername, getsockname,
     socket_with, sockopt,
 };
 
@@ -21,6 +21,7 @@ use super::resolve::{self, ResolveError};
 use super::{Family, is_exhausted, words, words_at};
 use crate::address::{Address, Host, Target};
 use crate::event::{Name, Protocol};
+use crate::sys::option;
 
 /// How to connect.
 #[derive(Debug, Clone)]
@@ -29,6 +30,32 @@ pub struct Options {
     pub family: Option<Family>,
     /// For the lookup and all attempts together.
     pub timeout: Duration,
+    /// What connections come from; none: whatever leads there.
+    pub source: Option<Source>,
+}
+
+/// What a connection comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// An address of this machine.
+    Address(IpAddr),
+    /// A network interface.
+    Interface(String),
+}
+
+impl Source {
+    /// Has a socket that is to be connected to an address come from here.
+    pub(super) fn take(&self, fd: &OwnedFd, to: &SocketAddr) -> Result<(), Errno> {
+        match self {
+            Self::Interface(name) => option::bind_to_interface(fd, name),
+            Self::Address(ip) if ip.is_ipv4() != to.is_ipv4() => Err(Errno::AFNOSUPPORT),
+            // The port is chosen with the connection: as many as there are peers, and not one for all of them (ip(7)).
+            Self::Address(ip) => {
+                let _ = option::set(fd, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1);
+                bind(fd, &SocketAddr::new(*ip, 0))
+            }
+        }
+    }
 }
 
 /// A connected socket.
@@ -183,7 +210,7 @@ pub fn connect(address: &Address, protocol: Protocol, options: &Options) -> Resu
     let lookup = began.elapsed();
     let connected = match protocol {
         Protocol::Udp => connect_datagrams(address, &addresses),
-        Protocol::Tcp | Protocol::Unix => race(address, &interleave(addresses), began, options.timeout),
+        Protocol::Tcp | Protocol::Unix => race(address, &interleave(addresses), began, options),
     };
     connected.map(|connected| Connected { lookup, ..connected })
 }
@@ -306,7 +333,7 @@ mod tests {
     use super::*;
 
     fn options() -> Options {
-        Options { family: None, timeout: Duration::from_secs(10) }
+        Options { family: None, timeout: Duration::from_secs(10), source: None }
     }
 
     #[test]

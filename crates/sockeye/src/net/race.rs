@@ -10,7 +10,7 @@ use rustix::net::{
     AddressFamily, SocketFlags, SocketType, connect as connect_to, getpeername, getsockname, socket_with, sockopt,
 };
 
-use super::connect::{Attempt, ConnectError, Connected, Outcome, connected, timespec};
+use super::connect::{Attempt, ConnectError, Connected, Options, Outcome, Source, connected, timespec};
 use super::{alive, is_exhausted, words_at};
 use crate::address::Address;
 use crate::event::Protocol;
@@ -44,8 +44,9 @@ pub(super) fn race(
     address: &Address,
     addresses: &[SocketAddr],
     began: Instant,
-    timeout: Duration,
+    options: &Options,
 ) -> Result<Connected, ConnectError> {
+    let timeout = options.timeout;
     let deadline = began + timeout;
     let mut attempts: Vec<(Attempt, Instant)> = Vec::new();
     let mut running: Vec<Running> = Vec::new();
@@ -70,7 +71,7 @@ pub(super) fn race(
             let index = attempts.len();
             // Until something else is known it has lost.
             attempts.push((Attempt { address: next, outcome: Outcome::Lost, took: Duration::ZERO }, now));
-            match begin(next) {
+            match begin(next, options.source.as_ref()) {
                 Ok((fd, true)) => return won(address, fd, index, attempts, None),
                 Ok((fd, false)) => running.push(Running { fd, index }),
                 Err(error) if is_exhausted(&error.into()) => return Err(local(address, error)),
@@ -110,12 +111,15 @@ pub(super) fn race(
 }
 
 /// Begins a connection; true if it stands already.
-fn begin(address: SocketAddr) -> Result<(OwnedFd, bool), Errno> {
+fn begin(address: SocketAddr, source: Option<&Source>) -> Result<(OwnedFd, bool), Errno> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = socket_with(family, SocketType::STREAM, flags, None)?;
     sockopt::set_tcp_nodelay(&fd, true)?;
     alive::keep_alive(&fd)?;
+    if let Some(source) = source {
+        source.take(&fd, &address)?;
+    }
     match connect_to(&fd, &address) {
         Ok(()) if is_self_connection(&fd) => Err(Errno::CONNREFUSED),
         Ok(()) => Ok((fd, true)),
@@ -176,13 +180,17 @@ mod tests {
     use super::*;
     use crate::event::Name;
 
+    fn within(timeout: Duration) -> Options {
+        Options { family: None, timeout, source: None }
+    }
+
     /// A listener whose backlog is full lets further connections hang.
     fn full_backlog() -> (OwnedFd, SocketAddr, Vec<(OwnedFd, bool)>) {
         let dead = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
         rustix::net::bind(&dead, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         rustix::net::listen(&dead, 0).unwrap();
         let address = SocketAddr::try_from(getsockname(&dead).unwrap()).unwrap();
-        let fill = (0..2).map(|_| begin(address).unwrap()).collect();
+        let fill = (0..2).map(|_| begin(address, None).unwrap()).collect();
         (dead, address, fill)
     }
 
@@ -193,11 +201,11 @@ mod tests {
         let addresses = [dead_address, live.local_addr().unwrap()];
         let began = Instant::now();
         let address = Address::parse("both:1").unwrap();
-        let connected = race(&address, &addresses, began, Duration::from_secs(10)).unwrap();
+        let connected = race(&address, &addresses, began, &within(Duration::from_secs(10))).unwrap();
         assert_eq!(connected.attempts[0].outcome, Outcome::Lost);
         assert_eq!(connected.peer, Name::Inet(addresses[1]));
         assert!(began.elapsed() >= STAGGER);
-        let error = race(&address, &addresses[..1], Instant::now(), Duration::from_millis(50)).unwrap_err();
+        let error = race(&address, &addresses[..1], Instant::now(), &within(Duration::from_millis(50))).unwrap_err();
         assert!(
             matches!(&error, ConnectError::TimedOut { attempts, .. } if attempts[0].outcome == Outcome::Unanswered)
         );
@@ -213,7 +221,7 @@ mod tests {
         let address = Address::parse("five:1").unwrap();
         let took = || {
             let began = Instant::now();
-            let connected = race(&address, &addresses, began, Duration::from_secs(10)).unwrap();
+            let connected = race(&address, &addresses, began, &within(Duration::from_secs(10))).unwrap();
             assert!(matches!(connected.attempts[1].outcome, Outcome::Failed(_)));
             began.elapsed()
         };

@@ -14,8 +14,45 @@ use super::tls::TlsError;
 
 /// A connection.
 pub(crate) struct Stream {
-    socket: Socket,
+    carrier: Carrier,
     secure: Option<Secure>,
+}
+
+/// What carries a session or plain bytes: a socket, or a session with a proxy over one.
+struct Carrier {
+    socket: Socket,
+    proxy: Option<Secure>,
+}
+
+impl Carrier {
+    fn wants_write(&self) -> bool {
+        self.proxy.as_ref().is_some_and(|proxy| proxy.session.wants_write())
+    }
+}
+
+impl Read for Carrier {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match &mut self.proxy {
+            Some(proxy) => proxy.read(&mut self.socket, bytes),
+            None => self.socket.read(bytes),
+        }
+    }
+}
+
+impl Write for Carrier {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.proxy {
+            Some(proxy) => proxy.write(&mut self.socket, bytes),
+            None => self.socket.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.proxy {
+            Some(proxy) => proxy.send(&mut self.socket),
+            None => Ok(()),
+        }
+    }
 }
 
 struct Secure {
@@ -59,7 +96,7 @@ impl Stream {
     /// Over a connected socket.
     pub(crate) fn plain(connected: Connected) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&connected.fd, true)?;
-        Ok(Self { socket: Socket(connected.fd, connected.broken), secure: None })
+        Ok(Self { carrier: Carrier { socket: Socket(connected.fd, connected.broken), proxy: None }, secure: None })
     }
 
     /// Shakes hands: the session stands when this returns.
@@ -68,10 +105,10 @@ impl Stream {
     /// A [`TlsError`] inside the error where the peer or its certificate is to blame; `TimedOut` at the deadline.
     pub(crate) fn secure(&mut self, session: ClientConnection, host: &str, until: Instant) -> io::Result<()> {
         let mut secure = Secure { session: Box::new(session), host: host.to_owned() };
-        while secure.session.is_handshaking() || secure.session.wants_write() {
-            if secure.session.wants_write() {
-                match secure.session.write_tls(&mut self.socket) {
-                    Ok(_) => {}
+        while secure.session.is_handshaking() || secure.session.wants_write() || self.carrier.wants_write() {
+            if secure.session.wants_write() || self.carrier.wants_write() {
+                match secure.send(&mut self.carrier).and_then(|()| self.carrier.flush()) {
+                    Ok(()) => {}
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         self.wait(PollFlags::OUT, Some(until))?;
                     }
@@ -79,7 +116,7 @@ impl Stream {
                 }
                 continue;
             }
-            match secure.receive(&mut self.socket) {
+            match secure.receive(&mut self.carrier) {
                 Ok(0) => return Err(TlsError::cut(host).into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -92,9 +129,14 @@ impl Stream {
         Ok(())
     }
 
+    /// The session that stands is one with a proxy, and carries what follows. There is at most one of those.
+    pub(crate) fn enter_tunnel(&mut self) {
+        self.carrier.proxy = self.secure.take();
+    }
+
     /// Whether the bytes of the socket are those of the conversation.
     pub(crate) fn is_plain(&self) -> bool {
-        self.secure.is_none()
+        self.secure.is_none() && self.carrier.proxy.is_none()
     }
 
     /// Whether both ends have agreed on HTTP/2 (ALPN, RFC 7301).
@@ -110,7 +152,7 @@ impl Stream {
         loop {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             // What is ready is taken even at the deadline; poll(2) looks once without waiting.
-            match poll(&mut [PollFd::new(&self.socket.0, interest)], left.map(timespec).as_ref()) {
+            match poll(&mut [PollFd::new(&self.carrier.socket.0, interest)], left.map(timespec).as_ref()) {
                 Ok(0) if left == Some(Duration::ZERO) => return Err(io::ErrorKind::TimedOut.into()),
                 Ok(0) | Err(Errno::INTR) => {}
                 Ok(_) => return Ok(()),
@@ -123,48 +165,61 @@ impl Stream {
 impl Read for Stream {
     /// Reads what is there. Under TLS an end without close_notify is `UnexpectedEof` (RFC 8446, section 6.1).
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let Some(secure) = &mut self.secure else { return self.socket.read(bytes) };
-        loop {
-            match secure.session.reader().read(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                other => return other,
-            }
-            secure.receive(&mut self.socket)?;
-            // An answer to what came, such as a new key; if the socket takes none now, the next write carries it.
-            let _ = secure.send(&mut self.socket);
+        match &mut self.secure {
+            Some(secure) => secure.read(&mut self.carrier, bytes),
+            None => self.carrier.read(bytes),
         }
     }
 }
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(secure) = &mut self.secure else { return self.socket.write(bytes) };
-        // The session keeps what the socket does not take; a little of that is enough.
-        secure.send(&mut self.socket)?;
-        let taken = secure.session.writer().write(bytes)?;
-        match secure.send(&mut self.socket) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(taken),
+        match &mut self.secure {
+            Some(secure) => secure.write(&mut self.carrier, bytes),
+            None => self.carrier.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.secure {
-            Some(secure) => secure.send(&mut self.socket),
-            None => Ok(()),
+        if let Some(secure) = &mut self.secure {
+            secure.send(&mut self.carrier)?;
         }
+        self.carrier.flush()
     }
 }
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.0.as_fd()
+        self.carrier.socket.0.as_fd()
     }
 }
 
 impl Secure {
+    /// Reads what is there.
+    fn read(&mut self, carrier: &mut (impl Read + Write), bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.session.reader().read(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => return other,
+            }
+            self.receive(carrier)?;
+            // An answer to what came, such as a new key; if the socket takes none now, the next write carries it.
+            let _ = self.send(carrier);
+        }
+    }
+
+    /// Writes what can be taken: the session keeps what the socket does not take, and a little of that is enough.
+    fn write(&mut self, carrier: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
+        self.send(carrier)?;
+        let taken = self.session.writer().write(bytes)?;
+        match self.send(carrier) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(taken),
+        }
+    }
+
     /// Takes what the socket has into the session; 0 at the end of the stream.
-    fn receive(&mut self, socket: &mut Socket) -> io::Result<usize> {
+    fn receive(&mut self, socket: &mut (impl Read + Write)) -> io::Result<usize> {
         let length = self.session.read_tls(socket)?;
         if let Err(error) = self.session.process_new_packets() {
             // The peer is told why, if it still listens.
@@ -174,7 +229,7 @@ impl Secure {
         Ok(length)
     }
 
-    fn send(&mut self, socket: &mut Socket) -> io::Result<()> {
+    fn send(&mut self, socket: &mut impl Write) -> io::Result<()> {
         while self.session.wants_write() {
             self.session.write_tls(socket)?;
         }

@@ -127,7 +127,7 @@ fn over_the_loopback(
     });
     let serve = move || server.run(stop, None, observer);
     let Ok(serving) = std::thread::Builder::new().name("server".to_owned()).spawn(serve) else { return vec![] };
-    let connecting = connect::Options { family: None, timeout: crate::limits::CONNECT_WAIT };
+    let connecting = connect::Options { family: None, timeout: crate::limits::CONNECT_WAIT, source: None };
     // The two ends trust each other, and nobody else.
     let trust = if client.has_tls() {
         match options.identity.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint)) {

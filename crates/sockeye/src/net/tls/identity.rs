@@ -5,12 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
 
+use super::keys::IdentityFiles;
 use super::{TlsError, Why, fingerprint, provider};
-use crate::file::read_secret;
 use crate::web::clock::Calendar;
 
 /// A certificate and its key.
@@ -40,8 +39,10 @@ impl Identity {
     /// # Errors
     /// A file cannot be read or holds something else, the two do not belong together, or everybody may read the key.
     pub fn from_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let (chain, text) = read_chain(certificate)?;
-        let key_der = read_key(key)?;
+        let files = IdentityFiles { certificate: certificate.to_owned(), key: Some(key.to_owned()), passphrase: None };
+        let (chain, key_der) = files.read()?;
+        let text =
+            std::fs::read_to_string(certificate).map_err(|error| unusable(certificate, &crate::net::words(&error)))?;
         let ready = Ready::new(chain, key_der, text, false).map_err(|error| {
             unusable(certificate, &format!("it cannot be used with the key {}: {error}", key.display()))
         })?;
@@ -161,23 +162,6 @@ fn names() -> Vec<String> {
         }
     }
     names
-}
-
-/// The certificates of a file, and its text.
-pub(super) fn read_chain(path: &Path) -> Result<(Vec<CertificateDer<'static>>, String), TlsError> {
-    let text = std::fs::read_to_string(path).map_err(|error| unusable(path, &crate::net::words(&error)))?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
-    let chain = chain.map_err(|error| unusable(path, &error.to_string()))?;
-    if chain.is_empty() {
-        return Err(unusable(path, "it holds no certificate in PEM form"));
-    }
-    Ok((chain, text))
-}
-
-pub(super) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let text = read_secret(path, "this key").map_err(|error| unusable(path, &crate::net::words(&error)))?;
-    PrivateKeyDer::from_pem_slice(&text)
-        .map_err(|error| unusable(path, &format!("it holds no key in PEM form: {error}")))
 }
 
 pub(super) fn unusable(path: &Path, why: &str) -> TlsError {

@@ -1,6 +1,7 @@
 //! TLS by rustls: whom we trust, and what is wrong with a peer in the words of people. No type of rustls leaves the crate.
 
 mod identity;
+mod keys;
 mod named;
 mod session;
 mod trust;
@@ -13,8 +14,9 @@ use rustls::CertificateError;
 use rustls::crypto::CryptoProvider;
 
 pub use identity::Identity;
+pub use keys::IdentityFiles;
 pub(crate) use session::Session;
-pub use trust::Trust;
+pub use trust::{Trust, Version};
 
 /// What does the cryptography.
 fn provider() -> Arc<CryptoProvider> {

@@ -8,9 +8,14 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, KeyLogFile, RootCertStore, SignatureScheme};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, KeyLogFile, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
+};
 
-use super::identity::{read_chain, read_key, unusable};
+use super::identity::unusable;
+use super::keys::IdentityFiles;
 use super::named::Named;
 use super::{TlsError, Why, fingerprint, provider};
 
@@ -22,9 +27,21 @@ pub(super) const NOT_PINNED: &str = "is not the one that --pin names";
 pub struct Trust {
     whom: Whom,
     /// Who we are, if a server asks: a certificate and its key.
-    identity: Option<(PathBuf, PathBuf)>,
+    identity: Option<IdentityFiles>,
+    /// The oldest version of TLS that is spoken.
+    oldest: Version,
     has_key_log: bool,
     ready: OnceLock<Arc<ClientConfig>>,
+}
+
+/// A version of TLS (RFC 5246, RFC 8446); older ones are not spoken (RFC 8996).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Version {
+    /// 1.2.
+    #[default]
+    Tls12,
+    /// 1.3.
+    Tls13,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -69,10 +86,25 @@ impl Trust {
         Self { whom: Whom::Anyone, ..Self::default() }
     }
 
-    /// Says who we are to a server that asks: a certificate and its key, in PEM form.
+    /// Says who we are to a server that asks.
     #[must_use]
-    pub fn with_identity(self, certificate: &Path, key: &Path) -> Self {
-        Self { identity: Some((certificate.to_owned(), key.to_owned())), ready: OnceLock::new(), ..self }
+    pub fn with_identity(self, files: IdentityFiles) -> Self {
+        Self { identity: Some(files), ready: OnceLock::new(), ..self }
+    }
+
+    /// The same for a proxy on the way: a fingerprint is that of the server behind it, and only that one is told who we are.
+    pub(crate) fn for_proxy(&self) -> Self {
+        let whom = match &self.whom {
+            Whom::Pinned(_) => Whom::System,
+            whom => whom.clone(),
+        };
+        Self { whom, identity: None, ready: OnceLock::new(), ..self.clone() }
+    }
+
+    /// Speaks no version of TLS that is older.
+    #[must_use]
+    pub fn at_least(self, oldest: Version) -> Self {
+        Self { oldest, ready: OnceLock::new(), ..self }
     }
 
     /// Writes the keys of its sessions to the file that the variable SSLKEYLOGFILE names, if it is set. Whoever reads it can
@@ -99,8 +131,12 @@ impl Trust {
         if let Some(config) = self.ready.get() {
             return Ok(Arc::clone(config));
         }
+        let versions: &[&SupportedProtocolVersion] = match self.oldest {
+            Version::Tls12 => &[&TLS13, &TLS12],
+            Version::Tls13 => &[&TLS13],
+        };
         let builder = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .map_err(|error| TlsError::local(error.to_string()))?;
         let builder = match &self.whom {
             Whom::System => builder.with_root_certificates(system_authorities()?),
@@ -114,10 +150,12 @@ impl Trust {
         };
         let mut config = match &self.identity {
             None => builder.with_no_client_auth(),
-            Some((certificate, key)) => {
-                let (chain, _) = read_chain(certificate)?;
-                builder.with_client_auth_cert(chain, read_key(key)?).map_err(|error| {
-                    unusable(certificate, &format!("it cannot be used with the key {}: {error}", key.display()))
+            Some(files) => {
+                let (chain, key) = files.read()?;
+                builder.with_client_auth_cert(chain, key).map_err(|error| {
+                    let key = files.key.as_ref().unwrap_or(&files.certificate);
+                    let why = format!("it cannot be used with the key {}: {error}", key.display());
+                    unusable(&files.certificate, &why)
                 })?
             }
         };

@@ -40,7 +40,7 @@ pub use stopper::Stopper;
 
 use crate::limits;
 use crate::net::Family;
-use crate::net::connect::Attempt;
+use crate::net::connect::{Attempt, Source};
 use crate::net::tls::Trust;
 pub use crate::wire::http::is_packed;
 use crate::wire::http::{Coding, percent_decoded};
@@ -88,6 +88,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// Whether redirects are followed.
     pub follow: bool,
+    /// How many of them at most.
+    pub redirects: usize,
     /// Whether HTTP/2 is spoken where a server does, which only TLS tells.
     pub http2: bool,
     /// Whose certificates are believed.
@@ -96,6 +98,10 @@ pub struct Options {
     pub proxies: Proxies,
     /// Addresses for names, over what a resolver would say.
     pub resolve: Vec<Resolved>,
+    /// Other places for places that URLs name; certificates and fields stay those of the URL.
+    pub instead: Vec<Instead>,
+    /// What connections come from.
+    pub source: Option<Source>,
     /// A Unix socket behind which the server is, whatever the URL says; no proxy then.
     pub socket: Option<PathBuf>,
 }
@@ -109,6 +115,25 @@ pub struct Resolved {
     pub port: u16,
     /// Its address.
     pub ip: IpAddr,
+}
+
+/// Where to connect in place of where a URL says; what is not given is any, or stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instead {
+    /// The URL's host, in small letters.
+    pub host: Option<String>,
+    /// The URL's port.
+    pub port: Option<u16>,
+    /// A URL with the host that is connected to.
+    pub to: Option<Url>,
+    /// The port that is connected to.
+    pub to_port: Option<u16>,
+}
+
+impl Instead {
+    fn is_for(&self, host: &str, port: u16) -> bool {
+        self.host.as_deref().is_none_or(|wanted| wanted == host) && self.port.is_none_or(|wanted| wanted == port)
+    }
 }
 
 /// Whoever wants to hear what happens on the way.
@@ -244,8 +269,8 @@ pub fn fetch(
             return Ok(Answer { url, times, redirects, part, asked_as, exchange, connections, to_head, patience });
         };
         let next = match next {
-            Ok(next) if redirects < limits::REDIRECTS => next,
-            Ok(_) => return Err(Failed::at(url, FetchError::Redirects(limits::REDIRECTS))),
+            Ok(next) if redirects < options.redirects => next,
+            Ok(_) => return Err(Failed::at(url, FetchError::Redirects(options.redirects))),
             Err(error) => return Err(Failed::at(url, FetchError::Redirect(error))),
         };
         redirects += 1;

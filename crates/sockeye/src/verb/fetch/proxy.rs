@@ -27,6 +27,8 @@ struct Set {
 #[derive(Clone)]
 pub(super) struct Via {
     pub(super) address: Address,
+    /// Whose certificate it shows, if it shows one.
+    pub(super) host: String,
     pub(super) kind: Kind,
 }
 
@@ -35,6 +37,8 @@ pub(super) struct Via {
 pub(super) enum Kind {
     /// By HTTP, with what says who asks.
     Http(Option<http::HeaderValue>),
+    /// By HTTP under TLS with the proxy itself (RFC 9110, section 9.3.6, leaves that open).
+    Https(Option<http::HeaderValue>),
     /// By SOCKS 5; `remote` where it looks names up itself.
     Socks { remote: bool, login: Option<(String, String)> },
 }
@@ -90,14 +94,14 @@ impl Proxies {
 }
 
 impl Via {
-    /// Reads a proxy as it is written: `http` without a scheme, and the port 1080 without one, as curl has it.
+    /// Reads a proxy as it is written: `http` without a scheme, and the port 1080 without one, or 443 under TLS, as curl has it.
     fn read(written: &str) -> Result<Self, FetchError> {
         let written = written.trim();
         let (scheme, rest) = written.split_once("://").unwrap_or(("http", written));
         let scheme = scheme.to_ascii_lowercase();
         let wrong = |why: String| FetchError::Request(why);
-        if !matches!(scheme.as_str(), "http" | "socks5" | "socks5h") {
-            return Err(wrong(format!("a proxy is spoken to by http, socks5 or socks5h, and not by {scheme}")));
+        if !matches!(scheme.as_str(), "http" | "https" | "socks5" | "socks5h") {
+            return Err(wrong(format!("a proxy is spoken to by http, https, socks5 or socks5h, and not by {scheme}")));
         }
         let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
         if rest.is_empty() {
@@ -108,16 +112,18 @@ impl Via {
         let behind_host = place.rsplit(']').next().unwrap_or_default();
         let has_port = behind_host.split_once(':').is_some_and(|(_, port)| !port.is_empty())
             || place.bytes().all(|byte| byte.is_ascii_digit());
+        let host = url.host();
         let mut origin = url.origin;
         if !has_port {
-            origin.port = 1080;
+            origin.port = if scheme == "https" { 443 } else { 1080 };
         }
         let mut address = origin.address();
         address.scheme = None;
         let kind = match scheme.as_str() {
-            "http" => {
+            "http" | "https" => {
                 let login = url.credentials.as_ref();
-                Kind::Http(login.map(|(user, password)| credentials::basic(user, password)).transpose()?)
+                let login = login.map(|(user, password)| credentials::basic(user, password)).transpose()?;
+                if scheme == "https" { Kind::Https(login) } else { Kind::Http(login) }
             }
             _ => {
                 let text = |bytes: Vec<u8>| {
@@ -130,22 +136,28 @@ impl Via {
                 Kind::Socks { remote: scheme == "socks5h", login }
             }
         };
-        Ok(Self { address, kind })
+        Ok(Self { address, kind, host })
+    }
+
+    /// What says who asks, of a proxy that speaks HTTP.
+    pub(super) fn authorization(&self) -> Option<&http::HeaderValue> {
+        match &self.kind {
+            Kind::Http(login) | Kind::Https(login) => login.as_ref(),
+            Kind::Socks { .. } => None,
+        }
     }
 }
 
-/// Asks a proxy for a tunnel to the URL's host; the stream behind it belongs to the two ends.
-pub(super) fn tunnel(stream: Stream, url: &Url, via: &Via, patience: Patience) -> Result<Stream, FetchError> {
-    let place = format!("{}:{}", url.origin.host_name(true), url.origin.port);
+/// Asks a proxy for a tunnel to a host and port; the stream behind it belongs to the two ends.
+pub(super) fn tunnel(stream: Stream, place: &str, via: &Via, patience: Patience) -> Result<Stream, FetchError> {
     let mut request = http::Request::builder()
         .method(http::Method::CONNECT)
-        .uri(&place)
-        .header(http::header::HOST, &place)
+        .uri(place)
+        .header(http::header::HOST, place)
         .header(http::header::USER_AGENT, concat!("sockeye/", env!("CARGO_PKG_VERSION")));
-    if let Kind::Http(Some(authorization)) = &via.kind {
+    if let Some(authorization) = via.authorization() {
         request = request.header(http::header::PROXY_AUTHORIZATION, authorization);
     }
-    debug_assert_eq!(url.origin.scheme, UrlScheme::Https);
     let request = request.body(Sending::default()).map_err(|error| FetchError::Request(error.to_string()))?;
     let exchange = Exchange::begin(Connection::Stream(Box::new(stream)), request, patience)?;
     if !(200..300).contains(&exchange.head.status) {

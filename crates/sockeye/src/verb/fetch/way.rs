@@ -4,10 +4,11 @@ use std::io::{self, Read, Write};
 use std::time::Instant;
 
 use rustix::event::PollFlags;
+use rustls::ClientConnection;
 
 use super::exchange::Patience;
 use super::proxy::{self, Kind, Via};
-use super::{FetchError, Options, Times, Url, UrlScheme, Watch};
+use super::{FetchError, Options, Origin, Times, Url, UrlScheme, Watch};
 use crate::address::{Address, Host, Target};
 use crate::event::Protocol;
 use crate::net::connect::{Options as Connecting, connect, look_up};
@@ -32,7 +33,7 @@ impl<'a> Way<'a> {
     /// The proxy that answers itself, if one does, and what it wants to know.
     pub(super) fn asked_proxy(&self) -> Option<Option<&http::HeaderValue>> {
         match &self.via {
-            Some(Via { kind: Kind::Http(authorization), .. }) if !self.is_secure() => Some(authorization.as_ref()),
+            Some(via) if !self.is_secure() && !matches!(via.kind, Kind::Socks { .. }) => Some(via.authorization()),
             _ => None,
         }
     }
@@ -47,6 +48,11 @@ impl<'a> Way<'a> {
         let mut times = Times { name, connect: begun.elapsed().saturating_sub(name), ..Times::default() };
         let mut stream = Stream::plain(connected).map_err(|why| FetchError::Reset { why, received: 0 })?;
         let shaken = Instant::now();
+        if let Some(via @ Via { kind: Kind::Https(_), .. }) = &self.via {
+            let session = self.options.trust.for_proxy().client(&via.host, &[b"http/1.1"])?;
+            self.shake_hands(&mut stream, session, &via.host, until)?;
+            times.tls = Some(shaken.elapsed());
+        }
         match &self.via {
             Some(Via { kind: Kind::Socks { remote, login }, .. }) => {
                 let destination = self.destination(*remote, until)?;
@@ -56,15 +62,19 @@ impl<'a> Way<'a> {
             Some(via) if self.is_secure() => {
                 let (all, no_way) = (self.options.connect_timeout, "no way through the proxy");
                 let patience = Patience { total: Some((until, all)), idle: all };
-                stream = proxy::tunnel(stream, self.url, via, patience).map_err(|error| match error {
+                stream = proxy::tunnel(stream, &self.place(), via, patience).map_err(|error| match error {
                     FetchError::TimedOut { .. } => self.failed(io::ErrorKind::TimedOut.into(), no_way),
                     other => other,
                 })?;
+                stream.enter_tunnel();
             }
             _ => {}
         }
         if self.is_secure() {
-            self.shake_hands(&mut stream, until)?;
+            let protocols: &[&[u8]] = if self.options.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+            let host = self.url.host();
+            let session = self.options.trust.client(&host, protocols)?;
+            self.shake_hands(&mut stream, session, &host, until)?;
             times.tls = Some(shaken.elapsed());
         }
         Ok((stream, times))
@@ -80,7 +90,11 @@ impl<'a> Way<'a> {
     }
 
     fn connecting(&self, until: Instant) -> Connecting {
-        Connecting { family: self.options.family, timeout: until.saturating_duration_since(Instant::now()) }
+        Connecting {
+            family: self.options.family,
+            timeout: until.saturating_duration_since(Instant::now()),
+            source: self.options.source.clone(),
+        }
     }
 
     /// Where to connect.
@@ -92,10 +106,30 @@ impl<'a> Way<'a> {
         }
     }
 
+    /// The server, or what the caller wants in place of it.
+    fn server(&self) -> Origin {
+        let mut origin = self.url.origin.clone();
+        let host = self.url.host();
+        if let Some(instead) = self.options.instead.iter().find(|instead| instead.is_for(&host, origin.port)) {
+            if let Some(to) = &instead.to {
+                origin.host = to.origin.host.clone();
+            }
+            origin.port = instead.to_port.unwrap_or(origin.port);
+        }
+        origin
+    }
+
+    /// Where a proxy is to lead to (RFC 9110, section 9.3.6).
+    fn place(&self) -> String {
+        let server = self.server();
+        format!("{}:{}", server.host_name(true), server.port)
+    }
+
     /// The server, at the address that the caller wants for its name.
     fn resolved(&self) -> Address {
-        let mut address = self.url.origin.address();
-        let host = self.url.host();
+        let server = self.server();
+        let mut address = server.address();
+        let host = server.host_name(false);
         if let Target::Inet { host: there, port } = &mut address.target
             && let Some(found) = self.options.resolve.iter().find(|one| one.host == host && one.port == *port)
         {
@@ -109,7 +143,7 @@ impl<'a> Way<'a> {
         let address = self.resolved();
         match address.target {
             Target::Inet { host: Host::Ip(ip, _), port } => Ok(Destination::Address((ip, port).into())),
-            Target::Inet { port, .. } if remote => Ok(Destination::Name(self.url.host(), port)),
+            Target::Inet { host: Host::Name(name), port } if remote => Ok(Destination::Name(name, port)),
             _ => Ok(Destination::Address(look_up(&address, &self.connecting(until))?)),
         }
     }
@@ -168,11 +202,14 @@ impl<'a> Way<'a> {
         }
     }
 
-    fn shake_hands(&self, stream: &mut Stream, until: Instant) -> Result<(), FetchError> {
-        let host = self.url.host();
-        let protocols: &[&[u8]] = if self.options.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
-        let session = self.options.trust.client(&host, protocols)?;
-        stream.secure(session, &host, until).map_err(|error| self.failed(error, "no secure connection"))
+    fn shake_hands(
+        &self,
+        stream: &mut Stream,
+        session: ClientConnection,
+        host: &str,
+        until: Instant,
+    ) -> Result<(), FetchError> {
+        stream.secure(session, host, until).map_err(|error| self.failed(error, "no secure connection"))
     }
 
     fn failed(&self, error: io::Error, what: &'static str) -> FetchError {
