@@ -109,13 +109,15 @@ pub const REQUEST_SKIPPED: u64 = 64 * 1024;
 /// Largest file that may be stored by PUT, where storing is allowed.
 pub const UPLOAD: u64 = 1024 * 1024 * 1024;
 /// Sizes of text files that are packed when the client takes them so.
-pub const PACKED: std::ops::RangeInclusive<u64> = 1024..=1024 * 1024;
+pub const PACKED: std::ops::RangeInclusive<u64> = 1024..=8 * 1024 * 1024;
+/// The largest of them that is packed at once; packing more takes long, and is done beside the others' answers.
+pub const PACKED_AT_ONCE: u64 = 128 * 1024;
 /// Most ranges of a file that are sent in one answer; who asks for more gets all of it.
 pub const RANGES: usize = 256;
 /// Bytes of a file that may wait in the kernel for one client, not sent yet.
 pub const UNSENT: i32 = 64 * 1024;
-/// Most names that the page of a folder shows.
-pub const LISTED: usize = 10_000;
+/// Most names on one page of a folder; the others are on the next pages.
+pub const LISTED: usize = 2_000;
 
 /// Connections at once under a limit of open files: what is kept back is never more than half of it.
 #[must_use]

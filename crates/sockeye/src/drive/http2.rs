@@ -21,9 +21,9 @@ use transcript::Moment;
 
 use self::exchange::{Held, Moved, Stream};
 use super::access::Lines;
+use super::storage::Done;
 use super::web::{Around, Website};
 use crate::limits;
-use crate::web::upload::Stored;
 
 /// What a client begins with (RFC 9113, section 3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -115,10 +115,10 @@ impl Http2 {
         self.streams.iter().any(Stream::is_storing)
     }
 
-    /// The file that a request sent is stored, or could not be; it is told with the next step.
-    pub(super) fn stored(&mut self, number: u32, stored: Stored) {
-        if let Some(stream) = self.streams.iter_mut().find(|stream| stream.stores(number)) {
-            stream.stored(stored);
+    /// What a request waits for is done; it goes on with the next step.
+    pub(super) fn done(&mut self, number: u32, done: Done) {
+        if let Some(stream) = self.streams.iter_mut().find(|stream| stream.waits_as(number)) {
+            stream.done(done);
         }
     }
 

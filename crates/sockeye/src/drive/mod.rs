@@ -260,7 +260,12 @@ impl Loop {
         }
         let has_sites = listeners.iter().any(|listener| matches!(listener.behaviour, Behaviour::Site(_)));
         let takes_files = |listener: &Listener| matches!(&listener.behaviour, Behaviour::Site(website) if website.site.options().upload.is_some());
-        let storage = if listeners.iter().any(takes_files) { Some(Storage::start()?) } else { None };
+        let storage = match has_sites {
+            true if listeners.iter().any(takes_files) => Some(Storage::start()?),
+            // Without it, what takes long holds the others up, and is answered all the same.
+            true => Storage::start().ok(),
+            false => None,
+        };
         if let Some(storage) = &storage {
             poller.add(storage, STORED, Interest::Read)?;
         }
@@ -332,9 +337,9 @@ impl Loop {
                 } else if event.token == RELOAD {
                     self.load_again();
                 } else if event.token == STORED {
-                    for (waiter, stored) in self.storage.as_ref().map(Storage::done).unwrap_or_default() {
+                    for (waiter, done) in self.storage.as_ref().map(Storage::done).unwrap_or_default() {
                         self.with_connection(waiter.token, |connection, shared| {
-                            connection.stored(waiter.number, stored, shared)
+                            connection.done(waiter.number, done, shared)
                         });
                     }
                 } else {

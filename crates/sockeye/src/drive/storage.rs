@@ -1,29 +1,53 @@
-//! A thread that has files stored: fsync(2) waits for the disk, and nothing in the loop waits.
+//! Threads for what would hold the loop up: one has files stored, since fsync(2) waits for the disk, and one makes answers
+//! that take long, such as the page of a large folder.
 
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use crate::file::{AtomicFile, Leftover};
 use crate::stop::{self, Stop};
+use crate::web::answer::{Response, Site};
+use crate::web::clock::Now;
+use crate::web::request::Version;
 use crate::web::upload::{Stored, store};
 
-/// Who waits for a file.
+/// Who waits for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Waiter {
-    /// Its connection; by the time the file is stored there may be none.
+    /// Its connection; by the time it is done there may be none.
     pub(super) token: u64,
     /// Which of the connection's requests.
     pub(super) number: u32,
+}
+
+/// A request whose answer takes long.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) site: Arc<Site>,
+    pub(super) head: Vec<u8>,
+    pub(super) version: Version,
+    pub(super) date: Now,
+}
+
+/// What was waited for.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// A file is stored, or could not be.
+    Stored(Stored),
+    /// An answer, and its head.
+    Answered(Response, Vec<u8>),
 }
 
 /// The loop's end of it.
 #[derive(Debug)]
 pub(super) struct Storage {
     jobs: Sender<(Waiter, AtomicFile)>,
-    done: Receiver<(Waiter, Stored)>,
+    asks: Sender<(Waiter, Ask)>,
+    done: Receiver<(Waiter, Done)>,
     woken: Stop,
     /// Of what is being stored: the process may end before that.
     leftovers: RefCell<Vec<Leftover>>,
@@ -37,15 +61,25 @@ impl Storage {
     pub(super) fn start() -> io::Result<Self> {
         let (waker, woken) = stop::channel()?;
         let (jobs, queue) = mpsc::channel::<(Waiter, AtomicFile)>();
+        let (asks, asked) = mpsc::channel::<(Waiter, Ask)>();
         let (tell, done) = mpsc::channel();
+        let (tell_too, waker_too) = (tell.clone(), waker.try_clone()?);
         thread::Builder::new().name("storage".into()).spawn(move || {
             for (waiter, file) in queue {
                 // Nobody is told where the loop has ended, and the file is stored all the same.
-                let _ = tell.send((waiter, store(file)));
+                let _ = tell.send((waiter, Done::Stored(store(file))));
                 waker.stop();
             }
         })?;
-        Ok(Self { jobs, done, woken, leftovers: RefCell::default() })
+        thread::Builder::new().name("answers".into()).spawn(move || {
+            for (waiter, Ask { site, head, version, date }) in asked {
+                let mut out = Vec::new();
+                let Some(response) = site.answer_late(&head, version, &date, &mut out) else { continue };
+                let _ = tell_too.send((waiter, Done::Answered(response, out)));
+                waker_too.stop();
+            }
+        })?;
+        Ok(Self { jobs, asks, done, woken, leftovers: RefCell::default() })
     }
 
     /// Has a file stored; it comes back if there is nobody to do it.
@@ -60,8 +94,8 @@ impl Storage {
         Ok(())
     }
 
-    /// What has been stored since the last look.
-    pub(super) fn done(&self) -> Vec<(Waiter, Stored)> {
+    /// What has been done since the last look.
+    pub(super) fn done(&self) -> Vec<(Waiter, Done)> {
         while self.woken.asked() > 0 {}
         self.done.try_iter().collect()
     }
@@ -94,5 +128,10 @@ impl Storing<'_> {
     /// Has a file stored; it comes back if there is nobody to do it.
     pub(super) fn begin(self, number: u32, file: AtomicFile) -> Result<(), AtomicFile> {
         self.storage.begin(Waiter { token: self.token, number }, file)
+    }
+
+    /// Has an answer made that takes long; whether there is anybody to do it.
+    pub(super) fn ask(self, number: u32, ask: Ask) -> bool {
+        self.storage.asks.send((Waiter { token: self.token, number }, ask)).is_ok()
     }
 }

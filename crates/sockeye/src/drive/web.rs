@@ -10,14 +10,14 @@ use transcript::Moment;
 
 use super::access::{Ledger, Lines, Record};
 use super::http2::{Http2, PREFACE, Went};
-use super::storage::Storing;
+use super::storage::{Ask, Done, Storing};
 use crate::file::AtomicFile;
 use crate::limits;
 use crate::web::answer::{Body, Reply, Response, Site, refuse, refuse_plain};
 use crate::web::body::{Decoder, Framing};
 use crate::web::clock::Now;
 use crate::web::made::{End, Made};
-use crate::web::request::{Parsed, Request, parse};
+use crate::web::request::{Parsed, Request, Version, parse};
 use crate::web::status::Status;
 use crate::web::upload::{Receipt, Stored, Upload, store};
 
@@ -88,6 +88,16 @@ impl Around<'_> {
     }
 }
 
+impl Around<'_> {
+    /// Has an answer made that takes long; whether it will come to [`Web::done`].
+    pub(super) fn ask(&self, number: u32, website: &Website, head: &[u8], version: Version) -> bool {
+        let site = Arc::clone(&website.site);
+        self.storing.is_some_and(|storing| {
+            storing.ask(number, Ask { site, head: head.to_vec(), version, date: self.date.clone() })
+        })
+    }
+}
+
 /// What follows a head and is being sent.
 #[derive(Debug)]
 pub(super) enum Part {
@@ -141,6 +151,8 @@ enum Content {
     Stored(Box<Upload>, Vec<u8>),
     /// It has come, and is on its way to the disk. Nothing is read meanwhile.
     Storing(Receipt, Vec<u8>),
+    /// There is none; the answer to this head takes long, and is made elsewhere.
+    Answering(Vec<u8>),
 }
 
 impl Web {
@@ -233,7 +245,7 @@ impl Web {
                     }
                 },
                 Content::Stored(..) => self.store(rest, out, around),
-                Content::Storing(..) => 0,
+                Content::Storing(..) | Content::Answering(_) => 0,
             };
             at += used;
             if used == 0 {
@@ -286,6 +298,14 @@ impl Web {
             Parsed::Whole { request, length } => {
                 self.since = None;
                 self.asked = (self.website.log != AccessLog::None).then(Instant::now);
+                let may_wait = request.framing == Framing::None && around.storing.is_some();
+                if may_wait
+                    && self.website.site.takes_long(&request, around.date)
+                    && around.ask(0, &self.website, &bytes[..length], request.version)
+                {
+                    self.content = Content::Answering(bytes[..length].to_vec());
+                    return length;
+                }
                 match self.website.site.answer(&request, around.date, out) {
                     Reply::Ready(response) => {
                         if response.keep_alive && request.framing != Framing::None {
@@ -333,7 +353,7 @@ impl Web {
 
     /// Whether what is asked next has to wait until a file is stored.
     pub(super) fn is_storing(&self) -> bool {
-        matches!(self.content, Content::Storing(..))
+        matches!(self.content, Content::Storing(..) | Content::Answering(_))
     }
 
     /// Whether an answer is owed that comes without another word of the client.
@@ -341,18 +361,22 @@ impl Web {
         self.is_storing() || self.http2.as_ref().is_some_and(|http2| http2.is_storing())
     }
 
-    /// A file is stored, or could not be: whoever sent it is told.
-    pub(super) fn stored(&mut self, number: u32, stored: Stored, out: &mut Vec<u8>, around: &mut Around<'_>) {
+    /// A file is stored, or an answer made: whoever waits for it is told.
+    pub(super) fn done(&mut self, number: u32, done: Done, out: &mut Vec<u8>, around: &mut Around<'_>) {
         if let Some(http2) = &mut self.http2 {
-            http2.stored(number, stored);
+            http2.done(number, done);
             return;
         }
-        match std::mem::replace(&mut self.content, Content::None) {
-            Content::Storing(receipt, head) => {
+        match (std::mem::replace(&mut self.content, Content::None), done) {
+            (Content::Storing(receipt, head), Done::Stored(stored)) => {
                 let response = receipt.answer(stored, around.date, out);
                 self.conclude_upload(response, &head, out, around);
             }
-            other => self.content = other,
+            (Content::Answering(head), Done::Answered(response, made)) => {
+                out.extend_from_slice(&made);
+                self.conclude_upload(response, &head, out, around);
+            }
+            (other, _) => self.content = other,
         }
     }
 

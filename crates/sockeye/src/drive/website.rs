@@ -4,13 +4,13 @@ use rustix::fs::sendfile;
 use rustix::io::Errno;
 
 use super::Shared;
+use super::storage::Done;
 use super::stream::{Connection, Fate, Phase, Role};
 use super::web::{Answered, Around, Part};
 use crate::event::{ClosedBy, Name};
 use crate::limits;
 use crate::sys::queue::bound_unsent;
 use crate::web::made::{End, push_chunk};
-use crate::web::upload::Stored;
 
 /// Pieces of a file that are sent before the others have their turn.
 const TURNS: usize = 16;
@@ -37,13 +37,16 @@ impl Connection {
         matches!(&self.role, Role::Web(web) if web.is_storing())
     }
 
-    /// A file that the client sent is stored, or could not be.
-    pub(super) fn stored(&mut self, number: u32, stored: Stored, shared: &mut Shared<'_>) -> Fate {
+    /// A file that the client sent is stored, or an answer that took long is there.
+    pub(super) fn done(&mut self, number: u32, done: Done, shared: &mut Shared<'_>) -> Fate {
         if self.phase != Phase::Open {
             return Fate::Lives;
         }
-        self.with_web(shared, |web, out, around| web.stored(number, stored, out, around));
+        self.with_web(shared, |web, out, around| web.done(number, done, out, around));
         if self.send_answers(shared) == Fate::Gone {
+            return Fate::Gone;
+        }
+        if self.send_part(shared) == Fate::Gone {
             return Fate::Gone;
         }
         if self.is_blocked() { Fate::Lives } else { self.ask(&[], shared) }

@@ -12,7 +12,7 @@ use super::options::{Hidden, Options, Sharing};
 use super::pack::read_part;
 use super::path::Way;
 use super::refusal;
-use super::request::{Method, Request, Version};
+use super::request::{Method, Parsed, Request, Version, parse};
 use super::root::Root;
 use super::status::Status;
 use super::upload::Upload;
@@ -149,6 +149,25 @@ impl Site {
         };
         manner.keep_alive &= is_skipped;
         Reply::Ready(Exchange::new(self, request, manner, now).answer(head))
+    }
+
+    /// Whether answering this takes so long that others should not wait for it: a folder may have any number of names, and
+    /// a large file takes long to pack.
+    pub(crate) fn takes_long(&self, request: &Request<'_>, now: &Now) -> bool {
+        self.root.follow(now.seconds());
+        Exchange::new(self, request, Manner::of(request, self.options.sharing), now).takes_long()
+    }
+
+    /// Answers such a request from its head, on whatever thread.
+    pub(crate) fn answer_late(&self, head: &[u8], version: Version, now: &Now, out: &mut Vec<u8>) -> Option<Response> {
+        let Parsed::Whole { mut request, .. } = parse(head) else { return None };
+        if version == Version::Http2 {
+            request.version = version;
+        }
+        match self.answer(&request, now, out) {
+            Reply::Ready(response) => Some(response),
+            Reply::Upload(_) => None,
+        }
     }
 
     /// Whether the request is for us, and from one who may ask.

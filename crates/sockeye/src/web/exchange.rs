@@ -9,7 +9,7 @@ use super::escape::push_query;
 use super::head::{Head, Manner, push_number};
 use super::kind::{self, MediaType};
 use super::listing;
-use super::made::{Made, Part, Parts};
+use super::made::{Held, Made, Part, Parts};
 use super::negotiate;
 use super::options::{Folders, Packing};
 use super::path::Way;
@@ -20,6 +20,9 @@ use super::root::{Found, Kind};
 use super::status::Status;
 use crate::file::random;
 use crate::limits;
+
+/// Bytes that are sent piece by piece.
+const MUCH: usize = 256 * 1024;
 
 /// A request on its way to an answer.
 pub(crate) struct Exchange<'e> {
@@ -43,6 +46,33 @@ impl<'e> Exchange<'e> {
             Method::Options => self.methods(out),
             Method::Put | Method::Other => self.error(Status::METHOD_NOT_ALLOWED, out),
         }
+    }
+
+    /// Whether it takes long to answer. Only what may is looked at: the usual file costs nothing more for this.
+    pub(crate) fn takes_long(&self) -> bool {
+        if self.request.method != Method::Get {
+            return false;
+        }
+        let may_pack = self.request.fields.accept_encoding.is_some() && self.request.fields.range.is_none();
+        if !self.request.path.ends_with('/') && !may_pack {
+            return false;
+        }
+        let Ok(way) = self.site.way(self.request) else { return false };
+        if self.site.admits(self.request).is_err() {
+            return false;
+        }
+        if way.is_folder() {
+            let index = self.site.root.look(&listing::join(way.bytes(), b"index.html"));
+            return index.is_err() && self.site.options.folders == Folders::Listed;
+        }
+        let media = kind::of(way.name());
+        media.shrinks
+            && negotiate::coding(&self.request.fields.accept_encoding).is_some()
+            && self
+                .site
+                .root
+                .look(way.bytes())
+                .is_ok_and(|meta| meta.size > limits::PACKED_AT_ONCE && self.packs(media, meta.size))
     }
 
     /// What may be asked, to whoever asks that (RFC 9110, section 9.3.7) and to browsers that ask ahead.
@@ -197,8 +227,8 @@ impl<'e> Exchange<'e> {
     }
 
     fn list(&self, found: Found, way: &Way<'_>, out: &mut Vec<u8>) -> Result<Response, Status> {
-        let order = listing::Order::of(self.request.query.unwrap_or_default());
-        let listing = listing::Listing::read(&self.site.root, found.fd, way, self.site.options.hidden, order)?;
+        let view = listing::View::of(self.request.query.unwrap_or_default());
+        let listing = listing::Listing::read(&self.site.root, found.fd, way, self.site.options.hidden, view)?;
         let is_json = negotiate::wants_json(&self.request.fields.accept);
         let bytes = if is_json { listing.json() } else { listing.page() };
         let media = if is_json { b"application/json".as_slice() } else { b"text/html; charset=utf-8" };
@@ -212,6 +242,11 @@ impl<'e> Exchange<'e> {
             .field("Vary", b"Accept, Accept-Encoding");
         Ok(match coding {
             Some(coding) => head.field("Content-Encoding", coding.name()).content(Body::Bytes(coding.pack(&bytes))),
+            // So much is not put into a buffer once more.
+            None if bytes.len() > MUCH => {
+                let length = bytes.len() as u64;
+                head.content(Body::Made(Made::of_length(Held::new(bytes), length)))
+            }
             None => head.content(Body::Bytes(bytes)),
         })
     }

@@ -63,6 +63,19 @@ impl Order {
         order
     }
 
+    /// As a query says it, unless it is the usual order.
+    fn sort(self) -> &'static str {
+        use Direction::{Ascending, Descending};
+        match (self.key, self.direction) {
+            (Key::Name, Ascending) => "",
+            (Key::Name, Descending) => "sort=-name",
+            (Key::Size, Ascending) => "sort=size",
+            (Key::Size, Descending) => "sort=-size",
+            (Key::Time, Ascending) => "sort=time",
+            (Key::Time, Descending) => "sort=-time",
+        }
+    }
+
     fn compare(self, one: &Entry, other: &Entry) -> Ordering {
         let is_file = |entry: &Entry| entry.meta.kind == Kind::File;
         let by_name = || compare_names(&one.name, &other.name);
@@ -96,25 +109,42 @@ pub struct Entry {
     pub meta: Meta,
 }
 
+/// What of a listing is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    order: Order,
+    /// `?page=1` is the first.
+    page: usize,
+}
+
+impl View {
+    /// Reads a query; what it does not know, it passes over.
+    #[must_use]
+    pub fn of(query: &str) -> Self {
+        let page = query.split('&').filter_map(|part| part.strip_prefix("page=")?.parse().ok()).next_back();
+        Self { order: Order::of(query), page: page.unwrap_or(1).max(1) }
+    }
+}
+
 /// A folder as it is shown.
 #[derive(Debug)]
 pub struct Listing<'w> {
     way: &'w Way<'w>,
-    order: Order,
+    view: View,
+    /// All of them, sorted.
     entries: Vec<Entry>,
-    is_cut: bool,
 }
 
 impl<'w> Listing<'w> {
-    /// Reads an open folder: what would be served if it were asked for, up to [`limits::LISTED`] names.
+    /// Reads an open folder: what would be served if it were asked for.
     pub(crate) fn read(
         root: &Root,
         folder: OwnedFd,
         way: &'w Way<'w>,
         hidden: Hidden,
-        order: Order,
+        view: View,
     ) -> Result<Self, Status> {
-        let mut listing = Self { way, order, entries: vec![], is_cut: false };
+        let mut listing = Self { way, view, entries: vec![] };
         let names = Dir::read_from(&folder).map_err(|_| Status::INTERNAL_ERROR)?;
         for entry in names {
             // A folder that is being removed ends here.
@@ -123,16 +153,24 @@ impl<'w> Listing<'w> {
             if matches!(name, b"." | b"..") || (hidden == Hidden::Kept && name.starts_with(b".")) {
                 continue;
             }
-            if listing.entries.len() == limits::LISTED {
-                listing.is_cut = true;
-                break;
-            }
             if let Some(meta) = meta_of(root, &folder, way, name) {
                 listing.entries.push(Entry { name: name.to_vec(), meta });
             }
         }
-        listing.entries.sort_by(|one, other| order.compare(one, other));
+        listing.entries.sort_by(|one, other| view.order.compare(one, other));
+        listing.view.page = view.page.min(listing.pages());
         Ok(listing)
+    }
+
+    /// How many pages there are; an empty folder has one.
+    fn pages(&self) -> usize {
+        self.entries.len().div_ceil(limits::LISTED).max(1)
+    }
+
+    /// The entries on the page that is asked for.
+    fn shown(&self) -> &[Entry] {
+        let from = (self.view.page - 1) * limits::LISTED;
+        &self.entries[from..self.entries.len().min(from + limits::LISTED)]
     }
 }
 

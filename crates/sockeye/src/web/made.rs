@@ -17,6 +17,11 @@ pub trait Source: Debug + Send {
     /// # Errors
     /// The rest cannot be made. The client has to see that it is missing.
     fn more(&mut self, out: &mut Vec<u8>) -> io::Result<bool>;
+
+    /// How many bytes of it are in memory until all of it is sent; none if it holds a file.
+    fn holds(&self) -> usize {
+        0
+    }
 }
 
 /// How the end of such content is known.
@@ -54,6 +59,32 @@ pub(crate) fn push_chunk(out: &mut Vec<u8>, piece: &[u8], is_last: bool) {
     }
     if is_last {
         out.extend_from_slice(b"0\r\n\r\n");
+    }
+}
+
+/// Bytes that are there, and many.
+#[derive(Debug)]
+pub(crate) struct Held {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Held {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, at: 0 }
+    }
+}
+
+impl Source for Held {
+    fn more(&mut self, out: &mut Vec<u8>) -> io::Result<bool> {
+        let end = self.bytes.len().min(self.at + usize::try_from(PIECE).unwrap_or(usize::MAX));
+        out.extend_from_slice(&self.bytes[self.at..end]);
+        self.at = end;
+        Ok(end < self.bytes.len())
+    }
+
+    fn holds(&self) -> usize {
+        self.bytes.len()
     }
 }
 

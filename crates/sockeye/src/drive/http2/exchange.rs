@@ -12,10 +12,11 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use transcript::Moment;
 
 use super::super::access::{Lines, Record};
+use super::super::storage::Done;
 use super::super::web::{Around, Website};
 use super::Asked;
 use crate::limits;
-use crate::web::answer::{Body, Reply};
+use crate::web::answer::{self as web, Body, Reply};
 use crate::web::made::Source;
 use crate::web::request::{Parsed, Version, parse};
 use crate::web::status::Status;
@@ -86,6 +87,8 @@ enum Doing {
     Nothing,
     /// Its answer goes out.
     Answer { send: SendStream<Bytes>, rest: Rest },
+    /// Its answer takes long, and is made elsewhere.
+    Wait { head: Vec<u8>, respond: SendResponse<Bytes>, began: Instant, made: Option<(web::Response, Vec<u8>)> },
     /// Its content comes in.
     Upload {
         coming: Coming,
@@ -141,7 +144,7 @@ impl Stream {
         let began = Instant::now();
         let about = (around.client, around.date);
         let refuse = |status, out: &mut Vec<u8>| {
-            let response = crate::web::answer::refuse(status, around.date, out);
+            let response = web::refuse(status, around.date, out);
             (Record::begin(website, None, status, about, Some(began)), response.body)
         };
         let Some(head) = as_text(&parts, chunked) else {
@@ -151,6 +154,15 @@ impl Stream {
         let (record, reply) = match parse(&head) {
             Parsed::Whole { mut request, .. } => {
                 request.version = Version::Http2;
+                let number = respond.stream_id().as_u32();
+                if !has_content
+                    && around.storing.is_some()
+                    && website.site.takes_long(&request, around.date)
+                    && around.ask(number, website, &head, Version::Http2)
+                {
+                    let doing = Doing::Wait { head, respond, began, made: None };
+                    return Some(Self { doing, unread: None, record: None, sent: 0, until: due(around) });
+                }
                 match website.site.answer(&request, around.date, &mut out) {
                     Reply::Ready(response) => {
                         let record = Record::begin(website, Some(&request), response.status, about, Some(began));
@@ -204,6 +216,9 @@ impl Stream {
         match &self.doing {
             Doing::Answer { rest: Rest::Bytes(bytes), .. } => Held::Bytes(bytes.len()),
             Doing::Nothing => Held::Bytes(0),
+            // However much it will be.
+            Doing::Wait { .. } => Held::Bytes(limits::STREAM_BYTES),
+            Doing::Answer { rest: Rest::Made { source, .. }, .. } if source.holds() > 0 => Held::Bytes(source.holds()),
             Doing::Answer { rest: Rest::Part { .. } | Rest::Made { .. }, .. } | Doing::Upload { .. } => Held::File,
         }
     }
@@ -213,26 +228,32 @@ impl Stream {
         (!self.is_storing()).then_some(self.until)
     }
 
-    /// Whether its file is on its way to the disk.
+    /// Whether its file is on its way to the disk, or its answer takes long.
     pub(super) fn is_storing(&self) -> bool {
-        matches!(self.doing, Doing::Upload { coming: Coming::Storing(_), .. })
+        matches!(self.doing, Doing::Upload { coming: Coming::Storing(_), .. } | Doing::Wait { made: None, .. })
     }
 
-    /// Whether it waits for a file of this number to be stored.
-    pub(super) fn stores(&self, number: u32) -> bool {
+    /// Whether it is the one of this number that waits.
+    pub(super) fn waits_as(&self, number: u32) -> bool {
         match &self.doing {
-            Doing::Upload { coming: Coming::Storing(_), respond, .. } => respond.stream_id().as_u32() == number,
+            Doing::Upload { coming: Coming::Storing(_), respond, .. } | Doing::Wait { made: None, respond, .. } => {
+                respond.stream_id().as_u32() == number
+            }
             _ => false,
         }
     }
 
-    /// The file is stored, or could not be.
-    pub(super) fn stored(&mut self, stored: Stored) {
-        if let Doing::Upload { coming, .. } = &mut self.doing {
-            *coming = match std::mem::replace(coming, Coming::Over) {
-                Coming::Storing(receipt) => Coming::Stored(receipt, stored),
-                other => other,
-            };
+    /// What it waits for is done.
+    pub(super) fn done(&mut self, done: Done) {
+        match (&mut self.doing, done) {
+            (Doing::Upload { coming, .. }, Done::Stored(stored)) => {
+                *coming = match std::mem::replace(coming, Coming::Over) {
+                    Coming::Storing(receipt) => Coming::Stored(receipt, stored),
+                    other => other,
+                };
+            }
+            (Doing::Wait { made, .. }, Done::Answered(response, head)) => *made = Some((response, head)),
+            _ => {}
         }
     }
 
@@ -258,7 +279,7 @@ impl Stream {
                 *gained = 0;
                 self.until = due(around);
             }
-            (Moved::Not, Doing::Upload { coming: Coming::Storing(_), .. }) => {}
+            (Moved::Not, Doing::Upload { coming: Coming::Storing(_), .. } | Doing::Wait { .. }) => {}
             (Moved::Not, doing) if around.now >= self.until => {
                 self.until = around.now.after(limits::WRITE_WAIT);
                 let mut answer = About { unread: &mut self.unread, record: &mut self.record, sent: &mut self.sent };
@@ -279,7 +300,7 @@ impl Doing {
     /// It took too long: who stores something is told, who takes nothing is not.
     fn end(&mut self, answer: &mut About<'_>, website: &Website, around: &mut Around<'_>) -> Moved {
         match self {
-            Self::Nothing => Moved::ToTheEnd,
+            Self::Nothing | Self::Wait { .. } => Moved::ToTheEnd,
             Self::Answer { send, .. } => {
                 send.send_reset(Reason::CANCEL);
                 Moved::ToTheEnd
@@ -317,6 +338,11 @@ impl Doing {
     ) -> Moved {
         match self {
             Self::Nothing => Moved::Not,
+            Self::Wait { made: None, respond, .. } => match respond.poll_reset(context) {
+                Poll::Pending => Moved::Not,
+                Poll::Ready(_) => Moved::ToTheEnd,
+            },
+            Self::Wait { .. } => self.answer_late(answer, website, around),
             Self::Answer { send, rest } => rest.send(send, answer.sent, context),
             Self::Upload { coming, content, chunked, respond, gained, .. } => {
                 let taking = match coming {
@@ -344,6 +370,24 @@ impl Doing {
                 }
                 self.conclude(result.map(|_| ()), answer, website, around)
             }
+        }
+    }
+
+    /// Sends an answer that took long.
+    fn answer_late(&mut self, answer: &mut About<'_>, website: &Website, around: &mut Around<'_>) -> Moved {
+        let Self::Wait { head, respond, began, made } = self else { return Moved::ToTheEnd };
+        let Some((response, out)) = made.take() else { return Moved::ToTheEnd };
+        if let Parsed::Whole { mut request, .. } = parse(head) {
+            request.version = Version::Http2;
+            let about = (around.client, around.date);
+            *answer.record = Record::begin(website, Some(&request), response.status, about, Some(*began));
+        }
+        match Self::answer(respond, &out, response.body) {
+            Some(next) => {
+                *self = next;
+                Moved::On
+            }
+            None => Moved::ToTheEnd,
         }
     }
 

@@ -13,7 +13,7 @@ impl Listing<'_> {
     /// The page.
     #[must_use]
     pub fn page(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(4096 + self.entries.len() * 256);
+        let mut out = Vec::with_capacity(4096 + self.shown().len() * 256);
         let mut title = vec![b'/'];
         for segment in self.way.segments() {
             title.extend_from_slice(segment);
@@ -40,10 +40,12 @@ impl Listing<'_> {
                 b"<tr><td class=\"n u\"><a href=\"../\">parent folder</a></td><td class=\"s\"></td><td class=\"t\"></td></tr>\n",
             );
         }
-        for entry in &self.entries {
+        for entry in self.shown() {
             push_row(&mut out, entry);
         }
-        out.extend_from_slice(b"</tbody>\n</table>\n</form>\n<p>");
+        out.extend_from_slice(b"</tbody>\n</table>\n</form>\n");
+        self.push_pages(&mut out);
+        out.extend_from_slice(b"<p>");
         self.push_summary(&mut out);
         out.extend_from_slice(b"</p>\n</body>\n</html>\n");
         out
@@ -57,7 +59,7 @@ impl Listing<'_> {
         self.way.push_as_folder(&mut path);
         out.extend_from_slice(b"{\"path\":");
         push_json(&mut out, &path);
-        let _ = write!(out, ",\"complete\":{},\"entries\":[", !self.is_cut);
+        out.extend_from_slice(b",\"complete\":true,\"entries\":[");
         for (at, entry) in self.entries.iter().enumerate() {
             out.extend_from_slice(if at == 0 { b"\n{\"name\":" } else { b",\n{\"name\":" });
             push_json(&mut out, &entry.name);
@@ -93,8 +95,8 @@ impl Listing<'_> {
 
     /// A button and no link: `wget -r` follows every link, and would have each folder six times more.
     fn push_column(&self, out: &mut Vec<u8>, key: Key, name: &str, class: &str) {
-        let is_this = self.order.key == key;
-        let ascends = self.order.direction == Direction::Ascending;
+        let is_this = self.view.order.key == key;
+        let ascends = self.view.order.direction == Direction::Ascending;
         let sort = match key {
             Key::Name => "name",
             Key::Size => "size",
@@ -112,6 +114,27 @@ impl Listing<'_> {
         );
     }
 
+    /// The other pages of a large folder: links, so that whoever mirrors it finds every name.
+    fn push_pages(&self, out: &mut Vec<u8>) {
+        let (page, pages) = (self.view.page, self.pages());
+        if pages == 1 {
+            return;
+        }
+        let sort = self.view.order.sort();
+        let and = if sort.is_empty() { "" } else { "&amp;" };
+        out.extend_from_slice(b"<p class=\"pages\">");
+        let mut push = |to: usize, rel: &str, name: &str| {
+            let _ = write!(out, "<a href=\"?{sort}{and}page={to}\"{rel}>{name}</a> ");
+        };
+        push(1, "", "first");
+        push(page.saturating_sub(1).max(1), " rel=\"prev\"", "previous");
+        push((page + 1).min(pages), " rel=\"next\"", "next");
+        push(pages, "", "last");
+        let begin = (page - 1) * limits::LISTED + 1;
+        let end = begin + self.shown().len() - 1;
+        let _ = writeln!(out, "<span>page {page} of {pages}: {begin} to {end}</span></p>");
+    }
+
     fn push_summary(&self, out: &mut Vec<u8>) {
         let folders = self.entries.iter().filter(|entry| entry.meta.kind == Kind::Folder).count();
         let files = self.entries.len() - folders;
@@ -124,9 +147,6 @@ impl Listing<'_> {
         }
         let _ = write!(out, "{folders} folder{}, {files} file{}, ", plural(folders), plural(files));
         push_size(out, total);
-        if self.is_cut {
-            let _ = write!(out, ". There are more: only {} names are shown.", limits::LISTED);
-        }
     }
 }
 

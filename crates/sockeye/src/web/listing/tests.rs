@@ -9,7 +9,7 @@ fn listing(folder: &Path, path: &str, query: &str, hidden: Hidden, show: fn(&Lis
     let root = Root::open(folder).unwrap();
     let way = Way::decode(path).unwrap();
     let found = root.find(way.bytes()).unwrap();
-    let listing = Listing::read(&root, found.fd, &way, hidden, Order::of(query)).unwrap();
+    let listing = Listing::read(&root, found.fd, &way, hidden, View::of(query)).unwrap();
     String::from_utf8(show(&listing)).unwrap()
 }
 
@@ -162,4 +162,32 @@ fn an_empty_folder_says_so_and_the_trail_leads_up() {
     assert!(page.contains("<h1><a href=\"../../\">⌂</a>/<a href=\"../\">a</a>/b&lt;/</h1>"), "{page}");
     assert!(page.contains("This folder is empty."));
     assert_eq!(json(folder.path(), "/a/b%3C/", ""), "{\"path\":\"/a/b%3C/\",\"complete\":true,\"entries\":[\n]}\n");
+}
+
+#[test]
+fn a_large_folder_is_sorted_before_it_is_cut_into_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let count = limits::LISTED * 2 + 5;
+    for at in 0..count {
+        put(folder.path(), format!("{at:05}").as_bytes(), "");
+    }
+    let names = |query: &str| -> Vec<String> {
+        links(&page(folder.path(), "/", query)).into_iter().filter(|link| !link.starts_with('?')).collect()
+    };
+    let expected = |range: std::ops::Range<usize>| range.map(|at| format!("{at:05}")).collect::<Vec<_>>();
+    assert_eq!(names(""), expected(0..limits::LISTED));
+    assert_eq!(names("page=2"), expected(limits::LISTED..2 * limits::LISTED));
+    assert_eq!(names("page=3"), expected(2 * limits::LISTED..count));
+    for beyond in ["page=4", "page=99999999999999999999&page=9999"] {
+        assert_eq!(names(beyond), expected(2 * limits::LISTED..count), "{beyond}");
+    }
+    for none in ["page=0", "page=x", "page=-1"] {
+        assert_eq!(names(none), expected(0..limits::LISTED), "{none}");
+    }
+    assert_eq!(names("sort=-name")[0], format!("{:05}", count - 1));
+    let second = page(folder.path(), "/", "sort=-name&page=2");
+    assert!(second.contains("href=\"?sort=-name&amp;page=3\" rel=\"next\""), "{second:.3000}");
+    assert!(second.contains("page 2 of 3: 2001 to 4000") && second.contains("4005 files"));
+    let all = json(folder.path(), "/", "page=2");
+    assert!(all.contains("\"complete\":true") && all.matches("\"name\"").count() == count);
 }
