@@ -203,6 +203,10 @@ pub(crate) struct Serve {
     /// Longest line
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64KiB")]
     pub(crate) max_line: usize,
+    /// Most memory for all buffers together; then the conversation that waited longest is closed [default: a quarter of
+    /// what the process may have]
+    #[arg(long, value_name = "SIZE", value_parser = large_size)]
+    pub(crate) max_memory: Option<u64>,
     /// Who to be over https:// and where a transcript says `starttls`, in PEM form [default: a certificate made for this run]
     #[arg(long, value_name = "FILE", requires = "key")]
     pub(crate) cert: Option<PathBuf>,

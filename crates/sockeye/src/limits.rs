@@ -19,6 +19,10 @@ pub const LINE: usize = 64 * 1024;
 pub const SEND_QUEUE: usize = 256 * 1024;
 /// Largest transcript file, in bytes.
 pub const TRANSCRIPT: u64 = 16 * 1024 * 1024;
+/// The part of the memory that a server may have which all its buffers together may take, and the least that they get.
+pub const MEMORY_SHARE: u64 = 4;
+/// See [`MEMORY_SHARE`].
+pub const MEMORY_LEAST: u64 = 4 * 1024 * 1024;
 /// How long `talk --play` waits for the other side.
 pub const TALK_WAIT: Duration = Duration::from_secs(5);
 /// How long `serve` waits for the other side.
@@ -126,10 +130,21 @@ pub fn connections(open_files: u64) -> usize {
     usize::try_from(room).unwrap_or(usize::MAX)
 }
 
+/// Bytes that all buffers of a server together may take, of so many that the process may have.
+#[must_use]
+pub fn memory(available: u64) -> u64 {
+    (available / MEMORY_SHARE).max(MEMORY_LEAST)
+}
+
 /// Every bound, in the order in which help prints them.
 pub const TABLE: &[Limit] = &[
     Limit { flag: Some("--max-line"), default: "64 KiB", what: "longest line" },
     Limit { flag: None, default: "256 KiB", what: "bytes waiting for one peer to read them" },
+    Limit {
+        flag: Some("--max-memory"),
+        default: "a quarter of the memory that the process may have",
+        what: "all buffers of serve; the conversation that waited longest goes first",
+    },
     Limit { flag: None, default: "60 s", what: "wait for a peer to read" },
     Limit { flag: Some("--timeout"), default: "5 s in talk --play, 5 min in serve", what: "wait for the other side" },
     Limit { flag: Some("--connect-timeout"), default: "10 s", what: "name lookup and connecting" },

@@ -277,6 +277,13 @@ impl Play {
         self.counters[order.counter + index / 32] >> (index % 32) & 1 == 1
     }
 
+    /// Bytes of memory that it keeps while it waits, beyond its own size.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let said = self.said.as_ref().map_or(0, |said| said.1.capacity());
+        size_of_val(&*self.counters) + said + self.saved.as_ref().map_or(0, |saved| saved.memory())
+    }
+
     /// Whether it stands just where a new play would stand, so that it may be forgotten.
     #[must_use]
     pub fn is_fresh(&self, script: &Script) -> bool {

@@ -27,6 +27,13 @@ pub(crate) struct Saved {
     ranges: Box<[Option<(u32, u32)>]>,
 }
 
+impl Saved {
+    /// Bytes of memory.
+    pub(crate) fn memory(&self) -> usize {
+        size_of::<Self>() + self.bytes.len() + size_of_val(&*self.ranges)
+    }
+}
+
 impl Scratch {
     /// An empty one.
     #[must_use]

@@ -134,6 +134,7 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
         grace: flags.grace,
         timeout: flags.timeout,
         longest_line: flags.max_line,
+        memory: flags.max_memory,
         budget: flags.udp_budget.unwrap_or_default(),
         plays: wanted(flags),
         wait: flags.wait,

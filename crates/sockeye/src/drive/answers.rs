@@ -67,6 +67,11 @@ impl Answers {
         self.outbox.is_empty() && self.leaving.is_empty()
     }
 
+    /// Bytes of memory that they take.
+    pub(super) fn memory(&self) -> usize {
+        self.outbox.bytes() + self.leaving.len() * size_of::<Leaving>()
+    }
+
     /// Whether all that was queued is sent, or never will be.
     pub(super) fn are_sent(&self) -> bool {
         self.outbox.is_empty()

@@ -34,6 +34,8 @@ struct Peer {
     until: Option<Moment>,
     /// The moment under which it stands among the wakes.
     armed: Option<Moment>,
+    /// Bytes that its play was counted with.
+    held: usize,
 }
 
 /// What was exchanged in one conversation.
@@ -61,6 +63,8 @@ pub(super) struct DatagramServer {
     /// The system tells of answers that it or a network did not deliver: where plays are judged.
     tells_errors: bool,
     peers: HashMap<Pair, Peer>,
+    /// Bytes that the plays of the peers take.
+    memory: usize,
     /// When to look at a peer again; an entry whose peer has another time by now is stale.
     wakes: BinaryHeap<Reverse<(Moment, Pair)>>,
     wildcard: bool,
@@ -86,6 +90,7 @@ impl DatagramServer {
             answers: Answers::default(),
             tells_errors,
             peers: HashMap::new(),
+            memory: 0,
             wakes: BinaryHeap::new(),
             wildcard,
             withheld: HashMap::new(),
@@ -197,11 +202,11 @@ impl DatagramServer {
                 return self.close(from, source, exchange, by, None, shared);
             }
         };
-        let peer = match self.peers.remove(&pair) {
+        let peer = match self.remove(pair) {
             Some(peer) => peer,
             None => {
                 let (play, tally) = (script.play(), self.open(from, source, shared));
-                Peer { play, script, tally, until: None, armed: None }
+                Peer { play, script, tally, until: None, armed: None, held: 0 }
             }
         };
         self.play(peer, pair, Some(payload), shared);
@@ -315,7 +320,7 @@ impl DatagramServer {
             for pair in self.answers.losers() {
                 let Some(peer) = self.peers.get(&pair) else { continue };
                 if let Some(loss) = self.answers.loss(pair, peer.tally.first..u64::MAX)
-                    && let Some(peer) = self.peers.remove(&pair)
+                    && let Some(peer) = self.remove(pair)
                 {
                     self.conclude(pair, peer.tally, ClosedBy::Server, None, Some(loss), shared);
                 }
@@ -330,7 +335,8 @@ impl DatagramServer {
 
     fn keep(&mut self, pair: Pair, mut peer: Peer, shared: &mut Shared<'_>) {
         if self.peers.len() >= limits::DATAGRAM_PEERS {
-            self.drop_longest_idle(shared);
+            let reason = format!("more than {} datagram peers: the longest idle goes first", limits::DATAGRAM_PEERS);
+            self.drop_longest_idle(&reason, shared);
         }
         // A time limit that only moves on takes one entry.
         if let Some(until) = peer.until
@@ -339,6 +345,8 @@ impl DatagramServer {
             self.wakes.push(Reverse((until, pair)));
             peer.armed = Some(until);
         }
+        peer.held = 2 * size_of::<(Pair, Peer)>() + peer.play.memory();
+        self.memory += peer.held;
         self.peers.insert(pair, peer);
         if self.wakes.len() > 2 * self.peers.len() + STALE {
             let peers = &self.peers;
@@ -358,17 +366,36 @@ impl DatagramServer {
             }
             _ => {
                 peer.armed = None;
-                self.peers.remove(&pair).map(|peer| (pair, peer))
+                self.remove(pair).map(|peer| (pair, peer))
             }
         }
     }
 
-    fn drop_longest_idle(&mut self, shared: &mut Shared<'_>) {
+    /// Ends the play that has waited longest; whether there was one.
+    pub(super) fn drop_longest_idle(&mut self, reason: &str, shared: &mut Shared<'_>) -> bool {
         while !self.wakes.is_empty() {
             let Some((pair, peer)) = self.next_peer() else { continue };
-            let reason = format!("more than {} datagram peers: the longest idle goes first", limits::DATAGRAM_PEERS);
-            return self.close(pair.0, pair.1, peer.tally, ClosedBy::Timeout, Some(reason), shared);
+            if shared.is_judged {
+                let conversation = self.conversation(pair.0, pair.1, peer.tally.number);
+                let error = format!("error: {reason}\n  --> play {}, {}\n", peer.tally.number, pair.0);
+                shared.tally.failed += 1;
+                shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
+            }
+            self.close(pair.0, pair.1, peer.tally, ClosedBy::Timeout, Some(reason.to_owned()), shared);
+            return true;
         }
+        false
+    }
+
+    fn remove(&mut self, pair: Pair) -> Option<Peer> {
+        let peer = self.peers.remove(&pair)?;
+        self.memory -= peer.held;
+        Some(peer)
+    }
+
+    /// Bytes of memory that open plays and unsent answers take.
+    pub(super) fn memory(&self) -> usize {
+        self.memory + self.answers.memory()
     }
 
     /// When a play's time comes, or the word about what was withheld.
@@ -403,6 +430,7 @@ impl DatagramServer {
         self.flush(shared);
         self.answers.give_up();
         self.settle(shared);
+        self.memory = 0;
         for ((from, source), peer) in std::mem::take(&mut self.peers) {
             let ends = peer.play.may_end(&peer.script);
             count += u64::from(!ends);

@@ -27,6 +27,9 @@ use crate::limits;
 
 /// What a client begins with (RFC 9113, section 3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What a connection takes, and each of its requests with its head and what stands in its window, in bytes.
+const BASE: usize = 16 * 1024;
+const STREAM: usize = 16 * 1024;
 /// Bytes that wait to be sent before no more are made.
 const MUCH: usize = 128 * 1024;
 
@@ -82,6 +85,16 @@ impl Http2 {
         let (stage, woken) = (Stage::Shaking(handshake), Arc::default());
         let (streams, waiting) = (Vec::new(), VecDeque::new());
         Self { stage, pipe, woken, streams, waiting, website, is_ending: false, rests: None }
+    }
+
+    /// About how many bytes of memory it takes: h2 tells of none but what passes through the pipe.
+    pub(super) fn memory(&self) -> usize {
+        let pipe = lock(&self.pipe);
+        let held = self.streams.iter().map(|stream| match stream.holds() {
+            Held::File => STREAM,
+            Held::Bytes(bytes) => STREAM + bytes,
+        });
+        BASE + pipe.incoming.capacity() + pipe.outgoing.capacity() + held.sum::<usize>() + self.waiting.len() * STREAM
     }
 
     /// Whether no request is being answered.

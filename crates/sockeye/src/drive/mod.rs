@@ -62,6 +62,8 @@ pub(crate) struct Bounds {
     pub(crate) linger: Duration,
     /// How long a client without a play may be quiet; plays know their own.
     pub(crate) wait: Option<Duration>,
+    /// Bytes that all buffers together may take.
+    pub(crate) memory: u64,
     /// Connections at once.
     pub(crate) connections: usize,
     pub(crate) budget: Budget,
@@ -190,6 +192,8 @@ pub(crate) struct Loop {
     slots: Vec<Slot>,
     free: Vec<usize>,
     live: usize,
+    /// Bytes that the buffers of the connections take.
+    memory: usize,
     timers: Timers,
     bounds: Bounds,
     stop: Stop,
@@ -277,6 +281,7 @@ impl Loop {
             slots: Vec::new(),
             free: Vec::new(),
             live: 0,
+            memory: 0,
             timers: Timers::default(),
             bounds,
             stop,
@@ -345,9 +350,11 @@ impl Loop {
                 } else {
                     self.handle(*event);
                 }
+                self.make_room();
             }
             self.wake_due();
             self.lines.tell_due(self.now, &mut *self.observer);
+            self.make_room();
             if self.broken.is_some() && !self.stopping {
                 end_by = Some(self.now.after(self.bounds.grace));
                 self.begin_stopping();
@@ -463,11 +470,23 @@ impl Loop {
             protocol: listener.protocol(),
             server: &listener.socket.endpoint.name,
         };
-        let fate = act(connection, &mut shared);
+        let mut fate = act(connection, &mut shared);
+        if connection.is_broken && fate == Fate::Lives {
+            fate = connection.hear_out(&mut shared);
+        }
         self.buffer = std::mem::take(&mut shared.buffer);
         if fate == Fate::Gone {
             self.drop_connection(index);
             return;
+        }
+        let held = connection.memory();
+        if held != connection.held {
+            if connection.held == 0 || held < connection.held {
+                // It went on: what waits now waits from here.
+                connection.held_since = self.now;
+            }
+            self.memory = self.memory + held - connection.held;
+            connection.held = held;
         }
         let wants = connection.wants();
         if wants != connection.interest {
@@ -486,7 +505,8 @@ impl Loop {
 
     fn drop_connection(&mut self, index: usize) {
         let slot = &mut self.slots[index];
-        slot.connection = None;
+        let held = slot.connection.take().map_or(0, |connection| connection.held);
+        self.memory -= held;
         slot.generation = (slot.generation + 1) & (u32::MAX >> 1);
         self.free.push(index);
         self.live -= 1;
@@ -501,6 +521,53 @@ impl Loop {
         if self.accept_again.is_some() {
             // There is room again: those who wait in the backlog come in with the next look.
             self.accept_again = Some(self.now);
+        }
+    }
+
+    /// Bytes that all buffers take.
+    fn buffered(&self) -> u64 {
+        (self.memory + self.datagrams.iter().map(DatagramServer::memory).sum::<usize>()) as u64
+    }
+
+    /// Closes conversations where all buffers together take more than they may: those that have waited longest, until an
+    /// eighth is free.
+    fn make_room(&mut self) {
+        if self.buffered() <= self.bounds.memory {
+            return;
+        }
+        let most = self.bounds.memory;
+        let enough = most - most / 8;
+        let before = self.tally.closed;
+        let why = format!(
+            "all buffers together reached their bound of {} KiB (--max-memory): the conversation that waited longest goes first",
+            most / 1024
+        );
+        for index in 0..self.datagrams.len() {
+            while self.buffered() > enough && self.datagrams[index].memory() > self.memory {
+                let mut is_dropped = false;
+                self.with_datagrams(index, |server, _, shared| is_dropped = server.drop_longest_idle(&why, shared));
+                if !is_dropped {
+                    break;
+                }
+            }
+        }
+        let mut waiting: Vec<(Moment, usize)> = Vec::new();
+        for (index, slot) in self.slots.iter().enumerate() {
+            if let Some(connection) = slot.connection.as_ref().filter(|connection| connection.held > 0) {
+                waiting.push((connection.held_since, index));
+            }
+        }
+        waiting.sort_unstable();
+        for (_, index) in waiting {
+            if self.buffered() <= enough {
+                break;
+            }
+            let token = (u64::from(self.slots[index].generation) << 32) | index as u64;
+            self.with_connection(token, |connection, shared| connection.evict(&why, shared));
+        }
+        let count = self.tally.closed - before;
+        if count > 0 {
+            self.observer.observe(Event::Dropped { count, error: why });
         }
     }
 

@@ -81,8 +81,15 @@ pub(super) struct Connection {
     paused: bool,
     pub(super) deadline: Option<Moment>,
     pub(super) write_deadline: Option<Moment>,
+    /// Bytes of its buffers that the loop counted, and since when it holds some that wait.
+    pub(super) held: usize,
+    pub(super) held_since: Moment,
     pub(super) armed: Armed,
     pub(super) interest: Interest,
+    /// Who sent the first end of a stream that was read or sent.
+    pub(super) first_end: Option<ClosedBy>,
+    /// The client is gone; what it said before may still stand in the kernel.
+    pub(super) is_broken: bool,
     pub(super) by: ClosedBy,
     pub(super) reason: Option<Box<str>>,
     /// From where the transcript goes over to TLS.
@@ -124,8 +131,12 @@ impl Connection {
             paused: false,
             deadline: None,
             write_deadline: None,
+            held: 0,
+            held_since: now,
             armed: Armed::default(),
             interest: Interest::Read,
+            first_end: None,
+            is_broken: false,
             by: ClosedBy::Server,
             reason: None,
             secure: None,
@@ -139,6 +150,17 @@ impl Connection {
             server: self.server.as_deref().unwrap_or(server).clone(),
             client: self.client.clone(),
         }
+    }
+
+    /// Bytes of memory that its buffers take.
+    pub(super) fn memory(&self) -> usize {
+        let role = match &self.role {
+            Role::Play(play, _) => play.memory(),
+            Role::Web(web) => web.memory(),
+            Role::Echo | Role::Discard => 0,
+        };
+        let session = self.secure.as_ref().map_or(0, |session| session.memory());
+        self.inbox.capacity() + self.outbox.capacity() + role + session
     }
 
     /// What the socket is to be watched for.
@@ -214,7 +236,9 @@ impl Connection {
         }
         let mut fate =
             if self.phase != Phase::Open || self.wants() == Interest::Read { self.read(shared) } else { Fate::Lives };
-        if broken && fate == Fate::Lives && self.wants() != Interest::Read {
+        // In a pause nothing is read: what came before the error is heard after it, and then the error.
+        let pauses = self.paused && !self.ended;
+        if broken && !pauses && fate == Fate::Lives && self.wants() != Interest::Read {
             // Nothing is read now, and the kernel would tell of the error without end.
             fate = match rustix::net::sockopt::socket_error(&self.fd) {
                 Ok(Err(_)) | Err(_) => self.reset(shared),
@@ -226,8 +250,34 @@ impl Connection {
         fate
     }
 
+    /// Hears what the client said before it was gone, to the last byte; then that it is gone.
+    pub(super) fn hear_out(&mut self, shared: &mut Shared<'_>) -> Fate {
+        loop {
+            if self.phase != Phase::Open || self.paused || self.ended {
+                return self.reset(shared);
+            }
+            let mut buffer = std::mem::take(&mut shared.buffer);
+            let fate = match recv(&self.fd, &mut buffer[..], RecvFlags::empty()) {
+                Ok((_, length)) if length > 0 => {
+                    self.from_client += length as u64;
+                    self.take(&buffer[..length], shared)
+                }
+                Err(Errno::INTR) => Fate::Lives,
+                // The error of the socket was taken by whoever sent: what looks like an end is none.
+                Ok(_) | Err(_) => self.reset(shared),
+            };
+            shared.buffer = buffer;
+            if fate == Fate::Gone {
+                return Fate::Gone;
+            }
+        }
+    }
+
     fn read(&mut self, shared: &mut Shared<'_>) -> Fate {
         for _ in 0..READS {
+            if self.is_broken {
+                return Fate::Lives;
+            }
             // The buffer is lent out of the shared part while the rest of it is in use.
             let mut buffer = std::mem::take(&mut shared.buffer);
             let (fate, more) = match recv(&self.fd, &mut buffer[..], RecvFlags::empty()) {
@@ -271,6 +321,7 @@ impl Connection {
     /// The client's end came.
     fn end(&mut self, shared: &mut Shared<'_>) -> Fate {
         self.ended = true;
+        self.first_end.get_or_insert(ClosedBy::Client);
         match (self.phase, &self.role) {
             (Phase::Draining { .. }, _) => self.gone(shared),
             (Phase::Open, _) if self.is_handshaking() => {
@@ -299,17 +350,26 @@ impl Connection {
         let script = Arc::clone(script);
         if self.inbox.is_empty() {
             let (fate, consumed) = self.steps(&script, bytes, shared);
-            if self.phase == Phase::Open {
-                self.inbox = bytes[consumed..].to_vec();
+            if self.phase == Phase::Open && fate == Fate::Lives && !append(&mut self.inbox, &bytes[consumed..]) {
+                return self.evict(NO_MEMORY, shared);
             }
             return fate;
         }
         let mut held = std::mem::take(&mut self.inbox);
-        held.extend_from_slice(bytes);
+        if !append(&mut held, bytes) {
+            return self.evict(NO_MEMORY, shared);
+        }
         let (fate, consumed) = self.steps(&script, &held, shared);
         if self.phase == Phase::Open {
             // What is only waited for is not copied again with every piece that comes.
-            self.inbox = if consumed == 0 { held } else { held[consumed..].to_vec() };
+            if consumed == held.len() {
+                return fate;
+            }
+            if consumed > 0 {
+                held.drain(..consumed);
+                held.shrink_to(held.len());
+            }
+            self.inbox = held;
         }
         fate
     }
@@ -348,6 +408,7 @@ impl Connection {
                     }
                     let blocked = !self.outbox.is_empty();
                     if !blocked {
+                        self.first_end.get_or_insert(ClosedBy::Server);
                         let _ = shutdown(&self.fd, Shutdown::Write);
                         continue;
                     }
@@ -359,6 +420,8 @@ impl Connection {
                         return (Fate::Gone, at);
                     }
                 }
+                // What was said last reached nobody.
+                Next::End(ending) if self.is_broken && ending.is_success() => return (self.reset(shared), at),
                 Next::End(ending) => return (self.over(ending, shared), at),
             }
             return (Fate::Lives, at);
@@ -378,7 +441,11 @@ impl Connection {
                 0 => String::new(),
                 left => format!(" of {left} bytes"),
             };
-            self.reason = Some(format!("the client took nothing{what} for {waited}").into());
+            let reason = format!("the client took nothing{what} for {waited}");
+            if matches!(self.role, Role::Play(..)) {
+                self.fail(&reason, shared);
+            }
+            self.reason = Some(reason.into());
             return self.gone(shared);
         }
         if self.deadline.is_none_or(|at| now < at) || self.has_more() {
@@ -428,12 +495,17 @@ impl Connection {
                 Err(_) => return self.write_failed(shared),
             }
         }
-        self.outbox.extend_from_slice(bytes);
+        if !append(&mut self.outbox, bytes) {
+            return self.evict(NO_MEMORY, shared);
+        }
         Fate::Lives
     }
 
     /// Sends the front of the bytes, as much as the socket takes.
     fn push(&mut self, bytes: &mut &[u8]) -> Result<(), Errno> {
+        if self.is_broken {
+            *bytes = &[];
+        }
         while !bytes.is_empty() {
             match send(&self.fd, bytes, SendFlags::NOSIGNAL) {
                 Ok(length) => {
@@ -451,6 +523,10 @@ impl Connection {
     /// The client is gone; whatever it said before may still wait to be read, but nobody hears an answer.
     pub(super) fn write_failed(&mut self, shared: &mut Shared<'_>) -> Fate {
         self.outbox = Vec::new();
+        if matches!(self.role, Role::Play(..)) && self.phase == Phase::Open {
+            (self.is_broken, self.write_deadline) = (true, None);
+            return Fate::Lives;
+        }
         self.reset(shared)
     }
 
@@ -465,7 +541,10 @@ impl Connection {
             if bytes.len() < held.len() {
                 self.write_deadline = Some(shared.now.after(limits::WRITE_WAIT));
             }
-            self.outbox = bytes.to_vec();
+            let sent = held.len() - bytes.len();
+            self.outbox = held;
+            self.outbox.drain(..sent);
+            self.outbox.shrink_to(self.outbox.len());
             return Fate::Lives;
         }
         self.write_deadline = None;
@@ -473,6 +552,7 @@ impl Connection {
             return self.finish(shared);
         }
         if std::mem::take(&mut self.half_close) {
+            self.first_end.get_or_insert(ClosedBy::Server);
             let _ = shutdown(&self.fd, Shutdown::Write);
         }
         if matches!(self.role, Role::Web(_)) {
@@ -488,6 +568,18 @@ impl Connection {
     fn rest_until(&mut self, shared: &Shared<'_>) {
         self.deadline = shared.wait.map(|wait| shared.now.after(wait));
     }
+}
+
+/// Why a connection ends that the system has no memory for.
+const NO_MEMORY: &str = "the system gives no memory for this conversation";
+
+/// Adds bytes, if there is memory: how many there are is what a peer chooses.
+fn append(into: &mut Vec<u8>, bytes: &[u8]) -> bool {
+    let has_room = into.try_reserve(bytes.len()).is_ok();
+    if has_room {
+        into.extend_from_slice(bytes);
+    }
+    has_room
 }
 
 #[cfg(test)]

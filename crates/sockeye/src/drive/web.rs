@@ -183,6 +183,16 @@ impl Web {
             && matches!(self.content, Content::None)
     }
 
+    /// About how many bytes of memory it takes.
+    pub(super) fn memory(&self) -> usize {
+        let content = match &self.content {
+            Content::None | Content::Skipped(_) => 0,
+            Content::Stored(_, head) => size_of::<Upload>() + head.capacity(),
+            Content::Storing(_, head) => size_of::<Receipt>() + head.capacity(),
+        };
+        content + self.http2.as_ref().map_or(0, |http2| http2.memory())
+    }
+
     /// Until when something must come; `unread` are the bytes that no request could be made of.
     pub(super) fn deadline(&self, unread: bool, wait: Option<Duration>, now: Moment) -> Option<Moment> {
         if self.part.is_some() || self.is_storing() {

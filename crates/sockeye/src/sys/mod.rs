@@ -5,6 +5,7 @@ pub mod files;
 pub mod holder;
 pub(crate) mod inet_diag;
 pub mod interfaces;
+pub mod memory;
 mod netlink;
 pub(crate) mod option;
 pub mod process;

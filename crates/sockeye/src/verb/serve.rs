@@ -19,7 +19,7 @@ use crate::net::Family;
 use crate::net::listen::{self, Bound, ListenError, Request, Socket};
 use crate::net::tls::{Identity, TlsError};
 use crate::stop::Stop;
-use crate::sys::files;
+use crate::sys::{files, memory};
 use crate::web;
 use crate::web::answer::Site;
 use crate::web::root::Root;
@@ -139,6 +139,8 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// Longest line, in bytes.
     pub longest_line: usize,
+    /// Bytes that all buffers together may take; `None` is a quarter of what the process may have.
+    pub memory: Option<u64>,
     /// What bounds answers over UDP.
     pub budget: Budget,
     /// Conversations in all; then the server ends by itself. `None` is without end.
@@ -167,6 +169,7 @@ impl Options {
             linger: limits::DRAIN_WAIT,
             timeout: None,
             longest_line: limits::LINE,
+            memory: None,
             budget: Budget::On,
             plays: None,
             wait: None,
@@ -279,6 +282,7 @@ impl Server {
             linger: options.linger,
             wait: Some(options.timeout.unwrap_or(limits::SERVE_WAIT)),
             connections: limits::connections(files::open_files()),
+            memory: options.memory.unwrap_or_else(|| limits::memory(memory::available())),
             budget: options.budget,
             plays: options.plays,
             wait_for_client: options.wait,

@@ -7,22 +7,20 @@ use transcript::Ending;
 
 use super::super::Shared;
 use super::{Connection, Fate, Interest, Phase, Role};
-use crate::event::{ClosedBy, Event};
+use crate::event::{ClosedBy, Conversation, Event};
 use crate::limits;
 
 impl Connection {
     /// The play is over.
     pub(super) fn over(&mut self, ending: Ending, shared: &mut Shared<'_>) -> Fate {
-        self.by = if self.ended { ClosedBy::Client } else { ClosedBy::Server };
         match ending {
-            Ending::Done => self.by = ClosedBy::Server,
+            Ending::Done | Ending::Left => {}
             Ending::DoneByReset => {
                 self.by = ClosedBy::Reset;
                 // The transcript says so; this is the only reset that we make on purpose.
                 let _ = rustix::net::sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
                 return self.gone(shared);
             }
-            Ending::Left => self.by = ClosedBy::Client,
             Ending::IdleTimeout { waited } => {
                 self.by = ClosedBy::Timeout;
                 let reason = format!("nothing came for {} (--timeout)", transcript::seconds(waited));
@@ -77,6 +75,7 @@ impl Connection {
         if let (Phase::Open, Role::Play(play, script)) = (self.phase, &mut self.role) {
             let ending = play.reset(script, &self.inbox, shared.scratch);
             self.outbox = Vec::new();
+            self.by = ClosedBy::Reset;
             let fate = self.over(ending, shared);
             if fate == Fate::Gone {
                 return fate;
@@ -85,6 +84,9 @@ impl Connection {
         if let (Phase::Open, Role::Echo | Role::Discard, Some(_)) = (self.phase, &self.role, shared.plays) {
             // Where conversations are judged, one of which nobody knows what is missing is none that went well.
             self.fail("the client reset the connection", shared);
+        }
+        if let (Phase::Finishing, Role::Play(..)) = (self.phase, &self.role) {
+            self.fail("the client reset the connection before all was sent", shared);
         }
         self.by = ClosedBy::Reset;
         self.gone(shared)
@@ -99,9 +101,15 @@ impl Connection {
         self.gone(shared);
     }
 
-    fn fail(&mut self, reason: &str, shared: &mut Shared<'_>) {
+    /// Its conversation did not go as it should, for a reason that no line of a transcript has.
+    pub(super) fn fail(&mut self, reason: &str, shared: &mut Shared<'_>) {
         let conversation = self.conversation(shared.protocol, shared.server);
-        let error = format!("{} -> {}: {reason}", conversation.client, conversation.server);
+        let place = match &self.role {
+            Role::Play(play, script) => format!("line {}, ", play.line(script)),
+            _ => String::new(),
+        };
+        let Conversation { number, client, server, .. } = &conversation;
+        let error = format!("error: {reason}\n  --> {place}play {number}, {client} -> {server}\n");
         shared.tally.failed += 1;
         shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
     }
@@ -143,6 +151,20 @@ impl Connection {
         cut
     }
 
+    /// Ends it because all buffers together take too much.
+    pub(in crate::drive) fn evict(&mut self, why: &str, shared: &mut Shared<'_>) -> Fate {
+        self.by = ClosedBy::Server;
+        self.reason = Some(why.into());
+        if self.phase == Phase::Open && matches!(self.role, Role::Play(..)) {
+            if shared.is_judged {
+                self.fail(why, shared);
+            } else {
+                shared.tally.failed += 1;
+            }
+        }
+        self.gone(shared)
+    }
+
     /// All is said: shut our end when the queue is empty, then drain.
     pub(in crate::drive) fn finish(&mut self, shared: &mut Shared<'_>) -> Fate {
         self.inbox = Vec::new();
@@ -162,6 +184,7 @@ impl Connection {
             // Everything was read, so that closing sends no reset.
             return self.gone(shared);
         }
+        self.first_end.get_or_insert(ClosedBy::Server);
         if shutdown(&self.fd, Shutdown::Write).is_err() {
             return self.gone(shared);
         }
@@ -170,13 +193,17 @@ impl Connection {
         Fate::Lives
     }
 
-    /// Says that it is over.
+    /// Says that it is over. Who closed it is whoever sent the first end that was read or sent.
     pub(super) fn gone(&mut self, shared: &mut Shared<'_>) -> Fate {
         self.tell_of_cut_answers(shared);
+        let by = match self.by {
+            ClosedBy::Timeout | ClosedBy::Reset => self.by,
+            ClosedBy::Client | ClosedBy::Server => self.first_end.unwrap_or(self.by),
+        };
         shared.tally.close(self.from_client);
         shared.observer.observe(Event::Closed {
             conversation: self.conversation(shared.protocol, shared.server),
-            by: self.by,
+            by,
             from_client: self.from_client,
             from_server: self.from_server,
             lasted: Duration::from_nanos(shared.now.nanos().saturating_sub(self.opened.nanos())),

@@ -4,6 +4,7 @@ use transcript::Fault;
 
 use super::super::Shared;
 use super::{Connection, Fate, Role};
+use crate::event::ClosedBy;
 use crate::limits;
 use crate::net::tls::{Session, TlsError};
 
@@ -43,7 +44,10 @@ impl Connection {
         if is_handshaking {
             return Fate::Lives;
         }
-        self.ended |= has_ended;
+        if has_ended {
+            self.ended = true;
+            self.first_end.get_or_insert(ClosedBy::Client);
+        }
         if was_handshaking {
             self.deadline = None;
             let chose_http2 = self.secure.as_ref().is_some_and(|session| session.alpn() == Some(b"h2"));

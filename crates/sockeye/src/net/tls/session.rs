@@ -6,12 +6,19 @@ use rustls::Connection;
 
 use super::{Identity, TlsError, Trust};
 
+/// What a session takes before anything came, and the most that it keeps of what came (a message of a handshake is not
+/// longer than this), in bytes.
+const BASE: usize = 12 * 1024;
+const MOST: usize = 64 * 1024;
+
 /// Either side of a TLS session.
 pub(crate) struct Session {
     inner: Box<Connection>,
     /// Whom messages are about.
     peer: String,
     has_ended: bool,
+    /// Bytes that came since the last that meant something: the session keeps them.
+    kept: usize,
 }
 
 impl std::fmt::Debug for Session {
@@ -39,7 +46,7 @@ impl Session {
     fn new(mut inner: Connection, peer: &str) -> Self {
         // What the socket does not take is bounded by whoever has the socket.
         inner.set_buffer_limit(None);
-        Self { inner: Box::new(inner), peer: peer.to_owned(), has_ended: false }
+        Self { inner: Box::new(inner), peer: peer.to_owned(), has_ended: false, kept: 0 }
     }
 
     /// The protocol that both agreed to speak inside (RFC 7301).
@@ -61,16 +68,25 @@ impl Session {
     /// # Errors
     /// The peer breaks the protocol or is not to be believed. There may be something to send all the same: an alert.
     pub(crate) fn receive(&mut self, mut bytes: &[u8], clear: &mut Vec<u8>) -> Result<(), TlsError> {
+        self.kept += bytes.len();
         while !bytes.is_empty() && !self.has_ended {
             self.inner.read_tls(&mut bytes).map_err(|error| TlsError::local(error.to_string()))?;
             let state = self.inner.process_new_packets().map_err(|error| TlsError::of(&error, &self.peer))?;
             let there = state.plaintext_bytes_to_read();
             self.has_ended = state.peer_has_closed();
+            if there > 0 {
+                self.kept = 0;
+            }
             let before = clear.len();
             clear.resize(before + there, 0);
             self.inner.reader().read_exact(&mut clear[before..]).map_err(|error| TlsError::local(error.to_string()))?;
         }
         Ok(())
+    }
+
+    /// About how many bytes of memory it takes: rustls tells of none.
+    pub(crate) fn memory(&self) -> usize {
+        BASE + self.kept.min(MOST)
     }
 
     /// Encrypts bytes, and adds everything that is to be sent to `wire`.

@@ -1,0 +1,204 @@
+//! What clients leave half said is bounded in all, and who ended a conversation is told as it was.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::path::Path;
+
+use support::*;
+
+fn file(folder: &Path, text: &str) -> String {
+    let path = folder.join("mock.talk");
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// Without a gap a line waits for its end.
+const GREET: &str = "S: Welcome!\nrepeat\n  C: {name=Ann}\n  S: Hello, {name}!\nend\n";
+
+const WHY: &str = "all buffers together reached their bound";
+
+/// Clients that each leave so many bytes unsaid to their end; those that the server closed may not take all.
+fn unfinished(server: &Server, count: usize, bytes: &[u8]) -> Vec<TcpStream> {
+    let connect = |_| {
+        let mut client = server.connect();
+        let _ = client.write_all(bytes);
+        client
+    };
+    (0..count).map(connect).collect()
+}
+
+#[test]
+fn many_unfinished_lines_are_bounded_and_the_longest_waiting_goes_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), GREET);
+    let arguments = ["--play", &path, "--max-memory", "4MiB"];
+    let server = Server::start_with(&["prlimit", "--nofile=8192:8192"], &["tcp://127.0.0.1:0"], &arguments);
+    let before = server.resident();
+    let mut clients = unfinished(&server, 400, &[b'x'; 65_000]);
+    server.log.wait_for(WHY);
+    assert!(server.log.wait_for("4096 KiB (--max-memory)").contains("the conversation that waited longest goes first"));
+    let mut fresh = server.welcomed();
+    fresh.write_all(b"Ann\n").unwrap();
+    assert_eq!(line(&mut fresh), "Hello, Ann!\n");
+    let grown = server.resident().saturating_sub(before);
+    assert!(grown < 3 * 4096, "{grown} KiB");
+    // The last one is still there: its line can be ended. The first is gone.
+    let mut last = clients.pop().unwrap();
+    last.write_all(b"\n").unwrap();
+    assert_eq!(read(&mut last, 9), b"Welcome!\n");
+    assert_eq!(line(&mut last).len(), "Hello, !\n".len() + 65_000);
+    let mut first = Vec::new();
+    let _ = clients[0].read_to_end(&mut first);
+    assert!(first.len() <= 9);
+}
+
+/// Under a limit of the system's the bound is a part of what that leaves; nothing aborts.
+#[test]
+fn under_a_limit_of_memory_nothing_that_clients_hold_back_ends_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let others = tempfile::tempdir().unwrap();
+    let lines = file(others.path(), GREET);
+    let raw = file(folder.path(), "C: go\nS: ok\nC raw: {x:1000000 bytes}\nS: thanks\nC: bye\nS closes\n");
+    for (arguments, bytes) in [
+        (vec!["--play", &lines], vec![b'x'; 65_000]),
+        (vec!["--play", &raw], [b"go\n".to_vec(), vec![b'y'; 900_000]].concat()),
+    ] {
+        let wrapper = ["prlimit", "--as=200000000", "--nofile=8192:8192"];
+        let mut server = Server::start_with(&wrapper, &["tcp://127.0.0.1:0"], &arguments);
+        let count = 300_000_000 / bytes.len();
+        let _clients = unfinished(&server, count, &bytes);
+        server.log.wait_for(WHY);
+        let mut fresh = server.connect();
+        fresh.write_all(if bytes[0] == b'x' { b"Ann\n" } else { b"go\n" }).unwrap();
+        assert!(!line(&mut fresh).is_empty());
+        assert!(server.child.try_wait().unwrap().is_none());
+    }
+}
+
+#[test]
+fn open_plays_over_datagrams_with_what_they_captured_are_bounded_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), "C: {x}\nS: ok\nC: {y}\nS: {x}{y}\n");
+    let server = Server::start_at(&["udp://127.0.0.1:0"], &["--play", &path, "--max-memory", "4MiB"]);
+    let clients: Vec<_> = (0..400).map(|_| server.datagrams()).collect();
+    for client in &clients {
+        client.send(&[b'x'; 30_000]).unwrap();
+        assert_eq!(client.recv(&mut [0; 8]).unwrap(), 2);
+    }
+    server.log.wait_for(WHY);
+    let last = clients.last().unwrap();
+    last.send(b"y").unwrap();
+    assert_eq!(last.recv(&mut [0; 65_536]).unwrap(), 30_001);
+}
+
+#[test]
+fn where_plays_are_judged_one_that_had_to_go_is_a_failed_play() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), GREET);
+    let arguments = ["--play", &path, "--max-memory", "4MiB", "--strict"];
+    let server = Server::start_with(&["prlimit", "--nofile=8192:8192"], &["tcp://127.0.0.1:0"], &arguments);
+    let clients = unfinished(&server, 100, &[b'x'; 65_000]);
+    server.log.wait_for(WHY);
+    drop(clients);
+    assert_eq!(server.stop().0, 1);
+}
+
+const ASK: &str = "S: hi\nrepeat\n  C: {x}\n  S: {x}!\nend\nC: exit\nS closes\n";
+
+/// Whoever sent the first end that was read or sent closed it.
+#[test]
+fn who_closed_first_is_told_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), ASK);
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path]);
+    let closed = |number: usize| server.log.wait_for(&format!("closed #{number} "));
+    // Its end finishes the line, and is there before ours.
+    let mut client = server.connect();
+    client.write_all(b"exit").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(to_end(&mut client), b"hi\n");
+    assert!(closed(1).contains(" by client"), "{}", closed(1));
+    // Ours is sent at `exit`, before anything else came.
+    let mut client = server.connect();
+    client.write_all(b"exit\n").unwrap();
+    assert_eq!(to_end(&mut client), b"hi\n");
+    drop(client);
+    assert!(closed(2).contains(" by server"), "{}", closed(2));
+    // It leaves between two rounds, and it fails and leaves.
+    drop(server.connect());
+    assert!(closed(3).contains(" by client"), "{}", closed(3));
+    // Ours stands in the middle of the file.
+    let path = file(folder.path(), "S: hi\nS stops sending\nC: bye\nC closes\n");
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path]);
+    let mut client = server.connect();
+    assert_eq!(to_end(&mut client), b"hi\n");
+    client.write_all(b"bye\n").unwrap();
+    drop(client);
+    let line = server.log.wait_for("closed #1 ");
+    assert!(line.contains(" by server"), "{line}");
+    // Over echo and discard too.
+    for role in ["--echo", "--discard"] {
+        let server = Server::start_at(&["tcp://127.0.0.1:0"], &[role]);
+        let mut client = server.connect();
+        client.write_all(b"x").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        to_end(&mut client);
+        let line = server.log.wait_for("closed #1 ");
+        assert!(line.contains(" by client"), "{line}");
+    }
+}
+
+fn reset(client: TcpStream) {
+    rustix::net::sockopt::set_socket_linger(&client, Some(std::time::Duration::ZERO)).unwrap();
+}
+
+/// What came before a reset is heard to its last byte, whatever our own sending met in between; then the reset is told.
+#[test]
+fn what_came_before_a_reset_is_heard_and_then_the_reset() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = "x".repeat(900);
+    // More than is read at once, less than the kernel holds.
+    let lines = 90;
+    let text = format!("repeat {lines}\n  C: {long}\n  S: ok\nend\nC: last\nC resets\n");
+    let path = file(folder.path(), &text);
+    for _ in 0..10 {
+        let mut server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path, "--once"]);
+        let mut client = server.connect();
+        // Nothing is read before the reset is there.
+        server.signal("STOP");
+        let said = [format!("{long}\n").repeat(lines).as_bytes(), b"last\n"].concat();
+        client.write_all(&said).unwrap();
+        reset(client);
+        server.signal("CONT");
+        assert_eq!(server.wait(), 0, "{:#?}", server.log.all());
+        let line = server.log.wait_for("closed #1 ");
+        assert!(line.contains(&format!(" by reset, {} bytes from the client", said.len())), "{line}");
+    }
+    // In a pause of ours.
+    let path = file(folder.path(), "C: a\nS: b\nS waits 300ms\nC: c\nC resets\n");
+    let mut server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path, "--once"]);
+    let mut client = server.connect();
+    client.write_all(b"a\n").unwrap();
+    assert_eq!(line(&mut client), "b\n");
+    client.write_all(b"c\n").unwrap();
+    reset(client);
+    assert_eq!(server.wait(), 0, "{:#?}", server.log.all());
+}
+
+/// An answer that a reset kept from arriving was not given.
+#[test]
+fn a_reset_before_all_was_sent_is_a_failed_play() {
+    let folder = tempfile::tempdir().unwrap();
+    let answer = format!("S: {}\n", "y".repeat(999)).repeat(10_000);
+    let path = file(folder.path(), &format!("C: go\n{answer}S closes\n"));
+    let mut server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path, "--once"]);
+    let mut client = server.connect();
+    client.write_all(b"go\n").unwrap();
+    assert_eq!(read(&mut client, 1), b"y");
+    reset(client);
+    assert_eq!(server.wait(), 1);
+    server.log.wait_for("by reset");
+}
