@@ -46,5 +46,5 @@ pub use script::{Carrier, File, Files, Options, Script};
 pub use side::Side;
 pub use syntax::{At, Eol, Refused, Settings, Transcript};
 pub use update::update;
-pub use values::Scratch;
+pub use values::{MOST_VALUES, Scratch};
 pub use verdict::{Expected, Fault, Verdict, seconds};

@@ -1,6 +1,5 @@
 //! Whether bytes are what a message says: one pass from left to right, no backtracking, whatever a peer sends.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::memmem;
@@ -16,10 +15,10 @@ pub(crate) fn matches(message: &Message, line: &[u8]) -> bool {
 
 /// Whether a message takes a whole line. What its holes got stands in [`Scratch::captured`] afterwards.
 pub(crate) fn line_matches(message: &Message, line: &[u8], scratch: &mut Scratch) -> bool {
-    scratch.captured.clear();
     if matches!(message.shape, Shape::General) {
-        return matches!(walk(message, line, Extent::Line, &mut None, scratch), Walked::Whole(_));
+        return matches!(line_walk(message, line, scratch), Walked::Whole(_));
     }
+    scratch.captured.clear();
     let Some(Range { start, end }) = hole_of(message, line) else { return false };
     if let Shape::Around { slot: Some(slot), .. } = &message.shape {
         scratch.captured.push(Captured { slot: *slot, start, end });
@@ -96,36 +95,59 @@ pub(crate) enum Walked {
     Differs { piece: usize, at: usize },
 }
 
-/// Where a search stood when the bytes ended: no later look needs to search them again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Searched {
-    /// The hole whose end is looked for.
-    piece: usize,
-    /// The text behind it does not begin before this byte.
+/// Where a match stood when the bytes ended: no later look needs to look at the same bytes again, so that a message that
+/// comes byte by byte costs no more than one that comes whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// The first piece of the text that is looked for.
+    index: usize,
+    /// Where it begins, once that is known.
+    begins: Option<usize>,
+    /// How much of it is there.
+    agreed: usize,
+    /// The hole before it: its piece, and where it begins.
+    open: Option<(usize, usize)>,
+    /// The text does not begin before this byte.
     upto: usize,
+    captured: Vec<Captured>,
 }
 
-/// Matches a `raw` or `hex` message against the bytes that have come; `whole` says that they are all there is and all belong to it. `searched` is
-/// what an earlier look at fewer of the same bytes left there.
+/// Matches a `raw` or `hex` message against the bytes that have come; `whole` says that they are all there is and all
+/// belong to it. `progress` is what an earlier look at fewer of the same bytes left there.
 pub(crate) fn run_matches(
     message: &Message,
     bytes: &[u8],
     whole: bool,
-    searched: &mut Option<Searched>,
+    progress: &mut Progress,
     scratch: &mut Scratch,
 ) -> Walked {
-    scratch.captured.clear();
+    let mut captured = std::mem::take(&mut scratch.captured);
+    captured.clear();
+    captured.extend_from_slice(&progress.captured);
     let extent = if whole { Extent::Line } else { Extent::Prefix };
-    walk(message, bytes, extent, searched, scratch)
+    let walked = walk(message, bytes, extent, progress, scratch, &mut captured);
+    if walked == Walked::Partly {
+        progress.captured.clone_from(&captured);
+    }
+    scratch.captured = captured;
+    walked
 }
 
 /// Where a line differs from a message: the piece and the byte of the line.
 pub(crate) fn difference(message: &Message, line: &[u8], scratch: &mut Scratch) -> (usize, usize) {
-    scratch.captured.clear();
-    match walk(message, line, Extent::Line, &mut None, scratch) {
+    match line_walk(message, line, scratch) {
         Walked::Differs { piece, at } => (piece, at),
         Walked::Whole(_) | Walked::Partly => (message.pieces.len().saturating_sub(1), line.len()),
     }
+}
+
+/// Matches a whole line piece by piece.
+fn line_walk(message: &Message, line: &[u8], scratch: &mut Scratch) -> Walked {
+    let mut captured = std::mem::take(&mut scratch.captured);
+    captured.clear();
+    let walked = walk(message, line, Extent::Line, &mut Progress::default(), scratch, &mut captured);
+    scratch.captured = captured;
+    walked
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,116 +158,109 @@ enum Extent {
     Prefix,
 }
 
-/// The hole that is open while the text behind it is looked for.
-#[derive(Clone, Copy)]
-struct Open<'a> {
-    piece: usize,
-    start: usize,
-    pattern: &'a Pattern,
-}
-
 fn walk(
     message: &Message,
     line: &[u8],
     extent: Extent,
-    searched: &mut Option<Searched>,
-    scratch: &mut Scratch,
+    progress: &mut Progress,
+    scratch: &Scratch,
+    captured: &mut Vec<Captured>,
 ) -> Walked {
     let pieces = &message.pieces[..];
     let tail = tail_length(message, scratch);
-    let mut at = 0;
-    let mut index = 0;
-    let mut open: Option<Open<'_>> = None;
     loop {
-        let (text, next) = text_run(message, index, scratch);
+        let text = Text::from(message, progress.index, scratch);
+        let next = progress.index + text.pieces.len();
         let last = next == pieces.len();
-        let differs = |at: usize, offset: usize, scratch: &Scratch| Walked::Differs {
-            piece: piece_in(pieces, index, next, offset, scratch),
+        let differs = |at: usize, offset: usize| Walked::Differs {
+            piece: piece_in(pieces, progress.index, next, offset, scratch),
             at,
         };
-        let end = match open {
-            // Text stands right here: at the beginning, or behind a hole of known length.
-            None => at,
-            Some(Open { piece, start, pattern }) if pattern.has_length() => {
-                let Some(count) = length_of(pattern, line, scratch) else {
-                    return Walked::Differs { piece, at: start };
+        let begins = match (progress.begins, progress.open) {
+            (Some(begins), _) => begins,
+            // Text stands right here: at the beginning of the message.
+            (None, None) => 0,
+            (None, Some((piece, start))) => {
+                let pattern = pattern_of(&pieces[piece]);
+                let end = if pattern.has_length() {
+                    let Some(count) = length_of(pattern, line, scratch, captured) else {
+                        return Walked::Differs { piece, at: start };
+                    };
+                    if line.len() - start < count {
+                        return if extent == Extent::Prefix { Walked::Partly } else { differs(line.len(), 0) };
+                    }
+                    start + count
+                } else if last && extent == Extent::Line {
+                    let end = line.len().checked_sub(text.length).filter(|&end| end >= start);
+                    match end.filter(|&end| text.agreeing(&line[end..], 0) == text.length) {
+                        Some(end) => end,
+                        None => {
+                            let common = text.agreeing_backwards(line);
+                            let at = (line.len() - common).saturating_sub(1).max(start);
+                            return differs(at, (text.length - common).saturating_sub(1));
+                        }
+                    }
+                } else if text.length == 0 {
+                    // An open end without a length: it goes on until the stream ends.
+                    return Walked::Partly;
+                } else {
+                    let limit =
+                        if extent == Extent::Line { line.len().saturating_sub(tail).max(start) } else { line.len() };
+                    let from = progress.upto.max(start);
+                    // An earlier look, before the end was known, may have searched where only the last text can stand.
+                    match line.get(from..limit).and_then(|rest| text.find(rest)) {
+                        Some(found) => from + found,
+                        None if extent == Extent::Prefix => {
+                            progress.upto = (limit + 1).saturating_sub(text.length).max(from);
+                            return Walked::Partly;
+                        }
+                        None => return differs(start, 0),
+                    }
                 };
-                if line.len() - start < count {
-                    return if extent == Extent::Prefix { Walked::Partly } else { differs(line.len(), 0, scratch) };
+                if !close(&pieces[piece], pattern, line, start..end, captured) {
+                    return Walked::Differs { piece, at: start };
                 }
-                start + count
-            }
-            Some(Open { start, .. }) if last && extent == Extent::Line => {
-                let end = line.len().checked_sub(text.bytes.len()).filter(|&end| end >= start);
-                match end.filter(|&end| text.agreeing(&line[end..]) == text.bytes.len()) {
-                    Some(end) => end,
-                    None => {
-                        let common = text.agreeing_backwards(line);
-                        let at = (line.len() - common).saturating_sub(1).max(start);
-                        return differs(at, (text.bytes.len() - common).saturating_sub(1), scratch);
-                    }
-                }
-            }
-            // An open end without a length: it goes on until the stream ends.
-            Some(_) if text.bytes.is_empty() => return Walked::Partly,
-            Some(Open { piece, start, .. }) => {
-                let limit =
-                    if extent == Extent::Line { line.len().saturating_sub(tail).max(start) } else { line.len() };
-                let from = searched.filter(|searched| searched.piece == piece).map_or(start, |searched| searched.upto);
-                // An earlier look, before the end was known, may have searched where only the last text can stand.
-                match line.get(from..limit).and_then(|rest| text.find(rest)) {
-                    Some(found) => from + found,
-                    None if extent == Extent::Prefix => {
-                        let upto = (limit + 1).saturating_sub(text.bytes.len()).max(from);
-                        *searched = Some(Searched { piece, upto });
-                        return Walked::Partly;
-                    }
-                    None => return differs(start, 0, scratch),
-                }
+                end
             }
         };
-        if let Some(open) = open
-            && !close(pieces, open, line, end, scratch)
-        {
-            return Walked::Differs { piece: open.piece, at: open.start };
+        progress.begins = Some(begins);
+        let common = text.agreeing(&line[begins..], progress.agreed);
+        if common < text.length {
+            let short = begins + common == line.len();
+            progress.agreed = common;
+            return if short && extent == Extent::Prefix { Walked::Partly } else { differs(begins + common, common) };
         }
-        let common = text.agreeing(&line[end..]);
-        if common < text.bytes.len() {
-            let short = end + common == line.len();
-            return if short && extent == Extent::Prefix {
-                Walked::Partly
-            } else {
-                differs(end + common, common, scratch)
-            };
-        }
-        at = end + text.bytes.len();
+        let at = begins + text.length;
         if last {
             return match extent {
                 Extent::Line if at < line.len() => Walked::Differs { piece: pieces.len().saturating_sub(1), at },
                 _ => Walked::Whole(at),
             };
         }
-        let pattern = match &pieces[next].kind {
-            PieceKind::Capture { pattern, .. } | PieceKind::Same { pattern, .. } => pattern,
-            PieceKind::Literal(_) | PieceKind::Value(_) => &Pattern::Any,
-        };
-        open = Some(Open { piece: next, start: at, pattern });
-        index = next + 1;
+        (progress.open, progress.index) = (Some((next, at)), next + 1);
+        (progress.begins, progress.agreed, progress.upto) = (None, 0, at);
+    }
+}
+
+fn pattern_of(piece: &Piece) -> &Pattern {
+    match &piece.kind {
+        PieceKind::Capture { pattern, .. } | PieceKind::Same { pattern, .. } => pattern,
+        PieceKind::Literal(_) | PieceKind::Value(_) => &Pattern::Any,
     }
 }
 
 /// How many bytes a hole takes that says so; `None` if the name that counts them holds no number.
-fn length_of(pattern: &Pattern, line: &[u8], scratch: &Scratch) -> Option<usize> {
+fn length_of(pattern: &Pattern, line: &[u8], scratch: &Scratch, captured: &[Captured]) -> Option<usize> {
     match pattern {
         Pattern::Bytes(count) => Some(*count),
-        Pattern::BytesOf(slot) => count_in(value_or_captured(*slot, line, scratch)?),
+        Pattern::BytesOf(slot) => count_in(value_or_captured(*slot, line, scratch, captured)?),
         _ => None,
     }
 }
 
 /// The value of a name: what the message in hand gave it, else what it had before.
-fn value_or_captured<'a>(slot: usize, line: &'a [u8], scratch: &'a Scratch) -> Option<&'a [u8]> {
-    let here = scratch.captured.iter().find(|captured| captured.slot == slot);
+fn value_or_captured<'a>(slot: usize, line: &'a [u8], scratch: &'a Scratch, captured: &[Captured]) -> Option<&'a [u8]> {
+    let here = captured.iter().find(|captured| captured.slot == slot);
     here.map(|captured| &line[captured.start..captured.end]).or_else(|| scratch.value(slot))
 }
 
@@ -254,72 +269,110 @@ pub(crate) fn bad_count(message: &Message, line: &[u8], scratch: &Scratch) -> Op
     message.pieces.iter().find_map(|piece| match &piece.kind {
         PieceKind::Capture { pattern: Pattern::BytesOf(slot), .. }
         | PieceKind::Same { pattern: Pattern::BytesOf(slot), .. } => {
-            value_or_captured(*slot, line, scratch).is_some_and(|value| count_in(value).is_none()).then_some(*slot)
+            value_or_captured(*slot, line, scratch, &scratch.captured)
+                .is_some_and(|value| count_in(value).is_none())
+                .then_some(*slot)
         }
         _ => None,
     })
 }
 
 /// Ends a hole: its pattern is tried, its bytes are noted or compared.
-fn close(pieces: &[Piece], open: Open<'_>, line: &[u8], end: usize, scratch: &mut Scratch) -> bool {
-    let Open { piece, start, pattern } = open;
-    let got = &line[start..end];
-    match &pieces[piece].kind {
+fn close(piece: &Piece, pattern: &Pattern, line: &[u8], hole: Range<usize>, captured: &mut Vec<Captured>) -> bool {
+    let got = &line[hole.clone()];
+    match &piece.kind {
         PieceKind::Capture { slot: Some(slot), .. } => {
-            scratch.captured.push(Captured { slot: *slot, start, end });
+            captured.push(Captured { slot: *slot, start: hole.start, end: hole.end });
             pattern.accepts(got)
         }
         PieceKind::Same { slot, .. } => {
-            let first = scratch.captured.iter().find(|captured| captured.slot == *slot);
+            let first = captured.iter().find(|captured| captured.slot == *slot);
             pattern.accepts(got) && first.is_some_and(|first| line[first.start..first.end] == *got)
         }
         _ => pattern.accepts(got),
     }
 }
 
-/// The text between two holes, after substitution.
-struct Run<'a> {
-    bytes: Cow<'a, [u8]>,
-    /// Whether letters of its literal text match in either case.
+/// The text between two holes with its values, which stay where they are: they may be long.
+struct Text<'a> {
+    pieces: &'a [Piece],
+    scratch: &'a Scratch,
+    /// Whether letters of its literal text match in either case; those of a value never do.
     fold: bool,
-    /// Where values stand in it: their letters never do.
-    values: Vec<(usize, usize)>,
+    length: usize,
 }
 
-impl Run<'_> {
-    fn agrees(&self, index: usize, byte: u8) -> bool {
-        let own = self.bytes[index];
-        let folded = self.fold && !self.values.iter().any(|&(from, to)| (from..to).contains(&index));
-        if folded { own.eq_ignore_ascii_case(&byte) } else { own == byte }
+impl<'a> Text<'a> {
+    /// The text from a piece up to the next hole.
+    fn from(message: &'a Message, index: usize, scratch: &'a Scratch) -> Self {
+        let pieces = &message.pieces[index..];
+        let hole = |piece: &Piece| matches!(piece.kind, PieceKind::Capture { .. } | PieceKind::Same { .. });
+        let pieces = &pieces[..pieces.iter().position(hole).unwrap_or(pieces.len())];
+        let length = text_length(pieces, scratch).unwrap_or(usize::MAX);
+        Self { pieces, scratch, fold: message.fold, length }
     }
 
-    /// How many bytes from the beginning of a line are as they should be.
-    fn agreeing(&self, line: &[u8]) -> usize {
-        if self.fold {
-            let most = self.bytes.len().min(line.len());
-            return (0..most).take_while(|&index| self.agrees(index, line[index])).count();
+    /// Each piece's bytes, and whether their case counts.
+    fn parts(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], bool)> {
+        let (scratch, fold) = (self.scratch, self.fold);
+        self.pieces.iter().map(move |piece| match &piece.kind {
+            PieceKind::Literal(bytes) => (&bytes[..], fold),
+            PieceKind::Value(slot) => (scratch.value(*slot).unwrap_or_default(), false),
+            PieceKind::Capture { .. } | PieceKind::Same { .. } => (&[][..], false),
+        })
+    }
+
+    /// How many bytes from the beginning of a line are as they should be; the first ones are known to be.
+    fn agreeing(&self, line: &[u8], known: usize) -> usize {
+        let mut passed = 0;
+        for (part, fold) in self.parts() {
+            let from = known.saturating_sub(passed).min(part.len());
+            let rest = &line[(passed + from).min(line.len())..];
+            let common = common_length(&part[from..], rest, fold);
+            if from + common < part.len() {
+                return passed + from + common;
+            }
+            passed += part.len();
         }
-        line.iter().zip(self.bytes.iter()).take_while(|(a, b)| a == b).count()
+        passed
     }
 
     /// How many bytes from the end of a line are as they should be.
     fn agreeing_backwards(&self, line: &[u8]) -> usize {
-        let length = self.bytes.len();
-        let most = length.min(line.len());
-        (0..most).take_while(|&back| self.agrees(length - 1 - back, line[line.len() - 1 - back])).count()
+        let mut passed = 0;
+        for (part, fold) in self.parts().rev() {
+            let rest = &line[..line.len() - passed.min(line.len())];
+            let agrees = |(a, b): &(&u8, &u8)| if fold { a.eq_ignore_ascii_case(b) } else { a == b };
+            let common = part.iter().rev().zip(rest.iter().rev()).take_while(agrees).count();
+            if common < part.len() {
+                return passed + common;
+            }
+            passed += part.len();
+        }
+        passed
     }
 
     /// Where it first stands in a line.
     fn find(&self, line: &[u8]) -> Option<usize> {
-        if !self.fold {
-            return memmem::find(line, &self.bytes);
+        if self.length > line.len() {
+            return None;
         }
-        let (lower, own) = (line.to_ascii_lowercase(), self.bytes.to_ascii_lowercase());
-        let finder = memmem::Finder::new(&own);
+        if let ([Piece { kind: PieceKind::Literal(own), .. }], false) = (self.pieces, self.fold) {
+            return memmem::find(line, own);
+        }
+        let own = self.parts().fold(Vec::with_capacity(self.length), |mut own, (part, _)| {
+            own.extend_from_slice(part);
+            own
+        });
+        if !self.fold {
+            return memmem::find(line, &own);
+        }
+        let (line_folded, own_folded) = (line.to_ascii_lowercase(), own.to_ascii_lowercase());
+        let finder = memmem::Finder::new(&own_folded);
         let mut from = 0;
-        while let Some(found) = finder.find(&lower[from..]) {
+        while let Some(found) = finder.find(&line_folded[from..]) {
             let at = from + found;
-            if self.values.iter().all(|&(start, end)| line[at + start..at + end] == self.bytes[start..end]) {
+            if self.agreeing(&line[at..], 0) == self.length {
                 return Some(at);
             }
             from = at + 1;
@@ -328,33 +381,32 @@ impl Run<'_> {
     }
 }
 
-/// The text from a piece up to the next hole, and that hole's index.
-fn text_run<'a>(message: &'a Message, from: usize, scratch: &Scratch) -> (Run<'a>, usize) {
-    let mut run = Run { bytes: Cow::Borrowed(&[]), fold: message.fold, values: vec![] };
-    let mut index = from;
-    while let Some(piece) = message.pieces.get(index) {
-        match &piece.kind {
-            PieceKind::Literal(bytes) if index == from => run.bytes = Cow::Borrowed(bytes),
-            PieceKind::Literal(bytes) => run.bytes.to_mut().extend_from_slice(bytes),
-            PieceKind::Value(slot) => {
-                let start = run.bytes.len();
-                run.bytes.to_mut().extend_from_slice(scratch.value(*slot).unwrap_or_default());
-                if message.fold {
-                    run.values.push((start, run.bytes.len()));
-                }
-            }
-            PieceKind::Capture { .. } | PieceKind::Same { .. } => break,
-        }
-        index += 1;
+/// How many bytes two texts have in common from their beginning.
+fn common_length(a: &[u8], b: &[u8], fold: bool) -> usize {
+    let most = a.len().min(b.len());
+    // Mostly all of it: comparing that is one call.
+    if same(&a[..most], &b[..most], fold) {
+        return most;
     }
-    (run, index)
+    a.iter().zip(b).take_while(|(a, b)| if fold { a.eq_ignore_ascii_case(b) } else { a == b }).count()
+}
+
+/// How long the text of some pieces is with their values, holes left out; `None` if no memory could hold it.
+pub(crate) fn text_length(pieces: &[Piece], scratch: &Scratch) -> Option<usize> {
+    pieces.iter().try_fold(0_usize, |sum, piece| {
+        sum.checked_add(match &piece.kind {
+            PieceKind::Literal(bytes) => bytes.len(),
+            PieceKind::Value(slot) => scratch.value(*slot).map_or(0, <[u8]>::len),
+            PieceKind::Same { .. } | PieceKind::Capture { .. } => 0,
+        })
+    })
 }
 
 /// How long the text behind the last hole is.
 fn tail_length(message: &Message, scratch: &Scratch) -> usize {
     let holes = |piece: &Piece| matches!(piece.kind, PieceKind::Capture { .. } | PieceKind::Same { .. });
     let from = message.pieces.iter().rposition(holes).map_or(0, |hole| hole + 1);
-    text_run(message, from, scratch).0.bytes.len()
+    Text::from(message, from, scratch).length
 }
 
 /// The piece that holds a byte of a text run.

@@ -9,10 +9,9 @@ mod say;
 
 use std::time::Duration;
 
-use crate::matcher::Searched;
 use crate::program::{Deed, First, Fork, Op, Order, Pc, Plan, Step as PathStep};
 use crate::script::{Carrier, Script};
-use crate::values::{Saved, Scratch};
+use crate::values::{Coming, MOST_VALUES, Saved, Scratch};
 use crate::verdict::{Fault, Verdict};
 
 /// A point in time, in nanoseconds since any fixed beginning; it never goes back.
@@ -74,6 +73,9 @@ impl Output {
 pub struct Step {
     /// How many bytes of the input are done with.
     pub consumed: usize,
+    /// Over datagrams: the one that was given was not taken. While the play pauses, or has much to send, it is to be kept
+    /// and given again with the step after that.
+    pub left: bool,
     /// What to do, after sending the output.
     pub next: Next,
 }
@@ -163,8 +165,8 @@ pub struct Play {
     left: usize,
     /// Bytes of them that hold no line ending.
     scanned: usize,
-    /// Where the search for the end of a raw hole stands.
-    searched: Option<Searched>,
+    /// How far the messages that are no lines have come that may be the one that is coming.
+    coming: Vec<Coming>,
     /// Bytes of the file that is being said or heard.
     in_file: u64,
     /// How much of what is not a line had come when the wait began anew.
@@ -201,11 +203,12 @@ impl Play {
         let mut walk = Walk { script, input, scratch, output, at: 0, datagram, owes_ending, said, messages: 0 };
         let next = walk.run(self);
         let consumed = walk.at;
+        let left = walk.datagram && consumed == 0 && matches!(next, Next::Pause { .. } | Next::Flush);
         self.left = input.bytes.len() - consumed;
-        if !matches!(next, Next::End(_)) && script.program.live.get(self.pc).copied().unwrap_or(false) {
-            self.saved = scratch.save();
+        if !matches!(next, Next::End(_)) {
+            self.saved = scratch.save(script.program.live.get(self.pc).copied().unwrap_or(false));
         }
-        Step { consumed, next }
+        Step { consumed, left, next }
     }
 
     /// The connection was reset: how the play ends.
@@ -270,6 +273,12 @@ impl Play {
             Some(&message) => script.program.messages[message].place.line,
             None => script.program.places.get(pc).map_or(1, |place| place.line),
         }
+    }
+
+    /// Bytes of memory that it holds for its values and for what was said last: what a driver of many plays adds up.
+    #[must_use]
+    pub fn holds(&self) -> usize {
+        self.saved.as_ref().map_or(0, |saved| saved.size()) + self.said.as_ref().map_or(0, |said| said.1.capacity())
     }
 
     /// Whether a line of those that may come in any order has come.
@@ -406,18 +415,16 @@ impl Walk<'_> {
         match &self.script.program.ops[pc] {
             Op::Patience(time) => play.patience += *time,
             Op::Set { slot, value } => {
-                let mut bytes = Vec::new();
-                self.fill(value, &mut bytes);
-                self.scratch.set(*slot, &bytes);
+                let bytes = self.fill(value).map_err(|_| self.too_large(play, pc, *slot))?;
+                self.scratch.set(*slot, &bytes).map_err(|_| self.too_large(play, pc, *slot))?;
             }
             Op::Let { slot, function, key, value } => {
-                let (mut secret, mut bytes) = (Vec::new(), Vec::new());
-                self.fill(key, &mut secret);
-                self.fill(value, &mut bytes);
-                match function.apply(&secret, &bytes) {
-                    Ok(made) => self.scratch.set(*slot, &made),
-                    Err(_) => return Err(self.bad_value(play, pc, *slot, bytes)),
-                }
+                let filled = self.fill(key).and_then(|key| Ok((key, self.fill(value)?)));
+                let (secret, bytes) = filled.map_err(|_| self.too_large(play, pc, *slot))?;
+                let Ok(made) = function.apply(&secret, &bytes) else {
+                    return Err(self.bad_value(play, pc, *slot, bytes));
+                };
+                self.scratch.set(*slot, &made).map_err(|_| self.too_large(play, pc, *slot))?;
             }
             Op::Enter(counters) => counters.iter().for_each(|&counter| play.counters[counter] = 0),
             Op::Together => play.together = true,
@@ -434,6 +441,16 @@ impl Walk<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The values of the play would grow too large.
+    fn too_large(&mut self, play: &Play, pc: Pc, slot: usize) -> Stop {
+        let program = &self.script.program;
+        let mut verdict = play.verdict(self.script, Fault::ValuesTooLarge { most: MOST_VALUES }, &[], self.scratch);
+        verdict.place = program.places[pc];
+        verdict.name = program.slots[slot].clone();
+        verdict.expected.clear();
+        Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))
     }
 
     /// A value that was heard is not what a function reads.

@@ -1,6 +1,7 @@
 //! Two players of one transcript joined by a line that nobody else can see: how a file is tried before it meets a
 //! socket. Time passes only when both wait.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::play::{Ending, Input, Moment, Next, Output, Play};
@@ -41,10 +42,14 @@ struct End<'a> {
     play: Play,
     /// What came and was not consumed.
     buffer: Vec<u8>,
+    /// The first byte of it that is not consumed.
+    consumed: usize,
     /// What the other said and has not come yet.
-    coming: Vec<u8>,
-    /// Where datagrams end in what is coming.
-    datagrams: std::collections::VecDeque<usize>,
+    coming: VecDeque<u8>,
+    /// How long each datagram is in what is coming.
+    datagrams: VecDeque<usize>,
+    /// Over datagrams: the one in the buffer was not taken yet.
+    holds_datagram: bool,
     /// The other said its last.
     peer_done: bool,
     said: Vec<u8>,
@@ -62,8 +67,10 @@ impl<'a> End<'a> {
             script,
             play: script.play(),
             buffer: vec![],
-            coming: vec![],
+            consumed: 0,
+            coming: [].into(),
             datagrams: [].into(),
+            holds_datagram: false,
             peer_done: false,
             said: vec![],
             until: None,
@@ -132,11 +139,14 @@ fn turn(
     }
     let datagrams = me.script.carrier == Carrier::Datagram;
     let mut came = false;
-    let mut datagram = false;
     if datagrams {
-        if let Some(length) = me.datagrams.pop_front() {
-            me.buffer = me.coming.drain(..length).collect();
-            (came, datagram) = (true, true);
+        if !me.holds_datagram
+            && let Some(length) = me.datagrams.pop_front()
+        {
+            me.buffer.clear();
+            me.buffer.extend(me.coming.drain(..length));
+            (me.consumed, me.holds_datagram) = (0, true);
+            came = true;
         }
     } else if !me.coming.is_empty() {
         let count = pieces(me.coming.len()).clamp(1, me.coming.len());
@@ -152,9 +162,16 @@ fn turn(
     }
     me.half_closed |= ended;
     let mut output = Output::default();
-    let input = Input { bytes: &me.buffer, datagram, ended, now };
+    let datagram = std::mem::take(&mut me.holds_datagram);
+    let input = Input { bytes: &me.buffer[me.consumed..], datagram, ended, now };
     let step = me.play.step(me.script, input, scratch, &mut output);
-    me.buffer.drain(..step.consumed);
+    me.consumed += step.consumed;
+    // What is consumed byte by byte is let go in large pieces.
+    if me.consumed >= me.buffer.len() || me.consumed > 64 * 1024 && me.consumed > me.buffer.len() / 2 {
+        me.buffer.drain(..me.consumed);
+        me.consumed = 0;
+    }
+    me.holds_datagram = datagram && step.left;
     me.said.extend_from_slice(&output.bytes);
     if !datagrams || !output.datagrams.is_empty() {
         let mut from = 0;
@@ -162,7 +179,7 @@ fn turn(
             other.datagrams.push_back(end - from);
             from = end;
         }
-        other.coming.extend_from_slice(&output.bytes);
+        other.coming.extend(&output.bytes);
     }
     match step.next {
         Next::Hear { until } => me.until = Some(until.unwrap_or(Moment::from_nanos(u64::MAX))),
@@ -178,7 +195,7 @@ fn turn(
         }
         Next::End(ending) => {
             if matches!(ending, Ending::DoneByReset) && other.ending.is_none() {
-                let unread = std::mem::take(&mut other.buffer);
+                let unread = other.buffer.split_off(other.consumed);
                 other.ending = Some(other.play.reset(other.script, &unread, scratch));
             }
             other.peer_done = !datagrams;

@@ -336,7 +336,7 @@ fn misheard(
         Some(PieceKind::Capture { defaults, .. }) => show_hiding(&defaults[default], secrets),
         _ => {
             let literals = message.pieces.iter().filter_map(|piece| match &piece.kind {
-                PieceKind::Literal(literal) => Some(literal.as_slice()),
+                PieceKind::Literal(literal) => Some(&literal[..]),
                 _ => None,
             });
             show_hiding(&literals.collect::<Vec<_>>().concat(), secrets)

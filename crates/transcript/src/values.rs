@@ -1,15 +1,50 @@
 //! The values that names have while a play runs, kept in one piece of memory that plays share.
 
+use crate::matcher::Progress;
+
+/// Most bytes that all values of one play hold together. Neither a file nor a peer can make a play grow past it.
+pub const MOST_VALUES: usize = 16 * 1024 * 1024;
+
+/// Bytes of values that were overwritten, up to which tidying up is not worth its time.
+const SLACK: usize = 64 * 1024;
+
+/// Memory that stays for the next play.
+const MOST_KEPT: usize = 1024 * 1024;
+
 /// The values of one play. A driver keeps one for all its plays: each step borrows it, and a play that must wait takes
 /// what it still needs with it.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    bytes: Vec<u8>,
-    ranges: Vec<Option<(u32, u32)>>,
+    values: Values,
+    /// Whether any value changed since the values were loaded.
+    changed: bool,
+    /// The play's box while its values are here. It holds our memory meanwhile.
+    home: Option<Box<Saved>>,
     /// Where the captures of the line in hand begin and end in it.
     pub(crate) captured: Vec<Captured>,
+    /// The messages that are no lines of which one is at hand; a play that must wait takes them with it.
+    pub(crate) coming: Vec<Coming>,
     /// Where answers of the fast path are put together; its length stays.
     pub(crate) block: Vec<u8>,
+}
+
+/// Bytes, and which of them each slot has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Values {
+    bytes: Vec<u8>,
+    ranges: Vec<Option<(usize, usize)>>,
+    /// Bytes that some slot still has.
+    used: usize,
+}
+
+/// A `raw` or `hex` message that may be the one that is coming.
+#[derive(Debug, Clone)]
+pub(crate) struct Coming {
+    /// Which of those that may come here.
+    pub(crate) candidate: usize,
+    /// Its length, once all of it is there: others may be longer.
+    pub(crate) whole: Option<usize>,
+    pub(crate) progress: Progress,
 }
 
 /// A capture that a match found: bytes of the line.
@@ -22,9 +57,63 @@ pub(crate) struct Captured {
 
 /// The values that a waiting play keeps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Saved {
-    bytes: Box<[u8]>,
-    ranges: Box<[Option<(u32, u32)>]>,
+pub(crate) struct Saved(Values);
+
+impl Saved {
+    /// The memory that it takes.
+    pub(crate) fn size(&self) -> usize {
+        self.0.bytes.capacity() + self.0.ranges.capacity() * size_of::<Option<(usize, usize)>>()
+    }
+}
+
+/// The values of a play would hold more than [`MOST_VALUES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooLarge {
+    pub(crate) slot: usize,
+}
+
+impl Values {
+    /// The length of a slot's value.
+    fn length(&self, slot: usize) -> usize {
+        self.ranges.get(slot).copied().flatten().map_or(0, |(start, end)| end - start)
+    }
+
+    /// Leaves no room between the values: one that was overwritten takes memory until then.
+    #[cold]
+    fn tidy(&mut self, room: usize) {
+        let mut bytes = Vec::with_capacity(self.used + room);
+        for range in &mut self.ranges {
+            if let Some((start, end)) = range {
+                let begin = bytes.len();
+                bytes.extend_from_slice(&self.bytes[*start..*end]);
+                *range = Some((begin, bytes.len()));
+            }
+        }
+        self.bytes = bytes;
+    }
+
+    fn clear(&mut self) {
+        if self.bytes.capacity() > MOST_KEPT {
+            self.bytes = Vec::new();
+        }
+        self.bytes.clear();
+        self.ranges.fill(None);
+        self.used = 0;
+    }
+
+    /// A copy that takes no more memory than it needs.
+    fn exact(&self) -> Self {
+        let mut bytes = Vec::with_capacity(self.used);
+        let mut ranges = Vec::with_capacity(self.ranges.len());
+        for range in &self.ranges {
+            ranges.push(range.map(|(start, end)| {
+                let begin = bytes.len();
+                bytes.extend_from_slice(&self.bytes[start..end]);
+                (begin, bytes.len())
+            }));
+        }
+        Self { bytes, ranges, used: self.used }
+    }
 }
 
 impl Saved {
@@ -42,63 +131,145 @@ impl Scratch {
     }
 
     pub(crate) fn value(&self, slot: usize) -> Option<&[u8]> {
-        let (start, end) = (*self.ranges.get(slot)?)?;
-        Some(&self.bytes[start as usize..end as usize])
+        let (start, end) = (*self.values.ranges.get(slot)?)?;
+        Some(&self.values.bytes[start..end])
     }
 
-    pub(crate) fn set(&mut self, slot: usize, value: &[u8]) {
-        let start = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(value);
-        self.ranges[slot] = Some((start, self.bytes.len() as u32));
+    /// Gives a slot a value, if there is room for it.
+    pub(crate) fn set(&mut self, slot: usize, value: &[u8]) -> Result<(), TooLarge> {
+        let values = &mut self.values;
+        // Both are at most the bound, so that no sum overflows.
+        let used = values.used - values.length(slot);
+        if value.len() > MOST_VALUES - used {
+            return Err(TooLarge { slot });
+        }
+        self.changed = true;
+        values.ranges[slot] = None;
+        values.used = used;
+        // As many bytes are copied as were set since: what tidying costs is shared out among them.
+        if values.bytes.len() + value.len() > SLACK + 2 * (used + value.len()) {
+            values.tidy(value.len());
+        }
+        let start = values.bytes.len();
+        values.bytes.extend_from_slice(value);
+        values.ranges[slot] = Some((start, values.bytes.len()));
+        values.used += value.len();
+        Ok(())
     }
 
     /// Sets what the last match captured, from the line it looked at.
-    pub(crate) fn take_captured(&mut self, line: &[u8]) {
-        for index in 0..self.captured.len() {
-            let Captured { slot, start, end } = self.captured[index];
-            self.set(slot, &line[start..end]);
-        }
+    pub(crate) fn take_captured(&mut self, line: &[u8]) -> Result<(), TooLarge> {
+        let captured = std::mem::take(&mut self.captured);
+        let set = captured.iter().try_for_each(|&Captured { slot, start, end }| self.set(slot, &line[start..end]));
+        self.captured = captured;
         self.captured.clear();
+        set
     }
 
     /// Forgets every value; the memory stays.
     pub(crate) fn forget(&mut self) {
-        if !self.bytes.is_empty() {
-            self.bytes.clear();
-            self.ranges.fill(None);
+        if self.changed || self.home.is_some() {
+            self.values.clear();
+            self.changed = self.home.is_some();
         }
     }
 
-    /// Takes over what a play kept.
+    /// Takes over what a play kept. Its memory changes places with ours: nothing is copied.
     pub(crate) fn load(&mut self, saved: Option<Box<Saved>>, slots: usize) {
-        self.bytes.clear();
-        self.ranges.clear();
-        match saved {
-            Some(saved) => {
-                self.bytes.extend_from_slice(&saved.bytes);
-                self.ranges.extend_from_slice(&saved.ranges);
-            }
-            None => self.ranges.resize(slots, None),
+        // A play that ended left its values here.
+        let left = self.home.take().is_some();
+        if left || self.changed || self.values.ranges.len() != slots {
+            self.values.clear();
+            self.values.ranges.resize(slots, None);
+        }
+        self.changed = false;
+        self.home = saved;
+        if let Some(home) = &mut self.home {
+            std::mem::swap(&mut home.0, &mut self.values);
         }
     }
 
-    /// A copy of the values, without what was overwritten.
-    pub(crate) fn save(&self) -> Option<Box<Saved>> {
-        if self.ranges.iter().all(Option::is_none) {
-            return None;
+    /// Gives a play its values back, if there are any that it `needs`.
+    pub(crate) fn save(&mut self, needs: bool) -> Option<Box<Saved>> {
+        let home = self.home.take();
+        if let Some(mut home) = home {
+            // What came is mostly of no consequence for any value, as each byte of a long line is.
+            let unchanged = needs && !std::mem::take(&mut self.changed);
+            let kept = (needs && !unchanged && self.has_any()).then(|| self.values.exact());
+            std::mem::swap(&mut home.0, &mut self.values);
+            if !unchanged {
+                home.0 = kept?;
+            }
+            return Some(home);
         }
-        let mut bytes = Vec::new();
-        let ranges = self
-            .ranges
-            .iter()
-            .map(|range| {
-                range.map(|(start, end)| {
-                    let begin = bytes.len() as u32;
-                    bytes.extend_from_slice(&self.bytes[start as usize..end as usize]);
-                    (begin, bytes.len() as u32)
-                })
-            })
-            .collect();
-        Some(Box::new(Saved { bytes: bytes.into_boxed_slice(), ranges }))
+        (needs && self.has_any()).then(|| Box::new(Saved(self.values.exact())))
+    }
+
+    fn has_any(&self) -> bool {
+        self.values.ranges.iter().any(Option::is_some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_grows_in_a_loop_takes_memory_in_proportion_to_itself() {
+        let mut scratch = Scratch::new();
+        scratch.load(None, 2);
+        for length in 0..20_000 {
+            assert_eq!(scratch.set(0, &vec![7; length]), Ok(()));
+            assert_eq!(scratch.set(1, b"x"), Ok(()));
+            assert!(scratch.values.bytes.len() <= 2 * (length + 1) + SLACK, "{length}");
+        }
+        assert_eq!(scratch.value(0).map(<[u8]>::len), Some(19_999));
+        assert_eq!(scratch.value(1), Some(&b"x"[..]));
+    }
+
+    #[test]
+    fn values_are_bounded_together_and_one_that_is_overwritten_counts_no_more() {
+        let mut scratch = Scratch::new();
+        scratch.load(None, 3);
+        let half = vec![1; MOST_VALUES / 2];
+        assert_eq!(scratch.set(0, &half), Ok(()));
+        assert_eq!(scratch.set(1, &half), Ok(()));
+        assert_eq!(scratch.set(2, b"x"), Err(TooLarge { slot: 2 }));
+        assert_eq!(scratch.set(2, b""), Ok(()));
+        assert_eq!(scratch.set(0, b"small"), Ok(()));
+        assert_eq!(scratch.set(2, &half[5..]), Ok(()));
+        assert_eq!(scratch.set(2, &half), Err(TooLarge { slot: 2 }));
+        assert_eq!(scratch.value(0), Some(&b"small"[..]));
+        assert_eq!(scratch.value(2).map(<[u8]>::len), Some(half.len() - 5));
+    }
+
+    #[test]
+    fn what_a_play_keeps_goes_to_and_fro_and_no_other_play_sees_it() {
+        let mut scratch = Scratch::new();
+        scratch.load(None, 2);
+        assert!(scratch.save(true).is_none());
+        scratch.load(None, 2);
+        scratch.set(1, b"mine").unwrap();
+        let mine = scratch.save(true);
+        scratch.load(None, 2);
+        assert_eq!((scratch.value(0), scratch.value(1)), (None, None));
+        scratch.set(0, b"other").unwrap();
+        let other = scratch.save(true);
+        scratch.load(mine, 2);
+        assert_eq!((scratch.value(0), scratch.value(1)), (None, Some(&b"mine"[..])));
+        let mine = scratch.save(true);
+        scratch.load(other, 2);
+        assert_eq!((scratch.value(0), scratch.value(1)), (Some(&b"other"[..]), None));
+        scratch.set(0, b"longer than before").unwrap();
+        let other = scratch.save(true);
+        assert_eq!(other.as_ref().map(|saved| saved.0.bytes.capacity()), Some(18));
+        scratch.load(mine, 2);
+        scratch.forget();
+        assert!(scratch.save(true).is_none());
+        scratch.load(other, 2);
+        assert_eq!(scratch.value(0), Some(&b"longer than before"[..]));
+        assert!(scratch.save(false).is_none());
+        scratch.load(None, 1);
+        assert_eq!(scratch.value(0), None);
     }
 }

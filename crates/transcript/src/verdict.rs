@@ -48,6 +48,16 @@ pub enum Fault {
     NotEncoded,
     /// A value that counts bytes is no number of bytes.
     NotACount,
+    /// All values of the play together would hold more than the bound, in bytes.
+    ValuesTooLarge {
+        /// The bound.
+        most: usize,
+    },
+    /// With its values filled in, a message is larger than the bound, in bytes.
+    MessageTooLarge {
+        /// The bound.
+        most: usize,
+    },
     /// What we were about to say is not as long as a value says.
     WrongLength,
     /// A file of ours is shorter than it was, or can be read no more.
@@ -124,6 +134,16 @@ impl Verdict {
             Fault::NotACount => {
                 format!("{{{}}} is `{}`, which is no number of bytes", self.name, self.show(&self.received))
             }
+            Fault::ValuesTooLarge { most } => {
+                format!(
+                    "the values of this play would hold more than {} together: {{{}}} grew",
+                    mebibytes(most),
+                    self.name
+                )
+            }
+            Fault::MessageTooLarge { most } => {
+                format!("with its values filled in, what would be said is larger than {}", mebibytes(most))
+            }
             Fault::WrongLength => format!("what would be said is not as long as {{{}}} says", self.name),
             Fault::ClearBytes => format!("the {side} said more in clear before TLS began"),
             Fault::Tls | Fault::Untrusted => format!("TLS did not begin: {}", self.name),
@@ -196,7 +216,13 @@ impl Verdict {
         }
         let nothing_to_show = matches!(
             self.fault,
-            Fault::Misheard { .. } | Fault::BrokenLine | Fault::WrongLength | Fault::FileShrank | Fault::NotACount
+            Fault::Misheard { .. }
+                | Fault::BrokenLine
+                | Fault::WrongLength
+                | Fault::FileShrank
+                | Fault::NotACount
+                | Fault::ValuesTooLarge { .. }
+                | Fault::MessageTooLarge { .. }
         );
         if rows.is_empty() || nothing_to_show {
             rows.push(Row { line: Some(self.place.line), label: "", text: String::new(), caret: None });
@@ -259,6 +285,10 @@ fn clip(text: &str, most: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+fn mebibytes(bytes: usize) -> String {
+    format!("{} MiB", bytes >> 20)
 }
 
 /// A duration as people read it: `5 s`, `0.1 s`, `5 min`.

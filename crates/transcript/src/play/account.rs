@@ -13,6 +13,9 @@ use crate::script::Script;
 use crate::values::Scratch;
 use crate::verdict::{Expected, Fault, Verdict};
 
+/// Most bytes of what would have been right that are kept of one line.
+const ROOM: usize = 16 * 1024;
+
 /// The messages that would be right where a play stands.
 pub(super) fn expected_messages(script: &Script, play: &Play) -> Vec<usize> {
     match &script.program.ops[play.pc] {
@@ -41,19 +44,28 @@ impl Play {
     /// The account of a failure where the play stands.
     pub(super) fn verdict(&self, script: &Script, fault: Fault, received: &[u8], scratch: &mut Scratch) -> Verdict {
         let here = script.program.places[self.pc];
-        let mut candidates: Vec<(Expected, usize, Place)> = expected_messages(script, self)
+        let mut nearest: Vec<(usize, usize, Place)> = expected_messages(script, self)
             .into_iter()
             .map(|index| {
                 let message = &script.program.messages[index];
                 let (piece, matched) =
                     if received.is_empty() { (0, 0) } else { matcher::difference(message, received, scratch) };
-                let text = expected_text(script, message, scratch);
-                let place = place_in(message, piece, matched, received);
-                (Expected { line: message.place.line, text, matched }, matched, place)
+                (index, matched, place_in(message, piece, matched, received))
             })
             .collect();
         // The nearest branch first.
-        candidates.sort_by_key(|(_, matched, _)| std::cmp::Reverse(*matched));
+        nearest.sort_by_key(|(_, matched, _)| std::cmp::Reverse(*matched));
+        let candidates: Vec<(Expected, usize, Place)> = nearest
+            .into_iter()
+            .enumerate()
+            .map(|(rank, (index, matched, place))| {
+                let message = &script.program.messages[index];
+                // Many ways are listed, and few of them are read to their end.
+                let room = if rank < 16 { ROOM } else { ROOM / 16 };
+                let text = expected_text(script, message, scratch, matched, room);
+                (Expected { line: message.place.line, text, matched }, matched, place)
+            })
+            .collect();
         let differs = fault == Fault::Differs;
         let place = candidates.first().map_or(here, |(expected, _, place)| {
             if differs { *place } else { Place { line: expected.line, ..script_line(script, expected.line) } }
@@ -92,26 +104,62 @@ fn script_line(script: &Script, line: usize) -> Place {
         .map_or(Place { line, column: 1, width: 1 }, |message| message.place)
 }
 
-/// A message after substitution; a hole that is still open is shown as one.
-fn expected_text(script: &Script, message: &Message, scratch: &Scratch) -> String {
-    let mut text = String::new();
+/// A message after substitution; a hole that is still open is shown as one. Of a long one the bytes around the
+/// difference are shown.
+fn expected_text(script: &Script, message: &Message, scratch: &Scratch, matched: usize, room: usize) -> String {
+    // A secret that is cut in two would not be known as one.
+    let secret = script.secrets.iter().map(|secret| secret.value.len()).max().unwrap_or(0);
+    let from = if message.has_holes() || secret > 0 { 0 } else { matched.saturating_sub(room / 2) };
+    let mut window = Window { from, to: from + room, passed: 0 };
+    let mut text = if from > 0 { "…".to_owned() } else { String::new() };
     let mut bytes = Vec::new();
     for piece in &message.pieces {
         match &piece.kind {
-            PieceKind::Literal(literal) => bytes.extend_from_slice(literal),
-            PieceKind::Value(slot) => bytes.extend_from_slice(scratch.value(*slot).unwrap_or_default()),
-            PieceKind::Capture { slot, pattern, .. } => {
+            PieceKind::Literal(literal) => bytes.extend_from_slice(window.part(literal)),
+            PieceKind::Value(slot) => {
+                bytes.extend_from_slice(window.part(scratch.value(*slot).unwrap_or_default()));
+            }
+            PieceKind::Capture { slot, pattern, .. } if window.is_open() => {
                 text.push_str(show_inside(&mut bytes, &script.secrets).as_str());
                 let name = slot.map_or("_", |slot| &script.program.slots[slot]);
                 text.push_str(&hole(script, name, pattern));
             }
-            PieceKind::Same { slot, pattern } => {
+            PieceKind::Same { slot, pattern } if window.is_open() => {
                 text.push_str(show_inside(&mut bytes, &script.secrets).as_str());
                 text.push_str(&hole(script, &script.program.slots[*slot], pattern));
             }
+            PieceKind::Capture { .. } | PieceKind::Same { .. } => {}
         }
     }
-    text + &show_hiding(&bytes, &script.secrets)
+    if !window.is_open() {
+        bytes.truncate(bytes.len().saturating_sub(secret));
+    }
+    text.push_str(&show_hiding(&bytes, &script.secrets));
+    if !window.is_open() {
+        text.push('…');
+    }
+    text
+}
+
+/// Which bytes of a long text are shown.
+struct Window {
+    from: usize,
+    to: usize,
+    passed: usize,
+}
+
+impl Window {
+    /// What is shown of the next bytes.
+    fn part<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let clip = |at: usize| at.saturating_sub(self.passed).min(bytes.len());
+        let part = &bytes[clip(self.from)..clip(self.to)];
+        self.passed = self.passed.saturating_add(bytes.len());
+        part
+    }
+
+    fn is_open(&self) -> bool {
+        self.passed <= self.to
+    }
 }
 
 /// Shows text that a hole follows: its last space is not at the end of the line.

@@ -47,6 +47,9 @@ impl Walk<'_> {
 
     fn hear_file(&mut self, play: &mut Play, index: usize) -> Result<(), Stop> {
         self.begin_waiting(play);
+        if play.in_file == 0 {
+            self.skip_late_ending(play);
+        }
         let file = &self.script.files[index];
         let mut piece = Vec::new();
         while play.in_file < file.len() {
@@ -73,9 +76,8 @@ impl Walk<'_> {
         if self.datagram && !self.rest().is_empty() {
             return Err(self.file_differs(play, index, &[]));
         }
-        self.take(play, 0, 0);
         self.datagram = false;
-        Ok(())
+        self.take(play, 0, 0)
     }
 
     fn file_differs(&mut self, play: &mut Play, index: usize, expected: &[u8]) -> Stop {

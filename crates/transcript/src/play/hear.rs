@@ -2,11 +2,12 @@
 
 use super::account::expected_messages;
 use super::{Ending, Heard, Input, Moment, Next, Play, Stop, Walk};
-use crate::matcher::{self, Walked};
+use crate::matcher::{self, Progress, Walked};
 use crate::pattern::MOST_BYTES;
 use crate::program::{Arm, Deed, First, Fork, Message, Op, Pc, Step as PathStep};
 use crate::script::Carrier;
 use crate::syntax::{Eol, Form};
+use crate::values::{Coming, TooLarge};
 use crate::verdict::Fault;
 
 /// Bytes that must come within the time limit while something is awaited that is no line.
@@ -41,18 +42,10 @@ impl<'a> Walk<'a> {
         self.begin_waiting(play);
         let message = &self.script.program.messages[index];
         if message.form != Form::Text {
-            let mut searched = play.searched.take();
-            let walked = self.run_of(message, play.together, &mut searched);
-            return match walked {
-                Walked::Whole(length) => {
-                    self.take(play, length, length);
-                    Ok(())
-                }
-                Walked::Partly => {
-                    play.searched = searched;
-                    Err(self.wait(play))
-                }
-                Walked::Differs { .. } => Err(self.differs(play, index)),
+            let together = play.together;
+            return match self.run_at_hand(play, 1, |_, _| Some((index, together)))? {
+                Some((_, length)) => self.take(play, length, length),
+                None => Err(self.differs(play, index)),
             };
         }
         let (text, next, heard, by_gap) = self.line(play)?;
@@ -60,8 +53,7 @@ impl<'a> Walk<'a> {
         if !matcher::line_matches(message, line, self.scratch) {
             return Err(self.differs(play, index));
         }
-        self.take_line(play, text, next, heard, by_gap);
-        Ok(())
+        self.take_line(play, text, next, heard, by_gap)
     }
 
     /// Hears the first line at a choice of theirs and takes the first way that it fits.
@@ -136,7 +128,7 @@ impl<'a> Walk<'a> {
                 self.follow(play, &arm.path)?;
                 self.scratch.captured = captured;
             }
-            self.take_line(play, text, next, heard, false);
+            self.take_line(play, text, next, heard, false)?;
             return Ok(Some(self.behind(play, arm.pc, index)));
         }
         Ok(None)
@@ -186,50 +178,133 @@ impl<'a> Walk<'a> {
                     && matcher::line_matches(&script.program.messages[message], line, self.scratch)
                 {
                     self.came(play, which, message);
-                    self.take_line(play, text, next, heard, by_gap);
+                    self.take_line(play, text, next, heard, by_gap)?;
                     return Ok(play.pc);
                 }
             }
             return Err(self.fail(play, Fault::Differs));
         }
-        for (index, message) in missing() {
-            if play.has_come(order, index) {
-                continue;
+        let together = play.together;
+        let candidate =
+            |play: &Play, index: usize| (!play.has_come(order, index)).then(|| (order.messages[index], together));
+        match self.run_at_hand(play, order.messages.len(), candidate)? {
+            Some((index, length)) => {
+                self.came(play, which, order.messages[index]);
+                self.take(play, length, length)?;
+                Ok(play.pc)
             }
-            match self.run_of(&script.program.messages[message], play.together, &mut None) {
-                Walked::Whole(length) => {
-                    self.came(play, which, message);
-                    self.take(play, length, length);
-                    return Ok(play.pc);
-                }
-                Walked::Partly => return Err(self.wait(play)),
-                Walked::Differs { .. } => {}
-            }
+            None => Err(self.fail(play, Fault::Differs)),
         }
-        Err(self.fail(play, Fault::Differs))
     }
 
-    /// The same for `raw` and `hex` messages: the first way that fits, once it is known whether it does.
+    /// The same for `raw` and `hex` messages.
     fn dispatch_run(&mut self, play: &mut Play, arms: &[Arm]) -> Result<Pc, Stop> {
-        for arm in arms {
-            let First::Line(index) = arm.first else { continue };
-            if !allowed(play, &arm.path) {
-                continue;
+        let candidate = |play: &Play, index: usize| {
+            let arm = &arms[index];
+            let First::Line(message) = arm.first else { return None };
+            allowed(play, &arm.path).then_some((message, play.together || arm.together))
+        };
+        let Some((index, length)) = self.run_at_hand(play, arms.len(), candidate)? else {
+            return Err(self.fail(play, Fault::Differs));
+        };
+        let arm = &arms[index];
+        let captured = std::mem::take(&mut self.scratch.captured);
+        self.follow(play, &arm.path)?;
+        self.scratch.captured = captured;
+        self.take(play, length, length)?;
+        match arm.first {
+            First::Line(message) => Ok(self.behind(play, arm.pc, message)),
+            _ => Ok(arm.pc),
+        }
+    }
+
+    /// Which of several `raw` and `hex` messages is at hand, and how long it is; `None` if none of them. The first that
+    /// fits is taken, but not while one that may still come begins just like it: then the longer one, or the shorter
+    /// one once the other side was quiet for the gap, has ended, or is out of time.
+    fn run_at_hand(
+        &mut self,
+        play: &mut Play,
+        count: usize,
+        candidate: impl Fn(&Play, usize) -> Option<(usize, bool)>,
+    ) -> Result<Option<(usize, usize)>, Stop> {
+        let script = self.script;
+        if play.after_gap {
+            let mut messages = (0..count).filter_map(|index| Some(&script.program.messages[candidate(play, index)?.0]));
+            if messages.any(Message::begins_with_ending) {
+                play.after_gap = false;
             }
-            let message = &self.script.program.messages[index];
-            match self.run_of(message, play.together, &mut None) {
-                Walked::Whole(length) => {
-                    let captured = std::mem::take(&mut self.scratch.captured);
-                    self.follow(play, &arm.path)?;
-                    self.scratch.captured = captured;
-                    self.take(play, length, length);
-                    return Ok(self.behind(play, arm.pc, index));
-                }
-                Walked::Partly => return Err(self.wait(play)),
-                Walked::Differs { .. } => {}
+            self.skip_late_ending(play);
+            if play.after_gap && self.rest() == b"\r" {
+                // The LF that belongs to it may follow.
+                return Err(self.wait(play));
             }
         }
-        Err(self.fail(play, Fault::Differs))
+        let waited = !play.coming.is_empty();
+        let mut coming = std::mem::take(if waited { &mut play.coming } else { &mut self.scratch.coming });
+        if !waited {
+            coming.clear();
+            let all = (0..count).map(|candidate| Coming { candidate, whole: None, progress: Progress::default() });
+            coming.extend(all.filter(|one| candidate(play, one.candidate).is_some()));
+        }
+        // The first that is whole, or a longer one that begins like it and holds nothing but text.
+        let mut best: Option<(usize, usize)> = None;
+        let mut may_become_longer = false;
+        let is_text = |index: usize| {
+            candidate(play, index).is_some_and(|(message, _)| !script.program.messages[message].has_holes())
+        };
+        coming.retain_mut(|one| {
+            let Some((message, together)) = candidate(play, one.candidate) else { return false };
+            let walked = match one.whole {
+                Some(length) => Walked::Whole(length),
+                None => self.run_of(&script.program.messages[message], together, &mut one.progress),
+            };
+            match walked {
+                Walked::Whole(length) => {
+                    one.whole = Some(length);
+                    let better = |(best, shorter)| length > shorter && is_text(best) && is_text(one.candidate);
+                    if best.is_none_or(better) {
+                        best = Some((one.candidate, length));
+                    }
+                }
+                Walked::Partly => {
+                    may_become_longer |= best.is_none_or(|(best, _)| is_text(best) && is_text(one.candidate));
+                }
+                Walked::Differs { .. } => return false,
+            }
+            true
+        });
+        let Some((index, length)) = best else {
+            if !may_become_longer {
+                return Ok(None);
+            }
+            // Where nothing has come, nothing is kept.
+            if self.rest().is_empty() {
+                self.scratch.coming = coming;
+            } else {
+                play.coming = coming;
+            }
+            return Err(self.wait(play));
+        };
+        if may_become_longer && !self.is_decided(play) {
+            play.coming = coming;
+            return Err(self.wait(play));
+        }
+        self.scratch.coming = coming;
+        // What the last of them captured is not what this one did.
+        if let Some((message, together)) = candidate(play, index)
+            && count > 1
+        {
+            self.run_of(&script.program.messages[message], together, &mut Progress::default());
+        }
+        Ok(Some((index, length)))
+    }
+
+    /// Whether nothing will come soon that makes a message longer.
+    fn is_decided(&self, play: &Play) -> bool {
+        self.input.ended
+            || self.script.carrier == Carrier::Datagram
+            || self.script.gap.is_some_and(|gap| self.input.now >= play.fresh.after(gap))
+            || self.overdue_at(play).is_some_and(|at| self.input.now >= at)
     }
 
     /// The end of their stream at a choice: a way that begins with it, or leaving where one may.
@@ -387,11 +462,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn run_of(&mut self, message: &Message, together: bool, searched: &mut Option<matcher::Searched>) -> Walked {
+    fn run_of(&mut self, message: &Message, together: bool, progress: &mut Progress) -> Walked {
         let rest = self.rest();
         // Over datagrams a message is the whole datagram, inside `together` a part of one.
         let whole = if self.datagram { !together || message.to_end } else { self.input.ended && message.to_end };
-        let walked = matcher::run_matches(message, rest, whole, searched, self.scratch);
+        let walked = matcher::run_matches(message, rest, whole, progress, self.scratch);
         match walked {
             Walked::Partly if self.datagram => Walked::Differs { piece: 0, at: rest.len() },
             Walked::Whole(length) if self.datagram && !together && length < rest.len() => {
@@ -422,15 +497,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn take_line(&mut self, play: &mut Play, text: usize, next: usize, heard: Heard, by_gap: bool) {
+    fn take_line(&mut self, play: &mut Play, text: usize, next: usize, heard: Heard, by_gap: bool) -> Result<(), Stop> {
         play.heard = heard;
         play.after_gap = by_gap;
-        self.take(play, text, next);
+        self.take(play, text, next)
     }
 
-    pub(super) fn take(&mut self, play: &mut Play, text: usize, next: usize) {
+    pub(super) fn take(&mut self, play: &mut Play, text: usize, next: usize) -> Result<(), Stop> {
         let line = &self.rest()[..text];
-        self.scratch.take_captured(line);
+        if let Err(TooLarge { slot }) = self.scratch.take_captured(line) {
+            return Err(self.too_large(play, play.pc, slot));
+        }
         self.at += next;
         if self.datagram && self.rest().is_empty() {
             self.datagram = false;
@@ -439,6 +516,7 @@ impl<'a> Walk<'a> {
         play.patience = std::time::Duration::ZERO;
         play.scanned = 0;
         play.gained = 0;
+        Ok(())
     }
 
     /// More is needed: wait for it, unless it is too late.
@@ -488,7 +566,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn overdue_at(&self, play: &Play) -> Option<Moment> {
+    pub(super) fn overdue_at(&self, play: &Play) -> Option<Moment> {
         Some(play.since?.after(self.script.wait? + play.patience))
     }
 

@@ -3,10 +3,14 @@
 use super::{Ending, Heard, Next, Play, Stop, Walk};
 use crate::matcher;
 use crate::pattern::count_in;
-use crate::program::{Pattern, Piece, PieceKind};
+use crate::program::{MOST_SAID, Pattern, Piece, PieceKind};
 use crate::script::Carrier;
 use crate::syntax::{Eol, Form};
+use crate::values::{MOST_VALUES, TooLarge};
 use crate::verdict::Fault;
+
+/// Most bytes of what was said last that are kept for the account of a failure.
+const MOST_SHOWN: usize = 16 * 1024;
 
 impl Walk<'_> {
     /// Says a message.
@@ -19,7 +23,15 @@ impl Walk<'_> {
         let start = self.output.bytes.len();
         for piece in &message.pieces {
             let from = self.output.bytes.len();
-            self.say_piece(play, piece);
+            if let Err(fault) = self.say_piece(play, piece, start) {
+                let mut stop = self.refuse(play, index, start, fault);
+                if let (Stop::Next(Next::End(Ending::Failed(verdict))), PieceKind::Capture { slot: Some(slot), .. }) =
+                    (&mut stop, &piece.kind)
+                {
+                    (verdict.place, verdict.name) = (piece.place, self.script.program.slots[*slot].clone());
+                }
+                return Err(stop);
+            }
             if let PieceKind::Capture { pattern: Pattern::BytesOf(count), .. } = &piece.kind
                 && self.scratch.value(*count).and_then(count_in) != Some(self.output.bytes.len() - from)
             {
@@ -43,7 +55,8 @@ impl Walk<'_> {
             return Err(self.refuse(play, index, start, Fault::Misheard { line: rival }));
         }
         if self.script.keep_said {
-            play.said = Some(Box::new((message.place.line, self.output.bytes[start..].to_vec())));
+            let said = &self.output.bytes[start..];
+            play.said = Some(Box::new((message.place.line, said[..said.len().min(MOST_SHOWN)].to_vec())));
         }
         if message.form == Form::Text {
             self.end_line(play);
@@ -58,12 +71,16 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn say_piece(&mut self, play: &mut Play, piece: &Piece) {
+    fn say_piece(&mut self, play: &mut Play, piece: &Piece, start: usize) -> Result<(), Fault> {
         let output = &mut self.output.bytes;
         match &piece.kind {
             PieceKind::Literal(bytes) => output.extend_from_slice(bytes),
             PieceKind::Value(slot) | PieceKind::Same { slot, .. } => {
-                output.extend_from_slice(self.scratch.value(*slot).unwrap_or_default());
+                let value = self.scratch.value(*slot).unwrap_or_default();
+                if output.len() - start + value.len() > MOST_SAID {
+                    return Err(Fault::MessageTooLarge { most: MOST_SAID });
+                }
+                output.extend_from_slice(value);
             }
             PieceKind::Capture { slot, defaults, tour, .. } => {
                 let turn = match tour {
@@ -77,10 +94,12 @@ impl Walk<'_> {
                 let default = defaults.get(turn).map(Vec::as_slice).unwrap_or_default();
                 output.extend_from_slice(default);
                 if let Some(slot) = slot {
-                    self.scratch.set(*slot, default);
+                    let set = self.scratch.set(*slot, default);
+                    set.map_err(|TooLarge { .. }| Fault::ValuesTooLarge { most: MOST_VALUES })?;
                 }
             }
         }
+        Ok(())
     }
 
     fn end_line(&mut self, play: &Play) {
@@ -98,17 +117,20 @@ impl Walk<'_> {
         self.output.bytes.extend_from_slice(ending);
     }
 
-    /// The value of a `set`.
-    pub(super) fn fill(&self, pieces: &[Piece], into: &mut Vec<u8>) {
+    /// The value of a `set`, unless it is larger than all values may be.
+    pub(super) fn fill(&self, pieces: &[Piece]) -> Result<Vec<u8>, ()> {
+        let length = matcher::text_length(pieces, self.scratch).filter(|&length| length <= MOST_VALUES).ok_or(())?;
+        let mut bytes = Vec::with_capacity(length);
         for piece in pieces {
             match &piece.kind {
-                PieceKind::Literal(bytes) => into.extend_from_slice(bytes),
+                PieceKind::Literal(text) => bytes.extend_from_slice(text),
                 PieceKind::Value(slot) | PieceKind::Same { slot, .. } => {
-                    into.extend_from_slice(self.scratch.value(*slot).unwrap_or_default());
+                    bytes.extend_from_slice(self.scratch.value(*slot).unwrap_or_default());
                 }
                 PieceKind::Capture { .. } => {}
             }
         }
+        Ok(bytes)
     }
 
     /// The line that a listener would take for what we are about to say.
@@ -124,7 +146,8 @@ impl Walk<'_> {
     /// Takes back what was about to be said and ends the play.
     fn refuse(&mut self, play: &mut Play, index: usize, start: usize, fault: Fault) -> Stop {
         let message = &self.script.program.messages[index];
-        play.said = Some(Box::new((message.place.line, self.output.bytes[start..].to_vec())));
+        let said = &self.output.bytes[start..];
+        play.said = Some(Box::new((message.place.line, said[..said.len().min(MOST_SHOWN)].to_vec())));
         self.output.bytes.truncate(start);
         let mut verdict = play.verdict(self.script, fault, &[], self.scratch);
         verdict.side = self.script.side;

@@ -101,6 +101,18 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    fn arm(&self, first: First, pc: Pc) -> Arm {
+        let last = self.path.iter().rev().find_map(|step| match step {
+            Step::Run(pc) => match self.program.ops[*pc] {
+                Op::Together => Some(true),
+                Op::Apart => Some(false),
+                _ => None,
+            },
+            Step::Again { .. } => None,
+        });
+        Arm { path: self.path.clone(), first, pc, together: last.unwrap_or(false) }
+    }
+
     fn walk(&mut self, mut pc: Pc) {
         let depth = self.path.len();
         loop {
@@ -114,7 +126,7 @@ impl Search<'_> {
                 Op::StartTls => First::StartTls,
                 Op::AnyOrder(order) => {
                     for &message in &self.program.orders[*order].messages {
-                        self.arms.push(Arm { path: self.path.clone(), first: First::Line(message), pc });
+                        self.arms.push(self.arm(First::Line(message), pc));
                     }
                     break;
                 }
@@ -166,7 +178,7 @@ impl Search<'_> {
                     break;
                 }
             };
-            self.arms.push(Arm { path: self.path.clone(), first, pc });
+            self.arms.push(self.arm(first, pc));
             break;
         }
         self.path.truncate(depth);
@@ -322,7 +334,7 @@ fn set_rivals(program: &mut Program) {
 pub(crate) fn misheard(program: &Program, message: usize) -> Vec<(usize, usize, usize)> {
     let said = &program.messages[message];
     let mut found = Vec::new();
-    if said.dynamic {
+    if said.dynamic || said.rivals.is_empty() {
         return found;
     }
     let longest = said

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{
-    Choice, Deed, FileMessage, Fork, Message, Op, Order, Pattern, Pc, Piece, PieceKind, Program, Shape, choices, plan,
-    reach,
+    Choice, Deed, FileMessage, Fork, Literal, MOST_SAID, Message, Op, Order, Pattern, Pc, Piece, PieceKind, Program,
+    Shape, choices, plan, reach,
 };
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place};
+use crate::matcher;
 use crate::names::{self, Role, Roles};
 use crate::notation::show;
 use crate::pattern::count_in;
 use crate::syntax::{Act, Form, Hole, Part, PartKind, Settings, Statement, StatementKind, Template};
+use crate::values::{MOST_VALUES, Scratch};
 
 /// Values given from outside, by name; they win over `set`.
 pub(crate) type Given = BTreeMap<String, Vec<u8>>;
@@ -30,7 +32,7 @@ pub(crate) fn compile(
         side,
         roles,
         fold: settings.ignore_case,
-        constants: given.clone(),
+        constants: given.iter().map(|(name, value)| (name.clone(), Literal::from(value.as_slice()))).collect(),
         given,
         findings: vec![],
         slots: BTreeMap::new(),
@@ -47,6 +49,7 @@ pub(crate) fn compile(
         },
         loops: vec![],
         places: Places::default(),
+        copied: 0,
     };
     compiler.collect_constants(body);
     compiler.begin();
@@ -64,6 +67,11 @@ pub(crate) fn compile(
     (program, findings)
 }
 
+type Constants = BTreeMap<String, Literal>;
+
+/// Longest value that stands in messages as text, in bytes: it is looked at for each of them.
+const LONGEST_CONSTANT: usize = 64 * 1024;
+
 struct Compiler<'a> {
     side: Side,
     roles: Roles,
@@ -72,13 +80,18 @@ struct Compiler<'a> {
     given: &'a Given,
     findings: Vec<Diagnostic>,
     /// Names with one value for the whole file: it stands in the messages as text.
-    constants: Given,
+    constants: Constants,
     slots: BTreeMap<String, usize>,
     program: Program,
     /// The loops around the statement: the `Enter` operation of each, which resets counters.
     loops: Vec<Pc>,
     places: Places,
+    /// Bytes of text that stand in the program twice.
+    copied: usize,
 }
+
+/// Most bytes of text that stand in a program twice, for speed.
+const MOST_COPIED: usize = 32 * 1024 * 1024;
 
 /// Where statements went, by their line: a line holds one statement.
 #[derive(Debug, Default)]
@@ -99,8 +112,23 @@ impl Compiler<'_> {
         for (name, _) in &sets {
             *times.entry(name).or_default() += 1;
         }
+        // Of those that are too long to stand in messages as text only the length is known.
+        let mut lengths: BTreeMap<&str, usize> = BTreeMap::new();
         for (name, statement) in sets {
             if times.get(name) != Some(&1) || self.given.contains_key(name) {
+                continue;
+            }
+            if let StatementKind::Set { template, .. } = &statement.kind
+                && let Some(length) = self.constant_length(template, &lengths)
+                && length > LONGEST_CONSTANT
+            {
+                if length > MOST_VALUES {
+                    let message =
+                        format!("{{{name}}} would be {length} bytes long, and all values together hold 16 MiB");
+                    let help = "a value that doubles again and again soon fills any memory: set a shorter one";
+                    self.findings.push(Diagnostic::error(statement.place, message).help(help));
+                }
+                lengths.insert(name, length.min(MOST_VALUES));
                 continue;
             }
             let value = match &statement.kind {
@@ -119,10 +147,24 @@ impl Compiler<'_> {
                 }
                 _ => None,
             };
-            if let Some(value) = value {
-                self.constants.insert(name.to_owned(), value);
+            if let Some(value) = value.filter(|value| value.len() <= LONGEST_CONSTANT) {
+                self.constants.insert(name.to_owned(), value.into());
             }
         }
+    }
+
+    /// How long the value of a template is that holds nothing but text and names whose values are known.
+    fn constant_length(&self, template: &Template, lengths: &BTreeMap<&str, usize>) -> Option<usize> {
+        template.parts.iter().try_fold(0_usize, |sum, part| {
+            let length = match &part.kind {
+                PartKind::Literal(bytes) => bytes.len(),
+                PartKind::Hole(hole) => {
+                    let constant = self.constants.get(&hole.name).map(|value| value.len());
+                    constant.or_else(|| lengths.get(hole.name.as_str()).copied())?
+                }
+            };
+            Some(sum.saturating_add(length))
+        })
     }
 
     /// The bytes of a template that holds nothing but text and constants.
@@ -138,12 +180,20 @@ impl Compiler<'_> {
     }
 
     /// Where letters of literal text match in either case, those of a value do not: there values stand apart from text.
+    /// So do values from outside that are too long to stand in every message that has them.
     fn begin(&mut self) {
-        if !self.fold {
+        let place = Place { line: 1, column: 1, width: 1 };
+        let all = self.given.values().map(Vec::len).fold(0, usize::saturating_add);
+        if all > MOST_VALUES {
+            let message = format!("the values that are given are {all} bytes long together, and a play holds 16 MiB");
+            self.findings.push(Diagnostic::error(place, message).help("a larger body is a file: `S file: body.bin`"));
             return;
         }
-        let place = Place { line: 1, column: 1, width: 1 };
-        for (name, bytes) in std::mem::take(&mut self.constants) {
+        let apart = |value: &Literal| self.fold || value.len() > LONGEST_CONSTANT;
+        let (apart, constants): (Constants, Constants) =
+            std::mem::take(&mut self.constants).into_iter().partition(|(_, value)| apart(value));
+        self.constants = constants;
+        for (name, bytes) in apart {
             let slot = self.slot(&name);
             self.emit(place, Op::Set { slot, value: vec![Piece { place, kind: PieceKind::Literal(bytes) }] });
         }
@@ -337,7 +387,11 @@ impl Compiler<'_> {
 
     fn message(&mut self, place: Place, side: Side, form: Form, template: &Template, to_end: bool) -> Message {
         let pieces = self.pieces(template, place.line, side == self.side);
-        let shape = shape(&pieces);
+        if matcher::text_length(&pieces, &Scratch::default()).is_none_or(|length| length > MOST_SAID) {
+            let message = "with its values filled in, this line is longer than 32 MiB";
+            self.findings.push(Diagnostic::error(place, message).help("set a shorter value, or say it in parts"));
+        }
+        let shape = self.shape(&pieces);
         let dynamic = pieces.iter().any(|piece| match &piece.kind {
             PieceKind::Literal(_) => false,
             PieceKind::Value(_) | PieceKind::Same { .. } => true,
@@ -352,7 +406,7 @@ impl Compiler<'_> {
         for Part { place, kind } in &template.parts {
             debug_assert_eq!(place.line, line);
             let kind = match kind {
-                PartKind::Literal(bytes) => PieceKind::Literal(bytes.clone()),
+                PartKind::Literal(bytes) => PieceKind::Literal(bytes.as_slice().into()),
                 PartKind::Hole(hole) => self.hole(*place, hole, ours),
             };
             pieces.push(Piece { place: *place, kind });
@@ -366,7 +420,7 @@ impl Compiler<'_> {
             Role::Ignored => None,
             Role::Value | Role::Same | Role::Capture => {
                 if let Some(value) = self.constants.get(&hole.name) {
-                    return PieceKind::Literal(value.clone());
+                    return PieceKind::Literal(Literal::clone(value));
                 }
                 Some(self.slot(&hole.name))
             }
@@ -383,6 +437,47 @@ impl Compiler<'_> {
                 PieceKind::Capture { slot, pattern: self.pattern(place, hole), defaults, tour }
             }
         }
+    }
+
+    /// The shape that a message is matched by.
+    fn shape(&mut self, pieces: &[Piece]) -> Shape {
+        let hole = pieces.iter().position(|piece| !matches!(piece.kind, PieceKind::Literal(_)));
+        let Some(hole) = hole else {
+            return self.text(pieces).map_or(Shape::General, Shape::Exact);
+        };
+        match &pieces[hole].kind {
+            PieceKind::Capture { slot, pattern, .. }
+                if !matches!(pattern, Pattern::BytesOf(_))
+                    && pieces[hole + 1..].iter().all(|piece| matches!(piece.kind, PieceKind::Literal(_))) =>
+            {
+                match (self.text(&pieces[..hole]), self.text(&pieces[hole + 1..])) {
+                    (Some(before), Some(after)) => {
+                        Shape::Around { before, after, slot: *slot, pattern: pattern.clone() }
+                    }
+                    _ => Shape::General,
+                }
+            }
+            _ => Shape::General,
+        }
+    }
+
+    /// Pieces of text as one; `None` once too much would be copied for that.
+    fn text(&mut self, pieces: &[Piece]) -> Option<Literal> {
+        if let [Piece { kind: PieceKind::Literal(text), .. }] = pieces {
+            return Some(Literal::clone(text));
+        }
+        let length = matcher::text_length(pieces, &Scratch::default())?;
+        self.copied = self.copied.saturating_add(length);
+        if self.copied > MOST_COPIED {
+            return None;
+        }
+        let mut text = Vec::with_capacity(length);
+        for piece in pieces {
+            if let PieceKind::Literal(bytes) = &piece.kind {
+                text.extend_from_slice(bytes);
+            }
+        }
+        Some(text.into())
     }
 
     /// A hole's pattern, with the slot of a name that counts bytes, or the number if that is a constant.
@@ -436,26 +531,5 @@ fn collect_sets<'a>(body: &'a [Statement], sets: &mut Vec<(&'a str, &'a Statemen
             | StatementKind::StartTls
             | StatementKind::Wrong => {}
         }
-    }
-}
-
-/// The shape that a message is matched by.
-fn shape(pieces: &[Piece]) -> Shape {
-    let mut before = Vec::new();
-    let mut after = Vec::new();
-    let mut hole: Option<(Option<usize>, Pattern)> = None;
-    for piece in pieces {
-        match &piece.kind {
-            PieceKind::Literal(bytes) if hole.is_none() => before.extend_from_slice(bytes),
-            PieceKind::Literal(bytes) => after.extend_from_slice(bytes),
-            PieceKind::Capture { slot, pattern, .. } if hole.is_none() && !matches!(pattern, Pattern::BytesOf(_)) => {
-                hole = Some((*slot, pattern.clone()));
-            }
-            _ => return Shape::General,
-        }
-    }
-    match hole {
-        None => Shape::Exact(before),
-        Some((slot, pattern)) => Shape::Around { before, after, slot, pattern },
     }
 }

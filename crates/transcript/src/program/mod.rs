@@ -24,6 +24,12 @@ pub(crate) use rounds::{CHUNK, Part, Round, Takes, find as find_rounds};
 /// An operation's index in [`Program::ops`].
 pub(crate) type Pc = usize;
 
+/// Text of a transcript, which stands in memory once however many messages hold it.
+pub(crate) type Literal = std::sync::Arc<[u8]>;
+
+/// Most bytes that one message may come to when its values are filled in. A transcript's own text is never longer.
+pub(crate) const MOST_SAID: usize = 2 * crate::values::MOST_VALUES;
+
 /// What the player walks.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
@@ -148,7 +154,7 @@ pub(crate) struct Piece {
 
 #[derive(Debug, Clone)]
 pub(crate) enum PieceKind {
-    Literal(Vec<u8>),
+    Literal(Literal),
     /// The value that a slot has.
     Value(usize),
     /// Heard, the slot takes what stands there; said, it takes a default.
@@ -169,9 +175,9 @@ pub(crate) enum PieceKind {
 #[derive(Debug, Clone)]
 pub(crate) enum Shape {
     /// These bytes.
-    Exact(Vec<u8>),
+    Exact(Literal),
     /// One capture of any bytes between two literals.
-    Around { before: Vec<u8>, after: Vec<u8>, slot: Option<usize>, pattern: Pattern },
+    Around { before: Literal, after: Literal, slot: Option<usize>, pattern: Pattern },
     /// Piece by piece.
     General,
 }
@@ -211,6 +217,8 @@ pub(crate) enum Fork {
 pub(crate) struct Arm {
     pub(crate) path: Vec<Step>,
     pub(crate) first: First,
+    /// Whether the first statement begins a `together`: over datagrams it is a part of one.
+    pub(crate) together: bool,
     /// The first statement's operation.
     pub(crate) pc: Pc,
 }
@@ -252,6 +260,17 @@ pub(crate) enum Plan {
 }
 
 impl Message {
+    /// Whether its own text begins with a line ending.
+    pub(crate) fn begins_with_ending(&self) -> bool {
+        matches!(self.pieces.first().map(|piece| &piece.kind),
+            Some(PieceKind::Literal(text)) if matches!(text[..], [b'\n' | b'\r', ..]))
+    }
+
+    /// Whether it has a hole that is filled as it is heard.
+    pub(crate) fn has_holes(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece.kind, PieceKind::Capture { .. } | PieceKind::Same { .. }))
+    }
+
     /// Whether some default is needed to say it, and none is given: the first such piece.
     pub(crate) fn missing(&self) -> Option<&Piece> {
         self.pieces

@@ -1,11 +1,16 @@
 //! Rounds: ways through a loop of theirs that are one line heard and a known answer said. They are worked out once, so
 //! that a batch of such lines is answered without walking operation by operation.
 
-use super::{Arm, First, Message, Op, Pattern, Pc, Piece, PieceKind, Program, Shape};
+use super::{Arm, First, Literal, Message, Op, Pattern, Pc, Piece, PieceKind, Program, Shape};
+use crate::matcher;
 use crate::syntax::{Eol, Form};
+use crate::values::Scratch;
 
 /// Operations that are looked at for one answer.
 const LONGEST: usize = 64;
+
+/// Most bytes of one answer.
+const LARGEST: usize = 8 * 1024;
 
 /// Bytes that are copied at once, however few are needed: that is two instructions, and a copy of any length is a call.
 pub(crate) const CHUNK: usize = 16;
@@ -26,7 +31,7 @@ pub(crate) enum Takes {
     /// Every line; all of it is the hole's.
     All,
     /// This one.
-    Only(Vec<u8>),
+    Only(Literal),
     /// What the matcher says.
     Other,
 }
@@ -65,7 +70,7 @@ pub(crate) fn find(program: &mut Program, eol: Eol) {
 fn takes(message: &Message) -> Takes {
     match &message.shape {
         _ if message.fold || message.form != Form::Text => Takes::Other,
-        Shape::Exact(bytes) => Takes::Only(bytes.clone()),
+        Shape::Exact(bytes) => Takes::Only(Literal::clone(bytes)),
         Shape::Around { before, after, pattern: Pattern::Any, .. } if before.is_empty() && after.is_empty() => {
             Takes::All
         }
@@ -85,10 +90,16 @@ fn answer(program: &Program, choice: Pc, arm: &Arm, heard: usize, eol: Eol) -> O
         Eol::Any | Eol::None => [b"\n", b"\r\n"],
     };
     let mut parts = [vec![], vec![]];
+    let mut copied = 0;
     let mut pc = arm.pc + 1;
     for _ in 0..LONGEST {
         match program.ops[pc] {
             Op::Say(message) => {
+                // A long answer gains nothing by being put together before.
+                copied += matcher::text_length(&program.messages[message].pieces, &Scratch::default())?;
+                if copied > LARGEST {
+                    return None;
+                }
                 for (parts, ending) in parts.iter_mut().zip(endings) {
                     say(&program.messages[message], &captures, ending, parts)?;
                 }

@@ -1,0 +1,315 @@
+//! No file and no peer makes a play grow without a bound: random programs and peers under an allocator that counts, and
+//! fails past a bound as a machine without memory would.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use transcript::rehearse::rehearse;
+use transcript::{
+    Carrier, Ending, Fault, Input, MOST_VALUES, Moment, Next, Options, Output, Play, Scratch, Script, Side, Transcript,
+};
+
+/// Past this the allocator fails, and the test ends in an abort.
+const FAILS: usize = 1 << 30;
+/// What two plays against each other may come to: values with room to grow and a copy of them, a message, the output,
+/// and what both said.
+const MOST: usize = 20 * MOST_VALUES;
+
+struct Bounded;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static MOST_YET: AtomicUsize = AtomicUsize::new(0);
+/// One test at a time: the count is one for all.
+static TURN: Mutex<()> = Mutex::new(());
+
+// SAFETY: everything is passed on to the system's allocator as it is, or refused, which the contract allows.
+unsafe impl GlobalAlloc for Bounded {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let all = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        if all > FAILS {
+            return std::ptr::null_mut();
+        }
+        MOST_YET.fetch_max(all, Ordering::Relaxed);
+        // SAFETY: the caller's promise is the one that is asked for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise is the one that is asked for.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Bounded = Bounded;
+
+/// Bytes that are taken beyond what was taken before.
+struct Taken {
+    before: usize,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Taken {
+    fn begin() -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = Self { before: 0, _turn: turn };
+        taken.again();
+        taken
+    }
+
+    fn again(&mut self) {
+        self.before = NOW.load(Ordering::Relaxed);
+        MOST_YET.store(self.before, Ordering::Relaxed);
+    }
+
+    fn most(&self) -> usize {
+        MOST_YET.load(Ordering::Relaxed).saturating_sub(self.before)
+    }
+}
+
+fn parse(text: &str) -> Result<Transcript, String> {
+    Transcript::parse("t.talk", text.as_bytes(), &[]).map_err(|refused| refused.to_string())
+}
+
+fn prepare(text: &str, side: Side) -> Result<Script, String> {
+    Script::prepare(&parse(text)?, &Options::new(side, Carrier::Stream)).map_err(|refused| refused.to_string())
+}
+
+/// A play that hears bytes, and whatever it says goes nowhere.
+struct Heard {
+    script: Script,
+    play: Play,
+    scratch: Scratch,
+    output: Output,
+    now: Moment,
+}
+
+impl Heard {
+    fn new(script: Script) -> Self {
+        let play = script.play();
+        Self { script, play, scratch: Scratch::new(), output: Output::default(), now: Moment::default() }
+    }
+
+    /// Gives it bytes; how it ended, if it did.
+    fn hear(&mut self, bytes: &[u8], ended: bool) -> Option<Ending> {
+        let mut from = 0;
+        for _ in 0..20_000 {
+            let input = Input { bytes: &bytes[from..], datagram: false, ended, now: self.now };
+            let step = self.play.step(&self.script, input, &mut self.scratch, &mut self.output);
+            from += step.consumed;
+            self.output.clear();
+            match step.next {
+                Next::End(ending) => return Some(ending),
+                Next::Hear { .. } => return None,
+                Next::Pause { until } => self.now = until,
+                Next::Flush | Next::StopSending | Next::StartTls => {}
+            }
+        }
+        None
+    }
+}
+
+fn fault(ending: Option<Ending>) -> Option<Fault> {
+    match ending {
+        Some(Ending::Failed(verdict)) => Some(verdict.fault),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_value_that_a_peer_makes_longer_and_longer_ends_in_a_failed_play() {
+    let taken = Taken::begin();
+    for body in [
+        "C: {x=a}\n  set acc = {acc}{x}",
+        "C: {x=a}\n  set acc = {x}{acc}{x}",
+        "C: {x=a}\n  let acc = base64 {acc}{x}",
+        "C raw: {x=a};\n  set acc = {acc}{x}\n  C: ",
+        "either\n    C: {x=a}\n    set acc = {acc}{x}\n  or\n    C: never\n  end",
+    ] {
+        let script = prepare(&format!("set acc = -\nrepeat\n  {body}\n  S: ok\nend\n"), Side::Server).unwrap();
+        let raw = body.contains("raw");
+        let line = |length: usize| [&vec![b'x'; length][..], if raw { b";\n" } else { b"\n" }].concat();
+        let mut heard = Heard::new(script);
+        let mut ending = heard.hear(&line(1000).repeat(1200), false);
+        ending = ending.or_else(|| heard.hear(&line(1).repeat(4090), false));
+        for _ in 0..400 {
+            ending = ending.or_else(|| heard.hear(&line(60_000), false));
+        }
+        let Some(Ending::Failed(verdict)) = ending else { panic!("{body}: it goes on") };
+        assert_eq!(verdict.fault, Fault::ValuesTooLarge { most: MOST_VALUES }, "{body}");
+        let text = verdict.render("");
+        assert!(text.contains("more than 16 MiB together: {acc} grew") && text.contains("t.talk:"), "{text}");
+    }
+    assert!(taken.most() < MOST, "{} bytes", taken.most());
+}
+
+#[test]
+fn a_file_that_doubles_a_value_is_refused_or_fails_in_words() {
+    let mut taken = Taken::begin();
+    let doubled = |lines: usize, chain: bool| {
+        let each: String = (1..=lines)
+            .map(|n| if chain { format!("set a{n} = {{a{0}}}{{a{0}}}\n", n - 1) } else { "set a0 = {a0}{a0}\n".into() })
+            .collect();
+        let last = if chain { lines } else { 0 };
+        format!("set a0 = x\n{each}C: a\nS: {{a{last}}}\n")
+    };
+    // A name that is set once has a length that is known before anything is played.
+    for lines in [25, 26, 28, 64, 1000] {
+        let refused = parse(&doubled(lines, true)).unwrap_err();
+        assert!(refused.contains("would be") && refused.contains("all values together hold 16 MiB"), "{refused}");
+    }
+    // One that is set anew each time grows as it is played.
+    for text in [
+        doubled(28, false),
+        "set x = ab\nrepeat 30\n  set x = {x}{x}\n  C: a\nend\nS: {x}\n".to_owned(),
+        "set x = ab\nC: a\nrepeat 1000\n  let x = base64 {x}\n  S: b\nend\n".to_owned(),
+        "set x = ab\nC: a\nset y = {x}\nset x = {y}\nrepeat 8\nrepeat 8\n  set x = {x}{y}{x}\n  S: b\nend\nend\n"
+            .to_owned(),
+        "C: {x=abcdefgh}\nset y = {x}\nrepeat 99\n  set y = {y}{y}{y}{y}\n  S: ok\nend\n".to_owned(),
+    ] {
+        let (client, server) = (prepare(&text, Side::Client).unwrap(), prepare(&text, Side::Server).unwrap());
+        for size in [usize::MAX, 1009] {
+            let played = rehearse(&client, &server, |all| all.min(size));
+            let faults = [fault(Some(played.client)), fault(Some(played.server))];
+            assert!(
+                faults.contains(&Some(Fault::ValuesTooLarge { most: MOST_VALUES })),
+                "{text}: {faults:?}: {} {}",
+                played.from_client.len(),
+                played.from_server.len()
+            );
+        }
+        assert!(taken.most() < MOST, "{} bytes: {text}", taken.most());
+        taken.again();
+    }
+}
+
+#[test]
+fn a_message_that_says_a_long_value_again_and_again_is_refused() {
+    let taken = Taken::begin();
+    let text = format!(
+        "C: {{x=a}}\nset y = {{x}}\nrepeat 5\n  set y = {{y}}{{y}}{{y}}{{y}}{{y}}{{y}}{{y}}{{y}}\nS: -\nend\nS raw: {}\n",
+        "{y}".repeat(100_000)
+    );
+    let server = prepare(&text, Side::Server).unwrap();
+    let line = [&[b'x'; 100][..], b"\n"].concat();
+    let fault = fault(Heard::new(server).hear(&line, false));
+    assert_eq!(fault, Some(Fault::MessageTooLarge { most: 2 * MOST_VALUES }));
+    // What would be heard is never put together.
+    let client = prepare(&text.replace("{x=a}", &format!("{{x={}}}", "x".repeat(100))), Side::Client).unwrap();
+    let mut heard = Heard::new(client);
+    assert!(heard.hear(b"-\n-\n-\n-\n-\n", false).is_none());
+    assert!(heard.hear(&[b'x'; 300_000], false).is_none());
+    // With every value known, it is refused before it is played.
+    let constant = format!("set x = {}\nC: a\nS: {}\n", "x".repeat(60_000), "{x}".repeat(1000));
+    assert!(parse(&constant).unwrap_err().contains("this line is longer than 32 MiB"));
+    // The bound is on what is there, not on how often it stands in the file.
+    let many: String = format!("set x = {}\nC: a\n{}", "x".repeat(60_000), "S: a {x} b\n".repeat(20_000));
+    let script = prepare(&many, Side::Client).unwrap();
+    drop(script);
+    assert!(taken.most() < MOST, "{} bytes", taken.most());
+}
+
+/// xorshift64 (Marsaglia): the same numbers each time.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound.max(1) as u64) as usize
+    }
+
+    fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
+        all[self.below(all.len())]
+    }
+}
+
+/// A program that is likely to grow.
+fn program(random: &mut Random) -> String {
+    let mut text = "set a = xy\nset b = {a}\nset c = 00\n".to_owned();
+    let mut open: Vec<&str> = Vec::new();
+    let names = ["{a}", "{b}", "{c}", "{n}", "{m}"];
+    for _ in 0..4 + random.below(24) {
+        let (one, two, three) = (random.of(&names[..3]), random.of(&names[..3]), random.of(&names[..3]));
+        let name = random.of(&["a", "b", "c"]);
+        let line = match random.below(17) {
+            0..=2 => format!("set {name} = {one}{two}{three}"),
+            3 => format!("let {name} = base64 {one}{two}"),
+            4 => format!("let {name} = {} {one}", random.of(&["unhex", "length", "md5", "sha256", "unbase64"])),
+            5 => format!("set {name} = {}", one.repeat(1 + random.below(200))),
+            6 | 7 => {
+                open.push("end");
+                format!("repeat {}", 1 + random.below(40))
+            }
+            8 if open.len() < 8 => {
+                open.push("or\n  C: other\n  S: x\nend");
+                "either\n  C: first".to_owned()
+            }
+            9 if !open.is_empty() => open.pop().unwrap().to_owned(),
+            10 => format!("C: {{n{}=p|q|r}}\nset b = {{b}}{{n{0}}}", random.below(1000)),
+            11 => format!("S: {one} {two}"),
+            12 => format!("S raw: {}", one.repeat(1 + random.below(50))),
+            13 => format!("in any order\n  C: x {one}\n  C: y {two}\nend"),
+            14 => format!("together\n  S: {one}\n  S: {two}\nend"),
+            15 => format!("C raw: {{m{}:3 bytes=abc}}{one}", random.below(1000)),
+            _ => "C: z\nS: z".to_owned(),
+        };
+        text.push_str(&line);
+        text.push('\n');
+    }
+    while let Some(end) = open.pop() {
+        text.push_str(end);
+        text.push('\n');
+    }
+    text + "C: q\n"
+}
+
+#[test]
+fn random_programs_and_peers_stay_within_the_bound() {
+    let mut taken = Taken::begin();
+    let mut random = Random(53);
+    let rounds = std::env::var("SOCKEYE_FUZZ").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(60);
+    let (mut played, mut met) = (0, 0);
+    for _ in 0..rounds {
+        let text = program(&mut random);
+        taken.again();
+        for carrier in [Carrier::Stream, Carrier::Datagram] {
+            let Ok(transcript) = parse(&text) else { continue };
+            let prepare = |side| Script::prepare(&transcript, &Options::new(side, carrier)).ok();
+            let (client, server) = (prepare(Side::Client), prepare(Side::Server));
+            if let (Some(client), Some(server)) = (&client, &server) {
+                let size = [usize::MAX, 64, 1000][random.below(3)];
+                let ends = rehearse(client, server, |all| all.min(size));
+                played += 1;
+                for ending in [ends.client, ends.server] {
+                    if let Ending::Failed(verdict) = ending {
+                        met += usize::from(matches!(
+                            verdict.fault,
+                            Fault::ValuesTooLarge { .. } | Fault::MessageTooLarge { .. }
+                        ));
+                        verdict.render("");
+                    }
+                }
+            }
+            if carrier == Carrier::Stream
+                && let Some(server) = server
+            {
+                let mut heard = Heard::new(server);
+                for _ in 0..40 {
+                    let line = random.of(&["first\n", "other\n", "z\n", "x xy\n", "abc", "q\n"]);
+                    let line = if random.below(3) == 0 { "w".repeat(random.below(50_000)) + "\n" } else { line.into() };
+                    if heard.hear(line.as_bytes(), false).is_some() {
+                        break;
+                    }
+                }
+            }
+        }
+        assert!(taken.most() < MOST, "{} bytes for\n{text}", taken.most());
+    }
+    assert!(played > rounds / 8 && met > 0, "{played} played, {met} met a bound: the programs are too wild");
+}
