@@ -50,6 +50,16 @@ pub const DATAGRAM_ANSWER: Duration = Duration::from_secs(5);
 pub const DATAGRAM_SEND_WAIT: Duration = Duration::from_secs(1);
 /// Peers over datagrams that have an open play; the longest idle goes first.
 pub const DATAGRAM_PEERS: usize = 65_536;
+/// Datagrams that wait for one play that pauses or has much to send.
+pub const WAITING_DATAGRAMS: usize = 64;
+/// Bytes of them.
+pub const WAITING_BYTES: usize = 128 * 1024;
+/// Bytes of them for all plays of a socket.
+pub const WAITING_IN_ALL: usize = 16 * 1024 * 1024;
+/// The three, as they are told.
+pub const WAITING: &str = "64 datagrams, 128 KiB, 16 MiB for all plays of a socket";
+/// Most bytes that all values of one play hold together.
+pub const VALUES: usize = transcript::MOST_VALUES;
 /// Descriptors kept back from connections: listeners, files, the spare one.
 pub const RESERVED_FILES: u64 = 64;
 
@@ -157,6 +167,9 @@ pub const TABLE: &[Limit] = &[
         what: "standard input of talk that stays open and silent when the peer has closed",
     },
     Limit { flag: None, default: "16 MiB", what: "a transcript file" },
+    Limit { flag: None, default: "16 MiB", what: "the values of all names of a play together" },
+    Limit { flag: None, default: "32 MiB", what: "one message with its values filled in" },
+    Limit { flag: None, default: WAITING, what: "what a play over UDP cannot hear yet, because it pauses" },
     Limit { flag: None, default: "10 s", what: "a TLS handshake of a transcript" },
     Limit { flag: None, default: "256 KiB", what: "the head of an HTTP answer" },
     Limit {

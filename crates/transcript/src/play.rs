@@ -74,7 +74,7 @@ pub struct Step {
     /// How many bytes of the input are done with.
     pub consumed: usize,
     /// Over datagrams: the one that was given was not taken. While the play pauses, or has much to send, it is to be kept
-    /// and given again with the step after that.
+    /// and given again with the step after that; where the play is over, it is the next one's.
     pub left: bool,
     /// What to do, after sending the output.
     pub next: Next,
@@ -203,7 +203,8 @@ impl Play {
         let mut walk = Walk { script, input, scratch, output, at: 0, datagram, owes_ending, said, messages: 0 };
         let next = walk.run(self);
         let consumed = walk.at;
-        let left = walk.datagram && consumed == 0 && matches!(next, Next::Pause { .. } | Next::Flush);
+        let goes_on = matches!(next, Next::Pause { .. } | Next::Flush | Next::End(Ending::Done | Ending::Left));
+        let left = walk.datagram && consumed == 0 && goes_on;
         self.left = input.bytes.len() - consumed;
         if !matches!(next, Next::End(_)) {
             self.saved = scratch.save(script.program.live.get(self.pc).copied().unwrap_or(false));

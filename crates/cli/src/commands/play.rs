@@ -288,6 +288,8 @@ fn code(fault: Fault) -> Exit {
         | Fault::TooMuch { .. }
         | Fault::NotEncoded
         | Fault::NotACount
+        | Fault::ValuesTooLarge { .. }
+        | Fault::MessageTooLarge { .. }
         | Fault::UnexpectedData
         | Fault::ClearBytes
         | Fault::WrongEnding => Exit::Differs,

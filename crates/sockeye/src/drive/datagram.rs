@@ -1,7 +1,7 @@
 //! A datagram socket that serves: a play for each peer, which costs nothing while it stands at its beginning.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -31,6 +31,8 @@ struct Peer {
     /// The script that the play began with.
     script: Arc<Script>,
     tally: Exchange,
+    /// What came while it could hear nothing, in order.
+    waiting: VecDeque<Box<[u8]>>,
     until: Option<Moment>,
     /// The moment under which it stands among the wakes.
     armed: Option<Moment>,
@@ -69,6 +71,9 @@ pub(super) struct DatagramServer {
     wakes: BinaryHeap<Reverse<(Moment, Pair)>>,
     wildcard: bool,
     withheld: HashMap<Withheld, u64>,
+    /// Bytes of datagrams that wait for their plays, and how many found no room.
+    waiting: usize,
+    crowded: u64,
     told: Option<Moment>,
     /// The kernel's count of what it dropped, when it was last looked at, and that moment.
     drops: (u32, Moment),
@@ -94,6 +99,8 @@ impl DatagramServer {
             wakes: BinaryHeap::new(),
             wildcard,
             withheld: HashMap::new(),
+            waiting: 0,
+            crowded: 0,
             told: None,
             drops: (0, Moment::default()),
             uncounted: false,
@@ -202,26 +209,46 @@ impl DatagramServer {
                 return self.close(from, source, exchange, by, None, shared);
             }
         };
-        let peer = match self.remove(pair) {
+        let mut peer = match self.remove(pair) {
             Some(peer) => peer,
             None => {
                 let (play, tally) = (script.play(), self.open(from, source, shared));
-                Peer { play, script, tally, until: None, armed: None, held: 0 }
+                Peer { play, script, tally, waiting: VecDeque::new(), until: None, armed: None, held: 0 }
             }
         };
-        self.play(peer, pair, Some(payload), shared);
+        peer.tally.from_client += payload.len() as u64;
+        if peer.waiting.is_empty() {
+            return self.play(peer, pair, Some(payload), shared);
+        }
+        // Others came before it.
+        self.put_off(&mut peer, payload);
+        self.keep(pair, peer, shared);
+    }
+
+    /// Keeps a datagram until its play can hear it.
+    fn put_off(&mut self, peer: &mut Peer, payload: &[u8]) {
+        let held: usize = peer.waiting.iter().map(|payload| payload.len()).sum();
+        if peer.waiting.len() >= limits::WAITING_DATAGRAMS
+            || held + payload.len() > limits::WAITING_BYTES
+            || self.waiting + payload.len() > limits::WAITING_IN_ALL
+        {
+            self.crowded += 1;
+            return;
+        }
+        self.waiting += payload.len();
+        peer.waiting.push_back(payload.into());
     }
 
     /// Goes on with a peer's play: with a datagram, or because its time has come.
     fn play(&mut self, mut peer: Peer, pair: Pair, mut payload: Option<&[u8]>, shared: &mut Shared<'_>) {
         let (from, source) = pair;
-        let came = payload.map_or(0, <[u8]>::len);
-        peer.tally.from_client += came as u64;
         let script = Arc::clone(&peer.script);
         // Over datagrams silence is the only end that there is.
-        let may_end = payload.is_none() && peer.play.may_end(&script);
+        let may_end = payload.is_none() && peer.waiting.is_empty() && peer.play.may_end(&script);
         loop {
-            let bytes = payload.take();
+            let queued = if payload.is_none() { peer.waiting.pop_front() } else { None };
+            let bytes = payload.take().or(queued.as_deref());
+            let came = bytes.map_or(0, <[u8]>::len);
             let input =
                 Input { bytes: bytes.unwrap_or_default(), datagram: bytes.is_some(), ended: false, now: shared.now };
             let step = peer.play.step(&script, input, shared.scratch, shared.output);
@@ -233,6 +260,14 @@ impl DatagramServer {
             }
             *shared.output = output;
             shared.output.clear();
+            if let Some(bytes) = bytes {
+                match (step.left, queued.is_some()) {
+                    (true, true) => peer.waiting.push_front(bytes.into()),
+                    (true, false) => self.put_off(&mut peer, bytes),
+                    (false, true) => self.waiting -= bytes.len(),
+                    (false, false) => {}
+                }
+            }
             match step.next {
                 Next::StopSending | Next::StartTls => {}
                 // Others have their turn before it goes on.
@@ -241,6 +276,7 @@ impl DatagramServer {
                     peer.until = self.answers.wakes().or(Some(shared.now));
                     return self.keep(pair, peer, shared);
                 }
+                Next::Hear { .. } if !peer.waiting.is_empty() => {}
                 Next::Hear { .. } if peer.play.is_fresh(&script) && peer.play.may_end(&script) => {
                     return self.close(from, source, peer.tally, ClosedBy::Server, None, shared);
                 }
@@ -284,10 +320,26 @@ impl DatagramServer {
                         }
                         _ => (ClosedBy::Server, None),
                     };
-                    return self.close(from, source, peer.tally, by, reason, shared);
+                    self.close(from, source, peer.tally, by, reason, shared);
+                    return self.begin_again(pair, peer.waiting, shared);
                 }
             }
         }
+    }
+
+    /// What came before a play ended, and was not for it, begins the next one.
+    fn begin_again(&mut self, pair: Pair, waiting: VecDeque<Box<[u8]>>, shared: &mut Shared<'_>) {
+        let full = shared.plays.is_some_and(|plays| shared.tally.opened >= plays);
+        let Behaviour::Play(script) = &self.behaviour else { return };
+        if waiting.is_empty() || full {
+            self.waiting -= waiting.iter().map(|payload| payload.len()).sum::<usize>();
+            return;
+        }
+        let script = Arc::clone(script);
+        let mut tally = self.open(pair.0, pair.1, shared);
+        tally.from_client = waiting.iter().map(|payload| payload.len() as u64).sum();
+        let peer = Peer { play: script.play(), script, tally, waiting, until: None, armed: None };
+        self.play(peer, pair, None, shared);
     }
 
     /// Queues an answer if the guard lets it out.
@@ -375,6 +427,7 @@ impl DatagramServer {
     pub(super) fn drop_longest_idle(&mut self, reason: &str, shared: &mut Shared<'_>) -> bool {
         while !self.wakes.is_empty() {
             let Some((pair, peer)) = self.next_peer() else { continue };
+            self.waiting -= peer.waiting.iter().map(|payload| payload.len()).sum::<usize>();
             if shared.is_judged {
                 let conversation = self.conversation(pair.0, pair.1, peer.tally.number);
                 let error = format!("error: {reason}\n  --> play {}, {}\n", peer.tally.number, pair.0);
@@ -402,7 +455,7 @@ impl DatagramServer {
     pub(super) fn wakes(&self) -> Option<Moment> {
         let next = self.wakes.peek().map(|Reverse((at, _))| *at);
         let answers = self.answers.wakes();
-        let word = self.told.filter(|_| !self.withheld.is_empty()).map(|told| told.after(SECOND));
+        let word = self.told.filter(|_| !self.withheld.is_empty() || self.crowded > 0).map(|told| told.after(SECOND));
         let count = self.uncounted.then(|| self.drops.1.after(SECOND));
         [next, word, count, answers].into_iter().flatten().min()
     }
@@ -431,6 +484,7 @@ impl DatagramServer {
         self.answers.give_up();
         self.settle(shared);
         self.memory = 0;
+        self.waiting = 0;
         for ((from, source), peer) in std::mem::take(&mut self.peers) {
             let ends = peer.play.may_end(&peer.script);
             count += u64::from(!ends);
@@ -453,10 +507,20 @@ impl DatagramServer {
 
     /// Says once a second what was withheld, and why.
     fn tell_withheld(&mut self, shared: &mut Shared<'_>) {
-        if self.withheld.is_empty() || self.told.is_some_and(|told| shared.now < told.after(SECOND)) {
+        if self.withheld.is_empty() && self.crowded == 0
+            || self.told.is_some_and(|told| shared.now < told.after(SECOND))
+        {
             return;
         }
         self.told = Some(shared.now);
+        if self.crowded > 0 {
+            let error = format!(
+                "{}: datagrams that came while their plays could not hear them: {}",
+                self.socket.endpoint,
+                limits::WAITING
+            );
+            shared.observer.observe(Event::Dropped { count: std::mem::take(&mut self.crowded), error });
+        }
         for (withheld, count) in self.withheld.drain() {
             let error = format!("{}: {}", self.socket.endpoint, withheld.reason());
             shared.observer.observe(Event::Dropped { count, error });
