@@ -167,7 +167,6 @@ fn walk(
     captured: &mut Vec<Captured>,
 ) -> Walked {
     let pieces = &message.pieces[..];
-    let tail = tail_length(message, scratch);
     loop {
         let text = Text::from(message, progress.index, scratch);
         let next = progress.index + text.pieces.len();
@@ -204,8 +203,10 @@ fn walk(
                     // An open end without a length: it goes on until the stream ends.
                     return Walked::Partly;
                 } else {
-                    let limit =
-                        if extent == Extent::Line { line.len().saturating_sub(tail).max(start) } else { line.len() };
+                    let limit = match extent {
+                        Extent::Line => line.len().saturating_sub(tail_length(message, scratch)).max(start),
+                        Extent::Prefix => line.len(),
+                    };
                     let from = progress.upto.max(start);
                     // An earlier look, before the end was known, may have searched where only the last text can stand.
                     match line.get(from..limit).and_then(|rest| text.find(rest)) {
@@ -308,7 +309,11 @@ impl<'a> Text<'a> {
         let pieces = &message.pieces[index..];
         let hole = |piece: &Piece| matches!(piece.kind, PieceKind::Capture { .. } | PieceKind::Same { .. });
         let pieces = &pieces[..pieces.iter().position(hole).unwrap_or(pieces.len())];
-        let length = text_length(pieces, scratch).unwrap_or(usize::MAX);
+        let length = match pieces {
+            [] => 0,
+            [Piece { kind: PieceKind::Literal(own), .. }] => own.len(),
+            _ => text_length(pieces, scratch).unwrap_or(usize::MAX),
+        };
         Self { pieces, scratch, fold: message.fold, length }
     }
 
@@ -323,7 +328,19 @@ impl<'a> Text<'a> {
     }
 
     /// How many bytes from the beginning of a line are as they should be; the first ones are known to be.
+    #[inline]
     fn agreeing(&self, line: &[u8], known: usize) -> usize {
+        // The usual case: one piece, and all of it is there.
+        if let [Piece { kind: PieceKind::Literal(own), .. }] = self.pieces
+            && let Some(there) = line.get(known..own.len())
+            && same(&own[known..], there, self.fold)
+        {
+            return own.len();
+        }
+        self.agreeing_parts(line, known)
+    }
+
+    fn agreeing_parts(&self, line: &[u8], known: usize) -> usize {
         let mut passed = 0;
         for (part, fold) in self.parts() {
             let from = known.saturating_sub(passed).min(part.len());

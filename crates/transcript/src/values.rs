@@ -136,6 +136,7 @@ impl Scratch {
     }
 
     /// Gives a slot a value, if there is room for it.
+    #[inline]
     pub(crate) fn set(&mut self, slot: usize, value: &[u8]) -> Result<(), TooLarge> {
         let values = &mut self.values;
         // Both are at most the bound, so that no sum overflows.
@@ -159,11 +160,12 @@ impl Scratch {
 
     /// Sets what the last match captured, from the line it looked at.
     pub(crate) fn take_captured(&mut self, line: &[u8]) -> Result<(), TooLarge> {
-        let captured = std::mem::take(&mut self.captured);
-        let set = captured.iter().try_for_each(|&Captured { slot, start, end }| self.set(slot, &line[start..end]));
-        self.captured = captured;
+        for index in 0..self.captured.len() {
+            let Captured { slot, start, end } = self.captured[index];
+            self.set(slot, &line[start..end])?;
+        }
         self.captured.clear();
-        set
+        Ok(())
     }
 
     /// Forgets every value; the memory stays.
@@ -175,34 +177,49 @@ impl Scratch {
     }
 
     /// Takes over what a play kept. Its memory changes places with ours: nothing is copied.
+    #[inline]
     pub(crate) fn load(&mut self, saved: Option<Box<Saved>>, slots: usize) {
-        // A play that ended left its values here.
-        let left = self.home.take().is_some();
-        if left || self.changed || self.values.ranges.len() != slots {
-            self.values.clear();
-            self.values.ranges.resize(slots, None);
+        let clean = !self.changed && self.home.is_none() && self.values.ranges.len() == slots;
+        if !clean {
+            self.clean(slots);
         }
-        self.changed = false;
-        self.home = saved;
-        if let Some(home) = &mut self.home {
-            std::mem::swap(&mut home.0, &mut self.values);
+        if let Some(saved) = saved {
+            self.swap_in(saved);
         }
     }
 
+    /// Forgets what a play left here that ended.
+    fn clean(&mut self, slots: usize) {
+        self.values.clear();
+        self.values.ranges.resize(slots, None);
+        (self.changed, self.home) = (false, None);
+    }
+
+    fn swap_in(&mut self, mut saved: Box<Saved>) {
+        std::mem::swap(&mut saved.0, &mut self.values);
+        self.home = Some(saved);
+    }
+
     /// Gives a play its values back, if there are any that it `needs`.
+    #[inline]
     pub(crate) fn save(&mut self, needs: bool) -> Option<Box<Saved>> {
-        let home = self.home.take();
-        if let Some(mut home) = home {
-            // What came is mostly of no consequence for any value, as each byte of a long line is.
-            let unchanged = needs && !std::mem::take(&mut self.changed);
-            let kept = (needs && !unchanged && self.has_any()).then(|| self.values.exact());
-            std::mem::swap(&mut home.0, &mut self.values);
-            if !unchanged {
-                home.0 = kept?;
-            }
-            return Some(home);
+        match self.home.take() {
+            Some(home) => self.swap_out(home, needs),
+            None if needs && self.has_any() => Some(Box::new(Saved(self.values.exact()))),
+            None => None,
         }
-        (needs && self.has_any()).then(|| Box::new(Saved(self.values.exact())))
+    }
+
+    fn swap_out(&mut self, mut home: Box<Saved>, needs: bool) -> Option<Box<Saved>> {
+        // What came is mostly of no consequence for any value, as each byte of a long line is.
+        let unchanged = needs && !self.changed;
+        let kept = (needs && !unchanged && self.has_any()).then(|| self.values.exact());
+        std::mem::swap(&mut home.0, &mut self.values);
+        self.changed = false;
+        if !unchanged {
+            home.0 = kept?;
+        }
+        Some(home)
     }
 
     fn has_any(&self) -> bool {
