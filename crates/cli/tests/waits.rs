@@ -87,7 +87,7 @@ fn talk_hears_what_came_while_it_waited() {
     let answering = std::thread::spawn(move || {
         let mut buffer = [0; 100];
         let (_, from) = peer.recv_from(&mut buffer).unwrap();
-        ["x", "y", "z"].iter().for_each(|said| drop(peer.send_to(said.as_bytes(), from).unwrap()));
+        ["x", "y", "z"].iter().for_each(|said| assert_eq!(peer.send_to(said.as_bytes(), from).unwrap(), 1));
         let (length, _) = peer.recv_from(&mut buffer).unwrap();
         assert_eq!(&buffer[..length], b"b");
     });
