@@ -292,7 +292,7 @@ fn random_programs_and_peers_stay_within_the_bound() {
                             verdict.fault,
                             Fault::ValuesTooLarge { .. } | Fault::MessageTooLarge { .. }
                         ));
-                        verdict.render("");
+                        assert!(verdict.render("").starts_with("error: "));
                     }
                 }
             }
