@@ -102,7 +102,8 @@ impl Builder {
         }
     }
 
-    /// Gives a name of the transcript a value, over its `set` and its defaults.
+    /// Gives a name of the transcript a value, over its `set` and its defaults. It is an error, found as the mock starts,
+    /// if the transcript has no such name.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.values.push((name.to_owned(), value.as_ref().to_vec()));
@@ -215,6 +216,9 @@ impl Builder {
         let given: Vec<&str> = self.values.iter().map(|(name, _)| name.as_str()).collect();
         let transcript =
             Transcript::parse(&self.name, &self.text, &given).unwrap_or_else(|refused| panic!("\n{refused}"));
+        if let Err(unknown) = transcript::known_names([&transcript], &given) {
+            panic!("{}: {unknown}", self.name);
+        }
         let files = self.folder.as_deref().and_then(|file| Folder::around(file).ok());
         let files = files.map(|folder| Arc::new(folder) as Arc<dyn Files>);
         (Sheet { transcript, files }, self.values.iter().cloned().collect())

@@ -46,28 +46,32 @@ fn statement(line: &str) -> String {
             _ => {}
         }
     }
-    let line = line.trim_end_matches([' ', '\t']);
     let (word, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
-    let rest = rest.trim_matches([' ', '\t']);
     if matches!(word, "set" | "let")
         && let Some((name, value)) = rest.split_once('=')
     {
         // The value is verbatim behind one space.
-        let value = value.strip_prefix(' ').unwrap_or(value);
-        return format!("{word} {} = {}", name.trim_matches([' ', '\t']), with_ending(value));
+        let value = visible(value.strip_prefix(' ').unwrap_or(value));
+        let space = if value.is_empty() { "" } else { " " };
+        return format!("{word} {} ={space}{value}", name.trim_matches([' ', '\t']));
     }
+    let line = line.trim_end_matches([' ', '\t']);
     line.split([' ', '\t']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// What is said, with a last space or tab that can be seen.
 fn message(head: &str, payload: &str) -> String {
-    let payload = payload.strip_prefix(' ').unwrap_or(payload);
-    let seen = match payload.char_indices().next_back() {
-        Some((at, ' ')) => format!("{}{{0x20}}", &payload[..at]),
-        Some((at, '\t')) => format!("{}{{0x09}}", &payload[..at]),
-        _ => with_ending(payload),
-    };
+    let seen = visible(payload.strip_prefix(' ').unwrap_or(payload));
     if seen.is_empty() { format!("{head}:") } else { format!("{head}: {seen}") }
+}
+
+/// Text with a last space or tab that can be seen.
+fn visible(text: &str) -> String {
+    match text.char_indices().next_back() {
+        Some((at, ' ')) => format!("{}{{0x20}}", &text[..at]),
+        Some((at, '\t')) => format!("{}{{0x09}}", &text[..at]),
+        _ => with_ending(text),
+    }
 }
 
 /// A CR that would be taken for one of the file's own line ending, spelled out.
@@ -104,7 +108,7 @@ mod tests {
         let text = "\u{feff}\r\n\r\n   # a comment  \r\ngap   100ms\r\n\r\n\r\n\tS:  Welcome! \r\nrepeat   3\r\n#  in it\r\nC: {a=x|y}\r\n\
                     either\r\nS:\r\nor\r\nS hex:  0A fF   {x:1 bytes=0A} 00 \r\nend\r\nend\r\nset  a =  b \r\nC  waits 5ms\r\n\r\n";
         let expected = "# a comment\ngap 100ms\n\nS:  Welcome!{0x20}\nrepeat 3\n  #  in it\n  C: {a=x|y}\n  either\n    S:\n  or\n    \
-                        S hex: 0a ff {x:1 bytes=0A} 00\n  end\nend\nset a =  b\nC waits 5ms\n";
+                        S hex: 0a ff {x:1 bytes=0A} 00\n  end\nend\nset a =  b{0x20}\nC waits 5ms\n";
         assert_eq!(format(text), expected);
         assert_eq!(format(expected), expected);
     }

@@ -21,6 +21,7 @@
 mod diagnostic;
 mod format;
 mod function;
+mod given;
 pub mod import;
 mod lint;
 mod matcher;
@@ -40,6 +41,7 @@ mod verdict;
 
 pub use diagnostic::{Diagnostic, Place, Severity, Source};
 pub use format::format;
+pub use given::{UnknownName, known_names};
 pub use notation::{is_hidden, show};
 pub use play::{Ending, Input, Moment, Next, Output, Play, Step};
 pub use script::{Carrier, File, Files, Options, Script};

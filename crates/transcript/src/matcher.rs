@@ -49,7 +49,7 @@ pub(crate) fn hole_of(message: &Message, line: &[u8]) -> Option<Range<usize>> {
 }
 
 /// Whether two texts of one length are the same, in any case of ASCII letters if they are folded.
-fn same(a: &[u8], b: &[u8], fold: bool) -> bool {
+pub(crate) fn same(a: &[u8], b: &[u8], fold: bool) -> bool {
     if fold { a.eq_ignore_ascii_case(b) } else { a == b }
 }
 

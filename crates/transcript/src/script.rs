@@ -131,6 +131,12 @@ impl Script {
         findings.retain(|finding| finding.severity == Severity::Error);
         findings.extend(sayable(&program, options));
         findings.extend(hearable(&program, options));
+        if options.carrier == Carrier::Stream {
+            let gap = transcript.settings.gap.is_some();
+            for (side, listening) in [(options.side.other(), true), (options.side, false)] {
+                findings.extend(program::unclear_ends(&program, side, gap, listening));
+            }
+        }
         let files = open_files(&program, options, &mut findings);
         if options.carrier == Carrier::Datagram {
             findings.extend(over_datagrams(&program));

@@ -141,6 +141,8 @@ fn parts(flags: &Talk, given: Option<&Address>, rows: &[Row], console: &Console)
         let protocol = talk::protocol(&address).map_err(|error| usage(&error.to_string()))?;
         parts.push(Part { sheet, address, protocol });
     }
+    transcript::known_names(parts.iter().map(|part| &part.sheet.transcript), &names)
+        .map_err(|unknown| usage(&unknown.to_string()))?;
     Ok(parts)
 }
 

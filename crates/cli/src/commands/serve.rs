@@ -117,6 +117,8 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
             }
             sheets.push(sheet);
         }
+        transcript::known_names(sheets.iter().map(|sheet| &sheet.transcript), &flags.values.names())
+            .map_err(|unknown| console.fail(Exit::Usage, &unknown.to_string()))?;
         Role::Transcripts(sheets)
     };
     let identity = match (&flags.cert, &flags.key) {

@@ -13,6 +13,10 @@ use crate::verdict::Fault;
 /// Bytes that must come within the time limit while something is awaited that is no line.
 const GAIN: u64 = 64 * 1024;
 
+/// How many gaps the rest of a character may take. Text that is not UTF-8 may look like half a character, and must not
+/// wait for ever.
+const PATIENCE_INSIDE_A_CHARACTER: u32 = 10;
+
 /// What the bytes at hand are.
 enum Framed {
     /// A whole line: where its text ends, where the next one begins, and its ending.
@@ -80,6 +84,9 @@ impl<'a> Walk<'a> {
         if !choice.has_text {
             return self.dispatch_run(play, &choice.arms);
         }
+        if self.datagram && choice.arms.iter().any(|arm| arm.together) {
+            return self.dispatch_datagram(play, index);
+        }
         let (text, next, heard, by_gap) = match self.line(play) {
             Err(Stop::More) if self.is_over() => return self.end_at(play, index),
             framed => framed?,
@@ -91,6 +98,40 @@ impl<'a> Walk<'a> {
             }
             None => Err(self.fail(play, Fault::Differs)),
         }
+    }
+
+    /// A datagram at a choice where some way begins with a part of one: each way sees the line that it would get.
+    fn dispatch_datagram(&mut self, play: &mut Play, index: usize) -> Result<Pc, Stop> {
+        let script = self.script;
+        let arms = &script.program.choices[index].arms;
+        let around = play.together;
+        let mut wrong = None;
+        for arm in arms {
+            play.together = around || arm.together;
+            let framed = self.frame_datagram(play);
+            play.together = around;
+            let (text, next, heard) = match framed {
+                Framed::Line { text, next, heard, .. } if text <= script.longest_line => (text, next, heard),
+                Framed::Line { .. } => {
+                    wrong = wrong.or(Some(Fault::TooLong { most: script.longest_line }));
+                    continue;
+                }
+                Framed::Wrong(fault) => {
+                    wrong = wrong.or(Some(fault));
+                    continue;
+                }
+                Framed::Part | Framed::Ended => continue,
+            };
+            // A datagram of several lines has more behind the first one, and one of a single line has not.
+            let more = arm.together && !matches!(script.program.ops[arm.pc + 1], Op::Apart);
+            if more != (next < self.rest().len()) {
+                continue;
+            }
+            if let Some(pc) = self.take_way(play, std::slice::from_ref(arm), text, next, heard)? {
+                return Ok(pc);
+            }
+        }
+        Err(self.fail(play, wrong.unwrap_or(Fault::Differs)))
     }
 
     /// The usual case without ceremony: a whole line is at hand, on a stream whose lines end in LF or CRLF.
@@ -303,7 +344,7 @@ impl<'a> Walk<'a> {
     fn is_decided(&self, play: &Play) -> bool {
         self.input.ended
             || self.script.carrier == Carrier::Datagram
-            || self.script.gap.is_some_and(|gap| self.input.now >= play.fresh.after(gap))
+            || self.is_quiet(play)
             || self.overdue_at(play).is_some_and(|at| self.input.now >= at)
     }
 
@@ -429,9 +470,7 @@ impl<'a> Walk<'a> {
             }
             Eol::Lf | Eol::CrLf if self.input.ended => Framed::Wrong(Fault::WrongEnding),
             Eol::Any | Eol::None if self.input.ended => bare(false),
-            Eol::Any | Eol::None if self.script.gap.is_some_and(|gap| self.input.now >= play.fresh.after(gap)) => {
-                bare(true)
-            }
+            Eol::Any | Eol::None if self.is_quiet(play) => bare(true),
             _ => Framed::Part,
         }
     }
@@ -483,7 +522,7 @@ impl<'a> Walk<'a> {
         }
         let rest = self.rest();
         let lone_cr = rest == b"\r";
-        let quiet = self.input.ended || self.script.gap.is_some_and(|gap| self.input.now >= play.fresh.after(gap));
+        let quiet = self.input.ended || self.is_quiet(play);
         let length = match rest {
             [b'\n', ..] => 1,
             [b'\r', b'\n', ..] => 2,
@@ -570,14 +609,23 @@ impl<'a> Walk<'a> {
         Some(play.since?.after(self.script.wait? + play.patience))
     }
 
+    /// When what has come counts as quiet for the gap. In the middle of a character that is longer: its other bytes belong
+    /// to it, however late they are.
+    fn quiet_at(&self, play: &Play) -> Option<Moment> {
+        let gap = self.script.gap?;
+        let times = if ends_inside_a_character(self.rest()) { PATIENCE_INSIDE_A_CHARACTER } else { 1 };
+        Some(play.fresh.after(gap.saturating_mul(times)))
+    }
+
+    fn is_quiet(&self, play: &Play) -> bool {
+        self.quiet_at(play).is_some_and(|at| self.input.now >= at)
+    }
+
     /// When to look again if nothing comes: the gap behind an unfinished line, or the end of our patience.
     pub(super) fn deadline(&self, play: &Play) -> Option<Moment> {
         let overdue = self.overdue_at(play);
-        match self.script.gap {
-            Some(gap) if !self.rest().is_empty() => {
-                let quiet = play.fresh.after(gap);
-                Some(overdue.map_or(quiet, |overdue| overdue.min(quiet)))
-            }
+        match self.quiet_at(play) {
+            Some(quiet) if !self.rest().is_empty() => Some(overdue.map_or(quiet, |overdue| overdue.min(quiet))),
             _ => overdue,
         }
     }
@@ -615,6 +663,14 @@ impl<'a> Walk<'a> {
             _ => None,
         }
     }
+}
+
+/// Whether bytes are UTF-8 whose last character is not whole yet.
+fn ends_inside_a_character(bytes: &[u8]) -> bool {
+    let last = &bytes[bytes.len().saturating_sub(4)..];
+    // Not in the middle of a character at the front.
+    let front = last.iter().position(|byte| !(0x80..0xc0).contains(byte)).unwrap_or(last.len());
+    std::str::from_utf8(&last[front..]).is_err_and(|error| error.error_len().is_none())
 }
 
 /// Whether the counters let a play go this way.

@@ -4,6 +4,7 @@
 mod choices;
 mod compile;
 mod plan;
+mod prefix;
 mod reach;
 mod rounds;
 
@@ -19,6 +20,7 @@ pub(crate) type Pattern = crate::pattern::Pattern<usize>;
 
 pub(crate) use choices::{may_begin, misheard};
 pub(crate) use compile::compile;
+pub(crate) use prefix::unclear_ends;
 pub(crate) use rounds::{CHUNK, Part, Round, Takes, find as find_rounds};
 
 /// An operation's index in [`Program::ops`].

@@ -10,6 +10,8 @@ mod unknown;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use nearest::nearest;
+
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place, Severity, Source};
 use crate::function::Function;

@@ -125,6 +125,11 @@ impl<'a> Line<'a> {
         Place { column: self.place.column + before, width: part.chars().count(), ..self.place }
     }
 
+    /// What follows the first word, to the end of the line.
+    fn behind(&self, word: &str) -> &'a str {
+        self.text[word.len()..].trim_start_matches([' ', '\t'])
+    }
+
     /// The first word and what follows it, trimmed.
     fn word(&self) -> (&'a str, &'a str) {
         let (word, rest) = self.text.split_once([' ', '\t']).unwrap_or((self.text, ""));
@@ -162,6 +167,7 @@ impl Parser<'_> {
         if self.message(line) {
             return;
         }
+        let verbatim = line;
         let line = Line { place, text: text.trim_end_matches([' ', '\t']) };
         if let Some(meant) = unknown::misprinted(line.text) {
             return self.meant(line, meant);
@@ -173,8 +179,9 @@ impl Parser<'_> {
                 self.seen.message = true;
                 self.push(place, StatementKind::StartTls);
             }
-            "set" => self.set(line, rest),
-            "let" => self.let_(line, rest),
+            // What stands behind the sign is the value, to the last space.
+            "set" => self.set(verbatim, verbatim.behind(word)),
+            "let" => self.let_(verbatim, verbatim.behind(word)),
             "repeat" => self.repeat(line, rest),
             "in" if rest.split_ascii_whitespace().eq(["any", "order"]) => self.begin(place, Block::AnyOrder),
             "either" | "together" | "end" | "or" | "starttls" if !rest.is_empty() => {

@@ -1,0 +1,124 @@
+//! Names that are given a value from outside, and that no transcript has: a slip of the pen that would go unnoticed.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::Transcript;
+use crate::syntax::{PartKind, Pattern, Statement, StatementKind, Template, nearest};
+
+/// A name that is given a value and that no hole, `set` or `let` has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownName {
+    /// As it was given.
+    pub name: String,
+    /// The one that was probably meant.
+    pub nearest: Option<String>,
+    /// All names that there are.
+    pub known: Vec<String>,
+}
+
+impl fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is given a value, and no hole, `set` or `let` has that name: ", self.name)?;
+        match (&self.nearest, self.known.as_slice()) {
+            (Some(nearest), _) => write!(f, "did you mean `{nearest}`?"),
+            (None, []) => f.write_str("there are no names to give values to"),
+            (None, known) if known.len() > 12 => write!(f, "the names are {} and more", known[..12].join(", ")),
+            (None, known) => write!(f, "the names are {}", known.join(", ")),
+        }
+    }
+}
+
+impl std::error::Error for UnknownName {}
+
+/// Whether each of these names is in one of the transcripts at least.
+///
+/// # Errors
+/// The first that is in none.
+pub fn known_names<'a>(
+    transcripts: impl IntoIterator<Item = &'a Transcript>,
+    given: &[&str],
+) -> Result<(), UnknownName> {
+    if given.is_empty() {
+        return Ok(());
+    }
+    let mut known = BTreeSet::new();
+    transcripts.into_iter().for_each(|transcript| in_block(&transcript.body, &mut known));
+    match given.iter().find(|name| !known.contains(**name)) {
+        None => Ok(()),
+        Some(name) => Err(UnknownName {
+            name: (*name).to_owned(),
+            nearest: nearest(name, known.iter().copied()).map(str::to_owned),
+            known: known.into_iter().map(str::to_owned).collect(),
+        }),
+    }
+}
+
+fn in_block<'a>(body: &'a [Statement], known: &mut BTreeSet<&'a str>) {
+    for statement in body {
+        match &statement.kind {
+            StatementKind::Message { template, .. } => in_template(template, known),
+            StatementKind::Set { name, template } => {
+                known.insert(name);
+                in_template(template, known);
+            }
+            StatementKind::Let { name, key, template, .. } => {
+                known.insert(name);
+                key.iter().chain([template]).for_each(|template| in_template(template, known));
+            }
+            StatementKind::Repeat { body, .. }
+            | StatementKind::AnyOrder { body }
+            | StatementKind::Together { body } => in_block(body, known),
+            StatementKind::Either { branches } => branches.iter().for_each(|branch| in_block(&branch.body, known)),
+            StatementKind::Act { .. }
+            | StatementKind::StartTls
+            | StatementKind::File { .. }
+            | StatementKind::Wrong => {}
+        }
+    }
+}
+
+fn in_template<'a>(template: &'a Template, known: &mut BTreeSet<&'a str>) {
+    for part in &template.parts {
+        let PartKind::Hole(hole) = &part.kind else { continue };
+        if hole.name != "_" {
+            known.insert(&hole.name);
+        }
+        if let Pattern::BytesOf(count) = &hole.pattern {
+            known.insert(count);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+    use super::*;
+
+    fn transcript(text: &str, given: &[&str]) -> Transcript {
+        Transcript::parse("t.talk", text.as_bytes(), given).unwrap_or_else(|refused| panic!("{refused}"))
+    }
+
+    #[test]
+    fn every_name_that_a_transcript_has_is_known_and_no_other() {
+        let text = "set key = k\nset size = 2\nC: {name=Ann} {_=x}\nlet mac = hmac-md5 key {name}\n\
+                    S raw: {body:size bytes=ab}\neither\n  C: {deep=1}\nor\n  in any order\n    C: a{order=2}\n  end\nend\n";
+        let transcript = transcript(text, &[]);
+        for name in ["key", "size", "name", "mac", "body", "deep", "order"] {
+            assert_eq!(known_names([&transcript], &[name]), Ok(()));
+        }
+        let unknown = known_names([&transcript], &["name", "nmae"]).unwrap_err();
+        assert!(unknown.to_string().ends_with("did you mean `name`?"), "{unknown}");
+        let unknown = known_names([&transcript], &["zzzzzz"]).unwrap_err();
+        assert!(unknown.to_string().ends_with("the names are body, deep, key, mac, name, order, size"), "{unknown}");
+        assert!(known_names([&transcript], &["_"]).is_err());
+        assert!(known_names([], &["x"]).unwrap_err().to_string().ends_with("there are no names to give values to"));
+    }
+
+    #[test]
+    fn a_name_is_known_if_one_of_several_transcripts_has_it() {
+        let (one, two) = (transcript("C: {a=1}\n", &[]), transcript("C: {b=1}\n", &[]));
+        assert_eq!(known_names([&one, &two], &["a", "b"]), Ok(()));
+        assert_eq!(known_names([&one, &two], &["a", "c"]).unwrap_err().name, "c");
+    }
+}

@@ -1,0 +1,140 @@
+//! Where one of several `raw` or `hex` messages begins like another: on a stream nothing but a pause tells a listener that
+//! the shorter one is all there is.
+
+use super::{First, Message, Op, Pattern, Piece, PieceKind, Program};
+use crate::diagnostic::Diagnostic;
+use crate::{Side, matcher};
+use crate::syntax::Form;
+
+/// What two messages, which a listener tries in this order, have to do with each other.
+#[derive(Debug, PartialEq, Eq)]
+enum Pair {
+    /// Their bytes tell them apart.
+    Apart,
+    /// The first takes whatever begins the second, which is never reached.
+    Hidden,
+    /// The one ends where the other goes on, and no byte tells which it is.
+    Unclear,
+}
+
+/// Bytes of a message whose place is known.
+#[derive(Clone, Copy)]
+enum Run<'a> {
+    Text(&'a [u8]),
+    Any(usize),
+}
+
+impl Run<'_> {
+    fn length(&self) -> usize {
+        match self {
+            Self::Text(bytes) => bytes.len(),
+            Self::Any(count) => *count,
+        }
+    }
+
+    fn after(self, count: usize) -> Self {
+        match self {
+            Self::Text(bytes) => Self::Text(&bytes[count..]),
+            Self::Any(length) => Self::Any(length - count),
+        }
+    }
+}
+
+/// Looks for such messages among those of `side`, as `gap` says whether a pause ends one.
+pub(crate) fn unclear_ends(program: &Program, side: Side, gap: bool, listening: bool) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    let framed = |&message: &usize| {
+        let message: &Message = &program.messages[message];
+        message.side == side && message.form != Form::Text
+    };
+    for op in &program.ops {
+        let (messages, ordered): (Vec<usize>, bool) = match op {
+            Op::Choice(choice) => {
+                let lines = program.choices[*choice].arms.iter().filter_map(|arm| match arm.first {
+                    First::Line(message) => Some(message),
+                    _ => None,
+                });
+                (lines.filter(framed).collect(), true)
+            }
+            Op::AnyOrder(order) => (program.orders[*order].messages.iter().copied().filter(framed).collect(), false),
+            _ => continue,
+        };
+        for (index, &later) in messages.iter().enumerate() {
+            for &earlier in &messages[..index] {
+                let (first, second) = (&program.messages[earlier], &program.messages[later]);
+                match pair(first, second) {
+                    Pair::Hidden if ordered && listening => {
+                        let text = format!("this line is never reached: line {} takes what begins it", first.place.line);
+                        let help = "put the longer one above the shorter one";
+                        findings.push(Diagnostic::warning(second.place, text).help(help));
+                    }
+                    Pair::Unclear if !gap => {
+                        let (short, long) = if first_is_shorter(first, second) { (first, second) } else { (second, first) };
+                        let text =
+                            format!("where this message ends cannot be told: line {} begins just like it", long.place.line);
+                        let finding = if listening { Diagnostic::error } else { Diagnostic::warning };
+                        findings.push(finding(short.place, text).help(
+                            "write `gap 100ms` at the top, so that a pause ends it, or let the two differ before one of \
+                             them ends; over UDP each is a datagram of its own",
+                        ));
+                    }
+                    Pair::Apart | Pair::Hidden | Pair::Unclear => {}
+                }
+            }
+        }
+    }
+    findings
+}
+
+fn first_is_shorter(first: &Message, second: &Message) -> bool {
+    let length = |message: &Message| runs(message).0.iter().map(Run::length).sum::<usize>();
+    length(first) < length(second)
+}
+
+fn pair(first: &Message, second: &Message) -> Pair {
+    let ((a, a_ends), (b, b_ends)) = (runs(first), runs(second));
+    let fold = first.fold || second.fold;
+    let (mut a, mut b) = (a.into_iter(), b.into_iter());
+    let (mut left, mut right) = (a.next(), b.next());
+    // Whether the first takes all that the second says as far as it goes.
+    let mut covers = true;
+    while let (Some(one), Some(other)) = (left, right) {
+        let common = one.length().min(other.length());
+        if let (Run::Text(one), Run::Text(other)) = (one, other)
+            && !matcher::same(&one[..common], &other[..common], fold)
+        {
+            return Pair::Apart;
+        }
+        covers &= !matches!((one, other), (Run::Text(_), Run::Any(_)));
+        left = if common < one.length() { Some(one.after(common)) } else { a.next() };
+        right = if common < other.length() { Some(other.after(common)) } else { b.next() };
+    }
+    match (left, right) {
+        (None, Some(_)) if a_ends => {
+            if !first.has_holes() && !second.has_holes() {
+                Pair::Unclear
+            } else if covers {
+                Pair::Hidden
+            } else {
+                Pair::Apart
+            }
+        }
+        (Some(_), None) if b_ends => Pair::Unclear,
+        _ => Pair::Apart,
+    }
+}
+
+/// The bytes of a message as far as their places are known, and whether that is all of it.
+fn runs(message: &Message) -> (Vec<Run<'_>>, bool) {
+    let mut runs = Vec::new();
+    for Piece { kind, .. } in &message.pieces {
+        match kind {
+            PieceKind::Literal(bytes) if bytes.is_empty() => {}
+            PieceKind::Literal(bytes) => runs.push(Run::Text(bytes)),
+            PieceKind::Capture { pattern: Pattern::Bytes(0), .. } => {}
+            PieceKind::Capture { pattern: Pattern::Bytes(count), .. } => runs.push(Run::Any(*count)),
+            _ => return (runs, false),
+        }
+    }
+    (runs, true)
+}
