@@ -353,6 +353,9 @@ pub(crate) struct Check {
     /// Transcripts
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
+    /// Play every branch, also those that neither end would take by itself
+    #[arg(long)]
+    pub(crate) all_branches: bool,
     /// Print the transcript in its canonical layout instead
     #[arg(long)]
     pub(crate) format: bool,

@@ -70,10 +70,8 @@ fn in_block<'a>(body: &'a [Statement], known: &mut BTreeSet<&'a str>) {
             | StatementKind::AnyOrder { body }
             | StatementKind::Together { body } => in_block(body, known),
             StatementKind::Either { branches } => branches.iter().for_each(|branch| in_block(&branch.body, known)),
-            StatementKind::Act { .. }
-            | StatementKind::StartTls
-            | StatementKind::File { .. }
-            | StatementKind::Wrong => {}
+            StatementKind::Act { .. } | StatementKind::StartTls | StatementKind::File { .. } | StatementKind::Wrong => {
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ mod hear;
 mod rounds;
 mod say;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::program::{Deed, First, Fork, Op, Order, Pc, Plan, Step as PathStep};
@@ -175,6 +176,8 @@ pub struct Play {
     saved: Option<Box<Saved>>,
     said: Option<Box<(usize, Vec<u8>)>>,
     heard: Heard,
+    /// Branches that we took, where that is asked for.
+    taken: Option<BTreeSet<Pc>>,
     /// The last line ended by the gap: a lone line ending that comes now belongs to it.
     after_gap: bool,
     /// Inside `together`.
@@ -191,6 +194,16 @@ enum Stop {
 impl Play {
     pub(crate) fn new(script: &Script) -> Self {
         Self { counters: vec![0; script.program.counters].into_boxed_slice(), ..Self::default() }
+    }
+
+    /// Notes from here on which branches are taken; see [`Self::taken`].
+    pub(crate) fn trace(&mut self) {
+        self.taken = Some(BTreeSet::new());
+    }
+
+    /// The branches that were taken at choices of ours.
+    pub(crate) fn taken(&self) -> Option<&BTreeSet<Pc>> {
+        self.taken.as_ref()
     }
 
     /// Goes on as far as the input allows. Output is appended, and is to be sent before what `next` says is done.
@@ -477,24 +490,29 @@ impl Walk<'_> {
                 }
             }
             (Plan::Turns { counter, turns }, _) => {
-                let all: u32 = turns.iter().map(|(_, times)| times).sum();
+                let all = turns.iter().fold(0_u32, |sum, (_, times)| sum.saturating_add(*times));
                 let mut turn = match counter {
                     Some(counter) => {
                         let turn = play.counters[*counter] % all.max(1);
-                        play.counters[*counter] += 1;
+                        play.counters[*counter] = play.counters[*counter].wrapping_add(1);
                         turn
                     }
                     None => 0,
                 };
+                let mut way = turns[0].0;
                 for (start, times) in turns {
                     if turn < *times {
-                        return *start;
+                        way = *start;
+                        break;
                     }
                     turn -= times;
                 }
-                turns[0].0
+                if let Some(taken) = &mut play.taken {
+                    taken.insert(way);
+                }
+                way
             }
-            (Plan::Rounds { .. }, Fork::Either { branches }) => branches[0],
+            (Plan::Rounds { .. }, Fork::Either { branches, .. }) => branches[0],
         }
     }
 

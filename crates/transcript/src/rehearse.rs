@@ -23,6 +23,8 @@ pub struct Rehearsal {
     pub took: Duration,
     /// Whether it was played to its end; one that is too long is given up.
     pub finished: bool,
+    /// The lines with which branches begin that were not played.
+    pub unplayed: Vec<usize>,
 }
 
 impl Rehearsal {
@@ -88,6 +90,7 @@ impl<'a> End<'a> {
 /// A rehearsal always ends: a play that waits for ever runs into its time limit, which costs no real time.
 pub fn rehearse(client: &Script, server: &Script, mut pieces: impl FnMut(usize) -> usize) -> Rehearsal {
     let mut ends = [End::new(client), End::new(server)];
+    ends.iter_mut().for_each(|end| end.play.trace());
     let mut scratch = Scratch::new();
     let mut now = Moment::default();
     for _ in 0..MOST_STEPS {
@@ -108,8 +111,12 @@ pub fn rehearse(client: &Script, server: &Script, mut pieces: impl FnMut(usize) 
             }
         }
     }
+    let mut unplayed: Vec<usize> = ends.iter().flat_map(|end| end.script.program.untaken(end.play.taken())).collect();
+    unplayed.sort_unstable();
+    unplayed.dedup();
     let [client, server] = ends;
     Rehearsal {
+        unplayed,
         took: Duration::from_nanos(now.nanos()),
         finished: client.ending.is_some() && server.ending.is_some(),
         from_client: client.said,

@@ -15,6 +15,7 @@ use crate::play::Play;
 use crate::program::{self, Deed, First, Message, Op, Piece, PieceKind, Plan, Program};
 use crate::record::Secret;
 use crate::syntax::{Eol, Form, Refused, Transcript};
+use crate::values::Scratch;
 
 /// What carries the conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,6 +73,8 @@ pub struct Options {
     pub keep_said: bool,
     /// Where the files of `file:` lines come from; without it no such line can be played.
     pub files: Option<Arc<dyn Files>>,
+    /// Take the branch that begins with this line, where a choice of ours would take another one.
+    pub branch: Option<usize>,
     /// Values that no account of a failure shows: their names stand for them.
     pub secrets: Vec<Secret>,
 }
@@ -91,6 +94,7 @@ impl Options {
             may_leave: server,
             keep_said: !server,
             files: None,
+            branch: None,
             secrets: vec![],
         }
     }
@@ -127,6 +131,9 @@ impl Script {
     pub fn prepare(transcript: &Transcript, options: &Options) -> Result<Self, Refused> {
         let (mut program, mut findings) =
             program::compile(&transcript.body, &transcript.settings, options.side, &options.values);
+        if let Some(line) = options.branch {
+            program.force(line);
+        }
         // Its warnings were given when the text was read.
         findings.retain(|finding| finding.severity == Severity::Error);
         findings.extend(sayable(&program, options));
@@ -140,6 +147,7 @@ impl Script {
         let files = open_files(&program, options, &mut findings);
         if options.carrier == Carrier::Datagram {
             findings.extend(over_datagrams(&program));
+            findings.extend(too_long_for_datagrams(&program));
         }
         let (errors, mut warnings): (Vec<_>, Vec<_>) =
             findings.into_iter().partition(|finding| finding.severity == Severity::Error);
@@ -214,6 +222,12 @@ impl Script {
         &self.source
     }
 
+    /// The same with another patience.
+    #[must_use]
+    pub fn waiting(self, wait: Duration) -> Self {
+        Self { wait: Some(wait), ..self }
+    }
+
     /// How long it waits for the other side.
     #[must_use]
     pub fn wait(&self) -> Option<Duration> {
@@ -222,7 +236,7 @@ impl Script {
 }
 
 /// Most bytes of a datagram over IPv4 (RFC 768, RFC 791).
-const DATAGRAM: u64 = 65_507;
+pub(crate) const DATAGRAM: u64 = 65_507;
 
 /// Opens every file before a socket is opened.
 fn open_files(program: &Program, options: &Options, findings: &mut Vec<Diagnostic>) -> Vec<Arc<dyn File>> {
@@ -277,7 +291,7 @@ fn said(program: &Program) -> Vec<usize> {
                 match (&choice.ours, &choice.kind) {
                     (Some(Plan::Turns { turns, .. }), _) => open.extend(turns.iter().map(|(start, _)| *start)),
                     (_, program::Fork::Loop { body, after, .. }) => open.extend([*body, *after]),
-                    (_, program::Fork::Either { branches }) => open.extend(branches),
+                    (_, program::Fork::Either { branches, .. }) => open.extend(branches),
                 }
             }
             _ => open.push(pc + 1),
@@ -402,6 +416,40 @@ fn hearable(program: &Program, options: &Options) -> Vec<Diagnostic> {
                 message.side.letter()
             );
             findings.push(Diagnostic::error(last.place, text).help(help));
+        }
+    }
+    findings
+}
+
+/// No message may be longer than a datagram, nor may those be that go into one.
+fn too_long_for_datagrams(program: &Program) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    // The messages of the `together` at hand: where it stands, and their length.
+    let mut together: Option<usize> = None;
+    for (op, place) in program.ops.iter().zip(&program.places) {
+        let length = match op {
+            Op::Together => {
+                together = Some(0);
+                continue;
+            }
+            Op::Apart => {
+                together = None;
+                continue;
+            }
+            Op::Say(message) | Op::Hear(message) => {
+                matcher::text_length(&program.messages[*message].pieces, &Scratch::default()).unwrap_or(usize::MAX)
+            }
+            _ => continue,
+        };
+        let before = together.unwrap_or(0);
+        let all = before.saturating_add(length);
+        if together.is_some() {
+            together = Some(all);
+        }
+        // Of a block it is said once.
+        if all as u64 > DATAGRAM && before as u64 <= DATAGRAM {
+            let text = format!("a datagram holds {DATAGRAM} bytes, and this one would have {all}");
+            findings.push(Diagnostic::error(*place, text).help("say it in parts, or use TCP"));
         }
     }
     findings

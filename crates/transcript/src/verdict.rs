@@ -288,7 +288,7 @@ fn clip(text: &str, most: usize) -> String {
 }
 
 fn mebibytes(bytes: usize) -> String {
-    format!("{} MiB", bytes >> 20)
+    if bytes < 1 << 20 { format!("a datagram, {bytes} bytes") } else { format!("{} MiB", bytes >> 20) }
 }
 
 /// A duration as people read it: `5 s`, `0.1 s`, `5 min`.

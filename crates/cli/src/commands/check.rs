@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use sockeye::file::AtomicFile;
-use sockeye::verb::check::{Report, check};
-use transcript::{Diagnostic, Refused, Severity, Source, Transcript};
+use sockeye::verb::check::{Options, Report, check};
+use transcript::{Carrier, Diagnostic, Refused, Severity, Source, Transcript};
 
 use super::file;
 use crate::exit::Exit;
@@ -16,11 +16,21 @@ pub(crate) fn run(flags: &Check, console: &Console) -> Exit {
     if flags.format {
         return format_files(flags, console);
     }
+    let names = flags.values.names();
+    let options = Options { values: flags.values.to_map(), all_branches: flags.all_branches };
     let mut worst = Exit::Done;
+    let mut unknown = None;
     for path in &flags.files {
-        let exit = match file::sheet(path, &flags.values.names()) {
+        let exit = match file::sheet(path, &names) {
             Ok(sheet) => {
-                let report = check(&sheet, &flags.values.to_map());
+                // A name is known if one of the files has it.
+                let known = transcript::known_names([&sheet.transcript], &names);
+                unknown = match (unknown, known) {
+                    (Some(Ok(())), _) | (_, Ok(())) => Some(Ok(())),
+                    (Some(before), Err(_)) => Some(before),
+                    (None, Err(why)) => Some(Err(why)),
+                };
+                let report = check(&sheet, &options);
                 if console.json {
                     tell_as_json(&sheet.transcript, &report, console)
                 } else {
@@ -39,6 +49,9 @@ pub(crate) fn run(flags: &Check, console: &Console) -> Exit {
             (Exit::Usage, _) | (_, Exit::Done) => worst,
             (_, exit) => exit,
         };
+    }
+    if let Some(Err(why)) = unknown {
+        return console.fail(Exit::Usage, &why.to_string());
     }
     worst
 }
@@ -112,7 +125,9 @@ fn tell_as_json(transcript: &Transcript, report: &Report, console: &Console) -> 
     let both = report.client.is_ok() && report.server.is_ok();
     let agree = both.then_some(report.differences.is_empty());
     let summary = json!({ "file": source.name(), "client": why(&report.client), "server": why(&report.server),
-        "udp": why(&report.datagrams), "agree": agree, "differences": report.differences });
+        "udp": why(&report.datagrams), "agree": agree, "differences": report.differences,
+        "notes": report.elsewhere.iter().map(|(_, account)| account).collect::<Vec<_>>(),
+        "unplayed": report.unplayed.iter().map(|(line, _)| line).collect::<Vec<_>>() });
     json::push_line(&mut text, &summary);
     match console.print(text.as_bytes()) {
         Exit::Done if !playable => Exit::Usage,
@@ -128,6 +143,13 @@ fn tell(transcript: &Transcript, report: &Report, console: &Console) -> Exit {
     }
     for difference in &report.differences {
         console.complain(difference);
+    }
+    for (carrier, account) in &report.elsewhere {
+        let (over, scheme) = carrier_words(*carrier);
+        let account = account.strip_prefix("error: ").unwrap_or(account).trim_end();
+        console.complain(&format!(
+            "note: over {over}, which the file does not name with `at {scheme}://…`, the two ends differ: {account}\n"
+        ));
     }
     if !report.is_playable() {
         let mut told = String::new();
@@ -149,15 +171,50 @@ fn tell(transcript: &Transcript, report: &Report, console: &Console) -> Exit {
         }
     };
     let mut text = line("as client", &report.client) + &line("as server", &report.server);
-    text += &line("over UDP", &report.datagrams);
+    text += &match report.elsewhere.iter().find(|(carrier, _)| *carrier == Carrier::Datagram) {
+        Some((_, account)) => {
+            let first = account.lines().next().unwrap_or_default();
+            format!("{name}: over UDP: the two ends differ: {}\n", first.strip_prefix("error: ").unwrap_or(first))
+        }
+        None => line("over UDP", &report.datagrams),
+    };
     if report.client.is_ok() && report.server.is_ok() {
         let verdict = match (report.differences.is_empty(), report.too_long) {
             (false, _) => "they differ",
             (true, true) => "they agree as far as they were played; it is too long to play to its end",
             (true, false) => "they agree",
         };
-        text += &format!("{name}: both ends against each other: {verdict}\n");
+        text += &format!("{name}: both ends against each other: {verdict}{}\n", unplayed(&report.unplayed));
     }
     let printed = if console.quiet { Exit::Done } else { console.print(text.as_bytes()) };
     if printed == Exit::Done && !report.differences.is_empty() { Exit::Differs } else { printed }
+}
+
+/// How a carrier is called, and its scheme.
+fn carrier_words(carrier: Carrier) -> (&'static str, &'static str) {
+    match carrier {
+        Carrier::Stream => ("TCP", "tcp"),
+        Carrier::Datagram => ("UDP", "udp"),
+    }
+}
+
+/// Which branches were not played.
+fn unplayed(branches: &[(usize, Option<String>)]) -> String {
+    let lines = |wanted: fn(&Option<String>) -> bool| {
+        let lines: Vec<_> = branches.iter().filter(|(_, why)| wanted(why)).map(|(line, _)| line.to_string()).collect();
+        let word = if lines.len() == 1 { "the branch at line" } else { "the branches at lines" };
+        (!lines.is_empty()).then(|| format!("{word} {}", lines.join(", ")))
+    };
+    let mut text = String::new();
+    if let Some(lines) = lines(Option::is_none) {
+        text += &format!("; not played: {lines} (--all-branches plays every one)");
+    }
+    if lines(Option::is_some).is_some() {
+        for (line, why) in branches {
+            if let Some(why) = why {
+                text += &format!("; the branch at line {line} cannot be played: {why}");
+            }
+        }
+    }
+    text
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use transcript::rehearse::{Rehearsal, rehearse};
-use transcript::{Carrier, Diagnostic, Ending, Options, Refused, Script, Side};
+use transcript::{Carrier, Diagnostic, Ending, Options as Playing, Refused, Script, Side};
 
 use super::serve::{self, Sheet};
 use super::talk::{Played, With, play};
@@ -28,6 +28,10 @@ pub struct Report {
     pub warnings: Vec<Diagnostic>,
     /// The account of the ends that did not agree, if both could be played.
     pub differences: Vec<String>,
+    /// The same over a carrier that the file does not name: worth a note.
+    pub elsewhere: Vec<(Carrier, String)>,
+    /// The lines with which branches begin that were not played, and why if they cannot be.
+    pub unplayed: Vec<(usize, Option<String>)>,
     /// The conversation was too long to be played to its end.
     pub too_long: bool,
 }
@@ -43,53 +47,152 @@ impl Report {
 /// A real line is not tried for a conversation that pauses longer than this.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Checks a transcript: each end for itself, then both against each other over memory, whole and byte by byte, and over
-/// a socket of the loopback.
-#[must_use]
-pub fn check(sheet: &Sheet, values: &BTreeMap<String, Vec<u8>>) -> Report {
-    let transcript = &sheet.transcript;
-    let named = crate::address::named_by(transcript).map(drop);
-    let prepare = |side, carrier| {
-        named.clone()?;
-        let mut options = Options::new(side, carrier);
-        options.values.clone_from(values);
+/// How a transcript is to be checked.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Values for its names.
+    pub values: BTreeMap<String, Vec<u8>>,
+    /// Play the branches too that neither end would take by itself.
+    pub all_branches: bool,
+}
+
+/// Both ends of a transcript over one carrier.
+struct Ends<'a> {
+    sheet: &'a Sheet,
+    options: &'a Options,
+    carrier: Carrier,
+}
+
+impl Ends<'_> {
+    fn prepare(&self, side: Side, branch: Option<usize>) -> Result<Script, Refused> {
+        let mut options = Playing::new(side, self.carrier);
+        options.values.clone_from(&self.options.values);
         options.keep_said = true;
-        options.files.clone_from(&sheet.files);
-        Script::prepare(transcript, &options)
-    };
-    let ends = [Carrier::Stream, Carrier::Datagram]
-        .map(|carrier| (carrier, prepare(Side::Client, carrier), prepare(Side::Server, carrier)));
-    let mut warnings = transcript.warnings().to_vec();
-    let mut differences: Vec<String> = Vec::new();
-    let mut too_long = false;
-    for (carrier, client, server) in &ends {
-        for script in [client, server].into_iter().flatten() {
-            warnings.extend_from_slice(script.warnings());
+        options.branch = branch;
+        options.files.clone_from(&self.sheet.files);
+        Script::prepare(&self.sheet.transcript, &options)
+    }
+
+    /// Plays both against each other in memory, whole and byte by byte.
+    fn rehearse(&self, client: &Script, server: &Script) -> Found {
+        let whole = rehearse(client, server, |all| all);
+        let pieces = rehearse(client, server, |_| 1);
+        let mut found = Found {
+            accounts: accounts(&whole).chain(accounts(&pieces)).collect(),
+            unplayed: whole.unplayed.clone(),
+            too_long: !whole.finished || !pieces.finished,
+            took: whole.took,
+        };
+        found.accounts.dedup();
+        found
+    }
+}
+
+/// What came of playing both ends against each other.
+struct Found {
+    accounts: Vec<String>,
+    unplayed: Vec<usize>,
+    too_long: bool,
+    took: Duration,
+}
+
+/// Checks a transcript: each end for itself, then both against each other over memory, whole and byte by byte, and over
+/// a socket of the loopback. One carrier after the other, so that no more than two programs of it are in memory.
+#[must_use]
+pub fn check(sheet: &Sheet, options: &Options) -> Report {
+    let transcript = &sheet.transcript;
+    let named = match crate::address::named_by(transcript) {
+        Ok(named) => named,
+        Err(refused) => {
+            let refused = || Err(refused.clone());
+            let mut report = Report::new(refused(), refused(), transcript.warnings().to_vec());
+            report.datagrams = refused();
+            return report;
         }
-        if let (Ok(client), Ok(server)) = (client, server) {
-            let whole = rehearse(client, server, |all| all);
-            let line_is_due = whole.finished && whole.is_success() && whole.took <= LONGEST;
-            let mut found: Vec<String> = accounts(&whole).collect();
-            too_long |= !whole.finished;
-            let pieces = rehearse(client, server, |_| 1);
-            too_long |= !pieces.finished;
-            found.extend(accounts(&pieces));
-            if line_is_due && found.is_empty() {
-                found.extend(over_the_loopback(sheet, values, client, *carrier));
+    };
+    let named = named.and_then(|address| address.scheme).map(|scheme| match scheme {
+        Scheme::Udp => Carrier::Datagram,
+        _ => Carrier::Stream,
+    });
+    let mut report = Report::new(Ok(()), Ok(()), transcript.warnings().to_vec());
+    let mut played_on_streams = false;
+    for carrier in [Carrier::Stream, Carrier::Datagram] {
+        let ends = Ends { sheet, options, carrier };
+        let (client, server) = (ends.prepare(Side::Client, None), ends.prepare(Side::Server, None));
+        for script in [&client, &server].into_iter().flatten() {
+            report.warnings.extend_from_slice(script.warnings());
+        }
+        if let (Ok(client), Ok(server)) = (&client, &server) {
+            let judged = match named {
+                Some(named) => named == carrier,
+                None => carrier == Carrier::Stream || !played_on_streams,
+            };
+            played_on_streams |= carrier == Carrier::Stream;
+            let mut found = ends.rehearse(client, server);
+            if found.accounts.is_empty() && !found.too_long && found.took <= LONGEST {
+                found.accounts.extend(over_the_loopback(sheet, &options.values, client, carrier, judged));
             }
-            for difference in found {
-                if !differences.contains(&difference) {
-                    differences.push(difference);
+            if judged {
+                report.too_long |= found.too_long;
+                ends.branches(&found.unplayed, &mut found.accounts, &mut report.unplayed);
+                report.differences.append(&mut found.accounts);
+            }
+            report.elsewhere.extend(found.accounts.into_iter().map(|account| (carrier, account)));
+        }
+        match carrier {
+            Carrier::Stream => (report.client, report.server) = (client.map(drop), server.map(drop)),
+            Carrier::Datagram => report.datagrams = server.and(client).map(drop),
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    report.differences.retain(|difference| seen.insert(difference.clone()));
+    report.warnings.sort_by_key(|warning| (warning.line, warning.column));
+    report.warnings.dedup();
+    report
+}
+
+impl Report {
+    fn new(client: Result<(), Refused>, server: Result<(), Refused>, warnings: Vec<Diagnostic>) -> Self {
+        Self {
+            client,
+            server,
+            datagrams: Ok(()),
+            warnings,
+            differences: vec![],
+            elsewhere: vec![],
+            unplayed: vec![],
+            too_long: false,
+        }
+    }
+}
+
+impl Ends<'_> {
+    /// Plays each branch that was not played, if that is asked for; else says which they are.
+    fn branches(&self, lines: &[usize], accounts: &mut Vec<String>, unplayed: &mut Vec<(usize, Option<String>)>) {
+        for &line in lines {
+            if !self.options.all_branches {
+                unplayed.push((line, None));
+                continue;
+            }
+            match (self.prepare(Side::Client, Some(line)), self.prepare(Side::Server, Some(line))) {
+                (Ok(client), Ok(server)) => {
+                    let found = self.rehearse(&client, &server);
+                    accounts.extend(found.accounts);
+                    if found.unplayed.contains(&line) {
+                        unplayed.push((line, Some("no way leads to it".to_owned())));
+                    }
+                }
+                (Err(refused), _) | (_, Err(refused)) => {
+                    let why = refused.findings.first().map(|finding| finding.one_line(&refused.source));
+                    unplayed.push((line, why));
                 }
             }
         }
     }
-    warnings.sort_by_key(|warning| (warning.line, warning.column));
-    warnings.dedup();
-    let [(_, client, server), (_, datagram_client, datagram_server)] = ends;
-    let datagrams = datagram_server.and(datagram_client).map(drop);
-    Report { client: client.map(drop), server: server.map(drop), datagrams, warnings, differences, too_long }
 }
+
+/// How long either end waits for the other over a carrier that the file does not name.
+const NOTED: Duration = Duration::from_secs(1);
 
 /// Plays both ends over a real socket; the accounts of what differed there. A machine without a socket to spare is no
 /// fault of the transcript.
@@ -98,6 +201,7 @@ fn over_the_loopback(
     values: &BTreeMap<String, Vec<u8>>,
     client: &Script,
     carrier: Carrier,
+    judged: bool,
 ) -> Vec<String> {
     let (scheme, protocol) = match carrier {
         Carrier::Stream => (Scheme::Tcp, Protocol::Tcp),
@@ -110,6 +214,8 @@ fn over_the_loopback(
         role: serve::Role::Transcripts(vec![sheet.clone()]),
         values: values.clone(),
         linger: Duration::ZERO,
+        // What is only worth a note is not waited for long.
+        timeout: (!judged).then_some(NOTED),
         // Both ends are ours: what sounds like ourselves is ourselves.
         budget: serve::Budget::Off,
         ..serve::Options::new()
@@ -138,6 +244,8 @@ fn over_the_loopback(
         Trust::system()
     };
     let with = With { tap: None, trust: &trust, host: "localhost" };
+    let impatient = (!judged).then(|| client.clone().waiting(NOTED));
+    let client = impatient.as_ref().unwrap_or(client);
     let played = connect::connect(&address, protocol, &connecting).map(|connected| play(&connected, client, with));
     stopper.stop();
     let _ = serving.join();

@@ -625,7 +625,10 @@ impl<'a> Walk<'a> {
     pub(super) fn deadline(&self, play: &Play) -> Option<Moment> {
         let overdue = self.overdue_at(play);
         match self.quiet_at(play) {
-            Some(quiet) if !self.rest().is_empty() => Some(overdue.map_or(quiet, |overdue| overdue.min(quiet))),
+            // A gap that is over and ended nothing, as of a message in the middle, will not be over again.
+            Some(quiet) if !self.rest().is_empty() && quiet > self.input.now => {
+                Some(overdue.map_or(quiet, |overdue| overdue.min(quiet)))
+            }
             _ => overdue,
         }
     }

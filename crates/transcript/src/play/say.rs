@@ -4,7 +4,7 @@ use super::{Ending, Heard, Next, Play, Stop, Walk};
 use crate::matcher;
 use crate::pattern::count_in;
 use crate::program::{MOST_SAID, Pattern, Piece, PieceKind};
-use crate::script::Carrier;
+use crate::script::{Carrier, DATAGRAM};
 use crate::syntax::{Eol, Form};
 use crate::values::{MOST_VALUES, TooLarge};
 use crate::verdict::Fault;
@@ -53,6 +53,10 @@ impl Walk<'_> {
             && let Some(rival) = self.heard_as(index, start)
         {
             return Err(self.refuse(play, index, start, Fault::Misheard { line: rival }));
+        }
+        let begins = self.output.datagrams.last().copied().unwrap_or(0);
+        if self.script.carrier == Carrier::Datagram && (self.output.bytes.len() - begins) as u64 > DATAGRAM {
+            return Err(self.refuse(play, index, start, Fault::MessageTooLarge { most: DATAGRAM as usize }));
         }
         if self.script.keep_said {
             let said = &self.output.bytes[start..];

@@ -169,7 +169,7 @@ impl Search<'_> {
                                 self.walk(*after);
                                 self.walk(*body);
                             }
-                            Fork::Either { branches } => branches.iter().for_each(|&branch| self.walk(branch)),
+                            Fork::Either { branches, .. } => branches.iter().for_each(|&branch| self.walk(branch)),
                         }
                         self.above.remove(&pc);
                     } else {

@@ -290,7 +290,7 @@ impl Compiler<'_> {
                 for jump in jumps {
                     self.program.ops[jump] = Op::Jump(after);
                 }
-                self.fork(head, Fork::Either { branches: starts });
+                self.fork(head, Fork::Either { branches: starts, after });
             }
             StatementKind::StartTls => {
                 self.emit(place, Op::StartTls);
@@ -355,7 +355,7 @@ impl Compiler<'_> {
     fn choice(&mut self, place: Place) -> Pc {
         let choice = Choice {
             place,
-            kind: Fork::Either { branches: vec![] },
+            kind: Fork::Either { branches: vec![], after: 0 },
             arms: vec![],
             ours: None,
             patience: std::time::Duration::ZERO,

@@ -1,6 +1,7 @@
 //! A transcript compiled for one side: a flat list of operations that the player walks. Below this point client and
 //! server are "we" and "they".
 
+mod branches;
 mod choices;
 mod compile;
 mod plan;
@@ -204,13 +205,11 @@ pub(crate) struct Choice {
 #[derive(Debug, Clone)]
 pub(crate) enum Fork {
     /// An uncounted loop; `ends_file` if nothing but the end follows it.
-    Loop {
-        body: Pc,
-        after: Pc,
-        ends_file: bool,
-    },
+    Loop { body: Pc, after: Pc, ends_file: bool },
     Either {
         branches: Vec<Pc>,
+        /// Behind all of them.
+        after: Pc,
     },
 }
 

@@ -71,7 +71,7 @@ impl Planner<'_> {
     }
 
     fn either<'b>(&mut self, choice: usize, bodies: impl Iterator<Item = &'b [Statement]>) {
-        let Fork::Either { branches } = &self.program.choices[choice].kind else { return };
+        let Fork::Either { branches, .. } = &self.program.choices[choice].kind else { return };
         let starts = branches.clone();
         let bodies: Vec<&[Statement]> = bodies.collect();
         let mut turns: Vec<_> = starts

@@ -3,8 +3,8 @@
 
 use super::{First, Message, Op, Pattern, Piece, PieceKind, Program};
 use crate::diagnostic::Diagnostic;
-use crate::{Side, matcher};
 use crate::syntax::Form;
+use crate::{Side, matcher};
 
 /// What two messages, which a listener tries in this order, have to do with each other.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,14 +64,18 @@ pub(crate) fn unclear_ends(program: &Program, side: Side, gap: bool, listening: 
                 let (first, second) = (&program.messages[earlier], &program.messages[later]);
                 match pair(first, second) {
                     Pair::Hidden if ordered && listening => {
-                        let text = format!("this line is never reached: line {} takes what begins it", first.place.line);
+                        let text =
+                            format!("this line is never reached: line {} takes what begins it", first.place.line);
                         let help = "put the longer one above the shorter one";
                         findings.push(Diagnostic::warning(second.place, text).help(help));
                     }
                     Pair::Unclear if !gap => {
-                        let (short, long) = if first_is_shorter(first, second) { (first, second) } else { (second, first) };
-                        let text =
-                            format!("where this message ends cannot be told: line {} begins just like it", long.place.line);
+                        let (short, long) =
+                            if first_is_shorter(first, second) { (first, second) } else { (second, first) };
+                        let text = format!(
+                            "where this message ends cannot be told: line {} begins just like it",
+                            long.place.line
+                        );
                         let finding = if listening { Diagnostic::error } else { Diagnostic::warning };
                         findings.push(finding(short.place, text).help(
                             "write `gap 100ms` at the top, so that a pause ends it, or let the two differ before one of \

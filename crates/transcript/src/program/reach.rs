@@ -37,7 +37,7 @@ fn successors(program: &Program, pc: Pc) -> Vec<Pc> {
             // A first line's rivals are compared before it is said; their values count as read here.
             let mut next = match &choice.kind {
                 Fork::Loop { body, after, .. } => vec![*body, *after],
-                Fork::Either { branches } => branches.clone(),
+                Fork::Either { branches, .. } => branches.clone(),
             };
             next.extend(choice.arms.iter().map(|arm| arm.pc));
             next

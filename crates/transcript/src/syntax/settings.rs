@@ -148,7 +148,9 @@ impl Parser<'_> {
         }
         if value.is_empty() {
             let key = key.as_ref().map_or("", |_| " secret");
-            let help = format!("write `let {name} = {function}{key} {{text}}`; for the {function} of nothing, `set` a name to nothing and use that");
+            let help = format!(
+                "write `let {name} = {function}{key} {{text}}`; for the {function} of nothing, `set` a name to nothing and use that"
+            );
             return self.error(line.place, format!("`{function}` is given nothing to work on"), help);
         }
         let template = self.value(line, value);

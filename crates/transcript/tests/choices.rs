@@ -1,0 +1,204 @@
+//! What is told apart at a choice, and what a gap ends.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::time::Duration;
+
+use transcript::rehearse::rehearse;
+use transcript::{Carrier, Ending, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript};
+
+fn prepare(text: &str, side: Side, carrier: Carrier) -> Result<Script, String> {
+    let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).map_err(|refused| refused.to_string())?;
+    Script::prepare(&transcript, &Options::new(side, carrier)).map_err(|refused| refused.to_string())
+}
+
+fn server(text: &str) -> Script {
+    prepare(text, Side::Server, Carrier::Stream).unwrap_or_else(|refused| panic!("{refused}"))
+}
+
+/// What a server says to pieces that come so many milliseconds after each other, and then the end.
+fn answers(script: &Script, pieces: &[&[u8]], apart: u64) -> (String, bool) {
+    let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+    let (mut held, mut said, mut now) = (Vec::new(), Vec::new(), Moment::default());
+    let mut pieces = pieces.iter();
+    let mut next_at = now;
+    let mut ended = false;
+    loop {
+        let step = play.step(script, Input { bytes: &held, datagram: false, ended, now }, &mut scratch, &mut output);
+        held.drain(..step.consumed);
+        said.append(&mut output.bytes);
+        let until = match step.next {
+            Next::End(ending) => return (String::from_utf8(said).unwrap(), ending.is_success()),
+            Next::Hear { until } => until,
+            Next::Pause { until } => Some(until),
+            _ => continue,
+        };
+        // The next piece, or what the play waits for, whichever is first.
+        if !ended && until.is_none_or(|until| next_at <= until) {
+            now = next_at.max(now);
+            match pieces.next() {
+                Some(piece) => held.extend_from_slice(piece),
+                None => ended = true,
+            }
+            next_at = now.after(Duration::from_millis(apart));
+        } else {
+            now = until.expect("it waits for something");
+        }
+    }
+}
+
+fn way(first: &str, second: &str, gap: &str) -> String {
+    format!("{gap}repeat\n  either\n    C {first}\n    S: one\n  or\n    C {second}\n    S: two\n  end\nend\n")
+}
+
+#[test]
+fn of_two_branches_that_begin_alike_the_gap_tells_which_it_is() {
+    for (short, long, says_short, says_long) in [
+        ("raw: ab", "raw: abc", &b"ab"[..], &b"abc"[..]),
+        ("hex: 01 02", "hex: 01 02 03 04", b"\x01\x02", b"\x01\x02\x03\x04"),
+        ("raw: a", "hex: 61 62 63", b"a", b"abc"),
+    ] {
+        for (first, second, answer_short, answer_long) in
+            [(short, long, "one\n", "two\n"), (long, short, "two\n", "one\n")]
+        {
+            let script = server(&way(first, second, "gap 100ms\n"));
+            for apart in [0, 10] {
+                // In one piece, and byte by byte within the gap.
+                let bytes: Vec<&[u8]> = says_long.chunks(1).collect();
+                assert_eq!(answers(&script, &[says_long], apart), (answer_long.to_owned(), true), "{first} {second}");
+                assert_eq!(answers(&script, &bytes, apart), (answer_long.to_owned(), true), "{first} {second}");
+                assert_eq!(answers(&script, &[says_short], apart), (answer_short.to_owned(), true), "{first} {second}");
+            }
+            let both = answers(&script, &[says_short, says_long], 300);
+            assert_eq!(both, (format!("{answer_short}{answer_long}"), true), "{first} {second}");
+        }
+    }
+}
+
+#[test]
+fn without_a_gap_a_listener_refuses_what_it_could_not_tell() {
+    for (first, second, line) in [
+        ("raw: ab", "raw: abc", 3),
+        ("raw: abc", "raw: ab", 6),
+        ("hex: 01", "hex: 0102", 3),
+        ("hex: 01 02 03", "hex: 01 {n:1 bytes=05}", 6),
+    ] {
+        let text = way(first, second, "");
+        let refused = prepare(&text, Side::Server, Carrier::Stream).unwrap_err();
+        assert!(refused.contains("where this message ends cannot be told"), "{refused}");
+        assert!(refused.contains(&format!("t.talk:{line}:")), "{refused}");
+        // Who says it knows what was said, and over datagrams everybody does.
+        let client = prepare(&text, Side::Client, Carrier::Stream).unwrap();
+        assert!(client.warnings().iter().any(|warning| warning.message.contains("cannot be told")));
+        prepare(&text, Side::Server, Carrier::Datagram).unwrap();
+    }
+    let order = "in any order\n  C raw: ab\n  C raw: abc\nend\nS: ok\n";
+    assert!(prepare(order, Side::Server, Carrier::Stream).unwrap_err().contains("cannot be told"));
+    assert_eq!(answers(&server(&format!("gap 50ms\n{order}")), &[b"ab", b"abc"], 200), ("ok\n".to_owned(), true));
+    for apart in [way("raw: ab", "raw: cb", ""), way("hex: 01 02", "hex: 01 03 04", "")] {
+        server(&apart);
+    }
+    let hidden = server(&way("hex: {n:1 bytes=01}", "hex: 01 02", ""));
+    assert!(hidden.warnings().iter().any(|warning| warning.message.contains("never reached")));
+}
+
+#[test]
+fn several_lines_of_one_datagram_begin_a_way() {
+    let search = "together\n  C: M-SEARCH * HTTP/1.1\n  C: ST: {st=ssdp:all}\nend\n";
+    let invite =
+        "together\n  C: INVITE {to=bob}\n  C: Call-ID: {id=1}\nend\ntogether\n  S: 200 OK\n  S: Call-ID: {id}\nend\n";
+    for text in [
+        format!("repeat\n{search}together\n  S: HTTP/1.1 200 OK\n  S: ST: {{st}}\nend\nend\n"),
+        format!("repeat\neither\n{invite}or\n{search}S: found {{st}}\nor\n  C: PING\n  S: PONG\nend\nend\n"),
+        format!("repeat 2\n{invite}end\nC: bye\nS: bye\n"),
+        format!("eol crlf\nrepeat\neither\n  C: PING\n  S: PONG\nor\n{invite}end\nend\n"),
+        "repeat\n  either\n    together\n      C raw: ab\n      C raw: cd\n    end\n    S: both\n  or\n    C raw: xy\n    S: one\n  end\nend\n".to_owned(),
+    ] {
+        let (client, server) =
+            (prepare(&text, Side::Client, Carrier::Datagram), prepare(&text, Side::Server, Carrier::Datagram));
+        let (client, server) = (client.unwrap(), server.unwrap());
+        let played = rehearse(&client, &server, |all| all);
+        for ending in [&played.client, &played.server] {
+            if let Ending::Failed(verdict) = ending {
+                panic!("{text}\n{}", verdict.render(""));
+            }
+        }
+        assert!(played.finished && !played.from_server.is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn a_line_ending_that_comes_after_the_gap_belongs_to_its_line() {
+    for (after, said) in
+        [("C raw: xyz", &b"xyz"[..]), ("C hex: 01 02", b"\x01\x02"), ("C raw: {n:3 bytes=xyz}", b"xyz")]
+    {
+        let script = server(&format!("gap 100ms\nC: hi\nS: ho\n{after}\nS: ok\n"));
+        for late in [&b"\n"[..], b"\r\n", b""] {
+            let joined = [late, said].concat();
+            let single: Vec<&[u8]> = [&b"hi"[..]].into_iter().chain(joined.chunks(1)).collect();
+            assert_eq!(answers(&script, &[b"hi", late, said], 300), ("hook".to_owned(), true), "{after} {late:?}");
+            assert_eq!(answers(&script, &[b"hi", &joined], 300), ("hook".to_owned(), true), "{after} {late:?}");
+            assert_eq!(answers(&script, &single, 300), ("hook".to_owned(), true), "{after} {late:?}");
+        }
+    }
+    // One that the message itself begins with is its own.
+    let script = server("gap 100ms\nC: hi\nS: ho\nC raw: {0x0a}x\nS: ok\n");
+    assert_eq!(answers(&script, &[b"hi", b"\nx"], 300), ("hook".to_owned(), true));
+}
+
+#[test]
+fn a_gap_cuts_no_character_in_two() {
+    let script = server("gap 100ms\nrepeat\n  C: {name=Ann}\n  S: Hello, {name}!\nend\n");
+    for name in ["Grüße", "世界", "é", "a🐟"] {
+        let bytes: Vec<&[u8]> = name.as_bytes().chunks(1).collect();
+        // The bytes of a character come slower than a gap, and what stands before it faster.
+        let whole = name.len() - name.chars().next_back().map_or(0, char::len_utf8);
+        let (front, last) = name.as_bytes().split_at(whole);
+        let begun = [front, &last[..1]].concat();
+        let mut pieces: Vec<&[u8]> = vec![&begun];
+        pieces.extend(last[1..].chunks(1));
+        assert_eq!(answers(&script, &pieces, 250), (format!("Hello, {name}!"), true), "{name}");
+        assert_eq!(answers(&script, &bytes, 20), (format!("Hello, {name}!"), true), "{name}");
+    }
+    // What is no UTF-8 is not waited for without end.
+    let latin = server("gap 100ms\nC: caf{0xe9}\nS: ok\nC: more\nS: well\n");
+    assert_eq!(answers(&latin, &[b"caf\xe9", b"more"], 5000), ("okwell".to_owned(), true));
+}
+
+#[test]
+fn what_stands_behind_the_sign_of_a_set_is_the_value_to_its_last_space() {
+    for value in ["x ", "  x\t", "", " ", "  ", "a = b "] {
+        let text = format!("set v = {value}\nC: go\nS: [{{v}}]\n");
+        assert_eq!(answers(&server(&text), &[b"go\n"], 1).0, format!("[{value}]\n"), "{text:?}");
+        assert_eq!(answers(&server(&transcript::format(&text)), &[b"go\n"], 1).0, format!("[{value}]\n"), "{text:?}");
+    }
+    let text = "let n = length ab \nC: go\nS: {n}\n";
+    assert_eq!(answers(&server(text), &[b"go\n"], 1).0, "3\n");
+    for nothing in ["let a = length", "let a = length ", "let a = md5", "set k = x\nlet a = hmac-md5 k"] {
+        let refused = prepare(&format!("{nothing}\nC: go\nS: x\n"), Side::Server, Carrier::Stream).unwrap_err();
+        assert!(refused.contains("is given nothing to work on"), "{refused}");
+    }
+}
+
+#[test]
+fn branches_that_were_not_played_are_named_and_can_be_played() {
+    let text =
+        "either\n  C: a\n  S: A\nor\n  C: b\n  either\n    S: B1\n  or\n    S: B2\n  end\nor\n  C: {c}\n  S: C\nend\n";
+    let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
+    let play = |branch: Option<usize>| {
+        let script = |side| {
+            let mut options = Options::new(side, Carrier::Stream);
+            options.branch = branch;
+            Script::prepare(&transcript, &options)
+        };
+        Ok::<_, transcript::Refused>(rehearse(&script(Side::Client)?, &script(Side::Server)?, |all| all))
+    };
+    let first = play(None).unwrap();
+    assert_eq!((first.from_client.as_slice(), first.unplayed), (&b"a\n"[..], vec![5, 7, 9, 12]));
+    for (line, said) in [(5, "B1\n"), (7, "B1\n"), (9, "B2\n")] {
+        let played = play(Some(line)).unwrap();
+        assert!(played.is_success() && !played.unplayed.contains(&line));
+        assert_eq!(String::from_utf8(played.from_server).unwrap(), said);
+    }
+    assert!(play(Some(12)).unwrap_err().to_string().contains("nothing gives it a value"));
+}
