@@ -138,7 +138,10 @@ fn a_line_ending_that_comes_after_the_gap_belongs_to_its_line() {
             let single: Vec<&[u8]> = [&b"hi"[..]].into_iter().chain(joined.chunks(1)).collect();
             assert_eq!(answers(&script, &[b"hi", late, said], 300), ("hook".to_owned(), true), "{after} {late:?}");
             assert_eq!(answers(&script, &[b"hi", &joined], 300), ("hook".to_owned(), true), "{after} {late:?}");
-            assert_eq!(answers(&script, &single, 300), ("hook".to_owned(), true), "{after} {late:?}");
+            // A CR and an LF with a gap between them are no line ending.
+            if late != b"\r\n" {
+                assert_eq!(answers(&script, &single, 300), ("hook".to_owned(), true), "{after} {late:?}");
+            }
         }
     }
     // One that the message itself begins with is its own.
