@@ -7,8 +7,16 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
         .into_iter()
         .map(|candidate| (distance(&word.to_lowercase(), candidate), candidate))
         .filter(|&(edits, _)| edits <= most)
-        .min_by_key(|&(edits, _)| edits)
+        // Of two that are as near, the one with the same letters: two of them changed places.
+        .min_by_key(|&(edits, candidate)| (edits, letters(candidate) != letters(word)))
         .map(|(_, candidate)| candidate)
+}
+
+/// The letters of a word, in order.
+fn letters(word: &str) -> Vec<char> {
+    let mut letters: Vec<char> = word.to_lowercase().chars().collect();
+    letters.sort_unstable();
+    letters
 }
 
 /// Edits between two words (Levenshtein), case and all.
