@@ -248,3 +248,12 @@ fn a_mock_whose_certificate_is_not_believed_says_so_at_both_ends() {
     let said = failure(|| server.finish());
     assert!(said.contains("TLS did not begin: the client refused: "), "{said}");
 }
+
+#[test]
+fn a_value_for_a_name_that_the_transcript_has_not_is_an_error() {
+    for (name, said) in [("nmae", "did you mean `name`?"), ("zzzzzzzz", "the names are name")] {
+        let started = std::panic::catch_unwind(|| Mock::text("C: {name=Ann}\nS: hi {name}\n").set(name, "x").start());
+        let why = *started.expect_err("it does not start").downcast::<String>().unwrap();
+        assert!(why.contains(said), "{why}");
+    }
+}

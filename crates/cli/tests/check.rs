@@ -1,0 +1,72 @@
+//! `check`: what it judges, what it only notes, which branches it played; and values for names that no transcript has.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use support::*;
+
+fn file(folder: &tempfile::TempDir, text: &str) -> String {
+    let path = folder.path().join("check.talk");
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn a_difference_over_a_carrier_that_the_file_does_not_name_is_a_note() {
+    let folder = tempfile::tempdir().unwrap();
+    let many = format!("C: go\n{}", "S: a line of several that follow each other\n".repeat(600));
+    let long = format!("C: go\nS raw: {}\n", "x".repeat(65_508));
+    let empty = "C: go\nS: ok\nC:\nS: end\n";
+    for (text, over_udp) in [(&many[..], ""), (&long, "over UDP: no"), (empty, "")] {
+        for at in ["", "at tcp://127.0.0.1:7000\n"] {
+            let output = run(&["check", &file(&folder, &format!("{at}{text}"))], b"");
+            assert_code(&output, 0);
+            let shown = support::text(&output.stdout);
+            assert!(shown.contains("they agree") && shown.contains(over_udp), "{shown}");
+        }
+    }
+    // Where UDP is named it is judged.
+    let output = run(&["check", &file(&folder, &format!("at udp://127.0.0.1:7000\n{empty}"))], b"");
+    assert_code(&output, 1);
+}
+
+#[test]
+fn the_branches_that_were_not_played_are_named_and_played_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "either\n  C: a\n  S: A\nor\n  C: b\n  S: B\nor\n  C: c\n  S: C\nend\n");
+    let output = run(&["check", &path], b"");
+    assert_code(&output, 0);
+    let shown = text(&output.stdout);
+    assert!(shown.contains("they agree; not played: the branches at lines 5, 8 (--all-branches"), "{shown}");
+    let output = run(&["check", "--all-branches", &path], b"");
+    assert_code(&output, 0);
+    assert!(text(&output.stdout).trim_end().ends_with("they agree"), "{}", text(&output.stdout));
+    // A branch that its two ends see differently is found only then.
+    let path =
+        file(&folder, "set x = a\neither\n  C: go\n  S: fine\nor\n  C: other\n  S raw: {n:int=7}\n  S: more\nend\n");
+    let output = run(&["check", "--all-branches", &path], b"");
+    assert!(text(&output.stdout).contains("as client: no") || code(&output) != 0, "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_value_for_a_name_that_no_transcript_has_is_wrong_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "C: {name=Ann}\nS: Hello, {name}!\n");
+    let rows = folder.path().join("rows.csv");
+    std::fs::write(&rows, "nmae\nBob\n").unwrap();
+    let rows = rows.display().to_string();
+    for arguments in [
+        &["check", "--set", "nmae=x", &path][..],
+        &["check", "--secret", "nmae=x", &path],
+        &["serve", "tcp://127.0.0.1:0", "--play", &path, "--set", "nmae=x"],
+        &["serve", "tcp://127.0.0.1:0", "--play", &path, "--secret", "nmae=x"],
+        &["talk", "127.0.0.1:9", "--play", &path, "--set", "nmae=x"],
+        &["talk", "127.0.0.1:9", "--play", &path, "--secret", "nmae=x"],
+        &["talk", "127.0.0.1:9", "--play", &path, "--data", &rows],
+    ] {
+        let output = run(arguments, b"");
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains("did you mean `name`?"), "{arguments:?}: {}", text(&output.stderr));
+    }
+    assert_code(&run(&["check", "--set", "name=x", &path], b""), 0);
+}
