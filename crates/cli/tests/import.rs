@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::path::Path;
 
 use support::{Server, assert_code, run, text};
 
@@ -60,6 +61,27 @@ fn an_imported_session_plays_from_both_ends() {
     assert_eq!(text(&run(&["import", page, "--session", "2"], b"").stdout).lines().last(), Some("S: two"));
 }
 
+/// Set to write what is expected anew; then read it, all of it.
+const BLESS: &str = "SOCKEYE_BLESS";
+
+#[test]
+fn every_layout_of_a_page_becomes_the_transcript_beside_it() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import");
+    let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let pages: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "txt")).collect();
+    assert!(pages.len() >= 15, "{} pages", pages.len());
+    for page in pages {
+        let expected = page.with_extension("talk");
+        let printed = run(&["import", "-q", page.to_str().unwrap()], b"");
+        assert_code(&printed, 0);
+        if std::env::var_os(BLESS).is_some() {
+            fs::write(&expected, &printed.stdout).unwrap();
+        }
+        assert_eq!(text(&printed.stdout), fs::read_to_string(&expected).unwrap(), "{}", page.display());
+        assert_code(&run(&["check", "-q", expected.to_str().unwrap()], b""), 0);
+    }
+}
+
 #[test]
 fn a_page_without_a_session_is_told() {
     let folder = tempfile::tempdir().unwrap();
@@ -67,7 +89,10 @@ fn a_page_without_a_session_is_told() {
     fs::write(path("page"), PAGE).unwrap();
     for (arguments, input, expected, says) in [
         (&["-"][..], &b"nothing of the kind\n"[..], 2, "has no session"),
-        (&["-"], b"", 2, "has no session"),
+        (&["-"], b"", 2, "has no session: it is empty"),
+        (&["-"], b"<!DOCTYPE html><p>C: a", 2, "save it as plain text"),
+        (&["-"], b"C: <open connection>\nS: <wait for it>\n", 2, "they are directions"),
+        (&["-"], b"see C:\\path\nand a->b: x\nS::Name\n", 2, "no line begins with C: or S:"),
         (&["-"], b"\0\xff\xfe\x80 C: \0\n", 2, "has no session"),
         (&["no-such-file"], b"", 2, "cannot read no-such-file"),
         (&[&path("page"), "--session", "3"], b"", 2, "has 2 sessions, and no number 3"),

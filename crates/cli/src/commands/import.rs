@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use sockeye::file::AtomicFile;
-use transcript::import::{Import, Imported, import};
+use transcript::import::{Import, Imported, import, why_none};
 use transcript::rehearse::rehearse;
 use transcript::{Carrier, Ending, Options, Script, Side, Transcript};
 
@@ -33,9 +33,7 @@ fn transcript(flags: &flags::Import, console: &Console) -> Result<Exit, Exit> {
         let why = match first.map(|first| first.sessions.len()) {
             Some(1) => format!("{name} has one session, and no number {}", flags.session),
             Some(count) => format!("{name} has {count} sessions, and no number {}", flags.session),
-            None => {
-                format!("{name} has no session: no two lines that begin with C: and S:, or as other RFCs mark them")
-            }
+            None => format!("{name} has no session: {}", why_none(&page)),
         };
         return Err(console.fail(Exit::Usage, &why));
     };

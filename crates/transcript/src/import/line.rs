@@ -11,57 +11,112 @@ pub(super) enum Marker {
     S,
     /// `R:`, as RFC 821 has it.
     R,
-    /// `C->S:`; unmarked lines may follow under it.
-    CToS,
-    /// `S->C:`.
-    SToC,
+    /// `C->S:`, `C->M:`, `F1 INVITE Alice -> Bob`; unmarked lines may follow under it.
+    Arrow { from: Party, to: Party },
     /// `C & S:`.
     Both,
 }
 
 impl Marker {
     pub(super) fn is_arrow(self) -> bool {
-        matches!(self, Self::CToS | Self::SToC)
+        matches!(self, Self::Arrow { .. })
     }
 }
 
-/// What the letters of a session mean.
+/// One of those that a page has arrows between: its number in [`Parties`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Party(usize);
+
+const CLIENT: Party = Party(0);
+const SERVER: Party = Party(1);
+
+/// Those that a page has arrows between, by name.
+#[derive(Debug, Default)]
+pub(super) struct Parties(Vec<String>);
+
+impl Parties {
+    fn named(&mut self, name: &str) -> Party {
+        let lower = name.to_ascii_lowercase();
+        match lower.as_str() {
+            "c" | "client" => CLIENT,
+            "s" | "server" => SERVER,
+            _ => {
+                let at = self.0.iter().position(|known| *known == lower).unwrap_or_else(|| {
+                    self.0.push(lower);
+                    self.0.len() - 1
+                });
+                Party(at + 2)
+            }
+        }
+    }
+}
+
+/// What the marks of a session mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scheme {
-    ClientServer,
+    /// Who is the client of those with arrows between them.
+    ClientServer(Party),
     /// RFC 821: the sender is the client, and its letter is S.
     SenderReceiver,
 }
 
 impl Scheme {
-    pub(super) fn of(mut markers: impl Iterator<Item = Marker>) -> Self {
-        if markers.any(|marker| marker == Marker::R) { Self::SenderReceiver } else { Self::ClientServer }
+    pub(super) fn of(markers: impl Iterator<Item = Marker>) -> Self {
+        let mut first = None;
+        for marker in markers {
+            match marker {
+                Marker::R => return Self::SenderReceiver,
+                Marker::Arrow { from, to } if from == CLIENT || to == CLIENT => first = Some(CLIENT),
+                // Who asks first is the client, unless it is called the server.
+                Marker::Arrow { from, to } => first = first.or(Some(if from == SERVER { to } else { from })),
+                Marker::C | Marker::S | Marker::Both => {}
+            }
+        }
+        Self::ClientServer(first.unwrap_or(CLIENT))
     }
 
+    /// Whether it had to be guessed who is the client.
+    pub(super) fn is_guessed(self) -> bool {
+        matches!(self, Self::ClientServer(client) if client != CLIENT)
+    }
+
+    /// With how many others the client has arrows.
+    pub(super) fn servers(self, markers: impl Iterator<Item = Marker>) -> usize {
+        let Self::ClientServer(client) = self else { return 1 };
+        let mut servers: Vec<usize> = markers
+            .filter_map(|marker| match marker {
+                Marker::Arrow { from, to } if from == client => Some(to.0),
+                Marker::Arrow { from, to } if to == client => Some(from.0),
+                _ => None,
+            })
+            .collect();
+        servers.sort_unstable();
+        servers.dedup();
+        servers.len()
+    }
+
+    /// Who says what is marked so; none if it is neither, or both.
     pub(super) fn side(self, marker: Marker) -> Option<Side> {
         match (marker, self) {
             (Marker::Both, _) => None,
-            (Marker::C | Marker::CToS, _) | (Marker::S, Self::SenderReceiver) => Some(Side::Client),
-            (Marker::S | Marker::SToC, _) | (Marker::R, _) => Some(Side::Server),
+            (Marker::Arrow { from, .. }, Self::ClientServer(client)) if from == client => Some(Side::Client),
+            (Marker::Arrow { to, .. }, Self::ClientServer(client)) if to == client => Some(Side::Server),
+            (Marker::Arrow { from: CLIENT, .. }, Self::SenderReceiver) => Some(Side::Client),
+            (Marker::Arrow { to: CLIENT, .. }, Self::SenderReceiver) => Some(Side::Server),
+            (Marker::Arrow { .. }, _) => None,
+            (Marker::C, _) | (Marker::S, Self::SenderReceiver) => Some(Side::Client),
+            (Marker::S, _) | (Marker::R, _) => Some(Side::Server),
         }
     }
 }
 
-/// Every way in which a line is marked.
-const MARKERS: [(&str, Marker); 22] = [
+/// Every way in which a line is marked without an arrow.
+const MARKERS: [(&str, Marker); 14] = [
     ("C & S:", Marker::Both),
     ("S & C:", Marker::Both),
     ("C&S:", Marker::Both),
     ("S&C:", Marker::Both),
     ("C, S:", Marker::Both),
-    ("C->S:", Marker::CToS),
-    ("C -> S:", Marker::CToS),
-    ("S->C:", Marker::SToC),
-    ("S -> C:", Marker::SToC),
-    ("S<-C:", Marker::CToS),
-    ("S <- C:", Marker::CToS),
-    ("C<-S:", Marker::SToC),
-    ("C <- S:", Marker::SToC),
     ("[C]", Marker::C),
     ("[S]", Marker::S),
     ("Client:", Marker::C),
@@ -74,25 +129,111 @@ const MARKERS: [(&str, Marker); 22] = [
 ];
 
 /// The marker of a line without its margin, and what stands behind it.
-pub(super) fn marked(body: &str) -> Option<(Marker, &str)> {
-    let (marker, rest) = MARKERS.iter().find_map(|(text, marker)| Some((*marker, body.strip_prefix(text)?)))?;
-    // `S:foo` may be a word of prose; a line that says something has a space there.
-    (rest.is_empty() || rest.starts_with(' ')).then_some((marker, rest))
+pub(super) fn marked<'a>(body: &'a str, parties: &mut Parties) -> Option<(Marker, &'a str)> {
+    let plain = MARKERS.iter().find_map(|(text, marker)| Some((*text, *marker, body.strip_prefix(text)?)));
+    if let Some((text, marker, rest)) = plain {
+        // `S:foo`, as EPP has `C:</epp>`; `C:\path` and `S::Name` are words of prose.
+        let stands_close = text.len() < 4 && !rest.starts_with(['\\', ':', '/']);
+        return (rest.is_empty() || rest.starts_with(' ') || stands_close).then_some((marker, rest));
+    }
+    arrow(body, parties).or_else(|| request(body)).or_else(|| flow(body, parties))
 }
 
+/// Every way to print an arrow; whether it points to the left.
+const ARROWS: [(&str, bool); 8] = [
+    ("-->", false),
+    ("->", false),
+    ("=>", false),
+    ("→", false),
+    ("<--", true),
+    ("<-", true),
+    ("<=", true),
+    ("←", true),
+];
+
+/// `C->S: text`, `M -> C:`, `S<-C:`.
+fn arrow<'a>(body: &'a str, parties: &mut Parties) -> Option<(Marker, &'a str)> {
+    let name_end = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
+    let (left, behind) = body.split_at(name_end(body));
+    let (back, behind) =
+        ARROWS.iter().find_map(|(arrow, back)| Some((*back, behind.trim_start().strip_prefix(arrow)?.trim_start())))?;
+    let (right, behind) = behind.split_at(name_end(behind));
+    let said = behind.trim_start().strip_prefix(':')?;
+    let is_name = |name: &str| {
+        let known = ["c", "s", "client", "server"].contains(&name.to_ascii_lowercase().as_str());
+        known || name.starts_with(|c: char| c.is_ascii_uppercase()) && name.len() < 13
+    };
+    (is_name(left) && is_name(right) && left != right).then(|| {
+        let (left, right) = (parties.named(left), parties.named(right));
+        let (from, to) = if back { (right, left) } else { (left, right) };
+        (Marker::Arrow { from, to }, said)
+    })
+}
+
+/// `>> Request <<` and `>>Response`, as the RFCs of WebDAV have them.
+fn request(body: &str) -> Option<(Marker, &str)> {
+    let word = body.strip_prefix(">>")?.trim_matches(['>', '<', ' ', ':']);
+    let marker = match word.to_ascii_lowercase().as_str() {
+        "request" => Marker::Arrow { from: CLIENT, to: SERVER },
+        "response" => Marker::Arrow { from: SERVER, to: CLIENT },
+        _ => return None,
+    };
+    Some((marker, &body[body.len()..]))
+}
+
+/// `F1 INVITE Alice -> atlanta.com proxy`, as RFC 3261 has it, or `Alice -> Bob`: the lines stand below.
+fn flow<'a>(body: &'a str, parties: &mut Parties) -> Option<(Marker, &'a str)> {
+    let (left, right) = body.split_once(" -> ").or_else(|| body.split_once(" → "))?;
+    let left: Vec<&str> = left.split_ascii_whitespace().collect();
+    let right: Vec<&str> = right.split_ascii_whitespace().collect();
+    let is_numbered = left.first().is_some_and(|word| {
+        word.strip_prefix('F').is_some_and(|number| {
+            !number.is_empty() && number.trim_end_matches([':', '.', ')']).bytes().all(|byte| byte.is_ascii_digit())
+        })
+    });
+    let words = || left.iter().chain(&right);
+    let are_names =
+        words().all(|word| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:)".contains(&byte)));
+    let is_bare =
+        left.len() == 1 && right.len() == 1 && words().all(|word| word.starts_with(|c: char| c.is_ascii_uppercase()));
+    if right.is_empty() || right.len() > 2 || !are_names || !(is_numbered && left.len() > 1 || is_bare) {
+        return None;
+    }
+    let name = |words: &[&str]| match words {
+        // `atlanta.com proxy` is one, and `OK Alice` is not.
+        [.., before, last] if last.starts_with(|c: char| c.is_ascii_lowercase()) => format!("{before} {last}"),
+        [.., last] => (*last).to_owned(),
+        [] => String::new(),
+    };
+    let (from, to) = (parties.named(&name(&left)), parties.named(&name(&right)));
+    (from != to).then_some((Marker::Arrow { from, to }, &body[body.len()..]))
+}
+
+/// What stands for a break between two pages among the lines of a page.
+pub(super) const BREAK: &str = "\u{c}";
+
 /// The lines of a page with their numbers, without what the printer added between two pages: the foot with its number,
-/// the form feed, the head of the next one, and the empty lines around them.
+/// the form feed, the head of the next one, and the empty lines around them, for which [`BREAK`] stands.
 pub(super) fn without_pages(page: &str) -> Vec<(usize, String)> {
     let mut lines: Vec<(usize, String)> = Vec::new();
     let mut breaking = false;
+    let (mut heads, mut head_is_over) = (0, false);
     for (at, line) in page.lines().enumerate() {
         let line = line.trim_end().replace('\t', "        ");
-        if is_foot(&line) || line.contains('\u{c}') || (breaking && is_head(&line)) {
-            breaking = true;
-            while lines.last().is_some_and(|(_, line)| line.is_empty()) {
-                lines.pop();
+        if is_foot(&line) || line.contains('\u{c}') {
+            if !breaking {
+                while lines.last().is_some_and(|(_, line)| line.is_empty()) {
+                    lines.pop();
+                }
+                lines.push((at + 1, BREAK.to_owned()));
             }
-        } else if !(breaking && line.is_empty()) {
+            breaking = true;
+            (heads, head_is_over) = (0, false);
+        } else if breaking && line.is_empty() {
+            head_is_over |= heads > 0;
+        } else if breaking && !head_is_over && heads < 2 && is_head(&line) {
+            heads += 1;
+        } else {
             breaking = false;
             lines.push((at + 1, line));
         }
@@ -111,5 +252,8 @@ fn is_foot(line: &str) -> bool {
 /// `RFC 1939                          POP3                          May 1996`, in one line or two: what stands at the very
 /// beginning of a line behind a page break, and is neither a heading nor said by anybody.
 fn is_head(line: &str) -> bool {
-    !line.is_empty() && !line.starts_with(' ') && marked(line).is_none() && !super::is_heading(line)
+    !line.is_empty()
+        && !line.starts_with(' ')
+        && marked(line, &mut Parties::default()).is_none()
+        && !super::is_heading(line)
 }

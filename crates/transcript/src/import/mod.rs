@@ -1,8 +1,9 @@
 //! Sessions as RFCs print them become transcripts. What a person would have to guess is guessed, and said.
 
+mod flow;
 mod line;
 
-use line::{Marker, Scheme, marked, without_pages};
+use line::{BREAK, Marker, Parties, Scheme, marked, without_pages};
 
 use crate::notation::show;
 use crate::side::Side;
@@ -28,6 +29,24 @@ pub struct Imported {
     pub guesses: Vec<(usize, String)>,
     /// The line at which each session of the page begins.
     pub sessions: Vec<usize>,
+}
+
+/// Why a page has no session: what it is instead, or what it lacks.
+#[must_use]
+pub fn why_none(page: &str) -> &'static str {
+    let head = page.trim_start_matches('\u{feff}').trim_start();
+    let begins = |tag: &str| head.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
+    let mut parties = Parties::default();
+    let is_marked = page.lines().any(|line| marked(line.trim(), &mut parties).is_some());
+    if head.is_empty() {
+        "it is empty"
+    } else if begins("<!doctype html") || begins("<html") || begins("<?xml") {
+        "it is a page for browsers: save it as plain text, as the .txt of an RFC"
+    } else if is_marked {
+        "its marked lines say nothing: they are directions such as <open connection>"
+    } else {
+        "no line begins with C: or S:, or as other RFCs mark who speaks"
+    }
 }
 
 /// Turns one session of a page into a transcript; `None` if the page has no such session.
@@ -88,49 +107,91 @@ fn sessions(lines: &[(usize, String)]) -> Vec<Session> {
     }
     reader.end_block();
     reader.end_session();
-    reader.found
+    if reader.found.is_empty() {
+        reader.found = flow::sessions(lines);
+    }
+    // Where both never speak, what one of them says is what the page has.
+    if reader.found.is_empty() { reader.one_sided } else { reader.found }
 }
 
 /// What was read of a page so far.
 #[derive(Default)]
 struct Reader {
     found: Vec<Session>,
+    /// Those in which one side speaks and the other does not.
+    one_sided: Vec<Session>,
     items: Vec<Item>,
     remarks: Vec<Item>,
+    parties: Parties,
     /// The last marker, and the column in which it stands.
     last: Option<(usize, Marker)>,
+    /// The lines under an arrow that is the last marker.
+    block: Option<Block>,
     /// The line at which a request or answer of HTTP's kind begins whose end no empty line shows yet.
     head: Option<(usize, Marker)>,
     blank: bool,
+    /// The page ended above this line: whether an empty line stood there cannot be known.
+    broke: bool,
 }
+
+/// Lines under an arrow.
+struct Block {
+    marker: Marker,
+    /// The item that is its first unmarked line.
+    first: usize,
+    /// Where the first of them begins.
+    indent: Option<usize>,
+    /// Empty lines since the last of them.
+    blanks: usize,
+    /// Something was said already: an empty line is one that is said too.
+    says: bool,
+}
+
+/// Room that a marker takes: what is folded behind a page break stands further in than prose.
+const MARK: usize = 3;
 
 impl Reader {
     fn line(&mut self, line: usize, text: &str) {
         let body = text.trim();
+        if text == BREAK {
+            self.broke = true;
+            return;
+        }
         if body.is_empty() {
             self.blank = true;
+            if let Some(block) = &mut self.block {
+                block.blanks += 1;
+            }
             return;
         }
         // RFC 3501 prints its examples behind this word.
         let body = body.strip_prefix("Example:").map_or(body, str::trim_start);
         let indent = text.trim_end().len() - body.len();
-        let blank = std::mem::take(&mut self.blank);
-        let in_block = self.last.is_some_and(|(_, marker)| marker.is_arrow()) && !blank;
+        let (blank, broke) = (std::mem::take(&mut self.blank), std::mem::take(&mut self.broke));
         // Under an arrow `Server:` is a field of HTTP.
-        let is_field = in_block && (body.starts_with("Server:") || body.starts_with("Client:"));
-        if let Some((marker, said)) = marked(body).filter(|_| !is_field) {
+        let is_field = self.block.as_ref().is_some_and(|block| block.blanks == 0 && block.says)
+            && (body.starts_with("Server:") || body.starts_with("Client:"));
+        if let Some((marker, said)) = marked(body, &mut self.parties).filter(|_| !is_field) {
             self.end_block();
             self.items.append(&mut self.remarks);
-            if !(said.trim().is_empty() && marker.is_arrow()) {
+            let says = !said.trim().is_empty();
+            if says || !marker.is_arrow() {
                 self.said(line, marker, said.to_owned());
             }
             self.last = Some((indent, marker));
+            self.block =
+                marker.is_arrow().then_some(Block { marker, first: self.items.len(), indent: None, blanks: 0, says });
             return;
         }
         let Some((column, marker)) = self.last else { return };
-        if in_block && indent >= column {
-            self.under(line, marker, body);
-        } else if !blank && self.remarks.is_empty() && indent >= column && !is_direction(body) {
+        if self.is_in_block(indent, column, broke) {
+            self.under_arrow(line, indent, body);
+        } else if self.block.is_none()
+            && !blank
+            && self.remarks.is_empty()
+            && indent >= column + if broke { MARK } else { 0 }
+            && !is_direction(body)
+        {
             // A listing goes on with its code; anything else is the rest of the line above.
             if self.goes_on(body) {
                 self.under(line, marker, body);
@@ -146,9 +207,43 @@ impl Reader {
         }
     }
 
+    /// Whether an unmarked line belongs to the arrow above it.
+    fn is_in_block(&self, indent: usize, column: usize, broke: bool) -> bool {
+        let Some(block) = &self.block else { return false };
+        if block.blanks == 0 && !broke {
+            return indent >= column;
+        }
+        // Behind an empty line stands a body, or what a mark without a colon announces; prose stands further out.
+        let goes_on = block.indent.is_some() || self.head.is_some() || !block.says;
+        goes_on && indent > column && block.indent.is_none_or(|first| indent >= first)
+    }
+
+    fn under_arrow(&mut self, line: usize, indent: usize, body: &str) {
+        let Some(block) = &mut self.block else { return };
+        let marker = block.marker;
+        let blanks = std::mem::take(&mut block.blanks);
+        let says = std::mem::replace(&mut block.says, true);
+        block.indent.get_or_insert(indent);
+        if blanks > 0 && says {
+            // The page shows itself where the head ends.
+            self.head = None;
+            for _ in 0..blanks {
+                self.items.push(Item { line: line - 1, kind: Kind::Under(marker, String::new()) });
+            }
+        }
+        // The margin goes when all of them are known: what stands further in is folded, or a body's own.
+        self.under(line, marker, &format!("{:indent$}{body}", ""));
+    }
+
     fn said(&mut self, line: usize, marker: Marker, said: String) {
         self.see_head(line, marker, &said);
-        self.items.push(Item { line, kind: Kind::Said(marker, said) });
+        if let Some((before, direction)) = direction_behind(&said) {
+            let (before, direction) = (before.to_owned(), format!(" {direction}"));
+            self.items.push(Item { line, kind: Kind::Said(marker, before) });
+            self.items.push(Item { line, kind: Kind::Said(marker, direction) });
+        } else {
+            self.items.push(Item { line, kind: Kind::Said(marker, said) });
+        }
     }
 
     fn under(&mut self, line: usize, marker: Marker, said: &str) {
@@ -157,7 +252,10 @@ impl Reader {
     }
 
     fn see_head(&mut self, line: usize, marker: Marker, said: &str) {
-        if marker.is_arrow() && self.head.is_none() && ["HTTP/", "RTSP/"].iter().any(|name| said.contains(name)) {
+        if marker.is_arrow()
+            && self.head.is_none()
+            && ["HTTP/", "RTSP/", "SIP/2.0"].iter().any(|name| said.contains(name))
+        {
             self.head = Some((line, marker));
         }
     }
@@ -176,31 +274,52 @@ impl Reader {
 
     /// The lines under an arrow are at their end.
     fn end_block(&mut self) {
+        if let Some(block) = self.block.take() {
+            let under = self.items[block.first..].iter_mut().filter_map(|item| match &mut item.kind {
+                Kind::Under(_, said) if !said.is_empty() => Some(said),
+                _ => None,
+            });
+            let mut under: Vec<&mut String> = under.collect();
+            let margin = under.iter().map(|said| said.len() - said.trim_start_matches(' ').len()).min().unwrap_or(0);
+            under.iter_mut().for_each(|said| drop(said.drain(..margin)));
+        }
         if let Some((line, marker)) = self.head.take() {
             self.items.push(Item { line, kind: Kind::EndOfHead(marker) });
         }
     }
 
     fn end_session(&mut self) {
+        self.end_block();
         let items = std::mem::take(&mut self.items);
         self.remarks.clear();
         self.last = None;
-        if is_session(&items) {
-            self.found.push(Session::of(items));
+        match speakers(&items) {
+            (true, true) => self.found.push(Session::of(items)),
+            (false, false) => {}
+            _ => self.one_sided.push(Session::of(items)),
         }
     }
 }
 
-/// Whether one side says something and the other too; anything less is a remark about a protocol.
-fn is_session(items: &[Item]) -> bool {
+/// Whether the client says something, and whether the server does; where both do, it is a session.
+fn speakers(items: &[Item]) -> (bool, bool) {
     let said = || {
         items.iter().filter_map(|item| match &item.kind {
-            Kind::Said(marker, said) | Kind::Under(marker, said) if !is_direction(said.trim()) => Some(*marker),
+            Kind::Said(marker, said) | Kind::Under(marker, said) if !is_direction(said.trim()) => Some((*marker, said)),
             _ => None,
         })
     };
-    let scheme = Scheme::of(said());
-    [Side::Client, Side::Server].iter().all(|side| said().any(|marker| scheme.side(marker) == Some(*side)))
+    let scheme = Scheme::of(said().map(|(marker, _)| marker));
+    // An empty line alone is no conversation.
+    let says = |side| said().any(|(marker, said)| scheme.side(marker) == Some(side) && !said.trim().is_empty());
+    (says(Side::Client), says(Side::Server))
+}
+
+/// What is said and the direction behind it: `<CR><LF> {Sends an empty line}`.
+fn direction_behind(said: &str) -> Option<(&str, &str)> {
+    let at = said.trim_end().ends_with('}').then(|| said.rfind(" {"))??;
+    let (before, direction) = (&said[..at], said[at + 1..].trim());
+    (!before.trim().is_empty() && is_direction(direction)).then_some((before, direction))
 }
 
 /// A heading of a section: `4.2.  Name` or `D.1.  Name`, at the very beginning of a line.
@@ -226,6 +345,12 @@ fn is_direction(said: &str) -> bool {
     if said.starts_with("... ") || (said.ends_with(" ...") && !said.starts_with(|c: char| c.is_ascii_digit())) {
         return true;
     }
+    // Of a braced one the first word tells: `{Opens connection}`, and neither JSON nor a script.
+    if let Some(inside) = within('{', '}') {
+        let is_prose = inside.trim_start().starts_with(|c: char| c.is_ascii_alphabetic() || c == '.')
+            && !inside.contains([';', '=']);
+        return is_prose && (inside.contains(' ') && !inside.contains("\":") || inside.contains("..."));
+    }
     let inside = within('<', '>').or_else(|| within('(', ')')).or_else(|| within('[', ']'));
     // Tags, lists of strings and addresses are what programs say.
     inside.is_some_and(|inside| {
@@ -242,14 +367,25 @@ impl Session {
                 _ => None,
             })
         };
-        let scheme = Scheme::of(said().map(|(marker, _)| marker));
+        let markers = || {
+            items.iter().filter_map(|item| match &item.kind {
+                Kind::Said(marker, _) | Kind::Under(marker, _) => Some(*marker),
+                _ => None,
+            })
+        };
+        let scheme = Scheme::of(markers());
         let padding = [Side::Client, Side::Server].map(|side| {
             said()
                 .filter(|(marker, said)| scheme.side(*marker) == Some(side) && !is_direction(said.trim()))
                 .filter(|(_, said)| !said.trim().is_empty())
                 .map(|(_, said)| said.len() - said.trim_start_matches(' ').len())
-                .min()
-                .unwrap_or(1)
+                .collect::<Vec<usize>>()
+        });
+        let padding = padding.map(|all| {
+            let least = all.iter().min().copied().unwrap_or(1);
+            let next = all.iter().filter(|spaces| **spaces > 0).min().copied();
+            // Where one mark lost its space the others still have one; what is set in further stays so.
+            if least == 0 && next == Some(1) { 1 } else { least }
         });
         Self { items, scheme, padding }
     }
@@ -267,6 +403,8 @@ struct Writer {
     over: bool,
     /// TLS began, and nothing was said since: a page may direct to it in several words.
     is_secured: bool,
+    /// It was told that others speak too.
+    has_others: bool,
 }
 
 impl Writer {
@@ -280,11 +418,27 @@ impl Writer {
             open: None,
             over: false,
             is_secured: false,
+            has_others: false,
         };
         let first = session.items.first().map_or(1, |item| item.line);
         writer.guess(first, "lines end with CR and LF, as in the protocols of RFCs".to_owned());
         if session.scheme == Scheme::SenderReceiver {
             writer.guess(first, "S is the sender, who is the client, and R the receiver".to_owned());
+        }
+        if session.scheme.is_guessed() {
+            writer.guess(first, "the one who speaks first is the client".to_owned());
+        }
+        let markers = session.items.iter().filter_map(|item| match &item.kind {
+            Kind::Said(marker, _) | Kind::Under(marker, _) => Some(*marker),
+            _ => None,
+        });
+        if session.scheme.servers(markers) > 1 {
+            writer.guess(first, "all whom the client speaks to are the server".to_owned());
+        }
+        match speakers(&session.items) {
+            (true, false) => writer.guess(first, "only the client speaks".to_owned()),
+            (false, true) => writer.guess(first, "only the server speaks".to_owned()),
+            _ => {}
         }
         writer.body.push_str("eol crlf\n");
         writer
@@ -327,10 +481,11 @@ impl Writer {
             Kind::Said(marker, said) => {
                 let padding =
                     self.scheme.side(*marker).map_or(1, |side| self.padding[usize::from(side == Side::Server)]);
-                let text = said.get(padding.min(said.len())..).unwrap_or_default().trim_end();
+                let spaces = said.len() - said.trim_start_matches(' ').len();
+                let text = said[padding.min(spaces)..].trim_end();
                 self.line(*marker, said.trim(), text, item.line, is_last);
             }
-            Kind::Under(marker, said) => self.line(*marker, said, said, item.line, is_last),
+            Kind::Under(marker, said) => self.line(*marker, said.trim(), said, item.line, is_last),
         }
     }
 
@@ -339,7 +494,12 @@ impl Writer {
         match self.scheme.side(marker) {
             _ if is_direction(direction) => self.direction(marker, direction, line, is_last),
             Some(side) if !self.over => self.open = Some((side, spelled_out(said), 0)),
-            _ => self.comment(said),
+            side => {
+                self.comment(said);
+                if side.is_none() && marker.is_arrow() && !std::mem::replace(&mut self.has_others, true) {
+                    self.guesses.push((line, "what others say to each other is a comment".to_owned()));
+                }
+            }
         }
     }
 
@@ -388,6 +548,7 @@ impl Writer {
 /// What stands for characters that cannot be printed, undone.
 fn spelled_out(said: &str) -> String {
     const ENDING: &str = "<CRLF>";
+    let said = &said.replace("<CR><LF>", ENDING);
     // RFC 821 shows the end of a message with the line ending in front of it.
     if said == "<CRLF>.<CRLF>" {
         return ".".to_owned();

@@ -136,7 +136,7 @@ fn page_breaks_are_the_printers_and_prose_ends_a_session() {
     assert_eq!(said(&imported(page, 2, false).text), ["C: five", "S: six", "S closes"]);
     assert!(import(page, Import { session: 3, starttls: false }).is_none());
     assert!(import(page, Import { session: 0, starttls: false }).is_none());
-    for nothing in ["", "prose\n", "S: alone\n", "\0\u{ff}\n"] {
+    for nothing in ["", "prose\n", "S: <is alone>\n", "\0\u{ff}\n"] {
         assert!(import(nothing, Import { session: 1, starttls: false }).is_none(), "{nothing:?}");
     }
 }
