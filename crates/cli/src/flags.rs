@@ -2,6 +2,7 @@
 #![allow(rustdoc::broken_intra_doc_links, reason = "these comments are the help text, where [HOST] is a placeholder")]
 
 mod fetch;
+mod foreign;
 mod ports;
 
 use std::ffi::OsString;
@@ -43,6 +44,37 @@ pub(crate) fn parse() -> Result<Flags, clap::Error> {
         Some(flags) => Ok(flags),
         None => Flags::try_parse_from(words),
     }
+}
+
+/// What is wrong with the command line, in words: clap's, or ours where they say more.
+pub(crate) fn explain(error: &clap::Error) -> String {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    foreign::answers(error, &words).or_else(|| number(error)).unwrap_or_else(|| error.render().to_string())
+}
+
+/// A value that is no number, or one too small.
+fn number(error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    if error.kind() != ErrorKind::ValueValidation {
+        return None;
+    }
+    let (value, flag) = (text(ContextKind::InvalidValue)?, text(ContextKind::InvalidArg)?);
+    let source = std::error::Error::source(error)?;
+    let why = match source.downcast_ref::<std::num::ParseIntError>().map(std::num::ParseIntError::kind) {
+        Some(std::num::IntErrorKind::PosOverflow) => "the number is too large",
+        Some(_) => "write a whole number, such as 3",
+        None if source.to_string().contains("..") => match value.parse::<i128>() {
+            Ok(..=0) => "write a number from 1 up",
+            Ok(_) => "the number is too large",
+            Err(_) => return None,
+        },
+        None => return None,
+    };
+    Some(format!("error: invalid value '{value}' for '{flag}': {why}\n\nFor more information, try '--help'.\n"))
 }
 
 fn alone(words: &[OsString]) -> Option<Flags> {

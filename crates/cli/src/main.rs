@@ -53,10 +53,9 @@ fn run(streams: sockeye::sys::files::StandardStreams) -> Exit {
 fn usage(error: &clap::Error) -> Exit {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let console = Console::plain();
-    let text = error.render().to_string();
     if asked {
-        return console.print(text.as_bytes());
+        return console.print(error.render().to_string().as_bytes());
     }
-    console.complain(&text);
+    console.complain(&flags::explain(error));
     Exit::Usage
 }

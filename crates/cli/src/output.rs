@@ -132,7 +132,10 @@ impl Console {
         };
         match written {
             Ok(()) => Exit::Done,
-            Err(error) => self.fail(Exit::CannotWrite, &format!("cannot write to standard output: {error}")),
+            Err(error) => self.fail(
+                Exit::CannotWrite,
+                &format!("cannot write to standard output: {error}", error = sockeye::net::words(&error)),
+            ),
         }
     }
 
@@ -222,7 +225,10 @@ fn start(style: Style, color: bool) -> Log {
     });
     if let Err(error) = written {
         // The queue has no reader: events are dropped, and nothing else suffers.
-        let why = format!("no events are shown: no thread can be started for them: {error}");
+        let why = format!(
+            "no events are shown: no thread can be started for them: {error}",
+            error = sockeye::net::words(&error)
+        );
         let mut text = String::new();
         if style == Style::Json {
             json::push_line(&mut text, &serde_json::json!({ "event": "warning", "warning": why }));

@@ -22,13 +22,21 @@ pub(crate) fn completions(shell: clap_complete::Shell, console: &Console) -> Exi
 pub(crate) fn man(folder: Option<&Path>, console: &Console) -> Exit {
     let pages = match pages() {
         Ok(pages) => pages,
-        Err(error) => return console.fail(Exit::CannotWrite, &format!("cannot make the manual pages: {error}")),
+        Err(error) => {
+            return console.fail(
+                Exit::CannotWrite,
+                &format!("cannot make the manual pages: {error}", error = sockeye::net::words(&error)),
+            );
+        }
     };
     let Some(folder) = folder else {
         return pages.first().map_or(Exit::Done, |(_, page)| console.print(page));
     };
     if let Err(error) = std::fs::create_dir_all(folder) {
-        return console.fail(Exit::CannotWrite, &format!("cannot make the folder {}: {error}", folder.display()));
+        return console.fail(
+            Exit::CannotWrite,
+            &format!("cannot make the folder {}: {error}", folder.display(), error = sockeye::net::words(&error)),
+        );
     }
     for (name, page) in &pages {
         let written = AtomicFile::create(&folder.join(name)).and_then(|mut file| {

@@ -37,6 +37,50 @@ fn a_verb_that_is_planned_is_told_from_one_that_is_none() {
 }
 
 #[test]
+fn flags_of_other_tools_are_answered_with_ours() {
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["fetch", "-L", "http://x"], &["-L: leave it out: redirects are followed; --no-follow"]),
+        (&["fetch", "-fsSL", "http://x"], &["-f: leave it out", "-s: -q", "-S: leave", "-L: leave"]),
+        (&["fetch", "-O", "http://x"], &["-o FILE"]),
+        (&["fetch", "--post-data", "x", "http://x"], &["--data TEXT"]),
+        (&["talk", "-u", "127.0.0.1", "53"], &["-u: write udp://"]),
+        (&["talk", "-w", "3", "127.0.0.1", "53"], &["--connect-timeout TIME"]),
+        (&["talk", "-N", "127.0.0.1", "53"], &["half-closed"]),
+        (&["talk", "-e", "sh", "127.0.0.1", "53"], &["CMD | sockeye talk ADDR"]),
+        (&["serve", "--exec", "sh"], &["serve has no --exec", "yet"]),
+        (&["serve", "-l", "1"], &["serve listens"]),
+        (&["serve", "--directory", "."], &["--files DIR"]),
+        (&["serve", "http://:1", "--play", "x"], &["cannot read the transcript x: No such file or directory\n"]),
+        (&["talk", "https://x"], &["`sockeye fetch` fetches a page"]),
+    ];
+    for (arguments, says) in cases {
+        let output = run(arguments, b"");
+        assert_code(&output, 2);
+        let said = text(&output.stderr);
+        assert!(says.iter().all(|word| said.contains(word)), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn values_that_are_no_numbers_and_files_that_are_not_there_are_told_in_words() {
+    for (arguments, says) in [
+        (&["fetch", "--retry", "x", "http://a"][..], "write a whole number, such as 3"),
+        (&["talk", "--repeat", "1.5", "--play", "x", "1"], "write a whole number, such as 3"),
+        (&["serve", "--times", "0"], "write a number from 1 up"),
+        (&["serve", "--times", "99999999999999999999999"], "the number is too large"),
+        (&["import", "--session", "one", "x"], "write a whole number, such as 3"),
+        (&["check", "no-such-file"], "cannot read the transcript no-such-file: No such file or directory\n"),
+        (&["import", "no-such-file"], "cannot read no-such-file: No such file or directory\n"),
+        (&["check", "/"], "cannot read the transcript /: Is a directory\n"),
+    ] {
+        let output = run(arguments, b"");
+        assert_code(&output, 2);
+        let said = text(&output.stderr);
+        assert!(said.contains(says) && !said.contains("os error") && !said.contains("invalid digit"), "{said}");
+    }
+}
+
+#[test]
 fn pages_and_completions_are_written_or_it_is_said_why_not() {
     let folder = tempfile::tempdir().unwrap();
     let pages = folder.path().join("new/man1");

@@ -115,12 +115,23 @@ impl AddressError {
     #[must_use]
     pub fn not_yet(scheme: Scheme) -> Self {
         let name = scheme.name();
-        Self::new(&format!("{name}://"), "is not there yet", "this version speaks tcp, udp and unix")
+        let help = match scheme {
+            Scheme::Http | Scheme::Https => {
+                "this version speaks tcp, udp and unix; `sockeye fetch` fetches a page, and a transcript that speaks HTTP \
+                is played over tcp://"
+            }
+            _ => "this version speaks tcp, udp and unix",
+        };
+        Self::new(&format!("{name}://"), "is not there yet", help)
     }
 
     /// HTTP where there is nothing to serve over it.
     pub(crate) fn without_files(scheme: Scheme) -> Self {
-        Self::new(&format!("{}://", scheme.name()), "has nothing to serve", "name a folder with --files DIR")
+        Self::new(
+            &format!("{}://", scheme.name()),
+            "has nothing to serve",
+            "name a folder with --files DIR; a transcript or another role stands at tcp://",
+        )
     }
 
     /// A scheme that files are not served over.

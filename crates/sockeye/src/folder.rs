@@ -47,7 +47,7 @@ impl transcript::Files for Folder {
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::XDEV.raw_os_error()) => {
                 Err("it leads out of the transcript's folder".to_owned())
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(crate::net::words(&error)),
         }
     }
 }

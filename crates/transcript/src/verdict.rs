@@ -119,6 +119,9 @@ impl Verdict {
             Fault::NothingCame { waited } if self.received.is_empty() => {
                 format!("nothing came from the {side} within {}", seconds(waited))
             }
+            Fault::NothingCame { waited } if self.awaits_bytes() => {
+                format!("not all of the bytes came from the {side} within {}", seconds(waited))
+            }
             Fault::NothingCame { waited } => format!("no whole line came from the {side} within {}", seconds(waited)),
             Fault::ClosedEarly => format!("the {side} closed early"),
             Fault::Reset => format!("the {side} reset the connection"),
@@ -131,6 +134,9 @@ impl Verdict {
             Fault::BrokenLine => "a value with a line ending in it cannot stand in a text line".to_owned(),
             Fault::TooMuch { most } => format!("the {side} sent more than {most} bytes without what should end them"),
             Fault::NotEncoded => format!("{{{}}} cannot be made: the value is not encoded as it should be", self.name),
+            Fault::NotACount if self.received.is_empty() => {
+                format!("{{{}}} is empty, and should be a number of bytes", self.name)
+            }
             Fault::NotACount => {
                 format!("{{{}}} is `{}`, which is no number of bytes", self.name, self.show(&self.received))
             }
@@ -185,9 +191,20 @@ impl Verdict {
         if let Fault::NothingCame { .. } = self.fault
             && !self.received.is_empty()
         {
-            let _ = writeln!(text, " {:>digits$} = no line ending yet: use `raw:` for a prompt, or `gap`", "");
+            let why = if self.awaits_bytes() {
+                "`raw:`, `hex:` and `file:` wait for as many bytes as they have: more were to come"
+            } else {
+                "no line ending yet: use `raw:` for a prompt, or `gap`"
+            };
+            let _ = writeln!(text, " {:>digits$} = {why}", "");
         }
         text
+    }
+
+    /// Whether what was awaited is bytes and no line.
+    fn awaits_bytes(&self) -> bool {
+        let line = self.source.line(self.place.line).trim_start();
+        ["C raw:", "S raw:", "C hex:", "S hex:", "C file:", "S file:"].iter().any(|head| line.starts_with(head))
     }
 
     fn show(&self, bytes: &[u8]) -> String {

@@ -439,3 +439,33 @@ fn clear_bytes_before_the_handshake_are_an_error() {
     assert_eq!(verdict.headline(), "the client said more in clear before TLS began");
     assert_eq!(verdict.received, b"secret\n");
 }
+
+#[test]
+fn a_timeout_of_bytes_and_a_count_of_nothing_are_told_in_their_own_words() {
+    let fails = |text: &str, heard: &[u8]| {
+        let transcript = Transcript::parse("x.talk", text.as_bytes(), &[]).unwrap();
+        let script = Script::prepare(&transcript, &Options::new(Side::Client, Carrier::Stream)).unwrap();
+        let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+        let mut consumed = 0;
+        for now in [0_u64, 60_000] {
+            let now = Moment::from_nanos(now * 1_000_000);
+            let input = Input { bytes: &heard[consumed..], datagram: false, ended: false, now };
+            let step = play.step(&script, input, &mut scratch, &mut output);
+            consumed += step.consumed;
+            if let Next::End(Ending::Failed(verdict)) = step.next {
+                return verdict.render("");
+            }
+        }
+        panic!("it did not fail")
+    };
+    for (text, bytes) in
+        [("S raw: login:\n", &b"log"[..]), ("S hex: 00 01 02\n", b"\0\x01"), ("S raw: {x:9 bytes}\n", b"ab")]
+    {
+        let told = fails(text, bytes);
+        assert!(told.contains("not all of the bytes came") && !told.contains("use `raw:`"), "{told}");
+    }
+    let told = fails("S: login\n", b"log");
+    assert!(told.contains("no whole line came") && told.contains("use `raw:`"), "{told}");
+    let told = fails("S: {n}\nS raw: {body:n bytes}\n", b"\nabc");
+    assert!(told.contains("{n} is empty, and should be a number of bytes"), "{told}");
+}

@@ -20,7 +20,10 @@ pub(crate) fn run(flags: &Addrs, console: &Console) -> Exit {
     let all = match interfaces() {
         Ok(all) => all,
         Err(error) => {
-            let why = format!("the kernel does not tell of its interfaces (rtnetlink(7)): {error}");
+            let why = format!(
+                "the kernel does not tell of its interfaces (rtnetlink(7)): {error}",
+                error = sockeye::net::words(&error)
+            );
             return console.fail(Exit::CannotRead, &why);
         }
     };

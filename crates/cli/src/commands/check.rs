@@ -69,7 +69,14 @@ fn format_files(flags: &Check, console: &Console) -> Exit {
         let text = match file::text(path) {
             Ok(text) => String::from_utf8_lossy(&text).into_owned(),
             Err(error) => {
-                return console.fail(Exit::Usage, &format!("cannot read the transcript {}: {error}", path.display()));
+                return console.fail(
+                    Exit::Usage,
+                    &format!(
+                        "cannot read the transcript {}: {error}",
+                        path.display(),
+                        error = sockeye::net::words(&error)
+                    ),
+                );
             }
         };
         let laid_out = transcript::format(&text);

@@ -29,11 +29,11 @@ pub(super) enum DataError {
 pub(super) fn read(path: &Path) -> Result<Vec<Row>, DataError> {
     let name = path.display();
     let unreadable = |why: String| DataError::Unreadable(format!("cannot read {name}: {why}"));
-    let found = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
+    let found = std::fs::metadata(path).map_err(|error| unreadable(sockeye::net::words(&error)))?;
     if found.len() > LARGEST {
         return Err(unreadable(format!("it has more than {} MiB", LARGEST >> 20)));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(sockeye::net::words(&error)))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
     let rows = match ending.as_str() {

@@ -104,7 +104,9 @@ fn note_keys(path: &Path, console: &Console) {
     let shown = path.display();
     match made {
         Ok(_) => console.warn(&format!("SSLKEYLOGFILE: whoever reads {shown} can read what is fetched over TLS")),
-        Err(error) => console.warn(&format!("SSLKEYLOGFILE: cannot write {shown}: {error}")),
+        Err(error) => {
+            console.warn(&format!("SSLKEYLOGFILE: cannot write {shown}: {error}", error = sockeye::net::words(&error)))
+        }
     }
 }
 

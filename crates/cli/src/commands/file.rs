@@ -46,7 +46,9 @@ pub(super) enum Unusable {
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable { what, path, error } => write!(f, "cannot read {what} {}: {error}", path.display()),
+            Self::Unreadable { what, path, error } => {
+                write!(f, "cannot read {what} {}: {error}", path.display(), error = sockeye::net::words(&error))
+            }
             Self::Refused(refused) => refused.fmt(f),
         }
     }

@@ -21,7 +21,9 @@ pub(crate) fn run(flags: &flags::Import, console: &Console) -> Exit {
 
 fn transcript(flags: &flags::Import, console: &Console) -> Result<Exit, Exit> {
     let name = flags.file.display().to_string();
-    let page = read(flags).map_err(|error| console.fail(Exit::Usage, &format!("cannot read {name}: {error}")))?;
+    let page = read(flags).map_err(|error| {
+        console.fail(Exit::Usage, &format!("cannot read {name}: {error}", error = sockeye::net::words(&error)))
+    })?;
     if page.len() as u64 > sockeye::limits::TRANSCRIPT {
         return Err(console.fail(Exit::Usage, &format!("{name} is larger than 16 MiB: cut out the pages that matter")));
     }

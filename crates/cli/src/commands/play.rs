@@ -92,7 +92,9 @@ fn update(flags: &Talk, mut parts: Vec<Part>, console: &Console) -> Result<Exit,
     let (Some(part), true, Some(path)) = (parts.pop(), parts.is_empty(), flags.play.first()) else {
         return Err(console.fail(Exit::Usage, "--update takes one transcript"));
     };
-    let text = file::text(path).map_err(|error| console.fail(Exit::Usage, &format!("{}: {error}", path.display())))?;
+    let text = file::text(path).map_err(|error| {
+        console.fail(Exit::Usage, &format!("{}: {error}", path.display(), error = sockeye::net::words(&error)))
+    })?;
     update::run(flags, part, &String::from_utf8_lossy(&text), console)
 }
 
@@ -198,7 +200,10 @@ pub(super) fn record_at(
     let recording =
         Recording { carrier: carrier(protocol), at: Some(at), secrets: flags.values.secrets(), times: flags.times };
     Record::create(path, recording).map(Arc::new).map_err(|error| {
-        console.fail(Exit::CannotWrite, &format!("cannot write the record {}: {error}", path.display()))
+        console.fail(
+            Exit::CannotWrite,
+            &format!("cannot write the record {}: {error}", path.display(), error = sockeye::net::words(&error)),
+        )
     })
 }
 

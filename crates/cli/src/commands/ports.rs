@@ -43,7 +43,13 @@ pub(crate) fn run(flags: &Ports, console: &Console) -> Exit {
 }
 
 fn cannot_look(error: &io::Error, console: &Console) -> Exit {
-    console.fail(Exit::CannotRead, &format!("the kernel does not tell of its sockets (sock_diag(7)): {error}"))
+    console.fail(
+        Exit::CannotRead,
+        &format!(
+            "the kernel does not tell of its sockets (sock_diag(7)): {error}",
+            error = sockeye::net::words(&error)
+        ),
+    )
 }
 
 fn nothing(query: &Query, console: &Console) -> Exit {

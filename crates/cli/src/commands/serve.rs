@@ -56,8 +56,9 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
 fn observer(flags: &Serve, console: &Console) -> Result<Box<dyn Observer>, Exit> {
     let mut others = console.observer();
     let Some(path) = &flags.web.access_log else { return Ok(others) };
-    let log = AccessFile::open(path)
-        .map_err(|error| console.fail(Exit::CannotWrite, &format!("{}: {error}", path.display())))?;
+    let log = AccessFile::open(path).map_err(|error| {
+        console.fail(Exit::CannotWrite, &format!("{}: {error}", path.display(), error = sockeye::net::words(&error)))
+    })?;
     Ok(Box::new(move |event| match event {
         Event::Answered { lines, count } => {
             log.write(&lines, count);
@@ -81,7 +82,10 @@ fn reloading(flags: &Serve, console: &Console) -> io::Result<Option<Reloading>> 
     if flags.watch
         && let Err(error) = watch(&flags.play, asker.try_clone()?)
     {
-        console.note(&format!("the transcripts are not watched: {error}; SIGHUP reads them again"));
+        console.note(&format!(
+            "the transcripts are not watched: {error}; SIGHUP reads them again",
+            error = sockeye::net::words(&error)
+        ));
     }
     let paths = flags.play.clone();
     let names: Vec<String> = flags.values.names().into_iter().map(str::to_owned).collect();
@@ -177,7 +181,7 @@ fn files(folder: &Path, flags: &Web, console: &Console) -> Result<Files, Exit> {
 fn account(pair: &str) -> Result<Account, (Exit, String)> {
     let text = match pair.strip_prefix('@') {
         Some(path) => read_secret(Path::new(path), "this password")
-            .map_err(|error| (Exit::CannotRead, format!("{path}: {error}")))?,
+            .map_err(|error| (Exit::CannotRead, format!("{path}: {error}", error = sockeye::net::words(&error))))?,
         None => pair.as_bytes().to_vec(),
     };
     let text = String::from_utf8_lossy(&text);

@@ -201,7 +201,9 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
     drop(observer);
     let exit = match listened {
         Listened::Talked(outcome) => conclude(&outcome, &peer, console),
-        Listened::Failed(error) => console.fail(Exit::CannotListen, &format!("{peer}: {error}")),
+        Listened::Failed(error) => {
+            console.fail(Exit::CannotListen, &format!("{peer}: {error}", error = sockeye::net::words(&error)))
+        }
     };
     Ok(finish(record.as_ref(), exit, console))
 }
@@ -210,7 +212,10 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
 pub(super) fn finish(record: Option<&Arc<Record>>, exit: Exit, console: &Console) -> Exit {
     match record.map(|record| record.finish()) {
         Some(Err(error)) => {
-            let failed = console.fail(Exit::CannotWrite, &format!("the record is not whole: {error}"));
+            let failed = console.fail(
+                Exit::CannotWrite,
+                &format!("the record is not whole: {error}", error = sockeye::net::words(&error)),
+            );
             if exit == Exit::Done { failed } else { exit }
         }
         Some(Ok(())) | None => exit,

@@ -26,7 +26,9 @@ pub(super) fn run(flags: &Talk, mut part: Part, text: &str, console: &Console) -
             .map_err(|error| (Exit::from(&error), error.to_string()))
             .and_then(|connected| match play(&connected, &script, With { tap: None, trust: &trust, host: &host }) {
                 Ok(played) => Ok((connected, played)),
-                Err(error) => Err((Exit::Reset, format!("{}: {error}", connected.peer))),
+                Err(error) => {
+                    Err((Exit::Reset, format!("{}: {error}", connected.peer, error = sockeye::net::words(&error))))
+                }
             });
         let (connected, played) = match played {
             Ok(played) => played,

@@ -165,7 +165,7 @@ impl Loss {
                 let waited = transcript::seconds(limits::DATAGRAM_SEND_WAIT);
                 format!("the queue of the interface was full for {waited}")
             }
-            other => crate::net::words(&other.into()),
+            other => crate::net::words(&std::io::Error::from(other)),
         };
         format!("{what} of {bytes} bytes could not be sent: {why}")
     }

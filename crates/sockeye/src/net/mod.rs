@@ -46,7 +46,7 @@ impl Family {
 
 /// The system's words for an error, without its number.
 #[must_use]
-pub fn words(error: &io::Error) -> String {
+pub fn words(error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }

@@ -230,7 +230,7 @@ impl fmt::Display for ServeError {
                 write!(f, "cannot serve the folder {}: {}", path.display(), crate::net::words(error))
             }
             Self::Tls(error) => error.fmt(f),
-            Self::Io(error) => write!(f, "cannot serve: {error}"),
+            Self::Io(error) => write!(f, "cannot serve: {error}", error = crate::net::words(&error)),
         }
     }
 }

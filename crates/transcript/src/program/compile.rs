@@ -494,7 +494,11 @@ impl Compiler<'_> {
         let Some(count) = count_in(value) else {
             // While the text is read, names that get their values from outside have none yet.
             if !self.given.get(name).is_some_and(Vec::is_empty) {
-                let message = format!("{{{name}}} is `{}`, which is no number of bytes", show(value));
+                let message = if value.is_empty() {
+                    format!("{{{name}}} is empty, and should be a number of bytes")
+                } else {
+                    format!("{{{name}}} is `{}`, which is no number of bytes", show(value))
+                };
                 self.findings.push(Diagnostic::error(place, message).help("give it digits only, at most 16 MiB"));
             }
             return Pattern::Any;

@@ -113,7 +113,9 @@ fn text_or_file(body: Body, data: &str) -> Result<Body, Refused> {
 fn stdin() -> Result<Vec<u8>, Refused> {
     let mut bytes = Vec::new();
     let read = io::stdin().read_to_end(&mut bytes);
-    read.map_err(|error| (Exit::CannotRead, format!("cannot read standard input: {error}")))?;
+    read.map_err(|error| {
+        (Exit::CannotRead, format!("cannot read standard input: {error}", error = sockeye::net::words(&error)))
+    })?;
     Ok(bytes)
 }
 
@@ -140,7 +142,7 @@ fn filled_in(form: Form, (name, value): &(String, String)) -> Result<Form, Refus
 }
 
 fn unreadable(path: &str, error: &io::Error) -> Refused {
-    (Exit::CannotRead, format!("cannot read {path}: {error}"))
+    (Exit::CannotRead, format!("cannot read {path}: {error}", error = sockeye::net::words(&error)))
 }
 
 /// Who asks: what was typed, then what the URL says, then what a file has for its host.

@@ -332,7 +332,9 @@ impl<'a> Page<'a> {
     fn set_time(&self, place: &Place, modified: Option<std::time::SystemTime>) {
         match modified.map(|modified| place.set_time(modified)) {
             Some(Ok(())) => {}
-            Some(Err(error)) => self.shared.note(&format!("cannot set the time of the file: {error}")),
+            Some(Err(error)) => self
+                .shared
+                .note(&format!("cannot set the time of the file: {error}", error = sockeye::net::words(&error))),
             None => self.shared.note("the server does not say when it was last changed: the file has the time of now"),
         }
     }

@@ -75,7 +75,10 @@ impl Parts {
                     }
                 };
                 if let Err(error) = std::thread::Builder::new().name("part".to_owned()).spawn_scoped(scope, part) {
-                    failed(Trouble::new(Exit::CannotWrite, format!("cannot begin a part: {error}")));
+                    failed(Trouble::new(
+                        Exit::CannotWrite,
+                        format!("cannot begin a part: {error}", error = sockeye::net::words(&error)),
+                    ));
                 }
             }
             let first = self.write(answer, file, 0, &taking(0));

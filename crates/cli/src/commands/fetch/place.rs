@@ -175,7 +175,9 @@ impl Place {
     pub(super) fn check(&self, expected: &str) -> Result<(), Refused> {
         let Some(file) = self.file() else { return Ok(()) };
         let found = digest::sha256(file);
-        let found = found.map_err(|error| (Exit::CannotRead, format!("cannot read what was saved: {error}")))?;
+        let found = found.map_err(|error| {
+            (Exit::CannotRead, format!("cannot read what was saved: {error}", error = sockeye::net::words(&error)))
+        })?;
         if found == expected {
             return Ok(());
         }

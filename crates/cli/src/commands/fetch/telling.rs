@@ -65,8 +65,12 @@ pub(super) fn show_head(head: &Head, flags: &Fetch, console: &Console) -> Result
     }
     let stdout = io::stdout();
     let terminal = stdout.is_terminal();
-    write_head(head, terminal, console, stdout)
-        .map_err(|error| Trouble::new(Exit::CannotWrite, format!("cannot write to standard output: {error}")))
+    write_head(head, terminal, console, stdout).map_err(|error| {
+        Trouble::new(
+            Exit::CannotWrite,
+            format!("cannot write to standard output: {error}", error = sockeye::net::words(&error)),
+        )
+    })
 }
 
 fn write_head(head: &Head, terminal: bool, console: &Console, stream: impl AsFd + Write) -> io::Result<()> {

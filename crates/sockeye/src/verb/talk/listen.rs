@@ -135,7 +135,7 @@ fn accept(socket: &Socket, observer: &mut dyn Observer) -> Result<(std::os::fd::
     // Once for each kind of error; a pause, for it may stay.
     let mut pause = |error: Errno, time| {
         if told.replace(error) != Some(error) {
-            let error = format!("cannot accept a client, and goes on: {}", words(&error.into()));
+            let error = format!("cannot accept a client, and goes on: {}", words(&io::Error::from(error)));
             observer.observe(Event::Failed { conversation: None, error });
         }
         std::thread::sleep(time);

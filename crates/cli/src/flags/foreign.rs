@@ -1,0 +1,258 @@
+//! Flags of other tools, typed at us: each is answered with ours.
+
+use std::ffi::OsString;
+
+use clap::CommandFactory;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::Flags;
+
+/// A flag that a verb does not have, and what it has instead. Of several answers the first counts whose flags are there.
+type Answer = (&'static [&'static str], &'static str);
+
+const TALK: &[Answer] = &[
+    (&["-u", "--udp"], "write udp://HOST:PORT"),
+    (&["-l"], "--listen is ours"),
+    (&["-z", "--zero"], "--zero only connects"),
+    (&["-z", "--zero"], "to see whether a port is open, let standard input be empty: sockeye talk ADDR </dev/null"),
+    (&["-w", "--wait"], "--connect-timeout TIME is for connecting, and --timeout TIME for the whole"),
+    (&["-i", "--idle-timeout"], "--idle TIME"),
+    (&["-i", "--idle-timeout"], "--timeout TIME is for the whole conversation"),
+    (&["-q"], "-q is --quiet; when standard input ends, the answer is waited for: --timeout TIME bounds it"),
+    (&["-e", "-c", "--exec", "--sh-exec"], "no program is run by talk; a pipe does it: CMD | sockeye talk ADDR"),
+    (&["-n", "--nodns"], "leave it out: an address in digits is never looked up"),
+    (&["-N", "--shutdown"], "leave it out: when standard input ends, our end is half-closed"),
+    (&["-d"], "leave it out: </dev/null is no input"),
+    (
+        &["-p", "--source-port", "-s", "--source"],
+        "our own address and port cannot be chosen; with --listen they are ADDR",
+    ),
+    (&["-U", "--unixsock"], "write unix:PATH"),
+    (&["-C", "--crlf", "-t", "--telnet"], "--eol crlf ends lines with CR and LF"),
+    (&["-k", "--keep-open"], "--listen --keep takes one client after another"),
+    (&["-X", "-x", "--proxy"], "there is no proxy for talk; fetch has --proxy: `sockeye fetch`"),
+    (&["-c", "--ssl", "--tls"], "there is no TLS from the start; with --play, a transcript says `starttls`"),
+    (&["-r", "--random", "-b", "-D", "-S", "-T", "-I", "-O", "-P", "-M", "-m"], "there is no such option here"),
+    (&["-o", "--output", "-x", "--hex-dump"], "--record FILE writes what was said as a transcript"),
+    (&["-6only", "--ipv6"], "-6 is IPv6 only"),
+    (&["--ipv4"], "-4 is IPv4 only"),
+    (
+        &["--send-only", "--recv-only"],
+        "leave it out: standard input from /dev/null only receives, and >/dev/null only sends",
+    ),
+    (&["--no-shutdown"], "there is no such option: when standard input ends, our end is half-closed"),
+    (&["--delay"], "with --play, a transcript says `C waits 1s`"),
+    (&["--port", "--host"], "write HOST:PORT, or HOST PORT"),
+];
+
+const SERVE: &[Answer] = &[
+    (
+        &["-e", "-c", "--exec", "--sh-exec", "--lua-exec"],
+        "no program is run by serve yet: --play FILE answers by a transcript, --echo sends back what comes",
+    ),
+    (&["-l", "--listen"], "leave it out: serve listens"),
+    (&["-u", "--udp"], "write udp://HOST:PORT"),
+    (&["-p", "--port", "--bind", "-b", "-a", "--address"], "write the address alone: :PORT or HOST:PORT"),
+    (&["-k", "--keep-open", "--keep"], "leave it out: serve takes any number of clients; --once takes one"),
+    (&["-d", "--directory", "--dir", "--root", "--folder"], "--files DIR serves a folder, at http://HOST:PORT"),
+    (&["-w", "--idle-timeout", "-i"], "--timeout TIME is how long to wait for a client's next line"),
+    (&["-n", "--nodns", "-N"], "leave it out"),
+    (&["-U", "--unixsock"], "write unix:PATH"),
+    (&["-m", "--max-conns"], "--times N ends after N conversations"),
+    (&["-c", "--ssl", "--tls"], "write https://HOST:PORT with --files DIR; a transcript says `starttls`"),
+    (&["--ssl-cert"], "--cert FILE"),
+    (&["--ssl-key"], "--key FILE"),
+    (&["-o", "--output", "--record"], "`sockeye talk --listen --record FILE` writes what one client says"),
+    (&["--chat", "--broker"], "there is no such role: --echo, --discard, --play FILE and --files DIR are there"),
+    (
+        &["-P", "-D", "--daemon", "--background"],
+        "it stays in the foreground: end the command with &, or let a service manager run it",
+    ),
+];
+
+const FETCH: &[Answer] = &[
+    (&["-L", "--location", "--location-trusted"], "leave it out: redirects are followed; --no-follow turns it off"),
+    (
+        &["-O", "--remote-name", "-J", "--remote-header-name"],
+        "leave it out: the file gets its name from the URL; -o FILE names another",
+    ),
+    (&["-k", "-insecure", "--no-check-certificate"], "--insecure trusts whoever answers; better: --pin or --ca"),
+    (
+        &[
+            "-d",
+            "--data-binary",
+            "--data-raw",
+            "--data-ascii",
+            "--data-urlencode",
+            "--post-data",
+            "--body",
+            "--post-file",
+            "--body-file",
+        ],
+        "--data TEXT, or --data @FILE; --data-json has the type of JSON",
+    ),
+    (&["--json"], "--json shows events as JSON; --data-json sends JSON"),
+    (&["-i", "--include", "--show-headers"], "leave it out: the head of the answer is printed"),
+    (&["-D", "--dump-header"], "leave it out: the head goes to standard output, or with -o - to standard error"),
+    (&["-I"], "--head asks for the head only"),
+    (&["--spider"], "--head asks for the head only"),
+    (
+        &["-f", "--fail", "--fail-with-body"],
+        "leave it out: a status from 400 up is exit 22; --save-errors saves its body too",
+    ),
+    (&["-s", "--silent", "--no-progress-meter"], "-q says nothing but errors"),
+    (&["-S", "--show-error"], "leave it out: errors are always shown"),
+    (&["-A", "--user-agent"], "-H 'User-Agent: NAME'"),
+    (&["-e", "--referer"], "-H 'Referer: URL'"),
+    (&["-b"], "--cookie NAME=VALUE"),
+    (&["--load-cookies", "--save-cookies"], "--cookie-jar FILE"),
+    (&["-F"], "--form NAME=VALUE, or --form NAME=@FILE"),
+    (&["-T", "--upload-file"], "-X PUT --data @FILE"),
+    (&["-G", "--get"], "put ?NAME=VALUE into the URL"),
+    (&["-m"], "--timeout TIME"),
+    (&["-C", "--continue-at", "--continue"], "--resume goes on with what is there"),
+    (&["-r"], "--range A-B"),
+    (&["-R"], "--remote-time gives the file the time of Last-Modified"),
+    (&["--timestamping", "-z", "--time-cond"], "--if-newer fetches only what was changed"),
+    (&["--no-clobber"], "--skip-existing leaves a file alone that is there"),
+    (&["--etag-save", "--etag-compare"], "--etag FILE"),
+    (&["-N", "--no-buffer"], "leave it out: nothing is held back"),
+    (&["-x", "--socks5", "--socks5-hostname", "--socks4", "--preproxy"], "--proxy URL, such as socks5h://HOST:PORT"),
+    (&["--request"], "-X METHOD, or --method METHOD"),
+    (&["--headers"], "-H 'NAME: VALUE'"),
+    (&["-E"], "--cert FILE with --key FILE"),
+    (&["--cacert", "--capath", "--ca-certificate"], "--ca FILE"),
+    (&["--pinnedpubkey"], "--pin sha256:HEX, of the certificate"),
+    (&["--unix-socket"], "--unix PATH"),
+    (&["--oauth2-bearer"], "--bearer TOKEN"),
+    (&["-n"], "--netrc"),
+    (&["-a", "--append"], "a file is saved whole: put it behind the other with cat"),
+    (&["-w", "--write-out"], "--time says how long each part took, and --json writes events"),
+    (&["-Z", "--parallel", "--parallel-max"], "leave it out: several URLs are fetched at once; --jobs N says how many"),
+    (&["-t", "--tries"], "--retry N"),
+    (
+        &["--http2", "--http2-prior-knowledge", "--http3"],
+        "leave it out: HTTP/2 is spoken where the server does; --http1.1 turns it off",
+    ),
+    (&["--http1.0", "-0", "--http0.9"], "--http1.1 is the oldest that is spoken"),
+    (&["--compressed"], "leave it out: packed bodies are asked for and unpacked; --raw-body saves them as they come"),
+    (&["--raw"], "--raw-body saves the body as it comes"),
+    (&["-P", "--directory-prefix", "--create-dirs"], "--dir DIR saves there, and makes the folder"),
+    (&["-g", "--globoff", "-B", "--use-ascii", "-j", "-K", "--config", "--next"], "there is no such option here"),
+    (&["--url"], "write the URL alone"),
+    (&["--post301", "--post302"], "there is no such option; --no-follow takes a redirect for the answer"),
+    (&["--max-filesize"], "--max-size SIZE"),
+    (&["--tlsv1.2", "--tlsv1.3", "-1", "--ssl-reqd", "--tls-max"], "--tls-min VERSION is the oldest that is spoken"),
+    (
+        &["--basic", "--anyauth", "--digest", "--ntlm", "--negotiate"],
+        "--user NAME:PASSWORD is basic authentication; --bearer TOKEN sends a token",
+    ),
+    (&["--ipv4"], "-4 is IPv4 only"),
+    (&["--ipv6"], "-6 is IPv6 only"),
+    (&["--mirror", "--recursive", "--page-requisites", "-p"], "one URL is one file: list several"),
+];
+
+/// The answers for what was typed, if a flag of another tool is what is wrong.
+pub(super) fn answers(error: &clap::Error, words: &[OsString]) -> Option<String> {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let Some(ContextValue::String(first)) = error.get(ContextKind::InvalidArg) else { return None };
+    let words: Vec<&str> = words.iter().skip(1).filter_map(|word| word.to_str()).collect();
+    let verb = *words.iter().find(|word| table(word).is_some())?;
+    let verb_command = Flags::command().find_subcommand(verb)?.clone();
+    let mut typed: Vec<String> = vec![first.split('=').next().unwrap_or(first).to_owned()];
+    for word in words.iter().take_while(|word| **word != "--") {
+        typed.extend(flags_in(word));
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for flag in typed {
+        let line = answer(&verb_command, verb, &flag).map(|answer| format!("  {flag}: {answer}"));
+        lines.extend(line.filter(|line| !lines.contains(line)));
+    }
+    let shown = first.split('=').next().unwrap_or(first);
+    if lines.is_empty() {
+        return None;
+    }
+    let help = format!("For all flags, try 'sockeye {verb} --help'.");
+    Some(format!("error: {verb} has no {shown}\n\n{}\n\n{help}\n", lines.join("\n")))
+}
+
+fn table(verb: &str) -> Option<&'static [Answer]> {
+    match verb {
+        "talk" => Some(TALK),
+        "serve" => Some(SERVE),
+        "fetch" => Some(FETCH),
+        _ => None,
+    }
+}
+
+/// The flags that a word holds: one long one, or a letter each.
+fn flags_in(word: &str) -> Vec<String> {
+    if word.starts_with("--") {
+        return vec![word.split('=').next().unwrap_or(word).to_owned()];
+    }
+    match word.strip_prefix('-') {
+        Some(letters) if !letters.is_empty() && letters.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            letters.chars().map(|letter| format!("-{letter}")).collect()
+        }
+        _ => vec![],
+    }
+}
+
+/// Whether a verb, or every verb, has a flag.
+fn has(command: &clap::Command, flag: &str) -> bool {
+    let common = ["-q", "--quiet", "-v", "--verbose", "--json", "--color", "-h", "--help"];
+    common.contains(&flag)
+        || command.get_arguments().any(|argument| match flag.strip_prefix("--") {
+            Some(long) => {
+                argument.get_long() == Some(long)
+                    || argument.get_all_aliases().is_some_and(|aliases| aliases.contains(&long))
+            }
+            None => argument.get_short().is_some_and(|short| flag == format!("-{short}")),
+        })
+}
+
+/// What a verb has in place of a flag that it has not.
+fn answer(command: &clap::Command, verb: &str, flag: &str) -> Option<&'static str> {
+    if has(command, flag) {
+        return None;
+    }
+    let mut answers = table(verb)?.iter().filter(|(flags, _)| flags.contains(&flag)).map(|(_, answer)| *answer);
+    answers.find(|answer| answer.contains('`') || flags_named(answer).all(|flag| has(command, flag)))
+}
+
+/// The flags that an answer names.
+fn flags_named(answer: &str) -> impl Iterator<Item = &str> {
+    answer.split([' ', ',', ';', ':']).filter(|word| {
+        word.len() > 1
+            && word.starts_with('-')
+            && word[1..].starts_with(|c: char| c == '-' || c.is_ascii_alphanumeric())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_names_only_flags_that_are_there() {
+        for verb in ["talk", "serve", "fetch"] {
+            let command = Flags::command().find_subcommand(verb).unwrap().clone();
+            for (flags, _) in table(verb).unwrap() {
+                // One that the verb has by now needs no answer.
+                for flag in flags.iter().filter(|flag| !has(&command, flag)) {
+                    assert!(answer(&command, verb, flag).is_some(), "{verb} {flag}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_may_hold_several_flags() {
+        assert_eq!(flags_in("-fsSL"), ["-f", "-s", "-S", "-L"]);
+        assert_eq!(flags_in("--data=x"), ["--data"]);
+        assert_eq!(flags_in("-"), Vec::<String>::new());
+        assert_eq!(flags_in("http://x/-a"), Vec::<String>::new());
+    }
+}
