@@ -45,6 +45,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("/usr/lib/python3/dist-packages/redis", "python3-redis"),
     ("/usr/lib/python3/dist-packages/pymemcache", "python3-pymemcache"),
     ("/usr/lib/python3/dist-packages/ntplib.py", "python3-ntplib"),
+    ("pytest-3", "python3-pytest"),
+    ("go", "golang-go"),
     ("whois", "whois"),
     ("logger", "bsdutils"),
     ("chromium", "chromium"),

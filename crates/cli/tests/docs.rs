@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -18,19 +20,65 @@ fn blocks(language: &str) -> Vec<String> {
     blocks
 }
 
-/// A folder with the page's transcript, and a command that finds our program by its name there.
+/// The page's transcript and the files that it names, and a program of our name that notes each of its runs.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("greet.talk"), &blocks("talk")[0]).unwrap();
-    std::os::unix::fs::symlink(BINARY, folder.path().join("sockeye")).unwrap();
+    for block in blocks("python").iter().chain(&blocks("go")) {
+        let name = block.lines().next().unwrap().trim_start_matches(['#', '/', ' ']);
+        assert!(name.ends_with(".py") || name.ends_with(".go"), "{block}");
+        std::fs::write(folder.path().join(name), block).unwrap();
+    }
+    let script = format!("#!/bin/sh\necho $$ >>{}/runs\nexec {BINARY} \"$@\"\n", folder.path().display());
+    std::fs::write(folder.path().join("sockeye"), script).unwrap();
+    std::fs::set_permissions(folder.path().join("sockeye"), Permissions::from_mode(0o755)).unwrap();
     folder
 }
 
 fn run_in(folder: &Path, program: &str, arguments: &[&str]) -> std::process::Output {
     need(program);
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
-    run_command(Command::new(program).args(arguments).current_dir(folder).env("PATH", path), b"")
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder).env("PATH", path);
+    command.env("GOCACHE", folder.join("cache")).env("GOFLAGS", "-mod=mod").env("CGO_ENABLED", "0");
+    run_command(&mut command, b"")
 }
+
+/// Everything that a run said, which failed with this code, and that it left no server behind.
+#[track_caller]
+fn failed(folder: &Path, program: &str, arguments: &[&str]) -> String {
+    let output = run_in(folder, program, arguments);
+    assert_code(&output, 1);
+    let runs = std::fs::read_to_string(folder.join("runs")).unwrap();
+    for id in runs.lines() {
+        assert!(!Path::new(&format!("/proc/{id}")).exists(), "a server is left");
+    }
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+fn replace(folder: &Path, name: &str, from: &str, to: &str) {
+    let path = folder.join(name);
+    let old = std::fs::read_to_string(&path).unwrap();
+    let new = old.replace(from, to);
+    assert_ne!(new, old, "{name}: {from}");
+    std::fs::write(path, new).unwrap();
+}
+
+/// What goes wrong in the client under test, in Python, and what the account says to it.
+const WRONG: [(&str, &str, &str); 4] = [
+    // It says something else, and notices nothing.
+    ("print(\"exit\"", "print(\"quit\"", "expected  exit"),
+    // It fails first, and leaves in the middle.
+    ("print(\"exit\", file=lines, flush=True)", "raise ValueError(\"its own\")", "1 conversation, 0 as written"),
+    // It fails first, since the mock has ended the conversation in which it said something else.
+    (
+        "answer = lines.readline()",
+        "print(\"quit\", file=lines, flush=True); lines.read(); raise ValueError(\"its own\")",
+        "received  quit",
+    ),
+    // It fails before it comes.
+    ("with socket", "raise ValueError(\"its own\")\n    with socket", "1 never came"),
+];
 
 #[test]
 fn the_shell_example_passes_and_fails_with_the_conversation() {
@@ -46,15 +94,72 @@ fn the_shell_example_passes_and_fails_with_the_conversation() {
 }
 
 #[test]
-fn the_python_example_passes_and_fails_with_the_account() {
+fn the_python_example_passes_and_its_account_is_seen_whoever_fails_first() {
+    assert_code(&run_in(folder().path(), "python3", &["greet.py"]), 0);
+    for (from, to, account) in WRONG {
+        let folder = folder();
+        replace(folder.path(), "greet.py", from, to);
+        let said = failed(folder.path(), "python3", &["greet.py"]);
+        assert!(said.contains(account), "{to}: {said}");
+        assert!(!to.contains("its own") || said.contains("ValueError: its own"), "{to}: {said}");
+    }
+}
+
+#[test]
+fn the_pytest_fixture_passes_and_its_account_is_seen_whoever_fails_first() {
+    let arguments = ["-p", "no:cacheprovider", "test_greet.py"];
+    assert_code(&run_in(folder().path(), "pytest-3", &arguments), 0);
+    for (from, to, account) in WRONG {
+        let folder = folder();
+        replace(folder.path(), "greet.py", from, to);
+        let said = failed(folder.path(), "pytest-3", &arguments);
+        assert!(said.contains(account), "{to}: {said}");
+        assert!(!to.contains("its own") || said.contains("ValueError: its own"), "{to}: {said}");
+    }
+    // The test's own assertion fails first, and the mock went as written: only that is said.
     let folder = folder();
-    let script = &blocks("python")[0];
-    assert_code(&run_in(folder.path(), "python3", &["-c", script]), 0);
-    let wrong = script.replace("print(\"exit\"", "print(\"quit\"");
-    assert_ne!(&wrong, script);
-    let output = run_in(folder.path(), "python3", &["-c", &wrong]);
-    assert_code(&output, 1);
-    assert!(text(&output.stderr).contains("expected  exit"), "{}", text(&output.stderr));
+    replace(folder.path(), "test_greet.py", "Hello, Bob!", "Hello, Rob!");
+    let said = failed(folder.path(), "pytest-3", &arguments);
+    assert!(said.contains("1 failed") && !said.contains("error:"), "{said}");
+}
+
+#[test]
+fn the_unittest_example_passes_and_its_account_is_seen_whoever_fails_first() {
+    let arguments = ["-m", "unittest", "test_with_unittest.py"];
+    assert_code(&run_in(folder().path(), "python3", &arguments), 0);
+    for (from, to, account) in WRONG {
+        let folder = folder();
+        replace(folder.path(), "greet.py", from, to);
+        let said = failed(folder.path(), "python3", &arguments);
+        assert!(said.contains(account), "{to}: {said}");
+        assert!(!to.contains("its own") || said.contains("ValueError: its own"), "{to}: {said}");
+    }
+}
+
+#[test]
+fn the_go_example_passes_and_its_account_is_seen_whoever_fails_first() {
+    let folder = folder();
+    std::fs::write(folder.path().join("go.mod"), "module greet\n\ngo 1.19\n").unwrap();
+    let test = |name: &str, after: &str| {
+        format!(
+            "package greet\nimport (\"fmt\"; \"io\"; \"net\"; \"testing\")\nfunc Test{name}(t *testing.T) {{\n\
+            server, err := net.Dial(\"tcp\", Mock(t, \"greet.talk\"))\nif err != nil {{ t.Fatal(err) }}\n{after}\n\
+            fmt.Fprint(server, \"Bob\\nexit\\n\")\nheard, _ := io.ReadAll(server)\n\
+            if string(heard) != \"Welcome!\\nHello, Bob!\\n\" {{ t.Fatalf(\"%q\", heard) }}\n}}\n"
+        )
+    };
+    let write = |text: String| std::fs::write(folder.path().join("greet_test.go"), text).unwrap();
+    write(test("Greeting", ""));
+    assert_code(&run_in(folder.path(), "go", &["test"]), 0);
+    for (wrong, account) in [
+        ("fmt.Fprint(server, \"\\nquit\\n\")", "expected  exit"),
+        ("server.Close(); t.Fatal(\"its own\")", "the client closed early"),
+    ] {
+        write(test("Greeting", wrong));
+        let said = failed(folder.path(), "go", &["test"]);
+        assert!(said.contains(account), "{wrong}: {said}");
+        assert!(!wrong.contains("its own") || said.contains("its own"), "{wrong}: {said}");
+    }
 }
 
 #[test]

@@ -19,7 +19,8 @@
 //! ```
 //!
 //! The server runs on a thread of its own, so that plain and async tests use it alike. [`Mock::finish`] panics with the
-//! account of every play that did not go as written; a `Mock` that is dropped does the same.
+//! account of every play that did not go as written; a `Mock` that is dropped does the same. Where the test panics already,
+//! since the client's own assertion came first, the account is written to standard error beside it.
 //!
 //! ```should_panic
 //! # use std::io::Write;
@@ -334,13 +335,22 @@ impl Mock {
 
 impl Drop for Mock {
     fn drop(&mut self) {
-        let why = self.end();
-        if let Some(why) = why
-            && !std::thread::panicking()
-        {
-            panic!("{why}");
+        match self.end() {
+            Some(why) if std::thread::panicking() => show(&why),
+            Some(why) => panic!("{why}"),
+            None => {}
         }
     }
+}
+
+/// Writes the account of a test that panics already, where the harness shows what the test said: only what goes through
+/// this macro is kept with the test. The macro panics if the write fails, and a panic that left `drop` now would abort.
+#[allow(
+    clippy::print_stderr,
+    reason = "the harness collects what a test says only from this macro; a failure is caught"
+)]
+fn show(account: &str) {
+    let _ = std::panic::catch_unwind(|| eprintln!("{account}"));
 }
 
 /// What the server said about plays that failed.

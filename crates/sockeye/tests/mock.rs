@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::process::{Command, Stdio};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ fn what_did_not_go_as_written_is_in_the_panic_with_its_place() {
 }
 
 #[test]
-fn a_mock_that_is_dropped_says_so_too_and_nothing_while_a_test_panics_already() {
+fn a_mock_that_is_dropped_says_so_too_and_leaves_a_panic_of_the_test_alone() {
     let text = failure(|| drop(Mock::start(GREET)));
     assert!(text.contains("nobody came"), "{text}");
     let text = failure(|| {
@@ -57,6 +58,75 @@ fn a_mock_that_is_dropped_says_so_too_and_nothing_while_a_test_panics_already() 
         panic!("the test's own");
     });
     assert_eq!(text, "the test's own");
+}
+
+/// Tests that fail, each run by the next one in a process of its own.
+mod failing {
+    use super::*;
+
+    #[test]
+    #[ignore = "it fails, and what it says is looked at by another test"]
+    fn the_client_asserts_first() {
+        let server = Mock::start("C: PING\nS: PONG\nS closes\n");
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.write_all(b"PIMG\n").unwrap();
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, "PONG\n", "the client's own");
+        server.finish();
+    }
+
+    #[test]
+    #[ignore = "it fails, and what it says is looked at by another test"]
+    fn a_client_over_datagrams_asserts_first() {
+        let server = Mock::text("C: ping\nS: pong\n").udp().start();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.send_to(b"pang", server.address()).unwrap();
+        panic!("the client's own");
+    }
+
+    #[test]
+    #[ignore = "it fails, and what it says is looked at by another test"]
+    fn the_test_fails_before_anybody_comes() {
+        let _server = Mock::start(GREET);
+        panic!("the client's own");
+    }
+
+    #[test]
+    #[ignore = "it fails, and what it says is looked at by another test"]
+    fn the_client_leaves_in_the_middle() {
+        let server = Mock::start("C: PING\nS: PONG\nC: QUIT\nS closes\n");
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.write_all(b"PING\n").unwrap();
+        stream.read_exact(&mut [0; 5]).unwrap();
+        panic!("the client's own");
+    }
+}
+
+#[test]
+fn the_account_is_seen_also_when_the_test_fails_first() {
+    let run = |test: &str, more: &[&str], stderr: Stdio| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--exact", &format!("failing::{test}")]).args(more).stdout(Stdio::piped());
+        command.stderr(stderr).spawn().unwrap().wait_with_output().unwrap()
+    };
+    for (test, account) in [
+        ("the_client_asserts_first", "received  PIMG"),
+        ("a_client_over_datagrams_asserts_first", "received  pang"),
+        ("the_test_fails_before_anybody_comes", "nobody came"),
+        ("the_client_leaves_in_the_middle", "the client closed early"),
+    ] {
+        // The harness keeps it with the test; without the harness it is on standard error.
+        let output = run(test, &[], Stdio::piped());
+        let kept = String::from_utf8(output.stdout).unwrap();
+        assert!(kept.contains("the client's own") && kept.contains(account), "{test}: {kept}");
+        let output = run(test, &["--nocapture"], Stdio::piped());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("the client's own") && said.contains(account), "{test}: {said}");
+        // One that cannot be written makes no second panic that would abort.
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        assert_eq!(run(test, &["--nocapture"], full.into()).status.code(), Some(101), "{test}");
+    }
 }
 
 #[test]
