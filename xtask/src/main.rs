@@ -56,10 +56,11 @@ const PROGRAMS: &[(&str, &str)] = &[
 fn main() -> ExitCode {
     let task = env::args().nth(1).unwrap_or_default();
     let done = match task.as_str() {
-        "test" => test(),
+        "test" => test(&env::args().skip(2).collect::<Vec<_>>()),
         "check" => check(),
         "faults" => faults::run(env::args().skip(2)),
-        _ => Err("cargo xtask test    passes all tests\ncargo xtask check   format, lints, tests, docs, a sample of faults\n\
+        _ => Err("cargo xtask test    installs what is missing (it says what, and why) and passes all tests\n\
+                  cargo xtask test --quick   only those that need no other program and no root\ncargo xtask check   format, lints, tests, docs, a sample of faults\n\
                   cargo xtask faults  makes each system call of each verb fail in turn"
             .to_owned()),
     };
@@ -75,7 +76,7 @@ fn main() -> ExitCode {
 /// Everything that CI does, in its order.
 fn check() -> Result<(), String> {
     lint()?;
-    test()?;
+    test(&[])?;
     doc()?;
     // The same ones each time: what fails here failed because of the change.
     run("cargo", &["xtask", "faults", "--sample", "1000"])
@@ -95,10 +96,41 @@ fn doc() -> Result<(), String> {
     if status.is_ok_and(|status| status.success()) { Ok(()) } else { Err("the documentation has mistakes".to_owned()) }
 }
 
-fn test() -> Result<(), String> {
-    install()?;
-    run("cargo", &["test", "--workspace", "--no-fail-fast"])
+/// With `--quick`: what needs no other program, no service, no browser and no root, for between edits.
+fn test(words: &[String]) -> Result<(), String> {
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => {
+            install()?;
+            run("cargo", &["test", "--workspace", "--no-fail-fast"])
+        }
+        ["--quick"] => {
+            let mut arguments =
+                vec!["test", "--no-fail-fast", "-p", "sockeye-transcript", "-p", "sockeye", "-p", "sockeye-cli"];
+            arguments.extend(["--lib", "--bins"]);
+            for test in QUICK {
+                arguments.extend(["--test", test]);
+            }
+            run("cargo", &arguments)
+        }
+        _ => Err("cargo xtask test [--quick]".to_owned()),
+    }
 }
+
+/// Test files that need nothing but Rust, and little time.
+const QUICK: &[&str] = &[
+    "broken",
+    "command",
+    "fast_batches",
+    "files_http2",
+    "help",
+    "language",
+    "mock",
+    "play",
+    "records",
+    "rehearsals",
+    "serve",
+    "web_allocations",
+];
 
 /// Gets what the tests need, or says in one line how to.
 fn install() -> Result<(), String> {
@@ -112,13 +144,40 @@ fn install() -> Result<(), String> {
     if !is_root() || !is_there("apt-get") {
         return Err(format!("the tests need programs that are missing; as root: {line}"));
     }
-    println!("+ {line}");
+    println!("The tests talk to real programs. These are not there:");
+    for (program, package) in PROGRAMS.iter().filter(|(program, _)| !is_there(program)) {
+        let wanted = wanted_by(program);
+        println!("  {package}: {program} is used by {}", if wanted.is_empty() { "the tests" } else { &wanted });
+    }
+    println!("`cargo xtask test --quick` needs none of them.\n+ {line}");
     let install = || {
         let words: Vec<&str> = line.split(' ').collect();
         run_quietly(words[0], &words[1..])
     };
     // Package lists may be old, or not there yet.
     install().or_else(|_| run_quietly("apt-get", &["update"]).and_then(|()| install()))
+}
+
+/// The test files in which a program is named.
+fn wanted_by(program: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/cli/tests");
+    let name = Path::new(program).file_stem().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let mut files: Vec<String> = ["", "/support"]
+        .iter()
+        .filter_map(|below| std::fs::read_dir(format!("{folder}{below}")).ok())
+        .flat_map(|entries| entries.filter_map(|entry| entry.ok().map(|entry| entry.path())))
+        .filter(|path| std::fs::read_to_string(path).is_ok_and(|text| has_word(&text, &name)))
+        .filter_map(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()))
+        .collect();
+    files.sort();
+    files.join(", ")
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part)
+    })
 }
 
 fn is_there(program: &str) -> bool {
@@ -150,6 +209,22 @@ fn run_quietly(program: &str, arguments: &[&str]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quick_test_needs_no_other_program() {
+        for name in QUICK {
+            let paths = ["cli", "sockeye", "transcript"]
+                .map(|krate| format!("{}/../crates/{krate}/tests/{name}.rs", env!("CARGO_MANIFEST_DIR")));
+            let text: String = paths.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+            assert!(!text.is_empty(), "{name}");
+            for word in ["need(", "in_namespace", "WakeUps", "\"python3\"", "\"bash\"", "\"unshare\"", "\"strace\""] {
+                assert!(!text.contains(word), "{name}: {word}");
+            }
+        }
+        for (program, _) in PROGRAMS.iter().filter(|(program, _)| !["ip", "prlimit"].contains(program)) {
+            assert!(!wanted_by(program).is_empty(), "no test names {program}");
+        }
+    }
 
     #[test]
     fn every_program_that_a_test_needs_is_in_the_table() {

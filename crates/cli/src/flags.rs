@@ -4,12 +4,13 @@
 mod fetch;
 mod foreign;
 mod ports;
+mod shape;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use sockeye::limits;
 use sockeye::net::Family;
 use sockeye::net::tls::Trust;
@@ -24,7 +25,7 @@ pub(crate) use ports::{Addrs, Ports};
 
 /// Stands at either end of a socket: serves, talks and checks conversations written as plain transcripts.
 #[derive(Debug, Parser)]
-#[command(name = "sockeye", version, arg_required_else_help = true, before_help = before_help(), after_help = after_help(),
+#[command(name = "sockeye", version, arg_required_else_help = true, before_help = before_help(), after_help = ADDRESSES,
     after_long_help = after_long_help(), subcommand_required = true, max_term_width = 100)]
 pub(crate) struct Flags {
     #[command(subcommand)]
@@ -42,7 +43,7 @@ pub(crate) fn parse() -> Result<Flags, clap::Error> {
     }
     match alone(&words) {
         Some(flags) => Ok(flags),
-        None => Flags::try_parse_from(words),
+        None => Flags::from_arg_matches(&command().try_get_matches_from(words)?),
     }
 }
 
@@ -75,6 +76,11 @@ fn number(error: &clap::Error) -> Option<String> {
         None => return None,
     };
     Some(format!("error: invalid value '{value}' for '{flag}': {why}\n\nFor more information, try '--help'.\n"))
+}
+
+/// The whole definition, as help and the manual show it.
+pub(crate) fn command() -> clap::Command {
+    shape::shaped(Flags::command())
 }
 
 fn alone(words: &[OsString]) -> Option<Flags> {
@@ -113,12 +119,9 @@ fn before_help() -> String {
     format!("Examples:\n{EXAMPLES}")
 }
 
-fn after_help() -> String {
-    format!("{ADDRESSES}\n\nExit codes:\n{}", crate::exit::Exit::table().trim_end())
-}
-
 fn after_long_help() -> String {
-    format!("{}\n\nBounds:\n{}", after_help(), bounds().trim_end())
+    let table = crate::exit::Exit::table();
+    format!("{ADDRESSES}\n\nExit codes:\n{}\n\nBounds:\n{}", table.trim_end(), bounds().trim_end())
 }
 
 /// The table of bounds for help and manual.
@@ -580,13 +583,11 @@ fn budget(text: &str) -> Result<Budget, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_definition_is_consistent() {
-        Flags::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]

@@ -1,20 +1,21 @@
 //! Manual pages and completions, from the same definition as help.
 
+mod reference;
+
 use std::io::{self, Write};
 use std::path::Path;
 
-use clap::CommandFactory;
 use clap_mangen::Man;
 use sockeye::file::AtomicFile;
 
 use crate::exit::Exit;
-use crate::flags::{self, Flags};
+use crate::flags;
 use crate::output::Console;
 
 /// Writes a completion script to standard output.
 pub(crate) fn completions(shell: clap_complete::Shell, console: &Console) -> Exit {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Flags::command(), "sockeye", &mut script);
+    clap_complete::generate(shell, &mut flags::command(), "sockeye", &mut script);
     console.print(&script)
 }
 
@@ -50,18 +51,22 @@ pub(crate) fn man(folder: Option<&Path>, console: &Console) -> Exit {
     Exit::Done
 }
 
+const SEE_ALSO: &str =
+    "sockeye(1): addresses, exit codes and bounds\nsockeye-transcript(5): the language of transcripts";
+
 /// Every page with its file name, the main one first.
 fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
-    let mut command = Flags::command();
+    let mut command = flags::command();
     command.build();
     let mut pages = vec![("sockeye.1".to_owned(), main_page(&command)?)];
     for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
         let man = Man::new(verb.clone());
         let mut page = Vec::new();
         man.render(&mut page)?;
-        section(&mut page, "SEE ALSO", "sockeye(1): addresses, exit codes and bounds")?;
+        section(&mut page, "SEE ALSO", SEE_ALSO)?;
         pages.push((man.get_filename(), page));
     }
+    pages.push((reference::NAME.to_owned(), reference::page()));
     Ok(pages)
 }
 
@@ -77,6 +82,7 @@ fn main_page(command: &clap::Command) -> io::Result<Vec<u8>> {
     man.render_subcommands_section(&mut page)?;
     section(&mut page, "EXIT STATUS", &Exit::table())?;
     section(&mut page, "BOUNDS", &flags::bounds())?;
+    section(&mut page, "SEE ALSO", "sockeye-transcript(5): the language of transcripts")?;
     man.render_version_section(&mut page)?;
     Ok(page)
 }
@@ -103,7 +109,7 @@ mod tests {
 
     /// Every verb, and every flag with the verb that has it.
     fn flags() -> Vec<(String, String)> {
-        let mut command = Flags::command();
+        let mut command = flags::command();
         command.build();
         let verbs = command.get_subcommands().filter(|verb| verb.get_name() != "help");
         verbs
@@ -121,7 +127,8 @@ mod tests {
 
     #[test]
     fn every_verb_has_a_page() {
-        let names: Vec<String> = pages().unwrap().into_iter().map(|(name, _)| name).collect();
+        let mut names: Vec<String> = pages().unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names.pop().unwrap(), "sockeye-transcript.5");
         assert_eq!(
             names,
             ["", "-serve", "-talk", "-fetch", "-check", "-import", "-ports", "-addrs", "-completions", "-man"]

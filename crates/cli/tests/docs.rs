@@ -12,7 +12,11 @@ use support::*;
 
 /// The code blocks of a language, in their order.
 fn blocks(language: &str) -> Vec<String> {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/testing.md")).unwrap();
+    blocks_of("testing.md", language)
+}
+
+fn blocks_of(page: &str, language: &str) -> Vec<String> {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(page)).unwrap();
     let open = format!("```{language}\n");
     let blocks: Vec<String> =
         page.split(&open).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect();
@@ -40,7 +44,10 @@ fn run_in(folder: &Path, program: &str, arguments: &[&str]) -> std::process::Out
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
     let mut command = Command::new(program);
     command.args(arguments).current_dir(folder).env("PATH", path);
-    command.env("GOCACHE", folder.join("cache")).env("GOFLAGS", "-mod=mod").env("CGO_ENABLED", "0");
+    command
+        .env("GOCACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("go"))
+        .env("GOFLAGS", "-mod=mod")
+        .env("CGO_ENABLED", "0");
     run_command(&mut command, b"")
 }
 
@@ -172,4 +179,87 @@ fn the_example_of_rows_and_reports_passes() {
     assert_code(&run_in(folder.path(), "bash", &["-euc", &script]), 0);
     let report = std::fs::read_to_string(folder.path().join("result.xml")).unwrap();
     assert!(report.contains("tests=\"2\" failures=\"0\""), "{report}");
+}
+
+/// Every example of the reference plays from both ends, without a warning.
+#[test]
+fn the_examples_of_the_reference_play_from_both_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("body.txt"), "the body\n").unwrap();
+    let examples = blocks_of("transcript.md", "talk");
+    for (number, example) in examples.iter().enumerate() {
+        let path = folder.path().join(format!("example-{number}.talk"));
+        std::fs::write(&path, example).unwrap();
+        let output = run(&["check".as_ref(), path.as_os_str()], b"");
+        assert_code(&output, 0);
+        let said = text(&output.stdout);
+        assert!(output.stderr.is_empty(), "{example}\n{}", text(&output.stderr));
+        for words in ["as client: yes", "as server: yes", "they agree"] {
+            assert!(said.contains(words), "{example}\n{said}");
+        }
+    }
+    // Everything that can be written is shown.
+    let all = examples.join("\n");
+    for word in [
+        "S: ",
+        "C: ",
+        "S raw: ",
+        "C hex: ",
+        "S file: ",
+        " closes",
+        " stops sending",
+        " resets",
+        " waits ",
+        "starttls",
+        "set ",
+        "let ",
+        "repeat\n",
+        "repeat 3",
+        "either",
+        "\n  or\n",
+        "\nend",
+        "in any order",
+        "together",
+        "transcript 1",
+        "at tcp://",
+        "eol crlf",
+        "eol none",
+        "gap ",
+        "timeout ",
+        "ignore case",
+        ":word",
+        ":int",
+        ":/",
+        " bytes=",
+        "n bytes=",
+        "{_=",
+        "|",
+        "{0x20}",
+        "= length ",
+        "= md5 ",
+        "= sha1 ",
+        "= sha256 ",
+        "= hmac-md5 ",
+        "= hmac-sha1 ",
+        "= hmac-sha256 ",
+        "= base64 ",
+        "= unbase64 ",
+        "= unhex ",
+    ] {
+        assert!(all.contains(word), "{word:?} is in no example");
+    }
+}
+
+/// What the reference says about plays that are judged holds.
+#[test]
+fn a_client_that_leaves_at_a_loop_that_statements_follow_fails_where_plays_are_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("first.talk");
+    std::fs::write(&path, &blocks_of("transcript.md", "talk")[0]).unwrap();
+    let play = path.to_str().unwrap();
+    for (more, expected) in [(&["--once"][..], 1), (&["--once", "--allow-early-close"], 0)] {
+        let mut server = Server::start_at(&["tcp://127.0.0.1:0"], &[&["--play", play], more].concat());
+        drop(server.welcomed());
+        assert_eq!(server.wait(), expected, "{more:?}");
+    }
 }
