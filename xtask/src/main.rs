@@ -119,7 +119,6 @@ fn test(words: &[String]) -> Result<(), String> {
 /// Test files that need nothing but Rust, and little time.
 const QUICK: &[&str] = &[
     "broken",
-    "command",
     "fast_batches",
     "files_http2",
     "help",
