@@ -87,10 +87,10 @@ fn a_server_that_one_client_ends_is_caught() {
     let text = "echo listening on it >&2; exec nc.openbsd -l ${2%:*} ${2#*:} </dev/null >/dev/null";
     let (found, why) = verdict("serve-port-file", text, Duration::from_secs(5));
     assert!(found.is_bad(), "{}: {why}", found.name());
-    let text = "python3 - ${2#tcp://} <<'EOF'\nimport signal, socket, sys\n\
+    let text = "exec python3 - ${2#tcp://} <<'EOF'\nimport os, signal, socket, sys\n\
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)\nhost, port = sys.argv[1].split(':')\n\
                 s = socket.create_server((host, int(port)))\nprint('listening on', file=sys.stderr, flush=True)\n\
-                c, _ = s.accept()\nc.close()\nEOF";
+                c, _ = s.accept()\nc.close()\nos._exit(0)\nEOF";
     // It ends by itself, however soon it is asked to.
     let (found, why) = verdict("serve-echo", text, PATIENCE);
     assert_eq!(found, Verdict::Harmed, "{why}");
