@@ -20,7 +20,6 @@ const FIRST: &[(&str, &[&str])] = &[
             "keep",
             "recv_only",
             "send_only",
-            "zero",
             "timeout",
             "data",
             "report",
