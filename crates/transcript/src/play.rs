@@ -303,8 +303,7 @@ impl Play {
     /// Bytes of memory that it keeps while it waits, beyond its own size.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let said = self.said.as_ref().map_or(0, |said| said.1.capacity());
-        size_of_val(&*self.counters) + said + self.saved.as_ref().map_or(0, |saved| saved.memory())
+        size_of_val(&*self.counters) + self.holds()
     }
 
     /// Whether it stands just where a new play would stand, so that it may be forgotten.

@@ -116,13 +116,6 @@ impl Values {
     }
 }
 
-impl Saved {
-    /// Bytes of memory.
-    pub(crate) fn memory(&self) -> usize {
-        size_of::<Self>() + self.bytes.len() + size_of_val(&*self.ranges)
-    }
-}
-
 impl Scratch {
     /// An empty one.
     #[must_use]

@@ -338,7 +338,7 @@ impl DatagramServer {
         let script = Arc::clone(script);
         let mut tally = self.open(pair.0, pair.1, shared);
         tally.from_client = waiting.iter().map(|payload| payload.len() as u64).sum();
-        let peer = Peer { play: script.play(), script, tally, waiting, until: None, armed: None };
+        let peer = Peer { play: script.play(), script, tally, waiting, until: None, armed: None, held: 0 };
         self.play(peer, pair, None, shared);
     }
 
@@ -397,7 +397,8 @@ impl DatagramServer {
             self.wakes.push(Reverse((until, pair)));
             peer.armed = Some(until);
         }
-        peer.held = 2 * size_of::<(Pair, Peer)>() + peer.play.memory();
+        let waiting: usize = peer.waiting.iter().map(|payload| payload.len()).sum();
+        peer.held = 2 * size_of::<(Pair, Peer)>() + peer.play.memory() + waiting;
         self.memory += peer.held;
         self.peers.insert(pair, peer);
         if self.wakes.len() > 2 * self.peers.len() + STALE {

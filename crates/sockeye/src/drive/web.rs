@@ -189,6 +189,7 @@ impl Web {
             Content::None | Content::Skipped(_) => 0,
             Content::Stored(_, head) => size_of::<Upload>() + head.capacity(),
             Content::Storing(_, head) => size_of::<Receipt>() + head.capacity(),
+            Content::Answering(head) => head.capacity(),
         };
         content + self.http2.as_ref().map_or(0, |http2| http2.memory())
     }
