@@ -58,6 +58,38 @@ impl Write for Carrier {
 struct Secure {
     session: Box<ClientConnection>,
     host: String,
+    ahead: Ahead,
+}
+
+/// What was read from the socket and not yet given to the session, which asks for 4 KiB at a time: a record of TLS would cost
+/// four or five reads.
+#[derive(Default)]
+struct Ahead {
+    bytes: Vec<u8>,
+    /// Where what is left begins, and where it ends.
+    at: usize,
+    end: usize,
+}
+
+/// How much is read ahead.
+const AHEAD: usize = 64 * 1024;
+
+/// The socket behind what was read ahead of it.
+struct Buffered<'a, R>(&'a mut R, &'a mut Ahead);
+
+impl<R: Read> Read for Buffered<'_, R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let Self(socket, ahead) = self;
+        if ahead.at == ahead.end {
+            ahead.bytes.resize(AHEAD, 0);
+            (ahead.at, ahead.end) = (0, 0);
+            ahead.end = socket.read(&mut ahead.bytes)?;
+        }
+        let length = bytes.len().min(ahead.end - ahead.at);
+        bytes[..length].copy_from_slice(&ahead.bytes[ahead.at..ahead.at + length]);
+        ahead.at += length;
+        Ok(length)
+    }
 }
 
 /// The socket as the standard library's traits see it, and why it was broken from the beginning.
@@ -104,7 +136,7 @@ impl Stream {
     /// # Errors
     /// A [`TlsError`] inside the error where the peer or its certificate is to blame; `TimedOut` at the deadline.
     pub(crate) fn secure(&mut self, session: ClientConnection, host: &str, until: Instant) -> io::Result<()> {
-        let mut secure = Secure { session: Box::new(session), host: host.to_owned() };
+        let mut secure = Secure { session: Box::new(session), host: host.to_owned(), ahead: Ahead::default() };
         while secure.session.is_handshaking() || secure.session.wants_write() || self.carrier.wants_write() {
             if secure.session.wants_write() || self.carrier.wants_write() {
                 match secure.send(&mut self.carrier).and_then(|()| self.carrier.flush()) {
@@ -220,7 +252,7 @@ impl Secure {
 
     /// Takes what the socket has into the session; 0 at the end of the stream.
     fn receive(&mut self, socket: &mut (impl Read + Write)) -> io::Result<usize> {
-        let length = self.session.read_tls(socket)?;
+        let length = self.session.read_tls(&mut Buffered(socket, &mut self.ahead))?;
         if let Err(error) = self.session.process_new_packets() {
             // The peer is told why, if it still listens.
             let _ = self.session.write_tls(socket);

@@ -19,6 +19,9 @@ use crate::net::stream::Stream;
 use crate::sink::{Sink, wait_for_room};
 use crate::wire::http::{Coding, Fault, decode, is_own};
 
+/// How much of a file is written at once: frames of HTTP/2 are small, and each write costs more than copying them.
+const BATCH: usize = 256 * 1024;
+
 /// What a pipe is asked to hold; the system may give less.
 const PIPE: usize = 1024 * 1024;
 
@@ -275,6 +278,10 @@ impl<'a> Pieces<'a> {
     ) -> Result<u64, FetchError> {
         let fault: Fault = Rc::new(RefCell::new(None));
         let (mut written, patience, progress) = (0, self.pace.1, self.progress);
+        // Nobody reads a file before it has its name; whoever reads a pipe wants what is there.
+        let is_file = matches!(&*sink, Sink::Descriptor(fd)
+            if rustix::fs::fstat(fd).is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_file()));
+        let mut batch: Vec<u8> = Vec::with_capacity(if is_file { BATCH } else { 0 });
         let outcome = (|| {
             let mut reader = decode(Box::new(&mut *self), codings, &fault);
             loop {
@@ -287,11 +294,28 @@ impl<'a> Pieces<'a> {
                 if let Some(max) = max.filter(|max| already + written + length as u64 > *max) {
                     return Err(FetchError::TooLarge(max));
                 }
-                patience.write(sink, piece, progress.received().saturating_sub(already))?;
+                let received = progress.received().saturating_sub(already);
+                if is_file && length < BATCH {
+                    batch.extend_from_slice(piece);
+                    if batch.len() >= BATCH {
+                        patience.write(sink, &batch, received)?;
+                        batch.clear();
+                    }
+                } else {
+                    patience.write(sink, &batch, received)?;
+                    batch.clear();
+                    patience.write(sink, piece, received)?;
+                }
                 reader.consume(length);
                 written += length as u64;
             }
         })();
+        // What came before a failure stays in what can be gone on with. There is time for that much.
+        let outcome = match outcome {
+            Err(failed @ FetchError::Output(_)) if self.failure.is_none() && fault.borrow().is_none() => Err(failed),
+            other if batch.is_empty() => other,
+            other => sink.write_all(&batch).map_err(FetchError::Output).and(other),
+        };
         // What failed first counts: the connection, then the unpacking, then the writing.
         if let Some(failure) = self.failure.take() {
             return Err(failure);

@@ -57,6 +57,8 @@ pub(super) struct Wire {
     seen: usize,
     /// Whether the peer takes no more of the request.
     is_deaf: bool,
+    /// What is read before it is given on.
+    piece: Box<[u8]>,
     /// What the socket is to become ready for.
     pub(super) interest: PollFlags,
     /// How many reads hyper has left.
@@ -87,6 +89,7 @@ impl Wire {
             active: Instant::now(),
             seen: 0,
             is_deaf: false,
+            piece: vec![0; PIECE].into_boxed_slice(),
             interest: PollFlags::empty(),
             budget: BUDGET,
             failure: None,
@@ -205,12 +208,11 @@ impl Wire {
                 if has_given {
                     break;
                 }
-                let mut piece = [0; PIECE];
-                let read = self.stream.read(&mut piece);
+                let read = self.stream.read(&mut self.piece);
                 match self.sorted(read)? {
                     None => return Ok(None),
                     Some(0) => return Ok(Some(())),
-                    Some(length) => self.held.extend_from_slice(&piece[..length]),
+                    Some(length) => self.held.extend_from_slice(&self.piece[..length]),
                 }
             }
             let (taken, chunk) = chunks
@@ -236,11 +238,10 @@ impl Wire {
 
     /// Reads into hyper's buffer, to which safe code can only copy.
     fn copy(&mut self, cursor: &mut ReadBufCursor<'_>) -> Result<Option<usize>, FetchError> {
-        let mut piece = [0; PIECE];
         let room = cursor.remaining().min(PIECE);
-        let read = self.stream.read(&mut piece[..room]);
+        let read = self.stream.read(&mut self.piece[..room]);
         let length = self.sorted(read)?;
-        cursor.put_slice(&piece[..length.unwrap_or(0)]);
+        cursor.put_slice(&self.piece[..length.unwrap_or(0)]);
         Ok(length)
     }
 
