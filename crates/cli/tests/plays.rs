@@ -279,7 +279,7 @@ fn update_writes_anew_what_the_server_says_and_nothing_else() {
     assert_code(&run(&["talk", &server.address(), "--play", shut.to_str().unwrap(), "--update"], b""), 1);
     assert_eq!(std::fs::read_to_string(&shut).unwrap(), before);
     // A line that captures what is used later is not taken away.
-    let names = file(folder.path(), "names.talk", "S: 221 {who}\nC: EHLO {who}\n");
+    let names = file(folder.path(), "names.talk", "S: 221 {who:int=1}\nC: EHLO {who}\n");
     let before = std::fs::read_to_string(&names).unwrap();
     assert_code(&run(&["talk", &server.address(), "--play", names.to_str().unwrap(), "--update"], b""), 1);
     assert_eq!(std::fs::read_to_string(&names).unwrap(), before);

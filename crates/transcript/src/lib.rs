@@ -47,6 +47,6 @@ pub use play::{Ending, Input, Moment, Next, Output, Play, Step};
 pub use script::{Carrier, File, Files, Options, Script};
 pub use side::Side;
 pub use syntax::{At, Eol, Refused, Settings, Transcript};
-pub use update::update;
+pub use update::{Updated, update};
 pub use values::{MOST_VALUES, Scratch};
 pub use verdict::{Expected, Fault, Verdict, seconds};

@@ -1,45 +1,287 @@
 //! A transcript brought up to what a server says today: the received line that failed is written anew, and nothing else.
 
+mod align;
+
+use std::ops::Range;
+
+use align::{Hole, Lines, Wanted};
+
 use crate::Verdict;
-use crate::notation::show_hiding;
-use crate::verdict::Fault;
+use crate::notation::{hex, show_hiding};
+use crate::record::Secret;
+use crate::syntax::{Form, Part, PartKind, payload_parts};
+use crate::verdict::{Fault, Held};
+
+/// A transcript with one line written anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Updated {
+    /// The whole text.
+    pub text: String,
+    /// The holes of the line that are gone, as they were written: they do not stand in what came.
+    pub lost: Vec<String>,
+}
 
 /// The text of a transcript with the line that a play failed at as it was received.
 ///
-/// What agreed stays as it was written, holes too; from the first difference on, the line is what came. `None` where a
-/// line alone cannot mend it: something other than a text line differed, or several lines would have been right.
+/// Its text becomes what came; its holes stay as they were written wherever their value, or what their pattern takes,
+/// still stands. `None` where a line alone cannot mend it: something other than a line differed, or several lines
+/// would have been right.
 #[must_use]
-pub fn update(text: &str, verdict: &Verdict) -> Option<String> {
+pub fn update(text: &str, verdict: &Verdict) -> Option<Updated> {
     let [expected] = verdict.expected.as_slice() else { return None };
-    let byte = verdict.byte.filter(|_| verdict.fault == Fault::Differs && expected.line == verdict.place.line)?;
+    verdict.byte.filter(|_| verdict.fault == Fault::Differs && expected.line == verdict.place.line)?;
     let mut lines: Vec<&str> = text.split('\n').collect();
-    let line = lines.get_mut(verdict.place.line.checked_sub(1)?)?;
+    let index = verdict.place.line.checked_sub(1)?;
+    let line = *lines.get(index)?;
     let (written, ending) = match line.strip_suffix('\r') {
         Some(written) => (written, "\r"),
-        None => (*line, ""),
+        None => (line, ""),
     };
     let head = written.trim_start_matches([' ', '\t']);
-    if !head.starts_with("C:") && !head.starts_with("S:") {
+    let (name, rest) = head.split_once(':')?;
+    let form = match name {
+        "C" | "S" => Form::Text,
+        "C raw" | "S raw" => Form::Raw,
+        "C hex" | "S hex" => Form::Hex,
+        _ => return None,
+    };
+    let old = Old::read(rest.strip_prefix(' ').unwrap_or(rest), form, verdict)?;
+    let came = match form {
+        Form::Text => &verdict.received[..],
+        Form::Raw | Form::Hex => old.own(&verdict.received, says_more(&lines[index + 1..], name))?,
+    };
+    if came.is_empty() && form != Form::Text {
         return None;
     }
-    // Before the payload nothing is said.
-    let payload = written.len() - head.len() + 2;
-    let kept: String = written.chars().take(verdict.place.column.saturating_sub(1)).collect();
-    let kept = if kept.len() <= payload { format!("{} ", &written[..payload]) } else { kept };
-    let came = show_hiding(verdict.received.get(byte - 1..).unwrap_or_default(), &verdict.secrets);
-    let mut new = kept + &came;
-    if came.is_empty() {
-        // A space that now ends the line would not be seen.
-        if new.len() == payload + 1 {
-            new.truncate(payload);
-        } else if let Some(cut) = new.strip_suffix(' ') {
-            new = format!("{cut}{{0x20}}");
+    let (payload, lost) = old.anew(came);
+    let colon = written.len() - head.len() + name.len() + 1;
+    let space = if payload.is_empty() { "" } else { " " };
+    let new = format!("{}{space}{payload}{ending}", &written[..colon]);
+    if new == line {
+        return None;
+    }
+    lines[index] = &new;
+    Some(Updated { text: lines.join("\n"), lost })
+}
+
+/// Whether the same side goes on right behind a line.
+fn says_more(lines: &[&str], name: &str) -> bool {
+    let mut next = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    next.next().is_some_and(|next| next.starts_with(&name[..1]) && next.contains(':'))
+}
+
+/// The payload as it was written.
+struct Old<'a> {
+    parts: Vec<Part>,
+    /// What is written for each part.
+    written: Vec<String>,
+    /// What each of them stood for.
+    held: &'a [Held],
+    form: Form,
+    fold: bool,
+    secrets: &'a [Secret],
+}
+
+impl<'a> Old<'a> {
+    fn read(payload: &str, form: Form, verdict: &'a Verdict) -> Option<Self> {
+        let parts = payload_parts(payload, form)?;
+        if parts.len() != verdict.held.len() {
+            return None;
+        }
+        let characters: Vec<char> = payload.chars().collect();
+        let cut = |part: &Part| Some(characters.get(part.place.column - 1..)?.iter().take(part.place.width).collect());
+        let written = parts.iter().map(cut).collect::<Option<_>>()?;
+        Some(Self { parts, written, held: &verdict.held, form, fold: verdict.fold, secrets: &verdict.secrets })
+    }
+
+    /// Of what came, that which is this message: bytes have no end that is seen, only a length.
+    fn own<'b>(&self, received: &'b [u8], says_more: bool) -> Option<&'b [u8]> {
+        if !says_more {
+            return Some(received);
+        }
+        let length = self.parts.iter().zip(self.held).try_fold(0_usize, |sum, (part, held)| {
+            sum.checked_add(match (&part.kind, held) {
+                (PartKind::Literal(bytes), _) => bytes.len(),
+                (_, Held::Value(value)) => value.len(),
+                (_, Held::Open { length }) => (*length)?,
+                (_, Held::Same) => return None,
+            })
+        })?;
+        received.get(..length)
+    }
+
+    /// The new payload, and the holes that it lacks.
+    fn anew(&self, came: &[u8]) -> (String, Vec<String>) {
+        // What a name captures in this very line is known only when the others are found.
+        let first = self.places(came, &[]);
+        let captured: Vec<(&str, &[u8])> = self
+            .holes()
+            .filter(|(index, _)| matches!(self.held[*index], Held::Open { .. }))
+            .filter_map(|(index, hole)| Some((hole, &came[first[index].clone()?])))
+            .collect();
+        let mut places = if self.held.contains(&Held::Same) { self.places(came, &captured) } else { first };
+        for (index, name) in self.holes().filter(|(index, _)| self.held[*index] == Held::Same) {
+            let capture = self.holes().find(|(other, hole)| {
+                *hole == name && *other < index && matches!(self.held[*other], Held::Open { .. })
+            });
+            let value = capture.and_then(|(capture, _)| places[capture].clone());
+            let agrees = matches!((&value, &places[index]), (Some(a), Some(b)) if came[a.clone()] == came[b.clone()]);
+            if !agrees {
+                places[index] = None;
+            }
+        }
+        let lost =
+            self.holes().filter(|(index, _)| places[*index].is_none()).map(|(index, _)| self.written[index].clone());
+        (self.write(came, &places), lost.collect())
+    }
+
+    /// The holes: their parts, and their names.
+    fn holes(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.parts.iter().enumerate().filter_map(|(index, part)| match &part.kind {
+            PartKind::Hole(hole) => Some((index, hole.name.as_str())),
+            PartKind::Literal(_) => None,
+        })
+    }
+
+    /// Where each part that is a hole stands in what came.
+    fn places(&self, came: &[u8], captured: &[(&str, &[u8])]) -> Vec<Option<Range<usize>>> {
+        let (mut text, mut holes, mut which) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, (part, held)) in self.parts.iter().zip(self.held).enumerate() {
+            let at = text.len();
+            let wanted = match (&part.kind, held) {
+                (PartKind::Literal(bytes), _) => {
+                    text.extend_from_slice(bytes);
+                    continue;
+                }
+                (_, Held::Value(value)) => Wanted::Value(value),
+                (PartKind::Hole(hole), Held::Open { length }) => {
+                    Wanted::Capture { pattern: &hole.pattern, length: *length }
+                }
+                (PartKind::Hole(hole), _) => match captured.iter().find(|(name, _)| *name == hole.name) {
+                    Some((_, value)) => Wanted::Value(value),
+                    None => continue,
+                },
+            };
+            holes.push(Hole { wanted, at });
+            which.push(index);
+        }
+        let binary = self.form == Form::Hex;
+        let found = Lines { holes, text: &text, came, fold: self.fold, binary }.align();
+        let mut places = vec![None; self.parts.len()];
+        for (index, place) in which.into_iter().zip(found) {
+            places[index] = place;
+        }
+        places
+    }
+
+    /// The payload with its holes at these places.
+    fn write(&self, came: &[u8], places: &[Option<Range<usize>>]) -> String {
+        let (mut new, mut from, mut begins) = (String::new(), 0, 0);
+        for (index, place) in places.iter().enumerate() {
+            let Some(place) = place else { continue };
+            self.text(&mut new, begins..index, &came[from..place.start], false);
+            new.push_str(&self.written[index]);
+            (from, begins) = (place.end, index + 1);
+        }
+        self.text(&mut new, begins..self.parts.len(), &came[from..], true);
+        new
+    }
+
+    /// Writes the text between two holes: as it was written where it is the same.
+    fn text(&self, new: &mut String, parts: Range<usize>, mut came: &[u8], last: bool) {
+        let same = |a: &[u8], b: &[u8]| if self.fold { a.eq_ignore_ascii_case(b) } else { a == b };
+        let literal = |index: usize| match &self.parts[index].kind {
+            PartKind::Literal(bytes) => Some(&bytes[..]),
+            PartKind::Hole(_) => None,
+        };
+        let (mut front, mut back) = (parts.start, parts.end);
+        while front < back
+            && let Some(bytes) = literal(front)
+            && let Some((head, rest)) = came.split_at_checked(bytes.len())
+            && same(head, bytes)
+        {
+            new.push_str(&self.written[front]);
+            (came, front) = (rest, front + 1);
+        }
+        while front < back
+            && let Some(bytes) = literal(back - 1)
+            && let Some(length) = came.len().checked_sub(bytes.len())
+            && same(&came[length..], bytes)
+        {
+            (came, back) = (&came[..length], back - 1);
+        }
+        if self.form == Form::Hex {
+            let old = (front..back).map(|index| self.written[index].as_str()).collect::<String>();
+            new.push_str(&respaced(&old, came, self.secrets, new.ends_with('}')));
+        } else if !came.is_empty() {
+            let shown = show_hiding(came, self.secrets);
+            // Only at the end of the line a space is not seen.
+            match shown.strip_suffix("{0x20}") {
+                Some(cut) if !last || back < parts.end => new.extend([cut, " "]),
+                _ => new.push_str(&shown),
+            }
+        }
+        new.extend(self.written[back..parts.end].iter().map(String::as_str));
+    }
+}
+
+/// Bytes as pairs of hex digits, with the spaces of the old ones.
+fn respaced(old: &str, came: &[u8], secrets: &[Secret], behind_hole: bool) -> String {
+    let digits = old.chars().filter(char::is_ascii_hexdigit).count();
+    let plain = old.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, ' ' | '\t'));
+    if plain && digits == came.len() * 2 && !crate::notation::has_any(came, secrets) {
+        let upper = old.contains(|c: char| c.is_ascii_uppercase());
+        let mut new = came.iter().flat_map(|byte| {
+            let pair = if upper { format!("{byte:02X}") } else { format!("{byte:02x}") };
+            pair.chars().collect::<Vec<_>>()
+        });
+        let keep = |c: char| if c.is_ascii_hexdigit() { new.next().unwrap_or(c) } else { c };
+        return old.chars().map(keep).collect();
+    }
+    let pairs = hex(came, secrets);
+    if pairs.is_empty() {
+        return old.chars().take(1).filter(|c| *c == ' ').collect();
+    }
+    let spaced = old.trim().contains(' ') || digits <= 2;
+    let pairs = if spaced { pairs } else { pairs.replace(' ', "") };
+    let lead = if old.starts_with(' ') || (old.is_empty() && behind_hole) { " " } else { "" };
+    let tail = if old.ends_with(' ') { " " } else { "" };
+    format!("{lead}{pairs}{tail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Carrier, Ending, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript};
+
+    /// Plays the client of a transcript against these bytes, and mends the line that fails.
+    fn mended(text: &str, came: &[u8]) -> Option<Updated> {
+        let transcript = Transcript::parse("t", text.as_bytes(), &[]).expect("it follows the grammar");
+        let script = Script::prepare(&transcript, &Options::new(Side::Client, Carrier::Stream)).expect("it plays");
+        let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+        let input = Input { bytes: came, datagram: false, ended: false, now: Moment::default() };
+        match play.step(&script, input, &mut scratch, &mut output).next {
+            Next::End(Ending::Failed(verdict)) => update(text, &verdict),
+            _ => None,
         }
     }
-    let new = new + ending;
-    if new == *line {
-        return None;
+
+    #[test]
+    fn only_text_changes_and_what_is_gone_is_named() {
+        let new = mended("S: 200 id={n:int=5} of {x=y}\n", b"250 id=77, in 9\n").expect("a line mends it");
+        assert_eq!((new.text.as_str(), new.lost.len()), ("S: 250 id={n:int=5}, in {x=y}\n", 0));
+        let new = mended("S: 200 id={n:int=5}.\n", b"none\n").expect("a line mends it");
+        assert_eq!((new.text.as_str(), &new.lost[..]), ("S: none\n", &["{n:int=5}".to_owned()][..]));
+        let new = mended("S: 200 {_:word=a}\n", b"\n").expect("a line mends it");
+        assert_eq!((new.text.as_str(), new.lost.len()), ("S:\n", 1));
+        assert_eq!(mended("either\n  S: a\nor\n  S: b\nend\n", b"c\n"), None);
     }
-    *line = &new;
-    Some(lines.join("\n"))
+
+    #[test]
+    fn many_holes_in_a_long_line_are_looked_for_in_bounded_time() {
+        let holes = "{_:word=a} ".repeat(300);
+        let came = format!("no {}\n", "b ".repeat(20_000));
+        let new = mended(&format!("S: ok {holes}.\n"), came.as_bytes()).expect("a line mends it");
+        assert!(new.text.starts_with("S: no "), "{}", &new.text[..80]);
+    }
 }

@@ -81,6 +81,17 @@ pub struct Expected {
     pub matched: usize,
 }
 
+/// What a part of a line stood for when a play failed at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// These bytes: its own text, or a value.
+    Value(Arc<[u8]>),
+    /// What it would have captured; how long that is, where it is known.
+    Open { length: Option<usize> },
+    /// What the same line captured before.
+    Same,
+}
+
 /// The account of a play that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
@@ -104,6 +115,10 @@ pub struct Verdict {
     pub name: String,
     /// Values that are not shown.
     pub secrets: Arc<[Secret]>,
+    /// What the parts of the line stood for, where a single one would have been right.
+    pub(crate) held: Vec<Held>,
+    /// Whether letters of its text match in either case.
+    pub(crate) fold: bool,
 }
 
 /// Most bytes of a line that are shown around a difference.

@@ -39,12 +39,22 @@ pub(super) fn run(flags: &Talk, mut part: Part, text: &str, console: &Console) -
             // A line that failed again as it was received the last time is another one each time.
             && updated.last() != Some(&verdict.place.line)
             && let Some(newer) = transcript::update(&text, verdict)
-            && let Some(sheet) = parse(flags, &part, &newer)
         {
-            updated.push(verdict.place.line);
-            text = newer;
-            part.sheet = sheet;
-            continue;
+            let line = verdict.place.line;
+            let place = format!("{}:{line}", part.sheet.transcript.source().name());
+            let lost = newer.lost.join(", ");
+            if let Some(sheet) = parse(flags, &part, &newer.text) {
+                if !lost.is_empty() {
+                    console.note(&format!("{place}: not kept: {lost}, which is not in what came"));
+                }
+                updated.push(line);
+                text = newer.text;
+                part.sheet = sheet;
+                continue;
+            }
+            if !lost.is_empty() {
+                console.note(&format!("{place}: not written anew: {lost} is not in what came, and is used below"));
+            }
         }
         break match judge(&played, &connected, updated.len() + 1, console) {
             Ok(()) => Exit::Done,

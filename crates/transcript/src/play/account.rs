@@ -7,11 +7,12 @@ use super::hear::allowed;
 use crate::diagnostic::Place;
 use crate::matcher;
 use crate::notation::show_hiding;
+use crate::pattern::count_in;
 use crate::program::{Deed, First, Message, Op, Pattern, PieceKind};
 use crate::record::Secret;
 use crate::script::Script;
 use crate::values::Scratch;
-use crate::verdict::{Expected, Fault, Verdict};
+use crate::verdict::{Expected, Fault, Held, Verdict};
 
 /// Most bytes of what would have been right that are kept of one line.
 const ROOM: usize = 16 * 1024;
@@ -55,6 +56,12 @@ impl Play {
             .collect();
         // The nearest branch first.
         nearest.sort_by_key(|(_, matched, _)| std::cmp::Reverse(*matched));
+        let only = match nearest.as_slice() {
+            [(index, ..)] if fault == Fault::Differs => Some(&script.program.messages[*index]),
+            _ => None,
+        };
+        let held = only.map_or(vec![], |message| held(message, scratch));
+        let fold = only.is_some_and(|message| message.fold);
         let candidates: Vec<(Expected, usize, Place)> = nearest
             .into_iter()
             .enumerate()
@@ -90,8 +97,27 @@ impl Play {
             byte,
             name: String::new(),
             secrets: Arc::clone(&script.secrets),
+            held,
+            fold,
         }
     }
+}
+
+/// What the parts of a message stand for.
+fn held(message: &Message, scratch: &Scratch) -> Vec<Held> {
+    let pieces = message.pieces.iter().map(|piece| match &piece.kind {
+        PieceKind::Literal(bytes) => Held::Value(Arc::clone(bytes)),
+        PieceKind::Value(slot) => Held::Value(scratch.value(*slot).unwrap_or_default().into()),
+        PieceKind::Capture { pattern, .. } => Held::Open {
+            length: match pattern {
+                Pattern::Bytes(count) => Some(*count),
+                Pattern::BytesOf(slot) => scratch.value(*slot).and_then(count_in),
+                _ => None,
+            },
+        },
+        PieceKind::Same { .. } => Held::Same,
+    });
+    pieces.collect()
 }
 
 /// Where a message's line stands.

@@ -21,6 +21,16 @@ pub(crate) fn is_duration(word: &str) -> bool {
     settings::duration(word).is_some()
 }
 
+/// The parts of a payload, columns counted from its beginning; `None` if it is not well formed.
+pub(crate) fn payload_parts(payload: &str, form: Form) -> Option<Vec<Part>> {
+    let (at, mut findings) = (template::At { line: 1, column: 1 }, Vec::new());
+    let template = match form {
+        Form::Hex => template::hex(payload, at, &mut findings),
+        Form::Text | Form::Raw => template::text(payload, at, &mut findings),
+    };
+    findings.is_empty().then_some(template.parts)
+}
+
 /// What a hole accepts, names as they are written.
 pub(crate) type Pattern = crate::pattern::Pattern<String>;
 
