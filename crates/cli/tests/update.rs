@@ -50,6 +50,12 @@ fn a_value_stays_a_hole_wherever_it_still_stands() {
     becomes("S: Hello, {name}!", "S: Ann, hello Ann!", "S: Ann, hello {name}!");
     becomes("S: Hello, {name}!", "S: Ann", "S: {name}");
     becomes("set b = Bob\nS: {name} met {b}.", "S: Today Ann saw Bob", "set b = Bob\nS: Today {name} saw {b}");
+    becomes("set b = Bob\nS: {name} met {b}.", "S: Bob met Ann!", "set b = Bob\nS: {b} met {name}!");
+    becomes(
+        "S: {\"user\":\"{name}\",\"id\":{id:int=5}}",
+        "S: {\"id\":77,\"user\":\"Ann\"}",
+        "S: {\"id\":{id:int=5},\"user\":\"{name}\"}",
+    );
     becomes(
         "let d = base64 {name}\nS: id {d} of {name}",
         "S: key QW5u for Ann ",

@@ -166,7 +166,12 @@ impl<'a> Old<'a> {
             which.push(index);
         }
         let binary = self.form == Form::Hex;
-        let found = Lines { holes, text: &text, came, fold: self.fold, binary }.align();
+        let lines = Lines { holes, text: &text, came, fold: self.fold, binary };
+        let mut found = lines.align();
+        // What the line compares with its own capture stands behind that.
+        if !self.held.contains(&Held::Same) {
+            lines.find_moved(&mut found);
+        }
         let mut places = vec![None; self.parts.len()];
         for (index, place) in which.into_iter().zip(found) {
             places[index] = place;
@@ -177,9 +182,12 @@ impl<'a> Old<'a> {
     /// The payload with its holes at these places.
     fn write(&self, came: &[u8], places: &[Option<Range<usize>>]) -> String {
         let (mut new, mut from, mut begins) = (String::new(), 0, 0);
-        for (index, place) in places.iter().enumerate() {
-            let Some(place) = place else { continue };
-            self.text(&mut new, begins..index, &came[from..place.start], false);
+        let mut kept: Vec<(usize, &Range<usize>)> =
+            places.iter().enumerate().filter_map(|(index, place)| Some((index, place.as_ref()?))).collect();
+        // Holes may have changed places.
+        kept.sort_by_key(|(index, place)| (place.start, place.end, *index));
+        for (index, place) in kept {
+            self.text(&mut new, begins.min(index)..index, &came[from..place.start], false);
             new.push_str(&self.written[index]);
             (from, begins) = (place.end, index + 1);
         }

@@ -27,6 +27,9 @@ const MOST_GONE: usize = 8;
 /// Most bytes that are compared from each end of a text.
 const MOST_COMPARED: usize = 256;
 
+/// So many bytes before a capture tell it again where it stands in another order.
+const MOVED: usize = 3;
+
 /// What is looked for.
 #[derive(Debug, Clone)]
 pub(super) enum Wanted<'a> {
@@ -121,6 +124,31 @@ impl Lines<'_> {
             next = best[index][rank].and_then(|(_, before)| before);
         }
         found
+    }
+
+    /// Finds places for holes that the order of the line kept out: values wherever they stand, and what a pattern takes
+    /// behind enough of the same text.
+    pub(super) fn find_moved(&self, found: &mut [Option<Range<usize>>]) {
+        for index in 0..found.len().min(MOST_HOLES) {
+            if found[index].is_some() {
+                continue;
+            }
+            let free = |place: &Range<usize>| {
+                found.iter().flatten().all(|other| place.end <= other.start || other.end <= place.start)
+            };
+            let known = |place: &Range<usize>| match self.holes[index].wanted {
+                Wanted::Value(value) => !value.is_empty(),
+                Wanted::Capture { pattern: Pattern::Any, .. } => false,
+                Wanted::Capture { .. } => {
+                    let from = index.checked_sub(1).map_or(0, |before| self.holes[before].at);
+                    let text = self.text[from..self.holes[index].at].iter().rev();
+                    let came = self.came[..place.start].iter().rev();
+                    text.zip(came).take(MOVED).take_while(|(a, b)| self.same(**a, **b)).count() == MOVED
+                }
+            };
+            let place = self.places(index).into_iter().find(|place| free(place) && known(place));
+            found[index] = place;
+        }
     }
 
     /// How near what came is to a piece of the text: how much of it is still there, from its beginning and its end.
