@@ -113,15 +113,19 @@ pub struct Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     name: String,
-    lines: Vec<String>,
+    text: Box<str>,
+    /// Where each line begins: a transcript is far shorter than 4 GiB.
+    starts: Box<[u32]>,
 }
 
 impl Source {
-    /// Keeps the lines of a text under the name that messages use.
+    /// Keeps a text under the name that messages use.
     #[must_use]
     pub fn new(name: impl Into<String>, text: &str) -> Self {
-        let lines = text.lines().map(|line| line.strip_suffix('\r').unwrap_or(line).to_owned()).collect();
-        Self { name: name.into(), lines }
+        let behind_endings = text.match_indices('\n').map(|(at, _)| at + 1);
+        let starts = std::iter::once(0).chain(behind_endings).filter(|start| *start < text.len());
+        let starts = starts.map_while(|start| u32::try_from(start).ok()).collect();
+        Self { name: name.into(), text: text.into(), starts }
     }
 
     /// The name: a path as it was typed, or the name of a built-in transcript.
@@ -132,18 +136,21 @@ impl Source {
 
     /// How many lines there are.
     pub(crate) fn len(&self) -> usize {
-        self.lines.len()
+        self.starts.len()
     }
 
-    /// Whether some text stands in it.
-    pub(crate) fn contains(&self, text: &str) -> bool {
-        self.lines.iter().any(|line| line.contains(text))
+    /// All of it.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// The text of a line, counted from 1; empty past the end.
     #[must_use]
     pub fn line(&self, number: usize) -> &str {
-        number.checked_sub(1).and_then(|index| self.lines.get(index)).map_or("", String::as_str)
+        let start = number.checked_sub(1).and_then(|index| self.starts.get(index));
+        let Some(line) = start.and_then(|start| self.text.get(*start as usize..)) else { return "" };
+        let line = line.split('\n').next().unwrap_or_default();
+        line.trim_end_matches('\r')
     }
 }
 

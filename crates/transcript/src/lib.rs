@@ -46,7 +46,7 @@ pub use notation::{is_hidden, show};
 pub use play::{Ending, Input, Moment, Next, Output, Play, Step};
 pub use script::{Carrier, File, Files, Options, Script};
 pub use side::Side;
-pub use syntax::{At, Eol, Refused, Settings, Transcript};
+pub use syntax::{At, Eol, MOST_SHOWN, Refused, Settings, Transcript};
 pub use update::{Updated, update};
 pub use values::{MOST_VALUES, Scratch};
 pub use verdict::{Expected, Fault, Verdict, seconds};

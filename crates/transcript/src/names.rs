@@ -1,7 +1,7 @@
 //! What each hole means: where a name first appears on a path it is captured, every later appearance stands for that
 //! value. One rule for both ends, so it is worked out once, without asking who plays.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::diagnostic::{Diagnostic, Place};
 use crate::syntax::{PartKind, Pattern, Statement, StatementKind, Template};
@@ -40,31 +40,92 @@ enum State {
     Maybe(usize),
 }
 
-/// Names without an entry have no value on any path.
-type States = BTreeMap<String, State>;
+/// What is known of the names where the reading stands. Names without an entry have no value on any path.
+///
+/// A way through a fork is read on the same states, and what it changed is taken back behind it: a fork costs what its
+/// ways change, however many names there are.
+#[derive(Default)]
+struct States<'a> {
+    known: HashMap<&'a str, State>,
+    /// What was known of a name before each change, in their order.
+    changes: Vec<(&'a str, Option<State>)>,
+}
+
+/// The names that a way changed, each with what is known of it at the way's end.
+type Changed<'a> = BTreeMap<&'a str, State>;
+
+impl<'a> States<'a> {
+    fn of(&self, name: &str) -> Option<State> {
+        self.known.get(name).copied()
+    }
+
+    fn set(&mut self, name: &'a str, state: State) {
+        let before = self.known.insert(name, state);
+        self.changes.push((name, before));
+    }
+
+    /// Takes back all changes since there were so many.
+    fn take_back(&mut self, mark: usize) -> Changed<'a> {
+        let mut changed = Changed::new();
+        for (name, before) in self.changes.drain(mark..).rev() {
+            let after = match before {
+                Some(before) => self.known.insert(name, before),
+                None => self.known.remove(name),
+            };
+            if let Some(after) = after {
+                // The last change is met first.
+                changed.entry(name).or_insert(after);
+            }
+        }
+        changed
+    }
+
+    /// What is known where ways meet, in the order of the text; a name that a way left alone is there as it was before.
+    fn meet(&mut self, ways: &[Changed<'a>]) {
+        let mut all: BTreeMap<&'a str, Vec<(usize, State)>> = BTreeMap::new();
+        for (way, changed) in ways.iter().enumerate() {
+            for (name, state) in changed {
+                all.entry(name).or_default().push((way, *state));
+            }
+        }
+        for (name, changes) in all {
+            let untouched = if changes.len() < ways.len() { Some(self.of(name)) } else { None };
+            let is_set = changes.iter().all(|(_, state)| matches!(state, State::Set(_)))
+                && untouched.is_none_or(|before| matches!(before, Some(State::Set(_))));
+            let (first, state) = changes[0];
+            // The line is that of the first way that knows the name.
+            let before = untouched.flatten().filter(|_| first > 0);
+            let (State::Set(line) | State::Maybe(line)) = before.unwrap_or(state);
+            self.set(name, if is_set { State::Set(line) } else { State::Maybe(line) });
+        }
+    }
+}
 
 /// Works out the role of every hole; `given` names have a value from the start.
 pub(crate) fn resolve(body: &[Statement], given: &[&str]) -> (Roles, Vec<Diagnostic>) {
-    let mut resolver = Resolver { values: BTreeSet::new(), roles: Roles::default(), findings: Vec::new() };
+    let mut resolver = Resolver { values: HashSet::new(), roles: Roles::default(), findings: Vec::new() };
     resolver.collect_sets(body);
-    let mut states: States = given.iter().map(|name| ((*name).to_owned(), State::Set(0))).collect();
+    let mut states = States::default();
+    for name in given {
+        states.set(name, State::Set(0));
+    }
     resolver.block(body, &mut states);
     (resolver.roles, resolver.findings)
 }
 
-struct Resolver {
+struct Resolver<'a> {
     /// Names that some `set` gives; they are never captured.
-    values: BTreeSet<String>,
+    values: HashSet<&'a str>,
     roles: Roles,
     findings: Vec<Diagnostic>,
 }
 
-impl Resolver {
-    fn collect_sets(&mut self, body: &[Statement]) {
+impl<'a> Resolver<'a> {
+    fn collect_sets(&mut self, body: &'a [Statement]) {
         for statement in body {
             match &statement.kind {
                 StatementKind::Set { name, .. } | StatementKind::Let { name, .. } => {
-                    self.values.insert(name.clone());
+                    self.values.insert(name);
                 }
                 StatementKind::Repeat { body, .. }
                 | StatementKind::AnyOrder { body }
@@ -81,7 +142,7 @@ impl Resolver {
         }
     }
 
-    fn block(&mut self, body: &[Statement], states: &mut States) {
+    fn block(&mut self, body: &'a [Statement], states: &mut States<'a>) {
         for statement in body {
             match &statement.kind {
                 StatementKind::Message { template, .. } => self.message(template, states),
@@ -91,84 +152,90 @@ impl Resolver {
                 | StatementKind::Wrong => {}
                 StatementKind::Set { name, template } => {
                     self.uses(template, states);
-                    states.insert(name.clone(), State::Set(statement.place.line));
+                    states.set(name, State::Set(statement.place.line));
                 }
                 StatementKind::Let { name, key, template, .. } => {
                     key.iter().for_each(|key| self.uses(key, states));
                     self.uses(template, states);
-                    states.insert(name.clone(), State::Set(statement.place.line));
+                    states.set(name, State::Set(statement.place.line));
                 }
                 StatementKind::AnyOrder { body } => self.any_order(body, states),
                 StatementKind::Together { body } => self.block(body, states),
                 StatementKind::Repeat { times, body } => {
                     // Each round captures anew, so every round begins with what was known before the loop.
-                    let mut after = states.clone();
-                    self.block(body, &mut after);
-                    *states = match times {
-                        None => merge(states, &after),
-                        Some(0) => continue,
-                        Some(_) => after,
-                    };
+                    let mark = states.changes.len();
+                    self.block(body, states);
+                    match times {
+                        None => {
+                            let round = states.take_back(mark);
+                            states.meet(&[Changed::new(), round]);
+                        }
+                        Some(0) => drop(states.take_back(mark)),
+                        Some(_) => {}
+                    }
                 }
                 StatementKind::Either { branches } => {
-                    let mut merged: Option<States> = None;
+                    let mark = states.changes.len();
+                    let mut ways = Vec::with_capacity(branches.len());
                     for branch in branches {
-                        let mut after = states.clone();
-                        self.block(&branch.body, &mut after);
-                        merged = Some(merged.map_or(after.clone(), |before| merge(&before, &after)));
+                        self.block(&branch.body, states);
+                        ways.push(states.take_back(mark));
                     }
-                    *states = merged.unwrap_or_default();
+                    states.meet(&ways);
                 }
             }
         }
     }
 
     /// Lines that may come in any order: none of them can use what another one captures.
-    fn any_order(&mut self, body: &[Statement], states: &mut States) {
-        let before = states.clone();
+    fn any_order(&mut self, body: &'a [Statement], states: &mut States<'a>) {
+        let mut captured = Changed::new();
+        let mark = states.changes.len();
         for statement in body {
             let StatementKind::Message { template, .. } = &statement.kind else { continue };
-            let mut after = before.clone();
-            self.message(template, &mut after);
-            for (name, state) in after {
-                if before.contains_key(&name) {
+            self.message(template, states);
+            for (name, state) in states.take_back(mark) {
+                if states.of(name).is_some() {
                     continue;
                 }
-                if states.insert(name.clone(), state).is_some() {
+                if captured.insert(name, state).is_some() {
                     let message = format!("{{{name}}} is captured by two lines that may come in either order");
                     self.findings
                         .push(Diagnostic::error(statement.place, message).help("give it another name, or {_}"));
                 }
             }
         }
+        for (name, state) in captured {
+            states.set(name, state);
+        }
     }
 
-    fn message(&mut self, template: &Template, states: &mut States) {
+    fn message(&mut self, template: &'a Template, states: &mut States<'a>) {
         let mut here = BTreeSet::new();
         for part in &template.parts {
             let PartKind::Hole(hole) = &part.kind else { continue };
             if let Pattern::BytesOf(count) = &hole.pattern
-                && !here.contains(count)
+                && !here.contains(count.as_str())
             {
                 self.used(part.place, count, states);
             }
             let role = if hole.name == "_" {
                 Role::Ignored
-            } else if here.contains(&hole.name) {
+            } else if here.contains(hole.name.as_str()) {
                 Role::Same
             } else {
-                match states.get(&hole.name) {
+                match states.of(&hole.name) {
                     Some(State::Set(_)) => Role::Value,
                     Some(State::Maybe(line)) => {
-                        self.unclear(part.place, &hole.name, *line);
+                        self.unclear(part.place, &hole.name, line);
                         Role::Value
                     }
-                    None if self.values.contains(&hole.name) => {
+                    None if self.values.contains(hole.name.as_str()) => {
                         self.unset(part.place, &hole.name);
                         Role::Value
                     }
                     None => {
-                        here.insert(hole.name.clone());
+                        here.insert(hole.name.as_str());
                         Role::Capture
                     }
                 }
@@ -178,12 +245,12 @@ impl Resolver {
         // A name has its value for the other messages only when the whole message was said.
         let line = template.parts.first().map_or(0, |part| part.place.line);
         for name in here {
-            states.insert(name, State::Set(line));
+            states.set(name, State::Set(line));
         }
     }
 
     /// The holes of a `set`: all of them are uses.
-    fn uses(&mut self, template: &Template, states: &States) {
+    fn uses(&mut self, template: &Template, states: &States<'_>) {
         for part in &template.parts {
             let PartKind::Hole(hole) = &part.kind else { continue };
             self.used(part.place, &hole.name, states);
@@ -192,10 +259,10 @@ impl Resolver {
     }
 
     /// A name is read here, so every path must have given it a value.
-    fn used(&mut self, place: Place, name: &str, states: &States) {
-        match states.get(name) {
+    fn used(&mut self, place: Place, name: &str, states: &States<'_>) {
+        match states.of(name) {
             Some(State::Set(_)) => {}
-            Some(State::Maybe(line)) => self.unclear(place, name, *line),
+            Some(State::Maybe(line)) => self.unclear(place, name, line),
             None => self.unset(place, name),
         }
     }
@@ -215,20 +282,4 @@ impl Resolver {
         };
         self.findings.push(Diagnostic::error(place, message).help(help));
     }
-}
-
-/// What is known where two paths meet.
-fn merge(a: &States, b: &States) -> States {
-    let mut merged = States::new();
-    for name in a.keys().chain(b.keys()) {
-        let state = match (a.get(name), b.get(name)) {
-            (Some(State::Set(line)), Some(State::Set(_))) => State::Set(*line),
-            (Some(State::Set(line) | State::Maybe(line)), _) | (_, Some(State::Set(line) | State::Maybe(line))) => {
-                State::Maybe(*line)
-            }
-            (None, None) => continue,
-        };
-        merged.insert(name.clone(), state);
-    }
-    merged
 }

@@ -138,6 +138,9 @@ const MUCH: usize = 64 * 1024;
 /// Messages said in one step at which it pauses too: even empty ones take time, and over datagrams memory.
 const MANY: usize = 4096;
 
+/// Counted rounds in one step at which it pauses as well, so that no loop keeps the thread for long.
+const MOST_ROUNDS: usize = 64 * 1024;
+
 /// The line ending that the other side used last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Heard {
@@ -213,7 +216,8 @@ impl Play {
             self.fresh = input.now;
         }
         let (datagram, owes_ending, said) = (input.datagram, false, false);
-        let mut walk = Walk { script, input, scratch, output, at: 0, datagram, owes_ending, said, messages: 0 };
+        let mut walk =
+            Walk { script, input, scratch, output, at: 0, datagram, owes_ending, said, messages: 0, rounds: 0 };
         let next = walk.run(self);
         let consumed = walk.at;
         let goes_on = matches!(next, Next::Pause { .. } | Next::Flush | Next::End(Ending::Done | Ending::Left));
@@ -335,6 +339,8 @@ struct Walk<'a> {
     said: bool,
     /// How many messages were said.
     messages: usize,
+    /// How many counted rounds were gone: a round may say and hear nothing.
+    rounds: usize,
     /// The last line said in this run went without an ending; another one needs it first.
     owes_ending: bool,
 }
@@ -400,7 +406,13 @@ impl Walk<'_> {
             Op::AnyOrder(order) => self.any_order(play, *order),
             Op::Again { counter, times, body } => {
                 play.counters[*counter] += 1;
-                Ok(if play.counters[*counter] < *times { *body } else { pc + 1 })
+                let next = if play.counters[*counter] < *times { *body } else { pc + 1 };
+                self.rounds += 1;
+                if self.rounds >= MOST_ROUNDS {
+                    play.pc = next;
+                    return Err(Stop::Next(Next::Flush));
+                }
+                Ok(next)
             }
             Op::Jump(to) => Ok(*to),
             Op::Wrong | Op::End => Err(Stop::Next(Next::End(Ending::Done))),

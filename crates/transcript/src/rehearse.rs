@@ -38,6 +38,8 @@ impl Rehearsal {
 /// Steps and bytes after which a rehearsal is given up: it may be as long as `repeat 4294967295`.
 const MOST_STEPS: usize = 4_000_000;
 const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// What a step counts for that had to stop, with more to say or further rounds to go.
+const MUCH_WORK: usize = 4096;
 
 struct End<'a> {
     script: &'a Script,
@@ -58,6 +60,8 @@ struct End<'a> {
     until: Option<Moment>,
     ending: Option<Ending>,
     half_closed: bool,
+    /// The last step ended because it had done much.
+    worked: bool,
     /// TLS handshakes that it has come to, and those that are done.
     handshakes: u32,
     shaken: u32,
@@ -78,6 +82,7 @@ impl<'a> End<'a> {
             until: None,
             ending: None,
             half_closed: false,
+            worked: false,
             handshakes: 0,
             shaken: 0,
         }
@@ -93,12 +98,16 @@ pub fn rehearse(client: &Script, server: &Script, mut pieces: impl FnMut(usize) 
     ends.iter_mut().for_each(|end| end.play.trace());
     let mut scratch = Scratch::new();
     let mut now = Moment::default();
-    for _ in 0..MOST_STEPS {
+    let mut steps = 0;
+    while steps < MOST_STEPS {
+        steps += 1;
         let mut moved = false;
         for index in 0..2 {
             let (left, right) = ends.split_at_mut(1);
             let (me, other) = if index == 0 { (&mut left[0], &mut right[0]) } else { (&mut right[0], &mut left[0]) };
             moved |= turn(me, other, now, &mut scratch, &mut pieces);
+            // Much was done in that one step, even if nothing came of it.
+            steps += if std::mem::take(&mut me.worked) { MUCH_WORK } else { 0 };
         }
         if ends.iter().all(|end| end.ending.is_some()) || ends.iter().any(|end| end.said.len() > MOST_BYTES) {
             break;
@@ -182,7 +191,7 @@ fn turn(
     me.said.extend_from_slice(&output.bytes);
     if !datagrams || !output.datagrams.is_empty() {
         let mut from = 0;
-        for end in output.datagrams {
+        for &end in &output.datagrams {
             other.datagrams.push_back(end - from);
             from = end;
         }
@@ -190,7 +199,10 @@ fn turn(
     }
     match step.next {
         Next::Hear { until } => me.until = Some(until.unwrap_or(Moment::from_nanos(u64::MAX))),
-        Next::Flush => me.until = Some(now),
+        Next::Flush => {
+            me.until = Some(now);
+            me.worked = output.bytes.len() < MUCH_WORK;
+        }
         Next::Pause { until } => me.until = Some(until),
         Next::StopSending => {
             other.peer_done = true;

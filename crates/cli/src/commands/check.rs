@@ -145,8 +145,11 @@ fn tell_as_json(transcript: &Transcript, report: &Report, console: &Console) -> 
 
 fn tell(transcript: &Transcript, report: &Report, console: &Console) -> Exit {
     let name = transcript.source().name();
-    for warning in &report.warnings {
+    for warning in report.warnings.iter().take(transcript::MOST_SHOWN) {
         console.complain(&warning.render(transcript.source()));
+    }
+    if let Some(more @ 1..) = report.warnings.len().checked_sub(transcript::MOST_SHOWN) {
+        console.complain(&format!("{name}: {} warnings; {more} more are not shown\n", report.warnings.len()));
     }
     for difference in &report.differences {
         console.complain(difference);

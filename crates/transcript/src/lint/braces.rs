@@ -1,12 +1,33 @@
 //! Braces: text that looks like a hole, holes that end earlier than they seem to, and signs that other languages put
 //! around a name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::payload::Payload;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::pattern::Pattern;
 use crate::syntax::Hole;
+
+/// What the file has that braces and tags may stand for.
+pub(super) struct Known<'a> {
+    pub(super) names: BTreeSet<&'a str>,
+    /// The same in small letters.
+    in_any_case: HashSet<String>,
+    /// Names in tags that end an element: `</name>`.
+    closed: HashSet<&'a str>,
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn new(names: BTreeSet<&'a str>, source: &'a Source) -> Self {
+        let in_any_case = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+        let ends = source.text().match_indices("</").filter_map(|(at, sign)| {
+            let behind = &source.text()[at + sign.len()..];
+            let length = behind.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+            behind[length..].starts_with('>').then_some(&behind[..length])
+        });
+        Self { names, in_any_case, closed: ends.collect() }
+    }
+}
 
 /// Holes that are other than they look.
 pub(super) fn holes(payload: &Payload<'_>, lonely: &BTreeSet<&str>, findings: &mut Vec<Diagnostic>) {
@@ -89,11 +110,13 @@ fn early_end(payload: &Payload<'_>, hole: &Hole, from: usize, to: usize, finding
     let all = payload.slice(first, to - 1);
     let mut warn = |from: usize, message: String, help: String| findings.push(payload.warning(from, to, message, help));
     // Bytes that were written as `{0x…}` are meant.
-    let mut bare = all.clone();
-    while let Some(at) = bare.find("{0x") {
-        let end = bare[at..].find('}').map_or(bare.len(), |length| at + length + 1);
-        bare.replace_range(at..end, "");
+    let mut bare = String::new();
+    let mut rest = all.as_str();
+    while let Some(at) = rest.find("{0x") {
+        bare.push_str(&rest[..at]);
+        rest = rest[at..].split_once('}').map_or("", |(_, behind)| behind);
     }
+    bare.push_str(rest);
     if bare.contains('{') {
         let help = format!(
             "write `set {name} = …` above, where braces are text, and `{{{name}}}` here; or `{{0x7b}}` and `{{0x7d}}` inside"
@@ -123,8 +146,7 @@ fn early_end(payload: &Payload<'_>, hole: &Hole, from: usize, to: usize, finding
         part.len() > 2 && ['"', '\''].iter().any(|quote| part.starts_with(*quote) && part.ends_with(*quote))
     };
     let is_text = payload.text_before(from).is_none_or(|c| c.is_alphanumeric() || matches!(c, ' ' | '.' | '!'));
-    let is_field = payload.characters.contains(&':') || payload.characters.iter().filter(|c| **c == '=').count() > 1;
-    if parts.iter().all(quoted) && is_text && !is_field {
+    if parts.iter().all(quoted) && is_text && !payload.is_field() {
         let tidy = parts.iter().map(|part| &part[1..part.len() - 1]).collect::<Vec<_>>().join("|");
         let help = format!("write `{{{name}={tidy}}}`, or `{{0x22}}` for a quote that is meant");
         warn(first, "the quotes belong to the default".to_owned(), help);
@@ -139,7 +161,7 @@ fn is_pattern(text: &str) -> bool {
 }
 
 /// Text that looks like a hole, or like the holes of other languages.
-pub(super) fn text(payload: &Payload<'_>, known: &BTreeSet<&str>, source: &Source, findings: &mut Vec<Diagnostic>) {
+pub(super) fn text(payload: &Payload<'_>, known: &Known<'_>, findings: &mut Vec<Diagnostic>) {
     let end = payload.characters.len();
     let mut seen = 0;
     for at in 0..end {
@@ -149,7 +171,7 @@ pub(super) fn text(payload: &Payload<'_>, known: &BTreeSet<&str>, source: &Sourc
         let Some(character) = payload.text_at(at) else { continue };
         let found = match character {
             '{' => brace(payload, at, known),
-            '$' | '<' | '%' => other_language(payload, at, known, source),
+            '$' | '<' | '%' => other_language(payload, at, known),
             _ => None,
         };
         if let Some((to, message, help)) = found {
@@ -162,7 +184,7 @@ pub(super) fn text(payload: &Payload<'_>, known: &BTreeSet<&str>, source: &Sourc
 type Found = Option<(usize, String, String)>;
 
 /// A brace that begins no hole.
-fn brace(payload: &Payload<'_>, at: usize, known: &BTreeSet<&str>) -> Found {
+fn brace(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found {
     let end = payload.characters.len();
     let close = (at + 1..end)
         .take_while(|to| payload.text_at(*to).is_some_and(|c| c != '{'))
@@ -209,7 +231,7 @@ fn brace(payload: &Payload<'_>, at: usize, known: &BTreeSet<&str>) -> Found {
     let name = if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name };
     let is_name = head.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && !head.starts_with(|c: char| c.is_ascii_digit());
-    let is_known = known.contains(name.as_str()) || known.iter().any(|other| other.eq_ignore_ascii_case(&name));
+    let is_known = known.in_any_case.contains(&name.to_ascii_lowercase());
     let tidy = |behind: &str| {
         let value = behind.trim_start_matches(['=', ':']).trim();
         if behind.is_empty() { format!("{{{name}}}") } else { format!("{{{name}{}{value}}}", &behind[..1]) }
@@ -232,7 +254,7 @@ fn brace(payload: &Payload<'_>, at: usize, known: &BTreeSet<&str>) -> Found {
         }
         Some(_) => {
             let joined = format!("{name}_{}", behind.replace([' ', '-'], "_"));
-            known.contains(joined.as_str()).then(|| says(message, format!("{{{joined}}}"))).flatten()
+            known.names.contains(joined.as_str()).then(|| says(message, format!("{{{joined}}}"))).flatten()
         }
         None => None,
     }
@@ -249,14 +271,14 @@ fn is_guid(text: &str) -> bool {
 }
 
 /// `Hello {name!`: a brace, a name that the file has, and no end.
-fn unclosed(payload: &Payload<'_>, at: usize, known: &BTreeSet<&str>) -> Found {
+fn unclosed(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found {
     let name: String = (at + 1..payload.characters.len())
         .map_while(|at| payload.text_at(at))
         .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
         .collect();
     let to = at + 1 + name.chars().count();
     let ends = to == payload.characters.len() && payload.text_before(at).is_none_or(|c| c == ' ') && name.len() > 1;
-    let is_known = known.contains(name.as_str());
+    let is_known = known.names.contains(name.as_str());
     (is_known || ends && !name.is_empty()).then(|| {
         let message = format!("`{{{name}` is text: no `}}` ends it");
         (to, message, format!("write `{{{name}}}`; for text that is meant `{{0x7b}}{name}`"))
@@ -264,13 +286,16 @@ fn unclosed(payload: &Payload<'_>, at: usize, known: &BTreeSet<&str>) -> Found {
 }
 
 /// `$name`, `%name%`, `$(name)`, `%(name)s`, `<name>` with a name of this file; `%s`.
-fn other_language(payload: &Payload<'_>, at: usize, known: &BTreeSet<&str>, source: &Source) -> Found {
-    let rest: String = (at..payload.characters.len()).map_while(|at| payload.text_at(at)).collect();
+fn other_language(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found {
+    // No more of the line is looked at than a name may need.
+    const LONGEST: usize = 1024;
+    let until = payload.characters.len().min(at + LONGEST);
+    let rest: String = (at..until).map_while(|at| payload.text_at(at)).collect();
     let behind = rest.get(1..)?.trim_start_matches('(');
     let name: String = behind.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
     let after = &behind[name.len()..];
     let sign = rest.chars().next()?;
-    let is_known = known.contains(name.as_str());
+    let is_known = known.names.contains(name.as_str());
     let in_brackets = rest.starts_with("$(") || rest.starts_with("%(");
     let length = match sign {
         '$' if is_known && in_brackets && after.starts_with(')') => name.len() + 3,
@@ -278,14 +303,12 @@ fn other_language(payload: &Payload<'_>, at: usize, known: &BTreeSet<&str>, sour
         '%' if is_known && after.starts_with('%') => name.len() + 2,
         '%' if is_known && in_brackets && after.starts_with(")s") => name.len() + 4,
         // A tag of XML has its end somewhere.
-        '<' if is_known && after.starts_with('>') && !source.contains(&format!("</{name}>")) => name.len() + 2,
+        '<' if is_known && after.starts_with('>') && !known.closed.contains(name.as_str()) => name.len() + 2,
         _ => {
             let is_directive = matches!(name.as_str(), "s" | "d") && sign == '%' && !in_brackets;
             let alone = payload.text_before(at).is_none_or(|c| c == ' ')
                 && !after.starts_with(|c: char| c.is_alphanumeric() || c == '%' || c == '\\');
-            let line: String = payload.characters.iter().collect();
-            let is_command = ["printf", "date", "strftime", "format", "log"].iter().any(|word| line.contains(word));
-            if is_directive && alone && !is_command && !payload.is_quoted(at) {
+            if is_directive && alone && !payload.is_quoted(at) && !payload.is_command() {
                 let hole = if name == "d" { "{count:int=1}" } else { "{name=Ann}" };
                 let message = format!("`%{name}` is said as it stands");
                 return Some((

@@ -86,8 +86,13 @@ pub(super) fn escapes(payload: &Payload<'_>, is_bytes: bool, findings: &mut Vec<
 fn is_other(payload: &Payload<'_>, from: usize, to: usize) -> bool {
     let is_one = to - from == 2;
     let next_is_small = payload.text_at(to).is_some_and(|c| c.is_ascii_lowercase());
-    let before: Vec<char> =
-        (0..from).rev().map_while(|at| payload.text_at(at)).take_while(|c| !c.is_whitespace()).collect();
+    // A path or a name is not longer than that.
+    const LONGEST_WORD: usize = 4096;
+    let before: Vec<char> = (from.saturating_sub(LONGEST_WORD)..from)
+        .rev()
+        .map_while(|at| payload.text_at(at))
+        .take_while(|c| !c.is_whitespace())
+        .collect();
     // `\Seen \noselect`, `\title{x}`.
     if is_one && next_is_small && before.iter().all(|c| !c.is_alphanumeric()) {
         return true;
@@ -136,16 +141,14 @@ pub(super) fn comment(payload: &Payload<'_>, findings: &mut Vec<Diagnostic>) {
         let stands_alone = payload.text_at(at) == Some('#')
             && payload.text_before(at).is_some_and(|c| matches!(c, ' ' | '\t'))
             && payload.text_at(at + 1) == Some(' ');
-        let comment = payload.slice(at + 1, end);
-        let said = payload.slice(0, at);
-        let said = said.trim_end();
+        if !stands_alone {
+            continue;
+        }
+        let comment = payload.characters[at + 1..].iter().find(|c| !c.is_whitespace());
+        let said = payload.characters[..at].iter().rfind(|c| !c.is_whitespace());
         // `/ # `, `root@host:~# ls`: a prompt. `number # 3`, `"a # b"`: words.
-        let is_prompt = said.is_empty() || said.ends_with(['/', '~', ']', '>', '$', ':', '#']);
-        if stands_alone
-            && !is_prompt
-            && comment.trim_start().starts_with(|c: char| c.is_alphabetic())
-            && !payload.is_quoted(at)
-        {
+        let is_prompt = said.is_none_or(|c| matches!(c, '/' | '~' | ']' | '>' | '$' | ':' | '#'));
+        if !is_prompt && comment.is_some_and(|c| c.is_alphabetic()) && !payload.is_quoted(at) {
             let message = "a comment stands on a line of its own: this one is said".to_owned();
             let help = "put it on the line above, or write `{0x23}` for a # that is meant".to_owned();
             findings.push(payload.warning(at, end, message, help));

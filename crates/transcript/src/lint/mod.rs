@@ -18,16 +18,20 @@ use crate::syntax::{Form, Statement, StatementKind};
 /// What is probably not meant; `given` names get their values from outside.
 pub(crate) fn warnings(body: &[Statement], roles: &Roles, source: &Source, given: &[&str]) -> Vec<Diagnostic> {
     let census = names::Census::of(body, roles, given);
-    let mut linter =
-        Linter { source, known: census.known(), lonely: census.lonely(), findings: census.findings(), blocks: false };
+    let mut linter = Linter {
+        source,
+        known: braces::Known::new(census.known(), source),
+        lonely: census.lonely(),
+        findings: census.findings(),
+        blocks: false,
+    };
     linter.block(body);
     linter.findings
 }
 
 struct Linter<'a> {
     source: &'a Source,
-    /// Every name of the file.
-    known: BTreeSet<&'a str>,
+    known: braces::Known<'a>,
     /// Those that stand in one place only.
     lonely: BTreeSet<&'a str>,
     findings: Vec<Diagnostic>,
@@ -69,7 +73,7 @@ impl Linter<'_> {
         escapes::unseen(payload, &mut self.findings);
         escapes::comment(payload, &mut self.findings);
         braces::holes(payload, &self.lonely, &mut self.findings);
-        braces::text(payload, &self.known, self.source, &mut self.findings);
+        braces::text(payload, &self.known, &mut self.findings);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Names: mistyped ones that take anything, defaults and patterns that nobody looks at, and counts that are no numbers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place};
@@ -138,13 +138,16 @@ impl<'a> Census<'a> {
     /// A capture that nothing uses takes whatever comes: beside a name that differs in a letter it is a slip.
     fn mistyped(&self, findings: &mut Vec<Diagnostic>) {
         let mut first: BTreeMap<&str, &Capture<'a>> = BTreeMap::new();
+        let mut compared = 0;
         for capture in &self.captures {
             let name = capture.hole.name.as_str();
             if first.contains_key(name) {
                 continue;
             }
-            if !self.used.contains(name)
-                && !self.outside.contains(name)
+            let is_lost = !self.used.contains(name) && !self.outside.contains(name);
+            compared += if is_lost { self.given.len() + self.outside.len() + first.len() } else { 0 };
+            if is_lost
+                && compared <= MOST_COMPARED
                 && let Some(other) = self.meant_by(capture, &first)
             {
                 let text = format!("{{{name}}} is a new name that takes anything: nothing else uses it");
@@ -179,8 +182,18 @@ impl<'a> Census<'a> {
         })
     }
 
+    /// Where each name is captured first.
+    fn first(&self) -> HashMap<&'a str, &Capture<'a>> {
+        let mut first = HashMap::new();
+        for capture in &self.captures {
+            first.entry(capture.hole.name.as_str()).or_insert(capture);
+        }
+        first
+    }
+
     /// A name that has a value takes no other default and no pattern.
     fn ignored_parts(&self, findings: &mut Vec<Diagnostic>) {
+        let first = self.first();
         for &(hole, place) in &self.values {
             let name = &hole.name;
             if self.outside.contains(name.as_str()) {
@@ -192,8 +205,7 @@ impl<'a> Census<'a> {
                 (true, false) => "this pattern is never looked at",
                 (false, false) => "this pattern and this default are never used",
             };
-            let captured =
-                self.captures.iter().find(|capture| capture.hole.name == *name).map(|capture| capture.place.line);
+            let captured = first.get(name.as_str()).map(|capture| capture.place.line);
             let line = self.given.get(name.as_str()).copied().or(captured).unwrap_or(place.line);
             let text = format!("{{{name}}} has its value from line {line}: {what}");
             let help = format!("write {{{name}}} for that value, or another name for another one");
@@ -203,6 +215,7 @@ impl<'a> Census<'a> {
 
     /// Bytes are no number unless they are digits.
     fn no_numbers(&self, findings: &mut Vec<Diagnostic>) {
+        let first = self.first();
         for &(count, hole, place) in &self.counts {
             let shape = format!("{{{}:{count} bytes}}", hole.name);
             if let Some(function) = self.digests.get(count) {
@@ -212,7 +225,7 @@ impl<'a> Census<'a> {
                 findings.push(Diagnostic::warning(place, text).help(help));
                 continue;
             }
-            let Some(capture) = self.captures.iter().find(|capture| capture.hole.name == count) else { continue };
+            let Some(capture) = first.get(count) else { continue };
             let is_number = capture.hole.defaults.iter().all(|default| count_in(&default.bytes).is_some());
             let is_bytes = capture.form == Form::Hex && (capture.hole.defaults.is_empty() || !is_number);
             if is_bytes {
@@ -226,6 +239,10 @@ impl<'a> Census<'a> {
         }
     }
 }
+
+/// Most pairs of names of a file that are compared: in one with thousands that nothing uses, a slip is not looked for any
+/// more.
+const MOST_COMPARED: usize = 1_000_000;
 
 /// How a name differs from another that it could be a slip of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

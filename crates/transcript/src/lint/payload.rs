@@ -1,5 +1,7 @@
 //! What stands behind a colon, as it is written: which characters are text, and which belong to a hole.
 
+use std::cell::OnceCell;
+
 use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::syntax::{Hole, PartKind, Template};
 
@@ -13,7 +15,13 @@ pub(super) struct Payload<'a> {
     is_text: Vec<bool>,
     /// The holes, each with where it begins and ends.
     pub(super) holes: Vec<(&'a Hole, usize, usize)>,
+    /// Where quotes of each kind stand, once that was asked.
+    quotes: OnceCell<[Vec<usize>; 3]>,
+    is_command: OnceCell<bool>,
+    is_field: OnceCell<bool>,
 }
+
+const QUOTES: [char; 3] = ['"', '\'', '`'];
 
 impl<'a> Payload<'a> {
     /// The payload of a statement; none if it is empty.
@@ -33,7 +41,16 @@ impl<'a> Payload<'a> {
                 PartKind::Literal(_) => is_text[from.min(to)..to].fill(true),
             }
         }
-        Some(Self { line: statement.line, column, characters, is_text, holes })
+        Some(Self {
+            line: statement.line,
+            column,
+            characters,
+            is_text,
+            holes,
+            quotes: OnceCell::new(),
+            is_command: OnceCell::new(),
+            is_field: OnceCell::new(),
+        })
     }
 
     /// The character at a place if it is text.
@@ -66,15 +83,35 @@ impl<'a> Payload<'a> {
 
     /// Whether a place stands between two quotes of one kind.
     pub(super) fn is_quoted(&self, at: usize) -> bool {
-        ['"', '\'', '`'].iter().any(|&quote| {
-            let is_quote =
-                |at: &usize| self.text_at(*at) == Some(quote) && (quote == '"' || self.text_before(*at) != Some('\\'));
-            let quotes: Vec<usize> = (0..at).filter(is_quote).collect();
+        let all = self.quotes.get_or_init(|| QUOTES.map(|quote| self.quotes(quote)));
+        QUOTES.iter().zip(all).any(|(&quote, quotes)| {
+            let before = quotes.partition_point(|quote| *quote < at);
             // An apostrophe is no quote: one begins a word.
-            let opens = quotes
-                .last()
-                .is_some_and(|open| quote != '\'' || self.text_before(*open).is_none_or(|c| !c.is_alphanumeric()));
-            quotes.len() % 2 == 1 && opens && (at..self.characters.len()).any(|at| is_quote(&at))
+            let opens = before.checked_sub(1).is_some_and(|open| {
+                quote != '\'' || self.text_before(quotes[open]).is_none_or(|c| !c.is_alphanumeric())
+            });
+            before % 2 == 1 && opens && before < quotes.len()
         })
+    }
+
+    /// Whether a program's directives, such as `%s`, are at home in it.
+    pub(super) fn is_command(&self) -> bool {
+        *self.is_command.get_or_init(|| {
+            let text: String = self.characters.iter().collect();
+            ["printf", "date", "strftime", "format", "log"].iter().any(|word| text.contains(word))
+        })
+    }
+
+    /// Whether it is a header field, or has several attributes.
+    pub(super) fn is_field(&self) -> bool {
+        *self
+            .is_field
+            .get_or_init(|| self.characters.contains(&':') || self.characters.iter().filter(|c| **c == '=').count() > 1)
+    }
+
+    fn quotes(&self, quote: char) -> Vec<usize> {
+        let is_quote =
+            |at: &usize| self.text_at(*at) == Some(quote) && (quote == '"' || self.text_before(*at) != Some('\\'));
+        (0..self.characters.len()).filter(is_quote).collect()
     }
 }

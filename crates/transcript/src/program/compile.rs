@@ -114,13 +114,15 @@ impl Compiler<'_> {
         }
         // Of those that are too long to stand in messages as text only the length is known.
         let mut lengths: BTreeMap<&str, usize> = BTreeMap::new();
+        // A file of values made of one another would come to far more than it is long.
+        let mut all = 0_usize;
         for (name, statement) in sets {
             if times.get(name) != Some(&1) || self.given.contains_key(name) {
                 continue;
             }
             if let StatementKind::Set { template, .. } = &statement.kind
                 && let Some(length) = self.constant_length(template, &lengths)
-                && length > LONGEST_CONSTANT
+                && (length > LONGEST_CONSTANT || all.saturating_add(length) > MOST_VALUES)
             {
                 if length > MOST_VALUES {
                     let message =
@@ -147,7 +149,10 @@ impl Compiler<'_> {
                 }
                 _ => None,
             };
-            if let Some(value) = value.filter(|value| value.len() <= LONGEST_CONSTANT) {
+            let fits =
+                |value: &Vec<u8>| value.len() <= LONGEST_CONSTANT && all.saturating_add(value.len()) <= MOST_VALUES;
+            if let Some(value) = value.filter(fits) {
+                all += value.len();
                 self.constants.insert(name.to_owned(), value.into());
             }
         }

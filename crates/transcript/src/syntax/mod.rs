@@ -39,7 +39,8 @@ pub(crate) type Pattern = crate::pattern::Pattern<String>;
 pub struct Transcript {
     pub(crate) source: Arc<Source>,
     pub(crate) settings: Settings,
-    pub(crate) body: Vec<Statement>,
+    /// Shared by every copy.
+    pub(crate) body: Arc<Vec<Statement>>,
     pub(crate) warnings: Vec<Diagnostic>,
 }
 
@@ -86,6 +87,9 @@ impl Transcript {
     }
 }
 
+/// Most findings of one kind that are shown to a person.
+pub const MOST_SHOWN: usize = 100;
+
 /// A transcript that cannot be played, with every reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -105,12 +109,15 @@ impl Refused {
 
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for finding in &self.findings {
+        for finding in self.findings.iter().take(MOST_SHOWN) {
             f.write_str(&finding.render(&self.source))?;
         }
         let errors = self.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-        if errors > 1 {
-            writeln!(f, "{}: {errors} errors", self.source.name())?;
+        let name = self.source.name();
+        match self.findings.len().saturating_sub(MOST_SHOWN) {
+            0 if errors > 1 => writeln!(f, "{name}: {errors} errors")?,
+            0 => {}
+            more => writeln!(f, "{name}: {errors} errors; {more} more are not shown")?,
         }
         Ok(())
     }

@@ -63,7 +63,7 @@ pub(super) fn transcript(name: &str, text: &[u8], given: &[&str]) -> Result<Tran
     let (errors, warnings): (Vec<_>, Vec<_>) =
         findings.into_iter().partition(|finding| finding.severity == Severity::Error);
     if errors.is_empty() {
-        Ok(Transcript { source, settings, body, warnings })
+        Ok(Transcript { source, settings, body: Arc::new(body), warnings })
     } else {
         Err(Refused::new(&source, errors))
     }
@@ -324,6 +324,8 @@ impl Parser<'_> {
     }
 
     fn begin(&mut self, place: Place, kind: Block) {
+        // Nothing deeper is kept: what walks the tree below here need not ask how deep it is.
+        let kind = if self.open.len() < DEEPEST { kind } else { Block::Broken };
         if self.open.len() == DEEPEST {
             self.error(place, format!("blocks are nested deeper than {DEEPEST}"), "flatten the conversation");
         }

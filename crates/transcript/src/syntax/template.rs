@@ -81,6 +81,13 @@ impl<'a> Reader<'a> {
                 self.push(start, PartKind::Literal(next.to_string().into_bytes()));
             }
         }
+        // A large transcript has hundreds of thousands of them.
+        for part in &mut self.parts {
+            if let PartKind::Literal(bytes) = &mut part.kind {
+                bytes.shrink_to_fit();
+            }
+        }
+        self.parts.shrink_to_fit();
         Template { parts: self.parts }
     }
 
