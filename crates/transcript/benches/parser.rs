@@ -8,6 +8,7 @@ mod counting;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use transcript::rehearse::rehearse;
 use transcript::{Carrier, Options, Script, Side, Transcript};
 
 /// How long each is repeated, at most; the best of what was seen counts.
@@ -23,6 +24,33 @@ fn main() {
             black_box(Script::prepare(&read(text), &options).unwrap());
             0
         });
+    }
+    whole_files();
+}
+
+/// Files up to the largest that there may be: read, prepared for both ends and played. Each is twice as long as the one
+/// before, and is to take twice as long.
+fn whole_files() {
+    let kinds: [(&str, fn(usize) -> String); 3] = [
+        ("a raw literal", |size| format!("C raw: {}\nS: ok\n", "x".repeat(size - 20))),
+        ("a hex literal", |size| format!("C hex: {}\nS: ok\n", "61".repeat(size / 2 - 10))),
+        ("lines", |size| "C: hello, how are you?\nS: well\n".repeat(size / 31)),
+    ];
+    for (name, text) in kinds {
+        for mebibytes in [2, 4, 8, 16] {
+            let text = text(mebibytes << 20);
+            let start = Instant::now();
+            let transcript = read(&text);
+            let prepare = |side| Script::prepare(&transcript, &Options::new(side, Carrier::Stream)).unwrap();
+            let (client, server) = (prepare(Side::Client), prepare(Side::Server));
+            black_box(rehearse(&client, &server, |all| all));
+            let took = start.elapsed().as_secs_f64();
+            println!(
+                "{mebibytes:>2} MiB of {name:<27} {:>9.3} s {:>20.1} ns a byte",
+                took,
+                took * 1e9 / text.len() as f64
+            );
+        }
     }
 }
 

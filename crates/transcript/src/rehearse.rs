@@ -39,7 +39,7 @@ impl Rehearsal {
 const MOST_STEPS: usize = 4_000_000;
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// What a step counts for that had to stop, with more to say or further rounds to go.
-const MUCH_WORK: usize = 4096;
+const MUCH_WORK: usize = 64 * 1024;
 
 struct End<'a> {
     script: &'a Script,
@@ -201,7 +201,8 @@ fn turn(
         Next::Hear { until } => me.until = Some(until.unwrap_or(Moment::from_nanos(u64::MAX))),
         Next::Flush => {
             me.until = Some(now);
-            me.worked = output.bytes.len() < MUCH_WORK;
+            // Messages of a byte or more are bounded by their bytes.
+            me.worked = output.bytes.len() < 4096;
         }
         Next::Pause { until } => me.until = Some(until),
         Next::StopSending => {

@@ -73,6 +73,13 @@ pub(crate) struct TooLarge {
 }
 
 impl Values {
+    /// Whether a copy of them costs more than the room that it would save.
+    fn are_many(&self) -> bool {
+        const MANY: usize = 4096;
+        self.used + self.ranges.len() * size_of::<Option<(usize, usize)>>() > MANY
+            && self.bytes.capacity() <= 2 * self.used + MANY
+    }
+
     /// The length of a slot's value.
     fn length(&self, slot: usize) -> usize {
         self.ranges.get(slot).copied().flatten().map_or(0, |(start, end)| end - start)
@@ -205,7 +212,8 @@ impl Scratch {
 
     fn swap_out(&mut self, mut home: Box<Saved>, needs: bool) -> Option<Box<Saved>> {
         // What came is mostly of no consequence for any value, as each byte of a long line is.
-        let unchanged = needs && !self.changed;
+        // Many values are not copied for each that changes.
+        let unchanged = needs && (!self.changed || self.values.are_many() && self.has_any());
         let kept = (needs && !unchanged && self.has_any()).then(|| self.values.exact());
         std::mem::swap(&mut home.0, &mut self.values);
         self.changed = false;

@@ -22,6 +22,8 @@ struct Bounded;
 
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static MOST_YET: AtomicUsize = AtomicUsize::new(0);
+/// Every byte that was ever asked for: what is copied again and again shows here.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
 /// One test at a time: the count is one for all.
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -33,6 +35,7 @@ unsafe impl GlobalAlloc for Bounded {
             return std::ptr::null_mut();
         }
         MOST_YET.fetch_max(all, Ordering::Relaxed);
+        ASKED.fetch_add(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller's promise is the one that is asked for.
         unsafe { System.alloc(layout) }
     }
@@ -211,6 +214,141 @@ fn a_message_that_says_a_long_value_again_and_again_is_refused() {
     let script = prepare(&many, Side::Client).unwrap();
     drop(script);
     assert!(taken.most() < MOST, "{} bytes", taken.most());
+}
+
+/// Bytes that reading a text, preparing both ends and playing them against each other asks for, and the most that are
+/// held.
+fn cost(text: &str, taken: &mut Taken) -> (usize, usize) {
+    taken.again();
+    let asked = ASKED.load(Ordering::Relaxed);
+    if let Ok(transcript) = parse(text) {
+        for carrier in [Carrier::Stream, Carrier::Datagram] {
+            let prepare = |side| Script::prepare(&transcript, &Options::new(side, carrier));
+            if let (Ok(client), Ok(server)) = (prepare(Side::Client), prepare(Side::Server)) {
+                rehearse(&client, &server, |all| all);
+            }
+        }
+    }
+    (ASKED.load(Ordering::Relaxed) - asked, taken.most())
+}
+
+/// A kind of file: its name, its size, and how it is written at a size.
+type Kind = (&'static str, usize, fn(usize) -> String);
+
+fn each(count: usize, line: impl Fn(usize) -> String) -> String {
+    (0..count).map(line).collect()
+}
+
+#[test]
+fn a_file_twice_as_long_costs_twice_as_much() {
+    let kinds: &[Kind] = &[
+        ("a raw literal", 1 << 17, |n| format!("C raw: {}\nS: ok\n", "x".repeat(n))),
+        ("a hex literal", 1 << 17, |n| format!("C hex: {}\nS: ok\n", "61 ".repeat(n / 3))),
+        ("a raw literal that is said back", 1 << 17, |n| format!("C: a\nS raw: {}\nC: b\n", "x\\n".repeat(n / 3))),
+        ("escapes in a word", 1 << 15, |n| format!("C raw: {}\nS: ok\n", "abcdefg\\n".repeat(n / 9))),
+        ("escapes between quotes", 1 << 15, |n| format!("C raw: {}\nS: ok\n", "\"a\\n\" ".repeat(n / 6))),
+        ("signs of a comment", 1 << 15, |n| format!("C raw: {}\nS: ok\n", "a# b".repeat(n / 4))),
+        ("percent signs", 1 << 15, |n| format!("C raw: {}\nS: ok\n", "%% $a <b ".repeat(n / 9))),
+        ("braces in a line", 1 << 15, |n| format!("C raw: {}\nS: ok\n", "{ \"a\": {1} } ".repeat(n / 13))),
+        ("holes in a line", 1 << 13, |n| format!("C: {}\nS: ok\n", "{_='a'} ".repeat(n / 8))),
+        ("bytes in a default", 1 << 15, |n| format!("C raw: {{x={}}};\nS: ok\n", "{0x00}".repeat(n / 6))),
+        ("defaults of a hole", 500, |n| {
+            format!("repeat\n  C: {{x=a{}}}\n  S: ok\nend\n", each(n, |i| format!("|b{i}")))
+        }),
+        ("lines", 2000, |n| each(n, |i| format!("C: hello {i}\nS: ok {i}\n"))),
+        ("comments and empty lines", 5000, |n| each(n, |i| format!("# {i}\n\n")) + "C: a\n"),
+        ("names", 600, |n| each(n, |i| format!("C: {{n{i}=a}}\nS: {{n{i}}}\n"))),
+        ("names and the ways of a fork", 250, |n| {
+            let names = each(n, |i| format!("C: {{n{i}=a}}\nS: {{n{i}}}\n"));
+            names + &each(n, |i| format!("either\n  C: a{i}\n  S: x\nor\n  C: {{m{i}=b}}\n  S: {{m{i}}}\nend\n"))
+        }),
+        ("names and counted loops", 250, |n| {
+            let names = each(n, |i| format!("C: {{n{i}=a}}\nS: {{n{i}}}\n"));
+            names + &each(n, |i| format!("repeat 2\n  C: a{i}\n  S: x\nend\n"))
+        }),
+        ("names and lines in any order", 250, |n| {
+            let names = each(n, |i| format!("C: {{n{i}=a}}\nS: {{n{i}}}\n"));
+            names + &each(n, |i| format!("in any order\n  C: a{i}\n  C: b{i}\nend\nS: x\n"))
+        }),
+        ("names and braces that are text", 500, |n| {
+            each(n, |i| format!("C: {{n{i}=a}}\nS: {{n{i}}}\n")) + &each(n, |i| format!("C: {{ a{i} }} ${{x}}\n"))
+        }),
+        ("names and tags", 500, |n| {
+            each(n, |i| format!("C: {{n{i}=a}}\nS: {{n{i}}}\n")) + &each(n, |i| format!("C: <n{i}>v</n{i}>\n"))
+        }),
+        ("values", 1000, |n| {
+            each(n, |i| format!("set a{i} = v{i}\n")) + "C: a\n" + &each(n, |i| format!("S: {{a{i}}}\n"))
+        }),
+        ("values of values", 1000, |n| {
+            format!("set a0 = v\n{}C: a\nS: {{a{n}}}\n", each(n, |i| format!("set a{} = {{a{i}}}\n", i + 1)))
+        }),
+        ("values that are made", 500, |n| {
+            each(n, |i| format!("let a{i} = sha256 v{i}\n")) + "C: a\n" + &each(n, |i| format!("S: {{a{i}}}\n"))
+        }),
+        ("lines in any order", 500, |n| format!("in any order\n{}end\nS: ok\n", each(n, |i| format!("  C: l {i}\n")))),
+        ("lines together", 500, |n| format!("together\n{}end\nS: ok\n", each(n, |i| format!("  C: l {i}\n")))),
+        ("wrong lines", 2000, |n| each(n, |i| format!("X {i}\n"))),
+        ("blocks in each other", 5000, |n| "repeat 2\n".repeat(n) + "C: a\nS: b\n" + &"end\n".repeat(n)),
+        ("blocks that are never closed", 5000, |n| "either\n".repeat(n) + "C: a\n"),
+    ];
+    let mut taken = Taken::begin();
+    let mut grown = Vec::new();
+    for (kind, size, text) in kinds {
+        let (once, twice) = (cost(&text(*size), &mut taken), cost(&text(2 * size), &mut taken));
+        for (what, once, twice) in [("asked for", once.0, twice.0), ("held", once.1, twice.1)] {
+            let ratio = twice as f64 / once as f64;
+            if ratio > 2.5 {
+                grown.push(format!("{kind}: {once} bytes {what}, and {twice} at twice the size ({ratio:.2})"));
+            }
+        }
+    }
+    assert!(grown.is_empty(), "{grown:#?}");
+}
+
+#[test]
+fn blocks_nested_thousands_deep_are_refused_and_overflow_no_stack() {
+    let _taken = Taken::begin();
+    for (begin, end) in [
+        ("repeat 2\n", "end\n"),
+        ("repeat\n", "end\n"),
+        ("either\n", "or\n  C: c\nend\n"),
+        ("together\n", "end\n"),
+        ("repeat\n", ""),
+    ] {
+        let refused = parse(&format!("{}C: a\nS: b\n{}", begin.repeat(50_000), end.repeat(50_000))).unwrap_err();
+        assert!(refused.contains("blocks are nested deeper than 16"), "{begin}: {:.300}", refused);
+        assert!(refused.len() < 100_000, "{begin}: {} bytes of words", refused.len());
+    }
+    let deepest = format!("{}C: a\nS: b\n{}", "repeat 1\n".repeat(16), "end\n".repeat(16));
+    assert!(parse(&deepest).is_ok());
+}
+
+#[test]
+fn a_conversation_without_end_is_given_up() {
+    let _taken = Taken::begin();
+    for text in [
+        "eol none\nrepeat 4294967295\n  C: \nend\n",
+        "set x = a\nset x = b\nC: a\nrepeat 65535\n  repeat 65535\n    set x = c\n  end\nend\nS: {x}\n",
+        "C: a\nrepeat 4294967295\n  S: \nend\n",
+    ] {
+        let (client, server) = (prepare(text, Side::Client).unwrap(), prepare(text, Side::Server).unwrap());
+        let played = rehearse(&client, &server, |all| all);
+        assert!(!played.finished, "{text}");
+    }
+}
+
+#[test]
+fn of_thousands_of_findings_the_first_are_shown_and_the_others_counted() {
+    let _taken = Taken::begin();
+    for (text, last) in [
+        (each(5000, |i| format!("X {i}\n")), "5000 errors; 4900 more are not shown"),
+        (each(101, |i| format!("S: {{n{i}\n")) + &"C: {0x}\n".repeat(101), "101 errors; 1 more are not shown"),
+        ("C: {0x}\n".repeat(100), "100 errors\n"),
+    ] {
+        let refused = parse(&text).unwrap_err();
+        assert!(refused.trim_end().ends_with(last.trim_end()), "{last}: {:.500}", refused);
+        assert!(refused.matches("-->").count() <= transcript::MOST_SHOWN);
+    }
 }
 
 /// xorshift64 (Marsaglia): the same numbers each time.
