@@ -28,10 +28,13 @@ fn main() {
     whole_files();
 }
 
+/// A kind of file, and how it is written at a size.
+type Kind = (&'static str, fn(usize) -> String);
+
 /// Files up to the largest that there may be: read, prepared for both ends and played. Each is twice as long as the one
 /// before, and is to take twice as long.
 fn whole_files() {
-    let kinds: [(&str, fn(usize) -> String); 3] = [
+    let kinds: [Kind; 3] = [
         ("a raw literal", |size| format!("C raw: {}\nS: ok\n", "x".repeat(size - 20))),
         ("a hex literal", |size| format!("C hex: {}\nS: ok\n", "61".repeat(size / 2 - 10))),
         ("lines", |size| "C: hello, how are you?\nS: well\n".repeat(size / 31)),
