@@ -143,7 +143,7 @@ impl<'a> Way<'a> {
         let address = self.resolved();
         match address.target {
             Target::Inet { host: Host::Ip(ip, _), port } => Ok(Destination::Address((ip, port).into())),
-            Target::Inet { host: Host::Name(name), port } if remote => Ok(Destination::Name(name, port)),
+            Target::Inet { port, .. } if remote => Ok(Destination::Name(self.server().host_name(false), port)),
             _ => Ok(Destination::Address(look_up(&address, &self.connecting(until))?)),
         }
     }
