@@ -350,6 +350,12 @@ pub(crate) struct Talk {
     /// End the lines of standard input so [default: as they come; over UDP not at all]
     #[arg(long, value_name = "EOL")]
     pub(crate) eol: Option<EolFlag>,
+    /// Say only whether somebody listens there: nothing is sent over TCP, and over UDP a question without words
+    #[arg(long, conflicts_with_all = ["play", "listen", "record", "eol", "raw", "recv_only", "send_only", "idle"])]
+    pub(crate) zero: bool,
+    /// Try for so long to connect, until whoever is to answer is there
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "listen")]
+    pub(crate) retry: Option<Duration>,
     /// Only take what the peer sends: standard input is not read
     #[arg(long, conflicts_with_all = ["play", "send_only"])]
     pub(crate) recv_only: bool,

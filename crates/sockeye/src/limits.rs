@@ -44,6 +44,8 @@ pub const DATAGRAM_QUIET: Duration = Duration::from_secs(1);
 pub const INPUT_WAIT: Duration = Duration::from_secs(15);
 /// How long `talk --send-only` waits for the peer's end once everything has arrived.
 pub const SENT_LINGER: Duration = Duration::from_secs(1);
+/// How long `talk` waits for room in the queue of an interface that takes no datagram.
+pub const QUEUE_WAIT: Duration = Duration::from_secs(10);
 /// How long `talk` over datagrams waits for a first answer.
 pub const DATAGRAM_ANSWER: Duration = Duration::from_secs(5);
 /// How long a server tries to send an answer over datagrams for which the system has no room.
@@ -161,6 +163,7 @@ pub const TABLE: &[Limit] = &[
     Limit { flag: Some("--grace"), default: "5 s", what: "open exchanges when serve is stopped" },
     Limit { flag: None, default: "5 s, 16 MiB", what: "drain after closing" },
     Limit { flag: None, default: "1 s quiet, 5 s for the first", what: "answers to talk over UDP" },
+    Limit { flag: None, default: "10 s", what: "an interface's queue that takes no datagram of talk" },
     Limit {
         flag: None,
         default: "15 s",

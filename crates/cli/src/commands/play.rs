@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use sockeye::address::{self, Address, Host, Target};
 use sockeye::event::Protocol;
-use sockeye::net::connect::{Connected, Options as Connecting, connect};
+use sockeye::net::connect::{Connected, Options as Connecting, connect_within};
 use sockeye::net::tls::Trust;
 use sockeye::net::words;
 use sockeye::record::{Record, Tap};
@@ -218,12 +218,22 @@ fn play_once(
 ) -> Result<(), (Exit, String)> {
     let script = prepare(flags, &part.sheet, part.protocol, row).map_err(|why| (Exit::Usage, why))?;
     let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout, source: None };
-    let connected =
-        connect(&part.address, part.protocol, &connecting).map_err(|error| (Exit::from(&error), error.to_string()))?;
+    let mut connected = connect_within(&part.address, part.protocol, &connecting, flags.retry)
+        .map_err(|error| (Exit::from(&error), talk::no_connection(&error, flags)))?;
     talk::tell_attempts(&connected, console);
     let tap = record.map(|record| &**record as &dyn Tap);
     let (trust, host) = (trust(flags), host(&part.address));
-    let played = play(&connected, &script, With { tap, trust: &trust, host: &host }).map_err(|error| {
+    let mut played = play(&connected, &script, With { tap, trust: &trust, host: &host });
+    // Over datagrams a name's next address is tried where nobody listens at the one before.
+    while let Ok(Played { received: 0, port_closed, unreachable, .. }) = &played
+        && (*port_closed || unreachable.is_some())
+        && let Some(next) = connected.next()
+    {
+        connected = next;
+        talk::tell_attempts(&connected, console);
+        played = play(&connected, &script, With { tap, trust: &trust, host: &host });
+    }
+    let played = played.map_err(|error| {
         let exit = if error.kind() == io::ErrorKind::TimedOut { Exit::TimedOut } else { Exit::of(&error, Exit::Reset) };
         (exit, format!("{}: {}", connected.peer, words(&error)))
     })?;
@@ -245,6 +255,9 @@ pub(super) fn judge(
     }
     if played.port_closed {
         return Err((Exit::Refused, format!("{peer}: port closed: nobody listens there")));
+    }
+    if let Some(error) = &played.unreachable {
+        return Err((Exit::Refused, format!("{peer}: cannot be reached: {}", words(error))));
     }
     match &played.ending {
         Ending::Failed(verdict) => {

@@ -1,16 +1,17 @@
-//! SIGINT, SIGTERM and SIGHUP.
+//! SIGINT, SIGTERM and SIGHUP. What was ignored when we were started stays ignored.
 
 use std::io;
 use std::sync::Arc;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use sockeye::stop::Stopper;
+use sockeye::sys::signal::is_ignored;
 
 use crate::exit::Exit;
 
 /// Each of the two asks a server to stop.
 pub(super) fn stop_on_signals(stopper: &Stopper) -> io::Result<()> {
-    for signal in [SIGINT, SIGTERM] {
+    for signal in [SIGINT, SIGTERM].into_iter().filter(|&signal| !is_ignored(signal)) {
         signal_hook::low_level::pipe::register_raw(signal, stopper.try_clone()?.into())?;
     }
     Ok(())
@@ -18,6 +19,9 @@ pub(super) fn stop_on_signals(stopper: &Stopper) -> io::Result<()> {
 
 /// SIGHUP asks.
 pub(super) fn ask_on_hangup(asker: &Stopper) -> io::Result<()> {
+    if is_ignored(SIGHUP) {
+        return Ok(());
+    }
     signal_hook::low_level::pipe::register_raw(SIGHUP, asker.try_clone()?.into())?;
     Ok(())
 }
@@ -26,9 +30,8 @@ pub(super) fn ask_on_hangup(asker: &Stopper) -> io::Result<()> {
 /// has us ignore, as nohup(1) and a shell's `trap ''` do, stays ignored.
 pub(super) fn end_on_signals(last_words: impl Fn(Exit) + Send + Sync + 'static) -> io::Result<()> {
     let last_words = Arc::new(last_words);
-    let ignored = ignored();
     for (signal, exit) in [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated)] {
-        if ignored >> (signal - 1) & 1 == 1 {
+        if is_ignored(signal) {
             continue;
         }
         let (reader, writer) = sockeye::stop::signal_pair()?;
@@ -45,11 +48,4 @@ pub(super) fn end_on_signals(last_words: impl Fn(Exit) + Send + Sync + 'static) 
         })?;
     }
     Ok(())
-}
-
-/// The signals that are ignored, one bit each (proc(5)).
-fn ignored() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use transcript::Side;
 
 use super::{play, signals};
@@ -13,11 +14,14 @@ use crate::output::Console;
 use crate::port_file;
 use sockeye::address::{Address, AddressError, Scheme};
 use sockeye::event::Protocol;
-use sockeye::net::connect::{Connected, Options as Connecting, connect};
+use sockeye::limits;
+use sockeye::net::connect::{ConnectError, Connected, Options as Connecting, connect_within};
 use sockeye::net::listen::{self, Request};
+use sockeye::net::words;
 use sockeye::record::Record;
 use sockeye::verb::talk::{
-    Direction, Ending, Listened, Options, Outcome, Progress, Role, Sink, Tapped, listen, over_datagrams, over_stream,
+    Direction, Ending, Listened, Options, Outcome, Probed, Progress, Role, Sink, Tapped, listen, over_datagrams,
+    over_stream, probe,
 };
 
 /// Talks once, or plays a transcript.
@@ -47,10 +51,71 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
         return listen_once(flags, address, protocol, console);
     }
     let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout, source: None };
-    let connected = connect(address, protocol, &connecting)
-        .map_err(|error| console.fail(Exit::from(&error), &error.to_string()))?;
+    if flags.zero {
+        return zero(flags, address, protocol, console);
+    }
+    let connected = connect_within(address, protocol, &connecting, flags.retry)
+        .map_err(|error| console.fail(Exit::from(&error), &no_connection(&error, flags)))?;
     tell_attempts(&connected, console);
     converse(flags, address, &connected, console)
+}
+
+/// Says whether somebody listens there, and says nothing to whoever does.
+fn zero(flags: &Talk, address: &Address, protocol: Protocol, console: &Console) -> Result<Exit, Exit> {
+    let time = flags.timeout.unwrap_or(limits::DATAGRAM_ANSWER);
+    let timeout = flags.timeout.map_or(flags.connect_timeout, |timeout| timeout.min(flags.connect_timeout));
+    let connecting = Connecting { family: flags.family.family(), timeout, source: None };
+    let connected = connect_within(address, protocol, &connecting, flags.retry)
+        .map_err(|error| console.fail(Exit::from(&error), &no_connection(&error, flags)))?;
+    tell_attempts(&connected, console);
+    if protocol != Protocol::Udp {
+        console.note(&format!("{protocol} {}: open", connected.peer));
+        return Ok(Exit::Done);
+    }
+    let until = flags.retry.map(|retry| Instant::now() + retry);
+    let mut asked = connected;
+    loop {
+        let found = probe(&asked, time);
+        let (peer, over) = (asked.peer.to_string(), until.is_none_or(|until| Instant::now() >= until));
+        let closed = matches!(found, Probed::Closed | Probed::Unreachable(_));
+        if let Some(next) = closed.then(|| asked.next()).flatten() {
+            asked = next;
+            continue;
+        }
+        match found {
+            Probed::Answered => {
+                console.note(&format!("udp {peer}: open: it answered"));
+                return Ok(Exit::Done);
+            }
+            Probed::Failed(error) => {
+                let exit = Exit::of(&error, Exit::CutShort);
+                return Err(console.fail(exit, &format!("{peer}: cannot ask: {}", words(&error))));
+            }
+            _ if !over => {
+                std::thread::sleep(Duration::from_millis(50));
+                asked = connect_within(address, protocol, &connecting, flags.retry)
+                    .map_err(|error| console.fail(Exit::from(&error), &no_connection(&error, flags)))?;
+            }
+            Probed::Closed => {
+                return Err(console.fail(Exit::Refused, &format!("udp {peer}: closed: nobody listens there")));
+            }
+            Probed::Unreachable(error) => {
+                return Err(console.fail(Exit::Refused, &format!("udp {peer}: cannot be reached: {}", words(&error))));
+            }
+            Probed::Silent => {
+                let (time, says) = (transcript::seconds(time), "over UDP that does not tell whether anybody listens");
+                return Err(console.fail(Exit::TimedOut, &format!("udp {peer}: no answer within {time}; {says}")));
+            }
+        }
+    }
+}
+
+/// Why there is no connection, and how long it was tried.
+pub(super) fn no_connection(error: &ConnectError, flags: &Talk) -> String {
+    match flags.retry {
+        Some(time) if error.may_pass() => format!("{error}; tried for {} (--retry)", transcript::seconds(time)),
+        _ => error.to_string(),
+    }
 }
 
 /// What an address is spoken to over.
@@ -169,7 +234,7 @@ fn conclude(outcome: &Outcome, peer: &str, console: &Console) -> Exit {
         Ending::Failed(..) => Exit::NoResources,
         Ending::OutputFailed(_) => Exit::CannotWrite,
         Ending::InputFailed(_) => Exit::CannotRead,
-        Ending::PortClosed => Exit::Refused,
+        Ending::PortClosed | Ending::Unreachable(_) => Exit::Refused,
     };
     console.fail(exit, &format!("{peer}: {outcome}"))
 }
@@ -199,6 +264,10 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
     let listened =
         with_sink(flags, |sink| listen(bound.sockets, flags.keep, io::stdin().as_fd(), sink, &options, &mut *observer));
     drop(observer);
+    let strangers = options.progress.strangers();
+    if strangers > 0 {
+        console.note(&format!("{peer}: {strangers} datagrams came from somebody else and were not taken"));
+    }
     let exit = match listened {
         Listened::Talked(outcome) => conclude(&outcome, &peer, console),
         Listened::Failed(error) => {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 use super::{Address, AddressError, Host, Scheme, Target};
+use crate::sys::interface;
 
 /// Longest path of a Unix socket, without the zero behind it (unix(7)).
 const LONGEST_PATH: usize = 107;
@@ -259,9 +260,7 @@ fn service(name: &str) -> Option<u16> {
 
 /// An interface's number or name behind the `%`.
 fn scope_of(typed: &str, scope: &str) -> Result<u32, AddressError> {
-    let by_name = || std::fs::read_to_string(format!("/sys/class/net/{scope}/ifindex")).ok()?.trim().parse().ok();
-    let safe = !scope.is_empty() && !scope.contains('/') && !scope.contains("..");
-    scope.parse::<u32>().ok().or_else(|| if safe { by_name() } else { None }).ok_or_else(|| {
+    scope.parse::<u32>().ok().or_else(|| interface::number(scope)).ok_or_else(|| {
         AddressError::new(typed, format!("has the scope `{scope}`"), "no interface of this machine has that name")
     })
 }

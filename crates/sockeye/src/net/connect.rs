@@ -76,6 +76,19 @@ pub struct Connected {
     /// The peer had reset it by the time we looked. The kernel tells that only once: what came before can still be read,
     /// and what follows looks like an end.
     pub(crate) broken: Option<Errno>,
+    /// Over datagrams: the name's other addresses, which are tried when nobody listens at this one.
+    pub(crate) others: Vec<SocketAddr>,
+}
+
+impl Connected {
+    /// Over datagrams: the same for the name's next address, if there is one.
+    #[must_use]
+    pub fn next(&self) -> Option<Self> {
+        let Self { attempts, others, lookup, .. } = self;
+        let mut next = connect_datagrams(others).ok()?;
+        next.attempts.splice(..0, attempts.iter().cloned());
+        Some(Self { lookup: *lookup, ..next })
+    }
 }
 
 /// One address that was tried.
@@ -192,6 +205,20 @@ impl fmt::Display for ConnectError {
 
 impl std::error::Error for ConnectError {}
 
+impl ConnectError {
+    /// Whether it may be otherwise in a moment, without anybody changing what was asked for.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::NotFound { .. } | Self::Refused { .. } | Self::TimedOut { .. } => true,
+            // The path of a Unix socket that is not there yet, or from before.
+            Self::Local { error, .. } => {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+            }
+        }
+    }
+}
+
 /// Connects to an address over a protocol.
 ///
 /// # Errors
@@ -209,7 +236,10 @@ pub fn connect(address: &Address, protocol: Protocol, options: &Options) -> Resu
     let addresses = addresses(address, host, port, options)?;
     let lookup = began.elapsed();
     let connected = match protocol {
-        Protocol::Udp => connect_datagrams(address, &addresses),
+        Protocol::Udp => connect_datagrams(&addresses).map_err(|error| match error {
+            NoWay::Local(error) => ConnectError::Local { address: address.to_string(), error },
+            NoWay::Refused(attempts) => ConnectError::Refused { address: address.to_string(), attempts },
+        }),
         Protocol::Tcp | Protocol::Unix => race(address, &interleave(addresses), began, options),
     };
     connected.map(|connected| Connected { lookup, ..connected })
@@ -252,7 +282,7 @@ pub(super) fn connected(fd: OwnedFd, protocol: Protocol, peer: SocketAddr) -> Re
     let local = getsockname(&fd).map_or(Name::Unnamed, name);
     // One that was reset by now has no peer any more, as far as the kernel is concerned.
     let peer = getpeername(&fd).ok().flatten().map_or(Name::Inet(peer), name);
-    Ok(Connected { fd, protocol, local, peer, attempts: vec![], lookup: Duration::ZERO, broken: None })
+    Ok(Connected { fd, protocol, local, peer, attempts: vec![], lookup: Duration::ZERO, broken: None, others: vec![] })
 }
 
 fn name(address: rustix::net::SocketAddrAny) -> Name {
@@ -264,9 +294,9 @@ pub(crate) fn timespec(time: Duration) -> Timespec {
 }
 
 /// Over datagrams connecting only chooses the peer: the first address that this machine has a way to.
-fn connect_datagrams(address: &Address, addresses: &[SocketAddr]) -> Result<Connected, ConnectError> {
+fn connect_datagrams(addresses: &[SocketAddr]) -> Result<Connected, NoWay> {
     let mut attempts = Vec::new();
-    for &candidate in addresses {
+    for (index, &candidate) in addresses.iter().enumerate() {
         let family = if candidate.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let tried = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
             .and_then(|fd| connect_to(&fd, &candidate).map(|()| fd))
@@ -275,21 +305,59 @@ fn connect_datagrams(address: &Address, addresses: &[SocketAddr]) -> Result<Conn
         match tried {
             Ok(connected) => {
                 attempts.push(Attempt { address: candidate, outcome: Outcome::Won, took });
-                return Ok(Connected { attempts, ..connected });
+                return Ok(Connected { attempts, others: addresses[index + 1..].to_vec(), ..connected });
             }
             Err(error) if is_exhausted(&error.into()) => {
-                return Err(ConnectError::Local { address: address.to_string(), error: error.into() });
+                return Err(NoWay::Local(error.into()));
             }
             Err(error) => {
-                attempts.push(Attempt {
-                    address: candidate,
-                    outcome: Outcome::Failed(words_at(&error.into(), &candidate)),
-                    took,
-                });
+                let mut why = words_at(&error.into(), &candidate);
+                if error == Errno::ACCESS {
+                    // connect(2): a socket must be told that it may send to all.
+                    why.push_str("; to a broadcast address sockeye does not send: name one host, or take ");
+                    why.push_str(&format!("`socat - UDP-DATAGRAM:{candidate},broadcast`"));
+                }
+                attempts.push(Attempt { address: candidate, outcome: Outcome::Failed(why), took });
             }
         }
     }
-    Err(ConnectError::Refused { address: address.to_string(), attempts })
+    Err(NoWay::Refused(attempts))
+}
+
+/// Why no datagram can go to any of several addresses.
+#[derive(Debug)]
+enum NoWay {
+    Local(io::Error),
+    Refused(Vec<Attempt>),
+}
+
+/// Connects, and tries again until it stands or the time has passed: whoever is to answer may only be starting.
+///
+/// # Errors
+/// As [`connect`], of the last attempt; at once where trying again cannot help.
+pub fn connect_within(
+    address: &Address,
+    protocol: Protocol,
+    options: &Options,
+    retry: Option<Duration>,
+) -> Result<Connected, ConnectError> {
+    let until = retry.map(|time| Instant::now() + time);
+    let mut pause = Duration::from_millis(20);
+    loop {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        // The first attempt has its own time, the others what is left.
+        let timeout = left.map_or(options.timeout, |left| options.timeout.min(left.max(pause)));
+        let error = match connect(address, protocol, &Options { timeout, ..options.clone() }) {
+            Ok(connected) => return Ok(connected),
+            Err(error) => error,
+        };
+        let left = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+        if left.is_zero() || !error.may_pass() {
+            return Err(error);
+        }
+        std::thread::sleep(pause.min(left));
+        pause = (pause * 2).min(Duration::from_millis(500));
+    }
 }
 
 fn connect_path(address: &Address, path: &Path, timeout: Duration) -> Result<Connected, ConnectError> {
@@ -314,7 +382,8 @@ fn connect_path(address: &Address, path: &Path, timeout: Duration) -> Result<Con
             let peer = Name::Path(Arc::from(path));
             let lookup = Duration::ZERO;
             let (attempts, broken) = (vec![], None);
-            Ok(Connected { fd, protocol: Protocol::Unix, local: Name::Unnamed, peer, attempts, lookup, broken })
+            let (protocol, local, others) = (Protocol::Unix, Name::Unnamed, vec![]);
+            Ok(Connected { fd, protocol, local, peer, attempts, lookup, broken, others })
         }
         Err(Errno::AGAIN) => Err(ConnectError::TimedOut {
             address: address.to_string(),
@@ -322,6 +391,12 @@ fn connect_path(address: &Address, path: &Path, timeout: Duration) -> Result<Con
             attempts: vec![],
             waited_for: Some("a backlog that is full"),
         }),
+        Err(Errno::PROTOTYPE) => {
+            // As of /dev/log: connect(2) does not say which kind it is.
+            let why = "it is no stream: it takes datagrams or packets, which talk does not send to a path; ";
+            let error = format!("{why}take `socat - UNIX-SENDTO:{}`", path.display());
+            Err(ConnectError::Local { address: address.to_string(), error: io::Error::other(error) })
+        }
         Err(error) => Err(ConnectError::Local { address: address.to_string(), error: error.into() }),
     }
 }
@@ -403,7 +478,7 @@ mod tests {
         let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let live = server.local_addr().unwrap();
         let nowhere = SocketAddr::from(([255, 255, 255, 255], 9));
-        let connected = connect_datagrams(&Address::parse("both:1").unwrap(), &[nowhere, live]).unwrap();
+        let connected = connect_datagrams(&[nowhere, live]).unwrap();
         assert_eq!(connected.peer, Name::Inet(live));
         assert_eq!(connected.attempts.len(), 2);
         std::net::UdpSocket::from(connected.fd).send(b"x").unwrap();

@@ -5,14 +5,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Shutdown, getpeername, getsockname, shutdown, sockopt};
 
-use super::FirstEnd;
+use super::{Activity, FirstEnd};
 use crate::net::alive;
 use crate::net::connect::timespec;
 use crate::sys::{queue, tcp_diag};
@@ -25,9 +25,7 @@ const PROBE: Duration = Duration::from_secs(10);
 pub(super) struct Connection<'a> {
     socket: BorrowedFd<'a>,
     is_tcp: bool,
-    began: Instant,
-    /// When something passed last, in nanoseconds from the beginning.
-    last: AtomicU64,
+    activity: Activity,
     first_end: OnceLock<FirstEnd>,
     /// When the peer's end was read.
     peer_ended: OnceLock<Instant>,
@@ -57,8 +55,7 @@ impl<'a> Connection<'a> {
         let made = Self {
             socket,
             is_tcp,
-            began: Instant::now(),
-            last: AtomicU64::new(0),
+            activity: Activity::new(),
             first_end: OnceLock::new(),
             peer_ended: OnceLock::new(),
             end_sent: AtomicBool::new(false),
@@ -77,18 +74,17 @@ impl<'a> Connection<'a> {
 
     /// Something passed.
     pub(super) fn passed(&self) {
-        let now = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.last.fetch_max(now, Ordering::Relaxed);
+        self.activity.passed();
     }
 
     /// When something passed last.
     pub(super) fn last(&self) -> Instant {
-        self.began + Duration::from_nanos(self.last.load(Ordering::Relaxed))
+        self.activity.last()
     }
 
     /// Since when nothing has passed, the peer's end included.
     pub(super) fn quiet_since(&self) -> Instant {
-        self.last().max(self.peer_ended.get().copied().unwrap_or(self.began))
+        self.last().max(self.peer_ended.get().copied().unwrap_or(self.activity.began))
     }
 
     /// What a call on the socket came to. An error of the connection is kept.

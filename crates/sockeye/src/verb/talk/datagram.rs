@@ -1,5 +1,6 @@
 //! Datagrams joined to standard input and output: a line in is a datagram out, a datagram in is a line out.
 
+use std::borrow::Cow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
@@ -9,65 +10,150 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::connection::is_of_connection;
 use super::peer::Peer;
 use super::stream::of_output;
-use super::{Ending, Eol, Options, Outcome, Sink, Unsent, input};
+use super::{Activity, Direction, Ending, Eol, Options, Outcome, Role, Sink, Unsent, input};
+use crate::limits;
 use crate::net::connect::{Connected, timespec};
 use crate::sys::datagrams::Inbox;
 
 /// Larger than any datagram over IP, so that none is cut.
 const LARGEST: usize = 65_536;
+/// Most bytes of questions that are kept to be asked of a name's next address.
+const KEPT: usize = 256 * 1024;
 
 /// How sending ended.
 enum Up {
     Ended,
+    /// Standard input had nothing at all.
+    Empty,
     Failed(Ending),
 }
 
-/// Joins a client's datagram socket to an input and an output, until the input has ended and it has been quiet.
+/// What comes from standard input, over however many peers it is said to.
+#[derive(Debug, Default)]
+pub(super) struct Speech {
+    /// What was asked while nobody had answered, and how many bytes that are.
+    asked: Vec<Vec<u8>>,
+    asked_bytes: usize,
+    /// What was read last, and how much of it was said.
+    held: Vec<u8>,
+    said: usize,
+    lines: u64,
+    ended: bool,
+}
+
+impl Speech {
+    /// How much was read and is still to be said.
+    fn in_hand(&self) -> u64 {
+        (self.held.len() - self.said) as u64
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.held[self.said..]
+    }
+}
+
+/// Joins a client's datagram socket to an input and an output, until the input has ended and it has been quiet. Where
+/// nobody listens, the name's next address is asked the same.
 pub fn talk(connected: &Connected, input: BorrowedFd<'_>, sink: &mut Sink<'_>, options: &Options) -> Outcome {
+    let mut speech = Speech::default();
+    let outcome = talk_to(connected, &mut speech, input, sink, options);
+    let mut last = (outcome, connected.next());
+    while let (outcome, Some(next)) = &last
+        && matches!(outcome.ending, Ending::PortClosed | Ending::Unreachable(_))
+        && outcome.received == 0
+        && speech.asked_bytes <= KEPT
+    {
+        let sent = outcome.sent;
+        let outcome = talk_to(next, &mut speech, input, sink, options);
+        // The same bytes are counted once.
+        let outcome = Outcome { sent: outcome.sent.max(sent), ..outcome };
+        let after = next.next();
+        last = (outcome, after);
+    }
+    last.0
+}
+
+fn talk_to(
+    connected: &Connected,
+    speech: &mut Speech,
+    input: BorrowedFd<'_>,
+    sink: &mut Sink<'_>,
+    options: &Options,
+) -> Outcome {
     match Peer::new(connected) {
-        Ok(peer) => talk_with(peer, input, sink, options),
+        Ok(peer) => talk_with(&peer, speech, input, sink, options),
         Err(error) => {
-            let ending = Ending::SendFailed(error.into());
+            let ending = Ending::Failed("cannot use the socket", error.into());
             Outcome { ending, sent: 0, received: 0, unsent: input::left(input), dropped: 0, first_end: None }
         }
     }
 }
 
 /// The same with a peer that is known.
-pub(super) fn talk_with(peer: Peer<'_>, input: BorrowedFd<'_>, sink: &mut Sink<'_>, options: &Options) -> Outcome {
+pub(super) fn talk_with(
+    peer: &Peer<'_>,
+    speech: &mut Speech,
+    input: BorrowedFd<'_>,
+    sink: &mut Sink<'_>,
+    options: &Options,
+) -> Outcome {
     let (sent, received) = (options.progress.sent(), options.progress.received());
     let deadline = options.timeout.map(|time| Instant::now() + time);
     peer.take_many();
     let dropped = options.progress.dropped();
     let mut drops = Drops { counted: peer.drops_before() };
-    let (ending, unsent) = match pipe_with(PipeFlags::CLOEXEC) {
-        Ok((wake, waker)) => std::thread::scope(|scope| {
-            let peer = &peer;
-            let (report, up) = channel();
-            let quit = waker.as_fd();
-            // The sender tells of its end through the channel and by the pipe, on which the receiver waits.
-            let (stop, stopper) = match pipe_with(PipeFlags::CLOEXEC) {
-                Ok(pipe) => pipe,
-                Err(error) => return (Ending::SendFailed(error.into()), Unsent::default()),
-            };
-            if let Err(error) = input::beside(scope, move || send_lines(peer, input, stop, &report, quit, options)) {
-                return (Ending::InputFailed(error), Unsent::default());
-            }
-            let ending = receive(peer, sink, wake.as_fd(), &up, deadline, &mut drops, options);
-            drop(stopper);
-            options.progress.strangers.fetch_add(peer.ignored(), Ordering::Relaxed);
-            drops.count(peer, options);
-            let complete = matches!(ending, Ending::Done | Ending::NoAnswer(_));
-            let unsent = if complete { Unsent::default() } else { input::left(input) };
-            (ending, unsent)
-        }),
-        Err(error) => (Ending::SendFailed(error.into()), Unsent::default()),
-    };
+    let ending = both_ways(peer, speech, input, sink, deadline, &mut drops, options);
+    options.progress.strangers.fetch_add(peer.ignored(), Ordering::Relaxed);
+    drops.count(peer, options);
+    let complete = matches!(ending, Ending::Done | Ending::NoAnswer(_)) || options.direction == Direction::Receive;
+    let mut unsent = if complete { Unsent::default() } else { input::left(input) };
+    unsent.bytes += speech.in_hand();
     let (sent, received) = (options.progress.sent() - sent, options.progress.received() - received);
     let dropped = options.progress.dropped() - dropped;
     Outcome { ending, sent, received, unsent, dropped, first_end: None }
+}
+
+fn both_ways(
+    peer: &Peer<'_>,
+    speech: &mut Speech,
+    input: BorrowedFd<'_>,
+    sink: &mut Sink<'_>,
+    deadline: Option<Instant>,
+    drops: &mut Drops,
+    options: &Options,
+) -> Ending {
+    let activity = &Activity::new();
+    let receiving = Receiving { peer, activity, deadline, options };
+    // The sender tells of its end through the channel and by one pipe, on which the receiver waits; by the other it hears
+    // that it is over.
+    let pipes = pipe_with(PipeFlags::CLOEXEC).and_then(|pair| Ok((pair, pipe_with(PipeFlags::CLOEXEC)?)));
+    let ((wake, waker), (stop, stopper)) = match pipes {
+        Ok(pipes) => pipes,
+        Err(error) => return Ending::Failed("cannot make a pipe", error.into()),
+    };
+    let (report, up) = channel();
+    if options.direction == Direction::Receive {
+        let _ = report.send(Up::Empty);
+        drop(waker);
+        return receiving.run(sink, wake.as_fd(), &up, drops);
+    }
+    std::thread::scope(|scope| {
+        let started = input::beside(scope, move || {
+            let sending = Sending { peer, input, stop, activity, options };
+            send_lines(&sending, speech, &report);
+            // Closing its write end wakes the receiver.
+            drop(waker);
+        });
+        if let Err(error) = started {
+            return Ending::Failed("cannot read standard input", error);
+        }
+        let ending = receiving.run(sink, wake.as_fd(), &up, drops);
+        drop(stopper);
+        ending
+    })
 }
 
 /// What the kernel dropped, and how much of it is counted already.
@@ -83,157 +169,211 @@ impl Drops {
     }
 }
 
-/// Sends each line as a datagram.
-fn send_lines(
-    peer: &Peer<'_>,
-    input: BorrowedFd<'_>,
+struct Sending<'a> {
+    peer: &'a Peer<'a>,
+    input: BorrowedFd<'a>,
+    /// Closed at its other end when nobody waits for us any more.
     stop: OwnedFd,
-    report: &Sender<Up>,
-    quit: BorrowedFd<'_>,
-    options: &Options,
-) {
-    let up = match lines(peer, input, &stop, options) {
+    activity: &'a Activity,
+    options: &'a Options,
+}
+
+/// Sends each line as a datagram.
+fn send_lines(sending: &Sending<'_>, speech: &mut Speech, report: &Sender<Up>) {
+    let up = match sending.lines(speech) {
+        Ok(()) if speech.lines == 0 => Up::Empty,
         Ok(()) => Up::Ended,
         Err(ending) => Up::Failed(ending),
     };
     let _ = report.send(up);
-    let _ = rustix::io::write(quit, &[0]);
 }
 
-fn lines(peer: &Peer<'_>, input: BorrowedFd<'_>, stop: &OwnedFd, options: &Options) -> Result<(), Ending> {
-    let mut held = Vec::new();
-    let mut buffer = vec![0; LARGEST];
-    let mut number = 0;
-    loop {
-        let mut polled = [PollFd::new(&input, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
-        match poll(&mut polled, None) {
-            Ok(_) if !polled[1].revents().is_empty() => return Ok(()),
-            Ok(_) => {}
-            Err(Errno::INTR) => continue,
-            Err(error) => return Err(Ending::InputFailed(error.into())),
+impl Sending<'_> {
+    fn lines(&self, speech: &mut Speech) -> Result<(), Ending> {
+        for datagram in &speech.asked {
+            self.send(datagram, speech.lines)?;
         }
-        let length = match rustix::io::read(input, &mut buffer[..]) {
-            Ok(length) => length,
-            Err(Errno::INTR | Errno::AGAIN) => continue,
-            Err(error) => return Err(Ending::InputFailed(error.into())),
-        };
-        held.extend_from_slice(&buffer[..length]);
-        let mut start = 0;
-        while let Some(found) = memchr::memchr(b'\n', &held[start..]) {
-            let line = &held[start..start + found];
-            number += 1;
-            send_line(peer, line.strip_suffix(b"\r").unwrap_or(line), number, options)?;
-            start += found + 1;
-        }
-        held.drain(..start);
-        // A line that fits into no datagram is not waited for.
-        if held.len() > LARGEST {
-            return Err(Ending::TooLarge { line: number + 1, length: held.len() });
-        }
-        if length == 0 {
-            if !held.is_empty() {
-                send_line(peer, &held, number + 1, options)?;
+        let mut buffer = vec![0; LARGEST];
+        loop {
+            while let Some(found) = memchr::memchr(b'\n', speech.rest()) {
+                self.say(found, 1, speech)?;
             }
-            return Ok(());
-        }
-    }
-}
-
-fn send_line(peer: &Peer<'_>, line: &[u8], number: u64, options: &Options) -> Result<(), Ending> {
-    let ending: &[u8] = match options.eol {
-        Eol::AsTyped | Eol::None => b"",
-        Eol::Lf => b"\n",
-        Eol::CrLf => b"\r\n",
-    };
-    let with_ending;
-    let datagram = if ending.is_empty() {
-        line
-    } else {
-        with_ending = [line, ending].concat();
-        &with_ending
-    };
-    loop {
-        match options.send_heard(datagram, |datagram| peer.send(datagram)) {
-            Ok(length) => {
-                options.progress.sent_more(length);
+            speech.held.drain(..std::mem::take(&mut speech.said));
+            // A line that fits into no datagram is not waited for.
+            if speech.held.len() > LARGEST {
+                return Err(Ending::TooLarge { line: speech.lines + 1, length: speech.held.len() });
+            }
+            if speech.ended {
+                if !speech.held.is_empty() {
+                    self.say(speech.held.len(), 0, speech)?;
+                }
                 return Ok(());
             }
-            Err(Errno::INTR) => {}
-            Err(Errno::CONNREFUSED) => return Err(Ending::PortClosed),
-            Err(Errno::MSGSIZE) => return Err(Ending::TooLarge { line: number, length: datagram.len() }),
-            // The interface's queue is full: it empties by itself.
-            Err(Errno::NOBUFS | Errno::AGAIN) => std::thread::sleep(Duration::from_millis(1)),
-            Err(error) => return Err(Ending::SendFailed(error.into())),
+            let mut polled = [PollFd::new(&self.input, PollFlags::IN), PollFd::new(&self.stop, PollFlags::IN)];
+            match poll(&mut polled, None) {
+                Ok(_) if !polled[1].revents().is_empty() => return Ok(()),
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(Ending::Failed("cannot wait for standard input", error.into())),
+            }
+            match rustix::io::read(self.input, &mut buffer[..]) {
+                Ok(0) => speech.ended = true,
+                Ok(length) => speech.held.extend_from_slice(&buffer[..length]),
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(error) => return Err(Ending::InputFailed(error.into())),
+            }
+        }
+    }
+
+    /// Says the line of so many bytes that stands first in hand, and keeps it as long as nobody has answered.
+    fn say(&self, length: usize, ending: usize, speech: &mut Speech) -> Result<(), Ending> {
+        let line = &speech.rest()[..length];
+        let line = if ending > 0 { line.strip_suffix(b"\r").unwrap_or(line) } else { line };
+        let ours: &[u8] = match self.options.eol {
+            Eol::AsTyped | Eol::None => b"",
+            Eol::Lf => b"\n",
+            Eol::CrLf => b"\r\n",
+        };
+        let datagram = if ours.is_empty() { Cow::Borrowed(line) } else { Cow::Owned([line, ours].concat()) };
+        self.send(&datagram, speech.lines + 1)?;
+        let may_ask_another = speech.asked_bytes <= KEPT && !self.peer.has_answered();
+        let kept = may_ask_another.then(|| datagram.into_owned());
+        speech.said += length + ending;
+        speech.lines += 1;
+        match kept {
+            Some(datagram) => {
+                speech.asked_bytes += datagram.len();
+                speech.asked.push(datagram);
+            }
+            None => speech.asked.clear(),
+        }
+        Ok(())
+    }
+
+    fn send(&self, datagram: &[u8], line: u64) -> Result<(), Ending> {
+        let since = Instant::now();
+        loop {
+            match self.options.send_heard(datagram, |datagram| self.peer.send(datagram)) {
+                Ok(length) => {
+                    self.activity.passed();
+                    self.options.progress.sent_more(length);
+                    return Ok(());
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::CONNREFUSED) => return Err(Ending::PortClosed),
+                Err(Errno::MSGSIZE) => return Err(Ending::TooLarge { line, length: datagram.len() }),
+                // The interface's queue is full: it empties by itself, unless nothing ever leaves it.
+                Err(error @ (Errno::NOBUFS | Errno::AGAIN)) => {
+                    let mut stop = [PollFd::new(&self.stop, PollFlags::IN)];
+                    let stopped =
+                        poll(&mut stop, Some(&timespec(Duration::from_millis(1)))).is_ok_and(|ready| ready > 0);
+                    if stopped || since.elapsed() >= limits::QUEUE_WAIT {
+                        return Err(Ending::SendFailed(error.into()));
+                    }
+                }
+                Err(error) if is_of_connection(error) => return Err(Ending::Unreachable(error.into())),
+                Err(error) => return Err(Ending::SendFailed(error.into())),
+            }
         }
     }
 }
 
-/// Takes answers until it is time to end.
-fn receive(
-    peer: &Peer<'_>,
-    sink: &mut Sink<'_>,
-    wake: BorrowedFd<'_>,
-    up: &std::sync::mpsc::Receiver<Up>,
+struct Receiving<'a> {
+    peer: &'a Peer<'a>,
+    activity: &'a Activity,
     deadline: Option<Instant>,
-    drops: &mut Drops,
-    options: &Options,
-) -> Ending {
-    let mut inbox = Inbox::new();
-    let mut lines = Vec::new();
-    let socket = peer.socket();
-    let mut answers = 0_u64;
-    let mut input_ended = false;
-    let mut last = Instant::now();
-    loop {
-        let patience = if answers > 0 { options.quiet } else { options.first_answer };
-        let quiet_at = input_ended.then(|| last + patience);
-        let until = match (quiet_at, deadline) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        let time = until.map(|at| timespec(at.saturating_duration_since(Instant::now())));
-        let mut polled = [PollFd::new(&socket, PollFlags::IN), PollFd::new(&wake, PollFlags::IN)];
-        let watched = if input_ended { &mut polled[..1] } else { &mut polled[..] };
-        match poll(watched, time.as_ref()) {
-            Err(Errno::INTR) => continue,
-            Err(error) => return Ending::SendFailed(error.into()),
-            Ok(0) if deadline.is_some_and(|at| Instant::now() >= at) => {
-                return Ending::TimedOut(options.timeout.unwrap_or_default());
-            }
-            Ok(0) => return if answers > 0 { Ending::Done } else { Ending::NoAnswer(patience) },
-            Ok(_) => {}
-        }
-        if !polled[1].revents().is_empty() && !input_ended {
-            match up.recv() {
-                Ok(Up::Ended) | Err(_) => {
-                    input_ended = true;
-                    last = last.max(Instant::now());
+    options: &'a Options,
+}
+
+impl Receiving<'_> {
+    /// Takes answers until it is time to end.
+    fn run(
+        &self,
+        sink: &mut Sink<'_>,
+        wake: BorrowedFd<'_>,
+        up: &std::sync::mpsc::Receiver<Up>,
+        drops: &mut Drops,
+    ) -> Ending {
+        let Self { peer, options, .. } = *self;
+        let mut inbox = Inbox::new();
+        let mut lines = Vec::new();
+        let socket = peer.socket();
+        let mut answers = u64::from(peer.has_spoken());
+        let mut input_ended = false;
+        // Nothing says that a peer has ended. A listener without input only takes, and goes on doing so: where it keeps
+        // listening, what comes later opens another conversation.
+        let mut only_takes = false;
+        let mut last = Instant::now();
+        loop {
+            let patience = if answers > 0 { options.quiet } else { options.first_answer };
+            let quiet_at = (input_ended && !only_takes).then(|| last + patience);
+            let idle_at = options.idle.map(|idle| self.activity.last() + idle);
+            let until = [quiet_at, idle_at, self.deadline].into_iter().flatten().min();
+            let time = until.map(|at| timespec(at.saturating_duration_since(Instant::now())));
+            let mut polled = [PollFd::new(&socket, PollFlags::IN), PollFd::new(&wake, PollFlags::IN)];
+            let watched = if input_ended { &mut polled[..1] } else { &mut polled[..] };
+            match poll(watched, time.as_ref()) {
+                Err(Errno::INTR) => continue,
+                Err(error) => return Ending::Failed("cannot wait for the socket", error.into()),
+                Ok(0) => {
+                    let now = Instant::now();
+                    if self.deadline.is_some_and(|at| now >= at) {
+                        return Ending::TimedOut(options.timeout.unwrap_or_default());
+                    }
+                    if let Some(idle) = options.idle
+                        && now >= self.activity.last() + idle
+                    {
+                        return Ending::Idle(idle);
+                    }
+                    if quiet_at.is_some_and(|at| now >= at) {
+                        return if answers > 0 { Ending::Done } else { Ending::NoAnswer(patience) };
+                    }
+                    continue;
                 }
-                Ok(Up::Failed(ending)) => return ending,
+                Ok(_) => {}
             }
-        }
-        lines.clear();
-        let received = peer.receive_many(&mut inbox, |datagram| {
-            options.progress.received_more(datagram.len());
-            options.heard_received(datagram);
-            add_line(&mut lines, datagram, options.eol);
-        });
-        match received {
-            Ok(0) => {}
-            Ok(count) => {
-                answers += count as u64;
-                last = Instant::now();
-                // At once: whoever interrupts reads it, too.
-                drops.count(peer, options);
-                if let Err(error) = sink.write_until(&lines, deadline) {
-                    return of_output(error, options);
+            if !polled[1].revents().is_empty() && !input_ended {
+                match up.recv() {
+                    Ok(Up::Failed(ending)) => return ending,
+                    Ok(Up::Empty) if options.role == Role::Listener => {
+                        only_takes = options.direction != Direction::Send
+                    }
+                    Ok(Up::Ended | Up::Empty) | Err(_) => {}
                 }
+                input_ended = true;
+                last = last.max(Instant::now());
             }
-            Err(error) => match Errno::from_io_error(&error) {
-                Some(Errno::INTR | Errno::AGAIN) => {}
-                Some(Errno::CONNREFUSED) => return Ending::PortClosed,
-                _ => return Ending::SendFailed(error),
-            },
+            lines.clear();
+            let received = peer.receive_many(&mut inbox, |datagram| {
+                self.activity.passed();
+                options.progress.received_more(datagram.len());
+                options.heard_received(datagram);
+                add_line(&mut lines, datagram, options.eol);
+            });
+            match received {
+                Ok(0) => {}
+                Ok(count) => {
+                    answers += count as u64;
+                    last = Instant::now();
+                    // At once: whoever interrupts reads it, too.
+                    drops.count(peer, options);
+                    if options.direction != Direction::Send
+                        && let Err(error) = sink.write_until(&lines, self.deadline)
+                    {
+                        return of_output(error, options);
+                    }
+                }
+                Err(error) => match Errno::from_io_error(&error) {
+                    Some(Errno::INTR | Errno::AGAIN) => {}
+                    Some(Errno::CONNREFUSED) => return Ending::PortClosed,
+                    Some(told) if is_of_connection(told) => return Ending::Unreachable(error),
+                    _ => return Ending::Failed("cannot receive", error),
+                },
+            }
+            // What is sent is done; a port that is known to be closed was told just now.
+            if input_ended && options.direction == Direction::Send {
+                return Ending::Done;
+            }
         }
     }
 }

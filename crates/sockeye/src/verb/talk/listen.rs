@@ -1,5 +1,6 @@
 //! The listening end of `talk`: one client, joined to standard input and output; then it ends, or waits for the next.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -7,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SocketFlags, acceptfrom_with, connect, getsockname, recvfrom};
+use rustix::net::{RecvFlags, SocketFlags, acceptfrom_with, bind, connect, connect_unspec, getsockname, recvfrom};
 
+use super::datagram::Speech;
 use super::peer::Peer;
-use super::{Ending, FirstEnd, Options, Outcome, Sink, datagram, stream};
+use super::{Direction, Ending, FirstEnd, Options, Outcome, Sink, datagram, stream};
 use crate::event::{ClosedBy, Conversation, Event, Name, Observer, Protocol};
 use crate::net::listen::Socket;
 use crate::net::words;
@@ -40,15 +42,19 @@ pub fn listen(
     let mut number = 0;
     // What was dropped while the first datagram waited belongs to the conversation that it opens.
     let mut dropped = vec![0; sockets.len()];
+    // So do datagrams of others that came before it was known to be one: they open the next.
+    let mut waiting: Vec<Waiting> = sockets.iter().map(|_| Waiting::new()).collect();
+    let mut speech = Speech::default();
     loop {
         number += 1;
-        let index = match ready(&sockets) {
+        let index = match waiting.iter().position(|waiting| !waiting.is_empty()).map_or_else(|| ready(&sockets), Ok) {
             Ok(index) => index,
             Err(error) => return Listened::Failed(error),
         };
         let socket = &sockets[index];
+        let received_before = options.progress.received();
         let opened = if socket.endpoint.protocol == Protocol::Udp {
-            first_datagram(socket, sink, options)
+            first_datagram(socket, &mut waiting[index], sink, options)
         } else {
             accept(socket, observer)
         };
@@ -82,9 +88,14 @@ pub fn listen(
         let began = Instant::now();
         let outcome = match protocol {
             Protocol::Udp => {
-                let outcome = datagram::talk_with(Peer::known(fd.as_fd(), dropped[index]), input, sink, options);
+                let Name::Inet(client) = conversation.client else { continue };
+                let peer = Peer::known(fd.as_fd(), client, dropped[index], keep);
+                let outcome = datagram::talk_with(&peer, &mut speech, input, sink, options);
+                waiting[index].extend(peer.into_kept());
+                hear_anybody(&sockets[index]);
                 dropped[index] = datagrams::drops(&fd).unwrap_or(0);
-                outcome
+                // With the one that opened it.
+                Outcome { received: options.progress.received() - received_before, ..outcome }
             }
             Protocol::Tcp | Protocol::Unix => stream::talk_over(&fd, None, input, sink, options),
         };
@@ -109,6 +120,9 @@ pub fn listen(
         }
     }
 }
+
+/// Datagrams that came before their sender's turn.
+type Waiting = VecDeque<(SocketAddr, Vec<u8>)>;
 
 enum Opening {
     Socket(io::Error),
@@ -163,21 +177,28 @@ fn accept(socket: &Socket, observer: &mut dyn Observer) -> Result<(std::os::fd::
 /// Waits for the first datagram, writes it, and keeps to its sender.
 fn first_datagram(
     socket: &Socket,
+    waiting: &mut Waiting,
     sink: &mut Sink<'_>,
     options: &Options,
 ) -> Result<(std::os::fd::OwnedFd, Name), Opening> {
     let mut buffer = vec![0; 65_536];
+    if let Some(&(client, _)) = waiting.front() {
+        connect(&socket.fd, &client).map_err(|error| Opening::Socket(error.into()))?;
+        let fd = socket.fd.try_clone().map_err(Opening::Socket)?;
+        let (its, others): (Waiting, Waiting) = waiting.drain(..).partition(|(from, _)| *from == client);
+        *waiting = others;
+        for (_, datagram) in its {
+            take_first(&datagram, sink, options)?;
+        }
+        return Ok((fd, Name::Inet(client)));
+    }
     loop {
         match recvfrom(&socket.fd, &mut buffer[..], RecvFlags::empty()) {
             Ok((_, length, Some(peer))) => {
                 let Ok(client) = SocketAddr::try_from(peer) else { continue };
                 connect(&socket.fd, &client).map_err(|error| Opening::Socket(error.into()))?;
                 let fd = socket.fd.try_clone().map_err(Opening::Socket)?;
-                options.progress.received_more(length);
-                options.heard_received(&buffer[..length]);
-                let mut line = Vec::new();
-                datagram::add_line(&mut line, &buffer[..length], options.eol);
-                sink.write_all(&line).map_err(Opening::Output)?;
+                take_first(&buffer[..length], sink, options)?;
                 return Ok((fd, Name::Inet(client)));
             }
             Ok(_) | Err(Errno::INTR) => {}
@@ -185,6 +206,24 @@ fn first_datagram(
             Err(error) => return Err(Opening::Socket(error.into())),
         }
     }
+}
+
+/// A client was the only one to be heard. Where the system chose the port it is asked for again.
+fn hear_anybody(socket: &Socket) {
+    if let (Ok(()), Name::Inet(own)) = (connect_unspec(&socket.fd), &socket.endpoint.name) {
+        let _ = bind(&socket.fd, own);
+    }
+}
+
+fn take_first(bytes: &[u8], sink: &mut Sink<'_>, options: &Options) -> Result<(), Opening> {
+    options.progress.received_more(bytes.len());
+    options.heard_received(bytes);
+    if options.direction == Direction::Send {
+        return Ok(());
+    }
+    let mut line = Vec::new();
+    datagram::add_line(&mut line, bytes, options.eol);
+    sink.write_all(&line).map_err(Opening::Output)
 }
 
 fn wait(fd: BorrowedFd<'_>) -> Result<(), Opening> {

@@ -9,12 +9,13 @@ mod play;
 mod sending;
 mod spliced;
 mod stream;
+mod zero;
 
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use transcript::Side;
@@ -27,6 +28,7 @@ pub use datagram::talk as over_datagrams;
 pub use listen::{Listened, listen};
 pub use play::{Played, With, play};
 pub use stream::talk as over_stream;
+pub use zero::{Probed, probe};
 
 /// How lines of standard input end on the wire.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -162,6 +164,29 @@ impl Default for Options {
     }
 }
 
+/// When something passed last, for both directions.
+#[derive(Debug)]
+struct Activity {
+    began: Instant,
+    /// In nanoseconds from the beginning.
+    last: AtomicU64,
+}
+
+impl Activity {
+    fn new() -> Self {
+        Self { began: Instant::now(), last: AtomicU64::new(0) }
+    }
+
+    fn passed(&self) {
+        let now = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.last.fetch_max(now, Ordering::Relaxed);
+    }
+
+    fn last(&self) -> Instant {
+        self.began + Duration::from_nanos(self.last.load(Ordering::Relaxed))
+    }
+}
+
 /// Bytes moved so far.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -226,6 +251,8 @@ pub enum Ending {
     Failed(&'static str, io::Error),
     /// Over datagrams: nobody listens there (the ICMP error came).
     PortClosed,
+    /// Over datagrams: there is no way to that host.
+    Unreachable(io::Error),
     /// Over datagrams: nothing came in time.
     NoAnswer(Duration),
     /// Over datagrams: a line does not fit into one.
@@ -304,7 +331,10 @@ impl fmt::Display for Outcome {
             Ending::InputFailed(error) => write!(f, "cannot read standard input: {}", words(error))?,
             Ending::Failed(what, error) => write!(f, "{what}: {}", words(error))?,
             Ending::PortClosed => f.write_str("port closed: nobody listens there")?,
-            Ending::NoAnswer(time) => write!(f, "no answer within {}", transcript::seconds(*time))?,
+            Ending::Unreachable(error) => write!(f, "cannot be reached: {}", words(error))?,
+            Ending::NoAnswer(time) => {
+                write!(f, "no answer within {}", transcript::seconds(*time))?;
+            }
             Ending::TooLarge { line, length } => {
                 write!(f, "line {line} of standard input has {length} bytes, more than a datagram holds")?;
             }
@@ -318,6 +348,9 @@ impl fmt::Display for Outcome {
         }
         if unsent.bytes == 0 && unsent.at_least {
             f.write_str(", standard input had not ended")?;
+        }
+        if matches!(self.ending, Ending::NoAnswer(_)) && *sent > 0 {
+            f.write_str("; where no answer is due, say --send-only")?;
         }
         if *dropped > 0 {
             write!(f, ", {dropped} datagrams were dropped: the kernel's queue was full")?;

@@ -1,6 +1,7 @@
 //! The other end of a client's datagrams. A server may answer from another port than the one that was asked, as TFTP
 //! does (RFC 1350, section 4): the first answer of the host that was asked says who the peer is from then on.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -21,6 +22,9 @@ pub(crate) struct Peer<'a> {
     state: Mutex<State>,
     ignored: AtomicU64,
     drops_before: u32,
+    /// It spoke first.
+    has_spoken: bool,
+    others: Mutex<Others>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -29,9 +33,19 @@ enum State {
     Asked(SocketAddr),
     /// The peer has answered: nobody else is heard any more.
     Answered(SocketAddr),
-    /// The socket is connected, and was from the beginning.
-    Known,
+    /// The socket is connected to it, and was from the beginning or almost: what others sent before may still come.
+    Known(SocketAddr),
 }
+
+/// Datagrams of others that came before the peer was known, and what may be kept of them.
+#[derive(Debug, Default)]
+struct Others {
+    keeps: bool,
+    kept: VecDeque<(SocketAddr, Vec<u8>)>,
+}
+
+/// Most datagrams of others that are kept for a later conversation.
+const KEPT: usize = 1024;
 
 impl<'a> Peer<'a> {
     /// The peer of a socket that is connected to where the question goes.
@@ -48,15 +62,51 @@ impl<'a> Peer<'a> {
             Ok(()) => State::Asked(address),
             Err(_) => {
                 connect(socket, &address)?;
-                State::Known
+                State::Known(address)
             }
         };
-        Ok(Self { socket, state: Mutex::new(state), ignored: AtomicU64::new(0), drops_before: 0 })
+        let others = Mutex::default();
+        Ok(Self {
+            socket,
+            state: Mutex::new(state),
+            ignored: AtomicU64::new(0),
+            drops_before: 0,
+            has_spoken: false,
+            others,
+        })
     }
 
     /// The peer that a socket is connected to, and no other. The socket's drops before this count are not the peer's.
-    pub(crate) fn known(socket: BorrowedFd<'a>, drops_before: u32) -> Self {
-        Self { socket, state: Mutex::new(State::Known), ignored: AtomicU64::new(0), drops_before }
+    /// What others had sent before is kept where somebody will want it.
+    pub(crate) fn known(socket: BorrowedFd<'a>, peer: SocketAddr, drops_before: u32, keeps: bool) -> Self {
+        let state = Mutex::new(State::Known(peer));
+        let others = Mutex::new(Others { keeps, kept: VecDeque::new() });
+        Self { socket, state, ignored: AtomicU64::new(0), drops_before, has_spoken: true, others }
+    }
+
+    /// What others had sent, in the order in which it came.
+    pub(crate) fn into_kept(self) -> VecDeque<(SocketAddr, Vec<u8>)> {
+        self.others.into_inner().unwrap_or_else(PoisonError::into_inner).kept
+    }
+
+    /// Whether the peer spoke first, before the conversation was opened.
+    pub(crate) fn has_spoken(&self) -> bool {
+        self.has_spoken
+    }
+
+    /// Whether somebody has answered.
+    pub(crate) fn has_answered(&self) -> bool {
+        !matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Asked(_))
+    }
+
+    /// A datagram of somebody else.
+    fn pass_over(&self, from: SocketAddr, datagram: &[u8]) {
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if others.keeps && others.kept.len() < KEPT {
+            others.kept.push_back((from, datagram.to_vec()));
+        } else {
+            self.ignored.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// How many datagrams had been dropped before the conversation.
@@ -83,7 +133,7 @@ impl<'a> Peer<'a> {
             State::Asked(address) | State::Answered(address) => {
                 sendto(self.socket, bytes, SendFlags::NOSIGNAL, &address)
             }
-            State::Known => send(self.socket, bytes, SendFlags::NOSIGNAL),
+            State::Known(_) => send(self.socket, bytes, SendFlags::NOSIGNAL),
         }
     }
 
@@ -120,7 +170,7 @@ impl<'a> Peer<'a> {
                     taken += 1;
                 }
             } else {
-                self.ignored.fetch_add(arrival.datagrams().count() as u64, Ordering::Relaxed);
+                arrival.datagrams().for_each(|datagram| self.pass_over(arrival.from, datagram));
             }
         }
         Ok(taken)
@@ -130,8 +180,7 @@ impl<'a> Peer<'a> {
     fn knows(&self, from: SocketAddr) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match *state {
-            State::Known => true,
-            State::Answered(address) => same(from, address),
+            State::Known(address) | State::Answered(address) => same(from, address),
             State::Asked(address) if from.ip() == address.ip() => {
                 // The kernel keeps the others away from now on, and tells of a port that closes.
                 *state = State::Answered(from);

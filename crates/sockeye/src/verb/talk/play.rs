@@ -38,6 +38,8 @@ pub struct Played {
     pub reset: bool,
     /// Over datagrams: nobody listens there.
     pub port_closed: bool,
+    /// Over datagrams: there is no way to that host.
+    pub unreachable: Option<io::Error>,
     /// Over datagrams: those that came from somebody else than the peer, and were not taken.
     pub strangers: u64,
 }
@@ -75,6 +77,7 @@ pub fn play(connected: &Connected, script: &Script, with: With<'_>) -> io::Resul
         received: 0,
         drained: 0,
         port_closed: false,
+        unreachable: None,
         broken: connected.broken.is_some(),
         with,
         session: None,
@@ -84,10 +87,10 @@ pub fn play(connected: &Connected, script: &Script, with: With<'_>) -> io::Resul
     if carrier == Carrier::Stream {
         player.close(&ending);
     }
-    let Player { drained, sent, received, port_closed, peer, broken, .. } = player;
+    let Player { drained, sent, received, port_closed, unreachable, peer, broken, .. } = player;
     let strangers = peer.map_or(0, |peer| peer.ignored());
     let reset = broken && judged == Judged::Not;
-    Ok(Played { ending, drained, sent, received, reset, port_closed, strangers })
+    Ok(Played { ending, drained, sent, received, reset, port_closed, unreachable, strangers })
 }
 
 struct Player<'a> {
@@ -105,6 +108,7 @@ struct Player<'a> {
     received: u64,
     drained: u64,
     port_closed: bool,
+    unreachable: Option<io::Error>,
     /// The kernel has told of a reset, which it does once: what follows what waits to be read only looks like an end.
     broken: bool,
     with: With<'a>,
@@ -174,6 +178,14 @@ impl Player<'_> {
                     Came::Bytes | Came::Nothing => {}
                 },
             }
+        }
+    }
+
+    fn no_more(&mut self, error: Errno) {
+        if self.carrier == Carrier::Datagram {
+            self.unreachable = Some(error.into());
+        } else {
+            self.broken = true;
         }
     }
 
@@ -310,7 +322,7 @@ impl Player<'_> {
                     return Ok(Came::Reset);
                 }
                 Err(error) if is_of_connection(error) => {
-                    self.broken = true;
+                    self.no_more(error);
                     return Ok(Came::Reset);
                 }
                 Err(error) => return Err(error.into()),
@@ -427,8 +439,15 @@ impl Player<'_> {
                     return Ok(true);
                 }
                 Err(error) if is_of_connection(error) => {
-                    self.broken = true;
+                    self.no_more(error);
                     return Ok(false);
+                }
+                // The interface's queue is full: it empties by itself, unless nothing ever leaves it.
+                Err(error @ Errno::NOBUFS) if datagram => {
+                    if self.now() >= until {
+                        return Err(error.into());
+                    }
+                    std::thread::sleep(Duration::from_millis(1));
                 }
                 Err(error) => return Err(error.into()),
             }

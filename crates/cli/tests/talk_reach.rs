@@ -1,0 +1,281 @@
+//! Whether somebody is there: `talk --zero`, `--retry`, a name's other addresses, and what UDP can tell.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::io::Write;
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::process::{Command, Stdio};
+
+use support::*;
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn zero_says_open_closed_or_silent_and_nothing_else() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    // This peer takes no notice of our end: a half-close would be waited for.
+    let output = run(&["talk", "--zero", &address], b"");
+    assert_code(&output, 0);
+    assert!(text(&output.stderr).contains("open") && output.stdout.is_empty(), "{}", text(&output.stderr));
+    let (mut stream, _) = listener.accept().unwrap();
+    assert_eq!(to_end(&mut stream), b"", "nothing is said");
+    let output = run(&["talk", "--zero", &format!("127.0.0.1:{}", free_port())], b"");
+    assert_code(&output, 7);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let unix = format!("unix:{}", path.display());
+    assert_code(&run(&["talk", "--zero", &unix], b""), 7);
+    let _listener = UnixListener::bind(&path).unwrap();
+    assert_code(&run(&["talk", "--zero", &unix], b""), 0);
+}
+
+#[test]
+fn over_udp_zero_claims_only_what_it_knows() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let silent_address = format!("udp://{}", silent.local_addr().unwrap());
+    let output = run(&["talk", "--zero", &silent_address, "--timeout", "300ms"], b"");
+    assert_code(&output, 28);
+    let words = text(&output.stderr);
+    assert!(words.contains("no answer") && !words.contains("open"), "{words}");
+    drop(silent);
+    let output = run(&["talk", "--zero", &silent_address], b"");
+    assert_code(&output, 7);
+    assert!(text(&output.stderr).contains("closed"), "{}", text(&output.stderr));
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = format!("udp://{}", server.local_addr().unwrap());
+    let answering = std::thread::spawn(move || {
+        let (_, from) = server.recv_from(&mut [0; 16]).unwrap();
+        server.send_to(b"", from).unwrap();
+    });
+    let output = run(&["talk", "--zero", &address], b"");
+    answering.join().unwrap();
+    assert_code(&output, 0);
+    let echo = Server::start(&["--echo"]);
+    assert_code(&run(&["talk", "--zero", &format!("udp://{}", echo.address())], b""), 0);
+}
+
+#[test]
+fn retry_waits_until_whoever_is_to_answer_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let play = folder.path().join("p.talk");
+    std::fs::write(&play, "S: hello\n").unwrap();
+    let play = play.to_str().unwrap().to_owned();
+    let unix = format!("unix:{}", path.display());
+    for more in [&["--zero"][..], &["--play", &play], &[]] {
+        for unix in [None, Some(&unix)] {
+            let port = free_port();
+            let address = unix.cloned().unwrap_or_else(|| format!("127.0.0.1:{port}"));
+            let mut talk = Talk::start(&[&["-v", &address, "--retry", "60s"], more].concat());
+            drop(talk.stdin.take());
+            // It has tried, and nobody was there.
+            until("an attempt", || {
+                let calls = std::fs::read_to_string(format!("/proc/{}/wchan", talk.child.id()));
+                calls.is_ok()
+            });
+            wait_until_idle(talk.child.id());
+            let hello = |stream: &mut dyn Write| stream.write_all(b"hello\n");
+            if unix.is_some() {
+                let listener = UnixListener::bind(&path).unwrap();
+                let _ = hello(&mut listener.accept().unwrap().0);
+                std::fs::remove_file(&path).unwrap();
+            } else {
+                let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+                let _ = hello(&mut listener.accept().unwrap().0);
+            }
+            assert_eq!(talk.finish().0, 0, "{more:?} {address}");
+        }
+    }
+    let output = run(&["talk", "--zero", &format!("127.0.0.1:{}", free_port()), "--retry", "200ms"], b"");
+    assert_code(&output, 7);
+    assert!(text(&output.stderr).contains("tried for 0.2 s (--retry)"), "{}", text(&output.stderr));
+}
+
+/// A bare port is both loopbacks: only the second has a server.
+#[test]
+fn over_udp_a_names_other_addresses_are_asked_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let play = folder.path().join("p.talk");
+    std::fs::write(&play, "C: one\nS: heard one\n").unwrap();
+    let play = play.to_str().unwrap();
+    for (arguments, input) in
+        [(&["--timeout", "30s"][..], &b"one\ntwo\n"[..]), (&["--play", play], b""), (&["--zero"], b"")]
+    {
+        let server = UdpSocket::bind("[::1]:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 64];
+            while let Ok((length, from)) = server.recv_from(&mut buffer) {
+                let answer = [b"heard ", &buffer[..length]].concat();
+                server.send_to(&answer, from).unwrap();
+            }
+        });
+        let output = run(&[&["talk", &format!("udp://{port}")], arguments].concat(), input);
+        assert_code(&output, 0);
+        if arguments[0] == "--timeout" {
+            assert_eq!(text(&output.stdout), "heard one\nheard two\n");
+        }
+    }
+    // Where nobody listens at any, that is told.
+    let port = UdpSocket::bind("[::1]:0").unwrap().local_addr().unwrap().port();
+    let output = run(&["talk", &format!("udp://{port}")], b"one\n");
+    assert_code(&output, 7);
+}
+
+#[test]
+fn sent_is_done_where_no_answer_is_due() {
+    let syslog = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = format!("udp://{}", syslog.local_addr().unwrap());
+    assert_code(&run(&["talk", "--send-only", &address], b"one\ntwo\n"), 0);
+    let mut buffer = [0; 16];
+    for expected in ["one", "two"] {
+        let length = syslog.recv(&mut buffer).unwrap();
+        assert_eq!(text(&buffer[..length]), expected);
+    }
+    let output = run(&["talk", &address], b"one\n");
+    assert_code(&output, 28);
+    assert!(text(&output.stderr).contains("--send-only"), "{}", text(&output.stderr));
+    drop(syslog);
+    assert_code(&run(&["talk", "--send-only", &address], b"one\n"), 7);
+}
+
+#[test]
+fn a_datagram_sink_goes_on_though_its_sender_pauses() {
+    let folder = tempfile::tempdir().unwrap();
+    let port_file = folder.path().join("port");
+    for more in [&[][..], &["--recv-only"]] {
+        let _ = std::fs::remove_file(&port_file);
+        let arguments = ["--listen", "udp://127.0.0.1:0", "--port-file", port_file.to_str().unwrap(), "--idle", "6s"];
+        let mut talk = Talk::start(&[&arguments, more].concat());
+        if more.is_empty() {
+            drop(talk.stdin.take());
+        }
+        talk.log.wait_for("listening on");
+        let port: u16 = std::fs::read_to_string(&port_file).unwrap().trim().parse().unwrap();
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        sender.connect(("127.0.0.1", port)).unwrap();
+        sender.send(b"one").unwrap();
+        assert_eq!(line(talk.child.stdout.as_mut().unwrap()), "one\n");
+        std::thread::sleep(std::time::Duration::from_millis(2500));
+        sender.send(b"two").unwrap();
+        assert_eq!(line(talk.child.stdout.as_mut().unwrap()), "two\n");
+        // Nothing tells that it was the last.
+        assert_eq!(talk.finish().0, 28);
+    }
+}
+
+/// Datagrams of a second sender that came before the first was known to be the client are not taken for the first's.
+#[test]
+fn what_strangers_sent_before_is_not_the_clients() {
+    let folder = tempfile::tempdir().unwrap();
+    let port_file = folder.path().join("port");
+    for keep in [false, true] {
+        let _ = std::fs::remove_file(&port_file);
+        let mut command = command(&[]);
+        command.args(["talk", "--listen", "udp://127.0.0.1:0", "--port-file", port_file.to_str().unwrap()]);
+        if keep {
+            command.arg("--keep");
+        }
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = Log::default();
+        log.follow(child.stderr.take().unwrap());
+        log.wait_for("listening on");
+        let port: u16 = std::fs::read_to_string(&port_file).unwrap().trim().parse().unwrap();
+        let [first, second] = [0; 2].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
+        // All of it comes while the listener does not run.
+        signal(child.id(), "STOP");
+        for (socket, words) in [(&first, "mine"), (&second, "stranger"), (&first, "mine too")] {
+            socket.send_to(words.as_bytes(), ("127.0.0.1", port)).unwrap();
+        }
+        signal(child.id(), "CONT");
+        let stdout = child.stdout.as_mut().unwrap();
+        assert_eq!((line(stdout), line(stdout)), ("mine\n".to_owned(), "mine too\n".to_owned()));
+        drop(child.stdin.take());
+        if keep {
+            assert_eq!(line(stdout), "stranger\n");
+            log.wait_for(&format!("opened #2 udp 127.0.0.1:{port} <- {}", second.local_addr().unwrap()));
+            // And then anybody may come.
+            log.wait_for("closed #2");
+            let third = UdpSocket::bind("127.0.0.1:0").unwrap();
+            third.send_to(b"third", ("127.0.0.1", port)).unwrap();
+            assert_eq!(line(stdout), "third\n");
+        } else {
+            signal(child.id(), "INT");
+        }
+        let _ = child.kill();
+        wait(&mut child);
+        assert_eq!(to_end(child.stdout.as_mut().unwrap()), b"");
+    }
+}
+
+#[test]
+fn an_interface_that_takes_nothing_ends_with_the_time_limit() {
+    need("tc");
+    let script = "ip link add one type veth peer name other
+ip link set other up
+ip addr add 10.9.0.1/24 dev one
+ip link set one up
+tc qdisc add dev one root pfifo limit 0
+code=0; echo hello | \"$1\" talk udp://10.9.0.2:9 --timeout 300ms || code=$?
+echo timed $code
+code=0; (echo hello | \"$1\" talk udp://10.8.0.2:9) || code=$?
+echo unreachable $code
+code=0; (echo hello | \"$1\" talk udp://10.9.0.255:9) || code=$?
+echo broadcast $code
+code=0; \"$1\" talk --zero udp://10.9.0.2:9 --timeout 300ms || code=$?
+echo zero $code
+code=0; \"$1\" talk '[fe80::1%one]:9' --connect-timeout 100ms || code=$?
+echo scope $code
+code=0; \"$1\" talk '[fe80::1%two]:9' || code=$?
+echo none $code";
+    let output = in_namespace(script);
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    for expected in ["timed 28", "unreachable 7", "broadcast 7", "zero 28", "none 2"] {
+        assert!(stdout.contains(expected), "{expected}: {stdout}{stderr}");
+    }
+    assert!(!stdout.contains("scope 2"), "the interface of this namespace has its number here: {stdout}{stderr}");
+    assert!(stderr.contains("broadcast address"), "{stderr}");
+}
+
+#[test]
+fn a_unix_socket_of_another_kind_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let _log = UnixDatagram::bind(&path).unwrap();
+    let output = run(&["talk", &format!("unix:{}", path.display())], b"x\n");
+    assert_code(&output, 7);
+    assert!(text(&output.stderr).contains("socat - UNIX-SENDTO:"), "{}", text(&output.stderr));
+}
+
+/// A shell starts `command &` of a script with SIGINT ignored.
+#[test]
+fn a_signal_that_was_ignored_from_the_beginning_stays_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let port_file = folder.path().join("port");
+    for verb in ["serve tcp://127.0.0.1:0 --discard", "talk --listen 127.0.0.1:0"] {
+        let _ = std::fs::remove_file(&port_file);
+        let script = format!("trap '' INT; exec \"$1\" {verb} --port-file {}", port_file.display());
+        let mut child = Command::new("sh")
+            .args(["-c", &script, "sh", BINARY])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        until("the port", || port_file.exists());
+        let port: u16 = std::fs::read_to_string(&port_file).unwrap().trim().parse().unwrap();
+        signal(child.id(), "INT");
+        let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        client.write_all(b"still there").unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(to_end(&mut client), b"");
+        assert_eq!(child.try_wait().unwrap().filter(|_| verb.starts_with("serve")), None);
+        signal(child.id(), "TERM");
+        assert!([0, 143].contains(&wait(&mut child)));
+    }
+}
