@@ -249,7 +249,7 @@ impl<'a> Connection<'a> {
         let mut pause = Duration::from_micros(50);
         loop {
             let missing = self.unacknowledged()?;
-            if missing == 0 || self.ask_broken().is_some() || until().is_some_and(|at| Instant::now() >= at) {
+            if self.ask_broken().is_some() || missing == 0 || until().is_some_and(|at| Instant::now() >= at) {
                 return Ok(missing);
             }
             std::thread::sleep(pause);
