@@ -28,10 +28,16 @@ pub(super) fn names_another(text: &[u8], says: Says) -> bool {
         [0, b'<', 0, ..] | [b'<', 0, ..] => return true,
         _ => {}
     }
-    let small = text.to_ascii_lowercase();
+    // On the stack: a small file is answered without the heap.
+    let mut small = [0; LOOKED_AT];
+    let text = &text[..text.len().min(LOOKED_AT)];
+    let small = &mut small[..text.len()];
+    small.copy_from_slice(text);
+    small.make_ascii_lowercase();
+    let small = &*small;
     let name = match says {
-        Says::Html => declared_by_xml(&small).or_else(|| declared_by_meta(&small)),
-        Says::Xml => declared_by_xml(&small),
+        Says::Html => declared_by_xml(small).or_else(|| declared_by_meta(small)),
+        Says::Xml => declared_by_xml(small),
         Says::Css => small.strip_prefix(b"@charset \"").map(name_at),
         Says::Comment | Says::Script => small.split(|&byte| byte == b'\n').take(2).find_map(declared_in_comment),
     };

@@ -2,9 +2,9 @@
 //! open, by its first bytes.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 
 use super::charset::{self, LOOKED_AT, Says};
-use super::pack::read_part;
 
 /// A media type and what follows from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +50,12 @@ impl MediaType {
         if self.text == Text::None && !self.is_gzip {
             return self;
         }
-        let mut begin = Vec::with_capacity(LOOKED_AT);
-        let read = read_part(file, 0, LOOKED_AT as u64, &mut begin).unwrap_or(0);
-        begin.truncate(read);
-        self.seen(&begin)
+        let mut begin = [0; LOOKED_AT];
+        let mut length = 0;
+        while let Ok(read @ 1..) = file.read_at(&mut begin[length..], length as u64) {
+            length += read;
+        }
+        self.seen(&begin[..length])
     }
 
     fn seen(self, begin: &[u8]) -> Self {
