@@ -79,7 +79,7 @@ fn check() -> Result<(), String> {
     test(&[])?;
     doc()?;
     // The same ones each time: what fails here failed because of the change.
-    run("cargo", &["xtask", "faults", "--sample", "1000"])
+    with_signals("cargo", &["xtask", "faults", "--sample", "1000"])
 }
 
 fn lint() -> Result<(), String> {
@@ -101,7 +101,7 @@ fn test(words: &[String]) -> Result<(), String> {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => {
             install()?;
-            run("cargo", &["test", "--workspace", "--no-fail-fast"])
+            with_signals("cargo", &["test", "--workspace", "--no-fail-fast"])
         }
         ["--quick"] => {
             let mut arguments =
@@ -110,7 +110,7 @@ fn test(words: &[String]) -> Result<(), String> {
             for test in QUICK {
                 arguments.extend(["--test", test]);
             }
-            run("cargo", &arguments)
+            with_signals("cargo", &arguments)
         }
         _ => Err("cargo xtask test [--quick]".to_owned()),
     }
@@ -194,6 +194,12 @@ fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
     println!("+ {program} {}", arguments.join(" "));
     let status = Command::new(program).args(arguments).status().map_err(|error| format!("{program}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{program} {} failed", arguments.join(" "))) }
+}
+
+/// The same with no signal ignored. A shell has what it starts in the background ignore SIGINT, and so would every program
+/// that a test starts (env(1), `--default-signal`).
+fn with_signals(program: &str, arguments: &[&str]) -> Result<(), String> {
+    run("env", &[&["--default-signal=INT,TERM,HUP", program], arguments].concat())
 }
 
 fn run_quietly(program: &str, arguments: &[&str]) -> Result<(), String> {

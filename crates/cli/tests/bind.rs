@@ -108,7 +108,7 @@ fn without_an_address_nothing_but_the_loopback_is_bound() {
         folder=$(mktemp -d); "$1" serve --port-file $folder/ports 2>$folder/log & pid=$!
         while [ ! -e $folder/ports ]; do kill -0 $pid; sleep 0.01; done
         cat $folder/ports; cat /proc/net/tcp /proc/net/udp /proc/net/tcp6 /proc/net/udp6
-        kill -INT $pid; wait $pid"#,
+        kill -TERM $pid; wait $pid"#,
     );
     assert_code(&output, 0);
     let stdout = text(&output.stdout);
@@ -127,7 +127,7 @@ fn without_ipv6_the_default_is_a_notice_and_not_an_error() {
         r#"echo 1 > /proc/sys/net/ipv6/conf/lo/disable_ipv6 2>/dev/null || ip addr del ::1/128 dev lo
         folder=$(mktemp -d); "$1" serve --port-file $folder/ports 2>$folder/log & pid=$!
         while [ ! -e $folder/ports ]; do kill -0 $pid; sleep 0.01; done
-        kill -INT $pid; wait $pid; cat $folder/log"#,
+        kill -TERM $pid; wait $pid; cat $folder/log"#,
     );
     assert_code(&output, 0);
     let stdout = text(&output.stdout);
@@ -191,7 +191,7 @@ fn a_name_with_several_addresses_is_raced_and_each_attempt_is_told() {
         code=0; "$1" talk many:{port} </dev/null || code=$?; echo "many: $code"
         mount --bind /dev/null /etc/resolv.conf
         code=0; "$1" talk nobody.example:{port} </dev/null || code=$?; echo "nobody: $code"
-        kill -INT $pid; wait $pid"#
+        kill -TERM $pid; wait $pid"#
     ));
     assert_code(&output, 0);
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));

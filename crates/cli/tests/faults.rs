@@ -345,7 +345,7 @@ try:
 except BlockingIOError: pass
 print(answers, out)
 PY
-        kill -INT $pid; wait $pid; cat $folder/log"#;
+        kill -TERM $pid; wait $pid; cat $folder/log"#;
     need("python3");
     let output = in_namespace(script);
     assert_code(&output, 0);
