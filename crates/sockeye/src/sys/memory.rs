@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rustix::process::{Resource, getrlimit};
+use super::files;
 
 /// Bytes that this process may have beyond what it has now: the least that any limit leaves.
 #[must_use]
@@ -12,7 +12,8 @@ pub fn available() -> u64 {
 }
 
 fn address_space() -> Option<u64> {
-    let limit = getrlimit(Resource::As).current?;
+    // A sandbox that hides the limit says nothing of one.
+    let limit = files::limit(libc::RLIMIT_AS).ok()?.current?;
     let status = fs::read_to_string("/proc/self/status").ok()?;
     Some(limit.saturating_sub(kibibytes(&status, "VmSize:")?))
 }
