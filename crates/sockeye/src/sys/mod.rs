@@ -3,6 +3,7 @@
 pub(crate) mod datagrams;
 pub mod files;
 pub mod holder;
+pub(crate) mod hostname;
 pub(crate) mod inet_diag;
 pub(crate) mod interface;
 pub mod interfaces;

@@ -10,6 +10,7 @@ use super::fields::Value;
 use super::request::{Request, Version};
 use super::root::Links;
 use crate::limits;
+use crate::sys::hostname::hostname;
 
 /// How a site behaves.
 #[derive(Debug, Clone)]
@@ -125,10 +126,7 @@ impl Hosts {
 }
 
 /// The name of this machine.
-static OWN: LazyLock<Option<String>> = LazyLock::new(|| {
-    let name = rustix::system::uname().nodename().to_str().ok()?.trim_end_matches('.').to_owned();
-    (!name.is_empty()).then_some(name)
-});
+static OWN: LazyLock<Option<String>> = LazyLock::new(hostname);
 
 /// Whether a name ends with a dot and this domain. A comparison of its own, so that the usual answer allocates nothing.
 fn is_below(host: &str, domain: &str) -> bool {

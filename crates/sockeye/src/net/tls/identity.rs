@@ -10,6 +10,7 @@ use rustls::{ServerConfig, ServerConnection};
 
 use super::keys::IdentityFiles;
 use super::{TlsError, Why, fingerprint, provider};
+use crate::sys::hostname::hostname;
 use crate::web::clock::Calendar;
 
 /// A certificate and its key.
@@ -143,7 +144,7 @@ fn parameters() -> Result<rcgen::CertificateParams, rcgen::Error> {
 /// Those under which clients on this machine and beside it know it. One that a certificate cannot hold is left out.
 fn names() -> Vec<String> {
     let mut names = ["localhost", "*.localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
-    let own = rustix::system::uname().nodename().to_string_lossy().trim_end_matches('.').to_ascii_lowercase();
+    let own = hostname().unwrap_or_default().to_ascii_lowercase();
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
     if !own.is_empty() && own != "localhost" && own.bytes().all(is_name) {
         if !own.contains('.') {
