@@ -192,7 +192,10 @@ fn walk(
                 } else if last && extent == Extent::Line {
                     let end = line.len().checked_sub(text.length).filter(|&end| end >= start);
                     match end.filter(|&end| text.agreeing(&line[end..], 0) == text.length) {
-                        Some(end) => end,
+                        Some(end) => {
+                            progress.agreed = text.length;
+                            end
+                        }
                         None => {
                             let common = text.agreeing_backwards(line);
                             let at = (line.len() - common).saturating_sub(1).max(start);
@@ -210,7 +213,10 @@ fn walk(
                     let from = progress.upto.max(start);
                     // An earlier look, before the end was known, may have searched where only the last text can stand.
                     match line.get(from..limit).and_then(|rest| text.find(rest)) {
-                        Some(found) => from + found,
+                        Some(found) => {
+                            progress.agreed = text.length;
+                            from + found
+                        }
                         None if extent == Extent::Prefix => {
                             progress.upto = (limit + 1).saturating_sub(text.length).max(from);
                             return Walked::Partly;
@@ -375,7 +381,10 @@ impl<'a> Text<'a> {
             return None;
         }
         if let ([Piece { kind: PieceKind::Literal(own), .. }], false) = (self.pieces, self.fold) {
-            return memmem::find(line, own);
+            return match own[..] {
+                [byte] => memchr::memchr(byte, line),
+                _ => memmem::find(line, own),
+            };
         }
         let own = self.parts().fold(Vec::with_capacity(self.length), |mut own, (part, _)| {
             own.extend_from_slice(part);

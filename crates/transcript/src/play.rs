@@ -357,6 +357,7 @@ impl Walk<'_> {
     }
 
     /// Does the operation at hand: the next one, or why to stop.
+    #[inline(always)]
     fn operation(&mut self, play: &mut Play) -> Result<Pc, Stop> {
         let pc = play.pc;
         match &self.script.program.ops[pc] {
@@ -425,6 +426,7 @@ impl Walk<'_> {
 
     /// Goes over to TLS. What was said in clear behind the line that asked for it must not be taken for what is said
     /// inside (CVE-2011-0411).
+    #[inline(never)]
     fn start_tls(&mut self, play: &mut Play) -> Result<Pc, Stop> {
         self.owes_ending = false;
         self.skip_late_ending(play);
@@ -436,6 +438,7 @@ impl Walk<'_> {
     }
 
     /// Does an operation that neither says nor hears anything.
+    #[inline(never)]
     fn pass(&mut self, play: &mut Play, pc: Pc) -> Result<(), Stop> {
         match &self.script.program.ops[pc] {
             Op::Patience(time) => play.patience += *time,
@@ -490,6 +493,7 @@ impl Walk<'_> {
     }
 
     /// Takes our way at a choice that is ours.
+    #[inline(never)]
     fn choose(&self, play: &mut Play, choice: usize, plan: &Plan) -> Pc {
         match (plan, &self.script.program.choices[choice].kind) {
             (Plan::Rounds { counter, times }, Fork::Loop { body, after, .. }) => {
@@ -528,6 +532,7 @@ impl Walk<'_> {
     }
 
     /// Goes the way to an arm's first statement.
+    #[inline(never)]
     fn follow(&mut self, play: &mut Play, path: &[PathStep]) -> Result<(), Stop> {
         for step in path {
             match step {

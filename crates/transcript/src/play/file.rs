@@ -13,6 +13,7 @@ const SHOWN: usize = 64;
 
 impl Walk<'_> {
     /// Says or hears a file, as far as that goes.
+    #[inline(never)]
     pub(super) fn file(&mut self, play: &mut Play, index: usize) -> Result<Pc, Stop> {
         self.owes_ending = false;
         if self.script.program.files[index].side == self.script.side {

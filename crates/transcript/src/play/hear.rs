@@ -68,7 +68,10 @@ impl<'a> Walk<'a> {
         if !choice.rounds.is_empty() {
             self.rounds(play, choice);
         }
+        // Behind what was answered on a stream there is mostly nothing, and nothing to look at.
+        let nothing = self.rest().is_empty() && !self.datagram;
         if choice.has_text
+            && !nothing
             && let Some((text, next, heard)) = self.line_at_hand(play)
             && let Some(pc) = self.take_way(play, &choice.arms, text, next, heard)?
         {
@@ -80,6 +83,9 @@ impl<'a> Walk<'a> {
         }
         if self.is_over() || !choice.has_lines {
             return self.end_at(play, index);
+        }
+        if nothing {
+            return Err(self.wait(play));
         }
         if !choice.has_text {
             return self.dispatch_run(play, &choice.arms);
@@ -101,6 +107,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A datagram at a choice where some way begins with a part of one: each way sees the line that it would get.
+    #[inline(never)]
     fn dispatch_datagram(&mut self, play: &mut Play, index: usize) -> Result<Pc, Stop> {
         let script = self.script;
         let arms = &script.program.choices[index].arms;
@@ -195,6 +202,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Says the next of lines that may come in any order, or hears one of those that have not come.
+    #[inline(never)]
     pub(super) fn any_order(&mut self, play: &mut Play, which: usize) -> Result<Pc, Stop> {
         let script = self.script;
         let order = &script.program.orders[which];
@@ -239,6 +247,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The same for `raw` and `hex` messages.
+    #[inline(never)]
     fn dispatch_run(&mut self, play: &mut Play, arms: &[Arm]) -> Result<Pc, Stop> {
         let candidate = |play: &Play, index: usize| {
             let arm = &arms[index];
@@ -290,6 +299,8 @@ impl<'a> Walk<'a> {
         // The first that is whole, or a longer one that begins like it and holds nothing but text.
         let mut best: Option<(usize, usize)> = None;
         let mut may_become_longer = false;
+        // Whose captures stand in the scratch.
+        let mut walked_last = None;
         let is_text = |index: usize| {
             candidate(play, index).is_some_and(|(message, _)| !script.program.messages[message].has_holes())
         };
@@ -297,7 +308,10 @@ impl<'a> Walk<'a> {
             let Some((message, together)) = candidate(play, one.candidate) else { return false };
             let walked = match one.whole {
                 Some(length) => Walked::Whole(length),
-                None => self.run_of(&script.program.messages[message], together, &mut one.progress),
+                None => {
+                    walked_last = Some(one.candidate);
+                    self.run_of(&script.program.messages[message], together, &mut one.progress)
+                }
             };
             match walked {
                 Walked::Whole(length) => {
@@ -332,8 +346,8 @@ impl<'a> Walk<'a> {
         }
         self.scratch.coming = coming;
         // What the last of them captured is not what this one did.
-        if let Some((message, together)) = candidate(play, index)
-            && count > 1
+        if walked_last != Some(index)
+            && let Some((message, together)) = candidate(play, index)
         {
             self.run_of(&script.program.messages[message], together, &mut Progress::default());
         }
@@ -349,6 +363,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The end of their stream at a choice: a way that begins with it, or leaving where one may.
+    #[inline(never)]
     fn end_at(&mut self, play: &mut Play, index: usize) -> Result<Pc, Stop> {
         let script = self.script;
         let choice = &script.program.choices[index];
@@ -386,6 +401,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Waits for an act of theirs.
+    #[inline(never)]
     pub(super) fn expect(&mut self, play: &mut Play, deed: Deed) -> Result<(), Stop> {
         self.owes_ending = false;
         self.begin_waiting(play);

@@ -14,11 +14,11 @@ impl Walk<'_> {
     /// Answers as many whole lines at a choice of theirs as begin a round.
     pub(super) fn rounds(&mut self, play: &mut Play, choice: &Choice) {
         let script = self.script;
-        if play.after_gap {
-            return;
-        }
         let input = self.input;
         let rest = &input.bytes[self.at..];
+        if play.after_gap || rest.is_empty() {
+            return;
+        }
         let mut answers = Answers::begin(self);
         let (mut begin, mut last) = (0, Heard::Nothing);
         // What an earlier look found no ending in is passed over.
@@ -125,6 +125,13 @@ impl<'w> Answers<'w> {
             room[second..second + CHUNK].copy_from_slice(value);
             room[third..third + CHUNK].copy_from_slice(after);
             self.filled = at + third + last;
+            return;
+        }
+        if let [Part::Short(text, length)] = parts
+            && let Some(room) = self.block.get_mut(at..at + CHUNK)
+        {
+            room.copy_from_slice(text);
+            self.filled = at + length;
             return;
         }
         for (index, part) in parts.iter().enumerate() {
