@@ -264,8 +264,8 @@ pub(crate) struct Serve {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Files over HTTP (http://ADDR or https://ADDR)")]
 pub(crate) struct Web {
-    /// Serve what is in a folder, and nothing outside it, to browsers and others who speak HTTP
-    #[arg(long, value_name = "DIR", group = "role")]
+    /// Serve what is in a folder, and nothing outside it, to browsers and others who speak HTTP; of one file, that file alone
+    #[arg(long, value_name = "DIR|FILE", group = "role")]
     pub(crate) files: Option<PathBuf>,
     /// Serve and list names that begin with a dot too
     #[arg(long, requires = "files")]
@@ -285,10 +285,32 @@ pub(crate) struct Web {
     /// Send this file of the folder for pages that are not there (single-page applications)
     #[arg(long, value_name = "FALLBACK", requires = "files")]
     pub(crate) spa: Option<String>,
-    /// Serve only who says this name and password; @FILE reads them, so that they are in no list of processes
+    /// Send this file of the folder, with 404, for what is not there
+    #[arg(long, value_name = "PAGE", requires = "files")]
+    pub(crate) not_found: Option<String>,
+    /// Add a field to every answer, such as 'X-Frame-Options: DENY'; one that is sent anyway, such as Cache-Control, is replaced
+    #[arg(long, value_name = "NAME: VALUE", requires = "files")]
+    pub(crate) header: Vec<String>,
+    /// How long files may be kept, such as '*.js: max-age=86400'; a value alone is for all, and the first that fits counts
+    /// [default: no-cache]
+    #[arg(long, value_name = "[PATTERN:] VALUE", requires = "files")]
+    pub(crate) cache_control: Vec<String>,
+    /// Send FILE.br or FILE.gz, where it lies there and is no older, in place of FILE to who takes it so
+    #[arg(long, requires = "files")]
+    pub(crate) precompressed: bool,
+    /// Send a folder whole for ?zip and ?tar behind its path
+    #[arg(long, requires = "files")]
+    pub(crate) archive: bool,
+    /// Serve only who says this name and password; @FILE reads one from each line, so that they are in no list of processes
     #[arg(long, value_name = "USER:PASSWORD|@FILE", requires = "files")]
-    pub(crate) basic_auth: Option<String>,
-    /// Let files be stored with PUT
+    pub(crate) basic_auth: Vec<String>,
+    /// Let only those store files, who may read too; everybody else reads, or with --basic-auth who is named there
+    #[arg(long, value_name = "USER:PASSWORD|@FILE", requires = "upload")]
+    pub(crate) write_auth: Vec<String>,
+    /// Send who comes over http:// to the address of https://
+    #[arg(long, requires = "files")]
+    pub(crate) https_redirect: bool,
+    /// Let files be stored, with PUT and from the pages of folders, and folders be made
     #[arg(long, requires = "files")]
     pub(crate) upload: bool,
     /// Largest file that may be stored

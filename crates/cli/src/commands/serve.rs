@@ -1,7 +1,9 @@
 //! `sockeye serve`.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use sockeye::address::Address;
 use sockeye::event::{Event, Observer};
@@ -10,8 +12,10 @@ use sockeye::net::listen::ListenError;
 use sockeye::net::tls::Identity;
 use sockeye::stop;
 use sockeye::sys::watch::watch;
-use sockeye::verb::serve::{self, AccessLog, Files, Leaving, Reloading, Role, ServeError, Server, Summary};
-use sockeye::web::options::{Account, Folders, Hidden, Hosts, Options, Packing, Sharing};
+use sockeye::verb::serve::{self, AccessLog, Files, Leaving, Plain, Reloading, Role, ServeError, Server, Summary};
+use sockeye::web::account::{Account, Accounts};
+use sockeye::web::extra::{Caching, Extra};
+use sockeye::web::options::{Archives, Folders, Hidden, Hosts, Options, Packing, Sharing, Siblings};
 use sockeye::web::root::Links;
 
 use super::{file, signals};
@@ -32,7 +36,9 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
     let options = options(flags, console)?;
     let refuse = |error: ServeError| {
         let exit = match &error {
-            ServeError::Refused(_) | ServeError::Address(_) | ServeError::Count { .. } => Exit::Usage,
+            ServeError::Refused(_) | ServeError::Address(_) | ServeError::Count { .. } | ServeError::NoWayToHttps => {
+                Exit::Usage
+            }
             ServeError::Tls(_) => Exit::TlsHandshake,
             ServeError::Folder { .. } => Exit::CannotRead,
             ServeError::Listen(ListenError::NoAddress { .. }) => Exit::NameNotFound,
@@ -108,7 +114,7 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
     } else if flags.discard {
         Role::Discard
     } else if let Some(folder) = &flags.web.files {
-        Role::Files(files(folder, &flags.web, console)?)
+        Role::Files(Box::new(files(folder, &flags.web, console)?))
     } else if flags.play.is_empty() {
         Role::Greeting
     } else {
@@ -152,19 +158,59 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
 }
 
 /// What is served of a folder, and how.
-fn files(folder: &Path, flags: &Web, console: &Console) -> Result<Files, Exit> {
-    let account = match &flags.basic_auth {
-        Some(pair) => Some(account(pair).map_err(|(exit, why)| console.fail(exit, &format!("--basic-auth: {why}")))?),
-        None => None,
+fn files(path: &Path, flags: &Web, console: &Console) -> Result<Files, Exit> {
+    let usage = |why: &str| console.fail(Exit::Usage, why);
+    // A file is served out of its folder, under its own name.
+    let (folder, only) = match (path.is_file(), path.parent(), path.file_name()) {
+        (true, Some(folder), Some(name)) => {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            (folder, Some(name.as_bytes().to_vec()))
+        }
+        _ => (path, None),
     };
+    if only.is_some() && (flags.upload || flags.archive || flags.spa.is_some() || flags.not_found.is_some()) {
+        let why = "--upload, --archive, --spa and --not-found are about a folder";
+        return Err(usage(&format!("--files: {} is one file: {why}", path.display())));
+    }
+    let mut extra = Extra::default();
+    for line in &flags.header {
+        extra.add(line).map_err(|why| usage(&format!("--header '{line}': {why}")))?;
+    }
+    let mut caching = Vec::new();
+    for rule in &flags.cache_control {
+        let rule = Caching::parse(rule).map_err(|_| {
+            usage(&format!("--cache-control '{rule}': write it as '[PATTERN:] VALUE', such as '*.js: max-age=86400'"))
+        })?;
+        caching.push(rule);
+    }
+    if !caching.is_empty() && extra.has("Cache-Control") {
+        return Err(usage(
+            "--header 'Cache-Control: …' is for every answer: beside it, no --cache-control means anything",
+        ));
+    }
+    let accounts = |flag: &str, given: &[String]| -> Result<Vec<Account>, Exit> {
+        let read = |pair: &String| accounts(pair).map_err(|(exit, why)| console.fail(exit, &format!("{flag}: {why}")));
+        Ok(given.iter().map(read).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    };
+    let accounts = Accounts {
+        readers: accounts("--basic-auth", &flags.basic_auth)?,
+        writers: accounts("--write-auth", &flags.write_auth)?,
+    };
+    let inside = |path: &Option<String>| path.as_ref().map(|path| path.trim_start_matches('/').as_bytes().to_vec());
     let hosts = if flags.host.iter().any(|host| host == "*") { Hosts::Any } else { Hosts::Local(flags.host.clone()) };
     let site = Options {
         hidden: if flags.hidden { Hidden::Shown } else { Hidden::Kept },
         links: if flags.follow_links { Links::Anywhere } else { Links::Inside },
         folders: if flags.no_listing { Folders::Kept } else { Folders::Listed },
         sharing: if flags.cors { Sharing::Everyone } else { Sharing::SameOrigin },
-        fallback: flags.spa.as_ref().map(|path| path.trim_start_matches('/').as_bytes().to_vec()),
-        account,
+        fallback: inside(&flags.spa),
+        not_found: inside(&flags.not_found),
+        only,
+        accounts,
+        extra: (!extra.is_empty()).then(|| Arc::new(extra)),
+        caching,
+        siblings: if flags.precompressed { Siblings::Packed } else { Siblings::None },
+        archives: if flags.archive { Archives::Sent } else { Archives::None },
         hosts,
         upload: flags.upload.then_some(flags.max_upload),
         packing: if flags.no_compression { Packing::None } else { Packing::Text },
@@ -174,20 +220,23 @@ fn files(folder: &Path, flags: &Web, console: &Console) -> Result<Files, Exit> {
         (false, true) => AccessLog::Json,
         (false, false) => AccessLog::Combined,
     };
-    Ok(Files { folder: folder.to_owned(), site, log })
+    let plain = if flags.https_redirect { Plain::Redirected } else { Plain::Served };
+    Ok(Files { folder: folder.to_owned(), site, log, plain })
 }
 
-/// Who may come in: USER:PASSWORD, or a file that holds it.
-fn account(pair: &str) -> Result<Account, (Exit, String)> {
+/// Who may come in: USER:PASSWORD, or a file that holds one in each line.
+fn accounts(pair: &str) -> Result<Vec<Account>, (Exit, String)> {
     let text = match pair.strip_prefix('@') {
         Some(path) => read_secret(Path::new(path), "this password")
             .map_err(|error| (Exit::CannotRead, format!("{path}: {error}", error = sockeye::net::words(&error))))?,
         None => pair.as_bytes().to_vec(),
     };
     let text = String::from_utf8_lossy(&text);
-    let line = text.lines().next().unwrap_or_default();
-    let account = line.split_once(':').and_then(|(user, password)| Account::new(user, password));
-    account.ok_or_else(|| (Exit::Usage, "write USER:PASSWORD, or @FILE with it in its first line".to_owned()))
+    let read = |line: &str| line.split_once(':').and_then(|(user, password)| Account::new(user, password));
+    let found: Option<Vec<Account>> = text.lines().filter(|line| !line.trim().is_empty()).map(read).collect();
+    // Nobody at all would be everybody.
+    let found = found.filter(|found| !found.is_empty());
+    found.ok_or_else(|| (Exit::Usage, "write USER:PASSWORD, or @FILE with one of them in each line".to_owned()))
 }
 
 /// Says at the end what came of it.

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use transcript::Moment;
@@ -13,7 +13,7 @@ use super::http2::{Http2, PREFACE, Went};
 use super::storage::{Ask, Done, Storing};
 use crate::file::AtomicFile;
 use crate::limits;
-use crate::web::answer::{Body, Reply, Response, Site, refuse, refuse_plain};
+use crate::web::answer::{Body, Reply, Response, Site};
 use crate::web::body::{Decoder, Framing};
 use crate::web::clock::Now;
 use crate::web::made::{End, Made};
@@ -35,12 +35,27 @@ pub(crate) struct Website {
     pub is_secure: bool,
     /// What is told of each answer.
     pub log: AccessLog,
+    /// The port of HTTPS, once it is known, to which everybody here is sent.
+    pub https: Option<Arc<OnceLock<u16>>>,
 }
 
 impl Website {
     /// Who asks, if that is shown.
-    pub(super) fn user(&self, _request: Option<&Request<'_>>) -> Option<&str> {
-        self.site.options().account.as_ref().map(|account| account.user())
+    pub(super) fn user(&self, request: Option<&Request<'_>>) -> Option<&str> {
+        self.site.options().accounts.user(&request?.fields.authorization)
+    }
+
+    /// Answers a request.
+    pub(super) fn answer(&self, request: &Request<'_>, now: &Now, out: &mut Vec<u8>) -> Reply {
+        match self.https.as_ref().and_then(|port| port.get()) {
+            Some(&port) => Reply::Ready(self.site.redirect_to_https(request, port, now, out)),
+            None => self.site.answer(request, now, out),
+        }
+    }
+
+    /// Whether answering it takes long.
+    pub(super) fn takes_long(&self, request: &Request<'_>, now: &Now) -> bool {
+        self.https.is_none() && self.site.takes_long(request, now)
     }
 }
 
@@ -288,13 +303,13 @@ impl Web {
             return;
         }
         self.content = Content::None;
-        let response = refuse(Status::REQUEST_TIMEOUT, around.date, out);
+        let response = self.website.site.refuse(Status::REQUEST_TIMEOUT, around.date, out);
         self.conclude(response, None, out, around);
     }
 
     /// The client speaks HTTP without TLS where TLS is spoken.
     pub(super) fn refuse_plain(&mut self, out: &mut Vec<u8>, around: &mut Around<'_>) {
-        let response = refuse_plain(around.date, out);
+        let response = self.website.site.refuse_plain(around.date, out);
         self.conclude(response, None, out, around);
     }
 
@@ -302,7 +317,7 @@ impl Web {
         match parse(bytes) {
             Parsed::Partial => 0,
             Parsed::Bad(status) => {
-                let response = refuse(status, around.date, out);
+                let response = self.website.site.refuse(status, around.date, out);
                 self.conclude(response, None, out, around);
                 bytes.len()
             }
@@ -311,13 +326,13 @@ impl Web {
                 self.asked = (self.website.log != AccessLog::None).then(Instant::now);
                 let may_wait = request.framing == Framing::None && around.storing.is_some();
                 if may_wait
-                    && self.website.site.takes_long(&request, around.date)
+                    && self.website.takes_long(&request, around.date)
                     && around.ask(0, &self.website, &bytes[..length], request.version)
                 {
                     self.content = Content::Answering(bytes[..length].to_vec());
                     return length;
                 }
-                match self.website.site.answer(&request, around.date, out) {
+                match self.website.answer(&request, around.date, out) {
                     Reply::Ready(response) => {
                         if response.keep_alive && request.framing != Framing::None {
                             self.content = Content::Skipped(Decoder::new(request.framing));

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use transcript::record::Secret;
@@ -21,6 +21,7 @@ use crate::net::tls::{Identity, TlsError};
 use crate::stop::Stop;
 use crate::sys::{files, memory};
 use crate::web;
+use crate::web::account::{Access, Accounts};
 use crate::web::answer::Site;
 use crate::web::root::Root;
 
@@ -39,7 +40,7 @@ pub enum Role {
     /// What comes is thrown away.
     Discard,
     /// A folder, to browsers and others who speak HTTP.
-    Files(Files),
+    Files(Box<Files>),
 }
 
 /// Where a client may leave so that its play is as written.
@@ -60,6 +61,17 @@ pub struct Files {
     pub site: web::options::Options,
     /// What is told of each answer.
     pub log: AccessLog,
+    /// Whether who comes over http:// is sent to the https:// address.
+    pub plain: Plain,
+}
+
+/// What is done with clients that come over plain HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plain {
+    /// They are served.
+    Served,
+    /// They are sent to the address of https://.
+    Redirected,
 }
 
 impl Files {
@@ -71,20 +83,26 @@ impl Files {
             Name::Path(_) | Name::Unnamed => false,
         };
         let mut wide = sockets.iter().map(|(socket, _)| socket).filter(|socket| is_wide(socket)).peekable();
-        if self.site.upload.is_some() && self.site.account.is_none() && wide.peek().is_some() {
+        let accounts = &self.site.accounts;
+        if self.site.upload.is_some() && accounts.is_open(Access::Write) && wide.peek().is_some() {
             notices.push(
-                "everybody who reaches this machine may store files: --basic-auth USER:PASSWORD keeps others out"
+                "everybody who reaches this machine may store files: --basic-auth or --write-auth USER:PASSWORD keeps \
+                 others out"
                     .to_owned(),
             );
         }
-        if self.site.account.is_some() && wide.any(|socket| socket.endpoint.over == Some(Scheme::Http.name())) {
-            notices
-                .push("over http:// the password of --basic-auth can be read on its way: https:// hides it".to_owned());
+        let is_plain = self.plain == Plain::Served;
+        if *accounts != Accounts::default()
+            && is_plain
+            && wide.any(|socket| socket.endpoint.over == Some(Scheme::Http.name()))
+        {
+            notices.push("over http:// passwords can be read on their way: https:// hides them".to_owned());
         }
-        if let Some(fallback) = &self.site.fallback {
-            let path = self.folder.join(OsStr::from_bytes(fallback));
+        for (flag, page) in [("--spa", &self.site.fallback), ("--not-found", &self.site.not_found)] {
+            let Some(page) = page else { continue };
+            let path = self.folder.join(OsStr::from_bytes(page));
             if !path.is_file() {
-                notices.push(format!("--spa: there is no file {} yet", path.display()));
+                notices.push(format!("{flag}: there is no file {} yet", path.display()));
             }
         }
         notices
@@ -209,6 +227,8 @@ pub enum ServeError {
         /// Why.
         error: io::Error,
     },
+    /// Clients are to be sent from http:// to https://, and one of them is not served.
+    NoWayToHttps,
     /// There is no certificate to be had.
     Tls(TlsError),
     /// The loop itself failed.
@@ -229,6 +249,10 @@ impl fmt::Display for ServeError {
             Self::Folder { path, error } => {
                 write!(f, "cannot serve the folder {}: {}", path.display(), crate::net::words(error))
             }
+            Self::NoWayToHttps => f.write_str(
+                "to send clients from http:// to https://, serve both: serve http://:80 https://:443 --files DIR \
+                 --https-redirect",
+            ),
             Self::Tls(error) => error.fmt(f),
             Self::Io(error) => write!(f, "cannot serve: {error}", error = crate::net::words(&error)),
         }
@@ -291,6 +315,9 @@ impl Server {
             identity: options.identity.clone(),
         };
         if let Role::Files(files) = &options.role {
+            if files.plain == Plain::Redirected {
+                lead_to_https(&sockets)?;
+            }
             notices.extend(files.notices(&sockets));
         }
         if roles.iter().any(Roles::has_tls) {
@@ -335,6 +362,26 @@ impl Server {
             Reload { asked, load }
         });
         Loop::new(self.sockets, self.bounds, stop, reload, observer).and_then(Loop::run).map_err(ServeError::Io)
+    }
+}
+
+/// Tells the sockets of plain HTTP where HTTPS is spoken.
+fn lead_to_https(sockets: &[(Socket, Behaviour)]) -> Result<(), ServeError> {
+    let port = sockets.iter().find_map(|(socket, behaviour)| match (behaviour, &socket.endpoint.name) {
+        (Behaviour::Site(website), Name::Inet(address)) if website.is_secure => Some(address.port()),
+        _ => None,
+    });
+    let mut plain = sockets.iter().filter_map(|(_, behaviour)| match behaviour {
+        Behaviour::Site(website) => website.https.as_ref(),
+        _ => None,
+    });
+    match (port, plain.next()) {
+        (Some(port), Some(https)) => {
+            // All of them share it.
+            let _ = https.set(port);
+            Ok(())
+        }
+        _ => Err(ServeError::NoWayToHttps),
     }
 }
 
@@ -401,6 +448,7 @@ fn assign(options: &Options) -> Result<Vec<(Address, Roles)>, ServeError> {
 fn assign_files(files: &Files, options: &Options) -> Result<Vec<(Address, Roles)>, ServeError> {
     let root = Root::open(&files.folder).map_err(|error| ServeError::Folder { path: files.folder.clone(), error })?;
     let site = Arc::new(Site::new(root, files.site.clone()));
+    let https = Arc::new(OnceLock::new());
     let default = vec![Address::loopback(DEFAULT_PORT)];
     let addresses = if options.addresses.is_empty() { &default } else { &options.addresses };
     let assign = |address: &Address| {
@@ -409,7 +457,9 @@ fn assign_files(files: &Files, options: &Options) -> Result<Vec<(Address, Roles)
             Some(Scheme::Https) => Scheme::Https,
             Some(other) => return Err(ServeError::Address(AddressError::not_with_files(other))),
         };
-        let website = Website { site: Arc::clone(&site), is_secure: over == Scheme::Https, log: files.log };
+        let is_secure = over == Scheme::Https;
+        let https = (files.plain == Plain::Redirected && !is_secure).then(|| Arc::clone(&https));
+        let website = Website { site: Arc::clone(&site), is_secure, log: files.log, https };
         let behaviour = Behaviour::Site(Arc::new(website));
         let roles = Roles { stream: Ok(behaviour), datagram: Ok(Behaviour::Discard), over: Some(over) };
         Ok((address.clone(), roles))

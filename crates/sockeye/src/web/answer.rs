@@ -3,17 +3,19 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
+use super::account::Access;
 use super::body::Framing;
 use super::clock::Now;
+use super::escape::push_query;
 use super::exchange::Exchange;
-use super::head::Manner;
+use super::head::{Head, Manner, push_number};
 use super::made::{End, Made};
 use super::options::{Hidden, Options, Sharing};
 use super::pack::read_part;
 use super::path::Way;
 use super::refusal;
 use super::request::{Method, Parsed, Request, Version, parse};
-use super::root::Root;
+use super::root::{Links, Root};
 use super::status::Status;
 use super::upload::Upload;
 use crate::limits;
@@ -110,22 +112,70 @@ pub struct Site {
     pub(super) options: Options,
 }
 
-/// Answers bytes that are no request, or one that did not come in time. The connection ends behind it.
-pub fn refuse(status: Status, now: &Now, head: &mut Vec<u8>) -> Response {
-    refusal::write(status, "", &Manner::closing(), now, head)
-}
-
-/// Answers a client that speaks HTTP without TLS where TLS is spoken.
-pub(crate) fn refuse_plain(now: &Now, head: &mut Vec<u8>) -> Response {
-    let why = "This port speaks HTTPS, and what came is plain HTTP: ask for the same address with https:// before it.";
-    refusal::write_because(Status::BAD_REQUEST, why, "", &Manner::closing(), now, head)
-}
-
 impl Site {
     /// A site.
     #[must_use]
     pub fn new(root: Root, options: Options) -> Self {
-        Self { root: root.with_links(options.links), options }
+        // Whoever names one file means it, wherever it lies.
+        let links = if options.only.is_some() { Links::Anywhere } else { options.links };
+        Self { root: root.with_links(links), options }
+    }
+
+    /// Answers bytes that are no request, or one that did not come in time. The connection ends behind it.
+    pub fn refuse(&self, status: Status, now: &Now, head: &mut Vec<u8>) -> Response {
+        refusal::write(status, "", &Manner::closing(&self.options), now, head)
+    }
+
+    /// Answers a client that speaks HTTP without TLS where TLS is spoken.
+    pub(crate) fn refuse_plain(&self, now: &Now, head: &mut Vec<u8>) -> Response {
+        let why =
+            "This port speaks HTTPS, and what came is plain HTTP: ask for the same address with https:// before it.";
+        refusal::write_because(Status::BAD_REQUEST, why, "", &Manner::closing(&self.options), now, head)
+    }
+
+    /// Sends whoever asks over plain HTTP to the same place over HTTPS, at this port.
+    pub(crate) fn redirect_to_https(
+        &self,
+        request: &Request<'_>,
+        port: u16,
+        now: &Now,
+        head: &mut Vec<u8>,
+    ) -> Response {
+        let mut manner = self.manner(request);
+        manner.keep_alive &= is_skipped(request);
+        // A name that is not ours is sent nowhere, and a client that says none cannot be.
+        if !self.options.hosts.accept(request) {
+            return refusal::write(Status::MISDIRECTED_REQUEST, self.methods(), &manner, now, head);
+        }
+        if request.host().is_empty() {
+            return refusal::write(Status::BAD_REQUEST, self.methods(), &manner, now, head);
+        }
+        let is_read = matches!(request.method, Method::Get | Method::Head);
+        let status = if is_read { Status::MOVED_PERMANENTLY } else { Status::PERMANENT_REDIRECT };
+        Head::begin(head, status, &manner, now)
+            .written("Location", |out| {
+                let host = request.host();
+                out.extend_from_slice(b"https://");
+                match host.contains(':') {
+                    true => out.extend_from_slice(format!("[{host}]").as_bytes()),
+                    false => out.extend_from_slice(host.as_bytes()),
+                }
+                if port != 443 {
+                    out.push(b':');
+                    push_number(out, port.into());
+                }
+                push_query(out, if request.path.starts_with('/') { request.path } else { "/" });
+                if let Some(query) = request.query {
+                    out.push(b'?');
+                    push_query(out, query);
+                }
+            })
+            .field("Cache-Control", b"no-cache")
+            .content(Body::Empty)
+    }
+
+    fn manner(&self, request: &Request<'_>) -> Manner {
+        Manner::of(request, &self.options)
     }
 
     /// How it behaves.
@@ -137,17 +187,11 @@ impl Site {
     /// Answers a request: writes the head behind what `head` holds.
     pub fn answer(&self, request: &Request<'_>, now: &Now, head: &mut Vec<u8>) -> Reply {
         self.root.follow(now.seconds());
-        let mut manner = Manner::of(request, self.options.sharing);
+        let mut manner = self.manner(request);
         if request.method == Method::Put && self.options.upload.is_some() && self.admits(request).is_ok() {
             return self.store(request, &manner, now, head);
         }
-        // Whether content that nobody waits for comes at all, or is worth reading, is not known: the connection ends.
-        let is_skipped = match request.framing {
-            Framing::None => true,
-            Framing::Length(length) => length <= limits::REQUEST_SKIPPED && request.fields.expect.is_none(),
-            Framing::Chunked => false,
-        };
-        manner.keep_alive &= is_skipped;
+        manner.keep_alive &= is_skipped(request);
         Reply::Ready(Exchange::new(self, request, manner, now).answer(head))
     }
 
@@ -155,7 +199,7 @@ impl Site {
     /// a large file takes long to pack.
     pub(crate) fn takes_long(&self, request: &Request<'_>, now: &Now) -> bool {
         self.root.follow(now.seconds());
-        Exchange::new(self, request, Manner::of(request, self.options.sharing), now).takes_long()
+        Exchange::new(self, request, self.manner(request), now).takes_long()
     }
 
     /// Answers such a request from its head, on whatever thread.
@@ -180,13 +224,12 @@ impl Site {
         if !self.options.hosts.accept(request) {
             return Err(Status::MISDIRECTED_REQUEST);
         }
-        match &self.options.account {
-            // A browser asks ahead without saying who it is (Fetch, section 4.8).
-            Some(account) if !self.is_preflight(request) && !account.admits(&request.fields.authorization) => {
-                Err(Status::UNAUTHORIZED)
-            }
-            _ => Ok(()),
+        let access = if request.method == Method::Put { Access::Write } else { Access::Read };
+        // A browser asks ahead without saying who it is (Fetch, section 4.8).
+        if self.options.accounts.admit(access, &request.fields.authorization) || self.is_preflight(request) {
+            return Ok(());
         }
+        Err(Status::UNAUTHORIZED)
     }
 
     pub(super) fn is_preflight(&self, request: &Request<'_>) -> bool {
@@ -213,7 +256,21 @@ impl Site {
     /// The way that a request names, unless it is one that is kept hidden.
     pub(super) fn way<'r>(&self, request: &Request<'r>) -> Result<Way<'r>, Status> {
         let way = Way::decode(request.path)?;
+        if let Some(only) = &self.options.only {
+            let is_it = way.bytes().is_empty() || way.bytes() == only && !way.is_folder();
+            return if is_it { Ok(Way::of_file(only)) } else { Err(Status::NOT_FOUND) };
+        }
         if way.is_kept() && self.options.hidden == Hidden::Kept { Err(Status::NOT_FOUND) } else { Ok(way) }
+    }
+}
+
+/// Whether the content of a request, which nobody waits for, is read and passed over. Whether it comes at all, or is worth
+/// reading, is not known for the others: the connection ends.
+fn is_skipped(request: &Request<'_>) -> bool {
+    match request.framing {
+        Framing::None => true,
+        Framing::Length(length) => length <= limits::REQUEST_SKIPPED && request.fields.expect.is_none(),
+        Framing::Chunked => false,
     }
 }
 

@@ -11,12 +11,13 @@ use super::kind::{self, MediaType};
 use super::listing;
 use super::made::{Held, Made, Part, Parts};
 use super::negotiate;
-use super::options::{Folders, Packing};
+use super::options::{Folders, Packing, Siblings};
+use super::pack::Coding;
 use super::path::Way;
 use super::range::{self, Range, Selection};
 use super::refusal::{self, POLICY};
 use super::request::{Method, Request};
-use super::root::{Found, Kind};
+use super::root::{Found, Kind, Meta};
 use super::status::Status;
 use crate::file::random;
 use crate::limits;
@@ -96,16 +97,17 @@ impl<'e> Exchange<'e> {
         };
         match found.meta.kind {
             Kind::File if way.is_folder() => self.fall_back(&way, Status::NOT_FOUND, out),
-            Kind::File => Ok(self.file(found, kind::of(way.name()), out)),
+            Kind::File => Ok(self.file(found, way.bytes(), out)),
+            Kind::Folder if self.site.options.only.is_some() => Err(Status::NOT_FOUND),
             Kind::Folder if !way.is_folder() => Ok(self.redirect(&way, out)),
             Kind::Folder => self.folder(found, &way, out),
         }
     }
 
     fn folder(&self, found: Found, way: &Way<'_>, out: &mut Vec<u8>) -> Result<Response, Status> {
-        let index = listing::join(way.bytes(), b"index.html");
-        match self.site.root.find(&index) {
-            Ok(index) if index.meta.kind == Kind::File => Ok(self.file(index, kind::of(b"index.html"), out)),
+        let page = listing::join(way.bytes(), b"index.html");
+        match self.site.root.find(&page) {
+            Ok(index) if index.meta.kind == Kind::File => Ok(self.file(index, &page, out)),
             Ok(_) | Err(Status::NOT_FOUND) if self.site.options.folders == Folders::Listed => {
                 self.list(found, way, out)
             }
@@ -125,8 +127,7 @@ impl<'e> Exchange<'e> {
         match &self.site.options.fallback {
             Some(fallback) if status == Status::NOT_FOUND && self.may_be_a_page(way) => {
                 let found = self.site.root.find(fallback)?;
-                let name = fallback.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-                if found.meta.kind == Kind::File { Ok(self.file(found, kind::of(name), out)) } else { Err(status) }
+                if found.meta.kind == Kind::File { Ok(self.file(found, fallback, out)) } else { Err(status) }
             }
             _ => Err(status),
         }
@@ -147,28 +148,41 @@ impl<'e> Exchange<'e> {
             .content(Body::Empty)
     }
 
-    fn file(&self, found: Found, media: MediaType, out: &mut Vec<u8>) -> Response {
+    /// Sends a file that stands at this way.
+    fn file(&self, found: Found, way: &[u8], out: &mut Vec<u8>) -> Response {
         let fields = &self.request.fields;
         let (meta, file) = (found.meta, File::from(found.fd));
-        let media = media.seen_in(&file);
-        let varies = self.packs(media, meta.size);
-        let coding = if varies { negotiate::coding(&fields.accept_encoding) } else { None };
-        let current = Validators::of(&meta, coding, self.now);
+        let media = kind::of(name_of(way)).seen_in(&file);
+        let packs = self.packs(media, meta.size);
+        let sibling = self.sibling(way, &meta);
+        let varies = packs || sibling.varies;
+        let coding = if packs { negotiate::coding(&fields.accept_encoding) } else { None };
+        let sibling = sibling.found;
+        let current = match &sibling {
+            Some((coding, found)) => Validators::of(&found.meta, Some(*coding), self.now),
+            None => Validators::of(&meta, coding, self.now),
+        };
+        let caching = self.site.options.caching.iter().find_map(|rule| rule.about(way)).unwrap_or(ASKED_AGAIN);
+        let described = |head, current: &Validators| described(head, current, caching, varies);
         // What is asked for in part is judged as if it were asked for whole (RFC 9110, section 13.2.2).
         match condition::reading(fields, &current) {
             Verdict::Failed => return self.error(Status::PRECONDITION_FAILED, out),
-            Verdict::NotModified => return described(self.begin(Status::NOT_MODIFIED, out), &current, varies).end(),
+            Verdict::NotModified => return described(self.begin(Status::NOT_MODIFIED, out), &current).end(),
             Verdict::Proceed => {}
         }
         // Parts are those of the file as it is.
         let plain = Validators::of(&meta, None, self.now);
         let selection = self.selection(&plain, meta.size);
-        let coding = coding.filter(|_| selection == Selection::Whole);
-        let current = if coding.is_some() { current } else { plain };
-        let described = |status, out| described(self.begin(status, out), &current, varies);
-        let whole = |out| typed(described(Status::OK, out), media);
-        if let Some(coding) = coding {
-            let head = |out| whole(out).field("Content-Encoding", coding.name());
+        let is_whole = selection == Selection::Whole;
+        let described = |status, out, current| described(self.begin(status, out), current);
+        if let Some((coding, Found { fd, meta })) = sibling.filter(|_| is_whole) {
+            return typed(described(Status::OK, out, &current), media)
+                .field("Content-Encoding", coding.name())
+                .content(Body::File { fd, from: 0, length: meta.size });
+        }
+        if let Some(coding) = coding.filter(|_| is_whole) {
+            let head =
+                |out| typed(described(Status::OK, out, &current), media).field("Content-Encoding", coding.name());
             // What HEAD would say takes packing it: a length may be left out (RFC 9110, section 8.6).
             if self.manner.head_only {
                 return head(out).end();
@@ -179,18 +193,16 @@ impl<'e> Exchange<'e> {
             };
         }
         match selection {
-            Selection::Whole => whole(out).field("Accept-Ranges", b"bytes").content(Body::File {
-                fd: file.into(),
-                from: 0,
-                length: meta.size,
-            }),
-            Selection::Part(range) => typed(described(Status::PARTIAL_CONTENT, out), media)
+            Selection::Whole => typed(described(Status::OK, out, &plain), media)
+                .field("Accept-Ranges", b"bytes")
+                .content(Body::File { fd: file.into(), from: 0, length: meta.size }),
+            Selection::Part(range) => typed(described(Status::PARTIAL_CONTENT, out, &plain), media)
                 .written("Content-Range", |out| push_range(out, range, meta.size))
                 .content(Body::File { fd: file.into(), from: range.from, length: range.length }),
             Selection::Parts(ranges) => {
                 let boundary = format!("{:016x}{:016x}", random(), random());
                 let parts = parts(&ranges, &boundary, media, meta.size);
-                described(Status::PARTIAL_CONTENT, out)
+                described(Status::PARTIAL_CONTENT, out, &plain)
                     .written("Content-Type", |out| {
                         out.extend_from_slice(b"multipart/byteranges; boundary=");
                         out.extend_from_slice(boundary.as_bytes());
@@ -199,6 +211,37 @@ impl<'e> Exchange<'e> {
             }
             Selection::Nothing => self.unsatisfiable(meta.size, out),
         }
+    }
+
+    /// What lies packed beside a file and is newer than it, as the client likes it best.
+    fn sibling(&self, way: &[u8], meta: &Meta) -> Sibling {
+        if self.site.options.siblings == Siblings::None {
+            return Sibling::default();
+        }
+        let mut sibling = Sibling::default();
+        let liked = negotiate::codings(&self.request.fields.accept_encoding);
+        for (coding, ending) in [(Coding::Brotli, b".br"), (Coding::Gzip, b".gz")] {
+            let at = [way, ending].concat();
+            // Whether there is any decides what others are told who take none.
+            let Ok(beside) = self.site.root.look(&at) else { continue };
+            if beside.kind != Kind::File || beside.modified < meta.modified {
+                continue;
+            }
+            sibling.varies = true;
+            let place = |coding| liked.iter().position(|&liked| liked == Some(coding));
+            let is_better = match (place(coding), &sibling.found) {
+                (None, _) => false,
+                (Some(_), None) => true,
+                (Some(place_of_this), Some((other, _))) => place(*other).is_some_and(|other| place_of_this < other),
+            };
+            if is_better
+                && let Ok(found) = self.site.root.find(&at)
+                && found.meta.kind == Kind::File
+            {
+                sibling.found = Some((coding, found));
+            }
+        }
+        sibling
     }
 
     fn packs(&self, media: MediaType, size: u64) -> bool {
@@ -251,24 +294,54 @@ impl<'e> Exchange<'e> {
         })
     }
 
+    /// The page of whoever serves, for what is not there.
+    fn not_found(&self, out: &mut Vec<u8>) -> Option<Response> {
+        let way = self.site.options.not_found.as_deref()?;
+        let Found { fd, meta } = self.site.root.find(way).ok().filter(|found| found.meta.kind == Kind::File)?;
+        let file = File::from(fd);
+        let media = kind::of(name_of(way)).seen_in(&file);
+        let head = typed(self.begin(Status::NOT_FOUND, out), media).field("Cache-Control", ASKED_AGAIN.as_bytes());
+        Some(head.content(Body::File { fd: file.into(), from: 0, length: meta.size }))
+    }
+
     fn begin<'h>(&self, status: Status, out: &'h mut Vec<u8>) -> Head<'h> {
         Head::begin(out, status, &self.manner, self.now)
     }
 
     fn error(&self, status: Status, out: &mut Vec<u8>) -> Response {
+        if status == Status::NOT_FOUND
+            && let Some(page) = self.not_found(out)
+        {
+            return page;
+        }
         refusal::write(status, self.site.methods(), &self.manner, self.now, out)
     }
 }
 
+/// Files that somebody works on are asked for again, and answered with 304 where they are as they were.
+const ASKED_AGAIN: &str = "no-cache";
+
+/// See [`Exchange::sibling`].
+#[derive(Default)]
+struct Sibling {
+    found: Option<(Coding, Found)>,
+    /// There is one, for this client or another.
+    varies: bool,
+}
+
+/// The last name of a way.
+fn name_of(way: &[u8]) -> &[u8] {
+    way.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
+}
+
 /// What tells a client whether it has this already; the same in 200, 206 and 304.
-fn described<'h>(head: Head<'h>, current: &Validators, varies: bool) -> Head<'h> {
+fn described<'h>(head: Head<'h>, current: &Validators, caching: &str, varies: bool) -> Head<'h> {
     let head = head.field("ETag", current.tag.bytes());
     let head = match current.modified {
         Some(modified) => head.date("Last-Modified", modified),
         None => head,
     };
-    // Files that somebody works on are asked for again, and answered with 304 where they are as they were.
-    let head = head.field("Cache-Control", b"no-cache");
+    let head = head.field("Cache-Control", caching.as_bytes());
     if varies { head.field("Vary", b"Accept-Encoding") } else { head }
 }
 

@@ -1,10 +1,13 @@
 //! The head of an answer, written behind whatever a buffer holds already. It is made of bytes alone: no formatting, no
 //! strings, since small files are mostly head.
 
+use std::sync::Arc;
+
 use super::answer::{Body, Response};
 use super::clock::{self, Now};
+use super::extra::Extra;
 use super::made::End;
-use super::options::Sharing;
+use super::options::{Options, Sharing};
 use super::request::{Method, Request, Version};
 use super::status::Status;
 
@@ -17,21 +20,25 @@ pub(crate) struct Manner {
     pub(crate) sharing: Sharing,
     /// HEAD: all of the head, and nothing behind it.
     pub(crate) head_only: bool,
+    /// Fields that whoever serves has added.
+    pub(crate) extra: Option<Arc<Extra>>,
 }
 
 impl Manner {
-    pub(crate) fn of(request: &Request<'_>, sharing: Sharing) -> Self {
+    pub(crate) fn of(request: &Request<'_>, options: &Options) -> Self {
         Self {
             keep_alive: request.is_persistent(),
             is_old: request.version == Version::Http10,
-            sharing,
+            sharing: options.sharing,
             head_only: request.method == Method::Head,
+            extra: options.extra.clone(),
         }
     }
 
     /// For bytes that were no request.
-    pub(crate) fn closing() -> Self {
-        Self { keep_alive: false, is_old: false, sharing: Sharing::SameOrigin, head_only: false }
+    pub(crate) fn closing(options: &Options) -> Self {
+        let extra = options.extra.clone();
+        Self { keep_alive: false, is_old: false, sharing: Sharing::SameOrigin, head_only: false, extra }
     }
 }
 
@@ -51,14 +58,21 @@ impl<'h> Head<'h> {
         out.extend_from_slice(status.reason().as_bytes());
         out.extend_from_slice(b"\r\nDate: ");
         out.extend_from_slice(now.date());
+        out.extend_from_slice(b"\r\n");
+        let replaced = |name| manner.extra.as_ref().is_some_and(|extra| extra.replaces(name));
         // Without it, browsers guess that text is a page and run what is in it.
-        out.extend_from_slice(b"\r\nX-Content-Type-Options: nosniff\r\n");
+        if !replaced("X-Content-Type-Options") {
+            out.extend_from_slice(b"X-Content-Type-Options: nosniff\r\n");
+        }
         match (manner.keep_alive, manner.is_old) {
             (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
             (true, true) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
             (true, false) => {}
         }
-        if manner.sharing == Sharing::Everyone {
+        if let Some(extra) = &manner.extra {
+            out.extend_from_slice(extra.lines());
+        }
+        if manner.sharing == Sharing::Everyone && !replaced("Access-Control-Allow-Origin") {
             out.extend_from_slice(b"Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: *\r\n");
         }
         Self { out, status, manner: manner.clone() }
@@ -67,6 +81,9 @@ impl<'h> Head<'h> {
     /// A field. Its value must be ours, or encoded: a line end in it would begin another field.
     pub(crate) fn field(self, name: &str, value: &[u8]) -> Self {
         debug_assert!(!value.iter().any(|byte| b"\r\n\0".contains(byte)));
+        if self.manner.extra.as_ref().is_some_and(|extra| extra.replaces(name)) {
+            return self;
+        }
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b": ");
         self.out.extend_from_slice(value);

@@ -26,6 +26,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+pub mod account;
 pub mod answer;
 pub mod body;
 mod charset;
@@ -33,7 +34,9 @@ pub mod clock;
 mod condition;
 mod escape;
 mod exchange;
+pub mod extra;
 pub mod fields;
+mod glob;
 mod head;
 mod kind;
 pub mod listing;

@@ -6,14 +6,24 @@ use super::pack::Coding;
 /// How it takes an answer packed, unless it says that it likes the plain one better. Brotli goes first where both are
 /// liked the same, and only to who names it: who takes anything has gzip in mind.
 pub(crate) fn coding(accept_encoding: &Value<'_>) -> Option<Coding> {
+    codings(accept_encoding)[0]
+}
+
+/// All that it takes, the one that it likes best first.
+pub(crate) fn codings(accept_encoding: &Value<'_>) -> [Option<Coding>; 2] {
     if accept_encoding.is_none() {
-        return None;
+        return [None; 2];
     }
     let any = weight(accept_encoding, b"*").unwrap_or(0);
     let gzip = weight(accept_encoding, b"gzip").or_else(|| weight(accept_encoding, b"x-gzip")).unwrap_or(any);
     let brotli = weight(accept_encoding, b"br").unwrap_or(0);
-    let (best, coding) = if brotli >= gzip { (brotli, Coding::Brotli) } else { (gzip, Coding::Gzip) };
-    (best > 0 && best >= weight(accept_encoding, b"identity").unwrap_or(0)).then_some(coding)
+    let least = weight(accept_encoding, b"identity").unwrap_or(0).max(1);
+    let taken = |weight: u16, coding| (weight >= least).then_some(coding);
+    let (brotli_is_taken, gzip_is_taken) = (taken(brotli, Coding::Brotli), taken(gzip, Coding::Gzip));
+    match brotli >= gzip {
+        true => [brotli_is_taken, gzip_is_taken],
+        false => [gzip_is_taken, brotli_is_taken],
+    }
 }
 
 /// Whether it asks for JSON by name, and for that more than for HTML.

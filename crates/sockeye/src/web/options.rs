@@ -1,12 +1,10 @@
 //! What a site does beyond sending files, all of it off or harmless unless asked for.
 
 use std::net::IpAddr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
-use super::fields::Value;
+use super::account::Accounts;
+use super::extra::{Caching, Extra};
 use super::request::{Request, Version};
 use super::root::Links;
 use crate::limits;
@@ -26,8 +24,20 @@ pub struct Options {
     /// A file, by its way from the root, that is sent in place of a page that is not there: single-page applications
     /// make their pages up in the browser.
     pub fallback: Option<Vec<u8>>,
-    /// Who may come in at all.
-    pub account: Option<Account>,
+    /// Sent with 404 in place of our page, by its way from the root.
+    pub not_found: Option<Vec<u8>>,
+    /// The one file of the folder that is served, by its name: at the root, and under its name.
+    pub only: Option<Vec<u8>>,
+    /// Who may come in, and who may store files.
+    pub accounts: Accounts,
+    /// Fields that every answer has.
+    pub extra: Option<Arc<Extra>>,
+    /// How long files may be kept; the first that is about a file counts.
+    pub caching: Vec<Caching>,
+    /// Whether what lies packed beside a file is sent in its place.
+    pub siblings: Siblings,
+    /// Whether folders are sent whole.
+    pub archives: Archives,
     /// Under which names this site is known.
     pub hosts: Hosts,
     /// The largest file that may be stored by PUT; nothing: no file may.
@@ -44,7 +54,13 @@ impl Default for Options {
             folders: Folders::Listed,
             sharing: Sharing::SameOrigin,
             fallback: None,
-            account: None,
+            not_found: None,
+            only: None,
+            accounts: Accounts::default(),
+            extra: None,
+            caching: vec![],
+            siblings: Siblings::None,
+            archives: Archives::None,
             hosts: Hosts::Local(vec![]),
             upload: None,
             packing: Packing::Text,
@@ -97,6 +113,24 @@ pub enum Packing {
     Text,
 }
 
+/// What lies packed beside a file: `app.js.br`, `app.js.gz`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Siblings {
+    /// They are files of their own alone.
+    None,
+    /// Whoever takes it so is sent them in place of the file, unless they are older than it.
+    Packed,
+}
+
+/// Folders as one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Archives {
+    /// There is no such thing.
+    None,
+    /// `?zip` and `?tar` behind a folder's path.
+    Sent,
+}
+
 /// The names in Host that are answered. A page of another site can have its own name lead here (DNS rebinding) and then
 /// read what it likes, but it cannot have a browser say another name than its own. The public DNS has no names without a
 /// dot, and none below `localhost` (RFC 6761), `local` (RFC 6762) and `internal`.
@@ -134,75 +168,10 @@ fn is_below(host: &str, domain: &str) -> bool {
     end.is_some_and(|(begin, end)| begin.ends_with('.') && end.eq_ignore_ascii_case(domain))
 }
 
-/// A user and a password, for the Basic scheme (RFC 7617). Over plain HTTP everybody on the way can read both.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Account {
-    user: String,
-    expected: Vec<u8>,
-}
-
-impl std::fmt::Debug for Account {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Account").field("user", &self.user).finish_non_exhaustive()
-    }
-}
-
-impl Account {
-    /// Nothing if the user has a colon in it, behind which the password would begin.
-    #[must_use]
-    pub fn new(user: &str, password: &str) -> Option<Self> {
-        if user.contains(':') {
-            return None;
-        }
-        Some(Self { user: user.to_owned(), expected: STANDARD.encode(format!("{user}:{password}")).into_bytes() })
-    }
-
-    /// The user, for the log.
-    #[must_use]
-    pub fn user(&self) -> &str {
-        &self.user
-    }
-
-    /// Whether an Authorization field holds this user and this password.
-    #[must_use]
-    pub fn admits(&self, authorization: &Value<'_>) -> bool {
-        let Some(value) = authorization.as_deref() else { return false };
-        let Some((scheme, token)) = value.split_at_checked("Basic ".len()) else { return false };
-        scheme.eq_ignore_ascii_case(b"Basic ") && is_same(token.trim_ascii(), &self.expected)
-    }
-}
-
-/// Compares in a time that tells nothing of where a difference lies. It tells of the length, which is worth little.
-fn is_same(given: &[u8], expected: &[u8]) -> bool {
-    let difference = given.iter().zip(expected).fold(0, |all, (one, other)| std::hint::black_box(all | (one ^ other)));
-    given.len() == expected.len() && difference == 0
-}
-
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
-
     use super::super::request::{Parsed, parse};
     use super::*;
-
-    #[test]
-    fn one_user_with_one_password_comes_in() {
-        let account = Account::new("Aladdin", "open sesame").unwrap();
-        for (value, admitted) in [
-            ("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", true),
-            ("basic  QWxhZGRpbjpvcGVuIHNlc2FtZQ== ", true),
-            ("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ", false),
-            ("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==, Basic x", false),
-            ("Basic ", false),
-            ("Bearer QWxhZGRpbjpvcGVuIHNlc2FtZQ==", false),
-            ("", false),
-        ] {
-            assert_eq!(account.admits(&Some(Cow::Borrowed(value.as_bytes()))), admitted, "{value}");
-        }
-        assert!(!account.admits(&None));
-        assert!(Account::new("a:b", "c").is_none());
-        assert!(!format!("{account:?}").contains("QWx"));
-    }
 
     /// Row 73 of the faults.
     #[test]

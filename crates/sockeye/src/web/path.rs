@@ -37,6 +37,11 @@ impl<'a> Way<'a> {
         Self { bytes: Cow::Borrowed(path), is_folder, climbs: false }
     }
 
+    /// The way of a file whose name is known.
+    pub(crate) fn of_file(name: &[u8]) -> Self {
+        Self { bytes: Cow::Owned(name.to_vec()), is_folder: false, climbs: false }
+    }
+
     /// Empty segments are left out, as the kernel would. An encoded slash is part of a segment (RFC 3986, section 2.2),
     /// and no file has one in its name: taking it for a separator is how checks in front of us are passed by.
     fn from_encoded(path: &[u8]) -> Result<Self, Status> {

@@ -17,8 +17,12 @@ impl Status {
     pub const PARTIAL_CONTENT: Self = Self(206);
     /// 301
     pub const MOVED_PERMANENTLY: Self = Self(301);
+    /// 303
+    pub const SEE_OTHER: Self = Self(303);
     /// 304
     pub const NOT_MODIFIED: Self = Self(304);
+    /// 308
+    pub const PERMANENT_REDIRECT: Self = Self(308);
     /// 400
     pub const BAD_REQUEST: Self = Self(400);
     /// 401
@@ -75,7 +79,9 @@ impl Status {
             204 => "No Content",
             206 => "Partial Content",
             301 => "Moved Permanently",
+            303 => "See Other",
             304 => "Not Modified",
+            308 => "Permanent Redirect",
             400 => "Bad Request",
             401 => "Unauthorized",
             403 => "Forbidden",

@@ -144,7 +144,7 @@ impl Stream {
         let began = Instant::now();
         let about = (around.client, around.date);
         let refuse = |status, out: &mut Vec<u8>| {
-            let response = web::refuse(status, around.date, out);
+            let response = website.site.refuse(status, around.date, out);
             (Record::begin(website, None, status, about, Some(began)), response.body)
         };
         let Some(head) = as_text(&parts, chunked) else {
@@ -157,13 +157,13 @@ impl Stream {
                 let number = respond.stream_id().as_u32();
                 if !has_content
                     && around.storing.is_some()
-                    && website.site.takes_long(&request, around.date)
+                    && website.takes_long(&request, around.date)
                     && around.ask(number, website, &head, Version::Http2)
                 {
                     let doing = Doing::Wait { head, respond, began, made: None };
                     return Some(Self { doing, unread: None, record: None, sent: 0, until: due(around) });
                 }
-                match website.site.answer(&request, around.date, &mut out) {
+                match website.answer(&request, around.date, &mut out) {
                     Reply::Ready(response) => {
                         let record = Record::begin(website, Some(&request), response.status, about, Some(began));
                         (record, response.body)
@@ -575,7 +575,7 @@ fn push_field(text: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 
 /// A head that we wrote, as h2 takes it. What is about one connection of HTTP/1.1 has no place in it.
 fn as_response(head: &[u8]) -> Option<Response<()>> {
-    let mut fields = [httparse::EMPTY_HEADER; 32];
+    let mut fields = [httparse::EMPTY_HEADER; 96];
     let mut parsed = httparse::Response::new(&mut fields);
     if !matches!(parsed.parse(head), Ok(httparse::Status::Complete(_))) {
         return None;

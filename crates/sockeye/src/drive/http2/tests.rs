@@ -49,7 +49,7 @@ impl Line {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("large"), vec![b'x'; 100_000]).unwrap();
         let site = Site::new(Root::open(folder.path()).unwrap(), Options::default().with_upload());
-        let website = Website { site: Arc::new(site), is_secure: false, log: AccessLog::None };
+        let website = Website { site: Arc::new(site), is_secure: false, log: AccessLog::None, https: None };
         let http2 = Http2::new(Arc::new(website));
         let mut line = Self { http2, date: Now::new(SystemTime::now()), folder };
         let settings = [&[0, 4][..], &window.to_be_bytes()].concat();

@@ -118,7 +118,7 @@ fn site(world: &mut World) -> (Connection, TcpStream, tempfile::TempDir) {
     std::fs::write(folder.path().join("large"), vec![b'x'; LARGE]).unwrap();
     std::fs::write(folder.path().join("some"), vec![b'x'; SOME]).unwrap();
     let site = Site::new(Root::open(folder.path()).unwrap(), Options::default());
-    let website = Website { site: Arc::new(site), is_secure: false, log: AccessLog::None };
+    let website = Website { site: Arc::new(site), is_secure: false, log: AccessLog::None, https: None };
     // A Unix socket would not take as much at once.
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use flate2::read::GzDecoder;
 
 use super::*;
-use crate::web::options::{Account, Folders, Hosts, Packing};
+use crate::web::account::{Account, Accounts};
+use crate::web::options::{Folders, Hosts, Packing};
 use crate::web::request::{Parsed, parse};
 
 /// An answer as a client sees it.
@@ -332,8 +333,8 @@ fn other_origins_read_what_is_shared_and_no_more() {
     for line in ["GET /a.txt", "OPTIONS /a.txt"] {
         assert_eq!(ask(&site, line, preflight).field("Access-Control-Allow-Origin"), None);
     }
-    let account = Account::new("a", "b");
-    let shared = Options { sharing: Sharing::Everyone, account, ..Options::default() }.with_upload();
+    let accounts = Accounts { readers: Account::new("a", "b").into_iter().collect(), writers: vec![] };
+    let shared = Options { sharing: Sharing::Everyone, accounts, ..Options::default() }.with_upload();
     let shared = site_in(folder.path(), shared);
     let seen = ask(&shared, "OPTIONS /a.txt", preflight);
     assert_eq!((seen.status, seen.field("Access-Control-Allow-Origin")), (204, Some("*")));
@@ -406,7 +407,7 @@ fn the_connection_stays_where_both_want_it_and_nothing_is_in_the_way() {
         assert_eq!((seen.keep_alive, seen.field("Connection")), (keep_alive, says), "{message:?}");
     }
     let mut head = vec![];
-    let refused = refuse(Status::BAD_REQUEST, &Now::new(SystemTime::now()), &mut head);
+    let refused = site.refuse(Status::BAD_REQUEST, &Now::new(SystemTime::now()), &mut head);
     let seen = seen(refused, head);
     assert_eq!((seen.status, seen.keep_alive, seen.field("Connection")), (400, false, Some("close")));
 }
@@ -444,12 +445,12 @@ fn small_files_go_with_their_head_and_cut_ones_end_the_connection() {
 #[test]
 fn any_request_that_can_be_read_is_answered_properly() {
     let (folder, _) = site();
-    let account = Account::new("a", "b");
+    let accounts = Accounts { readers: Account::new("a", "b").into_iter().collect(), writers: vec![] };
     let fallback = Some(b"site/index.html".to_vec());
     let sites = [
         Options::default(),
         Options { sharing: Sharing::Everyone, hidden: Hidden::Shown, fallback, ..Options::default() },
-        Options { account, folders: Folders::Kept, packing: Packing::None, ..Options::default() }.with_upload(),
+        Options { accounts, folders: Folders::Kept, packing: Packing::None, ..Options::default() }.with_upload(),
     ]
     .map(|options| site_in(folder.path(), options));
     let methods = ["GET", "HEAD", "OPTIONS", "PUT", "POST"];

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::*;
+use crate::web::account::{Account, Accounts};
 use crate::web::answer::{Reply, Site};
-use crate::web::options::{Account, Hidden, Options};
+use crate::web::options::{Hidden, Options};
 use crate::web::request::{Parsed, parse};
 
 fn site(folder: &Path, options: Options) -> Site {
@@ -131,8 +132,8 @@ fn storing_is_for_those_who_may_and_where_it_is_allowed() {
     let (status, head, keep_alive) = put(&closed, &sized("/x", "", "new"));
     assert_eq!((status, keep_alive), (405, true));
     assert!(head.contains("Allow: GET, HEAD, OPTIONS\r\n"), "{head}");
-    let account = Account::new("a", "b");
-    let kept = site(folder.path(), Options { account, ..small() });
+    let accounts = Accounts { readers: Account::new("a", "b").into_iter().collect(), writers: vec![] };
+    let kept = site(folder.path(), Options { accounts, ..small() });
     assert_eq!(put(&kept, &sized("/x", "", "new")).0, 401);
     assert_eq!(put(&kept, &sized("/x", "Authorization: Basic YTpi\r\n", "new")).0, 201);
     assert_eq!(
