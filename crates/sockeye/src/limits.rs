@@ -79,6 +79,10 @@ pub const KEPT: usize = 8;
 pub const PASSED_OVER: u64 = 16 * 1024;
 /// How long a piece of it may take; a new connection takes as long.
 pub const PASSED_OVER_WAIT: Duration = Duration::from_millis(200);
+/// How long a body is kept back that the server is to want first (Expect: 100-continue); curl waits as long.
+pub const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+/// How often an answer is sent again to a proof that has only become too old, one after another.
+pub const STALE_PROOFS: u32 = 3;
 /// How many redirects are followed.
 pub const REDIRECTS: usize = 10;
 /// How often a request is made again that a server of HTTP/2 says it has not begun.

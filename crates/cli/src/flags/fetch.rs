@@ -87,6 +87,10 @@ pub(crate) struct Fetch {
     /// The same as application/json; the text is checked, a file is sent as it is
     #[arg(long, value_name = "JSON|@FILE", group = "body")]
     pub(crate) data_json: Option<String>,
+    /// Put a file there (the method PUT), under its name if the URL ends in a slash; - is standard input, which is sent as it
+    /// comes, and once
+    #[arg(short = 'T', long, value_name = "FILE", group = "body", conflicts_with_all = ["data_urlencode", "get"])]
+    pub(crate) upload_file: Option<PathBuf>,
     /// Send a form, as a page with files does (multipart/form-data); a file's type may stand behind it: @FILE;type=text/csv;
     /// @- is standard input
     #[arg(long, value_name = "NAME=VALUE|NAME=@FILE", group = "body", value_parser = form_field)]
@@ -97,6 +101,10 @@ pub(crate) struct Fetch {
     /// Say who asks (basic authentication); a file, which nobody else may read, keeps it out of the list of processes
     #[arg(short, long, value_name = "USER:PASSWORD|@FILE", value_parser = user)]
     pub(crate) user: Option<User>,
+    /// Show the server no password, only a proof of knowing it (digest authentication), and only if it asks for one. Without this
+    /// flag such a proof is given to a server that takes nothing else
+    #[arg(long, conflicts_with = "bearer")]
+    pub(crate) digest: bool,
     /// Say who asks by a token; a file, which nobody else may read, keeps it out of the list of processes
     #[arg(long, value_name = "TOKEN|@FILE", conflicts_with = "user")]
     pub(crate) bearer: Option<String>,

@@ -82,6 +82,9 @@ fn one(mut stream: TcpStream, seen: &Mutex<Vec<String>>, answer: &Answer) {
     let complete = |request: &[u8]| {
         let head = request.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
         let fields = text(&request[..head]).to_ascii_lowercase();
+        if fields.contains("transfer-encoding: chunked") {
+            return request[head..].ends_with(b"0\r\n\r\n").then_some(());
+        }
         let length = fields.lines().find_map(|line| line.strip_prefix("content-length:"));
         let length: usize = length.map_or(0, |length| length.trim().parse().unwrap());
         (request.len() >= head + length).then_some(())

@@ -1,6 +1,7 @@
 //! A connected stream of bytes, plain or under TLS, that never blocks by itself: whoever reads or writes waits with a
 //! deadline.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -181,10 +182,21 @@ impl Stream {
     /// # Errors
     /// `TimedOut` at the deadline.
     pub(crate) fn wait(&self, interest: PollFlags, until: Option<Instant>) -> io::Result<()> {
+        self.wait_or(interest, None, until)
+    }
+
+    /// The same, or until a file can be read.
+    pub(crate) fn wait_or(&self, interest: PollFlags, file: Option<&File>, until: Option<Instant>) -> io::Result<()> {
+        let socket = PollFd::new(&self.carrier.socket.0, interest);
+        let both = file.map(|file| [socket.clone(), PollFd::new(file, PollFlags::IN)]);
         loop {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             // What is ready is taken even at the deadline; poll(2) looks once without waiting.
-            match poll(&mut [PollFd::new(&self.carrier.socket.0, interest)], left.map(timespec).as_ref()) {
+            let found = match both.clone() {
+                Some(mut both) => poll(&mut both, left.map(timespec).as_ref()),
+                None => poll(&mut [socket.clone()], left.map(timespec).as_ref()),
+            };
+            match found {
                 Ok(0) if left == Some(Duration::ZERO) => return Err(io::ErrorKind::TimedOut.into()),
                 Ok(0) | Err(Errno::INTR) => {}
                 Ok(_) => return Ok(()),

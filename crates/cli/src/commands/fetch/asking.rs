@@ -1,6 +1,9 @@
 //! What is asked: the method, the body and who asks, from what was typed and the files it names.
 
+use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use sockeye::file::read_secret;
@@ -12,16 +15,22 @@ use crate::exit::Exit;
 use crate::flags::{Fetch, User};
 
 pub(super) fn request(flags: &Fetch, url: &Url) -> Result<Request, Refused> {
+    let with_name;
     let (body, url) = if flags.get {
         let query = joined(flags)?.unwrap_or_default();
         let query = String::from_utf8(query).map_err(|_| (Exit::Usage, "-G: the data is not UTF-8".to_owned()))?;
         (None, &url.with_query(&query))
+    } else if let Some(path) = &flags.upload_file {
+        with_name = named_after(url, path)?;
+        (Some(upload(path)?), &with_name)
     } else {
         (body(flags)?, url)
     };
     let credentials = credentials(flags, url)?;
+    let credentials = if flags.digest { in_digests(credentials, url)? } else { credentials };
     let usual = match (&body, flags.head) {
         (_, true) => "HEAD",
+        (Some(_), _) if flags.upload_file.is_some() => "PUT",
         (Some(_), _) => "POST",
         (None, _) => "GET",
     };
@@ -35,6 +44,47 @@ pub(super) fn request(flags: &Fetch, url: &Url) -> Result<Request, Refused> {
         jar: None,
         range: flags.range.map(|bytes| Range { bytes, if_still: None }),
     })
+}
+
+/// What is put there; a pipe or a terminal as it comes.
+fn upload(path: &Path) -> Result<Body, Refused> {
+    let (shown, name) = match path.as_os_str() == "-" {
+        true => ("standard input".to_owned(), None),
+        false => (path.display().to_string(), Some(path)),
+    };
+    let open = || match name {
+        Some(path) => File::open(path),
+        None => Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?)),
+    };
+    // What it is nobody knows here, and so nothing is said about it, as by curl.
+    let body = open().and_then(|file| Body::new("").with_stream(file, &shown));
+    body.map_err(|error| unreadable(&shown, &error))
+}
+
+/// In a folder a file gets its own name.
+fn named_after(url: &Url, path: &Path) -> Result<Url, Refused> {
+    let (place, query) =
+        url.target.split_once('?').map_or((url.target.as_str(), None), |(place, query)| (place, Some(query)));
+    let (true, Some(name)) = (place.ends_with('/') && path.as_os_str() != "-", path.file_name()) else {
+        return Ok(url.clone());
+    };
+    let query = query.map_or_else(String::new, |query| format!("?{query}"));
+    let target = format!("{place}{}{query}", percent_encoded(name.as_bytes()));
+    Ok(Url { target, ..url.clone() })
+}
+
+/// The same user, whose password is not to be shown.
+fn in_digests(credentials: Option<Credentials>, url: &Url) -> Result<Option<Credentials>, Refused> {
+    match (credentials, &url.credentials) {
+        (Some(Credentials::Basic(user, password)), _) => {
+            Ok(Some(Credentials::Digest(user.into_bytes(), password.into_bytes())))
+        }
+        (None, Some((user, password))) => Ok(Some(Credentials::Digest(user.clone(), password.clone()))),
+        (Some(other), _) => Ok(Some(other)),
+        (None, None) => {
+            Err((Exit::Usage, "--digest needs a user: --user, --netrc, or http://ME:PASSWORD@HOST".to_owned()))
+        }
+    }
 }
 
 fn body(flags: &Fetch) -> Result<Option<Body>, Refused> {

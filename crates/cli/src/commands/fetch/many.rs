@@ -35,6 +35,7 @@ pub(super) fn urls(flags: &Fetch) -> Result<Vec<Url>, String> {
         return Ok(urls);
     }
     let is_stdin = flags.data.iter().chain(&flags.data_json).any(|data| data == "@-")
+        || flags.upload_file.as_deref().is_some_and(|path| path.as_os_str() == "-")
         || flags.form.iter().any(|(_, value)| is_stdin(value));
     let for_one = [
         ("--sha256", flags.sha256.is_some()),

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use sockeye::verb::fetch::{
-    Answer, Connections, FetchError, Jar, Options, Progress, Request, Saved, Taking, Url, fetch, file_name, is_packed,
-    preview,
+    Answer, Body, Connections, FetchError, Jar, Options, Progress, Request, Saved, Taking, Url, fetch, file_name,
+    is_packed, preview,
 };
 
 use super::asking;
@@ -90,7 +90,13 @@ impl<'a> Page<'a> {
             let left = self.shared.flags.retry - attempt;
             let trouble = match self.once(request.clone(), connections, left > 0) {
                 Err(trouble) if trouble.goes_on => continue,
-                Err(trouble) if left > 0 && self.may_ask_again(&trouble) => trouble,
+                Err(mut trouble) if left > 0 && self.may_ask_again(&trouble) => {
+                    if let Some(name) = request.body.as_ref().and_then(Body::spent) {
+                        trouble.why.push_str(&format!("; not asked again, for {name} cannot be read a second time"));
+                        return Err(trouble);
+                    }
+                    trouble
+                }
                 done => return done,
             };
             attempt += 1;

@@ -98,7 +98,7 @@ impl From<&Failed> for Trouble {
     fn from(failed: &Failed) -> Self {
         let exit = match &*failed.error {
             FetchError::Request(_) => Exit::Usage,
-            FetchError::Input(_) => Exit::CannotRead,
+            FetchError::Input(_) | FetchError::Spent { .. } => Exit::CannotRead,
             FetchError::Connect(error) => Exit::from(error),
             FetchError::Tls(error) => match error.why {
                 Why::Files => Exit::CannotRead,

@@ -53,7 +53,8 @@ impl Answer {
         match (length, &*sink, codings.as_slice()) {
             (Some(length), &Sink::Descriptor(file), []) if self.exchange.is_plain() => {
                 let patience = self.patience;
-                let keep = (kept::stays(self.head()) && !is_cut_off).then_some((self.connections, self.url.origin));
+                let stays = kept::stays(self.head()) && !is_cut_off && self.exchange.has_sent_all();
+                let keep = stays.then_some((self.connections, self.url.origin));
                 let Some((stream, held)) = self.exchange.into_stream() else {
                     return Err(FetchError::Protocol("the connection is still held".to_owned()));
                 };

@@ -1,5 +1,6 @@
 //! The fields of a request, and which of them another origin gets to see: none that could prove who we are.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::time::SystemTime;
 
@@ -11,8 +12,11 @@ use http::header::{
 };
 
 use super::cookies::Cookies;
-use super::{Body, FetchError, Request, Url};
-use crate::wire::http::{Coding, is_packed, percent_decoded};
+use super::digest::{Asked, Session};
+use super::kept::Sessions;
+use super::{Body, FetchError, Head, Origin, Request, Url};
+use crate::limits;
+use crate::wire::http::{Challenge, Coding, is_packed, percent_decoded};
 
 /// Fields that say what is wanted, not who wants it. Any other may be a secret: `X-Api-Key` is one to its server.
 const HARMLESS: [&str; 14] = [
@@ -37,6 +41,8 @@ const HARMLESS: [&str; 14] = [
 pub enum Credentials {
     /// User and password (RFC 7617).
     Basic(String, String),
+    /// User and password, which only a proof of knowing it is made from (RFC 7616): the server sees no password.
+    Digest(Vec<u8>, Vec<u8>),
     /// A token (RFC 6750).
     Bearer(String),
 }
@@ -45,35 +51,127 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Basic(user, _) => f.debug_tuple("Basic").field(user).finish_non_exhaustive(),
+            Self::Digest(user, _) => {
+                f.debug_tuple("Digest").field(&String::from_utf8_lossy(user)).finish_non_exhaustive()
+            }
             Self::Bearer(_) => f.debug_tuple("Bearer").finish_non_exhaustive(),
         }
     }
 }
 
-impl Credentials {
-    fn field(&self) -> Result<HeaderValue, FetchError> {
-        match self {
-            Self::Basic(user, password) => basic(user.as_bytes(), password.as_bytes()),
-            Self::Bearer(token) => bearer(token),
-        }
+/// How the server is told who asks.
+struct Proof {
+    /// What is said each time, unless a challenge was met.
+    field: Option<HeaderValue>,
+    /// Whoever a Digest challenge asks for.
+    login: Option<(Vec<u8>, Vec<u8>)>,
+    session: Option<Session>,
+    /// How often the session's proof was sent without another answer than that it is not good.
+    tries: u32,
+    /// Whether the server was seen to want no proof before the body.
+    is_unasked: bool,
+}
+
+impl Proof {
+    fn of(credentials: &Credentials) -> Result<Self, FetchError> {
+        let (field, login) = match credentials {
+            Credentials::Basic(user, password) => {
+                let login = (user.clone().into_bytes(), password.clone().into_bytes());
+                (Some(basic(&login.0, &login.1)?), Some(login))
+            }
+            Credentials::Digest(user, password) => (None, Some((user.clone(), password.clone()))),
+            Credentials::Bearer(token) => (Some(bearer(token)?), None),
+        };
+        Ok(Self { field, login, session: None, tries: 0, is_unasked: false })
     }
 }
 
 /// What the caller wants to send.
 pub(super) struct Fields {
     own: Vec<(HeaderName, Option<HeaderValue>)>,
-    authorization: Option<HeaderValue>,
+    proof: Option<RefCell<Proof>>,
 }
 
 impl Fields {
-    pub(super) fn of(request: &Request) -> Result<Self, FetchError> {
+    pub(super) fn of(request: &Request, sessions: &Sessions) -> Result<Self, FetchError> {
         let mut own = Vec::new();
         for (name, value) in &request.fields {
             own.push(field(name, value)?);
         }
-        let of_url = request.url.credentials.as_ref().map(|(user, password)| basic(user, password));
-        let authorization = request.credentials.as_ref().map(Credentials::field).or(of_url).transpose()?;
-        Ok(Self { own, authorization })
+        let mut proof = match (&request.credentials, &request.url.credentials) {
+            (Some(given), _) => Some(Proof::of(given)?),
+            (None, Some((user, password))) => {
+                let login = Some((user.clone(), password.clone()));
+                let field = Some(basic(user, password)?);
+                Some(Proof { field, login, session: None, tries: 0, is_unasked: false })
+            }
+            (None, None) => None,
+        };
+        if let Some(Proof { login: Some(login), session, .. }) = &mut proof {
+            *session = sessions.get(&request.url.origin, login);
+        }
+        Ok(Self { own, proof: proof.map(RefCell::new) })
+    }
+
+    /// Whether a challenge is to be waited for before the body is sent: it would have to be sent twice.
+    pub(super) fn keep_back_bodies(&self) -> bool {
+        let waits = |proof: &Proof| proof.field.is_none() && proof.session.is_none() && !proof.is_unasked;
+        self.proof.as_ref().is_some_and(|proof| waits(&proof.borrow()))
+            && !self.own.iter().any(|(name, _)| name == AUTHORIZATION)
+    }
+
+    /// Whether an answer asks for a proof that can be given and was not yet; what was kept back may then be sent.
+    pub(super) fn are_challenged(&self, head: &Head, was_kept_back: bool) -> bool {
+        let Some(proof) = &self.proof else { return false };
+        let mut proof = proof.borrow_mut();
+        if head.status != 401 {
+            proof.tries = 0;
+            proof.is_unasked |= was_kept_back;
+            if let Some(session) = &mut proof.session {
+                session.is_accepted = true;
+                session.hear(head);
+            }
+            return false;
+        }
+        // A field of the caller's own is what the caller wants to be judged by.
+        if proof.login.is_none() || self.own.iter().any(|(name, _)| name == AUTHORIZATION) {
+            return false;
+        }
+        // Who was told the password and did not like it has said so.
+        let all = || head.every("www-authenticate").flat_map(Challenge::all_in);
+        if proof.field.is_some() && proof.session.is_none() && all().any(|challenge| challenge.scheme == "basic") {
+            return false;
+        }
+        let Some(session) = Session::of(head) else { return false };
+        // A nonce that was good may have become too old, and not every server says so.
+        let is_new = proof.tries == 0 || proof.session.as_ref().is_some_and(|session| session.is_accepted);
+        if !is_new && !(session.is_stale && proof.tries < limits::STALE_PROOFS) {
+            return false;
+        }
+        proof.session = Some(session);
+        true
+    }
+
+    /// What was agreed on with a server, for what is asked of it next.
+    pub(super) fn keep_session(&self, origin: &Origin, sessions: &Sessions) {
+        let Some(proof) = self.proof.as_ref().map(RefCell::borrow) else { return };
+        if let Proof { login: Some(login), session: Some(session), tries: 0, .. } = &*proof {
+            sessions.put(origin, login, session);
+        }
+    }
+
+    /// What says who asks.
+    fn authorization(&self, asked: Asked<'_>) -> Result<Option<HeaderValue>, FetchError> {
+        let Some(proof) = &self.proof else { return Ok(None) };
+        let mut proof = proof.borrow_mut();
+        let Proof { field, login, session, tries, .. } = &mut *proof;
+        match (session, login) {
+            (Some(session), Some((user, password))) => {
+                *tries += 1;
+                session.prove((user, password), asked).map(Some)
+            }
+            _ => Ok(field.clone()),
+        }
     }
 
     /// Takes out what must not be shown to another origin; the names of what was.
@@ -86,7 +184,7 @@ impl Fields {
             }
             keep
         });
-        if self.authorization.take().is_some() && !dropped.iter().any(|name| name == AUTHORIZATION.as_str()) {
+        if self.proof.take().is_some() && !dropped.iter().any(|name| name == AUTHORIZATION.as_str()) {
             dropped.push(AUTHORIZATION.to_string());
         }
         if cookies.leave() && !dropped.iter().any(|name| name == COOKIE.as_str()) {
@@ -105,10 +203,21 @@ impl Fields {
         self.own.iter().any(|(name, value)| name == RANGE && value.is_some())
     }
 
+    /// Whether the caller says, or takes away, a field.
+    pub(super) fn speak_of(&self, name: &HeaderName) -> bool {
+        self.own.iter().any(|(other, _)| other == name)
+    }
+
     /// Everything that goes to a URL.
-    pub(super) fn to_send(&self, url: &Url, body: Option<&Body>, cookies: &Cookies) -> Result<HeaderMap, String> {
+    pub(super) fn to_send(
+        &self,
+        url: &Url,
+        (method, body): (&str, Option<&Body>),
+        cookies: &Cookies,
+    ) -> Result<HeaderMap, FetchError> {
+        let wrong = |why: &dyn fmt::Display| FetchError::Request(format!("the request cannot be sent: {why}"));
         let mut map = HeaderMap::new();
-        let host = HeaderValue::try_from(url.origin.authority()).map_err(|error| error.to_string())?;
+        let host = HeaderValue::try_from(url.origin.authority()).map_err(|error| wrong(&error))?;
         map.insert(HOST, host);
         map.insert(USER_AGENT, HeaderValue::from_static(concat!("sockeye/", env!("CARGO_PKG_VERSION"))));
         map.insert(ACCEPT, HeaderValue::from_static("*/*"));
@@ -116,12 +225,12 @@ impl Fields {
         let is_packed = is_packed(&String::from_utf8_lossy(&percent_decoded(url.last_segment())));
         let accepted = if is_packed { "identity" } else { Coding::ACCEPTED };
         map.insert(ACCEPT_ENCODING, HeaderValue::from_static(accepted));
-        if let Some(body) = body {
-            let content_type = HeaderValue::try_from(&body.content_type).map_err(|error| error.to_string())?;
+        if let Some(body) = body.filter(|body| !body.content_type.is_empty()) {
+            let content_type = HeaderValue::try_from(&body.content_type).map_err(|error| wrong(&error))?;
             map.insert(CONTENT_TYPE, content_type);
         }
-        if let Some(authorization) = &self.authorization {
-            map.insert(AUTHORIZATION, authorization.clone());
+        if let Some(authorization) = self.authorization(Asked { method, target: &url.target, body })? {
+            map.insert(AUTHORIZATION, authorization);
         }
         if let Some(cookies) = cookies.to_send(url, SystemTime::now()) {
             map.insert(COOKIE, cookies);
@@ -199,15 +308,19 @@ mod tests {
         }
     }
 
+    fn fields_of(request: &Request) -> Result<Fields, FetchError> {
+        Fields::of(request, &Sessions::default())
+    }
+
     fn sent(fields: &Fields) -> Vec<String> {
-        let map = fields.to_send(&Url::parse("http://h:81/").unwrap(), None, &Cookies::default()).unwrap();
+        let map = fields.to_send(&Url::parse("http://h:81/").unwrap(), ("GET", None), &Cookies::default()).unwrap();
         map.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
     }
 
     /// Row 43 of the faults.
     #[test]
     fn another_origin_sees_nothing_that_could_be_a_secret() {
-        let mut fields = Fields::of(&request(&[
+        let mut fields = fields_of(&request(&[
             ("X-Api-Key", "k"),
             ("Cookie", "c"),
             ("Accept-Language", "de"),
@@ -224,7 +337,7 @@ mod tests {
         for secret in ["x-api-key", "cookie", "authorization"] {
             assert!(!after.iter().any(|line| line.starts_with(secret)), "{after:?}");
         }
-        let mut fields = Fields::of(&request(&[])).unwrap();
+        let mut fields = fields_of(&request(&[])).unwrap();
         assert!(sent(&fields).contains(&"authorization: Basic bWU6c2VjcmV0".to_owned()));
         assert_eq!(fields.leave(&mut Cookies::default()), ["authorization"]);
     }
@@ -232,12 +345,12 @@ mod tests {
     #[test]
     fn own_fields_replace_ours_add_up_and_take_away() {
         let fields =
-            Fields::of(&request(&[("accept", "a"), ("Accept", "b"), ("User-Agent", ""), ("Host", "x")])).unwrap();
+            fields_of(&request(&[("accept", "a"), ("Accept", "b"), ("User-Agent", ""), ("Host", "x")])).unwrap();
         let sent = sent(&fields);
         assert!(sent.contains(&"accept: a".to_owned()) && sent.contains(&"accept: b".to_owned()), "{sent:?}");
         assert!(sent.contains(&"host: x".to_owned()) && !sent.iter().any(|line| line.starts_with("user-agent")));
         for (name, value) in [("a b", "x"), ("", "x"), ("x", "a\r\nb: c"), ("x", "\0"), ("Content-Length", "5")] {
-            assert!(Fields::of(&request(&[(name, value)])).is_err(), "{name:?}");
+            assert!(fields_of(&request(&[(name, value)])).is_err(), "{name:?}");
         }
     }
 }

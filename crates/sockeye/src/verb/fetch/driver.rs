@@ -105,8 +105,19 @@ impl Driver<'_> {
                 return result.map_err(Stopped::Hyper);
             }
             let has_changed = self.speaking.0.poll(&mut context);
-            // While the peer takes the request, its answer is not due.
-            let until = patience.until_since(self.wire.borrow().active, patience.idle);
+            let (awaited, held) = {
+                let wire = self.wire.borrow();
+                (wire.sent.awaited(), wire.sent.held_until())
+            };
+            if held.is_some_and(|held| held <= Instant::now()) {
+                self.wire.borrow().sent.open();
+                continue;
+            }
+            // While the peer takes the request, its answer is not due; nor is it while the rest of the request does not come.
+            let until = match &awaited {
+                Some(_) if !self.wire.borrow().past_head => patience.end(),
+                _ => patience.until_since(self.wire.borrow().active, patience.idle),
+            };
             // What was there at the deadline is taken once; a peer that always sends something gets no more time.
             if std::mem::replace(&mut is_late, until <= Instant::now()) && is_late {
                 return Err(Stopped::TimedOut);
@@ -115,13 +126,16 @@ impl Driver<'_> {
                 continue;
             }
             let wire = self.wire.borrow();
-            if wire.interest.is_empty() {
+            if wire.interest.is_empty() && awaited.is_none() {
                 return Err(Stopped::Stuck);
             }
-            wire.stream.wait(wire.interest, Some(until)).map_err(|error| match error.kind() {
-                io::ErrorKind::TimedOut => Stopped::TimedOut,
-                _ => Stopped::Socket(error),
-            })?;
+            let nearest = held.map_or(until, |held| held.min(until));
+            match wire.stream.wait_or(wire.interest, awaited.as_deref(), Some(nearest)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::TimedOut && nearest < until => {}
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(Stopped::TimedOut),
+                Err(error) => return Err(Stopped::Socket(error)),
+            }
         }
     }
 }

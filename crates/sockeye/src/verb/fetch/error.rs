@@ -15,6 +15,13 @@ pub enum FetchError {
     Request(String),
     /// What is to be sent cannot be read.
     Input(String),
+    /// What is to be sent again came once, and does not come again.
+    Spent {
+        /// What it came from.
+        name: String,
+        /// Why it would have to be sent again.
+        why: String,
+    },
     /// There is no connection.
     Connect(ConnectError),
     /// There is no secure connection.
@@ -88,6 +95,9 @@ impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request(why) | Self::Input(why) | Self::Protocol(why) => f.write_str(why),
+            Self::Spent { name, why } => {
+                write!(f, "{why}, and {name} cannot be read a second time; a file can be sent again")
+            }
             Self::Connect(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
             Self::Proxy(status) => write!(f, "the proxy says {status}"),

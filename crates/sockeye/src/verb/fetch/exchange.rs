@@ -24,6 +24,9 @@ use crate::wire::http::{Asked, Head};
 /// Bytes of a body that a server of HTTP/2 may send before they are taken: enough for 80 MB a second over 100 ms.
 const WINDOW: u32 = 8 * 1024 * 1024;
 
+/// How long nothing takes.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Until when what may take.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
@@ -42,6 +45,11 @@ impl Patience {
     pub(super) fn until_since(self, began: Instant, unit: Duration) -> Instant {
         let unit = began + unit;
         self.total.map_or(unit, |(total, _)| total.min(unit))
+    }
+
+    /// The end of everything, or one that never comes.
+    pub(super) fn end(self) -> Instant {
+        self.total.map_or_else(|| Instant::now() + NEVER, |(until, _)| until)
     }
 
     /// Whether there is time left, for whoever always has something to do and never waits.
@@ -103,18 +111,21 @@ impl Exchange {
         patience: Patience,
     ) -> Result<Self, FetchError> {
         let is_http2 = connection.speaks_http2();
-        let (fault, asked) = (request.body().fault(), Asked::by(request.method()));
+        let (sent, asked) = (request.body().sent(), Asked::by(request.method()));
+        if request.headers().contains_key(http::header::EXPECT) && !is_http2 {
+            sent.hold_until(Instant::now() + limits::CONTINUE_WAIT);
+        }
         let (wire, speaking, response, sender) = match connection {
             Connection::Stream(stream) if !is_http2 => {
-                let (wire, speaking) = (Rc::new(RefCell::new(Wire::new(*stream, fault, asked))), Speaking::default());
+                let (wire, speaking) = (Rc::new(RefCell::new(Wire::new(*stream, sent, asked))), Speaking::default());
                 let (response, sender) = Self::ask(&wire, &speaking, request, patience)?;
                 (wire, speaking, response, Sender::Http1 { _held: sender })
             }
             connection => {
                 let Http2 { wire, speaking, mut sender } = match connection {
-                    Connection::Stream(stream) => Self::shake_http2(Wire::new(*stream, fault, asked), patience)?,
+                    Connection::Stream(stream) => Self::shake_http2(Wire::new(*stream, sent, asked), patience)?,
                     Connection::Http2(session) => {
-                        session.wire.borrow_mut().begin_again(fault);
+                        session.wire.borrow_mut().begin_again(sent);
                         session
                     }
                 };
@@ -226,6 +237,9 @@ impl Exchange {
 
     /// Behind the end of the body: the connection, if the server keeps it and said nothing more.
     pub(super) fn into_kept(self) -> Option<Connection> {
+        if !self.has_sent_all() {
+            return None;
+        }
         if let Sender::Http2(sender) = self.sender {
             return Some(Connection::Http2(Http2 { wire: self.wire, speaking: self.speaking, sender }));
         }
@@ -256,6 +270,11 @@ impl Exchange {
     /// Lets somebody else end it.
     pub(super) fn stop_with(&self, stopper: &Stopper) {
         stopper.add(&self.wire.borrow().stream);
+    }
+
+    /// Whether the server has got all of the request: it may answer before that.
+    pub(super) fn has_sent_all(&self) -> bool {
+        self.wire.borrow().has_sent_all()
     }
 
     /// Whether the bytes on the socket are those of the conversation.

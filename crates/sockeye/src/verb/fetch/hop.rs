@@ -22,6 +22,8 @@ pub(super) struct Hop<'a> {
     pub(super) fields: &'a Fields,
     pub(super) cookies: &'a Cookies,
     pub(super) range: Option<&'a Range>,
+    /// Whether a server may be asked whether it wants a body that comes once.
+    pub(super) expects: bool,
 }
 
 impl Hop<'_> {
@@ -36,9 +38,12 @@ impl Hop<'_> {
         // What is wrong with the request is said before anybody is bothered with it.
         let request = self.request(way.asked_proxy())?;
         watch.asked(&as_text(&request));
-        if let Some(kept) = self.changes_nothing().then(|| connections.take(&self.url.origin)).flatten() {
+        let mut request = Some(request);
+        if let Some(kept) = self.changes_nothing().then(|| connections.take(&self.url.origin)).flatten()
+            && let Some(request) = request.take()
+        {
             let mut times = Times::default();
-            match self.ask(kept, self.request(way.asked_proxy())?, patience, &mut times) {
+            match self.ask(kept, request, patience, &mut times) {
                 Ok(exchange) => return Ok((exchange, times)),
                 Err(error @ FetchError::TimedOut { .. }) => return Err(error),
                 // It may have been about to end. What else is wrong is found again.
@@ -46,7 +51,7 @@ impl Hop<'_> {
             }
         }
         let without_http2 = Options { http2: false, ..options.clone() };
-        let (mut way, mut request, mut anew) = (way, Some(request), 0);
+        let (mut way, mut anew) = (way, 0);
         loop {
             let (stream, mut times) = way.go(patience, watch)?;
             let request = match request.take() {
@@ -56,6 +61,7 @@ impl Hop<'_> {
             // What a server of HTTP/2 says it has not done is asked again, whatever it is (RFC 9113, section 8.7).
             match self.ask(Connection::Stream(Box::new(stream)), request, patience, &mut times) {
                 Ok(exchange) => return Ok((exchange, times)),
+                Err(error) if self.body.is_some_and(|body| body.spent().is_some()) => return Err(error),
                 Err(FetchError::Http2 { again: Some(Again::Http1), .. }) if way.speaks_http2() => {
                     way = Way::to(self.url, &without_http2)?;
                 }
@@ -93,6 +99,9 @@ impl Hop<'_> {
     /// HTTP/2 has the host in its target and not in a field (RFC 9113, section 8.3.1).
     fn for_http2(&self, mut request: http::Request<Sending>) -> Result<http::Request<Sending>, FetchError> {
         let wrong = |why: &dyn fmt::Display| FetchError::Request(format!("the request cannot be sent: {why}"));
+        for name in [http::header::TRANSFER_ENCODING, http::header::EXPECT] {
+            request.headers_mut().remove(name);
+        }
         let host = request.headers_mut().remove(http::header::HOST);
         let host = host.and_then(|host| host.to_str().ok().map(str::to_owned));
         let host = host.unwrap_or_else(|| self.url.origin.authority());
@@ -110,11 +119,17 @@ impl Hop<'_> {
             .uri(target)
             .body(self.body.map(Body::to_send).unwrap_or_default())
             .map_err(|error| wrong(&error))?;
-        *request.headers_mut() = self.fields.to_send(self.url, self.body, self.cookies).map_err(|why| wrong(&why))?;
+        *request.headers_mut() = self.fields.to_send(self.url, (self.method, self.body), self.cookies)?;
         // Methods that are about a body say that there is none (RFC 9110, section 8.6); many servers answer 411 otherwise.
         let is_about_a_body = matches!(self.method, "POST" | "PUT" | "PATCH");
-        if self.body.map_or(is_about_a_body, |body| body.length() == 0) {
+        if self.body.map_or(is_about_a_body, |body| body.length() == Some(0)) {
             request.headers_mut().insert(http::header::CONTENT_LENGTH, http::HeaderValue::from_static("0"));
+        }
+        if self.body.is_some_and(|body| body.length().is_none()) {
+            request.headers_mut().insert(http::header::TRANSFER_ENCODING, http::HeaderValue::from_static("chunked"));
+            if self.expects && !self.fields.speak_of(&http::header::EXPECT) {
+                request.headers_mut().insert(http::header::EXPECT, http::HeaderValue::from_static("100-continue"));
+            }
         }
         if let Some(range) = self.range {
             range.ask(request.headers_mut()).map_err(|why| wrong(&why))?;

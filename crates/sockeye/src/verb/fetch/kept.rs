@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use hyper::client::conn::http2;
 
+use super::digest::Session;
 use super::driver::Speaking;
 use super::outgoing::Sending;
 use super::wire::{BUDGET, Wire};
@@ -18,7 +19,30 @@ use crate::net::stream::Stream;
 
 /// Connections that wait for another request. They belong to one thread, and to fetches with the same options.
 #[derive(Clone, Default)]
-pub struct Connections(Rc<RefCell<Vec<(Origin, Connection)>>>);
+pub struct Connections(Rc<RefCell<Vec<(Origin, Connection)>>>, pub(super) Sessions);
+
+/// User and password.
+type Login = (Vec<u8>, Vec<u8>);
+
+/// What was agreed on with servers about who asks (RFC 7616, section 3.6): the next proof needs no other challenge.
+#[derive(Clone, Default)]
+pub(super) struct Sessions(Rc<RefCell<Vec<(Origin, Login, Session)>>>);
+
+impl Sessions {
+    pub(super) fn get(&self, origin: &Origin, login: &Login) -> Option<Session> {
+        let all = self.0.borrow();
+        all.iter().find(|one| one.0 == *origin && one.1 == *login).map(|one| one.2.clone())
+    }
+
+    pub(super) fn put(&self, origin: &Origin, login: &Login, session: &Session) {
+        let mut all = self.0.borrow_mut();
+        all.retain(|one| one.0 != *origin || one.1 != *login);
+        if all.len() == limits::KEPT {
+            all.remove(0);
+        }
+        all.push((origin.clone(), login.clone(), session.clone()));
+    }
+}
 
 /// A way to a server on which nothing is under way.
 pub(super) enum Connection {

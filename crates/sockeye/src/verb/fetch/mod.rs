@@ -3,6 +3,7 @@
 mod body;
 mod cookies;
 mod credentials;
+mod digest;
 mod disposition;
 mod driver;
 mod error;
@@ -234,7 +235,8 @@ pub fn fetch(
     let mut url = request.url.clone();
     let mut method = request.method.clone();
     let mut body = request.body.as_ref();
-    let mut fields = match Fields::of(request) {
+    let sessions = &connections.1;
+    let mut fields = match Fields::of(request, sessions) {
         Ok(fields) => fields,
         Err(error) => return Err(Failed::at(url, error)),
     };
@@ -242,15 +244,33 @@ pub fn fetch(
         Ok(cookies) => cookies,
         Err(error) => return Err(Failed::at(url, error)),
     };
-    let mut redirects = 0;
+    let (mut redirects, mut expects, mut why_again) = (0, true, String::new());
     loop {
-        let hop =
-            Hop { url: &url, method: &method, body, fields: &fields, cookies: &cookies, range: request.range.as_ref() };
+        if let Some(name) = body.and_then(Body::spent).map(str::to_owned) {
+            return Err(Failed::at(url, FetchError::Spent { name, why: why_again }));
+        }
+        let (range, kept_back) = (request.range.as_ref(), body.is_some() && fields.keep_back_bodies());
+        let sent = body.filter(|_| !kept_back);
+        let hop = Hop { url: &url, method: &method, body: sent, fields: &fields, cookies: &cookies, range, expects };
         let (exchange, times) = match hop.take(options, connections, patience, watch) {
             Ok(taken) => taken,
             Err(error) => return Err(Failed::at(url, error)),
         };
+        let status = exchange.head.status;
         cookies.take(&exchange.head, &url, SystemTime::now());
+        let is_challenged = fields.are_challenged(&exchange.head, kept_back && !matches!(status, 307 | 308));
+        fields.keep_session(&url.origin, sessions);
+        // A server that knows nothing of expectations gets the body without one.
+        let is_unexpected = status == 417 && expects && sent.is_some_and(|body| body.length().is_none());
+        expects &= !is_unexpected;
+        if is_challenged || is_unexpected || (kept_back && !matches!(status, 307 | 308 | 401)) {
+            why_again = format!("the server answers {}", exchange.head.status_line());
+            let has_body = exchange.head.has_body(method == "HEAD");
+            if let Some(connection) = exchange.pass_over(has_body) {
+                connections.put(url.origin.clone(), connection);
+            }
+            continue;
+        }
         let Some(next) = next(&exchange.head, &url, options.follow) else {
             let to_head = method == "HEAD";
             let part = match &request.range {
@@ -274,7 +294,7 @@ pub fn fetch(
             Err(error) => return Err(Failed::at(url, FetchError::Redirect(error))),
         };
         redirects += 1;
-        let status = exchange.head.status;
+        why_again = format!("the server redirects with {}", exchange.head.status_line());
         let dropped = if next.origin == url.origin { vec![] } else { fields.leave(&mut cookies) };
         watch.redirected(status, &next, &dropped);
         let has_body = exchange.head.has_body(method == "HEAD");
@@ -297,10 +317,11 @@ pub fn fetch(
 /// It cannot be sent.
 pub fn preview(request: &Request, options: &Options) -> Result<String, Failed> {
     let build = || {
-        let fields = Fields::of(request)?;
+        let fields = Fields::of(request, &kept::Sessions::default())?;
         let cookies = Cookies::of(&request.cookies, request.jar.clone().unwrap_or_default())?;
         let (url, method, body) = (&request.url, &request.method, request.body.as_ref());
-        Hop { url, method, body, fields: &fields, cookies: &cookies, range: request.range.as_ref() }.shown(options)
+        let range = request.range.as_ref();
+        Hop { url, method, body, fields: &fields, cookies: &cookies, range, expects: true }.shown(options)
     };
     build().map_err(|error| Failed::at(request.url.clone(), error))
 }

@@ -1,26 +1,33 @@
-//! What is sent with a request: bytes, and files that are read while they are sent, so that their size costs no memory.
+//! What is sent with a request: bytes, files that are read while they are sent, so that their size costs no memory, and what
+//! comes from a pipe.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+use super::FetchError;
 
 /// Bytes of a file that are read at once.
 const PIECE: u64 = 64 * 1024;
 
-/// What is sent with a request. It can be sent again, as after a redirect that keeps the method.
+/// What is sent with a request. It can be sent again, as after a redirect that keeps the method, unless it is a stream.
 #[derive(Debug, Clone)]
 pub struct Body {
-    /// What it is, unless a field of the caller's own says.
+    /// What it is, unless a field of the caller's own says; nothing is said if it is empty.
     pub content_type: String,
     pieces: Vec<Piece>,
 }
@@ -28,7 +35,19 @@ pub struct Body {
 #[derive(Debug, Clone)]
 enum Piece {
     Bytes(Bytes),
-    File { file: Arc<File>, length: u64, path: Arc<PathBuf> },
+    File {
+        file: Arc<File>,
+        from: u64,
+        length: u64,
+        name: Arc<str>,
+    },
+    /// What comes once, to an end that nobody knows before.
+    Stream {
+        file: Arc<File>,
+        name: Arc<str>,
+        /// Whether something was taken that does not come again.
+        is_begun: Arc<AtomicBool>,
+    },
 }
 
 impl Body {
@@ -50,7 +69,7 @@ impl Body {
     ///
     /// # Errors
     /// It cannot be opened, or cannot be read to its end.
-    pub fn with_file(mut self, path: &Path) -> io::Result<Self> {
+    pub fn with_file(self, path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let found = file.metadata()?;
         if !found.is_file() || found.len() <= PIECE {
@@ -58,70 +77,208 @@ impl Body {
             io::Read::read_to_end(&mut file, &mut bytes)?;
             return Ok(self.with(bytes));
         }
-        self.pieces.push(Piece::File { file: Arc::new(file), length: found.len(), path: Arc::new(path.to_owned()) });
-        Ok(self)
+        Ok(self.with_part(file, (0, found.len()), &path.display().to_string()))
     }
 
-    /// How long it is.
+    /// Adds what is in a file behind its offset. What has no length, such as a pipe, is sent as it comes, and once.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn with_stream(mut self, mut file: File, name: &str) -> io::Result<Self> {
+        let found = file.metadata()?;
+        if !found.is_file() {
+            if found.is_dir() {
+                return Err(io::ErrorKind::IsADirectory.into());
+            }
+            let (file, name, is_begun) = (Arc::new(file), Arc::from(name), Arc::default());
+            self.pieces.push(Piece::Stream { file, name, is_begun });
+            return Ok(self);
+        }
+        let from = file.stream_position()?;
+        let length = found.len().saturating_sub(from);
+        if length <= PIECE {
+            let mut bytes = Vec::new();
+            io::Read::read_to_end(&mut file, &mut bytes)?;
+            return Ok(self.with(bytes));
+        }
+        Ok(self.with_part(file, (from, length), name))
+    }
+
+    fn with_part(mut self, file: File, (from, length): (u64, u64), name: &str) -> Self {
+        self.pieces.push(Piece::File { file: Arc::new(file), from, length, name: Arc::from(name) });
+        self
+    }
+
+    /// How long it is, if that is known before it is sent.
     #[must_use]
-    pub fn length(&self) -> u64 {
+    pub fn length(&self) -> Option<u64> {
         self.pieces.iter().map(Piece::length).sum()
     }
 
+    /// What it came from that does not come again, if some of that was taken.
+    #[must_use]
+    pub fn spent(&self) -> Option<&str> {
+        self.pieces.iter().find_map(|piece| match piece {
+            Piece::Stream { name, is_begun, .. } if is_begun.load(Ordering::Relaxed) => Some(&**name),
+            _ => None,
+        })
+    }
+
+    /// Reads all of it, if that does it no harm.
+    pub(super) fn read(&self, mut take: impl FnMut(&[u8])) -> Result<(), FetchError> {
+        let stream = self.pieces.iter().find_map(|piece| match piece {
+            Piece::Stream { name, .. } => Some(name),
+            _ => None,
+        });
+        if let Some(name) = stream {
+            let why = "the server wants a digest of the body before it comes (auth-int)".to_owned();
+            return Err(FetchError::Spent { name: name.to_string(), why });
+        }
+        let mut sending = self.to_send();
+        while let Some(bytes) = sending.next().map_err(|Unreadable(why)| FetchError::Input(why))? {
+            take(&bytes);
+        }
+        Ok(())
+    }
+
     pub(super) fn to_send(&self) -> Sending {
-        Sending { pieces: self.pieces.clone(), index: 0, at: 0, left: self.length(), fault: Fault::default() }
+        Sending { pieces: self.pieces.clone(), index: 0, at: 0, left: self.length(), sent: Rc::default() }
     }
 }
 
 impl Piece {
-    fn length(&self) -> u64 {
+    fn length(&self) -> Option<u64> {
         match self {
-            Self::Bytes(bytes) => bytes.len() as u64,
-            Self::File { length, .. } => *length,
+            Self::Bytes(bytes) => Some(bytes.len() as u64),
+            Self::File { length, .. } => Some(*length),
+            Self::Stream { .. } => None,
         }
     }
 }
 
 /// A body on its way, as hyper takes it.
-#[derive(Default)]
 pub(super) struct Sending {
     pieces: Vec<Piece>,
     index: usize,
     /// How far the file at the index was read.
     at: u64,
-    left: u64,
-    fault: Fault,
+    /// How much is left, if that is known.
+    left: Option<u64>,
+    sent: Rc<Sent>,
 }
 
-/// What became wrong while it was sent; hyper does not always say.
-pub(super) type Fault = Rc<Cell<Option<String>>>;
+impl Default for Sending {
+    fn default() -> Self {
+        Self { pieces: vec![], index: 0, at: 0, left: Some(0), sent: Rc::default() }
+    }
+}
 
-impl Sending {
-    pub(super) fn fault(&self) -> Fault {
-        Rc::clone(&self.fault)
+/// What became of a body while it was sent, and what is waited for; hyper does not always say.
+#[derive(Default)]
+pub(super) struct Sent {
+    fault: Cell<Option<String>>,
+    is_whole: Cell<bool>,
+    gate: Cell<Gate>,
+    awaited: RefCell<Option<Arc<File>>>,
+}
+
+/// Whether a body may go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Gate {
+    #[default]
+    Open,
+    /// The server is to say first that it wants it (RFC 9110, section 10.1.1), until a time: many never do.
+    Until(Instant),
+    /// There is an answer already.
+    Shut,
+}
+
+impl Sent {
+    /// What was wrong with what was to be sent.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.fault.take()
     }
 
+    /// Whether hyper has got all of it.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole.get()
+    }
+
+    /// Keeps the body back until the server wants it, or until a time.
+    pub(super) fn hold_until(&self, time: Instant) {
+        self.gate.set(Gate::Until(time));
+    }
+
+    /// The server wants it.
+    pub(super) fn open(&self) {
+        self.gate.set(Gate::Open);
+    }
+
+    /// The server answers: it does not wait for a body that was kept back.
+    pub(super) fn answered(&self) {
+        if self.held_until().is_some() {
+            self.gate.set(Gate::Shut);
+        }
+    }
+
+    /// Until when it is kept back.
+    pub(super) fn held_until(&self) -> Option<Instant> {
+        if let Gate::Until(time) = self.gate.get() { Some(time) } else { None }
+    }
+
+    /// What has to become readable for it to go on, since it was asked last.
+    pub(super) fn awaited(&self) -> Option<Arc<File>> {
+        self.awaited.take()
+    }
+}
+
+impl Sending {
+    pub(super) fn sent(&self) -> Rc<Sent> {
+        self.sent.is_whole.set(self.left == Some(0));
+        Rc::clone(&self.sent)
+    }
+
+    /// The next piece; none at the end, or while nothing is there: that is then awaited.
     fn next(&mut self) -> Result<Option<Bytes>, Unreadable> {
         while let Some(piece) = self.pieces.get(self.index) {
             let bytes = match piece {
                 Piece::Bytes(bytes) => bytes.clone(),
-                Piece::File { file, length, path } if self.at < *length => {
+                Piece::File { file, from, length, name } if self.at < *length => {
                     let room = usize::try_from((*length - self.at).min(PIECE)).unwrap_or(1);
                     let mut bytes = vec![0; room];
-                    match file.read_at(&mut bytes, self.at) {
-                        Ok(0) => return Err(Unreadable::at(path, "it has become shorter while it was sent")),
+                    match file.read_at(&mut bytes, from + self.at) {
+                        Ok(0) => return Err(Unreadable::at(name, "it has become shorter while it was sent")),
                         Ok(count) => bytes.truncate(count),
                         Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                        Err(error) => return Err(Unreadable::at(path, &crate::net::words(&error))),
+                        Err(error) => return Err(Unreadable::at(name, &crate::net::words(&error))),
                     }
                     self.at += bytes.len() as u64;
-                    self.left -= bytes.len() as u64;
+                    self.left = self.left.map(|left| left - bytes.len() as u64);
                     return Ok(Some(Bytes::from(bytes)));
                 }
                 Piece::File { .. } => Bytes::new(),
+                Piece::Stream { file, name, is_begun } => {
+                    let mut bytes = vec![0; PIECE as usize];
+                    match read_now(file, &mut bytes) {
+                        Ok(None) => {
+                            *self.sent.awaited.borrow_mut() = Some(Arc::clone(file));
+                            return Ok(None);
+                        }
+                        Ok(Some(0)) => {
+                            is_begun.store(true, Ordering::Relaxed);
+                            Bytes::new()
+                        }
+                        Ok(Some(count)) => {
+                            is_begun.store(true, Ordering::Relaxed);
+                            bytes.truncate(count);
+                            return Ok(Some(Bytes::from(bytes)));
+                        }
+                        Err(error) => return Err(Unreadable::at(name, &crate::net::words(&error))),
+                    }
+                }
             };
             (self.index, self.at) = (self.index + 1, 0);
-            self.left -= bytes.len() as u64;
+            self.left = self.left.map(|left| left - bytes.len() as u64);
             if !bytes.is_empty() {
                 return Ok(Some(bytes));
             }
@@ -130,24 +287,52 @@ impl Sending {
     }
 }
 
+/// What is there without waiting; none if nothing is. A descriptor that we share is not made nonblocking.
+fn read_now(file: &File, bytes: &mut [u8]) -> io::Result<Option<usize>> {
+    let now = Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 });
+    loop {
+        match poll(&mut [PollFd::new(file, PollFlags::IN)], now) {
+            Ok(0) => return Ok(None),
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        match rustix::io::read(file, &mut *bytes) {
+            Ok(count) => return Ok(Some(count)),
+            // Somebody else was faster.
+            Err(Errno::AGAIN) => return Ok(None),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 impl hyper::body::Body for Sending {
     type Data = Bytes;
     type Error = Unreadable;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unreadable>>> {
+        // The driver asks again by itself, so nobody has to be woken.
+        if self.sent.gate.get() != Gate::Open {
+            return Poll::Pending;
+        }
         let next = self.next();
         if let Err(Unreadable(why)) = &next {
-            self.fault.set(Some(why.clone()));
+            self.sent.fault.set(Some(why.clone()));
         }
+        if matches!(next, Ok(None)) && self.sent.awaited.borrow().is_some() {
+            return Poll::Pending;
+        }
+        self.sent.is_whole.set(self.left == Some(0) || matches!(next, Ok(None)));
         Poll::Ready(next.transpose().map(|next| next.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.left == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        self.left.map_or_else(SizeHint::new, SizeHint::with_exact)
     }
 }
 
@@ -156,8 +341,8 @@ impl hyper::body::Body for Sending {
 pub(super) struct Unreadable(String);
 
 impl Unreadable {
-    fn at(path: &Path, why: &str) -> Self {
-        Self(format!("cannot read {}: {why}", path.display()))
+    fn at(name: &str, why: &str) -> Self {
+        Self(format!("cannot read {name}: {why}"))
     }
 }
 
@@ -179,7 +364,7 @@ mod tests {
         while let Some(bytes) = sending.next()? {
             all.extend_from_slice(&bytes);
         }
-        assert_eq!(sending.left, 0);
+        assert_eq!(sending.left, Some(0));
         Ok(all)
     }
 
@@ -191,7 +376,7 @@ mod tests {
         std::fs::write(&path, &long).unwrap();
         let body = Body::new("a/b").with("begin").with("").with_file(&path).unwrap().with("end");
         let expected = [b"begin".as_slice(), &long, b"end"].concat();
-        assert_eq!(body.length(), expected.len() as u64);
+        assert_eq!(body.length(), Some(expected.len() as u64));
         for _ in 0..2 {
             assert!(all(&body).unwrap() == expected);
         }

@@ -16,7 +16,7 @@ use super::FetchError;
 use super::driver::Stopped;
 use super::error::Again;
 use super::exchange::Patience;
-use super::outgoing::Fault;
+use super::outgoing::Sent;
 use crate::limits;
 use crate::net::stream::Stream;
 use crate::net::tls::TlsError;
@@ -68,12 +68,14 @@ pub(super) struct Wire {
     pub(super) ending: Option<hyper::Error>,
     /// Whether hyper gets every byte as it comes: heads are packed in HTTP/2, and it keeps bodies back itself.
     pub(super) is_http2: bool,
-    /// What was wrong with what is sent.
-    fault: Fault,
+    /// Whether the peer took less of the request than there was.
+    is_stuck: bool,
+    /// What becomes of what is sent.
+    pub(super) sent: Rc<Sent>,
 }
 
 impl Wire {
-    pub(super) fn new(stream: Stream, fault: Fault, asked: Asked) -> Self {
+    pub(super) fn new(stream: Stream, sent: Rc<Sent>, asked: Asked) -> Self {
         Self {
             stream,
             held: Vec::new(),
@@ -95,18 +97,24 @@ impl Wire {
             failure: None,
             ending: None,
             is_http2: false,
-            fault,
+            is_stuck: false,
+            sent,
         }
     }
 
+    /// Whether the peer has got all of the request, so that another one can follow.
+    pub(super) fn has_sent_all(&self) -> bool {
+        self.sent.is_whole() && !self.is_stuck && !self.is_deaf
+    }
+
     /// Another answer of HTTP/2 comes.
-    pub(super) fn begin_again(&mut self, fault: Fault) {
-        (self.past_head, self.opened, self.first_byte, self.fault) = (false, false, None, fault);
+    pub(super) fn begin_again(&mut self, sent: Rc<Sent>) {
+        (self.past_head, self.opened, self.first_byte, self.sent) = (false, false, None, sent);
     }
 
     /// What made the driver stop: our own finding where there is one, else what hyper says.
     pub(super) fn failure(wire: &RefCell<Self>, error: Stopped, patience: Patience, what: &str) -> FetchError {
-        if let Some(why) = wire.borrow().fault.take() {
+        if let Some(why) = wire.borrow().sent.fault() {
             return FetchError::Input(why);
         }
         if let Some(failure) = wire.borrow_mut().failure.take() {
@@ -265,8 +273,10 @@ impl Wire {
             101 => {
                 return Err(FetchError::Protocol("the server changes the protocol, which nobody asked for".to_owned()));
             }
-            100..=199 => {}
+            100 => self.sent.open(),
+            102..=199 => {}
             _ => {
+                self.sent.answered();
                 self.past_head = true;
                 self.to_hyper = head.plain(self.asked);
                 self.chunks = head.chunked.then(Chunks::default);
@@ -403,7 +413,9 @@ impl Wire {
         if self.is_deaf {
             return Poll::Ready(Ok(all));
         }
-        match act(&mut self.stream) {
+        let acted = act(&mut self.stream);
+        self.is_stuck = acted.is_err();
+        match acted {
             Ok(done) => Poll::Ready(Ok(done)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.interest |= PollFlags::OUT;

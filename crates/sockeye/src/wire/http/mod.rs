@@ -1,11 +1,13 @@
 //! HTTP, as far as its bytes mean something without a connection: the head of an answer, content codings, URLs.
 
+mod challenge;
 mod chunks;
 mod coding;
 pub(crate) mod date;
 mod head;
 mod url;
 
+pub(crate) use challenge::Challenge;
 pub(crate) use chunks::{Chunk, Chunks};
 pub use coding::is_packed;
 pub(crate) use coding::{Coding, Fault, decode, is_own};

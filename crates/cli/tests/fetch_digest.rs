@@ -1,0 +1,363 @@
+//! Digest authentication (RFC 7616): `fetch` and curl against a server that judges every proof by its own reckoning.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use md5::Md5;
+use sha2::{Digest, Sha256, Sha512_256};
+use support::web::{Web, answer, fetch, fetch_command, ok};
+use support::{assert_code, need, run_command, text};
+
+fn hash(algorithm: &str, data: &str) -> String {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    match algorithm.trim_end_matches("-sess") {
+        "MD5" => hex(&Md5::digest(data)),
+        "SHA-256" => hex(&Sha256::digest(data)),
+        "SHA-512-256" => hex(&Sha512_256::digest(data)),
+        other => panic!("{other}"),
+    }
+}
+
+/// The parameters of a proof, as a server reads them.
+fn parameter(field: &str, name: &str) -> Option<String> {
+    let mut rest = field.strip_prefix("Digest ")?;
+    loop {
+        let (found, after) = rest.split_once('=')?;
+        let (value, after) = match after.strip_prefix('"') {
+            Some(quoted) => {
+                let mut value = String::new();
+                let mut characters = quoted.chars();
+                loop {
+                    match characters.next()? {
+                        '"' => break,
+                        '\\' => value.push(characters.next()?),
+                        other => value.push(other),
+                    }
+                }
+                (value, characters.as_str())
+            }
+            None => {
+                let end = after.find(',').unwrap_or(after.len());
+                (after[..end].to_owned(), &after[end..])
+            }
+        };
+        if found == name {
+            return Some(value);
+        }
+        rest = after.strip_prefix(", ")?;
+    }
+}
+
+fn field<'a>(request: &'a str, name: &str) -> Option<&'a str> {
+    request.lines().find_map(|line| {
+        let (found, value) = line.split_once(": ")?;
+        found.eq_ignore_ascii_case(name).then_some(value)
+    })
+}
+
+/// What a server wants.
+#[derive(Clone, Copy)]
+struct Wants {
+    challenge: &'static str,
+    algorithm: &'static str,
+    realm: &'static str,
+    user: &'static str,
+}
+
+const PASSWORD: &str = "open: \"sesame\" \u{fc}";
+
+/// Whether a request has a proof that is right for a nonce.
+fn is_proven(request: &str, wants: Wants, nonce: &str) -> bool {
+    let Some(proof) = field(request, "authorization") else { return false };
+    let get = |name: &str| parameter(proof, name);
+    let algorithm = wants.algorithm;
+    let mut first = request.split(' ');
+    let (method, target) = (first.next().unwrap(), first.next().unwrap());
+    let user = match get("userhash").as_deref() {
+        Some("true") => hash(algorithm, &format!("{}:{}", wants.user, wants.realm)),
+        _ => wants.user.to_owned(),
+    };
+    if get("username").is_some_and(|username| username != user) || get("uri").as_deref() != Some(target) {
+        return false;
+    }
+    if get("nonce").as_deref() != Some(nonce) || get("realm").as_deref() != Some(wants.realm) {
+        return false;
+    }
+    let mut secret = hash(algorithm, &format!("{}:{}:{PASSWORD}", wants.user, wants.realm));
+    if algorithm.ends_with("-sess") {
+        secret = hash(algorithm, &format!("{secret}:{nonce}:{}", get("cnonce").unwrap()));
+    }
+    let body = request.split_once("\r\n\r\n").unwrap().1;
+    let asked = match get("qop").as_deref() {
+        Some("auth-int") => hash(algorithm, &format!("{method}:{target}:{}", hash(algorithm, body))),
+        _ => hash(algorithm, &format!("{method}:{target}")),
+    };
+    let expected = match get("qop") {
+        None => format!("{secret}:{nonce}:{asked}"),
+        Some(qop) => {
+            let (count, cnonce) = (get("nc").unwrap(), get("cnonce").unwrap());
+            format!("{secret}:{nonce}:{count}:{cnonce}:{qop}:{asked}")
+        }
+    };
+    get("response") == Some(hash(algorithm, &expected))
+}
+
+fn guarded(wants: Wants) -> Web {
+    Web::start(move |request, stream| {
+        let message = if is_proven(request, wants, "n0==") {
+            ok(b"welcome")
+        } else {
+            let challenge = wants.challenge;
+            answer("401 Unauthorized", &format!("{challenge}Content-Length: 2\r\n"), b"no")
+        };
+        let _ = stream.write_all(&message);
+    })
+}
+
+fn login(user: &str) -> String {
+    format!("{user}:{PASSWORD}")
+}
+
+#[test]
+fn every_kind_of_challenge_is_met_as_by_curl() {
+    need("curl");
+    let plain = Wants { challenge: "", algorithm: "MD5", realm: "a b", user: "me" };
+    for (wants, curl_too) in [
+        (Wants { challenge: "WWW-Authenticate: Digest realm=\"a b\", nonce=\"n0==\"\r\n", ..plain }, true),
+        (
+            Wants {
+                challenge: "WWW-Authenticate: Digest realm=\"a b\", qop=\"auth,auth-int\", nonce=\"n0==\", opaque=\"o\", algorithm=MD5\r\n",
+                ..plain
+            },
+            true,
+        ),
+        (
+            Wants {
+                challenge: "www-authenticate: digest REALM=\"a b\",QOP=auth,NONCE=n0==,ALGORITHM=sha-256\r\n",
+                algorithm: "SHA-256",
+                ..plain
+            },
+            false,
+        ),
+        (
+            Wants {
+                challenge: "WWW-Authenticate: Digest realm=\"a b\", qop=\"auth\", nonce=\"n0==\", algorithm=MD5-sess\r\n",
+                algorithm: "MD5-sess",
+                ..plain
+            },
+            true,
+        ),
+        (
+            Wants {
+                challenge: "WWW-Authenticate: Digest realm=\"a b\", qop=\"auth\", nonce=\"n0==\", algorithm=SHA-256-sess\r\n",
+                algorithm: "SHA-256-sess",
+                ..plain
+            },
+            true,
+        ),
+        (
+            Wants {
+                challenge: "WWW-Authenticate: Digest realm=\"a b\", qop=\"auth-int\", nonce=\"n0==\"\r\n",
+                ..plain
+            },
+            false,
+        ),
+        (
+            Wants {
+                challenge: "WWW-Authenticate: Negotiate, Newauth realm=\"x, Digest y=\\\"z\\\"\", Digest realm=\"a b\", nonce=\"n0==\", qop=auth\r\n",
+                ..plain
+            },
+            false,
+        ),
+        (
+            Wants {
+                challenge: "WWW-Authenticate: Basic realm=\"x\"\r\nWWW-Authenticate: Digest realm=\"a b\", algorithm=unknown, nonce=\"x\"\r\n\
+                    WWW-Authenticate: Digest realm=\"a b\", nonce=\"n0==\", algorithm=SHA-512-256, qop=\"auth\"\r\n",
+                algorithm: "SHA-512-256",
+                ..plain
+            },
+            false,
+        ),
+        (
+            Wants {
+                challenge: "WWW-Authenticate: Digest realm=\"\\\"q\\\" \\\\\", nonce=\"n0==\", qop=\"auth\"\r\n",
+                realm: "\"q\" \\",
+                ..plain
+            },
+            false,
+        ),
+        (
+            Wants {
+                challenge: "WWW-Authenticate: Digest realm=\"a b\", nonce=\"n0==\", qop=\"auth\", userhash=true, charset=UTF-8, algorithm=SHA-256\r\n",
+                algorithm: "SHA-256",
+                user: "m\u{e4}x",
+                ..plain
+            },
+            true,
+        ),
+        (
+            Wants {
+                challenge: "WWW-Authenticate: Digest realm=\"a b\", nonce=\"n0==\", qop=\"auth\", charset=UTF-8\r\n",
+                user: "m\u{e4}x",
+                ..plain
+            },
+            true,
+        ),
+    ] {
+        let web = guarded(wants);
+        let folder = tempfile::tempdir().unwrap();
+        let login = login(wants.user);
+        for more in [&["--digest"][..], &["--digest", "--data", "x=1"], &["--digest", "-X", "PROPFIND"]] {
+            let url = web.url("/a?b=\"c\"");
+            let output = fetch(folder.path(), &[&[url.as_str(), "-o", "x", "--user", &login], more].concat());
+            assert_code(&output, 0);
+            assert_eq!(std::fs::read(folder.path().join("x")).unwrap(), b"welcome");
+            let requests = web.requests();
+            let last = requests.last().unwrap();
+            assert_eq!(last.ends_with("\r\n\r\nx=1"), more.contains(&"--data"), "{last}");
+            // The password was shown to nobody, and the body was sent once.
+            assert!(!requests.iter().any(|request| request.contains("Basic ")), "{requests:?}");
+            assert!(!requests[requests.len() - 2].ends_with("x=1"), "{requests:?}");
+        }
+        if curl_too {
+            let mut curl = std::process::Command::new("curl");
+            curl.args(["-sSf", "--noproxy", "*", "--digest", "--user", &login, &web.url("/a")]);
+            let output = run_command(&mut curl, b"");
+            assert_eq!(text(&output.stdout), "welcome", "{} {}", wants.challenge, text(&output.stderr));
+        }
+    }
+}
+
+#[test]
+fn a_user_without_the_flag_gives_a_proof_only_where_the_password_is_not_taken() {
+    let challenge = "WWW-Authenticate: Digest realm=\"a b\", nonce=\"n0==\", qop=\"auth\"\r\n";
+    let wants = Wants { challenge, algorithm: "MD5", realm: "a b", user: "me" };
+    let folder = tempfile::tempdir().unwrap();
+    let web = guarded(wants);
+    assert_code(&fetch(folder.path(), &[&web.url("/"), "-o", "x", "--user", &login("me")]), 0);
+    assert_eq!(web.requests().len(), 2);
+    assert!(field(&web.requests()[0], "authorization").unwrap().starts_with("Basic "));
+    // From the URL and from a file as well.
+    let user = web.url("/").replace("http://", "http://me:open%3A%20%22sesame%22%20%C3%BC@");
+    assert_code(&fetch(folder.path(), &[&user, "-o", "x", "--digest"]), 0);
+    let web = guarded(Wants {
+        challenge: "WWW-Authenticate: Digest realm=\"a b\", nonce=\"n0==\", Basic realm=\"a b\"\r\n",
+        ..wants
+    });
+    assert_code(&fetch(folder.path(), &[&web.url("/"), "-o", "x", "--user", "me:wrong"]), 22);
+    assert_eq!(web.requests().len(), 1, "who was told the password has judged it");
+    assert_code(&fetch(folder.path(), &[&web.url("/"), "-o", "x", "--digest", "--user", "me:wrong"]), 22);
+    assert_eq!(web.requests().len(), 3, "a wrong password is tried once");
+    let output = fetch(folder.path(), &[&web.url("/"), "-o", "x", "--digest"]);
+    assert_code(&output, 2);
+    assert!(text(&output.stderr).contains("--digest needs a user"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn requests_are_counted_and_old_nonces_replaced() {
+    let asked = AtomicUsize::new(0);
+    let wants = Wants { challenge: "", algorithm: "MD5", realm: "r", user: "me" };
+    // Each nonce is good for two requests, and only some servers say that it is too old.
+    let web = Web::start(move |request, stream| {
+        let number = asked.fetch_add(1, Ordering::Relaxed);
+        let nonce = format!("n{}", number / 3);
+        let stale = if number < 6 { "stale=TRUE, " } else { "" };
+        let count = field(request, "authorization").and_then(|proof| parameter(proof, "nc"));
+        let is_next = count == Some(format!("{:08x}", number % 3));
+        let message = if number % 3 > 0 && is_next && is_proven(request, wants, &nonce) {
+            ok(b"welcome")
+        } else {
+            let challenge = format!("WWW-Authenticate: Digest realm=r, {stale}qop=auth, nonce={nonce}\r\n");
+            answer("401 Unauthorized", &format!("{challenge}Content-Length: 0\r\n"), b"")
+        };
+        let _ = stream.write_all(&message);
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let urls: Vec<String> = (0..8).map(|number| web.url(&format!("/{number}"))).collect();
+    let login = login("me");
+    let mut arguments: Vec<&str> = urls.iter().map(String::as_str).collect();
+    arguments.extend(["--digest", "--user", &login, "--jobs", "1"]);
+    assert_code(&fetch(folder.path(), &arguments), 0);
+    assert_eq!(web.requests().len(), 12);
+}
+
+#[test]
+fn a_server_that_is_never_content_is_left_and_so_is_the_next_nonce_taken() {
+    let nonces = AtomicUsize::new(0);
+    let web = Web::start(move |_, stream| {
+        let nonce = nonces.fetch_add(1, Ordering::Relaxed);
+        let challenge = format!("WWW-Authenticate: Digest realm=r, stale=true, qop=auth, nonce=n{nonce}\r\n");
+        let _ = stream.write_all(&answer("401 Unauthorized", &format!("{challenge}Content-Length: 0\r\n"), b""));
+    });
+    let folder = tempfile::tempdir().unwrap();
+    assert_code(&fetch(folder.path(), &[&web.url("/"), "-o", "x", "--digest", "--user", "a:b"]), 22);
+    assert!(web.requests().len() < 6, "{:?}", web.requests().len());
+    let wants = Wants { challenge: "", algorithm: "MD5", realm: "r", user: "me" };
+    let web = Web::start(move |request, stream| {
+        let path = request.split(' ').nth(1).unwrap();
+        let nonce = if path == "/2" { "second" } else { "first" };
+        let fields = "Authentication-Info: rspauth=\"x\", nextnonce=\"second\"\r\nContent-Length: 7\r\n";
+        let message = match is_proven(request, wants, nonce) {
+            true => answer("200 OK", fields, b"welcome"),
+            false => answer(
+                "401 Unauthorized",
+                "WWW-Authenticate: Digest realm=r, qop=auth, nonce=first\r\nContent-Length: 0\r\n",
+                b"",
+            ),
+        };
+        let _ = stream.write_all(&message);
+    });
+    let (one, two) = (web.url("/1"), web.url("/2"));
+    assert_code(&fetch(folder.path(), &[&one, &two, "--digest", "--user", &login("me"), "--jobs", "1"]), 0);
+    assert_eq!(web.requests().len(), 3);
+}
+
+#[test]
+fn no_proof_goes_to_another_origin_and_one_goes_along_to_the_same() {
+    let thief = Web::start(|_, stream| {
+        let challenge = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=auth\r\nContent-Length: 0\r\n";
+        let _ = stream.write_all(&answer("401 Unauthorized", challenge, b""));
+    });
+    let elsewhere = thief.url("/steal");
+    let wants = Wants { challenge: "", algorithm: "MD5", realm: "r", user: "me" };
+    let web = Web::start(move |request, stream| {
+        let to = if request.starts_with("POST /away") { &elsewhere } else { "/here" };
+        let message = match (is_proven(request, wants, "n"), request.contains(" /here ")) {
+            (true, true) => ok(b"welcome"),
+            (true, false) => answer("307 Temporary Redirect", &format!("Location: {to}\r\nContent-Length: 0\r\n"), b""),
+            _ => answer("401 x", "WWW-Authenticate: Digest realm=r, nonce=n, qop=auth\r\nContent-Length: 0\r\n", b""),
+        };
+        let _ = stream.write_all(&message);
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let login = login("me");
+    let ask =
+        |path: &str| fetch(folder.path(), &[&web.url(path), "-o", "x", "--digest", "--user", &login, "-d", "a=1"]);
+    assert_code(&ask("/there"), 0);
+    let requests = web.requests();
+    assert_eq!(requests.len(), 3, "one challenge, and proofs for both: {requests:?}");
+    assert!(requests[2].starts_with("POST /here ") && requests[2].ends_with("a=1"), "{requests:?}");
+    assert_code(&ask("/away"), 22);
+    let stolen = thief.requests();
+    assert_eq!(stolen.len(), 1);
+    assert!(!stolen[0].to_ascii_lowercase().contains("authorization"), "{stolen:?}");
+}
+
+#[test]
+fn a_server_that_wants_no_proof_gets_the_body_all_the_same() {
+    for status in ["200 OK", "404 Not Found", "400 Bad Request"] {
+        let web = Web::start(move |request, stream| {
+            let message =
+                if request.ends_with("a=1") { ok(b"got it") } else { answer(status, "Content-Length: 0\r\n", b"") };
+            let _ = stream.write_all(&message);
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = fetch_command(folder.path());
+        command.args([&web.url("/"), "-o", "x", "--digest", "--user", "a:b", "--data", "a=1"]);
+        assert_code(&run_command(&mut command, b""), 0);
+        assert_eq!(std::fs::read(folder.path().join("x")).unwrap(), b"got it");
+    }
+}
