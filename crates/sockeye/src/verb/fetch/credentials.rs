@@ -144,8 +144,10 @@ impl Fields {
         }
         let Some(session) = Session::of(head) else { return false };
         // A nonce that was good may have become too old, and not every server says so.
-        let is_new = proof.tries == 0 || proof.session.as_ref().is_some_and(|session| session.is_accepted);
-        if !is_new && !(session.is_stale && proof.tries < limits::STALE_PROOFS) {
+        let may_be_met = proof.tries == 0
+            || proof.session.as_ref().is_some_and(|session| session.is_accepted)
+            || (session.is_stale && proof.tries < limits::STALE_PROOFS);
+        if !may_be_met {
             return false;
         }
         proof.session = Some(session);
