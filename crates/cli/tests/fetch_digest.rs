@@ -267,7 +267,7 @@ fn requests_are_counted_and_old_nonces_replaced() {
         let stale = if number < 6 { "stale=TRUE, " } else { "" };
         let count = field(request, "authorization").and_then(|proof| parameter(proof, "nc"));
         let is_next = count == Some(format!("{:08x}", number % 3));
-        let message = if number % 3 > 0 && is_next && is_proven(request, wants, &nonce) {
+        let message = if !number.is_multiple_of(3) && is_next && is_proven(request, wants, &nonce) {
             ok(b"welcome")
         } else {
             let challenge = format!("WWW-Authenticate: Digest realm=r, {stale}qop=auth, nonce={nonce}\r\n");
