@@ -48,6 +48,13 @@ impl<W: Write> Cleaner<W> {
         Self { inner, held: Vec::new() }
     }
 
+    /// Writes something whole in a colour (a code of SGR), which is ours and no peer's.
+    pub(crate) fn paint(&mut self, code: &str, bytes: &[u8]) -> io::Result<()> {
+        write!(self.inner, "\x1b[{code}m")?;
+        self.write_all(bytes)?;
+        self.inner.write_all(b"\x1b[0m")
+    }
+
     /// Writes what is held back: nothing more comes.
     pub(crate) fn finish(mut self) -> io::Result<W> {
         let mut cleaned = String::new();

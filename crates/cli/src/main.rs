@@ -11,6 +11,7 @@ mod json;
 mod output;
 mod pages;
 mod port_file;
+mod pretty;
 
 use std::process::ExitCode;
 

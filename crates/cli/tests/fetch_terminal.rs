@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
-use support::web::{Web, answer, ok};
+use support::web::{Web, answer, fetch, gzip, ok};
 use support::{BINARY, Log, need, wait};
 
 /// A fetch on a terminal of its own; what it shows comes as it is shown.
@@ -91,4 +91,51 @@ fn several_downloads_share_one_bar() {
     for name in ["done", "one", "two"] {
         assert!(shown.iter().any(|line| line.contains(&format!("saved {name}, 65536 bytes"))), "{shown:?}");
     }
+}
+
+#[test]
+fn json_is_laid_out_on_a_terminal_and_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = b"{\"b\":1.10,\"a\":[\"x\",12345678901234567890],\"b\":null}";
+    let of = |kind: &str, body: &[u8]| {
+        Web::saying(answer("200 OK", &format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len()), body))
+    };
+    let show = |web: &Web, more: &[&str], variables: &[(&str, &str)]| {
+        let url = web.url("/x");
+        let arguments = [&[url.as_str(), "-q", "-o", "-"], more].concat();
+        let (mut child, log) = on_a_terminal(folder.path(), &arguments, variables);
+        assert_eq!(wait(&mut child), 0);
+        let lines = log.to_end();
+        lines
+            .iter()
+            .map(|line| line.trim_end_matches('\r'))
+            .filter(|line| !line.is_empty())
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let plain = "{\n  \"b\": 1.10,\n  \"a\": [\n    \"x\",\n    12345678901234567890\n  ],\n  \"b\": null\n}";
+    for kind in ["application/json", "Application/Problem+JSON; charset=utf-8"] {
+        let web = of(kind, json);
+        assert_eq!(show(&web, &[], &[("NO_COLOR", "1")]), plain);
+        assert_eq!(show(&web, &["--color", "never"], &[]), plain);
+        let painted = show(&web, &[], &[]);
+        assert!(painted.starts_with("{\n  \x1b[36m\"b\"\x1b[0m: \x1b[33m1.10\x1b[0m,\n"), "{painted:?}");
+        // As it came: where it was asked for, and for programs.
+        assert_eq!(show(&web, &["--raw-body"], &[]).as_bytes(), json);
+        let output = fetch(folder.path(), &[&web.url("/x"), "-q", "-o", "-", "--color", "always"]);
+        assert_eq!(output.stdout, json);
+    }
+    assert_eq!(show(&of("text/plain", json), &[], &[]).as_bytes(), json);
+    for (body, expected) in [
+        (&b"{\"a\":1,}"[..], "{\"a\":1,}"),
+        (b"[\"\x1b[2J\"]", "[\"{0x1b}[2J\"]"),
+        (b"[1][2]", "[1][2]"),
+        (b"{\"a\":1}\n{\"a\":2}\n", "{\n  \"a\": 1\n}\n{\n  \"a\": 2\n}"),
+    ] {
+        assert_eq!(show(&of("application/json", body), &[], &[("NO_COLOR", "1")]), expected);
+    }
+    // Packed on the way.
+    let packed = gzip(json);
+    let kind = "application/json\r\nContent-Encoding: gzip";
+    assert_eq!(show(&of(kind, &packed), &[], &[("NO_COLOR", "1")]), plain);
 }

@@ -13,13 +13,14 @@ use super::asking;
 use super::bar::Bar;
 use super::leaving::{Leaving, UnderWay};
 use super::parts::Parts;
-use super::place::Place;
+use super::place::{Place, Shown};
 use super::telling::{Told, Watching, show_head};
 use super::trouble::{self, Trouble};
 use super::unchanged;
 use crate::exit::Exit;
 use crate::flags::Fetch;
 use crate::output::Console;
+use crate::pretty;
 
 /// What all pages have in common.
 pub(super) struct Shared<'a> {
@@ -311,7 +312,17 @@ impl<'a> Page<'a> {
             progress: Arc::clone(&self.progress[0]),
         };
         let name = place.name();
-        let saved = place.with_sink(|sink| answer.save(sink, &name, &taking));
+        let is_json = answer
+            .head()
+            .fields
+            .iter()
+            .any(|(field, value)| field.eq_ignore_ascii_case("content-type") && pretty::is_json(value));
+        let shown = match (is_json && !flags.raw_body, self.shared.console.colors_terminals) {
+            (false, _) => Shown::AsItCame,
+            (true, false) => Shown::Json,
+            (true, true) => Shown::JsonInColor,
+        };
+        let saved = place.with_sink(shown, |sink| answer.save(sink, &name, &taking));
         saved.map_err(|failed| match place.keep() {
             Some(part) => {
                 let mut trouble = Trouble::interrupted(&failed, method);

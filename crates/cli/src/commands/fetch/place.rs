@@ -1,7 +1,7 @@
 //! Where a body goes: a file that is there whole or not at all, standard output, or a device.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use super::part::Part;
 use crate::clean::Cleaner;
 use crate::exit::Exit;
 use crate::flags::Fetch;
+use crate::pretty::Pretty;
 
 /// The place, held before anything is asked for: what cannot be written is not downloaded.
 pub(super) enum Place {
@@ -39,6 +40,14 @@ pub(super) enum Place {
     },
     Stdout,
     Nowhere,
+}
+
+/// How a body looks on a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    AsItCame,
+    Json,
+    JsonInColor,
 }
 
 /// Why there is no place, or no file in it.
@@ -147,12 +156,20 @@ impl Place {
         }
     }
 
-    pub(super) fn with_sink<T>(&mut self, act: impl FnOnce(&mut Sink<'_>) -> T) -> T {
+    pub(super) fn with_sink<T>(&mut self, shown: Shown, act: impl FnOnce(&mut Sink<'_>) -> T) -> T {
         let stdout = io::stdout();
         match self {
             Self::File { file, .. } => act(&mut Sink::Descriptor(file.as_fd())),
             Self::Part { part, .. } => act(&mut Sink::Descriptor(part.as_fd())),
             Self::Device { file, .. } => act(&mut Sink::Descriptor(file.as_fd())),
+            Self::Stdout if stdout.is_terminal() && shown != Shown::AsItCame => {
+                let mut pretty = Pretty::new(BufWriter::new(stdout), shown == Shown::JsonInColor);
+                let result = act(&mut Sink::Writer(&mut pretty));
+                if let Ok(mut stdout) = pretty.finish() {
+                    let _ = stdout.flush();
+                }
+                result
+            }
             Self::Stdout if stdout.is_terminal() => {
                 let mut cleaner = Cleaner::new(stdout);
                 let result = act(&mut Sink::Writer(&mut cleaner));
