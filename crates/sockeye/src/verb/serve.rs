@@ -96,7 +96,8 @@ impl Files {
             && is_plain
             && wide.any(|socket| socket.endpoint.over == Some(Scheme::Http.name()))
         {
-            notices.push("over http:// passwords can be read on their way: https:// hides them".to_owned());
+            let flag = if accounts.readers.is_empty() { "--write-auth" } else { "--basic-auth" };
+            notices.push(format!("over http:// the password of {flag} can be read on its way: https:// hides it"));
         }
         for (flag, page) in [("--spa", &self.site.fallback), ("--not-found", &self.site.not_found)] {
             let Some(page) = page else { continue };
