@@ -47,6 +47,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("/usr/lib/python3/dist-packages/ntplib.py", "python3-ntplib"),
     ("pytest-3", "python3-pytest"),
     ("go", "golang-go"),
+    ("unzip", "unzip"),
+    ("bsdtar", "libarchive-tools"),
     ("whois", "whois"),
     ("logger", "bsdutils"),
     ("chromium", "chromium"),

@@ -139,6 +139,11 @@ pub const UNSENT: i32 = 64 * 1024;
 /// Most names on one page of a folder; the others are on the next pages.
 pub const LISTED: usize = 2_000;
 
+/// Bytes of the directory at the end of a zip, which is kept until the end: some 400,000 names.
+pub const ARCHIVE_DIRECTORY: usize = 32 * 1024 * 1024;
+/// How deep folders are followed for an archive; each is open meanwhile.
+pub const ARCHIVE_DEPTH: usize = 32;
+
 /// Connections at once under a limit of open files: what is kept back is never more than half of it.
 #[must_use]
 pub fn connections(open_files: u64) -> usize {
@@ -198,6 +203,13 @@ pub const TABLE: &[Limit] = &[
         what: "bytes of a file waiting in the kernel for a client",
     },
     Limit { flag: None, default: "256", what: "ranges of a file in one answer" },
+    Limit { flag: None, default: "2,000", what: "names on a page of a folder; the others are on the next pages" },
+    Limit { flag: None, default: "1 KiB to 8 MiB", what: "a text file that is packed for who takes it so" },
+    Limit {
+        flag: Some("--archive"),
+        default: "32 folders deep, 32 MiB of names in a zip",
+        what: "a folder that is sent whole; a tar has any number of names",
+    },
     Limit { flag: Some("--max-upload"), default: "1 GiB", what: "a file that is stored with --upload" },
     Limit { flag: Some("--no-follow"), default: "10", what: "redirects" },
     Limit { flag: None, default: "16 KiB, 200 ms", what: "the body of a redirect, read to keep its connection" },

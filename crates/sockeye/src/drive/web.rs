@@ -206,7 +206,11 @@ impl Web {
             Content::Storing(_, head) => size_of::<Receipt>() + head.capacity(),
             Content::Answering(head) => head.capacity(),
         };
-        content + self.http2.as_ref().map_or(0, |http2| http2.memory())
+        let part = match &self.part {
+            Some(Part::Made(made)) => made.source.memory(),
+            Some(Part::File { .. }) | None => 0,
+        };
+        content + part + self.http2.as_ref().map_or(0, |http2| http2.memory())
     }
 
     /// Until when something must come; `unread` are the bytes that no request could be made of.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use super::account::Access;
 use super::body::Framing;
@@ -108,7 +109,7 @@ pub enum Reply {
 /// A folder as a site.
 #[derive(Debug)]
 pub struct Site {
-    pub(super) root: Root,
+    pub(super) root: Arc<Root>,
     pub(super) options: Options,
 }
 
@@ -118,7 +119,7 @@ impl Site {
     pub fn new(root: Root, options: Options) -> Self {
         // Whoever names one file means it, wherever it lies.
         let links = if options.only.is_some() { Links::Anywhere } else { options.links };
-        Self { root: root.with_links(links), options }
+        Self { root: Arc::new(root.with_links(links)), options }
     }
 
     /// Answers bytes that are no request, or one that did not come in time. The connection ends behind it.

@@ -1,17 +1,19 @@
 //! One GET, HEAD or OPTIONS on its way to an answer.
 
 use std::fs::File;
+use std::sync::Arc;
 
 use super::answer::{Body, Response, Site};
+use super::archive::{Form, Walk};
 use super::clock::Now;
 use super::condition::{self, Validators, Verdict};
-use super::escape::push_query;
+use super::escape::{push_encoded, push_query};
 use super::head::{Head, Manner, push_number};
 use super::kind::{self, MediaType};
 use super::listing;
 use super::made::{Held, Made, Part, Parts};
 use super::negotiate;
-use super::options::{Folders, Packing, Siblings};
+use super::options::{Archives, Folders, Packing, Siblings};
 use super::pack::Coding;
 use super::path::Way;
 use super::range::{self, Range, Selection};
@@ -105,6 +107,11 @@ impl<'e> Exchange<'e> {
     }
 
     fn folder(&self, found: Found, way: &Way<'_>, out: &mut Vec<u8>) -> Result<Response, Status> {
+        if self.site.options.archives == Archives::Sent
+            && let Some(form) = Form::of(self.request.query.unwrap_or_default())
+        {
+            return self.archive(found, way, form, out);
+        }
         let page = listing::join(way.bytes(), b"index.html");
         match self.site.root.find(&page) {
             Ok(index) if index.meta.kind == Kind::File => Ok(self.file(index, &page, out)),
@@ -114,6 +121,27 @@ impl<'e> Exchange<'e> {
             Ok(_) => self.fall_back(way, Status::NOT_FOUND, out),
             Err(status) => self.fall_back(way, status, out),
         }
+    }
+
+    /// Sends a folder whole.
+    fn archive(&self, found: Found, way: &Way<'_>, form: Form, out: &mut Vec<u8>) -> Result<Response, Status> {
+        let name = if way.bytes().is_empty() { b"files" } else { way.name() };
+        let walk = Walk::begin(Arc::clone(&self.site.root), self.site.options.hidden, found, way.bytes(), name)?;
+        Ok(self
+            .begin(Status::OK, out)
+            .field("Content-Type", form.media())
+            .written("Content-Disposition", |out| {
+                // Some programs read the first of them alone.
+                let is_safe = |byte: u8| byte.is_ascii_graphic() && !b"\"\\%".contains(&byte) || byte == b' ';
+                out.extend_from_slice(b"attachment; filename=\"");
+                out.extend(name.iter().map(|&byte| if is_safe(byte) { byte } else { b'_' }));
+                out.extend_from_slice(format!(".{}\"; filename*=UTF-8''", form.ending()).as_bytes());
+                push_encoded(out, name);
+                out.push(b'.');
+                out.extend_from_slice(form.ending().as_bytes());
+            })
+            .field("Cache-Control", ASKED_AGAIN.as_bytes())
+            .content(Body::Made(Made::of_any_length(form.of_folder(walk)))))
     }
 
     /// Whether a page is asked for: a name with a dot (`/@jane.doe`, `/v1.2`) may be one or a file that is missed, and a
@@ -271,7 +299,12 @@ impl<'e> Exchange<'e> {
 
     fn list(&self, found: Found, way: &Way<'_>, out: &mut Vec<u8>) -> Result<Response, Status> {
         let view = listing::View::of(self.request.query.unwrap_or_default());
+        let offers = listing::Offers {
+            archives: self.site.options.archives == Archives::Sent,
+            upload: self.site.options.upload.is_some(),
+        };
         let listing = listing::Listing::read(&self.site.root, found.fd, way, self.site.options.hidden, view)?;
+        let listing = listing.offering(offers);
         let is_json = negotiate::wants_json(&self.request.fields.accept);
         let bytes = if is_json { listing.json() } else { listing.page() };
         let media = if is_json { b"application/json".as_slice() } else { b"text/html; charset=utf-8" };

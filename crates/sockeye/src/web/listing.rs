@@ -126,11 +126,21 @@ impl View {
     }
 }
 
+/// What may be done with a folder besides reading it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Offers {
+    /// It is sent whole.
+    pub(crate) archives: bool,
+    /// Files are stored in it, and folders made.
+    pub(crate) upload: bool,
+}
+
 /// A folder as it is shown.
 #[derive(Debug)]
 pub struct Listing<'w> {
     way: &'w Way<'w>,
     view: View,
+    pub(super) offers: Offers,
     /// All of them, sorted.
     entries: Vec<Entry>,
 }
@@ -144,7 +154,7 @@ impl<'w> Listing<'w> {
         hidden: Hidden,
         view: View,
     ) -> Result<Self, Status> {
-        let mut listing = Self { way, view, entries: vec![] };
+        let mut listing = Self { way, view, offers: Offers::default(), entries: vec![] };
         let names = Dir::read_from(&folder).map_err(|_| Status::INTERNAL_ERROR)?;
         for entry in names {
             // A folder that is being removed ends here.
@@ -160,6 +170,11 @@ impl<'w> Listing<'w> {
         listing.entries.sort_by(|one, other| view.order.compare(one, other));
         listing.view.page = view.page.min(listing.pages());
         Ok(listing)
+    }
+
+    /// The same with what else may be done with it.
+    pub(crate) fn offering(self, offers: Offers) -> Self {
+        Self { offers, ..self }
     }
 
     /// How many pages there are; an empty folder has one.

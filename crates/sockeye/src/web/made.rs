@@ -22,6 +22,11 @@ pub trait Source: Debug + Send {
     fn holds(&self) -> usize {
         0
     }
+
+    /// How many bytes of memory it takes now.
+    fn memory(&self) -> usize {
+        self.holds()
+    }
 }
 
 /// How the end of such content is known.
@@ -44,6 +49,11 @@ pub struct Made {
 }
 
 impl Made {
+    /// Content of which nobody knows the length before.
+    pub(crate) fn of_any_length(source: Box<dyn Source>) -> Self {
+        Self { source, end: End::Chunked }
+    }
+
     /// Content of that length.
     pub(crate) fn of_length(source: impl Source + 'static, length: u64) -> Self {
         Self { source: Box::new(source), end: End::Length(length) }

@@ -28,6 +28,7 @@
 
 pub mod account;
 pub mod answer;
+mod archive;
 pub mod body;
 mod charset;
 pub mod clock;

@@ -47,7 +47,11 @@ impl Listing<'_> {
         self.push_pages(&mut out);
         out.extend_from_slice(b"<p>");
         self.push_summary(&mut out);
-        out.extend_from_slice(b"</p>\n</body>\n</html>\n");
+        out.extend_from_slice(b"</p>\n");
+        if self.offers.archives {
+            out.extend_from_slice(ARCHIVES.as_bytes());
+        }
+        out.extend_from_slice(b"</body>\n</html>\n");
         out
     }
 
@@ -209,6 +213,10 @@ pub(super) fn push_size(out: &mut Vec<u8>, size: u64) {
         _ => write!(out, "{} {name}", tenths / 10),
     };
 }
+
+/// Buttons and no links, for the same reason as those of the columns.
+const ARCHIVES: &str =
+    "<form><p>All of it: <button name=\"zip\">zip</button> · <button name=\"tar\">tar</button></p></form>\n";
 
 const BEGIN: &str = "<!doctype html>
 <html lang=\"en\">
