@@ -39,6 +39,11 @@ pub(super) fn escapes(payload: &Payload<'_>, is_bytes: bool, findings: &mut Vec<
     if !payload.has(&['\\']) {
         return;
     }
+    if end > 1 && payload.text_at(end - 1) == Some('\\') && payload.text_at(end - 2) == Some(' ') {
+        let message = "a backslash at the end joins no lines: it is said".to_owned();
+        let help = "write the line as one, or `{0x5c}` for a backslash that is meant".to_owned();
+        findings.push(payload.warning(end - 1, end, message, help));
+    }
     let mut at = 0;
     while at < end {
         // A backslash that is escaped itself is the usual one of a string in a string.

@@ -130,6 +130,7 @@ impl<'a> Census<'a> {
     pub(super) fn findings(&self) -> Vec<Diagnostic> {
         let mut findings = Vec::new();
         self.mistyped(&mut findings);
+        self.unused(&mut findings);
         self.ignored_parts(&mut findings);
         self.no_numbers(&mut findings);
         findings
@@ -158,6 +159,20 @@ impl<'a> Census<'a> {
         }
     }
 
+    /// A value that no line uses, beside a capture that nothing uses: the two were probably meant to be one.
+    fn unused(&self, findings: &mut Vec<Diagnostic>) {
+        let unused = self.given.iter().filter(|(name, _)| !self.used.contains(*name) && !self.outside.contains(*name));
+        let lost = self.captures.iter().filter(|capture| !self.used.contains(capture.hole.name.as_str()));
+        let lost: Vec<&Capture<'_>> = lost.filter(|capture| !capture.hole.defaults.is_empty()).take(1000).collect();
+        for (name, _) in unused.take(1000) {
+            let near = |capture: &&&Capture<'_>| nearness(name, &capture.hole.name).is_some();
+            let Some(capture) = lost.iter().find(near) else { continue };
+            let text = format!("{{{}}} is a new name: nothing uses the value of {name}", capture.hole.name);
+            let help = format!("did you mean {{{name}}}?");
+            findings.push(Diagnostic::warning(capture.place, text).help(help));
+        }
+    }
+
     /// The name that one was probably meant to be: one that has a value by then.
     fn meant_by(&self, capture: &Capture<'a>, before: &BTreeMap<&'a str, &Capture<'a>>) -> Option<&'a str> {
         let name = capture.hole.name.as_str();
@@ -167,6 +182,8 @@ impl<'a> Census<'a> {
         given.chain(outside).chain(captured).find_map(|(other, earlier)| {
             let near = nearness(name, other)?;
             let is_slip = match earlier {
+                // One name, spelled in two ways.
+                Some(_) if near == Near::Spelling => true,
                 // Both are examples of their own, or both just let things through: as one is meant, so is the other.
                 Some(earlier) if !capture.hole.defaults.is_empty() => {
                     near == Near::Letters
@@ -247,7 +264,9 @@ const MOST_COMPARED: usize = 1_000_000;
 /// How a name differs from another that it could be a slip of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Near {
-    /// The same letters: in another order, in the other case, with or without _.
+    /// The same but for the case of letters and `_`.
+    Spelling,
+    /// The same letters in another order.
     Letters,
     /// A letter more, less or another.
     Edit,
@@ -260,7 +279,7 @@ fn nearness(name: &str, other: &str) -> Option<Near> {
     let bare = |name: &str| name.to_ascii_lowercase().replace('_', "");
     let (a, b) = (bare(name), bare(other));
     if a == b {
-        return Some(Near::Letters);
+        return Some(Near::Spelling);
     }
     // `line1` and `line2` are two of a kind.
     let letters = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit()).len();

@@ -41,6 +41,10 @@ fn a_mistyped_name_is_told_beside_the_one_that_was_meant() {
         ("C: {name=Ann}\nS: Hi, {name}!\nS: Bye, {nmae}!\n", &["3:9"]),
         ("set token = abc\nC: hi\nS: {tokne}\n", &["did you mean {token}?"]),
         ("C: {name=Ann}\nS: Hi, {nmae=Ann}!\n", &["did you mean {name}?"]),
+        ("C: {Name=Ann}\nS: Hi, {name=Bob}!\n", &["did you mean {Name}?"]),
+        ("C: {user_name=Ann}\nS: Hi, {username=Bob}!\n", &["did you mean {user_name}?"]),
+        ("set token = abc\nC: {tokne=x}\nS: ok\n", &["2:4 {tokne} is a new name", "did you mean {token}?"]),
+        ("set user = abc\nC: {usr=x}\nS: ok\n", &["nothing uses the value of user"]),
         ("C: hi {user_name=Ann}\nS: Hi, {user-name}!\n", &["`{user-name}` is text", "write `{user_name}`"]),
     ]);
     none_is_told(&[
@@ -263,5 +267,27 @@ fn what_protocols_say_is_no_slip() {
         "C: file://{host=a}/b\nS: https://{host}/#top\n",
         "C: if (a) { return b }\n",
         "C: printf(\"%d\\n\", 1)\n",
+    ]);
+}
+
+#[test]
+fn a_message_that_means_something_elsewhere_is_told() {
+    each_is_told(&[
+        ("C: a\nS: wait 1s\n", &["it is no statement", "write `S waits 1s`"]),
+        ("C: a\nS: sleep 500ms\n", &["write `S waits 500ms`"]),
+        ("C: a\nS: closes the connection\n", &["write `S closes`"]),
+        ("C: a\nS: disconnects\n", &["write `S closes`"]),
+        ("C: a\nS: <empty line>\n", &["an empty line is `S:` and nothing behind it"]),
+        ("C: a\nS: .*\n", &["write `{_}`", "`{0x2e}*`"]),
+        ("C: a\nS: ^hello [a-z]+$\n", &["`{_:/hello [a-z]+/}`"]),
+        ("C: 0x01 0xff\nS: ok\n", &["write `C hex: 01 ff`"]),
+        ("C: hello \\\nS: ok\n", &["a backslash at the end joins no lines", "`{0x5c}`"]),
+    ]);
+    none_is_told(&[
+        "C: sleep well\nS: wait\n",
+        "C: 0x1f\nS: 0xzz 0x01\n",
+        "C: dir C:\\\nS: $5^\n",
+        "C: *\nS: ...\n",
+        "C: close\nS: bye\n",
     ]);
 }

@@ -3,7 +3,7 @@
 use super::payload::Payload;
 use crate::Side;
 use crate::diagnostic::Diagnostic;
-use crate::syntax::is_duration;
+use crate::syntax::{bare_bytes, is_duration};
 
 /// A statement that is written as something said; `blocks` remembers that one of them began a block.
 pub(super) fn statement(payload: &Payload<'_>, side: Side, blocks: &mut bool, findings: &mut Vec<Diagnostic>) {
@@ -18,9 +18,17 @@ pub(super) fn statement(payload: &Payload<'_>, side: Side, blocks: &mut bool, fi
     let act = |written: &str| Some(format!("write `{letter} {written}`, without the colon, if the side does so"));
     let block =
         |written: &str| Some(format!("write `{written}`, without `{letter}:`, if it is meant as the statement"));
+    if let Some((message, help)) = elsewhere(text.trim(), letter) {
+        findings.push(payload.warning(0, end, message, help));
+        return;
+    }
     let help = match words[..] {
         ["closes"] | ["resets"] | ["stops", "sending"] => act(&words.join(" ")),
-        ["waits", time] if is_duration(time) => act(&words.join(" ")),
+        ["waits" | "wait" | "sleeps" | "sleep" | "delay" | "pause" | "pauses", time] if is_duration(time) => {
+            act(&format!("waits {time}"))
+        }
+        ["closes", "connection"] | ["closes", "the", "connection"] | ["disconnects"] | ["hangs", "up"] => act("closes"),
+        ["resets", "connection"] | ["resets", "the", "connection"] => act("resets"),
         ["raw:", ..] | ["hex:", _, ..] | ["file:", _] => {
             Some(format!("write `{letter} {text}`, with one colon, if those bytes are meant"))
         }
@@ -38,4 +46,41 @@ pub(super) fn statement(payload: &Payload<'_>, side: Side, blocks: &mut bool, fi
     let hex = format!("{{0x{:02x}}}", first.bytes().next().unwrap_or_default());
     let kept = format!("{hex}{}", text.trim_start().get(1..).unwrap_or_default());
     findings.push(payload.warning(0, end, message, format!("{help}; text that is meant is `{letter}: {kept}`")));
+}
+
+/// What other languages and pages mean by a whole message: an empty line, anything, bytes.
+fn elsewhere(text: &str, letter: char) -> Option<(String, String)> {
+    let kept = || format!("{{0x{:02x}}}{}", text.as_bytes()[0], &text[1..]);
+    let bare = text.trim_matches(['<', '>', '(', ')', '[', ']']);
+    if bare.len() + 2 == text.len()
+        && matches!(bare.to_ascii_lowercase().as_str(), "empty line" | "blank line" | "empty" | "blank")
+    {
+        let help =
+            format!("an empty line is `{letter}:` and nothing behind it; text that is meant is `{letter}: {}`", kept());
+        return Some((format!("`{text}` is said as it stands"), help));
+    }
+    if matches!(text, ".*" | ".+" | "/.*/" | "/.+/" | "^.*$" | "^.+$" | "(.*)" | "(.+)") {
+        let help = format!(
+            "where anything may stand, write `{{_}}`, or `{{_=example}}` so that it can be said; text that is meant is `{}`",
+            kept()
+        );
+        return Some((format!("`{text}` is text: it takes nothing else"), help));
+    }
+    let is_anchored = text.len() > 2 && text.starts_with('^') && text.ends_with('$') && !text.ends_with("\\$");
+    if is_anchored {
+        let help = format!(
+            "a regex stands in a hole: `{{_:/{}/}}`; text that is meant is `{}`",
+            &text[1..text.len() - 1].replace('/', "\\x2f"),
+            kept()
+        );
+        return Some((format!("`{text}` is text: it takes nothing else"), help));
+    }
+    if text.starts_with("0x")
+        && text.len() > 4
+        && let Some(hex) = bare_bytes(text)
+    {
+        let help = format!("write `{letter} hex: {hex}`; text that is meant is `{}`", kept());
+        return Some((format!("`{text}` is said as it stands, letter by letter"), help));
+    }
+    None
 }

@@ -1,6 +1,7 @@
 //! The text of a transcript as a tree: what was written, before anyone asks from which side it is played.
 
 mod encoding;
+mod foreign;
 mod nearest;
 mod parse;
 mod settings;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use nearest::nearest;
+pub(crate) use unknown::bare_bytes;
 
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place, Severity, Source};

@@ -31,6 +31,9 @@ impl Parser<'_> {
         let place = if rest.is_empty() { line.place } else { line.place_of(rest) };
         match name {
             "transcript" if rest == "1" => {}
+            "transcript" if rest.is_empty() => {
+                self.error(place, "`transcript` names a version", "write `transcript 1`");
+            }
             "transcript" => self.error(place, format!("version `{rest}` is not known"), "write `transcript 1`"),
             "at" if rest.is_empty() => self.error(place, "`at` names an address", "write `at tcp://127.0.0.1:9999`"),
             "at" => self.settings.at = Some(At { place, address: rest.to_owned() }),
@@ -122,10 +125,7 @@ impl Parser<'_> {
         let (word, mut value) = next_word(formula);
         let Some(function) = Function::named(word) else {
             let place = if word.is_empty() { line.place } else { line.place_of(word) };
-            let help = match nearest(word, Function::names()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the functions are {}", Function::names().collect::<Vec<_>>().join(", ")),
-            };
+            let help = function_meant(&name, word, value);
             return self.error(place, format!("`{word}` is no function"), help);
         };
         let mut key = None;
@@ -160,14 +160,23 @@ impl Parser<'_> {
     /// The name that stands before the sign, and what stands behind it.
     fn given<'a>(&mut self, line: Line<'_>, rest: &'a str, what: &str, shape: &str) -> Option<(String, &'a str)> {
         let Some((name, value)) = rest.split_once('=') else {
-            self.error(line.place, what, shape);
+            let help = match rest.trim().split_once([' ', ':', '\t']) {
+                Some((name, value)) if shape.contains("set") && is_name(name) => {
+                    format!("write `set {name} = {}`", value.trim())
+                }
+                None if is_name(rest.trim()) => shape.replace("name", rest.trim()),
+                _ => shape.to_owned(),
+            };
+            self.error(line.place, what, help);
             return None;
         };
         let name = name.trim_matches([' ', '\t']);
         let characters: Vec<char> = name.chars().collect();
         if characters.is_empty() || template::name_length(&characters) != characters.len() || name == "_" {
             let place = if name.is_empty() { line.place } else { line.place_of(name) };
-            let help = "a name is letters, digits and _, and does not begin with a digit";
+            let tidy: String = name.trim_matches(['"', '\'', '$', '{', '}', ' ', ':']).replace(['-', '.', ' '], "_");
+            let near = if is_name(&tidy) && tidy != "_" { format!("; write `{tidy}`") } else { String::new() };
+            let help = format!("a name is letters, digits and _, and does not begin with a digit{near}");
             self.error(place, format!("`{name}` cannot be a name"), help);
             return None;
         }
@@ -178,6 +187,44 @@ impl Parser<'_> {
     fn value(&mut self, line: Line<'_>, value: &str) -> Template {
         let at = Origin { line: line.place.line, column: line.place_of(value).column };
         template::text(value, at, &mut self.findings)
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let characters: Vec<char> = text.chars().collect();
+    !characters.is_empty() && template::name_length(&characters) == characters.len()
+}
+
+/// What was meant by a word that is no function; `name` is to have its value, and `rest` stands behind it.
+fn function_meant(name: &str, word: &str, rest: &str) -> String {
+    // `md5(x)`, and what other languages call them.
+    let (bare, inside) = word.split_once('(').unwrap_or((word, ""));
+    let inside = format!("{inside} {rest}");
+    let inside = inside.trim().trim_end_matches(')').trim();
+    let bare = bare.to_ascii_lowercase();
+    let known = match bare.as_str() {
+        "len" | "strlen" | "size" | "sizeof" | "count" => Some("length"),
+        "base64encode" | "b64" | "b64encode" | "base64_encode" | "btoa" | "tobase64" => Some("base64"),
+        "base64decode" | "b64decode" | "base64_decode" | "atob" | "frombase64" | "base64d" => Some("unbase64"),
+        "hexdecode" | "fromhex" | "unhexlify" | "decodehex" | "hex" => Some("unhex"),
+        "sha" => Some("sha1"),
+        "sha2" | "sha-256" | "sha_256" | "sha512" | "sha384" => Some("sha256"),
+        "sha-1" | "sha_1" => Some("sha1"),
+        "md-5" | "md4" => Some("md5"),
+        "hmac" | "hmac-sha2" | "hmacsha256" | "hmac_sha256" => Some("hmac-sha256"),
+        _ => Function::names().find(|known| *known == bare).or_else(|| nearest(&bare, Function::names())),
+    };
+    let all = || format!("the functions are {}", Function::names().collect::<Vec<_>>().join(", "));
+    match known {
+        Some(near) if word.contains('(') => {
+            let key = if near.starts_with("hmac") { "secret " } else { "" };
+            format!("write `let {name} = {near} {key}{inside}`")
+        }
+        Some(near) if bare != "hex" => format!("did you mean `{near}`?"),
+        Some(_) => all(),
+        // `let x = y`.
+        None if rest.is_empty() => format!("a value as it stands is `set {name} = {word}`; {}", all()),
+        None => all(),
     }
 }
 

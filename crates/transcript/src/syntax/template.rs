@@ -113,7 +113,7 @@ impl<'a> Reader<'a> {
         let length = name_length(&self.characters[self.position..]);
         let name: String = self.characters[self.position..self.position + length].iter().collect();
         self.position += length;
-        let pattern = if self.next_is(':') { self.pattern()? } else { Pattern::Any };
+        let pattern = if self.next_is(':') { self.pattern(&name)? } else { Pattern::Any };
         let mut defaults = Vec::new();
         if self.next_is('=') {
             loop {
@@ -136,7 +136,7 @@ impl<'a> Reader<'a> {
         Ok(PartKind::Hole(Hole { name, pattern, defaults }))
     }
 
-    fn pattern(&mut self) -> Result<Pattern, Broken> {
+    fn pattern(&mut self, name: &str) -> Result<Pattern, Broken> {
         if self.next_is('/') {
             return self.regex();
         }
@@ -151,8 +151,13 @@ impl<'a> Reader<'a> {
             _ => {}
         }
         let Some(count) = written.strip_suffix(" bytes") else {
-            let help = "a pattern is `word`, `int`, `/regex/`, `8 bytes` or `size bytes`".to_owned();
-            return wrong(self, format!("`{written}` is not a pattern"), help);
+            let all = "a pattern is `word`, `int`, `/regex/`, `8 bytes` or `size bytes`";
+            let help = pattern_meant(name, &written).map_or_else(|| all.to_owned(), |meant| format!("{meant}; {all}"));
+            let message = match written.as_str() {
+                "" => "no pattern stands behind the colon".to_owned(),
+                _ => format!("`{written}` is not a pattern"),
+            };
+            return wrong(self, message, help);
         };
         let characters: Vec<char> = count.chars().collect();
         if !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -353,6 +358,42 @@ fn hex_bytes(text: &str) -> Result<Vec<u8>, String> {
     }
     let value = |c: char| c.to_digit(16).unwrap_or(0) as u8;
     Ok(digits.chunks_exact(2).map(|pair| value(pair[0]) * 16 + value(pair[1])).collect())
+}
+
+/// What was probably meant by something that is no pattern.
+fn pattern_meant(name: &str, written: &str) -> Option<String> {
+    let lower = written.trim().to_ascii_lowercase();
+    let says = |pattern: &str| Some(format!("write `{{{name}:{pattern}}}`"));
+    let count = |unit: &str| {
+        let count = lower.strip_suffix(unit)?.trim();
+        (!count.is_empty() && count.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).then(|| count.to_owned())
+    };
+    match lower.as_str() {
+        "" | "string" | "str" | "text" | "any" | "*" | ".*" | "all" | "line" | "char" | "chars" | "binary" => {
+            Some(format!("what takes anything has no pattern: `{{{name}}}`"))
+        }
+        "integer" | "number" | "num" | "digits" | "digit" | "uint" | "long" | "decimal" | "\\d+" | "\\d*" | "d" => {
+            says("int")
+        }
+        "float" | "double" | "real" => says(r"/-?[0-9]+\.[0-9]+/"),
+        "words" | "token" | "\\w+" | "\\s+" | "ident" | "identifier" => says("word"),
+        "bytes" | "byte" => says("8 bytes"),
+        _ if lower.starts_with("int:") || lower.starts_with("int|") => {
+            Some(format!("write `{{{name}:int={}}}`", &written.trim()[4..]))
+        }
+        _ if lower.starts_with("word:") || lower.starts_with("word|") => {
+            Some(format!("write `{{{name}:word={}}}`", &written.trim()[5..]))
+        }
+        _ => {
+            if let Some(count) = ["bytes", "byte", "octets", "octet", "b"].iter().find_map(|unit| count(unit))
+                && (count.bytes().all(|b| b.is_ascii_digit()) || lower.contains(' '))
+            {
+                return says(&format!("{count} bytes"));
+            }
+            let is_regex = lower.contains(['[', '+', '*', '\\', '^', '$', '(', '?', '|', '.']);
+            if is_regex && !lower.contains('/') { says(&format!("/{}/", written.trim())) } else { None }
+        }
+    }
 }
 
 #[cfg(test)]

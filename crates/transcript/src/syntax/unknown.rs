@@ -1,5 +1,6 @@
 //! Lines that are no statement: what was meant, as far as one can tell, and what to write instead.
 
+use super::foreign::foreign;
 use super::nearest::nearest;
 use super::settings::nearest_duration;
 
@@ -81,10 +82,14 @@ pub(super) fn unknown<'a>(text: &'a str, word: &'a str, below: bool) -> Meant<'a
     if let Some((help, instead)) = foreign(word, rest) {
         return says(help, instead);
     }
+    if let Some(hex) = bare_bytes(text) {
+        return says(format!("bytes are said by a side: `C hex: {0}` or `S hex: {0}`", clip(&hex)), Nothing);
+    }
     if let Some((name, value)) = assignment(text) {
         return says(format!("write `set {name} = {value}`"), Statement(format!("set {name} = {value}")));
     }
-    if let Some(near) = nearest(word, KEYWORDS) {
+    let is_label = word.len() > 2 && word.ends_with(':');
+    if let Some(near) = nearest(word, KEYWORDS).filter(|_| !is_label) {
         let instead = match near {
             "repeat" | "either" | "together" => Block,
             "or" => Or,
@@ -110,7 +115,8 @@ fn hidden(text: &str) -> Option<Meant<'_>> {
     let (at, odd) = head.char_indices().find(|(_, c)| odd_space(*c).is_some() || is_unseen(*c))?;
     let plain = |c: char| if odd_space(c).is_some() { Some(' ') } else { (!is_unseen(c)).then_some(c) };
     let repaired: String = head.chars().filter_map(plain).collect::<String>() + &text[head.len()..];
-    let repaired = repaired.trim_start().to_owned();
+    // No space stands before the colon.
+    let repaired = repaired.trim_start().replacen(" :", ":", 1);
     let message = match odd_space(odd) {
         Some(name) => format!("{name} (U+{:04X}) stands where a plain space should be", odd as u32),
         None => format!("a character that cannot be seen (U+{:04X}) stands here", odd as u32),
@@ -167,8 +173,8 @@ fn other_letter(text: &str) -> Option<Meant<'_>> {
 /// The side that a word names.
 fn side_of(word: &str) -> Option<char> {
     match word.trim_matches(['[', ']', '(', ')', '<', '>', '"', '*']).to_ascii_lowercase().as_str() {
-        "s" | "server" | "srv" | "svr" => Some('S'),
-        "c" | "client" | "cli" | "clt" => Some('C'),
+        "s" | "server" | "srv" | "svr" | "response" | "resp" => Some('S'),
+        "c" | "client" | "cli" | "clt" | "request" | "req" => Some('C'),
         _ => None,
     }
 }
@@ -234,6 +240,16 @@ fn side_mark(text: &str) -> Option<Meant<'_>> {
         return Some(Meant { part: word, message, help, instead: Statement(repaired) });
     }
     // `server closes`, `c waits 1s`, `client raw: x`.
+    let verb = behind.split([' ', '\t', ':']).next().unwrap_or_default();
+    if matches!(
+        verb.to_ascii_lowercase().as_str(),
+        "says" | "sends" | "said" | "sent" | "say" | "send" | "writes" | "replies" | "answers"
+    ) && behind.len() > verb.len()
+    {
+        let said = behind[verb.len()..].trim_start_matches([':', ' ', '\t']);
+        let message = format!("`{} {verb}` is not how a line begins: the sides are `C:` and `S:`", word);
+        return wrong(&text[..text.len() - said.len()].trim_end(), message, format!("{side}: {said}"));
+    }
     let known = ["closes", "stops sending", "resets", "waits", "raw:", "hex:", "file:"];
     if known.iter().any(|act| behind.to_ascii_lowercase().starts_with(act)) {
         let repaired = format!("{side} {}", behind.to_ascii_lowercase().split(':').next()?);
@@ -281,6 +297,13 @@ fn form_or_act<'a>(text: &'a str, side: char, behind: &'a str) -> Option<Meant<'
             format!("{side} {lower}: {said}"),
         );
     }
+    if matches!(lower.as_str(), "says" | "sends" | "say" | "send" | "said" | "sent" | "writes" | "replies" | "answers")
+        && !rest.is_empty()
+    {
+        let said = rest.strip_prefix(':').unwrap_or(rest).trim_start();
+        let message = format!("`{side} {word}` is not how a line begins: the sides are `C:` and `S:`");
+        return wrong(text[..text.len() - said.len()].trim_end(), message, format!("{side}: {said}"));
+    }
     if let Some(said) = rest.strip_prefix(':') {
         let said = said.trim_start();
         let (form, what) = match nearest(&lower, ["raw", "hex", "file"]) {
@@ -298,12 +321,24 @@ fn form_or_act<'a>(text: &'a str, side: char, behind: &'a str) -> Option<Meant<'
             instead: if form == "hex" { Nothing } else { Statement(format!("{mark} {said}")) },
         });
     }
+    // A comment behind an act is told as one.
+    let has_words = rest.starts_with(|c: char| c.is_alphabetic());
     let act = match lower.as_str() {
+        "starttls" | "tls" | "starts" | "upgrades"
+            if lower.ends_with("tls") || rest.to_ascii_lowercase().ends_with("tls") =>
+        {
+            let message = "TLS begins for both sides at once".to_owned();
+            return wrong(text, message, "starttls".to_owned());
+        }
         "close" | "closed" | "closing" | "disconnect" | "disconnects" | "hangs" | "quits" | "exits" | "ends"
-        | "fin" => "closes",
-        "reset" | "rst" | "aborts" | "abort" => "resets",
+        | "fin" | "eof" | "leaves" | "hangup" | "goes" | "terminates" | "drops" => "closes",
+        "closes" if has_words => "closes",
+        "reset" | "rst" | "aborts" | "abort" | "crashes" | "kills" => "resets",
+        "resets" if has_words => "resets",
         "wait" | "waits" | "sleep" | "sleeps" | "delay" | "delays" | "pause" | "pauses" => "waits",
-        "stop" | "stops" | "shutdown" | "shuts" => "stops sending",
+        "stop" | "stops" | "shutdown" | "shuts" | "half-closes" | "half-close" | "halfcloses" | "finishes" => {
+            "stops sending"
+        }
         _ => return None,
     };
     let repaired = if act == "waits" {
@@ -409,101 +444,15 @@ fn end_of_what(text: &str) -> Option<Meant<'_>> {
     })
 }
 
-/// Words of other languages and tools.
-fn foreign(word: &str, rest: &str) -> Option<(String, Instead)> {
-    let says = |help: &str, instead| Some((help.to_owned(), instead));
-    let lower = word.trim_end_matches([':', ';', '(', ')', '{', ',']).to_ascii_lowercase();
-    // `else:` and `wait(1)`.
-    let lower = lower.split(['(', '{']).next().unwrap_or_default();
-    match lower {
-        "wait" | "waits" | "sleep" | "delay" | "pause" | "usleep" | "sleeps" | "delays" => {
-            let time = nearest_duration(rest)
-                .or_else(|| nearest_duration(word.split_once('(')?.1.trim_end_matches([')', ';'])));
-            let time = time.unwrap_or_else(|| "1s".to_owned());
-            Some((format!("write `S waits {time}` or `C waits {time}`: the side that pauses stands first"), Nothing))
-        }
-        "if" | "switch" | "match" | "select" | "choose" | "choice" | "when" | "unless" => says(
-            "what the other side says decides: write the ways as `either`, `or` and `end`, each with a line of that side first",
-            Block,
-        ),
-        "else" | "elif" | "elsif" | "elseif" | "case" | "default" | "otherwise" | "|" | "||" => {
-            says("a choice is written `either`, `or`, `end`: each way begins with a line of the same side", Or)
-        }
-        "while" | "loop" | "for" | "foreach" | "forever" | "do" | "until" | "times" => {
-            let count = rest.split_ascii_whitespace().next().and_then(|word| word.parse::<u32>().ok());
-            let repeat = count.map_or("repeat".to_owned(), |count| format!("repeat {count}"));
-            Some((
-                format!("a loop is written `{repeat}` and `end`; the line below `end` says when an open one ends"),
-                Block,
-            ))
-        }
-        "endif" | "endrepeat" | "endwhile" | "endloop" | "endfor" | "end_repeat" | "end-repeat" | "endeither"
-        | "fi" | "done" | "esac" | "}" | "};" | "wend" | "next" | "ends" | ""
-            if !word.is_empty() && (word.starts_with('}') || !lower.is_empty()) =>
-        {
-            says("a block is closed by `end`", End)
-        }
-        "break" | "continue" | "goto" | "return" => {
-            says("a loop ends when the line below its `end` is said: write that line there", Nothing)
-        }
-        "any" | "unordered" if rest.is_empty() || rest.trim_end_matches(':') == "order" => {
-            says("write `in any order`", Block)
-        }
-        "in" => says("write `in any order`", Block),
-        "send" | "say" | "print" | "echo" | "write" | "reply" | "respond" | "puts" | "output" | "request"
-        | "answer" => says(
-            "what is said stands behind its side: `C: text` if the client says it, `S: text` if the server does",
-            Nothing,
-        ),
-        "recv" | "receive" | "expect" | "read" | "hear" | "assert" | "input" | "response" | "get" => says(
-            "what is heard is the other side's line, and is checked by itself: `C: text` or `S: text`, with {name} for what may vary",
-            Nothing,
-        ),
-        "close" | "closes" | "disconnect" | "shutdown" | "hangup" | "fin" | "eof" => {
-            says("write `S closes` or `C closes`: the side that closes stands first", Nothing)
-        }
-        "reset" | "resets" | "rst" | "abort" => {
-            says("write `S resets` or `C resets`: the side that resets stands first", Nothing)
-        }
-        "stops" | "stop" => says("write `C stops sending` or `S stops sending`", Nothing),
-        "quit" | "exit" | "bye" => {
-            Some((format!("a word that is said is `C: {word}`; a client that just leaves is `C closes`"), Nothing))
-        }
-        "raw" | "hex" | "file" => Some((format!("the side stands first: `C {lower}: …` or `S {lower}: …`"), Nothing)),
-        "connect" | "dial" | "open" | "listen" | "bind" | "host" | "port" | "address" | "server" | "client" | "url"
-        | "udp" | "tcp" | "proto" | "protocol" | "carrier" => says(
-            "an address is `at tcp://HOST:PORT`, `at udp://…` or `at unix:PATH`; or it is given on the command line",
-            Nothing,
-        ),
-        "tls" | "ssl" | "starttls" => says("where TLS begins, write `starttls`", Nothing),
-        "var" | "const" | "define" | "variable" | "export" | "assign" | "local" | "def" => {
-            says("a value is given a name by `set name = value`", Nothing)
-        }
-        "include" | "import" | "source" | "call" | "use" | "function" | "exec" | "run" => {
-            says("a transcript has no other one in it and runs no program: write its lines here", Nothing)
-        }
-        "version" => says("write `transcript 1`", Nothing),
-        "ignorecase" | "nocase" | "case-insensitive" | "icase" => says("write `ignore case`", Nothing),
-        "crlf" | "lf" | "newline" | "line" | "ending" => says("write `eol crlf` or `eol lf`", Nothing),
-        _ if ["//", "--", ";", "/*", "*/", "%", "<!--", "\"\"\"", "'''", "==", "**", "__", "rem", "!", "~~"]
-            .iter()
-            .any(|mark| word.to_ascii_lowercase().starts_with(mark) && (*mark != "rem" || word.len() == 3)) =>
-        {
-            says("a comment begins with #", Nothing)
-        }
-        _ if word.starts_with("```") => {
-            says("leave the fence out: only the lines between the two are the transcript", Nothing)
-        }
-        _ if ["->", "<-", "=>", "<=", ">", "<", "→", "←", ">>", "<<", "»", "«", "$", "+", "*", "-"].contains(&word)
-            || word.len() > 1 && word.starts_with(['>', '<']) && !word.ends_with('>') =>
-        {
-            says("who speaks stands first: `C: text` if the client says it, `S: text` if the server does", Nothing)
-        }
-        _ if word.starts_with(['“', '”', '‘', '’', '"', '\'']) => {
-            says("what is said stands behind its side, without quotes: `C: text` or `S: text`", Nothing)
-        }
-        _ => None,
-    }
+/// `0x01 0x02`, `\x01\x02`, `01 02 ff`: bytes without a side.
+pub(crate) fn bare_bytes(text: &str) -> Option<String> {
+    let marks = ["0x", "0X", "\\x", "\\X"];
+    let is_marked = marks.iter().any(|mark| text.starts_with(mark));
+    let spaced = marks.iter().fold(text.to_owned(), |text, mark| text.replace(mark, " "));
+    let words: Vec<&str> = spaced.split([' ', '\t', ',', ':']).filter(|word| !word.is_empty()).collect();
+    let is_hex = |word: &&str| word.len().is_multiple_of(2) && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_pairs = words.len() > 1 && words.iter().all(|word| word.len() == 2);
+    ((is_marked || is_pairs) && !words.is_empty() && words.iter().all(is_hex)).then(|| words.join(" "))
 }
 
 /// `name = value`, `$name=value`.

@@ -1,0 +1,181 @@
+//! Words of other languages and tools that begin a line, and what to write instead.
+
+use super::settings::nearest_duration;
+use super::unknown::Instead::{self, Block, End, Nothing, Or};
+
+/// Words of other languages and tools.
+pub(super) fn foreign(word: &str, rest: &str) -> Option<(String, Instead)> {
+    let says = |help: &str, instead| Some((help.to_owned(), instead));
+    let lower = word.trim_end_matches([':', ';', '(', ')', '{', ',']).to_ascii_lowercase();
+    // `else:` and `wait(1)`.
+    let lower = lower.split(['(', '{']).next().unwrap_or_default();
+    match lower {
+        "wait" | "waits" | "sleep" | "delay" | "pause" | "usleep" | "sleeps" | "delays" => {
+            let time = nearest_duration(rest)
+                .or_else(|| nearest_duration(word.split_once('(')?.1.trim_end_matches([')', ';'])));
+            let time = time.unwrap_or_else(|| "1s".to_owned());
+            Some((format!("write `S waits {time}` or `C waits {time}`: the side that pauses stands first"), Nothing))
+        }
+        "if" | "switch" | "match" | "select" | "choose" | "choice" | "when" | "unless" => says(
+            "what the other side says decides: write the ways as `either`, `or` and `end`, each with a line of that side first",
+            Block,
+        ),
+        "case" if rest.to_ascii_lowercase().starts_with("insens") => says("write `ignore case`", Nothing),
+        "else" | "elif" | "elsif" | "elseif" | "case" | "default" | "otherwise" | "|" | "||" => {
+            says("a choice is written `either`, `or`, `end`: each way begins with a line of the same side", Or)
+        }
+        "while" | "loop" | "for" | "foreach" | "forever" | "do" | "until" | "times" => {
+            let count = rest.split_ascii_whitespace().next().and_then(|word| word.parse::<u32>().ok());
+            let repeat = count.map_or("repeat".to_owned(), |count| format!("repeat {count}"));
+            Some((
+                format!("a loop is written `{repeat}` and `end`; the line below `end` says when an open one ends"),
+                Block,
+            ))
+        }
+        "endif" | "endrepeat" | "endwhile" | "endloop" | "endfor" | "end_repeat" | "end-repeat" | "endeither"
+        | "fi" | "done" | "esac" | "}" | "};" | "wend" | "next" | "ends" | ""
+            if !word.is_empty() && (word.starts_with('}') || !lower.is_empty()) =>
+        {
+            says("a block is closed by `end`", End)
+        }
+        "break" | "continue" | "goto" | "return" => {
+            says("a loop ends when the line below its `end` is said: write that line there", Nothing)
+        }
+        "any" | "unordered" if rest.is_empty() || rest.trim_end_matches(':') == "order" => {
+            says("write `in any order`", Block)
+        }
+        "in" if !word.ends_with(':') => says("write `in any order`", Block),
+        "parallel" | "concurrently" | "simultaneously" => {
+            says("what one side says in an order that is not known stands between `in any order` and `end`", Block)
+        }
+        "optional" | "optionally" | "maybe" | "perhaps" => says(
+            "what may be missing is a branch beside an empty one: `either`, the lines, `or`, `end`",
+            Block,
+        ),
+        "send" | "say" | "print" | "echo" | "write" | "reply" | "respond" | "puts" | "output" | "request"
+        | "answer" => says(
+            "what is said stands behind its side: `C: text` if the client says it, `S: text` if the server does",
+            Nothing,
+        ),
+        "recv" | "receive" | "expect" | "read" | "hear" | "assert" | "input" | "response" | "get" => says(
+            "what is heard is the other side's line, and is checked by itself: `C: text` or `S: text`, with {name} for what may vary",
+            Nothing,
+        ),
+        "close" | "closes" | "disconnect" | "shutdown" | "hangup" | "fin" | "eof" => {
+            says("write `S closes` or `C closes`: the side that closes stands first", Nothing)
+        }
+        "reset" | "resets" | "rst" | "abort" => {
+            says("write `S resets` or `C resets`: the side that resets stands first", Nothing)
+        }
+        "stops" | "stop" => says("write `C stops sending` or `S stops sending`", Nothing),
+        "quit" | "exit" | "bye" => {
+            Some((format!("a word that is said is `C: {word}`; a client that just leaves is `C closes`"), Nothing))
+        }
+        "raw" | "hex" | "file" => Some((format!("the side stands first: `C {lower}: …` or `S {lower}: …`"), Nothing)),
+        "server" | "client" | "c" | "s" | "alice" | "bob" if !rest.is_empty() && !rest.contains("://") => {
+            says("the sides are `C` and `S`: `C: text` if the client says it, `S: text` if the server does", Nothing)
+        }
+        "connect" | "dial" | "open" | "listen" | "bind" | "host" | "port" | "address" | "server" | "client" | "url"
+        | "udp" | "tcp" | "proto" | "protocol" | "carrier"
+            // `Host: x` is a line of HTTP that has lost its side.
+            if !word.ends_with(':') || word.starts_with(|c: char| c.is_ascii_lowercase()) =>
+        {
+            says(
+            "an address is `at tcp://HOST:PORT`, `at udp://…` or `at unix:PATH`; or it is given on the command line",
+            Nothing,
+        )
+        }
+        "tls" | "ssl" | "starttls" | "starttls()" | "start-tls" | "start_tls" | "starts-tls" | "upgrade" | "handshake" => says("where TLS begins, write `starttls`", Nothing),
+        "var" | "const" | "define" | "variable" | "export" | "assign" | "local" | "def" => {
+            says("a value is given a name by `set name = value`", Nothing)
+        }
+        "include" | "import" | "require" | "source" | "call" | "use" | "function" | "exec" | "run" => {
+            says("a transcript has no other one in it and runs no program: write its lines here", Nothing)
+        }
+        "start" | "starts" | "begin" if rest.eq_ignore_ascii_case("tls") => says("where TLS begins, write `starttls`", Nothing),
+        "version" => says("write `transcript 1`", Nothing),
+        "log" | "comment" | "note" | "title" | "description" | "info" | "remark" => says("a comment begins with #", Nothing),
+        "regex" | "regexp" | "pattern" | "matches" | "like" => {
+            says("a pattern stands in a hole: `{name:/[0-9]+/=25}`, or `{_:/[0-9]+/=25}` if its value is not needed", Nothing)
+        }
+        "ignorecase" | "ignore-case" | "ignore_case" | "nocase" | "case-insensitive" | "icase" | "caseless" => says("write `ignore case`", Nothing),
+        "crlf" | "lf" | "newline" | "line" | "ending" => says("write `eol crlf` or `eol lf`", Nothing),
+        _ if ["//", "--", ";", "/*", "*/", "%", "<!--", "\"\"\"", "'''", "==", "**", "__", "rem", "!", "~~"]
+            .iter()
+            .any(|mark| word.to_ascii_lowercase().starts_with(mark) && (*mark != "rem" || word.len() == 3)) =>
+        {
+            says("a comment begins with #", Nothing)
+        }
+        _ if word.starts_with("```") => {
+            says("leave the fence out: only the lines between the two are the transcript", Nothing)
+        }
+        _ if ["->", "<-", "=>", "<=", ">", "<", "→", "←", ">>", "<<", "»", "«", "$", "+", "*", "-"].contains(&word)
+            || word.len() > 1 && word.starts_with(['>', '<']) && !word.ends_with('>') =>
+        {
+            says("who speaks stands first: `C: text` if the client says it, `S: text` if the server does", Nothing)
+        }
+        _ if word.starts_with(['“', '”', '‘', '’', '"', '\'']) => {
+            says("what is said stands behind its side, without quotes: `C: text` or `S: text`", Nothing)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Transcript;
+
+    /// The first mistake that a file with this line has, and what to write instead.
+    fn told(line: &str) -> String {
+        let text = format!("C: a\nS: b\n{line}\nC: c\n");
+        let why = Transcript::parse("x", text.as_bytes(), &[]).expect_err(line);
+        let finding =
+            why.findings.iter().find(|finding| finding.line == 3).unwrap_or_else(|| panic!("{line}: {why:?}"));
+        format!("{}; {}", finding.message, finding.help.clone().unwrap_or_default())
+    }
+
+    #[test]
+    fn a_word_of_another_language_is_answered_with_ours() {
+        for (line, words) in [
+            ("Server says: hello", "write `S: hello`"),
+            ("client sends hello", "write `C: hello`"),
+            ("S sends hello", "write `S: hello`"),
+            ("C says: hello", "write `C: hello`"),
+            ("Request: x", "write `C: x`"),
+            ("Response: x", "write `S: x`"),
+            ("0x01 0x02", "`C hex: 01 02`"),
+            ("\\x01\\xff", "`S hex: 01 ff`"),
+            ("01 02 ff", "`S hex: 01 02 ff`"),
+            ("start tls", "write `starttls`"),
+            ("S starttls", "write `starttls`"),
+            ("upgrade tls", "write `starttls`"),
+            ("S closes the connection", "write `S closes`"),
+            ("S resets connection", "write `S resets`"),
+            ("C half-closes", "write `C stops sending`"),
+            ("S eof", "write `S closes`"),
+            ("ignore-case", "write `ignore case`"),
+            ("case insensitive", "write `ignore case`"),
+            ("log hello", "a comment begins with #"),
+            ("regex /x/", "a pattern stands in a hole"),
+            ("optional", "a branch beside an empty one"),
+            ("Host: x", "a line is said by the client, `C:`"),
+            ("In: x", "`C:`"),
+            ("S\u{a0}: hello", "write `S: hello`"),
+            ("set x y", "write `set x = y`"),
+            ("set x: y", "write `set x = y`"),
+            ("set user-name = y", "write `user_name`"),
+            ("let n = length({x})", "write `let n = length {x}`"),
+            ("let n = len {x}", "did you mean `length`?"),
+            ("let x = y", "`set x = y`"),
+            ("C: {x:4bytes}", "write `{x:4 bytes}`"),
+            ("C: {x:integer}", "write `{x:int}`"),
+            ("C: {x:int|5}", "write `{x:int=5}`"),
+            ("C: {x:string}", "has no pattern: `{x}`"),
+            ("C: {x:[0-9]+}", "write `{x:/[0-9]+/}`"),
+            ("C: {x:=5}", "no pattern stands behind the colon"),
+        ] {
+            let told = told(line);
+            assert!(told.contains(words), "{line}: {told}");
+        }
+    }
+}
