@@ -183,9 +183,36 @@ pub(crate) fn later(verb: &str) -> String {
             "`sockeye {verb}` is not there yet; this version has serve, talk, fetch, check, import, ports and addrs"
         );
     }
+    let meant = match verb_meant(verb) {
+        Some(meant) => format!(": did you mean {meant}?"),
+        None => String::new(),
+    };
     format!(
-        "`{verb}` is no verb; the verbs are serve, talk, fetch, check, import, ports, addrs, completions and man: sockeye --help"
+        "`{verb}` is no verb{meant}; the verbs are serve, talk, fetch, check, import, ports, addrs, completions and man: sockeye --help"
     )
+}
+
+/// The verb that another word stands for, or that was mistyped.
+fn verb_meant(word: &str) -> Option<String> {
+    let lower = word.to_ascii_lowercase();
+    let known = match lower.as_str() {
+        "curl" | "wget" | "get" | "download" | "http" | "xh" => "fetch",
+        "connect" | "client" | "telnet" | "dial" | "send" | "netcat" | "ncat" | "socat" | "play" => "talk",
+        "listen" | "accept" => "talk --listen, or serve",
+        "server" | "start" | "run" | "httpd" | "mock" => "serve",
+        "lint" | "test" | "validate" | "verify" | "format" | "fmt" => "check",
+        "convert" => "import",
+        "netstat" | "ss" | "lsof" => "ports",
+        "ip" | "ifconfig" | "interfaces" | "addr" => "addrs",
+        "version" => "--version",
+        "completion" => "completions",
+        _ => "",
+    };
+    if !known.is_empty() {
+        return Some(known.to_owned());
+    }
+    let verbs = Flags::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect::<Vec<_>>();
+    transcript::nearest_word(&lower, verbs.iter().map(String::as_str)).map(str::to_owned)
 }
 
 #[derive(Debug, Args)]
@@ -400,7 +427,7 @@ pub(crate) struct Talk {
     #[arg(long, value_name = "sha256:HEX", requires = "play", value_parser = pin)]
     pub(crate) pin: Option<Trust>,
     /// Longest line, with --play
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64KiB")]
+    #[arg(long, value_name = "SIZE", requires = "play", value_parser = size, default_value = "64KiB")]
     pub(crate) max_line: usize,
     /// Let a terminal obey what the peer sends
     #[arg(long)]
@@ -476,6 +503,17 @@ impl Values {
     /// The names that get their values from outside.
     pub(crate) fn names(&self) -> Vec<&str> {
         self.given().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Values where there is no transcript whose names they are would be dropped without a word.
+    pub(crate) fn refused_without(&self, has_transcript: bool) -> Result<(), String> {
+        let flag = if self.set.is_empty() { "--secret" } else { "--set" };
+        match self.given().next() {
+            Some((name, _)) if !has_transcript => Err(format!(
+                "{flag} gives `{name}` of a transcript a value, and there is none: name it with --play FILE"
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The values that are not shown.

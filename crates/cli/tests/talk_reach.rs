@@ -279,3 +279,54 @@ fn a_signal_that_was_ignored_from_the_beginning_stays_ignored() {
         assert!([0, 143].contains(&wait(&mut child)));
     }
 }
+
+#[test]
+fn values_without_a_transcript_whose_names_they_are_are_refused() {
+    let closed = format!("127.0.0.1:{}", free_port());
+    let cases: [&[&str]; 7] = [
+        &["talk", &closed, "--set", "name=x"],
+        &["talk", &closed, "--secret", "name=x"],
+        &["talk", "--zero", &closed, "--set", "name=x"],
+        &["talk", "--listen", "127.0.0.1:0", "--set", "name=x"],
+        &["serve", "127.0.0.1:0", "--set", "name=x"],
+        &["serve", "127.0.0.1:0", "--echo", "--secret", "name=x"],
+        &["serve", "127.0.0.1:0", "--discard", "--set", "name=x"],
+    ];
+    for words in cases {
+        let output = run(words, b"");
+        assert_code(&output, 2);
+        let told = text(&output.stderr);
+        assert!(
+            told.contains("gives `name` of a transcript a value") && told.contains("--play FILE"),
+            "{words:?}: {told}"
+        );
+    }
+    // A bound of a play's lines is none of a conversation without one.
+    assert_code(&run(&["talk", &closed, "--max-line", "5"], b""), 2);
+}
+
+#[test]
+fn words_of_other_tools_are_answered_with_ours() {
+    for (words, told) in [
+        (&["talk", "-q", "1", "localhost", "80"][..], "-q is --quiet, and takes no time"),
+        (&["talk", "-q1", "localhost", "80"], "--timeout TIME"),
+        (&["talk", "-L", "http://x/"], "`sockeye fetch URL`"),
+        (&["talk", "/tmp/x.sock"], "unix:/tmp/x.sock"),
+        (&["talk", "TCP:localhost:80"], "write tcp://localhost:80"),
+        (&["serve", "-t", "5"], "--timeout TIME"),
+        (&["serve", "-f", "x.talk"], "--play FILE"),
+        (&["check", "--fix", "x.talk"], "--format --write"),
+        (&["check", "--play", "x.talk"], "`sockeye check FILE`"),
+        (&["import", "-f", "x.txt"], "`sockeye import FILE`"),
+        (&["srve"], "did you mean serve?"),
+        (&["curl", "http://x/"], "did you mean fetch?"),
+        (&["connect", "localhost", "80"], "did you mean talk?"),
+        (&["lint", "x.talk"], "did you mean check?"),
+        (&["netstat"], "did you mean ports?"),
+        (&["version"], "did you mean --version?"),
+    ] {
+        let output = run(words, b"");
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains(told), "{words:?}: {}", text(&output.stderr));
+    }
+}

@@ -46,6 +46,7 @@ pub use notation::{is_hidden, show};
 pub use play::{Ending, Input, Moment, Next, Output, Play, Step};
 pub use script::{Carrier, File, Files, Options, Script};
 pub use side::Side;
+pub use syntax::nearest as nearest_word;
 pub use syntax::{At, Eol, MOST_SHOWN, Refused, Settings, Transcript};
 pub use update::{Updated, update};
 pub use values::{MOST_VALUES, Scratch};

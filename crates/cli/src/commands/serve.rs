@@ -103,6 +103,7 @@ fn reloading(flags: &Serve, console: &Console) -> io::Result<Option<Reloading>> 
 }
 
 fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
+    flags.values.refused_without(!flags.play.is_empty()).map_err(|why| console.fail(Exit::Usage, &why))?;
     let addresses = Address::parse_words(&flags.addresses).map_err(|error| {
         let folder = flags.addresses.iter().find(|word| flags.web.files.is_none() && Path::new(word).is_dir());
         let hint =

@@ -40,6 +40,7 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     if !flags.play.is_empty() {
         return play::run(flags, addresses.first(), console);
     }
+    flags.values.refused_without(false).map_err(|why| console.fail(Exit::Usage, &why))?;
     let Some(address) = addresses.first() else {
         return Err(console.fail(Exit::Usage, "talk needs an address: HOST:PORT, HOST PORT, PORT or unix:PATH"));
     };

@@ -14,7 +14,6 @@ const TALK: &[Answer] = &[
     (&["-u", "--udp"], "write udp://HOST:PORT"),
     (&["-l"], "--listen is ours"),
     (&["-z", "--zero"], "--zero only connects"),
-    (&["-z", "--zero"], "to see whether a port is open, let standard input be empty: sockeye talk ADDR </dev/null"),
     (&["-w", "--wait"], "--connect-timeout TIME is for connecting, and --timeout TIME for the whole"),
     (&["-i", "--idle-timeout"], "--idle TIME"),
     (&["-i", "--idle-timeout"], "--timeout TIME is for the whole conversation"),
@@ -36,11 +35,33 @@ const TALK: &[Answer] = &[
     (&["-o", "--output", "-x", "--hex-dump"], "--record FILE writes what was said as a transcript"),
     (&["-6only", "--ipv6"], "-6 is IPv6 only"),
     (&["--ipv4"], "-4 is IPv4 only"),
-    (
-        &["--send-only", "--recv-only"],
-        "leave it out: standard input from /dev/null only receives, and >/dev/null only sends",
-    ),
     (&["--no-shutdown"], "there is no such option: when standard input ends, our end is half-closed"),
+    (
+        &[
+            "-L",
+            "-H",
+            "-A",
+            "-F",
+            "-G",
+            "--location",
+            "--data",
+            "--header",
+            "--request",
+            "--user",
+            "-a",
+            "-f",
+            "-g",
+            "-j",
+        ],
+        "it is a flag of a program that fetches pages: `sockeye fetch URL`",
+    ),
+    (&["-W", "--max-conns", "-m"], "leave it out: one client is talked to; `sockeye serve --times N` takes N"),
+    (&["--exec-once", "--lua-exec"], "no program is run by talk; a pipe does it: CMD | sockeye talk ADDR"),
+    (
+        &["--ssl-verify", "--ssl-trustfile"],
+        "there is no TLS from the start; with --play, --ca FILE says who is trusted",
+    ),
+    (&["--strict", "--once"], "leave it out: talk ends after one conversation, and --play checks it"),
     (&["--delay"], "with --play, a transcript says `C waits 1s`"),
     (&["--port", "--host"], "write HOST:PORT, or HOST PORT"),
 ];
@@ -63,11 +84,35 @@ const SERVE: &[Answer] = &[
     (&["--ssl-cert"], "--cert FILE"),
     (&["--ssl-key"], "--key FILE"),
     (&["-o", "--output", "--record"], "`sockeye talk --listen --record FILE` writes what one client says"),
+    (
+        &["-t", "--wait-time"],
+        "--timeout TIME is how long to wait for a client's next line, --wait TIME for the next client",
+    ),
+    (&["--retry", "--connect-timeout"], "serve waits for clients: --wait TIME says how long for the next"),
+    (&["-f", "--file", "--script", "--transcript"], "--play FILE plays a transcript"),
+    (&["-v6", "--ipv6"], "-6 is IPv6 only"),
     (&["--chat", "--broker"], "there is no such role: --echo, --discard, --play FILE and --files DIR are there"),
     (
         &["-P", "-D", "--daemon", "--background"],
         "it stays in the foreground: end the command with &, or let a service manager run it",
     ),
+];
+
+const CHECK: &[Answer] = &[
+    (&["--play", "-f", "--file", "--transcript"], "write the file alone: `sockeye check FILE`"),
+    (
+        &["--fix", "--write-back", "-w", "-i", "--in-place"],
+        "--format --write lays the file out anew; mistakes are mended by hand",
+    ),
+    (&["--strict", "--deny-warnings", "-W"], "warnings are always told; with --json they can be counted"),
+    (&["--all", "--branches"], "--all-branches plays every branch"),
+    (&["-n", "--dry-run"], "leave it out: check changes nothing without --write"),
+];
+
+const IMPORT: &[Answer] = &[
+    (&["--play", "-f", "--file", "-i", "--input"], "write the file alone: `sockeye import FILE`"),
+    (&["-n", "-s"], "--session N takes one of several sessions"),
+    (&["--tls", "--ssl"], "--starttls makes a statement of a direction to negotiate TLS"),
 ];
 
 const FETCH: &[Answer] = &[
@@ -154,11 +199,14 @@ const FETCH: &[Answer] = &[
 
 /// The answers for what was typed, if a flag of another tool is what is wrong.
 pub(super) fn answers(error: &clap::Error, words: &[OsString]) -> Option<String> {
+    let words: Vec<&str> = words.iter().skip(1).filter_map(|word| word.to_str()).collect();
+    if let Some(wait) = quiet_with_a_time(error, &words) {
+        return Some(wait);
+    }
     if error.kind() != ErrorKind::UnknownArgument {
         return None;
     }
     let Some(ContextValue::String(first)) = error.get(ContextKind::InvalidArg) else { return None };
-    let words: Vec<&str> = words.iter().skip(1).filter_map(|word| word.to_str()).collect();
     let verb = *words.iter().find(|word| table(word).is_some())?;
     let verb_command = Flags::command().find_subcommand(verb)?.clone();
     let mut typed: Vec<String> = vec![first.split('=').next().unwrap_or(first).to_owned()];
@@ -178,11 +226,27 @@ pub(super) fn answers(error: &clap::Error, words: &[OsString]) -> Option<String>
     Some(format!("error: {verb} has no {shown}\n\n{}\n\n{help}\n", lines.join("\n")))
 }
 
+/// `talk -q 1 HOST PORT`, `-q1`, `-w3`: nc's flags with their times. `-q` is ours, and takes none.
+fn quiet_with_a_time(error: &clap::Error, words: &[&str]) -> Option<String> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_apart = words.windows(2).any(|pair| pair[0] == "-q" && is_number(pair[1].trim_start_matches('-')));
+    let is_joined = words.iter().any(|word| word.strip_prefix("-q").is_some_and(is_number));
+    let is_too_much =
+        matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::TooManyValues | ErrorKind::WrongNumberOfValues);
+    if words.first() != Some(&"talk") || !is_too_much || !is_apart && !is_joined {
+        return None;
+    }
+    let answer = "-q is --quiet, and takes no time; when standard input ends, the answer is waited for: --timeout TIME bounds it";
+    Some(format!("error: talk has no -q with a time\n\n  -q: {answer}\n\nFor all flags, try 'sockeye talk --help'.\n"))
+}
+
 fn table(verb: &str) -> Option<&'static [Answer]> {
     match verb {
         "talk" => Some(TALK),
         "serve" => Some(SERVE),
         "fetch" => Some(FETCH),
+        "check" => Some(CHECK),
+        "import" => Some(IMPORT),
         _ => None,
     }
 }
@@ -237,7 +301,7 @@ mod tests {
 
     #[test]
     fn every_answer_names_only_flags_that_are_there() {
-        for verb in ["talk", "serve", "fetch"] {
+        for verb in ["talk", "serve", "fetch", "check", "import"] {
             let command = Flags::command().find_subcommand(verb).unwrap().clone();
             for (flags, _) in table(verb).unwrap() {
                 // One that the verb has by now needs no answer.

@@ -164,12 +164,16 @@ fn split_port(typed: &str, rest: &str) -> Result<(Host, u16), AddressError> {
         })?;
         return Ok((Host::Ip(IpAddr::V6(ip), scope), port_of(typed, port)?));
     }
+    if let Some(wrong) = of_another_tool(typed).filter(|_| !typed.contains("://")) {
+        return Err(wrong);
+    }
     let Some((host, port)) = rest.rsplit_once(':') else {
-        return Err(AddressError::new(
-            typed,
-            "has no port",
-            format!("write {rest}:9999, or the port as the next word"),
-        ));
+        let help = if typed.starts_with(['/', '~']) || typed.contains('/') && typed.ends_with(".sock") {
+            format!("a Unix socket is unix:{typed}")
+        } else {
+            format!("write {rest}:9999, or the port as the next word")
+        };
+        return Err(AddressError::new(typed, "has no port", help));
     };
     if host.contains(':') {
         let scheme = &typed[..typed.len() - rest.len()];
@@ -256,6 +260,30 @@ fn service(name: &str) -> Option<u16> {
         ("https", 443),
     ];
     KNOWN.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, number)| number)
+}
+
+/// `TCP4-LISTEN:9000`, `tcp:localhost:80`: an address as socat and others write it.
+fn of_another_tool(typed: &str) -> Option<AddressError> {
+    let (word, rest) = typed.split_once(':')?;
+    let lower = word.to_ascii_lowercase();
+    let (name, does) = lower.split_once('-').map_or((lower.as_str(), ""), |(name, does)| (name, does));
+    let scheme = name.trim_end_matches(['4', '6']);
+    if !matches!(does, "" | "listen" | "l" | "connect" | "sendto" | "recv" | "recvfrom" | "datagram" | "client")
+        || !matches!(scheme, "tcp" | "udp" | "unix" | "ssl" | "openssl")
+        // `udp:9999` is answered below.
+        || does.is_empty() && !rest.contains(':')
+        || rest.is_empty()
+    {
+        return None;
+    }
+    let rest = rest.split(',').next().unwrap_or(rest);
+    let help = match scheme {
+        "unix" => format!("write unix:{rest}"),
+        "ssl" | "openssl" => "TLS from the first byte is a transcript that begins with `starttls`".to_owned(),
+        _ if rest.contains(':') => format!("write {scheme}://{rest}"),
+        _ => format!("write {scheme}://:{rest}"),
+    };
+    Some(AddressError::new(typed, "is how another tool writes it", help))
 }
 
 /// An interface's number or name behind the `%`.

@@ -11,7 +11,7 @@ mod unknown;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use nearest::nearest;
+pub use nearest::nearest;
 pub(crate) use unknown::bare_bytes;
 
 use crate::Side;

@@ -1,7 +1,8 @@
 //! The nearest known word to one that was mistyped.
 
 /// The candidate within two edits of `word`, the nearest first; none if nothing is near.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let most = if word.chars().count() < 4 { 1 } else { 2 };
     candidates
         .into_iter()
