@@ -39,7 +39,7 @@ fn short_help_shows_what_is_used_most_first_and_what_all_have_last() {
         ),
         (
             "talk",
-            "Arguments:\nOptions: --play --listen --keep --recv-only --send-only --timeout --data --report --record --update --set --eol --help\n\
+            "Arguments:\nOptions: --play --listen --keep --zero --retry --recv-only --send-only --timeout --data --report --record --update --set --eol --help\n\
              Common options: -4 -6 --color --json --quiet --verbose",
         ),
         (

@@ -463,6 +463,10 @@ impl Walk<'_> {
                     return Err(self.fail(play, Fault::UnexpectedData));
                 }
                 if std::mem::take(&mut self.said) {
+                    // The ending before an empty last line must not be taken for that of the whole datagram.
+                    if self.owes_ending && self.output.bytes.ends_with(b"\n") {
+                        self.output.bytes.push(b'\n');
+                    }
                     self.end_datagram();
                 }
             }

@@ -205,3 +205,33 @@ fn branches_that_were_not_played_are_named_and_can_be_played() {
     }
     assert!(play(Some(12)).unwrap_err().to_string().contains("nothing gives it a value"));
 }
+
+#[test]
+fn an_empty_line_at_the_end_of_a_datagram_is_one_of_its_lines() {
+    for eol in ["", "eol crlf\n", "eol lf\n"] {
+        for text in [
+            "repeat\ntogether\nC: NOTIFY *\nC:\nend\nS: ok\nend\n",
+            "together\nC: a\nC: b\nC:\nend\ntogether\nS: c\nS:\nend\n",
+            "either\ntogether\nC: x {x=a}\nC:\nC:\nend\nS: {x}\nor\nC: b\nS: no\nend\n",
+            "together\nC:\nC:\nend\nS: ok\n",
+        ] {
+            let text = format!("{eol}{text}");
+            let ends = [Side::Client, Side::Server].map(|side| prepare(&text, side, Carrier::Datagram).unwrap());
+            let played = rehearse(&ends[0], &ends[1], |_| usize::MAX);
+            assert!(played.client.is_success() && played.server.is_success(), "{text}: {played:?}");
+        }
+    }
+}
+
+#[test]
+fn of_two_messages_with_holes_that_begin_alike_the_longer_one_is_never_reached() {
+    for (first, second) in [("raw: a{x=b}c", "raw: a{y=b}cd"), ("raw: {x:word=b};", "raw: {x:word=b};c{y=d};")] {
+        let script = server(&way(first, second, ""));
+        let warnings: Vec<&str> = script.warnings().iter().map(|warning| warning.message.as_str()).collect();
+        assert!(warnings.iter().any(|text| text.contains("never reached: line 3")), "{first}: {warnings:?}");
+        let refused = prepare(&way(second, first, ""), Side::Server, Carrier::Stream).unwrap_err();
+        assert!(refused.contains("where this message ends cannot be told"), "{refused}");
+    }
+    let script = server(&way("raw: a{x=b}c", "raw: b{y=b}cd", ""));
+    assert!(script.warnings().is_empty(), "{:?}", script.warnings());
+}

@@ -18,6 +18,8 @@ const FIRST: &[(&str, &[&str])] = &[
             "play",
             "listen",
             "keep",
+            "zero",
+            "retry",
             "recv_only",
             "send_only",
             "timeout",

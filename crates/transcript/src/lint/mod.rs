@@ -13,10 +13,16 @@ use payload::Payload;
 
 use crate::diagnostic::{Diagnostic, Source};
 use crate::names::Roles;
-use crate::syntax::{Form, Statement, StatementKind};
+use crate::syntax::{Eol, Form, Settings, Statement, StatementKind};
 
 /// What is probably not meant; `given` names get their values from outside.
-pub(crate) fn warnings(body: &[Statement], roles: &Roles, source: &Source, given: &[&str]) -> Vec<Diagnostic> {
+pub(crate) fn warnings(
+    body: &[Statement],
+    roles: &Roles,
+    source: &Source,
+    settings: &Settings,
+    given: &[&str],
+) -> Vec<Diagnostic> {
     let census = names::Census::of(body, roles, given);
     let mut linter = Linter {
         source,
@@ -24,6 +30,8 @@ pub(crate) fn warnings(body: &[Statement], roles: &Roles, source: &Source, given
         lonely: census.lonely(),
         findings: census.findings(),
         blocks: false,
+        bare: settings.eol == Eol::None
+            && !settings.at.as_ref().is_some_and(|at| at.address.to_ascii_lowercase().starts_with("udp:")),
     };
     linter.block(body);
     linter.findings
@@ -37,12 +45,25 @@ struct Linter<'a> {
     findings: Vec<Diagnostic>,
     /// A line that says `repeat` or the like was met.
     blocks: bool,
+    /// Lines are said without an ending, on a stream.
+    bare: bool,
 }
 
 impl Linter<'_> {
     fn block(&mut self, body: &[Statement]) {
         for statement in body {
             match &statement.kind {
+                StatementKind::Message { side, form: Form::Text, template }
+                    if self.bare && template.parts.is_empty() =>
+                {
+                    let text =
+                        "this line has no bytes: under `eol none` nothing is sent, and on a stream nobody hears it";
+                    let help = format!(
+                        "leave it out, or write its bytes: `{} raw: {{0x0a}}`; for datagrams alone, write `at udp://…`",
+                        side.letter()
+                    );
+                    self.findings.push(Diagnostic::warning(statement.place, text).help(help));
+                }
                 StatementKind::Message { side, form, template } => {
                     let Some(payload) = Payload::of(self.source, statement.place, template) else { continue };
                     if *form == Form::Hex {

@@ -291,3 +291,13 @@ fn a_message_that_means_something_elsewhere_is_told() {
         "C: close\nS: bye\n",
     ]);
 }
+
+#[test]
+fn a_line_without_bytes_is_told_where_nobody_can_hear_it() {
+    each_is_told(&[
+        ("eol none\nrepeat 3\n  C:\nend\nS: x\n", &["3:3 this line has no bytes", "`C raw: {0x0a}`"]),
+        ("eol none\nC: a\nS:\n", &["3:1", "`S raw: {0x0a}`"]),
+        ("eol none\ngap 50ms\nC:\nS: a\n", &["on a stream nobody hears it"]),
+    ]);
+    none_is_told(&["C:\nS: x\n", "eol none\nat udp://127.0.0.1:37\nC:\nS: x\n", "eol none\nC: {x=a}\nS: {x}\n"]);
+}

@@ -33,9 +33,14 @@ pub(super) fn resolve(program: &mut Program) -> Vec<Diagnostic> {
             let message = if overflow {
                 format!("this choice has more than {MOST_ARMS} ways")
             } else {
-                "the choices up to here have too many ways together".to_owned()
+                let ways = arms.len();
+                format!(
+                    "the choices up to here have too many ways together: more than {ways} lines may come first here"
+                )
             };
-            findings.push(Diagnostic::error(place, message).help("split the conversation"));
+            let help = "at a loop without a number the first lines of all that may follow it count too: write the number \
+                        (`repeat 3`), put a line between the loops that always comes, or split the conversation";
+            findings.push(Diagnostic::error(place, message).help(help));
             // Others would be as large, and looking at each of them takes long.
             break;
         }

@@ -59,44 +59,99 @@ pub(crate) fn unclear_ends(program: &Program, side: Side, gap: bool, listening: 
             Op::AnyOrder(order) => (program.orders[*order].messages.iter().copied().filter(framed).collect(), false),
             _ => continue,
         };
-        for (index, &later) in messages.iter().enumerate() {
-            for &earlier in &messages[..index] {
-                let (first, second) = (&program.messages[earlier], &program.messages[later]);
-                match pair(first, second) {
-                    Pair::Hidden if ordered && listening => {
-                        let text =
-                            format!("this line is never reached: line {} takes what begins it", first.place.line);
-                        let help = "put the longer one above the shorter one";
-                        findings.push(Diagnostic::warning(second.place, text).help(help));
-                    }
-                    Pair::Unclear if !gap => {
-                        let (short, long) =
-                            if first_is_shorter(first, second) { (first, second) } else { (second, first) };
-                        let text = format!(
-                            "where this message ends cannot be told: line {} begins just like it",
-                            long.place.line
-                        );
-                        let finding = if listening { Diagnostic::error } else { Diagnostic::warning };
-                        findings.push(finding(short.place, text).help(
-                            "write `gap 100ms` at the top, so that a pause ends it, or let the two differ before one of \
-                             them ends; over UDP each is a datagram of its own",
-                        ));
-                    }
-                    Pair::Apart | Pair::Hidden | Pair::Unclear => {}
+        for (earlier, later) in alike(program, &messages) {
+            let (first, second) = (&program.messages[earlier], &program.messages[later]);
+            match pair(first, second) {
+                Pair::Hidden if ordered && listening => {
+                    let text = format!("this line is never reached: line {} takes what begins it", first.place.line);
+                    let help = "put the longer one above the shorter one";
+                    findings.push(Diagnostic::warning(second.place, text).help(help));
                 }
+                Pair::Unclear if !gap => {
+                    let (short, long) = if first_is_shorter(first, second) { (first, second) } else { (second, first) };
+                    let text =
+                        format!("where this message ends cannot be told: line {} begins just like it", long.place.line);
+                    let finding = if listening { Diagnostic::error } else { Diagnostic::warning };
+                    findings.push(finding(short.place, text).help(
+                        "write `gap 100ms` at the top, so that a pause ends it, or let the two differ before one of \
+                         them ends; over UDP each is a datagram of its own",
+                    ));
+                }
+                Pair::Apart | Pair::Hidden | Pair::Unclear => {}
             }
         }
     }
     findings
 }
 
+/// Most pairs of messages of a choice that are compared byte by byte.
+const MOST_PAIRS: usize = 100_000;
+
+/// The pairs of messages, the earlier one first, of which one may begin like the other. Few of many do: in the order of the
+/// text that they begin with, such ones stand side by side.
+fn alike(program: &Program, messages: &[usize]) -> Vec<(usize, usize)> {
+    let beginning = |at: usize| {
+        let message = &program.messages[messages[at]];
+        match message.pieces.first().map(|piece| &piece.kind) {
+            Some(PieceKind::Literal(bytes)) if message.fold => bytes.to_ascii_lowercase(),
+            Some(PieceKind::Literal(bytes)) => bytes.to_vec(),
+            _ => Vec::new(),
+        }
+    };
+    let mut sorted: Vec<(Vec<u8>, usize)> = (0..messages.len()).map(|at| (beginning(at), at)).collect();
+    sorted.sort();
+    let mut pairs = Vec::new();
+    // Those above, of which each begins the one behind it.
+    let mut above: Vec<(&[u8], usize)> = Vec::new();
+    for (text, at) in &sorted {
+        while above.last().is_some_and(|(begun, _)| !text.starts_with(begun)) {
+            above.pop();
+        }
+        pairs.extend(above.iter().map(|&(_, other)| (other.min(*at), other.max(*at))));
+        above.push((text, *at));
+        if pairs.len() > MOST_PAIRS {
+            break;
+        }
+    }
+    pairs.sort_unstable_by_key(|&(earlier, later)| (later, earlier));
+    pairs.into_iter().map(|(earlier, later)| (messages[earlier], messages[later])).collect()
+}
+
 fn first_is_shorter(first: &Message, second: &Message) -> bool {
     let length = |message: &Message| runs(message).0.iter().map(Run::length).sum::<usize>();
-    length(first) < length(second)
+    length(first) < length(second) || begins(first, second)
+}
+
+/// Whether one message is written just as another begins, holes of any length included, and ends with text.
+fn begins(short: &Message, long: &Message) -> bool {
+    let Some((Piece { kind: PieceKind::Literal(last), .. }, front)) = short.pieces.split_last() else { return false };
+    let fold = short.fold || long.fold;
+    let same = |(one, other): (&Piece, &Piece)| match (&one.kind, &other.kind) {
+        (PieceKind::Literal(one), PieceKind::Literal(other)) => matcher::same(one, other, fold),
+        (PieceKind::Capture { pattern: one, .. }, PieceKind::Capture { pattern: other, .. }) => match (one, other) {
+            (Pattern::Any, Pattern::Any) | (Pattern::Word, Pattern::Word) | (Pattern::Int, Pattern::Int) => true,
+            (Pattern::Bytes(one), Pattern::Bytes(other)) => one == other,
+            _ => false,
+        },
+        _ => false,
+    };
+    let Some(Piece { kind: PieceKind::Literal(there), .. }) = long.pieces.get(front.len()) else { return false };
+    let is_longer = there.len() > last.len() || long.pieces.len() > short.pieces.len();
+    is_longer
+        && there.len() >= last.len()
+        && matcher::same(last, &there[..last.len()], fold)
+        && front.iter().zip(&long.pieces).all(same)
 }
 
 fn pair(first: &Message, second: &Message) -> Pair {
     let ((a, a_ends), (b, b_ends)) = (runs(first), runs(second));
+    // Where the length of a hole is not known, all that is known is that they are written alike.
+    if !a_ends && begins(first, second) {
+        return Pair::Hidden;
+    }
+    if !b_ends && begins(second, first) {
+        return Pair::Unclear;
+    }
     let fold = first.fold || second.fold;
     let (mut a, mut b) = (a.into_iter(), b.into_iter());
     let (mut left, mut right) = (a.next(), b.next());

@@ -58,7 +58,7 @@ pub(super) fn transcript(name: &str, text: &[u8], given: &[&str]) -> Result<Tran
     // Where a block ends that is never closed is not known, nor what stands in it and what behind.
     findings.extend(structure.into_iter().filter(|_| is_closed));
     if findings.iter().all(|finding| finding.severity == Severity::Warning) {
-        findings.extend(lint::warnings(&body, &roles, &source, given));
+        findings.extend(lint::warnings(&body, &roles, &source, &settings, given));
     }
     let (errors, warnings): (Vec<_>, Vec<_>) =
         findings.into_iter().partition(|finding| finding.severity == Severity::Error);
