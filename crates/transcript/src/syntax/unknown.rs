@@ -248,7 +248,7 @@ fn side_mark(text: &str) -> Option<Meant<'_>> {
     {
         let said = behind[verb.len()..].trim_start_matches([':', ' ', '\t']);
         let message = format!("`{} {verb}` is not how a line begins: the sides are `C:` and `S:`", word);
-        return wrong(&text[..text.len() - said.len()].trim_end(), message, format!("{side}: {said}"));
+        return wrong(text[..text.len() - said.len()].trim_end(), message, format!("{side}: {said}"));
     }
     let known = ["closes", "stops sending", "resets", "waits", "raw:", "hex:", "file:"];
     if known.iter().any(|act| behind.to_ascii_lowercase().starts_with(act)) {
