@@ -1,6 +1,7 @@
-"""Fetching over plain HTTP from nginx to a file: a large body, and a page of a few bytes. Whole processes."""
+"""Fetching from nginx to a file: a large body, plain and over TLS, and a page of a few bytes. Whole processes."""
 import os
 import shutil
+import subprocess
 import time
 
 from lib.build import OUT, SOCKEYE
@@ -78,6 +79,56 @@ def fetch(plan):
                     for name, command in clients(plan, port, path, target).items()
                 }
                 result.add(work, in_turn(plan, contenders, rounds), rounds)
+    finally:
+        target.unlink(missing_ok=True)
+        shutil.rmtree(FOLDER)
+    return [result]
+
+
+def certificate():
+    """For localhost, for a day."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+               "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+               "-addext", "basicConstraints=critical,CA:FALSE",
+               "-keyout", FOLDER / "key.pem", "-out", FOLDER / "cert.pem"]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def secure(plan):
+    """A large body over TLS, by either version of HTTP."""
+    result = Table("Fetch over TLS", "A large body from nginx to a file over TLS 1.3 (AES-128-GCM), the whole process; each flushes as it does by itself.", [
+        Column("CPU ms", ",.1f", LESS),
+        Column("wall ms", ",.1f", LESS),
+    ])
+    for program in ["nginx", "openssl", "curl"]:
+        if not installed(program):
+            plan.left_out.add(program)
+            result.remark(f"{program} is not installed: no row")
+            return [result]
+    mib = plan.pick(256, 1024)
+    target = OUT / "body"
+    try:
+        prepare(mib)
+        certificate()
+        port = free_port()
+        command = nginx(port)
+        conf = (FOLDER / "conf").read_text().replace(
+            f"listen 127.0.0.1:{port};",
+            f"listen 127.0.0.1:{port} ssl http2; ssl_certificate {FOLDER}/cert.pem; ssl_certificate_key {FOLDER}/key.pem; "
+            "ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;")
+        (FOLDER / "conf").write_text(conf)
+        url, ca = f"https://localhost:{port}/large", FOLDER / "cert.pem"
+        with serve(command, port), on_the_drivers_core():
+            for version, ours, theirs in [("HTTP/1.1", ["--http1.1"], "--http1.1"), ("HTTP/2", [], "--http2")]:
+                commands = {
+                    "sockeye fetch": [SOCKEYE, "fetch", "-4", "-q", url, "--ca", ca, "-o", target, *ours],
+                    "curl": ["curl", "-4", "-s", theirs, url, "--cacert", ca, "-o", target],
+                }
+                contenders = {
+                    name: lambda command=command: once(command, target, mib << 20)
+                    for name, command in commands.items()
+                }
+                result.add(f"{version}, {mib:,} MiB", in_turn(plan, contenders), plan.rounds)
     finally:
         target.unlink(missing_ok=True)
         shutil.rmtree(FOLDER)
