@@ -13,7 +13,7 @@ use std::time::Instant;
 use rustix::event::PollFlags;
 
 use super::exchange::Patience;
-use super::wire::{BUDGET, Wire};
+use super::wire::Wire;
 
 /// Why the driver stopped.
 pub(super) enum Stopped {
@@ -99,7 +99,8 @@ impl Driver<'_> {
             woken.0.store(false, Ordering::Relaxed);
             {
                 let mut wire = self.wire.borrow_mut();
-                (wire.interest, wire.budget) = (PollFlags::empty(), BUDGET);
+                wire.interest = PollFlags::empty();
+                wire.refill();
             }
             if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
                 return result.map_err(Stopped::Hyper);

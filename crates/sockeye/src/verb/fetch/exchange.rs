@@ -14,7 +14,7 @@ use hyper::client::conn::{http1, http2};
 use super::driver::{Driver, Optional, Speaking};
 use super::kept::{self, Connection, Http2};
 use super::outgoing::Sending;
-use super::wire::{BUDGET, Io, Wire};
+use super::wire::{Io, Wire};
 use super::{FetchError, Stopper};
 use crate::limits;
 use crate::net::stream::Stream;
@@ -243,7 +243,7 @@ impl Exchange {
         if let Sender::Http2(sender) = self.sender {
             return Some(Connection::Http2(Http2 { wire: self.wire, speaking: self.speaking, sender }));
         }
-        self.wire.borrow_mut().budget = BUDGET;
+        self.wire.borrow_mut().refill();
         if !kept::stays(&self.head) || !self.speaking.goes_on() {
             return None;
         }

@@ -12,7 +12,7 @@ use hyper::client::conn::http2;
 use super::digest::Session;
 use super::driver::Speaking;
 use super::outgoing::Sending;
-use super::wire::{BUDGET, Wire};
+use super::wire::Wire;
 use super::{Head, Origin};
 use crate::limits;
 use crate::net::stream::Stream;
@@ -100,7 +100,7 @@ impl Connection {
         match self {
             Self::Stream(stream) => stream.read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock),
             Self::Http2(session) => {
-                session.wire.borrow_mut().budget = BUDGET;
+                session.wire.borrow_mut().refill();
                 session.speaking.goes_on() && session.sender.is_ready()
             }
         }

@@ -25,9 +25,11 @@ use crate::wire::http::{Asked, Chunk, Chunks, Head, end_of_head};
 /// Bytes that are read from the socket at once.
 const PIECE: usize = 16 * 1024;
 
-/// How often hyper reads before the driver looks at the time: a peer may send without end and say nothing. Together they are
-/// more than a window of HTTP/2 (exchange.rs), so a body that comes fast meets its own bound first.
-pub(super) const BUDGET: u32 = 1024;
+/// How often hyper reads before the driver looks at the time: a peer may send without end and say nothing.
+const BUDGET: u32 = 1024;
+
+/// The same for HTTP/2. What was read waits in memory for whoever takes it, and memory that a cache holds is the cheapest.
+const BUDGET_OF_HTTP2: u32 = 8;
 
 /// The socket under hyper, and what passes through it.
 pub(super) struct Wire {
@@ -62,7 +64,7 @@ pub(super) struct Wire {
     /// What the socket is to become ready for.
     pub(super) interest: PollFlags,
     /// How many reads hyper has left.
-    pub(super) budget: u32,
+    budget: u32,
     failure: Option<FetchError>,
     /// What a connection of HTTP/2 ended with.
     pub(super) ending: Option<hyper::Error>,
@@ -100,6 +102,11 @@ impl Wire {
             is_stuck: false,
             sent,
         }
+    }
+
+    /// Lets hyper read again.
+    pub(super) fn refill(&mut self) {
+        self.budget = if self.is_http2 { BUDGET_OF_HTTP2 } else { BUDGET };
     }
 
     /// Whether the peer has got all of the request, so that another one can follow.
