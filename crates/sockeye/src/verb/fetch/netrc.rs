@@ -13,6 +13,8 @@ pub fn look_up(text: &str, host: &str, user: Option<&str>) -> Result<Option<(Str
     let mut words = Words { rest: text.chars().peekable(), line: 1 };
     let mut entry = Entry::default();
     while let Some(word) = words.next()? {
+        // In any letters, as curl has it.
+        let word = word.to_ascii_lowercase();
         match word.as_str() {
             "machine" | "default" => {
                 if let Some(found) = std::mem::take(&mut entry).whole(user) {
@@ -186,6 +188,8 @@ mod tests {
             ("\u{feff}machine A. login b password c", "b", "c"),
             ("# machine a login x\nmachine a # comment\nlogin b password #c", "b", "#c"),
             ("machine a account z login b password c account y", "b", "c"),
+            ("MACHINE a Login b\nPASSWORD c", "b", "c"),
+            ("MacDef x\nmachine a login x password y\n\nDEFAULT login b password C", "b", "C"),
         ] {
             let expected = Some((login.to_owned(), password.to_owned()));
             assert_eq!(look_up(text, "a", None), Ok(expected), "{text}");
