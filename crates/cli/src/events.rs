@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use sockeye::event::{Conversation, Event};
+use sockeye::failure::Failure;
 
+use crate::failure::{put_conversation, put_failure};
 use crate::{clean, json};
 
 /// Openings and closings in a second above which they are summed up.
@@ -78,9 +80,9 @@ impl Renderer {
                 }
                 push_line(text, &line);
             }
-            Event::Failed { error, .. } => {
-                if self.style == Style::Every || self.first_of(cause(error), 1) {
-                    text.push_str(&clean::lines(error));
+            Event::Failed { conversation, failure } => {
+                if self.style == Style::Every || self.first_of(cause(failure), 1) {
+                    text.push_str(&clean::lines(&failure.of(conversation.as_ref())));
                 }
             }
             Event::Dropped { count, error } => {
@@ -155,15 +157,9 @@ impl Renderer {
 
 /// What a failed play has in common with others: its kind and its place. The same line of a transcript failing over and
 /// over is one cause, whoever the client is.
-fn cause(error: &str) -> String {
-    let mut lines = error.lines();
-    let mut cause = lines.next().unwrap_or_default().to_owned();
-    // `  --> greeting.talk:3:13        play 7, 127.0.0.1:52144 -> 127.0.0.1:7000`
-    if let Some(place) = lines.next().and_then(|line| line.trim_start().strip_prefix("--> ")) {
-        let place = place.split(" play ").next().unwrap_or(place);
-        let _ = write!(cause, " ({})", place.trim_end());
-    }
-    cause
+fn cause(failure: &Failure) -> String {
+    let place = failure.place().map_or_else(String::new, |place| format!(" ({place})"));
+    format!("error: {}{place}", failure.headline())
 }
 
 fn push_line(text: &mut String, line: &str) {
@@ -179,62 +175,54 @@ fn known(conversation: &Conversation) -> String {
 
 fn object(event: &Event) -> Map<String, Value> {
     let mut object = Map::new();
-    let mut put = |key: &str, value: Value| {
-        object.insert(key.to_owned(), value);
-    };
-    match event {
+    let kind = match event {
         Event::Listening(endpoint) => {
-            put("event", json!("listening"));
-            put("proto", json!(endpoint.protocol.scheme()));
-            put("server", json!(endpoint.name.to_string()));
+            object.insert("proto".to_owned(), json!(endpoint.protocol.scheme()));
+            object.insert("server".to_owned(), json!(endpoint.name.to_string()));
+            "listening"
         }
         Event::Opened(conversation) => {
-            put("event", json!("opened"));
-            put_conversation(&mut put, conversation);
+            put_conversation(&mut object, conversation);
+            "opened"
         }
         Event::Closed { conversation, by, from_client, from_server, lasted, reason } => {
-            put("event", json!("closed"));
-            put_conversation(&mut put, conversation);
-            put("by", json!(by.to_string()));
-            put("from_client", json!(from_client));
-            put("from_server", json!(from_server));
-            put("seconds", json!(lasted.as_secs_f64()));
+            put_conversation(&mut object, conversation);
+            object.insert("by".to_owned(), json!(by.to_string()));
+            object.insert("from_client".to_owned(), json!(from_client));
+            object.insert("from_server".to_owned(), json!(from_server));
+            object.insert("seconds".to_owned(), json!(lasted.as_secs_f64()));
             if let Some(reason) = reason {
-                put("error", json!(reason));
+                object.insert("error".to_owned(), json!(reason));
             }
+            "closed"
         }
-        Event::Failed { conversation, error } => {
-            put("event", json!("failed"));
+        Event::Failed { conversation, failure } => {
             if let Some(conversation) = conversation {
-                put_conversation(&mut put, conversation);
+                put_conversation(&mut object, conversation);
             }
-            put("error", json!(error));
+            put_failure(&mut object, failure);
+            "failed"
         }
         // It comes as an object already.
-        Event::Answered { .. } => {}
+        Event::Answered { .. } => return object,
         Event::Dropped { count, error } => {
-            put("event", json!("dropped"));
-            put("count", json!(count));
-            put("error", json!(error));
+            object.insert("count".to_owned(), json!(count));
+            object.insert("error".to_owned(), json!(error));
+            "dropped"
         }
         Event::Notice(notice) => {
-            put("event", json!("notice"));
-            put("error", json!(notice));
+            object.insert("error".to_owned(), json!(notice));
+            "notice"
         }
-    }
+    };
+    object.insert("event".to_owned(), json!(kind));
     object
-}
-
-fn put_conversation(put: &mut impl FnMut(&str, Value), conversation: &Conversation) {
-    put("conn", json!(conversation.number));
-    put("proto", json!(conversation.protocol.scheme()));
-    put("server", json!(conversation.server.to_string()));
-    put("client", json!(conversation.client.to_string()));
 }
 
 #[cfg(test)]
 mod tests {
     use sockeye::event::{ClosedBy, Name, Protocol};
+    use sockeye::failure::Kind;
 
     use super::*;
 
@@ -291,7 +279,8 @@ mod tests {
         let text = render(Style::Summed, &[closed(Some(evil))]);
         assert_eq!(text.lines().count(), 1, "{text:?}");
         assert!(!text.contains('\u{1b}'));
-        let text = render(Style::Json, &[closed(Some(evil)), Event::Failed { conversation: None, error: evil.into() }]);
+        let failure = Failure::other(Kind::Socket, evil);
+        let text = render(Style::Json, &[closed(Some(evil)), Event::Failed { conversation: None, failure }]);
         assert_eq!(text.lines().count(), 2);
         assert!(!text.chars().any(|character| character != '\n' && transcript::is_hidden(character)), "{text:?}");
         for line in text.lines() {
@@ -316,9 +305,8 @@ mod tests {
     }
 
     fn failed(headline: &str, client: u64) -> Event {
-        let error =
-            format!("error: {headline}\n  --> a.talk:3:8      play {client}, 127.0.0.1:{client} -> 127.0.0.1:7\n 3 |");
-        Event::Failed { conversation: Some(conversation(client)), error }
+        let failure = Failure::Other { kind: Kind::WriteTimeout, line: Some(3), reason: headline.to_owned() };
+        Event::Failed { conversation: Some(conversation(client)), failure }
     }
 
     #[test]
@@ -326,7 +314,7 @@ mod tests {
         let events: Vec<Event> = (1..=50).map(|client| failed("the client said something else", client)).collect();
         let text = render(Style::Summed, &events);
         assert_eq!(text.matches("play ").count(), 1, "{text}");
-        assert!(text.ends_with("49 more: error: the client said something else (a.talk:3:8)\n"), "{text}");
+        assert!(text.ends_with("49 more: error: the client said something else (line 3)\n"), "{text}");
         assert_eq!(render(Style::Every, &events).matches("play ").count(), 50);
     }
 

@@ -3,7 +3,9 @@
 use std::io;
 use std::process::ExitCode;
 
+use sockeye::failure::Kind;
 use sockeye::net::connect::ConnectError;
+use transcript::FaultKind;
 
 /// How the command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,11 +121,40 @@ impl From<Exit> for ExitCode {
 
 impl From<&ConnectError> for Exit {
     fn from(error: &ConnectError) -> Self {
-        match error {
-            ConnectError::NotFound { .. } => Self::NameNotFound,
-            ConnectError::TimedOut { .. } => Self::TimedOut,
-            ConnectError::Refused { .. } => Self::Refused,
-            ConnectError::Local { error, .. } => Self::of(error, Self::Refused),
+        Self::from(Kind::from(error))
+    }
+}
+
+/// The code of each kind of failure, for every verb that has one end of a conversation.
+impl From<Kind> for Exit {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Fault(fault) => match fault {
+                FaultKind::Differs
+                | FaultKind::ClosedEarly
+                | FaultKind::TooLong
+                | FaultKind::TooMuch
+                | FaultKind::NotEncoded
+                | FaultKind::NotACount
+                | FaultKind::ValuesTooLarge
+                | FaultKind::MessageTooLarge
+                | FaultKind::UnexpectedData
+                | FaultKind::ClearBytes
+                | FaultKind::WrongEnding => Self::Differs,
+                FaultKind::Misheard | FaultKind::BrokenLine | FaultKind::WrongLength => Self::Usage,
+                FaultKind::FileShrank => Self::CannotRead,
+                FaultKind::NothingCame => Self::TimedOut,
+                FaultKind::Tls => Self::TlsHandshake,
+                FaultKind::Reset => Self::Reset,
+                FaultKind::Untrusted => Self::Certificate,
+            },
+            Kind::CannotAccept => Self::CannotListen,
+            Kind::NameNotFound => Self::NameNotFound,
+            Kind::Refused | Kind::Unreachable => Self::Refused,
+            Kind::AnswersLost | Kind::AnswersWithheld => Self::CutShort,
+            Kind::NoResources | Kind::Evicted => Self::NoResources,
+            Kind::WriteTimeout | Kind::ConnectTimeout => Self::TimedOut,
+            Kind::Socket => Self::Reset,
         }
     }
 }

@@ -6,6 +6,7 @@ mod color;
 mod commands;
 mod events;
 mod exit;
+mod failure;
 mod flags;
 mod json;
 mod output;

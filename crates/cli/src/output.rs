@@ -17,6 +17,7 @@ use sockeye::sys::files::StandardStreams;
 use crate::color::paint;
 use crate::events::{Renderer, Style};
 use crate::exit::Exit;
+use crate::failure::Why;
 use crate::flags::Common;
 use crate::{clean, json};
 
@@ -146,15 +147,23 @@ impl Console {
 
     /// Says why the command ends so.
     pub(crate) fn fail(&self, exit: Exit, why: &str) -> Exit {
+        self.conclude(exit, Why::Said(why.to_owned()))
+    }
+
+    /// The same, for a reason that is more than words.
+    pub(crate) fn conclude(&self, exit: Exit, why: impl Into<Why>) -> Exit {
+        let why = why.into();
         self.flush();
         if self.json {
+            let mut object = serde_json::Map::new();
+            object.insert("event".to_owned(), "failed".into());
+            object.insert("exit".to_owned(), exit.code().into());
+            why.put(&mut object);
             let mut text = String::new();
-            json::push_line(&mut text, &serde_json::json!({ "event": "failed", "error": why, "exit": exit.code() }));
+            json::push_line(&mut text, &object.into());
             let _ = write_soon(io::stderr().as_fd(), text.as_bytes());
-        } else if why.starts_with("error") {
-            self.complain(why);
         } else {
-            self.complain(&format!("sockeye: {why}"));
+            self.complain(&why.text());
         }
         exit
     }

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::failure::Failure;
+
 /// The transport under a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {
@@ -94,6 +96,14 @@ pub struct Conversation {
     pub client: Name,
 }
 
+impl Conversation {
+    /// As a play of a transcript: `play 7, 127.0.0.1:52144 -> 127.0.0.1:9999`.
+    #[must_use]
+    pub fn play(&self) -> String {
+        format!("play {}, {} -> {}", self.number, self.client, self.server)
+    }
+}
+
 /// Who, or what, ended a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClosedBy {
@@ -145,8 +155,8 @@ pub enum Event {
     Failed {
         /// The conversation, where one is concerned.
         conversation: Option<Conversation>,
-        /// The whole text, several lines if it shows a transcript.
-        error: String,
+        /// Why.
+        failure: Failure,
     },
     /// Something was left out on purpose, to stay within a bound: datagrams withheld, clients kept waiting.
     Dropped {

@@ -6,6 +6,7 @@
 pub mod address;
 mod drive;
 pub mod event;
+pub mod failure;
 pub mod file;
 pub mod folder;
 pub mod limits;

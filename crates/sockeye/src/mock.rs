@@ -45,7 +45,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use transcript::{Carrier, Ending, Files, Options as Playing, Script, Side, Transcript};
+use transcript::{Carrier, Files, Options as Playing, Script, Side, Transcript};
 
 use crate::address::{Address, Host, Scheme, Target};
 use crate::event::{Event, Name, Protocol};
@@ -359,12 +359,9 @@ struct Accounts(Arc<Mutex<String>>);
 
 impl Accounts {
     fn hear(&self, event: Event) {
-        if let Event::Failed { error, .. } = event {
+        if let Event::Failed { conversation, failure } = event {
             let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            text.push_str(&error);
-            if !error.ends_with('\n') {
-                text.push('\n');
-            }
+            text.push_str(&failure.of(conversation.as_ref()));
         }
     }
 
@@ -418,10 +415,11 @@ fn play_as(builder: &Builder, server: SocketAddr) {
     };
     let with = talk::With { tap: None, trust: &trust, host: "localhost" };
     match talk::play(&connected, &script, with) {
-        Ok(talk::Played { ending: Ending::Failed(verdict), .. }) => {
-            panic!("\n{}", verdict.render(&format!("{} -> {server}", connected.local)));
+        Ok(played) => {
+            if let Some(failure) = played.failure() {
+                panic!("\n{}", failure.render(&format!("{} -> {server}", connected.local)));
+            }
         }
-        Ok(_) => {}
         Err(error) => panic!("{server}: {error}"),
     }
 }

@@ -50,4 +50,4 @@ pub use syntax::nearest as nearest_word;
 pub use syntax::{At, Eol, MOST_SHOWN, Refused, Settings, Transcript};
 pub use update::{Updated, update};
 pub use values::{MOST_VALUES, Scratch};
-pub use verdict::{Expected, Fault, Verdict, seconds};
+pub use verdict::{Awaited, Expected, Fault, FaultKind, Verdict, seconds};

@@ -1,5 +1,7 @@
 //! What a play that did not go as written says about it: where, what was expected, what came.
 
+mod kind;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +10,8 @@ use crate::Side;
 use crate::diagnostic::{Place, Source};
 use crate::notation::{has_any, show, show_hiding};
 use crate::record::Secret;
+
+pub use kind::FaultKind;
 
 /// Why a play failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,9 +74,22 @@ pub enum Fault {
     Untrusted,
 }
 
+/// What sort of thing would have been right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// A message.
+    Message,
+    /// The bytes of a file; the text names the place in it.
+    File,
+    /// The end of the stream, or a reset: no message.
+    End,
+}
+
 /// One thing that would have been right, and how far it matched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
+    /// Of what sort it is.
+    pub awaited: Awaited,
     /// The transcript's line.
     pub line: usize,
     /// What it says, values filled in, in transcript notation.
@@ -123,6 +140,8 @@ pub struct Verdict {
 
 /// Most bytes of a line that are shown around a difference.
 const SHOWN: usize = 8 * 1024;
+/// Most bytes of what came that programs are told.
+const TOLD: usize = 64 * 1024;
 
 impl Verdict {
     /// One sentence: "the server said something else".
@@ -172,10 +191,53 @@ impl Verdict {
         }
     }
 
+    /// What would have been right, in transcript notation; none where the fault is not about a message.
+    #[must_use]
+    pub fn expected_text(&self) -> Option<String> {
+        match self.fault {
+            Fault::Tls | Fault::Untrusted => Some(self.source.line(self.place.line).trim().to_owned()),
+            _ => {
+                let mut messages = self.expected.iter().filter(|expected| expected.awaited != Awaited::End);
+                messages.next().map(|expected| expected.text.clone())
+            }
+        }
+    }
+
+    /// What came instead, in transcript notation and without secrets, 64 KiB of it at most; none if nothing came.
+    #[must_use]
+    pub fn received_text(&self) -> Option<String> {
+        let is_empty_line = self.fault == Fault::Differs && self.byte.is_some();
+        (!self.received.is_empty() || is_empty_line).then(|| self.show(&self.received[..self.end_within(TOLD)]))
+    }
+
+    /// Where what came is cut, so that it is not in the middle of a secret.
+    fn end_within(&self, most: usize) -> usize {
+        let mut end = most.min(self.received.len());
+        while end < self.received.len() {
+            let across = self.secrets.iter().filter(|secret| !secret.value.is_empty()).find_map(|secret| {
+                let reach = secret.value.len() - 1;
+                let from = end.saturating_sub(reach);
+                let part = &self.received[from..(end + reach).min(self.received.len())];
+                memchr::memmem::find(part, &secret.value).map(|at| from + at)
+            });
+            match across {
+                Some(begins) => end = begins,
+                None => break,
+            }
+        }
+        end
+    }
+
     /// The whole account, over several lines; `who` names the play and its connection.
     #[must_use]
     pub fn render(&self, who: &str) -> String {
-        let mut text = format!("error: {}\n", self.headline());
+        format!("error: {}\n{}", self.headline(), self.details(who))
+    }
+
+    /// The account below its headline: the place, and what was said.
+    #[must_use]
+    pub fn details(&self, who: &str) -> String {
+        let mut text = String::new();
         let at = format!("  --> {}:{}:{}", self.source.name(), self.place.line, self.place.column);
         if who.is_empty() {
             let _ = writeln!(text, "{at}");
@@ -340,5 +402,45 @@ pub fn seconds(time: Duration) -> String {
     } else {
         let text = format!("{:.3}", time.as_secs_f64());
         format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(fault: Fault, received: &[u8], byte: Option<usize>, secret: &str) -> Verdict {
+        Verdict {
+            fault,
+            side: Side::Server,
+            place: Place { line: 1, column: 4, width: 1 },
+            source: Arc::new(Source::new("a.talk", "S: ok\n")),
+            sent: None,
+            expected: vec![Expected { awaited: Awaited::Message, line: 1, text: "ok".to_owned(), matched: 0 }],
+            received: received.to_vec(),
+            byte,
+            name: String::new(),
+            secrets: Arc::new([Secret { name: "token".to_owned(), value: secret.into() }]),
+            held: vec![],
+            fold: false,
+        }
+    }
+
+    #[test]
+    fn an_empty_line_is_told_from_nothing() {
+        assert_eq!(verdict(Fault::Differs, b"", Some(1), "x").received_text(), Some(String::new()));
+        assert_eq!(verdict(Fault::ClosedEarly, b"", None, "x").received_text(), None);
+        let text = verdict(Fault::Differs, b"no\x00 {ok} ", Some(1), "x").received_text();
+        assert_eq!(text.as_deref(), Some("no{0x00} {0x7b}ok}{0x20}"));
+    }
+
+    #[test]
+    fn no_part_of_a_secret_is_told_wherever_it_is_cut() {
+        for before in TOLD - 8..=TOLD + 1 {
+            let received = [&vec![b'-'; before][..], b"hunter2", &[b'-'; 100]].concat();
+            let text = verdict(Fault::Differs, &received, Some(1), "hunter2").received_text().unwrap();
+            assert!(!text.contains('h') || text.contains("{token}"), "{before}");
+            assert!(text.trim_start_matches('-').is_empty() || text.trim_matches('-') == "{token}", "{before}");
+        }
     }
 }

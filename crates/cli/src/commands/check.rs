@@ -1,12 +1,13 @@
 //! `sockeye check`.
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use sockeye::file::AtomicFile;
-use sockeye::verb::check::{Options, Report, check};
+use sockeye::verb::check::{Difference, Options, Report, check};
 use transcript::{Carrier, Diagnostic, Refused, Severity, Source, Transcript};
 
 use super::file;
 use crate::exit::Exit;
+use crate::failure::put_failure;
 use crate::flags::Check;
 use crate::json;
 use crate::output::Console;
@@ -43,7 +44,7 @@ pub(crate) fn run(flags: &Check, console: &Console) -> Exit {
                     printed => printed,
                 }
             }
-            Err(unusable) => console.fail(Exit::Usage, &unusable.to_string()),
+            Err(unusable) => console.conclude(Exit::Usage, unusable),
         };
         worst = match (worst, exit) {
             (Exit::Usage, _) | (_, Exit::Done) => worst,
@@ -111,6 +112,13 @@ fn findings(findings: &[Diagnostic], source: &Source) -> String {
     text
 }
 
+/// What one end found wrong with the other, as JSON.
+fn difference(difference: &Difference) -> Map<String, Value> {
+    let mut object = Map::new();
+    put_failure(&mut object, &difference.failure);
+    object
+}
+
 fn tell_as_json(transcript: &Transcript, report: &Report, console: &Console) -> Exit {
     let source = transcript.source();
     let mut text = findings(&report.warnings, source);
@@ -131,9 +139,10 @@ fn tell_as_json(transcript: &Transcript, report: &Report, console: &Console) -> 
     };
     let both = report.client.is_ok() && report.server.is_ok();
     let agree = both.then_some(report.differences.is_empty());
+    let differences: Vec<_> = report.differences.iter().map(difference).collect();
+    let elsewhere: Vec<_> = report.elsewhere.iter().map(|(_, found)| difference(found)).collect();
     let summary = json!({ "file": source.name(), "client": why(&report.client), "server": why(&report.server),
-        "udp": why(&report.datagrams), "agree": agree, "differences": report.differences,
-        "notes": report.elsewhere.iter().map(|(_, account)| account).collect::<Vec<_>>(),
+        "udp": why(&report.datagrams), "agree": agree, "differences": differences, "notes": elsewhere,
         "unplayed": report.unplayed.iter().map(|(line, _)| line).collect::<Vec<_>>() });
     json::push_line(&mut text, &summary);
     match console.print(text.as_bytes()) {
@@ -152,13 +161,14 @@ fn tell(transcript: &Transcript, report: &Report, console: &Console) -> Exit {
         console.complain(&format!("{name}: {} warnings; {more} more are not shown\n", report.warnings.len()));
     }
     for difference in &report.differences {
-        console.complain(difference);
+        console.complain(&difference.render());
     }
-    for (carrier, account) in &report.elsewhere {
+    for (carrier, found) in &report.elsewhere {
         let (over, scheme) = carrier_words(*carrier);
-        let account = account.strip_prefix("error: ").unwrap_or(account).trim_end();
+        let headline = found.failure.headline();
         console.complain(&format!(
-            "note: over {over}, which the file does not name with `at {scheme}://…`, the two ends differ: {account}\n"
+            "note: over {over}, which the file does not name with `at {scheme}://…`, the two ends differ: {headline}\n{}",
+            found.details()
         ));
     }
     if !report.is_playable() {
@@ -182,10 +192,7 @@ fn tell(transcript: &Transcript, report: &Report, console: &Console) -> Exit {
     };
     let mut text = line("as client", &report.client) + &line("as server", &report.server);
     text += &match report.elsewhere.iter().find(|(carrier, _)| *carrier == Carrier::Datagram) {
-        Some((_, account)) => {
-            let first = account.lines().next().unwrap_or_default();
-            format!("{name}: over UDP: the two ends differ: {}\n", first.strip_prefix("error: ").unwrap_or(first))
-        }
+        Some((_, found)) => format!("{name}: over UDP: the two ends differ: {}\n", found.failure.headline()),
         None => line("over UDP", &report.datagrams),
     };
     if report.client.is_ok() && report.server.is_ok() {

@@ -10,12 +10,13 @@ use sockeye::verb::serve::Sheet;
 use transcript::{Refused, Transcript};
 
 use crate::exit::Exit;
+use crate::failure::Why;
 use crate::output::Console;
 
 /// Reads and parses a transcript; what is wrong with it has been said if there is none. `given` are the names that get
 /// their values from outside.
 pub(super) fn read(path: &Path, given: &[&str], console: &Console) -> Result<Transcript, Exit> {
-    load(path, given).map_err(|why| console.fail(Exit::Usage, &why.to_string()))
+    load(path, given).map_err(|why| console.conclude(Exit::Usage, why))
 }
 
 /// The same with the folder that its files are looked for in.
@@ -41,6 +42,15 @@ fn load(path: &Path, given: &[&str]) -> Result<Transcript, Unusable> {
 pub(super) enum Unusable {
     Unreadable { what: &'static str, path: PathBuf, error: io::Error },
     Refused(Refused),
+}
+
+impl From<Unusable> for Why {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::Refused(refused) => refused.into(),
+            unreadable @ Unusable::Unreadable { .. } => unreadable.to_string().into(),
+        }
+    }
 }
 
 impl fmt::Display for Unusable {

@@ -9,6 +9,7 @@ use transcript::{Carrier, Ending, Options, Script, Side, Transcript};
 
 use super::file;
 use crate::exit::Exit;
+use crate::failure::Why;
 use crate::flags;
 use crate::output::Console;
 
@@ -39,7 +40,7 @@ fn transcript(flags: &flags::Import, console: &Console) -> Result<Exit, Exit> {
         };
         return Err(console.fail(Exit::Usage, &why));
     };
-    agrees(&name, &imported).map_err(|why| console.fail(Exit::Usage, &why))?;
+    agrees(&name, &imported).map_err(|why| console.conclude(Exit::Usage, why))?;
     let mut warnings: Vec<String> =
         imported.guesses.iter().map(|(line, guess)| format!("warning: {name}:{line}: {guess}")).collect();
     if !is_utf8 {
@@ -79,16 +80,13 @@ fn read(flags: &flags::Import) -> io::Result<Vec<u8>> {
 }
 
 /// Nothing is printed that `sockeye check` would not pass.
-fn agrees(name: &str, imported: &Imported) -> Result<(), String> {
-    let transcript = Transcript::parse(name, imported.text.as_bytes(), &[]).map_err(|refused| refused.to_string())?;
-    let prepare = |side| {
-        let script = Script::prepare(&transcript, &Options::new(side, Carrier::Stream));
-        script.map_err(|refused| refused.to_string())
-    };
+fn agrees(name: &str, imported: &Imported) -> Result<(), Why> {
+    let transcript = Transcript::parse(name, imported.text.as_bytes(), &[])?;
+    let prepare = |side| Script::prepare(&transcript, &Options::new(side, Carrier::Stream));
     let (client, server) = (prepare(Side::Client)?, prepare(Side::Server)?);
     let rehearsal = rehearse(&client, &server, |all| all);
     match [rehearsal.client, rehearsal.server].into_iter().find(|ending| !ending.is_success()) {
-        Some(Ending::Failed(verdict)) => Err(verdict.render("both ends played against each other")),
+        Some(Ending::Failed(verdict)) => Err(Why::failed(None, verdict.into())),
         _ => Ok(()),
     }
 }

@@ -7,20 +7,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sockeye::address::{self, Address, Host, Target};
-use sockeye::event::Protocol;
-use sockeye::net::connect::{Connected, Options as Connecting, connect_within};
+use sockeye::event::{Conversation, Protocol};
+use sockeye::failure::{Failure, Kind};
+use sockeye::net::connect::{ConnectError, Connected, Options as Connecting, connect_within};
 use sockeye::net::tls::Trust;
 use sockeye::net::words;
 use sockeye::record::{Record, Tap};
 use sockeye::verb::serve::Sheet;
 use sockeye::verb::talk::{Played, With, play};
 use transcript::record::Recording;
-use transcript::{Carrier, Ending, Fault, Options as Playing, Script, Side};
+use transcript::{Carrier, Options as Playing, Refused, Script, Side};
 
 use super::data::{self, DataError, Row};
-use super::report::{self, Case, Failure, Form};
+use super::report::{self, Case, Form};
 use super::{file, talk, update};
 use crate::exit::Exit;
+use crate::failure::Why;
 use crate::flags::Talk;
 use crate::output::Console;
 
@@ -58,14 +60,12 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
             for row in rows.iter().map(Some).chain(rows.is_empty().then_some(None)) {
                 let began = Instant::now();
                 let result = play_once(flags, part, row, cases.len() + 1, record.as_ref(), console);
-                let failure = result.err().map(|(exit, text)| {
+                let failure = result.err().map(|(exit, why)| {
                     if worst == Exit::Done {
                         worst = exit;
                     }
-                    let first = text.lines().next().unwrap_or_default();
-                    let headline = first.strip_prefix("error: ").unwrap_or(first).to_owned();
-                    console.fail(exit, &text);
-                    Failure { headline, text, code: exit.code() }
+                    console.conclude(exit, why.clone());
+                    report::Failure { why, code: exit.code() }
                 });
                 let (file, what) = (part.sheet.transcript.source().name().to_owned(), described(flags, row, round));
                 cases.push(Case { file, what, lasted: began.elapsed(), failure });
@@ -131,28 +131,27 @@ fn parts(flags: &Talk, given: Option<&Address>, rows: &[Row], console: &Console)
     names.extend(rows.iter().flat_map(|row| row.values.iter().map(|(name, _)| name.as_str())));
     names.sort_unstable();
     names.dedup();
-    let usage = |why: &str| console.fail(Exit::Usage, why);
     let mut parts = Vec::new();
     for path in &flags.play {
-        let sheet = file::sheet(path, &names).map_err(|why| usage(&why.to_string()))?;
-        let named = address::named_by(&sheet.transcript).map_err(|refused| usage(&refused.to_string()))?;
+        let sheet = file::sheet(path, &names).map_err(|why| console.conclude(Exit::Usage, why))?;
+        let named = address::named_by(&sheet.transcript).map_err(|refused| console.conclude(Exit::Usage, refused))?;
         let Some(address) = given.cloned().or(named) else {
             let why = format!("where to? {} names no address with `at`, and none is given", path.display());
-            return Err(usage(&why));
+            return Err(console.conclude(Exit::Usage, why));
         };
-        let protocol = talk::protocol(&address).map_err(|error| usage(&error.to_string()))?;
+        let protocol = talk::protocol(&address).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
         parts.push(Part { sheet, address, protocol });
     }
     transcript::known_names(parts.iter().map(|part| &part.sheet.transcript), &names)
-        .map_err(|unknown| usage(&unknown.to_string()))?;
+        .map_err(|unknown| console.fail(Exit::Usage, &unknown.to_string()))?;
     Ok(parts)
 }
 
 fn script(flags: &Talk, part: &Part, row: Option<&Row>, console: &Console) -> Result<Script, Exit> {
-    prepare(flags, &part.sheet, part.protocol, row).map_err(|why| console.fail(Exit::Usage, &why))
+    prepare(flags, &part.sheet, part.protocol, row).map_err(|refused| console.conclude(Exit::Usage, refused))
 }
 
-pub(super) fn prepare(flags: &Talk, sheet: &Sheet, protocol: Protocol, row: Option<&Row>) -> Result<Script, String> {
+pub(super) fn prepare(flags: &Talk, sheet: &Sheet, protocol: Protocol, row: Option<&Row>) -> Result<Script, Refused> {
     let carrier = carrier(protocol);
     let mut playing = Playing::new(Side::Client, carrier);
     let mut values: BTreeMap<String, Vec<u8>> = flags.values.to_map();
@@ -162,7 +161,7 @@ pub(super) fn prepare(flags: &Talk, sheet: &Sheet, protocol: Protocol, row: Opti
     playing.longest_line = flags.max_line;
     playing.wait_override = flags.timeout;
     playing.files.clone_from(&sheet.files);
-    Script::prepare(&sheet.transcript, &playing).map_err(|refused| refused.to_string())
+    Script::prepare(&sheet.transcript, &playing)
 }
 
 fn carrier(protocol: Protocol) -> Carrier {
@@ -215,11 +214,11 @@ fn play_once(
     number: usize,
     record: Option<&Arc<Record>>,
     console: &Console,
-) -> Result<(), (Exit, String)> {
-    let script = prepare(flags, &part.sheet, part.protocol, row).map_err(|why| (Exit::Usage, why))?;
+) -> Result<(), (Exit, Why)> {
+    let script = prepare(flags, &part.sheet, part.protocol, row).map_err(|refused| (Exit::Usage, refused.into()))?;
     let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout, source: None };
     let mut connected = connect_within(&part.address, part.protocol, &connecting, flags.retry)
-        .map_err(|error| (Exit::from(&error), talk::no_connection(&error, flags)))?;
+        .map_err(|error| unconnected(&error, flags))?;
     talk::tell_attempts(&connected, console);
     let tap = record.map(|record| &**record as &dyn Tap);
     let (trust, host) = (trust(flags), host(&part.address));
@@ -233,11 +232,26 @@ fn play_once(
         talk::tell_attempts(&connected, console);
         played = play(&connected, &script, With { tap, trust: &trust, host: &host });
     }
-    let played = played.map_err(|error| {
-        let exit = if error.kind() == io::ErrorKind::TimedOut { Exit::TimedOut } else { Exit::of(&error, Exit::Reset) };
-        (exit, format!("{}: {}", connected.peer, words(&error)))
-    })?;
+    let played = played.map_err(|error| broken(&error, &connected, number))?;
     judge(&played, &connected, number, console)
+}
+
+/// What a play's connection failed with.
+pub(super) fn broken(error: &io::Error, connected: &Connected, number: usize) -> (Exit, Why) {
+    let kind = Kind::from(error);
+    let failure = Failure::other(kind, format!("{}: {}", connected.peer, words(error)));
+    (kind.into(), Why::failed(Some(conversation(connected, number)), failure))
+}
+
+/// No connection came about.
+pub(super) fn unconnected(error: &ConnectError, flags: &Talk) -> (Exit, Why) {
+    let kind = Kind::from(error);
+    (kind.into(), Why::failed(None, Failure::other(kind, talk::no_connection(error, flags))))
+}
+
+fn conversation(connected: &Connected, number: usize) -> Conversation {
+    let (server, client) = (connected.peer.clone(), connected.local.clone());
+    Conversation { number: number as u64, protocol: connected.protocol, server, client }
 }
 
 pub(super) fn judge(
@@ -245,39 +259,26 @@ pub(super) fn judge(
     connected: &Connected,
     number: usize,
     console: &Console,
-) -> Result<(), (Exit, String)> {
-    let peer = connected.peer.to_string();
+) -> Result<(), (Exit, Why)> {
+    let peer = &connected.peer;
     if played.drained > 0 && played.ending.is_success() {
         console.note(&format!("{peer}: {} bytes came after the last statement and were not judged", played.drained));
     }
     if played.strangers > 0 {
         console.note(&format!("{peer}: {} datagrams came from somebody else and were not taken", played.strangers));
     }
-    if played.port_closed {
-        return Err((Exit::Refused, format!("{peer}: port closed: nobody listens there")));
-    }
-    if let Some(error) = &played.unreachable {
-        return Err((Exit::Refused, format!("{peer}: cannot be reached: {}", words(error))));
-    }
-    match &played.ending {
-        Ending::Failed(verdict) => {
-            let who = format!("play {number}, {} -> {peer}", connected.local);
-            Err((code(verdict.fault), verdict.render(&who)))
+    let Some(failure) = played.failure() else {
+        if console.verbose > 0 {
+            console.note(&format!("{peer}: as written; {} bytes sent, {} received", played.sent, played.received));
         }
-        Ending::IdleReset => Err((Exit::Reset, format!("{peer}: the connection was reset"))),
-        Ending::IdleTimeout { .. } => Err((Exit::TimedOut, format!("{peer}: nothing came in time"))),
-        Ending::Done | Ending::Left if played.reset => {
-            let Played { sent, received, .. } = played;
-            let why = "the connection was reset, and not everything that was said may have been read";
-            Err((Exit::Reset, format!("{peer}: {why}; {sent} bytes sent, {received} received")))
-        }
-        Ending::Done | Ending::DoneByReset | Ending::Left => {
-            if console.verbose > 0 {
-                console.note(&format!("{peer}: as written; {} bytes sent, {} received", played.sent, played.received));
-            }
-            Ok(())
-        }
-    }
+        return Ok(());
+    };
+    let exit = failure.kind().into();
+    let failure = match failure {
+        Failure::Other { kind, line, reason } => Failure::Other { kind, line, reason: format!("{peer}: {reason}") },
+        play => play,
+    };
+    Err((exit, Why::failed(Some(conversation(connected, number)), failure)))
 }
 
 /// Whose certificates are believed.
@@ -291,27 +292,5 @@ pub(super) fn host(address: &Address) -> String {
         Target::Inet { host: Host::Name(name), .. } => name.clone(),
         Target::Inet { host: Host::Ip(ip, _), .. } => ip.to_string(),
         Target::Inet { host: Host::Every | Host::Loopback, .. } | Target::Unix(_) => "localhost".to_owned(),
-    }
-}
-
-fn code(fault: Fault) -> Exit {
-    match fault {
-        Fault::NothingCame { .. } => Exit::TimedOut,
-        Fault::Tls => Exit::TlsHandshake,
-        Fault::Untrusted => Exit::Certificate,
-        Fault::Reset => Exit::Reset,
-        Fault::FileShrank => Exit::CannotRead,
-        Fault::Misheard { .. } | Fault::BrokenLine | Fault::WrongLength => Exit::Usage,
-        Fault::Differs
-        | Fault::ClosedEarly
-        | Fault::TooLong { .. }
-        | Fault::TooMuch { .. }
-        | Fault::NotEncoded
-        | Fault::NotACount
-        | Fault::ValuesTooLarge { .. }
-        | Fault::MessageTooLarge { .. }
-        | Fault::UnexpectedData
-        | Fault::ClearBytes
-        | Fault::WrongEnding => Exit::Differs,
     }
 }

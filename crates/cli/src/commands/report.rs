@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 use sockeye::file::{AtomicFile, FileError};
 
+use crate::failure::Why;
+
 /// One play.
 #[derive(Debug, Clone)]
 pub(super) struct Case {
@@ -21,10 +23,7 @@ pub(super) struct Case {
 /// Why a play did not go as written.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
-    /// In one line.
-    pub(super) headline: String,
-    /// The whole account.
-    pub(super) text: String,
+    pub(super) why: Why,
     /// The exit code that it has.
     pub(super) code: u8,
 }
@@ -87,7 +86,7 @@ fn junit(cases: &[Case]) -> String {
         match &case.failure {
             None => text.push_str("/>\n"),
             Some(failure) => {
-                let (headline, account) = (xml(&failure.headline), xml(&failure.text));
+                let (headline, account) = (xml(&failure.why.headline()), xml(&failure.why.text()));
                 let _ = write!(
                     text,
                     ">\n<failure message=\"{headline}\" type=\"exit {}\">{account}</failure>\n</testcase>\n",
@@ -134,7 +133,7 @@ fn tap(cases: &[Case]) -> String {
         let _ = writeln!(text, "  ---\n  duration_ms: {:.3}", case.lasted.as_secs_f64() * 1000.0);
         if let Some(failure) = &case.failure {
             let _ = writeln!(text, "  exit: {}\n  message: |", failure.code);
-            for line in failure.text.lines() {
+            for line in failure.why.text().lines() {
                 let _ = writeln!(text, "    {line}");
             }
         }
@@ -149,8 +148,10 @@ fn json_text(cases: &[Case]) -> String {
             "seconds": case.lasted.as_secs_f64() });
         if let Some(failure) = &case.failure {
             object["exit"] = json!(failure.code);
-            object["error"] = json!(failure.headline);
-            object["account"] = json!(failure.text);
+            object["account"] = json!(failure.why.text());
+            if let Some(object) = object.as_object_mut() {
+                failure.why.put(object);
+            }
         }
         object
     };
@@ -166,8 +167,7 @@ mod tests {
     use super::*;
 
     fn cases() -> Vec<Case> {
-        let failure =
-            Failure { headline: "<said> \"x\"".to_owned(), text: "error: a & b\n\u{1}  --> x".to_owned(), code: 1 };
+        let failure = Failure { why: Why::Said("<said> \"x\" a & b\n\u{1}  --> x".to_owned()), code: 1 };
         let case = |what: &str, failure| Case {
             file: "a#b.talk".to_owned(),
             what: what.to_owned(),
@@ -182,14 +182,22 @@ mod tests {
         let text = junit(&cases());
         assert!(text.contains("tests=\"2\" failures=\"1\" errors=\"0\" time=\"3.000\""), "{text}");
         assert!(text.contains("<testcase classname=\"a#b.talk\" name=\"a#b.talk\" time=\"1.500\"/>"), "{text}");
-        assert!(text.contains("<failure message=\"&lt;said&gt; &quot;x&quot;\" type=\"exit 1\">error: a &amp; b\n\u{fffd}  --&gt; x</failure>"), "{text}");
+        assert!(
+            text.contains(
+                "type=\"exit 1\">sockeye: &lt;said&gt; &quot;x&quot; a &amp; b\n\u{fffd}  --&gt; x</failure>"
+            ),
+            "{text}"
+        );
     }
 
     #[test]
     fn tap_has_a_plan_and_escapes_directives() {
         let text = tap(&cases());
         assert!(text.starts_with("TAP version 14\n1..2\nok 1 - a\\#b.talk\n  ---\n"), "{text}");
-        assert!(text.contains("not ok 2 - a\\#b.talk row 2\n") && text.contains("\n    error: a & b\n"), "{text}");
+        assert!(
+            text.contains("not ok 2 - a\\#b.talk row 2\n") && text.contains("\n    sockeye: <said> \"x\" a & b\n"),
+            "{text}"
+        );
     }
 
     #[test]

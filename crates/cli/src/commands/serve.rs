@@ -44,7 +44,10 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
             ServeError::Listen(ListenError::NoAddress { .. }) => Exit::NameNotFound,
             ServeError::Listen(_) | ServeError::Io(_) => Exit::CannotListen,
         };
-        console.fail(exit, &error.to_string())
+        match error {
+            ServeError::Refused(refused) => console.conclude(exit, refused),
+            other => console.fail(exit, &other.to_string()),
+        }
     };
     let server = Server::bind(&options).map_err(refuse)?;
     let (stopper, stop) = stop::channel().map_err(|error| refuse(ServeError::Io(error)))?;
@@ -121,8 +124,7 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
     } else {
         let mut sheets = Vec::new();
         for path in &flags.play {
-            let sheet =
-                file::sheet(path, &flags.values.names()).map_err(|why| console.fail(Exit::Usage, &why.to_string()))?;
+            let sheet = file::sheet(path, &flags.values.names()).map_err(|why| console.conclude(Exit::Usage, why))?;
             for warning in sheet.transcript.warnings() {
                 console.note(&warning.one_line(sheet.transcript.source()));
             }

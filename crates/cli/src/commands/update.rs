@@ -6,7 +6,7 @@ use sockeye::verb::serve::Sheet;
 use sockeye::verb::talk::{With, play};
 use transcript::{Ending, Transcript};
 
-use super::play::{Part, host, judge, prepare, trust};
+use super::play::{Part, broken, host, judge, prepare, trust, unconnected};
 use crate::exit::Exit;
 use crate::flags::Talk;
 use crate::output::Console;
@@ -20,19 +20,18 @@ pub(super) fn run(flags: &Talk, mut part: Part, text: &str, console: &Console) -
     let mut updated: Vec<usize> = Vec::new();
     let (trust, host) = (trust(flags), host(&part.address));
     let exit = loop {
-        let script = prepare(flags, &part.sheet, part.protocol, None).map_err(|why| console.fail(Exit::Usage, &why))?;
+        let script = prepare(flags, &part.sheet, part.protocol, None)
+            .map_err(|refused| console.conclude(Exit::Usage, refused))?;
         let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout, source: None };
         let played = connect(&part.address, part.protocol, &connecting)
-            .map_err(|error| (Exit::from(&error), error.to_string()))
+            .map_err(|error| unconnected(&error, flags))
             .and_then(|connected| match play(&connected, &script, With { tap: None, trust: &trust, host: &host }) {
                 Ok(played) => Ok((connected, played)),
-                Err(error) => {
-                    Err((Exit::Reset, format!("{}: {error}", connected.peer, error = sockeye::net::words(&error))))
-                }
+                Err(error) => Err(broken(&error, &connected, updated.len() + 1)),
             });
         let (connected, played) = match played {
             Ok(played) => played,
-            Err((exit, why)) => break console.fail(exit, &why),
+            Err((exit, why)) => break console.conclude(exit, why),
         };
         if let Ending::Failed(verdict) = &played.ending
             && updated.len() < MOST
@@ -58,7 +57,7 @@ pub(super) fn run(flags: &Talk, mut part: Part, text: &str, console: &Console) -
         }
         break match judge(&played, &connected, updated.len() + 1, console) {
             Ok(()) => Exit::Done,
-            Err((exit, why)) => console.fail(exit, &why),
+            Err((exit, why)) => console.conclude(exit, why),
         };
     };
     if updated.is_empty() {

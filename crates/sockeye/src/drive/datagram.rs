@@ -7,12 +7,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use transcript::{Ending, Fault, Input, Moment, Next, Play, Script};
+use transcript::{Ending, Fault, FaultKind, Input, Moment, Next, Play, Script};
 
 use super::answers::{Answers, Leaving, Loss};
 use super::guard::{Guard, Ours, Withheld};
 use super::{Behaviour, Shared};
 use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
+use crate::failure::{Failure, Kind};
 use crate::limits;
 use crate::net::listen::Socket;
 use crate::sys::datagrams::{self, Arrival, Inbox};
@@ -300,21 +301,17 @@ impl DatagramServer {
                     };
                     let (by, reason) = match ending {
                         Ending::Failed(verdict) => {
-                            let conversation = self.conversation(from, source, peer.tally.number);
-                            let who = format!("play {}, {from} -> {}", peer.tally.number, conversation.server);
-                            let error = verdict.render(&who);
-                            shared.tally.failed += 1;
-                            shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
-                            let late = matches!(verdict.fault, Fault::NothingCame { .. });
-                            (if late { ClosedBy::Timeout } else { ClosedBy::Server }, Some(verdict.headline()))
+                            let late = verdict.fault.kind() == FaultKind::NothingCame;
+                            let reason = verdict.headline();
+                            self.fail(pair, peer.tally.number, verdict.into(), shared);
+                            (if late { ClosedBy::Timeout } else { ClosedBy::Server }, Some(reason))
                         }
                         Ending::IdleTimeout { waited } => {
                             let reason = format!("nothing came for {} (--timeout)", transcript::seconds(waited));
                             if shared.strict {
-                                let conversation = self.conversation(from, source, peer.tally.number);
-                                let error = format!("{from} -> {}: {reason} (--strict)", conversation.server);
-                                shared.tally.failed += 1;
-                                shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
+                                let kind = Kind::Fault(FaultKind::NothingCame);
+                                let failure = Failure::other(kind, format!("{reason} (--strict)"));
+                                self.fail(pair, peer.tally.number, failure, shared);
                             }
                             (ClosedBy::Timeout, Some(reason))
                         }
@@ -430,10 +427,7 @@ impl DatagramServer {
             let Some((pair, peer)) = self.next_peer() else { continue };
             self.waiting -= peer.waiting.iter().map(|payload| payload.len()).sum::<usize>();
             if shared.is_judged {
-                let conversation = self.conversation(pair.0, pair.1, peer.tally.number);
-                let error = format!("error: {reason}\n  --> play {}, {}\n", peer.tally.number, pair.0);
-                shared.tally.failed += 1;
-                shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
+                self.fail(pair, peer.tally.number, Failure::other(Kind::Evicted, reason), shared);
             }
             self.close(pair.0, pair.1, peer.tally, ClosedBy::Timeout, Some(reason.to_owned()), shared);
             return true;
@@ -543,6 +537,13 @@ impl DatagramServer {
         Exchange { number, opened: shared.now, from_client: 0, from_server: 0, first, withheld: 0 }
     }
 
+    /// A conversation did not go as it should.
+    fn fail(&self, (from, source): Pair, number: u64, failure: Failure, shared: &mut Shared<'_>) {
+        let conversation = Some(self.conversation(from, source, number));
+        shared.tally.failed += 1;
+        shared.observer.observe(Event::Failed { conversation, failure });
+    }
+
     /// A conversation is over, once its answers have left.
     fn close(
         &mut self,
@@ -571,24 +572,21 @@ impl DatagramServer {
         loss: Option<Loss>,
         shared: &mut Shared<'_>,
     ) {
-        let conversation = self.conversation(from, source, exchange.number);
         let lost = match loss {
-            Some(loss) => Some(loss.words()),
+            Some(loss) => Some((Kind::AnswersLost, loss.words())),
             None if exchange.withheld > 0 && shared.is_judged => {
-                Some(format!("{} of the answers were held back (--udp-budget)", exchange.withheld))
+                let words = format!("{} of the answers were held back (--udp-budget)", exchange.withheld);
+                Some((Kind::AnswersWithheld, words))
             }
             None => None,
         };
-        if let Some(words) = lost {
-            let who = format!("play {}, {from} -> {}", exchange.number, conversation.server);
-            let error = format!("error: {words}\n  --> {}: {who}\n", self.socket.endpoint);
-            shared.tally.failed += 1;
-            shared.observer.observe(Event::Failed { conversation: Some(conversation.clone()), error });
+        if let Some((kind, words)) = lost {
+            self.fail((from, source), exchange.number, Failure::other(kind, words.clone()), shared);
             reason.get_or_insert(words);
         }
         shared.tally.close(exchange.from_client);
         shared.observer.observe(Event::Closed {
-            conversation,
+            conversation: self.conversation(from, source, exchange.number),
             by,
             from_client: exchange.from_client,
             from_server: exchange.from_server - loss.map_or(0, |loss| loss.bytes.min(exchange.from_server)),

@@ -16,6 +16,7 @@ use super::timers::Armed;
 use super::web::Web;
 use super::{Behaviour, Shared};
 use crate::event::{ClosedBy, Conversation, Name, Protocol};
+use crate::failure::Kind;
 use crate::limits;
 use crate::net::tls::Session;
 
@@ -443,7 +444,7 @@ impl Connection {
             };
             let reason = format!("the client took nothing{what} for {waited}");
             if matches!(self.role, Role::Play(..)) {
-                self.fail(&reason, shared);
+                self.fail(Kind::WriteTimeout, &reason, shared);
             }
             self.reason = Some(reason.into());
             return self.gone(shared);

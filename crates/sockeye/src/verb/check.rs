@@ -11,7 +11,8 @@ use transcript::{Carrier, Diagnostic, Ending, Options as Playing, Refused, Scrip
 use super::serve::{self, Sheet};
 use super::talk::{Played, With, play};
 use crate::address::{Address, Host, Scheme, Target};
-use crate::event::{Event, Protocol};
+use crate::event::{Conversation, Event, Protocol};
+use crate::failure::Failure;
 use crate::net::connect;
 use crate::net::tls::Trust;
 
@@ -26,14 +27,56 @@ pub struct Report {
     pub datagrams: Result<(), Refused>,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Diagnostic>,
-    /// The account of the ends that did not agree, if both could be played.
-    pub differences: Vec<String>,
+    /// Where the two ends did not agree, if both could be played.
+    pub differences: Vec<Difference>,
     /// The same over a carrier that the file does not name: worth a note.
-    pub elsewhere: Vec<(Carrier, String)>,
+    pub elsewhere: Vec<(Carrier, Difference)>,
     /// The lines with which branches begin that were not played, and why if they cannot be.
     pub unplayed: Vec<(usize, Option<String>)>,
     /// The conversation was too long to be played to its end.
     pub too_long: bool,
+}
+
+/// What one end of a transcript found wrong with the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// What.
+    pub failure: Failure,
+    /// Where both were played.
+    pub met: Met,
+}
+
+/// Where the two ends of a transcript met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Met {
+    /// In memory.
+    InMemory,
+    /// Over a socket of the loopback; the server tells which conversation it was.
+    OverLoopback(Option<Conversation>),
+}
+
+impl Difference {
+    /// The whole account, over several lines.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.failure.render(&self.met.words())
+    }
+
+    /// The account below its headline.
+    #[must_use]
+    pub fn details(&self) -> String {
+        self.failure.details(&self.met.words())
+    }
+}
+
+impl Met {
+    fn words(&self) -> String {
+        match self {
+            Self::InMemory => "both ends played against each other".to_owned(),
+            Self::OverLoopback(Some(conversation)) => conversation.play(),
+            Self::OverLoopback(None) => "over a socket of the loopback".to_owned(),
+        }
+    }
 }
 
 impl Report {
@@ -78,19 +121,19 @@ impl Ends<'_> {
         let whole = rehearse(client, server, |all| all);
         let pieces = rehearse(client, server, |_| 1);
         let mut found = Found {
-            accounts: accounts(&whole).chain(accounts(&pieces)).collect(),
+            differences: differences(&whole).chain(differences(&pieces)).collect(),
             unplayed: whole.unplayed.clone(),
             too_long: !whole.finished || !pieces.finished,
             took: whole.took,
         };
-        found.accounts.dedup();
+        found.differences.dedup_by_key(|difference| difference.render());
         found
     }
 }
 
 /// What came of playing both ends against each other.
 struct Found {
-    accounts: Vec<String>,
+    differences: Vec<Difference>,
     unplayed: Vec<usize>,
     too_long: bool,
     took: Duration,
@@ -129,15 +172,15 @@ pub fn check(sheet: &Sheet, options: &Options) -> Report {
             };
             played_on_streams |= carrier == Carrier::Stream;
             let mut found = ends.rehearse(client, server);
-            if found.accounts.is_empty() && !found.too_long && found.took <= LONGEST {
-                found.accounts.extend(over_the_loopback(sheet, &options.values, client, carrier, judged));
+            if found.differences.is_empty() && !found.too_long && found.took <= LONGEST {
+                found.differences.extend(over_the_loopback(sheet, &options.values, client, carrier, judged));
             }
             if judged {
                 report.too_long |= found.too_long;
-                ends.branches(&found.unplayed, &mut found.accounts, &mut report.unplayed);
-                report.differences.append(&mut found.accounts);
+                ends.branches(&found.unplayed, &mut found.differences, &mut report.unplayed);
+                report.differences.append(&mut found.differences);
             }
-            report.elsewhere.extend(found.accounts.into_iter().map(|account| (carrier, account)));
+            report.elsewhere.extend(found.differences.into_iter().map(|difference| (carrier, difference)));
         }
         match carrier {
             Carrier::Stream => (report.client, report.server) = (client.map(drop), server.map(drop)),
@@ -145,7 +188,7 @@ pub fn check(sheet: &Sheet, options: &Options) -> Report {
         }
     }
     let mut seen = std::collections::HashSet::new();
-    report.differences.retain(|difference| seen.insert(difference.clone()));
+    report.differences.retain(|difference| seen.insert(difference.render()));
     report.warnings.sort_by_key(|warning| (warning.line, warning.column));
     report.warnings.dedup();
     report
@@ -168,7 +211,12 @@ impl Report {
 
 impl Ends<'_> {
     /// Plays each branch that was not played, if that is asked for; else says which they are.
-    fn branches(&self, lines: &[usize], accounts: &mut Vec<String>, unplayed: &mut Vec<(usize, Option<String>)>) {
+    fn branches(
+        &self,
+        lines: &[usize],
+        differences: &mut Vec<Difference>,
+        unplayed: &mut Vec<(usize, Option<String>)>,
+    ) {
         for &line in lines {
             if !self.options.all_branches {
                 unplayed.push((line, None));
@@ -177,7 +225,7 @@ impl Ends<'_> {
             match (self.prepare(Side::Client, Some(line)), self.prepare(Side::Server, Some(line))) {
                 (Ok(client), Ok(server)) => {
                     let found = self.rehearse(&client, &server);
-                    accounts.extend(found.accounts);
+                    differences.extend(found.differences);
                     if found.unplayed.contains(&line) {
                         unplayed.push((line, Some("no way leads to it".to_owned())));
                     }
@@ -194,7 +242,7 @@ impl Ends<'_> {
 /// How long either end waits for the other over a carrier that the file does not name.
 const NOTED: Duration = Duration::from_secs(1);
 
-/// Plays both ends over a real socket; the accounts of what differed there. A machine without a socket to spare is no
+/// Plays both ends over a real socket; what differed there. A machine without a socket to spare is no
 /// fault of the transcript.
 fn over_the_loopback(
     sheet: &Sheet,
@@ -202,7 +250,7 @@ fn over_the_loopback(
     client: &Script,
     carrier: Carrier,
     judged: bool,
-) -> Vec<String> {
+) -> Vec<Difference> {
     let (scheme, protocol) = match carrier {
         Carrier::Stream => (Scheme::Tcp, Protocol::Tcp),
         Carrier::Datagram => (Scheme::Udp, Protocol::Udp),
@@ -224,11 +272,12 @@ fn over_the_loopback(
         return vec![];
     };
     address.target = Target::Inet { host, port: server.ports().first().copied().unwrap_or_default() };
-    let accounts = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&accounts);
+    let differences = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&differences);
     let observer = Box::new(move |event: Event| {
-        if let Event::Failed { error, .. } = event {
-            heard.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+        if let Event::Failed { conversation, failure } = event {
+            let difference = Difference { failure, met: Met::OverLoopback(conversation) };
+            heard.lock().unwrap_or_else(PoisonError::into_inner).push(difference);
         }
     });
     let serve = move || server.run(stop, None, observer);
@@ -249,16 +298,16 @@ fn over_the_loopback(
     let played = connect::connect(&address, protocol, &connecting).map(|connected| play(&connected, client, with));
     stopper.stop();
     let _ = serving.join();
-    let mut found = std::mem::take(&mut *accounts.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut found = std::mem::take(&mut *differences.lock().unwrap_or_else(PoisonError::into_inner));
     if let Ok(Ok(Played { ending: Ending::Failed(verdict), .. })) = played {
-        found.push(verdict.render("over a socket of the loopback"));
+        found.push(Difference { failure: verdict.into(), met: Met::OverLoopback(None) });
     }
     found
 }
 
-fn accounts(rehearsal: &Rehearsal) -> impl Iterator<Item = String> {
+fn differences(rehearsal: &Rehearsal) -> impl Iterator<Item = Difference> {
     [&rehearsal.client, &rehearsal.server].into_iter().filter_map(|ending| match ending {
-        Ending::Failed(verdict) => Some(verdict.render("both ends played against each other")),
+        Ending::Failed(verdict) => Some(Difference { failure: verdict.clone().into(), met: Met::InMemory }),
         _ => None,
     })
 }

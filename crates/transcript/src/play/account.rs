@@ -12,7 +12,7 @@ use crate::program::{Deed, First, Message, Op, Pattern, PieceKind};
 use crate::record::Secret;
 use crate::script::Script;
 use crate::values::Scratch;
-use crate::verdict::{Expected, Fault, Held, Verdict};
+use crate::verdict::{Awaited, Expected, Fault, Held, Verdict};
 
 /// Most bytes of what would have been right that are kept of one line.
 const ROOM: usize = 16 * 1024;
@@ -70,7 +70,7 @@ impl Play {
                 // Many ways are listed, and few of them are read to their end.
                 let room = if rank < 16 { ROOM } else { ROOM / 16 };
                 let text = expected_text(script, message, scratch, matched, room);
-                (Expected { line: message.place.line, text, matched }, matched, place)
+                (Expected { awaited: Awaited::Message, line: message.place.line, text, matched }, matched, place)
             })
             .collect();
         let differs = fault == Fault::Differs;
@@ -84,7 +84,7 @@ impl Play {
                 Deed::Close | Deed::StopSending => "(the end)",
                 Deed::Reset => "(a reset)",
             };
-            expected.push(Expected { line: here.line, text: text.to_owned(), matched: 0 });
+            expected.push(Expected { awaited: Awaited::End, line: here.line, text: text.to_owned(), matched: 0 });
         }
         Verdict {
             fault,

@@ -4,7 +4,7 @@ use super::{Ending, MUCH, Next, Play, Stop, Walk};
 use crate::notation::show;
 use crate::program::Pc;
 use crate::script::Carrier;
-use crate::verdict::{Expected, Fault};
+use crate::verdict::{Awaited, Expected, Fault};
 
 /// How much of a file is looked at in one go.
 const PIECE: usize = 64 * 1024;
@@ -90,7 +90,8 @@ impl Walk<'_> {
             if expected.is_empty() { "(its end)".to_owned() } else { show(&expected[..expected.len().min(SHOWN)]) };
         verdict.place = file.place;
         verdict.byte = None;
-        verdict.expected = vec![Expected { line: file.place.line, text: place + &shown, matched: 0 }];
+        verdict.expected =
+            vec![Expected { awaited: Awaited::File, line: file.place.line, text: place + &shown, matched: 0 }];
         Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))
     }
 

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use rustix::net::{Shutdown, shutdown};
-use transcript::Ending;
+use transcript::{Ending, FaultKind};
 
 use super::super::Shared;
 use super::{Connection, Fate, Interest, Phase, Role};
-use crate::event::{ClosedBy, Conversation, Event};
+use crate::event::{ClosedBy, Event};
+use crate::failure::{Failure, Kind};
 use crate::limits;
+
+/// What to change when a client left where it may leave only if it is allowed to.
+const BETWEEN_ROUNDS: &str = "it stood between two rounds of `repeat`: --allow-early-close lets a client leave there";
 
 impl Connection {
     /// The play is over.
@@ -24,37 +28,28 @@ impl Connection {
             Ending::IdleTimeout { waited } => {
                 self.by = ClosedBy::Timeout;
                 let reason = format!("nothing came for {} (--timeout)", transcript::seconds(waited));
-                self.fail_if_strict(&reason, shared);
+                self.fail_if_strict(FaultKind::NothingCame, &reason, shared);
                 self.reason = Some(reason.into());
             }
             Ending::IdleReset => {
                 self.by = ClosedBy::Reset;
-                self.fail_if_strict("the client reset the connection", shared);
+                self.fail_if_strict(FaultKind::Reset, "the client reset the connection", shared);
                 return self.gone(shared);
             }
             Ending::Failed(verdict) => {
-                if matches!(verdict.fault, transcript::Fault::NothingCame { .. }) {
-                    self.by = ClosedBy::Timeout;
-                }
-                if matches!(verdict.fault, transcript::Fault::Tls) {
+                let fault = verdict.fault.kind();
+                match fault {
+                    FaultKind::NothingCame => self.by = ClosedBy::Timeout,
                     // Nothing is said inside a session that failed, not even its end.
-                    self.secure = None;
+                    FaultKind::Tls => self.secure = None,
+                    _ => {}
                 }
                 self.reason = Some(verdict.headline().into());
-                let conversation = self.conversation(shared.protocol, shared.server);
-                let who = format!("play {}, {} -> {}", conversation.number, conversation.client, conversation.server);
-                let mut error = verdict.render(&who);
-                if let Role::Play(play, script) = &self.role
-                    && play.at_rest(script)
-                    && !play.may_end(script)
-                {
-                    error.push_str(
-                        " = it stood between two rounds of `repeat`: --allow-early-close lets a client leave there\n",
-                    );
-                }
-                shared.tally.failed += 1;
-                shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
-                if matches!(verdict.fault, transcript::Fault::Reset) {
+                let between =
+                    matches!(&self.role, Role::Play(play, script) if play.at_rest(script) && !play.may_end(script));
+                let hint = between.then_some(BETWEEN_ROUNDS);
+                self.tell(Failure::Play { verdict, hint }, shared);
+                if fault == FaultKind::Reset {
                     self.by = ClosedBy::Reset;
                     return self.gone(shared);
                 }
@@ -64,9 +59,9 @@ impl Connection {
     }
 
     /// Between two exchanges a reset or an idle time limit is no failure, unless one asked for it to be.
-    pub(super) fn fail_if_strict(&mut self, reason: &str, shared: &mut Shared<'_>) {
+    pub(super) fn fail_if_strict(&mut self, fault: FaultKind, reason: &str, shared: &mut Shared<'_>) {
         if shared.strict {
-            self.fail(&format!("{reason} (--strict)"), shared);
+            self.fail(Kind::Fault(fault), &format!("{reason} (--strict)"), shared);
         }
     }
 
@@ -83,10 +78,11 @@ impl Connection {
         }
         if let (Phase::Open, Role::Echo | Role::Discard, Some(_)) = (self.phase, &self.role, shared.plays) {
             // Where conversations are judged, one of which nobody knows what is missing is none that went well.
-            self.fail("the client reset the connection", shared);
+            self.fail(Kind::Fault(FaultKind::Reset), "the client reset the connection", shared);
         }
         if let (Phase::Finishing, Role::Play(..)) = (self.phase, &self.role) {
-            self.fail("the client reset the connection before all was sent", shared);
+            let reason = "the client reset the connection before all was sent";
+            self.fail(Kind::Fault(FaultKind::Reset), reason, shared);
         }
         self.by = ClosedBy::Reset;
         self.gone(shared)
@@ -95,23 +91,25 @@ impl Connection {
     /// The kernel does not tell of it any more, which is no fault of the client.
     pub(in crate::drive) fn unwatched(&mut self, error: &std::io::Error, shared: &mut Shared<'_>) {
         let reason = format!("the connection cannot be watched: {error}");
-        self.fail(&reason, shared);
+        self.fail(Kind::NoResources, &reason, shared);
         self.reason = Some(reason.into());
         self.by = ClosedBy::Server;
         self.gone(shared);
     }
 
     /// Its conversation did not go as it should, for a reason that no line of a transcript has.
-    pub(super) fn fail(&mut self, reason: &str, shared: &mut Shared<'_>) {
-        let conversation = self.conversation(shared.protocol, shared.server);
-        let place = match &self.role {
-            Role::Play(play, script) => format!("line {}, ", play.line(script)),
-            _ => String::new(),
+    pub(super) fn fail(&mut self, kind: Kind, reason: &str, shared: &mut Shared<'_>) {
+        let line = match &self.role {
+            Role::Play(play, script) => Some(play.line(script)),
+            _ => None,
         };
-        let Conversation { number, client, server, .. } = &conversation;
-        let error = format!("error: {reason}\n  --> {place}play {number}, {client} -> {server}\n");
+        self.tell(Failure::Other { kind, line, reason: reason.to_owned() }, shared);
+    }
+
+    fn tell(&self, failure: Failure, shared: &mut Shared<'_>) {
+        let conversation = Some(self.conversation(shared.protocol, shared.server));
         shared.tally.failed += 1;
-        shared.observer.observe(Event::Failed { conversation: Some(conversation), error });
+        shared.observer.observe(Event::Failed { conversation, failure });
     }
 
     /// The server is to stop: where a play may end it ends at once, else when it comes there.
@@ -157,7 +155,7 @@ impl Connection {
         self.reason = Some(why.into());
         if self.phase == Phase::Open && matches!(self.role, Role::Play(..)) {
             if shared.is_judged {
-                self.fail(why, shared);
+                self.fail(Kind::Evicted, why, shared);
             } else {
                 shared.tally.failed += 1;
             }

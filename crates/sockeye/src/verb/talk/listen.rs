@@ -14,6 +14,7 @@ use super::datagram::Speech;
 use super::peer::Peer;
 use super::{Direction, Ending, FirstEnd, Options, Outcome, Sink, datagram, stream};
 use crate::event::{ClosedBy, Conversation, Event, Name, Observer, Protocol};
+use crate::failure::{Failure, Kind};
 use crate::net::listen::Socket;
 use crate::net::words;
 use crate::sys::datagrams;
@@ -149,8 +150,9 @@ fn accept(socket: &Socket, observer: &mut dyn Observer) -> Result<(std::os::fd::
     // Once for each kind of error; a pause, for it may stay.
     let mut pause = |error: Errno, time| {
         if told.replace(error) != Some(error) {
-            let error = format!("cannot accept a client, and goes on: {}", words(&io::Error::from(error)));
-            observer.observe(Event::Failed { conversation: None, error });
+            let reason = format!("cannot accept a client, and goes on: {}", words(&io::Error::from(error)));
+            let failure = Failure::other(Kind::CannotAccept, reason);
+            observer.observe(Event::Failed { conversation: None, failure });
         }
         std::thread::sleep(time);
     };

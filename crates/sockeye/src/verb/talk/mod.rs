@@ -3,6 +3,7 @@
 mod connection;
 mod datagram;
 mod input;
+mod judge;
 mod listen;
 mod peer;
 mod play;
