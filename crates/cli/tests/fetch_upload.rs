@@ -325,6 +325,11 @@ fn input_that_breaks_ends_it_and_the_server_sees_no_end() {
     command.args([&url, "-T", "-", "-o", "x"]).stdin(File::open("/").unwrap());
     let output = command.output().unwrap();
     assert_code(&output, 26);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "exec \"$0\" fetch -T - \"$1\" -o x <&-", support::BINARY, &url]).current_dir(folder.path());
+    let closed = command.output().unwrap();
+    assert_code(&closed, 26);
+    assert!(text(&closed.stderr).contains("cannot read standard input: it is closed"), "{}", text(&closed.stderr));
     assert!(text(&output.stderr).contains("cannot read standard input"), "{}", text(&output.stderr));
 }
 

@@ -22,6 +22,12 @@ pub struct StandardStreams {
 }
 
 impl StandardStreams {
+    /// Standard input was closed: that there is nothing in it says nothing.
+    #[must_use]
+    pub fn stdin_is_missing(&self) -> bool {
+        self.closed & 1 != 0
+    }
+
     /// Standard output was closed: what is written there is lost, which is an error to whoever asked for it.
     #[must_use]
     pub fn stdout_is_missing(&self) -> bool {

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use sockeye::file::read_secret;
+use sockeye::sys::files::closed_standard_streams;
 use sockeye::verb::fetch::range::Range;
 use sockeye::verb::fetch::{Body, Credentials, Form, Request, Url, netrc};
 
@@ -54,6 +55,7 @@ fn upload(path: &Path) -> Result<Body, Refused> {
     };
     let open = || match name {
         Some(path) => File::open(path),
+        None if closed_standard_streams().stdin_is_missing() => Err(io::Error::other("it is closed")),
         None => Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?)),
     };
     // What it is nobody knows here, and so nothing is said about it, as by curl.
