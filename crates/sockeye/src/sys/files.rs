@@ -33,6 +33,15 @@ impl StandardStreams {
     pub fn stdout_is_missing(&self) -> bool {
         self.closed & 2 != 0
     }
+
+    /// Closes them again, for a program whose sockets are known to get these numbers.
+    pub fn close_again(&self) {
+        for number in (0..3).filter(|number| self.closed & (1 << number) != 0) {
+            // SAFETY: the runtime opened /dev/null there and holds nothing that closes it; reading and writing the standard
+            // streams goes to whatever has the number then, as it does in a program in C.
+            let _ = unsafe { libc::close(number) };
+        }
+    }
 }
 
 static CLOSED: AtomicU8 = AtomicU8::new(0);

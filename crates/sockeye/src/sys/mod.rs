@@ -1,5 +1,6 @@
 //! System calls that no library wraps safely, and what /proc tells. The only place besides `net` where `unsafe` may stand.
 
+pub(crate) mod bsd;
 pub(crate) mod datagrams;
 pub mod files;
 pub mod holder;

@@ -3,6 +3,7 @@
 pub mod addrs;
 pub mod check;
 pub mod fetch;
+pub mod nc;
 pub mod ports;
 pub mod serve;
 pub mod talk;
