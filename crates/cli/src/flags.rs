@@ -166,6 +166,8 @@ pub(crate) enum Command {
     Ports(Ports),
     /// Say which interfaces and addresses this machine has, and from which one a destination is reached
     Addrs(Addrs),
+    /// Be OpenBSD's nc, as Debian has it; so is the program under the name `nc`
+    Nc(Nc),
     /// Write a completion script for a shell
     Completions(Completions),
     /// Write the manual pages
@@ -175,12 +177,12 @@ pub(crate) enum Command {
 }
 
 /// Verbs that are planned and cannot be used yet.
-const LATER: [&str; 4] = ["relay", "load", "probe", "nc"];
+const LATER: [&str; 3] = ["relay", "load", "probe"];
 
 pub(crate) fn later(verb: &str) -> String {
     if LATER.contains(&verb) {
         return format!(
-            "`sockeye {verb}` is not there yet; this version has serve, talk, fetch, check, import, ports and addrs"
+            "`sockeye {verb}` is not there yet; this version has serve, talk, fetch, check, import, ports, addrs and nc"
         );
     }
     let meant = match verb_meant(verb) {
@@ -188,7 +190,26 @@ pub(crate) fn later(verb: &str) -> String {
         None => String::new(),
     };
     format!(
-        "`{verb}` is no verb{meant}; the verbs are serve, talk, fetch, check, import, ports, addrs, completions and man: sockeye --help"
+        "`{verb}` is no verb{meant}; the verbs are serve, talk, fetch, check, import, ports, addrs, nc, completions and man: sockeye --help"
+    )
+}
+
+/// Its command line is nc's own: nothing of it is read here, but where flags of all verbs stand before the verb.
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true, after_help = nc_help())]
+pub(crate) struct Nc {
+    /// nc's own flags, then [destination] [port...]
+    #[arg(value_name = "NC ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) words: Vec<OsString>,
+}
+
+/// What `nc -h` says of its flags.
+fn nc_help() -> String {
+    let flags: String =
+        crate::commands::nc::FLAGS.iter().map(|(flag, what)| format!("  {:<16}{what}\n", flag.trim())).collect();
+    format!(
+        "Flags, messages, exit codes (0 and 1) and system calls are those of netcat-openbsd 1.219:\n{flags}\n\
+        Ports are numbers, services and ranges: lo-hi. A link makes it the nc of scripts: ln $(command -v sockeye) ~/bin/nc"
     )
 }
 

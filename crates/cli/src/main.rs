@@ -24,17 +24,22 @@ use output::Console;
 
 fn main() -> ExitCode {
     let streams = sockeye::sys::files::closed_standard_streams();
+    // Before anything else is set up: nc must be seen to do what nc does, and no more.
+    if let Some(nc) = commands::nc::invocation() {
+        return nc.run(streams);
+    }
     sockeye::sys::files::raise_open_files();
-    run(streams).into()
+    run(streams)
 }
 
-fn run(streams: sockeye::sys::files::StandardStreams) -> Exit {
+fn run(streams: sockeye::sys::files::StandardStreams) -> ExitCode {
     let flags = match flags::parse() {
         Ok(flags) => flags,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error).into(),
     };
     let console = Console::new(&flags.common, streams);
-    match flags.command {
+    let exit = match flags.command {
+        Command::Nc(nc) => return commands::nc::Invocation::of_verb(&nc.words).run(streams),
         Command::Serve(serve) => commands::serve::run(&serve, &console),
         Command::Talk(talk) => commands::talk::run(&talk, &console),
         Command::Fetch(fetch) => commands::fetch::run(&fetch, &console),
@@ -48,7 +53,8 @@ fn run(streams: sockeye::sys::files::StandardStreams) -> Exit {
             let verb = words.first().map_or("this", String::as_str);
             console.fail(Exit::Usage, &flags::later(verb))
         }
-    }
+    };
+    exit.into()
 }
 
 /// Help and version go to standard output and are what was asked for; anything else is wrong usage.

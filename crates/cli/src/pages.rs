@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(names.pop().unwrap(), "sockeye-transcript.5");
         assert_eq!(
             names,
-            ["", "-serve", "-talk", "-fetch", "-check", "-import", "-ports", "-addrs", "-completions", "-man"]
+            ["", "-serve", "-talk", "-fetch", "-check", "-import", "-ports", "-addrs", "-nc", "-completions", "-man"]
                 .map(|verb| format!("sockeye{verb}.1"))
         );
     }

@@ -6,6 +6,7 @@ mod data;
 pub(crate) mod fetch;
 mod file;
 pub(crate) mod import;
+pub(crate) mod nc;
 mod play;
 pub(crate) mod ports;
 mod report;
