@@ -30,6 +30,8 @@ pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What a connection takes, and each of its requests with its head and what stands in its window, in bytes.
 const BASE: usize = 16 * 1024;
 const STREAM: usize = 16 * 1024;
+/// Requests that are begun in one step.
+const BEGUN: u64 = limits::STREAMS as u64;
 /// Bytes that wait to be sent before no more are made.
 const MUCH: usize = 128 * 1024;
 
@@ -45,6 +47,8 @@ pub(super) struct Http2 {
     is_ending: bool,
     /// Since when no request has been answered, and whether there was any.
     rests: Option<(Moment, bool)>,
+    /// Requests that were begun in this step.
+    begun: u64,
 }
 
 impl std::fmt::Debug for Http2 {
@@ -84,7 +88,7 @@ impl Http2 {
             .handshake(End(Arc::clone(&pipe)));
         let (stage, woken) = (Stage::Shaking(handshake), Arc::default());
         let (streams, waiting) = (Vec::new(), VecDeque::new());
-        Self { stage, pipe, woken, streams, waiting, website, is_ending: false, rests: None }
+        Self { stage, pipe, woken, streams, waiting, website, is_ending: false, rests: None, begun: 0 }
     }
 
     /// About how many bytes of memory it takes: h2 tells of none but what passes through the pipe.
@@ -135,6 +139,11 @@ impl Http2 {
         }
     }
 
+    /// How many requests the last step began.
+    pub(super) fn begun(&self) -> u64 {
+        self.begun
+    }
+
     /// Takes what came, and adds what is to be sent.
     pub(super) fn step(&mut self, bytes: &[u8], out: &mut Vec<u8>, around: &mut Around<'_>) -> Went {
         lock(&self.pipe).incoming.extend_from_slice(bytes);
@@ -148,13 +157,14 @@ impl Http2 {
         let waker = Waker::from(Arc::clone(&self.woken));
         let mut context = Context::from_waker(&waker);
         let mut is_full = false;
+        self.begun = 0;
         loop {
             self.woken.0.store(false, Ordering::Relaxed);
             let is_shaking = matches!(self.stage, Stage::Shaking(_));
             let has_begun = self.accept(&mut context, around);
             is_busy |= (has_begun && !is_shaking) || !self.is_idle();
             let has_moved = self.send(&mut context, around);
-            is_full = is_full || lock(&self.pipe).outgoing.len() >= MUCH;
+            is_full = is_full || lock(&self.pipe).outgoing.len() >= MUCH || self.begun >= BEGUN;
             if matches!(self.stage, Stage::Over) || is_full {
                 break;
             }
@@ -191,10 +201,14 @@ impl Http2 {
         let mut has_begun = false;
         let mut holds = Holds::of(&self.streams);
         loop {
+            if self.begun >= BEGUN {
+                return has_begun;
+            }
             match connection.poll_accept(context) {
                 Poll::Pending => return has_begun,
                 Poll::Ready(Some(Ok(asked))) => {
                     has_begun = true;
+                    self.begun += 1;
                     if holds.is_much() || !self.waiting.is_empty() {
                         self.waiting.push_back(asked);
                     } else if let Some(stream) = Stream::begin(asked, &self.website, around) {
@@ -234,9 +248,11 @@ impl Http2 {
         let mut has_begun = false;
         let mut holds = Holds::of(&self.streams);
         while !holds.is_much()
+            && self.begun < BEGUN
             && let Some(asked) = self.waiting.pop_front()
         {
             has_begun = true;
+            self.begun += 1;
             if let Some(stream) = Stream::begin(asked, &self.website, around) {
                 holds.add(&stream);
                 self.streams.push(stream);

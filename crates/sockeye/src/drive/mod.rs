@@ -11,6 +11,7 @@ mod poller;
 mod storage;
 mod stream;
 mod timers;
+mod turn;
 mod web;
 mod website;
 
@@ -28,6 +29,7 @@ use poller::{Interest, Poller, Ready};
 use storage::{Storage, Storing};
 use stream::{Connection, Fate, Identity};
 use timers::Timers;
+use turn::Turn;
 
 use crate::event::{Event, Name, Observer, Protocol};
 use crate::net::listen::Socket;
@@ -159,6 +161,8 @@ pub(crate) struct Shared<'a> {
     lines: &'a mut Lines,
     /// Where the connection in hand has files stored.
     storing: Option<Storing<'a>>,
+    /// How much of it may be served now.
+    turn: Turn,
     /// Of the connection in hand.
     protocol: Protocol,
     server: &'a Name,
@@ -467,6 +471,7 @@ impl Loop {
             date: &self.date,
             lines: &mut self.lines,
             storing: self.storage.as_ref().map(|storage| Storing { storage, token }),
+            turn: Turn::begin(),
             protocol: listener.protocol(),
             server: &listener.socket.endpoint.name,
         };
@@ -594,6 +599,7 @@ impl Loop {
             identity: &self.bounds.identity,
             date: &self.date,
             lines: &mut self.lines,
+            turn: Turn::begin(),
             storing: None,
             protocol: Protocol::Udp,
             server: &name,

@@ -11,6 +11,7 @@ use transcript::Moment;
 use super::access::{Ledger, Lines, Record};
 use super::http2::{Http2, PREFACE, Went};
 use super::storage::{Ask, Done, Storing};
+use super::turn::ANSWERS;
 use crate::file::AtomicFile;
 use crate::limits;
 use crate::web::answer::{Body, Reply, Response, Site};
@@ -77,6 +78,8 @@ pub(super) struct Answered {
     pub(super) used: usize,
     /// There is more to say once this is sent.
     pub(super) has_more: bool,
+    /// Requests that were answered.
+    pub(super) answers: u64,
 }
 
 /// What an answer needs besides the bytes.
@@ -243,15 +246,19 @@ impl Web {
             self.answered += u64::from(!bytes.is_empty());
             let went = http2.step(bytes, out, around);
             self.closes |= went == Went::Over || around.stopping && http2.is_idle();
-            return Answered { used: bytes.len(), has_more: went == Went::More };
+            let has_more = went == Went::More;
+            return Answered { used: bytes.len(), has_more, answers: http2.begun() };
         }
-        Answered { used: self.answer_http1(bytes, out, around), has_more: false }
+        let before = self.answered;
+        let used = self.answer_http1(bytes, out, around);
+        Answered { used, has_more: false, answers: self.answered - before }
     }
 
     /// How many bytes are done with.
     fn answer_http1(&mut self, bytes: &[u8], out: &mut Vec<u8>, around: &mut Around<'_>) -> usize {
         let mut at = 0;
-        while self.part.is_none() && !self.closes && out.len() < MUCH {
+        let end = self.answered + ANSWERS;
+        while self.part.is_none() && !self.closes && out.len() < MUCH && self.answered < end {
             let rest = &bytes[at..];
             let used = match &mut self.content {
                 Content::None if rest.is_empty() => 0,
@@ -283,7 +290,7 @@ impl Web {
             }
         }
         if self.part.is_none() && matches!(self.content, Content::None) {
-            if at == bytes.len() || out.len() >= MUCH {
+            if at == bytes.len() || out.len() >= MUCH || self.answered >= end {
                 // What has not been looked at is not late.
                 self.since = None;
             } else {

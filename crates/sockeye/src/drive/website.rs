@@ -12,8 +12,6 @@ use crate::limits;
 use crate::sys::queue::bound_unsent;
 use crate::web::made::{End, push_chunk};
 
-/// Pieces of a file that are sent before the others have their turn.
-const TURNS: usize = 16;
 /// Bytes that the kernel is asked to send at once.
 const PIECE: u64 = 1 << 20;
 /// Bytes of a file that are encrypted at once.
@@ -74,10 +72,11 @@ impl Connection {
     fn answer(&mut self, bytes: &[u8], shared: &mut Shared<'_>) -> (Fate, usize) {
         let mut at = 0;
         self.go_ahead();
-        for turn in 0.. {
-            let Answered { used, has_more } =
+        loop {
+            let Answered { used, has_more, answers } =
                 self.with_web(shared, |web, out, around| web.answer(&bytes[at..], out, around));
             at += used;
+            shared.turn.answers(answers);
             if self.send_answers(shared) == Fate::Gone {
                 return (Fate::Gone, at);
             }
@@ -87,8 +86,8 @@ impl Connection {
             if self.is_blocked() || self.phase != Phase::Open || (used == 0 && !has_more) {
                 break;
             }
-            if turn == TURNS {
-                // The others have their turn.
+            if shared.turn.is_over() {
+                // The others have theirs.
                 if has_more || at < bytes.len() {
                     self.give_way(shared.now);
                 }
@@ -100,6 +99,7 @@ impl Connection {
 
     /// Sends what was made, and tells of the answers that have ended with it.
     fn send_answers(&mut self, shared: &mut Shared<'_>) -> Fate {
+        shared.turn.sends(shared.output.bytes.len());
         if let Role::Web(web) = &mut self.role {
             web.ledger.makes(shared.output.bytes.len());
             if web.part.is_none() {
@@ -225,7 +225,7 @@ impl Connection {
     /// Sends of the part as much as the socket takes.
     fn send_part(&mut self, shared: &mut Shared<'_>) -> Fate {
         self.bound_unsent();
-        for _ in 0..TURNS {
+        while !shared.turn.is_over() {
             if !self.outbox.is_empty() || self.part().is_none() {
                 return Fate::Lives;
             }
@@ -241,6 +241,10 @@ impl Connection {
                 Err(fate) => return fate,
             }
         }
+        // The others have their turn; by then the socket may be full.
+        if self.sends_part() {
+            self.write_deadline.get_or_insert(shared.now.after(limits::WRITE_WAIT));
+        }
         Fate::Lives
     }
 
@@ -248,12 +252,13 @@ impl Connection {
     fn send_piece(&mut self, shared: &mut Shared<'_>) -> Result<bool, Fate> {
         let Role::Web(web) = &mut self.role else { return Ok(false) };
         let Some(Part::File { file, at, left }) = &mut web.part else { return Ok(false) };
-        let most = usize::try_from((*left).min(PIECE)).unwrap_or(usize::MAX);
+        let most = usize::try_from((*left).min(PIECE).min(shared.turn.left())).unwrap_or(usize::MAX);
         match sendfile(&self.fd, &*file, Some(at), most) {
             Ok(0) => Err(self.cut_part(shared)),
             Ok(length) => {
                 self.from_server += length as u64;
                 *left -= length as u64;
+                shared.turn.sends(length);
                 web.ledger.makes(length);
                 if *left == 0 {
                     web.part = None;
@@ -310,6 +315,7 @@ impl Connection {
         let Some(Part::Made(made)) = &mut web.part else { return Ok(false) };
         let mut piece = Vec::new();
         let Ok(has_more) = made.source.more(&mut piece) else { return Err(self.cut_part(shared)) };
+        shared.turn.makes(piece.len());
         let out = &mut shared.output.bytes;
         let mut is_short = false;
         match &mut made.end {
