@@ -128,6 +128,10 @@ pub const STREAM_BYTES: usize = 1024 * 1024;
 pub const REQUEST_SKIPPED: u64 = 64 * 1024;
 /// Largest file that may be stored by PUT, where storing is allowed.
 pub const UPLOAD: u64 = 1024 * 1024 * 1024;
+/// Most files of one form that a browser sends without a script, and bytes around them.
+pub const FORM_FILES: usize = 64;
+/// See [`FORM_FILES`].
+pub const FORM_AROUND: u64 = 1024 * 1024;
 /// Sizes of text files that are packed when the client takes them so.
 pub const PACKED: std::ops::RangeInclusive<u64> = 1024..=8 * 1024 * 1024;
 /// The largest of them that is packed at once; packing more takes long, and is done beside the others' answers.
@@ -211,6 +215,7 @@ pub const TABLE: &[Limit] = &[
         what: "a folder that is sent whole; a tar has any number of names",
     },
     Limit { flag: Some("--max-upload"), default: "1 GiB", what: "a file that is stored with --upload" },
+    Limit { flag: None, default: "64", what: "files of one form; a page with its script sends each by itself" },
     Limit { flag: Some("--no-follow"), default: "10", what: "redirects" },
     Limit { flag: None, default: "16 KiB, 200 ms", what: "the body of a redirect, read to keep its connection" },
     Limit { flag: Some("--max-size"), default: "none", what: "an HTTP body, unpacked" },

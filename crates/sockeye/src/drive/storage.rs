@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
-use crate::file::{AtomicFile, Leftover};
+use crate::file::Leftover;
 use crate::stop::{self, Stop};
 use crate::web::answer::{Response, Site};
 use crate::web::clock::Now;
 use crate::web::request::Version;
-use crate::web::upload::{Stored, store};
+use crate::web::upload::{Sealed, Stored, store};
 
 /// Who waits for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(super) enum Done {
 /// The loop's end of it.
 #[derive(Debug)]
 pub(super) struct Storage {
-    jobs: Sender<(Waiter, AtomicFile)>,
+    jobs: Sender<(Waiter, Sealed)>,
     asks: Sender<(Waiter, Ask)>,
     done: Receiver<(Waiter, Done)>,
     woken: Stop,
@@ -60,7 +60,7 @@ impl Storage {
     /// As pipe(2) and clone(2).
     pub(super) fn start() -> io::Result<Self> {
         let (waker, woken) = stop::channel()?;
-        let (jobs, queue) = mpsc::channel::<(Waiter, AtomicFile)>();
+        let (jobs, queue) = mpsc::channel::<(Waiter, Sealed)>();
         let (asks, asked) = mpsc::channel::<(Waiter, Ask)>();
         let (tell, done) = mpsc::channel();
         let (tell_too, waker_too) = (tell.clone(), waker.try_clone()?);
@@ -83,14 +83,12 @@ impl Storage {
     }
 
     /// Has a file stored; it comes back if there is nobody to do it.
-    fn begin(&self, waiter: Waiter, file: AtomicFile) -> Result<(), AtomicFile> {
-        let leftover = file.leftover();
+    fn begin(&self, waiter: Waiter, file: Sealed) -> Result<(), Sealed> {
+        let begun: Vec<Leftover> = file.leftovers().collect();
         self.jobs.send((waiter, file)).map_err(|refused| refused.0.1)?;
         let mut leftovers = self.leftovers.borrow_mut();
         leftovers.retain(Leftover::is_there);
-        if leftover.is_there() {
-            leftovers.push(leftover);
-        }
+        leftovers.extend(begun.into_iter().filter(Leftover::is_there));
         Ok(())
     }
 
@@ -126,7 +124,7 @@ pub(super) struct Storing<'a> {
 
 impl Storing<'_> {
     /// Has a file stored; it comes back if there is nobody to do it.
-    pub(super) fn begin(self, number: u32, file: AtomicFile) -> Result<(), AtomicFile> {
+    pub(super) fn begin(self, number: u32, file: Sealed) -> Result<(), Sealed> {
         self.storage.begin(Waiter { token: self.token, number }, file)
     }
 

@@ -12,7 +12,6 @@ use super::access::{Ledger, Lines, Record};
 use super::http2::{Http2, PREFACE, Went};
 use super::storage::{Ask, Done, Storing};
 use super::turn::ANSWERS;
-use crate::file::AtomicFile;
 use crate::limits;
 use crate::web::answer::{Body, Reply, Response, Site};
 use crate::web::body::{Decoder, Framing};
@@ -20,7 +19,7 @@ use crate::web::clock::Now;
 use crate::web::made::{End, Made};
 use crate::web::request::{Parsed, Request, Version, parse};
 use crate::web::status::Status;
-use crate::web::upload::{Receipt, Stored, Upload, store};
+use crate::web::upload::{Receipt, Sealed, Stored, Upload, store};
 
 /// A body up to this size goes out with its head; a longer one is sent by the kernel.
 const SMALL: u64 = 32 * 1024;
@@ -98,7 +97,7 @@ pub(super) struct Around<'a> {
 
 impl Around<'_> {
     /// Has a file stored; none where [`Web::stored`] will be told.
-    pub(super) fn store(&self, number: u32, file: AtomicFile) -> Option<Stored> {
+    pub(super) fn store(&self, number: u32, file: Sealed) -> Option<Stored> {
         match self.storing {
             Some(storing) => storing.begin(number, file).err().map(store),
             None => Some(store(file)),

@@ -18,7 +18,7 @@ use super::refusal;
 use super::request::{Method, Parsed, Request, Version, parse};
 use super::root::{Links, Root};
 use super::status::Status;
-use super::upload::Upload;
+use super::upload::{Upload, make_folder};
 use crate::limits;
 
 /// An answer whose head stands in the buffer that was given.
@@ -189,7 +189,7 @@ impl Site {
     pub fn answer(&self, request: &Request<'_>, now: &Now, head: &mut Vec<u8>) -> Reply {
         self.root.follow(now.seconds());
         let mut manner = self.manner(request);
-        if request.method == Method::Put && self.options.upload.is_some() && self.admits(request).is_ok() {
+        if request.method.writes() && self.options.upload.is_some() && self.admits(request).is_ok() {
             return self.store(request, &manner, now, head);
         }
         manner.keep_alive &= is_skipped(request);
@@ -225,7 +225,7 @@ impl Site {
         if !self.options.hosts.accept(request) {
             return Err(Status::MISDIRECTED_REQUEST);
         }
-        let access = if request.method == Method::Put { Access::Write } else { Access::Read };
+        let access = if request.method.writes() { Access::Write } else { Access::Read };
         // A browser asks ahead without saying who it is (Fetch, section 4.8).
         if self.options.accounts.admit(access, &request.fields.authorization) || self.is_preflight(request) {
             return Ok(());
@@ -241,7 +241,19 @@ impl Site {
 
     fn store(&self, request: &Request<'_>, manner: &Manner, now: &Now, head: &mut Vec<u8>) -> Reply {
         let most = self.options.upload.unwrap_or(0);
-        match Upload::begin(&self.root, request, most, manner, now) {
+        let upload = match request.method {
+            Method::Post => Upload::begin_form(&self.root, request, most, manner),
+            Method::Mkcol => {
+                let mut manner = manner.clone();
+                manner.keep_alive &= is_skipped(request);
+                return Reply::Ready(match make_folder(&self.root, request) {
+                    Ok(()) => Head::begin(head, Status::CREATED, &manner, now).content(Body::Empty),
+                    Err(status) => refusal::write(status, self.methods(), &manner, now, head),
+                });
+            }
+            _ => Upload::begin(&self.root, request, most, manner, now),
+        };
+        match upload {
             Ok(upload) => Reply::Upload(Box::new(upload)),
             Err(status) => {
                 let keep_alive = manner.keep_alive && request.framing == Framing::None;
@@ -251,7 +263,7 @@ impl Site {
     }
 
     pub(super) fn methods(&self) -> &'static str {
-        if self.options.upload.is_some() { "GET, HEAD, OPTIONS, PUT" } else { "GET, HEAD, OPTIONS" }
+        if self.options.upload.is_some() { "GET, HEAD, OPTIONS, PUT, POST, MKCOL" } else { "GET, HEAD, OPTIONS" }
     }
 
     /// The way that a request names, unless it is one that is kept hidden.

@@ -47,7 +47,7 @@ impl<'e> Exchange<'e> {
         match self.request.method {
             Method::Get | Method::Head => self.read(out).unwrap_or_else(|status| self.error(status, out)),
             Method::Options => self.methods(out),
-            Method::Put | Method::Other => self.error(Status::METHOD_NOT_ALLOWED, out),
+            Method::Put | Method::Post | Method::Mkcol | Method::Other => self.error(Status::METHOD_NOT_ALLOWED, out),
         }
     }
 
@@ -306,14 +306,21 @@ impl<'e> Exchange<'e> {
         let listing = listing::Listing::read(&self.site.root, found.fd, way, self.site.options.hidden, view)?;
         let listing = listing.offering(offers);
         let is_json = negotiate::wants_json(&self.request.fields.accept);
-        let bytes = if is_json { listing.json() } else { listing.page() };
+        // A script that stores files runs by this alone.
+        let nonce = (offers.upload && !is_json).then(|| format!("{:016x}{:016x}", random(), random()));
+        let bytes = if is_json { listing.json() } else { listing.page(nonce.as_deref()) };
         let media = if is_json { b"application/json".as_slice() } else { b"text/html; charset=utf-8" };
         let packs = self.packs(kind::of(b"a.html"), bytes.len() as u64);
         let coding = if packs { negotiate::coding(&self.request.fields.accept_encoding) } else { None };
         let head = self
             .begin(Status::OK, out)
             .field("Content-Type", media)
-            .field("Content-Security-Policy", POLICY)
+            .written("Content-Security-Policy", |out| {
+                out.extend_from_slice(POLICY);
+                if let Some(nonce) = &nonce {
+                    out.extend_from_slice(format!("; script-src 'nonce-{nonce}'; connect-src 'self'").as_bytes());
+                }
+            })
             .field("Cache-Control", b"no-cache")
             .field("Vary", b"Accept, Accept-Encoding");
         Ok(match coding {

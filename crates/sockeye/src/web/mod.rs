@@ -37,6 +37,7 @@ mod escape;
 mod exchange;
 pub mod extra;
 pub mod fields;
+mod form;
 mod glob;
 mod head;
 mod kind;

@@ -70,7 +70,10 @@ fn explanation(status: Status) -> &'static str {
         Status::NOT_FOUND => "There is nothing here under this name.",
         Status::METHOD_NOT_ALLOWED => "Files are read here.",
         Status::REQUEST_TIMEOUT => "The request did not come in time.",
-        Status::CONFLICT => "A file can be stored under a new name or in the place of a file, in a folder that exists.",
+        Status::CONFLICT => {
+            "A file can be stored under a new name, or with PUT in the place of a file, in a folder that exists. Nothing was \
+             stored."
+        }
         Status::PRECONDITION_FAILED => "The file is not as the request said it is.",
         Status::CONTENT_TOO_LARGE => "The file is larger than may be stored here.",
         Status::MISDIRECTED_REQUEST => {

@@ -41,6 +41,10 @@ pub enum Method {
     Options,
     /// Store a file.
     Put,
+    /// Store the files of a form.
+    Post,
+    /// Make a folder.
+    Mkcol,
     /// Anything else.
     Other,
 }
@@ -77,6 +81,13 @@ pub struct Request<'a> {
     pub fields: Fields<'a>,
     /// How its content is delimited.
     pub framing: Framing,
+}
+
+impl Method {
+    /// Whether it would change something.
+    pub(crate) fn writes(self) -> bool {
+        matches!(self, Self::Put | Self::Post | Self::Mkcol)
+    }
 }
 
 impl Request<'_> {
@@ -258,6 +269,8 @@ fn method(text: &str) -> Method {
         "HEAD" => Method::Head,
         "OPTIONS" => Method::Options,
         "PUT" => Method::Put,
+        "POST" => Method::Post,
+        "MKCOL" => Method::Mkcol,
         _ => Method::Other,
     }
 }

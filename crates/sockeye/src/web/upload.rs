@@ -8,25 +8,27 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 
-use rustix::fs::fstat;
+use rustix::fs::{Mode, fstat, mkdirat};
 use rustix::io::Errno;
 
 use super::answer::{Body, Response};
 use super::body::{Decoder, Framing};
 use super::clock::Now;
 use super::condition::{self, Tag, Verdict};
+use super::form::Form;
 use super::head::{Head, Manner};
 use super::path::Way;
 use super::refusal;
 use super::request::{Request, Version};
 use super::root::{Kind, Meta, Root, look_in};
 use super::status::Status;
-use crate::file::{AtomicFile, Existing, FileError, Step};
+use crate::file::{AtomicFile, Existing, FileError, Leftover, Step};
+use crate::limits;
 
 /// A file that is coming.
 #[derive(Debug)]
 pub struct Upload {
-    file: AtomicFile,
+    into: Into,
     found: Found,
     decoder: Decoder,
     received: u64,
@@ -34,6 +36,20 @@ pub struct Upload {
     manner: Manner,
     waits: Waits,
 }
+
+/// Where the content goes.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "an upload is in a box of its own")]
+enum Into {
+    /// One file.
+    File(AtomicFile),
+    /// Those of a browser's form, which is then led back to the folder.
+    Form(Form, Vec<u8>),
+}
+
+/// What is to be stored, which waits for the disk.
+#[derive(Debug)]
+pub(crate) struct Sealed(Vec<AtomicFile>);
 
 /// What stands at the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +83,8 @@ pub struct Taken {
 pub(crate) struct Receipt {
     found: Found,
     manner: Manner,
+    /// Where a browser goes that sent a form, or why its form is none.
+    back: Option<Result<Vec<u8>, Status>>,
 }
 
 /// What a file is once it is stored, as far as can be told.
@@ -107,16 +125,32 @@ impl Upload {
         let permissions = existing.map(|meta| Permissions::from_mode(meta.mode));
         let file = AtomicFile::begin_in(File::from(folder), target, then, permissions);
         let file = file.map_err(|error| status_of(&error))?;
+        Ok(Self::of(Into::File(file), found, most, request, manner))
+    }
+
+    /// The same for a form that a page of ours sent, or a program: another site's page may not.
+    pub(crate) fn begin_form(root: &Root, request: &Request<'_>, most: u64, manner: &Manner) -> Result<Self, Status> {
+        let way = Way::decode(request.path)?;
+        if way.climbs() {
+            return Err(Status::NOT_FOUND);
+        }
+        if way.is_hidden() || !is_own(request) {
+            return Err(Status::FORBIDDEN);
+        }
+        let folder = root.folder(way.bytes()).map_err(status)?;
+        let form = Form::begin(folder, &request.fields.content_type, most)?;
+        let mut back = vec![];
+        way.push_as_folder(&mut back);
+        // How much of it is content shows as it comes; what stands around it is bounded by that.
+        let all = most.saturating_mul(limits::FORM_FILES as u64).saturating_add(limits::FORM_AROUND);
+        Ok(Self::of(Into::Form(form, back), Found::NothingOrFail, all, request, manner))
+    }
+
+    fn of(into: Into, found: Found, most: u64, request: &Request<'_>, manner: &Manner) -> Self {
         let expects = request.version == Version::Http11 && request.fields.expect.is_some();
-        Ok(Self {
-            file,
-            found,
-            decoder: Decoder::new(request.framing),
-            received: 0,
-            most,
-            manner: manner.clone(),
-            waits: if expects { Waits::ForContinue } else { Waits::No },
-        })
+        let waits = if expects { Waits::ForContinue } else { Waits::No };
+        let decoder = Decoder::new(request.framing);
+        Self { into, found, decoder, received: 0, most, manner: manner.clone(), waits }
     }
 
     /// Whether [`Upload::CONTINUE`] has to be sent first. It need not where content has come already.
@@ -143,20 +177,33 @@ impl Upload {
             if self.received > self.most {
                 return Err(Status::CONTENT_TOO_LARGE);
             }
-            self.file.append(piece.data).map_err(|error| status_of(&error.source))?;
+            match &mut self.into {
+                Into::File(file) => file.append(piece.data).map_err(|error| status_of(&error.source))?,
+                Into::Form(form, _) => form.take(piece.data)?,
+            }
         }
         Ok(Taken { used: piece.used, is_whole: piece.is_last })
     }
 
     /// Gives the whole file its name and writes the head of the answer. This waits for the disk.
     pub fn finish(self, now: &Now, head: &mut Vec<u8>) -> Response {
-        let (file, receipt) = self.seal();
-        receipt.answer(store(file), now, head)
+        let (files, receipt) = self.seal();
+        receipt.answer(store(files), now, head)
     }
 
     /// What is to be stored, and what answers once it is.
-    pub(crate) fn seal(self) -> (AtomicFile, Receipt) {
-        (self.file, Receipt { found: self.found, manner: self.manner })
+    pub(crate) fn seal(self) -> (Sealed, Receipt) {
+        let (found, manner) = (self.found, self.manner);
+        match self.into {
+            Into::File(file) => (Sealed(vec![file]), Receipt { found, manner, back: None }),
+            Into::Form(form, back) => {
+                let (files, back) = match form.seal() {
+                    Ok(files) => (files, Ok(back)),
+                    Err(status) => (vec![], Err(status)),
+                };
+                (Sealed(files), Receipt { found, manner, back: Some(back) })
+            }
+        }
     }
 
     /// Answers an upload that went wrong; the file is as it was. The connection ends, since the rest may still come.
@@ -168,6 +215,19 @@ impl Upload {
 impl Receipt {
     /// Answers an upload whose file is stored, or could not be.
     pub(crate) fn answer(self, stored: Stored, now: &Now, head: &mut Vec<u8>) -> Response {
+        let stored = match (self.back, stored) {
+            (Some(Err(status)), _) => return refusal::write(status, "", &self.manner, now, head),
+            (Some(Ok(back)), Ok(_)) => {
+                let head = Head::begin(head, Status::SEE_OTHER, &self.manner, now).field("Location", &back);
+                return head.content(Body::Empty);
+            }
+            (Some(Ok(_)), Err(FileError { step: Step::Rename, source, .. }))
+                if source.kind() == io::ErrorKind::AlreadyExists =>
+            {
+                return refusal::write(Status::CONFLICT, "", &self.manner, now, head);
+            }
+            (_, stored) => stored,
+        };
         match stored {
             // Somebody else was faster.
             Err(FileError { step: Step::Rename, source, .. })
@@ -189,8 +249,23 @@ impl Receipt {
     }
 }
 
-/// Has a file stored and gives it its name. This waits for the disk.
-pub(crate) fn store(file: AtomicFile) -> Stored {
+impl Sealed {
+    /// Where the temporary names of its files are known.
+    pub(crate) fn leftovers(&self) -> impl Iterator<Item = Leftover> {
+        self.0.iter().map(AtomicFile::leftover)
+    }
+}
+
+/// Has files stored and gives them their names; what is told is of the last. This waits for the disk.
+pub(crate) fn store(files: Sealed) -> Stored {
+    let mut stored = Ok(None);
+    for file in files.0 {
+        stored = Ok(store_one(file)?);
+    }
+    stored
+}
+
+fn store_one(file: AtomicFile) -> Stored {
     file.store()?;
     let handle = file.as_fd().try_clone_to_owned().ok();
     match file.give_name() {
@@ -200,6 +275,41 @@ pub(crate) fn store(file: AtomicFile) -> Stored {
     }
     // Getting its name was the last change of its state.
     Ok(handle.and_then(|file| fstat(file).ok()).and_then(|stat| Meta::of(&stat)))
+}
+
+/// Makes a folder (RFC 4918, section 9.3).
+pub(crate) fn make_folder(root: &Root, request: &Request<'_>) -> Result<(), Status> {
+    if request.framing != Framing::None {
+        return Err(Status::UNSUPPORTED_MEDIA_TYPE);
+    }
+    let way = Way::decode(request.path)?;
+    if way.climbs() {
+        return Err(Status::NOT_FOUND);
+    }
+    if way.is_hidden() || !is_own(request) {
+        return Err(Status::FORBIDDEN);
+    }
+    if way.bytes().is_empty() {
+        return Err(Status::METHOD_NOT_ALLOWED);
+    }
+    let folder = root.folder(way.parent()).map_err(status)?;
+    mkdirat(&folder, way.name(), Mode::from_raw_mode(0o777)).map_err(|error| match error {
+        // Something stands there.
+        Errno::EXIST => Status::METHOD_NOT_ALLOWED,
+        error => status(error),
+    })
+}
+
+/// Whether a request comes from a page of this site, or from none: browsers send forms of other sites without asking, with
+/// the password that they know for this one.
+fn is_own(request: &Request<'_>) -> bool {
+    let fields = &request.fields;
+    if let Some(site) = fields.sec_fetch_site.as_deref() {
+        return matches!(site, b"same-origin" | b"none");
+    }
+    let Some(origin) = fields.origin.as_deref() else { return true };
+    let host = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
+    host.is_some_and(|host| request.authority.is_some_and(|own| own.as_bytes().eq_ignore_ascii_case(host)))
 }
 
 /// The way that a request would store something at, if that can be.
@@ -228,7 +338,7 @@ fn storable<'r>(request: &Request<'r>, most: u64) -> Result<Way<'r>, Status> {
     }
 }
 
-fn status(error: Errno) -> Status {
+pub(super) fn status(error: Errno) -> Status {
     match error {
         Errno::ACCESS | Errno::PERM | Errno::ROFS => Status::FORBIDDEN,
         Errno::NOSPC | Errno::DQUOT => Status::INSUFFICIENT_STORAGE,
@@ -242,7 +352,7 @@ fn status(error: Errno) -> Status {
     }
 }
 
-fn status_of(error: &io::Error) -> Status {
+pub(super) fn status_of(error: &io::Error) -> Status {
     error.raw_os_error().map_or(Status::INTERNAL_ERROR, |code| status(Errno::from_raw_os_error(code)))
 }
 

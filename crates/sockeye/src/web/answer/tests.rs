@@ -323,7 +323,7 @@ fn other_methods_are_told_which_there_are() {
         assert_eq!(seen.field("Content-Length"), None);
     }
     let storing = site_in(folder.path(), Options::default().with_upload());
-    assert_eq!(ask(&storing, "OPTIONS *", "").field("Allow"), Some("GET, HEAD, OPTIONS, PUT"));
+    assert_eq!(ask(&storing, "OPTIONS *", "").field("Allow"), Some("GET, HEAD, OPTIONS, PUT, POST, MKCOL"));
 }
 
 #[test]

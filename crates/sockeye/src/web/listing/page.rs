@@ -10,9 +10,9 @@ use crate::web::refusal::{COLOURS, ICON};
 use crate::web::root::Kind;
 
 impl Listing<'_> {
-    /// The page.
+    /// The page; its script, if it has any, runs by the nonce.
     #[must_use]
-    pub fn page(&self) -> Vec<u8> {
+    pub fn page(&self, nonce: Option<&str>) -> Vec<u8> {
         let mut out = Vec::with_capacity(4096 + self.shown().len() * 256);
         let mut title = vec![b'/'];
         for segment in self.way.segments() {
@@ -50,6 +50,10 @@ impl Listing<'_> {
         out.extend_from_slice(b"</p>\n");
         if self.offers.archives {
             out.extend_from_slice(ARCHIVES.as_bytes());
+        }
+        if let Some(nonce) = nonce {
+            out.extend_from_slice(FORMS.as_bytes());
+            let _ = writeln!(out, "<script nonce=\"{nonce}\">{SCRIPT}</script>");
         }
         out.extend_from_slice(b"</body>\n</html>\n");
         out
@@ -213,6 +217,15 @@ pub(super) fn push_size(out: &mut Vec<u8>, size: u64) {
         _ => write!(out, "{} {name}", tenths / 10),
     };
 }
+
+/// They work without the script, too, which stores each file by itself and shows how far it is.
+const FORMS: &str = "<form method=\"post\" enctype=\"multipart/form-data\"><p>Store files here: \
+    <input type=\"file\" name=\"file\" aria-label=\"Files\" multiple required> <button>store</button> \
+    <progress max=\"1\" value=\"0\" hidden></progress> <output></output></p></form>\n\
+    <form method=\"post\" enctype=\"multipart/form-data\"><p>New folder: \
+    <input name=\"folder\" aria-label=\"Name of the folder\" maxlength=\"255\" required> <button>make</button></p></form>\n";
+
+const SCRIPT: &str = include_str!("upload.js");
 
 /// Buttons and no links, for the same reason as those of the columns.
 const ARCHIVES: &str =

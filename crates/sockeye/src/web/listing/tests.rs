@@ -14,7 +14,7 @@ fn listing(folder: &Path, path: &str, query: &str, hidden: Hidden, show: fn(&Lis
 }
 
 fn page(folder: &Path, path: &str, query: &str) -> String {
-    listing(folder, path, query, Hidden::Kept, |listing| listing.page())
+    listing(folder, path, query, Hidden::Kept, |listing| listing.page(None))
 }
 
 fn json(folder: &Path, path: &str, query: &str) -> String {
@@ -97,7 +97,7 @@ fn what_would_not_be_served_is_not_shown() {
     std::os::unix::fs::symlink("../file", root.join("folder/up")).unwrap();
     assert_eq!(links(&page(&root, "/", "")), ["folder/", "way/", "file", "in"]);
     assert_eq!(links(&page(&root, "/folder/", "")), ["../", "../", "up"]);
-    let all = listing(&root, "/", "", Hidden::Shown, |listing| listing.page());
+    let all = listing(&root, "/", "", Hidden::Shown, |listing| listing.page(None));
     assert_eq!(links(&all), ["folder/", "way/", ".env", "file", "in"]);
 }
 
