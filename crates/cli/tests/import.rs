@@ -109,3 +109,23 @@ fn a_page_without_a_session_is_told() {
     assert_code(&output, 0);
     assert_eq!(text(&output.stdout).lines().filter(|line| *line == "S: two").count(), 20_000);
 }
+
+#[test]
+fn a_page_in_utf_16_is_read() {
+    let page = "   C: HELO caf\u{e9}\r\n   S: 250 ok\r\n";
+    let units: Vec<u16> = std::iter::once(0xfeff).chain(page.encode_utf16()).collect();
+    for bytes in [
+        units.iter().flat_map(|unit| unit.to_le_bytes()).collect::<Vec<u8>>(),
+        units.iter().flat_map(|unit| unit.to_be_bytes()).collect(),
+    ] {
+        let output = run(&["import", "-q", "-"], &bytes);
+        assert_code(&output, 0);
+        assert!(text(&output.stdout).ends_with("C: HELO caf\u{e9}\nS: 250 ok\n"), "{}", text(&output.stdout));
+    }
+    // Where two ways are told apart, the word is a remark and no part of the line above.
+    for or in ["[or]", "(or)", "<or>", "-- or --"] {
+        let output = run(&["import", "-q", "-"], format!("   C: a\n   S: b\n   {or}\n   S: c\n").as_bytes());
+        assert_code(&output, 0);
+        assert!(text(&output.stdout).contains(&format!("S: b\n# {or}\nS: c\n")), "{}", text(&output.stdout));
+    }
+}

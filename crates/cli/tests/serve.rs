@@ -181,6 +181,17 @@ fn hanging_up_reads_the_transcript_again_and_open_conversations_go_on_with_the_o
 }
 
 #[test]
+fn a_signal_at_the_moment_when_the_ports_are_known_ends_nothing() {
+    for _ in 0..8 {
+        let (server, _folder) = serve("S: hello\nS closes\n", &[]);
+        server.signal("HUP");
+        server.log.wait_for("read again: ");
+        assert_eq!(to_end(&mut server.connect()), b"hello\n");
+        assert_eq!(server.stop().0, 0);
+    }
+}
+
+#[test]
 fn a_watched_transcript_is_read_again_when_an_editor_has_replaced_it() {
     let (server, folder) = serve("S: old\nS closes\n", &["--watch"]);
     assert_eq!(to_end(&mut server.connect()), b"old\n");

@@ -243,3 +243,27 @@ fn what_may_end_there_passes_and_so_does_what_is_allowed() {
     assert_eq!(server.wait(), 1);
     server.log.wait_for("3 conversations, 1 as written, 2 not");
 }
+
+#[test]
+fn a_reset_behind_the_last_statement_is_judged_where_the_end_is_written() {
+    for (last, code, words) in [
+        ("", 0, "1 conversation, 1 as written"),
+        ("S closes\n", 0, "1 conversation, 1 as written"),
+        ("C closes\n", 1, "the client reset the connection"),
+    ] {
+        for rest in ["", "S: two\n"] {
+            let (mut server, _folder) = serve(&format!("C: hi\nS: one\n{rest}{last}"), &["--once"]);
+            let mut client = server.connect();
+            client.write_all(b"hi\n").unwrap();
+            // The answer came, and is read to its end or not.
+            assert_eq!(line(&mut client), "one\n");
+            // Our end came with it, so that the play is over before the reset.
+            if last != "C closes\n" && rest.is_empty() {
+                assert_eq!(to_end(&mut client), b"");
+            }
+            reset(client);
+            assert_eq!(server.wait(), code, "{last}{rest}");
+            server.log.wait_for(words);
+        }
+    }
+}

@@ -28,6 +28,7 @@ fn transcript(flags: &flags::Import, console: &Console) -> Result<Exit, Exit> {
     if page.len() as u64 > sockeye::limits::TRANSCRIPT {
         return Err(console.fail(Exit::Usage, &format!("{name} is larger than 16 MiB: cut out the pages that matter")));
     }
+    let page = utf16(&page).map_or(page, String::into_bytes);
     let lossy = String::from_utf8_lossy(&page);
     let is_utf8 = matches!(lossy, std::borrow::Cow::Borrowed(_));
     let page = lossy;
@@ -89,4 +90,15 @@ fn agrees(name: &str, imported: &Imported) -> Result<(), Why> {
         Some(Ending::Failed(verdict)) => Err(Why::failed(None, verdict.into())),
         _ => Ok(()),
     }
+}
+
+/// The text of a page that was saved as UTF-16, which begins with its mark.
+fn utf16(page: &[u8]) -> Option<String> {
+    let of: fn([u8; 2]) -> u16 = match page {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => return None,
+    };
+    let units: Vec<u16> = page[2..].chunks_exact(2).map(|pair| of([pair[0], pair[1]])).collect();
+    Some(String::from_utf16_lossy(&units))
 }

@@ -52,11 +52,12 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
     let server = Server::bind(&options).map_err(refuse)?;
     let (stopper, stop) = stop::channel().map_err(|error| refuse(ServeError::Io(error)))?;
     signals::stop_on_signals(&stopper).map_err(|error| refuse(ServeError::Io(error)))?;
+    // Whoever finds the ports may send a signal at once: by then each has its meaning.
+    let reloading = reloading(flags, console).map_err(|error| refuse(ServeError::Io(error)))?;
+    let observer = observer(flags, console)?;
     if let Some(path) = &flags.port_file {
         port_file::write(path, server.ports(), console)?;
     }
-    let reloading = reloading(flags, console).map_err(|error| refuse(ServeError::Io(error)))?;
-    let observer = observer(flags, console)?;
     let summary = server.run(stop, reloading, observer).map_err(refuse)?;
     Ok(conclude(summary, flags, console))
 }

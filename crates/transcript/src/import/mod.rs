@@ -351,6 +351,11 @@ fn is_direction(said: &str) -> bool {
             && !inside.contains([';', '=']);
         return is_prose && (inside.contains(' ') && !inside.contains("\":") || inside.contains("..."));
     }
+    if said.trim_matches(['-', '<', '>', '(', ')', '[', ']', ' ']).eq_ignore_ascii_case("or")
+        && !said.starts_with(|c: char| c.is_ascii_alphabetic())
+    {
+        return true;
+    }
     let inside = within('<', '>').or_else(|| within('(', ')')).or_else(|| within('[', ']'));
     // Tags, lists of strings and addresses are what programs say.
     inside.is_some_and(|inside| {
