@@ -94,6 +94,18 @@ fn case_of(kind: usize, numbers: &mut Numbers) -> Case {
             let host = if has(&all, 'n') { "127.0.0.1" } else { host };
             Case::new(&format!("{} {host} PORT", all.join(" ")), input(), peer)
         }
+        // Datagrams.
+        2 => {
+            let mut all = flags(numbers, &[ANYWHERE, &["-s 127.0.0.1", "-p OTHER", "-d", "-N", "-z"]]);
+            // It would wait some seconds for errors, which every case has its fill of.
+            all.retain(|flag| !has(&[flag], 'v'));
+            // How much is sent before the answer to the first line came, nobody knows.
+            let is_answered = !has(&all, 'C') && !has(&all, 'd') && numbers.below(2) == 0;
+            let says = if is_answered { b"answer\n".to_vec() } else { Vec::new() };
+            let end = if is_answered { "-W1" } else { "-w1 -q0" };
+            let peer = Peer::Server { until: None, to_end: false, says, over: Over::Udp };
+            Case::new(&format!("-u {} {end} 127.0.0.1 PORT", all.join(" ")), input(), peer)
+        }
         // A client.
         _ => {
             let all = flags(numbers, &[ANYWHERE, LISTENING]);
@@ -127,5 +139,10 @@ fn a_server_meets_the_same_client() {
 
 #[test]
 fn a_client_meets_the_same_listener() {
-    alone("generated::a_client_meets_the_same_listener", || all_of(2));
+    alone("generated::a_client_meets_the_same_listener", || all_of(3));
+}
+
+#[test]
+fn the_same_datagrams_are_sent() {
+    alone("generated::the_same_datagrams_are_sent", || all_of(2));
 }

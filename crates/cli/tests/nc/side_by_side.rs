@@ -33,10 +33,17 @@ pub(crate) fn alone(test: &str, body: impl FnOnce()) {
     assert!(output.status.success() && told.contains("1 passed"), "{told}");
 }
 
-/// A port that nobody has used in this network.
+/// A port that nobody has used in this network, and that has no name.
 pub(crate) fn port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(10_000);
-    NEXT.fetch_add(1, Ordering::Relaxed)
+    let services = fs::read_to_string("/etc/services").unwrap_or_default();
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        let named = format!("{port}/");
+        if !services.split_whitespace().any(|word| word.starts_with(&named)) {
+            return port;
+        }
+    }
 }
 
 /// What both programs are run with. `PORT` and `OTHER` in the arguments are ports of its own for each run, and `DIR` an empty folder.
