@@ -2,6 +2,7 @@
 //! CI does, `cargo xtask faults` makes system calls fail. It has no dependencies, so that it is there at once.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for a terminal, not a server")]
 
+mod conformance;
 mod faults;
 
 use std::env;
@@ -61,9 +62,11 @@ fn main() -> ExitCode {
         "test" => test(&env::args().skip(2).collect::<Vec<_>>()),
         "check" => check(),
         "faults" => faults::run(env::args().skip(2)),
+        "conformance" => conformance::run(),
         _ => Err("cargo xtask test    installs what is missing (it says what, and why) and passes all tests\n\
                   cargo xtask test --quick   only those that need no other program and no root\ncargo xtask check   format, lints, tests, docs, a sample of faults\n\
-                  cargo xtask faults  makes each system call of each verb fail in turn"
+                  cargo xtask faults  makes each system call of each verb fail in turn\n\
+                  cargo xtask conformance  what RFCs ask of serve --files and fetch, case by case, beside nginx and curl"
             .to_owned()),
     };
     match done {
