@@ -246,6 +246,22 @@ fn a_firewall_a_full_queue_and_a_long_answer_are_told_as_they_are() {
     let output = fault("true");
     assert_code(&output, 0);
 
+    // From the other end it is told alike, with a transcript and without.
+    for how in ["--play /run/ping.talk", "--send-only", "--timeout 5s"] {
+        let script = format!(
+            "ip link set lo up\n\
+            nft add table t\n\
+            nft add chain t o '{{ type filter hook output priority 0 ; }}'\n\
+            nft add rule t o udp dport 24101 drop\n\
+            printf 'C: ping\\nS: pong\\n' >/run/ping.talk\n\
+            code=0; echo ping | \"$1\" talk udp://127.0.0.1:24101 {how} || code=$?; exit $code"
+        );
+        let output = in_namespace(&script);
+        assert_code(&output, 18);
+        let told = text(&output.stderr);
+        assert!(told.contains("cannot send: ") && told.contains("a firewall of this machine may drop it"), "{told}");
+    }
+
     let file = transcript_file("C: {x}\nS: {x}{x}\n");
     let mut server = Server::start_at(&["udp://127.0.0.1:0"], &["--once", "--play", file.path().to_str().unwrap()]);
     server.datagrams().send(&[b'x'; 40_000]).unwrap();

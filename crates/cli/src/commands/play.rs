@@ -11,7 +11,7 @@ use sockeye::event::{Conversation, Protocol};
 use sockeye::failure::{Failure, Kind};
 use sockeye::net::connect::{ConnectError, Connected, Options as Connecting, connect_within};
 use sockeye::net::tls::Trust;
-use sockeye::net::words;
+use sockeye::net::{words, words_of_sending};
 use sockeye::record::{Record, Tap};
 use sockeye::verb::serve::Sheet;
 use sockeye::verb::talk::{Played, With, play};
@@ -239,8 +239,12 @@ fn play_once(
 /// What a play's connection failed with.
 pub(super) fn broken(error: &io::Error, connected: &Connected, number: usize) -> (Exit, Why) {
     let kind = Kind::from(error);
-    let failure = Failure::other(kind, format!("{}: {}", connected.peer, words(error)));
-    (kind.into(), Why::failed(Some(conversation(connected, number)), failure))
+    // As without a transcript: what was to be said was not sent.
+    let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
+    let exit = if is_refused { Exit::CutShort } else { kind.into() };
+    let why = if is_refused { format!("cannot send: {}", words_of_sending(error)) } else { words(error) };
+    let failure = Failure::other(kind, format!("{}: {why}", connected.peer));
+    (exit, Why::failed(Some(conversation(connected, number)), failure))
 }
 
 /// No connection came about.

@@ -314,7 +314,7 @@ fn connect_datagrams(addresses: &[SocketAddr]) -> Result<Connected, NoWay> {
                 let mut why = words_at(&error.into(), &candidate);
                 if error == Errno::ACCESS {
                     // connect(2): a socket must be told that it may send to all.
-                    why.push_str("; to a broadcast address sockeye does not send: name one host, or take ");
+                    why.push_str("; a route may prohibit it, and to a broadcast address sockeye does not send: name one host, or take ");
                     why.push_str(&format!("`socat - UDP-DATAGRAM:{candidate},broadcast`"));
                 }
                 attempts.push(Attempt { address: candidate, outcome: Outcome::Failed(why), took });

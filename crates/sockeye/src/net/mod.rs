@@ -51,6 +51,15 @@ pub fn words(error: &impl std::fmt::Display) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
+/// The system's words for bytes that could not be sent, with what to look at.
+#[must_use]
+pub fn words_of_sending(error: &io::Error) -> String {
+    match Errno::from_io_error(error) {
+        Some(Errno::PERM) => "the system does not allow it: a firewall of this machine may drop it".to_owned(),
+        _ => words(error),
+    }
+}
+
 /// Whether an error says that this machine has too little of something, and nothing about a peer.
 #[must_use]
 pub fn is_exhausted(error: &io::Error) -> bool {

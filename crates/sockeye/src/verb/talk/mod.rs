@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use transcript::Side;
 
-use crate::net::words;
+use crate::net::{words, words_of_sending};
 use crate::record::Tap;
 pub use crate::sink::Sink;
 
@@ -339,7 +339,7 @@ impl fmt::Display for Outcome {
             Ending::TooLarge { line, length } => {
                 write!(f, "line {line} of standard input has {length} bytes, more than a datagram holds")?;
             }
-            Ending::SendFailed(error) => write!(f, "cannot send: {}", words(error))?,
+            Ending::SendFailed(error) => write!(f, "cannot send: {}", words_of_sending(error))?,
         }
         let Self { sent, received, unsent, dropped, .. } = self;
         write!(f, "; {sent} bytes sent, {received} received")?;
