@@ -201,6 +201,9 @@ pub(crate) struct Nc {
     /// nc's own flags, then [destination] [port...]
     #[arg(value_name = "NC ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) words: Vec<OsString>,
+    /// Print this help; -h prints nc's
+    #[arg(long, action = clap::ArgAction::HelpLong)]
+    help: Option<bool>,
 }
 
 /// What `nc -h` says of its flags.

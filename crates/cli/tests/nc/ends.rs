@@ -281,3 +281,17 @@ fn the_verb_and_the_link_are_one() {
         }
     });
 }
+
+/// Of all words, these two alone are not nc's: everybody tries them.
+#[test]
+fn help_of_the_verb_is_that_of_every_verb() {
+    let help = super::support::run(&["nc", "--help"], b"");
+    super::support::assert_code(&help, 0);
+    let shown = super::support::text(&help.stdout);
+    for words in ["Usage: sockeye nc", "-X proto", "netcat-openbsd 1.219"] {
+        assert!(shown.contains(words), "{shown}");
+    }
+    let own = super::support::run(&["nc", "-h"], b"");
+    super::support::assert_code(&own, 0);
+    assert!(own.stdout.is_empty() && own.stderr.starts_with(b"OpenBSD netcat"), "{own:?}");
+}
