@@ -128,7 +128,7 @@ fn after_long_help() -> String {
 pub(crate) fn bounds() -> String {
     let line = |limit: &limits::Limit| {
         let flag = limit.flag.map_or(String::new(), |flag| format!(" ({flag})"));
-        format!("  {}{flag}: {}\n", limit.what, limit.default)
+        format!("  {}{flag}: {}\n", limit.what, (limit.default)())
     };
     limits::TABLE.iter().map(line).collect()
 }
@@ -684,10 +684,12 @@ mod tests {
     fn the_defaults_are_the_bounds_of_the_library() {
         let Command::Serve(serve) = Flags::parse_from(["sockeye", "serve"]).command else { panic!("it is serve") };
         assert_eq!((serve.grace, serve.max_line), (limits::GRACE, limits::LINE));
+        assert_eq!(serve.web.max_upload, limits::UPLOAD);
         let Command::Talk(talk) = Flags::parse_from(["sockeye", "talk", "1"]).command else { panic!("it is talk") };
         assert_eq!((talk.connect_timeout, talk.max_line), (limits::CONNECT_WAIT, limits::LINE));
         let Command::Fetch(fetch) = Flags::parse_from(["sockeye", "fetch", "1"]).command else { panic!("it is fetch") };
         assert_eq!((fetch.connect_timeout, fetch.idle_timeout), (limits::CONNECT_WAIT, limits::STALL_WAIT));
+        assert_eq!(fetch.max_redirects, limits::REDIRECTS);
     }
 
     #[test]

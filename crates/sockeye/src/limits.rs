@@ -2,20 +2,24 @@
 
 use std::time::Duration;
 
+use transcript::seconds;
+
 /// One bound: its value, the option that changes it, and what it bounds.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
     /// The flag that changes it, if one does.
     pub flag: Option<&'static str>,
-    /// Its default, for people: "64 KiB".
-    pub default: &'static str,
+    /// Its default, for people: "64 KiB". It is made from the constants, so that it cannot say anything else.
+    pub default: fn() -> String,
     /// What it bounds.
     pub what: &'static str,
 }
 
 /// Longest text line read before it is refused, in bytes.
 pub const LINE: usize = 64 * 1024;
-/// Bytes waiting to be sent to one peer before we stop reading from it.
+/// Bytes that wait for one peer to read them before its play says no more; the message at hand is said whole.
+pub const SAID_AHEAD: usize = transcript::SAID_AHEAD;
+/// Answers over datagrams that wait for an interface which takes no more, in bytes.
 pub const SEND_QUEUE: usize = 256 * 1024;
 /// Largest transcript file, in bytes.
 pub const TRANSCRIPT: u64 = 16 * 1024 * 1024;
@@ -24,9 +28,9 @@ pub const MEMORY_SHARE: u64 = 4;
 /// See [`MEMORY_SHARE`].
 pub const MEMORY_LEAST: u64 = 4 * 1024 * 1024;
 /// How long `talk --play` waits for the other side.
-pub const TALK_WAIT: Duration = Duration::from_secs(5);
+pub const TALK_WAIT: Duration = transcript::CLIENT_WAIT;
 /// How long `serve` waits for the other side.
-pub const SERVE_WAIT: Duration = Duration::from_secs(300);
+pub const SERVE_WAIT: Duration = transcript::SERVER_WAIT;
 /// How long open exchanges get when a server is stopped.
 pub const GRACE: Duration = Duration::from_secs(5);
 /// How long a peer that does not read may hold what we send it.
@@ -35,6 +39,8 @@ pub const WRITE_WAIT: Duration = Duration::from_secs(60);
 pub const DRAIN: u64 = 16 * 1024 * 1024;
 /// How long a closed connection is drained of what still arrives, at most.
 pub const DRAIN_WAIT: Duration = Duration::from_secs(5);
+/// How long `talk --play` waits for the other side to end once all is said: it only has to read what we sent.
+pub const TALK_DRAIN: Duration = Duration::from_secs(1);
 /// How long name lookup and connecting may take together.
 pub const CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// How long a quiet ends `talk` over datagrams once an answer came and standard input has ended.
@@ -58,10 +64,10 @@ pub const WAITING_DATAGRAMS: usize = 64;
 pub const WAITING_BYTES: usize = 128 * 1024;
 /// Bytes of them for all plays of a socket.
 pub const WAITING_IN_ALL: usize = 16 * 1024 * 1024;
-/// The three, as they are told.
-pub const WAITING: &str = "64 datagrams, 128 KiB, 16 MiB for all plays of a socket";
 /// Most bytes that all values of one play hold together.
 pub const VALUES: usize = transcript::MOST_VALUES;
+/// Largest message with its values filled in, in bytes.
+pub const MESSAGE: usize = transcript::MOST_SAID;
 /// Descriptors kept back from connections: listeners, files, the spare one.
 pub const RESERVED_FILES: u64 = 64;
 
@@ -161,68 +167,207 @@ pub fn memory(available: u64) -> u64 {
     (available / MEMORY_SHARE).max(MEMORY_LEAST)
 }
 
+/// What waits for plays over datagrams that cannot hear it yet, for people.
+#[must_use]
+pub fn waiting() -> String {
+    let (each, all) = (bytes(WAITING_BYTES), bytes(WAITING_IN_ALL));
+    format!("{WAITING_DATAGRAMS} datagrams, {each}, {all} for all plays of a socket")
+}
+
+/// A size as people write it: `64 KiB`.
+fn bytes(count: impl TryInto<u64>) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match units.iter().find(|(shift, _)| count >= 1 << shift && count.is_multiple_of(1 << shift)) {
+        Some((shift, unit)) => format!("{} {unit}", count >> shift),
+        None => format!("{count} bytes"),
+    }
+}
+
+/// A number with a comma between thousands.
+fn count(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Every bound, in the order in which help prints them.
 pub const TABLE: &[Limit] = &[
-    Limit { flag: Some("--max-line"), default: "64 KiB", what: "longest line" },
-    Limit { flag: None, default: "256 KiB", what: "bytes waiting for one peer to read them" },
+    Limit { flag: Some("--max-line"), default: || bytes(LINE), what: "longest line" },
+    Limit {
+        flag: None,
+        default: || format!("{}, and the message at hand", bytes(SAID_AHEAD)),
+        what: "bytes waiting for one peer to read them",
+    },
     Limit {
         flag: Some("--max-memory"),
-        default: "a quarter of the memory that the process may have",
+        default: || {
+            format!("1/{MEMORY_SHARE} of the memory that the process may have, at least {}", bytes(MEMORY_LEAST))
+        },
         what: "all buffers of serve; the conversation that waited longest goes first",
     },
-    Limit { flag: None, default: "60 s", what: "wait for a peer to read" },
-    Limit { flag: Some("--timeout"), default: "5 s in talk --play, 5 min in serve", what: "wait for the other side" },
-    Limit { flag: Some("--connect-timeout"), default: "10 s", what: "name lookup and connecting" },
-    Limit { flag: Some("--grace"), default: "5 s", what: "open exchanges when serve is stopped" },
-    Limit { flag: None, default: "5 s, 16 MiB", what: "drain after closing" },
-    Limit { flag: None, default: "1 s quiet, 5 s for the first", what: "answers to talk over UDP" },
-    Limit { flag: None, default: "10 s", what: "an interface's queue that takes no datagram of talk" },
+    Limit { flag: None, default: || seconds(WRITE_WAIT), what: "wait for a peer to read" },
+    Limit {
+        flag: Some("--timeout"),
+        default: || format!("{} in talk --play, {} in serve", seconds(TALK_WAIT), seconds(SERVE_WAIT)),
+        what: "wait for the other side",
+    },
+    Limit { flag: Some("--connect-timeout"), default: || seconds(CONNECT_WAIT), what: "name lookup and connecting" },
+    Limit { flag: Some("--grace"), default: || seconds(GRACE), what: "open exchanges when serve is stopped" },
     Limit {
         flag: None,
-        default: "15 s",
+        default: || {
+            let (serve, talk) = (seconds(DRAIN_WAIT), seconds(TALK_DRAIN));
+            format!("{serve}, {} in serve; {talk} in talk --play", bytes(DRAIN))
+        },
+        what: "drain after closing",
+    },
+    Limit {
+        flag: None,
+        default: || format!("{} quiet, {} for the first", seconds(DATAGRAM_QUIET), seconds(DATAGRAM_ANSWER)),
+        what: "answers to talk over UDP",
+    },
+    Limit { flag: None, default: || seconds(QUEUE_WAIT), what: "an interface's queue that takes no datagram of talk" },
+    Limit {
+        flag: None,
+        default: || seconds(INPUT_WAIT),
         what: "standard input of talk that stays open and silent when the peer has closed",
     },
-    Limit { flag: None, default: "16 MiB", what: "a transcript file" },
-    Limit { flag: None, default: "16 MiB", what: "the values of all names of a play together" },
-    Limit { flag: None, default: "32 MiB", what: "one message with its values filled in" },
-    Limit { flag: None, default: WAITING, what: "what a play over UDP cannot hear yet, because it pauses" },
-    Limit { flag: None, default: "10 s", what: "a TLS handshake of a transcript" },
-    Limit { flag: None, default: "256 KiB", what: "the head of an HTTP answer" },
+    Limit { flag: None, default: || bytes(TRANSCRIPT), what: "a transcript file" },
+    Limit { flag: None, default: || bytes(VALUES), what: "the values of all names of a play together" },
+    Limit { flag: None, default: || bytes(MESSAGE), what: "one message with its values filled in" },
+    Limit { flag: None, default: waiting, what: "what a play over UDP cannot hear yet, because it pauses" },
+    Limit { flag: None, default: || seconds(HANDSHAKE_WAIT), what: "a TLS handshake of a transcript" },
+    Limit { flag: None, default: || bytes(HEAD), what: "the head of an HTTP answer" },
     Limit {
         flag: Some("--idle-timeout"),
-        default: "60 s for the head, 60 s without a byte of the body",
+        default: || format!("{0} for the head, {0} without a byte of the body", seconds(STALL_WAIT)),
         what: "an HTTP answer",
     },
-    Limit { flag: Some("--timeout"), default: "none", what: "a fetch from its beginning to its end" },
-    Limit { flag: None, default: "10 min", what: "Retry-After that fetch waits for" },
-    Limit { flag: None, default: "64 KiB, 100 fields, a target of 8 KiB", what: "the head of a request to --files" },
-    Limit { flag: Some("--timeout"), default: "10 s", what: "that head, and each 16 KiB of content" },
-    Limit { flag: None, default: "256 bytes, 1 MiB in all, 8 KiB behind the last", what: "lines between its chunks" },
-    Limit { flag: None, default: "128, with 256 KiB each", what: "requests of one connection over HTTP/2 at once" },
-    Limit { flag: None, default: "32 files, or more than 1 MiB made for it", what: "answers to it at once" },
-    Limit { flag: Some("--timeout"), default: "60 s", what: "a connection to --files without a request" },
+    Limit { flag: Some("--timeout"), default: || "none".to_owned(), what: "a fetch from its beginning to its end" },
+    Limit { flag: None, default: || seconds(RETRY_AFTER), what: "Retry-After that fetch waits for" },
     Limit {
         flag: None,
-        default: "64 KiB, beyond 64 connections",
-        what: "bytes of a file waiting in the kernel for a client",
+        default: || format!("{}, {REQUEST_FIELDS} fields, a target of {}", bytes(REQUEST_HEAD), bytes(REQUEST_TARGET)),
+        what: "the head of a request to --files",
     },
-    Limit { flag: None, default: "256", what: "ranges of a file in one answer" },
-    Limit { flag: None, default: "2,000", what: "names on a page of a folder; the others are on the next pages" },
-    Limit { flag: None, default: "1 KiB to 8 MiB", what: "a text file that is packed for who takes it so" },
+    Limit {
+        flag: Some("--timeout"),
+        default: || format!("{}, and as much for each {} of content", seconds(REQUEST_WAIT), bytes(REQUEST_GAIN)),
+        what: "that head",
+    },
+    Limit {
+        flag: None,
+        default: || {
+            format!("{}, {} in all, {} behind the last", bytes(CHUNK_LINE), bytes(CHUNK_WASTE), bytes(TRAILERS))
+        },
+        what: "lines between its chunks",
+    },
+    Limit {
+        flag: None,
+        default: || format!("{STREAMS}, with {} each", bytes(STREAM_WINDOW)),
+        what: "requests of one connection over HTTP/2 at once",
+    },
+    Limit {
+        flag: None,
+        default: || format!("{STREAM_FILES} files, or more than {} made for it", bytes(STREAM_BYTES)),
+        what: "answers to it at once",
+    },
+    Limit {
+        flag: Some("--timeout"),
+        default: || seconds(KEEP_ALIVE),
+        what: "a connection to --files without a request",
+    },
+    Limit { flag: None, default: || bytes(UNSENT), what: "bytes of a file waiting in the kernel for a client" },
+    Limit { flag: None, default: || count(RANGES), what: "ranges of a file in one answer" },
+    Limit {
+        flag: None,
+        default: || count(LISTED),
+        what: "names on a page of a folder; the others are on the next pages",
+    },
+    Limit {
+        flag: None,
+        default: || format!("{} to {}", bytes(*PACKED.start()), bytes(*PACKED.end())),
+        what: "a text file that is packed for who takes it so",
+    },
     Limit {
         flag: Some("--archive"),
-        default: "32 folders deep, 32 MiB of names in a zip",
+        default: || format!("{ARCHIVE_DEPTH} folders deep, {} of names in a zip", bytes(ARCHIVE_DIRECTORY)),
         what: "a folder that is sent whole; a tar has any number of names",
     },
-    Limit { flag: Some("--max-upload"), default: "1 GiB", what: "a file that is stored with --upload" },
-    Limit { flag: None, default: "64", what: "files of one form; a page with its script sends each by itself" },
-    Limit { flag: Some("--no-follow"), default: "10", what: "redirects" },
-    Limit { flag: None, default: "16 KiB, 200 ms", what: "the body of a redirect, read to keep its connection" },
-    Limit { flag: Some("--max-size"), default: "none", what: "an HTTP body, unpacked" },
-    Limit { flag: None, default: "5", what: "content codings of one body" },
-    Limit { flag: None, default: "180, each 4 KiB", what: "cookies of a host; its oldest make room" },
-    Limit { flag: None, default: "64 KiB", what: "the record beside what fetch --resume left" },
-    Limit { flag: None, default: "1 s, 256 KiB", what: "answers over UDP that a full interface does not take" },
-    Limit { flag: None, default: "65,536", what: "datagram peers with an open play" },
-    Limit { flag: None, default: "open files less 64", what: "connections" },
+    Limit { flag: Some("--max-upload"), default: || bytes(UPLOAD), what: "a file that is stored with --upload" },
+    Limit {
+        flag: None,
+        default: || count(FORM_FILES),
+        what: "files of one form; a page with its script sends each by itself",
+    },
+    Limit { flag: Some("--max-redirects"), default: || count(REDIRECTS), what: "redirects" },
+    Limit {
+        flag: None,
+        default: || format!("{}, {}", bytes(PASSED_OVER), seconds(PASSED_OVER_WAIT)),
+        what: "the body of a redirect, read to keep its connection",
+    },
+    Limit { flag: Some("--max-size"), default: || "none".to_owned(), what: "an HTTP body, unpacked" },
+    Limit { flag: None, default: || count(CODINGS), what: "content codings of one body" },
+    Limit {
+        flag: None,
+        default: || format!("{COOKIES}, each {}", bytes(COOKIE)),
+        what: "cookies of a host; its oldest make room",
+    },
+    Limit { flag: None, default: || bytes(RECORD_OF_PART), what: "the record beside what fetch --resume left" },
+    Limit {
+        flag: None,
+        default: || format!("{}, {}", seconds(DATAGRAM_SEND_WAIT), bytes(SEND_QUEUE)),
+        what: "answers over UDP that a full interface does not take",
+    },
+    Limit { flag: None, default: || count(DATAGRAM_PEERS), what: "datagram peers with an open play" },
+    Limit { flag: None, default: || format!("open files less {RESERVED_FILES}"), what: "connections" },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(what: &str) -> String {
+        let mut found = TABLE.iter().filter(|limit| limit.what.contains(what));
+        let limit = found.next().unwrap_or_else(|| panic!("no row is about {what}"));
+        assert!(found.next().is_none(), "several rows are about {what}");
+        (limit.default)()
+    }
+
+    #[test]
+    fn numbers_are_written_as_people_write_them() {
+        assert_eq!([bytes(64 * 1024_usize), bytes(1_u64 << 30), bytes(256_usize)], ["64 KiB", "1 GiB", "256 bytes"]);
+        assert_eq!(bytes(1536_u64), "1536 bytes");
+        assert_eq!([count(5), count(2_000), count(65_536), count(1_234_567)], ["5", "2,000", "65,536", "1,234,567"]);
+    }
+
+    #[test]
+    fn rows_that_once_told_what_the_code_did_not_do_tell_the_truth() {
+        assert_eq!(told("waiting for one peer to read"), "64 KiB, and the message at hand");
+        assert_eq!(told("waiting in the kernel"), "64 KiB");
+        assert_eq!(told("wait for the other side"), "5 s in talk --play, 5 min in serve");
+        assert_eq!(told("cookies of a host"), "180, each 4 KiB");
+        assert_eq!(told("read to keep its connection"), "16 KiB, 0.2 s");
+    }
+
+    /// A literal in the table would be a number that nobody changes with its constant.
+    #[test]
+    fn no_row_has_a_number_of_its_own() {
+        let source = include_str!("limits.rs");
+        let table =
+            source.split("pub const TABLE").nth(1).and_then(|rest| rest.split("\n];").next()).unwrap_or_default();
+        for literal in table.split("default:").skip(1).filter_map(|rest| rest.split("what:").next()) {
+            let words: String = literal.split('"').skip(1).step_by(2).collect();
+            let is_share = literal.contains("MEMORY_SHARE");
+            let has_digit = words.replace("{0}", "").chars().any(|c| c.is_ascii_digit());
+            assert!(!has_digit || is_share, "{literal}");
+        }
+    }
+}

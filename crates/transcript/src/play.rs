@@ -133,7 +133,7 @@ impl Ending {
 }
 
 /// Bytes of output at which a step pauses for them to be sent.
-const MUCH: usize = 64 * 1024;
+pub const SAID_AHEAD: usize = 64 * 1024;
 
 /// Messages said in one step at which it pauses too: even empty ones take time, and over datagrams memory.
 const MANY: usize = 4096;
@@ -363,7 +363,7 @@ impl Walk<'_> {
         match &self.script.program.ops[pc] {
             Op::Say(message) => {
                 // One datagram is said whole.
-                let much = self.output.bytes.len() >= MUCH || self.messages >= MANY;
+                let much = self.output.bytes.len() >= SAID_AHEAD || self.messages >= MANY;
                 if much && (!play.together || self.script.carrier == Carrier::Stream) {
                     return Err(Stop::Next(Next::Flush));
                 }

@@ -17,6 +17,11 @@ use crate::record::Secret;
 use crate::syntax::{Eol, Form, Refused, Transcript};
 use crate::values::Scratch;
 
+/// How long a client waits for its server, unless told otherwise.
+pub const CLIENT_WAIT: Duration = Duration::from_secs(5);
+/// How long a server waits for its clients, unless told otherwise.
+pub const SERVER_WAIT: Duration = Duration::from_secs(300);
+
 /// What carries the conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Carrier {
@@ -88,7 +93,7 @@ impl Options {
             side,
             carrier,
             values: BTreeMap::new(),
-            wait: Some(Duration::from_secs(if server { 300 } else { 5 })),
+            wait: Some(if server { SERVER_WAIT } else { CLIENT_WAIT }),
             wait_override: None,
             longest_line: 64 * 1024,
             may_leave: server,

@@ -512,7 +512,7 @@ impl DatagramServer {
             let error = format!(
                 "{}: datagrams that came while their plays could not hear them: {}",
                 self.socket.endpoint,
-                limits::WAITING
+                limits::waiting()
             );
             shared.observer.observe(Event::Dropped { count: std::mem::take(&mut self.crowded), error });
         }

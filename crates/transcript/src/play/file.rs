@@ -1,6 +1,6 @@
 //! Files that are said or heard as they stand, a piece at a time: none is ever held whole.
 
-use super::{Ending, MUCH, Next, Play, Stop, Walk};
+use super::{Ending, Next, Play, SAID_AHEAD, Stop, Walk};
 use crate::notation::show;
 use crate::program::Pc;
 use crate::script::Carrier;
@@ -29,7 +29,7 @@ impl Walk<'_> {
         let file = &self.script.files[index];
         let output = &mut self.output.bytes;
         while play.in_file < file.len() {
-            if output.len() >= MUCH && self.script.carrier == Carrier::Stream {
+            if output.len() >= SAID_AHEAD && self.script.carrier == Carrier::Stream {
                 return Err(Stop::Next(Next::Flush));
             }
             let start = output.len();

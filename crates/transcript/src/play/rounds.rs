@@ -1,7 +1,7 @@
 //! The fast path of the player: a batch of lines that each have a known answer is answered in one loop. Whatever is
 //! out of the ordinary is left to the walk, and what is left behind is what the walk would have left.
 
-use super::{Heard, MUCH, Play, Walk};
+use super::{Heard, Play, SAID_AHEAD, Walk};
 use crate::matcher;
 use crate::program::{CHUNK, Choice, Message, Part, Takes};
 use crate::syntax::Eol;
@@ -31,7 +31,7 @@ impl Walk<'_> {
                 Eol::CrLf | Eol::None => break,
                 Eol::Any | Eol::Lf => (end, Heard::Lf),
             };
-            if end - begin > script.longest_line || answers.length() >= MUCH {
+            if end - begin > script.longest_line || answers.length() >= SAID_AHEAD {
                 break;
             }
             if !answers.round(choice, &rest[begin..], text - begin, heard) {

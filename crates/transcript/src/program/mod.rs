@@ -31,7 +31,7 @@ pub(crate) type Pc = usize;
 pub(crate) type Literal = std::sync::Arc<[u8]>;
 
 /// Most bytes that one message may come to when its values are filled in. A transcript's own text is never longer.
-pub(crate) const MOST_SAID: usize = 2 * crate::values::MOST_VALUES;
+pub const MOST_SAID: usize = 2 * crate::values::MOST_VALUES;
 
 /// What the player walks.
 #[derive(Debug, Clone)]

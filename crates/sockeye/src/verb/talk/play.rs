@@ -17,8 +17,6 @@ use crate::net::connect::{Connected, timespec};
 use crate::net::tls::{Session, TlsError, Trust, Why};
 use crate::record::Tap;
 
-/// How long the other side may take to end once all is said: it only has to read what we sent.
-const DRAIN: Duration = Duration::from_secs(1);
 /// Most unconsumed bytes that are kept; a line's bound is met before.
 const BUFFER: usize = 64 * 1024;
 
@@ -471,7 +469,7 @@ impl Player<'_> {
         }
         // Where it fails there was a reset, which is told when all that came before it is read.
         let _ = shutdown(self.socket, Shutdown::Write);
-        let until = self.now().after(DRAIN);
+        let until = self.now().after(limits::TALK_DRAIN);
         let mut buffer = vec![0; BUFFER];
         loop {
             match recv(self.socket, &mut buffer[..], RecvFlags::empty()) {
