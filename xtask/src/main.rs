@@ -4,6 +4,7 @@
 
 mod conformance;
 mod faults;
+mod packages;
 
 use std::env;
 use std::path::Path;
@@ -61,10 +62,12 @@ fn main() -> ExitCode {
     let done = match task.as_str() {
         "test" => test(&env::args().skip(2).collect::<Vec<_>>()),
         "check" => check(),
+        "packages" => packages::check(),
         "faults" => faults::run(env::args().skip(2)),
         "conformance" => conformance::run(),
         _ => Err("cargo xtask test    installs what is missing (it says what, and why) and passes all tests\n\
-                  cargo xtask test --quick   only those that need no other program and no root\ncargo xtask check   format, lints, tests, docs, a sample of faults\n\
+                  cargo xtask test --quick   only those that need no other program and no root\ncargo xtask check   format, lints, tests, docs, packages, a sample of faults\n\
+                  cargo xtask packages   licences, vulnerabilities, each crate alone, and what would be published\n\
                   cargo xtask faults  makes each system call of each verb fail in turn\n\
                   cargo xtask conformance  what RFCs ask of serve --files and fetch, case by case, beside nginx and curl"
             .to_owned()),
@@ -83,6 +86,7 @@ fn check() -> Result<(), String> {
     lint()?;
     test(&[])?;
     doc()?;
+    packages::check()?;
     // The same ones each time: what fails here failed because of the change.
     with_signals("cargo", &["xtask", "faults", "--sample", "1000"])
 }

@@ -13,6 +13,7 @@ mod output;
 mod pages;
 mod port_file;
 mod pretty;
+mod sys;
 
 use std::process::ExitCode;
 
@@ -23,7 +24,7 @@ use flags::Command;
 use output::Console;
 
 fn main() -> ExitCode {
-    let streams = sockeye::sys::files::closed_standard_streams();
+    let streams = sys::closed_standard_streams();
     // Before anything else is set up: nc must be seen to do what nc does, and no more.
     if let Some(nc) = commands::nc::invocation() {
         return nc.run(streams);
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
     run(streams)
 }
 
-fn run(streams: sockeye::sys::files::StandardStreams) -> ExitCode {
+fn run(streams: sys::StandardStreams) -> ExitCode {
     let flags = match flags::parse() {
         Ok(flags) => flags,
         Err(error) => return usage(&error).into(),

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use sockeye::event::{Event, Observer};
 pub(crate) use sockeye::sink::write_all;
 use sockeye::sink::write_until;
-use sockeye::sys::files::StandardStreams;
 
 use crate::color::paint;
 use crate::events::{Renderer, Style};
 use crate::exit::Exit;
 use crate::failure::Why;
 use crate::flags::Common;
+use crate::sys::StandardStreams;
 use crate::{clean, json};
 
 /// Events that may wait for a slow standard error.
@@ -107,7 +107,7 @@ impl Console {
 
     /// Before any flag is known.
     pub(crate) fn plain() -> Self {
-        let streams = sockeye::sys::files::closed_standard_streams();
+        let streams = crate::sys::closed_standard_streams();
         Self {
             quiet: false,
             verbose: 0,

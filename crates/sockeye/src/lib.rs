@@ -11,10 +11,12 @@ pub mod file;
 pub mod folder;
 pub mod limits;
 pub mod mock;
+#[allow(unsafe_code, reason = "socket calls that no safe wrapper has")]
 pub mod net;
 pub mod record;
 pub mod sink;
 pub mod stop;
+#[allow(unsafe_code, reason = "system calls that no safe wrapper has")]
 pub mod sys;
 pub mod verb;
 pub mod web;

@@ -18,6 +18,7 @@ thread_local! {
 struct Counting;
 
 // SAFETY: every call goes to the system's allocator as it came.
+#[allow(unsafe_code, reason = "an allocator is unsafe by its nature")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = COUNT.try_with(|count| count.set(count.get() + 1));

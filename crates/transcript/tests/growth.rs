@@ -28,6 +28,7 @@ static ASKED: AtomicUsize = AtomicUsize::new(0);
 static TURN: Mutex<()> = Mutex::new(());
 
 // SAFETY: everything is passed on to the system's allocator as it is, or refused, which the contract allows.
+#[allow(unsafe_code, reason = "an allocator is unsafe by its nature")]
 unsafe impl GlobalAlloc for Bounded {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let all = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();

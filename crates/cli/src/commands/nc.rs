@@ -13,11 +13,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process::ExitCode;
 
-use sockeye::sys::files::StandardStreams;
 use sockeye::verb::nc::{self, Notice};
 
 pub(crate) use arguments::FLAGS;
 use arguments::Stop;
+
+use crate::sys::StandardStreams;
 
 /// Names under which Debian has nc.
 const NAMES: [&str; 3] = ["nc", "netcat", "nc.openbsd"];

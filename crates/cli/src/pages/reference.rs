@@ -1,7 +1,7 @@
 //! docs/transcript.md as a manual page: the reference of the language has one source. Only what stands there is known:
 //! headings, paragraphs, lists, tables, blocks, and words in bold or as code.
 
-const TEXT: &str = include_str!("../../../../docs/transcript.md");
+const TEXT: &str = include_str!("../../docs/transcript.md");
 
 /// The file's name, as man(1) finds it.
 pub(super) const NAME: &str = "sockeye-transcript.5";

@@ -275,8 +275,8 @@ pub struct Server {
 /// The port of the greeting.
 pub const DEFAULT_PORT: u16 = 9999;
 
-const GREETING: &[u8] = include_bytes!("../../../../transcripts/greeting.talk");
-const GREETING_UDP: &[u8] = include_bytes!("../../../../transcripts/greeting-udp.talk");
+const GREETING: &[u8] = include_bytes!("../../transcripts/greeting.talk");
+const GREETING_UDP: &[u8] = include_bytes!("../../transcripts/greeting-udp.talk");
 
 impl Server {
     /// Makes the transcripts ready and binds every socket, or none.

@@ -13,6 +13,7 @@ pub(crate) fn asked() -> u64 {
 }
 
 // SAFETY: everything is passed on to the system's allocator as it is.
+#[allow(unsafe_code, reason = "an allocator is unsafe by its nature")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ASKED.fetch_add(1, Ordering::Relaxed);

@@ -7,13 +7,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use sockeye::file::read_secret;
-use sockeye::sys::files::closed_standard_streams;
 use sockeye::verb::fetch::range::Range;
 use sockeye::verb::fetch::{Body, Credentials, Form, Request, Url, netrc};
 
 use super::place::Refused;
 use crate::exit::Exit;
 use crate::flags::{Fetch, User};
+use crate::sys::closed_standard_streams;
 
 pub(super) fn request(flags: &Fetch, url: &Url) -> Result<Request, Refused> {
     let with_name;
