@@ -8,9 +8,11 @@ mod datagram;
 mod guard;
 mod http2;
 mod poller;
+mod slab;
 mod storage;
 mod stream;
 mod timers;
+mod token;
 mod turn;
 mod web;
 mod website;
@@ -26,9 +28,11 @@ use access::Lines;
 use datagram::DatagramServer;
 use guard::Guard;
 use poller::{Interest, Poller, Ready};
+use slab::Slab;
 use storage::{Storage, Storing};
 use stream::{Connection, Fate, Identity};
 use timers::Timers;
+use token::{Key, Token};
 use turn::Turn;
 
 use crate::event::{Event, Name, Observer, Protocol};
@@ -168,12 +172,6 @@ pub(crate) struct Shared<'a> {
     server: &'a Name,
 }
 
-/// Tokens: listeners and datagram sockets stand above connections, whose tokens hold a slot and its generation.
-const SOCKETS: u64 = 1 << 63;
-const STOP: u64 = u64::MAX;
-const RELOAD: u64 = u64::MAX - 1;
-const STORED: u64 = u64::MAX - 2;
-
 /// How long accepting rests when the system is out of something and no connection closes.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Entries of dead connections that may stand in the heap of deadlines.
@@ -183,19 +181,12 @@ const LAST_ACCEPTS: usize = 4096;
 /// A read never takes more at once.
 const BUFFER: usize = 64 * 1024;
 
-struct Slot {
-    generation: u32,
-    connection: Option<Box<Connection>>,
-}
-
 /// The event loop of one thread.
 pub(crate) struct Loop {
     poller: Poller,
     listeners: Vec<Listener>,
     datagrams: Vec<DatagramServer>,
-    slots: Vec<Slot>,
-    free: Vec<usize>,
-    live: usize,
+    connections: Slab<Box<Connection>>,
     /// Bytes that the buffers of the connections take.
     memory: usize,
     timers: Timers,
@@ -242,9 +233,9 @@ impl Loop {
         observer: Box<dyn Observer>,
     ) -> io::Result<Self> {
         let poller = Poller::new()?;
-        poller.add(&stop, STOP, Interest::Read)?;
+        poller.add(&stop, Token::Stop, Interest::Read)?;
         if let Some(reload) = &reload {
-            poller.add(&reload.asked, RELOAD, Interest::Read)?;
+            poller.add(&reload.asked, Token::Reload, Interest::Read)?;
         }
         let own_ports: Vec<u16> = sockets
             .iter()
@@ -256,12 +247,12 @@ impl Loop {
         let (mut listeners, mut datagrams, mut order) = (Vec::new(), Vec::new(), Vec::new());
         for (socket, behaviour) in sockets {
             if socket.endpoint.protocol == Protocol::Udp {
-                poller.add(&socket.fd, SOCKETS | (1 << 32) | datagrams.len() as u64, Interest::Read)?;
+                poller.add(&socket.fd, Token::Datagrams(datagrams.len() as u32), Interest::Read)?;
                 order.push((true, datagrams.len()));
                 let guard = Guard::new(bounds.budget, own_ports.clone());
                 datagrams.push(DatagramServer::new(socket, behaviour, guard, bounds.is_judged()));
             } else {
-                poller.add(&socket.fd, SOCKETS | listeners.len() as u64, Interest::Read)?;
+                poller.add(&socket.fd, Token::Listener(listeners.len() as u32), Interest::Read)?;
                 order.push((false, listeners.len()));
                 listeners.push(Listener { socket, behaviour, paused: false });
             }
@@ -275,16 +266,14 @@ impl Loop {
             false => None,
         };
         if let Some(storage) = &storage {
-            poller.add(storage, STORED, Interest::Read)?;
+            poller.add(storage, Token::Stored, Interest::Read)?;
         }
         let inbox = (!datagrams.is_empty()).then(Inbox::new);
         Ok(Self {
             poller,
             listeners,
             datagrams,
-            slots: Vec::new(),
-            free: Vec::new(),
-            live: 0,
+            connections: Slab::new(),
             memory: 0,
             timers: Timers::default(),
             bounds,
@@ -334,25 +323,35 @@ impl Loop {
                 self.date.update(SystemTime::now());
             }
             for event in &ready {
-                if event.token == STOP {
-                    let asked = self.stop.asked();
-                    if asked > 1 || self.stopping {
-                        return self.end(true);
+                match event.token {
+                    Token::Connection(key) => {
+                        self.with_connection(key, |connection, shared| connection.ready(event.broken, shared));
                     }
-                    if asked == 1 {
-                        end_by = Some(self.now.after(self.bounds.grace));
-                        self.begin_stopping();
+                    // What was told in the same breath as the signal finds the sockets closed.
+                    Token::Listener(_) | Token::Datagrams(_) if self.stopping => {}
+                    Token::Datagrams(index) => self.serve_datagrams(index as usize),
+                    // Once as many have come as there are to be, the socket is closed.
+                    Token::Listener(_) if self.all_played() => {}
+                    Token::Listener(index) => self.accept(index as usize, ACCEPTS),
+                    Token::Stop => {
+                        let asked = self.stop.asked();
+                        if asked > 1 || self.stopping {
+                            return self.end(true);
+                        }
+                        if asked == 1 {
+                            end_by = Some(self.now.after(self.bounds.grace));
+                            self.begin_stopping();
+                        }
                     }
-                } else if event.token == RELOAD {
-                    self.load_again();
-                } else if event.token == STORED {
-                    for (waiter, done) in self.storage.as_ref().map(Storage::done).unwrap_or_default() {
-                        self.with_connection(waiter.token, |connection, shared| {
-                            connection.done(waiter.number, done, shared)
-                        });
+                    Token::Reload => self.load_again(),
+                    Token::Stored => {
+                        for (waiter, done) in self.storage.as_ref().map(Storage::done).unwrap_or_default() {
+                            self.with_connection(waiter.key, |connection, shared| {
+                                connection.done(waiter.number, done, shared)
+                            });
+                        }
                     }
-                } else {
-                    self.handle(*event);
+                    Token::Mail => {}
                 }
                 self.make_room();
             }
@@ -369,7 +368,7 @@ impl Loop {
             if visit_by.is_some_and(|at| self.now >= at) && self.visit_by() == visit_by {
                 return self.end(false).map(|summary| Summary { unvisited: true, ..summary });
             }
-            let is_busy = self.live > 0 || self.datagrams.iter().any(DatagramServer::is_sending);
+            let is_busy = self.connections.len() > 0 || self.datagrams.iter().any(DatagramServer::is_sending);
             if self.stopping && (!is_busy || end_by.is_some_and(|at| self.now >= at)) {
                 return self.end(false);
             }
@@ -379,7 +378,7 @@ impl Loop {
     /// By when the next client has to come: the time runs while none is there.
     fn visit_by(&mut self) -> Option<Moment> {
         let wait = self.bounds.wait_for_client?;
-        if self.live > 0 || self.stopping || self.datagrams.iter().any(DatagramServer::is_busy) {
+        if self.connections.len() > 0 || self.stopping || self.datagrams.iter().any(DatagramServer::is_busy) {
             self.alone = None;
             return None;
         }
@@ -427,32 +426,9 @@ impl Loop {
         self.timers.next().into_iter().chain(self.accept_again).chain(end_by).chain(datagrams).min()
     }
 
-    fn handle(&mut self, event: Ready) {
-        if event.token & SOCKETS == 0 {
-            self.with_connection(event.token, |connection, shared| connection.ready(event.broken, shared));
-            return;
-        }
-        let index = (event.token & u64::from(u32::MAX)) as usize;
-        if self.stopping {
-            // It was told in the same breath as the signal; by now the socket is closed.
-            return;
-        }
-        if event.token & (1 << 32) != 0 {
-            self.serve_datagrams(index);
-        } else if !self.all_played() {
-            // Once as many have come as there are to be, the socket is closed.
-            self.accept(index, ACCEPTS);
-        }
-    }
-
     /// Does something with one connection, then sees to its interest, its deadline and its end.
-    fn with_connection(&mut self, token: u64, act: impl FnOnce(&mut Connection, &mut Shared<'_>) -> Fate) {
-        let index = (token & u64::from(u32::MAX)) as usize;
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        if u64::from(slot.generation) != token >> 32 {
-            return;
-        }
-        let Some(connection) = &mut slot.connection else { return };
+    fn with_connection(&mut self, key: Key, act: impl FnOnce(&mut Connection, &mut Shared<'_>) -> Fate) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
         let listener = &self.listeners[connection.listener];
         let mut shared = Shared {
             buffer: std::mem::take(&mut self.buffer),
@@ -470,7 +446,7 @@ impl Loop {
             identity: &self.bounds.identity,
             date: &self.date,
             lines: &mut self.lines,
-            storing: self.storage.as_ref().map(|storage| Storing { storage, token }),
+            storing: self.storage.as_ref().map(|storage| Storing { storage, key }),
             turn: Turn::begin(),
             protocol: listener.protocol(),
             server: &listener.socket.endpoint.name,
@@ -481,7 +457,7 @@ impl Loop {
         }
         self.buffer = std::mem::take(&mut shared.buffer);
         if fate == Fate::Gone {
-            self.drop_connection(index);
+            self.drop_connection(key);
             return;
         }
         let held = connection.memory();
@@ -495,33 +471,25 @@ impl Loop {
         }
         let wants = connection.wants();
         if wants != connection.interest {
-            if let Err(error) = self.poller.change(&connection.fd, token, wants) {
+            if let Err(error) = self.poller.change(&connection.fd, Token::Connection(key), wants) {
                 // It would wait for what the kernel does not tell.
                 connection.unwatched(&error, &mut shared);
-                self.drop_connection(index);
+                self.drop_connection(key);
                 return;
             }
             connection.interest = wants;
         }
         if let Some(at) = connection.wakes() {
-            self.timers.arm(&mut connection.armed, at, token);
+            self.timers.arm(&mut connection.armed, at, key);
         }
     }
 
-    fn drop_connection(&mut self, index: usize) {
-        let slot = &mut self.slots[index];
-        let held = slot.connection.take().map_or(0, |connection| connection.held);
-        self.memory -= held;
-        slot.generation = (slot.generation + 1) & (u32::MAX >> 1);
-        self.free.push(index);
-        self.live -= 1;
+    fn drop_connection(&mut self, key: Key) {
+        self.memory -= self.connections.remove(key).map_or(0, |connection| connection.held);
         // Deadlines of connections that came and went would stand in the heap for minutes.
-        if self.timers.len() > 2 * self.live + STALE {
-            let slots = &self.slots;
-            self.timers.keep(|token| {
-                let slot = &slots[(token & u64::from(u32::MAX)) as usize];
-                slot.connection.is_some() && u64::from(slot.generation) == token >> 32
-            });
+        if self.timers.len() > 2 * self.connections.len() + STALE {
+            let connections = &self.connections;
+            self.timers.keep(|key| connections.contains(key));
         }
         if self.accept_again.is_some() {
             // There is room again: those who wait in the backlog come in with the next look.
@@ -556,19 +524,16 @@ impl Loop {
                 }
             }
         }
-        let mut waiting: Vec<(Moment, usize)> = Vec::new();
-        for (index, slot) in self.slots.iter().enumerate() {
-            if let Some(connection) = slot.connection.as_ref().filter(|connection| connection.held > 0) {
-                waiting.push((connection.held_since, index));
-            }
+        let mut waiting: Vec<(Moment, Key)> = Vec::new();
+        for (key, connection) in self.connections.iter().filter(|(_, connection)| connection.held > 0) {
+            waiting.push((connection.held_since, key));
         }
         waiting.sort_unstable();
-        for (_, index) in waiting {
+        for (_, key) in waiting {
             if self.buffered() <= enough {
                 break;
             }
-            let token = (u64::from(self.slots[index].generation) << 32) | index as u64;
-            self.with_connection(token, |connection, shared| connection.evict(&why, shared));
+            self.with_connection(key, |connection, shared| connection.evict(&why, shared));
         }
         let count = self.tally.closed - before;
         if count > 0 {
@@ -615,7 +580,7 @@ impl Loop {
                 self.close_listeners();
                 return;
             }
-            if self.live >= self.bounds.connections {
+            if self.connections.len() >= self.bounds.connections {
                 let bound = self.bounds.connections;
                 self.pause_accepting(&format!(
                     "{bound} connections are open, as many as the limit of open files allows \
@@ -670,23 +635,19 @@ impl Loop {
         let Listener { socket, behaviour, .. } = &self.listeners[listener];
         let connection = Box::new(Connection::new(fd, identity, behaviour, self.now));
         self.observer.observe(Event::Opened(connection.conversation(socket.endpoint.protocol, &socket.endpoint.name)));
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, connection: None });
-            self.slots.len() - 1
-        });
-        let slot = &mut self.slots[index];
-        let token = (u64::from(slot.generation) << 32) | index as u64;
-        let watched = self.poller.add(&connection.fd, token, Interest::Read);
-        slot.connection = Some(connection);
-        self.live += 1;
+        let key = self.connections.insert(connection);
+        let watched = match self.connections.get_mut(key) {
+            Some(connection) => self.poller.add(&connection.fd, Token::Connection(key), Interest::Read),
+            None => Ok(()),
+        };
         if let Err(error) = watched {
-            self.with_connection(token, |connection, shared| {
+            self.with_connection(key, |connection, shared| {
                 connection.unwatched(&error, shared);
                 Fate::Gone
             });
             return;
         }
-        self.with_connection(token, Connection::open);
+        self.with_connection(key, Connection::open);
     }
 
     /// Rests from accepting: those who wait stay in the backlog, those inside are served.
@@ -694,7 +655,7 @@ impl Loop {
         for (index, listener) in self.listeners.iter_mut().enumerate() {
             if !listener.paused {
                 listener.paused = true;
-                let _ = self.poller.change(&listener.socket.fd, SOCKETS | index as u64, Interest::Nothing);
+                let _ = self.poller.change(&listener.socket.fd, Token::Listener(index as u32), Interest::Nothing);
             }
         }
         self.accept_again = Some(self.now.after(PAUSE));
@@ -705,14 +666,14 @@ impl Loop {
     }
 
     fn resume_accepting(&mut self) {
-        if self.live >= self.bounds.connections || self.stopping {
+        if self.connections.len() >= self.bounds.connections || self.stopping {
             self.accept_again = Some(self.now.after(PAUSE));
             return;
         }
         self.accept_again = None;
         for (index, listener) in self.listeners.iter_mut().enumerate() {
             if std::mem::take(&mut listener.paused) {
-                let _ = self.poller.change(&listener.socket.fd, SOCKETS | index as u64, Interest::Read);
+                let _ = self.poller.change(&listener.socket.fd, Token::Listener(index as u32), Interest::Read);
             }
         }
     }
@@ -720,8 +681,8 @@ impl Loop {
     fn wake_due(&mut self) {
         // Each at most once, so that one that is due again and again holds nobody up.
         for _ in 0..self.timers.len() {
-            let Some((at, token)) = self.timers.due(self.now) else { break };
-            self.with_connection(token, |connection, shared| {
+            let Some((at, key)) = self.timers.due(self.now) else { break };
+            self.with_connection(key, |connection, shared| {
                 connection.armed.clear(at);
                 connection.wake(shared)
             });
@@ -743,9 +704,8 @@ impl Loop {
             self.accept(index, LAST_ACCEPTS);
         }
         self.stopping = true;
-        for index in 0..self.slots.len() {
-            let token = (u64::from(self.slots[index].generation) << 32) | index as u64;
-            self.with_connection(token, Connection::stop);
+        for key in self.connections.keys() {
+            self.with_connection(key, Connection::stop);
         }
         for index in 0..self.datagrams.len() {
             // Datagrams that have come are answered; then the sockets close with the loop.
@@ -774,10 +734,9 @@ impl Loop {
     /// Ends whatever is still open.
     fn end(mut self, at_once: bool) -> io::Result<Summary> {
         let mut cut = 0;
-        for index in 0..self.slots.len() {
-            let token = (u64::from(self.slots[index].generation) << 32) | index as u64;
+        for key in self.connections.keys() {
             let mut was_cut = false;
-            self.with_connection(token, |connection, shared| {
+            self.with_connection(key, |connection, shared| {
                 was_cut = connection.cut(shared);
                 Fate::Gone
             });

@@ -8,9 +8,11 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
+use super::token::Token;
+
 /// What a socket is watched for. Errors and hang-ups are always told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Interest {
+pub(super) enum Interest {
     Nothing,
     Read,
     Write,
@@ -29,32 +31,32 @@ impl Interest {
 
 /// One socket that is ready.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ready {
-    pub(crate) token: u64,
+pub(super) struct Ready {
+    pub(super) token: Token,
     /// The socket has an error, or both directions are shut.
-    pub(crate) broken: bool,
+    pub(super) broken: bool,
 }
 
-pub(crate) struct Poller {
+pub(super) struct Poller {
     epoll: OwnedFd,
     events: Vec<Event>,
 }
 
 impl Poller {
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, events: Vec::with_capacity(1024) })
     }
 
-    pub(crate) fn add(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, fd, EventData::new_u64(token), interest.flags())?)
+    pub(super) fn add(&self, fd: impl AsFd, token: Token, interest: Interest) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, fd, EventData::new_u64(token.pack()), interest.flags())?)
     }
 
-    pub(crate) fn change(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
-        Ok(epoll::modify(&self.epoll, fd, EventData::new_u64(token), interest.flags())?)
+    pub(super) fn change(&self, fd: impl AsFd, token: Token, interest: Interest) -> io::Result<()> {
+        Ok(epoll::modify(&self.epoll, fd, EventData::new_u64(token.pack()), interest.flags())?)
     }
 
     /// Waits until a socket is ready or the time has passed; `None` waits for ever. An interrupted wait finds nothing.
-    pub(crate) fn wait(&mut self, time: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+    pub(super) fn wait(&mut self, time: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         ready.clear();
         self.events.clear();
         let time = time.map(|time| Timespec {
@@ -67,7 +69,10 @@ impl Poller {
         }
         ready.extend(self.events.drain(..).map(|event| {
             let flags = event.flags;
-            Ready { token: event.data.u64(), broken: flags.intersects(EventFlags::ERR | EventFlags::HUP) }
+            Ready {
+                token: Token::unpack(event.data.u64()),
+                broken: flags.intersects(EventFlags::ERR | EventFlags::HUP),
+            }
         }));
         Ok(())
     }

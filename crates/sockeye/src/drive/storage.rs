@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
+use super::token::Key;
 use crate::file::Leftover;
 use crate::stop::{self, Stop};
 use crate::web::answer::{Response, Site};
@@ -19,7 +20,7 @@ use crate::web::upload::{Sealed, Stored, store};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Waiter {
     /// Its connection; by the time it is done there may be none.
-    pub(super) token: u64,
+    pub(super) key: Key,
     /// Which of the connection's requests.
     pub(super) number: u32,
 }
@@ -119,17 +120,17 @@ impl Drop for Storage {
 pub(super) struct Storing<'a> {
     pub(super) storage: &'a Storage,
     /// Its own.
-    pub(super) token: u64,
+    pub(super) key: Key,
 }
 
 impl Storing<'_> {
     /// Has a file stored; it comes back if there is nobody to do it.
     pub(super) fn begin(self, number: u32, file: Sealed) -> Result<(), Sealed> {
-        self.storage.begin(Waiter { token: self.token, number }, file)
+        self.storage.begin(Waiter { key: self.key, number }, file)
     }
 
     /// Has an answer made that takes long; whether there is anybody to do it.
     pub(super) fn ask(self, number: u32, ask: Ask) -> bool {
-        self.storage.asks.send((Waiter { token: self.token, number }, ask)).is_ok()
+        self.storage.asks.send((Waiter { key: self.key, number }, ask)).is_ok()
     }
 }

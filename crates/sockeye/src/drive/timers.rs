@@ -6,42 +6,44 @@ use std::collections::BinaryHeap;
 
 use transcript::Moment;
 
-/// A heap of moments with the token to wake.
+use super::token::Key;
+
+/// A heap of moments with the connection to wake.
 #[derive(Debug, Default)]
-pub(crate) struct Timers {
-    heap: BinaryHeap<Reverse<(Moment, u64)>>,
+pub(super) struct Timers {
+    heap: BinaryHeap<Reverse<(Moment, Key)>>,
 }
 
 /// One connection's place in the heap.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Armed(Option<Moment>);
+pub(super) struct Armed(Option<Moment>);
 
 impl Timers {
-    /// Sees to it that the token comes up at the moment or before.
-    pub(crate) fn arm(&mut self, armed: &mut Armed, at: Moment, token: u64) {
+    /// Sees to it that the key comes up at the moment or before.
+    pub(super) fn arm(&mut self, armed: &mut Armed, at: Moment, key: Key) {
         if armed.0.is_none_or(|earlier| at < earlier) {
             armed.0 = Some(at);
-            self.heap.push(Reverse((at, token)));
+            self.heap.push(Reverse((at, key)));
         }
     }
 
     /// How many entries stand in the heap, those of connections that are gone included.
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.heap.len()
     }
 
-    /// Forgets the entries of tokens that are gone.
-    pub(crate) fn keep(&mut self, lives: impl Fn(u64) -> bool) {
-        self.heap.retain(|Reverse((_, token))| lives(*token));
+    /// Forgets the entries of keys that are gone.
+    pub(super) fn keep(&mut self, lives: impl Fn(Key) -> bool) {
+        self.heap.retain(|Reverse((_, key))| lives(*key));
     }
 
-    /// When the next token comes up.
-    pub(crate) fn next(&self) -> Option<Moment> {
+    /// When the next key comes up.
+    pub(super) fn next(&self) -> Option<Moment> {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// A token whose moment has come. Its owner calls [`Armed::clear`] and arms again.
-    pub(crate) fn due(&mut self, now: Moment) -> Option<(Moment, u64)> {
+    /// A key whose moment has come. Its owner calls [`Armed::clear`] and arms again.
+    pub(super) fn due(&mut self, now: Moment) -> Option<(Moment, Key)> {
         self.heap.peek().filter(|Reverse((at, _))| *at <= now)?;
         self.heap.pop().map(|Reverse(entry)| entry)
     }
@@ -49,7 +51,7 @@ impl Timers {
 
 impl Armed {
     /// Notes that an entry came up; a stale one, behind an earlier one, changes nothing.
-    pub(crate) fn clear(&mut self, at: Moment) {
+    pub(super) fn clear(&mut self, at: Moment) {
         if self.0 == Some(at) {
             self.0 = None;
         }
@@ -64,16 +66,17 @@ mod tests {
     fn a_deadline_that_only_moves_on_takes_one_entry() {
         let mut timers = Timers::default();
         let mut armed = Armed::default();
+        let key = Key { slot: 7, generation: 0 };
         for nanos in 100..1000 {
-            timers.arm(&mut armed, Moment::from_nanos(nanos), 7);
+            timers.arm(&mut armed, Moment::from_nanos(nanos), key);
         }
         assert_eq!(timers.heap.len(), 1);
-        timers.arm(&mut armed, Moment::from_nanos(50), 7);
+        timers.arm(&mut armed, Moment::from_nanos(50), key);
         assert_eq!(timers.next(), Some(Moment::from_nanos(50)));
         assert_eq!(timers.due(Moment::from_nanos(49)), None);
-        assert_eq!(timers.due(Moment::from_nanos(50)), Some((Moment::from_nanos(50), 7)));
+        assert_eq!(timers.due(Moment::from_nanos(50)), Some((Moment::from_nanos(50), key)));
         armed.clear(Moment::from_nanos(50));
-        timers.arm(&mut armed, Moment::from_nanos(200), 7);
+        timers.arm(&mut armed, Moment::from_nanos(200), key);
         assert_eq!(timers.heap.len(), 2);
     }
 }

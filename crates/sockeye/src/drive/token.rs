@@ -1,0 +1,94 @@
+//! What the kernel's word that something is ready is about: a number in epoll's event, a value everywhere else.
+
+/// A place in a [`Slab`](super::slab::Slab), and which of those that stood there is meant: what came and went is not taken for what stands there
+/// now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) slot: u32,
+    /// At most [`Key::GENERATIONS`].
+    pub(super) generation: u32,
+}
+
+impl Key {
+    /// The generations that a key can name: after the last one comes the first again.
+    pub(super) const GENERATIONS: u32 = u32::MAX >> 1;
+}
+
+/// Who a ready descriptor belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Token {
+    Connection(Key),
+    /// A listening socket, by its index.
+    Listener(u32),
+    /// A datagram socket, by its index.
+    Datagrams(u32),
+    /// The loop is to end.
+    Stop,
+    /// Transcripts are to be read again.
+    Reload,
+    /// Something is done that another thread did for a connection.
+    Stored,
+    /// A word from another loop of this server.
+    Mail,
+}
+
+/// Set where the number is no key; a kind stands above an index then.
+const OTHERS: u64 = 1 << 63;
+
+impl Token {
+    /// The number for epoll.
+    pub(super) fn pack(self) -> u64 {
+        let other = |kind: u64, index: u32| OTHERS | kind << 32 | u64::from(index);
+        match self {
+            Self::Connection(Key { slot, generation }) => u64::from(generation) << 32 | u64::from(slot),
+            Self::Listener(index) => other(0, index),
+            Self::Datagrams(index) => other(1, index),
+            Self::Stop => other(2, 0),
+            Self::Reload => other(3, 0),
+            Self::Stored => other(4, 0),
+            Self::Mail => other(5, 0),
+        }
+    }
+
+    /// What was packed.
+    pub(super) fn unpack(number: u64) -> Self {
+        let (high, low) = ((number >> 32) as u32, number as u32);
+        if number & OTHERS == 0 {
+            return Self::Connection(Key { slot: low, generation: high });
+        }
+        match high & Key::GENERATIONS {
+            0 => Self::Listener(low),
+            1 => Self::Datagrams(low),
+            2 => Self::Stop,
+            3 => Self::Reload,
+            4 => Self::Stored,
+            _ => Self::Mail,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_is_unpacked() {
+        let key = |slot, generation| Token::Connection(Key { slot, generation });
+        let tokens = [
+            key(0, 0),
+            key(u32::MAX, Key::GENERATIONS),
+            key(7, 1),
+            Token::Listener(0),
+            Token::Listener(u32::MAX),
+            Token::Datagrams(3),
+            Token::Stop,
+            Token::Reload,
+            Token::Stored,
+            Token::Mail,
+        ];
+        for (index, token) in tokens.into_iter().enumerate() {
+            assert_eq!(Token::unpack(token.pack()), token);
+            assert!(tokens[..index].iter().all(|other| other.pack() != token.pack()), "{token:?}");
+        }
+    }
+}
