@@ -293,6 +293,10 @@ pub(crate) struct Serve {
     /// what the process may have]
     #[arg(long, value_name = "SIZE", value_parser = large_size)]
     pub(crate) max_memory: Option<u64>,
+    /// Threads that serve connections, 1 to 64; datagrams are served by one [default: one for each processor that this process
+    /// may use, at most 8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) threads: Option<u8>,
     /// Who to be over https:// and where a transcript says `starttls`, in PEM form [default: a certificate made for this run]
     #[arg(long, value_name = "FILE", requires = "key")]
     pub(crate) cert: Option<PathBuf>,

@@ -151,6 +151,7 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
         timeout: flags.timeout,
         longest_line: flags.max_line,
         memory: flags.max_memory,
+        threads: threads(flags),
         budget: flags.udp_budget.unwrap_or_default(),
         plays: wanted(flags),
         wait: flags.wait,
@@ -159,6 +160,18 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
         identity,
         ..serve::Options::new()
     })
+}
+
+/// Threads that nobody asked for, at most.
+const MOST_BY_DEFAULT: usize = 8;
+
+/// How many threads serve. One conversation keeps one busy.
+fn threads(flags: &Serve) -> usize {
+    if wanted(flags) == Some(1) {
+        return 1;
+    }
+    let all = || std::thread::available_parallelism().map_or(1, usize::from).min(MOST_BY_DEFAULT);
+    flags.threads.map_or_else(all, usize::from)
 }
 
 /// What is served of a folder, and how.

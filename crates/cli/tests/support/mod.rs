@@ -153,6 +153,14 @@ impl Log {
     }
 }
 
+/// How many threads serve, where a test does not say so itself: the same tests are to hold with any number of them.
+fn threads(arguments: &[&str]) -> Vec<String> {
+    match std::env::var("SOCKEYE_TEST_THREADS") {
+        Ok(threads) if !arguments.contains(&"--threads") => vec!["--threads".to_owned(), threads],
+        _ => vec![],
+    }
+}
+
 /// A running `sockeye serve`, ended with the test.
 pub struct Server {
     pub child: Child,
@@ -178,6 +186,7 @@ impl Server {
             .arg("serve")
             .args(addresses)
             .args(arguments)
+            .args(threads(arguments))
             .arg("--port-file")
             .arg(&port_file)
             .stdin(Stdio::null())

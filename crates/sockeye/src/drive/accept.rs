@@ -6,8 +6,7 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with, getsockname};
 
-use super::Behaviour;
-use crate::event::{Endpoint, Name, Protocol};
+use crate::event::Name;
 use crate::net::listen::Socket;
 
 /// Connections taken from one listener before the others have their turn.
@@ -18,7 +17,6 @@ pub(super) const ERRORS: usize = 8;
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) socket: Socket,
-    pub(super) behaviour: Behaviour,
     /// Not watched now: there is no room for another connection.
     pub(super) paused: bool,
 }
@@ -43,14 +41,6 @@ pub(super) enum Accepted {
 }
 
 impl Listener {
-    pub(super) fn endpoint(&self) -> &Endpoint {
-        &self.socket.endpoint
-    }
-
-    pub(super) fn protocol(&self) -> Protocol {
-        self.socket.endpoint.protocol
-    }
-
     pub(super) fn accept(&self) -> Accepted {
         match acceptfrom_with(&self.socket.fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
             Ok((fd, peer)) => {

@@ -11,6 +11,7 @@ mod poller;
 mod slab;
 mod storage;
 mod stream;
+mod team;
 mod timers;
 mod token;
 mod turn;
@@ -18,7 +19,9 @@ mod web;
 mod website;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use transcript::{Moment, Output, Scratch, Script};
@@ -31,15 +34,17 @@ use poller::{Interest, Poller, Ready};
 use slab::Slab;
 use storage::{Storage, Storing};
 use stream::{Connection, Fate, Identity};
+use team::{Letter, Team, Together};
 use timers::Timers;
 use token::{Key, Token};
 use turn::Turn;
 
-use crate::event::{Event, Name, Observer, Protocol};
+use crate::event::{Conversation, Endpoint, Event, Name, Observer, Protocol};
 use crate::net::listen::Socket;
 use crate::net::tls;
 use crate::stop::Stop;
 use crate::sys::datagrams::Inbox;
+use crate::sys::memory;
 use crate::web::clock::Now;
 
 pub use guard::Budget;
@@ -59,6 +64,16 @@ pub(crate) enum Behaviour {
     Site(Arc<Website>),
 }
 
+impl Behaviour {
+    /// The same for another thread. A script is counted at every step: two threads that count the same one wait for each other.
+    fn for_another_thread(&self) -> Self {
+        match self {
+            Self::Play(script) => Self::Play(Arc::new(Script::clone(script))),
+            other => other.clone(),
+        }
+    }
+}
+
 /// What bounds a loop.
 #[derive(Debug, Clone)]
 pub(crate) struct Bounds {
@@ -72,6 +87,8 @@ pub(crate) struct Bounds {
     pub(crate) memory: u64,
     /// Connections at once.
     pub(crate) connections: usize,
+    /// Loops, each a thread.
+    pub(crate) threads: usize,
     pub(crate) budget: Budget,
     /// Conversations in all; then the loop ends.
     pub(crate) plays: Option<u64>,
@@ -178,20 +195,38 @@ const PAUSE: Duration = Duration::from_millis(250);
 const STALE: usize = 4096;
 /// Connections taken from a backlog when the server is stopped.
 const LAST_ACCEPTS: usize = 4096;
+/// How long one loop waits before it wakes the others again since all together hold too much.
+const BETWEEN_BELLS: Duration = Duration::from_millis(10);
 /// A read never takes more at once.
 const BUFFER: usize = 64 * 1024;
+
+/// Where a loop stands among those that serve together.
+struct Membership {
+    team: Arc<Team>,
+    seat: usize,
+    /// When the others were last woken since all together hold too much.
+    told_crowded: Option<Moment>,
+}
 
 /// The event loop of one thread.
 pub(crate) struct Loop {
     poller: Poller,
     listeners: Vec<Listener>,
+    /// Where clients came in, in the order of the listeners, and what new ones get.
+    endpoints: Vec<Endpoint>,
+    behaviours: Vec<Behaviour>,
+    /// None where there is one loop.
+    member: Option<Membership>,
+    /// The other loops, where this is the first.
+    workers: Vec<JoinHandle<io::Result<Summary>>>,
     datagrams: Vec<DatagramServer>,
     connections: Slab<Box<Connection>>,
     /// Bytes that the buffers of the connections take.
     memory: usize,
     timers: Timers,
     bounds: Bounds,
-    stop: Stop,
+    /// None in a loop that another one stops.
+    stop: Option<Stop>,
     reload: Option<Reload>,
     /// Where each socket stands, in the order in which they came: whether it takes datagrams, and its index.
     order: Vec<(bool, usize)>,
@@ -244,51 +279,56 @@ impl Loop {
                 _ => None,
             })
             .collect();
-        let (mut listeners, mut datagrams, mut order) = (Vec::new(), Vec::new(), Vec::new());
+        let mut own = Self::idle(poller, bounds, observer, Instant::now());
         for (socket, behaviour) in sockets {
             if socket.endpoint.protocol == Protocol::Udp {
-                poller.add(&socket.fd, Token::Datagrams(datagrams.len() as u32), Interest::Read)?;
-                order.push((true, datagrams.len()));
-                let guard = Guard::new(bounds.budget, own_ports.clone());
-                datagrams.push(DatagramServer::new(socket, behaviour, guard, bounds.is_judged()));
+                own.poller.add(&socket.fd, Token::Datagrams(own.datagrams.len() as u32), Interest::Read)?;
+                own.order.push((true, own.datagrams.len()));
+                let guard = Guard::new(own.bounds.budget, own_ports.clone());
+                own.datagrams.push(DatagramServer::new(socket, behaviour, guard, own.bounds.is_judged()));
             } else {
-                poller.add(&socket.fd, Token::Listener(listeners.len() as u32), Interest::Read)?;
-                order.push((false, listeners.len()));
-                listeners.push(Listener { socket, behaviour, paused: false });
+                own.poller.add(&socket.fd, Token::Listener(own.listeners.len() as u32), Interest::Read)?;
+                own.order.push((false, own.listeners.len()));
+                own.endpoints.push(socket.endpoint.clone());
+                own.behaviours.push(behaviour);
+                own.listeners.push(Listener { socket, paused: false });
             }
         }
-        let has_sites = listeners.iter().any(|listener| matches!(listener.behaviour, Behaviour::Site(_)));
-        let takes_files = |listener: &Listener| matches!(&listener.behaviour, Behaviour::Site(website) if website.site.options().upload.is_some());
-        let storage = match has_sites {
-            true if listeners.iter().any(takes_files) => Some(Storage::start()?),
-            // Without it, what takes long holds the others up, and is answered all the same.
-            true => Storage::start().ok(),
-            false => None,
-        };
-        if let Some(storage) = &storage {
-            poller.add(storage, Token::Stored, Interest::Read)?;
+        own.start_storage()?;
+        own.inbox = (!own.datagrams.is_empty()).then(Inbox::new);
+        (own.stop, own.reload) = (Some(stop), reload);
+        if own.bounds.threads > 1 && !own.listeners.is_empty() {
+            own.gather();
         }
-        let inbox = (!datagrams.is_empty()).then(Inbox::new);
-        Ok(Self {
+        Ok(own)
+    }
+
+    /// A loop that has no socket yet.
+    fn idle(poller: Poller, bounds: Bounds, observer: Box<dyn Observer>, began: Instant) -> Self {
+        Self {
             poller,
-            listeners,
-            datagrams,
+            listeners: Vec::new(),
+            endpoints: Vec::new(),
+            behaviours: Vec::new(),
+            member: None,
+            workers: Vec::new(),
+            datagrams: Vec::new(),
             connections: Slab::new(),
             memory: 0,
             timers: Timers::default(),
             bounds,
-            stop,
-            reload,
-            order,
+            stop: None,
+            reload: None,
+            order: Vec::new(),
             observer,
             tally: Tally::default(),
             scratch: Scratch::new(),
             output: Output::default(),
             buffer: vec![0; BUFFER],
-            inbox,
-            began: Instant::now(),
-            has_sites,
-            storage,
+            inbox: None,
+            began,
+            has_sites: false,
+            storage: None,
             lines: Lines::default(),
             date: Now::new(SystemTime::now()),
             now: Moment::default(),
@@ -297,7 +337,95 @@ impl Loop {
             alone: None,
             accept_again: None,
             told_full: None,
-        })
+        }
+    }
+
+    /// Starts what takes long for sites.
+    fn start_storage(&mut self) -> io::Result<()> {
+        let takes_files = |behaviour: &Behaviour| matches!(behaviour, Behaviour::Site(website) if website.site.options().upload.is_some());
+        self.has_sites = self.behaviours.iter().any(|behaviour| matches!(behaviour, Behaviour::Site(_)));
+        self.storage = match self.has_sites {
+            true if self.behaviours.iter().any(takes_files) => Some(Storage::start()?),
+            // Without it, what takes long holds the others up, and is answered all the same.
+            true => Storage::start().ok(),
+            false => None,
+        };
+        if let Some(storage) = &self.storage {
+            self.poller.add(storage, Token::Stored, Interest::Read)?;
+        }
+        Ok(())
+    }
+
+    /// Starts the other loops. With fewer of them than asked for all is served too, only slower.
+    fn gather(&mut self) {
+        memory::share_one_heap();
+        let threads = self.bounds.threads;
+        let team = match Team::new(threads) {
+            Ok(team) => Arc::new(team),
+            Err(error) => return self.tell_of_fewer(1, &error),
+        };
+        if let Err(error) = self.poller.add(team.bell(0), Token::Mail, Interest::Read) {
+            return self.tell_of_fewer(1, &error);
+        }
+        let silent: Box<dyn Observer> = Box::new(|_| {});
+        let observer = Together::new(std::mem::replace(&mut self.observer, silent));
+        self.observer = Box::new(observer.clone());
+        self.member = Some(Membership { team: Arc::clone(&team), seat: 0, told_crowded: None });
+        for seat in 1..threads {
+            if let Err(error) = self.hire(seat, &team, &observer) {
+                return self.tell_of_fewer(seat, &error);
+            }
+        }
+    }
+
+    /// Starts one more loop. All that may fail fails here, before its thread is there.
+    fn hire(&mut self, seat: usize, team: &Arc<Team>, observer: &Together) -> io::Result<()> {
+        let poller = Poller::new()?;
+        poller.add(team.bell(seat), Token::Mail, Interest::Read)?;
+        let (epoll, endpoints) = (poller.into_epoll(), self.endpoints.clone());
+        let behaviours: Vec<_> = self.behaviours.iter().map(Behaviour::for_another_thread).collect();
+        let (bounds, began, observer, team) = (self.bounds.clone(), self.began, observer.clone(), Arc::clone(team));
+        let worker = thread::Builder::new().name(format!("serve-{seat}")).spawn(move || {
+            let mut own = Self::idle(Poller::over(epoll), bounds, Box::new(observer), began);
+            (own.endpoints, own.behaviours) = (endpoints, behaviours);
+            own.member = Some(Membership { team: Arc::clone(&team), seat, told_crowded: None });
+            let summary = own.start_storage().and_then(|()| {
+                team.join(seat);
+                own.run()
+            });
+            team.leave(seat, summary.is_ok());
+            summary
+        })?;
+        self.workers.push(worker);
+        Ok(())
+    }
+
+    fn tell_of_fewer(&mut self, threads: usize, error: &io::Error) {
+        let asked = self.bounds.threads;
+        self.observer.observe(Event::Notice(format!("{threads} instead of {asked} threads (--threads): {error}")));
+    }
+
+    /// Whether it is the first, which has the sockets.
+    fn is_first(&self) -> bool {
+        self.member.as_ref().is_none_or(|member| member.seat == 0)
+    }
+
+    /// Connections of all loops.
+    fn live(&self) -> usize {
+        self.member.as_ref().map_or(self.connections.len(), |member| member.team.live())
+    }
+
+    /// Conversations that have ended in all loops, as far as this one knows.
+    fn closed(&self) -> u64 {
+        let elsewhere = self.member.as_ref().map_or(0, |member| member.team.closed_elsewhere());
+        self.tally.closed + elsewhere
+    }
+
+    /// Has the other loops tell of their ends where that matters here; whether there is something to look at right now.
+    fn attend(&self) -> bool {
+        let Some(Membership { team, seat: 0, .. }) = &self.member else { return false };
+        let waits = self.accept_again.is_some() || self.stopping || self.all_played();
+        team.attend(waits || self.bounds.wait_for_client.is_some())
     }
 
     /// Serves until it is stopped and the last conversation has ended or the grace is over.
@@ -306,7 +434,7 @@ impl Loop {
     /// As `epoll_wait(2)`; a listener that broke is an error too.
     pub(crate) fn run(mut self) -> io::Result<Summary> {
         for listener in &self.listeners {
-            self.observer.observe(Event::Listening(listener.endpoint().clone()));
+            self.observer.observe(Event::Listening(listener.socket.endpoint.clone()));
         }
         for server in &self.datagrams {
             self.observer.observe(Event::Listening(server.socket.endpoint.clone()));
@@ -316,7 +444,10 @@ impl Loop {
         loop {
             let visit_by = self.visit_by();
             let next = self.next_wake(end_by.into_iter().chain(visit_by).chain(self.lines.due()).min());
-            let time = next.map(|at| Duration::from_nanos(at.nanos().saturating_sub(self.clock().nanos())));
+            let mut time = next.map(|at| Duration::from_nanos(at.nanos().saturating_sub(self.clock().nanos())));
+            if self.attend() {
+                time = Some(Duration::ZERO);
+            }
             self.poller.wait(time, &mut ready)?;
             self.now = self.clock();
             if self.has_sites {
@@ -334,13 +465,12 @@ impl Loop {
                     Token::Listener(_) if self.all_played() => {}
                     Token::Listener(index) => self.accept(index as usize, ACCEPTS),
                     Token::Stop => {
-                        let asked = self.stop.asked();
+                        let asked = self.stop.as_ref().map_or(0, Stop::asked);
                         if asked > 1 || self.stopping {
                             return self.end(true);
                         }
                         if asked == 1 {
-                            end_by = Some(self.now.after(self.bounds.grace));
-                            self.begin_stopping();
+                            end_by = Some(self.begin_grace());
                         }
                     }
                     Token::Reload => self.load_again(),
@@ -351,7 +481,23 @@ impl Loop {
                             });
                         }
                     }
-                    Token::Mail => {}
+                    Token::Mail => {
+                        let letters = self.member.as_ref().map(|member| member.team.letters(member.seat));
+                        for letter in letters.unwrap_or_default() {
+                            match letter {
+                                Letter::Client(fd, identity) => self.seat(fd, identity),
+                                Letter::Behaviours(behaviours) => self.behaviours = behaviours,
+                                Letter::Stop(by) => {
+                                    end_by = Some(by);
+                                    self.begin_stopping();
+                                }
+                                Letter::End { at_once } => return self.end(at_once),
+                            }
+                        }
+                        if self.is_first() {
+                            self.hear_of_ends();
+                        }
+                    }
                 }
                 self.make_room();
             }
@@ -359,16 +505,15 @@ impl Loop {
             self.lines.tell_due(self.now, &mut *self.observer);
             self.make_room();
             if self.broken.is_some() && !self.stopping {
-                end_by = Some(self.now.after(self.bounds.grace));
-                self.begin_stopping();
+                end_by = Some(self.begin_grace());
             }
-            if self.all_played() && self.tally.closed >= self.tally.opened {
+            if self.all_played() && self.closed() >= self.tally.opened {
                 return self.end(false);
             }
             if visit_by.is_some_and(|at| self.now >= at) && self.visit_by() == visit_by {
                 return self.end(false).map(|summary| Summary { unvisited: true, ..summary });
             }
-            let is_busy = self.connections.len() > 0 || self.datagrams.iter().any(DatagramServer::is_sending);
+            let is_busy = self.live() > 0 || self.datagrams.iter().any(DatagramServer::is_sending);
             if self.stopping && (!is_busy || end_by.is_some_and(|at| self.now >= at)) {
                 return self.end(false);
             }
@@ -378,7 +523,7 @@ impl Loop {
     /// By when the next client has to come: the time runs while none is there.
     fn visit_by(&mut self) -> Option<Moment> {
         let wait = self.bounds.wait_for_client?;
-        if self.connections.len() > 0 || self.stopping || self.datagrams.iter().any(DatagramServer::is_busy) {
+        if self.live() > 0 || self.stopping || self.datagrams.iter().any(DatagramServer::is_busy) {
             self.alone = None;
             return None;
         }
@@ -392,7 +537,7 @@ impl Loop {
 
     /// Whether as many conversations were opened as there are to be.
     fn all_played(&self) -> bool {
-        self.bounds.plays.is_some_and(|plays| self.tally.opened >= plays)
+        self.is_first() && self.bounds.plays.is_some_and(|plays| self.tally.opened >= plays)
     }
 
     /// New conversations get the new behaviours; those that are open go on with the old ones.
@@ -407,8 +552,12 @@ impl Loop {
                     if datagrams {
                         self.datagrams[index].behaviour = behaviour;
                     } else {
-                        self.listeners[index].behaviour = behaviour;
+                        self.behaviours[index] = behaviour;
                     }
+                }
+                if let Some(member) = &self.member {
+                    let copies = || self.behaviours.iter().map(Behaviour::for_another_thread).collect();
+                    member.team.write_all(|| Letter::Behaviours(copies()));
                 }
                 notice
             }
@@ -429,7 +578,7 @@ impl Loop {
     /// Does something with one connection, then sees to its interest, its deadline and its end.
     fn with_connection(&mut self, key: Key, act: impl FnOnce(&mut Connection, &mut Shared<'_>) -> Fate) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let listener = &self.listeners[connection.listener];
+        let endpoint = &self.endpoints[connection.listener];
         let mut shared = Shared {
             buffer: std::mem::take(&mut self.buffer),
             scratch: &mut self.scratch,
@@ -448,8 +597,8 @@ impl Loop {
             lines: &mut self.lines,
             storing: self.storage.as_ref().map(|storage| Storing { storage, key }),
             turn: Turn::begin(),
-            protocol: listener.protocol(),
-            server: &listener.socket.endpoint.name,
+            protocol: endpoint.protocol,
+            server: &endpoint.name,
         };
         let mut fate = act(connection, &mut shared);
         if connection.is_broken && fate == Fate::Lives {
@@ -468,6 +617,9 @@ impl Loop {
             }
             self.memory = self.memory + held - connection.held;
             connection.held = held;
+            if let Some(Membership { team, seat, .. }) = &self.member {
+                team.holds(*seat, self.memory);
+            }
         }
         let wants = connection.wants();
         if wants != connection.interest {
@@ -485,7 +637,14 @@ impl Loop {
     }
 
     fn drop_connection(&mut self, key: Key) {
-        self.memory -= self.connections.remove(key).map_or(0, |connection| connection.held);
+        let Some(connection) = self.connections.remove(key) else { return };
+        self.memory -= connection.held;
+        if let Some(Membership { team, seat, .. }) = &self.member {
+            if connection.held > 0 {
+                team.holds(*seat, self.memory);
+            }
+            team.remove(*seat, self.tally.closed);
+        }
         // Deadlines of connections that came and went would stand in the heap for minutes.
         if self.timers.len() > 2 * self.connections.len() + STALE {
             let connections = &self.connections;
@@ -497,19 +656,31 @@ impl Loop {
         }
     }
 
-    /// Bytes that all buffers take.
+    /// Bytes that the buffers of this loop take.
     fn buffered(&self) -> u64 {
         (self.memory + self.datagrams.iter().map(DatagramServer::memory).sum::<usize>()) as u64
     }
 
     /// Closes conversations where all buffers together take more than they may: those that have waited longest, until an
-    /// eighth is free.
+    /// eighth is free. Of several loops each gives up its share.
     fn make_room(&mut self) {
-        if self.buffered() <= self.bounds.memory {
+        let own = self.buffered();
+        let elsewhere = match &self.member {
+            Some(Membership { team, .. }) => (team.memory() as u64).saturating_sub(self.memory as u64),
+            None => 0,
+        };
+        if own + elsewhere <= self.bounds.memory {
             return;
         }
+        if let Some(member) = &mut self.member
+            && elsewhere > 0
+            && member.told_crowded.is_none_or(|told| self.now >= told.after(BETWEEN_BELLS))
+        {
+            member.told_crowded = Some(self.now);
+            member.team.ring_others(member.seat);
+        }
         let most = self.bounds.memory;
-        let enough = most - most / 8;
+        let enough = (u128::from(most - most / 8) * u128::from(own) / u128::from(own + elsewhere)) as u64;
         let before = self.tally.closed;
         let why = format!(
             "all buffers together reached their bound of {} KiB (--max-memory): the conversation that waited longest goes first",
@@ -572,7 +743,17 @@ impl Loop {
         act(server, self.inbox.as_mut(), &mut shared);
     }
 
+    /// Takes those who wait at a listener, so many at most.
     fn accept(&mut self, index: usize, most: usize) {
+        let mut rung = 0_u64;
+        self.take_clients(index, most, &mut rung);
+        if let Some(Membership { team, .. }) = &self.member {
+            // Once for all that a loop got.
+            (0..self.bounds.threads).filter(|seat| rung >> seat & 1 == 1).for_each(|seat| team.ring(seat));
+        }
+    }
+
+    fn take_clients(&mut self, index: usize, most: usize, rung: &mut u64) {
         let mut errors = 0;
         for _ in 0..most {
             if self.all_played() {
@@ -580,7 +761,7 @@ impl Loop {
                 self.close_listeners();
                 return;
             }
-            if self.connections.len() >= self.bounds.connections {
+            if self.live() >= self.bounds.connections {
                 let bound = self.bounds.connections;
                 self.pause_accepting(&format!(
                     "{bound} connections are open, as many as the limit of open files allows \
@@ -596,7 +777,7 @@ impl Loop {
                         // Before it is greeted: whoever is greeted last knows that nobody else will be.
                         self.close_listeners();
                     }
-                    self.open(fd, client, server, index);
+                    *rung |= 1 << self.open(fd, client, server, index);
                     if last {
                         return;
                     }
@@ -605,7 +786,7 @@ impl Loop {
                 Accepted::GoOn => errors += 1,
                 Accepted::Odd(error) => {
                     errors += 1;
-                    let endpoint = self.listeners[index].endpoint();
+                    let endpoint = &self.endpoints[index];
                     let error = format!("{endpoint}: a client could not be accepted: {error}");
                     self.observer.observe(Event::Dropped { count: 1, error });
                 }
@@ -614,7 +795,7 @@ impl Loop {
                     return;
                 }
                 Accepted::Die(error) => {
-                    let endpoint = self.listeners[index].endpoint().to_string();
+                    let endpoint = self.endpoints[index].to_string();
                     self.broken = Some(io::Error::new(
                         io::Error::from(error).kind(),
                         format!("{endpoint}: accept: {error}; those inside may finish"),
@@ -629,12 +810,36 @@ impl Loop {
         }
     }
 
-    fn open(&mut self, fd: std::os::fd::OwnedFd, client: Name, server: Option<Box<Name>>, listener: usize) {
+    /// Opens a conversation and gives it to the loop with the fewest: its seat.
+    fn open(&mut self, fd: OwnedFd, client: Name, server: Option<Box<Name>>, listener: usize) -> usize {
         let number = self.tally.next_number();
+        let endpoint = &self.endpoints[listener];
+        self.observer.observe(Event::Opened(Conversation {
+            number,
+            protocol: endpoint.protocol,
+            server: server.as_deref().unwrap_or(&endpoint.name).clone(),
+            client: client.clone(),
+        }));
         let identity = Identity { number, client, server, listener };
-        let Listener { socket, behaviour, .. } = &self.listeners[listener];
+        let seat = match &self.member {
+            Some(Membership { team, .. }) => {
+                let seat = team.freest();
+                team.add(seat);
+                seat
+            }
+            None => 0,
+        };
+        match &self.member {
+            Some(Membership { team, .. }) if seat > 0 => team.write(seat, Letter::Client(fd, identity)),
+            _ => self.seat(fd, identity),
+        }
+        seat
+    }
+
+    /// Serves a client here.
+    fn seat(&mut self, fd: OwnedFd, identity: Identity) {
+        let behaviour = &self.behaviours[identity.listener];
         let connection = Box::new(Connection::new(fd, identity, behaviour, self.now));
-        self.observer.observe(Event::Opened(connection.conversation(socket.endpoint.protocol, &socket.endpoint.name)));
         let key = self.connections.insert(connection);
         let watched = match self.connections.get_mut(key) {
             Some(connection) => self.poller.add(&connection.fd, Token::Connection(key), Interest::Read),
@@ -666,7 +871,7 @@ impl Loop {
     }
 
     fn resume_accepting(&mut self) {
-        if self.connections.len() >= self.bounds.connections || self.stopping {
+        if self.live() >= self.bounds.connections || self.stopping {
             self.accept_again = Some(self.now.after(PAUSE));
             return;
         }
@@ -695,6 +900,28 @@ impl Loop {
         if self.accept_again.is_some_and(|at| at <= self.now) {
             self.resume_accepting();
         }
+    }
+
+    /// A connection has ended in another loop, or a loop has.
+    fn hear_of_ends(&mut self) {
+        if self.accept_again.is_some() {
+            self.accept_again = Some(self.now);
+        }
+        let has_lost = self.member.as_ref().is_some_and(|member| member.team.has_lost());
+        if has_lost && self.broken.is_none() {
+            // What it ended with is heard when it is joined.
+            self.broken = Some(io::Error::other("a thread of the server has ended"));
+        }
+    }
+
+    /// Stops every loop; by when all is to be over.
+    fn begin_grace(&mut self) -> Moment {
+        let by = self.now.after(self.bounds.grace);
+        self.begin_stopping();
+        if let Some(Membership { team, .. }) = &self.member {
+            team.write_all(|| Letter::Stop(by));
+        }
+        by
     }
 
     /// Accepting stops; who stands between two exchanges is closed at once, the others have the grace.
@@ -750,9 +977,18 @@ impl Loop {
         }
         self.lines.tell(&mut *self.observer);
         let Tally { opened, closed, failed, from_clients } = self.tally;
-        match self.broken {
-            Some(error) => Err(error),
-            None => Ok(Summary { opened, closed: closed - cut, failed, cut, from_clients, at_once, unvisited: false }),
+        let mut all = Summary { opened, closed: closed - cut, failed, cut, from_clients, at_once, unvisited: false };
+        if let Some(Membership { team, seat: 0, .. }) = &self.member {
+            team.write_all(|| Letter::End { at_once });
         }
+        for worker in self.workers {
+            let Summary { closed, failed, cut, from_clients, .. } =
+                worker.join().unwrap_or_else(|_| Err(io::Error::other("a thread of the server panicked")))?;
+            all.closed += closed;
+            all.failed += failed;
+            all.cut += cut;
+            all.from_clients += from_clients;
+        }
+        self.broken.map_or(Ok(all), Err)
     }
 }

@@ -44,7 +44,17 @@ pub(super) struct Poller {
 
 impl Poller {
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, events: Vec::with_capacity(1024) })
+        Ok(Self::over(epoll::create(CreateFlags::CLOEXEC)?))
+    }
+
+    /// One that another thread has made ready.
+    pub(super) fn over(epoll: OwnedFd) -> Self {
+        Self { epoll, events: Vec::with_capacity(1024) }
+    }
+
+    /// What another thread takes over.
+    pub(super) fn into_epoll(self) -> OwnedFd {
+        self.epoll
     }
 
     pub(super) fn add(&self, fd: impl AsFd, token: Token, interest: Interest) -> io::Result<()> {

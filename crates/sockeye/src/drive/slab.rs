@@ -80,7 +80,9 @@ mod tests {
         assert_eq!(slab.remove(a), Some('a'));
         let c = slab.insert('c');
         assert_eq!((c.slot, slab.len()), (a.slot, 2));
-        assert_eq!((slab.get_mut(a), slab.remove(a), slab.contains(a)), (None, None, false));
+        assert_eq!(slab.get_mut(a), None);
+        assert_eq!(slab.remove(a), None);
+        assert!(!slab.contains(a));
         assert_eq!(slab.get_mut(b), Some(&mut 'b'));
         assert_eq!(slab.get_mut(c), Some(&mut 'c'));
         assert_eq!(slab.keys(), [c, b]);

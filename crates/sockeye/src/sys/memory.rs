@@ -18,6 +18,16 @@ fn address_space() -> Option<u64> {
     Some(limit.saturating_sub(kibibytes(&status, "VmSize:")?))
 }
 
+/// Has all threads allocate from one heap where the address space is limited: each heap of its own reserves 64 MiB of it,
+/// used or not (mallopt(3), `M_ARENA_MAX`), and what a bound promises would not be there. To be called before there are threads.
+pub(crate) fn share_one_heap() {
+    #[cfg(target_env = "gnu")]
+    if address_space().is_some() {
+        // SAFETY: it takes two numbers, and no other thread allocates yet.
+        unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+    }
+}
+
 fn machine() -> Option<u64> {
     kibibytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
 }

@@ -160,6 +160,8 @@ pub struct Options {
     pub longest_line: usize,
     /// Bytes that all buffers together may take; `None` is a quarter of what the process may have.
     pub memory: Option<u64>,
+    /// Threads that serve connections, at most [`MOST_THREADS`]. Datagrams are served by the first.
+    pub threads: usize,
     /// What bounds answers over UDP.
     pub budget: Budget,
     /// Conversations in all; then the server ends by itself. `None` is without end.
@@ -189,6 +191,7 @@ impl Options {
             timeout: None,
             longest_line: limits::LINE,
             memory: None,
+            threads: 1,
             budget: Budget::On,
             plays: None,
             wait: None,
@@ -272,6 +275,9 @@ pub struct Server {
     options: Options,
 }
 
+/// Most threads of one server.
+pub const MOST_THREADS: usize = 64;
+
 /// The port of the greeting.
 pub const DEFAULT_PORT: u16 = 9999;
 
@@ -307,6 +313,7 @@ impl Server {
             linger: options.linger,
             wait: Some(options.timeout.unwrap_or(limits::SERVE_WAIT)),
             connections: limits::connections(files::open_files()),
+            threads: options.threads.clamp(1, MOST_THREADS),
             memory: options.memory.unwrap_or_else(|| limits::memory(memory::available())),
             budget: options.budget,
             plays: options.plays,

@@ -1,0 +1,225 @@
+//! Several loops that serve together, a thread each. The first has every socket that listens and hands connections to the one
+//! with the fewest; it also has the datagram sockets. What stands here is all that the loops share.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::event::{EventfdFlags, eventfd};
+use transcript::Moment;
+
+use super::Behaviour;
+use super::stream::Identity;
+use crate::event::{Event, Observer};
+
+/// How often a bell is rung that does not ring.
+const ATTEMPTS: usize = 20;
+
+/// What one loop tells another.
+pub(super) enum Letter {
+    /// A client to serve, told of as opened already.
+    Client(OwnedFd, Identity),
+    /// What new conversations get from here.
+    Behaviours(Vec<Behaviour>),
+    /// Open exchanges have until this moment.
+    Stop(Moment),
+    /// Whatever is open is cut now.
+    End { at_once: bool },
+}
+
+/// What the others see of one loop. Each has cache lines of its own: only what changes for all is fetched by all.
+#[repr(align(128))]
+struct Seat {
+    /// Connections, those on their way to it included.
+    live: AtomicUsize,
+    /// Conversations that have ended there.
+    closed: AtomicU64,
+    /// Bytes that its buffers take.
+    memory: AtomicUsize,
+    /// Its thread has ended, or never began.
+    is_empty: AtomicBool,
+    mail: Mutex<Vec<Letter>>,
+    bell: OwnedFd,
+}
+
+/// The loops of one server. The first one's seat is 0.
+pub(super) struct Team {
+    seats: Box<[Seat]>,
+    /// The first wants to know of every connection that ends.
+    is_attentive: AtomicBool,
+    /// A loop ended though nobody stopped it.
+    has_lost: AtomicBool,
+}
+
+impl Team {
+    /// Seats for so many loops; only the first one's is taken.
+    ///
+    /// # Errors
+    /// As eventfd(2).
+    pub(super) fn new(loops: usize) -> io::Result<Self> {
+        let seats = (0..loops).map(|index| {
+            Ok(Seat {
+                live: AtomicUsize::new(0),
+                closed: AtomicU64::new(0),
+                memory: AtomicUsize::new(0),
+                is_empty: AtomicBool::new(index > 0),
+                mail: Mutex::default(),
+                bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            })
+        });
+        let (is_attentive, has_lost) = Default::default();
+        Ok(Self { seats: seats.collect::<io::Result<_>>()?, is_attentive, has_lost })
+    }
+
+    pub(super) fn bell(&self, seat: usize) -> BorrowedFd<'_> {
+        self.seats[seat].bell.as_fd()
+    }
+
+    /// A loop is there.
+    pub(super) fn join(&self, seat: usize) {
+        self.seats[seat].is_empty.store(false, Ordering::SeqCst);
+    }
+
+    /// A loop has ended: nothing of it counts any more but what it closed.
+    pub(super) fn leave(&self, seat: usize, in_order: bool) {
+        let place = &self.seats[seat];
+        place.is_empty.store(true, Ordering::SeqCst);
+        place.live.store(0, Ordering::SeqCst);
+        place.memory.store(0, Ordering::SeqCst);
+        if !in_order {
+            self.has_lost.store(true, Ordering::SeqCst);
+        }
+        self.ring(0);
+    }
+
+    /// Whether a loop ended that should not have.
+    pub(super) fn has_lost(&self) -> bool {
+        self.has_lost.load(Ordering::SeqCst)
+    }
+
+    /// The loop with the fewest connections: the next one is for it.
+    pub(super) fn freest(&self) -> usize {
+        let there = self.seats.iter().enumerate().filter(|(_, seat)| !seat.is_empty.load(Ordering::SeqCst));
+        there.min_by_key(|(_, seat)| seat.live.load(Ordering::SeqCst)).map_or(0, |(index, _)| index)
+    }
+
+    /// Connections of all loops.
+    pub(super) fn live(&self) -> usize {
+        self.seats.iter().map(|seat| seat.live.load(Ordering::SeqCst)).sum()
+    }
+
+    /// Conversations that have ended in the loops other than the first.
+    pub(super) fn closed_elsewhere(&self) -> u64 {
+        self.seats.iter().skip(1).map(|seat| seat.closed.load(Ordering::SeqCst)).sum()
+    }
+
+    /// A connection is for this loop.
+    pub(super) fn add(&self, seat: usize) {
+        self.seats[seat].live.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A connection of this loop has ended; so many conversations had, all in all.
+    pub(super) fn remove(&self, seat: usize, closed: u64) {
+        self.seats[seat].closed.store(closed, Ordering::SeqCst);
+        self.seats[seat].live.fetch_sub(1, Ordering::SeqCst);
+        if seat != 0 && self.is_attentive.load(Ordering::SeqCst) {
+            self.ring(0);
+        }
+    }
+
+    /// Whether the first is to hear of every end; true if that is new, and what ended before was not told.
+    pub(super) fn attend(&self, is_attentive: bool) -> bool {
+        !self.is_attentive.swap(is_attentive, Ordering::SeqCst) && is_attentive
+    }
+
+    /// The buffers of this loop take so many bytes.
+    pub(super) fn holds(&self, seat: usize, bytes: usize) {
+        self.seats[seat].memory.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes that the buffers of all loops take.
+    pub(super) fn memory(&self) -> usize {
+        self.seats.iter().map(|seat| seat.memory.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Leaves a letter; whoever has written enough of them rings.
+    pub(super) fn write(&self, seat: usize, letter: Letter) {
+        self.seats[seat].mail.lock().unwrap_or_else(PoisonError::into_inner).push(letter);
+    }
+
+    /// Leaves a letter for each loop but the first, and rings.
+    pub(super) fn write_all(&self, letter: impl Fn() -> Letter) {
+        for seat in 1..self.seats.len() {
+            self.write(seat, letter());
+            self.ring(seat);
+        }
+    }
+
+    /// The letters that have come. More may come behind the bell, so it is silenced first.
+    pub(super) fn letters(&self, seat: usize) -> Vec<Letter> {
+        let mut count = [0; 8];
+        let _ = rustix::io::read(&self.seats[seat].bell, &mut count);
+        std::mem::take(&mut *self.seats[seat].mail.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Wakes every loop but this one.
+    pub(super) fn ring_others(&self, seat: usize) {
+        (0..self.seats.len()).filter(|&other| other != seat).for_each(|other| self.ring(other));
+    }
+
+    /// Wakes a loop. A bell that is not heard would leave a client waiting for ever.
+    pub(super) fn ring(&self, seat: usize) {
+        for _ in 0..ATTEMPTS {
+            match rustix::io::write(&self.seats[seat].bell, &1_u64.to_ne_bytes()) {
+                // It has been rung more often than it can count.
+                Ok(_) | Err(rustix::io::Errno::AGAIN) => return,
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// One observer for several loops: each waits for the others while it is told something.
+#[derive(Clone)]
+pub(super) struct Together(Arc<Mutex<Box<dyn Observer>>>);
+
+impl Together {
+    pub(super) fn new(observer: Box<dyn Observer>) -> Self {
+        Self(Arc::new(Mutex::new(observer)))
+    }
+}
+
+impl Observer for Together {
+    fn observe(&mut self, event: Event) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).observe(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_connection_is_for_the_loop_with_the_fewest() {
+        let team = Team::new(3).unwrap();
+        assert_eq!(team.freest(), 0);
+        team.join(1);
+        team.join(2);
+        for _ in 0..1000 {
+            team.add(team.freest());
+        }
+        let live: Vec<usize> = team.seats.iter().map(|seat| seat.live.load(Ordering::SeqCst)).collect();
+        assert_eq!((live, team.live()), (vec![334, 333, 333], 1000));
+        team.remove(1, 1);
+        assert_eq!((team.freest(), team.closed_elsewhere()), (1, 1));
+        team.leave(1, false);
+        assert_eq!((team.freest(), team.has_lost()), (2, true));
+    }
+
+    #[test]
+    fn only_who_begins_to_attend_must_look_again() {
+        let team = Team::new(2).unwrap();
+        assert_eq!([true, true, false, true].map(|attends| team.attend(attends)), [true, false, false, true]);
+    }
+}
