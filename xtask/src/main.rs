@@ -110,7 +110,11 @@ fn test(words: &[String]) -> Result<(), String> {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => {
             install()?;
-            with_signals("cargo", &["test", "--workspace", "--no-fail-fast"])
+            // What `serve` does it does with any number of threads.
+            with_threads("4", &["test", "--workspace", "--no-fail-fast"])?;
+            let mut arguments = vec!["test", "--no-fail-fast", "-p", "sockeye-cli"];
+            SERVE.iter().for_each(|test| arguments.extend(["--test", test]));
+            with_threads("1", &arguments)
         }
         ["--quick"] => {
             let mut arguments =
@@ -124,6 +128,25 @@ fn test(words: &[String]) -> Result<(), String> {
         _ => Err("cargo xtask test [--quick]".to_owned()),
     }
 }
+
+/// The tests of `serve`, which pass with one thread and with four.
+const SERVE: &[&str] = &[
+    "bind",
+    "fast",
+    "fast_batches",
+    "fast_datagrams",
+    "faults",
+    "greeting",
+    "play",
+    "plays",
+    "serve",
+    "serve_buffers",
+    "serve_judging",
+    "serve_networks",
+    "shortages",
+    "tls",
+    "waits",
+];
 
 /// Test files that need nothing but Rust, and little time.
 const QUICK: &[&str] = &[
@@ -209,6 +232,13 @@ fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
 /// that a test starts (env(1), `--default-signal`).
 fn with_signals(program: &str, arguments: &[&str]) -> Result<(), String> {
     run("env", &[&["--default-signal=INT,TERM,HUP", program], arguments].concat())
+}
+
+/// As [`with_signals`], with so many threads in each `serve` of a test that does not say how many.
+fn with_threads(threads: &str, arguments: &[&str]) -> Result<(), String> {
+    println!("+ serve with --threads {threads}");
+    let variable = format!("SOCKEYE_TEST_THREADS={threads}");
+    run("env", &[&["--default-signal=INT,TERM,HUP", &variable, "cargo"], arguments].concat())
 }
 
 fn run_quietly(program: &str, arguments: &[&str]) -> Result<(), String> {

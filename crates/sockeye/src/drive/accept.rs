@@ -1,16 +1,26 @@
 //! A listening socket: what becomes of errors of accept(2), and when accepting pauses.
 
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with, getsockname};
 
-use crate::event::Name;
+use super::Loop;
+use super::poller::Interest;
+use super::stream::Identity;
+use super::team::Letter;
+use super::threads::Membership;
+use super::token::Token;
+use crate::event::{Conversation, Event, Name};
 use crate::net::listen::Socket;
 
 /// Connections taken from one listener before the others have their turn.
 pub(super) const ACCEPTS: usize = 64;
+/// How long accepting rests when the system is out of something and no connection closes.
+const PAUSE: Duration = Duration::from_millis(250);
 /// Errors in a row after which accepting rests: an error that stays must not keep the loop busy.
 pub(super) const ERRORS: usize = 8;
 
@@ -99,5 +109,128 @@ pub(super) fn shortage(error: Errno) -> &'static str {
         Errno::MFILE => "this process has no open file left (ulimit -n)",
         Errno::NFILE => "the system has no open file left",
         _ => "the system has no memory for sockets left",
+    }
+}
+
+impl Loop {
+    /// Takes those who wait at a listener, so many at most.
+    pub(super) fn accept(&mut self, index: usize, most: usize) {
+        let mut rung = 0_u64;
+        self.take_clients(index, most, &mut rung);
+        if let Some(Membership { team, .. }) = &self.member {
+            // Once for all that a loop got.
+            (0..self.bounds.threads).filter(|seat| rung >> seat & 1 == 1).for_each(|seat| team.ring(seat));
+        }
+    }
+
+    fn take_clients(&mut self, index: usize, most: usize, rung: &mut u64) {
+        let mut errors = 0;
+        for _ in 0..most {
+            if self.all_played() {
+                // Whoever comes now finds nobody listening, as after the end.
+                self.close_listeners();
+                return;
+            }
+            if self.live() >= self.bounds.connections {
+                let bound = self.bounds.connections;
+                self.pause_accepting(&format!(
+                    "{bound} connections are open, as many as the limit of open files allows \
+                    (ulimit -n, less 64); new clients wait"
+                ));
+                return;
+            }
+            match self.listeners[index].accept() {
+                Accepted::One { fd, client, server } => {
+                    errors = 0;
+                    let last = self.bounds.plays.is_some_and(|plays| self.tally.opened + 1 >= plays);
+                    if last {
+                        // Before it is greeted: whoever is greeted last knows that nobody else will be.
+                        self.close_listeners();
+                    }
+                    *rung |= 1 << self.open(fd, client, server, index);
+                    if last {
+                        return;
+                    }
+                }
+                Accepted::None => return,
+                Accepted::GoOn => errors += 1,
+                Accepted::Odd(error) => {
+                    errors += 1;
+                    let endpoint = &self.endpoints[index];
+                    let error = format!("{endpoint}: a client could not be accepted: {error}");
+                    self.observer.observe(Event::Dropped { count: 1, error });
+                }
+                Accepted::Pause(error) => {
+                    self.pause_accepting(&format!("{}; new clients wait", shortage(error)));
+                    return;
+                }
+                Accepted::Die(error) => {
+                    let endpoint = self.endpoints[index].to_string();
+                    self.broken = Some(io::Error::new(
+                        io::Error::from(error).kind(),
+                        format!("{endpoint}: accept: {error}; those inside may finish"),
+                    ));
+                    return;
+                }
+            }
+            if errors >= ERRORS {
+                self.pause_accepting("accept failed again and again; new clients wait");
+                return;
+            }
+        }
+    }
+
+    /// Opens a conversation and gives it to the loop with the fewest: its seat.
+    fn open(&mut self, fd: OwnedFd, client: Name, server: Option<Box<Name>>, listener: usize) -> usize {
+        let number = self.tally.next_number();
+        let endpoint = &self.endpoints[listener];
+        self.observer.observe(Event::Opened(Conversation {
+            number,
+            protocol: endpoint.protocol,
+            server: server.as_deref().unwrap_or(&endpoint.name).clone(),
+            client: client.clone(),
+        }));
+        let identity = Identity { number, client, server, listener };
+        let seat = match &self.member {
+            Some(Membership { team, .. }) => {
+                let seat = team.freest();
+                team.add(seat);
+                seat
+            }
+            None => 0,
+        };
+        match &self.member {
+            Some(Membership { team, .. }) if seat > 0 => team.write(seat, Letter::Client(fd, identity)),
+            _ => self.seat(fd, identity),
+        }
+        seat
+    }
+
+    /// Rests from accepting: those who wait stay in the backlog, those inside are served.
+    pub(super) fn pause_accepting(&mut self, why: &str) {
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
+            if !listener.paused {
+                listener.paused = true;
+                let _ = self.poller.change(&listener.socket.fd, Token::Listener(index as u32), Interest::Nothing);
+            }
+        }
+        self.accept_again = Some(self.now.after(PAUSE));
+        if self.told_full.is_none_or(|told| self.now >= told.after(Duration::from_secs(1))) {
+            self.told_full = Some(self.now);
+            self.observer.observe(Event::Notice(why.to_owned()));
+        }
+    }
+
+    pub(super) fn resume_accepting(&mut self) {
+        if self.live() >= self.bounds.connections || self.stopping {
+            self.accept_again = Some(self.now.after(PAUSE));
+            return;
+        }
+        self.accept_again = None;
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
+            if std::mem::take(&mut listener.paused) {
+                let _ = self.poller.change(&listener.socket.fd, Token::Listener(index as u32), Interest::Read);
+            }
+        }
     }
 }

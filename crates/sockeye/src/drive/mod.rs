@@ -8,10 +8,12 @@ mod datagram;
 mod guard;
 mod http2;
 mod poller;
+mod room;
 mod slab;
 mod storage;
 mod stream;
 mod team;
+mod threads;
 mod timers;
 mod token;
 mod turn;
@@ -21,12 +23,12 @@ mod website;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use transcript::{Moment, Output, Scratch, Script};
 
-use accept::{ACCEPTS, Accepted, ERRORS, Listener};
+use accept::{ACCEPTS, Listener};
 use access::Lines;
 use datagram::DatagramServer;
 use guard::Guard;
@@ -34,17 +36,17 @@ use poller::{Interest, Poller, Ready};
 use slab::Slab;
 use storage::{Storage, Storing};
 use stream::{Connection, Fate, Identity};
-use team::{Letter, Team, Together};
+use team::Letter;
+use threads::Membership;
 use timers::Timers;
 use token::{Key, Token};
 use turn::Turn;
 
-use crate::event::{Conversation, Endpoint, Event, Name, Observer, Protocol};
+use crate::event::{Endpoint, Event, Name, Observer, Protocol};
 use crate::net::listen::Socket;
 use crate::net::tls;
 use crate::stop::Stop;
 use crate::sys::datagrams::Inbox;
-use crate::sys::memory;
 use crate::web::clock::Now;
 
 pub use guard::Budget;
@@ -189,24 +191,12 @@ pub(crate) struct Shared<'a> {
     server: &'a Name,
 }
 
-/// How long accepting rests when the system is out of something and no connection closes.
-const PAUSE: Duration = Duration::from_millis(250);
 /// Entries of dead connections that may stand in the heap of deadlines.
 const STALE: usize = 4096;
 /// Connections taken from a backlog when the server is stopped.
 const LAST_ACCEPTS: usize = 4096;
-/// How long one loop waits before it wakes the others again since all together hold too much.
-const BETWEEN_BELLS: Duration = Duration::from_millis(10);
 /// A read never takes more at once.
 const BUFFER: usize = 64 * 1024;
-
-/// Where a loop stands among those that serve together.
-struct Membership {
-    team: Arc<Team>,
-    seat: usize,
-    /// When the others were last woken since all together hold too much.
-    told_crowded: Option<Moment>,
-}
 
 /// The event loop of one thread.
 pub(crate) struct Loop {
@@ -356,78 +346,6 @@ impl Loop {
         Ok(())
     }
 
-    /// Starts the other loops. With fewer of them than asked for all is served too, only slower.
-    fn gather(&mut self) {
-        memory::share_one_heap();
-        let threads = self.bounds.threads;
-        let team = match Team::new(threads) {
-            Ok(team) => Arc::new(team),
-            Err(error) => return self.tell_of_fewer(1, &error),
-        };
-        if let Err(error) = self.poller.add(team.bell(0), Token::Mail, Interest::Read) {
-            return self.tell_of_fewer(1, &error);
-        }
-        let silent: Box<dyn Observer> = Box::new(|_| {});
-        let observer = Together::new(std::mem::replace(&mut self.observer, silent));
-        self.observer = Box::new(observer.clone());
-        self.member = Some(Membership { team: Arc::clone(&team), seat: 0, told_crowded: None });
-        for seat in 1..threads {
-            if let Err(error) = self.hire(seat, &team, &observer) {
-                return self.tell_of_fewer(seat, &error);
-            }
-        }
-    }
-
-    /// Starts one more loop. All that may fail fails here, before its thread is there.
-    fn hire(&mut self, seat: usize, team: &Arc<Team>, observer: &Together) -> io::Result<()> {
-        let poller = Poller::new()?;
-        poller.add(team.bell(seat), Token::Mail, Interest::Read)?;
-        let (epoll, endpoints) = (poller.into_epoll(), self.endpoints.clone());
-        let behaviours: Vec<_> = self.behaviours.iter().map(Behaviour::for_another_thread).collect();
-        let (bounds, began, observer, team) = (self.bounds.clone(), self.began, observer.clone(), Arc::clone(team));
-        let worker = thread::Builder::new().name(format!("serve-{seat}")).spawn(move || {
-            let mut own = Self::idle(Poller::over(epoll), bounds, Box::new(observer), began);
-            (own.endpoints, own.behaviours) = (endpoints, behaviours);
-            own.member = Some(Membership { team: Arc::clone(&team), seat, told_crowded: None });
-            let summary = own.start_storage().and_then(|()| {
-                team.join(seat);
-                own.run()
-            });
-            team.leave(seat, summary.is_ok());
-            summary
-        })?;
-        self.workers.push(worker);
-        Ok(())
-    }
-
-    fn tell_of_fewer(&mut self, threads: usize, error: &io::Error) {
-        let asked = self.bounds.threads;
-        self.observer.observe(Event::Notice(format!("{threads} instead of {asked} threads (--threads): {error}")));
-    }
-
-    /// Whether it is the first, which has the sockets.
-    fn is_first(&self) -> bool {
-        self.member.as_ref().is_none_or(|member| member.seat == 0)
-    }
-
-    /// Connections of all loops.
-    fn live(&self) -> usize {
-        self.member.as_ref().map_or(self.connections.len(), |member| member.team.live())
-    }
-
-    /// Conversations that have ended in all loops, as far as this one knows.
-    fn closed(&self) -> u64 {
-        let elsewhere = self.member.as_ref().map_or(0, |member| member.team.closed_elsewhere());
-        self.tally.closed + elsewhere
-    }
-
-    /// Has the other loops tell of their ends where that matters here; whether there is something to look at right now.
-    fn attend(&self) -> bool {
-        let Some(Membership { team, seat: 0, .. }) = &self.member else { return false };
-        let waits = self.accept_again.is_some() || self.stopping || self.all_played();
-        team.attend(waits || self.bounds.wait_for_client.is_some())
-    }
-
     /// Serves until it is stopped and the last conversation has ended or the grace is over.
     ///
     /// # Errors
@@ -453,6 +371,7 @@ impl Loop {
             if self.has_sites {
                 self.date.update(SystemTime::now());
             }
+            let mut was_woken = false;
             for event in &ready {
                 match event.token {
                     Token::Connection(key) => {
@@ -482,6 +401,7 @@ impl Loop {
                         }
                     }
                     Token::Mail => {
+                        was_woken = true;
                         let letters = self.member.as_ref().map(|member| member.team.letters(member.seat));
                         for letter in letters.unwrap_or_default() {
                             match letter {
@@ -499,11 +419,11 @@ impl Loop {
                         }
                     }
                 }
-                self.make_room();
+                self.make_room(std::mem::take(&mut was_woken));
             }
             self.wake_due();
             self.lines.tell_due(self.now, &mut *self.observer);
-            self.make_room();
+            self.make_room(was_woken);
             if self.broken.is_some() && !self.stopping {
                 end_by = Some(self.begin_grace());
             }
@@ -656,62 +576,6 @@ impl Loop {
         }
     }
 
-    /// Bytes that the buffers of this loop take.
-    fn buffered(&self) -> u64 {
-        (self.memory + self.datagrams.iter().map(DatagramServer::memory).sum::<usize>()) as u64
-    }
-
-    /// Closes conversations where all buffers together take more than they may: those that have waited longest, until an
-    /// eighth is free. Of several loops each gives up its share.
-    fn make_room(&mut self) {
-        let own = self.buffered();
-        let elsewhere = match &self.member {
-            Some(Membership { team, .. }) => (team.memory() as u64).saturating_sub(self.memory as u64),
-            None => 0,
-        };
-        if own + elsewhere <= self.bounds.memory {
-            return;
-        }
-        if let Some(member) = &mut self.member
-            && elsewhere > 0
-            && member.told_crowded.is_none_or(|told| self.now >= told.after(BETWEEN_BELLS))
-        {
-            member.told_crowded = Some(self.now);
-            member.team.ring_others(member.seat);
-        }
-        let most = self.bounds.memory;
-        let enough = (u128::from(most - most / 8) * u128::from(own) / u128::from(own + elsewhere)) as u64;
-        let before = self.tally.closed;
-        let why = format!(
-            "all buffers together reached their bound of {} KiB (--max-memory): the conversation that waited longest goes first",
-            most / 1024
-        );
-        for index in 0..self.datagrams.len() {
-            while self.buffered() > enough && self.datagrams[index].memory() > self.memory {
-                let mut is_dropped = false;
-                self.with_datagrams(index, |server, _, shared| is_dropped = server.drop_longest_idle(&why, shared));
-                if !is_dropped {
-                    break;
-                }
-            }
-        }
-        let mut waiting: Vec<(Moment, Key)> = Vec::new();
-        for (key, connection) in self.connections.iter().filter(|(_, connection)| connection.held > 0) {
-            waiting.push((connection.held_since, key));
-        }
-        waiting.sort_unstable();
-        for (_, key) in waiting {
-            if self.buffered() <= enough {
-                break;
-            }
-            self.with_connection(key, |connection, shared| connection.evict(&why, shared));
-        }
-        let count = self.tally.closed - before;
-        if count > 0 {
-            self.observer.observe(Event::Dropped { count, error: why });
-        }
-    }
-
     fn with_datagrams(
         &mut self,
         index: usize,
@@ -743,99 +607,6 @@ impl Loop {
         act(server, self.inbox.as_mut(), &mut shared);
     }
 
-    /// Takes those who wait at a listener, so many at most.
-    fn accept(&mut self, index: usize, most: usize) {
-        let mut rung = 0_u64;
-        self.take_clients(index, most, &mut rung);
-        if let Some(Membership { team, .. }) = &self.member {
-            // Once for all that a loop got.
-            (0..self.bounds.threads).filter(|seat| rung >> seat & 1 == 1).for_each(|seat| team.ring(seat));
-        }
-    }
-
-    fn take_clients(&mut self, index: usize, most: usize, rung: &mut u64) {
-        let mut errors = 0;
-        for _ in 0..most {
-            if self.all_played() {
-                // Whoever comes now finds nobody listening, as after the end.
-                self.close_listeners();
-                return;
-            }
-            if self.live() >= self.bounds.connections {
-                let bound = self.bounds.connections;
-                self.pause_accepting(&format!(
-                    "{bound} connections are open, as many as the limit of open files allows \
-                    (ulimit -n, less 64); new clients wait"
-                ));
-                return;
-            }
-            match self.listeners[index].accept() {
-                Accepted::One { fd, client, server } => {
-                    errors = 0;
-                    let last = self.bounds.plays.is_some_and(|plays| self.tally.opened + 1 >= plays);
-                    if last {
-                        // Before it is greeted: whoever is greeted last knows that nobody else will be.
-                        self.close_listeners();
-                    }
-                    *rung |= 1 << self.open(fd, client, server, index);
-                    if last {
-                        return;
-                    }
-                }
-                Accepted::None => return,
-                Accepted::GoOn => errors += 1,
-                Accepted::Odd(error) => {
-                    errors += 1;
-                    let endpoint = &self.endpoints[index];
-                    let error = format!("{endpoint}: a client could not be accepted: {error}");
-                    self.observer.observe(Event::Dropped { count: 1, error });
-                }
-                Accepted::Pause(error) => {
-                    self.pause_accepting(&format!("{}; new clients wait", accept::shortage(error)));
-                    return;
-                }
-                Accepted::Die(error) => {
-                    let endpoint = self.endpoints[index].to_string();
-                    self.broken = Some(io::Error::new(
-                        io::Error::from(error).kind(),
-                        format!("{endpoint}: accept: {error}; those inside may finish"),
-                    ));
-                    return;
-                }
-            }
-            if errors >= ERRORS {
-                self.pause_accepting("accept failed again and again; new clients wait");
-                return;
-            }
-        }
-    }
-
-    /// Opens a conversation and gives it to the loop with the fewest: its seat.
-    fn open(&mut self, fd: OwnedFd, client: Name, server: Option<Box<Name>>, listener: usize) -> usize {
-        let number = self.tally.next_number();
-        let endpoint = &self.endpoints[listener];
-        self.observer.observe(Event::Opened(Conversation {
-            number,
-            protocol: endpoint.protocol,
-            server: server.as_deref().unwrap_or(&endpoint.name).clone(),
-            client: client.clone(),
-        }));
-        let identity = Identity { number, client, server, listener };
-        let seat = match &self.member {
-            Some(Membership { team, .. }) => {
-                let seat = team.freest();
-                team.add(seat);
-                seat
-            }
-            None => 0,
-        };
-        match &self.member {
-            Some(Membership { team, .. }) if seat > 0 => team.write(seat, Letter::Client(fd, identity)),
-            _ => self.seat(fd, identity),
-        }
-        seat
-    }
-
     /// Serves a client here.
     fn seat(&mut self, fd: OwnedFd, identity: Identity) {
         let behaviour = &self.behaviours[identity.listener];
@@ -855,34 +626,6 @@ impl Loop {
         self.with_connection(key, Connection::open);
     }
 
-    /// Rests from accepting: those who wait stay in the backlog, those inside are served.
-    fn pause_accepting(&mut self, why: &str) {
-        for (index, listener) in self.listeners.iter_mut().enumerate() {
-            if !listener.paused {
-                listener.paused = true;
-                let _ = self.poller.change(&listener.socket.fd, Token::Listener(index as u32), Interest::Nothing);
-            }
-        }
-        self.accept_again = Some(self.now.after(PAUSE));
-        if self.told_full.is_none_or(|told| self.now >= told.after(Duration::from_secs(1))) {
-            self.told_full = Some(self.now);
-            self.observer.observe(Event::Notice(why.to_owned()));
-        }
-    }
-
-    fn resume_accepting(&mut self) {
-        if self.live() >= self.bounds.connections || self.stopping {
-            self.accept_again = Some(self.now.after(PAUSE));
-            return;
-        }
-        self.accept_again = None;
-        for (index, listener) in self.listeners.iter_mut().enumerate() {
-            if std::mem::take(&mut listener.paused) {
-                let _ = self.poller.change(&listener.socket.fd, Token::Listener(index as u32), Interest::Read);
-            }
-        }
-    }
-
     fn wake_due(&mut self) {
         // Each at most once, so that one that is due again and again holds nobody up.
         for _ in 0..self.timers.len() {
@@ -900,28 +643,6 @@ impl Loop {
         if self.accept_again.is_some_and(|at| at <= self.now) {
             self.resume_accepting();
         }
-    }
-
-    /// A connection has ended in another loop, or a loop has.
-    fn hear_of_ends(&mut self) {
-        if self.accept_again.is_some() {
-            self.accept_again = Some(self.now);
-        }
-        let has_lost = self.member.as_ref().is_some_and(|member| member.team.has_lost());
-        if has_lost && self.broken.is_none() {
-            // What it ended with is heard when it is joined.
-            self.broken = Some(io::Error::other("a thread of the server has ended"));
-        }
-    }
-
-    /// Stops every loop; by when all is to be over.
-    fn begin_grace(&mut self) -> Moment {
-        let by = self.now.after(self.bounds.grace);
-        self.begin_stopping();
-        if let Some(Membership { team, .. }) = &self.member {
-            team.write_all(|| Letter::Stop(by));
-        }
-        by
     }
 
     /// Accepting stops; who stands between two exchanges is closed at once, the others have the grace.

@@ -37,6 +37,8 @@ struct Seat {
     closed: AtomicU64,
     /// Bytes that its buffers take.
     memory: AtomicUsize,
+    /// Since when the first of what they hold waits, in nanoseconds, when it last looked; 0 asks it to look.
+    waits_since: AtomicU64,
     /// Its thread has ended, or never began.
     is_empty: AtomicBool,
     mail: Mutex<Vec<Letter>>,
@@ -50,6 +52,8 @@ pub(super) struct Team {
     is_attentive: AtomicBool,
     /// A loop ended though nobody stopped it.
     has_lost: AtomicBool,
+    /// All buffers together took more than they may, and room is being made.
+    is_crowded: AtomicBool,
 }
 
 impl Team {
@@ -63,13 +67,14 @@ impl Team {
                 live: AtomicUsize::new(0),
                 closed: AtomicU64::new(0),
                 memory: AtomicUsize::new(0),
+                waits_since: AtomicU64::new(0),
                 is_empty: AtomicBool::new(index > 0),
                 mail: Mutex::default(),
                 bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             })
         });
-        let (is_attentive, has_lost) = Default::default();
-        Ok(Self { seats: seats.collect::<io::Result<_>>()?, is_attentive, has_lost })
+        let (is_attentive, has_lost, is_crowded) = Default::default();
+        Ok(Self { seats: seats.collect::<io::Result<_>>()?, is_attentive, has_lost, is_crowded })
     }
 
     pub(super) fn bell(&self, seat: usize) -> BorrowedFd<'_> {
@@ -135,12 +140,45 @@ impl Team {
 
     /// The buffers of this loop take so many bytes.
     pub(super) fn holds(&self, seat: usize, bytes: usize) {
-        self.seats[seat].memory.store(bytes, Ordering::Relaxed);
+        // Mostly nothing has changed, and then nobody has to fetch it again.
+        let memory = &self.seats[seat].memory;
+        if memory.load(Ordering::Relaxed) != bytes {
+            memory.store(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Bytes that the buffers of all loops take.
     pub(super) fn memory(&self) -> usize {
         self.seats.iter().map(|seat| seat.memory.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Whether room is to be made: from when there is too little of it until there is enough.
+    pub(super) fn is_crowded(&self, too_much: bool, enough: bool) -> bool {
+        let was = self.is_crowded.load(Ordering::SeqCst);
+        if too_much && !was {
+            // What the loops said before is long ago.
+            self.seats.iter().for_each(|seat| seat.waits_since.store(0, Ordering::SeqCst));
+        }
+        let is_crowded = too_much || was && !enough;
+        if is_crowded != was {
+            self.is_crowded.store(is_crowded, Ordering::SeqCst);
+        }
+        is_crowded
+    }
+
+    /// Of what this loop holds, the first waits since then.
+    pub(super) fn waits_since(&self, seat: usize, since: Moment) {
+        self.seats[seat].waits_since.store(since.nanos(), Ordering::SeqCst);
+    }
+
+    /// A loop that holds something which waits longer than all that this one holds, or that has not said so.
+    pub(super) fn waits_longer(&self, seat: usize) -> Option<usize> {
+        let since = |seat: &Seat| seat.waits_since.load(Ordering::SeqCst);
+        let own = since(&self.seats[seat]);
+        let others = self.seats.iter().enumerate().filter(|(index, _)| *index != seat);
+        let holding = others.filter(|(_, seat)| seat.memory.load(Ordering::Relaxed) > 0);
+        let first = holding.map(|(index, seat)| (since(seat), index)).min()?;
+        (first.0 < own).then_some(first.1)
     }
 
     /// Leaves a letter; whoever has written enough of them rings.
@@ -161,11 +199,6 @@ impl Team {
         let mut count = [0; 8];
         let _ = rustix::io::read(&self.seats[seat].bell, &mut count);
         std::mem::take(&mut *self.seats[seat].mail.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Wakes every loop but this one.
-    pub(super) fn ring_others(&self, seat: usize) {
-        (0..self.seats.len()).filter(|&other| other != seat).for_each(|other| self.ring(other));
     }
 
     /// Wakes a loop. A bell that is not heard would leave a client waiting for ever.
@@ -215,6 +248,25 @@ mod tests {
         assert_eq!((team.freest(), team.closed_elsewhere()), (1, 1));
         team.leave(1, false);
         assert_eq!((team.freest(), team.has_lost()), (2, true));
+    }
+
+    #[test]
+    fn who_waits_longest_is_found_in_whatever_loop() {
+        let team = Team::new(3).unwrap();
+        assert!(!team.is_crowded(false, true) && team.is_crowded(true, false) && team.is_crowded(false, false));
+        (0..3).for_each(|seat| team.holds(seat, 100));
+        team.waits_since(0, Moment::from_nanos(30));
+        // The others have not looked.
+        assert_eq!(team.waits_longer(0), Some(1));
+        team.waits_since(1, Moment::from_nanos(20));
+        team.waits_since(2, Moment::from_nanos(10));
+        assert_eq!([0, 1, 2].map(|seat| team.waits_longer(seat)), [Some(2), Some(2), None]);
+        // It has closed the first, and the next one waits less long.
+        team.waits_since(2, Moment::from_nanos(25));
+        assert_eq!([0, 1, 2].map(|seat| team.waits_longer(seat)), [Some(1), None, Some(1)]);
+        team.holds(1, 0);
+        assert_eq!([0, 2].map(|seat| team.waits_longer(seat)), [Some(2), None]);
+        assert!(!team.is_crowded(false, true));
     }
 
     #[test]

@@ -1,0 +1,93 @@
+//! The bound on the memory of all buffers together: whoever has waited longest goes first, in whatever loop it is.
+
+use std::time::Duration;
+
+use transcript::Moment;
+
+use super::threads::Membership;
+use super::token::Key;
+use super::{DatagramServer, Loop};
+use crate::event::Event;
+
+/// How long a loop waits before it looks again for what it could close, unless another one wakes it.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
+impl Loop {
+    /// Bytes that the buffers of this loop take.
+    fn buffered(&self) -> u64 {
+        (self.memory + self.datagrams.iter().map(DatagramServer::memory).sum::<usize>()) as u64
+    }
+
+    /// Bytes that the buffers of all loops take.
+    fn buffered_in_all(&self) -> u64 {
+        let own = self.buffered();
+        let Some(Membership { team, seat, .. }) = &self.member else { return own };
+        team.holds(*seat, own as usize);
+        team.memory() as u64
+    }
+
+    /// Closes conversations where all buffers together take more than they may: those that have waited longest, until an
+    /// eighth is free. Where a conversation of another loop has waited longer, that loop is woken.
+    pub(super) fn make_room(&mut self, was_woken: bool) {
+        let most = self.bounds.memory;
+        let enough = most - most / 8;
+        let all = self.buffered_in_all();
+        if let Some(member) = &mut self.member {
+            if !member.team.is_crowded(all > most, all <= enough) {
+                return;
+            }
+            if !was_woken && member.made_room.is_some_and(|last| self.now < last.after(BETWEEN_LOOKS)) {
+                return;
+            }
+            member.made_room = Some(self.now);
+        } else if all <= most {
+            return;
+        }
+        let before = self.tally.closed;
+        let why = format!(
+            "all buffers together reached their bound of {} KiB (--max-memory): the conversation that waited longest goes first",
+            most / 1024
+        );
+        for index in 0..self.datagrams.len() {
+            while self.buffered_in_all() > enough && self.datagrams[index].memory() > self.memory {
+                let mut is_dropped = false;
+                self.with_datagrams(index, |server, _, shared| is_dropped = server.drop_longest_idle(&why, shared));
+                if !is_dropped {
+                    break;
+                }
+            }
+        }
+        self.close_longest_waiting(enough, &why);
+        let count = self.tally.closed - before;
+        if count > 0 {
+            self.observer.observe(Event::Dropped { count, error: why });
+        }
+    }
+
+    fn close_longest_waiting(&mut self, enough: u64, why: &str) {
+        let holding = self.connections.iter().filter(|(_, connection)| connection.held > 0);
+        let mut waiting: Vec<(Moment, Key)> = holding.map(|(key, connection)| (connection.held_since, key)).collect();
+        waiting.sort_unstable();
+        let mut waiting = waiting.into_iter();
+        loop {
+            let next = waiting.next();
+            if let Some(Membership { team, seat, .. }) = &self.member {
+                team.waits_since(*seat, next.map_or(Moment::from_nanos(u64::MAX), |(since, _)| since));
+            }
+            if self.buffered_in_all() <= enough {
+                break;
+            }
+            if let Some(Membership { team, seat, .. }) = &self.member
+                && let Some(longer) = team.waits_longer(*seat)
+            {
+                team.ring(longer);
+                return;
+            }
+            let Some((_, key)) = next else { return };
+            self.with_connection(key, |connection, shared| connection.evict(why, shared));
+        }
+        if let Some(Membership { team, .. }) = &self.member {
+            team.is_crowded(false, true);
+        }
+    }
+}
