@@ -1,4 +1,14 @@
 //! Addresses as people type them: `[SCHEME://][HOST]:PORT`, `HOST PORT`, a bare `PORT`, `unix:PATH`.
+//!
+//! ```
+//! use sockeye::address::{Address, Scheme};
+//!
+//! let address = Address::parse("udp://127.0.0.1:7000")?;
+//! assert_eq!(address.scheme, Some(Scheme::Udp));
+//! assert_eq!(Address::parse("9999")?, Address::loopback(9999));
+//! assert!(Address::parse("localhost:99999").is_err());
+//! # Ok::<(), sockeye::address::AddressError>(())
+//! ```
 
 mod parse;
 

@@ -1,4 +1,12 @@
 //! What went wrong in a conversation, as a value. It becomes text or JSON where it is printed, and nowhere before.
+//!
+//! ```
+//! use sockeye::failure::{Failure, Kind};
+//!
+//! let failure = Failure::other(Kind::WriteTimeout, "the client took nothing for 60 s");
+//! assert_eq!(failure.kind().name(), "write_timeout");
+//! assert!(failure.render("play 1").starts_with("error: the client took nothing"));
+//! ```
 
 use std::fmt::Write as _;
 use std::io;

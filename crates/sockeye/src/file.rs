@@ -1,4 +1,17 @@
 //! Files that are there whole or not at all.
+//!
+//! ```
+//! use sockeye::file::AtomicFile;
+//!
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("report.json");
+//! let mut file = AtomicFile::create(&path)?;
+//! file.append(b"{}")?;
+//! assert!(!path.exists(), "it has no name before it is whole");
+//! file.commit()?;
+//! assert_eq!(std::fs::read(&path)?, b"{}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod part;
 mod secret;

@@ -1,4 +1,11 @@
 //! The bounds that hold by default, in one table: help prints it, and an error that meets a bound names it.
+//!
+//! ```
+//! use sockeye::limits;
+//!
+//! let line = limits::TABLE.iter().find(|limit| limit.flag == Some("--max-line")).expect("lines have a bound");
+//! assert_eq!((line.default)(), "64 KiB");
+//! ```
 
 use std::time::Duration;
 

@@ -1,5 +1,19 @@
 //! How a running server is told to stop, or to read its transcripts again: a pair of sockets, so that a signal handler may write to
 //! it and the loop may wait for it.
+//!
+//! ```
+//! use sockeye::stop;
+//! use sockeye::verb::serve::{Options, Server};
+//!
+//! let options = Options { addresses: vec![sockeye::address::Address::parse("tcp://127.0.0.1:0")?], ..Options::default() };
+//! let server = Server::bind(&options)?;
+//! let (stopper, stop) = stop::channel()?;
+//! let thread = std::thread::spawn(move || server.run(stop, None, Box::new(|_| {})));
+//! stopper.stop();
+//! let summary = thread.join().expect("it does not panic")?;
+//! assert_eq!(summary.opened, 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

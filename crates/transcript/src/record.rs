@@ -1,4 +1,16 @@
 //! A conversation written down as it is heard: who said what, byte for byte, and who ended first.
+//!
+//! ```
+//! use transcript::record::{Finished, Recorder, Recording};
+//! use transcript::{Carrier, Moment, Side};
+//!
+//! let recording = Recording { carrier: Carrier::Stream, at: None, secrets: vec![], times: false };
+//! let mut recorder = Recorder::new(recording);
+//! recorder.said(Side::Client, b"hello\n", Moment::default());
+//! recorder.ended(Side::Client);
+//! let (Finished::Whole(text) | Finished::Rest(text)) = recorder.finish();
+//! assert!(text.contains("C: hello\n") && text.contains("C closes"), "{text}");
+//! ```
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -1,5 +1,17 @@
 //! Two players of one transcript joined by a line that nobody else can see: how a file is tried before it meets a
 //! socket. Time passes only when both wait.
+//!
+//! ```
+//! use transcript::rehearse::rehearse;
+//! use transcript::{Carrier, Options, Script, Side, Transcript};
+//!
+//! let transcript = Transcript::parse("a.talk", b"C: {name=Ann}\nS: Hello, {name}!\n", &[])?;
+//! let prepare = |side| Script::prepare(&transcript, &Options::new(side, Carrier::Stream));
+//! let rehearsal = rehearse(&prepare(Side::Client)?, &prepare(Side::Server)?, |all| all);
+//! assert!(rehearsal.finished && rehearsal.client.is_success() && rehearsal.server.is_success());
+//! assert_eq!(rehearsal.from_server, b"Hello, Ann!\n");
+//! # Ok::<(), transcript::Refused>(())
+//! ```
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -203,7 +203,14 @@ impl fmt::Display for ConnectError {
     }
 }
 
-impl std::error::Error for ConnectError {}
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Local { error, .. } => Some(error),
+            Self::NotFound { .. } | Self::Refused { .. } | Self::TimedOut { .. } => None,
+        }
+    }
+}
 
 impl ConnectError {
     /// Whether it may be otherwise in a moment, without anybody changing what was asked for.

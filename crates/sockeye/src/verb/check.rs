@@ -1,4 +1,15 @@
 //! `check`: from which ends a transcript can be played, and whether its two ends agree.
+//!
+//! ```
+//! use sockeye::verb::check::{Options, check};
+//! use sockeye::verb::serve::Sheet;
+//! use transcript::Transcript;
+//!
+//! let transcript = Transcript::parse("a.talk", b"C: hello\nS: hello yourself\n", &[])?;
+//! let report = check(&Sheet { transcript, files: None }, &Options::default());
+//! assert!(report.is_playable() && report.differences.is_empty());
+//! # Ok::<(), transcript::Refused>(())
+//! ```
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};

@@ -263,7 +263,18 @@ impl fmt::Display for ServeError {
     }
 }
 
-impl std::error::Error for ServeError {}
+impl std::error::Error for ServeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Refused(refused) => Some(refused),
+            Self::Address(error) => Some(error),
+            Self::Listen(error) => Some(error),
+            Self::Tls(error) => Some(error),
+            Self::Folder { error, .. } | Self::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 /// A server whose sockets are bound.
 #[derive(Debug)]

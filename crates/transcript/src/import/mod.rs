@@ -1,4 +1,12 @@
 //! Sessions as RFCs print them become transcripts. What a person would have to guess is guessed, and said.
+//!
+//! ```
+//! use transcript::import::{Import, import};
+//!
+//! let page = "   C: EHLO example.org\n   S: 250 hello\n   C: QUIT\n   S: 221 bye\n";
+//! let imported = import(page, Import::default()).expect("the page has a session");
+//! assert!(imported.text.contains("C: QUIT\nS: 221 bye\n"));
+//! ```
 
 mod flow;
 mod line;
@@ -18,6 +26,12 @@ pub struct Import {
     pub session: usize,
     /// Whether a direction to negotiate TLS becomes `starttls`; else it becomes a comment.
     pub starttls: bool,
+}
+
+impl Default for Import {
+    fn default() -> Self {
+        Self { session: 1, starttls: false }
+    }
 }
 
 /// A session as a transcript.
