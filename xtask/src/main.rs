@@ -50,6 +50,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("pytest-3", "python3-pytest"),
     ("go", "golang-go"),
     ("unzip", "unzip"),
+    ("tar", "tar"),
     ("bsdtar", "libarchive-tools"),
     ("whois", "whois"),
     ("logger", "bsdutils"),

@@ -90,7 +90,11 @@ pub(crate) fn judge(case: Option<&Case>, outcome: &Outcome, codes: &[i32]) -> (V
     if code == 101 || code == 134 || words.contains("panicked at") {
         return (Verdict::Aborted, format!("exit {code}: {}", last_line(words)));
     }
-    if let Some(harm) = harm {
+    // A server whose loop is broken lets nobody in any more before it has ended.
+    let is_over = code != 0 && case.is_some_and(is_about_the_server);
+    if let Some(harm) = harm
+        && !is_over
+    {
         return (Verdict::Harmed, format!("exit {code}: {harm}"));
     }
     if killed {
