@@ -2,6 +2,8 @@
 //! each crate alone with each feature, and the packages that `cargo publish` would send.
 
 use std::collections::BTreeSet;
+use std::env;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::{is_there, run};
@@ -136,11 +138,25 @@ fn alone() -> Result<(), String> {
 
 /// Packages are made and built from what is in them, as from the registry.
 fn package() -> Result<(), String> {
+    forget_unpacked();
     let mut arguments = vec!["package", "--quiet", "--allow-dirty"];
     for (name, _) in CRATES {
         arguments.extend(["-p", name]);
     }
     run("cargo", &arguments)
+}
+
+/// Cargo unpacks each package of ours once and takes it for the same as long as the version is: what a run before this
+/// one unpacked would be built again. The folders of its own registries have no host in their names.
+fn forget_unpacked() {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
+    let Some(entries) = home.and_then(|home| std::fs::read_dir(home.join("registry/src")).ok()) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"-")) {
+        for (name, _) in CRATES {
+            let _ = std::fs::remove_dir_all(entry.path().join(format!("{name}-{}", env!("CARGO_PKG_VERSION"))));
+        }
+    }
 }
 
 #[cfg(test)]
