@@ -105,13 +105,28 @@ impl<'a> End<'a> {
 /// least one); over datagrams it is not asked.
 ///
 /// A rehearsal always ends: a play that waits for ever runs into its time limit, which costs no real time.
-pub fn rehearse(client: &Script, server: &Script, mut pieces: impl FnMut(usize) -> usize) -> Rehearsal {
+pub fn rehearse(client: &Script, server: &Script, pieces: impl FnMut(usize) -> usize) -> Rehearsal {
+    rehearse_within(&Bounds { steps: MOST_STEPS, bytes: MOST_BYTES }, client, server, pieces)
+}
+
+/// Where a rehearsal is given up.
+struct Bounds {
+    steps: usize,
+    bytes: usize,
+}
+
+fn rehearse_within(
+    bounds: &Bounds,
+    client: &Script,
+    server: &Script,
+    mut pieces: impl FnMut(usize) -> usize,
+) -> Rehearsal {
     let mut ends = [End::new(client), End::new(server)];
     ends.iter_mut().for_each(|end| end.play.trace());
     let mut scratch = Scratch::new();
     let mut now = Moment::default();
     let mut steps = 0;
-    while steps < MOST_STEPS {
+    while steps < bounds.steps {
         steps += 1;
         let mut moved = false;
         for index in 0..2 {
@@ -121,7 +136,7 @@ pub fn rehearse(client: &Script, server: &Script, mut pieces: impl FnMut(usize) 
             // Much was done in that one step, even if nothing came of it.
             steps += if std::mem::take(&mut me.worked) { MUCH_WORK } else { 0 };
         }
-        if ends.iter().all(|end| end.ending.is_some()) || ends.iter().any(|end| end.said.len() > MOST_BYTES) {
+        if ends.iter().all(|end| end.ending.is_some()) || ends.iter().any(|end| end.said.len() > bounds.bytes) {
             break;
         }
         if !moved {
@@ -238,4 +253,28 @@ fn turn(
         }
     }
     true
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests {
+    use super::*;
+    use crate::script::Options;
+    use crate::side::Side;
+    use crate::syntax::Transcript;
+
+    #[test]
+    fn a_rehearsal_ends_however_long_the_conversation_is() {
+        let small = Bounds { steps: 10_000, bytes: 64 * 1024 };
+        for (text, bounds) in [
+            ("repeat 4294967295\n  C: a\nend\n", Bounds { steps: MOST_STEPS, ..small }),
+            ("repeat 4294967295\n  C: a\n  S: b\nend\n", Bounds { bytes: MOST_BYTES, ..small }),
+            ("eol none\nrepeat 4294967295\n  C: \nend\n", Bounds { steps: MOST_STEPS, bytes: MOST_BYTES }),
+        ] {
+            let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
+            let [client, server] = [Side::Client, Side::Server]
+                .map(|side| Script::prepare(&transcript, &Options::new(side, Carrier::Stream)).unwrap());
+            assert!(!rehearse_within(&bounds, &client, &server, |all| all).finished, "{text}");
+        }
+    }
 }

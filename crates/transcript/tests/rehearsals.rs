@@ -287,12 +287,6 @@ fn a_choice_may_have_a_thousand_ways_and_not_any_number() {
 }
 
 #[test]
-fn a_rehearsal_ends_however_long_the_conversation_is() {
-    let rehearsal = play("repeat 4294967295\n  C: a\nend\n", |all| all);
-    assert!(!rehearsal.finished);
-}
-
-#[test]
 fn a_raw_capture_runs_to_the_text_behind_it_or_to_the_end() {
     let (_, server) = said("C: go\nS raw: {head=abc}--{body=x--y}\nS closes\n");
     assert_eq!(server, "abc--x--y");
@@ -339,4 +333,42 @@ fn matching_takes_the_first_occurrence_and_never_overlaps() {
     let server = prepare(&transcript, Side::Server, Carrier::Stream);
     assert!(!feed(&server, b"aaa\n", 1).1);
     assert_eq!(feed(&server, b"aaaa\n", 1), (b"\n".to_vec(), true));
+}
+
+/// Texts that begin like each other, in the order of the file and against it, whole and a byte at a time.
+#[test]
+fn many_literals_in_any_order_are_heard_in_any_order() {
+    for form in ["raw", "hex"] {
+        let text = |number: usize| match form {
+            "raw" => format!("n{number};"),
+            _ => format!("{:02x} {:02x} 00 {:02x}", number / 100, number % 100, number % 7),
+        };
+        let lines = |numbers: &mut dyn Iterator<Item = usize>| -> String {
+            numbers.map(|number| format!("  C {form}: {}\n", text(number))).collect()
+        };
+        let file = format!("in any order\n{}end\nS: ok\n", lines(&mut (0..300)));
+        said(&file);
+        // The same, as a client says it that has its own order: the file says what is heard, not when.
+        let server = prepare(&parse("t.talk", &file), Side::Server, Carrier::Stream);
+        let said_by = |order: &mut dyn Iterator<Item = usize>| {
+            let file = format!("{}S: ok\n", lines(order).replace("  C", "C"));
+            let client = prepare(&parse("t.talk", &file), Side::Client, Carrier::Stream);
+            [rehearse(&client, &server, |all| all), rehearse(&client, &server, |_| 1)]
+        };
+        for played in said_by(&mut (0..300).rev()) {
+            assert_went_as_written(&played);
+        }
+        // One twice, and so one not at all.
+        for played in said_by(&mut (0..299).chain([7])) {
+            let transcript::Ending::Failed(verdict) = played.server else { panic!("it is taken") };
+            assert_eq!(verdict.fault, transcript::Fault::Differs);
+        }
+        // One is missing.
+        for played in said_by(&mut (1..300)) {
+            assert!(!played.is_success());
+        }
+    }
+    // Of equal ones each counts, and a shorter one waits for the gap.
+    let equal = "  C raw: same\n".repeat(20);
+    said(&format!("gap 10ms\nin any order\n{equal}  C raw: sa\n  C raw: samedi\nend\nS: ok\n"));
 }

@@ -4,7 +4,7 @@ use super::account::expected_messages;
 use super::{Ending, Heard, Input, Moment, Next, Play, Stop, Walk};
 use crate::matcher::{self, Progress, Walked};
 use crate::pattern::MOST_BYTES;
-use crate::program::{Arm, Deed, First, Fork, Message, Op, Pc, Step as PathStep};
+use crate::program::{Arm, Deed, First, Fork, Found, Literals, Message, Op, Pc, Step as PathStep};
 use crate::script::Carrier;
 use crate::syntax::{Eol, Form};
 use crate::values::{Coming, TooLarge};
@@ -233,6 +233,11 @@ impl<'a> Walk<'a> {
             }
             return Err(self.fail(play, Fault::Differs));
         }
+        if let Some(literals) = &order.literals
+            && self.script.carrier == Carrier::Stream
+        {
+            return self.literal(play, which, literals);
+        }
         let together = play.together;
         let candidate =
             |play: &Play, index: usize| (!play.has_come(order, index)).then(|| (order.messages[index], together));
@@ -243,6 +248,33 @@ impl<'a> Walk<'a> {
                 Ok(play.pc)
             }
             None => Err(self.fail(play, Fault::Differs)),
+        }
+    }
+
+    /// Hears one of many texts that may come in any order.
+    fn literal(&mut self, play: &mut Play, which: usize, literals: &Literals) -> Result<Pc, Stop> {
+        let order = &self.script.program.orders[which];
+        if play.after_gap {
+            let mut missing = (0..order.messages.len()).filter(|&index| !play.has_come(order, index));
+            if missing.any(|index| self.script.program.messages[order.messages[index]].begins_with_ending()) {
+                play.after_gap = false;
+            }
+            self.skip_late_ending(play);
+            if play.after_gap && self.rest() == b"\r" {
+                // The LF that belongs to it may follow.
+                return Err(self.wait(play));
+            }
+        }
+        let Found { whole, may_become_longer } = literals.find(self.rest(), |index| !play.has_come(order, index));
+        match whole {
+            _ if may_become_longer && (whole.is_none() || !self.is_decided(play)) => Err(self.wait(play)),
+            None => Err(self.fail(play, Fault::Differs)),
+            Some((index, length)) => {
+                self.scratch.captured.clear();
+                self.came(play, which, order.messages[index]);
+                self.take(play, length, length)?;
+                Ok(play.pc)
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{
-    Choice, Deed, FileMessage, Fork, Literal, MOST_SAID, Message, Op, Order, Pattern, Pc, Piece, PieceKind, Program,
-    Shape, choices, plan, reach,
+    Choice, Deed, FileMessage, Fork, Literal, Literals, MOST_SAID, Message, Op, Order, Pattern, Pc, Piece, PieceKind,
+    Program, Shape, choices, plan, reach,
 };
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place};
@@ -337,7 +337,10 @@ impl Compiler<'_> {
             self.emit(place, Op::Wrong);
             return;
         }
-        self.program.orders.push(Order { messages, counter, ours });
+        // They were put down one behind the other.
+        let own = &self.program.messages[messages[0]..][..messages.len()];
+        let literals = if ours { None } else { Literals::new(own) };
+        self.program.orders.push(Order { messages, counter, ours, literals });
         self.emit(place, Op::AnyOrder(self.program.orders.len() - 1));
     }
 

@@ -4,6 +4,7 @@
 mod branches;
 mod choices;
 mod compile;
+mod literals;
 mod plan;
 mod prefix;
 mod reach;
@@ -21,6 +22,7 @@ pub(crate) type Pattern = crate::pattern::Pattern<usize>;
 
 pub(crate) use choices::{may_begin, misheard};
 pub(crate) use compile::compile;
+pub(crate) use literals::{Found, Literals};
 pub(crate) use prefix::unclear_ends;
 pub(crate) use rounds::{CHUNK, Part, Round, Takes, find as find_rounds};
 
@@ -147,6 +149,8 @@ pub(crate) struct Order {
     /// The first of its counters. Ours counts what is said; theirs have one bit for each line that came.
     pub(crate) counter: usize,
     pub(crate) ours: bool,
+    /// What it is looked for in, if there is nothing but text to hear.
+    pub(crate) literals: Option<Literals>,
 }
 
 #[derive(Debug, Clone)]
