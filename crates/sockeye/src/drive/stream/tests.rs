@@ -162,7 +162,7 @@ fn a_file_that_is_sent_for_long_is_sent_whole_as_long_as_some_of_it_is_taken() {
         // A moment that was due before the file began may be told now.
         assert_eq!(world.lend(|shared| connection.wake(shared)), Fate::Lives, "{:?}", world.events);
     }
-    assert!(!got.windows(4).any(|bytes| bytes == b" 408"));
+    assert!(memchr::memmem::find(&got, b" 408").is_none());
 }
 
 /// Row 8 of the faults, for files.
@@ -211,15 +211,15 @@ fn turns(paths: &str, times: usize) -> Vec<u64> {
             got.extend_from_slice(&buffer[..length]);
         }
     }
-    assert_eq!(got.windows(9).filter(|nine| *nine == b"HTTP/1.1 ").count(), times, "{paths}");
+    assert_eq!(memchr::memmem::find_iter(&got, b"HTTP/1.1 ").count(), times, "{paths}");
     turns
 }
 
 #[test]
 fn a_turn_is_bounded_in_bytes_and_in_answers_whatever_is_asked_at_once() {
     const MOST: u64 = (1 << 20) + 128 * 1024;
-    let large = turns("large", 3);
-    assert!(large.iter().all(|&sent| sent <= MOST) && large.len() > 90, "{large:?}");
+    let large = turns("large", 1);
+    assert!(large.iter().all(|&sent| sent <= MOST) && large.len() > 30, "{large:?}");
     let some = turns("some", 100);
     assert!(some.iter().all(|&sent| sent <= MOST) && some.len() > 3, "{some:?}");
     // Pages that say that nothing is there are all of one length.
