@@ -11,6 +11,8 @@ pub(super) enum Marker {
     S,
     /// `R:`, as RFC 821 has it.
     R,
+    /// `I:`, the initiator beside `R:`, the responder.
+    I,
     /// `C->S:`, `C->M:`, `F1 INVITE Alice -> Bob`; unmarked lines may follow under it.
     Arrow { from: Party, to: Party },
     /// `C & S:`.
@@ -58,19 +60,29 @@ pub(super) enum Scheme {
     ClientServer(Party),
     /// RFC 821: the sender is the client, and its letter is S.
     SenderReceiver,
+    /// The initiator is the client, and R the responder.
+    InitiatorResponder,
 }
 
 impl Scheme {
     pub(super) fn of(markers: impl Iterator<Item = Marker>) -> Self {
-        let mut first = None;
+        let (mut first, mut receives, mut initiates, mut sends) = (None, false, false, false);
         for marker in markers {
             match marker {
-                Marker::R => return Self::SenderReceiver,
+                Marker::R => receives = true,
+                Marker::I => initiates = true,
+                Marker::S => sends = true,
                 Marker::Arrow { from, to } if from == CLIENT || to == CLIENT => first = Some(CLIENT),
                 // Who asks first is the client, unless it is called the server.
                 Marker::Arrow { from, to } => first = first.or(Some(if from == SERVER { to } else { from })),
-                Marker::C | Marker::S | Marker::Both => {}
+                Marker::C | Marker::Both => {}
             }
+        }
+        if initiates && !sends {
+            return Self::InitiatorResponder;
+        }
+        if receives {
+            return Self::SenderReceiver;
         }
         Self::ClientServer(first.unwrap_or(CLIENT))
     }
@@ -99,10 +111,12 @@ impl Scheme {
     pub(super) fn side(self, marker: Marker) -> Option<Side> {
         match (marker, self) {
             (Marker::Both, _) => None,
+            (Marker::I, Self::InitiatorResponder) => Some(Side::Client),
+            (Marker::I, _) => None,
             (Marker::Arrow { from, .. }, Self::ClientServer(client)) if from == client => Some(Side::Client),
             (Marker::Arrow { to, .. }, Self::ClientServer(client)) if to == client => Some(Side::Server),
-            (Marker::Arrow { from: CLIENT, .. }, Self::SenderReceiver) => Some(Side::Client),
-            (Marker::Arrow { to: CLIENT, .. }, Self::SenderReceiver) => Some(Side::Server),
+            (Marker::Arrow { from: CLIENT, .. }, _) => Some(Side::Client),
+            (Marker::Arrow { to: CLIENT, .. }, _) => Some(Side::Server),
             (Marker::Arrow { .. }, _) => None,
             (Marker::C, _) | (Marker::S, Self::SenderReceiver) => Some(Side::Client),
             (Marker::S, _) | (Marker::R, _) => Some(Side::Server),
@@ -111,7 +125,7 @@ impl Scheme {
 }
 
 /// Every way in which a line is marked without an arrow.
-const MARKERS: [(&str, Marker); 14] = [
+const MARKERS: [(&str, Marker); 15] = [
     ("C & S:", Marker::Both),
     ("S & C:", Marker::Both),
     ("C&S:", Marker::Both),
@@ -126,6 +140,7 @@ const MARKERS: [(&str, Marker); 14] = [
     ("C:", Marker::C),
     ("S:", Marker::S),
     ("R:", Marker::R),
+    ("I:", Marker::I),
 ];
 
 /// The marker of a line without its margin, and what stands behind it.

@@ -444,6 +444,9 @@ impl Writer {
         if session.scheme == Scheme::SenderReceiver {
             writer.guess(first, "S is the sender, who is the client, and R the receiver".to_owned());
         }
+        if session.scheme == Scheme::InitiatorResponder {
+            writer.guess(first, "I is the initiator, who is the client, and R the responder".to_owned());
+        }
         if session.scheme.is_guessed() {
             writer.guess(first, "the one who speaks first is the client".to_owned());
         }
@@ -515,6 +518,9 @@ impl Writer {
             Some(side) if !self.over => self.open = Some((side, spelled_out(said), 0)),
             side => {
                 self.comment(said);
+                if side.is_none() && marker == Marker::I {
+                    self.guesses.push((line, format!("`I: {said}` is a comment: here C and S, or S and R, speak")));
+                }
                 if side.is_none() && marker.is_arrow() && !std::mem::replace(&mut self.has_others, true) {
                     self.guesses.push((line, "what others say to each other is a comment".to_owned()));
                 }

@@ -70,6 +70,23 @@ fn senders_and_receivers_as_in_rfc_821() {
 }
 
 #[test]
+fn initiators_and_responders_speak_both() {
+    for page in [
+        "   I: hello\n   R: hello too\n   I: bye\n",
+        "   I->R: hello\n   R->I: hello too\n   I->R: bye\n",
+        "   I:   hello\n   R:   hello too\n   I:   bye\n   R:   <closes the connection>\n",
+    ] {
+        let imported = whole(page);
+        assert_eq!(said(&imported.text)[..3], ["C: hello", "S: hello too", "C: bye"], "{page}");
+    }
+    assert!(whole("I: a\nR: b\n").text.contains("# guessed: I is the initiator, who is the client"));
+    // Beside others it is told, and not lost.
+    let imported = whole("C: a\nI: note\nS: b\n");
+    assert_eq!(said(&imported.text), ["C: a", "S: b"]);
+    assert!(imported.guesses.iter().any(|(line, what)| *line == 2 && what.contains("`I: note`")), "{imported:?}");
+}
+
+#[test]
 fn brackets_as_in_nntp_and_words() {
     let page = "      [Initial connection set-up completed.]\n      [S] 200 ready\n      [C] GROUP misc.test\n      [S] 211 1 2 3 misc.test\n      [C] QUIT\n      [S] 205 bye\n      [Server closes connection.]\n";
     assert_eq!(
