@@ -242,7 +242,13 @@ fn brace(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found {
         return None;
     }
     match behind.chars().next() {
-        None if is_name && is_known && inside != bare => says(message, tidy(behind)),
+        // `{{ name }}` of templates, and a slip such as `{name }`: text that is meant has space at both ends or at none.
+        None if is_name && inside != bare && doubled(payload, at, close) => {
+            says(format!("`{{{written}}}` is text and no hole: a hole has one brace and no spaces"), tidy(behind))
+        }
+        None if is_name && inside != bare && (is_known || !inside.starts_with(' ') || !inside.ends_with(' ')) => {
+            says(message, tidy(behind))
+        }
         None if !is_name => says(message, tidy(behind)),
         Some('=') if !behind.starts_with("==") && !behind.starts_with("=>") => says(message, tidy(behind)),
         Some(':') if is_pattern(behind[1..].split('=').next().unwrap_or_default().trim()) => {
@@ -258,6 +264,11 @@ fn brace(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found {
         }
         None => None,
     }
+}
+
+/// Whether a pair of braces stands right in another.
+fn doubled(payload: &Payload<'_>, open: usize, close: usize) -> bool {
+    payload.text_before(open) == Some('{') && payload.text_at(close + 1) == Some('}')
 }
 
 /// Code in braces: of C, CSS, shells.

@@ -287,8 +287,25 @@ fn a_message_that_means_something_elsewhere_is_told() {
         "C: sleep well\nS: wait\n",
         "C: 0x1f\nS: 0xzz 0x01\n",
         "C: dir C:\\\nS: $5^\n",
-        "C: *\nS: ...\n",
+        "C: *\nS: a ...\n",
+        "C: a\nS: ..\nS: .\n",
+        "C: a\nS: x {{1}} { foo } {{}}\n",
         "C: close\nS: bye\n",
+    ]);
+}
+
+#[test]
+fn holes_of_templates_and_lines_left_out_are_told() {
+    each_is_told(&[
+        ("C: hello {{ name }}\nS: ok\n", &["`{{ name }}` is text and no hole", "write `{name}`"]),
+        ("C: {name=Ann}\nS: hi {{name }}\n", &["`{{name }}` is text", "write `{name}`"]),
+        ("C: hello {{ name}}\nS: ok\n", &["write `{name}`"]),
+        ("C: hello {name }\nS: ok\n", &["`{name }` is text", "write `{name}`"]),
+        ("C: hello { name}\nS: ok\n", &["`{ name}` is text", "write `{name}`"]),
+        ("C: a\nS: ...\n", &["`...` is text", "`S: {_}`", "`S: {0x2e}..`"]),
+        ("C: a\nS: [...]\n", &["`[...]` is text", "`S: {0x5b}...]`"]),
+        ("C: a\nS: …\n", &["`…` is text", "`S: {0xe280a6}`"]),
+        ("C: ...\nS: b\n", &["`C: {_}`"]),
     ]);
 }
 

@@ -66,6 +66,15 @@ fn elsewhere(text: &str, letter: char) -> Option<(String, String)> {
         );
         return Some((format!("`{text}` is text: it takes nothing else"), help));
     }
+    if matches!(bare.trim(), "..." | "…" | "[...]" | "[…]" | "....") {
+        let first = text.chars().next().unwrap_or_default();
+        let bytes: String = first.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
+        let help = format!(
+            "write the lines that are left out, or `{letter}: {{_}}` for one that may be anything; text that is meant is `{letter}: {{0x{bytes}}}{}`",
+            &text[first.len_utf8()..]
+        );
+        return Some((format!("`{text}` is text: it stands for nothing that was left out"), help));
+    }
     let is_anchored = text.len() > 2 && text.starts_with('^') && text.ends_with('$') && !text.ends_with("\\$");
     if is_anchored {
         let help = format!(

@@ -265,6 +265,13 @@ impl<'a> Reader<'a> {
         let rest: String = self.characters[at..].iter().collect();
         let before: String = self.characters[..at].iter().collect();
         let lower = rest.to_ascii_lowercase();
+        if let Some((digits, _)) = lower.strip_prefix('{').and_then(|rest| rest.split_once('}'))
+            && let Ok(bytes) = hex_bytes(digits)
+            && !bytes.is_empty()
+        {
+            let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            return format!("write these bytes without braces: {}", pairs.join(" "));
+        }
         let help = if lower.starts_with("0x") || lower.starts_with("\\x") {
             "leave `0x` and `\\x` out: 01 ff"
         } else if rest.starts_with([',', ':', ';', '-', '.', '|']) {
@@ -472,6 +479,17 @@ mod tests {
         let mut findings = Vec::new();
         let template = hex("20 02 {flag:1 bytes=00} 0 0", At { line: 1, column: 8 }, &mut findings);
         assert_eq!(findings[0].message, "`0` is half a byte");
+        for (text, help) in [
+            ("{0d0a}", "write these bytes without braces: 0d 0a"),
+            ("61 {0D 0A} 62", "write these bytes without braces: 0d 0a"),
+            ("{00}", "write these bytes without braces: 00"),
+            ("{0}", "a hole begins with { and a name: {size:4 bytes}"),
+            ("{}", "a hole begins with { and a name: {size:4 bytes}"),
+        ] {
+            let mut findings = Vec::new();
+            hex(text, At { line: 1, column: 8 }, &mut findings);
+            assert_eq!(findings[0].help.as_deref(), Some(help), "{text}");
+        }
         let PartKind::Hole(flag) = &template.parts[1].kind else { panic!("a hole") };
         assert_eq!((&flag.pattern, flag.defaults[0].bytes.as_slice()), (&Pattern::Bytes(1), [0].as_slice()));
     }
