@@ -6,6 +6,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use support::*;
 
@@ -148,6 +149,23 @@ fn what_is_read_again_holds_for_new_conversations_in_every_thread() {
         client.write_all(b"x\n").unwrap();
         assert_eq!(to_end(client), b"still one\n");
     }
+}
+
+/// A thread that no client has come to for `--wait` says nothing of the others.
+#[test]
+fn every_thread_serves_until_the_server_ends_though_clients_come_one_by_one() {
+    let mut server = with(4, &["--wait", "3s"]);
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(4) {
+        greet(&mut server.welcomed(), "Ann");
+        // For most of the time no client is there, and never for as long as the server waits.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.child.id())).unwrap();
+    let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap());
+    assert_eq!(names.filter(|name| name.starts_with("serve-")).count(), 3);
+    server.begin_to_stop("TERM");
+    assert_eq!(server.wait(), 0);
 }
 
 #[test]

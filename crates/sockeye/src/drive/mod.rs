@@ -440,9 +440,10 @@ impl Loop {
         }
     }
 
-    /// By when the next client has to come: the time runs while none is there.
+    /// By when the next client has to come: the time runs while none is there. The other loops do not see clients come, and
+    /// end with the first.
     fn visit_by(&mut self) -> Option<Moment> {
-        let wait = self.bounds.wait_for_client?;
+        let wait = self.bounds.wait_for_client.filter(|_| self.is_first())?;
         if self.live() > 0 || self.stopping || self.datagrams.iter().any(DatagramServer::is_busy) {
             self.alone = None;
             return None;
