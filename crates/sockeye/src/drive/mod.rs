@@ -47,6 +47,7 @@ use crate::net::listen::Socket;
 use crate::net::tls;
 use crate::stop::Stop;
 use crate::sys::datagrams::Inbox;
+use crate::sys::memory;
 use crate::web::clock::Now;
 
 pub use guard::Budget;
@@ -284,10 +285,14 @@ impl Loop {
                 own.listeners.push(Listener { socket, paused: false });
             }
         }
+        let is_one_of_several = own.bounds.threads > 1 && !own.listeners.is_empty();
+        if is_one_of_several {
+            memory::share_one_heap();
+        }
         own.start_storage()?;
         own.inbox = (!own.datagrams.is_empty()).then(Inbox::new);
         (own.stop, own.reload) = (Some(stop), reload);
-        if own.bounds.threads > 1 && !own.listeners.is_empty() {
+        if is_one_of_several {
             own.gather();
         }
         Ok(own)

@@ -11,7 +11,6 @@ use super::team::{Letter, Team, Together};
 use super::token::Token;
 use super::{Behaviour, Loop};
 use crate::event::{Event, Observer};
-use crate::sys::memory;
 
 /// Where a loop stands among those that serve together.
 pub(super) struct Membership {
@@ -24,7 +23,6 @@ pub(super) struct Membership {
 impl Loop {
     /// Starts the other loops. With fewer of them than asked for all is served too, only slower.
     pub(super) fn gather(&mut self) {
-        memory::share_one_heap();
         let threads = self.bounds.threads;
         let team = match Team::new(threads) {
             Ok(team) => Arc::new(team),

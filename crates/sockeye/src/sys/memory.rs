@@ -19,11 +19,13 @@ fn address_space() -> Option<u64> {
 }
 
 /// Has all threads allocate from one heap where the address space is limited: each heap of its own reserves 64 MiB of it,
-/// used or not (mallopt(3), `M_ARENA_MAX`), and what a bound promises would not be there. To be called before there are threads.
+/// used or not (mallopt(3), `M_ARENA_MAX`), and what a bound promises would not be there. Threads that have a heap keep it, so this
+/// is called before those of a server are there.
 pub(crate) fn share_one_heap() {
     #[cfg(target_env = "gnu")]
     if address_space().is_some() {
-        // SAFETY: it takes two numbers, and no other thread allocates yet.
+        // SAFETY: it takes two numbers. The C library sets this one under the lock of its first heap, and a thread that does not
+        // see it yet only makes one heap more.
         unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
     }
 }
