@@ -23,8 +23,8 @@ use crate::limits;
 const PIECE: u64 = 64 * 1024;
 /// Names that are looked at for one piece.
 const NAMES: usize = 64;
-/// Names that are passed over at once.
-const PASSED: usize = 4096;
+/// Names that are passed over for one piece, which then ends: meanwhile nobody else is served.
+const PASSED: usize = 1024;
 /// Bytes of what is told about names that were left out.
 const TOLD: usize = 64 * 1024;
 
@@ -87,7 +87,7 @@ enum Item {
         meta: Meta,
         text: Vec<u8>,
     },
-    /// Much was passed over; there may be more.
+    /// Much was passed over, and there may be more: the piece ends here.
     Passed,
 }
 
@@ -232,4 +232,32 @@ impl Reading {
 /// Seconds since 1970, or 0 for what is older.
 fn seconds(modified: Modified) -> u64 {
     u64::try_from(modified.seconds).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Others are served between two pieces, and not while a folder of a million hidden files is gone through.
+    #[test]
+    fn a_piece_ends_where_many_names_were_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in 0..3 * PASSED {
+            std::fs::write(folder.path().join(format!(".{name}")), "").unwrap();
+        }
+        std::fs::write(folder.path().join("shown"), "content").unwrap();
+        for form in [Form::Zip, Form::Tar] {
+            let root = Arc::new(Root::open(folder.path()).unwrap());
+            let found = root.find(b"").unwrap();
+            let mut source = form.of_folder(Walk::begin(root, Hidden::Kept, found, b"", b"name").unwrap());
+            let (mut out, mut pieces) = (vec![], 1);
+            while source.more(&mut out).unwrap() {
+                pieces += 1;
+            }
+            assert!(pieces >= 3, "{form:?}: {pieces}");
+            assert!(
+                memchr::memmem::find(&out, b"name/shown").is_some() && !out.windows(6).any(|name| name == b"name/.")
+            );
+        }
+    }
 }

@@ -23,9 +23,10 @@ impl Tar {
         Self { walk, reading: None, is_over: false }
     }
 
-    fn next(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+    /// Adds what comes next; whether the piece may go on.
+    fn next(&mut self, out: &mut Vec<u8>) -> io::Result<bool> {
         match self.walk.next()? {
-            Some(Item::Passed) => {}
+            Some(Item::Passed) => return Ok(false),
             Some(Item::Folder { name, meta }) => push_entry(&name, &meta, 0, out),
             Some(Item::Text { name, meta, text }) => {
                 push_entry(&name, &meta, text.len() as u64, out);
@@ -41,7 +42,7 @@ impl Tar {
                 self.is_over = true;
             }
         }
-        Ok(())
+        Ok(!self.is_over)
     }
 }
 
@@ -50,7 +51,11 @@ impl Source for Tar {
         let begin = out.len();
         for _ in 0..NAMES {
             match &mut self.reading {
-                None => self.next(out)?,
+                None => {
+                    if !self.next(out)? {
+                        break;
+                    }
+                }
                 Some(reading) => {
                     // Its size was said: nothing can stand in for what is missing.
                     if reading.more(out)? == 0 {
@@ -62,7 +67,7 @@ impl Source for Tar {
                     }
                 }
             }
-            if self.is_over || (out.len() - begin) as u64 >= PIECE {
+            if (out.len() - begin) as u64 >= PIECE {
                 break;
             }
         }
@@ -83,9 +88,8 @@ fn push_entry(name: &[u8], meta: &Meta, size: u64, out: &mut Vec<u8>) {
     if size > MOST {
         push_record("size", size.to_string().as_bytes(), &mut records);
     }
-    if u64::try_from(meta.modified.seconds).is_ok_and(|seconds| seconds <= MOST) {
-        // The header has it.
-    } else {
+    let fits_in_header = u64::try_from(meta.modified.seconds).is_ok_and(|seconds| seconds <= MOST);
+    if !fits_in_header {
         push_record("mtime", meta.modified.seconds.to_string().as_bytes(), &mut records);
     }
     if !records.is_empty() {

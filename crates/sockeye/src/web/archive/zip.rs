@@ -58,9 +58,10 @@ impl Zip {
         Self { walk, doing: Doing::Walk, directory: vec![], entries: 0, made: 0 }
     }
 
-    fn next(&mut self, offset: u64, out: &mut Vec<u8>) -> io::Result<()> {
+    /// Adds what comes next; whether the piece may go on.
+    fn next(&mut self, offset: u64, out: &mut Vec<u8>) -> io::Result<bool> {
         match self.walk.next()? {
-            Some(Item::Passed) => {}
+            Some(Item::Passed) => return Ok(false),
             Some(Item::Folder { name, meta }) => {
                 let entry = Entry::new(name, meta, 0, offset);
                 entry.push_local(0, out);
@@ -80,7 +81,7 @@ impl Zip {
             }
             None => self.doing = Doing::Directory { at: 0, begins: offset },
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Adds a line to the directory.
@@ -116,7 +117,11 @@ impl Source for Zip {
         for _ in 0..NAMES {
             let offset = self.made + (out.len() - begin) as u64;
             match &mut self.doing {
-                Doing::Walk => self.next(offset, out)?,
+                Doing::Walk => {
+                    if !self.next(offset, out)? {
+                        break;
+                    }
+                }
                 Doing::File(file) => {
                     let (entry, reading) = &mut **file;
                     let from = out.len();
