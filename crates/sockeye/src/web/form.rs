@@ -216,6 +216,11 @@ fn part(head: &[u8]) -> Result<Part, Status> {
         // Nothing was chosen.
         return Ok(if name.is_empty() { Part::Other } else { Part::File(name) });
     }
+    // A file whose name cannot be read (`filename*=`, or without quotes) must not be taken for stored.
+    let bare: Vec<u8> = line.iter().filter(|byte| !b" \t".contains(byte)).map(u8::to_ascii_lowercase).collect();
+    if memmem::find(&bare, b";filename").is_some() {
+        return Err(Status::BAD_REQUEST);
+    }
     Ok(if parameter(line, b"name").is_some_and(|name| name == b"folder") { Part::Folder } else { Part::Other })
 }
 
@@ -328,6 +333,9 @@ mod tests {
             (many + end, Status::CONTENT_TOO_LARGE),
             (head, Status::BAD_REQUEST),
             (part_of("name=\"folder\"", "../up") + end, Status::BAD_REQUEST),
+            (part_of("name=\"f\"; filename*=UTF-8''new", "x") + end, Status::BAD_REQUEST),
+            (part_of("name=\"f\"; FileName=new", "x") + end, Status::BAD_REQUEST),
+            (part_of("name=\"f\";\tfilename = \"new\"", "x") + end, Status::BAD_REQUEST),
             (part_of("name=\"folder\"", "there") + end, Status::CONFLICT),
         ] {
             for step in [1, 10_000] {
