@@ -69,6 +69,7 @@ pub fn play(connected: &Connected, script: &Script, with: With<'_>) -> io::Resul
         scratch: Scratch::new(),
         output: Output::default(),
         held: Vec::new(),
+        room: vec![0; BUFFER].into_boxed_slice(),
         ended: false,
         began: Instant::now(),
         sent: 0,
@@ -100,6 +101,8 @@ struct Player<'a> {
     output: Output,
     /// What came and is not consumed.
     held: Vec<u8>,
+    /// Where the kernel puts what comes.
+    room: Box<[u8]>,
     ended: bool,
     began: Instant,
     sent: u64,
@@ -224,12 +227,11 @@ impl Player<'_> {
                 let waited = transcript::seconds(limits::HANDSHAKE_WAIT);
                 return Ok(Err(TlsError::local(format!("{} did not shake hands within {waited}", self.with.host))));
             }
-            let mut bytes = vec![0; BUFFER];
-            match recv(self.socket, &mut bytes[..], RecvFlags::empty()) {
+            match recv(self.socket, &mut self.room[..], RecvFlags::empty()) {
                 Ok((_, 0)) => return Ok(Err(TlsError::cut(self.with.host))),
                 Ok((_, length)) => {
                     self.received += length as u64;
-                    if let Err(error) = session.receive(&bytes[..length], &mut self.held) {
+                    if let Err(error) = session.receive(&self.room[..length], &mut self.held) {
                         let mut alert = Vec::new();
                         session.send(&[], &mut alert);
                         let _ = self.push(&alert, false);
@@ -279,13 +281,11 @@ impl Player<'_> {
         }
         loop {
             let before = self.held.len();
-            self.held.resize(before + BUFFER, 0);
-            let room = &mut self.held[before..];
             let came = match &self.peer {
-                Some(peer) => peer.receive(room).map(|length| (length, length)),
-                None => recv(self.socket, room, RecvFlags::empty()),
+                Some(peer) => peer.receive(&mut self.room).map(|length| (length, length)),
+                None => recv(self.socket, &mut self.room[..], RecvFlags::empty()),
             };
-            self.held.truncate(before + came.as_ref().map_or(0, |(_, length)| *length));
+            self.held.extend_from_slice(&self.room[..came.as_ref().map_or(0, |(_, length)| *length)]);
             if came.is_ok()
                 && let Err(error) = self.decrypt(before)
             {
@@ -470,16 +470,15 @@ impl Player<'_> {
         // Where it fails there was a reset, which is told when all that came before it is read.
         let _ = shutdown(self.socket, Shutdown::Write);
         let until = self.now().after(limits::TALK_DRAIN);
-        let mut buffer = vec![0; BUFFER];
         loop {
-            match recv(self.socket, &mut buffer[..], RecvFlags::empty()) {
+            match recv(self.socket, &mut self.room[..], RecvFlags::empty()) {
                 Ok((_, 0)) => return self.ended(Side::Server),
                 Ok((_, length)) => {
                     let mut clear = Vec::new();
                     let said = match &mut self.session {
                         // What a session does not understand at its end says nothing.
-                        Some(session) => session.receive(&buffer[..length], &mut clear).map_or(&[][..], |()| &clear),
-                        None => &buffer[..length],
+                        Some(session) => session.receive(&self.room[..length], &mut clear).map_or(&[][..], |()| &clear),
+                        None => &self.room[..length],
                     };
                     self.drained += said.len() as u64;
                     if let Some(tap) = self.with.tap {
