@@ -431,6 +431,12 @@ pub(crate) fn text_length(pieces: &[Piece], scratch: &Scratch) -> Option<usize> 
 /// How long the text behind the last hole is.
 fn tail_length(message: &Message, scratch: &Scratch) -> usize {
     let holes = |piece: &Piece| matches!(piece.kind, PieceKind::Capture { .. } | PieceKind::Same { .. });
+    // Mostly it is nothing, or one text.
+    match &message.pieces[..] {
+        [.., last] if holes(last) => return 0,
+        [.., hole, Piece { kind: PieceKind::Literal(own), .. }] if holes(hole) => return own.len(),
+        _ => {}
+    }
     let from = message.pieces.iter().rposition(holes).map_or(0, |hole| hole + 1);
     Text::from(message, from, scratch).length
 }

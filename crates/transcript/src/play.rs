@@ -8,6 +8,7 @@ mod rounds;
 mod say;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use crate::program::{Deed, First, Fork, Op, Order, Pc, Plan, Step as PathStep};
@@ -16,20 +17,28 @@ use crate::values::{Coming, MOST_VALUES, Saved, Scratch};
 use crate::verdict::{Fault, Verdict};
 
 /// A point in time, in nanoseconds since any fixed beginning; it never goes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Moment(u64);
+///
+/// What may have no moment takes no more room than one: there are many deadlines in a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(NonZeroU64);
+
+impl Default for Moment {
+    fn default() -> Self {
+        Self(NonZeroU64::MIN)
+    }
+}
 
 impl Moment {
-    /// So many nanoseconds after the beginning.
+    /// So many nanoseconds after the beginning. The last one of a `u64` is the one before it: that is after 584 years.
     #[must_use]
     pub fn from_nanos(nanos: u64) -> Self {
-        Self(nanos)
+        Self(NonZeroU64::MIN.saturating_add(nanos))
     }
 
     /// Nanoseconds since the beginning.
     #[must_use]
     pub fn nanos(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// This moment and so much later.
@@ -180,7 +189,7 @@ pub struct Play {
     said: Option<Box<(usize, Vec<u8>)>>,
     heard: Heard,
     /// Branches that we took, where that is asked for.
-    taken: Option<BTreeSet<Pc>>,
+    taken: Option<Box<BTreeSet<Pc>>>,
     /// The last line ended by the gap: a lone line ending that comes now belongs to it.
     after_gap: bool,
     /// Inside `together`.
@@ -201,12 +210,12 @@ impl Play {
 
     /// Notes from here on which branches are taken; see [`Self::taken`].
     pub(crate) fn trace(&mut self) {
-        self.taken = Some(BTreeSet::new());
+        self.taken = Some(Box::default());
     }
 
     /// The branches that were taken at choices of ours.
     pub(crate) fn taken(&self) -> Option<&BTreeSet<Pc>> {
-        self.taken.as_ref()
+        self.taken.as_deref()
     }
 
     /// Goes on as far as the input allows. Output is appended, and is to be sent before what `next` says is done.
