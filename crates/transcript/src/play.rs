@@ -189,6 +189,7 @@ pub struct Play {
     said: Option<Box<(usize, Vec<u8>)>>,
     heard: Heard,
     /// Branches that we took, where that is asked for.
+    #[expect(clippy::box_collection, reason = "there are many plays, and hardly one that is asked")]
     taken: Option<Box<BTreeSet<Pc>>>,
     /// The last line ended by the gap: a lone line ending that comes now belongs to it.
     after_gap: bool,
