@@ -13,6 +13,7 @@ use payload::Payload;
 
 use crate::diagnostic::{Diagnostic, Source};
 use crate::names::Roles;
+use crate::side::Side;
 use crate::syntax::{Eol, Form, Settings, Statement, StatementKind};
 
 /// What is probably not meant; `given` names get their values from outside.
@@ -23,6 +24,7 @@ pub(crate) fn warnings(
     settings: &Settings,
     given: &[&str],
 ) -> Vec<Diagnostic> {
+    let is_udp = settings.at.as_ref().is_some_and(|at| at.address.to_ascii_lowercase().starts_with("udp:"));
     let census = names::Census::of(body, roles, given);
     let mut linter = Linter {
         source,
@@ -30,8 +32,8 @@ pub(crate) fn warnings(
         lonely: census.lonely(),
         findings: census.findings(),
         blocks: false,
-        bare: settings.eol == Eol::None
-            && !settings.at.as_ref().is_some_and(|at| at.address.to_ascii_lowercase().starts_with("udp:")),
+        bare: settings.eol == Eol::None && !is_udp,
+        bare_datagrams: is_udp && matches!(settings.eol, Eol::Any | Eol::None),
     };
     linter.block(body);
     linter.findings
@@ -47,6 +49,8 @@ struct Linter<'a> {
     blocks: bool,
     /// Lines are said without an ending, on a stream.
     bare: bool,
+    /// A line is a datagram of its own, without an ending.
+    bare_datagrams: bool,
 }
 
 impl Linter<'_> {
@@ -64,6 +68,13 @@ impl Linter<'_> {
                     );
                     self.findings.push(Diagnostic::warning(statement.place, text).help(help));
                 }
+                StatementKind::Message { side: Side::Client, form: Form::Text, template }
+                    if self.bare_datagrams && template.parts.is_empty() =>
+                {
+                    let text = "this line is an empty datagram, and `serve` answers none";
+                    let help = "write `eol lf`, so that the line ending is sent, or give the line text; another server may answer it";
+                    self.findings.push(Diagnostic::warning(statement.place, text).help(help));
+                }
                 StatementKind::Message { side, form, template } => {
                     let Some(payload) = Payload::of(self.source, statement.place, template) else { continue };
                     if *form == Form::Hex {
@@ -78,9 +89,13 @@ impl Linter<'_> {
                     escapes::escapes(&payload, true, &mut self.findings);
                     self.text(&payload);
                 }
-                StatementKind::Repeat { body, .. }
-                | StatementKind::AnyOrder { body }
-                | StatementKind::Together { body } => self.block(body),
+                StatementKind::Together { body } => {
+                    // Lines of one datagram have endings.
+                    let bare = std::mem::take(&mut self.bare_datagrams);
+                    self.block(body);
+                    self.bare_datagrams = bare;
+                }
+                StatementKind::Repeat { body, .. } | StatementKind::AnyOrder { body } => self.block(body),
                 StatementKind::Either { branches } => branches.iter().for_each(|branch| self.block(&branch.body)),
                 StatementKind::File { .. }
                 | StatementKind::Act { .. }

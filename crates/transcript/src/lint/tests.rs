@@ -316,5 +316,16 @@ fn a_line_without_bytes_is_told_where_nobody_can_hear_it() {
         ("eol none\nC: a\nS:\n", &["3:1", "`S raw: {0x0a}`"]),
         ("eol none\ngap 50ms\nC:\nS: a\n", &["on a stream nobody hears it"]),
     ]);
-    none_is_told(&["C:\nS: x\n", "eol none\nat udp://127.0.0.1:37\nC:\nS: x\n", "eol none\nC: {x=a}\nS: {x}\n"]);
+    each_is_told(&[
+        ("at udp://127.0.0.1:37\nC:\nS: x\n", &["2:1", "an empty datagram", "`serve` answers none", "`eol lf`"]),
+        ("eol none\nat udp://127.0.0.1:37\nC:\nS: x\n", &["3:1", "an empty datagram"]),
+        ("at UDP://127.0.0.1:37\nrepeat\n  C:\n  S: x\nend\n", &["3:3", "an empty datagram"]),
+    ]);
+    none_is_told(&[
+        "C:\nS: x\n",
+        "eol lf\nat udp://127.0.0.1:37\nC:\nS: x\n",
+        "at udp://127.0.0.1:37\nC: a\nS:\n",
+        "at udp://127.0.0.1:37\ntogether\n  C:\n  C: b\nend\nS: x\n",
+        "eol none\nC: {x=a}\nS: {x}\n",
+    ]);
 }
