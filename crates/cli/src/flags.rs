@@ -267,7 +267,7 @@ pub(crate) struct Serve {
     /// Wait so long for the next client while none is connected, then end with exit 1
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) wait: Option<Duration>,
-    /// Judge every play, as --once and --times do, and serve on: exit 1 if one failed
+    /// Judge every play as --once and --times do, but keep serving; exit 1 at the end if one failed
     #[arg(long)]
     pub(crate) strict: bool,
     /// Where plays are judged: a client may leave between two rounds of a `repeat` though statements follow, and without
@@ -359,7 +359,7 @@ pub(crate) struct Web {
     /// Serve only who says this name and password; @FILE reads one from each line, so that they are in no list of processes
     #[arg(long, value_name = "USER:PASSWORD|@FILE", requires = "files")]
     pub(crate) basic_auth: Vec<String>,
-    /// Let only those store files, who may read too; everybody else reads, or with --basic-auth who is named there
+    /// Only these may store files (they may read too); reading stays open to all, or to whom --basic-auth names
     #[arg(long, value_name = "USER:PASSWORD|@FILE", requires = "upload")]
     pub(crate) write_auth: Vec<String>,
     /// Send who comes over http:// to the address of https://
@@ -427,7 +427,7 @@ pub(crate) struct Talk {
     /// End the lines of standard input so [default: as they come; over UDP not at all]
     #[arg(long, value_name = "EOL")]
     pub(crate) eol: Option<EolFlag>,
-    /// Say only whether somebody listens there: nothing is sent over TCP, and over UDP a question without words
+    /// Say only whether somebody listens there: nothing is sent over TCP, and over UDP an empty datagram
     #[arg(long, conflicts_with_all = ["play", "listen", "record", "eol", "raw", "recv_only", "send_only", "idle"])]
     pub(crate) zero: bool,
     /// Try for so long to connect, until whoever is to answer is there

@@ -62,11 +62,13 @@ fn under_a_limit_of_memory_nothing_that_clients_hold_back_ends_a_server() {
     let others = tempfile::tempdir().unwrap();
     let lines = file(others.path(), GREET);
     let raw = file(folder.path(), "C: go\nS: ok\nC raw: {x:1000000 bytes}\nS: thanks\nC: bye\nS closes\n");
-    for (arguments, bytes) in [
-        (vec!["--play", &lines], vec![b'x'; 65_000]),
-        (vec!["--play", &raw], [b"go\n".to_vec(), vec![b'y'; 900_000]].concat()),
+    for (limit, arguments, bytes) in [
+        ("--as=200000000", vec!["--play", &lines], vec![b'x'; 65_000]),
+        ("--as=200000000", vec!["--play", &raw], [b"go\n".to_vec(), vec![b'y'; 900_000]].concat()),
+        ("--data=100000000", vec!["--play", &lines], vec![b'x'; 65_000]),
+        ("--as=400000000", vec!["--play", &lines, "--threads", "8"], vec![b'x'; 65_000]),
     ] {
-        let wrapper = ["prlimit", "--as=200000000", "--nofile=8192:8192"];
+        let wrapper = ["prlimit", limit, "--nofile=8192:8192"];
         let mut server = Server::start_with(&wrapper, &["tcp://127.0.0.1:0"], &arguments);
         let count = 300_000_000 / bytes.len();
         let _clients = unfinished(&server, count, &bytes);

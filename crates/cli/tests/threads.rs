@@ -37,7 +37,7 @@ fn long_connections_are_spread_evenly() {
         let mut clients: Vec<_> = (0..1000).map(|_| server.welcomed()).collect();
         let shares = shares(server.child.id());
         assert_eq!(shares.len(), threads);
-        // What else is watched, such as the bell of a loop, is less than ten.
+        // What else is watched, such as the waker of a loop, is less than ten.
         assert!(shares.iter().all(|&share| share * threads * 4 <= 1000 * 5 + 40 * threads), "{threads}: {shares:?}");
         // Those that leave make room where they were.
         clients.truncate(500);

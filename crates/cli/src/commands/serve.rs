@@ -202,7 +202,7 @@ fn files(path: &Path, flags: &Web, console: &Console) -> Result<Files, Exit> {
     }
     if !caching.is_empty() && extra.has("Cache-Control") {
         return Err(usage(
-            "--header 'Cache-Control: …' is for every answer: beside it, no --cache-control means anything",
+            "--header 'Cache-Control: …' and --cache-control exclude each other",
         ));
     }
     let accounts = |flag: &str, given: &[String]| -> Result<Vec<Account>, Exit> {
@@ -284,6 +284,8 @@ fn conclude(summary: Summary, flags: &Serve, console: &Console) -> Exit {
     if let Some(wait) = flags.wait.filter(|_| unvisited) {
         words.push_str(&format!("; no client came for {} (--wait)", transcript::seconds(wait)));
     }
+    // What is still counted comes first: the summary is the last line.
+    console.flush();
     console.note(&words);
     // `--strict` alone asks for no number, but for none at all there is nothing to judge.
     let nobody = is_judged(flags) && opened == 0;

@@ -11,7 +11,7 @@ use rustix::net::{SocketFlags, acceptfrom_with, getsockname};
 use super::Loop;
 use super::poller::Interest;
 use super::stream::Identity;
-use super::team::Letter;
+use super::team::Message;
 use super::threads::Membership;
 use super::token::Token;
 use crate::event::{Conversation, Event, Name};
@@ -115,15 +115,15 @@ pub(super) fn shortage(error: Errno) -> &'static str {
 impl Loop {
     /// Takes those who wait at a listener, so many at most.
     pub(super) fn accept(&mut self, index: usize, most: usize) {
-        let mut rung = 0_u64;
-        self.take_clients(index, most, &mut rung);
+        let mut to_wake = 0_u64;
+        self.take_clients(index, most, &mut to_wake);
         if let Some(Membership { team, .. }) = &self.member {
             // Once for all that a loop got.
-            (0..self.bounds.threads).filter(|seat| rung >> seat & 1 == 1).for_each(|seat| team.ring(seat));
+            (0..self.bounds.threads).filter(|seat| to_wake >> seat & 1 == 1).for_each(|seat| team.wake(seat));
         }
     }
 
-    fn take_clients(&mut self, index: usize, most: usize, rung: &mut u64) {
+    fn take_clients(&mut self, index: usize, most: usize, to_wake: &mut u64) {
         let mut errors = 0;
         for _ in 0..most {
             if self.all_played() {
@@ -147,7 +147,7 @@ impl Loop {
                         // Before it is greeted: whoever is greeted last knows that nobody else will be.
                         self.close_listeners();
                     }
-                    *rung |= 1 << self.open(fd, client, server, index);
+                    *to_wake |= 1 << self.open(fd, client, server, index);
                     if last {
                         return;
                     }
@@ -200,8 +200,8 @@ impl Loop {
             None => 0,
         };
         match &self.member {
-            Some(Membership { team, .. }) if seat > 0 => team.write(seat, Letter::Client(fd, identity)),
-            _ => self.seat(fd, identity),
+            Some(Membership { team, .. }) if seat > 0 => team.write(seat, Message::Client(fd, identity)),
+            _ => self.adopt(fd, identity),
         }
         seat
     }

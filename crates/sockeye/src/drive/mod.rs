@@ -36,7 +36,7 @@ use poller::{Interest, Poller, Ready};
 use slab::Slab;
 use storage::{Storage, Storing};
 use stream::{Connection, Fate, Identity};
-use team::Letter;
+use team::Message;
 use threads::Membership;
 use timers::Timers;
 use token::{Key, Token};
@@ -289,11 +289,12 @@ impl Loop {
         if is_one_of_several {
             memory::share_one_heap();
         }
-        own.start_storage()?;
+        let storage = Self::storage_for(&own.behaviours)?;
+        own.take_storage(storage)?;
         own.inbox = (!own.datagrams.is_empty()).then(Inbox::new);
         (own.stop, own.reload) = (Some(stop), reload);
         if is_one_of_several {
-            own.gather();
+            own.spawn_workers();
         }
         Ok(own)
     }
@@ -335,19 +336,24 @@ impl Loop {
         }
     }
 
-    /// Starts what takes long for sites.
-    fn start_storage(&mut self) -> io::Result<()> {
+    /// Who does for sites what takes long.
+    fn storage_for(behaviours: &[Behaviour]) -> io::Result<Option<Storage>> {
         let takes_files = |behaviour: &Behaviour| matches!(behaviour, Behaviour::Site(website) if website.site.options().upload.is_some());
-        self.has_sites = self.behaviours.iter().any(|behaviour| matches!(behaviour, Behaviour::Site(_)));
-        self.storage = match self.has_sites {
-            true if self.behaviours.iter().any(takes_files) => Some(Storage::start()?),
+        match behaviours.iter().any(|behaviour| matches!(behaviour, Behaviour::Site(_))) {
+            true if behaviours.iter().any(takes_files) => Storage::start().map(Some),
             // Without it, what takes long holds the others up, and is answered all the same.
-            true => Storage::start().ok(),
-            false => None,
-        };
-        if let Some(storage) = &self.storage {
+            true => Ok(Storage::start().ok()),
+            false => Ok(None),
+        }
+    }
+
+    /// Begins to hear of what is done.
+    fn take_storage(&mut self, storage: Option<Storage>) -> io::Result<()> {
+        self.has_sites = self.behaviours.iter().any(|behaviour| matches!(behaviour, Behaviour::Site(_)));
+        if let Some(storage) = &storage {
             self.poller.add(storage, Token::Stored, Interest::Read)?;
         }
+        self.storage = storage;
         Ok(())
     }
 
@@ -406,17 +412,19 @@ impl Loop {
                         }
                     }
                     Token::Mail => {
-                        was_woken = true;
-                        let letters = self.member.as_ref().map(|member| member.team.letters(member.seat));
-                        for letter in letters.unwrap_or_default() {
-                            match letter {
-                                Letter::Client(fd, identity) => self.seat(fd, identity),
-                                Letter::Behaviours(behaviours) => self.behaviours = behaviours,
-                                Letter::Stop(by) => {
+                        let messages =
+                            self.member.as_ref().map(|member| member.team.messages(member.seat)).unwrap_or_default();
+                        // Another loop wants room made: it has nothing to say.
+                        was_woken = messages.is_empty();
+                        for message in messages {
+                            match message {
+                                Message::Client(fd, identity) => self.adopt(fd, identity),
+                                Message::Behaviours(behaviours) => self.behaviours = behaviours,
+                                Message::Stop(by) => {
                                     end_by = Some(by);
                                     self.begin_stopping();
                                 }
-                                Letter::End { at_once } => return self.end(at_once),
+                                Message::End { at_once } => return self.end(at_once),
                             }
                         }
                         if self.is_first() {
@@ -483,7 +491,7 @@ impl Loop {
                 }
                 if let Some(member) = &self.member {
                     let copies = || self.behaviours.iter().map(Behaviour::for_another_thread).collect();
-                    member.team.write_all(|| Letter::Behaviours(copies()));
+                    member.team.write_all(|| Message::Behaviours(copies()));
                 }
                 notice
             }
@@ -498,7 +506,14 @@ impl Loop {
 
     fn next_wake(&self, end_by: Option<Moment>) -> Option<Moment> {
         let datagrams = self.datagrams.iter().filter_map(DatagramServer::wakes);
-        self.timers.next().into_iter().chain(self.accept_again).chain(end_by).chain(datagrams).min()
+        self.timers
+            .next()
+            .into_iter()
+            .chain(self.accept_again)
+            .chain(end_by)
+            .chain(datagrams)
+            .chain(self.looks_again())
+            .min()
     }
 
     /// Does something with one connection, then sees to its interest, its deadline and its end.
@@ -543,9 +558,6 @@ impl Loop {
             }
             self.memory = self.memory + held - connection.held;
             connection.held = held;
-            if let Some(Membership { team, seat, .. }) = &self.member {
-                team.holds(*seat, self.memory);
-            }
         }
         let wants = connection.wants();
         if wants != connection.interest {
@@ -566,9 +578,6 @@ impl Loop {
         let Some(connection) = self.connections.remove(key) else { return };
         self.memory -= connection.held;
         if let Some(Membership { team, seat, .. }) = &self.member {
-            if connection.held > 0 {
-                team.holds(*seat, self.memory);
-            }
             team.remove(*seat, self.tally.closed);
         }
         // Deadlines of connections that came and went would stand in the heap for minutes.
@@ -614,7 +623,7 @@ impl Loop {
     }
 
     /// Serves a client here.
-    fn seat(&mut self, fd: OwnedFd, identity: Identity) {
+    fn adopt(&mut self, fd: OwnedFd, identity: Identity) {
         let behaviour = &self.behaviours[identity.listener];
         let connection = Box::new(Connection::new(fd, identity, behaviour, self.now));
         let key = self.connections.insert(connection);
@@ -706,16 +715,20 @@ impl Loop {
         let Tally { opened, closed, failed, from_clients } = self.tally;
         let mut all = Summary { opened, closed: closed - cut, failed, cut, from_clients, at_once, unvisited: false };
         if let Some(Membership { team, seat: 0, .. }) = &self.member {
-            team.write_all(|| Letter::End { at_once });
+            team.write_all(|| Message::End { at_once });
         }
+        let mut lost = None;
         for worker in self.workers {
-            let Summary { closed, failed, cut, from_clients, .. } =
-                worker.join().unwrap_or_else(|_| Err(io::Error::other("a thread of the server panicked")))?;
-            all.closed += closed;
-            all.failed += failed;
-            all.cut += cut;
-            all.from_clients += from_clients;
+            match worker.join().unwrap_or_else(|_| Err(io::Error::other("a thread of the server panicked"))) {
+                Ok(Summary { closed, failed, cut, from_clients, .. }) => {
+                    all.closed += closed;
+                    all.failed += failed;
+                    all.cut += cut;
+                    all.from_clients += from_clients;
+                }
+                Err(error) => lost = Some(error),
+            }
         }
-        self.broken.map_or(Ok(all), Err)
+        lost.or(self.broken).map_or(Ok(all), Err)
     }
 }

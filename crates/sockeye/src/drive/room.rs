@@ -9,8 +9,8 @@ use super::token::Key;
 use super::{DatagramServer, Loop};
 use crate::event::Event;
 
-/// How long a loop waits before it looks again for what it could close, unless another one wakes it.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+/// How long a loop that has left it to another one to close something waits before it looks again, unless it is woken.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 impl Loop {
     /// Bytes that the buffers of this loop take.
@@ -26,6 +26,11 @@ impl Loop {
         team.memory() as u64
     }
 
+    /// When to look again, where another loop was asked to close something.
+    pub(super) fn looks_again(&self) -> Option<Moment> {
+        Some(self.member.as_ref()?.left_it?.after(BETWEEN_LOOKS))
+    }
+
     /// Closes conversations where all buffers together take more than they may: those that have waited longest, until an
     /// eighth is free. Where a conversation of another loop has waited longer, that loop is woken.
     pub(super) fn make_room(&mut self, was_woken: bool) {
@@ -34,12 +39,14 @@ impl Loop {
         let all = self.buffered_in_all();
         if let Some(member) = &mut self.member {
             if !member.team.is_crowded(all > most, all <= enough) {
+                member.left_it = None;
                 return;
             }
-            if !was_woken && member.made_room.is_some_and(|last| self.now < last.after(BETWEEN_LOOKS)) {
+            let far_too_much = all > most + most / 8;
+            if !was_woken && !far_too_much && member.left_it.is_some_and(|left| self.now < left.after(BETWEEN_LOOKS)) {
                 return;
             }
-            member.made_room = Some(self.now);
+            member.left_it = None;
         } else if all <= most {
             return;
         }
@@ -57,14 +64,14 @@ impl Loop {
                 }
             }
         }
-        self.close_longest_waiting(enough, &why);
+        self.close_longest_waiting(most, enough, &why);
         let count = self.tally.closed - before;
         if count > 0 {
             self.observer.observe(Event::Dropped { count, error: why });
         }
     }
 
-    fn close_longest_waiting(&mut self, enough: u64, why: &str) {
+    fn close_longest_waiting(&mut self, most: u64, enough: u64, why: &str) {
         let holding = self.connections.iter().filter(|(_, connection)| connection.held > 0);
         let mut waiting: Vec<(Moment, Key)> = holding.map(|(key, connection)| (connection.held_since, key)).collect();
         waiting.sort_unstable();
@@ -74,14 +81,19 @@ impl Loop {
             if let Some(Membership { team, seat, .. }) = &self.member {
                 team.waits_since(*seat, next.map_or(Moment::from_nanos(u64::MAX), |(since, _)| since));
             }
-            if self.buffered_in_all() <= enough {
+            let all = self.buffered_in_all();
+            if all <= enough {
                 break;
             }
-            if let Some(Membership { team, seat, .. }) = &self.member
+            if let Some(Membership { team, seat, left_it }) = &mut self.member
                 && let Some(longer) = team.waits_longer(*seat)
             {
-                team.ring(longer);
-                return;
+                team.wake(longer);
+                *left_it = Some(self.now);
+                // It is asked, and what comes here meanwhile has a bound too.
+                if all <= most + most / 8 {
+                    return;
+                }
             }
             let Some((_, key)) = next else { return };
             self.with_connection(key, |connection, shared| connection.evict(why, shared));

@@ -13,11 +13,11 @@ use super::Behaviour;
 use super::stream::Identity;
 use crate::event::{Event, Observer};
 
-/// How often a bell is rung that does not ring.
+/// How often a loop is woken that the system does not wake.
 const ATTEMPTS: usize = 20;
 
 /// What one loop tells another.
-pub(super) enum Letter {
+pub(super) enum Message {
     /// A client to serve, told of as opened already.
     Client(OwnedFd, Identity),
     /// What new conversations get from here.
@@ -41,8 +41,8 @@ struct Seat {
     waits_since: AtomicU64,
     /// Its thread has ended, or never began.
     is_empty: AtomicBool,
-    mail: Mutex<Vec<Letter>>,
-    bell: OwnedFd,
+    mail: Mutex<Vec<Message>>,
+    waker: OwnedFd,
 }
 
 /// The loops of one server. The first one's seat is 0.
@@ -70,15 +70,15 @@ impl Team {
                 waits_since: AtomicU64::new(0),
                 is_empty: AtomicBool::new(index > 0),
                 mail: Mutex::default(),
-                bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+                waker: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             })
         });
         let (is_attentive, has_lost, is_crowded) = Default::default();
         Ok(Self { seats: seats.collect::<io::Result<_>>()?, is_attentive, has_lost, is_crowded })
     }
 
-    pub(super) fn bell(&self, seat: usize) -> BorrowedFd<'_> {
-        self.seats[seat].bell.as_fd()
+    pub(super) fn waker(&self, seat: usize) -> BorrowedFd<'_> {
+        self.seats[seat].waker.as_fd()
     }
 
     /// A loop is there.
@@ -95,7 +95,7 @@ impl Team {
         if !in_order {
             self.has_lost.store(true, Ordering::SeqCst);
         }
-        self.ring(0);
+        self.wake(0);
     }
 
     /// Whether a loop ended that should not have.
@@ -129,7 +129,7 @@ impl Team {
         self.seats[seat].closed.store(closed, Ordering::SeqCst);
         self.seats[seat].live.fetch_sub(1, Ordering::SeqCst);
         if seat != 0 && self.is_attentive.load(Ordering::SeqCst) {
-            self.ring(0);
+            self.wake(0);
         }
     }
 
@@ -181,31 +181,32 @@ impl Team {
         (first.0 < own).then_some(first.1)
     }
 
-    /// Leaves a letter; whoever has written enough of them rings.
-    pub(super) fn write(&self, seat: usize, letter: Letter) {
-        self.seats[seat].mail.lock().unwrap_or_else(PoisonError::into_inner).push(letter);
+    /// Leaves a message; who has left enough of them wakes the loop.
+    pub(super) fn write(&self, seat: usize, message: Message) {
+        self.seats[seat].mail.lock().unwrap_or_else(PoisonError::into_inner).push(message);
     }
 
-    /// Leaves a letter for each loop but the first, and rings.
-    pub(super) fn write_all(&self, letter: impl Fn() -> Letter) {
-        for seat in 1..self.seats.len() {
-            self.write(seat, letter());
-            self.ring(seat);
+    /// Leaves a message for each loop but the first, and wakes it.
+    pub(super) fn write_all(&self, message: impl Fn() -> Message) {
+        let there = |seat: &usize| !self.seats[*seat].is_empty.load(Ordering::SeqCst);
+        for seat in (1..self.seats.len()).filter(there) {
+            self.write(seat, message());
+            self.wake(seat);
         }
     }
 
-    /// The letters that have come. More may come behind the bell, so it is silenced first.
-    pub(super) fn letters(&self, seat: usize) -> Vec<Letter> {
+    /// The messages that have come. More may come meanwhile, so the waker is reset first.
+    pub(super) fn messages(&self, seat: usize) -> Vec<Message> {
         let mut count = [0; 8];
-        let _ = rustix::io::read(&self.seats[seat].bell, &mut count);
+        let _ = rustix::io::read(&self.seats[seat].waker, &mut count);
         std::mem::take(&mut *self.seats[seat].mail.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Wakes a loop. A bell that is not heard would leave a client waiting for ever.
-    pub(super) fn ring(&self, seat: usize) {
+    /// Wakes a loop. One that is not woken would leave a client waiting for ever.
+    pub(super) fn wake(&self, seat: usize) {
         for _ in 0..ATTEMPTS {
-            match rustix::io::write(&self.seats[seat].bell, &1_u64.to_ne_bytes()) {
-                // It has been rung more often than it can count.
+            match rustix::io::write(&self.seats[seat].waker, &1_u64.to_ne_bytes()) {
+                // It was woken more often than it can count.
                 Ok(_) | Err(rustix::io::Errno::AGAIN) => return,
                 Err(_) => {}
             }

@@ -7,7 +7,7 @@ use std::thread;
 use transcript::Moment;
 
 use super::poller::{Interest, Poller};
-use super::team::{Letter, Team, Together};
+use super::team::{Message, Team, Together};
 use super::token::Token;
 use super::{Behaviour, Loop};
 use crate::event::{Event, Observer};
@@ -16,51 +16,81 @@ use crate::event::{Event, Observer};
 pub(super) struct Membership {
     pub(super) team: Arc<Team>,
     pub(super) seat: usize,
-    /// When this loop last looked what it could close, since all together hold too much.
-    pub(super) made_room: Option<Moment>,
+    /// When it last left it to another one to close something, since all together hold too much.
+    pub(super) left_it: Option<Moment>,
+}
+
+/// Where the first loop ends for whatever reason, the others do.
+impl Drop for Membership {
+    fn drop(&mut self) {
+        if self.seat == 0 {
+            self.team.write_all(|| Message::End { at_once: true });
+        }
+    }
+}
+
+/// Tells the others when a loop ends, by a panic too.
+struct Leaving {
+    team: Arc<Team>,
+    seat: usize,
+    in_order: bool,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.team.leave(self.seat, self.in_order);
+    }
 }
 
 impl Loop {
     /// Starts the other loops. With fewer of them than asked for all is served too, only slower.
-    pub(super) fn gather(&mut self) {
+    pub(super) fn spawn_workers(&mut self) {
         let threads = self.bounds.threads;
         let team = match Team::new(threads) {
             Ok(team) => Arc::new(team),
             Err(error) => return self.tell_of_fewer(1, &error),
         };
-        if let Err(error) = self.poller.add(team.bell(0), Token::Mail, Interest::Read) {
+        if let Err(error) = self.poller.add(team.waker(0), Token::Mail, Interest::Read) {
             return self.tell_of_fewer(1, &error);
         }
         let silent: Box<dyn Observer> = Box::new(|_| {});
         let observer = Together::new(std::mem::replace(&mut self.observer, silent));
         self.observer = Box::new(observer.clone());
-        self.member = Some(Membership { team: Arc::clone(&team), seat: 0, made_room: None });
+        self.member = Some(Membership { team: Arc::clone(&team), seat: 0, left_it: None });
         for seat in 1..threads {
-            if let Err(error) = self.hire(seat, &team, &observer) {
+            if let Err(error) = self.spawn_worker(seat, &team, &observer) {
                 return self.tell_of_fewer(seat, &error);
             }
         }
     }
 
     /// Starts one more loop. All that may fail fails here, before its thread is there.
-    fn hire(&mut self, seat: usize, team: &Arc<Team>, observer: &Together) -> io::Result<()> {
+    fn spawn_worker(&mut self, seat: usize, team: &Arc<Team>, observer: &Together) -> io::Result<()> {
         let poller = Poller::new()?;
-        poller.add(team.bell(seat), Token::Mail, Interest::Read)?;
+        poller.add(team.waker(seat), Token::Mail, Interest::Read)?;
+        let storage = Self::storage_for(&self.behaviours)?;
         let (epoll, endpoints) = (poller.into_epoll(), self.endpoints.clone());
         let behaviours: Vec<_> = self.behaviours.iter().map(Behaviour::for_another_thread).collect();
-        let (bounds, began, observer, team) = (self.bounds.clone(), self.began, observer.clone(), Arc::clone(team));
+        let (bounds, began, observer) = (self.bounds.clone(), self.began, observer.clone());
+        // From here on others write to it; it reads that when it is there.
+        team.join(seat);
+        let (empty, team) = (Arc::clone(team), Arc::clone(team));
         let worker = thread::Builder::new().name(format!("serve-{seat}")).spawn(move || {
             let mut own = Self::idle(Poller::over(epoll), bounds, Box::new(observer), began);
             (own.endpoints, own.behaviours) = (endpoints, behaviours);
-            own.member = Some(Membership { team: Arc::clone(&team), seat, made_room: None });
-            let summary = own.start_storage().and_then(|()| {
-                team.join(seat);
-                own.run()
-            });
-            team.leave(seat, summary.is_ok());
+            let mut leaving = Leaving { team: Arc::clone(&team), seat, in_order: false };
+            own.member = Some(Membership { team, seat, left_it: None });
+            let summary = own.take_storage(storage).and_then(|()| own.run());
+            leaving.in_order = summary.is_ok();
             summary
-        })?;
-        self.workers.push(worker);
+        });
+        match worker {
+            Ok(worker) => self.workers.push(worker),
+            Err(error) => {
+                empty.leave(seat, true);
+                return Err(error);
+            }
+        }
         Ok(())
     }
 
@@ -109,7 +139,7 @@ impl Loop {
         let by = self.now.after(self.bounds.grace);
         self.begin_stopping();
         if let Some(Membership { team, .. }) = &self.member {
-            team.write_all(|| Letter::Stop(by));
+            team.write_all(|| Message::Stop(by));
         }
         by
     }

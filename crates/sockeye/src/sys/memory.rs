@@ -8,7 +8,7 @@ use super::files;
 /// Bytes that this process may have beyond what it has now: the least that any limit leaves.
 #[must_use]
 pub fn available() -> u64 {
-    [address_space(), control_group(), machine()].into_iter().flatten().min().unwrap_or(u64::MAX)
+    [address_space(), data(), control_group(), machine()].into_iter().flatten().min().unwrap_or(u64::MAX)
 }
 
 fn address_space() -> Option<u64> {
@@ -18,16 +18,23 @@ fn address_space() -> Option<u64> {
     Some(limit.saturating_sub(kibibytes(&status, "VmSize:")?))
 }
 
-/// Has all threads allocate from one heap where the address space is limited: each heap of its own reserves 64 MiB of it,
-/// used or not (mallopt(3), `M_ARENA_MAX`), and what a bound promises would not be there. Threads that have a heap keep it, so this
-/// is called before those of a server are there.
+/// Has all threads allocate from one heap (mallopt(3), `M_ARENA_MAX`). Each heap of its own reserves 64 MiB of address space, used
+/// or not, and keeps what was freed in it, so that a bound on memory would hold once for each thread. What goes on at every line
+/// allocates nothing. Threads that have a heap keep it, so this is called before those of a server are there.
 pub(crate) fn share_one_heap() {
     #[cfg(target_env = "gnu")]
-    if address_space().is_some() {
-        // SAFETY: it takes two numbers. The C library sets this one under the lock of its first heap, and a thread that does not
-        // see it yet only makes one heap more.
-        unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+    // SAFETY: it takes two numbers. The C library sets this one under the lock of its first heap, and a thread that does not see
+    // it yet only makes one heap more.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
     }
+}
+
+/// The heap and what is mapped for it count (getrlimit(2), `RLIMIT_DATA`).
+fn data() -> Option<u64> {
+    let limit = files::limit(libc::RLIMIT_DATA).ok()?.current?;
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    Some(limit.saturating_sub(kibibytes(&status, "VmData:")?))
 }
 
 fn machine() -> Option<u64> {
