@@ -201,9 +201,7 @@ fn files(path: &Path, flags: &Web, console: &Console) -> Result<Files, Exit> {
         caching.push(rule);
     }
     if !caching.is_empty() && extra.has("Cache-Control") {
-        return Err(usage(
-            "--header 'Cache-Control: …' and --cache-control exclude each other",
-        ));
+        return Err(usage("--header 'Cache-Control: …' and --cache-control exclude each other"));
     }
     let accounts = |flag: &str, given: &[String]| -> Result<Vec<Account>, Exit> {
         let read = |pair: &String| accounts(pair).map_err(|(exit, why)| console.fail(exit, &format!("{flag}: {why}")));
