@@ -227,6 +227,9 @@ code=0; (echo hello | \"$1\" talk udp://10.8.0.2:9) || code=$?
 echo unreachable $code
 code=0; (echo hello | \"$1\" talk udp://10.9.0.255:9) || code=$?
 echo broadcast $code
+play=$(mktemp); printf 'C: hello\\nS: hello\\n' >\"$play\"
+code=0; \"$1\" talk udp://10.9.0.2:9 --play \"$play\" --timeout 300ms || code=$?; rm \"$play\"
+echo played $code
 code=0; \"$1\" talk --zero udp://10.9.0.2:9 --timeout 300ms || code=$?
 echo zero $code
 code=0; \"$1\" talk '[fe80::1%one]:9' --connect-timeout 100ms || code=$?
@@ -235,7 +238,7 @@ code=0; \"$1\" talk '[fe80::1%two]:9' || code=$?
 echo none $code";
     let output = in_namespace(script);
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    for expected in ["timed 28", "unreachable 7", "broadcast 7", "zero 28", "none 2"] {
+    for expected in ["timed 28", "unreachable 7", "broadcast 7", "played 28", "zero 28", "none 2"] {
         assert!(stdout.contains(expected), "{expected}: {stdout}{stderr}");
     }
     assert!(!stdout.contains("scope 2"), "the interface of this namespace has its number here: {stdout}{stderr}");

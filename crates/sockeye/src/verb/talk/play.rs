@@ -441,9 +441,11 @@ impl Player<'_> {
                     return Ok(false);
                 }
                 // The interface's queue is full: it empties by itself, unless nothing ever leaves it.
-                Err(error @ Errno::NOBUFS) if datagram => {
+                Err(Errno::NOBUFS) if datagram => {
                     if self.now() >= until {
-                        return Err(error.into());
+                        let taken = transcript::seconds(limit);
+                        let message = format!("the interface's queue took no datagram for {taken}");
+                        return Err(io::Error::new(io::ErrorKind::TimedOut, message));
                     }
                     std::thread::sleep(Duration::from_millis(1));
                 }
