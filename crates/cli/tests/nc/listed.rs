@@ -129,7 +129,7 @@ fn limits_and_resets_end_it_as_they_end_nc() {
             ("-vz 127.0.0.1 PORT", Input::Null, server(None, true, b"", Over::Tcp)),
             ("-vzn 127.0.0.1 1 PORT", Input::Null, server(None, true, b"", Over::Tcp)),
             ("-vz localhost PORT 1", Input::Null, server(None, true, b"", Over::Tcp)),
-            ("-d 127.0.0.1 PORT", Input::Null, Peer::Resets),
+            ("127.0.0.1 PORT", file("bye\n"), Peer::Resets),
             ("-F 127.0.0.1 PORT", Input::Null, server(None, true, b"", Over::Tcp)),
             ("-vF 127.0.0.1 PORT", Input::Null, server(None, true, b"", Over::Tcp)),
         ] {

@@ -33,7 +33,7 @@ pub(crate) enum Peer {
     Clients(Vec<Vec<u8>>),
     /// Answers each request of a proxy's client: what is heard, then what is said to it.
     Proxy(Vec<(usize, Vec<u8>)>),
-    /// A server that resets the connection.
+    /// A server that hears something and then resets the connection: before that, whether connecting fails is a race.
     Resets,
 }
 
@@ -165,7 +165,9 @@ impl Peer {
                 let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
                 listener.set_nonblocking(true).unwrap();
                 Some(std::thread::spawn(move || {
-                    let Some((stream, _)) = wait(&over, || listener.accept().ok()) else { return vec![] };
+                    let Some((mut stream, _)) = wait(&over, || listener.accept().ok()) else { return vec![] };
+                    stream.set_read_timeout(Some(LONG)).unwrap();
+                    let _ = stream.read(&mut [0; 64]);
                     let linger = Some(Duration::ZERO);
                     rustix::net::sockopt::set_socket_linger(&stream, linger).unwrap();
                     vec![]
