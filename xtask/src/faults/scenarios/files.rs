@@ -24,7 +24,7 @@ fn start(stage: &Stage, scheme: &str, more: &[&str]) -> Running {
     let _ = fs::create_dir(stage.path("site"));
     stage.put("site/page", bytes(PAGE));
     let address = format!("{scheme}://{}", stage.address());
-    let arguments = ["serve", &address, "--files", "site", "--timeout", "2s", "--grace", "1s"];
+    let arguments = ["serve", &address, "--files", "site", "--threads", "2", "--timeout", "2s", "--grace", "1s"];
     stage.start(&[&arguments, more].concat(), Input::Null)
 }
 
@@ -103,7 +103,7 @@ fn upload(stage: &Stage) -> Outcome {
         // Said to be stored, and not there.
         differs("stored", &stored, &sent).map_or(Ok(()), Err)
     };
-    let mut outcome = clients_but(2, server, &[("PUT", &talk)]);
+    let mut outcome = clients_but(4, server, &[("PUT", &talk)]);
     outcome.harm = outcome.harm.or_else(|| torn(stage, "site/new", Some(b"old"), |found| found == sent));
     outcome
 }
