@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::glob::Glob;
+use crate::wire::http::is_token;
 
 /// Fields that say what we have sent: another value would make the answer wrong.
 const OURS: &[&str] = &[
@@ -70,8 +71,7 @@ impl Extra {
     pub fn add(&mut self, line: &str) -> Result<(), NoField> {
         let (name, value) = line.split_once(':').ok_or(NoField::Name)?;
         let (name, value) = (name.trim(), value.trim());
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if name.is_empty() || !name.bytes().all(is_token) {
+        if !is_token(name.as_bytes()) {
             return Err(NoField::Name);
         }
         if value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {

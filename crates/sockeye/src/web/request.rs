@@ -9,6 +9,7 @@ use super::body::Framing;
 use super::fields::{Fields, members};
 use super::status::Status;
 use crate::limits;
+use crate::wire::http::is_of_token;
 
 /// Longest name of a method that is waited for.
 const METHOD: usize = 32;
@@ -174,7 +175,7 @@ fn check_beginning(bytes: &[u8]) -> Result<(), Status> {
 
 /// The method, or as much of it as has come.
 fn check_method(line: &[u8]) -> Result<(), Status> {
-    let length = line.iter().take(METHOD).take_while(|&&byte| is_token(byte)).count();
+    let length = line.iter().take(METHOD).take_while(|&&byte| is_of_token(byte)).count();
     let is_method = line.get(length).is_none_or(|&behind| behind == b' ' && length > 0);
     if is_method && length < METHOD { Ok(()) } else { Err(Status::BAD_REQUEST) }
 }
@@ -237,7 +238,7 @@ fn read_later<'a>(bytes: &'a [u8], fields: &mut Fields<'a>) -> Result<(&'a str, 
         return Err(Status::BAD_REQUEST);
     };
     let is_target = !target.is_empty() && target.iter().all(|&byte| byte > b' ' && byte != 0x7f);
-    if !is_target || !method.iter().all(|&byte| is_token(byte)) {
+    if !is_target || !method.iter().all(|&byte| is_of_token(byte)) {
         return Err(Status::BAD_REQUEST);
     }
     let mut room = [httparse::EMPTY_HEADER; limits::REQUEST_FIELDS];
@@ -345,11 +346,6 @@ fn valid_authority(text: &[u8]) -> Result<&str, Status> {
         return Err(Status::BAD_REQUEST);
     }
     Ok(text)
-}
-
-/// The characters of a token (RFC 9110, section 5.6.2).
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

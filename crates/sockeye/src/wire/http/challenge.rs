@@ -1,6 +1,8 @@
 //! What a server wants to know about who asks: the challenges of WWW-Authenticate and Proxy-Authenticate (RFC 9110, section
 //! 11.6.1). Several stand in one field or in several, and the commas between them are those between their parameters too.
 
+use super::is_of_token;
+
 /// One challenge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Challenge {
@@ -19,7 +21,7 @@ impl Challenge {
             if rest.0.is_empty() {
                 return all;
             }
-            let word = rest.take_while(is_token);
+            let word = rest.take_while(is_of_token);
             if word.is_empty() {
                 // What is no word begins nothing; the next may follow.
                 rest.take_value();
@@ -102,11 +104,6 @@ impl<'a> Rest<'a> {
             self.0 = before;
         }
     }
-}
-
-/// RFC 9110, section 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

@@ -287,15 +287,24 @@ fn status_line(line: &[u8]) -> Option<((u8, u8), u16, String)> {
     Some(((1, u8::from(*minor != b'0')), status, reason))
 }
 
+/// Whether text is a token (RFC 9110, section 5.6.2), as methods and the names of fields are.
+pub(crate) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|&byte| is_of_token(byte))
+}
+
+/// Whether a byte may stand in a token.
+pub(crate) fn is_of_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
 /// A field, if the line is one.
 fn field(line: &[u8]) -> Option<(String, Vec<u8>)> {
     let colon = memchr::memchr(b':', line)?;
     let (written, value) = (&line[..colon], line[colon + 1..].trim_ascii());
     let name = written.trim_ascii_end();
-    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     // A CR that ends no line and a NUL mean one thing to one reader and another to the next (RFC 9110, section 5.5).
     let is_clean = !value.iter().any(|byte| matches!(byte, b'\r' | 0));
-    if name.is_empty() || !name.iter().all(is_token) || !is_clean || (name.len() < written.len() && is_framing(name)) {
+    if !is_token(name) || !is_clean || (name.len() < written.len() && is_framing(name)) {
         return None;
     }
     Some((String::from_utf8_lossy(name).into_owned(), value.to_vec()))

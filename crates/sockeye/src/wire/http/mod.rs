@@ -12,7 +12,7 @@ pub(crate) use chunks::{Chunk, Chunks};
 pub use coding::is_packed;
 pub(crate) use coding::{Coding, Fault, decode, is_own};
 pub(crate) use date::http_date;
-pub(crate) use head::{Asked, end_of_head};
+pub(crate) use head::{Asked, end_of_head, is_of_token, is_token};
 pub use head::{Head, HeadError};
 pub(crate) use url::percent_decoded;
 pub use url::{Origin, Url, UrlError, UrlScheme};
