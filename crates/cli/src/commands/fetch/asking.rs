@@ -8,7 +8,7 @@ use std::path::Path;
 
 use sockeye::file::read_secret;
 use sockeye::verb::fetch::range::Range;
-use sockeye::verb::fetch::{Body, Credentials, Form, Request, Url, netrc};
+use sockeye::verb::fetch::{Body, Credentials, Form, Request, Url, netrc, percent_encoded};
 
 use super::place::Refused;
 use crate::exit::Exit;
@@ -141,16 +141,6 @@ fn joined(flags: &Fetch) -> Result<Option<Vec<u8>>, Refused> {
 
 fn contents(path: &str) -> Result<Vec<u8>, Refused> {
     if path == "-" { stdin() } else { std::fs::read(path).map_err(|error| unreadable(path, &error)) }
-}
-
-/// Everything but letters, digits and -._~ by its number (RFC 3986, section 2.3).
-fn percent_encoded(bytes: &[u8]) -> String {
-    let encoded = bytes.iter().map(|&byte| match byte {
-        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    });
-    encoded.collect()
 }
 
 /// The words themselves, or what is in a file.

@@ -7,7 +7,7 @@ use md5::Md5;
 use sha2::{Digest as _, Sha256, Sha512_256};
 
 use super::{Body, FetchError, Head};
-use crate::wire::http::Challenge;
+use crate::wire::http::{Challenge, percent_encoded};
 
 /// What a server wants proven, and how often that was done.
 #[derive(Clone)]
@@ -243,15 +243,6 @@ fn quoted(value: &[u8]) -> Vec<u8> {
     }
     quoted.push(b'"');
     quoted
-}
-
-fn percent_encoded(bytes: &[u8]) -> String {
-    let encoded = bytes.iter().map(|&byte| match byte {
-        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    });
-    encoded.collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

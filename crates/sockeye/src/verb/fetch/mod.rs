@@ -45,7 +45,7 @@ use crate::net::connect::{Attempt, Source};
 use crate::net::tls::Trust;
 pub use crate::wire::http::is_packed;
 use crate::wire::http::{Coding, percent_decoded};
-pub use crate::wire::http::{Head, HeadError, Origin, Url, UrlError, UrlScheme};
+pub use crate::wire::http::{Head, HeadError, Origin, Url, UrlError, UrlScheme, percent_encoded};
 use cookies::Cookies;
 pub use cookies::Jar;
 use credentials::Fields;

@@ -15,4 +15,4 @@ pub(crate) use date::http_date;
 pub(crate) use head::{Asked, end_of_head, is_of_token, is_token};
 pub use head::{Head, HeadError};
 pub(crate) use url::percent_decoded;
-pub use url::{Origin, Url, UrlError, UrlScheme};
+pub use url::{Origin, Url, UrlError, UrlScheme, percent_encoded};

@@ -323,6 +323,17 @@ fn without_credentials(url: &str) -> String {
     shown.unwrap_or_else(|| url.to_owned())
 }
 
+/// Everything but letters, digits and -._~ by its number (RFC 3986, section 2.3).
+#[must_use]
+pub fn percent_encoded(bytes: &[u8]) -> String {
+    let encoded = bytes.iter().map(|&byte| match byte {
+        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    });
+    encoded.collect()
+}
+
 /// Undoes percent-encoding; what is not encoded properly stays as it is.
 pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
