@@ -130,11 +130,8 @@ impl Upload {
 
     /// The same for a form that a page of ours sent, or a program: another site's page may not.
     pub(crate) fn begin_form(root: &Root, request: &Request<'_>, most: u64, manner: &Manner) -> Result<Self, Status> {
-        let way = Way::decode(request.path)?;
-        if way.climbs() {
-            return Err(Status::NOT_FOUND);
-        }
-        if way.is_hidden() || !is_own(request) {
+        let way = changeable(request)?;
+        if !is_own(request) {
             return Err(Status::FORBIDDEN);
         }
         let folder = root.folder(way.bytes()).map_err(status)?;
@@ -282,11 +279,8 @@ pub(crate) fn make_folder(root: &Root, request: &Request<'_>) -> Result<(), Stat
     if request.framing != Framing::None {
         return Err(Status::UNSUPPORTED_MEDIA_TYPE);
     }
-    let way = Way::decode(request.path)?;
-    if way.climbs() {
-        return Err(Status::NOT_FOUND);
-    }
-    if way.is_hidden() || !is_own(request) {
+    let way = changeable(request)?;
+    if !is_own(request) {
         return Err(Status::FORBIDDEN);
     }
     if way.bytes().is_empty() {
@@ -312,8 +306,8 @@ fn is_own(request: &Request<'_>) -> bool {
     host.is_some_and(|host| request.authority.is_some_and(|own| own.as_bytes().eq_ignore_ascii_case(host)))
 }
 
-/// The way that a request would store something at, if that can be.
-fn storable<'r>(request: &Request<'r>, most: u64) -> Result<Way<'r>, Status> {
+/// The place that a request names, if others may change anything there.
+fn changeable<'r>(request: &Request<'r>) -> Result<Way<'r>, Status> {
     let way = Way::decode(request.path)?;
     if way.climbs() {
         return Err(Status::NOT_FOUND);
@@ -322,6 +316,12 @@ fn storable<'r>(request: &Request<'r>, most: u64) -> Result<Way<'r>, Status> {
     if way.is_hidden() {
         return Err(Status::FORBIDDEN);
     }
+    Ok(way)
+}
+
+/// The way that a request would store something at, if that can be.
+fn storable<'r>(request: &Request<'r>, most: u64) -> Result<Way<'r>, Status> {
+    let way = changeable(request)?;
     if way.is_folder() {
         return Err(Status::CONFLICT);
     }
