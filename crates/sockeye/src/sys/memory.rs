@@ -8,14 +8,18 @@ use super::files;
 /// Bytes that this process may have beyond what it has now: the least that any limit leaves.
 #[must_use]
 pub fn available() -> u64 {
-    [address_space(), data(), control_group(), machine()].into_iter().flatten().min().unwrap_or(u64::MAX)
+    let address_space = left_by(libc::RLIMIT_AS, "VmSize:");
+    // The heap and what is mapped for it.
+    let data = left_by(libc::RLIMIT_DATA, "VmData:");
+    [address_space, data, control_group(), machine()].into_iter().flatten().min().unwrap_or(u64::MAX)
 }
 
-fn address_space() -> Option<u64> {
+/// What a limit (getrlimit(2)) leaves beyond what stands under a name in /proc/self/status (proc(5)).
+fn left_by(resource: libc::__rlimit_resource_t, used: &str) -> Option<u64> {
     // A sandbox that hides the limit says nothing of one.
-    let limit = files::limit(libc::RLIMIT_AS).ok()?.current?;
+    let limit = files::limit(resource).ok()?.current?;
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    Some(limit.saturating_sub(kibibytes(&status, "VmSize:")?))
+    Some(limit.saturating_sub(kibibytes(&status, used)?))
 }
 
 /// Has all threads allocate from one heap (mallopt(3), `M_ARENA_MAX`). Each heap of its own reserves 64 MiB of address space, used
@@ -28,13 +32,6 @@ pub(crate) fn share_one_heap() {
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
     }
-}
-
-/// The heap and what is mapped for it count (getrlimit(2), `RLIMIT_DATA`).
-fn data() -> Option<u64> {
-    let limit = files::limit(libc::RLIMIT_DATA).ok()?.current?;
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    Some(limit.saturating_sub(kibibytes(&status, "VmData:")?))
 }
 
 fn machine() -> Option<u64> {

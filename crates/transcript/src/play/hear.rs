@@ -256,14 +256,9 @@ impl<'a> Walk<'a> {
         let order = &self.script.program.orders[which];
         if play.after_gap {
             let mut missing = (0..order.messages.len()).filter(|&index| !play.has_come(order, index));
-            if missing.any(|index| self.script.program.messages[order.messages[index]].begins_with_ending()) {
-                play.after_gap = false;
-            }
-            self.skip_late_ending(play);
-            if play.after_gap && self.rest() == b"\r" {
-                // The LF that belongs to it may follow.
-                return Err(self.wait(play));
-            }
+            let may_be_its_own =
+                missing.any(|index| self.script.program.messages[order.messages[index]].begins_with_ending());
+            self.late_ending_before_run(play, may_be_its_own)?;
         }
         let Found { whole, may_become_longer } = literals.find(self.rest(), |index| !play.has_come(order, index));
         match whole {
@@ -312,14 +307,8 @@ impl<'a> Walk<'a> {
         let script = self.script;
         if play.after_gap {
             let mut messages = (0..count).filter_map(|index| Some(&script.program.messages[candidate(play, index)?.0]));
-            if messages.any(Message::begins_with_ending) {
-                play.after_gap = false;
-            }
-            self.skip_late_ending(play);
-            if play.after_gap && self.rest() == b"\r" {
-                // The LF that belongs to it may follow.
-                return Err(self.wait(play));
-            }
+            let may_be_its_own = messages.any(Message::begins_with_ending);
+            self.late_ending_before_run(play, may_be_its_own)?;
         }
         let waited = !play.coming.is_empty();
         let mut coming = std::mem::take(if waited { &mut play.coming } else { &mut self.scratch.coming });
@@ -582,6 +571,19 @@ impl<'a> Walk<'a> {
             self.at += length;
             play.scanned = 0;
         }
+    }
+
+    /// The same before a message that is no line; where such a one may begin with an ending, this is its own.
+    fn late_ending_before_run(&mut self, play: &mut Play, may_be_its_own: bool) -> Result<(), Stop> {
+        if may_be_its_own {
+            play.after_gap = false;
+        }
+        self.skip_late_ending(play);
+        if play.after_gap && self.rest() == b"\r" {
+            // The LF that belongs to it may follow.
+            return Err(self.wait(play));
+        }
+        Ok(())
     }
 
     fn take_line(&mut self, play: &mut Play, text: usize, next: usize, heard: Heard, by_gap: bool) -> Result<(), Stop> {
