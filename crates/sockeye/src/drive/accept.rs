@@ -1,4 +1,4 @@
-//! A listening socket: what becomes of errors of accept(2), and when accepting pauses.
+//! Clients come in, and go to the loop with the fewest: what becomes of errors of accept(2), and when accepting pauses.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ pub(super) const ACCEPTS: usize = 64;
 /// How long accepting rests when the system is out of something and no connection closes.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Errors in a row after which accepting rests: an error that stays must not keep the loop busy.
-pub(super) const ERRORS: usize = 8;
+const ERRORS: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Listener {
@@ -32,7 +32,7 @@ pub(super) struct Listener {
 }
 
 /// What accepting came to.
-pub(super) enum Accepted {
+enum Accepted {
     One {
         fd: OwnedFd,
         client: Name,
@@ -51,7 +51,7 @@ pub(super) enum Accepted {
 }
 
 impl Listener {
-    pub(super) fn accept(&self) -> Accepted {
+    fn accept(&self) -> Accepted {
         match acceptfrom_with(&self.socket.fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
             Ok((fd, peer)) => {
                 let client = peer
@@ -104,7 +104,7 @@ fn unmapped(address: SocketAddr) -> SocketAddr {
 }
 
 /// What to call the shortage in a message.
-pub(super) fn shortage(error: Errno) -> &'static str {
+fn shortage(error: Errno) -> &'static str {
     match error {
         Errno::MFILE => "this process has no open file left (ulimit -n)",
         Errno::NFILE => "the system has no open file left",
@@ -180,7 +180,7 @@ impl Loop {
         }
     }
 
-    /// Opens a conversation and gives it to the loop with the fewest: its seat.
+    /// Opens a conversation and gives it to the loop with the fewest connections: the seat of that loop.
     fn open(&mut self, fd: OwnedFd, client: Name, server: Option<Box<Name>>, listener: usize) -> usize {
         let number = self.tally.next_number();
         let endpoint = &self.endpoints[listener];
@@ -191,23 +191,20 @@ impl Loop {
             client: client.clone(),
         }));
         let identity = Identity { number, client, server, listener };
-        let seat = match &self.member {
-            Some(Membership { team, .. }) => {
-                let seat = team.freest();
-                team.add(seat);
-                seat
+        if let Some(Membership { team, .. }) = &self.member {
+            let seat = team.freest();
+            team.add(seat);
+            if seat > 0 {
+                team.write(seat, Message::Client(fd, identity));
+                return seat;
             }
-            None => 0,
-        };
-        match &self.member {
-            Some(Membership { team, .. }) if seat > 0 => team.write(seat, Message::Client(fd, identity)),
-            _ => self.adopt(fd, identity),
         }
-        seat
+        self.adopt(fd, identity);
+        0
     }
 
     /// Rests from accepting: those who wait stay in the backlog, those inside are served.
-    pub(super) fn pause_accepting(&mut self, why: &str) {
+    fn pause_accepting(&mut self, why: &str) {
         for (index, listener) in self.listeners.iter_mut().enumerate() {
             if !listener.paused {
                 listener.paused = true;

@@ -35,15 +35,15 @@ impl Loop {
     /// eighth is free. Where a conversation of another loop has waited longer, that loop is woken.
     pub(super) fn make_room(&mut self, was_woken: bool) {
         let most = self.bounds.memory;
-        let enough = most - most / 8;
+        let (enough, far_too_much) = (most - most / 8, most + most / 8);
         let all = self.buffered_in_all();
         if let Some(member) = &mut self.member {
             if !member.team.is_crowded(all > most, all <= enough) {
                 member.left_it = None;
                 return;
             }
-            let far_too_much = all > most + most / 8;
-            if !was_woken && !far_too_much && member.left_it.is_some_and(|left| self.now < left.after(BETWEEN_LOOKS)) {
+            let waits = member.left_it.is_some_and(|left| self.now < left.after(BETWEEN_LOOKS));
+            if waits && !was_woken && all <= far_too_much {
                 return;
             }
             member.left_it = None;
@@ -64,14 +64,16 @@ impl Loop {
                 }
             }
         }
-        self.close_longest_waiting(most, enough, &why);
+        self.close_longest_waiting(enough, far_too_much, &why);
         let count = self.tally.closed - before;
         if count > 0 {
             self.observer.observe(Event::Dropped { count, error: why });
         }
     }
 
-    fn close_longest_waiting(&mut self, most: u64, enough: u64, why: &str) {
+    /// Closes what has waited longest until there is enough room, or until another loop is asked; one that holds far too much
+    /// closes its own meanwhile.
+    fn close_longest_waiting(&mut self, enough: u64, far_too_much: u64, why: &str) {
         let holding = self.connections.iter().filter(|(_, connection)| connection.held > 0);
         let mut waiting: Vec<(Moment, Key)> = holding.map(|(key, connection)| (connection.held_since, key)).collect();
         waiting.sort_unstable();
@@ -90,8 +92,7 @@ impl Loop {
             {
                 team.wake(longer);
                 *left_it = Some(self.now);
-                // It is asked, and what comes here meanwhile has a bound too.
-                if all <= most + most / 8 {
+                if all <= far_too_much {
                     return;
                 }
             }
