@@ -11,6 +11,10 @@ use crate::event::Event;
 
 /// How long a loop that has left it to another one to close something waits before it looks again, unless it is woken.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
+/// How long, and how often at most, a loop rests while another one that was asked makes room: what it would read meanwhile has
+/// no room, and what it could close itself has not waited longest.
+const REST: Duration = Duration::from_micros(100);
+const RESTS: usize = 1000;
 
 impl Loop {
     /// Bytes that the buffers of this loop take.
@@ -71,15 +75,15 @@ impl Loop {
         }
     }
 
-    /// Closes what has waited longest until there is enough room, or until another loop is asked; one that holds far too much
-    /// closes its own meanwhile.
+    /// Closes what has waited longest until there is enough room, or until another loop is asked. Where all hold far too much it
+    /// waits for that one a little, and then closes its own.
     fn close_longest_waiting(&mut self, enough: u64, far_too_much: u64, why: &str) {
         let holding = self.connections.iter().filter(|(_, connection)| connection.held > 0);
         let mut waiting: Vec<(Moment, Key)> = holding.map(|(key, connection)| (connection.held_since, key)).collect();
         waiting.sort_unstable();
-        let mut waiting = waiting.into_iter();
+        let (mut waiting, mut rests) = (waiting.into_iter().peekable(), 0);
         loop {
-            let next = waiting.next();
+            let next = waiting.peek().copied();
             if let Some(Membership { team, seat, .. }) = &self.member {
                 team.waits_since(*seat, next.map_or(Moment::from_nanos(u64::MAX), |(since, _)| since));
             }
@@ -92,11 +96,16 @@ impl Loop {
             {
                 team.wake(longer);
                 *left_it = Some(self.now);
-                if all <= far_too_much {
+                if all <= far_too_much || next.is_none() {
                     return;
                 }
+                if rests < RESTS {
+                    rests += 1;
+                    std::thread::sleep(REST);
+                    continue;
+                }
             }
-            let Some((_, key)) = next else { return };
+            let Some((_, key)) = waiting.next() else { return };
             self.with_connection(key, |connection, shared| connection.evict(why, shared));
         }
         if let Some(Membership { team, .. }) = &self.member {
