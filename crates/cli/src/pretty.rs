@@ -29,6 +29,8 @@ pub(crate) fn is_json(content_type: &[u8]) -> bool {
 pub(crate) struct Pretty<W: Write> {
     /// What is not written yet.
     held: Vec<u8>,
+    /// Bytes of it in which no line ends.
+    searched: usize,
     kind: Kind,
     color: bool,
     inner: Cleaner<W>,
@@ -48,7 +50,7 @@ enum Kind {
 
 impl<W: Write> Pretty<W> {
     pub(crate) fn new(inner: W, color: bool) -> Self {
-        Self { held: Vec::new(), kind: Kind::Unknown, color, inner: Cleaner::new(inner) }
+        Self { held: Vec::new(), searched: 0, kind: Kind::Unknown, color, inner: Cleaner::new(inner) }
     }
 
     /// Writes what is held: nothing more comes.
@@ -74,18 +76,27 @@ impl<W: Write> Pretty<W> {
         }
     }
 
+    /// Where the first line ends. What comes in many pieces is looked at once.
+    fn end_of_line(&mut self) -> Option<usize> {
+        let rest = &self.held[self.searched..];
+        let found = rest.iter().position(|&byte| byte == b'\n');
+        self.searched += found.unwrap_or(rest.len());
+        found.map(|_| self.searched)
+    }
+
     /// What can be shown before the end, is.
     fn go_on(&mut self) -> io::Result<()> {
         if self.kind == Kind::Unknown
-            && let Some(end) = self.held.iter().position(|&byte| byte == b'\n')
+            && let Some(end) = self.end_of_line()
             && !self.held[end..].trim_ascii().is_empty()
         {
             self.kind = if checked(&self.held[..end]).is_some() { Kind::Lines } else { Kind::Value };
         }
         while self.kind == Kind::Lines
-            && let Some(end) = self.held.iter().position(|&byte| byte == b'\n')
+            && let Some(end) = self.end_of_line()
         {
             let rest = self.held.split_off(end + 1);
+            self.searched = 0;
             let line = std::mem::replace(&mut self.held, rest);
             self.show(&line)?;
         }
