@@ -46,14 +46,12 @@ fn served(text: &str, said: &[u8], more: &[&str]) -> Value {
 /// What `talk --play --json` says of a server that says these bytes and ends, and its exit code.
 fn talked(text: &str, said: &'static [u8], more: &[&str]) -> (Value, i32) {
     let (_folder, path) = transcript_of(text);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let peer = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+    let (address, peer) = serve_one(move |mut stream| {
         stream.write_all(said).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         to_end(&mut stream);
     });
+    let address = address.to_string();
     let output = run(&[&["talk", &address, "--play", &path, "--json"], more].concat(), b"");
     peer.join().unwrap();
     let event = failed(&text_of(&output));
@@ -134,13 +132,11 @@ fn of_several_lines_that_would_have_been_right_each_is_told() {
 fn no_secret_is_told_in_a_field() {
     let (_folder, path) = transcript_of("C: {token}\nS: ok\n");
     let mut wrapped = command(&["env", "token=hunter2"]);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let peer = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+    let (address, peer) = serve_one(|mut stream| {
         stream.write_all(b"no: hunter2\n").unwrap();
         to_end(&mut stream);
     });
+    let address = address.to_string();
     wrapped.args(["talk", &address, "--play", &path, "--json", "--secret", "token"]);
     let output = run_command(&mut wrapped, b"");
     peer.join().unwrap();
@@ -204,13 +200,11 @@ fn a_report_as_json_has_the_same_fields() {
 }
 
 fn talked_with_report(path: &str, report: &str) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let peer = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+    let (address, peer) = serve_one(|mut stream| {
         stream.write_all(b"hallo\n").unwrap();
         to_end(&mut stream);
     });
+    let address = address.to_string();
     assert_code(&run(&["talk", &address, "--play", path, "--report", report], b""), 1);
     peer.join().unwrap();
 }

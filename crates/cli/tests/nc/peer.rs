@@ -1,13 +1,17 @@
 //! The other end of a conversation. Each waits for what nc does before it goes on, so that both programs meet the same.
 
-use std::io::Read;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{Shutdown, shutdown};
 
 use super::side_by_side::{LONG, say};
 
@@ -78,7 +82,7 @@ impl Peer {
                 listener.set_nonblocking(true).unwrap();
                 Some(std::thread::spawn(move || {
                     let Some(stream) = wait(&over, || listener.accept().ok()) else { return vec![] };
-                    converse_at_path(&stream.0, until.as_deref(), to_end, &says)
+                    converse(&stream.0, until.as_deref(), to_end, &says)
                 }))
             }
             Self::Server { says, over: Over::Udp, .. } => {
@@ -113,7 +117,7 @@ impl Peer {
             })),
             Self::Client { until, to_end, says, over: Over::Unix } => Some(std::thread::spawn(move || {
                 let Some(stream) = wait(&over, || UnixStream::connect(&path).ok()) else { return vec![] };
-                converse_at_path(&stream, until.as_deref(), to_end, &says)
+                converse(&stream, until.as_deref(), to_end, &says)
             })),
             Self::Client { until, says, over: Over::Udp, .. } => Some(std::thread::spawn(move || {
                 if wait(&over, || is_bound(port).then_some(())).is_none() {
@@ -156,7 +160,7 @@ impl Peer {
                         heard.extend_from_slice(&part);
                         say(&stream, &says);
                     }
-                    let _ = stream.shutdown(Shutdown::Write);
+                    let _ = shutdown(&stream, Shutdown::Write);
                     let _ = stream.read_to_end(&mut heard);
                     heard
                 }))
@@ -208,22 +212,16 @@ fn is_in(file: &str, port: u16) -> bool {
     table.lines().any(|line| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(&end)))
 }
 
-fn converse(stream: &TcpStream, until: Option<&[u8]>, to_end: bool, says: &[u8]) -> Vec<u8> {
-    stream.set_nonblocking(false).unwrap();
-    stream.set_read_timeout(Some(LONG)).unwrap();
+/// Over TCP or a Unix socket.
+fn converse<S: AsFd>(stream: &S, until: Option<&[u8]>, to_end: bool, says: &[u8]) -> Vec<u8>
+where
+    for<'a> &'a S: Read + Write,
+{
+    rustix::io::ioctl_fionbio(stream, false).unwrap();
+    set_socket_timeout(stream, Timeout::Recv, Some(LONG)).unwrap();
     let mut heard = hear(stream, until, to_end);
     say(stream, says);
-    let _ = stream.shutdown(Shutdown::Write);
-    heard.extend(hear(stream, None, true));
-    heard
-}
-
-fn converse_at_path(stream: &UnixStream, until: Option<&[u8]>, to_end: bool, says: &[u8]) -> Vec<u8> {
-    stream.set_nonblocking(false).unwrap();
-    stream.set_read_timeout(Some(LONG)).unwrap();
-    let mut heard = hear(stream, until, to_end);
-    say(stream, says);
-    let _ = stream.shutdown(Shutdown::Write);
+    let _ = shutdown(stream, Shutdown::Write);
     heard.extend(hear(stream, None, true));
     heard
 }
