@@ -86,7 +86,7 @@ fn datagrams_are_sent_and_taken_as_nc_does_it() {
             ("-ulv6 -W1 ::1 PORT", Input::Open, client(None, false, b"hello\n", Over::Udp)),
             ("-ul -w1 PORT", file("bye\n"), client(Some("bye\n"), false, b"hello\n", Over::Udp)),
             ("-ul -q0 PORT", Input::Null, client(None, false, b"hello\n", Over::Udp)),
-            ("-ulk -q1 PORT", Input::Null, client(None, false, b"hello\n", Over::Udp)),
+            ("-ulk -q5 PORT", Input::Null, client(None, false, b"hello\n", Over::Udp)),
         ] {
             assert_same(&Case::new(line, input, peer));
         }
@@ -142,10 +142,12 @@ fn limits_and_resets_end_it_as_they_end_nc() {
 fn telnet_options_are_declined() {
     alone("listed::telnet_options_are_declined", || {
         let offers = b"\xff\xfd\x01\xff\xfb\x03\xff\xfc\x05\xff\xfe\x06login: ";
-        for line in ["-t 127.0.0.1 PORT", "127.0.0.1 PORT"] {
-            let outcome = assert_same(&Case::new(line, Input::Null, server(None, false, offers, Over::Tcp)));
+        for (line, answer) in [("-tw1 127.0.0.1 PORT", 12), ("-w1 127.0.0.1 PORT", 0)] {
+            // nc ends first: of a peer's end that comes before nc has written what it read, it makes more than one thing.
+            let peer = Peer::Proxy(vec![(0, offers.to_vec()), (answer, vec![]), (1, vec![])]);
+            let outcome = assert_same(&Case::new(line, Input::Null, peer));
             assert_eq!(outcome.stdout, offers);
-            assert_eq!(outcome.heard.len(), if line.starts_with("-t") { 12 } else { 0 }, "{line}");
+            assert_eq!(outcome.heard.len(), answer, "{line}");
         }
     });
 }
