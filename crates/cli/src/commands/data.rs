@@ -1,5 +1,6 @@
 //! Rows of values: a play for each. CSV as RFC 4180 says, with the names in the first row, or a JSON object a line.
 
+use std::io::Read;
 use std::path::Path;
 
 use serde_json::Value;
@@ -80,64 +81,30 @@ fn check_names(names: &[String], line: usize) -> Result<(), (usize, String)> {
     Ok(())
 }
 
+/// What is read behind the text. A quote that is never closed takes everything behind it for its field, this too.
+const END: &[u8] = b"\n\0";
+
 /// The records of a CSV text and the line on which each begins. Empty lines are none.
 fn records(text: &str) -> Result<Vec<Record>, (usize, String)> {
-    let mut records = Vec::new();
-    let mut rest = text.chars().peekable();
-    let mut line = 1;
-    while rest.peek().is_some() {
-        let began = line;
-        let mut fields = vec![String::new()];
-        let mut quoted = false;
-        loop {
-            let field = fields.last_mut().map_or_else(String::new, std::mem::take);
-            let mut field = field;
-            let mut ended = true;
-            while let Some(next) = rest.next() {
-                if quoted {
-                    match next {
-                        '"' if rest.peek() == Some(&'"') => {
-                            rest.next();
-                            field.push('"');
-                        }
-                        '"' => quoted = false,
-                        other => {
-                            line += usize::from(other == '\n');
-                            field.push(other);
-                        }
-                    }
-                    continue;
-                }
-                match next {
-                    '"' if field.is_empty() => quoted = true,
-                    ',' => {
-                        ended = false;
-                        break;
-                    }
-                    '\n' => {
-                        line += 1;
-                        break;
-                    }
-                    '\r' if rest.peek() == Some(&'\n') => {}
-                    other => field.push(other),
-                }
-            }
-            if quoted {
-                return Err((began, "a quote is never closed".to_owned()));
-            }
-            if let Some(last) = fields.last_mut() {
-                *last = field;
-            }
-            if ended {
-                break;
-            }
-            fields.push(String::new());
-        }
-        if fields.len() > 1 || !fields[0].is_empty() {
-            records.push((began, fields));
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes().chain(END));
+    let (mut records, mut counted, mut line) = (Vec::new(), 0, 1);
+    let mut record = csv::StringRecord::new();
+    loop {
+        // Line ends and empty lines before a record count as a part of it.
+        let before = usize::try_from(reader.position().byte()).unwrap_or(text.len()).min(text.len());
+        let rest = &text[before..];
+        let begin = before + rest.len() - rest.trim_start_matches(['\r', '\n']).len();
+        line += text[counted..begin].matches('\n').count();
+        counted = begin;
+        let is_there = reader.read_record(&mut record).map_err(|error| (line, error.to_string()))?;
+        match record.iter().next_back() {
+            Some("\0") if record.len() == 1 && begin == text.len() => return Ok(records),
+            Some(last) if last.ends_with("\n\0") => return Err((line, "a quote is never closed".to_owned())),
+            _ if !is_there => return Ok(records),
+            _ => records.push((line, record.iter().map(str::to_owned).collect())),
         }
     }
-    Ok(records)
 }
 
 fn json_lines(text: &str) -> Rows {
@@ -195,7 +162,19 @@ mod tests {
         assert_eq!(shown(csv("a,a\nx,y\n")), Err((1, "`a` is there twice".to_owned())));
         assert_eq!(shown(csv("a,b\nx\n")), Err((2, "1 values for 2 names".to_owned())));
         assert_eq!(shown(csv("a\n\"x\n")), Err((2, "a quote is never closed".to_owned())));
+        assert_eq!(shown(csv("a,b\n1,2\n3,\"x\n,\n")), Err((3, "a quote is never closed".to_owned())));
         assert_eq!(shown(csv("")), Err((0, "is empty".to_owned())));
+    }
+
+    #[test]
+    fn rows_are_counted_by_the_lines_on_which_they_begin() {
+        for end in ["\n", "\r\n"] {
+            let text = ["", "a", "", "", "\"x", "y\"", "", "z", "\"\"", "", ""].join(end);
+            let two = format!("5: a=x{end}y");
+            assert_eq!(shown(csv(&text)), Ok(vec![two, "8: a=z".to_owned(), "9: a=".to_owned()]), "{text:?}");
+        }
+        // A quote inside a field means nothing, and NUL is a character as any other.
+        assert_eq!(shown(csv("a\nb\"c\n\0\n\0")), Ok(vec!["2: a=b\"c".into(), "3: a=\0".into(), "4: a=\0".into()]));
     }
 
     #[test]
