@@ -78,7 +78,7 @@ impl Record {
             return None;
         }
         let user = website.user(request).filter(|_| status != Status::UNAUTHORIZED);
-        let line = Line { client, user, now: date, request, status, sent: 0, lasted: Duration::ZERO };
+        let line = Line { client, user, now: date, request, status };
         let entry = if website.log == AccessLog::Json { Entry::json(&line) } else { Entry::combined(&line) };
         Some(Self { entry, began: began.unwrap_or_else(Instant::now) })
     }
@@ -154,8 +154,7 @@ mod tests {
     use crate::web::log::Line;
 
     fn record(now: &Now) -> Option<Record> {
-        let line =
-            Line { client: None, user: None, now, request: None, status: Status::OK, sent: 0, lasted: Duration::ZERO };
+        let line = Line { client: None, user: None, now, request: None, status: Status::OK };
         Some(Record { entry: Entry::combined(&line), began: Instant::now() })
     }
 

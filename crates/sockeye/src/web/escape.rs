@@ -61,29 +61,6 @@ fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-/// Writes a JSON string with its quotes (RFC 8259, section 7). What a terminal could obey is escaped too, since logs are
-/// read there; what is no UTF-8 becomes U+FFFD, as JSON can hold nothing else.
-pub(crate) fn push_json(out: &mut Vec<u8>, text: &[u8]) {
-    out.push(b'"');
-    for chunk in text.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            match character {
-                '"' | '\\' => out.extend_from_slice(&[b'\\', u8::try_from(character).unwrap_or(b' ')]),
-                _ if is_hidden(character) => {
-                    for unit in character.encode_utf16(&mut [0; 2]) {
-                        let _ = write!(out, "\\u{unit:04x}");
-                    }
-                }
-                _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
-        }
-        if !chunk.invalid().is_empty() {
-            out.extend_from_slice("\u{fffd}".as_bytes());
-        }
-    }
-    out.push(b'"');
-}
-
 /// Writes text into a line whose parts stand in quotes, as Apache's server does: printable ASCII stays, all else is `\xhh`.
 pub(crate) fn push_quoted(out: &mut Vec<u8>, text: &[u8]) {
     for &byte in text {
@@ -111,7 +88,6 @@ mod tests {
     fn nothing_means_anything_where_it_is_written() {
         let text = "<a href=\"x\" b='&'>\n\u{202e}ü\\".as_bytes();
         assert_eq!(made(push_html, text), "&lt;a href=&quot;x&quot; b=&#39;&amp;&#39;&gt;{0x0a}{0xe280ae}ü\\");
-        assert_eq!(made(push_json, text), "\"<a href=\\\"x\\\" b='&'>\\u000a\\u202eü\\\\\"");
         assert_eq!(made(push_quoted, text), "<a href=\\\"x\\\" b='&'>\\x0a\\xe2\\x80\\xae\\xc3\\xbc\\\\");
         assert_eq!(made(push_encoded, b"javascript:a(1)//.\xff"), "javascript%3Aa%281%29%2F%2F.%FF");
     }
@@ -119,7 +95,5 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_shown_as_bytes() {
         assert_eq!(made(push_html, b"a\xc0\xafb"), "a{0xc0}{0xaf}b");
-        assert_eq!(made(push_json, b"a\xffb"), "\"a\u{fffd}b\"");
-        assert_eq!(made(push_json, "\u{1f600}\u{e0001}".as_bytes()), "\"\u{1f600}\\udb40\\udc01\"");
     }
 }

@@ -7,9 +7,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::clock::{Calendar, Now};
-use super::escape::{push_json, push_quoted};
+use super::escape::push_quoted;
 use super::fields::Value;
 use super::head::push_number;
+use super::json;
 use super::request::{Request, Version};
 use super::status::Status;
 
@@ -29,13 +30,10 @@ pub struct Line<'a> {
     pub request: Option<&'a Request<'a>>,
     /// How it was answered.
     pub status: Status,
-    /// Bytes of content that were sent.
-    pub sent: u64,
-    /// How long it took.
-    pub lasted: Duration,
 }
 
-/// A line of which all is written but what only the end of the answer tells.
+/// A line of which all is written but what only the end of the answer tells. The combined format has client, user, time, request,
+/// status, bytes, referring page, agent.
 #[derive(Debug)]
 pub(crate) struct Entry {
     text: Vec<u8>,
@@ -73,13 +71,6 @@ impl Entry {
     }
 }
 
-/// Writes the combined format with its line end: client, user, time, request, status, bytes, referring page, agent.
-pub fn combined(out: &mut Vec<u8>, line: &Line<'_>) {
-    combined_begin(out, line);
-    push_sent(out, line.sent);
-    combined_end(out, line);
-}
-
 fn push_sent(out: &mut Vec<u8>, sent: u64) {
     match sent {
         0 => out.push(b'-'),
@@ -114,12 +105,6 @@ fn combined_end(out: &mut Vec<u8>, line: &Line<'_>) {
     out.extend_from_slice(b"\" \"");
     push_field(out, line.request.map(|request| &request.fields.user_agent));
     out.extend_from_slice(b"\"\n");
-}
-
-/// Writes a JSON object with its line end.
-pub fn json(out: &mut Vec<u8>, line: &Line<'_>) {
-    json_begin(out, line);
-    json_end(out, line.sent, line.lasted);
 }
 
 fn json_begin(out: &mut Vec<u8>, line: &Line<'_>) {
@@ -179,7 +164,7 @@ fn push_field(out: &mut Vec<u8>, value: Option<&Value<'_>>) {
 fn push_text(out: &mut Vec<u8>, name: &str, text: Option<&[u8]>) {
     if let Some(text) = text {
         let _ = write!(out, ",\"{name}\":");
-        push_json(out, cut(text));
+        json::push_text(out, cut(text));
     }
 }
 
@@ -207,12 +192,11 @@ mod tests {
             now: &now,
             request: request.as_ref(),
             status: Status::OK,
-            sent: if request.is_some() { 5 } else { 0 },
-            lasted: Duration::from_micros(1500),
         };
+        let (sent, lasted) = (if request.is_some() { 5 } else { 0 }, Duration::from_micros(1500));
         let (mut one, mut other) = (vec![], vec![]);
-        combined(&mut one, &line);
-        json(&mut other, &line);
+        Entry::combined(&line).write(&mut one, sent, lasted);
+        Entry::json(&line).write(&mut other, sent, lasted);
         (String::from_utf8(one).unwrap(), String::from_utf8(other).unwrap())
     }
 

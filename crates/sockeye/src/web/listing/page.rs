@@ -2,10 +2,14 @@
 
 use std::io::Write as _;
 
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
 use super::{Direction, Entry, Key, Listing};
 use crate::limits;
 use crate::web::clock::Calendar;
-use crate::web::escape::{push_encoded, push_html, push_json};
+use crate::web::escape::{push_encoded, push_html};
+use crate::web::json;
 use crate::web::refusal::{COLOURS, ICON};
 use crate::web::root::Kind;
 
@@ -63,25 +67,8 @@ impl Listing<'_> {
     #[must_use]
     pub fn json(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 + self.entries.len() * 128);
-        let mut path = vec![];
-        self.way.push_as_folder(&mut path);
-        out.extend_from_slice(b"{\"path\":");
-        push_json(&mut out, &path);
-        out.extend_from_slice(b",\"complete\":true,\"entries\":[");
-        for (at, entry) in self.entries.iter().enumerate() {
-            out.extend_from_slice(if at == 0 { b"\n{\"name\":" } else { b",\n{\"name\":" });
-            push_json(&mut out, &entry.name);
-            out.extend_from_slice(b",\"href\":\"");
-            push_link(&mut out, entry);
-            match entry.meta.kind {
-                Kind::File => drop(write!(out, "\",\"type\":\"file\",\"size\":{}", entry.meta.size)),
-                Kind::Folder => out.extend_from_slice(b"\",\"type\":\"folder\""),
-            }
-            out.extend_from_slice(b",\"modified\":\"");
-            push_time(&mut out, entry, 'T', "Z");
-            out.extend_from_slice(b"\"}");
-        }
-        out.extend_from_slice(b"\n]}\n");
+        json::push(&mut out, &AsJson(self));
+        out.push(b'\n');
         out
     }
 
@@ -182,6 +169,43 @@ fn push_row(out: &mut Vec<u8>, entry: &Entry) {
 }
 
 /// Relative to the folder's own path.
+/// A listing with all its entries, whatever page is shown.
+struct AsJson<'a>(&'a Listing<'a>);
+
+impl Serialize for AsJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut path = vec![];
+        self.0.way.push_as_folder(&mut path);
+        let mut map = to.serialize_map(None)?;
+        map.serialize_entry("path", &json::text_of(&path))?;
+        map.serialize_entry("complete", &true)?;
+        map.serialize_entry("entries", &self.0.entries.iter().map(EntryAsJson).collect::<Vec<_>>())?;
+        map.end()
+    }
+}
+
+struct EntryAsJson<'a>(&'a Entry);
+
+impl Serialize for EntryAsJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Entry { name, meta } = self.0;
+        let written = |push: &dyn Fn(&mut Vec<u8>)| {
+            let mut out = vec![];
+            push(&mut out);
+            String::from_utf8_lossy(&out).into_owned()
+        };
+        let mut map = to.serialize_map(None)?;
+        map.serialize_entry("name", &json::text_of(name))?;
+        map.serialize_entry("href", &written(&|out| push_link(out, self.0)))?;
+        map.serialize_entry("type", if meta.kind == Kind::File { "file" } else { "folder" })?;
+        if meta.kind == Kind::File {
+            map.serialize_entry("size", &meta.size)?;
+        }
+        map.serialize_entry("modified", &written(&|out| push_time(out, self.0, 'T', "Z")))?;
+        map.end()
+    }
+}
+
 fn push_link(out: &mut Vec<u8>, entry: &Entry) {
     push_encoded(out, &entry.name);
     if entry.meta.kind == Kind::Folder {

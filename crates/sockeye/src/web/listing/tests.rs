@@ -76,7 +76,7 @@ fn a_name_is_shown_and_never_obeyed() {
     let json = json(folder.path(), "/", "");
     assert_eq!(json.lines().count(), names.len() + 2, "{json}");
     assert!(
-        json.contains("\"name\":\"line\\u000abreak\",\"href\":\"line%0Abreak\",\"type\":\"file\",\"size\":0"),
+        json.contains("\"name\":\"line\\nbreak\",\"href\":\"line%0Abreak\",\"type\":\"file\",\"size\":0"),
         "{json}"
     );
 }
