@@ -1,5 +1,17 @@
 //! Connecting: a name's addresses are raced, the first that answers wins (Happy Eyeballs, RFC 8305), and every attempt
 //! is remembered.
+//!
+//! ```
+//! use sockeye::address::Address;
+//! use sockeye::event::Protocol;
+//! use sockeye::net::connect::{Options, connect};
+//!
+//! let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! let address = Address::parse(&listener.local_addr()?.to_string())?;
+//! let connected = connect(&address, Protocol::Tcp, &Options::default())?;
+//! assert_eq!(connected.peer, listener.local_addr()?.into());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::fmt;
 use std::io;
@@ -21,6 +33,7 @@ use super::resolve::{self, ResolveError};
 use super::{Family, is_exhausted, words, words_at};
 use crate::address::{Address, Host, Target};
 use crate::event::{Name, Protocol};
+use crate::limits;
 use crate::sys::option;
 
 /// How to connect.
@@ -32,6 +45,12 @@ pub struct Options {
     pub timeout: Duration,
     /// What connections come from; none: whatever leads there.
     pub source: Option<Source>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { family: None, timeout: limits::CONNECT_WAIT, source: None }
+    }
 }
 
 /// What a connection comes from.
@@ -93,6 +112,7 @@ impl Connected {
 
 /// One address that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Attempt {
     /// The address.
     pub address: SocketAddr,
@@ -129,6 +149,7 @@ impl fmt::Display for Attempt {
 
 /// Why there is no connection.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ConnectError {
     /// The name has no address, or none of the family asked for.
     NotFound {

@@ -1,5 +1,17 @@
 //! Binding listening sockets: all of them or none, one number for all sockets of an address, never a port that somebody
 //! else holds.
+//!
+//! ```
+//! use sockeye::address::Address;
+//! use sockeye::event::Protocol;
+//! use sockeye::net::listen::{Request, bind};
+//!
+//! let address = Address::parse("127.0.0.1:0")?;
+//! let request = Request { address, protocols: vec![Protocol::Tcp, Protocol::Udp] };
+//! let bound = bind(&[request], None)?;
+//! assert_eq!((bound.sockets.len(), bound.ports.len()), (2, 1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod error;
 
@@ -21,6 +33,7 @@ use crate::limits;
 use crate::sys::datagrams;
 use crate::sys::holder;
 
+pub use crate::sys::holder::Holder;
 pub use error::ListenError;
 
 /// Connections that may wait for `accept`; the kernel takes at most `net.core.somaxconn`.

@@ -1,4 +1,13 @@
 //! A name's addresses, and where they come from.
+//!
+//! ```
+//! use std::time::Duration;
+//! use sockeye::net::lookup::look_up;
+//!
+//! let found = look_up("127.0.0.1", Duration::from_secs(1))?;
+//! assert!(found.addresses[0].is_loopback() && found.source.is_none());
+//! # Ok::<(), sockeye::net::lookup::LookupError>(())
+//! ```
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -1,4 +1,15 @@
 //! Sockets: binding and connecting them. It never reads or writes a conversation.
+//!
+//! ```
+//! use std::net::SocketAddr;
+//! use sockeye::net::{Family, words};
+//!
+//! let loopback: SocketAddr = "[::1]:80".parse()?;
+//! assert!(Family::V6.has(&loopback) && !Family::V4.has(&loopback));
+//! let error = std::fs::read("/no/such/file").expect_err("it is not there");
+//! assert_eq!(words(&error), "No such file or directory");
+//! # Ok::<(), std::net::AddrParseError>(())
+//! ```
 
 pub(crate) mod alive;
 pub mod connect;
@@ -7,6 +18,7 @@ pub mod lookup;
 mod path;
 mod race;
 mod resolve;
+#[cfg(feature = "http")]
 pub(crate) mod stream;
 pub mod tls;
 

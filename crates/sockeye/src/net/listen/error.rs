@@ -9,6 +9,7 @@ use crate::sys::holder::Holder;
 
 /// Why nothing was bound.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ListenError {
     /// Somebody listens there.
     InUse {
@@ -102,7 +103,14 @@ impl fmt::Display for ListenError {
     }
 }
 
-impl std::error::Error for ListenError {}
+impl std::error::Error for ListenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Other { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}
 
 /// The lowest port that anybody may listen on (ip(7), ip_unprivileged_port_start).
 fn first_free_port() -> u16 {

@@ -3,15 +3,14 @@
 use std::net::UdpSocket;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
 
 use super::keys::IdentityFiles;
-use super::{TlsError, Why, fingerprint, provider};
+use super::{TlsError, fingerprint, provider};
 use crate::sys::hostname::hostname;
-use crate::web::clock::Calendar;
 
 /// A certificate and its key.
 ///
@@ -42,10 +41,10 @@ impl Identity {
     pub fn from_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let files = IdentityFiles { certificate: certificate.to_owned(), key: Some(key.to_owned()), passphrase: None };
         let (chain, key_der) = files.read()?;
-        let text =
-            std::fs::read_to_string(certificate).map_err(|error| unusable(certificate, &crate::net::words(&error)))?;
+        let text = std::fs::read_to_string(certificate)
+            .map_err(|error| TlsError::unusable(certificate, &crate::net::words(&error)))?;
         let ready = Ready::new(chain, key_der, text, false).map_err(|error| {
-            unusable(certificate, &format!("it cannot be used with the key {}: {error}", key.display()))
+            TlsError::unusable(certificate, &format!("it cannot be used with the key {}: {error}", key.display()))
         })?;
         Ok(Self(Arc::new(OnceLock::from(ready))))
     }
@@ -129,15 +128,12 @@ fn parameters() -> Result<rcgen::CertificateParams, rcgen::Error> {
     parameters.distinguished_name.push(rcgen::DnType::CommonName, "sockeye, for one run");
     parameters.distinguished_name.push(rcgen::DnType::OrganizationName, "sockeye");
     parameters.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let today = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / DAY);
     // A client's clock may be behind ours.
-    let date = |seconds: u64| {
-        let at = Calendar::of(seconds);
-        let small = |number: u64| u8::try_from(number).unwrap_or(1);
-        rcgen::date_time_ymd(i32::try_from(at.year).unwrap_or(9999), small(at.month), small(at.day))
-    };
-    parameters.not_before = date(now.saturating_sub(DAY));
-    parameters.not_after = date(now.saturating_sub(DAY) + (DAYS - 1) * DAY);
+    let yesterday = today.saturating_sub(1);
+    let date = |days: u64| rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(days * DAY);
+    parameters.not_before = date(yesterday);
+    parameters.not_after = date(yesterday + DAYS - 1);
     Ok(parameters)
 }
 
@@ -163,8 +159,4 @@ fn names() -> Vec<String> {
         }
     }
     names
-}
-
-pub(super) fn unusable(path: &Path, why: &str) -> TlsError {
-    TlsError { why: Why::Files, text: format!("{}: {why}", path.display()) }
 }

@@ -11,7 +11,6 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::TlsError;
-use super::identity::unusable;
 use crate::file::read_secret;
 
 /// Where a certificate and its key are.
@@ -46,9 +45,9 @@ impl IdentityFiles {
         let path = &self.certificate;
         let holds_key = self.key.is_none();
         let bytes = if holds_key {
-            read_secret(path, "this key").map_err(|error| unusable(path, &crate::net::words(&error)))?
+            read_secret(path, "this key").map_err(|error| TlsError::unusable(path, &crate::net::words(&error)))?
         } else {
-            std::fs::read(path).map_err(|error| unusable(path, &crate::net::words(&error)))?
+            std::fs::read(path).map_err(|error| TlsError::unusable(path, &crate::net::words(&error)))?
         };
         // DER begins with a SEQUENCE (X.690, section 8.9), text never does.
         if holds_key && bytes.first() == Some(&0x30) {
@@ -58,7 +57,8 @@ impl IdentityFiles {
         match &self.key {
             None => Ok((chain, self.key(&bytes, path)?)),
             Some(key) => {
-                let bytes = read_secret(key, "this key").map_err(|error| unusable(key, &crate::net::words(&error)))?;
+                let bytes = read_secret(key, "this key")
+                    .map_err(|error| TlsError::unusable(key, &crate::net::words(&error)))?;
                 Ok((chain, self.key(&bytes, key)?))
             }
         }
@@ -76,13 +76,14 @@ impl IdentityFiles {
                 }
                 (error, _) => format!("it is no PKCS #12 archive that can be read: {error}"),
             };
-            unusable(path, &why)
+            TlsError::unusable(path, &why)
         })?;
-        let (_, pair) = store.private_key_chain().ok_or_else(|| unusable(path, "this archive holds no key"))?;
+        let (_, pair) =
+            store.private_key_chain().ok_or_else(|| TlsError::unusable(path, "this archive holds no key"))?;
         let chain: Vec<_> =
             pair.chain().iter().map(|certificate| CertificateDer::from(certificate.as_der().to_vec())).collect();
         if chain.is_empty() {
-            return Err(unusable(path, "this archive holds no certificate for its key"));
+            return Err(TlsError::unusable(path, "this archive holds no certificate for its key"));
         }
         Ok((chain, PrivatePkcs8KeyDer::from(pair.key().to_vec()).into()))
     }
@@ -90,32 +91,34 @@ impl IdentityFiles {
     fn key(&self, text: &[u8], path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
         if let Some(sealed) = sealed(text) {
             let Some(passphrase) = &self.passphrase else {
-                return Err(unusable(path, "this key wants a passphrase: --pass @FILE"));
+                return Err(TlsError::unusable(path, "this key wants a passphrase: --pass @FILE"));
             };
             let opened = EncryptedPrivateKeyInfo::from_der(&sealed)
                 .map_err(|error| error.to_string())
                 .and_then(|sealed| sealed.decrypt(passphrase).map_err(|error| error.to_string()));
             return match opened {
                 Ok(opened) => Ok(PrivatePkcs8KeyDer::from(opened.as_bytes().to_vec()).into()),
-                Err(why) => Err(unusable(path, &format!("the passphrase does not open this key (--pass): {why}"))),
+                Err(why) => {
+                    Err(TlsError::unusable(path, &format!("the passphrase does not open this key (--pass): {why}")))
+                }
             };
         }
         if contains(text, b"Proc-Type: 4,ENCRYPTED") {
             let why = "this key is encrypted in the old way of OpenSSL; `openssl pkcs8 -topk8 -in KEY -out NEW` makes one \
                        that can be read";
-            return Err(unusable(path, why));
+            return Err(TlsError::unusable(path, why));
         }
         PrivateKeyDer::from_pem_slice(text)
-            .map_err(|error| unusable(path, &format!("it holds no key in PEM form: {error}")))
+            .map_err(|error| TlsError::unusable(path, &format!("it holds no key in PEM form: {error}")))
     }
 }
 
 /// The certificates of a text, in its order.
 pub(super) fn certificates(text: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
-    let chain = chain.map_err(|error| unusable(path, &error.to_string()))?;
+    let chain = chain.map_err(|error| TlsError::unusable(path, &error.to_string()))?;
     if chain.is_empty() {
-        return Err(unusable(path, "it holds no certificate in PEM form"));
+        return Err(TlsError::unusable(path, "it holds no certificate in PEM form"));
     }
     Ok(chain)
 }

@@ -10,17 +10,14 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, KeyLogFile, RootCertStore, SignatureScheme,
-    SupportedProtocolVersion,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, KeyLogFile, OtherError, RootCertStore,
+    SignatureScheme, SupportedProtocolVersion,
 };
 
-use super::identity::unusable;
 use super::keys::IdentityFiles;
-use super::named::Named;
+use super::reason::NotPinned;
+use super::verifier::Verifier;
 use super::{TlsError, Why, fingerprint, provider};
-
-/// How the message begins that a pinned certificate is another one.
-pub(super) const NOT_PINNED: &str = "is not the one that --pin names";
 
 /// Whose certificates are believed.
 #[derive(Debug, Clone, Default)]
@@ -75,7 +72,7 @@ impl Trust {
         let digits = fingerprint.strip_prefix("sha256:").unwrap_or_default().replace(':', "").to_ascii_lowercase();
         if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             let text = format!("`{fingerprint}` is no fingerprint: write sha256: and 64 hex digits");
-            return Err(TlsError { why: Why::Files, text });
+            return Err(TlsError::new(Why::Files, text));
         }
         Ok(Self { whom: Whom::Pinned(format!("sha256:{digits}")), ..Self::default() })
     }
@@ -137,16 +134,13 @@ impl Trust {
         };
         let builder = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(versions)
-            .map_err(|error| TlsError::local(error.to_string()))?;
+            .map_err(|error| TlsError::local(error.to_string()))?
+            .dangerous();
         let builder = match &self.whom {
-            Whom::System => builder.with_root_certificates(system_authorities()?),
-            Whom::Authorities(path) => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(read_authorities(path)?))
-            }
-            Whom::Pinned(pin) => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(Pin { pin: Some(pin.clone()) }))
-            }
-            Whom::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(Pin { pin: None })),
+            Whom::System => builder.with_custom_certificate_verifier(Arc::new(system_authorities()?)),
+            Whom::Authorities(path) => builder.with_custom_certificate_verifier(Arc::new(read_authorities(path)?)),
+            Whom::Pinned(pin) => builder.with_custom_certificate_verifier(Arc::new(Pin { pin: Some(pin.clone()) })),
+            Whom::Anyone => builder.with_custom_certificate_verifier(Arc::new(Pin { pin: None })),
         };
         let mut config = match &self.identity {
             None => builder.with_no_client_auth(),
@@ -155,7 +149,7 @@ impl Trust {
                 builder.with_client_auth_cert(chain, key).map_err(|error| {
                     let key = files.key.as_ref().unwrap_or(&files.certificate);
                     let why = format!("it cannot be used with the key {}: {error}", key.display());
-                    unusable(&files.certificate, &why)
+                    TlsError::unusable(&files.certificate, &why).caused_by(error)
                 })?
             }
         };
@@ -175,8 +169,8 @@ impl Trust {
     }
 }
 
-fn read_authorities(path: &Path) -> Result<Named, TlsError> {
-    let unusable = |why: String| TlsError { why: Why::Files, text: format!("{}: {why}", path.display()) };
+fn read_authorities(path: &Path) -> Result<Verifier, TlsError> {
+    let unusable = |why: String| TlsError::unusable(path, &why);
     let certificates: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| match error {
             rustls::pki_types::pem::Error::Io(error) => crate::net::words(&error),
@@ -189,22 +183,23 @@ fn read_authorities(path: &Path) -> Result<Named, TlsError> {
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
     let verifier = verifier.map_err(|_| unusable("it holds no certificate in PEM form".to_owned()))?;
-    Ok(Named::new(verifier, certificates))
+    Ok(Verifier::new(verifier, certificates))
 }
 
-fn system_authorities() -> Result<RootCertStore, TlsError> {
+fn system_authorities() -> Result<Verifier, TlsError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     // Some of a system's certificates may be too old for rustls; the others count.
     roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+    let verifier = verifier.map_err(|_| {
         let why = found.errors.first().map_or_else(
             || "this system has none: install ca-certificates, or name a file with --ca".to_owned(),
             ToString::to_string,
         );
-        return Err(TlsError { why: Why::Files, text: format!("there are no trusted certificates: {why}") });
-    }
-    Ok(roots)
+        TlsError::new(Why::Files, format!("there are no trusted certificates: {why}"))
+    })?;
+    Ok(Verifier::new(verifier, vec![]))
 }
 
 /// Believes one certificate, whoever signed it, or every one. That the peer has its key is verified as always.
@@ -226,7 +221,7 @@ impl ServerCertVerifier for Pin {
         if self.pin.as_ref().is_none_or(|pin| *pin == found) {
             return Ok(ServerCertVerified::assertion());
         }
-        Err(rustls::Error::General(format!("{NOT_PINNED}: it is {found}")))
+        Err(CertificateError::Other(OtherError(Arc::new(NotPinned { found }))).into())
     }
 
     fn verify_tls12_signature(

@@ -1,0 +1,97 @@
+//! What stands for TLS where the crate is built without it: no session ever begins, and whoever wants one is told why.
+
+use super::TlsError;
+
+fn missing() -> TlsError {
+    TlsError::local("`starttls` needs TLS, which this build of sockeye has not: turn on its feature `tls`".to_owned())
+}
+
+/// Who a server is: nobody, without TLS.
+#[derive(Debug, Clone, Default)]
+pub struct Identity;
+
+impl Identity {
+    /// One that is made when it is needed.
+    #[must_use]
+    pub fn throw_away() -> Self {
+        Self
+    }
+
+    /// # Errors
+    /// Always: there is no TLS.
+    pub fn fingerprint(&self) -> Result<String, TlsError> {
+        Err(missing())
+    }
+
+    /// Whether it lives no longer than the process.
+    #[must_use]
+    pub fn is_made(&self) -> bool {
+        true
+    }
+}
+
+/// Whose certificates are believed: nobody's, without TLS.
+#[derive(Debug, Clone, Default)]
+pub struct Trust;
+
+impl Trust {
+    /// What the system trusts.
+    #[must_use]
+    pub fn system() -> Self {
+        Self
+    }
+
+    /// Only the certificate with this fingerprint.
+    ///
+    /// # Errors
+    /// Always: there is no TLS.
+    pub fn pinned(_: &str) -> Result<Self, TlsError> {
+        Err(missing())
+    }
+}
+
+/// A session that is never made.
+#[derive(Debug)]
+pub(crate) enum Session {}
+
+impl Session {
+    pub(crate) fn client(_: &Trust, _: &str) -> Result<Self, TlsError> {
+        Err(missing())
+    }
+
+    pub(crate) fn server(_: &Identity) -> Result<Self, TlsError> {
+        Err(missing())
+    }
+
+    pub(crate) fn web_server(_: &Identity) -> Result<Self, TlsError> {
+        Err(missing())
+    }
+
+    pub(crate) fn alpn(&self) -> Option<&[u8]> {
+        match *self {}
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn receive(&mut self, _: &[u8], _: &mut Vec<u8>) -> Result<(), TlsError> {
+        match *self {}
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        match *self {}
+    }
+
+    pub(crate) fn send(&mut self, _: &[u8], _: &mut Vec<u8>) {
+        match *self {}
+    }
+
+    pub(crate) fn end(&mut self, _: &mut Vec<u8>) {
+        match *self {}
+    }
+}

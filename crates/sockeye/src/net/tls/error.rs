@@ -1,0 +1,68 @@
+//! Why there is no secure connection, and whose doing that is.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+/// Why there is no secure connection.
+#[derive(Debug)]
+pub struct TlsError {
+    /// Whose doing it is.
+    pub why: Why,
+    text: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// What kind of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// A file of certificates or keys of ours is of no use.
+    Files,
+    /// The peer's certificate is not to be believed.
+    Certificate,
+    /// The two could not agree, or the peer does not speak TLS.
+    Handshake,
+}
+
+impl TlsError {
+    pub(crate) fn local(text: String) -> Self {
+        Self::new(Why::Handshake, text)
+    }
+
+    pub(super) fn new(why: Why, text: String) -> Self {
+        Self { why, text, source: None }
+    }
+
+    /// A file that cannot be used.
+    pub(super) fn unusable(path: &Path, why: &str) -> Self {
+        Self::new(Why::Files, format!("{}: {why}", path.display()))
+    }
+
+    pub(super) fn caused_by(self, source: impl Error + Send + Sync + 'static) -> Self {
+        Self { source: Some(Box::new(source)), ..self }
+    }
+
+    pub(crate) fn cut(host: &str) -> Self {
+        Self::local(format!("{host} closed the connection in the handshake"))
+    }
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for TlsError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+impl From<TlsError> for io::Error {
+    fn from(error: TlsError) -> Self {
+        Self::other(error)
+    }
+}
