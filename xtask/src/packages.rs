@@ -26,8 +26,29 @@ const ALLOWED: &[&str] = &[
     "Zlib",
 ];
 
-/// The crates that are published, in the order in which they need each other, and their features.
-const CRATES: &[(&str, &[&[&str]])] = &[("sockeye-transcript", &[&[]]), ("sockeye", &[&[]]), ("sockeye-cli", &[&[]])];
+/// A crate that is published, and the choices of features with which it is built.
+struct Published {
+    name: &'static str,
+    features: &'static [&'static [&'static str]],
+}
+
+const DEFAULT: &[&str] = &[];
+const NONE: &[&str] = &["--no-default-features"];
+
+/// In the order in which they need each other.
+const CRATES: &[Published] = &[
+    Published { name: "sockeye-transcript", features: &[DEFAULT] },
+    Published {
+        name: "sockeye",
+        features: &[
+            DEFAULT,
+            NONE,
+            &["--no-default-features", "--features", "tls"],
+            &["--no-default-features", "--features", "http"],
+        ],
+    },
+    Published { name: "sockeye-cli", features: &[DEFAULT] },
+];
 
 pub(crate) fn check() -> Result<(), String> {
     licences()?;
@@ -127,20 +148,39 @@ fn advisories() -> Result<(), String> {
 }
 
 /// Each crate by itself: what it needs is what its own manifest says, and not what another crate of the workspace turned on.
+/// Code that only one choice of features has is linted like all other code.
 fn alone() -> Result<(), String> {
-    for (name, features) in CRATES {
+    for Published { name, features } in CRATES {
         for features in *features {
-            run("cargo", &[&["check", "--quiet", "-p", name], *features].concat())?;
+            let lint = ["clippy", "--quiet", "-p", name, "--all-targets"];
+            run("cargo", &[&lint[..], *features, &["--", "-D", "warnings"]].concat())?;
+            let choice = if features.is_empty() { "as it is".to_owned() } else { features.join(" ") };
+            println!("{name}, {choice}: {} crates of others", others(name, features)?);
         }
     }
-    Ok(())
+    // What the other choices leave in is tested with all features.
+    run("cargo", &[&["test", "--quiet", "-p", "sockeye", "--test", "mock"], NONE].concat())
+}
+
+/// How many crates that are not ours a crate pulls in.
+fn others(name: &str, features: &[&str]) -> Result<usize, String> {
+    let arguments = ["tree", "-p", name, "--edges", "normal", "--prefix", "none", "--format", "{p}"];
+    let output = Command::new("cargo").args(arguments).args(features).output();
+    let output = output.map_err(|error| format!("cargo: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let packages: BTreeSet<&str> = text.lines().map(|line| line.trim_end_matches(" (*)")).collect();
+    let is_ours = |package: &&&str| CRATES.iter().any(|one| package.split(' ').next() == Some(one.name));
+    Ok(packages.len() - packages.iter().filter(is_ours).count())
 }
 
 /// Packages are made and built from what is in them, as from the registry.
 fn package() -> Result<(), String> {
     forget_unpacked();
     let mut arguments = vec!["package", "--quiet", "--allow-dirty"];
-    for (name, _) in CRATES {
+    for Published { name, .. } in CRATES {
         arguments.extend(["-p", name]);
     }
     run("cargo", &arguments)
@@ -153,7 +193,7 @@ fn forget_unpacked() {
     let home = home.or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
     let Some(entries) = home.and_then(|home| std::fs::read_dir(home.join("registry/src")).ok()) else { return };
     for entry in entries.flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"-")) {
-        for (name, _) in CRATES {
+        for Published { name, .. } in CRATES {
             let _ = std::fs::remove_dir_all(entry.path().join(format!("{name}-{}", env!("CARGO_PKG_VERSION"))));
         }
     }

@@ -100,6 +100,8 @@ impl Renderer {
                     }
                 }
             }
+            // One that this program does not know is better told badly than not at all.
+            other => push_line(text, &format!("{other:?}")),
         }
     }
 
@@ -212,6 +214,10 @@ fn object(event: &Event) -> Map<String, Value> {
         }
         Event::Notice(notice) => {
             object.insert("error".to_owned(), json!(notice));
+            "notice"
+        }
+        other => {
+            object.insert("error".to_owned(), json!(format!("{other:?}")));
             "notice"
         }
     };

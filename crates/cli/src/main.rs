@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     if let Some(nc) = commands::nc::invocation() {
         return nc.run(streams);
     }
-    sockeye::sys::files::raise_open_files();
+    sockeye::limits::raise_open_files();
     run(streams)
 }
 

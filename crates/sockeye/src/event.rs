@@ -1,4 +1,24 @@
 //! What happens at the sockets, as values: the library reports, it never prints.
+//!
+//! ```
+//! use sockeye::event::{ClosedBy, Event, Observer};
+//!
+//! /// Counts the clients that closed first.
+//! #[derive(Default)]
+//! struct Counting(u64);
+//!
+//! impl Observer for Counting {
+//!     fn observe(&mut self, event: Event) {
+//!         if let Event::Closed { by: ClosedBy::Client, .. } = event {
+//!             self.0 += 1;
+//!         }
+//!     }
+//! }
+//!
+//! let mut counting = Counting::default();
+//! counting.observe(Event::Notice("nothing of that kind".to_owned()));
+//! assert_eq!(counting.0, 0);
+//! ```
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -131,6 +151,7 @@ impl fmt::Display for ClosedBy {
 /// Something that happened, for a log line or a JSON object. One value is one event; texts in it may hold what a peer
 /// sent and are not yet made harmless.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// A socket is bound and accepts.
     Listening(Endpoint),

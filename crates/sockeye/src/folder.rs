@@ -1,4 +1,16 @@
 //! The folder that a transcript stands in: where its `file:` lines find their files, and nowhere else.
+//!
+//! ```
+//! use sockeye::folder::Folder;
+//! use transcript::Files;
+//!
+//! let folder = tempfile::tempdir()?;
+//! std::fs::write(folder.path().join("body.txt"), "Hello!")?;
+//! let files = Folder::around(&folder.path().join("a.talk"))?;
+//! assert!(files.open("body.txt").is_ok());
+//! assert!(files.open("../outside.txt").is_err());
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 use std::fs::File;
 use std::io;
@@ -30,7 +42,7 @@ impl Folder {
 }
 
 impl transcript::Files for Folder {
-    fn open(&self, path: &str) -> Result<Arc<dyn transcript::File>, String> {
+    fn open(&self, path: &str) -> io::Result<Arc<dyn transcript::File>> {
         let opened = || -> io::Result<Opened> {
             // A pipe must not hold the program; whether it is a file is looked at when it is open.
             let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -45,9 +57,9 @@ impl transcript::Files for Folder {
         match opened() {
             Ok(file) => Ok(Arc::new(file)),
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::XDEV.raw_os_error()) => {
-                Err("it leads out of the transcript's folder".to_owned())
+                Err(io::Error::new(error.kind(), "it leads out of the transcript's folder"))
             }
-            Err(error) => Err(crate::net::words(&error)),
+            Err(error) => Err(io::Error::new(error.kind(), crate::net::words(&error))),
         }
     }
 }
@@ -96,10 +108,10 @@ mod tests {
         let folder = Folder::around(&inside.join("x.talk")).unwrap();
         for path in ["link", "up", "../secret", "/etc/passwd"] {
             let error = folder.open(path).unwrap_err();
-            assert!(error.contains("out of the transcript's folder"), "{path}: {error}");
+            assert!(error.to_string().contains("out of the transcript's folder"), "{path}: {error}");
         }
-        assert!(folder.open("deeper").unwrap_err().contains("not a regular file"));
-        assert!(folder.open("missing").unwrap_err().contains("No such file"));
+        assert!(folder.open("deeper").unwrap_err().to_string().contains("not a regular file"));
+        assert!(folder.open("missing").unwrap_err().to_string().contains("No such file"));
         for path in ["deeper/body", "within"] {
             let file = folder.open(path).unwrap();
             let mut bytes = [0; 20];

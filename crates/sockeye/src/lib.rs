@@ -2,6 +2,34 @@
 //!
 //! Verbs stand in [`verb`]: each takes options, returns a value and reports [`event`]s. Nothing here prints. For tests of
 //! other programs, [`mock`] is a server or a client in three lines.
+//!
+//! ```
+//! use std::io::Read;
+//! use sockeye::mock::Mock;
+//!
+//! let server = Mock::start("S: Welcome!\nS closes\n");
+//! let mut heard = String::new();
+//! std::net::TcpStream::connect(server.address())?.read_to_string(&mut heard)?;
+//! assert_eq!(heard, "Welcome!\n");
+//! server.finish();
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # Features
+//! Both are on unless `default-features = false` turns them off.
+//! - `tls`: `starttls` in transcripts. Without it such a transcript is refused.
+//! - `http`: [`verb::fetch`], and folders that [`verb::serve`] serves; it needs `tls`.
+//!
+//! A mock that plays transcripts in clear needs neither.
+
+#![cfg_attr(
+    not(feature = "http"),
+    allow(
+        dead_code,
+        unreachable_code,
+        reason = "what only HTTP needs stays where the rest of it is, and of what stands for it there is no value"
+    )
+)]
 
 pub mod address;
 mod drive;
@@ -17,7 +45,10 @@ pub mod record;
 pub mod sink;
 pub mod stop;
 #[allow(unsafe_code, reason = "system calls that no safe wrapper has")]
-pub mod sys;
+mod sys;
 pub mod verb;
+pub mod watch;
+#[cfg(feature = "http")]
 pub mod web;
+#[cfg(feature = "http")]
 mod wire;

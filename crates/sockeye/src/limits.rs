@@ -9,6 +9,8 @@
 
 use std::time::Duration;
 
+pub use crate::sys::files::raise_open_files;
+
 use transcript::seconds;
 
 /// One bound: its value, the option that changes it, and what it bounds.

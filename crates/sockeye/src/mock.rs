@@ -82,6 +82,7 @@ static OWN: LazyLock<Identity> = LazyLock::new(Identity::throw_away);
 /// # Panics
 /// No certificate can be made: the system gives no random numbers.
 #[must_use]
+#[cfg(feature = "tls")]
 pub fn certificate() -> String {
     OWN.pem().unwrap_or_else(|error| panic!("{error}"))
 }
@@ -157,6 +158,7 @@ impl Builder {
 
     /// Believes who the certificates of a PEM file sign for, where a server under test goes over to TLS.
     #[must_use]
+    #[cfg(feature = "tls")]
     pub fn ca(mut self, path: impl AsRef<Path>) -> Self {
         self.trust = Some(Trust::only(path.as_ref()));
         self

@@ -1,4 +1,21 @@
 //! A record of a conversation in a file that is a transcript at any time, whatever ends us.
+//!
+//! ```
+//! use sockeye::record::{Record, Tap};
+//! use transcript::record::Recording;
+//! use transcript::{Carrier, Side};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("session.talk");
+//! let recording = Recording { carrier: Carrier::Stream, at: None, secrets: vec![], times: false };
+//! let record = Record::create(&path, recording)?;
+//! record.said(Side::Server, b"Welcome!\n");
+//! record.ended(Side::Server);
+//! record.finish()?;
+//! let text = std::fs::read_to_string(&path)?;
+//! assert!(text.contains("S: Welcome!"), "{text}");
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

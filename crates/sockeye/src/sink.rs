@@ -1,4 +1,15 @@
 //! Where bytes that came from a peer go.
+//!
+//! ```
+//! use std::os::fd::AsFd;
+//! use sockeye::sink::{Sink, write_all};
+//!
+//! let mut file = tempfile::tempfile()?;
+//! write_all(file.as_fd(), b"whole, whatever the descriptor takes at once")?;
+//! let sink = Sink::Writer(&mut file);
+//! # drop(sink);
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 use std::fmt;
 use std::io::{self, Write};

@@ -20,6 +20,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 
+pub use crate::sys::signal::is_ignored;
+
 /// How often a byte is written that is not taken.
 const ATTEMPTS: usize = 20;
 

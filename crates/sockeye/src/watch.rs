@@ -1,4 +1,18 @@
 //! Files that are written anew, told by the kernel (inotify(7)).
+//!
+//! ```
+//! use sockeye::{stop, watch::watch};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let file = folder.path().join("a.talk");
+//! std::fs::write(&file, "S: old\n")?;
+//! let (asker, asked) = stop::channel()?;
+//! watch(std::slice::from_ref(&file), asker)?;
+//! // A server that is given `asked` reads its transcripts again when this is written.
+//! std::fs::write(&file, "S: new\n")?;
+//! # drop(asked);
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 use std::ffi::{OsStr, OsString};
 use std::io;

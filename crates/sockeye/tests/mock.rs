@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use sockeye::mock::{self, Mock, play};
+use sockeye::mock::{Mock, play};
 
 const GREET: &str = "S: Welcome!\nC: {name=Ann}\nS: Hello, {name}!\nC: exit\nS closes\n";
 
@@ -293,19 +293,21 @@ fn an_async_test_needs_nothing_more() {
 const SECURE: &str = "C: STARTTLS\nS: go ahead\nstarttls\nC: {name=Ann}\nS: Hello, {name}!\nS closes\n";
 
 #[test]
+#[cfg(feature = "tls")]
 fn a_mock_that_goes_over_to_tls_is_believed_by_whoever_trusts_its_certificate() {
     let server = Mock::start(SECURE);
-    mock::play(SECURE, server.address());
+    play(SECURE, server.address());
     server.finish();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ca.pem");
-    std::fs::write(&path, mock::certificate()).unwrap();
+    std::fs::write(&path, sockeye::mock::certificate()).unwrap();
     let server = Mock::start(SECURE);
     Mock::text(SECURE).ca(&path).play(server.address());
     server.finish();
 }
 
 #[test]
+#[cfg(feature = "tls")]
 fn a_mock_whose_certificate_is_not_believed_says_so_at_both_ends() {
     let folder = tempfile::tempdir().unwrap();
     let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -325,5 +327,17 @@ fn a_value_for_a_name_that_the_transcript_has_not_is_an_error() {
         let started = std::panic::catch_unwind(|| Mock::text("C: {name=Ann}\nS: hi {name}\n").set(name, "x").start());
         let why = *started.expect_err("it does not start").downcast::<String>().unwrap();
         assert!(why.contains(said), "{why}");
+    }
+}
+
+#[test]
+#[cfg(not(feature = "tls"))]
+fn without_tls_a_transcript_that_goes_over_to_it_is_refused_at_both_ends() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let ends: [&dyn Fn(); 2] = [&|| drop(Mock::start(SECURE)), &|| play(SECURE, address)];
+    for end in ends {
+        let said = failure(end);
+        assert!(said.contains("`starttls` needs TLS, which this build of sockeye has not"), "{said}");
     }
 }

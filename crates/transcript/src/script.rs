@@ -37,7 +37,7 @@ pub trait Files: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Why it cannot be read, as a sentence: "no such file".
-    fn open(&self, path: &str) -> Result<Arc<dyn File>, String>;
+    fn open(&self, path: &str) -> io::Result<Arc<dyn File>>;
 }
 
 /// A file that a transcript says or hears.
@@ -249,7 +249,7 @@ fn open_files(program: &Program, options: &Options, findings: &mut Vec<Diagnosti
     for message in &program.files {
         let opened = match &options.files {
             Some(folder) => folder.open(&message.path),
-            None => Err("no folder to read files from is given".to_owned()),
+            None => Err(io::Error::other("no folder to read files from is given")),
         };
         match opened {
             Ok(file) if options.carrier == Carrier::Datagram && file.len() > DATAGRAM => {

@@ -19,8 +19,9 @@ struct MadeUp;
 struct Pattern(u64);
 
 impl Files for MadeUp {
-    fn open(&self, path: &str) -> Result<Arc<dyn File>, String> {
-        path.parse().map(|length| Arc::new(Pattern(length)) as Arc<dyn File>).map_err(|_| "no such file".to_owned())
+    fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        let opened = path.parse().map(|length| Arc::new(Pattern(length)) as Arc<dyn File>);
+        opened.map_err(|_| io::Error::new(io::ErrorKind::NotFound, "no such file"))
     }
 }
 

@@ -134,7 +134,7 @@ fn route_object(destination: &str, route: &Route, source: Option<&str>) -> Value
             object["from"] = json!(from.to_string());
             object["interface"] = json!(interface);
         }
-        Err(why) => object["error"] = json!(why),
+        Err(why) => object["error"] = json!(why.to_string()),
     }
     object
 }

@@ -11,12 +11,11 @@ use sockeye::file::read_secret;
 use sockeye::net::listen::ListenError;
 use sockeye::net::tls::Identity;
 use sockeye::stop;
-use sockeye::sys::watch::watch;
 use sockeye::verb::serve::{self, AccessLog, Files, Leaving, Plain, Reloading, Role, ServeError, Server, Summary};
+use sockeye::watch::watch;
 use sockeye::web::account::{Account, Accounts};
 use sockeye::web::extra::{Caching, Extra};
-use sockeye::web::options::{Archives, Folders, Hidden, Hosts, Options, Packing, Sharing, Siblings};
-use sockeye::web::root::Links;
+use sockeye::web::options::{Archives, Folders, Hidden, Hosts, Links, Options, Packing, Sharing, Siblings};
 
 use super::{file, signals};
 use crate::access::AccessFile;
@@ -42,7 +41,7 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
             ServeError::Tls(_) => Exit::TlsHandshake,
             ServeError::Folder { .. } => Exit::CannotRead,
             ServeError::Listen(ListenError::NoAddress { .. }) => Exit::NameNotFound,
-            ServeError::Listen(_) | ServeError::Io(_) => Exit::CannotListen,
+            _ => Exit::CannotListen,
         };
         match error {
             ServeError::Refused(refused) => console.conclude(exit, refused),
@@ -101,7 +100,7 @@ fn reloading(flags: &Serve, console: &Console) -> io::Result<Option<Reloading>> 
     let names: Vec<String> = flags.values.names().into_iter().map(str::to_owned).collect();
     let read = Box::new(move || {
         let given: Vec<&str> = names.iter().map(String::as_str).collect();
-        paths.iter().map(|path| file::sheet(path, &given).map_err(|why| why.to_string())).collect()
+        paths.iter().map(|path| file::sheet(path, &given).map_err(|why| why.to_string().into())).collect()
     });
     Ok(Some(Reloading { asked, read }))
 }
@@ -256,7 +255,7 @@ fn accounts(pair: &str) -> Result<Vec<Account>, (Exit, String)> {
 
 /// Says at the end what came of it.
 fn conclude(summary: Summary, flags: &Serve, console: &Console) -> Exit {
-    let Summary { opened, closed, failed, cut, from_clients, at_once, unvisited } = summary;
+    let Summary { opened, closed, failed, cut, from_clients, at_once, unvisited, .. } = summary;
     let came = if opened == 1 { "1 conversation".to_owned() } else { format!("{opened} conversations") };
     let has_no_text = flags.echo || flags.discard || flags.web.files.is_some();
     let mut words = if has_no_text {

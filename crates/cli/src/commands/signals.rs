@@ -4,8 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use sockeye::stop::Stopper;
-use sockeye::sys::signal::is_ignored;
+use sockeye::stop::{Stopper, is_ignored};
 
 use crate::exit::Exit;
 

@@ -2,22 +2,28 @@
 //! knows no option of the command line and no text of a transcript.
 
 mod accept;
+#[cfg(feature = "http")]
 mod access;
 mod answers;
 mod datagram;
 mod guard;
+#[cfg(feature = "http")]
 mod http2;
 mod poller;
 mod room;
 mod slab;
+#[cfg(feature = "http")]
 mod storage;
 mod stream;
 mod team;
 mod threads;
 mod timers;
 mod token;
+#[cfg(feature = "http")]
 mod turn;
+#[cfg_attr(not(feature = "http"), path = "no_web.rs")]
 mod web;
+#[cfg(feature = "http")]
 mod website;
 
 use std::io;
@@ -29,18 +35,17 @@ use std::time::{Duration, Instant, SystemTime};
 use transcript::{Moment, Output, Scratch, Script};
 
 use accept::{ACCEPTS, Listener};
-use access::Lines;
 use datagram::DatagramServer;
 use guard::Guard;
 use poller::{Interest, Poller, Ready};
 use slab::Slab;
-use storage::{Storage, Storing};
 use stream::{Connection, Fate, Identity};
 use team::Message;
 use threads::Membership;
 use timers::Timers;
 use token::{Key, Token};
-use turn::Turn;
+#[cfg(not(feature = "http"))]
+use web::{Lines, Now, Storage, Storing, Turn};
 
 use crate::event::{Endpoint, Event, Name, Observer, Protocol};
 use crate::net::listen::Socket;
@@ -48,9 +53,16 @@ use crate::net::tls;
 use crate::stop::Stop;
 use crate::sys::datagrams::Inbox;
 use crate::sys::memory;
-use crate::web::clock::Now;
+#[cfg(feature = "http")]
+use {
+    crate::web::clock::Now,
+    access::Lines,
+    storage::{Storage, Storing},
+    turn::Turn,
+};
 
 pub use guard::Budget;
+#[cfg(feature = "http")]
 pub use web::AccessLog;
 pub(crate) use web::Website;
 
@@ -125,6 +137,7 @@ pub(crate) struct Reload {
 
 /// What came of a loop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Summary {
     /// Conversations that were opened.
     pub opened: u64,
@@ -338,7 +351,8 @@ impl Loop {
 
     /// Who does for sites what takes long.
     fn storage_for(behaviours: &[Behaviour]) -> io::Result<Option<Storage>> {
-        let takes_files = |behaviour: &Behaviour| matches!(behaviour, Behaviour::Site(website) if website.site.options().upload.is_some());
+        let takes_files =
+            |behaviour: &Behaviour| matches!(behaviour, Behaviour::Site(website) if website.takes_files());
         match behaviours.iter().any(|behaviour| matches!(behaviour, Behaviour::Site(_))) {
             true if behaviours.iter().any(takes_files) => Storage::start().map(Some),
             // Without it, what takes long holds the others up, and is answered all the same.

@@ -214,7 +214,7 @@ impl Connection {
     /// The first step: a server that speaks first speaks now.
     pub(super) fn open(&mut self, shared: &mut Shared<'_>) -> Fate {
         if let Role::Web(web) = &self.role
-            && web.website.is_secure
+            && web.is_secure()
         {
             return self.begin_tls(Session::web_server(shared.identity), shared);
         }
@@ -583,6 +583,6 @@ fn append(into: &mut Vec<u8>, bytes: &[u8]) -> bool {
     has_room
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "http"))]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests;

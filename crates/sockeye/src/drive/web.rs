@@ -40,6 +40,16 @@ pub(crate) struct Website {
 }
 
 impl Website {
+    /// Whether it is spoken to over TLS from the first byte.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.is_secure
+    }
+
+    /// Whether clients may store files.
+    pub(super) fn takes_files(&self) -> bool {
+        self.site.options().upload.is_some()
+    }
+
     /// Who asks, if that is shown.
     pub(super) fn user(&self, request: Option<&Request<'_>>) -> Option<&str> {
         self.site.options().accounts.user(&request?.fields.authorization)
@@ -191,6 +201,11 @@ impl Web {
     /// The client has chosen HTTP/2 (RFC 7301), or begins with it.
     pub(super) fn speak_http2(&mut self) {
         self.http2 = Some(Box::new(Http2::new(Arc::clone(&self.website))));
+    }
+
+    /// Whether TLS is spoken from the first byte.
+    pub(super) fn is_secure(&self) -> bool {
+        self.website.is_secure
     }
 
     /// Whether nothing is asked and nothing is being answered.

@@ -13,7 +13,7 @@ pub fn raise_open_files() {
 
 /// The limit of open files.
 #[must_use]
-pub fn open_files() -> u64 {
+pub(crate) fn open_files() -> u64 {
     // What a sandbox that hides the limit can be expected to allow is what a plain shell has.
     limit(libc::RLIMIT_NOFILE).map_or(1024, |limit| limit.current.unwrap_or(u64::MAX))
 }

@@ -11,6 +11,7 @@ use crate::event::{Endpoint, Name, Protocol};
 
 /// Who holds an address. Displays as what stands behind "in use by".
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Holder {
     /// A process that we may look into.
     Process {
@@ -61,7 +62,7 @@ impl fmt::Display for Holder {
 
 /// Looks for the holder of an address that could not be bound.
 #[must_use]
-pub fn of(endpoint: &Endpoint) -> Holder {
+pub(crate) fn of(endpoint: &Endpoint) -> Holder {
     let sockets = match &endpoint.name {
         Name::Inet(address) => inet_sockets(endpoint.protocol, *address),
         Name::Path(path) => unix_sockets(path),

@@ -7,7 +7,7 @@ use super::files;
 
 /// Bytes that this process may have beyond what it has now: the least that any limit leaves.
 #[must_use]
-pub fn available() -> u64 {
+pub(crate) fn available() -> u64 {
     let address_space = left_by(libc::RLIMIT_AS, "VmSize:");
     // The heap and what is mapped for it.
     let data = left_by(libc::RLIMIT_DATA, "VmData:");

@@ -2,18 +2,17 @@
 
 pub(crate) mod bsd;
 pub(crate) mod datagrams;
-pub mod files;
-pub mod holder;
+pub(crate) mod files;
+pub(crate) mod holder;
 pub(crate) mod hostname;
 pub(crate) mod inet_diag;
 pub(crate) mod interface;
-pub mod interfaces;
-pub mod memory;
+pub(crate) mod interfaces;
+pub(crate) mod memory;
 mod netlink;
 pub(crate) mod option;
-pub mod process;
+pub(crate) mod process;
 pub(crate) mod queue;
-pub mod signal;
+pub(crate) mod signal;
 pub(crate) mod tcp_diag;
 pub(crate) mod unix_diag;
-pub mod watch;

@@ -1,5 +1,15 @@
 //! This machine's interfaces and addresses, and which of them a destination would be reached from.
+//!
+//! ```
+//! use sockeye::verb::addrs::{interfaces, routes};
+//!
+//! let all = interfaces()?;
+//! let route = &routes(&["127.0.0.1".parse()?], &all)[0];
+//! assert!(route.from.is_ok());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
@@ -13,8 +23,20 @@ pub struct Route {
     /// Where to.
     pub destination: IpAddr,
     /// The address that would be used, and the interface that has it; or why there is none.
-    pub from: Result<(IpAddr, Option<String>), String>,
+    pub from: Result<(IpAddr, Option<String>), NoRoute>,
 }
+
+/// Why a destination cannot be reached, in the system's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoRoute(String);
+
+impl fmt::Display for NoRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NoRoute {}
 
 /// Every interface of this network namespace with its addresses, in the kernel's order.
 ///
@@ -31,11 +53,11 @@ pub fn routes(destinations: &[IpAddr], interfaces: &[Interface]) -> Vec<Route> {
     destinations.iter().map(|&destination| Route { destination, from: route(destination, interfaces) }).collect()
 }
 
-fn route(destination: IpAddr, interfaces: &[Interface]) -> Result<(IpAddr, Option<String>), String> {
+fn route(destination: IpAddr, interfaces: &[Interface]) -> Result<(IpAddr, Option<String>), NoRoute> {
     let any: IpAddr = if destination.is_ipv4() { [0; 4].into() } else { [0_u16; 8].into() };
     let from = UdpSocket::bind((any, 0))
         .and_then(|socket| socket.connect(SocketAddr::new(destination, 9)).and_then(|()| socket.local_addr()))
-        .map_err(|error| crate::net::words(&error))?
+        .map_err(|error| NoRoute(crate::net::words(&error)))?
         .ip();
     let has = |interface: &&Interface| interface.addresses.iter().any(|address| address.ip == from);
     // 127.0.0.0/8 is all of the loopback's, and only its first address is listed.

@@ -1,4 +1,14 @@
 //! Which process holds which port: every TCP, UDP and Unix socket of this network namespace, from the kernel itself.
+//!
+//! ```
+//! use sockeye::verb::ports::{Query, State, ports};
+//!
+//! let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! let port = listener.local_addr()?.port();
+//! let found = ports(&Query { ports: vec![port], listening: true, ..Query::default() })?;
+//! assert!(found[0].state == State::Listen && found[0].is_listening());
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 use std::collections::HashMap;
 use std::fmt;

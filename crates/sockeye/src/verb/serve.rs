@@ -1,32 +1,60 @@
 //! `serve`: binds, listens, and plays the server's side for every client.
+//!
+//! ```
+//! use std::io::Read;
+//! use sockeye::address::Address;
+//! use sockeye::stop;
+//! use sockeye::verb::serve::{Options, Role, Server, Sheet};
+//! use transcript::Transcript;
+//!
+//! let transcript = Transcript::parse("hi.talk", b"S: Welcome!\nS closes\n", &[])?;
+//! let options = Options {
+//!     addresses: vec![Address::parse("tcp://127.0.0.1:0")?],
+//!     role: Role::Transcripts(vec![Sheet { transcript, files: None }]),
+//!     plays: Some(1),
+//!     ..Options::default()
+//! };
+//! let server = Server::bind(&options)?;
+//! let port = server.ports()[0];
+//! let (_stopper, stop) = stop::channel()?;
+//! let serving = std::thread::spawn(move || server.run(stop, None, Box::new(|_| {})));
+//!
+//! let mut heard = String::new();
+//! std::net::TcpStream::connect(("127.0.0.1", port))?.read_to_string(&mut heard)?;
+//! assert_eq!(heard, "Welcome!\n");
+//! let summary = serving.join().expect("it does not panic")?;
+//! assert_eq!((summary.opened, summary.failed), (1, 0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-use std::ffi::OsStr;
+#[cfg(feature = "http")]
+mod files;
+
 use std::fmt;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+#[cfg(feature = "http")]
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use transcript::record::Secret;
 use transcript::{Carrier, Files as Attachments, Options as Playing, Refused, Script, Side, Transcript};
 
 use crate::address::{self, Address, AddressError, Scheme};
-use crate::drive::{Bounds, Loaded, Loop, Reload, Website};
-use crate::event::{Endpoint, Event, Name, Observer, Protocol};
+use crate::drive::{Behaviour, Bounds, Loaded, Loop, Reload};
+use crate::event::{Endpoint, Event, Observer, Protocol};
 use crate::limits;
 use crate::net::Family;
-use crate::net::listen::{self, Bound, ListenError, Request, Socket};
+use crate::net::listen::{self, Bound, ListenError, Request};
 use crate::net::tls::{Identity, TlsError};
 use crate::stop::Stop;
-use crate::sys::{files, memory};
-use crate::web;
-use crate::web::account::{Access, Accounts};
-use crate::web::answer::Site;
-use crate::web::root::Root;
+use crate::sys::{files::open_files, memory};
 
-use crate::drive::Behaviour;
-pub use crate::drive::{AccessLog, Budget, Summary};
+#[cfg(feature = "http")]
+pub use crate::drive::AccessLog;
+pub use crate::drive::{Budget, Summary};
+#[cfg(feature = "http")]
+pub use files::{Files, Plain};
 
 /// What a server says to its clients.
 #[derive(Debug, Clone)]
@@ -40,6 +68,7 @@ pub enum Role {
     /// What comes is thrown away.
     Discard,
     /// A folder, to browsers and others who speak HTTP.
+    #[cfg(feature = "http")]
     Files(Box<Files>),
 }
 
@@ -52,64 +81,6 @@ pub enum Leaving {
     AtTheEnd,
 }
 
-/// A folder that is served over HTTP.
-#[derive(Debug, Clone)]
-pub struct Files {
-    /// The folder. Nothing outside it is ever served.
-    pub folder: PathBuf,
-    /// What is done beyond sending files.
-    pub site: web::options::Options,
-    /// What is told of each answer.
-    pub log: AccessLog,
-    /// Whether who comes over http:// is sent to the https:// address.
-    pub plain: Plain,
-}
-
-/// What is done with clients that come over plain HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Plain {
-    /// They are served.
-    Served,
-    /// They are sent to the address of https://.
-    Redirected,
-}
-
-impl Files {
-    /// What who serves may not have meant.
-    fn notices(&self, sockets: &[(Socket, Behaviour)]) -> Vec<String> {
-        let mut notices = Vec::new();
-        let is_wide = |socket: &Socket| match socket.endpoint.name {
-            Name::Inet(address) => !address.ip().is_loopback(),
-            Name::Path(_) | Name::Unnamed => false,
-        };
-        let mut wide = sockets.iter().map(|(socket, _)| socket).filter(|socket| is_wide(socket)).peekable();
-        let accounts = &self.site.accounts;
-        if self.site.upload.is_some() && accounts.is_open(Access::Write) && wide.peek().is_some() {
-            notices.push(
-                "everybody who reaches this machine may store files: --basic-auth or --write-auth USER:PASSWORD keeps \
-                 others out"
-                    .to_owned(),
-            );
-        }
-        let is_plain = self.plain == Plain::Served;
-        if *accounts != Accounts::default()
-            && is_plain
-            && wide.any(|socket| socket.endpoint.over == Some(Scheme::Http.name()))
-        {
-            let flag = if accounts.readers.is_empty() { "--write-auth" } else { "--basic-auth" };
-            notices.push(format!("over http:// the password of {flag} can be read on its way: https:// hides it"));
-        }
-        for (flag, page) in [("--spa", &self.site.fallback), ("--not-found", &self.site.not_found)] {
-            let Some(page) = page else { continue };
-            let path = self.folder.join(OsStr::from_bytes(page));
-            if !path.is_file() {
-                notices.push(format!("{flag}: there is no file {} yet", path.display()));
-            }
-        }
-        notices
-    }
-}
-
 /// A transcript, and where its files are.
 #[derive(Debug, Clone)]
 pub struct Sheet {
@@ -120,7 +91,7 @@ pub struct Sheet {
 }
 
 /// Reads transcripts once more.
-pub type Read = Box<dyn FnMut() -> Result<Vec<Sheet>, String> + Send>;
+pub type Read = Box<dyn FnMut() -> Result<Vec<Sheet>, Box<dyn std::error::Error + Send + Sync>> + Send>;
 
 /// How a running server comes to newer transcripts.
 pub struct Reloading {
@@ -210,6 +181,7 @@ impl Default for Options {
 
 /// Why a server does not start, or ends.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ServeError {
     /// The transcript cannot be played as asked.
     Refused(Refused),
@@ -225,6 +197,7 @@ pub enum ServeError {
     /// A socket cannot be bound.
     Listen(ListenError),
     /// The folder cannot be served.
+    #[cfg(feature = "http")]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -232,6 +205,7 @@ pub enum ServeError {
         error: io::Error,
     },
     /// Clients are to be sent from http:// to https://, and one of them is not served.
+    #[cfg(feature = "http")]
     NoWayToHttps,
     /// There is no certificate to be had.
     Tls(TlsError),
@@ -250,9 +224,11 @@ impl fmt::Display for ServeError {
                  `at` into the files and give none"
             ),
             Self::Listen(error) => error.fmt(f),
+            #[cfg(feature = "http")]
             Self::Folder { path, error } => {
                 write!(f, "cannot serve the folder {}: {}", path.display(), crate::net::words(error))
             }
+            #[cfg(feature = "http")]
             Self::NoWayToHttps => f.write_str(
                 "to send clients from http:// to https://, serve both: serve http://:80 https://:443 --files DIR \
                  --https-redirect",
@@ -270,8 +246,12 @@ impl std::error::Error for ServeError {
             Self::Address(error) => Some(error),
             Self::Listen(error) => Some(error),
             Self::Tls(error) => Some(error),
-            Self::Folder { error, .. } | Self::Io(error) => Some(error),
-            _ => None,
+            #[cfg(feature = "http")]
+            Self::Folder { error, .. } => Some(error),
+            #[cfg(feature = "http")]
+            Self::NoWayToHttps => None,
+            Self::Io(error) => Some(error),
+            Self::Count { .. } => None,
         }
     }
 }
@@ -323,7 +303,7 @@ impl Server {
             grace: options.grace,
             linger: options.linger,
             wait: Some(options.timeout.unwrap_or(limits::SERVE_WAIT)),
-            connections: limits::connections(files::open_files()),
+            connections: limits::connections(open_files()),
             threads: options.threads.clamp(1, MOST_THREADS),
             memory: options.memory.unwrap_or_else(|| limits::memory(memory::available())),
             budget: options.budget,
@@ -333,9 +313,10 @@ impl Server {
             to_the_end: options.leaving == Leaving::AtTheEnd,
             identity: options.identity.clone(),
         };
+        #[cfg(feature = "http")]
         if let Role::Files(files) = &options.role {
             if files.plain == Plain::Redirected {
-                lead_to_https(&sockets)?;
+                files::lead_to_https(&sockets)?;
             }
             notices.extend(files.notices(&sockets));
         }
@@ -375,32 +356,12 @@ impl Server {
                 self.sockets.iter().map(|(socket, _)| (socket.request, socket.endpoint.protocol)).collect();
             let mut options = self.options;
             let load = Box::new(move || {
-                options.role = Role::Transcripts(read()?);
+                options.role = Role::Transcripts(read().map_err(|error| error.to_string())?);
                 behaviours(&options, &places)
             });
             Reload { asked, load }
         });
         Loop::new(self.sockets, self.bounds, stop, reload, observer).and_then(Loop::run).map_err(ServeError::Io)
-    }
-}
-
-/// Tells the sockets of plain HTTP where HTTPS is spoken.
-fn lead_to_https(sockets: &[(Socket, Behaviour)]) -> Result<(), ServeError> {
-    let port = sockets.iter().find_map(|(socket, behaviour)| match (behaviour, &socket.endpoint.name) {
-        (Behaviour::Site(website), Name::Inet(address)) if website.is_secure => Some(address.port()),
-        _ => None,
-    });
-    let mut plain = sockets.iter().filter_map(|(_, behaviour)| match behaviour {
-        Behaviour::Site(website) => website.https.as_ref(),
-        _ => None,
-    });
-    match (port, plain.next()) {
-        (Some(port), Some(https)) => {
-            // All of them share it.
-            let _ = https.set(port);
-            Ok(())
-        }
-        _ => Err(ServeError::NoWayToHttps),
     }
 }
 
@@ -436,7 +397,8 @@ fn assign(options: &Options) -> Result<Vec<(Address, Roles)>, ServeError> {
     let default = || Address::loopback(DEFAULT_PORT);
     let sheets = match &options.role {
         Role::Transcripts(sheets) => &sheets[..],
-        Role::Files(files) => return assign_files(files, options),
+        #[cfg(feature = "http")]
+        Role::Files(files) => return files::assign(files, options),
         Role::Greeting | Role::Echo | Role::Discard => &[],
     };
     if sheets.len() > 1 && !options.addresses.is_empty() && options.addresses.len() != sheets.len() {
@@ -463,29 +425,6 @@ fn assign(options: &Options) -> Result<Vec<(Address, Roles)>, ServeError> {
     Ok(assigned)
 }
 
-/// A folder is served at every address, over TLS where the scheme says so.
-fn assign_files(files: &Files, options: &Options) -> Result<Vec<(Address, Roles)>, ServeError> {
-    let root = Root::open(&files.folder).map_err(|error| ServeError::Folder { path: files.folder.clone(), error })?;
-    let site = Arc::new(Site::new(root, files.site.clone()));
-    let https = Arc::new(OnceLock::new());
-    let default = vec![Address::loopback(DEFAULT_PORT)];
-    let addresses = if options.addresses.is_empty() { &default } else { &options.addresses };
-    let assign = |address: &Address| {
-        let over = match address.scheme {
-            None | Some(Scheme::Http | Scheme::Tcp | Scheme::Unix) => Scheme::Http,
-            Some(Scheme::Https) => Scheme::Https,
-            Some(other) => return Err(ServeError::Address(AddressError::not_with_files(other))),
-        };
-        let is_secure = over == Scheme::Https;
-        let https = (files.plain == Plain::Redirected && !is_secure).then(|| Arc::clone(&https));
-        let website = Website { site: Arc::clone(&site), is_secure, log: files.log, https };
-        let behaviour = Behaviour::Site(Arc::new(website));
-        let roles = Roles { stream: Ok(behaviour), datagram: Ok(Behaviour::Discard), over: Some(over) };
-        Ok((address.clone(), roles))
-    };
-    addresses.iter().map(assign).collect()
-}
-
 /// What is played over which carrier, or why it is not.
 #[derive(Debug, Clone)]
 struct Roles {
@@ -502,7 +441,7 @@ impl Roles {
         match &options.role {
             Role::Echo => Ok(fixed(Behaviour::Echo)),
             Role::Discard => Ok(fixed(Behaviour::Discard)),
-            Role::Greeting | Role::Transcripts(_) | Role::Files(_) => {
+            _ => {
                 let parse = |name, text| Transcript::parse(name, text, &[]).map_err(ServeError::Refused);
                 let (stream, datagram) = (parse("greeting.talk", GREETING)?, parse("greeting-udp.talk", GREETING_UDP)?);
                 Self::prepare(&stream, &datagram, None, options)
@@ -543,7 +482,7 @@ impl Roles {
     fn has_tls(&self) -> bool {
         match &self.stream {
             Ok(Behaviour::Play(script)) => script.has_tls(),
-            Ok(Behaviour::Site(website)) => website.is_secure,
+            Ok(Behaviour::Site(website)) => website.is_secure(),
             _ => false,
         }
     }

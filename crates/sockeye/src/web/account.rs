@@ -1,4 +1,12 @@
 //! Who may read and who may write: users with passwords, for the Basic scheme (RFC 7617).
+//!
+//! ```
+//! use sockeye::web::account::{Account, Accounts};
+//!
+//! let ann = Account::new("ann", "secret").expect("there is no colon in the name");
+//! let accounts = Accounts { readers: vec![ann], ..Accounts::default() };
+//! assert_eq!(accounts.readers[0].user(), "ann");
+//! ```
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,13 @@
 //! Fields that whoever serves adds to answers: the same ones to all of them, and how long each file may be kept.
+//!
+//! ```
+//! use sockeye::web::extra::{Extra, NoField};
+//!
+//! let mut extra = Extra::default();
+//! extra.add("Cross-Origin-Opener-Policy: same-origin")?;
+//! assert_eq!(extra.add("Content-Length: 5"), Err(NoField::Ours("Content-Length".to_owned())));
+//! # Ok::<(), NoField>(())
+//! ```
 
 use std::fmt;
 
@@ -62,6 +71,8 @@ impl fmt::Display for NoField {
         }
     }
 }
+
+impl std::error::Error for NoField {}
 
 impl Extra {
     /// Adds `NAME: VALUE`.

@@ -1,56 +1,68 @@
-//! A static site over HTTP/1.1, as values: bytes of a request go in, the head and the body of an answer come out.
+//! A static site over HTTP/1.1, as values: bytes of a request go in, the head and the body of an answer come out. Public is
+//! how a site is to behave; a server of [`crate::verb::serve`] answers by it.
 //!
 //! Nothing here knows a socket or waits for one. Files are opened here, through one [`root`], because what may be opened
 //! is the heart of the matter; sending them is for whoever holds the connection.
 //!
-//! The way of a request: [`request::parse`], then [`answer::Site::answer`], then [`log::combined`].
+//! The way of a request: [`request::parse`], then [`answer::Site::answer`], then [`log::Entry`].
 //!
 //! ```
-//! use sockeye::web::{answer::{Reply, Site}, clock::Now, options::Options, request::{Parsed, parse}, root::Root};
+//! use std::io::{Read, Write};
+//! use sockeye::address::Address;
+//! use sockeye::stop;
+//! use sockeye::verb::serve::{AccessLog, Files, Options, Plain, Role, Server};
+//! use sockeye::web::options::{Folders, Options as Site};
 //!
 //! let folder = tempfile::tempdir()?;
 //! std::fs::write(folder.path().join("hello.txt"), "Hello!")?;
-//! let site = Site::new(Root::open(folder.path())?, Options::default());
-//! let now = Now::new(std::time::SystemTime::now());
+//! let site = Site { folders: Folders::Kept, ..Site::default() };
+//! let files = Files { folder: folder.path().to_owned(), site, log: AccessLog::None, plain: Plain::Served };
+//! let addresses = vec![Address::parse("http://127.0.0.1:0")?];
+//! let server = Server::bind(&Options { addresses, role: Role::Files(Box::new(files)), ..Options::default() })?;
 //!
-//! let came = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
-//! let mut out = Vec::new();
-//! match parse(came) {
-//!     Parsed::Whole { request, .. } => match site.answer(&request, &now, &mut out) {
-//!         Reply::Ready(mut response) => response.absorb(&mut out, 16 * 1024),
-//!         Reply::Upload(_) => unreachable!("storing is off"),
-//!     },
-//!     Parsed::Partial | Parsed::Bad(_) => unreachable!("it is whole"),
-//! }
-//! assert!(out.starts_with(b"HTTP/1.1 200 OK\r\n") && out.ends_with(b"\r\n\r\nHello!"));
-//! # Ok::<(), std::io::Error>(())
+//! let port = server.ports()[0];
+//! let (stopper, stop) = stop::channel()?;
+//! let serving = std::thread::spawn(move || server.run(stop, None, Box::new(|_| {})));
+//! let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
+//! stream.write_all(b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+//! let mut answer = String::new();
+//! stream.read_to_string(&mut answer)?;
+//! assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nHello!"));
+//! stopper.stop();
+//! serving.join().expect("it does not panic")?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![allow(unreachable_pub, reason = "`pub` is what the rest of the crate uses of a module here")]
+
 pub mod account;
-pub mod answer;
+#[cfg(test)]
+mod allocations;
+pub(crate) mod answer;
 mod archive;
-pub mod body;
+pub(crate) mod body;
 mod charset;
-pub mod clock;
+pub(crate) mod clock;
 mod condition;
 mod escape;
 mod exchange;
 pub mod extra;
-pub mod fields;
+pub(crate) mod fields;
 mod form;
 mod glob;
 mod head;
+mod json;
 mod kind;
-pub mod listing;
-pub mod log;
-pub mod made;
+pub(crate) mod listing;
+pub(crate) mod log;
+pub(crate) mod made;
 mod negotiate;
 pub mod options;
 mod pack;
-pub mod path;
+pub(crate) mod path;
 mod range;
 mod refusal;
-pub mod request;
-pub mod root;
-pub mod status;
-pub mod upload;
+pub(crate) mod request;
+pub(crate) mod root;
+pub(crate) mod status;
+pub(crate) mod upload;

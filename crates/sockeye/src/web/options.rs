@@ -1,4 +1,11 @@
 //! What a site does beyond sending files, all of it off or harmless unless asked for.
+//!
+//! ```
+//! use sockeye::web::options::{Hidden, Options};
+//!
+//! let options = Options::default();
+//! assert_eq!(options.hidden, Hidden::Kept);
+//! ```
 
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
@@ -6,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 use super::account::Accounts;
 use super::extra::{Caching, Extra};
 use super::request::{Request, Version};
-use super::root::Links;
+pub use super::root::Links;
 use crate::limits;
 use crate::sys::hostname::hostname;
 

@@ -157,7 +157,7 @@ impl Upload {
     }
 
     /// Bytes of the file that have come.
-    #[must_use]
+    #[cfg(test)]
     pub fn received(&self) -> u64 {
         self.received
     }
@@ -183,6 +183,7 @@ impl Upload {
     }
 
     /// Gives the whole file its name and writes the head of the answer. This waits for the disk.
+    #[cfg(test)]
     pub fn finish(self, now: &Now, head: &mut Vec<u8>) -> Response {
         let (files, receipt) = self.seal();
         receipt.answer(store(files), now, head)

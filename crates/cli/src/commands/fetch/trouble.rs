@@ -103,18 +103,16 @@ impl From<&Failed> for Trouble {
             FetchError::Tls(error) => match error.why {
                 Why::Files => Exit::CannotRead,
                 Why::Certificate => Exit::Certificate,
-                Why::Handshake => Exit::TlsHandshake,
+                _ => Exit::TlsHandshake,
             },
             FetchError::Proxy(_) => Exit::Refused,
             FetchError::TimedOut { .. } => Exit::TimedOut,
-            FetchError::Reset { .. }
-            | FetchError::Protocol(_)
-            | FetchError::Http2 { .. }
-            | FetchError::OtherVersion => Exit::Reset,
             FetchError::Cut { .. } => Exit::CutShort,
             FetchError::NoRange => Exit::NoRange,
             FetchError::Redirect(_) | FetchError::Redirects(_) => Exit::TooManyRedirects,
             FetchError::TooLarge(_) | FetchError::Output(_) => Exit::CannotWrite,
+            // A connection that breaks, or a server that breaks the rules.
+            _ => Exit::Reset,
         };
         Self::new(exit, failed.to_string())
     }

@@ -10,6 +10,7 @@ use crate::wire::http::{HeadError, UrlError};
 
 /// Why a fetch failed.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum FetchError {
     /// What was asked for cannot be asked for.
     Request(String),
@@ -133,7 +134,17 @@ impl fmt::Display for FetchError {
     }
 }
 
-impl std::error::Error for FetchError {}
+impl std::error::Error for FetchError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Connect(error) => Some(error),
+            Self::Tls(error) => Some(error),
+            Self::Redirect(error) => Some(error),
+            Self::Reset { why: error, .. } | Self::Output(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<ConnectError> for FetchError {
     fn from(error: ConnectError) -> Self {

@@ -107,6 +107,27 @@ pub struct Options {
     pub socket: Option<PathBuf>,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            family: None,
+            connect_timeout: limits::CONNECT_WAIT,
+            began: Instant::now(),
+            timeout: None,
+            idle_timeout: limits::STALL_WAIT,
+            follow: true,
+            redirects: limits::REDIRECTS,
+            http2: true,
+            trust: Trust::system(),
+            proxies: Proxies::default(),
+            resolve: vec![],
+            instead: vec![],
+            source: None,
+            socket: None,
+        }
+    }
+}
+
 /// Where a name is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
@@ -217,7 +238,11 @@ impl fmt::Display for Failed {
     }
 }
 
-impl std::error::Error for Failed {}
+impl std::error::Error for Failed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.error)
+    }
+}
 
 /// Asks, follows redirects, and returns when the head of the last answer has come. `connections` are what earlier fetches
 /// left open.

@@ -1,5 +1,14 @@
 //! The file in which people keep whom they are to which machine (ftp(1), "The .netrc file").
+//!
+//! ```
+//! use sockeye::verb::fetch::netrc::look_up;
+//!
+//! let found = look_up("machine example.org login ann password secret", "example.org", None)?;
+//! assert_eq!(found, Some(("ann".to_owned(), "secret".to_owned())));
+//! # Ok::<(), sockeye::verb::fetch::netrc::NetrcError>(())
+//! ```
 
+use std::fmt;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -7,8 +16,8 @@ use std::str::Chars;
 /// `default`, which is for every other. Words that mean nothing are passed over, as curl does.
 ///
 /// # Errors
-/// The line that is none of such a file, and what is wrong with it; never what stands there.
-pub fn look_up(text: &str, host: &str, user: Option<&str>) -> Result<Option<(String, String)>, String> {
+/// A line is none of such a file.
+pub fn look_up(text: &str, host: &str, user: Option<&str>) -> Result<Option<(String, String)>, NetrcError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut words = Words { rest: text.chars().peekable(), line: 1 };
     let mut entry = Entry::default();
@@ -32,6 +41,23 @@ pub fn look_up(text: &str, host: &str, user: Option<&str>) -> Result<Option<(Str
     }
     Ok(entry.whole(user))
 }
+
+/// A line that does not belong into such a file. What stands there is not told: it may be a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetrcError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+impl fmt::Display for NetrcError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.what)
+    }
+}
+
+impl std::error::Error for NetrcError {}
 
 fn is_same(machine: &str, host: &str) -> bool {
     let bare = |name: &str| name.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
@@ -65,7 +91,7 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
-    fn next(&mut self) -> Result<Option<String>, String> {
+    fn next(&mut self) -> Result<Option<String>, NetrcError> {
         loop {
             match self.rest.peek() {
                 None => return Ok(None),
@@ -83,7 +109,7 @@ impl Words<'_> {
     }
 
     /// Values may begin with a #, as passwords do.
-    fn value(&mut self, of: &str) -> Result<String, String> {
+    fn value(&mut self, of: &str) -> Result<String, NetrcError> {
         while self.rest.peek().is_some_and(|next| next.is_whitespace()) {
             self.taken();
         }
@@ -94,12 +120,15 @@ impl Words<'_> {
         while let Some(next) = self.rest.next_if(|next| !next.is_whitespace()) {
             word.push(next);
         }
-        if word.is_empty() { Err(format!("line {}: `{of}` without a value", self.line)) } else { Ok(word) }
+        if word.is_empty() {
+            return Err(NetrcError { line: self.line, what: format!("`{of}` without a value") });
+        }
+        Ok(word)
     }
 
-    fn quoted(&mut self) -> Result<String, String> {
-        let began = self.line;
-        let unclosed = || format!("line {began}: a quote is never closed");
+    fn quoted(&mut self) -> Result<String, NetrcError> {
+        let line = self.line;
+        let unclosed = || NetrcError { line, what: "a quote is never closed".to_owned() };
         self.taken();
         let mut word = String::new();
         loop {
@@ -204,7 +233,7 @@ mod tests {
             ("machine a login b\nmachine", "line 2: `machine` without a value"),
             ("machine a login \"b\n", "line 1: a quote is never closed"),
         ] {
-            assert_eq!(look_up(text, "c", None), Err(says.to_owned()));
+            assert_eq!(look_up(text, "c", None).unwrap_err().to_string(), says);
         }
     }
 }

@@ -1,4 +1,12 @@
 //! A part of what a URL names (RFC 9110, section 14), and whether what came is that part.
+//!
+//! ```
+//! use sockeye::verb::fetch::range::{Bytes, Range};
+//!
+//! // What is missing of a file of which 1000 bytes are there, if it has not changed since.
+//! let missing = Range { bytes: Bytes::From(1000, None), if_still: Some("\"v1\"".to_owned()) };
+//! # drop(missing);
+//! ```
 
 use std::time::{Duration, SystemTime};
 

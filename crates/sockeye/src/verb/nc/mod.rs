@@ -3,6 +3,13 @@
 //! It shares nothing with the engine. Scripts and tests know nc by what it does to a descriptor, call by call, so this is
 //! one thread and one poll(2), with the C library's calls under their own names (`sys/bsd`). What the manners of nc cost
 //! (one client at a time, a reset that is no error) the other verbs do better.
+//!
+//! ```
+//! use sockeye::verb::nc::number;
+//!
+//! assert_eq!(number(b"5", 0, 10).ok(), Some(5));
+//! assert!(number(b"5x", 0, 10).is_err());
+//! ```
 
 mod connect;
 mod join;

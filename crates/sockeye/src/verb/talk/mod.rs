@@ -1,4 +1,31 @@
 //! `talk`: one conversation, joined to standard input and output, or played from a transcript.
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use std::net::TcpListener;
+//! use std::os::fd::AsFd;
+//! use sockeye::address::Address;
+//! use sockeye::event::Protocol;
+//! use sockeye::net::connect::{Options as Connecting, connect};
+//! use sockeye::verb::talk::{Options, Sink, over_stream};
+//!
+//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let address = Address::parse(&listener.local_addr()?.to_string())?;
+//! let server = std::thread::spawn(move || {
+//!     let (mut client, _) = listener.accept()?;
+//!     client.write_all(b"Welcome!\n")?;
+//!     client.read_to_end(&mut Vec::new())
+//! });
+//!
+//! let connected = connect(&address, Protocol::Tcp, &Connecting::default())?;
+//! let input = std::fs::File::open("/dev/null")?;
+//! let mut heard = Vec::new();
+//! let outcome = over_stream(&connected, input.as_fd(), &mut Sink::Writer(&mut heard), &Options::default());
+//! drop(connected);
+//! assert!(outcome.is_complete() && heard == b"Welcome!\n");
+//! server.join().expect("it does not panic")?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod connection;
 mod datagram;
