@@ -39,7 +39,6 @@ pub mod file;
 pub mod folder;
 pub mod limits;
 pub mod mock;
-#[allow(unsafe_code, reason = "socket calls that no safe wrapper has")]
 pub mod net;
 pub mod record;
 pub mod sink;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sockeye::verb::fetch::{Connections, Options, Url, file_name};
+use sockeye::verb::fetch::{ConnectionPool, Options, Url, file_name};
 
 use super::asking::is_stdin;
 use super::bar::Bar;
@@ -85,7 +85,7 @@ pub(super) fn fetch_all(flags: &Fetch, options: &Options, urls: Vec<Url>, consol
     let failed: Mutex<Option<(usize, Exit)>> = Mutex::new(None);
     let next = AtomicUsize::new(0);
     let work = || {
-        let connections = Connections::default();
+        let connections = ConnectionPool::default();
         while let Some((index, page)) =
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, pages.get(at)?)))
         {

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use sockeye::verb::fetch::{
-    Answer, Body, Connections, FetchError, Jar, Options, Progress, Request, Saved, Taking, Url, fetch, file_name,
+    Answer, Body, ConnectionPool, FetchError, Jar, Options, Progress, Request, Saved, Taking, Url, fetch, file_name,
     is_packed, preview,
 };
 
@@ -68,7 +68,7 @@ impl<'a> Page<'a> {
     }
 
     /// Fetches it, again if that may help; over a connection that stayed open, if one leads there.
-    pub(super) fn run(&self, connections: &Connections) -> Result<Exit, Trouble> {
+    pub(super) fn run(&self, connections: &ConnectionPool) -> Result<Exit, Trouble> {
         self.began.get_or_init(Instant::now);
         let mut request = asking::request(self.shared.flags, &self.url)?;
         request.jar = self.shared.jar.clone();
@@ -130,7 +130,7 @@ impl<'a> Page<'a> {
         self.shared.under_way.put(&self.progress[0], leaving);
     }
 
-    fn once(&self, request: Request, connections: &Connections, may_again: bool) -> Result<Exit, Trouble> {
+    fn once(&self, request: Request, connections: &ConnectionPool, may_again: bool) -> Result<Exit, Trouble> {
         if self.shared.flags.resume && self.is_finished(&request, connections) {
             self.shared.note(&format!("{}: all of it is there already", self.url.shown()));
             return Ok(Exit::Done);
@@ -151,7 +151,7 @@ impl<'a> Page<'a> {
 
     /// Whether a file of an earlier run has its name already and is still what the server has, as far as its length and time
     /// tell. What is asked for is what would stand behind its end.
-    fn is_finished(&self, request: &Request, connections: &Connections) -> bool {
+    fn is_finished(&self, request: &Request, connections: &ConnectionPool) -> bool {
         let path = self.path();
         let Ok(found) = std::fs::metadata(&path) else { return false };
         let mut part = path.clone().into_os_string();
@@ -183,7 +183,7 @@ impl<'a> Page<'a> {
         &self,
         mut request: Request,
         place: Place,
-        connections: &Connections,
+        connections: &ConnectionPool,
         may_again: bool,
     ) -> Result<Exit, Trouble> {
         let (flags, console) = (self.shared.flags, self.shared.console);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sockeye::file::AtomicFile;
 use sockeye::sink::Sink;
 use sockeye::verb::fetch::range::{Bytes, Range};
-use sockeye::verb::fetch::{Answer, Connections, Failed, Progress, Request, Saved, Stopper, Taking, fetch};
+use sockeye::verb::fetch::{Answer, ConnectionPool, Failed, Progress, Request, Saved, Stopper, Taking, fetch};
 
 use super::page::Shared;
 use super::trouble::Trouble;
@@ -111,7 +111,7 @@ impl Parts {
         let bytes = Bytes::From(first, Some(end - 1));
         let range = Range { bytes, if_still: Some(self.validator.clone()) };
         let request = Request { range: Some(range), ..request.clone() };
-        let answer = fetch(&request, shared.options, &Connections::default(), &mut ())
+        let answer = fetch(&request, shared.options, &ConnectionPool::default(), &mut ())
             .map_err(|failed| Trouble::from(&failed))?;
         let total = self.bounds.last().map(|&(_, end)| end);
         match answer.part {

@@ -11,9 +11,10 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
-use super::exchange::{Exchange, Patience};
-use super::kept::{self, Connection, Connections};
-use super::pace::Pace;
+use super::deadlines::Deadlines;
+use super::exchange::Exchange;
+use super::pool::{self, ConnectionPool, IdleConnection};
+use super::rate_limit::RateLimit;
 use super::{Answer, Failed, FetchError, Origin, Progress, Saved, Taking};
 use crate::net::stream::Stream;
 use crate::sink::{Sink, wait_for_room};
@@ -49,21 +50,21 @@ impl Answer {
         {
             return Err(FetchError::TooLarge(max));
         }
-        let pace = Pace::new(taking.rate);
+        let rate_limit = RateLimit::new(taking.rate);
         match (length, &*sink, codings.as_slice()) {
             (Some(length), &Sink::Descriptor(file), []) if self.exchange.is_plain() => {
-                let patience = self.patience;
-                let stays = kept::stays(self.head()) && !is_cut_off && self.exchange.has_sent_all();
+                let deadlines = self.deadlines;
+                let stays = pool::stays_open(self.head()) && !is_cut_off && self.exchange.has_sent_all();
                 let keep = stays.then_some((self.connections, self.url.origin));
                 let Some((stream, held)) = self.exchange.into_stream() else {
                     return Err(FetchError::Protocol("the connection is still held".to_owned()));
                 };
-                let moving = Moving { stream, file, length, patience, pace, progress: &taking.progress, keep };
+                let moving = Moving { stream, file, length, deadlines, rate_limit, progress: &taking.progress, keep };
                 moving.whole(&held, !is_cut_off)
             }
             _ => {
                 let may_be_own = codings.first().is_some_and(|&first| self.may_be_own(first, name));
-                let mut pieces = Pieces::of(&mut self.exchange, &taking.progress, (pace, self.patience));
+                let mut pieces = Pieces::of(&mut self.exchange, &taking.progress, (rate_limit, self.deadlines));
                 pieces.only = taking.only.unwrap_or(u64::MAX);
                 if may_be_own && pieces.tell_own(&codings)? {
                     codings.remove(0);
@@ -84,7 +85,7 @@ impl Answer {
                 let surplus = if is_cut_off { 0 } else { self.exchange.surplus() };
                 if !is_cut_off
                     && surplus == 0
-                    && let Some(connection) = self.exchange.into_kept()
+                    && let Some(connection) = self.exchange.into_idle()
                 {
                     self.connections.put(self.url.origin, connection);
                 }
@@ -99,20 +100,20 @@ struct Moving<'a> {
     stream: Stream,
     file: BorrowedFd<'a>,
     length: u64,
-    patience: Patience,
-    pace: Pace,
+    deadlines: Deadlines,
+    rate_limit: RateLimit,
     progress: &'a Progress,
     /// Where the connection is kept behind the body, if it stays.
-    keep: Option<(Connections, Origin)>,
+    keep: Option<(ConnectionPool, Origin)>,
 }
 
 impl Moving<'_> {
     fn whole(mut self, held: &[u8], to_end: bool) -> Result<Saved, FetchError> {
         let first = usize::try_from(self.length).map_or(held.len(), |length| held.len().min(length));
-        self.patience.write(&mut Sink::Descriptor(self.file), &held[..first], 0)?;
+        self.deadlines.write(&mut Sink::Descriptor(self.file), &held[..first], 0)?;
         let mut received = first as u64;
         self.progress.set(received);
-        self.pace.took(received, self.patience, received)?;
+        self.rate_limit.took(received, self.deadlines, received)?;
         let mut surplus = (held.len() - first) as u64;
         if received < self.length {
             received = self.splice_from(received)?;
@@ -128,7 +129,7 @@ impl Moving<'_> {
             Ok(more) => surplus += more as u64,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && surplus == 0 => {
                 if let Some((connections, origin)) = self.keep {
-                    connections.put(origin, Connection::Stream(Box::new(self.stream)));
+                    connections.put(origin, IdleConnection::Stream(Box::new(self.stream)));
                 }
             }
             Err(_) => {}
@@ -143,8 +144,8 @@ impl Moving<'_> {
         // Such an output waits for whoever reads it, and we do not wait for ever.
         let is_pipe = rustix::fs::fstat(self.file).is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_fifo());
         while received < self.length {
-            self.patience.check(received)?;
-            let most = self.pace.most(usize::try_from(self.length - received).unwrap_or(PIPE).min(PIPE));
+            self.deadlines.check(received)?;
+            let most = self.rate_limit.most(usize::try_from(self.length - received).unwrap_or(PIPE).min(PIPE));
             let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
             let before = received;
             let mut inside = match splice(&self.stream, None, &to, None, most, flags) {
@@ -167,8 +168,8 @@ impl Moving<'_> {
                     }
                     Err(Errno::INTR) => {}
                     Err(Errno::AGAIN) if is_pipe => {
-                        let until = self.patience.total.map(|(until, _)| until);
-                        wait_for_room(self.file, until).map_err(|error| self.patience.unwritten(error, received))?;
+                        let until = self.deadlines.total.map(|(until, _)| until);
+                        wait_for_room(self.file, until).map_err(|error| self.deadlines.unwritten(error, received))?;
                     }
                     // A file opened for appending, or a device, takes bytes by write(2) only.
                     Err(Errno::INVAL | Errno::AGAIN) => {
@@ -181,7 +182,7 @@ impl Moving<'_> {
                 }
             }
             self.progress.set(received);
-            self.pace.took(received - before, self.patience, received)?;
+            self.rate_limit.took(received - before, self.deadlines, received)?;
         }
         Ok(received)
     }
@@ -192,7 +193,7 @@ impl Moving<'_> {
         while inside > 0 {
             let length =
                 rustix::io::read(pipe, &mut piece[..inside]).map_err(|error| FetchError::Output(error.into()))?;
-            self.patience.write(&mut Sink::Descriptor(self.file), &piece[..length], received)?;
+            self.deadlines.write(&mut Sink::Descriptor(self.file), &piece[..length], received)?;
             inside -= length;
         }
         Ok(())
@@ -202,14 +203,14 @@ impl Moving<'_> {
         let mut piece = vec![0; 256 * 1024];
         while received < self.length {
             let room = usize::try_from(self.length - received).unwrap_or(piece.len()).min(piece.len());
-            let most = self.pace.most(room);
+            let most = self.rate_limit.most(room);
             match self.stream.read(&mut piece[..most]) {
                 Ok(0) => return Err(self.cut(received)),
                 Ok(length) => {
-                    self.patience.write(&mut Sink::Descriptor(self.file), &piece[..length], received)?;
+                    self.deadlines.write(&mut Sink::Descriptor(self.file), &piece[..length], received)?;
                     received += length as u64;
                     self.progress.set(received);
-                    self.pace.took(length as u64, self.patience, received)?;
+                    self.rate_limit.took(length as u64, self.deadlines, received)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(received)?,
                 Err(why) => return Err(FetchError::Reset { why, received }),
@@ -223,9 +224,9 @@ impl Moving<'_> {
     }
 
     fn wait(&self, received: u64) -> Result<(), FetchError> {
-        self.stream.wait(PollFlags::IN, Some(self.patience.until(self.patience.idle))).map_err(|error| {
+        self.stream.wait(PollFlags::IN, Some(self.deadlines.until(self.deadlines.idle))).map_err(|error| {
             match error.kind() {
-                io::ErrorKind::TimedOut => self.patience.timed_out("nothing came", received),
+                io::ErrorKind::TimedOut => self.deadlines.timed_out("nothing came", received),
                 _ => FetchError::Reset { why: error, received },
             }
         })
@@ -236,7 +237,7 @@ impl Moving<'_> {
 struct Pieces<'a> {
     exchange: &'a mut Exchange,
     progress: &'a Progress,
-    pace: (Pace, Patience),
+    rate_limit: (RateLimit, Deadlines),
     piece: Bytes,
     received: u64,
     /// How much is wanted.
@@ -245,8 +246,8 @@ struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
-    fn of(exchange: &'a mut Exchange, progress: &'a Progress, pace: (Pace, Patience)) -> Self {
-        Self { exchange, progress, pace, piece: Bytes::new(), received: 0, only: u64::MAX, failure: None }
+    fn of(exchange: &'a mut Exchange, progress: &'a Progress, rate_limit: (RateLimit, Deadlines)) -> Self {
+        Self { exchange, progress, rate_limit, piece: Bytes::new(), received: 0, only: u64::MAX, failure: None }
     }
 
     /// Whether the first coding is that of the file itself. What was looked at is still there to be taken.
@@ -278,7 +279,7 @@ impl<'a> Pieces<'a> {
         (already, max): (u64, Option<u64>),
     ) -> Result<u64, FetchError> {
         let fault: Fault = Rc::new(RefCell::new(None));
-        let (mut written, patience, progress) = (0, self.pace.1, self.progress);
+        let (mut written, deadlines, progress) = (0, self.rate_limit.1, self.progress);
         // Nobody reads a file before it has its name; whoever reads a pipe wants what is there.
         let is_file = matches!(&*sink, Sink::Descriptor(fd)
             if rustix::fs::fstat(fd).is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_file()));
@@ -299,13 +300,13 @@ impl<'a> Pieces<'a> {
                 if is_file && length < BATCH {
                     batch.extend_from_slice(piece);
                     if batch.len() >= BATCH {
-                        patience.write(sink, &batch, received)?;
+                        deadlines.write(sink, &batch, received)?;
                         batch.clear();
                     }
                 } else {
-                    patience.write(sink, &batch, received)?;
+                    deadlines.write(sink, &batch, received)?;
                     batch.clear();
-                    patience.write(sink, piece, received)?;
+                    deadlines.write(sink, piece, received)?;
                 }
                 reader.consume(length);
                 written += length as u64;
@@ -359,8 +360,8 @@ impl BufRead for Pieces<'_> {
                     piece.truncate(room);
                     self.received += piece.len() as u64;
                     self.progress.set(self.received);
-                    let (pace, patience) = &mut self.pace;
-                    if let Err(failure) = pace.took(piece.len() as u64, *patience, self.received) {
+                    let (rate_limit, deadlines) = &mut self.rate_limit;
+                    if let Err(failure) = rate_limit.took(piece.len() as u64, *deadlines, self.received) {
                         self.failure = Some(failure);
                         return Err(io::Error::other("the body failed"));
                     }

@@ -13,7 +13,7 @@ use http::header::{
 
 use super::cookies::Cookies;
 use super::digest::{Asked, Session};
-use super::kept::Sessions;
+use super::pool::DigestSessions;
 use super::{Body, FetchError, Head, Origin, Request, Url};
 use crate::limits;
 use crate::wire::http::{Challenge, Coding, is_packed, percent_decoded};
@@ -93,7 +93,7 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    pub(super) fn of(request: &Request, sessions: &Sessions) -> Result<Self, FetchError> {
+    pub(super) fn of(request: &Request, sessions: &DigestSessions) -> Result<Self, FetchError> {
         let mut own = Vec::new();
         for (name, value) in &request.fields {
             own.push(field(name, value)?);
@@ -155,7 +155,7 @@ impl Fields {
     }
 
     /// What was agreed on with a server, for what is asked of it next.
-    pub(super) fn keep_session(&self, origin: &Origin, sessions: &Sessions) {
+    pub(super) fn keep_session(&self, origin: &Origin, sessions: &DigestSessions) {
         let Some(proof) = self.proof.as_ref().map(RefCell::borrow) else { return };
         if let Proof { login: Some(login), session: Some(session), tries: 0, .. } = &*proof {
             sessions.put(origin, login, session);
@@ -311,7 +311,7 @@ mod tests {
     }
 
     fn fields_of(request: &Request) -> Result<Fields, FetchError> {
-        Fields::of(request, &Sessions::default())
+        Fields::of(request, &DigestSessions::default())
     }
 
     fn sent(fields: &Fields) -> Vec<String> {

@@ -12,17 +12,8 @@ use std::time::Instant;
 
 use rustix::event::PollFlags;
 
-use super::exchange::Patience;
-use super::wire::Wire;
-
-/// Why the driver stopped.
-pub(super) enum Stopped {
-    TimedOut,
-    /// Nothing is waited for, and nothing happens.
-    Stuck,
-    Socket(io::Error),
-    Hyper(hyper::Error),
-}
+use super::deadlines::Deadlines;
+use super::http_connection::{HttpConnection, Stopped};
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -53,26 +44,26 @@ impl Tasks {
 
 /// The tasks of one connection, ended with it: they hold each other.
 #[derive(Default)]
-pub(super) struct Speaking(Tasks);
+pub(super) struct ConnectionTasks(Tasks);
 
-impl Speaking {
+impl ConnectionTasks {
     pub(super) fn add(&self, task: impl Future<Output = ()> + 'static) {
         hyper::rt::Executor::execute(&self.0, task);
     }
 
-    pub(super) fn tasks(&self) -> Tasks {
+    pub(super) fn executor(&self) -> Tasks {
         self.0.clone()
     }
 
     /// Lets everything go on as far as it can without waiting; whether the connection still stands then. hyper ends it
     /// where bytes came that nobody asked for.
-    pub(super) fn goes_on(&self) -> bool {
+    pub(super) fn is_alive(&self) -> bool {
         while self.0.poll(&mut Context::from_waker(Waker::noop())) {}
         !self.0.0.borrow().is_empty()
     }
 }
 
-impl Drop for Speaking {
+impl Drop for ConnectionTasks {
     fn drop(&mut self) {
         drop(self.0.0.take());
     }
@@ -80,17 +71,17 @@ impl Drop for Speaking {
 
 /// Goes on until something has come of one thing.
 pub(super) struct Driver<'a> {
-    pub(super) wire: &'a RefCell<Wire>,
-    pub(super) speaking: &'a Speaking,
+    pub(super) connection: &'a RefCell<HttpConnection>,
+    pub(super) tasks: &'a ConnectionTasks,
 }
 
 impl Driver<'_> {
     pub(super) fn run<T>(
         &self,
         mut future: Pin<&mut impl Future<Output = Result<T, hyper::Error>>>,
-        patience: Patience,
+        deadlines: Deadlines,
     ) -> Result<T, Stopped> {
-        self.wire.borrow_mut().active = Instant::now();
+        self.connection.borrow_mut().active = Instant::now();
         let woken = Arc::new(Woken(AtomicBool::new(false)));
         let waker = Waker::from(Arc::clone(&woken));
         let mut context = Context::from_waker(&waker);
@@ -98,26 +89,26 @@ impl Driver<'_> {
         loop {
             woken.0.store(false, Ordering::Relaxed);
             {
-                let mut wire = self.wire.borrow_mut();
-                wire.interest = PollFlags::empty();
-                wire.refill();
+                let mut connection = self.connection.borrow_mut();
+                connection.interest = PollFlags::empty();
+                connection.refill();
             }
             if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
                 return result.map_err(Stopped::Hyper);
             }
-            let has_changed = self.speaking.0.poll(&mut context);
+            let has_changed = self.tasks.0.poll(&mut context);
             let (awaited, held) = {
-                let wire = self.wire.borrow();
-                (wire.sent.awaited(), wire.sent.held_until())
+                let connection = self.connection.borrow();
+                (connection.sent.awaited(), connection.sent.held_until())
             };
             if held.is_some_and(|held| held <= Instant::now()) {
-                self.wire.borrow().sent.open();
+                self.connection.borrow().sent.open();
                 continue;
             }
             // While the peer takes the request, its answer is not due; nor is it while the rest of the request does not come.
             let until = match &awaited {
-                Some(_) if !self.wire.borrow().past_head => patience.end(),
-                _ => patience.until_since(self.wire.borrow().active, patience.idle),
+                Some(_) if !self.connection.borrow().past_head => deadlines.end(),
+                _ => deadlines.until_since(self.connection.borrow().active, deadlines.idle),
             };
             // What was there at the deadline is taken once; a peer that always sends something gets no more time.
             if std::mem::replace(&mut is_late, until <= Instant::now()) && is_late {
@@ -126,12 +117,12 @@ impl Driver<'_> {
             if has_changed || woken.0.load(Ordering::Relaxed) {
                 continue;
             }
-            let wire = self.wire.borrow();
-            if wire.interest.is_empty() && awaited.is_none() {
+            let connection = self.connection.borrow();
+            if connection.interest.is_empty() && awaited.is_none() {
                 return Err(Stopped::Stuck);
             }
             let nearest = held.map_or(until, |held| held.min(until));
-            match wire.stream.wait_or(wire.interest, awaited.as_deref(), Some(nearest)) {
+            match connection.stream.wait_or(connection.interest, awaited.as_deref(), Some(nearest)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::TimedOut && nearest < until => {}
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(Stopped::TimedOut),

@@ -1,27 +1,28 @@
 //! `fetch`: one HTTP request, its redirects, and an answer whose head is kept as it came.
 
 mod body;
+mod connector;
 mod cookies;
 mod credentials;
+mod deadlines;
 mod digest;
 mod disposition;
 mod driver;
 mod error;
 mod exchange;
 mod form;
-mod hop;
-mod kept;
+mod http_connection;
 mod name;
 pub mod netrc;
 mod no_proxy;
 mod outgoing;
-mod pace;
+mod pool;
 mod progress;
 mod proxy;
 pub mod range;
+mod rate_limit;
+mod request_step;
 mod stopper;
-mod way;
-mod wire;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -32,9 +33,9 @@ use std::time::{Duration, Instant, SystemTime};
 pub use credentials::Credentials;
 pub use error::FetchError;
 pub use form::Form;
-pub use kept::Connections;
 pub use name::{file_name, safe_name};
 pub use outgoing::Body;
+pub use pool::ConnectionPool;
 pub use progress::Progress;
 pub use proxy::Proxies;
 pub use stopper::Stopper;
@@ -49,9 +50,10 @@ pub use crate::wire::http::{Head, HeadError, Origin, Url, UrlError, UrlScheme, p
 use cookies::Cookies;
 pub use cookies::Jar;
 use credentials::Fields;
-use exchange::{Exchange, Patience};
-use hop::Hop;
+use deadlines::Deadlines;
+use exchange::Exchange;
 use range::{Part, Range};
+use request_step::RequestStep;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -197,9 +199,9 @@ pub struct Answer {
     /// The last part of the URL that was asked first.
     asked_as: String,
     exchange: Exchange,
-    connections: Connections,
+    connections: ConnectionPool,
     to_head: bool,
-    patience: Patience,
+    deadlines: Deadlines,
 }
 
 /// What came of a body.
@@ -252,11 +254,11 @@ impl std::error::Error for Failed {
 pub fn fetch(
     request: &Request,
     options: &Options,
-    connections: &Connections,
+    connections: &ConnectionPool,
     watch: &mut dyn Watch,
 ) -> Result<Answer, Failed> {
     let total = options.timeout.map(|timeout| (options.began + timeout, timeout));
-    let patience = Patience { total, idle: options.idle_timeout };
+    let deadlines = Deadlines { total, idle: options.idle_timeout };
     let mut url = request.url.clone();
     let mut method = request.method.clone();
     let mut body = request.body.as_ref();
@@ -276,8 +278,9 @@ pub fn fetch(
         }
         let (range, kept_back) = (request.range.as_ref(), body.is_some() && fields.keep_back_bodies());
         let sent = body.filter(|_| !kept_back);
-        let hop = Hop { url: &url, method: &method, body: sent, fields: &fields, cookies: &cookies, range, expects };
-        let (exchange, times) = match hop.take(options, connections, patience, watch) {
+        let step =
+            RequestStep { url: &url, method: &method, body: sent, fields: &fields, cookies: &cookies, range, expects };
+        let (exchange, times) = match step.take(options, connections, deadlines, watch) {
             Ok(taken) => taken,
             Err(error) => return Err(Failed::at(url, error)),
         };
@@ -311,7 +314,7 @@ pub fn fetch(
             };
             let connections = connections.clone();
             let asked_as = String::from_utf8_lossy(&percent_decoded(request.url.last_segment())).into_owned();
-            return Ok(Answer { url, times, redirects, part, asked_as, exchange, connections, to_head, patience });
+            return Ok(Answer { url, times, redirects, part, asked_as, exchange, connections, to_head, deadlines });
         };
         let next = match next {
             Ok(next) if redirects < options.redirects => next,
@@ -342,11 +345,11 @@ pub fn fetch(
 /// It cannot be sent.
 pub fn preview(request: &Request, options: &Options) -> Result<String, Failed> {
     let build = || {
-        let fields = Fields::of(request, &kept::Sessions::default())?;
+        let fields = Fields::of(request, &pool::DigestSessions::default())?;
         let cookies = Cookies::of(&request.cookies, request.jar.clone().unwrap_or_default())?;
         let (url, method, body) = (&request.url, &request.method, request.body.as_ref());
         let range = request.range.as_ref();
-        Hop { url, method, body, fields: &fields, cookies: &cookies, range, expects: true }.shown(options)
+        RequestStep { url, method, body, fields: &fields, cookies: &cookies, range, expects: true }.shown(options)
     };
     build().map_err(|error| Failed::at(request.url.clone(), error))
 }
@@ -395,7 +398,7 @@ impl Answer {
     /// Takes no body: where there is none, the connection serves for what is asked next.
     pub fn leave(self) {
         if !self.has_body()
-            && let Some(connection) = self.exchange.into_kept()
+            && let Some(connection) = self.exchange.into_idle()
         {
             self.connections.put(self.url.origin, connection);
         }

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use super::exchange::{Exchange, Patience};
-use super::kept::Connection;
+use super::deadlines::Deadlines;
+use super::exchange::Exchange;
 use super::no_proxy::NoProxy;
 use super::outgoing::Sending;
+use super::pool::IdleConnection;
 use super::{FetchError, Url, UrlScheme, credentials};
 use crate::address::Address;
 use crate::net::stream::Stream;
@@ -149,7 +150,7 @@ impl Via {
 }
 
 /// Asks a proxy for a tunnel to a host and port; the stream behind it belongs to the two ends.
-pub(super) fn tunnel(stream: Stream, place: &str, via: &Via, patience: Patience) -> Result<Stream, FetchError> {
+pub(super) fn tunnel(stream: Stream, place: &str, via: &Via, deadlines: Deadlines) -> Result<Stream, FetchError> {
     let mut request = http::Request::builder()
         .method(http::Method::CONNECT)
         .uri(place)
@@ -159,7 +160,7 @@ pub(super) fn tunnel(stream: Stream, place: &str, via: &Via, patience: Patience)
         request = request.header(http::header::PROXY_AUTHORIZATION, authorization);
     }
     let request = request.body(Sending::default()).map_err(|error| FetchError::Request(error.to_string()))?;
-    let exchange = Exchange::begin(Connection::Stream(Box::new(stream)), request, patience)?;
+    let exchange = Exchange::begin(IdleConnection::Stream(Box::new(stream)), request, deadlines)?;
     if !(200..300).contains(&exchange.head.status) {
         return Err(FetchError::Proxy(exchange.head.status_line()));
     }

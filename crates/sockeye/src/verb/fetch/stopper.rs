@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::net::{Shutdown, shutdown};
 
-/// Connections that belong together: when one fails, nobody wants the others.
+/// ConnectionPool that belong together: when one fails, nobody wants the others.
 #[derive(Debug, Default)]
 pub struct Stopper(Mutex<Stopped>);
 

@@ -1,4 +1,4 @@
-//! Connections that are kept for what is asked next of the same server: many small files cost one handshake.
+//! ConnectionPool that are kept for what is asked next of the same server: many small files cost one handshake.
 //!
 //! Only what changes nothing is asked over one, for a server may hang up just then and nobody knows what it has heard
 //! (RFC 9112, section 9.3.1); it is then asked again over a new one.
@@ -10,25 +10,25 @@ use std::rc::Rc;
 use hyper::client::conn::http2;
 
 use super::digest::Session;
-use super::driver::Speaking;
+use super::driver::ConnectionTasks;
+use super::http_connection::HttpConnection;
 use super::outgoing::Sending;
-use super::wire::Wire;
 use super::{Head, Origin};
 use crate::limits;
 use crate::net::stream::Stream;
 
-/// Connections that wait for another request. They belong to one thread, and to fetches with the same options.
+/// ConnectionPool that wait for another request. They belong to one thread, and to fetches with the same options.
 #[derive(Clone, Default)]
-pub struct Connections(Rc<RefCell<Vec<(Origin, Connection)>>>, pub(super) Sessions);
+pub struct ConnectionPool(Rc<RefCell<Vec<(Origin, IdleConnection)>>>, pub(super) DigestSessions);
 
 /// User and password.
 type Login = (Vec<u8>, Vec<u8>);
 
 /// What was agreed on with servers about who asks (RFC 7616, section 3.6): the next proof needs no other challenge.
 #[derive(Clone, Default)]
-pub(super) struct Sessions(Rc<RefCell<Vec<(Origin, Login, Session)>>>);
+pub(super) struct DigestSessions(Rc<RefCell<Vec<(Origin, Login, Session)>>>);
 
-impl Sessions {
+impl DigestSessions {
     pub(super) fn get(&self, origin: &Origin, login: &Login) -> Option<Session> {
         let all = self.0.borrow();
         all.iter().find(|one| one.0 == *origin && one.1 == *login).map(|one| one.2.clone())
@@ -45,7 +45,7 @@ impl Sessions {
 }
 
 /// A way to a server on which nothing is under way.
-pub(super) enum Connection {
+pub(super) enum IdleConnection {
     /// Nothing is known of it but that it is connected; one request after another.
     Stream(Box<Stream>),
     /// It speaks HTTP/2 already.
@@ -54,14 +54,14 @@ pub(super) enum Connection {
 
 /// A session of HTTP/2.
 pub(super) struct Http2 {
-    pub(super) wire: Rc<RefCell<Wire>>,
-    pub(super) speaking: Speaking,
+    pub(super) connection: Rc<RefCell<HttpConnection>>,
+    pub(super) tasks: ConnectionTasks,
     pub(super) sender: http2::SendRequest<Sending>,
 }
 
-impl Connections {
+impl ConnectionPool {
     /// One on which the server has said nothing since, neither more bytes nor that it ends.
-    pub(super) fn take(&self, origin: &Origin) -> Option<Connection> {
+    pub(super) fn take(&self, origin: &Origin) -> Option<IdleConnection> {
         let mut all = self.0.borrow_mut();
         while let Some(at) = all.iter().position(|(other, _)| other == origin) {
             let (_, mut connection) = all.remove(at);
@@ -73,7 +73,7 @@ impl Connections {
     }
 
     /// Keeps one behind the end of an answer, in place of the oldest if there are many.
-    pub(super) fn put(&self, origin: Origin, connection: Connection) {
+    pub(super) fn put(&self, origin: Origin, connection: IdleConnection) {
         let mut all = self.0.borrow_mut();
         if all.len() == limits::KEPT {
             all.remove(0);
@@ -82,13 +82,13 @@ impl Connections {
     }
 }
 
-impl std::fmt::Debug for Connections {
+impl std::fmt::Debug for ConnectionPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Connections").field(&self.0.borrow().len()).finish()
+        f.debug_tuple("ConnectionPool").field(&self.0.borrow().len()).finish()
     }
 }
 
-impl Connection {
+impl IdleConnection {
     pub(super) fn speaks_http2(&self) -> bool {
         match self {
             Self::Stream(stream) => stream.speaks_http2(),
@@ -100,8 +100,8 @@ impl Connection {
         match self {
             Self::Stream(stream) => stream.read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock),
             Self::Http2(session) => {
-                session.wire.borrow_mut().refill();
-                session.speaking.goes_on() && session.sender.is_ready()
+                session.connection.borrow_mut().refill();
+                session.tasks.is_alive() && session.sender.is_ready()
             }
         }
     }
@@ -109,7 +109,7 @@ impl Connection {
 
 /// Whether a server of HTTP/1 leaves the connection open behind this answer (RFC 9112, section 9.3). Where only the end of the
 /// connection is that of the body, it is found to have ended.
-pub(super) fn stays(head: &Head) -> bool {
+pub(super) fn stays_open(head: &Head) -> bool {
     let is_closing = |value: &[u8]| {
         value.split(|&byte| byte == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
     };

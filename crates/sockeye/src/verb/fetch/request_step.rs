@@ -1,21 +1,22 @@
-//! One request of a fetch: every redirect is another.
+//! One request of a fetch: a redirect leads to the next, and so does a challenge.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::connector::Connector;
 use super::cookies::Cookies;
 use super::credentials::Fields;
+use super::deadlines::Deadlines;
 use super::error::Again;
-use super::exchange::{Exchange, Patience};
-use super::kept::{Connection, Connections};
+use super::exchange::Exchange;
 use super::outgoing::Sending;
+use super::pool::{ConnectionPool, IdleConnection};
 use super::range::Range;
-use super::way::Way;
 use super::{Body, FetchError, Options, Times, Url, Watch};
 use crate::limits;
 
 /// One request of several.
-pub(super) struct Hop<'a> {
+pub(super) struct RequestStep<'a> {
     pub(super) url: &'a Url,
     pub(super) method: &'a str,
     pub(super) body: Option<&'a Body>,
@@ -26,24 +27,24 @@ pub(super) struct Hop<'a> {
     pub(super) expects: bool,
 }
 
-impl Hop<'_> {
+impl RequestStep<'_> {
     pub(super) fn take(
         &self,
         options: &Options,
-        connections: &Connections,
-        patience: Patience,
+        connections: &ConnectionPool,
+        deadlines: Deadlines,
         watch: &mut dyn Watch,
     ) -> Result<(Exchange, Times), FetchError> {
-        let way = Way::to(self.url, options)?;
+        let connector = Connector::new(self.url, options)?;
         // What is wrong with the request is said before anybody is bothered with it.
-        let request = self.request(way.asked_proxy())?;
+        let request = self.request(connector.asked_proxy())?;
         watch.asked(&as_text(&request));
         let mut request = Some(request);
         if let Some(kept) = self.changes_nothing().then(|| connections.take(&self.url.origin)).flatten()
             && let Some(request) = request.take()
         {
             let mut times = Times::default();
-            match self.ask(kept, request, patience, &mut times) {
+            match self.ask(kept, request, deadlines, &mut times) {
                 Ok(exchange) => return Ok((exchange, times)),
                 Err(error @ FetchError::TimedOut { .. }) => return Err(error),
                 // It may have been about to end. What else is wrong is found again.
@@ -51,19 +52,19 @@ impl Hop<'_> {
             }
         }
         let without_http2 = Options { http2: false, ..options.clone() };
-        let (mut way, mut anew) = (way, 0);
+        let (mut connector, mut anew) = (connector, 0);
         loop {
-            let (stream, mut times) = way.go(patience, watch)?;
+            let (stream, mut times) = connector.connect(deadlines, watch)?;
             let request = match request.take() {
                 Some(request) => request,
-                None => self.request(way.asked_proxy())?,
+                None => self.request(connector.asked_proxy())?,
             };
             // What a server of HTTP/2 says it has not done is asked again, whatever it is (RFC 9113, section 8.7).
-            match self.ask(Connection::Stream(Box::new(stream)), request, patience, &mut times) {
+            match self.ask(IdleConnection::Stream(Box::new(stream)), request, deadlines, &mut times) {
                 Ok(exchange) => return Ok((exchange, times)),
                 Err(error) if self.body.is_some_and(|body| body.spent().is_some()) => return Err(error),
-                Err(FetchError::Http2 { again: Some(Again::Http1), .. }) if way.speaks_http2() => {
-                    way = Way::to(self.url, &without_http2)?;
+                Err(FetchError::Http2 { again: Some(Again::Http1), .. }) if connector.speaks_http2() => {
+                    connector = Connector::new(self.url, &without_http2)?;
                 }
                 Err(FetchError::Http2 { again: Some(Again::Anew), .. }) if anew < limits::ASKED_ANEW => anew += 1,
                 Err(error) => return Err(error),
@@ -73,20 +74,20 @@ impl Hop<'_> {
 
     /// What is sent, as people read it: proofs of who we are are left out.
     pub(super) fn shown(&self, options: &Options) -> Result<String, FetchError> {
-        let request = self.request(Way::to(self.url, options)?.asked_proxy())?;
+        let request = self.request(Connector::new(self.url, options)?.asked_proxy())?;
         Ok(as_text(&request))
     }
 
     fn ask(
         &self,
-        connection: Connection,
+        connection: IdleConnection,
         request: http::Request<Sending>,
-        patience: Patience,
+        deadlines: Deadlines,
         times: &mut Times,
     ) -> Result<Exchange, FetchError> {
         let request = if connection.speaks_http2() { self.for_http2(request)? } else { request };
         let asked = Instant::now();
-        let exchange = Exchange::begin(connection, request, patience)?;
+        let exchange = Exchange::begin(connection, request, deadlines)?;
         times.first_byte = exchange.first_byte.map_or(Duration::ZERO, |first| first.duration_since(asked));
         Ok(exchange)
     }

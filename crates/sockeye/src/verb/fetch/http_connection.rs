@@ -13,9 +13,8 @@ use hyper::rt::ReadBufCursor;
 use rustix::event::PollFlags;
 
 use super::FetchError;
-use super::driver::Stopped;
+use super::deadlines::Deadlines;
 use super::error::Again;
-use super::exchange::Patience;
 use super::outgoing::Sent;
 use crate::limits;
 use crate::net::stream::Stream;
@@ -31,8 +30,17 @@ const BUDGET: u32 = 1024;
 /// The same for HTTP/2. What was read waits in memory for whoever takes it, and memory that a cache holds is the cheapest.
 const BUDGET_OF_HTTP2: u32 = 8;
 
+/// Why the driver stopped.
+pub(super) enum Stopped {
+    TimedOut,
+    /// Nothing is waited for, and nothing happens.
+    Stuck,
+    Socket(io::Error),
+    Hyper(hyper::Error),
+}
+
 /// The socket under hyper, and what passes through it.
-pub(super) struct Wire {
+pub(super) struct HttpConnection {
     pub(super) stream: Stream,
     /// Bytes that came and are not yet given on.
     pub(super) held: Vec<u8>,
@@ -76,7 +84,7 @@ pub(super) struct Wire {
     pub(super) sent: Rc<Sent>,
 }
 
-impl Wire {
+impl HttpConnection {
     pub(super) fn new(stream: Stream, sent: Rc<Sent>, asked: Asked) -> Self {
         Self {
             stream,
@@ -120,27 +128,27 @@ impl Wire {
     }
 
     /// What made the driver stop: our own finding where there is one, else what hyper says.
-    pub(super) fn failure(wire: &RefCell<Self>, error: Stopped, patience: Patience, what: &str) -> FetchError {
-        if let Some(why) = wire.borrow().sent.fault() {
+    pub(super) fn failure(connection: &RefCell<Self>, error: Stopped, deadlines: Deadlines, what: &str) -> FetchError {
+        if let Some(why) = connection.borrow().sent.fault() {
             return FetchError::Input(why);
         }
-        if let Some(failure) = wire.borrow_mut().failure.take() {
+        if let Some(failure) = connection.borrow_mut().failure.take() {
             return failure;
         }
         match error {
-            Stopped::TimedOut if what == "the answer" => patience.timed_out("no answer", 0),
-            Stopped::TimedOut => patience.timed_out("nothing came", 0),
+            Stopped::TimedOut if what == "the answer" => deadlines.timed_out("no answer", 0),
+            Stopped::TimedOut => deadlines.timed_out("nothing came", 0),
             Stopped::Stuck => FetchError::Protocol("the exchange waits for nothing".to_owned()),
             Stopped::Socket(why) => FetchError::Reset { why, received: 0 },
             Stopped::Hyper(error) => {
                 // What the request hears may only be that the connection is no more; why, the connection has heard.
-                let ending = wire.borrow_mut().ending.take();
+                let ending = connection.borrow_mut().ending.take();
                 let of_connection = ending.as_ref().and_then(of_http2);
                 let again = (error.is_canceled() || error.is_closed()).then_some(Again::Anew);
                 match (of_http2(&error), of_connection) {
                     (Some(own), _) => own,
                     (None, Some(of_connection)) => of_connection,
-                    (None, None) if again.is_some() && wire.borrow().is_http2 => {
+                    (None, None) if again.is_some() && connection.borrow().is_http2 => {
                         let what = "the server ended the connection before it was asked".to_owned();
                         FetchError::Http2 { code: "no reason".to_owned(), what, again, received: 0 }
                     }
@@ -368,7 +376,7 @@ fn of_hyper(error: &hyper::Error, what: &str) -> FetchError {
 }
 
 /// The socket as hyper sees it.
-pub(super) struct Io(pub(super) Rc<RefCell<Wire>>);
+pub(super) struct Io(pub(super) Rc<RefCell<HttpConnection>>);
 
 impl hyper::rt::Read for Io {
     fn poll_read(
@@ -376,17 +384,17 @@ impl hyper::rt::Read for Io {
         context: &mut Context<'_>,
         mut cursor: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut wire = self.0.borrow_mut();
-        let Some(left) = wire.budget.checked_sub(1) else {
+        let mut connection = self.0.borrow_mut();
+        let Some(left) = connection.budget.checked_sub(1) else {
             context.waker().wake_by_ref();
             return Poll::Pending;
         };
-        wire.budget = left;
-        match wire.read(&mut cursor) {
+        connection.budget = left;
+        match connection.read(&mut cursor) {
             Ok(Some(())) => Poll::Ready(Ok(())),
             Ok(None) => Poll::Pending,
             Err(failure) => {
-                wire.failure.get_or_insert(failure);
+                connection.failure.get_or_insert(failure);
                 Poll::Ready(Err(io::Error::other("stopped")))
             }
         }
@@ -395,11 +403,11 @@ impl hyper::rt::Read for Io {
 
 impl hyper::rt::Write for Io {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut wire = self.0.borrow_mut();
-        let sent = wire.send(|stream| stream.write(bytes), bytes.len());
+        let mut connection = self.0.borrow_mut();
+        let sent = connection.send(|stream| stream.write(bytes), bytes.len());
         // While an answer of HTTP/2 comes, what is sent is said by machines: that the server may go on, or is heard.
-        if sent.is_ready() && !(wire.is_http2 && wire.past_head) {
-            wire.active = Instant::now();
+        if sent.is_ready() && !(connection.is_http2 && connection.past_head) {
+            connection.active = Instant::now();
         }
         sent
     }
@@ -413,7 +421,7 @@ impl hyper::rt::Write for Io {
     }
 }
 
-impl Wire {
+impl HttpConnection {
     /// Sends, unless the peer takes nothing any more. A server may answer and close before it has read everything: what it
     /// said counts, so the rest of the request is let go, and reading tells whether there is an answer.
     fn send<T>(&mut self, act: impl FnOnce(&mut Stream) -> io::Result<T>, all: T) -> Poll<io::Result<T>> {

@@ -1,4 +1,4 @@
-//! The way to a server: over a socket of its own, through a proxy, under TLS.
+//! Connecting to a server: over a socket of its own, through a proxy, under TLS.
 
 use std::io::{self, Read, Write};
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use rustix::event::PollFlags;
 use rustls::ClientConnection;
 
-use super::exchange::Patience;
+use super::deadlines::Deadlines;
 use super::proxy::{self, Kind, Via};
 use super::{FetchError, Options, Origin, Times, Url, UrlScheme, Watch};
 use crate::address::{Address, Host, Target};
@@ -16,15 +16,15 @@ use crate::net::stream::Stream;
 use crate::net::tls::TlsError;
 use crate::wire::socks::{Destination, Next, Socks};
 
-/// One URL's way.
-pub(super) struct Way<'a> {
+/// What connects to the server of a URL.
+pub(super) struct Connector<'a> {
     url: &'a Url,
     options: &'a Options,
     via: Option<Via>,
 }
 
-impl<'a> Way<'a> {
-    pub(super) fn to(url: &'a Url, options: &'a Options) -> Result<Self, FetchError> {
+impl<'a> Connector<'a> {
+    pub(super) fn new(url: &'a Url, options: &'a Options) -> Result<Self, FetchError> {
         // A socket of the caller's own is the way.
         let via = if options.socket.is_some() { None } else { options.proxies.for_url(url)? };
         Ok(Self { url, options, via })
@@ -38,9 +38,9 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// Goes there: what the stream carries next is HTTP.
-    pub(super) fn go(&self, patience: Patience, watch: &mut dyn Watch) -> Result<(Stream, Times), FetchError> {
-        let until = patience.until(self.options.connect_timeout);
+    /// Connects: what the stream carries next is HTTP.
+    pub(super) fn connect(&self, deadlines: Deadlines, watch: &mut dyn Watch) -> Result<(Stream, Times), FetchError> {
+        let until = deadlines.until(self.options.connect_timeout);
         let begun = Instant::now();
         let connected = connect(&self.address(), Protocol::Tcp, &self.connecting(until))?;
         watch.tried(&connected.attempts);
@@ -61,8 +61,8 @@ impl<'a> Way<'a> {
             }
             Some(via) if self.is_secure() => {
                 let (all, no_way) = (self.options.connect_timeout, "no way through the proxy");
-                let patience = Patience { total: Some((until, all)), idle: all };
-                stream = proxy::tunnel(stream, &self.place(), via, patience).map_err(|error| match error {
+                let deadlines = Deadlines { total: Some((until, all)), idle: all };
+                stream = proxy::tunnel(stream, &self.place(), via, deadlines).map_err(|error| match error {
                     FetchError::TimedOut { .. } => self.failed(io::ErrorKind::TimedOut.into(), no_way),
                     other => other,
                 })?;

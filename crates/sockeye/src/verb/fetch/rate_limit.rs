@@ -3,16 +3,16 @@
 use std::time::{Duration, Instant};
 
 use super::FetchError;
-use super::exchange::Patience;
+use super::deadlines::Deadlines;
 
 /// A bound on bytes in a second, or none.
-pub(super) struct Pace {
+pub(super) struct RateLimit {
     rate: Option<u64>,
     began: Instant,
     taken: u64,
 }
 
-impl Pace {
+impl RateLimit {
     pub(super) fn new(rate: Option<u64>) -> Self {
         Self { rate: rate.filter(|&rate| rate > 0), began: Instant::now(), taken: 0 }
     }
@@ -24,12 +24,12 @@ impl Pace {
     }
 
     /// Waits until these bytes may have come; not longer than everything may take.
-    pub(super) fn took(&mut self, bytes: u64, patience: Patience, received: u64) -> Result<(), FetchError> {
+    pub(super) fn took(&mut self, bytes: u64, deadlines: Deadlines, received: u64) -> Result<(), FetchError> {
         let Some(rate) = self.rate else { return Ok(()) };
         self.taken += bytes;
         let due = self.began + Duration::from_secs_f64(self.taken as f64 / rate as f64);
-        let until = patience.total.map_or(due, |(end, _)| due.min(end));
+        let until = deadlines.total.map_or(due, |(end, _)| due.min(end));
         std::thread::sleep(until.saturating_duration_since(Instant::now()));
-        if until < due { Err(patience.timed_out("not done", received)) } else { Ok(()) }
+        if until < due { Err(deadlines.timed_out("not done", received)) } else { Ok(()) }
     }
 }
