@@ -2,6 +2,7 @@
 //! CI does, `cargo xtask faults` makes system calls fail. It has no dependencies, so that it is there at once.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for a terminal, not a server")]
 
+mod circles;
 mod conformance;
 mod faults;
 mod packages;
@@ -64,10 +65,12 @@ fn main() -> ExitCode {
         "test" => test(&env::args().skip(2).collect::<Vec<_>>()),
         "check" => check(),
         "packages" => packages::check(),
+        "circles" => circles::check(),
         "faults" => faults::run(env::args().skip(2)),
         "conformance" => conformance::run(),
         _ => Err("cargo xtask test    installs what is missing (it says what, and why) and passes all tests\n\
                   cargo xtask test --quick   only those that need no other program and no root\ncargo xtask check   format, lints, tests, docs, packages, a sample of faults\n\
+                  cargo xtask circles   modules that import each other
                   cargo xtask packages   licences, vulnerabilities, each crate alone, and what would be published\n\
                   cargo xtask faults  makes each system call of each verb fail in turn\n\
                   cargo xtask conformance  what RFCs ask of serve --files and fetch, case by case, beside nginx and curl"
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
 /// Everything that CI does, in its order.
 fn check() -> Result<(), String> {
     lint()?;
+    circles::check()?;
     test(&[])?;
     doc()?;
     packages::check()?;

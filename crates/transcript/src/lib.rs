@@ -18,13 +18,14 @@
 //! assert!(matches!(step.next, Next::End(_)));
 //! ```
 
+mod carrier;
 mod diagnostic;
 mod format;
 mod function;
 mod given;
 pub mod import;
 mod lint;
-mod matcher;
+mod moment;
 mod names;
 mod notation;
 mod pattern;
@@ -33,22 +34,27 @@ mod program;
 pub mod record;
 pub mod rehearse;
 mod script;
+mod secret;
 mod side;
 mod syntax;
+mod transcript;
 mod update;
 mod values;
 mod verdict;
 
+pub use carrier::Carrier;
 pub use diagnostic::{Diagnostic, Place, Severity, Source};
 pub use format::format;
 pub use given::{UnknownName, known_names};
+pub use moment::Moment;
 pub use notation::{is_hidden, show};
-pub use play::{Ending, Input, Moment, Next, Output, Play, SAID_AHEAD, Step};
+pub use play::{Ending, Input, Next, Output, Play, SAID_AHEAD, Step};
 pub use program::MOST_SAID;
-pub use script::{CLIENT_WAIT, Carrier, File, Files, Options, SERVER_WAIT, Script};
+pub use script::{CLIENT_WAIT, File, Files, Options, SERVER_WAIT, Script};
 pub use side::Side;
 pub use syntax::nearest as nearest_word;
-pub use syntax::{At, Eol, MOST_SHOWN, Refused, Settings, Transcript};
+pub use syntax::{At, Eol, MOST_SHOWN, Refused, Settings};
+pub use transcript::Transcript;
 pub use update::{Updated, update};
 pub use values::{MOST_VALUES, Scratch};
 pub use verdict::{Awaited, Expected, Fault, FaultKind, Verdict, seconds};

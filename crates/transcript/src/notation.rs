@@ -1,6 +1,6 @@
 //! Bytes in transcript notation: what cannot be seen, or would be obeyed by a terminal, is written `{0x…}`.
 
-use crate::record::Secret;
+use crate::secret::Secret;
 
 /// The same with a secret's hole in the place of its value.
 pub(crate) fn show_hiding(bytes: &[u8], secrets: &[Secret]) -> String {

@@ -6,47 +6,17 @@ mod file;
 mod hear;
 mod rounds;
 mod say;
+mod standing;
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU64;
 use std::time::Duration;
 
+use crate::carrier::Carrier;
+use crate::moment::Moment;
 use crate::program::{Deed, First, Fork, Op, Order, Pc, Plan, Step as PathStep};
-use crate::script::{Carrier, Script};
+use crate::script::Script;
 use crate::values::{Coming, MOST_VALUES, Saved, Scratch};
 use crate::verdict::{Fault, Verdict};
-
-/// A point in time, in nanoseconds since any fixed beginning; it never goes back.
-///
-/// What may have no moment takes no more room than one: there are many deadlines in a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment(NonZeroU64);
-
-impl Default for Moment {
-    fn default() -> Self {
-        Self(NonZeroU64::MIN)
-    }
-}
-
-impl Moment {
-    /// So many nanoseconds after the beginning. The last one of a `u64` is the one before it: that is after 584 years.
-    #[must_use]
-    pub fn from_nanos(nanos: u64) -> Self {
-        Self(NonZeroU64::MIN.saturating_add(nanos))
-    }
-
-    /// Nanoseconds since the beginning.
-    #[must_use]
-    pub fn nanos(self) -> u64 {
-        self.0.get() - 1
-    }
-
-    /// This moment and so much later.
-    #[must_use]
-    pub fn after(self, time: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
-    }
-}
 
 /// What has come from the other side and was not consumed yet.
 #[derive(Debug, Clone, Copy)]
@@ -197,6 +167,14 @@ pub struct Play {
     together: bool,
 }
 
+impl Script {
+    /// A new play of it, at its beginning.
+    #[must_use]
+    pub fn play(&self) -> Play {
+        Play::new(self)
+    }
+}
+
 /// Why the walk stops.
 enum Stop {
     Next(Next),
@@ -287,7 +265,7 @@ impl Play {
                     let choice = &script.program.choices[*index];
                     let last = matches!(choice.kind, Fork::Loop { ends_file: true, .. });
                     last || script.may_leave
-                        || choice.arms.iter().any(|arm| ends(arm.first) && hear::allowed(self, &arm.path))
+                        || choice.arms.iter().any(|arm| ends(arm.first) && standing::allowed(self, &arm.path))
                 }
                 _ => false,
             }
@@ -297,7 +275,7 @@ impl Play {
     #[must_use]
     pub fn line(&self, script: &Script) -> usize {
         let pc = self.pc.min(script.program.places.len().saturating_sub(1));
-        match account::expected_messages(script, self).first() {
+        match standing::expected_messages(script, self).first() {
             Some(&message) => script.program.messages[message].place.line,
             None => script.program.places.get(pc).map_or(1, |place| place.line),
         }

@@ -15,20 +15,13 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::carrier::Carrier;
+use crate::moment::Moment;
 use crate::notation::{hex, show, show_hiding};
-use crate::play::Moment;
-use crate::script::Carrier;
 use crate::side::Side;
 use crate::syntax::Eol;
 
-/// A value that is not to be written down: its name stands for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Secret {
-    /// The name of its hole.
-    pub name: String,
-    /// The value. An empty one hides nothing.
-    pub value: Vec<u8>,
-}
+pub use crate::secret::Secret;
 
 /// How to write a record.
 #[derive(Debug, Clone)]

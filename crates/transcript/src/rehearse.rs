@@ -16,8 +16,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::play::{Ending, Input, Moment, Next, Output, Play};
-use crate::script::{Carrier, Script};
+use crate::carrier::Carrier;
+use crate::moment::Moment;
+use crate::play::{Ending, Input, Next, Output, Play};
+use crate::script::Script;
 use crate::values::Scratch;
 
 /// What came of a rehearsal.
@@ -261,7 +263,7 @@ mod tests {
     use super::*;
     use crate::script::Options;
     use crate::side::Side;
-    use crate::syntax::Transcript;
+    use crate::transcript::Transcript;
 
     #[test]
     fn a_rehearsal_ends_however_long_the_conversation_is() {

@@ -8,28 +8,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Side;
+use crate::carrier::Carrier;
 use crate::diagnostic::{Diagnostic, Severity, Source};
-use crate::matcher;
 use crate::notation::show_hiding;
-use crate::play::Play;
-use crate::program::{self, Deed, First, Message, Op, Piece, PieceKind, Plan, Program};
-use crate::record::Secret;
-use crate::syntax::{Eol, Form, Refused, Transcript};
+use crate::program::{self, Deed, First, Message, Op, Piece, PieceKind, Plan, Program, matcher};
+use crate::secret::Secret;
+use crate::syntax::{Eol, Form, Refused};
+use crate::transcript::Transcript;
 use crate::values::Scratch;
 
 /// How long a client waits for its server, unless told otherwise.
 pub const CLIENT_WAIT: Duration = Duration::from_secs(5);
 /// How long a server waits for its clients, unless told otherwise.
 pub const SERVER_WAIT: Duration = Duration::from_secs(300);
-
-/// What carries the conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Carrier {
-    /// A stream: packet boundaries never matter.
-    Stream,
-    /// Datagrams: one message is one of them.
-    Datagram,
-}
 
 /// Where the files of `file:` lines come from. The transcript crate opens none itself.
 pub trait Files: fmt::Debug + Send + Sync {
@@ -188,12 +179,6 @@ impl Script {
     /// Whether a reset between two exchanges is no failed play. The client's side has a word of its own for it.
     pub(crate) fn forgives_resets(&self) -> bool {
         self.may_leave || self.side == Side::Client
-    }
-
-    /// A new play of it, at its beginning.
-    #[must_use]
-    pub fn play(&self) -> Play {
-        Play::new(self)
     }
 
     /// Whether it goes over to TLS somewhere.

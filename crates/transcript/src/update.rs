@@ -8,7 +8,7 @@ use align::{Hole, Lines, Wanted};
 
 use crate::Verdict;
 use crate::notation::{hex, show_hiding};
-use crate::record::Secret;
+use crate::secret::Secret;
 use crate::syntax::{Form, Part, PartKind, payload_parts};
 use crate::verdict::{Fault, Held};
 

@@ -1,7 +1,5 @@
 //! The values that names have while a play runs, kept in one piece of memory that plays share.
 
-use crate::matcher::Progress;
-
 /// Most bytes that all values of one play hold together. Neither a file nor a peer can make a play grow past it.
 pub const MOST_VALUES: usize = 16 * 1024 * 1024;
 
@@ -45,6 +43,23 @@ pub(crate) struct Coming {
     /// Its length, once all of it is there: others may be longer.
     pub(crate) whole: Option<usize>,
     pub(crate) progress: Progress,
+}
+
+/// Where a match stood when the bytes ended: no later look needs to look at the same bytes again, so that a message that
+/// comes byte by byte costs no more than one that comes whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// The first piece of the text that is looked for.
+    pub(crate) index: usize,
+    /// Where it begins, once that is known.
+    pub(crate) begins: Option<usize>,
+    /// How much of it is there.
+    pub(crate) agreed: usize,
+    /// The hole before it: its piece, and where it begins.
+    pub(crate) open: Option<(usize, usize)>,
+    /// The text does not begin before this byte.
+    pub(crate) upto: usize,
+    pub(crate) captured: Vec<Captured>,
 }
 
 /// A capture that a match found: bytes of the line.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::Side;
 use crate::diagnostic::{Place, Source};
 use crate::notation::{has_any, show, show_hiding};
-use crate::record::Secret;
+use crate::secret::Secret;
 
 pub use kind::FaultKind;
 

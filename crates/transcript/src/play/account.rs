@@ -3,43 +3,18 @@
 use std::sync::Arc;
 
 use super::Play;
-use super::hear::allowed;
+use super::standing::expected_messages;
 use crate::diagnostic::Place;
-use crate::matcher;
 use crate::notation::show_hiding;
 use crate::pattern::count_in;
-use crate::program::{Deed, First, Message, Op, Pattern, PieceKind};
-use crate::record::Secret;
+use crate::program::{Deed, Message, Op, Pattern, PieceKind, matcher};
 use crate::script::Script;
+use crate::secret::Secret;
 use crate::values::Scratch;
 use crate::verdict::{Awaited, Expected, Fault, Held, Verdict};
 
 /// Most bytes of what would have been right that are kept of one line.
 const ROOM: usize = 16 * 1024;
-
-/// The messages that would be right where a play stands.
-pub(super) fn expected_messages(script: &Script, play: &Play) -> Vec<usize> {
-    match &script.program.ops[play.pc] {
-        Op::Hear(message) => vec![*message],
-        Op::AnyOrder(order) => {
-            let order = &script.program.orders[*order];
-            (0..order.messages.len())
-                .filter(|&index| !play.has_come(order, index))
-                .map(|index| order.messages[index])
-                .collect()
-        }
-        Op::Choice(index) => script.program.choices[*index]
-            .arms
-            .iter()
-            .filter(|arm| allowed(play, &arm.path))
-            .filter_map(|arm| match arm.first {
-                First::Line(message) => Some(message),
-                _ => None,
-            })
-            .collect(),
-        _ => vec![],
-    }
-}
 
 impl Play {
     /// The account of a failure where the play stands.

@@ -1,9 +1,9 @@
 //! Files that are said or heard as they stand, a piece at a time: none is ever held whole.
 
 use super::{Ending, Next, Play, SAID_AHEAD, Stop, Walk};
+use crate::carrier::Carrier;
 use crate::notation::show;
 use crate::program::Pc;
-use crate::script::Carrier;
 use crate::verdict::{Awaited, Expected, Fault};
 
 /// How much of a file is looked at in one go.

@@ -1,13 +1,13 @@
 //! What we hear: bytes become lines, and lines are matched.
 
-use super::account::expected_messages;
+use super::standing::{allowed, expected_messages};
 use super::{Ending, Heard, Input, Moment, Next, Play, Stop, Walk};
-use crate::matcher::{self, Progress, Walked};
+use crate::carrier::Carrier;
 use crate::pattern::MOST_BYTES;
-use crate::program::{Arm, Deed, First, Fork, Found, Literals, Message, Op, Pc, Step as PathStep};
-use crate::script::Carrier;
+use crate::program::matcher::{self, Walked};
+use crate::program::{Arm, Deed, First, Fork, Found, Literals, Message, Op, Pc};
 use crate::syntax::{Eol, Form};
-use crate::values::{Coming, TooLarge};
+use crate::values::{Coming, Progress, TooLarge};
 use crate::verdict::Fault;
 
 /// Bytes that must come within the time limit while something is awaited that is no line.
@@ -724,12 +724,4 @@ fn ends_inside_a_character(bytes: &[u8]) -> bool {
     // Not in the middle of a character at the front.
     let front = last.iter().position(|byte| !(0x80..0xc0).contains(byte)).unwrap_or(last.len());
     std::str::from_utf8(&last[front..]).is_err_and(|error| error.error_len().is_none())
-}
-
-/// Whether the counters let a play go this way.
-pub(super) fn allowed(play: &Play, path: &[PathStep]) -> bool {
-    path.iter().all(|step| match step {
-        PathStep::Again { counter, times, more } => (play.counters[*counter] + 1 < *times) == *more,
-        PathStep::Run(_) => true,
-    })
 }

@@ -2,8 +2,7 @@
 //! out of the ordinary is left to the walk, and what is left behind is what the walk would have left.
 
 use super::{Heard, Play, SAID_AHEAD, Walk};
-use crate::matcher;
-use crate::program::{CHUNK, Choice, Message, Part, Takes};
+use crate::program::{CHUNK, Choice, Message, Part, Takes, matcher};
 use crate::syntax::Eol;
 use crate::values::Scratch;
 

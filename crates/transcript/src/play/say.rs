@@ -1,10 +1,10 @@
 //! What we say: values and defaults are filled in, line endings follow the other side's.
 
 use super::{Ending, Heard, Next, Play, Stop, Walk};
-use crate::matcher;
+use crate::carrier::Carrier;
 use crate::pattern::count_in;
-use crate::program::{MOST_SAID, Pattern, Piece, PieceKind};
-use crate::script::{Carrier, DATAGRAM};
+use crate::program::{MOST_SAID, Pattern, Piece, PieceKind, matcher};
+use crate::script::DATAGRAM;
 use crate::syntax::{Eol, Form};
 use crate::values::{MOST_VALUES, TooLarge};
 use crate::verdict::Fault;

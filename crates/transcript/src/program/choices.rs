@@ -3,9 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::{Arm, Choice, Deed, First, Fork, Op, Pattern, Pc, PieceKind, Program, Shape, Step};
+use super::{Arm, Choice, Deed, First, Fork, Op, Pattern, Pc, PieceKind, Program, Shape, Step, matcher};
 use crate::diagnostic::{Diagnostic, Place};
-use crate::matcher;
 use crate::syntax::Form;
 
 /// Most ways that one choice may have.

@@ -1,14 +1,13 @@
 //! From the tree to operations.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::{
     Choice, Deed, FileMessage, Fork, Literal, Literals, MOST_SAID, Message, Op, Order, Pattern, Pc, Piece, PieceKind,
-    Program, Shape, choices, plan, reach,
+    Places, Program, Shape, choices, matcher, plan, reach,
 };
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place};
-use crate::matcher;
 use crate::names::{self, Role, Roles};
 use crate::notation::show;
 use crate::pattern::count_in;
@@ -92,16 +91,6 @@ struct Compiler<'a> {
 
 /// Most bytes of text that stand in a program twice, for speed.
 const MOST_COPIED: usize = 32 * 1024 * 1024;
-
-/// Where statements went, by their line: a line holds one statement.
-#[derive(Debug, Default)]
-pub(super) struct Places {
-    /// The choice of each uncounted `repeat` and each `either`.
-    pub(super) choices: HashMap<usize, usize>,
-    /// The `Enter` operation of each `repeat`.
-    pub(super) loops: HashMap<usize, Pc>,
-    pub(super) messages: HashMap<usize, usize>,
-}
 
 impl Compiler<'_> {
     /// A name that one `set` or `let` gives, from nothing but text and constants, is a constant.

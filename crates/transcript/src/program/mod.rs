@@ -5,11 +5,13 @@ mod branches;
 mod choices;
 mod compile;
 mod literals;
+pub(crate) mod matcher;
 mod plan;
 mod prefix;
 mod reach;
 mod rounds;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::Side;
@@ -262,6 +264,16 @@ pub(crate) enum Plan {
     Rounds { counter: usize, times: u32 },
     /// Take the branches in turn, each as often as it says; without a counter always the first that can be said.
     Turns { counter: Option<usize>, turns: Vec<(Pc, u32)> },
+}
+
+/// Where statements went, by their line: a line holds one statement.
+#[derive(Debug, Default)]
+struct Places {
+    /// The choice of each uncounted `repeat` and each `either`.
+    choices: HashMap<usize, usize>,
+    /// The `Enter` operation of each `repeat`.
+    loops: HashMap<usize, Pc>,
+    messages: HashMap<usize, usize>,
 }
 
 impl Message {

@@ -1,8 +1,7 @@
 //! How the side that speaks first at a choice goes: round a loop as often as the longest list of defaults that it sends
 //! there, through an `either` branch by branch.
 
-use super::compile::Places;
-use super::{Deed, First, Fork, Op, PieceKind, Plan, Program, choices};
+use super::{Deed, First, Fork, Op, PieceKind, Places, Plan, Program, choices};
 use crate::Side;
 use crate::syntax::{Statement, StatementKind};
 

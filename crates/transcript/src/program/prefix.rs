@@ -1,10 +1,10 @@
 //! Where one of several `raw` or `hex` messages begins like another: on a stream nothing but a pause tells a listener that
 //! the shorter one is all there is.
 
-use super::{First, Message, Op, Pattern, Piece, PieceKind, Program};
+use super::{First, Message, Op, Pattern, Piece, PieceKind, Program, matcher};
+use crate::Side;
 use crate::diagnostic::Diagnostic;
 use crate::syntax::Form;
-use crate::{Side, matcher};
 
 /// What two messages, which a listener tries in this order, have to do with each other.
 #[derive(Debug, PartialEq, Eq)]

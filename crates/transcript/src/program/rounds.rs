@@ -1,8 +1,7 @@
 //! Rounds: ways through a loop of theirs that are one line heard and a known answer said. They are worked out once, so
 //! that a batch of such lines is answered without walking operation by operation.
 
-use super::{Arm, First, Literal, Message, Op, Pattern, Pc, Piece, PieceKind, Program, Shape};
-use crate::matcher;
+use super::{Arm, First, Literal, Message, Op, Pattern, Pc, Piece, PieceKind, Program, Shape, matcher};
 use crate::syntax::{Eol, Form};
 use crate::values::Scratch;
 

@@ -1,7 +1,7 @@
 //! Words of other languages and tools that begin a line, and what to write instead.
 
-use super::settings::nearest_duration;
-use super::unknown::Instead::{self, Block, End, Nothing, Or};
+use super::duration::nearest_duration;
+use super::meant::Instead::{self, Block, End, Nothing, Or};
 
 /// Words of other languages and tools.
 pub(super) fn foreign(word: &str, rest: &str) -> Option<(String, Instead)> {

@@ -1,7 +1,9 @@
 //! The text of a transcript as a tree: what was written, before anyone asks from which side it is played.
 
+mod duration;
 mod encoding;
 mod foreign;
+mod meant;
 mod nearest;
 mod parse;
 mod settings;
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use nearest::nearest;
+pub(crate) use parse::read;
 pub(crate) use unknown::bare_bytes;
 
 use crate::Side;
@@ -20,7 +23,7 @@ use crate::function::Function;
 
 /// Whether a word is a duration as transcripts have it.
 pub(crate) fn is_duration(word: &str) -> bool {
-    settings::duration(word).is_some()
+    duration::duration(word).is_some()
 }
 
 /// The parts of a payload, columns counted from its beginning; `None` if it is not well formed.
@@ -36,57 +39,15 @@ pub(crate) fn payload_parts(payload: &str, form: Form) -> Option<Vec<Part>> {
 /// What a hole accepts, names as they are written.
 pub(crate) type Pattern = crate::pattern::Pattern<String>;
 
-/// A transcript that follows the grammar. Whether a side can play it is asked by [`crate::Script::prepare`].
-#[derive(Debug, Clone)]
-pub struct Transcript {
+/// What a text says, and what is wrong with its statements one by one.
+#[derive(Debug)]
+pub(crate) struct Tree {
     pub(crate) source: Arc<Source>,
     pub(crate) settings: Settings,
-    /// Shared by every copy.
-    pub(crate) body: Arc<Vec<Statement>>,
-    pub(crate) warnings: Vec<Diagnostic>,
-}
-
-impl Transcript {
-    /// Reads a transcript's text. `name` is what messages call it; `given` are the names that get their values from
-    /// outside, as `--set` gives them.
-    ///
-    /// # Errors
-    /// Every mistake in it, in the order of the lines.
-    pub fn parse(name: &str, text: &[u8], given: &[&str]) -> Result<Self, Refused> {
-        parse::transcript(name, text, given)
-    }
-
-    /// The name and the text, for messages.
-    #[must_use]
-    pub fn source(&self) -> &Arc<Source> {
-        &self.source
-    }
-
-    /// What is allowed but probably not meant.
-    #[must_use]
-    pub fn warnings(&self) -> &[Diagnostic] {
-        &self.warnings
-    }
-
-    /// Where it first goes over to TLS, if it does.
-    #[must_use]
-    pub fn starttls(&self) -> Option<Place> {
-        fn first(body: &[Statement]) -> Option<Place> {
-            body.iter().find_map(|statement| match &statement.kind {
-                StatementKind::StartTls => Some(statement.place),
-                StatementKind::Repeat { body, .. } => first(body),
-                StatementKind::Either { branches } => branches.iter().find_map(|branch| first(&branch.body)),
-                _ => None,
-            })
-        }
-        first(&self.body)
-    }
-
-    /// How lines end, how long to wait.
-    #[must_use]
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
+    pub(crate) body: Vec<Statement>,
+    pub(crate) findings: Vec<Diagnostic>,
+    /// Whether every block is closed. Where one ends that is not is not known, nor what stands in it and what behind.
+    pub(crate) is_closed: bool,
 }
 
 /// Most findings of one kind that are shown to a person.

@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
+use super::duration::duration;
 use super::encoding;
+use super::meant::{Instead, Meant};
 use super::nearest::nearest;
-use super::settings::duration;
 use super::template::{self, At};
-use super::unknown::{self, Instead, Meant};
-use super::{Act, Branch, Form, Refused, Settings, Statement, StatementKind, Transcript};
+use super::unknown;
+use super::{Act, Branch, Form, Refused, Settings, Statement, StatementKind, Tree};
 use crate::Side;
-use crate::diagnostic::{Diagnostic, Place, Severity, Source};
-use crate::{lint, names, program};
+use crate::diagnostic::{Diagnostic, Place, Source};
 
 /// Deepest nesting of blocks.
 const DEEPEST: usize = 16;
 /// Largest transcript, in bytes.
 const LARGEST: usize = 16 * 1024 * 1024;
 
-/// Reads a whole text; see [`Transcript::parse`].
-pub(super) fn transcript(name: &str, text: &[u8], given: &[&str]) -> Result<Transcript, Refused> {
+/// Reads a whole text, with every mistake in its statements. What is not text at all is refused.
+pub(crate) fn read(name: &str, text: &[u8]) -> Result<Tree, Refused> {
     if text.len() > LARGEST {
         let finding = Diagnostic::error(Place { line: 1, column: 1, width: 1 }, "the file is larger than 16 MiB");
         return Err(Refused::new(&Arc::new(Source::new(name, "")), vec![finding]));
@@ -50,23 +50,7 @@ pub(super) fn transcript(name: &str, text: &[u8], given: &[&str]) -> Result<Tran
     if !seen.message && findings.is_empty() {
         findings.push(encoding::nothing_said(&source));
     }
-    let (roles, unresolved) = names::resolve(&body, given);
-    findings.extend(unresolved);
-    // What is wrong with the structure is wrong from either side.
-    let values = given.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
-    let structure = program::compile(&body, &settings, Side::Client, &values).1;
-    // Where a block ends that is never closed is not known, nor what stands in it and what behind.
-    findings.extend(structure.into_iter().filter(|_| is_closed));
-    if findings.iter().all(|finding| finding.severity == Severity::Warning) {
-        findings.extend(lint::warnings(&body, &roles, &source, &settings, given));
-    }
-    let (errors, warnings): (Vec<_>, Vec<_>) =
-        findings.into_iter().partition(|finding| finding.severity == Severity::Error);
-    if errors.is_empty() {
-        Ok(Transcript { source, settings, body: Arc::new(body), warnings })
-    } else {
-        Err(Refused::new(&source, errors))
-    }
+    Ok(Tree { source, settings, body, findings, is_closed })
 }
 
 /// A block that is still open.

@@ -1,8 +1,9 @@
 //! Lines that are no statement: what was meant, as far as one can tell, and what to write instead.
 
+use super::duration::nearest_duration;
 use super::foreign::foreign;
+use super::meant::{Instead, Meant};
 use super::nearest::nearest;
-use super::settings::nearest_duration;
 
 /// Words that begin a statement, for suggestions.
 const KEYWORDS: [&str; 18] = [
@@ -25,28 +26,6 @@ const KEYWORDS: [&str; 18] = [
     "s:",
     "S closes",
 ];
-
-/// What is wrong with a line, and how the reading goes on, so that one mistake is told once.
-pub(super) struct Meant<'a> {
-    /// The part of the line that is wrong: a slice of it.
-    pub(super) part: &'a str,
-    pub(super) message: String,
-    pub(super) help: String,
-    pub(super) instead: Instead,
-}
-
-/// What the line is read as.
-pub(super) enum Instead {
-    /// As this statement.
-    Statement(String),
-    /// As the head of a block whose lines are read for their mistakes and dropped.
-    Block,
-    /// As a line that parts or ends such a block.
-    Or,
-    End,
-    /// As nothing.
-    Nothing,
-}
 
 use Instead::{Block, End, Nothing, Or, Statement};
 

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+use super::{Message, Pattern, Piece, PieceKind, Shape};
 use crate::pattern::count_in;
-use crate::program::{Message, Pattern, Piece, PieceKind, Shape};
-use crate::values::{Captured, Scratch};
+use crate::values::{Captured, Progress, Scratch};
 
 /// Whether a message without values takes a line; nothing is captured.
 pub(crate) fn matches(message: &Message, line: &[u8]) -> bool {
@@ -93,23 +93,6 @@ pub(crate) enum Walked {
     Partly,
     /// The piece with this index does not fit at this byte.
     Differs { piece: usize, at: usize },
-}
-
-/// Where a match stood when the bytes ended: no later look needs to look at the same bytes again, so that a message that
-/// comes byte by byte costs no more than one that comes whole.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Progress {
-    /// The first piece of the text that is looked for.
-    index: usize,
-    /// Where it begins, once that is known.
-    begins: Option<usize>,
-    /// How much of it is there.
-    agreed: usize,
-    /// The hole before it: its piece, and where it begins.
-    open: Option<(usize, usize)>,
-    /// The text does not begin before this byte.
-    upto: usize,
-    captured: Vec<Captured>,
 }
 
 /// Matches a `raw` or `hex` message against the bytes that have come; `whole` says that they are all there is and all

@@ -1,0 +1,37 @@
+//! Where a play stands: what may come there, and which ways its counters leave open.
+
+use super::Play;
+use crate::program::{First, Op, Step as PathStep};
+use crate::script::Script;
+
+/// The messages that would be right where a play stands.
+pub(super) fn expected_messages(script: &Script, play: &Play) -> Vec<usize> {
+    match &script.program.ops[play.pc] {
+        Op::Hear(message) => vec![*message],
+        Op::AnyOrder(order) => {
+            let order = &script.program.orders[*order];
+            (0..order.messages.len())
+                .filter(|&index| !play.has_come(order, index))
+                .map(|index| order.messages[index])
+                .collect()
+        }
+        Op::Choice(index) => script.program.choices[*index]
+            .arms
+            .iter()
+            .filter(|arm| allowed(play, &arm.path))
+            .filter_map(|arm| match arm.first {
+                First::Line(message) => Some(message),
+                _ => None,
+            })
+            .collect(),
+        _ => vec![],
+    }
+}
+
+/// Whether the counters let a play go this way.
+pub(super) fn allowed(play: &Play, path: &[PathStep]) -> bool {
+    path.iter().all(|step| match step {
+        PathStep::Again { counter, times, more } => (play.counters[*counter] + 1 < *times) == *more,
+        PathStep::Run(_) => true,
+    })
+}

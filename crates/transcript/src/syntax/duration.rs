@@ -1,0 +1,39 @@
+//! Durations as transcripts have them, and what was meant by others.
+
+use std::time::Duration;
+
+/// The duration that was meant by `5`, `5 s`, `1.5s`, `2m` or `3 seconds`, as a transcript has it.
+pub(super) fn nearest_duration(text: &str) -> Option<String> {
+    let text = text.trim().to_ascii_lowercase();
+    let number = &text[..text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len())];
+    let milliseconds = match text[number.len()..].trim() {
+        "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" => 1.0,
+        "" | "s" | "sec" | "secs" | "second" | "seconds" => 1000.0,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60_000.0,
+        "h" | "hour" | "hours" => 3_600_000.0,
+        _ => return None,
+    };
+    let milliseconds = (number.parse::<f64>().ok()? * milliseconds).round();
+    if !(1.0..=1000.0 * 60.0 * 60.0 * 24.0 * 365.0).contains(&milliseconds) {
+        return None;
+    }
+    let whole = milliseconds as u64;
+    Some(if whole.is_multiple_of(1000) { format!("{}s", whole / 1000) } else { format!("{whole}ms") })
+}
+
+/// `100ms` or `5s`.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 1),
+        None => (text.strip_suffix('s')?, 1000),
+    };
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    number
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(unit)
+        .filter(|&ms| ms <= 1000 * 60 * 60 * 24 * 365)
+        .map(Duration::from_millis)
+}

@@ -1,0 +1,23 @@
+//! What a line that is no statement was meant to be.
+
+/// What is wrong with a line, and how the reading goes on, so that one mistake is told once.
+pub(super) struct Meant<'a> {
+    /// The part of the line that is wrong: a slice of it.
+    pub(super) part: &'a str,
+    pub(super) message: String,
+    pub(super) help: String,
+    pub(super) instead: Instead,
+}
+
+/// What the line is read as.
+pub(super) enum Instead {
+    /// As this statement.
+    Statement(String),
+    /// As the head of a block whose lines are read for their mistakes and dropped.
+    Block,
+    /// As a line that parts or ends such a block.
+    Or,
+    End,
+    /// As nothing.
+    Nothing,
+}

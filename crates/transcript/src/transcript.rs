@@ -1,0 +1,77 @@
+//! A transcript as a whole: its text read, its names resolved, its structure checked, and all that is wrong or odd told.
+
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Place, Severity, Source};
+use crate::side::Side;
+use crate::syntax::{self, Refused, Settings, Statement, StatementKind, Tree};
+use crate::{lint, names, program};
+
+/// A transcript that follows the grammar. Whether a side can play it is asked by [`crate::Script::prepare`].
+#[derive(Debug, Clone)]
+pub struct Transcript {
+    pub(crate) source: Arc<Source>,
+    pub(crate) settings: Settings,
+    /// Shared by every copy.
+    pub(crate) body: Arc<Vec<Statement>>,
+    pub(crate) warnings: Vec<Diagnostic>,
+}
+
+impl Transcript {
+    /// Reads a transcript's text. `name` is what messages call it; `given` are the names that get their values from
+    /// outside, as `--set` gives them.
+    ///
+    /// # Errors
+    /// Every mistake in it, in the order of the lines.
+    pub fn parse(name: &str, text: &[u8], given: &[&str]) -> Result<Self, Refused> {
+        let Tree { source, settings, body, mut findings, is_closed } = syntax::read(name, text)?;
+        let (roles, unresolved) = names::resolve(&body, given);
+        findings.extend(unresolved);
+        // What is wrong with the structure is wrong from either side.
+        let values = given.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
+        let structure = program::compile(&body, &settings, Side::Client, &values).1;
+        findings.extend(structure.into_iter().filter(|_| is_closed));
+        if findings.iter().all(|finding| finding.severity == Severity::Warning) {
+            findings.extend(lint::warnings(&body, &roles, &source, &settings, given));
+        }
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            findings.into_iter().partition(|finding| finding.severity == Severity::Error);
+        if errors.is_empty() {
+            Ok(Self { source, settings, body: Arc::new(body), warnings })
+        } else {
+            Err(Refused::new(&source, errors))
+        }
+    }
+
+    /// The name and the text, for messages.
+    #[must_use]
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// What is allowed but probably not meant.
+    #[must_use]
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// Where it first goes over to TLS, if it does.
+    #[must_use]
+    pub fn starttls(&self) -> Option<Place> {
+        fn first(body: &[Statement]) -> Option<Place> {
+            body.iter().find_map(|statement| match &statement.kind {
+                StatementKind::StartTls => Some(statement.place),
+                StatementKind::Repeat { body, .. } => first(body),
+                StatementKind::Either { branches } => branches.iter().find_map(|branch| first(&branch.body)),
+                _ => None,
+            })
+        }
+        first(&self.body)
+    }
+
+    /// How lines end, how long to wait.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
