@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::carrier::Carrier;
 use crate::moment::Moment;
 use crate::program::{Deed, First, Fork, Op, Order, Pc, Plan, Step as PathStep};
+use crate::row::Row;
 use crate::script::Script;
 use crate::values::{Coming, MOST_VALUES, Saved, Scratch};
 use crate::verdict::{Fault, Verdict};
@@ -155,6 +156,8 @@ pub struct Play {
     /// How much of what is not a line had come when the wait began anew.
     gained: u64,
     counters: Box<[u32]>,
+    /// What it was given, beside the script's own values.
+    row: Option<Row>,
     saved: Option<Box<Saved>>,
     said: Option<Box<(usize, Vec<u8>)>>,
     heard: Heard,
@@ -172,6 +175,12 @@ impl Script {
     #[must_use]
     pub fn play(&self) -> Play {
         Play::new(self)
+    }
+
+    /// A new play with values of its own, which [`Script::row`] of this script has looked at.
+    #[must_use]
+    pub fn play_with(&self, row: &Row) -> Play {
+        Play { row: Some(row.clone()), ..Play::new(self) }
     }
 }
 
@@ -199,7 +208,7 @@ impl Play {
 
     /// Goes on as far as the input allows. Output is appended, and is to be sent before what `next` says is done.
     pub fn step(&mut self, script: &Script, input: Input<'_>, scratch: &mut Scratch, output: &mut Output) -> Step {
-        scratch.load(self.saved.take(), script.program.slots.len());
+        self.bring(script, scratch);
         if input.bytes.len() > self.left {
             self.fresh = input.now;
         }
@@ -211,31 +220,46 @@ impl Play {
         let goes_on = matches!(next, Next::Pause { .. } | Next::Flush | Next::End(Ending::Done | Ending::Left));
         let left = walk.datagram && consumed == 0 && goes_on;
         self.left = input.bytes.len() - consumed;
+        if scratch.row.is_some() {
+            self.row = scratch.row.take();
+        }
         if !matches!(next, Next::End(_)) {
             self.saved = scratch.save(script.program.live.get(self.pc).copied().unwrap_or(false));
         }
         Step { consumed, left, next }
     }
 
+    /// Brings its values to where they are looked up.
+    #[inline]
+    fn bring(&mut self, script: &Script, scratch: &mut Scratch) {
+        scratch.load(self.saved.take(), script.program.slots.len());
+        if self.row.is_some() {
+            scratch.row = self.row.take();
+        }
+    }
+
     /// The connection was reset: how the play ends.
     #[must_use]
     pub fn reset(&mut self, script: &Script, unread: &[u8], scratch: &mut Scratch) -> Ending {
-        scratch.load(self.saved.take(), script.program.slots.len());
-        match &script.program.ops[self.pc] {
+        self.bring(script, scratch);
+        let ending = match &script.program.ops[self.pc] {
             Op::Expect(Deed::Reset) => Ending::Done,
             Op::Choice(_) if unread.is_empty() && self.at_rest(script) && script.forgives_resets() => Ending::IdleReset,
-            _ => Ending::Failed(Box::new(self.verdict(script, crate::Fault::Reset, unread, scratch))),
-        }
+            _ => Ending::Failed(Box::new(self.verdict(script, Fault::Reset, unread, scratch))),
+        };
+        self.row = scratch.row.take();
+        ending
     }
 
     /// The handshake that [`Next::StartTls`] asked for failed: how the play ends.
     #[must_use]
-    pub fn tls_failed(&mut self, script: &Script, fault: crate::Fault, why: &str, scratch: &mut Scratch) -> Ending {
-        scratch.load(self.saved.take(), script.program.slots.len());
+    pub fn tls_failed(&mut self, script: &Script, fault: Fault, why: &str, scratch: &mut Scratch) -> Ending {
+        self.bring(script, scratch);
         // The account stands at the line that asked for it.
         self.pc -= 1;
         let mut verdict = self.verdict(script, fault, &[], scratch);
         why.clone_into(&mut verdict.name);
+        self.row = scratch.row.take();
         Ending::Failed(Box::new(verdict))
     }
 
@@ -468,7 +492,7 @@ impl Walk<'_> {
         let program = &self.script.program;
         let mut verdict = play.verdict(self.script, Fault::ValuesTooLarge { most: MOST_VALUES }, &[], self.scratch);
         verdict.place = program.places[pc];
-        verdict.name = program.slots[slot].clone();
+        program.name(slot).clone_into(&mut verdict.name);
         verdict.expected.clear();
         Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))
     }
@@ -478,7 +502,7 @@ impl Walk<'_> {
         let program = &self.script.program;
         let mut verdict = play.verdict(self.script, Fault::NotEncoded, &[], self.scratch);
         verdict.place = program.places[pc];
-        verdict.name = program.slots[slot].clone();
+        program.name(slot).clone_into(&mut verdict.name);
         verdict.expected.clear();
         verdict.received = value;
         Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))

@@ -1,17 +1,21 @@
 //! A transcript made ready to be played from one side: every reason why it cannot be is found here, before a socket
 //! is opened.
 
+mod columns;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use columns::Columns;
+
 use crate::Side;
 use crate::carrier::Carrier;
 use crate::diagnostic::{Diagnostic, Severity, Source};
 use crate::notation::show_hiding;
-use crate::program::{self, Deed, First, Message, Op, Piece, PieceKind, Plan, Program, matcher};
+use crate::program::{self, Deed, Depends, First, Message, Op, Outside, Piece, PieceKind, Plan, Program, matcher};
 use crate::secret::Secret;
 use crate::syntax::{Eol, Form, Refused};
 use crate::transcript::Transcript;
@@ -55,8 +59,10 @@ pub struct Options {
     pub side: Side,
     /// What carries it.
     pub carrier: Carrier,
-    /// Values for names, that win over `set`.
+    /// Values for names, that win over `set`: the same in every play.
     pub values: BTreeMap<String, Vec<u8>>,
+    /// Names whose values differ from play to play; they win over `values`. Each play is given them by a [`crate::Row`].
+    pub columns: Vec<String>,
     /// How long to wait for the other side, unless the file says otherwise; `None` for ever.
     pub wait: Option<Duration>,
     /// Wins over the file's `timeout`: what a person asked for on the command line.
@@ -84,6 +90,7 @@ impl Options {
             side,
             carrier,
             values: BTreeMap::new(),
+            columns: vec![],
             wait: Some(if server { SERVER_WAIT } else { CLIENT_WAIT }),
             wait_override: None,
             longest_line: 64 * 1024,
@@ -116,6 +123,8 @@ pub struct Script {
     /// The files of the program, in its order.
     pub(crate) files: Vec<Arc<dyn File>>,
     pub(crate) secrets: Arc<[Secret]>,
+    /// What is to be known of the values that each play is given.
+    columns: Option<Arc<Columns>>,
     warnings: Vec<Diagnostic>,
 }
 
@@ -125,8 +134,9 @@ impl Script {
     /// # Errors
     /// Every reason why this side cannot play it over this carrier.
     pub fn prepare(transcript: &Transcript, options: &Options) -> Result<Self, Refused> {
+        let outside = Outside { values: &options.values, columns: &options.columns };
         let (mut program, mut findings) =
-            program::compile(&transcript.body, &transcript.settings, options.side, &options.values);
+            program::compile(&transcript.body, &transcript.settings, options.side, outside);
         if let Some(line) = options.branch {
             program.force(line);
         }
@@ -152,6 +162,8 @@ impl Script {
         }
         warnings.sort_by_key(|finding| (finding.line, finding.column));
         let settings = &transcript.settings;
+        let has_columns = !options.columns.is_empty();
+        let columns = has_columns.then(|| Arc::new(Columns::of(&program, transcript, options)));
         let may_break_lines = may_break_lines(&program, settings.eol);
         // What was said need not be kept, no line can break, and lines end by themselves: batches of them go fast.
         if options.carrier == Carrier::Stream && !options.keep_said && !may_break_lines {
@@ -161,6 +173,7 @@ impl Script {
             may_break_lines,
             files,
             secrets: options.secrets.clone().into(),
+            columns,
             plain_lines: options.carrier == Carrier::Stream && settings.eol == Eol::Any,
             program,
             source: Arc::clone(&transcript.source),
@@ -191,6 +204,12 @@ impl Script {
     #[must_use]
     pub fn side(&self) -> Side {
         self.side
+    }
+
+    /// What carries it.
+    #[must_use]
+    pub fn carrier(&self) -> Carrier {
+        self.carrier
     }
 
     /// Whether bytes could be a message that this side says, whatever its holes hold: what a server that talks to
@@ -299,7 +318,7 @@ fn sayable(program: &Program, options: &Options) -> Vec<Diagnostic> {
         let mut missing = false;
         for piece in &message.pieces {
             if let PieceKind::Capture { slot, defaults, tour, .. } = &piece.kind {
-                let name = slot.map_or("_", |slot| &program.slots[slot]);
+                let name = slot.map_or("_", |slot| program.name(slot));
                 if defaults.is_empty() {
                     missing = true;
                     findings.push(no_value(options.side, piece, name));
@@ -318,7 +337,7 @@ fn sayable(program: &Program, options: &Options) -> Vec<Diagnostic> {
         if missing {
             continue;
         }
-        for (piece, default, rival) in program::misheard(program, index) {
+        for (piece, default, rival) in program::misheard(program, index, Depends::Nothing, &mut Scratch::new()) {
             findings.push(misheard(program, message, message.pieces.get(piece), default, rival, &options.secrets));
         }
     }

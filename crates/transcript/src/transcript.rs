@@ -1,8 +1,10 @@
 //! A transcript as a whole: its text read, its names resolved, its structure checked, and all that is wrong or odd told.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Place, Severity, Source};
+use crate::program::Outside;
 use crate::side::Side;
 use crate::syntax::{self, Refused, Settings, Statement, StatementKind, Tree};
 use crate::{lint, names, program};
@@ -28,8 +30,9 @@ impl Transcript {
         let (roles, unresolved) = names::resolve(&body, given);
         findings.extend(unresolved);
         // What is wrong with the structure is wrong from either side.
-        let values = given.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
-        let structure = program::compile(&body, &settings, Side::Client, &values).1;
+        let columns: Vec<String> = given.iter().map(|name| (*name).to_owned()).collect();
+        let outside = Outside { values: &BTreeMap::new(), columns: &columns };
+        let structure = program::compile(&body, &settings, Side::Client, outside).1;
         findings.extend(structure.into_iter().filter(|_| is_closed));
         if findings.iter().all(|finding| finding.severity == Severity::Warning) {
             findings.extend(lint::warnings(&body, &roles, &source, &settings, given));

@@ -1,5 +1,7 @@
 //! The values that names have while a play runs, kept in one piece of memory that plays share.
 
+use crate::row::Row;
+
 /// Most bytes that all values of one play hold together. Neither a file nor a peer can make a play grow past it.
 pub const MOST_VALUES: usize = 16 * 1024 * 1024;
 
@@ -8,6 +10,17 @@ const SLACK: usize = 64 * 1024;
 
 /// Memory that stays for the next play.
 const MOST_KEPT: usize = 1024 * 1024;
+
+/// The slot of a value that each play is given. Such slots are counted from the far end, where no play has a value of its
+/// own: a value that a play has is found without asking which of the two it is.
+pub(crate) const fn given_slot(index: usize) -> usize {
+    usize::MAX - index
+}
+
+/// Which of the values that each play is given has a slot, if it is such a slot.
+pub(crate) const fn given_index(slot: usize) -> Option<usize> {
+    if slot > usize::MAX / 2 { Some(usize::MAX - slot) } else { None }
+}
 
 /// The values of one play. A driver keeps one for all its plays: each step borrows it, and a play that must wait takes
 /// what it still needs with it.
@@ -18,6 +31,8 @@ pub struct Scratch {
     changed: bool,
     /// The play's box while its values are here. It holds our memory meanwhile.
     home: Option<Box<Saved>>,
+    /// What the play was given, while it is here.
+    pub(crate) row: Option<Row>,
     /// Where the captures of the line in hand begin and end in it.
     pub(crate) captured: Vec<Captured>,
     /// The messages that are no lines of which one is at hand; a play that must wait takes them with it.
@@ -146,8 +161,13 @@ impl Scratch {
     }
 
     pub(crate) fn value(&self, slot: usize) -> Option<&[u8]> {
-        let (start, end) = (*self.values.ranges.get(slot)?)?;
+        let Some(range) = self.values.ranges.get(slot) else { return self.given(slot) };
+        let (start, end) = (*range)?;
         Some(&self.values.bytes[start..end])
+    }
+
+    fn given(&self, slot: usize) -> Option<&[u8]> {
+        self.row.as_ref()?.value(given_index(slot)?)
     }
 
     /// Gives a slot a value, if there is room for it.

@@ -10,7 +10,7 @@ use crate::pattern::count_in;
 use crate::program::{Deed, Message, Op, Pattern, PieceKind, matcher};
 use crate::script::Script;
 use crate::secret::Secret;
-use crate::values::Scratch;
+use crate::values::{Scratch, given_index};
 use crate::verdict::{Awaited, Expected, Fault, Held, Verdict};
 
 /// Most bytes of what would have been right that are kept of one line.
@@ -20,6 +20,7 @@ impl Play {
     /// The account of a failure where the play stands.
     pub(super) fn verdict(&self, script: &Script, fault: Fault, received: &[u8], scratch: &mut Scratch) -> Verdict {
         let here = script.program.places[self.pc];
+        let secrets = script.secrets_with(scratch);
         let mut nearest: Vec<(usize, usize, Place)> = expected_messages(script, self)
             .into_iter()
             .map(|index| {
@@ -44,7 +45,7 @@ impl Play {
                 let message = &script.program.messages[index];
                 // Many ways are listed, and few of them are read to their end.
                 let room = if rank < 16 { ROOM } else { ROOM / 16 };
-                let text = expected_text(script, message, scratch, matched, room);
+                let text = expected_text(script, message, scratch, &secrets, matched, room);
                 (Expected { awaited: Awaited::Message, line: message.place.line, text, matched }, matched, place)
             })
             .collect();
@@ -71,7 +72,7 @@ impl Play {
             received: received.to_vec(),
             byte,
             name: String::new(),
-            secrets: Arc::clone(&script.secrets),
+            secrets,
             held,
             fold,
         }
@@ -107,9 +108,16 @@ fn script_line(script: &Script, line: usize) -> Place {
 
 /// A message after substitution; a hole that is still open is shown as one. Of a long one the bytes around the
 /// difference are shown.
-fn expected_text(script: &Script, message: &Message, scratch: &Scratch, matched: usize, room: usize) -> String {
+fn expected_text(
+    script: &Script,
+    message: &Message,
+    scratch: &Scratch,
+    secrets: &[Secret],
+    matched: usize,
+    room: usize,
+) -> String {
     // A secret that is cut in two would not be known as one.
-    let secret = script.secrets.iter().map(|secret| secret.value.len()).max().unwrap_or(0);
+    let secret = secrets.iter().map(|secret| secret.value.len()).max().unwrap_or(0);
     let from = if message.has_holes() || secret > 0 { 0 } else { matched.saturating_sub(room / 2) };
     let mut window = Window { from, to: from + room, passed: 0 };
     let mut text = if from > 0 { "…".to_owned() } else { String::new() };
@@ -121,13 +129,13 @@ fn expected_text(script: &Script, message: &Message, scratch: &Scratch, matched:
                 bytes.extend_from_slice(window.part(scratch.value(*slot).unwrap_or_default()));
             }
             PieceKind::Capture { slot, pattern, .. } if window.is_open() => {
-                text.push_str(show_inside(&mut bytes, &script.secrets).as_str());
-                let name = slot.map_or("_", |slot| &script.program.slots[slot]);
-                text.push_str(&hole(script, name, pattern));
+                text.push_str(show_inside(&mut bytes, secrets).as_str());
+                let name = slot.map_or("_", |slot| script.program.name(slot));
+                text.push_str(&hole(script, name, pattern, scratch));
             }
             PieceKind::Same { slot, pattern } if window.is_open() => {
-                text.push_str(show_inside(&mut bytes, &script.secrets).as_str());
-                text.push_str(&hole(script, &script.program.slots[*slot], pattern));
+                text.push_str(show_inside(&mut bytes, secrets).as_str());
+                text.push_str(&hole(script, script.program.name(*slot), pattern, scratch));
             }
             PieceKind::Capture { .. } | PieceKind::Same { .. } => {}
         }
@@ -135,7 +143,7 @@ fn expected_text(script: &Script, message: &Message, scratch: &Scratch, matched:
     if !window.is_open() {
         bytes.truncate(bytes.len().saturating_sub(secret));
     }
-    text.push_str(&show_hiding(&bytes, &script.secrets));
+    text.push_str(&show_hiding(&bytes, secrets));
     if !window.is_open() {
         text.push('…');
     }
@@ -170,8 +178,15 @@ fn show_inside(bytes: &mut Vec<u8>, secrets: &[Secret]) -> String {
     shown.strip_suffix("{0x20}").map_or(shown.clone(), |cut| format!("{cut} "))
 }
 
-fn hole(script: &Script, name: &str, pattern: &Pattern) -> String {
-    let pattern = pattern.written(|slot| script.program.slots[*slot].as_str());
+fn hole(script: &Script, name: &str, pattern: &Pattern, scratch: &Scratch) -> String {
+    // What a play was given was known before it began: the number says more than the name.
+    if let Pattern::BytesOf(slot) = pattern
+        && given_index(*slot).is_some()
+        && let Some(count) = scratch.value(*slot).and_then(count_in)
+    {
+        return format!("{{{name}:{count} bytes}}");
+    }
+    let pattern = pattern.written(|slot| script.program.name(*slot));
     format!("{{{name}{pattern}}}")
 }
 

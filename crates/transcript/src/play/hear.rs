@@ -691,7 +691,7 @@ impl<'a> Walk<'a> {
         };
         let value = self.scratch.value(slot).unwrap_or_default().to_vec();
         let mut verdict = play.verdict(self.script, Fault::NotACount, &[], self.scratch);
-        verdict.name.clone_from(&self.script.program.slots[slot]);
+        self.script.program.name(slot).clone_into(&mut verdict.name);
         verdict.received = value;
         verdict.expected.clear();
         Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))

@@ -3,7 +3,7 @@
 use super::{Ending, Heard, Next, Play, Stop, Walk};
 use crate::carrier::Carrier;
 use crate::pattern::count_in;
-use crate::program::{MOST_SAID, Pattern, Piece, PieceKind, matcher};
+use crate::program::{Depends, MOST_SAID, Pattern, Piece, PieceKind, matcher};
 use crate::script::DATAGRAM;
 use crate::syntax::{Eol, Form};
 use crate::values::{MOST_VALUES, TooLarge};
@@ -28,28 +28,32 @@ impl Walk<'_> {
                 if let (Stop::Next(Next::End(Ending::Failed(verdict))), PieceKind::Capture { slot: Some(slot), .. }) =
                     (&mut stop, &piece.kind)
                 {
-                    (verdict.place, verdict.name) = (piece.place, self.script.program.slots[*slot].clone());
+                    (verdict.place, verdict.name) = (piece.place, self.script.program.name(*slot).to_owned());
                 }
                 return Err(stop);
             }
             if let PieceKind::Capture { pattern: Pattern::BytesOf(count), .. } = &piece.kind
                 && self.scratch.value(*count).and_then(count_in) != Some(self.output.bytes.len() - from)
             {
-                let name = &self.script.program.slots[*count];
+                let name = self.script.program.name(*count);
                 let mut stop = self.refuse(play, index, start, Fault::WrongLength);
                 if let Stop::Next(Next::End(Ending::Failed(verdict))) = &mut stop {
-                    (verdict.place, verdict.name) = (piece.place, name.clone());
+                    (verdict.place, verdict.name) = (piece.place, name.to_owned());
                 }
                 return Err(stop);
             }
         }
         let said = &self.output.bytes[start..];
         let streamed_text = message.form == Form::Text && self.script.carrier == Carrier::Stream;
-        if streamed_text && self.script.may_break_lines && message.dynamic && memchr::memchr(b'\n', said).is_some() {
+        if streamed_text
+            && self.script.may_break_lines
+            && message.depends == Depends::Play
+            && memchr::memchr(b'\n', said).is_some()
+        {
             return Err(self.refuse(play, index, start, Fault::BrokenLine));
         }
         if !message.rivals.is_empty()
-            && message.dynamic
+            && message.depends == Depends::Play
             && let Some(rival) = self.heard_as(index, start)
         {
             return Err(self.refuse(play, index, start, Fault::Misheard { line: rival }));

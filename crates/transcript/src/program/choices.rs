@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::{Arm, Choice, Deed, First, Fork, Op, Pattern, Pc, PieceKind, Program, Shape, Step, matcher};
+use super::{Arm, Choice, Deed, Depends, First, Fork, Op, Pattern, Pc, PieceKind, Program, Shape, Step, matcher};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::syntax::Form;
+use crate::values::Scratch;
 
 /// Most ways that one choice may have.
 const MOST_ARMS: usize = 2000;
@@ -78,7 +79,7 @@ fn wide_above_narrow(program: &Program, messages: &[usize], findings: &mut Vec<D
     for (at, &narrow) in messages.iter().enumerate().take(MOST_IN_ANY_ORDER) {
         let takes_example = |one: usize, other: usize| {
             let (one, other) = (&program.messages[one], &program.messages[other]);
-            Some(!one.dynamic && matcher::matches(one, &example(other)?))
+            Some(one.depends == Depends::Nothing && matcher::matches(one, &example(other)?))
         };
         let takes = |wide: &&usize| {
             hides(program, **wide, narrow) && !hides(program, narrow, **wide)
@@ -272,7 +273,7 @@ fn hides(program: &Program, earlier: usize, later: usize) -> bool {
         (Shape::Around { before, after, pattern: Pattern::Any, .. }, _) if before.is_empty() && after.is_empty() => {
             true
         }
-        (_, Shape::Exact(bytes)) if !earlier.dynamic => matcher::matches(earlier, bytes),
+        (_, Shape::Exact(bytes)) if earlier.depends == Depends::Nothing => matcher::matches(earlier, bytes),
         (Shape::Around { before, after, pattern: Pattern::Any, .. }, _) => {
             // What begins and ends as it does, whatever stands between.
             let same = |a: &[u8], b: &[u8]| if earlier.fold { a.eq_ignore_ascii_case(b) } else { a == b };
@@ -334,11 +335,17 @@ fn set_rivals(program: &mut Program) {
     }
 }
 
-/// Which defaults of a message would be heard as another line: the piece, the default's index and the rival.
-pub(crate) fn misheard(program: &Program, message: usize) -> Vec<(usize, usize, usize)> {
+/// Which defaults of a message would be heard as another line: the piece, the default's index and the rival. Looked at are
+/// messages that depend on no more than is `known`; what a play was given stands in the scratch.
+pub(crate) fn misheard(
+    program: &Program,
+    message: usize,
+    known: Depends,
+    scratch: &mut Scratch,
+) -> Vec<(usize, usize, usize)> {
     let said = &program.messages[message];
     let mut found = Vec::new();
-    if said.dynamic || said.rivals.is_empty() {
+    if said.depends > known || said.rivals.is_empty() {
         return found;
     }
     let longest = said
@@ -358,12 +365,13 @@ pub(crate) fn misheard(program: &Program, message: usize) -> Vec<(usize, usize, 
                     last = (index, turn % defaults.len());
                     bytes.extend_from_slice(&defaults[last.1]);
                 }
+                PieceKind::Value(slot) => bytes.extend_from_slice(scratch.value(*slot).unwrap_or_default()),
                 _ => {}
             }
         }
         for &rival in &said.rivals {
             let rival_message = &program.messages[rival];
-            if !rival_message.dynamic && matcher::matches(rival_message, &bytes) {
+            if rival_message.depends <= known && matcher::line_matches(rival_message, &bytes, scratch) {
                 found.push((last.0, last.1, rival));
                 break;
             }

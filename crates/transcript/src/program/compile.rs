@@ -1,10 +1,10 @@
 //! From the tree to operations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Choice, Deed, FileMessage, Fork, Literal, Literals, MOST_SAID, Message, Op, Order, Pattern, Pc, Piece, PieceKind,
-    Places, Program, Shape, choices, matcher, plan, reach,
+    Choice, Deed, Depends, FileMessage, Fork, Literal, Literals, MOST_SAID, Message, Op, Order, Pattern, Pc, Piece,
+    PieceKind, Places, Program, Recipe, Shape, choices, matcher, plan, reach,
 };
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place};
@@ -12,10 +12,16 @@ use crate::names::{self, Role, Roles};
 use crate::notation::show;
 use crate::pattern::count_in;
 use crate::syntax::{Act, Form, Hole, Part, PartKind, Settings, Statement, StatementKind, Template};
-use crate::values::{MOST_VALUES, Scratch};
+use crate::values::{MOST_VALUES, Scratch, given_index, given_slot};
 
-/// Values given from outside, by name; they win over `set`.
-pub(crate) type Given = BTreeMap<String, Vec<u8>>;
+/// What is given from outside; it wins over `set`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outside<'a> {
+    /// The values that names have in every play.
+    pub(crate) values: &'a BTreeMap<String, Vec<u8>>,
+    /// Names whose values each play is given, in the order in which it is.
+    pub(crate) columns: &'a [String],
+}
 
 /// Compiles a tree for the side that "we" play. The findings are errors and warnings of structure, the same for both
 /// sides; a program with an error among them must not be played.
@@ -23,16 +29,24 @@ pub(crate) fn compile(
     body: &[Statement],
     settings: &Settings,
     side: Side,
-    given: &Given,
+    outside: Outside<'_>,
 ) -> (Program, Vec<Diagnostic>) {
-    let names: Vec<&str> = given.keys().map(String::as_str).collect();
+    let Outside { values, columns } = outside;
+    let names: Vec<&str> = values.keys().chain(columns).map(String::as_str).collect();
+    // What a play is given wins.
+    let values: Vec<(&str, &[u8])> = values
+        .iter()
+        .filter(|(name, _)| !columns.contains(name))
+        .map(|(name, value)| (name.as_str(), value.as_slice()))
+        .collect();
     let (roles, _) = names::resolve(body, &names);
     let mut compiler = Compiler {
         side,
         roles,
         fold: settings.ignore_case,
-        constants: given.iter().map(|(name, value)| (name.clone(), Literal::from(value.as_slice()))).collect(),
-        given,
+        constants: values.iter().map(|(name, value)| ((*name).to_owned(), Literal::from(*value))).collect(),
+        outside: values.iter().map(|(name, _)| *name).chain(columns.iter().map(String::as_str)).collect(),
+        given: columns.iter().enumerate().map(|(index, name)| (name.clone(), given_slot(index))).collect(),
         findings: vec![],
         slots: BTreeMap::new(),
         program: Program {
@@ -43,6 +57,8 @@ pub(crate) fn compile(
             orders: vec![],
             files: vec![],
             slots: vec![],
+            given: columns.to_vec(),
+            recipes: vec![],
             counters: 0,
             live: vec![],
         },
@@ -76,7 +92,10 @@ struct Compiler<'a> {
     roles: Roles,
     /// Whether ASCII letters of literal text match in either case; letters of values never do.
     fold: bool,
-    given: &'a Given,
+    /// The names that get their values from outside, whatever the file says.
+    outside: BTreeSet<&'a str>,
+    /// The slots of names whose values each play is given, or that are made of these.
+    given: BTreeMap<String, usize>,
     findings: Vec<Diagnostic>,
     /// Names with one value for the whole file: it stands in the messages as text.
     constants: Constants,
@@ -106,7 +125,7 @@ impl Compiler<'_> {
         // A file of values made of one another would come to far more than it is long.
         let mut all = 0_usize;
         for (name, statement) in sets {
-            if times.get(name) != Some(&1) || self.given.contains_key(name) {
+            if times.get(name) != Some(&1) || self.outside.contains(name) {
                 continue;
             }
             if let StatementKind::Set { template, .. } = &statement.kind
@@ -120,6 +139,12 @@ impl Compiler<'_> {
                     self.findings.push(Diagnostic::error(statement.place, message).help(help));
                 }
                 lengths.insert(name, length.min(MOST_VALUES));
+                continue;
+            }
+            if let Some(recipe) = self.recipe(statement) {
+                self.given.insert(name.to_owned(), given_slot(self.program.given.len()));
+                self.program.given.push(name.to_owned());
+                self.program.recipes.push(recipe);
                 continue;
             }
             let value = match &statement.kind {
@@ -145,6 +170,29 @@ impl Compiler<'_> {
                 self.constants.insert(name.to_owned(), value.into());
             }
         }
+    }
+
+    /// How a value is made that depends on nothing but text, constants, and something that each play is given.
+    fn recipe(&mut self, statement: &Statement) -> Option<Recipe> {
+        let none = Template::default();
+        let (function, key, template) = match &statement.kind {
+            StatementKind::Set { template, .. } => (None, &none, template),
+            StatementKind::Let { function, key, template, .. } => {
+                (Some(*function), key.as_ref().unwrap_or(&none), template)
+            }
+            _ => return None,
+        };
+        let names = || {
+            let parts = key.parts.iter().chain(&template.parts);
+            parts.filter_map(|part| if let PartKind::Hole(hole) = &part.kind { Some(&hole.name) } else { None })
+        };
+        let is_known = |name: &String| self.given.contains_key(name) || self.constants.contains_key(name);
+        if !names().any(|name| self.given.contains_key(name)) || !names().all(is_known) {
+            return None;
+        }
+        let line = statement.place.line;
+        let (key, value) = (self.pieces(key, line, false), self.pieces(template, line, false));
+        Some(Recipe { function, key, value })
     }
 
     /// How long the value of a template is that holds nothing but text and names whose values are known.
@@ -177,7 +225,8 @@ impl Compiler<'_> {
     /// So do values from outside that are too long to stand in every message that has them.
     fn begin(&mut self) {
         let place = Place { line: 1, column: 1, width: 1 };
-        let all = self.given.values().map(Vec::len).fold(0, usize::saturating_add);
+        let values = self.constants.iter().filter(|(name, _)| self.outside.contains(name.as_str()));
+        let all = values.map(|(_, value)| value.len()).fold(0, usize::saturating_add);
         if all > MOST_VALUES {
             let message = format!("the values that are given are {all} bytes long together, and a play holds 16 MiB");
             self.findings.push(Diagnostic::error(place, message).help("a larger body is a file: `S file: body.bin`"));
@@ -297,7 +346,7 @@ impl Compiler<'_> {
 
     /// Whether a name keeps one value from the start, so that its `set` or `let` does nothing any more.
     fn is_constant(&self, name: &str) -> bool {
-        self.constants.contains_key(name) || self.given.contains_key(name)
+        self.constants.contains_key(name) || self.given.contains_key(name) || self.outside.contains(name)
     }
 
     fn any_order(&mut self, place: Place, body: &[Statement]) {
@@ -378,6 +427,9 @@ impl Compiler<'_> {
     }
 
     fn slot(&mut self, name: &str) -> usize {
+        if let Some(&slot) = self.given.get(name) {
+            return slot;
+        }
         let next = self.slots.len();
         *self.slots.entry(name.to_owned()).or_insert(next)
     }
@@ -389,13 +441,15 @@ impl Compiler<'_> {
             self.findings.push(Diagnostic::error(place, message).help("set a shorter value, or say it in parts"));
         }
         let shape = self.shape(&pieces);
-        let dynamic = pieces.iter().any(|piece| match &piece.kind {
-            PieceKind::Literal(_) => false,
-            PieceKind::Value(_) | PieceKind::Same { .. } => true,
-            PieceKind::Capture { pattern, .. } => matches!(pattern, Pattern::BytesOf(_)),
+        let of = |slot: usize| if given_index(slot).is_some() { Depends::Given } else { Depends::Play };
+        let depends = pieces.iter().map(|piece| match &piece.kind {
+            PieceKind::Value(slot) | PieceKind::Capture { pattern: Pattern::BytesOf(slot), .. } => of(*slot),
+            PieceKind::Same { .. } => Depends::Play,
+            PieceKind::Literal(_) | PieceKind::Capture { .. } => Depends::Nothing,
         });
+        let depends = depends.max().unwrap_or(Depends::Nothing);
         let fold = self.fold && form != Form::Hex;
-        Message { place, side, form, pieces, fold, shape, rivals: vec![], dynamic, to_end }
+        Message { place, side, form, pieces, fold, shape, rivals: vec![], depends, to_end }
     }
 
     fn pieces(&mut self, template: &Template, line: usize, ours: bool) -> Vec<Piece> {
@@ -489,15 +543,12 @@ impl Compiler<'_> {
         };
         let Some(value) = self.constants.get(name) else { return Pattern::BytesOf(self.slot(name)) };
         let Some(count) = count_in(value) else {
-            // While the text is read, names that get their values from outside have none yet.
-            if !self.given.get(name).is_some_and(Vec::is_empty) {
-                let message = if value.is_empty() {
-                    format!("{{{name}}} is empty, and should be a number of bytes")
-                } else {
-                    format!("{{{name}}} is `{}`, which is no number of bytes", show(value))
-                };
-                self.findings.push(Diagnostic::error(place, message).help("give it digits only, at most 16 MiB"));
-            }
+            let message = if value.is_empty() {
+                format!("{{{name}}} is empty, and should be a number of bytes")
+            } else {
+                format!("{{{name}}} is `{}`, which is no number of bytes", show(value))
+            };
+            self.findings.push(Diagnostic::error(place, message).help("give it digits only, at most 16 MiB"));
             return Pattern::Any;
         };
         if let Some(wrong) = hole.defaults.iter().find(|default| default.bytes.len() != count) {

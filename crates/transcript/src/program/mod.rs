@@ -18,12 +18,13 @@ use crate::Side;
 use crate::diagnostic::Place;
 use crate::function::Function;
 use crate::syntax::Form;
+use crate::values::given_index;
 
 /// What a hole accepts, names as slots.
 pub(crate) type Pattern = crate::pattern::Pattern<usize>;
 
 pub(crate) use choices::{may_begin, misheard};
-pub(crate) use compile::compile;
+pub(crate) use compile::{Outside, compile};
 pub(crate) use literals::{Found, Literals};
 pub(crate) use prefix::unclear_ends;
 pub(crate) use rounds::{CHUNK, Part, Round, Takes, find as find_rounds};
@@ -49,6 +50,10 @@ pub(crate) struct Program {
     pub(crate) files: Vec<FileMessage>,
     /// The names whose values are kept while playing.
     pub(crate) slots: Vec<String>,
+    /// The names whose values each play is given, and behind them those whose values are made of these.
+    pub(crate) given: Vec<String>,
+    /// How those are made, in their order.
+    pub(crate) recipes: Vec<Recipe>,
     /// How many counters a play needs: rounds, turns and tours of defaults.
     pub(crate) counters: usize,
     /// By operation: whether any value that it or a later one reads may be set before it.
@@ -127,10 +132,30 @@ pub(crate) struct Message {
     pub(crate) shape: Shape,
     /// Messages that a listener tries before this one, at the choices where this one may be said.
     pub(crate) rivals: Vec<usize>,
-    /// Whether its bytes depend on what was heard or given a value while playing.
-    pub(crate) dynamic: bool,
+    pub(crate) depends: Depends,
     /// What follows a raw message that ends in an open hole: the end of their stream.
     pub(crate) to_end: bool,
+}
+
+/// What decides the bytes that a message is, beside its defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Depends {
+    /// Nothing: they are known before a play begins.
+    Nothing,
+    /// The values that the play is given.
+    Given,
+    /// What was heard or given a value while playing.
+    Play,
+}
+
+/// How a value is made of those that a play is given.
+#[derive(Debug, Clone)]
+pub(crate) struct Recipe {
+    /// None for a `set`.
+    pub(crate) function: Option<Function>,
+    /// The key of a keyed digest; else empty.
+    pub(crate) key: Vec<Piece>,
+    pub(crate) value: Vec<Piece>,
 }
 
 /// A file that is said as it stands.
@@ -274,6 +299,17 @@ struct Places {
     /// The `Enter` operation of each `repeat`.
     loops: HashMap<usize, Pc>,
     messages: HashMap<usize, usize>,
+}
+
+impl Program {
+    /// The name whose value a slot has.
+    pub(crate) fn name(&self, slot: usize) -> &str {
+        let name = match given_index(slot) {
+            Some(index) => self.given.get(index),
+            None => self.slots.get(slot),
+        };
+        name.map_or("_", String::as_str)
+    }
 }
 
 impl Message {

@@ -1,6 +1,7 @@
 //! Where a play stands without any value that it still needs: there it costs no memory.
 
 use super::{Fork, Op, Pattern, Pc, Piece, PieceKind, Program};
+use crate::values::given_index;
 
 /// Fills in [`Program::live`]: a backward pass to the fixed point.
 pub(super) fn mark_live(program: &mut Program) {
@@ -69,15 +70,17 @@ fn touched(program: &Program, pc: Pc) -> (u128, u128) {
 }
 
 fn of_pieces(pieces: &[Piece]) -> (u128, u128) {
+    // What a play is given is always there, and kept apart.
+    let bit = |slot: usize| if given_index(slot).is_some() { 0 } else { 1 << slot };
     let (mut uses, mut gives) = (0, 0);
     for piece in pieces {
         if let PieceKind::Capture { pattern: Pattern::BytesOf(slot), .. }
         | PieceKind::Same { pattern: Pattern::BytesOf(slot), .. } = &piece.kind
         {
-            uses |= 1 << slot;
+            uses |= bit(*slot);
         }
         match &piece.kind {
-            PieceKind::Value(slot) => uses |= 1 << slot,
+            PieceKind::Value(slot) => uses |= bit(*slot),
             PieceKind::Capture { slot: Some(slot), .. } => gives |= 1 << slot,
             _ => {}
         }

@@ -1,7 +1,7 @@
 //! Rounds: ways through a loop of theirs that are one line heard and a known answer said. They are worked out once, so
 //! that a batch of such lines is answered without walking operation by operation.
 
-use super::{Arm, First, Literal, Message, Op, Pattern, Pc, Piece, PieceKind, Program, Shape, matcher};
+use super::{Arm, Depends, First, Literal, Message, Op, Pattern, Pc, Piece, PieceKind, Program, Shape, matcher};
 use crate::syntax::{Eol, Form};
 use crate::values::Scratch;
 
@@ -125,7 +125,7 @@ fn captured(piece: &Piece) -> Option<usize> {
 
 /// Adds what a message says, if nothing but the line that was heard decides it.
 fn say(message: &Message, captures: &[usize], ending: &[u8], parts: &mut Vec<Part>) -> Option<()> {
-    if message.dynamic && !message.rivals.is_empty() {
+    if message.depends == Depends::Play && !message.rivals.is_empty() {
         return None;
     }
     for Piece { kind, .. } in &message.pieces {

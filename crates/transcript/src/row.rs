@@ -1,0 +1,94 @@
+//! The values that one play is given, beside those that its script holds for all plays.
+
+use std::sync::Arc;
+
+/// Values of one play, looked at and found right by [`crate::Script::row`]. A copy shares them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row(
+    /// Where each value begins and the last one ends, four bytes a number, then the values. It is one piece of memory and
+    /// one pointer, because there may be as many rows as there are plays.
+    Arc<Vec<u8>>,
+);
+
+/// The bytes of one number.
+const WIDTH: usize = size_of::<u32>();
+
+impl Row {
+    /// The value at a place.
+    pub(crate) fn value(&self, index: usize) -> Option<&[u8]> {
+        value(&self.0, index)
+    }
+}
+
+/// A row that is being filled.
+pub(crate) struct Filling {
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl Filling {
+    /// A row of so many values, which are so many bytes long together as far as that is known.
+    pub(crate) fn new(count: usize, length: usize) -> Self {
+        let head = WIDTH * (count + 1);
+        let mut bytes = Vec::with_capacity(head + length);
+        bytes.resize(head, 0);
+        let mut filling = Self { bytes, filled: 0 };
+        filling.note(0);
+        filling
+    }
+
+    /// Adds the next value.
+    pub(crate) fn push(&mut self, value: &[u8]) {
+        self.bytes.extend_from_slice(value);
+        self.filled += 1;
+        self.note(self.filled);
+    }
+
+    /// One that is there already.
+    pub(crate) fn value(&self, index: usize) -> Option<&[u8]> {
+        if index < self.filled { value(&self.bytes, index) } else { None }
+    }
+
+    pub(crate) fn end(self) -> Row {
+        Row(Arc::new(self.bytes))
+    }
+
+    fn note(&mut self, index: usize) {
+        // The values of a play are bounded far below 4 GiB.
+        let end = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
+        if let Some(place) = self.bytes.get_mut(WIDTH * index..WIDTH * (index + 1)) {
+            place.copy_from_slice(&end);
+        }
+    }
+}
+
+fn value(bytes: &[u8], index: usize) -> Option<&[u8]> {
+    let number = |at: usize| {
+        let place = bytes.get(WIDTH * at..)?.first_chunk()?;
+        Some(u32::from_le_bytes(*place) as usize)
+    };
+    let head = number(0)?;
+    if WIDTH * (index + 2) > head {
+        return None;
+    }
+    bytes.get(number(index)?..number(index + 1)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_the_values_that_were_put_into_it_and_no_others() {
+        let mut filling = Filling::new(3, 0);
+        assert_eq!(filling.value(0), None);
+        for value in [&b"Ann"[..], b"", b"7"] {
+            filling.push(value);
+        }
+        assert_eq!(filling.value(2), Some(&b"7"[..]));
+        let row = filling.end();
+        let values: Vec<_> = (0..4).map(|index| row.value(index)).collect();
+        assert_eq!(values, [Some(&b"Ann"[..]), Some(b""), Some(b"7"), None]);
+        assert_eq!(Filling::new(0, 0).end().value(0), None);
+    }
+}

@@ -1,0 +1,245 @@
+//! The checks of a play's own values. Whatever may be wrong with them is told by making the script once more with the values
+//! in it, so that a value is refused in the same words however it is given; most rows need no more than a look.
+
+use super::{DATAGRAM, Options, Script, said};
+use crate::carrier::Carrier;
+use crate::pattern::count_in;
+use crate::program::{self, Depends, MOST_SAID, Op, Pattern, Piece, PieceKind, Program};
+use crate::row::{Filling, Row};
+use crate::secret::Secret;
+use crate::syntax::{Form, Refused};
+use crate::transcript::Transcript;
+use crate::values::{MOST_VALUES, Scratch, given_index, given_slot};
+
+/// What has to be looked at in each row.
+#[derive(Debug)]
+pub(crate) struct Columns {
+    transcript: Transcript,
+    /// How the script was made.
+    options: Options,
+    /// Those of them whose values are secret.
+    secret: Vec<usize>,
+    /// Longest value that fits into every message.
+    room: usize,
+    /// Those that stand in text lines of ours, where no value may break the line.
+    in_lines: Vec<usize>,
+    /// Those that count bytes, each with the lengths of the defaults that it counts.
+    counts: Vec<(usize, Vec<usize>)>,
+    /// Messages of ours that could be heard as others.
+    mistakable: Vec<usize>,
+    /// Whether a value may decide if a listener can tell messages apart, which takes a longer look.
+    decides: bool,
+}
+
+impl Columns {
+    pub(super) fn of(program: &Program, transcript: &Transcript, options: &Options) -> Self {
+        let mut columns = Self {
+            transcript: transcript.clone(),
+            options: options.clone(),
+            secret: vec![],
+            room: room(program, options.carrier),
+            in_lines: vec![],
+            counts: vec![],
+            mistakable: vec![],
+            decides: decides(program),
+        };
+        let is_secret = |name: &String| options.secrets.iter().any(|secret| secret.name == *name);
+        columns.secret = (0..options.columns.len()).filter(|&index| is_secret(&options.columns[index])).collect();
+        for message in &program.messages {
+            for piece in &message.pieces {
+                match piece.kind {
+                    PieceKind::Value(slot) => {
+                        let is_line = message.form == Form::Text && options.carrier == Carrier::Stream;
+                        columns.in_lines.extend(given_index(slot).filter(|_| is_line && message.side == options.side));
+                    }
+                    PieceKind::Capture { pattern: Pattern::BytesOf(slot), ref defaults, .. } => {
+                        let lengths = defaults.iter().map(Vec::len).collect();
+                        columns.counts.extend(given_index(slot).map(|index| (index, lengths)));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        columns.mistakable = said(program)
+            .into_iter()
+            .filter(|&index| {
+                let message = &program.messages[index];
+                let rivals = message.rivals.iter().map(|&rival| program.messages[rival].depends);
+                let depends = message.depends;
+                depends < Depends::Play
+                    && rivals.chain([depends]).any(|depends| depends == Depends::Given)
+                    && !message.rivals.is_empty()
+                    && message.missing().is_none()
+            })
+            .collect();
+        columns
+    }
+}
+
+/// Longest value that makes no message too long, however often it stands in it.
+fn room(program: &Program, carrier: Carrier) -> usize {
+    let mut room = MOST_VALUES;
+    let mut fits = |most: usize, (own, uses): (usize, usize)| {
+        if uses > 0 {
+            room = room.min(most.saturating_sub(own) / uses);
+        }
+    };
+    let taken = |index: usize| {
+        let pieces = &program.messages[index].pieces;
+        let own = program::matcher::text_length(pieces, &Scratch::default()).unwrap_or(usize::MAX);
+        (own, pieces.iter().filter(|piece| is_given(piece)).count())
+    };
+    (0..program.messages.len()).for_each(|index| fits(MOST_SAID, taken(index)));
+    if carrier == Carrier::Datagram {
+        // What the datagram at hand holds so far, if several messages go into one.
+        let mut together: Option<(usize, usize)> = None;
+        for op in &program.ops {
+            match op {
+                Op::Together => together = Some((0, 0)),
+                Op::Apart => together = None,
+                Op::Say(message) | Op::Hear(message) => {
+                    let (own, uses) = taken(*message);
+                    let (before, used) = together.unwrap_or_default();
+                    let all = (before.saturating_add(own), used + uses);
+                    together = together.map(|_| all);
+                    fits(DATAGRAM as usize, all);
+                }
+                _ => {}
+            }
+        }
+    }
+    room
+}
+
+fn is_given(piece: &Piece) -> bool {
+    matches!(piece.kind, PieceKind::Value(slot) if given_index(slot).is_some())
+}
+
+/// Whether some message that is no line depends on what is given where several may come.
+fn decides(program: &Program) -> bool {
+    let given = |message: &usize| {
+        let message = &program.messages[*message];
+        message.form != Form::Text && message.depends != Depends::Nothing && message.pieces.iter().any(is_given)
+    };
+    program.orders.iter().any(|order| order.messages.iter().any(given))
+        || program.choices.iter().flat_map(|choice| &choice.arms).any(|arm| match &arm.first {
+            program::First::Line(message) => given(message),
+            _ => false,
+        })
+}
+
+impl Script {
+    /// The names whose values a play is given, in their order: see [`Options::columns`].
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        self.columns.as_ref().map_or(&[], |columns| &columns.options.columns)
+    }
+
+    /// The values of one play, in the order of [`Self::columns`], for [`Self::play_with`].
+    ///
+    /// # Errors
+    /// Every reason why this side cannot play it with these values, in the words of [`Self::prepare`].
+    pub fn row<V: AsRef<[u8]>>(&self, values: &[V]) -> Result<Row, Refused> {
+        let Some(columns) = self.columns.as_deref().filter(|columns| columns.options.columns.len() == values.len())
+        else {
+            let names = self.columns().len();
+            let text = format!("{} values are given for the {names} names that differ from play to play", values.len());
+            let place = crate::diagnostic::Place { line: 1, column: 1, width: 1 };
+            return Err(Refused::new(&self.source, vec![crate::Diagnostic::error(place, text)]));
+        };
+        let length = values.iter().map(|value| value.as_ref().len()).fold(0, usize::saturating_add);
+        if length > MOST_VALUES {
+            return Err(self.refusal(columns, values).unwrap_or_else(|| self.too_large(length)));
+        }
+        let mut filling = Filling::new(values.len() + self.program.recipes.len(), length);
+        values.iter().for_each(|value| filling.push(value.as_ref()));
+        let mut is_odd = self.make(&mut filling);
+        let row = filling.end();
+        let value = |index: usize| row.value(index).unwrap_or_default();
+        let all = (0..self.program.given.len()).map(|index| value(index).len());
+        is_odd |= all.clone().any(|length| length > columns.room);
+        is_odd |= columns.in_lines.iter().any(|&index| memchr::memchr(b'\n', value(index)).is_some());
+        is_odd |= columns.counts.iter().any(|(index, lengths)| {
+            count_in(value(*index)).is_none_or(|count| lengths.iter().any(|&length| length != count))
+        });
+        if columns.decides || is_odd || self.could_be_misheard(columns, &row) {
+            if let Some(refused) = self.refusal(columns, values) {
+                return Err(refused);
+            }
+            let all = all.fold(0, usize::saturating_add);
+            if all > MOST_VALUES {
+                return Err(self.too_large(all));
+            }
+        }
+        Ok(row)
+    }
+
+    /// Makes the values that are made of others; whether one could not be made.
+    fn make(&self, filling: &mut Filling) -> bool {
+        let mut is_odd = false;
+        for recipe in &self.program.recipes {
+            let fill = |pieces: &[Piece]| {
+                let mut bytes = Vec::new();
+                for piece in pieces {
+                    bytes.extend_from_slice(match &piece.kind {
+                        PieceKind::Literal(text) => text,
+                        PieceKind::Value(slot) => {
+                            given_index(*slot).and_then(|index| filling.value(index)).unwrap_or_default()
+                        }
+                        PieceKind::Capture { .. } | PieceKind::Same { .. } => &[],
+                    });
+                    if bytes.len() > MOST_VALUES {
+                        return None;
+                    }
+                }
+                Some(bytes)
+            };
+            let made = fill(&recipe.key).zip(fill(&recipe.value)).and_then(|(key, value)| match recipe.function {
+                Some(function) => function.apply(&key, &value).ok(),
+                None => Some(value),
+            });
+            is_odd |= made.is_none();
+            filling.push(&made.unwrap_or_default());
+        }
+        is_odd
+    }
+
+    fn could_be_misheard(&self, columns: &Columns, row: &Row) -> bool {
+        if columns.mistakable.is_empty() {
+            return false;
+        }
+        let mut scratch = Scratch::new();
+        scratch.row = Some(row.clone());
+        let mut messages = columns.mistakable.iter();
+        messages.any(|&message| !program::misheard(&self.program, message, Depends::Given, &mut scratch).is_empty())
+    }
+
+    /// Why a script with these values in it would be refused.
+    fn refusal<V: AsRef<[u8]>>(&self, columns: &Columns, values: &[V]) -> Option<Refused> {
+        let mut options = columns.options.clone();
+        let names = std::mem::take(&mut options.columns);
+        for index in &columns.secret {
+            options.secrets.push(Secret { name: names[*index].clone(), value: values[*index].as_ref().to_vec() });
+        }
+        options.values.extend(names.into_iter().zip(values.iter().map(|value| value.as_ref().to_vec())));
+        Self::prepare(&columns.transcript, &options).err()
+    }
+
+    fn too_large(&self, length: usize) -> Refused {
+        let text = format!("the values that are given are {length} bytes long together, and a play holds 16 MiB");
+        let place = crate::diagnostic::Place { line: 1, column: 1, width: 1 };
+        let finding = crate::Diagnostic::error(place, text).help("a larger body is a file: `S file: body.bin`");
+        Refused::new(&self.source, vec![finding])
+    }
+
+    /// Every secret that may stand in what is shown of a play, those among its own values too.
+    pub(crate) fn secrets_with(&self, scratch: &Scratch) -> std::sync::Arc<[Secret]> {
+        let columns = self.columns.as_deref().filter(|columns| !columns.secret.is_empty());
+        let Some(columns) = columns else { return std::sync::Arc::clone(&self.secrets) };
+        let own = columns.secret.iter().map(|&index| Secret {
+            name: columns.options.columns[index].clone(),
+            value: scratch.value(given_slot(index)).unwrap_or_default().to_vec(),
+        });
+        self.secrets.iter().cloned().chain(own).collect()
+    }
+}
