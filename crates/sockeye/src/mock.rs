@@ -415,7 +415,7 @@ fn play_as(builder: &Builder, server: SocketAddr) {
         None if script.has_tls() => own().unwrap_or_else(|error| panic!("{error}")),
         None => Trust::system(),
     };
-    let with = talk::With { tap: None, trust: &trust, host: "localhost" };
+    let with = talk::With { tap: None, trust: &trust, host: "localhost", row: None };
     match talk::play(&connected, &script, with) {
         Ok(played) => {
             if let Some(failure) = played.failure() {

@@ -1,6 +1,5 @@
 //! `sockeye talk --play`: transcripts played from the client's end, one after the other, and what came of them.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use sockeye::net::{words, words_of_sending};
 use sockeye::record::{Record, Tap};
 use sockeye::verb::serve::Sheet;
 use sockeye::verb::talk::{Played, With, play};
-use transcript::record::Recording;
+use transcript::record::{Recording, Secret};
 use transcript::{Carrier, Options as Playing, Refused, Script, Side};
 
 use super::data::{self, DataError, Row};
@@ -42,24 +41,27 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
     let rows = rows(flags, console)?;
     let parts = parts(flags, address, &rows, console)?;
     // Every transcript is made ready once before a connection is opened: a wrong one disturbs nobody.
-    for part in &parts {
-        let script = script(flags, part, rows.first(), console)?;
-        for warning in part.sheet.transcript.warnings().iter().chain(script.warnings()) {
-            console.note(&warning.one_line(part.sheet.transcript.source()));
+    let mut ready: Vec<Ready<'_>> = parts.iter().map(|part| Ready::new(flags, part)).collect();
+    for ready in &mut ready {
+        let transcript = &ready.part.sheet.transcript;
+        let (script, _) = ready.script(rows.first()).map_err(|refused| console.conclude(Exit::Usage, refused))?;
+        for warning in transcript.warnings().iter().chain(script.warnings()) {
+            console.note(&warning.one_line(transcript.source()));
         }
     }
     if flags.update {
+        drop(ready);
         return update(flags, parts, console);
     }
     let several = parts.len() * rows.len().max(1) * flags.repeat as usize > 1;
-    let record = open_record(flags, &parts, several, console)?;
+    let record = open_record(flags, &parts, rows.first(), several, console)?;
     let mut cases = Vec::new();
     let mut worst = Exit::Done;
     for round in 1..=flags.repeat {
-        for part in &parts {
+        for ready in &mut ready {
             for row in rows.iter().map(Some).chain(rows.is_empty().then_some(None)) {
                 let began = Instant::now();
-                let result = play_once(flags, part, row, cases.len() + 1, record.as_ref(), console);
+                let result = play_once(flags, ready, row, cases.len() + 1, record.as_ref(), console);
                 let failure = result.err().map(|(exit, why)| {
                     if worst == Exit::Done {
                         worst = exit;
@@ -67,7 +69,8 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
                     console.conclude(exit, why.clone());
                     report::Failure { why, code: exit.code() }
                 });
-                let (file, what) = (part.sheet.transcript.source().name().to_owned(), described(flags, row, round));
+                let (file, what) =
+                    (ready.part.sheet.transcript.source().name().to_owned(), described(flags, row, round));
                 cases.push(Case { file, what, lasted: began.elapsed(), failure });
             }
         }
@@ -147,16 +150,52 @@ fn parts(flags: &Talk, given: Option<&Address>, rows: &[Row], console: &Console)
     Ok(parts)
 }
 
-fn script(flags: &Talk, part: &Part, row: Option<&Row>, console: &Console) -> Result<Script, Exit> {
-    prepare(flags, &part.sheet, part.protocol, row).map_err(|refused| console.conclude(Exit::Usage, refused))
+/// A transcript made ready for all its plays. Rows of JSON need not all have the same names, so it may be several scripts.
+struct Ready<'a> {
+    flags: &'a Talk,
+    part: &'a Part,
+    scripts: Vec<Script>,
 }
 
-pub(super) fn prepare(flags: &Talk, sheet: &Sheet, protocol: Protocol, row: Option<&Row>) -> Result<Script, Refused> {
+/// Most scripts that are kept of one transcript.
+const MOST_SCRIPTS: usize = 64;
+
+impl<'a> Ready<'a> {
+    fn new(flags: &'a Talk, part: &'a Part) -> Self {
+        Self { flags, part, scripts: vec![] }
+    }
+
+    /// The script for a row, and the row's values.
+    fn script(&mut self, row: Option<&Row>) -> Result<(&Script, Option<transcript::Row>), Refused> {
+        let values = row.map_or(&[][..], |row| &row.values);
+        let fits = |script: &Script| script.columns().iter().eq(values.iter().map(|(name, _)| name));
+        let known = self.scripts.iter().position(fits);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                let columns: Vec<String> = values.iter().map(|(name, _)| name.clone()).collect();
+                let script = prepare(self.flags, &self.part.sheet, self.part.protocol, &columns)?;
+                if self.scripts.len() >= MOST_SCRIPTS {
+                    self.scripts.clear();
+                }
+                self.scripts.push(script);
+                self.scripts.len() - 1
+            }
+        };
+        let script = &self.scripts[at];
+        if values.is_empty() {
+            return Ok((script, None));
+        }
+        let values: Vec<&[u8]> = values.iter().map(|(_, value)| value.as_slice()).collect();
+        Ok((script, Some(script.row(&values)?)))
+    }
+}
+
+pub(super) fn prepare(flags: &Talk, sheet: &Sheet, protocol: Protocol, columns: &[String]) -> Result<Script, Refused> {
     let carrier = carrier(protocol);
     let mut playing = Playing::new(Side::Client, carrier);
-    let mut values: BTreeMap<String, Vec<u8>> = flags.values.to_map();
-    values.extend(row.into_iter().flat_map(|row| row.values.iter().cloned()));
-    playing.values = values;
+    playing.values = flags.values.to_map();
+    playing.columns = columns.to_vec();
     playing.secrets = flags.values.secrets();
     playing.longest_line = flags.max_line;
     playing.wait_override = flags.timeout;
@@ -169,12 +208,25 @@ fn carrier(protocol: Protocol) -> Carrier {
 }
 
 /// One record holds one conversation.
-fn open_record(flags: &Talk, parts: &[Part], several: bool, console: &Console) -> Result<Option<Arc<Record>>, Exit> {
+fn open_record(
+    flags: &Talk,
+    parts: &[Part],
+    row: Option<&Row>,
+    several: bool,
+    console: &Console,
+) -> Result<Option<Arc<Record>>, Exit> {
     let (Some(path), Some(part)) = (&flags.record, parts.first()) else { return Ok(None) };
     if several {
         return Err(console.fail(Exit::Usage, "--record holds one conversation: give one transcript and play it once"));
     }
-    record(flags, path, &part.address, part.protocol, console).map(Some)
+    // A row may give a secret name a value of its own.
+    let mut secrets = flags.values.secrets();
+    for (name, value) in row.into_iter().flat_map(|row| &row.values) {
+        if secrets.iter().any(|secret| secret.name == *name) {
+            secrets.push(Secret { name: name.clone(), value: value.clone() });
+        }
+    }
+    begin_record(flags, path, part.address.to_string(), part.protocol, secrets, console).map(Some)
 }
 
 /// Begins a record.
@@ -196,8 +248,18 @@ pub(super) fn record_at(
     protocol: Protocol,
     console: &Console,
 ) -> Result<Arc<Record>, Exit> {
-    let recording =
-        Recording { carrier: carrier(protocol), at: Some(at), secrets: flags.values.secrets(), times: flags.times };
+    begin_record(flags, path, at, protocol, flags.values.secrets(), console)
+}
+
+fn begin_record(
+    flags: &Talk,
+    path: &Path,
+    at: String,
+    protocol: Protocol,
+    secrets: Vec<Secret>,
+    console: &Console,
+) -> Result<Arc<Record>, Exit> {
+    let recording = Recording { carrier: carrier(protocol), at: Some(at), secrets, times: flags.times };
     Record::create(path, recording).map(Arc::new).map_err(|error| {
         console.fail(
             Exit::CannotWrite,
@@ -209,20 +271,22 @@ pub(super) fn record_at(
 /// One play over a connection of its own; else its code and its account.
 fn play_once(
     flags: &Talk,
-    part: &Part,
+    ready: &mut Ready<'_>,
     row: Option<&Row>,
     number: usize,
     record: Option<&Arc<Record>>,
     console: &Console,
 ) -> Result<(), (Exit, Why)> {
-    let script = prepare(flags, &part.sheet, part.protocol, row).map_err(|refused| (Exit::Usage, refused.into()))?;
+    let part = ready.part;
+    let (script, row) = ready.script(row).map_err(|refused| (Exit::Usage, refused.into()))?;
     let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout, source: None };
     let mut connected = connect_within(&part.address, part.protocol, &connecting, flags.retry)
         .map_err(|error| unconnected(&error, flags))?;
     talk::tell_attempts(&connected, console);
     let tap = record.map(|record| &**record as &dyn Tap);
     let (trust, host) = (trust(flags), host(&part.address));
-    let mut played = play(&connected, &script, With { tap, trust: &trust, host: &host });
+    let with = With { tap, trust: &trust, host: &host, row: row.as_ref() };
+    let mut played = play(&connected, script, with);
     // Over datagrams a name's next address is tried where nobody listens at the one before.
     while let Ok(Played { received: 0, port_closed, unreachable, .. }) = &played
         && (*port_closed || unreachable.is_some())
@@ -230,7 +294,7 @@ fn play_once(
     {
         connected = next;
         talk::tell_attempts(&connected, console);
-        played = play(&connected, &script, With { tap, trust: &trust, host: &host });
+        played = play(&connected, script, with);
     }
     let played = played.map_err(|error| broken(&error, &connected, number))?;
     judge(&played, &connected, number, console)

@@ -20,15 +20,16 @@ pub(super) fn run(flags: &Talk, mut part: Part, text: &str, console: &Console) -
     let mut updated: Vec<usize> = Vec::new();
     let (trust, host) = (trust(flags), host(&part.address));
     let exit = loop {
-        let script = prepare(flags, &part.sheet, part.protocol, None)
+        let script = prepare(flags, &part.sheet, part.protocol, &[])
             .map_err(|refused| console.conclude(Exit::Usage, refused))?;
         let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout, source: None };
-        let played = connect(&part.address, part.protocol, &connecting)
-            .map_err(|error| unconnected(&error, flags))
-            .and_then(|connected| match play(&connected, &script, With { tap: None, trust: &trust, host: &host }) {
-                Ok(played) => Ok((connected, played)),
-                Err(error) => Err(broken(&error, &connected, updated.len() + 1)),
-            });
+        let played =
+            connect(&part.address, part.protocol, &connecting).map_err(|error| unconnected(&error, flags)).and_then(
+                |connected| match play(&connected, &script, With { tap: None, trust: &trust, host: &host, row: None }) {
+                    Ok(played) => Ok((connected, played)),
+                    Err(error) => Err(broken(&error, &connected, updated.len() + 1)),
+                },
+            );
         let (connected, played) = match played {
             Ok(played) => played,
             Err((exit, why)) => break console.conclude(exit, why),
@@ -79,7 +80,7 @@ fn parse(flags: &Talk, part: &Part, text: &str) -> Option<Sheet> {
     let name = part.sheet.transcript.source().name();
     let transcript = Transcript::parse(name, text.as_bytes(), &flags.values.names()).ok()?;
     let sheet = Sheet { transcript, files: part.sheet.files.clone() };
-    prepare(flags, &sheet, part.protocol, None).ok().map(|_| sheet)
+    prepare(flags, &sheet, part.protocol, &[]).ok().map(|_| sheet)
 }
 
 fn write(path: &std::path::Path, text: &str) -> Result<(), FileError> {

@@ -303,7 +303,7 @@ fn over_the_loopback(
     } else {
         Trust::system()
     };
-    let with = With { tap: None, trust: &trust, host: "localhost" };
+    let with = With { tap: None, trust: &trust, host: "localhost", row: None };
     let impatient = (!judged).then(|| client.clone().waiting(NOTED));
     let client = impatient.as_ref().unwrap_or(client);
     let played = connect::connect(&address, protocol, &connecting).map(|connected| play(&connected, client, with));

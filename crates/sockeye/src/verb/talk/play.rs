@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
-use transcript::{Carrier, Ending, Fault, Input, Moment, Next, Output, Play, Scratch, Script, Side};
+use transcript::{Carrier, Ending, Fault, Input, Moment, Next, Output, Play, Row, Scratch, Script, Side};
 
 use super::connection::is_of_connection;
 use super::peer::Peer;
@@ -51,6 +51,8 @@ pub struct With<'a> {
     pub trust: &'a Trust,
     /// Whom a certificate must be for.
     pub host: &'a str,
+    /// The values of this play, where they differ from play to play.
+    pub row: Option<&'a Row>,
 }
 
 /// Plays a script over a connected socket.
@@ -65,7 +67,7 @@ pub fn play(connected: &Connected, script: &Script, with: With<'_>) -> io::Resul
         socket: connected.fd.as_fd(),
         script,
         carrier,
-        play: script.play(),
+        play: with.row.map_or_else(|| script.play(), |row| script.play_with(row)),
         scratch: Scratch::new(),
         output: Output::default(),
         held: Vec::new(),

@@ -1,0 +1,80 @@
+//! `talk --data`: a play for each row, from scripts that are made ready once.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use support::*;
+
+fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// A server that plays a transcript, and the client's side of another one with rows of its own.
+fn played(folder: &Path, server: &str, client: &str, rows: (&str, &str), more: &[&str]) -> (i32, String) {
+    let mock = file(folder, "mock.talk", server);
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", mock.to_str().unwrap()]);
+    let (client, data) = (file(folder, "client.talk", client), file(folder, rows.0, rows.1));
+    let address = server.address();
+    let mut arguments = vec!["talk", &address, "--play", client.to_str().unwrap(), "--data", data.to_str().unwrap()];
+    arguments.extend_from_slice(more);
+    let output = run(&arguments, b"");
+    (output.status.code().unwrap(), text(&output.stderr).to_owned())
+}
+
+#[test]
+fn a_row_that_cannot_be_played_is_told_in_words_and_the_others_are_played() {
+    let folder = tempfile::tempdir().unwrap();
+    let echo = "repeat\n  C: {line}\n  S: {line}\nend\n";
+    let client = "repeat\n  C: {name}\n  S: {name}\nend\nC: exit\nS: exit\n";
+    let (code, stderr) = played(folder.path(), echo, client, ("a.csv", "name\nAnn\nexit\nBob\n"), &[]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("`exit` would be heard as line 5"), "{stderr}");
+    assert!(stderr.contains("3 plays, 2 as written, 1 not"), "{stderr}");
+    let (code, stderr) = played(folder.path(), echo, "C: {name}\nS: {name}\n", ("b.csv", "name\n\"a\nb\"\n"), &[]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("a value with a line ending in it cannot stand in a text line"), "{stderr}");
+    let client = "let plain = unbase64 {coded}\nC: {plain}\nS: {plain}\n";
+    let (code, stderr) = played(folder.path(), echo, client, ("c.csv", "coded\nQW5u\n?\n"), &[]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("the value is not base64") && stderr.contains("1 as written"), "{stderr}");
+}
+
+#[test]
+fn rows_of_json_may_have_names_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = "C: {who}\nS: {who}!\n";
+    let client = "set greeting = Hello\nC: {greeting}, {name=World}\nS: {greeting}, {name}!\n";
+    let rows =
+        "{\"name\":\"Ann\"}\n{\"greeting\":\"Hi\"}\n{\"name\":\"Bob\",\"greeting\":\"Ho\"}\n{\"name\":\"Eve\"}\n";
+    let (code, stderr) = played(folder.path(), server, client, ("a.jsonl", rows), &[]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("4 plays, 4 as written"), "{stderr}");
+    // A row wins over `--set`, and what no row gives is as `--set` gives it.
+    let (code, stderr) = played(
+        folder.path(),
+        "C: {who}\nS: Hi, Ann!\n",
+        client,
+        ("b.csv", "name\nAnn\nBob\n"),
+        &["--set", "greeting=Hi", "--set", "name=Zoe"],
+    );
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("expected  Hi, Bob!") && stderr.contains("2 plays, 1 as written, 1 not"), "{stderr}");
+}
+
+#[test]
+fn a_secret_stays_one_whichever_row_gives_its_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let client = "C: PASS {password}\nS: in\n";
+    let server = "C: PASS {_}\nS: not hunter2 nor hunter3\n";
+    let record = folder.path().join("record.talk");
+    let more = ["--secret", "password=hunter3", "--record", record.to_str().unwrap()];
+    let (code, stderr) = played(folder.path(), server, client, ("a.csv", "password\nhunter2\n"), &more);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("sent      PASS {password}") && !stderr.contains("hunter"), "{stderr}");
+    let record = std::fs::read_to_string(record).unwrap();
+    assert!(record.contains("C: PASS {password}") && !record.contains("hunter"), "{record}");
+}
