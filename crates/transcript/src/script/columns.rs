@@ -80,9 +80,7 @@ impl Columns {
 fn room(program: &Program, carrier: Carrier) -> usize {
     let mut room = MOST_VALUES;
     let mut fits = |most: usize, (own, uses): (usize, usize)| {
-        if uses > 0 {
-            room = room.min(most.saturating_sub(own) / uses);
-        }
+        room = most.saturating_sub(own).checked_div(uses).map_or(room, |each| room.min(each));
     };
     let taken = |index: usize| {
         let pieces = &program.messages[index].pieces;
