@@ -46,6 +46,9 @@ struct Case {
     secret: &'static [&'static str],
 }
 
+/// A case with the names and values of a row, and what is said of it.
+type Wrong = (Case, &'static [&'static str], &'static [&'static [u8]], &'static str);
+
 impl Case {
     fn client(text: &'static str) -> Self {
         Self { text, side: Side::Client, carrier: Carrier::Stream, secret: &[] }
@@ -125,7 +128,7 @@ fn a_value_that_is_made_of_a_rows_values_is_that_of_the_row() {
 
 #[test]
 fn what_is_wrong_with_a_row_is_told_before_the_play_and_in_the_same_words() {
-    let cases: &[(Case, &[&str], &[&[u8]], &str)] = &[
+    let cases: &[Wrong] = &[
         (Case::client("C: {a}\n"), &["a"], &[b"x\ny"], "a value with a line ending in it"),
         (Case::client("set b = {a}.\nC: {b}\n"), &["a"], &[b"x\ny"], "a value with a line ending in it"),
         (Case::client("repeat\n  C: {a}\nend\nC: exit\n"), &["a"], &[b"exit"], "`exit` would be heard as line 4"),
