@@ -135,8 +135,7 @@ impl Crate {
 /// Reads what stands behind a `::` of a path: each path that it comes to, and the name by which a `use` makes it known.
 fn tree(tokens: &[Token], mut at: usize, base: &[String], paths: &mut Vec<(ModulePath, Option<String>)>) -> usize {
     let mut path = base.to_vec();
-    loop {
-        let Some(token) = tokens.get(at) else { break };
+    while let Some(token) = tokens.get(at) {
         match token.text.as_str() {
             "{" => {
                 at += 1;
