@@ -41,11 +41,8 @@ fn frames(stream: &mut TcpStream) -> Vec<(u8, u8, u32, Vec<u8>)> {
     let mut pings = 2;
     stream.write_all(&frame(PING, 0, 0, b"12345678")).unwrap();
     loop {
-        let head = read(stream, 9);
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-        let number = u32::from_be_bytes(head[5..9].try_into().unwrap());
-        let payload = read(stream, length);
-        if head[3] == PING {
+        let (kind, flags, number, payload) = next_frame(stream);
+        if kind == PING {
             pings -= 1;
             if pings == 0 {
                 return all;
@@ -53,8 +50,14 @@ fn frames(stream: &mut TcpStream) -> Vec<(u8, u8, u32, Vec<u8>)> {
             stream.write_all(&frame(PING, 0, 0, b"12345678")).unwrap();
             continue;
         }
-        all.push((head[3], head[4], number, payload));
+        all.push((kind, flags, number, payload));
     }
+}
+
+fn next_frame(stream: &mut TcpStream) -> (u8, u8, u32, Vec<u8>) {
+    let head = read(stream, 9);
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+    (head[3], head[4], u32::from_be_bytes(head[5..9].try_into().unwrap()), read(stream, length))
 }
 
 /// Every way in which a small upload is refused: the answer comes, the content is passed over, and nothing resets the
@@ -100,17 +103,62 @@ fn a_small_upload_that_is_refused_over_http_2_is_not_reset() {
 
 /// Content that does not end is not passed over for ever.
 #[test]
-fn a_large_upload_that_is_refused_over_http_2_is_cut() {
+fn a_large_upload_that_is_refused_over_http_2_is_cut_in_time() {
     let folder = folder();
     let server = serve("http://127.0.0.1:0", &folder, &[]);
     let mut stream = begin_http2(&server);
     stream.write_all(&frame(HEADERS, 4, 1, b"\x83\x86\x04\x05/file\x41\x09localhost")).unwrap();
-    let mut kinds = Vec::new();
     for _ in 0..10 {
         stream.write_all(&frame(DATA, 0, 1, &vec![b'x'; 16_000])).unwrap();
-        kinds.extend(frames(&mut stream).into_iter().map(|frame| frame.0));
     }
-    assert!(kinds.contains(&HEADERS) && kinds.contains(&RST_STREAM), "{kinds:?}");
+    let kinds: Vec<u8> = frames(&mut stream).into_iter().map(|frame| frame.0).collect();
+    assert!(kinds.contains(&HEADERS) && !kinds.contains(&RST_STREAM), "there is time to see the answer: {kinds:?}");
+    let reset = loop {
+        let (kind, _, number, payload) = next_frame(&mut stream);
+        if kind == RST_STREAM {
+            break (number, payload);
+        }
+    };
+    assert_eq!(reset, (1, vec![0; 4]), "NO_ERROR (RFC 9113, section 8.1)");
+}
+
+/// The status, however large what is refused is: with its length or without, at once or in its midst, under TLS and not.
+#[test]
+fn curl_sees_why_an_upload_is_refused_over_http_2() {
+    need("curl");
+    let folder = folder();
+    let what = tempfile::tempdir().unwrap();
+    let files = [100_000, 1_000_000, 10_000_000, 30_000_000].map(|size| {
+        let path = what.path().join(size.to_string());
+        fs::File::create(&path).unwrap().set_len(size).unwrap();
+        path
+    });
+    fs::write(what.path().join("account"), "me:secret\n").unwrap();
+    fs::set_permissions(what.path().join("account"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let account = format!("@{}", what.path().join("account").display());
+    let closed = serve("http://127.0.0.1:0", &folder, &[]);
+    let open = serve("http://127.0.0.1:0", &folder, &["--upload", "--max-upload", "50000"]);
+    let locked = serve("https://127.0.0.1:0", &folder, &["--upload", "--write-auth", &account]);
+    let url = |server: &Server, path: &str| format!("http://{}{path}", server.address());
+    for (url, more, status) in [
+        (url(&closed, "/file"), &["-T"][..], "405"),
+        (url(&open, "/.hidden"), &["-T"], "403"),
+        (url(&open, "/none/new"), &["-H", "Content-Length:", "-T"], "409"),
+        (url(&open, "/new"), &["-T"], "413"),
+        (url(&open, "/new"), &["-H", "Content-Length:", "-T"], "413"),
+        (url(&open, "/"), &["-X", "POST", "-T"], "409"),
+        (format!("https://127.0.0.1:{}/new", locked.ports[0]), &["-T"], "401"),
+    ] {
+        for file in &files {
+            let mut curl = Command::new("curl");
+            curl.args(["-sSk", "--noproxy", "*", "-o", "/dev/null", "-w", "%{http_code} %{http_version}"]);
+            curl.arg(if url.starts_with("https") { "--http2" } else { "--http2-prior-knowledge" });
+            let output = run_command(curl.args(more).arg(file).arg(&url), b"");
+            assert_code(&output, 0);
+            assert_eq!(text(&output.stdout), format!("{status} 2"), "{url} {more:?} {}", file.display());
+        }
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is stored");
 }
 
 #[test]

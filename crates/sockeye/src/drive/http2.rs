@@ -164,7 +164,7 @@ impl Http2 {
             let has_begun = self.accept(&mut context, around);
             is_busy |= (has_begun && !is_shaking) || !self.is_idle();
             let has_moved = self.send(&mut context, around);
-            is_full = is_full || lock(&self.pipe).outgoing.len() >= MUCH || self.begun >= BEGUN;
+            is_full |= lock(&self.pipe).outgoing.len() >= MUCH || self.begun >= BEGUN || around.turn.is_over();
             if matches!(self.stage, Stage::Over) || is_full {
                 break;
             }

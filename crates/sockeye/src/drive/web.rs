@@ -11,7 +11,7 @@ use transcript::Moment;
 use super::access::{Ledger, Lines, Record};
 use super::http2::{Http2, PREFACE, Went};
 use super::storage::{Ask, Done, Storing};
-use super::turn::ANSWERS;
+use super::turn::{ANSWERS, Turn};
 use crate::limits;
 use crate::web::answer::{Body, Reply, Response, Site};
 use crate::web::body::{Decoder, Framing};
@@ -99,6 +99,8 @@ pub(super) struct Around<'a> {
     /// How long a client may take, where that is less than the limits.
     pub(super) wait: Option<Duration>,
     pub(super) lines: &'a mut Lines,
+    /// How much of it before the others.
+    pub(super) turn: &'a mut Turn,
     /// The server ends: what is answered now is the last.
     pub(super) stopping: bool,
     /// Who stores files, where nothing else may wait for that.

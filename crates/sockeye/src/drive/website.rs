@@ -148,7 +148,8 @@ impl Connection {
         };
         let Role::Web(web) = &mut self.role else { return T::default() };
         let (date, now, stopping, storing) = (shared.date, shared.now, shared.stopping, shared.storing);
-        let mut around = Around { client, date, now, wait: shared.wait, lines: &mut *shared.lines, stopping, storing };
+        let (lines, turn) = (&mut *shared.lines, &mut shared.turn);
+        let mut around = Around { client, date, now, wait: shared.wait, lines, turn, stopping, storing };
         act(web, &mut shared.output.bytes, &mut around)
     }
 

@@ -13,6 +13,7 @@ use transcript::Moment;
 
 use super::super::access::{Lines, Record};
 use super::super::storage::Done;
+use super::super::turn::Turn;
 use super::super::web::{Around, Website};
 use super::Asked;
 use crate::limits;
@@ -52,8 +53,9 @@ pub(super) struct Stream {
     until: Moment,
 }
 
-/// Content that nobody waits for. It is read all the same as long as there is little of it: a stream that is reset while it
-/// comes takes the answer with it in some clients (RFC 9113, section 8.1, lets them).
+/// Content that nobody waits for. It is read all the same, as behind an answer of HTTP/1 that ends the connection, and within
+/// the same bounds: a stream that is reset while it comes takes the answer with it in some clients (RFC 9113, section 8.1,
+/// lets them).
 struct Unread {
     content: RecvStream,
     came: u64,
@@ -64,21 +66,20 @@ impl Unread {
         (!content.is_end_stream()).then_some(Self { content, came: 0 })
     }
 
-    /// Passes over what has come; whether that is all there will be.
+    /// Passes over what has come; whether that is all there will be. Of what is too much, no more is let in: the client has
+    /// time to see its answer.
     fn pass_over(&mut self, context: &mut Context<'_>) -> bool {
-        loop {
+        while self.came <= limits::DRAIN {
             match self.content.poll_data(context) {
                 Poll::Pending => return false,
                 Poll::Ready(Some(Ok(data))) => {
                     self.came += data.len() as u64;
                     let _ = self.content.flow_control().release_capacity(data.len());
-                    if self.came > limits::REQUEST_SKIPPED {
-                        return true;
-                    }
                 }
                 Poll::Ready(Some(Err(_)) | None) => return true,
             }
         }
+        false
     }
 }
 
@@ -194,7 +195,7 @@ impl Stream {
         {
             record.end(0, around.lines);
         }
-        let until = if doing.is_some() { around.now.after(limits::WRITE_WAIT) } else { due(around) };
+        let until = around.now.after(if doing.is_some() { limits::WRITE_WAIT } else { limits::DRAIN_WAIT });
         (doing.is_some() || unread.is_some()).then(|| Self {
             doing: doing.unwrap_or(Doing::Nothing),
             unread,
@@ -259,30 +260,38 @@ impl Stream {
 
     /// Does as much as can be done now.
     pub(super) fn step(&mut self, context: &mut Context<'_>, website: &Website, around: &mut Around<'_>) -> Moved {
-        let mut answer = About { unread: &mut self.unread, record: &mut self.record, sent: &mut self.sent };
-        let mut moved = self.doing.step(&mut answer, context, website, around);
+        let was_answered = matches!(self.doing, Doing::Nothing);
+        let mut moved = self.go_on(context, website, around);
         if self.unread.as_mut().is_some_and(|unread| unread.pass_over(context)) {
             self.unread = None;
         }
-        if moved == Moved::ToTheEnd && self.unread.is_some() && !matches!(self.doing, Doing::Nothing) {
-            (self.doing, self.until) = (Doing::Nothing, due(around));
+        if moved == Moved::ToTheEnd && self.unread.is_some() && !was_answered {
+            (self.doing, moved) = (Doing::Nothing, Moved::On);
             self.tell(around.lines);
-            moved = Moved::On;
         }
         if matches!(self.doing, Doing::Nothing) {
+            if !was_answered {
+                self.until = around.now.after(limits::DRAIN_WAIT);
+            }
             let is_over = self.unread.is_none() || around.now >= self.until;
             return if is_over { Moved::ToTheEnd } else { moved };
         }
+        moved
+    }
+
+    /// Does what it is doing, unless that has taken too long.
+    fn go_on(&mut self, context: &mut Context<'_>, website: &Website, around: &mut Around<'_>) -> Moved {
+        let mut answer = About { unread: &mut self.unread, record: &mut self.record, sent: &mut self.sent };
+        let moved = self.doing.step(&mut answer, context, website, around);
         match (moved, &mut self.doing) {
             (Moved::On, Doing::Answer { .. }) => self.until = around.now.after(limits::WRITE_WAIT),
             (Moved::On, Doing::Upload { gained, .. }) if *gained as u64 >= limits::REQUEST_GAIN => {
                 *gained = 0;
                 self.until = due(around);
             }
-            (Moved::Not, Doing::Upload { coming: Coming::Storing(_), .. } | Doing::Wait { .. }) => {}
+            (Moved::Not, Doing::Nothing | Doing::Upload { coming: Coming::Storing(_), .. } | Doing::Wait { .. }) => {}
             (Moved::Not, doing) if around.now >= self.until => {
                 self.until = around.now.after(limits::WRITE_WAIT);
-                let mut answer = About { unread: &mut self.unread, record: &mut self.record, sent: &mut self.sent };
                 return doing.end(&mut answer, website, around);
             }
             _ => {}
@@ -305,12 +314,7 @@ impl Doing {
                 send.send_reset(Reason::CANCEL);
                 Moved::ToTheEnd
             }
-            Self::Upload { .. } => {
-                let moved = self.conclude(Err(Status::REQUEST_TIMEOUT), answer, website, around);
-                // The rest need not come.
-                *answer.unread = None;
-                if matches!(self, Self::Nothing) { Moved::ToTheEnd } else { moved }
-            }
+            Self::Upload { .. } => self.conclude(Err(Status::REQUEST_TIMEOUT), answer, website, around),
         }
     }
 
@@ -343,7 +347,7 @@ impl Doing {
                 Poll::Ready(_) => Moved::ToTheEnd,
             },
             Self::Wait { .. } => self.answer_late(answer, website, around),
-            Self::Answer { send, rest } => rest.send(send, answer.sent, context),
+            Self::Answer { send, rest } => rest.send(send, answer.sent, context, around.turn),
             Self::Upload { coming, content, chunked, respond, gained, .. } => {
                 let taking = match coming {
                     Coming::Content(taking) => taking,
@@ -436,7 +440,13 @@ impl Doing {
 
 impl Rest {
     /// Sends as much as the window has room for.
-    fn send(&mut self, to: &mut SendStream<Bytes>, sent: &mut u64, context: &mut Context<'_>) -> Moved {
+    fn send(
+        &mut self,
+        to: &mut SendStream<Bytes>,
+        sent: &mut u64,
+        context: &mut Context<'_>,
+        turn: &mut Turn,
+    ) -> Moved {
         if matches!(to.poll_reset(context), Poll::Ready(_)) {
             return Moved::ToTheEnd;
         }
@@ -458,7 +468,9 @@ impl Rest {
             },
             room => room,
         };
-        let (piece, is_last) = match self.take(room.min(most)) {
+        let (piece, is_last) = match self.take(room.min(most), turn) {
+            // Nothing came of a piece, and the others have their turn before the next.
+            Ok((piece, false)) if piece.is_empty() => return Moved::On,
             Ok(taken) => taken,
             Err(_) => {
                 // The file became shorter, or cannot be read: the client has to see that bytes are missing.
@@ -473,16 +485,17 @@ impl Rest {
         }
     }
 
-    fn take(&mut self, most: usize) -> io::Result<(Bytes, bool)> {
+    fn take(&mut self, most: usize, turn: &mut Turn) -> io::Result<(Bytes, bool)> {
         match self {
             Self::Bytes(bytes) => {
                 let piece = bytes.split_to(most.min(bytes.len()));
                 Ok((piece, bytes.is_empty()))
             }
             Self::Made { source, made, has_more } => {
-                while *has_more && made.is_empty() {
+                if *has_more && made.is_empty() {
                     let mut more = Vec::new();
                     *has_more = source.more(&mut more)?;
+                    turn.makes(more.len());
                     made.extend_from_slice(&more);
                 }
                 let piece = made.split_to(most.min(made.len())).freeze();

@@ -2,6 +2,7 @@ use std::fs;
 use std::time::{Duration, SystemTime};
 
 use super::super::access::Lines;
+use super::super::turn::Turn;
 use super::*;
 use crate::drive::web::AccessLog;
 use crate::web::answer::Site;
@@ -67,6 +68,7 @@ impl Line {
             now: at(second),
             wait: None,
             lines: &mut lines,
+            turn: &mut Turn::begin(),
             stopping: false,
             storing: None,
         };
@@ -182,8 +184,38 @@ fn content_that_drips_is_answered_with_408() {
     let said = line.say(15, &frame(0, 0, 1, b"x"));
     let page = said.iter().find(|(kind, ..)| *kind == 0).map(|(.., page)| String::from_utf8_lossy(page).into_owned());
     assert!(page.is_some_and(|page| page.contains("408 Request Timeout")), "{said:?}");
-    assert_eq!(resets(&said), [1], "the rest need not come");
+    // It may take some time until the client sees that.
+    assert_eq!((resets(&said), line.deadline(15)), (vec![], at(20)));
+    assert_eq!(resets(&line.say(16, &frame(0, 0, 1, b"x"))), [0; 0]);
+    assert_eq!(resets(&line.say(20, b"")), [1], "the rest need not come");
     assert!(line.http2.is_idle());
+}
+
+/// What is refused is passed over within bounds: of bytes, behind which no more is let in, and of time.
+#[test]
+fn refused_content_is_let_in_up_to_a_bound() {
+    let mut line = Line::open(65_535);
+    let mut all = line.say(0, &request(PUT, "/.kept", 1, false));
+    // Of what the server allows, no word was heard.
+    let mut window = 65_535;
+    let mut sent = 0;
+    while window >= 16_384 {
+        let said = line.say(1, &frame(0, 0, 1, &[b'x'; 16_384]));
+        (sent, window) = (sent + 16_384, window - 16_384);
+        for (kind, stream, content) in &said {
+            if (*kind, *stream) == (WINDOW_UPDATE, 1) {
+                window += u64::from(u32::from_be_bytes(content[..4].try_into().unwrap()));
+            }
+        }
+        all.extend(said);
+    }
+    assert!((limits::DRAIN..limits::DRAIN + 2 * u64::from(limits::STREAM_WINDOW)).contains(&sent), "{sent}");
+    assert_eq!((answers(&all), resets(&all), line.deadline(1)), (vec![1], vec![], at(5)));
+    assert_eq!(resets(&line.say(4, &ping())), [0; 0]);
+    assert_eq!(resets(&line.say(5, &ping())), [1]);
+    // Another one goes on beside it meanwhile, and what it had taken of the common window is given back.
+    let whole = [request(PUT, "/new", 3, false), frame(0, 1, 3, b"content")].concat();
+    assert_eq!(answers(&line.say(6, &whole)), [3]);
 }
 
 /// Row 6 of the faults, the slow head.
