@@ -118,7 +118,7 @@ impl AtomicFile {
             Existing::Kept => (vacant(target).map_err(failed)?, None),
         };
         let folder = File::open(folder_of(&target)).map_err(failed)?;
-        Self::begin_in(folder, target, existing, permissions).map_err(failed)
+        Self::begin_in(Arc::new(folder), target, existing, permissions).map_err(failed)
     }
 
     /// Begins a file in an open folder, in which the target's name is to stand; what stands there, the caller has seen.
@@ -126,12 +126,11 @@ impl AtomicFile {
     /// # Errors
     /// As openat(2) and fchmod(2).
     pub(crate) fn begin_in(
-        folder: File,
+        folder: Arc<File>,
         target: PathBuf,
         existing: Existing,
         permissions: Option<Permissions>,
     ) -> io::Result<Self> {
-        let folder = Arc::new(folder);
         let (file, name) = match unnamed(&folder)? {
             Some(file) => (file, None),
             None => beside(&folder).map(|(file, name)| (file, Some(name)))?,

@@ -147,6 +147,8 @@ pub const UPLOAD: u64 = 1024 * 1024 * 1024;
 pub const FORM_FILES: usize = 64;
 /// See [`FORM_FILES`].
 pub const FORM_AROUND: u64 = 1024 * 1024;
+/// The part of the open files that may be files being stored, or more where there are few: see [`stored_at_once`].
+pub const STORED_SHARE: u64 = 16;
 /// Sizes of text files that are packed when the client takes them so.
 pub const PACKED: std::ops::RangeInclusive<u64> = 1024..=8 * 1024 * 1024;
 /// The largest of them that is packed at once; packing more takes long, and is done beside the others' answers.
@@ -168,6 +170,14 @@ pub const ARCHIVE_DEPTH: usize = 32;
 pub fn connections(open_files: u64) -> usize {
     let room = open_files - RESERVED_FILES.min(open_files / 2);
     usize::try_from(room).unwrap_or(usize::MAX)
+}
+
+/// Files that are stored at once under a limit of open files. Each takes two, with its folder: half of what is kept back from
+/// connections, or an eighth of all where there are many.
+#[must_use]
+pub fn stored_at_once(open_files: u64) -> usize {
+    let most = (RESERVED_FILES.min(open_files / 2) / 4).max(open_files / STORED_SHARE).max(1);
+    usize::try_from(most).unwrap_or(usize::MAX)
 }
 
 /// Bytes that all buffers of a server together may take, of so many that the process may have.
@@ -315,6 +325,11 @@ pub const TABLE: &[Limit] = &[
         flag: None,
         default: || count(FORM_FILES),
         what: "files of one form; a page with its script sends each by itself",
+    },
+    Limit {
+        flag: None,
+        default: || format!("open files divided by {STORED_SHARE}, or a quarter of those kept back from connections"),
+        what: "files that are stored at once; more are 503",
     },
     Limit { flag: Some("--max-redirects"), default: || count(REDIRECTS), what: "redirects" },
     Limit {

@@ -16,6 +16,7 @@ use super::pack::read_part;
 use super::path::Way;
 use super::refusal;
 use super::request::{Method, Parsed, Request, Version, parse};
+use super::room::Room;
 use super::root::{Links, Root};
 use super::status::Status;
 use super::upload::{Upload, make_folder};
@@ -111,6 +112,8 @@ pub enum Reply {
 pub struct Site {
     pub(super) root: Arc<Root>,
     pub(super) options: Options,
+    /// For what is being stored.
+    room: Room,
 }
 
 impl Site {
@@ -119,7 +122,7 @@ impl Site {
     pub fn new(root: Root, options: Options) -> Self {
         // Whoever names one file means it, wherever it lies.
         let links = if options.only.is_some() { Links::Anywhere } else { options.links };
-        Self { root: Arc::new(root.with_links(links)), options }
+        Self { root: Arc::new(root.with_links(links)), options, room: Room::default() }
     }
 
     /// Answers bytes that are no request, or one that did not come in time. The connection ends behind it.
@@ -242,7 +245,7 @@ impl Site {
     fn store(&self, request: &Request<'_>, manner: &Manner, now: &Now, head: &mut Vec<u8>) -> Reply {
         let most = self.options.upload.unwrap_or(0);
         let upload = match request.method {
-            Method::Post => Upload::begin_form(&self.root, request, most, manner),
+            Method::Post => Upload::begin_form(&self.root, &self.room, request, most, manner),
             Method::Mkcol => {
                 let mut manner = manner.clone();
                 manner.keep_alive &= is_skipped(request);
@@ -251,7 +254,7 @@ impl Site {
                     Err(status) => refusal::write(status, self.methods(), &manner, now, head),
                 });
             }
-            _ => Upload::begin(&self.root, request, most, manner, now),
+            _ => Upload::begin(&self.root, &self.room, request, (most, manner), now),
         };
         match upload {
             Ok(upload) => Reply::Upload(Box::new(upload)),

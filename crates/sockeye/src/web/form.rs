@@ -3,13 +3,15 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 use memchr::memmem;
 use rustix::fs::{Mode, mkdirat};
 
 use super::fields::Value;
+use super::room::{Placed, Room};
 use super::root::look_in;
 use super::status::Status;
 use super::upload::{status, status_of};
@@ -24,13 +26,14 @@ const NAME: usize = 255;
 /// A form that is coming.
 #[derive(Debug)]
 pub(crate) struct Form {
-    folder: OwnedFd,
+    folder: Arc<File>,
+    room: Room,
     /// What stands between two parts.
     delimiter: Vec<u8>,
     /// What came and is not looked at yet.
     held: Vec<u8>,
     stage: Stage,
-    files: Vec<AtomicFile>,
+    files: Vec<Placed>,
     /// The largest file that is stored.
     most: u64,
 }
@@ -58,11 +61,12 @@ enum Part {
 
 impl Form {
     /// Begins with an open folder, in which files are stored.
-    pub(crate) fn begin(folder: OwnedFd, content_type: &Value<'_>, most: u64) -> Result<Self, Status> {
+    pub(crate) fn begin(folder: OwnedFd, room: &Room, content_type: &Value<'_>, most: u64) -> Result<Self, Status> {
         let boundary = boundary(content_type.as_deref().unwrap_or_default()).ok_or(Status::UNSUPPORTED_MEDIA_TYPE)?;
         let delimiter = [b"\r\n--", boundary].concat();
         // The first delimiter may stand at the very beginning.
-        Ok(Self { folder, delimiter, held: b"\r\n".to_vec(), stage: Stage::Skipped, files: vec![], most })
+        let (folder, room) = (Arc::new(File::from(folder)), room.clone());
+        Ok(Self { folder, room, delimiter, held: b"\r\n".to_vec(), stage: Stage::Skipped, files: vec![], most })
     }
 
     /// Takes some of it.
@@ -78,7 +82,7 @@ impl Form {
     }
 
     /// The files, once all of it has come.
-    pub(crate) fn seal(self) -> Result<Vec<AtomicFile>, Status> {
+    pub(crate) fn seal(self) -> Result<Vec<Placed>, Status> {
         if matches!(self.stage, Stage::Over) { Ok(self.files) } else { Err(Status::BAD_REQUEST) }
     }
 
@@ -137,10 +141,9 @@ impl Form {
                 if self.files.len() == limits::FORM_FILES {
                     return Err(Status::CONTENT_TOO_LARGE);
                 }
-                let folder = self.folder.as_fd().try_clone_to_owned().map_err(|error| status_of(&error))?;
-                let target = OsStr::from_bytes(&name).into();
-                let file = AtomicFile::begin_in(File::from(folder), target, Existing::Kept, None);
-                self.files.push(file.map_err(|error| status_of(&error))?);
+                let (place, target) = (self.room.place()?, OsStr::from_bytes(&name).into());
+                let file = AtomicFile::begin_in(Arc::clone(&self.folder), target, Existing::Kept, None);
+                self.files.push(place.of(file.map_err(|error| status_of(&error))?));
                 Stage::File(0)
             }
         };
@@ -170,8 +173,8 @@ impl Form {
                 if *length > self.most.saturating_add(2) {
                     return Err(Status::CONTENT_TOO_LARGE);
                 }
-                let Some(file) = self.files.last_mut() else { return Ok(()) };
-                file.append(&bytes[skipped..]).map_err(|error| status_of(&error.source))
+                let Some(placed) = self.files.last_mut() else { return Ok(()) };
+                placed.file.append(&bytes[skipped..]).map_err(|error| status_of(&error.source))
             }
             Stage::Folder(name) => {
                 name.extend_from_slice(bytes);
@@ -271,12 +274,12 @@ mod tests {
     fn send(folder: &std::path::Path, body: &[u8], step: usize) -> Result<(), Status> {
         let open = rustix::fs::open(folder, rustix::fs::OFlags::RDONLY, Mode::empty()).unwrap();
         let kind = Some(Cow::Borrowed(b"multipart/form-data; charset=utf-8; boundary=\"XX\"".as_slice()));
-        let mut form = Form::begin(open, &kind, 10).unwrap();
+        let mut form = Form::begin(open, &Room::default(), &kind, 10).unwrap();
         for piece in body.chunks(step) {
             form.take(piece)?;
         }
-        for file in form.seal()? {
-            file.commit().unwrap();
+        for placed in form.seal()? {
+            placed.file.commit().unwrap();
         }
         Ok(())
     }

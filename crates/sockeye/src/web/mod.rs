@@ -63,6 +63,7 @@ pub(crate) mod path;
 mod range;
 mod refusal;
 pub(crate) mod request;
+mod room;
 pub(crate) mod root;
 pub(crate) mod status;
 pub(crate) mod upload;

@@ -3,7 +3,7 @@
 //! where it ends, and then that place is opened beneath the root without any link.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
@@ -234,7 +234,7 @@ fn open_folder(path: &Path) -> Result<OwnedFd, Errno> {
 }
 
 /// Looks at a name in a folder; a link is looked at itself. Nothing where there is nothing.
-pub(crate) fn look_in(folder: &OwnedFd, name: &[u8]) -> Result<Option<Stat>, Errno> {
+pub(crate) fn look_in(folder: impl AsFd, name: &[u8]) -> Result<Option<Stat>, Errno> {
     match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT) => Ok(None),

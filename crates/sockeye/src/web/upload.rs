@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 
 use rustix::fs::{Mode, fstat, mkdirat};
 use rustix::io::Errno;
@@ -20,6 +21,7 @@ use super::head::{Head, Manner};
 use super::path::Way;
 use super::refusal;
 use super::request::{Request, Version};
+use super::room::{Placed, Room};
 use super::root::{Kind, Meta, Root, look_in};
 use super::status::Status;
 use crate::file::{AtomicFile, Existing, FileError, Leftover, Step};
@@ -42,14 +44,14 @@ pub struct Upload {
 #[allow(clippy::large_enum_variant, reason = "an upload is in a box of its own")]
 enum Into {
     /// One file.
-    File(AtomicFile),
+    File(Placed),
     /// Those of a browser's form, which is then led back to the folder.
     Form(Form, Vec<u8>),
 }
 
 /// What is to be stored, which waits for the disk.
 #[derive(Debug)]
-pub(crate) struct Sealed(Vec<AtomicFile>);
+pub(crate) struct Sealed(Vec<Placed>);
 
 /// What stands at the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,9 +99,9 @@ impl Upload {
     /// Looks at what the request would store, and makes a file without a name for it.
     pub(crate) fn begin(
         root: &Root,
+        room: &Room,
         request: &Request<'_>,
-        most: u64,
-        manner: &Manner,
+        (most, manner): (u64, &Manner),
         now: &Now,
     ) -> Result<Self, Status> {
         let way = storable(request, most)?;
@@ -123,19 +125,26 @@ impl Upload {
         let target = OsStr::from_bytes(way.name()).into();
         let then = if found == Found::NothingOrFail { Existing::Kept } else { Existing::Replaced };
         let permissions = existing.map(|meta| Permissions::from_mode(meta.mode));
-        let file = AtomicFile::begin_in(File::from(folder), target, then, permissions);
+        let place = room.place()?;
+        let file = AtomicFile::begin_in(Arc::new(File::from(folder)), target, then, permissions);
         let file = file.map_err(|error| status_of(&error))?;
-        Ok(Self::of(Into::File(file), found, most, request, manner))
+        Ok(Self::of(Into::File(place.of(file)), found, most, request, manner))
     }
 
     /// The same for a form that a page of ours sent, or a program: another site's page may not.
-    pub(crate) fn begin_form(root: &Root, request: &Request<'_>, most: u64, manner: &Manner) -> Result<Self, Status> {
+    pub(crate) fn begin_form(
+        root: &Root,
+        room: &Room,
+        request: &Request<'_>,
+        most: u64,
+        manner: &Manner,
+    ) -> Result<Self, Status> {
         let way = changeable(request)?;
         if !is_own(request) {
             return Err(Status::FORBIDDEN);
         }
         let folder = root.folder(way.bytes()).map_err(status)?;
-        let form = Form::begin(folder, &request.fields.content_type, most)?;
+        let form = Form::begin(folder, room, &request.fields.content_type, most)?;
         let mut back = vec![];
         way.push_as_folder(&mut back);
         // How much of it is content shows as it comes; what stands around it is bounded by that.
@@ -175,7 +184,7 @@ impl Upload {
                 return Err(Status::CONTENT_TOO_LARGE);
             }
             match &mut self.into {
-                Into::File(file) => file.append(piece.data).map_err(|error| status_of(&error.source))?,
+                Into::File(placed) => placed.file.append(piece.data).map_err(|error| status_of(&error.source))?,
                 Into::Form(form, _) => form.take(piece.data)?,
             }
         }
@@ -250,20 +259,21 @@ impl Receipt {
 impl Sealed {
     /// Where the temporary names of its files are known.
     pub(crate) fn leftovers(&self) -> impl Iterator<Item = Leftover> {
-        self.0.iter().map(AtomicFile::leftover)
+        self.0.iter().map(|placed| placed.file.leftover())
     }
 }
 
 /// Has files stored and gives them their names; what is told is of the last. This waits for the disk.
 pub(crate) fn store(files: Sealed) -> Stored {
     let mut stored = Ok(None);
-    for file in files.0 {
-        stored = Ok(store_one(file)?);
+    for placed in files.0 {
+        stored = Ok(store_one(placed)?);
     }
     stored
 }
 
-fn store_one(file: AtomicFile) -> Stored {
+fn store_one(placed: Placed) -> Stored {
+    let Placed { file, .. } = placed;
     file.store()?;
     let handle = file.as_fd().try_clone_to_owned().ok();
     match file.give_name() {
