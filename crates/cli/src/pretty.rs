@@ -31,6 +31,8 @@ pub(crate) struct Pretty<W: Write> {
     held: Vec<u8>,
     /// Bytes of it in which no line ends.
     searched: usize,
+    /// Bytes behind the end of the first line that are only blank.
+    blank: usize,
     kind: Kind,
     color: bool,
     inner: Cleaner<W>,
@@ -50,7 +52,7 @@ enum Kind {
 
 impl<W: Write> Pretty<W> {
     pub(crate) fn new(inner: W, color: bool) -> Self {
-        Self { held: Vec::new(), searched: 0, kind: Kind::Unknown, color, inner: Cleaner::new(inner) }
+        Self { held: Vec::new(), searched: 0, blank: 0, kind: Kind::Unknown, color, inner: Cleaner::new(inner) }
     }
 
     /// Writes what is held: nothing more comes.
@@ -79,26 +81,45 @@ impl<W: Write> Pretty<W> {
     /// Where the first line ends. What comes in many pieces is looked at once.
     fn end_of_line(&mut self) -> Option<usize> {
         let rest = &self.held[self.searched..];
-        let found = rest.iter().position(|&byte| byte == b'\n');
+        let found = line_end(rest);
         self.searched += found.unwrap_or(rest.len());
         found.map(|_| self.searched)
+    }
+
+    /// Whether anything but blanks has come from here on. Those are looked at once, too.
+    fn goes_on_behind(&mut self, end: usize) -> bool {
+        let rest = &self.held[end + self.blank..];
+        self.blank += rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        self.held.len() > end + self.blank
+    }
+
+    /// Shows the lines that are whole. They leave together: each by itself would move all that stand behind it.
+    fn show_lines(&mut self) -> io::Result<()> {
+        let held = std::mem::take(&mut self.held);
+        let mut from = 0;
+        while self.kind == Kind::Lines
+            && let Some(length) = line_end(&held[from.max(self.searched)..])
+        {
+            let end = from.max(self.searched) + length + 1;
+            self.show(&held[from..end])?;
+            (from, self.searched) = (end, end);
+        }
+        self.held = held;
+        self.held.drain(..from);
+        self.searched = self.held.len();
+        Ok(())
     }
 
     /// What can be shown before the end, is.
     fn go_on(&mut self) -> io::Result<()> {
         if self.kind == Kind::Unknown
             && let Some(end) = self.end_of_line()
-            && !self.held[end..].trim_ascii().is_empty()
+            && self.goes_on_behind(end)
         {
             self.kind = if checked(&self.held[..end]).is_some() { Kind::Lines } else { Kind::Value };
         }
-        while self.kind == Kind::Lines
-            && let Some(end) = self.end_of_line()
-        {
-            let rest = self.held.split_off(end + 1);
-            self.searched = 0;
-            let line = std::mem::replace(&mut self.held, rest);
-            self.show(&line)?;
+        if self.kind == Kind::Lines {
+            self.show_lines()?;
         }
         if self.kind == Kind::Other || self.held.len() > HELD {
             self.kind = Kind::Other;
@@ -122,6 +143,10 @@ impl<W: Write> Write for Pretty<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
     }
+}
+
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|&byte| byte == b'\n')
 }
 
 /// The text of one value, if it is that and not too deep.
@@ -276,6 +301,19 @@ mod tests {
         pretty.write_all(b"no\n{\"c\":1}\n").unwrap();
         let shown = String::from_utf8(pretty.finish().unwrap()).unwrap();
         assert_eq!(shown, "{\n  \"a\": 1\n}\n{\n  \"b\": 2\n}\n[]\nno\n{\"c\":1}\n");
+    }
+
+    /// Where each byte or line is looked at again for each that follows, this takes hours.
+    #[test]
+    fn many_lines_and_many_blanks_take_no_longer_each_than_a_few() {
+        let lines = "1\n".repeat(HELD / 2);
+        assert!(shown(&[lines.as_bytes()], false) == lines, "many lines at once");
+        let blanks = format!("[1]{}", "\n".repeat(HELD / 2));
+        let pieces: Vec<&[u8]> = blanks.as_bytes().chunks(1).collect();
+        assert_eq!(shown(&pieces, false), "[\n  1\n]\n");
+        let long = format!("\"{}\"", "x".repeat(HELD / 2));
+        let pieces: Vec<&[u8]> = long.as_bytes().chunks(1).collect();
+        assert!(shown(&pieces, false) == format!("{long}\n"), "one long value, byte by byte");
     }
 
     #[test]

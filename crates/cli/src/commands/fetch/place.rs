@@ -156,31 +156,27 @@ impl Place {
         }
     }
 
-    pub(super) fn with_sink<T>(&mut self, shown: Shown, act: impl FnOnce(&mut Sink<'_>) -> T) -> T {
+    /// Gives it to whoever writes; and whether all that was held back for a terminal could be written behind that.
+    pub(super) fn with_sink<T>(&mut self, shown: Shown, act: impl FnOnce(&mut Sink<'_>) -> T) -> (T, io::Result<()>) {
         let stdout = io::stdout();
-        match self {
+        let result = match self {
             Self::File { file, .. } => act(&mut Sink::Descriptor(file.as_fd())),
             Self::Part { part, .. } => act(&mut Sink::Descriptor(part.as_fd())),
             Self::Device { file, .. } => act(&mut Sink::Descriptor(file.as_fd())),
             Self::Stdout if stdout.is_terminal() && shown != Shown::AsItCame => {
                 let mut pretty = Pretty::new(BufWriter::new(stdout), shown == Shown::JsonInColor);
                 let result = act(&mut Sink::Writer(&mut pretty));
-                if let Ok(mut stdout) = pretty.finish() {
-                    let _ = stdout.flush();
-                }
-                result
+                return (result, pretty.finish().and_then(|mut stdout| stdout.flush()));
             }
             Self::Stdout if stdout.is_terminal() => {
                 let mut cleaner = Cleaner::new(stdout);
                 let result = act(&mut Sink::Writer(&mut cleaner));
-                if let Ok(mut stdout) = cleaner.finish() {
-                    let _ = stdout.flush();
-                }
-                result
+                return (result, cleaner.finish().and_then(|mut stdout| stdout.flush()));
             }
             Self::Stdout => act(&mut Sink::Descriptor(stdout.as_fd())),
             Self::Nowhere => act(&mut Sink::Writer(&mut io::sink())),
-        }
+        };
+        (result, Ok(()))
     }
 
     /// The file, if it can be written in any order.
