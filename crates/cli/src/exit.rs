@@ -25,6 +25,7 @@ pub(crate) enum Exit {
     NoRange,
     TlsHandshake,
     TooManyRedirects,
+    Unsent,
     Reset,
     Certificate,
     Interrupted,
@@ -32,7 +33,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Done,
         Self::Differs,
         Self::Usage,
@@ -48,6 +49,7 @@ impl Exit {
         Self::NoRange,
         Self::TlsHandshake,
         Self::TooManyRedirects,
+        Self::Unsent,
         Self::Reset,
         Self::Certificate,
         Self::Interrupted,
@@ -71,6 +73,7 @@ impl Exit {
             Self::NoRange => 33,
             Self::TlsHandshake => 35,
             Self::TooManyRedirects => 47,
+            Self::Unsent => 55,
             Self::Reset => 56,
             Self::Certificate => 60,
             Self::Interrupted => 130,
@@ -100,6 +103,7 @@ impl Exit {
             Self::NoRange => "the server sends no part of a page",
             Self::TlsHandshake => "TLS handshake failed",
             Self::TooManyRedirects => "too many redirects, or one to where sockeye does not go",
+            Self::Unsent => "cut short: not all of an upload was taken",
             Self::Reset => "connection reset, or an answer that breaks the protocol",
             Self::Certificate => "certificate not trusted",
             Self::Interrupted => "ended by SIGINT",

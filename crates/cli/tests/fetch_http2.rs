@@ -141,7 +141,8 @@ fn a_stream_that_is_ended_without_its_end_is_cut_whatever_the_reason() {
     assert!(names(out.path()).is_empty());
 }
 
-/// The other way round: what came with its end is whole, though the server wants no more of the request.
+/// The other way round: what came with its end is whole and kept, though the server wants no more of the request; and what was
+/// not sent is said.
 #[test]
 fn an_answer_that_is_whole_before_the_request_is_counts() {
     let folder = tempfile::tempdir().unwrap();
@@ -152,9 +153,12 @@ fn an_answer_that_is_whole_before_the_request_is_counts() {
     // Behind it may stand fields: `a: b`.
     let trailer = frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\0\x01a\x01b");
     let with_trailer = [head(None), frame(DATA, 0, 1, &[b'x'; 100]), trailer];
-    for (frames, more) in [(&whole, &["--data", "@request"][..]), (&with_trailer, &[])] {
+    for (frames, more, expected) in [(&whole, &["--data", "@request"][..], 55), (&with_trailer, &[], 0)] {
         let server = Http2::saying(folder.path(), frames);
-        assert_code(&server.fetch(out.path(), &[more, &["-o", "page"]].concat()), 0);
+        let output = server.fetch(out.path(), &[more, &["-o", "page"]].concat());
+        assert_code(&output, expected);
+        let says = " of 1000000 bytes of the upload were sent";
+        assert_eq!(text(&output.stderr).contains(says), expected == 55, "{}", text(&output.stderr));
         assert_eq!(fs::read(out.path().join("page")).unwrap(), [b'x'; 100]);
     }
 }

@@ -272,8 +272,11 @@ fn an_answer_that_comes_early_ends_it_while_input_is_open() {
     for (message, expected) in [
         (answer("413 Content Too Large", "Content-Length: 3\r\n", b"no!"), 22),
         (answer("413 Content Too Large", "Connection: close\r\n", b"no!"), 22),
-        (answer("200 OK", "Content-Length: 3\r\n", b"yes"), 0),
-        (answer("200 OK", "Transfer-Encoding: chunked\r\n", b"3\r\nyes\r\n0\r\n\r\n"), 0),
+        // The answer is kept, and what was not sent is said.
+        (answer("200 OK", "Content-Length: 3\r\n", b"yes"), 55),
+        (answer("200 OK", "Transfer-Encoding: chunked\r\n", b"3\r\nyes\r\n0\r\n\r\n"), 55),
+        (answer("200 OK", "Connection: close\r\n", b"yes"), 55),
+        (answer("204 No Content", "", b""), 55),
     ] {
         let url = at_head(move |_, _, stream| {
             read_until(stream, b"5\r\nfirst\r\n");
@@ -283,7 +286,14 @@ fn an_answer_that_comes_early_ends_it_while_input_is_open() {
         upload.say(b"first");
         let (code, said) = upload.end();
         assert_eq!(code, expected, "{said}");
+        if code == 55 {
+            assert!(
+                said.contains("before all of the upload was sent") && said.contains("; 5 bytes of the upload"),
+                "{said}"
+            );
+        }
     }
+    assert_eq!(fs::read(folder.path().join("x")).unwrap(), b"yes");
     // A connection of which the half of a request is left serves for nothing else.
     let url = at_head(|number, head, stream| match number {
         0 => {

@@ -125,11 +125,12 @@ fn proxies(flags: &Fetch) -> Result<Proxies, String> {
         ("no_proxy" | "NO_PROXY", Some(hosts)) => Some(hosts.clone()),
         _ => std::env::var(name).ok(),
     };
-    match &flags.proxy {
+    let proxies = match &flags.proxy {
         Some(proxy) => {
             let without = variable("no_proxy").or_else(|| variable("NO_PROXY"));
-            Proxies::chosen(proxy, without).map_err(|error| format!("--proxy: {error}"))
+            Proxies::chosen(proxy, without).map_err(|error| format!("--proxy: {error}"))?
         }
-        None => Ok(Proxies::from_environment(variable)),
-    }
+        None => Proxies::from_environment(variable),
+    };
+    Ok(if flags.proxy_digest { proxies.by_proof() } else { proxies })
 }

@@ -174,6 +174,10 @@ pub(crate) struct Fetch {
     /// socks5h:// (there)
     #[arg(long, value_name = "URL", conflicts_with = "unix")]
     pub(crate) proxy: Option<String>,
+    /// Show no proxy a password, only a proof of knowing it (digest authentication), and only if it asks for one. Without this
+    /// flag such a proof is given to a proxy that takes nothing else
+    #[arg(long)]
+    pub(crate) proxy_digest: bool,
     /// Go to these hosts without a proxy, whatever the environment says: names with all below them, addresses, networks, or *
     #[arg(long, value_name = "HOST,…", visible_alias = "noproxy")]
     pub(crate) no_proxy: Option<String>,

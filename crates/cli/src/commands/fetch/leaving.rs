@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sockeye::file::Leftover;
-use sockeye::verb::fetch::Progress;
+use sockeye::verb::fetch::{Body, Progress, Uploaded};
 
 use super::part::Held;
 use crate::commands::signals;
@@ -19,7 +19,7 @@ pub(super) enum Leaving {
 
 /// Everything that is under way.
 #[derive(Clone, Default)]
-pub(super) struct UnderWay(Arc<Mutex<Vec<One>>>);
+pub(super) struct UnderWay(Arc<Mutex<Vec<One>>>, Arc<Mutex<Vec<Body>>>);
 
 struct One {
     progress: Arc<Progress>,
@@ -29,13 +29,14 @@ struct One {
 impl UnderWay {
     /// Whoever interrupts a download is told how far it came, and no half of it stays behind but what can be gone on with.
     pub(super) fn tell_when_interrupted(&self, console: &Console) -> Result<(), Exit> {
-        let (all, quiet) = (self.clone(), console.quiet);
+        let (under_way, quiet) = (self.clone(), console.quiet);
         signals::end_on_signals(move |_| {
-            let all = all.all();
+            let all = under_way.all();
             let kept: Vec<String> = all.iter().filter_map(One::leave).collect();
             if quiet {
                 return;
             }
+            let uploaded = under_way.uploaded();
             let (received, promised) = Progress::sum(all.iter().map(|one| &one.progress));
             let of = promised.filter(|&promised| promised > 0);
             let of = of.map_or_else(String::new, |promised| format!(" of {promised}"));
@@ -44,7 +45,7 @@ impl UnderWay {
                 kept => format!("--resume goes on with {}", kept.join(", ")),
             };
             Console::plain()
-                .complain(&format!("sockeye: interrupted; {received} bytes{of} of the body received, {end}"));
+                .complain(&format!("sockeye: interrupted; {uploaded}{received} bytes{of} of the body received, {end}"));
         })
         .map_err(|error| {
             console.fail(Exit::NoResources, &format!("cannot watch for signals: {}", sockeye::net::words(&error)))
@@ -56,6 +57,24 @@ impl UnderWay {
         let mut all = self.all();
         all.retain(|one| !Arc::ptr_eq(&one.progress, progress));
         all.push(One { progress: Arc::clone(progress), leaving });
+    }
+
+    /// This is sent.
+    pub(super) fn sends(&self, body: &Body) {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).push(body.clone());
+    }
+
+    /// How much of what is to be sent was, if anything is.
+    fn uploaded(&self) -> String {
+        let bodies = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun: Vec<Uploaded> = bodies.iter().filter_map(Body::uploaded).collect();
+        if begun.is_empty() {
+            return String::new();
+        }
+        let sent: u64 = begun.iter().map(|one| one.sent).sum();
+        let of: Option<u64> = begun.iter().map(|one| one.of).sum();
+        let of = of.map_or_else(String::new, |of| format!(" of {of}"));
+        format!("{sent} bytes{of} of the upload sent, ")
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<One>> {

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use sockeye::verb::fetch::{
-    Answer, Body, ConnectionPool, FetchError, Jar, Options, Progress, Request, Saved, Taking, Url, fetch, file_name,
-    is_packed, preview,
+    Answer, Body, ConnectionPool, Failed, FetchError, Jar, Options, Progress, Request, Saved, Taking, Url, fetch,
+    file_name, is_packed, preview,
 };
 
 use super::asking;
@@ -14,7 +14,7 @@ use super::bar::Bar;
 use super::leaving::{Leaving, UnderWay};
 use super::parts::Parts;
 use super::place::{Place, Shown};
-use super::telling::{Told, Watching, show_head};
+use super::telling::{self, Told, Watching, show_head};
 use super::trouble::{self, Trouble};
 use super::unchanged;
 use crate::exit::Exit;
@@ -83,8 +83,10 @@ impl<'a> Page<'a> {
         if self.shared.flags.dry_run {
             let asked = preview(&request, self.shared.options).map_err(|failed| Trouble::from(&failed))?;
             let shown = format!("{}\n{}\n", self.url.shown(), asked.trim_end());
-            self.shared.console.print(shown.as_bytes());
-            return Ok(Exit::Done);
+            return Ok(self.shared.console.print(shown.as_bytes()));
+        }
+        if let Some(body) = &request.body {
+            self.shared.under_way.sends(body);
         }
         let mut attempt = 0;
         loop {
@@ -223,15 +225,15 @@ impl<'a> Page<'a> {
         if status >= 400 && !flags.save_errors {
             place.refused(status);
             let line = answer.head().status_line();
+            let offered = telling::offered(answer.head(), flags);
             told.finish(&answer);
             let help = if answer.has_body() { "; nothing saved (--save-errors saves such an answer)" } else { "" };
-            return Err(Trouble::new(Exit::HttpStatus, format!("{}: {line}{help}", answer.url.shown())));
+            return Err(Trouble::new(Exit::HttpStatus, format!("{}: {line}{offered}{help}", answer.url.shown())));
         }
         if status == 304 && unchanged::is_asked(flags) {
             self.shared.note(&format!("{}: not changed", answer.url.shown()));
             told.finish(&answer);
-            answer.leave();
-            return Ok(Exit::Done);
+            return self.leave(answer, &request.method).map(|()| Exit::Done);
         }
         let place = if flags.remote_header_name && answer.has_body() {
             let name = answer.offered_name().unwrap_or_else(|| file_name(&self.url));
@@ -257,7 +259,7 @@ impl<'a> Page<'a> {
             if request.method != "HEAD" {
                 self.shared.note(&format!("{}: the answer has no body: nothing saved", answer.url.shown()));
             }
-            answer.leave();
+            self.leave(answer, &request.method)?;
         }
         if status >= 400 {
             let why = format!("{}: the answer has the status {status}", self.url.shown());
@@ -294,9 +296,18 @@ impl<'a> Page<'a> {
         let shown = place.shown();
         let tag = unchanged::tag(&head);
         place.commit().map_err(|error| Trouble::new(Exit::CannotWrite, error.to_string()))?;
-        told.saved(&url, &head, times, shown, saved, already);
+        told.saved(&url, &head, times, shown, &saved, already);
         unchanged::keep(self.shared.flags, tag)?;
-        Ok(())
+        match saved.unsent {
+            // What the server says of it is kept; who asks again does so by hand, or with --retry-all.
+            Some(failed) => Err(Trouble::from(&failed)),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes no body, and sees that all of what is sent is.
+    fn leave(&self, answer: Answer, method: &str) -> Result<(), Trouble> {
+        answer.leave().map_err(|failed| Trouble::interrupted(&failed, method))
     }
 
     /// Takes the body over the connection on which it comes.
@@ -322,7 +333,12 @@ impl<'a> Page<'a> {
             (true, false) => Shown::Json,
             (true, true) => Shown::JsonInColor,
         };
-        let saved = place.with_sink(shown, |sink| answer.save(sink, &name, &taking));
+        let url = answer.url.clone();
+        let (saved, written) = place.with_sink(shown, |sink| answer.save(sink, &name, &taking));
+        let saved = saved.and_then(|saved| {
+            written.map_err(|error| Failed::at(url, FetchError::Output(error)))?;
+            Ok(saved)
+        });
         saved.map_err(|failed| match place.keep() {
             Some(part) => {
                 let mut trouble = Trouble::interrupted(&failed, method);

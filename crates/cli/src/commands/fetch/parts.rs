@@ -93,7 +93,7 @@ impl Parts {
             Some(trouble) => Err(trouble),
             None => {
                 let length = self.bounds.last().map_or(0, |&(_, end)| end);
-                Ok(Saved { received: length, written: length, surplus: 0 })
+                Ok(Saved { received: length, written: length, surplus: 0, unsent: None })
             }
         }
     }

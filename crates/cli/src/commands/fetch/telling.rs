@@ -86,6 +86,31 @@ fn write_head(head: &Head, terminal: bool, console: &Console, stream: impl AsFd 
     write_all(stream.as_fd(), &cleaned)
 }
 
+/// What whoever wants to know who asks would take, where that was not given or not good enough.
+pub(super) fn offered(head: &Head, flags: &Fetch) -> String {
+    let (field, who, is_given, by_proof, flag) = match head.status {
+        401 => {
+            let is_given = flags.user.is_some() || flags.netrc || flags.netrc_file.is_some() || flags.bearer.is_some();
+            ("www-authenticate", "the server", is_given, flags.digest, "--digest")
+        }
+        407 => ("proxy-authenticate", "the proxy", flags.proxy.is_some(), flags.proxy_digest, "--proxy-digest"),
+        _ => return String::new(),
+    };
+    let offers = head.offers(field);
+    if offers.is_empty() {
+        return format!("; {who} does not say what it would take");
+    }
+    let has = |scheme: &str| offers.iter().any(|offer| offer.starts_with(scheme));
+    let help = match () {
+        () if by_proof && !has("Digest") && has("Basic") => {
+            format!(", and no proof: without {flag} it is shown the password itself")
+        }
+        () if !is_given && head.status == 401 && (has("Basic") || has("Digest")) => " (--user)".to_owned(),
+        () => String::new(),
+    };
+    format!("; {who} takes {}{help}", offers.join(", "))
+}
+
 /// What is said at the end.
 pub(super) struct Told<'a> {
     pub(super) shared: &'a Shared<'a>,
@@ -95,7 +120,15 @@ pub(super) struct Told<'a> {
 
 impl Told<'_> {
     /// The file has its name.
-    pub(super) fn saved(&self, url: &Url, head: &Head, times: Times, file: Option<String>, saved: Saved, already: u64) {
+    pub(super) fn saved(
+        &self,
+        url: &Url,
+        head: &Head,
+        times: Times,
+        file: Option<String>,
+        saved: &Saved,
+        already: u64,
+    ) {
         if saved.surplus > 0 {
             let surplus = saved.surplus;
             self.shared
@@ -113,7 +146,7 @@ impl Told<'_> {
         self.tell(&answer.url, answer.head(), answer.times, None, None);
     }
 
-    fn tell(&self, url: &Url, head: &Head, times: Times, file: Option<String>, saved: Option<(Saved, u64)>) {
+    fn tell(&self, url: &Url, head: &Head, times: Times, file: Option<String>, saved: Option<(&Saved, u64)>) {
         let total = self.began.elapsed();
         if self.shared.console.json {
             let fields: Vec<_> =

@@ -49,7 +49,9 @@ impl Trouble {
                 ConnectError::Refused { .. } | ConnectError::TimedOut { .. } | ConnectError::NotFound { .. },
             ) => !was_heard || is_idempotent(method),
             FetchError::Http2 { again, .. } => again.is_some() || is_idempotent(method),
-            FetchError::TimedOut { .. } | FetchError::Reset { .. } | FetchError::Cut { .. } => is_idempotent(method),
+            FetchError::TimedOut { .. } | FetchError::Reset { .. } | FetchError::Cut { .. } | FetchError::Unsent(_) => {
+                is_idempotent(method)
+            }
             _ => false,
         };
         Self { again: is_safe.then_some(None), ..Self::from(failed) }
@@ -59,7 +61,11 @@ impl Trouble {
     pub(super) fn interrupted(failed: &Failed, method: &str) -> Self {
         let is_network = matches!(
             *failed.error,
-            FetchError::Cut { .. } | FetchError::Reset { .. } | FetchError::TimedOut { .. } | FetchError::Http2 { .. }
+            FetchError::Cut { .. }
+                | FetchError::Reset { .. }
+                | FetchError::TimedOut { .. }
+                | FetchError::Http2 { .. }
+                | FetchError::Unsent(_)
         );
         Self { again: (is_network && is_idempotent(method)).then_some(None), ..Self::from(failed) }
     }
@@ -108,6 +114,7 @@ impl From<&Failed> for Trouble {
             FetchError::Proxy(_) => Exit::Refused,
             FetchError::TimedOut { .. } => Exit::TimedOut,
             FetchError::Cut { .. } => Exit::CutShort,
+            FetchError::Unsent(_) => Exit::Unsent,
             FetchError::NoRange => Exit::NoRange,
             FetchError::Redirect(_) | FetchError::Redirects(_) => Exit::TooManyRedirects,
             FetchError::TooLarge(_) | FetchError::Output(_) => Exit::CannotWrite,

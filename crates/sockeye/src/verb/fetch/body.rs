@@ -32,11 +32,20 @@ impl Answer {
     /// # Errors
     /// The body is not whole, or cannot be unpacked or written. What was written until there is of no use.
     pub fn save(self, sink: &mut Sink<'_>, name: &str, taking: &Taking) -> Result<Saved, Failed> {
-        let url = self.url.clone();
-        self.take(sink, name, taking).map_err(|error| Failed::at(url, error))
+        let (url, upload) = (self.url.clone(), self.upload.clone());
+        let failed = |error| Failed::at(url.clone(), error).having_sent(upload.clone());
+        let (mut saved, unsent) = self.take(sink, name, taking).map_err(failed)?;
+        saved.unsent = unsent.map(failed);
+        Ok(saved)
     }
 
-    fn take(mut self, sink: &mut Sink<'_>, name: &str, taking: &Taking) -> Result<Saved, FetchError> {
+    /// Takes the body; and what went wrong where the rest of the request was sent behind it.
+    fn take(
+        mut self,
+        sink: &mut Sink<'_>,
+        name: &str,
+        taking: &Taking,
+    ) -> Result<(Saved, Option<FetchError>), FetchError> {
         let mut codings = if taking.raw { vec![] } else { self.codings()? };
         if let Some(stopper) = &taking.stopper {
             self.exchange.stop_with(stopper);
@@ -52,7 +61,7 @@ impl Answer {
         }
         let rate_limit = RateLimit::new(taking.rate);
         match (length, &*sink, codings.as_slice()) {
-            (Some(length), &Sink::Descriptor(file), []) if self.exchange.is_plain() => {
+            (Some(length), &Sink::Descriptor(file), []) if self.exchange.is_plain() && !self.exchange.sends_on() => {
                 let deadlines = self.deadlines;
                 let stays = pool::stays_open(self.head()) && !is_cut_off && self.exchange.has_sent_all();
                 let keep = stays.then_some((self.connections, self.url.origin));
@@ -60,7 +69,7 @@ impl Answer {
                     return Err(FetchError::Protocol("the connection is still held".to_owned()));
                 };
                 let moving = Moving { stream, file, length, deadlines, rate_limit, progress: &taking.progress, keep };
-                moving.whole(&held, !is_cut_off)
+                moving.whole(&held, !is_cut_off).map(|saved| (saved, None))
             }
             _ => {
                 let may_be_own = codings.first().is_some_and(|&first| self.may_be_own(first, name));
@@ -82,14 +91,16 @@ impl Answer {
                         promised: Some(only),
                     });
                 }
+                let unsent = if is_cut_off { None } else { self.exchange.send_rest().err() };
                 let surplus = if is_cut_off { 0 } else { self.exchange.surplus() };
                 if !is_cut_off
                     && surplus == 0
+                    && unsent.is_none()
                     && let Some(connection) = self.exchange.into_idle()
                 {
                     self.connections.put(self.url.origin, connection);
                 }
-                Ok(Saved { received, written, surplus })
+                Ok((Saved { received, written, surplus, unsent: None }, unsent))
             }
         }
     }
@@ -123,7 +134,7 @@ impl Moving<'_> {
         }
         if !to_end {
             // What comes behind is left to come to nobody.
-            return Ok(Saved { received, written: received, surplus: 0 });
+            return Ok(Saved { received, written: received, surplus: 0, unsent: None });
         }
         match self.stream.read(&mut [0; 4096]) {
             Ok(more) => surplus += more as u64,
@@ -134,7 +145,7 @@ impl Moving<'_> {
             }
             Err(_) => {}
         }
-        Ok(Saved { received, written: received, surplus })
+        Ok(Saved { received, written: received, surplus, unsent: None })
     }
 
     /// Moves pages without looking at them, until the end, or as far as the file takes them like that.

@@ -1,13 +1,16 @@
 //! Connecting to a server: over a socket of its own, through a proxy, under TLS.
 
+use std::cell::RefCell;
 use std::io::{self, Read, Write};
+use std::rc::Rc;
 use std::time::Instant;
 
 use rustix::event::PollFlags;
 use rustls::ClientConnection;
 
 use super::deadlines::Deadlines;
-use super::proxy::{self, Kind, Via};
+use super::proof::{Proof, ProxyProofs};
+use super::proxy::{self, Kind, Tunnel, Via};
 use super::{FetchError, Options, Origin, Times, Url, UrlScheme, Watch};
 use crate::address::{Address, Host, Target};
 use crate::event::Protocol;
@@ -21,25 +24,44 @@ pub(super) struct Connector<'a> {
     url: &'a Url,
     options: &'a Options,
     via: Option<Via>,
+    /// How the proxy is told who asks, if it is.
+    proof: Option<Rc<RefCell<Proof>>>,
 }
 
 impl<'a> Connector<'a> {
-    pub(super) fn new(url: &'a Url, options: &'a Options) -> Result<Self, FetchError> {
+    pub(super) fn new(url: &'a Url, options: &'a Options, proofs: &ProxyProofs) -> Result<Self, FetchError> {
         // A socket of the caller's own is the way.
         let via = if options.socket.is_some() { None } else { options.proxies.for_url(url)? };
-        Ok(Self { url, options, via })
+        let proof = via.as_ref().map(|via| via.proof(proofs)).transpose()?.flatten();
+        Ok(Self { url, options, via, proof })
     }
 
-    /// The proxy that answers itself, if one does, and what it wants to know.
-    pub(super) fn asked_proxy(&self) -> Option<Option<&http::HeaderValue>> {
-        match &self.via {
-            Some(via) if !self.is_secure() && !matches!(via.kind, Kind::Socks { .. }) => Some(via.authorization()),
-            _ => None,
-        }
+    /// Whether a proxy answers itself: it is asked with the whole URL (RFC 9112, section 3.2.2).
+    pub(super) fn asks_proxy(&self) -> bool {
+        self.via.as_ref().is_some_and(|via| !self.is_secure() && !matches!(via.kind, Kind::Socks { .. }))
+    }
+
+    /// How such a proxy is told who asks, if it is.
+    pub(super) fn proof(&self) -> Option<&RefCell<Proof>> {
+        self.proof.as_deref().filter(|_| self.asks_proxy())
     }
 
     /// Connects: what the stream carries next is HTTP.
     pub(super) fn connect(&self, deadlines: Deadlines, watch: &mut dyn Watch) -> Result<(Stream, Times), FetchError> {
+        // How often a proxy may ask is for the proof to say.
+        loop {
+            if let Some(connected) = self.try_to_connect(deadlines, watch)? {
+                return Ok(connected);
+            }
+        }
+    }
+
+    /// The same; none if a proxy wants to be asked again, with a proof.
+    fn try_to_connect(
+        &self,
+        deadlines: Deadlines,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<(Stream, Times)>, FetchError> {
         let until = deadlines.until(self.options.connect_timeout);
         let begun = Instant::now();
         let connected = connect(&self.address(), Protocol::Tcp, &self.connecting(until))?;
@@ -59,13 +81,16 @@ impl<'a> Connector<'a> {
                 let socks = Socks::new(destination, login.clone()).map_err(FetchError::Request)?;
                 self.through(&mut stream, socks, until)?;
             }
-            Some(via) if self.is_secure() => {
+            Some(_) if self.is_secure() => {
                 let (all, no_way) = (self.options.connect_timeout, "no way through the proxy");
                 let deadlines = Deadlines { total: Some((until, all)), idle: all };
-                stream = proxy::tunnel(stream, &self.place(), via, deadlines).map_err(|error| match error {
+                let tunnel = proxy::tunnel(stream, &self.place(), self.proof.clone(), deadlines);
+                let tunnel = tunnel.map_err(|error| match error {
                     FetchError::TimedOut { .. } => self.failed(io::ErrorKind::TimedOut.into(), no_way),
                     other => other,
                 })?;
+                let Tunnel::Open(open) = tunnel else { return Ok(None) };
+                stream = open;
                 stream.enter_tunnel();
             }
             _ => {}
@@ -77,7 +102,7 @@ impl<'a> Connector<'a> {
             self.shake_hands(&mut stream, session, &host, until)?;
             times.tls = Some(shaken.elapsed());
         }
-        Ok((stream, times))
+        Ok(Some((stream, times)))
     }
 
     /// Whether HTTP/2 is spoken if the server does.

@@ -4,19 +4,16 @@ use std::cell::RefCell;
 use std::fmt;
 use std::time::SystemTime;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, Entry, HOST, HeaderMap, HeaderName,
     HeaderValue, RANGE, TRANSFER_ENCODING, USER_AGENT,
 };
 
 use super::cookies::Cookies;
-use super::digest::{Asked, Session};
-use super::pool::DigestSessions;
+use super::digest::{Asked, DigestSessions};
+use super::proof::{Asker, Proof, Shows};
 use super::{Body, FetchError, Head, Origin, Request, Url};
-use crate::limits;
-use crate::wire::http::{Challenge, Coding, is_packed, percent_decoded};
+use crate::wire::http::{Coding, is_packed, percent_decoded};
 
 /// Fields that say what is wanted, not who wants it. Any other may be a secret: `X-Api-Key` is one to its server.
 const HARMLESS: [&str; 14] = [
@@ -59,33 +56,6 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// How the server is told who asks.
-struct Proof {
-    /// What is said each time, unless a challenge was met.
-    field: Option<HeaderValue>,
-    /// Whoever a Digest challenge asks for.
-    login: Option<(Vec<u8>, Vec<u8>)>,
-    session: Option<Session>,
-    /// How often the session's proof was sent without another answer than that it is not good.
-    tries: u32,
-    /// Whether the server was seen to want no proof before the body.
-    is_unasked: bool,
-}
-
-impl Proof {
-    fn of(credentials: &Credentials) -> Result<Self, FetchError> {
-        let (field, login) = match credentials {
-            Credentials::Basic(user, password) => {
-                let login = (user.clone().into_bytes(), password.clone().into_bytes());
-                (Some(basic(&login.0, &login.1)?), Some(login))
-            }
-            Credentials::Digest(user, password) => (None, Some((user.clone(), password.clone()))),
-            Credentials::Bearer(token) => (Some(bearer(token)?), None),
-        };
-        Ok(Self { field, login, session: None, tries: 0, is_unasked: false })
-    }
-}
-
 /// What the caller wants to send.
 pub(super) struct Fields {
     own: Vec<(HeaderName, Option<HeaderValue>)>,
@@ -99,80 +69,34 @@ impl Fields {
             own.push(field(name, value)?);
         }
         let mut proof = match (&request.credentials, &request.url.credentials) {
-            (Some(given), _) => Some(Proof::of(given)?),
-            (None, Some((user, password))) => {
-                let login = Some((user.clone(), password.clone()));
-                let field = Some(basic(user, password)?);
-                Some(Proof { field, login, session: None, tries: 0, is_unasked: false })
-            }
+            (Some(given), _) => Some(proof_of(given)?),
+            (None, Some((user, password))) => Some(Proof::of_login(user, password, Shows::Password)?),
             (None, None) => None,
         };
-        if let Some(Proof { login: Some(login), session, .. }) = &mut proof {
-            *session = sessions.get(&request.url.origin, login);
+        if let Some(proof) = &mut proof {
+            proof.go_on_with(sessions, &request.url.origin);
         }
         Ok(Self { own, proof: proof.map(RefCell::new) })
     }
 
     /// Whether a challenge is to be waited for before the body is sent: it would have to be sent twice.
     pub(super) fn keep_back_bodies(&self) -> bool {
-        let waits = |proof: &Proof| proof.field.is_none() && proof.session.is_none() && !proof.is_unasked;
-        self.proof.as_ref().is_some_and(|proof| waits(&proof.borrow()))
+        self.proof.as_ref().is_some_and(|proof| proof.borrow().waits())
             && !self.own.iter().any(|(name, _)| name == AUTHORIZATION)
     }
 
     /// Whether an answer asks for a proof that can be given and was not yet; what was kept back may then be sent.
     pub(super) fn are_challenged(&self, head: &Head, was_kept_back: bool) -> bool {
         let Some(proof) = &self.proof else { return false };
-        let mut proof = proof.borrow_mut();
-        if head.status != 401 {
-            proof.tries = 0;
-            proof.is_unasked |= was_kept_back;
-            if let Some(session) = &mut proof.session {
-                session.is_accepted = true;
-                session.hear(head);
-            }
-            return false;
-        }
         // A field of the caller's own is what the caller wants to be judged by.
-        if proof.login.is_none() || self.own.iter().any(|(name, _)| name == AUTHORIZATION) {
-            return false;
-        }
-        // Who was told the password and did not like it has said so.
-        let all = || head.every("www-authenticate").flat_map(Challenge::all_in);
-        if proof.field.is_some() && proof.session.is_none() && all().any(|challenge| challenge.scheme == "basic") {
-            return false;
-        }
-        let Some(session) = Session::of(head) else { return false };
-        // A nonce that was good may have become too old, and not every server says so.
-        let may_be_met = proof.tries == 0
-            || proof.session.as_ref().is_some_and(|session| session.is_accepted)
-            || (session.is_stale && proof.tries < limits::STALE_PROOFS);
-        if !may_be_met {
-            return false;
-        }
-        proof.session = Some(session);
-        true
+        let is_ours = !self.own.iter().any(|(name, _)| name == AUTHORIZATION);
+        proof.borrow_mut().is_challenged(head, Asker::Server, was_kept_back) && is_ours
     }
 
     /// What was agreed on with a server, for what is asked of it next.
     pub(super) fn keep_session(&self, origin: &Origin, sessions: &DigestSessions) {
-        let Some(proof) = self.proof.as_ref().map(RefCell::borrow) else { return };
-        if let Proof { login: Some(login), session: Some(session), tries: 0, .. } = &*proof {
-            sessions.put(origin, login, session);
-        }
-    }
-
-    /// What says who asks.
-    fn authorization(&self, asked: Asked<'_>) -> Result<Option<HeaderValue>, FetchError> {
-        let Some(proof) = &self.proof else { return Ok(None) };
-        let mut proof = proof.borrow_mut();
-        let Proof { field, login, session, tries, .. } = &mut *proof;
-        match (session, login) {
-            (Some(session), Some((user, password))) => {
-                *tries += 1;
-                session.prove((user, password), asked).map(Some)
-            }
-            _ => Ok(field.clone()),
+        if let Some(proof) = &self.proof {
+            proof.borrow().keep(sessions, origin);
         }
     }
 
@@ -231,7 +155,9 @@ impl Fields {
             let content_type = HeaderValue::try_from(&body.content_type).map_err(|error| wrong(&error))?;
             map.insert(CONTENT_TYPE, content_type);
         }
-        if let Some(authorization) = self.authorization(Asked { method, target: &url.target, body })? {
+        if let Some(proof) = &self.proof
+            && let Some(authorization) = proof.borrow_mut().show(Asked { method, target: &url.target, body })?
+        {
             map.insert(AUTHORIZATION, authorization);
         }
         if let Some(cookies) = cookies.to_send(url, SystemTime::now()) {
@@ -254,6 +180,14 @@ impl Fields {
     }
 }
 
+fn proof_of(credentials: &Credentials) -> Result<Proof, FetchError> {
+    match credentials {
+        Credentials::Basic(user, password) => Proof::of_login(user.as_bytes(), password.as_bytes(), Shows::Password),
+        Credentials::Digest(user, password) => Proof::of_login(user, password, Shows::Proof),
+        Credentials::Bearer(token) => Proof::of_token(token),
+    }
+}
+
 fn field(name: &str, value: &str) -> Result<(HeaderName, Option<HeaderValue>), FetchError> {
     let wrong = |why: String| FetchError::Request(why);
     let parsed = HeaderName::try_from(name).map_err(|_| wrong(format!("`{name}` cannot be the name of a field")))?;
@@ -267,30 +201,6 @@ fn field(name: &str, value: &str) -> Result<(HeaderName, Option<HeaderValue>), F
     let value = HeaderValue::try_from(value)
         .map_err(|_| wrong(format!("the value of {name} has a control character, which no field may have")))?;
     Ok((parsed, Some(value)))
-}
-
-/// Basic authentication (RFC 7617).
-pub(super) fn basic(user: &[u8], password: &[u8]) -> Result<HeaderValue, FetchError> {
-    let wrong = || FetchError::Request("a user name cannot hold a colon".to_owned());
-    if user.contains(&b':') {
-        return Err(wrong());
-    }
-    let both = [user, b":", password].concat();
-    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(both))).map_err(|_| wrong())?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// A token (RFC 6750, section 2.1).
-fn bearer(token: &str) -> Result<HeaderValue, FetchError> {
-    let wrong = || FetchError::Request("a bearer token has letters, digits and -._~+/= only".to_owned());
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-    if token.is_empty() || !token.bytes().all(fits) {
-        return Err(wrong());
-    }
-    let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| wrong())?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 #[cfg(test)]

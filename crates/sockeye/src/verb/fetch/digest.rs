@@ -1,12 +1,15 @@
 //! Digest authentication (RFC 7616): a proof that we know a password, which does not show it.
 
+use std::cell::RefCell;
 use std::fmt::Write;
+use std::rc::Rc;
 
 use http::HeaderValue;
 use md5::Md5;
 use sha2::{Digest as _, Sha256, Sha512_256};
 
-use super::{Body, FetchError, Head};
+use super::{Body, FetchError, Head, Origin};
+use crate::limits;
 use crate::wire::http::{Challenge, percent_encoded};
 
 /// What a server wants proven, and how often that was done.
@@ -52,6 +55,29 @@ enum Protection {
     Request,
     /// Its body too.
     Body,
+}
+
+/// User and password.
+type Login = (Vec<u8>, Vec<u8>);
+
+/// What was agreed on with servers about who asks (RFC 7616, section 3.6): the next proof needs no other challenge.
+#[derive(Clone, Default)]
+pub(super) struct DigestSessions(Rc<RefCell<Vec<(Origin, Login, Session)>>>);
+
+impl DigestSessions {
+    pub(super) fn get(&self, origin: &Origin, login: &Login) -> Option<Session> {
+        let all = self.0.borrow();
+        all.iter().find(|one| one.0 == *origin && one.1 == *login).map(|one| one.2.clone())
+    }
+
+    pub(super) fn put(&self, origin: &Origin, login: &Login, session: &Session) {
+        let mut all = self.0.borrow_mut();
+        all.retain(|one| one.0 != *origin || one.1 != *login);
+        if all.len() == limits::KEPT {
+            all.remove(0);
+        }
+        all.push((origin.clone(), login.clone(), session.clone()));
+    }
 }
 
 /// What is asked for.
@@ -105,8 +131,8 @@ impl Algorithm {
 
 impl Session {
     /// The first challenge of an answer that can be met: servers put first what they like best (RFC 7616, section 3.7).
-    pub(super) fn of(head: &Head) -> Option<Self> {
-        let challenges = head.every("www-authenticate").flat_map(Challenge::all_in);
+    pub(super) fn of(head: &Head, field: &'static str) -> Option<Self> {
+        let challenges = head.every(field).flat_map(Challenge::all_in);
         let mut digests = challenges.filter(|challenge| challenge.scheme == "digest");
         digests.find_map(|challenge| Self::begin(&challenge))
     }
@@ -148,8 +174,8 @@ impl Session {
     }
 
     /// Takes the nonce that the server wants to hear the next time (RFC 7616, section 3.5).
-    pub(super) fn hear(&mut self, head: &Head) {
-        let Some(info) = head.first("authentication-info") else { return };
+    pub(super) fn hear(&mut self, head: &Head, field: &'static str) {
+        let Some(info) = head.first(field) else { return };
         // It is written as the parameters of a challenge are.
         let challenges = Challenge::all_in(&[b"digest ", info].concat());
         if let Some(next) = challenges.first().and_then(|challenge| challenge.parameter("nextnonce"))
@@ -265,7 +291,7 @@ mod tests {
 
     fn session(challenge: &str) -> Option<Session> {
         let head = format!("HTTP/1.1 401 x\r\nWWW-Authenticate: {challenge}\r\n\r\n");
-        Session::of(&Head::parse(head.as_bytes()).unwrap())
+        Session::of(&Head::parse(head.as_bytes()).unwrap(), "www-authenticate")
     }
 
     fn proof(challenge: &str, cnonce: &str, login: (&str, &str), asked: Asked<'_>) -> String {

@@ -107,7 +107,9 @@ impl Driver<'_> {
             }
             // While the peer takes the request, its answer is not due; nor is it while the rest of the request does not come.
             let until = match &awaited {
-                Some(_) if !self.connection.borrow().past_head => deadlines.end(),
+                Some(_) if !self.connection.borrow().past_head || self.connection.borrow().only_sends => {
+                    deadlines.end()
+                }
                 _ => deadlines.until_since(self.connection.borrow().active, deadlines.idle),
             };
             // What was there at the deadline is taken once; a peer that always sends something gets no more time.

@@ -69,6 +69,8 @@ pub enum FetchError {
         /// Bytes of the body that came before.
         received: u64,
     },
+    /// A server answered that all went well before all was sent, and took no more; its status line.
+    Unsent(String),
     /// The whole came instead of the range that was asked for.
     NoRange,
     /// The part that came does not say that it is of the same version as what is there.
@@ -120,6 +122,9 @@ impl fmt::Display for FetchError {
             Self::Http2 { code, what, received, .. } => {
                 write!(f, "{what}: {code}")?;
                 if *received > 0 { write!(f, " after {received} bytes of the body") } else { Ok(()) }
+            }
+            Self::Unsent(status) => {
+                write!(f, "the server answered {status} before all of the upload was sent, and took no more of it")
             }
             Self::NoRange => f.write_str("the server sends the whole, and not the range that was asked for"),
             Self::OtherVersion => f.write_str(

@@ -1,9 +1,11 @@
 //! One request and its answer. hyper speaks HTTP; the socket under it, the waiting, and the bytes of a head are ours.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io::Read as _;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -13,7 +15,7 @@ use hyper::client::conn::{http1, http2};
 
 use super::deadlines::Deadlines;
 use super::driver::{ConnectionTasks, Driver, Optional};
-use super::http_connection::{HttpConnection, Io};
+use super::http_connection::{HttpConnection, Io, Stopped};
 use super::outgoing::Sending;
 use super::pool::{self, Http2, IdleConnection};
 use super::{FetchError, Stopper};
@@ -112,7 +114,11 @@ impl Exchange {
 
     fn shake_http2(connection: HttpConnection, deadlines: Deadlines) -> Result<Http2, FetchError> {
         let (connection, tasks) = (Rc::new(RefCell::new(connection)), ConnectionTasks::default());
-        connection.borrow_mut().is_http2 = true;
+        {
+            let mut connection = connection.borrow_mut();
+            connection.is_http2 = true;
+            connection.sent.passed().over_http2();
+        }
         let shake = http2::Builder::new(tasks.executor())
             .max_header_list_size(u32::try_from(limits::HEAD).unwrap_or(u32::MAX))
             .initial_stream_window_size(WINDOW)
@@ -218,6 +224,34 @@ impl Exchange {
     /// Whether the server has got all of the request: it may answer before that.
     pub(super) fn has_sent_all(&self) -> bool {
         self.connection.borrow().has_sent_all()
+    }
+
+    /// Whether what was sent with the request is still to go on behind the answer: where that says that all went well. Who
+    /// says otherwise does not want the rest.
+    pub(super) fn sends_on(&self) -> bool {
+        (200..300).contains(&self.head.status) && !self.has_sent_all()
+    }
+
+    /// Sends what is left of the request, behind the end of an answer that came before.
+    pub(super) fn send_rest(&mut self) -> Result<(), FetchError> {
+        if !self.sends_on() {
+            return Ok(());
+        }
+        {
+            let mut connection = self.connection.borrow_mut();
+            (connection.opened, connection.only_sends) = (true, true);
+        }
+        let driver = Driver { connection: &self.connection, tasks: &self.tasks };
+        let is_done = || self.connection.borrow().has_done_sending();
+        let done = poll_fn(|_| if is_done() { Poll::Ready(Ok(())) } else { Poll::Pending });
+        match driver.run(pin!(done), self.deadlines) {
+            _ if self.has_sent_all() => Ok(()),
+            Err(Stopped::TimedOut) => Err(self.deadlines.timed_out("the server took no more of the upload", 0)),
+            Ok(()) | Err(_) => match self.connection.borrow().sent.fault() {
+                Some(why) => Err(FetchError::Input(why)),
+                None => Err(FetchError::Unsent(self.head.status_line())),
+            },
+        }
     }
 
     /// Whether the bytes on the socket are those of the conversation.

@@ -15,7 +15,7 @@ use rustix::event::PollFlags;
 use super::FetchError;
 use super::deadlines::Deadlines;
 use super::error::Again;
-use super::outgoing::Sent;
+use super::sent::Sent;
 use crate::limits;
 use crate::net::stream::Stream;
 use crate::net::tls::TlsError;
@@ -82,6 +82,12 @@ pub(super) struct HttpConnection {
     is_stuck: bool,
     /// What becomes of what is sent.
     pub(super) sent: Rc<Sent>,
+    /// The end of what was sent of the head of a request of HTTP/1, until all of it was.
+    head_sent: Option<Vec<u8>>,
+    /// Whether the answer is over, and only the rest of the request is being sent.
+    pub(super) only_sends: bool,
+    /// Bytes of the request's body that had been sent when something was sent last.
+    counted: u64,
 }
 
 impl HttpConnection {
@@ -109,6 +115,9 @@ impl HttpConnection {
             is_http2: false,
             is_stuck: false,
             sent,
+            head_sent: Some(Vec::new()),
+            only_sends: false,
+            counted: 0,
         }
     }
 
@@ -122,9 +131,29 @@ impl HttpConnection {
         self.sent.is_whole() && !self.is_stuck && !self.is_deaf
     }
 
+    /// Whether there is nothing more to be sent, or nobody to send it to.
+    pub(super) fn has_done_sending(&self) -> bool {
+        self.has_sent_all() || self.is_deaf || self.sent.is_cut()
+    }
+
+    /// Counts what stands behind the head of a request of HTTP/1.
+    fn count_sent(&mut self, bytes: &[u8]) {
+        if self.is_http2 {
+            return;
+        }
+        let Some(mut head) = self.head_sent.take() else { return self.sent.passed().wrote(bytes.len()) };
+        head.extend_from_slice(bytes);
+        match memchr::memmem::find(&head, b"\r\n\r\n") {
+            Some(end) => self.sent.passed().wrote(head.len() - end - 4),
+            None => self.head_sent = Some(head.split_off(head.len().saturating_sub(3))),
+        }
+    }
+
     /// Another answer of HTTP/2 comes.
     pub(super) fn begin_again(&mut self, sent: Rc<Sent>) {
-        (self.past_head, self.opened, self.first_byte, self.sent) = (false, false, None, sent);
+        (self.past_head, self.opened, self.first_byte, self.only_sends) = (false, false, None, false);
+        sent.passed().over_http2();
+        self.sent = sent;
     }
 
     /// What made the driver stop: our own finding where there is one, else what hyper says.
@@ -189,7 +218,8 @@ impl HttpConnection {
             // Whoever opens it polls again.
             return Ok(None);
         }
-        if self.chunks.is_some() {
+        // Behind the last chunk only the end of the connection is looked for, while the rest of the request is sent.
+        if self.chunks.as_ref().is_some_and(|chunks| !chunks.is_done() || !self.only_sends) {
             return self.read_chunks(cursor);
         }
         if !self.held.is_empty() {
@@ -291,7 +321,7 @@ impl HttpConnection {
             100 => self.sent.open(),
             102..=199 => {}
             _ => {
-                self.sent.answered();
+                self.sent.answered((200..300).contains(&head.status));
                 self.past_head = true;
                 self.to_hyper = head.plain(self.asked);
                 self.chunks = head.chunked.then(Chunks::default);
@@ -404,11 +434,17 @@ impl hyper::rt::Read for Io {
 impl hyper::rt::Write for Io {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut connection = self.0.borrow_mut();
+        let before = connection.sent.passed().bytes();
         let sent = connection.send(|stream| stream.write(bytes), bytes.len());
-        // While an answer of HTTP/2 comes, what is sent is said by machines: that the server may go on, or is heard.
-        if sent.is_ready() && !(connection.is_http2 && connection.past_head) {
+        if let (Poll::Ready(Ok(length)), false) = (&sent, connection.is_deaf) {
+            connection.count_sent(&bytes[..*length]);
+        }
+        // While an answer of HTTP/2 comes, what is sent is said by machines: that the server may go on, or is heard. Content
+        // is counted a little later than it is sent.
+        if sent.is_ready() && !(connection.is_http2 && connection.past_head && connection.counted == before) {
             connection.active = Instant::now();
         }
+        connection.counted = before;
         sent
     }
 

@@ -18,12 +18,15 @@ mod no_proxy;
 mod outgoing;
 mod pool;
 mod progress;
+mod proof;
 mod proxy;
 pub mod range;
 mod rate_limit;
 mod request_step;
+mod sent;
 mod stopper;
 
+use std::cell::RefCell;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -47,13 +50,16 @@ use crate::net::tls::Trust;
 pub use crate::wire::http::is_packed;
 use crate::wire::http::{Coding, percent_decoded};
 pub use crate::wire::http::{Head, HeadError, Origin, Url, UrlError, UrlScheme, percent_encoded};
+use connector::Connector;
 use cookies::Cookies;
 pub use cookies::Jar;
 use credentials::Fields;
 use deadlines::Deadlines;
 use exchange::Exchange;
+use proof::{Asker, Proof};
 use range::{Part, Range};
 use request_step::RequestStep;
+use sent::Passed;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -202,10 +208,12 @@ pub struct Answer {
     connections: ConnectionPool,
     to_head: bool,
     deadlines: Deadlines,
+    /// What was sent with the request.
+    upload: Option<Arc<Passed>>,
 }
 
 /// What came of a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Saved {
     /// Bytes as they were sent, without the framing of chunks.
     pub received: u64,
@@ -213,20 +221,50 @@ pub struct Saved {
     pub written: u64,
     /// Bytes that came behind the promised end, and were not written.
     pub surplus: u64,
+    /// The answer is whole, and says that all went well, and not all of what it is an answer to could be sent.
+    pub unsent: Option<Failed>,
 }
 
 /// A fetch that failed, and the URL at which.
 #[derive(Debug)]
 pub struct Failed {
     /// Where: it may be that of a redirect.
-    pub url: Url,
+    pub url: Box<Url>,
     /// Why.
     pub error: Box<FetchError>,
+    /// How much of an upload was sent until then.
+    pub upload: Option<Box<Uploaded>>,
+}
+
+/// How far an upload came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uploaded {
+    /// Bytes that were sent.
+    pub sent: u64,
+    /// Of how many, if that is known.
+    pub of: Option<u64>,
 }
 
 impl Failed {
-    fn at(url: Url, error: FetchError) -> Self {
-        Self { url, error: Box::new(error) }
+    /// A fetch that failed at a URL.
+    #[must_use]
+    pub fn at(url: Url, error: FetchError) -> Self {
+        Self { url: Box::new(url), error: Box::new(error), upload: None }
+    }
+
+    /// With how far an upload came, where that is worth a word: where the connection had to do with it.
+    fn having_sent(mut self, upload: Option<Arc<Passed>>) -> Self {
+        let is_worth_it = matches!(
+            *self.error,
+            FetchError::TimedOut { .. }
+                | FetchError::Reset { .. }
+                | FetchError::Cut { .. }
+                | FetchError::Http2 { .. }
+                | FetchError::Unsent(_)
+        );
+        let upload = upload.filter(|_| is_worth_it);
+        self.upload = upload.map(|passed| Box::new(Uploaded { sent: passed.bytes(), of: passed.of() }));
+        self
     }
 }
 
@@ -236,6 +274,14 @@ impl fmt::Display for Failed {
             // It names the address itself.
             FetchError::Connect(error) => error.fmt(f),
             error => write!(f, "{}: {error}", self.url.shown()),
+        }?;
+        match self.upload.as_deref() {
+            None | Some(Uploaded { of: Some(0), .. }) => Ok(()),
+            Some(Uploaded { sent, of: Some(of) }) if sent == of => {
+                write!(f, "; all {of} bytes of the upload were sent")
+            }
+            Some(Uploaded { sent, of: Some(of) }) => write!(f, "; {sent} of {of} bytes of the upload were sent"),
+            Some(Uploaded { sent, of: None }) => write!(f, "; {sent} bytes of the upload were sent"),
         }
     }
 }
@@ -276,22 +322,31 @@ pub fn fetch(
         if let Some(name) = body.and_then(Body::spent).map(str::to_owned) {
             return Err(Failed::at(url, FetchError::Spent { name, why: why_again }));
         }
-        let (range, kept_back) = (request.range.as_ref(), body.is_some() && fields.keep_back_bodies());
+        let connector = match Connector::new(&url, options, &connections.2) {
+            Ok(connector) => connector,
+            Err(error) => return Err(Failed::at(url, error)),
+        };
+        let proxy_waits = connector.proof().is_some_and(|proof| proof.borrow().waits());
+        let (range, kept_back) = (request.range.as_ref(), body.is_some() && (fields.keep_back_bodies() || proxy_waits));
         let sent = body.filter(|_| !kept_back);
         let step =
             RequestStep { url: &url, method: &method, body: sent, fields: &fields, cookies: &cookies, range, expects };
         let (exchange, times) = match step.take(options, connections, deadlines, watch) {
             Ok(taken) => taken,
-            Err(error) => return Err(Failed::at(url, error)),
+            Err(error) => return Err(Failed::at(url, error).having_sent(sent.and_then(Body::passed))),
         };
         let status = exchange.head.status;
         cookies.take(&exchange.head, &url, SystemTime::now());
-        let is_challenged = fields.are_challenged(&exchange.head, kept_back && !matches!(status, 307 | 308));
+        let was_kept_back = kept_back && !matches!(status, 307 | 308);
+        let by_proxy =
+            |proof: &RefCell<Proof>| proof.borrow_mut().is_challenged(&exchange.head, Asker::Proxy, was_kept_back);
+        let is_challenged = connector.proof().is_some_and(by_proxy)
+            || fields.are_challenged(&exchange.head, was_kept_back && status != 407);
         fields.keep_session(&url.origin, sessions);
         // A server that knows nothing of expectations gets the body without one.
         let is_unexpected = status == 417 && expects && sent.is_some_and(|body| body.length().is_none());
         expects &= !is_unexpected;
-        if is_challenged || is_unexpected || (kept_back && !matches!(status, 307 | 308 | 401)) {
+        if is_challenged || is_unexpected || (kept_back && !matches!(status, 307 | 308 | 401 | 407)) {
             why_again = format!("the server answers {}", exchange.head.status_line());
             let has_body = exchange.head.has_body(method == "HEAD");
             if let Some(connection) = exchange.pass_over(has_body) {
@@ -314,7 +369,19 @@ pub fn fetch(
             };
             let connections = connections.clone();
             let asked_as = String::from_utf8_lossy(&percent_decoded(request.url.last_segment())).into_owned();
-            return Ok(Answer { url, times, redirects, part, asked_as, exchange, connections, to_head, deadlines });
+            let upload = sent.and_then(Body::passed);
+            return Ok(Answer {
+                url,
+                times,
+                redirects,
+                part,
+                asked_as,
+                exchange,
+                connections,
+                to_head,
+                deadlines,
+                upload,
+            });
         };
         let next = match next {
             Ok(next) if redirects < options.redirects => next,
@@ -345,7 +412,7 @@ pub fn fetch(
 /// It cannot be sent.
 pub fn preview(request: &Request, options: &Options) -> Result<String, Failed> {
     let build = || {
-        let fields = Fields::of(request, &pool::DigestSessions::default())?;
+        let fields = Fields::of(request, &digest::DigestSessions::default())?;
         let cookies = Cookies::of(&request.cookies, request.jar.clone().unwrap_or_default())?;
         let (url, method, body) = (&request.url, &request.method, request.body.as_ref());
         let range = request.range.as_ref();
@@ -396,12 +463,20 @@ impl Answer {
     }
 
     /// Takes no body: where there is none, the connection serves for what is asked next.
-    pub fn leave(self) {
-        if !self.has_body()
-            && let Some(connection) = self.exchange.into_idle()
-        {
+    ///
+    /// # Errors
+    /// The server said that all went well, and took less than all of what was to be sent.
+    pub fn leave(mut self) -> Result<(), Failed> {
+        if self.has_body() {
+            return Ok(());
+        }
+        if let Err(error) = self.exchange.send_rest() {
+            return Err(Failed::at(self.url, error).having_sent(self.upload));
+        }
+        if let Some(connection) = self.exchange.into_idle() {
             self.connections.put(self.url.origin, connection);
         }
+        Ok(())
     }
 
     /// The codings that come off when the body is saved.

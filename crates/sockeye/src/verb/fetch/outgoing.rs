@@ -1,7 +1,6 @@
 //! What is sent with a request: bytes, files that are read while they are sent, so that their size costs no memory, and what
 //! comes from a pipe.
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek};
@@ -9,17 +8,17 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use super::FetchError;
+use super::sent::{Counted, Passed, Sent};
+use super::{FetchError, Uploaded};
 
 /// Bytes of a file that are read at once.
 const PIECE: u64 = 64 * 1024;
@@ -30,6 +29,8 @@ pub struct Body {
     /// What it is, unless a field of the caller's own says; nothing is said if it is empty.
     pub content_type: String,
     pieces: Vec<Piece>,
+    /// How far it was sent the last time.
+    passed: Arc<Mutex<Option<Arc<Passed>>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -54,7 +55,7 @@ impl Body {
     /// Nothing yet.
     #[must_use]
     pub fn new(content_type: &str) -> Self {
-        Self { content_type: content_type.to_owned(), pieces: Vec::new() }
+        Self { content_type: content_type.to_owned(), pieces: Vec::new(), passed: Arc::default() }
     }
 
     /// Adds bytes.
@@ -142,7 +143,19 @@ impl Body {
     }
 
     pub(super) fn to_send(&self) -> Sending {
-        Sending { pieces: self.pieces.clone(), index: 0, at: 0, left: self.length(), sent: Rc::default() }
+        let sent = Rc::new(Sent::of(self.length()));
+        *self.passed.lock().unwrap_or_else(PoisonError::into_inner) = Some(sent.passed());
+        Sending { pieces: self.pieces.clone(), index: 0, at: 0, left: self.length(), sent }
+    }
+
+    pub(super) fn passed(&self) -> Option<Arc<Passed>> {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How far it was sent the last time.
+    #[must_use]
+    pub fn uploaded(&self) -> Option<Uploaded> {
+        self.passed().map(|passed| Uploaded { sent: passed.bytes(), of: passed.of() })
     }
 }
 
@@ -169,72 +182,13 @@ pub(super) struct Sending {
 
 impl Default for Sending {
     fn default() -> Self {
-        Self { pieces: vec![], index: 0, at: 0, left: Some(0), sent: Rc::default() }
-    }
-}
-
-/// What became of a body while it was sent, and what is waited for; hyper does not always say.
-#[derive(Default)]
-pub(super) struct Sent {
-    fault: Cell<Option<String>>,
-    is_whole: Cell<bool>,
-    gate: Cell<Gate>,
-    awaited: RefCell<Option<Arc<File>>>,
-}
-
-/// Whether a body may go.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Gate {
-    #[default]
-    Open,
-    /// The server is to say first that it wants it (RFC 9110, section 10.1.1), until a time: many never do.
-    Until(Instant),
-    /// There is an answer already.
-    Shut,
-}
-
-impl Sent {
-    /// What was wrong with what was to be sent.
-    pub(super) fn fault(&self) -> Option<String> {
-        self.fault.take()
-    }
-
-    /// Whether hyper has got all of it.
-    pub(super) fn is_whole(&self) -> bool {
-        self.is_whole.get()
-    }
-
-    /// Keeps the body back until the server wants it, or until a time.
-    pub(super) fn hold_until(&self, time: Instant) {
-        self.gate.set(Gate::Until(time));
-    }
-
-    /// The server wants it.
-    pub(super) fn open(&self) {
-        self.gate.set(Gate::Open);
-    }
-
-    /// The server answers: it does not wait for a body that was kept back.
-    pub(super) fn answered(&self) {
-        if self.held_until().is_some() {
-            self.gate.set(Gate::Shut);
-        }
-    }
-
-    /// Until when it is kept back.
-    pub(super) fn held_until(&self) -> Option<Instant> {
-        if let Gate::Until(time) = self.gate.get() { Some(time) } else { None }
-    }
-
-    /// What has to become readable for it to go on, since it was asked last.
-    pub(super) fn awaited(&self) -> Option<Arc<File>> {
-        self.awaited.take()
+        Self { pieces: vec![], index: 0, at: 0, left: Some(0), sent: Rc::new(Sent::of(Some(0))) }
     }
 }
 
 impl Sending {
     pub(super) fn sent(&self) -> Rc<Sent> {
-        self.sent.is_whole.set(self.left == Some(0));
+        self.sent.given(0, self.left == Some(0));
         Rc::clone(&self.sent)
     }
 
@@ -261,7 +215,7 @@ impl Sending {
                     let mut bytes = vec![0; PIECE as usize];
                     match read_now(file, &mut bytes) {
                         Ok(None) => {
-                            *self.sent.awaited.borrow_mut() = Some(Arc::clone(file));
+                            self.sent.await_more(file);
                             return Ok(None);
                         }
                         Ok(Some(0)) => {
@@ -308,23 +262,25 @@ fn read_now(file: &File, bytes: &mut [u8]) -> io::Result<Option<usize>> {
 }
 
 impl hyper::body::Body for Sending {
-    type Data = Bytes;
+    type Data = Counted;
     type Error = Unreadable;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unreadable>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Counted>, Unreadable>>> {
         // The driver asks again by itself, so nobody has to be woken.
-        if self.sent.gate.get() != Gate::Open {
+        if !self.sent.may_go() {
             return Poll::Pending;
         }
         let next = self.next();
         if let Err(Unreadable(why)) = &next {
-            self.sent.fault.set(Some(why.clone()));
+            self.sent.fail(why);
         }
-        if matches!(next, Ok(None)) && self.sent.awaited.borrow().is_some() {
+        if matches!(next, Ok(None)) && self.sent.awaits() {
             return Poll::Pending;
         }
-        self.sent.is_whole.set(self.left == Some(0) || matches!(next, Ok(None)));
-        Poll::Ready(next.transpose().map(|next| next.map(Frame::data)))
+        let length = next.as_ref().ok().and_then(Option::as_ref).map_or(0, Bytes::len);
+        self.sent.given(length, self.left == Some(0) || matches!(next, Ok(None)));
+        let counted = |bytes| Frame::data(self.sent.counted(bytes));
+        Poll::Ready(next.transpose().map(|next| next.map(counted)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -333,6 +289,15 @@ impl hyper::body::Body for Sending {
 
     fn size_hint(&self) -> SizeHint {
         self.left.map_or_else(SizeHint::new, SizeHint::with_exact)
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        // Nobody asks for the rest.
+        if self.left != Some(0) {
+            self.sent.given_up();
+        }
     }
 }
 

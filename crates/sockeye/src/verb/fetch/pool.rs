@@ -1,4 +1,4 @@
-//! ConnectionPool that are kept for what is asked next of the same server: many small files cost one handshake.
+//! Connections that are kept for what is asked next of the same server: many small files cost one handshake.
 //!
 //! Only what changes nothing is asked over one, for a server may hang up just then and nobody knows what it has heard
 //! (RFC 9112, section 9.3.1); it is then asked again over a new one.
@@ -9,40 +9,22 @@ use std::rc::Rc;
 
 use hyper::client::conn::http2;
 
-use super::digest::Session;
+use super::digest::DigestSessions;
 use super::driver::ConnectionTasks;
 use super::http_connection::HttpConnection;
 use super::outgoing::Sending;
+use super::proof::ProxyProofs;
 use super::{Head, Origin};
 use crate::limits;
 use crate::net::stream::Stream;
 
-/// ConnectionPool that wait for another request. They belong to one thread, and to fetches with the same options.
+/// Connections that wait for another request. They belong to one thread, and to fetches with the same options.
 #[derive(Clone, Default)]
-pub struct ConnectionPool(Rc<RefCell<Vec<(Origin, IdleConnection)>>>, pub(super) DigestSessions);
-
-/// User and password.
-type Login = (Vec<u8>, Vec<u8>);
-
-/// What was agreed on with servers about who asks (RFC 7616, section 3.6): the next proof needs no other challenge.
-#[derive(Clone, Default)]
-pub(super) struct DigestSessions(Rc<RefCell<Vec<(Origin, Login, Session)>>>);
-
-impl DigestSessions {
-    pub(super) fn get(&self, origin: &Origin, login: &Login) -> Option<Session> {
-        let all = self.0.borrow();
-        all.iter().find(|one| one.0 == *origin && one.1 == *login).map(|one| one.2.clone())
-    }
-
-    pub(super) fn put(&self, origin: &Origin, login: &Login, session: &Session) {
-        let mut all = self.0.borrow_mut();
-        all.retain(|one| one.0 != *origin || one.1 != *login);
-        if all.len() == limits::KEPT {
-            all.remove(0);
-        }
-        all.push((origin.clone(), login.clone(), session.clone()));
-    }
-}
+pub struct ConnectionPool(
+    Rc<RefCell<Vec<(Origin, IdleConnection)>>>,
+    pub(super) DigestSessions,
+    pub(super) ProxyProofs,
+);
 
 /// A way to a server on which nothing is under way.
 pub(super) enum IdleConnection {

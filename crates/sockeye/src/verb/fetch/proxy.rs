@@ -4,17 +4,23 @@
 use std::sync::Arc;
 
 use super::deadlines::Deadlines;
+use super::digest::Asked;
 use super::exchange::Exchange;
 use super::no_proxy::NoProxy;
 use super::outgoing::Sending;
 use super::pool::IdleConnection;
-use super::{FetchError, Url, UrlScheme, credentials};
+use super::proof::{Asker, Login, ProxyProofs, SharedProof, Shows};
+use super::{FetchError, Url, UrlScheme};
 use crate::address::Address;
 use crate::net::stream::Stream;
 
 /// Which proxies stand between us and which hosts.
 #[derive(Debug, Clone, Default)]
-pub struct Proxies(Option<Arc<Set>>);
+pub struct Proxies {
+    set: Option<Arc<Set>>,
+    /// Whether they are shown no password.
+    by_proof: bool,
+}
 
 /// The proxies as they were written; what is wrong with one counts when it is needed.
 #[derive(Debug, Default)]
@@ -36,10 +42,10 @@ pub(super) struct Via {
 /// How it is spoken to.
 #[derive(Clone)]
 pub(super) enum Kind {
-    /// By HTTP, with what says who asks.
-    Http(Option<http::HeaderValue>),
+    /// By HTTP, with who asks.
+    Http(Option<Login>),
     /// By HTTP under TLS with the proxy itself (RFC 9110, section 9.3.6, leaves that open).
-    Https(Option<http::HeaderValue>),
+    Https(Option<Login>),
     /// By SOCKS 5; `remote` where it looks names up itself.
     Socks { remote: bool, login: Option<(String, String)> },
 }
@@ -65,7 +71,7 @@ impl Proxies {
             return Self::none();
         }
         let without = NoProxy::read(&value("no_proxy").unwrap_or_default());
-        Self(Some(Arc::new(Set { http, https, without })))
+        Self { set: Some(Arc::new(Set { http, https, without })), by_proof: false }
     }
 
     /// This one for everything that `no_proxy` does not name.
@@ -73,22 +79,31 @@ impl Proxies {
     /// # Errors
     /// It is none, or is spoken to in another way.
     pub fn chosen(url: &str, no_proxy: Option<String>) -> Result<Self, FetchError> {
-        Via::read(url)?;
+        Via::read(url, Shows::Password)?;
         let url = Some(url.to_owned());
         let without = NoProxy::read(&no_proxy.unwrap_or_default());
-        Ok(Self(Some(Arc::new(Set { http: url.clone(), https: url, without }))))
+        Ok(Self { set: Some(Arc::new(Set { http: url.clone(), https: url, without })), by_proof: false })
+    }
+
+    /// The same, which are shown no password but a proof of knowing it, if they ask for that.
+    #[must_use]
+    pub fn by_proof(self) -> Self {
+        Self { by_proof: true, ..self }
     }
 
     /// The proxy for a URL, if it is to go through one. Who is behind a proxy does not want to be seen without it: what
     /// cannot be read is an error.
     pub(super) fn for_url(&self, url: &Url) -> Result<Option<Via>, FetchError> {
-        let Some(set) = &self.0 else { return Ok(None) };
+        let Some(set) = &self.set else { return Ok(None) };
         let written = match url.origin.scheme {
             UrlScheme::Http => &set.http,
             UrlScheme::Https => &set.https,
         };
         match written {
-            Some(written) if !set.without.has(&url.host()) => Via::read(written).map(Some),
+            Some(written) if !set.without.has(&url.host()) => {
+                let shows = if self.by_proof { Shows::Proof } else { Shows::Password };
+                Via::read(written, shows).map(Some)
+            }
             _ => Ok(None),
         }
     }
@@ -96,7 +111,7 @@ impl Proxies {
 
 impl Via {
     /// Reads a proxy as it is written: `http` without a scheme, and the port 1080 without one, or 443 under TLS, as curl has it.
-    fn read(written: &str) -> Result<Self, FetchError> {
+    fn read(written: &str, shows: Shows) -> Result<Self, FetchError> {
         let written = written.trim();
         let (scheme, rest) = written.split_once("://").unwrap_or(("http", written));
         let scheme = scheme.to_ascii_lowercase();
@@ -122,8 +137,11 @@ impl Via {
         address.scheme = None;
         let kind = match scheme.as_str() {
             "http" | "https" => {
-                let login = url.credentials.as_ref();
-                let login = login.map(|(user, password)| credentials::basic(user, password)).transpose()?;
+                let login = url.credentials.map(|(user, password)| Login { user, password, shows });
+                // What is wrong with it is said before anything is asked.
+                if let Some(login) = &login {
+                    ProxyProofs::default().of("", login)?;
+                }
                 if scheme == "https" { Kind::Https(login) } else { Kind::Http(login) }
             }
             _ => {
@@ -140,35 +158,62 @@ impl Via {
         Ok(Self { address, kind, host })
     }
 
-    /// What says who asks, of a proxy that speaks HTTP.
-    pub(super) fn authorization(&self) -> Option<&http::HeaderValue> {
+    /// How it is told who asks, if it speaks HTTP and is told.
+    pub(super) fn proof(&self, proofs: &ProxyProofs) -> Result<Option<SharedProof>, FetchError> {
         match &self.kind {
-            Kind::Http(login) | Kind::Https(login) => login.as_ref(),
-            Kind::Socks { .. } => None,
+            Kind::Http(Some(login)) | Kind::Https(Some(login)) => proofs.of(&self.address.to_string(), login).map(Some),
+            _ => Ok(None),
         }
     }
 }
 
-/// Asks a proxy for a tunnel to a host and port; the stream behind it belongs to the two ends.
-pub(super) fn tunnel(stream: Stream, place: &str, via: &Via, deadlines: Deadlines) -> Result<Stream, FetchError> {
+/// What came of asking for a tunnel.
+pub(super) enum Tunnel {
+    /// The stream belongs to the two ends.
+    Open(Stream),
+    /// The proxy wants a proof that can be given: it has to be asked again.
+    Challenged,
+}
+
+/// Asks a proxy for a tunnel to a host and port.
+pub(super) fn tunnel(
+    stream: Stream,
+    place: &str,
+    proof: Option<SharedProof>,
+    deadlines: Deadlines,
+) -> Result<Tunnel, FetchError> {
     let mut request = http::Request::builder()
         .method(http::Method::CONNECT)
         .uri(place)
         .header(http::header::HOST, place)
         .header(http::header::USER_AGENT, concat!("sockeye/", env!("CARGO_PKG_VERSION")));
-    if let Some(authorization) = via.authorization() {
-        request = request.header(http::header::PROXY_AUTHORIZATION, authorization);
+    let mut proof = proof.as_ref().map(|proof| proof.borrow_mut());
+    if let Some(proof) = &mut proof
+        && let Some(shown) = proof.show(Asked { method: "CONNECT", target: place, body: None })?
+    {
+        request = request.header(http::header::PROXY_AUTHORIZATION, shown);
     }
     let request = request.body(Sending::default()).map_err(|error| FetchError::Request(error.to_string()))?;
     let exchange = Exchange::begin(IdleConnection::Stream(Box::new(stream)), request, deadlines)?;
+    if proof.is_some_and(|mut proof| proof.is_challenged(&exchange.head, Asker::Proxy, false)) {
+        return Ok(Tunnel::Challenged);
+    }
     if !(200..300).contains(&exchange.head.status) {
-        return Err(FetchError::Proxy(exchange.head.status_line()));
+        let mut said = exchange.head.status_line();
+        if exchange.head.status == 407 {
+            said.push_str(&offered(&exchange.head.offers(Asker::Proxy.field())));
+        }
+        return Err(FetchError::Proxy(said));
     }
     match exchange.into_stream() {
-        Some((stream, behind)) if behind.is_empty() => Ok(stream),
+        Some((stream, behind)) if behind.is_empty() => Ok(Tunnel::Open(stream)),
         // The server does not speak first in TLS, so somebody else put them there.
         _ => Err(FetchError::Protocol("the proxy sent bytes of its own into the tunnel".to_owned())),
     }
+}
+
+fn offered(schemes: &[String]) -> String {
+    if schemes.is_empty() { String::new() } else { format!("; it takes {}", schemes.join(", ")) }
 }
 
 #[cfg(test)]
@@ -197,8 +242,9 @@ mod tests {
         assert_eq!(via(&some, "http://a.inside.example/"), None);
         assert_eq!(via(&some, "http://127.0.0.1:8080/"), None);
         let with_password = some.for_url(&Url::parse("http://x/").unwrap()).unwrap().unwrap();
-        let Kind::Http(Some(authorization)) = with_password.kind else { panic!("it has a password") };
-        assert_eq!(authorization, "Basic dTpw");
+        let proof = with_password.proof(&ProxyProofs::default()).unwrap().unwrap();
+        let shown = proof.borrow_mut().show(Asked { method: "GET", target: "/", body: None }).unwrap();
+        assert_eq!(shown.unwrap(), "Basic dTpw");
         assert_eq!(via(&proxies(&[("HTTP_PROXY", "http://proxy:1")]), "http://x/"), None);
         assert_eq!(via(&proxies(&[("all_proxy", "http://proxy")]), "https://x/").as_deref(), Some("proxy:1080"));
         assert_eq!(via(&proxies(&[("all_proxy", "http://proxy"), ("no_proxy", "*")]), "https://x/"), None);

@@ -7,10 +7,12 @@ use super::connector::Connector;
 use super::cookies::Cookies;
 use super::credentials::Fields;
 use super::deadlines::Deadlines;
+use super::digest::Asked;
 use super::error::Again;
 use super::exchange::Exchange;
 use super::outgoing::Sending;
 use super::pool::{ConnectionPool, IdleConnection};
+use super::proof::ProxyProofs;
 use super::range::Range;
 use super::{Body, FetchError, Options, Times, Url, Watch};
 use crate::limits;
@@ -35,9 +37,9 @@ impl RequestStep<'_> {
         deadlines: Deadlines,
         watch: &mut dyn Watch,
     ) -> Result<(Exchange, Times), FetchError> {
-        let connector = Connector::new(self.url, options)?;
+        let connector = Connector::new(self.url, options, &connections.2)?;
         // What is wrong with the request is said before anybody is bothered with it.
-        let request = self.request(connector.asked_proxy())?;
+        let request = self.request(&connector)?;
         watch.asked(&as_text(&request));
         let mut request = Some(request);
         if let Some(kept) = self.changes_nothing().then(|| connections.take(&self.url.origin)).flatten()
@@ -57,14 +59,14 @@ impl RequestStep<'_> {
             let (stream, mut times) = connector.connect(deadlines, watch)?;
             let request = match request.take() {
                 Some(request) => request,
-                None => self.request(connector.asked_proxy())?,
+                None => self.request(&connector)?,
             };
             // What a server of HTTP/2 says it has not done is asked again, whatever it is (RFC 9113, section 8.7).
             match self.ask(IdleConnection::Stream(Box::new(stream)), request, deadlines, &mut times) {
                 Ok(exchange) => return Ok((exchange, times)),
                 Err(error) if self.body.is_some_and(|body| body.spent().is_some()) => return Err(error),
                 Err(FetchError::Http2 { again: Some(Again::Http1), .. }) if connector.speaks_http2() => {
-                    connector = Connector::new(self.url, &without_http2)?;
+                    connector = Connector::new(self.url, &without_http2, &connections.2)?;
                 }
                 Err(FetchError::Http2 { again: Some(Again::Anew), .. }) if anew < limits::ASKED_ANEW => anew += 1,
                 Err(error) => return Err(error),
@@ -74,7 +76,7 @@ impl RequestStep<'_> {
 
     /// What is sent, as people read it: proofs of who we are are left out.
     pub(super) fn shown(&self, options: &Options) -> Result<String, FetchError> {
-        let request = self.request(Connector::new(self.url, options)?.asked_proxy())?;
+        let request = self.request(&Connector::new(self.url, options, &ProxyProofs::default())?)?;
         Ok(as_text(&request))
     }
 
@@ -111,13 +113,12 @@ impl RequestStep<'_> {
         Ok(request)
     }
 
-    fn request(&self, proxy: Option<Option<&http::HeaderValue>>) -> Result<http::Request<Sending>, FetchError> {
+    fn request(&self, connector: &Connector<'_>) -> Result<http::Request<Sending>, FetchError> {
         let wrong = |why: &dyn fmt::Display| FetchError::Request(format!("the request cannot be sent: {why}"));
-        // A proxy is asked with the whole URL (RFC 9112, section 3.2.2).
-        let target = if proxy.is_some() { self.url.to_string() } else { self.url.target.clone() };
+        let target = if connector.asks_proxy() { self.url.to_string() } else { self.url.target.clone() };
         let mut request = http::Request::builder()
             .method(self.method)
-            .uri(target)
+            .uri(&target)
             .body(self.body.map(Body::to_send).unwrap_or_default())
             .map_err(|error| wrong(&error))?;
         *request.headers_mut() = self.fields.to_send(self.url, (self.method, self.body), self.cookies)?;
@@ -135,8 +136,11 @@ impl RequestStep<'_> {
         if let Some(range) = self.range {
             range.ask(request.headers_mut()).map_err(|why| wrong(&why))?;
         }
-        if let Some(Some(authorization)) = proxy {
-            request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, authorization.clone());
+        let asked = Asked { method: self.method, target: &target, body: self.body };
+        if let Some(proof) = connector.proof()
+            && let Some(shown) = proof.borrow_mut().show(asked)?
+        {
+            request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, shown);
         }
         Ok(request)
     }

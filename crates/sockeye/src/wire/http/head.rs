@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use super::Coding;
 use super::coding::is_no_coding;
+use super::{Challenge, Coding};
 
 /// Most fields of one head.
 const FIELDS: usize = 4096;
@@ -264,6 +264,24 @@ impl Head {
     /// Whether a body follows at all (RFC 9112, section 6.3).
     pub(crate) fn has_body(&self, to_head: bool) -> bool {
         !to_head && !matches!(self.status, 100..=199 | 204 | 304)
+    }
+
+    /// What a field with challenges offers, as people call it: `Basic`, `Digest (SHA-256)`.
+    #[must_use]
+    pub fn offers(&self, field: &'static str) -> Vec<String> {
+        let mut offers = Vec::new();
+        for challenge in self.every(field).flat_map(Challenge::all_in) {
+            let mut name = challenge.scheme.clone();
+            name.get_mut(..1).map(str::make_ascii_uppercase);
+            if name == "Digest" {
+                let algorithm = challenge.parameter("algorithm").unwrap_or(b"MD5");
+                name = format!("Digest ({})", String::from_utf8_lossy(algorithm));
+            }
+            if !offers.contains(&name) {
+                offers.push(name);
+            }
+        }
+        offers
     }
 
     /// The status line without its version: `404 Not Found`.
