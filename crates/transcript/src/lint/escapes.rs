@@ -44,7 +44,7 @@ pub(super) fn escapes(payload: &Payload<'_>, is_bytes: bool, findings: &mut Vec<
         let help = "write the line as one, or `{0x5c}` for a backslash that is meant".to_owned();
         findings.push(payload.warning(end - 1, end, message, help));
     }
-    let mut at = 0;
+    let (mut at, mut word) = (0, Word::at(0));
     while at < end {
         // A backslash that is escaped itself is the usual one of a string in a string.
         if payload.text_at(at) == Some('\\') && payload.text_at(at + 1) == Some('\\') {
@@ -68,7 +68,7 @@ pub(super) fn escapes(payload: &Payload<'_>, is_bytes: bool, findings: &mut Vec<
             && payload.characters.first() == Some(&'"')
             && payload.characters.iter().filter(|c| **c == '"').count() == 2
             && payload.text_at(at) == Some('"');
-        if !is_string && (payload.is_quoted(from) || !(ends && is_ending) && is_other(payload, from, at)) {
+        if !is_string && (payload.is_quoted(from) || !(ends && is_ending) && word.goes_on(payload, from, at)) {
             continue;
         }
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -87,36 +87,60 @@ pub(super) fn escapes(payload: &Payload<'_>, is_bytes: bool, findings: &mut Vec<
     }
 }
 
-/// Whether what looks like an escape belongs to a path, a name, a command or an expression.
-fn is_other(payload: &Payload<'_>, from: usize, to: usize) -> bool {
-    let is_one = to - from == 2;
-    let next_is_small = payload.text_at(to).is_some_and(|c| c.is_ascii_lowercase());
-    // A path or a name is not longer than that.
-    const LONGEST_WORD: usize = 4096;
-    let before: Vec<char> = (from.saturating_sub(LONGEST_WORD)..from)
-        .rev()
-        .map_while(|at| payload.text_at(at))
-        .take_while(|c| !c.is_whitespace())
-        .collect();
-    // `\Seen \noselect`, `\title{x}`.
-    if is_one && next_is_small && before.iter().all(|c| !c.is_alphanumeric()) {
-        return true;
+/// The word in front of what looks like an escape. It grows as a line is read from left to right, so that a long word is
+/// looked at once, however many escapes it has.
+struct Word {
+    begins: usize,
+    /// What was looked at so far, and how far it was read as escapes and other characters.
+    upto: usize,
+    walked: usize,
+    is_punctuation: bool,
+    is_domain: bool,
+    has_backslash: bool,
+}
+
+impl Word {
+    fn at(begins: usize) -> Self {
+        let (upto, walked) = (begins, begins);
+        Self { begins, upto, walked, is_punctuation: true, is_domain: true, has_backslash: false }
     }
-    // `C:\new`, `\\host\tmp`, `CORP\nancy`, `a\.b\t`.
-    let is_domain =
-        !before.is_empty() && before.iter().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || "-_.".contains(*c));
-    let word_from = from - before.len();
-    let is_drive = payload.text_at(word_from).is_some_and(|c| c.is_ascii_alphabetic())
-        && payload.text_at(word_from + 1) == Some(':')
-        && payload.text_at(word_from + 2) == Some('\\');
-    let mut is_path = is_drive || before.last() == Some(&'\\');
-    let mut at = word_from;
-    while at < from {
-        let length = escape(payload, at).map(|(length, _)| length);
-        is_path |= length.is_none() && payload.text_at(at) == Some('\\');
-        at += length.unwrap_or(1);
+
+    fn grow(&mut self, payload: &Payload<'_>, to: usize) {
+        while self.upto < to {
+            match payload.text_at(self.upto) {
+                Some(c) if !c.is_whitespace() => {
+                    self.is_punctuation &= !c.is_alphanumeric();
+                    self.is_domain &= c.is_ascii_uppercase() || c.is_ascii_digit() || "-_.".contains(c);
+                    self.upto += 1;
+                }
+                _ => *self = Self::at(self.upto + 1),
+            }
+        }
+        while self.walked < to {
+            let length = escape(payload, self.walked).map(|(length, _)| length);
+            self.has_backslash |= length.is_none() && payload.text_at(self.walked) == Some('\\');
+            self.walked += length.unwrap_or(1);
+        }
     }
-    is_one && (is_path || is_domain && next_is_small)
+
+    /// Whether what looks like an escape behind it belongs to a path, a name, a command or an expression.
+    fn goes_on(&mut self, payload: &Payload<'_>, from: usize, to: usize) -> bool {
+        self.grow(payload, from);
+        let is_one = to - from == 2;
+        let next_is_small = payload.text_at(to).is_some_and(|c| c.is_ascii_lowercase());
+        // `\Seen \noselect`, `\title{x}`.
+        if is_one && next_is_small && self.is_punctuation {
+            return true;
+        }
+        // `C:\new`, `\\host\tmp`, `CORP\nancy`, `a\.b\t`.
+        let is_domain = self.begins < from && self.is_domain;
+        let is_drive = payload.text_at(self.begins).is_some_and(|c| c.is_ascii_alphabetic())
+            && payload.text_at(self.begins + 1) == Some(':')
+            && payload.text_at(self.begins + 2) == Some('\\');
+        let begins_with_one = self.begins < from && payload.text_at(self.begins) == Some('\\');
+        let is_path = is_drive || begins_with_one || self.has_backslash;
+        is_one && (is_path || is_domain && next_is_small)
+    }
 }
 
 /// `<CRLF>` at the end, where RFCs print the line ending.
