@@ -30,6 +30,31 @@ fn a_difference_over_a_carrier_that_the_file_does_not_name_is_a_note() {
     assert_code(&output, 1);
 }
 
+/// Many messages that follow each other are no fault of a file, though a socket could not hold all of them.
+#[test]
+fn many_datagrams_in_a_row_are_told_and_judged_by_what_they_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
+    for count in [1000, 2000] {
+        for text in [
+            format!("in any order\n{}end\nS: ok\n", lines(count, &|n| format!("  C raw: command {n};\n"))),
+            format!("in any order\n{}end\nS: ok\n", lines(count, &|n| format!("  C hex: {n:08x}\n"))),
+            format!("in any order\n{}end\nS: ok\n", lines(count, &|n| format!("  C: command {n}\n"))),
+            format!("C: go\n{}", lines(count, &|n| format!("S: line {n}\n"))),
+        ] {
+            let output = run(&["check", &file(&folder, &format!("at udp://127.0.0.1:7000\n{text}"))], b"");
+            assert_code(&output, 0);
+            let shown = support::text(&output.stdout);
+            let told = format!("over UDP: yes; {count} datagrams follow each other there, more than the queue");
+            assert!(shown.contains(&told) && shown.contains("they agree"), "{shown}");
+        }
+    }
+    let few = format!("in any order\n{}end\nS: ok\n", lines(100, &|n| format!("  C raw: command {n};\n")));
+    let output = run(&["check", &file(&folder, &format!("at udp://127.0.0.1:7000\n{few}"))], b"");
+    assert_code(&output, 0);
+    assert!(text(&output.stdout).contains("over UDP: yes\n"), "{}", text(&output.stdout));
+}
+
 #[test]
 fn the_branches_that_were_not_played_are_named_and_played_when_asked() {
     let folder = tempfile::tempdir().unwrap();

@@ -9,6 +9,7 @@ mod say;
 mod standing;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::carrier::Carrier;
@@ -313,7 +314,27 @@ impl Play {
 
     /// Whether a line of those that may come in any order has come.
     fn has_come(&self, order: &Order, index: usize) -> bool {
-        self.counters[order.counter + index / 32] >> (index % 32) & 1 == 1
+        let bit = order.bit(index);
+        self.counters[order.counter + bit / 32] >> (bit % 32) & 1 == 1
+    }
+
+    /// The first of some bits that stands for a line which has not come. Of many that have, a word is looked at at once.
+    fn missing(&self, order: &Order, bits: Range<usize>) -> Option<usize> {
+        let mut bit = bits.start;
+        while bit < bits.end {
+            let missing = !self.counters[order.counter + bit / 32] >> (bit % 32);
+            if missing != 0 {
+                bit += missing.trailing_zeros() as usize;
+                return (bit < bits.end).then_some(bit);
+            }
+            bit = (bit / 32 + 1) * 32;
+        }
+        None
+    }
+
+    /// Whether all lines have come of those that may come in any order.
+    fn have_all_come(&self, order: &Order) -> bool {
+        self.missing(order, 0..order.messages.len()).is_none()
     }
 
     /// Bytes of memory that it keeps while it waits, beyond its own size.

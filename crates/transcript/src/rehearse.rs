@@ -39,6 +39,17 @@ pub struct Rehearsal {
     pub finished: bool,
     /// The lines with which branches begin that were not played.
     pub unplayed: Vec<usize>,
+    /// Over datagrams: the most that one end had said and the other had not heard yet.
+    pub ahead: Ahead,
+}
+
+/// Datagrams that are on their way. A real socket holds so many of them, and loses the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ahead {
+    /// How many.
+    pub datagrams: usize,
+    /// Their bytes.
+    pub bytes: usize,
 }
 
 impl Rehearsal {
@@ -66,6 +77,8 @@ struct End<'a> {
     coming: VecDeque<u8>,
     /// How long each datagram is in what is coming.
     datagrams: VecDeque<usize>,
+    /// The most that waited at once.
+    most: Ahead,
     /// Over datagrams: the one in the buffer was not taken yet.
     holds_datagram: bool,
     /// The other said its last.
@@ -90,6 +103,7 @@ impl<'a> End<'a> {
             consumed: 0,
             coming: [].into(),
             datagrams: [].into(),
+            most: Ahead::default(),
             holds_datagram: false,
             peer_done: false,
             said: vec![],
@@ -153,7 +167,9 @@ fn rehearse_within(
     unplayed.sort_unstable();
     unplayed.dedup();
     let [client, server] = ends;
+    let (one, other) = (client.most, server.most);
     Rehearsal {
+        ahead: Ahead { datagrams: one.datagrams.max(other.datagrams), bytes: one.bytes.max(other.bytes) },
         unplayed,
         took: Duration::from_nanos(now.nanos()),
         finished: client.ending.is_some() && server.ending.is_some(),
@@ -226,6 +242,10 @@ fn turn(
         }
         other.coming.extend(&output.bytes);
     }
+    if datagrams {
+        other.most.datagrams = other.most.datagrams.max(other.datagrams.len());
+        other.most.bytes = other.most.bytes.max(other.coming.len());
+    }
     match step.next {
         Next::Hear { until } => me.until = Some(until.unwrap_or(Moment::from_nanos(u64::MAX))),
         Next::Flush => {
@@ -272,6 +292,11 @@ mod tests {
             ("repeat 4294967295\n  C: a\nend\n", Bounds { steps: MOST_STEPS, ..small }),
             ("repeat 4294967295\n  C: a\n  S: b\nend\n", Bounds { bytes: MOST_BYTES, ..small }),
             ("eol none\nrepeat 4294967295\n  C: \nend\n", Bounds { steps: MOST_STEPS, bytes: MOST_BYTES }),
+            ("C: a\nrepeat 4294967295\n  S: \nend\n", Bounds { steps: MOST_STEPS, ..small }),
+            (
+                "set x = a\nset x = b\nC: a\nrepeat 65535\n  repeat 65535\n    set x = c\n  end\nend\nS: {x}\n",
+                Bounds { steps: 20 * MUCH_WORK, bytes: MOST_BYTES },
+            ),
         ] {
             let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
             let [client, server] = [Side::Client, Side::Server]

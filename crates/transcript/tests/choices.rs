@@ -235,3 +235,52 @@ fn of_two_messages_with_holes_that_begin_alike_the_longer_one_is_never_reached()
     let script = server(&way("raw: a{x=b}c", "raw: b{y=b}cd", ""));
     assert!(script.warnings().is_empty(), "{:?}", script.warnings());
 }
+
+/// Each of many lines takes its own, however they are shuffled, over either carrier; a line too many, and one that came
+/// already, are told.
+#[test]
+fn of_many_lines_in_any_order_each_is_found() {
+    type Kind = (usize, &'static str, fn(usize) -> String, fn(usize) -> Vec<u8>);
+    let kinds: [Kind; 4] = [
+        (1500, "C raw", |n| format!("command {n};"), |n| format!("command {n};").into_bytes()),
+        (1500, "C hex", |n| format!("{n:08x}"), |n| u32::try_from(n).unwrap().to_be_bytes().to_vec()),
+        (200, "C raw", |n| format!("{n}-{{x{n}:2 bytes=ab}};"), |n| format!("{n}-ab;").into_bytes()),
+        (1500, "C", |n| format!("line {}", n / 2), |n| format!("line {}", n / 2).into_bytes()),
+    ];
+    for (count, form, written, said) in kinds {
+        let lines: String = (0..count).map(|n| format!("  {form}: {}\n", written(n))).collect();
+        let text = format!("in any order\n{lines}end\nS: all\n");
+        for carrier in [Carrier::Stream, Carrier::Datagram] {
+            let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
+            let script = Script::prepare(&transcript, &Options::new(Side::Server, carrier)).unwrap();
+            let ending: &[u8] = if form == "C" && carrier == Carrier::Stream { b"\n" } else { b"" };
+            // 7 and the count have no factor in common.
+            let shuffled = (0..count).map(|n| [said(n * 7 % count), ending.to_vec()].concat());
+            let messages: Vec<Vec<u8>> = shuffled.collect();
+            assert_eq!(heard(&script, carrier, &messages), Some(true), "{form} {carrier:?}");
+            let twice = [&messages[..count - 1], &messages[..1]].concat();
+            let last_pair = form == "C" && messages[0] == messages[count - 1];
+            assert_eq!(heard(&script, carrier, &twice), Some(last_pair), "{form} {carrier:?}: one came twice");
+            assert_eq!(heard(&script, carrier, &messages[1..]), None, "{form} {carrier:?}: one is missing");
+        }
+    }
+}
+
+/// Whether a play ends as written when it hears these messages; `None` if it waits for more.
+fn heard(script: &Script, carrier: Carrier, messages: &[Vec<u8>]) -> Option<bool> {
+    let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+    let mut rest: Vec<u8> = Vec::new();
+    for message in messages {
+        rest.extend_from_slice(message);
+        let input =
+            Input { bytes: &rest, datagram: carrier == Carrier::Datagram, ended: false, now: Moment::default() };
+        let step = play.step(script, input, &mut scratch, &mut output);
+        rest.drain(..step.consumed);
+        match step.next {
+            Next::End(ending) => return Some(ending.is_success()),
+            Next::Hear { .. } => assert!(rest.is_empty(), "{rest:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    None
+}

@@ -143,7 +143,7 @@ fn tell_as_json(transcript: &Transcript, report: &Report, console: &Console) -> 
     let elsewhere: Vec<_> = report.elsewhere.iter().map(|(_, found)| difference(found)).collect();
     let summary = json!({ "file": source.name(), "client": why(&report.client), "server": why(&report.server),
         "udp": why(&report.datagrams), "agree": agree, "differences": differences, "notes": elsewhere,
-        "unplayed": report.unplayed.iter().map(|(line, _)| line).collect::<Vec<_>>() });
+        "crowded": report.crowded, "unplayed": report.unplayed.iter().map(|(line, _)| line).collect::<Vec<_>>() });
     json::push_line(&mut text, &summary);
     match console.print(text.as_bytes()) {
         Exit::Done if !playable => Exit::Usage,
@@ -195,6 +195,10 @@ fn tell(transcript: &Transcript, report: &Report, console: &Console) -> Exit {
         Some((_, found)) => format!("{name}: over UDP: the two ends differ: {}\n", found.failure.headline()),
         None => line("over UDP", &report.datagrams),
     };
+    if let Some(count) = report.crowded.filter(|_| report.datagrams.is_ok()) {
+        let lost = "more than the queue of a socket may hold: on a busy machine some are lost";
+        text.insert_str(text.len() - 1, &format!("; {count} datagrams follow each other there, {lost}"));
+    }
     if report.client.is_ok() && report.server.is_ok() {
         let verdict = match (report.differences.is_empty(), report.too_long) {
             (false, _) => "they differ",

@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use transcript::rehearse::{Rehearsal, rehearse};
+use transcript::rehearse::{Ahead, Rehearsal, rehearse};
 use transcript::{Carrier, Diagnostic, Ending, Options as Playing, Refused, Script, Side};
 
 use super::serve::{self, Sheet};
@@ -46,6 +46,9 @@ pub struct Report {
     pub unplayed: Vec<(usize, Option<String>)>,
     /// The conversation was too long to be played to its end.
     pub too_long: bool,
+    /// So many datagrams follow each other, which are more than the queue of a socket may hold: over a real network some
+    /// can be lost, and nothing was tried there.
+    pub crowded: Option<usize>,
 }
 
 /// What one end of a transcript found wrong with the other.
@@ -101,6 +104,11 @@ impl Report {
 /// A real line is not tried for a conversation that pauses longer than this.
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// What Linux gives the queue of a socket unless it is asked for more (`net.core.rmem_default`), and about what it counts
+/// for a datagram beside its bytes, each of which may count twice.
+const QUEUE: usize = 212_992;
+const EACH: usize = 1024;
+
 /// How a transcript is to be checked.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -136,6 +144,7 @@ impl Ends<'_> {
             unplayed: whole.unplayed.clone(),
             too_long: !whole.finished || !pieces.finished,
             took: whole.took,
+            ahead: whole.ahead,
         };
         found.differences.dedup_by_key(|difference| difference.render());
         found
@@ -148,6 +157,15 @@ struct Found {
     unplayed: Vec<usize>,
     too_long: bool,
     took: Duration,
+    ahead: Ahead,
+}
+
+impl Found {
+    /// How many datagrams follow each other, if a socket may not hold them.
+    fn crowded(&self) -> Option<usize> {
+        let Ahead { datagrams, bytes } = self.ahead;
+        (datagrams > 1 && EACH * datagrams + 2 * bytes > QUEUE).then_some(datagrams)
+    }
 }
 
 /// Checks a transcript: each end for itself, then both against each other over memory, whole and byte by byte, and over
@@ -183,7 +201,11 @@ pub fn check(sheet: &Sheet, options: &Options) -> Report {
             };
             played_on_streams |= carrier == Carrier::Stream;
             let mut found = ends.rehearse(client, server);
-            if found.differences.is_empty() && !found.too_long && found.took <= LONGEST {
+            if carrier == Carrier::Datagram {
+                report.crowded = found.crowded();
+            }
+            let can_be_tried = !found.too_long && found.took <= LONGEST && found.crowded().is_none();
+            if found.differences.is_empty() && can_be_tried {
                 found.differences.extend(over_the_loopback(sheet, &options.values, client, carrier, judged));
             }
             if judged {
@@ -216,6 +238,7 @@ impl Report {
             elsewhere: vec![],
             unplayed: vec![],
             too_long: false,
+            crowded: None,
         }
     }
 }

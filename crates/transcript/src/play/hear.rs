@@ -1,5 +1,7 @@
 //! What we hear: bytes become lines, and lines are matched.
 
+use std::ops::Range;
+
 use super::standing::{allowed, expected_messages};
 use super::{Ending, Heard, Input, Moment, Next, Play, Stop, Walk};
 use crate::carrier::Carrier;
@@ -196,9 +198,9 @@ impl<'a> Walk<'a> {
     /// Notes that a line came of those that may come in any order.
     fn came(&self, play: &mut Play, order: usize, message: usize) {
         let order = &self.script.program.orders[order];
-        if let Some(index) = order.messages.iter().position(|&own| own == message) {
-            play.counters[order.counter + index / 32] |= 1 << (index % 32);
-        }
+        // They were put down one behind the other.
+        let bit = order.bit(message - order.messages[0]);
+        play.counters[order.counter + bit / 32] |= 1 << (bit % 32);
     }
 
     /// Says the next of lines that may come in any order, or hears one of those that have not come.
@@ -213,8 +215,7 @@ impl<'a> Walk<'a> {
             play.counters[order.counter] += 1;
             return Ok(play.pc);
         }
-        let missing = || (0..order.messages.len()).map(|index| (index, order.messages[index]));
-        if missing().all(|(index, _)| play.has_come(order, index)) {
+        if play.have_all_come(order) {
             return Ok(play.pc + 1);
         }
         self.owes_ending = false;
@@ -222,20 +223,20 @@ impl<'a> Walk<'a> {
         if script.program.messages[order.messages[0]].form == Form::Text {
             let (text, next, heard, by_gap) = self.line(play)?;
             let line = &self.rest()[..text];
-            for (index, message) in missing() {
-                if !play.has_come(order, index)
-                    && matcher::line_matches(&script.program.messages[message], line, self.scratch)
-                {
-                    self.came(play, which, message);
-                    self.take_line(play, text, next, heard, by_gap)?;
-                    return Ok(play.pc);
-                }
-            }
-            return Err(self.fail(play, Fault::Differs));
+            self.scratch.captured.clear();
+            let found = match &order.literals {
+                Some(literals) => literals.equal(line, |bits| play.missing(order, bits)),
+                None => (0..order.messages.len()).find(|&index| {
+                    let message = &script.program.messages[order.messages[index]];
+                    !play.has_come(order, index) && matcher::line_matches(message, line, self.scratch)
+                }),
+            };
+            let Some(index) = found else { return Err(self.fail(play, Fault::Differs)) };
+            self.came(play, which, order.messages[index]);
+            self.take_line(play, text, next, heard, by_gap)?;
+            return Ok(play.pc);
         }
-        if let Some(literals) = &order.literals
-            && self.script.carrier == Carrier::Stream
-        {
+        if let Some(literals) = &order.literals {
             return self.literal(play, which, literals);
         }
         let together = play.together;
@@ -260,7 +261,15 @@ impl<'a> Walk<'a> {
                 missing.any(|index| self.script.program.messages[order.messages[index]].begins_with_ending());
             self.late_ending_before_run(play, may_be_its_own)?;
         }
-        let Found { whole, may_become_longer } = literals.find(self.rest(), |index| !play.has_come(order, index));
+        let missing = |bits: Range<usize>| play.missing(order, bits);
+        let Found { whole, may_become_longer } = match (self.script.carrier, self.datagram) {
+            (Carrier::Stream, _) => literals.find(self.rest(), missing),
+            (Carrier::Datagram, true) => Found {
+                whole: literals.equal(self.rest(), missing).map(|index| (index, self.rest().len())),
+                may_become_longer: false,
+            },
+            (Carrier::Datagram, false) => Found { whole: None, may_become_longer: true },
+        };
         match whole {
             _ if may_become_longer && (whole.is_none() || !self.is_decided(play)) => Err(self.wait(play)),
             None => Err(self.fail(play, Fault::Differs)),
@@ -315,7 +324,11 @@ impl<'a> Walk<'a> {
         if !waited {
             coming.clear();
             let all = (0..count).map(|candidate| Coming { candidate, whole: None, progress: Progress::default() });
-            coming.extend(all.filter(|one| candidate(play, one.candidate).is_some()));
+            let rest = self.rest();
+            coming.extend(all.filter(|one| {
+                let message = candidate(play, one.candidate).map(|(message, _)| &script.program.messages[message]);
+                message.is_some_and(|message| message.may_begin(rest))
+            }));
         }
         // The first that is whole, or a longer one that begins like it and holds nothing but text.
         let mut best: Option<(usize, usize)> = None;

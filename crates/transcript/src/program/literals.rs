@@ -1,7 +1,9 @@
 //! The messages of a block in any order that are nothing but text, sorted, so that what came is looked for as in a
 //! dictionary and is not compared with each of them.
 
-use super::{Literal, Message, PieceKind};
+use std::ops::Range;
+
+use super::{Literal, Message, Shape};
 use crate::syntax::Form;
 
 /// Longest text that is looked for: of a longer one, which comes in many pieces, it is remembered how far it was compared.
@@ -9,11 +11,14 @@ const LONGEST: usize = 1024;
 /// Fewer are compared one by one.
 const FEWEST: usize = 8;
 
-/// Texts in the order of their bytes.
+/// Texts in the order of their bytes. A play notes by their rank in it which of them have come: what is asked is whether any
+/// is missing of those that stand side by side.
 #[derive(Debug, Clone)]
 pub(crate) struct Literals {
     /// Equal ones stand in the order of the file.
     sorted: Vec<Entry>,
+    /// By the place in the block.
+    ranks: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -40,11 +45,11 @@ impl Literals {
         if messages.len() < FEWEST {
             return None;
         }
-        let text = |message: &Message| match &message.pieces[..] {
-            [piece] if message.form != Form::Text && !message.fold && !message.to_end => match &piece.kind {
-                PieceKind::Literal(text) if (1..=LONGEST).contains(&text.len()) => Some(Literal::clone(text)),
-                _ => None,
-            },
+        let text = |message: &Message| match &message.shape {
+            Shape::Exact(text) if !message.fold && !message.to_end && text.len() <= LONGEST => {
+                // An empty `raw` message is there before anything came.
+                (message.form == Form::Text || !text.is_empty()).then(|| Literal::clone(text))
+            }
             _ => None,
         };
         let entry = |(index, message)| Some(Entry { text: text(message)?, index, begins_with: None });
@@ -63,29 +68,43 @@ impl Literals {
             }
             sorted[at].begins_with = before;
         }
-        Self { sorted }
+        let mut ranks = vec![0; sorted.len()];
+        sorted.iter().enumerate().for_each(|(rank, entry)| ranks[entry.index] = rank);
+        Self { sorted, ranks }
     }
 
-    /// Looks for what came among the texts that have not come yet.
-    pub(crate) fn find(&self, came: &[u8], is_missing: impl Fn(usize) -> bool) -> Found {
+    /// The rank of a text by its place in the block.
+    pub(crate) fn rank(&self, index: usize) -> usize {
+        self.ranks[index]
+    }
+
+    /// The place in the block of the first text that is just this line or datagram, and has not come yet; `missing` tells
+    /// the first of some ranks whose text has not.
+    pub(crate) fn equal(&self, whole: &[u8], missing: impl Fn(Range<usize>) -> Option<usize>) -> Option<usize> {
+        let first = self.sorted.partition_point(|entry| &entry.text[..] < whole);
+        let behind = self.sorted.partition_point(|entry| &entry.text[..] <= whole);
+        missing(first..behind).map(|rank| self.sorted[rank].index)
+    }
+
+    /// Looks for what came of a stream among the texts that have not come yet.
+    pub(crate) fn find(&self, came: &[u8], missing: impl Fn(Range<usize>) -> Option<usize>) -> Found {
         // The first that is greater than what came, which is a longer one if it begins like it.
         let behind = self.sorted.partition_point(|entry| &entry.text[..] <= came);
-        let mut longer = self.sorted[behind..].iter().take_while(|entry| entry.text.starts_with(came));
-        let may_become_longer = longer.any(|entry| is_missing(entry.index));
-        let mut whole: Option<(usize, usize)> = None;
+        let end = self.sorted.partition_point(|entry| &entry.text[..] <= came || entry.text.starts_with(came));
+        let may_become_longer = missing(behind..end).is_some();
         let mut before = behind.checked_sub(1);
         while let Some(at) = before {
-            let Entry { text, index, begins_with } = &self.sorted[at];
-            // From here on they only get shorter, and of equal ones the first of the file comes last.
-            if whole.is_some_and(|(_, length)| text.len() < length) {
-                break;
+            let text = &self.sorted[at].text;
+            // Equal ones stand side by side; those that it begins with only get shorter.
+            let first = self.sorted[..=at].partition_point(|entry| entry.text < *text);
+            if came.starts_with(text)
+                && let Some(rank) = missing(first..at + 1)
+            {
+                return Found { whole: Some((self.sorted[rank].index, text.len())), may_become_longer };
             }
-            if is_missing(*index) && came.starts_with(text) {
-                whole = Some((*index, text.len()));
-            }
-            before = *begins_with;
+            before = self.sorted[first].begins_with;
         }
-        Found { whole, may_become_longer }
+        Found { whole: None, may_become_longer }
     }
 }
 
@@ -102,7 +121,7 @@ mod tests {
     fn the_longest_text_is_found_and_of_equal_ones_the_first() {
         let texts = literals(&["abc", "b", "a", "abcde", "abd", "b", "a"]);
         let find = |came: &str, gone: &[usize]| {
-            let found = texts.find(came.as_bytes(), |index| !gone.contains(&index));
+            let found = texts.find(came.as_bytes(), |mut ranks| ranks.find(|&rank| !is_gone(&texts, gone, rank)));
             (found.whole, found.may_become_longer)
         };
         assert_eq!(find("", &[]), (None, true));
@@ -122,20 +141,40 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_line_or_datagram_is_the_first_equal_text_that_is_missing() {
+        let texts = literals(&["abc", "b", "", "abcde", "b", ""]);
+        let equal = |whole: &str, gone: &[usize]| {
+            texts.equal(whole.as_bytes(), |mut ranks| ranks.find(|&rank| !is_gone(&texts, gone, rank)))
+        };
+        assert_eq!((equal("b", &[]), equal("b", &[1]), equal("b", &[1, 4])), (Some(1), Some(4), None));
+        assert_eq!((equal("", &[]), equal("", &[2])), (Some(2), Some(5)));
+        assert_eq!(
+            (equal("ab", &[]), equal("abcd", &[]), equal("abc", &[]), equal("x", &[])),
+            (None, None, Some(0), None)
+        );
+    }
+
+    fn is_gone(texts: &Literals, gone: &[usize], rank: usize) -> bool {
+        gone.iter().any(|&index| texts.rank(index) == rank)
+    }
+
+    #[test]
     fn what_came_is_not_compared_with_each_of_many() {
         use std::cell::Cell;
 
         let names: Vec<String> = (0..10_000).map(|number| format!("command {number};")).collect();
         let texts = literals(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        let (looks, gone) = (Cell::new(0), Cell::new(0));
+        let (asked, gone) = (Cell::new(0), std::cell::RefCell::new(vec![false; names.len()]));
         for (index, name) in names.iter().enumerate() {
-            let found = texts.find(format!("{name}command").as_bytes(), |at| {
-                looks.set(looks.get() + 1);
-                at >= gone.get()
-            });
+            let missing = |mut ranks: Range<usize>| {
+                asked.set(asked.get() + 1);
+                ranks.find(|&rank| !gone.borrow()[rank])
+            };
+            let found = texts.find(format!("{name}command").as_bytes(), missing);
             assert_eq!(found, Found { whole: Some((index, name.len())), may_become_longer: false });
-            gone.set(index + 1);
+            assert_eq!(texts.equal(name.as_bytes(), missing), Some(index));
+            gone.borrow_mut()[texts.rank(index)] = true;
         }
-        assert!(looks.get() <= 2 * names.len(), "{}", looks.get());
+        assert!(asked.get() <= 3 * names.len(), "{}", asked.get());
     }
 }

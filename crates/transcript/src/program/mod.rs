@@ -180,6 +180,13 @@ pub(crate) struct Order {
     pub(crate) literals: Option<Literals>,
 }
 
+impl Order {
+    /// Where a play notes that a line has come, by the line's place in the block.
+    pub(crate) fn bit(&self, index: usize) -> usize {
+        self.literals.as_ref().map_or(index, |literals| literals.rank(index))
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Piece {
     pub(crate) place: Place,
@@ -317,6 +324,17 @@ impl Message {
     pub(crate) fn begins_with_ending(&self) -> bool {
         matches!(self.pieces.first().map(|piece| &piece.kind),
             Some(PieceKind::Literal(text)) if matches!(text[..], [b'\n' | b'\r', ..]))
+    }
+
+    /// Whether its first text speaks against bytes: of many messages that is known of most at a glance.
+    pub(crate) fn may_begin(&self, bytes: &[u8]) -> bool {
+        match self.pieces.first().map(|piece| &piece.kind) {
+            Some(PieceKind::Literal(text)) if !self.fold => {
+                let common = text.len().min(bytes.len());
+                text[..common] == bytes[..common]
+            }
+            _ => true,
+        }
     }
 
     /// Whether it has a hole that is filled as it is heard.
