@@ -44,6 +44,10 @@ const LINE: usize = 64 * 1024;
 const PIECE: usize = 64 * 1024;
 /// Bytes of a conversation that are kept to write it anew with the line ending that was seen most.
 const KEPT: usize = 16 * 1024 * 1024;
+/// What each piece of it takes besides.
+const EACH: usize = size_of::<Heard>() + 2 * size_of::<usize>();
+/// Bytes after which a record begins though none of them ended a line.
+const UNDECIDED: usize = 64 * 1024;
 /// A shorter pause is not written.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -59,9 +63,11 @@ pub struct Recorder {
     lf: u64,
     crlf: u64,
     bare: u64,
+    /// Whether the last byte of the client, and of the server, was a CR: its LF may come by itself.
+    after_cr: [bool; 2],
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Heard {
     Bytes(Side, Vec<u8>, Moment),
     End(Side),
@@ -74,12 +80,12 @@ impl Recorder {
     #[must_use]
     pub fn new(recording: Recording) -> Self {
         let writer = Writer::new(None);
-        Self { recording, writer, heard: Some(vec![]), kept: 0, lf: 0, crlf: 0, bare: 0 }
+        Self { recording, writer, heard: Some(vec![]), kept: 0, lf: 0, crlf: 0, bare: 0, after_cr: [false; 2] }
     }
 
     /// A side said something; over datagrams, one of them.
     pub fn said(&mut self, side: Side, bytes: &[u8], now: Moment) {
-        self.count(bytes);
+        self.count(side, bytes);
         let heard = Heard::Bytes(side, bytes.to_vec(), now);
         self.write(heard, bytes.len());
     }
@@ -100,20 +106,21 @@ impl Recorder {
     }
 
     fn write(&mut self, heard: Heard, size: usize) {
-        self.kept += size;
-        if let Some(all) = &mut self.heard {
-            all.push(heard.clone());
-        }
-        if self.kept > KEPT {
-            self.heard = None;
-        }
-        if self.writer.eol.is_none() && self.lf + self.crlf + self.bare > 0 {
+        self.kept = self.kept.saturating_add(size + EACH);
+        let has_ending = self.lf + self.crlf + self.bare > 0;
+        if self.writer.eol.is_none() && (has_ending || self.kept > UNDECIDED) {
             self.writer.eol = Some(self.usual());
         }
         self.writer.hear(&heard, &self.recording);
+        if self.kept > KEPT {
+            self.heard = None;
+        }
+        if let Some(all) = &mut self.heard {
+            all.push(heard);
+        }
     }
 
-    fn count(&mut self, bytes: &[u8]) {
+    fn count(&mut self, side: Side, bytes: &[u8]) {
         if self.recording.carrier == Carrier::Datagram {
             let (lf, crlf) = (bytes.ends_with(b"\n"), bytes.ends_with(b"\r\n"));
             self.crlf += u64::from(crlf);
@@ -121,11 +128,13 @@ impl Recorder {
             self.bare += u64::from(!lf);
             return;
         }
+        let after_cr = &mut self.after_cr[usize::from(side == Side::Server)];
         for at in memchr::memchr_iter(b'\n', bytes) {
-            let crlf = at > 0 && bytes[at - 1] == b'\r';
+            let crlf = at.checked_sub(1).map_or(*after_cr, |before| bytes[before] == b'\r');
             self.crlf += u64::from(crlf);
             self.lf += u64::from(!crlf);
         }
+        *after_cr = bytes.last().map_or(*after_cr, |&last| last == b'\r');
     }
 
     /// The line ending that was seen most.
