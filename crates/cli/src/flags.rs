@@ -487,7 +487,8 @@ pub(crate) struct Check {
 #[derive(Debug, Args)]
 #[command(
     after_help = "It knows margins, padding, page breaks, C: and S:, [C] and [S], C->S: with unmarked lines under it, RFC 821's S: and R:,\n\
-    folded lines, and directions such as <open connection>. What it guesses is a comment in the transcript and a warning."
+    two labels that take turns, folded lines, and directions such as <open connection>. What it guesses is a comment in the\n\
+    transcript and a warning."
 )]
 pub(crate) struct Import {
     /// A page of text; `-` is standard input
@@ -499,6 +500,9 @@ pub(crate) struct Import {
     /// Which session, if the page has several
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) session: usize,
+    /// Who is the client: what stands before its lines, as the `A` of `A:`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) client: Option<String>,
     /// Make `starttls` of a direction to negotiate TLS, which is a comment otherwise
     #[arg(long)]
     pub(crate) starttls: bool,

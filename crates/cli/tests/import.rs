@@ -111,6 +111,29 @@ fn a_page_without_a_session_is_told() {
 }
 
 #[test]
+fn who_is_the_client_is_told_where_the_page_does_not() {
+    let page = b"   A: hello\n   B: hi\n   A: bye\n";
+    let output = run(&["import", "-"], page);
+    assert_code(&output, 0);
+    assert!(text(&output.stderr).contains("A: is the client, since it speaks first (--client B: the other one)"));
+    assert!(text(&output.stdout).ends_with("C: hello\nS: hi\nC: bye\n"));
+    let output = run(&["import", "-", "--client", "B"], page);
+    assert_code(&output, 0);
+    assert!(text(&output.stdout).ends_with("S: hello\nC: hi\nS: bye\n"));
+    // What may be prose is no conversation by itself.
+    let prose = b"Name: Ann\nAge: 5\nName: Bob\nAge: 7\n";
+    for (arguments, page, says) in [
+        (&["import", "-"][..], &prose[..], "has no session: Name: and Age: stand before its lines, which may be prose"),
+        (&["import", "-", "--client", "Z"], page, "has no session: no line is marked as said by `Z`"),
+        (&["import", "-", "--client", "B", "--session", "2"], page, "has one session, and no number 2"),
+    ] {
+        let output = run(arguments, page);
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn a_page_in_utf_16_is_read() {
     let page = "   C: HELO caf\u{e9}\r\n   S: 250 ok\r\n";
     let units: Vec<u16> = std::iter::once(0xfeff).chain(page.encode_utf16()).collect();

@@ -32,12 +32,14 @@ fn transcript(flags: &flags::Import, console: &Console) -> Result<Exit, Exit> {
     let lossy = String::from_utf8_lossy(&page);
     let is_utf8 = matches!(lossy, std::borrow::Cow::Borrowed(_));
     let page = lossy;
-    let Some(imported) = import(&page, Import { session: flags.session, starttls: flags.starttls }) else {
-        let first = import(&page, Import { session: 1, starttls: false });
+    let client = flags.client.as_deref();
+    let options = Import { session: flags.session, starttls: flags.starttls, client };
+    let Some(imported) = import(&page, options) else {
+        let first = import(&page, Import { client, ..Import::default() });
         let why = match first.map(|first| first.sessions.len()) {
             Some(1) => format!("{name} has one session, and no number {}", flags.session),
             Some(count) => format!("{name} has {count} sessions, and no number {}", flags.session),
-            None => format!("{name} has no session: {}", why_none(&page)),
+            None => format!("{name} has no session: {}", why_none(&page, client)),
         };
         return Err(console.fail(Exit::Usage, &why));
     };

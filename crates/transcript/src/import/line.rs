@@ -37,6 +37,15 @@ const SERVER: Party = Party(1);
 pub(super) struct Parties(Vec<String>);
 
 impl Parties {
+    /// The one of that name, if there are arrows to or from it.
+    pub(super) fn find(&self, name: &str) -> Option<Party> {
+        match name.to_ascii_lowercase().as_str() {
+            "c" | "client" => Some(CLIENT),
+            "s" | "server" => Some(SERVER),
+            lower => Some(Party(self.0.iter().position(|known| known == lower)? + 2)),
+        }
+    }
+
     fn named(&mut self, name: &str) -> Party {
         let lower = name.to_ascii_lowercase();
         match lower.as_str() {
@@ -65,16 +74,19 @@ pub(super) enum Scheme {
 }
 
 impl Scheme {
-    pub(super) fn of(markers: impl Iterator<Item = Marker>) -> Self {
+    pub(super) fn of<'a>(said: impl Iterator<Item = (Marker, &'a str)>) -> Self {
         let (mut first, mut receives, mut initiates, mut sends) = (None, false, false, false);
-        for marker in markers {
+        for (marker, said) in said {
             match marker {
                 Marker::R => receives = true,
                 Marker::I => initiates = true,
                 Marker::S => sends = true,
                 Marker::Arrow { from, to } if from == CLIENT || to == CLIENT => first = Some(CLIENT),
-                // Who asks first is the client, unless it is called the server.
-                Marker::Arrow { from, to } => first = first.or(Some(if from == SERVER { to } else { from })),
+                // Who asks first is the client, unless it is called the server; a greeting with a code asks nothing.
+                Marker::Arrow { from, to } => {
+                    let is_asked = from == SERVER || to != SERVER && is_answer(said.trim());
+                    first = first.or(Some(if is_asked { to } else { from }));
+                }
                 Marker::C | Marker::Both => {}
             }
         }
@@ -121,6 +133,21 @@ impl Scheme {
             (Marker::C, _) | (Marker::S, Self::SenderReceiver) => Some(Side::Client),
             (Marker::S, _) | (Marker::R, _) => Some(Side::Server),
         }
+    }
+}
+
+/// Whether a line is one that servers say: it begins with a code, or with a word that stands for one.
+pub(super) fn is_answer(said: &str) -> bool {
+    let is_code = |word: &str| word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_digit());
+    let mut words = said.split([' ', '-']);
+    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    match first {
+        "+OK" | "+" | "*" => true,
+        "" => said.starts_with("-ERR"),
+        _ if is_code(first) => true,
+        _ if ["HTTP/", "RTSP/", "SIP/"].iter().any(|name| first.starts_with(name)) => is_code(second),
+        // IMAP's, behind the tag of the command.
+        _ => matches!(second, "OK" | "NO" | "BAD"),
     }
 }
 
@@ -270,5 +297,6 @@ fn is_head(line: &str) -> bool {
     !line.is_empty()
         && !line.starts_with(' ')
         && marked(line, &mut Parties::default()).is_none()
+        && !super::pair::is_letter(line)
         && !super::is_heading(line)
 }

@@ -10,8 +10,11 @@
 
 mod flow;
 mod line;
+mod pair;
 
-use line::{BREAK, Marker, Parties, Scheme, marked, without_pages};
+use pair::Pair;
+
+use line::{BREAK, Marker, Parties, Party, Scheme, marked, without_pages};
 
 use crate::notation::show;
 use crate::side::Side;
@@ -21,16 +24,18 @@ const REMARKS: usize = 6;
 
 /// How to import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Import {
+pub struct Import<'a> {
     /// Which of several sessions, counted from 1.
     pub session: usize,
     /// Whether a direction to negotiate TLS becomes `starttls`; else it becomes a comment.
     pub starttls: bool,
+    /// What stands before the lines of the client, if the page does not tell by itself: `A`, where `A:` does.
+    pub client: Option<&'a str>,
 }
 
-impl Default for Import {
+impl Default for Import<'_> {
     fn default() -> Self {
-        Self { session: 1, starttls: false }
+        Self { session: 1, starttls: false, client: None }
     }
 }
 
@@ -47,7 +52,13 @@ pub struct Imported {
 
 /// Why a page has no session: what it is instead, or what it lacks.
 #[must_use]
-pub fn why_none(page: &str) -> &'static str {
+pub fn why_none(page: &str, client: Option<&str>) -> String {
+    if let pair::Found::Unclear(why) = Pair::find(&without_pages(page), client) {
+        return why;
+    }
+    if let Some(client) = client.filter(|_| !page.trim().is_empty()) {
+        return format!("no line is marked as said by `{client}`, who would talk with another one (--client)");
+    }
     let head = page.trim_start_matches('\u{feff}').trim_start();
     let begins = |tag: &str| head.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
     let mut parties = Parties::default();
@@ -61,15 +72,16 @@ pub fn why_none(page: &str) -> &'static str {
     } else {
         "no line begins with C: or S:, or as other RFCs mark who speaks"
     }
+    .to_owned()
 }
 
 /// Turns one session of a page into a transcript; `None` if the page has no such session.
 #[must_use]
-pub fn import(page: &str, options: Import) -> Option<Imported> {
+pub fn import(page: &str, options: Import<'_>) -> Option<Imported> {
     let lines = without_pages(page);
-    let sessions = sessions(&lines);
+    let Sessions { sessions, note } = Sessions::find(&lines, options.client);
     let session = sessions.get(options.session.checked_sub(1)?)?;
-    let mut writer = Writer::new(session, options.starttls);
+    let mut writer = Writer::new(session, options.starttls, note);
     let is_said = |item: &Item| match &item.kind {
         Kind::Said(_, said) | Kind::Under(_, said) => !is_direction(said.trim()),
         Kind::Folded(_) | Kind::EndOfHead(_) => true,
@@ -113,19 +125,46 @@ struct Session {
     padding: [usize; 2],
 }
 
-/// Finds the sessions of a page.
-fn sessions(lines: &[(usize, String)]) -> Vec<Session> {
-    let mut reader = Reader::default();
-    for (line, text) in lines {
-        reader.line(*line, text);
+/// The sessions of a page.
+struct Sessions {
+    sessions: Vec<Session>,
+    /// What had to be guessed of all of them.
+    note: Option<String>,
+}
+
+impl Sessions {
+    fn find(lines: &[(usize, String)], client: Option<&str>) -> Self {
+        let mut plain = Reader::default();
+        plain.read(lines);
+        if client.is_none() && !plain.found.is_empty() {
+            return Self { sessions: plain.found, note: None };
+        }
+        if client.is_none() {
+            let sessions = flow::sessions(lines);
+            if !sessions.is_empty() {
+                return Self { sessions, note: None };
+            }
+        }
+        let note = match Pair::find(lines, client) {
+            pair::Found::Pair(pair) => {
+                let note = Some(pair.guess());
+                let mut labelled = Reader { pair: Some(pair), ..Reader::default() };
+                labelled.read(lines);
+                if !labelled.found.is_empty() {
+                    return Self { sessions: labelled.found, note };
+                }
+                None
+            }
+            pair::Found::Unclear(why) => Some(why),
+            pair::Found::Nothing => None,
+        };
+        // Arrows have names too, and where both never speak, what one of them says is what the page has.
+        let Some(client) = client else { return Self { sessions: plain.one_sided, note } };
+        let party = plain.parties.find(client);
+        let mut sessions = plain.found;
+        sessions.retain_mut(|session| party.is_some_and(|party| session.has_client(party)));
+        Self { sessions, note: Some(format!("{client} is the client, as --client says")) }
     }
-    reader.end_block();
-    reader.end_session();
-    if reader.found.is_empty() {
-        reader.found = flow::sessions(lines);
-    }
-    // Where both never speak, what one of them says is what the page has.
-    if reader.found.is_empty() { reader.one_sided } else { reader.found }
 }
 
 /// What was read of a page so far.
@@ -137,6 +176,8 @@ struct Reader {
     items: Vec<Item>,
     remarks: Vec<Item>,
     parties: Parties,
+    /// Whose labels mark what is said, where none of the usual marks do.
+    pair: Option<Pair>,
     /// The last marker, and the column in which it stands.
     last: Option<(usize, Marker)>,
     /// The lines under an arrow that is the last marker.
@@ -165,6 +206,14 @@ struct Block {
 const MARK: usize = 3;
 
 impl Reader {
+    fn read(&mut self, lines: &[(usize, String)]) {
+        for (line, text) in lines {
+            self.line(*line, text);
+        }
+        self.end_block();
+        self.end_session();
+    }
+
     fn line(&mut self, line: usize, text: &str) {
         let body = text.trim();
         if text == BREAK {
@@ -179,13 +228,20 @@ impl Reader {
             return;
         }
         // RFC 3501 prints its examples behind this word.
-        let body = body.strip_prefix("Example:").map_or(body, str::trim_start);
+        let body = match &self.pair {
+            Some(_) => pair::behind_example(body),
+            None => body.strip_prefix("Example:").map_or(body, str::trim_start),
+        };
         let indent = text.trim_end().len() - body.len();
         let (blank, broke) = (std::mem::take(&mut self.blank), std::mem::take(&mut self.broke));
         // Under an arrow `Server:` is a field of HTTP.
         let is_field = self.block.as_ref().is_some_and(|block| block.blanks == 0 && block.says)
             && (body.starts_with("Server:") || body.starts_with("Client:"));
-        if let Some((marker, said)) = marked(body, &mut self.parties).filter(|_| !is_field) {
+        let marked = match &self.pair {
+            Some(pair) => pair.marked(body),
+            None => marked(body, &mut self.parties).filter(|_| !is_field),
+        };
+        if let Some((marker, said)) = marked {
             self.end_block();
             self.items.append(&mut self.remarks);
             let says = !said.trim().is_empty();
@@ -323,7 +379,7 @@ fn speakers(items: &[Item]) -> (bool, bool) {
             _ => None,
         })
     };
-    let scheme = Scheme::of(said().map(|(marker, _)| marker));
+    let scheme = Scheme::of(said().map(|(marker, said)| (marker, said.as_str())));
     // An empty line alone is no conversation.
     let says = |side| said().any(|(marker, said)| scheme.side(marker) == Some(side) && !said.trim().is_empty());
     (says(Side::Client), says(Side::Server))
@@ -380,19 +436,35 @@ fn is_direction(said: &str) -> bool {
 
 impl Session {
     fn of(items: Vec<Item>) -> Self {
+        let all = items.iter().filter_map(|item| match &item.kind {
+            Kind::Said(marker, said) | Kind::Under(marker, said) => Some((*marker, said.as_str())),
+            _ => None,
+        });
+        let scheme = Scheme::of(all);
+        let padding = Self::padding(&items, scheme);
+        Self { items, scheme, padding }
+    }
+
+    /// Takes one of those with arrows between them for the client, if it says something.
+    fn has_client(&mut self, client: Party) -> bool {
+        let speaks = self.items.iter().any(|item| {
+            matches!(&item.kind, Kind::Said(Marker::Arrow { from, .. }, _) | Kind::Under(Marker::Arrow { from, .. }, _)
+                if *from == client)
+        });
+        if speaks {
+            self.scheme = Scheme::ClientServer(client);
+            self.padding = Self::padding(&self.items, self.scheme);
+        }
+        speaks
+    }
+
+    fn padding(items: &[Item], scheme: Scheme) -> [usize; 2] {
         let said = || {
             items.iter().filter_map(|item| match &item.kind {
                 Kind::Said(marker, said) => Some((*marker, said.as_str())),
                 _ => None,
             })
         };
-        let markers = || {
-            items.iter().filter_map(|item| match &item.kind {
-                Kind::Said(marker, _) | Kind::Under(marker, _) => Some(*marker),
-                _ => None,
-            })
-        };
-        let scheme = Scheme::of(markers());
         let padding = [Side::Client, Side::Server].map(|side| {
             said()
                 .filter(|(marker, said)| scheme.side(*marker) == Some(side) && !is_direction(said.trim()))
@@ -400,13 +472,12 @@ impl Session {
                 .map(|(_, said)| said.len() - said.trim_start_matches(' ').len())
                 .collect::<Vec<usize>>()
         });
-        let padding = padding.map(|all| {
+        padding.map(|all| {
             let least = all.iter().min().copied().unwrap_or(1);
             let next = all.iter().filter(|spaces| **spaces > 0).min().copied();
             // Where one mark lost its space the others still have one; what is set in further stays so.
             if least == 0 && next == Some(1) { 1 } else { least }
-        });
-        Self { items, scheme, padding }
+        })
     }
 }
 
@@ -427,7 +498,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(session: &Session, starttls: bool) -> Self {
+    fn new(session: &Session, starttls: bool, note: Option<String>) -> Self {
         let mut writer = Self {
             body: String::new(),
             guesses: Vec::new(),
@@ -441,14 +512,25 @@ impl Writer {
         };
         let first = session.items.first().map_or(1, |item| item.line);
         writer.guess(first, "lines end with CR and LF, as in the protocols of RFCs".to_owned());
+        let is_told = note.is_some();
+        if let Some(note) = note {
+            writer.guess(first, note);
+        }
         if session.scheme == Scheme::SenderReceiver {
             writer.guess(first, "S is the sender, who is the client, and R the receiver".to_owned());
         }
         if session.scheme == Scheme::InitiatorResponder {
             writer.guess(first, "I is the initiator, who is the client, and R the responder".to_owned());
         }
-        if session.scheme.is_guessed() {
-            writer.guess(first, "the one who speaks first is the client".to_owned());
+        if session.scheme.is_guessed() && !is_told {
+            let speaker = session.items.iter().find_map(|item| match &item.kind {
+                Kind::Said(marker, said) | Kind::Under(marker, said) if !is_direction(said.trim()) => {
+                    session.scheme.side(*marker)
+                }
+                _ => None,
+            });
+            let client = if speaker == Some(Side::Server) { "is greeted with a code" } else { "speaks first" };
+            writer.guess(first, format!("the one who {client} is the client"));
         }
         let markers = session.items.iter().filter_map(|item| match &item.kind {
             Kind::Said(marker, _) | Kind::Under(marker, _) => Some(*marker),

@@ -10,7 +10,7 @@ fn whole(page: &str) -> Imported {
 }
 
 fn imported(page: &str, session: usize, starttls: bool) -> Imported {
-    let imported = import(page, Import { session, starttls }).expect("there is a session");
+    let imported = import(page, Import { session, starttls, client: None }).expect("there is a session");
     assert_plays(&imported.text);
     imported
 }
@@ -151,10 +151,10 @@ fn page_breaks_are_the_printers_and_prose_ends_a_session() {
     assert_eq!(said(&first.text), ["C: one", "S: two", "C: three", "S: four"]);
     assert_eq!(first.sessions, [1, 18]);
     assert_eq!(said(&imported(page, 2, false).text), ["C: five", "S: six", "S closes"]);
-    assert!(import(page, Import { session: 3, starttls: false }).is_none());
-    assert!(import(page, Import { session: 0, starttls: false }).is_none());
+    assert!(import(page, Import { session: 3, ..Import::default() }).is_none());
+    assert!(import(page, Import { session: 0, ..Import::default() }).is_none());
     for nothing in ["", "prose\n", "S: <is alone>\n", "\0\u{ff}\n"] {
-        assert!(import(nothing, Import { session: 1, starttls: false }).is_none(), "{nothing:?}");
+        assert!(import(nothing, Import { session: 1, ..Import::default() }).is_none(), "{nothing:?}");
     }
 }
 
@@ -218,7 +218,118 @@ fn tls_begins_once_however_often_a_page_says_so() {
     let page = "S: 220 go\nC: <starts TLS negotiation>\nC & S: <negotiate a TLS session>\nC & S: <check result of the TLS negotiation>\nC: EHLO x\n... TLS goes on, and so do\n    the commands ...\nS: 250 hi\n";
     let imported = imported(page, 1, true);
     assert_eq!(imported.text.matches("\nstarttls\n").count(), 1, "{}", imported.text);
-    assert!(import("C: <a b>\nS: <c d>\n", Import { session: 1, starttls: false }).is_none());
+    assert!(import("C: <a b>\nS: <c d>\n", Import { session: 1, ..Import::default() }).is_none());
+}
+
+/// Pages of two who talk under labels of their own, and what is said of them.
+#[test]
+fn two_labels_that_take_turns_are_two_who_talk() {
+    for (page, expected, why) in [
+        ("A: hello\nB: hi there\nA: bye\n", "C: hello|S: hi there|C: bye", "A: is the client, since it speaks first"),
+        (
+            "  B: 220 ready\n  A: HELO x\n  B: 250 ok\n",
+            "S: 220 ready|C: HELO x|S: 250 ok",
+            "A: is the client, since the other",
+        ),
+        (
+            "U: USER ann\nH: 331 password\n",
+            "C: USER ann|S: 331 password",
+            "U: is the client, since the other one answers",
+        ),
+        ("H: welcome\nU: who is there?\nH: me\n", "S: welcome|C: who is there?|S: me", "U: is the client, by its name"),
+        (
+            "Alice: hi\nBob: ho\n  and on\nAlice: bye\n",
+            "C: hi|S: ho and on|C: bye",
+            "Alice: is the client, since it speaks",
+        ),
+        ("[X] a\n[Y] b\n\n[X] c\n[Y] d\n", "C: a|S: b|C: c|S: d", "[X] is the client"),
+        ("<ann> a\n<bob> b\n<ann> c\n", "C: a|S: b|C: c", "<ann> is the client"),
+        ("A> a\nB> +OK b\n", "C: a|S: +OK b", "A> is the client, since the other one answers with codes"),
+        ("c: a\ns: b\n", "C: a|S: b", "c: is the client, by its name"),
+        ("user: a\nhost: b\n", "C: a|S: b", "user: is the client, by its name"),
+        // RFC 821's S is the sender, whoever the other one is.
+        (
+            "S: MAIL FROM:<a>\nH: 250 ok\nS: DATA\nH: 354 go\n",
+            "C: MAIL FROM:<a>|S: 250 ok|C: DATA|S: 354 go",
+            "S: is the client",
+        ),
+        ("Host A: a\nHost B: b\nHost A: c\n", "C: a|S: b|C: c", "(--client 'Host B': the other one)"),
+        // What stands between them once is no third.
+        (
+            "A: a\nNote: this is said by nobody\nB: b\nA: c\n",
+            "C: a Note: this is said by nobody|S: b|C: c",
+            "A: is the client",
+        ),
+    ] {
+        let imported = whole(page);
+        assert_eq!(said(&imported.text).join("|"), expected, "{page}");
+        assert!(imported.guesses.iter().any(|(_, guess)| guess.contains(why)), "{page}{:?}", imported.guesses);
+        assert!(
+            imported.text.contains("# guessed: ") && imported.text.contains(" are two who talk"),
+            "{}",
+            imported.text
+        );
+    }
+}
+
+#[test]
+fn what_may_be_prose_or_more_than_two_is_no_conversation_unless_that_is_told() {
+    let long = "It is a tool which people use for all kinds of things that have to do with sockets and more";
+    let pages = [
+        (
+            "Name: Ann\nAge: 5\nName: Bob\nAge: 7\n".to_owned(),
+            "Name: and Age: stand before its lines, which may be prose",
+        ),
+        ("Note: a\nExample: b\nNote: c\nExample: d\n".to_owned(), "which may be prose"),
+        ("To: a\nFrom: b\nTo: c\nFrom: d\n".to_owned(), "which may be prose"),
+        (
+            format!("Q: What?\nA: {long}\n   {long}\nQ: Why?\nA: {long}\n   {long}\n"),
+            "Q: and A: stand before its lines, which may",
+        ),
+        (
+            "A: a\nB: b\nD: d\nA: e\nB: f\nD: g\n".to_owned(),
+            "A:, B: and D: stand before its lines, and a transcript has two",
+        ),
+        ("A: a\nB: b\n".to_owned(), "only once by turns"),
+    ];
+    for (page, why) in pages {
+        assert_eq!(import(&page, Import::default()), None, "{page}");
+        let told = why_none(&page, None);
+        assert!(told.contains(why) && told.contains("say who is the client (--client "), "{page}{told}");
+        let name = told.rsplit("--client ").next().unwrap().trim_end_matches(')');
+        let imported =
+            import(&page, Import { client: Some(name), ..Import::default() }).unwrap_or_else(|| panic!("{page}{name}"));
+        assert!(
+            imported.text.contains(&format!("# guessed: {name}: is the client, as --client says")),
+            "{}",
+            imported.text
+        );
+        assert_plays(&imported.text);
+    }
+    for nothing in ["A: alone\nA: again\n", "see http://a/ and\nb: c\n", "a::b\nC:\\d\na::e\n", "12:30 a\n12:31 b\n"] {
+        assert_eq!(import(nothing, Import::default()), None, "{nothing}");
+        assert!(why_none(nothing, None).contains("no line begins with C: or S:"), "{nothing}");
+    }
+}
+
+#[test]
+fn who_is_the_client_can_be_told_of_every_layout() {
+    for (page, client, expected) in [
+        ("A: a\nB: b\nA: c\n", "B", "S: a|C: b|S: c"),
+        ("A: a\nB: b\nA: c\n", "a:", "C: a|S: b|C: c"),
+        ("C: a\nS: b\n", "S", "S: a|C: b"),
+        ("Bob->Alice: 220 hi\nAlice->Bob: EHLO\n", "Bob", "C: 220 hi|S: EHLO"),
+        ("Bob->Alice: 220 hi\nAlice->Bob: EHLO\n", "alice", "S: 220 hi|C: EHLO"),
+    ] {
+        let imported = import(page, Import { client: Some(client), ..Import::default() }).expect("there is a session");
+        assert_eq!(said(&imported.text).join("|"), expected, "{page} {client}");
+    }
+    // Who is greeted with a code asks, also between arrows.
+    assert_eq!(said(&whole("Bob->Alice: 220 hi\nAlice->Bob: EHLO\n").text), ["S: 220 hi", "C: EHLO"]);
+    for page in ["A: a\nB: b\nA: c\n", "C: a\nS: b\n", "X->Y: a\nY->X: b\n"] {
+        assert_eq!(import(page, Import { client: Some("Z"), ..Import::default() }), None, "{page}");
+        assert!(why_none(page, Some("Z")).contains("no line is marked as said by `Z`"), "{page}");
+    }
 }
 
 proptest! {
@@ -228,11 +339,12 @@ proptest! {
     #[test]
     fn every_import_plays(lines in prop::collection::vec(
         prop_oneof!["[ ]{0,4}(C|S|R|C & S|C->S|Client): {0,4}[ -~]{0,20}", "[ ]{0,8}[ -~]{0,20}", "\\PC{0,12}",
-            Just(String::new()), Just("\u{c}".to_owned()), "(C|S): <[a-z ]{0,12}(tls|close)[a-z ]{0,4}>"], 0..30),
-        session in 1..3_usize, starttls: bool,
+            Just(String::new()), Just("\u{c}".to_owned()), "(C|S): <[a-z ]{0,12}(tls|close)[a-z ]{0,4}>",
+            "(A|B|U|[AB]>|\\[[AB]\\]): {0,4}[ -~]{0,20}"], 0..30),
+        session in 1..3_usize, starttls: bool, told in prop::option::of("[ABCSZ]"),
     ) {
         let page = lines.join("\n");
-        if let Some(imported) = import(&page, Import { session, starttls }) {
+        if let Some(imported) = import(&page, Import { session, starttls, client: told.as_deref() }) {
             assert_plays(&imported.text);
         }
     }

@@ -1,0 +1,342 @@
+//! Two who talk, under any two short labels that take turns: `A:` and `B:`, `U:` and `H:`, `Alice>` and `Bob>`. Words
+//! before a colon are in prose too, so that what only may be a conversation is told and not taken for one.
+
+use std::collections::{HashMap, HashSet};
+
+use super::line::{Marker, is_answer};
+use crate::side::Side;
+
+/// Longest label, in bytes.
+const LONGEST: usize = 12;
+/// So many labels of a page are looked at, those that stand there most often.
+const MOST_LABELS: usize = 16;
+/// More words than this, on average, are prose.
+const WORDS: usize = 12;
+
+/// A label as it stands before a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Label<'a> {
+    name: &'a str,
+    form: Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Form {
+    /// `A:`
+    Colon,
+    /// `A>`
+    Angle,
+    /// `[A]`
+    Bracketed,
+    /// `<A>`
+    Pointed,
+}
+
+impl std::fmt::Display for Label<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (before, behind) = match self.form {
+            Form::Colon => ("", ":"),
+            Form::Angle => ("", ">"),
+            Form::Bracketed => ("[", "]"),
+            Form::Pointed => ("<", ">"),
+        };
+        write!(f, "{before}{}{behind}", self.name)
+    }
+}
+
+impl<'a> Label<'a> {
+    /// The label of a line without its margin, and what stands behind it.
+    fn of(body: &'a str) -> Option<(Self, &'a str)> {
+        let (form, inside) = match body.as_bytes().first()? {
+            b'[' => (Form::Bracketed, &body[1..]),
+            b'<' => (Form::Pointed, &body[1..]),
+            _ => (Form::Colon, body),
+        };
+        let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        let mut end = inside.find(word)?;
+        // `Host A:`
+        if let Some(second) = inside[end..].strip_prefix(' ')
+            && let Some(more) = second.find(word).filter(|&length| (1..=2).contains(&length))
+            && second[more..].starts_with([':', '>', ']'])
+        {
+            end += 1 + more;
+        }
+        let (name, behind) = inside.split_at(end);
+        let (form, closer) = match (form, behind.chars().next()?) {
+            (Form::Colon, '>') => (Form::Angle, '>'),
+            (Form::Colon, ':') => (Form::Colon, ':'),
+            (Form::Bracketed, ']') => (Form::Bracketed, ']'),
+            (Form::Pointed, '>') => (Form::Pointed, '>'),
+            _ => return None,
+        };
+        let said = behind.strip_prefix(closer)?;
+        let is_name = name.len() <= LONGEST && name.starts_with(|c: char| c.is_ascii_alphabetic());
+        // `C:\path`, `std::io` and `http://` are words.
+        let stands_close = name.len() == 1 && !said.starts_with(['\\', ':', '/', '=']);
+        let is_label = is_name && (said.is_empty() || said.starts_with(' ') || stands_close);
+        is_label.then_some((Self { name, form }, said))
+    }
+}
+
+/// Words before a colon that say what stands behind it, and not who speaks.
+const FIELDS: [&str; 44] = [
+    "abstract",
+    "action",
+    "address",
+    "age",
+    "author",
+    "authors",
+    "bcc",
+    "category",
+    "cc",
+    "caution",
+    "command",
+    "date",
+    "default",
+    "description",
+    "email",
+    "example",
+    "figure",
+    "file",
+    "from",
+    "input",
+    "key",
+    "link",
+    "name",
+    "note",
+    "obsoletes",
+    "output",
+    "path",
+    "phone",
+    "port",
+    "result",
+    "section",
+    "size",
+    "status",
+    "subject",
+    "summary",
+    "table",
+    "tip",
+    "title",
+    "to",
+    "type",
+    "updates",
+    "url",
+    "value",
+    "warning",
+];
+
+/// Who asks, by its name, and who is asked. A letter says less: RFC 821's S is the sender.
+const CLIENTS: [&str; 9] = ["cli", "client", "ua", "user", "browser", "caller", "initiator", "requester", "requestor"];
+const SERVERS: [&str; 8] = ["srv", "server", "host", "daemon", "callee", "responder", "service", "sv"];
+const CLIENT_LETTERS: [&str; 4] = ["c", "u", "i", "q"];
+const SERVER_LETTERS: [&str; 3] = ["s", "h", "r"];
+
+/// How it is known who of the two is the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Because {
+    /// It was said by whoever imports the page.
+    Told,
+    Name,
+    /// The other one says codes, as servers do.
+    Answers,
+    SpeaksFirst,
+}
+
+/// Two who talk.
+#[derive(Debug, Clone)]
+pub(super) struct Pair {
+    client: (String, Form),
+    server: (String, Form),
+    pub(super) because: Because,
+}
+
+/// What the labels of a page come to.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// No two labels take turns.
+    Nothing,
+    /// It may be a conversation and may be something else: why that is not known, and the first label.
+    Unclear(String),
+    Pair(Pair),
+}
+
+/// A line with a label.
+struct Said<'a> {
+    label: Label<'a>,
+    text: &'a str,
+    /// Words of it and of the lines that may be its rest.
+    words: usize,
+}
+
+impl Pair {
+    /// Looks for two labels that take turns; `client` is the name of one of them, if that is told.
+    pub(super) fn find(lines: &[(usize, String)], client: Option<&str>) -> Found {
+        let said = said(lines);
+        let mut counts: HashMap<Label<'_>, usize> = HashMap::new();
+        said.iter().for_each(|said| *counts.entry(said.label).or_default() += 1);
+        // In the order of the page, which is the same each time.
+        let mut seen = HashSet::new();
+        let mut labels: Vec<Label<'_>> =
+            said.iter().map(|said| said.label).filter(|label| seen.insert(*label)).collect();
+        labels.sort_by_key(|label| (std::cmp::Reverse(counts[label]), label.name.len()));
+        if let Some(client) = client {
+            let client = client.trim_matches(['<', '>', '[', ']', ':', ' ']);
+            labels.sort_by_key(|label| !label.name.eq_ignore_ascii_case(client));
+            if !labels.first().is_some_and(|label| label.name.eq_ignore_ascii_case(client)) {
+                return Found::Nothing;
+            }
+        }
+        labels.truncate(MOST_LABELS);
+        let turns = |one: Label<'_>, other: Label<'_>| {
+            let mut both = said.iter().map(|said| said.label).filter(|label| [one, other].contains(label));
+            let Some(mut last) = both.next() else { return 0 };
+            both.filter(|&label| std::mem::replace(&mut last, label) != label).count()
+        };
+        let mut best: Option<(usize, Label<'_>, Label<'_>)> = None;
+        for (at, &one) in labels.iter().enumerate() {
+            for &other in &labels[at + 1..] {
+                let count = if one.form == other.form { turns(one, other) } else { 0 };
+                if count > best.map_or(0, |(most, ..)| most) {
+                    best = Some((count, one, other));
+                }
+            }
+            if client.is_some() {
+                break;
+            }
+        }
+        let Some((turns, one, other)) = best else { return Found::Nothing };
+        let of = |label| said_as(&said, label);
+        // In the order in which they speak.
+        let first = said.iter().map(|said| said.label).find(|label| [one, other].contains(label)).unwrap_or(one);
+        let second = if first == one { other } else { one };
+        let answers = |label| 2 * of(label).filter(|said| is_answer(said.text.trim())).count() >= counts[&label];
+        if client.is_none() {
+            let least = counts[&one].min(counts[&other]);
+            // `Note:` between `A:` and `B:` is no third.
+            let third = labels.iter().find(|&&label| {
+                label != one
+                    && label != other
+                    && label.form == one.form
+                    && counts[&label] >= least
+                    && label.name.len() <= 2.max(one.name.len()).max(other.name.len())
+            });
+            let words: usize = of(one).chain(of(other)).map(|said| said.words).sum();
+            let is_field = |label: Label<'_>| {
+                FIELDS.contains(&label.name.to_ascii_lowercase().as_str()) || label.name.contains('-')
+            };
+            let why = if let Some(third) = third {
+                Some(format!("{first}, {second} and {third} stand before its lines, and a transcript has two sides"))
+            } else if is_field(one) || is_field(other) || words > WORDS * (counts[&one] + counts[&other]) {
+                Some(format!("{first} and {second} stand before its lines, which may be prose"))
+            } else if turns < 2 && !(is_known(one) && is_known(other)) && answers(one) == answers(other) {
+                Some(format!("{first} and {second} stand before its lines only once by turns"))
+            } else {
+                None
+            };
+            if let Some(why) = why {
+                return Found::Unclear(format!(
+                    "{why}: if two talk there, say who is the client (--client {})",
+                    first.name
+                ));
+            }
+        }
+        let (client, because) = if client.is_some() { (one, Because::Told) } else { who_asks(first, second, answers) };
+        let server = if client == one { other } else { one };
+        let own = |label: Label<'_>| (label.name.to_owned(), label.form);
+        Found::Pair(Self { client: own(client), server: own(server), because })
+    }
+
+    /// Who says a line, and what.
+    pub(super) fn marked<'b>(&self, body: &'b str) -> Option<(Marker, &'b str)> {
+        let (label, said) = Label::of(body)?;
+        let is = |(name, form): &(String, Form)| label.name == name && label.form == *form;
+        let marker = if is(&self.client) { Marker::C } else { is(&self.server).then_some(Marker::S)? };
+        Some((marker, said))
+    }
+
+    /// What was guessed, in words.
+    pub(super) fn guess(&self) -> String {
+        let label = |(name, form): &(String, Form)| Label { name, form: *form }.to_string();
+        let (client, server) = (label(&self.client), label(&self.server));
+        let why = match self.because {
+            Because::Told => return format!("{client} is the client, as --client says, and {server} the server"),
+            Because::Name => "by its name",
+            Because::Answers => "since the other one answers with codes",
+            Because::SpeaksFirst => "since it speaks first",
+        };
+        let other = match &self.server.0 {
+            name if name.contains(' ') => format!("'{name}'"),
+            name => name.clone(),
+        };
+        format!(
+            "{client} and {server} are two who talk: {client} is the client, {why} (--client {other}: the other one)"
+        )
+    }
+}
+
+fn said_as<'s, 'a>(said: &'s [Said<'a>], label: Label<'a>) -> impl Iterator<Item = &'s Said<'a>> {
+    said.iter().filter(move |said| said.label == label)
+}
+
+/// What stands behind the word that some RFCs print in front of an example's first line.
+pub(super) fn behind_example(body: &str) -> &str {
+    let rest = body.strip_prefix("Example:").map(str::trim_start);
+    rest.filter(|rest| Label::of(rest).is_some()).unwrap_or(body)
+}
+
+/// Whether a line has a label of one letter, which no page has in its head.
+pub(super) fn is_letter(line: &str) -> bool {
+    Label::of(line).is_some_and(|(label, _)| label.name.len() == 1)
+}
+
+/// The lines of a page that have a label.
+fn said(lines: &[(usize, String)]) -> Vec<Said<'_>> {
+    let mut said: Vec<Said<'_>> = Vec::new();
+    let mut goes_on = false;
+    for (_, line) in lines {
+        let body = behind_example(line.trim());
+        let words = body.split_ascii_whitespace().count();
+        if let Some((label, text)) = Label::of(body) {
+            said.push(Said { label, text, words: words.saturating_sub(1) });
+            goes_on = true;
+        } else if words == 0 {
+            goes_on = false;
+        } else if let Some(last) = said.last_mut().filter(|_| goes_on) {
+            last.words += words;
+        }
+    }
+    said
+}
+
+/// Whose name a label is, if it is one of these.
+fn role(label: Label<'_>, clients: &[&str], servers: &[&str]) -> Option<Side> {
+    let name = label.name.to_ascii_lowercase();
+    if clients.contains(&name.as_str()) {
+        return Some(Side::Client);
+    }
+    servers.contains(&name.as_str()).then_some(Side::Server)
+}
+
+fn is_known(label: Label<'_>) -> bool {
+    role(label, &CLIENTS, &SERVERS).or_else(|| role(label, &CLIENT_LETTERS, &SERVER_LETTERS)).is_some()
+}
+
+/// Who of two is the client.
+fn who_asks<'a>(first: Label<'a>, second: Label<'a>, answers: impl Fn(Label<'a>) -> bool) -> (Label<'a>, Because) {
+    let by_name =
+        |clients: &[&str], servers: &[&str]| match (role(first, clients, servers), role(second, clients, servers)) {
+            (one, other) if one == other => None,
+            (Some(Side::Client), _) | (None, Some(Side::Server)) => Some((first, Because::Name)),
+            _ => Some((second, Because::Name)),
+        };
+    let by_answers = match (answers(first), answers(second)) {
+        (true, false) => Some((second, Because::Answers)),
+        (false, true) => Some((first, Because::Answers)),
+        _ => None,
+    };
+    by_name(&CLIENTS, &SERVERS)
+        .or(by_answers)
+        .or_else(|| by_name(&CLIENT_LETTERS, &SERVER_LETTERS))
+        .unwrap_or((first, Because::SpeaksFirst))
+}
