@@ -163,7 +163,8 @@ fn wrong_usage_is_exit_2_and_says_what_to_write() {
 fn names_that_lead_nowhere_and_ports_that_refuse_have_codes_of_their_own() {
     let output = run(&["talk", "no-such-name.invalid:1"], b"");
     assert_code(&output, 6);
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = Closed::tcp();
+    let closed = nobody.address;
     let output = run(&["talk", &closed.to_string()], b"");
     assert_code(&output, 7);
     assert!(text(&output.stderr).contains(&format!("{closed}: Connection refused")), "{}", text(&output.stderr));

@@ -278,7 +278,8 @@ fn what_passes_is_tried_again_and_what_may_be_done_already_is_not() {
     }
     assert_eq!(names(folder.path()), ["x"]);
     // Nobody listens: it is safe to ask again whatever is asked.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = support::Closed::tcp();
+    let free = closed.address;
     let output = fetch(folder.path(), &[&free.to_string(), "--retry", "1", "--data", "x"]);
     assert_code(&output, 7);
     assert!(text(&output.stderr).contains("Connection refused; again in 0."), "{}", text(&output.stderr));
@@ -396,7 +397,8 @@ fn socks_proxies_look_names_up_there_or_let_us() {
             assert_eq!(proxy.asked().len() % 2, 0, "the environment says the same");
         }
     }
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = support::Closed::tcp();
+    let nobody = closed.address;
     for (url, proxy, expected, says) in [
         (web.url("/x"), at("socks5", "", &locked), 7, "the proxy says that it wants to know who asks"),
         (web.url("/x"), at("socks5", "a:b@", &locked), 7, "the proxy says that user or password are wrong"),

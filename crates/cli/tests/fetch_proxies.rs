@@ -125,7 +125,8 @@ fn microsocks_carries_http_and_https() {
         });
         assert_code(&ask(&six.url("/x"), &format!("{scheme}://127.0.0.1:{}", open.port)), 0);
         assert_eq!(fs::read(out.path().join("x")).unwrap(), b"six");
-        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let closed = support::Closed::tcp();
+        let nobody = closed.address;
         assert_code(&ask(&format!("http://{nobody}/"), &format!("{scheme}://127.0.0.1:{}", open.port)), 7);
     }
     assert_eq!(names(out.path()), ["x"]);

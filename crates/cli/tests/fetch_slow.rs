@@ -141,7 +141,8 @@ fn the_time_for_everything_ends_what_never_waits_for_the_server() {
 }
 
 fn refused(folder: &Path) {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = support::Closed::tcp();
+    let closed = nobody.address;
     for (url, expected, says) in [
         (format!("http://{closed}/"), 7, "Connection refused"),
         ("http://no-such-name.invalid/".to_owned(), 6, "cannot connect to http://no-such-name.invalid:80"),

@@ -256,9 +256,11 @@ fn what_was_sent_is_not_sent_a_second_time() {
     upload.stdin = None;
     assert_eq!(upload.end().0, 0);
     // Nobody was there: it was not touched.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let closed = support::Closed::tcp();
+    let port = closed.address.port();
     let mut upload = Upload::start(folder.path(), &[&format!("127.0.0.1:{port}"), "--retry", "50"]);
     upload.log.wait_for("again in");
+    drop(closed);
     let web = Web::start_at(&format!("127.0.0.1:{port}"), |_, stream| drop(stream.write_all(&ok(b"x"))));
     upload.say(b"body");
     upload.stdin = None;

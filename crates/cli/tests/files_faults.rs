@@ -301,21 +301,33 @@ fn a_slow_reader_gets_every_byte_however_short_the_time_limit_is() {
     const SIZE: usize = 48 << 20;
     let place = place();
     fs::File::create(place.path().join("root/huge")).unwrap().set_len(SIZE as u64).unwrap();
-    let server = serve(place.path(), &["-q", "--timeout", "500ms"]);
-    let mut stream = server.connect();
-    // The next request waits meanwhile, and is not late either.
-    stream.write_all(b"GET /huge HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    stream.write_all(b"GET /file HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.extend(read(&mut stream, 1));
-    }
-    for _ in 0..SIZE >> 20 {
-        assert!(read(&mut stream, 1 << 20).iter().all(|byte| *byte == 0));
-        // Twice the limit in all.
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert_eq!(answer(&mut stream), (200, b"inside".to_vec()));
+    with_enough_time(|times| {
+        let server = serve(place.path(), &["-q", "--timeout", &format!("{}ms", 500 * times)]);
+        let mut stream = server.connect();
+        // The next request waits meanwhile, and is not late either.
+        stream.write_all(b"GET /huge HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        stream.write_all(b"GET /file HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.extend(read(&mut stream, 1));
+        }
+        let mut longest = Duration::ZERO;
+        for _ in 0..SIZE >> 20 {
+            let began = Instant::now();
+            let mut part = vec![1; 1 << 20];
+            if let Err(error) = stream.read_exact(&mut part) {
+                // One that reads nothing for so long may be left.
+                assert!(longest > Duration::from_millis(u64::from(100 * times)), "{error} after {longest:?}");
+                return Err(format!("nothing was read for {longest:?}"));
+            }
+            assert!(part.iter().all(|byte| *byte == 0));
+            // Twice the limit in all.
+            std::thread::sleep(Duration::from_millis(u64::from(20 * times)));
+            longest = longest.max(began.elapsed());
+        }
+        assert_eq!(answer(&mut stream), (200, b"inside".to_vec()));
+        Ok(())
+    });
 }
 
 #[test]

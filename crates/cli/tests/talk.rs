@@ -316,7 +316,8 @@ fn datagrams_of_every_size_arrive_whole() {
 
 #[test]
 fn a_closed_udp_port_and_a_silent_one_are_told_apart() {
-    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = Closed::udp();
+    let closed = nobody.address;
     let output = run(&["talk", &format!("udp://{closed}")], b"hello\n");
     assert_code(&output, 7);
     assert!(text(&output.stderr).contains("port closed"), "{}", text(&output.stderr));

@@ -10,10 +10,6 @@ use std::process::{Command, Stdio};
 
 use support::*;
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 #[test]
 fn zero_says_open_closed_or_silent_and_nothing_else() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -24,8 +20,8 @@ fn zero_says_open_closed_or_silent_and_nothing_else() {
     assert!(text(&output.stderr).contains("open") && output.stdout.is_empty(), "{}", text(&output.stderr));
     let (mut stream, _) = listener.accept().unwrap();
     assert_eq!(to_end(&mut stream), b"", "nothing is said");
-    let output = run(&["talk", "--zero", &format!("127.0.0.1:{}", free_port())], b"");
-    assert_code(&output, 7);
+    let closed = Closed::tcp();
+    assert_code(&run(&["talk", "--zero", &closed.address.to_string()], b""), 7);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s");
     let unix = format!("unix:{}", path.display());
@@ -42,8 +38,8 @@ fn over_udp_zero_claims_only_what_it_knows() {
     assert_code(&output, 28);
     let words = text(&output.stderr);
     assert!(words.contains("no answer") && !words.contains("open"), "{words}");
-    drop(silent);
-    let output = run(&["talk", "--zero", &silent_address], b"");
+    let closed = Closed::udp();
+    let output = run(&["talk", "--zero", &format!("udp://{}", closed.address)], b"");
     assert_code(&output, 7);
     assert!(text(&output.stderr).contains("closed"), "{}", text(&output.stderr));
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -69,8 +65,8 @@ fn retry_waits_until_whoever_is_to_answer_is_there() {
     let unix = format!("unix:{}", path.display());
     for more in [&["--zero"][..], &["--play", &play], &[]] {
         for unix in [None, Some(&unix)] {
-            let port = free_port();
-            let address = unix.cloned().unwrap_or_else(|| format!("127.0.0.1:{port}"));
+            let closed = Closed::tcp();
+            let address = unix.cloned().unwrap_or_else(|| closed.address.to_string());
             let mut talk = Talk::start(&[&["-v", &address, "--retry", "60s"], more].concat());
             drop(talk.stdin.take());
             // It has tried, and nobody was there.
@@ -85,13 +81,14 @@ fn retry_waits_until_whoever_is_to_answer_is_there() {
                 let _ = hello(&mut listener.accept().unwrap().0);
                 std::fs::remove_file(&path).unwrap();
             } else {
-                let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+                let listener = closed.listen();
                 let _ = hello(&mut listener.accept().unwrap().0);
             }
             assert_eq!(talk.finish().0, 0, "{more:?} {address}");
         }
     }
-    let output = run(&["talk", "--zero", &format!("127.0.0.1:{}", free_port()), "--retry", "200ms"], b"");
+    let closed = Closed::tcp();
+    let output = run(&["talk", "--zero", &closed.address.to_string(), "--retry", "200ms"], b"");
     assert_code(&output, 7);
     assert!(text(&output.stderr).contains("tried for 0.2 s (--retry)"), "{}", text(&output.stderr));
 }
@@ -140,7 +137,8 @@ fn sent_is_done_where_no_answer_is_due() {
     let output = run(&["talk", &address], b"one\n");
     assert_code(&output, 28);
     assert!(text(&output.stderr).contains("--send-only"), "{}", text(&output.stderr));
-    drop(syslog);
+    let closed = Closed::udp();
+    let address = format!("udp://{}", closed.address);
     assert_code(&run(&["talk", "--send-only", &address], b"one\n"), 7);
 }
 
@@ -285,7 +283,8 @@ fn a_signal_that_was_ignored_from_the_beginning_stays_ignored() {
 
 #[test]
 fn values_without_a_transcript_whose_names_they_are_are_refused() {
-    let closed = format!("127.0.0.1:{}", free_port());
+    let nobody = Closed::tcp();
+    let closed = nobody.address.to_string();
     let cases: [&[&str]; 7] = [
         &["talk", &closed, "--set", "name=x"],
         &["talk", &closed, "--secret", "name=x"],

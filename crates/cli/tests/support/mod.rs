@@ -467,6 +467,40 @@ pub fn to_end(stream: &mut impl Read) -> Vec<u8> {
     bytes
 }
 
+/// An address where nobody listens, and which nobody else gets as long as this is held.
+pub struct Closed {
+    socket: rustix::fd::OwnedFd,
+    pub address: SocketAddr,
+}
+
+impl Closed {
+    /// Bound, and not listening: whoever connects is refused.
+    pub fn tcp() -> Self {
+        Self::bound(rustix::net::SocketType::STREAM)
+    }
+
+    /// Bound, and connected to another address: whoever else sends to it is told that the port is closed.
+    pub fn udp() -> Self {
+        let closed = Self::bound(rustix::net::SocketType::DGRAM);
+        rustix::net::connect(&closed.socket, &SocketAddr::from(([127, 0, 0, 1], 1))).unwrap();
+        closed
+    }
+
+    fn bound(kind: rustix::net::SocketType) -> Self {
+        let flags = rustix::net::SocketFlags::CLOEXEC;
+        let socket = rustix::net::socket_with(rustix::net::AddressFamily::INET, kind, flags, None).unwrap();
+        rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = rustix::net::getsockname(&socket).unwrap().try_into().unwrap();
+        Self { socket, address }
+    }
+
+    /// Now somebody does.
+    pub fn listen(self) -> std::net::TcpListener {
+        rustix::net::listen(&self.socket, 16).unwrap();
+        self.socket.into()
+    }
+}
+
 /// One thread that serves one connection, and what it returns.
 pub fn serve_one<T: Send + 'static>(
     serve: impl FnOnce(TcpStream) -> T + Send + 'static,
