@@ -14,12 +14,9 @@ const KNOWN: &[(&str, &str, &[&str])] = &[
     ("sockeye", "", &["address", "event", "failure", "file", "limits", "net", "sys"]),
     ("sockeye", "drive", &["access", "http2", "web"]),
     ("sockeye", "drive", &["answers", "datagram"]),
-    ("sockeye", "net", &["connect", "race"]),
-    ("sockeye", "verb::fetch", &["driver", "exchange", "kept", "wire"]),
     ("sockeye", "web", &["answer", "archive", "exchange", "form", "head", "listing", "refusal", "upload"]),
     ("sockeye", "web", &["body", "request"]),
     ("cli", "", &["commands", "flags", "output", "port_file"]),
-    ("cli", "commands", &["play", "talk", "update"]),
     ("cli", "commands::fetch", &["page", "parts", "telling"]),
 ];
 

@@ -20,6 +20,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use transcript::{Files, Transcript};
+
+/// A transcript, and where its files are.
+#[derive(Debug, Clone)]
+pub struct Sheet {
+    /// The transcript.
+    pub transcript: Transcript,
+    /// Where its `file:` lines find their files.
+    pub files: Option<Arc<dyn Files>>,
+}
 
 /// An open folder. Whatever a path says and whatever links stand below it, no file outside is ever opened
 /// (openat2(2), RESOLVE_BENEATH).
@@ -41,7 +51,7 @@ impl Folder {
     }
 }
 
-impl transcript::Files for Folder {
+impl Files for Folder {
     fn open(&self, path: &str) -> io::Result<Arc<dyn transcript::File>> {
         let opened = || -> io::Result<Opened> {
             // A pipe must not hold the program; whether it is a file is looked at when it is open.

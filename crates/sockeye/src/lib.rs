@@ -32,6 +32,7 @@
 )]
 
 pub mod address;
+pub mod check;
 mod drive;
 pub mod event;
 pub mod failure;

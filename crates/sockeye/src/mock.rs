@@ -50,7 +50,6 @@ use transcript::{Carrier, Files, Options as Playing, Script, Side, Transcript};
 use crate::address::{Address, Host, Scheme, Target};
 use crate::event::{Event, Name, Protocol};
 use crate::folder::Folder;
-use crate::limits;
 use crate::net::connect::{self, connect};
 use crate::net::tls::{Identity, Trust};
 use crate::stop::{self, Stopper};
@@ -407,7 +406,7 @@ fn play_as(builder: &Builder, server: SocketAddr) {
         scheme: Some(Scheme::Tcp),
         target: Target::Inet { host: Host::Ip(server.ip(), 0), port: server.port() },
     };
-    let connecting = connect::Options { family: None, timeout: limits::CONNECT_WAIT, source: None };
+    let connecting = connect::ConnectOptions::default();
     let connected = connect(&address, Protocol::Tcp, &connecting).unwrap_or_else(|error| panic!("{error}"));
     let own = || OWN.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint));
     let trust = match &builder.trust {

@@ -21,7 +21,7 @@ use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use rustix::pipe::PIPE_BUF;
 
-use crate::net::connect::timespec;
+use crate::net::timespec;
 
 /// Where what the peer sends goes.
 pub enum Sink<'a> {

@@ -2,12 +2,14 @@
 
 pub(crate) mod addrs;
 pub(crate) mod check;
+mod connection;
 mod data;
 pub(crate) mod fetch;
 mod file;
 pub(crate) mod import;
 pub(crate) mod nc;
 mod play;
+mod play_once;
 pub(crate) mod ports;
 mod report;
 pub(crate) mod serve;

@@ -1,36 +1,24 @@
 //! `sockeye talk --play`: transcripts played from the client's end, one after the other, and what came of them.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sockeye::address::{self, Address, Host, Target};
-use sockeye::event::{Conversation, Protocol};
-use sockeye::failure::{Failure, Kind};
-use sockeye::net::connect::{ConnectError, Connected, Options as Connecting, connect_within};
-use sockeye::net::tls::Trust;
-use sockeye::net::{words, words_of_sending};
+use sockeye::address::{self, Address};
+use sockeye::net::connect::connect_within;
 use sockeye::record::{Record, Tap};
-use sockeye::verb::serve::Sheet;
 use sockeye::verb::talk::{Played, With, play};
-use transcript::record::{Recording, Secret};
-use transcript::{Carrier, Options as Playing, Refused, Script, Side};
+use transcript::record::Secret;
+use transcript::{Refused, Script};
 
 use super::data::{self, DataError, Row};
+use super::play_once::{Target, broken, host, judge, prepare, trust, unconnected};
 use super::report::{self, Case, Form};
-use super::{file, talk, update};
+use super::{connection, file, update};
 use crate::exit::Exit;
 use crate::failure::Why;
 use crate::flags::Talk;
 use crate::output::Console;
-
-/// A transcript and where it is played.
-pub(super) struct Part {
-    pub(super) sheet: Sheet,
-    pub(super) address: Address,
-    pub(super) protocol: Protocol,
-}
 
 /// Plays everything that was asked for; the code is that of the first play that failed.
 pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) -> Result<Exit, Exit> {
@@ -39,11 +27,11 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
         .check()
         .map_err(|error| console.fail(Exit::CannotRead, &format!("cannot use the certificates of --ca: {error}")))?;
     let rows = rows(flags, console)?;
-    let parts = parts(flags, address, &rows, console)?;
+    let targets = targets(flags, address, &rows, console)?;
     // Every transcript is made ready once before a connection is opened: a wrong one disturbs nobody.
-    let mut ready: Vec<Ready<'_>> = parts.iter().map(|part| Ready::new(flags, part)).collect();
+    let mut ready: Vec<Ready<'_>> = targets.iter().map(|target| Ready::new(flags, target)).collect();
     for ready in &mut ready {
-        let transcript = &ready.part.sheet.transcript;
+        let transcript = &ready.target.sheet.transcript;
         let (script, _) = ready.script(rows.first()).map_err(|refused| console.conclude(Exit::Usage, refused))?;
         for warning in transcript.warnings().iter().chain(script.warnings()) {
             console.note(&warning.one_line(transcript.source()));
@@ -51,10 +39,10 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
     }
     if flags.update {
         drop(ready);
-        return update(flags, parts, console);
+        return update(flags, targets, console);
     }
-    let several = parts.len() * rows.len().max(1) * flags.repeat as usize > 1;
-    let record = open_record(flags, &parts, rows.first(), several, console)?;
+    let several = targets.len() * rows.len().max(1) * flags.repeat as usize > 1;
+    let record = open_record(flags, &targets, rows.first(), several, console)?;
     let mut cases = Vec::new();
     let mut worst = Exit::Done;
     for round in 1..=flags.repeat {
@@ -70,7 +58,7 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
                     report::Failure { why, code: exit.code() }
                 });
                 let (file, what) =
-                    (ready.part.sheet.transcript.source().name().to_owned(), described(flags, row, round));
+                    (ready.target.sheet.transcript.source().name().to_owned(), described(flags, row, round));
                 cases.push(Case { file, what, lasted: began.elapsed(), failure });
             }
         }
@@ -86,19 +74,19 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
             worst = if worst == Exit::Done { exit } else { worst };
         }
     }
-    worst = talk::finish(record.as_ref(), worst, console);
+    worst = connection::finish(record.as_ref(), worst, console);
     Ok(worst)
 }
 
 /// Writes anew what the server says otherwise.
-fn update(flags: &Talk, mut parts: Vec<Part>, console: &Console) -> Result<Exit, Exit> {
-    let (Some(part), true, Some(path)) = (parts.pop(), parts.is_empty(), flags.play.first()) else {
+fn update(flags: &Talk, mut targets: Vec<Target>, console: &Console) -> Result<Exit, Exit> {
+    let (Some(target), true, Some(path)) = (targets.pop(), targets.is_empty(), flags.play.first()) else {
         return Err(console.fail(Exit::Usage, "--update takes one transcript"));
     };
     let text = file::text(path).map_err(|error| {
         console.fail(Exit::Usage, &format!("{}: {error}", path.display(), error = sockeye::net::words(&error)))
     })?;
-    update::run(flags, part, &String::from_utf8_lossy(&text), console)
+    update::run(flags, target, &String::from_utf8_lossy(&text), console)
 }
 
 /// Which row and which round, where there are others.
@@ -129,12 +117,12 @@ fn rows(flags: &Talk, console: &Console) -> Result<Vec<Row>, Exit> {
     }
 }
 
-fn parts(flags: &Talk, given: Option<&Address>, rows: &[Row], console: &Console) -> Result<Vec<Part>, Exit> {
+fn targets(flags: &Talk, given: Option<&Address>, rows: &[Row], console: &Console) -> Result<Vec<Target>, Exit> {
     let mut names = flags.values.names();
     names.extend(rows.iter().flat_map(|row| row.values.iter().map(|(name, _)| name.as_str())));
     names.sort_unstable();
     names.dedup();
-    let mut parts = Vec::new();
+    let mut targets = Vec::new();
     for path in &flags.play {
         let sheet = file::sheet(path, &names).map_err(|why| console.conclude(Exit::Usage, why))?;
         let named = address::named_by(&sheet.transcript).map_err(|refused| console.conclude(Exit::Usage, refused))?;
@@ -142,18 +130,18 @@ fn parts(flags: &Talk, given: Option<&Address>, rows: &[Row], console: &Console)
             let why = format!("where to? {} names no address with `at`, and none is given", path.display());
             return Err(console.conclude(Exit::Usage, why));
         };
-        let protocol = talk::protocol(&address).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
-        parts.push(Part { sheet, address, protocol });
+        let protocol = connection::protocol(&address).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
+        targets.push(Target { sheet, address, protocol });
     }
-    transcript::known_names(parts.iter().map(|part| &part.sheet.transcript), &names)
+    transcript::known_names(targets.iter().map(|target| &target.sheet.transcript), &names)
         .map_err(|unknown| console.fail(Exit::Usage, &unknown.to_string()))?;
-    Ok(parts)
+    Ok(targets)
 }
 
 /// A transcript made ready for all its plays. Rows of JSON need not all have the same names, so it may be several scripts.
 struct Ready<'a> {
     flags: &'a Talk,
-    part: &'a Part,
+    target: &'a Target,
     scripts: Vec<Script>,
 }
 
@@ -161,8 +149,8 @@ struct Ready<'a> {
 const MOST_SCRIPTS: usize = 64;
 
 impl<'a> Ready<'a> {
-    fn new(flags: &'a Talk, part: &'a Part) -> Self {
-        Self { flags, part, scripts: vec![] }
+    fn new(flags: &'a Talk, target: &'a Target) -> Self {
+        Self { flags, target, scripts: vec![] }
     }
 
     /// The script for a row, and the row's values.
@@ -174,7 +162,7 @@ impl<'a> Ready<'a> {
             Some(at) => at,
             None => {
                 let columns: Vec<String> = values.iter().map(|(name, _)| name.clone()).collect();
-                let script = prepare(self.flags, &self.part.sheet, self.part.protocol, &columns)?;
+                let script = prepare(self.flags, &self.target.sheet, self.target.protocol, &columns)?;
                 if self.scripts.len() >= MOST_SCRIPTS {
                     self.scripts.clear();
                 }
@@ -191,31 +179,15 @@ impl<'a> Ready<'a> {
     }
 }
 
-pub(super) fn prepare(flags: &Talk, sheet: &Sheet, protocol: Protocol, columns: &[String]) -> Result<Script, Refused> {
-    let carrier = carrier(protocol);
-    let mut playing = Playing::new(Side::Client, carrier);
-    playing.values = flags.values.to_map();
-    playing.columns = columns.to_vec();
-    playing.secrets = flags.values.secrets();
-    playing.longest_line = flags.max_line;
-    playing.wait_override = flags.timeout;
-    playing.files.clone_from(&sheet.files);
-    Script::prepare(&sheet.transcript, &playing)
-}
-
-fn carrier(protocol: Protocol) -> Carrier {
-    if protocol == Protocol::Udp { Carrier::Datagram } else { Carrier::Stream }
-}
-
 /// One record holds one conversation.
 fn open_record(
     flags: &Talk,
-    parts: &[Part],
+    targets: &[Target],
     row: Option<&Row>,
     several: bool,
     console: &Console,
 ) -> Result<Option<Arc<Record>>, Exit> {
-    let (Some(path), Some(part)) = (&flags.record, parts.first()) else { return Ok(None) };
+    let (Some(path), Some(target)) = (&flags.record, targets.first()) else { return Ok(None) };
     if several {
         return Err(console.fail(Exit::Usage, "--record holds one conversation: give one transcript and play it once"));
     }
@@ -226,46 +198,7 @@ fn open_record(
             secrets.push(Secret { name: name.clone(), value: value.clone() });
         }
     }
-    begin_record(flags, path, part.address.to_string(), part.protocol, secrets, console).map(Some)
-}
-
-/// Begins a record.
-pub(super) fn record(
-    flags: &Talk,
-    path: &Path,
-    address: &Address,
-    protocol: Protocol,
-    console: &Console,
-) -> Result<Arc<Record>, Exit> {
-    record_at(flags, path, address.to_string(), protocol, console)
-}
-
-/// The same at an address as it is written.
-pub(super) fn record_at(
-    flags: &Talk,
-    path: &Path,
-    at: String,
-    protocol: Protocol,
-    console: &Console,
-) -> Result<Arc<Record>, Exit> {
-    begin_record(flags, path, at, protocol, flags.values.secrets(), console)
-}
-
-fn begin_record(
-    flags: &Talk,
-    path: &Path,
-    at: String,
-    protocol: Protocol,
-    secrets: Vec<Secret>,
-    console: &Console,
-) -> Result<Arc<Record>, Exit> {
-    let recording = Recording { carrier: carrier(protocol), at: Some(at), secrets, times: flags.times };
-    Record::create(path, recording).map(Arc::new).map_err(|error| {
-        console.fail(
-            Exit::CannotWrite,
-            &format!("cannot write the record {}: {error}", path.display(), error = sockeye::net::words(&error)),
-        )
-    })
+    connection::begin_record(flags, path, target.address.to_string(), target.protocol, secrets, console).map(Some)
 }
 
 /// One play over a connection of its own; else its code and its account.
@@ -277,14 +210,13 @@ fn play_once(
     record: Option<&Arc<Record>>,
     console: &Console,
 ) -> Result<(), (Exit, Why)> {
-    let part = ready.part;
+    let target = ready.target;
     let (script, row) = ready.script(row).map_err(|refused| (Exit::Usage, refused.into()))?;
-    let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout, source: None };
-    let mut connected = connect_within(&part.address, part.protocol, &connecting, flags.retry)
+    let mut connected = connect_within(&target.address, target.protocol, &connection::options(flags), flags.retry)
         .map_err(|error| unconnected(&error, flags))?;
-    talk::tell_attempts(&connected, console);
+    connection::tell_attempts(&connected, console);
     let tap = record.map(|record| &**record as &dyn Tap);
-    let (trust, host) = (trust(flags), host(&part.address));
+    let (trust, host) = (trust(flags), host(&target.address));
     let with = With { tap, trust: &trust, host: &host, row: row.as_ref() };
     let mut played = play(&connected, script, with);
     // Over datagrams a name's next address is tried where nobody listens at the one before.
@@ -293,72 +225,9 @@ fn play_once(
         && let Some(next) = connected.next()
     {
         connected = next;
-        talk::tell_attempts(&connected, console);
+        connection::tell_attempts(&connected, console);
         played = play(&connected, script, with);
     }
     let played = played.map_err(|error| broken(&error, &connected, number))?;
     judge(&played, &connected, number, console)
-}
-
-/// What a play's connection failed with.
-pub(super) fn broken(error: &io::Error, connected: &Connected, number: usize) -> (Exit, Why) {
-    let kind = Kind::from(error);
-    // As without a transcript: what was to be said was not sent.
-    let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
-    let exit = if is_refused { Exit::CutShort } else { kind.into() };
-    let why = if is_refused { format!("cannot send: {}", words_of_sending(error)) } else { words(error) };
-    let failure = Failure::other(kind, format!("{}: {why}", connected.peer));
-    (exit, Why::failed(Some(conversation(connected, number)), failure))
-}
-
-/// No connection came about.
-pub(super) fn unconnected(error: &ConnectError, flags: &Talk) -> (Exit, Why) {
-    let kind = Kind::from(error);
-    (kind.into(), Why::failed(None, Failure::other(kind, talk::no_connection(error, flags))))
-}
-
-fn conversation(connected: &Connected, number: usize) -> Conversation {
-    let (server, client) = (connected.peer.clone(), connected.local.clone());
-    Conversation { number: number as u64, protocol: connected.protocol, server, client }
-}
-
-pub(super) fn judge(
-    played: &Played,
-    connected: &Connected,
-    number: usize,
-    console: &Console,
-) -> Result<(), (Exit, Why)> {
-    let peer = &connected.peer;
-    if played.drained > 0 && played.ending.is_success() {
-        console.note(&format!("{peer}: {} bytes came after the last statement and were not judged", played.drained));
-    }
-    if played.strangers > 0 {
-        console.note(&format!("{peer}: {} datagrams came from somebody else and were not taken", played.strangers));
-    }
-    let Some(failure) = played.failure() else {
-        if console.verbose > 0 {
-            console.note(&format!("{peer}: as written; {} bytes sent, {} received", played.sent, played.received));
-        }
-        return Ok(());
-    };
-    let exit = failure.kind().into();
-    let failure = match failure {
-        Failure::Other { kind, line, reason } => Failure::Other { kind, line, reason: format!("{peer}: {reason}") },
-        play => play,
-    };
-    Err((exit, Why::failed(Some(conversation(connected, number)), failure)))
-}
-
-/// Whose certificates are believed.
-pub(super) fn trust(flags: &Talk) -> Trust {
-    flags.pin.clone().unwrap_or_else(|| flags.ca.as_deref().map_or_else(Trust::system, Trust::only))
-}
-
-/// Whom a certificate must be for: the host as it was typed.
-pub(super) fn host(address: &Address) -> String {
-    match &address.target {
-        Target::Inet { host: Host::Name(name), .. } => name.clone(),
-        Target::Inet { host: Host::Ip(ip, _), .. } => ip.to_string(),
-        Target::Inet { host: Host::Every | Host::Loopback, .. } | Target::Unix(_) => "localhost".to_owned(),
-    }
 }

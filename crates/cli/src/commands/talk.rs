@@ -6,16 +6,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use transcript::Side;
 
+use super::connection::{self, finish, no_connection, protocol, tell_attempts};
 use super::{play, signals};
 use crate::clean::Cleaner;
 use crate::exit::Exit;
 use crate::flags::Talk;
 use crate::output::Console;
 use crate::port_file;
-use sockeye::address::{Address, AddressError, Scheme};
+use sockeye::address::{Address, AddressError};
 use sockeye::event::Protocol;
 use sockeye::limits;
-use sockeye::net::connect::{ConnectError, Connected, Options as Connecting, connect_within};
+use sockeye::net::connect::{ConnectOptions, Connected, connect_within};
 use sockeye::net::listen::{self, Request};
 use sockeye::net::words;
 use sockeye::record::Record;
@@ -51,11 +52,10 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     if flags.listen {
         return listen_once(flags, address, protocol, console);
     }
-    let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout, source: None };
     if flags.zero {
         return zero(flags, address, protocol, console);
     }
-    let connected = connect_within(address, protocol, &connecting, flags.retry)
+    let connected = connect_within(address, protocol, &connection::options(flags), flags.retry)
         .map_err(|error| console.fail(Exit::from(&error), &no_connection(&error, flags)))?;
     tell_attempts(&connected, console);
     converse(flags, address, &connected, console)
@@ -65,7 +65,7 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
 fn zero(flags: &Talk, address: &Address, protocol: Protocol, console: &Console) -> Result<Exit, Exit> {
     let time = flags.timeout.unwrap_or(limits::DATAGRAM_ANSWER);
     let timeout = flags.timeout.map_or(flags.connect_timeout, |timeout| timeout.min(flags.connect_timeout));
-    let connecting = Connecting { family: flags.family.family(), timeout, source: None };
+    let connecting = ConnectOptions { timeout, ..connection::options(flags) };
     let connected = connect_within(address, protocol, &connecting, flags.retry)
         .map_err(|error| console.fail(Exit::from(&error), &no_connection(&error, flags)))?;
     tell_attempts(&connected, console);
@@ -111,38 +111,10 @@ fn zero(flags: &Talk, address: &Address, protocol: Protocol, console: &Console) 
     }
 }
 
-/// Why there is no connection, and how long it was tried.
-pub(super) fn no_connection(error: &ConnectError, flags: &Talk) -> String {
-    match flags.retry {
-        Some(time) if error.may_pass() => format!("{error}; tried for {} (--retry)", transcript::seconds(time)),
-        _ => error.to_string(),
-    }
-}
-
-/// What an address is spoken to over.
-pub(super) fn protocol(address: &Address) -> Result<Protocol, AddressError> {
-    match address.scheme {
-        Some(Scheme::Udp) => Ok(Protocol::Udp),
-        Some(Scheme::Unix) => Ok(Protocol::Unix),
-        Some(Scheme::Tcp) | None => Ok(Protocol::Tcp),
-        Some(other) => Err(AddressError::not_yet(other)),
-    }
-}
-
-/// Says which addresses were tried, to whoever wants to hear more.
-pub(super) fn tell_attempts(connected: &Connected, console: &Console) {
-    if console.verbose > 0 {
-        for attempt in &connected.attempts {
-            console.note(&attempt.to_string());
-        }
-        console.note(&format!("connected: {} {} -> {}", connected.protocol, connected.local, connected.peer));
-    }
-}
-
 fn converse(flags: &Talk, to: &Address, connected: &Connected, console: &Console) -> Result<Exit, Exit> {
     let mut options = options(flags);
     let record = match &flags.record {
-        Some(path) => Some(play::record(flags, path, to, connected.protocol, console)?),
+        Some(path) => Some(connection::record(flags, path, to.to_string(), connected.protocol, console)?),
         None => None,
     };
     options.tap = record.clone().map(|record| Tapped::new(Side::Client, record));
@@ -254,7 +226,7 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
     let record = match &flags.record {
         Some(path) => {
             let at = bound.sockets.first().map_or_else(|| address.to_string(), |socket| socket.endpoint.to_string());
-            Some(play::record_at(flags, path, at, protocol, console)?)
+            Some(connection::record(flags, path, at, protocol, console)?)
         }
         None => None,
     };
@@ -276,18 +248,4 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
         }
     };
     Ok(finish(record.as_ref(), exit, console))
-}
-
-/// Ends a record; one that is not whole is a failure of its own.
-pub(super) fn finish(record: Option<&Arc<Record>>, exit: Exit, console: &Console) -> Exit {
-    match record.map(|record| record.finish()) {
-        Some(Err(error)) => {
-            let failed = console.fail(
-                Exit::CannotWrite,
-                &format!("the record is not whole: {error}", error = sockeye::net::words(&error)),
-            );
-            if exit == Exit::Done { failed } else { exit }
-        }
-        Some(Ok(())) | None => exit,
-    }
 }

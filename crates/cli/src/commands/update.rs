@@ -1,12 +1,13 @@
 //! `sockeye talk --play FILE --update`: the transcript is brought up to what the server says.
 
 use sockeye::file::{AtomicFile, FileError};
-use sockeye::net::connect::{Options as Connecting, connect};
+use sockeye::net::connect::connect;
 use sockeye::verb::serve::Sheet;
 use sockeye::verb::talk::{With, play};
 use transcript::{Ending, Transcript};
 
-use super::play::{Part, broken, host, judge, prepare, trust, unconnected};
+use super::connection;
+use super::play_once::{Target, broken, host, judge, prepare, trust, unconnected};
 use crate::exit::Exit;
 use crate::flags::Talk;
 use crate::output::Console;
@@ -15,21 +16,21 @@ use crate::output::Console;
 const MOST: usize = 1000;
 
 /// Plays until nothing differs any more that a line could mend; each failing line is written anew.
-pub(super) fn run(flags: &Talk, mut part: Part, text: &str, console: &Console) -> Result<Exit, Exit> {
+pub(super) fn run(flags: &Talk, mut target: Target, text: &str, console: &Console) -> Result<Exit, Exit> {
     let mut text = text.to_owned();
     let mut updated: Vec<usize> = Vec::new();
-    let (trust, host) = (trust(flags), host(&part.address));
+    let (trust, host) = (trust(flags), host(&target.address));
     let exit = loop {
-        let script = prepare(flags, &part.sheet, part.protocol, &[])
+        let script = prepare(flags, &target.sheet, target.protocol, &[])
             .map_err(|refused| console.conclude(Exit::Usage, refused))?;
-        let connecting = Connecting { family: flags.family.family(), timeout: flags.connect_timeout, source: None };
-        let played =
-            connect(&part.address, part.protocol, &connecting).map_err(|error| unconnected(&error, flags)).and_then(
-                |connected| match play(&connected, &script, With { tap: None, trust: &trust, host: &host, row: None }) {
+        let played = connect(&target.address, target.protocol, &connection::options(flags))
+            .map_err(|error| unconnected(&error, flags))
+            .and_then(|connected| {
+                match play(&connected, &script, With { tap: None, trust: &trust, host: &host, row: None }) {
                     Ok(played) => Ok((connected, played)),
                     Err(error) => Err(broken(&error, &connected, updated.len() + 1)),
-                },
-            );
+                }
+            });
         let (connected, played) = match played {
             Ok(played) => played,
             Err((exit, why)) => break console.conclude(exit, why),
@@ -41,15 +42,15 @@ pub(super) fn run(flags: &Talk, mut part: Part, text: &str, console: &Console) -
             && let Some(newer) = transcript::update(&text, verdict)
         {
             let line = verdict.place.line;
-            let place = format!("{}:{line}", part.sheet.transcript.source().name());
+            let place = format!("{}:{line}", target.sheet.transcript.source().name());
             let lost = newer.lost.join(", ");
-            if let Some(sheet) = parse(flags, &part, &newer.text) {
+            if let Some(sheet) = parse(flags, &target, &newer.text) {
                 if !lost.is_empty() {
                     console.note(&format!("{place}: not kept: {lost}, which is not in what came"));
                 }
                 updated.push(line);
                 text = newer.text;
-                part.sheet = sheet;
+                target.sheet = sheet;
                 continue;
             }
             if !lost.is_empty() {
@@ -76,11 +77,11 @@ pub(super) fn run(flags: &Talk, mut part: Part, text: &str, console: &Console) -
 }
 
 /// The transcript with the new line, if it can be played: a name that the old line captured may be missing now.
-fn parse(flags: &Talk, part: &Part, text: &str) -> Option<Sheet> {
-    let name = part.sheet.transcript.source().name();
+fn parse(flags: &Talk, target: &Target, text: &str) -> Option<Sheet> {
+    let name = target.sheet.transcript.source().name();
     let transcript = Transcript::parse(name, text.as_bytes(), &flags.values.names()).ok()?;
-    let sheet = Sheet { transcript, files: part.sheet.files.clone() };
-    prepare(flags, &sheet, part.protocol, &[]).ok().map(|_| sheet)
+    let sheet = Sheet { transcript, files: target.sheet.files.clone() };
+    prepare(flags, &sheet, target.protocol, &[]).ok().map(|_| sheet)
 }
 
 fn write(path: &std::path::Path, text: &str) -> Result<(), FileError> {

@@ -12,7 +12,9 @@
 //! ```
 
 pub(crate) mod alive;
+mod attempt;
 pub mod connect;
+mod connected;
 pub mod listen;
 pub mod lookup;
 mod path;
@@ -24,7 +26,9 @@ pub mod tls;
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use rustix::event::Timespec;
 use rustix::io::Errno;
 
 /// One version of IP.
@@ -77,6 +81,10 @@ pub fn words_of_sending(error: &io::Error) -> String {
 pub fn is_exhausted(error: &io::Error) -> bool {
     let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::AGAIN];
     Errno::from_io_error(error).is_some_and(|error| exhausted.contains(&error))
+}
+
+pub(crate) fn timespec(time: Duration) -> Timespec {
+    Timespec { tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(time.subsec_nanos()) }
 }
 
 /// The system's words for an address that could not be bound or connected to, with what the system does not say.

@@ -10,8 +10,9 @@ use rustix::net::{
     AddressFamily, SocketFlags, SocketType, connect as connect_to, getpeername, getsockname, socket_with, sockopt,
 };
 
-use super::connect::{Attempt, ConnectError, Connected, Options, Outcome, Source, connected, timespec};
-use super::{alive, is_exhausted, words_at};
+use super::attempt::{Attempt, ConnectError, ConnectOptions, Outcome, Source};
+use super::connected::{Connected, connected};
+use super::{alive, is_exhausted, timespec, words_at};
 use crate::address::Address;
 use crate::event::Protocol;
 
@@ -44,7 +45,7 @@ pub(super) fn race(
     address: &Address,
     addresses: &[SocketAddr],
     began: Instant,
-    options: &Options,
+    options: &ConnectOptions,
 ) -> Result<Connected, ConnectError> {
     let timeout = options.timeout;
     let deadline = began + timeout;
@@ -180,8 +181,8 @@ mod tests {
     use super::*;
     use crate::event::Name;
 
-    fn within(timeout: Duration) -> Options {
-        Options { family: None, timeout, source: None }
+    fn within(timeout: Duration) -> ConnectOptions {
+        ConnectOptions { family: None, timeout, source: None }
     }
 
     /// A listener whose backlog is full lets further connections hang.

@@ -10,7 +10,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustls::ClientConnection;
 
-use super::connect::{Connected, timespec};
+use super::connect::Connected;
+use super::timespec;
 use super::tls::TlsError;
 
 /// A connection.

@@ -12,20 +12,16 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use transcript::rehearse::{Ahead, Rehearsal, rehearse};
 use transcript::{Carrier, Diagnostic, Ending, Options as Playing, Refused, Script, Side};
 
-use super::serve::{self, Sheet};
-use super::talk::{Played, With, play};
-use crate::address::{Address, Host, Scheme, Target};
-use crate::event::{Conversation, Event, Protocol};
+use crate::address::Scheme;
+use crate::event::Conversation;
 use crate::failure::Failure;
-use crate::net::connect;
-use crate::net::tls::Trust;
+use crate::folder::Sheet;
+use crate::loopback::play_both_ends;
 
 /// What a check found.
 #[derive(Debug)]
@@ -206,7 +202,9 @@ pub fn check(sheet: &Sheet, options: &Options) -> Report {
             }
             let can_be_tried = !found.too_long && found.took <= LONGEST && found.crowded().is_none();
             if found.differences.is_empty() && can_be_tried {
-                found.differences.extend(over_the_loopback(sheet, &options.values, client, carrier, judged));
+                let failed = play_both_ends(sheet, &options.values, client, carrier, judged);
+                let differs = |(conversation, failure)| Difference { failure, met: Met::OverLoopback(conversation) };
+                found.differences.extend(failed.into_iter().map(differs));
             }
             if judged {
                 report.too_long |= found.too_long;
@@ -271,72 +269,6 @@ impl Ends<'_> {
             }
         }
     }
-}
-
-/// How long either end waits for the other over a carrier that the file does not name.
-const NOTED: Duration = Duration::from_secs(1);
-
-/// Plays both ends over a real socket; what differed there. A machine without a socket to spare is no
-/// fault of the transcript.
-fn over_the_loopback(
-    sheet: &Sheet,
-    values: &BTreeMap<String, Vec<u8>>,
-    client: &Script,
-    carrier: Carrier,
-    judged: bool,
-) -> Vec<Difference> {
-    let (scheme, protocol) = match carrier {
-        Carrier::Stream => (Scheme::Tcp, Protocol::Tcp),
-        Carrier::Datagram => (Scheme::Udp, Protocol::Udp),
-    };
-    let host = Host::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-    let mut address = Address { scheme: Some(scheme), target: Target::Inet { host: host.clone(), port: 0 } };
-    let options = serve::Options {
-        addresses: vec![address.clone()],
-        role: serve::Role::Transcripts(vec![sheet.clone()]),
-        values: values.clone(),
-        linger: Duration::ZERO,
-        // What is only worth a note is not waited for long.
-        timeout: (!judged).then_some(NOTED),
-        // Both ends are ours: what sounds like ourselves is ourselves.
-        budget: serve::Budget::Off,
-        ..serve::Options::new()
-    };
-    let (Ok(server), Ok((stopper, stop))) = (serve::Server::bind(&options), crate::stop::channel()) else {
-        return vec![];
-    };
-    address.target = Target::Inet { host, port: server.ports().first().copied().unwrap_or_default() };
-    let differences = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&differences);
-    let observer = Box::new(move |event: Event| {
-        if let Event::Failed { conversation, failure } = event {
-            let difference = Difference { failure, met: Met::OverLoopback(conversation) };
-            heard.lock().unwrap_or_else(PoisonError::into_inner).push(difference);
-        }
-    });
-    let serve = move || server.run(stop, None, observer);
-    let Ok(serving) = std::thread::Builder::new().name("server".to_owned()).spawn(serve) else { return vec![] };
-    let connecting = connect::Options { family: None, timeout: crate::limits::CONNECT_WAIT, source: None };
-    // The two ends trust each other, and nobody else.
-    let trust = if client.has_tls() {
-        match options.identity.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint)) {
-            Ok(trust) => trust,
-            Err(_) => return vec![],
-        }
-    } else {
-        Trust::system()
-    };
-    let with = With { tap: None, trust: &trust, host: "localhost", row: None };
-    let impatient = (!judged).then(|| client.clone().waiting(NOTED));
-    let client = impatient.as_ref().unwrap_or(client);
-    let played = connect::connect(&address, protocol, &connecting).map(|connected| play(&connected, client, with));
-    stopper.stop();
-    let _ = serving.join();
-    let mut found = std::mem::take(&mut *differences.lock().unwrap_or_else(PoisonError::into_inner));
-    if let Ok(Ok(Played { ending: Ending::Failed(verdict), .. })) = played {
-        found.push(Difference { failure: verdict.into(), met: Met::OverLoopback(None) });
-    }
-    found
 }
 
 fn differences(rehearsal: &Rehearsal) -> impl Iterator<Item = Difference> {

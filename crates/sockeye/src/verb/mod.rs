@@ -11,7 +11,6 @@
 //! ```
 
 pub mod addrs;
-pub mod check;
 #[cfg(feature = "http")]
 pub mod fetch;
 pub mod nc;

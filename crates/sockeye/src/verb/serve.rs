@@ -53,6 +53,7 @@ use crate::sys::{files::open_files, memory};
 #[cfg(feature = "http")]
 pub use crate::drive::AccessLog;
 pub use crate::drive::{Budget, Summary};
+pub use crate::folder::Sheet;
 #[cfg(feature = "http")]
 pub use files::{Files, Plain};
 
@@ -79,15 +80,6 @@ pub enum Leaving {
     BetweenRounds,
     /// Only where nothing follows: each play is to come to its end. A reset and a silence are failed plays too.
     AtTheEnd,
-}
-
-/// A transcript, and where its files are.
-#[derive(Debug, Clone)]
-pub struct Sheet {
-    /// The transcript.
-    pub transcript: Transcript,
-    /// Where its `file:` lines find their files.
-    pub files: Option<Arc<dyn Attachments>>,
 }
 
 /// Reads transcripts once more.

@@ -14,7 +14,7 @@ use super::proxy::{self, Kind, Tunnel, Via};
 use super::{FetchError, Options, Origin, Times, Url, UrlScheme, Watch};
 use crate::address::{Address, Host, Target};
 use crate::event::Protocol;
-use crate::net::connect::{Options as Connecting, connect, look_up};
+use crate::net::connect::{ConnectOptions, connect, look_up};
 use crate::net::stream::Stream;
 use crate::net::tls::TlsError;
 use crate::wire::socks::{Destination, Next, Socks};
@@ -114,8 +114,8 @@ impl<'a> Connector<'a> {
         self.url.origin.scheme == UrlScheme::Https
     }
 
-    fn connecting(&self, until: Instant) -> Connecting {
-        Connecting {
+    fn connecting(&self, until: Instant) -> ConnectOptions {
+        ConnectOptions {
             family: self.options.family,
             timeout: until.saturating_duration_since(Instant::now()),
             source: self.options.source.clone(),

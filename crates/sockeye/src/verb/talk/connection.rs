@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, Shutdown, getpeername, getsockname, shutdown, s
 
 use super::{Activity, FirstEnd};
 use crate::net::alive;
-use crate::net::connect::timespec;
+use crate::net::timespec;
 use crate::sys::{queue, tcp_diag};
 
 /// Quiet before the system asks a peer that has ended whether it is still there.

@@ -15,7 +15,8 @@ use super::peer::Peer;
 use super::stream::of_output;
 use super::{Activity, Direction, Ending, Eol, Options, Outcome, Role, Sink, Unsent, input};
 use crate::limits;
-use crate::net::connect::{Connected, timespec};
+use crate::net::connect::Connected;
+use crate::net::timespec;
 use crate::sys::datagrams::Inbox;
 
 /// Larger than any datagram over IP, so that none is cut.

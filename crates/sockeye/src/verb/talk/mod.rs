@@ -6,7 +6,7 @@
 //! use std::os::fd::AsFd;
 //! use sockeye::address::Address;
 //! use sockeye::event::Protocol;
-//! use sockeye::net::connect::{Options as Connecting, connect};
+//! use sockeye::net::connect::{ConnectOptions, connect};
 //! use sockeye::verb::talk::{Options, Sink, over_stream};
 //!
 //! let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -17,7 +17,7 @@
 //!     client.read_to_end(&mut Vec::new())
 //! });
 //!
-//! let connected = connect(&address, Protocol::Tcp, &Connecting::default())?;
+//! let connected = connect(&address, Protocol::Tcp, &ConnectOptions::default())?;
 //! let input = std::fs::File::open("/dev/null")?;
 //! let mut heard = Vec::new();
 //! let outcome = over_stream(&connected, input.as_fd(), &mut Sink::Writer(&mut heard), &Options::default());

@@ -13,7 +13,8 @@ use super::connection::is_of_connection;
 use super::peer::Peer;
 use crate::event::Protocol;
 use crate::limits;
-use crate::net::connect::{Connected, timespec};
+use crate::net::connect::Connected;
+use crate::net::timespec;
 use crate::net::tls::{Session, TlsError, Trust, Why};
 use crate::record::Tap;
 

@@ -14,7 +14,7 @@ use super::input::Endings;
 use super::spliced;
 use super::{Direction, Options, Role};
 use crate::limits;
-use crate::net::connect::timespec;
+use crate::net::timespec;
 
 /// Bytes a read takes at once.
 const BUFFER: usize = 256 * 1024;

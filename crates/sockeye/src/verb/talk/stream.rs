@@ -16,7 +16,8 @@ use super::sending::{Sending, Up};
 use super::spliced::{self, Failed};
 use super::{Direction, Ending, Options, Outcome, Sink, Unsent, input};
 use crate::limits;
-use crate::net::connect::{Connected, timespec};
+use crate::net::connect::Connected;
+use crate::net::timespec;
 
 /// Bytes a read takes at once.
 const BUFFER: usize = 256 * 1024;

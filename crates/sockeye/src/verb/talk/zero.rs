@@ -9,7 +9,8 @@ use rustix::io::Errno;
 
 use super::connection::is_of_connection;
 use super::peer::Peer;
-use crate::net::connect::{Connected, timespec};
+use crate::net::connect::Connected;
+use crate::net::timespec;
 
 /// What is asked: nothing at all, which many servers leave without an answer, and then an empty line.
 const QUESTIONS: [&[u8]; 2] = [b"", b"\n"];

@@ -1,0 +1,95 @@
+//! What every way to talk has in common: an address becomes a connection, and what passes becomes a record.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sockeye::address::{Address, AddressError, Scheme};
+use sockeye::event::Protocol;
+use sockeye::net::connect::{ConnectError, ConnectOptions, Connected};
+use sockeye::net::words;
+use sockeye::record::Record;
+use transcript::Carrier;
+use transcript::record::{Recording, Secret};
+
+use crate::exit::Exit;
+use crate::flags::Talk;
+use crate::output::Console;
+
+/// How to connect, as the flags say.
+pub(super) fn options(flags: &Talk) -> ConnectOptions {
+    ConnectOptions { family: flags.family.family(), timeout: flags.connect_timeout, source: None }
+}
+
+/// Why there is no connection, and how long it was tried.
+pub(super) fn no_connection(error: &ConnectError, flags: &Talk) -> String {
+    match flags.retry {
+        Some(time) if error.may_pass() => format!("{error}; tried for {} (--retry)", transcript::seconds(time)),
+        _ => error.to_string(),
+    }
+}
+
+/// What an address is spoken to over.
+pub(super) fn protocol(address: &Address) -> Result<Protocol, AddressError> {
+    match address.scheme {
+        Some(Scheme::Udp) => Ok(Protocol::Udp),
+        Some(Scheme::Unix) => Ok(Protocol::Unix),
+        Some(Scheme::Tcp) | None => Ok(Protocol::Tcp),
+        Some(other) => Err(AddressError::not_yet(other)),
+    }
+}
+
+/// Says which addresses were tried, to whoever wants to hear more.
+pub(super) fn tell_attempts(connected: &Connected, console: &Console) {
+    if console.verbose > 0 {
+        for attempt in &connected.attempts {
+            console.note(&attempt.to_string());
+        }
+        console.note(&format!("connected: {} {} -> {}", connected.protocol, connected.local, connected.peer));
+    }
+}
+
+/// What carries a conversation over a protocol.
+pub(super) fn carrier(protocol: Protocol) -> Carrier {
+    if protocol == Protocol::Udp { Carrier::Datagram } else { Carrier::Stream }
+}
+
+/// Begins a record of a conversation at an address.
+pub(super) fn record(
+    flags: &Talk,
+    path: &Path,
+    at: String,
+    protocol: Protocol,
+    console: &Console,
+) -> Result<Arc<Record>, Exit> {
+    begin_record(flags, path, at, protocol, flags.values.secrets(), console)
+}
+
+/// The same with secrets of one's own.
+pub(super) fn begin_record(
+    flags: &Talk,
+    path: &Path,
+    at: String,
+    protocol: Protocol,
+    secrets: Vec<Secret>,
+    console: &Console,
+) -> Result<Arc<Record>, Exit> {
+    let recording = Recording { carrier: carrier(protocol), at: Some(at), secrets, times: flags.times };
+    Record::create(path, recording).map(Arc::new).map_err(|error| {
+        console.fail(
+            Exit::CannotWrite,
+            &format!("cannot write the record {}: {error}", path.display(), error = words(&error)),
+        )
+    })
+}
+
+/// Ends a record; one that is not whole is a failure of its own.
+pub(super) fn finish(record: Option<&Arc<Record>>, exit: Exit, console: &Console) -> Exit {
+    match record.map(|record| record.finish()) {
+        Some(Err(error)) => {
+            let failed =
+                console.fail(Exit::CannotWrite, &format!("the record is not whole: {error}", error = words(&error)));
+            if exit == Exit::Done { failed } else { exit }
+        }
+        Some(Ok(())) | None => exit,
+    }
+}

@@ -1,0 +1,105 @@
+//! One play by a client, whoever asks for it: made ready, played, judged.
+
+use std::io;
+
+use sockeye::address::{self, Address, Host};
+use sockeye::event::{Conversation, Protocol};
+use sockeye::failure::{Failure, Kind};
+use sockeye::net::connect::{ConnectError, Connected};
+use sockeye::net::tls::Trust;
+use sockeye::net::{words, words_of_sending};
+use sockeye::verb::serve::Sheet;
+use sockeye::verb::talk::Played;
+use transcript::{Options as Playing, Refused, Script, Side};
+
+use super::connection::{self, carrier};
+use crate::exit::Exit;
+use crate::failure::Why;
+use crate::flags::Talk;
+use crate::output::Console;
+
+/// A transcript and where it is played.
+pub(super) struct Target {
+    pub(super) sheet: Sheet,
+    pub(super) address: Address,
+    pub(super) protocol: Protocol,
+}
+
+/// A transcript for a client, with columns for the values of rows.
+pub(super) fn prepare(flags: &Talk, sheet: &Sheet, protocol: Protocol, columns: &[String]) -> Result<Script, Refused> {
+    let carrier = carrier(protocol);
+    let mut playing = Playing::new(Side::Client, carrier);
+    playing.values = flags.values.to_map();
+    playing.columns = columns.to_vec();
+    playing.secrets = flags.values.secrets();
+    playing.longest_line = flags.max_line;
+    playing.wait_override = flags.timeout;
+    playing.files.clone_from(&sheet.files);
+    Script::prepare(&sheet.transcript, &playing)
+}
+
+/// What a play's connection failed with.
+pub(super) fn broken(error: &io::Error, connected: &Connected, number: usize) -> (Exit, Why) {
+    let kind = Kind::from(error);
+    // As without a transcript: what was to be said was not sent.
+    let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
+    let exit = if is_refused { Exit::CutShort } else { kind.into() };
+    let why = if is_refused { format!("cannot send: {}", words_of_sending(error)) } else { words(error) };
+    let failure = Failure::other(kind, format!("{}: {why}", connected.peer));
+    (exit, Why::failed(Some(conversation(connected, number)), failure))
+}
+
+/// No connection came about.
+pub(super) fn unconnected(error: &ConnectError, flags: &Talk) -> (Exit, Why) {
+    let kind = Kind::from(error);
+    (kind.into(), Why::failed(None, Failure::other(kind, connection::no_connection(error, flags))))
+}
+
+fn conversation(connected: &Connected, number: usize) -> Conversation {
+    let (server, client) = (connected.peer.clone(), connected.local.clone());
+    Conversation { number: number as u64, protocol: connected.protocol, server, client }
+}
+
+/// Says what came of a play beside its account; else its code and its account.
+pub(super) fn judge(
+    played: &Played,
+    connected: &Connected,
+    number: usize,
+    console: &Console,
+) -> Result<(), (Exit, Why)> {
+    let peer = &connected.peer;
+    if played.drained > 0 && played.ending.is_success() {
+        console.note(&format!("{peer}: {} bytes came after the last statement and were not judged", played.drained));
+    }
+    if played.strangers > 0 {
+        console.note(&format!("{peer}: {} datagrams came from somebody else and were not taken", played.strangers));
+    }
+    let Some(failure) = played.failure() else {
+        if console.verbose > 0 {
+            console.note(&format!("{peer}: as written; {} bytes sent, {} received", played.sent, played.received));
+        }
+        return Ok(());
+    };
+    let exit = failure.kind().into();
+    let failure = match failure {
+        Failure::Other { kind, line, reason } => Failure::Other { kind, line, reason: format!("{peer}: {reason}") },
+        play => play,
+    };
+    Err((exit, Why::failed(Some(conversation(connected, number)), failure)))
+}
+
+/// Whose certificates are believed.
+pub(super) fn trust(flags: &Talk) -> Trust {
+    flags.pin.clone().unwrap_or_else(|| flags.ca.as_deref().map_or_else(Trust::system, Trust::only))
+}
+
+/// Whom a certificate must be for: the host as it was typed.
+pub(super) fn host(address: &Address) -> String {
+    match &address.target {
+        address::Target::Inet { host: Host::Name(name), .. } => name.clone(),
+        address::Target::Inet { host: Host::Ip(ip, _), .. } => ip.to_string(),
+        address::Target::Inet { host: Host::Every | Host::Loopback, .. } | address::Target::Unix(_) => {
+            "localhost".to_owned()
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Both ends of a transcript over a real socket of the loopback: one of them serves, the other talks, as two programs would.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use transcript::{Carrier, Ending, Script};
+
+use crate::address::{Address, Host, Scheme, Target};
+use crate::event::{Conversation, Event, Protocol};
+use crate::failure::Failure;
+use crate::folder::Sheet;
+use crate::net::connect;
+use crate::net::tls::Trust;
+use crate::verb::serve;
+use crate::verb::talk::{Played, With, play};
+
+/// How long either end waits for the other over a carrier that the file does not name.
+const NOTED: Duration = Duration::from_secs(1);
+
+/// Plays both ends over a real socket; what failed there, and in which conversation if the server tells it. A machine without a
+/// socket to spare is no fault of the transcript.
+pub(crate) fn play_both_ends(
+    sheet: &Sheet,
+    values: &BTreeMap<String, Vec<u8>>,
+    client: &Script,
+    carrier: Carrier,
+    judged: bool,
+) -> Vec<(Option<Conversation>, Failure)> {
+    let (scheme, protocol) = match carrier {
+        Carrier::Stream => (Scheme::Tcp, Protocol::Tcp),
+        Carrier::Datagram => (Scheme::Udp, Protocol::Udp),
+    };
+    let host = Host::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+    let mut address = Address { scheme: Some(scheme), target: Target::Inet { host: host.clone(), port: 0 } };
+    let options = serve::Options {
+        addresses: vec![address.clone()],
+        role: serve::Role::Transcripts(vec![sheet.clone()]),
+        values: values.clone(),
+        linger: Duration::ZERO,
+        // What is only worth a note is not waited for long.
+        timeout: (!judged).then_some(NOTED),
+        // Both ends are ours: what sounds like ourselves is ourselves.
+        budget: serve::Budget::Off,
+        ..serve::Options::new()
+    };
+    let (Ok(server), Ok((stopper, stop))) = (serve::Server::bind(&options), crate::stop::channel()) else {
+        return vec![];
+    };
+    address.target = Target::Inet { host, port: server.ports().first().copied().unwrap_or_default() };
+    let failures = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&failures);
+    let observer = Box::new(move |event: Event| {
+        if let Event::Failed { conversation, failure } = event {
+            heard.lock().unwrap_or_else(PoisonError::into_inner).push((conversation, failure));
+        }
+    });
+    let serve = move || server.run(stop, None, observer);
+    let Ok(serving) = std::thread::Builder::new().name("server".to_owned()).spawn(serve) else { return vec![] };
+    let connecting = connect::ConnectOptions::default();
+    // The two ends trust each other, and nobody else.
+    let trust = if client.has_tls() {
+        match options.identity.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint)) {
+            Ok(trust) => trust,
+            Err(_) => return vec![],
+        }
+    } else {
+        Trust::system()
+    };
+    let with = With { tap: None, trust: &trust, host: "localhost", row: None };
+    let impatient = (!judged).then(|| client.clone().waiting(NOTED));
+    let client = impatient.as_ref().unwrap_or(client);
+    let played = connect::connect(&address, protocol, &connecting).map(|connected| play(&connected, client, with));
+    stopper.stop();
+    let _ = serving.join();
+    let mut found = std::mem::take(&mut *failures.lock().unwrap_or_else(PoisonError::into_inner));
+    if let Ok(Ok(Played { ending: Ending::Failed(verdict), .. })) = played {
+        found.push((None, verdict.into()));
+    }
+    found
+}

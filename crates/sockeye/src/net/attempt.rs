@@ -1,0 +1,192 @@
+//! How to connect, and what became of each address that was tried.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::bind;
+
+use super::{Family, words};
+use crate::limits;
+use crate::sys::option;
+
+/// How to connect.
+#[derive(Debug, Clone)]
+pub struct ConnectOptions {
+    /// Only this address family.
+    pub family: Option<Family>,
+    /// For the lookup and all attempts together.
+    pub timeout: Duration,
+    /// What connections come from; none: whatever leads there.
+    pub source: Option<Source>,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self { family: None, timeout: limits::CONNECT_WAIT, source: None }
+    }
+}
+
+/// What a connection comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// An address of this machine.
+    Address(IpAddr),
+    /// A network interface.
+    Interface(String),
+}
+
+impl Source {
+    /// Has a socket that is to be connected to an address come from here.
+    pub(super) fn take(&self, fd: &OwnedFd, to: &SocketAddr) -> Result<(), Errno> {
+        match self {
+            Self::Interface(name) => option::bind_to_interface(fd, name),
+            Self::Address(ip) if ip.is_ipv4() != to.is_ipv4() => Err(Errno::AFNOSUPPORT),
+            // The port is chosen with the connection: as many as there are peers, and not one for all of them (ip(7)).
+            Self::Address(ip) => {
+                let _ = option::set(fd, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1);
+                bind(fd, &SocketAddr::new(*ip, 0))
+            }
+        }
+    }
+}
+
+/// One address that was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// The address.
+    pub address: SocketAddr,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is the connection.
+    Won,
+    /// Another was faster.
+    Lost,
+    /// It failed.
+    Failed(String),
+    /// It had not answered when the time was over.
+    Unanswered,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let took = self.took.as_secs_f64() * 1000.0;
+        match &self.outcome {
+            Outcome::Won => write!(f, "{}: connected after {took:.1} ms", self.address),
+            Outcome::Lost => write!(f, "{}: another was faster", self.address),
+            Outcome::Failed(why) => write!(f, "{}: {why}", self.address),
+            Outcome::Unanswered => write!(f, "{}: no answer after {took:.0} ms", self.address),
+        }
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The name has no address, or none of the family asked for.
+    NotFound {
+        /// What was asked for.
+        address: String,
+        /// Why, in the resolver's words where it said something.
+        why: String,
+    },
+    /// Every address refused or cannot be reached.
+    Refused {
+        /// What was asked for.
+        address: String,
+        /// Each address that was tried.
+        attempts: Vec<Attempt>,
+    },
+    /// The time was over first.
+    TimedOut {
+        /// What was asked for.
+        address: String,
+        /// How long was waited.
+        after: Duration,
+        /// Each address that was tried; none over a Unix socket, or if the lookup took all the time.
+        attempts: Vec<Attempt>,
+        /// What took all the time, if no address is to blame.
+        waited_for: Option<&'static str>,
+    },
+    /// The connection failed inside this machine: nothing at the path of a Unix socket, no descriptor free.
+    Local {
+        /// What was asked for.
+        address: String,
+        /// The system's words.
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |f: &mut fmt::Formatter<'_>, attempts: &[Attempt]| {
+            for (index, attempt) in attempts.iter().enumerate() {
+                write!(f, "{}{attempt}", if index == 0 { "" } else { "; " })?;
+            }
+            Ok(())
+        };
+        match self {
+            Self::NotFound { address, why } => write!(f, "cannot connect to {address}: {why}"),
+            Self::Refused { address, attempts } => match attempts.as_slice() {
+                // The address was typed in full: once is enough.
+                [Attempt { address: tried, outcome: Outcome::Failed(why), .. }]
+                    if address.ends_with(&tried.to_string()) =>
+                {
+                    write!(f, "cannot connect to {address}: {why}")
+                }
+                _ => {
+                    write!(f, "cannot connect to {address}: ")?;
+                    list(f, attempts)
+                }
+            },
+            Self::TimedOut { address, after, attempts, waited_for } => {
+                let after = transcript::seconds(*after);
+                write!(f, "cannot connect to {address}: no connection within {after} (--connect-timeout)")?;
+                if let Some(what) = waited_for {
+                    write!(f, ": {what} took all of it")?;
+                }
+                if attempts.is_empty() {
+                    return Ok(());
+                }
+                f.write_str(": ")?;
+                list(f, attempts)
+            }
+            Self::Local { address, error } => write!(f, "cannot connect to {address}: {}", words(error)),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Local { error, .. } => Some(error),
+            Self::NotFound { .. } | Self::Refused { .. } | Self::TimedOut { .. } => None,
+        }
+    }
+}
+
+impl ConnectError {
+    /// Whether it may be otherwise in a moment, without anybody changing what was asked for.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::NotFound { .. } | Self::Refused { .. } | Self::TimedOut { .. } => true,
+            // The path of a Unix socket that is not there yet, or from before.
+            Self::Local { error, .. } => {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+            }
+        }
+    }
+}

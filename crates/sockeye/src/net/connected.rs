@@ -1,0 +1,115 @@
+//! A connected socket, and what is known of how it came about. Over datagrams connecting only chooses the peer, and is done here.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, connect as connect_to, getpeername, getsockname, socket_with,
+};
+
+use super::attempt::{Attempt, Outcome};
+use super::{is_exhausted, words_at};
+use crate::event::{Name, Protocol};
+
+/// A connected socket.
+#[derive(Debug)]
+pub struct Connected {
+    /// Blocking; Nagle's algorithm is off.
+    pub fd: OwnedFd,
+    /// The transport.
+    pub protocol: Protocol,
+    /// Our end.
+    pub local: Name,
+    /// The other end.
+    pub peer: Name,
+    /// Every address that was tried.
+    pub attempts: Vec<Attempt>,
+    /// How long looking up the name took.
+    pub lookup: Duration,
+    /// The peer had reset it by the time we looked. The kernel tells that only once: what came before can still be read,
+    /// and what follows looks like an end.
+    pub(crate) broken: Option<Errno>,
+    /// Over datagrams: the name's other addresses, which are tried when nobody listens at this one.
+    pub(crate) others: Vec<SocketAddr>,
+}
+
+impl Connected {
+    /// Over datagrams: the same for the name's next address, if there is one.
+    #[must_use]
+    pub fn next(&self) -> Option<Self> {
+        let Self { attempts, others, lookup, .. } = self;
+        let mut next = connect_datagrams(others).ok()?;
+        next.attempts.splice(..0, attempts.iter().cloned());
+        Some(Self { lookup: *lookup, ..next })
+    }
+}
+
+pub(super) fn connected(fd: OwnedFd, protocol: Protocol, peer: SocketAddr) -> Result<Connected, Errno> {
+    rustix::io::ioctl_fionbio(&fd, false)?;
+    let local = getsockname(&fd).map_or(Name::Unnamed, name);
+    // One that was reset by now has no peer any more, as far as the kernel is concerned.
+    let peer = getpeername(&fd).ok().flatten().map_or(Name::Inet(peer), name);
+    Ok(Connected { fd, protocol, local, peer, attempts: vec![], lookup: Duration::ZERO, broken: None, others: vec![] })
+}
+
+fn name(address: rustix::net::SocketAddrAny) -> Name {
+    SocketAddr::try_from(address).map_or(Name::Unnamed, Name::Inet)
+}
+
+/// Over datagrams connecting only chooses the peer: the first address that this machine has a way to.
+pub(super) fn connect_datagrams(addresses: &[SocketAddr]) -> Result<Connected, NoWay> {
+    let mut attempts = Vec::new();
+    for (index, &candidate) in addresses.iter().enumerate() {
+        let family = if candidate.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let tried = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+            .and_then(|fd| connect_to(&fd, &candidate).map(|()| fd))
+            .and_then(|fd| connected(fd, Protocol::Udp, candidate));
+        let took = Duration::ZERO;
+        match tried {
+            Ok(connected) => {
+                attempts.push(Attempt { address: candidate, outcome: Outcome::Won, took });
+                return Ok(Connected { attempts, others: addresses[index + 1..].to_vec(), ..connected });
+            }
+            Err(error) if is_exhausted(&error.into()) => {
+                return Err(NoWay::Local(error.into()));
+            }
+            Err(error) => {
+                let mut why = words_at(&error.into(), &candidate);
+                if error == Errno::ACCESS {
+                    // connect(2): a socket must be told that it may send to all.
+                    why.push_str("; a route may prohibit it, and to a broadcast address sockeye does not send: name one host, or take ");
+                    why.push_str(&format!("`socat - UDP-DATAGRAM:{candidate},broadcast`"));
+                }
+                attempts.push(Attempt { address: candidate, outcome: Outcome::Failed(why), took });
+            }
+        }
+    }
+    Err(NoWay::Refused(attempts))
+}
+
+/// Why no datagram can go to any of several addresses.
+#[derive(Debug)]
+pub(super) enum NoWay {
+    Local(io::Error),
+    Refused(Vec<Attempt>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn datagrams_go_to_the_first_address_there_is_a_way_to() {
+        let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let live = server.local_addr().unwrap();
+        let nowhere = SocketAddr::from(([255, 255, 255, 255], 9));
+        let connected = connect_datagrams(&[nowhere, live]).unwrap();
+        assert_eq!(connected.peer, Name::Inet(live));
+        assert_eq!(connected.attempts.len(), 2);
+        std::net::UdpSocket::from(connected.fd).send(b"x").unwrap();
+        assert_eq!(server.recv(&mut [0; 8]).unwrap(), 1);
+    }
+}
