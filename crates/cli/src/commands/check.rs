@@ -1,8 +1,8 @@
 //! `sockeye check`.
 
 use serde_json::{Map, Value, json};
+use sockeye::check::{Difference, Options, Report, check};
 use sockeye::file::AtomicFile;
-use sockeye::verb::check::{Difference, Options, Report, check};
 use transcript::{Carrier, Diagnostic, Refused, Severity, Source, Transcript};
 
 use super::file;

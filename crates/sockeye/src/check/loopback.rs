@@ -21,7 +21,7 @@ const NOTED: Duration = Duration::from_secs(1);
 
 /// Plays both ends over a real socket; what failed there, and in which conversation if the server tells it. A machine without a
 /// socket to spare is no fault of the transcript.
-pub(crate) fn play_both_ends(
+pub(super) fn play_both_ends(
     sheet: &Sheet,
     values: &BTreeMap<String, Vec<u8>>,
     client: &Script,

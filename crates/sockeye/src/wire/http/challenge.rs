@@ -1,7 +1,7 @@
 //! What a server wants to know about who asks: the challenges of WWW-Authenticate and Proxy-Authenticate (RFC 9110, section
 //! 11.6.1). Several stand in one field or in several, and the commas between them are those between their parameters too.
 
-use super::is_of_token;
+use super::token::is_of_token;
 
 /// One challenge.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::coding::is_no_coding;
+use super::token::is_token;
 use super::{Challenge, Coding};
 
 /// Most fields of one head.
@@ -303,16 +304,6 @@ fn status_line(line: &[u8]) -> Option<((u8, u8), u16, String)> {
     let status: u16 = std::str::from_utf8(code).ok()?.parse().ok().filter(|&status| status >= 100)?;
     let reason = String::from_utf8_lossy(reason).trim().to_owned();
     Some(((1, u8::from(*minor != b'0')), status, reason))
-}
-
-/// Whether text is a token (RFC 9110, section 5.6.2), as methods and the names of fields are.
-pub(crate) fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|&byte| is_of_token(byte))
-}
-
-/// Whether a byte may stand in a token.
-pub(crate) fn is_of_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// A field, if the line is one.

@@ -5,6 +5,7 @@ mod chunks;
 mod coding;
 pub(crate) mod date;
 mod head;
+mod token;
 mod url;
 
 pub(crate) use challenge::Challenge;
@@ -12,7 +13,8 @@ pub(crate) use chunks::{Chunk, Chunks};
 pub use coding::is_packed;
 pub(crate) use coding::{Coding, Fault, decode, is_own};
 pub(crate) use date::http_date;
-pub(crate) use head::{Asked, end_of_head, is_of_token, is_token};
+pub(crate) use head::{Asked, end_of_head};
 pub use head::{Head, HeadError};
+pub(crate) use token::{is_of_token, is_token};
 pub(crate) use url::percent_decoded;
 pub use url::{Origin, Url, UrlError, UrlScheme, percent_encoded};

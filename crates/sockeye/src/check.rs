@@ -1,7 +1,7 @@
-//! `check`: from which ends a transcript can be played, and whether its two ends agree.
+//! From which ends a transcript can be played, and whether its two ends agree. It plays both, and so stands above the verbs.
 //!
 //! ```
-//! use sockeye::verb::check::{Options, check};
+//! use sockeye::check::{Options, check};
 //! use sockeye::verb::serve::Sheet;
 //! use transcript::Transcript;
 //!
@@ -10,6 +10,8 @@
 //! assert!(report.is_playable() && report.differences.is_empty());
 //! # Ok::<(), transcript::Refused>(())
 //! ```
+
+mod loopback;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +23,7 @@ use crate::address::Scheme;
 use crate::event::Conversation;
 use crate::failure::Failure;
 use crate::folder::Sheet;
-use crate::loopback::play_both_ends;
+use loopback::play_both_ends;
 
 /// What a check found.
 #[derive(Debug)]
