@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use md5::Md5;
 use sha2::{Digest, Sha256, Sha512_256};
+use support::peers::{Authority, s_server};
 use support::web::{Web, answer, fetch, fetch_command, ok};
 use support::{assert_code, need, run_command, text};
 
@@ -359,5 +360,133 @@ fn a_server_that_wants_no_proof_gets_the_body_all_the_same() {
         command.args([&web.url("/"), "-o", "x", "--digest", "--user", "a:b", "--data", "a=1"]);
         assert_code(&run_command(&mut command, b""), 0);
         assert_eq!(std::fs::read(folder.path().join("x")).unwrap(), b"got it");
+    }
+}
+
+/// A challenge that is not met is told of, and what would help.
+#[test]
+fn what_a_server_takes_instead_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    for (fields, arguments, says) in [
+        (
+            "WWW-Authenticate: Basic realm=x\r\n",
+            &["--digest", "--user", "a:b"][..],
+            "401 Unauthorized; the server takes Basic, and no proof: without --digest it is shown the password itself",
+        ),
+        ("WWW-Authenticate: Basic realm=x\r\n", &["--user", "a:b"], "; the server takes Basic; nothing saved"),
+        ("WWW-Authenticate: Basic realm=x\r\n", &[], "; the server takes Basic (--user)"),
+        (
+            "WWW-Authenticate: Negotiate\r\nWWW-Authenticate: NTLM\r\n",
+            &["--digest", "--user", "a:b"],
+            "; the server takes Negotiate, Ntlm;",
+        ),
+        (
+            "WWW-Authenticate: Digest realm=x, nonce=n, algorithm=SHA-1024\r\n",
+            &["--digest", "--user", "a:b"],
+            "; the server takes Digest (SHA-1024);",
+        ),
+        ("WWW-Authenticate: Bearer\r\n", &["--bearer", "t"], "; the server takes Bearer;"),
+        ("", &["--user", "a:b"], "; the server does not say what it would take;"),
+    ] {
+        let web = Web::saying(answer("401 Unauthorized", &format!("{fields}Content-Length: 2\r\n"), b"no"));
+        let output = fetch(folder.path(), &[&[web.url("/").as_str(), "-o", "x"], arguments].concat());
+        assert_code(&output, 22);
+        assert!(text(&output.stderr).contains(says), "{says}: {}", text(&output.stderr));
+    }
+}
+
+/// A proxy that wants a proof: it answers by itself, or leads on to a server.
+fn guarded_proxy(wants: Wants) -> Web {
+    Web::start(move |request, stream| {
+        let as_to_a_server = request.replace("Proxy-Authorization", "Authorization");
+        if !is_proven(&as_to_a_server, wants, "n0==") {
+            let challenge = wants.challenge;
+            let refused = format!("{challenge}Content-Length: 2\r\n");
+            let _ = stream.write_all(&answer("407 Proxy Authentication Required", &refused, b"no"));
+            return;
+        }
+        let Some(place) = request.strip_prefix("CONNECT ") else {
+            let _ = stream.write_all(&ok(b"by way of a proxy"));
+            return;
+        };
+        let mut there = std::net::TcpStream::connect(place.split(' ').next().unwrap()).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        let (mut from, mut to) = (stream.try_clone().unwrap(), there.try_clone().unwrap());
+        let up = std::thread::spawn(move || {
+            let _ = std::io::copy(&mut from, &mut to);
+            let _ = to.shutdown(std::net::Shutdown::Write);
+        });
+        let _ = std::io::copy(&mut there, stream);
+        let _ = stream.shutdown(std::net::Shutdown::Both);
+        up.join().unwrap();
+    })
+}
+
+#[test]
+fn a_proxy_that_wants_a_proof_gets_one_as_by_curl() {
+    need("curl");
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    authority.sign(folder.path(), "good", &["localhost"], (2020, 2120));
+    std::fs::write(folder.path().join("page"), "behind a tunnel").unwrap();
+    let secure = s_server(folder.path(), "good", &[]);
+    let secure = format!("https://localhost:{}/page", secure.port);
+    let ca = folder.path().join("ca.pem").display().to_string();
+    std::fs::write(folder.path().join("body"), vec![b'b'; 300_000]).unwrap();
+    let plain = Wants { challenge: "", algorithm: "MD5", realm: "a b", user: "me" };
+    let who = "me:open%3A%20%22sesame%22%20%C3%BC@";
+    for (wants, curl_too) in [
+        (Wants { challenge: "Proxy-Authenticate: Digest realm=\"a b\", nonce=\"n0==\"\r\n", ..plain }, false),
+        (
+            Wants {
+                challenge: "Proxy-Authenticate: Digest realm=\"a b\", qop=\"auth\", nonce=\"n0==\", algorithm=SHA-256\r\n",
+                algorithm: "SHA-256",
+                ..plain
+            },
+            false,
+        ),
+        (
+            Wants {
+                challenge: "Proxy-Authenticate: Negotiate, Digest realm=\"a b\", qop=\"auth\", nonce=\"n0==\"\r\nConnection: close\r\n",
+                ..plain
+            },
+            true,
+        ),
+    ] {
+        let proxy = guarded_proxy(wants);
+        let at = format!("http://{who}{}", proxy.address);
+        for by_proof in [&["--proxy-digest"][..], &[]] {
+            let before = proxy.requests().len();
+            for (url, content) in [("http://nowhere.invalid/x", "by way of a proxy"), (&secure, "behind a tunnel")] {
+                let common = [url, "--proxy", &at, "--ca", &ca, "-o", "x"];
+                let output = fetch(folder.path(), &[&common, by_proof].concat());
+                assert_code(&output, 0);
+                assert_eq!(std::fs::read_to_string(folder.path().join("x")).unwrap(), content);
+            }
+            // The body goes once where the proof is asked for first.
+            let url = "http://nowhere.invalid/up";
+            let output = fetch(folder.path(), &[&[url, "--proxy", &at, "-T", "body", "-o", "x"], by_proof].concat());
+            assert_code(&output, 0);
+            let requests = proxy.requests();
+            assert_eq!(requests.len() - before, 6);
+            let shows = |request: &String| request.contains("Proxy-Authorization: Basic");
+            assert_eq!(requests[before..].iter().filter(|request| shows(request)).count(), 3 * (1 - by_proof.len()));
+            let sent = requests[before..].iter().filter(|request| request.ends_with("bbbb")).count();
+            assert_eq!(sent, 2 - by_proof.len());
+            assert!(!requests[before..].iter().any(|request| request.contains("\r\nAuthorization")));
+        }
+        for url in ["http://nowhere.invalid/x", &secure] {
+            // curl proves a path where it has asked for a whole URL, which is not what it has asked for.
+            if curl_too && url == secure {
+                let mut curl = std::process::Command::new("curl");
+                curl.args(["-sSf", "--noproxy", "", "--proxy-digest", "--cacert", &ca, "-x", &at, url]);
+                assert_code(&run_command(&mut curl, b""), 0);
+            }
+            let wrong = format!("http://me:wrong@{}", proxy.address);
+            let output = fetch(folder.path(), &[url, "--proxy", &wrong, "--proxy-digest", "-o", "x", "--ca", &ca]);
+            assert_code(&output, if url.starts_with("https") { 7 } else { 22 });
+            assert!(text(&output.stderr).contains("407 "), "{}", text(&output.stderr));
+            assert!(text(&output.stderr).contains(" takes "), "{}", text(&output.stderr));
+        }
     }
 }

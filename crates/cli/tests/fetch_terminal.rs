@@ -139,3 +139,52 @@ fn json_is_laid_out_on_a_terminal_and_nowhere_else() {
     let kind = "application/json\r\nContent-Encoding: gzip";
     assert_eq!(show(&of(kind, &packed), &[], &[("NO_COLOR", "1")]), plain);
 }
+
+/// A terminal that is gone takes nothing, and that is found out at the end, where JSON or half a character was held back.
+#[test]
+fn a_terminal_that_is_gone_is_told_of() {
+    need("python3");
+    let folder = tempfile::tempdir().unwrap();
+    let script = "
+import os, pty, sys
+ours, theirs = pty.openpty()
+command = os.fork()
+if command == 0:
+    os.close(ours)
+    os.dup2(theirs, 1)
+    os.execv(sys.argv[1], sys.argv[1:])
+os.close(theirs)
+sys.stdin.readline()
+os.close(ours)
+print('gone', flush=True)
+_, status = os.waitpid(command, 0)
+sys.exit(os.waitstatus_to_exitcode(status))
+";
+    for (kind, body) in [
+        ("application/json", &b"{\"a\":1}"[..]),
+        ("application/x-ndjson", b"1\n2"),
+        ("text/plain", b"\xc3"),
+        ("text/plain", b"whole words"),
+    ] {
+        let (asked, is_asked) = channel();
+        let (go, may_go) = channel::<()>();
+        let (asked, may_go) = (Mutex::new(asked), Mutex::new(may_go));
+        let message = answer("200 OK", &format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len()), body);
+        let web = Web::start(move |_, stream| {
+            asked.lock().unwrap().send(()).unwrap();
+            let _ = may_go.lock().unwrap().recv();
+            let _ = stream.write_all(&message);
+        });
+        let mut command = Command::new("python3");
+        command.args(["-c", script, BINARY, "fetch", &web.url("/x"), "-o", "-", "-q"]).current_dir(folder.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let log = Log::default();
+        log.follow(child.stdout.take().unwrap());
+        is_asked.recv().unwrap();
+        child.stdin.take().unwrap().write_all(b"\n").unwrap();
+        log.wait_for("gone");
+        drop(go);
+        assert_eq!(wait(&mut child), 23, "{kind} {body:?}");
+    }
+}

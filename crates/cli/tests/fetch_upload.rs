@@ -313,6 +313,125 @@ fn an_answer_that_comes_early_ends_it_while_input_is_open() {
     assert_eq!(upload.end().0, 0);
 }
 
+/// That all went well may be said before all was heard: the rest is sent all the same, as by curl.
+#[test]
+fn an_upload_goes_on_behind_an_answer_that_comes_early() {
+    need("curl");
+    let folder = tempfile::tempdir().unwrap();
+    let content = bytes(3_000_000);
+    fs::write(folder.path().join("file"), &content).unwrap();
+    for message in [
+        answer("200 OK", "Content-Length: 3\r\n", b"yes"),
+        answer("200 OK", "Connection: close\r\nContent-Length: 3\r\n", b"yes"),
+        answer("200 OK", "Transfer-Encoding: chunked\r\n", b"3\r\nyes\r\n0\r\n\r\n"),
+        answer("201 Created", "Content-Length: 0\r\n", b""),
+        answer("204 No Content", "", b""),
+    ] {
+        let (told, heard) = std::sync::mpsc::channel();
+        let has_length = text(&message).contains("Content-Length: 3\r\n\r\n") && !text(&message).contains("close");
+        let url = at_head(move |_, _, stream| {
+            say(stream, &message);
+            let mut came = vec![0; 3_000_000];
+            told.send(stream.read_exact(&mut came).map(|()| came)).unwrap();
+        });
+        assert_code(&fetch(folder.path(), &[&url, "-T", "file", "-o", "x"]), 0);
+        assert!(heard.recv().unwrap().unwrap() == content);
+        // In the other cases curl 7.88 may leave bytes behind, and says nothing.
+        if !has_length {
+            continue;
+        }
+        let mut curl = std::process::Command::new("curl");
+        curl.args(["-sS", "--noproxy", "*", "-H", "Expect:", "-T"]).arg(folder.path().join("file")).arg(&url);
+        assert_code(&run_command(&mut curl, b""), 0);
+        assert!(heard.recv().unwrap().unwrap() == content);
+    }
+    // The same for what comes from a pipe, however late.
+    let (answered, has_answered) = std::sync::mpsc::channel();
+    let url = at_head(move |_, _, stream| {
+        say(stream, &answer("200 OK", "Content-Length: 3\r\n", b"yes"));
+        answered.send(()).unwrap();
+        assert_eq!(read_until(stream, b"0\r\n\r\n"), b"5\r\nfirst\r\n6\r\nsecond\r\n0\r\n\r\n");
+    });
+    let mut upload = Upload::start(folder.path(), &[&url, "-H", "Expect:"]);
+    upload.say(b"first");
+    has_answered.recv().unwrap();
+    upload.say(b"second");
+    upload.stdin = None;
+    assert_eq!(upload.end().0, 0);
+}
+
+/// However it breaks, how far it came is said.
+#[test]
+fn an_upload_that_breaks_says_how_much_was_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::File::create(folder.path().join("file")).unwrap().set_len(100_000_000).unwrap();
+    let reset = |stream: &mut TcpStream| {
+        read_exactly(stream, 100_000);
+        rustix::net::sockopt::set_socket_linger(&*stream, Some(std::time::Duration::ZERO)).unwrap();
+    };
+    // Unread bytes at the close are a reset.
+    let resetting = broken_by(move |stream| reset(stream));
+    let early = broken_by(move |stream| {
+        say(stream, &answer("200 OK", "Content-Length: 3\r\n", b"yes"));
+        reset(stream);
+    });
+    let deaf = broken_by(|stream| {
+        let _ = stream.read(&mut []);
+        std::thread::park();
+    });
+    for (url, more, expected) in [
+        (&resetting, &[][..], 56),
+        (&early, &[], 55),
+        (&deaf, &["--idle-timeout", "500ms"], 28),
+        (&deaf, &["--timeout", "500ms"], 28),
+    ] {
+        let output = fetch(folder.path(), &[&[url.as_str(), "-T", "file", "-o", "x"], more].concat());
+        assert_code(&output, expected);
+        let said = text(&output.stderr);
+        let sent = said.split(" of 100000000 bytes of the upload were sent").next().unwrap();
+        let sent: u64 = sent.rsplit(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("{said}"));
+        assert!((100_000..100_000_000).contains(&sent), "{said}");
+    }
+    // Whoever interrupts it is told the same.
+    let mut command = fetch_command(folder.path());
+    command.args([&deaf, "-T", "-", "-o", "x", "-H", "Expect:"]);
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let log = Log::default();
+    log.follow(child.stderr.take().unwrap());
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&[b'x'; 100_000]).unwrap();
+    until("it is read", || rustix::io::ioctl_fionread(&stdin).is_ok_and(|unread| unread == 0));
+    signal(child.id(), "INT");
+    assert_eq!(wait(&mut child), 130);
+    assert!(log.to_end().join("\n").contains("interrupted; "), "{:?}", log.all());
+    assert!(log.all().join("\n").contains(" bytes of the upload sent, 0 bytes"), "{:?}", log.all());
+}
+
+/// A server whose every connection is served like this once its head has come, and then closed.
+fn broken_by(serve: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/up", listener.local_addr().unwrap());
+    let serve = std::sync::Arc::new(serve);
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let serve = std::sync::Arc::clone(&serve);
+            std::thread::spawn(move || {
+                let mut byte = [0];
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|length| length == 1) {
+                    head.push(byte[0]);
+                }
+                serve(&mut stream);
+            });
+        }
+    });
+    url
+}
+
+fn read_exactly(stream: &mut TcpStream, length: usize) {
+    stream.read_exact(&mut vec![0; length]).unwrap();
+}
+
 #[test]
 fn input_that_breaks_ends_it_and_the_server_sees_no_end() {
     let folder = tempfile::tempdir().unwrap();

@@ -29,6 +29,60 @@ fn curl(server: &Server, path: &str, arguments: &[&str]) -> String {
     text(&output.stdout).rsplit(' ').next().unwrap().to_owned()
 }
 
+/// Under few open files, uploads leave enough for whoever reads, and for those who come in.
+#[test]
+fn many_uploads_at_once_are_told_to_come_again_and_cost_others_nothing() {
+    for (limit, most) in [(64, 8), (256, 16)] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("page"), "read by all").unwrap();
+        let path = folder.path().to_str().unwrap();
+        let nofile = format!("--nofile={limit}:{limit}");
+        let arguments = ["--upload", "--files", path, "-q"];
+        let server = Server::start_with(&["prlimit", &nofile], &["http://127.0.0.1:0"], &arguments);
+        let before = files_of(server.child.id());
+        let part = |name: &str| {
+            format!("--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\n\r\ncontent\r\n")
+        };
+        let begin = |number: usize, files: usize| {
+            let parts: String = (0..files).map(|file| part(&format!("{number}-{file}"))).collect();
+            let mut client = Client::new(&server);
+            let head = "Content-Type: multipart/form-data; boundary=x\r\nTransfer-Encoding: chunked\r\n";
+            let chunk = format!("{:x}\r\n{parts}\r\n", parts.len());
+            client.say(format!("POST / HTTP/1.1\r\nHost: localhost\r\n{head}\r\n{chunk}").as_bytes());
+            client
+        };
+        // As many as there are places for, several to a form, and none of them ends.
+        let mut forms: Vec<Client> = (0..most / 4).map(|number| begin(number, 4)).collect();
+        // Each has its connection and its folder, too.
+        let open = before + forms.len() * 2 + most;
+        until("the files are open", || files_of(server.child.id()) >= open);
+        let refused = begin(100, 3).hear("POST");
+        assert_eq!((refused.status, refused.field("Retry-After")), (503, Some("1")));
+        let put = Client::new(&server).ask("PUT", "/other", "", b"x");
+        assert_eq!(put.status, 503);
+        // A form that alone is too much.
+        for mut form in forms.drain(..most / 8) {
+            form.say(b"7\r\n--x--\r\n\r\n0\r\n\r\n");
+            assert_eq!(form.hear("POST").status, 303);
+        }
+        assert_eq!(begin(200, most + 1).hear("POST").status, 503);
+        // Whoever reads does not notice, and there is room for whoever comes.
+        let readers: Vec<Client> = (0..limit / 4).map(|_| Client::new(&server)).collect();
+        for mut reader in readers {
+            let answer = reader.get("/page", "");
+            assert_eq!((answer.status, answer.text().as_str()), (200, "read by all"));
+        }
+        for mut form in forms {
+            form.say(b"7\r\n--x--\r\n\r\n0\r\n\r\n");
+            assert_eq!(form.hear("POST").status, 303);
+        }
+        let mut again = begin(300, most);
+        again.say(b"7\r\n--x--\r\n\r\n0\r\n\r\n");
+        assert_eq!(again.hear("POST").status, 303);
+        assert_eq!(names(folder.path()).len(), 1 + most + most);
+    }
+}
+
 #[test]
 fn a_form_without_a_script_stores_several_files_over_every_version() {
     let (folder, server) = serve(&[]);

@@ -7,7 +7,7 @@ use super::*;
 use crate::drive::web::AccessLog;
 use crate::web::answer::Site;
 use crate::web::clock::Now;
-use crate::web::options::Options;
+use crate::web::options::{Archives, Options};
 use crate::web::root::Root;
 
 const HEADERS: u8 = 1;
@@ -42,17 +42,23 @@ struct Line {
     http2: Http2,
     date: Now,
     folder: tempfile::TempDir,
+    /// What came of the last step.
+    went: Option<Went>,
 }
 
 impl Line {
     /// The client takes so many bytes of an answer before it says more.
     fn open(window: u32) -> Self {
+        Self::open_to(window, Options::default().with_upload())
+    }
+
+    fn open_to(window: u32, options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("large"), vec![b'x'; 100_000]).unwrap();
-        let site = Site::new(Root::open(folder.path()).unwrap(), Options::default().with_upload());
+        let site = Site::new(Root::open(folder.path()).unwrap(), options);
         let website = Website { site: Arc::new(site), is_secure: false, log: AccessLog::None, https: None };
         let http2 = Http2::new(Arc::new(website));
-        let mut line = Self { http2, date: Now::new(SystemTime::now()), folder };
+        let mut line = Self { http2, date: Now::new(SystemTime::now()), folder, went: None };
         let settings = [&[0, 4][..], &window.to_be_bytes()].concat();
         line.say(0, &[PREFACE, &frame(SETTINGS, 0, 0, &settings)].concat());
         line
@@ -72,7 +78,7 @@ impl Line {
             stopping: false,
             storing: None,
         };
-        self.http2.step(bytes, &mut out, &mut around);
+        self.went = Some(self.http2.step(bytes, &mut out, &mut around));
         let (mut frames, mut rest) = (Vec::new(), out.as_slice());
         while let [a, b, c, kind, _, s @ ..] = rest {
             let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
@@ -216,6 +222,29 @@ fn refused_content_is_let_in_up_to_a_bound() {
     // Another one goes on beside it meanwhile, and what it had taken of the common window is given back.
     let whole = [request(PUT, "/new", 3, false), frame(0, 1, 3, b"content")].concat();
     assert_eq!(answers(&line.say(6, &whole)), [3]);
+}
+
+/// One step passes over so many names as there are in a turn; what comes of them may be nothing for long.
+#[test]
+fn a_folder_of_very_many_hidden_names_is_packed_in_turns() {
+    let mut line = Line::open_to(1 << 20, Options { archives: Archives::Sent, ..Options::default() });
+    fs::write(line.folder.path().join("large"), "not so large").unwrap();
+    for name in 0..60_000 {
+        fs::File::create(line.folder.path().join(format!(".{name}"))).unwrap();
+    }
+    for (query, stream) in [("/?zip", 1), ("/?tar", 3)] {
+        let mut all = line.say(0, &request(GET, query, stream, true));
+        let mut turns = 0;
+        while line.went == Some(Went::More) {
+            turns += 1;
+            all.extend(line.say(0, b""));
+        }
+        assert!(turns >= 2, "{query}: {turns}");
+        let packed: Vec<u8> =
+            all.into_iter().filter(|(kind, ..)| *kind == 0).flat_map(|(.., content)| content).collect();
+        assert!(memchr::memmem::find(&packed, b"/large").is_some());
+        assert!(line.http2.is_idle());
+    }
 }
 
 /// Row 6 of the faults, the slow head.

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use hyper::rt::ReadBufCursor;
 use rustix::event::PollFlags;
+use rustix::io::Errno;
 
 use super::FetchError;
 use super::deadlines::Deadlines;
@@ -65,8 +66,9 @@ pub(super) struct HttpConnection {
     pub(super) active: Instant,
     /// Bytes held that have no end of a head in them.
     seen: usize,
-    /// Whether the peer takes no more of the request.
+    /// Whether the peer takes no more of the request, and why until that is told.
     is_deaf: bool,
+    deaf_for: Option<io::Error>,
     /// What is read before it is given on.
     piece: Box<[u8]>,
     /// What the socket is to become ready for.
@@ -107,6 +109,7 @@ impl HttpConnection {
             active: Instant::now(),
             seen: 0,
             is_deaf: false,
+            deaf_for: None,
             piece: vec![0; PIECE].into_boxed_slice(),
             interest: PollFlags::empty(),
             budget: BUDGET,
@@ -204,6 +207,12 @@ impl HttpConnection {
                 match self.receive(&mut piece)? {
                     None => return Ok(None),
                     Some(0) => {
+                        // Writing may have been told of a reset, and then reading is told of an end.
+                        if let Some(why) = self.deaf_for.take() {
+                            let is_pipe = why.kind() == io::ErrorKind::BrokenPipe;
+                            let why = if is_pipe { Errno::CONNRESET.into() } else { why };
+                            return Err(FetchError::Reset { why, received: 0 });
+                        }
                         let what = if self.held.is_empty() { "it began" } else { "the end of its head" };
                         return Err(FetchError::Cut { what: what.to_owned(), received: 0, promised: None });
                     }
@@ -472,8 +481,8 @@ impl HttpConnection {
                 self.interest |= PollFlags::OUT;
                 Poll::Pending
             }
-            Err(_) => {
-                self.is_deaf = true;
+            Err(error) => {
+                (self.is_deaf, self.deaf_for) = (true, Some(error));
                 Poll::Ready(Ok(all))
             }
         }
