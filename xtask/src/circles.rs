@@ -17,7 +17,6 @@ const KNOWN: &[(&str, &str, &[&str])] = &[
     ("sockeye", "web", &["answer", "archive", "exchange", "form", "head", "listing", "refusal", "upload"]),
     ("sockeye", "web", &["body", "request"]),
     ("cli", "", &["commands", "flags", "output", "port_file"]),
-    ("cli", "commands::fetch", &["page", "parts", "telling"]),
 ];
 
 /// A module by the names on the way to it; empty for the crate itself.

@@ -1,18 +1,17 @@
 //! `sockeye fetch`.
 
-mod asking;
 mod bar;
-mod digest;
+mod conditional;
+mod failure;
+mod interrupt;
 mod jar;
-mod leaving;
 mod many;
+mod messages;
 mod page;
-mod part;
-mod parts;
-mod place;
-mod telling;
-mod trouble;
-mod unchanged;
+mod request;
+mod session;
+mod target;
+mod watcher;
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;

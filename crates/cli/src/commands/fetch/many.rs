@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sockeye::verb::fetch::{ConnectionPool, Options, Url, file_name};
 
-use super::asking::is_stdin;
 use super::bar::Bar;
+use super::interrupt::Downloads;
 use super::jar;
-use super::leaving::UnderWay;
-use super::page::{Page, Shared};
+use super::page::Page;
+use super::request::is_stdin;
+use super::session::Session;
 use crate::exit::Exit;
 use crate::flags::Fetch;
 use crate::output::Console;
@@ -72,14 +73,14 @@ fn is_device(path: &Path) -> bool {
 
 /// Fetches them all; the code is that of the first URL that failed.
 pub(super) fn fetch_all(flags: &Fetch, options: &Options, urls: Vec<Url>, console: &Console) -> Result<Exit, Exit> {
-    let under_way = UnderWay::default();
-    under_way.tell_when_interrupted(console)?;
+    let downloads = Downloads::default();
+    downloads.tell_when_interrupted(console)?;
     let progress: Vec<Vec<_>> = urls.iter().map(|_| (0..flags.parts).map(|_| Arc::default()).collect()).collect();
     let bar = Bar::start(progress.iter().flatten().cloned().collect(), console);
     let jar = flags.cookie_jar.as_deref().map(|path| jar::open(path, console)).transpose()?;
-    let shared = Shared { flags, options, console, under_way: &under_way, bar: bar.as_ref(), jar: jar.clone() };
+    let session = Session { flags, options, console, downloads: &downloads, bar: bar.as_ref(), jar: jar.clone() };
     let pages: Vec<Page<'_>> =
-        urls.into_iter().enumerate().zip(progress).map(|(url, progress)| Page::new(&shared, url, progress)).collect();
+        urls.into_iter().enumerate().zip(progress).map(|(url, progress)| Page::new(&session, url, progress)).collect();
     // Two bodies in one stream would be none.
     let jobs = if flags.body_to_stdout() { 1 } else { flags.jobs.min(pages.len()) };
     let failed: Mutex<Option<(usize, Exit)>> = Mutex::new(None);
@@ -89,11 +90,11 @@ pub(super) fn fetch_all(flags: &Fetch, options: &Options, urls: Vec<Url>, consol
         while let Some((index, page)) =
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, pages.get(at)?)))
         {
-            if let Err(trouble) = page.run(&connections) {
-                shared.aside(|| console.fail(trouble.exit, &trouble.why));
+            if let Err((exit, why)) = page.run(&connections) {
+                session.aside(|| console.fail(exit, &why));
                 let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
                 if failed.is_none_or(|(first, _)| index < first) {
-                    *failed = Some((index, trouble.exit));
+                    *failed = Some((index, exit));
                 }
             }
         }

@@ -7,6 +7,7 @@ mod credentials;
 mod deadlines;
 mod digest;
 mod disposition;
+pub mod download;
 mod driver;
 mod error;
 mod exchange;
@@ -80,6 +81,15 @@ pub struct Request {
     pub jar: Option<Jar>,
     /// Only these bytes.
     pub range: Option<Range>,
+}
+
+impl Request {
+    /// Asks for what stands at a URL.
+    #[must_use]
+    pub fn get(url: Url) -> Self {
+        let method = "GET".to_owned();
+        Self { url, method, fields: vec![], body: None, credentials: None, cookies: vec![], jar: None, range: None }
+    }
 }
 
 /// How it is asked for.

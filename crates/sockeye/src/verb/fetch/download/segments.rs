@@ -1,28 +1,26 @@
-//! One file over several connections: each fetches its part and writes it where it belongs.
+//! One file over several connections: each fetches its segment and writes it where it belongs.
 
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sockeye::file::AtomicFile;
-use sockeye::sink::Sink;
-use sockeye::verb::fetch::range::{Bytes, Range};
-use sockeye::verb::fetch::{Answer, ConnectionPool, Failed, Progress, Request, Saved, Stopper, Taking, fetch};
-
-use super::page::Shared;
-use super::trouble::Trouble;
-use crate::exit::Exit;
+use super::super::range::{Bytes, Range};
+use super::super::{Answer, ConnectionPool, Options, Progress, Request, Saved, Stopper, Taking, fetch};
+use super::error::{TransferError, TransferErrorKind};
+use crate::file::AtomicFile;
+use crate::net::words;
+use crate::sink::Sink;
 
 /// What is not worth another connection.
 const LEAST: u64 = 1024 * 1024;
 
 /// A file that is fetched in parts.
-pub(super) struct Parts {
+pub(super) struct Segments {
     validator: String,
     /// The first byte of each, and the one behind its last.
     bounds: Vec<(u64, u64)>,
 }
 
-impl Parts {
+impl Segments {
     /// How an answer that has the whole is divided; none if it must come in one.
     pub(super) fn of(answer: &Answer, most: usize, max_size: Option<u64>) -> Option<Self> {
         let head = answer.head();
@@ -46,22 +44,22 @@ impl Parts {
         request: &Request,
         file: &AtomicFile,
         progress: &[Arc<Progress>],
-        shared: &Shared<'_>,
-    ) -> Result<Saved, Trouble> {
+        (options, rate): (&Options, Option<u64>),
+    ) -> Result<Saved, TransferError> {
         let stopper = Arc::new(Stopper::default());
         let count = self.bounds.len() as u64;
         let taking = |index: usize| Taking {
             raw: true,
             already: 0,
             max_size: None,
-            rate: shared.flags.limit_rate.map(|rate| (rate / count).max(1)),
+            rate: rate.map(|rate| (rate / count).max(1)),
             only: Some(self.bounds[index].1 - self.bounds[index].0),
             stopper: Some(Arc::clone(&stopper)),
             progress: Arc::clone(&progress[index]),
         };
-        let first_trouble: Mutex<Option<Trouble>> = Mutex::new(None);
+        let first_trouble: Mutex<Option<TransferError>> = Mutex::new(None);
         let whole: Mutex<Option<Saved>> = Mutex::new(None);
-        let failed = |trouble: Trouble| {
+        let failed = |trouble: TransferError| {
             // What fails from now on fails because of this one.
             first_trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(trouble);
             stopper.stop();
@@ -70,14 +68,16 @@ impl Parts {
             for index in 1..self.bounds.len() {
                 let (taking, failed, whole, stopper) = (&taking, &failed, &whole, &stopper);
                 let part = move || {
-                    if let Err(trouble) = self.part(index, request, file, &taking(index), shared, (whole, stopper)) {
+                    if let Err(trouble) =
+                        self.part(index, request, file, &taking(index), (options, rate), (whole, stopper))
+                    {
                         failed(trouble);
                     }
                 };
                 if let Err(error) = std::thread::Builder::new().name("part".to_owned()).spawn_scoped(scope, part) {
-                    failed(Trouble::new(
-                        Exit::CannotWrite,
-                        format!("cannot begin a part: {error}", error = sockeye::net::words(&error)),
+                    failed(TransferError::new(
+                        TransferErrorKind::Output,
+                        format!("cannot begin a part: {error}", error = words(&error)),
                     ));
                 }
             }
@@ -104,15 +104,14 @@ impl Parts {
         request: &Request,
         file: &AtomicFile,
         taking: &Taking,
-        shared: &Shared<'_>,
+        (options, rate): (&Options, Option<u64>),
         (whole, stopper): (&Mutex<Option<Saved>>, &Stopper),
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), TransferError> {
         let (first, end) = self.bounds[index];
         let bytes = Bytes::From(first, Some(end - 1));
         let range = Range { bytes, if_still: Some(self.validator.clone()) };
         let request = Request { range: Some(range), ..request.clone() };
-        let answer = fetch(&request, shared.options, &ConnectionPool::default(), &mut ())
-            .map_err(|failed| Trouble::from(&failed))?;
+        let answer = fetch(&request, options, &ConnectionPool::default(), &mut ()).map_err(TransferError::from)?;
         let total = self.bounds.last().map(|&(_, end)| end);
         match answer.part {
             Some(part) if part.total == total || part.total.is_none() => {
@@ -125,7 +124,7 @@ impl Parts {
                 let mut whole = whole.lock().unwrap_or_else(PoisonError::into_inner);
                 if whole.is_none() {
                     stopper.stop();
-                    let taking = Taking { only: None, stopper: None, rate: shared.flags.limit_rate, ..taking.clone() };
+                    let taking = Taking { only: None, stopper: None, rate, ..taking.clone() };
                     *whole = Some(self.write(answer, file, 0, &taking)?);
                 }
                 Ok(())
@@ -133,14 +132,14 @@ impl Parts {
             _ => {
                 let (url, line) = (answer.url.shown(), answer.head().status_line());
                 let why = format!("{url}: a part was asked for and the answer is {line}: it has changed meanwhile");
-                Err(Trouble::new(Exit::Reset, why))
+                Err(TransferError::new(TransferErrorKind::Changed, why))
             }
         }
     }
 
-    fn write(&self, answer: Answer, file: &AtomicFile, at: u64, taking: &Taking) -> Result<Saved, Trouble> {
-        let own = file.at(at).map_err(|error| Trouble::new(Exit::CannotWrite, error.to_string()))?;
+    fn write(&self, answer: Answer, file: &AtomicFile, at: u64, taking: &Taking) -> Result<Saved, TransferError> {
+        let own = file.at(at).map_err(|error| TransferError::new(TransferErrorKind::Output, error.to_string()))?;
         let saved = answer.save(&mut Sink::Descriptor(own.as_fd()), "", taking);
-        saved.map_err(|failed: Failed| Trouble::from(&failed))
+        saved.map_err(TransferError::from)
     }
 }

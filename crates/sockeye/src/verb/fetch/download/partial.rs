@@ -1,4 +1,4 @@
-//! What `--resume` leaves and goes on with: `NAME.part`, and beside it a record of what it is a part of.
+//! What a download that failed leaves and the next goes on with: `NAME.part`, and beside it a record of what it is a part of.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -6,16 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
-use sockeye::file::{AtomicFile, FileError, PartFile};
-use sockeye::limits;
-use sockeye::verb::fetch::range::{Bytes, Part as Came, Range};
-use sockeye::verb::fetch::{Head, Url};
 
-/// A part that is being fetched.
-pub(super) struct Part(Arc<Held>);
+use super::super::range::{Bytes, Part as Came, Range};
+use super::super::{Head, Url};
+use crate::file::{AtomicFile, FileError, PartFile};
+use crate::limits;
 
-/// What a signal and the end of a fetch have to do with it.
-pub(super) struct Held {
+/// A file that is being fetched and may be gone on with.
+pub(super) struct ResumableFile(Arc<PartialFile>);
+
+/// The part of a file that is there. It is kept at the end of a download that failed, or by whoever ends the process.
+#[derive(Debug)]
+pub struct PartialFile {
     file: PartFile,
     record: Mutex<Option<Record>>,
     /// Whether it is another one than was found.
@@ -35,15 +37,20 @@ struct Record {
     stored: u64,
 }
 
-impl Part {
+impl ResumableFile {
     pub(super) fn open(target: &Path, replace: bool) -> Result<Self, FileError> {
         let file = PartFile::open(target, replace)?;
         let record = Mutex::new(None);
-        Ok(Self(Arc::new(Held { file, record, is_ours: AtomicBool::new(false), is_done: AtomicBool::new(false) })))
+        Ok(Self(Arc::new(PartialFile {
+            file,
+            record,
+            is_ours: AtomicBool::new(false),
+            is_done: AtomicBool::new(false),
+        })))
     }
 
     /// For a signal that ends the process.
-    pub(super) fn held(&self) -> Arc<Held> {
+    pub(super) fn held(&self) -> Arc<PartialFile> {
         Arc::clone(&self.0)
     }
 
@@ -123,21 +130,21 @@ impl Part {
     }
 }
 
-impl AsFd for Part {
+impl AsFd for ResumableFile {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.file.as_fd()
     }
 }
 
-impl Drop for Part {
+impl Drop for ResumableFile {
     fn drop(&mut self) {
         self.0.keep();
     }
 }
 
-impl Held {
+impl PartialFile {
     /// Leaves the part so that it can be gone on with, or not at all. Its path if it stays.
-    pub(super) fn keep(&self) -> Option<&Path> {
+    pub fn keep(&self) -> Option<&Path> {
         if self.is_done.swap(true, Ordering::Relaxed) {
             return None;
         }

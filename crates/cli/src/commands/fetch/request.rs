@@ -10,12 +10,12 @@ use sockeye::file::read_secret;
 use sockeye::verb::fetch::range::Range;
 use sockeye::verb::fetch::{Body, Credentials, Form, Request, Url, netrc, percent_encoded};
 
-use super::place::Refused;
+use super::failure::Failure;
 use crate::exit::Exit;
 use crate::flags::{Fetch, User};
 use crate::sys::closed_standard_streams;
 
-pub(super) fn request(flags: &Fetch, url: &Url) -> Result<Request, Refused> {
+pub(super) fn request(flags: &Fetch, url: &Url) -> Result<Request, Failure> {
     let with_name;
     let (body, url) = if flags.get {
         let query = joined(flags)?.unwrap_or_default();
@@ -48,7 +48,7 @@ pub(super) fn request(flags: &Fetch, url: &Url) -> Result<Request, Refused> {
 }
 
 /// What is put there; a pipe or a terminal as it comes.
-fn upload(path: &Path) -> Result<Body, Refused> {
+fn upload(path: &Path) -> Result<Body, Failure> {
     let (shown, name) = match path.as_os_str() == "-" {
         true => ("standard input".to_owned(), None),
         false => (path.display().to_string(), Some(path)),
@@ -64,7 +64,7 @@ fn upload(path: &Path) -> Result<Body, Refused> {
 }
 
 /// In a folder a file gets its own name.
-fn named_after(url: &Url, path: &Path) -> Result<Url, Refused> {
+fn named_after(url: &Url, path: &Path) -> Result<Url, Failure> {
     let (place, query) =
         url.target.split_once('?').map_or((url.target.as_str(), None), |(place, query)| (place, Some(query)));
     let (true, Some(name)) = (place.ends_with('/') && path.as_os_str() != "-", path.file_name()) else {
@@ -76,7 +76,7 @@ fn named_after(url: &Url, path: &Path) -> Result<Url, Refused> {
 }
 
 /// The same user, whose password is not to be shown.
-fn in_digests(credentials: Option<Credentials>, url: &Url) -> Result<Option<Credentials>, Refused> {
+fn in_digests(credentials: Option<Credentials>, url: &Url) -> Result<Option<Credentials>, Failure> {
     match (credentials, &url.credentials) {
         (Some(Credentials::Basic(user, password)), _) => {
             Ok(Some(Credentials::Digest(user.into_bytes(), password.into_bytes())))
@@ -89,7 +89,7 @@ fn in_digests(credentials: Option<Credentials>, url: &Url) -> Result<Option<Cred
     }
 }
 
-fn body(flags: &Fetch) -> Result<Option<Body>, Refused> {
+fn body(flags: &Fetch) -> Result<Option<Body>, Failure> {
     // What a form in a page sends, as all tools of this kind do.
     const FORM: &str = "application/x-www-form-urlencoded";
     if let ([data], []) = (flags.data.as_slice(), flags.data_urlencode.as_slice()) {
@@ -115,7 +115,7 @@ fn body(flags: &Fetch) -> Result<Option<Body>, Refused> {
 }
 
 /// Several data as one, with & between them; none if there is none.
-fn joined(flags: &Fetch) -> Result<Option<Vec<u8>>, Refused> {
+fn joined(flags: &Fetch) -> Result<Option<Vec<u8>>, Failure> {
     if flags.data.is_empty() && flags.data_urlencode.is_empty() {
         return Ok(None);
     }
@@ -139,12 +139,12 @@ fn joined(flags: &Fetch) -> Result<Option<Vec<u8>>, Refused> {
     Ok(Some(all.join(&b'&')))
 }
 
-fn contents(path: &str) -> Result<Vec<u8>, Refused> {
+fn contents(path: &str) -> Result<Vec<u8>, Failure> {
     if path == "-" { stdin() } else { std::fs::read(path).map_err(|error| unreadable(path, &error)) }
 }
 
 /// The words themselves, or what is in a file.
-fn text_or_file(body: Body, data: &str) -> Result<Body, Refused> {
+fn text_or_file(body: Body, data: &str) -> Result<Body, Failure> {
     match data.strip_prefix('@') {
         None => Ok(body.with(data)),
         Some("-") => Ok(body.with(stdin()?)),
@@ -152,7 +152,7 @@ fn text_or_file(body: Body, data: &str) -> Result<Body, Refused> {
     }
 }
 
-fn stdin() -> Result<Vec<u8>, Refused> {
+fn stdin() -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = io::stdin().read_to_end(&mut bytes);
     read.map_err(|error| {
@@ -172,7 +172,7 @@ fn file_and_type(value: &str) -> Option<(&str, &str)> {
     Some(file.rsplit_once(";type=").unwrap_or((file, "application/octet-stream")))
 }
 
-fn filled_in(form: Form, (name, value): &(String, String)) -> Result<Form, Refused> {
+fn filled_in(form: Form, (name, value): &(String, String)) -> Result<Form, Failure> {
     let Some((path, kind)) = file_and_type(value) else { return Ok(form.text(name, value.as_bytes())) };
     if kind.is_empty() || !kind.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
         return Err((Exit::Usage, format!("`{kind}` in --form {name} is no type such as text/plain")));
@@ -183,12 +183,12 @@ fn filled_in(form: Form, (name, value): &(String, String)) -> Result<Form, Refus
     form.file(name, Path::new(path), kind).map_err(|error| unreadable(path, &error))
 }
 
-fn unreadable(path: &str, error: &io::Error) -> Refused {
+fn unreadable(path: &str, error: &io::Error) -> Failure {
     (Exit::CannotRead, format!("cannot read {path}: {error}", error = sockeye::net::words(&error)))
 }
 
 /// Who asks: what was typed, then what the URL says, then what a file has for its host.
-fn credentials(flags: &Fetch, url: &Url) -> Result<Option<Credentials>, Refused> {
+fn credentials(flags: &Fetch, url: &Url) -> Result<Option<Credentials>, Failure> {
     match (&flags.user, &flags.bearer) {
         (Some(User::Given(user, password)), _) => Ok(Some(Credentials::Basic(user.clone(), password.clone()))),
         (Some(User::In(path)), _) => {
@@ -211,16 +211,16 @@ fn credentials(flags: &Fetch, url: &Url) -> Result<Option<Credentials>, Refused>
 }
 
 /// The first line of a file, where other users do not see it as they do in a command line.
-fn first_line(path: &str) -> Result<String, Refused> {
+fn first_line(path: &str) -> Result<String, Failure> {
     Ok(secret(Path::new(path), "these credentials")?.lines().next().unwrap_or_default().to_owned())
 }
 
-fn secret(path: &Path, what: &str) -> Result<String, Refused> {
+fn secret(path: &Path, what: &str) -> Result<String, Failure> {
     let read = read_secret(path, what).and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
     read.map_err(|error| unreadable(&path.display().to_string(), &error))
 }
 
-fn of_netrc(flags: &Fetch, url: &Url, user: Option<&str>) -> Result<Option<Credentials>, Refused> {
+fn of_netrc(flags: &Fetch, url: &Url, user: Option<&str>) -> Result<Option<Credentials>, Failure> {
     let path = match (&flags.netrc_file, flags.netrc) {
         (Some(path), _) => path.clone(),
         (None, true) => {

@@ -2,41 +2,34 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sockeye::file::Leftover;
+use sockeye::verb::fetch::download::Unfinished;
 use sockeye::verb::fetch::{Body, Progress, Uploaded};
 
-use super::part::Held;
 use crate::commands::signals;
 use crate::exit::Exit;
 use crate::output::Console;
 
-/// What is to be done with one.
-pub(super) enum Leaving {
-    Nothing,
-    Remove(Leftover),
-    Keep(Arc<Held>),
-}
-
 /// Everything that is under way.
 #[derive(Clone, Default)]
-pub(super) struct UnderWay(Arc<Mutex<Vec<One>>>, Arc<Mutex<Vec<Body>>>);
+pub(super) struct Downloads(Arc<Mutex<Vec<One>>>, Arc<Mutex<Vec<Body>>>);
 
 struct One {
     progress: Arc<Progress>,
-    leaving: Leaving,
+    unfinished: Unfinished,
 }
 
-impl UnderWay {
+impl Downloads {
     /// Whoever interrupts a download is told how far it came, and no half of it stays behind but what can be gone on with.
     pub(super) fn tell_when_interrupted(&self, console: &Console) -> Result<(), Exit> {
-        let (under_way, quiet) = (self.clone(), console.quiet);
+        let (downloads, quiet) = (self.clone(), console.quiet);
         signals::end_on_signals(move |_| {
-            let all = under_way.all();
-            let kept: Vec<String> = all.iter().filter_map(One::leave).collect();
+            let all = downloads.all();
+            let kept: Vec<String> =
+                all.iter().filter_map(|one| one.unfinished.leave()).map(|path| path.display().to_string()).collect();
             if quiet {
                 return;
             }
-            let uploaded = under_way.uploaded();
+            let uploaded = downloads.uploaded();
             let (received, promised) = Progress::sum(all.iter().map(|one| &one.progress));
             let of = promised.filter(|&promised| promised > 0);
             let of = of.map_or_else(String::new, |promised| format!(" of {promised}"));
@@ -53,10 +46,10 @@ impl UnderWay {
     }
 
     /// Puts one in place of what the same fetch had before.
-    pub(super) fn put(&self, progress: &Arc<Progress>, leaving: Leaving) {
+    pub(super) fn put(&self, progress: &Arc<Progress>, unfinished: Unfinished) {
         let mut all = self.all();
         all.retain(|one| !Arc::ptr_eq(&one.progress, progress));
-        all.push(One { progress: Arc::clone(progress), leaving });
+        all.push(One { progress: Arc::clone(progress), unfinished });
     }
 
     /// This is sent.
@@ -79,19 +72,5 @@ impl UnderWay {
 
     fn all(&self) -> MutexGuard<'_, Vec<One>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl One {
-    /// The path of what stays.
-    fn leave(&self) -> Option<String> {
-        match &self.leaving {
-            Leaving::Nothing => None,
-            Leaving::Remove(leftover) => {
-                leftover.remove();
-                None
-            }
-            Leaving::Keep(held) => held.keep().map(|path| path.display().to_string()),
-        }
     }
 }

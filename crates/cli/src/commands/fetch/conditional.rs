@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use sockeye::file::AtomicFile;
 use sockeye::verb::fetch::{Head, Request, date};
 
-use super::trouble::Trouble;
+use super::failure::Failure;
 use crate::exit::Exit;
 use crate::flags::Fetch;
 
@@ -19,7 +19,7 @@ pub(super) fn is_asked(flags: &Fetch) -> bool {
 }
 
 /// Says what is there. Where the file is not, everything is wanted, whatever was kept.
-pub(super) fn ask(flags: &Fetch, path: &Path, request: &mut Request) -> Result<(), Trouble> {
+pub(super) fn ask(flags: &Fetch, path: &Path, request: &mut Request) -> Result<(), Failure> {
     let Some(found) = path.metadata().ok().filter(std::fs::Metadata::is_file) else { return Ok(()) };
     if let (true, Ok(modified)) = (flags.if_newer, found.modified()) {
         request.fields.push(("If-Modified-Since".to_owned(), date(modified.min(SystemTime::now()))));
@@ -28,7 +28,7 @@ pub(super) fn ask(flags: &Fetch, path: &Path, request: &mut Request) -> Result<(
         match kept.metadata() {
             Ok(found) if found.is_file() && found.len() <= LONGEST => {
                 let text = std::fs::read_to_string(kept).map_err(|error| {
-                    Trouble::new(Exit::CannotRead, format!("cannot read the tag in {}: {error}", kept.display()))
+                    (Exit::CannotRead, format!("cannot read the tag in {}: {error}", kept.display()))
                 })?;
                 let tag = text.trim();
                 if !tag.is_empty() {
@@ -37,7 +37,7 @@ pub(super) fn ask(flags: &Fetch, path: &Path, request: &mut Request) -> Result<(
             }
             Ok(_) => {
                 let why = format!("{} holds no tag: it is no small file", kept.display());
-                return Err(Trouble::new(Exit::CannotRead, why));
+                return Err((Exit::CannotRead, why));
             }
             // The first time.
             Err(_) => {}
@@ -53,12 +53,12 @@ pub(super) fn tag(head: &Head) -> Option<String> {
 }
 
 /// Keeps it for the next time. Without one, the next time everything is fetched.
-pub(super) fn keep(flags: &Fetch, tag: Option<String>) -> Result<(), Trouble> {
+pub(super) fn keep(flags: &Fetch, tag: Option<String>) -> Result<(), Failure> {
     let Some(path) = &flags.etag else { return Ok(()) };
     let text = tag.map(|tag| format!("{tag}\n")).unwrap_or_default();
     let written = AtomicFile::create(path).and_then(|mut file| {
         file.append(text.as_bytes())?;
         file.commit()
     });
-    written.map_err(|error| Trouble::new(Exit::CannotWrite, format!("the tag is not kept: {error}")))
+    written.map_err(|error| (Exit::CannotWrite, format!("the tag is not kept: {error}")))
 }
