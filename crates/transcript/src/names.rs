@@ -113,6 +113,9 @@ pub(crate) fn resolve(body: &[Statement], given: &[&str]) -> (Roles, Vec<Diagnos
     (resolver.roles, resolver.findings)
 }
 
+/// So many mistakes are noted: a file of names without values could have millions.
+const MOST_FINDINGS: usize = 20_000;
+
 struct Resolver<'a> {
     /// Names that some `set` gives; they are never captured.
     values: HashSet<&'a str>,
@@ -200,8 +203,7 @@ impl<'a> Resolver<'a> {
                 }
                 if captured.insert(name, state).is_some() {
                     let message = format!("{{{name}}} is captured by two lines that may come in either order");
-                    self.findings
-                        .push(Diagnostic::error(statement.place, message).help("give it another name, or {_}"));
+                    self.wrong(Diagnostic::error(statement.place, message).help("give it another name, or {_}"));
                 }
             }
         }
@@ -270,7 +272,7 @@ impl<'a> Resolver<'a> {
     fn unclear(&mut self, place: Place, name: &str, line: usize) {
         let message = format!("{{{name}}} has a value on one path to here and none on another");
         let help = format!("line {line} gives it one, but not on every path: use another name here, or {{_}}");
-        self.findings.push(Diagnostic::error(place, message).help(help));
+        self.wrong(Diagnostic::error(place, message).help(help));
     }
 
     fn unset(&mut self, place: Place, name: &str) {
@@ -280,6 +282,12 @@ impl<'a> Resolver<'a> {
         } else {
             format!("write `set {name} = …` above this line, or pass --set {name}=…")
         };
-        self.findings.push(Diagnostic::error(place, message).help(help));
+        self.wrong(Diagnostic::error(place, message).help(help));
+    }
+
+    fn wrong(&mut self, finding: Diagnostic) {
+        if self.findings.len() < MOST_FINDINGS {
+            self.findings.push(finding);
+        }
     }
 }

@@ -117,6 +117,7 @@ fn the_worst_pages_take_a_bounded_multiple_of_their_size() {
     for line in [
         "\n",
         "C:\n",
+        "S: 250-a\n 250-b\n x\n",
         "C: a\nS: b\n",
         "C: a\n b\n",
         "A:\nB:\n",
@@ -305,5 +306,45 @@ fn heard_wrong(script: &Script, carrier: Carrier) {
                 Next::Flush | Next::StopSending | Next::StartTls => {}
             }
         }
+    }
+}
+
+/// Files whose every few bytes are a statement, a hole, a default or a mistake: they are refused before they take a
+/// thousand times their size.
+#[test]
+fn a_file_of_nothing_but_tiny_parts_is_refused_in_words() {
+    let mut taken = Taken::begin();
+    let most = 2_000_001;
+    for (text, why) in [
+        ("C:\n".repeat(500_001), "a transcript holds 500000 statements, or as much in holes and defaults"),
+        ("either\n".to_owned() + &"or\n".repeat(500_001), "a transcript holds 500000 statements"),
+        (format!("C: {}\n", "{_}".repeat(most / 2 + 1)), "a transcript holds 500000 statements"),
+        (format!("C: {{a={}}}\n", "|".repeat(most)), "a transcript holds 500000 statements"),
+        ("x\n".repeat(50_000), "so much is wrong that the rest is not read"),
+        (format!("C: {}\n", "{a".repeat(100_000)), ""),
+    ] {
+        taken.again();
+        let refused = Transcript::parse("t.talk", text.as_bytes(), &[]);
+        let most = taken.most();
+        assert!(most < 900 * MIB, "{:.20}: {most} bytes", text);
+        if !why.is_empty() {
+            let findings = refused.expect_err("it is refused").findings;
+            assert!(findings.iter().any(|finding| finding.message.contains(why)), "{:.20}", text);
+        }
+    }
+}
+
+/// Text in a million pieces is heard byte by byte in the time that its bytes take.
+#[test]
+fn text_of_many_small_pieces_is_one_when_it_is_heard() {
+    let pieces = "{0x01}".repeat(20_000);
+    for text in [
+        format!("C raw: {pieces}\nS: ok\n"),
+        format!("C raw: {pieces}{{x=abc}};\nS: {{x}}\n"),
+        format!("C: {pieces}\nS: ok\n"),
+    ] {
+        let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
+        let prepare = |side| Script::prepare(&transcript, &Options::new(side, Carrier::Stream)).unwrap();
+        assert!(rehearse(&prepare(Side::Client), &prepare(Side::Server), |_| 1).is_success());
     }
 }

@@ -22,6 +22,13 @@ use crate::side::Side;
 /// Unmarked lines between two marked ones that may still be of one session: remarks, not the text of the page.
 const REMARKS: usize = 6;
 
+/// Most lines of a page: each takes far more memory than its bytes.
+const MOST_LINES: usize = 1_000_000;
+
+fn is_too_long(page: &str) -> bool {
+    memchr::memchr_iter(b'\n', page.as_bytes()).count() > MOST_LINES
+}
+
 /// How to import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Import<'a> {
@@ -53,6 +60,9 @@ pub struct Imported {
 /// Why a page has no session: what it is instead, or what it lacks.
 #[must_use]
 pub fn why_none(page: &str, client: Option<&str>) -> String {
+    if is_too_long(page) {
+        return format!("it has more than {MOST_LINES} lines: cut out the pages that matter");
+    }
     if let pair::Found::Unclear(why) = Pair::find(&without_pages(page), client) {
         return why;
     }
@@ -78,6 +88,9 @@ pub fn why_none(page: &str, client: Option<&str>) -> String {
 /// Turns one session of a page into a transcript; `None` if the page has no such session.
 #[must_use]
 pub fn import(page: &str, options: Import<'_>) -> Option<Imported> {
+    if is_too_long(page) {
+        return None;
+    }
     let lines = without_pages(page);
     let Sessions { sessions, note } = Sessions::find(&lines, options.client);
     let session = sessions.get(options.session.checked_sub(1)?)?;
@@ -180,6 +193,8 @@ struct Reader {
     pair: Option<Pair>,
     /// The last marker, and the column in which it stands.
     last: Option<(usize, Marker)>,
+    /// The last item that stands behind a marker.
+    last_said: Option<usize>,
     /// The lines under an arrow that is the last marker.
     block: Option<Block>,
     /// The line at which a request or answer of HTTP's kind begins whose end no empty line shows yet.
@@ -314,6 +329,7 @@ impl Reader {
         } else {
             self.items.push(Item { line, kind: Kind::Said(marker, said) });
         }
+        self.last_said = Some(self.items.len() - 1);
     }
 
     fn under(&mut self, line: usize, marker: Marker, said: &str) {
@@ -334,7 +350,7 @@ impl Reader {
     fn goes_on(&self, body: &str) -> bool {
         let code =
             |text: &str| text.get(..3).filter(|code| code.bytes().all(|byte| byte.is_ascii_digit())).map(str::to_owned);
-        let before = self.items.iter().rev().find_map(|item| match &item.kind {
+        let before = self.last_said.and_then(|at| match &self.items.get(at)?.kind {
             Kind::Said(_, said) => Some(said.trim()),
             _ => None,
         });
@@ -362,7 +378,7 @@ impl Reader {
         self.end_block();
         let items = std::mem::take(&mut self.items);
         self.remarks.clear();
-        self.last = None;
+        (self.last, self.last_said) = (None, None);
         match speakers(&items) {
             (true, true) => self.found.push(Session::of(items)),
             (false, false) => {}
@@ -563,7 +579,7 @@ impl Writer {
         match &item.kind {
             Kind::Folded(rest) => match &mut self.open {
                 Some((_, line, folded)) => {
-                    if !(is_base64(line.rsplit(' ').next().unwrap_or_default()) && is_base64(rest)) {
+                    if !(ends_in_base64(line) && is_base64(rest)) {
                         line.push(' ');
                     }
                     line.push_str(rest);
@@ -663,6 +679,14 @@ fn spelled_out(said: &str) -> String {
     // One that ends the line; in `end with <CRLF>.<CRLF>` they are words.
     let ended = said.strip_suffix(ENDING).filter(|rest| !rest.contains(ENDING)).unwrap_or(said);
     ended.replace("<SP>", " ")
+}
+
+/// Whether the last word of a line is such a part. Of a very long one its end tells.
+fn ends_in_base64(line: &str) -> bool {
+    const ENOUGH: usize = 64;
+    let word = line.bytes().rev().take_while(|byte| *byte != b' ').take(ENOUGH);
+    let word: Vec<u8> = word.collect();
+    std::str::from_utf8(&word).is_ok_and(is_base64)
 }
 
 /// Whether a word is part of something long that was cut where the page ended.

@@ -435,7 +435,7 @@ impl Compiler<'_> {
     }
 
     fn message(&mut self, place: Place, side: Side, form: Form, template: &Template, to_end: bool) -> Message {
-        let pieces = self.pieces(template, place.line, side == self.side);
+        let pieces = coalesced(self.pieces(template, place.line, side == self.side));
         if matcher::text_length(&pieces, &Scratch::default()).is_none_or(|length| length > MOST_SAID) {
             let message = "with its values filled in, this line is longer than 32 MiB";
             self.findings.push(Diagnostic::error(place, message).help("set a shorter value, or say it in parts"));
@@ -566,6 +566,39 @@ impl Compiler<'_> {
         }
         counter
     }
+}
+
+/// Pieces that a message may have before small ones of text are put together: each of them is looked at again with every
+/// part of the message that comes.
+const MANY_PIECES: usize = 1024;
+/// Longer text stands as it is: it may be shared.
+const SMALL: usize = 64;
+
+/// Puts text in many small pieces, as `{0x01}{0x02}…` is, together. An account of what differs is then less exact.
+fn coalesced(pieces: Vec<Piece>) -> Vec<Piece> {
+    if pieces.len() < MANY_PIECES {
+        return pieces;
+    }
+    let mut all: Vec<Piece> = Vec::new();
+    let mut open: Option<(Place, Vec<u8>)> = None;
+    let close = |open: &mut Option<(Place, Vec<u8>)>, all: &mut Vec<Piece>| {
+        if let Some((place, text)) = open.take() {
+            all.push(Piece { place, kind: PieceKind::Literal(text.into()) });
+        }
+    };
+    for piece in pieces {
+        match piece.kind {
+            PieceKind::Literal(text) if text.len() <= SMALL => {
+                open.get_or_insert_with(|| (piece.place, Vec::new())).1.extend_from_slice(&text);
+            }
+            _ => {
+                close(&mut open, &mut all);
+                all.push(piece);
+            }
+        }
+    }
+    close(&mut open, &mut all);
+    all
 }
 
 /// Every `set` and `let`, in the order of the text.

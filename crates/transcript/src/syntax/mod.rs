@@ -7,6 +7,7 @@ mod meant;
 mod nearest;
 mod parse;
 mod settings;
+mod size;
 mod template;
 mod unknown;
 

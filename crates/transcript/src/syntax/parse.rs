@@ -6,6 +6,7 @@ use super::duration::duration;
 use super::encoding;
 use super::meant::{Instead, Meant};
 use super::nearest::nearest;
+use super::size::Size;
 use super::template::{self, At};
 use super::unknown;
 use super::{Act, Branch, Form, Refused, Settings, Statement, StatementKind, Tree};
@@ -36,6 +37,7 @@ pub(crate) fn read(name: &str, text: &[u8]) -> Result<Tree, Refused> {
         open: Vec::new(),
         seen: Seen::default(),
         is_repaired: false,
+        size: Size::default(),
         body: Vec::new(),
     };
     if let Err(wrong) = std::str::from_utf8(text) {
@@ -43,6 +45,12 @@ pub(crate) fn read(name: &str, text: &[u8]) -> Result<Tree, Refused> {
     }
     for (index, line) in decoded.strip_prefix('\u{feff}').unwrap_or(&decoded).split('\n').enumerate() {
         parser.line(index + 1, line.strip_suffix('\r').unwrap_or(line));
+        if let Some(finding) = parser.size.full(index + 1, parser.findings.len()) {
+            parser.findings.push(finding);
+            // What is not read may have closed them.
+            parser.open.clear();
+            break;
+        }
     }
     let is_closed = parser.open.is_empty();
     parser.close_all();
@@ -91,6 +99,7 @@ pub(super) struct Parser<'a> {
     pub(super) seen: Seen,
     /// The line that is read is not the one that is written but the one that was meant.
     is_repaired: bool,
+    pub(super) size: Size,
     body: Vec<Statement>,
 }
 
@@ -201,6 +210,7 @@ impl Parser<'_> {
             self.findings
                 .push(Diagnostic::warning(place, message).help("the play ends there: move it up or leave it out"));
         }
+        self.size.statement();
         self.body.push(Statement { place, kind });
     }
 
@@ -234,6 +244,7 @@ impl Parser<'_> {
             Form::Hex => template::hex(payload, at, &mut self.findings),
             Form::Text | Form::Raw => template::text(payload, at, &mut self.findings),
         };
+        self.size.template(&template);
         if form != Form::Text && payload.trim().is_empty() {
             self.error(line.place, format!("`{head}:` says nothing"), "write at least one byte");
         }
@@ -313,10 +324,12 @@ impl Parser<'_> {
         if self.open.len() == DEEPEST {
             self.error(place, format!("blocks are nested deeper than {DEEPEST}"), "flatten the conversation");
         }
+        self.size.statement();
         self.open.push(Open { place, kind, outside: std::mem::take(&mut self.body) });
     }
 
     fn or(&mut self, place: Place) {
+        self.size.statement();
         match self.open.last_mut() {
             Some(Open { kind: Block::Either { done, current }, .. }) => {
                 done.push(Branch { place: *current, body: std::mem::take(&mut self.body) });

@@ -185,7 +185,9 @@ impl Parser<'_> {
 
     fn value(&mut self, line: Line<'_>, value: &str) -> Template {
         let at = Origin { line: line.place.line, column: line.place_of(value).column };
-        template::text(value, at, &mut self.findings)
+        let template = template::text(value, at, &mut self.findings);
+        self.size.template(&template);
+        template
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::size::MOST;
 use super::{Hole, Part, PartKind, Pattern, Sample, Template};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::pattern::{MOST_BYTES, Regex};
@@ -11,6 +12,15 @@ use crate::pattern::{MOST_BYTES, Regex};
 pub(super) struct At {
     pub(super) line: usize,
     pub(super) column: usize,
+}
+
+/// What the holes, defaults and pieces of text of a payload count for in [`super::size`].
+pub(super) fn size(template: &Template) -> usize {
+    let each = template.parts.iter().map(|part| match &part.kind {
+        PartKind::Literal(_) => 1,
+        PartKind::Hole(hole) => 2 + hole.defaults.len(),
+    });
+    each.sum()
 }
 
 /// Reads a text payload. A `{` that does not begin a hole is just a `{`.
@@ -64,7 +74,10 @@ impl<'a> Reader<'a> {
     }
 
     fn template(mut self) -> Template {
-        while let Some(&next) = self.characters.get(self.position) {
+        // Of a line that alone is too large no more is read: it is refused.
+        while let Some(&next) = self.characters.get(self.position)
+            && self.parts.len() <= MOST
+        {
             let start = self.position;
             if next == '{' && self.hole_begins() {
                 match self.hole() {
@@ -117,7 +130,10 @@ impl<'a> Reader<'a> {
         let mut defaults = Vec::new();
         if self.next_is('=') {
             loop {
-                defaults.push(self.default()?);
+                let default = self.default()?;
+                if defaults.len() <= MOST {
+                    defaults.push(default);
+                }
                 if !self.next_is('|') {
                     break;
                 }

@@ -1,0 +1,42 @@
+//! How much a transcript may hold. Its bytes are bounded, but three bytes may be a statement, a hole or a default, each of
+//! which takes some hundred times as much memory.
+
+use super::Template;
+use super::template;
+use crate::diagnostic::{Diagnostic, Place};
+
+/// All that a transcript may count for. A statement counts for four, a hole for two, a default and a piece of text for one.
+pub(super) const MOST: usize = 2_000_000;
+const STATEMENT: usize = 4;
+/// So many mistakes are found; of a file that has more the rest is not read.
+const MOST_FINDINGS: usize = 20_000;
+
+/// What was read of a transcript so far.
+#[derive(Debug, Default)]
+pub(super) struct Size(usize);
+
+impl Size {
+    pub(super) fn statement(&mut self) {
+        self.0 = self.0.saturating_add(STATEMENT);
+    }
+
+    pub(super) fn template(&mut self, template: &Template) {
+        self.0 = self.0.saturating_add(template::size(template));
+    }
+
+    /// Why no more is read, if that is so.
+    pub(super) fn full(&self, line: usize, findings: usize) -> Option<Diagnostic> {
+        let place = Place { line, column: 1, width: 1 };
+        if self.0 > MOST {
+            let statements = MOST / STATEMENT;
+            let text = format!("a transcript holds {statements} statements, or as much in holes and defaults");
+            return Some(
+                Diagnostic::error(place, text)
+                    .help("split the conversation; a long text can be a file: `S file: body.bin`"),
+            );
+        }
+        let help = "is this a transcript at all?";
+        (findings > MOST_FINDINGS)
+            .then(|| Diagnostic::error(place, "so much is wrong that the rest is not read").help(help))
+    }
+}
