@@ -13,11 +13,11 @@ const ROOM: usize = 8 << 20;
 const FLUSH: Duration = Duration::from_secs(2);
 
 pub(crate) struct AccessFile {
-    shared: Arc<Shared>,
+    queue: Arc<Queue>,
 }
 
 #[derive(Default)]
-struct Shared {
+struct Queue {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -32,7 +32,7 @@ struct State {
     is_over: bool,
 }
 
-impl Shared {
+impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -42,15 +42,15 @@ impl AccessFile {
     /// Opens the file; lines go behind what is in it.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).open(path)?;
-        let shared = Arc::<Shared>::default();
-        let writer = Arc::clone(&shared);
+        let queue = Arc::<Queue>::default();
+        let writer = Arc::clone(&queue);
         std::thread::Builder::new().name("access log".to_owned()).spawn(move || write_lines(&writer, file))?;
-        Ok(Self { shared })
+        Ok(Self { queue })
     }
 
     /// Writes lines, soon.
     pub(crate) fn write(&self, lines: &str, count: u64) {
-        let mut state = self.shared.lock();
+        let mut state = self.queue.lock();
         if state.text.len() + lines.len() > ROOM {
             state.lost += count;
             return;
@@ -60,35 +60,35 @@ impl AccessFile {
         state.count += count;
         drop(state);
         if was_empty {
-            self.shared.changed.notify_all();
+            self.queue.changed.notify_all();
         }
     }
 
     /// How many lines could not be written so far; asking takes them.
     pub(crate) fn lost(&self) -> u64 {
-        std::mem::take(&mut self.shared.lock().lost)
+        std::mem::take(&mut self.queue.lock().lost)
     }
 }
 
 impl Drop for AccessFile {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
+        let mut state = self.queue.lock();
         state.is_over = true;
-        self.shared.changed.notify_all();
+        self.queue.changed.notify_all();
         // A pipe that nobody reads holds no exit up.
         let waits = |state: &mut State| state.is_writing || !state.text.is_empty();
-        drop(self.shared.changed.wait_timeout_while(state, FLUSH, waits));
+        drop(self.queue.changed.wait_timeout_while(state, FLUSH, waits));
     }
 }
 
-fn write_lines(shared: &Shared, mut file: File) {
+fn write_lines(queue: &Queue, mut file: File) {
     let mut text = String::new();
     loop {
-        let mut state = shared.lock();
+        let mut state = queue.lock();
         state.is_writing = false;
-        shared.changed.notify_all();
+        queue.changed.notify_all();
         while state.text.is_empty() && !state.is_over {
-            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = queue.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.text.is_empty() {
             return;
@@ -98,7 +98,7 @@ fn write_lines(shared: &Shared, mut file: File) {
         state.is_writing = true;
         drop(state);
         if file.write_all(text.as_bytes()).is_err() {
-            shared.lock().lost += count;
+            queue.lock().lost += count;
         }
         text.clear();
     }

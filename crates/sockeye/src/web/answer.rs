@@ -9,11 +9,11 @@ use super::body::Framing;
 use super::clock::Now;
 use super::escape::push_query;
 use super::exchange::Exchange;
-use super::head::{Head, Manner, push_number};
+use super::head::{Head, ResponseContext, push_number};
 use super::made::{End, Made};
 use super::options::{Hidden, Options, Sharing};
 use super::pack::read_part;
-use super::path::Way;
+use super::path::RequestPath;
 use super::refusal;
 use super::request::{Method, Parsed, Request, Version, parse};
 use super::room::Room;
@@ -127,14 +127,14 @@ impl Site {
 
     /// Answers bytes that are no request, or one that did not come in time. The connection ends behind it.
     pub fn refuse(&self, status: Status, now: &Now, head: &mut Vec<u8>) -> Response {
-        refusal::write(status, "", &Manner::closing(&self.options), now, head)
+        refusal::write(status, "", &ResponseContext::closing(&self.options), now, head)
     }
 
     /// Answers a client that speaks HTTP without TLS where TLS is spoken.
     pub(crate) fn refuse_plain(&self, now: &Now, head: &mut Vec<u8>) -> Response {
         let why =
             "This port speaks HTTPS, and what came is plain HTTP: ask for the same address with https:// before it.";
-        refusal::write_because(Status::BAD_REQUEST, why, "", &Manner::closing(&self.options), now, head)
+        refusal::write_because(Status::BAD_REQUEST, why, "", &ResponseContext::closing(&self.options), now, head)
     }
 
     /// Sends whoever asks over plain HTTP to the same place over HTTPS, at this port.
@@ -145,18 +145,18 @@ impl Site {
         now: &Now,
         head: &mut Vec<u8>,
     ) -> Response {
-        let mut manner = self.manner(request);
-        manner.keep_alive &= is_skipped(request);
+        let mut context = self.context(request);
+        context.keep_alive &= is_skipped(request);
         // A name that is not ours is sent nowhere, and a client that says none cannot be.
         if !self.options.hosts.accept(request) {
-            return refusal::write(Status::MISDIRECTED_REQUEST, self.methods(), &manner, now, head);
+            return refusal::write(Status::MISDIRECTED_REQUEST, self.methods(), &context, now, head);
         }
         if request.host().is_empty() {
-            return refusal::write(Status::BAD_REQUEST, self.methods(), &manner, now, head);
+            return refusal::write(Status::BAD_REQUEST, self.methods(), &context, now, head);
         }
         let is_read = matches!(request.method, Method::Get | Method::Head);
         let status = if is_read { Status::MOVED_PERMANENTLY } else { Status::PERMANENT_REDIRECT };
-        Head::begin(head, status, &manner, now)
+        Head::begin(head, status, &context, now)
             .written("Location", |out| {
                 let host = request.host();
                 out.extend_from_slice(b"https://");
@@ -178,8 +178,8 @@ impl Site {
             .content(Body::Empty)
     }
 
-    fn manner(&self, request: &Request<'_>) -> Manner {
-        Manner::of(request, &self.options)
+    fn context(&self, request: &Request<'_>) -> ResponseContext {
+        ResponseContext::of(request, &self.options)
     }
 
     /// How it behaves.
@@ -191,19 +191,19 @@ impl Site {
     /// Answers a request: writes the head behind what `head` holds.
     pub fn answer(&self, request: &Request<'_>, now: &Now, head: &mut Vec<u8>) -> Reply {
         self.root.follow(now.seconds());
-        let mut manner = self.manner(request);
+        let mut context = self.context(request);
         if request.method.writes() && self.options.upload.is_some() && self.admits(request).is_ok() {
-            return self.store(request, &manner, now, head);
+            return self.store(request, &context, now, head);
         }
-        manner.keep_alive &= is_skipped(request);
-        Reply::Ready(Exchange::new(self, request, manner, now).answer(head))
+        context.keep_alive &= is_skipped(request);
+        Reply::Ready(Exchange::new(self, request, context, now).answer(head))
     }
 
     /// Whether answering this takes so long that others should not wait for it: a folder may have any number of names, and
     /// a large file takes long to pack.
     pub(crate) fn takes_long(&self, request: &Request<'_>, now: &Now) -> bool {
         self.root.follow(now.seconds());
-        Exchange::new(self, request, self.manner(request), now).takes_long()
+        Exchange::new(self, request, self.context(request), now).takes_long()
     }
 
     /// Answers such a request from its head, on whatever thread.
@@ -242,25 +242,25 @@ impl Site {
             && request.fields.access_control_request_method.is_some()
     }
 
-    fn store(&self, request: &Request<'_>, manner: &Manner, now: &Now, head: &mut Vec<u8>) -> Reply {
+    fn store(&self, request: &Request<'_>, context: &ResponseContext, now: &Now, head: &mut Vec<u8>) -> Reply {
         let most = self.options.upload.unwrap_or(0);
         let upload = match request.method {
-            Method::Post => Upload::begin_form(&self.root, &self.room, request, most, manner),
+            Method::Post => Upload::begin_form(&self.root, &self.room, request, most, context),
             Method::Mkcol => {
-                let mut manner = manner.clone();
-                manner.keep_alive &= is_skipped(request);
+                let mut context = context.clone();
+                context.keep_alive &= is_skipped(request);
                 return Reply::Ready(match make_folder(&self.root, request) {
-                    Ok(()) => Head::begin(head, Status::CREATED, &manner, now).content(Body::Empty),
-                    Err(status) => refusal::write(status, self.methods(), &manner, now, head),
+                    Ok(()) => Head::begin(head, Status::CREATED, &context, now).content(Body::Empty),
+                    Err(status) => refusal::write(status, self.methods(), &context, now, head),
                 });
             }
-            _ => Upload::begin(&self.root, &self.room, request, (most, manner), now),
+            _ => Upload::begin(&self.root, &self.room, request, (most, context), now),
         };
         match upload {
             Ok(upload) => Reply::Upload(Box::new(upload)),
             Err(status) => {
-                let keep_alive = manner.keep_alive && request.framing == Framing::None;
-                Reply::Ready(refusal::write(status, "", &Manner { keep_alive, ..manner.clone() }, now, head))
+                let keep_alive = context.keep_alive && request.framing == Framing::None;
+                Reply::Ready(refusal::write(status, "", &ResponseContext { keep_alive, ..context.clone() }, now, head))
             }
         }
     }
@@ -270,13 +270,13 @@ impl Site {
     }
 
     /// The way that a request names, unless it is one that is kept hidden.
-    pub(super) fn way<'r>(&self, request: &Request<'r>) -> Result<Way<'r>, Status> {
-        let way = Way::decode(request.path)?;
+    pub(super) fn path<'r>(&self, request: &Request<'r>) -> Result<RequestPath<'r>, Status> {
+        let path = RequestPath::decode(request.path)?;
         if let Some(only) = &self.options.only {
-            let is_it = way.bytes().is_empty() || way.bytes() == only && !way.is_folder();
-            return if is_it { Ok(Way::of_file(only)) } else { Err(Status::NOT_FOUND) };
+            let is_it = path.bytes().is_empty() || path.bytes() == only && !path.is_folder();
+            return if is_it { Ok(RequestPath::of_file(only)) } else { Err(Status::NOT_FOUND) };
         }
-        if way.is_kept() && self.options.hidden == Hidden::Kept { Err(Status::NOT_FOUND) } else { Ok(way) }
+        if path.is_kept() && self.options.hidden == Hidden::Kept { Err(Status::NOT_FOUND) } else { Ok(path) }
     }
 }
 

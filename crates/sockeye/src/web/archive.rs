@@ -108,7 +108,7 @@ pub(crate) struct Walk {
 #[derive(Debug)]
 struct Level {
     /// From the root of the site.
-    way: Vec<u8>,
+    path: Vec<u8>,
     /// In the archive, with a slash at its end.
     name: Vec<u8>,
     folder: OwnedFd,
@@ -121,11 +121,11 @@ impl Walk {
         root: Arc<Root>,
         hidden: Hidden,
         found: Found,
-        way: &[u8],
+        path: &[u8],
         name: &[u8],
     ) -> Result<Self, Status> {
         let name = [name, b"/"].concat();
-        let level = Level::open(found.fd, way.to_vec(), name.clone()).map_err(|_| Status::INTERNAL_ERROR)?;
+        let level = Level::open(found.fd, path.to_vec(), name.clone()).map_err(|_| Status::INTERNAL_ERROR)?;
         Ok(Self { root, hidden, levels: vec![level], left_out: vec![], name, meta: found.meta })
     }
 
@@ -152,8 +152,8 @@ impl Walk {
             if !is_link && Meta::of(&stat).is_none() {
                 continue;
             }
-            let (way, name) = (join(&level.way, name), [&level.name[..], name].concat());
-            match self.root.find(&way) {
+            let (path, name) = (join(&level.path, name), [&level.name[..], name].concat());
+            match self.root.find(&path) {
                 Ok(Found { meta, .. }) if is_link && meta.kind == Kind::Folder => {
                     self.leave_out(&name, "is a link to a folder");
                 }
@@ -163,7 +163,7 @@ impl Walk {
                 Ok(_) if self.levels.len() == limits::ARCHIVE_DEPTH => self.leave_out(&name, "lies too deep"),
                 Ok(Found { fd, meta }) => {
                     let name = [&name[..], b"/"].concat();
-                    self.levels.push(Level::open(fd, way, name.clone())?);
+                    self.levels.push(Level::open(fd, path, name.clone())?);
                     return Ok(Some(Item::Folder { name, meta }));
                 }
                 Err(Status::NOT_FOUND) => {}
@@ -199,9 +199,9 @@ impl Walk {
 }
 
 impl Level {
-    fn open(folder: OwnedFd, way: Vec<u8>, name: Vec<u8>) -> io::Result<Self> {
+    fn open(folder: OwnedFd, path: Vec<u8>, name: Vec<u8>) -> io::Result<Self> {
         let entries = Dir::read_from(&folder)?;
-        Ok(Self { way, name, folder, entries })
+        Ok(Self { path, name, folder, entries })
     }
 }
 

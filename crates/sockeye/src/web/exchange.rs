@@ -8,14 +8,14 @@ use super::archive::{Form, Walk};
 use super::clock::Now;
 use super::condition::{self, Validators, Verdict};
 use super::escape::{push_encoded, push_query};
-use super::head::{Head, Manner, push_number};
+use super::head::{Head, ResponseContext, push_number};
 use super::kind::{self, MediaType};
 use super::listing;
-use super::made::{Held, Made, Part, Parts};
+use super::made::{Held, Made, Multipart, Piece};
 use super::negotiate;
 use super::options::{Archives, Folders, Packing, Siblings};
 use super::pack::Coding;
-use super::path::Way;
+use super::path::RequestPath;
 use super::range::{self, Range, Selection};
 use super::refusal::{self, POLICY};
 use super::request::{Method, Request};
@@ -31,13 +31,13 @@ const MUCH: usize = 256 * 1024;
 pub(crate) struct Exchange<'e> {
     site: &'e Site,
     request: &'e Request<'e>,
-    manner: Manner,
+    context: ResponseContext,
     now: &'e Now,
 }
 
 impl<'e> Exchange<'e> {
-    pub(crate) fn new(site: &'e Site, request: &'e Request<'e>, manner: Manner, now: &'e Now) -> Self {
-        Self { site, request, manner, now }
+    pub(crate) fn new(site: &'e Site, request: &'e Request<'e>, context: ResponseContext, now: &'e Now) -> Self {
+        Self { site, request, context, now }
     }
 
     pub(crate) fn answer(&self, out: &mut Vec<u8>) -> Response {
@@ -60,21 +60,21 @@ impl<'e> Exchange<'e> {
         if !self.request.path.ends_with('/') && !may_pack {
             return false;
         }
-        let Ok(way) = self.site.way(self.request) else { return false };
+        let Ok(path) = self.site.path(self.request) else { return false };
         if self.site.admits(self.request).is_err() {
             return false;
         }
-        if way.is_folder() {
-            let index = self.site.root.look(&listing::join(way.bytes(), b"index.html"));
+        if path.is_folder() {
+            let index = self.site.root.look(&listing::join(path.bytes(), b"index.html"));
             return index.is_err() && self.site.options.folders == Folders::Listed;
         }
-        let media = kind::of(way.name());
+        let media = kind::of(path.name());
         media.shrinks
             && negotiate::coding(&self.request.fields.accept_encoding).is_some()
             && self
                 .site
                 .root
-                .look(way.bytes())
+                .look(path.bytes())
                 .is_ok_and(|meta| meta.size > limits::PACKED_AT_ONCE && self.packs(media, meta.size))
     }
 
@@ -92,41 +92,41 @@ impl<'e> Exchange<'e> {
 
     /// Finds what a GET or HEAD names. Nothing is written where it fails.
     fn read(&self, out: &mut Vec<u8>) -> Result<Response, Status> {
-        let way = self.site.way(self.request)?;
-        let found = match self.site.root.find(way.bytes()) {
+        let path = self.site.path(self.request)?;
+        let found = match self.site.root.find(path.bytes()) {
             Ok(found) => found,
-            Err(status) => return self.fall_back(&way, status, out),
+            Err(status) => return self.fall_back(&path, status, out),
         };
         match found.meta.kind {
-            Kind::File if way.is_folder() => self.fall_back(&way, Status::NOT_FOUND, out),
-            Kind::File => Ok(self.file(found, way.bytes(), out)),
+            Kind::File if path.is_folder() => self.fall_back(&path, Status::NOT_FOUND, out),
+            Kind::File => Ok(self.file(found, path.bytes(), out)),
             Kind::Folder if self.site.options.only.is_some() => Err(Status::NOT_FOUND),
-            Kind::Folder if !way.is_folder() => Ok(self.redirect(&way, out)),
-            Kind::Folder => self.folder(found, &way, out),
+            Kind::Folder if !path.is_folder() => Ok(self.redirect(&path, out)),
+            Kind::Folder => self.folder(found, &path, out),
         }
     }
 
-    fn folder(&self, found: Found, way: &Way<'_>, out: &mut Vec<u8>) -> Result<Response, Status> {
+    fn folder(&self, found: Found, path: &RequestPath<'_>, out: &mut Vec<u8>) -> Result<Response, Status> {
         if self.site.options.archives == Archives::Sent
             && let Some(form) = Form::of(self.request.query.unwrap_or_default())
         {
-            return self.archive(found, way, form, out);
+            return self.archive(found, path, form, out);
         }
-        let page = listing::join(way.bytes(), b"index.html");
+        let page = listing::join(path.bytes(), b"index.html");
         match self.site.root.find(&page) {
             Ok(index) if index.meta.kind == Kind::File => Ok(self.file(index, &page, out)),
             Ok(_) | Err(Status::NOT_FOUND) if self.site.options.folders == Folders::Listed => {
-                self.list(found, way, out)
+                self.list(found, path, out)
             }
-            Ok(_) => self.fall_back(way, Status::NOT_FOUND, out),
-            Err(status) => self.fall_back(way, status, out),
+            Ok(_) => self.fall_back(path, Status::NOT_FOUND, out),
+            Err(status) => self.fall_back(path, status, out),
         }
     }
 
     /// Sends a folder whole.
-    fn archive(&self, found: Found, way: &Way<'_>, form: Form, out: &mut Vec<u8>) -> Result<Response, Status> {
-        let name = if way.bytes().is_empty() { b"files" } else { way.name() };
-        let walk = Walk::begin(Arc::clone(&self.site.root), self.site.options.hidden, found, way.bytes(), name)?;
+    fn archive(&self, found: Found, path: &RequestPath<'_>, form: Form, out: &mut Vec<u8>) -> Result<Response, Status> {
+        let name = if path.bytes().is_empty() { b"files" } else { path.name() };
+        let walk = Walk::begin(Arc::clone(&self.site.root), self.site.options.hidden, found, path.bytes(), name)?;
         Ok(self
             .begin(Status::OK, out)
             .field("Content-Type", form.media())
@@ -146,14 +146,14 @@ impl<'e> Exchange<'e> {
 
     /// Whether a page is asked for: a name with a dot (`/@jane.doe`, `/v1.2`) may be one or a file that is missed, and a
     /// browser says which of them it wants.
-    fn may_be_a_page(&self, way: &Way<'_>) -> bool {
-        !way.name().contains(&b'.') || negotiate::wants_page(&self.request.fields.accept)
+    fn may_be_a_page(&self, path: &RequestPath<'_>) -> bool {
+        !path.name().contains(&b'.') || negotiate::wants_page(&self.request.fields.accept)
     }
 
     /// A page that is not there may be one that an application makes up.
-    fn fall_back(&self, way: &Way<'_>, status: Status, out: &mut Vec<u8>) -> Result<Response, Status> {
+    fn fall_back(&self, path: &RequestPath<'_>, status: Status, out: &mut Vec<u8>) -> Result<Response, Status> {
         match &self.site.options.fallback {
-            Some(fallback) if status == Status::NOT_FOUND && self.may_be_a_page(way) => {
+            Some(fallback) if status == Status::NOT_FOUND && self.may_be_a_page(path) => {
                 let found = self.site.root.find(fallback)?;
                 if found.meta.kind == Kind::File { Ok(self.file(found, fallback, out)) } else { Err(status) }
             }
@@ -162,10 +162,10 @@ impl<'e> Exchange<'e> {
     }
 
     /// Sends a client to the folder's own path, against which the links in it are right.
-    fn redirect(&self, way: &Way<'_>, out: &mut Vec<u8>) -> Response {
+    fn redirect(&self, path: &RequestPath<'_>, out: &mut Vec<u8>) -> Response {
         self.begin(Status::MOVED_PERMANENTLY, out)
             .written("Location", |out| {
-                way.push_as_folder(out);
+                path.push_as_folder(out);
                 if let Some(query) = self.request.query {
                     out.push(b'?');
                     push_query(out, query);
@@ -177,12 +177,12 @@ impl<'e> Exchange<'e> {
     }
 
     /// Sends a file that stands at this way.
-    fn file(&self, found: Found, way: &[u8], out: &mut Vec<u8>) -> Response {
+    fn file(&self, found: Found, path: &[u8], out: &mut Vec<u8>) -> Response {
         let fields = &self.request.fields;
         let (meta, file) = (found.meta, File::from(found.fd));
-        let media = kind::of(name_of(way)).seen_in(&file);
+        let media = kind::of(name_of(path)).seen_in(&file);
         let packs = self.packs(media, meta.size);
-        let sibling = self.sibling(way, &meta);
+        let sibling = self.sibling(path, &meta);
         let varies = packs || sibling.varies;
         let coding = if packs { negotiate::coding(&fields.accept_encoding) } else { None };
         let sibling = sibling.found;
@@ -190,7 +190,7 @@ impl<'e> Exchange<'e> {
             Some((coding, found)) => Validators::of(&found.meta, Some(*coding), self.now),
             None => Validators::of(&meta, coding, self.now),
         };
-        let caching = self.site.options.caching.iter().find_map(|rule| rule.about(way)).unwrap_or(ASKED_AGAIN);
+        let caching = self.site.options.caching.iter().find_map(|rule| rule.about(path)).unwrap_or(ASKED_AGAIN);
         let described = |head, current: &Validators| described(head, current, caching, varies);
         // What is asked for in part is judged as if it were asked for whole (RFC 9110, section 13.2.2).
         match condition::reading(fields, &current) {
@@ -212,7 +212,7 @@ impl<'e> Exchange<'e> {
             let head =
                 |out| typed(described(Status::OK, out, &current), media).field("Content-Encoding", coding.name());
             // What HEAD would say takes packing it: a length may be left out (RFC 9110, section 8.6).
-            if self.manner.head_only {
+            if self.context.head_only {
                 return head(out).end();
             }
             return match coding.pack_file(&file, meta.size) {
@@ -235,21 +235,21 @@ impl<'e> Exchange<'e> {
                         out.extend_from_slice(b"multipart/byteranges; boundary=");
                         out.extend_from_slice(boundary.as_bytes());
                     })
-                    .content(Body::Made(Made::of_length(Parts::new(file, parts.0), parts.1)))
+                    .content(Body::Made(Made::of_length(Multipart::new(file, parts.0), parts.1)))
             }
             Selection::Nothing => self.unsatisfiable(meta.size, out),
         }
     }
 
     /// What lies packed beside a file and is newer than it, as the client likes it best.
-    fn sibling(&self, way: &[u8], meta: &Meta) -> Sibling {
+    fn sibling(&self, path: &[u8], meta: &Meta) -> Sibling {
         if self.site.options.siblings == Siblings::None {
             return Sibling::default();
         }
         let mut sibling = Sibling::default();
         let liked = negotiate::codings(&self.request.fields.accept_encoding);
         for (coding, ending) in [(Coding::Brotli, b".br"), (Coding::Gzip, b".gz")] {
-            let at = [way, ending].concat();
+            let at = [path, ending].concat();
             // Whether there is any decides what others are told who take none.
             let Ok(beside) = self.site.root.look(&at) else { continue };
             if beside.kind != Kind::File || beside.modified < meta.modified {
@@ -297,13 +297,13 @@ impl<'e> Exchange<'e> {
             .content(Body::Empty)
     }
 
-    fn list(&self, found: Found, way: &Way<'_>, out: &mut Vec<u8>) -> Result<Response, Status> {
+    fn list(&self, found: Found, path: &RequestPath<'_>, out: &mut Vec<u8>) -> Result<Response, Status> {
         let view = listing::View::of(self.request.query.unwrap_or_default());
         let offers = listing::Offers {
             archives: self.site.options.archives == Archives::Sent,
             upload: self.site.options.upload.is_some(),
         };
-        let listing = listing::Listing::read(&self.site.root, found.fd, way, self.site.options.hidden, view)?;
+        let listing = listing::Listing::read(&self.site.root, found.fd, path, self.site.options.hidden, view)?;
         let listing = listing.offering(offers);
         let is_json = negotiate::wants_json(&self.request.fields.accept);
         // A script that stores files runs by this alone.
@@ -336,16 +336,16 @@ impl<'e> Exchange<'e> {
 
     /// The page of whoever serves, for what is not there.
     fn not_found(&self, out: &mut Vec<u8>) -> Option<Response> {
-        let way = self.site.options.not_found.as_deref()?;
-        let Found { fd, meta } = self.site.root.find(way).ok().filter(|found| found.meta.kind == Kind::File)?;
+        let path = self.site.options.not_found.as_deref()?;
+        let Found { fd, meta } = self.site.root.find(path).ok().filter(|found| found.meta.kind == Kind::File)?;
         let file = File::from(fd);
-        let media = kind::of(name_of(way)).seen_in(&file);
+        let media = kind::of(name_of(path)).seen_in(&file);
         let head = typed(self.begin(Status::NOT_FOUND, out), media).field("Cache-Control", ASKED_AGAIN.as_bytes());
         Some(head.content(Body::File { fd: file.into(), from: 0, length: meta.size }))
     }
 
     fn begin<'h>(&self, status: Status, out: &'h mut Vec<u8>) -> Head<'h> {
-        Head::begin(out, status, &self.manner, self.now)
+        Head::begin(out, status, &self.context, self.now)
     }
 
     fn error(&self, status: Status, out: &mut Vec<u8>) -> Response {
@@ -354,7 +354,7 @@ impl<'e> Exchange<'e> {
         {
             return page;
         }
-        refusal::write(status, self.site.methods(), &self.manner, self.now, out)
+        refusal::write(status, self.site.methods(), &self.context, self.now, out)
     }
 }
 
@@ -370,8 +370,8 @@ struct Sibling {
 }
 
 /// The last name of a way.
-fn name_of(way: &[u8]) -> &[u8] {
-    way.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
+fn name_of(path: &[u8]) -> &[u8] {
+    path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
 }
 
 /// What tells a client whether it has this already; the same in 200, 206 and 304.
@@ -400,7 +400,7 @@ fn push_range(out: &mut Vec<u8>, range: Range, size: u64) {
 }
 
 /// Several parts with what tells them apart, and the length of all of it (RFC 9110, section 14.6).
-fn parts(ranges: &[Range], boundary: &str, media: MediaType, size: u64) -> (Vec<Part>, u64) {
+fn parts(ranges: &[Range], boundary: &str, media: MediaType, size: u64) -> (Vec<Piece>, u64) {
     let (mut parts, mut length) = (Vec::with_capacity(ranges.len() * 2 + 1), 0);
     for &range in ranges {
         let mut text = format!("\r\n--{boundary}\r\nContent-Type: ").into_bytes();
@@ -409,11 +409,11 @@ fn parts(ranges: &[Range], boundary: &str, media: MediaType, size: u64) -> (Vec<
         push_range(&mut text, range, size);
         text.extend_from_slice(b"\r\n\r\n");
         length += text.len() as u64 + range.length;
-        parts.push(Part::Text(text));
-        parts.push(Part::File { from: range.from, length: range.length });
+        parts.push(Piece::Text(text));
+        parts.push(Piece::File { from: range.from, length: range.length });
     }
     let end = format!("\r\n--{boundary}--\r\n").into_bytes();
     length += end.len() as u64;
-    parts.push(Part::Text(end));
+    parts.push(Piece::Text(end));
     (parts, length)
 }

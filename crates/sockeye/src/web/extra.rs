@@ -146,8 +146,8 @@ impl Caching {
     }
 
     /// The value, if it is about the file at this way.
-    pub(crate) fn about(&self, way: &[u8]) -> Option<&str> {
-        self.files.fits(way).then_some(self.value.as_str())
+    pub(crate) fn about(&self, path: &[u8]) -> Option<&str> {
+        self.files.fits(path).then_some(self.value.as_str())
     }
 }
 

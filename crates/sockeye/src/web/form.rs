@@ -53,7 +53,7 @@ enum Stage {
 }
 
 /// What a part is.
-enum Part {
+enum FormPart {
     File(Vec<u8>),
     Folder,
     Other,
@@ -132,11 +132,11 @@ impl Form {
         }
     }
 
-    fn begin_part(&mut self, part: Part) -> Result<(), Status> {
+    fn begin_part(&mut self, part: FormPart) -> Result<(), Status> {
         self.stage = match part {
-            Part::Other => Stage::Skipped,
-            Part::Folder => Stage::Folder(vec![]),
-            Part::File(name) => {
+            FormPart::Other => Stage::Skipped,
+            FormPart::Folder => Stage::Folder(vec![]),
+            FormPart::File(name) => {
                 self.check_name(&name)?;
                 if self.files.len() == limits::FORM_FILES {
                     return Err(Status::CONTENT_TOO_LARGE);
@@ -207,7 +207,7 @@ fn boundary(content_type: &[u8]) -> Option<&[u8]> {
 }
 
 /// What the head of a part says that it is.
-fn part(head: &[u8]) -> Result<Part, Status> {
+fn part(head: &[u8]) -> Result<FormPart, Status> {
     let field = b"content-disposition:";
     let lines = || memmem::find_iter(head, b"\r\n").map(|at| &head[at + 2..]);
     let line = lines().find(|line| line.get(..field.len()).is_some_and(|name| name.eq_ignore_ascii_case(field)));
@@ -217,14 +217,14 @@ fn part(head: &[u8]) -> Result<Part, Status> {
         // Some browsers send the whole path.
         let name = name.rsplit(|&byte| byte == b'/').next().unwrap_or_default().to_vec();
         // Nothing was chosen.
-        return Ok(if name.is_empty() { Part::Other } else { Part::File(name) });
+        return Ok(if name.is_empty() { FormPart::Other } else { FormPart::File(name) });
     }
     // A file whose name cannot be read (`filename*=`, or without quotes) must not be taken for stored.
     let bare: Vec<u8> = line.iter().filter(|byte| !b" \t".contains(byte)).map(u8::to_ascii_lowercase).collect();
     if memmem::find(&bare, b";filename").is_some() {
         return Err(Status::BAD_REQUEST);
     }
-    Ok(if parameter(line, b"name").is_some_and(|name| name == b"folder") { Part::Folder } else { Part::Other })
+    Ok(if parameter(line, b"name").is_some_and(|name| name == b"folder") { FormPart::Folder } else { FormPart::Other })
 }
 
 /// A quoted parameter. Browsers write a quote as `%22` and line ends as `%0D%0A`, others put a backslash before it.

@@ -13,7 +13,7 @@ use super::status::Status;
 
 /// What every answer to one request has in common.
 #[derive(Debug, Clone)]
-pub(crate) struct Manner {
+pub(crate) struct ResponseContext {
     pub(crate) keep_alive: bool,
     /// A client of HTTP/1.0 has to be told that the connection stays.
     pub(crate) is_old: bool,
@@ -24,7 +24,7 @@ pub(crate) struct Manner {
     pub(crate) extra: Option<Arc<Extra>>,
 }
 
-impl Manner {
+impl ResponseContext {
     pub(crate) fn of(request: &Request<'_>, options: &Options) -> Self {
         Self {
             keep_alive: request.is_persistent(),
@@ -46,12 +46,12 @@ impl Manner {
 pub(crate) struct Head<'h> {
     out: &'h mut Vec<u8>,
     status: Status,
-    manner: Manner,
+    context: ResponseContext,
 }
 
 impl<'h> Head<'h> {
     /// Writes what every head begins with.
-    pub(crate) fn begin(out: &'h mut Vec<u8>, status: Status, manner: &Manner, now: &Now) -> Self {
+    pub(crate) fn begin(out: &'h mut Vec<u8>, status: Status, context: &ResponseContext, now: &Now) -> Self {
         out.extend_from_slice(b"HTTP/1.1 ");
         push_number(out, u64::from(status.code()));
         out.push(b' ');
@@ -59,29 +59,29 @@ impl<'h> Head<'h> {
         out.extend_from_slice(b"\r\nDate: ");
         out.extend_from_slice(now.date());
         out.extend_from_slice(b"\r\n");
-        let replaced = |name| manner.extra.as_ref().is_some_and(|extra| extra.replaces(name));
+        let replaced = |name| context.extra.as_ref().is_some_and(|extra| extra.replaces(name));
         // Without it, browsers guess that text is a page and run what is in it.
         if !replaced("X-Content-Type-Options") {
             out.extend_from_slice(b"X-Content-Type-Options: nosniff\r\n");
         }
-        match (manner.keep_alive, manner.is_old) {
+        match (context.keep_alive, context.is_old) {
             (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
             (true, true) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
             (true, false) => {}
         }
-        if let Some(extra) = &manner.extra {
+        if let Some(extra) = &context.extra {
             out.extend_from_slice(extra.lines());
         }
-        if manner.sharing == Sharing::Everyone && !replaced("Access-Control-Allow-Origin") {
+        if context.sharing == Sharing::Everyone && !replaced("Access-Control-Allow-Origin") {
             out.extend_from_slice(b"Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: *\r\n");
         }
-        Self { out, status, manner: manner.clone() }
+        Self { out, status, context: context.clone() }
     }
 
     /// A field. Its value must be ours, or encoded: a line end in it would begin another field.
     pub(crate) fn field(self, name: &str, value: &[u8]) -> Self {
         debug_assert!(!value.iter().any(|byte| b"\r\n\0".contains(byte)));
-        if self.manner.extra.as_ref().is_some_and(|extra| extra.replaces(name)) {
+        if self.context.extra.as_ref().is_some_and(|extra| extra.replaces(name)) {
             return self;
         }
         self.out.extend_from_slice(name.as_bytes());
@@ -107,7 +107,7 @@ impl<'h> Head<'h> {
     /// Ends a head that is all there is: of 204 and 304, which have no content.
     pub(crate) fn end(self) -> Response {
         self.out.extend_from_slice(b"\r\n");
-        Response { status: self.status, body: Body::Empty, keep_alive: self.manner.keep_alive }
+        Response { status: self.status, body: Body::Empty, keep_alive: self.context.keep_alive }
     }
 
     /// Ends a head before its content, which a HEAD is not sent.
@@ -115,14 +115,14 @@ impl<'h> Head<'h> {
         if let Body::Made(made) = &mut body
             && !matches!(made.end, End::Length(_))
         {
-            made.end = if self.manner.is_old { End::Close } else { End::Chunked };
-            let (is_old, head_only) = (self.manner.is_old, self.manner.head_only);
+            made.end = if self.context.is_old { End::Close } else { End::Chunked };
+            let (is_old, head_only) = (self.context.is_old, self.context.head_only);
             let head = if is_old { self } else { self.field("Transfer-Encoding", b"chunked") };
             let response = head.end();
             let body = if head_only { Body::Empty } else { body };
             return Response { body, keep_alive: response.keep_alive && !is_old, ..response };
         }
-        let (length, head_only) = (body.len(), self.manner.head_only);
+        let (length, head_only) = (body.len(), self.context.head_only);
         let response = self.written("Content-Length", |out| push_number(out, length)).end();
         if head_only { response } else { Response { body, ..response } }
     }

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Dir, FileType};
 
 use super::options::Hidden;
-use super::path::Way;
+use super::path::RequestPath;
 use super::root::{Kind, Meta, Root, look_in};
 use super::status::Status;
 use crate::limits;
@@ -138,7 +138,7 @@ pub(crate) struct Offers {
 /// A folder as it is shown.
 #[derive(Debug)]
 pub struct Listing<'w> {
-    way: &'w Way<'w>,
+    path: &'w RequestPath<'w>,
     view: View,
     pub(super) offers: Offers,
     /// All of them, sorted.
@@ -150,11 +150,11 @@ impl<'w> Listing<'w> {
     pub(crate) fn read(
         root: &Root,
         folder: OwnedFd,
-        way: &'w Way<'w>,
+        path: &'w RequestPath<'w>,
         hidden: Hidden,
         view: View,
     ) -> Result<Self, Status> {
-        let mut listing = Self { way, view, offers: Offers::default(), entries: vec![] };
+        let mut listing = Self { path, view, offers: Offers::default(), entries: vec![] };
         let names = Dir::read_from(&folder).map_err(|_| Status::INTERNAL_ERROR)?;
         for entry in names {
             // A folder that is being removed ends here.
@@ -163,7 +163,7 @@ impl<'w> Listing<'w> {
             if matches!(name, b"." | b"..") || (hidden == Hidden::Kept && name.starts_with(b".")) {
                 continue;
             }
-            if let Some(meta) = meta_of(root, &folder, way, name) {
+            if let Some(meta) = meta_of(root, &folder, path, name) {
                 listing.entries.push(Entry { name: name.to_vec(), meta });
             }
         }
@@ -190,19 +190,19 @@ impl<'w> Listing<'w> {
 }
 
 /// What a name is, if it would be served. Only links are followed, the way that a request would be.
-fn meta_of(root: &Root, folder: &OwnedFd, way: &Way<'_>, name: &[u8]) -> Option<Meta> {
+fn meta_of(root: &Root, folder: &OwnedFd, path: &RequestPath<'_>, name: &[u8]) -> Option<Meta> {
     let stat = look_in(folder, name).ok()??;
     if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
-        return root.look(&join(way.bytes(), name)).ok();
+        return root.look(&join(path.bytes(), name)).ok();
     }
     Meta::of(&stat)
 }
 
 /// The way of a name in a folder.
-pub(crate) fn join(way: &[u8], name: &[u8]) -> Vec<u8> {
-    let mut joined = Vec::with_capacity(way.len() + 1 + name.len());
-    joined.extend_from_slice(way);
-    if !way.is_empty() {
+pub(crate) fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut joined = Vec::with_capacity(path.len() + 1 + name.len());
+    joined.extend_from_slice(path);
+    if !path.is_empty() {
         joined.push(b'/');
     }
     joined.extend_from_slice(name);

@@ -100,33 +100,33 @@ impl Source for Held {
 
 /// Parts of a file with text around them.
 #[derive(Debug)]
-pub(crate) struct Parts {
+pub(crate) struct Multipart {
     file: File,
-    left: VecDeque<Part>,
+    left: VecDeque<Piece>,
 }
 
-/// See [`Parts`].
+/// See [`Multipart`].
 #[derive(Debug)]
-pub(crate) enum Part {
+pub(crate) enum Piece {
     Text(Vec<u8>),
     File { from: u64, length: u64 },
 }
 
-impl Parts {
-    pub(crate) fn new(file: File, parts: impl IntoIterator<Item = Part>) -> Self {
+impl Multipart {
+    pub(crate) fn new(file: File, parts: impl IntoIterator<Item = Piece>) -> Self {
         Self { file, left: parts.into_iter().collect() }
     }
 }
 
-impl Source for Parts {
+impl Source for Multipart {
     fn more(&mut self, out: &mut Vec<u8>) -> io::Result<bool> {
         let begin = out.len();
         while ((out.len() - begin) as u64) < PIECE
             && let Some(part) = self.left.pop_front()
         {
             match part {
-                Part::Text(text) => out.extend_from_slice(&text),
-                Part::File { from, length } => {
+                Piece::Text(text) => out.extend_from_slice(&text),
+                Piece::File { from, length } => {
                     let (at, most) = (out.len(), length.min(PIECE));
                     let read = read_part(&self.file, from, most, out)?;
                     out.truncate(at + read);
@@ -134,7 +134,7 @@ impl Source for Parts {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
                     if most < length {
-                        self.left.push_front(Part::File { from: from + most, length: length - most });
+                        self.left.push_front(Piece::File { from: from + most, length: length - most });
                     }
                 }
             }

@@ -1,21 +1,21 @@
-//! A target's path as the name of a file: percent-decoded exactly once, and refused where it names anything but a way
-//! down from the root. What is then opened is settled by the kernel; this settles what is asked for.
+//! A target's path as the name of a file: percent-decoded exactly once, and refused where it names anything but what is
+//! below the root. What is then opened is settled by the kernel; this settles what is asked for.
 
 use std::borrow::Cow;
 
 use super::escape::push_encoded;
 use super::status::Status;
 
-/// The way from the root to a file or folder: no empty segment, no `.` or `..`, no NUL.
+/// The path from the root to a file or folder: no empty segment, no `.` or `..`, no NUL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Way<'a> {
+pub struct RequestPath<'a> {
     bytes: Cow<'a, [u8]>,
     is_folder: bool,
     /// The path would have led out of the root by its `..`, which removing them stops at.
     climbs: bool,
 }
 
-impl<'a> Way<'a> {
+impl<'a> RequestPath<'a> {
     /// Decodes a path, and removes its dot segments (RFC 3986, sections 5.2.4 and 6.2.2.3).
     ///
     /// # Errors
@@ -139,8 +139,8 @@ impl<'a> Way<'a> {
 
 const WELL_KNOWN: &[u8] = b".well-known";
 
-fn has_dot(way: &[u8]) -> bool {
-    way.first() == Some(&b'.') || memchr::memmem::find(way, b"/.").is_some()
+fn has_dot(path: &[u8]) -> bool {
+    path.first() == Some(&b'.') || memchr::memmem::find(path, b"/.").is_some()
 }
 
 /// Whether the path says what it means, as nearly all do.
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn paths_are_decoded_once() {
-        for (path, way, is_folder) in [
+        for (target, path, is_folder) in [
             ("/", "", true),
             ("/a", "a", false),
             ("/a/b/", "a/b", true),
@@ -182,10 +182,10 @@ mod tests {
             ("/%c3%BC", "ü", false),
             ("/...", "...", false),
         ] {
-            let found = Way::decode(path).unwrap();
-            assert_eq!((found.bytes(), found.is_folder()), (way.as_bytes(), is_folder), "{path}");
+            let found = RequestPath::decode(target).unwrap();
+            assert_eq!((found.bytes(), found.is_folder()), (path.as_bytes(), is_folder), "{target}");
         }
-        assert_eq!(Way::decode("/%ff").unwrap().bytes(), b"\xff");
+        assert_eq!(RequestPath::decode("/%ff").unwrap().bytes(), b"\xff");
     }
 
     #[test]
@@ -202,14 +202,14 @@ mod tests {
             ("/a%2fb", 404),
             ("/..%2F..%2Fx", 404),
         ] {
-            assert_eq!(Way::decode(path).map_err(Status::code), Err(status), "{path}");
+            assert_eq!(RequestPath::decode(path).map_err(Status::code), Err(status), "{path}");
         }
     }
 
     /// RFC 3986, section 5.2.4, and what clients that do not do it themselves ask for.
     #[test]
     fn dot_segments_are_removed() {
-        for (path, way, is_folder, climbs) in [
+        for (target, path, is_folder, climbs) in [
             ("/./name", "name", false, false),
             ("/a/b/c/./../../g", "a/g", false, false),
             ("/mid/content=5/../6", "mid/6", false, false),
@@ -230,9 +230,9 @@ mod tests {
             ("/a/../../b", "b", false, true),
             ("/%2e%2E/x", "x", false, true),
         ] {
-            let found = Way::decode(path).unwrap();
+            let found = RequestPath::decode(target).unwrap();
             let parts = (found.bytes(), found.is_folder(), found.climbs());
-            assert_eq!(parts, (way.as_bytes(), is_folder, climbs), "{path}");
+            assert_eq!(parts, (path.as_bytes(), is_folder, climbs), "{target}");
         }
     }
 
@@ -250,13 +250,13 @@ mod tests {
             ("/.env", true),
             ("/a", false),
         ] {
-            assert_eq!(Way::decode(path).unwrap().is_kept(), kept, "{path}");
+            assert_eq!(RequestPath::decode(path).unwrap().is_kept(), kept, "{path}");
         }
     }
 
     #[test]
-    fn a_way_knows_its_parts() {
-        for (path, name, parent, hidden) in [
+    fn a_path_knows_its_parts() {
+        for (target, name, parent, hidden) in [
             ("/", "", "", false),
             ("/a", "a", "", false),
             ("/a/b.c", "b.c", "a", false),
@@ -265,9 +265,9 @@ mod tests {
             ("/a/.b/c", "c", "a/.b", true),
             ("/%2ea", ".a", "", true),
         ] {
-            let way = Way::decode(path).unwrap();
-            let found = (way.name(), way.parent(), way.is_hidden());
-            assert_eq!(found, (name.as_bytes(), parent.as_bytes(), hidden), "{path}");
+            let path = RequestPath::decode(target).unwrap();
+            let found = (path.name(), path.parent(), path.is_hidden());
+            assert_eq!(found, (name.as_bytes(), parent.as_bytes(), hidden), "{target}");
         }
     }
 
@@ -281,7 +281,7 @@ mod tests {
             ("/%0d%0aX:y", "/%0D%0AX%3Ay/"),
         ] {
             let mut out = vec![];
-            Way::decode(path).unwrap().push_as_folder(&mut out);
+            RequestPath::decode(path).unwrap().push_as_folder(&mut out);
             assert_eq!(out, folder.as_bytes(), "{path}");
         }
     }

@@ -2,7 +2,7 @@
 
 use super::answer::{Body, Response};
 use super::clock::Now;
-use super::head::{Head, Manner};
+use super::head::{Head, ResponseContext};
 use super::status::Status;
 
 /// What the page of a folder or an error may do in a browser: look as it does, and nothing else.
@@ -19,8 +19,14 @@ pub(crate) const COLOURS: &str = "
 @media(prefers-color-scheme:dark){:root{--ink:#dfe5ec;--soft:#93a0ae;--line:#2b333d;--hover:#1d242d;--link:#7ab8ff;--paper:#14191f}}";
 
 /// A page that says what is wrong, in words that are ours alone.
-pub(crate) fn write(status: Status, methods: &str, manner: &Manner, now: &Now, out: &mut Vec<u8>) -> Response {
-    write_because(status, explanation(status), methods, manner, now, out)
+pub(crate) fn write(
+    status: Status,
+    methods: &str,
+    context: &ResponseContext,
+    now: &Now,
+    out: &mut Vec<u8>,
+) -> Response {
+    write_because(status, explanation(status), methods, context, now, out)
 }
 
 /// The same with a reason of its own.
@@ -28,11 +34,11 @@ pub(crate) fn write_because(
     status: Status,
     why: &str,
     methods: &str,
-    manner: &Manner,
+    context: &ResponseContext,
     now: &Now,
     out: &mut Vec<u8>,
 ) -> Response {
-    let head = Head::begin(out, status, manner, now);
+    let head = Head::begin(out, status, context, now);
     let head = match status {
         Status::METHOD_NOT_ALLOWED => head.field("Allow", methods.as_bytes()),
         Status::UNAUTHORIZED => head.field("WWW-Authenticate", b"Basic realm=\"files\", charset=\"UTF-8\""),

@@ -141,41 +141,41 @@ impl Root {
     /// # Errors
     /// 404: nothing that is served stands there, or the way leads outside. 403: it may not be read. 503: too many files
     /// are open.
-    pub fn find(&self, way: &[u8]) -> Result<Found, Status> {
+    pub fn find(&self, path: &[u8]) -> Result<Found, Status> {
         // A pipe without a writer would keep us waiting (open(2), O_NONBLOCK). Pipes and devices are opened and closed
         // again before they are refused; looking first would cost every file two more calls.
-        let fd = self.resolve_to_read(way, OFlags::RDONLY | OFlags::NONBLOCK).map_err(status)?;
+        let fd = self.resolve_to_read(path, OFlags::RDONLY | OFlags::NONBLOCK).map_err(status)?;
         let stat = fstat(&fd).map_err(status)?;
         let meta = Meta::of(&stat).ok_or(Status::NOT_FOUND)?;
         Ok(Found { fd, meta })
     }
 
     /// Looks at what stands at a way without opening it.
-    pub(crate) fn look(&self, way: &[u8]) -> Result<Meta, Status> {
-        let fd = self.resolve_to_read(way, OFlags::PATH).map_err(status)?;
+    pub(crate) fn look(&self, path: &[u8]) -> Result<Meta, Status> {
+        let fd = self.resolve_to_read(path, OFlags::PATH).map_err(status)?;
         let stat = fstat(&fd).map_err(status)?;
         Meta::of(&stat).ok_or(Status::NOT_FOUND)
     }
 
     /// Opens a folder to write into.
-    pub(crate) fn folder(&self, way: &[u8]) -> Result<OwnedFd, Errno> {
-        self.resolve(way, OFlags::RDONLY | OFlags::DIRECTORY)
+    pub(crate) fn folder(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+        self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
-    fn resolve(&self, way: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         let folder = self.held();
-        match open_beneath(&folder, way, flags, ResolveFlags::BENEATH) {
+        match open_beneath(&folder, path, flags, ResolveFlags::BENEATH) {
             // A link on the way is absolute, or leads up too far.
-            Err(Errno::XDEV) => come_back(&folder, way, flags),
+            Err(Errno::XDEV) => come_back(&folder, path, flags),
             other => other,
         }
     }
 
     /// The same for reading alone, which links may lead outside for if their owner says so.
-    fn resolve_to_read(&self, way: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        match self.resolve(way, flags) {
+    fn resolve_to_read(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        match self.resolve(path, flags) {
             Err(Errno::XDEV) if self.links == Links::Anywhere => {
-                open_beneath(&self.held(), way, flags, ResolveFlags::empty())
+                open_beneath(&self.held(), path, flags, ResolveFlags::empty())
             }
             other => other,
         }
@@ -192,15 +192,15 @@ pub enum Links {
     Anywhere,
 }
 
-fn open_beneath(folder: &OwnedFd, way: &[u8], flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
-    let way = if way.is_empty() { b".".as_slice() } else { way };
+fn open_beneath(folder: &OwnedFd, path: &[u8], flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
+    let path = if path.is_empty() { b".".as_slice() } else { path };
     // Flags that mean nothing beside O_PATH are refused beside it.
     let always = OFlags::CLOEXEC;
     let flags = if flags.contains(OFlags::PATH) { flags | always } else { flags | always | OFlags::NOCTTY };
     let resolve = resolve | ResolveFlags::NO_MAGICLINKS;
     let mut tried = 0;
     loop {
-        match openat2(folder, way, flags, Mode::empty(), resolve) {
+        match openat2(folder, path, flags, Mode::empty(), resolve) {
             Err(Errno::AGAIN | Errno::INTR) if tried < TRIES => tried += 1,
             other => return other,
         }
@@ -209,18 +209,18 @@ fn open_beneath(folder: &OwnedFd, way: &[u8], flags: OFlags, resolve: ResolveFla
 
 /// Goes where links lead, without opening anything there, asks the kernel where that is, and opens that place beneath the
 /// folder and through no link at all: whatever changes meanwhile, what is opened is inside.
-fn come_back(folder: &OwnedFd, way: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-    let there = open_beneath(folder, way, OFlags::PATH, ResolveFlags::empty())?;
+fn come_back(folder: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    let there = open_beneath(folder, path, OFlags::PATH, ResolveFlags::empty())?;
     let (top, there) = (place(folder)?, place(&there)?);
     let rest = there.strip_prefix(top.as_slice()).ok_or(Errno::XDEV)?;
-    let way = match rest {
+    let path = match rest {
         [] => rest,
-        [b'/', way @ ..] => way,
+        [b'/', path @ ..] => path,
         // The folder is the root of everything.
         _ if top == b"/" => rest,
         _ => return Err(Errno::XDEV),
     };
-    open_beneath(folder, way, flags, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)
+    open_beneath(folder, path, flags, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)
 }
 
 /// The path that something open has now. Without /proc there is none, and such links lead nowhere.
@@ -260,7 +260,7 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::time::{Duration, Instant};
 
-    use super::super::path::Way;
+    use super::super::path::RequestPath;
     use super::*;
 
     /// A root with a file `in` beside a folder with a file `canary`, which is outside.
@@ -281,8 +281,8 @@ mod tests {
         text
     }
 
-    fn code(root: &Root, way: &str) -> Option<u16> {
-        root.find(way.as_bytes()).err().map(Status::code)
+    fn code(root: &Root, path: &str) -> Option<u16> {
+        root.find(path.as_bytes()).err().map(Status::code)
     }
 
     #[test]
@@ -331,8 +331,8 @@ mod tests {
         // Who waits for the other end of a pipe waits for ever.
         let long = "x".repeat(256);
         let deep = "x/".repeat(4000);
-        for way in ["pipe", "socket", "tty", "missing", "in/x", "missing/x", &long, &deep] {
-            assert_eq!(code(&root, way), Some(404), "{way}");
+        for path in ["pipe", "socket", "tty", "missing", "in/x", "missing/x", &long, &deep] {
+            assert_eq!(code(&root, path), Some(404), "{path}");
         }
     }
 
@@ -343,8 +343,8 @@ mod tests {
         for (link, to) in [("a", "in"), ("folder/b", "../in"), ("c", "folder"), ("d", "a")] {
             symlink(to, inside(link)).unwrap();
         }
-        for way in ["a", "folder/b", "c/b", "d"] {
-            assert_eq!(content(root.find(way.as_bytes()).unwrap()), "inside", "{way}");
+        for path in ["a", "folder/b", "c/b", "d"] {
+            assert_eq!(content(root.find(path.as_bytes()).unwrap()), "inside", "{path}");
         }
         let absolute = place.path().join("outside");
         for (link, to) in [
@@ -359,8 +359,9 @@ mod tests {
         ] {
             symlink(to, inside(link)).unwrap();
         }
-        for way in ["e", "f/canary", "g", "h/canary", "i", "j/etc/passwd", "k", "l", "..", "../canary", "/etc/passwd"] {
-            assert_eq!(code(&root, way), Some(404), "{way}");
+        for path in ["e", "f/canary", "g", "h/canary", "i", "j/etc/passwd", "k", "l", "..", "../canary", "/etc/passwd"]
+        {
+            assert_eq!(code(&root, path), Some(404), "{path}");
         }
     }
 
@@ -387,16 +388,16 @@ mod tests {
             symlink(to, at(link)).unwrap();
         }
         fs::write(at("rootside"), "canary").unwrap();
-        for way in ["a", "b/deep", "c", "folder/d", "e/back", "f/in", "f/f/a", "g"] {
-            assert_eq!(content(root.find(way.as_bytes()).unwrap()), "inside", "{way}");
-            assert_eq!(root.look(way.as_bytes()).unwrap().size, 6, "{way}");
+        for path in ["a", "b/deep", "c", "folder/d", "e/back", "f/in", "f/f/a", "g"] {
+            assert_eq!(content(root.find(path.as_bytes()).unwrap()), "inside", "{path}");
+            assert_eq!(root.look(path.as_bytes()).unwrap().size, 6, "{path}");
         }
-        for way in ["x", "y", "z", "e", "e/canary", "f/x"] {
-            assert_eq!(code(&root, way), Some(404), "{way}");
+        for path in ["x", "y", "z", "e", "e/canary", "f/x"] {
+            assert_eq!(code(&root, path), Some(404), "{path}");
         }
         let anywhere = Root::open(&at("root")).unwrap().with_links(Links::Anywhere);
-        for way in ["x", "y", "z", "e/canary", "f/x"] {
-            assert_eq!(content(anywhere.find(way.as_bytes()).unwrap()), "canary", "{way}");
+        for path in ["x", "y", "z", "e/canary", "f/x"] {
+            assert_eq!(content(anywhere.find(path.as_bytes()).unwrap()), "canary", "{path}");
         }
         assert!(anywhere.folder(b"e").is_err(), "nothing is stored outside");
         symlink("/proc/self/root", at("root/magic")).unwrap();
@@ -447,16 +448,16 @@ mod tests {
         let mut tried = 0;
         for form in forms(&parts) {
             for target in targets {
-                let path = format!("/{form}{target}");
+                let asked = format!("/{form}{target}");
                 tried += 1;
-                let Ok(way) = Way::decode(&path) else { continue };
-                if let Ok(found) = root.find(way.bytes()) {
-                    assert!(found.meta.kind == Kind::Folder || content(found) == "inside", "{path}");
+                let Ok(path) = RequestPath::decode(&asked) else { continue };
+                if let Ok(found) = root.find(path.bytes()) {
+                    assert!(found.meta.kind == Kind::Folder || content(found) == "inside", "{asked}");
                 }
-                // Nor where the check of the way is left out: the kernel's holds alone.
-                let raw = path.trim_start_matches('/').replace("%2e", ".").replace("%2f", "/");
+                // Nor where the check of the path is left out: the kernel's holds alone.
+                let raw = asked.trim_start_matches('/').replace("%2e", ".").replace("%2f", "/");
                 if let Ok(found) = root.find(raw.as_bytes()) {
-                    assert!(found.meta.kind == Kind::Folder || content(found) == "inside", "{path}");
+                    assert!(found.meta.kind == Kind::Folder || content(found) == "inside", "{asked}");
                 }
             }
         }

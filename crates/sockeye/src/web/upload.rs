@@ -17,8 +17,8 @@ use super::body::{Decoder, Framing};
 use super::clock::Now;
 use super::condition::{self, Tag, Verdict};
 use super::form::Form;
-use super::head::{Head, Manner};
-use super::path::Way;
+use super::head::{Head, ResponseContext};
+use super::path::RequestPath;
 use super::refusal;
 use super::request::{Request, Version};
 use super::room::{Placed, Room};
@@ -35,7 +35,7 @@ pub struct Upload {
     decoder: Decoder,
     received: u64,
     most: u64,
-    manner: Manner,
+    context: ResponseContext,
     waits: Waits,
 }
 
@@ -84,7 +84,7 @@ pub struct Taken {
 #[derive(Debug)]
 pub(crate) struct Receipt {
     found: Found,
-    manner: Manner,
+    context: ResponseContext,
     /// Where a browser goes that sent a form, or why its form is none.
     back: Option<Result<Vec<u8>, Status>>,
 }
@@ -101,12 +101,12 @@ impl Upload {
         root: &Root,
         room: &Room,
         request: &Request<'_>,
-        (most, manner): (u64, &Manner),
+        (most, context): (u64, &ResponseContext),
         now: &Now,
     ) -> Result<Self, Status> {
-        let way = storable(request, most)?;
-        let folder = root.folder(way.parent()).map_err(status)?;
-        let existing = match look_in(&folder, way.name()).map_err(status)? {
+        let path = storable(request, most)?;
+        let folder = root.folder(path.parent()).map_err(status)?;
+        let existing = match look_in(&folder, path.name()).map_err(status)? {
             None => None,
             // Over a link, a pipe or a folder nothing is stored: what it leads to is for its owner to say.
             Some(stat) => match Meta::of(&stat) {
@@ -122,13 +122,13 @@ impl Upload {
             None if condition::is_any(&request.fields.if_none_match) => Found::NothingOrFail,
             None => Found::Nothing,
         };
-        let target = OsStr::from_bytes(way.name()).into();
+        let target = OsStr::from_bytes(path.name()).into();
         let then = if found == Found::NothingOrFail { Existing::Kept } else { Existing::Replaced };
         let permissions = existing.map(|meta| Permissions::from_mode(meta.mode));
         let place = room.place()?;
         let file = AtomicFile::begin_in(Arc::new(File::from(folder)), target, then, permissions);
         let file = file.map_err(|error| status_of(&error))?;
-        Ok(Self::of(Into::File(place.of(file)), found, most, request, manner))
+        Ok(Self::of(Into::File(place.of(file)), found, most, request, context))
     }
 
     /// The same for a form that a page of ours sent, or a program: another site's page may not.
@@ -137,26 +137,26 @@ impl Upload {
         room: &Room,
         request: &Request<'_>,
         most: u64,
-        manner: &Manner,
+        context: &ResponseContext,
     ) -> Result<Self, Status> {
-        let way = changeable(request)?;
+        let path = changeable(request)?;
         if !is_own(request) {
             return Err(Status::FORBIDDEN);
         }
-        let folder = root.folder(way.bytes()).map_err(status)?;
+        let folder = root.folder(path.bytes()).map_err(status)?;
         let form = Form::begin(folder, room, &request.fields.content_type, most)?;
         let mut back = vec![];
-        way.push_as_folder(&mut back);
+        path.push_as_folder(&mut back);
         // How much of it is content shows as it comes; what stands around it is bounded by that.
         let all = most.saturating_mul(limits::FORM_FILES as u64).saturating_add(limits::FORM_AROUND);
-        Ok(Self::of(Into::Form(form, back), Found::NothingOrFail, all, request, manner))
+        Ok(Self::of(Into::Form(form, back), Found::NothingOrFail, all, request, context))
     }
 
-    fn of(into: Into, found: Found, most: u64, request: &Request<'_>, manner: &Manner) -> Self {
+    fn of(into: Into, found: Found, most: u64, request: &Request<'_>, context: &ResponseContext) -> Self {
         let expects = request.version == Version::Http11 && request.fields.expect.is_some();
         let waits = if expects { Waits::ForContinue } else { Waits::No };
         let decoder = Decoder::new(request.framing);
-        Self { into, found, decoder, received: 0, most, manner: manner.clone(), waits }
+        Self { into, found, decoder, received: 0, most, context: context.clone(), waits }
     }
 
     /// Whether [`Upload::CONTINUE`] has to be sent first. It need not where content has come already.
@@ -200,22 +200,22 @@ impl Upload {
 
     /// What is to be stored, and what answers once it is.
     pub(crate) fn seal(self) -> (Sealed, Receipt) {
-        let (found, manner) = (self.found, self.manner);
+        let (found, context) = (self.found, self.context);
         match self.into {
-            Into::File(file) => (Sealed(vec![file]), Receipt { found, manner, back: None }),
+            Into::File(file) => (Sealed(vec![file]), Receipt { found, context, back: None }),
             Into::Form(form, back) => {
                 let (files, back) = match form.seal() {
                     Ok(files) => (files, Ok(back)),
                     Err(status) => (vec![], Err(status)),
                 };
-                (Sealed(files), Receipt { found, manner, back: Some(back) })
+                (Sealed(files), Receipt { found, context, back: Some(back) })
             }
         }
     }
 
     /// Answers an upload that went wrong; the file is as it was. The connection ends, since the rest may still come.
     pub fn fail(self, status: Status, now: &Now, head: &mut Vec<u8>) -> Response {
-        refusal::write(status, "", &Manner { keep_alive: false, ..self.manner.clone() }, now, head)
+        refusal::write(status, "", &ResponseContext { keep_alive: false, ..self.context.clone() }, now, head)
     }
 }
 
@@ -223,15 +223,15 @@ impl Receipt {
     /// Answers an upload whose file is stored, or could not be.
     pub(crate) fn answer(self, stored: Stored, now: &Now, head: &mut Vec<u8>) -> Response {
         let stored = match (self.back, stored) {
-            (Some(Err(status)), _) => return refusal::write(status, "", &self.manner, now, head),
+            (Some(Err(status)), _) => return refusal::write(status, "", &self.context, now, head),
             (Some(Ok(back)), Ok(_)) => {
-                let head = Head::begin(head, Status::SEE_OTHER, &self.manner, now).field("Location", &back);
+                let head = Head::begin(head, Status::SEE_OTHER, &self.context, now).field("Location", &back);
                 return head.content(Body::Empty);
             }
             (Some(Ok(_)), Err(FileError { step: Step::Rename, source, .. }))
                 if source.kind() == io::ErrorKind::AlreadyExists =>
             {
-                return refusal::write(Status::CONFLICT, "", &self.manner, now, head);
+                return refusal::write(Status::CONFLICT, "", &self.context, now, head);
             }
             (_, stored) => stored,
         };
@@ -240,12 +240,12 @@ impl Receipt {
             Err(FileError { step: Step::Rename, source, .. })
                 if self.found == Found::NothingOrFail && source.kind() == io::ErrorKind::AlreadyExists =>
             {
-                refusal::write(Status::PRECONDITION_FAILED, "", &self.manner, now, head)
+                refusal::write(Status::PRECONDITION_FAILED, "", &self.context, now, head)
             }
-            Err(error) => refusal::write(status_of(&error.source), "", &self.manner, now, head),
+            Err(error) => refusal::write(status_of(&error.source), "", &self.context, now, head),
             Ok(meta) => {
                 let done = if self.found == Found::File { Status::NO_CONTENT } else { Status::CREATED };
-                let head = Head::begin(head, done, &self.manner, now);
+                let head = Head::begin(head, done, &self.context, now);
                 let head = match meta {
                     Some(meta) => head.field("ETag", Tag::of(&meta, None).bytes()),
                     None => head,
@@ -290,15 +290,15 @@ pub(crate) fn make_folder(root: &Root, request: &Request<'_>) -> Result<(), Stat
     if request.framing != Framing::None {
         return Err(Status::UNSUPPORTED_MEDIA_TYPE);
     }
-    let way = changeable(request)?;
+    let path = changeable(request)?;
     if !is_own(request) {
         return Err(Status::FORBIDDEN);
     }
-    if way.bytes().is_empty() {
+    if path.bytes().is_empty() {
         return Err(Status::METHOD_NOT_ALLOWED);
     }
-    let folder = root.folder(way.parent()).map_err(status)?;
-    mkdirat(&folder, way.name(), Mode::from_raw_mode(0o777)).map_err(|error| match error {
+    let folder = root.folder(path.parent()).map_err(status)?;
+    mkdirat(&folder, path.name(), Mode::from_raw_mode(0o777)).map_err(|error| match error {
         // Something stands there.
         Errno::EXIST => Status::METHOD_NOT_ALLOWED,
         error => status(error),
@@ -318,22 +318,22 @@ fn is_own(request: &Request<'_>) -> bool {
 }
 
 /// The place that a request names, if others may change anything there.
-fn changeable<'r>(request: &Request<'r>) -> Result<Way<'r>, Status> {
-    let way = Way::decode(request.path)?;
-    if way.climbs() {
+fn changeable<'r>(request: &Request<'r>) -> Result<RequestPath<'r>, Status> {
+    let path = RequestPath::decode(request.path)?;
+    if path.climbs() {
         return Err(Status::NOT_FOUND);
     }
     // Shown or not: a file that configures something is not for others to change.
-    if way.is_hidden() {
+    if path.is_hidden() {
         return Err(Status::FORBIDDEN);
     }
-    Ok(way)
+    Ok(path)
 }
 
 /// The way that a request would store something at, if that can be.
-fn storable<'r>(request: &Request<'r>, most: u64) -> Result<Way<'r>, Status> {
-    let way = changeable(request)?;
-    if way.is_folder() {
+fn storable<'r>(request: &Request<'r>, most: u64) -> Result<RequestPath<'r>, Status> {
+    let path = changeable(request)?;
+    if path.is_folder() {
         return Err(Status::CONFLICT);
     }
     // A part of a file would replace the whole (RFC 9110, section 14.5).
@@ -345,7 +345,7 @@ fn storable<'r>(request: &Request<'r>, most: u64) -> Result<Way<'r>, Status> {
     }
     match request.framing {
         Framing::Length(length) if length > most => Err(Status::CONTENT_TOO_LARGE),
-        _ => Ok(way),
+        _ => Ok(path),
     }
 }
 

@@ -46,7 +46,7 @@ struct Buffer {
 
 /// What came of one read or write.
 #[derive(PartialEq, Eq)]
-enum Moved {
+enum IoOutcome {
     Some,
     End,
     /// Nothing now: the call would have to wait, or was interrupted.
@@ -71,19 +71,19 @@ impl Buffer {
         &self.bytes[..self.length]
     }
 
-    fn fill(&mut self, fd: Fd) -> Moved {
+    fn fill(&mut self, fd: Fd) -> IoOutcome {
         match socket::read(fd, &mut self.bytes[self.length..]) {
-            Ok(0) => Moved::End,
+            Ok(0) => IoOutcome::End,
             Ok(count) => {
                 self.length += count;
-                Moved::Some
+                IoOutcome::Some
             }
-            Err(error) => Moved::unless_later(&error),
+            Err(error) => IoOutcome::unless_later(&error),
         }
     }
 
     /// Writes what is there, or if lines are treated one by one, the first of them.
-    fn drain(&mut self, fd: Fd, lines: Lines) -> Result<Moved, Fatal> {
+    fn drain(&mut self, fd: Fd, lines: Lines) -> Result<IoOutcome, Fatal> {
         let end = if lines.are_apart() { self.held().iter().position(|byte| *byte == b'\n') } else { None };
         let adds_return = lines.crlf && end.is_some_and(|end| end == 0 || self.bytes[end - 1] != b'\r');
         let wanted = match end {
@@ -94,9 +94,9 @@ impl Buffer {
         let mut gone = 0;
         if wanted > 0 {
             gone = match socket::write(fd, &self.bytes[..wanted]) {
-                Ok(0) => return Ok(Moved::End),
+                Ok(0) => return Ok(IoOutcome::End),
                 Ok(count) => count,
-                Err(error) => return Ok(Moved::unless_later(&error)),
+                Err(error) => return Ok(IoOutcome::unless_later(&error)),
             };
         }
         let is_whole = gone == wanted && end.is_some();
@@ -110,11 +110,11 @@ impl Buffer {
         }
         self.bytes.copy_within(gone..self.length, 0);
         self.length -= gone;
-        Ok(Moved::Some)
+        Ok(IoOutcome::Some)
     }
 }
 
-impl Moved {
+impl IoOutcome {
     fn unless_later(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Self::Later,
@@ -170,7 +170,7 @@ impl Nc<'_> {
             self.drop_what_hung_up(&mut fds);
 
             if fds[STDIN].revents & libc::POLLIN != 0 && !to_net.is_full() {
-                if matches!(to_net.fill(fds[STDIN].fd), Moved::End | Moved::Failed) {
+                if matches!(to_net.fill(fds[STDIN].fd), IoOutcome::End | IoOutcome::Failed) {
                     fds[STDIN].fd = GONE;
                 }
                 if !to_net.is_empty() {
@@ -181,7 +181,7 @@ impl Nc<'_> {
                 }
             }
             if fds[NET_OUT].revents & libc::POLLOUT != 0 && !to_net.is_empty() {
-                if to_net.drain(fds[NET_OUT].fd, lines)? == Moved::Failed {
+                if to_net.drain(fds[NET_OUT].fd, lines)? == IoOutcome::Failed {
                     fds[NET_OUT].fd = GONE;
                 }
                 if to_net.is_empty() {
@@ -195,7 +195,7 @@ impl Nc<'_> {
                 self.receive(&mut fds, &mut to_stdout);
             }
             if fds[STDOUT].revents & libc::POLLOUT != 0 && !to_stdout.is_empty() {
-                if to_stdout.drain(fds[STDOUT].fd, Lines::default())? == Moved::Failed {
+                if to_stdout.drain(fds[STDOUT].fd, Lines::default())? == IoOutcome::Failed {
                     fds[STDOUT].fd = GONE;
                 }
                 if to_stdout.is_empty() {
@@ -227,12 +227,12 @@ impl Nc<'_> {
 
     fn receive(&mut self, fds: &mut [libc::pollfd; 4], to_stdout: &mut Buffer) {
         match to_stdout.fill(fds[NET_IN].fd) {
-            Moved::Failed => fds[NET_IN].fd = GONE,
-            Moved::End => {
+            IoOutcome::Failed => fds[NET_IN].fd = GONE,
+            IoOutcome::End => {
                 socket::shutdown(fds[NET_IN].fd, libc::SHUT_RD);
                 fds[NET_IN].fd = GONE;
             }
-            Moved::Some | Moved::Later => {}
+            IoOutcome::Some | IoOutcome::Later => {}
         }
         if let Some(most) = self.options.receive_limit {
             self.received = self.received.saturating_add(1);

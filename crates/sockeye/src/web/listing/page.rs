@@ -19,7 +19,7 @@ impl Listing<'_> {
     pub fn page(&self, nonce: Option<&str>) -> Vec<u8> {
         let mut out = Vec::with_capacity(4096 + self.shown().len() * 256);
         let mut title = vec![b'/'];
-        for segment in self.way.segments() {
+        for segment in self.path.segments() {
             title.extend_from_slice(segment);
             title.push(b'/');
         }
@@ -39,7 +39,7 @@ impl Listing<'_> {
             self.push_column(&mut out, key, name, class);
         }
         out.extend_from_slice(b"</tr></thead>\n<tbody>\n");
-        if !self.way.bytes().is_empty() {
+        if !self.path.bytes().is_empty() {
             out.extend_from_slice(
                 b"<tr><td class=\"n u\"><a href=\"../\">parent folder</a></td><td class=\"s\"></td><td class=\"t\"></td></tr>\n",
             );
@@ -74,13 +74,13 @@ impl Listing<'_> {
 
     /// The way from the root, each step a link but the last.
     fn push_trail(&self, out: &mut Vec<u8>) {
-        let steps = self.way.segments().count();
+        let steps = self.path.segments().count();
         for at in 0..=steps {
             let up = steps - at;
             if up > 0 {
                 let _ = write!(out, "<a href=\"{}\">", "../".repeat(up));
             }
-            match at.checked_sub(1).and_then(|at| self.way.segments().nth(at)) {
+            match at.checked_sub(1).and_then(|at| self.path.segments().nth(at)) {
                 Some(name) => push_html(out, name),
                 None => out.extend_from_slice("⌂".as_bytes()),
             }
@@ -175,7 +175,7 @@ struct AsJson<'a>(&'a Listing<'a>);
 impl Serialize for AsJson<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut path = vec![];
-        self.0.way.push_as_folder(&mut path);
+        self.0.path.push_as_folder(&mut path);
         let mut map = to.serialize_map(None)?;
         map.serialize_entry("path", &json::text_of(&path))?;
         map.serialize_entry("complete", &true)?;

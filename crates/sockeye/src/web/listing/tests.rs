@@ -7,9 +7,9 @@ use super::*;
 
 fn listing(folder: &Path, path: &str, query: &str, hidden: Hidden, show: fn(&Listing<'_>) -> Vec<u8>) -> String {
     let root = Root::open(folder).unwrap();
-    let way = Way::decode(path).unwrap();
-    let found = root.find(way.bytes()).unwrap();
-    let listing = Listing::read(&root, found.fd, &way, hidden, View::of(query)).unwrap();
+    let path = RequestPath::decode(path).unwrap();
+    let found = root.find(path.bytes()).unwrap();
+    let listing = Listing::read(&root, found.fd, &path, hidden, View::of(query)).unwrap();
     String::from_utf8(show(&listing)).unwrap()
 }
 
@@ -71,7 +71,7 @@ fn a_name_is_shown_and_never_obeyed() {
     // Each link leads back to its file.
     let root = Root::open(folder.path()).unwrap();
     for link in links(&page) {
-        assert!(root.find(Way::decode(&format!("/{link}")).unwrap().bytes()).is_ok(), "{link}");
+        assert!(root.find(RequestPath::decode(&format!("/{link}")).unwrap().bytes()).is_ok(), "{link}");
     }
     let json = json(folder.path(), "/", "");
     assert_eq!(json.lines().count(), names.len() + 2, "{json}");

@@ -230,9 +230,9 @@ impl BufRead for Below<'_> {
 
 /// The same for two.
 #[derive(Clone)]
-struct Shared<'a>(Rc<RefCell<Below<'a>>>);
+struct SharedReader<'a>(Rc<RefCell<Below<'a>>>);
 
-impl Read for Shared<'_> {
+impl Read for SharedReader<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         self.0.borrow_mut().read(bytes)
     }
@@ -243,7 +243,7 @@ enum Decoder<'a> {
     Zlib(Box<ZlibDecoder<Below<'a>>>),
     Raw(Box<DeflateDecoder<Below<'a>>>),
     /// It reads ahead and does not give back what it stands on.
-    Brotli(Box<Decompressor<Shared<'a>>>, Shared<'a>),
+    Brotli(Box<Decompressor<SharedReader<'a>>>, SharedReader<'a>),
     Frame(Box<Frame<'a>>),
     /// Nothing was read yet, or a frame has ended and another may follow.
     Waiting(Coding, Below<'a>),
@@ -325,7 +325,7 @@ impl<'a> Decoder<'a> {
             }
             Coding::Deflate => Self::Raw(Box::new(DeflateDecoder::new(below))),
             Coding::Brotli => {
-                let below = Shared(Rc::new(RefCell::new(below)));
+                let below = SharedReader(Rc::new(RefCell::new(below)));
                 Self::Brotli(Box::new(Decompressor::new(below.clone(), 16 * 1024)), below)
             }
             Coding::Zstd => {
