@@ -12,8 +12,7 @@ use source::{Crate, Import};
 /// shorter: a circle that is smaller than it says, or gone, is a failure too.
 const KNOWN: &[(&str, &str, &[&str])] = &[
     ("sockeye", "", &["address", "event", "failure", "file", "limits", "net", "sys"]),
-    ("sockeye", "drive", &["access", "http2", "web"]),
-    ("sockeye", "drive", &["answers", "datagram"]),
+    ("sockeye", "engine", &["access", "http2", "web"]),
     ("sockeye", "web", &["answer", "archive", "exchange", "form", "head", "listing", "refusal", "upload"]),
     ("sockeye", "web", &["body", "request"]),
     ("cli", "", &["commands", "flags", "output", "port_file"]),

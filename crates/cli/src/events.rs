@@ -65,7 +65,7 @@ impl Renderer {
                     self.opened += 1;
                 }
             }
-            Event::Closed { conversation, by, from_client, from_server, lasted, reason } => {
+            Event::Closed { conversation, by, from_client, from_server, lasted, reason, .. } => {
                 if !self.may_show() {
                     self.closed += 1;
                     return;
@@ -187,7 +187,7 @@ fn object(event: &Event) -> Map<String, Value> {
             put_conversation(&mut object, conversation);
             "opened"
         }
-        Event::Closed { conversation, by, from_client, from_server, lasted, reason } => {
+        Event::Closed { conversation, by, from_client, from_server, lasted, reason, .. } => {
             put_conversation(&mut object, conversation);
             object.insert("by".to_owned(), json!(by.to_string()));
             object.insert("from_client".to_owned(), json!(from_client));
@@ -239,6 +239,7 @@ mod tests {
 
     fn closed(reason: Option<&str>) -> Event {
         Event::Closed {
+            unjudged: 0,
             conversation: conversation(1),
             by: ClosedBy::Client,
             from_client: 14,

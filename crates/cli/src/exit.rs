@@ -155,7 +155,7 @@ impl From<Kind> for Exit {
             Kind::CannotAccept => Self::CannotListen,
             Kind::NameNotFound => Self::NameNotFound,
             Kind::Refused | Kind::Unreachable => Self::Refused,
-            Kind::AnswersLost | Kind::AnswersWithheld => Self::CutShort,
+            Kind::AnswersLost | Kind::AnswersWithheld | Kind::NotSent => Self::CutShort,
             Kind::NoResources | Kind::Evicted => Self::NoResources,
             Kind::WriteTimeout | Kind::ConnectTimeout => Self::TimedOut,
             Kind::Socket => Self::Reset,

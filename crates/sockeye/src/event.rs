@@ -167,6 +167,8 @@ pub enum Event {
         from_client: u64,
         /// Bytes that the server sent.
         from_server: u64,
+        /// Bytes that came from the peer behind what was to be said.
+        unjudged: u64,
         /// From opening to closing.
         lasted: Duration,
         /// Why, where there is more to say than `by`: "line longer than 65536 bytes (--max-line)".

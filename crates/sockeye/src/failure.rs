@@ -41,13 +41,15 @@ pub enum Kind {
     Unreachable,
     /// No connection came about in time.
     ConnectTimeout,
+    /// This machine does not let it be sent: a firewall, most often.
+    NotSent,
     /// The socket failed in another way.
     Socket,
 }
 
 impl Kind {
     /// Those that no line of a transcript has.
-    const OTHERS: [Self; 11] = [
+    const OTHERS: [Self; 12] = [
         Self::WriteTimeout,
         Self::Evicted,
         Self::AnswersLost,
@@ -58,6 +60,7 @@ impl Kind {
         Self::Refused,
         Self::Unreachable,
         Self::ConnectTimeout,
+        Self::NotSent,
         Self::Socket,
     ];
 
@@ -81,6 +84,7 @@ impl Kind {
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
             Self::ConnectTimeout => "connect_timeout",
+            Self::NotSent => "not_sent",
             Self::Socket => "socket",
         }
     }
@@ -103,6 +107,7 @@ impl From<&io::Error> for Kind {
     fn from(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::TimedOut => Self::WriteTimeout,
+            io::ErrorKind::PermissionDenied => Self::NotSent,
             _ if crate::net::is_exhausted(error) => Self::NoResources,
             _ => Self::Socket,
         }

@@ -33,7 +33,7 @@
 
 pub mod address;
 pub mod check;
-mod drive;
+mod engine;
 pub mod event;
 pub mod failure;
 pub mod file;

@@ -414,13 +414,9 @@ fn play_as(builder: &Builder, server: SocketAddr) {
         None if script.has_tls() => own().unwrap_or_else(|error| panic!("{error}")),
         None => Trust::system(),
     };
-    let with = talk::With { tap: None, trust: &trust, host: "localhost", row: None };
-    match talk::play(&connected, &script, with) {
-        Ok(played) => {
-            if let Some(failure) = played.failure() {
-                panic!("\n{}", failure.render(&format!("{} -> {server}", connected.local)));
-            }
-        }
-        Err(error) => panic!("{server}: {error}"),
+    let setting = talk::Setting { tap: None, trust: &trust, host: "localhost", row: None };
+    let played = talk::play(connected, &Arc::new(script), &setting);
+    if let Some(failure) = played.failure {
+        panic!("\n{}", failure.render(&format!("{} -> {server}", played.local)));
     }
 }

@@ -7,12 +7,12 @@ use std::time::Instant;
 use sockeye::address::{self, Address};
 use sockeye::net::connect::connect_within;
 use sockeye::record::{Record, Tap};
-use sockeye::verb::talk::{Played, With, play};
+use sockeye::verb::talk::{Setting, play};
 use transcript::record::Secret;
 use transcript::{Refused, Script};
 
 use super::data::{self, DataError, Row};
-use super::play_once::{Target, broken, host, judge, prepare, trust, unconnected};
+use super::play_once::{Target, host, judge, prepare, trust, unconnected};
 use super::report::{self, Case, Form};
 use super::{connection, file, update};
 use crate::exit::Exit;
@@ -142,7 +142,7 @@ fn targets(flags: &Talk, given: Option<&Address>, rows: &[Row], console: &Consol
 struct Ready<'a> {
     flags: &'a Talk,
     target: &'a Target,
-    scripts: Vec<Script>,
+    scripts: Vec<Arc<Script>>,
 }
 
 /// Most scripts that are kept of one transcript.
@@ -154,9 +154,9 @@ impl<'a> Ready<'a> {
     }
 
     /// The script for a row, and the row's values.
-    fn script(&mut self, row: Option<&Row>) -> Result<(&Script, Option<transcript::Row>), Refused> {
+    fn script(&mut self, row: Option<&Row>) -> Result<(&Arc<Script>, Option<transcript::Row>), Refused> {
         let values = row.map_or(&[][..], |row| &row.values);
-        let fits = |script: &Script| script.columns().iter().eq(values.iter().map(|(name, _)| name));
+        let fits = |script: &Arc<Script>| script.columns().iter().eq(values.iter().map(|(name, _)| name));
         let known = self.scripts.iter().position(fits);
         let at = match known {
             Some(at) => at,
@@ -166,7 +166,7 @@ impl<'a> Ready<'a> {
                 if self.scripts.len() >= MOST_SCRIPTS {
                     self.scripts.clear();
                 }
-                self.scripts.push(script);
+                self.scripts.push(Arc::new(script));
                 self.scripts.len() - 1
             }
         };
@@ -212,22 +212,17 @@ fn play_once(
 ) -> Result<(), (Exit, Why)> {
     let target = ready.target;
     let (script, row) = ready.script(row).map_err(|refused| (Exit::Usage, refused.into()))?;
-    let mut connected = connect_within(&target.address, target.protocol, &connection::options(flags), flags.retry)
+    let connected = connect_within(&target.address, target.protocol, &connection::options(flags), flags.retry)
         .map_err(|error| unconnected(&error, flags))?;
     connection::tell_attempts(&connected, console);
-    let tap = record.map(|record| &**record as &dyn Tap);
+    let tap = record.map(|record| Arc::clone(record) as Arc<dyn Tap>);
     let (trust, host) = (trust(flags), host(&target.address));
-    let with = With { tap, trust: &trust, host: &host, row: row.as_ref() };
-    let mut played = play(&connected, script, with);
-    // Over datagrams a name's next address is tried where nobody listens at the one before.
-    while let Ok(Played { received: 0, port_closed, unreachable, .. }) = &played
-        && (*port_closed || unreachable.is_some())
-        && let Some(next) = connected.next()
-    {
-        connected = next;
-        connection::tell_attempts(&connected, console);
-        played = play(&connected, script, with);
+    let setting = Setting { tap, trust: &trust, host: &host, row: row.as_ref() };
+    let mut played = play(connected, script, &setting);
+    // Over datagrams a name's next address is tried where nothing listens at the one before.
+    while let Some(next) = played.next.take() {
+        connection::tell_attempts(&next, console);
+        played = play(next, script, &setting);
     }
-    let played = played.map_err(|error| broken(&error, &connected, number))?;
-    judge(&played, &connected, number, console)
+    judge(played, number, console)
 }

@@ -1,13 +1,10 @@
 //! One play by a client, whoever asks for it: made ready, played, judged.
 
-use std::io;
-
 use sockeye::address::{self, Address, Host};
 use sockeye::event::{Conversation, Protocol};
 use sockeye::failure::{Failure, Kind};
-use sockeye::net::connect::{ConnectError, Connected};
+use sockeye::net::connect::ConnectError;
 use sockeye::net::tls::Trust;
-use sockeye::net::{words, words_of_sending};
 use sockeye::verb::serve::Sheet;
 use sockeye::verb::talk::Played;
 use transcript::{Options as Playing, Refused, Script, Side};
@@ -38,45 +35,24 @@ pub(super) fn prepare(flags: &Talk, sheet: &Sheet, protocol: Protocol, columns: 
     Script::prepare(&sheet.transcript, &playing)
 }
 
-/// What a play's connection failed with.
-pub(super) fn broken(error: &io::Error, connected: &Connected, number: usize) -> (Exit, Why) {
-    let kind = Kind::from(error);
-    // As without a transcript: what was to be said was not sent.
-    let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
-    let exit = if is_refused { Exit::CutShort } else { kind.into() };
-    let why = if is_refused { format!("cannot send: {}", words_of_sending(error)) } else { words(error) };
-    let failure = Failure::other(kind, format!("{}: {why}", connected.peer));
-    (exit, Why::failed(Some(conversation(connected, number)), failure))
-}
-
 /// No connection came about.
 pub(super) fn unconnected(error: &ConnectError, flags: &Talk) -> (Exit, Why) {
     let kind = Kind::from(error);
     (kind.into(), Why::failed(None, Failure::other(kind, connection::no_connection(error, flags))))
 }
 
-fn conversation(connected: &Connected, number: usize) -> Conversation {
-    let (server, client) = (connected.peer.clone(), connected.local.clone());
-    Conversation { number: number as u64, protocol: connected.protocol, server, client }
-}
-
 /// Says what came of a play beside its account; else its code and its account.
-pub(super) fn judge(
-    played: &Played,
-    connected: &Connected,
-    number: usize,
-    console: &Console,
-) -> Result<(), (Exit, Why)> {
-    let peer = &connected.peer;
-    if played.drained > 0 && played.ending.is_success() {
-        console.note(&format!("{peer}: {} bytes came after the last statement and were not judged", played.drained));
+pub(super) fn judge(played: Played, number: usize, console: &Console) -> Result<(), (Exit, Why)> {
+    let Played { failure, protocol, local, peer, sent, received, unjudged, strangers, .. } = played;
+    if unjudged > 0 && failure.is_none() {
+        console.note(&format!("{peer}: {unjudged} bytes came after the last statement and were not judged"));
     }
-    if played.strangers > 0 {
-        console.note(&format!("{peer}: {} datagrams came from somebody else and were not taken", played.strangers));
+    if strangers > 0 {
+        console.note(&format!("{peer}: {strangers} datagrams came from somebody else and were not taken"));
     }
-    let Some(failure) = played.failure() else {
+    let Some(failure) = failure else {
         if console.verbose > 0 {
-            console.note(&format!("{peer}: as written; {} bytes sent, {} received", played.sent, played.received));
+            console.note(&format!("{peer}: as written; {sent} bytes sent, {received} received"));
         }
         return Ok(());
     };
@@ -85,7 +61,8 @@ pub(super) fn judge(
         Failure::Other { kind, line, reason } => Failure::Other { kind, line, reason: format!("{peer}: {reason}") },
         play => play,
     };
-    Err((exit, Why::failed(Some(conversation(connected, number)), failure)))
+    let conversation = Conversation { number: number as u64, protocol, server: peer, client: local };
+    Err((exit, Why::failed(Some(conversation), failure)))
 }
 
 /// Whose certificates are believed.

@@ -1,13 +1,16 @@
 //! `sockeye talk --play FILE --update`: the transcript is brought up to what the server says.
 
+use std::sync::Arc;
+
+use sockeye::failure::Failure;
 use sockeye::file::{AtomicFile, FileError};
 use sockeye::net::connect::connect;
 use sockeye::verb::serve::Sheet;
-use sockeye::verb::talk::{With, play};
-use transcript::{Ending, Transcript};
+use sockeye::verb::talk::{Setting, play};
+use transcript::Transcript;
 
 use super::connection;
-use super::play_once::{Target, broken, host, judge, prepare, trust, unconnected};
+use super::play_once::{Target, host, judge, prepare, trust, unconnected};
 use crate::exit::Exit;
 use crate::flags::Talk;
 use crate::output::Console;
@@ -23,19 +26,16 @@ pub(super) fn run(flags: &Talk, mut target: Target, text: &str, console: &Consol
     let exit = loop {
         let script = prepare(flags, &target.sheet, target.protocol, &[])
             .map_err(|refused| console.conclude(Exit::Usage, refused))?;
-        let played = connect(&target.address, target.protocol, &connection::options(flags))
-            .map_err(|error| unconnected(&error, flags))
-            .and_then(|connected| {
-                match play(&connected, &script, With { tap: None, trust: &trust, host: &host, row: None }) {
-                    Ok(played) => Ok((connected, played)),
-                    Err(error) => Err(broken(&error, &connected, updated.len() + 1)),
-                }
-            });
-        let (connected, played) = match played {
-            Ok(played) => played,
-            Err((exit, why)) => break console.conclude(exit, why),
+        let connected = match connect(&target.address, target.protocol, &connection::options(flags)) {
+            Ok(connected) => connected,
+            Err(error) => {
+                let (exit, why) = unconnected(&error, flags);
+                break console.conclude(exit, why);
+            }
         };
-        if let Ending::Failed(verdict) = &played.ending
+        let setting = Setting { tap: None, trust: &trust, host: &host, row: None };
+        let played = play(connected, &Arc::new(script), &setting);
+        if let Some(Failure::Play { verdict, .. }) = &played.failure
             && updated.len() < MOST
             // A line that failed again as it was received the last time is another one each time.
             && updated.last() != Some(&verdict.place.line)
@@ -57,7 +57,7 @@ pub(super) fn run(flags: &Talk, mut target: Target, text: &str, console: &Consol
                 console.note(&format!("{place}: not written anew: {lost} is not in what came, and is used below"));
             }
         }
-        break match judge(&played, &connected, updated.len() + 1, console) {
+        break match judge(played, updated.len() + 1, console) {
             Ok(()) => Exit::Done,
             Err((exit, why)) => console.conclude(exit, why),
         };

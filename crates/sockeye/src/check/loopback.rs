@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use transcript::{Carrier, Ending, Script};
+use transcript::{Carrier, Script};
 
 use crate::address::{Address, Host, Scheme, Target};
 use crate::event::{Conversation, Event, Protocol};
@@ -14,7 +14,7 @@ use crate::folder::Sheet;
 use crate::net::connect;
 use crate::net::tls::Trust;
 use crate::verb::serve;
-use crate::verb::talk::{Played, With, play};
+use crate::verb::talk::{Played, Setting, play};
 
 /// How long either end waits for the other over a carrier that the file does not name.
 const NOTED: Duration = Duration::from_secs(1);
@@ -68,15 +68,16 @@ pub(super) fn play_both_ends(
     } else {
         Trust::system()
     };
-    let with = With { tap: None, trust: &trust, host: "localhost", row: None };
+    let setting = Setting { tap: None, trust: &trust, host: "localhost", row: None };
     let impatient = (!judged).then(|| client.clone().waiting(NOTED));
     let client = impatient.as_ref().unwrap_or(client);
-    let played = connect::connect(&address, protocol, &connecting).map(|connected| play(&connected, client, with));
+    let played = connect::connect(&address, protocol, &connecting)
+        .map(|connected| play(connected, &Arc::new(client.clone()), &setting));
     stopper.stop();
     let _ = serving.join();
     let mut found = std::mem::take(&mut *failures.lock().unwrap_or_else(PoisonError::into_inner));
-    if let Ok(Ok(Played { ending: Ending::Failed(verdict), .. })) = played {
-        found.push((None, verdict.into()));
+    if let Ok(Played { failure: Some(failure @ Failure::Play { .. }), .. }) = played {
+        found.push((None, failure));
     }
     found
 }

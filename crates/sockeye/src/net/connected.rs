@@ -40,10 +40,14 @@ impl Connected {
     /// Over datagrams: the same for the name's next address, if there is one.
     #[must_use]
     pub fn next(&self) -> Option<Self> {
-        let Self { attempts, others, lookup, .. } = self;
-        let mut next = connect_datagrams(others).ok()?;
-        next.attempts.splice(..0, attempts.iter().cloned());
-        Some(Self { lookup: *lookup, ..next })
+        Self::at_next(self.attempts.clone(), self.lookup, &self.others)
+    }
+
+    /// The first of the addresses that are left, behind these attempts.
+    pub(crate) fn at_next(mut attempts: Vec<Attempt>, lookup: Duration, others: &[SocketAddr]) -> Option<Self> {
+        let next = connect_datagrams(others).ok()?;
+        attempts.extend(next.attempts);
+        Some(Self { lookup, attempts, ..next })
     }
 }
 

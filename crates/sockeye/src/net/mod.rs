@@ -18,6 +18,7 @@ mod connected;
 pub mod listen;
 pub mod lookup;
 mod path;
+pub(crate) mod peer;
 mod race;
 mod resolve;
 #[cfg(feature = "http")]
@@ -85,6 +86,24 @@ pub fn is_exhausted(error: &io::Error) -> bool {
 
 pub(crate) fn timespec(time: Duration) -> Timespec {
     Timespec { tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(time.subsec_nanos()) }
+}
+
+/// Whether an error says that the connection is no more, and not that this machine could not do something.
+pub(crate) fn is_of_connection(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::CONNRESET
+            | Errno::PIPE
+            | Errno::CONNABORTED
+            | Errno::CONNREFUSED
+            | Errno::TIMEDOUT
+            | Errno::NOTCONN
+            | Errno::HOSTUNREACH
+            | Errno::HOSTDOWN
+            | Errno::NETUNREACH
+            | Errno::NETDOWN
+            | Errno::NETRESET
+    )
 }
 
 /// The system's words for an address that could not be bound or connected to, with what the system does not say.

@@ -41,7 +41,7 @@ use transcript::record::Secret;
 use transcript::{Carrier, Files as Attachments, Options as Playing, Refused, Script, Side, Transcript};
 
 use crate::address::{self, Address, AddressError, Scheme};
-use crate::drive::{Behaviour, Bounds, Loaded, Loop, Reload};
+use crate::engine::{Behaviour, Bounds, Loaded, Loop, Reload};
 use crate::event::{Endpoint, Event, Observer, Protocol};
 use crate::limits;
 use crate::net::Family;
@@ -51,8 +51,8 @@ use crate::stop::Stop;
 use crate::sys::{files::open_files, memory};
 
 #[cfg(feature = "http")]
-pub use crate::drive::AccessLog;
-pub use crate::drive::{Budget, Summary};
+pub use crate::engine::AccessLog;
+pub use crate::engine::{Budget, Summary};
 pub use crate::folder::Sheet;
 #[cfg(feature = "http")]
 pub use files::{Files, Plain};

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::{DEFAULT_PORT, Options, Roles, ServeError};
 use crate::address::{Address, AddressError, Scheme};
-use crate::drive::{AccessLog, Behaviour, Website};
+use crate::engine::{AccessLog, Behaviour, Website};
 use crate::event::Name;
 use crate::net::listen::Socket;
 use crate::web;

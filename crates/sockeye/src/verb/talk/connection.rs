@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, Shutdown, getpeername, getsockname, shutdown, s
 
 use super::{Activity, FirstEnd};
 use crate::net::alive;
-use crate::net::timespec;
+use crate::net::{is_of_connection, timespec};
 use crate::sys::{queue, tcp_diag};
 
 /// Quiet before the system asks a peer that has ended whether it is still there.
@@ -262,22 +262,4 @@ impl AsFd for Connection<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket
     }
-}
-
-/// Whether an error says that the connection is no more, and not that this machine could not do something.
-pub(super) fn is_of_connection(error: Errno) -> bool {
-    matches!(
-        error,
-        Errno::CONNRESET
-            | Errno::PIPE
-            | Errno::CONNABORTED
-            | Errno::CONNREFUSED
-            | Errno::TIMEDOUT
-            | Errno::NOTCONN
-            | Errno::HOSTUNREACH
-            | Errno::HOSTDOWN
-            | Errno::NETUNREACH
-            | Errno::NETDOWN
-            | Errno::NETRESET
-    )
 }

@@ -10,13 +10,12 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::connection::is_of_connection;
-use super::peer::Peer;
 use super::stream::of_output;
 use super::{Activity, Direction, Ending, Eol, Options, Outcome, Role, Sink, Unsent, input};
 use crate::limits;
 use crate::net::connect::Connected;
-use crate::net::timespec;
+use crate::net::peer::Peer;
+use crate::net::{is_of_connection, timespec};
 use crate::sys::datagrams::Inbox;
 
 /// Larger than any datagram over IP, so that none is cut.
@@ -84,7 +83,7 @@ fn talk_to(
     sink: &mut Sink<'_>,
     options: &Options,
 ) -> Outcome {
-    match Peer::new(connected) {
+    match Peer::new(connected.fd.as_fd(), &connected.peer) {
         Ok(peer) => talk_with(&peer, speech, input, sink, options),
         Err(error) => {
             let ending = Ending::Failed("cannot use the socket", error.into());
@@ -95,7 +94,7 @@ fn talk_to(
 
 /// The same with a peer that is known.
 pub(super) fn talk_with(
-    peer: &Peer<'_>,
+    peer: &Peer<BorrowedFd<'_>>,
     speech: &mut Speech,
     input: BorrowedFd<'_>,
     sink: &mut Sink<'_>,
@@ -118,7 +117,7 @@ pub(super) fn talk_with(
 }
 
 fn both_ways(
-    peer: &Peer<'_>,
+    peer: &Peer<BorrowedFd<'_>>,
     speech: &mut Speech,
     input: BorrowedFd<'_>,
     sink: &mut Sink<'_>,
@@ -163,7 +162,7 @@ struct Drops {
 }
 
 impl Drops {
-    fn count(&mut self, peer: &Peer<'_>, options: &Options) {
+    fn count(&mut self, peer: &Peer<BorrowedFd<'_>>, options: &Options) {
         let now = peer.drops();
         let more = now.wrapping_sub(std::mem::replace(&mut self.counted, now));
         options.progress.dropped.fetch_add(more.into(), Ordering::Relaxed);
@@ -171,7 +170,7 @@ impl Drops {
 }
 
 struct Sending<'a> {
-    peer: &'a Peer<'a>,
+    peer: &'a Peer<BorrowedFd<'a>>,
     input: BorrowedFd<'a>,
     /// Closed at its other end when nobody waits for us any more.
     stop: OwnedFd,
@@ -280,7 +279,7 @@ impl Sending<'_> {
 }
 
 struct Receiving<'a> {
-    peer: &'a Peer<'a>,
+    peer: &'a Peer<BorrowedFd<'a>>,
     activity: &'a Activity,
     deadline: Option<Instant>,
     options: &'a Options,

@@ -11,11 +11,11 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketFlags, acceptfrom_with, bind, connect, connect_unspec, getsockname, recvfrom};
 
 use super::datagram::Speech;
-use super::peer::Peer;
 use super::{Direction, Ending, FirstEnd, Options, Outcome, Sink, datagram, stream};
 use crate::event::{ClosedBy, Conversation, Event, Name, Observer, Protocol};
 use crate::failure::{Failure, Kind};
 use crate::net::listen::Socket;
+use crate::net::peer::Peer;
 use crate::net::words;
 use crate::sys::datagrams;
 
@@ -112,6 +112,7 @@ pub fn listen(
             by,
             from_client: outcome.received,
             from_server: outcome.sent,
+            unjudged: 0,
             lasted: began.elapsed(),
             reason: (!outcome.is_complete()).then(|| outcome.to_string()),
         });

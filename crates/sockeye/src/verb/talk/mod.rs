@@ -30,9 +30,7 @@
 mod connection;
 mod datagram;
 mod input;
-mod judge;
 mod listen;
-mod peer;
 mod play;
 mod sending;
 mod spliced;
@@ -54,7 +52,7 @@ pub use crate::sink::Sink;
 
 pub use datagram::talk as over_datagrams;
 pub use listen::{Listened, listen};
-pub use play::{Played, With, play};
+pub use play::{Played, Setting, play};
 pub use stream::talk as over_stream;
 pub use zero::{Probed, probe};
 

@@ -9,12 +9,12 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
-use super::connection::{Connection, Peer, is_of_connection};
+use super::connection::{Connection, Peer};
 use super::input::Endings;
 use super::spliced;
 use super::{Direction, Options, Role};
 use crate::limits;
-use crate::net::timespec;
+use crate::net::{is_of_connection, timespec};
 
 /// Bytes a read takes at once.
 const BUFFER: usize = 256 * 1024;

@@ -11,13 +11,13 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::connection::{Connection, is_of_connection};
+use super::connection::Connection;
 use super::sending::{Sending, Up};
 use super::spliced::{self, Failed};
 use super::{Direction, Ending, Options, Outcome, Sink, Unsent, input};
 use crate::limits;
 use crate::net::connect::Connected;
-use crate::net::timespec;
+use crate::net::{is_of_connection, timespec};
 
 /// Bytes a read takes at once.
 const BUFFER: usize = 256 * 1024;

@@ -2,15 +2,15 @@
 //! answers is there, and silence says nothing.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use super::connection::is_of_connection;
-use super::peer::Peer;
 use crate::net::connect::Connected;
-use crate::net::timespec;
+use crate::net::peer::Peer;
+use crate::net::{is_of_connection, timespec};
 
 /// What is asked: nothing at all, which many servers leave without an answer, and then an empty line.
 const QUESTIONS: [&[u8]; 2] = [b"", b"\n"];
@@ -45,7 +45,7 @@ pub fn probe(connected: &Connected, time: Duration) -> Probed {
 }
 
 fn ask(connected: &Connected, until: Instant) -> Result<bool, Errno> {
-    let peer = Peer::new(connected)?;
+    let peer = Peer::new(connected.fd.as_fd(), &connected.peer)?;
     let mut buffer = vec![0; 65_536];
     for question in QUESTIONS.into_iter().cycle() {
         match peer.send(question) {

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use transcript::{Ending, Fault, FaultKind, Input, Moment, Next, Play, Script};
 
-use super::answers::{Answers, Leaving, Loss};
+use super::answers::{Answers, Exchange, Leaving, Loss, Pair};
 use super::guard::{Guard, Ours, Withheld};
-use super::{Behaviour, Shared};
+use super::origin::Origin;
+use super::{Behaviour, Context};
 use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
 use crate::failure::{Failure, Kind};
 use crate::limits;
@@ -41,26 +42,10 @@ struct Peer {
     held: usize,
 }
 
-/// What was exchanged in one conversation.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Exchange {
-    number: u64,
-    opened: Moment,
-    from_client: u64,
-    from_server: u64,
-    /// The number of its first answer, over all conversations.
-    first: u64,
-    /// Answers that the guard did not let out.
-    withheld: u64,
-}
-
-/// Both ends' addresses; ours where the socket has several.
-pub(super) type Pair = (SocketAddr, Option<IpAddr>);
-
 #[derive(Debug)]
 pub(super) struct DatagramServer {
     pub(super) socket: Socket,
-    pub(super) behaviour: Behaviour,
+    pub(super) origin: Arc<Origin>,
     guard: Guard,
     answers: Answers,
     /// The system tells of answers that it or a network did not deliver: where plays are judged.
@@ -89,9 +74,10 @@ impl DatagramServer {
         // Without it, what a full queue of an interface drops looks like sent (udp(7)).
         let tells_errors = is_judged && datagrams::report_errors(&socket.fd, v6, true).is_ok();
         let wildcard = matches!(&socket.endpoint.name, Name::Inet(address) if address.ip().is_unspecified());
+        let origin = Arc::new(Origin::listener(socket.endpoint.clone(), behaviour));
         Self {
             socket,
-            behaviour,
+            origin,
             guard,
             answers: Answers::default(),
             tells_errors,
@@ -110,7 +96,7 @@ impl DatagramServer {
 
     /// Takes and answers what has come. An error of one datagram, or of an earlier answer that nobody took, is none of
     /// the socket.
-    pub(super) fn ready(&mut self, inbox: &mut Inbox, shared: &mut Shared<'_>) {
+    pub(super) fn ready(&mut self, inbox: &mut Inbox, context: &mut Context<'_>) {
         if self.tells_errors {
             datagrams::forget_errors(&self.socket.fd);
         }
@@ -121,109 +107,109 @@ impl DatagramServer {
                 Err(_) => continue,
             }
             // Each datagram is a play where plays are counted; else there is nothing to tell them apart by.
-            if matches!(self.behaviour, Behaviour::Discard) && shared.plays.is_none() {
-                self.discard(inbox, shared);
+            if matches!(self.origin.behaviour, Behaviour::Discard) && context.plays.is_none() {
+                self.discard(inbox, context);
             } else {
                 for arrival in inbox.arrivals() {
                     for payload in arrival.datagrams() {
-                        self.answer(payload, arrival.from, arrival.to, shared);
+                        self.answer(payload, arrival.from, arrival.to, context);
                     }
                 }
             }
-            self.flush(shared);
+            self.flush(context);
             if inbox.is_drained() {
                 break;
             }
         }
-        self.tell_withheld(shared);
+        self.tell_withheld(context);
         self.uncounted = true;
-        if shared.now >= self.drops.1.after(SECOND) {
-            self.tell_drops(shared);
+        if context.now >= self.drops.1.after(SECOND) {
+            self.tell_drops(context);
         }
     }
 
     /// Takes what came and lets it go. What was there at once from one peer is one conversation, so that a flood costs
     /// what its reading costs.
-    fn discard(&mut self, inbox: &Inbox, shared: &mut Shared<'_>) {
+    fn discard(&mut self, inbox: &Inbox, context: &mut Context<'_>) {
         let mut run: Option<(Pair, Exchange)> = None;
         for Arrival { bytes, from, to, .. } in inbox.arrivals() {
-            if let Err(withheld) = self.guard.admit(from, bytes, Ours::No, shared.now) {
+            if let Err(withheld) = self.guard.admit(from, bytes, Ours::No, context.now) {
                 *self.withheld.entry(withheld).or_default() += 1;
                 continue;
             }
             let pair = (from, to.filter(|_| self.wildcard));
             if run.as_ref().is_none_or(|(of, _)| *of != pair) {
-                self.close_run(run, shared);
-                run = Some((pair, self.open(pair.0, pair.1, shared)));
+                self.close_run(run, context);
+                run = Some((pair, self.open(pair.0, pair.1, context)));
             }
             if let Some((_, exchange)) = &mut run {
                 exchange.from_client += bytes.len() as u64;
             }
         }
-        self.close_run(run, shared);
+        self.close_run(run, context);
     }
 
-    fn close_run(&mut self, run: Option<(Pair, Exchange)>, shared: &mut Shared<'_>) {
+    fn close_run(&mut self, run: Option<(Pair, Exchange)>, context: &mut Context<'_>) {
         if let Some(((from, source), exchange)) = run {
-            self.close(from, source, exchange, ClosedBy::Client, None, shared);
+            self.close(from, source, exchange, ClosedBy::Client, None, context);
         }
     }
 
     /// Says how many datagrams came that there was no room for.
-    pub(super) fn tell_drops(&mut self, shared: &mut Shared<'_>) {
+    pub(super) fn tell_drops(&mut self, context: &mut Context<'_>) {
         self.uncounted = false;
         let Some(count) = datagrams::drops(&self.socket.fd) else { return };
-        let (before, _) = std::mem::replace(&mut self.drops, (count, shared.now));
+        let (before, _) = std::mem::replace(&mut self.drops, (count, context.now));
         if count != before {
             let error = format!("{}: the kernel dropped datagrams: the queue was full", self.socket.endpoint);
-            shared.observer.observe(Event::Dropped { count: count.wrapping_sub(before).into(), error });
+            context.observer.observe(Event::Dropped { count: count.wrapping_sub(before).into(), error });
         }
     }
 
-    fn answer(&mut self, payload: &[u8], from: SocketAddr, to: Option<IpAddr>, shared: &mut Shared<'_>) {
+    fn answer(&mut self, payload: &[u8], from: SocketAddr, to: Option<IpAddr>, context: &mut Context<'_>) {
         let source = to.filter(|_| self.wildcard);
-        let ours = match &self.behaviour {
+        let ours = match &self.origin.behaviour {
             // Without a budget nothing is held against anybody, and a long transcript is not searched for it.
             Behaviour::Play(script) if self.guard.is_on() && script.could_say(payload) => Ours::Yes,
             Behaviour::Play(_) | Behaviour::Discard | Behaviour::Site(_) => Ours::No,
             Behaviour::Echo => Ours::IfRepeated,
         };
-        if let Err(withheld) = self.guard.admit(from, payload, ours, shared.now) {
+        if let Err(withheld) = self.guard.admit(from, payload, ours, context.now) {
             *self.withheld.entry(withheld).or_default() += 1;
             return;
         }
         let pair = (from, source);
-        let full = shared.plays.is_some_and(|plays| shared.tally.opened >= plays);
+        let full = context.plays.is_some_and(|plays| context.tally.opened >= plays);
         if full && !self.peers.contains_key(&pair) {
             return;
         }
-        let script = match &self.behaviour {
+        let script = match &self.origin.behaviour {
             Behaviour::Play(script) => Arc::clone(script),
             behaviour => {
                 let echo = matches!(behaviour, Behaviour::Echo);
-                let mut exchange = self.open(from, source, shared);
+                let mut exchange = self.open(from, source, context);
                 exchange.from_client = payload.len() as u64;
                 if echo {
-                    self.send(payload, pair, payload.len(), &mut exchange, shared);
+                    self.send(payload, pair, payload.len(), &mut exchange, context);
                 }
                 let by = if echo { ClosedBy::Server } else { ClosedBy::Client };
-                return self.close(from, source, exchange, by, None, shared);
+                return self.close(from, source, exchange, by, None, context);
             }
         };
         let mut peer = match self.remove(pair) {
             Some(peer) => peer,
             None => {
-                let (play, tally) = (script.play(), self.open(from, source, shared));
+                let (play, tally) = (script.play(), self.open(from, source, context));
                 Peer { play, script, tally, waiting: VecDeque::new(), until: None, armed: None, held: 0 }
             }
         };
         peer.tally.from_client += payload.len() as u64;
         if peer.waiting.is_empty() {
-            return self.play(peer, pair, Some(payload), shared);
+            return self.play(peer, pair, Some(payload), context);
         }
         // Others came before it.
         self.put_off(&mut peer, payload);
-        self.keep(pair, peer, shared);
+        self.keep(pair, peer, context);
     }
 
     /// Keeps a datagram until its play can hear it.
@@ -241,7 +227,7 @@ impl DatagramServer {
     }
 
     /// Goes on with a peer's play: with a datagram, or because its time has come.
-    fn play(&mut self, mut peer: Peer, pair: Pair, mut payload: Option<&[u8]>, shared: &mut Shared<'_>) {
+    fn play(&mut self, mut peer: Peer, pair: Pair, mut payload: Option<&[u8]>, context: &mut Context<'_>) {
         let (from, source) = pair;
         let script = Arc::clone(&peer.script);
         // Over datagrams silence is the only end that there is.
@@ -251,16 +237,16 @@ impl DatagramServer {
             let bytes = payload.take().or(queued.as_deref());
             let came = bytes.map_or(0, <[u8]>::len);
             let input =
-                Input { bytes: bytes.unwrap_or_default(), datagram: bytes.is_some(), ended: false, now: shared.now };
-            let step = peer.play.step(&script, input, shared.scratch, shared.output);
-            let output = std::mem::take(shared.output);
+                Input { bytes: bytes.unwrap_or_default(), datagram: bytes.is_some(), ended: false, now: context.now };
+            let step = peer.play.step(&script, input, context.scratch, context.output);
+            let output = std::mem::take(context.output);
             let mut start = 0;
             for &end in &output.datagrams {
-                self.send(&output.bytes[start..end], pair, came, &mut peer.tally, shared);
+                self.send(&output.bytes[start..end], pair, came, &mut peer.tally, context);
                 start = end;
             }
-            *shared.output = output;
-            shared.output.clear();
+            *context.output = output;
+            context.output.clear();
             if let Some(bytes) = bytes {
                 match (step.left, queued.is_some()) {
                     (true, true) => peer.waiting.push_front(bytes.into()),
@@ -273,21 +259,21 @@ impl DatagramServer {
                 Next::StopSending | Next::StartTls => {}
                 // Others have their turn before it goes on.
                 Next::Flush => {
-                    self.answers.send(&self.socket.fd, shared.now);
-                    peer.until = self.answers.wakes().or(Some(shared.now));
-                    return self.keep(pair, peer, shared);
+                    self.answers.send(&self.socket.fd, context.now);
+                    peer.until = self.answers.wakes().or(Some(context.now));
+                    return self.keep(pair, peer, context);
                 }
                 Next::Hear { .. } if !peer.waiting.is_empty() => {}
                 Next::Hear { .. } if peer.play.is_fresh(&script) && peer.play.may_end(&script) => {
-                    return self.close(from, source, peer.tally, ClosedBy::Server, None, shared);
+                    return self.close(from, source, peer.tally, ClosedBy::Server, None, context);
                 }
                 Next::Hear { until } => {
                     peer.until = until;
-                    return self.keep(pair, peer, shared);
+                    return self.keep(pair, peer, context);
                 }
                 Next::Pause { until } => {
                     peer.until = Some(until);
-                    return self.keep(pair, peer, shared);
+                    return self.keep(pair, peer, context);
                 }
                 Next::End(ending) => {
                     let ending = match ending {
@@ -303,50 +289,50 @@ impl DatagramServer {
                         Ending::Failed(verdict) => {
                             let late = verdict.fault.kind() == FaultKind::NothingCame;
                             let reason = verdict.headline();
-                            self.fail(pair, peer.tally.number, verdict.into(), shared);
+                            self.fail(pair, peer.tally.number, verdict.into(), context);
                             (if late { ClosedBy::Timeout } else { ClosedBy::Server }, Some(reason))
                         }
                         Ending::IdleTimeout { waited } => {
                             let reason = format!("nothing came for {} (--timeout)", transcript::seconds(waited));
-                            if shared.strict {
+                            if context.strict {
                                 let kind = Kind::Fault(FaultKind::NothingCame);
                                 let failure = Failure::other(kind, format!("{reason} (--strict)"));
-                                self.fail(pair, peer.tally.number, failure, shared);
+                                self.fail(pair, peer.tally.number, failure, context);
                             }
                             (ClosedBy::Timeout, Some(reason))
                         }
                         _ => (ClosedBy::Server, None),
                     };
-                    self.close(from, source, peer.tally, by, reason, shared);
-                    return self.begin_again(pair, peer.waiting, shared);
+                    self.close(from, source, peer.tally, by, reason, context);
+                    return self.begin_again(pair, peer.waiting, context);
                 }
             }
         }
     }
 
     /// What came before a play ended, and was not for it, begins the next one.
-    fn begin_again(&mut self, pair: Pair, waiting: VecDeque<Box<[u8]>>, shared: &mut Shared<'_>) {
-        let full = shared.plays.is_some_and(|plays| shared.tally.opened >= plays);
-        let Behaviour::Play(script) = &self.behaviour else { return };
+    fn begin_again(&mut self, pair: Pair, waiting: VecDeque<Box<[u8]>>, context: &mut Context<'_>) {
+        let full = context.plays.is_some_and(|plays| context.tally.opened >= plays);
+        let Behaviour::Play(script) = &self.origin.behaviour else { return };
         if waiting.is_empty() || full {
             self.waiting -= waiting.iter().map(|payload| payload.len()).sum::<usize>();
             return;
         }
         let script = Arc::clone(script);
-        let mut tally = self.open(pair.0, pair.1, shared);
+        let mut tally = self.open(pair.0, pair.1, context);
         tally.from_client = waiting.iter().map(|payload| payload.len() as u64).sum();
         let peer = Peer { play: script.play(), script, tally, waiting, until: None, armed: None, held: 0 };
-        self.play(peer, pair, None, shared);
+        self.play(peer, pair, None, context);
     }
 
     /// Queues an answer if the guard lets it out.
-    fn send(&mut self, payload: &[u8], pair: Pair, came: usize, exchange: &mut Exchange, shared: &Shared<'_>) {
+    fn send(&mut self, payload: &[u8], pair: Pair, came: usize, exchange: &mut Exchange, context: &Context<'_>) {
         if self.answers.is_full() {
             exchange.withheld += 1;
             *self.withheld.entry(Withheld::NoRoom).or_default() += 1;
             return;
         }
-        match self.guard.answer(pair.0.ip(), came as u64, payload.len() as u64, shared.now) {
+        match self.guard.answer(pair.0.ip(), came as u64, payload.len() as u64, context.now) {
             Ok(()) => {
                 self.answers.push(payload, pair);
                 exchange.from_server += payload.len() as u64;
@@ -359,33 +345,33 @@ impl DatagramServer {
     }
 
     /// Sends what is queued, and sees to the conversations whose answers have left or never will.
-    fn flush(&mut self, shared: &mut Shared<'_>) {
-        self.answers.send(&self.socket.fd, shared.now);
-        self.settle(shared);
+    fn flush(&mut self, context: &mut Context<'_>) {
+        self.answers.send(&self.socket.fd, context.now);
+        self.settle(context);
     }
 
-    fn settle(&mut self, shared: &mut Shared<'_>) {
+    fn settle(&mut self, context: &mut Context<'_>) {
         if self.answers.has_losses() {
             for pair in self.answers.losers() {
                 let Some(peer) = self.peers.get(&pair) else { continue };
                 if let Some(loss) = self.answers.loss(pair, peer.tally.first..u64::MAX)
                     && let Some(peer) = self.remove(pair)
                 {
-                    self.conclude(pair, peer.tally, ClosedBy::Server, None, Some(loss), shared);
+                    self.conclude(pair, peer.tally, ClosedBy::Server, None, Some(loss), context);
                 }
             }
         }
         for Leaving { pair, exchange, by, reason, end } in self.answers.take_gone() {
             let loss = self.answers.loss(pair, exchange.first..end);
-            self.conclude(pair, exchange, by, reason, loss, shared);
+            self.conclude(pair, exchange, by, reason, loss, context);
         }
         self.answers.forget_losses();
     }
 
-    fn keep(&mut self, pair: Pair, mut peer: Peer, shared: &mut Shared<'_>) {
+    fn keep(&mut self, pair: Pair, mut peer: Peer, context: &mut Context<'_>) {
         if self.peers.len() >= limits::DATAGRAM_PEERS {
             let reason = format!("more than {} datagram peers: the longest idle goes first", limits::DATAGRAM_PEERS);
-            self.drop_longest_idle(&reason, shared);
+            self.drop_longest_idle(&reason, context);
         }
         // A time limit that only moves on takes one entry.
         if let Some(until) = peer.until
@@ -422,14 +408,14 @@ impl DatagramServer {
     }
 
     /// Ends the play that has waited longest; whether there was one.
-    pub(super) fn drop_longest_idle(&mut self, reason: &str, shared: &mut Shared<'_>) -> bool {
+    pub(super) fn drop_longest_idle(&mut self, reason: &str, context: &mut Context<'_>) -> bool {
         while !self.wakes.is_empty() {
             let Some((pair, peer)) = self.next_peer() else { continue };
             self.waiting -= peer.waiting.iter().map(|payload| payload.len()).sum::<usize>();
-            if shared.is_judged {
-                self.fail(pair, peer.tally.number, Failure::other(Kind::Evicted, reason), shared);
+            if context.is_judged {
+                self.fail(pair, peer.tally.number, Failure::other(Kind::Evicted, reason), context);
             }
-            self.close(pair.0, pair.1, peer.tally, ClosedBy::Timeout, Some(reason.to_owned()), shared);
+            self.close(pair.0, pair.1, peer.tally, ClosedBy::Timeout, Some(reason.to_owned()), context);
             return true;
         }
         false
@@ -456,28 +442,28 @@ impl DatagramServer {
     }
 
     /// Wakes the plays whose time has come.
-    pub(super) fn wake(&mut self, shared: &mut Shared<'_>) {
+    pub(super) fn wake(&mut self, context: &mut Context<'_>) {
         // One that has more to say stands among them again at once.
         for _ in 0..self.wakes.len() {
-            if self.wakes.peek().is_none_or(|Reverse((at, _))| *at > shared.now) {
+            if self.wakes.peek().is_none_or(|Reverse((at, _))| *at > context.now) {
                 break;
             }
             let Some((pair, peer)) = self.next_peer() else { continue };
-            self.play(peer, pair, None, shared);
+            self.play(peer, pair, None, context);
         }
-        self.flush(shared);
-        self.tell_withheld(shared);
-        if self.uncounted && shared.now >= self.drops.1.after(SECOND) {
-            self.tell_drops(shared);
+        self.flush(context);
+        self.tell_withheld(context);
+        if self.uncounted && context.now >= self.drops.1.after(SECOND) {
+            self.tell_drops(context);
         }
     }
 
     /// Ends every open play; how many of them were not where they may end.
-    pub(super) fn cut(&mut self, shared: &mut Shared<'_>) -> u64 {
+    pub(super) fn cut(&mut self, context: &mut Context<'_>) -> u64 {
         let mut count = 0;
-        self.flush(shared);
+        self.flush(context);
         self.answers.give_up();
-        self.settle(shared);
+        self.settle(context);
         self.memory = 0;
         self.waiting = 0;
         for ((from, source), peer) in std::mem::take(&mut self.peers) {
@@ -485,7 +471,7 @@ impl DatagramServer {
             count += u64::from(!ends);
             let line = peer.play.line(&peer.script);
             let reason = (!ends).then(|| format!("cut at line {line}: the server was stopped"));
-            self.close(from, source, peer.tally, ClosedBy::Server, reason, shared);
+            self.close(from, source, peer.tally, ClosedBy::Server, reason, context);
         }
         count
     }
@@ -501,24 +487,24 @@ impl DatagramServer {
     }
 
     /// Says once a second what was withheld, and why.
-    fn tell_withheld(&mut self, shared: &mut Shared<'_>) {
+    fn tell_withheld(&mut self, context: &mut Context<'_>) {
         if self.withheld.is_empty() && self.crowded == 0
-            || self.told.is_some_and(|told| shared.now < told.after(SECOND))
+            || self.told.is_some_and(|told| context.now < told.after(SECOND))
         {
             return;
         }
-        self.told = Some(shared.now);
+        self.told = Some(context.now);
         if self.crowded > 0 {
             let error = format!(
                 "{}: datagrams that came while their plays could not hear them: {}",
                 self.socket.endpoint,
                 limits::waiting()
             );
-            shared.observer.observe(Event::Dropped { count: std::mem::take(&mut self.crowded), error });
+            context.observer.observe(Event::Dropped { count: std::mem::take(&mut self.crowded), error });
         }
         for (withheld, count) in self.withheld.drain() {
             let error = format!("{}: {}", self.socket.endpoint, withheld.reason());
-            shared.observer.observe(Event::Dropped { count, error });
+            context.observer.observe(Event::Dropped { count, error });
         }
     }
 
@@ -530,18 +516,18 @@ impl DatagramServer {
         Conversation { number, protocol: Protocol::Udp, server, client: Name::Inet(from) }
     }
 
-    fn open(&self, from: SocketAddr, source: Option<IpAddr>, shared: &mut Shared<'_>) -> Exchange {
-        let number = shared.tally.next_number();
-        shared.observer.observe(Event::Opened(self.conversation(from, source, number)));
+    fn open(&self, from: SocketAddr, source: Option<IpAddr>, context: &mut Context<'_>) -> Exchange {
+        let number = context.tally.next_number();
+        context.observer.observe(Event::Opened(self.conversation(from, source, number)));
         let first = self.answers.next_number();
-        Exchange { number, opened: shared.now, from_client: 0, from_server: 0, first, withheld: 0 }
+        Exchange { number, opened: context.now, from_client: 0, from_server: 0, first, withheld: 0 }
     }
 
     /// A conversation did not go as it should.
-    fn fail(&self, (from, source): Pair, number: u64, failure: Failure, shared: &mut Shared<'_>) {
+    fn fail(&self, (from, source): Pair, number: u64, failure: Failure, context: &mut Context<'_>) {
         let conversation = Some(self.conversation(from, source, number));
-        shared.tally.failed += 1;
-        shared.observer.observe(Event::Failed { conversation, failure });
+        context.tally.failed += 1;
+        context.observer.observe(Event::Failed { conversation, failure });
     }
 
     /// A conversation is over, once its answers have left.
@@ -552,11 +538,11 @@ impl DatagramServer {
         exchange: Exchange,
         by: ClosedBy,
         reason: Option<String>,
-        shared: &mut Shared<'_>,
+        context: &mut Context<'_>,
     ) {
         let pair = (from, source);
         if self.answers.are_sent() {
-            return self.conclude(pair, exchange, by, reason, None, shared);
+            return self.conclude(pair, exchange, by, reason, None, context);
         }
         let end = self.answers.next_number();
         self.answers.leaving.push(Leaving { pair, exchange, by, reason, end });
@@ -570,27 +556,28 @@ impl DatagramServer {
         by: ClosedBy,
         mut reason: Option<String>,
         loss: Option<Loss>,
-        shared: &mut Shared<'_>,
+        context: &mut Context<'_>,
     ) {
         let lost = match loss {
             Some(loss) => Some((Kind::AnswersLost, loss.words())),
-            None if exchange.withheld > 0 && shared.is_judged => {
+            None if exchange.withheld > 0 && context.is_judged => {
                 let words = format!("{} of the answers were held back (--udp-budget)", exchange.withheld);
                 Some((Kind::AnswersWithheld, words))
             }
             None => None,
         };
         if let Some((kind, words)) = lost {
-            self.fail((from, source), exchange.number, Failure::other(kind, words.clone()), shared);
+            self.fail((from, source), exchange.number, Failure::other(kind, words.clone()), context);
             reason.get_or_insert(words);
         }
-        shared.tally.close(exchange.from_client);
-        shared.observer.observe(Event::Closed {
+        context.tally.close(exchange.from_client);
+        context.observer.observe(Event::Closed {
             conversation: self.conversation(from, source, exchange.number),
             by,
             from_client: exchange.from_client,
+            unjudged: 0,
             from_server: exchange.from_server - loss.map_or(0, |loss| loss.bytes.min(exchange.from_server)),
-            lasted: Duration::from_nanos(shared.now.nanos().saturating_sub(exchange.opened.nanos())),
+            lasted: Duration::from_nanos(context.now.nanos().saturating_sub(exchange.opened.nanos())),
             reason,
         });
     }

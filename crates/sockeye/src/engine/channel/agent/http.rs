@@ -3,11 +3,13 @@
 use rustix::fs::sendfile;
 use rustix::io::Errno;
 
-use super::Shared;
-use super::storage::Done;
-use super::stream::{Connection, Fate, Phase, Role};
-use super::web::{Answered, Around, Part};
-use crate::event::{ClosedBy, Name};
+use super::super::super::Context;
+use super::super::super::origin::Closer;
+use super::super::super::storage::Done;
+use super::super::super::web::{Answered, Around, Part, Web};
+use super::super::{Channel, Fate, Phase};
+use super::Agent;
+use crate::event::Name;
 use crate::limits;
 use crate::sys::queue::bound_unsent;
 use crate::web::made::{End, push_chunk};
@@ -17,79 +19,79 @@ const PIECE: u64 = 1 << 20;
 /// Bytes of a file that are encrypted at once.
 const CLEAR: usize = 64 * 1024;
 
-impl Connection {
+impl Channel {
     /// The part of a file that is being sent.
-    pub(super) fn part(&mut self) -> Option<&mut Part> {
-        match &mut self.role {
-            Role::Web(web) => web.part.as_mut(),
+    pub(in crate::engine) fn part(&mut self) -> Option<&mut Part> {
+        match &mut self.agent {
+            Agent::Http(web) => web.part.as_mut(),
             _ => None,
         }
     }
 
-    pub(super) fn sends_part(&self) -> bool {
-        matches!(&self.role, Role::Web(web) if web.part.is_some())
+    pub(in crate::engine) fn sends_part(&self) -> bool {
+        matches!(&self.agent, Agent::Http(web) if web.part.is_some())
     }
 
     /// Whether what is asked next has to wait until a file is stored.
-    pub(super) fn is_storing(&self) -> bool {
-        matches!(&self.role, Role::Web(web) if web.is_storing())
+    pub(in crate::engine) fn is_storing(&self) -> bool {
+        matches!(&self.agent, Agent::Http(web) if web.is_storing())
     }
 
     /// A file that the client sent is stored, or an answer that took long is there.
-    pub(super) fn done(&mut self, number: u32, done: Done, shared: &mut Shared<'_>) -> Fate {
+    pub(in crate::engine) fn done(&mut self, number: u32, done: Done, context: &mut Context<'_>) -> Fate {
         if self.phase != Phase::Open {
             return Fate::Lives;
         }
-        self.with_web(shared, |web, out, around| web.done(number, done, out, around));
-        if self.send_answers(shared) == Fate::Gone {
+        self.with_web(context, |web, out, around| web.done(number, done, out, around));
+        if self.send_answers(context) == Fate::Gone {
             return Fate::Gone;
         }
-        if self.send_part(shared) == Fate::Gone {
+        if self.send_part(context) == Fate::Gone {
             return Fate::Gone;
         }
-        if self.is_blocked() { Fate::Lives } else { self.ask(&[], shared) }
+        if self.is_blocked() { Fate::Lives } else { self.ask(&[], context) }
     }
 
     /// Answers what has come.
-    pub(super) fn ask(&mut self, bytes: &[u8], shared: &mut Shared<'_>) -> Fate {
+    pub(in crate::engine) fn ask(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
         if self.inbox.is_empty() {
-            let (fate, used) = self.answer(bytes, shared);
+            let (fate, used) = self.answer(bytes, context);
             if self.phase == Phase::Open {
                 self.inbox = bytes[used..].to_vec();
             }
-            return self.settle(fate, shared);
+            return self.settle(fate, context);
         }
         let mut held = std::mem::take(&mut self.inbox);
         held.extend_from_slice(bytes);
-        let (fate, used) = self.answer(&held, shared);
+        let (fate, used) = self.answer(&held, context);
         if self.phase == Phase::Open {
             self.inbox = if used == 0 { held } else { held[used..].to_vec() };
         }
-        self.settle(fate, shared)
+        self.settle(fate, context)
     }
 
     /// Answers as long as answers can be sent; how many bytes are done with.
-    fn answer(&mut self, bytes: &[u8], shared: &mut Shared<'_>) -> (Fate, usize) {
+    fn answer(&mut self, bytes: &[u8], context: &mut Context<'_>) -> (Fate, usize) {
         let mut at = 0;
         self.go_ahead();
         loop {
             let Answered { used, has_more, answers } =
-                self.with_web(shared, |web, out, around| web.answer(&bytes[at..], out, around));
+                self.with_web(context, |web, out, around| web.answer(&bytes[at..], out, around));
             at += used;
-            shared.turn.answers(answers);
-            if self.send_answers(shared) == Fate::Gone {
+            context.turn.answers(answers);
+            if self.send_answers(context) == Fate::Gone {
                 return (Fate::Gone, at);
             }
-            if self.send_part(shared) == Fate::Gone {
+            if self.send_part(context) == Fate::Gone {
                 return (Fate::Gone, at);
             }
             if self.is_blocked() || self.phase != Phase::Open || (used == 0 && !has_more) {
                 break;
             }
-            if shared.turn.is_over() {
+            if context.turn.is_over() {
                 // The others have theirs.
                 if has_more || at < bytes.len() {
-                    self.give_way(shared.now);
+                    self.give_way(context);
                 }
                 break;
             }
@@ -98,143 +100,143 @@ impl Connection {
     }
 
     /// Sends what was made, and tells of the answers that have ended with it.
-    fn send_answers(&mut self, shared: &mut Shared<'_>) -> Fate {
-        shared.turn.sends(shared.output.bytes.len());
-        if let Role::Web(web) = &mut self.role {
-            web.ledger.makes(shared.output.bytes.len());
+    fn send_answers(&mut self, context: &mut Context<'_>) -> Fate {
+        context.turn.sends(context.output.bytes.len());
+        if let Agent::Http(web) = &mut self.agent {
+            web.ledger.makes(context.output.bytes.len());
             if web.part.is_none() {
                 web.ledger.content_ends();
             }
         }
-        let fate = self.send_output(shared);
+        let fate = self.send_output(context);
         if fate != Fate::Gone {
-            self.tell_of_answers(shared);
+            self.tell_of_answers(context);
         }
         fate
     }
 
     /// Tells of the answers that the kernel has taken all of.
-    fn tell_of_answers(&mut self, shared: &mut Shared<'_>) {
+    fn tell_of_answers(&mut self, context: &mut Context<'_>) {
         let waiting = self.outbox.len();
-        if let Role::Web(web) = &mut self.role {
-            web.ledger.sent_but(waiting, shared.lines);
+        if let Agent::Http(web) = &mut self.agent {
+            web.ledger.sent_but(waiting, context.lines);
         }
     }
 
     /// Tells of the answers that nothing more is sent of.
-    pub(super) fn tell_of_cut_answers(&mut self, shared: &mut Shared<'_>) {
+    pub(in crate::engine) fn tell_of_cut_answers(&mut self, context: &mut Context<'_>) {
         let waiting = self.outbox.len();
-        if let Role::Web(web) = &mut self.role {
-            web.cut(waiting, shared.lines);
+        if let Agent::Http(web) = &mut self.agent {
+            web.cut(waiting, context.lines);
         }
     }
 
     /// Whether something must be sent before the next answer.
-    pub(super) fn is_blocked(&self) -> bool {
+    pub(in crate::engine) fn is_blocked(&self) -> bool {
         !self.outbox.is_empty() || self.sends_part()
     }
 
     fn with_web<T>(
         &mut self,
-        shared: &mut Shared<'_>,
-        act: impl FnOnce(&mut super::web::Web, &mut Vec<u8>, &mut Around<'_>) -> T,
+        context: &mut Context<'_>,
+        act: impl FnOnce(&mut Web, &mut Vec<u8>, &mut Around<'_>) -> T,
     ) -> T
     where
         T: Default,
     {
-        let client = match &self.client {
+        let client = match &self.peer {
             Name::Inet(address) => Some(address.ip()),
             Name::Path(_) | Name::Unnamed => None,
         };
-        let Role::Web(web) = &mut self.role else { return T::default() };
-        let (date, now, stopping, storing) = (shared.date, shared.now, shared.stopping, shared.storing);
-        let (lines, turn) = (&mut *shared.lines, &mut shared.turn);
-        let mut around = Around { client, date, now, wait: shared.wait, lines, turn, stopping, storing };
-        act(web, &mut shared.output.bytes, &mut around)
+        let Agent::Http(web) = &mut self.agent else { return T::default() };
+        let (date, now, stopping, storing) = (context.date, context.now, context.stopping, context.storing);
+        let (lines, turn) = (&mut *context.lines, &mut context.turn);
+        let mut around = Around { client, date, now, wait: context.wait, lines, turn, stopping, storing };
+        act(web, &mut context.output.bytes, &mut around)
     }
 
     /// Ends what is answered last, or sets the time for what is to come.
-    fn settle(&mut self, fate: Fate, shared: &mut Shared<'_>) -> Fate {
+    fn settle(&mut self, fate: Fate, context: &mut Context<'_>) -> Fate {
         if fate == Fate::Gone || self.phase != Phase::Open || self.is_blocked() || self.resume || self.is_storing() {
             return fate;
         }
         let unread = !self.inbox.is_empty();
-        let (ended, wait) = (self.ended, shared.wait);
-        let Role::Web(web) = &mut self.role else { return fate };
+        let (ended, wait) = (self.ended, context.wait);
+        let Agent::Http(web) = &mut self.agent else { return fate };
         if web.closes || ended && !web.awaits_disk() {
-            self.by = if ended { ClosedBy::Client } else { ClosedBy::Server };
-            return self.finish(shared);
+            self.by = if ended { Closer::Peer } else { Closer::Us };
+            return self.finish(context);
         }
-        self.deadline = web.deadline(unread, wait, shared.now);
+        self.deadline = web.deadline(unread, wait, context.now);
         Fate::Lives
     }
 
     /// What was queued is sent: the rest of a file follows, and what was asked meanwhile.
-    pub(super) fn go_on(&mut self, shared: &mut Shared<'_>) -> Fate {
-        self.tell_of_answers(shared);
-        if self.send_part(shared) == Fate::Gone {
+    pub(in crate::engine) fn go_on(&mut self, context: &mut Context<'_>) -> Fate {
+        self.tell_of_answers(context);
+        if self.send_part(context) == Fate::Gone {
             return Fate::Gone;
         }
         if self.is_blocked() || self.phase != Phase::Open {
             return Fate::Lives;
         }
-        self.ask(&[], shared)
+        self.ask(&[], context)
     }
 
     /// Whether a handshake of TLS is waited for, and these first bytes are the beginning of a method.
-    pub(super) fn is_plain_http(&self, bytes: &[u8]) -> bool {
-        matches!(&self.role, Role::Web(web) if web.website.is_secure)
-            && self.is_handshaking()
+    pub(in crate::engine) fn is_plain_http(&self, bytes: &[u8]) -> bool {
+        matches!(&self.agent, Agent::Http(web) if web.website.is_secure)
+            && self.phase == Phase::Handshaking
             && self.is_first(bytes)
             && bytes.first().is_some_and(u8::is_ascii_uppercase)
     }
 
     /// Tells a client that speaks plain HTTP what is spoken here.
-    pub(super) fn refuse_plain(&mut self, shared: &mut Shared<'_>) -> Fate {
+    pub(in crate::engine) fn refuse_plain(&mut self, context: &mut Context<'_>) -> Fate {
         self.secure = None;
         self.reason = Some("TLS: the client speaks plain HTTP".into());
-        self.with_web(shared, |web, out, around| web.refuse_plain(out, around));
-        if self.send_answers(shared) == Fate::Gone { Fate::Gone } else { self.finish(shared) }
+        self.with_web(context, |web, out, around| web.refuse_plain(out, around));
+        if self.send_answers(context) == Fate::Gone { Fate::Gone } else { self.finish(context) }
     }
 
     /// Nothing came in time.
-    pub(super) fn took_too_long(&mut self, shared: &mut Shared<'_>) -> Fate {
-        if matches!(&self.role, Role::Web(web) if web.has_streams()) {
-            return self.ask(&[], shared);
+    pub(in crate::engine) fn took_too_long(&mut self, context: &mut Context<'_>) -> Fate {
+        if matches!(&self.agent, Agent::Http(web) if web.has_streams()) {
+            return self.ask(&[], context);
         }
         let unread = !self.inbox.is_empty();
-        self.with_web(shared, |web, out, around| web.time_out(unread, out, around));
-        self.by = ClosedBy::Timeout;
+        self.with_web(context, |web, out, around| web.time_out(unread, out, around));
+        self.by = Closer::Timeout;
         self.inbox = Vec::new();
-        if self.send_answers(shared) == Fate::Gone { Fate::Gone } else { self.finish(shared) }
+        if self.send_answers(context) == Fate::Gone { Fate::Gone } else { self.finish(context) }
     }
 
     /// A kernel takes megabytes for a client that reads nothing, and a few thousand of those use up what there is for all
     /// of TCP. A client that reads is served faster, too, for what waits long is in no cache any more: large files went out
     /// at three quarters of the rate with four times as much.
     fn bound_unsent(&mut self) {
-        if let Role::Web(web) = &mut self.role
+        if let Agent::Http(web) = &mut self.agent
             && web.part.is_some()
             && !web.is_bounded
         {
             web.is_bounded = true;
             // A Unix socket has no such option, and a bound of its own.
-            let _ = bound_unsent(&self.fd, limits::UNSENT);
+            let _ = bound_unsent(&self.line, limits::UNSENT);
         }
     }
 
     /// Sends of the part as much as the socket takes.
-    fn send_part(&mut self, shared: &mut Shared<'_>) -> Fate {
+    fn send_part(&mut self, context: &mut Context<'_>) -> Fate {
         self.bound_unsent();
-        while !shared.turn.is_over() {
+        while !context.turn.is_over() {
             if !self.outbox.is_empty() || self.part().is_none() {
                 return Fate::Lives;
             }
             let is_made = matches!(self.part(), Some(Part::Made(_)));
             let fate = match self.secure.is_some() {
-                _ if is_made => self.make_piece(shared),
-                true => self.encrypt_piece(shared),
-                false => self.send_piece(shared),
+                _ if is_made => self.make_piece(context),
+                true => self.encrypt_piece(context),
+                false => self.send_piece(context),
             };
             match fate {
                 Ok(true) => {}
@@ -244,80 +246,80 @@ impl Connection {
         }
         // The others have their turn; by then the socket may be full.
         if self.sends_part() {
-            self.write_deadline.get_or_insert(shared.now.after(limits::WRITE_WAIT));
+            self.write_deadline.get_or_insert(context.write_by());
         }
         Fate::Lives
     }
 
     /// Has the kernel send a piece; whether the socket may take more.
-    fn send_piece(&mut self, shared: &mut Shared<'_>) -> Result<bool, Fate> {
-        let Role::Web(web) = &mut self.role else { return Ok(false) };
+    fn send_piece(&mut self, context: &mut Context<'_>) -> Result<bool, Fate> {
+        let Agent::Http(web) = &mut self.agent else { return Ok(false) };
         let Some(Part::File { file, at, left }) = &mut web.part else { return Ok(false) };
-        let most = usize::try_from((*left).min(PIECE).min(shared.turn.left())).unwrap_or(usize::MAX);
-        match sendfile(&self.fd, &*file, Some(at), most) {
-            Ok(0) => Err(self.cut_part(shared)),
+        let most = usize::try_from((*left).min(PIECE).min(context.turn.left())).unwrap_or(usize::MAX);
+        match sendfile(&self.line, &*file, Some(at), most) {
+            Ok(0) => Err(self.cut_part(context)),
             Ok(length) => {
-                self.from_server += length as u64;
+                self.sent += length as u64;
                 *left -= length as u64;
-                shared.turn.sends(length);
+                context.turn.sends(length);
                 web.ledger.makes(length);
                 if *left == 0 {
                     web.part = None;
                     web.ledger.content_ends();
-                    web.ledger.sent_but(0, shared.lines);
+                    web.ledger.sent_but(0, context.lines);
                     self.write_deadline = None;
                 } else {
-                    self.write_deadline = Some(shared.now.after(limits::WRITE_WAIT));
+                    self.write_deadline = Some(context.write_by());
                 }
                 Ok(true)
             }
             Err(Errno::INTR) => Ok(true),
             Err(Errno::AGAIN) => {
-                self.write_deadline.get_or_insert(shared.now.after(limits::WRITE_WAIT));
+                self.write_deadline.get_or_insert(context.write_by());
                 Ok(false)
             }
-            Err(Errno::IO) => Err(self.cut_part(shared)),
-            Err(_) => Err(self.write_failed(shared)),
+            Err(Errno::IO) => Err(self.cut_part(context)),
+            Err(error) => Err(self.write_failed(error, context)),
         }
     }
 
     /// The same over TLS, where the bytes pass through here.
-    fn encrypt_piece(&mut self, shared: &mut Shared<'_>) -> Result<bool, Fate> {
+    fn encrypt_piece(&mut self, context: &mut Context<'_>) -> Result<bool, Fate> {
         let mut clear = vec![0; CLEAR];
         let Some(Part::File { file, at, left }) = self.part() else { return Ok(false) };
         let most = usize::try_from(*left).map_or(CLEAR, |left| left.min(CLEAR));
         match rustix::io::pread(&*file, &mut clear[..most], *at) {
-            Ok(0) => Err(self.cut_part(shared)),
+            Ok(0) => Err(self.cut_part(context)),
             Ok(length) => {
                 *at += length as u64;
                 *left -= length as u64;
-                shared.output.bytes.extend_from_slice(&clear[..length]);
+                context.output.bytes.extend_from_slice(&clear[..length]);
                 if *left == 0
-                    && let Role::Web(web) = &mut self.role
+                    && let Agent::Http(web) = &mut self.agent
                 {
                     web.part = None;
                 }
-                if self.send_answers(shared) == Fate::Gone {
+                if self.send_answers(context) == Fate::Gone {
                     return Err(Fate::Gone);
                 }
                 if self.outbox.is_empty() {
-                    self.write_deadline = self.sends_part().then(|| shared.now.after(limits::WRITE_WAIT));
+                    self.write_deadline = self.sends_part().then(|| context.write_by());
                 }
                 Ok(true)
             }
             Err(Errno::INTR) => Ok(true),
-            Err(_) => Err(self.cut_part(shared)),
+            Err(_) => Err(self.cut_part(context)),
         }
     }
 
     /// The same for what is made while it is sent.
-    fn make_piece(&mut self, shared: &mut Shared<'_>) -> Result<bool, Fate> {
-        let Role::Web(web) = &mut self.role else { return Ok(false) };
+    fn make_piece(&mut self, context: &mut Context<'_>) -> Result<bool, Fate> {
+        let Agent::Http(web) = &mut self.agent else { return Ok(false) };
         let Some(Part::Made(made)) = &mut web.part else { return Ok(false) };
         let mut piece = Vec::new();
-        let Ok(has_more) = made.source.more(&mut piece) else { return Err(self.cut_part(shared)) };
-        shared.turn.makes(piece.len());
-        let out = &mut shared.output.bytes;
+        let Ok(has_more) = made.source.more(&mut piece) else { return Err(self.cut_part(context)) };
+        context.turn.makes(piece.len());
+        let out = &mut context.output.bytes;
         let mut is_short = false;
         match &mut made.end {
             End::Chunked => push_chunk(out, &piece, !has_more),
@@ -331,36 +333,36 @@ impl Connection {
         }
         if is_short {
             out.clear();
-            return Err(self.cut_part(shared));
+            return Err(self.cut_part(context));
         }
         if !has_more {
             web.part = None;
         }
-        if self.send_answers(shared) == Fate::Gone {
+        if self.send_answers(context) == Fate::Gone {
             return Err(Fate::Gone);
         }
         if self.outbox.is_empty() {
-            self.write_deadline = self.sends_part().then(|| shared.now.after(limits::WRITE_WAIT));
+            self.write_deadline = self.sends_part().then(|| context.write_by());
         }
         Ok(true)
     }
 
     /// The file is shorter than it was, or cannot be read any more: the client has to see that bytes are missing.
-    fn cut_part(&mut self, shared: &mut Shared<'_>) -> Fate {
+    fn cut_part(&mut self, context: &mut Context<'_>) -> Fate {
         let left = self.part().map_or(0, |part| part.left());
         let ends_by_close = matches!(self.part(), Some(Part::Made(made)) if made.end == End::Close);
         let is_secure = self.secure.is_some();
-        if let Role::Web(web) = &mut self.role {
+        if let Agent::Http(web) = &mut self.agent {
             web.part = None;
         }
         self.secure = None;
         if ends_by_close && !is_secure {
             // Only a reset tells this client that there should have been more.
-            let _ = rustix::net::sockopt::set_socket_linger(&self.fd, Some(std::time::Duration::ZERO));
-            return self.write_failed(shared);
+            self.line.reset_on_close();
+            return self.write_failed(Errno::PIPE, context);
         }
         let missing = if left > 0 { format!(": {left} bytes are missing") } else { String::new() };
         self.reason = Some(format!("the file became shorter while it was sent{missing}").into());
-        self.finish(shared)
+        self.finish(context)
     }
 }

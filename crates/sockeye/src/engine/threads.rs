@@ -6,10 +6,11 @@ use std::thread;
 
 use transcript::Moment;
 
-use super::poller::{Interest, Poller};
+use super::Loop;
+use super::origin::Origin;
+use super::reactor::poller::{Interest, Poller};
+use super::reactor::token::Token;
 use super::team::{Message, Team, Together};
-use super::token::Token;
-use super::{Behaviour, Loop};
 use crate::event::{Event, Observer};
 
 /// Where a loop stands among those that serve together.
@@ -68,16 +69,16 @@ impl Loop {
     fn spawn_worker(&mut self, seat: usize, team: &Arc<Team>, observer: &Together) -> io::Result<()> {
         let poller = Poller::new()?;
         poller.add(team.waker(seat), Token::Mail, Interest::Read)?;
-        let storage = Self::storage_for(&self.behaviours)?;
-        let (epoll, endpoints) = (poller.into_epoll(), self.endpoints.clone());
-        let behaviours: Vec<_> = self.behaviours.iter().map(Behaviour::for_another_thread).collect();
+        let storage = Self::storage_for(&self.origins)?;
+        let epoll = poller.into_epoll();
+        let origins: Vec<_> = self.origins.iter().map(Origin::for_another_thread).collect();
         let (bounds, began, observer) = (self.bounds.clone(), self.began, observer.clone());
         // From here on others write to it; it reads that when it is there.
         team.join(seat);
         let (empty, team) = (Arc::clone(team), Arc::clone(team));
         let worker = thread::Builder::new().name(format!("serve-{seat}")).spawn(move || {
             let mut own = Self::idle(Poller::over(epoll), bounds, Box::new(observer), began);
-            (own.endpoints, own.behaviours) = (endpoints, behaviours);
+            own.origins = origins;
             let mut leaving = Leaving { team: Arc::clone(&team), seat, in_order: false };
             own.member = Some(Membership { team, seat, left_it: None });
             let summary = own.take_storage(storage).and_then(|()| own.run());
@@ -106,7 +107,7 @@ impl Loop {
 
     /// Connections of all loops.
     pub(super) fn live(&self) -> usize {
-        self.member.as_ref().map_or(self.connections.len(), |member| member.team.live())
+        self.member.as_ref().map_or(self.channels.len(), |member| member.team.live())
     }
 
     /// Conversations that have ended in all loops, as far as this one knows.

@@ -12,13 +12,12 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, bind, connect, connect_unspec, getsockname, recvfrom, send, sendto};
 
 use crate::event::Name;
-use crate::net::connect::Connected;
 use crate::sys::datagrams::{self, Inbox};
 
 /// A datagram socket and its peer. Threads may send and receive at the same time.
 #[derive(Debug)]
-pub(crate) struct Peer<'a> {
-    socket: BorrowedFd<'a>,
+pub(crate) struct Peer<F> {
+    socket: F,
     state: Mutex<State>,
     ignored: AtomicU64,
     drops_before: u32,
@@ -47,21 +46,20 @@ struct Others {
 /// Most datagrams of others that are kept for a later conversation.
 const KEPT: usize = 1024;
 
-impl<'a> Peer<'a> {
+impl<F: AsFd> Peer<F> {
     /// The peer of a socket that is connected to where the question goes.
     ///
     /// # Errors
     /// As getsockname(2); it is no datagram socket over IP.
-    pub(crate) fn new(connected: &'a Connected) -> Result<Self, Errno> {
-        let Name::Inet(address) = connected.peer else { return Err(Errno::AFNOSUPPORT) };
-        let socket = connected.fd.as_fd();
-        let local = getsockname(socket)?;
+    pub(crate) fn new(socket: F, asked: &Name) -> Result<Self, Errno> {
+        let Name::Inet(address) = *asked else { return Err(Errno::AFNOSUPPORT) };
+        let local = getsockname(&socket)?;
         // While it is connected the kernel lets nothing through but what comes from the port that was asked.
-        let open = connect_unspec(socket).and_then(|()| bind(socket, &local));
-        let state = match open.and_then(|()| datagrams::report_errors(socket, address.is_ipv6(), true)) {
+        let open = connect_unspec(&socket).and_then(|()| bind(&socket, &local));
+        let state = match open.and_then(|()| datagrams::report_errors(&socket, address.is_ipv6(), true)) {
             Ok(()) => State::Asked(address),
             Err(_) => {
-                connect(socket, &address)?;
+                connect(&socket, &address)?;
                 State::Known(address)
             }
         };
@@ -78,7 +76,7 @@ impl<'a> Peer<'a> {
 
     /// The peer that a socket is connected to, and no other. The socket's drops before this count are not the peer's.
     /// What others had sent before is kept where somebody will want it.
-    pub(crate) fn known(socket: BorrowedFd<'a>, peer: SocketAddr, drops_before: u32, keeps: bool) -> Self {
+    pub(crate) fn known(socket: F, peer: SocketAddr, drops_before: u32, keeps: bool) -> Self {
         let state = Mutex::new(State::Known(peer));
         let others = Mutex::new(Others { keeps, kept: VecDeque::new() });
         Self { socket, state, ignored: AtomicU64::new(0), drops_before, has_spoken: true, others }
@@ -114,8 +112,8 @@ impl<'a> Peer<'a> {
         self.drops_before
     }
 
-    pub(crate) fn socket(&self) -> BorrowedFd<'a> {
-        self.socket
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// Datagrams of others that were not taken.
@@ -131,9 +129,9 @@ impl<'a> Peer<'a> {
         let state = *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match state {
             State::Asked(address) | State::Answered(address) => {
-                sendto(self.socket, bytes, SendFlags::NOSIGNAL, &address)
+                sendto(&self.socket, bytes, SendFlags::NOSIGNAL, &address)
             }
-            State::Known(_) => send(self.socket, bytes, SendFlags::NOSIGNAL),
+            State::Known(_) => send(&self.socket, bytes, SendFlags::NOSIGNAL),
         }
     }
 
@@ -142,7 +140,7 @@ impl<'a> Peer<'a> {
     /// # Errors
     /// As recvfrom(2); `EAGAIN` also if what was there came from somebody else.
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let (_, length, from) = recvfrom(self.socket, buffer, RecvFlags::DONTWAIT)?;
+        let (_, length, from) = recvfrom(&self.socket, buffer, RecvFlags::DONTWAIT)?;
         let from = from.and_then(|from| SocketAddr::try_from(from).ok());
         if from.is_some_and(|from| self.knows(from)) {
             return Ok(length);
@@ -153,7 +151,7 @@ impl<'a> Peer<'a> {
 
     /// From now on many datagrams are received at a time, and [`Self::receive`] must not be used.
     pub(crate) fn take_many(&self) {
-        datagrams::take_many(self.socket);
+        datagrams::take_many(&self.socket);
     }
 
     /// Receives datagrams of the peer, without waiting; `each` hears them. Returns how many were taken.
@@ -161,7 +159,7 @@ impl<'a> Peer<'a> {
     /// # Errors
     /// As recvmmsg(2).
     pub(crate) fn receive_many(&self, inbox: &mut Inbox, mut each: impl FnMut(&[u8])) -> io::Result<usize> {
-        inbox.receive(self.socket)?;
+        inbox.receive(&self.socket)?;
         let mut taken = 0;
         for arrival in inbox.arrivals() {
             if self.knows(arrival.from) {
@@ -184,8 +182,8 @@ impl<'a> Peer<'a> {
             State::Asked(address) if from.ip() == address.ip() => {
                 // The kernel keeps the others away from now on, and tells of a port that closes.
                 *state = State::Answered(from);
-                let _ = connect(self.socket, &from);
-                let _ = datagrams::report_errors(self.socket, from.is_ipv6(), false);
+                let _ = connect(&self.socket, &from);
+                let _ = datagrams::report_errors(&self.socket, from.is_ipv6(), false);
                 true
             }
             State::Asked(_) => false,
@@ -194,7 +192,7 @@ impl<'a> Peer<'a> {
 
     /// How many datagrams the kernel has dropped so far, for there was no room. The count wraps around.
     pub(crate) fn drops(&self) -> u32 {
-        datagrams::drops(self.socket).unwrap_or(0)
+        datagrams::drops(&self.socket).unwrap_or(0)
     }
 }
 

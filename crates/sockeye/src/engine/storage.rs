@@ -1,16 +1,16 @@
 //! Threads for what would hold the loop up: one has files stored, since fsync(2) waits for the disk, and one makes answers
 //! that take long, such as the page of a large folder.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
-use super::token::Key;
+use super::reactor::token::Key;
 use crate::file::Leftover;
-use crate::stop::{self, Stop};
+use crate::stop::{self, Stop, Stopper};
 use crate::web::answer::{Response, Site};
 use crate::web::clock::Now;
 use crate::web::request::Version;
@@ -46,25 +46,30 @@ pub(super) enum Done {
 /// The loop's end of it.
 #[derive(Debug)]
 pub(super) struct Storage {
-    jobs: Sender<(Waiter, Sealed)>,
-    asks: Sender<(Waiter, Ask)>,
-    done: Receiver<(Waiter, Done)>,
+    waker: Stopper,
     woken: Stop,
+    /// What is needed first begins them: in a process of one thread each call of the system that takes a descriptor is faster,
+    /// for no other thread could close it meanwhile.
+    threads: OnceCell<Option<Threads>>,
     /// Of what is being stored: the process may end before that.
     leftovers: RefCell<Vec<Leftover>>,
 }
 
-impl Storage {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    /// As pipe(2) and clone(2).
-    pub(super) fn start() -> io::Result<Self> {
-        let (waker, woken) = stop::channel()?;
+/// The threads, and what comes back from them.
+#[derive(Debug)]
+struct Threads {
+    jobs: Sender<(Waiter, Sealed)>,
+    asks: Sender<(Waiter, Ask)>,
+    done: Receiver<(Waiter, Done)>,
+}
+
+impl Threads {
+    fn start(waker: &Stopper) -> io::Result<Self> {
+        let (waker, waker_too) = (waker.try_clone()?, waker.try_clone()?);
         let (jobs, queue) = mpsc::channel::<(Waiter, Sealed)>();
         let (asks, asked) = mpsc::channel::<(Waiter, Ask)>();
         let (tell, done) = mpsc::channel();
-        let (tell_too, waker_too) = (tell.clone(), waker.try_clone()?);
+        let tell_too = tell.clone();
         thread::Builder::new().name("storage".into()).spawn(move || {
             for (waiter, file) in queue {
                 // Nobody is told where the loop has ended, and the file is stored all the same.
@@ -80,13 +85,30 @@ impl Storage {
                 waker_too.stop();
             }
         })?;
-        Ok(Self { jobs, asks, done, woken, leftovers: RefCell::default() })
+        Ok(Self { jobs, asks, done })
+    }
+}
+
+impl Storage {
+    /// Makes ready for it; no thread is begun.
+    ///
+    /// # Errors
+    /// As pipe(2).
+    pub(super) fn start() -> io::Result<Self> {
+        let (waker, woken) = stop::channel()?;
+        Ok(Self { waker, woken, threads: OnceCell::new(), leftovers: RefCell::default() })
+    }
+
+    /// The threads; none where the system has none left, and then the loop does it all itself.
+    fn threads(&self) -> Option<&Threads> {
+        self.threads.get_or_init(|| Threads::start(&self.waker).ok()).as_ref()
     }
 
     /// Has a file stored; it comes back if there is nobody to do it.
     fn begin(&self, waiter: Waiter, file: Sealed) -> Result<(), Sealed> {
+        let Some(threads) = self.threads() else { return Err(file) };
         let begun: Vec<Leftover> = file.leftovers().collect();
-        self.jobs.send((waiter, file)).map_err(|refused| refused.0.1)?;
+        threads.jobs.send((waiter, file)).map_err(|refused| refused.0.1)?;
         let mut leftovers = self.leftovers.borrow_mut();
         leftovers.retain(Leftover::is_there);
         leftovers.extend(begun.into_iter().filter(Leftover::is_there));
@@ -96,7 +118,7 @@ impl Storage {
     /// What has been done since the last look.
     pub(super) fn done(&self) -> Vec<(Waiter, Done)> {
         while self.woken.asked() > 0 {}
-        self.done.try_iter().collect()
+        self.threads.get().into_iter().flatten().flat_map(|threads| threads.done.try_iter()).collect()
     }
 }
 
@@ -131,6 +153,7 @@ impl Storing<'_> {
 
     /// Has an answer made that takes long; whether there is anybody to do it.
     pub(super) fn ask(self, number: u32, ask: Ask) -> bool {
-        self.storage.asks.send((Waiter { key: self.key, number }, ask)).is_ok()
+        let waiter = Waiter { key: self.key, number };
+        self.storage.threads().is_some_and(|threads| threads.asks.send((waiter, ask)).is_ok())
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use transcript::Moment;
 
+use super::reactor::token::Key;
 use super::threads::Membership;
-use super::token::Key;
 use super::{DatagramServer, Loop};
 use crate::event::Event;
 
@@ -62,7 +62,7 @@ impl Loop {
         for index in 0..self.datagrams.len() {
             while self.buffered_in_all() > enough && self.datagrams[index].memory() > self.memory {
                 let mut is_dropped = false;
-                self.with_datagrams(index, |server, _, shared| is_dropped = server.drop_longest_idle(&why, shared));
+                self.with_datagrams(index, |server, _, context| is_dropped = server.drop_longest_idle(&why, context));
                 if !is_dropped {
                     break;
                 }
@@ -78,8 +78,8 @@ impl Loop {
     /// Closes what has waited longest until there is enough room, or until another loop is asked. Where all hold far too much it
     /// waits for that one a little, and then closes its own.
     fn close_longest_waiting(&mut self, enough: u64, far_too_much: u64, why: &str) {
-        let holding = self.connections.iter().filter(|(_, connection)| connection.held > 0);
-        let mut waiting: Vec<(Moment, Key)> = holding.map(|(key, connection)| (connection.held_since, key)).collect();
+        let holding = self.channels.iter().filter(|(_, channel)| channel.held > 0);
+        let mut waiting: Vec<(Moment, Key)> = holding.map(|(key, channel)| (channel.held_since, key)).collect();
         waiting.sort_unstable();
         let (mut waiting, mut rests) = (waiting.into_iter().peekable(), 0);
         loop {
@@ -106,7 +106,7 @@ impl Loop {
                 }
             }
             let Some((_, key)) = waiting.next() else { return };
-            self.with_connection(key, |connection, shared| connection.evict(why, shared));
+            self.with_channel(key, |channel, context| channel.evict(why, context));
         }
         if let Some(Membership { team, .. }) = &self.member {
             team.is_crowded(false, true);

@@ -1,43 +1,62 @@
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use transcript::{Output, Scratch};
 
 use super::super::access::Lines;
 use super::super::turn::Turn;
-use super::super::{AccessLog, Tally, Website};
+use super::super::{AccessLog, Behaviour, Tally, Website};
 use super::*;
-use crate::event::Event;
+use crate::event::{ClosedBy, Endpoint, Event, Name, Protocol};
 use crate::net::tls;
 use crate::web::answer::Site;
 use crate::web::clock::Now;
 use crate::web::options::Options;
 use crate::web::root::Root;
 
-/// What a loop lends its connections, with a clock that the test sets.
-struct World {
+fn origin(behaviour: Behaviour) -> Origin {
+    let endpoint = Endpoint { protocol: Protocol::Unix, name: Name::Unnamed, over: None };
+    Origin::listener(endpoint, behaviour)
+}
+
+/// What a loop lends its channels, with a clock that the test sets.
+pub(super) struct World {
     scratch: Scratch,
     output: Output,
-    events: Vec<Event>,
+    pub(super) events: Vec<Event>,
     tally: Tally,
-    identity: tls::Identity,
+    pub(super) identity: tls::Identity,
     date: Now,
     lines: Lines,
-    now: Moment,
+    pub(super) now: Moment,
+    pub(super) origin: Origin,
+    pub(super) strict: bool,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (scratch, output) = (Scratch::new(), Output::default());
         let (events, tally, identity) = Default::default();
         let date = Now::new(std::time::SystemTime::UNIX_EPOCH);
-        Self { lines: Lines::default(), scratch, output, events, tally, identity, date, now: Moment::default() }
+        Self {
+            lines: Lines::default(),
+            scratch,
+            output,
+            events,
+            tally,
+            identity,
+            date,
+            now: Moment::default(),
+            origin: origin(Behaviour::Echo),
+            strict: false,
+        }
     }
 
-    fn lend<T>(&mut self, act: impl FnOnce(&mut Shared<'_>) -> T) -> T {
+    pub(super) fn lend<T>(&mut self, act: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let events = &mut self.events;
-        let mut shared = Shared {
+        let mut context = Context {
             buffer: vec![0; super::super::BUFFER],
             scratch: &mut self.scratch,
             output: &mut self.output,
@@ -46,8 +65,8 @@ impl World {
             now: self.now,
             wait: Some(Duration::from_secs(1)),
             stopping: false,
-            strict: false,
-            is_judged: false,
+            strict: self.strict,
+            is_judged: self.strict,
             linger: Duration::ZERO,
             plays: None,
             identity: &self.identity,
@@ -55,43 +74,42 @@ impl World {
             lines: &mut self.lines,
             turn: Turn::begin(),
             storing: None,
-            protocol: Protocol::Unix,
-            server: &Name::Unnamed,
+            origin: &self.origin,
         };
-        act(&mut shared)
+        act(&mut context)
     }
 }
 
 /// An echo whose client has sent until nothing more was taken, and read nothing.
-fn stuffed(world: &mut World) -> (Connection, UnixStream) {
+fn stuffed(world: &mut World) -> (Channel, UnixStream) {
     let (server, client) = UnixStream::pair().unwrap();
     server.set_nonblocking(true).unwrap();
     client.set_nonblocking(true).unwrap();
-    let identity = Identity { number: 1, client: Name::Unnamed, server: None, listener: 0 };
-    let mut connection = Connection::new(server.into(), identity, &Behaviour::Echo, world.now);
+    let identity = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0 };
+    let mut channel = Channel::new(Line::Socket(server.into()), identity, Agent::Echo, world.now);
     let bytes = vec![b'x'; 1 << 20];
-    while connection.wants() == Interest::Read {
+    while channel.wants() == Interest::Read {
         let _ = std::io::Write::write(&mut &client, &bytes);
-        assert_eq!(world.lend(|shared| connection.ready(false, shared)), Fate::Lives);
+        assert_eq!(world.lend(|context| channel.ready(false, context)), Fate::Lives);
     }
-    (connection, client)
+    (channel, client)
 }
 
 /// Row 8 of the faults.
 #[test]
 fn a_client_that_never_reads_holds_a_bounded_queue_until_the_write_deadline() {
     let mut world = World::new();
-    let (mut connection, _client) = stuffed(&mut world);
-    assert!(connection.outbox.len() <= limits::SEND_QUEUE && connection.inbox.is_empty());
-    assert_eq!(connection.wants(), Interest::Write);
+    let (mut channel, _client) = stuffed(&mut world);
+    assert!(channel.outbox.len() <= limits::SEND_QUEUE && channel.inbox.is_empty());
+    assert_eq!(channel.wants(), Interest::Write);
     // The limit of a second passes, and is not due: there is something to send.
     let last = Moment::default().after(limits::WRITE_WAIT);
-    assert_eq!(connection.wakes(), Some(last));
+    assert_eq!(channel.wakes(), Some(last));
     world.now = Moment::from_nanos(last.nanos() - 1);
-    assert_eq!(world.lend(|shared| connection.wake(shared)), Fate::Lives);
-    assert_eq!(connection.wakes(), Some(last));
+    assert_eq!(world.lend(|context| channel.wake(context)), Fate::Lives);
+    assert_eq!(channel.wakes(), Some(last));
     world.now = last;
-    assert_eq!(world.lend(|shared| connection.wake(shared)), Fate::Gone);
+    assert_eq!(world.lend(|context| channel.wake(context)), Fate::Gone);
     let Some(Event::Closed { by: ClosedBy::Timeout, reason: Some(reason), .. }) = world.events.last() else {
         panic!("{:?}", world.events);
     };
@@ -101,21 +119,21 @@ fn a_client_that_never_reads_holds_a_bounded_queue_until_the_write_deadline() {
 #[test]
 fn a_client_that_reads_a_little_now_and_then_is_waited_for() {
     let mut world = World::new();
-    let (mut connection, mut client) = stuffed(&mut world);
+    let (mut channel, mut client) = stuffed(&mut world);
     let mut buffer = vec![0; 4096];
     for _ in 0..3 {
-        world.now = Moment::from_nanos(connection.wakes().unwrap().nanos() - 1);
-        let before = connection.from_server;
-        while connection.from_server == before {
+        world.now = Moment::from_nanos(channel.wakes().unwrap().nanos() - 1);
+        let before = channel.sent;
+        while channel.sent == before {
             assert!(std::io::Read::read(&mut client, &mut buffer).unwrap() > 0);
-            assert_eq!(world.lend(|shared| connection.ready(false, shared)), Fate::Lives);
+            assert_eq!(world.lend(|context| channel.ready(false, context)), Fate::Lives);
         }
-        assert_eq!(connection.wakes(), Some(world.now.after(limits::WRITE_WAIT)));
+        assert_eq!(channel.wakes(), Some(world.now.after(limits::WRITE_WAIT)));
     }
 }
 
 /// A site with a file of 32 MiB and one of 40 KiB, and a client that has not asked for anything.
-fn site(world: &mut World) -> (Connection, TcpStream, tempfile::TempDir) {
+fn site(world: &mut World) -> (Channel, TcpStream, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("large"), vec![b'x'; LARGE]).unwrap();
     std::fs::write(folder.path().join("some"), vec![b'x'; SOME]).unwrap();
@@ -126,10 +144,11 @@ fn site(world: &mut World) -> (Connection, TcpStream, tempfile::TempDir) {
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (server, _) = listener.accept().unwrap();
     server.set_nonblocking(true).unwrap();
-    let identity = Identity { number: 1, client: Name::Unnamed, server: None, listener: 0 };
-    let mut connection = Connection::new(server.into(), identity, &Behaviour::Site(website.into()), world.now);
-    assert_eq!(world.lend(|shared| connection.open(shared)), Fate::Lives);
-    (connection, client, folder)
+    let identity = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0 };
+    let mut channel =
+        Channel::new(Line::Socket(server.into()), identity, Agent::new(&Behaviour::Site(website.into())), world.now);
+    assert_eq!(world.lend(|context| channel.open(context)), Fate::Lives);
+    (channel, client, folder)
 }
 
 const LARGE: usize = 32 << 20;
@@ -143,7 +162,7 @@ fn ask(client: &TcpStream, path: &str, times: usize) {
 #[test]
 fn a_file_that_is_sent_for_long_is_sent_whole_as_long_as_some_of_it_is_taken() {
     let mut world = World::new();
-    let (mut connection, mut client, _folder) = site(&mut world);
+    let (mut channel, mut client, _folder) = site(&mut world);
     ask(&client, "large", 1);
     // Whole or not, the next request is not late while this one is being answered.
     ask(&client, "some", 1);
@@ -151,7 +170,7 @@ fn a_file_that_is_sent_for_long_is_sent_whole_as_long_as_some_of_it_is_taken() {
     client.set_nonblocking(true).unwrap();
     while got.len() < LARGE {
         let before = got.len();
-        assert_eq!(world.lend(|shared| connection.ready(false, shared)), Fate::Lives);
+        assert_eq!(world.lend(|context| channel.ready(false, context)), Fate::Lives);
         while let Ok(length @ 1..) = std::io::Read::read(&mut client, &mut buffer) {
             got.extend_from_slice(&buffer[..length]);
         }
@@ -160,7 +179,7 @@ fn a_file_that_is_sent_for_long_is_sent_whole_as_long_as_some_of_it_is_taken() {
             world.now = world.now.after(limits::WRITE_WAIT / 8);
         }
         // A moment that was due before the file began may be told now.
-        assert_eq!(world.lend(|shared| connection.wake(shared)), Fate::Lives, "{:?}", world.events);
+        assert_eq!(world.lend(|context| channel.wake(context)), Fate::Lives, "{:?}", world.events);
     }
     assert!(memchr::memmem::find(&got, b" 408").is_none());
 }
@@ -169,44 +188,44 @@ fn a_file_that_is_sent_for_long_is_sent_whole_as_long_as_some_of_it_is_taken() {
 #[test]
 fn a_client_that_takes_no_more_of_a_file_is_waited_for_until_the_write_deadline() {
     let mut world = World::new();
-    let (mut connection, client, _folder) = site(&mut world);
+    let (mut channel, client, _folder) = site(&mut world);
     ask(&client, "large", 1);
-    assert_eq!(world.lend(|shared| connection.ready(false, shared)), Fate::Lives);
+    assert_eq!(world.lend(|context| channel.ready(false, context)), Fate::Lives);
     let last = Moment::default().after(limits::WRITE_WAIT);
-    assert_eq!((connection.wants(), connection.wakes()), (Interest::Write, Some(last)));
+    assert_eq!((channel.wants(), channel.wakes()), (Interest::Write, Some(last)));
     world.now = last;
-    assert_eq!(world.lend(|shared| connection.wake(shared)), Fate::Gone);
+    assert_eq!(world.lend(|context| channel.wake(context)), Fate::Gone);
     assert!(matches!(world.events.last(), Some(Event::Closed { by: ClosedBy::Timeout, .. })));
 }
 
 #[test]
 fn whole_requests_that_came_together_are_all_answered_and_none_waits_for_a_word() {
     let mut world = World::new();
-    let (mut connection, mut client, _folder) = site(&mut world);
+    let (mut channel, mut client, _folder) = site(&mut world);
     ask(&client, "some", 100);
     let (mut got, mut buffer) = (0, vec![0; 1 << 20]);
     client.set_nonblocking(true).unwrap();
-    while connection.wants() == Interest::Write || got == 0 {
-        assert_eq!(world.lend(|shared| connection.ready(false, shared)), Fate::Lives);
-        assert!(connection.wants() != Interest::Write || connection.wakes().is_some(), "it could wait for ever");
+    while channel.wants() == Interest::Write || got == 0 {
+        assert_eq!(world.lend(|context| channel.ready(false, context)), Fate::Lives);
+        assert!(channel.wants() != Interest::Write || channel.wakes().is_some(), "it could wait for ever");
         while let Ok(length @ 1..) = std::io::Read::read(&mut client, &mut buffer) {
             got += length;
         }
     }
-    assert!(got > 100 * SOME && connection.inbox.is_empty(), "{got}");
+    assert!(got > 100 * SOME && channel.inbox.is_empty(), "{got}");
 }
 
 /// What each turn sends while the client takes all of it at once, until so many answers have come.
 fn turns(paths: &str, times: usize) -> Vec<u64> {
     let mut world = World::new();
-    let (mut connection, mut client, _folder) = site(&mut world);
+    let (mut channel, mut client, _folder) = site(&mut world);
     ask(&client, paths, times);
     let (mut turns, mut got, mut buffer) = (vec![], vec![], vec![0; 1 << 20]);
     client.set_nonblocking(true).unwrap();
-    while connection.wants() == Interest::Write || turns.is_empty() {
-        let before = connection.from_server;
-        assert_eq!(world.lend(|shared| connection.ready(false, shared)), Fate::Lives);
-        turns.push(connection.from_server - before);
+    while channel.wants() == Interest::Write || turns.is_empty() {
+        let before = channel.sent;
+        assert_eq!(world.lend(|context| channel.ready(false, context)), Fate::Lives);
+        turns.push(channel.sent - before);
         while let Ok(length @ 1..) = std::io::Read::read(&mut client, &mut buffer) {
             got.extend_from_slice(&buffer[..length]);
         }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 use super::super::access::Lines;
 use super::super::turn::Turn;
 use super::*;
-use crate::drive::web::AccessLog;
+use crate::engine::web::AccessLog;
 use crate::web::answer::Site;
 use crate::web::clock::Now;
 use crate::web::options::{Archives, Options};

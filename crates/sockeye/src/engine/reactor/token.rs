@@ -3,21 +3,21 @@
 /// A place in a [`Slab`](super::slab::Slab), and which of those that stood there is meant: what came and went is not taken for what stands there
 /// now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
-    pub(super) slot: u32,
+pub(in crate::engine) struct Key {
+    pub(in crate::engine) slot: u32,
     /// At most [`Key::GENERATIONS`].
-    pub(super) generation: u32,
+    pub(in crate::engine) generation: u32,
 }
 
 impl Key {
     /// The generations that a key can name: after the last one comes the first again.
-    pub(super) const GENERATIONS: u32 = u32::MAX >> 1;
+    pub(in crate::engine) const GENERATIONS: u32 = u32::MAX >> 1;
 }
 
 /// Who a ready descriptor belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Token {
-    Connection(Key),
+pub(in crate::engine) enum Token {
+    Channel(Key),
     /// A listening socket, by its index.
     Listener(u32),
     /// A datagram socket, by its index.
@@ -37,10 +37,10 @@ const OTHERS: u64 = 1 << 63;
 
 impl Token {
     /// The number for epoll.
-    pub(super) fn pack(self) -> u64 {
+    pub(in crate::engine) fn pack(self) -> u64 {
         let other = |kind: u64, index: u32| OTHERS | kind << 32 | u64::from(index);
         match self {
-            Self::Connection(Key { slot, generation }) => u64::from(generation) << 32 | u64::from(slot),
+            Self::Channel(Key { slot, generation }) => u64::from(generation) << 32 | u64::from(slot),
             Self::Listener(index) => other(0, index),
             Self::Datagrams(index) => other(1, index),
             Self::Stop => other(2, 0),
@@ -51,10 +51,10 @@ impl Token {
     }
 
     /// What was packed.
-    pub(super) fn unpack(number: u64) -> Self {
+    pub(in crate::engine) fn unpack(number: u64) -> Self {
         let (high, low) = ((number >> 32) as u32, number as u32);
         if number & OTHERS == 0 {
-            return Self::Connection(Key { slot: low, generation: high });
+            return Self::Channel(Key { slot: low, generation: high });
         }
         match high & Key::GENERATIONS {
             0 => Self::Listener(low),
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn what_is_packed_is_unpacked() {
-        let key = |slot, generation| Token::Connection(Key { slot, generation });
+        let key = |slot, generation| Token::Channel(Key { slot, generation });
         let tokens = [
             key(0, 0),
             key(u32::MAX, Key::GENERATIONS),

@@ -12,7 +12,7 @@ use super::token::Token;
 
 /// What a socket is watched for. Errors and hang-ups are always told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Interest {
+pub(in crate::engine) enum Interest {
     Nothing,
     Read,
     Write,
@@ -31,42 +31,42 @@ impl Interest {
 
 /// One socket that is ready.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ready {
-    pub(super) token: Token,
+pub(in crate::engine) struct Ready {
+    pub(in crate::engine) token: Token,
     /// The socket has an error, or both directions are shut.
-    pub(super) broken: bool,
+    pub(in crate::engine) broken: bool,
 }
 
-pub(super) struct Poller {
+pub(in crate::engine) struct Poller {
     epoll: OwnedFd,
     events: Vec<Event>,
 }
 
 impl Poller {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(in crate::engine) fn new() -> io::Result<Self> {
         Ok(Self::over(epoll::create(CreateFlags::CLOEXEC)?))
     }
 
     /// One that another thread has made ready.
-    pub(super) fn over(epoll: OwnedFd) -> Self {
+    pub(in crate::engine) fn over(epoll: OwnedFd) -> Self {
         Self { epoll, events: Vec::with_capacity(1024) }
     }
 
     /// What another thread takes over.
-    pub(super) fn into_epoll(self) -> OwnedFd {
+    pub(in crate::engine) fn into_epoll(self) -> OwnedFd {
         self.epoll
     }
 
-    pub(super) fn add(&self, fd: impl AsFd, token: Token, interest: Interest) -> io::Result<()> {
+    pub(in crate::engine) fn add(&self, fd: impl AsFd, token: Token, interest: Interest) -> io::Result<()> {
         Ok(epoll::add(&self.epoll, fd, EventData::new_u64(token.pack()), interest.flags())?)
     }
 
-    pub(super) fn change(&self, fd: impl AsFd, token: Token, interest: Interest) -> io::Result<()> {
+    pub(in crate::engine) fn change(&self, fd: impl AsFd, token: Token, interest: Interest) -> io::Result<()> {
         Ok(epoll::modify(&self.epoll, fd, EventData::new_u64(token.pack()), interest.flags())?)
     }
 
     /// Waits until a socket is ready or the time has passed; `None` waits for ever. An interrupted wait finds nothing.
-    pub(super) fn wait(&mut self, time: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+    pub(in crate::engine) fn wait(&mut self, time: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         ready.clear();
         self.events.clear();
         let time = time.map(|time| Timespec {

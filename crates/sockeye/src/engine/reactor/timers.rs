@@ -10,17 +10,17 @@ use super::token::Key;
 
 /// A heap of moments with the connection to wake.
 #[derive(Debug, Default)]
-pub(super) struct Timers {
+pub(in crate::engine) struct Timers {
     heap: BinaryHeap<Reverse<(Moment, Key)>>,
 }
 
 /// One connection's place in the heap.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Armed(Option<Moment>);
+pub(in crate::engine) struct Armed(Option<Moment>);
 
 impl Timers {
     /// Sees to it that the key comes up at the moment or before.
-    pub(super) fn arm(&mut self, armed: &mut Armed, at: Moment, key: Key) {
+    pub(in crate::engine) fn arm(&mut self, armed: &mut Armed, at: Moment, key: Key) {
         if armed.0.is_none_or(|earlier| at < earlier) {
             armed.0 = Some(at);
             self.heap.push(Reverse((at, key)));
@@ -28,22 +28,22 @@ impl Timers {
     }
 
     /// How many entries stand in the heap, those of connections that are gone included.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::engine) fn len(&self) -> usize {
         self.heap.len()
     }
 
     /// Forgets the entries of keys that are gone.
-    pub(super) fn keep(&mut self, lives: impl Fn(Key) -> bool) {
+    pub(in crate::engine) fn keep(&mut self, lives: impl Fn(Key) -> bool) {
         self.heap.retain(|Reverse((_, key))| lives(*key));
     }
 
     /// When the next key comes up.
-    pub(super) fn next(&self) -> Option<Moment> {
+    pub(in crate::engine) fn next(&self) -> Option<Moment> {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
     /// A key whose moment has come. Its owner calls [`Armed::clear`] and arms again.
-    pub(super) fn due(&mut self, now: Moment) -> Option<(Moment, Key)> {
+    pub(in crate::engine) fn due(&mut self, now: Moment) -> Option<(Moment, Key)> {
         self.heap.peek().filter(|Reverse((at, _))| *at <= now)?;
         self.heap.pop().map(|Reverse(entry)| entry)
     }
@@ -51,7 +51,7 @@ impl Timers {
 
 impl Armed {
     /// Notes that an entry came up; a stale one, behind an earlier one, changes nothing.
-    pub(super) fn clear(&mut self, at: Moment) {
+    pub(in crate::engine) fn clear(&mut self, at: Moment) {
         if self.0 == Some(at) {
             self.0 = None;
         }

@@ -4,7 +4,7 @@ use super::token::Key;
 
 /// A vector whose free places are used again. A key of a value that is gone finds nothing.
 #[derive(Debug)]
-pub(super) struct Slab<T> {
+pub(in crate::engine) struct Slab<T> {
     places: Vec<Place<T>>,
     free: Vec<u32>,
 }
@@ -16,16 +16,16 @@ struct Place<T> {
 }
 
 impl<T> Slab<T> {
-    pub(super) fn new() -> Self {
+    pub(in crate::engine) fn new() -> Self {
         Self { places: Vec::new(), free: Vec::new() }
     }
 
     /// How many values there are.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::engine) fn len(&self) -> usize {
         self.places.len() - self.free.len()
     }
 
-    pub(super) fn insert(&mut self, value: T) -> Key {
+    pub(in crate::engine) fn insert(&mut self, value: T) -> Key {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place { generation: 0, value: None });
             (self.places.len() - 1) as u32
@@ -35,18 +35,18 @@ impl<T> Slab<T> {
         Key { slot, generation: place.generation }
     }
 
-    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+    pub(in crate::engine) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let place = self.places.get_mut(key.slot as usize)?;
         if place.generation == key.generation { place.value.as_mut() } else { None }
     }
 
-    pub(super) fn contains(&self, key: Key) -> bool {
+    pub(in crate::engine) fn contains(&self, key: Key) -> bool {
         self.places
             .get(key.slot as usize)
             .is_some_and(|place| place.generation == key.generation && place.value.is_some())
     }
 
-    pub(super) fn remove(&mut self, key: Key) -> Option<T> {
+    pub(in crate::engine) fn remove(&mut self, key: Key) -> Option<T> {
         let place = self.places.get_mut(key.slot as usize)?;
         if place.generation != key.generation {
             return None;
@@ -58,11 +58,11 @@ impl<T> Slab<T> {
     }
 
     /// The key of every value.
-    pub(super) fn keys(&self) -> Vec<Key> {
+    pub(in crate::engine) fn keys(&self) -> Vec<Key> {
         self.iter().map(|(key, _)| key).collect()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+    pub(in crate::engine) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         self.places.iter().enumerate().filter_map(|(slot, place)| {
             Some((Key { slot: slot as u32, generation: place.generation }, place.value.as_ref()?))
         })

@@ -8,9 +8,9 @@ use std::time::SystemTime;
 
 use transcript::Moment;
 
-use super::Shared;
-use super::stream::{Connection, Fate};
-use super::token::Key;
+use super::Context;
+use super::channel::{Channel, Fate};
+use super::reactor::token::Key;
 use crate::event::Observer;
 
 /// A site: there is none.
@@ -63,7 +63,7 @@ impl Part {
     }
 }
 
-impl Connection {
+impl Channel {
     pub(super) fn part(&mut self) -> Option<&mut Part> {
         None
     }
@@ -84,27 +84,27 @@ impl Connection {
         false
     }
 
-    pub(super) fn done(&mut self, _: u32, done: Infallible, _: &mut Shared<'_>) -> Fate {
+    pub(super) fn done(&mut self, _: u32, done: Infallible, _: &mut Context<'_>) -> Fate {
         match done {}
     }
 
-    pub(super) fn ask(&mut self, _: &[u8], _: &mut Shared<'_>) -> Fate {
+    pub(super) fn ask(&mut self, _: &[u8], _: &mut Context<'_>) -> Fate {
         Fate::Lives
     }
 
-    pub(super) fn go_on(&mut self, _: &mut Shared<'_>) -> Fate {
+    pub(super) fn go_on(&mut self, _: &mut Context<'_>) -> Fate {
         Fate::Lives
     }
 
-    pub(super) fn refuse_plain(&mut self, _: &mut Shared<'_>) -> Fate {
+    pub(super) fn refuse_plain(&mut self, _: &mut Context<'_>) -> Fate {
         Fate::Lives
     }
 
-    pub(super) fn took_too_long(&mut self, _: &mut Shared<'_>) -> Fate {
+    pub(super) fn took_too_long(&mut self, _: &mut Context<'_>) -> Fate {
         Fate::Lives
     }
 
-    pub(super) fn tell_of_cut_answers(&mut self, _: &mut Shared<'_>) {}
+    pub(super) fn tell_of_cut_answers(&mut self, _: &mut Context<'_>) {}
 }
 
 /// Lines of an access log.

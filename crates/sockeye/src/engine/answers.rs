@@ -1,19 +1,35 @@
 //! Answers over datagrams on their way out. They go in batches, and a conversation is over when each of its answers was
 //! taken by the system or never will be: what is said of it then is what happened.
 
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use transcript::Moment;
 
-use super::datagram::{Exchange, Pair};
 use crate::event::ClosedBy;
 use crate::limits;
 use crate::sys::datagrams::{Outbox, Refused};
 
 /// How soon what the system had no room for is tried again.
 const SOON: Duration = Duration::from_millis(5);
+
+/// What was exchanged in one conversation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Exchange {
+    pub(super) number: u64,
+    pub(super) opened: Moment,
+    pub(super) from_client: u64,
+    pub(super) from_server: u64,
+    /// The number of its first answer, over all conversations.
+    pub(super) first: u64,
+    /// Answers that the guard did not let out.
+    pub(super) withheld: u64,
+}
+
+/// Both ends' addresses; ours where the socket has several.
+pub(super) type Pair = (SocketAddr, Option<IpAddr>);
 
 /// A conversation that is over but for answers on their way.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::event::{EventfdFlags, eventfd};
 use transcript::Moment;
 
-use super::Behaviour;
-use super::stream::Identity;
+use super::channel::Identity;
+use super::origin::Origin;
 use crate::event::{Event, Observer};
 
 /// How often a loop is woken that the system does not wake.
@@ -21,7 +21,7 @@ pub(super) enum Message {
     /// A client to serve, told of as opened already.
     Client(OwnedFd, Identity),
     /// What new conversations get from here.
-    Behaviours(Vec<Behaviour>),
+    Origins(Vec<Origin>),
     /// Open exchanges have until this moment.
     Stop(Moment),
     /// Whatever is open is cut now.

@@ -9,11 +9,11 @@ use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with, getsockname};
 
 use super::Loop;
-use super::poller::Interest;
-use super::stream::Identity;
+use super::channel::Identity;
+use super::reactor::poller::Interest;
+use super::reactor::token::Token;
 use super::team::Message;
 use super::threads::Membership;
-use super::token::Token;
 use crate::event::{Conversation, Event, Name};
 use crate::net::listen::Socket;
 
@@ -27,7 +27,7 @@ const ERRORS: usize = 8;
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) socket: Socket,
-    /// Not watched now: there is no room for another connection.
+    /// Not watched now: there is no room for another channel.
     pub(super) paused: bool,
 }
 
@@ -156,7 +156,7 @@ impl Loop {
                 Accepted::GoOn => errors += 1,
                 Accepted::Odd(error) => {
                     errors += 1;
-                    let endpoint = &self.endpoints[index];
+                    let endpoint = &self.origins[index].endpoint;
                     let error = format!("{endpoint}: a client could not be accepted: {error}");
                     self.observer.observe(Event::Dropped { count: 1, error });
                 }
@@ -165,7 +165,7 @@ impl Loop {
                     return;
                 }
                 Accepted::Die(error) => {
-                    let endpoint = self.endpoints[index].to_string();
+                    let endpoint = self.origins[index].endpoint.to_string();
                     self.broken = Some(io::Error::new(
                         io::Error::from(error).kind(),
                         format!("{endpoint}: accept: {error}; those inside may finish"),
@@ -183,14 +183,14 @@ impl Loop {
     /// Opens a conversation and gives it to the loop with the fewest connections: the seat of that loop.
     fn open(&mut self, fd: OwnedFd, client: Name, server: Option<Box<Name>>, listener: usize) -> usize {
         let number = self.tally.next_number();
-        let endpoint = &self.endpoints[listener];
+        let endpoint = &self.origins[listener].endpoint;
         self.observer.observe(Event::Opened(Conversation {
             number,
             protocol: endpoint.protocol,
             server: server.as_deref().unwrap_or(&endpoint.name).clone(),
             client: client.clone(),
         }));
-        let identity = Identity { number, client, server, listener };
+        let identity = Identity { number, peer: client, local: server, origin: listener };
         if let Some(Membership { team, .. }) = &self.member {
             let seat = team.freest();
             team.add(seat);
@@ -199,7 +199,7 @@ impl Loop {
                 return seat;
             }
         }
-        self.adopt(fd, identity);
+        self.take_in(fd, identity);
         0
     }
 

@@ -1,30 +1,27 @@
-//! The one loop that joins players to sockets: it waits with epoll(7), moves bytes, keeps deadlines and reports. It
-//! knows no option of the command line and no text of a transcript.
+//! The one place that joins players to sockets, at either end of a connection: a loop for each thread waits with epoll(7),
+//! moves bytes, keeps deadlines and reports. It knows no option of the command line and no text of a transcript.
 
 mod accept;
 #[cfg(feature = "http")]
 mod access;
 mod answers;
+mod channel;
+pub(crate) mod client;
 mod datagram;
 mod guard;
 #[cfg(feature = "http")]
 mod http2;
-mod poller;
+mod origin;
+mod reactor;
 mod room;
-mod slab;
 #[cfg(feature = "http")]
 mod storage;
-mod stream;
 mod team;
 mod threads;
-mod timers;
-mod token;
 #[cfg(feature = "http")]
 mod turn;
 #[cfg_attr(not(feature = "http"), path = "no_web.rs")]
 mod web;
-#[cfg(feature = "http")]
-mod website;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -35,19 +32,20 @@ use std::time::{Duration, Instant, SystemTime};
 use transcript::{Moment, Output, Scratch, Script};
 
 use accept::{ACCEPTS, Listener};
+use channel::{Agent, Channel, Fate, Identity, Line};
 use datagram::DatagramServer;
 use guard::Guard;
-use poller::{Interest, Poller, Ready};
-use slab::Slab;
-use stream::{Connection, Fate, Identity};
+use origin::Origin;
+use reactor::poller::{Interest, Poller, Ready};
+use reactor::slab::Slab;
+use reactor::timers::Timers;
+use reactor::token::{Key, Token};
 use team::Message;
 use threads::Membership;
-use timers::Timers;
-use token::{Key, Token};
 #[cfg(not(feature = "http"))]
 use web::{Lines, Now, Storage, Storing, Turn};
 
-use crate::event::{Endpoint, Event, Name, Observer, Protocol};
+use crate::event::{Event, Name, Observer, Protocol};
 use crate::net::listen::Socket;
 use crate::net::tls;
 use crate::stop::Stop;
@@ -179,7 +177,7 @@ impl Tally {
 }
 
 /// What every connection of a loop uses in its turn: there is one of each, whatever the number of connections.
-pub(crate) struct Shared<'a> {
+pub(crate) struct Context<'a> {
     buffer: Vec<u8>,
     scratch: &'a mut Scratch,
     output: &'a mut Output,
@@ -200,9 +198,33 @@ pub(crate) struct Shared<'a> {
     storing: Option<Storing<'a>>,
     /// How much of it may be served now.
     turn: Turn,
-    /// Of the connection in hand.
-    protocol: Protocol,
-    server: &'a Name,
+    /// Where the channel in hand comes from.
+    origin: &'a Origin,
+}
+
+impl Context<'_> {
+    /// When a peer that takes nothing from now on has taken too long.
+    fn write_by(&self) -> Moment {
+        self.origin.write_by(self.now)
+    }
+
+    /// The peer said something.
+    fn heard(&self, bytes: &[u8]) {
+        if let Some(tap) = self.origin.tap()
+            && !bytes.is_empty()
+        {
+            tap.said(self.origin.side().other(), bytes);
+        }
+    }
+
+    /// We said something.
+    fn said(&self, bytes: &[u8]) {
+        if let Some(tap) = self.origin.tap()
+            && !bytes.is_empty()
+        {
+            tap.said(self.origin.side(), bytes);
+        }
+    }
 }
 
 /// Entries of dead connections that may stand in the heap of deadlines.
@@ -216,15 +238,14 @@ const BUFFER: usize = 64 * 1024;
 pub(crate) struct Loop {
     poller: Poller,
     listeners: Vec<Listener>,
-    /// Where clients came in, in the order of the listeners, and what new ones get.
-    endpoints: Vec<Endpoint>,
-    behaviours: Vec<Behaviour>,
+    /// Where channels come from, the listeners first and in their order.
+    origins: Vec<Origin>,
     /// None where there is one loop.
     member: Option<Membership>,
     /// The other loops, where this is the first.
     workers: Vec<JoinHandle<io::Result<Summary>>>,
     datagrams: Vec<DatagramServer>,
-    connections: Slab<Box<Connection>>,
+    channels: Slab<Box<Channel>>,
     /// Bytes that the buffers of the connections take.
     memory: usize,
     timers: Timers,
@@ -293,8 +314,7 @@ impl Loop {
             } else {
                 own.poller.add(&socket.fd, Token::Listener(own.listeners.len() as u32), Interest::Read)?;
                 own.order.push((false, own.listeners.len()));
-                own.endpoints.push(socket.endpoint.clone());
-                own.behaviours.push(behaviour);
+                own.origins.push(Origin::listener(socket.endpoint.clone(), behaviour));
                 own.listeners.push(Listener { socket, paused: false });
             }
         }
@@ -302,7 +322,7 @@ impl Loop {
         if is_one_of_several {
             memory::share_one_heap();
         }
-        let storage = Self::storage_for(&own.behaviours)?;
+        let storage = Self::storage_for(&own.origins)?;
         own.take_storage(storage)?;
         own.inbox = (!own.datagrams.is_empty()).then(Inbox::new);
         (own.stop, own.reload) = (Some(stop), reload);
@@ -317,12 +337,11 @@ impl Loop {
         Self {
             poller,
             listeners: Vec::new(),
-            endpoints: Vec::new(),
-            behaviours: Vec::new(),
+            origins: Vec::new(),
             member: None,
             workers: Vec::new(),
             datagrams: Vec::new(),
-            connections: Slab::new(),
+            channels: Slab::new(),
             memory: 0,
             timers: Timers::default(),
             bounds,
@@ -350,11 +369,11 @@ impl Loop {
     }
 
     /// Who does for sites what takes long.
-    fn storage_for(behaviours: &[Behaviour]) -> io::Result<Option<Storage>> {
+    fn storage_for(origins: &[Origin]) -> io::Result<Option<Storage>> {
         let takes_files =
-            |behaviour: &Behaviour| matches!(behaviour, Behaviour::Site(website) if website.takes_files());
-        match behaviours.iter().any(|behaviour| matches!(behaviour, Behaviour::Site(_))) {
-            true if behaviours.iter().any(takes_files) => Storage::start().map(Some),
+            |origin: &Origin| matches!(&origin.behaviour, Behaviour::Site(website) if website.takes_files());
+        match origins.iter().any(|origin| matches!(origin.behaviour, Behaviour::Site(_))) {
+            true if origins.iter().any(takes_files) => Storage::start().map(Some),
             // Without it, what takes long holds the others up, and is answered all the same.
             true => Ok(Storage::start().ok()),
             false => Ok(None),
@@ -363,7 +382,7 @@ impl Loop {
 
     /// Begins to hear of what is done.
     fn take_storage(&mut self, storage: Option<Storage>) -> io::Result<()> {
-        self.has_sites = self.behaviours.iter().any(|behaviour| matches!(behaviour, Behaviour::Site(_)));
+        self.has_sites = self.origins.iter().any(|origin| matches!(origin.behaviour, Behaviour::Site(_)));
         if let Some(storage) = &storage {
             self.poller.add(storage, Token::Stored, Interest::Read)?;
         }
@@ -384,6 +403,10 @@ impl Loop {
         }
         let mut ready: Vec<Ready> = Vec::with_capacity(1024);
         let mut end_by: Option<Moment> = None;
+        if self.all_played() && self.closed() >= self.tally.opened {
+            // The only one there is was over at once.
+            return self.end(false);
+        }
         loop {
             let visit_by = self.visit_by();
             let next = self.next_wake(end_by.into_iter().chain(visit_by).chain(self.lines.due()).min());
@@ -399,8 +422,8 @@ impl Loop {
             let mut was_woken = false;
             for event in &ready {
                 match event.token {
-                    Token::Connection(key) => {
-                        self.with_connection(key, |connection, shared| connection.ready(event.broken, shared));
+                    Token::Channel(key) => {
+                        self.with_channel(key, |channel, context| channel.ready(event.broken, context));
                     }
                     // What was told in the same breath as the signal finds the sockets closed.
                     Token::Listener(_) | Token::Datagrams(_) if self.stopping => {}
@@ -420,8 +443,8 @@ impl Loop {
                     Token::Reload => self.load_again(),
                     Token::Stored => {
                         for (waiter, done) in self.storage.as_ref().map(Storage::done).unwrap_or_default() {
-                            self.with_connection(waiter.key, |connection, shared| {
-                                connection.done(waiter.number, done, shared)
+                            self.with_channel(waiter.key, |channel, context| {
+                                channel.done(waiter.number, done, context)
                             });
                         }
                     }
@@ -432,8 +455,8 @@ impl Loop {
                         was_woken = messages.is_empty();
                         for message in messages {
                             match message {
-                                Message::Client(fd, identity) => self.adopt(fd, identity),
-                                Message::Behaviours(behaviours) => self.behaviours = behaviours,
+                                Message::Client(fd, identity) => self.take_in(fd, identity),
+                                Message::Origins(origins) => self.origins = origins,
                                 Message::Stop(by) => {
                                     end_by = Some(by);
                                     self.begin_stopping();
@@ -498,14 +521,14 @@ impl Loop {
             Ok((behaviours, notice)) => {
                 for (behaviour, &(datagrams, index)) in behaviours.into_iter().zip(&self.order) {
                     if datagrams {
-                        self.datagrams[index].behaviour = behaviour;
+                        Arc::make_mut(&mut self.datagrams[index].origin).behaviour = behaviour;
                     } else {
-                        self.behaviours[index] = behaviour;
+                        self.origins[index].behaviour = behaviour;
                     }
                 }
                 if let Some(member) = &self.member {
-                    let copies = || self.behaviours.iter().map(Behaviour::for_another_thread).collect();
-                    member.team.write_all(|| Message::Behaviours(copies()));
+                    let copies = || self.origins.iter().map(Origin::for_another_thread).collect();
+                    member.team.write_all(|| Message::Origins(copies()));
                 }
                 notice
             }
@@ -531,10 +554,10 @@ impl Loop {
     }
 
     /// Does something with one connection, then sees to its interest, its deadline and its end.
-    fn with_connection(&mut self, key: Key, act: impl FnOnce(&mut Connection, &mut Shared<'_>) -> Fate) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        let endpoint = &self.endpoints[connection.listener];
-        let mut shared = Shared {
+    fn with_channel(&mut self, key: Key, act: impl FnOnce(&mut Channel, &mut Context<'_>) -> Fate) {
+        let Some(channel) = self.channels.get_mut(key) else { return };
+        let origin = &self.origins[channel.origin];
+        let mut context = Context {
             buffer: std::mem::take(&mut self.buffer),
             scratch: &mut self.scratch,
             output: &mut self.output,
@@ -552,52 +575,51 @@ impl Loop {
             lines: &mut self.lines,
             storing: self.storage.as_ref().map(|storage| Storing { storage, key }),
             turn: Turn::begin(),
-            protocol: endpoint.protocol,
-            server: &endpoint.name,
+            origin,
         };
-        let mut fate = act(connection, &mut shared);
-        if connection.is_broken && fate == Fate::Lives {
-            fate = connection.hear_out(&mut shared);
+        let mut fate = act(channel, &mut context);
+        if channel.is_broken && fate == Fate::Lives {
+            fate = channel.hear_out(&mut context);
         }
-        self.buffer = std::mem::take(&mut shared.buffer);
+        self.buffer = std::mem::take(&mut context.buffer);
         if fate == Fate::Gone {
-            self.drop_connection(key);
+            self.drop_channel(key);
             return;
         }
-        let held = connection.memory();
-        if held != connection.held {
-            if connection.held == 0 || held < connection.held {
+        let held = channel.memory();
+        if held != channel.held {
+            if channel.held == 0 || held < channel.held {
                 // It went on: what waits now waits from here.
-                connection.held_since = self.now;
+                channel.held_since = self.now;
             }
-            self.memory = self.memory + held - connection.held;
-            connection.held = held;
+            self.memory = self.memory + held - channel.held;
+            channel.held = held;
         }
-        let wants = connection.wants();
-        if wants != connection.interest {
-            if let Err(error) = self.poller.change(&connection.fd, Token::Connection(key), wants) {
+        let wants = channel.wants();
+        if wants != channel.interest {
+            if let Err(error) = self.poller.change(&channel.line, Token::Channel(key), wants) {
                 // It would wait for what the kernel does not tell.
-                connection.unwatched(&error, &mut shared);
-                self.drop_connection(key);
+                channel.unwatched(&error, &mut context);
+                self.drop_channel(key);
                 return;
             }
-            connection.interest = wants;
+            channel.interest = wants;
         }
-        if let Some(at) = connection.wakes() {
-            self.timers.arm(&mut connection.armed, at, key);
+        if let Some(at) = channel.wakes() {
+            self.timers.arm(&mut channel.armed, at, key);
         }
     }
 
-    fn drop_connection(&mut self, key: Key) {
-        let Some(connection) = self.connections.remove(key) else { return };
-        self.memory -= connection.held;
+    fn drop_channel(&mut self, key: Key) {
+        let Some(channel) = self.channels.remove(key) else { return };
+        self.memory -= channel.held;
         if let Some(Membership { team, seat, .. }) = &self.member {
             team.remove(*seat, self.tally.closed);
         }
         // Deadlines of connections that came and went would stand in the heap for minutes.
-        if self.timers.len() > 2 * self.connections.len() + STALE {
-            let connections = &self.connections;
-            self.timers.keep(|key| connections.contains(key));
+        if self.timers.len() > 2 * self.channels.len() + STALE {
+            let channels = &self.channels;
+            self.timers.keep(|key| channels.contains(key));
         }
         if self.accept_again.is_some() {
             // There is room again: those who wait in the backlog come in with the next look.
@@ -608,11 +630,11 @@ impl Loop {
     fn with_datagrams(
         &mut self,
         index: usize,
-        act: impl FnOnce(&mut DatagramServer, Option<&mut Inbox>, &mut Shared<'_>),
+        act: impl FnOnce(&mut DatagramServer, Option<&mut Inbox>, &mut Context<'_>),
     ) {
         let Some(server) = self.datagrams.get_mut(index) else { return };
-        let name = server.socket.endpoint.name.clone();
-        let mut shared = Shared {
+        let origin = Arc::clone(&server.origin);
+        let mut context = Context {
             buffer: Vec::new(),
             scratch: &mut self.scratch,
             output: &mut self.output,
@@ -630,43 +652,47 @@ impl Loop {
             lines: &mut self.lines,
             turn: Turn::begin(),
             storing: None,
-            protocol: Protocol::Udp,
-            server: &name,
+            origin: &origin,
         };
-        act(server, self.inbox.as_mut(), &mut shared);
+        act(server, self.inbox.as_mut(), &mut context);
     }
 
     /// Serves a client here.
-    fn adopt(&mut self, fd: OwnedFd, identity: Identity) {
-        let behaviour = &self.behaviours[identity.listener];
-        let connection = Box::new(Connection::new(fd, identity, behaviour, self.now));
-        let key = self.connections.insert(connection);
-        let watched = match self.connections.get_mut(key) {
-            Some(connection) => self.poller.add(&connection.fd, Token::Connection(key), Interest::Read),
+    fn take_in(&mut self, fd: OwnedFd, identity: Identity) {
+        let agent = Agent::new(&self.origins[identity.origin].behaviour);
+        self.adopt(Channel::new(Line::Socket(fd), identity, agent, self.now));
+    }
+
+    /// Has a channel watched, and lets it begin.
+    fn adopt(&mut self, channel: Channel) {
+        let channel = Box::new(channel);
+        let key = self.channels.insert(channel);
+        let watched = match self.channels.get_mut(key) {
+            Some(channel) => self.poller.add(&channel.line, Token::Channel(key), Interest::Read),
             None => Ok(()),
         };
         if let Err(error) = watched {
-            self.with_connection(key, |connection, shared| {
-                connection.unwatched(&error, shared);
+            self.with_channel(key, |channel, context| {
+                channel.unwatched(&error, context);
                 Fate::Gone
             });
             return;
         }
-        self.with_connection(key, Connection::open);
+        self.with_channel(key, Channel::open);
     }
 
     fn wake_due(&mut self) {
         // Each at most once, so that one that is due again and again holds nobody up.
         for _ in 0..self.timers.len() {
             let Some((at, key)) = self.timers.due(self.now) else { break };
-            self.with_connection(key, |connection, shared| {
-                connection.armed.clear(at);
-                connection.wake(shared)
+            self.with_channel(key, |channel, context| {
+                channel.armed.clear(at);
+                channel.wake(context)
             });
         }
         for index in 0..self.datagrams.len() {
             if self.datagrams[index].wakes().is_some_and(|at| at <= self.now) {
-                self.with_datagrams(index, |server, _, shared| server.wake(shared));
+                self.with_datagrams(index, |server, _, context| server.wake(context));
             }
         }
         if self.accept_again.is_some_and(|at| at <= self.now) {
@@ -681,8 +707,8 @@ impl Loop {
             self.accept(index, LAST_ACCEPTS);
         }
         self.stopping = true;
-        for key in self.connections.keys() {
-            self.with_connection(key, Connection::stop);
+        for key in self.channels.keys() {
+            self.with_channel(key, Channel::stop);
         }
         for index in 0..self.datagrams.len() {
             // Datagrams that have come are answered; then the sockets close with the loop.
@@ -693,9 +719,9 @@ impl Loop {
 
     /// Answers the datagrams that have come to a socket.
     fn serve_datagrams(&mut self, index: usize) {
-        self.with_datagrams(index, |server, inbox, shared| {
+        self.with_datagrams(index, |server, inbox, context| {
             if let Some(inbox) = inbox {
-                server.ready(inbox, shared);
+                server.ready(inbox, context);
             }
         });
     }
@@ -711,18 +737,18 @@ impl Loop {
     /// Ends whatever is still open.
     fn end(mut self, at_once: bool) -> io::Result<Summary> {
         let mut cut = 0;
-        for key in self.connections.keys() {
+        for key in self.channels.keys() {
             let mut was_cut = false;
-            self.with_connection(key, |connection, shared| {
-                was_cut = connection.cut(shared);
+            self.with_channel(key, |channel, context| {
+                was_cut = channel.cut(context);
                 Fate::Gone
             });
             cut += u64::from(was_cut);
         }
         for index in 0..self.datagrams.len() {
-            self.with_datagrams(index, |server, _, shared| {
-                cut += server.cut(shared);
-                server.tell_drops(shared);
+            self.with_datagrams(index, |server, _, context| {
+                cut += server.cut(context);
+                server.tell_drops(context);
             });
         }
         self.lines.tell(&mut *self.observer);

@@ -1,0 +1,11 @@
+//! What comes goes back (RFC 862).
+
+use super::super::super::Context;
+use super::super::{Channel, Fate};
+
+impl Channel {
+    pub(in crate::engine) fn echo(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+        self.rest_until(context);
+        self.write(bytes, context)
+    }
+}

@@ -1,0 +1,126 @@
+//! What is done over a channel, one file for each kind. A new kind is a new file and an arm in each question below.
+
+mod discard;
+mod echo;
+#[cfg(feature = "http")]
+mod http;
+mod play;
+
+use std::sync::Arc;
+
+use transcript::{Play, Script};
+
+use super::super::origin::Closer;
+use super::super::web::Web;
+use super::super::{Behaviour, Context};
+use super::{Channel, Fate, Phase};
+use crate::failure::Kind;
+
+/// What a channel does with what comes.
+#[derive(Debug)]
+pub(in crate::engine) enum Agent {
+    /// A play, and the script that it began with: a server that reads its transcripts again keeps it for this one.
+    Play(Play, Arc<Script>),
+    /// Sends back what comes.
+    Echo,
+    /// Throws it away.
+    Discard,
+    /// Answers requests of HTTP.
+    Http(Box<Web>),
+}
+
+impl Agent {
+    pub(in crate::engine) fn new(behaviour: &Behaviour) -> Self {
+        match behaviour {
+            Behaviour::Play(script) => Self::Play(script.play(), Arc::clone(script)),
+            Behaviour::Echo => Self::Echo,
+            Behaviour::Discard => Self::Discard,
+            Behaviour::Site(website) => Self::Http(Box::new(Web::new(Arc::clone(website)))),
+        }
+    }
+
+    /// Bytes of memory that it takes beyond its own size.
+    pub(in crate::engine) fn memory(&self) -> usize {
+        match self {
+            Self::Play(play, _) => play.memory(),
+            Self::Http(web) => web.memory(),
+            Self::Echo | Self::Discard => 0,
+        }
+    }
+
+    /// Whether it speaks TLS from the first byte.
+    pub(in crate::engine) fn begins_secure(&self) -> bool {
+        matches!(self, Self::Http(web) if web.is_secure())
+    }
+
+    /// The transcript's line at which it stands, if it has one.
+    pub(in crate::engine) fn line(&self) -> Option<usize> {
+        match self {
+            Self::Play(play, script) => Some(play.line(script)),
+            Self::Echo | Self::Discard | Self::Http(_) => None,
+        }
+    }
+}
+
+impl Channel {
+    /// Bytes came, or, if there are none, something else that it may have waited for: its beginning, room to send, an end.
+    pub(in crate::engine) fn advance(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+        if self.phase != Phase::Open {
+            return Fate::Lives;
+        }
+        match self.agent {
+            Agent::Play(..) => self.play_on(bytes, context),
+            Agent::Http(_) => self.ask(bytes, context),
+            Agent::Echo => self.echo(bytes, context),
+            Agent::Discard => self.discard(context),
+        }
+    }
+
+    /// The peer's end came.
+    pub(in crate::engine) fn hear_end(&mut self, context: &mut Context<'_>) -> Fate {
+        match self.agent {
+            Agent::Play(..) | Agent::Http(_) => self.advance(&[], context),
+            Agent::Echo | Agent::Discard => {
+                self.by = Closer::Peer;
+                self.finish(context)
+            }
+        }
+    }
+
+    /// What it waited for did not come in time.
+    pub(in crate::engine) fn overdue(&mut self, context: &mut Context<'_>) -> Fate {
+        match self.agent {
+            Agent::Play(..) => self.advance(&[], context),
+            Agent::Http(_) => self.took_too_long(context),
+            Agent::Echo | Agent::Discard => {
+                self.by = Closer::Timeout;
+                let waited = context.wait.map(transcript::seconds).unwrap_or_default();
+                self.reason = Some(format!("nothing came for {waited} (--timeout)").into());
+                self.finish(context)
+            }
+        }
+    }
+
+    /// The connection was reset while it was open.
+    pub(in crate::engine) fn hear_reset(&mut self, context: &mut Context<'_>) -> Fate {
+        match self.agent {
+            Agent::Play(..) => self.play_is_reset(context),
+            Agent::Echo | Agent::Discard if context.plays.is_some() => {
+                // Where conversations are judged, one of which nobody knows what is missing is none that went well.
+                let reason = format!("{} reset the connection", context.origin.peer());
+                self.fail(Kind::Fault(transcript::FaultKind::Reset), &reason, context);
+                Fate::Lives
+            }
+            Agent::Echo | Agent::Discard | Agent::Http(_) => Fate::Lives,
+        }
+    }
+
+    /// Whether ending it now loses nothing.
+    pub(in crate::engine) fn rests(&self) -> bool {
+        match &self.agent {
+            Agent::Play(play, script) => play.may_end(script),
+            Agent::Echo | Agent::Discard => true,
+            Agent::Http(web) => web.is_idle() && self.inbox.is_empty(),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! A transcript is played: what came goes to the player, what it says is sent, and what it asks for is done.
+
+use std::sync::Arc;
+
+use transcript::{Ending, FaultKind, Input, Next, Script};
+
+use super::super::super::Context;
+use super::super::super::origin::Closer;
+use super::super::{Channel, Fate, NO_MEMORY, append};
+use super::Agent;
+use crate::failure::{Failure, Kind};
+use crate::net::tls::{TlsError, Why};
+
+/// Outputs in a row that one channel sends before the others have their turn.
+const TURNS: usize = 16;
+
+/// What to change when a client left where it may leave only if it is allowed to.
+const BETWEEN_ROUNDS: &str = "it stood between two rounds of `repeat`: --allow-early-close lets a client leave there";
+
+/// What came of some steps.
+struct Taken {
+    fate: Fate,
+    /// Of those that were given, how many are done with.
+    bytes: usize,
+    /// The datagram that was given is to be given again.
+    leaves_datagram: bool,
+}
+
+impl Channel {
+    /// Gives the player what came, sends what it says and does what it asks, as far as that goes.
+    pub(in crate::engine) fn play_on(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+        if self.line.has_datagrams() {
+            return self.hear_datagram(None, context);
+        }
+        let Agent::Play(_, script) = &self.agent else { return Fate::Lives };
+        let script = Arc::clone(script);
+        if self.inbox.is_empty() {
+            let Taken { fate, bytes: taken, .. } = self.steps(&script, bytes, false, context);
+            if self.is_open() && fate == Fate::Lives && !append(&mut self.inbox, &bytes[taken..]) {
+                return self.evict(NO_MEMORY, context);
+            }
+            return fate;
+        }
+        let mut held = std::mem::take(&mut self.inbox);
+        if !append(&mut held, bytes) {
+            return self.evict(NO_MEMORY, context);
+        }
+        let Taken { fate, bytes: taken, .. } = self.steps(&script, &held, false, context);
+        if self.is_open() {
+            // What is only waited for is not copied again with every piece that comes.
+            if taken == held.len() {
+                return fate;
+            }
+            if taken > 0 {
+                held.drain(..taken);
+                held.shrink_to(held.len());
+            }
+            self.inbox = held;
+        }
+        fate
+    }
+
+    /// The same over datagrams: one came, or something else that the play may have waited for.
+    pub(in crate::engine) fn hear_datagram(&mut self, came: Option<&[u8]>, context: &mut Context<'_>) -> Fate {
+        let Agent::Play(_, script) = &self.agent else { return Fate::Lives };
+        let script = Arc::clone(script);
+        if let (Some(payload), Some(tap)) = (came, context.origin.tap()) {
+            tap.said(context.origin.side().other(), payload);
+        }
+        let left = if came.is_none() { self.datagrams().and_then(|datagrams| datagrams.left.take()) } else { None };
+        let payload = came.or(left.as_deref());
+        let taken = self.steps(&script, payload.unwrap_or_default(), payload.is_some(), context);
+        if taken.leaves_datagram
+            && self.is_open()
+            && let Some(datagrams) = self.datagrams()
+        {
+            datagrams.left = payload.map(<[u8]>::to_vec);
+        }
+        taken.fate
+    }
+
+    /// As many steps as can be taken with these bytes, which may be a datagram.
+    fn steps(&mut self, script: &Script, bytes: &[u8], is_datagram: bool, context: &mut Context<'_>) -> Taken {
+        let has_datagrams = self.line.has_datagrams();
+        let mut turns = 0;
+        let mut taken = Taken { fate: Fate::Lives, bytes: 0, leaves_datagram: is_datagram };
+        loop {
+            self.go_ahead();
+            self.paused = false;
+            let Agent::Play(play, _) = &mut self.agent else { return taken };
+            let bytes_left = if has_datagrams && !taken.leaves_datagram { &[] } else { &bytes[taken.bytes..] };
+            let (datagram, now) = (taken.leaves_datagram, context.now);
+            let input = Input { bytes: bytes_left, datagram, ended: self.ended, now };
+            let step = play.step(script, input, context.scratch, context.output);
+            let resting = context.stopping && play.may_end(script);
+            if has_datagrams {
+                taken.leaves_datagram = step.left;
+            } else {
+                taken.bytes += step.consumed;
+            }
+            if self.send_output(context) == Fate::Gone {
+                taken.fate = Fate::Gone;
+                return taken;
+            }
+            let blocked = !self.outbox.is_empty();
+            match step.next {
+                Next::Hear { .. } if resting && !blocked => taken.fate = self.finish(context),
+                Next::Hear { until } => self.deadline = until,
+                Next::Flush if !blocked && turns < TURNS => {
+                    turns += 1;
+                    continue;
+                }
+                Next::Flush => self.give_way(context),
+                Next::Pause { until } => {
+                    self.paused = true;
+                    self.deadline = Some(until);
+                }
+                Next::StopSending => {
+                    taken.fate = self.say_end(context);
+                    if taken.fate == Fate::Lives && self.outbox.is_empty() {
+                        self.shut(context);
+                        continue;
+                    }
+                    (self.half_close, self.resume) = (true, true);
+                }
+                // The client begins; what we said in clear goes out first.
+                Next::StartTls => taken.fate = self.begin_tls(context.origin.session(context.identity), context),
+                // What was said last reached nobody.
+                Next::End(ending) if self.is_broken && ending.is_success() => taken.fate = self.reset(context),
+                Next::End(ending) => {
+                    self.unjudged += (bytes_left.len() - step.consumed) as u64;
+                    taken.fate = self.over(ending, context);
+                }
+            }
+            return taken;
+        }
+    }
+
+    /// The play is over.
+    fn over(&mut self, ending: Ending, context: &mut Context<'_>) -> Fate {
+        match ending {
+            Ending::Done | Ending::Left => {}
+            Ending::DoneByReset => {
+                self.by = Closer::Reset;
+                // The transcript says so; this is the only reset that we make on purpose.
+                self.line.reset_on_close();
+                if let Some(tap) = context.origin.tap() {
+                    tap.reset(context.origin.side());
+                }
+                return self.gone(context);
+            }
+            Ending::IdleTimeout { waited } => {
+                self.by = Closer::Timeout;
+                let reason = format!("nothing came for {} (--timeout)", transcript::seconds(waited));
+                self.fail_if_strict(FaultKind::NothingCame, &reason, context);
+                self.reason = Some(reason.into());
+            }
+            Ending::IdleReset => {
+                self.by = Closer::Reset;
+                let reason = format!("{} reset the connection", context.origin.peer());
+                self.fail_if_strict(FaultKind::Reset, &reason, context);
+                return self.gone(context);
+            }
+            Ending::Failed(verdict) => {
+                let fault = verdict.fault.kind();
+                match fault {
+                    FaultKind::NothingCame => self.by = Closer::Timeout,
+                    // Nothing is said inside a session that failed, not even its end.
+                    FaultKind::Tls | FaultKind::Untrusted => self.secure = None,
+                    _ => {}
+                }
+                self.reason = Some(verdict.headline().into());
+                let between =
+                    matches!(&self.agent, Agent::Play(play, script) if play.at_rest(script) && !play.may_end(script));
+                let hint = between.then_some(BETWEEN_ROUNDS);
+                self.tell(Failure::Play { verdict, hint }, context);
+                if fault == FaultKind::Reset {
+                    self.by = Closer::Reset;
+                    return self.gone(context);
+                }
+            }
+        }
+        self.finish(context)
+    }
+
+    /// Between two exchanges a reset or an idle time limit is no failure of a server's, unless one asked for it to be.
+    fn fail_if_strict(&mut self, fault: FaultKind, reason: &str, context: &mut Context<'_>) {
+        if context.origin.is_client() {
+            self.fail(Kind::Fault(fault), reason, context);
+        } else if context.strict {
+            self.fail(Kind::Fault(fault), &format!("{reason} (--strict)"), context);
+        }
+    }
+
+    /// The connection was reset while it was played over.
+    pub(in crate::engine) fn play_is_reset(&mut self, context: &mut Context<'_>) -> Fate {
+        let Agent::Play(play, script) = &mut self.agent else { return Fate::Lives };
+        let ending = play.reset(script, &self.inbox, context.scratch);
+        self.outbox = Vec::new();
+        self.by = Closer::Reset;
+        // One that the transcript tells of is its end: there is no peer to say it to.
+        if matches!(ending, Ending::Done) { self.gone(context) } else { self.over(ending, context) }
+    }
+
+    /// The handshake that the transcript asks for failed.
+    pub(in crate::engine) fn play_has_no_tls(&mut self, error: &TlsError, context: &mut Context<'_>) -> Fate {
+        let Agent::Play(play, script) = &mut self.agent else { return Fate::Lives };
+        let fault = if error.why == Why::Certificate { transcript::Fault::Untrusted } else { transcript::Fault::Tls };
+        let ending = play.tls_failed(script, fault, &error.to_string(), context.scratch);
+        self.over(ending, context)
+    }
+}

@@ -1,0 +1,199 @@
+//! How a connection ends: what was sent arrives, what still comes is drained, and why it ended is told.
+
+use std::time::Duration;
+
+use transcript::FaultKind;
+
+use super::super::Context;
+use super::super::origin::Closer;
+use super::{Agent, Channel, Fate, Interest, Phase};
+use crate::event::Event;
+use crate::failure::{Failure, Kind};
+use crate::limits;
+use crate::net::tls::TlsError;
+
+impl Channel {
+    /// The connection was reset.
+    pub(in crate::engine) fn reset(&mut self, context: &mut Context<'_>) -> Fate {
+        if let Some(tap) = context.origin.tap() {
+            tap.reset(context.origin.side().other());
+        }
+        let fate = match self.phase {
+            Phase::Handshaking => {
+                let error = TlsError::cut(context.origin.tls_peer());
+                self.by = Closer::Reset;
+                self.not_secure(&error, context)
+            }
+            Phase::Open => self.hear_reset(context),
+            Phase::Finishing | Phase::Draining { .. } => {
+                self.judge_late_reset(context);
+                Fate::Lives
+            }
+        };
+        if fate == Fate::Gone {
+            return fate;
+        }
+        self.by = Closer::Reset;
+        self.gone(context)
+    }
+
+    /// A reset behind the last statement. Whether the peer had read all is not known then; a server has said all that it had
+    /// to say, and clients that close in a hurry reset. A session's last word is often left unread, which is a reset and
+    /// loses nothing.
+    fn judge_late_reset(&mut self, context: &mut Context<'_>) {
+        if !matches!(self.agent, Agent::Play(..)) {
+            return;
+        }
+        let reason = match (self.phase, context.origin.is_client()) {
+            (Phase::Draining { .. }, false) => return,
+            (Phase::Draining { .. }, true) if self.secure.is_some() => return,
+            (_, true) => {
+                let Self { sent, received, .. } = self;
+                let why = "the connection was reset, and not everything that was said may have been read";
+                format!("{why}; {sent} bytes sent, {received} received")
+            }
+            (_, false) => "the client reset the connection before all was sent".to_owned(),
+        };
+        self.fail(Kind::Fault(FaultKind::Reset), &reason, context);
+    }
+
+    /// The kernel does not tell of it any more, which is no fault of the client.
+    pub(in crate::engine) fn unwatched(&mut self, error: &std::io::Error, context: &mut Context<'_>) {
+        let reason = format!("the connection cannot be watched: {error}");
+        self.fail(Kind::NoResources, &reason, context);
+        self.reason = Some(reason.into());
+        self.by = Closer::Us;
+        self.gone(context);
+    }
+
+    /// Its conversation did not go as it should, for a reason that no line of a transcript has.
+    pub(in crate::engine) fn fail(&mut self, kind: Kind, reason: &str, context: &mut Context<'_>) {
+        let line = self.agent.line();
+        self.tell(Failure::Other { kind, line, reason: reason.to_owned() }, context);
+    }
+
+    pub(in crate::engine) fn tell(&self, failure: Failure, context: &mut Context<'_>) {
+        let conversation = Some(self.conversation(context.origin));
+        context.tally.failed += 1;
+        context.observer.observe(Event::Failed { conversation, failure });
+    }
+
+    /// The server is to stop: where a play may end it ends at once, else when it comes there.
+    pub(in crate::engine) fn stop(&mut self, context: &mut Context<'_>) -> Fate {
+        // What has already come is still answered.
+        if self.is_open() && self.wants() == Interest::Read && self.read(context) == Fate::Gone {
+            return Fate::Gone;
+        }
+        if let Phase::Draining { until, .. } = &mut self.phase {
+            *until = (*until).min(context.now.after(context.linger));
+            return Fate::Lives;
+        }
+        if !self.is_open() || !self.rests() || !self.outbox.is_empty() {
+            return Fate::Lives;
+        }
+        // Nothing is unread and nothing unsent: closing now loses nothing.
+        self.gone(context)
+    }
+
+    /// Ends it whatever it is doing.
+    pub(in crate::engine) fn cut(&mut self, context: &mut Context<'_>) -> bool {
+        let cut = self.is_open() || !self.outbox.is_empty();
+        if cut {
+            self.reason = Some(match self.agent.line() {
+                Some(line) if self.is_open() => format!("cut at line {line}: the server was stopped").into(),
+                _ => "cut: the server was stopped".into(),
+            });
+        }
+        self.gone(context);
+        cut
+    }
+
+    /// Ends it because all buffers together take too much.
+    pub(in crate::engine) fn evict(&mut self, why: &str, context: &mut Context<'_>) -> Fate {
+        self.by = Closer::Us;
+        self.reason = Some(why.into());
+        if self.is_open() && matches!(self.agent, Agent::Play(..)) {
+            if context.is_judged {
+                self.fail(Kind::Evicted, why, context);
+            } else {
+                context.tally.failed += 1;
+            }
+        }
+        self.gone(context)
+    }
+
+    /// All is said: shut our end when the queue is empty, then drain.
+    pub(in crate::engine) fn finish(&mut self, context: &mut Context<'_>) -> Fate {
+        self.inbox = Vec::new();
+        self.deadline = None;
+        if self.is_open() {
+            // Once: the queue may be met here again, in the phase of finishing.
+            self.phase = Phase::Finishing;
+            if self.say_end(context) == Fate::Gone {
+                return Fate::Gone;
+            }
+        }
+        if !self.outbox.is_empty() {
+            self.phase = Phase::Finishing;
+            return Fate::Lives;
+        }
+        if self.line.has_datagrams() {
+            return self.gone(context);
+        }
+        if self.ended {
+            // Everything was read, so that closing sends no reset.
+            if let Some(tap) = context.origin.tap() {
+                tap.ended(context.origin.side());
+            }
+            return self.gone(context);
+        }
+        self.shut(context);
+        let drain = if context.stopping { context.linger } else { context.origin.drain_wait() };
+        self.phase = Phase::Draining { until: context.now.after(drain), bytes: 0 };
+        if self.is_broken { self.reset(context) } else { Fate::Lives }
+    }
+
+    /// What still comes is read and thrown away.
+    pub(super) fn drain(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+        let mut clear = Vec::new();
+        let said = match &mut self.secure {
+            // What a session does not understand at its end says nothing.
+            Some(session) => session.receive(bytes, &mut clear).map_or(&[][..], |()| &clear),
+            None => bytes,
+        };
+        self.unjudged += said.len() as u64;
+        context.heard(said);
+        match &mut self.phase {
+            Phase::Draining { bytes: drained, .. } => {
+                *drained += bytes.len() as u64;
+                if *drained > limits::DRAIN { self.gone(context) } else { Fate::Lives }
+            }
+            _ => Fate::Lives,
+        }
+    }
+
+    /// Says that it is over. Who closed it is whoever sent the first end that was read or sent.
+    pub(in crate::engine) fn gone(&mut self, context: &mut Context<'_>) -> Fate {
+        self.tell_of_cut_answers(context);
+        self.tell_of_strangers(context);
+        let by = match self.by {
+            Closer::Timeout | Closer::Reset => self.by,
+            Closer::Us | Closer::Peer => self.first_end.unwrap_or(self.by),
+        };
+        context.tally.close(self.received);
+        let (from_client, from_server) = match context.origin.is_client() {
+            true => (self.sent, self.received),
+            false => (self.received, self.sent),
+        };
+        context.observer.observe(Event::Closed {
+            conversation: self.conversation(context.origin),
+            by: context.origin.closed_by(by),
+            from_client,
+            from_server,
+            unjudged: self.unjudged,
+            lasted: Duration::from_nanos(context.now.nanos().saturating_sub(self.opened.nanos())),
+            reason: self.reason.take().map(Into::into),
+        });
+        Fate::Gone
+    }
+}

@@ -1,0 +1,114 @@
+//! What carries the bytes of a channel: a socket, or in tests a line that splits, delays, cuts and resets.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use crate::net::peer::Peer;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
+use transcript::Moment;
+
+/// One end of a stream or of an exchange of datagrams; it does not block.
+#[derive(Debug)]
+pub(in crate::engine) enum Line {
+    Socket(OwnedFd),
+    /// Each send and each receive is of one datagram.
+    Datagrams(Box<Datagrams>),
+    #[cfg(all(test, feature = "http"))]
+    Imaginary(super::imaginary::End),
+}
+
+impl Line {
+    /// Whether messages keep their bounds, and nothing says that there will be no more.
+    pub(in crate::engine) fn has_datagrams(&self) -> bool {
+        matches!(self, Self::Datagrams(_))
+    }
+
+    /// Takes bytes that came, or one datagram; of a stream 0 is the end.
+    ///
+    /// # Errors
+    /// As recv(2).
+    pub(super) fn recv(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        match self {
+            Self::Socket(fd) => recv(fd, buffer, RecvFlags::empty()).map(|(_, length)| length),
+            Self::Datagrams(datagrams) => datagrams.peer.receive(buffer),
+            #[cfg(all(test, feature = "http"))]
+            Self::Imaginary(end) => end.recv(buffer),
+        }
+    }
+
+    /// Sends the front of the bytes; how many were taken.
+    ///
+    /// # Errors
+    /// As send(2).
+    pub(super) fn send(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        match self {
+            Self::Socket(fd) => send(fd, bytes, SendFlags::NOSIGNAL),
+            Self::Datagrams(datagrams) => datagrams.peer.send(bytes),
+            #[cfg(all(test, feature = "http"))]
+            Self::Imaginary(end) => end.send(bytes),
+        }
+    }
+
+    /// Ends our direction.
+    ///
+    /// # Errors
+    /// As shutdown(2).
+    pub(super) fn shut(&self) -> Result<(), Errno> {
+        match self {
+            Self::Socket(fd) => shutdown(fd, Shutdown::Write),
+            Self::Datagrams(_) => Ok(()),
+            #[cfg(all(test, feature = "http"))]
+            Self::Imaginary(end) => end.shut(),
+        }
+    }
+
+    /// Has closing it reset the connection (socket(7), `SO_LINGER`).
+    pub(in crate::engine) fn reset_on_close(&self) {
+        match self {
+            Self::Socket(fd) => {
+                let _ = sockopt::set_socket_linger(fd, Some(Duration::ZERO));
+            }
+            Self::Datagrams(_) => {}
+            #[cfg(all(test, feature = "http"))]
+            Self::Imaginary(end) => end.reset_on_close(),
+        }
+    }
+
+    /// The error that stands, which asking takes away; an error if it cannot be asked for.
+    pub(super) fn take_error(&self) -> Result<(), Errno> {
+        match self {
+            Self::Socket(fd) => sockopt::socket_error(fd).and_then(|error| error),
+            Self::Datagrams(datagrams) => sockopt::socket_error(datagrams.peer.socket()).and_then(|error| error),
+            #[cfg(all(test, feature = "http"))]
+            Self::Imaginary(end) => end.take_error(),
+        }
+    }
+}
+
+impl AsFd for Line {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Socket(fd) => fd.as_fd(),
+            Self::Datagrams(datagrams) => datagrams.peer.socket(),
+            #[cfg(all(test, feature = "http"))]
+            Self::Imaginary(_) => unreachable!("no test has the kernel watch an imaginary line"),
+        }
+    }
+}
+
+/// A socket for datagrams, and what only those need.
+#[derive(Debug)]
+pub(in crate::engine) struct Datagrams {
+    pub(super) peer: Peer<OwnedFd>,
+    /// When to send again what the queue of the interface did not take.
+    pub(super) again: Option<Moment>,
+    /// One that came and was not taken.
+    pub(in crate::engine) left: Option<Vec<u8>>,
+}
+
+impl Datagrams {
+    pub(in crate::engine) fn new(peer: Peer<OwnedFd>) -> Self {
+        Self { peer, again: None, left: None }
+    }
+}

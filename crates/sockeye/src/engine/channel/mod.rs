@@ -1,0 +1,532 @@
+//! One connection: an agent joined to a stream socket, of which it is all the same who connected. One read, all answers, one
+//! write; while it is idle it keeps no buffer. What was sent arrives: closing is shutting down, draining what still comes, and
+//! only then closing.
+
+mod agent;
+mod datagrams;
+mod ending;
+mod line;
+mod secure;
+
+use std::io;
+
+use rustix::io::Errno;
+use transcript::Moment;
+
+use super::Context;
+use super::origin::{Closer, Origin};
+use super::reactor::poller::Interest;
+use super::reactor::timers::Armed;
+use crate::event::{Conversation, Name};
+use crate::failure::Kind;
+use crate::limits;
+use crate::net::tls::{Session, TlsError};
+use crate::net::{is_of_connection, words};
+pub(super) use agent::Agent;
+pub(super) use line::{Datagrams, Line};
+
+/// Reads in a row from one connection before the others have their turn.
+const READS: usize = 4;
+
+/// Whether a connection lives on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Lives,
+    /// It is over and said so; drop it.
+    Gone,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Every byte is of the handshake of TLS.
+    Handshaking,
+    Open,
+    /// All is said; what is queued goes out, then our end is shut.
+    Finishing,
+    /// Our end is shut; what still comes is read and thrown away, to this moment at most.
+    Draining {
+        until: Moment,
+        bytes: u64,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) line: Line,
+    /// Where it comes from, by its place in the loop.
+    pub(super) origin: usize,
+    number: u64,
+    pub(super) peer: Name,
+    /// Our end's name, where it is not the origin's.
+    local: Option<Box<Name>>,
+    pub(super) agent: Agent,
+    pub(super) phase: Phase,
+    /// Bytes that came and are not consumed: an unfinished line.
+    pub(super) inbox: Vec<u8>,
+    /// Bytes that the socket did not take yet.
+    pub(super) outbox: Vec<u8>,
+    opened: Moment,
+    received: u64,
+    pub(super) sent: u64,
+    /// Bytes that came behind the end of what was to be said.
+    pub(super) unjudged: u64,
+    /// The peer's end of the stream was read.
+    pub(super) ended: bool,
+    /// The agent wants to go on once the outbox is empty.
+    pub(super) resume: bool,
+    /// Our end is shut once the outbox is empty.
+    pub(super) half_close: bool,
+    /// The agent pauses: nothing is read meanwhile.
+    pub(super) paused: bool,
+    pub(super) deadline: Option<Moment>,
+    pub(super) write_deadline: Option<Moment>,
+    /// Bytes of its buffers that the loop counted, and since when it holds some that wait.
+    pub(super) held: usize,
+    pub(super) held_since: Moment,
+    pub(super) armed: Armed,
+    pub(super) interest: Interest,
+    /// Who sent the first end of a stream that was read or sent.
+    pub(super) first_end: Option<Closer>,
+    /// The peer is gone; what it said before may still stand in the kernel.
+    pub(super) is_broken: bool,
+    pub(super) by: Closer,
+    pub(super) reason: Option<Box<str>>,
+    /// From where it goes over to TLS.
+    pub(super) secure: Option<Box<Session>>,
+}
+
+/// What a new channel is known by.
+pub(super) struct Identity {
+    pub(super) number: u64,
+    pub(super) peer: Name,
+    pub(super) local: Option<Box<Name>>,
+    pub(super) origin: usize,
+}
+
+impl Channel {
+    pub(super) fn new(line: Line, identity: Identity, agent: Agent, now: Moment) -> Self {
+        let Identity { number, peer, local, origin } = identity;
+        Self {
+            line,
+            origin,
+            number,
+            peer,
+            local,
+            agent,
+            phase: Phase::Open,
+            inbox: Vec::new(),
+            outbox: Vec::new(),
+            opened: now,
+            received: 0,
+            sent: 0,
+            unjudged: 0,
+            ended: false,
+            resume: false,
+            half_close: false,
+            paused: false,
+            deadline: None,
+            write_deadline: None,
+            held: 0,
+            held_since: now,
+            armed: Armed::default(),
+            interest: Interest::Read,
+            first_end: None,
+            is_broken: false,
+            by: Closer::Us,
+            reason: None,
+            secure: None,
+        }
+    }
+
+    pub(super) fn conversation(&self, origin: &Origin) -> Conversation {
+        let (number, protocol) = (self.number, origin.endpoint.protocol);
+        let peer = self.peer.clone();
+        match &self.local {
+            Some(local) if origin.is_client() => {
+                Conversation { number, protocol, server: peer, client: Name::clone(local) }
+            }
+            None if origin.is_client() => Conversation { number, protocol, server: peer, client: Name::Unnamed },
+            local => {
+                let server = local.as_deref().unwrap_or(&origin.endpoint.name).clone();
+                Conversation { number, protocol, server, client: peer }
+            }
+        }
+    }
+
+    /// Whether nothing of its end has begun.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Handshaking)
+    }
+
+    /// Bytes of memory that its buffers take.
+    pub(super) fn memory(&self) -> usize {
+        let session = self.secure.as_ref().map_or(0, |session| session.memory());
+        self.inbox.capacity() + self.outbox.capacity() + self.agent.memory() + session
+    }
+
+    /// What the socket is to be watched for.
+    pub(super) fn wants(&self) -> Interest {
+        match self.phase {
+            Phase::Draining { .. } => Interest::Read,
+            _ if self.sends_again().is_some() => Interest::Nothing,
+            _ if !self.outbox.is_empty() => Interest::Write,
+            Phase::Handshaking if !self.ended => Interest::Read,
+            // It has more to say, and lets others go first.
+            Phase::Open if self.has_more() => Interest::Write,
+            Phase::Open if !self.paused && !self.ended && !self.is_storing() => Interest::Read,
+            _ => Interest::Nothing,
+        }
+    }
+
+    /// Whether these bytes, which have come, are the first.
+    pub(super) fn is_first(&self, bytes: &[u8]) -> bool {
+        self.received == bytes.len() as u64
+    }
+
+    /// Whether it has something to say and waits only for the socket to take it.
+    fn has_more(&self) -> bool {
+        !self.outbox.is_empty() || self.sends_part() || self.resume
+    }
+
+    /// It has more to say, and the others have their turn. A socket that is full by then may stay so.
+    pub(super) fn give_way(&mut self, context: &Context<'_>) {
+        self.resume = true;
+        self.write_deadline.get_or_insert(context.write_by());
+    }
+
+    /// It goes on: what is said next has a time of its own, and so has what is waited for.
+    pub(super) fn go_ahead(&mut self) {
+        self.resume = false;
+        self.deadline = None;
+        if !self.is_blocked() {
+            self.write_deadline = None;
+        }
+    }
+
+    /// When it wants to be woken.
+    pub(super) fn wakes(&self) -> Option<Moment> {
+        match self.phase {
+            Phase::Draining { until, .. } => Some(until),
+            // While the client does not read, nothing else is due: a time limit that has passed is met after that.
+            _ if self.has_more() => self.sends_again().or(self.write_deadline),
+            _ => self.deadline,
+        }
+    }
+
+    /// The first step: whoever speaks first speaks now.
+    pub(super) fn open(&mut self, context: &mut Context<'_>) -> Fate {
+        if self.agent.begins_secure() {
+            return self.begin_tls(Session::web_server(context.identity), context);
+        }
+        self.advance(&[], context)
+    }
+
+    /// The socket is ready.
+    pub(super) fn ready(&mut self, broken: bool, context: &mut Context<'_>) -> Fate {
+        let went_on = if !self.outbox.is_empty() {
+            self.flush(context)
+        } else if self.sends_part() {
+            self.go_on(context)
+        } else if self.resume {
+            self.advance(&[], context)
+        } else {
+            Fate::Lives
+        };
+        if went_on == Fate::Gone {
+            return Fate::Gone;
+        }
+        let mut fate = if !self.is_open() || self.wants() == Interest::Read { self.read(context) } else { Fate::Lives };
+        // In a pause nothing is read: what came before the error is heard after it, and then the error.
+        let pauses = self.paused && !self.ended;
+        if broken && !pauses && fate == Fate::Lives && self.wants() != Interest::Read {
+            // Nothing is read now, and the kernel would tell of the error without end.
+            fate = match self.line.take_error() {
+                Err(error) => self.socket_failed(error, context),
+                // Both directions are shut and no error stands: there is no peer to say anything to.
+                Ok(()) if self.ended => self.reset(context),
+                Ok(()) => Fate::Lives,
+            };
+        }
+        fate
+    }
+
+    /// Hears what the peer said before it was gone, to the last byte; then that it is gone.
+    pub(super) fn hear_out(&mut self, context: &mut Context<'_>) -> Fate {
+        loop {
+            if !self.is_open() || self.paused || self.ended {
+                return self.reset(context);
+            }
+            let mut buffer = std::mem::take(&mut context.buffer);
+            let fate = match self.line.recv(&mut buffer[..]) {
+                Ok(length) if length > 0 => self.take(&buffer[..length], context),
+                Err(Errno::INTR) => Fate::Lives,
+                // The error of the socket was taken by whoever sent: what looks like an end is none.
+                Ok(_) | Err(_) => self.reset(context),
+            };
+            context.buffer = buffer;
+            if fate == Fate::Gone {
+                return Fate::Gone;
+            }
+        }
+    }
+
+    pub(super) fn read(&mut self, context: &mut Context<'_>) -> Fate {
+        let is_datagram = self.line.has_datagrams();
+        for _ in 0..READS {
+            if self.is_broken {
+                return Fate::Lives;
+            }
+            // The buffer is lent out of the context while the rest of it is in use.
+            let mut buffer = std::mem::take(&mut context.buffer);
+            let (fate, more) = match self.line.recv(&mut buffer[..]) {
+                Ok(0) if !is_datagram => (self.end(context), false),
+                Ok(length) => (self.take(&buffer[..length], context), is_datagram || length == buffer.len()),
+                Err(Errno::INTR) => (Fate::Lives, true),
+                Err(Errno::AGAIN) => (Fate::Lives, false),
+                Err(error) => (self.socket_failed(error, context), false),
+            };
+            context.buffer = buffer;
+            if fate == Fate::Gone || !more || self.wants() != Interest::Read {
+                return fate;
+            }
+        }
+        Fate::Lives
+    }
+
+    /// Bytes came.
+    fn take(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+        self.received += bytes.len() as u64;
+        if let Phase::Draining { .. } = self.phase {
+            return self.drain(bytes, context);
+        }
+        if self.secure.is_some() {
+            return self.decrypt(bytes, context);
+        }
+        if self.line.has_datagrams() {
+            return self.hear_datagram(Some(bytes), context);
+        }
+        context.heard(bytes);
+        self.advance(bytes, context)
+    }
+
+    /// The peer's end came.
+    fn end(&mut self, context: &mut Context<'_>) -> Fate {
+        self.ended = true;
+        self.first_end.get_or_insert(Closer::Peer);
+        if let Some(tap) = context.origin.tap() {
+            tap.ended(context.origin.side().other());
+        }
+        match self.phase {
+            Phase::Draining { .. } => self.gone(context),
+            Phase::Handshaking => self.not_secure(&TlsError::cut(context.origin.tls_peer()), context),
+            Phase::Open | Phase::Finishing => self.hear_end(context),
+        }
+    }
+
+    /// The socket gave an error: the connection is no more, or this machine could not do something.
+    pub(super) fn socket_failed(&mut self, error: Errno, context: &mut Context<'_>) -> Fate {
+        if self.line.has_datagrams() {
+            return self.datagram_failed(error, context);
+        }
+        if is_of_connection(error) {
+            return self.reset(context);
+        }
+        let error = io::Error::from(error);
+        let reason = words(&error);
+        self.fail(Kind::from(&error), &reason, context);
+        self.reason = Some(reason.into());
+        self.gone(context)
+    }
+
+    /// A moment came that it wanted to be woken at.
+    pub(super) fn wake(&mut self, context: &mut Context<'_>) -> Fate {
+        let now = context.now;
+        let is_stuck = self.sends_again().is_some();
+        if is_stuck && self.write_deadline.is_none_or(|at| now < at) {
+            return self.flush(context);
+        }
+        if let Phase::Draining { until, .. } = self.phase {
+            return if now >= until { self.gone(context) } else { Fate::Lives };
+        }
+        if self.write_deadline.is_some_and(|at| now >= at) {
+            self.by = Closer::Timeout;
+            let waited = transcript::seconds(context.origin.write_wait());
+            let what = match self.outbox.len() as u64 + self.part().map_or(0, |part| part.left()) {
+                0 => String::new(),
+                left => format!(" of {left} bytes"),
+            };
+            let reason = match is_stuck {
+                true => format!("the interface's queue took no datagram for {waited}"),
+                false => format!("{} took nothing{what} for {waited}", context.origin.peer()),
+            };
+            if matches!(self.agent, Agent::Play(..)) {
+                self.fail(Kind::WriteTimeout, &reason, context);
+            }
+            self.reason = Some(reason.into());
+            return self.gone(context);
+        }
+        if self.deadline.is_none_or(|at| now < at) || self.has_more() {
+            return Fate::Lives;
+        }
+        if self.phase == Phase::Handshaking {
+            let waited = transcript::seconds(limits::HANDSHAKE_WAIT);
+            let why = format!("{} did not shake hands within {waited}", context.origin.tls_peer());
+            return self.not_secure(&TlsError::local(why), context);
+        }
+        self.overdue(context)
+    }
+
+    /// Sends what the agent said.
+    pub(super) fn send_output(&mut self, context: &mut Context<'_>) -> Fate {
+        if !context.output.datagrams.is_empty() {
+            return self.send_datagrams(context);
+        }
+        if context.output.bytes.is_empty() {
+            return Fate::Lives;
+        }
+        let output = std::mem::take(&mut context.output.bytes);
+        let fate = match &mut self.secure {
+            Some(session) => {
+                let mut wire = Vec::with_capacity(output.len() + 64);
+                session.send(&output, &mut wire);
+                let fate = self.write(&wire, context);
+                context.said(&output);
+                fate
+            }
+            None => self.write(&output, context),
+        };
+        context.output.bytes = output;
+        context.output.clear();
+        fate
+    }
+
+    /// Sends bytes; what the socket does not take is kept for when it does.
+    pub(super) fn write(&mut self, mut bytes: &[u8], context: &mut Context<'_>) -> Fate {
+        if self.outbox.is_empty() {
+            match self.push(&mut bytes, context) {
+                Ok(()) if bytes.is_empty() => return Fate::Lives,
+                Ok(()) => self.write_deadline = Some(context.write_by()),
+                Err(error) => return self.write_failed(error, context),
+            }
+        }
+        if !append(&mut self.outbox, bytes) {
+            return self.evict(NO_MEMORY, context);
+        }
+        Fate::Lives
+    }
+
+    /// Sends the front of the bytes, as much as the socket takes.
+    fn push(&mut self, bytes: &mut &[u8], context: &Context<'_>) -> Result<(), Errno> {
+        if self.is_broken {
+            *bytes = &[];
+        }
+        while !bytes.is_empty() {
+            match self.line.send(bytes) {
+                Ok(length) => {
+                    self.sent += length as u64;
+                    if self.secure.is_none() {
+                        context.said(&bytes[..length]);
+                    }
+                    *bytes = &bytes[length..];
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The peer is gone; whatever it said before may still wait to be read, but no peer hears an answer.
+    pub(super) fn write_failed(&mut self, error: Errno, context: &mut Context<'_>) -> Fate {
+        self.outbox = Vec::new();
+        let may_hear = is_of_connection(error) && !self.line.has_datagrams();
+        if may_hear && matches!(self.agent, Agent::Play(..)) && self.is_open() {
+            (self.is_broken, self.write_deadline) = (true, None);
+            return Fate::Lives;
+        }
+        self.socket_failed(error, context)
+    }
+
+    /// The socket takes bytes again.
+    fn flush(&mut self, context: &mut Context<'_>) -> Fate {
+        let sent = if self.line.has_datagrams() { self.flush_datagrams(context) } else { self.flush_bytes(context) };
+        if let Err(error) = sent {
+            return self.write_failed(error, context);
+        }
+        if !self.outbox.is_empty() {
+            return Fate::Lives;
+        }
+        self.write_deadline = None;
+        if self.phase == Phase::Finishing {
+            return self.finish(context);
+        }
+        if std::mem::take(&mut self.half_close) {
+            self.shut(context);
+        }
+        if matches!(self.agent, Agent::Http(_)) {
+            return self.go_on(context);
+        }
+        if self.resume || !self.inbox.is_empty() || context.stopping {
+            return self.advance(&[], context);
+        }
+        Fate::Lives
+    }
+
+    /// Sends what was kept, as much as the socket takes.
+    fn flush_bytes(&mut self, context: &Context<'_>) -> Result<(), Errno> {
+        let held = std::mem::take(&mut self.outbox);
+        let mut bytes = &held[..];
+        self.push(&mut bytes, context)?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if bytes.len() < held.len() {
+            self.write_deadline = Some(context.write_by());
+        }
+        let sent = held.len() - bytes.len();
+        self.outbox = held;
+        self.outbox.drain(..sent);
+        self.outbox.shrink_to(self.outbox.len());
+        Ok(())
+    }
+
+    /// Ends our direction.
+    pub(super) fn shut(&mut self, context: &Context<'_>) {
+        self.first_end.get_or_insert(Closer::Us);
+        // What came before a reset may still be heard.
+        if self.line.shut().is_err_and(is_of_connection) {
+            self.is_broken = true;
+        }
+        if let Some(tap) = context.origin.tap() {
+            tap.ended(context.origin.side());
+        }
+    }
+
+    /// Without a play the time limit runs from the last bytes.
+    pub(super) fn rest_until(&mut self, context: &Context<'_>) {
+        self.deadline = context.wait.map(|wait| context.now.after(wait));
+    }
+}
+
+/// Why a connection ends that the system has no memory for.
+pub(super) const NO_MEMORY: &str = "the system gives no memory for this conversation";
+
+/// Adds bytes, if there is memory: how many there are is what a peer chooses.
+pub(super) fn append(into: &mut Vec<u8>, bytes: &[u8]) -> bool {
+    let has_room = into.try_reserve(bytes.len()).is_ok();
+    if has_room {
+        into.extend_from_slice(bytes);
+    }
+    has_room
+}
+
+#[cfg(all(test, feature = "http"))]
+mod imaginary;
+#[cfg(all(test, feature = "http"))]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod network;
+#[cfg(all(test, feature = "http"))]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests;

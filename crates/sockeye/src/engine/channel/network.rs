@@ -1,0 +1,278 @@
+//! Both ends of every transcript that is shipped, joined by a line that splits, delays, cuts and stalls as a seed says. A seed
+//! that fails is printed: `SOCKEYE_SEED=N cargo test -p sockeye imaginary` runs it again, and `SOCKEYE_SEEDS=N` tries so many.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use transcript::{Carrier, Moment, Options, Script, Side, Transcript};
+
+use super::super::Behaviour;
+use super::super::origin::{Client, Origin};
+use super::imaginary::{End, Wire};
+use super::tests::World;
+use super::{Agent, Channel, Fate, Identity, Interest, Line};
+use crate::event::{Endpoint, Event, Name, Protocol};
+use crate::failure::Failure;
+use crate::limits;
+use crate::net::tls::{self, Trust};
+
+/// Seeds that are tried where nobody says how many.
+const SEEDS: u64 = 10_000;
+/// Turns after which a conversation counts as hung.
+const TURNS: usize = 200_000;
+
+/// What the shipped ones do not do: every way to end, from either side, and what is longer than the line.
+const ENDS: [(&str, &str); 8] = [
+    ("client closes", "C: a\nS: b\nC closes\n"),
+    ("server closes", "S: a\nC: b\nS closes\n"),
+    ("client resets", "C: a\nS: b\nC resets\n"),
+    ("server resets", "S: a\nC: b\nS resets\n"),
+    ("client stops sending", "C: a\nC stops sending\nS: b\nS closes\n"),
+    ("server stops sending", "C: a\nS: b\nS stops sending\nC: c\nC closes\n"),
+    ("waits", "C: a\nS waits 500ms\nS: b\nC waits 1s\nC: c\nS closes\n"),
+    ("tls and a half-close", "S: hi\nstarttls\nS: hello\nS stops sending\nC: more\nC closes\n"),
+];
+
+/// A generator of numbers from a seed (SplitMix64).
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound.max(1) as u64) as usize
+    }
+
+    fn one_in(&mut self, count: usize) -> bool {
+        self.below(count) == 0
+    }
+}
+
+/// What happens to the line, and once how many bytes have arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mishap {
+    None,
+    /// Both ends are told that it is reset.
+    Cut(u64),
+    /// Nothing arrives any more.
+    Stall(u64),
+}
+
+/// A transcript, made ready for both ends.
+struct Sheet {
+    name: String,
+    client: Arc<Script>,
+    server: Arc<Script>,
+}
+
+/// What one end says about it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Account {
+    failure: Option<Failure>,
+    /// Bytes that came and were judged.
+    judged: u64,
+    sent: u64,
+}
+
+struct Host {
+    world: World,
+    channel: Option<Channel>,
+}
+
+impl Host {
+    fn new(end: End, script: &Arc<Script>, ours: Option<Client>, identity: tls::Identity) -> Self {
+        let endpoint = Endpoint { protocol: Protocol::Tcp, name: Name::Unnamed, over: None };
+        let behaviour = Behaviour::Play(Arc::clone(script));
+        let agent = Agent::new(&behaviour);
+        let origin = match ours {
+            Some(client) => Origin::target(endpoint, behaviour, client),
+            None => Origin::listener(endpoint, behaviour),
+        };
+        let mut world = World::new();
+        (world.origin, world.identity, world.strict) = (origin, identity, true);
+        let name = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0 };
+        let channel = Channel::new(Line::Imaginary(end), name, agent, world.now);
+        Self { world, channel: Some(channel) }
+    }
+
+    /// As a loop does.
+    fn act(&mut self, now: Moment, act: impl FnOnce(&mut Channel, &mut super::Context<'_>) -> Fate) {
+        self.world.now = now;
+        let Some(channel) = &mut self.channel else { return };
+        let fate = self.world.lend(|context| {
+            let fate = act(channel, context);
+            if channel.is_broken && fate == Fate::Lives { channel.hear_out(context) } else { fate }
+        });
+        if fate == Fate::Gone {
+            self.channel = None;
+        }
+    }
+
+    fn account(&self) -> Account {
+        let mut account = Account::default();
+        let mut closed = 0;
+        for event in &self.world.events {
+            match event {
+                Event::Failed { failure, .. } if account.failure.is_none() => account.failure = Some(failure.clone()),
+                Event::Closed { from_client, from_server, unjudged, .. } => {
+                    closed += 1;
+                    let (received, sent) = match self.world.origin.side() {
+                        Side::Client => (from_server, from_client),
+                        Side::Server => (from_client, from_server),
+                    };
+                    (account.judged, account.sent) = (received - unjudged, *sent);
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(closed, 1, "it is said once that it is over: {:?}", self.world.events);
+        account
+    }
+}
+
+/// Plays both ends over a line; what each says about it.
+fn meet(sheet: &Sheet, identity: &tls::Identity, chance: &mut Chance, mishap: Mishap) -> [Account; 2] {
+    let (wire, [first, second]) = Wire::new();
+    let trust = identity.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint)).unwrap();
+    let write_wait = limits::WRITE_WAIT;
+    let client = Client { trust, host: "localhost".to_owned(), write_wait, tap: None };
+    let mut hosts = [
+        Host::new(first, &sheet.client, Some(client), tls::Identity::default()),
+        Host::new(second, &sheet.server, None, identity.clone()),
+    ];
+    let mut now = Moment::default();
+    let (mut arrived, mut is_stalled) = (0, false);
+    for host in &mut hosts {
+        host.act(now, Channel::open);
+    }
+    for _ in 0..TURNS {
+        if hosts.iter().all(|host| host.channel.is_none()) {
+            return [hosts[0].account(), hosts[1].account()];
+        }
+        let from = chance.below(2);
+        // What is late will come: no time passes at a stroke meanwhile.
+        let mut is_late = chance.one_in(8);
+        let mut did = is_late && !is_stalled && [0, 1].into_iter().any(|way| wire.is_moving(way));
+        for way in [from, 1 - from] {
+            if is_stalled || !wire.is_moving(way) || std::mem::take(&mut is_late) {
+                continue;
+            }
+            let most = wire.under_way(way);
+            let bytes = match chance.below(3) {
+                0 => 1.min(most),
+                1 => chance.below(most + 1),
+                _ => most,
+            };
+            let bound = match mishap {
+                Mishap::Cut(at) | Mishap::Stall(at) => (at - arrived) as usize,
+                Mishap::None => usize::MAX,
+            };
+            wire.deliver(way, bytes.min(bound));
+            arrived += bytes.min(bound) as u64;
+            did = true;
+            match mishap {
+                Mishap::Cut(at) if arrived >= at => {
+                    wire.cut();
+                    is_stalled = true;
+                }
+                Mishap::Stall(at) if arrived >= at => is_stalled = true,
+                _ => {}
+            }
+        }
+        now = now.after(Duration::from_micros(chance.below(50) as u64));
+        for index in [from, 1 - from] {
+            let Some(channel) = &hosts[index].channel else { continue };
+            let is_ready = match channel.wants() {
+                Interest::Read => wire.is_readable(index),
+                Interest::Write => wire.is_writable(index),
+                Interest::Nothing => false,
+            };
+            let broken = wire.is_broken(index);
+            if is_ready || broken && !channel.is_broken {
+                hosts[index].act(now, |channel, context| channel.ready(broken, context));
+                did = true;
+            }
+        }
+        for host in &mut hosts {
+            if host.channel.as_ref().and_then(Channel::wakes).is_some_and(|at| at <= now) {
+                host.act(now, Channel::wake);
+                did = true;
+            }
+        }
+        if !did {
+            let next = hosts.iter().filter_map(|host| host.channel.as_ref()?.wakes()).min();
+            now = next.expect("something will happen").max(now);
+        }
+    }
+    panic!("it does not end: {:?}", hosts.map(|host| host.channel));
+}
+
+fn sheets() -> Vec<Sheet> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../transcripts");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "talk"));
+    files.sort();
+    let mut sheets = Vec::new();
+    for path in files {
+        let transcript = Transcript::parse(path.to_str().unwrap(), &std::fs::read(&path).unwrap(), &[]).unwrap();
+        let prepare = |side| Script::prepare(&transcript, &Options::new(side, Carrier::Stream)).map(Arc::new);
+        // Some are for datagrams only.
+        let (Ok(client), Ok(server)) = (prepare(Side::Client), prepare(Side::Server)) else { continue };
+        sheets.push(Sheet { name: path.file_name().unwrap().to_string_lossy().into_owned(), client, server });
+    }
+    assert!(sheets.len() >= 20);
+    let (question, answer) = ("?".repeat(3000), "!".repeat(5000));
+    let long = format!("repeat 20\n  C: {question}\n  S: {answer}\nend\nS closes\n");
+    for (name, text) in ENDS.into_iter().chain([("long", long.as_str())]) {
+        let transcript = Transcript::parse(name, text.as_bytes(), &[]).unwrap();
+        let prepare = |side| Arc::new(Script::prepare(&transcript, &Options::new(side, Carrier::Stream)).unwrap());
+        let (client, server) = (prepare(Side::Client), prepare(Side::Server));
+        sheets.push(Sheet { name: name.to_owned(), client, server });
+    }
+    sheets
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn both_ends_of_every_transcript_agree_over_an_imaginary_network() {
+    let (sheets, identity) = (sheets(), tls::Identity::throw_away());
+    // What both say where nothing goes wrong.
+    let well: Vec<[Account; 2]> =
+        sheets.iter().map(|sheet| meet(sheet, &identity, &mut Chance(0), Mishap::None)).collect();
+    for (sheet, accounts) in sheets.iter().zip(&well) {
+        assert!(accounts.iter().all(|account| account.failure.is_none()), "{}: {accounts:?}", sheet.name);
+    }
+    let seeds = match number("SOCKEYE_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 1..number("SOCKEYE_SEEDS").unwrap_or(SEEDS) + 1,
+    };
+    for seed in seeds {
+        let mut chance = Chance(seed);
+        let at = chance.below(sheets.len());
+        let (sheet, well) = (&sheets[at], &well[at]);
+        let length = 1 + chance.below(well[0].sent as usize + well[1].sent as usize + 8) as u64;
+        let mishap = match chance.below(4) {
+            0 => Mishap::Cut(length),
+            1 => Mishap::Stall(length),
+            _ => Mishap::None,
+        };
+        let told = std::panic::AssertUnwindSafe(|| meet(sheet, &identity, &mut chance, mishap));
+        let accounts = std::panic::catch_unwind(told)
+            .unwrap_or_else(|_| panic!("{}, {mishap:?}: SOCKEYE_SEED={seed} plays it again", sheet.name));
+        for (account, well) in accounts.iter().zip(well) {
+            // Whoever says that it went well has heard everything. How long a session's tickets are is not the same each time.
+            let has_heard_all = account.judged == well.judged || sheet.client.has_tls();
+            let is_right = if account.failure.is_none() { has_heard_all } else { mishap != Mishap::None };
+            assert!(is_right, "{}, {mishap:?}: {accounts:?}: SOCKEYE_SEED={seed} plays it again", sheet.name);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The part of a connection that TLS takes: from where it begins to where its end is said.
+
+use super::super::Context;
+use super::super::origin::Closer;
+use super::{Agent, Channel, Fate, Phase};
+use crate::limits;
+use crate::net::tls::{Session, TlsError};
+
+impl Channel {
+    pub(in crate::engine) fn begin_tls(
+        &mut self,
+        session: Result<Session, TlsError>,
+        context: &mut Context<'_>,
+    ) -> Fate {
+        match session {
+            Ok(mut session) => {
+                let mut wire = Vec::new();
+                session.send(&[], &mut wire);
+                self.secure = Some(Box::new(session));
+                self.phase = Phase::Handshaking;
+                self.deadline = Some(context.now.after(limits::HANDSHAKE_WAIT));
+                // A client begins.
+                self.write(&wire, context)
+            }
+            Err(error) => self.not_secure(&error, context),
+        }
+    }
+
+    /// Bytes of TLS came: the session may have to answer, and the play goes on with what they mean.
+    pub(super) fn decrypt(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+        if self.is_plain_http(bytes) {
+            return self.refuse_plain(context);
+        }
+        let Some(session) = &mut self.secure else { return Fate::Lives };
+        let (mut clear, mut wire) = (Vec::new(), Vec::new());
+        let received = session.receive(bytes, &mut clear);
+        session.send(&[], &mut wire);
+        let (is_handshaking, has_ended) = (session.is_handshaking(), session.has_ended());
+        if !wire.is_empty() && self.write(&wire, context) == Fate::Gone {
+            return Fate::Gone;
+        }
+        if let Err(error) = received {
+            return self.not_secure(&error, context);
+        }
+        if is_handshaking {
+            return Fate::Lives;
+        }
+        if has_ended {
+            self.ended = true;
+            self.first_end.get_or_insert(Closer::Peer);
+        }
+        let was_handshaking = self.phase == Phase::Handshaking;
+        if was_handshaking {
+            self.phase = Phase::Open;
+            self.deadline = None;
+            if let Some(tap) = context.origin.tap() {
+                tap.secured();
+            }
+            let chose_http2 = self.secure.as_ref().is_some_and(|session| session.alpn() == Some(b"h2"));
+            if let Agent::Http(web) = &mut self.agent
+                && chose_http2
+            {
+                web.speak_http2();
+            }
+        }
+        context.heard(&clear);
+        if has_ended && let Some(tap) = context.origin.tap() {
+            tap.ended(context.origin.side().other());
+        }
+        if was_handshaking || has_ended || !clear.is_empty() {
+            return self.advance(&clear, context);
+        }
+        Fate::Lives
+    }
+
+    /// There is no secure connection, or no more.
+    pub(super) fn not_secure(&mut self, error: &TlsError, context: &mut Context<'_>) -> Fate {
+        if matches!(self.agent, Agent::Play(..)) {
+            return self.play_has_no_tls(error, context);
+        }
+        // Whoever knocks without speaking TLS is a line in the log, and no failure of ours.
+        self.secure = None;
+        self.reason = Some(format!("TLS: {error}").into());
+        self.finish(context)
+    }
+
+    /// Under TLS the end is said too, so that nobody else can say it (RFC 8446, section 6.1).
+    pub(in crate::engine) fn say_end(&mut self, context: &mut Context<'_>) -> Fate {
+        let Some(session) = &mut self.secure else { return Fate::Lives };
+        let mut wire = Vec::new();
+        session.end(&mut wire);
+        self.write(&wire, context)
+    }
+}

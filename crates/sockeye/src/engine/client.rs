@@ -1,0 +1,101 @@
+//! A play over a connection that we opened: a loop of its own, that ends with it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use transcript::{Row, Script};
+
+use super::channel::{Agent, Channel, Datagrams, Identity, Line};
+pub(crate) use super::origin::Client;
+use super::origin::Origin;
+use super::reactor::poller::Poller;
+use super::{Behaviour, Bounds, Budget, Loop};
+use crate::event::{Endpoint, Event, Name, Protocol};
+use crate::failure::Failure;
+use crate::net::peer::Peer;
+use crate::net::tls;
+
+/// A connected socket, and what is known of it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) fd: OwnedFd,
+    pub(crate) protocol: Protocol,
+    pub(crate) local: Name,
+    pub(crate) peer: Name,
+    /// The peer had reset it by the time we looked; what came before can still be read.
+    pub(crate) is_broken: bool,
+}
+
+/// What came of a play.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Why it did not go as written.
+    pub(crate) failure: Option<Failure>,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+    /// Bytes that came behind the end of what was to be said.
+    pub(crate) unjudged: u64,
+    /// Over datagrams: those that came from others than the peer.
+    pub(crate) strangers: u64,
+}
+
+/// Plays a script over a connection.
+///
+/// # Errors
+/// As epoll_create1(2), ioctl(2), getsockname(2) and epoll_wait(2).
+pub(crate) fn play(
+    connection: Connection,
+    script: Arc<Script>,
+    row: Option<&Row>,
+    client: Client,
+) -> io::Result<Outcome> {
+    let Connection { fd, protocol, local, peer, is_broken } = connection;
+    rustix::io::ioctl_fionbio(&fd, true)?;
+    let line = match protocol {
+        Protocol::Udp => Line::Datagrams(Box::new(Datagrams::new(Peer::new(fd, &peer)?))),
+        Protocol::Tcp | Protocol::Unix => Line::Socket(fd),
+    };
+    let outcome = Arc::new(Mutex::new(Outcome::default()));
+    let told = Arc::clone(&outcome);
+    let observer = Box::new(move |event| {
+        let mut outcome = told.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            // What follows from the first is no news.
+            Event::Failed { failure, .. } => outcome.failure = outcome.failure.take().or(Some(failure)),
+            Event::Closed { from_client, from_server, unjudged, .. } => {
+                (outcome.sent, outcome.received, outcome.unjudged) = (from_client, from_server, unjudged);
+            }
+            Event::Dropped { count, .. } => outcome.strangers += count,
+            _ => {}
+        }
+    });
+    let bounds = Bounds {
+        grace: Duration::ZERO,
+        linger: Duration::ZERO,
+        wait: None,
+        // What a play holds is bounded by its script.
+        memory: u64::MAX / 2,
+        connections: 1,
+        threads: 1,
+        budget: Budget::On,
+        plays: Some(1),
+        wait_for_client: None,
+        strict: false,
+        to_the_end: false,
+        identity: tls::Identity::throw_away(),
+    };
+    let mut own = Loop::idle(Poller::new()?, bounds, observer, Instant::now());
+    let endpoint = Endpoint { protocol, name: peer.clone(), over: None };
+    let play = row.map_or_else(|| script.play(), |row| script.play_with(row));
+    let agent = Agent::Play(play, Arc::clone(&script));
+    let behaviour = Behaviour::Play(script);
+    own.origins.push(Origin::target(endpoint, behaviour, client));
+    let identity = Identity { number: own.tally.next_number(), peer, local: Some(Box::new(local)), origin: 0 };
+    let mut channel = Channel::new(line, identity, agent, own.now);
+    channel.is_broken = is_broken;
+    own.adopt(channel);
+    own.run()?;
+    Ok(std::mem::take(&mut *outcome.lock().unwrap_or_else(PoisonError::into_inner)))
+}

@@ -1,0 +1,142 @@
+//! Where channels come from: a socket that listens, or a target that we connect to. What differs between the two ends of a
+//! connection stands here, and nowhere else.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use transcript::{Moment, Side};
+
+use super::Behaviour;
+use crate::event::{ClosedBy, Endpoint};
+use crate::limits;
+use crate::net::tls::{Identity, Session, TlsError, Trust};
+use crate::record::Tap;
+
+/// What all channels of one origin have in common.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    /// The server's end, which is ours where we listen.
+    pub(super) endpoint: Endpoint,
+    pub(super) behaviour: Behaviour,
+    pub(super) ours: Ours,
+}
+
+/// Who, or what, ended a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closer {
+    Us,
+    Peer,
+    Timeout,
+    Reset,
+}
+
+/// Which end is ours.
+#[derive(Debug, Clone)]
+pub(super) enum Ours {
+    /// We accepted.
+    Server,
+    /// We connected.
+    Client(Box<Client>),
+}
+
+/// What a client's end needs beyond a server's.
+#[derive(Clone)]
+pub(crate) struct Client {
+    /// Whose certificates are believed where a transcript goes over to TLS.
+    pub(crate) trust: Trust,
+    /// Whom a certificate must be for.
+    pub(crate) host: String,
+    /// How long the server may take nothing of what is sent.
+    pub(crate) write_wait: Duration,
+    /// Who hears all that passes; inside TLS, what it means.
+    pub(crate) tap: Option<Arc<dyn Tap>>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+impl Origin {
+    /// A socket that listens, and what its clients get.
+    pub(super) fn listener(endpoint: Endpoint, behaviour: Behaviour) -> Self {
+        Self { endpoint, behaviour, ours: Ours::Server }
+    }
+
+    /// A server that we connect to, and what is done there.
+    pub(super) fn target(endpoint: Endpoint, behaviour: Behaviour, client: Client) -> Self {
+        Self { endpoint, behaviour, ours: Ours::Client(Box::new(client)) }
+    }
+
+    /// The same for another thread.
+    pub(super) fn for_another_thread(&self) -> Self {
+        Self { behaviour: self.behaviour.for_another_thread(), ..self.clone() }
+    }
+
+    /// Whether we connected.
+    pub(super) fn is_client(&self) -> bool {
+        self.client().is_some()
+    }
+
+    fn client(&self) -> Option<&Client> {
+        match &self.ours {
+            Ours::Server => None,
+            Ours::Client(client) => Some(client),
+        }
+    }
+
+    /// Our side.
+    pub(super) fn side(&self) -> Side {
+        if self.is_client() { Side::Client } else { Side::Server }
+    }
+
+    /// How messages call the peer.
+    pub(super) fn peer(&self) -> &'static str {
+        if self.is_client() { "the server" } else { "the client" }
+    }
+
+    /// Who it was, in the words of events.
+    pub(super) fn closed_by(&self, closer: Closer) -> ClosedBy {
+        match (closer, self.side()) {
+            (Closer::Timeout, _) => ClosedBy::Timeout,
+            (Closer::Reset, _) => ClosedBy::Reset,
+            (Closer::Us, Side::Client) | (Closer::Peer, Side::Server) => ClosedBy::Client,
+            (Closer::Us, Side::Server) | (Closer::Peer, Side::Client) => ClosedBy::Server,
+        }
+    }
+
+    /// How long the peer may take nothing of what is sent.
+    pub(super) fn write_wait(&self) -> Duration {
+        self.client().map_or(limits::WRITE_WAIT, |client| client.write_wait)
+    }
+
+    /// When a peer that takes nothing from now on has taken too long.
+    pub(super) fn write_by(&self, now: Moment) -> Moment {
+        now.after(self.write_wait())
+    }
+
+    /// How long what still comes is read once we have closed. A server reads on for longer: a client that learns of an error
+    /// only after it has sent all of a large request is to see the answer, and not a reset.
+    pub(super) fn drain_wait(&self) -> Duration {
+        if self.is_client() { limits::TALK_DRAIN } else { limits::DRAIN_WAIT }
+    }
+
+    pub(super) fn tap(&self) -> Option<&dyn Tap> {
+        self.client().and_then(|client| client.tap.as_deref())
+    }
+
+    /// Our side of a session that a transcript asks for.
+    pub(super) fn session(&self, identity: &Identity) -> Result<Session, TlsError> {
+        match &self.ours {
+            Ours::Server => Session::server(identity),
+            Ours::Client(client) => Session::client(&client.trust, &client.host),
+        }
+    }
+
+    /// How errors of TLS call the peer.
+    pub(super) fn tls_peer(&self) -> &str {
+        self.client().map_or("the client", |client| &client.host)
+    }
+}
