@@ -1,5 +1,6 @@
 //! Single lines of a printed page: who they are marked as said by, and which are the page's own.
 
+use super::label::is_letter;
 use crate::side::Side;
 
 /// Whom a line is marked as said by.
@@ -297,6 +298,6 @@ fn is_head(line: &str) -> bool {
     !line.is_empty()
         && !line.starts_with(' ')
         && marked(line, &mut Parties::default()).is_none()
-        && !super::pair::is_letter(line)
+        && !is_letter(line)
         && !super::is_heading(line)
 }

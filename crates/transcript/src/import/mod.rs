@@ -9,6 +9,7 @@
 //! ```
 
 mod flow;
+mod label;
 mod line;
 mod pair;
 
@@ -244,7 +245,7 @@ impl Reader {
         }
         // RFC 3501 prints its examples behind this word.
         let body = match &self.pair {
-            Some(_) => pair::behind_example(body),
+            Some(_) => label::behind_example(body),
             None => body.strip_prefix("Example:").map_or(body, str::trim_start),
         };
         let indent = text.trim_end().len() - body.len();

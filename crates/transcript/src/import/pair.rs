@@ -3,80 +3,14 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::label::{Form, Label, behind_example};
 use super::line::{Marker, is_answer};
 use crate::side::Side;
 
-/// Longest label, in bytes.
-const LONGEST: usize = 12;
 /// So many labels of a page are looked at, those that stand there most often.
 const MOST_LABELS: usize = 16;
 /// More words than this, on average, are prose.
 const WORDS: usize = 12;
-
-/// A label as it stands before a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Label<'a> {
-    name: &'a str,
-    form: Form,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Form {
-    /// `A:`
-    Colon,
-    /// `A>`
-    Angle,
-    /// `[A]`
-    Bracketed,
-    /// `<A>`
-    Pointed,
-}
-
-impl std::fmt::Display for Label<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (before, behind) = match self.form {
-            Form::Colon => ("", ":"),
-            Form::Angle => ("", ">"),
-            Form::Bracketed => ("[", "]"),
-            Form::Pointed => ("<", ">"),
-        };
-        write!(f, "{before}{}{behind}", self.name)
-    }
-}
-
-impl<'a> Label<'a> {
-    /// The label of a line without its margin, and what stands behind it.
-    fn of(body: &'a str) -> Option<(Self, &'a str)> {
-        let (form, inside) = match body.as_bytes().first()? {
-            b'[' => (Form::Bracketed, &body[1..]),
-            b'<' => (Form::Pointed, &body[1..]),
-            _ => (Form::Colon, body),
-        };
-        let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
-        let mut end = inside.find(word)?;
-        // `Host A:`
-        if let Some(second) = inside[end..].strip_prefix(' ')
-            && let Some(more) = second.find(word).filter(|&length| (1..=2).contains(&length))
-            && second[more..].starts_with([':', '>', ']'])
-        {
-            end += 1 + more;
-        }
-        let (name, behind) = inside.split_at(end);
-        let (form, closer) = match (form, behind.chars().next()?) {
-            (Form::Colon, '>') => (Form::Angle, '>'),
-            (Form::Colon, ':') => (Form::Colon, ':'),
-            (Form::Bracketed, ']') => (Form::Bracketed, ']'),
-            (Form::Pointed, '>') => (Form::Pointed, '>'),
-            _ => return None,
-        };
-        let said = behind.strip_prefix(closer)?;
-        let is_name = name.len() <= LONGEST && name.starts_with(|c: char| c.is_ascii_alphabetic());
-        // `C:\path`, `std::io` and `http://` are words.
-        let stands_close = name.len() == 1 && !said.starts_with(['\\', ':', '/', '=']);
-        let is_label = is_name && (said.is_empty() || said.starts_with(' ') || stands_close);
-        is_label.then_some((Self { name, form }, said))
-    }
-}
 
 /// Words before a colon that say what stands behind it, and not who speaks.
 const FIELDS: [&str; 44] = [
@@ -277,17 +211,6 @@ impl Pair {
 
 fn said_as<'s, 'a>(said: &'s [Said<'a>], label: Label<'a>) -> impl Iterator<Item = &'s Said<'a>> {
     said.iter().filter(move |said| said.label == label)
-}
-
-/// What stands behind the word that some RFCs print in front of an example's first line.
-pub(super) fn behind_example(body: &str) -> &str {
-    let rest = body.strip_prefix("Example:").map(str::trim_start);
-    rest.filter(|rest| Label::of(rest).is_some()).unwrap_or(body)
-}
-
-/// Whether a line has a label of one letter, which no page has in its head.
-pub(super) fn is_letter(line: &str) -> bool {
-    Label::of(line).is_some_and(|(label, _)| label.name.len() == 1)
 }
 
 /// The lines of a page that have a label.

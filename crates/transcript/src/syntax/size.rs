@@ -1,8 +1,7 @@
 //! How much a transcript may hold. Its bytes are bounded, but three bytes may be a statement, a hole or a default, each of
 //! which takes some hundred times as much memory.
 
-use super::Template;
-use super::template;
+use super::{PartKind, Template};
 use crate::diagnostic::{Diagnostic, Place};
 
 /// All that a transcript may count for. A statement counts for four, a hole for two, a default and a piece of text for one.
@@ -21,7 +20,11 @@ impl Size {
     }
 
     pub(super) fn template(&mut self, template: &Template) {
-        self.0 = self.0.saturating_add(template::size(template));
+        let each = template.parts.iter().map(|part| match &part.kind {
+            PartKind::Literal(_) => 1,
+            PartKind::Hole(hole) => 2 + hole.defaults.len(),
+        });
+        self.0 = self.0.saturating_add(each.sum());
     }
 
     /// Why no more is read, if that is so.

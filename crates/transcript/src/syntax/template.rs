@@ -14,15 +14,6 @@ pub(super) struct At {
     pub(super) column: usize,
 }
 
-/// What the holes, defaults and pieces of text of a payload count for in [`super::size`].
-pub(super) fn size(template: &Template) -> usize {
-    let each = template.parts.iter().map(|part| match &part.kind {
-        PartKind::Literal(_) => 1,
-        PartKind::Hole(hole) => 2 + hole.defaults.len(),
-    });
-    each.sum()
-}
-
 /// Reads a text payload. A `{` that does not begin a hole is just a `{`.
 pub(super) fn text(payload: &str, at: At, findings: &mut Vec<Diagnostic>) -> Template {
     Reader::new(payload, at, findings, Notation::Text).template()

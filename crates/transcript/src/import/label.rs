@@ -1,0 +1,80 @@
+//! A label as it stands before a line: `A:`, `A>`, `[A]`, `<A>`.
+
+/// Longest label, in bytes.
+const LONGEST: usize = 12;
+
+/// A label as it stands before a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Label<'a> {
+    pub(super) name: &'a str,
+    pub(super) form: Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Form {
+    /// `A:`
+    Colon,
+    /// `A>`
+    Angle,
+    /// `[A]`
+    Bracketed,
+    /// `<A>`
+    Pointed,
+}
+
+impl std::fmt::Display for Label<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (before, behind) = match self.form {
+            Form::Colon => ("", ":"),
+            Form::Angle => ("", ">"),
+            Form::Bracketed => ("[", "]"),
+            Form::Pointed => ("<", ">"),
+        };
+        write!(f, "{before}{}{behind}", self.name)
+    }
+}
+
+impl<'a> Label<'a> {
+    /// The label of a line without its margin, and what stands behind it.
+    pub(super) fn of(body: &'a str) -> Option<(Self, &'a str)> {
+        let (form, inside) = match body.as_bytes().first()? {
+            b'[' => (Form::Bracketed, &body[1..]),
+            b'<' => (Form::Pointed, &body[1..]),
+            _ => (Form::Colon, body),
+        };
+        let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        let mut end = inside.find(word)?;
+        // `Host A:`
+        if let Some(second) = inside[end..].strip_prefix(' ')
+            && let Some(more) = second.find(word).filter(|&length| (1..=2).contains(&length))
+            && second[more..].starts_with([':', '>', ']'])
+        {
+            end += 1 + more;
+        }
+        let (name, behind) = inside.split_at(end);
+        let (form, closer) = match (form, behind.chars().next()?) {
+            (Form::Colon, '>') => (Form::Angle, '>'),
+            (Form::Colon, ':') => (Form::Colon, ':'),
+            (Form::Bracketed, ']') => (Form::Bracketed, ']'),
+            (Form::Pointed, '>') => (Form::Pointed, '>'),
+            _ => return None,
+        };
+        let said = behind.strip_prefix(closer)?;
+        let is_name = name.len() <= LONGEST && name.starts_with(|c: char| c.is_ascii_alphabetic());
+        // `C:\path`, `std::io` and `http://` are words.
+        let stands_close = name.len() == 1 && !said.starts_with(['\\', ':', '/', '=']);
+        let is_label = is_name && (said.is_empty() || said.starts_with(' ') || stands_close);
+        is_label.then_some((Self { name, form }, said))
+    }
+}
+
+/// What stands behind the word that some RFCs print in front of an example's first line.
+pub(super) fn behind_example(body: &str) -> &str {
+    let rest = body.strip_prefix("Example:").map(str::trim_start);
+    rest.filter(|rest| Label::of(rest).is_some()).unwrap_or(body)
+}
+
+/// Whether a line has a label of one letter, which no page has in its head.
+pub(super) fn is_letter(line: &str) -> bool {
+    Label::of(line).is_some_and(|(label, _)| label.name.len() == 1)
+}
