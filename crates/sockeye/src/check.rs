@@ -1,12 +1,12 @@
 //! From which ends a transcript can be played, and whether its two ends agree. It plays both, and so stands above the verbs.
 //!
 //! ```
-//! use sockeye::check::{Options, check};
+//! use sockeye::check::{CheckOptions, check};
 //! use sockeye::verb::serve::Sheet;
 //! use transcript::Transcript;
 //!
 //! let transcript = Transcript::parse("a.talk", b"C: hello\nS: hello yourself\n", &[])?;
-//! let report = check(&Sheet { transcript, files: None }, &Options::default());
+//! let report = check(&Sheet { transcript, files: None }, &CheckOptions::default());
 //! assert!(report.is_playable() && report.differences.is_empty());
 //! # Ok::<(), transcript::Refused>(())
 //! ```
@@ -109,7 +109,7 @@ const EACH: usize = 1024;
 
 /// How a transcript is to be checked.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct CheckOptions {
     /// Values for its names.
     pub values: BTreeMap<String, Vec<u8>>,
     /// Play the branches too that neither end would take by itself.
@@ -119,7 +119,7 @@ pub struct Options {
 /// Both ends of a transcript over one carrier.
 struct Ends<'a> {
     sheet: &'a Sheet,
-    options: &'a Options,
+    options: &'a CheckOptions,
     carrier: Carrier,
 }
 
@@ -169,7 +169,7 @@ impl Found {
 /// Checks a transcript: each end for itself, then both against each other over memory, whole and byte by byte, and over
 /// a socket of the loopback. One carrier after the other, so that no more than two programs of it are in memory.
 #[must_use]
-pub fn check(sheet: &Sheet, options: &Options) -> Report {
+pub fn check(sheet: &Sheet, options: &CheckOptions) -> Report {
     let transcript = &sheet.transcript;
     let named = match crate::address::named_by(transcript) {
         Ok(named) => named,

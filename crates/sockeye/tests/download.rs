@@ -9,7 +9,7 @@ use std::thread;
 
 use sockeye::sink::Sink;
 use sockeye::verb::fetch::download::{Download, Note, Outcome, Retry, Target, TransferErrorKind, Watcher};
-use sockeye::verb::fetch::{ConnectionPool, Head, Options, Request, Url, Watch};
+use sockeye::verb::fetch::{ConnectionPool, FetchOptions, Head, Request, Url, Watch};
 
 /// What a server gives for the lines of a request's head, on each connection in turn.
 type Answer = Box<dyn Fn(&[String], &mut TcpStream) -> io::Result<()> + Send + Sync>;
@@ -75,7 +75,7 @@ fn a_server_that_is_busy_is_asked_again_as_often_as_allowed() {
     let (address, asked) = serve(vec![text(busy), text(busy), text(whole)]);
     let mut heard = Heard::default();
     let download = Download { retry: Retry::times(2), ..Download::new(request(address), Target::Output) };
-    let outcome = download.run(&Options::default(), &ConnectionPool::default(), &mut heard).unwrap();
+    let outcome = download.run(&FetchOptions::default(), &ConnectionPool::default(), &mut heard).unwrap();
     assert_eq!((outcome, heard.body.as_slice()), (Outcome::Saved, &b"hello"[..]));
     assert_eq!(asked.lock().unwrap().len(), 3);
     assert!(heard.notes[1].ends_with("again in 0.0 s, 2 of 2"), "{:?}", heard.notes);
@@ -83,7 +83,8 @@ fn a_server_that_is_busy_is_asked_again_as_often_as_allowed() {
     let (address, _) = serve(vec![text(busy)]);
     let folder = tempfile::tempdir().unwrap();
     let target = Target::File { path: folder.path().join("file"), replace: false };
-    let error = Download::new(request(address), target).run(&Options::default(), &ConnectionPool::default(), &mut ());
+    let error =
+        Download::new(request(address), target).run(&FetchOptions::default(), &ConnectionPool::default(), &mut ());
     assert!(matches!(error.unwrap_err().kind, TransferErrorKind::Status));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
@@ -102,7 +103,7 @@ fn what_was_cut_is_gone_on_with_if_it_is_still_the_same() {
     let path = folder.path().join("file");
     let target = Target::Resumable { path: path.clone(), replace: false };
     let download = Download::new(request(address), target);
-    let run = || download.run(&Options::default(), &ConnectionPool::default(), &mut ());
+    let run = || download.run(&FetchOptions::default(), &ConnectionPool::default(), &mut ());
     let error = run().unwrap_err().to_string();
     assert!(error.contains("4 bytes of the body came of 10") && error.ends_with("file.part"), "{error}");
     assert_eq!(run().unwrap(), Outcome::Saved);
@@ -135,13 +136,13 @@ fn a_large_file_comes_over_several_connections_and_has_its_digest() {
     let target = Target::File { path: path.clone(), replace: false };
     let progress = vec![Arc::default(), Arc::default(), Arc::default()];
     let download = Download { progress, ..Download::new(request(address), target.clone()) };
-    download.run(&Options::default(), &ConnectionPool::default(), &mut ()).unwrap();
+    download.run(&FetchOptions::default(), &ConnectionPool::default(), &mut ()).unwrap();
     assert!(std::fs::read(&path).unwrap() == content);
     assert_eq!(asked.lock().unwrap().len(), 3);
     // Another digest than this file has.
     std::fs::remove_file(&path).unwrap();
     let download = Download { sha256: Some("00".repeat(32)), ..Download::new(request(address), target) };
-    let error = download.run(&Options::default(), &ConnectionPool::default(), &mut ()).unwrap_err();
+    let error = download.run(&FetchOptions::default(), &ConnectionPool::default(), &mut ()).unwrap_err();
     assert!(matches!(error.kind, TransferErrorKind::Differs), "{error}");
     assert!(!path.exists());
 }

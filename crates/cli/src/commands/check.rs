@@ -1,7 +1,7 @@
 //! `sockeye check`.
 
 use serde_json::{Map, Value, json};
-use sockeye::check::{Difference, Options, Report, check};
+use sockeye::check::{CheckOptions, Difference, Report, check};
 use sockeye::file::AtomicFile;
 use transcript::{Carrier, Diagnostic, Refused, Severity, Source, Transcript};
 
@@ -18,7 +18,7 @@ pub(crate) fn run(flags: &Check, console: &Console) -> Exit {
         return format_files(flags, console);
     }
     let names = flags.values.names();
-    let options = Options { values: flags.values.to_map(), all_branches: flags.all_branches };
+    let options = CheckOptions { values: flags.values.to_map(), all_branches: flags.all_branches };
     let mut worst = Exit::Done;
     let mut unknown = None;
     for path in &flags.files {

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use sockeye::file::read_secret;
 use sockeye::net::tls::{IdentityFiles, Trust};
-use sockeye::verb::fetch::{Options, Proxies};
+use sockeye::verb::fetch::{FetchOptions, Proxies};
 
 use crate::exit::Exit;
 use crate::flags::Fetch;
@@ -42,8 +42,8 @@ fn fetch(flags: &Fetch, console: &Console) -> Result<Exit, Exit> {
     many::fetch_all(flags, &options, urls, console)
 }
 
-fn options(flags: &Fetch, console: &Console) -> Result<Options, Exit> {
-    Ok(Options {
+fn options(flags: &Fetch, console: &Console) -> Result<FetchOptions, Exit> {
+    Ok(FetchOptions {
         family: flags.family.family(),
         connect_timeout: limit(flags.connect_timeout),
         began: Instant::now(),

@@ -15,7 +15,7 @@ use sockeye::verb::serve::{self, AccessLog, Files, Leaving, Plain, Reloading, Ro
 use sockeye::watch::watch;
 use sockeye::web::account::{Account, Accounts};
 use sockeye::web::extra::{Caching, Extra};
-use sockeye::web::options::{Archives, Folders, Hidden, Hosts, Links, Options, Packing, Sharing, Siblings};
+use sockeye::web::options::{Archives, Folders, Hidden, Hosts, Links, Packing, Sharing, Siblings, SiteOptions};
 
 use super::{file, signals};
 use crate::access::AccessFile;
@@ -212,7 +212,7 @@ fn files(path: &Path, flags: &Web, console: &Console) -> Result<Files, Exit> {
     };
     let inside = |path: &Option<String>| path.as_ref().map(|path| path.trim_start_matches('/').as_bytes().to_vec());
     let hosts = if flags.host.iter().any(|host| host == "*") { Hosts::Any } else { Hosts::Local(flags.host.clone()) };
-    let site = Options {
+    let site = SiteOptions {
         hidden: if flags.hidden { Hidden::Shown } else { Hidden::Kept },
         links: if flags.follow_links { Links::Anywhere } else { Links::Inside },
         folders: if flags.no_listing { Folders::Kept } else { Folders::Listed },

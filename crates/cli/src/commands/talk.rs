@@ -21,7 +21,7 @@ use sockeye::net::listen::{self, Request};
 use sockeye::net::words;
 use sockeye::record::Record;
 use sockeye::verb::talk::{
-    Direction, Ending, Listened, Options, Outcome, Probed, Progress, Role, Sink, Tapped, listen, over_datagrams,
+    Direction, Ending, Listened, Outcome, Probed, Progress, Role, Sink, TalkOptions, Tapped, listen, over_datagrams,
     over_stream, probe,
 };
 
@@ -134,8 +134,8 @@ fn converse(flags: &Talk, to: &Address, connected: &Connected, console: &Console
     Ok(finish(record.as_ref(), exit, console))
 }
 
-fn options(flags: &Talk) -> Options {
-    Options {
+fn options(flags: &Talk) -> TalkOptions {
+    TalkOptions {
         eol: flags.eol.map_or_else(Default::default, Into::into),
         direction: match (flags.recv_only, flags.send_only) {
             (true, _) => Direction::Receive,
@@ -149,7 +149,7 @@ fn options(flags: &Talk) -> Options {
         },
         timeout: flags.timeout,
         idle: flags.idle,
-        ..Options::default()
+        ..TalkOptions::default()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::answer::{Reply, Site};
 use super::clock::Now;
-use super::options::Options;
+use super::options::SiteOptions;
 use super::request::{Parsed, parse};
 use super::root::Root;
 
@@ -40,7 +40,7 @@ fn a_small_file_is_answered_without_the_heap() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("assets")).unwrap();
     std::fs::write(folder.path().join("assets/x.txt"), "x".repeat(100)).unwrap();
-    let site = Site::new(Root::open(folder.path()).unwrap(), Options::default());
+    let site = Site::new(Root::open(folder.path()).unwrap(), SiteOptions::default());
     let message = b"GET /assets/x.txt?v=1 HTTP/1.1\r\nHost: 127.0.0.1:9999\r\nUser-Agent: load\r\nAccept: */*\r\n\
         Accept-Encoding: gzip\r\nIf-None-Match: \"x\"\r\nX-Unknown: y\r\n\r\n";
     let now = Now::new(SystemTime::now());

@@ -11,7 +11,7 @@ use super::escape::push_query;
 use super::exchange::Exchange;
 use super::head::{Head, ResponseContext, push_number};
 use super::made::{End, Made};
-use super::options::{Hidden, Options, Sharing};
+use super::options::{Hidden, Sharing, SiteOptions};
 use super::pack::read_part;
 use super::path::RequestPath;
 use super::refusal;
@@ -111,7 +111,7 @@ pub enum Reply {
 #[derive(Debug)]
 pub struct Site {
     pub(super) root: Arc<Root>,
-    pub(super) options: Options,
+    pub(super) options: SiteOptions,
     /// For what is being stored.
     room: Room,
 }
@@ -119,7 +119,7 @@ pub struct Site {
 impl Site {
     /// A site.
     #[must_use]
-    pub fn new(root: Root, options: Options) -> Self {
+    pub fn new(root: Root, options: SiteOptions) -> Self {
         // Whoever names one file means it, wherever it lies.
         let links = if options.only.is_some() { Links::Anywhere } else { options.links };
         Self { root: Arc::new(root.with_links(links)), options, room: Room::default() }
@@ -184,7 +184,7 @@ impl Site {
 
     /// How it behaves.
     #[must_use]
-    pub fn options(&self) -> &Options {
+    pub fn options(&self) -> &SiteOptions {
         &self.options
     }
 

@@ -7,7 +7,7 @@ use super::answer::{Body, Response};
 use super::clock::{self, Now};
 use super::extra::Extra;
 use super::made::End;
-use super::options::{Options, Sharing};
+use super::options::{Sharing, SiteOptions};
 use super::request::{Method, Request, Version};
 use super::status::Status;
 
@@ -25,7 +25,7 @@ pub(crate) struct ResponseContext {
 }
 
 impl ResponseContext {
-    pub(crate) fn of(request: &Request<'_>, options: &Options) -> Self {
+    pub(crate) fn of(request: &Request<'_>, options: &SiteOptions) -> Self {
         Self {
             keep_alive: request.is_persistent(),
             is_old: request.version == Version::Http10,
@@ -36,7 +36,7 @@ impl ResponseContext {
     }
 
     /// For bytes that were no request.
-    pub(crate) fn closing(options: &Options) -> Self {
+    pub(crate) fn closing(options: &SiteOptions) -> Self {
         let extra = options.extra.clone();
         Self { keep_alive: false, is_old: false, sharing: Sharing::SameOrigin, head_only: false, extra }
     }
@@ -61,8 +61,8 @@ impl<'h> Head<'h> {
         out.extend_from_slice(b"\r\n");
         let replaced = |name| context.extra.as_ref().is_some_and(|extra| extra.replaces(name));
         // Without it, browsers guess that text is a page and run what is in it.
-        if !replaced("X-Content-Type-Options") {
-            out.extend_from_slice(b"X-Content-Type-Options: nosniff\r\n");
+        if !replaced("X-Content-Type-SiteOptions") {
+            out.extend_from_slice(b"X-Content-Type-SiteOptions: nosniff\r\n");
         }
         match (context.keep_alive, context.is_old) {
             (false, _) => out.extend_from_slice(b"Connection: close\r\n"),

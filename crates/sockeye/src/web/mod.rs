@@ -11,11 +11,11 @@
 //! use sockeye::address::Address;
 //! use sockeye::stop;
 //! use sockeye::verb::serve::{AccessLog, Files, Options, Plain, Role, Server};
-//! use sockeye::web::options::{Folders, Options as Site};
+//! use sockeye::web::options::{Folders, SiteOptions};
 //!
 //! let folder = tempfile::tempdir()?;
 //! std::fs::write(folder.path().join("hello.txt"), "Hello!")?;
-//! let site = Site { folders: Folders::Kept, ..Site::default() };
+//! let site = SiteOptions { folders: Folders::Kept, ..SiteOptions::default() };
 //! let files = Files { folder: folder.path().to_owned(), site, log: AccessLog::None, plain: Plain::Served };
 //! let addresses = vec![Address::parse("http://127.0.0.1:0")?];
 //! let server = Server::bind(&Options { addresses, role: Role::Files(Box::new(files)), ..Options::default() })?;

@@ -1,9 +1,9 @@
 //! What a site does beyond sending files, all of it off or harmless unless asked for.
 //!
 //! ```
-//! use sockeye::web::options::{Hidden, Options};
+//! use sockeye::web::options::{Hidden, SiteOptions};
 //!
-//! let options = Options::default();
+//! let options = SiteOptions::default();
 //! assert_eq!(options.hidden, Hidden::Kept);
 //! ```
 
@@ -19,7 +19,7 @@ use crate::sys::hostname::hostname;
 
 /// How a site behaves.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct SiteOptions {
     /// Whether names that begin with a dot are served and listed.
     pub hidden: Hidden,
     /// How far links are followed.
@@ -53,7 +53,7 @@ pub struct Options {
     pub packing: Packing,
 }
 
-impl Default for Options {
+impl Default for SiteOptions {
     fn default() -> Self {
         Self {
             hidden: Hidden::Kept,
@@ -75,7 +75,7 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl SiteOptions {
     /// Storing by PUT, up to the usual size.
     #[must_use]
     pub fn with_upload(self) -> Self {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sockeye::verb::fetch::{ConnectionPool, Options, Url, file_name};
+use sockeye::verb::fetch::{ConnectionPool, FetchOptions, Url, file_name};
 
 use super::bar::Bar;
 use super::interrupt::Downloads;
@@ -72,7 +72,12 @@ fn is_device(path: &Path) -> bool {
 }
 
 /// Fetches them all; the code is that of the first URL that failed.
-pub(super) fn fetch_all(flags: &Fetch, options: &Options, urls: Vec<Url>, console: &Console) -> Result<Exit, Exit> {
+pub(super) fn fetch_all(
+    flags: &Fetch,
+    options: &FetchOptions,
+    urls: Vec<Url>,
+    console: &Console,
+) -> Result<Exit, Exit> {
     let downloads = Downloads::default();
     downloads.tell_when_interrupted(console)?;
     let progress: Vec<Vec<_>> = urls.iter().map(|_| (0..flags.parts).map(|_| Arc::default()).collect()).collect();

@@ -1,6 +1,6 @@
 //! What all pages of one run have in common.
 
-use sockeye::verb::fetch::{Jar, Options};
+use sockeye::verb::fetch::{FetchOptions, Jar};
 
 use super::bar::Bar;
 use super::interrupt::Downloads;
@@ -10,7 +10,7 @@ use crate::output::Console;
 /// One run, of one page or of many.
 pub(super) struct Session<'a> {
     pub(super) flags: &'a Fetch,
-    pub(super) options: &'a Options,
+    pub(super) options: &'a FetchOptions,
     pub(super) console: &'a Console,
     pub(super) downloads: &'a Downloads,
     pub(super) bar: Option<&'a Bar>,

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::time::Duration;
 
-use sockeye::verb::nc::{Family, NumberError, Options, Proxy, ProxyProtocol, Transport, number, signature_password};
+use sockeye::verb::nc::{Family, NcOptions, NumberError, Proxy, ProxyProtocol, Transport, number, signature_password};
 
 use super::getopt::{Flags, Step};
 
@@ -90,10 +90,10 @@ struct Typed<'a> {
 }
 
 /// Reads a command line.
-pub(super) fn read(program: &[u8], words: &[Vec<u8>]) -> Result<Options, Stop> {
+pub(super) fn read(program: &[u8], words: &[Vec<u8>]) -> Result<NcOptions, Stop> {
     let stops_at_word = std::env::var_os("POSIXLY_CORRECT").is_some();
     let mut flags = Flags::new(program, words, KNOWN, stops_at_word);
-    let mut options = Options::default();
+    let mut options = NcOptions::default();
     let mut typed = Typed::default();
     for step in flags.by_ref() {
         match step {
@@ -116,7 +116,7 @@ pub(super) fn read(program: &[u8], words: &[Vec<u8>]) -> Result<Options, Stop> {
     Ok(options)
 }
 
-fn take<'a>(options: &mut Options, typed: &mut Typed<'a>, letter: u8, value: &'a [u8]) -> Result<(), Stop> {
+fn take<'a>(options: &mut NcOptions, typed: &mut Typed<'a>, letter: u8, value: &'a [u8]) -> Result<(), Stop> {
     let of = |what: &str, least, most| bounded(what, value, least, most);
     // With these two nc does not show the value.
     let of_ttl = |what: &str| {
@@ -178,7 +178,7 @@ fn take<'a>(options: &mut Options, typed: &mut Typed<'a>, letter: u8, value: &'a
 }
 
 /// Which words are the host and which are ports. With `-l`, one word is the port, and `-s` and `-p` may say both.
-fn place(options: &mut Options, words: &[&[u8]]) -> Result<(), Stop> {
+fn place(options: &mut NcOptions, words: &[&[u8]]) -> Result<(), Stop> {
     let is_unix = options.family == Some(Family::Unix);
     let is_unix_datagram = is_unix && options.transport == Transport::Udp && !options.listen;
     match words {
@@ -206,7 +206,7 @@ fn place(options: &mut Options, words: &[&[u8]]) -> Result<(), Stop> {
     Ok(())
 }
 
-fn conflicts(options: &Options, typed: &Typed<'_>) -> Result<(), Stop> {
+fn conflicts(options: &NcOptions, typed: &Typed<'_>) -> Result<(), Stop> {
     let is_unix = options.family == Some(Family::Unix);
     let found = [
         (is_unix && typed.dccp, "cannot use -Z and -U"),

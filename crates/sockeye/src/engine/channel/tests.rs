@@ -13,7 +13,7 @@ use crate::event::{ClosedBy, Endpoint, Event, Name, Protocol};
 use crate::net::tls;
 use crate::web::answer::Site;
 use crate::web::clock::Now;
-use crate::web::options::Options;
+use crate::web::options::SiteOptions;
 use crate::web::root::Root;
 
 fn origin(behaviour: Behaviour) -> Origin {
@@ -137,7 +137,7 @@ fn site(world: &mut World) -> (Channel, TcpStream, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("large"), vec![b'x'; LARGE]).unwrap();
     std::fs::write(folder.path().join("some"), vec![b'x'; SOME]).unwrap();
-    let site = Site::new(Root::open(folder.path()).unwrap(), Options::default());
+    let site = Site::new(Root::open(folder.path()).unwrap(), SiteOptions::default());
     let website = Website { site: Arc::new(site), is_secure: false, log: AccessLog::None, https: None };
     // A Unix socket would not take as much at once.
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();

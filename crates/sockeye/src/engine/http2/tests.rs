@@ -7,7 +7,7 @@ use super::*;
 use crate::engine::web::AccessLog;
 use crate::web::answer::Site;
 use crate::web::clock::Now;
-use crate::web::options::{Archives, Options};
+use crate::web::options::{Archives, SiteOptions};
 use crate::web::root::Root;
 
 const HEADERS: u8 = 1;
@@ -49,10 +49,10 @@ struct Line {
 impl Line {
     /// The client takes so many bytes of an answer before it says more.
     fn open(window: u32) -> Self {
-        Self::open_to(window, Options::default().with_upload())
+        Self::open_to(window, SiteOptions::default().with_upload())
     }
 
-    fn open_to(window: u32, options: Options) -> Self {
+    fn open_to(window: u32, options: SiteOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("large"), vec![b'x'; 100_000]).unwrap();
         let site = Site::new(Root::open(folder.path()).unwrap(), options);
@@ -227,7 +227,7 @@ fn refused_content_is_let_in_up_to_a_bound() {
 /// One step passes over so many names as there are in a turn; what comes of them may be nothing for long.
 #[test]
 fn a_folder_of_very_many_hidden_names_is_packed_in_turns() {
-    let mut line = Line::open_to(1 << 20, Options { archives: Archives::Sent, ..Options::default() });
+    let mut line = Line::open_to(1 << 20, SiteOptions { archives: Archives::Sent, ..SiteOptions::default() });
     fs::write(line.folder.path().join("large"), "not so large").unwrap();
     for name in 0..60_000 {
         fs::File::create(line.folder.path().join(format!(".{name}"))).unwrap();

@@ -15,7 +15,7 @@ use super::deadlines::Deadlines;
 use super::exchange::Exchange;
 use super::pool::{self, ConnectionPool, IdleConnection};
 use super::rate_limit::RateLimit;
-use super::{Answer, Failed, FetchError, Origin, Progress, Saved, Taking};
+use super::{Answer, Failed, FetchError, Origin, Progress, SaveOptions, Saved};
 use crate::net::stream::Stream;
 use crate::sink::{Sink, wait_for_room};
 use crate::wire::http::{Coding, Fault, decode, is_own};
@@ -31,10 +31,10 @@ impl Answer {
     ///
     /// # Errors
     /// The body is not whole, or cannot be unpacked or written. What was written until there is of no use.
-    pub fn save(self, sink: &mut Sink<'_>, name: &str, taking: &Taking) -> Result<Saved, Failed> {
+    pub fn save(self, sink: &mut Sink<'_>, name: &str, options: &SaveOptions) -> Result<Saved, Failed> {
         let (url, upload) = (self.url.clone(), self.upload.clone());
         let failed = |error| Failed::at(url.clone(), error).having_sent(upload.clone());
-        let (mut saved, unsent) = self.take(sink, name, taking).map_err(failed)?;
+        let (mut saved, unsent) = self.take(sink, name, options).map_err(failed)?;
         saved.unsent = unsent.map(failed);
         Ok(saved)
     }
@@ -44,22 +44,22 @@ impl Answer {
         mut self,
         sink: &mut Sink<'_>,
         name: &str,
-        taking: &Taking,
+        options: &SaveOptions,
     ) -> Result<(Saved, Option<FetchError>), FetchError> {
-        let mut codings = if taking.raw { vec![] } else { self.codings()? };
-        if let Some(stopper) = &taking.stopper {
+        let mut codings = if options.raw { vec![] } else { self.codings()? };
+        if let Some(stopper) = &options.stopper {
             self.exchange.stop_with(stopper);
         }
-        let is_cut_off = taking.only.is_some_and(|only| self.head().length.is_none_or(|length| length > only));
-        let length = if is_cut_off { taking.only } else { self.head().length };
-        taking.progress.promise(taking.already, length);
-        let max = taking.max_size;
+        let is_cut_off = options.only.is_some_and(|only| self.head().length.is_none_or(|length| length > only));
+        let length = if is_cut_off { options.only } else { self.head().length };
+        options.progress.promise(options.already, length);
+        let max = options.max_size;
         if let (Some(length), Some(max), []) = (length, max, codings.as_slice())
-            && length.saturating_add(taking.already) > max
+            && length.saturating_add(options.already) > max
         {
             return Err(FetchError::TooLarge(max));
         }
-        let rate_limit = RateLimit::new(taking.rate);
+        let rate_limit = RateLimit::new(options.rate);
         match (length, &*sink, codings.as_slice()) {
             (Some(length), &Sink::Descriptor(file), []) if self.exchange.is_plain() && !self.exchange.sends_on() => {
                 let deadlines = self.deadlines;
@@ -68,23 +68,23 @@ impl Answer {
                 let Some((stream, held)) = self.exchange.into_stream() else {
                     return Err(FetchError::Protocol("the connection is still held".to_owned()));
                 };
-                let moving = Moving { stream, file, length, deadlines, rate_limit, progress: &taking.progress, keep };
+                let moving = Moving { stream, file, length, deadlines, rate_limit, progress: &options.progress, keep };
                 moving.whole(&held, !is_cut_off).map(|saved| (saved, None))
             }
             _ => {
                 let may_be_own = codings.first().is_some_and(|&first| self.may_be_own(first, name));
-                let mut pieces = Pieces::of(&mut self.exchange, &taking.progress, (rate_limit, self.deadlines));
-                pieces.only = taking.only.unwrap_or(u64::MAX);
+                let mut pieces = Pieces::of(&mut self.exchange, &options.progress, (rate_limit, self.deadlines));
+                pieces.only = options.only.unwrap_or(u64::MAX);
                 if may_be_own && pieces.tell_own(&codings)? {
                     codings.remove(0);
                 }
-                let written = pieces.copy(sink, &codings, (taking.already, max))?;
+                let written = pieces.copy(sink, &codings, (options.already, max))?;
                 let received = pieces.received;
                 if let Some(part) = self.part.filter(|part| part.length() != received) {
                     let what = "the end of its range".to_owned();
                     return Err(FetchError::Cut { what, received, promised: Some(part.length()) });
                 }
-                if let Some(only) = taking.only.filter(|&only| is_cut_off && received < only) {
+                if let Some(only) = options.only.filter(|&only| is_cut_off && received < only) {
                     return Err(FetchError::Cut {
                         what: "its part was whole".to_owned(),
                         received,

@@ -11,7 +11,7 @@ use rustls::ClientConnection;
 use super::deadlines::Deadlines;
 use super::proof::{Proof, ProxyProofs};
 use super::proxy::{self, Kind, Tunnel, Via};
-use super::{FetchError, Options, Origin, Times, Url, UrlScheme, Watch};
+use super::{FetchError, FetchOptions, Origin, Times, Url, UrlScheme, Watch};
 use crate::address::{Address, Host, Target};
 use crate::event::Protocol;
 use crate::net::connect::{ConnectOptions, connect, look_up};
@@ -22,14 +22,14 @@ use crate::wire::socks::{Destination, Next, Socks};
 /// What connects to the server of a URL.
 pub(super) struct Connector<'a> {
     url: &'a Url,
-    options: &'a Options,
+    options: &'a FetchOptions,
     via: Option<Via>,
     /// How the proxy is told who asks, if it is.
     proof: Option<Rc<RefCell<Proof>>>,
 }
 
 impl<'a> Connector<'a> {
-    pub(super) fn new(url: &'a Url, options: &'a Options, proofs: &ProxyProofs) -> Result<Self, FetchError> {
+    pub(super) fn new(url: &'a Url, options: &'a FetchOptions, proofs: &ProxyProofs) -> Result<Self, FetchError> {
         // A socket of the caller's own is the way.
         let via = if options.socket.is_some() { None } else { options.proxies.for_url(url)? };
         let proof = via.as_ref().map(|via| via.proof(proofs)).transpose()?.flatten();

@@ -4,7 +4,7 @@
 //! ```
 //! use sockeye::mock::Mock;
 //! use sockeye::verb::fetch::download::{Download, Outcome, Retry, Target};
-//! use sockeye::verb::fetch::{ConnectionPool, Options, Request, Url};
+//! use sockeye::verb::fetch::{ConnectionPool, FetchOptions, Request, Url};
 //!
 //! let server = Mock::start("C: GET /a HTTP/1.1\nrepeat\n  C: {_}\nend\nC:\nS: HTTP/1.1 200 OK\nS: Content-Length: 5\nS:\nS raw: Hello\nS closes\n");
 //! let folder = tempfile::tempdir()?;
@@ -13,7 +13,7 @@
 //! let request = Request::get(Url::parse(&format!("{}/a", server.url("http")))?);
 //! let target = Target::File { path: path.clone(), replace: false };
 //! let download = Download { retry: Retry::times(3), ..Download::new(request, target) };
-//! let done = download.run(&Options::default(), &ConnectionPool::default(), &mut ())?;
+//! let done = download.run(&FetchOptions::default(), &ConnectionPool::default(), &mut ())?;
 //! assert!(matches!(done, Outcome::Saved));
 //! assert_eq!(std::fs::read(&path)?, b"Hello");
 //! # server.finish();
@@ -38,8 +38,8 @@ pub use partial::PartialFile;
 pub use retry::Retry;
 
 use super::{
-    Answer, Body, ConnectionPool, FetchError, Head, Options, Progress, Request, Saved, Taking, Times, Url, Watch,
-    fetch, is_packed,
+    Answer, Body, ConnectionPool, FetchError, FetchOptions, Head, Progress, Request, SaveOptions, Saved, Times, Url,
+    Watch, fetch, is_packed,
 };
 use crate::net::connect::Attempt;
 use crate::net::words;
@@ -243,7 +243,7 @@ impl Watch for Redirects<'_> {
 /// One download that is going on.
 struct Run<'a> {
     download: &'a Download,
-    options: &'a Options,
+    options: &'a FetchOptions,
     pool: &'a ConnectionPool,
     watcher: &'a mut dyn Watcher,
 }
@@ -255,7 +255,7 @@ impl Download {
     /// It is not there, or not all of it.
     pub fn run(
         &self,
-        options: &Options,
+        options: &FetchOptions,
         pool: &ConnectionPool,
         watcher: &mut dyn Watcher,
     ) -> Result<Outcome, TransferError> {
@@ -479,7 +479,7 @@ impl Run<'_> {
         method: &str,
     ) -> Result<Saved, TransferError> {
         let download = self.download;
-        let taking = Taking {
+        let saving = SaveOptions {
             raw: download.raw,
             already,
             max_size: download.max_size,
@@ -490,12 +490,12 @@ impl Run<'_> {
         };
         let (name, url) = (destination.name(), answer.url.clone());
         let saved = match (destination, destination.descriptor()) {
-            (_, Some(file)) => answer.save(&mut Sink::Descriptor(file), &name, &taking),
+            (_, Some(file)) => answer.save(&mut Sink::Descriptor(file), &name, &saving),
             (Destination::Output, None) => {
                 let head = answer.head().clone();
                 let (mut answer, mut saved) = (Some(answer), None);
                 let written = self.watcher.output(&head, &mut |sink| {
-                    saved = answer.take().map(|answer| answer.save(sink, &name, &taking));
+                    saved = answer.take().map(|answer| answer.save(sink, &name, &saving));
                 });
                 let nothing =
                     || Err(super::Failed::at(url.clone(), FetchError::Output(io::ErrorKind::WriteZero.into())));
@@ -504,7 +504,7 @@ impl Run<'_> {
                     Ok(saved)
                 })
             }
-            (_, None) => answer.save(&mut Sink::Writer(&mut io::sink()), &name, &taking),
+            (_, None) => answer.save(&mut Sink::Writer(&mut io::sink()), &name, &saving),
         };
         saved.map_err(|failed| match destination.keep() {
             Some(part) => {

@@ -58,7 +58,7 @@ use credentials::Fields;
 use deadlines::Deadlines;
 use exchange::Exchange;
 use proof::{Asker, Proof};
-use range::{Part, Range};
+use range::{ContentRange, Range};
 use request_step::RequestStep;
 use sent::Passed;
 
@@ -94,7 +94,7 @@ impl Request {
 
 /// How it is asked for.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct FetchOptions {
     /// Only this address family.
     pub family: Option<Family>,
     /// For each connection: name lookup, connecting, the proxy, and the handshake of TLS together.
@@ -125,7 +125,7 @@ pub struct Options {
     pub socket: Option<PathBuf>,
 }
 
-impl Default for Options {
+impl Default for FetchOptions {
     fn default() -> Self {
         Self {
             family: None,
@@ -211,7 +211,7 @@ pub struct Answer {
     /// How many redirects led there.
     pub redirects: usize,
     /// Which part it is, if it is not the whole.
-    pub part: Option<Part>,
+    pub part: Option<ContentRange>,
     /// The last part of the URL that was asked first.
     asked_as: String,
     exchange: Exchange,
@@ -309,7 +309,7 @@ impl std::error::Error for Failed {
 /// Anything that goes wrong until there, with the URL at which it did.
 pub fn fetch(
     request: &Request,
-    options: &Options,
+    options: &FetchOptions,
     connections: &ConnectionPool,
     watch: &mut dyn Watch,
 ) -> Result<Answer, Failed> {
@@ -420,7 +420,7 @@ pub fn fetch(
 ///
 /// # Errors
 /// It cannot be sent.
-pub fn preview(request: &Request, options: &Options) -> Result<String, Failed> {
+pub fn preview(request: &Request, options: &FetchOptions) -> Result<String, Failed> {
     let build = || {
         let fields = Fields::of(request, &digest::DigestSessions::default())?;
         let cookies = Cookies::of(&request.cookies, request.jar.clone().unwrap_or_default())?;
@@ -516,7 +516,7 @@ impl Answer {
 
 /// How a body is taken.
 #[derive(Debug, Clone)]
-pub struct Taking {
+pub struct SaveOptions {
     /// As it was sent, with its content codings.
     pub raw: bool,
     /// Bytes that had come in an earlier run.

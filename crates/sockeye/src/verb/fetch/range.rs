@@ -35,7 +35,7 @@ pub enum Bytes {
 
 /// The part that an answer says it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
+pub struct ContentRange {
     /// The first byte.
     pub first: u64,
     /// The last byte.
@@ -61,7 +61,7 @@ impl Range {
     }
 
     /// Whether an answer that is no error has what was asked for; none if it has the whole.
-    pub(super) fn answered(&self, head: &Head) -> Result<Option<Part>, FetchError> {
+    pub(super) fn answered(&self, head: &Head) -> Result<Option<ContentRange>, FetchError> {
         if head.status != 206 {
             let is_whole = self.bytes == Bytes::From(0, None) || self.if_still.is_some();
             return if is_whole || head.status >= 300 { Ok(None) } else { Err(FetchError::NoRange) };
@@ -69,7 +69,7 @@ impl Range {
         let wrong =
             |what: &str| FetchError::Protocol(format!("the answer has another range than the one asked for: {what}"));
         let field = head.first("content-range").ok_or_else(|| wrong("it has no Content-Range"))?;
-        let part = Part::read(field).ok_or_else(|| wrong("its Content-Range cannot be read"))?;
+        let part = ContentRange::read(field).ok_or_else(|| wrong("its Content-Range cannot be read"))?;
         let shown = String::from_utf8_lossy(field);
         if !self.fits(part) || head.length.is_some_and(|length| length != part.length()) {
             return Err(wrong(&shown));
@@ -80,7 +80,7 @@ impl Range {
         }
     }
 
-    fn fits(&self, part: Part) -> bool {
+    fn fits(&self, part: ContentRange) -> bool {
         let end = part.total.map(|total| total - 1);
         match self.bytes {
             // Whoever goes on takes what comes: less, and asks for the rest; or more, from before or the beginning.
@@ -102,7 +102,7 @@ impl Range {
     }
 }
 
-impl Part {
+impl ContentRange {
     /// `bytes 0-99/1234`, where the last may be `*`.
     fn read(field: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(field).ok()?.trim();

@@ -14,7 +14,7 @@ use super::outgoing::Sending;
 use super::pool::{ConnectionPool, IdleConnection};
 use super::proof::ProxyProofs;
 use super::range::Range;
-use super::{Body, FetchError, Options, Times, Url, Watch};
+use super::{Body, FetchError, FetchOptions, Times, Url, Watch};
 use crate::limits;
 
 /// One request of several.
@@ -32,7 +32,7 @@ pub(super) struct RequestStep<'a> {
 impl RequestStep<'_> {
     pub(super) fn take(
         &self,
-        options: &Options,
+        options: &FetchOptions,
         connections: &ConnectionPool,
         deadlines: Deadlines,
         watch: &mut dyn Watch,
@@ -53,7 +53,7 @@ impl RequestStep<'_> {
                 Err(_) => {}
             }
         }
-        let without_http2 = Options { http2: false, ..options.clone() };
+        let without_http2 = FetchOptions { http2: false, ..options.clone() };
         let (mut connector, mut anew) = (connector, 0);
         loop {
             let (stream, mut times) = connector.connect(deadlines, watch)?;
@@ -75,7 +75,7 @@ impl RequestStep<'_> {
     }
 
     /// What is sent, as people read it: proofs of who we are are left out.
-    pub(super) fn shown(&self, options: &Options) -> Result<String, FetchError> {
+    pub(super) fn shown(&self, options: &FetchOptions) -> Result<String, FetchError> {
         let request = self.request(&Connector::new(self.url, options, &ProxyProofs::default())?)?;
         Ok(as_text(&request))
     }

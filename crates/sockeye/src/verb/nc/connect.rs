@@ -5,7 +5,7 @@ use std::io;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::options::{self, Options, Transport};
+use super::options::{self, NcOptions, Transport};
 use super::{Fatal, Nc};
 use crate::sys::bsd::names::{self, Found, Hints, NameError};
 use crate::sys::bsd::socket::{self, Address, Fd};
@@ -141,7 +141,7 @@ fn in_numbers(address: &Address) -> Result<Vec<u8>, Fatal> {
 const MOST: usize = 1 << 16;
 
 /// Every port that was asked for: numbers, services, and ranges from the lower end up.
-pub(super) fn ports(options: &Options) -> Result<Vec<u16>, Fatal> {
+pub(super) fn ports(options: &NcOptions) -> Result<Vec<u16>, Fatal> {
     let mut ports = Vec::new();
     for word in &options.ports {
         let bytes = word.to_bytes();

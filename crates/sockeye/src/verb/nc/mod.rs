@@ -26,7 +26,7 @@ use std::io;
 
 use crate::sys::bsd::names::{self, Hints, NameError};
 use crate::sys::bsd::socket::{self, Address, Fd};
-pub use options::{Family, NumberError, Options, Proxy, ProxyProtocol, Transport, number};
+pub use options::{Family, NcOptions, NumberError, Proxy, ProxyProtocol, Transport, number};
 
 /// What to say while it runs, on standard error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub fn signature_password() -> Option<Vec<u8>> {
 ///
 /// # Errors
 /// What nc ends at once for, with exit code 1.
-pub fn run(options: &Options, say: &mut dyn FnMut(Notice)) -> Result<u8, Fatal> {
+pub fn run(options: &NcOptions, say: &mut dyn FnMut(Notice)) -> Result<u8, Fatal> {
     let mut nc = Nc { options, say, keeps_listening: options.keep, received: 0 };
     match (options.listen, options.family) {
         (true, _) => nc.serve(),
@@ -80,7 +80,7 @@ pub fn run(options: &Options, say: &mut dyn FnMut(Notice)) -> Result<u8, Fatal> 
 
 /// One run.
 struct Nc<'a> {
-    options: &'a Options,
+    options: &'a NcOptions,
     say: &'a mut dyn FnMut(Notice),
     /// `-k`, until `-q` ends it.
     keeps_listening: bool,

@@ -85,7 +85,7 @@ pub struct Proxy {
 
 /// Everything that can be asked for. One field an option, named for what it does.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct NcOptions {
     /// `-4`, `-6`, `-U`
     pub family: Option<Family>,
     /// `-u`, `-Z`
@@ -148,7 +148,7 @@ pub struct Options {
     pub scan: bool,
 }
 
-impl Options {
+impl NcOptions {
     /// `-w` as poll(2) takes it.
     pub(super) fn poll_timeout(&self) -> c_int {
         self.timeout.map_or(-1, |time| c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX))

@@ -1,4 +1,4 @@
-//! Options of a socket, set before it is bound or connected, in nc's order.
+//! NcOptions of a socket, set before it is bound or connected, in nc's order.
 
 use super::{Fatal, Nc};
 use crate::sys::bsd::socket::{Address, Fd, set_option, sign};

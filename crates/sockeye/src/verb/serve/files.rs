@@ -21,7 +21,7 @@ pub struct Files {
     /// The folder. Nothing outside it is ever served.
     pub folder: PathBuf,
     /// What is done beyond sending files.
-    pub site: web::options::Options,
+    pub site: web::options::SiteOptions,
     /// What is told of each answer.
     pub log: AccessLog,
     /// Whether who comes over http:// is sent to the https:// address.

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::stream::of_output;
-use super::{Activity, Direction, Ending, Eol, Options, Outcome, Role, Sink, Unsent, input};
+use super::{Activity, Direction, Ending, Eol, Outcome, Role, Sink, TalkOptions, Unsent, input};
 use crate::limits;
 use crate::net::connect::Connected;
 use crate::net::peer::Peer;
@@ -57,7 +57,7 @@ impl Speech {
 
 /// Joins a client's datagram socket to an input and an output, until the input has ended and it has been quiet. Where
 /// nobody listens, the name's next address is asked the same.
-pub fn talk(connected: &Connected, input: BorrowedFd<'_>, sink: &mut Sink<'_>, options: &Options) -> Outcome {
+pub fn talk(connected: &Connected, input: BorrowedFd<'_>, sink: &mut Sink<'_>, options: &TalkOptions) -> Outcome {
     let mut speech = Speech::default();
     let outcome = talk_to(connected, &mut speech, input, sink, options);
     let mut last = (outcome, connected.next());
@@ -81,7 +81,7 @@ fn talk_to(
     speech: &mut Speech,
     input: BorrowedFd<'_>,
     sink: &mut Sink<'_>,
-    options: &Options,
+    options: &TalkOptions,
 ) -> Outcome {
     match Peer::new(connected.fd.as_fd(), &connected.peer) {
         Ok(peer) => talk_with(&peer, speech, input, sink, options),
@@ -98,7 +98,7 @@ pub(super) fn talk_with(
     speech: &mut Speech,
     input: BorrowedFd<'_>,
     sink: &mut Sink<'_>,
-    options: &Options,
+    options: &TalkOptions,
 ) -> Outcome {
     let (sent, received) = (options.progress.sent(), options.progress.received());
     let deadline = options.timeout.map(|time| Instant::now() + time);
@@ -123,7 +123,7 @@ fn both_ways(
     sink: &mut Sink<'_>,
     deadline: Option<Instant>,
     drops: &mut Drops,
-    options: &Options,
+    options: &TalkOptions,
 ) -> Ending {
     let activity = &Activity::new();
     let receiving = Receiving { peer, activity, deadline, options };
@@ -162,7 +162,7 @@ struct Drops {
 }
 
 impl Drops {
-    fn count(&mut self, peer: &Peer<BorrowedFd<'_>>, options: &Options) {
+    fn count(&mut self, peer: &Peer<BorrowedFd<'_>>, options: &TalkOptions) {
         let now = peer.drops();
         let more = now.wrapping_sub(std::mem::replace(&mut self.counted, now));
         options.progress.dropped.fetch_add(more.into(), Ordering::Relaxed);
@@ -175,7 +175,7 @@ struct Sending<'a> {
     /// Closed at its other end when nobody waits for us any more.
     stop: OwnedFd,
     activity: &'a Activity,
-    options: &'a Options,
+    options: &'a TalkOptions,
 }
 
 /// Sends each line as a datagram.
@@ -282,7 +282,7 @@ struct Receiving<'a> {
     peer: &'a Peer<BorrowedFd<'a>>,
     activity: &'a Activity,
     deadline: Option<Instant>,
-    options: &'a Options,
+    options: &'a TalkOptions,
 }
 
 impl Receiving<'_> {

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketFlags, acceptfrom_with, bind, connect, connect_unspec, getsockname, recvfrom};
 
 use super::datagram::Speech;
-use super::{Direction, Ending, FirstEnd, Options, Outcome, Sink, datagram, stream};
+use super::{Direction, Ending, FirstEnd, Outcome, Sink, TalkOptions, datagram, stream};
 use crate::event::{ClosedBy, Conversation, Event, Name, Observer, Protocol};
 use crate::failure::{Failure, Kind};
 use crate::net::listen::Socket;
@@ -34,7 +34,7 @@ pub fn listen(
     keep: bool,
     input: BorrowedFd<'_>,
     sink: &mut Sink<'_>,
-    options: &Options,
+    options: &TalkOptions,
     observer: &mut dyn Observer,
 ) -> Listened {
     for socket in &sockets {
@@ -182,7 +182,7 @@ fn first_datagram(
     socket: &Socket,
     waiting: &mut Waiting,
     sink: &mut Sink<'_>,
-    options: &Options,
+    options: &TalkOptions,
 ) -> Result<(std::os::fd::OwnedFd, Name), Opening> {
     let mut buffer = vec![0; 65_536];
     if let Some(&(client, _)) = waiting.front() {
@@ -218,7 +218,7 @@ fn hear_anybody(socket: &Socket) {
     }
 }
 
-fn take_first(bytes: &[u8], sink: &mut Sink<'_>, options: &Options) -> Result<(), Opening> {
+fn take_first(bytes: &[u8], sink: &mut Sink<'_>, options: &TalkOptions) -> Result<(), Opening> {
     options.progress.received_more(bytes.len());
     options.heard_received(bytes);
     if options.direction == Direction::Send {

@@ -7,7 +7,7 @@
 //! use sockeye::address::Address;
 //! use sockeye::event::Protocol;
 //! use sockeye::net::connect::{ConnectOptions, connect};
-//! use sockeye::verb::talk::{Options, Sink, over_stream};
+//! use sockeye::verb::talk::{TalkOptions, Sink, over_stream};
 //!
 //! let listener = TcpListener::bind("127.0.0.1:0")?;
 //! let address = Address::parse(&listener.local_addr()?.to_string())?;
@@ -20,7 +20,7 @@
 //! let connected = connect(&address, Protocol::Tcp, &ConnectOptions::default())?;
 //! let input = std::fs::File::open("/dev/null")?;
 //! let mut heard = Vec::new();
-//! let outcome = over_stream(&connected, input.as_fd(), &mut Sink::Writer(&mut heard), &Options::default());
+//! let outcome = over_stream(&connected, input.as_fd(), &mut Sink::Writer(&mut heard), &TalkOptions::default());
 //! drop(connected);
 //! assert!(outcome.is_complete() && heard == b"Welcome!\n");
 //! server.join().expect("it does not panic")?;
@@ -96,7 +96,7 @@ pub enum Role {
 
 /// How to talk.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct TalkOptions {
     /// Line endings.
     pub eol: Eol,
     /// Which way bytes go.
@@ -138,7 +138,7 @@ impl Tapped {
     }
 }
 
-impl Options {
+impl TalkOptions {
     /// Sends the front of some bytes, and has the tap hear what was sent before any answer to it.
     fn send_heard<E>(&self, bytes: &[u8], send: impl FnOnce(&[u8]) -> Result<usize, E>) -> Result<usize, E> {
         let Some(tapped) = &self.tap else { return send(bytes) };
@@ -174,7 +174,7 @@ impl Options {
     }
 }
 
-impl Default for Options {
+impl Default for TalkOptions {
     fn default() -> Self {
         Self {
             eol: Eol::AsTyped,

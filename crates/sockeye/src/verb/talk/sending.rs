@@ -12,7 +12,7 @@ use rustix::net::{SendFlags, send};
 use super::connection::{Connection, Peer};
 use super::input::Endings;
 use super::spliced;
-use super::{Direction, Options, Role};
+use super::{Direction, Role, TalkOptions};
 use crate::limits;
 use crate::net::{is_of_connection, timespec};
 
@@ -43,7 +43,7 @@ pub(super) struct Sending<'a> {
     pub(super) input: BorrowedFd<'a>,
     /// Closed at its other end when receiving is over.
     pub(super) wake: BorrowedFd<'a>,
-    pub(super) options: &'a Options,
+    pub(super) options: &'a TalkOptions,
 }
 
 enum Waited {

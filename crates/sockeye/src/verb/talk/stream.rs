@@ -14,7 +14,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use super::connection::Connection;
 use super::sending::{Sending, Up};
 use super::spliced::{self, Failed};
-use super::{Direction, Ending, Options, Outcome, Sink, Unsent, input};
+use super::{Direction, Ending, Outcome, Sink, TalkOptions, Unsent, input};
 use crate::limits;
 use crate::net::connect::Connected;
 use crate::net::{is_of_connection, timespec};
@@ -23,7 +23,7 @@ use crate::net::{is_of_connection, timespec};
 const BUFFER: usize = 256 * 1024;
 
 /// Joins a connected stream to an input and an output until both directions have ended.
-pub fn talk(connected: &Connected, input: BorrowedFd<'_>, sink: &mut Sink<'_>, options: &Options) -> Outcome {
+pub fn talk(connected: &Connected, input: BorrowedFd<'_>, sink: &mut Sink<'_>, options: &TalkOptions) -> Outcome {
     talk_over(&connected.fd, connected.broken, input, sink, options)
 }
 
@@ -33,7 +33,7 @@ pub(super) fn talk_over(
     broken: Option<Errno>,
     input: BorrowedFd<'_>,
     sink: &mut Sink<'_>,
-    options: &Options,
+    options: &TalkOptions,
 ) -> Outcome {
     let (sent_before, received_before) = (options.progress.sent(), options.progress.received());
     let connection = Connection::new(socket.as_fd(), broken);
@@ -58,7 +58,7 @@ pub(super) fn talk_over(
 struct Times<'a> {
     connection: &'a Connection<'a>,
     deadline: Option<Instant>,
-    options: &'a Options,
+    options: &'a TalkOptions,
 }
 
 impl Times<'_> {
@@ -83,7 +83,7 @@ fn both_ways(
     input: BorrowedFd<'_>,
     sink: &mut Sink<'_>,
     times: &Times<'_>,
-    options: &Options,
+    options: &TalkOptions,
 ) -> (Ending, Unsent) {
     let failed = |what, error: io::Error| (Ending::Failed(what, error), Unsent::default());
     if let Err(error) = rustix::io::ioctl_fionbio(connection, true) {
@@ -122,7 +122,7 @@ fn receive(
     sink: &mut Sink<'_>,
     stop: Option<BorrowedFd<'_>>,
     times: &Times<'_>,
-    options: &Options,
+    options: &TalkOptions,
 ) -> Ending {
     let mut spliced = match sink {
         Sink::Descriptor(output) if options.tap.is_none() && options.direction != Direction::Send => {
@@ -186,7 +186,7 @@ fn receive(
     }
 }
 
-fn reset(connection: &Connection<'_>, options: &Options) -> Ending {
+fn reset(connection: &Connection<'_>, options: &TalkOptions) -> Ending {
     options.heard_reset();
     Ending::Reset(connection.ask_broken().unwrap_or(Errno::CONNRESET).into())
 }
@@ -223,7 +223,7 @@ fn wait(
 }
 
 /// An output that takes nothing until the time is over is no broken one.
-pub(super) fn of_output(error: io::Error, options: &Options) -> Ending {
+pub(super) fn of_output(error: io::Error, options: &TalkOptions) -> Ending {
     match options.timeout {
         Some(time) if error.kind() == io::ErrorKind::TimedOut => Ending::TimedOut(time),
         _ => Ending::OutputFailed(error),
@@ -236,7 +236,7 @@ fn take(
     sink: &mut Sink<'_>,
     buffer: &mut Vec<u8>,
     deadline: Option<Instant>,
-    options: &Options,
+    options: &TalkOptions,
 ) -> Result<usize, Failed> {
     buffer.resize(BUFFER, 0);
     let (_, length) = recv(socket, &mut buffer[..], RecvFlags::empty()).map_err(Failed::Socket)?;

@@ -52,7 +52,7 @@ fn seen(response: Response, head: Vec<u8>) -> Seen {
         }
     };
     let seen = Seen { status: response.status.code(), head, content, keep_alive: response.keep_alive };
-    assert_eq!(seen.field("X-Content-Type-Options"), Some("nosniff"));
+    assert_eq!(seen.field("X-Content-Type-SiteOptions"), Some("nosniff"));
     assert_eq!(seen.field("Date").unwrap().len(), 29);
     seen
 }
@@ -93,13 +93,13 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-fn site_in(folder: &Path, options: Options) -> Site {
+fn site_in(folder: &Path, options: SiteOptions) -> Site {
     Site::new(Root::open(folder).unwrap(), options)
 }
 
 fn site() -> (tempfile::TempDir, Site) {
     let folder = folder();
-    let site = site_in(folder.path(), Options::default());
+    let site = site_in(folder.path(), SiteOptions::default());
     (folder, site)
 }
 
@@ -133,7 +133,7 @@ fn what_is_not_there_is_not_found_and_nothing_is_echoed() {
     }
     assert_eq!(ask(&site, "GET /%", "").status, 400);
     assert_eq!(ask(&site, "GET /%00", "").status, 400);
-    let shown = site_in(_folder.path(), Options { hidden: Hidden::Shown, ..Options::default() });
+    let shown = site_in(_folder.path(), SiteOptions { hidden: Hidden::Shown, ..SiteOptions::default() });
     assert_eq!(ask(&shown, "GET /.env", "").text(), "secret");
     assert_eq!(ask(&shown, "GET /dir/../a.txt", "").text(), TEXT);
 }
@@ -165,7 +165,7 @@ fn folders_have_a_slash_an_index_or_a_listing() {
     assert_eq!(seen.field("Vary"), Some("Accept, Accept-Encoding"));
     let packed = ask(&site, "GET /dir/", "Accept-Encoding: gzip\r\n");
     assert!(unpacked(&packed).contains("<a href=\"sub/\">"));
-    let kept = site_in(folder.path(), Options { folders: Folders::Kept, ..Options::default() });
+    let kept = site_in(folder.path(), SiteOptions { folders: Folders::Kept, ..SiteOptions::default() });
     assert_eq!((ask(&kept, "GET /dir/", "").status, ask(&kept, "GET /site/", "").status), (404, 200));
 }
 
@@ -305,7 +305,7 @@ fn text_is_packed_for_who_takes_it() {
         let seen = ask(&site, &format!("GET {path}"), "Accept-Encoding: gzip\r\n");
         assert_eq!((seen.field("Content-Encoding"), seen.field("Vary")), (None, None), "{path}");
     }
-    let never = site_in(folder.path(), Options { packing: Packing::None, ..Options::default() });
+    let never = site_in(folder.path(), SiteOptions { packing: Packing::None, ..SiteOptions::default() });
     assert_eq!(ask(&never, "GET /long.css", "Accept-Encoding: gzip\r\n").text(), plain.text());
 }
 
@@ -322,7 +322,7 @@ fn other_methods_are_told_which_there_are() {
         assert_eq!((seen.status, seen.field("Allow")), (204, Some("GET, HEAD, OPTIONS")));
         assert_eq!(seen.field("Content-Length"), None);
     }
-    let storing = site_in(folder.path(), Options::default().with_upload());
+    let storing = site_in(folder.path(), SiteOptions::default().with_upload());
     assert_eq!(ask(&storing, "OPTIONS *", "").field("Allow"), Some("GET, HEAD, OPTIONS, PUT, POST, MKCOL"));
 }
 
@@ -334,7 +334,7 @@ fn other_origins_read_what_is_shared_and_no_more() {
         assert_eq!(ask(&site, line, preflight).field("Access-Control-Allow-Origin"), None);
     }
     let accounts = Accounts { readers: Account::new("a", "b").into_iter().collect(), writers: vec![] };
-    let shared = Options { sharing: Sharing::Everyone, accounts, ..Options::default() }.with_upload();
+    let shared = SiteOptions { sharing: Sharing::Everyone, accounts, ..SiteOptions::default() }.with_upload();
     let shared = site_in(folder.path(), shared);
     let seen = ask(&shared, "OPTIONS /a.txt", preflight);
     assert_eq!((seen.status, seen.field("Access-Control-Allow-Origin")), (204, Some("*")));
@@ -349,7 +349,7 @@ fn other_origins_read_what_is_shared_and_no_more() {
 #[test]
 fn an_application_makes_up_pages_but_no_files() {
     let (folder, _) = site();
-    let options = Options { fallback: Some(b"site/index.html".to_vec()), ..Options::default() };
+    let options = SiteOptions { fallback: Some(b"site/index.html".to_vec()), ..SiteOptions::default() };
     let site = site_in(folder.path(), options);
     for (path, status) in
         [("/users/5", 200), ("/users/", 200), ("/missing.js", 404), ("/.env", 404), ("/../x", 200), ("/a.txt", 200)]
@@ -381,7 +381,7 @@ fn a_name_that_is_not_ours_is_told_so() {
     assert_eq!((seen.status, seen.text().contains("evil")), (421, false));
     assert_eq!(at(&site, now, "GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 421);
     assert_eq!(at(&site, now, "PUT /x HTTP/1.1\r\nHost: evil.example\r\n\r\n").status, 421);
-    let any = site_in(folder.path(), Options { hosts: Hosts::Any, ..Options::default() });
+    let any = site_in(folder.path(), SiteOptions { hosts: Hosts::Any, ..SiteOptions::default() });
     assert_eq!(at(&any, now, "GET /a.txt HTTP/1.1\r\nHost: evil.example\r\n\r\n").status, 200);
 }
 
@@ -448,9 +448,10 @@ fn any_request_that_can_be_read_is_answered_properly() {
     let accounts = Accounts { readers: Account::new("a", "b").into_iter().collect(), writers: vec![] };
     let fallback = Some(b"site/index.html".to_vec());
     let sites = [
-        Options::default(),
-        Options { sharing: Sharing::Everyone, hidden: Hidden::Shown, fallback, ..Options::default() },
-        Options { accounts, folders: Folders::Kept, packing: Packing::None, ..Options::default() }.with_upload(),
+        SiteOptions::default(),
+        SiteOptions { sharing: Sharing::Everyone, hidden: Hidden::Shown, fallback, ..SiteOptions::default() },
+        SiteOptions { accounts, folders: Folders::Kept, packing: Packing::None, ..SiteOptions::default() }
+            .with_upload(),
     ]
     .map(|options| site_in(folder.path(), options));
     let methods = ["GET", "HEAD", "OPTIONS", "PUT", "POST"];

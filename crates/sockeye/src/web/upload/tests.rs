@@ -6,15 +6,15 @@ use std::time::SystemTime;
 use super::*;
 use crate::web::account::{Account, Accounts};
 use crate::web::answer::{Reply, Site};
-use crate::web::options::{Hidden, Options};
+use crate::web::options::{Hidden, SiteOptions};
 use crate::web::request::{Parsed, parse};
 
-fn site(folder: &Path, options: Options) -> Site {
+fn site(folder: &Path, options: SiteOptions) -> Site {
     Site::new(Root::open(folder).unwrap(), options)
 }
 
-fn small() -> Options {
-    Options { upload: Some(10), ..Options::default() }
+fn small() -> SiteOptions {
+    SiteOptions { upload: Some(10), ..SiteOptions::default() }
 }
 
 /// Plays one request with its content and tells the status and the head.
@@ -78,7 +78,7 @@ fn what_may_not_be_stored_leaves_nothing_behind() {
     fs::write(root.join(".hidden"), "old").unwrap();
     symlink("../canary", root.join("link")).unwrap();
     symlink("../outside", root.join("way")).unwrap();
-    let site = site(&root, Options { hidden: Hidden::Shown, ..small() });
+    let site = site(&root, SiteOptions { hidden: Hidden::Shown, ..small() });
     let before = names(place.path());
     for (path, fields, status) in [
         ("/.hidden", "", 403),
@@ -128,12 +128,12 @@ fn names(folder: &Path) -> Vec<String> {
 #[test]
 fn storing_is_for_those_who_may_and_where_it_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
-    let closed = site(folder.path(), Options::default());
+    let closed = site(folder.path(), SiteOptions::default());
     let (status, head, keep_alive) = put(&closed, &sized("/x", "", "new"));
     assert_eq!((status, keep_alive), (405, true));
     assert!(head.contains("Allow: GET, HEAD, OPTIONS\r\n"), "{head}");
     let accounts = Accounts { readers: Account::new("a", "b").into_iter().collect(), writers: vec![] };
-    let kept = site(folder.path(), Options { accounts, ..small() });
+    let kept = site(folder.path(), SiteOptions { accounts, ..small() });
     assert_eq!(put(&kept, &sized("/x", "", "new")).0, 401);
     assert_eq!(put(&kept, &sized("/x", "Authorization: Basic YTpi\r\n", "new")).0, 201);
     assert_eq!(

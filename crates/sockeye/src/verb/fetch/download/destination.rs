@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
-use super::super::range::{Part as Came, Range};
+use super::super::range::{ContentRange, Range};
 use super::super::{Answer, Url};
 use super::error::{TransferError, TransferErrorKind};
 use super::partial::{PartialFile, ResumableFile};
@@ -127,7 +127,7 @@ impl Destination {
     }
 
     /// Whether this part of it was the last.
-    pub(super) fn is_whole(&self, came: Came) -> bool {
+    pub(super) fn is_whole(&self, came: ContentRange) -> bool {
         if let Self::Resumable { file, .. } = self { file.is_whole(came) } else { true }
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::super::range::{Bytes, Part as Came, Range};
+use super::super::range::{Bytes, ContentRange, Range};
 use super::super::{Head, Url};
 use crate::file::{AtomicFile, FileError, PartFile};
 use crate::limits;
@@ -71,7 +71,7 @@ impl ResumableFile {
     }
 
     /// Makes room for what comes: behind what is there, or from the beginning. How much stays is returned.
-    pub(super) fn begin(&self, url: &Url, head: &Head, came: Option<Came>) -> Result<u64, String> {
+    pub(super) fn begin(&self, url: &Url, head: &Head, came: Option<ContentRange>) -> Result<u64, String> {
         let held = &*self.0;
         let first = came.map_or(0, |came| came.first);
         if let Some(came) = came
@@ -99,7 +99,7 @@ impl ResumableFile {
     }
 
     /// Whether all is there after this part of it came; where nobody says how long the whole is, the next answer does.
-    pub(super) fn is_whole(&self, came: Came) -> bool {
+    pub(super) fn is_whole(&self, came: ContentRange) -> bool {
         came.is_last(self.0.length())
     }
 

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::super::range::{Bytes, Range};
-use super::super::{Answer, ConnectionPool, Options, Progress, Request, Saved, Stopper, Taking, fetch};
+use super::super::{Answer, ConnectionPool, FetchOptions, Progress, Request, SaveOptions, Saved, Stopper, fetch};
 use super::error::{TransferError, TransferErrorKind};
 use crate::file::AtomicFile;
 use crate::net::words;
@@ -44,11 +44,11 @@ impl Segments {
         request: &Request,
         file: &AtomicFile,
         progress: &[Arc<Progress>],
-        (options, rate): (&Options, Option<u64>),
+        (options, rate): (&FetchOptions, Option<u64>),
     ) -> Result<Saved, TransferError> {
         let stopper = Arc::new(Stopper::default());
         let count = self.bounds.len() as u64;
-        let taking = |index: usize| Taking {
+        let saving = |index: usize| SaveOptions {
             raw: true,
             already: 0,
             max_size: None,
@@ -66,10 +66,10 @@ impl Segments {
         };
         std::thread::scope(|scope| {
             for index in 1..self.bounds.len() {
-                let (taking, failed, whole, stopper) = (&taking, &failed, &whole, &stopper);
+                let (saving, failed, whole, stopper) = (&saving, &failed, &whole, &stopper);
                 let part = move || {
                     if let Err(trouble) =
-                        self.part(index, request, file, &taking(index), (options, rate), (whole, stopper))
+                        self.part(index, request, file, &saving(index), (options, rate), (whole, stopper))
                     {
                         failed(trouble);
                     }
@@ -81,7 +81,7 @@ impl Segments {
                     ));
                 }
             }
-            let first = self.write(answer, file, 0, &taking(0));
+            let first = self.write(answer, file, 0, &saving(0));
             if let Err(trouble) = first {
                 failed(trouble);
             }
@@ -103,8 +103,8 @@ impl Segments {
         index: usize,
         request: &Request,
         file: &AtomicFile,
-        taking: &Taking,
-        (options, rate): (&Options, Option<u64>),
+        saving: &SaveOptions,
+        (options, rate): (&FetchOptions, Option<u64>),
         (whole, stopper): (&Mutex<Option<Saved>>, &Stopper),
     ) -> Result<(), TransferError> {
         let (first, end) = self.bounds[index];
@@ -115,7 +115,7 @@ impl Segments {
         let total = self.bounds.last().map(|&(_, end)| end);
         match answer.part {
             Some(part) if part.total == total || part.total.is_none() => {
-                self.write(answer, file, first, taking).map(drop)
+                self.write(answer, file, first, saving).map(drop)
             }
             // The server says that it has ranges and has none: what it sends is all there is to take.
             None if answer.head().status == 200
@@ -124,8 +124,8 @@ impl Segments {
                 let mut whole = whole.lock().unwrap_or_else(PoisonError::into_inner);
                 if whole.is_none() {
                     stopper.stop();
-                    let taking = Taking { only: None, stopper: None, rate, ..taking.clone() };
-                    *whole = Some(self.write(answer, file, 0, &taking)?);
+                    let saving = SaveOptions { only: None, stopper: None, rate, ..saving.clone() };
+                    *whole = Some(self.write(answer, file, 0, &saving)?);
                 }
                 Ok(())
             }
@@ -137,9 +137,9 @@ impl Segments {
         }
     }
 
-    fn write(&self, answer: Answer, file: &AtomicFile, at: u64, taking: &Taking) -> Result<Saved, TransferError> {
+    fn write(&self, answer: Answer, file: &AtomicFile, at: u64, saving: &SaveOptions) -> Result<Saved, TransferError> {
         let own = file.at(at).map_err(|error| TransferError::new(TransferErrorKind::Output, error.to_string()))?;
-        let saved = answer.save(&mut Sink::Descriptor(own.as_fd()), "", taking);
+        let saved = answer.save(&mut Sink::Descriptor(own.as_fd()), "", saving);
         saved.map_err(TransferError::from)
     }
 }
