@@ -6,7 +6,12 @@ mod support;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use support::peers::Authority;
 use support::*;
 
 fn file(folder: &Path, text: &str) -> String {
@@ -78,6 +83,67 @@ fn under_a_limit_of_memory_nothing_that_clients_hold_back_ends_a_server() {
         assert!(!line(&mut fresh).is_empty());
         assert!(server.child.try_wait().unwrap().is_none());
     }
+}
+
+/// What TLS keeps of its own is in the bound: unfinished lines inside, and handshakes that are not finished either.
+#[test]
+fn under_a_limit_of_memory_no_client_that_speaks_tls_ends_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), &format!("starttls\n{GREET}"));
+    let authority = Authority::new(folder.path());
+    authority.sign(folder.path(), "good", &["localhost"], (2020, 2120));
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let arguments = ["--play", &path, "--cert", &at("good.pem"), "--key", &at("good.key")];
+    let wrapper = ["prlimit", "--as=200000000", "--nofile=8192:8192"];
+    let mut server = Server::start_with(&wrapper, &["tcp://127.0.0.1:0"], &arguments);
+    let mut trusted = RootCertStore::empty();
+    trusted.add(CertificateDer::from_pem_file(at("ca.pem")).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_root_certificates(trusted).with_no_client_auth());
+    let connect = || {
+        let session = ClientConnection::new(Arc::clone(&config), "localhost".try_into().unwrap()).unwrap();
+        let mut client = StreamOwned::new(session, server.connect());
+        assert_eq!(read(&mut client, 9), b"Welcome!\n");
+        client
+    };
+    let mut clients = Vec::new();
+    for _ in 0..1000 {
+        let mut client = connect();
+        let _ = client.write_all(&[b'x'; 60_000]);
+        clients.push(client);
+    }
+    server.log.wait_for(WHY);
+    // The beginning of a ClientHello that says that it is long (RFC 8446, section 4).
+    let hello = [&[22, 3, 1, 0x40, 0, 1, 0, 0xff, 0xff][..], &[0; 16_000]].concat();
+    let begun = unfinished(&server, 2000, &hello);
+    let mut fresh = connect();
+    fresh.write_all(b"Ann\n").unwrap();
+    assert_eq!(line(&mut fresh), "Hello, Ann!\n");
+    assert!(server.child.try_wait().unwrap().is_none());
+    drop((clients, begun, fresh));
+    assert_eq!(server.stop().0, 0);
+}
+
+/// A server that is stopped reads what has come to all of them, and makes room meanwhile.
+#[test]
+fn under_a_limit_of_memory_a_server_can_be_stopped_while_many_ask() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("large"), vec![0; 100_000]).unwrap();
+    let wrapper = ["prlimit", "--as=200000000", "--nofile=8192:8192"];
+    let arguments = ["--files", folder.path().to_str().unwrap(), "-q"];
+    let mut server = Server::start_with(&wrapper, &["http://127.0.0.1:0"], &arguments);
+    // A hundred requests over HTTP/2, of which no answer is taken.
+    let mut asks = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &http2::frame(4, 0, 0, &[0, 4, 0, 0, 0, 0])].concat();
+    for number in 0..100 {
+        asks.extend(http2::frame(1, 5, 2 * number + 1, b"\x82\x86\x04\x06/large\x41\x09localhost"));
+    }
+    // They are gone before all of it is read, and so is the server.
+    for _ in 0..2000 {
+        server.connect().write_all(&asks).unwrap();
+    }
+    server.signal("TERM");
+    assert_eq!(server.wait(), 0, "{:#?}", server.log.all());
 }
 
 #[test]

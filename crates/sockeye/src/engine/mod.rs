@@ -689,6 +689,8 @@ impl Loop {
                 channel.armed.clear(at);
                 channel.wake(context)
             });
+            // Many may be due at once, each with much to say.
+            self.make_room(false);
         }
         for index in 0..self.datagrams.len() {
             if self.datagrams[index].wakes().is_some_and(|at| at <= self.now) {
@@ -709,6 +711,8 @@ impl Loop {
         self.stopping = true;
         for key in self.channels.keys() {
             self.with_channel(key, Channel::stop);
+            // Each may have read what had come, which is a lot for all of them.
+            self.make_room(false);
         }
         for index in 0..self.datagrams.len() {
             // Datagrams that have come are answered; then the sockets close with the loop.
