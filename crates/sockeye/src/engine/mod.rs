@@ -5,8 +5,10 @@ mod accept;
 #[cfg(feature = "http")]
 mod access;
 mod answers;
+mod bounds;
 mod channel;
 pub(crate) mod client;
+mod context;
 mod datagram;
 mod guard;
 #[cfg(feature = "http")]
@@ -14,6 +16,7 @@ mod http2;
 mod origin;
 mod reactor;
 mod room;
+mod stopping;
 #[cfg(feature = "http")]
 mod storage;
 mod team;
@@ -29,10 +32,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use transcript::{Moment, Output, Scratch, Script};
+use transcript::{Moment, Output, Scratch};
 
 use accept::{ACCEPTS, Listener};
+use bounds::Tally;
 use channel::{Agent, Channel, Fate, Identity, Line};
+use context::Context;
 use datagram::DatagramServer;
 use guard::Guard;
 use origin::Origin;
@@ -47,7 +52,6 @@ use web::{Lines, Now, Storage, Storing, Turn};
 
 use crate::event::{Event, Name, Observer, Protocol};
 use crate::net::listen::Socket;
-use crate::net::tls;
 use crate::stop::Stop;
 use crate::sys::datagrams::Inbox;
 use crate::sys::memory;
@@ -59,178 +63,16 @@ use {
     turn::Turn,
 };
 
+pub use bounds::Summary;
+pub(crate) use bounds::{Behaviour, Bounds, Loaded, Reload};
 pub use guard::Budget;
 #[cfg(feature = "http")]
 pub use web::AccessLog;
+#[cfg(feature = "http")]
 pub(crate) use web::Website;
-
-/// What a server does with a client.
-#[derive(Debug, Clone)]
-pub(crate) enum Behaviour {
-    /// Plays a transcript's side.
-    Play(Arc<Script>),
-    /// Sends back what comes (RFC 862).
-    Echo,
-    /// Reads and throws away (RFC 863).
-    Discard,
-    /// Answers requests of HTTP with files.
-    Site(Arc<Website>),
-}
-
-impl Behaviour {
-    /// The same for another thread. A script is counted at every step: two threads that count the same one wait for each other.
-    fn for_another_thread(&self) -> Self {
-        match self {
-            Self::Play(script) => Self::Play(Arc::new(Script::clone(script))),
-            other => other.clone(),
-        }
-    }
-}
-
-/// What bounds a loop.
-#[derive(Debug, Clone)]
-pub(crate) struct Bounds {
-    /// How long open exchanges get when the server is stopped.
-    pub(crate) grace: Duration,
-    /// How long conversations that are over are drained when the server is stopped.
-    pub(crate) linger: Duration,
-    /// How long a client without a play may be quiet; plays know their own.
-    pub(crate) wait: Option<Duration>,
-    /// Bytes that all buffers together may take.
-    pub(crate) memory: u64,
-    /// Connections at once.
-    pub(crate) connections: usize,
-    /// Loops, each a thread.
-    pub(crate) threads: usize,
-    pub(crate) budget: Budget,
-    /// Conversations in all; then the loop ends.
-    pub(crate) plays: Option<u64>,
-    /// How long the next client may stay away while none is there; then the loop ends.
-    pub(crate) wait_for_client: Option<Duration>,
-    /// Whether a reset or an idle time limit between two exchanges is a failed play.
-    pub(crate) strict: bool,
-    /// Whether each play is to come to its end, so that where a client leaves matters.
-    pub(crate) to_the_end: bool,
-    /// Who the server is where a transcript goes over to TLS.
-    pub(crate) identity: tls::Identity,
-}
-
-impl Bounds {
-    /// Whether it matters how each play went: to an exit code, or to a test.
-    fn is_judged(&self) -> bool {
-        self.strict || self.plays.is_some() || self.to_the_end
-    }
-}
-
-/// New behaviours, one for each socket in their order, and what to say about them.
-pub(crate) type Loaded = (Vec<Behaviour>, String);
-
-/// How a loop comes to other behaviours while it runs.
-pub(crate) struct Reload {
-    /// Asked when it is time.
-    pub(crate) asked: Stop,
-    /// The new behaviours, or why the old ones stay.
-    pub(crate) load: Box<dyn FnMut() -> Result<Loaded, String> + Send>,
-}
-
-/// What came of a loop.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Summary {
-    /// Conversations that were opened.
-    pub opened: u64,
-    /// Conversations that ended by themselves.
-    pub closed: u64,
-    /// Plays that did not go as written.
-    pub failed: u64,
-    /// Conversations that were cut when the server was stopped.
-    pub cut: u64,
-    /// Bytes that came in the conversations that are over.
-    pub from_clients: u64,
-    /// The second signal came: nothing was waited for.
-    pub at_once: bool,
-    /// The next client stayed away for too long.
-    pub unvisited: bool,
-}
-
-/// Counts of one loop.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    opened: u64,
-    closed: u64,
-    failed: u64,
-    from_clients: u64,
-}
-
-impl Tally {
-    /// The number of a conversation that opens now.
-    fn next_number(&mut self) -> u64 {
-        self.opened += 1;
-        self.opened
-    }
-
-    /// A conversation closes now, in which so many bytes came.
-    fn close(&mut self, from_client: u64) {
-        self.closed += 1;
-        self.from_clients += from_client;
-    }
-}
-
-/// What every connection of a loop uses in its turn: there is one of each, whatever the number of connections.
-pub(crate) struct Context<'a> {
-    buffer: Vec<u8>,
-    scratch: &'a mut Scratch,
-    output: &'a mut Output,
-    observer: &'a mut dyn Observer,
-    tally: &'a mut Tally,
-    now: Moment,
-    wait: Option<Duration>,
-    stopping: bool,
-    strict: bool,
-    is_judged: bool,
-    linger: Duration,
-    plays: Option<u64>,
-    identity: &'a tls::Identity,
-    date: &'a Now,
-    /// What is told of answers.
-    lines: &'a mut Lines,
-    /// Where the connection in hand has files stored.
-    storing: Option<Storing<'a>>,
-    /// How much of it may be served now.
-    turn: Turn,
-    /// Where the channel in hand comes from.
-    origin: &'a Origin,
-}
-
-impl Context<'_> {
-    /// When a peer that takes nothing from now on has taken too long.
-    fn write_by(&self) -> Moment {
-        self.origin.write_by(self.now)
-    }
-
-    /// The peer said something.
-    fn heard(&self, bytes: &[u8]) {
-        if let Some(tap) = self.origin.tap()
-            && !bytes.is_empty()
-        {
-            tap.said(self.origin.side().other(), bytes);
-        }
-    }
-
-    /// We said something.
-    fn said(&self, bytes: &[u8]) {
-        if let Some(tap) = self.origin.tap()
-            && !bytes.is_empty()
-        {
-            tap.said(self.origin.side(), bytes);
-        }
-    }
-}
 
 /// Entries of dead connections that may stand in the heap of deadlines.
 const STALE: usize = 4096;
-/// Connections taken from a backlog when the server is stopped.
-const LAST_ACCEPTS: usize = 4096;
 /// A read never takes more at once.
 const BUFFER: usize = 64 * 1024;
 
@@ -702,25 +544,6 @@ impl Loop {
         }
     }
 
-    /// Accepting stops; who stands between two exchanges is closed at once, the others have the grace.
-    fn begin_stopping(&mut self) {
-        // Who was already in the backlog is not left with a reset.
-        for index in 0..self.listeners.len() {
-            self.accept(index, LAST_ACCEPTS);
-        }
-        self.stopping = true;
-        for key in self.channels.keys() {
-            self.with_channel(key, Channel::stop);
-            // Each may have read what had come, which is a lot for all of them.
-            self.make_room(false);
-        }
-        for index in 0..self.datagrams.len() {
-            // Datagrams that have come are answered; then the sockets close with the loop.
-            self.serve_datagrams(index);
-        }
-        self.close_listeners();
-    }
-
     /// Answers the datagrams that have come to a socket.
     fn serve_datagrams(&mut self, index: usize) {
         self.with_datagrams(index, |server, inbox, context| {
@@ -728,51 +551,5 @@ impl Loop {
                 server.ready(inbox, context);
             }
         });
-    }
-
-    /// Closes what accepts, but keeps what open connections need to know of it.
-    fn close_listeners(&mut self) {
-        for listener in &mut self.listeners {
-            listener.socket.close();
-        }
-        self.accept_again = None;
-    }
-
-    /// Ends whatever is still open.
-    fn end(mut self, at_once: bool) -> io::Result<Summary> {
-        let mut cut = 0;
-        for key in self.channels.keys() {
-            let mut was_cut = false;
-            self.with_channel(key, |channel, context| {
-                was_cut = channel.cut(context);
-                Fate::Gone
-            });
-            cut += u64::from(was_cut);
-        }
-        for index in 0..self.datagrams.len() {
-            self.with_datagrams(index, |server, _, context| {
-                cut += server.cut(context);
-                server.tell_drops(context);
-            });
-        }
-        self.lines.tell(&mut *self.observer);
-        let Tally { opened, closed, failed, from_clients } = self.tally;
-        let mut all = Summary { opened, closed: closed - cut, failed, cut, from_clients, at_once, unvisited: false };
-        if let Some(Membership { team, seat: 0, .. }) = &self.member {
-            team.write_all(|| Message::End { at_once });
-        }
-        let mut lost = None;
-        for worker in self.workers {
-            match worker.join().unwrap_or_else(|_| Err(io::Error::other("a thread of the server panicked"))) {
-                Ok(Summary { closed, failed, cut, from_clients, .. }) => {
-                    all.closed += closed;
-                    all.failed += failed;
-                    all.cut += cut;
-                    all.from_clients += from_clients;
-                }
-                Err(error) => lost = Some(error),
-            }
-        }
-        lost.or(self.broken).map_or(Ok(all), Err)
     }
 }

@@ -41,7 +41,8 @@ impl Channel {
     /// to say, and clients that close in a hurry reset. A session's last word is often left unread, which is a reset and
     /// loses nothing.
     fn judge_late_reset(&mut self, context: &mut Context<'_>) {
-        if !matches!(self.agent, Agent::Play(..)) {
+        // One that failed before is not counted twice.
+        if !matches!(self.agent, Agent::Play(..)) || self.reason.is_some() {
             return;
         }
         let reason = match (self.phase, context.origin.is_client()) {

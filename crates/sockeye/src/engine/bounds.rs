@@ -1,0 +1,123 @@
+//! What a loop is told to do, within which bounds, and what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use transcript::Script;
+
+use super::guard::Budget;
+use super::web::Website;
+use crate::net::tls;
+use crate::stop::Stop;
+
+/// What a server does with a client.
+#[derive(Debug, Clone)]
+pub(crate) enum Behaviour {
+    /// Plays a transcript's side.
+    Play(Arc<Script>),
+    /// Sends back what comes (RFC 862).
+    Echo,
+    /// Reads and throws away (RFC 863).
+    Discard,
+    /// Answers requests of HTTP with files.
+    Site(Arc<Website>),
+}
+
+impl Behaviour {
+    /// The same for another thread. A script is counted at every step: two threads that count the same one wait for each other.
+    pub(super) fn for_another_thread(&self) -> Self {
+        match self {
+            Self::Play(script) => Self::Play(Arc::new(Script::clone(script))),
+            other => other.clone(),
+        }
+    }
+}
+
+/// What bounds a loop.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounds {
+    /// How long open exchanges get when the server is stopped.
+    pub(crate) grace: Duration,
+    /// How long conversations that are over are drained when the server is stopped.
+    pub(crate) linger: Duration,
+    /// How long a client without a play may be quiet; plays know their own.
+    pub(crate) wait: Option<Duration>,
+    /// Bytes that all buffers together may take.
+    pub(crate) memory: u64,
+    /// Connections at once.
+    pub(crate) connections: usize,
+    /// Loops, each a thread.
+    pub(crate) threads: usize,
+    pub(crate) budget: Budget,
+    /// Conversations in all; then the loop ends.
+    pub(crate) plays: Option<u64>,
+    /// How long the next client may stay away while none is there; then the loop ends.
+    pub(crate) wait_for_client: Option<Duration>,
+    /// Whether a reset or an idle time limit between two exchanges is a failed play.
+    pub(crate) strict: bool,
+    /// Whether each play is to come to its end, so that where a client leaves matters.
+    pub(crate) to_the_end: bool,
+    /// Who the server is where a transcript goes over to TLS.
+    pub(crate) identity: tls::Identity,
+}
+
+impl Bounds {
+    /// Whether it matters how each play went: to an exit code, or to a test.
+    pub(super) fn is_judged(&self) -> bool {
+        self.strict || self.plays.is_some() || self.to_the_end
+    }
+}
+
+/// New behaviours, one for each socket in their order, and what to say about them.
+pub(crate) type Loaded = (Vec<Behaviour>, String);
+
+/// How a loop comes to other behaviours while it runs.
+pub(crate) struct Reload {
+    /// Asked when it is time.
+    pub(crate) asked: Stop,
+    /// The new behaviours, or why the old ones stay.
+    pub(crate) load: Box<dyn FnMut() -> Result<Loaded, String> + Send>,
+}
+
+/// What came of a loop.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Conversations that were opened.
+    pub opened: u64,
+    /// Conversations that ended by themselves.
+    pub closed: u64,
+    /// Plays that did not go as written.
+    pub failed: u64,
+    /// Conversations that were cut when the server was stopped.
+    pub cut: u64,
+    /// Bytes that came in the conversations that are over.
+    pub from_clients: u64,
+    /// The second signal came: nothing was waited for.
+    pub at_once: bool,
+    /// The next client stayed away for too long.
+    pub unvisited: bool,
+}
+
+/// Counts of one loop.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(super) opened: u64,
+    pub(super) closed: u64,
+    pub(super) failed: u64,
+    pub(super) from_clients: u64,
+}
+
+impl Tally {
+    /// The number of a conversation that opens now.
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.opened += 1;
+        self.opened
+    }
+
+    /// A conversation closes now, in which so many bytes came.
+    pub(super) fn close(&mut self, from_client: u64) {
+        self.closed += 1;
+        self.from_clients += from_client;
+    }
+}

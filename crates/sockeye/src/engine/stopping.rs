@@ -1,0 +1,78 @@
+//! How a loop ends: clients that wait in a backlog are still served, open exchanges have the grace, the rest is cut.
+
+use std::io;
+
+use super::channel::{Channel, Fate};
+use super::team::Message;
+use super::threads::Membership;
+use super::{Loop, Summary, Tally};
+
+/// Connections taken from a backlog when the server is stopped.
+const LAST_ACCEPTS: usize = 4096;
+
+impl Loop {
+    /// Accepting stops; who stands between two exchanges is closed at once, the others have the grace.
+    pub(super) fn begin_stopping(&mut self) {
+        // Who was already in the backlog is not left with a reset.
+        for index in 0..self.listeners.len() {
+            self.accept(index, LAST_ACCEPTS);
+        }
+        self.stopping = true;
+        for key in self.channels.keys() {
+            self.with_channel(key, Channel::stop);
+            // Each may have read what had come, which is a lot for all of them.
+            self.make_room(false);
+        }
+        for index in 0..self.datagrams.len() {
+            // Datagrams that have come are answered; then the sockets close with the loop.
+            self.serve_datagrams(index);
+        }
+        self.close_listeners();
+    }
+
+    /// Closes what accepts, but keeps what open connections need to know of it.
+    pub(super) fn close_listeners(&mut self) {
+        for listener in &mut self.listeners {
+            listener.socket.close();
+        }
+        self.accept_again = None;
+    }
+
+    /// Ends whatever is still open.
+    pub(super) fn end(mut self, at_once: bool) -> io::Result<Summary> {
+        let mut cut = 0;
+        for key in self.channels.keys() {
+            let mut was_cut = false;
+            self.with_channel(key, |channel, context| {
+                was_cut = channel.cut(context);
+                Fate::Gone
+            });
+            cut += u64::from(was_cut);
+        }
+        for index in 0..self.datagrams.len() {
+            self.with_datagrams(index, |server, _, context| {
+                cut += server.cut(context);
+                server.tell_drops(context);
+            });
+        }
+        self.lines.tell(&mut *self.observer);
+        let Tally { opened, closed, failed, from_clients } = self.tally;
+        let mut all = Summary { opened, closed: closed - cut, failed, cut, from_clients, at_once, unvisited: false };
+        if let Some(Membership { team, seat: 0, .. }) = &self.member {
+            team.write_all(|| Message::End { at_once });
+        }
+        let mut lost = None;
+        for worker in self.workers {
+            match worker.join().unwrap_or_else(|_| Err(io::Error::other("a thread of the server panicked"))) {
+                Ok(Summary { closed, failed, cut, from_clients, .. }) => {
+                    all.closed += closed;
+                    all.failed += failed;
+                    all.cut += cut;
+                    all.from_clients += from_clients;
+                }
+                Err(error) => lost = Some(error),
+            }
+        }
+        lost.or(self.broken).map_or(Ok(all), Err)
+    }
+}
