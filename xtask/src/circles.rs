@@ -15,7 +15,6 @@ const KNOWN: &[(&str, &str, &[&str])] = &[
     ("sockeye", "engine", &["access", "http2", "web"]),
     ("sockeye", "web", &["answer", "archive", "exchange", "form", "head", "listing", "refusal", "upload"]),
     ("sockeye", "web", &["body", "request"]),
-    ("cli", "", &["commands", "flags", "output", "port_file"]),
 ];
 
 /// A module by the names on the way to it; empty for the crate itself.

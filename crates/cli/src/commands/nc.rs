@@ -15,7 +15,6 @@ use std::process::ExitCode;
 
 use sockeye::verb::nc::{self, Notice};
 
-pub(crate) use arguments::FLAGS;
 use arguments::Stop;
 
 use crate::sys::StandardStreams;

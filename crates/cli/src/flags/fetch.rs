@@ -11,7 +11,8 @@ use sockeye::net::tls::{Trust, Version};
 use sockeye::verb::fetch::range::Bytes;
 use sockeye::verb::fetch::{Instead, Resolved, Url};
 
-use super::{FamilyFlags, duration, pin};
+use super::FamilyFlags;
+use super::parsers::{duration, pin};
 
 #[derive(Debug, Args)]
 #[command(

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use sockeye::event::Protocol;
 use sockeye::verb::ports::Of;
 
-use super::duration;
+use super::parsers::duration;
 
 #[derive(Debug, Args)]
 #[command(

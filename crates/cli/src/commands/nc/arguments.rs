@@ -6,6 +6,7 @@ use std::time::Duration;
 use sockeye::verb::nc::{Family, NcOptions, NumberError, Proxy, ProxyProtocol, Transport, number, signature_password};
 
 use super::getopt::{Flags, Step};
+use crate::flags::NC_FLAGS;
 
 /// Why nothing is run.
 pub(super) enum Stop {
@@ -30,47 +31,8 @@ const USAGE: &str = "usage: nc [-46CDdFhklNnrStUuvZz] [-I length] [-i interval] 
 
 const VERSION: &str = "OpenBSD netcat (Debian patchlevel 1.219-1)\n";
 
-/// Each flag, as `-h` shows it, and its line there.
-pub(crate) const FLAGS: &[(&str, &str)] = &[
-    ("-4\t", "Use IPv4"),
-    ("-6\t", "Use IPv6"),
-    ("-b\t", "Allow broadcast"),
-    ("-C\t", "Send CRLF as line-ending"),
-    ("-D\t", "Enable the debug socket option"),
-    ("-d\t", "Detach from stdin"),
-    ("-F\t", "Pass socket fd"),
-    ("-h\t", "This help text"),
-    ("-I length", "TCP receive buffer length"),
-    ("-i interval", "Delay interval for lines sent, ports scanned"),
-    ("-k\t", "Keep inbound sockets open for multiple connects"),
-    ("-l\t", "Listen mode, for inbound connects"),
-    ("-M ttl\t", "Outgoing TTL / Hop Limit"),
-    ("-m minttl", "Minimum incoming TTL / Hop Limit"),
-    ("-N\t", "Shutdown the network socket after EOF on stdin"),
-    ("-n\t", "Suppress name/port resolutions"),
-    ("-O length", "TCP send buffer length"),
-    ("-P proxyuser", "Username for proxy authentication"),
-    ("-p port\t", "Specify local port for remote connects"),
-    ("-q secs\t", "quit after EOF on stdin and delay of secs"),
-    ("-r\t", "Randomize remote ports"),
-    ("-S\t", "Enable the TCP MD5 signature option"),
-    ("-s sourceaddr", "Local source address"),
-    ("-T keyword", "TOS value"),
-    ("-t\t", "Answer TELNET negotiation"),
-    ("-U\t", "Use UNIX domain socket"),
-    ("-u\t", "UDP mode"),
-    ("-V rtable", "Specify alternate routing table"),
-    ("-v\t", "Verbose"),
-    ("-W recvlimit", "Terminate after receiving a number of packets"),
-    ("-w timeout", "Timeout for connects and final net reads"),
-    ("-X proto", "Proxy protocol: \"4\", \"5\" (SOCKS) or \"connect\""),
-    ("-x addr[:port]", "Specify proxy address and port"),
-    ("-Z\t", "DCCP mode"),
-    ("-z\t", "Zero-I/O mode [used for scanning]"),
-];
-
 fn help() -> Stop {
-    let flags: String = FLAGS.iter().map(|(flag, what)| format!("\t\t{flag}\t{what}\n")).collect();
+    let flags: String = NC_FLAGS.iter().map(|(flag, what)| format!("\t\t{flag}\t{what}\n")).collect();
     let ports = "\tPort numbers can be individual or ranges: lo-hi [inclusive]\n";
     Stop::Said { words: format!("{VERSION}{USAGE}\tCommand Summary:\n{flags}{ports}").into_bytes(), code: 0 }
 }

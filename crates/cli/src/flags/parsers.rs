@@ -1,0 +1,107 @@
+//! What stands behind a flag: times, sizes, names and values as people write them.
+
+use std::time::Duration;
+
+use sockeye::net::tls::Trust;
+use sockeye::verb::serve::Budget;
+
+/// `5`, `5s`, `500ms`, `1.5s`, `2m`, `1h`; a bare number is seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)];
+    let wrong = || "write a number and a unit: 500ms, 5s, 2m".to_owned();
+    let (number, factor) = units
+        .iter()
+        .find_map(|(unit, factor)| text.strip_suffix(unit).map(|number| (number, factor)))
+        .ok_or_else(wrong)?;
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return Err(wrong());
+    }
+    let seconds: f64 = number.parse().map_err(|_| wrong())?;
+    Duration::try_from_secs_f64(seconds * factor)
+        .ok()
+        .filter(|time| time.as_secs() <= 31_536_000)
+        .ok_or_else(|| "at most a year".to_owned())
+}
+
+/// `65536`, `64KiB`, `64k`, `1MiB`.
+pub(super) fn size(text: &str) -> Result<usize, String> {
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match &lower[digits.len()..] {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        _ => return Err("write bytes or a unit: 65536, 64KiB, 1MiB".to_owned()),
+    };
+    digits
+        .parse::<usize>()
+        .ok()
+        .and_then(|number| number.checked_mul(factor))
+        .filter(|&bytes| (1..=1 << 30).contains(&bytes))
+        .ok_or_else(|| "a size is from 1 byte to 1024 MiB".to_owned())
+}
+
+pub(super) fn pin(text: &str) -> Result<Trust, String> {
+    Trust::pinned(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn name_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| "write NAME=VALUE".to_owned())?;
+    if is_name(name) { Ok((name.to_owned(), value.to_owned())) } else { Err(format!("`{name}` cannot be a name")) }
+}
+
+/// Whether a word can be the name of a hole.
+pub(crate) fn is_name(word: &str) -> bool {
+    word.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic())
+        && word.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+        && word != "_"
+}
+
+/// `NAME=VALUE`, or a name whose value stands in the environment, where other users cannot read it.
+pub(super) fn secret(text: &str) -> Result<(String, String), String> {
+    if text.contains('=') {
+        return name_value(text);
+    }
+    if !is_name(text) {
+        return Err(format!("`{text}` cannot be a name"));
+    }
+    match std::env::var(text) {
+        Ok(value) => Ok((text.to_owned(), value)),
+        Err(_) => Err(format!("write {text}=VALUE, or set the environment variable {text}")),
+    }
+}
+
+pub(super) fn budget(text: &str) -> Result<Budget, String> {
+    if text == "off" {
+        return Ok(Budget::Off);
+    }
+    let wrong = || "write `off` or a network such as 10.0.0.0/8".to_owned();
+    let (network, bits) = text.split_once('/').ok_or_else(wrong)?;
+    let network: std::net::IpAddr = network.parse().map_err(|_| wrong())?;
+    let most = if network.is_ipv4() { 32 } else { 128 };
+    let bits: u8 = bits.parse().ok().filter(|bits| *bits <= most).ok_or_else(wrong)?;
+    Ok(Budget::Except(network, bits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes_are_read_as_people_write_them() {
+        for (text, millis) in
+            [("5", 5000), ("5s", 5000), ("500ms", 500), ("1.5s", 1500), ("2m", 120_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "s", "5x", "-1", "1e9", "nan", "99999999999"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        for (text, bytes) in [("1", 1), ("64KiB", 65536), ("64k", 65536), ("1MiB", 1 << 20)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["0", "", "k", "5x", "99999999999999999999"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The flags of `talk`.
+#![allow(rustdoc::broken_intra_doc_links, reason = "these comments are the help text, where [HOST] is a placeholder")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use sockeye::net::tls::Trust;
+use sockeye::verb::talk::Eol;
+
+use super::parsers::{duration, pin, size};
+use super::values::{FamilyFlags, Values};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without --play, standard input goes to the socket and what comes goes to standard output. When standard input \
+    ends, our end is half-closed and the answer is waited for. When the peer ends first, it still gets what comes on standard \
+    input, for it may go on reading: talk ends when standard input does. A standard input that stays open and silent is given \
+    15 s once the peer is known to have closed, or, with --listen, has ended. At a terminal talk ends with the peer.\n\
+    With --listen, an empty standard input (/dev/null, a closed pipe) ends nothing: what comes is taken until the peer ends.\n\
+    Exit code 0: every byte arrived, both ways. To see only whether somebody listens, use --zero.\n\
+    Over UDP each line is one datagram without its ending, and a second of quiet after an answer ends the conversation."
+)]
+pub(crate) struct Talk {
+    /// Where to: [tcp://|udp://][HOST]:PORT, HOST PORT, PORT, unix:PATH; with --play, the transcript's `at` is the default
+    #[arg(value_name = "ADDR", required_unless_present = "play", num_args = 1..=2)]
+    pub(crate) address: Vec<String>,
+    /// Play the C side of a transcript and check what the server says; several are played one after the other
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "eol", "raw"])]
+    pub(crate) play: Vec<PathBuf>,
+    /// With --play: play once for each row of a .csv (names in its first row) or .jsonl file
+    #[arg(long, value_name = "FILE", requires = "play")]
+    pub(crate) data: Option<PathBuf>,
+    /// With --play: play everything so often
+    #[arg(long, value_name = "N", requires = "play", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repeat: u32,
+    /// With --play: write what came of each play; FILE.xml is JUnit, FILE.tap is TAP, FILE.json is JSON
+    #[arg(long, value_name = "FILE", requires = "play")]
+    pub(crate) report: Vec<PathBuf>,
+    /// With --play: write received lines that differ anew into the transcript
+    #[arg(long, requires = "play", conflicts_with_all = ["data", "repeat", "record", "report"])]
+    pub(crate) update: bool,
+    /// Write what was said as a transcript
+    #[arg(long, value_name = "FILE", conflicts_with = "keep")]
+    pub(crate) record: Option<PathBuf>,
+    /// With --record: write pauses too
+    #[arg(long, requires = "record")]
+    pub(crate) times: bool,
+    /// Listen there, and talk to one client
+    #[arg(short, long)]
+    pub(crate) listen: bool,
+    /// With --listen: talk to one client after another
+    #[arg(short, long, requires = "listen")]
+    pub(crate) keep: bool,
+    /// With --listen: write the port there when it is bound
+    #[arg(long, value_name = "PATH", requires = "listen")]
+    pub(crate) port_file: Option<PathBuf>,
+    /// End the lines of standard input so [default: as they come; over UDP not at all]
+    #[arg(long, value_name = "EOL")]
+    pub(crate) eol: Option<EolFlag>,
+    /// Say only whether somebody listens there: nothing is sent over TCP, and over UDP an empty datagram
+    #[arg(long, conflicts_with_all = ["play", "listen", "record", "eol", "raw", "recv_only", "send_only", "idle"])]
+    pub(crate) zero: bool,
+    /// Try for so long to connect, until whoever is to answer is there
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "listen")]
+    pub(crate) retry: Option<Duration>,
+    /// Only take what the peer sends: standard input is not read
+    #[arg(long, conflicts_with_all = ["play", "send_only"])]
+    pub(crate) recv_only: bool,
+    /// Only send standard input: no answer is waited for, and what comes is thrown away
+    #[arg(long, conflicts_with_all = ["play", "keep"])]
+    pub(crate) send_only: bool,
+    /// End when nothing has passed for so long, either way; exit 28
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "play")]
+    pub(crate) idle: Option<Duration>,
+    /// For the whole conversation; with --play, to wait for the server's next line
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// For looking the name up and connecting
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    pub(crate) connect_timeout: Duration,
+    /// With --play: where a transcript says `starttls`, trust who these certificates (PEM) sign for, and nobody else
+    #[arg(long, value_name = "FILE", requires = "play", conflicts_with = "pin")]
+    pub(crate) ca: Option<PathBuf>,
+    /// The same for one certificate, whoever signed it
+    #[arg(long, value_name = "sha256:HEX", requires = "play", value_parser = pin)]
+    pub(crate) pin: Option<Trust>,
+    /// Longest line, with --play
+    #[arg(long, value_name = "SIZE", requires = "play", value_parser = size, default_value = "64KiB")]
+    pub(crate) max_line: usize,
+    /// Let a terminal obey what the peer sends
+    #[arg(long)]
+    pub(crate) raw: bool,
+    #[command(flatten)]
+    pub(crate) values: Values,
+    #[command(flatten)]
+    pub(crate) family: FamilyFlags,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum EolFlag {
+    Lf,
+    Crlf,
+    None,
+}
+
+impl From<EolFlag> for Eol {
+    fn from(flag: EolFlag) -> Self {
+        match flag {
+            EolFlag::Lf => Self::Lf,
+            EolFlag::Crlf => Self::CrLf,
+            EolFlag::None => Self::None,
+        }
+    }
+}
