@@ -11,9 +11,10 @@ use std::time::Instant;
 
 use transcript::{Carrier, Input, Moment, Options, Output, Scratch, Script, Side, Transcript};
 
-/// What a server hears again and again, how many exchanges that is, and what it plays.
+/// What an end hears again and again, how many exchanges that is, and what it plays.
 struct Work {
     name: &'static str,
+    side: Side,
     script: &'static str,
     /// Heard once, before the time runs.
     first: &'static [u8],
@@ -34,15 +35,17 @@ fn main() {
     }
 }
 
-fn works() -> [Work; 7] {
+fn works() -> [Work; 12] {
     let greeting = "S: Welcome!\nrepeat\n  C: {name=Ann}\n  S: Hello, {name}!\nend\nC: exit\nS closes\n";
     let ping = "repeat\n  C: PING\n  S: +PONG\nend\n";
     let lines = "eol crlf\nrepeat\n  either\n    C: GET {key:word=fish} {_:int=1}\n    S: VALUE {key}\n  or\n    C: {_=QUIT}\n  end\nend\n";
     let sets = "eol crlf\nC: hello\nrepeat\n  C: x\n  S: 250 ok\nend\n";
+    let greeted = "S: Welcome!\nrepeat 4294967295\n  C: {name=Michael}\n  S: Hello, {name}!\nend\n";
     let long = [b"x".repeat(1000), b"\n".to_vec()].concat();
     [
         Work {
             name: "greeting, one at a time",
+            side: Side::Server,
             script: greeting,
             first: b"",
             heard: b"Michael\n".to_vec(),
@@ -50,15 +53,31 @@ fn works() -> [Work; 7] {
         },
         Work {
             name: "greeting, 100 at a time",
+            side: Side::Server,
             script: greeting,
             first: b"",
             heard: b"Michael\n".repeat(100),
             exchanges: 100,
         },
-        Work { name: "greeting, names of 1,000 bytes", script: greeting, first: b"", heard: long, exchanges: 1 },
-        Work { name: "no hole, 100 at a time", script: ping, first: b"", heard: b"PING\n".repeat(100), exchanges: 100 },
+        Work {
+            name: "greeting, names of 1,000 bytes",
+            side: Side::Server,
+            script: greeting,
+            first: b"",
+            heard: long,
+            exchanges: 1,
+        },
+        Work {
+            name: "no hole, 100 at a time",
+            side: Side::Server,
+            script: ping,
+            first: b"",
+            heard: b"PING\n".repeat(100),
+            exchanges: 100,
+        },
         Work {
             name: "a choice with patterns",
+            side: Side::Server,
             script: lines,
             first: b"",
             heard: b"GET fish 17\r\n".repeat(100),
@@ -66,6 +85,7 @@ fn works() -> [Work; 7] {
         },
         Work {
             name: "a loop behind a first line",
+            side: Side::Server,
             script: sets,
             first: b"hello\r\n",
             heard: b"x\r\n".repeat(100),
@@ -73,10 +93,51 @@ fn works() -> [Work; 7] {
         },
         Work {
             name: "blocks of 64 KiB",
+            side: Side::Server,
             script: "repeat\n  C raw: {body:65536 bytes}\n  S: ok\nend\n",
             first: b"",
             heard: vec![b'x'; 65536],
             exchanges: 1,
+        },
+        Work {
+            name: "a client's greeting, one at a time",
+            side: Side::Client,
+            script: greeted,
+            first: b"Welcome!\n",
+            heard: b"Hello, Michael!\n".to_vec(),
+            exchanges: 1,
+        },
+        Work {
+            name: "a client's greeting, 100 at a time",
+            side: Side::Client,
+            script: greeted,
+            first: b"Welcome!\n",
+            heard: b"Hello, Michael!\n".repeat(100),
+            exchanges: 100,
+        },
+        Work {
+            name: "a client without holes, 100 at a time",
+            side: Side::Client,
+            script: "repeat 4294967295\n  C: PING\n  S: +PONG\nend\n",
+            first: b"",
+            heard: b"+PONG\n".repeat(100),
+            exchanges: 100,
+        },
+        Work {
+            name: "a client's three names in turn",
+            side: Side::Client,
+            script: "repeat 4294967295\n  C: {name=Ann|Bob|Eve}\n  S: Hello, {name}!\nend\n",
+            first: b"",
+            heard: b"Hello, Ann!\nHello, Bob!\nHello, Eve!\n".repeat(33),
+            exchanges: 99,
+        },
+        Work {
+            name: "a client that answers",
+            side: Side::Client,
+            script: "repeat\n  S: {question=why}\n  C: {question}: because\nend\n",
+            first: b"",
+            heard: b"why\n".repeat(100),
+            exchanges: 100,
         },
     ]
 }
@@ -84,7 +145,7 @@ fn works() -> [Work; 7] {
 /// Gives the act a step of the play, which stands where the work begins.
 fn with_step(work: &Work, act: impl FnOnce(&mut dyn FnMut())) {
     let transcript = Transcript::parse("bench.talk", work.script.as_bytes(), &[]).unwrap();
-    let script = Script::prepare(&transcript, &Options::new(Side::Server, Carrier::Stream)).unwrap();
+    let script = Script::prepare(&transcript, &Options::new(work.side, Carrier::Stream)).unwrap();
     let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
     let mut step = |bytes: &[u8]| {
         let input = Input { bytes, datagram: false, ended: false, now: Moment::default() };

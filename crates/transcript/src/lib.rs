@@ -49,7 +49,7 @@ pub use format::format;
 pub use given::{UnknownName, known_names};
 pub use moment::Moment;
 pub use notation::{is_hidden, show};
-pub use play::{Ending, Input, Next, Output, Play, SAID_AHEAD, Step};
+pub use play::{Ending, Exchange, Exchanges, Input, Next, Output, Play, SAID_AHEAD, Step, Watch};
 pub use program::MOST_SAID;
 pub use row::Row;
 pub use script::{CLIENT_WAIT, File, Files, Options, SERVER_WAIT, Script};

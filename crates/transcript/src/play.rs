@@ -7,10 +7,12 @@ mod hear;
 mod rounds;
 mod say;
 mod standing;
+mod watch;
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
+
+pub use watch::{Exchange, Exchanges, Watch};
 
 use crate::carrier::Carrier;
 use crate::moment::Moment;
@@ -160,11 +162,9 @@ pub struct Play {
     /// What it was given, beside the script's own values.
     row: Option<Row>,
     saved: Option<Box<Saved>>,
-    said: Option<Box<(usize, Vec<u8>)>>,
+    /// What we said last, for the account of a failure; its memory stays.
+    said: Option<Box<Said>>,
     heard: Heard,
-    /// Branches that we took, where that is asked for.
-    #[expect(clippy::box_collection, reason = "there are many plays, and hardly one that is asked")]
-    taken: Option<Box<BTreeSet<Pc>>>,
     /// The last line ended by the gap: a lone line ending that comes now belongs to it.
     after_gap: bool,
     /// Inside `together`.
@@ -185,6 +185,20 @@ impl Script {
     }
 }
 
+/// A line that we said, and its bytes.
+#[derive(Debug, Clone, Default)]
+struct Said {
+    line: usize,
+    bytes: Vec<u8>,
+}
+
+/// The same, as long as it stands in the output.
+struct Last {
+    line: usize,
+    start: usize,
+    end: usize,
+}
+
 /// Why the walk stops.
 enum Stop {
     Next(Next),
@@ -197,26 +211,41 @@ impl Play {
         Self { counters: vec![0; script.program.counters].into_boxed_slice(), ..Self::default() }
     }
 
-    /// Notes from here on which branches are taken; see [`Self::taken`].
-    pub(crate) fn trace(&mut self) {
-        self.taken = Some(Box::default());
-    }
-
-    /// The branches that were taken at choices of ours.
-    pub(crate) fn taken(&self) -> Option<&BTreeSet<Pc>> {
-        self.taken.as_deref()
-    }
-
     /// Goes on as far as the input allows. Output is appended, and is to be sent before what `next` says is done.
     pub fn step(&mut self, script: &Script, input: Input<'_>, scratch: &mut Scratch, output: &mut Output) -> Step {
+        self.step_watched(script, input, scratch, output, &mut ())
+    }
+
+    /// The same with somebody who is told line by line what was done.
+    pub fn step_watched<W: Watch>(
+        &mut self,
+        script: &Script,
+        input: Input<'_>,
+        scratch: &mut Scratch,
+        output: &mut Output,
+        watch: &mut W,
+    ) -> Step {
         self.bring(script, scratch);
         if input.bytes.len() > self.left {
             self.fresh = input.now;
         }
-        let (datagram, owes_ending, said) = (input.datagram, false, false);
-        let mut walk =
-            Walk { script, input, scratch, output, at: 0, datagram, owes_ending, said, messages: 0, rounds: 0 };
+        let datagram = input.datagram;
+        let mut walk = Walk {
+            script,
+            input,
+            scratch,
+            output,
+            watch,
+            at: 0,
+            datagram,
+            owes_ending: false,
+            said: false,
+            last: None,
+            messages: 0,
+            rounds: 0,
+        };
         let next = walk.run(self);
+        walk.keep_said(self);
         let consumed = walk.at;
         let goes_on = matches!(next, Next::Pause { .. } | Next::Flush | Next::End(Ending::Done | Ending::Left));
         let left = walk.datagram && consumed == 0 && goes_on;
@@ -228,6 +257,20 @@ impl Play {
             self.saved = scratch.save(script.program.live.get(self.pc).copied().unwrap_or(false));
         }
         Step { consumed, left, next }
+    }
+
+    /// Keeps what was said last. A play says many lines, and its memory stays for the next one.
+    #[inline(never)]
+    fn keep_said(&mut self, output: &[u8], last: Last) {
+        let said = self.said.get_or_insert_default();
+        said.line = last.line;
+        said.bytes.clear();
+        said.bytes.extend_from_slice(&output[last.start..last.end]);
+    }
+
+    /// What was said last, as an account has it.
+    fn sent(&self) -> Option<(usize, Vec<u8>)> {
+        self.said.as_ref().map(|said| (said.line, said.bytes.clone()))
     }
 
     /// Brings its values to where they are looked up.
@@ -309,7 +352,8 @@ impl Play {
     /// Bytes of memory that it holds for its values and for what was said last: what a driver of many plays adds up.
     #[must_use]
     pub fn holds(&self) -> usize {
-        self.saved.as_ref().map_or(0, |saved| saved.size()) + self.said.as_ref().map_or(0, |said| said.1.capacity())
+        self.saved.as_ref().map_or(0, |saved| saved.size())
+            + self.said.as_ref().map_or(0, |said| size_of::<Said>() + said.bytes.capacity())
     }
 
     /// Whether a line of those that may come in any order has come.
@@ -359,17 +403,20 @@ impl Play {
 }
 
 /// One step's view: the play's script, its input, and where the output goes.
-struct Walk<'a> {
+struct Walk<'a, W> {
     script: &'a Script,
     input: Input<'a>,
     scratch: &'a mut Scratch,
     output: &'a mut Output,
+    watch: &'a mut W,
     /// Bytes of the input that are consumed.
     at: usize,
     /// A datagram that was not consumed yet.
     datagram: bool,
     /// Something was said that is in no datagram yet.
     said: bool,
+    /// What was said last in this step, where that is kept.
+    last: Option<Last>,
     /// How many messages were said.
     messages: usize,
     /// How many counted rounds were gone: a round may say and hear nothing.
@@ -378,7 +425,7 @@ struct Walk<'a> {
     owes_ending: bool,
 }
 
-impl Walk<'_> {
+impl<W: Watch> Walk<'_, W> {
     fn run(&mut self, play: &mut Play) -> Next {
         loop {
             match self.operation(play) {
@@ -387,6 +434,21 @@ impl Walk<'_> {
                 Err(Stop::More) => return Next::Hear { until: self.deadline(play) },
             }
         }
+    }
+
+    /// Has the play keep what was said last in this step.
+    #[inline]
+    fn keep_said(&mut self, play: &mut Play) {
+        if let Some(last) = self.last.take() {
+            play.keep_said(&self.output.bytes, last);
+        }
+    }
+
+    /// The account of a failure where the play stands.
+    #[inline(never)]
+    fn account(&mut self, play: &mut Play, fault: Fault, received: &[u8]) -> Verdict {
+        self.keep_said(play);
+        play.verdict(self.script, fault, received, self.scratch)
     }
 
     /// Does the operation at hand: the next one, or why to stop.
@@ -509,9 +571,9 @@ impl Walk<'_> {
     }
 
     /// The values of the play would grow too large.
-    fn too_large(&mut self, play: &Play, pc: Pc, slot: usize) -> Stop {
+    fn too_large(&mut self, play: &mut Play, pc: Pc, slot: usize) -> Stop {
         let program = &self.script.program;
-        let mut verdict = play.verdict(self.script, Fault::ValuesTooLarge { most: MOST_VALUES }, &[], self.scratch);
+        let mut verdict = self.account(play, Fault::ValuesTooLarge { most: MOST_VALUES }, &[]);
         verdict.place = program.places[pc];
         program.name(slot).clone_into(&mut verdict.name);
         verdict.expected.clear();
@@ -519,9 +581,9 @@ impl Walk<'_> {
     }
 
     /// A value that was heard is not what a function reads.
-    fn bad_value(&mut self, play: &Play, pc: Pc, slot: usize, value: Vec<u8>) -> Stop {
+    fn bad_value(&mut self, play: &mut Play, pc: Pc, slot: usize, value: Vec<u8>) -> Stop {
         let program = &self.script.program;
-        let mut verdict = play.verdict(self.script, Fault::NotEncoded, &[], self.scratch);
+        let mut verdict = self.account(play, Fault::NotEncoded, &[]);
         verdict.place = program.places[pc];
         program.name(slot).clone_into(&mut verdict.name);
         verdict.expected.clear();
@@ -531,7 +593,7 @@ impl Walk<'_> {
 
     /// Takes our way at a choice that is ours.
     #[inline(never)]
-    fn choose(&self, play: &mut Play, choice: usize, plan: &Plan) -> Pc {
+    fn choose(&mut self, play: &mut Play, choice: usize, plan: &Plan) -> Pc {
         match (plan, &self.script.program.choices[choice].kind) {
             (Plan::Rounds { counter, times }, Fork::Loop { body, after, .. }) => {
                 if play.counters[*counter] < *times {
@@ -559,8 +621,8 @@ impl Walk<'_> {
                     }
                     turn -= times;
                 }
-                if let Some(taken) = &mut play.taken {
-                    taken.insert(way);
+                if let Some(place) = self.script.program.places.get(way) {
+                    self.watch.took(place.line);
                 }
                 way
             }

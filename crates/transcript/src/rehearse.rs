@@ -13,12 +13,12 @@
 //! # Ok::<(), transcript::Refused>(())
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::carrier::Carrier;
 use crate::moment::Moment;
-use crate::play::{Ending, Input, Next, Output, Play};
+use crate::play::{Ending, Input, Next, Output, Play, Watch};
 use crate::script::Script;
 use crate::values::Scratch;
 
@@ -66,9 +66,20 @@ const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// What a step counts for that had to stop, with more to say or further rounds to go.
 const MUCH_WORK: usize = 64 * 1024;
 
+/// The lines at which branches begin that were taken at choices of ours.
+#[derive(Default)]
+struct Taken(BTreeSet<usize>);
+
+impl Watch for Taken {
+    fn took(&mut self, line: usize) {
+        self.0.insert(line);
+    }
+}
+
 struct End<'a> {
     script: &'a Script,
     play: Play,
+    taken: Taken,
     /// What came and was not consumed.
     buffer: Vec<u8>,
     /// The first byte of it that is not consumed.
@@ -99,6 +110,7 @@ impl<'a> End<'a> {
         Self {
             script,
             play: script.play(),
+            taken: Taken::default(),
             buffer: vec![],
             consumed: 0,
             coming: [].into(),
@@ -138,7 +150,6 @@ fn rehearse_within(
     mut pieces: impl FnMut(usize) -> usize,
 ) -> Rehearsal {
     let mut ends = [End::new(client), End::new(server)];
-    ends.iter_mut().for_each(|end| end.play.trace());
     let mut scratch = Scratch::new();
     let mut now = Moment::default();
     let mut steps = 0;
@@ -163,7 +174,7 @@ fn rehearse_within(
             }
         }
     }
-    let mut unplayed: Vec<usize> = ends.iter().flat_map(|end| end.script.program.untaken(end.play.taken())).collect();
+    let mut unplayed: Vec<usize> = ends.iter().flat_map(|end| end.script.program.untaken(&end.taken.0)).collect();
     unplayed.sort_unstable();
     unplayed.dedup();
     let [client, server] = ends;
@@ -225,7 +236,7 @@ fn turn(
     let mut output = Output::default();
     let datagram = std::mem::take(&mut me.holds_datagram);
     let input = Input { bytes: &me.buffer[me.consumed..], datagram, ended, now };
-    let step = me.play.step(me.script, input, scratch, &mut output);
+    let step = me.play.step_watched(me.script, input, scratch, &mut output, &mut me.taken);
     me.consumed += step.consumed;
     // What is consumed byte by byte is let go in large pieces.
     if me.consumed >= me.buffer.len() || me.consumed > 64 * 1024 && me.consumed > me.buffer.len() / 2 {

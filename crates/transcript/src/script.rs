@@ -165,9 +165,9 @@ impl Script {
         let has_columns = !options.columns.is_empty();
         let columns = has_columns.then(|| Arc::new(Columns::of(&program, transcript, options)));
         let may_break_lines = may_break_lines(&program, settings.eol);
-        // What was said need not be kept, no line can break, and lines end by themselves: batches of them go fast.
-        if options.carrier == Carrier::Stream && !options.keep_said && !may_break_lines {
-            program::find_rounds(&mut program, settings.eol);
+        // No line can break, and lines end by themselves: batches of them go fast.
+        if options.carrier == Carrier::Stream && !may_break_lines {
+            program::find_rounds(&mut program, settings.eol, options.keep_said);
         }
         Ok(Self {
             may_break_lines,

@@ -67,7 +67,7 @@ impl Play {
             side: script.side.other(),
             place,
             source: Arc::clone(&script.source),
-            sent: self.said.as_deref().cloned(),
+            sent: self.sent(),
             expected,
             received: received.to_vec(),
             byte,

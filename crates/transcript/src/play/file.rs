@@ -1,6 +1,6 @@
 //! Files that are said or heard as they stand, a piece at a time: none is ever held whole.
 
-use super::{Ending, Next, Play, SAID_AHEAD, Stop, Walk};
+use super::{Ending, Next, Play, SAID_AHEAD, Stop, Walk, Watch};
 use crate::carrier::Carrier;
 use crate::notation::show;
 use crate::program::Pc;
@@ -11,15 +11,18 @@ const PIECE: usize = 64 * 1024;
 /// Bytes that are shown of either side where they differ.
 const SHOWN: usize = 64;
 
-impl Walk<'_> {
+impl<W: Watch> Walk<'_, W> {
     /// Says or hears a file, as far as that goes.
     #[inline(never)]
     pub(super) fn file(&mut self, play: &mut Play, index: usize) -> Result<Pc, Stop> {
         self.owes_ending = false;
-        if self.script.program.files[index].side == self.script.side {
+        let file = &self.script.program.files[index];
+        if file.side == self.script.side {
             self.say_file(play, index)?;
+            self.watch.said(file.place.line, self.input.now);
         } else {
             self.hear_file(play, index)?;
+            self.watch.heard(file.place.line, self.input.now);
         }
         play.in_file = 0;
         Ok(play.pc + 1)
@@ -84,7 +87,7 @@ impl Walk<'_> {
     fn file_differs(&mut self, play: &mut Play, index: usize, expected: &[u8]) -> Stop {
         let file = &self.script.program.files[index];
         let rest = self.rest();
-        let mut verdict = play.verdict(self.script, Fault::Differs, &rest[..rest.len().min(SHOWN)], self.scratch);
+        let mut verdict = self.account(play, Fault::Differs, &rest[..rest.len().min(SHOWN)]);
         let place = format!("byte {} of {}: ", play.in_file + 1, file.path);
         let shown =
             if expected.is_empty() { "(its end)".to_owned() } else { show(&expected[..expected.len().min(SHOWN)]) };
@@ -98,7 +101,7 @@ impl Walk<'_> {
     /// The file is shorter than it was when the play began, or can be read no more.
     fn file_shrank(&mut self, play: &mut Play, index: usize) -> Stop {
         let file = &self.script.program.files[index];
-        let mut verdict = play.verdict(self.script, Fault::FileShrank, &[], self.scratch);
+        let mut verdict = self.account(play, Fault::FileShrank, &[]);
         verdict.place = file.path_place;
         verdict.side = self.script.side;
         verdict.name.clone_from(&file.path);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::standing::{allowed, expected_messages};
-use super::{Ending, Heard, Input, Moment, Next, Play, Stop, Walk};
+use super::{Ending, Heard, Input, Moment, Next, Play, Stop, Walk, Watch};
 use crate::carrier::Carrier;
 use crate::pattern::MOST_BYTES;
 use crate::program::matcher::{self, Walked};
@@ -31,7 +31,7 @@ enum Framed {
     Wrong(Fault),
 }
 
-impl<'a> Walk<'a> {
+impl<'a, W: Watch> Walk<'a, W> {
     pub(super) fn rest(&self) -> &'a [u8] {
         let input: Input<'a> = self.input;
         &input.bytes[self.at..]
@@ -45,12 +45,25 @@ impl<'a> Walk<'a> {
     /// Hears the one message that may come here.
     pub(super) fn hear(&mut self, play: &mut Play, index: usize) -> Result<(), Stop> {
         self.owes_ending = false;
+        let script = self.script;
+        let message = &script.program.messages[index];
+        if let Some(own) = &message.rounds.own {
+            self.own_rounds(play, &message.rounds, own);
+            // Behind what was answered on a stream there is mostly nothing, and nothing to look at.
+            if self.rest().is_empty() {
+                self.begin_waiting(play);
+                return Err(self.wait(play));
+            }
+        }
         self.begin_waiting(play);
-        let message = &self.script.program.messages[index];
         if message.form != Form::Text {
             let together = play.together;
             return match self.run_at_hand(play, 1, |_, _| Some((index, together)))? {
-                Some((_, length)) => self.take(play, length, length),
+                Some((_, length)) => {
+                    self.take(play, length, length)?;
+                    self.watch.heard(message.place.line, self.input.now);
+                    Ok(())
+                }
                 None => Err(self.differs(play, index)),
             };
         }
@@ -59,7 +72,16 @@ impl<'a> Walk<'a> {
         if !matcher::line_matches(message, line, self.scratch) {
             return Err(self.differs(play, index));
         }
-        self.take_line(play, text, next, heard, by_gap)
+        self.take_line(play, text, next, heard, by_gap)?;
+        self.watch.heard(message.place.line, self.input.now);
+        Ok(())
+    }
+
+    /// Tells who watches that all of a message has come.
+    fn told(&mut self, message: usize) {
+        if let Some(message) = self.script.program.messages.get(message) {
+            self.watch.heard(message.place.line, self.input.now);
+        }
     }
 
     /// Hears the first line at a choice of theirs and takes the first way that it fits.
@@ -67,8 +89,8 @@ impl<'a> Walk<'a> {
         self.owes_ending = false;
         let script = self.script;
         let choice = &script.program.choices[index];
-        if !choice.rounds.is_empty() {
-            self.rounds(play, choice);
+        if !choice.rounds.ways.is_empty() {
+            self.rounds(play, &choice.rounds);
         }
         // Behind what was answered on a stream there is mostly nothing, and nothing to look at.
         let nothing = self.rest().is_empty() && !self.datagram;
@@ -185,18 +207,22 @@ impl<'a> Walk<'a> {
     }
 
     /// Where the way goes on behind a line that was heard.
-    fn behind(&self, play: &mut Play, pc: Pc, message: usize) -> Pc {
+    fn behind(&mut self, play: &mut Play, pc: Pc, message: usize) -> Pc {
         match &self.script.program.ops[pc] {
             Op::AnyOrder(order) => {
                 self.came(play, *order, message);
                 pc
             }
-            _ => pc + 1,
+            _ => {
+                self.told(message);
+                pc + 1
+            }
         }
     }
 
     /// Notes that a line came of those that may come in any order.
-    fn came(&self, play: &mut Play, order: usize, message: usize) {
+    fn came(&mut self, play: &mut Play, order: usize, message: usize) {
+        self.told(message);
         let order = &self.script.program.orders[order];
         // They were put down one behind the other.
         let bit = order.bit(message - order.messages[0]);
@@ -674,6 +700,7 @@ impl<'a> Walk<'a> {
 
     /// When what has come counts as quiet for the gap. In the middle of a character that is longer: its other bytes belong
     /// to it, however late they are.
+    #[inline]
     fn quiet_at(&self, play: &Play) -> Option<Moment> {
         let gap = self.script.gap?;
         let times = if ends_inside_a_character(self.rest()) { PATIENCE_INSIDE_A_CHARACTER } else { 1 };
@@ -703,7 +730,7 @@ impl<'a> Walk<'a> {
             return self.fail(play, Fault::Differs);
         };
         let value = self.scratch.value(slot).unwrap_or_default().to_vec();
-        let mut verdict = play.verdict(self.script, Fault::NotACount, &[], self.scratch);
+        let mut verdict = self.account(play, Fault::NotACount, &[]);
         self.script.program.name(slot).clone_into(&mut verdict.name);
         verdict.received = value;
         verdict.expected.clear();
@@ -715,7 +742,7 @@ impl<'a> Walk<'a> {
         if let (Fault::Differs, Some(end)) = (fault, self.line_end(play)) {
             received = &received[..end];
         }
-        let verdict = play.verdict(self.script, fault, received, self.scratch);
+        let verdict = self.account(play, fault, received);
         Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))
     }
 

@@ -1,25 +1,51 @@
 //! The fast path of the player: a batch of lines that each have a known answer is answered in one loop. Whatever is
 //! out of the ordinary is left to the walk, and what is left behind is what the walk would have left.
 
-use super::{Heard, Play, SAID_AHEAD, Walk};
-use crate::program::{CHUNK, Choice, Message, Part, Takes, matcher};
+use super::say::MOST_SHOWN;
+use super::{Heard, Last, Play, SAID_AHEAD, Walk, Watch};
+use crate::program::{Answer, CHUNK, Message, Own, Part, Round, Rounds, Takes, matcher};
 use crate::syntax::Eol;
 use crate::values::Scratch;
 
 /// Bytes of answers that are put together before they join the output.
 const BLOCK: usize = 16 * 1024;
 
-impl Walk<'_> {
-    /// Answers as many whole lines at a choice of theirs as begin a round.
-    pub(super) fn rounds(&mut self, play: &mut Play, choice: &Choice) {
+impl<W: Watch> Walk<'_, W> {
+    /// Answers as many whole lines as begin a round, where there are such.
+    #[inline(always)]
+    pub(super) fn rounds(&mut self, play: &mut Play, rounds: &Rounds) {
+        match &rounds.own {
+            None => self.rounds_of::<false>(play, rounds, &Own::default()),
+            Some(own) => self.own_rounds(play, rounds, own),
+        }
+    }
+
+    /// The same, where there is more to a round than its answer: apart, so that each of the two has the registers.
+    #[inline(never)]
+    pub(super) fn own_rounds(&mut self, play: &mut Play, rounds: &Rounds, own: &Own) {
+        self.rounds_of::<true>(play, rounds, own);
+    }
+
+    #[inline(always)]
+    fn rounds_of<const MORE: bool>(&mut self, play: &mut Play, rounds: &Rounds, own: &Own) {
         let script = self.script;
         let input = self.input;
         let rest = &input.bytes[self.at..];
         if play.after_gap || rest.is_empty() {
             return;
         }
-        let mut answers = Answers::begin(self);
+        let turn = own.turn.as_ref().filter(|_| MORE);
+        // The round that leaves the loop is the walk's.
+        let all = match own.count {
+            Some(count) if MORE => count.last.saturating_sub(play.counters[count.counter]),
+            _ => 0,
+        };
+        let mut done = 0;
+        let mut turns = turn.map_or(0, |turn| play.counters[turn.tour]);
+        let mut answers = Answers::begin(self.scratch, &mut self.output.bytes, &script.program.messages);
         let (mut begin, mut last) = (0, Heard::Nothing);
+        // The last answer that says something, where it begins in the output, and what it answers.
+        let mut answered: Option<(&Answer, usize, Heard)> = None;
         // What an earlier look found no ending in is passed over.
         let mut from = play.scanned;
         while let Some(found) = rest.get(from..).and_then(line_feed) {
@@ -33,20 +59,62 @@ impl Walk<'_> {
             if end - begin > script.longest_line || answers.length() >= SAID_AHEAD {
                 break;
             }
-            if !answers.round(choice, &rest[begin..], text - begin, heard) {
-                break;
+            if MORE {
+                if own.count.is_some() && done == all {
+                    break;
+                }
+                if let Some(turn) = turn {
+                    (answers.said, answers.next) = (turn.default(turns.wrapping_sub(1)), turn.default(turns));
+                }
             }
+            let start = if MORE { answers.length() } else { 0 };
+            let Some(answer) = answers.round::<MORE>(&rounds.ways, &rest[begin..], text - begin, heard) else { break };
+            if MORE {
+                done += 1;
+                turns = turns.wrapping_add(1);
+                if !answer.lines.is_empty() {
+                    answered = Some((answer, start, heard));
+                }
+            }
+            self.watch.heard(answer.heard, input.now);
+            answer.lines.iter().for_each(|&line| self.watch.said(line, input.now));
             (begin, from, last) = (end + 1, end + 1, heard);
         }
         answers.end();
         if begin == 0 {
             return;
         }
+        if MORE {
+            if let Some(count) = own.count {
+                play.counters[count.counter] += done;
+            }
+            if let Some(turn) = turn {
+                play.counters[turn.tour] = turns;
+                // Another of its defaults was there before, so that there is room.
+                let _ = turn.slot.map(|slot| self.scratch.set(slot, turn.default(turns.wrapping_sub(1))));
+            }
+            if script.keep_said
+                && let Some((answer, start, heard)) = answered
+            {
+                let is_crlf = matches!((script.eol, heard), (Eol::CrLf, _) | (Eol::Any, Heard::CrLf));
+                self.last = last_line(&self.output.bytes, start, 1 + usize::from(is_crlf), &answer.lines);
+            }
+        }
         self.at += begin;
         self.owes_ending = false;
         (play.heard, play.since, play.patience) = (last, None, std::time::Duration::ZERO);
         (play.scanned, play.gained) = (0, 0);
     }
+}
+
+/// Where the text line stands that was said last, of those of an answer.
+fn last_line(output: &[u8], start: usize, ending: usize, lines: &[usize]) -> Option<Last> {
+    let end = output.len() - ending;
+    let start = match lines {
+        [_] => start,
+        _ => start + memchr::memrchr(b'\n', &output[start..end]).map_or(0, |before| before + 1),
+    };
+    Some(Last { line: *lines.last()?, start, end: end.min(start + MOST_SHOWN) })
 }
 
 /// Answers on their way to the output. They gather in a block whose length is fixed: a vector would be asked for room
@@ -57,14 +125,16 @@ struct Answers<'w> {
     output: &'w mut Vec<u8>,
     block: Vec<u8>,
     filled: usize,
+    /// Of defaults that are said in turn: the one that was said last, and the next one.
+    said: &'w [u8],
+    next: &'w [u8],
 }
 
 impl<'w> Answers<'w> {
-    fn begin(walk: &'w mut Walk<'_>) -> Self {
-        let mut block = std::mem::take(&mut walk.scratch.block);
+    fn begin(scratch: &'w mut Scratch, output: &'w mut Vec<u8>, messages: &'w [Message]) -> Self {
+        let mut block = std::mem::take(&mut scratch.block);
         block.resize(BLOCK, 0);
-        let messages = &walk.script.program.messages;
-        Self { messages, scratch: walk.scratch, output: &mut walk.output.bytes, block, filled: 0 }
+        Self { messages, scratch, output, block, filled: 0, said: &[], next: &[] }
     }
 
     fn length(&self) -> usize {
@@ -82,34 +152,42 @@ impl<'w> Answers<'w> {
     }
 
     /// Answers the line that the bytes begin with, if the first way that takes it is a round.
-    #[inline]
-    fn round(&mut self, choice: &Choice, bytes: &[u8], length: usize, heard: Heard) -> bool {
+    #[inline(always)]
+    fn round<'r, const MORE: bool>(
+        &mut self,
+        ways: &'r [Round],
+        bytes: &[u8],
+        length: usize,
+        heard: Heard,
+    ) -> Option<&'r Answer> {
         let line = &bytes[..length];
-        for round in &choice.rounds {
+        for round in ways {
             match &round.takes {
                 Takes::Only(text) if line.len() != text.len() || line != &text[..] => continue,
-                Takes::Only(_) | Takes::All => {
-                    let Some(answer) = &round.answer else { return false };
-                    self.say(&answer[usize::from(heard == Heard::CrLf)], |_| (bytes, length));
+                Takes::Turned if !MORE || !is_between(line, round, self.said) => continue,
+                Takes::Only(_) | Takes::Turned | Takes::All => {
+                    let answer = round.answer.as_ref()?;
+                    self.say(&answer.parts[usize::from(heard == Heard::CrLf)], |_| (bytes, length));
+                    return Some(answer);
                 }
                 Takes::Other if !matcher::line_matches(&self.messages[round.message], line, self.scratch) => continue,
                 Takes::Other => {
-                    let Some(answer) = &round.answer else { return false };
+                    let answer = round.answer.as_ref()?;
                     let captured = std::mem::take(&mut self.scratch.captured);
-                    self.say(&answer[usize::from(heard == Heard::CrLf)], |slot| {
+                    self.say(&answer.parts[usize::from(heard == Heard::CrLf)], |slot| {
                         let found = captured.iter().rfind(|captured| captured.slot == slot);
                         found.map_or((&[], 0), |found| (&bytes[found.start..], found.end - found.start))
                     });
                     self.scratch.captured = captured;
+                    return Some(answer);
                 }
             }
-            return true;
         }
-        false
+        None
     }
 
     /// Says an answer; `hole` tells where a value begins and how long it is.
-    #[inline]
+    #[inline(always)]
     fn say<'a>(&mut self, parts: &'a [Part], hole: impl Fn(usize) -> (&'a [u8], usize)) {
         let mut at = self.filled;
         // What most answers are: a short value between two short texts, put down without asking three times for room.
@@ -134,21 +212,21 @@ impl<'w> Answers<'w> {
             return;
         }
         for (index, part) in parts.iter().enumerate() {
-            let (chunk, length) = match part {
-                Part::Short(chunk, length) => (Some(chunk), *length),
-                Part::Long(bytes) => (None, bytes.len()),
-                Part::Hole(slot) => {
-                    let (bytes, length) = hole(*slot);
-                    (bytes.first_chunk().filter(|_| length <= CHUNK), length)
-                }
+            let (bytes, length) = match part {
+                Part::Short(chunk, length) => (&chunk[..], *length),
+                Part::Long(bytes) => (&bytes[..], bytes.len()),
+                Part::Hole(slot) => hole(*slot),
+                Part::Value(slot) => whole(self.scratch.value(*slot).unwrap_or_default()),
+                Part::Turn => whole(self.next),
             };
             // Copying a fixed number of bytes is two instructions, and copying any number a call.
-            if let Some(chunk) = chunk
+            if length <= CHUNK
+                && let Some(chunk) = bytes.first_chunk::<CHUNK>()
                 && let Some(room) = self.block.get_mut(at..at + CHUNK)
             {
                 room.copy_from_slice(chunk);
             } else if let Some(room) = self.block.get_mut(at..at + length) {
-                room.copy_from_slice(part.bytes(&hole));
+                room.copy_from_slice(&bytes[..length]);
             } else {
                 self.filled = at;
                 return self.say_rest(&parts[index..], hole);
@@ -163,27 +241,33 @@ impl<'w> Answers<'w> {
     fn say_rest<'a>(&mut self, parts: &'a [Part], hole: impl Fn(usize) -> (&'a [u8], usize)) {
         self.flush();
         for part in parts {
-            self.output.extend_from_slice(part.bytes(&hole));
+            let (bytes, length) = match part {
+                Part::Short(chunk, length) => (&chunk[..], *length),
+                Part::Long(bytes) => (&bytes[..], bytes.len()),
+                Part::Hole(slot) => hole(*slot),
+                Part::Value(slot) => whole(self.scratch.value(*slot).unwrap_or_default()),
+                Part::Turn => whole(self.next),
+            };
+            self.output.extend_from_slice(&bytes[..length]);
         }
     }
 }
 
-impl Part {
-    fn bytes<'a>(&'a self, hole: &impl Fn(usize) -> (&'a [u8], usize)) -> &'a [u8] {
-        match self {
-            Self::Short(chunk, length) => &chunk[..*length],
-            Self::Long(bytes) => bytes,
-            Self::Hole(slot) => {
-                let (bytes, length) = hole(*slot);
-                &bytes[..length]
-            }
-        }
-    }
+/// All of a value.
+fn whole(bytes: &[u8]) -> (&[u8], usize) {
+    (bytes, bytes.len())
+}
+
+/// Whether a line is a value between the texts of a round.
+fn is_between(line: &[u8], round: &Round, value: &[u8]) -> bool {
+    let Some((before, after)) = round.between.as_deref() else { return false };
+    let inside = line.strip_prefix(&before[..]).and_then(|rest| rest.strip_suffix(&after[..]));
+    inside.is_some_and(|inside| inside == value)
 }
 
 /// Where the first LF stands. Most lines of a batch are short, and for them a word at a time is faster than a call of
 /// what is faster for long ones. The test for a byte in a word is Mycroft's.
-#[inline]
+#[inline(always)]
 fn line_feed(bytes: &[u8]) -> Option<usize> {
     const LOW: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = LOW << 7;

@@ -1,6 +1,6 @@
 //! What we say: values and defaults are filled in, line endings follow the other side's.
 
-use super::{Ending, Heard, Next, Play, Stop, Walk};
+use super::{Ending, Heard, Last, Next, Play, Stop, Walk, Watch};
 use crate::carrier::Carrier;
 use crate::pattern::count_in;
 use crate::program::{Depends, MOST_SAID, Pattern, Piece, PieceKind, matcher};
@@ -10,9 +10,9 @@ use crate::values::{MOST_VALUES, TooLarge};
 use crate::verdict::Fault;
 
 /// Most bytes of what was said last that are kept for the account of a failure.
-const MOST_SHOWN: usize = 16 * 1024;
+pub(super) const MOST_SHOWN: usize = 16 * 1024;
 
-impl Walk<'_> {
+impl<W: Watch> Walk<'_, W> {
     /// Says a message.
     pub(super) fn say(&mut self, play: &mut Play, index: usize) -> Result<(), Stop> {
         let message = &self.script.program.messages[index];
@@ -63,8 +63,8 @@ impl Walk<'_> {
             return Err(self.refuse(play, index, start, Fault::MessageTooLarge { most: DATAGRAM as usize }));
         }
         if self.script.keep_said {
-            let said = &self.output.bytes[start..];
-            play.said = Some(Box::new((message.place.line, said[..said.len().min(MOST_SHOWN)].to_vec())));
+            let end = self.output.bytes.len().min(start + MOST_SHOWN);
+            self.last = Some(Last { line: message.place.line, start, end });
         }
         if message.form == Form::Text {
             self.end_line(play);
@@ -76,6 +76,7 @@ impl Walk<'_> {
             self.end_datagram();
             self.owes_ending = owes && self.script.carrier == Carrier::Stream;
         }
+        self.watch.said(message.place.line, self.input.now);
         Ok(())
     }
 
@@ -154,10 +155,11 @@ impl Walk<'_> {
     /// Takes back what was about to be said and ends the play.
     fn refuse(&mut self, play: &mut Play, index: usize, start: usize, fault: Fault) -> Stop {
         let message = &self.script.program.messages[index];
-        let said = &self.output.bytes[start..];
-        play.said = Some(Box::new((message.place.line, said[..said.len().min(MOST_SHOWN)].to_vec())));
+        let end = self.output.bytes.len().min(start + MOST_SHOWN);
+        self.last = None;
+        play.keep_said(&self.output.bytes, Last { line: message.place.line, start, end });
         self.output.bytes.truncate(start);
-        let mut verdict = play.verdict(self.script, fault, &[], self.scratch);
+        let mut verdict = self.account(play, fault, &[]);
         verdict.side = self.script.side;
         verdict.place = message
             .pieces

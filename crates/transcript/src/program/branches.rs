@@ -6,16 +6,13 @@ use super::{Choice, Fork, Pc, Plan, Program};
 
 impl Program {
     /// The lines with which the branches begin that were not taken, at choices of ours.
-    pub(crate) fn untaken(&self, taken: Option<&BTreeSet<Pc>>) -> Vec<usize> {
+    pub(crate) fn untaken(&self, taken: &BTreeSet<usize>) -> Vec<usize> {
         let ours = self.choices.iter().filter(|choice| choice.ours.is_some());
         let branches = ours.flat_map(|choice| match &choice.kind {
             Fork::Either { branches, .. } => branches.as_slice(),
             Fork::Loop { .. } => &[],
         });
-        branches
-            .filter(|branch| taken.is_some_and(|taken| !taken.contains(branch)))
-            .map(|&branch| self.places[branch].line)
-            .collect()
+        branches.map(|&branch| self.places[branch].line).filter(|line| !taken.contains(line)).collect()
     }
 
     /// Plans every choice of ours so that the branch is taken that begins with a line.

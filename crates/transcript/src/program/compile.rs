@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Choice, Deed, Depends, FileMessage, Fork, Literal, Literals, MOST_SAID, Message, Op, Order, Pattern, Pc, Piece,
-    PieceKind, Places, Program, Recipe, Shape, choices, matcher, plan, reach,
+    PieceKind, Places, Program, Recipe, Rounds, Shape, choices, matcher, plan, reach,
 };
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place};
@@ -61,6 +61,7 @@ pub(crate) fn compile(
             recipes: vec![],
             counters: 0,
             live: vec![],
+            needed: vec![],
         },
         loops: vec![],
         places: Places::default(),
@@ -407,7 +408,7 @@ impl Compiler<'_> {
             patience: std::time::Duration::ZERO,
             has_text: false,
             has_lines: false,
-            rounds: Box::default(),
+            rounds: Rounds::default(),
         };
         self.program.choices.push(choice);
         let index = self.program.choices.len() - 1;
@@ -449,7 +450,7 @@ impl Compiler<'_> {
         });
         let depends = depends.max().unwrap_or(Depends::Nothing);
         let fold = self.fold && form != Form::Hex;
-        Message { place, side, form, pieces, fold, shape, rivals: vec![], depends, to_end }
+        Message { place, side, form, pieces, fold, shape, rivals: vec![], depends, to_end, rounds: Rounds::default() }
     }
 
     fn pieces(&mut self, template: &Template, line: usize, ours: bool) -> Vec<Piece> {
@@ -496,6 +497,10 @@ impl Compiler<'_> {
         let Some(hole) = hole else {
             return self.text(pieces).map_or(Shape::General, Shape::Exact);
         };
+        let is_open = |piece: &Piece| matches!(piece.kind, PieceKind::Capture { .. } | PieceKind::Same { .. });
+        if !pieces.iter().any(is_open) {
+            return Shape::Filled;
+        }
         match &pieces[hole].kind {
             PieceKind::Capture { slot, pattern, .. }
                 if !matches!(pattern, Pattern::BytesOf(_))

@@ -15,10 +15,14 @@ pub(crate) fn matches(message: &Message, line: &[u8]) -> bool {
 
 /// Whether a message takes a whole line. What its holes got stands in [`Scratch::captured`] afterwards.
 pub(crate) fn line_matches(message: &Message, line: &[u8], scratch: &mut Scratch) -> bool {
-    if matches!(message.shape, Shape::General) {
-        return matches!(line_walk(message, line, scratch), Walked::Whole(_));
+    match message.shape {
+        Shape::General => return matches!(line_walk(message, line, scratch), Walked::Whole(_)),
+        Shape::Filled => {
+            scratch.captured.clear();
+            return is_filled(message, line, scratch);
+        }
+        Shape::Exact(_) | Shape::Around { .. } => scratch.captured.clear(),
     }
-    scratch.captured.clear();
     let Some(Range { start, end }) = hole_of(message, line) else { return false };
     if let Shape::Around { slot: Some(slot), .. } = &message.shape {
         scratch.captured.push(Captured { slot: *slot, start, end });
@@ -44,8 +48,25 @@ pub(crate) fn hole_of(message: &Message, line: &[u8]) -> Option<Range<usize>> {
             let hole = before.len()..end;
             (matches!(pattern, Pattern::Any) || pattern.accepts(&line[hole.clone()])).then_some(hole)
         }
-        Shape::General => None,
+        Shape::Filled | Shape::General => None,
     }
+}
+
+/// Whether a line is the text of a message that has no hole, with the values that it stands for.
+fn is_filled(message: &Message, line: &[u8], scratch: &Scratch) -> bool {
+    let mut rest = line;
+    for piece in &message.pieces {
+        let (own, fold) = match &piece.kind {
+            PieceKind::Literal(text) => (&text[..], message.fold),
+            PieceKind::Value(slot) => (scratch.value(*slot).unwrap_or_default(), false),
+            PieceKind::Capture { .. } | PieceKind::Same { .. } => return false,
+        };
+        match rest.split_at_checked(own.len()) {
+            Some((there, behind)) if same(there, own, fold) => rest = behind,
+            _ => return false,
+        }
+    }
+    rest.is_empty()
 }
 
 /// Whether two texts of one length are the same, in any case of ASCII letters if they are folded.

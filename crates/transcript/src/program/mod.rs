@@ -27,7 +27,7 @@ pub(crate) use choices::{may_begin, misheard};
 pub(crate) use compile::{Outside, compile};
 pub(crate) use literals::{Found, Literals};
 pub(crate) use prefix::unclear_ends;
-pub(crate) use rounds::{CHUNK, Part, Round, Takes, find as find_rounds};
+pub(crate) use rounds::{Answer, CHUNK, Own, Part, Round, Rounds, Takes, find as find_rounds};
 
 /// An operation's index in [`Program::ops`].
 pub(crate) type Pc = usize;
@@ -58,6 +58,8 @@ pub(crate) struct Program {
     pub(crate) counters: usize,
     /// By operation: whether any value that it or a later one reads may be set before it.
     pub(crate) live: Vec<bool>,
+    /// The same by value, one bit for each slot; empty if there are more slots than bits.
+    pub(crate) needed: Vec<u128>,
 }
 
 #[derive(Debug, Clone)]
@@ -135,6 +137,8 @@ pub(crate) struct Message {
     pub(crate) depends: Depends,
     /// What follows a raw message that ends in an open hole: the end of their stream.
     pub(crate) to_end: bool,
+    /// Where it is all that may come: the way from it back to itself.
+    pub(crate) rounds: Rounds,
 }
 
 /// What decides the bytes that a message is, beside its defaults.
@@ -219,6 +223,8 @@ pub(crate) enum Shape {
     Exact(Literal),
     /// One capture of any bytes between two literals.
     Around { before: Literal, after: Literal, slot: Option<usize>, pattern: Pattern },
+    /// Text and values, and no hole.
+    Filled,
     /// Piece by piece.
     General,
 }
@@ -237,7 +243,7 @@ pub(crate) struct Choice {
     pub(crate) has_text: bool,
     pub(crate) has_lines: bool,
     /// In the order of the arms; empty if no way is a round.
-    pub(crate) rounds: Box<[Round]>,
+    pub(crate) rounds: Rounds,
 }
 
 #[derive(Debug, Clone)]

@@ -24,7 +24,8 @@ pub(super) fn mark_live(program: &mut Program) {
             break;
         }
     }
-    program.live = live.into_iter().map(|mask| mask != 0).collect();
+    program.live = live.iter().map(|&mask| mask != 0).collect();
+    program.needed = live;
 }
 
 fn successors(program: &Program, pc: Pc) -> Vec<Pc> {

@@ -1,9 +1,12 @@
-//! Rounds: ways through a loop of theirs that are one line heard and a known answer said. They are worked out once, so
-//! that a batch of such lines is answered without walking operation by operation.
+//! Rounds: ways from a place where a line of theirs is awaited back to that place, on which nothing happens but that known
+//! answers are said. They are worked out once, so that a batch of such lines is answered without walking operation by
+//! operation. Whose loop it is does not matter: in one of ours rounds are counted, and defaults may be said in turn.
 
-use super::{Arm, Depends, First, Literal, Message, Op, Pattern, Pc, Piece, PieceKind, Program, Shape, matcher};
+use super::{
+    Arm, Depends, First, Fork, Literal, Message, Op, Pattern, Pc, Piece, PieceKind, Plan, Program, Shape, matcher,
+};
 use crate::syntax::{Eol, Form};
-use crate::values::Scratch;
+use crate::values::{Scratch, given_index};
 
 /// Operations that are looked at for one answer.
 const LONGEST: usize = 64;
@@ -14,14 +17,65 @@ const LARGEST: usize = 8 * 1024;
 /// Bytes that are copied at once, however few are needed: that is two instructions, and a copy of any length is a call.
 pub(crate) const CHUNK: usize = 16;
 
-/// One way through a loop of theirs.
+/// The rounds from one place.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rounds {
+    /// Each way that a line may begin, in the order in which they are tried; empty if none is a round.
+    pub(crate) ways: Box<[Round]>,
+    /// What all of them do besides; nothing at all if no more is to be done than to answer.
+    pub(crate) own: Option<Box<Own>>,
+}
+
+/// What a round does where the loop is ours, says defaults in turn, or has what was said kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Own {
+    pub(crate) count: Option<Count>,
+    pub(crate) turn: Option<Turn>,
+}
+
+/// The counter of a loop of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) counter: usize,
+    /// Where the counter stands when the loop is left: such a round is the walk's.
+    pub(crate) last: u32,
+}
+
+/// Defaults that are said one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub(crate) tour: usize,
+    pub(crate) slot: Option<usize>,
+    pub(crate) defaults: Vec<Vec<u8>>,
+}
+
+impl Turn {
+    /// The default whose turn it is.
+    pub(crate) fn default(&self, turn: u32) -> &[u8] {
+        // There are two at least: of one there are no turns.
+        self.defaults.get(turn as usize % self.defaults.len().max(1)).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// One way through a loop.
 #[derive(Debug, Clone)]
 pub(crate) struct Round {
     pub(crate) takes: Takes,
+    /// The texts around what was said in turn.
+    pub(crate) between: Option<Box<(Literal, Literal)>>,
     /// The message whose line begins it.
     pub(crate) message: usize,
-    /// What is said, if the way is a round; by the ending of the line that was heard: LF, CRLF.
-    pub(crate) answer: Option<[Vec<Part>; 2]>,
+    pub(crate) answer: Option<Answer>,
+}
+
+/// What is said, if the way is a round.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    /// By the ending of the line that was heard: LF, CRLF.
+    pub(crate) parts: [Vec<Part>; 2],
+    /// The line of the transcript that it answers, and those that it says.
+    pub(crate) heard: usize,
+    pub(crate) lines: Vec<usize>,
 }
 
 /// Which lines begin a way, where that is quickly told.
@@ -31,6 +85,8 @@ pub(crate) enum Takes {
     All,
     /// This one.
     Only(Literal),
+    /// What was said in turn, in its [`Round::between`].
+    Turned,
     /// What the matcher says.
     Other,
 }
@@ -42,77 +98,247 @@ pub(crate) enum Part {
     Long(Vec<u8>),
     /// What the hole of the line got that gives this slot its value.
     Hole(usize),
+    /// The value that a slot had before.
+    Value(usize),
+    /// The default whose turn it is.
+    Turn,
 }
 
-/// Fills in [`Choice::rounds`](super::Choice): for each arm, in their order, its answer if it is such a way.
-pub(crate) fn find(program: &mut Program, eol: Eol) {
+/// Fills in the [`Rounds`] of every choice of theirs and of every line of theirs that is all that may come. Where what is said
+/// is `kept`, only text lines are said so: which of them was the last can be seen.
+pub(crate) fn find(program: &mut Program, eol: Eol, kept: bool) {
+    if eol == Eol::None {
+        return;
+    }
     for pc in 0..program.ops.len() {
-        let Op::Choice(index) = program.ops[pc] else { continue };
-        let choice = &program.choices[index];
-        // A value that is still needed behind the round has to be kept, and that is the walk's work.
-        if choice.ours.is_some() || program.live[pc] || eol == Eol::None {
-            continue;
-        }
-        let round = |arm: &Arm| {
-            let First::Line(message) = arm.first else { return None };
-            let takes = takes(&program.messages[message]);
-            Some(Round { takes, message, answer: answer(program, pc, arm, message, eol) })
-        };
-        // A way that begins with no line of theirs takes none.
-        let rounds: Vec<Round> = choice.arms.iter().filter_map(round).collect();
-        if rounds.iter().any(|round| round.answer.is_some()) {
-            program.choices[index].rounds = rounds.into_boxed_slice();
-        }
-    }
-}
-
-fn takes(message: &Message) -> Takes {
-    match &message.shape {
-        _ if message.fold || message.form != Form::Text => Takes::Other,
-        Shape::Exact(bytes) => Takes::Only(Literal::clone(bytes)),
-        Shape::Around { before, after, pattern: Pattern::Any, .. } if before.is_empty() && after.is_empty() => {
-            Takes::All
-        }
-        Shape::Around { .. } | Shape::General => Takes::Other,
-    }
-}
-
-fn answer(program: &Program, choice: Pc, arm: &Arm, heard: usize, eol: Eol) -> Option<[Vec<Part>; 2]> {
-    let heard = &program.messages[heard];
-    if !arm.path.is_empty() || !matches!(program.ops[arm.pc], Op::Hear(_)) || heard.form != Form::Text {
-        return None;
-    }
-    let captures: Vec<usize> = heard.pieces.iter().filter_map(captured).collect();
-    let endings: [&[u8]; 2] = match eol {
-        Eol::Lf => [b"\n", b"\n"],
-        Eol::CrLf => [b"\r\n", b"\r\n"],
-        Eol::Any | Eol::None => [b"\n", b"\r\n"],
-    };
-    let mut parts = [vec![], vec![]];
-    let mut copied = 0;
-    let mut pc = arm.pc + 1;
-    for _ in 0..LONGEST {
+        let finder = Finder { program, place: pc, eol, kept };
         match program.ops[pc] {
-            Op::Say(message) => {
-                // A long answer gains nothing by being put together before.
-                copied += matcher::text_length(&program.messages[message].pieces, &Scratch::default())?;
-                if copied > LARGEST {
-                    return None;
-                }
-                for (parts, ending) in parts.iter_mut().zip(endings) {
-                    say(&program.messages[message], &captures, ending, parts)?;
-                }
-                pc += 1;
+            Op::Choice(index) if program.choices[index].ours.is_none() => {
+                let rounds = finder.of(&program.choices[index].arms);
+                program.choices[index].rounds = rounds;
             }
-            Op::Jump(to) => pc = to,
-            Op::Choice(_) if pc == choice => {
-                parts.iter_mut().flatten().for_each(Part::shorten);
-                return Some(parts);
+            Op::Hear(message) if program.messages[message].form == Form::Text => {
+                let arm = Arm { path: vec![], first: First::Line(message), together: false, pc };
+                let rounds = finder.of(&[arm]);
+                program.messages[message].rounds = rounds;
             }
-            _ => return None,
+            _ => {}
         }
     }
-    None
+}
+
+struct Finder<'a> {
+    program: &'a Program,
+    /// Where the line is awaited.
+    place: Pc,
+    eol: Eol,
+    kept: bool,
+}
+
+/// A way as far as it was gone.
+struct Way<'a> {
+    /// The slots that the line gives their values.
+    captures: Vec<usize>,
+    /// Those that have the same value in every round.
+    fixed: Vec<(usize, &'a [u8])>,
+    own: Own,
+    parts: [Vec<Part>; 2],
+    lines: Vec<usize>,
+}
+
+impl Finder<'_> {
+    fn of(&self, arms: &[Arm]) -> Rounds {
+        // A way that begins with no line of theirs takes none.
+        let lines = arms.iter().filter_map(|arm| match arm.first {
+            First::Line(message) => Some((message, self.way(arm, message))),
+            _ => None,
+        });
+        let mut lines: Vec<(usize, Option<Way<'_>>)> = lines.collect();
+        let Some(own) = lines.iter().find_map(|(_, way)| Some(way.as_ref()?.own.clone())) else {
+            return Rounds::default();
+        };
+        // One count is kept for all.
+        for (_, way) in &mut lines {
+            way.take_if(|way| way.own != own);
+        }
+        let round = |(message, way): (usize, Option<Way<'_>>)| {
+            let between = self.between(message, own.turn.as_ref())?.map(Box::new);
+            let takes = if between.is_some() { Takes::Turned } else { self.takes(message, way.as_ref()) };
+            let heard = self.program.messages[message].place.line;
+            let answer = way.map(|Way { parts, lines, .. }| Answer { parts, heard, lines });
+            Some(Round { takes, between, message, answer })
+        };
+        let Some(ways) = lines.into_iter().map(round).collect() else { return Rounds::default() };
+        Rounds { ways, own: (self.kept || own != Own::default()).then(|| Box::new(own)) }
+    }
+
+    /// The texts around a default that was said in turn, if a line is to be told by it. While a batch goes on, the scratch
+    /// has another one: where more than these texts is to be looked at, none is found at all.
+    fn between(&self, message: usize, turn: Option<&Turn>) -> Option<Option<(Literal, Literal)>> {
+        let message = &self.program.messages[message];
+        let Some(turned) = turn.and_then(|turn| turn.slot) else { return Some(None) };
+        let reads = |piece: &Piece| match &piece.kind {
+            PieceKind::Value(slot) | PieceKind::Capture { pattern: Pattern::BytesOf(slot), .. } => *slot == turned,
+            _ => false,
+        };
+        let Some(at) = message.pieces.iter().position(reads) else { return Some(None) };
+        let text = |pieces: &[Piece]| match pieces {
+            [] => Some(Literal::default()),
+            [Piece { kind: PieceKind::Literal(text), .. }] => Some(Literal::clone(text)),
+            _ => None,
+        };
+        let is_value = matches!(message.pieces[at].kind, PieceKind::Value(_));
+        let texts = text(&message.pieces[..at]).zip(text(&message.pieces[at + 1..]));
+        texts.filter(|_| is_value && message.form == Form::Text && !message.fold).map(Some)
+    }
+
+    /// Which lines begin a way.
+    fn takes(&self, message: usize, way: Option<&Way<'_>>) -> Takes {
+        let message = &self.program.messages[message];
+        match &message.shape {
+            _ if message.form != Form::Text || message.fold => Takes::Other,
+            Shape::Exact(bytes) => Takes::Only(Literal::clone(bytes)),
+            Shape::Around { before, after, pattern: Pattern::Any, .. } if before.is_empty() && after.is_empty() => {
+                Takes::All
+            }
+            Shape::Filled => {
+                let fixed = |piece: &Piece| match &piece.kind {
+                    PieceKind::Literal(text) => Some(text.to_vec()),
+                    PieceKind::Value(slot) => {
+                        let (_, value) = way?.fixed.iter().find(|(fixed, _)| fixed == slot)?;
+                        Some(value.to_vec())
+                    }
+                    PieceKind::Capture { .. } | PieceKind::Same { .. } => None,
+                };
+                let text: Option<Vec<Vec<u8>>> = message.pieces.iter().map(fixed).collect();
+                text.map_or(Takes::Other, |text| Takes::Only(text.concat().into()))
+            }
+            Shape::Around { .. } | Shape::General => Takes::Other,
+        }
+    }
+
+    /// Goes a way to where it comes back.
+    fn way(&self, arm: &Arm, heard: usize) -> Option<Way<'_>> {
+        let heard = &self.program.messages[heard];
+        if !arm.path.is_empty() || !matches!(self.program.ops[arm.pc], Op::Hear(_)) || heard.form != Form::Text {
+            return None;
+        }
+        let captures: Vec<usize> = heard.pieces.iter().filter_map(captured).collect();
+        // A value that is still needed behind the round has to be kept, and that is the walk's work.
+        let needed = *self.program.needed.get(self.place)?;
+        if captures.iter().any(|slot| needed >> slot & 1 == 1) {
+            return None;
+        }
+        let mut way = Way { captures, fixed: vec![], own: Own::default(), parts: [vec![], vec![]], lines: vec![] };
+        let mut copied = 0;
+        let mut pc = arm.pc + 1;
+        for _ in 0..LONGEST {
+            if pc == self.place {
+                way.parts.iter_mut().flatten().for_each(Part::shorten);
+                return Some(way);
+            }
+            match &self.program.ops[pc] {
+                Op::Say(message) => {
+                    let message = &self.program.messages[*message];
+                    // A long answer gains nothing by being put together before.
+                    copied += matcher::text_length(&message.pieces, &Scratch::default())?;
+                    if copied > LARGEST {
+                        return None;
+                    }
+                    self.say(message, &mut way)?;
+                    pc += 1;
+                }
+                Op::Jump(to) => pc = *to,
+                Op::Again { counter, times, body } => {
+                    self.count(&mut way, Count { counter: *counter, last: times.checked_sub(1)? })?;
+                    pc = *body;
+                }
+                Op::Choice(index) => match (&self.program.choices[*index].ours, &self.program.choices[*index].kind) {
+                    (Some(Plan::Rounds { counter, times }), Fork::Loop { body, .. }) => {
+                        self.count(&mut way, Count { counter: *counter, last: *times })?;
+                        pc = *body;
+                    }
+                    _ => return None,
+                },
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// Of several loops around each other only the walk knows which goes on.
+    fn count(&self, way: &mut Way<'_>, count: Count) -> Option<()> {
+        if way.own.count.is_some() {
+            return None;
+        }
+        way.own.count = Some(count);
+        Some(())
+    }
+
+    /// Adds what a message says, if nothing but the line that was heard, and what was known before, decides it.
+    fn say<'a>(&'a self, message: &'a Message, way: &mut Way<'a>) -> Option<()> {
+        if message.depends == Depends::Play && !message.rivals.is_empty() || self.kept && message.form != Form::Text {
+            return None;
+        }
+        let mut values = 0;
+        for Piece { kind, .. } in &message.pieces {
+            match kind {
+                PieceKind::Literal(bytes) => way.add(bytes),
+                PieceKind::Value(slot) | PieceKind::Same { slot, .. } => {
+                    let turned = way.own.turn.as_ref().and_then(|turn| turn.slot);
+                    if let Some(&(_, value)) = way.fixed.iter().find(|(fixed, _)| fixed == slot) {
+                        way.add(value);
+                    } else if turned == Some(*slot) {
+                        way.push(&Part::Turn);
+                    } else if way.captures.contains(slot) {
+                        way.push(&Part::Hole(*slot));
+                    } else {
+                        // Together they must not be too long, which of those that are given is known, and of one is sure.
+                        values += usize::from(given_index(*slot).is_none());
+                        if values > 1 {
+                            return None;
+                        }
+                        way.push(&Part::Value(*slot));
+                    }
+                }
+                PieceKind::Capture { pattern: Pattern::BytesOf(_), .. } => return None,
+                PieceKind::Capture { slot, defaults, tour: None, .. } => {
+                    let default = defaults.first()?;
+                    way.fixed.extend(slot.map(|slot| (slot, default.as_slice())));
+                    way.add(default);
+                }
+                PieceKind::Capture { slot, defaults, tour: Some(tour), .. } => {
+                    if way.own.turn.is_some() || defaults.is_empty() {
+                        return None;
+                    }
+                    way.own.turn = Some(Turn { tour: *tour, slot: *slot, defaults: defaults.clone() });
+                    way.push(&Part::Turn);
+                }
+            }
+        }
+        if message.form == Form::Text {
+            let endings: [&[u8]; 2] = match self.eol {
+                Eol::Lf => [b"\n", b"\n"],
+                Eol::CrLf => [b"\r\n", b"\r\n"],
+                Eol::Any | Eol::None => [b"\n", b"\r\n"],
+            };
+            for (parts, ending) in way.parts.iter_mut().zip(endings) {
+                add(ending, parts);
+            }
+        }
+        way.lines.push(message.place.line);
+        Some(())
+    }
+}
+
+impl Way<'_> {
+    fn add(&mut self, bytes: &[u8]) {
+        self.parts.iter_mut().for_each(|parts| add(bytes, parts));
+    }
+
+    fn push(&mut self, part: &Part) {
+        self.parts.iter_mut().for_each(|parts| parts.push(part.clone()));
+    }
 }
 
 /// The slot that takes what stands in a hole.
@@ -121,24 +347,6 @@ fn captured(piece: &Piece) -> Option<usize> {
         PieceKind::Capture { slot, .. } => slot,
         _ => None,
     }
-}
-
-/// Adds what a message says, if nothing but the line that was heard decides it.
-fn say(message: &Message, captures: &[usize], ending: &[u8], parts: &mut Vec<Part>) -> Option<()> {
-    if message.depends == Depends::Play && !message.rivals.is_empty() {
-        return None;
-    }
-    for Piece { kind, .. } in &message.pieces {
-        match kind {
-            PieceKind::Literal(bytes) => add(bytes, parts),
-            PieceKind::Value(slot) if captures.contains(slot) => parts.push(Part::Hole(*slot)),
-            _ => return None,
-        }
-    }
-    if message.form == Form::Text {
-        add(ending, parts);
-    }
-    Some(())
 }
 
 fn add(bytes: &[u8], parts: &mut Vec<Part>) {

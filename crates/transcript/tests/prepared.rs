@@ -1,0 +1,124 @@
+//! What is found before a play begins, by the side and by what carries it: refused where it cannot be, and only there.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::time::Duration;
+
+use transcript::rehearse::rehearse;
+use transcript::{Carrier, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript};
+
+fn prepared(text: &str, side: Side, carrier: Carrier) -> Result<Script, String> {
+    let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap_or_else(|refused| panic!("{refused}"));
+    Script::prepare(&transcript, &Options::new(side, carrier)).map_err(|refused| refused.to_string())
+}
+
+#[test]
+fn what_cannot_be_is_refused_on_what_cannot_carry_it() {
+    use Carrier::{Datagram, Stream};
+    use Side::{Client, Server};
+    for (text, side, carrier, words) in [
+        // The text, who cannot play it on what, and why; on the other it can be played.
+        ("C: {n=a{0x0a}b}\nS: x\n", Client, Stream, "a value with a line ending in it cannot stand in a text line"),
+        (
+            "either\n  C raw: ab\nor\n  C raw: abc\nend\nS: x\n",
+            Server,
+            Stream,
+            "where this message ends cannot be told",
+        ),
+        ("C: x\nC stops sending\nS: y\n", Client, Datagram, "`stops sending` has no meaning over datagrams"),
+        ("C: x\nS resets\n", Server, Datagram, "`resets` has no meaning over datagrams"),
+        ("C: x\nstarttls\nS: y\n", Server, Datagram, "`starttls` has no meaning over datagrams"),
+        ("S: hi\nC: x\n", Server, Datagram, "a server cannot speak first over datagrams"),
+        ("repeat\n  C: x\n  S: y\nend\nC closes\n", Server, Datagram, "nobody hears that the other side closes"),
+    ] {
+        let other = if carrier == Stream { Datagram } else { Stream };
+        let refused = prepared(text, side, carrier).unwrap_err();
+        assert!(refused.contains(words), "{text}: {refused}");
+        assert!(prepared(text, side, other).is_ok(), "{text}");
+    }
+    // Nor does it matter who hears it, nor in what.
+    assert!(prepared("C: {n=a{0x0a}b}\nS: x\n", Server, Stream).is_ok());
+    assert!(prepared("C raw: {n=a{0x0a}b}.\nS: x\n", Client, Stream).is_ok());
+    assert!(prepared("C: {n}\nS: x\n", Server, Stream).is_ok());
+    assert!(prepared("C: {n}\nS: x\n", Client, Stream).unwrap_err().contains("nothing gives it a value"));
+}
+
+#[test]
+fn what_was_told_when_the_text_was_read_is_not_told_again() {
+    let text = "C: {n=a|b}\nS: {n}\nrepeat\n  C: {x}\n  S: {x}\nend\nC: never\n";
+    let script = prepared("C: {n=a|b}\nS: {n}\n", Side::Client, Carrier::Stream).unwrap();
+    let lines: Vec<_> = script.warnings().iter().map(|warning| (warning.line, warning.message.as_str())).collect();
+    assert_eq!(lines, [(1, "outside a loop only the first of the 2 defaults is said")]);
+    assert!(prepared(text, Side::Server, Carrier::Stream).unwrap().warnings().is_empty());
+}
+
+#[test]
+fn each_setting_of_eol_reads_lines_at_a_choice_in_its_own_way() {
+    for (eol, heard, said) in [
+        ("", "a\r\nb\n", "<a>\r\n<b>\n"),
+        ("eol any\n", "a\r\r\n", "<a\r>\r\n"),
+        ("eol lf\n", "a\r\nb\n", "<a\r>\n<b>\n"),
+        ("eol crlf\n", "a\r\nb\r\n", "<a>\r\n<b>\r\n"),
+        ("eol crlf\n", "a\nb\r\n", ""),
+    ] {
+        // One value is needed for long, and another one is set: no batch is answered at once.
+        for text in ["repeat\n  C: {x}\n  S: <{x}>\nend\n", "repeat\n  C: {x}\n  set y = {x}\n  S: <{y}>\nend\n"] {
+            let script = prepared(&format!("{eol}{text}"), Side::Server, Carrier::Stream).unwrap();
+            let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+            let input = Input { bytes: heard.as_bytes(), datagram: false, ended: false, now: Moment::default() };
+            let step = play.step(&script, input, &mut scratch, &mut output);
+            assert_eq!(String::from_utf8_lossy(&output.bytes), said, "{eol}{text}");
+            assert_eq!(matches!(step.next, Next::End(_)), said.is_empty(), "{eol}{text}");
+        }
+    }
+    // In a datagram an ending in the middle is text.
+    let script = prepared("repeat\n  C: {x}\n  S: <{x}>\nend\n", Side::Server, Carrier::Datagram).unwrap();
+    let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+    let input = Input { bytes: b"a\nb", datagram: true, ended: false, now: Moment::default() };
+    play.step(&script, input, &mut scratch, &mut output);
+    assert_eq!((output.bytes.as_slice(), output.datagrams.as_slice()), (&b"<a\nb>"[..], &[5][..]));
+}
+
+#[test]
+fn a_batch_of_short_lines_is_answered_in_one_step() {
+    for (text, side) in
+        [("repeat\n  C: x\n  S: y\nend\n", Side::Server), ("repeat 9999\n  S: x\n  C: y\nend\n", Side::Client)]
+    {
+        let script = prepared(text, side, Carrier::Stream).unwrap();
+        let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+        let bytes = b"x\n".repeat(9_000);
+        let input = Input { bytes: &bytes, datagram: false, ended: false, now: Moment::default() };
+        let step = play.step(&script, input, &mut scratch, &mut output);
+        assert_eq!((step.consumed, output.bytes.len()), (bytes.len(), bytes.len()), "{text}");
+        assert!(matches!(step.next, Next::Hear { .. }), "{text}");
+    }
+}
+
+#[test]
+fn a_rehearsal_takes_as_long_as_its_pauses_and_no_end_goes_on_before_the_other_is_ready() {
+    for (text, millis, client, server) in [
+        ("C: a\nS waits 50ms\nS: b\nC waits 20ms\nC: c\n", 70, "a\nc\n", "b\n"),
+        ("C: a\nS waits 50ms\nS: b\nstarttls\nC: c\nS waits 30ms\nS: d\n", 80, "a\nc\n", "b\nd\n"),
+        ("C: a\nS: b\nC waits 40ms\nstarttls\nS: c\nC: d\nstarttls\nC: e\n", 40, "a\nd\ne\n", "b\nc\n"),
+        ("C: a\nC stops sending\nS waits 10ms\nS: b\nS closes\n", 10, "a\n", "b\n"),
+        ("C: a\nC waits 10ms\nC resets\n", 10, "a\n", ""),
+    ] {
+        let [ours, theirs] = [Side::Client, Side::Server].map(|side| prepared(text, side, Carrier::Stream).unwrap());
+        for pieces in [1, usize::MAX] {
+            let rehearsal = rehearse(&ours, &theirs, |all| pieces.min(all));
+            assert!(rehearsal.is_success() && rehearsal.finished, "{text}: {rehearsal:?}");
+            assert_eq!(rehearsal.took, Duration::from_millis(millis), "{text}");
+            let said = [&rehearsal.from_client, &rehearsal.from_server].map(|said| String::from_utf8_lossy(said));
+            assert_eq!(said, [client, server], "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_rehearsal_of_much_that_is_read_byte_by_byte_ends_soon() {
+    let text = format!("C raw: {}\nS: ok\nC raw: {}\nS: ok\n", "x".repeat(200_000), "y".repeat(200_000));
+    let [ours, theirs] = [Side::Client, Side::Server].map(|side| prepared(&text, side, Carrier::Stream).unwrap());
+    let rehearsal = rehearse(&ours, &theirs, |all| all.min(700));
+    assert!(rehearsal.is_success() && rehearsal.finished);
+    assert_eq!((rehearsal.from_client.len(), rehearsal.from_server.as_slice()), (400_000, &b"ok\nok\n"[..]));
+}

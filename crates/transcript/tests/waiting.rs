@@ -1,0 +1,135 @@
+//! A play that waits: how long, for what, what it holds meanwhile, and where it stands.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::time::Duration;
+
+use transcript::{
+    Carrier, Ending, Fault, Input, Moment, Next, Options, Output, Play, Scratch, Script, Side, Transcript,
+};
+
+fn script(text: &str, side: Side, carrier: Carrier) -> Script {
+    let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap_or_else(|refused| panic!("{refused}"));
+    let mut options = Options::new(side, carrier);
+    options.longest_line = 1 << 20;
+    options.wait = Some(Duration::from_secs(5));
+    Script::prepare(&transcript, &options).unwrap_or_else(|refused| panic!("{refused}"))
+}
+
+/// A play with what came and was not consumed.
+struct Waiting {
+    play: Play,
+    scratch: Scratch,
+    output: Output,
+    held: Vec<u8>,
+}
+
+impl Waiting {
+    fn new(script: &Script) -> Self {
+        Self { play: script.play(), scratch: Scratch::new(), output: Output::default(), held: vec![] }
+    }
+
+    fn hear(&mut self, script: &Script, bytes: &[u8], seconds: u64) -> Next {
+        self.held.extend_from_slice(bytes);
+        let now = Moment::default().after(Duration::from_secs(seconds));
+        let datagram = script.carrier() == Carrier::Datagram && !bytes.is_empty();
+        let input = Input { bytes: &self.held, datagram, ended: false, now };
+        let step = self.play.step(script, input, &mut self.scratch, &mut self.output);
+        self.held.drain(..step.consumed);
+        step.next
+    }
+}
+
+/// Sends so many bytes every four seconds, and waits as long after the last of them; how it ended.
+fn slowly(text: &str, piece: usize, pieces: u64) -> Option<Ending> {
+    let script = script(text, Side::Server, Carrier::Stream);
+    let mut play = Waiting::new(&script);
+    for number in 0..=pieces {
+        let bytes = if number == 0 { vec![] } else { vec![b'x'; piece] };
+        if let Next::End(ending) = play.hear(&script, &bytes, 4 * number) {
+            return Some(ending);
+        }
+    }
+    None
+}
+
+#[test]
+fn what_is_no_line_may_take_long_wherever_it_is_awaited_and_a_line_may_not() {
+    let long = "x".repeat(300_000);
+    let raw = format!("C raw: {long}\n");
+    let choice = format!("either\n  C raw: {long}\nor\n  C raw: y\nend\n");
+    let order = format!("in any order\n  C raw: {long}\n  C raw: yy\nend\n");
+    for text in [&raw, &choice, &order] {
+        assert!(slowly(text, 65_536, 4).is_none(), "{}", &text[..40]);
+        // It comes, but too slowly.
+        let ending = slowly(text, 20_000, 4);
+        assert!(matches!(&ending, Some(Ending::Failed(verdict)) if verdict.fault.kind().name() == "nothing_came"));
+    }
+    let line = format!("C: {long}\n");
+    let choice = format!("either\n  C: {long}\nor\n  C: y\nend\n");
+    let order = format!("in any order\n  C: {long}\n  C: yy\nend\n");
+    for text in [&line, &choice, &order] {
+        let Some(Ending::Failed(verdict)) = slowly(text, 65_536, 4) else { panic!("{}", &text[..40]) };
+        assert_eq!(verdict.fault, Fault::NothingCame { waited: Duration::from_secs(5) }, "{}", &text[..40]);
+        assert!(verdict.headline().starts_with("no whole line came"), "{}", verdict.headline());
+    }
+    let Some(Ending::Failed(verdict)) = slowly(&raw, 20_000, 4) else { panic!("no end") };
+    assert!(verdict.headline().starts_with("not all of the bytes came"), "{}", verdict.headline());
+    assert!(verdict.render("").contains("wait for as many bytes as they have"), "{}", verdict.headline());
+}
+
+#[test]
+fn a_play_says_what_memory_it_holds() {
+    let keeps = "C: {a}\nS: {_=ok}\nC: {a=x}\nS: {b}\nC: {b}\n";
+    let client = script(&keeps.replace("{a}", &format!("{{a={}}}", "v".repeat(3000))), Side::Client, Carrier::Stream);
+    let mut play = Waiting::new(&client);
+    assert_eq!((play.play.holds(), play.play.memory()), (0, 0));
+    play.hear(&client, b"", 0);
+    // What it said last, and the value that it says once more.
+    let holds = play.play.holds();
+    assert!((6000..6500).contains(&holds), "{holds}");
+    assert_eq!(play.play.memory(), holds);
+    let server = script("repeat\n  C: {a}\n  S: {a}\n  C: {b}\n  S: {a}\nend\n", Side::Server, Carrier::Stream);
+    let mut play = Waiting::new(&server);
+    play.hear(&server, &[&[b'v'; 3000][..], b"\n"].concat(), 0);
+    assert!((3000..3500).contains(&play.play.holds()), "{}", play.play.holds());
+    play.hear(&server, b"x\n", 0);
+    assert_eq!(play.play.holds(), 0);
+    let counts = script("repeat 3\n  C: a\n  C: b\nend\n", Side::Server, Carrier::Stream);
+    assert!(Waiting::new(&counts).play.memory() >= 4);
+}
+
+#[test]
+fn a_play_that_stands_where_it_began_is_as_good_as_a_new_one() {
+    for (text, carrier) in [
+        ("repeat\n  C: a\n  S: b\n  C: c\n  S: d\nend\n", Carrier::Datagram),
+        ("repeat\n  C: a\n  S: b\n  C: c\n  S: d\nend\n", Carrier::Stream),
+    ] {
+        let script = script(text, Side::Server, carrier);
+        let mut play = Waiting::new(&script);
+        assert!(play.play.is_fresh(&script));
+        play.hear(&script, b"", 0);
+        assert!(play.play.is_fresh(&script) && play.play.at_rest(&script) && play.play.may_end(&script));
+        assert_eq!(play.play.line(&script), 2);
+        play.hear(&script, b"a\n", 1);
+        assert!(!play.play.is_fresh(&script) && !play.play.at_rest(&script) && !play.play.may_end(&script));
+        assert_eq!(play.play.line(&script), 4);
+        play.hear(&script, b"c\n", 2);
+        assert!(play.play.is_fresh(&script) && play.play.may_end(&script));
+        assert_eq!(play.output.bytes, b"b\nd\n");
+    }
+    let counted = script("repeat 2\n  C: a\n  S: b\nend\n", Side::Server, Carrier::Stream);
+    let mut play = Waiting::new(&counted);
+    play.hear(&counted, b"", 0);
+    play.hear(&counted, b"a\n", 0);
+    assert!(!play.play.is_fresh(&counted));
+    let halves = script("repeat\n  C: a\n  S: b\nend\n", Side::Server, Carrier::Stream);
+    let mut play = Waiting::new(&halves);
+    play.hear(&halves, b"a", 0);
+    assert!(!play.play.is_fresh(&halves) && !play.play.at_rest(&halves));
+    let pauses = script("S waits 1s\nC: a\n", Side::Server, Carrier::Stream);
+    let mut play = Waiting::new(&pauses);
+    assert!(play.play.is_fresh(&pauses));
+    assert!(matches!(play.hear(&pauses, b"", 0), Next::Pause { .. }));
+    assert!(!play.play.is_fresh(&pauses));
+}
