@@ -12,9 +12,6 @@ use source::{Crate, Import};
 /// shorter: a circle that is smaller than it says, or gone, is a failure too.
 const KNOWN: &[(&str, &str, &[&str])] = &[
     ("sockeye", "", &["address", "event", "failure", "file", "limits", "net", "sys"]),
-    ("sockeye", "engine", &["access", "http2", "web"]),
-    ("sockeye", "web", &["answer", "archive", "exchange", "form", "head", "listing", "refusal", "upload"]),
-    ("sockeye", "web", &["body", "request"]),
 ];
 
 /// A module by the names on the way to it; empty for the crate itself.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use transcript::Moment;
 
-use super::web::{AccessLog, Website};
+use super::served::{AccessLog, Website};
 use crate::event::{Event, Observer};
 use crate::web::clock::Now;
 use crate::web::log::{Entry, Line};

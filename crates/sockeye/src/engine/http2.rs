@@ -1,6 +1,5 @@
 //! HTTP/2 (RFC 9113) to a site, without a socket: bytes that came go in, bytes to be sent come out. Frames, windows and
-//! packed heads are h2's, which is polled here by hand. A request becomes the text that HTTP/1.1 would have, so that one
-//! parser judges both.
+//! packed heads are h2's, which is polled here by hand.
 
 mod exchange;
 
@@ -21,8 +20,9 @@ use transcript::Moment;
 
 use self::exchange::{Held, Moved, Stream};
 use super::access::Lines;
+use super::around::Around;
+use super::served::Website;
 use super::storage::Done;
-use super::web::{Around, Website};
 use crate::limits;
 
 /// What a client begins with (RFC 9113, section 3.4).

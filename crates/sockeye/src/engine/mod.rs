@@ -5,6 +5,8 @@ mod accept;
 #[cfg(feature = "http")]
 mod access;
 mod answers;
+#[cfg(feature = "http")]
+mod around;
 mod bounds;
 mod channel;
 pub(crate) mod client;
@@ -13,9 +15,13 @@ mod datagram;
 mod guard;
 #[cfg(feature = "http")]
 mod http2;
+#[cfg(feature = "http")]
+mod kept_request;
 mod origin;
 mod reactor;
 mod room;
+#[cfg(feature = "http")]
+mod served;
 mod stopping;
 #[cfg(feature = "http")]
 mod storage;

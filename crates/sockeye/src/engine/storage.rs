@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
+use super::kept_request::KeptRequest;
 use super::reactor::token::Key;
 use crate::file::Leftover;
 use crate::stop::{self, Stop, Stopper};
-use crate::web::answer::{Response, Site};
 use crate::web::clock::Now;
-use crate::web::request::Version;
+use crate::web::field_list::FieldList;
+use crate::web::response::Response;
+use crate::web::site::Site;
 use crate::web::upload::{Sealed, Stored, store};
 
 /// Who waits for something.
@@ -29,8 +31,7 @@ pub(super) struct Waiter {
 #[derive(Debug)]
 pub(super) struct Ask {
     pub(super) site: Arc<Site>,
-    pub(super) head: Vec<u8>,
-    pub(super) version: Version,
+    pub(super) request: KeptRequest,
     pub(super) date: Now,
 }
 
@@ -39,8 +40,8 @@ pub(super) struct Ask {
 pub(super) enum Done {
     /// A file is stored, or could not be.
     Stored(Stored),
-    /// An answer, and its head.
-    Answered(Response, Vec<u8>),
+    /// An answer, and its fields.
+    Answered(Response, FieldList),
 }
 
 /// The loop's end of it.
@@ -78,10 +79,11 @@ impl Threads {
             }
         })?;
         thread::Builder::new().name("answers".into()).spawn(move || {
-            for (waiter, Ask { site, head, version, date }) in asked {
-                let mut out = Vec::new();
-                let Some(response) = site.answer_late(&head, version, &date, &mut out) else { continue };
-                let _ = tell_too.send((waiter, Done::Answered(response, out)));
+            for (waiter, Ask { site, request, date }) in asked {
+                let mut fields = FieldList::default();
+                let answer = |request| site.answer_late(&request, &date, &mut fields);
+                let Some(response) = request.request().and_then(answer) else { continue };
+                let _ = tell_too.send((waiter, Done::Answered(response, fields)));
                 waker_too.stop();
             }
         })?;
@@ -151,9 +153,10 @@ impl Storing<'_> {
         self.storage.begin(Waiter { key: self.key, number }, file)
     }
 
-    /// Has an answer made that takes long; whether there is anybody to do it.
-    pub(super) fn ask(self, number: u32, ask: Ask) -> bool {
+    /// Has an answer made that takes long; the request comes back if there is nobody to do it.
+    pub(super) fn ask(self, number: u32, ask: Ask) -> Result<(), Ask> {
         let waiter = Waiter { key: self.key, number };
-        self.storage.threads().is_some_and(|threads| threads.asks.send((waiter, ask)).is_ok())
+        let Some(threads) = self.storage.threads() else { return Err(ask) };
+        threads.asks.send((waiter, ask)).map_err(|refused| refused.0.1)
     }
 }

@@ -1,84 +1,34 @@
 //! A connection that asks a site: requests come out of its bytes, answers go into a buffer, and parts of files follow.
 //! It knows no socket: the connection sends, and tells when it has.
 
-use std::net::IpAddr;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use transcript::Moment;
 
 use super::access::{Ledger, Lines, Record};
+use super::around::Around;
 use super::http2::{Http2, PREFACE, Went};
-use super::storage::{Ask, Done, Storing};
-use super::turn::{ANSWERS, Turn};
+use super::kept_request::KeptRequest;
+pub use super::served::AccessLog;
+pub(crate) use super::served::Website;
+use super::storage::Done;
+use super::turn::ANSWERS;
 use crate::limits;
-use crate::web::answer::{Body, Reply, Response, Site};
+use crate::web::answer::Reply;
 use crate::web::body::{Decoder, Framing};
-use crate::web::clock::Now;
+use crate::web::http1::write_head;
 use crate::web::made::{End, Made};
 use crate::web::request::{Parsed, Request, Version, parse};
+use crate::web::response::{Body, Response};
 use crate::web::status::Status;
-use crate::web::upload::{Receipt, Sealed, Stored, Upload, store};
+use crate::web::upload::{Receipt, Upload};
 
 /// A body up to this size goes out with its head; a longer one is sent by the kernel.
 const SMALL: u64 = 32 * 1024;
 /// Bytes of answers that are gathered before they are sent.
 const MUCH: usize = 64 * 1024;
-
-/// A site, and how it is served.
-#[derive(Debug)]
-pub(crate) struct Website {
-    /// What is there.
-    pub site: Arc<Site>,
-    /// Whether it is spoken to over TLS from the first byte.
-    pub is_secure: bool,
-    /// What is told of each answer.
-    pub log: AccessLog,
-    /// The port of HTTPS, once it is known, to which everybody here is sent.
-    pub https: Option<Arc<OnceLock<u16>>>,
-}
-
-impl Website {
-    /// Whether it is spoken to over TLS from the first byte.
-    pub(crate) fn is_secure(&self) -> bool {
-        self.is_secure
-    }
-
-    /// Whether clients may store files.
-    pub(super) fn takes_files(&self) -> bool {
-        self.site.options().upload.is_some()
-    }
-
-    /// Who asks, if that is shown.
-    pub(super) fn user(&self, request: Option<&Request<'_>>) -> Option<&str> {
-        self.site.options().accounts.user(&request?.fields.authorization)
-    }
-
-    /// Answers a request.
-    pub(super) fn answer(&self, request: &Request<'_>, now: &Now, out: &mut Vec<u8>) -> Reply {
-        match self.https.as_ref().and_then(|port| port.get()) {
-            Some(&port) => Reply::Ready(self.site.redirect_to_https(request, port, now, out)),
-            None => self.site.answer(request, now, out),
-        }
-    }
-
-    /// Whether answering it takes long.
-    pub(super) fn takes_long(&self, request: &Request<'_>, now: &Now) -> bool {
-        self.https.is_none() && self.site.takes_long(request, now)
-    }
-}
-
-/// What is told of each answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AccessLog {
-    /// Nothing.
-    None,
-    /// A line in the combined format.
-    Combined,
-    /// A JSON object.
-    Json,
-}
 
 /// What came of answering.
 #[derive(Debug, Clone, Copy, Default)]
@@ -89,42 +39,6 @@ pub(super) struct Answered {
     pub(super) has_more: bool,
     /// Requests that were answered.
     pub(super) answers: u64,
-}
-
-/// What an answer needs besides the bytes.
-pub(super) struct Around<'a> {
-    pub(super) client: Option<IpAddr>,
-    pub(super) date: &'a Now,
-    pub(super) now: Moment,
-    /// How long a client may take, where that is less than the limits.
-    pub(super) wait: Option<Duration>,
-    pub(super) lines: &'a mut Lines,
-    /// How much of it before the others.
-    pub(super) turn: &'a mut Turn,
-    /// The server ends: what is answered now is the last.
-    pub(super) stopping: bool,
-    /// Who stores files, where nothing else may wait for that.
-    pub(super) storing: Option<Storing<'a>>,
-}
-
-impl Around<'_> {
-    /// Has a file stored; none where [`Web::stored`] will be told.
-    pub(super) fn store(&self, number: u32, file: Sealed) -> Option<Stored> {
-        match self.storing {
-            Some(storing) => storing.begin(number, file).err().map(store),
-            None => Some(store(file)),
-        }
-    }
-}
-
-impl Around<'_> {
-    /// Has an answer made that takes long; whether it will come to [`Web::done`].
-    pub(super) fn ask(&self, number: u32, website: &Website, head: &[u8], version: Version) -> bool {
-        let site = Arc::clone(&website.site);
-        self.storing.is_some_and(|storing| {
-            storing.ask(number, Ask { site, head: head.to_vec(), version, date: self.date.clone() })
-        })
-    }
 }
 
 /// What follows a head and is being sent.
@@ -177,11 +91,11 @@ enum Content {
     /// It is read and thrown away.
     Skipped(Decoder),
     /// It is stored, with the head that asked for it, for the log.
-    Stored(Box<Upload>, Vec<u8>),
+    Stored(Box<Upload>, KeptRequest),
     /// It has come, and is on its way to the disk. Nothing is read meanwhile.
-    Storing(Receipt, Vec<u8>),
-    /// There is none; the answer to this head takes long, and is made elsewhere.
-    Answering(Vec<u8>),
+    Storing(Receipt, KeptRequest),
+    /// There is none; the answer to this request takes long, and is made elsewhere.
+    Answering(KeptRequest),
 }
 
 impl Web {
@@ -221,9 +135,9 @@ impl Web {
     pub(super) fn memory(&self) -> usize {
         let content = match &self.content {
             Content::None | Content::Skipped(_) => 0,
-            Content::Stored(_, head) => size_of::<Upload>() + head.capacity(),
-            Content::Storing(_, head) => size_of::<Receipt>() + head.capacity(),
-            Content::Answering(head) => head.capacity(),
+            Content::Stored(_, request) => size_of::<Upload>() + request.memory(),
+            Content::Storing(_, request) => size_of::<Receipt>() + request.memory(),
+            Content::Answering(request) => request.memory(),
         };
         let part = match &self.part {
             Some(Part::Made(made)) => made.source.memory(),
@@ -330,13 +244,13 @@ impl Web {
             return;
         }
         self.content = Content::None;
-        let response = self.website.site.refuse(Status::REQUEST_TIMEOUT, around.date, out);
+        let response = self.website.site.refuse(Status::REQUEST_TIMEOUT, around.date, around.fields);
         self.conclude(response, None, out, around);
     }
 
     /// The client speaks HTTP without TLS where TLS is spoken.
     pub(super) fn refuse_plain(&mut self, out: &mut Vec<u8>, around: &mut Around<'_>) {
-        let response = self.website.site.refuse_plain(around.date, out);
+        let response = self.website.site.refuse_plain(around.date, around.fields);
         self.conclude(response, None, out, around);
     }
 
@@ -344,22 +258,23 @@ impl Web {
         match parse(bytes) {
             Parsed::Partial => 0,
             Parsed::Bad(status) => {
-                let response = self.website.site.refuse(status, around.date, out);
+                let response = self.website.site.refuse(status, around.date, around.fields);
                 self.conclude(response, None, out, around);
                 bytes.len()
             }
             Parsed::Whole { request, length } => {
                 self.since = None;
                 self.asked = (self.website.log != AccessLog::None).then(Instant::now);
+                let kept = || KeptRequest::Http1(bytes[..length].to_vec());
                 let may_wait = request.framing == Framing::None && around.storing.is_some();
                 if may_wait
                     && self.website.takes_long(&request, around.date)
-                    && around.ask(0, &self.website, &bytes[..length], request.version)
+                    && around.ask(0, &self.website, kept()).is_ok()
                 {
-                    self.content = Content::Answering(bytes[..length].to_vec());
+                    self.content = Content::Answering(kept());
                     return length;
                 }
-                match self.website.answer(&request, around.date, out) {
+                match self.website.answer(&request, around.date, around.fields) {
                     Reply::Ready(response) => {
                         if response.keep_alive && request.framing != Framing::None {
                             self.content = Content::Skipped(Decoder::new(request.framing));
@@ -371,7 +286,7 @@ impl Web {
                         if upload.is_awaited() && length == bytes.len() {
                             out.extend_from_slice(Upload::CONTINUE);
                         }
-                        self.content = Content::Stored(upload, bytes[..length].to_vec());
+                        self.content = Content::Stored(upload, kept());
                         self.since = Some((around.now, 0));
                     }
                 }
@@ -381,10 +296,12 @@ impl Web {
     }
 
     fn store(&mut self, bytes: &[u8], out: &mut Vec<u8>, around: &mut Around<'_>) -> usize {
-        let Content::Stored(mut upload, head) = std::mem::replace(&mut self.content, Content::None) else { return 0 };
+        let Content::Stored(mut upload, request) = std::mem::replace(&mut self.content, Content::None) else {
+            return 0;
+        };
         let (used, response) = match upload.take(bytes) {
             Ok(taken) if !taken.is_whole => {
-                self.content = Content::Stored(upload, head);
+                self.content = Content::Stored(upload, request);
                 self.gained(taken.used, around.now);
                 return taken.used;
             }
@@ -392,15 +309,15 @@ impl Web {
                 let (file, receipt) = upload.seal();
                 let Some(stored) = around.store(0, file) else {
                     self.since = None;
-                    self.content = Content::Storing(receipt, head);
+                    self.content = Content::Storing(receipt, request);
                     return taken.used;
                 };
-                (taken.used, receipt.answer(stored, around.date, out))
+                (taken.used, receipt.answer(stored, around.date, around.fields))
             }
-            Err(status) => (bytes.len(), upload.fail(status, around.date, out)),
+            Err(status) => (bytes.len(), upload.fail(status, around.date, around.fields)),
         };
         self.since = None;
-        self.conclude_upload(response, &head, out, around);
+        self.conclude(response, request.request().as_ref(), out, around);
         used
     }
 
@@ -421,22 +338,15 @@ impl Web {
             return;
         }
         match (std::mem::replace(&mut self.content, Content::None), done) {
-            (Content::Storing(receipt, head), Done::Stored(stored)) => {
-                let response = receipt.answer(stored, around.date, out);
-                self.conclude_upload(response, &head, out, around);
+            (Content::Storing(receipt, request), Done::Stored(stored)) => {
+                let response = receipt.answer(stored, around.date, around.fields);
+                self.conclude(response, request.request().as_ref(), out, around);
             }
-            (Content::Answering(head), Done::Answered(response, made)) => {
-                out.extend_from_slice(&made);
-                self.conclude_upload(response, &head, out, around);
+            (Content::Answering(request), Done::Answered(response, fields)) => {
+                *around.fields = fields;
+                self.conclude(response, request.request().as_ref(), out, around);
             }
             (other, _) => self.content = other,
-        }
-    }
-
-    fn conclude_upload(&mut self, response: Response, head: &[u8], out: &mut Vec<u8>, around: &mut Around<'_>) {
-        match parse(head) {
-            Parsed::Whole { request, .. } => self.conclude(response, Some(&request), out, around),
-            _ => self.conclude(response, None, out, around),
         }
     }
 
@@ -450,7 +360,7 @@ impl Web {
         }
     }
 
-    /// Sees to what follows the head of an answer, and tells of it.
+    /// Writes the head of an answer, sees to what follows it, and tells of it.
     fn conclude(
         &mut self,
         mut response: Response,
@@ -461,6 +371,7 @@ impl Web {
         self.answered += 1;
         let about = (around.client, around.date);
         let record = Record::begin(&self.website, request, response.status, about, self.asked.take());
+        write_head(&mut response, around.fields, request.map_or(Version::Http11, |request| request.version), out);
         let from = out.len();
         response.absorb(out, SMALL);
         match response.body {

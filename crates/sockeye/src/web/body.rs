@@ -2,8 +2,8 @@
 //! pieces of content come out.
 
 use super::fields::Fields;
-use super::request::Version;
 use super::status::Status;
+use super::version::Version;
 use crate::limits::{CHUNK_LINE, CHUNK_WASTE, TRAILERS};
 
 /// How the content of a request is delimited.
@@ -15,6 +15,8 @@ pub enum Framing {
     Length(u64),
     /// Chunks, the last of them empty.
     Chunked,
+    /// It ends where its stream of HTTP/2 does.
+    Stream,
 }
 
 impl Framing {
@@ -82,6 +84,8 @@ enum State {
     /// The trailer section, of which that much came.
     Trailers(usize),
     Ended,
+    /// Everything, until somebody else says that it ends.
+    Stream,
 }
 
 impl Decoder {
@@ -92,6 +96,7 @@ impl Decoder {
             Framing::None => State::Ended,
             Framing::Length(length) => State::Length(length),
             Framing::Chunked => State::ChunkLine,
+            Framing::Stream => State::Stream,
         };
         Self { state, waste: 0 }
     }
@@ -107,6 +112,7 @@ impl Decoder {
             let rest = &bytes[used..];
             match self.state {
                 State::Ended => return Ok(Piece { used, data: &[], is_last: true }),
+                State::Stream => return Ok(Piece { used: bytes.len(), data: rest, is_last: false }),
                 State::Length(left) | State::Chunk(left) => {
                     let data = &rest[..usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len()))];
                     self.content(left - data.len() as u64, data.len());
@@ -117,6 +123,17 @@ impl Decoder {
                     length => used += length,
                 },
             }
+        }
+    }
+
+    /// Nothing more comes: whether that was all.
+    ///
+    /// # Errors
+    /// There was to be more.
+    pub fn end(&self) -> Result<(), Status> {
+        match self.state {
+            State::Ended | State::Stream | State::Length(0) => Ok(()),
+            _ => Err(Status::BAD_REQUEST),
         }
     }
 
@@ -214,6 +231,25 @@ mod tests {
         }
         assert_eq!(decode(Framing::Length(3), b"ab", 9).unwrap(), (b"ab".to_vec(), 0, false));
         assert_eq!(decode(Framing::Chunked, b"3\r\nabc", 9).unwrap(), (b"abc".to_vec(), 0, false));
+    }
+
+    #[test]
+    fn a_stream_ends_when_its_owner_says_and_a_length_when_it_is_reached() {
+        for (framing, bytes, ends) in [
+            (Framing::Stream, &b""[..], true),
+            (Framing::Stream, b"anything", true),
+            (Framing::Length(3), b"abc", true),
+            (Framing::Length(3), b"ab", false),
+            (Framing::Chunked, b"1\r\na\r\n", false),
+            (Framing::None, b"", true),
+        ] {
+            let (mut decoder, mut rest) = (Decoder::new(framing), bytes);
+            while let Ok(Piece { used: 1.., is_last: false, .. }) = decoder.clone().take(rest) {
+                rest = &rest[decoder.take(rest).unwrap().used..];
+            }
+            decoder.take(rest).unwrap();
+            assert_eq!(decoder.end().is_ok(), ends, "{framing:?} {bytes:?}");
+        }
     }
 
     /// Row 59 of the faults.

@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use super::answer::{Body, Response, Site};
 use super::archive::{Form, Walk};
 use super::clock::Now;
 use super::condition::{self, Validators, Verdict};
 use super::escape::{push_encoded, push_query};
+use super::field_list::FieldList;
 use super::head::{Head, ResponseContext, push_number};
 use super::kind::{self, MediaType};
 use super::listing;
@@ -19,7 +19,9 @@ use super::path::RequestPath;
 use super::range::{self, Range, Selection};
 use super::refusal::{self, POLICY};
 use super::request::{Method, Request};
+use super::response::{Body, Response};
 use super::root::{Found, Kind, Meta};
+use super::site::Site;
 use super::status::Status;
 use crate::file::random;
 use crate::limits;
@@ -40,7 +42,7 @@ impl<'e> Exchange<'e> {
         Self { site, request, context, now }
     }
 
-    pub(crate) fn answer(&self, out: &mut Vec<u8>) -> Response {
+    pub(crate) fn answer(&self, out: &mut FieldList) -> Response {
         if let Err(status) = self.site.admits(self.request) {
             return self.error(status, out);
         }
@@ -79,7 +81,7 @@ impl<'e> Exchange<'e> {
     }
 
     /// What may be asked, to whoever asks that (RFC 9110, section 9.3.7) and to browsers that ask ahead.
-    fn methods(&self, out: &mut Vec<u8>) -> Response {
+    fn methods(&self, out: &mut FieldList) -> Response {
         let head = self.begin(Status::NO_CONTENT, out).field("Allow", self.site.methods().as_bytes());
         if !self.site.is_preflight(self.request) {
             return head.end();
@@ -90,8 +92,8 @@ impl<'e> Exchange<'e> {
             .end()
     }
 
-    /// Finds what a GET or HEAD names. Nothing is written where it fails.
-    fn read(&self, out: &mut Vec<u8>) -> Result<Response, Status> {
+    /// Finds what a GET or HEAD names.
+    fn read(&self, out: &mut FieldList) -> Result<Response, Status> {
         let path = self.site.path(self.request)?;
         let found = match self.site.root.find(path.bytes()) {
             Ok(found) => found,
@@ -106,7 +108,7 @@ impl<'e> Exchange<'e> {
         }
     }
 
-    fn folder(&self, found: Found, path: &RequestPath<'_>, out: &mut Vec<u8>) -> Result<Response, Status> {
+    fn folder(&self, found: Found, path: &RequestPath<'_>, out: &mut FieldList) -> Result<Response, Status> {
         if self.site.options.archives == Archives::Sent
             && let Some(form) = Form::of(self.request.query.unwrap_or_default())
         {
@@ -124,7 +126,13 @@ impl<'e> Exchange<'e> {
     }
 
     /// Sends a folder whole.
-    fn archive(&self, found: Found, path: &RequestPath<'_>, form: Form, out: &mut Vec<u8>) -> Result<Response, Status> {
+    fn archive(
+        &self,
+        found: Found,
+        path: &RequestPath<'_>,
+        form: Form,
+        out: &mut FieldList,
+    ) -> Result<Response, Status> {
         let name = if path.bytes().is_empty() { b"files" } else { path.name() };
         let walk = Walk::begin(Arc::clone(&self.site.root), self.site.options.hidden, found, path.bytes(), name)?;
         Ok(self
@@ -151,7 +159,7 @@ impl<'e> Exchange<'e> {
     }
 
     /// A page that is not there may be one that an application makes up.
-    fn fall_back(&self, path: &RequestPath<'_>, status: Status, out: &mut Vec<u8>) -> Result<Response, Status> {
+    fn fall_back(&self, path: &RequestPath<'_>, status: Status, out: &mut FieldList) -> Result<Response, Status> {
         match &self.site.options.fallback {
             Some(fallback) if status == Status::NOT_FOUND && self.may_be_a_page(path) => {
                 let found = self.site.root.find(fallback)?;
@@ -162,7 +170,7 @@ impl<'e> Exchange<'e> {
     }
 
     /// Sends a client to the folder's own path, against which the links in it are right.
-    fn redirect(&self, path: &RequestPath<'_>, out: &mut Vec<u8>) -> Response {
+    fn redirect(&self, path: &RequestPath<'_>, out: &mut FieldList) -> Response {
         self.begin(Status::MOVED_PERMANENTLY, out)
             .written("Location", |out| {
                 path.push_as_folder(out);
@@ -177,7 +185,7 @@ impl<'e> Exchange<'e> {
     }
 
     /// Sends a file that stands at this way.
-    fn file(&self, found: Found, path: &[u8], out: &mut Vec<u8>) -> Response {
+    fn file(&self, found: Found, path: &[u8], out: &mut FieldList) -> Response {
         let fields = &self.request.fields;
         let (meta, file) = (found.meta, File::from(found.fd));
         let media = kind::of(name_of(path)).seen_in(&file);
@@ -288,7 +296,7 @@ impl<'e> Exchange<'e> {
         }
     }
 
-    fn unsatisfiable(&self, size: u64, out: &mut Vec<u8>) -> Response {
+    fn unsatisfiable(&self, size: u64, out: &mut FieldList) -> Response {
         self.begin(Status::RANGE_NOT_SATISFIABLE, out)
             .written("Content-Range", |out| {
                 out.extend_from_slice(b"bytes */");
@@ -297,7 +305,7 @@ impl<'e> Exchange<'e> {
             .content(Body::Empty)
     }
 
-    fn list(&self, found: Found, path: &RequestPath<'_>, out: &mut Vec<u8>) -> Result<Response, Status> {
+    fn list(&self, found: Found, path: &RequestPath<'_>, out: &mut FieldList) -> Result<Response, Status> {
         let view = listing::View::of(self.request.query.unwrap_or_default());
         let offers = listing::Offers {
             archives: self.site.options.archives == Archives::Sent,
@@ -335,7 +343,7 @@ impl<'e> Exchange<'e> {
     }
 
     /// The page of whoever serves, for what is not there.
-    fn not_found(&self, out: &mut Vec<u8>) -> Option<Response> {
+    fn not_found(&self, out: &mut FieldList) -> Option<Response> {
         let path = self.site.options.not_found.as_deref()?;
         let Found { fd, meta } = self.site.root.find(path).ok().filter(|found| found.meta.kind == Kind::File)?;
         let file = File::from(fd);
@@ -344,11 +352,11 @@ impl<'e> Exchange<'e> {
         Some(head.content(Body::File { fd: file.into(), from: 0, length: meta.size }))
     }
 
-    fn begin<'h>(&self, status: Status, out: &'h mut Vec<u8>) -> Head<'h> {
+    fn begin<'h>(&self, status: Status, out: &'h mut FieldList) -> Head<'h> {
         Head::begin(out, status, &self.context, self.now)
     }
 
-    fn error(&self, status: Status, out: &mut Vec<u8>) -> Response {
+    fn error(&self, status: Status, out: &mut FieldList) -> Response {
         if status == Status::NOT_FOUND
             && let Some(page) = self.not_found(out)
         {

@@ -11,6 +11,7 @@
 
 use std::fmt;
 
+use super::field_list::FieldList;
 use super::glob::Glob;
 use crate::wire::http::is_token;
 
@@ -44,8 +45,7 @@ const MOST: usize = 64;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extra {
     names: Vec<String>,
-    /// As they are sent.
-    lines: Vec<u8>,
+    fields: FieldList,
 }
 
 /// Why a field cannot be added.
@@ -96,7 +96,7 @@ impl Extra {
             return Err(NoField::TooMany);
         }
         self.names.push(small);
-        self.lines.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        self.fields.add(name, value.as_bytes());
         Ok(())
     }
 
@@ -117,8 +117,8 @@ impl Extra {
         !LISTS.iter().any(|list| list.eq_ignore_ascii_case(name)) && self.has(name)
     }
 
-    pub(crate) fn lines(&self) -> &[u8] {
-        &self.lines
+    pub(crate) fn fields(&self) -> &FieldList {
+        &self.fields
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
             extra.add(line).unwrap();
         }
         assert_eq!(
-            String::from_utf8_lossy(extra.lines()),
+            String::from_utf8_lossy(extra.fields().lines()),
             "X-A: 1\r\nCache-Control: no-store\r\nSet-Cookie: a=b; Path=/\r\nX-Empty: \r\nVary: Origin\r\n"
         );
         assert!(extra.replaces("cache-control") && !extra.replaces("Vary") && !extra.replaces("X-B"));

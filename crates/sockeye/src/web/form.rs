@@ -10,11 +10,11 @@ use std::sync::Arc;
 use memchr::memmem;
 use rustix::fs::{Mode, mkdirat};
 
+use super::errno::{status, status_of};
 use super::fields::Value;
 use super::room::{Placed, Room};
 use super::root::look_in;
 use super::status::Status;
-use super::upload::{status, status_of};
 use crate::file::{AtomicFile, Existing};
 use crate::limits;
 

@@ -1,10 +1,12 @@
-//! A static site over HTTP/1.1, as values: bytes of a request go in, the head and the body of an answer come out. Public is
+//! A static site as values: a request goes in, and the status, the fields and the content of an answer come out, whatever the
+//! version of HTTP that they came in and go out by. Public is
 //! how a site is to behave; a server of [`crate::verb::serve`] answers by it.
 //!
 //! Nothing here knows a socket or waits for one. Files are opened here, through one [`root`], because what may be opened
 //! is the heart of the matter; sending them is for whoever holds the connection.
 //!
-//! The way of a request: [`request::parse`], then [`answer::Site::answer`], then [`log::Entry`].
+//! The way of a request: [`request::parse`] or [`request::Request::of_values`], then [`site::Site::answer`], then
+//! [`http1::write_head`] or the frames of HTTP/2, then [`log::Entry`].
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -44,13 +46,16 @@ pub(crate) mod body;
 mod charset;
 pub(crate) mod clock;
 mod condition;
+mod errno;
 mod escape;
 mod exchange;
 pub mod extra;
+pub(crate) mod field_list;
 pub(crate) mod fields;
 mod form;
 mod glob;
 mod head;
+pub(crate) mod http1;
 mod json;
 mod kind;
 pub(crate) mod listing;
@@ -63,7 +68,10 @@ pub(crate) mod path;
 mod range;
 mod refusal;
 pub(crate) mod request;
+pub(crate) mod response;
 mod room;
 pub(crate) mod root;
+pub(crate) mod site;
 pub(crate) mod status;
 pub(crate) mod upload;
+mod version;

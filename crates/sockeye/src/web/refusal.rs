@@ -1,8 +1,9 @@
 //! What a client is shown that gets nothing else.
 
-use super::answer::{Body, Response};
 use super::clock::Now;
+use super::field_list::FieldList;
 use super::head::{Head, ResponseContext};
+use super::response::{Body, Response};
 use super::status::Status;
 
 /// What the page of a folder or an error may do in a browser: look as it does, and nothing else.
@@ -24,7 +25,7 @@ pub(crate) fn write(
     methods: &str,
     context: &ResponseContext,
     now: &Now,
-    out: &mut Vec<u8>,
+    out: &mut FieldList,
 ) -> Response {
     write_because(status, explanation(status), methods, context, now, out)
 }
@@ -36,7 +37,7 @@ pub(crate) fn write_because(
     methods: &str,
     context: &ResponseContext,
     now: &Now,
-    out: &mut Vec<u8>,
+    out: &mut FieldList,
 ) -> Response {
     let head = Head::begin(out, status, context, now);
     let head = match status {

@@ -8,6 +8,7 @@ use std::net::Ipv6Addr;
 use super::body::Framing;
 use super::fields::{Fields, members};
 use super::status::Status;
+pub use super::version::Version;
 use crate::limits;
 use crate::wire::http::is_of_token;
 
@@ -50,17 +51,6 @@ pub enum Method {
     Other,
 }
 
-/// The version of HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Version {
-    /// HTTP/1.0, whose connections end after one exchange unless both agree to keep them.
-    Http10,
-    /// HTTP/1.1
-    Http11,
-    /// HTTP/2, whose requests come here as HTTP/1.1 would write them.
-    Http2,
-}
-
 /// A whole head.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
@@ -89,6 +79,68 @@ impl Method {
     pub(crate) fn writes(self) -> bool {
         matches!(self, Self::Put | Self::Post | Self::Mkcol)
     }
+}
+
+/// A request of HTTP/2 (RFC 9113, section 8.3), as whoever has unpacked it has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Values<'a> {
+    /// `:method`
+    pub(crate) method: &'a str,
+    /// `:path`
+    pub(crate) target: &'a str,
+    /// `:authority`
+    pub(crate) authority: Option<&'a str>,
+    /// Whether anything follows it.
+    pub(crate) has_content: bool,
+}
+
+impl<'a> Request<'a> {
+    /// The same request as HTTP/1.1 could have made, and refused where that would be.
+    pub(crate) fn of_values(
+        values: Values<'a>,
+        all: impl Iterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<Self, Status> {
+        let Values { method: method_text, target, authority, has_content } = values;
+        if method_text.len() >= METHOD {
+            return Err(Status::BAD_REQUEST);
+        }
+        if target.len() > limits::REQUEST_TARGET {
+            return Err(Status::URI_TOO_LONG);
+        }
+        let (mut fields, mut count) = (Fields::default(), 0);
+        for (name, value) in all {
+            fields.add(name, value)?;
+            count += 1;
+            if count > limits::REQUEST_FIELDS {
+                return Err(Status::FIELDS_TOO_LARGE);
+            }
+        }
+        let framing = match Framing::of(&fields, Version::Http2)? {
+            _ if !has_content => Framing::None,
+            Framing::None if fields.content_length.is_none() => Framing::Stream,
+            framing => framing,
+        };
+        let Target { authority: of_target, path, query } = Target::read(method_text, target)?;
+        // Both may be there, if they say the same (RFC 9113, section 8.3.1).
+        let authority = match (host(&fields)?, authority) {
+            (Some(host), Some(authority)) if !is_same_host(host, authority) => return Err(Status::BAD_REQUEST),
+            (_, Some(authority)) => valid_authority(authority.as_bytes())?,
+            (Some(host), None) => host,
+            (None, None) => return Err(Status::BAD_REQUEST),
+        };
+        let authority = Some(of_target.unwrap_or(authority));
+        let (method, version) = (method(method_text), Version::Http2);
+        Ok(Self { method, method_text, target, path, query, authority, version, fields, framing })
+    }
+}
+
+/// A port that goes without saying may be said.
+fn is_same_host(one: &str, other: &str) -> bool {
+    let bare = |text: &str| {
+        let text = text.strip_suffix(":443").or_else(|| text.strip_suffix(":80")).unwrap_or(text);
+        text.to_ascii_lowercase()
+    };
+    bare(one) == bare(other)
 }
 
 impl Request<'_> {

@@ -12,15 +12,17 @@ use std::sync::Arc;
 use rustix::fs::{Mode, fstat, mkdirat};
 use rustix::io::Errno;
 
-use super::answer::{Body, Response};
 use super::body::{Decoder, Framing};
 use super::clock::Now;
 use super::condition::{self, Tag, Verdict};
+use super::errno::{status, status_of};
+use super::field_list::FieldList;
 use super::form::Form;
 use super::head::{Head, ResponseContext};
 use super::path::RequestPath;
 use super::refusal;
 use super::request::{Request, Version};
+use super::response::{Body, Response};
 use super::room::{Placed, Room};
 use super::root::{Kind, Meta, Root, look_in};
 use super::status::Status;
@@ -191,9 +193,17 @@ impl Upload {
         Ok(Taken { used: piece.used, is_whole: piece.is_last })
     }
 
-    /// Gives the whole file its name and writes the head of the answer. This waits for the disk.
+    /// What no more follows, of content whose end its own framing does not tell.
+    ///
+    /// # Errors
+    /// 400: it is shorter than it was said to be.
+    pub(crate) fn end(&self) -> Result<(), Status> {
+        self.decoder.end()
+    }
+
+    /// Gives the whole file its name and answers. This waits for the disk.
     #[cfg(test)]
-    pub fn finish(self, now: &Now, head: &mut Vec<u8>) -> Response {
+    pub fn finish(self, now: &Now, head: &mut FieldList) -> Response {
         let (files, receipt) = self.seal();
         receipt.answer(store(files), now, head)
     }
@@ -214,14 +224,14 @@ impl Upload {
     }
 
     /// Answers an upload that went wrong; the file is as it was. The connection ends, since the rest may still come.
-    pub fn fail(self, status: Status, now: &Now, head: &mut Vec<u8>) -> Response {
+    pub fn fail(self, status: Status, now: &Now, head: &mut FieldList) -> Response {
         refusal::write(status, "", &ResponseContext { keep_alive: false, ..self.context.clone() }, now, head)
     }
 }
 
 impl Receipt {
     /// Answers an upload whose file is stored, or could not be.
-    pub(crate) fn answer(self, stored: Stored, now: &Now, head: &mut Vec<u8>) -> Response {
+    pub(crate) fn answer(self, stored: Stored, now: &Now, head: &mut FieldList) -> Response {
         let stored = match (self.back, stored) {
             (Some(Err(status)), _) => return refusal::write(status, "", &self.context, now, head),
             (Some(Ok(back)), Ok(_)) => {
@@ -347,24 +357,6 @@ fn storable<'r>(request: &Request<'r>, most: u64) -> Result<RequestPath<'r>, Sta
         Framing::Length(length) if length > most => Err(Status::CONTENT_TOO_LARGE),
         _ => Ok(path),
     }
-}
-
-pub(super) fn status(error: Errno) -> Status {
-    match error {
-        Errno::ACCESS | Errno::PERM | Errno::ROFS => Status::FORBIDDEN,
-        Errno::NOSPC | Errno::DQUOT => Status::INSUFFICIENT_STORAGE,
-        Errno::FBIG => Status::CONTENT_TOO_LARGE,
-        Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN => Status::UNAVAILABLE,
-        // There is no such folder, or none where one would have to be.
-        Errno::NOENT | Errno::NOTDIR | Errno::ISDIR | Errno::XDEV | Errno::LOOP | Errno::NAMETOOLONG | Errno::EXIST => {
-            Status::CONFLICT
-        }
-        _ => Status::INTERNAL_ERROR,
-    }
-}
-
-pub(super) fn status_of(error: &io::Error) -> Status {
-    error.raw_os_error().map_or(Status::INTERNAL_ERROR, |code| status(Errno::from_raw_os_error(code)))
 }
 
 #[cfg(test)]

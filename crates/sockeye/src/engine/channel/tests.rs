@@ -11,10 +11,10 @@ use super::super::{AccessLog, Behaviour, Tally, Website};
 use super::*;
 use crate::event::{ClosedBy, Endpoint, Event, Name, Protocol};
 use crate::net::tls;
-use crate::web::answer::Site;
 use crate::web::clock::Now;
 use crate::web::options::SiteOptions;
 use crate::web::root::Root;
+use crate::web::site::Site;
 
 fn origin(behaviour: Behaviour) -> Origin {
     let endpoint = Endpoint { protocol: Protocol::Unix, name: Name::Unnamed, over: None };

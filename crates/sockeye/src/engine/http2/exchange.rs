@@ -12,14 +12,17 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use transcript::Moment;
 
 use super::super::access::{Lines, Record};
+use super::super::around::Around;
+use super::super::kept_request::KeptRequest;
+use super::super::served::Website;
 use super::super::storage::Done;
 use super::super::turn::Turn;
-use super::super::web::{Around, Website};
 use super::Asked;
 use crate::limits;
-use crate::web::answer::{self as web, Body, Reply};
+use crate::web::answer::Reply;
+use crate::web::field_list::FieldList;
 use crate::web::made::Source;
-use crate::web::request::{Parsed, Version, parse};
+use crate::web::response::{Body, Response as Answer};
 use crate::web::status::Status;
 use crate::web::upload::{Receipt, Stored, Upload};
 
@@ -89,13 +92,12 @@ enum Doing {
     /// Its answer goes out.
     Answer { send: SendStream<Bytes>, rest: Rest },
     /// Its answer takes long, and is made elsewhere.
-    Wait { head: Vec<u8>, respond: SendResponse<Bytes>, began: Instant, made: Option<(web::Response, Vec<u8>)> },
+    Wait { request: KeptRequest, respond: SendResponse<Bytes>, began: Instant, made: Option<(Answer, FieldList)> },
     /// Its content comes in.
     Upload {
         coming: Coming,
-        head: Vec<u8>,
+        request: KeptRequest,
         content: RecvStream,
-        chunked: bool,
         respond: SendResponse<Bytes>,
         /// Bytes that came since the time began.
         gained: usize,
@@ -140,46 +142,37 @@ impl Stream {
     pub(super) fn begin((request, mut respond): Asked, website: &Website, around: &mut Around<'_>) -> Option<Self> {
         let (parts, content) = request.into_parts();
         let has_content = !content.is_end_stream();
-        let chunked = has_content && !parts.headers.contains_key(http::header::CONTENT_LENGTH);
-        let mut out = Vec::new();
+        let kept = KeptRequest::Http2(Box::new(parts), has_content);
         let began = Instant::now();
         let about = (around.client, around.date);
-        let refuse = |status, out: &mut Vec<u8>| {
-            let response = website.site.refuse(status, around.date, out);
-            (Record::begin(website, None, status, about, Some(began)), response.body)
-        };
-        let Some(head) = as_text(&parts, chunked) else {
-            let (record, reply) = refuse(Status::BAD_REQUEST, &mut out);
-            return Self::answered(Doing::answer(&mut respond, &out, reply), record, content, around);
-        };
-        let (record, reply) = match parse(&head) {
-            Parsed::Whole { mut request, .. } => {
-                request.version = Version::Http2;
+        let (record, response) = match kept.read() {
+            Ok(request) => {
                 let number = respond.stream_id().as_u32();
                 if !has_content
                     && around.storing.is_some()
                     && website.takes_long(&request, around.date)
-                    && around.ask(number, website, &head, Version::Http2)
+                    && around.ask(number, website, kept.clone()).is_ok()
                 {
-                    let doing = Doing::Wait { head, respond, began, made: None };
+                    let doing = Doing::Wait { request: kept, respond, began, made: None };
                     return Some(Self { doing, unread: None, record: None, sent: 0, until: due(around) });
                 }
-                match website.answer(&request, around.date, &mut out) {
+                match website.answer(&request, around.date, around.fields) {
                     Reply::Ready(response) => {
-                        let record = Record::begin(website, Some(&request), response.status, about, Some(began));
-                        (record, response.body)
+                        (Record::begin(website, Some(&request), response.status, about, Some(began)), response)
                     }
                     Reply::Upload(upload) => {
                         let coming = Coming::Content(upload);
-                        let doing = Doing::Upload { coming, head, content, chunked, respond, gained: 0, began };
+                        let doing = Doing::Upload { coming, request: kept, content, respond, gained: 0, began };
                         return Some(Self { doing, unread: None, record: None, sent: 0, until: due(around) });
                     }
                 }
             }
-            Parsed::Bad(status) => refuse(status, &mut out),
-            Parsed::Partial => refuse(Status::BAD_REQUEST, &mut out),
+            Err(status) => {
+                let response = website.site.refuse(status, around.date, around.fields);
+                (Record::begin(website, None, status, about, Some(began)), response)
+            }
         };
-        Self::answered(Doing::answer(&mut respond, &out, reply), record, content, around)
+        Self::answered(Doing::answer(&mut respond, response, around.fields), record, content, around)
     }
 
     /// What is left to be done behind an answer's head.
@@ -253,7 +246,7 @@ impl Stream {
                     other => other,
                 };
             }
-            (Doing::Wait { made, .. }, Done::Answered(response, head)) => *made = Some((response, head)),
+            (Doing::Wait { made, .. }, Done::Answered(response, fields)) => *made = Some((response, fields)),
             _ => {}
         }
     }
@@ -319,8 +312,9 @@ impl Doing {
     }
 
     /// Sends a head, and what has to follow it.
-    fn answer(respond: &mut SendResponse<Bytes>, head: &[u8], body: Body) -> Option<Self> {
-        let rest = match body {
+    fn answer(respond: &mut SendResponse<Bytes>, response: Answer, fields: &FieldList) -> Option<Self> {
+        let head = head(response.status, fields)?;
+        let rest = match response.body {
             Body::Empty => None,
             Body::Bytes(bytes) if bytes.is_empty() => None,
             Body::File { length: 0, .. } => None,
@@ -328,7 +322,6 @@ impl Doing {
             Body::File { fd, from, length } => Some(Rest::Part { file: fd, at: from, left: length }),
             Body::Made(made) => Some(Rest::Made { source: made.source, made: BytesMut::new(), has_more: true }),
         };
-        let head = as_response(head)?;
         let send = respond.send_response(head, rest.is_none()).ok()?;
         rest.map(|rest| Self::Answer { send, rest })
     }
@@ -348,7 +341,7 @@ impl Doing {
             },
             Self::Wait { .. } => self.answer_late(answer, website, around),
             Self::Answer { send, rest } => rest.send(send, answer.sent, context, around.turn),
-            Self::Upload { coming, content, chunked, respond, gained, .. } => {
+            Self::Upload { coming, content, respond, gained, .. } => {
                 let taking = match coming {
                     Coming::Content(taking) => taking,
                     Coming::Storing(_) if respond.poll_reset(context).is_pending() => return Moved::Not,
@@ -360,13 +353,9 @@ impl Doing {
                     Poll::Ready(Some(Ok(data))) => {
                         let _ = content.flow_control().release_capacity(data.len());
                         *gained += data.len();
-                        if *chunked { take_chunk(taking, &data) } else { take_all(taking, &data) }
+                        take_all(taking, &data)
                     }
-                    Poll::Ready(None) if *chunked => take_all(taking, b"0\r\n\r\n"),
-                    Poll::Ready(None) => take_all(taking, b"").and_then(|is_whole| {
-                        // It is shorter than it was said to be.
-                        if is_whole { Ok(true) } else { Err(Status::BAD_REQUEST) }
-                    }),
+                    Poll::Ready(None) => taking.end().map(|()| true),
                     Poll::Ready(Some(Err(_))) => return Moved::ToTheEnd,
                 };
                 if matches!(result, Ok(false)) {
@@ -379,14 +368,11 @@ impl Doing {
 
     /// Sends an answer that took long.
     fn answer_late(&mut self, answer: &mut About<'_>, website: &Website, around: &mut Around<'_>) -> Moved {
-        let Self::Wait { head, respond, began, made } = self else { return Moved::ToTheEnd };
-        let Some((response, out)) = made.take() else { return Moved::ToTheEnd };
-        if let Parsed::Whole { mut request, .. } = parse(head) {
-            request.version = Version::Http2;
-            let about = (around.client, around.date);
-            *answer.record = Record::begin(website, Some(&request), response.status, about, Some(*began));
-        }
-        match Self::answer(respond, &out, response.body) {
+        let Self::Wait { request, respond, began, made } = self else { return Moved::ToTheEnd };
+        let Some((response, fields)) = made.take() else { return Moved::ToTheEnd };
+        let (request, about) = (request.request(), (around.client, around.date));
+        *answer.record = Record::begin(website, request.as_ref(), response.status, about, Some(*began));
+        match Self::answer(respond, response, &fields) {
             Some(next) => {
                 *self = next;
                 Moved::On
@@ -403,8 +389,7 @@ impl Doing {
         website: &Website,
         around: &mut Around<'_>,
     ) -> Moved {
-        let Self::Upload { coming, head, respond, began, .. } = self else { return Moved::ToTheEnd };
-        let mut out = Vec::new();
+        let Self::Upload { coming, request, respond, began, .. } = self else { return Moved::ToTheEnd };
         let response = match (std::mem::replace(coming, Coming::Over), result) {
             (Coming::Content(upload), Ok(())) => {
                 let (file, receipt) = upload.seal();
@@ -412,18 +397,15 @@ impl Doing {
                     *coming = Coming::Storing(receipt);
                     return Moved::On;
                 };
-                receipt.answer(stored, around.date, &mut out)
+                receipt.answer(stored, around.date, around.fields)
             }
-            (Coming::Content(upload), Err(status)) => upload.fail(status, around.date, &mut out),
-            (Coming::Stored(receipt, stored), _) => receipt.answer(stored, around.date, &mut out),
+            (Coming::Content(upload), Err(status)) => upload.fail(status, around.date, around.fields),
+            (Coming::Stored(receipt, stored), _) => receipt.answer(stored, around.date, around.fields),
             (Coming::Storing(_) | Coming::Over, _) => return Moved::ToTheEnd,
         };
-        if let Parsed::Whole { mut request, .. } = parse(head) {
-            request.version = Version::Http2;
-            let about = (around.client, around.date);
-            *answer.record = Record::begin(website, Some(&request), response.status, about, Some(*began));
-        }
-        let next = Self::answer(respond, &out, response.body);
+        let (request, about) = (request.request(), (around.client, around.date));
+        *answer.record = Record::begin(website, request.as_ref(), response.status, about, Some(*began));
+        let next = Self::answer(respond, response, around.fields);
         if let Self::Upload { content, .. } = std::mem::replace(self, Self::Nothing) {
             *answer.unread = Unread::of(content);
         }
@@ -530,77 +512,14 @@ fn take_all(upload: &mut Upload, mut bytes: &[u8]) -> Result<bool, Status> {
     }
 }
 
-/// The same for bytes whose end is not known: as the chunk that they would be in HTTP/1.1.
-fn take_chunk(upload: &mut Upload, data: &[u8]) -> Result<bool, Status> {
-    if data.is_empty() {
-        return Ok(false);
-    }
-    let mut chunk = format!("{:x}\r\n", data.len()).into_bytes();
-    chunk.extend_from_slice(data);
-    chunk.extend_from_slice(b"\r\n");
-    take_all(upload, &chunk)
-}
-
-/// The head as HTTP/1.1 would write it; nothing if it says two things about for whom it is (RFC 9113, section 8.3.1).
-fn as_text(parts: &http::request::Parts, chunked: bool) -> Option<Vec<u8>> {
-    let mut text = Vec::with_capacity(512);
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    text.extend_from_slice(parts.method.as_str().as_bytes());
-    text.push(b' ');
-    text.extend_from_slice(path.as_bytes());
-    text.extend_from_slice(b" HTTP/1.1\r\n");
-    let authority = parts.uri.authority();
-    if let Some(authority) = authority {
-        let hosts = || parts.headers.get_all(http::header::HOST).iter();
-        if hosts().count() > 1 || hosts().any(|host| !is_same_host(host.as_bytes(), authority.as_str())) {
-            return None;
-        }
-        push_field(&mut text, b"host", authority.as_str().as_bytes());
-    }
-    for (name, value) in &parts.headers {
-        // It says the same as the authority.
-        if name != http::header::HOST || authority.is_none() {
-            push_field(&mut text, name.as_str().as_bytes(), value.as_bytes());
-        }
-    }
-    if chunked {
-        push_field(&mut text, b"transfer-encoding", b"chunked");
-    }
-    text.extend_from_slice(b"\r\n");
-    Some(text)
-}
-
-/// A port that goes without saying may be said.
-fn is_same_host(host: &[u8], authority: &str) -> bool {
-    let bare = |text: &[u8]| {
-        let text = text.strip_suffix(b":443").or_else(|| text.strip_suffix(b":80")).unwrap_or(text);
-        text.to_ascii_lowercase()
-    };
-    bare(host) == bare(authority.as_bytes())
-}
-
-fn push_field(text: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    text.extend_from_slice(name);
-    text.extend_from_slice(b": ");
-    text.extend_from_slice(value);
-    text.extend_from_slice(b"\r\n");
-}
-
-/// A head that we wrote, as h2 takes it. What is about one connection of HTTP/1.1 has no place in it.
-fn as_response(head: &[u8]) -> Option<Response<()>> {
-    let mut fields = [httparse::EMPTY_HEADER; 96];
-    let mut parsed = httparse::Response::new(&mut fields);
-    if !matches!(parsed.parse(head), Ok(httparse::Status::Complete(_))) {
-        return None;
-    }
+/// The head of an answer as h2 takes it.
+fn head(status: Status, fields: &FieldList) -> Option<Response<()>> {
     let mut response = Response::new(());
-    *response.status_mut() = StatusCode::from_u16(parsed.code?).ok()?;
-    for field in parsed.headers.iter() {
-        if ["connection", "transfer-encoding"].iter().any(|name| field.name.eq_ignore_ascii_case(name)) {
-            continue;
-        }
-        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
-        response.headers_mut().append(name, HeaderValue::from_bytes(field.value).ok()?);
+    *response.status_mut() = StatusCode::from_u16(status.code()).ok()?;
+    response.headers_mut().reserve(fields.len());
+    for (name, value) in fields.iter() {
+        let (name, value) = (HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?);
+        response.headers_mut().append(name, value);
     }
     Some(response)
 }

@@ -4,11 +4,12 @@ use std::time::{Duration, SystemTime};
 use super::super::access::Lines;
 use super::super::turn::Turn;
 use super::*;
-use crate::engine::web::AccessLog;
-use crate::web::answer::Site;
+use crate::engine::served::AccessLog;
 use crate::web::clock::Now;
+use crate::web::field_list::FieldList;
 use crate::web::options::{Archives, SiteOptions};
 use crate::web::root::Root;
+use crate::web::site::Site;
 
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
@@ -77,6 +78,7 @@ impl Line {
             turn: &mut Turn::begin(),
             stopping: false,
             storing: None,
+            fields: &mut FieldList::default(),
         };
         self.went = Some(self.http2.step(bytes, &mut out, &mut around));
         let (mut frames, mut rest) = (Vec::new(), out.as_slice());

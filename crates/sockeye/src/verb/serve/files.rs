@@ -12,8 +12,8 @@ use crate::event::Name;
 use crate::net::listen::Socket;
 use crate::web;
 use crate::web::account::{Access, Accounts};
-use crate::web::answer::Site;
 use crate::web::root::Root;
+use crate::web::site::Site;
 
 /// A folder that is served over HTTP.
 #[derive(Debug, Clone)]

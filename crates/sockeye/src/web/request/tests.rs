@@ -252,3 +252,53 @@ fn a_coding_under_the_chunks_that_is_not_known_is_told_so() {
         assert_eq!(refusal(old.as_bytes()), Some(400), "{coding}");
     }
 }
+
+/// What came over HTTP/2 means what the same would mean over HTTP/1.1, and is refused where that would be.
+#[test]
+fn values_are_read_as_text_would_be() {
+    let long = format!("/{}", "x".repeat(limits::REQUEST_TARGET));
+    for (method, target, authority, fields) in [
+        ("GET", "/a%20b?c=d", Some("localhost:81"), &[("range", "bytes=0-1"), ("accept", "a"), ("accept", "b")][..]),
+        ("OPTIONS", "*", Some("[::1]:8443"), &[]),
+        ("PATCH", "/", Some("box.internal"), &[("x", "y")]),
+        ("GET", "/", None, &[("host", "localhost")]),
+        ("GET", "/", None, &[]),
+        ("GET", "/", None, &[("host", "a"), ("host", "a")]),
+        ("GET", "*", Some("localhost"), &[]),
+        ("GET", "/#x", Some("localhost"), &[]),
+        ("GET", "/", Some("a b"), &[]),
+        ("GET", "/", Some("me@localhost"), &[]),
+        ("GET", &long, Some("localhost"), &[]),
+        ("ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJ", "/", Some("localhost"), &[]),
+        ("PUT", "/", Some("localhost"), &[("content-length", "5")]),
+        ("PUT", "/", Some("localhost"), &[("content-length", "5"), ("content-length", "5")]),
+        ("PUT", "/", Some("localhost"), &[("content-length", "-5")]),
+    ] {
+        let values = Values { method, target, authority, has_content: method == "PUT" };
+        let found = Request::of_values(values, fields.iter().map(|&(name, value)| (name, value.as_bytes())));
+        let host = authority.map_or_else(String::new, |authority| format!("host: {authority}\r\n"));
+        let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let text = format!("{method} {target} HTTP/1.1\r\n{host}{lines}\r\n");
+        match (parse(text.as_bytes()), found) {
+            (Parsed::Whole { request, .. }, Ok(found)) => {
+                assert_eq!(found.version, Version::Http2);
+                let host = found.fields.host.clone().or(request.fields.host.clone());
+                let same =
+                    Request { version: Version::Http11, fields: Fields { host, ..found.fields.clone() }, ..found };
+                assert_eq!(format!("{same:?}"), format!("{request:?}"));
+            }
+            (Parsed::Bad(expected), Err(status)) => assert_eq!(status, expected, "{text}"),
+            (parsed, found) => panic!("{text}: {parsed:?} {found:?}"),
+        }
+    }
+    let read = |authority, host: &'static str, has_content| {
+        let values = Values { method: "PUT", target: "/", authority: Some(authority), has_content };
+        Request::of_values(values, [("host", host.as_bytes())].into_iter()).map(|request| request.framing)
+    };
+    assert_eq!(read("localhost", "LOCALHOST:443", true), Ok(Framing::Stream));
+    assert_eq!(read("localhost", "localhost", false), Ok(Framing::None));
+    assert_eq!(read("localhost", "other", true), Err(Status::BAD_REQUEST));
+    let many = vec![("x", &b"y"[..]); limits::REQUEST_FIELDS + 1];
+    let values = Values { method: "GET", target: "/", authority: Some("localhost"), has_content: false };
+    assert_eq!(Request::of_values(values, many.into_iter()).map(drop), Err(Status::FIELDS_TOO_LARGE));
+}

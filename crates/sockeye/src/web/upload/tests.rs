@@ -5,9 +5,11 @@ use std::time::SystemTime;
 
 use super::*;
 use crate::web::account::{Account, Accounts};
-use crate::web::answer::{Reply, Site};
+use crate::web::answer::Reply;
+use crate::web::http1::write_head;
 use crate::web::options::{Hidden, SiteOptions};
 use crate::web::request::{Parsed, parse};
+use crate::web::site::Site;
 
 fn site(folder: &Path, options: SiteOptions) -> Site {
     Site::new(Root::open(folder).unwrap(), options)
@@ -20,8 +22,8 @@ fn small() -> SiteOptions {
 /// Plays one request with its content and tells the status and the head.
 fn put(site: &Site, message: &str) -> (u16, String, bool) {
     let Parsed::Whole { request, length } = parse(message.as_bytes()) else { panic!("{message:?}") };
-    let (now, mut head) = (Now::new(SystemTime::now()), vec![]);
-    let response = match site.answer(&request, &now, &mut head) {
+    let (now, mut head) = (Now::new(SystemTime::now()), FieldList::default());
+    let mut response = match site.answer(&request, &now, &mut head) {
         Reply::Ready(response) => response,
         Reply::Upload(mut upload) => {
             let mut rest = &message.as_bytes()[length..];
@@ -39,7 +41,9 @@ fn put(site: &Site, message: &str) -> (u16, String, bool) {
             }
         }
     };
-    (response.status.code(), String::from_utf8(head).unwrap(), response.keep_alive)
+    let mut written = vec![];
+    write_head(&mut response, &head, request.version, &mut written);
+    (response.status.code(), String::from_utf8(written).unwrap(), response.keep_alive)
 }
 
 fn sized(path: &str, fields: &str, content: &str) -> String {
@@ -148,9 +152,9 @@ fn nothing_is_overwritten_by_who_wants_a_new_file() {
     let site = site(folder.path(), small());
     let message = sized("/x", "If-None-Match: *\r\nExpect: 100-continue\r\n", "new");
     let Parsed::Whole { request, length } = parse(message.as_bytes()) else { panic!("not whole") };
-    let (now, mut head) = (Now::new(SystemTime::now()), vec![]);
+    let (now, mut head) = (Now::new(SystemTime::now()), FieldList::default());
     let Reply::Upload(mut upload) = site.answer(&request, &now, &mut head) else { panic!("no upload") };
-    assert!(upload.is_awaited() && head.is_empty());
+    assert!(upload.is_awaited() && head.len() == 0);
     assert!(upload.take(&message.as_bytes()[length..]).unwrap().is_whole);
     assert_eq!(upload.received(), 3);
     // Somebody else was faster.
@@ -169,7 +173,8 @@ fn an_upload_that_ends_early_leaves_the_file_as_it_was() {
     let site = site(folder.path(), small());
     let message = sized("/x", "", "new");
     let Parsed::Whole { request, .. } = parse(message.as_bytes()) else { panic!("not whole") };
-    let Reply::Upload(mut upload) = site.answer(&request, &Now::new(SystemTime::now()), &mut vec![]) else {
+    let Reply::Upload(mut upload) = site.answer(&request, &Now::new(SystemTime::now()), &mut FieldList::default())
+    else {
         panic!("no upload")
     };
     assert!(!upload.take(b"ne").unwrap().is_whole);

@@ -1,23 +1,31 @@
 //! A connection to a site: what [`super::web`] answers is sent, files by sendfile(2) where nothing is encrypted.
 
+use std::cell::Cell;
+
 use rustix::fs::sendfile;
 use rustix::io::Errno;
 
 use super::super::super::Context;
+use super::super::super::around::Around;
 use super::super::super::origin::Closer;
 use super::super::super::storage::Done;
-use super::super::super::web::{Answered, Around, Part, Web};
+use super::super::super::web::{Answered, Part, Web};
 use super::super::{Channel, Fate, Phase};
 use super::Agent;
 use crate::event::Name;
 use crate::limits;
 use crate::sys::queue::bound_unsent;
+use crate::web::field_list::FieldList;
 use crate::web::made::{End, push_chunk};
 
 /// Bytes that the kernel is asked to send at once.
 const PIECE: u64 = 1 << 20;
 /// Bytes of a file that are encrypted at once.
 const CLEAR: usize = 64 * 1024;
+
+thread_local! {
+    static FIELDS: Cell<FieldList> = const { Cell::new(FieldList::new()) };
+}
 
 impl Channel {
     /// The part of a file that is being sent.
@@ -150,9 +158,14 @@ impl Channel {
         };
         let Agent::Http(web) = &mut self.agent else { return T::default() };
         let (date, now, stopping, storing) = (context.date, context.now, context.stopping, context.storing);
-        let (lines, turn) = (&mut *context.lines, &mut context.turn);
-        let mut around = Around { client, date, now, wait: context.wait, lines, turn, stopping, storing };
-        act(web, &mut context.output.bytes, &mut around)
+        let (wait, lines, turn) = (context.wait, &mut *context.lines, &mut context.turn);
+        // One list serves for all answers of a thread: it keeps its room.
+        let mut fields = FIELDS.take();
+        let list = &mut fields;
+        let mut around = Around { client, date, now, wait, lines, turn, stopping, storing, fields: list };
+        let result = act(web, &mut context.output.bytes, &mut around);
+        FIELDS.set(fields);
+        result
     }
 
     /// Ends what is answered last, or sets the time for what is to come.

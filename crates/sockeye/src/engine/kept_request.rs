@@ -1,0 +1,53 @@
+//! A request that is kept until its answer is there: as it came, from which it is read again.
+
+use http::request::Parts;
+
+use crate::web::request::{Parsed, Request, Values, parse};
+use crate::web::status::Status;
+
+/// A request without its content.
+#[derive(Debug, Clone)]
+pub(super) enum KeptRequest {
+    /// Its head as HTTP/1 has it.
+    Http1(Vec<u8>),
+    /// Its values as they came over HTTP/2, and whether content follows.
+    Http2(Box<Parts>, bool),
+}
+
+impl KeptRequest {
+    /// The request, unless it is none that can be answered otherwise than with this status.
+    pub(super) fn read(&self) -> Result<Request<'_>, Status> {
+        match self {
+            Self::Http1(head) => match parse(head) {
+                Parsed::Whole { request, .. } => Ok(request),
+                Parsed::Partial => Err(Status::BAD_REQUEST),
+                Parsed::Bad(status) => Err(status),
+            },
+            Self::Http2(parts, has_content) => of_parts(parts, *has_content),
+        }
+    }
+
+    /// The same, where nobody asks why there is none.
+    pub(super) fn request(&self) -> Option<Request<'_>> {
+        self.read().ok()
+    }
+
+    /// Bytes of memory that it takes, about.
+    pub(super) fn memory(&self) -> usize {
+        match self {
+            Self::Http1(head) => head.capacity(),
+            Self::Http2(parts, _) => size_of::<Parts>() + parts.headers.capacity() * 64,
+        }
+    }
+}
+
+/// A request of HTTP/2 from what h2 has unpacked.
+fn of_parts(parts: &Parts, has_content: bool) -> Result<Request<'_>, Status> {
+    let values = Values {
+        method: parts.method.as_str(),
+        target: parts.uri.path_and_query().map_or("/", |path| path.as_str()),
+        authority: parts.uri.authority().map(|authority| authority.as_str()),
+        has_content,
+    };
+    Request::of_values(values, parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
+}
