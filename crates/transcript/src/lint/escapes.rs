@@ -160,26 +160,31 @@ fn spelled_ending(payload: &Payload<'_>, is_bytes: bool) -> Option<Diagnostic> {
     Some(payload.warning(from, from + length, format!("`{ending}` is said as it stands"), help.to_owned()))
 }
 
-/// `hello  # a greeting`.
+/// `hello  # a greeting`, `hello // a greeting`.
 pub(super) fn comment(payload: &Payload<'_>, findings: &mut Vec<Diagnostic>) {
-    if !payload.has(&['#']) {
+    if !payload.has(&['#', '/']) {
         return;
     }
     let end = payload.characters.len();
     for at in 2..end.saturating_sub(1) {
-        let stands_alone = payload.text_at(at) == Some('#')
-            && payload.text_before(at).is_some_and(|c| matches!(c, ' ' | '\t'))
-            && payload.text_at(at + 1) == Some(' ');
+        let (mark, length) = match (payload.text_at(at), payload.text_at(at + 1)) {
+            (Some('#'), _) => ("#", 1),
+            (Some('/'), Some('/')) => ("//", 2),
+            _ => continue,
+        };
+        let stands_alone = payload.text_before(at).is_some_and(|c| matches!(c, ' ' | '\t'))
+            && payload.text_at(at + length) == Some(' ');
         if !stands_alone {
             continue;
         }
-        let comment = payload.characters[at + 1..].iter().find(|c| !c.is_whitespace());
+        let comment = payload.characters[at + length..].iter().find(|c| !c.is_whitespace());
         let said = payload.characters[..at].iter().rfind(|c| !c.is_whitespace());
         // `/ # `, `root@host:~# ls`: a prompt. `number # 3`, `"a # b"`: words.
         let is_prompt = said.is_none_or(|c| matches!(c, '/' | '~' | ']' | '>' | '$' | ':' | '#'));
         if !is_prompt && comment.is_some_and(|c| c.is_alphabetic()) && !payload.is_quoted(at) {
             let message = "a comment stands on a line of its own: this one is said".to_owned();
-            let help = "put it on the line above, or write `{0x23}` for a # that is meant".to_owned();
+            let (behind, hex) = if length == 1 { ("", "{0x23}") } else { (" behind a #", "{0x2f}/") };
+            let help = format!("put it on the line above{behind}, or write `{hex}` for a {mark} that is meant");
             findings.push(payload.warning(at, end, message, help));
             return;
         }

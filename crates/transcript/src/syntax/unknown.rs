@@ -288,7 +288,7 @@ fn form_or_act<'a>(text: &'a str, side: char, behind: &'a str) -> Option<Meant<'
         let (form, what) = match nearest(&lower, ["raw", "hex", "file"]) {
             Some(near) => (near, String::new()),
             None => match lower.as_str() {
-                "bin" | "binary" | "bytes" | "byte" | "data" => ("hex", ", `hex:` for bytes".to_owned()),
+                "bin" | "binary" | "bytes" | "byte" | "data" => ("hex", " and bytes as pairs of hex digits".to_owned()),
                 _ => ("", format!(", or `{side} raw:`, `{side} hex:`, `{side} file:`")),
             },
         };
