@@ -13,7 +13,7 @@ use std::io;
 
 use transcript::{FaultKind, Verdict};
 
-use crate::event::Conversation;
+use crate::endpoint::Conversation;
 use crate::net::connect::ConnectError;
 
 /// What kind of failure it is: what programs tell failures apart by, and what exit codes come from.

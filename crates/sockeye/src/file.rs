@@ -294,15 +294,15 @@ impl fmt::Display for FileError {
         let Self { step, path, source } = self;
         let path = path.display();
         match step {
-            Step::Begin => write!(f, "cannot make {path}: {source}", source = crate::net::words(&source)),
-            Step::Write => write!(f, "cannot write {path}: {source}", source = crate::net::words(&source)),
-            Step::Sync => write!(f, "cannot store {path}: {source}", source = crate::net::words(&source)),
-            Step::Rename => write!(f, "cannot give {path} its name: {source}", source = crate::net::words(&source)),
+            Step::Begin => write!(f, "cannot make {path}: {source}", source = crate::words::words(&source)),
+            Step::Write => write!(f, "cannot write {path}: {source}", source = crate::words::words(&source)),
+            Step::Sync => write!(f, "cannot store {path}: {source}", source = crate::words::words(&source)),
+            Step::Rename => write!(f, "cannot give {path} its name: {source}", source = crate::words::words(&source)),
             Step::SyncFolder => {
                 write!(
                     f,
                     "{path} is written, but a power failure may lose it: its folder cannot be stored: {source}",
-                    source = crate::net::words(&source)
+                    source = crate::words::words(&source)
                 )
             }
         }

@@ -33,6 +33,7 @@
 
 pub mod address;
 pub mod check;
+mod endpoint;
 mod engine;
 pub mod event;
 pub mod failure;
@@ -52,3 +53,4 @@ pub mod watch;
 pub mod web;
 #[cfg(feature = "http")]
 mod wire;
+mod words;

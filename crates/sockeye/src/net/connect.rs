@@ -30,7 +30,7 @@ use super::connected::{NoWay, connect_datagrams};
 use super::race::{interleave, race};
 use super::resolve::{self, ResolveError};
 use crate::address::{Address, Host, Target};
-use crate::event::{Name, Protocol};
+use crate::endpoint::{Name, Protocol};
 
 /// Connects to an address over a protocol.
 ///

@@ -12,7 +12,7 @@ use rustix::net::{
 
 use super::attempt::{Attempt, Outcome};
 use super::{is_exhausted, words_at};
-use crate::event::{Name, Protocol};
+use crate::endpoint::{Name, Protocol};
 
 /// A connected socket.
 #[derive(Debug)]

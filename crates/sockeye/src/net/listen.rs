@@ -28,7 +28,7 @@ use rustix::net::{
 use super::path::{self, Occupant, OwnFile};
 use super::{Family, alive, resolve};
 use crate::address::{Address, Host, Target};
-use crate::event::{Endpoint, Name, Protocol};
+use crate::endpoint::{Endpoint, Name, Protocol};
 use crate::limits;
 use crate::sys::datagrams;
 use crate::sys::holder;

@@ -32,6 +32,8 @@ use std::time::Duration;
 use rustix::event::Timespec;
 use rustix::io::Errno;
 
+pub use crate::words::words;
+
 /// One version of IP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {
@@ -59,13 +61,6 @@ impl Family {
             Self::V6 => "IPv6",
         }
     }
-}
-
-/// The system's words for an error, without its number.
-#[must_use]
-pub fn words(error: &impl std::fmt::Display) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 /// The system's words for bytes that could not be sent, with what to look at.

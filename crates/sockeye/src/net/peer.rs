@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, bind, connect, connect_unspec, getsockname, recvfrom, send, sendto};
 
-use crate::event::Name;
+use crate::endpoint::Name;
 use crate::sys::datagrams::{self, Inbox};
 
 /// A datagram socket and its peer. Threads may send and receive at the same time.

@@ -14,7 +14,7 @@ use super::attempt::{Attempt, ConnectError, ConnectOptions, Outcome, Source};
 use super::connected::{Connected, connected};
 use super::{alive, is_exhausted, timespec, words_at};
 use crate::address::Address;
-use crate::event::Protocol;
+use crate::endpoint::Protocol;
 
 /// How long an attempt is alone before the next one begins (RFC 8305, section 5).
 const STAGGER: Duration = Duration::from_millis(250);
@@ -179,7 +179,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::event::Name;
+    use crate::endpoint::Name;
 
     fn within(timeout: Duration) -> ConnectOptions {
         ConnectOptions { family: None, timeout, source: None }

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::inet_diag::{self, InetSocket};
 use super::process::{Owners, Process, user};
 use super::unix_diag;
-use crate::event::{Endpoint, Name, Protocol};
+use crate::endpoint::{Endpoint, Name, Protocol};
 
 /// Who holds an address. Displays as what stands behind "in use by".
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use rustix::net::netlink;
 
 use super::netlink::{attributes, dump, number};
-use crate::event::Protocol;
+use crate::endpoint::Protocol;
 
 // linux/sock_diag.h, linux/inet_diag.h, linux/in.h, linux/socket.h.
 const BY_FAMILY: u16 = 20;

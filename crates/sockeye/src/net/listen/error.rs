@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::event::{Endpoint, Name, Protocol};
+use crate::endpoint::{Endpoint, Name, Protocol};
 use crate::net::{words, words_at};
 use crate::sys::holder::Holder;
 

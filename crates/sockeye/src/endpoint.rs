@@ -1,0 +1,102 @@
+//! What tells sockets and conversations apart: protocols, names of ends, four-tuples.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The transport under a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// A reliable stream over IP (RFC 9293).
+    Tcp,
+    /// Datagrams over IP that may not arrive (RFC 768).
+    Udp,
+    /// A reliable stream inside one machine (unix(7)).
+    Unix,
+}
+
+impl Protocol {
+    /// The scheme that names it in an address: `tcp`, `udp`, `unix`.
+    #[must_use]
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Unix => "unix",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.scheme())
+    }
+}
+
+/// One end's name, as the kernel gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Name {
+    /// An IP address and a port.
+    Inet(SocketAddr),
+    /// The path that a Unix socket is bound to.
+    Path(Arc<Path>),
+    /// A Unix socket that was never bound, as clients usually are.
+    Unnamed,
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inet(address) => address.fmt(f),
+            Self::Path(path) => path.display().fmt(f),
+            Self::Unnamed => f.write_str("(unnamed)"),
+        }
+    }
+}
+
+impl From<SocketAddr> for Name {
+    fn from(address: SocketAddr) -> Self {
+        Self::Inet(address)
+    }
+}
+
+/// One bound socket: displays as `tcp://127.0.0.1:9999`, `udp://[::1]:9999`, `unix:/run/x.sock`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// The transport.
+    pub protocol: Protocol,
+    /// Where it is bound.
+    pub name: Name,
+    /// What is spoken over it, where that has a scheme of its own: `http`, `https`.
+    pub over: Option<&'static str>,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slashes = if self.protocol == Protocol::Unix { "" } else { "//" };
+        let scheme = self.over.filter(|_| !slashes.is_empty()).unwrap_or(self.protocol.scheme());
+        write!(f, "{scheme}:{slashes}{}", self.name)
+    }
+}
+
+/// What tells one conversation from every other: its number here and its four-tuple.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversation {
+    /// Counted from 1 in the order of opening, over all sockets of this process.
+    pub number: u64,
+    /// The transport.
+    pub protocol: Protocol,
+    /// The server's address and port.
+    pub server: Name,
+    /// The client's address and port.
+    pub client: Name,
+}
+
+impl Conversation {
+    /// As a play of a transcript: `play 7, 127.0.0.1:52144 -> 127.0.0.1:9999`.
+    #[must_use]
+    pub fn play(&self) -> String {
+        format!("play {}, {} -> {}", self.number, self.client, self.server)
+    }
+}
