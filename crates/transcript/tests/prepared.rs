@@ -50,6 +50,10 @@ fn what_was_told_when_the_text_was_read_is_not_told_again() {
     let lines: Vec<_> = script.warnings().iter().map(|warning| (warning.line, warning.message.as_str())).collect();
     assert_eq!(lines, [(1, "outside a loop only the first of the 2 defaults is said")]);
     assert!(prepared(text, Side::Server, Carrier::Stream).unwrap().warnings().is_empty());
+    // One default is no list, and in a loop all of a list are said.
+    for text in ["C: {n=a}\nS: {n}\n", "repeat\n  C: {n=a|b}\n  S: {n}\nend\n"] {
+        assert!(prepared(text, Side::Client, Carrier::Stream).unwrap().warnings().is_empty(), "{text}");
+    }
 }
 
 #[test]

@@ -179,6 +179,10 @@ fn values_that_are_far_too_large_are_refused() {
     let refused = script.row(&[vec![b'x'; 9 << 20]]).unwrap_err().to_string();
     assert!(refused.contains("16 MiB"), "{refused}");
     assert!(script.row(&[vec![b'x'; 5 << 20]]).is_ok());
+    let transcript = Transcript::parse("t.talk", b"C raw: {a}\n", &["a"]).unwrap();
+    let script = Script::prepare(&transcript, &options).unwrap();
+    assert!(script.row(&[vec![b'x'; 16 << 20]]).is_ok());
+    assert!(script.row(&[vec![b'x'; (16 << 20) + 1]]).is_err());
 }
 
 #[test]

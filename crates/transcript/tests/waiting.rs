@@ -133,3 +133,34 @@ fn a_play_that_stands_where_it_began_is_as_good_as_a_new_one() {
     assert!(matches!(play.hear(&pauses, b"", 0), Next::Pause { .. }));
     assert!(!play.play.is_fresh(&pauses));
 }
+
+#[test]
+fn times_are_told_as_people_read_them() {
+    for (nanos, told) in [
+        (5_000_000_000, "5 s"),
+        (100_000_000, "0.1 s"),
+        (1_500_000, "0.002 s"),
+        (1_999_600_000, "2 s"),
+        (61_500_000_000, "61.5 s"),
+        (60_000_000_000, "1 min"),
+        (61_000_000_000, "61 s"),
+        (300_000_000_000, "5 min"),
+        (59_999_700_000, "1 min"),
+    ] {
+        assert_eq!(transcript::seconds(Duration::from_nanos(nanos)), told);
+    }
+}
+
+#[test]
+fn of_a_long_line_that_was_expected_only_its_beginning_is_told() {
+    let client =
+        script(&format!("S: {}{{x}}{}\n", "a".repeat(20_000), "b".repeat(20_000)), Side::Client, Carrier::Stream);
+    let mut play = Waiting::new(&client);
+    let Next::End(Ending::Failed(verdict)) = play.hear(&client, b"z\n", 0) else { panic!("it is as written") };
+    let text = &verdict.expected[0].text;
+    assert!((16_000..17_000).contains(&text.len()) && text.ends_with("a…"), "{}", text.len());
+    let short = script("S: a{x}b\n", Side::Client, Carrier::Stream);
+    let mut play = Waiting::new(&short);
+    let Next::End(Ending::Failed(verdict)) = play.hear(&short, b"z\n", 0) else { panic!("it is as written") };
+    assert_eq!(verdict.expected[0].text, "a{x}b");
+}
