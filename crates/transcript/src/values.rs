@@ -110,6 +110,12 @@ impl Values {
             && self.bytes.capacity() <= 2 * self.used + MANY
     }
 
+    /// Whether they take no more memory than they need, or hardly.
+    fn are_tight(&self) -> bool {
+        const HARDLY: usize = 8;
+        self.bytes.len() == self.used && self.bytes.capacity() <= self.used + HARDLY
+    }
+
     /// The length of a slot's value.
     fn length(&self, slot: usize) -> usize {
         self.ranges.get(slot).copied().flatten().map_or(0, |(start, end)| end - start)
@@ -182,13 +188,18 @@ impl Scratch {
         self.changed = true;
         values.ranges[slot] = None;
         values.used = used;
+        if used == 0 {
+            // What is left is of values that were overwritten.
+            values.bytes.clear();
+        }
         // As many bytes are copied as were set since: what tidying costs is shared out among them.
         if values.bytes.len() + value.len() > SLACK + 2 * (used + value.len()) {
             values.tidy(value.len());
         }
-        let start = values.bytes.len();
+        // An empty value stands nowhere, so that it stays right when the others are gone.
+        let start = if value.is_empty() { 0 } else { values.bytes.len() };
         values.bytes.extend_from_slice(value);
-        values.ranges[slot] = Some((start, values.bytes.len()));
+        values.ranges[slot] = Some((start, start + value.len()));
         values.used += value.len();
         Ok(())
     }
@@ -248,7 +259,8 @@ impl Scratch {
     fn swap_out(&mut self, mut home: Box<Saved>, needs: bool) -> Option<Box<Saved>> {
         // What came is mostly of no consequence for any value, as each byte of a long line is.
         // Many values are not copied for each that changes.
-        let unchanged = needs && (!self.changed || self.values.are_many() && self.has_any());
+        let may_stay = self.values.are_many() || self.values.are_tight();
+        let unchanged = needs && (!self.changed || may_stay && self.has_any());
         let kept = (needs && !unchanged && self.has_any()).then(|| self.values.exact());
         std::mem::swap(&mut home.0, &mut self.values);
         self.changed = false;
@@ -294,6 +306,24 @@ mod tests {
         assert_eq!(scratch.set(2, &half), Err(TooLarge { slot: 2 }));
         assert_eq!(scratch.value(0), Some(&b"small"[..]));
         assert_eq!(scratch.value(2).map(<[u8]>::len), Some(half.len() - 5));
+    }
+
+    #[test]
+    fn an_empty_value_stays_one_when_the_others_are_overwritten() {
+        let mut scratch = Scratch::new();
+        scratch.load(None, 3);
+        scratch.set(0, b"long").unwrap();
+        scratch.set(1, b"").unwrap();
+        scratch.set(0, b"").unwrap();
+        scratch.set(2, b"x").unwrap();
+        assert_eq!([0, 1, 2].map(|slot| scratch.value(slot)), [Some(&b""[..]), Some(b""), Some(b"x")]);
+        assert_eq!(scratch.values.bytes.len(), 1);
+        let saved = scratch.save(true);
+        scratch.load(saved, 3);
+        scratch.set(2, b"y").unwrap();
+        let saved = scratch.save(true);
+        scratch.load(saved, 3);
+        assert_eq!([0, 1, 2].map(|slot| scratch.value(slot)), [Some(&b""[..]), Some(b""), Some(b"y")]);
     }
 
     #[test]
