@@ -13,12 +13,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod error;
 mod part;
 mod secret;
 
-use std::error::Error;
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -29,6 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
+pub use error::{FileError, Step};
 pub use part::PartFile;
 pub use secret::read_secret;
 
@@ -260,58 +260,6 @@ impl AsFd for AtomicFile {
 impl Drop for AtomicFile {
     fn drop(&mut self) {
         self.leftover.remove();
-    }
-}
-
-/// Why a file is not there, or perhaps not for long.
-#[derive(Debug)]
-pub struct FileError {
-    /// What was being done.
-    pub step: Step,
-    /// The file that was to be.
-    pub path: PathBuf,
-    /// What the system said.
-    pub source: io::Error,
-}
-
-/// What is done for a file, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Making a temporary file beside the target.
-    Begin,
-    /// Writing to it.
-    Write,
-    /// Having it stored.
-    Sync,
-    /// Giving it the target's name.
-    Rename,
-    /// Having the name stored: the file is whole and has its name, and a power failure may undo that.
-    SyncFolder,
-}
-
-impl fmt::Display for FileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { step, path, source } = self;
-        let path = path.display();
-        match step {
-            Step::Begin => write!(f, "cannot make {path}: {source}", source = crate::words::words(&source)),
-            Step::Write => write!(f, "cannot write {path}: {source}", source = crate::words::words(&source)),
-            Step::Sync => write!(f, "cannot store {path}: {source}", source = crate::words::words(&source)),
-            Step::Rename => write!(f, "cannot give {path} its name: {source}", source = crate::words::words(&source)),
-            Step::SyncFolder => {
-                write!(
-                    f,
-                    "{path} is written, but a power failure may lose it: its folder cannot be stored: {source}",
-                    source = crate::words::words(&source)
-                )
-            }
-        }
-    }
-}
-
-impl Error for FileError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.source)
     }
 }
 
