@@ -77,6 +77,8 @@ impl Drop for Web {
 
 fn one(mut stream: TcpStream, seen: &Mutex<Vec<String>>, answer: &Answer) {
     stream.set_read_timeout(Some(LONG)).unwrap();
+    // The end comes with the last bytes (tcp(7)): a client that saw only those could ask again here, in vain.
+    rustix::net::sockopt::set_tcp_cork(&stream, true).unwrap();
     let mut request = Vec::new();
     let mut piece = [0; 4096];
     let complete = |request: &[u8]| {
