@@ -1,12 +1,12 @@
 //! A static site as values: a request goes in, and the status, the fields and the content of an answer come out, whatever the
 //! version of HTTP that they came in and go out by. Public is
-//! how a site is to behave; a server of [`crate::verb::serve`] answers by it.
+//! how a site is to behave; a server of `crate::verb::serve` answers by it.
 //!
-//! Nothing here knows a socket or waits for one. Files are opened here, through one [`root`], because what may be opened
+//! Nothing here knows a socket or waits for one. Files are opened here, through one `root`, because what may be opened
 //! is the heart of the matter; sending them is for whoever holds the connection.
 //!
-//! The way of a request: [`request::parse`] or [`request::Request::of_values`], then [`site::Site::answer`], then
-//! [`http1::write_head`] or the frames of HTTP/2, then [`log::Entry`].
+//! The way of a request: `request::parse` or `request::Request::of_values`, then `site::Site::answer`, then
+//! `http1::write_head` or the frames of HTTP/2, then `log::Entry`.
 //!
 //! ```
 //! use std::io::{Read, Write};
