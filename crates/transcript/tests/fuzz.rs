@@ -2,26 +2,13 @@
 //! random and always in the same way. `SOCKEYE_FUZZ=1000000 cargo test --release -p sockeye-transcript --test fuzz` goes on for long.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod random;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use random::Random;
 use transcript::{Carrier, Ending, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript, format};
-
-/// xorshift64 (Marsaglia): the same numbers each time.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-}
 
 fn seeds() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../transcripts");

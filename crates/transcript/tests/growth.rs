@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bounded;
+mod random;
 
 use bounded::Taken;
+use random::Random;
 use transcript::rehearse::rehearse;
 use transcript::{
     Carrier, Ending, Fault, Input, MOST_VALUES, Moment, Next, Options, Output, Play, Scratch, Script, Side, Transcript,
@@ -280,22 +282,6 @@ fn of_thousands_of_findings_the_first_are_shown_and_the_others_counted() {
         let refused = parse(&text).unwrap_err();
         assert!(refused.trim_end().ends_with(last.trim_end()), "{last}: {:.500}", refused);
         assert!(refused.matches("-->").count() <= transcript::MOST_SHOWN);
-    }
-}
-
-/// xorshift64 (Marsaglia): the same numbers each time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound.max(1) as u64) as usize
-    }
-
-    fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
-        all[self.below(all.len())]
     }
 }
 

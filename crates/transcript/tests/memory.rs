@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bounded;
+mod random;
 
 use std::sync::Arc;
 
 use bounded::Taken;
+use random::Random;
 use transcript::import::{Import, import};
 use transcript::record::{Finished, Recorder, Recording, Secret};
 use transcript::rehearse::rehearse;
@@ -15,22 +17,6 @@ use transcript::{
 };
 
 const MIB: usize = 1 << 20;
-
-/// xorshift64 (Marsaglia): the same numbers each time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound.max(1) as u64) as usize
-    }
-
-    fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
-        all[self.below(all.len())]
-    }
-}
 
 fn rounds(usual: usize) -> usize {
     std::env::var("SOCKEYE_FUZZ").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(usual)
