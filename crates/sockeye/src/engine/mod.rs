@@ -221,9 +221,9 @@ impl Loop {
         let takes_files =
             |origin: &Origin| matches!(&origin.behaviour, Behaviour::Site(website) if website.takes_files());
         match origins.iter().any(|origin| matches!(origin.behaviour, Behaviour::Site(_))) {
-            true if origins.iter().any(takes_files) => Storage::start().map(Some),
+            true if origins.iter().any(takes_files) => Storage::new().map(Some),
             // Without it, what takes long holds the others up, and is answered all the same.
-            true => Ok(Storage::start().ok()),
+            true => Ok(Storage::new().ok()),
             false => Ok(None),
         }
     }

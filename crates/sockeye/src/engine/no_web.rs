@@ -161,7 +161,7 @@ pub(super) struct Storing<'a> {
 }
 
 impl Storage {
-    pub(super) fn start() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

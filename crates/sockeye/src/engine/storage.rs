@@ -96,7 +96,7 @@ impl Storage {
     ///
     /// # Errors
     /// As pipe(2).
-    pub(super) fn start() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         let (waker, woken) = stop::channel()?;
         Ok(Self { waker, woken, threads: OnceCell::new(), leftovers: RefCell::default() })
     }

@@ -312,13 +312,7 @@ impl Channel {
                 {
                     web.part = None;
                 }
-                if self.send_answers(context) == Fate::Gone {
-                    return Err(Fate::Gone);
-                }
-                if self.outbox.is_empty() {
-                    self.write_deadline = self.sends_part().then(|| context.write_by());
-                }
-                Ok(true)
+                self.send_made(context)
             }
             Err(Errno::INTR) => Ok(true),
             Err(_) => Err(self.cut_part(context)),
@@ -351,6 +345,11 @@ impl Channel {
         if !has_more {
             web.part = None;
         }
+        self.send_made(context)
+    }
+
+    /// Sends a piece that was put down; the socket may take more.
+    fn send_made(&mut self, context: &mut Context<'_>) -> Result<bool, Fate> {
         if self.send_answers(context) == Fate::Gone {
             return Err(Fate::Gone);
         }
