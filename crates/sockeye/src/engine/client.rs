@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use transcript::{Row, Script};
 
-use super::channel::{Agent, Channel, Datagrams, Identity, Line};
+use super::channel::{Agent, Channel, Datagrams, Identity, Line, failure_of_socket};
 pub(crate) use super::origin::Client;
 use super::origin::Origin;
 use super::reactor::poller::Poller;
@@ -41,16 +41,17 @@ pub(crate) struct Outcome {
     pub(crate) strangers: u64,
 }
 
-/// Plays a script over a connection.
+/// Plays a script over a connection. What went wrong, if anything did, is in what comes of it.
+pub(crate) fn play(connection: Connection, script: Arc<Script>, row: Option<&Row>, client: Client) -> Outcome {
+    try_to_play(connection, script, row, client)
+        .unwrap_or_else(|error| Outcome { failure: Some(failure_of_socket(&error)), ..Outcome::default() })
+}
+
+/// The same.
 ///
 /// # Errors
 /// As epoll_create1(2), ioctl(2), getsockname(2) and epoll_wait(2).
-pub(crate) fn play(
-    connection: Connection,
-    script: Arc<Script>,
-    row: Option<&Row>,
-    client: Client,
-) -> io::Result<Outcome> {
+fn try_to_play(connection: Connection, script: Arc<Script>, row: Option<&Row>, client: Client) -> io::Result<Outcome> {
     let Connection { fd, protocol, local, peer, is_broken } = connection;
     rustix::io::ioctl_fionbio(&fd, true)?;
     let line = match protocol {

@@ -53,19 +53,15 @@ impl Context<'_> {
 
     /// The peer said something.
     pub(super) fn heard(&self, bytes: &[u8]) {
-        if let Some(tap) = self.origin.tap()
-            && !bytes.is_empty()
-        {
-            tap.said(self.origin.side().other(), bytes);
+        if !bytes.is_empty() {
+            self.origin.tell_tap(|tap, ours| tap.said(ours.other(), bytes));
         }
     }
 
     /// We said something.
     pub(super) fn said(&self, bytes: &[u8]) {
-        if let Some(tap) = self.origin.tap()
-            && !bytes.is_empty()
-        {
-            tap.said(self.origin.side(), bytes);
+        if !bytes.is_empty() {
+            self.origin.tell_tap(|tap, ours| tap.said(ours, bytes));
         }
     }
 }

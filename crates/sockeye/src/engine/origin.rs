@@ -123,8 +123,13 @@ impl Origin {
         if self.is_client() { limits::TALK_DRAIN } else { limits::DRAIN_WAIT }
     }
 
-    pub(super) fn tap(&self) -> Option<&dyn Tap> {
-        self.client().and_then(|client| client.tap.as_deref())
+    /// Tells whoever hears what passes; `act` gets our side with it.
+    pub(super) fn tell_tap(&self, act: impl FnOnce(&dyn Tap, Side)) {
+        if let Ours::Client(client) = &self.ours
+            && let Some(tap) = &client.tap
+        {
+            act(&**tap, Side::Client);
+        }
     }
 
     /// Our side of a session that a transcript asks for.

@@ -16,6 +16,14 @@ use crate::net::{is_of_connection, words, words_of_sending};
 /// How soon what an interface's queue had no room for is sent again: the system does not tell of room.
 const SOON: Duration = Duration::from_millis(1);
 
+/// This machine could not do something with a socket, or would not.
+pub(in crate::engine) fn failure_of_socket(error: &io::Error) -> Failure {
+    match Kind::from(error) {
+        Kind::NotSent => Failure::other(Kind::NotSent, format!("cannot send: {}", words_of_sending(error))),
+        kind => Failure::other(kind, words(error)),
+    }
+}
+
 impl Channel {
     /// What only datagrams need, over those.
     pub(in crate::engine) fn datagrams(&mut self) -> Option<&mut Datagrams> {
@@ -90,9 +98,7 @@ impl Channel {
             match self.line.send(payload) {
                 Ok(length) => {
                     self.sent += length as u64;
-                    if let Some(tap) = context.origin.tap() {
-                        tap.said(context.origin.side(), payload);
-                    }
+                    context.origin.tell_tap(|tap, ours| tap.said(ours, payload));
                     return Ok(true);
                 }
                 Err(Errno::INTR) => {}
@@ -117,10 +123,7 @@ impl Channel {
             error if is_of_connection(error) => {
                 Failure::other(Kind::Unreachable, format!("cannot be reached: {}", words(&told)))
             }
-            _ => match Kind::from(&told) {
-                Kind::NotSent => Failure::other(Kind::NotSent, format!("cannot send: {}", words_of_sending(&told))),
-                kind => Failure::other(kind, words(&told)),
-            },
+            _ => failure_of_socket(&told),
         };
         self.outbox = Vec::new();
         self.reason = Some(failure.headline().into());

@@ -15,9 +15,7 @@ use crate::net::tls::TlsError;
 impl Channel {
     /// The connection was reset.
     pub(in crate::engine) fn reset(&mut self, context: &mut Context<'_>) -> Fate {
-        if let Some(tap) = context.origin.tap() {
-            tap.reset(context.origin.side().other());
-        }
+        context.origin.tell_tap(|tap, ours| tap.reset(ours.other()));
         let fate = match self.phase {
             Phase::Handshaking => {
                 let error = TlsError::cut(context.origin.tls_peer());
@@ -143,9 +141,7 @@ impl Channel {
         }
         if self.ended {
             // Everything was read, so that closing sends no reset.
-            if let Some(tap) = context.origin.tap() {
-                tap.ended(context.origin.side());
-            }
+            context.origin.tell_tap(|tap, ours| tap.ended(ours));
             return self.gone(context);
         }
         self.shut(context);

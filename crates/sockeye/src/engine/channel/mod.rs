@@ -23,6 +23,7 @@ use crate::limits;
 use crate::net::tls::{Session, TlsError};
 use crate::net::{is_of_connection, words};
 pub(super) use agent::Agent;
+pub(super) use datagrams::failure_of_socket;
 pub(super) use line::{Datagrams, Line};
 
 /// Reads in a row from one connection before the others have their turn.
@@ -314,9 +315,7 @@ impl Channel {
     fn end(&mut self, context: &mut Context<'_>) -> Fate {
         self.ended = true;
         self.first_end.get_or_insert(Closer::Peer);
-        if let Some(tap) = context.origin.tap() {
-            tap.ended(context.origin.side().other());
-        }
+        context.origin.tell_tap(|tap, ours| tap.ended(ours.other()));
         match self.phase {
             Phase::Draining { .. } => self.gone(context),
             Phase::Handshaking => self.not_secure(&TlsError::cut(context.origin.tls_peer()), context),
@@ -499,9 +498,7 @@ impl Channel {
         if self.line.shut().is_err_and(is_of_connection) {
             self.is_broken = true;
         }
-        if let Some(tap) = context.origin.tap() {
-            tap.ended(context.origin.side());
-        }
+        context.origin.tell_tap(|tap, ours| tap.ended(ours));
     }
 
     /// Without a play the time limit runs from the last bytes.

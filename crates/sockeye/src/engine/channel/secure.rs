@@ -53,9 +53,7 @@ impl Channel {
         if was_handshaking {
             self.phase = Phase::Open;
             self.deadline = None;
-            if let Some(tap) = context.origin.tap() {
-                tap.secured();
-            }
+            context.origin.tell_tap(|tap, _| tap.secured());
             let chose_http2 = self.secure.as_ref().is_some_and(|session| session.alpn() == Some(b"h2"));
             if let Agent::Http(web) = &mut self.agent
                 && chose_http2
@@ -64,8 +62,8 @@ impl Channel {
             }
         }
         context.heard(&clear);
-        if has_ended && let Some(tap) = context.origin.tap() {
-            tap.ended(context.origin.side().other());
+        if has_ended {
+            context.origin.tell_tap(|tap, ours| tap.ended(ours.other()));
         }
         if was_handshaking || has_ended || !clear.is_empty() {
             return self.advance(&clear, context);

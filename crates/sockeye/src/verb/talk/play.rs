@@ -1,6 +1,5 @@
 //! `talk --play`: the client's side of a transcript over one connection.
 
-use std::io;
 use std::sync::Arc;
 
 use transcript::{Row, Script};
@@ -11,7 +10,6 @@ use crate::failure::{Failure, Kind};
 use crate::limits;
 use crate::net::connect::Connected;
 use crate::net::tls::Trust;
-use crate::net::{words, words_of_sending};
 use crate::record::Tap;
 
 /// What came of a play.
@@ -62,20 +60,12 @@ pub fn play(connected: Connected, script: &Arc<Script>, setting: &Setting<'_>) -
     };
     let (own, other) = (local.clone(), peer.clone());
     let connection = Connection { fd, protocol, local, peer, is_broken: broken.is_some() };
-    let outcome = client::play(connection, Arc::clone(script), setting.row, client)
-        .unwrap_or_else(|error| Outcome { failure: Some(failed(&error)), ..Outcome::default() });
-    let Outcome { failure, sent, received, unjudged, strangers } = outcome;
+    let Outcome { failure, sent, received, unjudged, strangers } =
+        client::play(connection, Arc::clone(script), setting.row, client);
     let is_elsewhere = |failure: &Failure| matches!(failure.kind(), Kind::Refused | Kind::Unreachable);
     let next = match received == 0 && failure.as_ref().is_some_and(is_elsewhere) {
         true => Connected::at_next(attempts, lookup, &others),
         false => None,
     };
     Played { failure, protocol, local: own, peer: other, sent, received, unjudged, strangers, next }
-}
-
-/// This machine could not do something, or would not.
-fn failed(error: &io::Error) -> Failure {
-    let kind = Kind::from(error);
-    let why = if kind == Kind::NotSent { format!("cannot send: {}", words_of_sending(error)) } else { words(error) };
-    Failure::other(kind, why)
 }

@@ -64,8 +64,8 @@ impl Channel {
     pub(in crate::engine) fn hear_datagram(&mut self, came: Option<&[u8]>, context: &mut Context<'_>) -> Fate {
         let Agent::Play(_, script) = &self.agent else { return Fate::Lives };
         let script = Arc::clone(script);
-        if let (Some(payload), Some(tap)) = (came, context.origin.tap()) {
-            tap.said(context.origin.side().other(), payload);
+        if let Some(payload) = came {
+            context.origin.tell_tap(|tap, ours| tap.said(ours.other(), payload));
         }
         let left = if came.is_none() { self.datagrams().and_then(|datagrams| datagrams.left.take()) } else { None };
         let payload = came.or(left.as_deref());
@@ -144,9 +144,7 @@ impl Channel {
                 self.by = Closer::Reset;
                 // The transcript says so; this is the only reset that we make on purpose.
                 self.line.reset_on_close();
-                if let Some(tap) = context.origin.tap() {
-                    tap.reset(context.origin.side());
-                }
+                context.origin.tell_tap(|tap, ours| tap.reset(ours));
                 return self.gone(context);
             }
             Ending::IdleTimeout { waited } => {
