@@ -142,7 +142,7 @@ impl Loop {
             match self.listeners[index].accept() {
                 Accepted::One { fd, client, server } => {
                     errors = 0;
-                    let last = self.bounds.plays.is_some_and(|plays| self.tally.opened + 1 >= plays);
+                    let last = self.bounds.plays.is_some_and(|plays| self.lent.tally.opened + 1 >= plays);
                     if last {
                         // Before it is greeted: whoever is greeted last knows that nobody else will be.
                         self.close_listeners();
@@ -158,7 +158,7 @@ impl Loop {
                     errors += 1;
                     let endpoint = &self.origins[index].endpoint;
                     let error = format!("{endpoint}: a client could not be accepted: {error}");
-                    self.observer.observe(Event::Dropped { count: 1, error });
+                    self.lent.observer.observe(Event::Dropped { count: 1, error });
                 }
                 Accepted::Pause(error) => {
                     self.pause_accepting(&format!("{}; new clients wait", shortage(error)));
@@ -182,9 +182,9 @@ impl Loop {
 
     /// Opens a conversation and gives it to the loop with the fewest connections: the seat of that loop.
     fn open(&mut self, fd: OwnedFd, client: Name, server: Option<Box<Name>>, listener: usize) -> usize {
-        let number = self.tally.next_number();
+        let number = self.lent.tally.next_number();
         let endpoint = &self.origins[listener].endpoint;
-        self.observer.observe(Event::Opened(Conversation {
+        self.lent.observer.observe(Event::Opened(Conversation {
             number,
             protocol: endpoint.protocol,
             server: server.as_deref().unwrap_or(&endpoint.name).clone(),
@@ -211,16 +211,16 @@ impl Loop {
                 let _ = self.poller.change(&listener.socket.fd, Token::Listener(index as u32), Interest::Nothing);
             }
         }
-        self.accept_again = Some(self.now.after(PAUSE));
-        if self.told_full.is_none_or(|told| self.now >= told.after(Duration::from_secs(1))) {
-            self.told_full = Some(self.now);
-            self.observer.observe(Event::Notice(why.to_owned()));
+        self.accept_again = Some(self.lent.now.after(PAUSE));
+        if self.told_full.is_none_or(|told| self.lent.now >= told.after(Duration::from_secs(1))) {
+            self.told_full = Some(self.lent.now);
+            self.lent.observer.observe(Event::Notice(why.to_owned()));
         }
     }
 
     pub(super) fn resume_accepting(&mut self) {
-        if self.live() >= self.bounds.connections || self.stopping {
-            self.accept_again = Some(self.now.after(PAUSE));
+        if self.live() >= self.bounds.connections || self.lent.stopping {
+            self.accept_again = Some(self.lent.now.after(PAUSE));
             return;
         }
         self.accept_again = None;

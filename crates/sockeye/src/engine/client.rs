@@ -93,8 +93,8 @@ fn try_to_play(connection: Connection, script: Arc<Script>, row: Option<&Row>, c
     let agent = Agent::Play(play, Arc::clone(&script));
     let behaviour = Behaviour::Play(script);
     own.origins.push(Origin::target(endpoint, behaviour, client));
-    let identity = Identity { number: own.tally.next_number(), peer, local: Some(Box::new(local)), origin: 0 };
-    let mut channel = Channel::new(line, identity, agent, own.now);
+    let identity = Identity { number: own.lent.tally.next_number(), peer, local: Some(Box::new(local)), origin: 0 };
+    let mut channel = Channel::new(line, identity, agent, own.lent.now);
     channel.is_broken = is_broken;
     own.adopt(channel);
     own.run()?;

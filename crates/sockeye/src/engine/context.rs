@@ -1,12 +1,12 @@
 //! What a loop lends a channel while it is in hand.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use transcript::{Moment, Output, Scratch};
 
 #[cfg(feature = "http")]
 use super::access::Lines;
-use super::bounds::Tally;
+use super::bounds::{Bounds, Tally};
 use super::origin::Origin;
 #[cfg(feature = "http")]
 use super::storage::Storing;
@@ -19,9 +19,73 @@ use crate::net::tls;
 #[cfg(feature = "http")]
 use crate::web::clock::Now;
 
-/// What every connection of a loop uses in its turn: there is one of each, whatever the number of connections.
-pub(crate) struct Context<'a> {
+/// A read never takes more at once.
+pub(super) const BUFFER: usize = 64 * 1024;
+
+/// What a loop lends to one channel after the other: there is one of each, whatever the number of channels.
+pub(super) struct Lent {
+    /// Where the kernel puts what comes.
     pub(super) buffer: Vec<u8>,
+    pub(super) scratch: Scratch,
+    pub(super) output: Output,
+    pub(super) observer: Box<dyn Observer>,
+    pub(super) tally: Tally,
+    /// Answers that have ended and are to be told of.
+    pub(super) lines: Lines,
+    /// What the clock on the wall says, for the heads of answers.
+    pub(super) date: Now,
+    pub(super) now: Moment,
+    pub(super) stopping: bool,
+}
+
+impl Lent {
+    pub(super) fn new(observer: Box<dyn Observer>) -> Self {
+        Self {
+            buffer: vec![0; BUFFER],
+            scratch: Scratch::new(),
+            output: Output::default(),
+            observer,
+            tally: Tally::default(),
+            lines: Lines::default(),
+            date: Now::new(SystemTime::now()),
+            now: Moment::default(),
+            stopping: false,
+        }
+    }
+
+    /// For a channel of this origin.
+    pub(super) fn context<'a>(
+        &'a mut self,
+        bounds: &'a Bounds,
+        origin: &'a Origin,
+        storing: Option<Storing<'a>>,
+    ) -> Context<'a> {
+        Context {
+            buffer: &mut self.buffer,
+            scratch: &mut self.scratch,
+            output: &mut self.output,
+            observer: &mut *self.observer,
+            tally: &mut self.tally,
+            now: self.now,
+            wait: bounds.wait,
+            stopping: self.stopping,
+            strict: bounds.strict,
+            is_judged: bounds.is_judged(),
+            linger: bounds.linger,
+            plays: bounds.plays,
+            identity: &bounds.identity,
+            date: &self.date,
+            lines: &mut self.lines,
+            storing,
+            turn: Turn::begin(),
+            origin,
+        }
+    }
+}
+
+/// What a channel in hand has of its loop.
+pub(crate) struct Context<'a> {
+    pub(super) buffer: &'a mut Vec<u8>,
     pub(super) scratch: &'a mut Scratch,
     pub(super) output: &'a mut Output,
     pub(super) observer: &'a mut dyn Observer,

@@ -38,12 +38,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use transcript::{Moment, Output, Scratch};
+use transcript::Moment;
 
 use accept::{ACCEPTS, Listener};
 use bounds::Tally;
 use channel::{Agent, Channel, Fate, Identity, Line};
-use context::Context;
+use context::{Context, Lent};
 use datagram::DatagramServer;
 use guard::Guard;
 use origin::Origin;
@@ -51,23 +51,18 @@ use reactor::poller::{Interest, Poller, Ready};
 use reactor::slab::Slab;
 use reactor::timers::Timers;
 use reactor::token::{Key, Token};
+#[cfg(feature = "http")]
+use storage::{Storage, Storing};
 use team::Message;
 use threads::Membership;
 #[cfg(not(feature = "http"))]
-use web::{Lines, Now, Storage, Storing, Turn};
+use web::{Storage, Storing};
 
 use crate::event::{Event, Name, Observer, Protocol};
 use crate::net::listen::Socket;
 use crate::stop::Stop;
 use crate::sys::datagrams::Inbox;
 use crate::sys::memory;
-#[cfg(feature = "http")]
-use {
-    crate::web::clock::Now,
-    access::Lines,
-    storage::{Storage, Storing},
-    turn::Turn,
-};
 
 pub use bounds::Summary;
 pub(crate) use bounds::{Behaviour, Bounds, Loaded, Reload};
@@ -79,8 +74,6 @@ pub(crate) use web::Website;
 
 /// Entries of dead connections that may stand in the heap of deadlines.
 const STALE: usize = 4096;
-/// A read never takes more at once.
-const BUFFER: usize = 64 * 1024;
 
 /// The event loop of one thread.
 pub(crate) struct Loop {
@@ -103,22 +96,12 @@ pub(crate) struct Loop {
     reload: Option<Reload>,
     /// Where each socket stands, in the order in which they came: whether it takes datagrams, and its index.
     order: Vec<(bool, usize)>,
-    observer: Box<dyn Observer>,
-    tally: Tally,
-    scratch: Scratch,
-    output: Output,
-    buffer: Vec<u8>,
+    lent: Lent,
     inbox: Option<Inbox>,
     began: Instant,
-    now: Moment,
     has_sites: bool,
     /// Where clients may store files.
     storage: Option<Storage>,
-    /// Answers that have ended and are to be told of.
-    lines: Lines,
-    /// What the clock on the wall says, for the heads of answers.
-    date: Now,
-    stopping: bool,
     /// Why a listener cannot go on: those inside may finish, then the loop ends with it.
     broken: Option<io::Error>,
     /// Since when no client is there, and how many had come by then.
@@ -196,19 +179,11 @@ impl Loop {
             stop: None,
             reload: None,
             order: Vec::new(),
-            observer,
-            tally: Tally::default(),
-            scratch: Scratch::new(),
-            output: Output::default(),
-            buffer: vec![0; BUFFER],
+            lent: Lent::new(observer),
             inbox: None,
             began,
             has_sites: false,
             storage: None,
-            lines: Lines::default(),
-            date: Now::new(SystemTime::now()),
-            now: Moment::default(),
-            stopping: false,
             broken: None,
             alone: None,
             accept_again: None,
@@ -244,28 +219,28 @@ impl Loop {
     /// As `epoll_wait(2)`; a listener that broke is an error too.
     pub(crate) fn run(mut self) -> io::Result<Summary> {
         for listener in &self.listeners {
-            self.observer.observe(Event::Listening(listener.socket.endpoint.clone()));
+            self.lent.observer.observe(Event::Listening(listener.socket.endpoint.clone()));
         }
         for server in &self.datagrams {
-            self.observer.observe(Event::Listening(server.socket.endpoint.clone()));
+            self.lent.observer.observe(Event::Listening(server.socket.endpoint.clone()));
         }
         let mut ready: Vec<Ready> = Vec::with_capacity(1024);
         let mut end_by: Option<Moment> = None;
-        if self.all_played() && self.closed() >= self.tally.opened {
+        if self.all_played() && self.closed() >= self.lent.tally.opened {
             // The only one there is was over at once.
             return self.end(false);
         }
         loop {
             let visit_by = self.visit_by();
-            let next = self.next_wake(end_by.into_iter().chain(visit_by).chain(self.lines.due()).min());
+            let next = self.next_wake(end_by.into_iter().chain(visit_by).chain(self.lent.lines.due()).min());
             let mut time = next.map(|at| Duration::from_nanos(at.nanos().saturating_sub(self.clock().nanos())));
             if self.attend() {
                 time = Some(Duration::ZERO);
             }
             self.poller.wait(time, &mut ready)?;
-            self.now = self.clock();
+            self.lent.now = self.clock();
             if self.has_sites {
-                self.date.update(SystemTime::now());
+                self.lent.date.update(SystemTime::now());
             }
             let mut was_woken = false;
             for event in &ready {
@@ -274,14 +249,14 @@ impl Loop {
                         self.with_channel(key, |channel, context| channel.ready(event.broken, context));
                     }
                     // What was told in the same breath as the signal finds the sockets closed.
-                    Token::Listener(_) | Token::Datagrams(_) if self.stopping => {}
+                    Token::Listener(_) | Token::Datagrams(_) if self.lent.stopping => {}
                     Token::Datagrams(index) => self.serve_datagrams(index as usize),
                     // Once as many have come as there are to be, the socket is closed.
                     Token::Listener(_) if self.all_played() => {}
                     Token::Listener(index) => self.accept(index as usize, ACCEPTS),
                     Token::Stop => {
                         let asked = self.stop.as_ref().map_or(0, Stop::asked);
-                        if asked > 1 || self.stopping {
+                        if asked > 1 || self.lent.stopping {
                             return self.end(true);
                         }
                         if asked == 1 {
@@ -320,19 +295,19 @@ impl Loop {
                 self.make_room(std::mem::take(&mut was_woken));
             }
             self.wake_due();
-            self.lines.tell_due(self.now, &mut *self.observer);
+            self.lent.lines.tell_due(self.lent.now, &mut *self.lent.observer);
             self.make_room(was_woken);
-            if self.broken.is_some() && !self.stopping {
+            if self.broken.is_some() && !self.lent.stopping {
                 end_by = Some(self.begin_grace());
             }
-            if self.all_played() && self.closed() >= self.tally.opened {
+            if self.all_played() && self.closed() >= self.lent.tally.opened {
                 return self.end(false);
             }
-            if visit_by.is_some_and(|at| self.now >= at) && self.visit_by() == visit_by {
+            if visit_by.is_some_and(|at| self.lent.now >= at) && self.visit_by() == visit_by {
                 return self.end(false).map(|summary| Summary { unvisited: true, ..summary });
             }
             let is_busy = self.live() > 0 || self.datagrams.iter().any(DatagramServer::is_sending);
-            if self.stopping && (!is_busy || end_by.is_some_and(|at| self.now >= at)) {
+            if self.lent.stopping && (!is_busy || end_by.is_some_and(|at| self.lent.now >= at)) {
                 return self.end(false);
             }
         }
@@ -342,21 +317,21 @@ impl Loop {
     /// end with the first.
     fn visit_by(&mut self) -> Option<Moment> {
         let wait = self.bounds.wait_for_client.filter(|_| self.is_first())?;
-        if self.live() > 0 || self.stopping || self.datagrams.iter().any(DatagramServer::is_busy) {
+        if self.live() > 0 || self.lent.stopping || self.datagrams.iter().any(DatagramServer::is_busy) {
             self.alone = None;
             return None;
         }
-        let opened = self.tally.opened;
+        let opened = self.lent.tally.opened;
         let (since, _) = *match &mut self.alone {
             Some(alone) if alone.1 == opened => alone,
-            alone => alone.insert((self.now, opened)),
+            alone => alone.insert((self.lent.now, opened)),
         };
         Some(since.after(wait))
     }
 
     /// Whether as many conversations were opened as there are to be.
     fn all_played(&self) -> bool {
-        self.is_first() && self.bounds.plays.is_some_and(|plays| self.tally.opened >= plays)
+        self.is_first() && self.bounds.plays.is_some_and(|plays| self.lent.tally.opened >= plays)
     }
 
     /// New conversations get the new behaviours; those that are open go on with the old ones.
@@ -382,7 +357,7 @@ impl Loop {
             }
             Err(why) => format!("not read again, the old one stays: {why}"),
         };
-        self.observer.observe(Event::Notice(notice));
+        self.lent.observer.observe(Event::Notice(notice));
     }
 
     fn clock(&self) -> Moment {
@@ -405,31 +380,12 @@ impl Loop {
     fn with_channel(&mut self, key: Key, act: impl FnOnce(&mut Channel, &mut Context<'_>) -> Fate) {
         let Some(channel) = self.channels.get_mut(key) else { return };
         let origin = &self.origins[channel.origin];
-        let mut context = Context {
-            buffer: std::mem::take(&mut self.buffer),
-            scratch: &mut self.scratch,
-            output: &mut self.output,
-            observer: &mut *self.observer,
-            tally: &mut self.tally,
-            now: self.now,
-            wait: self.bounds.wait,
-            stopping: self.stopping,
-            strict: self.bounds.strict,
-            is_judged: self.bounds.is_judged(),
-            linger: self.bounds.linger,
-            plays: self.bounds.plays,
-            identity: &self.bounds.identity,
-            date: &self.date,
-            lines: &mut self.lines,
-            storing: self.storage.as_ref().map(|storage| Storing { storage, key }),
-            turn: Turn::begin(),
-            origin,
-        };
+        let storing = self.storage.as_ref().map(|storage| Storing { storage, key });
+        let mut context = self.lent.context(&self.bounds, origin, storing);
         let mut fate = act(channel, &mut context);
         if channel.is_broken && fate == Fate::Lives {
             fate = channel.hear_out(&mut context);
         }
-        self.buffer = std::mem::take(&mut context.buffer);
         if fate == Fate::Gone {
             self.drop_channel(key);
             return;
@@ -438,7 +394,7 @@ impl Loop {
         if held != channel.held {
             if channel.held == 0 || held < channel.held {
                 // It went on: what waits now waits from here.
-                channel.held_since = self.now;
+                channel.held_since = context.now;
             }
             self.memory = self.memory + held - channel.held;
             channel.held = held;
@@ -462,7 +418,7 @@ impl Loop {
         let Some(channel) = self.channels.remove(key) else { return };
         self.memory -= channel.held;
         if let Some(Membership { team, seat, .. }) = &self.member {
-            team.remove(*seat, self.tally.closed);
+            team.remove(*seat, self.lent.tally.closed);
         }
         // Deadlines of connections that came and went would stand in the heap for minutes.
         if self.timers.len() > 2 * self.channels.len() + STALE {
@@ -471,7 +427,7 @@ impl Loop {
         }
         if self.accept_again.is_some() {
             // There is room again: those who wait in the backlog come in with the next look.
-            self.accept_again = Some(self.now);
+            self.accept_again = Some(self.lent.now);
         }
     }
 
@@ -482,33 +438,14 @@ impl Loop {
     ) {
         let Some(server) = self.datagrams.get_mut(index) else { return };
         let origin = Arc::clone(&server.origin);
-        let mut context = Context {
-            buffer: Vec::new(),
-            scratch: &mut self.scratch,
-            output: &mut self.output,
-            observer: &mut *self.observer,
-            tally: &mut self.tally,
-            now: self.now,
-            wait: self.bounds.wait,
-            stopping: self.stopping,
-            strict: self.bounds.strict,
-            is_judged: self.bounds.is_judged(),
-            linger: self.bounds.linger,
-            plays: self.bounds.plays,
-            identity: &self.bounds.identity,
-            date: &self.date,
-            lines: &mut self.lines,
-            turn: Turn::begin(),
-            storing: None,
-            origin: &origin,
-        };
+        let mut context = self.lent.context(&self.bounds, &origin, None);
         act(server, self.inbox.as_mut(), &mut context);
     }
 
     /// Serves a client here.
     fn take_in(&mut self, fd: OwnedFd, identity: Identity) {
         let agent = Agent::new(&self.origins[identity.origin].behaviour);
-        self.adopt(Channel::new(Line::Socket(fd), identity, agent, self.now));
+        self.adopt(Channel::new(Line::Socket(fd), identity, agent, self.lent.now));
     }
 
     /// Has a channel watched, and lets it begin.
@@ -532,7 +469,7 @@ impl Loop {
     fn wake_due(&mut self) {
         // Each at most once, so that one that is due again and again holds nobody up.
         for _ in 0..self.timers.len() {
-            let Some((at, key)) = self.timers.due(self.now) else { break };
+            let Some((at, key)) = self.timers.due(self.lent.now) else { break };
             self.with_channel(key, |channel, context| {
                 channel.armed.clear(at);
                 channel.wake(context)
@@ -541,11 +478,11 @@ impl Loop {
             self.make_room(false);
         }
         for index in 0..self.datagrams.len() {
-            if self.datagrams[index].wakes().is_some_and(|at| at <= self.now) {
+            if self.datagrams[index].wakes().is_some_and(|at| at <= self.lent.now) {
                 self.with_datagrams(index, |server, _, context| server.wake(context));
             }
         }
-        if self.accept_again.is_some_and(|at| at <= self.now) {
+        if self.accept_again.is_some_and(|at| at <= self.lent.now) {
             self.resume_accepting();
         }
     }

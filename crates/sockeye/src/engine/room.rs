@@ -46,7 +46,7 @@ impl Loop {
                 member.left_it = None;
                 return;
             }
-            let waits = member.left_it.is_some_and(|left| self.now < left.after(BETWEEN_LOOKS));
+            let waits = member.left_it.is_some_and(|left| self.lent.now < left.after(BETWEEN_LOOKS));
             if waits && !was_woken && all <= far_too_much {
                 return;
             }
@@ -54,7 +54,7 @@ impl Loop {
         } else if all <= most {
             return;
         }
-        let before = self.tally.closed;
+        let before = self.lent.tally.closed;
         let why = format!(
             "all buffers together reached their bound of {} KiB (--max-memory): the conversation that waited longest goes first",
             most / 1024
@@ -69,9 +69,9 @@ impl Loop {
             }
         }
         self.close_longest_waiting(enough, far_too_much, &why);
-        let count = self.tally.closed - before;
+        let count = self.lent.tally.closed - before;
         if count > 0 {
-            self.observer.observe(Event::Dropped { count, error: why });
+            self.lent.observer.observe(Event::Dropped { count, error: why });
         }
     }
 
@@ -95,7 +95,7 @@ impl Loop {
                 && let Some(longer) = team.waits_longer(*seat)
             {
                 team.wake(longer);
-                *left_it = Some(self.now);
+                *left_it = Some(self.lent.now);
                 if all <= far_too_much || next.is_none() {
                     return;
                 }

@@ -17,7 +17,7 @@ impl Loop {
         for index in 0..self.listeners.len() {
             self.accept(index, LAST_ACCEPTS);
         }
-        self.stopping = true;
+        self.lent.stopping = true;
         for key in self.channels.keys() {
             self.with_channel(key, Channel::stop);
             // Each may have read what had come, which is a lot for all of them.
@@ -55,8 +55,8 @@ impl Loop {
                 server.tell_drops(context);
             });
         }
-        self.lines.tell(&mut *self.observer);
-        let Tally { opened, closed, failed, from_clients } = self.tally;
+        self.lent.lines.tell(&mut *self.lent.observer);
+        let Tally { opened, closed, failed, from_clients } = self.lent.tally;
         let mut all = Summary { opened, closed: closed - cut, failed, cut, from_clients, at_once, unvisited: false };
         if let Some(Membership { team, seat: 0, .. }) = &self.member {
             team.write_all(|| Message::End { at_once });

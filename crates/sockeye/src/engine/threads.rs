@@ -55,8 +55,8 @@ impl Loop {
             return self.tell_of_fewer(1, &error);
         }
         let silent: Box<dyn Observer> = Box::new(|_| {});
-        let observer = Together::new(std::mem::replace(&mut self.observer, silent));
-        self.observer = Box::new(observer.clone());
+        let observer = Together::new(std::mem::replace(&mut self.lent.observer, silent));
+        self.lent.observer = Box::new(observer.clone());
         self.member = Some(Membership { team: Arc::clone(&team), seat: 0, left_it: None });
         for seat in 1..threads {
             if let Err(error) = self.spawn_worker(seat, &team, &observer) {
@@ -97,7 +97,7 @@ impl Loop {
 
     fn tell_of_fewer(&mut self, threads: usize, error: &io::Error) {
         let asked = self.bounds.threads;
-        self.observer.observe(Event::Notice(format!("{threads} instead of {asked} threads (--threads): {error}")));
+        self.lent.observer.observe(Event::Notice(format!("{threads} instead of {asked} threads (--threads): {error}")));
     }
 
     /// Whether it is the first, which has the sockets.
@@ -113,20 +113,20 @@ impl Loop {
     /// Conversations that have ended in all loops, as far as this one knows.
     pub(super) fn closed(&self) -> u64 {
         let elsewhere = self.member.as_ref().map_or(0, |member| member.team.closed_elsewhere());
-        self.tally.closed + elsewhere
+        self.lent.tally.closed + elsewhere
     }
 
     /// Has the other loops tell of their ends where that matters here; whether there is something to look at right now.
     pub(super) fn attend(&self) -> bool {
         let Some(Membership { team, seat: 0, .. }) = &self.member else { return false };
-        let waits = self.accept_again.is_some() || self.stopping || self.all_played();
+        let waits = self.accept_again.is_some() || self.lent.stopping || self.all_played();
         team.attend(waits || self.bounds.wait_for_client.is_some())
     }
 
     /// A connection has ended in another loop, or a loop has.
     pub(super) fn hear_of_ends(&mut self) {
         if self.accept_again.is_some() {
-            self.accept_again = Some(self.now);
+            self.accept_again = Some(self.lent.now);
         }
         let has_lost = self.member.as_ref().is_some_and(|member| member.team.has_lost());
         if has_lost && self.broken.is_none() {
@@ -137,7 +137,7 @@ impl Loop {
 
     /// Stops every loop; by when all is to be over.
     pub(super) fn begin_grace(&mut self) -> Moment {
-        let by = self.now.after(self.bounds.grace);
+        let by = self.lent.now.after(self.bounds.grace);
         self.begin_stopping();
         if let Some(Membership { team, .. }) = &self.member {
             team.write_all(|| Message::Stop(by));

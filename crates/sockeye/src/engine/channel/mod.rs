@@ -258,14 +258,14 @@ impl Channel {
             if !self.is_open() || self.paused || self.ended {
                 return self.reset(context);
             }
-            let mut buffer = std::mem::take(&mut context.buffer);
+            let mut buffer = std::mem::take(context.buffer);
             let fate = match self.line.recv(&mut buffer[..]) {
                 Ok(length) if length > 0 => self.take(&buffer[..length], context),
                 Err(Errno::INTR) => Fate::Lives,
                 // The error of the socket was taken by whoever sent: what looks like an end is none.
                 Ok(_) | Err(_) => self.reset(context),
             };
-            context.buffer = buffer;
+            *context.buffer = buffer;
             if fate == Fate::Gone {
                 return Fate::Gone;
             }
@@ -279,7 +279,7 @@ impl Channel {
                 return Fate::Lives;
             }
             // The buffer is lent out of the context while the rest of it is in use.
-            let mut buffer = std::mem::take(&mut context.buffer);
+            let mut buffer = std::mem::take(context.buffer);
             let (fate, more) = match self.line.recv(&mut buffer[..]) {
                 Ok(0) if !is_datagram => (self.end(context), false),
                 Ok(length) => (self.take(&buffer[..length], context), is_datagram || length == buffer.len()),
@@ -287,7 +287,7 @@ impl Channel {
                 Err(Errno::AGAIN) => (Fate::Lives, false),
                 Err(error) => (self.socket_failed(error, context), false),
             };
-            context.buffer = buffer;
+            *context.buffer = buffer;
             if fate == Fate::Gone || !more || self.wants() != Interest::Read {
                 return fate;
             }

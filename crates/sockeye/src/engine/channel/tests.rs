@@ -23,6 +23,7 @@ fn origin(behaviour: Behaviour) -> Origin {
 
 /// What a loop lends its channels, with a clock that the test sets.
 pub(super) struct World {
+    buffer: Vec<u8>,
     scratch: Scratch,
     output: Output,
     pub(super) events: Vec<Event>,
@@ -41,6 +42,7 @@ impl World {
         let (events, tally, identity) = Default::default();
         let date = Now::new(std::time::SystemTime::UNIX_EPOCH);
         Self {
+            buffer: vec![0; super::super::context::BUFFER],
             lines: Lines::default(),
             scratch,
             output,
@@ -57,7 +59,7 @@ impl World {
     pub(super) fn lend<T>(&mut self, act: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let events = &mut self.events;
         let mut context = Context {
-            buffer: vec![0; super::super::BUFFER],
+            buffer: &mut self.buffer,
             scratch: &mut self.scratch,
             output: &mut self.output,
             observer: &mut |event| events.push(event),
