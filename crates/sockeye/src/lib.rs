@@ -33,6 +33,7 @@
 
 pub mod address;
 pub mod check;
+pub mod child;
 mod endpoint;
 mod engine;
 pub mod event;

@@ -1,6 +1,7 @@
 //! System calls that no library wraps safely, and what /proc tells. The only place besides `net` where `unsafe` may stand.
 
 pub(crate) mod bsd;
+pub(crate) mod child;
 pub(crate) mod datagrams;
 pub(crate) mod files;
 pub(crate) mod holder;

@@ -1,0 +1,337 @@
+//! Processes of our own: posix_spawn(3), pidfd_open(2) and signals to a process group.
+//!
+//! posix_spawn(3) shares our memory until the program runs, so that starting one costs the same however large we are. It
+//! also blocks signals meanwhile: no handler of ours runs in the child.
+
+#![allow(dead_code, reason = "its users follow")]
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::ptr::{null, null_mut};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
+
+/// What a child has for its standard streams.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Streams<'a> {
+    /// Descriptors of ours, which stay ours. Each is above 2.
+    Three { stdin: BorrowedFd<'a>, stdout: BorrowedFd<'a>, stderr: BorrowedFd<'a> },
+    /// The terminal at this path is all three, and what the child's session is controlled by.
+    Terminal(&'a CStr),
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It left with this exit status.
+    Exited(i32),
+    /// A signal ended it.
+    Signalled(i32),
+    /// The system does not say: someone has SIGCHLD ignored.
+    Unknown,
+}
+
+/// A process that we started, the leader of a process group. Dropped before it was seen to end, it is killed with its group.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pid: libc::pid_t,
+    pidfd: OwnedFd,
+    is_over: bool,
+}
+
+/// From which kernel on a pidfd stands for a process group too (pidfd_send_signal(2), Linux 6.9). It names the group even
+/// when its leader is gone and the number belongs to another one.
+const PROCESS_GROUP: libc::c_uint = 1 << 2;
+
+/// How long a killed child is waited for where there is no loop that could do it.
+const LAST_WAIT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// Starts a program. It gets the streams, no other descriptor, SIGPIPE as the system has it, no blocked signal, and a process
+/// group of its own.
+///
+/// # Errors
+/// As posix_spawn(3): what fork(2) and execve(2) say; as pidfd_open(2).
+pub(crate) fn spawn(
+    program: &CStr,
+    arguments: &[CString],
+    environment: &[&CStr],
+    streams: Streams<'_>,
+) -> io::Result<Child> {
+    let argv = pointers(arguments.iter().map(CString::as_c_str));
+    let envp = pointers(environment.iter().copied());
+    let mut actions = Actions::new()?;
+    let own = match streams {
+        Streams::Three { stdin, stdout, stderr } => {
+            for (number, fd) in [(0, stdin), (1, stdout), (2, stderr)] {
+                actions.dup(fd, number)?;
+            }
+            libc::POSIX_SPAWN_SETPGROUP
+        }
+        Streams::Terminal(path) => {
+            // The first terminal that a session's leader opens becomes the one that controls it (tty_ioctl(4)).
+            actions.open(path, 0)?;
+            actions.copy(0, 1)?;
+            actions.copy(0, 2)?;
+            libc::c_int::from(libc::POSIX_SPAWN_SETSID)
+        }
+    };
+    actions.close_from(3)?;
+    let attributes = Attributes::new(own)?;
+    let mut pid = 0;
+    // SAFETY: the name and both lists end as the call wants it, and live beyond it as the actions and attributes do.
+    let error = unsafe {
+        libc::posix_spawn(
+            &raw mut pid,
+            program.as_ptr(),
+            actions.0.as_ptr(),
+            attributes.0.as_ptr(),
+            argv.as_ptr(),
+            envp.as_ptr(),
+        )
+    };
+    check(error)?;
+    let raw = rustix::process::Pid::from_raw(pid).ok_or_else(|| io::Error::other("a child without a number"))?;
+    match pidfd_open(raw, PidfdFlags::empty()) {
+        Ok(pidfd) => Ok(Child { pid, pidfd, is_over: false }),
+        Err(error) => {
+            // Without it nobody would learn of its end. It has not been waited for, so the number is still its own.
+            let _ = rustix::process::kill_process_group(raw, rustix::process::Signal::KILL);
+            let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(raw), WaitIdOptions::EXITED));
+            Err(error.into())
+        }
+    }
+}
+
+impl Child {
+    /// Its number.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// How it ended, if it has; it leaves no zombie then. Its group may have other members still.
+    pub(crate) fn ended(&mut self) -> Option<Ended> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        let ended = match rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), options)) {
+            Ok(None) => return None,
+            Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
+                (Some(code), _) => Ended::Exited(code),
+                (None, Some(signal)) => Ended::Signalled(signal),
+                (None, None) => Ended::Unknown,
+            },
+            Err(_) => Ended::Unknown,
+        };
+        self.is_over = true;
+        Some(ended)
+    }
+
+    /// Sends a signal to all of its process group; whether there was anyone.
+    pub(crate) fn signal(&self, signal: i32) -> bool {
+        // SAFETY: the descriptor is ours, no information goes with the signal, and no memory is read.
+        let sent = unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.pidfd.as_raw_fd(),
+                signal,
+                null::<libc::siginfo_t>(),
+                PROCESS_GROUP,
+            )
+        };
+        if sent == 0 {
+            return true;
+        }
+        let error = io::Error::last_os_error().raw_os_error();
+        // An older kernel: by its number, which no other group has as long as one of this group is there.
+        // SAFETY: a number and a signal.
+        matches!(error, Some(libc::EINVAL | libc::ENOSYS)) && unsafe { libc::kill(-self.pid, signal) } == 0
+            // There is someone, who has become another user.
+            || error == Some(libc::EPERM)
+    }
+
+    /// Whether its process group has a member.
+    pub(crate) fn has_group(&self) -> bool {
+        self.signal(0)
+    }
+}
+
+/// It is ready to read when the child has ended.
+impl AsFd for Child {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        self.signal(libc::SIGKILL);
+        let _ = poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&LAST_WAIT));
+        self.ended();
+    }
+}
+
+fn check(error: libc::c_int) -> io::Result<()> {
+    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
+}
+
+/// As execve(2) takes a list of words.
+fn pointers<'a>(words: impl Iterator<Item = &'a CStr>) -> Vec<*mut libc::c_char> {
+    words.map(|word| word.as_ptr().cast_mut()).chain([null_mut()]).collect()
+}
+
+/// What a child does with descriptors before the program runs.
+struct Actions(Box<MaybeUninit<libc::posix_spawn_file_actions_t>>);
+
+impl Actions {
+    fn new() -> io::Result<Self> {
+        let mut actions = Box::new(MaybeUninit::uninit());
+        // SAFETY: this call is what makes the value.
+        check(unsafe { libc::posix_spawn_file_actions_init(actions.as_mut_ptr()) })?;
+        Ok(Self(actions))
+    }
+
+    fn dup(&mut self, fd: BorrowedFd<'_>, number: libc::c_int) -> io::Result<()> {
+        debug_assert!(fd.as_raw_fd() > 2, "an earlier one would take its place");
+        self.copy(fd.as_raw_fd(), number)
+    }
+
+    fn copy(&mut self, from: libc::c_int, to: libc::c_int) -> io::Result<()> {
+        // SAFETY: the value was made by `new`; the numbers are only looked at in the child.
+        check(unsafe { libc::posix_spawn_file_actions_adddup2(self.0.as_mut_ptr(), from, to) })
+    }
+
+    fn open(&mut self, path: &CStr, number: libc::c_int) -> io::Result<()> {
+        // SAFETY: as above; the path is copied.
+        check(unsafe {
+            libc::posix_spawn_file_actions_addopen(self.0.as_mut_ptr(), number, path.as_ptr(), libc::O_RDWR, 0)
+        })
+    }
+
+    /// Ours close by themselves; these are what whoever started us, or another part of the program, left open.
+    fn close_from(&mut self, number: libc::c_int) -> io::Result<()> {
+        // SAFETY: as above.
+        check(unsafe { libc::posix_spawn_file_actions_addclosefrom_np(self.0.as_mut_ptr(), number) })
+    }
+}
+
+impl Drop for Actions {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`, and not used after this.
+        unsafe { libc::posix_spawn_file_actions_destroy(self.0.as_mut_ptr()) };
+    }
+}
+
+/// What else a child has of its own.
+struct Attributes(Box<MaybeUninit<libc::posix_spawnattr_t>>);
+
+impl Attributes {
+    fn new(own: libc::c_int) -> io::Result<Self> {
+        let mut attributes = Box::new(MaybeUninit::uninit());
+        // SAFETY: this call is what makes the value.
+        check(unsafe { libc::posix_spawnattr_init(attributes.as_mut_ptr()) })?;
+        let mut attributes = Self(attributes);
+        let at = attributes.0.as_mut_ptr();
+        let flags = own | libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
+        let mut signals = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: the attributes were made above, the set is made by sigemptyset(3) before it is given, and both are copied
+        // from. Rust's runtime has SIGPIPE ignored, which a program would inherit and then never notice that nobody reads.
+        unsafe {
+            check(libc::posix_spawnattr_setflags(at, flags as libc::c_short))?;
+            libc::sigemptyset(signals.as_mut_ptr());
+            check(libc::posix_spawnattr_setsigmask(at, signals.as_ptr()))?;
+            libc::sigaddset(signals.as_mut_ptr(), libc::SIGPIPE);
+            check(libc::posix_spawnattr_setsigdefault(at, signals.as_ptr()))?;
+            check(libc::posix_spawnattr_setpgroup(at, 0))?;
+        }
+        Ok(attributes)
+    }
+}
+
+impl Drop for Attributes {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`, and not used after this.
+        unsafe { libc::posix_spawnattr_destroy(self.0.as_mut_ptr()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use rustix::pipe::{PipeFlags, pipe_with};
+
+    use super::*;
+
+    /// Runs a line of shell with what it says on standard output, until it has ended.
+    fn sh(line: &str, environment: &[&CStr]) -> (String, Ended) {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let words = ["sh", "-c", line].map(|word| CString::new(word).unwrap());
+        let streams = Streams::Three { stdin: null.as_fd(), stdout: writer.as_fd(), stderr: writer.as_fd() };
+        let mut child = spawn(c"/bin/sh", &words, environment, streams).unwrap();
+        drop(writer);
+        let mut said = String::new();
+        std::fs::File::from(reader).read_to_string(&mut said).unwrap();
+        poll(&mut [PollFd::new(&child, PollFlags::IN)], None).unwrap();
+        (said, child.ended().unwrap())
+    }
+
+    #[test]
+    fn a_child_has_three_descriptors_its_own_group_and_signals_as_the_system_has_them() {
+        // What another part of a program leaves open without a thought.
+        let leaked = std::fs::File::open("/dev/null").unwrap();
+        rustix::io::fcntl_setfd(&leaked, rustix::io::FdFlags::empty()).unwrap();
+        let line =
+            "echo $$ $(ps -o pgid= -p $$); ls /proc/self/fd; grep -E 'Sig(Blk|Ign)' /proc/self/status; echo $WORD";
+        let (said, ended) = sh(line, &[c"WORD=a b", c"PATH=/usr/bin:/bin"]);
+        let lines: Vec<&str> = said.lines().collect();
+        let (pid, group) = lines[0].split_once(' ').unwrap();
+        assert_eq!(pid, group.trim());
+        // ls(1) has the folder open too.
+        assert_eq!(&lines[1..5], ["0", "1", "2", "3"]);
+        let bits = |line: &str| u64::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap();
+        assert_eq!((bits(lines[5]), bits(lines[6]) >> (libc::SIGPIPE - 1) & 1), (0, 0), "{said}");
+        assert_eq!((lines[7], ended), ("a b", Ended::Exited(0)));
+    }
+
+    #[test]
+    fn how_a_child_ended_is_told_and_what_is_left_of_its_group_can_be_ended() {
+        assert_eq!(sh("exit 7", &[]).1, Ended::Exited(7));
+        assert_eq!(sh("kill -9 $$", &[]).1, Ended::Signalled(9));
+        let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+        let words = [c"sh", c"-c", c"trap '' TERM; sleep 1000 & exit 0"].map(CStr::to_owned);
+        let streams = Streams::Three { stdin: null.as_fd(), stdout: null.as_fd(), stderr: null.as_fd() };
+        let mut child = spawn(c"/bin/sh", &words, &[c"PATH=/usr/bin:/bin"], streams).unwrap();
+        poll(&mut [PollFd::new(&child, PollFlags::IN)], None).unwrap();
+        assert_eq!(child.ended(), Some(Ended::Exited(0)));
+        assert!(child.has_group());
+        assert!(child.signal(libc::SIGKILL));
+        // Whose parent it is by now has to wait for it first.
+        while child.has_group() {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_child_that_is_dropped_leaves_nothing_behind() {
+        let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+        let streams = Streams::Three { stdin: null.as_fd(), stdout: null.as_fd(), stderr: null.as_fd() };
+        let words = [c"sleep", c"1000"].map(CStr::to_owned);
+        let child = spawn(c"/bin/sleep", &words, &[], streams).unwrap();
+        let pid = child.pid();
+        drop(child);
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_an_error_and_no_child() {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let streams = Streams::Three { stdin: null.as_fd(), stdout: null.as_fd(), stderr: null.as_fd() };
+        let error = spawn(c"/no/such/program", &[c"x".to_owned()], &[], streams).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}
