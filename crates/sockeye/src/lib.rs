@@ -16,11 +16,12 @@
 //! ```
 //!
 //! # Features
-//! Both are on unless `default-features = false` turns them off.
+//! All are on unless `default-features = false` turns them off.
 //! - `tls`: `starttls` in transcripts. Without it such a transcript is refused.
 //! - `http`: [`verb::fetch`], and folders that [`verb::serve`] serves; it needs `tls`.
+//! - `figures`: [`figures`], which keep, merge and compare what was measured.
 //!
-//! A mock that plays transcripts in clear needs neither.
+//! A mock that plays transcripts in clear needs none of them.
 
 #![cfg_attr(
     not(feature = "http"),
@@ -38,6 +39,8 @@ mod endpoint;
 mod engine;
 pub mod event;
 pub mod failure;
+#[cfg(feature = "figures")]
+pub mod figures;
 pub mod file;
 pub mod folder;
 pub mod limits;

@@ -32,6 +32,8 @@ pub const SAID_AHEAD: usize = transcript::SAID_AHEAD;
 pub const SEND_QUEUE: usize = 256 * 1024;
 /// Largest transcript file, in bytes.
 pub const TRANSCRIPT: u64 = 16 * 1024 * 1024;
+/// Largest file of a saved run, in bytes: a day, with a row for each second.
+pub const SAVED_RUN: u64 = 512 * 1024 * 1024;
 /// The part of the memory that a server may have which all its buffers together may take, and the least that they get.
 pub const MEMORY_SHARE: u64 = 4;
 /// See [`MEMORY_SHARE`].
@@ -259,6 +261,7 @@ pub const TABLE: &[Limit] = &[
         what: "standard input of talk that stays open and silent when the peer has closed",
     },
     Limit { flag: None, default: || bytes(TRANSCRIPT), what: "a transcript file" },
+    Limit { flag: None, default: || bytes(SAVED_RUN), what: "a saved run that report reads" },
     Limit { flag: None, default: || bytes(VALUES), what: "the values of all names of a play together" },
     Limit { flag: None, default: || bytes(MESSAGE), what: "one message with its values filled in" },
     Limit { flag: None, default: waiting, what: "what a play over UDP cannot hear yet, because it pauses" },

@@ -1,0 +1,81 @@
+//! What is wrong with a file that should be a run.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+/// A file that is no run, with its name.
+#[derive(Debug)]
+pub struct ReadError {
+    /// The file, as it was named.
+    pub name: String,
+    /// What is wrong.
+    pub trouble: Trouble,
+}
+
+/// What is wrong with it.
+#[derive(Debug)]
+pub enum Trouble {
+    /// It cannot be read.
+    Unreadable(io::Error),
+    /// It has more than this many bytes.
+    TooLarge(u64),
+    /// It has nothing in it.
+    Empty,
+    /// It ends in the middle.
+    Cut,
+    /// It is not JSON; where, and why.
+    NotJson {
+        /// The line.
+        line: usize,
+        /// The column.
+        column: usize,
+    },
+    /// It is JSON, and no run.
+    NotARun(String),
+    /// It is a run as another version saves it.
+    OtherFormat(u64),
+    /// Its parts contradict each other, or a part cannot be read.
+    Damaged(String),
+}
+
+impl ReadError {
+    pub(super) fn new(name: impl AsRef<Path>, trouble: Trouble) -> Self {
+        Self { name: name.as_ref().display().to_string(), trouble }
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.name;
+        match &self.trouble {
+            Trouble::Unreadable(error) => write!(f, "cannot read {name}: {}", crate::net::words(error)),
+            Trouble::TooLarge(most) => {
+                write!(f, "{name} is larger than {} MiB, which no saved run is", most >> 20)
+            }
+            Trouble::Empty => write!(f, "{name} is empty: `sockeye load --save {name}` did not get to its end"),
+            Trouble::Cut => write!(f, "{name} ends in the middle: it was cut, copy it again"),
+            Trouble::NotJson { line, column } => {
+                write!(f, "{name}:{line}:{column}: this is no JSON; a run is what `sockeye load --save FILE` writes")
+            }
+            Trouble::NotARun(why) => {
+                write!(f, "{name} is no saved run: {why}; a run is what `sockeye load --save FILE` writes")
+            }
+            Trouble::OtherFormat(format) => write!(
+                f,
+                "{name} was saved in format {format}, and this version of sockeye reads format {}: use the version that saved it",
+                super::FORMAT
+            ),
+            Trouble::Damaged(why) => write!(f, "{name} is damaged: {why}; save the run again"),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.trouble {
+            Trouble::Unreadable(error) => Some(error),
+            _ => None,
+        }
+    }
+}
