@@ -3,7 +3,7 @@
 
 use super::say::MOST_SHOWN;
 use super::{Heard, Last, Play, SAID_AHEAD, Walk, Watch};
-use crate::program::{Answer, CHUNK, Message, Own, Part, Round, Rounds, Takes, matcher};
+use crate::program::{Answer, CHUNK, Message, Own, Part, Round, Rounds, Takes, Text, Usual, matcher};
 use crate::syntax::Eol;
 use crate::values::Scratch;
 
@@ -34,6 +34,8 @@ impl<W: Watch> Walk<'_, W> {
         if play.after_gap || rest.is_empty() {
             return;
         }
+        let takes_crlf = matches!(script.eol, Eol::Any | Eol::CrLf);
+        let takes_lf = matches!(script.eol, Eol::Any | Eol::Lf);
         let turn = own.turn.as_ref().filter(|_| MORE);
         // The round that leaves the loop is the walk's.
         let all = match own.count {
@@ -50,13 +52,13 @@ impl<W: Watch> Walk<'_, W> {
         let mut from = play.scanned;
         while let Some(found) = rest.get(from..).and_then(line_feed) {
             let end = from + found;
-            let has_cr = end > begin && rest[end - 1] == b'\r';
-            let (text, heard) = match script.eol {
-                Eol::Any | Eol::CrLf if has_cr => (end - 1, Heard::CrLf),
-                Eol::CrLf | Eol::None => break,
-                Eol::Any | Eol::Lf => (end, Heard::Lf),
+            let line = &rest[begin..end];
+            let (text, heard) = match line {
+                [.., b'\r'] if takes_crlf => (line.len() - 1, Heard::CrLf),
+                _ if takes_lf => (line.len(), Heard::Lf),
+                _ => break,
             };
-            if end - begin > script.longest_line || answers.length() >= SAID_AHEAD {
+            if line.len() > script.longest_line || answers.length() >= SAID_AHEAD {
                 break;
             }
             if MORE {
@@ -68,7 +70,7 @@ impl<W: Watch> Walk<'_, W> {
                 }
             }
             let start = if MORE { answers.length() } else { 0 };
-            let Some(answer) = answers.round::<MORE>(&rounds.ways, &rest[begin..], text - begin, heard) else { break };
+            let Some(answer) = answers.round::<MORE>(&rounds.ways, &rest[begin..], text, heard) else { break };
             if MORE {
                 done += 1;
                 turns = turns.wrapping_add(1);
@@ -167,14 +169,14 @@ impl<'w> Answers<'w> {
                 Takes::Turned if !MORE || !is_between(line, round, self.said) => continue,
                 Takes::Only(_) | Takes::Turned | Takes::All => {
                     let answer = round.answer.as_ref()?;
-                    self.say(&answer.parts[usize::from(heard == Heard::CrLf)], |_| (bytes, length));
+                    self.say(&answer.texts[usize::from(heard == Heard::CrLf)], |_| (bytes, length));
                     return Some(answer);
                 }
                 Takes::Other if !matcher::line_matches(&self.messages[round.message], line, self.scratch) => continue,
                 Takes::Other => {
                     let answer = round.answer.as_ref()?;
                     let captured = std::mem::take(&mut self.scratch.captured);
-                    self.say(&answer.parts[usize::from(heard == Heard::CrLf)], |slot| {
+                    self.say(&answer.texts[usize::from(heard == Heard::CrLf)], |slot| {
                         let found = captured.iter().rfind(|captured| captured.slot == slot);
                         found.map_or((&[], 0), |found| (&bytes[found.start..], found.end - found.start))
                     });
@@ -188,29 +190,40 @@ impl<'w> Answers<'w> {
 
     /// Says an answer; `hole` tells where a value begins and how long it is.
     #[inline(always)]
-    fn say<'a>(&mut self, parts: &'a [Part], hole: impl Fn(usize) -> (&'a [u8], usize)) {
+    fn say<'a>(&mut self, text: &'a Text, hole: impl Fn(usize) -> (&'a [u8], usize)) {
+        // What most answers are is put down without asking for room three times. Copying a fixed number of bytes is two
+        // instructions, and copying any number a call.
+        match &text.usual {
+            Usual::Around { before, first, slot, after, last } => {
+                let (bytes, length) = hole(*slot);
+                if length <= CHUNK
+                    && let Some(value) = bytes.first_chunk::<CHUNK>()
+                    && let Some(room) = self.block.get_mut(self.filled..self.filled + 3 * CHUNK)
+                {
+                    let (second, third) = (*first, first + length);
+                    room[..CHUNK].copy_from_slice(before);
+                    room[second..second + CHUNK].copy_from_slice(value);
+                    room[third..third + CHUNK].copy_from_slice(after);
+                    self.filled += third + last;
+                    return;
+                }
+            }
+            Usual::Short(bytes, length) => {
+                if let Some(room) = self.block.get_mut(self.filled..self.filled + CHUNK) {
+                    room.copy_from_slice(bytes);
+                    self.filled += length;
+                    return;
+                }
+            }
+            Usual::Other => {}
+        }
+        self.say_parts(&text.parts, hole);
+    }
+
+    /// Says an answer of any form.
+    #[inline]
+    fn say_parts<'a>(&mut self, parts: &'a [Part], hole: impl Fn(usize) -> (&'a [u8], usize)) {
         let mut at = self.filled;
-        // What most answers are: a short value between two short texts, put down without asking three times for room.
-        if let [Part::Short(before, first), Part::Hole(slot), Part::Short(after, last)] = parts
-            && let (bytes, length) = hole(*slot)
-            && length <= CHUNK
-            && let Some(value) = bytes.first_chunk::<CHUNK>()
-            && let Some(room) = self.block.get_mut(at..at + 3 * CHUNK)
-        {
-            let (second, third) = (*first, first + length);
-            room[..CHUNK].copy_from_slice(before);
-            room[second..second + CHUNK].copy_from_slice(value);
-            room[third..third + CHUNK].copy_from_slice(after);
-            self.filled = at + third + last;
-            return;
-        }
-        if let [Part::Short(text, length)] = parts
-            && let Some(room) = self.block.get_mut(at..at + CHUNK)
-        {
-            room.copy_from_slice(text);
-            self.filled = at + length;
-            return;
-        }
         for (index, part) in parts.iter().enumerate() {
             let (bytes, length) = match part {
                 Part::Short(chunk, length) => (&chunk[..], *length),
@@ -219,7 +232,6 @@ impl<'w> Answers<'w> {
                 Part::Value(slot) => whole(self.scratch.value(*slot).unwrap_or_default()),
                 Part::Turn => whole(self.next),
             };
-            // Copying a fixed number of bytes is two instructions, and copying any number a call.
             if length <= CHUNK
                 && let Some(chunk) = bytes.first_chunk::<CHUNK>()
                 && let Some(room) = self.block.get_mut(at..at + CHUNK)

@@ -27,7 +27,7 @@ pub(crate) use choices::{may_begin, misheard};
 pub(crate) use compile::{Outside, compile};
 pub(crate) use literals::{Found, Literals};
 pub(crate) use prefix::unclear_ends;
-pub(crate) use rounds::{Answer, CHUNK, Own, Part, Round, Rounds, Takes, find as find_rounds};
+pub(crate) use rounds::{Answer, CHUNK, Own, Part, Round, Rounds, Takes, Text, Usual, find as find_rounds};
 
 /// An operation's index in [`Program::ops`].
 pub(crate) type Pc = usize;

@@ -72,10 +72,29 @@ pub(crate) struct Round {
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     /// By the ending of the line that was heard: LF, CRLF.
-    pub(crate) parts: [Vec<Part>; 2],
+    pub(crate) texts: [Text; 2],
     /// The line of the transcript that it answers, and those that it says.
     pub(crate) heard: usize,
     pub(crate) lines: Vec<usize>,
+}
+
+/// The text of an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Text {
+    /// The same as the parts, where it is one of the forms that most answers have.
+    pub(crate) usual: Usual,
+    pub(crate) parts: Vec<Part>,
+}
+
+/// A form of text that is put down without a look at part after part.
+#[derive(Debug, Clone)]
+pub(crate) enum Usual {
+    /// The first so many of these bytes.
+    Short([u8; CHUNK], usize),
+    /// The value of a hole between two short texts.
+    Around { before: [u8; CHUNK], first: usize, slot: usize, after: [u8; CHUNK], last: usize },
+    /// None of them.
+    Other,
 }
 
 /// Which lines begin a way, where that is quickly told.
@@ -165,7 +184,7 @@ impl Finder<'_> {
             let between = self.between(message, own.turn.as_ref())?.map(Box::new);
             let takes = if between.is_some() { Takes::Turned } else { self.takes(message, way.as_ref()) };
             let heard = self.program.messages[message].place.line;
-            let answer = way.map(|Way { parts, lines, .. }| Answer { parts, heard, lines });
+            let answer = way.map(|Way { parts, lines, .. }| Answer { texts: parts.map(Text::new), heard, lines });
             Some(Round { takes, between, message, answer })
         };
         let Some(ways) = lines.into_iter().map(round).collect() else { return Rounds::default() };
@@ -353,6 +372,19 @@ fn add(bytes: &[u8], parts: &mut Vec<Part>) {
     match parts.last_mut() {
         Some(Part::Long(text)) => text.extend_from_slice(bytes),
         _ => parts.push(Part::Long(bytes.to_vec())),
+    }
+}
+
+impl Text {
+    fn new(parts: Vec<Part>) -> Self {
+        let usual = match parts[..] {
+            [Part::Short(text, length)] => Usual::Short(text, length),
+            [Part::Short(before, first), Part::Hole(slot), Part::Short(after, last)] => {
+                Usual::Around { before, first, slot, after, last }
+            }
+            _ => Usual::Other,
+        };
+        Self { usual, parts }
     }
 }
 
