@@ -11,10 +11,11 @@ use crate::address::{Address, Host, Scheme, Target};
 use crate::event::{Conversation, Event, Protocol};
 use crate::failure::Failure;
 use crate::folder::Sheet;
-use crate::net::connect;
+use crate::net::connect::ConnectOptions;
+use crate::net::connecting;
 use crate::net::tls::Trust;
 use crate::verb::serve;
-use crate::verb::talk::{Played, Setting, play};
+use crate::verb::talk::play_at;
 
 /// How long either end waits for the other over a carrier that the file does not name.
 const NOTED: Duration = Duration::from_secs(1);
@@ -58,7 +59,6 @@ pub(super) fn play_both_ends(
     });
     let serve = move || server.run(stop, None, observer);
     let Ok(serving) = std::thread::Builder::new().name("server".to_owned()).spawn(serve) else { return vec![] };
-    let connecting = connect::ConnectOptions::default();
     // The two ends trust each other, and nobody else.
     let trust = if client.has_tls() {
         match options.identity.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint)) {
@@ -68,15 +68,14 @@ pub(super) fn play_both_ends(
     } else {
         Trust::system()
     };
-    let setting = Setting { tap: None, trust: &trust, host: "localhost", row: None };
     let impatient = (!judged).then(|| client.clone().waiting(NOTED));
     let client = impatient.as_ref().unwrap_or(client);
-    let played = connect::connect(&address, protocol, &connecting)
-        .map(|connected| play(connected, &Arc::new(client.clone()), &setting));
+    let target = connecting::Target::new(address, protocol, ConnectOptions::default());
+    let failure = play_at(target, &Arc::new(client.clone()), &trust, "localhost");
     stopper.stop();
     let _ = serving.join();
     let mut found = std::mem::take(&mut *failures.lock().unwrap_or_else(PoisonError::into_inner));
-    if let Ok(Played { failure: Some(failure @ Failure::Play { .. }), .. }) = played {
+    if let Some(failure @ Failure::Play { .. }) = failure {
         found.push((None, failure));
     }
     found

@@ -14,6 +14,7 @@ use super::reactor::poller::Poller;
 use super::{Behaviour, Bounds, Budget, Loop};
 use crate::event::{Endpoint, Event, Name, Protocol};
 use crate::failure::Failure;
+use crate::net::connecting::Target;
 use crate::net::peer::Peer;
 use crate::net::tls;
 
@@ -41,9 +42,18 @@ pub(crate) struct Outcome {
     pub(crate) strangers: u64,
 }
 
+/// Over what a play is.
+#[derive(Debug)]
+pub(crate) enum Over {
+    /// A connection that stands.
+    Connection(Connection),
+    /// One that is still to be made.
+    Target(Arc<Target>),
+}
+
 /// Plays a script over a connection. What went wrong, if anything did, is in what comes of it.
-pub(crate) fn play(connection: Connection, script: Arc<Script>, row: Option<&Row>, client: Client) -> Outcome {
-    try_to_play(connection, script, row, client)
+pub(crate) fn play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Client) -> Outcome {
+    try_to_play(over, script, row, client)
         .unwrap_or_else(|error| Outcome { failure: Some(failure_of_socket(&error)), ..Outcome::default() })
 }
 
@@ -51,13 +61,7 @@ pub(crate) fn play(connection: Connection, script: Arc<Script>, row: Option<&Row
 ///
 /// # Errors
 /// As epoll_create1(2), ioctl(2), getsockname(2) and epoll_wait(2).
-fn try_to_play(connection: Connection, script: Arc<Script>, row: Option<&Row>, client: Client) -> io::Result<Outcome> {
-    let Connection { fd, protocol, local, peer, is_broken } = connection;
-    rustix::io::ioctl_fionbio(&fd, true)?;
-    let line = match protocol {
-        Protocol::Udp => Line::Datagrams(Box::new(Datagrams::new(Peer::new(fd, &peer)?))),
-        Protocol::Tcp | Protocol::Unix => Line::Socket(fd),
-    };
+fn try_to_play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Client) -> io::Result<Outcome> {
     let outcome = Arc::new(Mutex::new(Outcome::default()));
     let told = Arc::clone(&outcome);
     let observer = Box::new(move |event| {
@@ -88,15 +92,32 @@ fn try_to_play(connection: Connection, script: Arc<Script>, row: Option<&Row>, c
         identity: tls::Identity::throw_away(),
     };
     let mut own = Loop::idle(Poller::new()?, bounds, observer, Instant::now());
-    let endpoint = Endpoint { protocol, name: peer.clone(), over: None };
+    let (protocol, name) = match &over {
+        Over::Connection(connection) => (connection.protocol, connection.peer.clone()),
+        Over::Target(target) => (target.protocol, target.peer()),
+    };
+    let endpoint = Endpoint { protocol, name, over: None };
     let play = row.map_or_else(|| script.play(), |row| script.play_with(row));
     let agent = Agent::Play(play, Arc::clone(&script));
     let behaviour = Behaviour::Play(script);
     own.origins.push(Origin::target(endpoint, behaviour, client));
-    let identity = Identity { number: own.lent.tally.next_number(), peer, local: Some(Box::new(local)), origin: 0 };
-    let mut channel = Channel::new(line, identity, agent, own.lent.now);
-    channel.is_broken = is_broken;
-    own.adopt(channel);
+    match over {
+        Over::Target(target) => {
+            own.connect(&target, 0, agent);
+        }
+        Over::Connection(Connection { fd, protocol, local, peer, is_broken }) => {
+            rustix::io::ioctl_fionbio(&fd, true)?;
+            let line = match protocol {
+                Protocol::Udp => Line::Datagrams(Box::new(Datagrams::new(Peer::new(fd, &peer)?))),
+                Protocol::Tcp | Protocol::Unix => Line::Socket(fd),
+            };
+            let number = own.lent.tally.next_number();
+            let identity = Identity { number, peer, local: Some(Box::new(local)), origin: 0 };
+            let mut channel = Channel::new(line, identity, agent, own.lent.now);
+            channel.is_broken = is_broken;
+            own.adopt(channel);
+        }
+    }
     own.run()?;
     Ok(std::mem::take(&mut *outcome.lock().unwrap_or_else(PoisonError::into_inner)))
 }

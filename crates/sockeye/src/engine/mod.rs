@@ -10,6 +10,7 @@ mod around;
 mod bounds;
 mod channel;
 pub(crate) mod client;
+mod connect;
 mod context;
 mod datagram;
 mod guard;
@@ -383,12 +384,20 @@ impl Loop {
         let storing = self.storage.as_ref().map(|storage| Storing { storage, key });
         let mut context = self.lent.context(&self.bounds, origin, storing);
         let mut fate = act(channel, &mut context);
-        if channel.is_broken && fate == Fate::Lives {
-            fate = channel.hear_out(&mut context);
+        if channel.is_broken && fate != Fate::Gone && channel.hear_out(&mut context) == Fate::Gone {
+            fate = Fate::Gone;
         }
-        if fate == Fate::Gone {
-            self.drop_channel(key);
-            return;
+        if fate != Fate::Lives {
+            let moved = match channel.line.fd() {
+                _ if fate == Fate::Gone => return self.drop_channel(key),
+                Some(fd) => self.poller.add(fd, Token::Channel(key), channel.wants()),
+                None => Ok(()),
+            };
+            channel.interest = channel.wants();
+            if let Err(error) = moved {
+                channel.unwatched(&error, &mut context);
+                return self.drop_channel(key);
+            }
         }
         let held = channel.memory();
         if held != channel.held {
@@ -401,7 +410,8 @@ impl Loop {
         }
         let wants = channel.wants();
         if wants != channel.interest {
-            if let Err(error) = self.poller.change(&channel.line, Token::Channel(key), wants) {
+            let changed = channel.line.fd().map_or(Ok(()), |fd| self.poller.change(fd, Token::Channel(key), wants));
+            if let Err(error) = changed {
                 // It would wait for what the kernel does not tell.
                 channel.unwatched(&error, &mut context);
                 self.drop_channel(key);
@@ -452,8 +462,8 @@ impl Loop {
     fn adopt(&mut self, channel: Channel) {
         let channel = Box::new(channel);
         let key = self.channels.insert(channel);
-        let watched = match self.channels.get_mut(key) {
-            Some(channel) => self.poller.add(&channel.line, Token::Channel(key), Interest::Read),
+        let watched = match self.channels.get_mut(key).and_then(|channel| channel.line.fd()) {
+            Some(fd) => self.poller.add(fd, Token::Channel(key), Interest::Read),
             None => Ok(()),
         };
         if let Err(error) = watched {

@@ -26,8 +26,8 @@ use rustix::net::{
 
 pub use super::attempt::{Attempt, ConnectError, ConnectOptions, Outcome, Source};
 pub use super::connected::Connected;
-use super::connected::{NoWay, connect_datagrams};
-use super::race::{interleave, race};
+use super::connected::connect_datagrams;
+use super::race::race;
 use super::resolve::{self, ResolveError};
 use crate::address::{Address, Host, Target};
 use crate::endpoint::{Name, Protocol};
@@ -49,13 +49,14 @@ pub fn connect(address: &Address, protocol: Protocol, options: &ConnectOptions) 
     let addresses = addresses(address, host, port, options)?;
     let lookup = began.elapsed();
     let connected = match protocol {
-        Protocol::Udp => connect_datagrams(&addresses).map_err(|error| match error {
-            NoWay::Local(error) => ConnectError::Local { address: address.to_string(), error },
-            NoWay::Refused(attempts) => ConnectError::Refused { address: address.to_string(), attempts },
-        }),
-        Protocol::Tcp | Protocol::Unix => race(address, &interleave(addresses), began, options),
+        Protocol::Udp => connect_datagrams(&addresses, options.source.as_ref()).map_err(|error| error.at(address)),
+        Protocol::Tcp | Protocol::Unix => race(address, &addresses, began, options),
     };
-    connected.map(|connected| Connected { lookup, ..connected })
+    let connected = connected.map(|connected| Connected { lookup, ..connected })?;
+    match rustix::io::ioctl_fionbio(&connected.fd, false) {
+        Ok(()) => Ok(connected),
+        Err(error) => Err(ConnectError::Local { address: address.to_string(), error: error.into() }),
+    }
 }
 
 /// The first address of a name.
@@ -80,19 +81,21 @@ fn addresses(
     options: &ConnectOptions,
 ) -> Result<Vec<SocketAddr>, ConnectError> {
     let every = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    resolve::addresses(host, port, options.family, every, options.timeout).map_err(|error| {
-        let address = address.to_string();
-        match error {
-            ResolveError::TimedOut => ConnectError::TimedOut {
-                address,
-                after: options.timeout,
-                attempts: vec![],
-                waited_for: Some("the name lookup"),
-            },
-            ResolveError::NoThread(error) => ConnectError::Local { address, error },
-            other => ConnectError::NotFound { address, why: other.to_string() },
+    resolve::addresses(host, port, options.family, every, options.timeout)
+        .map_err(|error| not_found(address, options.timeout, error))
+}
+
+/// A host leads nowhere, or it is not known in time.
+pub(super) fn not_found(address: &Address, timeout: Duration, error: ResolveError) -> ConnectError {
+    let address = address.to_string();
+    match error {
+        ResolveError::TimedOut => {
+            let waited_for = Some("the name lookup");
+            ConnectError::TimedOut { address, after: timeout, attempts: vec![], waited_for }
         }
-    })
+        ResolveError::NoThread(error) => ConnectError::Local { address, error },
+        other => ConnectError::NotFound { address, why: other.to_string() },
+    }
 }
 
 /// Connects, and tries again until it stands or the time has passed: whoever is to answer may only be starting.
@@ -142,26 +145,26 @@ fn connect_path(address: &Address, path: &Path, timeout: Duration) -> Result<Con
         Ok(fd)
     })();
     match connected {
-        Ok(fd) => {
-            let peer = Name::Path(Arc::from(path));
-            let lookup = Duration::ZERO;
-            let (attempts, broken) = (vec![], None);
-            let (protocol, local, others) = (Protocol::Unix, Name::Unnamed, vec![]);
-            Ok(Connected { fd, protocol, local, peer, attempts, lookup, broken, others })
+        Ok(fd) => Ok(Connected::over_path(fd, Name::Path(Arc::from(path)))),
+        Err(error) => Err(path_failed(address, path, error, timeout)),
+    }
+}
+
+/// Nothing takes connections at a path, or not in time.
+pub(super) fn path_failed(address: &Address, path: &Path, error: Errno, timeout: Duration) -> ConnectError {
+    let address = address.to_string();
+    match error {
+        Errno::AGAIN => {
+            let waited_for = Some("a backlog that is full");
+            ConnectError::TimedOut { address, after: timeout, attempts: vec![], waited_for }
         }
-        Err(Errno::AGAIN) => Err(ConnectError::TimedOut {
-            address: address.to_string(),
-            after: timeout,
-            attempts: vec![],
-            waited_for: Some("a backlog that is full"),
-        }),
-        Err(Errno::PROTOTYPE) => {
+        Errno::PROTOTYPE => {
             // As of /dev/log: connect(2) does not say which kind it is.
             let why = "it is no stream: it takes datagrams or packets, which talk does not send to a path; ";
             let error = format!("{why}take `socat - UNIX-SENDTO:{}`", path.display());
-            Err(ConnectError::Local { address: address.to_string(), error: io::Error::other(error) })
+            ConnectError::Local { address, error: io::Error::other(error) }
         }
-        Err(error) => Err(ConnectError::Local { address: address.to_string(), error: error.into() }),
+        error => ConnectError::Local { address, error: error.into() },
     }
 }
 

@@ -10,8 +10,9 @@ use rustix::net::{
     AddressFamily, SocketFlags, SocketType, connect as connect_to, getpeername, getsockname, socket_with,
 };
 
-use super::attempt::{Attempt, Outcome};
+use super::attempt::{Attempt, ConnectError, Outcome, Source};
 use super::{is_exhausted, words_at};
+use crate::address::Address;
 use crate::endpoint::{Name, Protocol};
 
 /// A connected socket.
@@ -45,14 +46,21 @@ impl Connected {
 
     /// The first of the addresses that are left, behind these attempts.
     pub(crate) fn at_next(mut attempts: Vec<Attempt>, lookup: Duration, others: &[SocketAddr]) -> Option<Self> {
-        let next = connect_datagrams(others).ok()?;
+        let next = connect_datagrams(others, None).ok()?;
         attempts.extend(next.attempts);
         Some(Self { lookup, attempts, ..next })
     }
 }
 
+impl Connected {
+    /// Over a Unix socket, which is bound to a path.
+    pub(super) fn over_path(fd: OwnedFd, peer: Name) -> Self {
+        let (protocol, local, lookup) = (Protocol::Unix, Name::Unnamed, Duration::ZERO);
+        Self { fd, protocol, local, peer, attempts: vec![], lookup, broken: None, others: vec![] }
+    }
+}
+
 pub(super) fn connected(fd: OwnedFd, protocol: Protocol, peer: SocketAddr) -> Result<Connected, Errno> {
-    rustix::io::ioctl_fionbio(&fd, false)?;
     let local = getsockname(&fd).map_or(Name::Unnamed, name);
     // One that was reset by now has no peer any more, as far as the kernel is concerned.
     let peer = getpeername(&fd).ok().flatten().map_or(Name::Inet(peer), name);
@@ -64,11 +72,12 @@ fn name(address: rustix::net::SocketAddrAny) -> Name {
 }
 
 /// Over datagrams connecting only chooses the peer: the first address that this machine has a way to.
-pub(super) fn connect_datagrams(addresses: &[SocketAddr]) -> Result<Connected, NoWay> {
+pub(super) fn connect_datagrams(addresses: &[SocketAddr], source: Option<&Source>) -> Result<Connected, NoWay> {
     let mut attempts = Vec::new();
     for (index, &candidate) in addresses.iter().enumerate() {
         let family = if candidate.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let tried = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+            .and_then(|fd| source.map_or(Ok(()), |source| source.take(&fd, &candidate)).map(|()| fd))
             .and_then(|fd| connect_to(&fd, &candidate).map(|()| fd))
             .and_then(|fd| connected(fd, Protocol::Udp, candidate));
         let took = Duration::ZERO;
@@ -101,6 +110,17 @@ pub(super) enum NoWay {
     Refused(Vec<Attempt>),
 }
 
+impl NoWay {
+    /// As whoever asked for an address is told.
+    pub(super) fn at(self, address: &Address) -> ConnectError {
+        let address = address.to_string();
+        match self {
+            Self::Local(error) => ConnectError::Local { address, error },
+            Self::Refused(attempts) => ConnectError::Refused { address, attempts },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,7 +130,7 @@ mod tests {
         let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let live = server.local_addr().unwrap();
         let nowhere = SocketAddr::from(([255, 255, 255, 255], 9));
-        let connected = connect_datagrams(&[nowhere, live]).unwrap();
+        let connected = connect_datagrams(&[nowhere, live], None).unwrap();
         assert_eq!(connected.peer, Name::Inet(live));
         assert_eq!(connected.attempts.len(), 2);
         std::net::UdpSocket::from(connected.fd).send(b"x").unwrap();

@@ -15,6 +15,7 @@ pub(crate) mod alive;
 mod attempt;
 pub mod connect;
 mod connected;
+pub(crate) mod connecting;
 pub mod listen;
 pub mod lookup;
 mod path;

@@ -1,14 +1,13 @@
 //! Racing a name's addresses: the first that answers wins (Happy Eyeballs, RFC 8305). It knows addresses and no names.
 
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, SocketFlags, SocketType, connect as connect_to, getpeername, getsockname, socket_with, sockopt,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect as connect_to, getsockname, socket_with, sockopt};
 
 use super::attempt::{Attempt, ConnectError, ConnectOptions, Outcome, Source};
 use super::connected::{Connected, connected};
@@ -20,7 +19,7 @@ use crate::endpoint::Protocol;
 const STAGGER: Duration = Duration::from_millis(250);
 
 /// Alternates the families, beginning with the resolver's first choice (RFC 8305, section 4).
-pub(super) fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (mut first, mut second): (Vec<_>, Vec<_>) =
         addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
@@ -41,73 +40,157 @@ struct Running {
     index: usize,
 }
 
+/// A race that goes on as far as it can whenever it is asked to, and never waits.
+pub(super) struct Race {
+    waiting: std::vec::IntoIter<SocketAddr>,
+    attempts: Vec<(Attempt, Instant)>,
+    running: Vec<Running>,
+    begin_next_at: Instant,
+    deadline: Instant,
+}
+
+impl Race {
+    /// Between addresses that alternate their families.
+    pub(super) fn new(addresses: Vec<SocketAddr>, deadline: Instant) -> Self {
+        let waiting = interleave(addresses).into_iter();
+        Self { waiting, attempts: Vec::new(), running: Vec::new(), begin_next_at: Instant::now(), deadline }
+    }
+
+    /// When there is something to do though no attempt has an answer.
+    pub(super) fn wakes(&self) -> Instant {
+        if self.waiting.len() > 0 { self.begin_next_at.min(self.deadline) } else { self.deadline }
+    }
+
+    /// The sockets that are on their way; one is settled when it can be written to.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.running.iter().map(|running| running.fd.as_fd())
+    }
+
+    /// Goes on; what came of it, once that is known. `begun` hears of each new socket.
+    pub(super) fn advance(
+        &mut self,
+        address: &Address,
+        options: &ConnectOptions,
+        mut begun: impl FnMut(BorrowedFd<'_>) -> io::Result<()>,
+    ) -> Option<Result<Connected, ConnectError>> {
+        if let Err(error) = self.settle() {
+            return Some(match error {
+                Settled::Won(index, fd, broken) => self.won(address, fd, index, broken),
+                Settled::Local(error) => Err(local(address, error.into())),
+            });
+        }
+        loop {
+            let now = Instant::now();
+            if now >= self.deadline {
+                for (attempt, since) in &mut self.attempts {
+                    if attempt.outcome == Outcome::Lost {
+                        (attempt.outcome, attempt.took) = (Outcome::Unanswered, now - *since);
+                    }
+                }
+                let (address, attempts) = (address.to_string(), self.attempts());
+                return Some(Err(ConnectError::TimedOut {
+                    address,
+                    after: options.timeout,
+                    attempts,
+                    waited_for: None,
+                }));
+            }
+            if !self.running.is_empty() && now < self.begin_next_at {
+                return None;
+            }
+            let Some(next) = self.waiting.next() else {
+                if self.running.is_empty() {
+                    let attempts = self.attempts();
+                    return Some(Err(ConnectError::Refused { address: address.to_string(), attempts }));
+                }
+                return None;
+            };
+            self.begin_next_at = now + STAGGER;
+            let index = self.attempts.len();
+            // Until something else is known it has lost.
+            self.attempts.push((Attempt { address: next, outcome: Outcome::Lost, took: Duration::ZERO }, now));
+            match begin(next, options.source.as_ref()) {
+                Ok((fd, true)) => return Some(self.won(address, fd, index, None)),
+                Ok((fd, false)) => {
+                    if let Err(error) = begun(fd.as_fd()) {
+                        return Some(Err(local(address, error)));
+                    }
+                    self.running.push(Running { fd, index });
+                }
+                Err(error) if is_exhausted(&error.into()) => return Some(Err(local(address, error.into()))),
+                Err(error) => {
+                    self.attempts[index].0.outcome = Outcome::Failed(words_at(&error.into(), &next));
+                    self.begin_next_at = now;
+                }
+            }
+        }
+    }
+
+    /// Looks which attempts have an answer; the first that stands ends it.
+    fn settle(&mut self) -> Result<(), Settled> {
+        let ready = wait(&self.running, Duration::ZERO).map_err(Settled::Local)?;
+        let mut settled: Vec<Running> = ready.into_iter().rev().map(|position| self.running.remove(position)).collect();
+        // Of two that stand at the same time the earlier is preferred.
+        settled.reverse();
+        for Running { fd, index } in settled {
+            let error = match sockopt::socket_error(&fd) {
+                Ok(Ok(())) if is_self_connection(&fd, &self.attempts[index].0.address) => Errno::CONNREFUSED,
+                Ok(Ok(())) => return Err(Settled::Won(index, fd, None)),
+                // It stood, and what the peer said before the reset waits to be read (RFC 9293, section 3.10.7.4).
+                Ok(Err(error @ (Errno::CONNRESET | Errno::PIPE))) => return Err(Settled::Won(index, fd, Some(error))),
+                Ok(Err(error)) | Err(error) => error,
+            };
+            let (attempt, since) = &mut self.attempts[index];
+            (attempt.outcome, attempt.took) =
+                (Outcome::Failed(words_at(&error.into(), &attempt.address)), since.elapsed());
+            // A refusal is an answer: the next one begins at once.
+            self.begin_next_at = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn attempts(&mut self) -> Vec<Attempt> {
+        std::mem::take(&mut self.attempts).into_iter().map(|(attempt, _)| attempt).collect()
+    }
+
+    fn won(
+        &mut self,
+        address: &Address,
+        fd: OwnedFd,
+        index: usize,
+        broken: Option<Errno>,
+    ) -> Result<Connected, ConnectError> {
+        let (attempt, since) = &mut self.attempts[index];
+        (attempt.outcome, attempt.took) = (Outcome::Won, since.elapsed());
+        let peer = attempt.address;
+        // The losers are closed now, and not when whoever won has ended.
+        self.running.clear();
+        connected(fd, Protocol::Tcp, peer)
+            .map(|connected| Connected { attempts: self.attempts(), broken, ..connected })
+            .map_err(|error| local(address, error.into()))
+    }
+}
+
+/// What ends the looking.
+enum Settled {
+    Won(usize, OwnedFd, Option<Errno>),
+    Local(Errno),
+}
+
+/// The same for whoever has nothing else to do: waits for what comes of it.
 pub(super) fn race(
     address: &Address,
     addresses: &[SocketAddr],
     began: Instant,
     options: &ConnectOptions,
 ) -> Result<Connected, ConnectError> {
-    let timeout = options.timeout;
-    let deadline = began + timeout;
-    let mut attempts: Vec<(Attempt, Instant)> = Vec::new();
-    let mut running: Vec<Running> = Vec::new();
-    let mut waiting = addresses.iter().copied();
-    let mut begin_next_at = Instant::now();
+    let mut race = Race::new(addresses.to_vec(), began + options.timeout);
     loop {
-        let now = Instant::now();
-        if now >= deadline {
-            for (attempt, since) in &mut attempts {
-                if attempt.outcome == Outcome::Lost {
-                    (attempt.outcome, attempt.took) = (Outcome::Unanswered, now - *since);
-                }
-            }
-            let attempts = attempts.into_iter().map(|(attempt, _)| attempt).collect();
-            let address = address.to_string();
-            return Err(ConnectError::TimedOut { address, after: timeout, attempts, waited_for: None });
+        if let Some(outcome) = race.advance(address, options, |_| Ok(())) {
+            return outcome;
         }
-        if (running.is_empty() || now >= begin_next_at)
-            && let Some(next) = waiting.next()
-        {
-            begin_next_at = now + STAGGER;
-            let index = attempts.len();
-            // Until something else is known it has lost.
-            attempts.push((Attempt { address: next, outcome: Outcome::Lost, took: Duration::ZERO }, now));
-            match begin(next, options.source.as_ref()) {
-                Ok((fd, true)) => return won(address, fd, index, attempts, None),
-                Ok((fd, false)) => running.push(Running { fd, index }),
-                Err(error) if is_exhausted(&error.into()) => return Err(local(address, error)),
-                Err(error) => {
-                    attempts[index].0.outcome = Outcome::Failed(words_at(&error.into(), &next));
-                    begin_next_at = now;
-                }
-            }
-            continue;
-        }
-        if running.is_empty() {
-            let attempts = attempts.into_iter().map(|(attempt, _)| attempt).collect();
-            return Err(ConnectError::Refused { address: address.to_string(), attempts });
-        }
-        let until = if waiting.len() > 0 { begin_next_at.min(deadline) } else { deadline };
-        let ready = wait(&running, until.saturating_duration_since(now)).map_err(|error| local(address, error))?;
-        let mut settled: Vec<Running> = ready.into_iter().rev().map(|position| running.remove(position)).collect();
-        // Of two that stand at the same time the earlier is preferred.
-        settled.reverse();
-        for Running { fd, index } in settled {
-            let error = match sockopt::socket_error(&fd) {
-                Ok(Ok(())) if is_self_connection(&fd) => Errno::CONNREFUSED,
-                Ok(Ok(())) => return won(address, fd, index, attempts, None),
-                // It stood, and what the peer said before the reset waits to be read (RFC 9293, section 3.10.7.4).
-                Ok(Err(error @ (Errno::CONNRESET | Errno::PIPE))) => {
-                    return won(address, fd, index, attempts, Some(error));
-                }
-                Ok(Err(error)) | Err(error) => error,
-            };
-            let (attempt, since) = &mut attempts[index];
-            (attempt.outcome, attempt.took) =
-                (Outcome::Failed(words_at(&error.into(), &attempt.address)), since.elapsed());
-            // A refusal is an answer: the next one begins at once.
-            begin_next_at = Instant::now();
-        }
+        let time = race.wakes().saturating_duration_since(Instant::now());
+        wait(&race.running, time).map_err(|error| local(address, error.into()))?;
     }
 }
 
@@ -122,7 +205,7 @@ fn begin(address: SocketAddr, source: Option<&Source>) -> Result<(OwnedFd, bool)
         source.take(&fd, &address)?;
     }
     match connect_to(&fd, &address) {
-        Ok(()) if is_self_connection(&fd) => Err(Errno::CONNREFUSED),
+        Ok(()) if is_self_connection(&fd, &address) => Err(Errno::CONNREFUSED),
         Ok(()) => Ok((fd, true)),
         Err(Errno::INPROGRESS | Errno::INTR) => Ok((fd, false)),
         Err(error) => Err(error),
@@ -131,12 +214,12 @@ fn begin(address: SocketAddr, source: Option<&Source>) -> Result<(OwnedFd, bool)
 
 /// A connection to a free port of our own number range may meet itself (simultaneous open, RFC 9293, section 3.5).
 /// It is reset, not closed: in TIME_WAIT it would keep the server that is missing from binding its port.
-fn is_self_connection(fd: &OwnedFd) -> bool {
-    let met =
-        match (getsockname(fd).map(SocketAddr::try_from), getpeername(fd).map(|peer| peer.map(SocketAddr::try_from))) {
-            (Ok(Ok(local)), Ok(Some(Ok(peer)))) => local == peer,
-            _ => false,
-        };
+fn is_self_connection(fd: &OwnedFd, peer: &SocketAddr) -> bool {
+    let local = getsockname(fd).ok().and_then(|local| SocketAddr::try_from(local).ok());
+    let met = local.is_some_and(|local| {
+        // To every address means to the loopback (ip(7)).
+        local.port() == peer.port() && (local.ip() == peer.ip() || peer.ip().is_unspecified())
+    });
     if met {
         let _ = sockopt::set_socket_linger(fd, Some(Duration::ZERO));
     }
@@ -154,24 +237,8 @@ fn wait(running: &[Running], time: Duration) -> Result<Vec<usize>, Errno> {
     }
 }
 
-fn local(address: &Address, error: Errno) -> ConnectError {
-    ConnectError::Local { address: address.to_string(), error: error.into() }
-}
-
-fn won(
-    address: &Address,
-    fd: OwnedFd,
-    index: usize,
-    mut attempts: Vec<(Attempt, Instant)>,
-    broken: Option<Errno>,
-) -> Result<Connected, ConnectError> {
-    let (attempt, since) = &mut attempts[index];
-    (attempt.outcome, attempt.took) = (Outcome::Won, since.elapsed());
-    let peer = attempt.address;
-    let attempts = attempts.into_iter().map(|(attempt, _)| attempt).collect();
-    connected(fd, Protocol::Tcp, peer)
-        .map(|connected| Connected { attempts, broken, ..connected })
-        .map_err(|error| local(address, error))
+fn local(address: &Address, error: io::Error) -> ConnectError {
+    ConnectError::Local { address: address.to_string(), error }
 }
 
 #[cfg(test)]
@@ -236,7 +303,7 @@ mod tests {
         rustix::net::bind(&fd, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let own = SocketAddr::try_from(getsockname(&fd).unwrap()).unwrap();
         connect_to(&fd, &own).unwrap();
-        assert!(is_self_connection(&fd));
+        assert!(is_self_connection(&fd, &own));
         drop(fd);
         let again = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
         rustix::net::bind(&again, &own).unwrap();

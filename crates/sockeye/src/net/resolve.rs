@@ -1,10 +1,14 @@
 //! From a host as typed to socket addresses, by the system's resolver: it honours the hosts file and its order.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
-use std::sync::mpsc;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
+
+use rustix::event::{EventfdFlags, eventfd};
 
 use super::{Family, words};
 use crate::address::Host;
@@ -45,18 +49,32 @@ pub(super) fn addresses(
     every: [IpAddr; 2],
     time: Duration,
 ) -> Result<Vec<SocketAddr>, ResolveError> {
-    let mut found: Vec<SocketAddr> = match host {
-        Host::Every => every.map(|ip| SocketAddr::new(ip, port)).to_vec(),
-        Host::Loopback => {
-            vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
+    let found = match without_asking(host, port, every) {
+        Some(found) => found,
+        None => {
+            let Host::Name(name) = host else { return chosen(vec![], family) };
+            look_up(name.clone(), port, time)?
         }
+    };
+    chosen(found, family)
+}
+
+/// The addresses of a host that is no name.
+pub(super) fn without_asking(host: &Host, port: u16, every: [IpAddr; 2]) -> Option<Vec<SocketAddr>> {
+    match host {
+        Host::Every => Some(every.map(|ip| SocketAddr::new(ip, port)).to_vec()),
+        Host::Loopback => Some(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]),
         // An IPv4 address written as an IPv6 one is of no use to a socket that speaks only IPv6 (RFC 4291, 2.5.5.2).
-        Host::Ip(ip, scope) => match ip.to_canonical() {
+        Host::Ip(ip, scope) => Some(match ip.to_canonical() {
             IpAddr::V6(ip) => vec![SocketAddrV6::new(ip, port, 0, *scope).into()],
             ip => vec![SocketAddr::new(ip, port)],
-        },
-        Host::Name(name) => look_up(name.clone(), port, time)?,
-    };
+        }),
+        Host::Name(_) => None,
+    }
+}
+
+/// Of what was found, those of the family asked for, each once.
+pub(super) fn chosen(mut found: Vec<SocketAddr>, family: Option<Family>) -> Result<Vec<SocketAddr>, ResolveError> {
     let mut seen = Vec::new();
     found.retain(|address| {
         let new = !seen.contains(address);
@@ -74,12 +92,84 @@ pub(super) fn addresses(
 /// getaddrinfo(3) cannot be called off, so it runs beside us; one that hangs is left behind.
 fn look_up(name: String, port: u16, time: Duration) -> Result<Vec<SocketAddr>, ResolveError> {
     let (sender, receiver) = mpsc::sync_channel(1);
-    std::thread::Builder::new()
-        .name("resolver".to_owned())
-        .spawn(move || {
-            let found = (name.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-            let _ = sender.send(found);
-        })
-        .map_err(ResolveError::NoThread)?;
+    ask(name, port, move |found| {
+        let _ = sender.send(found);
+    })?;
     receiver.recv_timeout(time).map_err(|_| ResolveError::TimedOut)?.map_err(ResolveError::NotFound)
+}
+
+fn ask(
+    name: String,
+    port: u16,
+    tell: impl FnOnce(io::Result<Vec<SocketAddr>>) + Send + 'static,
+) -> Result<(), ResolveError> {
+    let resolve = move || tell((name.as_str(), port).to_socket_addrs().map(Iterator::collect));
+    std::thread::Builder::new().name("resolver".to_owned()).spawn(resolve).map(|_| ()).map_err(ResolveError::NoThread)
+}
+
+/// A name that is being looked up while others go on. Whoever asks for the same name meanwhile gets the same answer, so that
+/// a server that connects for each of its clients does not start a thread for each.
+#[derive(Debug)]
+pub(super) struct Lookup(Arc<Asked>);
+
+/// One who waits for an answer.
+#[derive(Debug)]
+struct Asked {
+    /// Can be read once the answer is there.
+    ready: OwnedFd,
+    found: Mutex<Option<Result<Vec<SocketAddr>, String>>>,
+}
+
+type Waiting = BTreeMap<(String, u16), Vec<Arc<Asked>>>;
+
+/// Whoever waits for names that are being looked up.
+static UNDER_WAY: Mutex<Waiting> = Mutex::new(BTreeMap::new());
+
+impl Lookup {
+    /// Begins.
+    ///
+    /// # Errors
+    /// No descriptor, or no thread.
+    pub(super) fn begin(name: &str, port: u16) -> Result<Self, ResolveError> {
+        let ready = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|error| ResolveError::NoThread(error.into()))?;
+        let asked = Arc::new(Asked { ready, found: Mutex::default() });
+        let key = (name.to_owned(), port);
+        let mut under_way = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = under_way.entry(key.clone()).or_default();
+        waiting.push(Arc::clone(&asked));
+        if waiting.len() > 1 {
+            return Ok(Self(asked));
+        }
+        drop(under_way);
+        let own = key.clone();
+        let answered = ask(key.0.clone(), port, move |found| answer(&own, found));
+        if answered.is_err() {
+            UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        }
+        answered.map(|()| Self(asked))
+    }
+
+    /// What was found, once that is known.
+    pub(super) fn found(&self) -> Option<Result<Vec<SocketAddr>, ResolveError>> {
+        let found = self.0.found.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(found.map_err(|why| ResolveError::NotFound(io::Error::other(why))))
+    }
+}
+
+impl AsFd for Lookup {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.ready.as_fd()
+    }
+}
+
+/// Tells everybody who waits.
+fn answer(key: &(String, u16), found: io::Result<Vec<SocketAddr>>) {
+    // An error of the system cannot be told twice.
+    let found = found.map_err(|error| words(&error));
+    let waiting = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).remove(key).unwrap_or_default();
+    for asked in waiting {
+        *asked.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
+        let _ = rustix::io::write(&asked.ready, &1_u64.to_ne_bytes());
+    }
 }

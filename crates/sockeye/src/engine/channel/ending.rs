@@ -23,6 +23,7 @@ impl Channel {
                 self.not_secure(&error, context)
             }
             Phase::Open => self.hear_reset(context),
+            Phase::Connecting => Fate::Lives,
             Phase::Finishing | Phase::Draining { .. } => {
                 self.judge_late_reset(context);
                 Fate::Lives
@@ -79,6 +80,9 @@ impl Channel {
 
     /// The server is to stop: where a play may end it ends at once, else when it comes there.
     pub(in crate::engine) fn stop(&mut self, context: &mut Context<'_>) -> Fate {
+        if self.phase == Phase::Connecting {
+            return self.gone(context);
+        }
         // What has already come is still answered.
         if self.is_open() && self.wants() == Interest::Read && self.read(context) == Fate::Gone {
             return Fate::Gone;
@@ -96,7 +100,7 @@ impl Channel {
 
     /// Ends it whatever it is doing.
     pub(in crate::engine) fn cut(&mut self, context: &mut Context<'_>) -> bool {
-        let cut = self.is_open() || !self.outbox.is_empty();
+        let cut = self.is_open() || self.phase == Phase::Connecting || !self.outbox.is_empty();
         if cut {
             self.reason = Some(match self.agent.line() {
                 Some(line) if self.is_open() => format!("cut at line {line}: the server was stopped").into(),

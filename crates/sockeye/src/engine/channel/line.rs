@@ -3,10 +3,13 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use crate::net::connecting::{Connecting, Watched};
 use crate::net::peer::Peer;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
 use transcript::Moment;
+
+use super::Interest;
 
 /// One end of a stream or of an exchange of datagrams; it does not block.
 #[derive(Debug)]
@@ -14,6 +17,8 @@ pub(in crate::engine) enum Line {
     Socket(OwnedFd),
     /// Each send and each receive is of one datagram.
     Datagrams(Box<Datagrams>),
+    /// None yet: it is on its way.
+    Connecting(Box<Connecting>),
     #[cfg(all(test, feature = "http"))]
     Imaginary(super::imaginary::End),
 }
@@ -32,6 +37,7 @@ impl Line {
         match self {
             Self::Socket(fd) => recv(fd, buffer, RecvFlags::empty()).map(|(_, length)| length),
             Self::Datagrams(datagrams) => datagrams.peer.receive(buffer),
+            Self::Connecting(_) => Err(Errno::AGAIN),
             #[cfg(all(test, feature = "http"))]
             Self::Imaginary(end) => end.recv(buffer),
         }
@@ -45,6 +51,7 @@ impl Line {
         match self {
             Self::Socket(fd) => send(fd, bytes, SendFlags::NOSIGNAL),
             Self::Datagrams(datagrams) => datagrams.peer.send(bytes),
+            Self::Connecting(_) => Err(Errno::AGAIN),
             #[cfg(all(test, feature = "http"))]
             Self::Imaginary(end) => end.send(bytes),
         }
@@ -57,7 +64,7 @@ impl Line {
     pub(super) fn shut(&self) -> Result<(), Errno> {
         match self {
             Self::Socket(fd) => shutdown(fd, Shutdown::Write),
-            Self::Datagrams(_) => Ok(()),
+            Self::Datagrams(_) | Self::Connecting(_) => Ok(()),
             #[cfg(all(test, feature = "http"))]
             Self::Imaginary(end) => end.shut(),
         }
@@ -69,7 +76,7 @@ impl Line {
             Self::Socket(fd) => {
                 let _ = sockopt::set_socket_linger(fd, Some(Duration::ZERO));
             }
-            Self::Datagrams(_) => {}
+            Self::Datagrams(_) | Self::Connecting(_) => {}
             #[cfg(all(test, feature = "http"))]
             Self::Imaginary(end) => end.reset_on_close(),
         }
@@ -80,19 +87,37 @@ impl Line {
         match self {
             Self::Socket(fd) => sockopt::socket_error(fd).and_then(|error| error),
             Self::Datagrams(datagrams) => sockopt::socket_error(datagrams.peer.socket()).and_then(|error| error),
+            Self::Connecting(_) => Ok(()),
             #[cfg(all(test, feature = "http"))]
             Self::Imaginary(end) => end.take_error(),
         }
     }
 }
 
-impl AsFd for Line {
-    fn as_fd(&self) -> BorrowedFd<'_> {
+impl Line {
+    /// What the kernel is to watch, if there is anything.
+    pub(in crate::engine) fn fd(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Self::Socket(fd) => fd.as_fd(),
-            Self::Datagrams(datagrams) => datagrams.peer.socket(),
+            Self::Socket(fd) => Some(fd.as_fd()),
+            Self::Datagrams(datagrams) => Some(datagrams.peer.socket()),
+            Self::Connecting(connecting) => match connecting.watched() {
+                Watched::Several(fd) | Watched::Socket(fd) => Some(fd),
+                Watched::Nothing => None,
+            },
             #[cfg(all(test, feature = "http"))]
-            Self::Imaginary(_) => unreachable!("no test has the kernel watch an imaginary line"),
+            Self::Imaginary(_) => None,
+        }
+    }
+
+    /// What it is to be watched for while it is on its way.
+    pub(super) fn interest(&self) -> Interest {
+        match self {
+            Self::Connecting(connecting) => match connecting.watched() {
+                Watched::Several(_) => Interest::Read,
+                Watched::Socket(_) => Interest::Write,
+                Watched::Nothing => Interest::Nothing,
+            },
+            _ => Interest::Nothing,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! only then closing.
 
 mod agent;
+mod connecting;
 mod datagrams;
 mod ending;
 mod line;
@@ -35,11 +36,15 @@ pub(super) enum Fate {
     Lives,
     /// It is over and said so; drop it.
     Gone,
+    /// It lives on, over another descriptor: that one is to be watched.
+    Moved,
 }
 
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// It is on its way: a name is looked up, or addresses race.
+    Connecting,
     /// Every byte is of the handshake of TLS.
     Handshaking,
     Open,
@@ -170,6 +175,7 @@ impl Channel {
     pub(super) fn wants(&self) -> Interest {
         match self.phase {
             Phase::Draining { .. } => Interest::Read,
+            Phase::Connecting => self.line.interest(),
             _ if self.sends_again().is_some() => Interest::Nothing,
             _ if !self.outbox.is_empty() => Interest::Write,
             Phase::Handshaking if !self.ended => Interest::Read,
@@ -273,7 +279,10 @@ impl Channel {
     }
 
     pub(super) fn read(&mut self, context: &mut Context<'_>) -> Fate {
-        let is_datagram = self.line.has_datagrams();
+        let is_datagram = match &self.line {
+            Line::Connecting(_) => return self.connect_on(context),
+            line => line.has_datagrams(),
+        };
         for _ in 0..READS {
             if self.is_broken {
                 return Fate::Lives;
@@ -319,7 +328,7 @@ impl Channel {
         match self.phase {
             Phase::Draining { .. } => self.gone(context),
             Phase::Handshaking => self.not_secure(&TlsError::cut(context.origin.tls_peer()), context),
-            Phase::Open | Phase::Finishing => self.hear_end(context),
+            Phase::Connecting | Phase::Open | Phase::Finishing => self.hear_end(context),
         }
     }
 
@@ -367,6 +376,9 @@ impl Channel {
         }
         if self.deadline.is_none_or(|at| now < at) || self.has_more() {
             return Fate::Lives;
+        }
+        if self.phase == Phase::Connecting {
+            return self.connect_on(context);
         }
         if self.phase == Phase::Handshaking {
             let waited = transcript::seconds(limits::HANDSHAKE_WAIT);

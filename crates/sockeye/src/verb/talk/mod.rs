@@ -52,6 +52,7 @@ pub use crate::sink::Sink;
 
 pub use datagram::talk as over_datagrams;
 pub use listen::{Listened, listen};
+pub(crate) use play::play_at;
 pub use play::{Played, Setting, play};
 pub use stream::talk as over_stream;
 pub use zero::{Probed, probe};

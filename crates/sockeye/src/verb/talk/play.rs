@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use transcript::{Row, Script};
 
-use crate::engine::client::{self, Client, Connection, Outcome};
+use crate::engine::client::{self, Client, Connection, Outcome, Over};
 use crate::event::{Name, Protocol};
 use crate::failure::{Failure, Kind};
 use crate::limits;
 use crate::net::connect::Connected;
+use crate::net::connecting::Target;
 use crate::net::tls::Trust;
 use crate::record::Tap;
 
@@ -48,6 +49,13 @@ pub struct Setting<'a> {
     pub row: Option<&'a Row>,
 }
 
+/// Plays a script over a connection that the loop of the play opens itself; why it did not go as written, or did not come about.
+pub(crate) fn play_at(target: Target, script: &Arc<Script>, trust: &Trust, host: &str) -> Option<Failure> {
+    let write_wait = script.wait().unwrap_or(limits::WRITE_WAIT);
+    let client = Client { trust: trust.clone(), host: host.to_owned(), write_wait, tap: None };
+    client::play(Over::Target(Arc::new(target)), Arc::clone(script), None, client).failure
+}
+
 /// Plays a script over a connected socket. What went wrong, if anything did, is in what comes back.
 #[must_use]
 pub fn play(connected: Connected, script: &Arc<Script>, setting: &Setting<'_>) -> Played {
@@ -61,7 +69,7 @@ pub fn play(connected: Connected, script: &Arc<Script>, setting: &Setting<'_>) -
     let (own, other) = (local.clone(), peer.clone());
     let connection = Connection { fd, protocol, local, peer, is_broken: broken.is_some() };
     let Outcome { failure, sent, received, unjudged, strangers } =
-        client::play(connection, Arc::clone(script), setting.row, client);
+        client::play(Over::Connection(connection), Arc::clone(script), setting.row, client);
     let is_elsewhere = |failure: &Failure| matches!(failure.kind(), Kind::Refused | Kind::Unreachable);
     let next = match received == 0 && failure.as_ref().is_some_and(is_elsewhere) {
         true => Connected::at_next(attempts, lookup, &others),

@@ -234,7 +234,7 @@ impl Channel {
         {
             web.is_bounded = true;
             // A Unix socket has no such option, and a bound of its own.
-            let _ = bound_unsent(&self.line, limits::UNSENT);
+            let _ = self.line.fd().map(|fd| bound_unsent(fd, limits::UNSENT));
         }
     }
 
@@ -269,7 +269,8 @@ impl Channel {
         let Agent::Http(web) = &mut self.agent else { return Ok(false) };
         let Some(Part::File { file, at, left }) = &mut web.part else { return Ok(false) };
         let most = usize::try_from((*left).min(PIECE).min(context.turn.left())).unwrap_or(usize::MAX);
-        match sendfile(&self.line, &*file, Some(at), most) {
+        let Some(socket) = self.line.fd() else { return Ok(false) };
+        match sendfile(socket, &*file, Some(at), most) {
             Ok(0) => Err(self.cut_part(context)),
             Ok(length) => {
                 self.sent += length as u64;

@@ -1,0 +1,84 @@
+//! The first phase of a channel that we open: on its way to a peer. It ends with a socket, or without one.
+
+use super::super::Context;
+use super::super::reactor::poller::Interest;
+use super::{Agent, Channel, Datagrams, Fate, Identity, Line, Phase};
+use crate::endpoint::{Name, Protocol};
+use crate::event::Event;
+use crate::failure::{Failure, Kind};
+use crate::net::connect::{ConnectError, Connected};
+use crate::net::connecting::{Connecting, Progress};
+use crate::net::peer::Peer;
+
+impl Channel {
+    /// One that is on its way.
+    pub(in crate::engine) fn on_its_way(
+        connecting: Connecting,
+        identity: Identity,
+        agent: Agent,
+        now: transcript::Moment,
+    ) -> Self {
+        let mut channel = Self::new(Line::Connecting(Box::new(connecting)), identity, agent, now);
+        channel.phase = Phase::Connecting;
+        channel
+    }
+
+    /// The first step, before anything of it is watched.
+    pub(in crate::engine) fn set_off(&mut self, context: &mut Context<'_>) -> Fate {
+        match self.connect_on(context) {
+            Fate::Gone => Fate::Gone,
+            Fate::Lives | Fate::Moved => Fate::Moved,
+        }
+    }
+
+    /// Something happened on its way, or it is time to look.
+    pub(in crate::engine) fn connect_on(&mut self, context: &mut Context<'_>) -> Fate {
+        // The socket of a single attempt is watched already.
+        let is_watched = self.interest == Interest::Write && self.line.interest() == Interest::Write;
+        let Line::Connecting(connecting) = &mut self.line else { return Fate::Lives };
+        match connecting.advance() {
+            Ok(Progress::Waits(time)) => {
+                self.deadline = Some(context.now.after(time));
+                Fate::Lives
+            }
+            Ok(Progress::Stands(connected)) => self.stands(*connected, is_watched, context),
+            Err(error) => self.not_connected(&error, context),
+        }
+    }
+
+    /// There is a connection: from here on it is one as any other.
+    fn stands(&mut self, connected: Connected, is_watched: bool, context: &mut Context<'_>) -> Fate {
+        let Connected { fd, protocol, local, peer, attempts, broken, .. } = connected;
+        if attempts.len() > 1 {
+            let tried: Vec<String> = attempts.iter().map(ToString::to_string).collect();
+            context.observer.observe(Event::Notice(tried.join("; ")));
+        }
+        self.line = match protocol {
+            Protocol::Tcp | Protocol::Unix => Line::Socket(fd),
+            Protocol::Udp => match Peer::new(fd, &peer) {
+                Ok(peer) => Line::Datagrams(Box::new(Datagrams::new(peer))),
+                Err(error) => {
+                    let address = peer.to_string();
+                    return self.not_connected(&ConnectError::Local { address, error: error.into() }, context);
+                }
+            },
+        };
+        (self.peer, self.is_broken, self.deadline) = (peer, broken.is_some(), None);
+        self.local = (local != Name::Unnamed).then(|| Box::new(local));
+        self.opened = context.now;
+        self.phase = Phase::Open;
+        context.observer.observe(Event::Opened(self.conversation(context.origin)));
+        match self.open(context) {
+            Fate::Lives if !is_watched => Fate::Moved,
+            fate => fate,
+        }
+    }
+
+    /// There is none.
+    pub(in crate::engine) fn not_connected(&mut self, error: &ConnectError, context: &mut Context<'_>) -> Fate {
+        let reason = error.to_string();
+        self.tell(Failure::other(Kind::from(error), reason.clone()), context);
+        self.reason = Some(reason.into());
+        self.gone(context)
+    }
+}
