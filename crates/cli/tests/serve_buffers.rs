@@ -146,6 +146,73 @@ fn under_a_limit_of_memory_a_server_can_be_stopped_while_many_ask() {
     assert_eq!(server.wait(), 0, "{:#?}", server.log.all());
 }
 
+/// A field that stands in no table of HTTP/2's.
+fn field(first: u8, name: &str, value: &[u8]) -> Vec<u8> {
+    let rest = value.len().checked_sub(127).map(|rest| [(rest & 127 | 128) as u8, (rest >> 7) as u8]);
+    let length = rest.map_or(vec![value.len() as u8], |rest| [&[127][..], &rest].concat());
+    [&[first, name.len() as u8], name.as_bytes(), &length, value].concat()
+}
+
+/// What HTTP/2 keeps for a client is many times what it said: heads that do not end, names that it may refer to later,
+/// uploads that wait for their turn.
+#[test]
+fn what_clients_of_http2_leave_half_said_is_bounded_too() {
+    const ASKS: &[u8] = b"\x82\x86\x04\x06/small\x41\x09localhost";
+    const PUTS: &[u8] = b"\x42\x03PUT\x86\x04\x04/new\x41\x09localhost";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("small"), "small").unwrap();
+    let long = || (0..15).flat_map(|number| field(0, &format!("x-{number}"), &[b'v'; 1000]));
+    let fields = |count: usize| (0..count).flat_map(|number| field(0, &format!("x{number:04x}"), b""));
+    let half = |fields: Vec<u8>| http2::frame(1, 0, 1, &[ASKS, &fields].concat());
+    let asks = |number: u32, fields: Vec<u8>| http2::frame(1, 5, 2 * number + 1, &[ASKS, &fields].concat());
+    let named = |number: u32, more: Vec<u8>| [field(0x40, &format!("n{number}"), b"v"), more].concat();
+    let puts = |number: u32| {
+        let head = http2::frame(1, 4, 2 * number + 1, &[PUTS, &long().collect::<Vec<_>>()].concat());
+        [head, http2::frame(0, 0, 2 * number + 1, &[0; 10_000])].concat()
+    };
+    for (what, clients, said) in [
+        ("few fields of a head", 1000, half(fields(180).collect())),
+        ("many fields of a head", 120, half(fields(1700).collect())),
+        ("one field again and again", 250, half([field(0x40, "a", b"v"), vec![0xbe; 1700]].concat())),
+        ("a long string of a head", 500, half([&b"\0\x01a\x7f\xff\xff\x01"[..], &[b'v'; 16_000]].concat())),
+        (
+            "a head of several frames",
+            150,
+            [half(long().collect()), http2::frame(9, 0, 1, &long().collect::<Vec<_>>())].concat(),
+        ),
+        ("a frame that is not whole", 700, http2::frame(0x55, 0, 0, &[0; 16_000])[..15_000].to_vec()),
+        (
+            "names with long requests",
+            30,
+            (0..110).flat_map(|number| asks(number, named(number, long().collect()))).collect(),
+        ),
+        (
+            "names between other frames",
+            40,
+            (0..110)
+                .flat_map(|number| {
+                    [asks(number, named(number, vec![])), http2::frame(0x55, 0, 0, &[0; 16_000])].concat()
+                })
+                .collect(),
+        ),
+        ("uploads that wait", 60, (0..60).flat_map(puts).collect()),
+    ] {
+        let arguments = ["--files", folder.path().to_str().unwrap(), "--upload", "--max-memory", "8MiB"];
+        let server = Server::start_with(&["prlimit", "--nofile=8192:8192"], &["http://127.0.0.1:0"], &arguments);
+        let before = server.resident();
+        let said = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &http2::frame(4, 0, 0, &[]), &said].concat();
+        let clients = unfinished(&server, clients, &said);
+        server.log.wait_for(WHY);
+        let mut fresh = server.connect();
+        fresh.write_all(b"GET /small HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        assert!(to_end(&mut fresh).ends_with(b"small"), "{what}");
+        let grown = server.resident().saturating_sub(before);
+        assert!(grown < 24 * 1024, "{what}: {grown} KiB");
+        drop((clients, fresh));
+        assert_eq!(server.stop().0, 0);
+    }
+}
+
 #[test]
 fn open_plays_over_datagrams_with_what_they_captured_are_bounded_too() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,6 +2,7 @@
 //! packed heads are h2's, which is polled here by hand.
 
 mod exchange;
+mod meter;
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,8 +20,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use transcript::Moment;
 
 use self::exchange::{Held, Moved, Stream};
+use self::meter::Meter;
 use super::access::Lines;
 use super::around::Around;
+use super::kept_request;
 use super::served::Website;
 use super::storage::Done;
 use crate::limits;
@@ -39,10 +42,13 @@ const MUCH: usize = 128 * 1024;
 pub(super) struct Http2 {
     stage: Stage,
     pipe: Arc<Mutex<Pipe>>,
+    meter: Meter,
     woken: Arc<Woken>,
     streams: Vec<Stream>,
     /// Requests whose turn has not come; there is always a stream before them.
-    waiting: VecDeque<Asked>,
+    waiting: VecDeque<Waiting>,
+    /// Bytes of content that have come and are not taken.
+    content: usize,
     website: Arc<Website>,
     is_ending: bool,
     /// Since when no request has been answered, and whether there was any.
@@ -59,6 +65,12 @@ impl std::fmt::Debug for Http2 {
 
 /// A request, and where its answer goes.
 type Asked = (Request<RecvStream>, SendResponse<Bytes>);
+
+/// A request whose turn has not come, and about how many bytes of memory its head takes.
+struct Waiting {
+    asked: Asked,
+    head: usize,
+}
 
 enum Stage {
     Shaking(Handshake<End, Bytes>),
@@ -87,18 +99,30 @@ impl Http2 {
             .initial_connection_window_size(4 * limits::STREAM_WINDOW)
             .handshake(End(Arc::clone(&pipe)));
         let (stage, woken) = (Stage::Shaking(handshake), Arc::default());
-        let (streams, waiting) = (Vec::new(), VecDeque::new());
-        Self { stage, pipe, woken, streams, waiting, website, is_ending: false, rests: None, begun: 0 }
+        let (streams, waiting, meter) = (Vec::new(), VecDeque::new(), Meter::default());
+        Self {
+            stage,
+            pipe,
+            meter,
+            woken,
+            streams,
+            waiting,
+            content: 0,
+            website,
+            is_ending: false,
+            rests: None,
+            begun: 0,
+        }
     }
 
-    /// About how many bytes of memory it takes: h2 tells of none but what passes through the pipe.
+    /// About how many bytes of memory it takes, rather too many than too few: h2 tells of none but what passes through the
+    /// pipe and what content it keeps.
     pub(super) fn memory(&self) -> usize {
         let pipe = lock(&self.pipe);
-        let held = self.streams.iter().map(|stream| match stream.holds() {
-            Held::File => STREAM,
-            Held::Bytes(bytes) => STREAM + bytes,
-        });
-        BASE + pipe.incoming.capacity() + pipe.outgoing.capacity() + held.sum::<usize>() + self.waiting.len() * STREAM
+        let held: usize = self.streams.iter().map(|stream| STREAM + stream.memory()).sum();
+        let waiting: usize = self.waiting.iter().map(|waiting| STREAM + waiting.head).sum();
+        let pipe = pipe.incoming.capacity() + pipe.outgoing.capacity();
+        BASE + pipe + self.meter.memory() + self.content + held + waiting
     }
 
     /// Whether no request is being answered.
@@ -147,6 +171,7 @@ impl Http2 {
     /// Takes what came, and adds what is to be sent.
     pub(super) fn step(&mut self, bytes: &[u8], out: &mut Vec<u8>, around: &mut Around<'_>) -> Went {
         lock(&self.pipe).incoming.extend_from_slice(bytes);
+        self.meter.see(bytes);
         if around.stopping && !self.is_ending {
             self.is_ending = true;
             if let Stage::Open(connection) = &mut self.stage {
@@ -173,12 +198,29 @@ impl Http2 {
             }
         }
         self.rests = Some(if is_busy { (around.now, true) } else { since });
-        out.append(&mut lock(&self.pipe).outgoing);
+        self.count_content();
+        let mut pipe = lock(&self.pipe);
+        out.append(&mut pipe.outgoing);
+        if self.streams.is_empty() && pipe.incoming.is_empty() {
+            // Who asks nothing keeps no buffer.
+            *pipe = Pipe::default();
+        }
+        drop(pipe);
         match self.stage {
             Stage::Over => Went::Over,
             _ if is_full => Went::More,
             _ => Went::Waits,
         }
+    }
+
+    /// Counts the content that h2 keeps for those who have not taken it.
+    fn count_content(&mut self) {
+        let streams = self.streams.iter_mut().filter_map(Stream::content);
+        let waiting = self.waiting.iter_mut().map(|waiting| waiting.asked.0.body_mut());
+        // What has been said to its end, and taken, holds nothing.
+        let held =
+            |content: &mut RecvStream| if content.is_end_stream() { 0 } else { content.flow_control().used_capacity() };
+        self.content = streams.chain(waiting).map(held).sum();
     }
 
     /// Lets h2 read and write, and takes the requests that have come.
@@ -210,7 +252,8 @@ impl Http2 {
                     has_begun = true;
                     self.begun += 1;
                     if holds.is_much() || !self.waiting.is_empty() {
-                        self.waiting.push_back(asked);
+                        let head = kept_request::size_of_fields(asked.0.headers());
+                        self.waiting.push_back(Waiting { asked, head });
                     } else if let Some(stream) = Stream::begin(asked, &self.website, around) {
                         holds.add(&stream);
                         self.streams.push(stream);
@@ -244,12 +287,12 @@ impl Http2 {
     /// Answers those that waited, as far as there is room for them now.
     fn begin_waiting(&mut self, context: &mut Context<'_>, around: &mut Around<'_>) -> bool {
         // Whoever waits may have lost patience.
-        self.waiting.retain_mut(|(_, respond)| respond.poll_reset(context).is_pending());
+        self.waiting.retain_mut(|waiting| waiting.asked.1.poll_reset(context).is_pending());
         let mut has_begun = false;
         let mut holds = Holds::of(&self.streams);
         while !holds.is_much()
             && self.begun < BEGUN
-            && let Some(asked) = self.waiting.pop_front()
+            && let Some(Waiting { asked, .. }) = self.waiting.pop_front()
         {
             has_begun = true;
             self.begun += 1;

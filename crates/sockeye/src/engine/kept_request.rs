@@ -1,9 +1,13 @@
 //! A request that is kept until its answer is there: as it came, from which it is read again.
 
+use http::HeaderMap;
 use http::request::Parts;
 
 use crate::web::request::{Parsed, Request, Values, parse};
 use crate::web::status::Status;
+
+/// A field's place in a map.
+const FIELD: usize = 128;
 
 /// A request without its content.
 #[derive(Debug, Clone)]
@@ -36,9 +40,15 @@ impl KeptRequest {
     pub(super) fn memory(&self) -> usize {
         match self {
             Self::Http1(head) => head.capacity(),
-            Self::Http2(parts, _) => size_of::<Parts>() + parts.headers.capacity() * 64,
+            Self::Http2(parts, _) => size_of::<Parts>() + size_of_fields(&parts.headers),
         }
     }
+}
+
+/// Bytes of memory that fields take, about: their place in the map, and what they say.
+pub(super) fn size_of_fields(fields: &HeaderMap) -> usize {
+    let said: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    fields.capacity() * FIELD + said
 }
 
 /// A request of HTTP/2 from what h2 has unpacked.

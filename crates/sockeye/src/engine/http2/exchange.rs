@@ -54,6 +54,8 @@ pub(super) struct Stream {
     sent: u64,
     /// When it has taken too long. A client that says something else meanwhile, such as PING, gains nothing by it.
     until: Moment,
+    /// Bytes of memory that the request takes which is kept for it.
+    keeps: usize,
 }
 
 /// Content that nobody waits for. It is read all the same, as behind an answer of HTTP/1 that ends the connection, and within
@@ -153,17 +155,18 @@ impl Stream {
                     && website.takes_long(&request, around.date)
                     && around.ask(number, website, kept.clone()).is_ok()
                 {
+                    let keeps = kept.memory();
                     let doing = Doing::Wait { request: kept, respond, began, made: None };
-                    return Some(Self { doing, unread: None, record: None, sent: 0, until: due(around) });
+                    return Some(Self { doing, unread: None, record: None, sent: 0, until: due(around), keeps });
                 }
                 match website.answer(&request, around.date, around.fields) {
                     Reply::Ready(response) => {
                         (Record::begin(website, Some(&request), response.status, about, Some(began)), response)
                     }
                     Reply::Upload(upload) => {
-                        let coming = Coming::Content(upload);
+                        let (coming, keeps) = (Coming::Content(upload), kept.memory() + size_of::<Upload>());
                         let doing = Doing::Upload { coming, request: kept, content, respond, gained: 0, began };
-                        return Some(Self { doing, unread: None, record: None, sent: 0, until: due(around) });
+                        return Some(Self { doing, unread: None, record: None, sent: 0, until: due(around), keeps });
                     }
                 }
             }
@@ -195,6 +198,7 @@ impl Stream {
             record,
             sent: 0,
             until,
+            keeps: 0,
         })
     }
 
@@ -214,6 +218,23 @@ impl Stream {
             Doing::Wait { .. } => Held::Bytes(limits::STREAM_BYTES),
             Doing::Answer { rest: Rest::Made { source, .. }, .. } if source.holds() > 0 => Held::Bytes(source.holds()),
             Doing::Answer { rest: Rest::Part { .. } | Rest::Made { .. }, .. } | Doing::Upload { .. } => Held::File,
+        }
+    }
+
+    /// About how many bytes of memory it takes, beside what is being sent.
+    pub(super) fn memory(&self) -> usize {
+        let answer = match self.holds() {
+            Held::File => 0,
+            Held::Bytes(bytes) => bytes,
+        };
+        answer + if matches!(self.doing, Doing::Wait { .. } | Doing::Upload { .. }) { self.keeps } else { 0 }
+    }
+
+    /// Its content, if some may come that nobody has taken.
+    pub(super) fn content(&mut self) -> Option<&mut RecvStream> {
+        match &mut self.doing {
+            Doing::Upload { content, .. } => Some(content),
+            _ => self.unread.as_mut().map(|unread| &mut unread.content),
         }
     }
 
