@@ -97,3 +97,73 @@ fn floods_end_their_own_connection_and_cost_nobody_else() {
     drop((stuck, deaf));
     until("every file is closed", || files_of(server.child.id()) <= files);
 }
+
+/// Reads frames up to the answer to a PING; how many heads of answers came.
+fn heads_before_pong(stream: &mut TcpStream) -> usize {
+    let mut heads = 0;
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).unwrap();
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        stream.read_exact(&mut payload).unwrap();
+        match (head[3], head[4]) {
+            (HEADERS, _) => heads += 1,
+            (PING, 1) => return heads,
+            _ => {}
+        }
+    }
+}
+
+/// Under few open files a client of HTTP/2 that takes nothing leaves the others theirs, and all its answers come in the end.
+#[test]
+fn one_client_that_asks_for_much_does_not_hold_all_files() {
+    for (limit, clients, most) in [(64, 1, 9), (64, 6, 6 + 8), (256, 3, 3 + 32)] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("large"), vec![0; 1 << 20]).unwrap();
+        let (nofile, path) = (format!("--nofile={limit}:{limit}"), folder.path().to_str().unwrap());
+        let server = Server::start_with(&["prlimit", &nofile], &["http://127.0.0.1:0"], &["--files", path, "-q"]);
+        is_served(&server);
+        let mut stuck: Vec<TcpStream> = (0..clients).map(|_| begin(&server)).collect();
+        let mut held = 0;
+        for stream in &mut stuck {
+            let asks: Vec<u8> = (0..60).flat_map(|number| frame(HEADERS, 5, 2 * number + 1, ASKED)).collect();
+            let ping = frame(PING, 0, 0, b"12345678");
+            stream.write_all(&[&asks, &ping[..]].concat()).unwrap();
+            // The answer to a PING goes first. Each has one file at least.
+            let mut heads = heads_before_pong(stream);
+            stream.write_all(&ping).unwrap();
+            heads += heads_before_pong(stream);
+            assert!(heads >= 1, "{limit}");
+            held += heads;
+        }
+        assert!(held <= most, "{limit}: {held} for {clients}");
+        // Whoever does not read over HTTP/1 has a file too, and so has whoever comes then.
+        let deaf: Vec<TcpStream> = (0..8)
+            .map(|_| {
+                let mut client = server.connect();
+                client.write_all(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+                let mut said = [0; 15];
+                client.read_exact(&mut said).unwrap();
+                assert_eq!(&said, b"HTTP/1.1 200 OK");
+                client
+            })
+            .collect();
+        is_served(&server);
+        drop(deaf);
+        // A window that opens lets all of them come, one after another.
+        let mut first = stuck.swap_remove(0);
+        drop(stuck);
+        let window = |stream| frame(8, 0, stream, &0x3fff_0000_u32.to_be_bytes());
+        let windows: Vec<u8> = (0..60).flat_map(|number| window(2 * number + 1)).collect();
+        first.write_all(&[window(0), frame(SETTINGS, 0, 0, &[0, 4, 0x10, 0, 0, 0]), windows].concat()).unwrap();
+        let mut came = 0;
+        while came < 60 << 20 {
+            let mut head = [0; 9];
+            first.read_exact(&mut head).unwrap();
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+            first.read_exact(&mut vec![0; length]).unwrap();
+            came += if head[3] == 0 { length } else { 0 };
+            assert!(![RST_STREAM, GOAWAY].contains(&head[3]));
+        }
+    }
+}

@@ -139,6 +139,8 @@ pub const STREAM_WINDOW: u32 = 256 * 1024;
 /// Of those, how many may hold files open; and bytes made in memory for them, beyond which no more are made: the others
 /// wait for their turn.
 pub const STREAM_FILES: usize = 32;
+/// The part of the open files that may be files of a connection of HTTP/2 which has one already: see [`more_files`].
+pub const MORE_FILES_SHARE: u64 = 8;
 /// See [`STREAM_FILES`].
 pub const STREAM_BYTES: usize = 1024 * 1024;
 /// Longest content of a request that is read only to be passed over; a longer one costs the connection.
@@ -180,6 +182,12 @@ pub fn connections(open_files: u64) -> usize {
 pub fn stored_at_once(open_files: u64) -> usize {
     let most = (RESERVED_FILES.min(open_files / 2) / 4).max(open_files / STORED_SHARE).max(1);
     usize::try_from(most).unwrap_or(usize::MAX)
+}
+
+/// Files that clients of HTTP/2 may hold open together beyond one for each connection, under a limit of open files.
+#[must_use]
+pub fn more_files(open_files: u64) -> usize {
+    usize::try_from(open_files / MORE_FILES_SHARE).unwrap_or(usize::MAX)
 }
 
 /// Bytes that all buffers of a server together may take, of so many that the process may have.
@@ -298,7 +306,12 @@ pub const TABLE: &[Limit] = &[
     },
     Limit {
         flag: None,
-        default: || format!("{STREAM_FILES} files, or more than {} made for it", bytes(STREAM_BYTES)),
+        default: || {
+            format!(
+                "{STREAM_FILES} files, or more than {} made for it; beyond one each, 1/{MORE_FILES_SHARE} of the open files for all",
+                bytes(STREAM_BYTES)
+            )
+        },
         what: "answers to it at once",
     },
     Limit {
@@ -392,7 +405,7 @@ mod tests {
             source.split("pub const TABLE").nth(1).and_then(|rest| rest.split("\n];").next()).unwrap_or_default();
         for literal in table.split("default:").skip(1).filter_map(|rest| rest.split("what:").next()) {
             let words: String = literal.split('"').skip(1).step_by(2).collect();
-            let is_share = literal.contains("MEMORY_SHARE");
+            let is_share = literal.contains("_SHARE}");
             let has_digit = words.replace("{0}", "").chars().any(|c| c.is_ascii_digit());
             assert!(!has_digit || is_share, "{literal}");
         }

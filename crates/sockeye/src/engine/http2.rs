@@ -24,6 +24,7 @@ use self::meter::Meter;
 use super::access::Lines;
 use super::around::Around;
 use super::kept_request;
+use super::more_files::Share;
 use super::served::Website;
 use super::storage::Done;
 use crate::limits;
@@ -50,6 +51,8 @@ pub(super) struct Http2 {
     /// Bytes of content that have come and are not taken.
     content: usize,
     website: Arc<Website>,
+    /// Its part of the files that may be open.
+    files: Share,
     is_ending: bool,
     /// Since when no request has been answered, and whether there was any.
     rests: Option<(Moment, bool)>,
@@ -108,6 +111,7 @@ impl Http2 {
             streams,
             waiting,
             content: 0,
+            files: Share::of(Arc::clone(&website.more_files)),
             website,
             is_ending: false,
             rests: None,
@@ -199,6 +203,7 @@ impl Http2 {
         }
         self.rests = Some(if is_busy { (around.now, true) } else { since });
         self.count_content();
+        self.files.settle(Holds::of(&self.streams).files);
         let mut pipe = lock(&self.pipe);
         out.append(&mut pipe.outgoing);
         if self.streams.is_empty() && pipe.incoming.is_empty() {
@@ -251,7 +256,7 @@ impl Http2 {
                 Poll::Ready(Some(Ok(asked))) => {
                     has_begun = true;
                     self.begun += 1;
-                    if holds.is_much() || !self.waiting.is_empty() {
+                    if holds.is_much(&mut self.files) || !self.waiting.is_empty() {
                         let head = kept_request::size_of_fields(asked.0.headers());
                         self.waiting.push_back(Waiting { asked, head });
                     } else if let Some(stream) = Stream::begin(asked, &self.website, around) {
@@ -290,7 +295,7 @@ impl Http2 {
         self.waiting.retain_mut(|waiting| waiting.asked.1.poll_reset(context).is_pending());
         let mut has_begun = false;
         let mut holds = Holds::of(&self.streams);
-        while !holds.is_much()
+        while !holds.is_much(&mut self.files)
             && self.begun < BEGUN
             && let Some(Waiting { asked, .. }) = self.waiting.pop_front()
         {
@@ -328,8 +333,9 @@ impl Holds {
         }
     }
 
-    fn is_much(&self) -> bool {
-        self.files >= limits::STREAM_FILES || self.bytes >= limits::STREAM_BYTES
+    /// Whether there is no room for one more.
+    fn is_much(&self, share: &mut Share) -> bool {
+        self.files >= limits::STREAM_FILES || self.bytes >= limits::STREAM_BYTES || !share.has_room_for(self.files + 1)
     }
 }
 

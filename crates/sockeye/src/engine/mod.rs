@@ -18,6 +18,8 @@ mod guard;
 mod http2;
 #[cfg(feature = "http")]
 mod kept_request;
+#[cfg(feature = "http")]
+mod more_files;
 mod origin;
 mod reactor;
 mod room;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::more_files::MoreFiles;
 use crate::web::answer::Reply;
 use crate::web::clock::Now;
 use crate::web::field_list::FieldList;
@@ -19,6 +20,8 @@ pub(crate) struct Website {
     pub log: AccessLog,
     /// The port of HTTPS, once it is known, to which everybody here is sent.
     pub https: Option<Arc<OnceLock<u16>>>,
+    /// Files that clients of HTTP/2 hold open.
+    pub more_files: Arc<MoreFiles>,
 }
 
 impl Website {

@@ -140,7 +140,13 @@ fn site(world: &mut World) -> (Channel, TcpStream, tempfile::TempDir) {
     std::fs::write(folder.path().join("large"), vec![b'x'; LARGE]).unwrap();
     std::fs::write(folder.path().join("some"), vec![b'x'; SOME]).unwrap();
     let site = Site::new(Root::open(folder.path()).unwrap(), SiteOptions::default());
-    let website = Website { site: Arc::new(site), is_secure: false, log: AccessLog::None, https: None };
+    let website = Website {
+        site: Arc::new(site),
+        is_secure: false,
+        log: AccessLog::None,
+        https: None,
+        more_files: Arc::default(),
+    };
     // A Unix socket would not take as much at once.
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

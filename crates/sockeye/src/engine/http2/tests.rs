@@ -57,7 +57,13 @@ impl Line {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("large"), vec![b'x'; 100_000]).unwrap();
         let site = Site::new(Root::open(folder.path()).unwrap(), options);
-        let website = Website { site: Arc::new(site), is_secure: false, log: AccessLog::None, https: None };
+        let website = Website {
+            site: Arc::new(site),
+            is_secure: false,
+            log: AccessLog::None,
+            https: None,
+            more_files: Arc::default(),
+        };
         let http2 = Http2::new(Arc::new(website));
         let mut line = Self { http2, date: Now::new(SystemTime::now()), folder, went: None };
         let settings = [&[0, 4][..], &window.to_be_bytes()].concat();

@@ -108,7 +108,7 @@ pub(super) fn assign(files: &Files, options: &Options) -> Result<Vec<(Address, R
         };
         let is_secure = over == Scheme::Https;
         let https = (files.plain == Plain::Redirected && !is_secure).then(|| Arc::clone(&https));
-        let website = Website { site: Arc::clone(&site), is_secure, log: files.log, https };
+        let website = Website { site: Arc::clone(&site), is_secure, log: files.log, https, more_files: Arc::default() };
         let behaviour = Behaviour::Site(Arc::new(website));
         let roles = Roles { stream: Ok(behaviour), datagram: Ok(Behaviour::Discard), over: Some(over) };
         Ok((address.clone(), roles))
