@@ -75,7 +75,7 @@ impl Histogram {
     /// Counts the same time several times.
     #[inline]
     pub fn record_many(&mut self, time: Duration, count: u64) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(LONGEST).min(LONGEST);
+        let nanos = nanos(time);
         // It grows, so that there is nothing to fail.
         let _ = self.0.record_n(nanos, count);
     }
@@ -130,7 +130,7 @@ impl Histogram {
     /// The part of all that is within a time.
     #[must_use]
     pub fn within(&self, time: Duration) -> f64 {
-        self.0.quantile_below(u64::try_from(time.as_nanos()).unwrap_or(LONGEST))
+        self.0.quantile_below(nanos(time))
     }
 
     /// Every step into which something falls, from short to long.
@@ -176,6 +176,11 @@ impl Histogram {
         histogram.auto(true);
         Ok(Self(histogram))
     }
+}
+
+#[inline]
+fn nanos(time: Duration) -> u64 {
+    time.as_secs().saturating_mul(1_000_000_000).saturating_add(time.subsec_nanos().into()).min(LONGEST)
 }
 
 /// What V2 begins with, compressed and not.
@@ -254,6 +259,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(80))]
+
         #[test]
         fn eight_shards_together_are_the_histogram_of_all_values(times in times()) {
             let mut merged = Histogram::new();

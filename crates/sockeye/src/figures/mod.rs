@@ -25,15 +25,19 @@
 //! # Ok::<(), figures::ReadError>(())
 //! ```
 
+mod compare;
 mod error;
 mod histogram;
+mod merge;
 mod record;
 mod run;
 mod saved;
 mod time;
 
+pub use compare::{Change, Comparison, Metric, Verdict, compare};
 pub use error::{ReadError, Trouble};
 pub use histogram::{Bucket, Histogram, HistogramError};
+pub use merge::{MergeError, merge, missing_shards};
 pub use record::{Collector, Recorder, Snapshot, collect};
-pub use run::{Arrivals, Begun, Counts, Failed, Generator, Line, Measured, Pace, Part, Row, Run, Shard};
+pub use run::{Arrivals, Begun, Counts, Failed, Generator, Line, Measured, Pace, Part, Row, Run, Shard, Within};
 pub use saved::FORMAT;

@@ -73,8 +73,8 @@ pub struct Run {
     pub begun: Begun,
     /// How long it lasted. Of a merged run: the time that its rate is about.
     pub lasted: Duration,
-    /// Exchanges within that time, where these are not all: runs that were merged have time that others do not share.
-    pub within: Option<u64>,
+    /// Which part of a merged run that is; none if it is all of it.
+    pub within: Option<Within>,
     /// What was measured.
     pub measured: Measured,
     /// What it cost to make it.
@@ -83,8 +83,19 @@ pub struct Run {
     pub interrupted: bool,
     /// What to know before believing the figures, a sentence each.
     pub warnings: Vec<String>,
+    /// What came to light when runs were merged: a shard that is missing, one that was late.
+    pub gaps: Vec<String>,
     /// The runs of which it was merged.
     pub parts: Vec<Part>,
+}
+
+/// The part of a merged run in which all of its runs were going on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Within {
+    /// How far from the beginning it began.
+    pub from: Duration,
+    /// Exchanges in it.
+    pub exchanges: u64,
 }
 
 /// One of the runs that were merged.
@@ -102,6 +113,8 @@ pub struct Part {
     pub counts: Counts,
     /// Exchanges.
     pub exchanges: u64,
+    /// What it needed itself.
+    pub generator: Generator,
 }
 
 /// What the program itself needed.
@@ -243,8 +256,18 @@ impl Begun {
     /// The run, once it is over.
     #[must_use]
     pub fn ended(self, lasted: Duration, measured: Measured) -> Run {
-        let (interrupted, warnings, parts, within) = (false, Vec::new(), Vec::new(), None);
-        Run { begun: self, lasted, within, measured, generator: Generator::default(), interrupted, warnings, parts }
+        let (warnings, gaps, parts) = (Vec::new(), Vec::new(), Vec::new());
+        Run {
+            begun: self,
+            lasted,
+            within: None,
+            measured,
+            generator: Generator::default(),
+            interrupted: false,
+            warnings,
+            gaps,
+            parts,
+        }
     }
 }
 
@@ -258,15 +281,24 @@ impl Run {
     /// Exchanges a second.
     #[must_use]
     pub fn rate(&self) -> f64 {
-        a_second(self.within.unwrap_or_else(|| self.exchanges()), self.lasted)
+        a_second(self.within.map_or_else(|| self.exchanges(), |within| within.exchanges), self.lasted)
+    }
+
+    /// All that is to be known before believing the figures.
+    pub fn all_warnings(&self) -> impl Iterator<Item = &str> {
+        self.gaps.iter().chain(&self.warnings).map(String::as_str)
     }
 
     /// The part of the processors that the generator's threads took: 1.0 is all.
     #[must_use]
     pub fn load_of_generator(&self) -> Option<f64> {
-        let Generator { threads, cpu } = self.generator;
-        let could = self.lasted.as_secs_f64() * f64::from(threads);
-        (could > 0.0).then(|| cpu.as_secs_f64() / could)
+        let of = |lasted: Duration, generator: Generator| lasted.as_secs_f64() * f64::from(generator.threads);
+        let could = if self.parts.is_empty() {
+            of(self.lasted, self.generator)
+        } else {
+            self.parts.iter().map(|part| of(part.lasted, part.generator)).sum()
+        };
+        (could > 0.0).then(|| self.generator.cpu.as_secs_f64() / could)
     }
 }
 

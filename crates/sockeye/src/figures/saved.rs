@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Arrivals, Begun, Counts, Failed, Generator, Histogram, Line, Measured, Pace, Part, ReadError, Row, Run, Shard,
-    Trouble, run::a_second, time,
+    Trouble, Within, run::a_second, time,
 };
 use crate::limits;
 
@@ -37,7 +37,7 @@ struct SavedRun {
     rate: f64,
     latency: Option<Latency>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    exchanges_in_seconds: Option<u64>,
+    within: Option<SavedWithin>,
     sent: u64,
     received: u64,
     #[serde(rename = "loop")]
@@ -49,6 +49,8 @@ struct SavedRun {
     generator: SavedGenerator,
     interrupted: bool,
     warnings: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    gaps: Vec<String>,
     histogram: String,
     lines: Vec<SavedLine>,
     whole_plays: Distribution,
@@ -58,6 +60,12 @@ struct SavedRun {
     rows: Vec<SavedRow>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     merged: Vec<SavedPart>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedWithin {
+    from: f64,
+    exchanges: u64,
 }
 
 /// Percentiles in seconds.
@@ -156,6 +164,7 @@ struct SavedPart {
     sent: u64,
     received: u64,
     late: SavedLate,
+    generator: SavedGenerator,
 }
 
 impl Run {
@@ -244,7 +253,9 @@ impl From<&Run> for SavedRun {
             seconds: lasted.as_secs_f64(),
             rate: run.rate(),
             latency: Latency::of(&measured.latency),
-            exchanges_in_seconds: run.within,
+            within: run
+                .within
+                .map(|within| SavedWithin { from: within.from.as_secs_f64(), exchanges: within.exchanges }),
             sent,
             received,
             pace: begun.pace.into(),
@@ -252,9 +263,10 @@ impl From<&Run> for SavedRun {
             ramp: begun.ramp.as_secs_f64(),
             shard: begun.shard.map(SavedShard::from),
             late: SavedLate::of(&measured.counts),
-            generator: SavedGenerator { threads: generator.threads, cpu: generator.cpu.as_secs_f64() },
+            generator: SavedGenerator::from(*generator),
             interrupted: run.interrupted,
             warnings: run.warnings.clone(),
+            gaps: run.gaps.clone(),
             histogram: measured.latency.encode(),
             lines: measured.lines.iter().map(line).collect(),
             whole_plays: Distribution::of(&measured.whole_plays),
@@ -319,15 +331,19 @@ impl SavedRun {
             pace: self.pace.pace()?,
             shard: self.shard.map(SavedShard::shard).transpose()?,
         };
-        let generator = Generator { threads: self.generator.threads, cpu: duration("cpu", self.generator.cpu)? };
+        let within = self.within.map(|SavedWithin { from, exchanges }| {
+            duration("within.from", from).map(|from| Within { from, exchanges })
+        });
+        let generator = self.generator.generator()?;
         Ok(Run {
             begun,
             lasted: duration("seconds", self.seconds)?,
-            within: self.exchanges_in_seconds,
+            within: within.transpose()?,
             measured,
             generator,
             interrupted: self.interrupted,
             warnings: self.warnings,
+            gaps: self.gaps,
             parts: self.merged.into_iter().map(SavedPart::part).collect::<Result<_, _>>()?,
         })
     }
@@ -390,6 +406,18 @@ impl Distribution {
 impl SavedLate {
     fn of(counts: &Counts) -> Self {
         Self { count: counts.late, max: counts.latest.as_secs_f64() }
+    }
+}
+
+impl From<Generator> for SavedGenerator {
+    fn from(Generator { threads, cpu }: Generator) -> Self {
+        Self { threads, cpu: cpu.as_secs_f64() }
+    }
+}
+
+impl SavedGenerator {
+    fn generator(&self) -> Result<Generator, Trouble> {
+        Ok(Generator { threads: self.threads, cpu: duration("cpu", self.cpu)? })
     }
 }
 
@@ -471,6 +499,7 @@ impl From<&Part> for SavedPart {
             sent,
             received,
             late: SavedLate::of(&part.counts),
+            generator: SavedGenerator::from(part.generator),
         }
     }
 }
@@ -492,6 +521,7 @@ impl SavedPart {
             lasted: duration("seconds", self.seconds)?,
             counts,
             exchanges: self.exchanges,
+            generator: self.generator.generator()?,
         })
     }
 }

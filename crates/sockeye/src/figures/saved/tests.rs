@@ -74,17 +74,21 @@ fn runs() -> impl Strategy<Value = Run> {
                 lasted: Duration::from_nanos(lasted),
                 counts: measured.counts,
                 exchanges: 3,
+                generator: Generator { threads: 1, cpu: Duration::from_millis(7) },
             };
             let mut run = begun.ended(Duration::from_nanos(lasted), measured);
             run.generator = Generator { threads: 2, cpu: Duration::from_nanos(lasted / 11) };
             run.warnings.push("a word".to_owned());
+            run.gaps.push("a gap".to_owned());
+            run.within =
+                shard.map(|shard| Within { from: Duration::from_nanos(lasted / 5), exchanges: shard.of.into() });
             run.parts.push(part);
             run
         })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn what_is_saved_is_read_and_saved_again_as_it_was(run in runs()) {
