@@ -4,7 +4,8 @@ use std::io;
 use std::process::ExitCode;
 
 use sockeye::failure::Kind;
-use sockeye::net::connect::ConnectError;
+use sockeye::net::connect::{ConnectError, NoWayThrough};
+use sockeye::net::proxy::ProxyError;
 use transcript::FaultKind;
 
 /// How the command ended.
@@ -125,7 +126,10 @@ impl From<Exit> for ExitCode {
 
 impl From<&ConnectError> for Exit {
     fn from(error: &ConnectError) -> Self {
-        Self::from(Kind::from(error))
+        match error {
+            ConnectError::Proxy { why: NoWayThrough::Asked(ProxyError::Unusable(_)), .. } => Self::Usage,
+            error => Self::from(Kind::from(error)),
+        }
     }
 }
 

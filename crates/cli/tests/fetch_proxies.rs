@@ -58,9 +58,9 @@ fn tinyproxy_carries_http_and_tunnels_https() {
     assert!(text(&refused.stderr).contains("the proxy says 407"), "{}", text(&refused.stderr));
     let refused = ask(&plain, "http_proxy", &format!("http://127.0.0.1:{}", locked.port), "");
     assert_code(&refused, 22);
-    let refused = ask(&plain, "http_proxy", "socks4://127.0.0.1:1", "");
+    let refused = ask(&plain, "http_proxy", "ftp://127.0.0.1:1", "");
     assert_code(&refused, 2);
-    assert!(text(&refused.stderr).contains("socks5 or socks5h, and not by socks4"), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("socks5 or socks5h, and not by ftp"), "{}", text(&refused.stderr));
 }
 
 /// The way through a proxy is part of connecting.

@@ -14,7 +14,8 @@ use std::io;
 use transcript::{FaultKind, Verdict};
 
 use crate::endpoint::Conversation;
-use crate::net::connect::ConnectError;
+use crate::net::connect::{ConnectError, NoWayThrough};
+use crate::net::proxy::ProxyError;
 
 /// What kind of failure it is: what programs tell failures apart by, and what exit codes come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -96,6 +97,12 @@ impl From<&ConnectError> for Kind {
             ConnectError::NotFound { .. } => Self::NameNotFound,
             ConnectError::TimedOut { .. } => Self::ConnectTimeout,
             ConnectError::Refused { .. } => Self::Refused,
+            ConnectError::Proxy { why: NoWayThrough::NoProxy(error), .. } => Self::from(&**error),
+            ConnectError::Proxy { why: NoWayThrough::Asked(error), .. } => match error {
+                ProxyError::Strange(_) | ProxyError::Socket(_) => Self::Socket,
+                ProxyError::TimedOut => Self::ConnectTimeout,
+                _ => Self::Refused,
+            },
             ConnectError::Local { error, .. } if crate::net::is_exhausted(error) => Self::NoResources,
             ConnectError::Local { .. } => Self::Refused,
         }

@@ -55,6 +55,5 @@ pub mod verb;
 pub mod watch;
 #[cfg(feature = "http")]
 pub mod web;
-#[cfg(feature = "http")]
 mod wire;
 mod words;

@@ -17,7 +17,12 @@ use crate::output::Console;
 
 /// How to connect, as the flags say.
 pub(super) fn options(flags: &Talk) -> ConnectOptions {
-    ConnectOptions { family: flags.family.family(), timeout: flags.connect_timeout, source: None }
+    ConnectOptions {
+        family: flags.family.family(),
+        timeout: flags.connect_timeout,
+        proxy: flags.proxy.clone(),
+        ..ConnectOptions::default()
+    }
 }
 
 /// Why there is no connection, and how long it was tried.
@@ -44,7 +49,8 @@ pub(super) fn tell_attempts(connected: &Connected, console: &Console) {
         for attempt in &connected.attempts {
             console.note(&attempt.to_string());
         }
-        console.note(&format!("connected: {} {} -> {}", connected.protocol, connected.local, connected.peer));
+        let through = connected.via.as_ref().map_or(String::new(), |via| format!(", a proxy, which leads to {via}"));
+        console.note(&format!("connected: {} {} -> {}{through}", connected.protocol, connected.local, connected.peer));
     }
 }
 

@@ -21,8 +21,8 @@ use sockeye::net::listen::{self, Request};
 use sockeye::net::words;
 use sockeye::record::Record;
 use sockeye::verb::talk::{
-    Direction, Ending, Listened, Outcome, Probed, Progress, Role, Sink, TalkOptions, Tapped, listen, over_datagrams,
-    over_stream, probe,
+    Direction, Ending, Listened, OurEnd, Outcome, Probed, Progress, Role, Sink, TalkOptions, Tapped, listen,
+    over_datagrams, over_stream, probe,
 };
 
 /// Talks once, or plays a transcript.
@@ -46,6 +46,9 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
         return Err(console.fail(Exit::Usage, "talk needs an address: HOST:PORT, HOST PORT, PORT or unix:PATH"));
     };
     let protocol = protocol(address).map_err(|error| wrong(&error))?;
+    if flags.proxy.is_some() && protocol != Protocol::Tcp {
+        return Err(console.fail(Exit::Usage, &format!("a proxy leads to tcp addresses, and {address} is none")));
+    }
     if console.stdout_is_missing() {
         return Err(console.fail(Exit::CannotWrite, "cannot write what comes: standard output is closed"));
     }
@@ -70,7 +73,7 @@ fn zero(flags: &Talk, address: &Address, protocol: Protocol, console: &Console) 
         .map_err(|error| console.fail(Exit::from(&error), &no_connection(&error, flags)))?;
     tell_attempts(&connected, console);
     if protocol != Protocol::Udp {
-        console.note(&format!("{protocol} {}: open", connected.peer));
+        console.note(&format!("{protocol} {}: open", name_of(&connected)));
         return Ok(Exit::Done);
     }
     let until = flags.retry.map(|retry| Instant::now() + retry);
@@ -113,6 +116,9 @@ fn zero(flags: &Talk, address: &Address, protocol: Protocol, console: &Console) 
 
 fn converse(flags: &Talk, to: &Address, connected: &Connected, console: &Console) -> Result<Exit, Exit> {
     let mut options = options(flags);
+    if connected.via.is_some() {
+        options.our_end = OurEnd::WhenQuiet;
+    }
     let record = match &flags.record {
         Some(path) => Some(connection::record(flags, path, to.to_string(), connected.protocol, console)?),
         None => None,
@@ -126,12 +132,17 @@ fn converse(flags: &Talk, to: &Address, connected: &Connected, console: &Console
             Protocol::Tcp | Protocol::Unix => over_stream(connected, stdin.as_fd(), sink, &options),
         }
     });
-    let (peer, strangers) = (connected.peer.to_string(), options.progress.strangers());
+    let (peer, strangers) = (name_of(connected), options.progress.strangers());
     if strangers > 0 {
         console.note(&format!("{peer}: {strangers} datagrams came from somebody else and were not taken"));
     }
     let exit = conclude(&outcome, &peer, console);
     Ok(finish(record.as_ref(), exit, console))
+}
+
+/// The other end as people know it: behind a proxy what was asked for.
+fn name_of(connected: &Connected) -> String {
+    connected.via.clone().unwrap_or_else(|| connected.peer.to_string())
 }
 
 fn options(flags: &Talk) -> TalkOptions {

@@ -29,7 +29,14 @@ const TALK: &[Answer] = &[
     (&["-U", "--unixsock"], "write unix:PATH"),
     (&["-C", "--crlf", "-t", "--telnet"], "--eol crlf ends lines with CR and LF"),
     (&["-k", "--keep-open"], "--listen --keep takes one client after another"),
-    (&["-X", "-x", "--proxy"], "there is no proxy for talk; fetch has --proxy: `sockeye fetch`"),
+    (
+        &["-X", "-x", "--proxy-type", "--proxy-auth", "--proxy-dns", "--preproxy", "-proxy"],
+        "--proxy URL, such as socks5h://USER:PASSWORD@HOST:PORT, socks4a://HOST or http://HOST:3128",
+    ),
+    (
+        &["--socks5", "--socks5-hostname", "--socks4", "--socks4a", "--proxy-user", "--proxytunnel"],
+        "--proxy URL, such as socks5h://USER:PASSWORD@HOST:PORT, socks4a://HOST or http://HOST:3128",
+    ),
     (&["-c", "--ssl", "--tls"], "there is no TLS from the start; with --play, a transcript says `starttls`"),
     (&["-r", "--random", "-b", "-D", "-S", "-T", "-I", "-O", "-P", "-M", "-m"], "there is no such option here"),
     (&["-o", "--output", "-x", "--hex-dump"], "--record FILE writes what was said as a transcript"),

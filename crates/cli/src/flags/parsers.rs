@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sockeye::net::proxy::Proxy;
 use sockeye::net::tls::Trust;
 use sockeye::verb::serve::Budget;
 
@@ -43,6 +44,13 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
 
 pub(super) fn pin(text: &str) -> Result<Trust, String> {
     Trust::pinned(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn proxy(text: &str) -> Result<Proxy, String> {
+    match Proxy::parse(text) {
+        Ok(proxy) if proxy.is_secure() => Err("talk speaks to no proxy under TLS; `sockeye fetch` does".to_owned()),
+        parsed => parsed.map_err(|error| error.to_string()),
+    }
 }
 
 pub(super) fn name_value(text: &str) -> Result<(String, String), String> {

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use sockeye::net::proxy::Proxy;
 use sockeye::net::tls::Trust;
 use sockeye::verb::talk::Eol;
 
-use super::parsers::{duration, pin, size};
+use super::parsers::{duration, pin, proxy, size};
 use super::values::{FamilyFlags, Values};
 
 #[derive(Debug, Args)]
@@ -18,6 +19,8 @@ use super::values::{FamilyFlags, Values};
     input, for it may go on reading: talk ends when standard input does. A standard input that stays open and silent is given \
     15 s once the peer is known to have closed, or, with --listen, has ended. At a terminal talk ends with the peer.\n\
     With --listen, an empty standard input (/dev/null, a closed pipe) ends nothing: what comes is taken until the peer ends.\n\
+    Through a proxy our end is half-closed when a second has been quiet behind an answer, or after 5 s without one: many proxies \
+    end both ways when they hear one end.\n\
     Exit code 0: every byte arrived, both ways. To see only whether somebody listens, use --zero.\n\
     Over UDP each line is one datagram without its ending, and a second of quiet after an answer ends the conversation."
 )]
@@ -79,6 +82,9 @@ pub(crate) struct Talk {
     /// For looking the name up and connecting
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
     pub(crate) connect_timeout: Duration,
+    /// Go through a proxy: socks5h://, socks5://, socks4a://, socks4:// or http:// [USER:PASSWORD@]HOST[:PORT]; socks5h, socks4a and http have the proxy look names up, and the port is 1080 if none is written
+    #[arg(long, value_name = "URL", value_parser = proxy, conflicts_with = "listen")]
+    pub(crate) proxy: Option<Proxy>,
     /// With --play: where a transcript says `starttls`, trust who these certificates (PEM) sign for, and nobody else
     #[arg(long, value_name = "FILE", requires = "play", conflicts_with = "pin")]
     pub(crate) ca: Option<PathBuf>,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::bind;
 
+use super::proxy::{Proxy, ProxyError};
 use super::{Family, words};
 use crate::limits;
 use crate::sys::option;
@@ -22,11 +23,13 @@ pub struct ConnectOptions {
     pub timeout: Duration,
     /// What connections come from; none: whatever leads there.
     pub source: Option<Source>,
+    /// What stands between, over TCP.
+    pub proxy: Option<Proxy>,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        Self { family: None, timeout: limits::CONNECT_WAIT, source: None }
+        Self { family: None, timeout: limits::CONNECT_WAIT, source: None, proxy: None }
     }
 }
 
@@ -120,6 +123,15 @@ pub enum ConnectError {
         /// What took all the time, if no address is to blame.
         waited_for: Option<&'static str>,
     },
+    /// The proxy makes no way, or there is none to it.
+    Proxy {
+        /// What was asked for.
+        address: String,
+        /// The proxy, without its secrets.
+        proxy: String,
+        /// Why.
+        why: NoWayThrough,
+    },
     /// The connection failed inside this machine: nothing at the path of a Unix socket, no descriptor free.
     Local {
         /// What was asked for.
@@ -127,6 +139,15 @@ pub enum ConnectError {
         /// The system's words.
         error: io::Error,
     },
+}
+
+/// Why a proxy makes no way.
+#[derive(Debug)]
+pub enum NoWayThrough {
+    /// There is no connection to it.
+    NoProxy(Box<ConnectError>),
+    /// It was asked.
+    Asked(ProxyError),
 }
 
 impl fmt::Display for ConnectError {
@@ -163,6 +184,13 @@ impl fmt::Display for ConnectError {
                 f.write_str(": ")?;
                 list(f, attempts)
             }
+            Self::Proxy { address, proxy, why } => {
+                write!(f, "cannot connect to {address} through {proxy}: ")?;
+                match why {
+                    NoWayThrough::NoProxy(error) => error.fmt(f),
+                    NoWayThrough::Asked(error) => error.fmt(f),
+                }
+            }
             Self::Local { address, error } => write!(f, "cannot connect to {address}: {}", words(error)),
         }
     }
@@ -172,6 +200,8 @@ impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Local { error, .. } => Some(error),
+            Self::Proxy { why: NoWayThrough::NoProxy(error), .. } => Some(error),
+            Self::Proxy { why: NoWayThrough::Asked(error), .. } => Some(error),
             Self::NotFound { .. } | Self::Refused { .. } | Self::TimedOut { .. } => None,
         }
     }
@@ -183,6 +213,8 @@ impl ConnectError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::NotFound { .. } | Self::Refused { .. } | Self::TimedOut { .. } => true,
+            Self::Proxy { why: NoWayThrough::NoProxy(error), .. } => error.may_pass(),
+            Self::Proxy { why: NoWayThrough::Asked(error), .. } => error.may_pass(),
             // The path of a Unix socket that is not there yet, or from before.
             Self::Local { error, .. } => {
                 matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)

@@ -24,9 +24,11 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect as connect_to, socket_with, sockopt,
 };
 
-pub use super::attempt::{Attempt, ConnectError, ConnectOptions, Outcome, Source};
+use super::Family;
+pub use super::attempt::{Attempt, ConnectError, ConnectOptions, NoWayThrough, Outcome, Source};
 pub use super::connected::Connected;
 use super::connected::connect_datagrams;
+use super::proxy::{self, Destination, Proxy, ProxyError};
 use super::race::race;
 use super::resolve::{self, ResolveError};
 use crate::address::{Address, Host, Target};
@@ -37,6 +39,78 @@ use crate::endpoint::{Name, Protocol};
 /// # Errors
 /// The name leads nowhere, nobody answers, or not in time.
 pub fn connect(address: &Address, protocol: Protocol, options: &ConnectOptions) -> Result<Connected, ConnectError> {
+    match &options.proxy {
+        Some(proxy) => connect_through(proxy, address, protocol, options),
+        None => connect_straight(address, protocol, options),
+    }
+}
+
+/// Connects to a proxy, and has it make the rest of the way.
+fn connect_through(
+    proxy: &Proxy,
+    address: &Address,
+    protocol: Protocol,
+    options: &ConnectOptions,
+) -> Result<Connected, ConnectError> {
+    let until = Instant::now() + options.timeout;
+    let failed = |why| ConnectError::Proxy { address: address.to_string(), proxy: proxy.to_string(), why };
+    let unusable = |why: &str| failed(NoWayThrough::Asked(ProxyError::Unusable(why.to_owned())));
+    if protocol != Protocol::Tcp {
+        return Err(unusable("a proxy leads to tcp addresses alone"));
+    }
+    if matches!(proxy.kind, proxy::Kind::Https { .. }) {
+        return Err(unusable("talk speaks to no proxy under TLS; `sockeye fetch` does"));
+    }
+    let destination = destination(proxy, address, options)?;
+    let left = ConnectOptions { timeout: until.saturating_duration_since(Instant::now()), ..options.clone() };
+    let connected = connect_straight(&proxy.address, Protocol::Tcp, &left).map_err(|error| match error {
+        // How long was to be waited is known better here.
+        ConnectError::TimedOut { address, attempts, waited_for, .. } => {
+            failed(NoWayThrough::NoProxy(Box::new(ConnectError::TimedOut {
+                address,
+                after: options.timeout,
+                attempts,
+                waited_for,
+            })))
+        }
+        error => failed(NoWayThrough::NoProxy(Box::new(error))),
+    })?;
+    match proxy::through(&connected.fd, proxy, destination, until) {
+        Ok(()) => Ok(Connected { via: Some(address.to_string()), ..connected }),
+        Err(ProxyError::TimedOut) => Err(ConnectError::TimedOut {
+            address: address.to_string(),
+            after: options.timeout,
+            attempts: vec![],
+            waited_for: Some("the way through the proxy"),
+        }),
+        Err(error) => Err(failed(NoWayThrough::Asked(error))),
+    }
+}
+
+/// Whom a proxy is to connect to. Names are looked up there or here, as its scheme says.
+fn destination(proxy: &Proxy, address: &Address, options: &ConnectOptions) -> Result<Destination, ConnectError> {
+    match &address.target {
+        Target::Inet { host: Host::Ip(ip, _), port } => Ok(Destination::Address((*ip, *port).into())),
+        // The proxy's own loopback.
+        Target::Inet { host: Host::Loopback | Host::Every, port } => {
+            Ok(Destination::Address((Ipv4Addr::LOCALHOST, *port).into()))
+        }
+        Target::Inet { host: Host::Name(name), port } if proxy.kind.is_remote() => {
+            Ok(Destination::Name(name.clone(), *port))
+        }
+        _ => {
+            let only_v4 = matches!(proxy.kind, proxy::Kind::Socks4 { .. }).then_some(Family::V4);
+            let options = ConnectOptions { family: only_v4.or(options.family), ..options.clone() };
+            Ok(Destination::Address(look_up(address, &options)?))
+        }
+    }
+}
+
+fn connect_straight(
+    address: &Address,
+    protocol: Protocol,
+    options: &ConnectOptions,
+) -> Result<Connected, ConnectError> {
     let began = Instant::now();
     let (host, port) = match &address.target {
         Target::Unix(path) => return connect_path(address, path, options.timeout),
@@ -178,7 +252,7 @@ mod tests {
     use super::*;
 
     fn options() -> ConnectOptions {
-        ConnectOptions { family: None, timeout: Duration::from_secs(10), source: None }
+        ConnectOptions { timeout: Duration::from_secs(10), ..ConnectOptions::default() }
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Connected {
     pub attempts: Vec<Attempt>,
     /// How long looking up the name took.
     pub lookup: Duration,
+    /// What was asked for, where a proxy leads there: then the other end is the proxy.
+    pub via: Option<String>,
     /// The peer had reset it by the time we looked. The kernel tells that only once: what came before can still be read,
     /// and what follows looks like an end.
     pub(crate) broken: Option<Errno>,
@@ -56,7 +58,7 @@ impl Connected {
     /// Over a Unix socket, which is bound to a path.
     pub(super) fn over_path(fd: OwnedFd, peer: Name) -> Self {
         let (protocol, local, lookup) = (Protocol::Unix, Name::Unnamed, Duration::ZERO);
-        Self { fd, protocol, local, peer, attempts: vec![], lookup, broken: None, others: vec![] }
+        Self { fd, protocol, local, peer, attempts: vec![], lookup, via: None, broken: None, others: vec![] }
     }
 }
 
@@ -64,7 +66,8 @@ pub(super) fn connected(fd: OwnedFd, protocol: Protocol, peer: SocketAddr) -> Re
     let local = getsockname(&fd).map_or(Name::Unnamed, name);
     // One that was reset by now has no peer any more, as far as the kernel is concerned.
     let peer = getpeername(&fd).ok().flatten().map_or(Name::Inet(peer), name);
-    Ok(Connected { fd, protocol, local, peer, attempts: vec![], lookup: Duration::ZERO, broken: None, others: vec![] })
+    let (attempts, lookup, via) = (vec![], Duration::ZERO, None);
+    Ok(Connected { fd, protocol, local, peer, attempts, lookup, via, broken: None, others: vec![] })
 }
 
 fn name(address: rustix::net::SocketAddrAny) -> Name {

@@ -20,6 +20,7 @@ pub mod listen;
 pub mod lookup;
 mod path;
 pub(crate) mod peer;
+pub mod proxy;
 mod race;
 mod resolve;
 #[cfg(feature = "http")]

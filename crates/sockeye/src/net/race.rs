@@ -249,7 +249,7 @@ mod tests {
     use crate::endpoint::Name;
 
     fn within(timeout: Duration) -> ConnectOptions {
-        ConnectOptions { family: None, timeout, source: None }
+        ConnectOptions { timeout, ..ConnectOptions::default() }
     }
 
     /// A listener whose backlog is full lets further connections hang.

@@ -1,4 +1,5 @@
 //! From bytes to meaning and back. Nothing here opens a socket.
 
+#[cfg(feature = "http")]
 pub(crate) mod http;
 pub(crate) mod socks;

@@ -1,23 +1,23 @@
 //! Connecting to a server: over a socket of its own, through a proxy, under TLS.
 
 use std::cell::RefCell;
-use std::io::{self, Read, Write};
+use std::io;
 use std::rc::Rc;
 use std::time::Instant;
 
-use rustix::event::PollFlags;
 use rustls::ClientConnection;
 
 use super::deadlines::Deadlines;
 use super::proof::{Proof, ProxyProofs};
-use super::proxy::{self, Kind, Tunnel, Via};
+use super::proxy::{Tunnel, Via, tunnel};
 use super::{FetchError, FetchOptions, Origin, Times, Url, UrlScheme, Watch};
 use crate::address::{Address, Host, Target};
 use crate::event::Protocol;
+use crate::net::Family;
 use crate::net::connect::{ConnectOptions, connect, look_up};
+use crate::net::proxy::{self, Destination, Kind, Proxy, ProxyError};
 use crate::net::stream::Stream;
 use crate::net::tls::TlsError;
-use crate::wire::socks::{Destination, Next, Socks};
 
 /// What connects to the server of a URL.
 pub(super) struct Connector<'a> {
@@ -38,7 +38,7 @@ impl<'a> Connector<'a> {
 
     /// Whether a proxy answers itself: it is asked with the whole URL (RFC 9112, section 3.2.2).
     pub(super) fn asks_proxy(&self) -> bool {
-        self.via.as_ref().is_some_and(|via| !self.is_secure() && !matches!(via.kind, Kind::Socks { .. }))
+        self.via.as_ref().is_some_and(|via| !self.is_secure() && !is_socks(&via.proxy.kind))
     }
 
     /// How such a proxy is told who asks, if it is.
@@ -70,21 +70,25 @@ impl<'a> Connector<'a> {
         let mut times = Times { name, connect: begun.elapsed().saturating_sub(name), ..Times::default() };
         let mut stream = Stream::plain(connected).map_err(|why| FetchError::Reset { why, received: 0 })?;
         let shaken = Instant::now();
-        if let Some(via @ Via { kind: Kind::Https(_), .. }) = &self.via {
-            let session = self.options.trust.for_proxy().client(&via.host, &[b"http/1.1"])?;
-            self.shake_hands(&mut stream, session, &via.host, until)?;
+        if let Some(Via { proxy: Proxy { kind: Kind::Https { .. }, host, .. }, .. }) = &self.via {
+            let session = self.options.trust.for_proxy().client(host, &[b"http/1.1"])?;
+            self.shake_hands(&mut stream, session, host, until)?;
             times.tls = Some(shaken.elapsed());
         }
         match &self.via {
-            Some(Via { kind: Kind::Socks { remote, login }, .. }) => {
-                let destination = self.destination(*remote, until)?;
-                let socks = Socks::new(destination, login.clone()).map_err(FetchError::Request)?;
-                self.through(&mut stream, socks, until)?;
+            Some(Via { proxy, .. }) if is_socks(&proxy.kind) => {
+                let destination = self.destination(proxy, until)?;
+                proxy::through(&stream, proxy, destination, until).map_err(|error| self.no_way(error))?;
+                // No server speaks before it is asked.
+                if proxy::has_spoken(&stream).map_err(|why| FetchError::Reset { why, received: 0 })? {
+                    let why = "the proxy sent bytes of its own behind its answer";
+                    return Err(FetchError::Protocol(why.to_owned()));
+                }
             }
             Some(_) if self.is_secure() => {
                 let (all, no_way) = (self.options.connect_timeout, "no way through the proxy");
                 let deadlines = Deadlines { total: Some((until, all)), idle: all };
-                let tunnel = proxy::tunnel(stream, &self.place(), self.proof.clone(), deadlines);
+                let tunnel = tunnel(stream, &self.place(), self.proof.clone(), deadlines);
                 let tunnel = tunnel.map_err(|error| match error {
                     FetchError::TimedOut { .. } => self.failed(io::ErrorKind::TimedOut.into(), no_way),
                     other => other,
@@ -119,6 +123,7 @@ impl<'a> Connector<'a> {
             family: self.options.family,
             timeout: until.saturating_duration_since(Instant::now()),
             source: self.options.source.clone(),
+            proxy: None,
         }
     }
 
@@ -126,7 +131,7 @@ impl<'a> Connector<'a> {
     fn address(&self) -> Address {
         match (&self.options.socket, &self.via) {
             (Some(path), _) => Address { scheme: None, target: Target::Unix(path.clone()) },
-            (None, Some(via)) => via.address.clone(),
+            (None, Some(via)) => via.proxy.address.clone(),
             (None, None) => self.resolved(),
         }
     }
@@ -164,66 +169,32 @@ impl<'a> Connector<'a> {
     }
 
     /// Whom a SOCKS proxy is to connect to. Its names are looked up there or here, as the scheme says.
-    fn destination(&self, remote: bool, until: Instant) -> Result<Destination, FetchError> {
+    fn destination(&self, proxy: &Proxy, until: Instant) -> Result<Destination, FetchError> {
         let address = self.resolved();
         match address.target {
             Target::Inet { host: Host::Ip(ip, _), port } => Ok(Destination::Address((ip, port).into())),
-            Target::Inet { port, .. } if remote => Ok(Destination::Name(self.server().host_name(false), port)),
-            _ => Ok(Destination::Address(look_up(&address, &self.connecting(until))?)),
-        }
-    }
-
-    /// Has a SOCKS proxy make the rest of the way.
-    fn through(&self, stream: &mut Stream, mut socks: Socks, until: Instant) -> Result<(), FetchError> {
-        let mut came = Vec::new();
-        loop {
-            match socks.next(&mut came).map_err(FetchError::Proxy)? {
-                Next::Send(bytes) => self.send(stream, &bytes, until)?,
-                Next::Wait => {
-                    let mut piece = [0; 512];
-                    let length = self.wait(stream, PollFlags::IN, until, |stream| stream.read(&mut piece))?;
-                    if length == 0 {
-                        return Err(FetchError::Proxy("nothing more: it ended the connection".to_owned()));
-                    }
-                    came.extend_from_slice(&piece[..length]);
+            Target::Inet { port, .. } if proxy.kind.is_remote() => {
+                Ok(Destination::Name(self.server().host_name(false), port))
+            }
+            _ => {
+                let mut connecting = self.connecting(until);
+                if matches!(proxy.kind, Kind::Socks4 { .. }) {
+                    connecting.family = Some(Family::V4);
                 }
-                Next::Done if came.is_empty() => return Ok(()),
-                // No server speaks before it is asked.
-                Next::Done => {
-                    let why = "the proxy sent bytes of its own behind its answer";
-                    return Err(FetchError::Protocol(why.to_owned()));
-                }
+                Ok(Destination::Address(look_up(&address, &connecting)?))
             }
         }
     }
 
-    fn send(&self, stream: &mut Stream, mut bytes: &[u8], until: Instant) -> Result<(), FetchError> {
-        while !bytes.is_empty() {
-            let sent = self.wait(stream, PollFlags::OUT, until, |stream| stream.write(bytes))?;
-            bytes = &bytes[sent..];
-        }
-        Ok(())
-    }
-
-    fn wait(
-        &self,
-        stream: &mut Stream,
-        interest: PollFlags,
-        until: Instant,
-        mut act: impl FnMut(&mut Stream) -> io::Result<usize>,
-    ) -> Result<usize, FetchError> {
-        loop {
-            let done = match act(stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    stream.wait(interest, Some(until)).map(|()| None)
-                }
-                done => done.map(Some),
-            };
-            match done {
-                Ok(None) => {}
-                Ok(Some(length)) => return Ok(length),
-                Err(error) => return Err(self.failed(error, "no way through the proxy")),
+    fn no_way(&self, error: ProxyError) -> FetchError {
+        match error {
+            ProxyError::Unusable(why) => FetchError::Request(why),
+            ProxyError::Denied(said) | ProxyError::Unreachable(said) | ProxyError::Strange(said) => {
+                FetchError::Proxy(said)
             }
+            ProxyError::Cut => FetchError::Proxy("nothing more: it ended the connection".to_owned()),
+            ProxyError::TimedOut => self.failed(io::ErrorKind::TimedOut.into(), "no way through the proxy"),
+            ProxyError::Socket(why) => FetchError::Reset { why, received: 0 },
         }
     }
 
@@ -252,4 +223,8 @@ impl<'a> Connector<'a> {
             Err(why) => FetchError::Reset { why, received: 0 },
         }
     }
+}
+
+fn is_socks(kind: &Kind) -> bool {
+    matches!(kind, Kind::Socks4 { .. } | Kind::Socks5 { .. })
 }

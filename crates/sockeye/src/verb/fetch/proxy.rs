@@ -11,7 +11,7 @@ use super::outgoing::Sending;
 use super::pool::IdleConnection;
 use super::proof::{Asker, Login, ProxyProofs, SharedProof, Shows};
 use super::{FetchError, Url, UrlScheme};
-use crate::address::Address;
+use crate::net::proxy::{Kind, Proxy, Secret};
 use crate::net::stream::Stream;
 
 /// Which proxies stand between us and which hosts.
@@ -30,24 +30,11 @@ struct Set {
     without: NoProxy,
 }
 
-/// A proxy to go through.
+/// A proxy to go through, and whether it is shown a password.
 #[derive(Clone)]
 pub(super) struct Via {
-    pub(super) address: Address,
-    /// Whose certificate it shows, if it shows one.
-    pub(super) host: String,
-    pub(super) kind: Kind,
-}
-
-/// How it is spoken to.
-#[derive(Clone)]
-pub(super) enum Kind {
-    /// By HTTP, with who asks.
-    Http(Option<Login>),
-    /// By HTTP under TLS with the proxy itself (RFC 9110, section 9.3.6, leaves that open).
-    Https(Option<Login>),
-    /// By SOCKS 5; `remote` where it looks names up itself.
-    Socks { remote: bool, login: Option<(String, String)> },
+    pub(super) proxy: Proxy,
+    shows: Shows,
 }
 
 impl Proxies {
@@ -110,58 +97,18 @@ impl Proxies {
 }
 
 impl Via {
-    /// Reads a proxy as it is written: `http` without a scheme, and the port 1080 without one, or 443 under TLS, as curl has it.
     fn read(written: &str, shows: Shows) -> Result<Self, FetchError> {
-        let written = written.trim();
-        let (scheme, rest) = written.split_once("://").unwrap_or(("http", written));
-        let scheme = scheme.to_ascii_lowercase();
-        let wrong = |why: String| FetchError::Request(why);
-        if !matches!(scheme.as_str(), "http" | "https" | "socks5" | "socks5h") {
-            return Err(wrong(format!("a proxy is spoken to by http, https, socks5 or socks5h, and not by {scheme}")));
-        }
-        let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        if rest.is_empty() {
-            return Err(wrong("the proxy is no URL such as http://HOST:PORT".to_owned()));
-        }
-        let url = Url::parse(&format!("http://{rest}")).map_err(|error| wrong(format!("the proxy {error}")))?;
-        let place = rest.rsplit('@').next().unwrap_or_default();
-        let behind_host = place.rsplit(']').next().unwrap_or_default();
-        let has_port = behind_host.split_once(':').is_some_and(|(_, port)| !port.is_empty())
-            || place.bytes().all(|byte| byte.is_ascii_digit());
-        let host = url.host();
-        let mut origin = url.origin;
-        if !has_port {
-            origin.port = if scheme == "https" { 443 } else { 1080 };
-        }
-        let mut address = origin.address();
-        address.scheme = None;
-        let kind = match scheme.as_str() {
-            "http" | "https" => {
-                let login = url.credentials.map(|(user, password)| Login { user, password, shows });
-                // What is wrong with it is said before anything is asked.
-                if let Some(login) = &login {
-                    ProxyProofs::default().of("", login)?;
-                }
-                if scheme == "https" { Kind::Https(login) } else { Kind::Http(login) }
-            }
-            _ => {
-                let text = |bytes: Vec<u8>| {
-                    String::from_utf8(bytes).map_err(|_| wrong("a user of SOCKS is not UTF-8".to_owned()))
-                };
-                let login = match url.credentials {
-                    Some((user, password)) => Some((text(user)?, text(password)?)),
-                    None => None,
-                };
-                Kind::Socks { remote: scheme == "socks5h", login }
-            }
-        };
-        Ok(Self { address, kind, host })
+        let proxy = Proxy::parse(written).map_err(|error| FetchError::Request(error.to_string()))?;
+        Ok(Self { proxy, shows })
     }
 
     /// How it is told who asks, if it speaks HTTP and is told.
     pub(super) fn proof(&self, proofs: &ProxyProofs) -> Result<Option<SharedProof>, FetchError> {
-        match &self.kind {
-            Kind::Http(Some(login)) | Kind::Https(Some(login)) => proofs.of(&self.address.to_string(), login).map(Some),
+        match &self.proxy.kind {
+            Kind::Http { login: Some(login) } | Kind::Https { login: Some(login) } => {
+                let Secret { user, password } = login.clone();
+                proofs.of(&self.proxy.address.to_string(), &Login { user, password, shows: self.shows }).map(Some)
+            }
             _ => Ok(None),
         }
     }
@@ -227,7 +174,7 @@ mod tests {
     }
 
     fn via(proxies: &Proxies, url: &str) -> Option<String> {
-        proxies.for_url(&Url::parse(url).unwrap()).unwrap().map(|via| via.address.to_string())
+        proxies.for_url(&Url::parse(url).unwrap()).unwrap().map(|via| via.proxy.address.to_string())
     }
 
     #[test]
@@ -250,9 +197,8 @@ mod tests {
         assert_eq!(via(&proxies(&[("all_proxy", "http://proxy"), ("no_proxy", "*")]), "https://x/"), None);
         let socks = proxies(&[("all_proxy", "socks5h://u:p%40@proxy:1")]);
         let via = socks.for_url(&Url::parse("http://x/").unwrap()).unwrap().unwrap();
-        let Kind::Socks { remote: true, login: Some(login) } = via.kind else { panic!("it is one of SOCKS") };
-        assert_eq!(login, ("u".to_owned(), "p@".to_owned()));
-        let old = proxies(&[("all_proxy", "socks4://proxy:1")]);
+        assert!(matches!(via.proxy.kind, Kind::Socks5 { remote: true, login: Some(_) }));
+        let old = proxies(&[("all_proxy", "socks://proxy:1")]);
         assert!(old.for_url(&Url::parse("http://x/").unwrap()).is_err());
         let chosen = Proxies::chosen("socks5://other", Some("inside".to_owned())).unwrap();
         assert_eq!(super::tests::via(&chosen, "https://x/").as_deref(), Some("other:1080"));

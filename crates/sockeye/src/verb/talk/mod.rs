@@ -83,6 +83,16 @@ pub enum Direction {
     Send,
 }
 
+/// When our end is sent once standard input has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OurEnd {
+    /// At once.
+    #[default]
+    AtOnce,
+    /// When it has been quiet: what stands between ends both ways when it hears one end, as many proxies do.
+    WhenQuiet,
+}
+
 /// Which end of the connection is ours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Role {
@@ -104,13 +114,15 @@ pub struct TalkOptions {
     pub direction: Direction,
     /// Which end of the connection is ours.
     pub role: Role,
+    /// When our end is sent.
+    pub our_end: OurEnd,
     /// For the whole conversation, from when it is open.
     pub timeout: Option<Duration>,
     /// How long nothing may pass, either way.
     pub idle: Option<Duration>,
-    /// Over datagrams: how long a quiet ends the waiting once an answer came.
+    /// Over datagrams, and through a proxy: how long a quiet ends the waiting once an answer came.
     pub quiet: Duration,
-    /// Over datagrams: how long to wait for the first answer.
+    /// Likewise: how long to wait for the first answer.
     pub first_answer: Duration,
     /// Counts as they go, for whoever interrupts.
     pub progress: Arc<Progress>,
@@ -181,6 +193,7 @@ impl Default for TalkOptions {
             eol: Eol::AsTyped,
             direction: Direction::Both,
             role: Role::Client,
+            our_end: OurEnd::AtOnce,
             timeout: None,
             idle: None,
             quiet: crate::limits::DATAGRAM_QUIET,

@@ -59,7 +59,7 @@ pub(crate) fn play_at(target: Target, script: &Arc<Script>, trust: &Trust, host:
 /// Plays a script over a connected socket. What went wrong, if anything did, is in what comes back.
 #[must_use]
 pub fn play(connected: Connected, script: &Arc<Script>, setting: &Setting<'_>) -> Played {
-    let Connected { fd, protocol, local, peer, attempts, lookup, broken, others } = connected;
+    let Connected { fd, protocol, local, peer, attempts, lookup, broken, others, .. } = connected;
     let client = Client {
         trust: setting.trust.clone(),
         host: setting.host.to_owned(),

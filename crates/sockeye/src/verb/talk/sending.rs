@@ -12,7 +12,7 @@ use rustix::net::{SendFlags, send};
 use super::connection::{Connection, Peer};
 use super::input::Endings;
 use super::spliced;
-use super::{Direction, Role, TalkOptions};
+use super::{Direction, OurEnd, Role, TalkOptions};
 use crate::limits;
 use crate::net::{is_of_connection, timespec};
 
@@ -117,11 +117,35 @@ impl Sending<'_> {
         if only_takes && !self.is_file() && !rustix::termios::isatty(self.input) {
             return Up::Empty;
         }
+        if self.options.our_end == OurEnd::WhenQuiet && self.options.direction == Direction::Both {
+            self.wait_for_quiet();
+        }
         // The peer's end may follow ours at once, and the tap is to hear them in this order.
         self.options.heard_end(true);
         match self.connection.end() {
             Ok(()) => Up::Ended,
             Err(error) => Up::Failed("cannot end our direction", error),
+        }
+    }
+
+    /// Waits until nothing has come for a while, all that was sent has arrived, or receiving is over.
+    fn wait_for_quiet(&self) {
+        let (since, before) = (Instant::now(), self.options.progress.received());
+        loop {
+            let has_answer = self.options.progress.received() > before;
+            let patience = if has_answer { self.options.quiet } else { self.options.first_answer };
+            let until = self.connection.last().max(since) + patience;
+            let is_on_its_way = self.connection.unacknowledged().is_ok_and(|bytes| bytes > 0);
+            let left = match until.saturating_duration_since(Instant::now()) {
+                left if left.is_zero() && is_on_its_way => LOOK,
+                left if left.is_zero() => return,
+                left => left.min(LOOK),
+            };
+            let mut wake = [PollFd::from_borrowed_fd(self.wake, PollFlags::IN)];
+            match poll(&mut wake, Some(&timespec(left))) {
+                Ok(0) | Err(Errno::INTR) if !self.connection.is_over() => {}
+                _ => return,
+            }
         }
     }
 
