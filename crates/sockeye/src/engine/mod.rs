@@ -78,6 +78,9 @@ pub(crate) use web::Website;
 /// Entries of dead connections that may stand in the heap of deadlines.
 const STALE: usize = 4096;
 
+/// What is due within this time is waited for to the microsecond.
+const NEAR: Duration = Duration::from_secs(2);
+
 /// The event loop of one thread.
 pub(crate) struct Loop {
     poller: Poller,
@@ -227,6 +230,7 @@ impl Loop {
         for server in &self.datagrams {
             self.lent.observer.observe(Event::Listening(server.socket.endpoint.clone()));
         }
+        self.lent.now = self.clock();
         let mut ready: Vec<Ready> = Vec::with_capacity(1024);
         let mut end_by: Option<Moment> = None;
         if self.all_played() && self.closed() >= self.lent.tally.opened {
@@ -236,7 +240,7 @@ impl Loop {
         loop {
             let visit_by = self.visit_by();
             let next = self.next_wake(end_by.into_iter().chain(visit_by).chain(self.lent.lines.due()).min());
-            let mut time = next.map(|at| Duration::from_nanos(at.nanos().saturating_sub(self.clock().nanos())));
+            let mut time = next.map(|at| self.time_until(at));
             if self.attend() {
                 time = Some(Duration::ZERO);
             }
@@ -249,7 +253,11 @@ impl Loop {
             for event in &ready {
                 match event.token {
                     Token::Channel(key) => {
+                        let held = self.memory;
                         self.with_channel(key, |channel, context| channel.ready(event.broken, context));
+                        if self.memory <= held {
+                            continue;
+                        }
                     }
                     // What was told in the same breath as the signal finds the sockets closed.
                     Token::Listener(_) | Token::Datagrams(_) if self.lent.stopping => {}
@@ -361,6 +369,14 @@ impl Loop {
             Err(why) => format!("not read again, the old one stays: {why}"),
         };
         self.lent.observer.observe(Event::Notice(notice));
+    }
+
+    /// How long to wait for a moment. The clock is read for one that is near; for others it is enough to know when this turn
+    /// began, for what was done in a turn is done before anything that is due.
+    fn time_until(&self, at: Moment) -> Duration {
+        let since = |now: Moment| Duration::from_nanos(at.nanos().saturating_sub(now.nanos()));
+        let far = since(self.lent.now);
+        if far > NEAR { far } else { since(self.clock()) }
     }
 
     fn clock(&self) -> Moment {
