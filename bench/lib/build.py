@@ -11,6 +11,7 @@ SOURCES = {
     "driver": "driver.c",
     "datagrams": "datagrams.c",
     "greet": "limit/greet.c",
+    "client": "limit/client.c",
     "udp": "limit/udp.c",
     "splice": "limit/splice.c",
     "fetch": "limit/fetch.c",
