@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use sockeye::failure::Kind;
 use sockeye::net::connect::{ConnectError, NoWayThrough};
 use sockeye::net::proxy::ProxyError;
+use sockeye::net::secured::SecureError;
+use sockeye::net::tls::{TlsError, Why};
+use sockeye::verb::talk::UpgradeError;
 use transcript::FaultKind;
 
 /// How the command ended.
@@ -121,6 +124,38 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
+    }
+}
+
+impl From<&TlsError> for Exit {
+    fn from(error: &TlsError) -> Self {
+        match error.why {
+            Why::Files => Self::CannotRead,
+            Why::Certificate => Self::Certificate,
+            _ => Self::TlsHandshake,
+        }
+    }
+}
+
+impl From<&SecureError> for Exit {
+    fn from(error: &SecureError) -> Self {
+        match error {
+            SecureError::Tls(error) => Self::from(error),
+            SecureError::TimedOut => Self::TimedOut,
+            SecureError::Socket(error) => Self::of(error, Self::Reset),
+        }
+    }
+}
+
+impl From<&UpgradeError> for Exit {
+    fn from(error: &UpgradeError) -> Self {
+        match error {
+            UpgradeError::TimedOut => Self::TimedOut,
+            UpgradeError::Socket(error) => Self::of(error, Self::Reset),
+            UpgradeError::Secure(error) => Self::from(error),
+            // No TLS, whoever is to blame.
+            _ => Self::TlsHandshake,
+        }
     }
 }
 

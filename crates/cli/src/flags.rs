@@ -23,7 +23,7 @@ pub(crate) use nc::{FLAGS as NC_FLAGS, Nc};
 pub(crate) use parsers::is_name;
 pub(crate) use ports::{Addrs, Ports};
 pub(crate) use serve::{Serve, Web};
-pub(crate) use talk::Talk;
+pub(crate) use talk::{StartTls, Talk};
 pub(crate) use values::{FamilyFlags, Values};
 
 /// Stands at either end of a socket: serves, talks and checks conversations written as plain transcripts.

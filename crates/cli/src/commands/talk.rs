@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use transcript::Side;
 
 use super::connection::{self, finish, no_connection, protocol, tell_attempts};
+use super::play_once::{host, trust};
 use super::{play, signals};
 use crate::clean::Cleaner;
 use crate::exit::Exit;
-use crate::flags::Talk;
+use crate::flags::{StartTls, Talk};
 use crate::output::Console;
 use crate::port_file;
 use sockeye::address::{Address, AddressError};
@@ -19,10 +20,10 @@ use sockeye::limits;
 use sockeye::net::connect::{ConnectOptions, Connected, connect_within};
 use sockeye::net::listen::{self, Request};
 use sockeye::net::words;
-use sockeye::record::Record;
+use sockeye::record::{Record, Tap};
 use sockeye::verb::talk::{
-    Direction, Ending, Listened, OurEnd, Outcome, Probed, Progress, Role, Sink, TalkOptions, Tapped, listen,
-    over_datagrams, over_stream, probe,
+    Direction, Ending, Listened, OurEnd, Outcome, Probed, Progress, Role, Sink, TalkOptions, Tapped, Upgrade, listen,
+    over_datagrams, over_stream, probe, upgrade,
 };
 
 /// Talks once, or plays a transcript.
@@ -46,6 +47,13 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
         return Err(console.fail(Exit::Usage, "talk needs an address: HOST:PORT, HOST PORT, PORT or unix:PATH"));
     };
     let protocol = protocol(address).map_err(|error| wrong(&error))?;
+    if flags.starttls.is_some() && protocol == Protocol::Udp {
+        return Err(console.fail(Exit::Usage, "--starttls needs a stream, and udp:// is none"));
+    }
+    if (flags.ca.is_some() || flags.pin.is_some()) && flags.starttls.is_none() {
+        let why = "--ca and --pin say who is trusted under TLS: give --starttls, or --play with a transcript";
+        return Err(console.fail(Exit::Usage, why));
+    }
     if flags.proxy.is_some() && protocol != Protocol::Tcp {
         return Err(console.fail(Exit::Usage, &format!("a proxy leads to tcp addresses, and {address} is none")));
     }
@@ -61,7 +69,7 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     let connected = connect_within(address, protocol, &connection::options(flags), flags.retry)
         .map_err(|error| console.fail(Exit::from(&error), &no_connection(&error, flags)))?;
     tell_attempts(&connected, console);
-    converse(flags, address, &connected, console)
+    converse(flags, address, connected, console)
 }
 
 /// Says whether somebody listens there, and says nothing to whoever does.
@@ -114,7 +122,7 @@ fn zero(flags: &Talk, address: &Address, protocol: Protocol, console: &Console) 
     }
 }
 
-fn converse(flags: &Talk, to: &Address, connected: &Connected, console: &Console) -> Result<Exit, Exit> {
+fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Console) -> Result<Exit, Exit> {
     let mut options = options(flags);
     if connected.via.is_some() {
         options.our_end = OurEnd::WhenQuiet;
@@ -123,8 +131,18 @@ fn converse(flags: &Talk, to: &Address, connected: &Connected, console: &Console
         Some(path) => Some(connection::record(flags, path, to.to_string(), connected.protocol, console)?),
         None => None,
     };
-    options.tap = record.clone().map(|record| Tapped::new(Side::Client, record));
     tell_when_interrupted(&options.progress, record.clone(), console)?;
+    if let Some(StartTls(protocol)) = flags.starttls {
+        let tap = record.clone().map(|record| record as Arc<dyn Tap>);
+        if let Err(exit) = begin_tls(flags, protocol, to, &mut connected, tap.as_ref(), console) {
+            return Err(finish(record.as_ref(), exit, console));
+        }
+    }
+    let connected = &connected;
+    if connected.is_secure() {
+        options.our_end = OurEnd::WhenQuiet;
+    }
+    options.tap = record.clone().map(|record| Tapped::new(Side::Client, record));
     let outcome = with_sink(flags, |sink| {
         let stdin = io::stdin();
         match connected.protocol {
@@ -138,6 +156,29 @@ fn converse(flags: &Talk, to: &Address, connected: &Connected, console: &Console
     }
     let exit = conclude(&outcome, &peer, console);
     Ok(finish(record.as_ref(), exit, console))
+}
+
+/// Goes over to TLS by what a protocol says before.
+fn begin_tls(
+    flags: &Talk,
+    protocol: Upgrade,
+    to: &Address,
+    connected: &mut Connected,
+    tap: Option<&Arc<dyn Tap>>,
+    console: &Console,
+) -> Result<(), Exit> {
+    let trust = trust(flags);
+    trust
+        .check()
+        .map_err(|error| console.fail(Exit::CannotRead, &format!("cannot use the certificates of --ca: {error}")))?;
+    let until = Instant::now() + flags.connect_timeout;
+    let who = name_of(connected);
+    upgrade(connected, protocol, (&trust, &host(to)), until, tap)
+        .map_err(|error| console.fail(Exit::from(&error), &format!("{who}: {error}")))?;
+    if console.verbose > 0 {
+        console.note(&format!("{who}: TLS by {protocol}"));
+    }
+    Ok(())
 }
 
 /// The other end as people know it: behind a proxy what was asked for.
@@ -213,6 +254,8 @@ fn conclude(outcome: &Outcome, peer: &str, console: &Console) -> Exit {
     }
     let exit = match &outcome.ending {
         Ending::Done | Ending::PeerEnded | Ending::TooLarge { .. } | Ending::SendFailed(_) => Exit::CutShort,
+        Ending::Cut => Exit::CutShort,
+        Ending::Insecure(error) => Exit::from(error),
         Ending::Reset(_) => Exit::Reset,
         Ending::TimedOut(_) | Ending::Idle(_) | Ending::NoAnswer(_) => Exit::TimedOut,
         Ending::Failed(..) => Exit::NoResources,

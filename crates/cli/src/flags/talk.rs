@@ -4,10 +4,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use sockeye::net::proxy::Proxy;
 use sockeye::net::tls::Trust;
-use sockeye::verb::talk::Eol;
+use sockeye::verb::talk::{Eol, Upgrade};
 
 use super::parsers::{duration, pin, proxy, size};
 use super::values::{FamilyFlags, Values};
@@ -19,8 +20,8 @@ use super::values::{FamilyFlags, Values};
     input, for it may go on reading: talk ends when standard input does. A standard input that stays open and silent is given \
     15 s once the peer is known to have closed, or, with --listen, has ended. At a terminal talk ends with the peer.\n\
     With --listen, an empty standard input (/dev/null, a closed pipe) ends nothing: what comes is taken until the peer ends.\n\
-    Through a proxy our end is half-closed when a second has been quiet behind an answer, or after 5 s without one: many proxies \
-    end both ways when they hear one end.\n\
+    Through a proxy, and under TLS, our end is half-closed when a second has been quiet behind an answer, or after 5 s without one: many proxies \
+    and servers end both ways when they hear one end.\n\
     Exit code 0: every byte arrived, both ways. To see only whether somebody listens, use --zero.\n\
     Over UDP each line is one datagram without its ending, and a second of quiet after an answer ends the conversation."
 )]
@@ -85,11 +86,14 @@ pub(crate) struct Talk {
     /// Go through a proxy: socks5h://, socks5://, socks4a://, socks4:// or http:// [USER:PASSWORD@]HOST[:PORT]; socks5h, socks4a and http have the proxy look names up, and the port is 1080 if none is written
     #[arg(long, value_name = "URL", value_parser = proxy, conflicts_with = "listen")]
     pub(crate) proxy: Option<Proxy>,
-    /// With --play: where a transcript says `starttls`, trust who these certificates (PEM) sign for, and nobody else
-    #[arg(long, value_name = "FILE", requires = "play", conflicts_with = "pin")]
+    /// Say what a protocol says before TLS, and begin TLS; the conversation is joined to standard input and output from there
+    #[arg(long, value_name = "PROTOCOL", conflicts_with_all = ["listen", "play", "zero"])]
+    pub(crate) starttls: Option<StartTls>,
+    /// With --starttls, and with --play where a transcript says `starttls`: trust who these certificates (PEM) sign for, and nobody else
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pin", "listen"])]
     pub(crate) ca: Option<PathBuf>,
     /// The same for one certificate, whoever signed it
-    #[arg(long, value_name = "sha256:HEX", requires = "play", value_parser = pin)]
+    #[arg(long, value_name = "sha256:HEX", conflicts_with = "listen", value_parser = pin)]
     pub(crate) pin: Option<Trust>,
     /// Longest line, with --play
     #[arg(long, value_name = "SIZE", requires = "play", value_parser = size, default_value = "64KiB")]
@@ -101,6 +105,29 @@ pub(crate) struct Talk {
     pub(crate) values: Values,
     #[command(flatten)]
     pub(crate) family: FamilyFlags,
+}
+
+/// A protocol that may go over to TLS, by its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StartTls(pub(crate) Upgrade);
+
+impl ValueEnum for StartTls {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [StartTls; Upgrade::ALL.len()] = {
+            let mut all = [StartTls(Upgrade::Smtp); Upgrade::ALL.len()];
+            let mut index = 0;
+            while index < all.len() {
+                all[index] = StartTls(Upgrade::ALL[index]);
+                index += 1;
+            }
+            all
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()))
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -11,6 +11,8 @@ use rustix::net::{
 };
 
 use super::attempt::{Attempt, ConnectError, Outcome, Source};
+use super::secured::{SecureError, Secured};
+use super::tls::Trust;
 use super::{is_exhausted, words_at};
 use crate::address::Address;
 use crate::endpoint::{Name, Protocol};
@@ -32,6 +34,8 @@ pub struct Connected {
     pub lookup: Duration,
     /// What was asked for, where a proxy leads there: then the other end is the proxy.
     pub via: Option<String>,
+    /// The session of TLS over it, once there is one.
+    pub(crate) secure: Option<Secured>,
     /// The peer had reset it by the time we looked. The kernel tells that only once: what came before can still be read,
     /// and what follows looks like an end.
     pub(crate) broken: Option<Errno>,
@@ -40,6 +44,22 @@ pub struct Connected {
 }
 
 impl Connected {
+    /// Begins TLS as the client: what is sent and received from here goes through a session with a server that must be this
+    /// host.
+    ///
+    /// # Errors
+    /// The two do not agree, the certificate is not to be believed, or it is not done in time.
+    pub fn secure(&mut self, trust: &Trust, host: &str, until: Instant) -> Result<(), SecureError> {
+        self.secure = Some(Secured::client(self.fd.as_fd(), trust, host, until)?);
+        Ok(())
+    }
+
+    /// Whether what is sent and received goes through TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure.is_some()
+    }
+
     /// Over datagrams: the same for the name's next address, if there is one.
     #[must_use]
     pub fn next(&self) -> Option<Self> {
@@ -58,7 +78,18 @@ impl Connected {
     /// Over a Unix socket, which is bound to a path.
     pub(super) fn over_path(fd: OwnedFd, peer: Name) -> Self {
         let (protocol, local, lookup) = (Protocol::Unix, Name::Unnamed, Duration::ZERO);
-        Self { fd, protocol, local, peer, attempts: vec![], lookup, via: None, broken: None, others: vec![] }
+        Self {
+            fd,
+            protocol,
+            local,
+            peer,
+            attempts: vec![],
+            lookup,
+            via: None,
+            secure: None,
+            broken: None,
+            others: vec![],
+        }
     }
 }
 
@@ -67,7 +98,7 @@ pub(super) fn connected(fd: OwnedFd, protocol: Protocol, peer: SocketAddr) -> Re
     // One that was reset by now has no peer any more, as far as the kernel is concerned.
     let peer = getpeername(&fd).ok().flatten().map_or(Name::Inet(peer), name);
     let (attempts, lookup, via) = (vec![], Duration::ZERO, None);
-    Ok(Connected { fd, protocol, local, peer, attempts, lookup, via, broken: None, others: vec![] })
+    Ok(Connected { fd, protocol, local, peer, attempts, lookup, via, secure: None, broken: None, others: vec![] })
 }
 
 fn name(address: rustix::net::SocketAddrAny) -> Name {

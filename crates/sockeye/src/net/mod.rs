@@ -23,6 +23,7 @@ pub(crate) mod peer;
 pub mod proxy;
 mod race;
 mod resolve;
+pub mod secured;
 #[cfg(feature = "http")]
 pub(crate) mod stream;
 pub mod tls;

@@ -3,3 +3,4 @@
 #[cfg(feature = "http")]
 pub(crate) mod http;
 pub(crate) mod socks;
+pub(crate) mod starttls;

@@ -1,6 +1,5 @@
 //! The exit code of a failed download.
 
-use sockeye::net::tls::Why;
 use sockeye::verb::fetch::FetchError;
 use sockeye::verb::fetch::download::{TransferError, TransferErrorKind};
 
@@ -29,11 +28,7 @@ pub(super) fn of_exchange(error: &FetchError) -> Exit {
         FetchError::Request(_) => Exit::Usage,
         FetchError::Input(_) | FetchError::Spent { .. } => Exit::CannotRead,
         FetchError::Connect(error) => Exit::from(error),
-        FetchError::Tls(error) => match error.why {
-            Why::Files => Exit::CannotRead,
-            Why::Certificate => Exit::Certificate,
-            _ => Exit::TlsHandshake,
-        },
+        FetchError::Tls(error) => Exit::from(error),
         FetchError::Proxy(_) => Exit::Refused,
         FetchError::TimedOut { .. } => Exit::TimedOut,
         FetchError::Cut { .. } => Exit::CutShort,

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, Shutdown, getpeername, getsockname, shutdown, sockopt};
+use rustix::net::{AddressFamily, SendFlags, Shutdown, getpeername, getsockname, send, shutdown, sockopt};
 
 use super::{Activity, FirstEnd};
 use crate::net::alive;
+use crate::net::secured::Secured;
 use crate::net::{is_of_connection, timespec};
 use crate::sys::{queue, tcp_diag};
 
@@ -24,6 +25,7 @@ const PROBE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Connection<'a> {
     socket: BorrowedFd<'a>,
+    secure: Option<&'a Secured>,
     is_tcp: bool,
     activity: Activity,
     first_end: OnceLock<FirstEnd>,
@@ -34,6 +36,8 @@ pub(super) struct Connection<'a> {
     /// Nobody is to go on.
     over: AtomicBool,
     broken: OnceLock<Errno>,
+    /// Whether a reset takes nothing with it any more but our end under TLS, which nobody needs.
+    is_all_done: AtomicBool,
 }
 
 /// What has become of a peer that has ended.
@@ -49,11 +53,12 @@ pub(super) enum Peer {
 
 impl<'a> Connection<'a> {
     /// A socket that does not block; the error, if it broke when it was made.
-    pub(super) fn new(socket: BorrowedFd<'a>, broken: Option<Errno>) -> Self {
+    pub(super) fn new(socket: BorrowedFd<'a>, secure: Option<&'a Secured>, broken: Option<Errno>) -> Self {
         let is_tcp = getsockname(socket)
             .is_ok_and(|name| matches!(name.address_family(), AddressFamily::INET | AddressFamily::INET6));
         let made = Self {
             socket,
+            secure,
             is_tcp,
             activity: Activity::new(),
             first_end: OnceLock::new(),
@@ -61,6 +66,7 @@ impl<'a> Connection<'a> {
             end_sent: AtomicBool::new(false),
             over: AtomicBool::new(false),
             broken: OnceLock::new(),
+            is_all_done: AtomicBool::new(false),
         };
         if let Some(error) = broken {
             made.note(error);
@@ -70,6 +76,46 @@ impl<'a> Connection<'a> {
 
     pub(super) fn socket(&self) -> BorrowedFd<'a> {
         self.socket
+    }
+
+    /// The session of TLS, if there is one.
+    pub(super) fn secure(&self) -> Option<&'a Secured> {
+        self.secure
+    }
+
+    /// Sends the front of some bytes.
+    ///
+    /// # Errors
+    /// As send(2).
+    pub(super) fn send(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        match self.secure {
+            Some(secure) => secure.send(self.socket, bytes),
+            None => send(self.socket, bytes, SendFlags::NOSIGNAL),
+        }
+    }
+
+    /// Sends our end under TLS, which is said (RFC 8446, section 6.1).
+    fn say_end(&self, secure: &Secured) -> Result<(), Errno> {
+        // A peer that has ended and has everything may be gone: what meets it then is answered by a reset.
+        let is_all_done = self.has_peer_ended() && matches!(self.unacknowledged(), Ok(0));
+        self.is_all_done.store(is_all_done, Ordering::Release);
+        secure.end();
+        loop {
+            match secure.flush(self.socket) {
+                Err(Errno::AGAIN) if !self.is_over() => {
+                    let mut socket = [PollFd::from_borrowed_fd(self.socket, PollFlags::OUT)];
+                    match poll(&mut socket, None) {
+                        Ok(_) | Err(Errno::INTR) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Err(error) if is_of_connection(error) => {
+                    self.note(error);
+                    return Ok(());
+                }
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// Something passed.
@@ -98,7 +144,9 @@ impl<'a> Connection<'a> {
     }
 
     fn note(&self, error: Errno) {
-        let _ = self.broken.set(error);
+        if !self.is_all_done.load(Ordering::Acquire) {
+            let _ = self.broken.set(error);
+        }
     }
 
     /// Why the connection broke, if it has, as far as somebody was told.
@@ -149,6 +197,9 @@ impl<'a> Connection<'a> {
             return Ok(());
         }
         let _ = self.first_end.set(FirstEnd::Us);
+        if let Some(secure) = self.secure {
+            self.say_end(secure)?;
+        }
         self.end_sent.store(true, Ordering::Release);
         match shutdown(self.socket, Shutdown::Write) {
             Ok(()) => Ok(()),
@@ -232,7 +283,7 @@ impl<'a> Connection<'a> {
     /// # Errors
     /// As ioctl(2).
     pub(super) fn unacknowledged(&self) -> io::Result<u64> {
-        if !self.is_tcp {
+        if !self.is_tcp || self.is_all_done.load(Ordering::Acquire) {
             return Ok(0);
         }
         let bytes = queue::unsent(self.socket)?;

@@ -98,7 +98,7 @@ pub fn listen(
                 // With the one that opened it.
                 Outcome { received: options.progress.received() - received_before, ..outcome }
             }
-            Protocol::Tcp | Protocol::Unix => stream::talk_over(&fd, None, input, sink, options),
+            Protocol::Tcp | Protocol::Unix => stream::talk_over(&fd, (None, None), input, sink, options),
         };
         let by = match (&outcome.ending, outcome.first_end) {
             (Ending::Reset(_), _) => ClosedBy::Reset,

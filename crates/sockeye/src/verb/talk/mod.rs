@@ -34,6 +34,7 @@ mod listen;
 mod play;
 mod sending;
 mod spliced;
+mod starttls;
 mod stream;
 mod zero;
 
@@ -46,14 +47,17 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use transcript::Side;
 
+use crate::net::tls::TlsError;
 use crate::net::{words, words_of_sending};
 use crate::record::Tap;
 pub use crate::sink::Sink;
+pub use crate::wire::starttls::Upgrade;
 
 pub use datagram::talk as over_datagrams;
 pub use listen::{Listened, listen};
 pub(crate) use play::play_at;
 pub use play::{Played, Setting, play};
+pub use starttls::{UpgradeError, upgrade};
 pub use stream::talk as over_stream;
 pub use zero::{Probed, probe};
 
@@ -279,6 +283,10 @@ pub enum Ending {
     PeerEnded,
     /// The connection was reset, or broke.
     Reset(io::Error),
+    /// Under TLS the connection ended without the peer saying so: something may be missing.
+    Cut,
+    /// What came breaks TLS.
+    Insecure(TlsError),
     /// The time for the whole conversation was over.
     TimedOut(Duration),
     /// Nothing passed for so long, either way.
@@ -363,6 +371,10 @@ impl fmt::Display for Outcome {
                 }
                 Some(_) => write!(f, "the connection broke: {}", words(error))?,
             },
+            Ending::Cut => f.write_str(
+                "cut short: the connection ended and the peer had not said so under TLS (close_notify); something may be missing",
+            )?,
+            Ending::Insecure(error) => write!(f, "TLS: {error}")?,
             Ending::TimedOut(time) => {
                 write!(f, "the conversation took longer than {} (--timeout)", transcript::seconds(*time))?;
             }

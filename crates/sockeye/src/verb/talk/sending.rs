@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::FileType;
 use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
 
 use super::connection::{Connection, Peer};
 use super::input::Endings;
@@ -55,7 +54,7 @@ enum Waited {
 impl Sending<'_> {
     pub(super) fn run(&self) -> Up {
         let mut endings = Endings::new(self.options.eol);
-        let as_it_is = endings.is_verbatim() && self.options.tap.is_none();
+        let as_it_is = endings.is_verbatim() && self.options.tap.is_none() && self.connection.secure().is_none();
         let mut spliced = as_it_is.then(|| spliced::Sender::new(self.input)).flatten();
         let (mut buffer, mut rewritten) = (Vec::new(), Vec::new());
         let mut empty = true;
@@ -217,8 +216,7 @@ impl Sending<'_> {
     /// Sends everything.
     fn send_all(&self, mut bytes: &[u8]) -> Result<(), Up> {
         while !bytes.is_empty() {
-            let socket = self.connection.socket();
-            let sent = self.options.send_heard(bytes, |bytes| send(socket, bytes, SendFlags::NOSIGNAL));
+            let sent = self.options.send_heard(bytes, |bytes| self.connection.send(bytes));
             match self.connection.told(sent) {
                 Ok(length) => {
                     self.options.progress.sent_more(length);

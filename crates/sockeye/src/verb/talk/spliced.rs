@@ -10,6 +10,8 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
 use super::Progress;
+use crate::net::secured::Unreceived;
+use crate::net::tls::TlsError;
 use crate::sink::Sink;
 
 /// Bytes moved at once, and what a pipe should hold: the system's usual bound.
@@ -21,6 +23,20 @@ pub(super) enum Failed {
     /// The socket says so; `EAGAIN` also if the output has no room.
     Socket(Errno),
     Output(io::Error),
+    /// The end came without being said under TLS.
+    Cut,
+    /// What came breaks TLS.
+    Tls(TlsError),
+}
+
+impl From<Unreceived> for Failed {
+    fn from(why: Unreceived) -> Self {
+        match why {
+            Unreceived::Socket(error) => Self::Socket(error),
+            Unreceived::Cut => Self::Cut,
+            Unreceived::Tls(error) => Self::Tls(error),
+        }
+    }
 }
 
 /// From a socket to a descriptor.

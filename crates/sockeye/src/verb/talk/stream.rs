@@ -17,6 +17,7 @@ use super::spliced::{self, Failed};
 use super::{Direction, Ending, Outcome, Sink, TalkOptions, Unsent, input};
 use crate::limits;
 use crate::net::connect::Connected;
+use crate::net::secured::Secured;
 use crate::net::{is_of_connection, timespec};
 
 /// Bytes a read takes at once.
@@ -24,19 +25,19 @@ const BUFFER: usize = 256 * 1024;
 
 /// Joins a connected stream to an input and an output until both directions have ended.
 pub fn talk(connected: &Connected, input: BorrowedFd<'_>, sink: &mut Sink<'_>, options: &TalkOptions) -> Outcome {
-    talk_over(&connected.fd, connected.broken, input, sink, options)
+    talk_over(&connected.fd, (connected.secure.as_ref(), connected.broken), input, sink, options)
 }
 
 /// The same over a socket, which may be broken already.
 pub(super) fn talk_over(
     socket: &OwnedFd,
-    broken: Option<Errno>,
+    (secure, broken): (Option<&Secured>, Option<Errno>),
     input: BorrowedFd<'_>,
     sink: &mut Sink<'_>,
     options: &TalkOptions,
 ) -> Outcome {
     let (sent_before, received_before) = (options.progress.sent(), options.progress.received());
-    let connection = Connection::new(socket.as_fd(), broken);
+    let connection = Connection::new(socket.as_fd(), secure, broken);
     let times = Times { connection: &connection, deadline: options.timeout.map(|time| Instant::now() + time), options };
     let (ending, unsent) = both_ways(&connection, input, sink, &times, options);
     if matches!(ending, Ending::Done | Ending::PeerEnded) && !connection.has_ended() {
@@ -125,7 +126,9 @@ fn receive(
     options: &TalkOptions,
 ) -> Ending {
     let mut spliced = match sink {
-        Sink::Descriptor(output) if options.tap.is_none() && options.direction != Direction::Send => {
+        Sink::Descriptor(output)
+            if options.tap.is_none() && connection.secure().is_none() && options.direction != Direction::Send =>
+        {
             spliced::Receiver::new(connection.socket(), *output)
         }
         _ => None,
@@ -140,12 +143,14 @@ fn receive(
                 spliced = None;
                 continue;
             }
-            None => take(connection.socket(), sink, &mut buffer, times.deadline, options),
+            None => take(connection, sink, &mut buffer, times.deadline, options),
         };
         let taken = match taken {
             Ok(length) => connection.told(Ok(length)),
             Err(Failed::Output(error)) => return of_output(error, options),
             Err(Failed::Socket(error)) => connection.told(Err(error)),
+            Err(Failed::Cut) => return Ending::Cut,
+            Err(Failed::Tls(error)) => return Ending::Insecure(error),
         };
         match taken {
             Ok(0) if connection.peer_ended() => {
@@ -232,14 +237,19 @@ pub(super) fn of_output(error: io::Error, options: &TalkOptions) -> Ending {
 
 /// Copies what is there; 0 is the end of the stream.
 fn take(
-    socket: BorrowedFd<'_>,
+    connection: &Connection<'_>,
     sink: &mut Sink<'_>,
     buffer: &mut Vec<u8>,
     deadline: Option<Instant>,
     options: &TalkOptions,
 ) -> Result<usize, Failed> {
-    buffer.resize(BUFFER, 0);
-    let (_, length) = recv(socket, &mut buffer[..], RecvFlags::empty()).map_err(Failed::Socket)?;
+    let length = match connection.secure() {
+        Some(secure) => secure.receive(connection.socket(), buffer)?,
+        None => {
+            buffer.resize(BUFFER, 0);
+            recv(connection.socket(), &mut buffer[..], RecvFlags::empty()).map_err(Failed::Socket)?.1
+        }
+    };
     if length > 0 {
         options.progress.received_more(length);
         options.heard_received(&buffer[..length]);

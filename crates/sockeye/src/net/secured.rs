@@ -1,0 +1,230 @@
+//! TLS over a connected socket whose two directions run on threads of their own: a session between them, under a lock that
+//! nobody holds while waiting.
+
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use super::timespec;
+use super::tls::{Session, TlsError, Trust};
+
+/// Bytes that a read takes at once.
+const READ: usize = 64 * 1024;
+/// Bytes that are encrypted at once.
+const WRITE: usize = 64 * 1024;
+
+/// A session over a socket.
+pub(crate) struct Secured(Mutex<Inner>);
+
+struct Inner {
+    session: Session,
+    /// Encrypted, and not yet taken by the socket.
+    wire: Vec<u8>,
+    sent: usize,
+    /// What came and nobody has taken yet.
+    clear: Vec<u8>,
+}
+
+impl fmt::Debug for Secured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secured")
+    }
+}
+
+/// Why a session does not begin.
+#[derive(Debug)]
+pub enum SecureError {
+    /// The two could not agree, or one is not to be believed.
+    Tls(TlsError),
+    /// It was not done in time.
+    TimedOut,
+    /// The connection broke.
+    Socket(io::Error),
+}
+
+impl fmt::Display for SecureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tls(error) => write!(f, "TLS: {error}"),
+            Self::TimedOut => f.write_str("the handshake of TLS was not done in time"),
+            Self::Socket(error) => write!(f, "the connection broke in the handshake of TLS: {}", super::words(error)),
+        }
+    }
+}
+
+impl std::error::Error for SecureError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Tls(error) => Some(error),
+            Self::Socket(error) => Some(error),
+            Self::TimedOut => None,
+        }
+    }
+}
+
+impl From<TlsError> for SecureError {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
+    }
+}
+
+/// Why nothing was received.
+#[derive(Debug)]
+pub(crate) enum Unreceived {
+    /// The socket says so.
+    Socket(Errno),
+    /// It ended without saying so under TLS: anybody on the way can do that (RFC 8446, section 6.1).
+    Cut,
+    /// What came breaks the protocol.
+    Tls(TlsError),
+}
+
+impl Secured {
+    /// Shakes hands as the client; the certificate must be for this host.
+    ///
+    /// # Errors
+    /// It does not come about, or not in time.
+    pub(crate) fn client(
+        socket: BorrowedFd<'_>,
+        trust: &Trust,
+        host: &str,
+        until: Instant,
+    ) -> Result<Self, SecureError> {
+        let session = Session::client(trust, host)?;
+        let mut inner = Inner { session, wire: Vec::new(), sent: 0, clear: Vec::new() };
+        let mut piece = vec![0; READ];
+        loop {
+            inner.session.send(&[], &mut inner.wire);
+            inner.flush_until(socket, until)?;
+            if !inner.session.is_handshaking() {
+                return Ok(Self(Mutex::new(inner)));
+            }
+            match recv(socket, &mut piece[..], RecvFlags::DONTWAIT) {
+                Ok((_, 0)) => return Err(TlsError::cut(host).into()),
+                Ok((_, length)) => {
+                    if let Err(error) = inner.session.receive(&piece[..length], &mut inner.clear) {
+                        // The peer is told why, if it still listens.
+                        inner.session.send(&[], &mut inner.wire);
+                        let _ = inner.flush(socket);
+                        return Err(error.into());
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => wait(socket, PollFlags::IN, until)?,
+                Err(error) => return Err(SecureError::Socket(error.into())),
+            }
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Encrypts the front of these bytes, and sends what the socket takes.
+    ///
+    /// # Errors
+    /// `EAGAIN` if what was encrypted before is still to be sent; as send(2).
+    pub(crate) fn send(&self, socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+        let mut inner = self.inner();
+        inner.flush(socket)?;
+        let piece = &bytes[..bytes.len().min(WRITE)];
+        let Inner { session, wire, .. } = &mut *inner;
+        session.send(piece, wire);
+        match inner.flush(socket) {
+            Ok(()) | Err(Errno::AGAIN | Errno::INTR) => Ok(piece.len()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends what was encrypted and not taken.
+    ///
+    /// # Errors
+    /// `EAGAIN` if the socket takes no more for now; as send(2).
+    pub(crate) fn flush(&self, socket: BorrowedFd<'_>) -> Result<(), Errno> {
+        self.inner().flush(socket)
+    }
+
+    /// Says that nothing more is said; it still has to be flushed.
+    pub(crate) fn end(&self) {
+        let mut inner = self.inner();
+        let Inner { session, wire, .. } = &mut *inner;
+        session.end(wire);
+    }
+
+    /// Puts what there is into a buffer; 0 at the end, if the peer has said it.
+    ///
+    /// # Errors
+    /// `EAGAIN` if there is nothing; that the end came without being said.
+    pub(crate) fn receive(&self, socket: BorrowedFd<'_>, into: &mut Vec<u8>) -> Result<usize, Unreceived> {
+        into.clear();
+        loop {
+            {
+                let mut inner = self.inner();
+                if !inner.clear.is_empty() {
+                    std::mem::swap(&mut inner.clear, into);
+                    return Ok(into.len());
+                }
+                if inner.session.has_ended() {
+                    return Ok(0);
+                }
+            }
+            into.resize(READ, 0);
+            let received = recv(socket, &mut into[..], RecvFlags::DONTWAIT).map(|(_, length)| length);
+            let mut piece = std::mem::take(into);
+            let length = received.map_err(Unreceived::Socket)?;
+            if length == 0 {
+                return Err(Unreceived::Cut);
+            }
+            let mut inner = self.inner();
+            let Inner { session, wire, clear, .. } = &mut *inner;
+            let came = session.receive(&piece[..length], clear);
+            // An answer to what came, such as a new key, or why it is not taken. If the socket takes none now, whoever sends
+            // next carries it.
+            session.send(&[], wire);
+            let _ = inner.flush(socket);
+            piece.clear();
+            *into = piece;
+            came.map_err(Unreceived::Tls)?;
+        }
+    }
+}
+
+impl Inner {
+    fn flush(&mut self, socket: BorrowedFd<'_>) -> Result<(), Errno> {
+        while self.sent < self.wire.len() {
+            match send(socket, &self.wire[self.sent..], SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                Ok(length) => self.sent += length,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.wire.clear();
+        self.sent = 0;
+        Ok(())
+    }
+
+    fn flush_until(&mut self, socket: BorrowedFd<'_>, until: Instant) -> Result<(), SecureError> {
+        loop {
+            match self.flush(socket) {
+                Ok(()) => return Ok(()),
+                Err(Errno::AGAIN) => wait(socket, PollFlags::OUT, until)?,
+                Err(error) => return Err(SecureError::Socket(error.into())),
+            }
+        }
+    }
+}
+
+fn wait(socket: BorrowedFd<'_>, interest: PollFlags, until: Instant) -> Result<(), SecureError> {
+    let left = until.saturating_duration_since(Instant::now());
+    match poll(&mut [PollFd::from_borrowed_fd(socket, interest)], Some(&timespec(left))) {
+        Ok(0) if left.is_zero() => Err(SecureError::TimedOut),
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(SecureError::Socket(error.into())),
+    }
+}
