@@ -154,8 +154,19 @@ const SERVE: &[&str] = &[
 ];
 
 /// Test files that need nothing but Rust, and little time.
-const QUICK: &[&str] =
-    &["broken", "fast_batches", "files_http2", "help", "language", "mock", "play", "records", "rehearsals", "serve"];
+const QUICK: &[&str] = &[
+    "broken",
+    "fast_batches",
+    "files_http2",
+    "help",
+    "language",
+    "mock",
+    "play",
+    "records",
+    "rehearsals",
+    "report",
+    "serve",
+];
 
 /// Gets what the tests need, or says in one line how to.
 fn install() -> Result<(), String> {

@@ -6,6 +6,7 @@ mod foreign;
 mod nc;
 mod parsers;
 mod ports;
+mod report;
 mod serve;
 mod shape;
 mod talk;
@@ -22,6 +23,7 @@ pub(crate) use fetch::{Fetch, User};
 pub(crate) use nc::{FLAGS as NC_FLAGS, Nc};
 pub(crate) use parsers::is_name;
 pub(crate) use ports::{Addrs, Ports};
+pub(crate) use report::Report;
 pub(crate) use serve::{Serve, Web};
 pub(crate) use talk::{StartTls, Talk};
 pub(crate) use values::{FamilyFlags, Values};
@@ -165,6 +167,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Turn a session as RFCs print it into a transcript
     Import(Import),
+    /// Show what load and probe saved: merge the runs of many machines, compare two
+    Report(Report),
     /// Say which process holds which port: TCP, UDP and Unix sockets
     Ports(Ports),
     /// Say which interfaces and addresses this machine has, and from which one a destination is reached
@@ -185,7 +189,7 @@ const LATER: [&str; 3] = ["relay", "load", "probe"];
 pub(crate) fn later(verb: &str) -> String {
     if LATER.contains(&verb) {
         return format!(
-            "`sockeye {verb}` is not there yet; this version has serve, talk, fetch, check, import, ports, addrs and nc"
+            "`sockeye {verb}` is not there yet; this version has serve, talk, fetch, check, import, report, ports, addrs and nc"
         );
     }
     let meant = match verb_meant(verb) {
@@ -193,7 +197,7 @@ pub(crate) fn later(verb: &str) -> String {
         None => String::new(),
     };
     format!(
-        "`{verb}` is no verb{meant}; the verbs are serve, talk, fetch, check, import, ports, addrs, nc, completions and man: sockeye --help"
+        "`{verb}` is no verb{meant}; the verbs are serve, talk, fetch, check, import, report, ports, addrs, nc, completions and man: sockeye --help"
     )
 }
 
@@ -207,6 +211,7 @@ fn verb_meant(word: &str) -> Option<String> {
         "server" | "start" | "run" | "httpd" | "mock" => "serve",
         "lint" | "test" | "validate" | "verify" | "format" | "fmt" => "check",
         "convert" => "import",
+        "merge" | "compare" | "stats" => "report",
         "netstat" | "ss" | "lsof" => "ports",
         "ip" | "ifconfig" | "interfaces" | "addr" => "addrs",
         "version" => "--version",

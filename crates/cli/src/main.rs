@@ -7,6 +7,7 @@ mod commands;
 mod events;
 mod exit;
 mod failure;
+mod figures;
 mod flags;
 mod json;
 mod output;
@@ -46,6 +47,7 @@ fn run(streams: sys::StandardStreams) -> ExitCode {
         Command::Fetch(fetch) => commands::fetch::run(&fetch, &console),
         Command::Check(check) => commands::check::run(&check, &console),
         Command::Import(import) => commands::import::run(&import, &console),
+        Command::Report(report) => commands::runs::run(&report, &console),
         Command::Ports(ports) => commands::ports::run(&ports, &console),
         Command::Addrs(addrs) => commands::addrs::run(&addrs, &console),
         Command::Completions(completions) => pages::completions(completions.shell, &console),

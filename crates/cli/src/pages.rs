@@ -131,8 +131,21 @@ mod tests {
         assert_eq!(names.pop().unwrap(), "sockeye-transcript.5");
         assert_eq!(
             names,
-            ["", "-serve", "-talk", "-fetch", "-check", "-import", "-ports", "-addrs", "-nc", "-completions", "-man"]
-                .map(|verb| format!("sockeye{verb}.1"))
+            [
+                "",
+                "-serve",
+                "-talk",
+                "-fetch",
+                "-check",
+                "-import",
+                "-report",
+                "-ports",
+                "-addrs",
+                "-nc",
+                "-completions",
+                "-man"
+            ]
+            .map(|verb| format!("sockeye{verb}.1"))
         );
     }
 

@@ -1,5 +1,5 @@
 //! `serve --files` in a real browser: the listing is found one's way about in, sound is played from the middle, and over TLS
-//! it is HTTP/2 that is spoken.
+//! it is HTTP/2 that is spoken. And the page of a report.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
@@ -10,6 +10,7 @@ use std::path::Path;
 use serde_json::json;
 use support::Server;
 use support::browser::Browser;
+use support::runs;
 
 /// A folder with three files of different sizes, and one in it.
 fn folder() -> tempfile::TempDir {
@@ -166,4 +167,45 @@ fn over_tls_a_browser_speaks_http_2_and_takes_pages_packed() {
     assert!(sizes[0].as_u64() < Some(1000) && sizes[1] == 20_500, "{sizes}");
     server.log.wait_for("\"GET /page.html HTTP/2.0\" 200 ");
     assert_eq!(browser.console(), [""; 0]);
+}
+
+#[test]
+fn a_report_is_read_in_both_schemes_and_on_a_telephone() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = runs::page(folder.path());
+    let browser = Browser::start();
+    let mut papers = Vec::new();
+    for (scheme, width) in [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)] {
+        let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        browser.tools("Emulation.setEmulatedMedia", &media);
+        let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500});
+        browser.tools("Emulation.setDeviceMetricsOverride", &size);
+        browser.open(&format!("file://{}", page.display()));
+        let style = browser.eval("const s = getComputedStyle(document.body); return [s.backgroundColor, s.color]");
+        papers.push([style[0].clone(), style[1].clone()]);
+        let wide =
+            browser.eval("const e = document.documentElement; return [e.scrollWidth - e.clientWidth, innerWidth]");
+        assert_eq!(wide, json!([0, width]), "{scheme}");
+        assert!(browser.eval("return document.title").as_str().unwrap().starts_with("load: </pre>"));
+        // Nothing of what a peer said became an element, and the page asked for nothing.
+        assert_eq!(browser.eval("return document.querySelectorAll('script, img, a, iframe, link').length"), 0);
+        assert_eq!(browser.eval("return performance.getEntriesByType('resource').length"), 0);
+        // Words beside a drawing lie within the window, and names of an axis not upon each other.
+        let apart = browser.eval(
+            "return [...document.querySelectorAll('.plot')].every(plot => {
+                 const boxes = [...plot.querySelectorAll('span')].map(e => e.getBoundingClientRect()).filter(b => b.width > 0);
+                 return boxes.every(b => b.left >= 0 && b.right <= innerWidth)
+                     && boxes.every((a, i) => boxes.slice(i + 1).every(b =>
+                         a.right <= b.left + 1 || b.right <= a.left + 1 || a.bottom <= b.top + 1 || b.bottom <= a.top + 1));
+             })",
+        );
+        assert_eq!(apart, true, "{scheme}, {width}");
+        let tiles = browser
+            .eval("return [...document.querySelectorAll('.tile b')].map(e => e.innerText.replace(/\\s+/g, ' '))");
+        assert_eq!((tiles.as_array().unwrap().len(), &tiles[4]), (6, &json!("14")), "{tiles}");
+    }
+    let [light, dark] = [&papers[0], &papers[1]];
+    assert!(light[0] != dark[0] && light[1] != dark[1] && light[0] != light[1] && dark[0] != dark[1], "{papers:?}");
+    assert_eq!(papers[..2], papers[2..]);
+    assert_eq!(browser.console(), [""; 0], "nothing is wrong with the page");
 }

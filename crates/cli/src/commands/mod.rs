@@ -12,6 +12,7 @@ mod play;
 mod play_once;
 pub(crate) mod ports;
 mod report;
+pub(crate) mod runs;
 pub(crate) mod serve;
 mod signals;
 mod table;

@@ -42,6 +42,14 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "a size is from 1 byte to 1024 MiB".to_owned())
 }
 
+/// `5%`, `0.5%`, or a bare number of percents; the part that it is.
+pub(super) fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim_end();
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let parsed = number.parse::<f64>().ok().filter(|percent| is_number && *percent <= 1e6);
+    parsed.map(|percent| percent / 100.0).ok_or_else(|| "write a part in percent, such as 5%".to_owned())
+}
+
 pub(super) fn pin(text: &str) -> Result<Trust, String> {
     Trust::pinned(text).map_err(|error| error.to_string())
 }

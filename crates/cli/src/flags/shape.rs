@@ -52,6 +52,7 @@ const FIRST: &[(&str, &[&str])] = &[
     ),
     ("check", &["format", "write", "all_branches", "set"]),
     ("import", &["output", "session", "starttls"]),
+    ("report", &["against", "fail_if_slower", "save", "report"]),
 ];
 
 /// Gives the definition its shape.

@@ -64,7 +64,7 @@ impl fmt::Display for ReadError {
             Trouble::OtherFormat(format) => write!(
                 f,
                 "{name} was saved in format {format}, and this version of sockeye reads format {}: use the version that saved it",
-                super::FORMAT
+                super::run::FORMAT
             ),
             Trouble::Damaged(why) => write!(f, "{name} is damaged: {why}; save the run again"),
         }

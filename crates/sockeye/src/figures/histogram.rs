@@ -328,6 +328,25 @@ mod tests {
         }
     }
 
+    /// What HdrHistogram's own implementation in Python (hdrhistogram 0.10.8) wrote of the squares of 1 to 1000, in microseconds,
+    /// and three times five seconds, and the percentiles that it gave.
+    #[test]
+    fn what_another_implementation_wrote_is_read() {
+        let text = "HISTFAAAAdZ4nJWPMWgTURyH8/8u13iEI9ZQisRSpIqUUkRESpFSRIqIiIiIgziIOIiISBEHB4cqDiJSMjiIdOgQRBydRMTB\
+        qZQO4uTYwcHFxd2Xd8m99+7du9R8fL/f7//IkBx62m3Xavtqg080aFHu74/lP9nDTovtaXoH+J6yntBNeDdGr8GXOjt1Xsas\
+        1VmL2Iz4GrEb8QFewQb98Rm2YQs+Cp+Eb8KW8EP4KewKv4W/wnvhCc+E58ILYV3oCq+FN8KGsCn09FfeCte4rrjBTcUtbnNH\
+        cZd73OcBqzzkEY/VvaRY5ozmLCvKc5rziguKi4pLisuKK4qrihVmmVPMa/sczzmhOZlzSrOgXWBRu8hp7ZJynqkB01rDYW2W\
+        M3rNaIcczc04lpsxm5sxxyRtxUTuMG0mHYc55GCeRpdOnpkdqzvqH5qeyjP1aDndcnSzVdjj1ut4ITPdNG3TLqy25zBNu0zQ\
+        JKGhdNN0cYdoesvuprN87eW3vcKkJTstpLuMxWW3vVLiPdCouBuVXZ7u8q/M0BVOv+3l7tBLOUnlS+KtJHiZdNdoE/VrowFS\
+        svzLv6te/594T69x4Kpa1R1XvoXv0IpHvhpHvRRX+V2W5Ve4zfp1ZOwfS8NnUA==";
+        let read = Histogram::decode(text).unwrap();
+        let mut squares: Vec<u64> = (1..=1000).map(|n| n * n * 1000).collect();
+        squares.extend([5_000_000_000; 3]);
+        assert_eq!(read, of(&squares));
+        let nanos = [read.quantile(0.5), read.quantile(0.99), read.max()].map(|time| time.as_nanos());
+        assert_eq!((read.count(), nanos), (1003, [252_051_455, 986_185_727, 5_003_804_671]));
+    }
+
     #[test]
     fn an_empty_one_has_zeros_and_no_bucket() {
         let empty = Histogram::new();

@@ -39,5 +39,7 @@ pub use error::{ReadError, Trouble};
 pub use histogram::{Bucket, Histogram, HistogramError};
 pub use merge::{MergeError, merge, missing_shards};
 pub use record::{Collector, Recorder, Snapshot, collect};
-pub use run::{Arrivals, Begun, Counts, Failed, Generator, Line, Measured, Pace, Part, Row, Run, Shard, Within};
-pub use saved::FORMAT;
+pub use run::{
+    Arrivals, Begun, Counts, FORMAT, Failed, Generator, Line, Measured, Pace, Part, Row, Run, Shard, Within,
+};
+pub use time::written;

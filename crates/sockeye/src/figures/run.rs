@@ -5,6 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use super::Histogram;
 
+/// The version of the form in which runs are saved. Names may be added to it without a new one.
+pub const FORMAT: u64 = 1;
+
 /// What was said of a run before it began, and what is known of the program that made it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Begun {

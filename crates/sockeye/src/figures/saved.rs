@@ -8,12 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Arrivals, Begun, Counts, Failed, Generator, Histogram, Line, Measured, Pace, Part, ReadError, Row, Run, Shard,
-    Trouble, Within, run::a_second, time,
+    Trouble, Within,
+    run::{FORMAT, a_second},
+    time,
 };
 use crate::limits;
-
-/// The version of the form. Names may be added to it without a new one.
-pub const FORMAT: u64 = 1;
 
 /// What tells a saved run from other JSON, before all else is looked at.
 #[derive(Deserialize)]

@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const DAY: u64 = 86_400;
 
-/// `2026-11-28T15:31:15.000250Z`.
-pub(super) fn written(time: SystemTime) -> String {
+/// A point in time, in UTC: `2026-11-28T15:31:15.000250Z`.
+#[must_use]
+pub fn written(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (seconds, micros) = (since.as_secs(), since.subsec_micros());
     let (year, month, day) = date(seconds / DAY);

@@ -1,0 +1,129 @@
+//! `sockeye report`: saved runs, merged and compared. What came of the plays of `talk` is in `report.rs`.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use sockeye::figures::{Comparison, Metric, ReadError, Run, Trouble, Verdict, compare, merge, missing_shards};
+use sockeye::file::AtomicFile;
+
+use crate::exit::Exit;
+use crate::figures;
+use crate::flags;
+use crate::output::Console;
+
+/// Prints what was measured, and judges it if it is asked to.
+pub(crate) fn run(flags: &flags::Report, console: &Console) -> Exit {
+    let (Ok(exit) | Err(exit)) = report(flags, console);
+    console.flush();
+    exit
+}
+
+fn report(flags: &flags::Report, console: &Console) -> Result<Exit, Exit> {
+    let run = merged(&flags.files, console)?;
+    let base = if flags.against.is_empty() { None } else { Some(merged(&flags.against, console)?) };
+    let compared = base.as_ref().map(|base| compare(&run, base));
+    let mut text = figures::summary(&run);
+    if let Some(Ok(compared)) = &compared {
+        text.push_str(&figures::comparison(compared));
+    }
+    if let Some(path) = &flags.save {
+        write(path, &run.to_json(), console)?;
+    }
+    let against = match (&base, &compared) {
+        (Some(base), Some(Ok(compared))) => Some((base, compared)),
+        _ => None,
+    };
+    if let Some(path) = &flags.report {
+        write(path, &figures::page(&run, against), console)?;
+    }
+    match console.print(text.as_bytes()) {
+        Exit::Done => {}
+        failed => return Err(failed),
+    }
+    run.all_warnings().for_each(|warning| console.warn(warning));
+    if let Some(base) = &base {
+        base.all_warnings().for_each(|warning| console.warn(&format!("in the base: {warning}")));
+    }
+    let Some(compared) = compared else { return Ok(Exit::Done) };
+    let compared = compared.map_err(|why| console.fail(Exit::Differs, &why))?;
+    compared.warnings.iter().for_each(|warning| console.warn(warning));
+    if console.json {
+        console.tell(&told(&compared));
+    }
+    let Some(most) = flags.fail_if_slower else { return Ok(Exit::Done) };
+    let absent = [Some(&run), base.as_ref()].into_iter().flatten().flat_map(missing_shards).next();
+    if let Some(shard) = absent {
+        return Err(console.fail(Exit::Differs, &format!("shard {shard} is missing: what is not whole is not judged")));
+    }
+    match too_slow(&compared, most) {
+        Some(why) => Err(console.fail(Exit::Differs, &why)),
+        None => Ok(Exit::Done),
+    }
+}
+
+/// Why a run does not pass, if it does not.
+fn too_slow(compared: &Comparison, most: f64) -> Option<String> {
+    let change = compared.decisive();
+    let slower_by = change.slower_by();
+    if slower_by <= most {
+        return None;
+    }
+    let [by, bound] = [slower_by, most].map(figures::units::percent);
+    let what = match change.metric {
+        Metric::Rate => "the rate is lower",
+        _ => "the mean latency is higher",
+    };
+    match change.interval {
+        Some((low, high)) if low <= 1.0 && high >= 1.0 => None,
+        Some(_) => Some(format!("{what} than the base's by {by}, more than {bound}")),
+        None => Some(format!(
+            "{what} than the base's by {by}, more than {bound}, and too few whole seconds were measured to tell whether that is noise: take at least ten"
+        )),
+    }
+}
+
+fn told(compared: &Comparison) -> serde_json::Value {
+    let name = |verdict| match verdict {
+        Verdict::Faster => "faster",
+        Verdict::Slower => "slower",
+        Verdict::Noise => "noise",
+    };
+    let changes: serde_json::Map<String, serde_json::Value> = compared
+        .changes
+        .iter()
+        .map(|change| {
+            let interval = change.interval.map(|(low, high)| [low, high]);
+            let verdict = name(change.verdict);
+            let value = json!({"base": change.base, "run": change.value, "ratio": change.ratio, "interval": interval, "verdict": verdict});
+            (change.metric.to_string(), value)
+        })
+        .collect();
+    let (verdict, by) = (name(compared.verdict()), compared.decisive.to_string());
+    json!({"event": "compared", "verdict": verdict, "by": by, "changes": changes})
+}
+
+/// The runs of files as one.
+fn merged(paths: &[PathBuf], console: &Console) -> Result<Run, Exit> {
+    let mut runs = Vec::new();
+    for path in paths {
+        let run = Run::open(path).map_err(|error| console.fail(exit_of(&error), &error.to_string()))?;
+        runs.push((path.display().to_string(), run));
+    }
+    merge(runs).map_err(|error| console.fail(Exit::Usage, &error.to_string()))
+}
+
+fn exit_of(error: &ReadError) -> Exit {
+    match &error.trouble {
+        Trouble::Unreadable(source) => Exit::of(source, Exit::CannotRead),
+        _ => Exit::Usage,
+    }
+}
+
+/// Writes a file whole or not at all.
+pub(super) fn write(path: &Path, text: &str, console: &Console) -> Result<(), Exit> {
+    let written = AtomicFile::create(path).and_then(|mut file| {
+        file.append(text.as_bytes())?;
+        file.commit()
+    });
+    written.map_err(|error| console.fail(Exit::CannotWrite, &error.to_string()))
+}

@@ -1,0 +1,8 @@
+//! Figures as people look at them: tables in the terminal, a page, and a view while a run goes on.
+
+mod page;
+mod summary;
+pub(crate) mod units;
+
+pub(crate) use page::page;
+pub(crate) use summary::{comparison, summary};

@@ -1,0 +1,203 @@
+//! `sockeye report`: saved runs merged, compared and judged, and the page that it writes.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use support::runs::{Made, PLAIN, page, report};
+use support::*;
+
+/// A folder with these runs in it.
+fn folder(runs: &[(&str, Made)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, made) in runs {
+        fs::write(folder.path().join(name), made.run().to_json()).unwrap();
+    }
+    folder
+}
+
+fn saved(path: PathBuf) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+fn is_near(value: &Value, expected: f64) -> bool {
+    (value.as_f64().unwrap() / expected - 1.0).abs() < 0.05
+}
+
+#[test]
+fn shards_become_one_run_whose_histogram_is_that_of_all() {
+    let shard = |index| Made { began: f64::from(index) / 50.0, rate: 100 * index, shard: Some((index, 3)), ..PLAIN };
+    let folder = folder(&[("1.json", shard(1)), ("2.json", shard(2)), ("3.json", shard(3))]);
+    let output = report(folder.path(), &["1.json", "2.json", "3.json", "--save", "all.json"]);
+    assert_code(&output, 0);
+    assert_eq!(text(&output.stderr), "", "nothing is wrong with these");
+    let all = saved(folder.path().join("all.json"));
+    let each = ["1.json", "2.json", "3.json"].map(|name| saved(folder.path().join(name)));
+    for name in ["plays", "exchanges", "failures", "received"] {
+        let sum: u64 = each.iter().map(|run| run[name].as_u64().unwrap()).sum();
+        assert_eq!(all[name], sum, "{name}");
+    }
+    assert!(is_near(&all["rate"], 600.0), "{}", all["rate"]);
+    assert_eq!((all["lines"].as_array().unwrap().len(), all["merged"].as_array().unwrap().len()), (2, 3));
+    // Once more with the merged one: nothing changes.
+    let output = report(folder.path(), &["all.json", "--save", "again.json"]);
+    assert_code(&output, 0);
+    assert_eq!(fs::read(folder.path().join("again.json")).unwrap(), fs::read(folder.path().join("all.json")).unwrap());
+    assert!(text(&output.stdout).contains("greet.talk:5"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn two_runs_one_after_the_other_keep_their_rate() {
+    let later = Made { began: 1247.0, swing: 5, ..PLAIN };
+    let folder = folder(&[("a.json", PLAIN), ("b.json", later)]);
+    let output = report(folder.path(), &["a.json", "b.json", "--save", "all.json"]);
+    assert_code(&output, 0);
+    let all = saved(folder.path().join("all.json"));
+    assert!(is_near(&all["rate"], 200.0) && is_near(&all["seconds"], 24.0), "{} {}", all["rate"], all["seconds"]);
+    assert!(text(&output.stderr).contains("b.json began 1247.0 s after the first"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn shards_that_are_missing_or_late_are_named() {
+    let shard = |index, began| Made { began, shard: Some((index, 4)), ..PLAIN };
+    let folder = folder(&[("a.json", shard(1, 0.0)), ("b.json", shard(2, 5.0)), ("d.json", shard(4, 0.1))]);
+    let all = ["d.json", "a.json", "b.json"];
+    let output = report(folder.path(), &all);
+    assert_code(&output, 0);
+    let (said, told) = (text(&output.stdout), text(&output.stderr));
+    assert!(told.contains("warning: shard 3/4 is missing") && said.contains("missing    3/4"), "{said}{told}");
+    assert!(told.contains("shard 2/4 (b.json) began 5.0 s after the first: rates are over the 7.0 s"), "{told}");
+    assert!(said.contains("over the 7.00 s that all runs share"), "{said}");
+    // Figures of a part are not judged.
+    let judged = [&all[..], &["--against", "a.json", "--fail-if-slower", "50%"]].concat();
+    let output = report(folder.path(), &judged);
+    assert_code(&output, 1);
+    assert!(text(&output.stderr).contains("shard 3/4 is missing: what is not whole is not judged"));
+    for (wrong, why) in [
+        (["a.json", "a.json"], "are the same run, which would count twice"),
+        (["a.json", "again.json"], "are both shard 1/4"),
+        (["a.json", "other.json"], "parts of different runs"),
+    ] {
+        fs::write(folder.path().join("again.json"), shard(1, 9.0).run().to_json()).unwrap();
+        fs::write(folder.path().join("other.json"), Made { shard: Some((2, 5)), ..PLAIN }.run().to_json()).unwrap();
+        let output = report(folder.path(), &wrong);
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains(why), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_slower_run_is_called_slower_and_fails_where_it_is_asked_for() {
+    let slow = Made { rate: 160, latency: 0.00125, swing: 5, ..PLAIN };
+    let same = Made { swing: 3, ..PLAIN };
+    let folder = folder(&[("base.json", PLAIN), ("slow.json", slow), ("same.json", same)]);
+    let against = |run: &str, base: &str, more: &[&str]| {
+        let output = report(folder.path(), &[&[run, "--against", base], more].concat());
+        (code(&output), text(&output.stdout), text(&output.stderr))
+    };
+    let verdict = |run, base| {
+        let (code, said, _) = against(run, base, &[]);
+        let verdict = said.lines().find(|line| line.starts_with("verdict: ")).unwrap_or_default().to_owned();
+        (code, verdict)
+    };
+    assert_eq!(verdict("slow.json", "base.json").0, 0, "nobody asked for a judgement");
+    assert!(
+        verdict("slow.json", "base.json").1.contains("slower: the rate is 79"),
+        "{:?}",
+        verdict("slow.json", "base.json")
+    );
+    assert!(verdict("base.json", "slow.json").1.contains("faster"));
+    assert!(verdict("same.json", "base.json").1.contains("the noise does not allow one"));
+    let (code, _, why) = against("slow.json", "base.json", &["--fail-if-slower", "5%"]);
+    assert!(
+        code == 1 && why.contains("the rate is lower than the base's by 20") && why.contains("more than 5"),
+        "{why}"
+    );
+    assert_eq!(against("slow.json", "base.json", &["--fail-if-slower", "30%"]).0, 0);
+    assert_eq!(against("same.json", "base.json", &["--fail-if-slower", "5%"]).0, 0);
+    assert_eq!(against("base.json", "slow.json", &["--fail-if-slower", "0%"]).0, 0);
+    // For programs, too.
+    let (_, _, events) = against("slow.json", "base.json", &["--json"]);
+    let event: Value = serde_json::from_str(events.lines().find(|line| line.contains("compared")).unwrap()).unwrap();
+    assert_eq!((&event["verdict"], &event["by"]), (&json!("slower"), &json!("rate")));
+    assert!(event["changes"]["p99"]["interval"][0].as_f64().unwrap() > 1.0, "{event}");
+}
+
+#[test]
+fn a_run_too_short_to_judge_is_not_passed_when_it_looks_slower() {
+    let [base, slow] = [200, 100].map(|rate| Made { seconds: 1, rate, ..PLAIN });
+    let folder = folder(&[("base.json", base), ("slow.json", slow)]);
+    let output = report(folder.path(), &["slow.json", "--against", "base.json", "--fail-if-slower", "5%"]);
+    assert_code(&output, 1);
+    assert!(text(&output.stderr).contains("too few whole seconds"), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("verdict: the noise does not allow one"));
+}
+
+#[test]
+fn files_that_are_no_runs_are_named_with_what_is_wrong() {
+    let folder = folder(&[("good.json", Made { seconds: 1, ..PLAIN })]);
+    let good = fs::read_to_string(folder.path().join("good.json")).unwrap();
+    let put = |name: &str, content: &str| fs::write(folder.path().join(name), content).unwrap();
+    put("empty.json", "");
+    put("cut.json", &good[..good.len() / 2]);
+    put("next.json", &good.replacen("\"format\": 1", "\"format\": 2", 1));
+    put("other.json", "{\"plays\": 3}");
+    put("words.json", "S: Welcome!\n");
+    put("changed.json", &good.replacen("\"exchanges\": 200", "\"exchanges\": 201", 1));
+    fs::create_dir(folder.path().join("folder.json")).unwrap();
+    for (name, code, why) in [
+        ("nothing.json", 26, "cannot read nothing.json"),
+        ("folder.json", 26, "cannot read folder.json"),
+        ("empty.json", 2, "empty.json is empty"),
+        ("cut.json", 2, "cut.json ends in the middle"),
+        ("next.json", 2, "saved in format 2"),
+        ("other.json", 2, "other.json is no saved run"),
+        ("words.json", 2, "words.json:1:1"),
+        ("changed.json", 2, "changed.json is damaged"),
+    ] {
+        for arguments in [vec![name], vec!["good.json", name], vec!["good.json", "--against", name]] {
+            let output = report(folder.path(), &arguments);
+            assert_code(&output, code);
+            let (said, told) = (text(&output.stdout), text(&output.stderr));
+            assert!(told.contains(why) && said.is_empty(), "{arguments:?}: {said}{told}");
+        }
+    }
+    let output = report(folder.path(), &["good.json", "--fail-if-slower", "5%"]);
+    assert_code(&output, 2);
+    assert!(text(&output.stderr).contains("--against"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn what_cannot_be_written_is_exit_23_and_leaves_nothing() {
+    let folder = folder(&[("a.json", Made { seconds: 1, ..PLAIN })]);
+    for flag in ["--save", "--report"] {
+        let output = report(folder.path(), &["a.json", flag, "no/such/folder/x"]);
+        assert_code(&output, 23);
+        assert!(text(&output.stderr).contains("no/such/folder"), "{}", text(&output.stderr));
+    }
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = command(&[]).current_dir(folder.path()).args(["report", "a.json"]).stdout(full).output().unwrap();
+    assert_code(&output, 23);
+}
+
+#[test]
+fn the_page_needs_no_network_and_no_script_and_nothing_that_a_peer_said_becomes_part_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = fs::read_to_string(page(folder.path())).unwrap();
+    for word in
+        ["<script", "<img", "<a ", "<link", "<iframe", "@import", "url(", "src=", "onload=alert(1)>", "<svg onload"]
+    {
+        // Words of the peer stand there as words: their < is escaped, so that only its own tags are left.
+        let unescaped = page.replace("&lt;img src=x", "").replace("&lt;svg onload=alert(1)&gt;", "");
+        assert!(!unescaped.contains(word), "{word}");
+    }
+    assert!(
+        page.contains("&lt;script&gt;") && page.contains("{0x1b}[31m") && page.contains("&amp;lt;"),
+        "as it was said"
+    );
+    assert!(!page.chars().any(|c| c == '\u{202e}' || c == '\u{1b}'));
+    assert!(page.contains("Content-Security-Policy\" content=\"default-src 'none'"));
+}
