@@ -145,6 +145,19 @@ impl Console {
         let _ = write_soon(io::stderr().as_fd(), paint(&clean::lines(text), self.color).as_bytes());
     }
 
+    /// Whether standard error shows colour.
+    #[allow(dead_code, reason = "what generates load asks")]
+    pub(crate) fn colors_errors(&self) -> bool {
+        self.color
+    }
+
+    #[allow(dead_code, reason = "what generates load draws")]
+    /// Draws on a terminal that standard error is: with its sequences, as whoever draws made them. What a peer said was made
+    /// harmless before.
+    pub(crate) fn draw(&self, text: &str) {
+        let _ = write_soon(io::stderr().as_fd(), text.as_bytes());
+    }
+
     /// Says why the command ends so.
     pub(crate) fn fail(&self, exit: Exit, why: &str) -> Exit {
         self.conclude(exit, Why::Said(why.to_owned()))
