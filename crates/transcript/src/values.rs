@@ -37,6 +37,8 @@ pub struct Scratch {
     pub(crate) captured: Vec<Captured>,
     /// The messages that are no lines of which one is at hand; a play that must wait takes them with it.
     pub(crate) coming: Vec<Coming>,
+    /// Which of many messages are tried.
+    pub(crate) found: Vec<usize>,
     /// Where answers of the fast path are put together; its length stays.
     pub(crate) block: Vec<u8>,
 }

@@ -241,11 +241,16 @@ fn of_two_messages_with_holes_that_begin_alike_the_longer_one_is_never_reached()
 #[test]
 fn of_many_lines_in_any_order_each_is_found() {
     type Kind = (usize, &'static str, fn(usize) -> String, fn(usize) -> Vec<u8>);
-    let kinds: [Kind; 4] = [
+    let kinds: [Kind; 9] = [
         (1500, "C raw", |n| format!("command {n};"), |n| format!("command {n};").into_bytes()),
         (1500, "C hex", |n| format!("{n:08x}"), |n| u32::try_from(n).unwrap().to_be_bytes().to_vec()),
         (200, "C raw", |n| format!("{n}-{{x{n}:2 bytes=ab}};"), |n| format!("{n}-ab;").into_bytes()),
         (1500, "C", |n| format!("line {}", n / 2), |n| format!("line {}", n / 2).into_bytes()),
+        (1500, "C", |n| format!("f{n}: {{x{n}=1}}"), |n| format!("f{n}: 1").into_bytes()),
+        (1500, "C", |n| format!("{{x{n}:int=3}} f{n}"), |n| format!("3 f{n}").into_bytes()),
+        (400, "C", |n| format!("{{_=a}} {n} {{_=b}}."), |n| format!("a {n} b.").into_bytes()),
+        (400, "C", |n| format!("f{n}{{x{n}:/[a-z]/=a}}"), |n| format!("f{n}a").into_bytes()),
+        (1500, "C raw", |n| format!("f{n}: {{x{n}=1}};"), |n| format!("f{n}: 1;").into_bytes()),
     ];
     for (count, form, written, said) in kinds {
         let lines: String = (0..count).map(|n| format!("  {form}: {}\n", written(n))).collect();

@@ -7,7 +7,7 @@ use super::{Ending, Heard, Input, Moment, Next, Play, Stop, Walk, Watch};
 use crate::carrier::Carrier;
 use crate::pattern::MOST_BYTES;
 use crate::program::matcher::{self, Walked};
-use crate::program::{Arm, Deed, First, Fork, Found, Literals, Message, Op, Pc};
+use crate::program::{Arm, Deed, First, Fork, Found, KeyPart, Literals, Message, Op, Order, Pc};
 use crate::syntax::{Eol, Form};
 use crate::values::{Coming, Progress, TooLarge};
 use crate::verdict::Fault;
@@ -58,7 +58,7 @@ impl<'a, W: Watch> Walk<'a, W> {
         self.begin_waiting(play);
         if message.form != Form::Text {
             let together = play.together;
-            return match self.run_at_hand(play, 1, |_, _| Some((index, together)))? {
+            return match self.run_at_hand(play, 1, None, |_, _| Some((index, together)))? {
                 Some((_, length)) => {
                     self.take(play, length, length)?;
                     self.watch.heard(message.place.line, self.input.now);
@@ -227,6 +227,7 @@ impl<'a, W: Watch> Walk<'a, W> {
         // They were put down one behind the other.
         let bit = order.bit(message - order.messages[0]);
         play.counters[order.counter + bit / 32] |= 1 << (bit % 32);
+        play.counters[order.came] += 1;
     }
 
     /// Says the next of lines that may come in any order, or hears one of those that have not come.
@@ -250,9 +251,20 @@ impl<'a, W: Watch> Walk<'a, W> {
             let (text, next, heard, by_gap) = self.line(play)?;
             let line = &self.rest()[..text];
             self.scratch.captured.clear();
-            let found = match &order.literals {
-                Some(literals) => literals.equal(line, |bits| play.missing(order, bits)),
-                None => (0..order.messages.len()).find(|&index| {
+            let missing = |bits: Range<usize>| play.missing(order, bits);
+            let found = match (&order.literals, &order.keys) {
+                (Some(literals), _) => literals.equal(line, missing),
+                (None, Some(keys)) => {
+                    let mut found = std::mem::take(&mut self.scratch.found);
+                    keys.of_whole(line, missing, &mut found);
+                    let fits = |&index: &usize| {
+                        matcher::line_matches(&script.program.messages[order.messages[index]], line, self.scratch)
+                    };
+                    let first = found.iter().copied().find(fits);
+                    self.scratch.found = found;
+                    first
+                }
+                (None, None) => (0..order.messages.len()).find(|&index| {
                     let message = &script.program.messages[order.messages[index]];
                     !play.has_come(order, index) && matcher::line_matches(message, line, self.scratch)
                 }),
@@ -268,7 +280,7 @@ impl<'a, W: Watch> Walk<'a, W> {
         let together = play.together;
         let candidate =
             |play: &Play, index: usize| (!play.has_come(order, index)).then(|| (order.messages[index], together));
-        match self.run_at_hand(play, order.messages.len(), candidate)? {
+        match self.run_at_hand(play, order.messages.len(), Some(order), candidate)? {
             Some((index, length)) => {
                 self.came(play, which, order.messages[index]);
                 self.take(play, length, length)?;
@@ -316,7 +328,7 @@ impl<'a, W: Watch> Walk<'a, W> {
             let First::Line(message) = arm.first else { return None };
             allowed(play, &arm.path).then_some((message, play.together || arm.together))
         };
-        let Some((index, length)) = self.run_at_hand(play, arms.len(), candidate)? else {
+        let Some((index, length)) = self.run_at_hand(play, arms.len(), None, candidate)? else {
             return Err(self.fail(play, Fault::Differs));
         };
         let arm = &arms[index];
@@ -337,6 +349,7 @@ impl<'a, W: Watch> Walk<'a, W> {
         &mut self,
         play: &mut Play,
         count: usize,
+        order: Option<&Order>,
         candidate: impl Fn(&Play, usize) -> Option<(usize, bool)>,
     ) -> Result<Option<(usize, usize)>, Stop> {
         let script = self.script;
@@ -345,16 +358,34 @@ impl<'a, W: Watch> Walk<'a, W> {
             let may_be_its_own = messages.any(Message::begins_with_ending);
             self.late_ending_before_run(play, may_be_its_own)?;
         }
+        let keys = order.and_then(|order| Some((order, order.keys.as_ref()?)));
         let waited = !play.coming.is_empty();
         let mut coming = std::mem::take(if waited { &mut play.coming } else { &mut self.scratch.coming });
         if !waited {
             coming.clear();
-            let all = (0..count).map(|candidate| Coming { candidate, whole: None, progress: Progress::default() });
+            let mut found = std::mem::take(&mut self.scratch.found);
             let rest = self.rest();
+            match keys {
+                Some((order, keys)) => {
+                    let missing = |bits: Range<usize>| play.missing(order, bits);
+                    // Between datagrams nothing has come, as on a stream.
+                    let carrier = if self.datagram { Carrier::Datagram } else { Carrier::Stream };
+                    if keys.of_part(rest, carrier, missing, &mut found) == KeyPart::Text {
+                        (self.scratch.found, self.scratch.coming) = (found, coming);
+                        return Err(self.wait(play));
+                    }
+                }
+                None => {
+                    found.clear();
+                    found.extend(0..count);
+                }
+            }
+            let all = found.iter().map(|&candidate| Coming { candidate, whole: None, progress: Progress::default() });
             coming.extend(all.filter(|one| {
                 let message = candidate(play, one.candidate).map(|(message, _)| &script.program.messages[message]);
                 message.is_some_and(|message| message.may_begin(rest))
             }));
+            self.scratch.found = found;
         }
         // The first that is whole, or a longer one that begins like it and holds nothing but text.
         let mut best: Option<(usize, usize)> = None;

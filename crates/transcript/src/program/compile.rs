@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Choice, Deed, Depends, FileMessage, Fork, Literal, Literals, MOST_SAID, Message, Op, Order, Pattern, Pc, Piece,
-    PieceKind, Places, Program, Recipe, Rounds, Shape, choices, matcher, plan, reach,
+    Choice, Deed, Depends, FileMessage, Fork, Keys, Literal, Literals, MOST_SAID, Message, Op, Order, Pattern, Pc,
+    Piece, PieceKind, Places, Program, Recipe, Rounds, Shape, choices, matcher, plan, reach,
 };
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place};
@@ -354,7 +354,8 @@ impl Compiler<'_> {
         let mut messages = Vec::new();
         let mut ours = false;
         let counter = self.program.counters;
-        let counters: Vec<usize> = (0..body.len().div_ceil(32)).map(|_| self.counter()).collect();
+        let counters: Vec<usize> = (0..=body.len().div_ceil(32)).map(|_| self.counter()).collect();
+        let came = counter + body.len().div_ceil(32);
         self.emit(place, Op::Enter(counters));
         // The tour of a line's defaults belongs to the loop around, not to the block.
         for statement in body {
@@ -379,7 +380,8 @@ impl Compiler<'_> {
         // They were put down one behind the other.
         let own = &self.program.messages[messages[0]..][..messages.len()];
         let literals = if ours { None } else { Literals::new(own) };
-        self.program.orders.push(Order { messages, counter, ours, literals });
+        let keys = if ours || literals.is_some() { None } else { Keys::new(own) };
+        self.program.orders.push(Order { messages, counter, ours, literals, keys, came });
         self.emit(place, Op::AnyOrder(self.program.orders.len() - 1));
     }
 

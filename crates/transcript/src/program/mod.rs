@@ -4,6 +4,7 @@
 mod branches;
 mod choices;
 mod compile;
+mod keys;
 mod literals;
 pub(crate) mod matcher;
 mod plan;
@@ -25,6 +26,7 @@ pub(crate) type Pattern = crate::pattern::Pattern<usize>;
 
 pub(crate) use choices::{may_begin, misheard};
 pub(crate) use compile::{Outside, compile};
+pub(crate) use keys::{Keys, Part as KeyPart};
 pub(crate) use literals::{Found, Literals};
 pub(crate) use prefix::unclear_ends;
 pub(crate) use rounds::{Answer, CHUNK, Own, Part, Round, Rounds, Takes, Text, Usual, find as find_rounds};
@@ -182,12 +184,20 @@ pub(crate) struct Order {
     pub(crate) ours: bool,
     /// What it is looked for in, if there is nothing but text to hear.
     pub(crate) literals: Option<Literals>,
+    /// The same, if there is more.
+    pub(crate) keys: Option<Keys>,
+    /// The counter of those that came.
+    pub(crate) came: usize,
 }
 
 impl Order {
     /// Where a play notes that a line has come, by the line's place in the block.
     pub(crate) fn bit(&self, index: usize) -> usize {
-        self.literals.as_ref().map_or(index, |literals| literals.rank(index))
+        match (&self.literals, &self.keys) {
+            (Some(literals), _) => literals.rank(index),
+            (None, Some(keys)) => keys.rank(index),
+            (None, None) => index,
+        }
     }
 }
 
