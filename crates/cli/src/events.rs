@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use sockeye::event::{Conversation, Event};
+use sockeye::event::{Conversation, Ended, Event};
 use sockeye::failure::Failure;
 
 use crate::failure::{put_conversation, put_failure};
@@ -65,7 +65,7 @@ impl Renderer {
                     self.opened += 1;
                 }
             }
-            Event::Closed { conversation, by, from_client, from_server, lasted, reason, .. } => {
+            Event::Closed { conversation, by, from_client, from_server, lasted, reason, ended, .. } => {
                 if !self.may_show() {
                     self.closed += 1;
                     return;
@@ -75,6 +75,9 @@ impl Renderer {
                     known(conversation),
                     lasted.as_secs_f64()
                 );
+                if let Some(ended) = ended {
+                    let _ = write!(line, ", its program {ended}");
+                }
                 if let Some(reason) = reason {
                     let _ = write!(line, ": {reason}");
                 }
@@ -91,6 +94,7 @@ impl Renderer {
                 }
             }
             Event::Notice(notice) => push_line(text, notice),
+            Event::Stderr { number, line } => push_line(text, &format!("#{number}: {line}")),
             Event::Answered { lines, .. } => {
                 for line in lines.split_inclusive('\n') {
                     if self.may_show() {
@@ -187,7 +191,7 @@ fn object(event: &Event) -> Map<String, Value> {
             put_conversation(&mut object, conversation);
             "opened"
         }
-        Event::Closed { conversation, by, from_client, from_server, lasted, reason, .. } => {
+        Event::Closed { conversation, by, from_client, from_server, lasted, reason, ended, .. } => {
             put_conversation(&mut object, conversation);
             object.insert("by".to_owned(), json!(by.to_string()));
             object.insert("from_client".to_owned(), json!(from_client));
@@ -195,6 +199,11 @@ fn object(event: &Event) -> Map<String, Value> {
             object.insert("seconds".to_owned(), json!(lasted.as_secs_f64()));
             if let Some(reason) = reason {
                 object.insert("error".to_owned(), json!(reason));
+            }
+            match ended {
+                Some(Ended::Exited(status)) => drop(object.insert("exit".to_owned(), json!(status))),
+                Some(Ended::Signalled(signal)) => drop(object.insert("signal".to_owned(), json!(signal))),
+                Some(Ended::Unknown) | None => {}
             }
             "closed"
         }
@@ -211,6 +220,11 @@ fn object(event: &Event) -> Map<String, Value> {
             object.insert("count".to_owned(), json!(count));
             object.insert("error".to_owned(), json!(error));
             "dropped"
+        }
+        Event::Stderr { number, line } => {
+            object.insert("conn".to_owned(), json!(number));
+            object.insert("line".to_owned(), json!(line));
+            "stderr"
         }
         Event::Notice(notice) => {
             object.insert("error".to_owned(), json!(notice));
@@ -246,6 +260,7 @@ mod tests {
             from_server: 30,
             lasted: Duration::from_millis(1204),
             reason: reason.map(str::to_owned),
+            ended: None,
         }
     }
 

@@ -191,6 +191,7 @@ impl From<Kind> for Exit {
                 FaultKind::Reset => Self::Reset,
                 FaultKind::Untrusted => Self::Certificate,
             },
+            Kind::Program => Self::Differs,
             Kind::CannotAccept => Self::CannotListen,
             Kind::NameNotFound => Self::NameNotFound,
             Kind::Refused | Kind::Unreachable => Self::Refused,

@@ -2,8 +2,6 @@
 //!
 //! Whatever a peer chooses stands in values of the environment, never in a word, a name or a line of a shell.
 
-#![allow(dead_code, reason = "its users follow")]
-
 mod environment;
 mod words;
 

@@ -23,6 +23,7 @@
 use std::fmt;
 use std::time::Duration;
 
+pub use crate::child::Ended;
 pub use crate::endpoint::{Conversation, Endpoint, Name, Protocol};
 use crate::failure::Failure;
 
@@ -75,6 +76,15 @@ pub enum Event {
         lasted: Duration,
         /// Why, where there is more to say than `by`: "line longer than 65536 bytes (--max-line)".
         reason: Option<String>,
+        /// How the program ended that spoke, where one did.
+        ended: Option<Ended>,
+    },
+    /// A program that speaks in a conversation wrote a line to its standard error.
+    Stderr {
+        /// The conversation's number.
+        number: u64,
+        /// The line, or a piece of a long one.
+        line: String,
     },
     /// A play did not go as written, or a socket failed in a way that ended nothing else.
     Failed {

@@ -44,13 +44,15 @@ pub enum Kind {
     ConnectTimeout,
     /// This machine does not let it be sent: a firewall, most often.
     NotSent,
+    /// A program that was to speak could not be started, or failed.
+    Program,
     /// The socket failed in another way.
     Socket,
 }
 
 impl Kind {
     /// Those that no line of a transcript has.
-    const OTHERS: [Self; 12] = [
+    const OTHERS: [Self; 13] = [
         Self::WriteTimeout,
         Self::Evicted,
         Self::AnswersLost,
@@ -62,6 +64,7 @@ impl Kind {
         Self::Unreachable,
         Self::ConnectTimeout,
         Self::NotSent,
+        Self::Program,
         Self::Socket,
     ];
 
@@ -86,6 +89,7 @@ impl Kind {
             Self::Unreachable => "unreachable",
             Self::ConnectTimeout => "connect_timeout",
             Self::NotSent => "not_sent",
+            Self::Program => "program_failed",
             Self::Socket => "socket",
         }
     }

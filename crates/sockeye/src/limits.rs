@@ -159,6 +159,10 @@ pub const PACKED: std::ops::RangeInclusive<u64> = 1024..=8 * 1024 * 1024;
 pub const PACKED_AT_ONCE: u64 = 128 * 1024;
 /// Most ranges of a file that are sent in one answer; who asks for more gets all of it.
 pub const RANGES: usize = 256;
+/// Programs of `serve --exec` at once.
+pub const PROGRAMS: usize = 1024;
+/// Open files that each of them takes: its socket, what it says, what it says of errors, and a handle on it.
+pub const FILES_OF_PROGRAM: usize = 4;
 /// Bytes of a file that may wait in the kernel for one client, not sent yet.
 pub const UNSENT: i32 = 64 * 1024;
 /// Most names on one page of a folder; the others are on the next pages.
@@ -318,6 +322,11 @@ pub const TABLE: &[Limit] = &[
         flag: Some("--timeout"),
         default: || seconds(KEEP_ALIVE),
         what: "a connection to --files without a request",
+    },
+    Limit {
+        flag: Some("--max-children"),
+        default: || format!("{}, or open files less {RESERVED_FILES} divided by {FILES_OF_PROGRAM}", count(PROGRAMS)),
+        what: "programs of --exec at once; more clients wait",
     },
     Limit { flag: None, default: || bytes(UNSENT), what: "bytes of a file waiting in the kernel for a client" },
     Limit { flag: None, default: || count(RANGES), what: "ranges of a file in one answer" },

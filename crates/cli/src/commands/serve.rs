@@ -6,12 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sockeye::address::Address;
+use sockeye::child::{Program, ProgramError};
 use sockeye::event::{Event, Observer};
 use sockeye::file::read_secret;
+use sockeye::limits;
 use sockeye::net::listen::ListenError;
 use sockeye::net::tls::Identity;
 use sockeye::stop;
-use sockeye::verb::serve::{self, AccessLog, Files, Leaving, Plain, Reloading, Role, ServeError, Server, Summary};
+use sockeye::verb::serve::{
+    self, AccessLog, Files, Leaving, Plain, Reloading, Role, Running, ServeError, Server, Summary, Terminal,
+};
 use sockeye::watch::watch;
 use sockeye::web::account::{Account, Accounts};
 use sockeye::web::extra::{Caching, Extra};
@@ -119,6 +123,8 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
         Role::Discard
     } else if let Some(folder) = &flags.web.files {
         Role::Files(Box::new(files(folder, &flags.web, console)?))
+    } else if let Some(running) = running(flags, console)? {
+        Role::Exec(Box::new(running))
     } else if flags.play.is_empty() {
         Role::Greeting
     } else {
@@ -159,6 +165,28 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
         identity,
         ..serve::Options::new()
     })
+}
+
+/// The program that each client gets.
+fn running(flags: &Serve, console: &Console) -> Result<Option<Running>, Exit> {
+    let (flag, program) = match (&flags.exec, &flags.shell) {
+        (Some(command), _) => ("--exec", Program::parse(command)),
+        (None, Some(line)) => ("--shell", Program::shell(line)),
+        (None, None) => return Ok(None),
+    };
+    let program = program.map_err(|error| {
+        let exit = match error {
+            ProgramError::NotFound { .. } | ProgramError::NotExecutable(_) => Exit::CannotRead,
+            _ => Exit::Usage,
+        };
+        console.fail(exit, &format!("{flag}: {error}"))
+    })?;
+    if let Some(notice) = program.notice() {
+        console.note(&format!("{flag}: {notice}"));
+    }
+    let terminal = if flags.pty { Terminal::Own } else { Terminal::None };
+    let most = flags.max_children.map_or(limits::PROGRAMS, |most| usize::try_from(most).unwrap_or(usize::MAX));
+    Ok(Some(Running { program, terminal, most }))
 }
 
 /// Threads that nobody asked for, at most.
@@ -257,7 +285,8 @@ fn accounts(pair: &str) -> Result<Vec<Account>, (Exit, String)> {
 fn conclude(summary: Summary, flags: &Serve, console: &Console) -> Exit {
     let Summary { opened, closed, failed, cut, from_clients, at_once, unvisited, .. } = summary;
     let came = if opened == 1 { "1 conversation".to_owned() } else { format!("{opened} conversations") };
-    let has_no_text = flags.echo || flags.discard || flags.web.files.is_some();
+    let has_no_text =
+        flags.echo || flags.discard || flags.web.files.is_some() || flags.exec.is_some() || flags.shell.is_some();
     let mut words = if has_no_text {
         format!("{came}, {closed} ended by themselves, {from_clients} bytes came")
     } else {

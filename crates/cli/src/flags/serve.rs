@@ -13,6 +13,7 @@ use super::values::{FamilyFlags, Values};
 
 #[derive(Debug, Args)]
 #[command(
+    group = clap::ArgGroup::new("program").args(["exec", "shell"]),
     after_help = "Without an address it listens on port 9999 of 127.0.0.1 and ::1, over TCP and UDP or, with --files, HTTP;\n\
     without --play or another role it greets.\n\
     :PORT is every interface. An address without a scheme means TCP and UDP. SIGINT or SIGTERM drains; the second ends at once."
@@ -30,6 +31,19 @@ pub(crate) struct Serve {
     /// Throw away what comes (RFC 863); datagrams that one peer sent and that are taken together are one conversation
     #[arg(long, group = "role")]
     pub(crate) discard: bool,
+    /// Run a program for each client: what comes is its standard input, what it says is sent. Words are split as a shell splits
+    /// them, and no shell is run
+    #[arg(long, value_name = "CMD", group = "role")]
+    pub(crate) exec: Option<String>,
+    /// The same with a line of sh(1)
+    #[arg(long, value_name = "LINE", group = "role")]
+    pub(crate) shell: Option<String>,
+    /// Give each program a terminal of its own, as interactive ones want it
+    #[arg(long, requires = "program")]
+    pub(crate) pty: bool,
+    /// Programs at once; more clients wait [default: 1024, or less if the limit of open files is low]
+    #[arg(long, value_name = "N", requires = "program", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_children: Option<u32>,
     /// End after one conversation; exit 1 if it did not go as written, or no client came
     #[arg(long, conflicts_with = "times")]
     pub(crate) once: bool,
@@ -52,7 +66,7 @@ pub(crate) struct Serve {
     /// Write the ports there when all is bound, one a line, in the order of the addresses
     #[arg(long, value_name = "PATH")]
     pub(crate) port_file: Option<PathBuf>,
-    /// How long open exchanges get when the server is stopped
+    /// How long open exchanges get when the server is stopped, and a program whose client is gone
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
     pub(crate) grace: Duration,
     /// How long to wait for a client [default: the transcript's, or 5m; with --files 10s for a request, 60s for the next]

@@ -8,12 +8,12 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with, getsockname};
 
-use super::Loop;
 use super::channel::Identity;
 use super::reactor::poller::Interest;
 use super::reactor::token::Token;
 use super::team::Message;
 use super::threads::Membership;
+use super::{Behaviour, Loop};
 use crate::event::{Conversation, Event, Name};
 use crate::net::listen::Socket;
 
@@ -51,8 +51,13 @@ enum Accepted {
 }
 
 impl Listener {
-    fn accept(&self) -> Accepted {
-        match acceptfrom_with(&self.socket.fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+    fn accept(&self, behaviour: &Behaviour) -> Accepted {
+        let flags = match behaviour {
+            // A program expects a standard input that it can wait at.
+            Behaviour::Exec(_) => SocketFlags::CLOEXEC,
+            _ => SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
+        };
+        match acceptfrom_with(&self.socket.fd, flags) {
             Ok((fd, peer)) => {
                 let client = peer
                     .and_then(|peer| SocketAddr::try_from(peer).ok())
@@ -139,7 +144,16 @@ impl Loop {
                 ));
                 return;
             }
-            match self.listeners[index].accept() {
+            if let Behaviour::Exec(exec) = &self.origins[index].behaviour
+                && !exec.has_room()
+            {
+                let most = exec.most;
+                self.pause_accepting(&format!(
+                    "{most} programs run, as many as may (--max-children); new clients wait"
+                ));
+                return;
+            }
+            match self.listeners[index].accept(&self.origins[index].behaviour) {
                 Accepted::One { fd, client, server } => {
                     errors = 0;
                     let last = self.bounds.plays.is_some_and(|plays| self.lent.tally.opened + 1 >= plays);
@@ -190,7 +204,11 @@ impl Loop {
             server: server.as_deref().unwrap_or(&endpoint.name).clone(),
             client: client.clone(),
         }));
-        let identity = Identity { number, peer: client, local: server, origin: listener };
+        let seat = match &self.origins[listener].behaviour {
+            Behaviour::Exec(exec) => Some(exec.take_seat()),
+            _ => None,
+        };
+        let identity = Identity { number, peer: client, local: server, origin: listener, seat };
         if let Some(Membership { team, .. }) = &self.member {
             let seat = team.freest();
             team.add(seat);

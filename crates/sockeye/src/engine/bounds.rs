@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use transcript::Script;
 
+use super::exec::Exec;
 use super::guard::Budget;
 use super::web::Website;
 use crate::net::tls;
@@ -21,6 +22,8 @@ pub(crate) enum Behaviour {
     Discard,
     /// Answers requests of HTTP with files.
     Site(Arc<Website>),
+    /// Has a program speak.
+    Exec(Arc<Exec>),
 }
 
 impl Behaviour {

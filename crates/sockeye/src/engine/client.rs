@@ -112,7 +112,7 @@ fn try_to_play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Clien
                 Protocol::Tcp | Protocol::Unix => Line::Socket(fd),
             };
             let number = own.lent.tally.next_number();
-            let identity = Identity { number, peer, local: Some(Box::new(local)), origin: 0 };
+            let identity = Identity { number, peer, local: Some(Box::new(local)), origin: 0, seat: None };
             let mut channel = Channel::new(line, identity, agent, own.lent.now);
             channel.is_broken = is_broken;
             own.adopt(channel);

@@ -171,7 +171,7 @@ impl DatagramServer {
         let ours = match &self.origin.behaviour {
             // Without a budget nothing is held against anybody, and a long transcript is not searched for it.
             Behaviour::Play(script) if self.guard.is_on() && script.could_say(payload) => Ours::Yes,
-            Behaviour::Play(_) | Behaviour::Discard | Behaviour::Site(_) => Ours::No,
+            Behaviour::Play(_) | Behaviour::Discard | Behaviour::Site(_) | Behaviour::Exec(_) => Ours::No,
             Behaviour::Echo => Ours::IfRepeated,
         };
         if let Err(withheld) = self.guard.admit(from, payload, ours, context.now) {
@@ -579,6 +579,7 @@ impl DatagramServer {
             from_server: exchange.from_server - loss.map_or(0, |loss| loss.bytes.min(exchange.from_server)),
             lasted: Duration::from_nanos(context.now.nanos().saturating_sub(exchange.opened.nanos())),
             reason,
+            ended: None,
         });
     }
 }

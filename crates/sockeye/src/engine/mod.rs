@@ -13,6 +13,7 @@ pub(crate) mod client;
 mod connect;
 mod context;
 mod datagram;
+mod exec;
 mod guard;
 #[cfg(feature = "http")]
 mod http2;
@@ -48,6 +49,7 @@ use bounds::Tally;
 use channel::{Agent, Channel, Fate, Identity, Line};
 use context::{Context, Lent};
 use datagram::DatagramServer;
+use exec::Leftovers;
 use guard::Guard;
 use origin::Origin;
 use reactor::poller::{Interest, Poller, Ready};
@@ -69,6 +71,8 @@ use crate::sys::memory;
 
 pub use bounds::Summary;
 pub(crate) use bounds::{Behaviour, Bounds, Loaded, Reload};
+pub(crate) use exec::Exec;
+pub use exec::Terminal;
 pub use guard::Budget;
 #[cfg(feature = "http")]
 pub use web::AccessLog;
@@ -115,6 +119,10 @@ pub(crate) struct Loop {
     /// Accepting rests until this moment.
     accept_again: Option<Moment>,
     told_full: Option<Moment>,
+    /// Process groups that outlived their conversation.
+    leftovers: Leftovers,
+    /// Programs were asked to end, for the grace is over.
+    has_hurried: bool,
 }
 
 impl Loop {
@@ -194,6 +202,8 @@ impl Loop {
             alone: None,
             accept_again: None,
             told_full: None,
+            leftovers: Leftovers::default(),
+            has_hurried: false,
         }
     }
 
@@ -259,6 +269,9 @@ impl Loop {
                             continue;
                         }
                     }
+                    Token::Part(key, part) => {
+                        self.with_channel(key, |channel, context| channel.part_ready(part, context));
+                    }
                     // What was told in the same breath as the signal finds the sockets closed.
                     Token::Listener(_) | Token::Datagrams(_) if self.lent.stopping => {}
                     Token::Datagrams(index) => self.serve_datagrams(index as usize),
@@ -311,15 +324,19 @@ impl Loop {
             if self.broken.is_some() && !self.lent.stopping {
                 end_by = Some(self.begin_grace());
             }
-            if self.all_played() && self.closed() >= self.lent.tally.opened {
+            if self.all_played() && self.closed() >= self.lent.tally.opened && self.leftovers.is_empty() {
                 return self.end(false);
             }
             if visit_by.is_some_and(|at| self.lent.now >= at) && self.visit_by() == visit_by {
                 return self.end(false).map(|summary| Summary { unvisited: true, ..summary });
             }
-            let is_busy = self.live() > 0 || self.datagrams.iter().any(DatagramServer::is_sending);
+            let is_sending = || self.datagrams.iter().any(DatagramServer::is_sending);
+            let is_busy = self.live() > 0 || is_sending() || !self.leftovers.is_empty();
             if self.lent.stopping && (!is_busy || end_by.is_some_and(|at| self.lent.now >= at)) {
-                return self.end(false);
+                match self.hurry_programs() {
+                    Some(by) => end_by = Some(by),
+                    None => return self.end(false),
+                }
             }
         }
     }
@@ -392,6 +409,7 @@ impl Loop {
             .chain(end_by)
             .chain(datagrams)
             .chain(self.looks_again())
+            .chain(self.leftovers.wakes())
             .min()
     }
 
@@ -415,6 +433,15 @@ impl Loop {
             if let Err(error) = moved {
                 channel.unwatched(&error, &mut context);
                 return self.drop_channel(key);
+            }
+        }
+        if matches!(channel.agent, Agent::Child(_)) {
+            self.leftovers.extend(channel.leftover());
+            if let Err(error) = channel.watch_child(&self.poller, key) {
+                channel.kill_child();
+                channel.unwatched(&error, &mut context);
+                self.drop_channel(key);
+                return;
             }
         }
         let held = channel.memory();
@@ -443,8 +470,9 @@ impl Loop {
     }
 
     fn drop_channel(&mut self, key: Key) {
-        let Some(channel) = self.channels.remove(key) else { return };
+        let Some(mut channel) = self.channels.remove(key) else { return };
         self.memory -= channel.held;
+        self.leftovers.extend(channel.leftover());
         if let Some(Membership { team, seat, .. }) = &self.member {
             team.remove(*seat, self.lent.tally.closed);
         }
@@ -471,8 +499,11 @@ impl Loop {
     }
 
     /// Serves a client here.
-    fn take_in(&mut self, fd: OwnedFd, identity: Identity) {
-        let agent = Agent::new(&self.origins[identity.origin].behaviour);
+    fn take_in(&mut self, fd: OwnedFd, mut identity: Identity) {
+        let mut agent = Agent::new(&self.origins[identity.origin].behaviour);
+        if let Agent::Child(served) = &mut agent {
+            served.seat = identity.seat.take();
+        }
         self.adopt(Channel::new(Line::Socket(fd), identity, agent, self.lent.now));
     }
 
@@ -505,6 +536,7 @@ impl Loop {
             // Many may be due at once, each with much to say.
             self.make_room(false);
         }
+        self.leftovers.wake(self.lent.now);
         for index in 0..self.datagrams.len() {
             if self.datagrams[index].wakes().is_some_and(|at| at <= self.lent.now) {
                 self.with_datagrams(index, |server, _, context| server.wake(context));

@@ -1,14 +1,20 @@
 //! How a loop ends: clients that wait in a backlog are still served, open exchanges have the grace, the rest is cut.
 
 use std::io;
+use std::time::Duration;
+
+use transcript::Moment;
 
 use super::channel::{Channel, Fate};
+use super::exec::TERM_WAIT;
 use super::team::Message;
 use super::threads::Membership;
-use super::{Loop, Summary, Tally};
+use super::{Behaviour, Loop, Summary, Tally};
 
 /// Connections taken from a backlog when the server is stopped.
 const LAST_ACCEPTS: usize = 4096;
+/// How long the ends of programs that were killed are waited for.
+const HEARD_OF: Duration = Duration::from_millis(500);
 
 impl Loop {
     /// Accepting stops; who stands between two exchanges is closed at once, the others have the grace.
@@ -36,6 +42,21 @@ impl Loop {
             listener.socket.close();
         }
         self.accept_again = None;
+    }
+
+    /// The grace is over: asks programs to end, once; by when they have to have.
+    pub(super) fn hurry_programs(&mut self) -> Option<Moment> {
+        let runs_programs = self.origins.iter().any(|origin| matches!(origin.behaviour, Behaviour::Exec(_)));
+        let is_needed = runs_programs && (self.live() > 0 || !self.leftovers.is_empty());
+        if !is_needed || std::mem::replace(&mut self.has_hurried, true) {
+            return None;
+        }
+        for key in self.channels.keys() {
+            self.with_channel(key, |channel, context| channel.hurry_child(context));
+        }
+        self.leftovers.hurry(self.lent.now);
+        // Those that are killed then are still heard of.
+        Some(self.lent.now.after(TERM_WAIT + HEARD_OF))
     }
 
     /// Ends whatever is still open.

@@ -3,9 +3,8 @@
 //! posix_spawn(3) shares our memory until the program runs, so that starting one costs the same however large we are. It
 //! also blocks signals meanwhile: no handler of ours runs in the child.
 
-#![allow(dead_code, reason = "its users follow")]
-
 use std::ffi::{CStr, CString};
+use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -32,6 +31,43 @@ pub enum Ended {
     Signalled(i32),
     /// The system does not say: someone has SIGCHLD ignored.
     Unknown,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(status) => write!(f, "exited with {status}"),
+            Self::Signalled(signal) => match signal_name(*signal) {
+                Some(name) => write!(f, "was ended by {name}"),
+                None => write!(f, "was ended by signal {signal}"),
+            },
+            Self::Unknown => f.write_str("ended, and the system does not say how"),
+        }
+    }
+}
+
+/// Signals that end programs (signal(7)).
+fn signal_name(signal: i32) -> Option<&'static str> {
+    Some(match signal {
+        libc::SIGHUP => "SIGHUP",
+        libc::SIGINT => "SIGINT",
+        libc::SIGQUIT => "SIGQUIT",
+        libc::SIGILL => "SIGILL",
+        libc::SIGABRT => "SIGABRT",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGFPE => "SIGFPE",
+        libc::SIGKILL => "SIGKILL",
+        libc::SIGUSR1 => "SIGUSR1",
+        libc::SIGSEGV => "SIGSEGV",
+        libc::SIGUSR2 => "SIGUSR2",
+        libc::SIGPIPE => "SIGPIPE",
+        libc::SIGALRM => "SIGALRM",
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGXCPU => "SIGXCPU",
+        libc::SIGXFSZ => "SIGXFSZ",
+        libc::SIGSYS => "SIGSYS",
+        _ => return None,
+    })
 }
 
 /// A process that we started, the leader of a process group. Dropped before it was seen to end, it is killed with its group.
@@ -107,6 +143,7 @@ pub(crate) fn spawn(
 
 impl Child {
     /// Its number.
+    #[cfg(test)]
     pub(crate) fn pid(&self) -> i32 {
         self.pid
     }
@@ -150,6 +187,17 @@ impl Child {
             || error == Some(libc::EPERM)
     }
 
+    /// Ends it and all of its group, and waits; how it ended if nobody has been told yet.
+    pub(crate) fn kill(&mut self) -> Option<Ended> {
+        self.signal(libc::SIGKILL);
+        if self.is_over {
+            return None;
+        }
+        // One that hangs in the kernel is left to whoever takes care of orphans.
+        let _ = poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&LAST_WAIT));
+        self.ended()
+    }
+
     /// Whether its process group has a member.
     pub(crate) fn has_group(&self) -> bool {
         self.signal(0)
@@ -165,12 +213,9 @@ impl AsFd for Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if self.is_over {
-            return;
+        if !self.is_over {
+            self.kill();
         }
-        self.signal(libc::SIGKILL);
-        let _ = poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&LAST_WAIT));
-        self.ended();
     }
 }
 

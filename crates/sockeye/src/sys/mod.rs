@@ -16,4 +16,6 @@ pub(crate) mod process;
 pub(crate) mod queue;
 pub(crate) mod signal;
 pub(crate) mod tcp_diag;
+pub(crate) mod tcp_info;
+pub(crate) mod terminal;
 pub(crate) mod unix_diag;

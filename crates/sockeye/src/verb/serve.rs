@@ -41,7 +41,8 @@ use transcript::record::Secret;
 use transcript::{Carrier, Files as Attachments, Options as Playing, Refused, Script, Side, Transcript};
 
 use crate::address::{self, Address, AddressError, Scheme};
-use crate::engine::{Behaviour, Bounds, Loaded, Loop, Reload};
+use crate::child::Program;
+use crate::engine::{Behaviour, Bounds, Exec, Loaded, Loop, Reload};
 use crate::event::{Endpoint, Event, Observer, Protocol};
 use crate::limits;
 use crate::net::Family;
@@ -52,7 +53,7 @@ use crate::sys::{files::open_files, memory};
 
 #[cfg(feature = "http")]
 pub use crate::engine::AccessLog;
-pub use crate::engine::{Budget, Summary};
+pub use crate::engine::{Budget, Summary, Terminal};
 pub use crate::folder::Sheet;
 #[cfg(feature = "http")]
 pub use files::{Files, Plain};
@@ -71,6 +72,19 @@ pub enum Role {
     /// A folder, to browsers and others who speak HTTP.
     #[cfg(feature = "http")]
     Files(Box<Files>),
+    /// A program for each.
+    Exec(Box<Running>),
+}
+
+/// A program for each client.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// Which.
+    pub program: Program,
+    /// Whether each has a terminal of its own.
+    pub terminal: Terminal,
+    /// How many at once; more clients wait.
+    pub most: usize,
 }
 
 /// Where a client may leave so that its play is as written.
@@ -294,8 +308,15 @@ impl Server {
         let bounds = Bounds {
             grace: options.grace,
             linger: options.linger,
-            wait: Some(options.timeout.unwrap_or(limits::SERVE_WAIT)),
-            connections: limits::connections(open_files()),
+            wait: match options.role {
+                // Somebody thinks, or a program works: only who asks for a limit has one.
+                Role::Exec(_) => options.timeout,
+                _ => Some(options.timeout.unwrap_or(limits::SERVE_WAIT)),
+            },
+            connections: match options.role {
+                Role::Exec(_) => limits::connections(open_files()) / limits::FILES_OF_PROGRAM,
+                _ => limits::connections(open_files()),
+            },
             threads: options.threads.clamp(1, MOST_THREADS),
             memory: options.memory.unwrap_or_else(|| limits::memory(memory::available())),
             budget: options.budget,
@@ -391,7 +412,7 @@ fn assign(options: &Options) -> Result<Vec<(Address, Roles)>, ServeError> {
         Role::Transcripts(sheets) => &sheets[..],
         #[cfg(feature = "http")]
         Role::Files(files) => return files::assign(files, options),
-        Role::Greeting | Role::Echo | Role::Discard => &[],
+        Role::Greeting | Role::Echo | Role::Discard | Role::Exec(_) => &[],
     };
     if sheets.len() > 1 && !options.addresses.is_empty() && options.addresses.len() != sheets.len() {
         return Err(ServeError::Count { addresses: options.addresses.len(), transcripts: sheets.len() });
@@ -433,6 +454,10 @@ impl Roles {
         match &options.role {
             Role::Echo => Ok(fixed(Behaviour::Echo)),
             Role::Discard => Ok(fixed(Behaviour::Discard)),
+            Role::Exec(running) => {
+                let Running { program, terminal, most } = &**running;
+                Ok(fixed(Behaviour::Exec(Arc::new(Exec::new(program.clone(), *terminal, *most)))))
+            }
             _ => {
                 let parse = |name, text| Transcript::parse(name, text, &[]).map_err(ServeError::Refused);
                 let (stream, datagram) = (parse("greeting.talk", GREETING)?, parse("greeting-udp.talk", GREETING_UDP)?);

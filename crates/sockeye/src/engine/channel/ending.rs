@@ -28,6 +28,7 @@ impl Channel {
                 self.judge_late_reset(context);
                 Fate::Lives
             }
+            Phase::Ending => return Fate::Lives,
         };
         if fate == Fate::Gone {
             return fate;
@@ -100,7 +101,9 @@ impl Channel {
 
     /// Ends it whatever it is doing.
     pub(in crate::engine) fn cut(&mut self, context: &mut Context<'_>) -> bool {
-        let cut = self.is_open() || self.phase == Phase::Connecting || !self.outbox.is_empty();
+        let is_at_work = matches!(self.phase, Phase::Connecting | Phase::Ending);
+        let cut = self.is_open() || is_at_work || !self.outbox.is_empty();
+        self.kill_child();
         if cut {
             self.reason = Some(match self.agent.line() {
                 Some(line) if self.is_open() => format!("cut at line {line}: the server was stopped").into(),
@@ -175,8 +178,14 @@ impl Channel {
 
     /// Says that it is over. Who closed it is whoever sent the first end that was read or sent.
     pub(in crate::engine) fn gone(&mut self, context: &mut Context<'_>) -> Fate {
+        if self.waits_for_child(context) {
+            return Fate::Lives;
+        }
         self.tell_of_cut_answers(context);
         self.tell_of_strangers(context);
+        if let Some(passed) = self.child_passed() {
+            (self.received, self.sent) = passed;
+        }
         let by = match self.by {
             Closer::Timeout | Closer::Reset => self.by,
             Closer::Us | Closer::Peer => self.first_end.unwrap_or(self.by),
@@ -194,6 +203,7 @@ impl Channel {
             unjudged: self.unjudged,
             lasted: Duration::from_nanos(context.now.nanos().saturating_sub(self.opened.nanos())),
             reason: self.reason.take().map(Into::into),
+            ended: self.ended(),
         });
         Fate::Gone
     }

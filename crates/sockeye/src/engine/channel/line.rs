@@ -14,6 +14,7 @@ use super::Interest;
 /// One end of a stream or of an exchange of datagrams; it does not block.
 #[derive(Debug)]
 pub(in crate::engine) enum Line {
+    /// One that a program has too may block: each call says that it is not to.
     Socket(OwnedFd),
     /// Each send and each receive is of one datagram.
     Datagrams(Box<Datagrams>),
@@ -35,7 +36,7 @@ impl Line {
     /// As recv(2).
     pub(super) fn recv(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         match self {
-            Self::Socket(fd) => recv(fd, buffer, RecvFlags::empty()).map(|(_, length)| length),
+            Self::Socket(fd) => recv(fd, buffer, RecvFlags::DONTWAIT).map(|(_, length)| length),
             Self::Datagrams(datagrams) => datagrams.peer.receive(buffer),
             Self::Connecting(_) => Err(Errno::AGAIN),
             #[cfg(all(test, feature = "http"))]
@@ -49,7 +50,7 @@ impl Line {
     /// As send(2).
     pub(super) fn send(&self, bytes: &[u8]) -> Result<usize, Errno> {
         match self {
-            Self::Socket(fd) => send(fd, bytes, SendFlags::NOSIGNAL),
+            Self::Socket(fd) => send(fd, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT),
             Self::Datagrams(datagrams) => datagrams.peer.send(bytes),
             Self::Connecting(_) => Err(Errno::AGAIN),
             #[cfg(all(test, feature = "http"))]

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use transcript::Moment;
 
 use super::Context;
+use super::exec::Seat;
 use super::origin::{Closer, Origin};
 use super::reactor::poller::Interest;
 use super::reactor::timers::Armed;
@@ -55,6 +56,8 @@ pub(super) enum Phase {
         until: Moment,
         bytes: u64,
     },
+    /// The connection is over; its program has the grace to end too.
+    Ending,
 }
 
 #[derive(Debug)]
@@ -108,11 +111,13 @@ pub(super) struct Identity {
     pub(super) peer: Name,
     pub(super) local: Option<Box<Name>>,
     pub(super) origin: usize,
+    /// The room that its program has.
+    pub(super) seat: Option<Seat>,
 }
 
 impl Channel {
     pub(super) fn new(line: Line, identity: Identity, agent: Agent, now: Moment) -> Self {
-        let Identity { number, peer, local, origin } = identity;
+        let Identity { number, peer, local, origin, seat: _ } = identity;
         Self {
             line,
             origin,
@@ -176,6 +181,7 @@ impl Channel {
         match self.phase {
             Phase::Draining { .. } => Interest::Read,
             Phase::Connecting => self.line.interest(),
+            Phase::Ending => Interest::Nothing,
             _ if self.sends_again().is_some() => Interest::Nothing,
             _ if !self.outbox.is_empty() => Interest::Write,
             Phase::Handshaking if !self.ended => Interest::Read,
@@ -231,6 +237,9 @@ impl Channel {
 
     /// The socket is ready.
     pub(super) fn ready(&mut self, broken: bool, context: &mut Context<'_>) -> Fate {
+        if self.phase == Phase::Ending {
+            return Fate::Lives;
+        }
         let went_on = if !self.outbox.is_empty() {
             self.flush(context)
         } else if self.sends_part() {
@@ -242,6 +251,9 @@ impl Channel {
         };
         if went_on == Fate::Gone {
             return Fate::Gone;
+        }
+        if broken && matches!(self.agent, Agent::Child(_)) && self.paused && self.phase == Phase::Open {
+            return self.child_loses_peer(context);
         }
         let mut fate = if !self.is_open() || self.wants() == Interest::Read { self.read(context) } else { Fate::Lives };
         // In a pause nothing is read: what came before the error is heard after it, and then the error.
@@ -329,6 +341,7 @@ impl Channel {
             Phase::Draining { .. } => self.gone(context),
             Phase::Handshaking => self.not_secure(&TlsError::cut(context.origin.tls_peer()), context),
             Phase::Connecting | Phase::Open | Phase::Finishing => self.hear_end(context),
+            Phase::Ending => Fate::Lives,
         }
     }
 
@@ -505,6 +518,9 @@ impl Channel {
 
     /// Ends our direction.
     pub(super) fn shut(&mut self, context: &Context<'_>) {
+        if self.was_shut() {
+            return;
+        }
         self.first_end.get_or_insert(Closer::Us);
         // What came before a reset may still be heard.
         if self.line.shut().is_err_and(is_of_connection) {

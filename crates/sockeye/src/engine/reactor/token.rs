@@ -11,13 +11,28 @@ pub(in crate::engine) struct Key {
 
 impl Key {
     /// The generations that a key can name: after the last one comes the first again.
-    pub(in crate::engine) const GENERATIONS: u32 = u32::MAX >> 1;
+    pub(in crate::engine) const GENERATIONS: u32 = u32::MAX >> 4;
+}
+
+/// Descriptors that a connection may have besides its socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Part {
+    /// What its program says.
+    Out = 1,
+    /// What its program says of errors.
+    Errors = 2,
+    /// The end of its program.
+    Exit = 3,
+    /// What its program hears.
+    In = 4,
 }
 
 /// Who a ready descriptor belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Token {
     Channel(Key),
+    /// Something else that a connection has.
+    Part(Key, Part),
     /// A listening socket, by its index.
     Listener(u32),
     /// A datagram socket, by its index.
@@ -34,6 +49,8 @@ pub(in crate::engine) enum Token {
 
 /// Set where the number is no key; a kind stands above an index then.
 const OTHERS: u64 = 1 << 63;
+/// Where it is said which part of a connection is meant; 0 is its socket.
+const PART: u32 = 60;
 
 impl Token {
     /// The number for epoll.
@@ -41,6 +58,7 @@ impl Token {
         let other = |kind: u64, index: u32| OTHERS | kind << 32 | u64::from(index);
         match self {
             Self::Channel(Key { slot, generation }) => u64::from(generation) << 32 | u64::from(slot),
+            Self::Part(key, part) => Self::Channel(key).pack() | (part as u64) << PART,
             Self::Listener(index) => other(0, index),
             Self::Datagrams(index) => other(1, index),
             Self::Stop => other(2, 0),
@@ -54,7 +72,14 @@ impl Token {
     pub(in crate::engine) fn unpack(number: u64) -> Self {
         let (high, low) = ((number >> 32) as u32, number as u32);
         if number & OTHERS == 0 {
-            return Self::Channel(Key { slot: low, generation: high });
+            let key = Key { slot: low, generation: high & Key::GENERATIONS };
+            return match number >> PART {
+                1 => Self::Part(key, Part::Out),
+                2 => Self::Part(key, Part::Errors),
+                3 => Self::Part(key, Part::Exit),
+                4 => Self::Part(key, Part::In),
+                _ => Self::Channel(key),
+            };
         }
         match high & Key::GENERATIONS {
             0 => Self::Listener(low),
@@ -78,6 +103,10 @@ mod tests {
             key(0, 0),
             key(u32::MAX, Key::GENERATIONS),
             key(7, 1),
+            Token::Part(Key { slot: 7, generation: 1 }, Part::Out),
+            Token::Part(Key { slot: 7, generation: 1 }, Part::Errors),
+            Token::Part(Key { slot: u32::MAX, generation: Key::GENERATIONS }, Part::Exit),
+            Token::Part(Key { slot: 0, generation: Key::GENERATIONS }, Part::In),
             Token::Listener(0),
             Token::Listener(u32::MAX),
             Token::Datagrams(3),

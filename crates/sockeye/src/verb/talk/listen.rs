@@ -115,6 +115,7 @@ pub fn listen(
             unjudged: 0,
             lasted: began.elapsed(),
             reason: (!outcome.is_complete()).then(|| outcome.to_string()),
+            ended: None,
         });
         let output_works = !matches!(outcome.ending, Ending::OutputFailed(_) | Ending::InputFailed(_));
         if !keep || !output_works {

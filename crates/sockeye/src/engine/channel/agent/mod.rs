@@ -1,5 +1,6 @@
 //! What is done over a channel, one file for each kind. A new kind is a new file and an arm in each question below.
 
+mod child;
 mod discard;
 mod echo;
 #[cfg(feature = "http")]
@@ -15,6 +16,7 @@ use super::super::web::Web;
 use super::super::{Behaviour, Context};
 use super::{Channel, Fate, Phase};
 use crate::failure::Kind;
+use child::Served;
 
 /// What a channel does with what comes.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(in crate::engine) enum Agent {
     Discard,
     /// Answers requests of HTTP.
     Http(Box<Web>),
+    /// Has a program speak.
+    Child(Box<Served>),
 }
 
 impl Agent {
@@ -36,6 +40,7 @@ impl Agent {
             Behaviour::Echo => Self::Echo,
             Behaviour::Discard => Self::Discard,
             Behaviour::Site(website) => Self::Http(Box::new(Web::new(Arc::clone(website)))),
+            Behaviour::Exec(exec) => Self::Child(Box::new(Served::new(Arc::clone(exec)))),
         }
     }
 
@@ -44,6 +49,7 @@ impl Agent {
         match self {
             Self::Play(play, _) => play.memory(),
             Self::Http(web) => web.memory(),
+            Self::Child(served) => served.memory(),
             Self::Echo | Self::Discard => 0,
         }
     }
@@ -57,7 +63,7 @@ impl Agent {
     pub(in crate::engine) fn line(&self) -> Option<usize> {
         match self {
             Self::Play(play, script) => Some(play.line(script)),
-            Self::Echo | Self::Discard | Self::Http(_) => None,
+            Self::Echo | Self::Discard | Self::Http(_) | Self::Child(_) => None,
         }
     }
 }
@@ -73,13 +79,14 @@ impl Channel {
             Agent::Http(_) => self.ask(bytes, context),
             Agent::Echo => self.echo(bytes, context),
             Agent::Discard => self.discard(context),
+            Agent::Child(_) => self.tell_child(bytes, context),
         }
     }
 
     /// The peer's end came.
     pub(in crate::engine) fn hear_end(&mut self, context: &mut Context<'_>) -> Fate {
         match self.agent {
-            Agent::Play(..) | Agent::Http(_) => self.advance(&[], context),
+            Agent::Play(..) | Agent::Http(_) | Agent::Child(_) => self.advance(&[], context),
             Agent::Echo | Agent::Discard => {
                 self.by = Closer::Peer;
                 self.finish(context)
@@ -92,6 +99,7 @@ impl Channel {
         match self.agent {
             Agent::Play(..) => self.advance(&[], context),
             Agent::Http(_) => self.took_too_long(context),
+            Agent::Child(_) => self.child_is_due(context),
             Agent::Echo | Agent::Discard => {
                 self.by = Closer::Timeout;
                 let waited = context.wait.map(transcript::seconds).unwrap_or_default();
@@ -105,13 +113,13 @@ impl Channel {
     pub(in crate::engine) fn hear_reset(&mut self, context: &mut Context<'_>) -> Fate {
         match self.agent {
             Agent::Play(..) => self.play_is_reset(context),
-            Agent::Echo | Agent::Discard if context.plays.is_some() => {
+            Agent::Echo | Agent::Discard | Agent::Child(_) if context.plays.is_some() => {
                 // Where conversations are judged, one of which nobody knows what is missing is none that went well.
                 let reason = format!("{} reset the connection", context.origin.peer());
                 self.fail(Kind::Fault(transcript::FaultKind::Reset), &reason, context);
                 Fate::Lives
             }
-            Agent::Echo | Agent::Discard | Agent::Http(_) => Fate::Lives,
+            Agent::Echo | Agent::Discard | Agent::Http(_) | Agent::Child(_) => Fate::Lives,
         }
     }
 
@@ -121,6 +129,8 @@ impl Channel {
             Agent::Play(play, script) => play.may_end(script),
             Agent::Echo | Agent::Discard => true,
             Agent::Http(web) => web.is_idle() && self.inbox.is_empty(),
+            // Nobody knows what its program still has to say.
+            Agent::Child(_) => false,
         }
     }
 }

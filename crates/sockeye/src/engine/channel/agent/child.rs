@@ -1,0 +1,581 @@
+//! A program speaks. What it says is sent; what comes is its standard input.
+//!
+//! Over plain TCP the socket itself is that: the program can ask it who the peer is, and what comes costs us nothing.
+//! Where bytes have to be changed or counted on their way (TLS, a terminal, Unix sockets) it is a pipe. What the program
+//! says always passes us: only so the end of it can be told from the end of the program, which a shell's `exec >&-` is, and
+//! be passed on as a half-close. Whoever reads and writes the socket by its own is counted by the kernel.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{Shutdown, shutdown};
+use rustix::pipe::{PipeFlags, pipe_with};
+use transcript::Moment;
+
+use super::super::super::Context;
+use super::super::super::exec::{Exec, Leftover, Seat, Signal, Terminal};
+use super::super::super::origin::Closer;
+use super::super::super::reactor::poller::{Interest, Poller};
+use super::super::super::reactor::token::{Key, Part, Token};
+use super::super::{Channel, Fate, Line, Phase, READS};
+use super::Agent;
+use crate::child::{Child, Ended, Streams};
+use crate::event::{Conversation, Event, Protocol};
+use crate::failure::Kind;
+use crate::net::words;
+use crate::sys::tcp_info::passed;
+use crate::sys::terminal;
+
+/// How long a program is tried to be started that the system has no room for, and how often.
+const START_WAIT: Duration = Duration::from_secs(10);
+const START_AGAIN: Duration = Duration::from_millis(250);
+/// Longest line of what a program says of errors; a longer one is told in pieces.
+const LINE: usize = 4096;
+/// What a terminal takes for the end of what is typed (termios(3), VEOF).
+const END_OF_TRANSMISSION: u8 = 4;
+
+/// How a program has its standard input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Input {
+    /// It is the socket.
+    Socket,
+    Pipe,
+    Terminal,
+}
+
+/// A program and what joins it to its connection.
+#[derive(Debug)]
+pub(in crate::engine) struct Served {
+    exec: Arc<Exec>,
+    pub(in crate::engine) seat: Option<Seat>,
+    /// As long as it, or anyone else of its process group, is there.
+    child: Option<Child>,
+    ended: Option<Ended>,
+    how: Input,
+    /// What it is given; not where it has the socket.
+    input: Option<OwnedFd>,
+    out: Option<OwnedFd>,
+    errors: Option<OwnedFd>,
+    /// Of its errors, a line that has not ended.
+    line: Vec<u8>,
+    signal: Option<Signal>,
+    /// When it is tried again to start it, and until when.
+    retry: Option<(Moment, Moment)>,
+    /// When something last passed us.
+    active: Moment,
+    watched: [Option<Interest>; 4],
+    /// Our end is shut, since it says nothing more.
+    is_shut: bool,
+}
+
+impl Served {
+    pub(super) fn new(exec: Arc<Exec>) -> Self {
+        Self {
+            exec,
+            seat: None,
+            child: None,
+            ended: None,
+            how: Input::Pipe,
+            input: None,
+            out: None,
+            errors: None,
+            line: Vec::new(),
+            signal: None,
+            retry: None,
+            active: Moment::default(),
+            watched: [None; 4],
+            is_shut: false,
+        }
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        self.line.capacity()
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.child.is_some() && self.ended.is_none()
+    }
+
+    fn start(&mut self, socket: BorrowedFd<'_>, conversation: &Conversation) -> io::Result<()> {
+        let program = &self.exec.program;
+        let environment = program.environment().about(conversation);
+        if self.how == Input::Terminal {
+            let (ours, path) = terminal::open()?;
+            let input = ours.try_clone()?;
+            self.child = Some(program.spawn(&environment, Streams::Terminal(&path))?);
+            (self.out, self.input) = (Some(ours), Some(input));
+            return Ok(());
+        }
+        let ((out, stdout), (errors, stderr)) = (pipe(End::Read)?, pipe(End::Read)?);
+        let input = if self.how == Input::Pipe { Some(pipe(End::Write)?) } else { None };
+        let stdin = input.as_ref().map_or(socket, |(_, theirs)| theirs.as_fd());
+        let streams = Streams::Three { stdin, stdout: stdout.as_fd(), stderr: stderr.as_fd() };
+        self.child = Some(program.spawn(&environment, streams)?);
+        (self.out, self.errors, self.input) = (Some(out), Some(errors), input.map(|(ours, _)| ours));
+        Ok(())
+    }
+
+    /// Tells of every line of errors that has come.
+    fn hear_errors(&mut self, number: u64, context: &mut Context<'_>) {
+        let mut has_ended = false;
+        for _ in 0..READS {
+            let Some(errors) = &self.errors else { break };
+            match rustix::io::read(errors, &mut context.buffer[..]) {
+                Ok(0) => has_ended = true,
+                Ok(length) => self.line.extend_from_slice(&context.buffer[..length]),
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => break,
+                Err(_) => has_ended = true,
+            }
+            let mut tell = |line: &[u8]| {
+                let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned();
+                context.observer.observe(Event::Stderr { number, line });
+            };
+            let mut start = 0;
+            while let Some(length) = self.line[start..].iter().position(|byte| *byte == b'\n') {
+                self.line[start..start + length].chunks(LINE).for_each(&mut tell);
+                if length == 0 {
+                    tell(b"");
+                }
+                start += length + 1;
+            }
+            while self.line.len() - start > LINE {
+                tell(&self.line[start..start + LINE]);
+                start += LINE;
+            }
+            self.line.drain(..start);
+            if has_ended {
+                if !self.line.is_empty() {
+                    tell(&std::mem::take(&mut self.line));
+                }
+                self.errors = None;
+            }
+        }
+        if self.line.is_empty() {
+            self.line = Vec::new();
+        }
+    }
+
+    /// Gives it the front of these bytes; how many it took. One that does not want to hear is told nothing more.
+    fn hear(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while at < bytes.len() {
+            let Some(input) = &self.input else { return bytes.len() };
+            match rustix::io::write(input, &bytes[at..]) {
+                Ok(length) => at += length,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return at,
+                Err(_) => self.input = None,
+            }
+        }
+        at
+    }
+
+    /// Nothing more comes.
+    fn hear_end(&mut self) {
+        match (&self.input, self.how) {
+            (Some(terminal), Input::Terminal) => {
+                let _ = rustix::io::write(terminal, &[END_OF_TRANSMISSION]);
+            }
+            _ => self.input = None,
+        }
+    }
+
+    /// Has the kernel tell of what it waits for.
+    fn watch(&mut self, poller: &Poller, key: Key, may_say: bool, has_to_hear: bool) -> io::Result<()> {
+        let reads = |is_so: bool| if is_so { Interest::Read } else { Interest::Nothing };
+        let waits = if has_to_hear { Interest::Write } else { Interest::Nothing };
+        let parts = [
+            (Part::Out, self.out.as_ref().map(AsFd::as_fd), reads(may_say)),
+            (Part::Errors, self.errors.as_ref().map(AsFd::as_fd), Interest::Read),
+            (Part::Exit, self.child.as_ref().map(AsFd::as_fd), reads(self.ended.is_none())),
+            (Part::In, self.input.as_ref().map(AsFd::as_fd), waits),
+        ];
+        for ((part, fd, wants), watched) in parts.into_iter().zip(&mut self.watched) {
+            match (fd, *watched) {
+                (Some(_), Some(is)) if is == wants => continue,
+                (Some(fd), Some(_)) => poller.change(fd, Token::Part(key, part), wants)?,
+                (Some(_), None) if wants == Interest::Nothing => continue,
+                (Some(fd), None) => poller.add(fd, Token::Part(key, part), wants)?,
+                (None, _) => {
+                    *watched = None;
+                    continue;
+                }
+            }
+            *watched = Some(wants);
+        }
+        Ok(())
+    }
+}
+
+impl Channel {
+    fn served(&mut self) -> Option<&mut Served> {
+        match &mut self.agent {
+            Agent::Child(served) => Some(served),
+            _ => None,
+        }
+    }
+
+    /// Bytes came for it, or room for what it says.
+    pub(super) fn tell_child(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+        self.inbox.extend_from_slice(bytes);
+        let Agent::Child(served) = &mut self.agent else { return Fate::Lives };
+        if served.child.is_none() && served.ended.is_none() {
+            return if served.retry.is_some() { Fate::Lives } else { self.start_child(context) };
+        }
+        served.active = context.now;
+        let taken = served.hear(&self.inbox);
+        self.inbox.drain(..taken);
+        self.paused = !self.inbox.is_empty() || served.how == Input::Socket;
+        if self.inbox.is_empty() {
+            self.inbox = Vec::new();
+            if self.ended {
+                served.hear_end();
+            }
+        }
+        self.rest_child(context);
+        Fate::Lives
+    }
+
+    fn start_child(&mut self, context: &mut Context<'_>) -> Fate {
+        let conversation = self.conversation(context.origin);
+        let is_plain = conversation.protocol == Protocol::Tcp && self.secure.is_none();
+        let Agent::Child(served) = &mut self.agent else { return Fate::Lives };
+        served.how = match served.exec.terminal {
+            Terminal::Own => Input::Terminal,
+            Terminal::None if is_plain => Input::Socket,
+            Terminal::None => Input::Pipe,
+        };
+        served.active = context.now;
+        self.paused = true;
+        let error = match served.start(self.line.as_fd(), &conversation) {
+            Ok(()) => {
+                served.retry = None;
+                return self.tell_child(&[], context);
+            }
+            Err(error) => error,
+        };
+        let is_short = crate::net::is_exhausted(&error) || error.kind() == io::ErrorKind::WouldBlock;
+        let (_, until) = served.retry.unwrap_or((context.now, context.now.after(START_WAIT)));
+        let why = if error.kind() == io::ErrorKind::WouldBlock {
+            "this user may have no more processes (ulimit -u)".to_owned()
+        } else {
+            words(&error)
+        };
+        if is_short && context.now < until && !context.stopping {
+            if served.exec.may_tell(context.now) {
+                let notice = format!("{} cannot be started now: {why}; clients wait", served.exec.program.name());
+                context.observer.observe(Event::Notice(notice));
+            }
+            served.retry = Some((context.now.after(START_AGAIN), until));
+            self.rest_child(context);
+            return Fate::Lives;
+        }
+        let reason = format!("{} cannot be started: {why}", served.exec.program.name());
+        served.seat = None;
+        let kind = if is_short { Kind::NoResources } else { Kind::Program };
+        self.fail(kind, &reason, context);
+        self.reason = Some(reason.into());
+        self.finish(context)
+    }
+
+    /// A descriptor of the program's is ready.
+    pub(in crate::engine) fn part_ready(&mut self, part: Part, context: &mut Context<'_>) -> Fate {
+        let number = self.number;
+        let Some(served) = self.served() else { return Fate::Lives };
+        match part {
+            Part::Out => self.pass_on(context),
+            Part::Errors => {
+                served.hear_errors(number, context);
+                Fate::Lives
+            }
+            Part::In => self.tell_child(&[], context),
+            Part::Exit => self.child_ended(context),
+        }
+    }
+
+    /// Sends what it says, as long as the peer takes it.
+    fn pass_on(&mut self, context: &mut Context<'_>) -> Fate {
+        for _ in 0..READS {
+            if self.phase != Phase::Open || !self.outbox.is_empty() {
+                return Fate::Lives;
+            }
+            let Agent::Child(served) = &mut self.agent else { return Fate::Lives };
+            let Some(out) = &served.out else { return Fate::Lives };
+            let mut buffer = std::mem::take(context.buffer);
+            let fate = match rustix::io::read(out, &mut buffer[..]) {
+                Ok(length) if length > 0 => {
+                    served.active = context.now;
+                    self.send_said(&buffer[..length], context)
+                }
+                Err(Errno::INTR) => Fate::Lives,
+                Err(Errno::AGAIN) => {
+                    *context.buffer = buffer;
+                    break;
+                }
+                // A terminal that no program has open any more is an error.
+                Ok(_) | Err(_) => {
+                    *context.buffer = buffer;
+                    return self.child_said_all(context);
+                }
+            };
+            *context.buffer = buffer;
+            if fate == Fate::Gone {
+                return Fate::Gone;
+            }
+        }
+        self.rest_child(context);
+        Fate::Lives
+    }
+
+    fn send_said(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+        if self.secure.is_none() {
+            return self.write(bytes, context);
+        }
+        context.output.bytes.extend_from_slice(bytes);
+        self.send_output(context)
+    }
+
+    /// It says nothing more, which is not the end of what it hears.
+    fn child_said_all(&mut self, context: &mut Context<'_>) -> Fate {
+        if let Some(served) = self.served() {
+            served.out = None;
+        }
+        self.see_who_ended();
+        if self.served().is_some_and(|served| served.ended.is_some()) {
+            return self.settle_child(context);
+        }
+        if self.say_end(context) == Fate::Gone {
+            return Fate::Gone;
+        }
+        if self.outbox.is_empty() {
+            self.shut(context);
+            return if std::mem::take(&mut self.is_broken) { self.reset(context) } else { Fate::Lives };
+        }
+        self.half_close = true;
+        Fate::Lives
+    }
+
+    /// Whether our end was shut before, which is then noted: of a connection that is over in both directions it would fail.
+    pub(in crate::engine) fn was_shut(&mut self) -> bool {
+        self.served().is_some_and(|served| std::mem::replace(&mut served.is_shut, true))
+    }
+
+    /// Where it reads the socket by itself, we have not seen the peer's end.
+    fn see_who_ended(&mut self) {
+        let now = Timespec::default();
+        let mut socket = [PollFd::new(&self.line, PollFlags::RDHUP)];
+        let has_ended = poll(&mut socket, Some(&now)).is_ok_and(|_| socket[0].revents().contains(PollFlags::RDHUP));
+        if has_ended {
+            self.first_end.get_or_insert(Closer::Peer);
+        }
+    }
+
+    fn child_ended(&mut self, context: &mut Context<'_>) -> Fate {
+        let Some(served) = self.served() else { return Fate::Lives };
+        let Some(child) = &mut served.child else { return Fate::Lives };
+        let Some(ended) = child.ended() else { return Fate::Lives };
+        served.ended = Some(ended);
+        if child.has_group() {
+            served.signal = Some(served.signal.unwrap_or(Signal::Term(context.now.after(context.grace))));
+        } else {
+            (served.child, served.seat, served.signal) = (None, None, None);
+        }
+        if self.phase == Phase::Ending {
+            return self.gone(context);
+        }
+        // What it said last is there by now.
+        if self.pass_on(context) == Fate::Gone {
+            return Fate::Gone;
+        }
+        self.settle_child(context)
+    }
+
+    /// Closes when it has ended and nothing more can be said, by it or by anyone that it left behind.
+    fn settle_child(&mut self, context: &mut Context<'_>) -> Fate {
+        let number = self.number;
+        let is_judged = context.is_judged;
+        let Some(served) = self.served() else { return Fate::Lives };
+        let (Some(ended), None) = (served.ended, &served.out) else {
+            self.rest_child(context);
+            return Fate::Lives;
+        };
+        if self.phase != Phase::Open {
+            return Fate::Lives;
+        }
+        let Some(served) = self.served() else { return Fate::Lives };
+        served.hear_errors(number, context);
+        served.input = None;
+        if is_judged && ended != Ended::Exited(0) {
+            let reason = format!("{} {ended}", served.exec.program.name());
+            self.fail(Kind::Program, &reason, context);
+        }
+        self.finish(context)
+    }
+
+    /// The kernel says that the connection has an error, or is over in both directions.
+    pub(in crate::engine) fn child_loses_peer(&mut self, context: &mut Context<'_>) -> Fate {
+        if self.phase != Phase::Open {
+            return Fate::Lives;
+        }
+        if let Err(error) = self.line.take_error() {
+            return self.socket_failed(error, context);
+        }
+        // Whoever reads the socket is told of its error first, and then nobody else is.
+        let has_said_all = self.served().is_some_and(|served| served.out.is_none());
+        let is_closed = passed(&self.line).is_some_and(|passed| passed.is_closed);
+        if is_closed && !has_said_all { self.reset(context) } else { Fate::Lives }
+    }
+
+    /// A connection that is over waits for its program, which gets the grace to end too.
+    pub(in crate::engine) fn waits_for_child(&mut self, context: &Context<'_>) -> bool {
+        let Agent::Child(served) = &mut self.agent else { return false };
+        if !served.is_running() {
+            return false;
+        }
+        (served.out, served.input) = (None, None);
+        let grace = context.now.after(context.grace);
+        served.signal.get_or_insert(Signal::Term(grace));
+        if let Line::Socket(socket) = &self.line {
+            // It has it too: closing ours would end nothing.
+            let _ = shutdown(socket, Shutdown::Both);
+        }
+        (self.inbox, self.outbox) = (Vec::new(), Vec::new());
+        (self.is_broken, self.resume, self.half_close) = (false, false, false);
+        self.write_deadline = None;
+        self.phase = Phase::Ending;
+        self.rest_child(context);
+        true
+    }
+
+    /// A moment came that something is to be done with it.
+    pub(super) fn child_is_due(&mut self, context: &mut Context<'_>) -> Fate {
+        let now = context.now;
+        let Agent::Child(served) = &mut self.agent else { return Fate::Lives };
+        if served.retry.is_some_and(|(at, _)| now >= at) {
+            return self.start_child(context);
+        }
+        if let (Some(child), Some(signal)) = (&served.child, served.signal) {
+            served.signal = signal.send(child, now);
+            if served.signal.is_none() && served.ended.is_some() {
+                // Nobody of its group is left; whoever has its output still is no concern of the connection.
+                (served.child, served.seat, served.out) = (None, None, None);
+                return self.settle_child(context);
+            }
+        }
+        if let (Some(wait), Phase::Open) = (context.wait, self.phase) {
+            let quiet = self.quiet(now);
+            if quiet >= wait {
+                self.by = Closer::Timeout;
+                self.reason = Some(format!("nothing passed for {} (--timeout)", transcript::seconds(wait)).into());
+                return self.gone(context);
+            }
+        }
+        self.rest_child(context);
+        Fate::Lives
+    }
+
+    /// For how long nothing has passed.
+    fn quiet(&mut self, now: Moment) -> Duration {
+        let active = self.served().map_or(now, |served| served.active);
+        let ours = Duration::from_nanos(now.nanos().saturating_sub(active.nanos()));
+        match self.served().map(|served| served.how) {
+            Some(Input::Socket) => passed(&self.line).map_or(ours, |passed| passed.quiet.min(ours)),
+            _ => ours,
+        }
+    }
+
+    /// When something is next to be done with it.
+    fn rest_child(&mut self, context: &Context<'_>) {
+        let is_open = self.phase == Phase::Open;
+        let Agent::Child(served) = &self.agent else { return };
+        let quiet = context.wait.filter(|_| is_open).map(|wait| {
+            let due = served.active.after(wait);
+            // It was looked at, and something had passed that did not pass us.
+            if due > context.now { due } else { context.now.after(wait / 8) }
+        });
+        let signal = served.signal.map(Signal::at);
+        let retry = served.retry.map(|(at, _)| at);
+        self.deadline = [quiet, signal, retry].into_iter().flatten().min();
+    }
+
+    /// Bytes from the peer and to it, as the kernel counted them, where they did not pass us.
+    pub(in crate::engine) fn child_passed(&self) -> Option<(u64, u64)> {
+        match &self.agent {
+            Agent::Child(served) if served.how == Input::Socket => {
+                passed(&self.line).map(|passed| (passed.came(self.ended), passed.sent.max(self.sent)))
+            }
+            _ => None,
+        }
+    }
+
+    /// How its program ended.
+    pub(in crate::engine) fn ended(&self) -> Option<Ended> {
+        match &self.agent {
+            Agent::Child(served) => served.ended,
+            _ => None,
+        }
+    }
+
+    /// Asks the program to end, for the server is to.
+    pub(in crate::engine) fn hurry_child(&mut self, context: &Context<'_>) -> Fate {
+        if let Agent::Child(served) = &mut self.agent
+            && let (Some(child), None | Some(Signal::Term(_))) = (&served.child, served.signal)
+        {
+            served.signal = Signal::Term(context.now).send(child, context.now);
+        }
+        self.rest_child(context);
+        Fate::Lives
+    }
+
+    /// Ends the program and all of its group now.
+    pub(in crate::engine) fn kill_child(&mut self) {
+        if let Agent::Child(served) = &mut self.agent
+            && let Some(child) = &mut served.child
+        {
+            let ended = child.kill();
+            served.ended = served.ended.or(ended).or(Some(Ended::Unknown));
+            (served.child, served.seat) = (None, None);
+        }
+    }
+
+    /// What of its process group outlives both the program and the conversation.
+    pub(in crate::engine) fn leftover(&mut self) -> Option<Leftover> {
+        let is_over = !self.is_open();
+        let Agent::Child(served) = &mut self.agent else { return None };
+        if !is_over || served.ended.is_none() {
+            return None;
+        }
+        let (child, signal) = (served.child.take()?, served.signal?);
+        Some(Leftover { child, signal, _seat: served.seat.take() })
+    }
+
+    /// Has the kernel tell of what its program waits for.
+    pub(in crate::engine) fn watch_child(&mut self, poller: &Poller, key: Key) -> io::Result<()> {
+        let may_say = self.phase == Phase::Open && self.outbox.is_empty();
+        let has_to_hear = !self.inbox.is_empty();
+        match &mut self.agent {
+            Agent::Child(served) => served.watch(poller, key, may_say, has_to_hear),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Which end of a pipe is ours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Read,
+    Write,
+}
+
+/// A pipe: our end, which does not block, and the program's.
+fn pipe(ours: End) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (ours, theirs) = if ours == End::Read { (reader, writer) } else { (writer, reader) };
+    rustix::io::ioctl_fionbio(&ours, true)?;
+    Ok((ours, theirs))
+}
