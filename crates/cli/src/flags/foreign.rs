@@ -79,10 +79,8 @@ const TALK: &[Answer] = &[
 ];
 
 const SERVE: &[Answer] = &[
-    (
-        &["-e", "-c", "--exec", "--sh-exec", "--lua-exec"],
-        "no program is run by serve yet: --play FILE answers by a transcript, --echo sends back what comes",
-    ),
+    (&["-e", "--lua-exec"], "--exec CMD runs a program for each client"),
+    (&["--sh-exec", "--system"], "--shell LINE runs a line of sh(1) for each client"),
     (&["-l", "--listen"], "leave it out: serve listens"),
     (&["-u", "--udp"], "write udp://HOST:PORT"),
     (&["-p", "--port", "--bind", "-b", "-a", "--address"], "write the address alone: :PORT or HOST:PORT"),
@@ -91,7 +89,7 @@ const SERVE: &[Answer] = &[
     (&["-w", "--idle-timeout", "-i"], "--timeout TIME is how long to wait for a client's next line"),
     (&["-n", "--nodns", "-N"], "leave it out"),
     (&["-U", "--unixsock"], "write unix:PATH"),
-    (&["-m", "--max-conns"], "--times N ends after N conversations"),
+    (&["-m"], "--times N ends after N conversations"),
     (&["-c", "--ssl", "--tls"], "write https://HOST:PORT with --files DIR; a transcript says `starttls`"),
     (&["--ssl-cert"], "--cert FILE"),
     (&["--ssl-key"], "--key FILE"),

@@ -504,6 +504,10 @@ impl Roles {
         }
     }
 
+    fn runs_programs(&self) -> bool {
+        matches!(self.stream, Ok(Behaviour::Exec(_)))
+    }
+
     /// Why it cannot be played over a protocol.
     fn refusal(&self, protocol: Protocol) -> Option<&Refused> {
         match protocol {
@@ -521,6 +525,10 @@ impl Roles {
                 return Err(ServeError::Address(AddressError::without_files(scheme)));
             }
             Some(Scheme::Tcp) => Some(Protocol::Tcp),
+            Some(scheme @ Scheme::Udp) if self.runs_programs() => {
+                return Err(ServeError::Address(AddressError::not_yet(scheme)));
+            }
+            None if self.runs_programs() => Some(Protocol::Tcp),
             Some(Scheme::Udp) => Some(Protocol::Udp),
             Some(Scheme::Unix) => Some(Protocol::Unix),
             Some(other) => return Err(ServeError::Address(AddressError::not_yet(other))),

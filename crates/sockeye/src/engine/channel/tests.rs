@@ -70,6 +70,7 @@ impl World {
             strict: self.strict,
             is_judged: self.strict,
             linger: Duration::ZERO,
+            grace: Duration::ZERO,
             plays: None,
             identity: &self.identity,
             date: &self.date,

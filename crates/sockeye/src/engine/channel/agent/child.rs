@@ -252,7 +252,8 @@ impl Channel {
         };
         served.active = context.now;
         self.paused = true;
-        let error = match served.start(self.line.as_fd(), &conversation) {
+        let Some(socket) = self.line.fd() else { return Fate::Lives };
+        let error = match served.start(socket, &conversation) {
             Ok(()) => {
                 served.retry = None;
                 return self.tell_child(&[], context);
@@ -368,7 +369,8 @@ impl Channel {
     /// Where it reads the socket by itself, we have not seen the peer's end.
     fn see_who_ended(&mut self) {
         let now = Timespec::default();
-        let mut socket = [PollFd::new(&self.line, PollFlags::RDHUP)];
+        let Some(fd) = self.line.fd() else { return };
+        let mut socket = [PollFd::new(&fd, PollFlags::RDHUP)];
         let has_ended = poll(&mut socket, Some(&now)).is_ok_and(|_| socket[0].revents().contains(PollFlags::RDHUP));
         if has_ended {
             self.first_end.get_or_insert(Closer::Peer);
@@ -376,11 +378,13 @@ impl Channel {
     }
 
     fn child_ended(&mut self, context: &mut Context<'_>) -> Fate {
-        let Some(served) = self.served() else { return Fate::Lives };
+        // Where others of its group are left, the kernel tells of it again.
+        let Some(served) = self.served().filter(|served| served.ended.is_none()) else { return Fate::Lives };
         let Some(child) = &mut served.child else { return Fate::Lives };
         let Some(ended) = child.ended() else { return Fate::Lives };
         served.ended = Some(ended);
-        if child.has_group() {
+        // Whoever it left behind has the grace: in its group, or elsewhere with its output open.
+        if child.has_group() || served.out.is_some() {
             served.signal = Some(served.signal.unwrap_or(Signal::Term(context.now.after(context.grace))));
         } else {
             (served.child, served.seat, served.signal) = (None, None, None);
@@ -410,6 +414,9 @@ impl Channel {
         let Some(served) = self.served() else { return Fate::Lives };
         served.hear_errors(number, context);
         served.input = None;
+        if served.child.as_ref().is_some_and(|child| !child.has_group()) {
+            (served.child, served.seat, served.signal) = (None, None, None);
+        }
         if is_judged && ended != Ended::Exited(0) {
             let reason = format!("{} {ended}", served.exec.program.name());
             self.fail(Kind::Program, &reason, context);
@@ -427,7 +434,7 @@ impl Channel {
         }
         // Whoever reads the socket is told of its error first, and then nobody else is.
         let has_said_all = self.served().is_some_and(|served| served.out.is_none());
-        let is_closed = passed(&self.line).is_some_and(|passed| passed.is_closed);
+        let is_closed = self.line.fd().and_then(passed).is_some_and(|passed| passed.is_closed);
         if is_closed && !has_said_all { self.reset(context) } else { Fate::Lives }
     }
 
@@ -484,7 +491,7 @@ impl Channel {
         let active = self.served().map_or(now, |served| served.active);
         let ours = Duration::from_nanos(now.nanos().saturating_sub(active.nanos()));
         match self.served().map(|served| served.how) {
-            Some(Input::Socket) => passed(&self.line).map_or(ours, |passed| passed.quiet.min(ours)),
+            Some(Input::Socket) => self.line.fd().and_then(passed).map_or(ours, |passed| passed.quiet.min(ours)),
             _ => ours,
         }
     }
@@ -507,7 +514,7 @@ impl Channel {
     pub(in crate::engine) fn child_passed(&self) -> Option<(u64, u64)> {
         match &self.agent {
             Agent::Child(served) if served.how == Input::Socket => {
-                passed(&self.line).map(|passed| (passed.came(self.ended), passed.sent.max(self.sent)))
+                self.line.fd().and_then(passed).map(|passed| (passed.came(self.ended), passed.sent.max(self.sent)))
             }
             _ => None,
         }
