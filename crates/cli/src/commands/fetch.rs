@@ -1,6 +1,5 @@
 //! `sockeye fetch`.
 
-mod bar;
 mod conditional;
 mod failure;
 mod interrupt;

@@ -1,11 +1,13 @@
 //! One file a verb: from what was typed to what it means, and from what came of it to an exit code.
 
 pub(crate) mod addrs;
+mod bar;
 pub(crate) mod check;
 mod connection;
 mod data;
 pub(crate) mod fetch;
 mod file;
+mod hex;
 pub(crate) mod import;
 pub(crate) mod nc;
 mod play;
@@ -17,4 +19,5 @@ pub(crate) mod serve;
 mod signals;
 mod table;
 pub(crate) mod talk;
+mod taps;
 mod update;

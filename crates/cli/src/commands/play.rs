@@ -9,12 +9,13 @@ use sockeye::net::connect::connect_within;
 use sockeye::record::{Record, Tap};
 use sockeye::verb::talk::{Setting, play};
 use transcript::record::Secret;
-use transcript::{Refused, Script};
+use transcript::{Refused, Script, Side};
 
 use super::data::{self, DataError, Row};
+use super::hex::Hex;
 use super::play_once::{Target, host, judge, prepare, trust, unconnected};
 use super::report::{self, Case, Form};
-use super::{connection, file, update};
+use super::{connection, file, taps, update};
 use crate::exit::Exit;
 use crate::failure::Why;
 use crate::flags::Talk;
@@ -215,7 +216,9 @@ fn play_once(
     let connected = connect_within(&target.address, target.protocol, &connection::options(flags), flags.retry)
         .map_err(|error| unconnected(&error, flags))?;
     connection::tell_attempts(&connected, console);
-    let tap = record.map(|record| Arc::clone(record) as Arc<dyn Tap>);
+    let hex = flags.hex.then(|| Arc::new(Hex::new(Side::Client, connection::carrier(target.protocol))) as Arc<dyn Tap>);
+    let record = record.map(|record| Arc::clone(record) as Arc<dyn Tap>);
+    let tap = taps::together(record.into_iter().chain(hex).collect());
     let (trust, host) = (trust(flags), host(&target.address));
     let setting = Setting { tap, trust: &trust, host: &host, row: row.as_ref() };
     let mut played = play(connected, script, &setting);

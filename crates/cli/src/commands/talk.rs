@@ -1,11 +1,15 @@
 //! `sockeye talk`.
 
+mod watch;
+mod zero;
+
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use transcript::Side;
 
+use self::watch::Watch;
 use super::connection::{self, finish, no_connection, protocol, tell_attempts};
 use super::play_once::{host, trust};
 use super::{play, signals};
@@ -16,14 +20,12 @@ use crate::output::Console;
 use crate::port_file;
 use sockeye::address::{Address, AddressError};
 use sockeye::event::Protocol;
-use sockeye::limits;
-use sockeye::net::connect::{ConnectOptions, Connected, connect_within};
+use sockeye::net::connect::{Connected, connect_within};
 use sockeye::net::listen::{self, Request};
-use sockeye::net::words;
 use sockeye::record::{Record, Tap};
 use sockeye::verb::talk::{
-    Direction, Ending, Listened, OurEnd, Outcome, Probed, Progress, Role, Sink, TalkOptions, Tapped, Upgrade, listen,
-    over_datagrams, over_stream, probe, upgrade,
+    Direction, Ending, Listened, OurEnd, Outcome, Progress, Role, Sink, TalkOptions, Tapped, Upgrade, listen,
+    over_datagrams, over_stream, upgrade,
 };
 
 /// Talks once, or plays a transcript.
@@ -34,6 +36,11 @@ pub(crate) fn run(flags: &Talk, console: &Console) -> Exit {
 }
 
 fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
+    if flags.zero
+        && let Some(several) = zero::several(&flags.address)
+    {
+        return zero::run(flags, several, console);
+    }
     let wrong = |error: &AddressError| console.fail(Exit::Usage, &error.to_string());
     let addresses = Address::parse_words(&flags.address).map_err(|error| wrong(&error))?;
     if addresses.len() > 1 {
@@ -64,7 +71,7 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
         return listen_once(flags, address, protocol, console);
     }
     if flags.zero {
-        return zero(flags, address, protocol, console);
+        return zero::run(flags, Ok(vec![address.clone()]), console);
     }
     let connected = connect_within(address, protocol, &connection::options(flags), flags.retry)
         .map_err(|error| console.fail(Exit::from(&error), &no_connection(&error, flags)))?;
@@ -72,57 +79,8 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     converse(flags, address, connected, console)
 }
 
-/// Says whether somebody listens there, and says nothing to whoever does.
-fn zero(flags: &Talk, address: &Address, protocol: Protocol, console: &Console) -> Result<Exit, Exit> {
-    let time = flags.timeout.unwrap_or(limits::DATAGRAM_ANSWER);
-    let timeout = flags.timeout.map_or(flags.connect_timeout, |timeout| timeout.min(flags.connect_timeout));
-    let connecting = ConnectOptions { timeout, ..connection::options(flags) };
-    let connected = connect_within(address, protocol, &connecting, flags.retry)
-        .map_err(|error| console.fail(Exit::from(&error), &no_connection(&error, flags)))?;
-    tell_attempts(&connected, console);
-    if protocol != Protocol::Udp {
-        console.note(&format!("{protocol} {}: open", name_of(&connected)));
-        return Ok(Exit::Done);
-    }
-    let until = flags.retry.map(|retry| Instant::now() + retry);
-    let mut asked = connected;
-    loop {
-        let found = probe(&asked, time);
-        let (peer, over) = (asked.peer.to_string(), until.is_none_or(|until| Instant::now() >= until));
-        let closed = matches!(found, Probed::Closed | Probed::Unreachable(_));
-        if let Some(next) = closed.then(|| asked.next()).flatten() {
-            asked = next;
-            continue;
-        }
-        match found {
-            Probed::Answered => {
-                console.note(&format!("udp {peer}: open: it answered"));
-                return Ok(Exit::Done);
-            }
-            Probed::Failed(error) => {
-                let exit = Exit::of(&error, Exit::CutShort);
-                return Err(console.fail(exit, &format!("{peer}: cannot ask: {}", words(&error))));
-            }
-            _ if !over => {
-                std::thread::sleep(Duration::from_millis(50));
-                asked = connect_within(address, protocol, &connecting, flags.retry)
-                    .map_err(|error| console.fail(Exit::from(&error), &no_connection(&error, flags)))?;
-            }
-            Probed::Closed => {
-                return Err(console.fail(Exit::Refused, &format!("udp {peer}: closed: nobody listens there")));
-            }
-            Probed::Unreachable(error) => {
-                return Err(console.fail(Exit::Refused, &format!("udp {peer}: cannot be reached: {}", words(&error))));
-            }
-            Probed::Silent => {
-                let (time, says) = (transcript::seconds(time), "over UDP that does not tell whether anybody listens");
-                return Err(console.fail(Exit::TimedOut, &format!("udp {peer}: no answer within {time}; {says}")));
-            }
-        }
-    }
-}
-
 fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Console) -> Result<Exit, Exit> {
+    let watch = Watch::new(flags, Side::Client, connected.protocol);
     let mut options = options(flags);
     if connected.via.is_some() {
         options.our_end = OurEnd::WhenQuiet;
@@ -133,7 +91,7 @@ fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Cons
     };
     tell_when_interrupted(&options.progress, record.clone(), console)?;
     if let Some(StartTls(protocol)) = flags.starttls {
-        let tap = record.clone().map(|record| record as Arc<dyn Tap>);
+        let tap = watch.tap_in_clear(record.as_ref());
         if let Err(exit) = begin_tls(flags, protocol, to, &mut connected, tap.as_ref(), console) {
             return Err(finish(record.as_ref(), exit, console));
         }
@@ -142,7 +100,8 @@ fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Cons
     if connected.is_secure() {
         options.our_end = OurEnd::WhenQuiet;
     }
-    options.tap = record.clone().map(|record| Tapped::new(Side::Client, record));
+    options.tap = watch.tap(record.as_ref()).map(|tap| Tapped::new(Side::Client, tap));
+    let bar = watch.bar(&options.progress, console);
     let outcome = with_sink(flags, |sink| {
         let stdin = io::stdin();
         match connected.protocol {
@@ -154,7 +113,9 @@ fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Cons
     if strangers > 0 {
         console.note(&format!("{peer}: {strangers} datagrams came from somebody else and were not taken"));
     }
+    drop(bar);
     let exit = conclude(&outcome, &peer, console);
+    let exit = watch.judge(exit, &outcome, &peer, console);
     Ok(finish(record.as_ref(), exit, console))
 }
 
@@ -284,19 +245,25 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
         }
         None => None,
     };
-    options.tap = record.clone().map(|record| Tapped::new(Side::Server, record));
+    let watch = Watch::new(flags, Side::Server, protocol);
+    options.tap = watch.tap(record.as_ref()).map(|tap| Tapped::new(Side::Server, tap));
     tell_when_interrupted(&options.progress, record.clone(), console)?;
+    let bar = watch.bar(&options.progress, console);
     let peer = address.to_string();
     let mut observer = console.observer();
     let listened =
         with_sink(flags, |sink| listen(bound.sockets, flags.keep, io::stdin().as_fd(), sink, &options, &mut *observer));
     drop(observer);
+    drop(bar);
     let strangers = options.progress.strangers();
     if strangers > 0 {
         console.note(&format!("{peer}: {strangers} datagrams came from somebody else and were not taken"));
     }
     let exit = match listened {
-        Listened::Talked(outcome) => conclude(&outcome, &peer, console),
+        Listened::Talked(outcome) => {
+            let exit = conclude(&outcome, &peer, console);
+            watch.judge(exit, &outcome, &peer, console)
+        }
         Listened::Failed(error) => {
             console.fail(Exit::CannotListen, &format!("{peer}: {error}", error = sockeye::net::words(&error)))
         }

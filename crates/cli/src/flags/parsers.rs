@@ -50,6 +50,38 @@ pub(super) fn percent(text: &str) -> Result<f64, String> {
     parsed.map(|percent| percent / 100.0).ok_or_else(|| "write a part in percent, such as 5%".to_owned())
 }
 
+/// A SHA-256 in 64 digits, small.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sha256Hex(pub(crate) String);
+
+/// `HEX`, or `sha256:HEX`, in letters of either size.
+pub(super) fn sha256(text: &str) -> Result<Sha256Hex, String> {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase();
+    let is_digest = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_digest {
+        Ok(Sha256Hex(digits))
+    } else {
+        Err("a SHA-256 has 64 digits in hex, as sha256sum shows it".to_owned())
+    }
+}
+
+/// `65536`, `64KiB`, `1G`: any number of bytes, and none.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match &lower[digits.len()..] {
+        "" | "b" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        "t" | "tib" => 40,
+        _ => return Err("write bytes or a unit: 65536, 64KiB, 1GiB".to_owned()),
+    };
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = digits.parse::<u64>().ok().filter(|_| is_number);
+    number.and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| "write a number of bytes".to_owned())
+}
+
 pub(super) fn pin(text: &str) -> Result<Trust, String> {
     Trust::pinned(text).map_err(|error| error.to_string())
 }

@@ -10,7 +10,7 @@ use sockeye::net::proxy::Proxy;
 use sockeye::net::tls::Trust;
 use sockeye::verb::talk::{Eol, Upgrade};
 
-use super::parsers::{duration, pin, proxy, size};
+use super::parsers::{Sha256Hex, count, duration, pin, proxy, sha256, size};
 use super::values::{FamilyFlags, Values};
 
 #[derive(Debug, Args)]
@@ -62,9 +62,24 @@ pub(crate) struct Talk {
     /// End the lines of standard input so [default: as they come; over UDP not at all]
     #[arg(long, value_name = "EOL")]
     pub(crate) eol: Option<EolFlag>,
-    /// Say only whether somebody listens there: nothing is sent over TCP, and over UDP an empty datagram
+    /// Say only whether somebody listens there: nothing is sent over TCP, and over UDP an empty datagram; several ports are HOST 20-30,80 or HOST:20-30,80, and exit 0 is that one is open
     #[arg(long, conflicts_with_all = ["play", "listen", "record", "eol", "raw", "recv_only", "send_only", "idle"])]
     pub(crate) zero: bool,
+    /// With --zero: so many ports at a time
+    #[arg(long, value_name = "N", requires = "zero", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) jobs: u16,
+    /// Show what passes as a dump in hex on standard error: > is what we send, < what the peer sends
+    #[arg(long, conflicts_with = "zero")]
+    pub(crate) hex: bool,
+    /// Show how far it is on a terminal, and say at the end how much passed, how fast, and its SHA-256
+    #[arg(long, conflicts_with_all = ["play", "zero", "keep"])]
+    pub(crate) progress: bool,
+    /// What comes must have this digest; else exit 1
+    #[arg(long, value_name = "HEX", value_parser = sha256, conflicts_with_all = ["play", "zero", "keep", "send_only"])]
+    pub(crate) sha256: Option<Sha256Hex>,
+    /// So many bytes must come; fewer are exit 18, more are exit 1
+    #[arg(long, value_name = "N", value_parser = count, conflicts_with_all = ["play", "zero", "keep", "send_only"])]
+    pub(crate) bytes: Option<u64>,
     /// Try for so long to connect, until whoever is to answer is there
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "listen")]
     pub(crate) retry: Option<Duration>,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sockeye::verb::fetch::{ConnectionPool, FetchOptions, Url, file_name};
 
-use super::bar::Bar;
+use super::super::bar::Bar;
 use super::interrupt::Downloads;
 use super::jar;
 use super::page::Page;
@@ -16,6 +16,7 @@ use super::session::Session;
 use crate::exit::Exit;
 use crate::flags::Fetch;
 use crate::output::Console;
+use sockeye::verb::fetch::Progress;
 
 /// Reads the URLs, and refuses what can only be meant for one.
 pub(super) fn urls(flags: &Fetch) -> Result<Vec<Url>, String> {
@@ -81,7 +82,10 @@ pub(super) fn fetch_all(
     let downloads = Downloads::default();
     downloads.tell_when_interrupted(console)?;
     let progress: Vec<Vec<_>> = urls.iter().map(|_| (0..flags.parts).map(|_| Arc::default()).collect()).collect();
-    let bar = Bar::start(progress.iter().flatten().cloned().collect(), console);
+    let bar = {
+        let all: Vec<_> = progress.iter().flatten().cloned().collect();
+        Bar::start(move || Progress::sum(&all), console)
+    };
     let jar = flags.cookie_jar.as_deref().map(|path| jar::open(path, console)).transpose()?;
     let session = Session { flags, options, console, downloads: &downloads, bar: bar.as_ref(), jar: jar.clone() };
     let pages: Vec<Page<'_>> =

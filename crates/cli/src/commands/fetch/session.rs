@@ -2,7 +2,7 @@
 
 use sockeye::verb::fetch::{FetchOptions, Jar};
 
-use super::bar::Bar;
+use super::super::bar::Bar;
 use super::interrupt::Downloads;
 use crate::flags::Fetch;
 use crate::output::Console;

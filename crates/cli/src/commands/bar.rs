@@ -1,5 +1,5 @@
-//! The progress bar: one for everything that is fetched, on a terminal, drawn by a thread that only looks, so that no
-//! download ever waits for it.
+//! The progress bar: one for everything that is moved, on a terminal, drawn by a thread that only looks, so that nothing
+//! ever waits for it.
 
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use sockeye::verb::fetch::Progress;
 
 use crate::output::Console;
 
@@ -23,7 +22,8 @@ pub(super) struct Bar {
 }
 
 impl Bar {
-    pub(super) fn start(all: Vec<Arc<Progress>>, console: &Console) -> Option<Self> {
+    /// `look` says how many bytes were moved, and of how many, if that is known.
+    pub(super) fn start(look: impl Fn() -> (u64, Option<u64>) + Send + 'static, console: &Console) -> Option<Self> {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         if console.quiet || console.json || dumb || !io::stderr().is_terminal() {
             return None;
@@ -33,7 +33,7 @@ impl Bar {
         let ours = Arc::clone(&drawn);
         let draw = move || {
             while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                let (received, promised) = Progress::sum(&all);
+                let (received, promised) = look();
                 // Nothing has begun: the head is not there yet.
                 if received > 0 {
                     show(&mut ours.lock().unwrap_or_else(PoisonError::into_inner), received, promised);

@@ -1,0 +1,104 @@
+//! `--hex`: what passes, as a dump in hex on standard error. `>` is what we send, `<` what the peer sends.
+
+use std::fmt::Write as _;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::{Mutex, PoisonError};
+
+use sockeye::record::Tap;
+use transcript::{Carrier, Side};
+
+use crate::output::write_all;
+
+/// Bytes of a line.
+const LINE: usize = 16;
+
+/// A tap that dumps. It waits for standard error: half a dump is of no use to anybody.
+#[derive(Debug)]
+pub(super) struct Hex {
+    ours: Side,
+    carrier: Carrier,
+    /// Where the next byte stands, from us and from the peer.
+    offsets: Mutex<[u64; 2]>,
+}
+
+impl Hex {
+    pub(super) fn new(ours: Side, carrier: Carrier) -> Self {
+        Self { ours, carrier, offsets: Mutex::default() }
+    }
+
+    fn write(&self, text: &str) {
+        // That nobody reads it ends no conversation.
+        let _ = write_all(io::stderr().as_fd(), text.as_bytes());
+    }
+
+    fn mark(&self, side: Side) -> char {
+        if side == self.ours { '>' } else { '<' }
+    }
+}
+
+impl Tap for Hex {
+    fn said(&self, side: Side, bytes: &[u8]) {
+        let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        let offset = &mut offsets[usize::from(side == self.ours)];
+        // A datagram is a message of its own.
+        let begin = if self.carrier == Carrier::Datagram { 0 } else { *offset };
+        *offset += bytes.len() as u64;
+        self.write(&dump(self.mark(side), begin, bytes));
+    }
+
+    fn ended(&self, side: Side) {
+        let offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write(&format!("{} {:08x}  end\n", self.mark(side), offsets[usize::from(side == self.ours)]));
+    }
+
+    fn secured(&self) {
+        self.write("= TLS begins; what follows is said inside it\n");
+    }
+
+    fn reset(&self, side: Side) {
+        let offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write(&format!("{} {:08x}  reset\n", self.mark(side), offsets[usize::from(side == self.ours)]));
+    }
+}
+
+/// Sixteen bytes a line, as `hexdump -C` lays them out.
+fn dump(mark: char, begin: u64, bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 5 + 32);
+    if bytes.is_empty() {
+        let _ = writeln!(text, "{mark} {begin:08x}  empty");
+    }
+    for (number, piece) in bytes.chunks(LINE).enumerate() {
+        let _ = write!(text, "{mark} {:08x} ", begin + (number * LINE) as u64);
+        for place in 0..LINE {
+            if place % 8 == 0 {
+                text.push(' ');
+            }
+            match piece.get(place) {
+                Some(byte) => {
+                    let _ = write!(text, "{byte:02x} ");
+                }
+                None => text.push_str("   "),
+            }
+        }
+        text.push_str(" |");
+        text.extend(piece.iter().map(|byte| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '.' }));
+        text.push_str("|\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dump_is_laid_out_as_hexdump_does_it() {
+        let expected = "\
+> 00000010  68 65 6c 6c 6f 0d 0a 00  ff 31 32 33 34 35 36 37  |hello....1234567|
+> 00000020  38                                                |8|
+";
+        assert_eq!(dump('>', 16, b"hello\r\n\0\xff12345678"), expected);
+        assert_eq!(dump('<', 0, b""), "< 00000000  empty\n");
+    }
+}

@@ -1,0 +1,36 @@
+//! Several that hear one conversation.
+
+use std::sync::Arc;
+
+use sockeye::record::Tap;
+use transcript::Side;
+
+/// Several taps as one.
+#[derive(Debug)]
+struct Together(Vec<Arc<dyn Tap>>);
+
+/// All of them as one; none if nobody hears.
+pub(super) fn together(mut taps: Vec<Arc<dyn Tap>>) -> Option<Arc<dyn Tap>> {
+    match taps.len() {
+        0 | 1 => taps.pop(),
+        _ => Some(Arc::new(Together(taps))),
+    }
+}
+
+impl Tap for Together {
+    fn said(&self, side: Side, bytes: &[u8]) {
+        self.0.iter().for_each(|tap| tap.said(side, bytes));
+    }
+
+    fn ended(&self, side: Side) {
+        self.0.iter().for_each(|tap| tap.ended(side));
+    }
+
+    fn secured(&self) {
+        self.0.iter().for_each(|tap| tap.secured());
+    }
+
+    fn reset(&self, side: Side) {
+        self.0.iter().for_each(|tap| tap.reset(side));
+    }
+}

@@ -1,0 +1,263 @@
+//! What `talk` tells of what passes: a dump in hex, how much and how fast, digests; what a receiver can insist on; and
+//! which of many ports are open.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, UdpSocket};
+use std::process::{Child, Stdio};
+
+use sha2::{Digest, Sha256};
+use support::web::bytes;
+use support::*;
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A receiver, and the port on which it listens.
+fn receiver(more: &[&str]) -> (Child, u16, Log) {
+    let folder = tempfile::tempdir().unwrap();
+    let port_file = folder.path().join("port");
+    let mut child = command(&[])
+        .args(["talk", "--listen", "127.0.0.1:0", "--port-file", port_file.to_str().unwrap()])
+        .args(more)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = Log::default();
+    log.follow(child.stderr.take().unwrap());
+    log.wait_for("listening");
+    let port = fs::read_to_string(port_file).unwrap().trim().parse().unwrap();
+    (child, port, log)
+}
+
+#[test]
+fn hex_dumps_both_ways_and_both_ends() {
+    let (address, peer) = serve_one(|mut stream| {
+        stream.write_all(b"220 at once\r\n").unwrap();
+        assert_eq!(line(&mut stream), "hello\n");
+        to_end(&mut stream);
+    });
+    let mut talk = Talk::start(&[&address.to_string(), "--hex"]);
+    talk.log.wait_for("< 00000000");
+    talk.stdin.take().unwrap().write_all(b"hello\n").unwrap();
+    let log = talk.log.clone();
+    let (code, stdout) = talk.finish();
+    peer.join().unwrap();
+    assert_eq!((code, text(&stdout).as_str()), (0, "220 at once\r\n"));
+    let shown = log.to_end().join("\n");
+    for dumped in [
+        "< 00000000  32 32 30 20 61 74 20 6f  6e 63 65 0d 0a           |220 at once..|",
+        "> 00000000  68 65 6c 6c 6f 0a                                 |hello.|",
+        "> 00000006  end",
+        "< 0000000d  end",
+    ] {
+        assert!(shown.contains(dumped), "{dumped}\n{shown}");
+    }
+    // A listener's peer is the client; each datagram is a dump of its own.
+    let (mut listener, port, log) = receiver(&["--hex"]);
+    assert_code(&run(&["talk", &format!("127.0.0.1:{port}")], b"\x1b[31m"), 0);
+    assert_eq!(wait(&mut listener), 0);
+    let shown = log.to_end().join("\n");
+    assert!(shown.contains("< 00000000  1b 5b 33 31 6d") && shown.contains("|.[31m|"), "{shown}");
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = format!("udp://{}", server.local_addr().unwrap());
+    let echo = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let mut room = [0; 16];
+            let (length, from) = server.recv_from(&mut room).unwrap();
+            server.send_to(&room[..length], from).unwrap();
+        }
+    });
+    let output = run(&["talk", &address, "--hex"], b"one\ntwo\n");
+    assert_code(&output, 0);
+    echo.join().unwrap();
+    let shown = text(&output.stderr);
+    assert!(shown.contains("> 00000000  6f 6e 65") && shown.contains("> 00000000  74 77 6f"), "{shown}");
+}
+
+#[test]
+fn a_dump_goes_with_a_record_and_with_a_play() {
+    let folder = tempfile::tempdir().unwrap();
+    let (play, record) = (folder.path().join("p.talk"), folder.path().join("r.talk"));
+    fs::write(&play, "C: hello\nS: hello\n").unwrap();
+    let echo = Server::start(&["--echo"]);
+    let address = format!("tcp://{}", echo.address());
+    let output = run(&["talk", &address, "--play", play.to_str().unwrap(), "--hex"], b"");
+    assert_code(&output, 0);
+    let shown = text(&output.stderr);
+    assert!(shown.contains("> 00000000  68 65 6c") && shown.contains("< 00000000  68 65 6c"), "{shown}");
+    let output = run(&["talk", &address, "--record", record.to_str().unwrap(), "--hex"], b"hello\n");
+    assert_code(&output, 0);
+    assert!(text(&output.stderr).contains("> 00000000  68 65 6c"), "{}", text(&output.stderr));
+    assert!(fs::read_to_string(&record).unwrap().contains("C: hello\n"));
+}
+
+#[test]
+fn both_ends_say_the_digest_of_a_file_that_was_piped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let content = bytes(3_000_000);
+    fs::write(&path, &content).unwrap();
+    let expected = digest(&content);
+    let (mut listener, port, log) = receiver(&["--progress", "--sha256", &expected, "--bytes", "3000000"]);
+    let sender = command(&[])
+        .args(["talk", &format!("127.0.0.1:{port}"), "--progress"])
+        .stdin(File::open(&path).unwrap())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert!(to_end(listener.stdout.as_mut().unwrap()) == content);
+    let sender = sender.wait_with_output().unwrap();
+    assert_code(&sender, 0);
+    assert_eq!(wait(&mut listener), 0);
+    let (sent, received) = (text(&sender.stderr), log.to_end().join("\n"));
+    assert!(sent.contains("sent 3000000 bytes (2.9 MiB) in ") && sent.contains(&expected), "{sent}");
+    assert!(received.contains("received 3000000 bytes (2.9 MiB) in ") && received.contains(&expected), "{received}");
+    assert!(!sent.contains("received") && !received.contains("sent 3"), "{sent}{received}");
+    // For programs it is an object; without bytes there is still a digest, that of nothing.
+    let (mut listener, port, log) = receiver(&["--progress", "--json"]);
+    assert_code(&run(&["talk", &format!("127.0.0.1:{port}")], b"abc"), 0);
+    assert_eq!(wait(&mut listener), 0);
+    let told = log.to_end().into_iter().find(|line| line.contains("\"transferred\"")).unwrap();
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&told["received"]["bytes"], &told["sent"]["bytes"]), (&3.into(), &0.into()));
+    assert_eq!((&told["received"]["sha256"], &told["sent"]["sha256"]), (&digest(b"abc").into(), &digest(b"").into()));
+}
+
+/// A sender that was killed half-way ends its connection as one that is done.
+#[test]
+fn a_receiver_that_knows_what_comes_fails_when_a_sender_is_killed_half_way() {
+    let content = bytes(1_000_000);
+    for (more, code, says) in [
+        (vec!["--bytes".to_owned(), "1000000".to_owned()], 18, "bytes came of 1000000 (--bytes)"),
+        (vec!["--sha256".to_owned(), digest(&content)], 1, "the SHA-256 of what came is "),
+        (vec!["--bytes".to_owned(), "1M".to_owned(), "--recv-only".to_owned()], 18, "of 1048576 (--bytes)"),
+    ] {
+        let more: Vec<&str> = more.iter().map(String::as_str).collect();
+        let (mut listener, port, log) = receiver(&more);
+        let mut sender = command(&[])
+            .args(["talk", &format!("127.0.0.1:{port}")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        sender.stdin.as_mut().unwrap().write_all(&content[..500_000]).unwrap();
+        read(listener.stdout.as_mut().unwrap(), 500_000);
+        sender.kill().unwrap();
+        sender.wait().unwrap();
+        assert_eq!(wait(&mut listener), code, "{more:?}");
+        let told = log.to_end().join("\n");
+        assert!(told.contains(says), "{told}");
+    }
+}
+
+#[test]
+fn more_or_other_bytes_than_were_awaited_are_a_difference() {
+    let serve = |said: &'static [u8]| {
+        serve_one(move |mut stream| {
+            stream.write_all(said).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let _ = stream.read_to_end(&mut Vec::new());
+        })
+    };
+    let right = digest(b"four").to_uppercase();
+    for (more, code) in [
+        (&["--bytes", "4"][..], 0),
+        (&["--bytes", "3"], 1),
+        (&["--bytes", "5"], 18),
+        (&["--bytes", "0"], 1),
+        (&["--sha256", &right], 0),
+        (&["--sha256", &digest(b"five")], 1),
+        (&["--bytes", "5", "--sha256", &right], 18),
+    ] {
+        let (address, _peer) = serve(b"four");
+        let output = run(&[&["talk", &address.to_string()], more].concat(), b"");
+        assert_eq!(support::code(&output), code, "{more:?}: {}", text(&output.stderr));
+        assert_eq!(output.stdout, b"four", "{more:?}");
+    }
+    // Nothing is a number of bytes, too, and a reset stays one.
+    let (address, _peer) = serve(b"");
+    assert_code(&run(&["talk", &address.to_string(), "--bytes", "0"], b""), 0);
+    let (address, _peer) = serve_one(|mut stream| {
+        stream.write_all(b"fo").unwrap();
+        rustix::net::sockopt::set_socket_linger(&stream, Some(std::time::Duration::ZERO)).unwrap();
+    });
+    assert_code(&run(&["talk", &address.to_string(), "--bytes", "4"], b""), 56);
+    for wrong in [&["--sha256", "abc"][..], &["--bytes", "-1"], &["--bytes", "x"], &["--bytes", "1", "--zero"]] {
+        assert_code(&run(&[&["talk", "127.0.0.1:1"], wrong].concat(), b""), 2);
+    }
+}
+
+/// Three listeners side by side, and a closed port before them.
+fn listeners() -> (Vec<TcpListener>, Closed, u16) {
+    loop {
+        let closed = Closed::tcp();
+        let first = closed.address.port();
+        if first > 65_000 {
+            continue;
+        }
+        let all: Result<Vec<_>, _> = (1..=3).map(|next| TcpListener::bind(("127.0.0.1", first + next))).collect();
+        if let Ok(all) = all {
+            return (all, closed, first);
+        }
+    }
+}
+
+#[test]
+fn zero_asks_at_many_ports_and_one_that_is_open_is_enough() {
+    let (listeners, closed, first) = listeners();
+    let list = format!("{}-{},{}", first, first + 2, first + 3);
+    for (words, more) in [
+        (vec!["127.0.0.1".to_owned(), list.clone()], &[][..]),
+        (vec![format!("127.0.0.1:{list}")], &["--jobs", "1"]),
+        (vec![format!("tcp://127.0.0.1:{list}")], &["--jobs", "256"]),
+    ] {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let output = run(&[&["talk", "--zero"], &words[..], more].concat(), b"");
+        assert_code(&output, 0);
+        let open: String = (1..=3).map(|next| format!("tcp 127.0.0.1:{}: open\n", first + next)).collect();
+        assert_eq!(text(&output.stderr), format!("{open}3 of 4 ports are open\n"), "{words:?}");
+        assert_eq!(output.stdout, b"");
+    }
+    let output = run(&["talk", "--zero", "127.0.0.1", &list, "-v"], b"");
+    let shown = text(&output.stderr);
+    assert!(shown.contains(&format!("cannot connect to 127.0.0.1:{first}: Connection refused")), "{shown}");
+    // Nobody at all is what the first one says.
+    drop(listeners);
+    let output = run(&["talk", "--zero", &format!("127.0.0.1:{},{first}", first)], b"");
+    assert_code(&output, 7);
+    drop(closed);
+    let folder = tempfile::tempdir().unwrap();
+    let many = run(&["talk", "--zero", "127.0.0.1:0-3"], b"");
+    assert_code(&many, 2);
+    assert!(text(&many.stderr).contains("has the port `0-3`"), "{}", text(&many.stderr));
+    drop(folder);
+}
+
+#[test]
+fn zero_tells_programs_of_every_port_and_udp_only_what_it_knows() {
+    let (_listeners, _closed, first) = listeners();
+    let output = run(&["talk", "--zero", "--json", "127.0.0.1", &format!("{first}-{}", first + 1)], b"");
+    assert_code(&output, 0);
+    let told: Vec<serde_json::Value> =
+        text(&output.stderr).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let states: Vec<_> = told.iter().filter(|told| told["event"] == "port").map(|told| &told["state"]).collect();
+    assert_eq!(states, ["closed", "open"], "{told:?}");
+    assert_eq!((&told[2]["asked"], &told[2]["open"]), (&2.into(), &1.into()));
+    let one = run(&["talk", "--zero", "--json", &format!("127.0.0.1:{}", first + 1)], b"");
+    let told: serde_json::Value = serde_json::from_str(text(&one.stderr).lines().next().unwrap()).unwrap();
+    assert_eq!((&told["state"], &told["proto"]), (&"open".into(), &"tcp".into()));
+    let echo = Server::start(&["--echo"]);
+    let (open, closed) = (echo.port(), Closed::udp());
+    let list = format!("udp://127.0.0.1:{open},{}", closed.address.port());
+    let output = run(&["talk", "--zero", &list], b"");
+    assert_code(&output, 0);
+    let shown = text(&output.stderr);
+    assert!(shown.contains(&format!("udp 127.0.0.1:{open}: open: it answered\n1 of 2 ports")), "{shown}");
+}
