@@ -10,6 +10,7 @@
 //! # Ok::<(), sockeye::address::AddressError>(())
 //! ```
 
+mod options;
 mod parse;
 
 use std::fmt;
@@ -19,6 +20,8 @@ use std::sync::Arc;
 
 use transcript::{Diagnostic, Refused, Transcript};
 
+pub use options::{AddressOptions, TlsOptions};
+
 /// How an address is to be spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
@@ -26,34 +29,75 @@ pub enum Scheme {
     Tcp,
     /// Datagrams over IP.
     Udp,
-    /// A stream socket in the file system.
+    /// A stream socket in the file system, or of an abstract name.
     Unix,
-    /// TLS over TCP; not there yet.
+    /// Datagrams over a Unix socket.
+    UnixDgram,
+    /// A Unix socket whose messages keep their bounds.
+    UnixSeqpacket,
+    /// TLS over TCP, from the first byte.
     Tls,
     /// HTTP, to `serve --files`.
     Http,
     /// HTTP over TLS, likewise.
     Https,
-    /// WebSocket; not there yet.
+    /// WebSocket.
     Ws,
+    /// WebSocket over TLS.
+    Wss,
+    /// Standard input and output.
+    Stdio,
+    /// A program on pipes, without a shell.
+    Exec,
+    /// A shell's line on pipes.
+    Sh,
+    /// A descriptor that we were started with.
+    Fd,
     /// QUIC; not there yet.
     Quic,
 }
 
 impl Scheme {
-    const ALL: [Self; 8] = [Self::Tcp, Self::Udp, Self::Unix, Self::Tls, Self::Http, Self::Https, Self::Ws, Self::Quic];
+    const ALL: [Self; 15] = [
+        Self::Tcp,
+        Self::Udp,
+        Self::Unix,
+        Self::Http,
+        Self::Https,
+        Self::Tls,
+        Self::UnixDgram,
+        Self::UnixSeqpacket,
+        Self::Stdio,
+        Self::Exec,
+        Self::Sh,
+        Self::Fd,
+        Self::Ws,
+        Self::Wss,
+        Self::Quic,
+    ];
+    /// Those that every verb knows.
+    const EVERYWHERE: [Self; 5] = [Self::Tcp, Self::Udp, Self::Unix, Self::Http, Self::Https];
+    /// Those that `relay` joins.
+    const RELAYED: [Self; 4] = [Self::Tcp, Self::Udp, Self::Unix, Self::Tls];
 
-    /// As it is written before `://`.
+    /// As it is written before `://` or `:`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
             Self::Unix => "unix",
+            Self::UnixDgram => "unix-dgram",
+            Self::UnixSeqpacket => "unix-seqpacket",
             Self::Tls => "tls",
             Self::Http => "http",
             Self::Https => "https",
             Self::Ws => "ws",
+            Self::Wss => "wss",
+            Self::Stdio => "stdio",
+            Self::Exec => "exec",
+            Self::Sh => "sh",
+            Self::Fd => "fd",
             Self::Quic => "quic",
         }
     }
@@ -61,14 +105,18 @@ impl Scheme {
     /// The port that may be left out.
     fn usual_port(self) -> Option<u16> {
         match self {
-            Self::Http => Some(80),
-            Self::Https => Some(443),
+            Self::Http | Self::Ws => Some(80),
+            Self::Https | Self::Wss => Some(443),
             _ => None,
         }
     }
 
-    fn is_there(self) -> bool {
-        matches!(self, Self::Tcp | Self::Udp | Self::Unix | Self::Http | Self::Https)
+    /// Whether no host stands behind it, so that `//` is left out.
+    fn has_no_host(self) -> bool {
+        matches!(
+            self,
+            Self::Unix | Self::UnixDgram | Self::UnixSeqpacket | Self::Stdio | Self::Exec | Self::Sh | Self::Fd
+        )
     }
 }
 
@@ -95,8 +143,14 @@ pub enum Target {
         /// The port; 0 lets the system choose.
         port: u16,
     },
-    /// A path in the file system.
+    /// A path in the file system; one that begins with `@` is an abstract name (unix(7)).
     Unix(PathBuf),
+    /// Standard input and output.
+    Standard,
+    /// A program and its arguments, or a shell's line.
+    Command(String),
+    /// The number of a descriptor.
+    Descriptor(i32),
 }
 
 /// An address, as it was typed and not yet looked up.
@@ -106,6 +160,8 @@ pub struct Address {
     pub scheme: Option<Scheme>,
     /// Where it leads.
     pub target: Target,
+    /// What stands behind a `?`.
+    pub options: Box<AddressOptions>,
 }
 
 /// What is wrong with an address.
@@ -127,12 +183,14 @@ impl AddressError {
         let name = scheme.name();
         let help = match scheme {
             Scheme::Http | Scheme::Https => {
-                "this version speaks tcp, udp and unix; `sockeye fetch` fetches a page, and a transcript that speaks HTTP \
+                "this verb speaks tcp, udp and unix; `sockeye fetch` fetches a page, and a transcript that speaks HTTP \
                 is played over tcp://"
             }
-            _ => "this version speaks tcp, udp and unix",
+            Scheme::Tls => "`sockeye relay` joins it to any other: sockeye relay 127.0.0.1:9999 tls://HOST:PORT",
+            _ => "this verb speaks tcp, udp and unix",
         };
-        Self::new(&format!("{name}://"), "is not there yet", help)
+        let slashes = if scheme.has_no_host() { "" } else { "//" };
+        Self::new(&format!("{name}:{slashes}"), "is not there yet", help)
     }
 
     /// HTTP where there is nothing to serve over it.
@@ -180,7 +238,13 @@ impl Address {
     /// A port of the loopback, over any protocol.
     #[must_use]
     pub fn loopback(port: u16) -> Self {
-        Self { scheme: None, target: Target::Inet { host: Host::Loopback, port } }
+        Self::new(None, Target::Inet { host: Host::Loopback, port })
+    }
+
+    /// One without options.
+    #[must_use]
+    pub fn new(scheme: Option<Scheme>, target: Target) -> Self {
+        Self { scheme, target, options: Box::default() }
     }
 
     /// Whether it names a Unix socket.
@@ -194,10 +258,15 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.target, self.scheme) {
             // Two slashes of the path's own would be taken for those of the scheme.
-            (Target::Unix(path), _) => {
+            (Target::Unix(path), scheme) => {
                 let slashes = if path.as_os_str().as_encoded_bytes().starts_with(b"//") { "//" } else { "" };
-                return write!(f, "unix:{slashes}{}", path.display());
+                return write!(f, "{}:{slashes}{}", scheme.unwrap_or(Scheme::Unix).name(), path.display());
             }
+            (Target::Standard, _) => return f.write_str("stdio"),
+            (Target::Command(command), scheme) => {
+                return write!(f, "{}:{command}", scheme.unwrap_or(Scheme::Exec).name());
+            }
+            (Target::Descriptor(number), _) => return write!(f, "fd:{number}"),
             (_, Some(scheme)) => write!(f, "{}://", scheme.name())?,
             (_, None) => {}
         }
@@ -218,7 +287,7 @@ mod tests {
     use super::*;
 
     fn inet(scheme: Option<Scheme>, host: Host, port: u16) -> Address {
-        Address { scheme, target: Target::Inet { host, port } }
+        Address::new(scheme, Target::Inet { host, port })
     }
 
     fn ip(text: &str) -> Host {
@@ -237,7 +306,8 @@ mod tests {
             ("udp://127.0.0.1:9999", inet(Some(Scheme::Udp), ip("127.0.0.1"), 9999)),
             ("tcp://:9999", inet(Some(Scheme::Tcp), Host::Every, 9999)),
             ("udp://9999", inet(Some(Scheme::Udp), Host::Loopback, 9999)),
-            ("unix:/run/x.sock", Address { scheme: Some(Scheme::Unix), target: Target::Unix("/run/x.sock".into()) }),
+            ("unix:/run/x.sock", Address::new(Some(Scheme::Unix), Target::Unix("/run/x.sock".into()))),
+            ("unix:@x", Address::new(Some(Scheme::Unix), Target::Unix("@x".into()))),
         ] {
             assert_eq!(Address::parse(typed).as_ref(), Ok(&address), "{typed}");
             assert_eq!(address.to_string(), typed);
@@ -263,6 +333,23 @@ mod tests {
     }
 
     #[test]
+    fn options_stand_in_a_query() {
+        let read = |typed: &str| *Address::parse_endpoint(typed).unwrap().options;
+        let tcp = read("tcp://localhost:1?nodelay=off&sndbuf=64KiB&bind=[::1]:7&keepalive=30s&tos=0x10&ttl=3&mptcp");
+        assert_eq!((tcp.nodelay, tcp.sndbuf, tcp.mptcp), (Some(false), Some(65536), Some(true)));
+        assert_eq!((tcp.bind, tcp.keepalive), ("[::1]:7".parse().ok(), Some(std::time::Duration::from_secs(30))));
+        assert_eq!((tcp.tos, tcp.ttl), (Some(16), Some(3)));
+        let udp = read("udp://239.0.0.1:1?join=239.0.0.1&broadcast&interface=lo");
+        assert_eq!((udp.join, udp.broadcast), (Some(("239.0.0.1".parse().unwrap(), 0)), Some(true)));
+        let tls = read("tls://localhost:1?ca=a%20b.pem&alpn=h2,http/1.1&sni=x.example&min=1.3").tls;
+        assert_eq!((tls.ca, tls.sni), (Some("a b.pem".into()), Some("x.example".to_owned())));
+        assert_eq!((tls.alpn, tls.only_tls13), (vec!["h2".to_owned(), "http/1.1".to_owned()], true));
+        assert!(read("1?nodelay").nodelay == Some(true) && read("tcp://localhost:1?").is_empty());
+        assert_eq!(Address::parse("unix:/a%3fb").unwrap().target, Target::Unix("/a?b".into()));
+        assert_eq!(read("unix:@x?rcvbuf=1k").rcvbuf, Some(1024));
+    }
+
+    #[test]
     fn a_host_and_a_port_may_be_two_words() {
         let words = |words: &[&str]| -> Vec<String> {
             Address::parse_words(words).unwrap().iter().map(ToString::to_string).collect()
@@ -277,7 +364,10 @@ mod tests {
     #[test]
     fn a_wrong_address_says_what_to_write() {
         for (typed, says) in [
-            ("gopher://x:1", "unknown scheme `gopher`: there are tcp, udp, unix, http, https; not yet tls, ws, quic"),
+            (
+                "gopher://x:1",
+                "unknown scheme `gopher`: there are tcp, udp, unix, http, https; not yet here tls, unix-dgram",
+            ),
             ("tpc://x:1", "unknown scheme `tpc`: did you mean tcp? there are"),
             ("tcp4://x:1", "did you mean tcp?"),
             ("unx://x", "did you mean unix?"),
@@ -315,9 +405,31 @@ mod tests {
             ("user@x:1", "has `user@x` for a host"),
             ("", "is empty"),
             ("unix:", "has no path"),
-            ("unix:@x", "abstract socket, which is not there yet: write a path in a folder, or unix:./@x"),
+            ("unix:@", "has no name"),
+            ("exec:cat", "`exec:` is not there yet"),
+            ("stdio", "`stdio:` is not there yet"),
+            ("tcp://x:1?nodely", "has the option `nodely`, which tcp does not know: did you mean nodelay? there are"),
+            ("tcp://x:1?ca=f", "which tcp does not know: it is about TLS: write tls://"),
+            ("udp://x:1?nodelay", "has the option `nodelay`, which udp does not know: there are"),
+            ("tcp://x:1?sndbuf=lots", "has `sndbuf=lots`: write sndbuf=SIZE, such as sndbuf=64KiB"),
+            ("tcp://x:1?ttl=0", "has `ttl=0`: write ttl=N, a number from 1 to 255"),
+            ("tcp://x:1?ttl", "has `ttl` without a value"),
+            ("tcp://x:1?nodelay=maybe", "write nodelay, nodelay=on or nodelay=off"),
+            ("tcp://x:1?nodelay&nodelay", "has the option `nodelay` twice"),
+            ("udp://x:1?join=10.0.0.1", "write a multicast group"),
+            ("unix:/x?ttl=1", "has the option `ttl`, which unix does not know"),
         ] {
             let error = Address::parse(typed).unwrap_err().to_string();
+            assert!(error.contains(says), "{typed}: {error}");
+        }
+        for (typed, says) in [
+            ("tls://x:1?key=k", "a key needs its cert=FILE"),
+            ("tls://x:1?insecure&pin=sha256:00", "has two of the options"),
+            ("tls://x:1?min=1.1", "write min=1.2 or min=1.3"),
+            ("quic://x:1", "`quic://` is not there yet"),
+            ("gopher://x:1", "not yet here"),
+        ] {
+            let error = Address::parse_endpoint(typed).unwrap_err().to_string();
             assert!(error.contains(says), "{typed}: {error}");
         }
         let long = format!("unix:/{}", "x".repeat(200));

@@ -181,7 +181,7 @@ impl Builder {
     pub fn start(self) -> Mock {
         let (sheet, values) = self.sheet();
         let address = match &self.path {
-            Some(path) => Address { scheme: Some(Scheme::Unix), target: Target::Unix(path.clone()) },
+            Some(path) => Address::new(Some(Scheme::Unix), Target::Unix(path.clone())),
             None => loopback(self.protocol, 0),
         };
         let wait = sheet.transcript.settings().timeout.is_none().then_some(self.timeout);
@@ -374,7 +374,7 @@ impl Accounts {
 fn loopback(protocol: Protocol, port: u16) -> Address {
     let scheme = if protocol == Protocol::Udp { Scheme::Udp } else { Scheme::Tcp };
     let host = Host::Ip(std::net::Ipv4Addr::LOCALHOST.into(), 0);
-    Address { scheme: Some(scheme), target: Target::Inet { host, port } }
+    Address::new(Some(scheme), Target::Inet { host, port })
 }
 
 /// Plays a transcript's client against the server under test, over TCP.
@@ -402,10 +402,8 @@ fn play_as(builder: &Builder, server: SocketAddr) {
     playing.values = values;
     playing.files = sheet.files;
     let script = Script::prepare(&sheet.transcript, &playing).unwrap_or_else(|refused| panic!("\n{refused}"));
-    let address = Address {
-        scheme: Some(Scheme::Tcp),
-        target: Target::Inet { host: Host::Ip(server.ip(), 0), port: server.port() },
-    };
+    let target = Target::Inet { host: Host::Ip(server.ip(), 0), port: server.port() };
+    let address = Address::new(Some(Scheme::Tcp), target);
     let connecting = connect::ConnectOptions::default();
     let connected = connect(&address, Protocol::Tcp, &connecting).unwrap_or_else(|error| panic!("{error}"));
     let own = || OWN.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint));

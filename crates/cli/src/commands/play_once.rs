@@ -61,7 +61,7 @@ pub(super) fn judge(played: Played, number: usize, console: &Console) -> Result<
         Failure::Other { kind, line, reason } => Failure::Other { kind, line, reason: format!("{peer}: {reason}") },
         play => play,
     };
-    let conversation = Conversation { number: number as u64, protocol, server: peer, client: local };
+    let conversation = Conversation { number: number as u64, protocol, server: peer, client: local, to: None };
     Err((exit, Why::failed(Some(conversation), failure)))
 }
 
@@ -75,8 +75,6 @@ pub(super) fn host(address: &Address) -> String {
     match &address.target {
         address::Target::Inet { host: Host::Name(name), .. } => name.clone(),
         address::Target::Inet { host: Host::Ip(ip, _), .. } => ip.to_string(),
-        address::Target::Inet { host: Host::Every | Host::Loopback, .. } | address::Target::Unix(_) => {
-            "localhost".to_owned()
-        }
+        _ => "localhost".to_owned(),
     }
 }

@@ -4,29 +4,46 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
-use super::{Address, AddressError, Host, Scheme, Target};
+use super::{Address, AddressError, AddressOptions, Host, Scheme, Target};
 use crate::sys::interface;
 
 /// Longest path of a Unix socket, without the zero behind it (unix(7)).
 const LONGEST_PATH: usize = 107;
 
 impl Address {
-    /// Reads one address.
+    /// Reads one address that every verb knows.
     ///
     /// # Errors
     /// What is wrong with it and what to write instead; a scheme that is known but not there yet.
     pub fn parse(typed: &str) -> Result<Self, AddressError> {
-        // First, because a path may hold anything, `://` too.
-        if let Some(path) = after_unix(typed) {
-            return Ok(Self { scheme: Some(Scheme::Unix), target: Target::Unix(socket_path(typed, path)?) });
+        Self::parse_of(typed, &Scheme::EVERYWHERE)
+    }
+
+    /// Reads one address that `relay` can join to another.
+    ///
+    /// # Errors
+    /// As [`Address::parse`].
+    pub fn parse_endpoint(typed: &str) -> Result<Self, AddressError> {
+        Self::parse_of(typed, &Scheme::RELAYED)
+    }
+
+    /// Reads one address whose scheme is one of these.
+    fn parse_of(typed: &str, there: &[Scheme]) -> Result<Self, AddressError> {
+        // First, because a path or a command may hold anything, `://` too.
+        if let Some((scheme, rest)) = without_host(typed) {
+            if !there.contains(&scheme) {
+                return Err(AddressError::not_yet(scheme));
+            }
+            return Self::parse_without_host(typed, scheme, rest);
         }
         let (scheme, rest) = match typed.split_once("://") {
-            Some((scheme, rest)) => (Some(scheme_of(typed, scheme)?), rest),
+            Some((scheme, rest)) => (Some(scheme_of(typed, scheme, there)?), rest),
             None => (None, typed),
         };
-        if let Some(scheme) = scheme.filter(|scheme| !scheme.is_there()) {
+        if let Some(scheme) = scheme.filter(|scheme| !there.contains(scheme)) {
             return Err(AddressError::not_yet(scheme));
         }
+        let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
         let rest = rest.strip_suffix('/').filter(|_| scheme.is_some()).unwrap_or(rest);
         let with_port;
         let rest = match scheme.and_then(Scheme::usual_port).filter(|_| has_no_port(rest)) {
@@ -36,8 +53,36 @@ impl Address {
             }
             None => rest,
         };
-        let (host, port) = split_port(typed, rest)?;
-        Ok(Self { scheme, target: Target::Inet { host, port } })
+        // What is wrong is told of the address, and not of what stands behind it.
+        let named = query.map_or(typed, |query| &typed[..typed.len() - query.len() - 1]);
+        let (host, port) = split_port(named, rest)?;
+        let options = query.map(|query| AddressOptions::parse(typed, scheme, query)).transpose()?;
+        Ok(Self { scheme, target: Target::Inet { host, port }, options: Box::new(options.unwrap_or_default()) })
+    }
+
+    fn parse_without_host(typed: &str, scheme: Scheme, rest: &str) -> Result<Self, AddressError> {
+        let target = match scheme {
+            Scheme::Stdio => Target::Standard,
+            Scheme::Exec | Scheme::Sh => match rest.trim() {
+                "" => {
+                    return Err(AddressError::new(typed, "has no command", "write exec:'cat -n', or sh:'sort | uniq'"));
+                }
+                _ => Target::Command(rest.to_owned()),
+            },
+            Scheme::Fd => match rest.parse().ok().filter(|number| *number >= 0) {
+                Some(number) => Target::Descriptor(number),
+                None => {
+                    return Err(AddressError::new(typed, "has no number", "write the number of a descriptor: fd:3"));
+                }
+            },
+            _ => {
+                let (path, query) = rest.split_once('?').map_or((rest, ""), |(path, query)| (path, query));
+                let options = AddressOptions::parse(typed, Some(scheme), query)?;
+                let target = Target::Unix(socket_path(typed, &path.replace("%3f", "?").replace("%3F", "?"))?);
+                return Ok(Self { scheme: Some(scheme), target, options: Box::new(options) });
+            }
+        };
+        Ok(Self::new(Some(scheme), target))
     }
 
     /// Reads the words of a command line: a host without a port and a bare number behind it are one address.
@@ -45,6 +90,18 @@ impl Address {
     /// # Errors
     /// As [`Address::parse`].
     pub fn parse_words<S: AsRef<str>>(words: &[S]) -> Result<Vec<Self>, AddressError> {
+        Self::parse_words_of(words, &Scheme::EVERYWHERE)
+    }
+
+    /// The same of addresses that `relay` joins.
+    ///
+    /// # Errors
+    /// As [`Address::parse`].
+    pub fn parse_endpoints<S: AsRef<str>>(words: &[S]) -> Result<Vec<Self>, AddressError> {
+        Self::parse_words_of(words, &Scheme::RELAYED)
+    }
+
+    fn parse_words_of<S: AsRef<str>>(words: &[S], there: &[Scheme]) -> Result<Vec<Self>, AddressError> {
         let mut addresses = Vec::new();
         let mut rest = words.iter().map(AsRef::as_ref).peekable();
         while let Some(word) = rest.next() {
@@ -58,32 +115,34 @@ impl Address {
                         host.to_owned()
                     };
                     let slashes = if scheme.is_empty() { "" } else { "://" };
-                    addresses.push(Self::parse(&format!("{scheme}{slashes}{host}:{port}"))?);
+                    addresses.push(Self::parse_of(&format!("{scheme}{slashes}{host}:{port}"), there)?);
                     rest.next();
                 }
-                None => addresses.push(Self::parse(word)?),
+                None => addresses.push(Self::parse_of(word, there)?),
             }
         }
         Ok(addresses)
     }
 }
 
-/// What stands behind `unix:` or `unix://`; letters of a scheme may be large or small (RFC 3986, section 3.1).
-fn after_unix(typed: &str) -> Option<&str> {
-    let (scheme, path) = typed.split_once(':')?;
-    scheme.eq_ignore_ascii_case(Scheme::Unix.name()).then(|| path.strip_prefix("//").unwrap_or(path))
+/// A scheme that no host stands behind, and what does; letters of a scheme may be large or small (RFC 3986, section 3.1).
+fn without_host(typed: &str) -> Option<(Scheme, &str)> {
+    let (word, rest) = typed.split_once(':').unwrap_or((typed, ""));
+    let scheme = Scheme::ALL.into_iter().find(|scheme| scheme.name().eq_ignore_ascii_case(word))?;
+    let stands_alone = scheme == Scheme::Stdio || typed.contains(':');
+    (scheme.has_no_host() && stands_alone).then(|| (scheme, rest.strip_prefix("//").unwrap_or(rest)))
 }
 
-fn scheme_of(typed: &str, written: &str) -> Result<Scheme, AddressError> {
+fn scheme_of(typed: &str, written: &str, there: &[Scheme]) -> Result<Scheme, AddressError> {
     let lower = written.to_ascii_lowercase();
     Scheme::ALL.into_iter().find(|scheme| scheme.name() == lower).ok_or_else(|| {
-        let names = |there: bool| {
-            let names = Scheme::ALL.into_iter().filter(|scheme| scheme.is_there() == there).map(Scheme::name);
+        let names = |is_there: bool| {
+            let names = Scheme::ALL.into_iter().filter(|scheme| there.contains(scheme) == is_there).map(Scheme::name);
             names.collect::<Vec<_>>().join(", ")
         };
         let nearest = Scheme::ALL.into_iter().find(|scheme| is_one_slip(&lower, scheme.name()));
         let meant = nearest.map_or_else(String::new, |scheme| format!("did you mean {}? ", scheme.name()));
-        let help = format!("{meant}there are {}; not yet {}", names(true), names(false));
+        let help = format!("{meant}there are {}; not yet here {}", names(true), names(false));
         AddressError::new(typed, format!("has the unknown scheme `{written}`"), help)
     })
 }
@@ -106,12 +165,9 @@ fn socket_path(typed: &str, rest: &str) -> Result<PathBuf, AddressError> {
     if rest.is_empty() {
         return Err(AddressError::new(typed, "has no path", "write unix:/path/of/the/socket"));
     }
-    if rest.starts_with('@') {
-        return Err(AddressError::new(
-            typed,
-            "is an abstract socket, which is not there yet",
-            format!("write a path in a folder, or unix:./{rest} for a file of that name"),
-        ));
+    if rest == "@" {
+        let help = "write unix:@name, or unix:./@ for a file of that name";
+        return Err(AddressError::new(typed, "has no name", help));
     }
     if rest.len() > LONGEST_PATH {
         let what = format!("has a path of {} bytes", rest.len());
@@ -123,7 +179,7 @@ fn socket_path(typed: &str, rest: &str) -> Result<PathBuf, AddressError> {
 /// Whether a word names a host and nothing else: the port stands in the next word.
 fn is_bare_host(word: &str) -> bool {
     let host = word.split_once("://").map_or(word, |(_, host)| host);
-    if after_unix(word).is_some() || host.is_empty() || host.bytes().all(|byte| byte.is_ascii_digit()) {
+    if without_host(word).is_some() || host.is_empty() || host.bytes().all(|byte| byte.is_ascii_digit()) {
         return false;
     }
     !host.contains(':') || host.parse::<Ipv6Addr>().is_ok() || (host.starts_with('[') && host.ends_with(']'))
@@ -279,7 +335,9 @@ fn of_another_tool(typed: &str) -> Option<AddressError> {
     let rest = rest.split(',').next().unwrap_or(rest);
     let help = match scheme {
         "unix" => format!("write unix:{rest}"),
-        "ssl" | "openssl" => "TLS from the first byte is a transcript that begins with `starttls`".to_owned(),
+        "ssl" | "openssl" => {
+            "TLS from the first byte is a transcript that begins with `starttls`, or tls:// to relay".to_owned()
+        }
         _ if rest.contains(':') => format!("write {scheme}://{rest}"),
         _ => format!("write {scheme}://:{rest}"),
     };

@@ -34,7 +34,7 @@ pub(super) fn play_both_ends(
         Carrier::Datagram => (Scheme::Udp, Protocol::Udp),
     };
     let host = Host::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-    let mut address = Address { scheme: Some(scheme), target: Target::Inet { host: host.clone(), port: 0 } };
+    let mut address = Address::new(Some(scheme), Target::Inet { host: host.clone(), port: 0 });
     let options = serve::Options {
         addresses: vec![address.clone()],
         role: serve::Role::Transcripts(vec![sheet.clone()]),

@@ -20,9 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect as connect_to, socket_with, sockopt,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect as connect_to, socket_with, sockopt};
 
 use super::Family;
 pub use super::attempt::{Attempt, ConnectError, ConnectOptions, NoWayThrough, Outcome, Source};
@@ -115,6 +113,10 @@ fn connect_straight(
     let (host, port) = match &address.target {
         Target::Unix(path) => return connect_path(address, path, options.timeout),
         Target::Inet { host, port } => (host, *port),
+        Target::Standard | Target::Command(_) | Target::Descriptor(_) => {
+            let error = io::Error::other("it is no address to connect to");
+            return Err(ConnectError::Local { address: address.to_string(), error });
+        }
     };
     if port == 0 {
         let error = io::Error::other("port 0 stands for any free one, which only a listener can ask for");
@@ -123,7 +125,7 @@ fn connect_straight(
     let addresses = addresses(address, host, port, options)?;
     let lookup = began.elapsed();
     let connected = match protocol {
-        Protocol::Udp => connect_datagrams(&addresses, options.source.as_ref()).map_err(|error| error.at(address)),
+        Protocol::Udp => connect_datagrams(&addresses, options.source.as_ref(), &address.options).map_err(|error| error.at(address)),
         Protocol::Tcp | Protocol::Unix => race(address, &addresses, began, options),
     };
     let connected = connected.map(|connected| Connected { lookup, ..connected })?;
@@ -146,6 +148,21 @@ pub(crate) fn look_up(address: &Address, options: &ConnectOptions) -> Result<Soc
         .first()
         .copied()
         .ok_or_else(|| ConnectError::NotFound { address: address.to_string(), why: "it has no address".to_owned() })
+}
+
+/// All addresses of a name, in the order in which they are tried.
+///
+/// # Errors
+/// As [`look_up`].
+pub(crate) fn look_up_all(address: &Address, options: &ConnectOptions) -> Result<Vec<SocketAddr>, ConnectError> {
+    match &address.target {
+        Target::Inet { port: 0, .. } => {
+            let error = io::Error::other("port 0 stands for any free one, which only a listener can ask for");
+            Err(ConnectError::Local { address: address.to_string(), error })
+        }
+        Target::Inet { host, port } => addresses(address, host, *port, options).map(interleave),
+        _ => Ok(vec![]),
+    }
 }
 
 fn addresses(
@@ -205,7 +222,8 @@ fn connect_path(address: &Address, path: &Path, timeout: Duration) -> Result<Con
     let deadline = Instant::now() + timeout;
     let connected = (|| {
         let fd = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        let path = SocketAddrUnix::new(path)?;
+        super::options::apply(&fd, &address.options, Protocol::Unix, true)?;
+        let path = super::path::address(path)?;
         // While the backlog is full, connect(2) waits as long as send(2) may; poll(2) would not tell of room in it.
         loop {
             let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_micros(1));
@@ -246,7 +264,7 @@ pub(super) fn path_failed(address: &Address, path: &Path, error: Errno, timeout:
 mod tests {
     use std::net::TcpListener;
 
-    use rustix::net::getsockname;
+    use rustix::net::{SocketAddrUnix, getsockname};
 
     use super::super::Family;
     use super::*;

@@ -14,7 +14,7 @@ use super::attempt::{Attempt, ConnectError, Outcome, Source};
 use super::secured::{SecureError, Secured};
 use super::tls::Trust;
 use super::{is_exhausted, words_at};
-use crate::address::Address;
+use crate::address::{Address, AddressOptions};
 use crate::endpoint::{Name, Protocol};
 
 /// A connected socket.
@@ -68,7 +68,7 @@ impl Connected {
 
     /// The first of the addresses that are left, behind these attempts.
     pub(crate) fn at_next(mut attempts: Vec<Attempt>, lookup: Duration, others: &[SocketAddr]) -> Option<Self> {
-        let next = connect_datagrams(others, None).ok()?;
+        let next = connect_datagrams(others, None, &AddressOptions::default()).ok()?;
         attempts.extend(next.attempts);
         Some(Self { lookup, attempts, ..next })
     }
@@ -106,13 +106,21 @@ fn name(address: rustix::net::SocketAddrAny) -> Name {
 }
 
 /// Over datagrams connecting only chooses the peer: the first address that this machine has a way to.
-pub(super) fn connect_datagrams(addresses: &[SocketAddr], source: Option<&Source>) -> Result<Connected, NoWay> {
+pub(super) fn connect_datagrams(
+    addresses: &[SocketAddr],
+    source: Option<&Source>,
+    options: &AddressOptions,
+) -> Result<Connected, NoWay> {
     let mut attempts = Vec::new();
     for (index, &candidate) in addresses.iter().enumerate() {
         let family = if candidate.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let tried = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
             .and_then(|fd| source.map_or(Ok(()), |source| source.take(&fd, &candidate)).map(|()| fd))
-            .and_then(|fd| connect_to(&fd, &candidate).map(|()| fd))
+            .and_then(|fd| {
+                super::options::apply(&fd, options, Protocol::Udp, candidate.is_ipv4())?;
+                super::options::take_source(&fd, options, &candidate)?;
+                connect_to(&fd, &candidate).map(|()| fd)
+            })
             .and_then(|fd| connected(fd, Protocol::Udp, candidate));
         let took = Duration::ZERO;
         match tried {
@@ -164,7 +172,7 @@ mod tests {
         let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let live = server.local_addr().unwrap();
         let nowhere = SocketAddr::from(([255, 255, 255, 255], 9));
-        let connected = connect_datagrams(&[nowhere, live], None).unwrap();
+        let connected = connect_datagrams(&[nowhere, live], None, &AddressOptions::default()).unwrap();
         assert_eq!(connected.peer, Name::Inet(live));
         assert_eq!(connected.attempts.len(), 2);
         std::net::UdpSocket::from(connected.fd).send(b"x").unwrap();

@@ -16,6 +16,7 @@ use super::connect::{not_found, path_failed};
 use super::connected::{Connected, connect_datagrams};
 use super::race::Race;
 use super::resolve::{self, Lookup, ResolveError};
+use super::{options, path};
 use crate::address::{self, Address, Host};
 use crate::endpoint::{Name, Protocol};
 
@@ -103,12 +104,18 @@ impl Connecting {
             address::Target::Unix(path) => {
                 let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
                 let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
-                let both = socket.and_then(|fd| Ok(State::Path(fd, SocketAddrUnix::new(path)?)));
+                let both = socket.and_then(|fd| {
+                    options::apply(&fd, &target.address.options, Protocol::Unix, true)?;
+                    Ok(State::Path(fd, path::address(path)?))
+                });
                 both.map_err(|error| local(target, error.into()))?
             }
             address::Target::Inet { port: 0, .. } => {
                 let why = "port 0 stands for any free one, which only a listener can ask for";
                 return Err(local(target, io::Error::other(why)));
+            }
+            address::Target::Standard | address::Target::Command(_) | address::Target::Descriptor(_) => {
+                return Err(local(target, io::Error::other("it is no address to connect to")));
             }
             address::Target::Inet { host, port } => {
                 let every = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
@@ -182,7 +189,7 @@ impl Connecting {
                 }
             }
             State::Datagrams(found) => {
-                let connected = connect_datagrams(found, options.source.as_ref()).map_err(|error| error.at(address))?;
+                let connected = connect_datagrams(found, options.source.as_ref(), &address.options).map_err(|error| error.at(address))?;
                 rustix::io::ioctl_fionbio(&connected.fd, true).map_err(|error| local(&self.target, error.into()))?;
                 connected
             }
@@ -222,7 +229,7 @@ fn unknown(target: &Target, error: ResolveError) -> ConnectError {
 fn no_path(target: &Target, error: Errno) -> ConnectError {
     match &target.address.target {
         address::Target::Unix(path) => path_failed(&target.address, path, error, target.options.timeout),
-        address::Target::Inet { .. } => local(target, error.into()),
+        _ => local(target, error.into()),
     }
 }
 

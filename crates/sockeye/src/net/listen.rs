@@ -21,13 +21,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind as bind_to, getsockname, socket_with, sockopt,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind as bind_to, getsockname, socket_with, sockopt};
 
 use super::path::{self, Occupant, OwnFile};
-use super::{Family, alive, resolve};
-use crate::address::{Address, Host, Target};
+use super::{Family, alive, options, resolve};
+use crate::address::{Address, AddressOptions, Host, Target};
 use crate::endpoint::{Endpoint, Name, Protocol};
 use crate::limits;
 use crate::sys::datagrams;
@@ -95,7 +93,9 @@ pub fn bind(requests: &[Request], family: Option<Family>) -> Result<Bound, Liste
     for (index, request) in requests.iter().enumerate() {
         let before = bound.sockets.len();
         match &request.address.target {
-            Target::Unix(path) => bound.sockets.push(bind_path(path)?),
+            Target::Unix(path) => bound.sockets.push(bind_path(path, &request.address.options)?),
+            // What is there already is not bound.
+            Target::Standard | Target::Command(_) | Target::Descriptor(_) => {}
             Target::Inet { host, port } => {
                 let sockets = bind_inet(request, host, *port, family, &mut bound.notices)
                     .map_err(|error| twice(error, &bound.sockets))?;
@@ -142,7 +142,7 @@ fn bind_inet(
     addresses.sort_by_key(SocketAddr::is_ipv6);
     let may_miss = matches!(host, Host::Loopback | Host::Every) && addresses.len() > 1;
     for _ in 0..TRIES {
-        match bind_all(&request.protocols, &addresses, may_miss, notices) {
+        match bind_all(request, &addresses, may_miss, notices) {
             Err((_, Errno::ADDRINUSE)) if port == 0 => {}
             other => return other.map_err(|(endpoint, error)| sort(endpoint, error)),
         }
@@ -152,7 +152,7 @@ fn bind_inet(
 
 /// Binds every protocol on every address; with port 0 the first socket's number holds for all.
 fn bind_all(
-    protocols: &[Protocol],
+    request: &Request,
     addresses: &[SocketAddr],
     may_miss: bool,
     notices: &mut Vec<String>,
@@ -160,13 +160,13 @@ fn bind_all(
     let mut sockets: Vec<Socket> = Vec::new();
     let mut chosen = None;
     let mut missing = None;
-    for &protocol in protocols {
+    for &protocol in &request.protocols {
         for (index, &address) in addresses.iter().enumerate() {
             let mut address = address;
             if let Some(port) = chosen {
                 address.set_port(port);
             }
-            match bind_one(protocol, address) {
+            match bind_one(protocol, address, &request.address.options) {
                 Ok(socket) => {
                     if let Name::Inet(name) = &socket.endpoint.name {
                         chosen = Some(name.port());
@@ -196,12 +196,13 @@ fn is_missing_family(error: Errno) -> bool {
     matches!(error, Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
 }
 
-fn bind_one(protocol: Protocol, address: SocketAddr) -> Result<Socket, (Endpoint, Errno)> {
+fn bind_one(protocol: Protocol, address: SocketAddr, options: &AddressOptions) -> Result<Socket, (Endpoint, Errno)> {
     let endpoint = Endpoint { protocol, name: Name::Inet(address), over: None };
     let kind = if protocol == Protocol::Udp { SocketType::DGRAM } else { SocketType::STREAM };
     let bound = (|| {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let fd = socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+        let number = if protocol == Protocol::Tcp { options::protocol(options) } else { None };
+        let fd = socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, number)?;
         if address.is_ipv6() {
             // IPv4 has its own socket, so that each line of "listening on" is one socket.
             sockopt::set_ipv6_v6only(&fd, true)?;
@@ -215,6 +216,9 @@ fn bind_one(protocol: Protocol, address: SocketAddr) -> Result<Socket, (Endpoint
             // Accepted sockets inherit it: an answer never waits for the acknowledgement of the one before.
             sockopt::set_tcp_nodelay(&fd, true)?;
             alive::keep_alive(&fd)?;
+        }
+        options::apply(&fd, options, protocol, address.is_ipv4())?;
+        if protocol == Protocol::Tcp {
             rustix::net::listen(&fd, BACKLOG)?;
         } else {
             if address.ip().is_unspecified() {
@@ -235,14 +239,16 @@ fn bind_one(protocol: Protocol, address: SocketAddr) -> Result<Socket, (Endpoint
     }
 }
 
-fn bind_path(path: &Path) -> Result<Socket, ListenError> {
+fn bind_path(path: &Path, options: &AddressOptions) -> Result<Socket, ListenError> {
     let endpoint = Endpoint { protocol: Protocol::Unix, name: Name::Path(Arc::from(path)), over: None };
     let other = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::PermissionDenied => ListenError::NotAllowed { endpoint: endpoint.clone() },
         _ => ListenError::Other { endpoint: endpoint.clone(), error },
     };
-    let folder = path::hold_folder(path);
-    match path::clear(path).map_err(other)? {
+    let is_abstract = path::abstract_name(path).is_some();
+    let folder = if is_abstract { None } else { path::hold_folder(path) };
+    let occupant = if is_abstract { Ok(Occupant::Nobody) } else { path::clear(path) };
+    match occupant.map_err(other)? {
         Occupant::Nobody => {}
         Occupant::Alive => {
             let holder = holder::of(&endpoint);
@@ -253,14 +259,15 @@ fn bind_path(path: &Path) -> Result<Socket, ListenError> {
     let bound = (|| {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let fd = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        bind_to(&fd, &SocketAddrUnix::new(path)?)?;
-        let file = OwnFile::new(path);
+        options::apply(&fd, options, Protocol::Unix, true)?;
+        bind_to(&fd, &path::address(path)?)?;
+        let file = (!is_abstract).then(|| OwnFile::new(path));
         rustix::net::listen(&fd, BACKLOG)?;
         Ok::<_, Errno>((fd, file))
     })();
     drop(folder);
     match bound {
-        Ok((fd, file)) => Ok(Socket { endpoint, fd, file: Some(file), request: 0 }),
+        Ok((fd, file)) => Ok(Socket { endpoint, fd, file, request: 0 }),
         Err(error) => Err(sort(endpoint, error)),
     }
 }

@@ -20,6 +20,22 @@ use crate::sys::unix_diag;
 /// How long another one who is binding in the same folder is waited for; it needs a few system calls.
 const FOLDER_WAIT: Duration = Duration::from_secs(1);
 
+/// The kernel's form of a path; one that begins with `@` is an abstract name, which has no file (unix(7)).
+///
+/// # Errors
+/// It is too long.
+pub(crate) fn address(path: &Path) -> Result<SocketAddrUnix, Errno> {
+    match abstract_name(path) {
+        Some(name) => SocketAddrUnix::new_abstract_name(name),
+        None => SocketAddrUnix::new(path),
+    }
+}
+
+/// What stands behind the `@` of an abstract name.
+pub(super) fn abstract_name(path: &Path) -> Option<&[u8]> {
+    path.as_os_str().as_encoded_bytes().strip_prefix(b"@")
+}
+
 /// Removes the socket's file when it is dropped, unless somebody has put another in its place.
 #[derive(Debug)]
 pub(super) struct OwnFile {

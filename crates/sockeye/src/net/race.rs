@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, connect as connect_to,
 use super::attempt::{Attempt, ConnectError, ConnectOptions, Outcome, Source};
 use super::connected::{Connected, connected};
 use super::{alive, is_exhausted, timespec, words_at};
-use crate::address::Address;
+use crate::address::{Address, AddressOptions};
 use crate::endpoint::Protocol;
 
 /// How long an attempt is alone before the next one begins (RFC 8305, section 5).
@@ -109,7 +109,7 @@ impl Race {
             let index = self.attempts.len();
             // Until something else is known it has lost.
             self.attempts.push((Attempt { address: next, outcome: Outcome::Lost, took: Duration::ZERO }, now));
-            match begin(next, options.source.as_ref()) {
+            match begin(next, options.source.as_ref(), &address.options) {
                 Ok((fd, true)) => return Some(self.won(address, fd, index, None)),
                 Ok((fd, false)) => {
                     if let Err(error) = begun(fd.as_fd()) {
@@ -195,12 +195,14 @@ pub(super) fn race(
 }
 
 /// Begins a connection; true if it stands already.
-fn begin(address: SocketAddr, source: Option<&Source>) -> Result<(OwnedFd, bool), Errno> {
+fn begin(address: SocketAddr, source: Option<&Source>, options: &AddressOptions) -> Result<(OwnedFd, bool), Errno> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let fd = socket_with(family, SocketType::STREAM, flags, None)?;
+    let fd = socket_with(family, SocketType::STREAM, flags, super::options::protocol(options))?;
     sockopt::set_tcp_nodelay(&fd, true)?;
     alive::keep_alive(&fd)?;
+    super::options::apply(&fd, options, Protocol::Tcp, address.is_ipv4())?;
+    super::options::take_source(&fd, options, &address)?;
     if let Some(source) = source {
         source.take(&fd, &address)?;
     }
@@ -258,7 +260,7 @@ mod tests {
         rustix::net::bind(&dead, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         rustix::net::listen(&dead, 0).unwrap();
         let address = SocketAddr::try_from(getsockname(&dead).unwrap()).unwrap();
-        let fill = (0..2).map(|_| begin(address, None).unwrap()).collect();
+        let fill = (0..2).map(|_| begin(address, None, &AddressOptions::default()).unwrap()).collect();
         (dead, address, fill)
     }
 

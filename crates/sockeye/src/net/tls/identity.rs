@@ -40,10 +40,18 @@ impl Identity {
     /// A file cannot be read or holds something else, the two do not belong together, or everybody may read the key.
     pub fn from_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let files = IdentityFiles { certificate: certificate.to_owned(), key: Some(key.to_owned()), passphrase: None };
+        Self::of_files(&files)
+    }
+
+    /// That of files, where the key may stand beside the certificate.
+    pub(super) fn of_files(files: &IdentityFiles) -> Result<Self, TlsError> {
+        let certificate = &files.certificate;
         let (chain, key_der) = files.read()?;
-        let text = std::fs::read_to_string(certificate)
-            .map_err(|error| TlsError::unusable(certificate, &crate::net::words(&error)))?;
+        let text =
+            std::fs::read(certificate).map_err(|error| TlsError::unusable(certificate, &crate::net::words(&error)))?;
+        let text = String::from_utf8_lossy(&text).into_owned();
         let ready = Ready::new(chain, key_der, text, false).map_err(|error| {
+            let key = files.key.as_ref().unwrap_or(certificate);
             TlsError::unusable(certificate, &format!("it cannot be used with the key {}: {error}", key.display()))
         })?;
         Ok(Self(Arc::new(OnceLock::from(ready))))
@@ -82,6 +90,18 @@ impl Identity {
         let mut config = ServerConfig::clone(&self.ready()?.config);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         ServerConnection::new(Arc::new(config)).map_err(|error| TlsError::local(error.to_string()))
+    }
+
+    /// How sessions are to be held; they may have to be of 1.3.
+    pub(super) fn config(&self, only_tls13: bool) -> Result<ServerConfig, TlsError> {
+        let ready = self.ready()?;
+        if !only_tls13 {
+            return Ok(ServerConfig::clone(&ready.config));
+        }
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(|error| TlsError::local(error.to_string()))?;
+        Ok(builder.with_no_client_auth().with_cert_resolver(Arc::clone(&ready.config.cert_resolver)))
     }
 
     fn ready(&self) -> Result<&Ready, TlsError> {

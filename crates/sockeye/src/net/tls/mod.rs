@@ -15,6 +15,8 @@
 
 #[cfg(not(feature = "tls"))]
 mod absent;
+#[cfg(feature = "tls")]
+mod endpoint;
 mod error;
 #[cfg(feature = "tls")]
 mod identity;
@@ -30,9 +32,11 @@ mod trust;
 mod verifier;
 
 #[cfg(not(feature = "tls"))]
-pub(crate) use absent::Session;
-#[cfg(not(feature = "tls"))]
 pub use absent::{Identity, Trust};
+#[cfg(not(feature = "tls"))]
+pub(crate) use absent::{Session, TlsClient, TlsServer};
+#[cfg(feature = "tls")]
+pub(crate) use endpoint::{TlsClient, TlsServer};
 pub use error::{TlsError, Why};
 #[cfg(feature = "tls")]
 pub use identity::Identity;

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use rustls::Connection;
 
-use super::{Identity, TlsError, Trust};
+use super::{Identity, TlsClient, TlsError, TlsServer, Trust};
 
 /// What a session takes before anything came, and the most that it keeps of what came (a message of a handshake is not
 /// longer than this), in bytes.
@@ -41,6 +41,16 @@ impl Session {
     /// The server's side of one that speaks HTTP inside.
     pub(crate) fn web_server(identity: &Identity) -> Result<Self, TlsError> {
         Ok(Self::new(Connection::from(identity.web_server()?), "the client"))
+    }
+
+    /// The client's side, as an address asks for it.
+    pub(crate) fn of_client(client: &TlsClient) -> Result<Self, TlsError> {
+        Ok(Self::new(Connection::from(client.connection()?), &client.host))
+    }
+
+    /// The server's side, likewise.
+    pub(crate) fn of_server(server: &TlsServer) -> Result<Self, TlsError> {
+        Ok(Self::new(Connection::from(server.connection()?), "the client"))
     }
 
     fn new(mut inner: Connection, peer: &str) -> Self {

@@ -124,7 +124,7 @@ impl Trust {
         }
     }
 
-    fn config(&self) -> Result<Arc<ClientConfig>, TlsError> {
+    pub(super) fn config(&self) -> Result<Arc<ClientConfig>, TlsError> {
         if let Some(config) = self.ready.get() {
             return Ok(Arc::clone(config));
         }

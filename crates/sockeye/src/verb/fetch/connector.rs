@@ -130,7 +130,7 @@ impl<'a> Connector<'a> {
     /// Where to connect.
     fn address(&self) -> Address {
         match (&self.options.socket, &self.via) {
-            (Some(path), _) => Address { scheme: None, target: Target::Unix(path.clone()) },
+            (Some(path), _) => Address::new(None, Target::Unix(path.clone())),
             (None, Some(via)) => via.proxy.address.clone(),
             (None, None) => self.resolved(),
         }

@@ -71,7 +71,7 @@ impl Origin {
             UrlScheme::Http => Scheme::Http,
             UrlScheme::Https => Scheme::Https,
         });
-        Address { scheme, target: Target::Inet { host: self.host.clone(), port: self.port } }
+        Address::new(scheme, Target::Inet { host: self.host.clone(), port: self.port })
     }
 }
 

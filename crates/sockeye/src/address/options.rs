@@ -1,0 +1,279 @@
+//! What stands behind the `?` of an address: options of its socket and of TLS over it, as the query of a URL.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{AddressError, Scheme};
+use crate::sys::interface;
+
+/// Options of an address. What is not named is as it is without any.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct AddressOptions {
+    /// Whether small messages go at once (`TCP_NODELAY`).
+    pub nodelay: Option<bool>,
+    /// After how long a quiet peer is asked whether it is still there; zero: never.
+    pub keepalive: Option<Duration>,
+    /// The address, and perhaps the port, that a connection comes from.
+    pub bind: Option<SocketAddr>,
+    /// Bytes that wait in the system to be sent (`SO_SNDBUF`).
+    pub sndbuf: Option<usize>,
+    /// Bytes that wait in the system to be read (`SO_RCVBUF`).
+    pub rcvbuf: Option<usize>,
+    /// Type of service, or traffic class.
+    pub tos: Option<u8>,
+    /// Routers that a packet may pass.
+    pub ttl: Option<u8>,
+    /// Whether datagrams may go to all of a network.
+    pub broadcast: Option<bool>,
+    /// A multicast group to hear, and the number of the interface that it is heard on.
+    pub join: Option<(IpAddr, u32)>,
+    /// The only interface that is used.
+    pub interface: Option<String>,
+    /// A mark for this machine's routes and filters (`SO_MARK`).
+    pub mark: Option<u32>,
+    /// Whether one connection takes several ways (Multipath TCP).
+    pub mptcp: Option<bool>,
+    /// Options of TLS.
+    pub tls: TlsOptions,
+}
+
+/// Options of TLS over an address.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct TlsOptions {
+    /// Only who these certificates sign for is believed.
+    pub ca: Option<PathBuf>,
+    /// Who we are.
+    pub cert: Option<PathBuf>,
+    /// The key of it.
+    pub key: Option<PathBuf>,
+    /// Protocols to speak inside, the most wanted first (RFC 7301).
+    pub alpn: Vec<String>,
+    /// The name that is asked for.
+    pub sni: Option<String>,
+    /// Nothing older than 1.3.
+    pub only_tls13: bool,
+    /// The fingerprint of the only certificate that is believed.
+    pub pin: Option<String>,
+    /// Whoever answers is believed.
+    pub insecure: bool,
+}
+
+/// Names of options of any socket over IP, of streams, of datagrams, and of TLS.
+const IP: [&str; 6] = ["sndbuf", "rcvbuf", "tos", "ttl", "interface", "mark"];
+const STREAM: [&str; 4] = ["bind", "nodelay", "keepalive", "mptcp"];
+const DATAGRAM: [&str; 3] = ["bind", "broadcast", "join"];
+const TLS: [&str; 8] = ["ca", "cert", "key", "alpn", "sni", "min", "pin", "insecure"];
+const BUFFERS: [&str; 2] = ["sndbuf", "rcvbuf"];
+
+/// The options that an address of a scheme knows.
+fn known(scheme: Option<Scheme>) -> Vec<&'static str> {
+    match scheme {
+        Some(Scheme::Tcp | Scheme::Http | Scheme::Https | Scheme::Ws) => [&STREAM[..], &IP].concat(),
+        Some(Scheme::Udp) => [&DATAGRAM[..], &IP].concat(),
+        Some(Scheme::Tls | Scheme::Wss | Scheme::Quic) => [&TLS[..], &STREAM, &IP].concat(),
+        // Without a scheme it may be either.
+        None => [&STREAM[..], &DATAGRAM[1..], &IP].concat(),
+        Some(Scheme::Unix | Scheme::UnixDgram | Scheme::UnixSeqpacket) => BUFFERS.to_vec(),
+        Some(Scheme::Stdio | Scheme::Exec | Scheme::Sh | Scheme::Fd) => vec![],
+    }
+}
+
+impl AddressOptions {
+    /// Whether nothing is named.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Reads what stands behind the `?`.
+    pub(super) fn parse(typed: &str, scheme: Option<Scheme>, query: &str) -> Result<Self, AddressError> {
+        let mut options = Self::default();
+        let mut seen: Vec<&str> = Vec::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').map_or((pair, None), |(name, value)| (name, Some(value)));
+            let known = known(scheme);
+            let Some(name) = known.iter().copied().find(|known| *known == name) else {
+                return Err(unknown(typed, scheme, name, &known));
+            };
+            if seen.contains(&name) {
+                return Err(AddressError::new(
+                    typed,
+                    format!("has the option `{name}` twice"),
+                    "leave one of them out",
+                ));
+            }
+            seen.push(name);
+            let value = value.map(decoded).transpose().map_err(|()| {
+                AddressError::new(typed, format!("has `{pair}`"), "a % is written %25 in an option's value")
+            })?;
+            options.set(name, value.as_deref()).map_err(|help| {
+                let what = match &value {
+                    Some(value) => format!("has `{name}={value}`"),
+                    None => format!("has `{name}` without a value"),
+                };
+                AddressError::new(typed, what, help)
+            })?;
+        }
+        options.tls.agree(typed)?;
+        Ok(options)
+    }
+
+    /// Takes one option; what to write instead if it is none.
+    fn set(&mut self, name: &str, value: Option<&str>) -> Result<(), String> {
+        let text = |example: &str| {
+            value.filter(|value| !value.is_empty()).map(str::to_owned).ok_or_else(|| format!("write {name}={example}"))
+        };
+        let number = |least: u64, most: u64| {
+            let read = value.and_then(|value| match value.strip_prefix("0x") {
+                Some(hex) => u64::from_str_radix(hex, 16).ok(),
+                None => value.parse().ok(),
+            });
+            read.filter(|number| (least..=most).contains(number))
+                .ok_or_else(|| format!("write {name}=N, a number from {least} to {most}"))
+        };
+        match name {
+            "nodelay" => self.nodelay = Some(switch(name, value)?),
+            "mptcp" => self.mptcp = Some(switch(name, value)?),
+            "broadcast" => self.broadcast = Some(switch(name, value)?),
+            "insecure" => self.tls.insecure = switch(name, value)?,
+            "keepalive" => self.keepalive = Some(keepalive(value)?),
+            "bind" => self.bind = Some(from(&text("192.0.2.7 or bind=192.0.2.7:1024")?)?),
+            "sndbuf" => self.sndbuf = Some(size(name, value)?),
+            "rcvbuf" => self.rcvbuf = Some(size(name, value)?),
+            "tos" => self.tos = Some(number(0, 255)? as u8),
+            "ttl" => self.ttl = Some(number(1, 255)? as u8),
+            "mark" => self.mark = Some(number(0, u64::from(u32::MAX))? as u32),
+            "join" => self.join = Some(group(&text("239.0.0.1 or join=ff02::1%eth0")?)?),
+            "interface" => self.interface = Some(text("eth0")?),
+            "ca" => self.tls.ca = Some(text("FILE")?.into()),
+            "cert" => self.tls.cert = Some(text("FILE")?.into()),
+            "key" => self.tls.key = Some(text("FILE")?.into()),
+            "sni" => self.tls.sni = Some(text("NAME")?),
+            "pin" => self.tls.pin = Some(text("sha256:…")?),
+            "alpn" => self.tls.alpn = text("h2,http/1.1")?.split(',').map(str::to_owned).collect(),
+            "min" => {
+                self.tls.only_tls13 = match value {
+                    Some("1.2") => false,
+                    Some("1.3") => true,
+                    _ => return Err("write min=1.2 or min=1.3".to_owned()),
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl TlsOptions {
+    /// Options that exclude each other, or need another.
+    fn agree(&self, typed: &str) -> Result<(), AddressError> {
+        let whom = usize::from(self.ca.is_some()) + usize::from(self.pin.is_some()) + usize::from(self.insecure);
+        if whom > 1 {
+            let help = "say whom to believe once: ca=FILE, pin=sha256:… or insecure";
+            return Err(AddressError::new(typed, "has two of the options `ca`, `pin` and `insecure`", help));
+        }
+        if self.key.is_some() && self.cert.is_none() {
+            return Err(AddressError::new(typed, "has the option `key` and no `cert`", "a key needs its cert=FILE"));
+        }
+        Ok(())
+    }
+}
+
+fn unknown(typed: &str, scheme: Option<Scheme>, name: &str, known: &[&str]) -> AddressError {
+    let of = scheme.map_or("an address without a scheme", Scheme::name);
+    let meant = transcript::nearest_word(name, known.iter().copied());
+    let meant = meant.map_or_else(String::new, |meant| format!("did you mean {meant}? "));
+    let elsewhere = match () {
+        () if known.is_empty() => "it has no options".to_owned(),
+        () if TLS.contains(&name) => format!("it is about TLS: write tls://; here there are {}", known.join(", ")),
+        () => format!("there are {}", known.join(", ")),
+    };
+    AddressError::new(
+        typed,
+        format!("has the option `{name}`, which {of} does not know"),
+        format!("{meant}{elsewhere}"),
+    )
+}
+
+fn decoded(value: &str) -> Result<String, ()> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16)).ok_or(());
+        let (high, low) = (digit(rest.next())?, digit(rest.next())?);
+        bytes.push((high << 4 | low) as u8);
+    }
+    String::from_utf8(bytes).map_err(drop)
+}
+
+fn switch(name: &str, value: Option<&str>) -> Result<bool, String> {
+    match value {
+        None | Some("on" | "1" | "yes" | "true") => Ok(true),
+        Some("off" | "0" | "no" | "false") => Ok(false),
+        Some(_) => Err(format!("write {name}, {name}=on or {name}=off")),
+    }
+}
+
+fn keepalive(value: Option<&str>) -> Result<Duration, String> {
+    let wrong = || "write keepalive=30s, or keepalive=off".to_owned();
+    match value {
+        None | Some("on") => Ok(Duration::from_secs(60)),
+        Some("off" | "0") => Ok(Duration::ZERO),
+        Some(value) => {
+            let (digits, factor) = match value.strip_suffix('m') {
+                Some(minutes) => (minutes, 60),
+                None => (value.strip_suffix('s').unwrap_or(value), 1),
+            };
+            let seconds = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+            // tcp(7): the system takes at most so many.
+            seconds.filter(|seconds| (1..=32_767).contains(seconds)).map(Duration::from_secs).ok_or_else(wrong)
+        }
+    }
+}
+
+fn from(value: &str) -> Result<SocketAddr, String> {
+    let ip = value.strip_prefix('[').and_then(|value| value.strip_suffix(']')).unwrap_or(value);
+    let read = value.parse::<SocketAddr>().ok().or_else(|| Some(SocketAddr::new(ip.parse().ok()?, 0)));
+    read.ok_or_else(|| "write an address of this machine: bind=192.0.2.7, or bind=192.0.2.7:1024".to_owned())
+}
+
+fn size(name: &str, value: Option<&str>) -> Result<usize, String> {
+    let lower = value.unwrap_or_default().to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let factor = match &lower[digits.len()..] {
+        "" | "b" => Some(1_usize),
+        "k" | "kib" => Some(1 << 10),
+        "m" | "mib" => Some(1 << 20),
+        _ => None,
+    };
+    let bytes = factor.and_then(|factor| digits.parse::<usize>().ok()?.checked_mul(factor));
+    bytes
+        .filter(|bytes| (1..=1 << 30).contains(bytes))
+        .ok_or_else(|| format!("write {name}=SIZE, such as {name}=64KiB"))
+}
+
+fn group(value: &str) -> Result<(IpAddr, u32), String> {
+    let (ip, on) = value.split_once('%').map_or((value, None), |(ip, on)| (ip, Some(on)));
+    let ip: IpAddr = ip
+        .trim_matches(['[', ']'])
+        .parse()
+        .ok()
+        .filter(IpAddr::is_multicast)
+        .ok_or_else(|| "write a multicast group: join=239.0.0.1, or join=ff02::1%eth0".to_owned())?;
+    let number = match on {
+        None => 0,
+        Some(on) => on
+            .parse()
+            .ok()
+            .or_else(|| interface::number(on))
+            .ok_or_else(|| format!("no interface of this machine is called {on}"))?,
+    };
+    Ok((ip, number))
+}

@@ -1,0 +1,110 @@
+//! TLS as an address asks for it: made ready once, for all sessions of that address.
+
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, KeyLog, ServerConfig, ServerConnection};
+
+use super::{Identity, IdentityFiles, TlsError, Trust, Version};
+use crate::address::TlsOptions;
+
+/// Hears the secrets of sessions, so that whoever has what was sent can read it: nobody gets them without having asked.
+pub(crate) trait Secrets: std::fmt::Debug + Send + Sync {
+    /// One secret, as a line of a key log file has it (draft-ietf-tls-keylogfile).
+    fn tell(&self, label: &str, random: &[u8], secret: &[u8]);
+}
+
+#[derive(Debug)]
+struct Log(Arc<dyn Secrets>);
+
+impl KeyLog for Log {
+    fn log(&self, label: &str, random: &[u8], secret: &[u8]) {
+        self.0.tell(label, random, secret);
+    }
+}
+
+/// The client's side of sessions with one server.
+#[derive(Debug, Clone)]
+pub(crate) struct TlsClient {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+    pub(super) host: String,
+}
+
+impl TlsClient {
+    /// One for a host, as the options say.
+    ///
+    /// # Errors
+    /// A file is of no use, or no certificate can be for that name.
+    pub(crate) fn new(options: &TlsOptions, host: &str, secrets: Option<Arc<dyn Secrets>>) -> Result<Self, TlsError> {
+        let trust = match options {
+            TlsOptions { insecure: true, .. } => Trust::anyone(),
+            TlsOptions { pin: Some(pin), .. } => Trust::pinned(pin)?,
+            TlsOptions { ca: Some(path), .. } => Trust::only(path),
+            _ => Trust::system(),
+        };
+        let trust = match &options.cert {
+            Some(certificate) => trust.with_identity(files(options, certificate)),
+            None => trust,
+        };
+        let trust = if options.only_tls13 { trust.at_least(Version::Tls13) } else { trust };
+        let host = options.sni.as_deref().unwrap_or(host);
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| TlsError::local(format!("no certificate can be for `{host}`")))?;
+        let mut config = (*trust.config()?).clone();
+        config.alpn_protocols = options.alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        if let Some(secrets) = secrets {
+            config.key_log = Arc::new(Log(secrets));
+        }
+        Ok(Self { config: Arc::new(config), name, host: host.to_owned() })
+    }
+
+    pub(super) fn connection(&self) -> Result<ClientConnection, TlsError> {
+        ClientConnection::new(Arc::clone(&self.config), self.name.clone())
+            .map_err(|error| TlsError::local(error.to_string()))
+    }
+}
+
+/// The server's side of sessions at one address.
+#[derive(Debug, Clone)]
+pub(crate) struct TlsServer {
+    config: Arc<ServerConfig>,
+    fingerprint: Option<String>,
+}
+
+impl TlsServer {
+    /// Who the options name; without a certificate, the one that is made for this run.
+    ///
+    /// # Errors
+    /// A file is of no use.
+    pub(crate) fn new(
+        options: &TlsOptions,
+        made: &Identity,
+        secrets: Option<Arc<dyn Secrets>>,
+    ) -> Result<Self, TlsError> {
+        let identity = match &options.cert {
+            None => made.clone(),
+            Some(certificate) => Identity::of_files(&files(options, certificate))?,
+        };
+        let mut config = identity.config(options.only_tls13)?;
+        config.alpn_protocols = options.alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        if let Some(secrets) = secrets {
+            config.key_log = Arc::new(Log(secrets));
+        }
+        let fingerprint = if identity.is_made() { Some(identity.fingerprint()?) } else { None };
+        Ok(Self { config: Arc::new(config), fingerprint })
+    }
+
+    /// By what clients know a certificate that was made for this run.
+    pub(crate) fn fingerprint(&self) -> Option<&str> {
+        self.fingerprint.as_deref()
+    }
+
+    pub(super) fn connection(&self) -> Result<ServerConnection, TlsError> {
+        ServerConnection::new(Arc::clone(&self.config)).map_err(|error| TlsError::local(error.to_string()))
+    }
+}
+
+fn files(options: &TlsOptions, certificate: &std::path::Path) -> IdentityFiles {
+    IdentityFiles { certificate: certificate.to_owned(), key: options.key.clone(), passphrase: None }
+}
