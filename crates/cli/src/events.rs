@@ -95,6 +95,7 @@ impl Renderer {
             }
             Event::Notice(notice) => push_line(text, notice),
             Event::Stderr { number, line } => push_line(text, &format!("#{number}: {line}")),
+            Event::Said { number, text: said, .. } => push_line(text, &format!("#{number} {said}")),
             Event::Answered { lines, .. } => {
                 for line in lines.split_inclusive('\n') {
                     if self.may_show() {
@@ -173,10 +174,11 @@ fn push_line(text: &mut String, line: &str) {
     text.push('\n');
 }
 
-/// `#1 tcp 127.0.0.1:9999 <- 127.0.0.1:52144`.
+/// `#1 tcp 127.0.0.1:9999 <- 127.0.0.1:52144`, and where a relay leads it.
 fn known(conversation: &Conversation) -> String {
-    let Conversation { number, protocol, server, client } = conversation;
-    format!("#{number} {protocol} {server} <- {client}")
+    let Conversation { number, protocol, server, client, to } = conversation;
+    let to = to.as_ref().map_or_else(String::new, |to| format!(", to {to}"));
+    format!("#{number} {protocol} {server} <- {client}{to}")
 }
 
 fn object(event: &Event) -> Map<String, Value> {
@@ -216,6 +218,13 @@ fn object(event: &Event) -> Map<String, Value> {
         }
         // It comes as an object already.
         Event::Answered { .. } => return object,
+        Event::Said { number, side, text } => {
+            object.insert("conn".to_owned(), json!(number));
+            object
+                .insert("side".to_owned(), json!(if *side == transcript::Side::Client { "client" } else { "server" }));
+            object.insert("text".to_owned(), json!(text));
+            "said"
+        }
         Event::Dropped { count, error } => {
             object.insert("count".to_owned(), json!(count));
             object.insert("error".to_owned(), json!(error));
@@ -248,7 +257,7 @@ mod tests {
 
     fn conversation(number: u64) -> Conversation {
         let name = |port: u16| Name::from(std::net::SocketAddr::from(([127, 0, 0, 1], port)));
-        Conversation { number, protocol: Protocol::Tcp, server: name(9999), client: name(52144) }
+        Conversation { number, protocol: Protocol::Tcp, server: name(9999), client: name(52144), to: None }
     }
 
     fn closed(reason: Option<&str>) -> Event {

@@ -97,6 +97,9 @@ pub(crate) fn put_conversation(object: &mut Map<String, Value>, conversation: &C
     put(object, "proto", json!(conversation.protocol.scheme()));
     put(object, "server", json!(conversation.server.to_string()));
     put(object, "client", json!(conversation.client.to_string()));
+    if let Some(to) = &conversation.to {
+        put(object, "to", json!(to.to_string()));
+    }
 }
 
 /// What went wrong. Of a play there is always a place, what was expected and what came: `null` where there is nothing to

@@ -1,11 +1,13 @@
 //! What was typed. One definition feeds the parser, help, manual pages and completions.
 #![allow(rustdoc::broken_intra_doc_links, reason = "these comments are the help text, where [HOST] is a placeholder")]
 
+mod faults;
 mod fetch;
 mod foreign;
 mod nc;
 mod parsers;
 mod ports;
+mod relay;
 mod report;
 mod serve;
 mod shape;
@@ -23,6 +25,7 @@ pub(crate) use fetch::{Fetch, User};
 pub(crate) use nc::{FLAGS as NC_FLAGS, Nc};
 pub(crate) use parsers::is_name;
 pub(crate) use ports::{Addrs, Ports};
+pub(crate) use relay::Relay;
 pub(crate) use report::Report;
 pub(crate) use serve::{Serve, Web};
 pub(crate) use talk::{StartTls, Talk};
@@ -92,6 +95,7 @@ fn alone(words: &[OsString]) -> Option<Flags> {
     let (command, common) = match words.get(1)?.to_str()? {
         "serve" => one(words, Command::Serve)?,
         "talk" => one(words, Command::Talk)?,
+        "relay" => one(words, |relay| Command::Relay(Box::new(relay)))?,
         "fetch" => one(words, |fetch| Command::Fetch(Box::new(fetch)))?,
         "check" => one(words, Command::Check)?,
         _ => return None,
@@ -113,6 +117,7 @@ pub(crate) const EXAMPLES: &str =
   printf 'Michael\\nexit\\n' | sockeye talk 9999  the same in a pipe
   sockeye serve :7000 --play smtp.talk         play the server's side of a transcript
   sockeye talk localhost:25 --play smtp.talk   play the client's side and check the server
+  sockeye relay 7001 example.org:7000          pass on what either side says, and show who closed
   sockeye fetch https://example.org/           print the head of the answer, save the body
   sockeye serve http://:8080 --files site      serve a folder to browsers
   sockeye check smtp.talk                      from which ends it can be played";
@@ -161,6 +166,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Connect, and join the conversation to standard input and output, or play the client's side
     Talk(Talk),
+    /// Join every client of one address to a connection to another: TCP, TLS, Unix sockets, UDP; on a network as bad as you ask for
+    Relay(Box<Relay>),
     /// Fetch a page: print the head of the answer, save the body whole or not at all
     Fetch(Box<Fetch>),
     /// Say what is wrong with transcripts, and play both sides against each other
@@ -184,12 +191,12 @@ pub(crate) enum Command {
 }
 
 /// Verbs that are planned and cannot be used yet.
-const LATER: [&str; 3] = ["relay", "load", "probe"];
+const LATER: [&str; 2] = ["load", "probe"];
 
 pub(crate) fn later(verb: &str) -> String {
     if LATER.contains(&verb) {
         return format!(
-            "`sockeye {verb}` is not there yet; this version has serve, talk, fetch, check, import, report, ports, addrs and nc"
+            "`sockeye {verb}` is not there yet; this version has serve, talk, relay, fetch, check, import, report, ports, addrs and nc"
         );
     }
     let meant = match verb_meant(verb) {
@@ -197,7 +204,7 @@ pub(crate) fn later(verb: &str) -> String {
         None => String::new(),
     };
     format!(
-        "`{verb}` is no verb{meant}; the verbs are serve, talk, fetch, check, import, report, ports, addrs, nc, completions and man: sockeye --help"
+        "`{verb}` is no verb{meant}; the verbs are serve, talk, relay, fetch, check, import, report, ports, addrs, nc, completions and man: sockeye --help"
     )
 }
 
@@ -207,6 +214,7 @@ fn verb_meant(word: &str) -> Option<String> {
     let known = match lower.as_str() {
         "curl" | "wget" | "get" | "download" | "http" | "xh" => "fetch",
         "connect" | "client" | "telnet" | "dial" | "send" | "netcat" | "ncat" | "socat" | "play" => "talk",
+        "proxy" | "forward" | "tunnel" | "tee" | "redir" | "toxiproxy" => "relay",
         "listen" | "accept" => "talk --listen, or serve",
         "server" | "start" | "run" | "httpd" | "mock" => "serve",
         "lint" | "test" | "validate" | "verify" | "format" | "fmt" => "check",

@@ -14,6 +14,7 @@ mod output;
 mod pages;
 mod port_file;
 mod pretty;
+mod shown;
 mod sys;
 
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ fn run(streams: sys::StandardStreams) -> ExitCode {
         Command::Nc(nc) => return commands::nc::Invocation::of_verb(&nc.words).run(streams),
         Command::Serve(serve) => commands::serve::run(&serve, &console),
         Command::Talk(talk) => commands::talk::run(&talk, &console),
+        Command::Relay(relay) => commands::relay::run(&relay, &console),
         Command::Fetch(fetch) => commands::fetch::run(&fetch, &console),
         Command::Check(check) => commands::check::run(&check, &console),
         Command::Import(import) => commands::import::run(&import, &console),

@@ -49,7 +49,8 @@ struct Log {
 
 /// Hands events to the queue and never waits. One that the queue has no room for is lost and counted; a count of what
 /// was dropped is held back instead, so that sums stay true.
-struct Reporter {
+#[derive(Clone)]
+pub(crate) struct Reporter {
     queue: SyncSender<Event>,
     lost: Arc<AtomicU64>,
     held: BTreeMap<String, u64>,
@@ -210,10 +211,15 @@ impl Console {
         if self.quiet {
             return Box::new(|_: Event| {});
         }
+        Box::new(self.reporter())
+    }
+
+    /// The same, for several: what is asked for by a flag is said though it is quiet.
+    pub(crate) fn reporter(&self) -> Reporter {
         let mut log = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let log = log.get_or_insert_with(|| start(self.style(), self.color));
         let (queue, lost) = (log.queue.clone(), Arc::clone(&log.lost));
-        Box::new(Reporter { queue, lost, held: BTreeMap::new() })
+        Reporter { queue, lost, held: BTreeMap::new() }
     }
 
     fn style(&self) -> Style {

@@ -147,7 +147,7 @@ fn wrong_usage_is_exit_2_and_says_what_to_write() {
         (vec!["serve", "--echo", "--discard"], "cannot be used with"),
         (vec!["talk", "--keep", "9999"], "--listen"),
         (vec!["serve", "--grace", "soon"], "500ms, 5s, 2m"),
-        (vec!["relay", "1", "2"], "`sockeye relay` is not there yet"),
+        (vec!["probe", "1"], "`sockeye probe` is not there yet"),
         (vec!["banana"], "`banana` is no verb"),
         (vec![], "Usage"),
     ] {

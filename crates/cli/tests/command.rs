@@ -25,7 +25,7 @@ fn without_a_verb_help_is_shown_and_is_wrong_usage() {
 
 #[test]
 fn a_verb_that_is_planned_is_told_from_one_that_is_none() {
-    for verb in ["relay", "load", "probe"] {
+    for verb in ["load", "probe"] {
         let output = run(&[verb, "--some", "words"], b"");
         assert_code(&output, 2);
         assert!(text(&output.stderr).contains(&format!("`sockeye {verb}` is not there yet")), "{output:?}");

@@ -91,6 +91,8 @@ pub struct Conversation {
     pub server: Name,
     /// The client's address and port.
     pub client: Name,
+    /// Where a relay leads it.
+    pub to: Option<Name>,
 }
 
 impl Conversation {

@@ -107,6 +107,15 @@ pub enum Event {
         /// How many.
         count: u64,
     },
+    /// A side of a relayed conversation said something, made harmless: a statement, or a row of digits.
+    Said {
+        /// The number of the conversation.
+        number: u64,
+        /// Who.
+        side: transcript::Side,
+        /// What.
+        text: String,
+    },
     /// Something a person should know that is no failure: `not on UDP: greeting.talk:4: …`.
     Notice(String),
 }

@@ -39,6 +39,7 @@ mod endpoint;
 mod engine;
 pub mod event;
 pub mod failure;
+pub mod faults;
 #[cfg(feature = "figures")]
 pub mod figures;
 pub mod file;

@@ -13,6 +13,7 @@ pub(crate) mod nc;
 mod play;
 mod play_once;
 pub(crate) mod ports;
+pub(crate) mod relay;
 mod report;
 pub(crate) mod runs;
 pub(crate) mod serve;

@@ -31,6 +31,7 @@ const FIRST: &[(&str, &[&str])] = &[
             "eol",
         ],
     ),
+    ("relay", &["balance", "once", "port_file", "idle_timeout", "delay", "rate", "drop", "seed"]),
     (
         "fetch",
         &[

@@ -181,10 +181,19 @@ impl Server {
     }
 
     pub fn start_with(wrapper: &[&str], addresses: &[&str], arguments: &[&str]) -> Self {
+        Self::start_verb("serve", wrapper, addresses, arguments)
+    }
+
+    /// Relays from a free port of 127.0.0.1, or wherever the first address says.
+    pub fn relay(addresses: &[&str], arguments: &[&str]) -> Self {
+        Self::start_verb("relay", &[], addresses, arguments)
+    }
+
+    pub fn start_verb(verb: &str, wrapper: &[&str], addresses: &[&str], arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port_file = folder.path().join("ports");
         let mut child = command(wrapper)
-            .arg("serve")
+            .arg(verb)
             .args(addresses)
             .args(arguments)
             .args(threads(arguments))

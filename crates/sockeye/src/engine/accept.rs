@@ -203,6 +203,7 @@ impl Loop {
             protocol: endpoint.protocol,
             server: server.as_deref().unwrap_or(&endpoint.name).clone(),
             client: client.clone(),
+            to: None,
         }));
         let seat = match &self.origins[listener].behaviour {
             Behaviour::Exec(exec) => Some(exec.take_seat()),

@@ -513,7 +513,7 @@ impl DatagramServer {
             (Name::Inet(address), Some(source)) => Name::Inet(SocketAddr::new(source, address.port())),
             (name, _) => name.clone(),
         };
-        Conversation { number, protocol: Protocol::Udp, server, client: Name::Inet(from) }
+        Conversation { number, protocol: Protocol::Udp, server, client: Name::Inet(from), to: None }
     }
 
     fn open(&self, from: SocketAddr, source: Option<IpAddr>, context: &mut Context<'_>) -> Exchange {

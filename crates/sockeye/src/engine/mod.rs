@@ -23,6 +23,7 @@ mod kept_request;
 mod more_files;
 mod origin;
 mod reactor;
+pub(crate) mod relay;
 mod room;
 #[cfg(feature = "http")]
 mod served;

@@ -27,7 +27,7 @@ pub use super::attempt::{Attempt, ConnectError, ConnectOptions, NoWayThrough, Ou
 pub use super::connected::Connected;
 use super::connected::connect_datagrams;
 use super::proxy::{self, Destination, Proxy, ProxyError};
-use super::race::race;
+use super::race::{interleave, race};
 use super::resolve::{self, ResolveError};
 use crate::address::{Address, Host, Target};
 use crate::endpoint::{Name, Protocol};

@@ -15,5 +15,6 @@ pub mod addrs;
 pub mod fetch;
 pub mod nc;
 pub mod ports;
+pub mod relay;
 pub mod serve;
 pub mod talk;

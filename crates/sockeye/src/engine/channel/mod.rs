@@ -155,12 +155,14 @@ impl Channel {
         let peer = self.peer.clone();
         match &self.local {
             Some(local) if origin.is_client() => {
-                Conversation { number, protocol, server: peer, client: Name::clone(local) }
+                Conversation { number, protocol, server: peer, client: Name::clone(local), to: None }
             }
-            None if origin.is_client() => Conversation { number, protocol, server: peer, client: Name::Unnamed },
+            None if origin.is_client() => {
+                Conversation { number, protocol, server: peer, client: Name::Unnamed, to: None }
+            }
             local => {
                 let server = local.as_deref().unwrap_or(&origin.endpoint.name).clone();
-                Conversation { number, protocol, server, client: peer }
+                Conversation { number, protocol, server, client: peer, to: None }
             }
         }
     }

@@ -169,7 +169,7 @@ impl Proxy {
             Target::Inet { host: Host::Ip(IpAddr::V6(ip), _), .. } => ip.to_string(),
             Target::Inet { host: Host::Ip(ip, _), .. } => ip.to_string(),
             Target::Inet { .. } => "localhost".to_owned(),
-            Target::Unix(_) => return Err(wrong("a proxy is a host and a port, and no path".to_owned())),
+            _ => return Err(wrong("a proxy is a host and a port, and no path".to_owned())),
         };
         Ok(Self { address, host, kind })
     }

@@ -67,6 +67,12 @@ impl Inbox {
         }
     }
 
+    /// One without room, which stands where another was taken from.
+    pub(crate) fn none() -> Self {
+        let (names, controls) = ([no_name(); BATCH], [Control([0; CONTROL]); BATCH]);
+        Self { payloads: vec![], names, controls, received: vec![], drained: true }
+    }
+
     /// Takes what has come, at most a batch, without waiting. None there is `WouldBlock`.
     pub(crate) fn receive(&mut self, fd: impl AsFd) -> io::Result<()> {
         self.received.clear();

@@ -84,7 +84,7 @@ pub fn listen(
             // Nobody waits in vain: others are refused from here on.
             sockets.iter_mut().for_each(Socket::close);
         }
-        let conversation = Conversation { number, protocol, server, client };
+        let conversation = Conversation { number, protocol, server, client, to: None };
         observer.observe(Event::Opened(conversation.clone()));
         let began = Instant::now();
         let outcome = match protocol {

@@ -1,0 +1,153 @@
+//! `sockeye relay`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sockeye::address::{Address, Scheme};
+use sockeye::net::connect::ConnectError;
+use sockeye::net::listen::ListenError;
+use sockeye::net::tls::{TlsError, Why};
+use sockeye::record::Tap;
+use sockeye::stop;
+use sockeye::verb::relay::{Hearers, Listen, Options, RelayError, Summary, Trouble};
+
+use super::signals;
+use crate::exit::Exit;
+use crate::flags::Relay;
+use crate::output::Console;
+use crate::port_file;
+use crate::shown::{Form, Shown};
+
+/// Threads that nobody asked for, at most.
+const MOST_BY_DEFAULT: usize = 8;
+
+/// Relays until a signal, or until so many connections have ended.
+pub(crate) fn run(flags: &Relay, console: &Console) -> Exit {
+    match relay(flags, console) {
+        Ok(exit) | Err(exit) => exit,
+    }
+}
+
+fn relay(flags: &Relay, console: &Console) -> Result<Exit, Exit> {
+    let refuse = |error: RelayError| console.fail(exit_of(&error), &error.to_string());
+    let options = options(flags, console)?;
+    let relay = sockeye::verb::relay::Relay::bind(&options).map_err(refuse)?;
+    let (stopper, stop) = stop::channel().map_err(|error| refuse(RelayError::Io(error)))?;
+    signals::stop_on_signals(&stopper).map_err(|error| refuse(RelayError::Io(error)))?;
+    if !options.network.is_good() && flags.weather.seed.is_none() {
+        console.note(&format!("the network is bad on purpose; the same again: --seed {}", options.network.seed));
+    }
+    if let Some(path) = &flags.port_file {
+        port_file::write(path, relay.ports(), console)?;
+    }
+    let summary = relay.run(stop, console.observer()).map_err(refuse)?;
+    Ok(conclude(&summary, flags, console))
+}
+
+fn exit_of(error: &RelayError) -> Exit {
+    let of_tls = |error: &TlsError| if error.why == Why::Files { Exit::CannotRead } else { Exit::TlsHandshake };
+    match error {
+        RelayError::Address(_) | RelayError::NoServer | RelayError::Itself { .. } | RelayError::Unlike { .. } => {
+            Exit::Usage
+        }
+        RelayError::Listen(ListenError::NoAddress { .. }) => Exit::NameNotFound,
+        RelayError::Connect(error @ ConnectError::Local { .. }) if error.to_string().contains("port 0") => Exit::Usage,
+        RelayError::Connect(error) => Exit::from(error),
+        RelayError::Tls(error) => of_tls(error),
+        _ => Exit::CannotListen,
+    }
+}
+
+fn options(flags: &Relay, console: &Console) -> Result<Options, Exit> {
+    let usage = |why: &str| console.fail(Exit::Usage, why);
+    let mut addresses =
+        Address::parse_endpoints(&flags.addresses).map_err(|error| usage(&error.to_string()))?.into_iter();
+    let from = addresses.next().ok_or_else(|| usage("write relay FROM TO"))?;
+    let to: Vec<Address> = addresses.collect();
+    let is_datagram = from.scheme == Some(Scheme::Udp);
+    if let Some(flag) = flags.weather.unfit(is_datagram) {
+        let (this, that) = if is_datagram { ("datagrams", "a stream") } else { ("a stream", "datagrams") };
+        return Err(usage(&format!("{flag} is about {that}, and {from} is {this}")));
+    }
+    let all = || std::thread::available_parallelism().map_or(1, usize::from).min(MOST_BY_DEFAULT);
+    let plays = if flags.once { Some(1) } else { flags.times };
+    let threads = if plays == Some(1) { 1 } else { flags.threads.map_or_else(all, usize::from) };
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);
+    Ok(Options {
+        balance: flags.balance.into(),
+        family: flags.family.family(),
+        plays,
+        grace: flags.grace,
+        connect_timeout: flags.connect_timeout,
+        idle: flags.idle_timeout,
+        threads,
+        hearers: hearers(flags, console),
+        // Short enough to be typed again.
+        network: flags.weather.network(clock % 1_000_000_000),
+        ..Options::new(from, to)
+    })
+}
+
+/// Who hears what is said.
+fn hearers(flags: &Relay, console: &Console) -> Hearers {
+    let shown = |form: Form| -> Listen {
+        let observer = Mutex::new(console.reporter());
+        Arc::new(move |conversation| -> Arc<dyn Tap> {
+            let observer = observer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            Arc::new(Shown::new(conversation.number, form, Box::new(observer)))
+        })
+    };
+    let forms = [(flags.show, Form::Text), (flags.hexdump, Form::Hex)];
+    let mut hearers = Hearers::default();
+    hearers.record.clone_from(&flags.record);
+    hearers.times = flags.pauses;
+    hearers.others.extend(forms.into_iter().filter(|(wanted, _)| *wanted).map(|(_, form)| shown(form)));
+    hearers
+}
+
+/// Says at the end what came of it.
+fn conclude(summary: &Summary, flags: &Relay, console: &Console) -> Exit {
+    let &Summary { opened, closed, failed, cut, from_clients, from_servers, lost, trouble, at_once, .. } = summary;
+    let came = if opened == 1 { "1 connection".to_owned() } else { format!("{opened} connections") };
+    let mut words =
+        format!("{came}, {closed} ended by themselves, {from_clients} bytes from clients, {from_servers} from servers");
+    if failed > 0 {
+        words.push_str(&format!(", {failed} with an error"));
+    }
+    if lost > 0 {
+        words.push_str(&format!(", {lost} bytes did not arrive"));
+    }
+    if cut > 0 {
+        let why = if at_once {
+            "at once, by a second signal".to_owned()
+        } else {
+            format!("after a grace of {} (--grace)", transcript::seconds(flags.grace))
+        };
+        words.push_str(&format!(", {cut} cut {why}"));
+    }
+    let wanted = if flags.once { Some(1) } else { flags.times };
+    let missing = wanted.map_or(0, |wanted| wanted.saturating_sub(opened));
+    if missing > 0 {
+        words.push_str(&format!(", {missing} never came"));
+    }
+    // What is still counted comes first: the summary is the last line.
+    console.flush();
+    console.note(&words);
+    let exit = match trouble {
+        _ if wanted.is_none() => Exit::Done,
+        Some(Trouble::Kind(kind)) => Exit::from(kind),
+        Some(Trouble::Reset) => Exit::Reset,
+        Some(Trouble::Tls) => Exit::TlsHandshake,
+        Some(Trouble::Untrusted) => Exit::Certificate,
+        Some(Trouble::CutShort) => Exit::CutShort,
+        None if cut > 0 || lost > 0 => Exit::CutShort,
+        None if missing > 0 => Exit::Differs,
+        None => Exit::Done,
+    };
+    if exit != Exit::Done && console.quiet {
+        // Nothing else says why.
+        return console.fail(exit, &words);
+    }
+    console.flush();
+    if at_once { Exit::Interrupted } else { exit }
+}

@@ -1,0 +1,89 @@
+//! The flags of `relay`.
+#![allow(rustdoc::broken_intra_doc_links, reason = "these comments are the help text, where [HOST] is a placeholder")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use sockeye::verb::relay::Balance;
+
+use super::faults::Weather;
+use super::parsers::duration;
+use super::values::FamilyFlags;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Each client of FROM gets a connection of its own to TO. Either side's end of sending is passed on by itself, a reset as a\n\
+    reset, and what was said before either arrives first.\n\
+    FROM and TO are [tcp://|tls://|udp://][HOST]:PORT, PORT, unix:PATH or unix:@NAME; :PORT is every interface. Options stand in a query:\n\
+    'tls://db.example:6380?ca=ca.pem&sni=db', '127.0.0.1:80?bind=192.0.2.7&keepalive=30s'. Sockets have bind, keepalive, nodelay,\n\
+    mptcp, sndbuf, rcvbuf, tos, ttl, interface, mark, broadcast and join=GROUP[%IF]; tls:// has ca, cert, key, alpn, sni,\n\
+    min=1.3, pin=sha256:… and insecure.\n\
+    With several TO each client goes to the next one that answers. SIGINT or SIGTERM drains; the second ends at once."
+)]
+pub(crate) struct Relay {
+    /// Where to listen, and then where it leads: FROM TO [TO…]
+    #[arg(value_name = "ADDR", required = true, num_args = 1..)]
+    pub(crate) addresses: Vec<String>,
+    /// With several TO: which is next
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    pub(crate) balance: Choice,
+    /// End after one connection; exit 0 only if every byte arrived
+    #[arg(long, conflicts_with = "count")]
+    pub(crate) once: bool,
+    /// End after N connections; exit 0 only if every byte of them arrived
+    #[arg(long = "times", id = "count", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) times: Option<u64>,
+    /// Write the port there when all is bound
+    #[arg(long, value_name = "PATH")]
+    pub(crate) port_file: Option<PathBuf>,
+    /// How long open connections get when the relay is stopped
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
+    pub(crate) grace: Duration,
+    /// How long connecting to a server may take, with all its addresses
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    pub(crate) connect_timeout: Duration,
+    /// Close a connection that was silent for so long [default: none; over UDP 60s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) idle_timeout: Option<Duration>,
+    /// Threads that relay, 1 to 64; datagrams are relayed by one [default: one for each processor that this process may use,
+    /// at most 8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) threads: Option<u8>,
+    /// Write what is said on each connection as a transcript; %n in the name is its number
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// With --record: write pauses too
+    #[arg(long = "pauses", requires = "record")]
+    pub(crate) pauses: bool,
+    /// Show who says what, on standard error
+    #[arg(long)]
+    pub(crate) show: bool,
+    /// Show it in hexadecimal digits
+    #[arg(long)]
+    pub(crate) hexdump: bool,
+    #[command(flatten)]
+    pub(crate) family: FamilyFlags,
+    // The last: its heading would also stand over what follows.
+    #[command(flatten)]
+    pub(crate) weather: Weather,
+}
+
+/// How the next of several servers is chosen.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum Choice {
+    /// Each in its turn
+    #[default]
+    RoundRobin,
+    /// The one with the fewest connections
+    Least,
+}
+
+impl From<Choice> for Balance {
+    fn from(choice: Choice) -> Self {
+        match choice {
+            Choice::RoundRobin => Self::RoundRobin,
+            Choice::Least => Self::Least,
+        }
+    }
+}

@@ -1,0 +1,608 @@
+//! `relay`: what either side says arrives at the other, whole, with its end, whatever the order of ends.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::net::sockopt;
+use support::peers::Peer;
+use support::*;
+
+const ANY: &str = "tcp://127.0.0.1:0";
+
+/// Either end of a stream, over TCP or a Unix socket.
+trait Stream: Read + Write + Send {
+    fn stop_sending(&self);
+}
+
+impl Stream for TcpStream {
+    fn stop_sending(&self) {
+        self.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl Stream for UnixStream {
+    fn stop_sending(&self) {
+        self.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+/// A server of one kind, where a relay leads.
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener, String),
+}
+
+impl Listening {
+    fn new(kind: &str, folder: &std::path::Path) -> Self {
+        match kind {
+            "tcp" => Self::Tcp(TcpListener::bind("127.0.0.1:0").unwrap()),
+            _ => {
+                let path = folder.join("server").display().to_string();
+                Self::Unix(UnixListener::bind(&path).unwrap(), format!("unix:{path}"))
+            }
+        }
+    }
+
+    fn address(&self) -> String {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().unwrap().to_string(),
+            Self::Unix(_, address) => address.clone(),
+        }
+    }
+
+    fn accept(&self) -> Box<dyn Stream> {
+        match self {
+            Self::Tcp(listener) => {
+                let stream = listener.accept().unwrap().0;
+                stream.set_read_timeout(Some(LONG)).unwrap();
+                Box::new(stream)
+            }
+            Self::Unix(listener, _) => {
+                let stream = listener.accept().unwrap().0;
+                stream.set_read_timeout(Some(LONG)).unwrap();
+                Box::new(stream)
+            }
+        }
+    }
+}
+
+fn client(relay: &Server, kind: &str, path: &std::path::Path) -> Box<dyn Stream> {
+    match kind {
+        "tcp" => Box::new(relay.connect()),
+        _ => {
+            let stream = UnixStream::connect(path).unwrap();
+            stream.set_read_timeout(Some(LONG)).unwrap();
+            Box::new(stream)
+        }
+    }
+}
+
+fn bytes(seed: u8, count: usize) -> Vec<u8> {
+    (0..count).map(|at| (at.wrapping_mul(31) >> 3) as u8 ^ seed).collect()
+}
+
+/// Who does what, each to its own end: `s`ays, `h`alf-closes, reads to the `e`nd, `c`loses, `w`aits until the other has read.
+const ORDERS: [(&str, &str); 12] = [
+    ("she", "esc"),
+    ("esc", "she"),
+    ("sheh", "shec"),
+    ("shec", "shec"),
+    ("sc", "e"),
+    ("e", "sc"),
+    ("hec", "sc"),
+    ("sc", "hec"),
+    ("c", "e"),
+    ("e", "c"),
+    ("she", "hesc"),
+    ("hesc", "she"),
+];
+
+/// Plays one end; what was read.
+fn play(stream: Box<dyn Stream>, acts: &str, said: &[u8]) -> Option<Vec<u8>> {
+    let mut stream = stream;
+    let mut read = None;
+    let mut is_shut = false;
+    for act in acts.chars() {
+        match act {
+            // Who half-closed cannot say more: it says nothing then.
+            's' if !is_shut => stream.write_all(said).unwrap(),
+            'h' if !is_shut => {
+                stream.stop_sending();
+                is_shut = true;
+            }
+            'e' => read = Some(to_end(&mut stream)),
+            _ => {}
+        }
+    }
+    read
+}
+
+fn says(acts: &str, said: &[u8]) -> Vec<u8> {
+    let says = acts.find('s').is_some_and(|at| acts.find('h').is_none_or(|half| at < half));
+    if says { said.to_vec() } else { vec![] }
+}
+
+fn all_orders(relay: &Server, near: &str, path: &std::path::Path, server: &Listening, name: &str) {
+    for length in [1, 300_000] {
+        for (ours, theirs) in ORDERS {
+            let (up, down) = (bytes(1, length), bytes(2, length));
+            let stream = client(relay, near, path);
+            let (at_client, at_server) = std::thread::scope(|scope| {
+                let at_server = scope.spawn(|| play(server.accept(), theirs, &down));
+                (play(stream, ours, &up), at_server.join().unwrap())
+            });
+            let case = format!("{name}: client {ours}, server {theirs}, {length} bytes");
+            if let Some(read) = at_server {
+                assert!(read == says(ours, &up), "{case}: the server read {} bytes", read.len());
+            }
+            if let Some(read) = at_client {
+                assert!(read == says(theirs, &down), "{case}: the client read {} bytes", read.len());
+            }
+        }
+    }
+}
+
+/// Row 19 of the list of faults, among them: all of it arrives through a relay.
+#[test]
+fn all_orders_of_ends_lose_nothing_between_all_kinds_of_streams() {
+    for near in ["tcp", "unix"] {
+        for far in ["tcp", "unix"] {
+            for more in [&[][..], &["--delay", "1ms"], &["--record"]] {
+                let folder = tempfile::tempdir().unwrap();
+                let server = Listening::new(far, folder.path());
+                let path = folder.path().join("relay");
+                let from = if near == "tcp" { ANY.to_owned() } else { format!("unix:{}", path.display()) };
+                let record = folder.path().join("%n.talk").display().to_string();
+                let more: Vec<&str> = match more {
+                    ["--record"] => vec!["--record", &record],
+                    more => more.to_vec(),
+                };
+                let relay = Server::relay(&[&from, &server.address()], &more);
+                all_orders(&relay, near, &path, &server, &format!("{near} to {far} {more:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn all_orders_of_ends_lose_nothing_through_tls() {
+    let server = Listening::new("tcp", std::path::Path::new(""));
+    let inner = Server::relay(&["tls://127.0.0.1:0", &server.address()], &[]);
+    let pin = inner.log.wait_for("--pin").split("--pin ").nth(1).unwrap().to_owned();
+    let outer = Server::relay(&[ANY, &format!("tls://{}?pin={pin}", inner.address())], &[]);
+    all_orders(&outer, "tcp", std::path::Path::new(""), &server, "tcp to tls to tcp");
+}
+
+#[test]
+fn an_answer_that_comes_long_after_the_clients_end_arrives_whole() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let relay = Server::relay(&[ANY, &server.local_addr().unwrap().to_string()], &[]);
+    let mut client = relay.connect();
+    client.write_all(b"question").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut accepted = server.accept().unwrap().0;
+    assert_eq!(to_end(&mut accepted), b"question");
+    // The server is slow.
+    std::thread::sleep(Duration::from_secs(2));
+    accepted.write_all(b"answer").unwrap();
+    drop(accepted);
+    assert_eq!(to_end(&mut client), b"answer");
+    relay.log.wait_for("by client, 8 bytes from the client, 6 from the server");
+}
+
+/// Row 21 of the list of faults: a reset is passed on as one, and what was said before it arrives first.
+#[test]
+fn a_reset_of_either_side_is_passed_on_as_one_behind_what_was_said() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let relay = Server::relay(&[ANY, &server.local_addr().unwrap().to_string()], &[]);
+    for length in [0, 5, 1_000_000] {
+        for by_client in [true, false] {
+            let client = relay.connect();
+            let accepted = server.accept().unwrap().0;
+            accepted.set_read_timeout(Some(LONG)).unwrap();
+            let (mut one, mut other) = if by_client { (client, accepted) } else { (accepted, client) };
+            let said = bytes(3, length);
+            one.write_all(&said).unwrap();
+            let mut heard = Vec::new();
+            // What the kernel has not sent would go with the reset, and that is no fault of the relay.
+            if length > 0 {
+                heard = read(&mut other, length);
+            }
+            one.write_all(b"last").unwrap();
+            let mut count: libc::c_int = 1;
+            until("all is sent", || {
+                // SAFETY: the request writes one int, which lives beyond the call.
+                #[allow(unsafe_code, reason = "no wrapper has this request")]
+                let result =
+                    unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&one), libc::TIOCOUTQ, &raw mut count) };
+                result == 0 && count == 0
+            });
+            sockopt::set_socket_linger(&one, Some(Duration::ZERO)).unwrap();
+            drop(one);
+            let error = other.read_to_end(&mut heard).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "after {} bytes", heard.len());
+            assert!(heard == [&said[..], b"last"].concat(), "{} of {length} bytes", heard.len());
+            let who = if by_client { "client" } else { "server" };
+            relay.log.wait_for(&format!(": the {who} reset the connection"));
+        }
+    }
+}
+
+#[test]
+fn a_server_that_refuses_has_the_client_reset_and_is_tried_again() {
+    let closed = Closed::tcp();
+    let address = closed.address.to_string();
+    let relay = Server::relay(&[ANY, &address], &[]);
+    let mut client = relay.connect();
+    assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    relay.log.wait_for(&format!("cannot connect to {address}: {address}: Connection refused"));
+    let server = closed.listen();
+    let mut client = relay.connect();
+    server.accept().unwrap().0.write_all(b"back").unwrap();
+    assert_eq!(to_end(&mut client), b"back");
+}
+
+#[test]
+fn of_several_servers_each_has_its_turn_and_a_dead_one_is_passed_over() {
+    let dead = Closed::tcp();
+    let servers = [TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap()];
+    let addresses = servers.each_ref().map(|server| server.local_addr().unwrap().to_string());
+    let relay = Server::relay(&[ANY, &addresses[0], &dead.address.to_string(), &addresses[1]], &[]);
+    let mut counts = [0; 2];
+    std::thread::scope(|scope| {
+        for (server, name) in servers.iter().zip([b"0", b"1"]) {
+            scope.spawn(move || {
+                while let Ok((mut stream, _)) = server.accept() {
+                    stream.write_all(name).unwrap();
+                    if stream.peek(&mut [0]).is_ok_and(|count| count > 0) {
+                        return;
+                    }
+                }
+            });
+        }
+        for _ in 0..20 {
+            let heard = read(&mut relay.connect(), 1);
+            counts[usize::from(heard == b"1")] += 1;
+        }
+        for server in &servers {
+            TcpStream::connect(server.local_addr().unwrap()).unwrap().write_all(b"end").unwrap();
+        }
+    });
+    assert!(counts[0] >= 6 && counts[1] >= 6, "{counts:?}");
+}
+
+#[test]
+fn many_clients_at_once_are_each_told_what_is_theirs() {
+    for threads in ["1", "3"] {
+        let echo = Server::start_at(&[ANY], &["--echo"]);
+        let relay = Server::relay(&[ANY, &echo.address()], &["--threads", threads]);
+        std::thread::scope(|scope| {
+            for seed in 0..8 {
+                let relay = &relay;
+                scope.spawn(move || {
+                    for round in 0..20_u8 {
+                        let said = bytes(seed * 20 + round, 1 + usize::from(round) * 7919);
+                        let mut client = relay.connect();
+                        let mut writer = client.try_clone().unwrap();
+                        std::thread::scope(|scope| {
+                            scope.spawn(|| {
+                                writer.write_all(&said).unwrap();
+                                writer.shutdown(Shutdown::Write).unwrap();
+                            });
+                            assert!(to_end(&mut client) == said);
+                        });
+                    }
+                });
+            }
+        });
+        let (code, log) = relay.stop();
+        assert_eq!(code, 0, "{log:#?}");
+        assert!(log.last().unwrap().starts_with("160 connections, 160 ended by themselves"), "{log:#?}");
+    }
+}
+
+#[test]
+fn much_goes_through_whole_both_ways_and_a_slow_sink_costs_no_memory() {
+    const MUCH: usize = 64 << 20;
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let relay = Server::relay(&[ANY, &server.local_addr().unwrap().to_string()], &["--threads", "1"]);
+    let mut client = relay.connect();
+    let mut accepted = server.accept().unwrap().0;
+    let before = relay.resident();
+    let piece = bytes(9, 1 << 20);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..MUCH >> 20 {
+                client.write_all(&piece).unwrap();
+            }
+            client.shutdown(Shutdown::Write).unwrap();
+        });
+        // Row 23 of the list of faults. Nothing is read until the relay rests: it holds what it holds, and reads no more.
+        wait_until_idle(relay.child.id());
+        let held = relay.resident().saturating_sub(before);
+        assert!(held < 2048, "{held} KiB for one slow sink");
+        let mut heard = vec![0; 1 << 20];
+        for _ in 0..MUCH >> 20 {
+            accepted.read_exact(&mut heard).unwrap();
+            assert!(heard == piece);
+        }
+        assert_eq!(accepted.read(&mut heard).unwrap(), 0);
+    });
+}
+
+#[test]
+fn datagrams_find_their_way_and_the_answers_theirs() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_read_timeout(Some(LONG)).unwrap();
+    let to = format!("udp://{}", server.local_addr().unwrap());
+    let relay = Server::relay(&["udp://127.0.0.1:0", &to], &[]);
+    let clients = [relay.datagrams(), relay.datagrams(), relay.datagrams()];
+    for round in 0..50_u8 {
+        for (number, client) in clients.iter().enumerate() {
+            let said = [round, number as u8].repeat(1 + usize::from(round) * 17);
+            client.send(&said).unwrap();
+            let mut heard = [0; 4096];
+            let (length, from) = server.recv_from(&mut heard).unwrap();
+            assert_eq!(heard[..length], said);
+            server.send_to(&heard[..length / 2], from).unwrap();
+            let length = client.recv(&mut heard).unwrap();
+            assert_eq!(heard[..length], said[..said.len() / 2]);
+        }
+    }
+    // An empty datagram and the longest are datagrams too.
+    for length in [0, 65_507] {
+        clients[0].send(&bytes(1, length)).unwrap();
+        let mut heard = vec![0; 70_000];
+        let (got, from) = server.recv_from(&mut heard).unwrap();
+        assert_eq!(got, length);
+        server.send_to(&heard[..length], from).unwrap();
+        assert_eq!(clients[0].recv(&mut heard).unwrap(), length);
+    }
+    relay.log.wait_for_count("opened #", 3);
+    let (code, log) = relay.stop();
+    assert_eq!(code, 0);
+    assert!(log.last().unwrap().starts_with("3 connections, 3 ended by themselves"), "{log:#?}");
+}
+
+#[test]
+fn a_flow_that_is_silent_is_forgotten_and_a_port_that_is_closed_is_said() {
+    let closed = Closed::udp();
+    let relay =
+        Server::relay(&["udp://127.0.0.1:0", &format!("udp://{}", closed.address)], &["--idle-timeout", "300ms"]);
+    relay.datagrams().send(b"x").unwrap();
+    relay.log.wait_for(&format!("nobody listens at udp://{}", closed.address));
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to = format!("udp://{}", server.local_addr().unwrap());
+    let relay = Server::relay(&["udp://127.0.0.1:0", &to], &["--idle-timeout", "100ms"]);
+    relay.datagrams().send(b"x").unwrap();
+    relay.log.wait_for("by timeout, 1 bytes from the client, 0 from the server");
+}
+
+/// Row 72 of the list of faults: a relay to itself is refused.
+#[test]
+fn a_relay_to_itself_is_found_and_refused() {
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for (from, to) in [
+        ("127.0.0.1:PORT", "127.0.0.1:PORT"),
+        (":PORT", "localhost:PORT"),
+        (":PORT", "PORT"),
+        ("PORT", "[::1]:PORT"),
+        ("udp://127.0.0.1:PORT", "udp://127.0.0.1:PORT"),
+        ("unix:@sockeye-PORT", "unix:@sockeye-PORT"),
+    ] {
+        let port = free().to_string();
+        let output = run(&["relay", &from.replace("PORT", &port), &to.replace("PORT", &port)], b"");
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains("would relay to itself"), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn what_cannot_be_relayed_is_said_before_anything_is_bound() {
+    for (arguments, code, says) in [
+        (&["relay", "0"][..], 2, "there is no server to relay to"),
+        (&["relay", "0", "tcp://127.0.0.1:1?nodely"], 2, "did you mean nodelay?"),
+        (&["relay", "0", "gopher://x:1"], 2, "unknown scheme `gopher`"),
+        (&["relay", "0", "quic://x:1"], 2, "`quic://` is not there yet"),
+        (&["relay", "0", "udp://127.0.0.1:1"], 2, "one is a stream, the other datagrams"),
+        (&["relay", "0", "127.0.0.1:0"], 2, "port 0"),
+        (&["relay", "0", "no-such-name.invalid:1"], 6, "name was not found"),
+        (&["relay", "tls://127.0.0.1:0?cert=/no/such/file", "1"], 26, "No such file"),
+        (&["relay", "0", "1", "--drop", "1%"], 2, "--drop is about datagrams"),
+        (&["relay", "udp://127.0.0.1:0", "udp://127.0.0.1:1", "--slice", "1"], 2, "--slice is about a stream"),
+        (&["relay", "0", "1", "--delay", "soon"], 2, "20ms"),
+    ] {
+        let output = run(arguments, b"");
+        let stderr = text(&output.stderr);
+        assert!(stderr.contains(says), "{arguments:?}: {stderr}");
+        assert_eq!(support::code(&output), code, "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn an_end_by_a_signal_waits_for_those_inside_and_says_who_was_cut() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = server.local_addr().unwrap().to_string();
+    for threads in ["1", "2"] {
+        let mut relay = Server::relay(&[ANY, &to], &["--grace", "60s", "--threads", threads]);
+        let mut clients: Vec<_> = (0..50).map(|_| (relay.connect(), server.accept().unwrap().0)).collect();
+        relay.begin_to_stop("TERM");
+        assert!(TcpStream::connect(("127.0.0.1", relay.port())).is_err());
+        for (client, accepted) in &mut clients {
+            client.write_all(b"still here").unwrap();
+            assert_eq!(read(accepted, 10), b"still here");
+        }
+        drop(clients);
+        assert_eq!(relay.wait(), 0);
+        let relay = Server::relay(&[ANY, &to], &["--grace", "50ms", "--threads", threads]);
+        let clients: Vec<_> = (0..50).map(|_| (relay.connect(), server.accept().unwrap().0)).collect();
+        relay.log.wait_for_count("opened #", 50);
+        relay.signal("TERM");
+        for (mut client, mut accepted) in clients {
+            assert_eq!((to_end(&mut client), to_end(&mut accepted)), (vec![], vec![]));
+        }
+        let (code, log) = relay.stop();
+        assert!(code == 0 || code == 130, "{code}");
+        assert!(log.last().unwrap().contains(", 50 cut "), "{log:#?}");
+    }
+}
+
+/// Row 35 of the list speaks of files; this is about open ones: those inside live, the others wait.
+#[test]
+fn out_of_files_those_inside_live_and_the_others_wait() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = server.local_addr().unwrap().to_string();
+    let relay = Server::start_verb("relay", &["prlimit", "--nofile=164:164"], &[ANY, &to], &["--threads", "1"]);
+    let mut pairs: Vec<_> = (0..50).map(|_| (relay.connect(), server.accept().unwrap().0)).collect();
+    let mut waiting = relay.connect();
+    relay.log.wait_for("50 connections are open");
+    for (client, accepted) in &mut pairs {
+        client.write_all(b"alive").unwrap();
+        assert_eq!(read(accepted, 5), b"alive");
+    }
+    pairs.pop();
+    waiting.write_all(b"me").unwrap();
+    assert_eq!(read(&mut server.accept().unwrap().0, 2), b"me");
+}
+
+#[test]
+fn once_says_by_its_exit_code_whether_every_byte_arrived() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = server.local_addr().unwrap().to_string();
+    let mut relay = Server::relay(&[ANY, &to], &["--once"]);
+    let mut client = relay.connect();
+    client.write_all(b"all").unwrap();
+    drop(client);
+    assert_eq!(to_end(&mut server.accept().unwrap().0), b"all");
+    assert_eq!(relay.wait(), 0);
+    // A reset is 56, no server 7.
+    let mut relay = Server::relay(&[ANY, &to], &["--once"]);
+    let client = relay.connect();
+    let accepted = server.accept().unwrap().0;
+    sockopt::set_socket_linger(&accepted, Some(Duration::ZERO)).unwrap();
+    drop(accepted);
+    assert_eq!(relay.wait(), 56);
+    drop(client);
+    let mut relay = Server::relay(&[ANY, &Closed::tcp().address.to_string()], &["--once"]);
+    let _client = relay.connect();
+    assert_eq!(relay.wait(), 7);
+}
+
+#[test]
+fn tls_is_begun_and_ended_for_real_peers() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = support::peers::Authority::new(folder.path());
+    authority.sign(folder.path(), "server", &["localhost", "127.0.0.1"], (2020, 2100));
+    let ca = folder.path().join("ca.pem").display().to_string();
+    // Begun: s_server with -rev answers each line the other way round.
+    need("openssl");
+    let peer = Peer::start(|port| {
+        let mut command = Command::new("openssl");
+        let at = format!("127.0.0.1:{port}");
+        command.args(["s_server", "-quiet", "-rev", "-accept", &at, "-cert", "server.pem", "-key", "server.key"]);
+        command.current_dir(folder.path());
+        command
+    });
+    let relay = Server::relay(&[ANY, &format!("tls://localhost:{}?ca={ca}", peer.port)], &["-4"]);
+    let mut client = relay.connect();
+    client.write_all(b"hello\n").unwrap();
+    assert_eq!(line(&mut client), "olleh\n");
+    // One that is not believed is no server at all.
+    let relay = Server::relay(&[ANY, &format!("tls://localhost:{}", peer.port)], &["-4", "--once"]);
+    let mut client = relay.connect();
+    assert!(client.read(&mut [0]).is_err());
+    relay.log.wait_for("TLS: ");
+    // Ended: s_client talks to an echo.
+    let echo = Server::start_at(&[ANY], &["--echo"]);
+    let cert = folder.path().join("server.pem").display().to_string();
+    let key = folder.path().join("server.key").display().to_string();
+    let relay =
+        Server::relay(&[&format!("tls://127.0.0.1:0?cert={cert}&key={key}&min=1.3&alpn=x"), &echo.address()], &[]);
+    for (version, works) in [("-tls1_3", true), ("-tls1_2", false)] {
+        let mut command = Command::new("openssl");
+        let address = relay.address();
+        command.args([
+            "s_client",
+            "-quiet",
+            "-connect",
+            &address,
+            "-CAfile",
+            &ca,
+            "-verify_return_error",
+            "-alpn",
+            "x",
+        ]);
+        command.arg(version).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut client = Ended(command.spawn().unwrap());
+        let _ = client.0.stdin.as_mut().unwrap().write_all(b"hello\n");
+        let mut heard = [0; 6];
+        let heard = client.0.stdout.as_mut().unwrap().read_exact(&mut heard).map(|()| heard);
+        assert_eq!(heard.is_ok_and(|heard| &heard == b"hello\n"), works, "{version}");
+    }
+    relay.log.wait_for("TLS: ");
+}
+
+#[test]
+fn nc_and_socat_talk_through_it() {
+    let relay_to = |to: &str| Server::relay(&[ANY, to], &[]);
+    need("socat");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("echo");
+    let socat = Command::new("socat")
+        .args([&format!("UNIX-LISTEN:{},fork", path.display()), "EXEC:cat"])
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut socat = Ended(socat);
+    until("socat listens", || path.exists());
+    let relay = relay_to(&format!("unix:{}", path.display()));
+    need("nc");
+    let mut nc = Command::new("nc");
+    let output = run_command(nc.args(["-N", "127.0.0.1", &relay.port().to_string()]), &bytes(4, 500_000));
+    assert!(output.stdout == bytes(4, 500_000), "{} bytes", output.stdout.len());
+    // An abstract name, with our own talk.
+    let abstract_name = format!("unix:@sockeye-test-{}", std::process::id());
+    let inner = Server::relay(&[&abstract_name, &relay.address()], &[]);
+    let outer = relay_to(&abstract_name);
+    let output = run(&["talk", &outer.address()], b"through three\n");
+    assert_code(&output, 0);
+    assert_eq!(text(&output.stdout), "through three\n");
+    inner.log.wait_for("by client");
+    socat.0.kill().unwrap();
+}
+
+/// A process that ends with the test.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn redis_is_asked_through_tls() {
+    need("redis-server");
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Peer::start(|port| {
+        let mut command = Command::new("redis-server");
+        command.args(["--port", &port.to_string(), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]);
+        command.current_dir(folder.path());
+        command
+    });
+    let relay = Server::relay(&["tls://127.0.0.1:0", &format!("127.0.0.1:{}", redis.port)], &[]);
+    let pin = relay.log.wait_for("--pin").split("--pin ").nth(1).unwrap().to_owned();
+    let outer = Server::relay(&[ANY, &format!("tls://{}?pin={pin}", relay.address())], &[]);
+    let output = Command::new("redis-cli")
+        .args(["-p", &outer.port().to_string(), "eval", "return string.rep('x', 100000)", "0"])
+        .output()
+        .unwrap();
+    assert_eq!(output.stdout.len(), 100_001, "{}", text(&output.stderr));
+}

@@ -1,0 +1,172 @@
+//! Clients come in, and go to the loop with the fewest pairs.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, acceptfrom_with, getsockname};
+
+use super::Loop;
+use super::leg::Leg;
+use super::pair::{Client, Pair, Stage};
+use super::poll::{End, Who};
+use super::shared::Message;
+use super::way::Way;
+use crate::event::{ClosedBy, Conversation, Event, Name};
+use crate::faults::{Faults, Fortune, Weather};
+use crate::limits;
+use crate::net::tls::Session;
+use transcript::Side;
+
+/// Clients taken from one listener before the others have their turn.
+const ACCEPTS: usize = 64;
+/// How long accepting rests when there is no room and no pair ends.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Errors in a row after which accepting rests.
+const ERRORS: usize = 8;
+
+impl Loop {
+    /// Takes those who wait at a listener.
+    pub(super) fn accept(&mut self, index: usize) {
+        let mut errors = 0;
+        for _ in 0..ACCEPTS {
+            if self.stop_by.is_some() {
+                return;
+            }
+            if self.all_came() {
+                self.close_listeners();
+                self.shared.is_attentive.store(true, std::sync::atomic::Ordering::SeqCst);
+                return;
+            }
+            let most = self.shared.options.pairs;
+            if self.shared.live() >= most {
+                let why = format!(
+                    "{most} connections are open, as many as the limit of open files allows (ulimit -n, less 64, two \
+                    for each); new clients wait"
+                );
+                self.pause_accepting(why);
+                return;
+            }
+            let listener = &self.listeners[index];
+            match acceptfrom_with(&listener.socket.fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok((fd, peer)) => {
+                    errors = 0;
+                    let inet = |address| SocketAddr::try_from(address).ok().map(Name::Inet);
+                    let own = &listener.socket.endpoint.name;
+                    let server = match own {
+                        Name::Inet(address) if address.ip().is_unspecified() => {
+                            getsockname(&fd).ok().and_then(inet).unwrap_or_else(|| own.clone())
+                        }
+                        own => own.clone(),
+                    };
+                    let client = peer.and_then(inet).unwrap_or(Name::Unnamed);
+                    let (number, protocol) = (self.shared.next_number(), listener.socket.endpoint.protocol);
+                    let conversation = Conversation { number, protocol, server, client, to: None };
+                    let client = Client { fd, conversation, listener: index };
+                    let seat = self.shared.freest();
+                    self.shared.add(seat);
+                    if seat == self.seat {
+                        self.take_in(client);
+                    } else {
+                        self.shared.write(seat, Message::Client(Box::new(client)));
+                    }
+                }
+                Err(Errno::AGAIN) => return,
+                Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                    self.pause_accepting(
+                        "this machine has no open file or no memory left; new clients wait".to_owned(),
+                    );
+                    return;
+                }
+                Err(error @ (Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT)) => {
+                    let endpoint = &listener.socket.endpoint;
+                    let why = format!("{endpoint}: accept: {error}; those inside may finish");
+                    self.broken = Some(std::io::Error::new(std::io::Error::from(error).kind(), why));
+                    return;
+                }
+                // It is about one client only: the next one may do better.
+                Err(_) => errors += 1,
+            }
+            if errors >= ERRORS {
+                self.pause_accepting("accept failed again and again; new clients wait".to_owned());
+                return;
+            }
+        }
+    }
+
+    /// A client is this loop's.
+    pub(super) fn take_in(&mut self, client: Client) {
+        let Client { fd, conversation, listener } = client;
+        let network = &self.shared.options.network;
+        let number = conversation.number;
+        let fortune = if network.is_good() { Fortune::Good } else { network.fortune(number) };
+        let weather = |faults: &Faults, direction| {
+            let is_bad = fortune == Fortune::Bad && !faults.is_none();
+            is_bad.then(|| Box::new(Weather::new(*faults, network.seed, number, direction, self.now)))
+        };
+        let up = Way::new(Side::Client, weather(&network.up, 1));
+        let down = Way::new(Side::Server, weather(&network.down, 2));
+        let near = Leg::new(fd, conversation.protocol);
+        let taps = self.taps_of(&conversation);
+        let mut pair = Pair::new(near, conversation, (up, down), Stage::Greeting, self.now);
+        pair.taps = taps;
+        let key = self.pairs.insert(Box::new(pair));
+        let Some(pair) = self.pairs.get_mut(key) else { return };
+        let mut begun = self.poll.add_end(pair.near.fd(), key, End::Near);
+        if fortune == Fortune::Refused {
+            pair.refuse("refused on purpose (--refuse)");
+            self.conclude(key, false);
+            return;
+        }
+        if let Some(tls) = self.tls.get(listener).and_then(Option::as_ref) {
+            pair.deadline = Some(self.now.after(limits::HANDSHAKE_WAIT));
+            match Session::of_server(tls) {
+                Ok(session) => begun = begun.and_then(|()| pair.near.secure(session)),
+                Err(error) => {
+                    pair.give_up(ClosedBy::Server, format!("TLS: {error}"));
+                    self.conclude(key, false);
+                    return;
+                }
+            }
+            if begun.is_ok() {
+                self.arm(key);
+                return;
+            }
+        }
+        match begun {
+            Ok(()) => self.connect(key),
+            Err(error) => {
+                pair.refuse(&crate::net::words(&std::io::Error::from(error)));
+                self.conclude(key, false);
+            }
+        }
+    }
+
+    /// Rests from accepting: those who wait stay in the backlog, those inside go on.
+    fn pause_accepting(&mut self, why: String) {
+        for (index, listener) in self.listeners.iter().enumerate() {
+            let _ = self.poll.watch(&listener.socket.fd, Who::Listener(index as u32), false);
+        }
+        self.is_paused = true;
+        self.accept_again = Some(self.now.after(PAUSE));
+        if self.told_full.is_none_or(|told| self.now >= told.after(Duration::from_secs(1))) {
+            self.told_full = Some(self.now);
+            self.shared.observe(Event::Notice(why));
+        }
+    }
+
+    pub(super) fn resume_accepting(&mut self) {
+        if self.stop_by.is_some() {
+            self.accept_again = None;
+            return;
+        }
+        if self.shared.live() >= self.shared.options.pairs {
+            self.accept_again = Some(self.now.after(PAUSE));
+            return;
+        }
+        (self.accept_again, self.is_paused) = (None, false);
+        for (index, listener) in self.listeners.iter().enumerate() {
+            let _ = self.poll.watch(&listener.socket.fd, Who::Listener(index as u32), true);
+        }
+    }
+}

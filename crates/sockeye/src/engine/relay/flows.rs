@@ -1,0 +1,420 @@
+//! Datagrams: each client's go to a server over a socket of their own, so that the answers find their way back. A flow has no
+//! end but that nothing comes for a while, or that nobody listens at the server's port.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use transcript::{Moment, Side};
+
+use super::super::reactor::slab::Slab;
+use super::super::reactor::timers::Armed;
+use super::super::reactor::token::Key;
+use super::poll::End;
+use super::tap::Taps;
+use super::{Loop, Outcome, Trouble};
+use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
+use crate::failure::{Failure, Kind};
+use crate::faults::{DatagramWeather, Faults, Fortune};
+use crate::limits;
+use crate::net::listen::Socket;
+use crate::net::{is_exhausted, words};
+use crate::sys::datagrams::{self, Inbox, Outbox, Refused};
+
+/// Batches taken from one socket before the others have their turn.
+const BATCHES: usize = 8;
+/// How long datagrams wait that an interface has no room for.
+const AGAIN: Duration = Duration::from_millis(1);
+/// Flows that are looked at for one that has been silent, when there is no room for another.
+const LOOKS: usize = 16;
+
+/// Datagram sockets that clients send to, and where what they send goes.
+pub(super) struct Flows {
+    near: Vec<Socket>,
+    by_peer: HashMap<(usize, SocketAddr), Key>,
+    flows: Slab<Box<Flow>>,
+    /// In the order of opening, or of the last look.
+    by_age: VecDeque<(Key, Moment)>,
+    inbox: Inbox,
+    up: Outbox,
+    /// Answers on their way, for each socket.
+    down: Vec<Outbox>,
+    refused: Vec<Refused>,
+    /// When answers are tried again that had no room.
+    again: Option<Moment>,
+    /// Datagrams that could not be sent, of all flows, and when that was last told.
+    lost: u64,
+    told: Option<Moment>,
+}
+
+/// One client's datagrams.
+struct Flow {
+    fd: OwnedFd,
+    near: usize,
+    peer: SocketAddr,
+    /// The local address that it asked, where the socket has every one.
+    source: Option<IpAddr>,
+    to: SocketAddr,
+    conversation: Conversation,
+    target: usize,
+    opened: Moment,
+    last: Moment,
+    from_client: u64,
+    from_server: u64,
+    armed: Armed,
+    up: Option<Box<DatagramWeather>>,
+    down: Option<Box<DatagramWeather>>,
+    taps: Option<Box<Taps>>,
+}
+
+impl Flows {
+    pub(super) fn new(near: Vec<Socket>) -> Self {
+        for socket in &near {
+            datagrams::take_many(&socket.fd);
+        }
+        Self {
+            down: near.iter().map(|_| Outbox::default()).collect(),
+            near,
+            by_peer: HashMap::new(),
+            flows: Slab::new(),
+            by_age: VecDeque::new(),
+            inbox: Inbox::new(),
+            up: Outbox::default(),
+            refused: Vec::new(),
+            again: None,
+            lost: 0,
+            told: None,
+        }
+    }
+
+    pub(super) fn near(&self) -> &[Socket] {
+        &self.near
+    }
+
+    pub(super) fn close(&mut self) {
+        self.near.iter_mut().for_each(Socket::close);
+    }
+
+    pub(super) fn wakes(&self) -> Option<Moment> {
+        self.again
+    }
+
+    /// Sends answers that wait, and notes what could not go.
+    fn send_down(&mut self, now: Moment) {
+        self.again = None;
+        for (socket, outbox) in self.near.iter().zip(&mut self.down) {
+            if outbox.is_empty() {
+                continue;
+            }
+            outbox.send(&socket.fd, &mut self.refused);
+            if outbox.bytes() > limits::SEND_QUEUE {
+                outbox.give_up(u64::MAX, &mut self.refused);
+            }
+            if !outbox.is_empty() {
+                self.again = Some(now.after(AGAIN));
+            }
+        }
+        for refused in self.refused.drain(..) {
+            self.lost += refused.among(0..u64::MAX).0;
+        }
+    }
+}
+
+impl Flow {
+    fn send_up(&mut self, datagram: &[u8], outbox: &mut Outbox) {
+        outbox.push(datagram, self.to, None);
+    }
+}
+
+impl Loop {
+    /// Takes what clients sent.
+    pub(super) fn take_datagrams(&mut self, index: usize) {
+        let Some(mut flows) = self.flows.take() else { return };
+        for _ in 0..BATCHES {
+            if flows.inbox.receive(&flows.near[index].fd).is_err() {
+                break;
+            }
+            let mut inbox = std::mem::replace(&mut flows.inbox, Inbox::none());
+            for arrival in inbox.arrivals() {
+                let Some(key) = self.flow_of(&mut flows, index, arrival.from, arrival.to) else { continue };
+                let Some(flow) = flows.flows.get_mut(key) else { continue };
+                flow.last = self.now;
+                for datagram in arrival.datagrams() {
+                    flow.from_client += datagram.len() as u64;
+                    if let Some(taps) = &mut flow.taps {
+                        taps.said(Side::Client, datagram);
+                    }
+                    match &mut flow.up {
+                        Some(weather) => weather.take(datagram, self.now),
+                        None => flow.send_up(datagram, &mut flows.up),
+                    }
+                }
+                flows.up.send(&flow.fd, &mut flows.refused);
+                if !flows.up.is_empty() {
+                    // The way there has no room: it is lost, as on any full queue.
+                    flows.up.give_up(u64::MAX, &mut flows.refused);
+                }
+                self.pass_weather(&mut flows, key);
+            }
+            std::mem::swap(&mut flows.inbox, &mut inbox);
+            if flows.inbox.is_drained() {
+                break;
+            }
+        }
+        self.flows = Some(flows);
+        self.finish_datagrams();
+    }
+
+    /// A server answered, or its port is closed.
+    pub(super) fn take_answers(&mut self, key: Key) {
+        let Some(mut flows) = self.flows.take() else { return };
+        for turn in 0.. {
+            let Some(flow) = flows.flows.get_mut(key) else { break };
+            if turn >= BATCHES {
+                self.again.push(key);
+                break;
+            }
+            match flows.inbox.receive(&flow.fd) {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    self.no_listener(&mut flows, key, Errno::from_io_error(&error).unwrap_or(Errno::IO));
+                    break;
+                }
+            }
+            flow.last = self.now;
+            self.shared.targets.all[flow.target].answered();
+            for datagram in flows.inbox.arrivals().flat_map(|arrival| arrival.datagrams()) {
+                flow.from_server += datagram.len() as u64;
+                if let Some(taps) = &mut flow.taps {
+                    taps.said(Side::Server, datagram);
+                }
+                match &mut flow.down {
+                    Some(weather) => weather.take(datagram, self.now),
+                    None => flows.down[flow.near].push(datagram, flow.peer, flow.source),
+                }
+            }
+            self.pass_weather(&mut flows, key);
+            flows.send_down(self.now);
+            if flows.inbox.is_drained() {
+                break;
+            }
+        }
+        self.flows = Some(flows);
+        self.finish_datagrams();
+    }
+
+    /// Sends answers again that had no room, and tells what was lost.
+    pub(super) fn finish_datagrams(&mut self) {
+        let Some(flows) = &mut self.flows else { return };
+        flows.send_down(self.now);
+        if flows.lost > 0 && flows.told.is_none_or(|told| self.now >= told.after(Duration::from_secs(1))) {
+            flows.told = Some(self.now);
+            let (count, error) = (std::mem::take(&mut flows.lost), "datagrams that could not be sent on".to_owned());
+            self.shared.observe(Event::Dropped { count, error });
+        }
+    }
+
+    /// What a bad network has done with is sent.
+    fn pass_weather(&mut self, flows: &mut Flows, key: Key) {
+        let Some(flow) = flows.flows.get_mut(key) else { return };
+        let mut wakes = None;
+        if let Some(weather) = &mut flow.up {
+            while let Some(datagram) = weather.due(self.now) {
+                flows.up.push(&datagram, flow.to, None);
+            }
+            wakes = weather.wakes();
+            flows.up.send(&flow.fd, &mut flows.refused);
+            flows.up.give_up(u64::MAX, &mut flows.refused);
+        }
+        if let Some(weather) = &mut flow.down {
+            while let Some(datagram) = weather.due(self.now) {
+                flows.down[flow.near].push(&datagram, flow.peer, flow.source);
+            }
+            wakes = wakes.into_iter().chain(weather.wakes()).min();
+        }
+        if let Some(at) = wakes {
+            self.timers.arm(&mut flow.armed, at, key);
+        }
+    }
+
+    /// The flow of a client; a new one if it has none.
+    fn flow_of(&mut self, flows: &mut Flows, near: usize, peer: SocketAddr, source: Option<IpAddr>) -> Option<Key> {
+        if let Some(key) = flows.by_peer.get(&(near, peer)) {
+            return Some(*key);
+        }
+        if self.stop_by.is_some() || self.all_came() {
+            return None;
+        }
+        if flows.flows.len() >= self.shared.options.pairs {
+            self.make_room(flows);
+        }
+        let socket = &flows.near[near];
+        let server = match (&socket.endpoint.name, source) {
+            (Name::Inet(own), Some(ip)) => Name::Inet(SocketAddr::new(ip, own.port())),
+            (name, _) => name.clone(),
+        };
+        let number = self.shared.next_number();
+        let mut conversation =
+            Conversation { number, protocol: Protocol::Udp, server, client: Name::Inet(peer), to: None };
+        let (target, fd, to) = match self.open_flow() {
+            Ok(opened) => opened,
+            Err((kind, why)) => {
+                self.shared.add(self.seat);
+                let failure = Failure::other(kind, why);
+                self.shared.observe(Event::Failed { conversation: Some(conversation), failure });
+                let trouble = Some(Trouble::Kind(kind));
+                let outcome = Outcome { from_client: 0, from_server: 0, lost: 0, trouble, is_cut: false };
+                self.shared.remove(self.seat, &outcome);
+                return None;
+            }
+        };
+        conversation.to = Some(Name::Inet(to));
+        self.shared.observe(Event::Opened(conversation.clone()));
+        self.shared.add(self.seat);
+        let network = &self.shared.options.network;
+        let fortune = if network.is_good() { Fortune::Good } else { network.fortune(number) };
+        let weather = |faults: &Faults, direction| {
+            let is_bad = fortune == Fortune::Bad && !faults.is_none();
+            is_bad.then(|| Box::new(DatagramWeather::new(*faults, network.seed, number, direction)))
+        };
+        let (up, down) = (weather(&network.up, 1), weather(&network.down, 2));
+        let mut flow = Flow {
+            fd,
+            near,
+            peer,
+            source,
+            to,
+            conversation,
+            target,
+            opened: self.now,
+            last: self.now,
+            from_client: 0,
+            from_server: 0,
+            armed: Armed::default(),
+            up,
+            down,
+            taps: None,
+        };
+        flow.taps = self.taps_of(&flow.conversation);
+        let key = flows.flows.insert(Box::new(flow));
+        let flow = flows.flows.get_mut(key)?;
+        if self.poll.add_end(&flow.fd, key, End::Far).is_err() {
+            flows.flows.remove(key);
+            return None;
+        }
+        let idle = self.shared.options.datagram_idle;
+        self.timers.arm(&mut flow.armed, self.now.after(idle), key);
+        flows.by_peer.insert((near, peer), key);
+        flows.by_age.push_back((key, self.now));
+        Some(key)
+    }
+
+    /// A socket to the next server that there is a way to.
+    fn open_flow(&self) -> Result<(usize, OwnedFd, SocketAddr), (Kind, String)> {
+        let mut last = (Kind::Refused, "there is no server".to_owned());
+        for index in self.shared.targets.order(self.now) {
+            let target = &self.shared.targets.all[index];
+            for address in 0..target.addresses() {
+                let Name::Inet(to) = target.name(address) else { continue };
+                match target.begin(address) {
+                    Ok((fd, _)) => {
+                        datagrams::take_many(&fd);
+                        target.joined();
+                        return Ok((index, fd, to));
+                    }
+                    Err(error) => {
+                        let error = std::io::Error::from(error);
+                        let kind = if is_exhausted(&error) { Kind::NoResources } else { Kind::Unreachable };
+                        last = (kind, format!("cannot send to {to}: {}", words(&error)));
+                    }
+                }
+            }
+            target.failed(self.now);
+        }
+        Err(last)
+    }
+
+    /// Nobody listens where a flow leads: the next datagram may find another server.
+    fn no_listener(&mut self, flows: &mut Flows, key: Key, error: Errno) {
+        let Some(flow) = flows.flows.get_mut(key) else { return };
+        let target = &self.shared.targets.all[flow.target];
+        target.failed(self.now);
+        let (kind, why) = match error {
+            Errno::CONNREFUSED => (Kind::Refused, format!("nobody listens at udp://{}", flow.to)),
+            Errno::HOSTUNREACH | Errno::NETUNREACH => {
+                (Kind::Unreachable, format!("udp://{}: {}", flow.to, words(&std::io::Error::from(error))))
+            }
+            other => (Kind::Socket, format!("udp://{}: {}", flow.to, words(&std::io::Error::from(other)))),
+        };
+        let failure = Failure::other(kind, why);
+        self.shared.observe(Event::Failed { conversation: Some(flow.conversation.clone()), failure });
+        self.end_flow(flows, key, ClosedBy::Server, Some(Trouble::Kind(kind)), false);
+    }
+
+    /// Closes the flow that has been silent for longest, or almost.
+    fn make_room(&mut self, flows: &mut Flows) {
+        for look in 0.. {
+            let Some((key, seen)) = flows.by_age.pop_front() else { return };
+            let Some(flow) = flows.flows.get_mut(key) else { continue };
+            if flow.last > seen && look < LOOKS {
+                flows.by_age.push_back((key, flow.last));
+                continue;
+            }
+            self.end_flow(flows, key, ClosedBy::Timeout, None, false);
+            return;
+        }
+    }
+
+    fn end_flow(&mut self, flows: &mut Flows, key: Key, by: ClosedBy, trouble: Option<Trouble>, is_cut: bool) {
+        let Some(mut flow) = flows.flows.remove(key) else { return };
+        flows.by_peer.remove(&(flow.near, flow.peer));
+        self.shared.targets.all[flow.target].left();
+        let lasted = Duration::from_nanos(self.now.nanos().saturating_sub(flow.opened.nanos()));
+        let Flow { from_client, from_server, .. } = *flow;
+        let dropped = |weather: &Option<Box<DatagramWeather>>| weather.as_ref().map_or(0, |weather| weather.dropped);
+        let dropped = dropped(&flow.up) + dropped(&flow.down);
+        let reason = (dropped > 0).then(|| format!("{dropped} datagrams were lost on purpose (--drop)"));
+        if let Some(taps) = flow.taps.take() {
+            self.finish_taps(*taps, &flow.conversation);
+        }
+        let conversation = flow.conversation.clone();
+        drop(flow);
+        let unjudged = 0;
+        self.shared.observe(Event::Closed { conversation, by, from_client, from_server, unjudged, lasted, reason });
+        self.shared.remove(self.seat, &Outcome { from_client, from_server, lost: 0, trouble, is_cut });
+    }
+
+    /// A flow's time has come: something is due, or it was silent for too long.
+    pub(super) fn wake_flow(&mut self, key: Key, at: Moment) {
+        let Some(mut flows) = self.flows.take() else { return };
+        if let Some(flow) = flows.flows.get_mut(key) {
+            flow.armed.clear(at);
+            let ends = flow.last.after(self.shared.options.datagram_idle);
+            self.pass_weather(&mut flows, key);
+            if ends <= self.now {
+                self.end_flow(&mut flows, key, ClosedBy::Timeout, None, false);
+            } else if let Some(flow) = flows.flows.get_mut(key) {
+                self.timers.arm(&mut flow.armed, ends, key);
+            }
+        }
+        self.flows = Some(flows);
+        self.finish_datagrams();
+    }
+
+    /// The relay ends: flows end with it, and lose nothing, for nothing of them waits.
+    pub(super) fn end_flows(&mut self) {
+        let Some(mut flows) = self.flows.take() else { return };
+        for key in flows.flows.keys() {
+            self.end_flow(&mut flows, key, ClosedBy::Server, None, false);
+        }
+        self.flows = Some(flows);
+    }
+
+    /// Whether a flow stands there.
+    pub(super) fn has_flow(&self, key: Key) -> bool {
+        self.flows.as_ref().is_some_and(|flows| flows.flows.contains(key))
+    }
+}

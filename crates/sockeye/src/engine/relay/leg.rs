@@ -1,0 +1,287 @@
+//! One end of a pair: a socket, perhaps with TLS over it, that is read and written without waiting. It knows nothing of the
+//! other end.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
+
+use crate::endpoint::Protocol;
+use crate::net::tls::{Session, TlsError};
+use crate::sys::queue;
+
+/// Bytes that are encrypted at once, and most that wait encrypted for a socket to take them before more are.
+const ENCRYPTED: usize = 64 * 1024;
+
+/// What reading came to.
+#[derive(Debug)]
+pub(super) enum Got {
+    /// So many bytes stand in the buffer.
+    Bytes(usize),
+    /// Nothing is there now.
+    Nothing,
+    /// The peer says no more.
+    End,
+    /// The stream ended inside a session of TLS that was not ended: it may be cut short.
+    Cut,
+    Broken(Errno),
+    /// The session cannot go on.
+    NotSecure(TlsError),
+}
+
+/// Where what is read stands: room for one read, and what it means where it was encrypted.
+pub(super) struct Buffer {
+    raw: Vec<u8>,
+    clear: Vec<u8>,
+    is_clear: bool,
+}
+
+/// Bytes read at once.
+pub(super) const READ: usize = 64 * 1024;
+
+impl Buffer {
+    pub(super) fn new() -> Self {
+        Self { raw: vec![0; READ], clear: Vec::new(), is_clear: false }
+    }
+
+    pub(super) fn bytes(&self, length: usize) -> &[u8] {
+        if self.is_clear { &self.clear[..length] } else { &self.raw[..length] }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Leg {
+    fd: OwnedFd,
+    pub(super) protocol: Protocol,
+    session: Option<Box<Session>>,
+    /// What the session wants sent and the socket has not taken.
+    wire: Vec<u8>,
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// Its end may stand behind what is read next.
+    pub(super) hung: bool,
+    /// The peer's end was read.
+    pub(super) ended: bool,
+    /// We said our end; the socket's is shut once all before it was taken.
+    said_end: bool,
+    is_shut: bool,
+    /// The error that broke it.
+    pub(super) broken: Option<Errno>,
+}
+
+impl Leg {
+    pub(super) fn new(fd: OwnedFd, protocol: Protocol) -> Self {
+        Self {
+            fd,
+            protocol,
+            session: None,
+            wire: Vec::new(),
+            readable: false,
+            writable: true,
+            hung: false,
+            ended: false,
+            said_end: false,
+            is_shut: false,
+            broken: None,
+        }
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Whether it is connected to itself.
+    pub(super) fn meets_itself(&self) -> bool {
+        self.protocol == Protocol::Tcp && super::targets::meets_itself(&self.fd)
+    }
+
+    /// Whether its bytes are those of the conversation, so that the kernel may move them.
+    pub(super) fn is_plain(&self) -> bool {
+        self.session.is_none()
+    }
+
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_handshaking())
+    }
+
+    /// Begins TLS; a client has the first word.
+    pub(super) fn secure(&mut self, mut session: Session) -> Result<(), Errno> {
+        session.send(&[], &mut self.wire);
+        self.session = Some(Box::new(session));
+        self.flush()
+    }
+
+    /// Bytes that wait here for the socket.
+    pub(super) fn waiting(&self) -> usize {
+        self.wire.len()
+    }
+
+    /// Reads once what is there.
+    pub(super) fn receive(&mut self, buffer: &mut Buffer) -> Got {
+        buffer.is_clear = self.session.is_some();
+        if self.session.is_none() {
+            return match self.receive_raw(&mut buffer.raw) {
+                Ok(Some(0)) => Got::End,
+                Ok(Some(length)) => Got::Bytes(length),
+                Ok(None) => Got::Nothing,
+                Err(error) => Got::Broken(error),
+            };
+        }
+        buffer.clear.clear();
+        loop {
+            if self.session.as_ref().is_some_and(|session| session.has_ended()) {
+                return Got::End;
+            }
+            let length = match self.receive_raw(&mut buffer.raw) {
+                Ok(Some(0)) => return Got::Cut,
+                Ok(Some(length)) => length,
+                Ok(None) => return Got::Nothing,
+                Err(error) => return Got::Broken(error),
+            };
+            let Some(session) = &mut self.session else { return Got::Nothing };
+            let received = session.receive(&buffer.raw[..length], &mut buffer.clear);
+            session.send(&[], &mut self.wire);
+            if let Err(error) = self.flush() {
+                // What came is told first.
+                self.broken.get_or_insert(error);
+            }
+            if let Err(error) = received {
+                return Got::NotSecure(error);
+            }
+            if !buffer.clear.is_empty() {
+                return Got::Bytes(buffer.clear.len());
+            }
+        }
+    }
+
+    /// One read of the socket. A short one says that nothing more stands there, unless the end does.
+    fn receive_raw(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Errno> {
+        if !self.readable {
+            return Ok(None);
+        }
+        loop {
+            match recv(&self.fd, &mut *buffer, RecvFlags::empty()) {
+                Ok((length, _)) => {
+                    if length < buffer.len() && !self.hung {
+                        self.readable = false;
+                    }
+                    return Ok(Some(length));
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    self.readable = false;
+                    return Ok(None);
+                }
+                Err(error) => {
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Sends what the socket takes; how many bytes it took, or the session for it.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
+        if self.session.is_none() {
+            return self.send_raw(bytes);
+        }
+        if self.is_handshaking() {
+            // Nothing is said before it is known to whom.
+            self.flush()?;
+            return Ok(0);
+        }
+        let mut taken = 0;
+        while taken < bytes.len() {
+            if self.wire.len() >= ENCRYPTED {
+                self.flush()?;
+                if !self.wire.is_empty() {
+                    break;
+                }
+            }
+            let piece = &bytes[taken..bytes.len().min(taken + ENCRYPTED)];
+            if let Some(session) = &mut self.session {
+                session.send(piece, &mut self.wire);
+            }
+            taken += piece.len();
+        }
+        self.flush()?;
+        Ok(taken)
+    }
+
+    fn send_raw(&mut self, mut bytes: &[u8]) -> Result<usize, Errno> {
+        let mut taken = 0;
+        while !bytes.is_empty() && self.writable {
+            match send(&self.fd, bytes, SendFlags::NOSIGNAL) {
+                Ok(length) => {
+                    taken += length;
+                    bytes = &bytes[length..];
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.writable = false,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Sends what waits here, and the end behind it.
+    pub(super) fn flush(&mut self) -> Result<(), Errno> {
+        if !self.wire.is_empty() && self.writable {
+            let wire = std::mem::take(&mut self.wire);
+            let taken = self.send_raw(&wire)?;
+            self.wire = wire;
+            self.wire.drain(..taken);
+        }
+        if self.wire.is_empty() {
+            self.wire = Vec::new();
+            if self.said_end && !self.is_shut {
+                self.is_shut = true;
+                return match shutdown(&self.fd, Shutdown::Write) {
+                    // It is broken, and reading tells how.
+                    Ok(()) | Err(Errno::NOTCONN) => Ok(()),
+                    Err(error) => Err(error),
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that nothing more is said.
+    pub(super) fn say_end(&mut self) -> Result<(), Errno> {
+        if self.said_end {
+            return Ok(());
+        }
+        self.said_end = true;
+        if let Some(session) = &mut self.session {
+            session.end(&mut self.wire);
+        }
+        self.flush()
+    }
+
+    /// Whether our end was said and all before it taken.
+    pub(super) fn is_shut(&self) -> bool {
+        self.is_shut
+    }
+
+    /// The kernel moved bytes of the other end here.
+    pub(super) fn is_full(&mut self) {
+        self.writable = false;
+    }
+
+    /// Bytes that the peer's system has not taken yet; none where that cannot be known.
+    pub(super) fn untaken(&self) -> u64 {
+        if self.protocol == Protocol::Tcp { queue::unsent(&self.fd).unwrap_or(0) } else { 0 }
+    }
+
+    /// The error that the socket has, if it has one. It is told only once.
+    pub(super) fn take_error(&self) -> Option<Errno> {
+        sockopt::socket_error(&self.fd).ok().and_then(Result::err)
+    }
+
+    /// Ends it for both sides at once: the peer sees a reset, where its socket knows such a thing.
+    pub(super) fn reset(&mut self) {
+        if self.protocol == Protocol::Tcp {
+            let _ = sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
+        }
+    }
+}

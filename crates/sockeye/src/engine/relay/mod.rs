@@ -1,0 +1,665 @@
+//! A relay: clients that were accepted, each joined to a connection of its own to a server. A loop of its own on the engine's
+//! slab and timers: a channel of the engine has one socket and an agent that decides what is said on it, and a pair has two
+//! sockets and says nothing of its own. It knows no option of the command line.
+
+mod accept;
+mod flows;
+mod leg;
+mod pair;
+mod poll;
+mod shared;
+mod tap;
+mod targets;
+mod way;
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use transcript::{FaultKind, Moment};
+
+use super::reactor::slab::Slab;
+use super::reactor::timers::Timers;
+use super::reactor::token::Key;
+use crate::event::{Event, Observer, Protocol};
+use crate::failure::Kind;
+use crate::faults::BadNetwork;
+use crate::net::listen::Socket;
+use crate::net::tls::TlsServer;
+use crate::net::{is_exhausted, words};
+use crate::stop::Stop;
+use flows::Flows;
+use leg::{Buffer, Leg};
+use pair::{Connecting, Fate, Pair, Stage};
+use poll::{End, Poll, Ready, Who};
+use shared::{Message, Shared};
+use way::{Pipes, Tools};
+
+pub use tap::{Hearers, Listen};
+pub use targets::Balance;
+pub(crate) use targets::{Place, Target, Targets};
+
+/// How long it takes until what this machine could not do, or a full backlog, is tried again.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// How to relay.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) threads: usize,
+    /// Connections in all; then the relay ends.
+    pub(crate) plays: Option<u64>,
+    /// How long pairs get when the relay is stopped.
+    pub(crate) grace: Duration,
+    pub(crate) connect_timeout: Duration,
+    /// How long a pair may be silent.
+    pub(crate) idle: Option<Duration>,
+    /// How long a client's datagrams may stay away until it is forgotten.
+    pub(crate) datagram_idle: Duration,
+    /// Pairs at once.
+    pub(crate) pairs: usize,
+    pub(crate) network: BadNetwork,
+    pub(crate) hearers: Hearers,
+}
+
+/// What went wrong with a pair, for an exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// There is no server.
+    Kind(Kind),
+    /// It was reset.
+    Reset,
+    /// Not everything arrived.
+    CutShort,
+    /// TLS failed.
+    Tls,
+    /// The server's certificate is not believed.
+    Untrusted,
+}
+
+impl Trouble {
+    fn fault(self) -> FaultKind {
+        match self {
+            Self::Untrusted => FaultKind::Untrusted,
+            Self::Reset => FaultKind::Reset,
+            _ => FaultKind::Tls,
+        }
+    }
+}
+
+/// What came of one pair.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    from_client: u64,
+    from_server: u64,
+    lost: u64,
+    trouble: Option<Trouble>,
+    is_cut: bool,
+}
+
+/// What came of all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Clients that came.
+    pub opened: u64,
+    /// Pairs that ended by themselves.
+    pub closed: u64,
+    /// Of all pairs, those with which something went wrong.
+    pub failed: u64,
+    /// Pairs that the end of the relay cut.
+    pub cut: u64,
+    /// Bytes that came from clients.
+    pub from_clients: u64,
+    /// Bytes that came from servers.
+    pub from_servers: u64,
+    /// Bytes of both that the other side did not take.
+    pub lost: u64,
+    /// The first thing that went wrong.
+    pub trouble: Option<Trouble>,
+    /// Whether it was asked twice to end.
+    pub at_once: bool,
+}
+
+/// A listening socket, and who we are to its clients.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) socket: Socket,
+    pub(crate) tls: Option<TlsServer>,
+}
+
+/// The loop of one thread.
+struct Loop {
+    seat: usize,
+    shared: Arc<Shared>,
+    poll: Poll,
+    /// Only the first has any; the others know who they are to clients.
+    listeners: Vec<Listener>,
+    tls: Vec<Option<TlsServer>>,
+    pairs: Slab<Box<Pair>>,
+    /// Where datagrams are relayed, and not streams.
+    flows: Option<Box<Flows>>,
+    timers: Timers,
+    began: Instant,
+    now: Moment,
+    buffer: Buffer,
+    pipes: Pipes,
+    /// Pairs that have more to move.
+    again: Vec<Key>,
+    stop: Option<Stop>,
+    stop_by: Option<Moment>,
+    accept_again: Option<Moment>,
+    told_full: Option<Moment>,
+    is_paused: bool,
+    broken: Option<io::Error>,
+}
+
+/// Relays until it is stopped and the last pair has ended, or the grace is over.
+///
+/// # Errors
+/// The loop itself failed: no descriptor for epoll, or a listener that broke.
+pub(crate) fn run(
+    listeners: Vec<Listener>,
+    targets: Targets,
+    options: Options,
+    stop: Stop,
+    observer: Box<dyn Observer>,
+) -> io::Result<Summary> {
+    let began = Instant::now();
+    let threads = options.threads.max(1);
+    let shared = Arc::new(Shared::new(options, targets, observer)?);
+    let tls: Vec<Option<TlsServer>> = listeners.iter().map(|listener| listener.tls.clone()).collect();
+    let mut workers = Vec::new();
+    for seat in 1..threads {
+        let epoll = Loop::poll(&shared, seat)?.into_epoll();
+        let (shared, tls) = (Arc::clone(&shared), tls.clone());
+        let thread = std::thread::Builder::new().name(format!("relay {seat}"));
+        workers.push(thread.spawn(move || {
+            let ran = Loop::new(seat, Arc::clone(&shared), Poll::over(epoll), tls, began).run();
+            shared.leave(seat);
+            ran
+        })?);
+    }
+    let mut first = Loop::new(0, Arc::clone(&shared), Loop::poll(&shared, 0)?, tls, began);
+    let ran = first.listen(listeners, stop).and_then(|()| first.run());
+    shared.write_all(|| Message::End);
+    for worker in workers {
+        let _ = worker.join();
+    }
+    ran.map(|at_once| shared.summary(at_once))
+}
+
+impl Loop {
+    fn poll(shared: &Shared, seat: usize) -> io::Result<Poll> {
+        let poll = Poll::new()?;
+        poll.add(shared.waker(seat), Who::Mail)?;
+        Ok(poll)
+    }
+
+    fn new(seat: usize, shared: Arc<Shared>, poll: Poll, tls: Vec<Option<TlsServer>>, began: Instant) -> Self {
+        Self {
+            seat,
+            shared,
+            poll,
+            listeners: Vec::new(),
+            tls,
+            pairs: Slab::new(),
+            flows: None,
+            timers: Timers::default(),
+            began,
+            now: Moment::default(),
+            buffer: Buffer::new(),
+            pipes: Pipes::default(),
+            again: Vec::new(),
+            stop: None,
+            stop_by: None,
+            accept_again: None,
+            told_full: None,
+            is_paused: false,
+            broken: None,
+        }
+    }
+
+    /// Takes over the sockets.
+    fn listen(&mut self, listeners: Vec<Listener>, stop: Stop) -> io::Result<()> {
+        self.poll.add(&stop, Who::Stop)?;
+        if listeners.first().is_some_and(|listener| listener.socket.endpoint.protocol == Protocol::Udp) {
+            let flows = Flows::new(listeners.into_iter().map(|listener| listener.socket).collect());
+            for (index, socket) in flows.near().iter().enumerate() {
+                self.poll.add(&socket.fd, Who::Datagrams(index as u32))?;
+                self.shared.observe(Event::Listening(socket.endpoint.clone()));
+            }
+            (self.stop, self.flows) = (Some(stop), Some(Box::new(flows)));
+            return Ok(());
+        }
+        for (index, listener) in listeners.iter().enumerate() {
+            self.poll.add(&listener.socket.fd, Who::Listener(index as u32))?;
+            self.shared.observe(Event::Listening(listener.socket.endpoint.clone()));
+        }
+        (self.stop, self.listeners) = (Some(stop), listeners);
+        Ok(())
+    }
+
+    /// Whether it was asked twice to end.
+    fn run(&mut self) -> io::Result<bool> {
+        let mut ready: Vec<Ready> = Vec::with_capacity(512);
+        loop {
+            let datagrams = self.flows.as_ref().and_then(|flows| flows.wakes());
+            let wakes = [self.timers.next(), self.stop_by, self.accept_again, datagrams].into_iter().flatten().min();
+            let time = match self.again.is_empty() {
+                true => wakes.map(|at| Duration::from_nanos(at.nanos().saturating_sub(self.clock().nanos()))),
+                false => Some(Duration::ZERO),
+            };
+            self.poll.wait(time, &mut ready)?;
+            self.now = self.clock();
+            for ready in &ready {
+                match ready.who {
+                    Who::Pair(key, _) if self.flows.is_some() => self.take_answers(key),
+                    Who::Pair(key, end) => self.ready(key, end, ready),
+                    Who::Listener(index) => self.accept(index as usize),
+                    Who::Stop => {
+                        let asked = self.stop.as_ref().map_or(0, Stop::asked);
+                        if asked > 1 || asked == 1 && self.stop_by.is_some() {
+                            self.cut_all();
+                            return Ok(true);
+                        }
+                        if asked == 1 {
+                            self.begin_stopping();
+                        }
+                    }
+                    Who::Mail => {
+                        for message in self.shared.messages(self.seat) {
+                            match message {
+                                Message::Client(client) => self.take_in(*client),
+                                Message::Stop(by) => self.stop_by = Some(by),
+                                Message::End => {
+                                    self.cut_all();
+                                    return Ok(false);
+                                }
+                            }
+                        }
+                    }
+                    Who::Datagrams(index) => self.take_datagrams(index as usize),
+                    Who::Control => {}
+                }
+            }
+            for key in std::mem::take(&mut self.again) {
+                if self.flows.is_some() {
+                    self.take_answers(key);
+                } else if let Some(pair) = self.pairs.get_mut(key) {
+                    pair.is_queued = false;
+                    self.advance(key);
+                }
+            }
+            self.wake_due();
+            if self.seat != 0 {
+                continue;
+            }
+            if self.broken.is_some() && self.stop_by.is_none() {
+                self.begin_stopping();
+            }
+            let is_done = self.stop_by.is_some() || self.all_came();
+            let is_late = self.stop_by.is_some_and(|by| self.now >= by);
+            if is_done && (self.shared.live() == 0 || is_late) {
+                self.cut_all();
+                return self.broken.take().map_or(Ok(false), Err);
+            }
+        }
+    }
+
+    fn clock(&self) -> Moment {
+        Moment::from_nanos(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// Whether as many clients came as there are to be.
+    fn all_came(&self) -> bool {
+        self.shared.options.plays.is_some_and(|plays| self.shared.opened() >= plays)
+    }
+
+    fn begin_stopping(&mut self) {
+        let by = self.now.after(self.shared.options.grace);
+        self.stop_by = Some(by);
+        self.close_listeners();
+        self.shared.is_attentive.store(true, std::sync::atomic::Ordering::SeqCst);
+        self.shared.write_all(|| Message::Stop(by));
+    }
+
+    fn close_listeners(&mut self) {
+        for listener in &mut self.listeners {
+            self.poll.remove(&listener.socket.fd);
+            listener.socket.close();
+        }
+        if let Some(flows) = &mut self.flows {
+            for socket in flows.near() {
+                self.poll.remove(&socket.fd);
+            }
+            flows.close();
+            self.end_flows();
+        }
+        self.accept_again = None;
+    }
+
+    fn cut_all(&mut self) {
+        self.end_flows();
+        for key in self.pairs.keys() {
+            if let Some(pair) = self.pairs.get_mut(key) {
+                pair.cut();
+                self.conclude(key, true);
+            }
+        }
+    }
+
+    fn ready(&mut self, key: Key, end: End, ready: &Ready) {
+        let Some(pair) = self.pairs.get_mut(key) else { return };
+        if end == End::Far && pair.far.is_some() && matches!(pair.stage, Stage::Connecting(_)) {
+            if ready.writable || ready.broken {
+                pair.ready(end, ready);
+                self.connected(key);
+            }
+            return;
+        }
+        pair.ready(end, ready);
+        if end == End::Near && ready.broken && matches!(pair.stage, Stage::Connecting(_)) {
+            // It left before there was a server.
+            let error = pair.near.take_error();
+            if error.is_some() {
+                let why = "the client left before there was a server";
+                pair.give_up(crate::event::ClosedBy::Reset, why.to_owned());
+                self.tell_opened(key);
+                self.conclude(key, false);
+                return;
+            }
+        }
+        self.advance(key);
+    }
+
+    /// Moves what a pair can move, and sees to what comes of it.
+    fn advance(&mut self, key: Key) {
+        let Some(pair) = self.pairs.get_mut(key) else { return };
+        let mut tools = Tools { buffer: &mut self.buffer, pipes: &mut self.pipes, now: self.now };
+        if matches!(pair.stage, Stage::Greeting) {
+            match pair.greet(&mut tools) {
+                Ok(false) => return,
+                Ok(true) => self.connect(key),
+                Err(_) => {
+                    self.tell_opened(key);
+                    self.conclude(key, false);
+                }
+            }
+            return;
+        }
+        let shared = &self.shared;
+        let fate = pair.advance(&mut tools, &mut |event| shared.observe(event));
+        self.see_to(key, fate);
+    }
+
+    fn see_to(&mut self, key: Key, fate: Fate) {
+        match fate {
+            Fate::Gone => self.conclude(key, false),
+            Fate::Again => {
+                let Some(pair) = self.pairs.get_mut(key) else { return };
+                if !std::mem::replace(&mut pair.is_queued, true) {
+                    self.again.push(key);
+                }
+            }
+            Fate::Lives => self.arm(key),
+        }
+    }
+
+    /// Sees to it that a pair is woken for its deadline, and looked at for its idle time.
+    fn arm(&mut self, key: Key) {
+        let idle = self.shared.options.idle;
+        let Some(pair) = self.pairs.get_mut(key) else { return };
+        let mut wakes = pair.deadline;
+        if let Some(idle) = idle
+            && matches!(pair.stage, Stage::Joined)
+        {
+            let moved = pair.moved();
+            if moved != pair.last_moved.0 {
+                pair.last_moved = (moved, self.now);
+            }
+            wakes = wakes.into_iter().chain([pair.last_moved.1.after(idle)]).min();
+        }
+        if let Some(at) = wakes {
+            self.timers.arm(&mut pair.armed, at, key);
+        }
+    }
+
+    fn wake_due(&mut self) {
+        if self.accept_again.is_some_and(|at| at <= self.now) {
+            self.resume_accepting();
+        }
+        if self.flows.as_ref().and_then(|flows| flows.wakes()).is_some_and(|at| at <= self.now) {
+            self.finish_datagrams();
+        }
+        while let Some((at, key)) = self.timers.due(self.now) {
+            if self.flows.is_some() {
+                self.wake_flow(key, at);
+                continue;
+            }
+            let Some(pair) = self.pairs.get_mut(key) else { continue };
+            pair.armed.clear(at);
+            match &pair.stage {
+                Stage::Greeting => {
+                    let why = "the client took too long for the handshake of TLS".to_owned();
+                    if pair.deadline.is_some_and(|by| by <= self.now) {
+                        pair.give_up(crate::event::ClosedBy::Timeout, why);
+                        self.tell_opened(key);
+                        self.conclude(key, false);
+                    } else {
+                        self.arm(key);
+                    }
+                }
+                Stage::Connecting(_) => self.connect_again(key),
+                Stage::Joined => {
+                    let idle = self.shared.options.idle;
+                    let moved = pair.moved();
+                    if let Some(idle) = idle
+                        && moved == pair.last_moved.0
+                        && pair.last_moved.1.after(idle) <= self.now
+                    {
+                        pair.time_out(idle);
+                        self.conclude(key, false);
+                    } else {
+                        self.advance(key);
+                    }
+                }
+                _ => self.advance(key),
+            }
+        }
+        if self.timers.len() > self.pairs.len() + self.shared.live() + super::STALE {
+            let mut timers = std::mem::take(&mut self.timers);
+            timers.keep(|key| self.pairs.contains(key) || self.has_flow(key));
+            self.timers = timers;
+        }
+    }
+
+    /// Begins to connect to a server.
+    fn connect(&mut self, key: Key) {
+        let order = self.shared.targets.order(self.now);
+        let until = self.now.after(self.shared.options.connect_timeout);
+        let Some(pair) = self.pairs.get_mut(key) else { return };
+        pair.stage = Stage::Connecting(Connecting {
+            order,
+            place: 0,
+            address: 0,
+            until,
+            again: None,
+            why: String::new(),
+            kind: Kind::Refused,
+        });
+        self.try_server(key);
+    }
+
+    /// Tries servers until one answers at once, one may answer, or none is left.
+    fn try_server(&mut self, key: Key) {
+        loop {
+            let Some(pair) = self.pairs.get_mut(key) else { return };
+            let Stage::Connecting(connecting) = &mut pair.stage else { return };
+            let Some(&index) = connecting.order.get(connecting.place) else {
+                let (kind, why) = (connecting.kind, std::mem::take(&mut connecting.why));
+                let failure = pair.no_server(kind, &why);
+                self.tell_opened(key);
+                let Some(pair) = self.pairs.get_mut(key) else { return };
+                let conversation = Some(pair.conversation.clone());
+                self.shared.observe(Event::Failed { conversation, failure });
+                self.conclude(key, false);
+                return;
+            };
+            let target = &self.shared.targets.all[index];
+            let begun = target.begin(connecting.address);
+            match begun {
+                Ok((fd, stands)) => {
+                    if let Err(error) = self.poll.add_end(&fd, key, End::Far) {
+                        connecting.failed(target, error, self.now);
+                        continue;
+                    }
+                    pair.far = Some(Leg::new(fd, target.protocol));
+                    pair.target = Some(index);
+                    if stands {
+                        self.connected(key);
+                    } else {
+                        pair.deadline = Some(connecting.by(target.addresses(), self.now));
+                        self.arm(key);
+                    }
+                    return;
+                }
+                // A backlog that is full, or too little of something here: it may be otherwise in a moment.
+                Err(error) if (error == Errno::AGAIN || is_exhausted(&error.into())) && self.now < connecting.until => {
+                    connecting.again = Some(self.now.after(AGAIN));
+                    pair.deadline = connecting.again;
+                    self.arm(key);
+                    return;
+                }
+                Err(error) => connecting.failed(target, error, self.now),
+            }
+        }
+    }
+
+    /// The time of an attempt is over, or has come.
+    fn connect_again(&mut self, key: Key) {
+        let Some(pair) = self.pairs.get_mut(key) else { return };
+        let Stage::Connecting(connecting) = &mut pair.stage else { return };
+        if connecting.again.take_if(|at| *at <= self.now).is_some() {
+            self.try_server(key);
+        } else if pair.deadline.is_some_and(|by| by <= self.now) {
+            if let Some(index) = pair.target.take() {
+                connecting.failed(&self.shared.targets.all[index], Errno::TIMEDOUT, self.now);
+            }
+            pair.far = None;
+            self.try_server(key);
+        } else {
+            self.arm(key);
+        }
+    }
+
+    /// An attempt has an answer.
+    fn connected(&mut self, key: Key) {
+        let Some(pair) = self.pairs.get_mut(key) else { return };
+        let (Some(far), Some(index)) = (&mut pair.far, pair.target) else { return };
+        let target = &self.shared.targets.all[index];
+        let Stage::Connecting(connecting) = &mut pair.stage else { return };
+        let error = match far.take_error() {
+            // What it said before it reset us can still be read.
+            Some(error @ (Errno::CONNRESET | Errno::PIPE)) => {
+                far.broken = Some(error);
+                None
+            }
+            None if far.meets_itself() => Some(Errno::CONNREFUSED),
+            error => error,
+        };
+        if let Some(error) = error {
+            connecting.failed(target, error, self.now);
+            (pair.far, pair.target) = (None, None);
+            self.try_server(key);
+            return;
+        }
+        target.answered();
+        target.joined();
+        pair.conversation.to = Some(target.name(connecting.address));
+        (pair.stage, pair.deadline) = (Stage::Joined, None);
+        pair.last_moved.1 = self.now;
+        let begun = match target.session() {
+            None => Ok(()),
+            Some(Ok(session)) => {
+                pair.secure_by = Some(self.now.after(crate::limits::HANDSHAKE_WAIT));
+                far.secure(session).map_err(|error| words(&io::Error::from(error)))
+            }
+            Some(Err(error)) => Err(error.to_string()),
+        };
+        self.tell_opened(key);
+        if let Err(why) = begun {
+            let Some(pair) = self.pairs.get_mut(key) else { return };
+            let failure = pair.no_server(Kind::Socket, &why);
+            let conversation = Some(pair.conversation.clone());
+            self.shared.observe(Event::Failed { conversation, failure });
+            self.conclude(key, false);
+            return;
+        }
+        self.advance(key);
+    }
+
+    fn tell_opened(&mut self, key: Key) {
+        let Some(pair) = self.pairs.get_mut(key) else { return };
+        if !std::mem::replace(&mut pair.was_told, true) {
+            self.shared.observe(Event::Opened(pair.conversation.clone()));
+        }
+    }
+
+    /// A pair is over: its sockets are closed, and it is told.
+    fn conclude(&mut self, key: Key, is_cut: bool) {
+        self.tell_opened(key);
+        let Some(mut pair) = self.pairs.remove(key) else { return };
+        if let Some(index) = pair.target
+            && pair.conversation.to.is_some()
+        {
+            self.shared.targets.all[index].left();
+        }
+        let (event, outcome) = pair.conclude(self.now, is_cut);
+        if let Some(taps) = pair.taps.take() {
+            self.finish_taps(*taps, &pair.conversation);
+        }
+        // Whoever hears of it finds it closed.
+        drop(pair);
+        self.shared.observe(event);
+        self.shared.remove(self.seat, &outcome);
+        if self.is_paused {
+            self.accept_again = Some(self.now);
+        }
+    }
+}
+
+impl Connecting {
+    /// This address did not answer: the next one, or the next server's first.
+    fn failed(&mut self, target: &Target, error: Errno, now: Moment) {
+        let name = target.name(self.address);
+        let why = match error {
+            Errno::TIMEDOUT => "no answer in time (--connect-timeout)".to_owned(),
+            other => words(&io::Error::from(other)),
+        };
+        self.kind = match error {
+            Errno::TIMEDOUT => Kind::ConnectTimeout,
+            Errno::HOSTUNREACH | Errno::NETUNREACH => Kind::Unreachable,
+            error if is_exhausted(&error.into()) => Kind::NoResources,
+            _ => Kind::Refused,
+        };
+        self.why = match self.why.is_empty() {
+            true => format!("cannot connect to {}: {name}: {why}", target.address),
+            false => format!("{}; {name}: {why}", self.why),
+        };
+        self.address += 1;
+        if self.address >= target.addresses() {
+            target.failed(now);
+            (self.address, self.place) = (0, self.place + 1);
+        }
+    }
+
+    /// When an attempt has taken too long: the time is shared by those that are left.
+    fn by(&self, addresses: usize, now: Moment) -> Moment {
+        let left = self.until.nanos().saturating_sub(now.nanos());
+        let tries =
+            (addresses - self.address.min(addresses) + self.order.len() - 1 - self.place.min(self.order.len() - 1))
+                .max(1);
+        now.after(Duration::from_nanos((left / tries as u64).max(1)))
+    }
+}

@@ -1,0 +1,498 @@
+//! Two legs that are one connection: a client's, and one to a server. Each end of a stream is passed on by itself, a reset is
+//! passed on as one, and whatever came before either of them arrives first.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use transcript::{Moment, Side};
+
+use super::super::reactor::timers::Armed;
+use super::leg::{Got, Leg};
+use super::poll::End;
+use super::tap::Taps;
+use super::way::{Tools, Turn, Way};
+use super::{Outcome, Trouble};
+use crate::event::{ClosedBy, Conversation, Event};
+use crate::failure::{Failure, Kind};
+use crate::faults::Limit;
+use crate::net::tls::{TlsError, Why};
+use crate::net::words;
+
+/// How long what came before a reset may take to arrive.
+const RESET_WAIT: Duration = Duration::from_secs(5);
+/// How often a leg is asked whether its peer has taken everything, at first and at most.
+const LOOK: Duration = Duration::from_millis(2);
+const LONGEST_LOOK: Duration = Duration::from_millis(250);
+
+/// A client that was accepted.
+pub(super) struct Client {
+    pub(super) fd: OwnedFd,
+    pub(super) conversation: Conversation,
+    pub(super) listener: usize,
+}
+
+/// How far a pair is.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// The client's handshake of TLS.
+    Greeting,
+    /// On the way to a server.
+    Connecting(Connecting),
+    Joined,
+    /// One side is gone: what it said before still arrives at the other, which then is reset.
+    Resetting {
+        by: End,
+        until: Moment,
+        look: Duration,
+    },
+    /// Both ends were said, on purpose; what still comes is thrown away.
+    Cutting {
+        until: Moment,
+    },
+    /// All is said and passed on; the peers' systems have not taken all of it yet.
+    Ending {
+        untaken: u64,
+        until: Moment,
+        look: Duration,
+    },
+}
+
+/// Which server is tried.
+#[derive(Debug)]
+pub(super) struct Connecting {
+    /// The servers that are tried, in this order, and where in it we are.
+    pub(super) order: Vec<usize>,
+    pub(super) place: usize,
+    /// Which of that server's addresses.
+    pub(super) address: usize,
+    pub(super) until: Moment,
+    /// When to try again what this machine could not do, or a backlog that was full.
+    pub(super) again: Option<Moment>,
+    /// Why the last one failed.
+    pub(super) why: String,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub(super) near: Leg,
+    pub(super) far: Option<Leg>,
+    pub(super) up: Way,
+    pub(super) down: Way,
+    pub(super) stage: Stage,
+    pub(super) conversation: Conversation,
+    /// The server that it leads to.
+    pub(super) target: Option<usize>,
+    pub(super) opened: Moment,
+    pub(super) deadline: Option<Moment>,
+    /// By when the server's handshake of TLS is to be over.
+    pub(super) secure_by: Option<Moment>,
+    pub(super) armed: Armed,
+    /// Bytes moved when it was last looked at, for the idle time.
+    pub(super) last_moved: (u64, Moment),
+    first_end: Option<End>,
+    by: Option<ClosedBy>,
+    reason: Option<String>,
+    trouble: Option<Trouble>,
+    pub(super) taps: Option<Box<Taps>>,
+    pub(super) was_told: bool,
+    /// It stands among those that have more to move.
+    pub(super) is_queued: bool,
+}
+
+/// Whether a pair lives on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Lives,
+    /// It has more to move at once.
+    Again,
+    Gone,
+}
+
+impl Pair {
+    pub(super) fn new(near: Leg, conversation: Conversation, ways: (Way, Way), stage: Stage, now: Moment) -> Self {
+        Self {
+            near,
+            far: None,
+            up: ways.0,
+            down: ways.1,
+            stage,
+            conversation,
+            target: None,
+            opened: now,
+            deadline: None,
+            secure_by: None,
+            armed: Armed::default(),
+            last_moved: (0, now),
+            first_end: None,
+            by: None,
+            reason: None,
+            trouble: None,
+            taps: None,
+            was_told: false,
+            is_queued: false,
+        }
+    }
+
+    /// A socket is ready: what for is remembered.
+    pub(super) fn ready(&mut self, end: End, ready: &super::poll::Ready) {
+        let leg = match end {
+            End::Near => &mut self.near,
+            End::Far => match &mut self.far {
+                Some(leg) => leg,
+                None => return,
+            },
+        };
+        leg.readable |= ready.readable || ready.hung;
+        leg.writable |= ready.writable || ready.broken;
+        leg.hung |= ready.hung;
+        if ready.broken && (leg.ended || self.is_stalled(end)) {
+            let leg = if end == End::Near { Some(&mut self.near) } else { self.far.as_mut() };
+            // Nobody reads it any more, so nobody else would learn of it.
+            if let Some(leg) = leg {
+                leg.broken = leg.broken.or_else(|| leg.take_error());
+            }
+        }
+    }
+
+    fn is_stalled(&self, end: End) -> bool {
+        let way = if end == End::Near { &self.up } else { &self.down };
+        way.weather.as_ref().is_some_and(|weather| weather.has_stalled())
+    }
+
+    /// Goes on with the client's handshake.
+    pub(super) fn greet(&mut self, tools: &mut Tools<'_>) -> Result<bool, Fate> {
+        loop {
+            if !self.near.is_handshaking() {
+                return Ok(true);
+            }
+            match self.near.receive(tools.buffer) {
+                Got::Bytes(length) => {
+                    let bytes = tools.buffer.bytes(length);
+                    self.up.take(bytes, tools.now, self.taps.as_deref_mut());
+                }
+                Got::Nothing => {
+                    if self.near.flush().is_err() {
+                        return Err(self.give_up(ClosedBy::Reset, "the client left in the handshake of TLS".to_owned()));
+                    }
+                    return Ok(!self.near.is_handshaking());
+                }
+                // Its end came together with the last of the handshake, and is found again.
+                Got::End | Got::Cut if !self.near.is_handshaking() => return Ok(true),
+                Got::End | Got::Cut => {
+                    let why = "the client closed the connection in the handshake of TLS".to_owned();
+                    return Err(self.give_up(ClosedBy::Client, why));
+                }
+                Got::Broken(_) => {
+                    return Err(self.give_up(ClosedBy::Reset, "the client left in the handshake of TLS".to_owned()));
+                }
+                // Whoever knocks without speaking TLS is a line in the log, and no failure of ours.
+                Got::NotSecure(error) => return Err(self.give_up(ClosedBy::Server, format!("TLS: {error}"))),
+            }
+        }
+    }
+
+    /// Ends before it was joined.
+    pub(super) fn give_up(&mut self, by: ClosedBy, why: String) -> Fate {
+        self.by = Some(by);
+        self.reason = Some(why);
+        Fate::Gone
+    }
+
+    /// No server answers: the client is refused as that server would have.
+    pub(super) fn no_server(&mut self, kind: Kind, why: &str) -> Failure {
+        self.trouble = Some(Trouble::Kind(kind));
+        self.by = Some(ClosedBy::Server);
+        self.near.reset();
+        Failure::other(kind, why.to_owned())
+    }
+
+    /// It was refused on purpose.
+    pub(super) fn refuse(&mut self, why: &str) -> Fate {
+        self.near.reset();
+        self.give_up(ClosedBy::Reset, why.to_owned())
+    }
+
+    /// Moves what can be moved.
+    pub(super) fn advance(&mut self, tools: &mut Tools<'_>, observe: &mut dyn FnMut(Event)) -> Fate {
+        match self.stage {
+            Stage::Joined => self.turn(tools, observe),
+            Stage::Resetting { by, until, look } => self.finish_resetting(by, until, look, tools),
+            Stage::Ending { untaken, until, look } => self.finish_ending(untaken, until, look, tools.now),
+            Stage::Cutting { until } => self.finish_cutting(until, tools),
+            Stage::Greeting | Stage::Connecting(_) => Fate::Lives,
+        }
+    }
+
+    fn turn(&mut self, tools: &mut Tools<'_>, observe: &mut dyn FnMut(Event)) -> Fate {
+        let mut more = false;
+        let mut wakes = None;
+        let was_handshaking = self.far.as_ref().is_some_and(Leg::is_handshaking);
+        for from in [End::Near, End::Far] {
+            let Some(far) = &mut self.far else { return Fate::Gone };
+            let (way, source, sink) = match from {
+                End::Near => (&mut self.up, &mut self.near, far),
+                End::Far => (&mut self.down, far, &mut self.near),
+            };
+            let had_ended = way.ended;
+            let turn = way.turn(source, sink, self.taps.as_deref_mut(), tools);
+            if way.ended && !had_ended {
+                self.first_end.get_or_insert(from);
+            }
+            match turn {
+                Turn::Rests(at) => wakes = wakes.into_iter().chain(at).min(),
+                Turn::More => more = true,
+                Turn::SourceBroken(error) => return self.broken(from, error, tools),
+                Turn::SinkBroken(error) => return self.broken(from.other(), error, tools),
+                Turn::NotSecure(error) => return self.not_secure(from, &error, observe, tools),
+                Turn::Limit(limit) => return self.limit(from, limit, tools),
+            }
+        }
+        let Some(far) = &self.far else { return Fate::Gone };
+        if was_handshaking {
+            if !far.is_handshaking() {
+                // What waited for that goes now.
+                self.secure_by = None;
+                return self.turn(tools, observe);
+            }
+            if self.secure_by.is_some_and(|by| by <= tools.now) {
+                let error = TlsError::local(format!("{} took too long for the handshake", self.server()));
+                return self.not_secure(End::Far, &error, observe, tools);
+            }
+            wakes = wakes.into_iter().chain(self.secure_by).min();
+        }
+        let broken = [(End::Near, self.near.broken), (End::Far, far.broken)];
+        if let Some((end, error)) = broken.into_iter().find_map(|(end, error)| Some((end, error?))) {
+            return self.broken(end, error, tools);
+        }
+        if self.up.shut && self.down.shut && self.near.is_shut() && far.is_shut() {
+            if self.up.was_cut || self.down.was_cut {
+                let who = if self.up.was_cut { "the client" } else { "the server" };
+                self.reason =
+                    Some(format!("{who} did not end TLS before its stream ended: it may have been cut short"));
+                self.trouble.get_or_insert(Trouble::CutShort);
+            }
+            self.stage = Stage::Ending { untaken: u64::MAX, until: tools.now, look: LOOK };
+            return self.finish_ending(u64::MAX, tools.now, LOOK, tools.now);
+        }
+        self.deadline = wakes;
+        if more { Fate::Again } else { Fate::Lives }
+    }
+
+    fn server(&self) -> String {
+        self.conversation.to.as_ref().map_or_else(|| "the server".to_owned(), ToString::to_string)
+    }
+
+    /// Waits until both peers' systems have taken all that was passed on.
+    fn finish_ending(&mut self, before: u64, until: Moment, look: Duration, now: Moment) -> Fate {
+        let Some(far) = &self.far else { return Fate::Gone };
+        let is_gone = |leg: &Leg| leg.broken.is_some() || leg.hung && leg.untaken() > 0 && leg.take_error().is_some();
+        let gone = [(End::Near, &self.near), (End::Far, far)].into_iter().find(|(_, leg)| is_gone(leg));
+        if let Some((end, untaken)) = gone.map(|(end, leg)| (end, leg.untaken())) {
+            return self.is_gone(end, untaken);
+        }
+        let untaken = self.near.untaken() + far.untaken();
+        if untaken == 0 {
+            return Fate::Gone;
+        }
+        let until = if untaken < before { now.after(crate::limits::WRITE_WAIT) } else { until };
+        if now >= until {
+            self.trouble.get_or_insert(Trouble::CutShort);
+            self.by = Some(ClosedBy::Timeout);
+            self.reason = Some(format!("{untaken} bytes were not taken"));
+            return Fate::Gone;
+        }
+        let next = (look * 2).min(LONGEST_LOOK);
+        self.stage = Stage::Ending { untaken, until, look: next };
+        self.deadline = Some(now.after(look));
+        Fate::Lives
+    }
+
+    /// One side is gone; what it said is passed on, and then the other side is reset.
+    fn broken(&mut self, end: End, error: Errno, tools: &mut Tools<'_>) -> Fate {
+        self.by = Some(ClosedBy::Reset);
+        self.trouble.get_or_insert(Trouble::Reset);
+        let who = if end == End::Near { "the client" } else { "the server" };
+        let how = match error {
+            Errno::CONNRESET | Errno::PIPE => "reset the connection".to_owned(),
+            other => format!("is gone: {}", words(&std::io::Error::from(other))),
+        };
+        self.reason = Some(format!("{who} {how}"));
+        if let Some(taps) = &mut self.taps {
+            taps.reset(if end == End::Near { Side::Client } else { Side::Server });
+        }
+        let until = tools.now.after(RESET_WAIT);
+        self.stage = Stage::Resetting { by: end, until, look: LOOK };
+        self.finish_resetting(end, until, LOOK, tools)
+    }
+
+    fn finish_resetting(&mut self, by: End, until: Moment, look: Duration, tools: &mut Tools<'_>) -> Fate {
+        let Some(far) = &mut self.far else { return Fate::Gone };
+        let (way, back, source, sink) = match by {
+            End::Near => (&mut self.up, &self.down, &mut self.near, far),
+            End::Far => (&mut self.down, &self.up, far, &mut self.near),
+        };
+        // What it said before it was gone still stands in the kernel. Its end is none.
+        source.readable = true;
+        let turn = if way.ended && way.waiting() == 0 && sink.waiting() == 0 {
+            Turn::Rests(None)
+        } else {
+            way.shut = true;
+            way.turn(source, sink, self.taps.as_deref_mut(), tools)
+        };
+        let is_read = way.ended || matches!(turn, Turn::SourceBroken(_) | Turn::NotSecure(_));
+        let is_lost = matches!(turn, Turn::SinkBroken(_) | Turn::Limit(_));
+        way.ended |= is_read;
+        let is_passed = way.waiting() == 0 && sink.waiting() == 0;
+        let (left, lost) = (way.waiting(), back.waiting());
+        let is_done = is_lost || is_read && is_passed && sink.untaken() == 0;
+        if is_done || tools.now >= until {
+            let lost = lost + if is_done && !is_lost { 0 } else { left.max(sink.untaken()) };
+            sink.reset();
+            if lost > 0
+                && let Some(reason) = &mut self.reason
+            {
+                reason.push_str(&format!("; {lost} bytes did not arrive"));
+            }
+            return Fate::Gone;
+        }
+        self.stage = Stage::Resetting { by, until, look: (look * 2).min(LONGEST_LOOK) };
+        self.deadline = Some(tools.now.after(look).min(until));
+        if matches!(turn, Turn::More) { Fate::Again } else { Fate::Lives }
+    }
+
+    /// A peer is gone before its system had taken everything.
+    fn is_gone(&mut self, end: End, untaken: u64) -> Fate {
+        let who = if end == End::Near { "the client" } else { "the server" };
+        self.by = Some(ClosedBy::Reset);
+        self.trouble.get_or_insert(Trouble::Reset);
+        self.reason = Some(format!("{who} reset the connection; {untaken} bytes did not arrive"));
+        Fate::Gone
+    }
+
+    fn not_secure(
+        &mut self,
+        end: End,
+        error: &TlsError,
+        observe: &mut dyn FnMut(Event),
+        tools: &mut Tools<'_>,
+    ) -> Fate {
+        let kind = match error.why {
+            Why::Certificate => Trouble::Untrusted,
+            _ => Trouble::Tls,
+        };
+        self.trouble = Some(kind);
+        let conversation = Some(self.conversation.clone());
+        let failure = Failure::other(Kind::Fault(kind.fault()), format!("TLS: {error}"));
+        observe(Event::Failed { conversation, failure });
+        let fate = self.broken(end, Errno::CONNRESET, tools);
+        self.reason = Some(format!("TLS: {error}"));
+        self.by = Some(if end == End::Near { ClosedBy::Client } else { ClosedBy::Server });
+        self.trouble = Some(kind);
+        // What is encrypted for the peer, an alert, goes before the reset.
+        if let Some(leg) = if end == End::Near { Some(&mut self.near) } else { self.far.as_mut() } {
+            let _ = leg.flush();
+        }
+        fate
+    }
+
+    fn limit(&mut self, from: End, limit: Limit, tools: &mut Tools<'_>) -> Fate {
+        let what = if from == End::Near { "what the client says" } else { "what the server says" };
+        self.trouble.get_or_insert(Trouble::CutShort);
+        match limit {
+            Limit::Cut => {
+                self.reason = Some(format!("cut on purpose (--cut-after, {what})"));
+                self.by = Some(if from == End::Near { ClosedBy::Client } else { ClosedBy::Server });
+                let _ = self.near.say_end();
+                let _ = self.far.as_mut().map(Leg::say_end);
+                let until = tools.now.after(crate::limits::DRAIN_WAIT);
+                self.stage = Stage::Cutting { until };
+                self.finish_cutting(until, tools)
+            }
+            Limit::Reset => {
+                self.reason = Some(format!("reset on purpose (--reset-after, {what})"));
+                self.near.reset();
+                if let Some(far) = &mut self.far {
+                    far.reset();
+                }
+                self.by = Some(ClosedBy::Reset);
+                Fate::Gone
+            }
+        }
+    }
+
+    /// Reads what still comes, so that closing is no reset.
+    fn finish_cutting(&mut self, until: Moment, tools: &mut Tools<'_>) -> Fate {
+        let mut all_ended = true;
+        for leg in [Some(&mut self.near), self.far.as_mut()].into_iter().flatten() {
+            let _ = leg.flush();
+            while !leg.ended {
+                match leg.receive(tools.buffer) {
+                    Got::Bytes(_) => {}
+                    Got::Nothing => break,
+                    Got::End | Got::Cut | Got::Broken(_) | Got::NotSecure(_) => leg.ended = true,
+                }
+            }
+            all_ended &= leg.ended && leg.is_shut();
+        }
+        if all_ended || tools.now >= until {
+            return Fate::Gone;
+        }
+        self.deadline = Some(until);
+        Fate::Lives
+    }
+
+    /// Nothing was said for too long.
+    pub(super) fn time_out(&mut self, idle: Duration) -> Fate {
+        self.by = Some(ClosedBy::Timeout);
+        self.reason = Some(format!("nothing was said for {} (--idle-timeout)", transcript::seconds(idle)));
+        self.near.reset();
+        if let Some(far) = &mut self.far {
+            far.reset();
+        }
+        Fate::Gone
+    }
+
+    /// Bytes that came from both sides.
+    pub(super) fn moved(&self) -> u64 {
+        self.up.came + self.down.came + self.up.passed + self.down.passed
+    }
+
+    /// The relay ends: what waits is lost, and is seen to be.
+    pub(super) fn cut(&mut self) {
+        self.by = Some(ClosedBy::Server);
+        let waiting = self.up.waiting() + self.down.waiting() + self.near.waiting() as u64;
+        self.reason = Some(if waiting > 0 {
+            self.near.reset();
+            if let Some(far) = &mut self.far {
+                far.reset();
+            }
+            format!("cut at the end of the relay; {waiting} bytes did not arrive")
+        } else {
+            "cut at the end of the relay".to_owned()
+        });
+    }
+
+    /// The account of a pair that is over.
+    pub(super) fn conclude(&mut self, now: Moment, is_cut: bool) -> (Event, Outcome) {
+        let by = self.by.unwrap_or(match self.first_end {
+            Some(End::Near) | None => ClosedBy::Client,
+            Some(End::Far) => ClosedBy::Server,
+        });
+        let lasted = Duration::from_nanos(now.nanos().saturating_sub(self.opened.nanos()));
+        let (from_client, from_server) = (self.up.came, self.down.came);
+        let lost = (from_client - self.up.passed.min(from_client)) + (from_server - self.down.passed.min(from_server));
+        let event = Event::Closed {
+            conversation: self.conversation.clone(),
+            by,
+            from_client,
+            from_server,
+            unjudged: 0,
+            lasted,
+            reason: self.reason.take(),
+        };
+        let trouble = self.trouble.or((lost > 0).then_some(Trouble::CutShort));
+        (event, Outcome { from_client, from_server, lost, trouble, is_cut })
+    }
+}

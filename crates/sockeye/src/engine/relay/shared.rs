@@ -1,0 +1,180 @@
+//! What the loops of a relay share, a thread each: counts, the servers, whom events are told, and letters.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::event::{EventfdFlags, eventfd};
+use transcript::Moment;
+
+use super::pair::Client;
+use super::targets::Targets;
+use super::{Options, Outcome, Trouble};
+use crate::event::{Event, Observer};
+
+/// What one loop tells another.
+pub(super) enum Message {
+    Client(Box<Client>),
+    /// Pairs have until this moment.
+    Stop(Moment),
+    /// Whatever is open is cut now.
+    End,
+}
+
+struct Seat {
+    live: AtomicUsize,
+    /// Its thread has ended.
+    is_empty: AtomicBool,
+    mail: Mutex<Vec<Message>>,
+    waker: OwnedFd,
+}
+
+/// The loops of one relay. The first has the listening sockets.
+pub(super) struct Shared {
+    pub(super) options: Options,
+    pub(super) targets: Targets,
+    seats: Vec<Seat>,
+    observer: Mutex<Box<dyn Observer>>,
+    numbers: AtomicU64,
+    /// The first loop is to hear when a pair ends.
+    pub(super) is_attentive: AtomicBool,
+    opened: AtomicU64,
+    closed: AtomicU64,
+    failed: AtomicU64,
+    cut: AtomicU64,
+    from_clients: AtomicU64,
+    from_servers: AtomicU64,
+    lost: AtomicU64,
+    trouble: Mutex<Option<Trouble>>,
+}
+
+impl Shared {
+    pub(super) fn new(options: Options, targets: Targets, observer: Box<dyn Observer>) -> io::Result<Self> {
+        let seats = (0..options.threads.max(1)).map(|_| {
+            let waker = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+            Ok(Seat { live: AtomicUsize::new(0), is_empty: AtomicBool::new(false), mail: Mutex::default(), waker })
+        });
+        Ok(Self {
+            seats: seats.collect::<io::Result<_>>()?,
+            options,
+            targets,
+            observer: Mutex::new(observer),
+            numbers: AtomicU64::new(0),
+            is_attentive: AtomicBool::new(false),
+            opened: AtomicU64::new(0),
+            closed: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            cut: AtomicU64::new(0),
+            from_clients: AtomicU64::new(0),
+            from_servers: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            trouble: Mutex::default(),
+        })
+    }
+
+    pub(super) fn observe(&self, event: Event) {
+        self.observer.lock().unwrap_or_else(PoisonError::into_inner).observe(event);
+    }
+
+    /// The number of the next connection.
+    pub(super) fn next_number(&self) -> u64 {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        self.numbers.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(super) fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    /// Pairs of all loops.
+    pub(super) fn live(&self) -> usize {
+        self.seats.iter().map(|seat| seat.live.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The loop with the fewest pairs.
+    pub(super) fn freest(&self) -> usize {
+        let live = |seat: &Seat| seat.live.load(Ordering::Relaxed);
+        let there = self.seats.iter().enumerate().filter(|(_, seat)| !seat.is_empty.load(Ordering::Relaxed));
+        there.min_by_key(|(_, seat)| live(seat)).map_or(0, |(index, _)| index)
+    }
+
+    /// A loop has ended: nothing of it counts any more, and who is on the way to it is closed.
+    pub(super) fn leave(&self, seat: usize) {
+        self.seats[seat].is_empty.store(true, Ordering::SeqCst);
+        self.seats[seat].live.store(0, Ordering::SeqCst);
+        drop(self.messages(seat));
+        self.wake(0);
+    }
+
+    pub(super) fn add(&self, seat: usize) {
+        self.seats[seat].live.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A pair has ended.
+    pub(super) fn remove(&self, seat: usize, outcome: &Outcome) {
+        let Outcome { from_client, from_server, lost, trouble, is_cut } = outcome;
+        self.from_clients.fetch_add(*from_client, Ordering::Relaxed);
+        self.from_servers.fetch_add(*from_server, Ordering::Relaxed);
+        self.lost.fetch_add(*lost, Ordering::Relaxed);
+        if *is_cut {
+            self.cut.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.closed.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(trouble) = trouble {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(*trouble);
+        }
+        self.seats[seat].live.fetch_sub(1, Ordering::SeqCst);
+        if seat != 0 && self.is_attentive.load(Ordering::SeqCst) {
+            self.wake(0);
+        }
+    }
+
+    pub(super) fn summary(&self, at_once: bool) -> super::Summary {
+        let get = |count: &AtomicU64| count.load(Ordering::SeqCst);
+        super::Summary {
+            opened: get(&self.opened),
+            closed: get(&self.closed),
+            failed: get(&self.failed),
+            cut: get(&self.cut),
+            from_clients: get(&self.from_clients),
+            from_servers: get(&self.from_servers),
+            lost: get(&self.lost),
+            trouble: *self.trouble.lock().unwrap_or_else(PoisonError::into_inner),
+            at_once,
+        }
+    }
+
+    pub(super) fn waker(&self, seat: usize) -> BorrowedFd<'_> {
+        self.seats[seat].waker.as_fd()
+    }
+
+    pub(super) fn write(&self, seat: usize, message: Message) {
+        self.seats[seat].mail.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+        self.wake(seat);
+    }
+
+    /// A message for each loop but the first.
+    pub(super) fn write_all(&self, message: impl Fn() -> Message) {
+        (1..self.seats.len()).for_each(|seat| self.write(seat, message()));
+    }
+
+    /// The messages that have come. More may come meanwhile, so the waker is reset first.
+    pub(super) fn messages(&self, seat: usize) -> Vec<Message> {
+        let mut count = [0; 8];
+        let _ = rustix::io::read(&self.seats[seat].waker, &mut count);
+        std::mem::take(&mut *self.seats[seat].mail.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn wake(&self, seat: usize) {
+        // A full counter has woken it already; any other error is tried again, for a loop that sleeps on would hang.
+        for _ in 0..20 {
+            match rustix::io::write(&self.seats[seat].waker, &1_u64.to_ne_bytes()) {
+                Ok(_) | Err(rustix::io::Errno::AGAIN) => return,
+                Err(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Where a relay leads: one server or several, which of them is next, and which are passed over because they do not answer.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, getpeername, getsockname, socket_with, sockopt};
+use transcript::Moment;
+
+use crate::address::{Address, AddressOptions};
+use crate::endpoint::{Name, Protocol};
+use crate::net::tls::{Session, TlsClient, TlsError};
+use crate::net::{alive, options, path};
+
+/// How long one that did not answer is passed over, at first and at most.
+const REST: Duration = Duration::from_millis(500);
+const LONGEST_REST: Duration = Duration::from_secs(15);
+
+/// How the next server is chosen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// Each in its turn.
+    #[default]
+    RoundRobin,
+    /// The one with the fewest connections.
+    Least,
+}
+
+/// Where one server is.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    Inet(Vec<SocketAddr>),
+    Path(PathBuf),
+}
+
+/// One server.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) address: Address,
+    pub(crate) protocol: Protocol,
+    pub(crate) place: Place,
+    pub(crate) tls: Option<TlsClient>,
+    live: AtomicUsize,
+    /// Failures since it last answered, and until when it is passed over, in nanoseconds.
+    failures: AtomicUsize,
+    rests_until: AtomicU64,
+}
+
+impl Target {
+    pub(crate) fn new(address: Address, protocol: Protocol, place: Place, tls: Option<TlsClient>) -> Self {
+        let (live, failures, rests_until) = Default::default();
+        Self { address, protocol, place, tls, live, failures, rests_until }
+    }
+
+    /// How many addresses it has.
+    pub(super) fn addresses(&self) -> usize {
+        match &self.place {
+            Place::Inet(addresses) => addresses.len(),
+            Place::Path(_) => 1,
+        }
+    }
+
+    /// The name of one of its addresses.
+    pub(super) fn name(&self, index: usize) -> Name {
+        match &self.place {
+            Place::Inet(addresses) => addresses.get(index).map_or(Name::Unnamed, |address| Name::Inet(*address)),
+            Place::Path(path) => Name::Path(path.as_path().into()),
+        }
+    }
+
+    /// Begins to connect to one of its addresses; whether it stands already.
+    ///
+    /// # Errors
+    /// As connect(2).
+    pub(super) fn begin(&self, index: usize) -> Result<(OwnedFd, bool), Errno> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let options = &self.address.options;
+        let (fd, connected) = match &self.place {
+            Place::Path(name) => {
+                let fd = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+                options::apply(&fd, options, Protocol::Unix, true)?;
+                let connected = connect(&fd, &path::address(name)?);
+                (fd, connected)
+            }
+            Place::Inet(addresses) => {
+                let address = addresses.get(index).ok_or(Errno::ADDRNOTAVAIL)?;
+                let fd = self.socket(address, options)?;
+                let connected = connect(&fd, address);
+                (fd, connected)
+            }
+        };
+        match connected {
+            Ok(()) if self.protocol == Protocol::Tcp && meets_itself(&fd) => Err(Errno::CONNREFUSED),
+            Ok(()) => Ok((fd, true)),
+            Err(Errno::INPROGRESS | Errno::INTR) => Ok((fd, false)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn socket(&self, address: &SocketAddr, options: &AddressOptions) -> Result<OwnedFd, Errno> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let is_stream = self.protocol == Protocol::Tcp;
+        let (kind, number) = match is_stream {
+            true => (SocketType::STREAM, options::protocol(options)),
+            false => (SocketType::DGRAM, None),
+        };
+        let fd = socket_with(family, kind, flags, number)?;
+        if is_stream {
+            sockopt::set_tcp_nodelay(&fd, true)?;
+            alive::keep_alive(&fd)?;
+        }
+        options::apply(&fd, options, self.protocol, address.is_ipv4())?;
+        options::take_source(&fd, options, address)?;
+        Ok(fd)
+    }
+
+    /// A session over a connection to it, if it speaks TLS.
+    pub(super) fn session(&self) -> Option<Result<Session, TlsError>> {
+        self.tls.as_ref().map(Session::of_client)
+    }
+
+    pub(super) fn answered(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+        self.rests_until.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn failed(&self, now: Moment) {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed).min(8);
+        let rest = (REST * 2_u32.pow(failures as u32)).min(LONGEST_REST);
+        self.rests_until.store(now.after(rest).nanos(), Ordering::Relaxed);
+    }
+
+    pub(super) fn joined(&self) {
+        self.live.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn left(&self) {
+        self.live.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection to a free port of our own number range may meet itself (RFC 9293, section 3.5).
+pub(super) fn meets_itself(fd: &OwnedFd) -> bool {
+    let met =
+        match (getsockname(fd).map(SocketAddr::try_from), getpeername(fd).map(|peer| peer.map(SocketAddr::try_from))) {
+            (Ok(Ok(local)), Ok(Some(Ok(peer)))) => local == peer,
+            _ => false,
+        };
+    if met {
+        // In TIME_WAIT it would keep the server that is missing from binding its port.
+        let _ = sockopt::set_socket_linger(fd, Some(Duration::ZERO));
+    }
+    met
+}
+
+/// All servers of a relay.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    pub(crate) all: Vec<Target>,
+    balance: Balance,
+    turn: AtomicUsize,
+}
+
+impl Targets {
+    pub(crate) fn new(all: Vec<Target>, balance: Balance) -> Self {
+        Self { all, balance, turn: AtomicUsize::new(0) }
+    }
+
+    /// The servers in the order in which they are tried: those that rest come last, the one that rests the shortest first.
+    pub(super) fn order(&self, now: Moment) -> Vec<usize> {
+        if self.all.len() == 1 {
+            return vec![0];
+        }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let count = self.all.len();
+        let mut order: Vec<usize> = (0..count).map(|index| (turn + index) % count).collect();
+        order.sort_by_key(|&index| {
+            let target = &self.all[index];
+            let rests = target.rests_until.load(Ordering::Relaxed);
+            let rests = if rests > now.nanos() { rests } else { 0 };
+            let live = match self.balance {
+                Balance::RoundRobin => 0,
+                Balance::Least => target.live.load(Ordering::Relaxed),
+            };
+            (rests, live)
+        });
+        order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn targets(balance: Balance) -> Targets {
+        let target = |port: u16| {
+            let place = Place::Inet(vec![([127, 0, 0, 1], port).into()]);
+            Target::new(Address::loopback(port), Protocol::Tcp, place, None)
+        };
+        Targets::new((1..=3).map(target).collect(), balance)
+    }
+
+    #[test]
+    fn each_has_its_turn_and_one_that_failed_rests() {
+        let all = targets(Balance::RoundRobin);
+        let now = Moment::from_nanos(1);
+        let first = |now| all.order(now)[0];
+        assert_eq!([first(now), first(now), first(now), first(now)], [0, 1, 2, 0]);
+        all.all[1].failed(now);
+        assert_eq!([first(now), first(now), first(now)], [2, 2, 0]);
+        assert_eq!(all.order(now).last(), Some(&1));
+        assert!(all.order(now.after(REST)).len() == 3 && (0..3).any(|_| first(now.after(REST)) == 1));
+        all.all[1].failed(now);
+        assert!((0..3).all(|_| first(now.after(REST)) != 1));
+        all.all[1].answered();
+        assert!((0..3).any(|_| first(now) == 1));
+    }
+
+    #[test]
+    fn the_one_with_the_fewest_is_next() {
+        let all = targets(Balance::Least);
+        let now = Moment::from_nanos(1);
+        all.all[0].joined();
+        all.all[0].joined();
+        all.all[1].joined();
+        assert!((0..3).all(|_| all.order(now)[0] == 2));
+        all.all[0].left();
+        all.all[0].left();
+        all.all[2].joined();
+        assert!((0..3).all(|_| all.order(now)[0] == 0));
+    }
+}

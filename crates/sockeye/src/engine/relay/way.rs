@@ -1,0 +1,359 @@
+//! One direction of a pair: bytes from one leg to the other, in their order, and the end behind them. It holds what the
+//! sink does not take, and reads no more meanwhile.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use transcript::{Moment, Side};
+
+use super::leg::{Buffer, Got, Leg, READ};
+use super::tap::Taps;
+use crate::faults::{Limit, Weather};
+use crate::net::tls::TlsError;
+
+/// Bytes moved in one turn before the other pairs have theirs.
+const TURN: usize = 1 << 20;
+/// Full reads in a row after which the kernel moves the bytes (splice(2)).
+const BULK: u8 = 2;
+/// What a pipe between two sockets holds.
+const PIPE: usize = 256 * 1024;
+/// Pipes kept for the next ones.
+const KEPT: usize = 64;
+
+/// A pipe that bytes lie in between two sockets.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    read: OwnedFd,
+    write: OwnedFd,
+    inside: usize,
+}
+
+/// Empty pipes, for whoever has much to move.
+#[derive(Debug, Default)]
+pub(super) struct Pipes(Vec<Pipe>);
+
+impl Pipes {
+    fn take(&mut self) -> Option<Pipe> {
+        self.0.pop().or_else(|| {
+            let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
+            let _ = fcntl_setpipe_size(&write, PIPE);
+            Some(Pipe { read, write, inside: 0 })
+        })
+    }
+
+    fn give_back(&mut self, pipe: Pipe) {
+        if pipe.inside == 0 && self.0.len() < KEPT {
+            self.0.push(pipe);
+        }
+    }
+}
+
+/// What a turn came to.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Nothing more to do until a socket is ready, or until this moment.
+    Rests(Option<Moment>),
+    /// There is more to move.
+    More,
+    /// The source is broken: what it said is on its way.
+    SourceBroken(Errno),
+    SinkBroken(Errno),
+    /// TLS of the source cannot go on.
+    NotSecure(TlsError),
+    /// A bound of a bad network was met.
+    Limit(Limit),
+}
+
+/// What a loop lends to the direction whose turn it is.
+pub(super) struct Tools<'a> {
+    pub(super) buffer: &'a mut Buffer,
+    pub(super) pipes: &'a mut Pipes,
+    pub(super) now: Moment,
+}
+
+#[derive(Debug)]
+pub(super) struct Way {
+    /// Who speaks in this direction.
+    side: Side,
+    held: Vec<u8>,
+    /// Bytes of those that were sent.
+    sent: usize,
+    pipe: Option<Pipe>,
+    full_reads: u8,
+    /// The kernel cannot move between these two.
+    copies: bool,
+    /// Bytes that came from the source.
+    pub(super) came: u64,
+    /// Bytes that the sink took.
+    pub(super) passed: u64,
+    /// The source's end was read.
+    pub(super) ended: bool,
+    /// The stream of the source was cut inside TLS.
+    pub(super) was_cut: bool,
+    /// The sink was told the end.
+    pub(super) shut: bool,
+    pub(super) weather: Option<Box<Weather>>,
+}
+
+impl Way {
+    pub(super) fn new(side: Side, weather: Option<Box<Weather>>) -> Self {
+        Self {
+            side,
+            held: Vec::new(),
+            sent: 0,
+            pipe: None,
+            full_reads: 0,
+            copies: false,
+            came: 0,
+            passed: 0,
+            ended: false,
+            was_cut: false,
+            shut: false,
+            weather,
+        }
+    }
+
+    /// Bytes that were read and not yet taken by the sink.
+    pub(super) fn waiting(&self) -> u64 {
+        let inside = self.pipe.as_ref().map_or(0, |pipe| pipe.inside);
+        let delayed = self.weather.as_ref().map_or(0, |weather| weather.waiting());
+        (self.held.len() - self.sent + inside) as u64 + delayed
+    }
+
+    /// Takes bytes that came before there was a sink.
+    pub(super) fn take(&mut self, bytes: &[u8], now: Moment, taps: Option<&mut Taps>) {
+        self.came += bytes.len() as u64;
+        if let Some(taps) = taps {
+            taps.said(self.side, bytes);
+        }
+        match &mut self.weather {
+            Some(weather) => weather.take(bytes, now),
+            None => self.held.extend_from_slice(bytes),
+        }
+    }
+
+    /// Moves what there is.
+    pub(super) fn turn(
+        &mut self,
+        source: &mut Leg,
+        sink: &mut Leg,
+        mut taps: Option<&mut Taps>,
+        tools: &mut Tools<'_>,
+    ) -> Turn {
+        let mut moved = 0;
+        loop {
+            if let Err(error) = self.pass_on(sink, tools) {
+                return Turn::SinkBroken(error);
+            }
+            let is_taken = self.held.is_empty() && sink.waiting() == 0;
+            if let Some(limit) = self.weather.as_mut().and_then(|weather| weather.met(tools.now, is_taken)) {
+                return Turn::Limit(limit);
+            }
+            if !self.held.is_empty() || self.pipe.as_ref().is_some_and(|pipe| pipe.inside > 0) || sink.waiting() > 0 {
+                // The sink is full.
+                return Turn::Rests(None);
+            }
+            if sink.is_handshaking() {
+                return Turn::Rests(None);
+            }
+            if self.ended {
+                return self.end(sink, tools);
+            }
+            if moved >= TURN {
+                return Turn::More;
+            }
+            if let Some(weather) = &self.weather
+                && !weather.has_room()
+            {
+                return Turn::Rests(weather.wakes());
+            }
+            match self.pull(source, sink, taps.as_deref_mut(), tools) {
+                Ok(0) => {
+                    let wakes = self.weather.as_ref().and_then(|weather| weather.wakes());
+                    if !self.ended {
+                        return Turn::Rests(wakes);
+                    }
+                }
+                Ok(length) => moved += length,
+                Err(turn) => return turn,
+            }
+        }
+    }
+
+    /// Passes the end on, once all before it is.
+    fn end(&mut self, sink: &mut Leg, tools: &Tools<'_>) -> Turn {
+        if let Some(weather) = &mut self.weather
+            && let Some(wakes) = weather.end_by(tools.now)
+        {
+            return Turn::Rests(Some(wakes));
+        }
+        if !self.shut {
+            self.shut = true;
+            if let Err(error) = sink.say_end() {
+                return Turn::SinkBroken(error);
+            }
+        }
+        Turn::Rests(None)
+    }
+
+    /// Reads once, and gives the sink what it takes of that at once; how many bytes came.
+    fn pull(
+        &mut self,
+        source: &mut Leg,
+        sink: &mut Leg,
+        taps: Option<&mut Taps>,
+        tools: &mut Tools<'_>,
+    ) -> Result<usize, Turn> {
+        if self.is_bulk(source, sink, taps.is_some())
+            && let Some(moved) = self.fill(source, tools)
+        {
+            return moved;
+        }
+        let length = match source.receive(tools.buffer) {
+            Got::Bytes(length) => length,
+            Got::Nothing => return Ok(0),
+            Got::End | Got::Cut if self.ended => return Ok(0),
+            got @ (Got::End | Got::Cut) => {
+                self.was_cut = matches!(got, Got::Cut);
+                (self.ended, source.ended) = (true, true);
+                if let Some(taps) = taps {
+                    taps.ended(self.side);
+                }
+                return Ok(0);
+            }
+            Got::Broken(error) => return Err(Turn::SourceBroken(error)),
+            Got::NotSecure(error) => return Err(Turn::NotSecure(error)),
+        };
+        self.full_reads = if length == READ { self.full_reads.saturating_add(1) } else { 0 };
+        self.came += length as u64;
+        let bytes = tools.buffer.bytes(length);
+        if let Some(taps) = taps {
+            taps.said(self.side, bytes);
+        }
+        if let Some(weather) = &mut self.weather {
+            weather.take(bytes, tools.now);
+            return Ok(length);
+        }
+        let taken = sink.send(bytes).map_err(|error| {
+            self.held.extend_from_slice(bytes);
+            Turn::SinkBroken(error)
+        })?;
+        self.passed += taken as u64;
+        self.held.extend_from_slice(&bytes[taken..]);
+        Ok(length)
+    }
+
+    /// Gives the sink what waits here.
+    fn pass_on(&mut self, sink: &mut Leg, tools: &mut Tools<'_>) -> Result<(), Errno> {
+        sink.flush()?;
+        if self.pipe.is_some() {
+            self.drain(sink, tools)?;
+        }
+        loop {
+            if self.held.is_empty()
+                && let Some(weather) = &mut self.weather
+                && weather.due(tools.now, &mut self.held).is_none()
+            {
+                return Ok(());
+            }
+            if self.held.is_empty() {
+                return Ok(());
+            }
+            let taken = sink.send(&self.held[self.sent..])?;
+            self.passed += taken as u64;
+            self.sent += taken;
+            if self.sent < self.held.len() {
+                return Ok(());
+            }
+            (self.held, self.sent) = (Vec::new(), 0);
+            if self.weather.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn is_bulk(&self, source: &Leg, sink: &Leg, has_taps: bool) -> bool {
+        !has_taps
+            && (self.pipe.is_some() || self.full_reads >= BULK)
+            && !self.copies
+            && self.weather.is_none()
+            && source.is_plain()
+            && sink.is_plain()
+    }
+
+    /// Has the kernel move what stands in the source into the pipe. None: read and write instead.
+    fn fill(&mut self, source: &mut Leg, tools: &mut Tools<'_>) -> Option<Result<usize, Turn>> {
+        if !source.readable {
+            return Some(Ok(0));
+        }
+        if self.pipe.is_none() {
+            self.pipe = tools.pipes.take();
+        }
+        let pipe = self.pipe.as_mut()?;
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        match splice(source.fd(), None, pipe.write.as_fd(), None, PIPE, flags) {
+            // The end is read as everywhere.
+            Ok(0) => {
+                self.release(tools);
+                None
+            }
+            Ok(length) => {
+                pipe.inside += length;
+                self.came += length as u64;
+                Some(Ok(length))
+            }
+            Err(Errno::AGAIN) => {
+                source.readable = source.hung;
+                self.release(tools);
+                if source.hung { None } else { Some(Ok(0)) }
+            }
+            Err(Errno::INTR) => None,
+            Err(_) => {
+                // Reading tells what it is; a kind that cannot be moved is read and written from now on.
+                self.copies = true;
+                self.release(tools);
+                None
+            }
+        }
+    }
+
+    /// Has the kernel move what lies in the pipe to the sink.
+    fn drain(&mut self, sink: &mut Leg, tools: &mut Tools<'_>) -> Result<(), Errno> {
+        let Some(pipe) = &mut self.pipe else { return Ok(()) };
+        while pipe.inside > 0 && sink.writable {
+            let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+            match splice(pipe.read.as_fd(), None, sink.fd(), None, pipe.inside, flags) {
+                Ok(length) => {
+                    pipe.inside -= length;
+                    self.passed += length as u64;
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => sink.is_full(),
+                Err(Errno::INVAL) => {
+                    // It cannot be moved there: what lies in the pipe is read out of it.
+                    self.copies = true;
+                    let start = self.held.len();
+                    self.held.resize(start + pipe.inside, 0);
+                    let read = rustix::io::read(&pipe.read, &mut self.held[start..]).unwrap_or(0);
+                    self.held.truncate(start + read);
+                    pipe.inside -= read;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if pipe.inside == 0 && self.copies {
+            self.release(tools);
+        }
+        Ok(())
+    }
+
+    /// The pipe is for others, once it is empty.
+    fn release(&mut self, tools: &mut Tools<'_>) {
+        self.full_reads = 0;
+        if let Some(pipe) = self.pipe.take_if(|pipe| pipe.inside == 0) {
+            tools.pipes.give_back(pipe);
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! `relay`: joins every client of one address to a connection to another, and passes on what either says.
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use std::net::{Shutdown, TcpListener, TcpStream};
+//! use sockeye::address::Address;
+//! use sockeye::stop;
+//! use sockeye::verb::relay::{Options, Relay};
+//!
+//! let server = TcpListener::bind("127.0.0.1:0")?;
+//! let to = Address::parse(&server.local_addr()?.to_string())?;
+//! let options = Options { plays: Some(1), ..Options::new(Address::parse("tcp://127.0.0.1:0")?, vec![to]) };
+//! let relay = Relay::bind(&options)?;
+//! let port = relay.ports()[0];
+//! let (_stopper, stop) = stop::channel()?;
+//! let relaying = std::thread::spawn(move || relay.run(stop, Box::new(|_| {})));
+//!
+//! let mut client = TcpStream::connect(("127.0.0.1", port))?;
+//! client.write_all(b"hello")?;
+//! client.shutdown(Shutdown::Write)?;
+//! let (mut accepted, _) = server.accept()?;
+//! let mut heard = String::new();
+//! accepted.read_to_string(&mut heard)?;
+//! assert_eq!(heard, "hello");
+//! drop(accepted);
+//! let summary = relaying.join().expect("it does not panic")?;
+//! assert_eq!((summary.opened, summary.lost), (1, 0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use crate::address::{self, Address, AddressError, Host, Scheme};
+use crate::endpoint::{Endpoint, Name, Protocol};
+use crate::engine::relay::{self, Listener, Place, Target, Targets};
+use crate::event::{Event, Observer};
+use crate::faults::BadNetwork;
+use crate::limits;
+use crate::net::Family;
+use crate::net::connect::{ConnectError, ConnectOptions, look_up_all};
+use crate::net::listen::{self, Bound, ListenError, Request};
+use crate::net::tls::{Identity, TlsClient, TlsError, TlsServer};
+use crate::stop::Stop;
+use crate::sys::files::open_files;
+
+pub use crate::engine::relay::{Balance, Hearers, Listen, Summary, Trouble};
+
+/// Most threads of one relay.
+const MOST_THREADS: usize = 64;
+
+/// How to relay.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where to listen.
+    pub from: Address,
+    /// Where it leads: one server or several.
+    pub to: Vec<Address>,
+    /// How the next of several is chosen.
+    pub balance: Balance,
+    /// Only this address family.
+    pub family: Option<Family>,
+    /// Connections in all; then the relay ends.
+    pub plays: Option<u64>,
+    /// How long connections get when the relay is stopped.
+    pub grace: Duration,
+    /// How long connecting to a server may take.
+    pub connect_timeout: Duration,
+    /// How long a connection may be silent; `None` is without end, and over datagrams a minute.
+    pub idle: Option<Duration>,
+    /// Threads that relay, at most 64.
+    pub threads: usize,
+    /// Who hears what is said.
+    pub hearers: Hearers,
+    /// What the network between the two does.
+    pub network: BadNetwork,
+    /// Who the relay is to clients over TLS, where the address names no certificate.
+    pub identity: Identity,
+}
+
+impl Options {
+    /// From one address to others, with the default bounds.
+    #[must_use]
+    pub fn new(from: Address, to: Vec<Address>) -> Self {
+        Self {
+            from,
+            to,
+            balance: Balance::default(),
+            family: None,
+            plays: None,
+            grace: limits::GRACE,
+            connect_timeout: limits::CONNECT_WAIT,
+            idle: None,
+            threads: 1,
+            hearers: Hearers::default(),
+            network: BadNetwork::default(),
+            identity: Identity::throw_away(),
+        }
+    }
+}
+
+/// Why a relay does not start, or ends.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RelayError {
+    /// A scheme that cannot be relayed.
+    Address(AddressError),
+    /// There is no server to lead to.
+    NoServer,
+    /// It would lead to itself.
+    Itself {
+        /// Where it listens.
+        endpoint: Endpoint,
+        /// Where it would lead.
+        to: Address,
+    },
+    /// A stream and datagrams, which are not joined.
+    Unlike {
+        /// Where it listens.
+        from: Address,
+        /// Where it would lead.
+        to: Address,
+    },
+    /// A socket cannot be bound.
+    Listen(ListenError),
+    /// A server's name leads nowhere.
+    Connect(ConnectError),
+    /// A certificate is of no use.
+    Tls(TlsError),
+    /// The loop itself failed.
+    Io(io::Error),
+}
+
+impl fmt::Display for RelayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(error) => error.fmt(f),
+            Self::NoServer => f.write_str("there is no server to relay to: write relay FROM TO"),
+            Self::Itself { endpoint, to } => {
+                write!(f, "{endpoint} would relay to itself: {to} is where it listens; name another server")
+            }
+            Self::Unlike { from, to } => write!(
+                f,
+                "{from} and {to} cannot be joined yet: one is a stream, the other datagrams; name two of a kind"
+            ),
+            Self::Listen(error) => error.fmt(f),
+            Self::Connect(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
+            Self::Io(error) => write!(f, "cannot relay: {}", crate::net::words(error)),
+        }
+    }
+}
+
+impl std::error::Error for RelayError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Address(error) => Some(error),
+            Self::Listen(error) => Some(error),
+            Self::Connect(error) => Some(error),
+            Self::Tls(error) => Some(error),
+            Self::Io(error) => Some(error),
+            Self::NoServer | Self::Itself { .. } | Self::Unlike { .. } => None,
+        }
+    }
+}
+
+/// A relay whose sockets are bound.
+#[derive(Debug)]
+pub struct Relay {
+    listeners: Vec<Listener>,
+    ports: Vec<u16>,
+    notices: Vec<String>,
+    targets: Targets,
+    options: relay::Options,
+}
+
+impl Relay {
+    /// Finds the servers and binds every socket, or none.
+    ///
+    /// # Errors
+    /// A scheme that cannot be relayed, a name that leads nowhere, an address that cannot be bound.
+    pub fn bind(options: &Options) -> Result<Self, RelayError> {
+        if options.to.is_empty() {
+            return Err(RelayError::NoServer);
+        }
+        let protocol = protocol(&options.from)?;
+        let mut notices = Vec::new();
+        let mut targets = Vec::new();
+        for to in &options.to {
+            targets.push(target(to, protocol, options)?);
+            if to.options.tls.insecure {
+                notices.push(format!("INSECURE: whoever answers at {to} is believed (insecure)"));
+            }
+        }
+        let request = Request { address: options.from.clone(), protocols: vec![protocol] };
+        let Bound { sockets, ports, notices: more } =
+            listen::bind(&[request], options.family).map_err(RelayError::Listen)?;
+        notices.extend(more);
+        let tls = match options.from.scheme {
+            Some(Scheme::Tls) => {
+                let tls = &options.from.options.tls;
+                let server = TlsServer::new(tls, &options.identity, None).map_err(RelayError::Tls)?;
+                if let Some(fingerprint) = server.fingerprint() {
+                    notices.push(format!("TLS with a certificate made for this run: --pin {fingerprint}"));
+                }
+                Some(server)
+            }
+            _ => None,
+        };
+        let mut listeners = Vec::new();
+        for mut socket in sockets {
+            socket.endpoint.over = options.from.scheme.filter(|scheme| *scheme == Scheme::Tls).map(Scheme::name);
+            if let Some(target) = targets.iter().find(|target| leads_to(target, &socket.endpoint)) {
+                let to = target.address.clone();
+                return Err(RelayError::Itself { endpoint: socket.endpoint.clone(), to });
+            }
+            listeners.push(Listener { socket, tls: tls.clone() });
+        }
+        let bounds = relay::Options {
+            // Datagrams are relayed by one.
+            threads: if protocol == Protocol::Udp { 1 } else { options.threads.clamp(1, MOST_THREADS) },
+            plays: options.plays,
+            grace: options.grace,
+            connect_timeout: options.connect_timeout,
+            idle: options.idle,
+            datagram_idle: options.idle.unwrap_or(limits::FLOW_IDLE),
+            hearers: options.hearers.clone(),
+            // Each takes a socket on either side.
+            pairs: (limits::connections(open_files()) / 2).max(1),
+            network: options.network,
+        };
+        Ok(Self { listeners, ports, notices, targets: Targets::new(targets, options.balance), options: bounds })
+    }
+
+    /// The sockets, in the order in which they were bound.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.listeners.iter().map(|listener| &listener.socket.endpoint)
+    }
+
+    /// The port that it listens on, if it has one.
+    #[must_use]
+    pub fn ports(&self) -> &[u16] {
+        &self.ports
+    }
+
+    /// Relays until stopped, or until the last of a number of connections has ended.
+    ///
+    /// # Errors
+    /// The loop itself failed: no descriptor for epoll, or a listener that broke.
+    pub fn run(self, stop: Stop, mut observer: Box<dyn Observer>) -> Result<Summary, RelayError> {
+        for notice in self.notices {
+            observer.observe(Event::Notice(notice));
+        }
+        relay::run(self.listeners, self.targets, self.options, stop, observer).map_err(RelayError::Io)
+    }
+}
+
+/// What carries an address. Without a scheme it is a stream.
+fn protocol(address: &Address) -> Result<Protocol, RelayError> {
+    match address.scheme {
+        _ if address.is_unix() && matches!(address.scheme, None | Some(Scheme::Unix)) => Ok(Protocol::Unix),
+        None | Some(Scheme::Tcp | Scheme::Tls) => Ok(Protocol::Tcp),
+        Some(Scheme::Udp) => Ok(Protocol::Udp),
+        Some(other) => Err(RelayError::Address(AddressError::not_yet(other))),
+    }
+}
+
+fn target(address: &Address, from: Protocol, options: &Options) -> Result<Target, RelayError> {
+    let protocol = protocol(address)?;
+    if (protocol == Protocol::Udp) != (from == Protocol::Udp) {
+        return Err(RelayError::Unlike { from: options.from.clone(), to: address.clone() });
+    }
+    let tls = match address.scheme {
+        Some(Scheme::Tls) => Some(TlsClient::new(&address.options.tls, &host(address), None).map_err(RelayError::Tls)?),
+        _ => None,
+    };
+    let place = match &address.target {
+        address::Target::Unix(path) => Place::Path(path.clone()),
+        _ => {
+            let connecting = ConnectOptions { family: options.family, timeout: options.connect_timeout, source: None };
+            Place::Inet(look_up_all(address, &connecting).map_err(RelayError::Connect)?)
+        }
+    };
+    Ok(Target::new(address.clone(), protocol, place, tls))
+}
+
+/// Whom a certificate must be for.
+fn host(address: &Address) -> String {
+    match &address.target {
+        address::Target::Inet { host: Host::Name(name), .. } => name.clone(),
+        address::Target::Inet { host: Host::Ip(ip, _), .. } => ip.to_string(),
+        _ => "localhost".to_owned(),
+    }
+}
+
+/// Whether a server is the relay itself.
+fn leads_to(target: &Target, endpoint: &Endpoint) -> bool {
+    if target.protocol != endpoint.protocol {
+        return false;
+    }
+    match (&target.place, &endpoint.name) {
+        (Place::Path(path), Name::Path(own)) => {
+            let same = |a: &std::path::Path, b: &std::path::Path| {
+                a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
+            };
+            same(path, own)
+        }
+        (Place::Inet(addresses), Name::Inet(own)) => addresses.iter().any(|address| is_own(*address, *own)),
+        _ => false,
+    }
+}
+
+/// Whether a connection to an address arrives at a socket of ours.
+fn is_own(address: SocketAddr, own: SocketAddr) -> bool {
+    if address.port() != own.port() || address.is_ipv4() != own.is_ipv4() {
+        return false;
+    }
+    // To connect to every address is to connect to the loopback (ip(7)).
+    let ip = match address.ip() {
+        ip if ip.is_unspecified() && ip.is_ipv4() => IpAddr::from([127, 0, 0, 1]),
+        ip if ip.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+        ip => ip,
+    };
+    // What can be bound is an address of this machine.
+    ip == own.ip() || own.ip().is_unspecified() && UdpSocket::bind((ip, 0)).is_ok()
+}
