@@ -50,7 +50,7 @@ impl Environment {
     /// The same, and what there is to say of a conversation.
     pub(crate) fn about(&self, conversation: &Conversation) -> Self {
         let mut new = Self { inherited: std::sync::Arc::clone(&self.inherited), own: Vec::with_capacity(16) };
-        let Conversation { number, protocol, server, client } = conversation;
+        let Conversation { number, protocol, server, client, .. } = conversation;
         new.put("SOCKEYE_CONN", number);
         new.put("SOCKEYE_PROTO", protocol);
         new.put("SOCKEYE_SERVER", server);
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     fn told(protocol: Protocol, server: Name, client: Name) -> Vec<String> {
-        let conversation = Conversation { number: 7, protocol, server, client };
+        let conversation = Conversation { number: 7, protocol, server, client, to: None };
         let environment = Environment::default().about(&conversation);
         environment.entries().map(|entry| entry.to_str().unwrap().to_owned()).collect()
     }

@@ -279,7 +279,8 @@ fn target(address: &Address, from: Protocol, options: &Options) -> Result<Target
     let place = match &address.target {
         address::Target::Unix(path) => Place::Path(path.clone()),
         _ => {
-            let connecting = ConnectOptions { family: options.family, timeout: options.connect_timeout, source: None };
+            let (family, timeout) = (options.family, options.connect_timeout);
+            let connecting = ConnectOptions { family, timeout, ..ConnectOptions::default() };
             Place::Inet(look_up_all(address, &connecting).map_err(RelayError::Connect)?)
         }
     };
