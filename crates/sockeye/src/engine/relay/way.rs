@@ -10,6 +10,7 @@ use transcript::{Moment, Side};
 use super::leg::{Buffer, Got, Leg, READ};
 use super::tap::Taps;
 use crate::faults::{Limit, Weather};
+use crate::net::is_of_connection;
 use crate::net::tls::TlsError;
 
 /// Bytes moved in one turn before the other pairs have theirs.
@@ -309,6 +310,8 @@ impl Way {
                 if source.hung { None } else { Some(Ok(0)) }
             }
             Err(Errno::INTR) => None,
+            // The kernel tells of a reset once: to read now would find an end.
+            Err(error) if is_of_connection(error) => Some(Err(Turn::SourceBroken(error))),
             Err(_) => {
                 // Reading tells what it is; a kind that cannot be moved is read and written from now on.
                 self.copies = true;
