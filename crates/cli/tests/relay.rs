@@ -225,8 +225,10 @@ fn a_reset_of_either_side_is_passed_on_as_one_behind_what_was_said() {
             });
             sockopt::set_socket_linger(&one, Some(Duration::ZERO)).unwrap();
             drop(one);
-            let error = other.read_to_end(&mut heard).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "after {} bytes", heard.len());
+            let ended = other.read_to_end(&mut heard);
+            let case = format!("{length} bytes, by the client: {by_client}, {} heard", heard.len());
+            let error = ended.map_err(|error| error.kind());
+            assert_eq!(error, Err(ErrorKind::ConnectionReset), "{case}: {:#?}", relay.log.all());
             assert!(heard == [&said[..], b"last"].concat(), "{} of {length} bytes", heard.len());
             let who = if by_client { "client" } else { "server" };
             relay.log.wait_for(&format!(": the {who} reset the connection"));

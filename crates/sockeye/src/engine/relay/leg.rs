@@ -162,6 +162,8 @@ impl Leg {
         }
         loop {
             match recv(&self.fd, &mut *buffer, RecvFlags::empty()) {
+                // The error was told before, and is told only once.
+                Ok((0, _)) if self.broken.is_some() => return Err(self.broken.unwrap_or(Errno::CONNRESET)),
                 Ok((length, _)) => {
                     if length < buffer.len() && !self.hung {
                         self.readable = false;
@@ -271,6 +273,11 @@ impl Leg {
     /// Bytes that the peer's system has not taken yet; none where that cannot be known.
     pub(super) fn untaken(&self) -> u64 {
         if self.protocol == Protocol::Tcp { queue::unsent(&self.fd).unwrap_or(0) } else { 0 }
+    }
+
+    /// Bytes that stand in the socket to be read.
+    pub(super) fn unread(&self) -> u64 {
+        queue::unread(&self.fd).unwrap_or(0)
     }
 
     /// The error that the socket has, if it has one. It is told only once.

@@ -360,9 +360,12 @@ impl Loop {
         }
         pair.ready(end, ready);
         if end == End::Near && ready.broken && matches!(pair.stage, Stage::Connecting(_)) {
-            // It left before there was a server.
-            let error = pair.near.take_error();
-            if error.is_some() {
+            pair.near.broken = pair.near.broken.or_else(|| pair.near.take_error());
+            // What it said before it left is for the server all the same.
+            if pair.near.broken.is_some() && pair.near.unread() == 0 && pair.up.waiting() == 0 {
+                if let Some(far) = &mut pair.far {
+                    far.reset();
+                }
                 let why = "the client left before there was a server";
                 pair.give_up(crate::event::ClosedBy::Reset, why.to_owned());
                 self.tell_opened(key);

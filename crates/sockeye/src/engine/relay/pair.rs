@@ -322,6 +322,9 @@ impl Pair {
         if let Some(taps) = &mut self.taps {
             taps.reset(if end == End::Near { Side::Client } else { Side::Server });
         }
+        if let Some(leg) = if end == End::Near { Some(&mut self.near) } else { self.far.as_mut() } {
+            leg.broken.get_or_insert(error);
+        }
         let until = tools.now.after(RESET_WAIT);
         self.stage = Stage::Resetting { by: end, until, look: LOOK };
         self.finish_resetting(end, until, LOOK, tools)
