@@ -382,8 +382,9 @@ impl Loop {
         }
         let conversation = flow.conversation.clone();
         drop(flow);
-        let unjudged = 0;
-        self.shared.observe(Event::Closed { conversation, by, from_client, from_server, unjudged, lasted, reason });
+        let (unjudged, ended) = (0, None);
+        let closed = Event::Closed { conversation, by, from_client, from_server, unjudged, lasted, reason, ended };
+        self.shared.observe(closed);
         self.shared.remove(self.seat, &Outcome { from_client, from_server, lost: 0, trouble, is_cut });
     }
 

@@ -494,6 +494,7 @@ impl Pair {
             unjudged: 0,
             lasted,
             reason: self.reason.take(),
+            ended: None,
         };
         let trouble = self.trouble.or((lost > 0).then_some(Trouble::CutShort));
         (event, Outcome { from_client, from_server, lost, trouble, is_cut })
