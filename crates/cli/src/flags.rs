@@ -4,6 +4,7 @@
 mod faults;
 mod fetch;
 mod foreign;
+pub(crate) mod gate;
 mod nc;
 mod parsers;
 mod ports;

@@ -44,6 +44,7 @@ pub mod faults;
 pub mod figures;
 pub mod file;
 pub mod folder;
+pub mod gate;
 pub mod limits;
 pub mod mock;
 pub mod net;
@@ -52,6 +53,7 @@ pub mod sink;
 pub mod stop;
 #[allow(unsafe_code, reason = "system calls that no safe wrapper has")]
 mod sys;
+pub mod user;
 pub mod verb;
 pub mod watch;
 #[cfg(feature = "http")]

@@ -7,6 +7,7 @@ mod connection;
 mod data;
 pub(crate) mod fetch;
 mod file;
+mod gate;
 mod hex;
 pub(crate) mod import;
 pub(crate) mod nc;

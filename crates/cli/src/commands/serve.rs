@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sockeye::address::Address;
 use sockeye::child::{Program, ProgramError};
@@ -21,7 +21,7 @@ use sockeye::web::account::{Account, Accounts};
 use sockeye::web::extra::{Caching, Extra};
 use sockeye::web::options::{Archives, Folders, Hidden, Hosts, Links, Packing, Sharing, Siblings, SiteOptions};
 
-use super::{file, signals};
+use super::{file, gate, signals};
 use crate::access::AccessFile;
 use crate::exit::Exit;
 use crate::flags::{Serve, Web};
@@ -52,16 +52,33 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
             other => console.fail(exit, &other.to_string()),
         }
     };
+    let user = gate::user(&flags.gate, console)?;
     let server = Server::bind(&options).map_err(refuse)?;
     let (stopper, stop) = stop::channel().map_err(|error| refuse(ServeError::Io(error)))?;
     signals::stop_on_signals(&stopper).map_err(|error| refuse(ServeError::Io(error)))?;
     // Whoever finds the ports may send a signal at once: by then each has its meaning.
     let reloading = reloading(flags, console).map_err(|error| refuse(ServeError::Io(error)))?;
+    // Given back when the server has ended: the log ends when no one writes to it any more.
+    let teller = Arc::new(Mutex::new(None));
+    if let Some(source) = gate::Source::new(&options.gate, &flags.gate) {
+        *teller.lock().unwrap_or_else(PoisonError::into_inner) = Some(console.observer());
+        let teller = Arc::clone(&teller);
+        let tell = move || {
+            let notice = Event::Notice(source.read_again());
+            if let Some(teller) = &mut *teller.lock().unwrap_or_else(PoisonError::into_inner) {
+                teller.observe(notice);
+            }
+        };
+        signals::on_hangup(tell).map_err(|error| refuse(ServeError::Io(error)))?;
+    }
     let observer = observer(flags, console)?;
     if let Some(path) = &flags.port_file {
         port_file::write(path, server.ports(), console)?;
     }
-    let summary = server.run(stop, reloading, observer).map_err(refuse)?;
+    gate::become_user(user.as_ref(), console)?;
+    let summary = server.run(stop, reloading, observer);
+    teller.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let summary = summary.map_err(refuse)?;
     Ok(conclude(summary, flags, console))
 }
 
@@ -158,6 +175,7 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
         memory: flags.max_memory,
         threads: threads(flags),
         budget: flags.udp_budget.unwrap_or_default(),
+        gate: gate::gate(&flags.gate, console)?,
         plays: wanted(flags),
         wait: flags.wait,
         leaving: if is_judged(flags) && !flags.allow_early_close { Leaving::AtTheEnd } else { Leaving::BetweenRounds },

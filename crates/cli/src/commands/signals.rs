@@ -25,6 +25,23 @@ pub(super) fn ask_on_hangup(asker: &Stopper) -> io::Result<()> {
     Ok(())
 }
 
+/// Runs something on a thread of its own each time SIGHUP comes.
+pub(super) fn on_hangup(mut act: impl FnMut() + Send + 'static) -> io::Result<()> {
+    if is_ignored(SIGHUP) {
+        return Ok(());
+    }
+    let (reader, writer) = sockeye::stop::signal_pair()?;
+    signal_hook::low_level::pipe::register_raw(SIGHUP, writer)?;
+    std::thread::Builder::new().name("hangups".to_owned()).spawn(move || {
+        // What came meanwhile is answered at once.
+        let mut bytes = [0_u8; 64];
+        while rustix::io::retry_on_intr(|| rustix::io::read(&reader, &mut bytes)).is_ok_and(|count| count > 0) {
+            act();
+        }
+    })?;
+    Ok(())
+}
+
 /// Runs something once when either comes; the process ends with the code that the signal has. One that whoever started us
 /// has us ignore, as nohup(1) and a shell's `trap ''` do, stays ignored.
 pub(super) fn end_on_signals(last_words: impl Fn(Exit) + Send + Sync + 'static) -> io::Result<()> {

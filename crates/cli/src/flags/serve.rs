@@ -8,6 +8,7 @@ use clap::Args;
 use sockeye::verb::serve::Budget;
 
 use super::fetch::large_size;
+use super::gate::GateFlags;
 use super::parsers::{budget, duration, size};
 use super::values::{FamilyFlags, Values};
 
@@ -96,6 +97,8 @@ pub(crate) struct Serve {
     pub(crate) values: Values,
     #[command(flatten)]
     pub(crate) family: FamilyFlags,
+    #[command(flatten)]
+    pub(crate) gate: GateFlags,
     // The last: its heading would also stand over what follows.
     #[command(flatten)]
     pub(crate) web: Web,

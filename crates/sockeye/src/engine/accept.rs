@@ -1,7 +1,7 @@
 //! Clients come in, and go to the loop with the fewest: what becomes of errors of accept(2), and when accepting pauses.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::team::Message;
 use super::threads::Membership;
 use super::{Behaviour, Loop};
 use crate::event::{Conversation, Event, Name};
+use crate::gate::{Pass, WhenFull};
 use crate::net::listen::Socket;
 
 /// Connections taken from one listener before the others have their turn.
@@ -30,6 +31,21 @@ pub(super) struct Listener {
     /// Not watched now: there is no room for another channel.
     pub(super) paused: bool,
 }
+
+/// A client that was accepted to learn its address, of which as many are inside as may be.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    fd: OwnedFd,
+    client: Name,
+    server: Option<Box<Name>>,
+    listener: usize,
+}
+
+/// Of those, at most so many wait; more are refused.
+const MOST_WAITING: usize = 1024;
+
+/// A client that may come in, with its own name, ours, and its right to be inside.
+type Admitted = (OwnedFd, Name, Option<Box<Name>>, Option<Box<Pass>>);
 
 /// What accepting came to.
 enum Accepted {
@@ -136,6 +152,13 @@ impl Loop {
                 self.close_listeners();
                 return;
             }
+            if let Some(most) = self.bounds.gate.most
+                && self.bounds.gate.when_full == WhenFull::Wait
+                && self.live() >= most
+            {
+                self.pause_accepting(&format!("{most} connections, as many as may be (--max-conns); new clients wait"));
+                return;
+            }
             if self.live() >= self.bounds.connections {
                 let bound = self.bounds.connections;
                 self.pause_accepting(&format!(
@@ -156,12 +179,13 @@ impl Loop {
             match self.listeners[index].accept(&self.origins[index].behaviour) {
                 Accepted::One { fd, client, server } => {
                     errors = 0;
+                    let Some((fd, client, server, pass)) = self.admit(fd, client, server, index) else { continue };
                     let last = self.bounds.plays.is_some_and(|plays| self.lent.tally.opened + 1 >= plays);
                     if last {
                         // Before it is greeted: whoever is greeted last knows that nobody else will be.
                         self.close_listeners();
                     }
-                    *to_wake |= 1 << self.open(fd, client, server, index);
+                    *to_wake |= 1 << self.open(fd, client, server, index, pass);
                     if last {
                         return;
                     }
@@ -194,8 +218,91 @@ impl Loop {
         }
     }
 
+    /// Lets a client in if the rules say so and there is room for it.
+    fn admit(&mut self, fd: OwnedFd, client: Name, server: Option<Box<Name>>, listener: usize) -> Option<Admitted> {
+        let gate = &self.bounds.gate;
+        // Who may come to a Unix socket is said by the rights of its file.
+        let address = match &client {
+            Name::Inet(client) => Some(client.ip()),
+            Name::Path(_) | Name::Unnamed => None,
+        };
+        let why = if address.is_some_and(|address| !gate.admits(address)) {
+            "may not come in (--allow, --deny)".to_owned()
+        } else if let Some(most) = gate.most.filter(|most| self.live() >= *most) {
+            format!("refused: {most} connections, as many as may be (--max-conns)")
+        } else {
+            match address.map_or(Ok(None), |address| gate.enter(address)) {
+                Ok(pass) => return Some((fd, client, server, pass)),
+                Err(()) if gate.when_full == WhenFull::Wait && self.waiting.len() < MOST_WAITING => {
+                    self.tell_of_waiting(address);
+                    self.waiting.push_back(Waiting { fd, client, server, listener });
+                    return None;
+                }
+                Err(()) => {
+                    let most = gate.per_address.unwrap_or_default();
+                    format!("refused: {most} connections, as many as may be of one address (--max-conns-per-address)")
+                }
+            }
+        };
+        let who = address.map_or_else(|| "a client".to_owned(), |address| address.to_string());
+        let error = format!("{}: {who} {why}", self.origins[listener].endpoint);
+        self.lent.observer.observe(Event::Dropped { count: 1, error });
+        None
+    }
+
+    fn tell_of_waiting(&mut self, address: Option<IpAddr>) {
+        if self.told_full.is_none_or(|told| self.lent.now >= told.after(Duration::from_secs(1))) {
+            self.told_full = Some(self.lent.now);
+            let most = self.bounds.gate.per_address.unwrap_or_default();
+            let who = address.map_or_else(String::new, |address| format!("{address} has "));
+            self.lent.observer.observe(Event::Notice(format!(
+                "{who}{most} connections, as many as may be of one address (--max-conns-per-address); its next clients wait"
+            )));
+        }
+    }
+
+    /// Those who wait for room of their address come in when one has left.
+    pub(super) fn admit_waiting(&mut self) {
+        let left = self.bounds.gate.left();
+        if self.waiting.is_empty() || left == std::mem::replace(&mut self.left, left) || self.lent.stopping {
+            return;
+        }
+        for _ in 0..self.waiting.len() {
+            let Some(waiting) = self.waiting.pop_front() else { break };
+            if self.all_played()
+                || self.live() >= self.bounds.connections.min(self.bounds.gate.most.unwrap_or(usize::MAX))
+            {
+                // Whoever leaves next makes room for it.
+                self.left = left.wrapping_sub(1);
+                self.waiting.push_front(waiting);
+                break;
+            }
+            let pass = match &waiting.client {
+                Name::Inet(client) => self.bounds.gate.enter(client.ip()),
+                Name::Path(_) | Name::Unnamed => Ok(None),
+            };
+            match pass {
+                Ok(pass) => {
+                    let Waiting { fd, client, server, listener } = waiting;
+                    let seat = self.open(fd, client, server, listener, pass);
+                    if let Some(Membership { team, .. }) = &self.member {
+                        team.wake(seat);
+                    }
+                }
+                Err(()) => self.waiting.push_back(waiting),
+            }
+        }
+    }
+
     /// Opens a conversation and gives it to the loop with the fewest connections: the seat of that loop.
-    fn open(&mut self, fd: OwnedFd, client: Name, server: Option<Box<Name>>, listener: usize) -> usize {
+    fn open(
+        &mut self,
+        fd: OwnedFd,
+        client: Name,
+        server: Option<Box<Name>>,
+        listener: usize,
+        pass: Option<Box<Pass>>,
+    ) -> usize {
         let number = self.lent.tally.next_number();
         let endpoint = &self.origins[listener].endpoint;
         self.lent.observer.observe(Event::Opened(Conversation {
@@ -209,7 +316,7 @@ impl Loop {
             Behaviour::Exec(exec) => Some(exec.take_seat()),
             _ => None,
         };
-        let identity = Identity { number, peer: client, local: server, origin: listener, seat };
+        let identity = Identity { number, peer: client, local: server, origin: listener, seat, pass };
         if let Some(Membership { team, .. }) = &self.member {
             let seat = team.freest();
             team.add(seat);

@@ -8,6 +8,7 @@ use transcript::Script;
 use super::exec::Exec;
 use super::guard::Budget;
 use super::web::Website;
+use crate::gate::Gate;
 use crate::net::tls;
 use crate::stop::Stop;
 
@@ -52,6 +53,8 @@ pub(crate) struct Bounds {
     /// Loops, each a thread.
     pub(crate) threads: usize,
     pub(crate) budget: Budget,
+    /// Who may come in.
+    pub(crate) gate: Gate,
     /// Conversations in all; then the loop ends.
     pub(crate) plays: Option<u64>,
     /// How long the next client may stay away while none is there; then the loop ends.

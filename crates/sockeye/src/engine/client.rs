@@ -14,6 +14,7 @@ use super::reactor::poller::Poller;
 use super::{Behaviour, Bounds, Budget, Loop};
 use crate::event::{Endpoint, Event, Name, Protocol};
 use crate::failure::Failure;
+use crate::gate::Gate;
 use crate::net::connecting::Target;
 use crate::net::peer::Peer;
 use crate::net::tls;
@@ -85,6 +86,7 @@ fn try_to_play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Clien
         connections: 1,
         threads: 1,
         budget: Budget::On,
+        gate: Gate::default(),
         plays: Some(1),
         wait_for_client: None,
         strict: false,
@@ -112,7 +114,7 @@ fn try_to_play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Clien
                 Protocol::Tcp | Protocol::Unix => Line::Socket(fd),
             };
             let number = own.lent.tally.next_number();
-            let identity = Identity { number, peer, local: Some(Box::new(local)), origin: 0, seat: None };
+            let identity = Identity { number, peer, local: Some(Box::new(local)), origin: 0, seat: None, pass: None };
             let mut channel = Channel::new(line, identity, agent, own.lent.now);
             channel.is_broken = is_broken;
             own.adopt(channel);

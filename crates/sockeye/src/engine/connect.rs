@@ -12,8 +12,14 @@ impl Loop {
     /// loop. What comes of it is told as of any channel: an event says that it was opened, or why it was not. None: it is over
     /// already.
     pub(super) fn connect(&mut self, target: &Arc<Target>, origin: usize, agent: Agent) -> Option<Key> {
-        let identity =
-            Identity { number: self.lent.tally.next_number(), peer: target.peer(), local: None, origin, seat: None };
+        let identity = Identity {
+            number: self.lent.tally.next_number(),
+            peer: target.peer(),
+            local: None,
+            origin,
+            seat: None,
+            pass: None,
+        };
         let (connecting, error) = match Connecting::begin(target) {
             Ok(connecting) => (connecting, None),
             Err(error) => (Connecting::over(target), Some(error)),

@@ -15,6 +15,7 @@ use super::turn::Turn;
 #[cfg(not(feature = "http"))]
 use super::web::{Lines, Now, Storing, Turn};
 use crate::event::Observer;
+use crate::gate::Gate;
 use crate::net::tls;
 #[cfg(feature = "http")]
 use crate::web::clock::Now;
@@ -72,6 +73,7 @@ impl Lent {
             strict: bounds.strict,
             is_judged: bounds.is_judged(),
             linger: bounds.linger,
+            gate: &bounds.gate,
             grace: bounds.grace,
             plays: bounds.plays,
             identity: &bounds.identity,
@@ -97,6 +99,7 @@ pub(crate) struct Context<'a> {
     pub(super) strict: bool,
     pub(super) is_judged: bool,
     pub(super) linger: Duration,
+    pub(super) gate: &'a Gate,
     pub(super) grace: Duration,
     pub(super) plays: Option<u64>,
     pub(super) identity: &'a tls::Identity,

@@ -133,7 +133,7 @@ impl DatagramServer {
     fn discard(&mut self, inbox: &Inbox, context: &mut Context<'_>) {
         let mut run: Option<(Pair, Exchange)> = None;
         for Arrival { bytes, from, to, .. } in inbox.arrivals() {
-            if let Err(withheld) = self.guard.admit(from, bytes, Ours::No, context.now) {
+            if let Err(withheld) = self.admit(from, bytes, Ours::No, context) {
                 *self.withheld.entry(withheld).or_default() += 1;
                 continue;
             }
@@ -147,6 +147,13 @@ impl DatagramServer {
             }
         }
         self.close_run(run, context);
+    }
+
+    fn admit(&mut self, from: SocketAddr, bytes: &[u8], ours: Ours, context: &Context<'_>) -> Result<(), Withheld> {
+        if !context.gate.admits(from.ip()) {
+            return Err(Withheld::KeptOut);
+        }
+        self.guard.admit(from, bytes, ours, context.now)
     }
 
     fn close_run(&mut self, run: Option<(Pair, Exchange)>, context: &mut Context<'_>) {
@@ -174,7 +181,7 @@ impl DatagramServer {
             Behaviour::Play(_) | Behaviour::Discard | Behaviour::Site(_) | Behaviour::Exec(_) => Ours::No,
             Behaviour::Echo => Ours::IfRepeated,
         };
-        if let Err(withheld) = self.guard.admit(from, payload, ours, context.now) {
+        if let Err(withheld) = self.admit(from, payload, ours, context) {
             *self.withheld.entry(withheld).or_default() += 1;
             return;
         }

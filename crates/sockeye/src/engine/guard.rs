@@ -59,11 +59,14 @@ pub(crate) enum Withheld {
     Rate,
     /// The system has no room for what was said before.
     NoRoom,
+    /// It may not come in.
+    KeptOut,
 }
 
 impl Withheld {
     pub(crate) fn reason(self) -> &'static str {
         match self {
+            Self::KeptOut => "datagrams from addresses that may not come in (--allow, --deny)",
             Self::Empty => "empty datagrams get no answer",
             Self::OwnPort => "datagrams from our own port number get no answer",
             Self::ServicePort => "datagrams from a service's port get no answer",

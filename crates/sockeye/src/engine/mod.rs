@@ -37,6 +37,7 @@ mod turn;
 #[cfg_attr(not(feature = "http"), path = "no_web.rs")]
 mod web;
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -45,7 +46,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use transcript::Moment;
 
-use accept::{ACCEPTS, Listener};
+use accept::{ACCEPTS, Listener, Waiting};
 use bounds::Tally;
 use channel::{Agent, Channel, Fate, Identity, Line};
 use context::{Context, Lent};
@@ -120,6 +121,9 @@ pub(crate) struct Loop {
     /// Accepting rests until this moment.
     accept_again: Option<Moment>,
     told_full: Option<Moment>,
+    /// Clients that were accepted and wait for others of their address to leave; and how many had left at the last look.
+    waiting: VecDeque<Waiting>,
+    left: u64,
     /// Process groups that outlived their conversation.
     leftovers: Leftovers,
     /// Programs were asked to end, for the grace is over.
@@ -203,6 +207,8 @@ impl Loop {
             alone: None,
             accept_again: None,
             told_full: None,
+            waiting: VecDeque::new(),
+            left: 0,
             leftovers: Leftovers::default(),
             has_hurried: false,
         }
@@ -320,6 +326,7 @@ impl Loop {
                 self.make_room(std::mem::take(&mut was_woken));
             }
             self.wake_due();
+            self.admit_waiting();
             self.lent.lines.tell_due(self.lent.now, &mut *self.lent.observer);
             self.make_room(was_woken);
             if self.broken.is_some() && !self.lent.stopping {
@@ -474,6 +481,8 @@ impl Loop {
         let Some(mut channel) = self.channels.remove(key) else { return };
         self.memory -= channel.held;
         self.leftovers.extend(channel.leftover());
+        // Whoever is told of it finds that its address has room.
+        drop(channel);
         if let Some(Membership { team, seat, .. }) = &self.member {
             team.remove(*seat, self.lent.tally.closed);
         }

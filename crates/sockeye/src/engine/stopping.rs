@@ -10,6 +10,7 @@ use super::exec::TERM_WAIT;
 use super::team::Message;
 use super::threads::Membership;
 use super::{Behaviour, Loop, Summary, Tally};
+use crate::event::Event;
 
 /// Connections taken from a backlog when the server is stopped.
 const LAST_ACCEPTS: usize = 4096;
@@ -24,6 +25,11 @@ impl Loop {
             self.accept(index, LAST_ACCEPTS);
         }
         self.lent.stopping = true;
+        if !self.waiting.is_empty() {
+            let count = std::mem::take(&mut self.waiting).len() as u64;
+            let error = "clients that waited for room: the server was stopped".to_owned();
+            self.lent.observer.observe(Event::Dropped { count, error });
+        }
         for key in self.channels.keys() {
             self.with_channel(key, Channel::stop);
             // Each may have read what had come, which is a lot for all of them.

@@ -19,3 +19,4 @@ pub(crate) mod tcp_diag;
 pub(crate) mod tcp_info;
 pub(crate) mod terminal;
 pub(crate) mod unix_diag;
+pub(crate) mod user;

@@ -44,6 +44,7 @@ use crate::address::{self, Address, AddressError, Scheme};
 use crate::child::Program;
 use crate::engine::{Behaviour, Bounds, Exec, Loaded, Loop, Reload};
 use crate::event::{Endpoint, Event, Observer, Protocol};
+use crate::gate::Gate;
 use crate::limits;
 use crate::net::Family;
 use crate::net::listen::{self, Bound, ListenError, Request};
@@ -141,6 +142,8 @@ pub struct Options {
     pub threads: usize,
     /// What bounds answers over UDP.
     pub budget: Budget,
+    /// Who may come in, and how many.
+    pub gate: Gate,
     /// Conversations in all; then the server ends by itself. `None` is without end.
     pub plays: Option<u64>,
     /// How long the next client may stay away while none is there; then the server ends. `None` is without end.
@@ -170,6 +173,7 @@ impl Options {
             memory: None,
             threads: 1,
             budget: Budget::On,
+            gate: Gate::default(),
             plays: None,
             wait: None,
             leaving: Leaving::BetweenRounds,
@@ -320,6 +324,7 @@ impl Server {
             threads: options.threads.clamp(1, MOST_THREADS),
             memory: options.memory.unwrap_or_else(|| limits::memory(memory::available())),
             budget: options.budget,
+            gate: options.gate.clone(),
             plays: options.plays,
             wait_for_client: options.wait,
             strict: options.strict,

@@ -21,6 +21,7 @@ use super::reactor::poller::Interest;
 use super::reactor::timers::Armed;
 use crate::event::{Conversation, Name};
 use crate::failure::Kind;
+use crate::gate::Pass;
 use crate::limits;
 use crate::net::tls::{Session, TlsError};
 use crate::net::{is_of_connection, words};
@@ -103,6 +104,8 @@ pub(super) struct Channel {
     pub(super) reason: Option<Box<str>>,
     /// From where it goes over to TLS.
     pub(super) secure: Option<Box<Session>>,
+    /// Its right to be inside, given back with it.
+    _pass: Option<Box<Pass>>,
 }
 
 /// What a new channel is known by.
@@ -113,11 +116,13 @@ pub(super) struct Identity {
     pub(super) origin: usize,
     /// The room that its program has.
     pub(super) seat: Option<Seat>,
+    /// Its right to be inside, where that is counted.
+    pub(super) pass: Option<Box<Pass>>,
 }
 
 impl Channel {
     pub(super) fn new(line: Line, identity: Identity, agent: Agent, now: Moment) -> Self {
-        let Identity { number, peer, local, origin, seat: _ } = identity;
+        let Identity { number, peer, local, origin, seat: _, pass } = identity;
         Self {
             line,
             origin,
@@ -147,6 +152,7 @@ impl Channel {
             by: Closer::Us,
             reason: None,
             secure: None,
+            _pass: pass,
         }
     }
 

@@ -96,7 +96,7 @@ impl Host {
         };
         let mut world = World::new();
         (world.origin, world.identity, world.strict) = (origin, identity, true);
-        let name = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, seat: None };
+        let name = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, seat: None, pass: None };
         let channel = Channel::new(Line::Imaginary(end), name, agent, world.now);
         Self { world, channel: Some(channel) }
     }

@@ -10,6 +10,7 @@ use super::super::turn::Turn;
 use super::super::{AccessLog, Behaviour, Tally, Website};
 use super::*;
 use crate::event::{ClosedBy, Endpoint, Event, Name, Protocol};
+use crate::gate::Gate;
 use crate::net::tls;
 use crate::web::clock::Now;
 use crate::web::options::SiteOptions;
@@ -71,6 +72,7 @@ impl World {
             is_judged: self.strict,
             linger: Duration::ZERO,
             grace: Duration::ZERO,
+            gate: &Gate::default(),
             plays: None,
             identity: &self.identity,
             date: &self.date,
@@ -88,7 +90,7 @@ fn stuffed(world: &mut World) -> (Channel, UnixStream) {
     let (server, client) = UnixStream::pair().unwrap();
     server.set_nonblocking(true).unwrap();
     client.set_nonblocking(true).unwrap();
-    let identity = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, seat: None };
+    let identity = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, seat: None, pass: None };
     let mut channel = Channel::new(Line::Socket(server.into()), identity, Agent::Echo, world.now);
     let bytes = vec![b'x'; 1 << 20];
     while channel.wants() == Interest::Read {
@@ -153,7 +155,7 @@ fn site(world: &mut World) -> (Channel, TcpStream, tempfile::TempDir) {
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (server, _) = listener.accept().unwrap();
     server.set_nonblocking(true).unwrap();
-    let identity = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, seat: None };
+    let identity = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, seat: None, pass: None };
     let mut channel =
         Channel::new(Line::Socket(server.into()), identity, Agent::new(&Behaviour::Site(website.into())), world.now);
     assert_eq!(world.lend(|context| channel.open(context)), Fate::Lives);

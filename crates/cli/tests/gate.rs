@@ -1,0 +1,178 @@
+//! Who may come in: addresses, counts, and another user once all is bound.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use support::{LONG, Server, assert_code, line, run, text, until};
+
+/// A client from one of the many addresses of the loopback.
+fn from(address: [u8; 4], server: &Server) -> TcpStream {
+    let fd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&fd, &SocketAddr::from((Ipv4Addr::from(address), 0))).unwrap();
+    connect(&fd, &SocketAddr::from(([127, 0, 0, 1], server.port()))).unwrap();
+    let stream = TcpStream::from(fd);
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream
+}
+
+fn is_welcome(mut stream: TcpStream) -> bool {
+    let mut bytes = [0; 9];
+    stream.read_exact(&mut bytes).is_ok_and(|()| bytes == *b"Welcome!\n")
+}
+
+const ONE: [u8; 4] = [127, 1, 2, 3];
+const TWO: [u8; 4] = [127, 2, 0, 1];
+
+#[test]
+fn addresses_that_are_not_allowed_or_denied_are_kept_out_and_told_of() {
+    let server = Server::start(&["--allow", "127.1.0.0/16", "--allow", "::ffff:127.2.0.1", "--deny", "127.1.9.0/24"]);
+    assert!(is_welcome(from(ONE, &server)) && is_welcome(from(TWO, &server)));
+    assert!(!is_welcome(from([127, 2, 0, 2], &server)));
+    assert!(!is_welcome(from([127, 1, 9, 1], &server)));
+    server.log.wait_for(": 127.2.0.2 may not come in (--allow, --deny)");
+    server.log.wait_for(": 127.1.9.1 may not come in (--allow, --deny)");
+    // Over UDP nothing comes back either.
+    let stranger = server.datagrams();
+    stranger.send(b"hello").unwrap();
+    server.log.wait_for("dropped 1: udp://127.0.0.1");
+    let welcome = std::net::UdpSocket::bind("127.1.2.3:0").unwrap();
+    welcome.set_read_timeout(Some(LONG)).unwrap();
+    welcome.send_to(b"hello", ("127.0.0.1", server.port())).unwrap();
+    assert!(welcome.recv(&mut [0; 64]).is_ok());
+    support::assert_no_datagram(&stranger);
+}
+
+#[test]
+fn an_ipv6_client_is_known_by_its_prefix() {
+    let server = Server::start_at(&["tcp://[::1]:0"], &["--deny", "::/64"]);
+    assert!(!is_welcome(TcpStream::connect(("::1", server.port())).unwrap()));
+    let server = Server::start_at(&["tcp://[::1]:0"], &["--deny", "0.0.0.0/0", "--allow", "::1/128"]);
+    assert!(is_welcome(TcpStream::connect(("::1", server.port())).unwrap()));
+}
+
+#[test]
+fn a_file_of_addresses_is_read_again_at_sighup_and_nobody_inside_is_thrown_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("allowed");
+    std::fs::write(&path, "# those that may\n127.1.0.0/16   # one\n\n").unwrap();
+    let rule = format!("@{}", path.display());
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--echo", "--allow", &rule]);
+    let mut inside = from(ONE, &server);
+    std::io::Write::write_all(&mut inside, b"in\n").unwrap();
+    assert_eq!(line(&mut inside), "in\n");
+    std::fs::write(&path, "127.2.0.0/16\n").unwrap();
+    server.signal("HUP");
+    server.log.wait_for("read again who may come in: 1 allowed, 0 denied");
+    assert_eq!(from(ONE, &server).read(&mut [0]).unwrap_or(0), 0);
+    let mut new = from(TWO, &server);
+    std::io::Write::write_all(&mut new, b"new\n").unwrap();
+    assert_eq!(line(&mut new), "new\n");
+    std::io::Write::write_all(&mut inside, b"still\n").unwrap();
+    assert_eq!(line(&mut inside), "still\n");
+    // What is wrong changes nothing.
+    std::fs::write(&path, "127.2.0.0/16\nnonsense\n").unwrap();
+    server.signal("HUP");
+    server.log.wait_for("allowed:2: `nonsense` is no address and no prefix");
+    let mut new = from(TWO, &server);
+    std::io::Write::write_all(&mut new, b"new\n").unwrap();
+    assert_eq!(line(&mut new), "new\n");
+    drop((inside, new));
+    let (code, _) = server.stop();
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn rules_that_are_none_are_refused_before_anyone_listens() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty");
+    std::fs::write(&empty, "# none\n").unwrap();
+    let (empty, missing) = (format!("@{}", empty.display()), format!("@{}/missing", folder.path().display()));
+    for (flag, rule, code) in [
+        ("--allow", "10.0.0.0/33", 2),
+        ("--deny", "example.com", 2),
+        ("--allow", &*empty, 2),
+        ("--allow", &*missing, 26),
+    ] {
+        assert_code(&run(&["serve", "tcp://127.0.0.1:0", flag, rule], b""), code);
+    }
+    assert_code(&run(&["serve", "tcp://127.0.0.1:0", "--user", "no-such-user"], b""), 2);
+}
+
+#[test]
+fn beyond_max_conns_clients_wait_until_one_leaves() {
+    let server = Server::start(&["--max-conns", "2"]);
+    let inside = [server.welcomed(), server.welcomed()];
+    let waiting = server.connect();
+    server.log.wait_for("2 connections, as many as may be (--max-conns); new clients wait");
+    support::wait_until_idle(server.child.id());
+    support::assert_silent(&waiting);
+    drop(inside);
+    assert!(is_welcome(waiting));
+}
+
+#[test]
+fn one_address_does_not_take_the_room_of_others() {
+    let server = Server::start(&["--max-conns-per-address", "2"]);
+    let hold = || {
+        let mut stream = from(ONE, &server);
+        assert_eq!(line(&mut stream), "Welcome!\n");
+        stream
+    };
+    let inside = [hold(), hold()];
+    let (waiting, next) = (from(ONE, &server), from(ONE, &server));
+    server.log.wait_for("127.1.2.3 has 2 connections, as many as may be of one address (--max-conns-per-address)");
+    assert!(is_welcome(from(TWO, &server)));
+    support::wait_until_idle(server.child.id());
+    support::assert_silent(&waiting);
+    drop(inside);
+    assert!(is_welcome(waiting) && is_welcome(next));
+}
+
+#[test]
+fn who_finds_no_room_is_refused_and_told_of_where_that_is_asked_for() {
+    let server = Server::start(&["--max-conns", "1", "--when-full", "refuse"]);
+    let inside = server.welcomed();
+    assert!(!is_welcome(server.connect()));
+    server.log.wait_for("127.0.0.1 refused: 1 connections, as many as may be (--max-conns)");
+    drop(inside);
+    until("room", || is_welcome(server.connect()));
+    let server = Server::start(&["--max-conns-per-address", "1", "--when-full", "refuse"]);
+    let _inside = server.welcomed();
+    assert!(!is_welcome(server.connect()));
+    server.log.wait_for("refused: 1 connections, as many as may be of one address (--max-conns-per-address)");
+    assert!(is_welcome(from(ONE, &server)));
+}
+
+/// Row 70 of the faults.
+#[test]
+fn root_is_given_up_for_good_once_all_is_bound() {
+    if !rustix::process::geteuid().is_root() {
+        let output = run(&["serve", "tcp://127.0.0.1:0", "--user", "1:1"], b"");
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains("only root may become another user"), "{}", text(&output.stderr));
+        return;
+    }
+    // A port that only root may have.
+    let server = Server::start(&["--user", "64198:64197", "-v", "--echo"]);
+    server.log.wait_for("became 64198:64197 (user 64198, group 64197), and there is no way back");
+    for thread in std::fs::read_dir(format!("/proc/{}/task", server.child.id())).unwrap() {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let row = |name: &str| {
+            let row = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            row.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(row("Uid:"), "64198 64198 64198 64198");
+        assert_eq!(row("Gid:"), "64197 64197 64197 64197");
+        assert_eq!(row("Groups:"), "64197");
+        for capabilities in ["CapPrm:", "CapEff:", "CapAmb:"] {
+            assert_eq!(row(capabilities).trim_start_matches('0'), "", "{capabilities}");
+        }
+    }
+    // Its programs are that user too.
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--user", "64198:64197", "--exec", "id -u"]);
+    assert_eq!(text(&support::to_end(&mut server.connect())), "64198\n");
+}

@@ -1,0 +1,254 @@
+//! Who may come in, and how many: rules about addresses, which may change while a server runs, and counts.
+//!
+//! ```
+//! use sockeye::gate::{Gate, Rules};
+//!
+//! let rules = Rules { allow: vec!["10.0.0.0/8".parse()?], deny: vec!["10.0.0.7".parse()?] };
+//! let gate = Gate::new(rules);
+//! assert!(gate.admits("10.1.2.3".parse()?));
+//! assert!(!gate.admits("10.0.0.7".parse()?) && !gate.admits("192.0.2.1".parse()?));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// Addresses that begin with the same bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prefix {
+    network: u128,
+    /// Of the 128 bits of an IPv6 address; an IPv4 address stands in the last 32 (RFC 4291, section 2.5.5.2).
+    bits: u32,
+}
+
+/// What is no address and no prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrefixError(String);
+
+impl fmt::Display for PrefixError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is no address and no prefix such as 10.0.0.0/8 or 2001:db8::/32", self.0)
+    }
+}
+
+impl std::error::Error for PrefixError {}
+
+impl FromStr for Prefix {
+    type Err = PrefixError;
+
+    fn from_str(text: &str) -> Result<Self, PrefixError> {
+        let wrong = || PrefixError(text.to_owned());
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.trim_matches(['[', ']']).parse().map_err(|_| wrong())?;
+        let own = if address.is_ipv4() { 32 } else { 128 };
+        let length = match length {
+            // `+8` and `08` are no lengths.
+            Some(length) if length.bytes().all(|byte| byte.is_ascii_digit()) => {
+                length.parse().ok().filter(|length| *length <= own).ok_or_else(wrong)?
+            }
+            Some(_) => return Err(wrong()),
+            None => own,
+        };
+        let bits = 128 - own + length;
+        Ok(Self { network: number(address) & mask(bits), bits })
+    }
+}
+
+impl Prefix {
+    /// Whether an address begins like this. One of IPv4 is the same however it is written.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        number(address) & mask(self.bits) == self.network
+    }
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().into(),
+        IpAddr::V6(address) => address.into(),
+    }
+}
+
+fn mask(bits: u32) -> u128 {
+    if bits == 0 { 0 } else { u128::MAX << (128 - bits) }
+}
+
+/// Which addresses may come in: those of `allow`, or all where it is empty, less those of `deny`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Those that may.
+    pub allow: Vec<Prefix>,
+    /// Those that may not, even if they are among the others.
+    pub deny: Vec<Prefix>,
+}
+
+impl Rules {
+    fn admits(&self, address: IpAddr) -> bool {
+        let is_in = |prefixes: &[Prefix]| prefixes.iter().any(|prefix| prefix.contains(address));
+        (self.allow.is_empty() || is_in(&self.allow)) && !is_in(&self.deny)
+    }
+}
+
+/// What becomes of a client for whom there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenFull {
+    /// It waits until there is.
+    #[default]
+    Wait,
+    /// Its connection is closed.
+    Refuse,
+}
+
+/// A door that servers share with whoever changes its rules.
+#[derive(Debug, Clone, Default)]
+pub struct Gate {
+    /// Connections in all.
+    pub most: Option<usize>,
+    /// Connections of one address.
+    pub per_address: Option<usize>,
+    /// For whom there is no room.
+    pub when_full: WhenFull,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    rules: RwLock<Rules>,
+    inside: Mutex<HashMap<IpAddr, usize>>,
+    /// How many have left.
+    left: AtomicU64,
+}
+
+impl Gate {
+    /// One with rules and without counts.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        let gate = Self::default();
+        gate.replace(rules);
+        gate
+    }
+
+    /// From here on these rules hold, for those who come. Those inside stay.
+    pub fn replace(&self, rules: Rules) {
+        *self.shared.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    /// Whether this address may come in.
+    #[must_use]
+    pub fn admits(&self, address: IpAddr) -> bool {
+        self.shared.rules.read().unwrap_or_else(PoisonError::into_inner).admits(address)
+    }
+
+    /// Lets one in where connections of an address are counted; an error if there are as many as may be.
+    pub(crate) fn enter(&self, address: IpAddr) -> Result<Option<Box<Pass>>, ()> {
+        let Some(most) = self.per_address else { return Ok(None) };
+        let mut inside = self.shared.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = inside.entry(address).or_default();
+        if *count >= most {
+            return Err(());
+        }
+        *count += 1;
+        Ok(Some(Box::new(Pass { shared: Arc::clone(&self.shared), address })))
+    }
+
+    /// How many of those that were counted have left.
+    pub(crate) fn left(&self) -> u64 {
+        self.shared.left.load(Ordering::SeqCst)
+    }
+}
+
+/// The right to be inside, given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    shared: Arc<Shared>,
+    address: IpAddr,
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut inside = self.shared.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = inside.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                inside.remove(&self.address);
+            }
+        }
+        self.shared.left.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(text: &str) -> Prefix {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_prefix_is_of_bits_and_ipv4_is_the_same_however_it_is_written() {
+        for (prefix, address, is_in) in [
+            ("10.0.0.0/8", "10.255.0.1", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("10.1.2.3/8", "10.9.9.9", true),
+            ("10.0.0.0/8", "::ffff:10.1.2.3", true),
+            ("::ffff:10.0.0.0/104", "10.1.2.3", true),
+            ("192.0.2.128/25", "192.0.2.127", false),
+            ("192.0.2.128/25", "192.0.2.128", true),
+            ("0.0.0.0/0", "255.255.255.255", true),
+            ("0.0.0.0/0", "::1", false),
+            ("::/0", "10.1.2.3", true),
+            ("2001:db8::/33", "2001:db8:7fff::1", true),
+            ("2001:db8::/33", "2001:db8:8000::1", false),
+            ("[::1]", "::1", true),
+            ("127.0.0.1", "127.0.0.2", false),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!(self::prefix(prefix).contains(address), is_in, "{address} in {prefix}");
+        }
+        for text in [
+            "",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0/",
+            "10.0.0.0/-1",
+            "10.0.0.0/+8",
+            "10.0.0",
+            "localhost",
+            "1.2.3.4/8/9",
+        ] {
+            assert!(text.parse::<Prefix>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_denied_is_out_even_if_it_is_allowed_and_new_rules_hold_at_once() {
+        let gate = Gate::new(Rules { allow: vec![prefix("10.0.0.0/8")], deny: vec![prefix("10.0.0.0/24")] });
+        let admits = |gate: &Gate, address: &str| gate.admits(address.parse().unwrap());
+        assert!(admits(&gate, "10.1.0.1") && !admits(&gate, "10.0.0.1") && !admits(&gate, "::1"));
+        let other = gate.clone();
+        gate.replace(Rules { allow: vec![], deny: vec![prefix("::1")] });
+        assert!(admits(&other, "10.0.0.1") && !admits(&other, "::1"));
+    }
+
+    #[test]
+    fn who_leaves_makes_room_for_the_next_of_its_address() {
+        let gate = Gate { per_address: Some(2), ..Gate::default() };
+        let address = "192.0.2.1".parse().unwrap();
+        let passes = [gate.enter(address).unwrap(), gate.enter(address).unwrap()];
+        assert!(gate.enter(address).is_err());
+        assert!(gate.enter("192.0.2.2".parse().unwrap()).is_ok());
+        assert_eq!(gate.left(), 1);
+        drop(passes);
+        assert!(gate.enter(address).is_ok());
+        assert!(gate.shared.inside.lock().unwrap().is_empty());
+        assert!(Gate::default().enter(address).unwrap().is_none());
+    }
+}
