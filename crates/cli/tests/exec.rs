@@ -440,3 +440,31 @@ fn with_pty_a_program_has_a_terminal_that_is_its_own() {
     assert_eq!(text(&to_end(&mut client)), "end\r\n");
     assert!(server.log.wait_for("closed #1").ends_with("its program exited with 0"));
 }
+
+/// The examples of docs/exec.md, as they stand there, with a free port for the one that is written.
+#[test]
+fn the_page_says_what_happens() {
+    support::need("nc");
+    let page = include_str!("../../../docs/exec.md");
+    let blocks: Vec<&str> = page.split("```console\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 4);
+    for block in blocks {
+        let mut steps = block.split("$ ").skip(1);
+        let start = steps.next().unwrap().trim();
+        let port = start.split("127.0.0.1:").nth(1).unwrap().split(' ').next().unwrap();
+        // The shell splits its words.
+        let words = std::process::Command::new("sh")
+            .args(["-c", &format!("printf '%s\\n' {}", start.strip_prefix("sockeye serve ").unwrap())])
+            .output()
+            .unwrap();
+        let words = text(&words.stdout).replace(port, "0");
+        let words: Vec<&str> = words.lines().collect();
+        let server = Server::start_at(&words[..1], &words[1..]);
+        for step in steps {
+            let (command, expected) = step.split_once('\n').unwrap();
+            let command = command.replace(port, &server.port().to_string());
+            let output = std::process::Command::new("sh").args(["-c", &command]).output().unwrap();
+            assert_eq!(text(&output.stdout), expected, "{command}");
+        }
+    }
+}

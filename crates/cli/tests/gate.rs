@@ -156,7 +156,6 @@ fn root_is_given_up_for_good_once_all_is_bound() {
         assert!(text(&output.stderr).contains("only root may become another user"), "{}", text(&output.stderr));
         return;
     }
-    // A port that only root may have.
     let server = Server::start(&["--user", "64198:64197", "-v", "--echo"]);
     server.log.wait_for("became 64198:64197 (user 64198, group 64197), and there is no way back");
     for thread in std::fs::read_dir(format!("/proc/{}/task", server.child.id())).unwrap() {
