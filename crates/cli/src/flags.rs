@@ -5,6 +5,7 @@ mod faults;
 mod fetch;
 mod foreign;
 pub(crate) mod gate;
+mod load;
 mod nc;
 mod parsers;
 mod ports;
@@ -23,6 +24,7 @@ use sockeye::limits;
 
 use crate::color::Color;
 pub(crate) use fetch::{Fetch, User};
+pub(crate) use load::Load;
 pub(crate) use nc::{FLAGS as NC_FLAGS, Nc};
 pub(crate) use parsers::is_name;
 pub(crate) use ports::{Addrs, Ports};
@@ -98,6 +100,7 @@ fn alone(words: &[OsString]) -> Option<Flags> {
         "talk" => one(words, Command::Talk)?,
         "relay" => one(words, |relay| Command::Relay(Box::new(relay)))?,
         "fetch" => one(words, |fetch| Command::Fetch(Box::new(fetch)))?,
+        "load" => one(words, |load| Command::Load(Box::new(load)))?,
         "check" => one(words, Command::Check)?,
         _ => return None,
     };
@@ -171,6 +174,8 @@ pub(crate) enum Command {
     Relay(Box<Relay>),
     /// Fetch a page: print the head of the answer, save the body whole or not at all
     Fetch(Box<Fetch>),
+    /// Play the client's side on many connections at once, check every answer, and measure
+    Load(Box<Load>),
     /// Say what is wrong with transcripts, and play both sides against each other
     Check(Check),
     /// Turn a session as RFCs print it into a transcript
@@ -192,12 +197,12 @@ pub(crate) enum Command {
 }
 
 /// Verbs that are planned and cannot be used yet.
-const LATER: [&str; 2] = ["load", "probe"];
+const LATER: [&str; 1] = ["probe"];
 
 pub(crate) fn later(verb: &str) -> String {
     if LATER.contains(&verb) {
         return format!(
-            "`sockeye {verb}` is not there yet; this version has serve, talk, relay, fetch, check, import, report, ports, addrs and nc"
+            "`sockeye {verb}` is not there yet; this version has serve, talk, relay, fetch, load, check, import, report, ports, addrs and nc"
         );
     }
     let meant = match verb_meant(verb) {
@@ -205,7 +210,7 @@ pub(crate) fn later(verb: &str) -> String {
         None => String::new(),
     };
     format!(
-        "`{verb}` is no verb{meant}; the verbs are serve, talk, relay, fetch, check, import, report, ports, addrs, nc, completions and man: sockeye --help"
+        "`{verb}` is no verb{meant}; the verbs are serve, talk, relay, fetch, load, check, import, report, ports, addrs, nc, completions and man: sockeye --help"
     )
 }
 

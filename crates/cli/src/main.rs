@@ -47,6 +47,7 @@ fn run(streams: sys::StandardStreams) -> ExitCode {
         Command::Talk(talk) => commands::talk::run(&talk, &console),
         Command::Relay(relay) => commands::relay::run(&relay, &console),
         Command::Fetch(fetch) => commands::fetch::run(&fetch, &console),
+        Command::Load(load) => commands::load::run(&load, &console),
         Command::Check(check) => commands::check::run(&check, &console),
         Command::Import(import) => commands::import::run(&import, &console),
         Command::Report(report) => commands::runs::run(&report, &console),

@@ -25,12 +25,11 @@ fn without_a_verb_help_is_shown_and_is_wrong_usage() {
 
 #[test]
 fn a_verb_that_is_planned_is_told_from_one_that_is_none() {
-    for verb in ["load", "probe"] {
-        let output = run(&[verb, "--some", "words"], b"");
-        assert_code(&output, 2);
-        assert!(text(&output.stderr).contains(&format!("`sockeye {verb}` is not there yet")), "{output:?}");
-        assert!(!text(&run(&["--help"], b"").stdout).contains(&format!("\n  {verb} ")));
-    }
+    let verb = "probe";
+    let output = run(&[verb, "--some", "words"], b"");
+    assert_code(&output, 2);
+    assert!(text(&output.stderr).contains(&format!("`sockeye {verb}` is not there yet")), "{output:?}");
+    assert!(!text(&run(&["--help"], b"").stdout).contains(&format!("\n  {verb} ")));
     let output = run(&["serf"], b"");
     assert_code(&output, 2);
     assert!(text(&output.stderr).contains("`serf` is no verb"), "{output:?}");

@@ -9,6 +9,8 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "figures")]
+pub(crate) use crate::sys::files::open_files;
 pub use crate::sys::files::raise_open_files;
 
 use transcript::seconds;
@@ -83,6 +85,12 @@ pub const VALUES: usize = transcript::MOST_VALUES;
 pub const MESSAGE: usize = transcript::MOST_SAID;
 /// Descriptors kept back from connections: listeners, files, the spare one.
 pub const RESERVED_FILES: u64 = 64;
+/// Connections of `load` at once.
+pub const LOAD_CONNECTIONS: usize = 64;
+/// How long plays of `load` begin.
+pub const LOAD_TIME: Duration = Duration::from_secs(10);
+/// Open files that `load` keeps for itself.
+pub const LOAD_FILES: u64 = 16;
 
 /// How long a handshake of TLS may take.
 pub const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
@@ -376,6 +384,11 @@ pub const TABLE: &[Limit] = &[
         flag: None,
         default: || format!("{}, {}", seconds(DATAGRAM_SEND_WAIT), bytes(SEND_QUEUE)),
         what: "answers over UDP that a full interface does not take",
+    },
+    Limit {
+        flag: Some("--timeout"),
+        default: || seconds(TALK_WAIT),
+        what: "plays of load that are under way when its time is over",
     },
     Limit { flag: None, default: || count(DATAGRAM_PEERS), what: "datagram peers with an open play" },
     Limit { flag: None, default: || format!("open files less {RESERVED_FILES}"), what: "connections" },

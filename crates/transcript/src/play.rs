@@ -211,6 +211,24 @@ impl Play {
         Self { counters: vec![0; script.program.counters].into_boxed_slice(), ..Self::default() }
     }
 
+    /// Stands at the beginning again, as a new play of this script would: its memory stays. Of what was heard before only
+    /// this is kept, that a lone line ending may still belong to a line that ended without one.
+    pub fn begin_again(&mut self, script: &Script, row: Option<&Row>) {
+        let mut counters = std::mem::take(&mut self.counters);
+        if counters.len() == script.program.counters {
+            counters.fill(0);
+        } else {
+            counters = vec![0; script.program.counters].into_boxed_slice();
+        }
+        let mut coming = std::mem::take(&mut self.coming);
+        coming.clear();
+        let (mut said, after_gap) = (self.said.take(), self.after_gap);
+        if let Some(said) = &mut said {
+            said.line = 0;
+        }
+        *self = Self { counters, coming, said, after_gap, row: row.cloned(), ..Self::default() };
+    }
+
     /// Goes on as far as the input allows. Output is appended, and is to be sent before what `next` says is done.
     pub fn step(&mut self, script: &Script, input: Input<'_>, scratch: &mut Scratch, output: &mut Output) -> Step {
         self.step_watched(script, input, scratch, output, &mut ())
@@ -270,7 +288,9 @@ impl Play {
 
     /// What was said last, as an account has it.
     fn sent(&self) -> Option<(usize, Vec<u8>)> {
-        self.said.as_ref().map(|said| (said.line, said.bytes.clone()))
+        // None in this play: lines are counted from 1.
+        let said = self.said.as_ref().filter(|said| said.line > 0);
+        said.map(|said| (said.line, said.bytes.clone()))
     }
 
     /// Brings its values to where they are looked up.

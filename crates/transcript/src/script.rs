@@ -200,6 +200,36 @@ impl Script {
         self.program.ops.iter().any(|op| matches!(op, Op::StartTls))
     }
 
+    /// The lines of its messages and files, of both sides, in their order.
+    #[must_use]
+    pub fn lines(&self) -> Vec<usize> {
+        let messages = self.program.messages.iter().map(|message| message.place.line);
+        let mut lines: Vec<usize> = messages.chain(self.program.files.iter().map(|file| file.place.line)).collect();
+        lines.sort_unstable();
+        lines.dedup();
+        lines
+    }
+
+    /// Whether a client may play it again over the connection over which it was played: nothing in it is about the beginning or
+    /// the end of a connection. The client speaks first, neither side closes, stops sending or resets, and it does not go over to
+    /// TLS. Over datagrams there is no connection.
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        if self.carrier == Carrier::Datagram {
+            return true;
+        }
+        let is_about_the_connection = |op: &Op| matches!(op, Op::Do(_) | Op::Expect(_) | Op::StartTls);
+        if self.program.ops.iter().any(is_about_the_connection) {
+            return false;
+        }
+        program::may_begin(&self.program, 0).into_iter().all(|first| match first {
+            First::Line(message) => self.program.messages[message].side == self.side,
+            First::File(file) => self.program.files[file].side == self.side,
+            First::End => true,
+            First::Expect(_) | First::Do(_) | First::StartTls | First::Wrong => false,
+        })
+    }
+
     /// Whose side it plays.
     #[must_use]
     pub fn side(&self) -> Side {

@@ -10,6 +10,7 @@ mod file;
 mod gate;
 mod hex;
 pub(crate) mod import;
+pub(crate) mod load;
 pub(crate) mod nc;
 mod play;
 mod play_once;

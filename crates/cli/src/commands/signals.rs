@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use sockeye::stop::{Stopper, is_ignored};
@@ -14,6 +15,36 @@ pub(super) fn stop_on_signals(stopper: &Stopper) -> io::Result<()> {
         signal_hook::low_level::pipe::register_raw(signal, stopper.try_clone()?.into())?;
     }
     Ok(())
+}
+
+/// Which of the two came.
+#[derive(Debug)]
+pub(super) struct Came {
+    interrupted: Arc<AtomicBool>,
+    terminated: Arc<AtomicBool>,
+}
+
+impl Came {
+    /// The code that the signal has, if one came.
+    pub(super) fn exit(&self) -> Option<Exit> {
+        match (self.interrupted.load(Ordering::SeqCst), self.terminated.load(Ordering::SeqCst)) {
+            (true, _) => Some(Exit::Interrupted),
+            (_, true) => Some(Exit::Terminated),
+            _ => None,
+        }
+    }
+}
+
+/// Each of the two asks whoever measures to stop, and is remembered.
+pub(super) fn stop_and_remember(stopper: &Stopper) -> io::Result<Came> {
+    let came = Came { interrupted: Arc::default(), terminated: Arc::default() };
+    for (signal, flag) in [(SIGINT, &came.interrupted), (SIGTERM, &came.terminated)] {
+        if !is_ignored(signal) {
+            signal_hook::flag::register(signal, Arc::clone(flag))?;
+        }
+    }
+    stop_on_signals(stopper)?;
+    Ok(came)
 }
 
 /// SIGHUP asks.

@@ -68,6 +68,26 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
+    /// What bounds a loop whose channels we open.
+    pub(super) fn of_client() -> Self {
+        Self {
+            grace: Duration::ZERO,
+            linger: Duration::ZERO,
+            wait: None,
+            // What a play holds is bounded by its script.
+            memory: u64::MAX / 2,
+            connections: 1,
+            threads: 1,
+            budget: Budget::On,
+            gate: Gate::default(),
+            plays: None,
+            wait_for_client: None,
+            strict: false,
+            to_the_end: false,
+            identity: tls::Identity::throw_away(),
+        }
+    }
+
     /// Whether it matters how each play went: to an exit code, or to a test.
     pub(super) fn is_judged(&self) -> bool {
         self.strict || self.plays.is_some() || self.to_the_end

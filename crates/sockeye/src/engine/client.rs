@@ -3,21 +3,19 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use transcript::{Row, Script};
 
 use super::channel::{Agent, Channel, Datagrams, Identity, Line, failure_of_socket};
-pub(crate) use super::origin::Client;
 use super::origin::Origin;
+pub(crate) use super::origin::{Begins, Client};
 use super::reactor::poller::Poller;
-use super::{Behaviour, Bounds, Budget, Loop};
+use super::{Behaviour, Bounds, Loop};
 use crate::event::{Endpoint, Event, Name, Protocol};
 use crate::failure::Failure;
-use crate::gate::Gate;
 use crate::net::connecting::Target;
 use crate::net::peer::Peer;
-use crate::net::tls;
 
 /// A connected socket, and what is known of it.
 #[derive(Debug)]
@@ -77,22 +75,7 @@ fn try_to_play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Clien
             _ => {}
         }
     });
-    let bounds = Bounds {
-        grace: Duration::ZERO,
-        linger: Duration::ZERO,
-        wait: None,
-        // What a play holds is bounded by its script.
-        memory: u64::MAX / 2,
-        connections: 1,
-        threads: 1,
-        budget: Budget::On,
-        gate: Gate::default(),
-        plays: Some(1),
-        wait_for_client: None,
-        strict: false,
-        to_the_end: false,
-        identity: tls::Identity::throw_away(),
-    };
+    let bounds = Bounds { plays: Some(1), ..Bounds::of_client() };
     let mut own = Loop::idle(Poller::new()?, bounds, observer, Instant::now());
     let (protocol, name) = match &over {
         Over::Connection(connection) => (connection.protocol, connection.peer.clone()),

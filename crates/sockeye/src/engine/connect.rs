@@ -12,14 +12,19 @@ impl Loop {
     /// loop. What comes of it is told as of any channel: an event says that it was opened, or why it was not. None: it is over
     /// already.
     pub(super) fn connect(&mut self, target: &Arc<Target>, origin: usize, agent: Agent) -> Option<Key> {
-        let identity = Identity {
-            number: self.lent.tally.next_number(),
-            peer: target.peer(),
-            local: None,
-            origin,
-            seat: None,
-            pass: None,
-        };
+        let number = self.lent.tally.next_number();
+        self.connect_numbered(target, origin, agent, number)
+    }
+
+    /// The same with a number of one's own.
+    pub(super) fn connect_numbered(
+        &mut self,
+        target: &Arc<Target>,
+        origin: usize,
+        agent: Agent,
+        number: u64,
+    ) -> Option<Key> {
+        let identity = Identity { number, peer: target.peer(), local: None, origin, seat: None, pass: None };
         let (connecting, error) = match Connecting::begin(target) {
             Ok(connecting) => (connecting, None),
             Err(error) => (Connecting::over(target), Some(error)),
@@ -48,7 +53,7 @@ mod tests {
     use super::*;
     use crate::address::Address;
     use crate::endpoint::Protocol;
-    use crate::engine::client::{Client, Outcome, Over, play};
+    use crate::engine::client::{Begins, Client, Outcome, Over, play};
     use crate::net::connect::ConnectOptions;
     use crate::net::tls::Trust;
 
@@ -62,7 +67,7 @@ mod tests {
         let carrier = if target.protocol == Protocol::Udp { Carrier::Datagram } else { Carrier::Stream };
         let script = Script::prepare(&transcript, &Options::new(Side::Client, carrier)).unwrap();
         let (trust, host) = (Trust::system(), "localhost".to_owned());
-        let client = Client { trust, host, write_wait: Duration::from_secs(10), tap: None };
+        let client = Client { trust, host, write_wait: Duration::from_secs(10), tap: None, begins: Begins::Plain };
         play(Over::Target(Arc::new(target)), Arc::new(script), None, client)
     }
 

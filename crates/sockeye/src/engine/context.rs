@@ -7,6 +7,7 @@ use transcript::{Moment, Output, Scratch};
 #[cfg(feature = "http")]
 use super::access::Lines;
 use super::bounds::{Bounds, Tally};
+use super::load::Generator;
 use super::origin::Origin;
 #[cfg(feature = "http")]
 use super::storage::Storing;
@@ -37,6 +38,8 @@ pub(super) struct Lent {
     pub(super) date: Now,
     pub(super) now: Moment,
     pub(super) stopping: bool,
+    /// Where plays are repeated to measure a server.
+    pub(super) load: Option<Box<Generator>>,
 }
 
 impl Lent {
@@ -51,6 +54,7 @@ impl Lent {
             date: Now::new(SystemTime::now()),
             now: Moment::default(),
             stopping: false,
+            load: None,
         }
     }
 
@@ -81,6 +85,7 @@ impl Lent {
             lines: &mut self.lines,
             storing,
             turn: Turn::begin(),
+            load: self.load.as_deref_mut(),
             origin,
         }
     }
@@ -108,6 +113,8 @@ pub(crate) struct Context<'a> {
     pub(super) lines: &'a mut Lines,
     /// Where the connection in hand has files stored.
     pub(super) storing: Option<Storing<'a>>,
+    /// Where plays are repeated to measure a server.
+    pub(super) load: Option<&'a mut Generator>,
     /// How much of it may be served now.
     pub(super) turn: Turn,
     /// Where the channel in hand comes from.

@@ -14,11 +14,15 @@ mod connect;
 mod context;
 mod datagram;
 mod exec;
+#[cfg(feature = "figures")]
+mod generate;
 mod guard;
 #[cfg(feature = "http")]
 mod http2;
 #[cfg(feature = "http")]
 mod kept_request;
+#[cfg_attr(not(feature = "figures"), path = "no_load.rs")]
+pub(crate) mod load;
 #[cfg(feature = "http")]
 mod more_files;
 mod origin;

@@ -51,6 +51,17 @@ pub(crate) struct Client {
     pub(crate) write_wait: Duration,
     /// Who hears all that passes; inside TLS, what it means.
     pub(crate) tap: Option<Arc<dyn Tap>>,
+    /// Whether the connection is secure from its first byte.
+    pub(crate) begins: Begins,
+}
+
+/// How a connection begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begins {
+    /// In clear, whatever a transcript asks for later.
+    Plain,
+    /// With a handshake of TLS.
+    Secure,
 }
 
 impl fmt::Debug for Client {
@@ -138,6 +149,11 @@ impl Origin {
             Ours::Server => Session::server(identity),
             Ours::Client(client) => Session::client(&client.trust, &client.host),
         }
+    }
+
+    /// Whether a connection that we open is secure from its first byte.
+    pub(super) fn begins_secure(&self) -> bool {
+        self.client().is_some_and(|client| client.begins == Begins::Secure)
     }
 
     /// How errors of TLS call the peer.

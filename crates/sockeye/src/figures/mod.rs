@@ -42,4 +42,4 @@ pub use record::{Collector, Recorder, Snapshot, collect};
 pub use run::{
     Arrivals, Begun, Counts, FORMAT, Failed, Generator, Line, Measured, Pace, Part, Row, Run, Shard, Within,
 };
-pub use time::written;
+pub use time::{point_in_time, written};

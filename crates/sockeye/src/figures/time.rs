@@ -14,6 +14,14 @@ pub fn written(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
 }
 
+/// Reads a point in time as RFC 3339 writes it in UTC, with a fraction of a second or without.
+#[must_use]
+pub fn point_in_time(text: &str) -> Option<SystemTime> {
+    let whole = text.strip_suffix('Z')?;
+    let (seconds, fraction) = whole.split_once('.').unwrap_or((whole, ""));
+    read(&format!("{seconds}.{:0<6}Z", fraction.get(..6).unwrap_or(fraction)))
+}
+
 /// Reads what [`written`] wrote.
 pub(super) fn read(text: &str) -> Option<SystemTime> {
     let bytes = text.as_bytes();

@@ -67,6 +67,15 @@ pub struct Attempt {
     pub outcome: Outcome,
     /// How long it took.
     pub took: Duration,
+    /// Why this machine could not even begin: it has no free port there, or none of the addresses to come from.
+    pub(crate) is_without_port: bool,
+}
+
+impl Attempt {
+    /// One that begins. Until something else is known it has lost.
+    pub(super) fn new(address: SocketAddr) -> Self {
+        Self { address, outcome: Outcome::Lost, took: Duration::ZERO, is_without_port: false }
+    }
 }
 
 /// What came of an attempt.
@@ -208,6 +217,16 @@ impl std::error::Error for ConnectError {
 }
 
 impl ConnectError {
+    /// Whether no attempt left this machine, for it has no port to come from.
+    pub(crate) fn is_without_port(&self) -> bool {
+        match self {
+            Self::Refused { attempts, .. } => {
+                !attempts.is_empty() && attempts.iter().all(|attempt| attempt.is_without_port)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it may be otherwise in a moment, without anybody changing what was asked for.
     #[must_use]
     pub fn may_pass(&self) -> bool {

@@ -122,10 +122,9 @@ pub(super) fn connect_datagrams(
                 connect_to(&fd, &candidate).map(|()| fd)
             })
             .and_then(|fd| connected(fd, Protocol::Udp, candidate));
-        let took = Duration::ZERO;
         match tried {
             Ok(connected) => {
-                attempts.push(Attempt { address: candidate, outcome: Outcome::Won, took });
+                attempts.push(Attempt { outcome: Outcome::Won, ..Attempt::new(candidate) });
                 return Ok(Connected { attempts, others: addresses[index + 1..].to_vec(), ..connected });
             }
             Err(error) if is_exhausted(&error.into()) => {
@@ -138,7 +137,7 @@ pub(super) fn connect_datagrams(
                     why.push_str("; a route may prohibit it, and to a broadcast address sockeye does not send: name one host, or take ");
                     why.push_str(&format!("`socat - UDP-DATAGRAM:{candidate},broadcast`"));
                 }
-                attempts.push(Attempt { address: candidate, outcome: Outcome::Failed(why), took });
+                attempts.push(Attempt { outcome: Outcome::Failed(why), ..Attempt::new(candidate) });
             }
         }
     }

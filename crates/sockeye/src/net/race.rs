@@ -108,7 +108,7 @@ impl Race {
             self.begin_next_at = now + STAGGER;
             let index = self.attempts.len();
             // Until something else is known it has lost.
-            self.attempts.push((Attempt { address: next, outcome: Outcome::Lost, took: Duration::ZERO }, now));
+            self.attempts.push((Attempt::new(next), now));
             match begin(next, options.source.as_ref(), &address.options) {
                 Ok((fd, true)) => return Some(self.won(address, fd, index, None)),
                 Ok((fd, false)) => {
@@ -119,7 +119,9 @@ impl Race {
                 }
                 Err(error) if is_exhausted(&error.into()) => return Some(Err(local(address, error.into()))),
                 Err(error) => {
-                    self.attempts[index].0.outcome = Outcome::Failed(words_at(&error.into(), &next));
+                    let attempt = &mut self.attempts[index].0;
+                    attempt.outcome = Outcome::Failed(words_at(&error.into(), &next));
+                    attempt.is_without_port = error == Errno::ADDRNOTAVAIL;
                     self.begin_next_at = now;
                 }
             }

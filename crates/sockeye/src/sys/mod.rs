@@ -18,5 +18,7 @@ pub(crate) mod signal;
 pub(crate) mod tcp_diag;
 pub(crate) mod tcp_info;
 pub(crate) mod terminal;
+#[cfg(feature = "figures")]
+pub(crate) mod timer;
 pub(crate) mod unix_diag;
 pub(crate) mod user;

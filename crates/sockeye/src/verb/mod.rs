@@ -13,6 +13,8 @@
 pub mod addrs;
 #[cfg(feature = "http")]
 pub mod fetch;
+#[cfg(feature = "figures")]
+pub mod load;
 pub mod nc;
 pub mod ports;
 pub mod relay;

@@ -49,7 +49,7 @@ impl Channel {
     /// There is a connection: from here on it is one as any other.
     fn stands(&mut self, connected: Connected, is_watched: bool, context: &mut Context<'_>) -> Fate {
         let Connected { fd, protocol, local, peer, attempts, broken, .. } = connected;
-        if attempts.len() > 1 {
+        if attempts.len() > 1 && context.load.is_none() {
             let tried: Vec<String> = attempts.iter().map(ToString::to_string).collect();
             context.observer.observe(Event::Notice(tried.join("; ")));
         }
@@ -67,7 +67,10 @@ impl Channel {
         self.local = (local != Name::Unnamed).then(|| Box::new(local));
         self.opened = context.now;
         self.phase = Phase::Open;
-        context.observer.observe(Event::Opened(self.conversation(context.origin)));
+        match &mut context.load {
+            Some(load) => load.connected(self.number as usize, context.now),
+            None => context.observer.observe(Event::Opened(self.conversation(context.origin))),
+        }
         match self.open(context) {
             Fate::Lives if !is_watched => Fate::Moved,
             fate => fate,
@@ -76,6 +79,11 @@ impl Channel {
 
     /// There is none.
     pub(in crate::engine) fn not_connected(&mut self, error: &ConnectError, context: &mut Context<'_>) -> Fate {
+        if let Some(load) = &mut context.load
+            && !load.not_connected(self.number as usize, Kind::from(error), error.is_without_port())
+        {
+            return self.gone(context);
+        }
         let reason = error.to_string();
         self.tell(Failure::other(Kind::from(error), reason.clone()), context);
         self.reason = Some(reason.into());

@@ -74,6 +74,10 @@ impl Channel {
     }
 
     pub(in crate::engine) fn tell(&self, failure: Failure, context: &mut Context<'_>) {
+        if let Some(load) = &mut context.load {
+            let origin = context.origin;
+            return load.failed(self.number as usize, &failure, || self.conversation(origin));
+        }
         let conversation = Some(self.conversation(context.origin));
         context.tally.failed += 1;
         context.observer.observe(Event::Failed { conversation, failure });
@@ -178,6 +182,14 @@ impl Channel {
 
     /// Says that it is over. Who closed it is whoever sent the first end that was read or sent.
     pub(in crate::engine) fn gone(&mut self, context: &mut Context<'_>) -> Fate {
+        if let Some(load) = &mut context.load {
+            let unanswered = self.agent.unanswered();
+            if unanswered > 0 {
+                load.cut_requests(self.number as usize, unanswered);
+            }
+            load.gone(self.number as usize, self.sent, self.received);
+            return Fate::Gone;
+        }
         if self.waits_for_child(context) {
             return Fate::Lives;
         }

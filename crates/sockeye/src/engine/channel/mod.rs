@@ -237,6 +237,9 @@ impl Channel {
 
     /// The first step: whoever speaks first speaks now.
     pub(super) fn open(&mut self, context: &mut Context<'_>) -> Fate {
+        if context.origin.begins_secure() {
+            return self.begin_tls(context.origin.session(context.identity), context);
+        }
         if self.agent.begins_secure() {
             return self.begin_tls(Session::web_server(context.identity), context);
         }
@@ -389,8 +392,10 @@ impl Channel {
                 true => format!("the interface's queue took no datagram for {waited}"),
                 false => format!("{} took nothing{what} for {waited}", context.origin.peer()),
             };
-            if matches!(self.agent, Agent::Play(..)) {
-                self.fail(Kind::WriteTimeout, &reason, context);
+            match self.agent {
+                Agent::Play(..) => self.fail(Kind::WriteTimeout, &reason, context),
+                Agent::Ask(_) => return self.answer_is_overdue(context),
+                _ => {}
             }
             self.reason = Some(reason.into());
             return self.gone(context);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use transcript::{Carrier, Moment, Options, Script, Side, Transcript};
 
 use super::super::Behaviour;
-use super::super::origin::{Client, Origin};
+use super::super::origin::{Begins, Client, Origin};
 use super::imaginary::{End, Wire};
 use super::tests::World;
 use super::{Agent, Channel, Fate, Identity, Interest, Line};
@@ -141,7 +141,7 @@ fn meet(sheet: &Sheet, identity: &tls::Identity, chance: &mut Chance, mishap: Mi
     let (wire, [first, second]) = Wire::new();
     let trust = identity.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint)).unwrap();
     let write_wait = limits::WRITE_WAIT;
-    let client = Client { trust, host: "localhost".to_owned(), write_wait, tap: None };
+    let client = Client { trust, host: "localhost".to_owned(), write_wait, tap: None, begins: Begins::Plain };
     let mut hosts = [
         Host::new(first, &sheet.client, Some(client), tls::Identity::default()),
         Host::new(second, &sheet.server, None, identity.clone()),

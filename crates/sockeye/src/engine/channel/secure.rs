@@ -3,8 +3,11 @@
 use super::super::Context;
 use super::super::origin::Closer;
 use super::{Agent, Channel, Fate, Phase};
+use transcript::FaultKind;
+
+use crate::failure::Kind;
 use crate::limits;
-use crate::net::tls::{Session, TlsError};
+use crate::net::tls::{Session, TlsError, Why};
 
 impl Channel {
     pub(in crate::engine) fn begin_tls(
@@ -18,6 +21,9 @@ impl Channel {
                 session.send(&[], &mut wire);
                 self.secure = Some(Box::new(session));
                 self.phase = Phase::Handshaking;
+                if let Some(load) = &mut context.load {
+                    load.handshake_begins(self.number as usize, context.now);
+                }
                 self.deadline = Some(context.now.after(limits::HANDSHAKE_WAIT));
                 // A client begins.
                 self.write(&wire, context)
@@ -53,6 +59,9 @@ impl Channel {
         if was_handshaking {
             self.phase = Phase::Open;
             self.deadline = None;
+            if let Some(load) = &mut context.load {
+                load.handshake_stands(self.number as usize, context.now);
+            }
             context.origin.tell_tap(|tap, _| tap.secured());
             let chose_http2 = self.secure.as_ref().is_some_and(|session| session.alpn() == Some(b"h2"));
             if let Agent::Http(web) = &mut self.agent
@@ -73,6 +82,14 @@ impl Channel {
 
     /// There is no secure connection, or no more.
     pub(super) fn not_secure(&mut self, error: &TlsError, context: &mut Context<'_>) -> Fate {
+        if context.origin.begins_secure() && matches!(self.phase, Phase::Open | Phase::Handshaking) {
+            let fault = if error.why == Why::Certificate { FaultKind::Untrusted } else { FaultKind::Tls };
+            let reason = format!("TLS: {error}");
+            self.fail(Kind::Fault(fault), &reason, context);
+            self.secure = None;
+            self.reason = Some(reason.into());
+            return self.finish(context);
+        }
         if matches!(self.agent, Agent::Play(..)) {
             return self.play_has_no_tls(error, context);
         }

@@ -60,6 +60,7 @@ impl World {
     pub(super) fn lend<T>(&mut self, act: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let events = &mut self.events;
         let mut context = Context {
+            load: None,
             buffer: &mut self.buffer,
             scratch: &mut self.scratch,
             output: &mut self.output,

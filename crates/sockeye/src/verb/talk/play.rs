@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use transcript::{Row, Script};
 
-use crate::engine::client::{self, Client, Connection, Outcome, Over};
+use crate::engine::client::{self, Begins, Client, Connection, Outcome, Over};
 use crate::event::{Name, Protocol};
 use crate::failure::{Failure, Kind};
 use crate::limits;
@@ -52,7 +52,7 @@ pub struct Setting<'a> {
 /// Plays a script over a connection that the loop of the play opens itself; why it did not go as written, or did not come about.
 pub(crate) fn play_at(target: Target, script: &Arc<Script>, trust: &Trust, host: &str) -> Option<Failure> {
     let write_wait = script.wait().unwrap_or(limits::WRITE_WAIT);
-    let client = Client { trust: trust.clone(), host: host.to_owned(), write_wait, tap: None };
+    let client = Client { trust: trust.clone(), host: host.to_owned(), write_wait, tap: None, begins: Begins::Plain };
     client::play(Over::Target(Arc::new(target)), Arc::clone(script), None, client).failure
 }
 
@@ -65,6 +65,7 @@ pub fn play(connected: Connected, script: &Arc<Script>, setting: &Setting<'_>) -
         host: setting.host.to_owned(),
         write_wait: script.wait().unwrap_or(limits::WRITE_WAIT),
         tap: setting.tap.clone(),
+        begins: Begins::Plain,
     };
     let (own, other) = (local.clone(), peer.clone());
     let connection = Connection { fd, protocol, local, peer, is_broken: broken.is_some() };

@@ -1,5 +1,7 @@
 //! HTTP, as far as its bytes mean something without a connection: the head of an answer, content codings, URLs.
 
+#[cfg(feature = "figures")]
+pub(crate) mod answer;
 mod challenge;
 mod chunks;
 mod coding;

@@ -1,10 +1,13 @@
 //! What is done over a channel, one file for each kind. A new kind is a new file and an arm in each question below.
 
+#[cfg_attr(not(all(feature = "figures", feature = "http")), path = "no_ask.rs")]
+mod ask;
 mod child;
 mod discard;
 mod echo;
 #[cfg(feature = "http")]
 mod http;
+mod load;
 mod play;
 
 use std::sync::Arc;
@@ -17,6 +20,8 @@ use super::super::{Behaviour, Context};
 use super::{Channel, Fate, Phase};
 use crate::failure::Kind;
 use child::Served;
+
+pub(in crate::engine) use ask::Ask;
 
 /// What a channel does with what comes.
 #[derive(Debug)]
@@ -31,6 +36,9 @@ pub(in crate::engine) enum Agent {
     Http(Box<Web>),
     /// Has a program speak.
     Child(Box<Served>),
+    /// Asks the same over HTTP again and again.
+    #[cfg_attr(not(all(feature = "figures", feature = "http")), allow(dead_code, reason = "nothing asks"))]
+    Ask(Box<Ask>),
 }
 
 impl Agent {
@@ -50,6 +58,7 @@ impl Agent {
             Self::Play(play, _) => play.memory(),
             Self::Http(web) => web.memory(),
             Self::Child(served) => served.memory(),
+            Self::Ask(ask) => ask.memory(),
             Self::Echo | Self::Discard => 0,
         }
     }
@@ -59,11 +68,19 @@ impl Agent {
         matches!(self, Self::Http(web) if web.is_secure())
     }
 
+    /// Requests on their way.
+    pub(in crate::engine) fn unanswered(&self) -> usize {
+        match self {
+            Self::Ask(ask) => ask.unanswered(),
+            _ => 0,
+        }
+    }
+
     /// The transcript's line at which it stands, if it has one.
     pub(in crate::engine) fn line(&self) -> Option<usize> {
         match self {
             Self::Play(play, script) => Some(play.line(script)),
-            Self::Echo | Self::Discard | Self::Http(_) | Self::Child(_) => None,
+            Self::Echo | Self::Discard | Self::Http(_) | Self::Child(_) | Self::Ask(_) => None,
         }
     }
 }
@@ -77,6 +94,7 @@ impl Channel {
         match self.agent {
             Agent::Play(..) => self.play_on(bytes, context),
             Agent::Http(_) => self.ask(bytes, context),
+            Agent::Ask(_) => self.ask_on(bytes, context),
             Agent::Echo => self.echo(bytes, context),
             Agent::Discard => self.discard(context),
             Agent::Child(_) => self.tell_child(bytes, context),
@@ -86,7 +104,7 @@ impl Channel {
     /// The peer's end came.
     pub(in crate::engine) fn hear_end(&mut self, context: &mut Context<'_>) -> Fate {
         match self.agent {
-            Agent::Play(..) | Agent::Http(_) | Agent::Child(_) => self.advance(&[], context),
+            Agent::Play(..) | Agent::Http(_) | Agent::Child(_) | Agent::Ask(_) => self.advance(&[], context),
             Agent::Echo | Agent::Discard => {
                 self.by = Closer::Peer;
                 self.finish(context)
@@ -100,6 +118,7 @@ impl Channel {
             Agent::Play(..) => self.advance(&[], context),
             Agent::Http(_) => self.took_too_long(context),
             Agent::Child(_) => self.child_is_due(context),
+            Agent::Ask(_) => self.answer_is_overdue(context),
             Agent::Echo | Agent::Discard => {
                 self.by = Closer::Timeout;
                 let waited = context.wait.map(transcript::seconds).unwrap_or_default();
@@ -113,6 +132,7 @@ impl Channel {
     pub(in crate::engine) fn hear_reset(&mut self, context: &mut Context<'_>) -> Fate {
         match self.agent {
             Agent::Play(..) => self.play_is_reset(context),
+            Agent::Ask(_) => self.answer_is_reset(context),
             Agent::Echo | Agent::Discard | Agent::Child(_) if context.plays.is_some() => {
                 // Where conversations are judged, one of which nobody knows what is missing is none that went well.
                 let reason = format!("{} reset the connection", context.origin.peer());
@@ -127,7 +147,7 @@ impl Channel {
     pub(in crate::engine) fn rests(&self) -> bool {
         match &self.agent {
             Agent::Play(play, script) => play.may_end(script),
-            Agent::Echo | Agent::Discard => true,
+            Agent::Echo | Agent::Discard | Agent::Ask(_) => true,
             Agent::Http(web) => web.is_idle() && self.inbox.is_empty(),
             // Nobody knows what its program still has to say.
             Agent::Child(_) => false,

@@ -24,6 +24,8 @@ struct Taken {
     bytes: usize,
     /// The datagram that was given is to be given again.
     leaves_datagram: bool,
+    /// The play is over, and that of another transcript begins.
+    is_another: bool,
 }
 
 impl Channel {
@@ -32,10 +34,18 @@ impl Channel {
         if self.line.has_datagrams() {
             return self.hear_datagram(None, context);
         }
+        if context.load.is_some()
+            && let Some(fate) = self.play_again(bytes.len(), context)
+        {
+            return fate;
+        }
         let Agent::Play(_, script) = &self.agent else { return Fate::Lives };
         let script = Arc::clone(script);
         if self.inbox.is_empty() {
-            let Taken { fate, bytes: taken, .. } = self.steps(&script, bytes, false, context);
+            let Taken { fate, bytes: taken, is_another, .. } = self.steps(&script, bytes, false, context);
+            if is_another {
+                return self.play_on(&[], context);
+            }
             if self.is_open() && fate == Fate::Lives && !append(&mut self.inbox, &bytes[taken..]) {
                 return self.evict(NO_MEMORY, context);
             }
@@ -45,7 +55,10 @@ impl Channel {
         if !append(&mut held, bytes) {
             return self.evict(NO_MEMORY, context);
         }
-        let Taken { fate, bytes: taken, .. } = self.steps(&script, &held, false, context);
+        let Taken { fate, bytes: taken, is_another, .. } = self.steps(&script, &held, false, context);
+        if is_another {
+            return self.play_on(&[], context);
+        }
         if self.is_open() {
             // What is only waited for is not copied again with every piece that comes.
             if taken == held.len() {
@@ -62,6 +75,11 @@ impl Channel {
 
     /// The same over datagrams: one came, or something else that the play may have waited for.
     pub(in crate::engine) fn hear_datagram(&mut self, came: Option<&[u8]>, context: &mut Context<'_>) -> Fate {
+        if context.load.is_some()
+            && let Some(fate) = self.play_again(came.map_or(0, <[u8]>::len), context)
+        {
+            return fate;
+        }
         let Agent::Play(_, script) = &self.agent else { return Fate::Lives };
         let script = Arc::clone(script);
         if let Some(payload) = came {
@@ -70,6 +88,9 @@ impl Channel {
         let left = if came.is_none() { self.datagrams().and_then(|datagrams| datagrams.left.take()) } else { None };
         let payload = came.or(left.as_deref());
         let taken = self.steps(&script, payload.unwrap_or_default(), payload.is_some(), context);
+        if taken.is_another {
+            return self.hear_datagram(None, context);
+        }
         if taken.leaves_datagram
             && self.is_open()
             && let Some(datagrams) = self.datagrams()
@@ -83,7 +104,7 @@ impl Channel {
     fn steps(&mut self, script: &Script, bytes: &[u8], is_datagram: bool, context: &mut Context<'_>) -> Taken {
         let has_datagrams = self.line.has_datagrams();
         let mut turns = 0;
-        let mut taken = Taken { fate: Fate::Lives, bytes: 0, leaves_datagram: is_datagram };
+        let mut taken = Taken { fate: Fate::Lives, bytes: 0, leaves_datagram: is_datagram, is_another: false };
         loop {
             self.go_ahead();
             self.paused = false;
@@ -91,7 +112,10 @@ impl Channel {
             let bytes_left = if has_datagrams && !taken.leaves_datagram { &[] } else { &bytes[taken.bytes..] };
             let (datagram, now) = (taken.leaves_datagram, context.now);
             let input = Input { bytes: bytes_left, datagram, ended: self.ended, now };
-            let step = play.step(script, input, context.scratch, context.output);
+            let step = match &mut context.load {
+                None => play.step(script, input, context.scratch, context.output),
+                Some(load) => load.step(self.number as usize, play, script, input, (context.scratch, context.output)),
+            };
             let resting = context.stopping && play.may_end(script);
             if has_datagrams {
                 taken.leaves_datagram = step.left;
@@ -127,6 +151,18 @@ impl Channel {
                 Next::StartTls => taken.fate = self.begin_tls(context.origin.session(context.identity), context),
                 // What was said last reached nobody.
                 Next::End(ending) if self.is_broken && ending.is_success() => taken.fate = self.reset(context),
+                Next::End(ending) if ending.is_success() && context.load.is_some() => {
+                    let behind = if has_datagrams { 0 } else { bytes_left.len() - step.consumed };
+                    match self.play_passed(ending, behind, context) {
+                        Some(fate) => taken.fate = fate,
+                        None if !self.plays(script) => taken.is_another = true,
+                        None if turns < TURNS => {
+                            turns += 1;
+                            continue;
+                        }
+                        None => self.give_way(context),
+                    }
+                }
                 Next::End(ending) => {
                     self.unjudged += (bytes_left.len() - step.consumed) as u64;
                     taken.fate = self.over(ending, context);
@@ -137,7 +173,7 @@ impl Channel {
     }
 
     /// The play is over.
-    fn over(&mut self, ending: Ending, context: &mut Context<'_>) -> Fate {
+    pub(super) fn over(&mut self, ending: Ending, context: &mut Context<'_>) -> Fate {
         match ending {
             Ending::Done | Ending::Left => {}
             Ending::DoneByReset => {

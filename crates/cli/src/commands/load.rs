@@ -1,0 +1,266 @@
+//! `sockeye load`: the client's side on many connections at once, what was measured, and whether that is enough.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use sockeye::address::{self, Address, Scheme};
+use sockeye::figures::{Pace, Snapshot};
+use sockeye::net::connect::ConnectOptions;
+use sockeye::net::tls::Trust;
+use sockeye::net::words;
+use sockeye::stop;
+use sockeye::verb::load::{Done, Gates, Load, LoadError, Options, Page, Rows, Shard, Url, Weighted, Work};
+
+use super::data::{self, DataError};
+use super::play_once::host;
+use super::{connection, file, runs, signals};
+use crate::exit::Exit;
+use crate::figures;
+use crate::flags::Load as Flags;
+use crate::output::Console;
+
+/// Loads a server.
+pub(crate) fn run(flags: &Flags, console: &Console) -> Exit {
+    let (Ok(exit) | Err(exit)) = load(flags, console);
+    console.flush();
+    exit
+}
+
+fn load(flags: &Flags, console: &Console) -> Result<Exit, Exit> {
+    let options = options(flags, console)?;
+    options
+        .trust
+        .check()
+        .map_err(|error| console.fail(Exit::CannotRead, &format!("cannot use the certificates of --ca: {error}")))?;
+    let load = Load::prepare(options).map_err(|error| refused(&error, console))?;
+    for notice in load.notices() {
+        console.note(&notice);
+    }
+    let cannot = |error| console.fail(Exit::NoResources, &format!("cannot watch for signals: {}", words(&error)));
+    let (stopper, stop) = stop::channel().map_err(cannot)?;
+    let signal = signals::stop_and_remember(&stopper).map_err(cannot)?;
+    let done = load.run(&stop, |snapshot| tell(snapshot, console)).map_err(|error| refused(&error, console))?;
+    conclude(flags, &done, signal.exit(), console)
+}
+
+/// A line for each second that is past.
+fn tell(snapshot: Option<&Snapshot>, console: &Console) -> bool {
+    if let Some(snapshot) = snapshot {
+        let ms = |part: f64| snapshot.latency.quantile(part).as_secs_f64() * 1e3;
+        let failures = match snapshot.counts.failures {
+            0 => String::new(),
+            failures => format!(", {failures} failed"),
+        };
+        console.note(&format!(
+            "{} s: {} exchanges, p50 {:.3} ms, p99 {:.3} ms{failures}",
+            snapshot.second + 1,
+            snapshot.latency.count(),
+            ms(0.5),
+            ms(0.99),
+        ));
+    }
+    true
+}
+
+fn refused(error: &LoadError, console: &Console) -> Exit {
+    match error {
+        LoadError::Refused(refused) => console.conclude(Exit::Usage, refused.clone()),
+        LoadError::Connect(error) => console.fail(Exit::from(error), &error.to_string()),
+        LoadError::System(_) => console.fail(Exit::NoResources, &error.to_string()),
+        _ => console.fail(Exit::Usage, &error.to_string()),
+    }
+}
+
+/// Prints and writes what was measured, and says whether it is enough.
+fn conclude(flags: &Flags, done: &Done, interrupted: Option<Exit>, console: &Console) -> Result<Exit, Exit> {
+    let run = &done.run;
+    let mut exit = console.print(figures::summary(run).as_bytes());
+    run.all_warnings().for_each(|warning| console.warn(warning));
+    if done.cut > 0 {
+        console.note(&format!("{} plays were under way at the end, and are in no figure", done.cut));
+    }
+    let mut worst = |code: Exit| {
+        if exit == Exit::Done {
+            exit = code;
+        }
+    };
+    // What cannot be written is told, and the rest is told all the same.
+    if let Some(path) = &flags.save {
+        runs::write(path, &run.to_json(), console).unwrap_or_else(&mut worst);
+    }
+    if let Some(path) = &flags.report {
+        runs::write(path, &figures::page(run, None), console).unwrap_or_else(&mut worst);
+    }
+    let gates = Gates { p99: flags.max_p99, errors: flags.max_errors, rate: flags.min_rate };
+    let counts = run.measured.counts;
+    for missed in gates.missed(run) {
+        // Where nothing at all went well, the first failure says why: nobody is there, or not in time.
+        let code = match done.first {
+            Some(kind) if counts.plays == counts.failures => kind.into(),
+            None if counts.plays == 0 && interrupted.is_none() => Exit::TimedOut,
+            _ => Exit::Differs,
+        };
+        worst(console.fail(code, &missed.to_string()));
+    }
+    if done.is_short_of_files {
+        worst(Exit::NoResources);
+    }
+    Ok(interrupted.unwrap_or(exit))
+}
+
+fn options(flags: &Flags, console: &Console) -> Result<Options, Exit> {
+    let wrong = |why: &str| console.fail(Exit::Usage, why);
+    let shared = |options: Options| -> Result<Options, Exit> {
+        let arrivals = flags.arrivals.into();
+        Ok(Options {
+            connections: flags.connections as usize,
+            threads: flags.threads.map(usize::from),
+            duration: flags.duration,
+            plays: flags.plays,
+            reconnect: flags.reconnect,
+            ramp: flags.ramp,
+            think: flags.think,
+            sources: flags.source.clone(),
+            pace: flags.rate.map_or(Pace::Closed, |rate| Pace::Open { rate, arrivals }),
+            seed: flags.seed,
+            shard: shard(flags).map_err(|why| wrong(&why))?,
+            start_at: flags.start_at,
+            values: flags.values.to_map(),
+            secrets: flags.values.secrets(),
+            timeout: flags.timeout,
+            longest_line: flags.max_line,
+            connect: ConnectOptions {
+                family: flags.family.family(),
+                timeout: flags.connect_timeout,
+                ..ConnectOptions::default()
+            },
+            trust: flags.pin.clone().unwrap_or_else(|| flags.ca.as_deref().map_or_else(Trust::system, Trust::only)),
+            ..options
+        })
+    };
+    if let [only] = flags.address.as_slice()
+        && let Some(page) = page(flags, only, console)?
+    {
+        return shared(Options::of_page(page));
+    }
+    let addresses = Address::parse_words(&flags.address).map_err(|error| wrong(&error.to_string()))?;
+    if addresses.len() > 1 {
+        return Err(wrong("load takes one address: HOST:PORT, HOST PORT, PORT or unix:PATH, or the URL of a page"));
+    }
+    if flags.play.is_empty() {
+        return Err(wrong("load needs what to play, --play FILE, or the URL of a page: http://HOST:PORT/PATH"));
+    }
+    let rows = rows(flags, console)?;
+    let mut names = flags.values.names();
+    names.extend(rows.names.iter().map(String::as_str));
+    names.sort_unstable();
+    names.dedup();
+    let (mut plays, mut address) = (Vec::new(), addresses.into_iter().next());
+    for (path, weight) in &flags.play {
+        let sheet = file::sheet(path, &names).map_err(|why| console.conclude(Exit::Usage, why))?;
+        let named = address::named_by(&sheet.transcript).map_err(|refused| console.conclude(Exit::Usage, refused))?;
+        address = address.or(named);
+        plays.push(Weighted { sheet, weight: *weight });
+    }
+    transcript::known_names(plays.iter().map(|play| &play.sheet.transcript), &names)
+        .map_err(|unknown| wrong(&unknown.to_string()))?;
+    let Some(address) = address else {
+        return Err(wrong("where to? no transcript names an address with `at`, and none is given"));
+    };
+    if address.scheme != Some(Scheme::Tls) {
+        connection::protocol(&address).map_err(|error| wrong(&error.to_string()))?;
+    }
+    shared(Options { rows, host: host(&address), ..Options::new(address, Work::Plays(plays)) })
+}
+
+/// What is asked for, if it is a page.
+fn page(flags: &Flags, typed: &str, console: &Console) -> Result<Option<Page>, Exit> {
+    let wrong = |why: &str| console.fail(Exit::Usage, why);
+    let lower = typed.to_ascii_lowercase();
+    if !flags.play.is_empty() || !(lower.starts_with("http://") || lower.starts_with("https://")) {
+        return Ok(None);
+    }
+    flags.values.refused_without(false).map_err(|why| wrong(&why))?;
+    let url = Url::parse(typed).map_err(|error| wrong(&error.to_string()))?;
+    for field in &flags.header {
+        let is_field = field.contains(':') || field.ends_with(';');
+        if !is_field || field.bytes().any(|byte| byte == b'\r' || byte == b'\n') {
+            return Err(wrong(&format!("`{field}` is no field: write -H 'Name: value'")));
+        }
+    }
+    let body = match flags.data.as_ref().map(|data| data.as_encoded_bytes()) {
+        None => None,
+        Some([b'@', file @ ..]) => {
+            let path = Path::new(OsStr::from_bytes(file));
+            Some(std::fs::read(path).map_err(|error| {
+                console.fail(Exit::CannotRead, &format!("cannot read {}: {}", path.display(), words(&error)))
+            })?)
+        }
+        Some(text) => Some(text.to_vec()),
+    };
+    let (method, fields, pipeline) = (flags.method.clone(), flags.header.clone(), usize::from(flags.pipeline));
+    Ok(Some(Page { method, fields, body, pipeline, status: flags.status, ..Page::get(url) }))
+}
+
+/// Values for plays; every row has the same names.
+fn rows(flags: &Flags, console: &Console) -> Result<Rows, Exit> {
+    let Some(path) = flags.data.as_deref().map(Path::new) else { return Ok(Rows::default()) };
+    let found = data::read(path).map_err(|error| match error {
+        DataError::Unreadable(why) => console.fail(Exit::CannotRead, &why),
+        DataError::Wrong(why) => console.fail(Exit::Usage, &why),
+    })?;
+    let Some(first) = found.first() else {
+        return Err(console.fail(Exit::Usage, &format!("{} has no row", path.display())));
+    };
+    let names: Vec<String> = first.values.iter().map(|(name, _)| name.clone()).collect();
+    let mut rows = Vec::with_capacity(found.len());
+    for row in found {
+        if !row.values.iter().map(|(name, _)| name).eq(&names) {
+            let why = format!(
+                "{}:{}: a load gives every play the same names: {}",
+                path.display(),
+                row.line,
+                names.join(", ")
+            );
+            return Err(console.fail(Exit::Usage, &why));
+        }
+        rows.push((row.line, row.values.into_iter().map(|(_, value)| value).collect()));
+    }
+    Ok(Rows { names, rows })
+}
+
+/// Which part of a larger run this is: as was typed, or as the scheduler that started us says.
+fn shard(flags: &Flags) -> Result<Option<Shard>, String> {
+    let number = |name: &str| match std::env::var(name) {
+        Ok(text) if !text.is_empty() => {
+            text.parse::<u32>().map(Some).map_err(|_| format!("{name} is no number: {text}"))
+        }
+        _ => Ok(None),
+    };
+    if flags.shard.is_some() {
+        return Ok(flags.shard);
+    }
+    let of_slurm = || Ok::<_, String>((number("SLURM_PROCID")?, number("SLURM_NTASKS")?));
+    let of_aws = || Ok::<_, String>((number("AWS_BATCH_JOB_ARRAY_INDEX")?, number("AWS_BATCH_JOB_ARRAY_SIZE")?));
+    let (index, of, who) = match flags.shards {
+        Some(of) => match (number("JOB_COMPLETION_INDEX")?, of_slurm()?.0, of_aws()?.0) {
+            (Some(index), ..) => (index, of, "JOB_COMPLETION_INDEX"),
+            (_, Some(index), _) => (index, of, "SLURM_PROCID"),
+            (.., Some(index)) => (index, of, "AWS_BATCH_JOB_ARRAY_INDEX"),
+            _ => {
+                let none = "--shards says how many shards there are, and nothing says which this one is";
+                return Err(format!("{none}: JOB_COMPLETION_INDEX is not set; give --shard I/{of}"));
+            }
+        },
+        None => match (of_slurm()?, of_aws()?) {
+            ((Some(index), Some(of)), _) => (index, of, "SLURM_PROCID"),
+            (_, (Some(index), Some(of))) => (index, of, "AWS_BATCH_JOB_ARRAY_INDEX"),
+            _ => return Ok(None),
+        },
+    };
+    match index < of {
+        true => Ok(Some(Shard { index, of })),
+        false => Err(format!("{who} says that this is number {index}, counted from 0, of {of}")),
+    }
+}

@@ -1,0 +1,94 @@
+//! A play that is repeated to measure a server: what is done when one is over, and while none is played.
+
+use std::sync::Arc;
+
+use transcript::{Ending, FaultKind, Script};
+
+use super::super::super::Context;
+use super::super::super::load::{After, Start};
+use super::super::{Channel, Fate};
+use super::Agent;
+use crate::failure::Kind;
+
+impl Channel {
+    /// Something happened to a connection over which plays are repeated: it stands, bytes came, or a play is due. None: a play
+    /// goes on, or begins.
+    pub(in crate::engine) fn play_again(&mut self, bytes: usize, context: &mut Context<'_>) -> Option<Fate> {
+        let has_datagrams = self.line.has_datagrams();
+        let load = context.load.as_mut()?;
+        // Of a datagram that comes late, or twice, no peer is guilty.
+        let bytes = if has_datagrams { 0 } else { bytes + self.inbox.len() };
+        let after = load.arrives(self.number as usize, context.now, bytes, self.ended);
+        self.do_after(after, context)
+    }
+
+    /// A play is due for a connection that rests.
+    #[cfg(feature = "figures")]
+    pub(in crate::engine) fn begin_play(&mut self, context: &mut Context<'_>) -> Fate {
+        if matches!(self.agent, Agent::Ask(_)) {
+            return self.advance(&[], context);
+        }
+        let Some(load) = &mut context.load else { return Fate::Lives };
+        let after = load.begin_resting(self.number as usize, context.now);
+        match self.do_after(after, context) {
+            Some(fate) => fate,
+            None => self.advance(&[], context),
+        }
+    }
+
+    /// A play is over as written, and so many bytes stand behind it. None: another one begins at once.
+    pub(super) fn play_passed(&mut self, ending: Ending, behind: usize, context: &mut Context<'_>) -> Option<Fate> {
+        let load = context.load.as_mut()?;
+        let slot = self.number as usize;
+        load.bytes(slot, self.sent, self.received);
+        match load.passed(slot, !self.outbox.is_empty(), behind, self.ended) {
+            After::Close => {
+                self.unjudged += behind as u64;
+                Some(self.over(ending, context))
+            }
+            After::Rest if !self.outbox.is_empty() => {
+                self.give_way(context);
+                Some(Fate::Lives)
+            }
+            after => self.do_after(after, context),
+        }
+    }
+
+    fn do_after(&mut self, after: After, context: &mut Context<'_>) -> Option<Fate> {
+        match after {
+            After::GoOn => None,
+            After::Begin(start) => {
+                self.begin_again(start);
+                None
+            }
+            After::Rest => {
+                self.deadline = None;
+                Some(Fate::Lives)
+            }
+            After::Close => Some(self.finish(context)),
+            After::Drop => Some(self.gone(context)),
+            After::Unexpected => {
+                let reason = "the server said something behind the end of the play, so that its next answers cannot be told apart; \
+                              write down all that it says, or play over a connection each (--reconnect)";
+                self.fail(Kind::Fault(FaultKind::UnexpectedData), reason, context);
+                Some(self.finish(context))
+            }
+        }
+    }
+
+    fn begin_again(&mut self, Start { script, row }: Start) {
+        match (script, &mut self.agent) {
+            (None, Agent::Play(play, script)) => play.begin_again(script, row.as_ref()),
+            (None, _) => {}
+            (Some(script), agent) => {
+                let play = row.map_or_else(|| script.play(), |row| script.play_with(&row));
+                *agent = Agent::Play(play, script);
+            }
+        }
+    }
+
+    /// Whether this is the script that it plays.
+    pub(super) fn plays(&self, script: &Script) -> bool {
+        matches!(&self.agent, Agent::Play(_, own) if std::ptr::eq(Arc::as_ptr(own), script))
+    }
+}

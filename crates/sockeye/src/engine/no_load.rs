@@ -1,0 +1,79 @@
+//! Without the feature `figures` no server is measured: what would generate load cannot be there.
+
+use std::sync::Arc;
+
+use transcript::{Input, Moment, Output, Play, Row, Scratch, Script, Step};
+
+use crate::endpoint::Conversation;
+use crate::failure::{Failure, Kind};
+
+/// None.
+pub(crate) enum Generator {}
+
+pub(super) struct Start {
+    pub(super) script: Option<Arc<Script>>,
+    pub(super) row: Option<Row>,
+}
+
+#[allow(dead_code, reason = "no generator says what is to be done")]
+pub(super) enum After {
+    Begin(Start),
+    Rest,
+    Close,
+    Drop,
+    Unexpected,
+    GoOn,
+}
+
+impl Generator {
+    pub(super) fn arrives(&mut self, _: usize, _: Moment, _: usize, _: bool) -> After {
+        match *self {}
+    }
+
+    pub(super) fn step(
+        &mut self,
+        _: usize,
+        _: &mut Play,
+        _: &Script,
+        _: Input<'_>,
+        _: (&mut Scratch, &mut Output),
+    ) -> Step {
+        match *self {}
+    }
+
+    pub(super) fn passed(&mut self, _: usize, _: bool, _: usize, _: bool) -> After {
+        match *self {}
+    }
+
+    pub(super) fn cut_requests(&mut self, _: usize, _: usize) {
+        match *self {}
+    }
+
+    pub(super) fn bytes(&mut self, _: usize, _: u64, _: u64) {
+        match *self {}
+    }
+
+    pub(super) fn connected(&mut self, _: usize, _: Moment) {
+        match *self {}
+    }
+
+    pub(super) fn not_connected(&mut self, _: usize, _: Kind, _: bool) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn handshake_begins(&mut self, _: usize, _: Moment) {
+        match *self {}
+    }
+
+    pub(super) fn handshake_stands(&mut self, _: usize, _: Moment) {
+        match *self {}
+    }
+
+    pub(super) fn failed(&mut self, _: usize, _: &Failure, _: impl FnOnce() -> Conversation) {
+        match *self {}
+    }
+
+    pub(super) fn gone(&mut self, _: usize, _: u64, _: u64) {
+        match *self {}
+    }
+}

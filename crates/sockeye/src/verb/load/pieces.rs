@@ -1,0 +1,160 @@
+//! Transcripts made ready to be played many times, each with the values of its plays.
+
+use std::sync::Arc;
+
+use transcript::{Carrier, Options as Playing, Refused, Row, Script, Side, known_names};
+
+use super::{Options, Rows, Work};
+use crate::address::Scheme;
+use crate::endpoint::Protocol;
+use crate::engine::client::Begins;
+use crate::engine::load::{Numbered, Piece, Request};
+#[cfg(feature = "http")]
+use crate::limits;
+
+/// The name that stands for the number of the play.
+const NUMBER: &str = "play";
+/// Exchanges of so many lines are told apart: each has a histogram in each thread.
+const MOST_LINES: usize = 1000;
+
+/// Everything that is played.
+#[derive(Debug)]
+pub(super) struct Pieces {
+    pieces: Vec<Piece>,
+    /// What is asked over HTTP instead.
+    pub(super) request: Option<Arc<Request>>,
+    /// What the target is called, where it is more than an address.
+    pub(super) target: Option<String>,
+    pub(super) begins: Begins,
+    pub(super) protocol: Protocol,
+    /// The files, as they were named.
+    pub(super) files: Vec<String>,
+    /// By place: the lines that are told apart.
+    pub(super) names: Vec<String>,
+    pub(super) notices: Vec<String>,
+}
+
+impl Pieces {
+    pub(super) fn prepare(options: &Options) -> Result<Self, Refused> {
+        let protocol = options.protocol();
+        let mut all = Self {
+            pieces: vec![],
+            request: None,
+            target: None,
+            begins: match options.address.scheme {
+                Some(Scheme::Tls) => Begins::Secure,
+                _ => Begins::Plain,
+            },
+            protocol,
+            files: vec![],
+            names: vec![],
+            notices: vec![],
+        };
+        #[cfg_attr(
+            not(feature = "http"),
+            allow(clippy::infallible_destructuring_match, reason = "there are pages, too")
+        )]
+        let plays = match &options.work {
+            Work::Plays(plays) => plays,
+            #[cfg(feature = "http")]
+            Work::Requests(page) => {
+                let wait = options.timeout.unwrap_or(limits::TALK_WAIT);
+                all.request = Some(Arc::new(page.request(options.reconnect, wait)));
+                (all.target, all.begins) = (Some(page.url.shown()), page.begins());
+                all.names = vec![page.name()];
+                return Ok(all);
+            }
+        };
+        for weighted in plays {
+            all.add(weighted, options)?;
+        }
+        let keeps = !options.reconnect && all.pieces.iter().all(|piece| piece.script.repeats());
+        all.pieces.iter_mut().for_each(|piece| piece.keeps = keeps);
+        Ok(all)
+    }
+
+    fn add(&mut self, weighted: &super::Weighted, options: &Options) -> Result<(), Refused> {
+        let transcript = &weighted.sheet.transcript;
+        let carrier = if self.protocol == Protocol::Udp { Carrier::Datagram } else { Carrier::Stream };
+        let mut playing = Playing::new(Side::Client, carrier);
+        playing.values.clone_from(&options.values);
+        playing.secrets.clone_from(&options.secrets);
+        playing.longest_line = options.longest_line;
+        playing.wait_override = options.timeout;
+        playing.files.clone_from(&weighted.sheet.files);
+        let Rows { names, rows } = &options.rows;
+        // Of several transcripts each takes the values that it has names for.
+        let has = |name: &str| known_names([transcript], &[name]).is_ok();
+        let columns: Vec<usize> = (0..names.len()).filter(|&index| has(&names[index])).collect();
+        playing.columns = columns.iter().map(|&index| names[index].clone()).collect();
+        let is_given = options.values.contains_key(NUMBER) || names.iter().any(|name| name == NUMBER);
+        let is_numbered = !is_given && has(NUMBER);
+        if is_numbered {
+            playing.columns.push(NUMBER.to_owned());
+        }
+        let script = Script::prepare(transcript, &playing)?;
+        let notices = transcript.warnings().iter().chain(script.warnings());
+        self.notices.extend(notices.map(|notice| notice.one_line(transcript.source())));
+        let values = |row: &[Vec<u8>]| -> Vec<Vec<u8>> { columns.iter().map(|&index| row[index].clone()).collect() };
+        let (mut made, mut numbered) = (Vec::new(), None);
+        if is_numbered {
+            let mut given: Vec<_> = rows.iter().map(|(_, row)| values(row)).collect();
+            if given.is_empty() || columns.is_empty() {
+                given = vec![vec![]];
+            }
+            for row in &given {
+                script.row(&[row.clone(), vec![b"1".to_vec()]].concat())?;
+            }
+            numbered = Some(Arc::new(WithNumber { rows: given }) as Arc<dyn Numbered>);
+        } else if !columns.is_empty() {
+            made = rows.iter().map(|(_, row)| script.row(&values(row))).collect::<Result<Vec<Row>, _>>()?;
+        }
+        let name = transcript.source().name().to_owned();
+        let mut places = Vec::new();
+        for line in script.lines() {
+            if self.names.len() >= MOST_LINES {
+                break;
+            }
+            places.resize(line + 1, u32::MAX);
+            places[line] = self.names.len() as u32;
+            self.names.push(format!("{name}:{line}"));
+        }
+        self.files.push(name);
+        self.pieces.push(Piece {
+            script: Arc::new(script),
+            weight: u64::from(weighted.weight.max(1)),
+            places: places.into(),
+            rows: made.into(),
+            numbered,
+            keeps: false,
+            turn: 0,
+        });
+        Ok(())
+    }
+
+    /// Whether connections stay from play to play.
+    pub(super) fn keeps(&self) -> bool {
+        self.pieces.iter().all(|piece| piece.keeps)
+    }
+
+    /// The same for a thread: scripts that two threads count would have them wait for each other.
+    pub(super) fn for_a_thread(&self) -> Vec<Piece> {
+        let own = |piece: &Piece| Piece { script: Arc::new(Script::clone(&piece.script)), ..piece.clone() };
+        self.pieces.iter().map(own).collect()
+    }
+}
+
+/// Rows of values, and behind them the number of the play.
+#[derive(Debug)]
+struct WithNumber {
+    rows: Vec<Vec<Vec<u8>>>,
+}
+
+impl Numbered for WithNumber {
+    fn row(&self, script: &Script, number: u64) -> Option<Row> {
+        let row = &self.rows[((number - 1) % self.rows.len() as u64) as usize];
+        let digits = number.to_string().into_bytes();
+        let values: Vec<&[u8]> = row.iter().chain([&digits]).map(Vec::as_slice).collect();
+        script.row(&values).ok()
+    }
+}

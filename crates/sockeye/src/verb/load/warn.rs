@@ -1,0 +1,95 @@
+//! What to know before believing figures: whether the generator could follow, and what its loop could not show.
+
+use std::time::Duration;
+
+use crate::engine::load::Account;
+use crate::figures::{Histogram, Pace, Run};
+
+/// From this part of its processors on a generator is taken to be at its end.
+const BUSY: f64 = 0.95;
+/// The same where plays began late.
+const BUSY_AND_LATE: f64 = 0.85;
+/// This part of all starts may be late on a machine that does something else, too.
+const LATE: f64 = 0.01;
+
+pub(super) fn warnings(run: &Run, account: &Account, connections: usize) -> Vec<String> {
+    limit(run, account).into_iter().chain(held(account, connections)).chain(pauses(run, connections)).collect()
+}
+
+/// The generator, and not the server, decided what was measured.
+#[allow(clippy::cast_precision_loss, reason = "parts of counts are not exact anyway")]
+fn limit(run: &Run, account: &Account) -> Option<String> {
+    let load = run.load_of_generator().unwrap_or(0.0);
+    let late = run.measured.counts.late;
+    let lags = late > 0 && (load > BUSY_AND_LATE || late as f64 > LATE * account.begun as f64);
+    if account.portless == 0 && account.fileless == 0 && load < BUSY && !lags {
+        return None;
+    }
+    let mut why = vec![format!("CPU {:.0} %", load * 100.0)];
+    if late > 0 {
+        why.push(format!("{late} starts late by more than 1 ms"));
+    }
+    if account.portless > 0 {
+        why.push(format!("{} times no port was free to connect from (--source gives more)", account.portless));
+    }
+    if account.fileless > 0 {
+        why.push(format!("{} times no descriptor was free to connect (ulimit -n)", account.fileless));
+    }
+    Some(format!("the generator, not the server, was the limit: {}", why.join(", ")))
+}
+
+/// Plays waited for a connection.
+#[allow(clippy::cast_precision_loss, reason = "parts of counts are not exact anyway")]
+fn held(account: &Account, connections: usize) -> Option<String> {
+    let Account { held, held_by, .. } = *account;
+    let longest = transcript::seconds(Duration::from_millis(u64::try_from(held_by.as_millis()).unwrap_or(u64::MAX)));
+    // A few at the beginning, while connections are opened, are no news.
+    (held as f64 > LATE * account.begun as f64).then(|| {
+        format!(
+            "{held} plays were due while all {connections} connections were busy, the longest for {longest}: their latency counts \
+             from when they were due (more --connections if that is not the server's fault)"
+        )
+    })
+}
+
+/// A closed loop does not ask while it waits: what would have been asked in a pause of the server is in no figure. With the plays
+/// that would have begun at the usual pace, as HdrHistogram corrects for it, the picture may be another.
+#[allow(clippy::cast_precision_loss, reason = "an estimate")]
+fn pauses(run: &Run, connections: usize) -> Option<String> {
+    let latency = &run.measured.latency;
+    if run.begun.pace != Pace::Closed || latency.count() < 100 {
+        return None;
+    }
+    // What usually lies between two questions on one connection.
+    let usual = latency.quantile(0.5).max(Duration::from_micros(1)) + Duration::from_micros(1);
+    let longest = latency.max();
+    if longest < Duration::from_millis(100) || longest < usual * 20 {
+        return None;
+    }
+    let mut corrected = Histogram::new();
+    for bucket in latency.buckets() {
+        corrected.record_many(bucket.high, bucket.count);
+        if bucket.high < usual * 20 {
+            continue;
+        }
+        // Thousands of steps say no more than a hundred, each of which stands for several.
+        let steps = (bucket.high.as_secs_f64() / usual.as_secs_f64()).floor();
+        let each = (steps / 100.0).max(1.0);
+        let mut missing = bucket.high.saturating_sub(usual.mul_f64(each));
+        while missing > usual {
+            corrected.record_many(missing, (bucket.count as f64 * each).round() as u64);
+            missing = missing.saturating_sub(usual.mul_f64(each));
+        }
+    }
+    let (told, would_be) = (latency.quantile(0.99), corrected.quantile(0.99));
+    (would_be > told * 2).then(|| {
+        let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
+        format!(
+            "a closed loop cannot show pauses of the server: some answers took {}, and meanwhile their connections asked nothing; with \
+             a rate, p99 would be about {} and not {} (--rate; {connections} connections)",
+            ms(longest),
+            ms(would_be),
+            ms(told)
+        )
+    })
+}
