@@ -16,6 +16,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     // `nc` alone may be one of the other three, whose flags differ.
     ("nc.openbsd", "netcat-openbsd"),
     ("socat", "socat"),
+    ("tshark", "tshark"),
     ("strace", "strace"),
     ("python3", "python3"),
     ("ip", "iproute2"),

@@ -54,6 +54,7 @@ fn exit_of(error: &RelayError) -> Exit {
         RelayError::Connect(error @ ConnectError::Local { .. }) if error.to_string().contains("port 0") => Exit::Usage,
         RelayError::Connect(error) => Exit::from(error),
         RelayError::Tls(error) => of_tls(error),
+        RelayError::Capture { .. } => Exit::CannotWrite,
         _ => Exit::CannotListen,
     }
 }
@@ -82,6 +83,7 @@ fn options(flags: &Relay, console: &Console) -> Result<Options, Exit> {
         idle: flags.idle_timeout,
         threads,
         hearers: hearers(flags, console),
+        capture: flags.pcap.clone(),
         // Short enough to be typed again.
         network: flags.weather.network(clock % 1_000_000_000),
         ..Options::new(from, to)

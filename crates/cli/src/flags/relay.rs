@@ -56,6 +56,9 @@ pub(crate) struct Relay {
     /// With --record: write pauses too
     #[arg(long = "pauses", requires = "record")]
     pub(crate) pauses: bool,
+    /// Write what passes the sockets as packets, for Wireshark and tshark; secrets of TLS on both sides are in it
+    #[arg(long, value_name = "FILE.pcapng")]
+    pub(crate) pcap: Option<PathBuf>,
     /// Show who says what, on standard error
     #[arg(long)]
     pub(crate) show: bool,

@@ -31,18 +31,20 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::{self, Address, AddressError, Host, Scheme};
 use crate::endpoint::{Endpoint, Name, Protocol};
-use crate::engine::relay::{self, Listener, Place, Target, Targets};
+use crate::engine::relay::{self, Capture, Listener, Place, Target, Targets};
 use crate::event::{Event, Observer};
 use crate::faults::BadNetwork;
 use crate::limits;
 use crate::net::Family;
 use crate::net::connect::{ConnectError, ConnectOptions, look_up_all};
 use crate::net::listen::{self, Bound, ListenError, Request};
-use crate::net::tls::{Identity, TlsClient, TlsError, TlsServer};
+use crate::net::tls::{Identity, Secrets, TlsClient, TlsError, TlsServer};
 use crate::stop::Stop;
 use crate::sys::files::open_files;
 
@@ -74,6 +76,8 @@ pub struct Options {
     pub threads: usize,
     /// Who hears what is said.
     pub hearers: Hearers,
+    /// Where what passes the sockets is written as packets, with the secrets of TLS in it.
+    pub capture: Option<PathBuf>,
     /// What the network between the two does.
     pub network: BadNetwork,
     /// Who the relay is to clients over TLS, where the address names no certificate.
@@ -95,6 +99,7 @@ impl Options {
             idle: None,
             threads: 1,
             hearers: Hearers::default(),
+            capture: None,
             network: BadNetwork::default(),
             identity: Identity::throw_away(),
         }
@@ -129,6 +134,13 @@ pub enum RelayError {
     Connect(ConnectError),
     /// A certificate is of no use.
     Tls(TlsError),
+    /// The file of packets cannot be begun.
+    Capture {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// The loop itself failed.
     Io(io::Error),
 }
@@ -148,6 +160,9 @@ impl fmt::Display for RelayError {
             Self::Listen(error) => error.fmt(f),
             Self::Connect(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
+            Self::Capture { path, error } => {
+                write!(f, "cannot write {}: {}", path.display(), crate::net::words(error))
+            }
             Self::Io(error) => write!(f, "cannot relay: {}", crate::net::words(error)),
         }
     }
@@ -160,7 +175,7 @@ impl std::error::Error for RelayError {
             Self::Listen(error) => Some(error),
             Self::Connect(error) => Some(error),
             Self::Tls(error) => Some(error),
-            Self::Io(error) => Some(error),
+            Self::Io(error) | Self::Capture { error, .. } => Some(error),
             Self::NoServer | Self::Itself { .. } | Self::Unlike { .. } => None,
         }
     }
@@ -188,8 +203,16 @@ impl Relay {
         let protocol = protocol(&options.from)?;
         let mut notices = Vec::new();
         let mut targets = Vec::new();
+        let capture = match &options.capture {
+            None => None,
+            Some(path) => {
+                let created = Capture::create(path);
+                Some(Arc::new(created.map_err(|error| RelayError::Capture { path: path.clone(), error })?))
+            }
+        };
+        let secrets = || capture.clone().map(|capture| capture as Arc<dyn Secrets>);
         for to in &options.to {
-            targets.push(target(to, protocol, options)?);
+            targets.push(target(to, protocol, options, secrets())?);
             if to.options.tls.insecure {
                 notices.push(format!("INSECURE: whoever answers at {to} is believed (insecure)"));
             }
@@ -201,7 +224,7 @@ impl Relay {
         let tls = match options.from.scheme {
             Some(Scheme::Tls) => {
                 let tls = &options.from.options.tls;
-                let server = TlsServer::new(tls, &options.identity, None).map_err(RelayError::Tls)?;
+                let server = TlsServer::new(tls, &options.identity, secrets()).map_err(RelayError::Tls)?;
                 if let Some(fingerprint) = server.fingerprint() {
                     notices.push(format!("TLS with a certificate made for this run: --pin {fingerprint}"));
                 }
@@ -227,6 +250,7 @@ impl Relay {
             idle: options.idle,
             datagram_idle: options.idle.unwrap_or(limits::FLOW_IDLE),
             hearers: options.hearers.clone(),
+            capture,
             // Each takes a socket on either side.
             pairs: (limits::connections(open_files()) / 2).max(1),
             network: options.network,
@@ -267,13 +291,20 @@ fn protocol(address: &Address) -> Result<Protocol, RelayError> {
     }
 }
 
-fn target(address: &Address, from: Protocol, options: &Options) -> Result<Target, RelayError> {
+fn target(
+    address: &Address,
+    from: Protocol,
+    options: &Options,
+    secrets: Option<Arc<dyn Secrets>>,
+) -> Result<Target, RelayError> {
     let protocol = protocol(address)?;
     if (protocol == Protocol::Udp) != (from == Protocol::Udp) {
         return Err(RelayError::Unlike { from: options.from.clone(), to: address.clone() });
     }
     let tls = match address.scheme {
-        Some(Scheme::Tls) => Some(TlsClient::new(&address.options.tls, &host(address), None).map_err(RelayError::Tls)?),
+        Some(Scheme::Tls) => {
+            Some(TlsClient::new(&address.options.tls, &host(address), secrets).map_err(RelayError::Tls)?)
+        }
         _ => None,
     };
     let place = match &address.target {

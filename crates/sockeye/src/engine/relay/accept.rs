@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with, getsockname};
 
 use super::Loop;
+use super::capture::Wire;
 use super::leg::Leg;
 use super::pair::{Client, Pair, Stage};
 use super::poll::{End, Who};
@@ -106,7 +107,11 @@ impl Loop {
         };
         let up = Way::new(Side::Client, weather(&network.up, 1));
         let down = Way::new(Side::Server, weather(&network.down, 2));
-        let near = Leg::new(fd, conversation.protocol);
+        let mut near = Leg::new(fd, conversation.protocol);
+        if let Some(capture) = &self.shared.options.capture {
+            let (client, server) = (&conversation.client, &conversation.server);
+            near.wire_tap = Some(Wire::between(capture, End::Near, client, server, number));
+        }
         let taps = self.taps_of(&conversation);
         let mut pair = Pair::new(near, conversation, (up, down), Stage::Greeting, self.now);
         pair.taps = taps;

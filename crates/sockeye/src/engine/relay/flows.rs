@@ -4,14 +4,17 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::getsockname;
 use transcript::{Moment, Side};
 
 use super::super::reactor::slab::Slab;
 use super::super::reactor::timers::Armed;
 use super::super::reactor::token::Key;
+use super::capture::Capture;
 use super::poll::End;
 use super::tap::Taps;
 use super::{Loop, Outcome, Trouble};
@@ -57,6 +60,8 @@ struct Flow {
     /// The local address that it asked, where the socket has every one.
     source: Option<IpAddr>,
     to: SocketAddr,
+    /// Our end towards the server, where a capture wants to know.
+    own: Name,
     conversation: Conversation,
     target: usize,
     opened: Moment,
@@ -67,6 +72,7 @@ struct Flow {
     up: Option<Box<DatagramWeather>>,
     down: Option<Box<DatagramWeather>>,
     taps: Option<Box<Taps>>,
+    capture: Option<Arc<Capture>>,
 }
 
 impl Flows {
@@ -124,7 +130,20 @@ impl Flows {
 
 impl Flow {
     fn send_up(&mut self, datagram: &[u8], outbox: &mut Outbox) {
+        if let Some(capture) = &self.capture {
+            capture.datagram(End::Far, &self.own, &Name::Inet(self.to), datagram);
+        }
         outbox.push(datagram, self.to, None);
+    }
+}
+
+impl Flow {
+    /// An answer goes to the client.
+    fn tell_answer(&self, datagram: &[u8]) {
+        if let Some(capture) = &self.capture {
+            let Conversation { client, server, .. } = &self.conversation;
+            capture.datagram(End::Near, server, client, datagram);
+        }
     }
 }
 
@@ -143,6 +162,10 @@ impl Loop {
                 flow.last = self.now;
                 for datagram in arrival.datagrams() {
                     flow.from_client += datagram.len() as u64;
+                    if let Some(capture) = &flow.capture {
+                        let Conversation { client, server, .. } = &flow.conversation;
+                        capture.datagram(End::Near, client, server, datagram);
+                    }
                     if let Some(taps) = &mut flow.taps {
                         taps.said(Side::Client, datagram);
                     }
@@ -188,12 +211,18 @@ impl Loop {
             self.shared.targets.all[flow.target].answered();
             for datagram in flows.inbox.arrivals().flat_map(|arrival| arrival.datagrams()) {
                 flow.from_server += datagram.len() as u64;
+                if let Some(capture) = &flow.capture {
+                    capture.datagram(End::Far, &Name::Inet(flow.to), &flow.own, datagram);
+                }
                 if let Some(taps) = &mut flow.taps {
                     taps.said(Side::Server, datagram);
                 }
                 match &mut flow.down {
                     Some(weather) => weather.take(datagram, self.now),
-                    None => flows.down[flow.near].push(datagram, flow.peer, flow.source),
+                    None => {
+                        flow.tell_answer(datagram);
+                        flows.down[flow.near].push(datagram, flow.peer, flow.source);
+                    }
                 }
             }
             self.pass_weather(&mut flows, key);
@@ -223,6 +252,9 @@ impl Loop {
         let mut wakes = None;
         if let Some(weather) = &mut flow.up {
             while let Some(datagram) = weather.due(self.now) {
+                if let Some(capture) = &flow.capture {
+                    capture.datagram(End::Far, &flow.own, &Name::Inet(flow.to), &datagram);
+                }
                 flows.up.push(&datagram, flow.to, None);
             }
             wakes = weather.wakes();
@@ -231,6 +263,10 @@ impl Loop {
         }
         if let Some(weather) = &mut flow.down {
             while let Some(datagram) = weather.due(self.now) {
+                if let Some(capture) = &flow.capture {
+                    let Conversation { client, server, .. } = &flow.conversation;
+                    capture.datagram(End::Near, server, client, &datagram);
+                }
                 flows.down[flow.near].push(&datagram, flow.peer, flow.source);
             }
             wakes = wakes.into_iter().chain(weather.wakes()).min();
@@ -281,7 +317,12 @@ impl Loop {
             is_bad.then(|| Box::new(DatagramWeather::new(*faults, network.seed, number, direction)))
         };
         let (up, down) = (weather(&network.up, 1), weather(&network.down, 2));
+        let capture = self.shared.options.capture.clone();
+        let own = getsockname(&fd).ok().filter(|_| capture.is_some());
+        let own = own.and_then(|name| SocketAddr::try_from(name).ok()).map_or(Name::Unnamed, Name::Inet);
         let mut flow = Flow {
+            own,
+            capture,
             fd,
             near,
             peer,
@@ -384,6 +425,7 @@ impl Loop {
         drop(flow);
         let (unjudged, ended) = (0, None);
         let closed = Event::Closed { conversation, by, from_client, from_server, unjudged, lasted, reason, ended };
+        self.tell_capture();
         self.shared.observe(closed);
         self.shared.remove(self.seat, &Outcome { from_client, from_server, lost: 0, trouble, is_cut });
     }

@@ -1,13 +1,15 @@
 //! One end of a pair: a socket, perhaps with TLS over it, that is read and written without waiting. It knows nothing of the
 //! other end.
 
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, getsockname, recv, send, shutdown, sockopt};
 
-use crate::endpoint::Protocol;
+use super::capture::Wire;
+use crate::endpoint::{Name, Protocol};
 use crate::net::tls::{Session, TlsError};
 use crate::sys::queue;
 
@@ -68,6 +70,8 @@ pub(super) struct Leg {
     is_shut: bool,
     /// The error that broke it.
     pub(super) broken: Option<Errno>,
+    /// Who hears what passes the socket itself.
+    pub(super) wire_tap: Option<Box<Wire>>,
 }
 
 impl Leg {
@@ -84,11 +88,18 @@ impl Leg {
             said_end: false,
             is_shut: false,
             broken: None,
+            wire_tap: None,
         }
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// The name of our end.
+    pub(super) fn own_name(&self) -> Name {
+        let name = getsockname(&self.fd).ok().and_then(|name| SocketAddr::try_from(name).ok());
+        name.map_or(Name::Unnamed, Name::Inet)
     }
 
     /// Whether it is connected to itself.
@@ -98,7 +109,7 @@ impl Leg {
 
     /// Whether its bytes are those of the conversation, so that the kernel may move them.
     pub(super) fn is_plain(&self) -> bool {
-        self.session.is_none()
+        self.session.is_none() && self.wire_tap.is_none()
     }
 
     pub(super) fn is_handshaking(&self) -> bool {
@@ -123,7 +134,10 @@ impl Leg {
         if self.session.is_none() {
             return match self.receive_raw(&mut buffer.raw) {
                 Ok(Some(0)) => Got::End,
-                Ok(Some(length)) => Got::Bytes(length),
+                Ok(Some(length)) => {
+                    self.tell(|tap| tap.received(&buffer.raw[..length]));
+                    Got::Bytes(length)
+                }
                 Ok(None) => Got::Nothing,
                 Err(error) => Got::Broken(error),
             };
@@ -141,6 +155,10 @@ impl Leg {
             };
             let Some(session) = &mut self.session else { return Got::Nothing };
             let received = session.receive(&buffer.raw[..length], &mut buffer.clear);
+            // Behind the secrets that are known by it, so that it can be read.
+            if let Some(tap) = &mut self.wire_tap {
+                tap.received(&buffer.raw[..length]);
+            }
             session.send(&[], &mut self.wire);
             if let Err(error) = self.flush() {
                 // What came is told first.
@@ -168,6 +186,9 @@ impl Leg {
                     if length < buffer.len() && !self.hung {
                         self.readable = false;
                     }
+                    if length == 0 {
+                        self.tell(Wire::peer_ended);
+                    }
                     return Ok(Some(length));
                 }
                 Err(Errno::INTR) => {}
@@ -175,11 +196,15 @@ impl Leg {
                     self.readable = false;
                     return Ok(None);
                 }
-                Err(error) => {
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Its peer is gone.
+    pub(super) fn is_gone(&mut self, error: Errno) {
+        self.broken.get_or_insert(error);
+        self.tell(Wire::peer_reset);
     }
 
     /// Sends what the socket takes; how many bytes it took, or the session for it.
@@ -215,6 +240,7 @@ impl Leg {
         while !bytes.is_empty() && self.writable {
             match send(&self.fd, bytes, SendFlags::NOSIGNAL) {
                 Ok(length) => {
+                    self.tell(|tap| tap.sent(&bytes[..length]));
                     taken += length;
                     bytes = &bytes[length..];
                 }
@@ -238,6 +264,7 @@ impl Leg {
             self.wire = Vec::new();
             if self.said_end && !self.is_shut {
                 self.is_shut = true;
+                self.tell(Wire::ended);
                 return match shutdown(&self.fd, Shutdown::Write) {
                     // It is broken, and reading tells how.
                     Ok(()) | Err(Errno::NOTCONN) => Ok(()),
@@ -289,6 +316,13 @@ impl Leg {
     pub(super) fn reset(&mut self) {
         if self.protocol == Protocol::Tcp {
             let _ = sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
+        }
+        self.tell(Wire::reset);
+    }
+
+    fn tell(&mut self, act: impl FnOnce(&mut Wire)) {
+        if let Some(tap) = &mut self.wire_tap {
+            act(tap);
         }
     }
 }

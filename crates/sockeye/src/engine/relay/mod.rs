@@ -3,9 +3,11 @@
 //! sockets and says nothing of its own. It knows no option of the command line.
 
 mod accept;
+mod capture;
 mod flows;
 mod leg;
 mod pair;
+mod pcapng;
 mod poll;
 mod shared;
 mod tap;
@@ -36,6 +38,7 @@ use poll::{End, Poll, Ready, Who};
 use shared::{Message, Shared};
 use way::{Pipes, Tools};
 
+pub(crate) use capture::Capture;
 pub use tap::{Hearers, Listen};
 pub use targets::Balance;
 pub(crate) use targets::{Place, Target, Targets};
@@ -60,6 +63,7 @@ pub(crate) struct Options {
     pub(crate) pairs: usize,
     pub(crate) network: BadNetwork,
     pub(crate) hearers: Hearers,
+    pub(crate) capture: Option<Arc<Capture>>,
 }
 
 /// What went wrong with a pair, for an exit code.
@@ -580,6 +584,10 @@ impl Loop {
         target.answered();
         target.joined();
         pair.conversation.to = Some(target.name(connecting.address));
+        if let (Some(capture), Some(to)) = (&self.shared.options.capture, &pair.conversation.to) {
+            let (ours, number) = (far.own_name(), pair.conversation.number);
+            far.wire_tap = Some(capture::Wire::between(capture, End::Far, &ours, to, number));
+        }
         (pair.stage, pair.deadline) = (Stage::Joined, None);
         pair.last_moved.1 = self.now;
         let begun = match target.session() {
@@ -609,6 +617,15 @@ impl Loop {
         }
     }
 
+    /// Says once that a capture is not whole.
+    fn tell_capture(&self) {
+        let failure = self.shared.options.capture.as_ref().and_then(|capture| capture.take_failure());
+        if let Some(error) = failure {
+            let why = format!("the capture is not whole: {}; the relay goes on", words(&error));
+            self.shared.observe(Event::Notice(why));
+        }
+    }
+
     /// A pair is over: its sockets are closed, and it is told.
     fn conclude(&mut self, key: Key, is_cut: bool) {
         self.tell_opened(key);
@@ -624,6 +641,7 @@ impl Loop {
         }
         // Whoever hears of it finds it closed.
         drop(pair);
+        self.tell_capture();
         self.shared.observe(event);
         self.shared.remove(self.seat, &outcome);
         if self.is_paused {

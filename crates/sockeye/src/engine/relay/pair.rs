@@ -323,7 +323,7 @@ impl Pair {
             taps.reset(if end == End::Near { Side::Client } else { Side::Server });
         }
         if let Some(leg) = if end == End::Near { Some(&mut self.near) } else { self.far.as_mut() } {
-            leg.broken.get_or_insert(error);
+            leg.is_gone(error);
         }
         let until = tools.now.after(RESET_WAIT);
         self.stage = Stage::Resetting { by: end, until, look: LOOK };

@@ -34,9 +34,9 @@ mod verifier;
 #[cfg(not(feature = "tls"))]
 pub use absent::{Identity, Trust};
 #[cfg(not(feature = "tls"))]
-pub(crate) use absent::{Session, TlsClient, TlsServer};
+pub(crate) use absent::{Secrets, Session, TlsClient, TlsServer};
 #[cfg(feature = "tls")]
-pub(crate) use endpoint::{TlsClient, TlsServer};
+pub(crate) use endpoint::{Secrets, TlsClient, TlsServer};
 pub use error::{TlsError, Why};
 #[cfg(feature = "tls")]
 pub use identity::Identity;

@@ -1,0 +1,206 @@
+//! What passes the sockets of a relay, written as packets: a file that network analysers open, with the secrets of TLS on both
+//! sides in it. The kernel tells of no packets, so they are made from what was read and written, each acknowledged at once.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::pcapng::{self, ACK, FIN, PSH, RST, SYN, Segment};
+use super::poll::End;
+use crate::endpoint::Name;
+use crate::net::tls::Secrets;
+
+/// Bytes of one packet at most, so that its length can be written.
+const LONGEST: usize = 32 * 1024;
+
+/// A capture file.
+#[derive(Debug)]
+pub(crate) struct Capture(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    file: File,
+    /// Bytes of whole blocks in it.
+    whole: u64,
+    failed: Option<io::Error>,
+    is_over: bool,
+}
+
+impl Capture {
+    /// Begins a file; what it held is gone.
+    ///
+    /// # Errors
+    /// As open(2) and write(2).
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        let mut file = File::create(path)?;
+        let head = pcapng::head(&["clients", "servers"]);
+        file.write_all(&head)?;
+        Ok(Self(Mutex::new(State { file, whole: head.len() as u64, failed: None, is_over: false })))
+    }
+
+    /// Why it is not whole, told once.
+    pub(super) fn take_failure(&self) -> Option<io::Error> {
+        self.state().failed.take()
+    }
+
+    /// One datagram from one address to another.
+    pub(super) fn datagram(&self, end: End, from: &Name, to: &Name, bytes: &[u8]) {
+        if let (Name::Inet(from), Name::Inet(to)) = (from, to) {
+            let mut out = Vec::new();
+            pcapng::packet(end as u32, now(), &pcapng::datagram(*from, *to, bytes), &mut out);
+            self.write(&out);
+        }
+    }
+
+    fn write(&self, blocks: &[u8]) {
+        let mut state = self.state();
+        if state.is_over {
+            return;
+        }
+        match state.file.write_all(blocks) {
+            Ok(()) => state.whole += blocks.len() as u64,
+            Err(error) => {
+                // What is there stays whole blocks. A pipe has no length; there, too, the reader has what it read.
+                let whole = state.whole;
+                let _ = state.file.set_len(whole);
+                (state.failed, state.is_over) = (Some(error), true);
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Secrets for Capture {
+    fn tell(&self, label: &str, random: &[u8], secret: &[u8]) {
+        let mut line = format!("{label} ");
+        for (bytes, behind) in [(random, ' '), (secret, '\n')] {
+            for byte in bytes {
+                let _ = write!(line, "{byte:02x}");
+            }
+            line.push(behind);
+        }
+        let mut out = Vec::new();
+        pcapng::secrets(&line, &mut out);
+        self.write(&out);
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}
+
+/// One socket's part of a capture.
+#[derive(Debug)]
+pub(super) struct Wire {
+    capture: Arc<Capture>,
+    end: End,
+    ours: Half,
+    peer: Half,
+    /// It was reset.
+    is_over: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Half {
+    address: SocketAddr,
+    /// The number of the next byte.
+    sequence: u32,
+    has_ended: bool,
+}
+
+/// The addresses that packets have. A Unix socket has none: it gets one that tells connections apart.
+fn address(name: &Name, number: u64, is_client: bool) -> SocketAddr {
+    match name {
+        Name::Inet(address) => *address,
+        _ if is_client => SocketAddr::from(([127, 0, 0, 1], 1024 + (number % 64_000) as u16)),
+        _ => SocketAddr::from(([127, 0, 0, 2], 1)),
+    }
+}
+
+impl Wire {
+    /// A connection between two names, of which the first connected.
+    pub(super) fn between(capture: &Arc<Capture>, end: End, client: &Name, server: &Name, number: u64) -> Box<Self> {
+        let (client, server) = (address(client, number, true), address(server, number, false));
+        let (ours, peer) = if end == End::Near { (server, client) } else { (client, server) };
+        Box::new(Self::new(Arc::clone(capture), end, ours, peer, number))
+    }
+
+    /// A connection that stands: its first packets are made.
+    fn new(capture: Arc<Capture>, end: End, ours: SocketAddr, peer: SocketAddr, number: u64) -> Self {
+        let half = |address, sequence| Half { address, sequence, has_ended: false };
+        let begins = (number as u32).wrapping_mul(0x9e37_79b1);
+        let mut wire = Self { capture, end, ours: half(ours, begins), peer: half(peer, !begins), is_over: false };
+        let mut out = Vec::new();
+        // Who connected begins.
+        let we_begin = end == End::Far;
+        wire.push(we_begin, SYN, &[], &mut out);
+        wire.push(!we_begin, SYN | ACK, &[], &mut out);
+        wire.push(we_begin, ACK, &[], &mut out);
+        wire.capture.write(&out);
+        wire
+    }
+
+    fn push(&mut self, is_ours: bool, flags: u8, bytes: &[u8], out: &mut Vec<u8>) {
+        let (from, to) = if is_ours { (&mut self.ours, &self.peer) } else { (&mut self.peer, &self.ours) };
+        let acknowledged = if flags & ACK == 0 { 0 } else { to.sequence };
+        let (sequence, to) = (from.sequence, to.address);
+        let segment = Segment { from: from.address, to, sequence, acknowledged, flags, bytes };
+        pcapng::packet(self.end as u32, now(), &segment.packet(), out);
+        from.sequence = sequence.wrapping_add(bytes.len() as u32 + u32::from(flags & (SYN | FIN) != 0));
+    }
+
+    fn passed(&mut self, is_ours: bool, bytes: &[u8]) {
+        let mut out = Vec::with_capacity(bytes.len() + 256);
+        for piece in bytes.chunks(LONGEST) {
+            self.push(is_ours, PSH | ACK, piece, &mut out);
+            self.push(!is_ours, ACK, &[], &mut out);
+        }
+        self.capture.write(&out);
+    }
+
+    fn ends(&mut self, is_ours: bool, flags: u8) {
+        let half = if is_ours { &mut self.ours } else { &mut self.peer };
+        let had_ended = std::mem::replace(&mut half.has_ended, true);
+        if self.is_over || had_ended && flags & FIN != 0 {
+            return;
+        }
+        self.is_over = flags & RST != 0;
+        let mut out = Vec::new();
+        self.push(is_ours, flags, &[], &mut out);
+        if flags & FIN != 0 {
+            self.push(!is_ours, ACK, &[], &mut out);
+        }
+        self.capture.write(&out);
+    }
+
+    pub(super) fn received(&mut self, bytes: &[u8]) {
+        self.passed(false, bytes);
+    }
+
+    pub(super) fn sent(&mut self, bytes: &[u8]) {
+        self.passed(true, bytes);
+    }
+
+    pub(super) fn peer_ended(&mut self) {
+        self.ends(false, FIN | ACK);
+    }
+
+    pub(super) fn ended(&mut self) {
+        self.ends(true, FIN | ACK);
+    }
+
+    pub(super) fn peer_reset(&mut self) {
+        self.ends(false, RST | ACK);
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.ends(true, RST | ACK);
+    }
+}
