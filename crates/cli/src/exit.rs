@@ -178,6 +178,7 @@ impl From<Kind> for Exit {
                 | FaultKind::TooLong
                 | FaultKind::TooMuch
                 | FaultKind::NotEncoded
+                | FaultKind::NoFit
                 | FaultKind::NotACount
                 | FaultKind::ValuesTooLarge
                 | FaultKind::MessageTooLarge

@@ -246,6 +246,21 @@ fn the_examples_of_the_reference_play_from_both_ends() {
         "= base64 ",
         "= unbase64 ",
         "= unhex ",
+        "= hex ",
+        "= sum ",
+        "= difference ",
+        "= crc32 ",
+        "= crc16 ",
+        "= sum8 ",
+        "= xor8 ",
+        "= random ",
+        "= time ",
+        ":u16=",
+        ":u32le}",
+        ":varint}",
+        ":hex=",
+        ":2 hex}",
+        "…}",
     ] {
         assert!(all.contains(word), "{word:?} is in no example");
     }

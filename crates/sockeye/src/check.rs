@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use transcript::rehearse::{Ahead, Rehearsal, rehearse};
-use transcript::{Carrier, Diagnostic, Ending, Options as Playing, Refused, Script, Side};
+use transcript::{Carrier, Diagnostic, Ending, Fresh, Options as Playing, Refused, Script, Side};
 
 use crate::address::Scheme;
 use crate::event::Conversation;
@@ -112,6 +112,8 @@ const EACH: usize = 1024;
 pub struct CheckOptions {
     /// Values for its names.
     pub values: BTreeMap<String, Vec<u8>>,
+    /// Where values come from that are new in each play.
+    pub fresh: Fresh,
     /// Play the branches too that neither end would take by itself.
     pub all_branches: bool,
 }
@@ -127,6 +129,7 @@ impl Ends<'_> {
     fn prepare(&self, side: Side, branch: Option<usize>) -> Result<Script, Refused> {
         let mut options = Playing::new(side, self.carrier);
         options.values.clone_from(&self.options.values);
+        options.fresh = self.options.fresh;
         options.keep_said = true;
         options.branch = branch;
         options.files.clone_from(&self.sheet.files);

@@ -44,6 +44,7 @@ pub mod faults;
 pub mod figures;
 pub mod file;
 pub mod folder;
+pub mod fresh;
 pub mod gate;
 pub mod limits;
 pub mod mock;

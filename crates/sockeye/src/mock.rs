@@ -50,6 +50,7 @@ use transcript::{Carrier, Files, Options as Playing, Script, Side, Transcript};
 use crate::address::{Address, Host, Scheme, Target};
 use crate::event::{Event, Name, Protocol};
 use crate::folder::Folder;
+use crate::fresh::fresh;
 use crate::net::connect::{self, connect};
 use crate::net::tls::{Identity, Trust};
 use crate::stop::{self, Stopper};
@@ -69,6 +70,8 @@ pub struct Builder {
     leaving: Leaving,
     strict: bool,
     timeout: Duration,
+    seed: Option<u64>,
+    at: Option<Duration>,
     trust: Option<Trust>,
 }
 
@@ -99,6 +102,8 @@ impl Builder {
             leaving: Leaving::AtTheEnd,
             strict: false,
             timeout: Duration::from_secs(5),
+            seed: None,
+            at: None,
             trust: None,
         }
     }
@@ -108,6 +113,20 @@ impl Builder {
     #[must_use]
     pub fn set(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.values.push((name.to_owned(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Draws random values from a seed: the same seed gives the same ones, in the same order.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Has it always be this time, since 1970 began in UTC, for a transcript that says the time.
+    #[must_use]
+    pub fn at(mut self, time: Duration) -> Self {
+        self.at = Some(time);
         self
     }
 
@@ -192,6 +211,7 @@ impl Builder {
             timeout: wait,
             leaving: self.leaving,
             strict: self.strict,
+            fresh: fresh(self.seed, self.at),
             identity: OWN.clone(),
             // The code under test may hold its end until the test ends: that is nothing to wait for.
             linger: Duration::from_millis(50),
@@ -400,6 +420,7 @@ fn play_as(builder: &Builder, server: SocketAddr) {
     let (sheet, values) = builder.sheet();
     let mut playing = Playing::new(Side::Client, Carrier::Stream);
     playing.values = values;
+    playing.fresh = fresh(builder.seed, builder.at);
     playing.files = sheet.files;
     let script = Script::prepare(&sheet.transcript, &playing).unwrap_or_else(|refused| panic!("\n{refused}"));
     let target = Target::Inet { host: Host::Ip(server.ip(), 0), port: server.port() };

@@ -11,6 +11,8 @@ use md5::digest::{Digest, Output};
 use sha1::Sha1;
 use sha2::Sha256;
 
+use crate::number::Number;
+
 /// A function that a `let` applies to a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Function {
@@ -27,10 +29,28 @@ pub(crate) enum Function {
     Unbase64,
     /// Pairs of hex digits become bytes.
     Unhex,
+    /// Bytes become pairs of hex digits.
+    Hex,
+    /// Of whole numbers in decimal, with spaces between them.
+    Sum,
+    /// The first of them without the others.
+    Difference,
+    /// CRC-32 of Ethernet, gzip and PNG, in decimal as all checksums are.
+    Crc32,
+    /// CRC-16 of Modbus.
+    Crc16,
+    /// All bytes added up, and of that the last eight bits.
+    Sum8,
+    /// All bytes in an exclusive or.
+    Xor8,
+    /// A number as it stands in a message. It has no word: a pattern says it.
+    Write(Number),
+    /// The other way round.
+    Read(Number),
 }
 
 /// Every function with the word that names it.
-const NAMES: [(&str, Function); 10] = [
+const NAMES: [(&str, Function); 17] = [
     ("length", Function::Length),
     ("md5", Function::Md5),
     ("sha1", Function::Sha1),
@@ -41,6 +61,13 @@ const NAMES: [(&str, Function); 10] = [
     ("base64", Function::Base64),
     ("unbase64", Function::Unbase64),
     ("unhex", Function::Unhex),
+    ("hex", Function::Hex),
+    ("sum", Function::Sum),
+    ("difference", Function::Difference),
+    ("crc32", Function::Crc32),
+    ("crc16", Function::Crc16),
+    ("sum8", Function::Sum8),
+    ("xor8", Function::Xor8),
 ];
 
 impl Function {
@@ -52,6 +79,11 @@ impl Function {
     /// The words, for suggestions.
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         NAMES.iter().map(|(name, _)| *name)
+    }
+
+    /// Whether what it gives looks like any other digest, so that it counts nothing.
+    pub(crate) fn is_digest(self) -> bool {
+        matches!(self, Self::Md5 | Self::Sha1 | Self::Sha256 | Self::HmacMd5 | Self::HmacSha1 | Self::HmacSha256)
     }
 
     /// Whether the name of a key follows it.
@@ -75,12 +107,31 @@ impl Function {
             Self::Base64 => STANDARD.encode(value).into_bytes(),
             Self::Unbase64 => STANDARD.decode(value).map_err(|_| NotEncoded { function: self })?,
             Self::Unhex => unhex(value).ok_or(NotEncoded { function: self })?,
+            Self::Hex => hex(value),
+            Self::Sum | Self::Difference => {
+                let numbers = numbers(value).ok_or(NotEncoded { function: self })?;
+                let (first, others) = numbers.split_first().ok_or(NotEncoded { function: self })?;
+                let result = others.iter().try_fold(*first, |all, next| match self {
+                    Self::Sum => all.checked_add(*next),
+                    _ => all.checked_sub(*next),
+                });
+                result.ok_or(NotEncoded { function: self })?.to_string().into_bytes()
+            }
+            Self::Crc32 => crc(value, u32::MAX, 0xedb8_8320, u32::MAX).to_string().into_bytes(),
+            Self::Crc16 => crc(value, 0xffff, 0xa001, 0).to_string().into_bytes(),
+            Self::Sum8 => value.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)).to_string().into_bytes(),
+            Self::Xor8 => value.iter().fold(0_u8, |all, byte| all ^ byte).to_string().into_bytes(),
+            Self::Write(number) => number.write(value).ok_or(NotEncoded { function: self })?,
+            Self::Read(number) => number.read(value).ok_or(NotEncoded { function: self })?.to_string().into_bytes(),
         })
     }
 }
 
 impl fmt::Display for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Write(number) | Self::Read(number) = self {
+            return number.fmt(f);
+        }
         f.write_str(NAMES.iter().find(|(_, function)| function == self).map_or("", |(name, _)| name))
     }
 }
@@ -93,16 +144,35 @@ pub(crate) struct NotEncoded {
 
 impl fmt::Display for NotEncoded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.function {
-            Function::Unhex => "the value is not pairs of hex digits",
-            _ => "the value is not base64 (RFC 4648)",
-        })
+        match self.function {
+            Function::Unhex => f.write_str("the value is not pairs of hex digits"),
+            Function::Sum | Function::Difference => {
+                f.write_str("the value is not whole numbers with spaces between them, of at most 64 bits")
+            }
+            Function::Write(number) | Function::Read(number) => {
+                write!(f, "the value is no number that fits into {number}")
+            }
+            _ => f.write_str("the value is not base64 (RFC 4648)"),
+        }
     }
 }
 
 fn hex(bytes: &[u8]) -> Vec<u8> {
     let digit = |value: u8| b"0123456789abcdef"[usize::from(value)];
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// Whole numbers with spaces between them.
+fn numbers(text: &[u8]) -> Option<Vec<i64>> {
+    std::str::from_utf8(text).ok()?.split_ascii_whitespace().map(|number| number.parse().ok()).collect()
+}
+
+/// A checksum whose lowest bit comes first: where it begins, its polynomial, and what is turned over at the end.
+fn crc(bytes: &[u8], begin: u32, polynomial: u32, turned: u32) -> u32 {
+    let byte = |sum: u32, byte: &u8| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| if sum & 1 == 1 { sum >> 1 ^ polynomial } else { sum >> 1 })
+    };
+    bytes.iter().fold(begin, byte) ^ turned
 }
 
 fn unhex(text: &[u8]) -> Option<Vec<u8>> {
@@ -177,6 +247,23 @@ mod tests {
         let all: Vec<u8> = (0..=255).collect();
         let encoded = Function::Base64.apply(b"", &all).unwrap();
         assert_eq!(Function::Unbase64.apply(b"", &encoded), Ok(all));
+    }
+
+    #[test]
+    fn numbers_and_checksums_are_decimal() {
+        // The check values of the catalogue of CRCs for `123456789`; NMEA 0183 and the remote protocol of gdb.
+        assert_eq!(apply("crc32", b"", b"123456789"), 0xcbf4_3926_u32.to_string());
+        assert_eq!(apply("crc16", b"", b"123456789"), 0x4b37.to_string());
+        assert_eq!(apply("xor8", b"", b"GPGLL,5300.97914,N,00259.98174,E,125926,A"), 0x28.to_string());
+        assert_eq!(apply("sum8", b"", b"OK"), 0x9a.to_string());
+        assert_eq!((apply("crc32", b"", b""), apply("sum8", b"", b"")), ("0".to_owned(), "0".to_owned()));
+        assert_eq!(apply("sum", b"", b"5 4 -20"), "-11");
+        assert_eq!(apply("difference", b"", b"5 4  -1"), "2");
+        assert_eq!(apply("sum", b"", b"7"), "7");
+        assert_eq!(apply("hex", b"", b"\x00\xffz"), "00ff7a");
+        for wrong in ["", "x", "1 x", "1,2", "9223372036854775807 1", "9223372036854775808"] {
+            assert!(Function::Sum.apply(b"", wrong.as_bytes()).is_err(), "{wrong}");
+        }
     }
 
     #[test]

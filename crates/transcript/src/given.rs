@@ -70,6 +70,9 @@ fn in_block<'a>(body: &'a [Statement], known: &mut BTreeSet<&'a str>) {
             | StatementKind::AnyOrder { body }
             | StatementKind::Together { body } => in_block(body, known),
             StatementKind::Either { branches } => branches.iter().for_each(|branch| in_block(&branch.body, known)),
+            StatementKind::Fresh { name, .. } => {
+                known.insert(name);
+            }
             StatementKind::Act { .. } | StatementKind::StartTls | StatementKind::File { .. } | StatementKind::Wrong => {
             }
         }

@@ -1,10 +1,12 @@
 //! What each hole means: where a name first appears on a path it is captured, every later appearance stands for that
 //! value. One rule for both ends, so it is worked out once, without asking who plays.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::diagnostic::{Diagnostic, Place};
-use crate::syntax::{PartKind, Pattern, Statement, StatementKind, Template};
+use crate::made::Made;
+use crate::number::Number;
+use crate::syntax::{Hole, PartKind, Pattern, Statement, StatementKind, Template};
 
 /// What a hole is, wherever it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +25,18 @@ pub(crate) enum Role {
 #[derive(Debug, Default)]
 pub(crate) struct Roles {
     by_place: HashMap<(usize, usize), Role>,
+    /// The names whose values are new for whoever says them first.
+    fresh: HashMap<String, Made>,
 }
 
 impl Roles {
     pub(crate) fn of(&self, place: Place) -> Role {
         self.by_place.get(&(place.line, place.column)).copied().unwrap_or(Role::Ignored)
+    }
+
+    /// What is made anew for a name.
+    pub(crate) fn made(&self, name: &str) -> Option<Made> {
+        self.fresh.get(name).copied()
     }
 }
 
@@ -113,6 +122,11 @@ pub(crate) fn resolve(body: &[Statement], given: &[&str]) -> (Roles, Vec<Diagnos
     (resolver.roles, resolver.findings)
 }
 
+/// How a hole writes a number.
+fn number_of(pattern: &Pattern) -> Option<Number> {
+    if let Pattern::Number(number) = pattern { Some(*number) } else { None }
+}
+
 /// So many mistakes are noted: a file of names without values could have millions.
 const MOST_FINDINGS: usize = 20_000;
 
@@ -140,6 +154,7 @@ impl<'a> Resolver<'a> {
                 | StatementKind::File { .. }
                 | StatementKind::Act { .. }
                 | StatementKind::StartTls
+                | StatementKind::Fresh { .. }
                 | StatementKind::Wrong => {}
             }
         }
@@ -162,6 +177,7 @@ impl<'a> Resolver<'a> {
                     self.uses(template, states);
                     states.set(name, State::Set(statement.place.line));
                 }
+                StatementKind::Fresh { name, made } => self.fresh(statement.place, name, *made, states),
                 StatementKind::AnyOrder { body } => self.any_order(body, states),
                 StatementKind::Together { body } => self.block(body, states),
                 StatementKind::Repeat { times, body } => {
@@ -190,6 +206,24 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// A name whose value is new: where it is said first, it gets it.
+    fn fresh(&mut self, place: Place, name: &'a str, made: Made, states: &States<'a>) {
+        let message = match states.of(name) {
+            // What is given from outside wins.
+            Some(State::Set(0)) => return,
+            Some(State::Set(line) | State::Maybe(line)) => format!("{{{name}}} has a value already, from line {line}"),
+            None if self.values.contains(name) => format!("another line gives {{{name}}} a value too"),
+            None if self.roles.fresh.get(name).is_some_and(|other| *other != made) => {
+                format!("another line makes {{{name}}} in another way")
+            }
+            None => {
+                self.roles.fresh.insert(name.to_owned(), made);
+                return;
+            }
+        };
+        self.wrong(Diagnostic::error(place, message).help("give what is new here another name"));
+    }
+
     /// Lines that may come in any order: none of them can use what another one captures.
     fn any_order(&mut self, body: &'a [Statement], states: &mut States<'a>) {
         let mut captured = Changed::new();
@@ -213,17 +247,23 @@ impl<'a> Resolver<'a> {
     }
 
     fn message(&mut self, template: &'a Template, states: &mut States<'a>) {
-        let mut here = BTreeSet::new();
+        // The names that get their values here, and how those are written that are numbers.
+        let mut here: BTreeMap<&'a str, Option<Number>> = BTreeMap::new();
         for part in &template.parts {
             let PartKind::Hole(hole) = &part.kind else { continue };
             if let Pattern::BytesOf(count) = &hole.pattern
-                && !here.contains(count.as_str())
+                && !here.contains_key(count.as_str())
             {
                 self.used(part.place, count, states);
             }
             let role = if hole.name == "_" {
                 Role::Ignored
-            } else if here.contains(hole.name.as_str()) {
+            } else if let Some(written) = here.get(hole.name.as_str()) {
+                if *written != number_of(&hole.pattern) {
+                    let message = format!("{{{}}} is written in two ways in one message", hole.name);
+                    let help = "write it alike, or give the second a name of its own";
+                    self.wrong(Diagnostic::error(part.place, message).help(help));
+                }
                 Role::Same
             } else {
                 match states.of(&hole.name) {
@@ -237,7 +277,8 @@ impl<'a> Resolver<'a> {
                         Role::Value
                     }
                     None => {
-                        here.insert(hole.name.as_str());
+                        here.insert(hole.name.as_str(), number_of(&hole.pattern));
+                        self.is_bare(part.place, hole);
                         Role::Capture
                     }
                 }
@@ -246,8 +287,17 @@ impl<'a> Resolver<'a> {
         }
         // A name has its value for the other messages only when the whole message was said.
         let line = template.parts.first().map_or(0, |part| part.place.line);
-        for name in here {
+        for name in here.into_keys() {
             states.set(name, State::Set(line));
+        }
+    }
+
+    /// What is made anew is not written down too.
+    fn is_bare(&mut self, place: Place, hole: &Hole) {
+        let name = &hole.name;
+        if self.roles.fresh.contains_key(name) && (hole.pattern != Pattern::Any || !hole.defaults.is_empty()) {
+            let message = format!("{{{name}}} is made anew, and its hole says what it is too");
+            self.wrong(Diagnostic::error(place, message).help(format!("write {{{name}}}")));
         }
     }
 
@@ -277,7 +327,9 @@ impl<'a> Resolver<'a> {
 
     fn unset(&mut self, place: Place, name: &str) {
         let message = format!("{{{name}}} has no value yet");
-        let help = if self.values.contains(name) {
+        let help = if self.roles.fresh.contains_key(name) {
+            format!("it is made where a message says it first: move this line below that message")
+        } else if self.values.contains(name) {
             format!("move the line that gives {name} its value above this one")
         } else {
             format!("write `set {name} = …` above this line, or pass --set {name}=…")

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 pub(crate) use regex::Regex;
 
+use crate::number::Number;
+
 /// What a hole accepts. `N` is how a name is known: as text in the tree, as a slot in a program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Pattern<N> {
@@ -22,6 +24,8 @@ pub(crate) enum Pattern<N> {
     Bytes(usize),
     /// As many bytes as the value of a name says.
     BytesOf(N),
+    /// A number that is not written in decimal digits.
+    Number(Number),
 }
 
 /// Most bytes that one hole captures.
@@ -40,12 +44,17 @@ impl<N> Pattern<N> {
             }
             Self::Regex(regex) => regex.matches(bytes),
             Self::Bytes(count) => bytes.len() == *count,
+            Self::Number(number) => number.read(bytes).is_some(),
         }
     }
 
     /// Whether it says how long the hole is, so that anything may stand right behind it.
     pub(crate) fn has_length(&self) -> bool {
-        matches!(self, Self::Bytes(_) | Self::BytesOf(_))
+        match self {
+            Self::Bytes(_) | Self::BytesOf(_) | Self::Number(Number::Varint) => true,
+            Self::Number(number) => number.length().is_some(),
+            Self::Any | Self::Word | Self::Int | Self::Regex(_) => false,
+        }
     }
 
     /// As it is written in a hole behind the name, with its colon; `name_of` gives names their text.
@@ -57,6 +66,28 @@ impl<N> Pattern<N> {
             Self::Regex(regex) => format!(":/{}/", regex.source()),
             Self::Bytes(count) => format!(":{count} bytes"),
             Self::BytesOf(name) => format!(":{} bytes", name_of(name)),
+            Self::Number(number) => format!(":{number}"),
+        }
+    }
+}
+
+/// The value that counts the bytes of a hole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) slot: usize,
+    /// How it is written, where the slot has it as it stands in the message at hand and not in decimal digits.
+    pub(crate) number: Option<Number>,
+}
+
+impl Count {
+    /// The number of bytes that its value names.
+    pub(crate) fn of(self, value: &[u8]) -> Option<usize> {
+        match self.number {
+            None => count_in(value),
+            Some(number) => {
+                let count = usize::try_from(number.read(value)?).ok()?;
+                (count <= MOST_BYTES).then_some(count)
+            }
         }
     }
 }

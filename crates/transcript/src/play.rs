@@ -15,6 +15,7 @@ use std::time::Duration;
 pub use watch::{Exchange, Exchanges, Watch};
 
 use crate::carrier::Carrier;
+use crate::function::{Function, NotEncoded};
 use crate::moment::Moment;
 use crate::program::{Deed, First, Fork, Op, Order, Pc, Plan, Step as PathStep};
 use crate::row::Row;
@@ -564,8 +565,9 @@ impl<W: Watch> Walk<'_, W> {
             Op::Let { slot, function, key, value } => {
                 let filled = self.fill(key).and_then(|key| Ok((key, self.fill(value)?)));
                 let (secret, bytes) = filled.map_err(|_| self.too_large(play, pc, *slot))?;
-                let Ok(made) = function.apply(&secret, &bytes) else {
-                    return Err(self.bad_value(play, pc, *slot, bytes));
+                let made = match function.apply(&secret, &bytes) {
+                    Ok(made) => made,
+                    Err(why) => return Err(self.bad_value(play, pc, *slot, bytes, why)),
                 };
                 self.scratch.set(*slot, &made).map_err(|_| self.too_large(play, pc, *slot))?;
             }
@@ -601,11 +603,15 @@ impl<W: Watch> Walk<'_, W> {
     }
 
     /// A value that was heard is not what a function reads.
-    fn bad_value(&mut self, play: &mut Play, pc: Pc, slot: usize, value: Vec<u8>) -> Stop {
+    fn bad_value(&mut self, play: &mut Play, pc: Pc, slot: usize, value: Vec<u8>, why: NotEncoded) -> Stop {
         let program = &self.script.program;
-        let mut verdict = self.account(play, Fault::NotEncoded, &[]);
+        let fault = if matches!(why.function, Function::Write(_)) { Fault::NoFit } else { Fault::NotEncoded };
+        let mut verdict = self.account(play, fault, &[]);
         verdict.place = program.places[pc];
         program.name(slot).clone_into(&mut verdict.name);
+        if let Function::Write(number) = why.function {
+            verdict.name = format!("{}:{number}", verdict.name);
+        }
         verdict.expected.clear();
         verdict.received = value;
         Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))

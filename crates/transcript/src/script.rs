@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use columns::Columns;
@@ -14,8 +15,11 @@ use columns::Columns;
 use crate::Side;
 use crate::carrier::Carrier;
 use crate::diagnostic::{Diagnostic, Severity, Source};
+use crate::made::Fresh;
 use crate::notation::show_hiding;
-use crate::program::{self, Deed, Depends, First, Message, Op, Outside, Piece, PieceKind, Plan, Program, matcher};
+use crate::program::{
+    self, Deed, Depends, First, Message, Op, Outside, Piece, PieceKind, Plan, Program, Unwritten, matcher,
+};
 use crate::secret::Secret;
 use crate::syntax::{Eol, Form, Refused};
 use crate::transcript::Transcript;
@@ -79,6 +83,8 @@ pub struct Options {
     pub branch: Option<usize>,
     /// Values that no account of a failure shows: their names stand for them.
     pub secrets: Vec<Secret>,
+    /// Where values come from that are new in each play.
+    pub fresh: Fresh,
 }
 
 impl Options {
@@ -99,6 +105,7 @@ impl Options {
             files: None,
             branch: None,
             secrets: vec![],
+            fresh: Fresh::default(),
         }
     }
 }
@@ -116,6 +123,9 @@ pub struct Script {
     pub(crate) longest_line: usize,
     pub(crate) may_leave: bool,
     pub(crate) keep_said: bool,
+    /// Where values come from that are new in each play, and how many there were.
+    pub(crate) fresh: Fresh,
+    pub(crate) drawn: Arc<AtomicU64>,
     /// Whether a value that is said could hold a line ending: one that was heard on a text line cannot.
     pub(crate) may_break_lines: bool,
     /// On a stream, with `eol any`: the first LF ends a line, whatever stands before it.
@@ -173,6 +183,8 @@ impl Script {
             may_break_lines,
             files,
             secrets: options.secrets.clone().into(),
+            fresh: options.fresh,
+            drawn: Arc::default(),
             columns,
             plain_lines: options.carrier == Carrier::Stream && settings.eol == Eol::Any,
             program,
@@ -347,7 +359,7 @@ fn sayable(program: &Program, options: &Options) -> Vec<Diagnostic> {
         let message = &program.messages[index];
         let mut missing = false;
         for piece in &message.pieces {
-            if let PieceKind::Capture { slot, defaults, tour, .. } = &piece.kind {
+            if let PieceKind::Capture { slot, defaults, tour, unwritten: None, .. } = &piece.kind {
                 let name = slot.map_or("_", |slot| program.name(slot));
                 if defaults.is_empty() {
                     missing = true;
@@ -419,7 +431,14 @@ fn may_break_lines(program: &Program, eol: Eol) -> bool {
 fn holds_lf(kind: &PieceKind) -> bool {
     match kind {
         PieceKind::Literal(bytes) => bytes.contains(&b'\n'),
-        PieceKind::Capture { defaults, .. } => defaults.iter().any(|default| default.contains(&b'\n')),
+        PieceKind::Capture { defaults, unwritten, .. } => {
+            defaults.iter().any(|default| default.contains(&b'\n'))
+                || match unwritten {
+                    Some(Unwritten::Repeated(bytes)) => bytes.contains(&b'\n'),
+                    Some(Unwritten::Made(made)) => made.may_break_lines(),
+                    None => false,
+                }
+        }
         _ => false,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Place, Severity, Source};
+use crate::made::Made;
 use crate::program::Outside;
 use crate::side::Side;
 use crate::syntax::{self, Refused, Settings, Statement, StatementKind, Tree};
@@ -70,6 +71,30 @@ impl Transcript {
             })
         }
         first(&self.body)
+    }
+
+    /// Whether some name has a random value, that depends on the seed.
+    #[must_use]
+    pub fn has_random(&self) -> bool {
+        self.makes(|made| made.is_random())
+    }
+
+    /// Whether some name has the time as its value.
+    #[must_use]
+    pub fn tells_time(&self) -> bool {
+        self.makes(|made| !made.is_random())
+    }
+
+    fn makes(&self, wanted: impl Fn(Made) -> bool + Copy) -> bool {
+        fn any(body: &[Statement], wanted: impl Fn(Made) -> bool + Copy) -> bool {
+            body.iter().any(|statement| match &statement.kind {
+                StatementKind::Fresh { made, .. } => wanted(*made),
+                StatementKind::Repeat { body, .. } => any(body, wanted),
+                StatementKind::Either { branches } => branches.iter().any(|branch| any(&branch.body, wanted)),
+                _ => false,
+            })
+        }
+        any(&self.body, wanted)
     }
 
     /// How lines end, how long to wait.

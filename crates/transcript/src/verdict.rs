@@ -50,6 +50,8 @@ pub enum Fault {
     },
     /// A value is not what `unbase64` or `unhex` reads.
     NotEncoded,
+    /// A value is no number, or a larger one than there is room for where it is written.
+    NoFit,
     /// A value that counts bytes is no number of bytes.
     NotACount,
     /// All values of the play together would hold more than the bound, in bytes.
@@ -168,6 +170,9 @@ impl Verdict {
             Fault::BrokenLine => "a value with a line ending in it cannot stand in a text line".to_owned(),
             Fault::TooMuch { most } => format!("the {side} sent more than {most} bytes without what should end them"),
             Fault::NotEncoded => format!("{{{}}} cannot be made: the value is not encoded as it should be", self.name),
+            Fault::NoFit => {
+                format!("{{{}}} cannot be written: the value is `{}`", self.name, self.show(&self.received))
+            }
             Fault::NotACount if self.received.is_empty() => {
                 format!("{{{}}} is empty, and should be a number of bytes", self.name)
             }

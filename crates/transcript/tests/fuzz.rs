@@ -27,7 +27,7 @@ fn rounds(usual: usize) -> usize {
 }
 
 /// Pieces that mean something, where nobody expects them.
-const PIECES: [&str; 30] = [
+const PIECES: [&str; 38] = [
     "{",
     "}",
     "{x",
@@ -58,6 +58,14 @@ const PIECES: [&str; 30] = [
     "ignore case\n",
     "{a=1}-{b=2}x",
     "C hex: {l:1 bytes=00} 41\n",
+    "{n:u16=5}",
+    "{n:hex=5}",
+    "{n:varint}",
+    "C hex: {n:u8=3} {d:n bytes=61…}\n",
+    "{x:9 bytes=a…}",
+    "let n = random 4 hex\n",
+    "let n = time HTTP\n",
+    "let n = sum {n} 4\n",
 ];
 
 fn changed(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {

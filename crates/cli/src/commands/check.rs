@@ -18,7 +18,11 @@ pub(crate) fn run(flags: &Check, console: &Console) -> Exit {
         return format_files(flags, console);
     }
     let names = flags.values.names();
-    let options = CheckOptions { values: flags.values.to_map(), all_branches: flags.all_branches };
+    let options = CheckOptions {
+        values: flags.values.to_map(),
+        fresh: flags.values.fresh_as_ever(),
+        all_branches: flags.all_branches,
+    };
     let mut worst = Exit::Done;
     let mut unknown = None;
     for path in &flags.files {

@@ -29,6 +29,7 @@ pub(super) fn prepare(flags: &Talk, sheet: &Sheet, protocol: Protocol, columns: 
     playing.values = flags.values.to_map();
     playing.columns = columns.to_vec();
     playing.secrets = flags.values.secrets();
+    playing.fresh = flags.values.fresh();
     playing.longest_line = flags.max_line;
     playing.wait_override = flags.timeout;
     playing.files.clone_from(&sheet.files);

@@ -151,6 +151,7 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
             for warning in sheet.transcript.warnings() {
                 console.note(&warning.one_line(sheet.transcript.source()));
             }
+            flags.values.say_seed(&sheet.transcript, console);
             sheets.push(sheet);
         }
         transcript::known_names(sheets.iter().map(|sheet| &sheet.transcript), &flags.values.names())
@@ -169,6 +170,7 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
         family: flags.family.family(),
         values: flags.values.to_map(),
         secrets: flags.values.secrets(),
+        fresh: flags.values.fresh(),
         grace: flags.grace,
         timeout: flags.timeout,
         longest_line: flags.max_line,

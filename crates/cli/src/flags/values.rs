@@ -1,10 +1,14 @@
 //! What several verbs have in common: values for names, and the family of addresses.
 
+use std::time::Duration;
+
 use clap::Args;
 use sockeye::net::Family;
 use transcript::record::Secret;
+use transcript::{Fresh, Transcript};
 
 use super::parsers::{name_value, secret};
+use crate::output::Console;
 
 /// Values for names of the transcript.
 #[derive(Debug, Args)]
@@ -15,12 +19,39 @@ pub(crate) struct Values {
     /// The same for what no message and no record may show; without =VALUE it comes from the environment variable NAME
     #[arg(long = "secret", value_name = "NAME[=VALUE]", value_parser = secret)]
     pub(crate) secret: Vec<(String, String)>,
+    /// Draw random values (`let id = random 16 hex`) from this seed: they are the same in every run
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: Option<u64>,
+    /// Have it be this time for `let now = time …`: 2026-11-28T15:31:20Z, or seconds since 1970
+    #[arg(long = "at", value_name = "TIME", value_parser = transcript::time)]
+    pub(crate) at: Option<Duration>,
 }
 
 impl Values {
     /// The names that get their values from outside.
     pub(crate) fn names(&self) -> Vec<&str> {
         self.given().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// What new values are made of.
+    pub(crate) fn fresh(&self) -> Fresh {
+        sockeye::fresh::fresh(self.seed, self.at)
+    }
+
+    /// The same where nothing is to differ from run to run by itself.
+    pub(crate) fn fresh_as_ever(&self) -> Fresh {
+        sockeye::fresh::fresh(self.seed.or(Some(0)), self.at)
+    }
+
+    /// Says where random values of a transcript come from, so that they can be had again.
+    pub(crate) fn say_seed(&self, transcript: &Transcript, console: &Console) {
+        if self.seed.is_none() && transcript.has_random() {
+            console.note(&format!(
+                "{}: random values are drawn from --seed {}",
+                transcript.source().name(),
+                self.fresh().seed
+            ));
+        }
     }
 
     /// Values where there is no transcript whose names they are would be dropped without a word.

@@ -38,12 +38,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use transcript::record::Secret;
-use transcript::{Carrier, Files as Attachments, Options as Playing, Refused, Script, Side, Transcript};
+use transcript::{Carrier, Files as Attachments, Fresh, Options as Playing, Refused, Script, Side, Transcript};
 
 use crate::address::{self, Address, AddressError, Scheme};
 use crate::child::Program;
 use crate::engine::{Behaviour, Bounds, Exec, Loaded, Loop, Reload};
 use crate::event::{Endpoint, Event, Observer, Protocol};
+use crate::fresh::fresh;
 use crate::gate::Gate;
 use crate::limits;
 use crate::net::Family;
@@ -128,6 +129,8 @@ pub struct Options {
     pub values: std::collections::BTreeMap<String, Vec<u8>>,
     /// Values that no account of a failed play shows.
     pub secrets: Vec<Secret>,
+    /// Where values come from that are new in each play.
+    pub fresh: Fresh,
     /// How long open exchanges get when the server is stopped.
     pub grace: Duration,
     /// How long a conversation that is over, but whose client has not closed, may keep a stopped server from ending.
@@ -166,6 +169,7 @@ impl Options {
             family: None,
             values: Default::default(),
             secrets: vec![],
+            fresh: fresh(None, None),
             grace: limits::GRACE,
             linger: limits::DRAIN_WAIT,
             timeout: None,
@@ -486,6 +490,7 @@ impl Roles {
             let mut playing = Playing::new(Side::Server, carrier);
             playing.values.clone_from(&options.values);
             playing.secrets.clone_from(&options.secrets);
+            playing.fresh = options.fresh;
             playing.longest_line = options.longest_line;
             playing.wait = Some(limits::SERVE_WAIT);
             playing.wait_override = options.timeout;

@@ -98,6 +98,7 @@ impl Linter<'_> {
                 StatementKind::Repeat { body, .. } | StatementKind::AnyOrder { body } => self.block(body),
                 StatementKind::Either { branches } => branches.iter().for_each(|branch| self.block(&branch.body)),
                 StatementKind::File { .. }
+                | StatementKind::Fresh { .. }
                 | StatementKind::Act { .. }
                 | StatementKind::StartTls
                 | StatementKind::Wrong => {}

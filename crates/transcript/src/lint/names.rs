@@ -78,7 +78,7 @@ impl<'a> Census<'a> {
                 }
                 StatementKind::Let { name, function, key, template } => {
                     self.given.entry(name).or_insert(statement.place.line);
-                    if !matches!(function, Function::Length | Function::Unbase64 | Function::Unhex) {
+                    if function.is_digest() {
                         self.digests.insert(name, *function);
                     }
                     key.iter().for_each(|key| self.uses(key));
@@ -91,6 +91,7 @@ impl<'a> Census<'a> {
                     branches.iter().for_each(|branch| self.block(&branch.body, roles));
                 }
                 StatementKind::File { .. }
+                | StatementKind::Fresh { .. }
                 | StatementKind::Act { .. }
                 | StatementKind::StartTls
                 | StatementKind::Wrong => {}
@@ -216,7 +217,9 @@ impl<'a> Census<'a> {
             if self.outside.contains(name.as_str()) {
                 continue;
             }
-            let what = match (hole.defaults.is_empty(), hole.pattern == Pattern::Any) {
+            // How a number is written is no pattern that is looked at.
+            let is_open = matches!(hole.pattern, Pattern::Any | Pattern::Number(_));
+            let what = match (hole.defaults.is_empty(), is_open) {
                 (true, true) => continue,
                 (false, true) => "this default is never used",
                 (true, false) => "this pattern is never looked at",
@@ -243,12 +246,15 @@ impl<'a> Census<'a> {
                 continue;
             }
             let Some(capture) = first.get(count) else { continue };
+            if matches!(capture.hole.pattern, Pattern::Number(_)) {
+                continue;
+            }
             let is_number = capture.hole.defaults.iter().all(|default| count_in(&default.bytes).is_some());
             let is_bytes = capture.form == Form::Hex && (capture.hole.defaults.is_empty() || !is_number);
             if is_bytes {
                 let text = format!("{{{count}}} is raw bytes, and {shape} needs a number in digits: it fails");
                 let help = format!(
-                    "a count is read from text, as in `C: {{{count}:int=16}}`; in binary write the number of bytes itself: {{{}:16 bytes}}",
+                    "say how the number is written, as in {{{count}:u16}}; or write the number of bytes itself: {{{}:16 bytes}}",
                     hole.name
                 );
                 findings.push(Diagnostic::warning(capture.place, text).help(help));

@@ -6,7 +6,6 @@ use super::Play;
 use super::standing::expected_messages;
 use crate::diagnostic::Place;
 use crate::notation::show_hiding;
-use crate::pattern::count_in;
 use crate::program::{Deed, Message, Op, Pattern, PieceKind, matcher};
 use crate::script::Script;
 use crate::secret::Secret;
@@ -87,7 +86,8 @@ fn held(message: &Message, scratch: &Scratch) -> Vec<Held> {
         PieceKind::Capture { pattern, .. } => Held::Open {
             length: match pattern {
                 Pattern::Bytes(count) => Some(*count),
-                Pattern::BytesOf(slot) => scratch.value(*slot).and_then(count_in),
+                Pattern::BytesOf(count) => scratch.value(count.slot).and_then(|value| count.of(value)),
+                Pattern::Number(number) => number.length(),
                 _ => None,
             },
         },
@@ -180,13 +180,13 @@ fn show_inside(bytes: &mut Vec<u8>, secrets: &[Secret]) -> String {
 
 fn hole(script: &Script, name: &str, pattern: &Pattern, scratch: &Scratch) -> String {
     // What a play was given was known before it began: the number says more than the name.
-    if let Pattern::BytesOf(slot) = pattern
-        && given_index(*slot).is_some()
-        && let Some(count) = scratch.value(*slot).and_then(count_in)
+    if let Pattern::BytesOf(count) = pattern
+        && given_index(count.slot).is_some()
+        && let Some(count) = scratch.value(count.slot).and_then(|value| count.of(value))
     {
         return format!("{{{name}:{count} bytes}}");
     }
-    let pattern = pattern.written(|slot| script.program.name(*slot));
+    let pattern = pattern.written(|count| script.program.name(count.slot));
     format!("{{{name}{pattern}}}")
 }
 

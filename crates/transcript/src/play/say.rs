@@ -2,8 +2,7 @@
 
 use super::{Ending, Heard, Last, Next, Play, Stop, Walk, Watch};
 use crate::carrier::Carrier;
-use crate::pattern::count_in;
-use crate::program::{Depends, MOST_SAID, Pattern, Piece, PieceKind, matcher};
+use crate::program::{Depends, MOST_SAID, Pattern, Piece, PieceKind, Unwritten, matcher};
 use crate::script::DATAGRAM;
 use crate::syntax::{Eol, Form};
 use crate::values::{MOST_VALUES, TooLarge};
@@ -33,9 +32,10 @@ impl<W: Watch> Walk<'_, W> {
                 return Err(stop);
             }
             if let PieceKind::Capture { pattern: Pattern::BytesOf(count), .. } = &piece.kind
-                && self.scratch.value(*count).and_then(count_in) != Some(self.output.bytes.len() - from)
+                && self.scratch.value(count.slot).and_then(|value| count.of(value))
+                    != Some(self.output.bytes.len() - from)
             {
-                let name = self.script.program.name(*count);
+                let name = self.script.program.name(count.slot);
                 let mut stop = self.refuse(play, index, start, Fault::WrongLength);
                 if let Stop::Next(Next::End(Ending::Failed(verdict))) = &mut stop {
                     (verdict.place, verdict.name) = (piece.place, name.to_owned());
@@ -91,6 +91,9 @@ impl<W: Watch> Walk<'_, W> {
                 }
                 output.extend_from_slice(value);
             }
+            PieceKind::Capture { slot, pattern, defaults, unwritten: Some(unwritten), .. } if defaults.is_empty() => {
+                return self.say_unwritten(*slot, pattern, unwritten, start);
+            }
             PieceKind::Capture { slot, defaults, tour, .. } => {
                 let turn = match tour {
                     Some(counter) => {
@@ -109,6 +112,42 @@ impl<W: Watch> Walk<'_, W> {
             }
         }
         Ok(())
+    }
+
+    /// Says what is not written out: it becomes the value of its hole.
+    #[inline(never)]
+    fn say_unwritten(
+        &mut self,
+        slot: Option<usize>,
+        pattern: &Pattern,
+        unwritten: &Unwritten,
+        start: usize,
+    ) -> Result<(), Fault> {
+        let output = &mut self.output.bytes;
+        let from = output.len();
+        match unwritten {
+            Unwritten::Made(made) => output.extend(made.make(&self.script.fresh, &self.script.drawn, self.input.now)),
+            Unwritten::Repeated(bytes) => {
+                let length = match pattern {
+                    Pattern::Bytes(count) => Some(*count),
+                    Pattern::BytesOf(count) => self.scratch.value(count.slot).and_then(|value| count.of(value)),
+                    _ => None,
+                };
+                // One that is no number is told by who looks at the length.
+                let length = length.unwrap_or(0);
+                if from - start + length > MOST_SAID {
+                    return Err(Fault::MessageTooLarge { most: MOST_SAID });
+                }
+                output.extend(bytes.iter().cycle().take(length));
+            }
+        }
+        match slot {
+            Some(slot) => {
+                let set = self.scratch.set(slot, &self.output.bytes[from..]);
+                set.map_err(|TooLarge { .. }| Fault::ValuesTooLarge { most: MOST_VALUES })
+            }
+            None => Ok(()),
+        }
     }
 
     fn end_line(&mut self, play: &Play) {

@@ -1,16 +1,18 @@
 //! From the tree to operations.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{
-    Choice, Deed, Depends, FileMessage, Fork, Keys, Literal, Literals, MOST_SAID, Message, Op, Order, Pattern, Pc,
-    Piece, PieceKind, Places, Program, Recipe, Rounds, Shape, choices, matcher, plan, reach,
+    Choice, Deed, Depends, FileMessage, Fork, Keys, Literal, Literals, MOST_SAID, Message, Op, Order, Pattern, Pc, Piece, PieceKind, Places, Program, Recipe, Rounds, Shape, Unwritten, choices, matcher, plan, reach,
 };
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place};
+use crate::function::Function;
 use crate::names::{self, Role, Roles};
 use crate::notation::show;
-use crate::pattern::count_in;
+use crate::number::Number;
+use crate::pattern::{Count, Regex, count_in};
 use crate::syntax::{Act, Form, Hole, Part, PartKind, Settings, Statement, StatementKind, Template};
 use crate::values::{MOST_VALUES, Scratch, given_index, given_slot};
 
@@ -66,8 +68,14 @@ pub(crate) fn compile(
         loops: vec![],
         places: Places::default(),
         copied: 0,
+        written: BTreeMap::new(),
+        heard: vec![],
+        here: vec![],
+        expressions: BTreeMap::new(),
     };
+    compiler.collect_written(body);
     compiler.collect_constants(body);
+    compiler.write_all_given();
     compiler.begin();
     compiler.block(body);
     let end = body.last().map_or(Place { line: 1, column: 1, width: 1 }, |last| last.place);
@@ -75,7 +83,8 @@ pub(crate) fn compile(
     let Compiler { mut program, slots, places, mut findings, .. } = compiler;
     program.slots = vec![String::new(); slots.len()];
     for (name, slot) in slots {
-        program.slots[slot] = name;
+        // Where a number stands as it is written, it is that number to whoever reads of it.
+        program.slots[slot] = name.split(':').next().unwrap_or_default().to_owned();
     }
     findings.extend(choices::resolve(&mut program));
     plan::choose(&mut program, body, side, &places);
@@ -107,6 +116,15 @@ struct Compiler<'a> {
     places: Places,
     /// Bytes of text that stand in the program twice.
     copied: usize,
+    /// How numbers are written whose values are known before: whenever such a name gets its value, a slot of its own gets
+    /// the bytes.
+    written: BTreeMap<String, BTreeSet<Number>>,
+    /// What messages and blocks in hand give their values: the name, and how it stands there if it is written as a number.
+    heard: Vec<(String, Option<Number>)>,
+    /// The numbers of the message in hand, and the slots that have their bytes.
+    here: Vec<(String, Number, usize)>,
+    /// The expressions of what is made anew.
+    expressions: BTreeMap<String, Arc<Regex>>,
 }
 
 /// Most bytes of text that stand in a program twice, for speed.
@@ -191,6 +209,11 @@ impl Compiler<'_> {
         if !names().any(|name| self.given.contains_key(name)) || !names().all(is_known) {
             return None;
         }
+        for part in key.parts.iter().chain(&template.parts) {
+            if let PartKind::Hole(Hole { name, pattern: crate::syntax::Pattern::Number(number), .. }) = &part.kind {
+                self.write_given(name, *number);
+            }
+        }
         let line = statement.place.line;
         let (key, value) = (self.pieces(key, line, false), self.pieces(template, line, false));
         Some(Recipe { function, key, value })
@@ -216,7 +239,14 @@ impl Compiler<'_> {
         for part in &template.parts {
             match &part.kind {
                 PartKind::Literal(more) => bytes.extend_from_slice(more),
-                PartKind::Hole(hole) => bytes.extend_from_slice(self.constants.get(&hole.name)?),
+                PartKind::Hole(hole) => {
+                    let value = self.constants.get(&hole.name)?;
+                    match hole.pattern {
+                        // One that does not fit is told where the value is used.
+                        crate::syntax::Pattern::Number(number) => bytes.extend(number.write(value)?),
+                        _ => bytes.extend_from_slice(value),
+                    }
+                }
             }
         }
         Some(bytes)
@@ -240,6 +270,78 @@ impl Compiler<'_> {
         for (name, bytes) in apart {
             let slot = self.slot(&name);
             self.emit(place, Op::Set { slot, value: vec![Piece { place, kind: PieceKind::Literal(bytes) }] });
+            self.write(place, &name, None);
+        }
+    }
+
+    /// Notes which numbers with a value are written how.
+    fn collect_written(&mut self, body: &[Statement]) {
+        for statement in body {
+            let templates: Vec<&Template> = match &statement.kind {
+                StatementKind::Message { template, .. } | StatementKind::Set { template, .. } => vec![template],
+                StatementKind::Let { key, template, .. } => key.iter().chain([template]).collect(),
+                StatementKind::Repeat { body, .. }
+                | StatementKind::AnyOrder { body }
+                | StatementKind::Together { body } => {
+                    self.collect_written(body);
+                    continue;
+                }
+                StatementKind::Either { branches } => {
+                    branches.iter().for_each(|branch| self.collect_written(&branch.body));
+                    continue;
+                }
+                _ => continue,
+            };
+            for Part { place, kind } in templates.iter().flat_map(|template| &template.parts) {
+                if let PartKind::Hole(Hole { name, pattern: crate::syntax::Pattern::Number(number), .. }) = kind
+                    && self.roles.of(*place) == Role::Value
+                {
+                    self.written.entry(name.clone()).or_default().insert(*number);
+                }
+            }
+        }
+    }
+
+    /// Numbers that each play is given are written before it begins.
+    fn write_all_given(&mut self) {
+        for (name, numbers) in self.written.clone() {
+            numbers.into_iter().for_each(|number| self.write_given(&name, number));
+        }
+    }
+
+    fn write_given(&mut self, name: &str, number: Number) {
+        let written = written_as(name, number);
+        if let Some(&slot) = self.given.get(name)
+            && !self.given.contains_key(&written)
+        {
+            self.given.insert(written.clone(), given_slot(self.program.given.len()));
+            self.program.given.push(written);
+            let place = Place { line: 1, column: 1, width: 1 };
+            let value = vec![Piece { place, kind: PieceKind::Value(slot) }];
+            self.program.recipes.push(Recipe { function: Some(Function::Write(number)), key: vec![], value });
+        }
+    }
+
+    /// Behind what gives a name its value: the bytes as which it is written further down, except those that are there.
+    fn write(&mut self, place: Place, name: &str, there: Option<Number>) {
+        for number in self.written.get(name).cloned().unwrap_or_default() {
+            if Some(number) != there {
+                let value = vec![Piece { place, kind: PieceKind::Value(self.slot(name)) }];
+                let slot = self.slot(&written_as(name, number));
+                self.emit(place, Op::Let { slot, function: Function::Write(number), key: vec![], value });
+            }
+        }
+    }
+
+    /// Behind a message: numbers that it had as they are written get their digits, and the other way round.
+    fn take_heard(&mut self, place: Place) {
+        for (name, number) in std::mem::take(&mut self.heard) {
+            if let Some(number) = number {
+                let value = vec![Piece { place, kind: PieceKind::Value(self.slot(&written_as(&name, number))) }];
+                let slot = self.slot(&name);
+                self.emit(place, Op::Let { slot, function: Function::Read(number), key: vec![], value });
+            }
+            self.write(place, &name, number);
         }
     }
 
@@ -270,6 +372,7 @@ impl Compiler<'_> {
                 let index = self.program.messages.len() - 1;
                 self.places.messages.insert(place.line, index);
                 self.emit(place, if *side == self.side { Op::Say(index) } else { Op::Hear(index) });
+                self.take_heard(place);
             }
             StatementKind::Act { side, act } => {
                 let deed = match act {
@@ -293,6 +396,7 @@ impl Compiler<'_> {
                     let value = self.pieces(template, place.line, false);
                     let slot = self.slot(name);
                     self.emit(place, Op::Set { slot, value });
+                    self.write(place, name, None);
                 }
             }
             StatementKind::Let { name, function, key, template } => {
@@ -301,8 +405,10 @@ impl Compiler<'_> {
                     let value = self.pieces(template, place.line, false);
                     let slot = self.slot(name);
                     self.emit(place, Op::Let { slot, function: *function, key, value });
+                    self.write(place, name, None);
                 }
             }
+            StatementKind::Fresh { .. } => {}
             StatementKind::AnyOrder { body } => self.any_order(place, body),
             StatementKind::Together { body } => {
                 self.emit(place, Op::Together);
@@ -383,6 +489,7 @@ impl Compiler<'_> {
         let keys = if ours || literals.is_some() { None } else { Keys::new(own) };
         self.program.orders.push(Order { messages, counter, ours, literals, keys, came });
         self.emit(place, Op::AnyOrder(self.program.orders.len() - 1));
+        self.take_heard(place);
     }
 
     fn counted(&mut self, place: Place, times: u32, body: &[Statement]) {
@@ -439,6 +546,7 @@ impl Compiler<'_> {
 
     fn message(&mut self, place: Place, side: Side, form: Form, template: &Template, to_end: bool) -> Message {
         let pieces = coalesced(self.pieces(template, place.line, side == self.side));
+        self.here.clear();
         if matcher::text_length(&pieces, &Scratch::default()).is_none_or(|length| length > MOST_SAID) {
             let message = "with its values filled in, this line is longer than 32 MiB";
             self.findings.push(Diagnostic::error(place, message).help("set a shorter value, or say it in parts"));
@@ -446,8 +554,9 @@ impl Compiler<'_> {
         let shape = self.shape(&pieces);
         let of = |slot: usize| if given_index(slot).is_some() { Depends::Given } else { Depends::Play };
         let depends = pieces.iter().map(|piece| match &piece.kind {
-            PieceKind::Value(slot) | PieceKind::Capture { pattern: Pattern::BytesOf(slot), .. } => of(*slot),
-            PieceKind::Same { .. } => Depends::Play,
+            PieceKind::Value(slot) => of(*slot),
+            PieceKind::Capture { pattern: Pattern::BytesOf(count), .. } => of(count.slot),
+            PieceKind::Same { .. } | PieceKind::Capture { unwritten: Some(_), .. } => Depends::Play,
             PieceKind::Literal(_) | PieceKind::Capture { .. } => Depends::Nothing,
         });
         let depends = depends.max().unwrap_or(Depends::Nothing);
@@ -470,6 +579,9 @@ impl Compiler<'_> {
 
     fn hole(&mut self, place: Place, hole: &Hole, ours: bool) -> PieceKind {
         let role = self.roles.of(place);
+        if let crate::syntax::Pattern::Number(number) = hole.pattern {
+            return self.number(place, hole, number, role, ours);
+        }
         let slot = match role {
             Role::Ignored => None,
             Role::Value | Role::Same | Role::Capture => {
@@ -483,12 +595,74 @@ impl Compiler<'_> {
             (Role::Value, Some(slot)) => PieceKind::Value(slot),
             (Role::Same, Some(slot)) => PieceKind::Same { slot, pattern: self.pattern(place, hole) },
             _ => {
-                let defaults: Vec<Vec<u8>> = hole.defaults.iter().map(|default| default.bytes.clone()).collect();
-                let tour = match self.loops.last() {
-                    Some(&enter) if ours && defaults.len() > 1 => Some(self.counter_of(enter)),
-                    _ => None,
-                };
-                PieceKind::Capture { slot, pattern: self.pattern(place, hole), defaults, tour }
+                if role == Role::Capture {
+                    self.heard.push((hole.name.clone(), None));
+                }
+                if let Some(made) = self.roles.made(&hole.name) {
+                    let pattern = match made.expression() {
+                        Ok(expression) => self.expression(&expression),
+                        Err(count) => Pattern::Bytes(count),
+                    };
+                    return PieceKind::Capture {
+                        slot,
+                        pattern,
+                        defaults: vec![],
+                        tour: None,
+                        unwritten: Some(Unwritten::Made(made)),
+                    };
+                }
+                let pattern = self.pattern(place, hole);
+                let mut defaults: Vec<Vec<u8>> = hole.defaults.iter().map(|default| default.bytes.clone()).collect();
+                let unwritten = if hole.is_repeated { defaults.pop().map(Unwritten::Repeated) } else { None };
+                let tour = self.tour(ours, &defaults);
+                PieceKind::Capture { slot, pattern, defaults, tour, unwritten }
+            }
+        }
+    }
+
+    /// The counter of defaults that are said in turn.
+    fn tour(&mut self, ours: bool, defaults: &[Vec<u8>]) -> Option<usize> {
+        match self.loops.last() {
+            Some(&enter) if ours && defaults.len() > 1 => Some(self.counter_of(enter)),
+            _ => None,
+        }
+    }
+
+    /// The expression of what is made anew. It is well formed.
+    fn expression(&mut self, source: &str) -> Pattern {
+        if let Some(regex) = self.expressions.get(source) {
+            return Pattern::Regex(Arc::clone(regex));
+        }
+        let Ok(regex) = Regex::new(source).map(Arc::new) else { return Pattern::Any };
+        self.expressions.insert(source.to_owned(), Arc::clone(&regex));
+        Pattern::Regex(regex)
+    }
+
+    /// A number that is not written in decimal digits: its slot has the bytes as they are written.
+    fn number(&mut self, place: Place, hole: &Hole, number: Number, role: Role, ours: bool) -> PieceKind {
+        if let Some(value) = self.constants.get(&hole.name).filter(|_| role != Role::Ignored) {
+            let Some(bytes) = number.write(value) else {
+                let message =
+                    format!("{{{}}} is `{}`, which is no number that fits into {number}", hole.name, show(value));
+                let help = "a number is decimal digits; `let` counts: length {text}";
+                self.findings.push(Diagnostic::error(place, message).help(help));
+                return PieceKind::Literal(Literal::default());
+            };
+            return PieceKind::Literal(bytes.into());
+        }
+        let slot = (role != Role::Ignored).then(|| self.slot(&written_as(&hole.name, number)));
+        match (role, slot) {
+            (Role::Value, Some(slot)) => PieceKind::Value(slot),
+            (Role::Same, Some(slot)) => PieceKind::Same { slot, pattern: Pattern::Number(number) },
+            _ => {
+                if let Some(slot) = slot {
+                    self.heard.push((hole.name.clone(), Some(number)));
+                    self.here.push((hole.name.clone(), number, slot));
+                }
+                let defaults: Vec<Vec<u8>> =
+                    hole.defaults.iter().filter_map(|default| number.write(&default.bytes)).collect();
+                let tour = self.tour(ours, &defaults);
+                PieceKind::Capture { slot, pattern: Pattern::Number(number), defaults, tour, unwritten: None }
             }
         }
     }
@@ -546,9 +720,16 @@ impl Compiler<'_> {
             crate::syntax::Pattern::Int => return Pattern::Int,
             crate::syntax::Pattern::Regex(regex) => return Pattern::Regex(regex.clone()),
             crate::syntax::Pattern::Bytes(count) => return Pattern::Bytes(*count),
+            // Those are made apart.
+            crate::syntax::Pattern::Number(number) => return Pattern::Number(*number),
             crate::syntax::Pattern::BytesOf(name) => name,
         };
-        let Some(value) = self.constants.get(name) else { return Pattern::BytesOf(self.slot(name)) };
+        if let Some(&(_, number, slot)) = self.here.iter().find(|(here, ..)| here == name) {
+            return Pattern::BytesOf(Count { slot, number: Some(number) });
+        }
+        let Some(value) = self.constants.get(name) else {
+            return Pattern::BytesOf(Count { slot: self.slot(name), number: None });
+        };
         let Some(count) = count_in(value) else {
             let message = if value.is_empty() {
                 format!("{{{name}}} is empty, and should be a number of bytes")
@@ -558,7 +739,8 @@ impl Compiler<'_> {
             self.findings.push(Diagnostic::error(place, message).help("give it digits only, at most 16 MiB"));
             return Pattern::Any;
         };
-        if let Some(wrong) = hole.defaults.iter().find(|default| default.bytes.len() != count) {
+        let wrong = hole.defaults.iter().find(|default| default.bytes.len() != count).filter(|_| !hole.is_repeated);
+        if let Some(wrong) = wrong {
             let message = format!("the default is {} bytes long, and {{{name}}} is {count}", wrong.bytes.len());
             self.findings.push(Diagnostic::error(wrong.place, message).help("let `let` count it: length {text}"));
         }
@@ -608,6 +790,11 @@ fn coalesced(pieces: Vec<Piece>) -> Vec<Piece> {
     all
 }
 
+/// What the slot is called that has a number as it is written: no name has a colon.
+fn written_as(name: &str, number: Number) -> String {
+    format!("{name}:{number}")
+}
+
 /// Every `set` and `let`, in the order of the text.
 fn collect_sets<'a>(body: &'a [Statement], sets: &mut Vec<(&'a str, &'a Statement)>) {
     for statement in body {
@@ -621,6 +808,7 @@ fn collect_sets<'a>(body: &'a [Statement], sets: &mut Vec<(&'a str, &'a Statemen
             | StatementKind::File { .. }
             | StatementKind::Act { .. }
             | StatementKind::StartTls
+            | StatementKind::Fresh { .. }
             | StatementKind::Wrong => {}
         }
     }

@@ -5,7 +5,8 @@ use std::ops::Range;
 use memchr::memmem;
 
 use super::{Message, Pattern, Piece, PieceKind, Shape};
-use crate::pattern::count_in;
+use crate::number::Number;
+use crate::pattern::Count;
 use crate::values::{Captured, Progress, Scratch};
 
 /// Whether a message without values takes a line; nothing is captured.
@@ -186,7 +187,13 @@ fn walk(
             (None, Some((piece, start))) => {
                 let pattern = pattern_of(&pieces[piece]);
                 let end = if pattern.has_length() {
-                    let Some(count) = length_of(pattern, line, scratch, captured) else {
+                    if let Pattern::Number(Number::Varint) = pattern
+                        && extent == Extent::Prefix
+                        && Number::varint_length(&line[start..]).is_none()
+                    {
+                        return Walked::Partly;
+                    }
+                    let Some(count) = length_of(pattern, line, start, scratch, captured) else {
                         return Walked::Differs { piece, at: start };
                     };
                     if line.len() - start < count {
@@ -261,28 +268,35 @@ fn pattern_of(piece: &Piece) -> &Pattern {
 }
 
 /// How many bytes a hole takes that says so; `None` if the name that counts them holds no number.
-fn length_of(pattern: &Pattern, line: &[u8], scratch: &Scratch, captured: &[Captured]) -> Option<usize> {
+fn length_of(pattern: &Pattern, line: &[u8], start: usize, scratch: &Scratch, captured: &[Captured]) -> Option<usize> {
     match pattern {
         Pattern::Bytes(count) => Some(*count),
-        Pattern::BytesOf(slot) => count_in(value_or_captured(*slot, line, scratch, captured)?),
+        Pattern::BytesOf(count) => count.of(value_or_captured(*count, line, scratch, captured)?),
+        Pattern::Number(Number::Varint) => Number::varint_length(&line[start..]),
+        Pattern::Number(number) => number.length(),
         _ => None,
     }
 }
 
 /// The value of a name: what the message in hand gave it, else what it had before.
-fn value_or_captured<'a>(slot: usize, line: &'a [u8], scratch: &'a Scratch, captured: &[Captured]) -> Option<&'a [u8]> {
-    let here = captured.iter().find(|captured| captured.slot == slot);
-    here.map(|captured| &line[captured.start..captured.end]).or_else(|| scratch.value(slot))
+fn value_or_captured<'a>(
+    count: Count,
+    line: &'a [u8],
+    scratch: &'a Scratch,
+    captured: &[Captured],
+) -> Option<&'a [u8]> {
+    let here = captured.iter().find(|captured| captured.slot == count.slot);
+    here.map(|captured| &line[captured.start..captured.end]).or_else(|| scratch.value(count.slot))
 }
 
 /// A hole of a message whose length is to come from a name that holds no number of bytes: the name's slot.
 pub(crate) fn bad_count(message: &Message, line: &[u8], scratch: &Scratch) -> Option<usize> {
     message.pieces.iter().find_map(|piece| match &piece.kind {
-        PieceKind::Capture { pattern: Pattern::BytesOf(slot), .. }
-        | PieceKind::Same { pattern: Pattern::BytesOf(slot), .. } => {
-            value_or_captured(*slot, line, scratch, &scratch.captured)
-                .is_some_and(|value| count_in(value).is_none())
-                .then_some(*slot)
+        PieceKind::Capture { pattern: Pattern::BytesOf(count), .. }
+        | PieceKind::Same { pattern: Pattern::BytesOf(count), .. } => {
+            value_or_captured(*count, line, scratch, &scratch.captured)
+                .is_some_and(|value| count.of(value).is_none())
+                .then_some(count.slot)
         }
         _ => None,
     })

@@ -18,11 +18,13 @@ use std::time::Duration;
 use crate::Side;
 use crate::diagnostic::Place;
 use crate::function::Function;
+use crate::made::Made;
+use crate::pattern::Count;
 use crate::syntax::Form;
 use crate::values::given_index;
 
 /// What a hole accepts, names as slots.
-pub(crate) type Pattern = crate::pattern::Pattern<usize>;
+pub(crate) type Pattern = crate::pattern::Pattern<Count>;
 
 pub(crate) use choices::{may_begin, misheard};
 pub(crate) use compile::{Outside, compile};
@@ -218,12 +220,23 @@ pub(crate) enum PieceKind {
         pattern: Pattern,
         defaults: Vec<Vec<u8>>,
         tour: Option<usize>,
+        /// What is said where there are no defaults.
+        unwritten: Option<Unwritten>,
     },
     /// Said, the slot's value; heard, what stands there must equal what the same message gave the slot.
     Same {
         slot: usize,
         pattern: Pattern,
     },
+}
+
+/// What a hole says that is not written out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unwritten {
+    /// These bytes again and again, up to the length of the hole.
+    Repeated(Vec<u8>),
+    /// A value that is new each time.
+    Made(Made),
 }
 
 /// How a message is matched.
@@ -360,8 +373,8 @@ impl Message {
 
     /// Whether some default is needed to say it, and none is given: the first such piece.
     pub(crate) fn missing(&self) -> Option<&Piece> {
-        self.pieces
-            .iter()
-            .find(|piece| matches!(&piece.kind, PieceKind::Capture { defaults, .. } if defaults.is_empty()))
+        self.pieces.iter().find(
+            |piece| matches!(&piece.kind, PieceKind::Capture { defaults, unwritten: None, .. } if defaults.is_empty()),
+        )
     }
 }

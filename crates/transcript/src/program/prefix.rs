@@ -192,6 +192,9 @@ fn runs(message: &Message) -> (Vec<Run<'_>>, bool) {
             PieceKind::Literal(bytes) => runs.push(Run::Text(bytes)),
             PieceKind::Capture { pattern: Pattern::Bytes(0), .. } => {}
             PieceKind::Capture { pattern: Pattern::Bytes(count), .. } => runs.push(Run::Any(*count)),
+            PieceKind::Capture { pattern: Pattern::Number(number), .. } if number.length().is_some() => {
+                runs.push(Run::Any(number.length().unwrap_or(0)));
+            }
             _ => return (runs, false),
         }
     }

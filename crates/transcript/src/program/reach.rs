@@ -75,10 +75,10 @@ fn of_pieces(pieces: &[Piece]) -> (u128, u128) {
     let bit = |slot: usize| if given_index(slot).is_some() { 0 } else { 1 << slot };
     let (mut uses, mut gives) = (0, 0);
     for piece in pieces {
-        if let PieceKind::Capture { pattern: Pattern::BytesOf(slot), .. }
-        | PieceKind::Same { pattern: Pattern::BytesOf(slot), .. } = &piece.kind
+        if let PieceKind::Capture { pattern: Pattern::BytesOf(count), .. }
+        | PieceKind::Same { pattern: Pattern::BytesOf(count), .. } = &piece.kind
         {
-            uses |= bit(*slot);
+            uses |= bit(count.slot);
         }
         match &piece.kind {
             PieceKind::Value(slot) => uses |= bit(*slot),

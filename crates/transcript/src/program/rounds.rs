@@ -197,7 +197,8 @@ impl Finder<'_> {
         let message = &self.program.messages[message];
         let Some(turned) = turn.and_then(|turn| turn.slot) else { return Some(None) };
         let reads = |piece: &Piece| match &piece.kind {
-            PieceKind::Value(slot) | PieceKind::Capture { pattern: Pattern::BytesOf(slot), .. } => *slot == turned,
+            PieceKind::Value(slot) => *slot == turned,
+            PieceKind::Capture { pattern: Pattern::BytesOf(count), .. } => count.slot == turned,
             _ => false,
         };
         let Some(at) = message.pieces.iter().position(reads) else { return Some(None) };

@@ -52,9 +52,9 @@ impl Columns {
                         let is_line = message.form == Form::Text && options.carrier == Carrier::Stream;
                         columns.in_lines.extend(given_index(slot).filter(|_| is_line && message.side == options.side));
                     }
-                    PieceKind::Capture { pattern: Pattern::BytesOf(slot), ref defaults, .. } => {
+                    PieceKind::Capture { pattern: Pattern::BytesOf(count), ref defaults, .. } => {
                         let lengths = defaults.iter().map(Vec::len).collect();
-                        columns.counts.extend(given_index(slot).map(|index| (index, lengths)));
+                        columns.counts.extend(given_index(count.slot).map(|index| (index, lengths)));
                     }
                     _ => {}
                 }

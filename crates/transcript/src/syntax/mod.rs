@@ -21,6 +21,7 @@ pub(crate) use unknown::bare_bytes;
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place, Severity, Source};
 use crate::function::Function;
+use crate::made::Made;
 
 /// Whether a word is a duration as transcripts have it.
 pub(crate) fn is_duration(word: &str) -> bool {
@@ -158,6 +159,11 @@ pub(crate) enum StatementKind {
         name: String,
         template: Template,
     },
+    /// A name whose value is new for whoever says it first.
+    Fresh {
+        name: String,
+        made: Made,
+    },
     Let {
         name: String,
         function: Function,
@@ -244,6 +250,8 @@ pub(crate) struct Hole {
     pub(crate) name: String,
     pub(crate) pattern: Pattern,
     pub(crate) defaults: Vec<Sample>,
+    /// Whether the default is said again and again, up to the length of the hole.
+    pub(crate) is_repeated: bool,
 }
 
 /// One default of a hole, and where it is written.

@@ -7,6 +7,7 @@ use super::template::{self, At as Origin};
 use super::{At, Eol, StatementKind, Template};
 use crate::diagnostic::Place;
 use crate::function::Function;
+use crate::made::{Format, Kind, MOST_RANDOM, Made};
 
 impl Parser<'_> {
     /// A setting; `first` says that no statement stands above it.
@@ -29,11 +30,13 @@ impl Parser<'_> {
         self.seen.settings.push(name);
         let place = if rest.is_empty() { line.place } else { line.place_of(rest) };
         match name {
-            "transcript" if rest == "1" => {}
+            "transcript" if matches!(rest, "1" | "1.1") => {}
             "transcript" if rest.is_empty() => {
-                self.error(place, "`transcript` names a version", "write `transcript 1`");
+                self.error(place, "`transcript` names a version", "write `transcript 1` or `transcript 1.1`");
             }
-            "transcript" => self.error(place, format!("version `{rest}` is not known"), "write `transcript 1`"),
+            "transcript" => {
+                self.error(place, format!("version `{rest}` is not known"), "write `transcript 1` or `transcript 1.1`")
+            }
             "at" if rest.is_empty() => self.error(place, "`at` names an address", "write `at tcp://127.0.0.1:9999`"),
             "at" => self.settings.at = Some(At { place, address: rest.to_owned() }),
             "ignore case" if rest == "case" => self.settings.ignore_case = true,
@@ -122,6 +125,9 @@ impl Parser<'_> {
             return;
         };
         let (word, mut value) = next_word(formula);
+        if matches!(word, "random" | "time") {
+            return self.fresh(line, name, word, value);
+        }
         let Some(function) = Function::named(word) else {
             let place = if word.is_empty() { line.place } else { line.place_of(word) };
             let help = function_meant(&name, word, value);
@@ -154,6 +160,67 @@ impl Parser<'_> {
         }
         let template = self.value(line, value);
         self.push(line.place, StatementKind::Let { name, function, key, template });
+    }
+
+    /// `let name = random 16 hex`, `let name = time HTTP`.
+    fn fresh(&mut self, line: Line<'_>, name: String, word: &str, rest: &str) {
+        let rest = rest.trim_end_matches([' ', '\t']);
+        let place = if rest.is_empty() { line.place } else { line.place_of(rest) };
+        let made = match word {
+            "time" => match rest {
+                "RFC3339" => Ok(Made::Time(Format::Rfc3339)),
+                "HTTP" => Ok(Made::Time(Format::Http)),
+                "unix" => Ok(Made::Time(Format::Unix)),
+                _ => {
+                    let near = match rest.to_ascii_lowercase().replace(['-', ' ', '_'], "").as_str() {
+                        "rfc3339" | "iso" | "iso8601" | "utc" => "RFC3339",
+                        "http" | "httpdate" | "imf" | "rfc1123" | "rfc7231" | "rfc9110" | "gmt" => "HTTP",
+                        _ => "unix",
+                    };
+                    let message = if rest.is_empty() {
+                        "no format stands behind `time`".to_owned()
+                    } else {
+                        format!("`{rest}` is no format of a time")
+                    };
+                    Err((message, format!("write `let {name} = time {near}`; the formats are RFC3339, HTTP and unix")))
+                }
+            },
+            _ if rest == "uuid" => Ok(Made::Uuid),
+            _ => {
+                let (count, kind) = next_word(rest);
+                let kind = match kind {
+                    "hex" => Some(Kind::Hex),
+                    "digits" => Some(Kind::Digits),
+                    "letters" => Some(Kind::Letters),
+                    "bytes" => Some(Kind::Bytes),
+                    _ => None,
+                };
+                match (count.parse::<u16>().ok().filter(|count| (1..=MOST_RANDOM).contains(count)), kind) {
+                    (Some(count), Some(kind)) => Ok(Made::Random(kind, count)),
+                    (None, Some(_)) if count.parse::<u64>().is_ok() => Err((
+                        format!("a random value has between 1 and {MOST_RANDOM} characters"),
+                        format!("write `let {name} = random 16 hex`"),
+                    )),
+                    _ => {
+                        let message = if rest.is_empty() {
+                            "`random` says how many, and of what".to_owned()
+                        } else {
+                            format!("`{rest}` is no kind of random value")
+                        };
+                        Err((
+                            message,
+                            format!(
+                                "write `let {name} = random 16 hex`, or digits, letters or bytes; or `random uuid`"
+                            ),
+                        ))
+                    }
+                }
+            }
+        };
+        match made {
+            Ok(made) => self.push(line.place, StatementKind::Fresh { name, made }),
+            Err((message, help)) => self.error(place, message, help),
+        }
     }
 
     /// The name that stands before the sign, and what stands behind it.
@@ -207,7 +274,14 @@ fn function_meant(name: &str, word: &str, rest: &str) -> String {
         "len" | "strlen" | "size" | "sizeof" | "count" => Some("length"),
         "base64encode" | "b64" | "b64encode" | "base64_encode" | "btoa" | "tobase64" => Some("base64"),
         "base64decode" | "b64decode" | "base64_decode" | "atob" | "frombase64" | "base64d" => Some("unbase64"),
-        "hexdecode" | "fromhex" | "unhexlify" | "decodehex" | "hex" => Some("unhex"),
+        "hexdecode" | "fromhex" | "unhexlify" | "decodehex" => Some("unhex"),
+        "hexencode" | "tohex" | "hexlify" | "encodehex" => Some("hex"),
+        "add" | "plus" | "+" => Some("sum"),
+        "sub" | "subtract" | "minus" | "-" => Some("difference"),
+        "crc" | "crc-32" | "crc32b" => Some("crc32"),
+        "crc-16" | "crc16modbus" => Some("crc16"),
+        "checksum" => Some("sum8"),
+        "xor" | "bcc" => Some("xor8"),
         "sha" => Some("sha1"),
         "sha2" | "sha-256" | "sha_256" | "sha512" | "sha384" => Some("sha256"),
         "sha-1" | "sha_1" => Some("sha1"),
@@ -221,9 +295,15 @@ fn function_meant(name: &str, word: &str, rest: &str) -> String {
             let key = if near.starts_with("hmac") { "secret " } else { "" };
             format!("write `let {name} = {near} {key}{inside}`")
         }
-        Some(near) if bare != "hex" => format!("did you mean `{near}`?"),
-        Some(_) => all(),
+        Some(near) => format!("did you mean `{near}`?"),
         // `let x = y`.
+        None if matches!(bare.as_str(), "now" | "date" | "timestamp" | "clock" | "today") => {
+            format!("write `let {name} = time HTTP`, or `time RFC3339` or `time unix`")
+        }
+        None if matches!(bare.as_str(), "rand" | "uuid" | "guid" | "nonce" | "randint" | "urandom") => {
+            let what = if bare.ends_with("uid") { "uuid" } else { "16 hex" };
+            format!("write `let {name} = random {what}`")
+        }
         None if rest.is_empty() => format!("a value as it stands is `set {name} = {word}`; {}", all()),
         None => all(),
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::size::MOST;
 use super::{Hole, Part, PartKind, Pattern, Sample, Template};
 use crate::diagnostic::{Diagnostic, Place};
+use crate::number::{self, Number};
 use crate::pattern::{MOST_BYTES, Regex};
 
 /// Where a payload stands: its line, and the column of its first character.
@@ -119,9 +120,11 @@ impl<'a> Reader<'a> {
         self.position += length;
         let pattern = if self.next_is(':') { self.pattern(&name)? } else { Pattern::Any };
         let mut defaults = Vec::new();
+        let mut goes_on = false;
         if self.next_is('=') {
             loop {
-                let default = self.default()?;
+                let default = self.default(&pattern)?;
+                goes_on |= self.characters.get(self.position - 1) == Some(&'…');
                 if defaults.len() <= MOST {
                     defaults.push(default);
                 }
@@ -133,14 +136,61 @@ impl<'a> Reader<'a> {
         if !self.next_is('}') {
             return Err(unfinished(&name));
         }
-        if let Some(wrong) = defaults.iter().find(|default| !pattern.accepts(&default.bytes)) {
+        let is_repeated = goes_on && self.is_repeated(&name, &pattern, &mut defaults)?;
+        let fits = |default: &&Sample| match &pattern {
+            Pattern::Number(number) => number.write(&default.bytes).is_some(),
+            pattern => is_repeated || pattern.accepts(&default.bytes),
+        };
+        if let Some(wrong) = defaults.iter().find(|default| !fits(default)) {
             let shown = String::from_utf8_lossy(&wrong.bytes).into_owned();
-            return Err(broken(
-                format!("the default `{shown}` of {{{name}}} does not fit its own pattern"),
-                "a line is heard by one side and said by the other: let the default be an example of the pattern",
-            ));
+            let help = match &pattern {
+                Pattern::Number(number) => format!("the default of a number is decimal digits, and fits into {number}"),
+                Pattern::Bytes(count) if wrong.bytes.len() < *count => {
+                    format!(
+                        "to say it again and again up to {count} bytes, write `…` behind it: {{{name}:{count} bytes={shown}…}}"
+                    )
+                }
+                _ => "a line is heard by one side and said by the other: let the default be an example of the pattern"
+                    .to_owned(),
+            };
+            return Err(broken(format!("the default `{shown}` of {{{name}}} does not fit its own pattern"), help));
         }
-        Ok(PartKind::Hole(Hole { name, pattern, defaults }))
+        Ok(PartKind::Hole(Hole { name, pattern, defaults, is_repeated }))
+    }
+
+    /// Whether the `…` behind a default means that it is said again and again. Where it would not have been an error before
+    /// that meant something, it is text.
+    fn is_repeated(&mut self, name: &str, pattern: &Pattern, defaults: &mut [Sample]) -> Result<bool, Broken> {
+        let dots = '…'.len_utf8();
+        let is_text = match pattern {
+            Pattern::Bytes(count) => {
+                self.notation == Notation::Text && defaults.iter().all(|one| one.bytes.len() == *count)
+            }
+            Pattern::BytesOf(_) => false,
+            _ if self.notation == Notation::Text => true,
+            _ => {
+                return Err(broken(
+                    "`…` says a default again and again, up to a length",
+                    format!("write {{{name}:16 bytes=00…}}"),
+                ));
+            }
+        };
+        if is_text {
+            return Ok(false);
+        }
+        let [default] = defaults else {
+            return Err(broken(
+                "a default that is repeated stands alone",
+                format!("write one: {{{name}:16 bytes=a…}}"),
+            ));
+        };
+        if self.notation == Notation::Text {
+            default.bytes.truncate(default.bytes.len() - dots);
+        }
+        if default.bytes.is_empty() {
+            return Err(broken("nothing stands before `…`", format!("write what is repeated: {{{name}:16 bytes=a…}}")));
+        }
+        Ok(true)
     }
 
     fn pattern(&mut self, name: &str) -> Result<Pattern, Broken> {
@@ -157,8 +207,12 @@ impl<'a> Reader<'a> {
             "int" => return Ok(Pattern::Int),
             _ => {}
         }
+        if let Some(number) = Number::named(&written) {
+            return Ok(Pattern::Number(number));
+        }
         let Some(count) = written.strip_suffix(" bytes") else {
-            let all = "a pattern is `word`, `int`, `/regex/`, `8 bytes` or `size bytes`";
+            let all =
+                "a pattern is `word`, `int`, `/regex/`, `8 bytes`, `size bytes`, or a number such as `u16` or `hex`";
             let help = pattern_meant(name, &written).map_or_else(|| all.to_owned(), |meant| format!("{meant}; {all}"));
             let message = match written.as_str() {
                 "" => "no pattern stands behind the colon".to_owned(),
@@ -203,7 +257,8 @@ impl<'a> Reader<'a> {
     }
 
     /// One default: to the next `|` or `}`, with `{0x…}` read as bytes; on hex lines pairs of digits.
-    fn default(&mut self) -> Result<Sample, Broken> {
+    fn default(&mut self, pattern: &Pattern) -> Result<Sample, Broken> {
+        let in_hex = self.notation == Notation::Hex && !matches!(pattern, Pattern::Number(_));
         let start = self.position;
         let mut bytes = Vec::new();
         let mut digits = String::new();
@@ -219,14 +274,14 @@ impl<'a> Reader<'a> {
                 Some(&other) => {
                     self.position += 1;
                     digits.push(other);
-                    if self.notation == Notation::Text {
+                    if !in_hex {
                         bytes.extend(other.to_string().bytes());
                     }
                 }
             }
         }
-        if self.notation == Notation::Hex {
-            bytes = hex_bytes(&digits).map_err(|message| {
+        if in_hex {
+            bytes = hex_bytes(digits.trim_end_matches('…')).map_err(|message| {
                 self.skip_hole();
                 broken(message, "on a hex line a default is pairs of hex digits, as in {flag:1 bytes=00}")
             })?;
@@ -390,6 +445,9 @@ fn pattern_meant(name: &str, written: &str) -> Option<String> {
             says("int")
         }
         "float" | "double" | "real" => says(r"/-?[0-9]+\.[0-9]+/"),
+        "hexadecimal" | "x" | "0x" | "%x" | "hex digits" => says("hex"),
+        "leb128" | "uleb128" | "vlq" | "vint" => says("varint"),
+        _ if number_meant(&lower).is_some() => says(number_meant(&lower)?),
         "words" | "token" | "\\w+" | "\\s+" | "ident" | "identifier" => says("word"),
         "bytes" | "byte" => says("8 bytes"),
         _ if lower.starts_with("int:") || lower.starts_with("int|") => {
@@ -408,6 +466,18 @@ fn pattern_meant(name: &str, written: &str) -> Option<String> {
             if is_regex && !lower.contains('/') { says(&format!("/{}/", written.trim())) } else { None }
         }
     }
+}
+
+/// The number that is meant by what other languages call it.
+fn number_meant(lower: &str) -> Option<&'static str> {
+    let is_low = lower.contains("le") || lower.starts_with('<');
+    let bare: String = lower.chars().filter(char::is_ascii_digit).collect();
+    let kind: String = lower.chars().filter(|c| c.is_ascii_alphabetic()).collect();
+    let kind = kind.trim_end_matches("be").trim_end_matches("le");
+    let is_kind = matches!(kind, "u" | "i" | "s" | "int" | "uint" | "intt" | "uintt" | "");
+    let bits: u32 = bare.parse().ok().filter(|_| is_kind)?;
+    let wanted = if is_low && bits > 8 { format!("u{bits}le") } else { format!("u{bits}") };
+    number::WORDS.into_iter().find(|word| *word == wanted)
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub enum FaultKind {
     TooMuch,
     /// See [`Fault::NotEncoded`].
     NotEncoded,
+    /// See [`Fault::NoFit`].
+    NoFit,
     /// See [`Fault::NotACount`].
     NotACount,
     /// See [`Fault::ValuesTooLarge`].
@@ -47,7 +49,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Differs,
         Self::NothingCame,
         Self::ClosedEarly,
@@ -59,6 +61,7 @@ impl FaultKind {
         Self::BrokenLine,
         Self::TooMuch,
         Self::NotEncoded,
+        Self::NoFit,
         Self::NotACount,
         Self::ValuesTooLarge,
         Self::MessageTooLarge,
@@ -84,6 +87,7 @@ impl FaultKind {
             Self::BrokenLine => "broken_line",
             Self::TooMuch => "too_much",
             Self::NotEncoded => "not_encoded",
+            Self::NoFit => "no_fit",
             Self::NotACount => "not_a_count",
             Self::ValuesTooLarge => "values_too_large",
             Self::MessageTooLarge => "message_too_large",
@@ -112,6 +116,7 @@ impl Fault {
             Self::BrokenLine => FaultKind::BrokenLine,
             Self::TooMuch { .. } => FaultKind::TooMuch,
             Self::NotEncoded => FaultKind::NotEncoded,
+            Self::NoFit => FaultKind::NoFit,
             Self::NotACount => FaultKind::NotACount,
             Self::ValuesTooLarge { .. } => FaultKind::ValuesTooLarge,
             Self::MessageTooLarge { .. } => FaultKind::MessageTooLarge,

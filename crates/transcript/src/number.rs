@@ -1,0 +1,210 @@
+//! How a number stands in a message: in so many bytes, or in hex digits. As a value it is always decimal digits, so that
+//! whoever counts with it need not know how it was written.
+
+use std::fmt;
+
+/// How a number is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Number {
+    /// So many bytes, the highest first.
+    High(u8),
+    /// So many bytes, the lowest first.
+    Low(u8),
+    /// Seven bits a byte, the lowest first; the highest bit of a byte says that another one follows.
+    Varint,
+    /// Hex digits, so many of them or as many as it takes.
+    Hex { digits: Option<u8>, upper: bool },
+}
+
+/// Most digits that a number in hex has: those of 64 bits.
+const MOST_DIGITS: u8 = 16;
+/// Most bytes of a varint: 64 bits.
+const LONGEST_VARINT: usize = 10;
+
+/// The words, for messages.
+pub(crate) const WORDS: [&str; 11] =
+    ["u8", "u16", "u16le", "u24", "u24le", "u32", "u32le", "u64", "u64le", "varint", "hex"];
+
+impl Number {
+    /// The pattern that is written so.
+    pub(crate) fn named(word: &str) -> Option<Self> {
+        let in_hex = |word: &str| match word {
+            "hex" => Some(false),
+            "HEX" => Some(true),
+            _ => None,
+        };
+        if let Some(upper) = in_hex(word) {
+            return Some(Self::Hex { digits: None, upper });
+        }
+        if let Some((count, word)) = word.split_once(' ') {
+            let digits = count.parse().ok().filter(|&digits| (1..=MOST_DIGITS).contains(&digits))?;
+            return in_hex(word).map(|upper| Self::Hex { digits: Some(digits), upper });
+        }
+        Some(match word {
+            "u8" => Self::High(1),
+            "u16" => Self::High(2),
+            "u24" => Self::High(3),
+            "u32" => Self::High(4),
+            "u64" => Self::High(8),
+            "u16le" => Self::Low(2),
+            "u24le" => Self::Low(3),
+            "u32le" => Self::Low(4),
+            "u64le" => Self::Low(8),
+            "varint" => Self::Varint,
+            _ => return None,
+        })
+    }
+
+    /// How many bytes it takes, if it always takes as many.
+    pub(crate) fn length(self) -> Option<usize> {
+        match self {
+            Self::High(bytes) | Self::Low(bytes) => Some(usize::from(bytes)),
+            Self::Hex { digits, .. } => digits.map(usize::from),
+            Self::Varint => None,
+        }
+    }
+
+    /// How many of these bytes it takes, for one whose own bytes tell that; `None` while the last one is missing.
+    pub(crate) fn varint_length(bytes: &[u8]) -> Option<usize> {
+        let last = bytes.iter().take(LONGEST_VARINT).position(|byte| byte & 0x80 == 0);
+        // Of one that is too long the bytes are taken, and then found wrong.
+        last.map(|last| last + 1).or_else(|| (bytes.len() >= LONGEST_VARINT).then_some(LONGEST_VARINT))
+    }
+
+    /// The number that bytes of a message stand for.
+    pub(crate) fn read(self, bytes: &[u8]) -> Option<u64> {
+        match self {
+            Self::High(count) | Self::Low(count) if bytes.len() != usize::from(count) => None,
+            Self::High(_) => Some(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))),
+            Self::Low(_) => Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))),
+            Self::Varint => {
+                let (last, front) = bytes.split_last()?;
+                let is_whole = last & 0x80 == 0 && front.iter().all(|byte| byte & 0x80 != 0);
+                if !is_whole || bytes.len() > LONGEST_VARINT || bytes.len() == LONGEST_VARINT && *last > 1 {
+                    return None;
+                }
+                Some(bytes.iter().rev().fold(0, |number, byte| number << 7 | u64::from(byte & 0x7f)))
+            }
+            Self::Hex { digits, .. } => {
+                let is_right = match digits {
+                    Some(digits) => bytes.len() == usize::from(digits),
+                    None => !bytes.is_empty(),
+                };
+                let text = std::str::from_utf8(bytes).ok().filter(|_| is_right)?;
+                text.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u64::from_str_radix(text, 16).ok()).flatten()
+            }
+        }
+    }
+
+    /// The bytes that a number in decimal digits becomes; `None` if it is no number, or does not fit.
+    pub(crate) fn write(self, decimal: &[u8]) -> Option<Vec<u8>> {
+        let text = std::str::from_utf8(decimal).ok()?;
+        let is_decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let mut number: u64 = is_decimal.then(|| text.parse().ok()).flatten()?;
+        match self {
+            Self::High(count) | Self::Low(count) => {
+                let count = usize::from(count);
+                let all = number.to_be_bytes();
+                let (front, bytes) = all.split_at(all.len() - count);
+                if front.iter().any(|byte| *byte != 0) {
+                    return None;
+                }
+                let mut bytes = bytes.to_vec();
+                if matches!(self, Self::Low(_)) {
+                    bytes.reverse();
+                }
+                Some(bytes)
+            }
+            Self::Varint => {
+                let mut bytes = Vec::new();
+                while number >= 0x80 {
+                    bytes.push(number as u8 & 0x7f | 0x80);
+                    number >>= 7;
+                }
+                bytes.push(number as u8);
+                Some(bytes)
+            }
+            Self::Hex { digits, upper } => {
+                let width = digits.map_or(1, usize::from);
+                let text = if upper { format!("{number:0width$X}") } else { format!("{number:0width$x}") };
+                (digits.is_none() || text.len() == width).then(|| text.into_bytes())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::High(count) => write!(f, "u{}", 8 * u32::from(*count)),
+            Self::Low(count) => write!(f, "u{}le", 8 * u32::from(*count)),
+            Self::Varint => f.write_str("varint"),
+            Self::Hex { digits, upper } => {
+                if let Some(digits) = digits {
+                    write!(f, "{digits} ")?;
+                }
+                f.write_str(if *upper { "HEX" } else { "hex" })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_read_as_it_was_written_and_has_the_name_that_it_was_given() {
+        let most = [("u8", u64::from(u8::MAX)), ("u16", 0xffff), ("u24", 0xff_ffff), ("u32", 0xffff_ffff)];
+        let most =
+            most.into_iter().chain([("u64", u64::MAX), ("varint", u64::MAX), ("hex", u64::MAX), ("16 HEX", u64::MAX)]);
+        for (word, most) in most {
+            for word in [word.to_owned(), format!("{word}le")] {
+                let Some(number) = Number::named(&word) else { continue };
+                assert_eq!(number.to_string(), word);
+                for value in [0, 1, 9, 127, 128, 255, 256, 300, 65_535, 65_536, 1 << 40, most / 2, most] {
+                    let written = number.write(value.to_string().as_bytes());
+                    assert_eq!(written.is_some(), value <= most, "{word} {value}");
+                    assert_eq!(written.and_then(|bytes| number.read(&bytes)), (value <= most).then_some(value));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_bytes_are_those_that_protocols_have() {
+        let write = |word: &str, text: &str| Number::named(word).unwrap().write(text.as_bytes());
+        assert_eq!(write("u16", "258"), Some(vec![1, 2]));
+        assert_eq!(write("u16le", "258"), Some(vec![2, 1]));
+        assert_eq!(write("u24le", "1"), Some(vec![1, 0, 0]));
+        // Protocol Buffers, "Encoding": 150; MQTT 3.1.1, 2.2.3: 321.
+        assert_eq!(write("varint", "150"), Some(vec![0x96, 0x01]));
+        assert_eq!(write("varint", "321"), Some(vec![0xc1, 0x02]));
+        assert_eq!(write("hex", "4096"), Some(b"1000".to_vec()));
+        assert_eq!(write("2 hex", "10"), Some(b"0a".to_vec()));
+        assert_eq!(write("2 HEX", "10"), Some(b"0A".to_vec()));
+        for (word, text) in
+            [("u8", "256"), ("u8", "-1"), ("u8", ""), ("u8", "x"), ("2 hex", "256"), ("u64", "18446744073709551616")]
+        {
+            assert_eq!(write(word, text), None, "{word} {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_read() {
+        let read = |word: &str, bytes: &[u8]| Number::named(word).unwrap().read(bytes);
+        assert_eq!(read("hex", b""), None);
+        assert_eq!(read("hex", b"+1"), None);
+        assert_eq!(read("hex", b"00000000000000001F"), Some(31));
+        assert_eq!(read("hex", b"11111111111111111"), None);
+        assert_eq!(read("varint", &[0x80]), None);
+        assert_eq!(read("varint", &[0xff; 10]), None);
+        assert_eq!(read("u16", &[1]), None);
+        assert_eq!((Number::varint_length(&[0x80]), Number::varint_length(&[0x80, 1, 2])), (None, Some(2)));
+        assert_eq!(Number::varint_length(&[0xff; 20]), Some(10));
+        for word in ["u12", "u8le", "17 hex", "0 hex", "x hex", "int16", "hex 2"] {
+            assert_eq!(Number::named(word), None, "{word}");
+        }
+    }
+}
