@@ -328,7 +328,7 @@ impl<'a> Resolver<'a> {
     fn unset(&mut self, place: Place, name: &str) {
         let message = format!("{{{name}}} has no value yet");
         let help = if self.roles.fresh.contains_key(name) {
-            format!("it is made where a message says it first: move this line below that message")
+            "it is made where a message says it first: move this line below that message".to_owned()
         } else if self.values.contains(name) {
             format!("move the line that gives {name} its value above this one")
         } else {

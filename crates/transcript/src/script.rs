@@ -433,7 +433,7 @@ fn holds_lf(kind: &PieceKind) -> bool {
         PieceKind::Literal(bytes) => bytes.contains(&b'\n'),
         PieceKind::Capture { defaults, unwritten, .. } => {
             defaults.iter().any(|default| default.contains(&b'\n'))
-                || match unwritten {
+                || match unwritten.as_deref() {
                     Some(Unwritten::Repeated(bytes)) => bytes.contains(&b'\n'),
                     Some(Unwritten::Made(made)) => made.may_break_lines(),
                     None => false,

@@ -91,10 +91,7 @@ impl<W: Watch> Walk<'_, W> {
                 }
                 output.extend_from_slice(value);
             }
-            PieceKind::Capture { slot, pattern, defaults, unwritten: Some(unwritten), .. } if defaults.is_empty() => {
-                return self.say_unwritten(*slot, pattern, unwritten, start);
-            }
-            PieceKind::Capture { slot, defaults, tour, .. } => {
+            PieceKind::Capture { slot, pattern, defaults, tour, unwritten } => {
                 let turn = match tour {
                     Some(counter) => {
                         let turn = play.counters[*counter] as usize;
@@ -103,7 +100,9 @@ impl<W: Watch> Walk<'_, W> {
                     }
                     None => 0,
                 };
-                let default = defaults.get(turn).map(Vec::as_slice).unwrap_or_default();
+                let Some(default) = defaults.get(turn) else {
+                    return self.say_unwritten(*slot, pattern, unwritten.as_deref(), start);
+                };
                 output.extend_from_slice(default);
                 if let Some(slot) = slot {
                     let set = self.scratch.set(*slot, default);
@@ -120,14 +119,17 @@ impl<W: Watch> Walk<'_, W> {
         &mut self,
         slot: Option<usize>,
         pattern: &Pattern,
-        unwritten: &Unwritten,
+        unwritten: Option<&Unwritten>,
         start: usize,
     ) -> Result<(), Fault> {
         let output = &mut self.output.bytes;
         let from = output.len();
         match unwritten {
-            Unwritten::Made(made) => output.extend(made.make(&self.script.fresh, &self.script.drawn, self.input.now)),
-            Unwritten::Repeated(bytes) => {
+            None => {}
+            Some(Unwritten::Made(made)) => {
+                output.extend(made.make(&self.script.fresh, &self.script.drawn, self.input.now))
+            }
+            Some(Unwritten::Repeated(bytes)) => {
                 let length = match pattern {
                     Pattern::Bytes(count) => Some(*count),
                     Pattern::BytesOf(count) => self.scratch.value(count.slot).and_then(|value| count.of(value)),

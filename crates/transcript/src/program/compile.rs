@@ -608,12 +608,13 @@ impl Compiler<'_> {
                         pattern,
                         defaults: vec![],
                         tour: None,
-                        unwritten: Some(Unwritten::Made(made)),
+                        unwritten: Some(Box::new(Unwritten::Made(made))),
                     };
                 }
                 let pattern = self.pattern(place, hole);
                 let mut defaults: Vec<Vec<u8>> = hole.defaults.iter().map(|default| default.bytes.clone()).collect();
-                let unwritten = if hole.is_repeated { defaults.pop().map(Unwritten::Repeated) } else { None };
+                let unwritten =
+                    if hole.is_repeated { defaults.pop().map(Unwritten::Repeated).map(Box::new) } else { None };
                 let tour = self.tour(ours, &defaults);
                 PieceKind::Capture { slot, pattern, defaults, tour, unwritten }
             }
@@ -725,10 +726,10 @@ impl Compiler<'_> {
             crate::syntax::Pattern::BytesOf(name) => name,
         };
         if let Some(&(_, number, slot)) = self.here.iter().find(|(here, ..)| here == name) {
-            return Pattern::BytesOf(Count { slot, number: Some(number) });
+            return Pattern::BytesOf(Box::new(Count { slot, number: Some(number) }));
         }
         let Some(value) = self.constants.get(name) else {
-            return Pattern::BytesOf(Count { slot: self.slot(name), number: None });
+            return Pattern::BytesOf(Box::new(Count { slot: self.slot(name), number: None }));
         };
         let Some(count) = count_in(value) else {
             let message = if value.is_empty() {

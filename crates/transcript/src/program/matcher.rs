@@ -271,7 +271,7 @@ fn pattern_of(piece: &Piece) -> &Pattern {
 fn length_of(pattern: &Pattern, line: &[u8], start: usize, scratch: &Scratch, captured: &[Captured]) -> Option<usize> {
     match pattern {
         Pattern::Bytes(count) => Some(*count),
-        Pattern::BytesOf(count) => count.of(value_or_captured(*count, line, scratch, captured)?),
+        Pattern::BytesOf(count) => count.of(value_or_captured(**count, line, scratch, captured)?),
         Pattern::Number(Number::Varint) => Number::varint_length(&line[start..]),
         Pattern::Number(number) => number.length(),
         _ => None,
@@ -294,7 +294,7 @@ pub(crate) fn bad_count(message: &Message, line: &[u8], scratch: &Scratch) -> Op
     message.pieces.iter().find_map(|piece| match &piece.kind {
         PieceKind::Capture { pattern: Pattern::BytesOf(count), .. }
         | PieceKind::Same { pattern: Pattern::BytesOf(count), .. } => {
-            value_or_captured(*count, line, scratch, &scratch.captured)
+            value_or_captured(**count, line, scratch, &scratch.captured)
                 .is_some_and(|value| count.of(value).is_none())
                 .then_some(count.slot)
         }

@@ -24,7 +24,7 @@ use crate::syntax::Form;
 use crate::values::given_index;
 
 /// What a hole accepts, names as slots.
-pub(crate) type Pattern = crate::pattern::Pattern<Count>;
+pub(crate) type Pattern = crate::pattern::Pattern<Box<Count>>;
 
 pub(crate) use choices::{may_begin, misheard};
 pub(crate) use compile::{Outside, compile};
@@ -221,7 +221,7 @@ pub(crate) enum PieceKind {
         defaults: Vec<Vec<u8>>,
         tour: Option<usize>,
         /// What is said where there are no defaults.
-        unwritten: Option<Unwritten>,
+        unwritten: Option<Box<Unwritten>>,
     },
     /// Said, the slot's value; heard, what stands there must equal what the same message gave the slot.
     Same {

@@ -47,12 +47,12 @@ impl Columns {
         columns.secret = (0..options.columns.len()).filter(|&index| is_secret(&options.columns[index])).collect();
         for message in &program.messages {
             for piece in &message.pieces {
-                match piece.kind {
+                match &piece.kind {
                     PieceKind::Value(slot) => {
                         let is_line = message.form == Form::Text && options.carrier == Carrier::Stream;
-                        columns.in_lines.extend(given_index(slot).filter(|_| is_line && message.side == options.side));
+                        columns.in_lines.extend(given_index(*slot).filter(|_| is_line && message.side == options.side));
                     }
-                    PieceKind::Capture { pattern: Pattern::BytesOf(count), ref defaults, .. } => {
+                    PieceKind::Capture { pattern: Pattern::BytesOf(count), defaults, .. } => {
                         let lengths = defaults.iter().map(Vec::len).collect();
                         columns.counts.extend(given_index(count.slot).map(|index| (index, lengths)));
                     }
