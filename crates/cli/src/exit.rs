@@ -174,6 +174,7 @@ impl From<Kind> for Exit {
         match kind {
             Kind::Fault(fault) => match fault {
                 FaultKind::Differs
+                | FaultKind::Forbidden
                 | FaultKind::ClosedEarly
                 | FaultKind::TooLong
                 | FaultKind::TooMuch

@@ -57,7 +57,9 @@ pub fn known_names<'a>(
 fn in_block<'a>(body: &'a [Statement], known: &mut BTreeSet<&'a str>) {
     for statement in body {
         match &statement.kind {
-            StatementKind::Message { template, .. } => in_template(template, known),
+            StatementKind::Message { template, .. } | StatementKind::Not { template, .. } => {
+                in_template(template, known)
+            }
             StatementKind::Set { name, template } => {
                 known.insert(name);
                 in_template(template, known);
@@ -68,6 +70,8 @@ fn in_block<'a>(body: &'a [Statement], known: &mut BTreeSet<&'a str>) {
             }
             StatementKind::Repeat { body, .. }
             | StatementKind::AnyOrder { body }
+            | StatementKind::Maybe { body }
+            | StatementKind::Aside { body }
             | StatementKind::Together { body } => in_block(body, known),
             StatementKind::Either { branches } => branches.iter().for_each(|branch| in_block(&branch.body, known)),
             StatementKind::Fresh { name, .. } => {

@@ -112,14 +112,54 @@ impl<'a> States<'a> {
 
 /// Works out the role of every hole; `given` names have a value from the start.
 pub(crate) fn resolve(body: &[Statement], given: &[&str]) -> (Roles, Vec<Diagnostic>) {
-    let mut resolver = Resolver { values: HashSet::new(), roles: Roles::default(), findings: Vec::new() };
+    let mut resolver =
+        Resolver { values: HashSet::new(), roles: Roles::default(), findings: Vec::new(), aside: Vec::new() };
     resolver.collect_sets(body);
     let mut states = States::default();
     for name in given {
         states.set(name, State::Set(0));
     }
     resolver.block(body, &mut states);
+    resolver.apart(body);
     (resolver.roles, resolver.findings)
+}
+
+/// Every name that stands in some statements.
+fn names_in<'a>(body: &'a [Statement], names: &mut HashSet<&'a str>) {
+    for statement in body {
+        let templates: Vec<&Template> = match &statement.kind {
+            StatementKind::Message { template, .. } | StatementKind::Not { template, .. } => vec![template],
+            StatementKind::Set { name, template } => {
+                names.insert(name);
+                vec![template]
+            }
+            StatementKind::Let { name, key, template, .. } => {
+                names.insert(name);
+                key.iter().chain([template]).collect()
+            }
+            StatementKind::Repeat { body, .. }
+            | StatementKind::AnyOrder { body }
+            | StatementKind::Together { body }
+            | StatementKind::Maybe { body }
+            | StatementKind::Aside { body } => {
+                names_in(body, names);
+                continue;
+            }
+            StatementKind::Either { branches } => {
+                branches.iter().for_each(|branch| names_in(&branch.body, names));
+                continue;
+            }
+            // A name that is made anew gets its value in a message.
+            _ => continue,
+        };
+        for part in templates.iter().flat_map(|template| &template.parts) {
+            let PartKind::Hole(hole) = &part.kind else { continue };
+            names.insert(&hole.name);
+            if let Pattern::BytesOf(count) = &hole.pattern {
+                names.insert(count);
+            }
+        }
+    }
 }
 
 /// How a hole writes a number.
@@ -135,6 +175,8 @@ struct Resolver<'a> {
     values: HashSet<&'a str>,
     roles: Roles,
     findings: Vec<Diagnostic>,
+    /// The names that get their values in `at any time`, and where that begins.
+    aside: Vec<(&'a str, Place)>,
 }
 
 impl<'a> Resolver<'a> {
@@ -146,11 +188,14 @@ impl<'a> Resolver<'a> {
                 }
                 StatementKind::Repeat { body, .. }
                 | StatementKind::AnyOrder { body }
+                | StatementKind::Maybe { body }
+                | StatementKind::Aside { body }
                 | StatementKind::Together { body } => self.collect_sets(body),
                 StatementKind::Either { branches } => {
                     branches.iter().for_each(|branch| self.collect_sets(&branch.body))
                 }
                 StatementKind::Message { .. }
+                | StatementKind::Not { .. }
                 | StatementKind::File { .. }
                 | StatementKind::Act { .. }
                 | StatementKind::StartTls
@@ -180,6 +225,24 @@ impl<'a> Resolver<'a> {
                 StatementKind::Fresh { name, made } => self.fresh(statement.place, name, *made, states),
                 StatementKind::AnyOrder { body } => self.any_order(body, states),
                 StatementKind::Together { body } => self.block(body, states),
+                StatementKind::Not { template, .. } => {
+                    // It is never played on from: what its holes take is gone.
+                    let mark = states.changes.len();
+                    self.message(template, states);
+                    states.take_back(mark);
+                }
+                StatementKind::Maybe { body } => {
+                    let mark = states.changes.len();
+                    self.block(body, states);
+                    let way = states.take_back(mark);
+                    states.meet(&[Changed::new(), way]);
+                }
+                StatementKind::Aside { body } => {
+                    let mark = states.changes.len();
+                    self.block(body, states);
+                    let changed = states.take_back(mark).into_keys();
+                    self.aside.extend(changed.map(|name| (name, statement.place)));
+                }
                 StatementKind::Repeat { times, body } => {
                     // Each round captures anew, so every round begins with what was known before the loop.
                     let mark = states.changes.len();
@@ -289,6 +352,23 @@ impl<'a> Resolver<'a> {
         let line = template.parts.first().map_or(0, |part| part.place.line);
         for name in here.into_keys() {
             states.set(name, State::Set(line));
+        }
+    }
+
+    /// What is said at any time must not change the values of what it comes between.
+    fn apart(&mut self, body: &'a [Statement]) {
+        if self.aside.is_empty() {
+            return;
+        }
+        // Those of one aside do not disturb another one: each ends before the next begins.
+        let others = body.iter().filter(|statement| !matches!(statement.kind, StatementKind::Aside { .. }));
+        let mut elsewhere = HashSet::new();
+        others.for_each(|statement| names_in(std::slice::from_ref(statement), &mut elsewhere));
+        for (name, place) in std::mem::take(&mut self.aside) {
+            if elsewhere.contains(name) {
+                let message = format!("{{{name}}} gets a value `at any time`, and stands elsewhere too");
+                self.wrong(Diagnostic::error(place, message).help("give it another name there, or here"));
+            }
         }
     }
 

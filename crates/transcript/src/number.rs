@@ -55,6 +55,13 @@ impl Number {
         })
     }
 
+    /// Whether bytes of a message stand for a number.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn accepts(self, bytes: &[u8]) -> bool {
+        self.read(bytes).is_some()
+    }
+
     /// How many bytes it takes, if it always takes as many.
     pub(crate) fn length(self) -> Option<usize> {
         match self {
@@ -65,13 +72,15 @@ impl Number {
     }
 
     /// How many of these bytes it takes, for one whose own bytes tell that; `None` while the last one is missing.
+    #[inline(never)]
     pub(crate) fn varint_length(bytes: &[u8]) -> Option<usize> {
         let last = bytes.iter().take(LONGEST_VARINT).position(|byte| byte & 0x80 == 0);
         // Of one that is too long the bytes are taken, and then found wrong.
         last.map(|last| last + 1).or_else(|| (bytes.len() >= LONGEST_VARINT).then_some(LONGEST_VARINT))
     }
 
-    /// The number that bytes of a message stand for.
+    /// The number that bytes of a message stand for. Most messages have none: what looks at patterns stays small.
+    #[inline(never)]
     pub(crate) fn read(self, bytes: &[u8]) -> Option<u64> {
         match self {
             Self::High(count) | Self::Low(count) if bytes.len() != usize::from(count) => None,

@@ -44,7 +44,7 @@ impl<N> Pattern<N> {
             }
             Self::Regex(regex) => regex.matches(bytes),
             Self::Bytes(count) => bytes.len() == *count,
-            Self::Number(number) => number.read(bytes).is_some(),
+            Self::Number(number) => number.accepts(bytes),
         }
     }
 

@@ -2,6 +2,7 @@
 //! what to do next come out. It was told its side once, by the script, and treats both alike.
 
 mod account;
+mod aside;
 mod file;
 mod hear;
 mod rounds;
@@ -205,6 +206,8 @@ enum Stop {
     Next(Next),
     /// Nothing more can be done with these bytes.
     More,
+    /// The play goes on elsewhere.
+    Elsewhere(Pc),
 }
 
 impl Play {
@@ -450,7 +453,7 @@ impl<W: Watch> Walk<'_, W> {
     fn run(&mut self, play: &mut Play) -> Next {
         loop {
             match self.operation(play) {
-                Ok(pc) => play.pc = pc,
+                Ok(pc) | Err(Stop::Elsewhere(pc)) => play.pc = pc,
                 Err(Stop::Next(next)) => return next,
                 Err(Stop::More) => return Next::Hear { until: self.deadline(play) },
             }
@@ -532,6 +535,7 @@ impl<W: Watch> Walk<'_, W> {
                 Ok(next)
             }
             Op::Jump(to) => Ok(*to),
+            Op::Forbidden | Op::Return => self.behind_aside(play),
             Op::Wrong | Op::End => Err(Stop::Next(Next::End(Ending::Done))),
             Op::Patience(_) | Op::Set { .. } | Op::Let { .. } | Op::Enter(_) | Op::Together | Op::Apart => {
                 self.pass(play, pc)?;

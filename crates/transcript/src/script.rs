@@ -334,7 +334,7 @@ fn said(program: &Program) -> Vec<usize> {
                 }
                 open.push(pc + 1);
             }
-            Op::End => {}
+            Op::End | Op::Forbidden | Op::Return => {}
             Op::Jump(to) => open.push(*to),
             Op::Again { body, .. } => open.extend([*body, pc + 1]),
             Op::Choice(index) => {

@@ -23,6 +23,8 @@ pub enum Fault {
         /// How long was waited.
         waited: Duration,
     },
+    /// A line was said that must not come.
+    Forbidden,
     /// The stream ended before the conversation did.
     ClosedEarly,
     /// The connection was reset.
@@ -159,6 +161,7 @@ impl Verdict {
                 format!("not all of the bytes came from the {side} within {}", seconds(waited))
             }
             Fault::NothingCame { waited } => format!("no whole line came from the {side} within {}", seconds(waited)),
+            Fault::Forbidden => format!("the {side} said what must not come here"),
             Fault::ClosedEarly => format!("the {side} closed early"),
             Fault::Reset => format!("the {side} reset the connection"),
             Fault::TooLong { most } => format!("the {side} sent a line longer than {most} bytes (--max-line)"),

@@ -75,7 +75,7 @@ impl Linter<'_> {
                     let help = "write `eol lf`, so that the line ending is sent, or give the line text; another server may answer it";
                     self.findings.push(Diagnostic::warning(statement.place, text).help(help));
                 }
-                StatementKind::Message { side, form, template } => {
+                StatementKind::Message { side, form, template } | StatementKind::Not { side, form, template } => {
                     let Some(payload) = Payload::of(self.source, statement.place, template) else { continue };
                     if *form == Form::Hex {
                         continue;
@@ -95,7 +95,10 @@ impl Linter<'_> {
                     self.block(body);
                     self.bare_datagrams = bare;
                 }
-                StatementKind::Repeat { body, .. } | StatementKind::AnyOrder { body } => self.block(body),
+                StatementKind::Repeat { body, .. }
+                | StatementKind::AnyOrder { body }
+                | StatementKind::Maybe { body }
+                | StatementKind::Aside { body } => self.block(body),
                 StatementKind::Either { branches } => branches.iter().for_each(|branch| self.block(&branch.body)),
                 StatementKind::File { .. }
                 | StatementKind::Fresh { .. }

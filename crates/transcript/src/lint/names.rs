@@ -50,7 +50,7 @@ impl<'a> Census<'a> {
     fn block(&mut self, body: &'a [Statement], roles: &Roles) {
         for statement in body {
             match &statement.kind {
-                StatementKind::Message { side, form, template } => {
+                StatementKind::Message { side, form, template } | StatementKind::Not { side, form, template } => {
                     for part in &template.parts {
                         let PartKind::Hole(hole) = &part.kind else { continue };
                         if let Pattern::BytesOf(count) = &hole.pattern {
@@ -86,6 +86,8 @@ impl<'a> Census<'a> {
                 }
                 StatementKind::Repeat { body, .. }
                 | StatementKind::AnyOrder { body }
+                | StatementKind::Maybe { body }
+                | StatementKind::Aside { body }
                 | StatementKind::Together { body } => self.block(body, roles),
                 StatementKind::Either { branches } => {
                     branches.iter().for_each(|branch| self.block(&branch.body, roles));

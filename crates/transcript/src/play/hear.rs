@@ -58,9 +58,17 @@ impl<'a, W: Watch> Walk<'a, W> {
         self.begin_waiting(play);
         if message.form != Form::Text {
             let together = play.together;
-            return match self.run_at_hand(play, 1, None, |_, _| Some((index, together)))? {
-                Some((_, length)) => {
+            let asides = self.framed_asides(play);
+            let candidate = |_: &Play, candidate: usize| match candidate {
+                0 => Some((index, together)),
+                other => asides.get(other - 1).map(|&(message, _)| (message, false)),
+            };
+            return match self.run_at_hand(play, 1 + asides.len(), None, candidate)? {
+                Some((taken, length)) => {
                     self.take(play, length, length)?;
+                    if let Some(&(message, begin)) = taken.checked_sub(1).and_then(|taken| asides.get(taken)) {
+                        return Err(self.begin_aside(play, message, begin));
+                    }
                     self.watch.heard(message.place.line, self.input.now);
                     Ok(())
                 }
@@ -70,7 +78,7 @@ impl<'a, W: Watch> Walk<'a, W> {
         let (text, next, heard, by_gap) = self.line(play)?;
         let line = &self.rest()[..text];
         if !matcher::line_matches(message, line, self.scratch) {
-            return Err(self.differs(play, index));
+            return Err(self.aside_or(play, |walk, play| walk.differs(play, index)));
         }
         self.take_line(play, text, next, heard, by_gap)?;
         self.watch.heard(message.place.line, self.input.now);
@@ -126,7 +134,7 @@ impl<'a, W: Watch> Walk<'a, W> {
                 play.after_gap = by_gap;
                 Ok(pc)
             }
-            None => Err(self.fail(play, Fault::Differs)),
+            None => Err(self.aside_or(play, |walk, play| walk.fail(play, Fault::Differs))),
         }
     }
 
@@ -154,15 +162,22 @@ impl<'a, W: Watch> Walk<'a, W> {
                 Framed::Part | Framed::Ended => continue,
             };
             // A datagram of several lines has more behind the first one, and one of a single line has not.
-            let more = arm.together && !matches!(script.program.ops[arm.pc + 1], Op::Apart);
-            if more != (next < self.rest().len()) {
+            let is_more = next < self.rest().len();
+            let fits = match script.program.ops[arm.pc + 1] {
+                Op::Apart => !is_more,
+                _ if !arm.together => !is_more,
+                Op::Hear(_) => is_more,
+                // Where a block follows, it tells.
+                _ => true,
+            };
+            if !fits {
                 continue;
             }
             if let Some(pc) = self.take_way(play, std::slice::from_ref(arm), text, next, heard)? {
                 return Ok(pc);
             }
         }
-        Err(self.fail(play, wrong.unwrap_or(Fault::Differs)))
+        Err(self.aside_or(play, |walk, play| walk.fail(play, wrong.unwrap_or(Fault::Differs))))
     }
 
     /// The usual case without ceremony: a whole line is at hand, on a stream whose lines end in LF or CRLF.
@@ -269,18 +284,31 @@ impl<'a, W: Watch> Walk<'a, W> {
                     !play.has_come(order, index) && matcher::line_matches(message, line, self.scratch)
                 }),
             };
-            let Some(index) = found else { return Err(self.fail(play, Fault::Differs)) };
+            let Some(index) = found else {
+                return Err(self.aside_or(play, |walk, play| walk.fail(play, Fault::Differs)));
+            };
             self.came(play, which, order.messages[index]);
             self.take_line(play, text, next, heard, by_gap)?;
             return Ok(play.pc);
         }
-        if let Some(literals) = &order.literals {
+        if let Some(literals) = &order.literals
+            && script.program.asides.is_empty()
+        {
             return self.literal(play, which, literals);
         }
         let together = play.together;
-        let candidate =
-            |play: &Play, index: usize| (!play.has_come(order, index)).then(|| (order.messages[index], together));
-        match self.run_at_hand(play, order.messages.len(), Some(order), candidate)? {
+        let asides = self.framed_asides(play);
+        let count = order.messages.len();
+        let candidate = |play: &Play, index: usize| match index.checked_sub(count) {
+            Some(aside) => asides.get(aside).map(|&(message, _)| (message, false)),
+            None => (!play.has_come(order, index)).then(|| (order.messages[index], together)),
+        };
+        match self.run_at_hand(play, count + asides.len(), Some(order).filter(|_| asides.is_empty()), candidate)? {
+            Some((index, length)) if index >= count => {
+                self.take(play, length, length)?;
+                let (message, begin) = asides[index - count];
+                Err(self.begin_aside(play, message, begin))
+            }
             Some((index, length)) => {
                 self.came(play, which, order.messages[index]);
                 self.take(play, length, length)?;
@@ -323,14 +351,21 @@ impl<'a, W: Watch> Walk<'a, W> {
     /// The same for `raw` and `hex` messages.
     #[inline(never)]
     fn dispatch_run(&mut self, play: &mut Play, arms: &[Arm]) -> Result<Pc, Stop> {
+        let asides = self.framed_asides(play);
         let candidate = |play: &Play, index: usize| {
-            let arm = &arms[index];
+            let Some(arm) = arms.get(index) else {
+                return asides.get(index - arms.len()).map(|&(message, _)| (message, false));
+            };
             let First::Line(message) = arm.first else { return None };
             allowed(play, &arm.path).then_some((message, play.together || arm.together))
         };
-        let Some((index, length)) = self.run_at_hand(play, arms.len(), None, candidate)? else {
+        let Some((index, length)) = self.run_at_hand(play, arms.len() + asides.len(), None, candidate)? else {
             return Err(self.fail(play, Fault::Differs));
         };
+        if let Some(&(message, begin)) = index.checked_sub(arms.len()).and_then(|aside| asides.get(aside)) {
+            self.take(play, length, length)?;
+            return Err(self.begin_aside(play, message, begin));
+        }
         let arm = &arms[index];
         let captured = std::mem::take(&mut self.scratch.captured);
         self.follow(play, &arm.path)?;
@@ -481,7 +516,7 @@ impl<'a, W: Watch> Walk<'a, W> {
             return if self.rest().is_empty() {
                 Err(self.wait(play))
             } else {
-                Err(self.fail(play, Fault::UnexpectedData))
+                Err(self.aside_or(play, |walk, play| walk.fail(play, Fault::UnexpectedData)))
             };
         }
         let may_leave = match &choice.kind {
@@ -502,7 +537,7 @@ impl<'a, W: Watch> Walk<'a, W> {
             return Err(Stop::Next(Next::End(Ending::Done)));
         }
         if !self.rest().is_empty() {
-            return Err(self.fail(play, Fault::UnexpectedData));
+            return Err(self.aside_or(play, |walk, play| walk.fail(play, Fault::UnexpectedData)));
         }
         match deed {
             Deed::Close if self.is_over() => Err(Stop::Next(Next::End(Ending::Left))),
@@ -526,7 +561,7 @@ impl<'a, W: Watch> Walk<'a, W> {
     }
 
     /// The next whole line at hand, or why there is none.
-    fn line(&mut self, play: &mut Play) -> Result<(usize, usize, Heard, bool), Stop> {
+    pub(super) fn line(&mut self, play: &mut Play) -> Result<(usize, usize, Heard, bool), Stop> {
         self.skip_late_ending(play);
         match self.frame(play) {
             Framed::Line { text, next, heard, by_gap } if text <= self.script.longest_line => {
@@ -656,7 +691,14 @@ impl<'a, W: Watch> Walk<'a, W> {
         Ok(())
     }
 
-    fn take_line(&mut self, play: &mut Play, text: usize, next: usize, heard: Heard, by_gap: bool) -> Result<(), Stop> {
+    pub(super) fn take_line(
+        &mut self,
+        play: &mut Play,
+        text: usize,
+        next: usize,
+        heard: Heard,
+        by_gap: bool,
+    ) -> Result<(), Stop> {
         play.heard = heard;
         play.after_gap = by_gap;
         self.take(play, text, next)

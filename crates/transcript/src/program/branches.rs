@@ -12,6 +12,8 @@ impl Program {
             Fork::Either { branches, .. } => branches.as_slice(),
             Fork::Loop { .. } => &[],
         });
+        // What must not come is never said.
+        let branches = branches.filter(|&&branch| !self.is_forbidden(branch));
         branches.map(|&branch| self.places[branch].line).filter(|line| !taken.contains(line)).collect()
     }
 

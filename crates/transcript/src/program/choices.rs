@@ -44,7 +44,13 @@ pub(super) fn resolve(program: &mut Program) -> Vec<Diagnostic> {
             // Others would be as large, and looking at each of them takes long.
             break;
         }
-        check(program, place, &arms, &mut findings);
+        if program.choices[index].is_own_maybe {
+            if let Some(Arm { first: First::Wrong, .. }) = arms.first() {
+                continue;
+            }
+        } else {
+            check(program, place, &arms, &mut findings);
+        }
         let patience = arms.iter().map(|arm| patience(program, arm)).max().unwrap_or_default();
         let forms = arms.iter().filter_map(|arm| match arm.first {
             First::Line(message) => Some(program.messages[message].form),
@@ -137,8 +143,8 @@ impl Search<'_> {
                 }
                 Op::Do(deed) => First::Do(*deed),
                 Op::Expect(deed) => First::Expect(*deed),
-                Op::Wrong => First::Wrong,
-                Op::End => First::End,
+                Op::Wrong | Op::Forbidden => First::Wrong,
+                Op::End | Op::Return => First::End,
                 Op::Pause(_)
                 | Op::Patience(_)
                 | Op::Set { .. }
@@ -208,6 +214,7 @@ fn check(program: &Program, place: Place, arms: &[Arm], findings: &mut Vec<Diagn
         findings.push(Diagnostic::error(file.place, message).help("let a line stand before it"));
         return;
     }
+    forbidden_alone(program, arms, findings);
     let lines: Vec<_> = arms
         .iter()
         .filter_map(|arm| match arm.first {
@@ -250,6 +257,23 @@ fn check(program: &Program, place: Place, arms: &[Arm], findings: &mut Vec<Diagn
         if !guarded {
             seen.push((message, arm.pc));
         }
+    }
+}
+
+/// Of a line that must not come it is known that it did not when something else came.
+fn forbidden_alone(program: &Program, arms: &[Arm], findings: &mut Vec<Diagnostic>) {
+    let forbidden = arms.iter().find(|arm| program.is_forbidden(arm.pc));
+    let is_known = |arm: &Arm| !program.is_forbidden(arm.pc) && arm.first != First::End;
+    if let Some(forbidden) = forbidden
+        && !arms.iter().any(is_known)
+    {
+        let side = match forbidden.first {
+            First::Line(message) => program.messages[message].side.letter(),
+            _ => 'S',
+        };
+        let message = "nothing follows that tells that this line did not come";
+        let help = format!("write the line that comes instead below it, or `{side} closes`");
+        findings.push(Diagnostic::error(program.places[forbidden.pc], message).help(help));
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{
-    Choice, Deed, Depends, FileMessage, Fork, Keys, Literal, Literals, MOST_SAID, Message, Op, Order, Pattern, Pc, Piece, PieceKind, Places, Program, Recipe, Rounds, Shape, Unwritten, choices, matcher, plan, reach,
+    Aside, Choice, Deed, Depends, FileMessage, Fork, Keys, Literal, Literals, MOST_SAID, Message, Op, Order, Pattern, Pc, Piece, PieceKind, Places, Program, Recipe, Rounds, Shape, Unwritten, choices, matcher, plan, reach,
 };
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place};
@@ -62,6 +62,8 @@ pub(crate) fn compile(
             given: columns.to_vec(),
             recipes: vec![],
             counters: 0,
+            asides: vec![],
+            returns: 0,
             live: vec![],
             needed: vec![],
         },
@@ -278,10 +280,14 @@ impl Compiler<'_> {
     fn collect_written(&mut self, body: &[Statement]) {
         for statement in body {
             let templates: Vec<&Template> = match &statement.kind {
-                StatementKind::Message { template, .. } | StatementKind::Set { template, .. } => vec![template],
+                StatementKind::Message { template, .. }
+                | StatementKind::Not { template, .. }
+                | StatementKind::Set { template, .. } => vec![template],
                 StatementKind::Let { key, template, .. } => key.iter().chain([template]).collect(),
                 StatementKind::Repeat { body, .. }
                 | StatementKind::AnyOrder { body }
+                | StatementKind::Maybe { body }
+                | StatementKind::Aside { body }
                 | StatementKind::Together { body } => {
                     self.collect_written(body);
                     continue;
@@ -356,8 +362,92 @@ impl Compiler<'_> {
     }
 
     fn block(&mut self, body: &[Statement]) {
+        // Lines of the other side that may be left out, and may still be on their way while we speak.
+        let mut pending: Vec<(Place, &[Statement])> = Vec::new();
         for (index, statement) in body.iter().enumerate() {
+            if let StatementKind::Maybe { body } = &statement.kind {
+                match body.first().and_then(speaker) {
+                    Some(side) if side == self.side => self.maybe(statement.place, body, true),
+                    _ => pending.push((statement.place, body)),
+                }
+                continue;
+            }
+            if !pending.is_empty() && !self.is_passed_by_maybe(statement) {
+                let all = std::mem::take(&mut pending);
+                if let StatementKind::Repeat { .. } | StatementKind::Either { .. } = statement.kind
+                    && first_speaker(statement) == Some(self.side)
+                {
+                    self.lost_maybe(all[0].0);
+                }
+                all.into_iter().for_each(|(place, body)| self.maybe(place, body, false));
+            }
             self.statement(statement, body.get(index + 1));
+        }
+        pending.into_iter().for_each(|(place, body)| self.maybe(place, body, false));
+    }
+
+    /// Whether a statement does not wait for the other side, so that what it may have said is heard behind it.
+    fn is_passed_by_maybe(&self, statement: &Statement) -> bool {
+        match &statement.kind {
+            StatementKind::Message { side, .. }
+            | StatementKind::File { side, .. }
+            | StatementKind::Act { side, .. } => *side == self.side,
+            StatementKind::AnyOrder { body } | StatementKind::Together { body } => {
+                body.first().and_then(first_speaker) == Some(self.side)
+            }
+            StatementKind::Set { .. } | StatementKind::Let { .. } | StatementKind::Fresh { .. } => true,
+            _ => false,
+        }
+    }
+
+    fn lost_maybe(&mut self, place: Place) {
+        let message = "what may be left out here could come in the middle of the block below";
+        let help = "put a line between them that always comes, or move the `maybe` into the block";
+        self.findings.push(Diagnostic::error(place, message).help(help));
+    }
+
+    /// Lines that may be left out.
+    fn maybe(&mut self, place: Place, body: &[Statement], ours: bool) {
+        let head = self.choice(place);
+        if let Op::Choice(index) = self.program.ops[head] {
+            self.program.choices[index].is_own_maybe = ours;
+        }
+        let start = self.here();
+        self.block(body);
+        let jump = self.emit(place, Op::Jump(0));
+        let without = self.emit(place, Op::Jump(0));
+        let after = self.here();
+        for jump in [jump, without] {
+            self.program.ops[jump] = Op::Jump(after);
+        }
+        self.fork(head, Fork::Either { branches: vec![start, without], after });
+    }
+
+    /// A line that must not come: its message, and the end of the play behind it.
+    fn forbidden(&mut self, place: Place, side: Side, form: Form, template: &Template) {
+        let message = self.message(place, side, form, template, false);
+        self.heard.clear();
+        self.program.messages.push(message);
+        let index = self.program.messages.len() - 1;
+        self.places.messages.insert(place.line, index);
+        self.emit(place, if side == self.side { Op::Say(index) } else { Op::Hear(index) });
+        self.emit(place, Op::Forbidden);
+    }
+
+    /// What the other side may begin at any time.
+    fn aside(&mut self, place: Place, body: &[Statement]) {
+        let over = self.emit(place, Op::Jump(0));
+        let begin = self.here();
+        self.block(body);
+        self.emit(place, Op::Return);
+        let after = self.here();
+        self.program.ops[over] = Op::Jump(after);
+        if let Some(Op::Hear(message)) = self.program.ops.get(begin) {
+            let message = *message;
+            if self.program.asides.is_empty() {
+                self.program.returns = self.counter();
+            }
+            self.program.asides.push(Aside { message, begin, after });
         }
     }
 
@@ -409,6 +499,17 @@ impl Compiler<'_> {
                 }
             }
             StatementKind::Fresh { .. } => {}
+            StatementKind::Not { side, form, template } => {
+                let head = self.choice(place);
+                let start = self.here();
+                self.forbidden(place, *side, *form, template);
+                let without = self.here();
+                self.emit(place, Op::Jump(without + 1));
+                self.fork(head, Fork::Either { branches: vec![start, without], after: without + 1 });
+            }
+            StatementKind::Aside { body } => self.aside(place, body),
+            // Where it goes depends on what stands below it.
+            StatementKind::Maybe { .. } => {}
             StatementKind::AnyOrder { body } => self.any_order(place, body),
             StatementKind::Together { body } => {
                 self.emit(place, Op::Together);
@@ -433,7 +534,13 @@ impl Compiler<'_> {
                 let mut jumps = Vec::new();
                 for branch in branches {
                     starts.push(self.here());
-                    self.block(&branch.body);
+                    match branch.body.as_slice() {
+                        // Alone in a branch, it is all that the branch is: what follows the choice is not meant.
+                        [Statement { place, kind: StatementKind::Not { side, form, template } }] => {
+                            self.forbidden(*place, *side, *form, template);
+                        }
+                        body => self.block(body),
+                    }
                     jumps.push(self.emit(branch.place, Op::Jump(0)));
                 }
                 let after = self.here();
@@ -518,6 +625,7 @@ impl Compiler<'_> {
             has_text: false,
             has_lines: false,
             rounds: Rounds::default(),
+            is_own_maybe: false,
         };
         self.program.choices.push(choice);
         let index = self.program.choices.len() - 1;
@@ -791,6 +899,28 @@ fn coalesced(pieces: Vec<Piece>) -> Vec<Piece> {
     all
 }
 
+/// Whose a message is.
+fn speaker(statement: &Statement) -> Option<Side> {
+    if let StatementKind::Message { side, .. } = statement.kind { Some(side) } else { None }
+}
+
+/// Who says the first line of a statement.
+fn first_speaker(statement: &Statement) -> Option<Side> {
+    match &statement.kind {
+        StatementKind::Message { side, .. } | StatementKind::Not { side, .. } | StatementKind::File { side, .. } => {
+            Some(*side)
+        }
+        StatementKind::Repeat { body, .. }
+        | StatementKind::AnyOrder { body }
+        | StatementKind::Together { body }
+        | StatementKind::Maybe { body } => body.iter().find_map(first_speaker),
+        StatementKind::Either { branches } => {
+            branches.iter().find_map(|branch| branch.body.iter().find_map(first_speaker))
+        }
+        _ => None,
+    }
+}
+
 /// What the slot is called that has a number as it is written: no name has a colon.
 fn written_as(name: &str, number: Number) -> String {
     format!("{name}:{number}")
@@ -801,11 +931,12 @@ fn collect_sets<'a>(body: &'a [Statement], sets: &mut Vec<(&'a str, &'a Statemen
     for statement in body {
         match &statement.kind {
             StatementKind::Set { name, .. } | StatementKind::Let { name, .. } => sets.push((name, statement)),
-            StatementKind::Repeat { body, .. } => collect_sets(body, sets),
+            StatementKind::Repeat { body, .. } | StatementKind::Aside { body } => collect_sets(body, sets),
             StatementKind::Either { branches } => branches.iter().for_each(|branch| collect_sets(&branch.body, sets)),
             // These hold messages only.
-            StatementKind::AnyOrder { .. } | StatementKind::Together { .. } => {}
+            StatementKind::AnyOrder { .. } | StatementKind::Together { .. } | StatementKind::Maybe { .. } => {}
             StatementKind::Message { .. }
+            | StatementKind::Not { .. }
             | StatementKind::File { .. }
             | StatementKind::Act { .. }
             | StatementKind::StartTls

@@ -60,6 +60,10 @@ pub(crate) struct Program {
     pub(crate) recipes: Vec<Recipe>,
     /// How many counters a play needs: rounds, turns and tours of defaults.
     pub(crate) counters: usize,
+    /// What the other side may begin at any time.
+    pub(crate) asides: Vec<Aside>,
+    /// The counter that has where a play goes on behind such, counted from 1; there is one if there are any.
+    pub(crate) returns: usize,
     /// By operation: whether any value that it or a later one reads may be set before it.
     pub(crate) live: Vec<bool>,
     /// The same by value, one bit for each slot; empty if there are more slots than bits.
@@ -113,9 +117,24 @@ pub(crate) enum Op {
     /// What follows goes into one write, and over datagrams into one datagram.
     Together,
     Apart,
+    /// What came must not come.
+    Forbidden,
+    /// The end of what came at any time: back to where the play waited.
+    Return,
     /// Stands for a line that was refused; such a program is never played.
     Wrong,
     End,
+}
+
+/// What the other side may begin at any time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Aside {
+    /// Its first line.
+    pub(crate) message: usize,
+    /// That line's operation.
+    pub(crate) begin: Pc,
+    /// The first operation behind it: from there on it may come.
+    pub(crate) after: Pc,
 }
 
 /// An act that changes the stream.
@@ -267,6 +286,9 @@ pub(crate) struct Choice {
     pub(crate) has_lines: bool,
     /// In the order of the arms; empty if no way is a round.
     pub(crate) rounds: Rounds,
+    /// It is about lines of ours that may be left out: the other side may speak next, and that is no question of who
+    /// speaks first.
+    pub(crate) is_own_maybe: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -345,6 +367,18 @@ impl Program {
             None => self.slots.get(slot),
         };
         name.map_or("_", String::as_str)
+    }
+}
+
+impl Program {
+    /// What may be begun at any time where a play stands.
+    pub(crate) fn asides_at(&self, pc: Pc) -> impl Iterator<Item = &Aside> {
+        self.asides.iter().filter(move |aside| pc >= aside.after)
+    }
+
+    /// Whether a branch is a line that must not come, and nothing else.
+    pub(crate) fn is_forbidden(&self, branch: Pc) -> bool {
+        matches!(self.ops.get(branch + 1), Some(Op::Forbidden))
     }
 }
 

@@ -37,6 +37,17 @@ impl Planner<'_> {
         for statement in body {
             match &statement.kind {
                 StatementKind::Repeat { times, body } => self.repeat(statement, *times, body),
+                StatementKind::Together { body } | StatementKind::Aside { body } => self.block(body),
+                StatementKind::Not { .. } | StatementKind::Maybe { .. } => {
+                    if let Some(&choice) = self.places.choices.get(&statement.place.line)
+                        && self.ours[choice]
+                    {
+                        match &statement.kind {
+                            StatementKind::Maybe { body } => self.either(choice, [body.as_slice(), &[]].into_iter()),
+                            _ => self.not(choice),
+                        }
+                    }
+                }
                 StatementKind::Either { branches } => {
                     if let Some(&choice) = self.places.choices.get(&statement.place.line)
                         && self.ours[choice]
@@ -87,6 +98,15 @@ impl Planner<'_> {
         self.program.choices[choice].ours = Some(Plan::Turns { counter, turns });
     }
 
+    /// What must not come is never said.
+    fn not(&mut self, choice: usize) {
+        if let Fork::Either { branches, .. } = &self.program.choices[choice].kind
+            && let Some(&without) = branches.last()
+        {
+            self.program.choices[choice].ours = Some(Plan::Turns { counter: None, turns: vec![(without, 1)] });
+        }
+    }
+
     fn counter(&mut self, enter: usize) -> usize {
         let counter = self.program.counters;
         self.program.counters += 1;
@@ -103,6 +123,10 @@ impl Planner<'_> {
             .map(|statement| match &statement.kind {
                 StatementKind::Message { .. } => self.longest_list(statement),
                 StatementKind::Together { body } | StatementKind::AnyOrder { body } => self.weight(body),
+                StatementKind::Maybe { body } => {
+                    let ours = self.places.choices.get(&statement.place.line).is_some_and(|&choice| self.ours[choice]);
+                    if ours { self.weight(body).saturating_add(1) } else { self.weight(body) }
+                }
                 StatementKind::Either { branches } => {
                     let each = branches
                         .iter()
@@ -135,6 +159,9 @@ impl Planner<'_> {
     }
 
     fn can_say(&self, body: &[Statement]) -> bool {
+        if let [Statement { kind: StatementKind::Not { .. }, .. }] = body {
+            return false;
+        }
         body.iter().all(|statement| match &statement.kind {
             StatementKind::Message { .. } => self
                 .message_of(statement)

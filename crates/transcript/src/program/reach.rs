@@ -13,8 +13,21 @@ pub(super) fn mark_live(program: &mut Program) {
     let mut live = vec![0_u128; program.ops.len()];
     loop {
         let mut changed = false;
+        // What is read behind any place at which the other side may begin something else.
+        let waiting = match program.asides.first() {
+            Some(aside) => {
+                (aside.after..live.len()).filter(|&pc| program.waits_at(pc)).fold(0, |mask, pc| mask | live[pc])
+            }
+            None => 0,
+        };
         for pc in (0..program.ops.len()).rev() {
-            let after = successors(program, pc).into_iter().fold(0, |mask, next| mask | live[next]);
+            let mut after = successors(program, pc).into_iter().fold(0, |mask, next| mask | live[next]);
+            if program.waits_at(pc) {
+                let asides = program.asides_at(pc).fold(0, |mask, aside| mask | live[aside.begin]);
+                after |= asides;
+            } else if let Op::Return = program.ops[pc] {
+                after |= waiting;
+            }
             let (uses, gives) = touched(program, pc);
             let before = (after & !gives) | uses;
             changed |= before != live[pc];
@@ -28,9 +41,22 @@ pub(super) fn mark_live(program: &mut Program) {
     program.needed = live;
 }
 
+impl Program {
+    /// Whether the other side speaks, or ends, at an operation.
+    fn waits_at(&self, pc: Pc) -> bool {
+        match &self.ops[pc] {
+            Op::Hear(_) | Op::Expect(_) => true,
+            Op::AnyOrder(order) => !self.orders[*order].ours,
+            // Whose they are is not looked at: too much is kept rather than too little.
+            Op::Choice(_) => true,
+            _ => false,
+        }
+    }
+}
+
 fn successors(program: &Program, pc: Pc) -> Vec<Pc> {
     match &program.ops[pc] {
-        Op::End => vec![],
+        Op::End | Op::Forbidden | Op::Return => vec![],
         Op::Jump(to) => vec![*to],
         Op::Again { body, .. } => vec![*body, pc + 1],
         Op::AnyOrder(_) => vec![pc, pc + 1],

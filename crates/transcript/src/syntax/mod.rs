@@ -143,6 +143,12 @@ pub(crate) enum StatementKind {
         form: Form,
         template: Template,
     },
+    /// A line that must not come here.
+    Not {
+        side: Side,
+        form: Form,
+        template: Template,
+    },
     Act {
         side: Side,
         act: Act,
@@ -182,6 +188,14 @@ pub(crate) enum StatementKind {
         body: Vec<Statement>,
     },
     Together {
+        body: Vec<Statement>,
+    },
+    /// Lines of one side that may be left out.
+    Maybe {
+        body: Vec<Statement>,
+    },
+    /// What the other side may begin at any time from here on.
+    Aside {
         body: Vec<Statement>,
     },
     /// A line that was reported and skipped. A transcript that has one is never played.

@@ -77,6 +77,8 @@ enum Block {
     },
     AnyOrder,
     Together,
+    Maybe,
+    Aside,
     /// A block whose head was wrong: its lines are read, for their mistakes, and dropped.
     Broken,
 }
@@ -177,13 +179,15 @@ impl Parser<'_> {
             "let" => self.let_(verbatim, verbatim.behind(word)),
             "repeat" => self.repeat(line, rest),
             "in" if rest.split_ascii_whitespace().eq(["any", "order"]) => self.begin(place, Block::AnyOrder),
-            "either" | "together" | "end" | "or" | "starttls" if !rest.is_empty() => {
+            "at" if rest.split_ascii_whitespace().eq(["any", "time"]) => self.aside(place),
+            "not" => self.not(line, rest),
+            "either" | "together" | "maybe" | "end" | "or" | "starttls" if !rest.is_empty() => {
                 let place = line.place_of(rest);
                 self.error(place, format!("nothing follows `{word}` on its line"), "put the statement on a line below");
                 // What the word itself does is no second mistake.
                 self.statement_word(line.place, word);
             }
-            "either" | "together" | "or" | "end" => self.statement_word(place, word),
+            "either" | "together" | "maybe" | "or" | "end" => self.statement_word(place, word),
             "transcript" | "at" | "eol" | "gap" | "timeout" | "ignore" => self.setting(line, word, rest, first),
             _ => {
                 let below = matches!(self.body.last(), Some(Statement { kind: StatementKind::Message { .. }, .. }));
@@ -196,6 +200,7 @@ impl Parser<'_> {
         match word {
             "either" => self.begin(place, Block::Either { done: Vec::new(), current: place }),
             "together" => self.begin(place, Block::Together),
+            "maybe" => self.begin(place, Block::Maybe),
             "or" => self.or(place),
             "end" => self.end(place),
             _ => {}
@@ -214,18 +219,19 @@ impl Parser<'_> {
         self.body.push(Statement { place, kind });
     }
 
-    /// `C: …`, `S raw: …`, `C hex: …`; false if the line is something else.
+    /// `C: …`, `S raw: …`, `C hex: …`, and these with `not` before them; false if the line is something else.
     fn message(&mut self, line: Line<'_>) -> bool {
         let Some((head, _)) = line.text.split_once(':') else { return false };
-        let (side, form) = match head {
+        let not = head.strip_prefix("not").filter(|rest| rest.starts_with([' ', '\t'])).map(str::trim_start);
+        let (side, form) = match not.unwrap_or(head) {
             "C" => (Side::Client, Form::Text),
             "S" => (Side::Server, Form::Text),
             "C raw" => (Side::Client, Form::Raw),
             "S raw" => (Side::Server, Form::Raw),
             "C hex" => (Side::Client, Form::Hex),
             "S hex" => (Side::Server, Form::Hex),
-            "C file" => return self.file(line, Side::Client),
-            "S file" => return self.file(line, Side::Server),
+            "C file" if not.is_none() => return self.file(line, Side::Client),
+            "S file" if not.is_none() => return self.file(line, Side::Server),
             _ => return false,
         };
         self.seen.message = true;
@@ -248,7 +254,11 @@ impl Parser<'_> {
         if form != Form::Text && payload.trim().is_empty() {
             self.error(line.place, format!("`{head}:` says nothing"), "write at least one byte");
         }
-        self.push(line.place, StatementKind::Message { side, form, template });
+        let kind = match not {
+            Some(_) => StatementKind::Not { side, form, template },
+            None => StatementKind::Message { side, form, template },
+        };
+        self.push(line.place, kind);
         true
     }
 
@@ -342,7 +352,7 @@ impl Parser<'_> {
 
     fn end(&mut self, place: Place) {
         let Some(Open { place: began, kind, outside }) = self.open.pop() else {
-            let help = "every `end` closes a `repeat`, `either`, `in any order` or `together` above it";
+            let help = "every `end` closes a block above it, such as `repeat` or `either`";
             return self.error(place, "`end` closes nothing", help);
         };
         if place.column < began.column && place.line > began.line {
@@ -359,8 +369,16 @@ impl Parser<'_> {
                 StatementKind::Either { branches: done }
             }
             Block::Together => {
-                self.one_side(&body, "together");
+                self.one_side_throughout(&body);
                 StatementKind::Together { body }
+            }
+            Block::Maybe => {
+                self.one_side(&body, "maybe");
+                StatementKind::Maybe { body }
+            }
+            Block::Aside => {
+                self.begins_with_a_line(began, &body);
+                StatementKind::Aside { body }
             }
             Block::AnyOrder => {
                 self.one_side(&body, "in any order");
@@ -371,6 +389,8 @@ impl Parser<'_> {
         let empty = match &kind {
             StatementKind::Repeat { body, .. }
             | StatementKind::Together { body }
+            | StatementKind::Maybe { body }
+            | StatementKind::Aside { body }
             | StatementKind::AnyOrder { body } => body.is_empty(),
             _ => false,
         };
@@ -404,6 +424,47 @@ impl Parser<'_> {
         }
     }
 
+    /// The same of a block that has others in it.
+    fn one_side_throughout(&mut self, body: &[Statement]) {
+        let mut first = None;
+        if let Some(odd) = not_one_side_throughout(body, &mut first) {
+            self.error(
+                odd,
+                "`together` holds what one side says: lines of it, and `repeat`, `either` and `in any order` with such lines",
+                "move this line out of the block",
+            );
+        }
+    }
+
+    /// `at any time`: it holds for the file from there on.
+    fn aside(&mut self, place: Place) {
+        if !self.open.is_empty() {
+            let help = "move it out of the block: it holds from where it stands to the end of the file";
+            self.error(place, "`at any time` stands in no other block", help);
+        }
+        self.seen.message = true;
+        self.begin(place, Block::Aside);
+    }
+
+    /// What is heard at any time is known by its first line.
+    fn begins_with_a_line(&mut self, began: Place, body: &[Statement]) {
+        let Some(first) = body.first() else { return };
+        if !matches!(first.kind, StatementKind::Message { .. } | StatementKind::Wrong) {
+            let place = if matches!(first.kind, StatementKind::Set { .. }) { first.place } else { began };
+            self.error(place, "`at any time` begins with a line", "let the line come first that tells what this is");
+        }
+    }
+
+    /// `not` without a line behind it.
+    fn not(&mut self, line: Line<'_>, rest: &str) {
+        let help = match rest.split_ascii_whitespace().next() {
+            Some(side @ ("C" | "S")) => format!("write `not {side}: text`: what must not come is a line"),
+            _ => "write `not S: text` or `not C: text`".to_owned(),
+        };
+        self.error(line.place, "`not` stands before a line that must not come", help);
+        self.push(line.place, StatementKind::Wrong);
+    }
+
     /// Tells what is wrong with a line, and reads it as what was meant, so that nothing follows from it.
     fn meant(&mut self, line: Line<'_>, meant: Meant<'_>) {
         let Meant { part, message, help, instead } = meant;
@@ -429,6 +490,19 @@ impl Parser<'_> {
             self.or(place);
         }
     }
+}
+
+/// The same for statements in blocks: only those are looked at that may stand in a `together`.
+fn not_one_side_throughout(body: &[Statement], first: &mut Option<Side>) -> Option<Place> {
+    body.iter().find_map(|statement| match &statement.kind {
+        StatementKind::Message { side, .. } => (*first.get_or_insert(*side) != *side).then_some(statement.place),
+        StatementKind::Repeat { body, .. } | StatementKind::AnyOrder { body } => not_one_side_throughout(body, first),
+        StatementKind::Either { branches } => {
+            branches.iter().find_map(|branch| not_one_side_throughout(&branch.body, first))
+        }
+        StatementKind::Wrong => None,
+        _ => Some(statement.place),
+    })
 }
 
 /// The first statement that is not a line of the same side as the first one.

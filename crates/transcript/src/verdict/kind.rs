@@ -9,6 +9,8 @@ pub enum FaultKind {
     Differs,
     /// See [`Fault::NothingCame`].
     NothingCame,
+    /// See [`Fault::Forbidden`].
+    Forbidden,
     /// See [`Fault::ClosedEarly`].
     ClosedEarly,
     /// See [`Fault::Reset`].
@@ -49,9 +51,10 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Differs,
         Self::NothingCame,
+        Self::Forbidden,
         Self::ClosedEarly,
         Self::Reset,
         Self::TooLong,
@@ -78,6 +81,7 @@ impl FaultKind {
         match self {
             Self::Differs => "differs",
             Self::NothingCame => "nothing_came",
+            Self::Forbidden => "forbidden",
             Self::ClosedEarly => "closed_early",
             Self::Reset => "reset",
             Self::TooLong => "too_long",
@@ -107,6 +111,7 @@ impl Fault {
         match self {
             Self::Differs => FaultKind::Differs,
             Self::NothingCame { .. } => FaultKind::NothingCame,
+            Self::Forbidden => FaultKind::Forbidden,
             Self::ClosedEarly => FaultKind::ClosedEarly,
             Self::Reset => FaultKind::Reset,
             Self::TooLong { .. } => FaultKind::TooLong,

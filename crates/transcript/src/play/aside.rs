@@ -1,0 +1,83 @@
+//! What the other side may begin at any time: it is heard where something else was awaited and did not come, played, and
+//! then the play goes on where it waited. And what must not come.
+
+use super::{Ending, Next, Play, Stop, Walk, Watch};
+use crate::program::{Message, Op, Pc, matcher};
+use crate::syntax::Form;
+use crate::verdict::{Awaited, Expected, Fault};
+
+impl<W: Watch> Walk<'_, W> {
+    /// Hears what may begin at any time, where what came is not what was awaited; else what is to be done then.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn aside_or(&mut self, play: &mut Play, fail: impl FnOnce(&mut Self, &mut Play) -> Stop) -> Stop {
+        let program = &self.script.program;
+        let at = play.pc;
+        if program.asides.is_empty() || play.counters[program.returns] != 0 {
+            return fail(self, play);
+        }
+        let lines = program.asides_at(at).filter(|aside| program.messages[aside.message].form == Form::Text);
+        let mut lines = lines.peekable();
+        if lines.peek().is_none() {
+            return fail(self, play);
+        }
+        let (text, next, heard, by_gap) = match self.line(play) {
+            Ok(line) => line,
+            Err(stop) => return stop,
+        };
+        let line = &self.rest()[..text];
+        let found = lines.find(|aside| matcher::line_matches(&program.messages[aside.message], line, self.scratch));
+        let Some(aside) = found else { return fail(self, play) };
+        match self.take_line(play, text, next, heard, by_gap) {
+            Ok(()) => self.begin_aside(play, aside.message, aside.begin),
+            Err(stop) => stop,
+        }
+    }
+
+    /// The first line of it came: plays on behind that.
+    pub(super) fn begin_aside(&mut self, play: &mut Play, message: usize, begin: Pc) -> Stop {
+        let program = &self.script.program;
+        self.watch.heard(program.messages[message].place.line, self.input.now);
+        // What was awaited is awaited anew; there are fewer operations than a counter counts.
+        play.counters[program.returns] = u32::try_from(play.pc + 1).unwrap_or(u32::MAX);
+        Stop::Elsewhere(begin + 1)
+    }
+
+    /// The messages that may begin at any time where others are awaited that are no lines.
+    pub(super) fn framed_asides(&self, play: &Play) -> Vec<(usize, Pc)> {
+        let program = &self.script.program;
+        if program.asides.is_empty() || play.counters[program.returns] != 0 {
+            return Vec::new();
+        }
+        let is_framed = |message: &Message| message.form != Form::Text;
+        let asides = program.asides_at(play.pc).filter(|aside| is_framed(&program.messages[aside.message]));
+        asides.map(|aside| (aside.message, aside.begin)).collect()
+    }
+
+    /// Behind what came at any time, and behind what must not come.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn behind_aside(&mut self, play: &mut Play) -> Result<Pc, Stop> {
+        let program = &self.script.program;
+        if matches!(program.ops[play.pc], Op::Forbidden) {
+            return Err(self.forbidden(play));
+        }
+        let back = std::mem::take(&mut play.counters[program.returns]);
+        Ok((back as usize).saturating_sub(1))
+    }
+
+    /// A line came that must not: it is the last that was consumed.
+    fn forbidden(&mut self, play: &mut Play) -> Stop {
+        let consumed = &self.input.bytes[..self.at];
+        let line = consumed.strip_suffix(b"\n").map_or(consumed, |line| line.strip_suffix(b"\r").unwrap_or(line));
+        let begin = memchr::memrchr(b'\n', line).map_or(0, |before| before + 1);
+        let received = line[begin..].to_vec();
+        let mut verdict = self.account(play, Fault::Forbidden, &received);
+        let place = self.script.program.places[play.pc];
+        verdict.place = place;
+        let text = self.script.source.line(place.line).trim().to_owned();
+        let text = text.split_once("not ").map_or(text.clone(), |(_, line)| format!("not {line}"));
+        verdict.expected = vec![Expected { awaited: Awaited::Message, line: place.line, text, matched: 0 }];
+        Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))
+    }
+}
