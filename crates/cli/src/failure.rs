@@ -69,9 +69,11 @@ impl Why {
             Self::Said(_) => {}
             Self::Refused(refused) => {
                 put(object, "kind", json!(WRONG_TRANSCRIPT));
-                put(object, "file", json!(refused.source.name()));
-                if let Some(finding) = refused.findings.first() {
-                    put(object, "line", json!(finding.line));
+                let finding = refused.findings.first();
+                let (file, line) = refused.source.locate(finding.map_or(1, |finding| finding.line));
+                put(object, "file", json!(file));
+                if let Some(finding) = finding {
+                    put(object, "line", json!(line));
                     put(object, "column", json!(finding.column));
                 }
             }
@@ -109,8 +111,9 @@ pub(crate) fn put_failure(object: &mut Map<String, Value>, failure: &Failure) {
     put(object, "error", json!(failure.headline()));
     match failure {
         Failure::Play { verdict, hint } => {
-            put(object, "file", json!(verdict.source.name()));
-            put(object, "line", json!(verdict.place.line));
+            let (file, line) = verdict.source.locate(verdict.place.line);
+            put(object, "file", json!(file));
+            put(object, "line", json!(line));
             put(object, "column", json!(verdict.place.column));
             put(object, "expected", json!(verdict.expected_text()));
             put(object, "received", json!(verdict.received_text()));

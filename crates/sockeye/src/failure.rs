@@ -182,8 +182,8 @@ impl Failure {
     pub fn place(&self) -> Option<String> {
         match self {
             Self::Play { verdict, .. } => {
-                let place = verdict.place;
-                Some(format!("{}:{}:{}", verdict.source.name(), place.line, place.column))
+                let (name, line) = verdict.source.locate(verdict.place.line);
+                Some(format!("{name}:{line}:{}", verdict.place.column))
             }
             Self::Other { line, .. } => line.map(|line| format!("line {line}")),
         }

@@ -236,13 +236,14 @@ impl Builder {
     #[track_caller]
     fn sheet(&self) -> (Sheet, std::collections::BTreeMap<String, Vec<u8>>) {
         let given: Vec<&str> = self.values.iter().map(|(name, _)| name.as_str()).collect();
-        let transcript =
-            Transcript::parse(&self.name, &self.text, &given).unwrap_or_else(|refused| panic!("\n{refused}"));
+        let folder = self.folder.as_deref().and_then(|file| Folder::around(file).ok());
+        let files = folder.as_ref().map(|folder| folder as &dyn Files);
+        let transcript = Transcript::parse_with(&self.name, &self.text, &given, files)
+            .unwrap_or_else(|refused| panic!("\n{refused}"));
         if let Err(unknown) = transcript::known_names([&transcript], &given) {
             panic!("{}: {unknown}", self.name);
         }
-        let files = self.folder.as_deref().and_then(|file| Folder::around(file).ok());
-        let files = files.map(|folder| Arc::new(folder) as Arc<dyn Files>);
+        let files = folder.map(|folder| Arc::new(folder) as Arc<dyn Files>);
         (Sheet { transcript, files }, self.values.iter().cloned().collect())
     }
 }

@@ -52,7 +52,8 @@ impl Diagnostic {
     /// `greeting.talk:4:1: message; help`: everything on one line, without the word error.
     #[must_use]
     pub fn one_line(&self, source: &Source) -> String {
-        let mut text = format!("{}:{}:{}: {}", source.name, self.line, self.column, self.message);
+        let (name, line) = source.locate(self.line);
+        let mut text = format!("{name}:{line}:{}: {}", self.column, self.message);
         if let Some(help) = &self.help {
             text.push_str("; ");
             text.push_str(help);
@@ -67,10 +68,11 @@ impl Diagnostic {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        let number = self.line.to_string();
+        let (name, line) = source.locate(self.line);
+        let number = line.to_string();
         let margin = " ".repeat(number.len() + 1);
         let mut text = format!("{word}: {}\n", self.message);
-        let _ = writeln!(text, "{margin}--> {}:{}:{}", source.name, self.line, self.column);
+        let _ = writeln!(text, "{margin}--> {name}:{line}:{}", self.column);
         // A line that is far longer than a screen is shown around the place.
         let (shown, before) = excerpt(source.line(self.line), self.column - 1, self.width);
         let _ = writeln!(text, " {number} | {shown}");
@@ -78,6 +80,9 @@ impl Diagnostic {
         let _ = writeln!(text, " {} | {}{carets}", " ".repeat(number.len()), " ".repeat(before));
         if let Some(help) = &self.help {
             let _ = writeln!(text, " {} = help: {help}", " ".repeat(number.len()));
+        }
+        for (name, line) in source.includers(self.line) {
+            let _ = writeln!(text, " {} = included by {name}:{line}", " ".repeat(number.len()));
         }
         text
     }
@@ -116,7 +121,20 @@ pub struct Source {
     text: Box<str>,
     /// Where each line begins: a transcript is far shorter than 4 GiB.
     starts: Box<[u32]>,
+    /// What it includes, and what those include.
+    included: Vec<Included>,
 }
+
+/// A text that another one includes. Its lines have numbers of their own, behind those of all texts before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Included {
+    source: Source,
+    /// The line that includes it.
+    by: usize,
+}
+
+/// How far the numbers of two texts' lines are apart: no text has so many.
+const APART: usize = 1 << 25;
 
 impl Source {
     /// Keeps a text under the name that messages use.
@@ -125,7 +143,57 @@ impl Source {
         let behind_endings = text.match_indices('\n').map(|(at, _)| at + 1);
         let starts = std::iter::once(0).chain(behind_endings).filter(|start| *start < text.len());
         let starts = starts.map_while(|start| u32::try_from(start).ok()).collect();
-        Self { name: name.into(), text: text.into(), starts }
+        Self { name: name.into(), text: text.into(), starts, included: Vec::new() }
+    }
+
+    /// Adds a text that a line includes: how much is to be added to the numbers of its lines.
+    pub(crate) fn include(&mut self, name: impl Into<String>, text: &str, by: usize) -> usize {
+        self.included.push(Included { source: Self::new(name, text), by });
+        self.included.len() * APART
+    }
+
+    /// Whether other texts belong to it.
+    pub(crate) fn has_others(&self) -> bool {
+        !self.included.is_empty()
+    }
+
+    /// The text that has a line, and the line's number in it.
+    fn part(&self, line: usize) -> (&Self, usize) {
+        let part = (line / APART).checked_sub(1).and_then(|index| self.included.get(index));
+        part.map_or((self, line), |part| (&part.source, line % APART))
+    }
+
+    /// The file that a line stands in, and its number there: the line may be one of a file that this one includes.
+    #[must_use]
+    pub fn locate(&self, line: usize) -> (&str, usize) {
+        let (part, line) = self.part(line);
+        (&part.name, line)
+    }
+
+    /// The lines through which a line is included, from the inside to the outside.
+    pub(crate) fn includers(&self, line: usize) -> impl Iterator<Item = (&str, usize)> {
+        let by = |line: usize| Some(self.included.get((line / APART).checked_sub(1)?)?.by);
+        std::iter::successors(by(line), move |line| by(*line)).map(|line| self.locate(line))
+    }
+
+    /// A text in which the numbers of included lines are those that they have in their own files.
+    pub(crate) fn spell(&self, text: &str) -> String {
+        if !self.has_others() {
+            return text.to_owned();
+        }
+        let mut spelled = String::with_capacity(text.len());
+        for (index, word) in text.split_inclusive(' ').enumerate() {
+            let digits = word.trim_start_matches(|c: char| !c.is_ascii_digit());
+            let digits = &digits[..digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len())];
+            match digits.parse::<usize>() {
+                Ok(line) if index > 0 && line > APART && spelled.ends_with("line ") => {
+                    let (name, line) = self.locate(line);
+                    spelled.push_str(&word.replacen(digits, &format!("{line} of {name}"), 1));
+                }
+                _ => spelled.push_str(word),
+            }
+        }
+        spelled
     }
 
     /// The name: a path as it was typed, or the name of a built-in transcript.
@@ -147,8 +215,9 @@ impl Source {
     /// The text of a line, counted from 1; empty past the end.
     #[must_use]
     pub fn line(&self, number: usize) -> &str {
-        let start = number.checked_sub(1).and_then(|index| self.starts.get(index));
-        let Some(line) = start.and_then(|start| self.text.get(*start as usize..)) else { return "" };
+        let (part, number) = self.part(number);
+        let start = number.checked_sub(1).and_then(|index| part.starts.get(index));
+        let Some(line) = start.and_then(|start| part.text.get(*start as usize..)) else { return "" };
         let line = line.split('\n').next().unwrap_or_default();
         line.trim_end_matches('\r')
     }

@@ -57,6 +57,28 @@ impl<N> Pattern<N> {
         }
     }
 
+    /// Whether it tells by itself where its hole ends, in a line that is whole.
+    pub(crate) fn ends_itself(&self) -> bool {
+        matches!(self, Self::Word | Self::Int | Self::Regex(_) | Self::Number(_)) || self.has_length()
+    }
+
+    /// How many of the first of these bytes it takes where another hole stands right behind it: as many as it can. `None`
+    /// if they do not begin with what it takes.
+    #[cold]
+    pub(crate) fn taken_from(&self, bytes: &[u8]) -> Option<usize> {
+        let run = |from: usize, fits: fn(&u8) -> bool| {
+            from + bytes[from..].iter().position(|byte| !fits(byte)).unwrap_or(bytes.len() - from)
+        };
+        let taken = match self {
+            Self::Word => run(0, |byte| !matches!(byte, b' ' | b'\t')),
+            Self::Int => run(usize::from(bytes.starts_with(b"-")), u8::is_ascii_digit),
+            Self::Number(_) => run(0, u8::is_ascii_hexdigit),
+            Self::Regex(regex) => return regex.taken_from(bytes),
+            Self::Any | Self::Bytes(_) | Self::BytesOf(_) => return None,
+        };
+        Some(taken)
+    }
+
     /// As it is written in a hole behind the name, with its colon; `name_of` gives names their text.
     pub(crate) fn written<'a>(&'a self, name_of: impl FnOnce(&'a N) -> &'a str) -> String {
         match self {

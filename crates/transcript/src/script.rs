@@ -18,7 +18,7 @@ use crate::diagnostic::{Diagnostic, Severity, Source};
 use crate::made::Fresh;
 use crate::notation::show_hiding;
 use crate::program::{
-    self, Deed, Depends, First, Message, Op, Outside, Piece, PieceKind, Plan, Program, Unwritten, matcher,
+    self, Deed, Depends, First, Message, Op, Outside, Pattern, Piece, PieceKind, Plan, Program, Unwritten, matcher,
 };
 use crate::secret::Secret;
 use crate::syntax::{Eol, Form, Refused};
@@ -452,15 +452,26 @@ fn hearable(program: &Program, options: &Options) -> Vec<Diagnostic> {
             _ => None,
         };
         for pair in message.pieces.windows(2) {
-            if let (Some(first), Some(_)) = (pattern_of(&pair[0]), pattern_of(&pair[1]))
-                && !first.has_length()
-            {
-                let text = "where one hole ends and the next begins cannot be told";
-                findings.push(
-                    Diagnostic::error(pair[1].place, text)
-                        .help("put text between them, or write the first as {name:8 bytes}"),
-                );
+            let (Some(first), Some(second)) = (pattern_of(&pair[0]), pattern_of(&pair[1])) else { continue };
+            // A line is whole when it is looked at; of other bytes more may come that belong to the first.
+            let is_told = first.has_length() || message.form == Form::Text && first.ends_itself();
+            let takes_all = matches!((&first, &second), (Pattern::Int, Pattern::Int) | (Pattern::Word, Pattern::Word));
+            if is_told && !takes_all {
+                continue;
             }
+            let finding = if takes_all {
+                Diagnostic::error(pair[1].place, "the hole before this one takes all that this one could take")
+                    .help("put text between them, or give the first an expression that ends earlier: {a:/[0-9]{2}/}")
+            } else {
+                let help = match message.form {
+                    Form::Text => {
+                        "put text between them, or let the first say where it ends, as {a:int}, {a:word}, {a:8 bytes} and {a:/[a-z]*/} do"
+                    }
+                    Form::Raw | Form::Hex => "put text between them, or write the first as {name:8 bytes}",
+                };
+                Diagnostic::error(pair[1].place, "where one hole ends and the next begins cannot be told").help(help)
+            };
+            findings.push(finding);
         }
         let framed = message.form != Form::Text && options.carrier == Carrier::Stream;
         if framed

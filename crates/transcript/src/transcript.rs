@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Place, Severity, Source};
 use crate::made::Made;
 use crate::program::Outside;
+use crate::script::Files;
 use crate::side::Side;
 use crate::syntax::{self, Refused, Settings, Statement, StatementKind, Tree};
 use crate::{lint, names, program};
@@ -27,7 +28,15 @@ impl Transcript {
     /// # Errors
     /// Every mistake in it, in the order of the lines.
     pub fn parse(name: &str, text: &[u8], given: &[&str]) -> Result<Self, Refused> {
-        let Tree { source, settings, body, mut findings, is_closed } = syntax::read(name, text)?;
+        Self::parse_with(name, text, given, None)
+    }
+
+    /// The same for one that includes others, which are read from the transcript's folder.
+    ///
+    /// # Errors
+    /// As [`Self::parse`]; a file that is included cannot be read.
+    pub fn parse_with(name: &str, text: &[u8], given: &[&str], files: Option<&dyn Files>) -> Result<Self, Refused> {
+        let Tree { source, settings, body, mut findings, is_closed } = syntax::read(name, text, files)?;
         let (roles, unresolved) = names::resolve(&body, given);
         findings.extend(unresolved);
         // What is wrong with the structure is wrong from either side.
@@ -38,9 +47,10 @@ impl Transcript {
         if findings.iter().all(|finding| finding.severity == Severity::Warning) {
             findings.extend(lint::warnings(&body, &roles, &source, &settings, given));
         }
-        let (errors, warnings): (Vec<_>, Vec<_>) =
+        let (errors, mut warnings): (Vec<_>, Vec<_>) =
             findings.into_iter().partition(|finding| finding.severity == Severity::Error);
         if errors.is_empty() {
+            syntax::spell(&source, &mut warnings);
             Ok(Self { source, settings, body: Arc::new(body), warnings })
         } else {
             Err(Refused::new(&source, errors))

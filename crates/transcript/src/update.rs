@@ -29,6 +29,10 @@ pub struct Updated {
 #[must_use]
 pub fn update(text: &str, verdict: &Verdict) -> Option<Updated> {
     let [expected] = verdict.expected.as_slice() else { return None };
+    // A line of a file that this one includes stands elsewhere.
+    if verdict.source.includers(verdict.place.line).next().is_some() {
+        return None;
+    }
     verdict.byte.filter(|_| verdict.fault == Fault::Differs && expected.line == verdict.place.line)?;
     let mut lines: Vec<&str> = text.split('\n').collect();
     let index = verdict.place.line.checked_sub(1)?;

@@ -168,7 +168,8 @@ impl Verdict {
             Fault::UnexpectedData => format!("the {side} said more than the transcript"),
             Fault::WrongEnding => format!("the {side} ended its line in another way than `eol` says"),
             Fault::Misheard { line } => {
-                format!("`{}` would be heard as line {line}", self.show(self.sent.as_ref().map_or(&[], |sent| &sent.1)))
+                let heard = self.source.spell(&format!("heard as line {line}"));
+                format!("`{}` would be {heard}", self.show(self.sent.as_ref().map_or(&[], |sent| &sent.1)))
             }
             Fault::BrokenLine => "a value with a line ending in it cannot stand in a text line".to_owned(),
             Fault::TooMuch { most } => format!("the {side} sent more than {most} bytes without what should end them"),
@@ -246,14 +247,16 @@ impl Verdict {
     #[must_use]
     pub fn details(&self, who: &str) -> String {
         let mut text = String::new();
-        let at = format!("  --> {}:{}:{}", self.source.name(), self.place.line, self.place.column);
+        let (name, line) = self.source.locate(self.place.line);
+        let at = format!("  --> {name}:{line}:{}", self.place.column);
         if who.is_empty() {
             let _ = writeln!(text, "{at}");
         } else {
             let _ = writeln!(text, "{at:<56} {who}");
         }
         let rows = self.rows();
-        let digits = rows.iter().filter_map(|row| row.line).max().unwrap_or(1).to_string().len();
+        let number = |line: usize| self.source.locate(line).1;
+        let digits = rows.iter().filter_map(|row| row.line).map(number).max().unwrap_or(1).to_string().len();
         let width = rows
             .iter()
             .filter_map(|row| row.line)
@@ -263,7 +266,7 @@ impl Verdict {
             .clamp(20, 44);
         for row in &rows {
             let (number, written) = match row.line {
-                Some(line) => (line.to_string(), clip(self.source.line(line), width)),
+                Some(line) => (number(line).to_string(), clip(self.source.line(line), width)),
                 None => (String::new(), String::new()),
             };
             let line = format!(" {number:>digits$} | {written:<width$}  {:<9} {}", row.label, row.text);

@@ -109,7 +109,8 @@ fn findings(findings: &[Diagnostic], source: &Source) -> String {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        let object = json!({ "file": source.name(), "line": finding.line, "column": finding.column,
+        let (file, line) = source.locate(finding.line);
+        let object = json!({ "file": file, "line": line, "column": finding.column,
             "width": finding.width, "severity": severity, "message": finding.message, "help": finding.help });
         json::push_line(&mut text, &object);
     }
@@ -209,7 +210,10 @@ fn tell(transcript: &Transcript, report: &Report, console: &Console) -> Exit {
             (true, true) => "they agree as far as they were played; it is too long to play to its end",
             (true, false) => "they agree",
         };
-        text += &format!("{name}: both ends against each other: {verdict}{}\n", unplayed(&report.unplayed));
+        text += &format!(
+            "{name}: both ends against each other: {verdict}{}\n",
+            unplayed(&report.unplayed, transcript.source())
+        );
     }
     let printed = if console.quiet { Exit::Done } else { console.print(text.as_bytes()) };
     if printed == Exit::Done && !report.differences.is_empty() { Exit::Differs } else { printed }
@@ -224,9 +228,13 @@ fn carrier_words(carrier: Carrier) -> (&'static str, &'static str) {
 }
 
 /// Which branches were not played.
-fn unplayed(branches: &[(usize, Option<String>)]) -> String {
+fn unplayed(branches: &[(usize, Option<String>)], source: &Source) -> String {
+    let number = |line: usize| match source.locate(line) {
+        (name, line) if name != source.name() => format!("{line} of {name}"),
+        (_, line) => line.to_string(),
+    };
     let lines = |wanted: fn(&Option<String>) -> bool| {
-        let lines: Vec<_> = branches.iter().filter(|(_, why)| wanted(why)).map(|(line, _)| line.to_string()).collect();
+        let lines: Vec<_> = branches.iter().filter(|(_, why)| wanted(why)).map(|(line, _)| number(*line)).collect();
         let word = if lines.len() == 1 { "the branch at line" } else { "the branches at lines" };
         (!lines.is_empty()).then(|| format!("{word} {}", lines.join(", ")))
     };
@@ -237,7 +245,7 @@ fn unplayed(branches: &[(usize, Option<String>)]) -> String {
     if lines(Option::is_some).is_some() {
         for (line, why) in branches {
             if let Some(why) = why {
-                text += &format!("; the branch at line {line} cannot be played: {why}");
+                text += &format!("; the branch at line {} cannot be played: {why}", number(*line));
             }
         }
     }

@@ -16,25 +16,20 @@ use crate::output::Console;
 /// Reads and parses a transcript; what is wrong with it has been said if there is none. `given` are the names that get
 /// their values from outside.
 pub(super) fn read(path: &Path, given: &[&str], console: &Console) -> Result<Transcript, Exit> {
-    load(path, given).map_err(|why| console.conclude(Exit::Usage, why))
+    sheet(path, given).map(|sheet| sheet.transcript).map_err(|why| console.conclude(Exit::Usage, why))
 }
 
 /// The same with the folder that its files are looked for in.
 pub(super) fn sheet(path: &Path, given: &[&str]) -> Result<Sheet, Unusable> {
-    let transcript = load(path, given)?;
+    let unreadable = |error| Unusable::Unreadable { what: "the transcript", path: path.to_owned(), error };
+    let text = text(path).map_err(unreadable)?;
     let folder = Folder::around(path).map_err(|error| Unusable::Unreadable {
         what: "the folder of",
         path: path.to_owned(),
         error,
     })?;
-    Ok(Sheet { transcript, files: Some(Arc::new(folder)) })
-}
-
-/// Reads and parses a transcript.
-fn load(path: &Path, given: &[&str]) -> Result<Transcript, Unusable> {
-    let unreadable = |error| Unusable::Unreadable { what: "the transcript", path: path.to_owned(), error };
-    let text = text(path).map_err(unreadable)?;
-    Transcript::parse(&path.display().to_string(), &text, given).map_err(Unusable::Refused)
+    let transcript = Transcript::parse_with(&path.display().to_string(), &text, given, Some(&folder));
+    Ok(Sheet { transcript: transcript.map_err(Unusable::Refused)?, files: Some(Arc::new(folder)) })
 }
 
 /// Why a transcript cannot be had.

@@ -79,7 +79,13 @@ pub(super) fn run(flags: &Talk, mut target: Target, text: &str, console: &Consol
 /// The transcript with the new line, if it can be played: a name that the old line captured may be missing now.
 fn parse(flags: &Talk, target: &Target, text: &str) -> Option<Sheet> {
     let name = target.sheet.transcript.source().name();
-    let transcript = Transcript::parse(name, text.as_bytes(), &flags.values.names()).ok()?;
+    let transcript = Transcript::parse_with(
+        name,
+        text.as_bytes(),
+        &flags.values.names(),
+        target.sheet.files.as_deref().map(|files| files as _),
+    )
+    .ok()?;
     let sheet = Sheet { transcript, files: target.sheet.files.clone() };
     prepare(flags, &sheet, target.protocol, &[]).ok().map(|_| sheet)
 }

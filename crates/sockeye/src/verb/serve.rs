@@ -556,7 +556,8 @@ impl Roles {
                 None => protocols.push(protocol),
                 Some(refused) => {
                     let why = refused.findings.first().map_or_else(String::new, |finding| {
-                        format!("{}:{}: {}", refused.source.name(), finding.line, finding.message)
+                        let (name, line) = refused.source.locate(finding.line);
+                        format!("{name}:{line}: {}", finding.message)
                     });
                     let notice = format!("not on {name}: {why}");
                     if !notices.contains(&notice) {

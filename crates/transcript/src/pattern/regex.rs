@@ -1,6 +1,8 @@
 //! Regular expressions of the linear-time kind: whatever a peer sends, each byte is looked at once for each place in the
 //! expression. They match bytes, from the first to the last.
 
+use std::sync::OnceLock;
+
 use regex::bytes::{Regex as Matcher, RegexBuilder};
 
 /// Longest expression, in bytes.
@@ -13,6 +15,8 @@ const LARGEST: usize = 1024 * 1024;
 pub(crate) struct Regex {
     source: String,
     matcher: Matcher,
+    /// The same without an end, for a hole that another one stands behind: few are.
+    beginning: OnceLock<Option<Matcher>>,
 }
 
 impl PartialEq for Regex {
@@ -45,11 +49,20 @@ impl Regex {
                 regex::Error::CompiledTooBig(_) => "the regex grows too large: its repetitions are too many".to_owned(),
                 _ => "the regex cannot match bytes".to_owned(),
             })?;
-        Ok(Self { source: source.to_owned(), matcher })
+        Ok(Self { source: source.to_owned(), matcher, beginning: OnceLock::new() })
     }
 
     pub(crate) fn source(&self) -> &str {
         &self.source
+    }
+
+    /// How many of the first of these bytes it takes.
+    pub(crate) fn taken_from(&self, bytes: &[u8]) -> Option<usize> {
+        let build = || {
+            let beginning = format!(r"\A(?:{})", self.source);
+            RegexBuilder::new(&beginning).unicode(false).size_limit(LARGEST).build().ok()
+        };
+        self.beginning.get_or_init(build).as_ref()?.find(bytes).map(|found| found.end())
     }
 
     /// Whether it matches the bytes from end to end.

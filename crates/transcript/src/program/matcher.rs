@@ -214,8 +214,16 @@ fn walk(
                         }
                     }
                 } else if text.length == 0 {
-                    // An open end without a length: it goes on until the stream ends.
-                    return Walked::Partly;
+                    if extent == Extent::Prefix {
+                        // An open end without a length: it goes on until the stream ends.
+                        return Walked::Partly;
+                    }
+                    // Another hole stands right behind it.
+                    let limit = line.len().saturating_sub(tail_length(message, scratch)).max(start);
+                    match pattern.taken_from(&line[start..limit]) {
+                        Some(taken) => start + taken,
+                        None => return differs(start, 0),
+                    }
                 } else {
                     let limit = match extent {
                         Extent::Line => line.len().saturating_sub(tail_length(message, scratch)).max(start),

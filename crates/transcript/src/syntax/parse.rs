@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::duration::duration;
 use super::encoding;
+use super::include::Included;
 use super::meant::{Instead, Meant};
 use super::nearest::nearest;
 use super::size::Size;
@@ -12,6 +13,7 @@ use super::unknown;
 use super::{Act, Branch, Form, Refused, Settings, Statement, StatementKind, Tree};
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place, Source};
+use crate::script::Files;
 
 /// Deepest nesting of blocks.
 const DEEPEST: usize = 16;
@@ -19,7 +21,7 @@ const DEEPEST: usize = 16;
 const LARGEST: usize = 16 * 1024 * 1024;
 
 /// Reads a whole text, with every mistake in its statements. What is not text at all is refused.
-pub(crate) fn read(name: &str, text: &[u8]) -> Result<Tree, Refused> {
+pub(crate) fn read(name: &str, text: &[u8], files: Option<&dyn Files>) -> Result<Tree, Refused> {
     if text.len() > LARGEST {
         let finding = Diagnostic::error(Place { line: 1, column: 1, width: 1 }, "the file is larger than 16 MiB");
         return Err(Refused::new(&Arc::new(Source::new(name, "")), vec![finding]));
@@ -28,33 +30,31 @@ pub(crate) fn read(name: &str, text: &[u8]) -> Result<Tree, Refused> {
         return Err(Refused::new(&Arc::new(Source::new(name, "")), vec![finding]));
     }
     let decoded = String::from_utf8_lossy(text);
-    let source = Arc::new(Source::new(name, decoded.strip_prefix('\u{feff}').unwrap_or(&decoded)));
+    let decoded = decoded.strip_prefix('\u{feff}').unwrap_or(&decoded);
     let mut parser = Parser {
-        source: &source,
+        source: Source::new(name, decoded),
+        files,
+        inside: Vec::new(),
+        blocks_outside: 0,
+        included: Included::default(),
         astray: None,
         findings: Vec::new(),
         settings: Settings::default(),
         open: Vec::new(),
         seen: Seen::default(),
         is_repaired: false,
+        is_full: false,
         size: Size::default(),
         body: Vec::new(),
     };
     if let Err(wrong) = std::str::from_utf8(text) {
         parser.findings.push(encoding::not_utf8(text, wrong.valid_up_to()));
     }
-    for (index, line) in decoded.strip_prefix('\u{feff}').unwrap_or(&decoded).split('\n').enumerate() {
-        parser.line(index + 1, line.strip_suffix('\r').unwrap_or(line));
-        if let Some(finding) = parser.size.full(index + 1, parser.findings.len()) {
-            parser.findings.push(finding);
-            // What is not read may have closed them.
-            parser.open.clear();
-            break;
-        }
-    }
+    parser.lines(decoded, 0);
     let is_closed = parser.open.is_empty();
     parser.close_all();
-    let Parser { mut findings, settings, body, seen, .. } = parser;
+    let Parser { mut findings, settings, body, seen, source, .. } = parser;
+    let source = Arc::new(source);
     if !seen.message && findings.is_empty() {
         findings.push(encoding::nothing_said(&source));
     }
@@ -92,7 +92,14 @@ pub(super) struct Seen {
 }
 
 pub(super) struct Parser<'a> {
-    source: &'a Source,
+    pub(super) source: Source,
+    /// Where the files come from that are included.
+    pub(super) files: Option<&'a dyn Files>,
+    /// The files that are being included, from the outside to the inside, by their paths below the first one's folder.
+    pub(super) inside: Vec<String>,
+    /// Blocks that are open in the files around the one in hand.
+    pub(super) blocks_outside: usize,
+    pub(super) included: Included,
     /// The first block whose `end` stands in another column: if one is never closed, it is this one.
     astray: Option<Place>,
     pub(super) findings: Vec<Diagnostic>,
@@ -101,6 +108,8 @@ pub(super) struct Parser<'a> {
     pub(super) seen: Seen,
     /// The line that is read is not the one that is written but the one that was meant.
     is_repaired: bool,
+    /// No more is read.
+    pub(super) is_full: bool,
     pub(super) size: Size,
     body: Vec<Statement>,
 }
@@ -137,6 +146,25 @@ impl<'a> Line<'a> {
 impl Parser<'_> {
     pub(super) fn error(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
         self.findings.push(Diagnostic::error(place, message).help(help));
+    }
+
+    /// Reads the lines of one text; so much is added to their numbers. Whether all of them were read.
+    pub(super) fn lines(&mut self, text: &str, offset: usize) -> bool {
+        for (index, line) in text.split('\n').enumerate() {
+            let number = offset + index + 1;
+            self.line(number, line.strip_suffix('\r').unwrap_or(line));
+            if self.is_full {
+                return false;
+            }
+            if let Some(finding) = self.size.full(number, self.findings.len()) {
+                self.findings.push(finding);
+                // What is not read may have closed them.
+                self.open.clear();
+                self.is_full = true;
+                return false;
+            }
+        }
+        true
     }
 
     fn line(&mut self, number: usize, whole: &str) {
@@ -177,6 +205,7 @@ impl Parser<'_> {
             // What stands behind the sign is the value, to the last space.
             "set" => self.set(verbatim, verbatim.behind(word)),
             "let" => self.let_(verbatim, verbatim.behind(word)),
+            "include" => self.include(line, rest),
             "repeat" => self.repeat(line, rest),
             "in" if rest.split_ascii_whitespace().eq(["any", "order"]) => self.begin(place, Block::AnyOrder),
             "at" if rest.split_ascii_whitespace().eq(["any", "time"]) => self.aside(place),
@@ -273,7 +302,8 @@ impl Parser<'_> {
             let message = format!("`{path}` is not below the transcript's folder");
             self.error(path_place, message, "write a path relative to the folder that the transcript stands in");
         }
-        self.push(line.place, StatementKind::File { side, path: path.to_owned(), path_place });
+        let path = self.beside(path);
+        self.push(line.place, StatementKind::File { side, path, path_place });
         true
     }
 
@@ -330,8 +360,9 @@ impl Parser<'_> {
 
     fn begin(&mut self, place: Place, kind: Block) {
         // Nothing deeper is kept: what walks the tree below here need not ask how deep it is.
-        let kind = if self.open.len() < DEEPEST { kind } else { Block::Broken };
-        if self.open.len() == DEEPEST {
+        let depth = self.open.len() + self.blocks_outside;
+        let kind = if depth < DEEPEST { kind } else { Block::Broken };
+        if depth == DEEPEST {
             self.error(place, format!("blocks are nested deeper than {DEEPEST}"), "flatten the conversation");
         }
         self.size.statement();
@@ -400,7 +431,7 @@ impl Parser<'_> {
         self.push(began, kind);
     }
 
-    fn close_all(&mut self) {
+    pub(super) fn close_all(&mut self) {
         // The layout knows better than the count which of them was forgotten.
         let mut astray = self.astray.take();
         while let Some(Open { place, .. }) = self.open.last() {
@@ -438,7 +469,7 @@ impl Parser<'_> {
 
     /// `at any time`: it holds for the file from there on.
     fn aside(&mut self, place: Place) {
-        if !self.open.is_empty() {
+        if !self.open.is_empty() || self.blocks_outside > 0 {
             let help = "move it out of the block: it holds from where it stands to the end of the file";
             self.error(place, "`at any time` stands in no other block", help);
         }

@@ -20,7 +20,11 @@ impl Parser<'_> {
             "timeout" => ("timeout", rest),
             _ => ("ignore case", rest),
         };
-        if self.seen.message || !self.open.is_empty() {
+        // A file that is included says for itself what holds for it: that is nothing new where it holds anyway.
+        if self.source.has_others() && self.holds_anyway(line, name, rest) {
+            return;
+        }
+        if self.seen.message || !self.open.is_empty() || self.blocks_outside > 0 {
             self.error(line.place, format!("`{name}` stands before the first message"), "move it to the top");
         } else if self.seen.settings.contains(&name) {
             self.error(line.place, format!("`{name}` is given twice"), "keep one of them");
@@ -50,6 +54,27 @@ impl Parser<'_> {
         {
             self.error(line.place, "a gap needs `eol any` or `eol none`", "leave one of the two out");
         }
+    }
+
+    /// Whether a setting changes nothing.
+    fn holds_anyway(&mut self, line: Line<'_>, name: &str, rest: &str) -> bool {
+        if name == "transcript" {
+            return matches!(rest, "1" | "1.1") && !self.inside.is_empty();
+        }
+        if !self.seen.settings.contains(&name) && name != "eol" || name == "at" {
+            return false;
+        }
+        let (before, findings) = (self.settings.clone(), self.findings.len());
+        let place = if rest.is_empty() { line.place } else { line.place_of(rest) };
+        match name {
+            "ignore case" => self.settings.ignore_case = true,
+            "eol" => self.eol(place, rest),
+            _ => self.time(line, name, place, rest),
+        }
+        let is_same = self.settings == before && self.findings.len() == findings;
+        self.settings = before;
+        self.findings.truncate(findings);
+        is_same
     }
 
     fn eol(&mut self, place: Place, rest: &str) {

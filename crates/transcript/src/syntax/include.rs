@@ -1,0 +1,125 @@
+//! Files that a transcript includes: their statements stand where they are included, and what is wrong in them names both
+//! files.
+
+use std::path::Path;
+
+use super::encoding;
+use super::parse::{Line, Parser};
+use crate::diagnostic::{Diagnostic, Place};
+
+/// Files inside each other, at most.
+const DEEPEST: usize = 16;
+/// Files that one transcript includes, those that they include among them; one that is included twice counts twice.
+const MOST: usize = 1000;
+/// Bytes of all of them together, as of one transcript.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// What was included so far.
+#[derive(Debug, Default)]
+pub(super) struct Included {
+    files: usize,
+    bytes: u64,
+}
+
+impl Parser<'_> {
+    /// `include path`.
+    pub(super) fn include(&mut self, line: Line<'_>, path: &str) {
+        if path.is_empty() {
+            return self.error(line.place, "`include` names a file", "write `include login.talk`");
+        }
+        let place = line.place_of(path);
+        if path.starts_with('/') || path.split('/').any(|part| part == "..") || path.contains('\0') {
+            let message = format!("`{path}` is not below the transcript's folder");
+            return self.error(place, message, "write a path relative to the folder that the transcript stands in");
+        }
+        let below = self.beside(path);
+        let name = beside(self.source.name(), &below);
+        if self.inside.contains(&below) || name == self.source.name() {
+            let chain: Vec<&str> = self.inside.iter().map(String::as_str).chain([below.as_str()]).collect();
+            let message = format!("`{path}` includes itself: {}", chain.join(" → "));
+            return self.error(place, message, "take one of these lines out");
+        }
+        if self.inside.len() == DEEPEST {
+            return self.error(
+                place,
+                format!("files include each other deeper than {DEEPEST}"),
+                "put some of them together",
+            );
+        }
+        self.included.files += 1;
+        if self.included.files > MOST {
+            self.is_full = true;
+            return self.error(place, format!("more than {MOST} files are included"), "put some of them together");
+        }
+        let text = match self.read_file(&below) {
+            Ok(text) => text,
+            Err(why) => {
+                let message = format!("`{path}` cannot be read: {why}");
+                let help = "files are looked for below the folder that the transcript stands in";
+                return self.error(place, message, help);
+            }
+        };
+        self.included_text(line.place, below, name, &text);
+    }
+
+    /// A path below the first transcript's folder, as the file in hand writes it.
+    pub(super) fn beside(&self, path: &str) -> String {
+        self.inside.last().map_or_else(|| path.to_owned(), |file| beside(file, path))
+    }
+
+    fn read_file(&mut self, path: &str) -> Result<Vec<u8>, String> {
+        let files = self.files.ok_or("no folder to read files from is given")?;
+        let file = files.open(path).map_err(|error| error.to_string())?;
+        self.included.bytes = self.included.bytes.saturating_add(file.len());
+        if self.included.bytes > LARGEST {
+            return Err("the files that are included have more than 16 MiB together".to_owned());
+        }
+        let mut text = vec![0; usize::try_from(file.len()).unwrap_or(0)];
+        let mut filled = 0;
+        while filled < text.len() {
+            match file.read_at(filled as u64, &mut text[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        text.truncate(filled);
+        Ok(text)
+    }
+
+    fn included_text(&mut self, by: Place, below: String, name: String, text: &[u8]) {
+        if let Some(mut finding) = encoding::not_text(text) {
+            // It has no line that could be shown.
+            (finding.line, finding.column, finding.width) = (by.line, by.column, by.width);
+            finding.message = format!("{below}: {}", finding.message);
+            self.findings.push(finding);
+            return;
+        }
+        let decoded = String::from_utf8_lossy(text);
+        let decoded = decoded.strip_prefix('\u{feff}').unwrap_or(&decoded);
+        let offset = self.source.include(name, decoded, by.line);
+        if let Err(wrong) = std::str::from_utf8(text) {
+            let finding = encoding::not_utf8(text, wrong.valid_up_to());
+            self.findings.push(Diagnostic { line: offset + finding.line, ..finding });
+        }
+        self.inside.push(below);
+        // What ends in another file than it begins would be found by nobody.
+        let outside = std::mem::take(&mut self.open);
+        self.blocks_outside += outside.len();
+        self.lines(decoded, offset);
+        if !self.is_full {
+            self.close_all();
+        }
+        self.blocks_outside -= outside.len();
+        self.open = outside;
+        self.inside.pop();
+    }
+}
+
+/// The path of a file beside another one.
+fn beside(file: &str, path: &str) -> String {
+    match Path::new(file).parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.join(path).display().to_string(),
+        _ => path.to_owned(),
+    }
+}
