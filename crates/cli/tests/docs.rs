@@ -188,6 +188,8 @@ fn the_examples_of_the_reference_play_from_both_ends() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("body.txt"), "the body\n").unwrap();
     let examples = blocks_of("transcript.md", "talk");
+    let login = examples.iter().find(|example| example.contains("C: USER")).unwrap();
+    std::fs::write(folder.path().join("login.talk"), login).unwrap();
     for (number, example) in examples.iter().enumerate() {
         let path = folder.path().join(format!("example-{number}.talk"));
         std::fs::write(&path, example).unwrap();
@@ -261,6 +263,10 @@ fn the_examples_of_the_reference_play_from_both_ends() {
         ":hex=",
         ":2 hex}",
         "…}",
+        "not S: ",
+        "maybe\n",
+        "at any time\n",
+        "include ",
     ] {
         assert!(all.contains(word), "{word:?} is in no example");
     }

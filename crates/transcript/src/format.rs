@@ -26,8 +26,10 @@ pub fn format(text: &str) -> String {
         laid_out.push_str(&"  ".repeat(depth));
         laid_out.push_str(&statement);
         laid_out.push('\n');
-        let opens = matches!(statement.as_str(), "repeat" | "either" | "or" | "in any order" | "together")
-            || statement.starts_with("repeat ");
+        let opens = matches!(
+            statement.as_str(),
+            "repeat" | "either" | "or" | "in any order" | "together" | "maybe" | "at any time"
+        ) || statement.starts_with("repeat ");
         depth += usize::from(opens);
     }
     laid_out
@@ -42,6 +44,14 @@ fn statement(line: &str) -> String {
         match head {
             "C" | "S" | "C raw" | "S raw" => return message(head, payload),
             "C hex" | "S hex" => return message(head, &hex(payload)),
+            _ if head.starts_with("not") => {
+                let words: Vec<&str> = head.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
+                match words[..] {
+                    ["not", "C" | "S"] | ["not", "C" | "S", "raw"] => return message(&words.join(" "), payload),
+                    ["not", "C" | "S", "hex"] => return message(&words.join(" "), &hex(payload)),
+                    _ => {}
+                }
+            }
             "C file" | "S file" => return message(head, &format!(" {}", payload.trim_matches([' ', '\t']))),
             _ => {}
         }

@@ -27,7 +27,7 @@ fn rounds(usual: usize) -> usize {
 }
 
 /// Pieces that mean something, where nobody expects them.
-const PIECES: [&str; 38] = [
+const PIECES: [&str; 45] = [
     "{",
     "}",
     "{x",
@@ -66,6 +66,13 @@ const PIECES: [&str; 38] = [
     "let n = random 4 hex\n",
     "let n = time HTTP\n",
     "let n = sum {n} 4\n",
+    "not S: {_}\n",
+    "not C: x\n",
+    "maybe\n  S: x\nend\n",
+    "at any time\n  S: p{t=1}\n  C: q{t}\nend\n",
+    "at any time\n",
+    "maybe\n",
+    "{a:int=1}{b:word=x}",
 ];
 
 fn changed(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {

@@ -32,7 +32,9 @@ pub(super) fn statement(payload: &Payload<'_>, side: Side, blocks: &mut bool, fi
         ["raw:", ..] | ["hex:", _, ..] | ["file:", _] => {
             Some(format!("write `{letter} {text}`, with one colon, if those bytes are meant"))
         }
-        ["repeat"] | ["either"] | ["together"] | ["in", "any", "order"] => block(&words.join(" ")),
+        ["repeat"] | ["either"] | ["together"] | ["maybe"] | ["in", "any", "order"] | ["at", "any", "time"] => {
+            block(&words.join(" "))
+        }
         ["repeat", count] if is_number(count) => block(&words.join(" ")),
         ["end"] | ["or"] if *blocks => block(first),
         ["eol", "any" | "lf" | "crlf" | "none"] | ["ignore", "case"] | ["transcript", "1"] => block(&words.join(" ")),

@@ -163,10 +163,10 @@ impl<'a, W: Watch> Walk<'a, W> {
             };
             // A datagram of several lines has more behind the first one, and one of a single line has not.
             let is_more = next < self.rest().len();
-            let fits = match script.program.ops[arm.pc + 1] {
-                Op::Apart => !is_more,
+            let fits = match script.program.ops.get(arm.pc + 1) {
                 _ if !arm.together => !is_more,
-                Op::Hear(_) => is_more,
+                Some(Op::Apart) => !is_more,
+                Some(Op::Hear(_)) => is_more,
                 // Where a block follows, it tells.
                 _ => true,
             };

@@ -48,10 +48,15 @@ pub(super) fn foreign(word: &str, rest: &str) -> Option<(String, Instead)> {
         "parallel" | "concurrently" | "simultaneously" => {
             says("what one side says in an order that is not known stands between `in any order` and `end`", Block)
         }
-        "optional" | "optionally" | "maybe" | "perhaps" => says(
-            "what may be missing is a branch beside an empty one: `either`, the lines, `or`, `end`",
-            Block,
-        ),
+        "optional" | "optionally" | "perhaps" | "possibly" => says("what may be left out stands between `maybe` and `end`", Block),
+        "anytime" | "always" | "whenever" | "async" | "background" => {
+            says("what may come whenever it likes stands between `at any time` and `end`", Block)
+        }
+        "never" | "forbid" | "reject" | "refuse" | "deny" | "!s:" | "!c:" => {
+            says("a line that must not come is written `not S: text` or `not C: text`", Nothing)
+        }
+        "random" | "rand" | "uuid" => says("a random value is given a name by `let id = random 16 hex`", Nothing),
+        "time" | "now" | "date" | "clock" => says("the time is given a name by `let now = time HTTP`", Nothing),
         "send" | "say" | "print" | "echo" | "write" | "reply" | "respond" | "puts" | "output" | "request"
         | "answer" => says(
             "what is said stands behind its side: `C: text` if the client says it, `S: text` if the server does",
@@ -89,8 +94,9 @@ pub(super) fn foreign(word: &str, rest: &str) -> Option<(String, Instead)> {
         "var" | "const" | "define" | "variable" | "export" | "assign" | "local" | "def" => {
             says("a value is given a name by `set name = value`", Nothing)
         }
-        "include" | "import" | "require" | "source" | "call" | "use" | "function" | "exec" | "run" => {
-            says("a transcript has no other one in it and runs no program: write its lines here", Nothing)
+        "import" | "require" | "source" | "use" | "includes" | "load" => says("another file is put here by `include login.talk`", Nothing),
+        "call" | "function" | "exec" | "run" => {
+            says("a transcript runs no program and has no functions: write its lines here, or `include login.talk`", Nothing)
         }
         "start" | "starts" | "begin" if rest.eq_ignore_ascii_case("tls") => says("where TLS begins, write `starttls`", Nothing),
         "version" => says("write `transcript 1`", Nothing),
@@ -157,7 +163,12 @@ mod tests {
             ("case insensitive", "write `ignore case`"),
             ("log hello", "a comment begins with #"),
             ("regex /x/", "a pattern stands in a hole"),
-            ("optional", "a branch beside an empty one"),
+            ("optional", "between `maybe` and `end`"),
+            ("never S: x", "is written `not S: text`"),
+            ("import other.talk", "`include login.talk`"),
+            ("anytime", "`at any time` and `end`"),
+            ("mabye", "did you mean `maybe`?"),
+            ("inculde x.talk", "did you mean `include`?"),
             ("Host: x", "a line is said by the client, `C:`"),
             ("In: x", "`C:`"),
             ("S\u{a0}: hello", "write `S: hello`"),

@@ -6,7 +6,7 @@ use super::meant::{Instead, Meant};
 use super::nearest::nearest;
 
 /// Words that begin a statement, for suggestions.
-const KEYWORDS: [&str; 18] = [
+const KEYWORDS: [&str; 21] = [
     "repeat",
     "either",
     "or",
@@ -20,6 +20,9 @@ const KEYWORDS: [&str; 18] = [
     "at",
     "ignore",
     "together",
+    "maybe",
+    "not",
+    "include",
     "in",
     "starttls",
     "c:",
@@ -70,7 +73,7 @@ pub(super) fn unknown<'a>(text: &'a str, word: &'a str, below: bool) -> Meant<'a
     let is_label = word.len() > 2 && word.ends_with(':');
     if let Some(near) = nearest(word, KEYWORDS).filter(|_| !is_label) {
         let instead = match near {
-            "repeat" | "either" | "together" => Block,
+            "repeat" | "either" | "together" | "maybe" => Block,
             "or" => Or,
             "end" => End,
             _ => Nothing,
@@ -344,6 +347,7 @@ fn comment_behind(text: &str) -> Option<Meant<'_>> {
         "end",
         "in",
         "together",
+        "maybe",
         "starttls",
         "gap",
         "eol",
@@ -379,7 +383,10 @@ fn mark_behind(text: &str) -> Option<Meant<'_>> {
     let is_whole =
         matches!(
             words[..],
-            ["repeat" | "either" | "or" | "end" | "together" | "starttls"] | ["repeat", _] | ["in", "any", "order"]
+            ["repeat" | "either" | "or" | "end" | "together" | "maybe" | "starttls"]
+                | ["repeat", _]
+                | ["in", "any", "order"]
+                | ["at", "any", "time"]
         ) || matches!(bare, "C closes" | "S closes" | "C resets" | "S resets" | "C stops sending" | "S stops sending");
     is_whole.then(|| Meant {
         part: &text[bare.len()..],
