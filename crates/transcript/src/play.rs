@@ -206,8 +206,6 @@ enum Stop {
     Next(Next),
     /// Nothing more can be done with these bytes.
     More,
-    /// The play goes on elsewhere.
-    Elsewhere(Pc),
 }
 
 impl Play {
@@ -265,6 +263,7 @@ impl Play {
             last: None,
             messages: 0,
             rounds: 0,
+            is_aside: false,
         };
         let next = walk.run(self);
         walk.keep_said(self);
@@ -447,14 +446,18 @@ struct Walk<'a, W> {
     rounds: usize,
     /// The last line said in this run went without an ending; another one needs it first.
     owes_ending: bool,
+    /// The play goes on elsewhere than where it stood.
+    is_aside: bool,
 }
 
 impl<W: Watch> Walk<'_, W> {
     fn run(&mut self, play: &mut Play) -> Next {
         loop {
             match self.operation(play) {
-                Ok(pc) | Err(Stop::Elsewhere(pc)) => play.pc = pc,
+                Ok(pc) => play.pc = pc,
                 Err(Stop::Next(next)) => return next,
+                // It was told where it goes on: what came may come at any time.
+                Err(Stop::More) if std::mem::take(&mut self.is_aside) => {}
                 Err(Stop::More) => return Next::Hear { until: self.deadline(play) },
             }
         }
@@ -535,9 +538,15 @@ impl<W: Watch> Walk<'_, W> {
                 Ok(next)
             }
             Op::Jump(to) => Ok(*to),
-            Op::Forbidden | Op::Return => self.behind_aside(play),
             Op::Wrong | Op::End => Err(Stop::Next(Next::End(Ending::Done))),
-            Op::Patience(_) | Op::Set { .. } | Op::Let { .. } | Op::Enter(_) | Op::Together | Op::Apart => {
+            Op::Patience(_)
+            | Op::Set { .. }
+            | Op::Let { .. }
+            | Op::Enter(_)
+            | Op::Together
+            | Op::Apart
+            | Op::Forbidden
+            | Op::Return => {
                 self.pass(play, pc)?;
                 Ok(pc + 1)
             }
@@ -577,6 +586,7 @@ impl<W: Watch> Walk<'_, W> {
             }
             Op::Enter(counters) => counters.iter().for_each(|&counter| play.counters[counter] = 0),
             Op::Together => play.together = true,
+            Op::Forbidden | Op::Return => return Err(self.behind_aside(play)),
             Op::Apart => {
                 play.together = false;
                 // What was begun to be heard is heard to its end.

@@ -40,7 +40,7 @@ impl<W: Watch> Walk<'_, W> {
         self.watch.heard(program.messages[message].place.line, self.input.now);
         // What was awaited is awaited anew; there are fewer operations than a counter counts.
         play.counters[program.returns] = u32::try_from(play.pc + 1).unwrap_or(u32::MAX);
-        Stop::Elsewhere(begin + 1)
+        self.go_on(play, begin + 1)
     }
 
     /// The messages that may begin at any time where others are awaited that are no lines.
@@ -57,13 +57,19 @@ impl<W: Watch> Walk<'_, W> {
     /// Behind what came at any time, and behind what must not come.
     #[cold]
     #[inline(never)]
-    pub(super) fn behind_aside(&mut self, play: &mut Play) -> Result<Pc, Stop> {
+    pub(super) fn behind_aside(&mut self, play: &mut Play) -> Stop {
         let program = &self.script.program;
         if matches!(program.ops[play.pc], Op::Forbidden) {
-            return Err(self.forbidden(play));
+            return self.forbidden(play);
         }
         let back = std::mem::take(&mut play.counters[program.returns]);
-        Ok((back as usize).saturating_sub(1))
+        self.go_on(play, (back as usize).saturating_sub(1))
+    }
+
+    fn go_on(&mut self, play: &mut Play, pc: Pc) -> Stop {
+        play.pc = pc;
+        self.is_aside = true;
+        Stop::More
     }
 
     /// A line came that must not: it is the last that was consumed.

@@ -135,7 +135,9 @@ struct Answers<'w> {
 impl<'w> Answers<'w> {
     fn begin(scratch: &'w mut Scratch, output: &'w mut Vec<u8>, messages: &'w [Message]) -> Self {
         let mut block = std::mem::take(&mut scratch.block);
-        block.resize(BLOCK, 0);
+        if block.len() < BLOCK {
+            block.resize(BLOCK, 0);
+        }
         Self { messages, scratch, output, block, filled: 0, said: &[], next: &[] }
     }
 
