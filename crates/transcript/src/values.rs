@@ -22,6 +22,9 @@ pub(crate) const fn given_index(slot: usize) -> Option<usize> {
     if slot > usize::MAX / 2 { Some(usize::MAX - slot) } else { None }
 }
 
+/// Answers that are put together before they join the output. Its length is part of its type: nobody asks for it again.
+pub(crate) type Block = [u8; 16 * 1024];
+
 /// The values of one play. A driver keeps one for all its plays: each step borrows it, and a play that must wait takes
 /// what it still needs with it.
 #[derive(Debug, Default)]
@@ -40,7 +43,7 @@ pub struct Scratch {
     /// Which of many messages are tried.
     pub(crate) found: Vec<usize>,
     /// Where answers of the fast path are put together; its length stays.
-    pub(crate) block: Vec<u8>,
+    pub(crate) block: Option<Box<Block>>,
 }
 
 /// Bytes, and which of them each slot has.

@@ -5,10 +5,7 @@ use super::say::MOST_SHOWN;
 use super::{Heard, Last, Play, SAID_AHEAD, Walk, Watch};
 use crate::program::{Answer, CHUNK, Message, Own, Part, Round, Rounds, Takes, Text, Usual, matcher};
 use crate::syntax::Eol;
-use crate::values::Scratch;
-
-/// Bytes of answers that are put together before they join the output.
-const BLOCK: usize = 16 * 1024;
+use crate::values::{Block, Scratch};
 
 impl<W: Watch> Walk<'_, W> {
     /// Answers as many whole lines as begin a round, where there are such.
@@ -125,7 +122,7 @@ struct Answers<'w> {
     messages: &'w [Message],
     scratch: &'w mut Scratch,
     output: &'w mut Vec<u8>,
-    block: Vec<u8>,
+    block: Box<Block>,
     filled: usize,
     /// Of defaults that are said in turn: the one that was said last, and the next one.
     said: &'w [u8],
@@ -134,10 +131,7 @@ struct Answers<'w> {
 
 impl<'w> Answers<'w> {
     fn begin(scratch: &'w mut Scratch, output: &'w mut Vec<u8>, messages: &'w [Message]) -> Self {
-        let mut block = std::mem::take(&mut scratch.block);
-        if block.len() < BLOCK {
-            block.resize(BLOCK, 0);
-        }
+        let block = scratch.block.take().unwrap_or_else(|| Box::new([0; size_of::<Block>()]));
         Self { messages, scratch, output, block, filled: 0, said: &[], next: &[] }
     }
 
@@ -147,7 +141,7 @@ impl<'w> Answers<'w> {
 
     fn end(mut self) {
         self.flush();
-        self.scratch.block = self.block;
+        self.scratch.block = Some(self.block);
     }
 
     fn flush(&mut self) {
