@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{
-    Aside, Choice, Deed, Depends, FileMessage, Fork, Keys, Literal, Literals, MOST_SAID, Message, Op, Order, Pattern, Pc, Piece, PieceKind, Places, Program, Recipe, Rounds, Shape, Unwritten, choices, matcher, plan, reach,
+    Aside, Choice, Deed, Depends, FileMessage, Fork, Keys, Literal, Literals, MOST_SAID, Message, Op, Order, Pattern,
+    Pc, Piece, PieceKind, Places, Program, Recipe, Rounds, Shape, Unwritten, choices, matcher, plan, reach,
 };
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place};
