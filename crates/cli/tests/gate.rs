@@ -175,3 +175,58 @@ fn root_is_given_up_for_good_once_all_is_bound() {
     let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--user", "64198:64197", "--exec", "id -u"]);
     assert_eq!(text(&support::to_end(&mut server.connect())), "64198\n");
 }
+
+/// Row 71 of the faults: what is held can be seen from outside, and what is needed still works.
+#[test]
+fn a_server_gives_up_what_it_does_not_need_once_all_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("hi.talk"), "S: one\nS closes\n").unwrap();
+    let play = folder.path().join("hi.talk");
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["-v", "--threads", "2", "--play", play.to_str().unwrap()]);
+    let said = server.log.wait_for("sandbox: ");
+    assert!(said.contains("no new privileges"), "{said}");
+    assert_eq!(support::to_end(&mut server.connect()), b"one\n");
+    // The threads that hear peers, from the first to the last.
+    for thread in std::fs::read_dir(format!("/proc/{}/task", server.child.id())).unwrap() {
+        let thread = thread.unwrap().path();
+        let name = std::fs::read_to_string(thread.join("comm")).unwrap();
+        let status = std::fs::read_to_string(thread.join("status")).unwrap();
+        if name.starts_with("serve") || name.starts_with("sockeye") {
+            assert!(status.contains("NoNewPrivs:\t1"), "{name}: {status}");
+        }
+    }
+    // Another file under the same name, as an editor leaves it, is read again.
+    std::fs::write(folder.path().join("new"), "S: two\nS closes\n").unwrap();
+    std::fs::rename(folder.path().join("new"), &play).unwrap();
+    server.signal("HUP");
+    server.log.wait_for("read again");
+    assert_eq!(support::to_end(&mut server.connect()), b"two\n");
+    // What leads out of the folder is not there for it.
+    if said.contains("Landlock") {
+        let other = tempfile::tempdir().unwrap();
+        std::fs::write(other.path().join("out.talk"), "S: three\nS closes\n").unwrap();
+        std::fs::remove_file(&play).unwrap();
+        std::os::unix::fs::symlink(other.path().join("out.talk"), &play).unwrap();
+        server.signal("HUP");
+        server.log.wait_for("not read again, the old one stays: ");
+        assert_eq!(support::to_end(&mut server.connect()), b"two\n");
+    }
+    let server = Server::start(&["-v", "--no-sandbox"]);
+    server.log.wait_for("no sandbox (--no-sandbox)");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+    assert!(status.contains("NoNewPrivs:\t0"), "{status}");
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["-v", "--exec", "cat /etc/passwd"]);
+    server.log.wait_for("no sandbox: a program may need anything");
+    assert!(!support::to_end(&mut server.connect()).is_empty());
+}
+
+#[test]
+fn the_file_of_a_unix_socket_goes_with_its_server_in_a_sandbox_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let server = Server::start_at(&[&format!("unix:{}", path.display())], &["-v"]);
+    server.log.wait_for("sandbox: reads nothing, writes nothing; ");
+    assert!(path.exists());
+    assert_eq!(server.stop().0, 0);
+    assert!(!path.exists());
+}

@@ -50,6 +50,7 @@ pub mod limits;
 pub mod mock;
 pub mod net;
 pub mod record;
+pub mod sandbox;
 pub mod sink;
 pub mod stop;
 #[allow(unsafe_code, reason = "system calls that no safe wrapper has")]

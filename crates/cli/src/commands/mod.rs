@@ -18,6 +18,7 @@ pub(crate) mod ports;
 pub(crate) mod relay;
 mod report;
 pub(crate) mod runs;
+mod sandbox;
 pub(crate) mod serve;
 mod signals;
 mod table;

@@ -21,7 +21,7 @@ use sockeye::web::account::{Account, Accounts};
 use sockeye::web::extra::{Caching, Extra};
 use sockeye::web::options::{Archives, Folders, Hidden, Hosts, Links, Packing, Sharing, Siblings, SiteOptions};
 
-use super::{file, gate, signals};
+use super::{file, gate, sandbox, signals};
 use crate::access::AccessFile;
 use crate::exit::Exit;
 use crate::flags::{Serve, Web};
@@ -76,6 +76,7 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
         port_file::write(path, server.ports(), console)?;
     }
     gate::become_user(user.as_ref(), console)?;
+    sandbox::enter(flags, &options, console)?;
     let summary = server.run(stop, reloading, observer);
     teller.lock().unwrap_or_else(PoisonError::into_inner).take();
     let summary = summary.map_err(refuse)?;

@@ -99,6 +99,10 @@ pub(crate) struct Serve {
     pub(crate) family: FamilyFlags,
     #[command(flatten)]
     pub(crate) gate: GateFlags,
+    /// Keep the right to open other files and sockets once all is bound, and to gain privileges; with --exec it is kept anyway,
+    /// and -v says what is given up
+    #[arg(long)]
+    pub(crate) no_sandbox: bool,
     // The last: its heading would also stand over what follows.
     #[command(flatten)]
     pub(crate) web: Web,

@@ -14,6 +14,7 @@ mod netlink;
 pub(crate) mod option;
 pub(crate) mod process;
 pub(crate) mod queue;
+pub(crate) mod sandbox;
 pub(crate) mod signal;
 pub(crate) mod tcp_diag;
 pub(crate) mod tcp_info;

@@ -1,0 +1,218 @@
+//! What a process gives up for good once all that it needs is open: other files, new TCP sockets, new privileges
+//! (landlock(7), prctl(2)). Three system calls, for which no library is needed.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::ptr::null;
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+
+// linux/landlock.h.
+const VERSION: libc::c_uint = 1;
+const PATH_BENEATH: libc::c_int = 1;
+const WRITE_FILE: u64 = 1 << 1;
+const READ_FILE: u64 = 1 << 2;
+const READ_DIR: u64 = 1 << 3;
+const REMOVE_DIR: u64 = 1 << 4;
+const REMOVE_FILE: u64 = 1 << 5;
+const MAKE_DIR: u64 = 1 << 7;
+const MAKE_REG: u64 = 1 << 8;
+const REFER: u64 = 1 << 13;
+const TRUNCATE: u64 = 1 << 14;
+const BIND_AND_CONNECT: u64 = 0b11;
+const ABSTRACT_SOCKETS_AND_SIGNALS: u64 = 0b11;
+
+const READ: u64 = READ_FILE | READ_DIR;
+const WRITE: u64 = WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | REFER | TRUNCATE;
+
+#[repr(C)]
+struct Ruleset {
+    files: u64,
+    net: u64,
+    scoped: u64,
+}
+
+#[repr(C, packed)]
+struct Beneath {
+    allowed: u64,
+    parent: libc::c_int,
+}
+
+/// What is kept. Everything else is given up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sandbox {
+    /// Folders beneath which files are read.
+    pub reads: Vec<PathBuf>,
+    /// Folders beneath which files are made, changed and removed.
+    pub writes: Vec<PathBuf>,
+    /// Folders in which files are removed: those of Unix sockets.
+    pub removes: Vec<PathBuf>,
+}
+
+/// What holds from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// What the kernel of this version of Landlock can hold; from 4 on no new TCP socket.
+    Landlock(u32),
+    /// Only that there are no new privileges: this kernel has no Landlock, or lets nobody use it.
+    NoNewPrivileges,
+}
+
+/// Why a sandbox does not hold.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SandboxError {
+    /// It could not be made.
+    Io(io::Error),
+    /// What is not to be possible any more was tried, and is.
+    DoesNotHold(&'static str),
+}
+
+impl std::fmt::Display for SandboxError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "the sandbox cannot be made: {}", crate::net::words(error)),
+            Self::DoesNotHold(what) => write!(f, "the sandbox does not hold: {what} was tried, and could be done"),
+        }
+    }
+}
+
+impl std::error::Error for SandboxError {}
+
+impl From<io::Error> for SandboxError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl Sandbox {
+    /// Gives everything else up, for this thread and those that it starts from now on, and tries what is to fail.
+    ///
+    /// # Errors
+    /// A folder that is not there; the system refused, or what was tried did not fail.
+    pub fn enter(&self) -> Result<Held, SandboxError> {
+        rustix::thread::set_no_new_privs(true).map_err(io::Error::from)?;
+        // SAFETY: with this flag the call takes no attributes and only tells a number.
+        let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, null::<Ruleset>(), 0_usize, VERSION) };
+        let Ok(version @ 1..) = u32::try_from(version) else { return Ok(Held::NoNewPrivileges) };
+        let since = |first: u32, right: u64| if version >= first { right } else { 0 };
+        // Every right of the version: what is not handled is not held.
+        let handled = ((1 << 13) - 1) | since(2, REFER) | since(3, TRUNCATE) | since(5, 1 << 15);
+        let ruleset =
+            Ruleset { files: handled, net: since(4, BIND_AND_CONNECT), scoped: since(6, ABSTRACT_SOCKETS_AND_SIGNALS) };
+        let size: usize = if version >= 6 {
+            24
+        } else if version >= 4 {
+            16
+        } else {
+            8
+        };
+        // SAFETY: the kernel reads `size` bytes, which the struct has.
+        let fd = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, &raw const ruleset, size, 0) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error().into());
+        }
+        // SAFETY: the call gave a new descriptor, which nobody else has.
+        let rules = unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) };
+        for (folders, rights) in [(&self.reads, READ), (&self.writes, READ | WRITE), (&self.removes, REMOVE_FILE)] {
+            for folder in folders {
+                let parent =
+                    openat(CWD, folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(io::Error::from)?;
+                let rule = Beneath { allowed: rights & handled, parent: parent.as_raw_fd() };
+                // SAFETY: the kernel reads a struct that lives beyond the call.
+                done(unsafe {
+                    libc::syscall(libc::SYS_landlock_add_rule, rules.as_raw_fd(), PATH_BENEATH, &raw const rule, 0)
+                })?;
+            }
+        }
+        // SAFETY: a descriptor and a number.
+        done(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, rules.as_raw_fd(), 0) })?;
+        self.try_it(version)?;
+        Ok(Held::Landlock(version))
+    }
+
+    /// Tries what must fail from now on.
+    fn try_it(&self, version: u32) -> Result<(), SandboxError> {
+        let all = |folders: &[PathBuf]| folders.iter().any(|folder| folder.parent().is_none());
+        let open = |flags| openat(CWD, "/", flags | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR);
+        if !all(&self.reads) && !all(&self.writes) && open(OFlags::RDONLY | OFlags::DIRECTORY).is_ok() {
+            return Err(SandboxError::DoesNotHold("reading the folder /"));
+        }
+        if !all(&self.writes) && open(OFlags::RDWR | OFlags::TMPFILE).is_ok() {
+            return Err(SandboxError::DoesNotHold("making a file in /"));
+        }
+        if version < 4 {
+            return Ok(());
+        }
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+        let socket = socket.map_err(io::Error::from)?;
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        if bind(&socket, &nowhere).is_ok() {
+            return Err(SandboxError::DoesNotHold("binding a TCP socket"));
+        }
+        // Nobody listens there: refused would mean that it went out.
+        if connect(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 1))) != Err(Errno::ACCESS) {
+            return Err(SandboxError::DoesNotHold("connecting over TCP"));
+        }
+        Ok(())
+    }
+}
+
+fn done(result: libc::c_long) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    /// Row 71 of the faults. Each in a thread of its own: what a thread gave up, it never gets back.
+    #[test]
+    fn what_is_not_kept_is_given_up_for_good() {
+        let (kept, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for folder in [&kept, &other] {
+            std::fs::write(folder.path().join("file"), "content").unwrap();
+        }
+        let reads = vec![kept.path().to_owned()];
+        std::thread::scope(|scope| {
+            let read = scope.spawn(|| {
+                let sandbox = Sandbox { reads: reads.clone(), ..Sandbox::default() };
+                let Held::Landlock(version) = sandbox.enter().unwrap() else { return };
+                assert!(File::open(kept.path().join("file")).is_ok());
+                assert!(File::open(other.path().join("file")).is_err());
+                assert!(File::create(kept.path().join("new")).is_err());
+                // Nor do its threads.
+                let inherited = std::thread::spawn(|| File::open("/etc/passwd").is_err()).join();
+                assert!(inherited.unwrap());
+                if version >= 4 {
+                    assert!(std::net::TcpListener::bind("127.0.0.1:0").is_err());
+                }
+                // Once more, with more kept, gives nothing back.
+                Sandbox { reads: vec!["/".into()], ..Sandbox::default() }.enter().unwrap();
+                assert!(File::open("/etc/passwd").is_err());
+            });
+            let written = scope.spawn(|| {
+                let sandbox = Sandbox { writes: reads.clone(), ..Sandbox::default() };
+                let Held::Landlock(_) = sandbox.enter().unwrap() else { return };
+                let (new, newer) = (kept.path().join("new"), kept.path().join("newer"));
+                std::fs::create_dir(kept.path().join("folder")).unwrap();
+                std::fs::write(&new, "x").unwrap();
+                std::fs::rename(&new, &newer).unwrap();
+                std::fs::rename(&newer, kept.path().join("folder/newest")).unwrap();
+                std::fs::write(other.path().join("new"), "x").unwrap_err();
+            });
+            read.join().unwrap();
+            written.join().unwrap();
+        });
+        // The others have what they had.
+        assert!(File::open("/etc/passwd").is_ok());
+        let missing = Sandbox { reads: vec!["/no/such/folder".into()], ..Sandbox::default() };
+        assert!(std::thread::spawn(move || missing.enter().is_err()).join().unwrap());
+    }
+}
