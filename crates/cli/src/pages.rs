@@ -135,6 +135,7 @@ mod tests {
                 "",
                 "-serve",
                 "-talk",
+                "-relay",
                 "-fetch",
                 "-check",
                 "-import",

@@ -59,8 +59,9 @@ fn needed(flags: &Serve, options: &Options) -> Sandbox {
         }
         if flags.web.upload { &mut sandbox.writes } else { &mut sandbox.reads }.push(folder);
     }
-    for path in &flags.play {
-        // An editor puts another file there, and `file:` lines name others beside it.
+    // A site is built anew beside the old one and takes its name, an editor puts another file there, and `file:` lines name
+    // others: the rules of the kernel are about folders that are there now, so that it is the one around.
+    for path in flags.play.iter().chain(&flags.web.files).filter(|path| path.file_name().is_some()) {
         sandbox.reads.push(folder_of(path));
         if let Ok(target) = path.canonicalize() {
             sandbox.reads.push(folder_of(&target));
@@ -71,6 +72,7 @@ fn needed(flags: &Serve, options: &Options) -> Sandbox {
             sandbox.removes.push(folder_of(path));
         }
     }
+    sandbox.reads.sort();
     sandbox.reads.dedup();
     // A pipe has no folder, and is not read again.
     sandbox.reads.retain(|folder| folder.is_dir());
