@@ -190,6 +190,38 @@ fn datagrams_are_lost_doubled_and_overtaken_as_often_as_asked_for() {
     assert!((130..=240).contains(&late), "{late} overtaken");
 }
 
+/// Rows 26 and 28 of the list of faults: one packet in twenty is lost on every way, and then all of them for a while. TCP and
+/// TLS carry every byte both ways.
+#[test]
+fn loss_and_a_partition_that_heals_cost_no_byte() {
+    need("nft");
+    let script = r#"
+        folder=$(mktemp -d)
+        "$1" serve tcp://127.0.0.1:7001 --echo -q >/dev/null 2>&1 & one=$!
+        "$1" relay tls://127.0.0.1:7002 127.0.0.1:7001 >/dev/null 2>"$folder/log" & two=$!
+        until pin=$(grep -o 'sha256:.*' "$folder/log") && grep -q listening "$folder/log"; do sleep 0.05; done
+        "$1" relay 127.0.0.1:7003 "tls://127.0.0.1:7002?pin=$pin" --port-file "$folder/port" -q >/dev/null 2>&1 & three=$!
+        until [ -e "$folder/port" ]; do sleep 0.05; done
+        nft add table inet faults
+        nft add chain inet faults input '{ type filter hook input priority 0; }'
+        nft add rule inet faults input numgen random mod 100 '<' 5 drop
+        head -c 20000000 /dev/urandom >"$folder/in"
+        (
+            until [ -s "$folder/out" ]; do sleep 0.01; done
+            nft insert rule inet faults input drop
+            sleep 2
+            nft flush chain inet faults input
+            touch "$folder/healed"
+        ) >/dev/null 2>&1 &
+        "$1" talk 127.0.0.1:7003 <"$folder/in" >"$folder/out"
+        [ -e "$folder/healed" ] && cmp "$folder/in" "$folder/out" && echo whole
+        kill -9 $one $two $three
+        rm -r "$folder"
+    "#;
+    let output = in_namespace(script);
+    assert!(text(&output.stdout).contains("whole"), "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
 #[test]
 fn a_seed_that_was_not_given_is_said() {
     let (relay, _server) = relay(&["--delay", "1ms"]);
