@@ -24,6 +24,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("nft", "nftables"),
     ("unshare", "util-linux"),
     ("prlimit", "util-linux"),
+    ("setpriv", "util-linux"),
     ("bash", "bash"),
     ("sha256sum", "coreutils"),
     ("curl", "curl"),
