@@ -50,6 +50,8 @@ fn is_served(server: &Server) {
     let mut said = String::new();
     stream.read_to_string(&mut said).unwrap();
     assert!(said.starts_with("HTTP/1.1 200 OK\r\n"), "{said}");
+    // The name as browsers know it, byte for byte.
+    assert!(said.contains("\r\nX-Content-Type-Options: nosniff\r\n"), "{said}");
 }
 
 #[test]

@@ -164,6 +164,48 @@ fn a_peer_that_has_closed_gets_nothing_more_and_that_is_told() {
     }
 }
 
+/// Our end is no byte that was not sent, and what only our own system took was not sent: given is sent and not sent.
+#[test]
+fn what_was_not_sent_is_counted_once_and_no_end_among_it() {
+    for limit in [["--idle", "200ms"], ["--timeout", "200ms"]] {
+        let (address, peer) = serve_one(|mut stream| assert_eq!(stream.read(&mut [0; 1]).unwrap_or(0), 0));
+        let address = address.to_string();
+        let output = run(&[&["talk", &address, "--recv-only"][..], &limit].concat(), b"");
+        peer.join().unwrap();
+        assert_code(&output, 28);
+        assert!(text(&output.stderr).ends_with("; 0 bytes sent, 0 received\n"), "{}", text(&output.stderr));
+        let (mut listening, port, log) = sink(ended_pipe(), &limit);
+        let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let told = log.wait_for("sockeye: ");
+        assert!(told.starts_with(&format!("sockeye: tcp://127.0.0.1:{port}: ")), "{told}");
+        assert!(told.ends_with("; 0 bytes sent, 0 received"), "{told}");
+        assert_eq!(listening.wait().unwrap().code(), Some(28));
+        drop(client);
+    }
+    for given in [4 << 20, 5_000_001] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("input");
+        std::fs::write(&path, vec![b'x'; given]).unwrap();
+        let (address, peer) = serve_one(|mut stream| {
+            let mut some = [0; 1000];
+            stream.read_exact(&mut some).unwrap();
+            // What was not read makes a close a reset.
+        });
+        let arguments = ["talk", &address.to_string()];
+        let input = std::fs::File::open(&path).unwrap();
+        let output = command(&[]).args(arguments).stdin(input).output().unwrap();
+        peer.join().unwrap();
+        assert_code(&output, 56);
+        let stderr = text(&output.stderr);
+        let number = |behind: &str| -> usize {
+            let before = stderr.split(behind).next().unwrap();
+            before.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+        };
+        let counts = (number(" bytes sent, "), number(" bytes of standard input were not sent"));
+        assert_eq!(counts.0 + counts.1, given, "{stderr}");
+    }
+}
+
 #[test]
 fn receiving_only_reads_no_input_and_ends_with_the_peer() {
     let (address, peer) = serve_one(|mut stream| {

@@ -238,18 +238,17 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
         console.note(notice);
     }
     let mut options = options(flags);
+    // Where it listens, and not where it was asked to: the port may have been left to the system.
+    let here = bound.sockets.first().map_or_else(|| address.to_string(), |socket| socket.endpoint.to_string());
     let record = match &flags.record {
-        Some(path) => {
-            let at = bound.sockets.first().map_or_else(|| address.to_string(), |socket| socket.endpoint.to_string());
-            Some(connection::record(flags, path, at, protocol, console)?)
-        }
+        Some(path) => Some(connection::record(flags, path, here.clone(), protocol, console)?),
         None => None,
     };
     let watch = Watch::new(flags, Side::Server, protocol);
     options.tap = watch.tap(record.as_ref()).map(|tap| Tapped::new(Side::Server, tap));
     tell_when_interrupted(&options.progress, record.clone(), console)?;
     let bar = watch.bar(&options.progress, console);
-    let peer = address.to_string();
+    let peer = here;
     let mut observer = console.observer();
     let listened =
         with_sink(flags, |sink| listen(bound.sockets, flags.keep, io::stdin().as_fd(), sink, &options, &mut *observer));

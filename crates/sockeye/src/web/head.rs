@@ -53,8 +53,8 @@ impl<'h> Head<'h> {
         fields.add("Date", now.date());
         let replaced = |name| context.extra.as_ref().is_some_and(|extra| extra.replaces(name));
         // Without it, browsers guess that text is a page and run what is in it.
-        if !replaced("X-Content-Type-SiteOptions") {
-            fields.add("X-Content-Type-SiteOptions", b"nosniff");
+        if !replaced("X-Content-Type-Options") {
+            fields.add("X-Content-Type-Options", b"nosniff");
         }
         if let Some(extra) = &context.extra {
             fields.append(extra.fields());

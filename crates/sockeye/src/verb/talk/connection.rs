@@ -288,7 +288,8 @@ impl<'a> Connection<'a> {
         }
         let bytes = queue::unsent(self.socket)?;
         // Our end comes last: as long as anything is missing, it is.
-        Ok(bytes.saturating_sub(u64::from(self.end_sent.load(Ordering::Acquire))))
+        let has_end = self.end_sent.load(Ordering::Acquire) || self.is_over();
+        Ok(bytes.saturating_sub(u64::from(has_end)))
     }
 
     /// Waits until the peer's system has taken everything, until the connection breaks, or until a time. Returns what is

@@ -20,9 +20,10 @@ pub(super) fn left(fd: BorrowedFd<'_>) -> Unsent {
     let kind = rustix::fs::FileType::from_raw_mode(found.st_mode);
     if kind == rustix::fs::FileType::RegularFile {
         let offset = rustix::fs::seek(fd, rustix::fs::SeekFrom::Current(0)).unwrap_or(0);
-        return Unsent { bytes: u64::try_from(found.st_size).unwrap_or(0).saturating_sub(offset), at_least: false };
+        let bytes = u64::try_from(found.st_size).unwrap_or(0).saturating_sub(offset);
+        return Unsent { bytes, in_queue: 0, at_least: false };
     }
-    Unsent { bytes: queue::unread(fd).unwrap_or(0), at_least: true }
+    Unsent { bytes: queue::unread(fd).unwrap_or(0), in_queue: 0, at_least: true }
 }
 
 /// Rewrites line endings, across any cut between two reads.

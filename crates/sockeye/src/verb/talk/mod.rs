@@ -319,6 +319,8 @@ pub enum Ending {
 pub struct Unsent {
     /// How many are known.
     pub bytes: u64,
+    /// Of those, bytes that the socket has, and that the peer's system has not taken.
+    pub in_queue: u64,
     /// There may be more: the producer had not ended.
     pub at_least: bool,
 }
@@ -393,7 +395,8 @@ impl fmt::Display for Outcome {
             Ending::SendFailed(error) => write!(f, "cannot send: {}", words_of_sending(error))?,
         }
         let Self { sent, received, unsent, dropped, .. } = self;
-        write!(f, "; {sent} bytes sent, {received} received")?;
+        // What was given to the socket and went no further was not sent.
+        write!(f, "; {} bytes sent, {received} received", sent.saturating_sub(unsent.in_queue))?;
         if unsent.bytes > 0 {
             let least = if unsent.at_least { "at least " } else { "" };
             write!(f, ", {least}{} bytes of standard input were not sent", unsent.bytes)?;

@@ -324,7 +324,8 @@ fn conclude(
         (Ending::Done, Some(Up::Ended | Up::Empty)) => Ending::Done,
         (other, _) => other,
     };
-    unsent.bytes += missing.as_ref().unwrap_or(&0);
+    unsent.in_queue = *missing.as_ref().unwrap_or(&0);
+    unsent.bytes += unsent.in_queue;
     let ending = match (ending, missing) {
         // Nobody knows whether all arrived.
         (Ending::Done | Ending::PeerEnded, Err(error)) => Ending::Failed("cannot ask what arrived", error),

@@ -58,7 +58,7 @@ fn seen(mut response: Response, fields: &FieldList, version: Version) -> Seen {
         }
     };
     let seen = Seen { status: response.status.code(), head, content, keep_alive: response.keep_alive };
-    assert_eq!(seen.field("X-Content-Type-SiteOptions"), Some("nosniff"));
+    assert_eq!(seen.field("X-Content-Type-Options"), Some("nosniff"));
     assert_eq!(seen.field("Date").unwrap().len(), 29);
     seen
 }
