@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use sockeye::address::{Address, AddressError, Scheme};
 use sockeye::event::Protocol;
-use sockeye::net::connect::{ConnectError, ConnectOptions, Connected};
+use sockeye::net::connect::{ConnectError, ConnectOptions, Connected, Source};
+use sockeye::net::datagrams::Datagrams;
 use sockeye::net::words;
 use sockeye::record::Record;
 use transcript::Carrier;
@@ -20,9 +21,15 @@ pub(super) fn options(flags: &Talk) -> ConnectOptions {
     ConnectOptions {
         family: flags.family.family(),
         timeout: flags.connect_timeout,
+        source: flags.source.clone().or_else(|| flags.interface.clone().map(Source::Interface)),
+        datagrams: datagrams(flags),
         proxy: flags.proxy.clone(),
-        ..ConnectOptions::default()
     }
+}
+
+/// What holds for a socket of datagrams.
+pub(super) fn datagrams(flags: &Talk) -> Datagrams {
+    Datagrams { broadcast: flags.broadcast, groups: flags.join.clone(), ttl: flags.ttl }
 }
 
 /// Why there is no connection, and how long it was tried.

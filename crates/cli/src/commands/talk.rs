@@ -19,7 +19,7 @@ use crate::flags::{StartTls, Talk};
 use crate::output::Console;
 use crate::port_file;
 use sockeye::address::{Address, AddressError};
-use sockeye::event::Protocol;
+use sockeye::event::{Name, Protocol};
 use sockeye::net::connect::{Connected, connect_within};
 use sockeye::net::listen::{self, Request};
 use sockeye::record::{Record, Tap};
@@ -54,6 +54,10 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
         return Err(console.fail(Exit::Usage, "talk needs an address: HOST:PORT, HOST PORT, PORT or unix:PATH"));
     };
     let protocol = protocol(address).map_err(|error| wrong(&error))?;
+    if (flags.broadcast || !flags.join.is_empty() || flags.ttl.is_some()) && protocol != Protocol::Udp {
+        let why = "--broadcast, --join and --ttl are for datagrams: write udp://HOST:PORT";
+        return Err(console.fail(Exit::Usage, why));
+    }
     if flags.starttls.is_some() && protocol == Protocol::Udp {
         return Err(console.fail(Exit::Usage, "--starttls needs a stream, and udp:// is none"));
     }
@@ -231,6 +235,15 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
     let request = Request { address: address.clone(), protocols: vec![protocol] };
     let bound = listen::bind(&[request], flags.family.family())
         .map_err(|error| console.fail(Exit::CannotListen, &error.to_string()))?;
+    for (socket, group) in bound.sockets.iter().flat_map(|socket| flags.join.iter().map(move |group| (socket, group))) {
+        let is_v4 = matches!(&socket.endpoint.name, Name::Inet(address) if address.is_ipv4());
+        group.join(&socket.fd, is_v4).map_err(|error| {
+            console.fail(
+                Exit::CannotListen,
+                &format!("cannot join {group}: {}", sockeye::net::words(&io::Error::from(error))),
+            )
+        })?;
+    }
     if let Some(path) = &flags.port_file {
         port_file::write(path, &bound.ports, console)?;
     }

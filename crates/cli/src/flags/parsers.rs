@@ -1,7 +1,10 @@
 //! What stands behind a flag: times, sizes, names and values as people write them.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use sockeye::net::connect::Source;
+use sockeye::net::datagrams::Group;
 use sockeye::net::proxy::Proxy;
 use sockeye::net::tls::Trust;
 use sockeye::verb::serve::Budget;
@@ -84,6 +87,34 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
 
 pub(super) fn pin(text: &str) -> Result<Trust, String> {
     Trust::pinned(text).map_err(|error| error.to_string())
+}
+
+/// An address of this machine, a port, or both.
+pub(super) fn own_end(text: &str) -> Result<Source, String> {
+    let wrong = || {
+        "write an address or a port of this machine, or both: 192.0.2.1, :4000, 192.0.2.1:4000, [::1]:4000".to_owned()
+    };
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    if let Ok(ip) = bare.parse() {
+        return Ok(Source::Address(ip));
+    }
+    if let Ok(both) = text.parse::<SocketAddr>() {
+        return Ok(Source::Port(Some(both.ip()), both.port()));
+    }
+    text.strip_prefix(':').unwrap_or(text).parse().map(|port| Source::Port(None, port)).map_err(|_| wrong())
+}
+
+/// The longest name that the kernel has room for has 15 bytes (IFNAMSIZ).
+pub(super) fn interface(text: &str) -> Result<String, String> {
+    if (1..16).contains(&text.len()) {
+        Ok(text.to_owned())
+    } else {
+        Err("write the name of an interface: eth0".to_owned())
+    }
+}
+
+pub(super) fn group(text: &str) -> Result<Group, String> {
+    text.parse()
 }
 
 pub(super) fn proxy(text: &str) -> Result<Proxy, String> {

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
+use sockeye::net::connect::Source;
+use sockeye::net::datagrams::Group;
 use sockeye::net::proxy::Proxy;
 use sockeye::net::tls::Trust;
 use sockeye::verb::talk::{Eol, Upgrade};
 
-use super::parsers::{Sha256Hex, count, duration, pin, proxy, sha256, size};
+use super::parsers::{Sha256Hex, count, duration, group, interface, own_end, pin, proxy, sha256, size};
 use super::values::{FamilyFlags, Values};
 
 #[derive(Debug, Args)]
@@ -98,6 +100,21 @@ pub(crate) struct Talk {
     /// For looking the name up and connecting
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
     pub(crate) connect_timeout: Duration,
+    /// Come from this address or port of this machine, or both: ADDR, ADDR:PORT, :PORT
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = own_end, conflicts_with = "listen")]
+    pub(crate) source: Option<Source>,
+    /// Go through this network interface; systems before Linux 5.7 let root alone do that for what comes, too
+    #[arg(long, value_name = "NAME", value_parser = interface, conflicts_with_all = ["listen", "source"])]
+    pub(crate) interface: Option<String>,
+    /// Over UDP: send to all of a network at once, as to 192.0.2.255 or 255.255.255.255, and hear everybody who answers
+    #[arg(long, conflicts_with_all = ["listen", "play"])]
+    pub(crate) broadcast: bool,
+    /// Over UDP: take what is sent to a multicast group; a client hears it at the port of --source
+    #[arg(long, value_name = "GROUP[%IF]", value_parser = group)]
+    pub(crate) join: Vec<Group>,
+    /// Over UDP: pass at most so many routers less one; 1 is this network [default: 64, to groups 1]
+    #[arg(long, value_name = "N", conflicts_with = "listen", value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) ttl: Option<u8>,
     /// Go through a proxy: socks5h://, socks5://, socks4a://, socks4:// or http:// [USER:PASSWORD@]HOST[:PORT]; socks5h, socks4a and http have the proxy look names up, and the port is 1080 if none is written
     #[arg(long, value_name = "URL", value_parser = proxy, conflicts_with = "listen")]
     pub(crate) proxy: Option<Proxy>,

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::bind;
+use rustix::net::{bind, sockopt};
 
+use super::datagrams::{self, Datagrams};
 use super::proxy::{Proxy, ProxyError};
 use super::{Family, words};
 use crate::limits;
@@ -23,13 +24,16 @@ pub struct ConnectOptions {
     pub timeout: Duration,
     /// What connections come from; none: whatever leads there.
     pub source: Option<Source>,
+    /// Of datagrams: who may be sent to, and what is taken.
+    pub datagrams: Datagrams,
     /// What stands between, over TCP.
     pub proxy: Option<Proxy>,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        Self { family: None, timeout: limits::CONNECT_WAIT, source: None, proxy: None }
+        let (timeout, datagrams) = (limits::CONNECT_WAIT, Datagrams::default());
+        Self { family: None, timeout, source: None, datagrams, proxy: None }
     }
 }
 
@@ -38,6 +42,8 @@ impl Default for ConnectOptions {
 pub enum Source {
     /// An address of this machine.
     Address(IpAddr),
+    /// A port of this machine, at one address or at any.
+    Port(Option<IpAddr>, u16),
     /// A network interface.
     Interface(String),
 }
@@ -46,8 +52,14 @@ impl Source {
     /// Has a socket that is to be connected to an address come from here.
     pub(super) fn take(&self, fd: &OwnedFd, to: &SocketAddr) -> Result<(), Errno> {
         match self {
-            Self::Interface(name) => option::bind_to_interface(fd, name),
-            Self::Address(ip) if ip.is_ipv4() != to.is_ipv4() => Err(Errno::AFNOSUPPORT),
+            Self::Interface(name) => datagrams::through(fd, name, to),
+            Self::Port(Some(ip), _) | Self::Address(ip) if ip.is_ipv4() != to.is_ipv4() => Err(Errno::AFNOSUPPORT),
+            Self::Port(ip, port) => {
+                // What is left of a connection before is no reason not to take the port again (TIME_WAIT).
+                sockopt::set_socket_reuseaddr(fd, true)?;
+                let any = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+                bind(fd, &SocketAddr::new(ip.unwrap_or(any), *port))
+            }
             // The port is chosen with the connection: as many as there are peers, and not one for all of them (ip(7)).
             Self::Address(ip) => {
                 let _ = option::set(fd, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1);

@@ -125,9 +125,7 @@ fn connect_straight(
     let addresses = addresses(address, host, port, options)?;
     let lookup = began.elapsed();
     let connected = match protocol {
-        Protocol::Udp => {
-            connect_datagrams(&addresses, options.source.as_ref(), &address.options).map_err(|error| error.at(address))
-        }
+        Protocol::Udp => connect_datagrams(&addresses, &address.options, options).map_err(|error| error.at(address)),
         Protocol::Tcp | Protocol::Unix => race(address, &addresses, began, options),
     };
     let connected = connected.map(|connected| Connected { lookup, ..connected })?;

@@ -10,7 +10,7 @@ use rustix::net::{
     AddressFamily, SocketFlags, SocketType, connect as connect_to, getpeername, getsockname, socket_with,
 };
 
-use super::attempt::{Attempt, ConnectError, Outcome, Source};
+use super::attempt::{Attempt, ConnectError, ConnectOptions, Outcome};
 use super::secured::{SecureError, Secured};
 use super::tls::Trust;
 use super::{is_exhausted, words_at};
@@ -68,7 +68,7 @@ impl Connected {
 
     /// The first of the addresses that are left, behind these attempts.
     pub(crate) fn at_next(mut attempts: Vec<Attempt>, lookup: Duration, others: &[SocketAddr]) -> Option<Self> {
-        let next = connect_datagrams(others, None, &AddressOptions::default()).ok()?;
+        let next = connect_datagrams(others, &AddressOptions::default(), &ConnectOptions::default()).ok()?;
         attempts.extend(next.attempts);
         Some(Self { lookup, attempts, ..next })
     }
@@ -108,24 +108,29 @@ fn name(address: rustix::net::SocketAddrAny) -> Name {
 /// Over datagrams connecting only chooses the peer: the first address that this machine has a way to.
 pub(super) fn connect_datagrams(
     addresses: &[SocketAddr],
-    source: Option<&Source>,
-    options: &AddressOptions,
+    of_address: &AddressOptions,
+    options: &ConnectOptions,
 ) -> Result<Connected, NoWay> {
+    let ConnectOptions { source, datagrams, .. } = options;
     let mut attempts = Vec::new();
     for (index, &candidate) in addresses.iter().enumerate() {
         let family = if candidate.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let tried = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
-            .and_then(|fd| source.map_or(Ok(()), |source| source.take(&fd, &candidate)).map(|()| fd))
+            .and_then(|fd| source.as_ref().map_or(Ok(()), |source| source.take(&fd, &candidate)).map(|()| fd))
             .and_then(|fd| {
-                super::options::apply(&fd, options, Protocol::Udp, candidate.is_ipv4())?;
-                super::options::take_source(&fd, options, &candidate)?;
+                super::options::apply(&fd, of_address, Protocol::Udp, candidate.is_ipv4())?;
+                super::options::take_source(&fd, of_address, &candidate)?;
+                datagrams.set(&fd, &candidate)?;
                 connect_to(&fd, &candidate).map(|()| fd)
             })
             .and_then(|fd| connected(fd, Protocol::Udp, candidate));
         match tried {
             Ok(connected) => {
                 attempts.push(Attempt { outcome: Outcome::Won, ..Attempt::new(candidate) });
-                return Ok(Connected { attempts, others: addresses[index + 1..].to_vec(), ..connected });
+                // What was asked for holds for this socket; another would not have it.
+                let is_usual = source.is_none() && datagrams.is_usual();
+                let others = if is_usual { addresses[index + 1..].to_vec() } else { vec![] };
+                return Ok(Connected { attempts, others, ..connected });
             }
             Err(error) if is_exhausted(&error.into()) => {
                 return Err(NoWay::Local(error.into()));
@@ -134,8 +139,9 @@ pub(super) fn connect_datagrams(
                 let mut why = words_at(&error.into(), &candidate);
                 if error == Errno::ACCESS {
                     // connect(2): a socket must be told that it may send to all.
-                    why.push_str("; a route may prohibit it, and to a broadcast address sockeye does not send: name one host, or take ");
-                    why.push_str(&format!("`socat - UDP-DATAGRAM:{candidate},broadcast`"));
+                    why.push_str(
+                        "; a route may prohibit it, and to a broadcast address datagrams go with --broadcast alone",
+                    );
                 }
                 attempts.push(Attempt { outcome: Outcome::Failed(why), ..Attempt::new(candidate) });
             }
@@ -171,7 +177,8 @@ mod tests {
         let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let live = server.local_addr().unwrap();
         let nowhere = SocketAddr::from(([255, 255, 255, 255], 9));
-        let connected = connect_datagrams(&[nowhere, live], None, &AddressOptions::default()).unwrap();
+        let connected =
+            connect_datagrams(&[nowhere, live], &AddressOptions::default(), &ConnectOptions::default()).unwrap();
         assert_eq!(connected.peer, Name::Inet(live));
         assert_eq!(connected.attempts.len(), 2);
         std::net::UdpSocket::from(connected.fd).send(b"x").unwrap();

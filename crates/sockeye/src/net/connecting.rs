@@ -189,8 +189,8 @@ impl Connecting {
                 }
             }
             State::Datagrams(found) => {
-                let connected = connect_datagrams(found, options.source.as_ref(), &address.options)
-                    .map_err(|error| error.at(address))?;
+                let connected =
+                    connect_datagrams(found, &address.options, options).map_err(|error| error.at(address))?;
                 rustix::io::ioctl_fionbio(&connected.fd, true).map_err(|error| local(&self.target, error.into()))?;
                 connected
             }

@@ -16,6 +16,7 @@ mod attempt;
 pub mod connect;
 mod connected;
 pub(crate) mod connecting;
+pub mod datagrams;
 pub mod listen;
 pub mod lookup;
 pub(crate) mod options;

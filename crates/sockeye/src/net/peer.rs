@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, bind, connect, connect_unspec, getsockname, recvfrom, send, sendto};
+use rustix::net::{RecvFlags, SendFlags, bind, connect, connect_unspec, getsockname, recvfrom, send, sendto, sockopt};
 
 use crate::endpoint::Name;
 use crate::sys::datagrams::{self, Inbox};
@@ -30,6 +30,8 @@ pub(crate) struct Peer<F> {
 enum State {
     /// Nobody has answered: questions go there.
     Asked(SocketAddr),
+    /// Many are asked at once, and everybody is heard.
+    Many(SocketAddr),
     /// The peer has answered: nobody else is heard any more.
     Answered(SocketAddr),
     /// The socket is connected to it, and was from the beginning or almost: what others sent before may still come.
@@ -53,6 +55,11 @@ impl<F: AsFd> Peer<F> {
     /// As getsockname(2); it is no datagram socket over IP.
     pub(crate) fn new(socket: F, asked: &Name) -> Result<Self, Errno> {
         let Name::Inet(address) = *asked else { return Err(Errno::AFNOSUPPORT) };
+        if address.ip().is_multicast() || sockopt::socket_broadcast(&socket)? {
+            // The kernel lets everybody through that sends to the port; one that was chosen stays.
+            connect_unspec(&socket)?;
+            return Ok(Self::at(socket, State::Many(address)));
+        }
         let local = getsockname(&socket)?;
         // While it is connected the kernel lets nothing through but what comes from the port that was asked.
         let open = connect_unspec(&socket).and_then(|()| bind(&socket, &local));
@@ -63,15 +70,12 @@ impl<F: AsFd> Peer<F> {
                 State::Known(address)
             }
         };
-        let others = Mutex::default();
-        Ok(Self {
-            socket,
-            state: Mutex::new(state),
-            ignored: AtomicU64::new(0),
-            drops_before: 0,
-            has_spoken: false,
-            others,
-        })
+        Ok(Self::at(socket, state))
+    }
+
+    fn at(socket: F, state: State) -> Self {
+        let (others, ignored) = (Mutex::default(), AtomicU64::new(0));
+        Self { socket, state: Mutex::new(state), ignored, drops_before: 0, has_spoken: false, others }
     }
 
     /// The peer that a socket is connected to, and no other. The socket's drops before this count are not the peer's.
@@ -128,7 +132,7 @@ impl<F: AsFd> Peer<F> {
     pub(crate) fn send(&self, bytes: &[u8]) -> Result<usize, Errno> {
         let state = *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match state {
-            State::Asked(address) | State::Answered(address) => {
+            State::Asked(address) | State::Many(address) | State::Answered(address) => {
                 sendto(&self.socket, bytes, SendFlags::NOSIGNAL, &address)
             }
             State::Known(_) => send(&self.socket, bytes, SendFlags::NOSIGNAL),
@@ -178,6 +182,7 @@ impl<F: AsFd> Peer<F> {
     fn knows(&self, from: SocketAddr) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match *state {
+            State::Many(_) => true,
             State::Known(address) | State::Answered(address) => same(from, address),
             State::Asked(address) if from.ip() == address.ip() => {
                 // The kernel keeps the others away from now on, and tells of a port that closes.

@@ -123,7 +123,7 @@ impl<'a> Connector<'a> {
             family: self.options.family,
             timeout: until.saturating_duration_since(Instant::now()),
             source: self.options.source.clone(),
-            proxy: None,
+            ..ConnectOptions::default()
         }
     }
 

@@ -1,0 +1,149 @@
+//! Where `talk` comes from, and datagrams to many: `--source`, `--interface`, `--broadcast`, `--join`, `--ttl`.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::process::{Command, Output};
+
+use support::*;
+
+#[test]
+fn our_own_address_and_port_are_as_asked_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let free = Closed::tcp().address.port();
+    for (source, own) in [
+        ("127.0.0.3".to_owned(), "127.0.0.3:".to_owned()),
+        (format!("127.0.0.3:{free}"), format!("127.0.0.3:{free}")),
+        (format!(":{free}"), format!("127.0.0.1:{free}")),
+    ] {
+        // The port may be taken again at once.
+        for more in [&["--recv-only"][..], &["--zero"]] {
+            let talk = command(&[]).args(["talk", &address, "--source", &source]).args(more).spawn();
+            let (stream, peer) = listener.accept().unwrap();
+            assert!(peer.to_string().starts_with(&own), "{source}: {peer}");
+            drop(stream);
+            assert!(talk.unwrap().wait().unwrap().success());
+        }
+    }
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = format!("udp://{}", server.local_addr().unwrap());
+    let own = Closed::udp().address.port();
+    let echo = std::thread::spawn(move || {
+        let mut room = [0; 16];
+        let (length, from) = server.recv_from(&mut room).unwrap();
+        server.send_to(&room[..length], from).unwrap();
+        from.to_string()
+    });
+    let output = run(&["talk", &address, "--source", &format!("127.0.0.4:{own}")], b"hello\n");
+    assert_code(&output, 0);
+    assert_eq!((text(&output.stdout).as_str(), echo.join().unwrap()), ("hello\n", format!("127.0.0.4:{own}")));
+}
+
+#[test]
+fn a_source_that_is_not_ours_is_told_and_one_that_is_none_is_wrong_usage() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let output = run(&["talk", &address, "--source", "192.0.2.77"], b"");
+    assert_code(&output, 7);
+    assert!(text(&output.stderr).contains("Cannot assign requested address"), "{}", text(&output.stderr));
+    let output = run(&["talk", &address, "--interface", "no-such"], b"");
+    assert_code(&output, 7);
+    assert!(text(&output.stderr).contains("No such device"), "{}", text(&output.stderr));
+    for (more, says) in [
+        (&["--source", "nonsense"][..], "write an address or a port of this machine"),
+        (&["--source", ":70000"], "write an address or a port of this machine"),
+        (&["--interface", "a-name-that-is-too-long"], "write the name of an interface"),
+        (&["--join", "192.0.2.1"], "is no multicast address"),
+        (&["--join", "239.1.2.3%no-such"], "no interface of this machine has the name no-such"),
+        (&["--broadcast"], "are for datagrams: write udp://"),
+        (&["--ttl", "3"], "are for datagrams: write udp://"),
+        (&["-s", "127.0.0.1"], "--source ADDR:PORT"),
+    ] {
+        let output = run(&[&["talk", &address], more].concat(), b"");
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains(says), "{more:?}: {}", text(&output.stderr));
+    }
+}
+
+/// A script in a network namespace of its own, with the program as `$1`.
+fn alone(script: &str) -> Output {
+    need("unshare");
+    need("ip");
+    need("python3");
+    let set_up = "ip link set lo up; ip link add d0 type veth peer name d1; ip link set d1 up; ip addr add 192.0.2.1/24 broadcast 192.0.2.255 dev d0; \
+        ip link set d0 up; ip link set lo multicast on; ip route add 224.0.0.0/4 dev lo";
+    let mut command = Command::new("unshare");
+    command.args(["-n", "bash", "-euc", &format!("{set_up}\n{script}"), "bash", BINARY]);
+    run_command(&mut command, b"")
+}
+
+#[test]
+fn a_broadcast_is_sent_when_it_is_meant_and_everybody_who_answers_is_heard() {
+    // Two answer, each from a port of its own.
+    let script = r#"
+python3 -c '
+import socket, sys
+one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+one.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+one.bind(("0.0.0.0", 9000))
+print("ready", flush=True)
+data, who = one.recvfrom(100)
+for word in b"first", b"second":
+    other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    other.sendto(word + b" " + data, who)
+' >ready &
+until [ -s ready ]; do read -t 0.01 <> <(:) || :; done
+echo who | "$1" talk udp://192.0.2.255:9000 --broadcast; echo "code $?"
+wait
+echo who | "$1" talk udp://192.0.2.255:9000 2>&1 || echo "code $?"
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    let output = alone(&format!("cd {}\n{script}", folder.path().display()));
+    let shown = text(&output.stdout);
+    assert!(shown.contains("first who\nsecond who\ncode 0"), "{shown} {}", text(&output.stderr));
+    assert!(shown.contains("with --broadcast alone") && shown.trim_end().ends_with("code 7"), "{shown}");
+}
+
+#[test]
+fn a_group_is_heard_by_a_listener_and_by_a_client_that_joins() {
+    let script = r#"
+"$1" talk --listen udp://0.0.0.0:9000 --join 239.1.2.3%lo --bytes 5 --idle 20s >heard 2>said &
+until grep -q listening said 2>/dev/null; do read -t 0.01 <> <(:) || :; done
+echo hello | "$1" talk udp://239.1.2.3:9000 --send-only --ttl 1; echo "sent $?"
+until [ -s heard ]; do read -t 0.01 <> <(:) || :; done
+cat heard
+kill %1
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    let output = alone(&format!("cd {}\n{script}", folder.path().display()));
+    let shown = text(&output.stdout);
+    assert_eq!(shown, "sent 0\nhello\n", "{}", text(&output.stderr));
+    // A client hears the group at the port that it comes from.
+    let script = r#"
+sleep 60 | "$1" talk udp://239.1.2.3:9000 --join 239.1.2.3%lo --source :9000 --recv-only >heard 2>said &
+until grep -q :2328 /proc/net/udp; do read -t 0.01 <> <(:) || :; done
+until [ -s heard ]; do
+  python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.sendto(b"to all", ("239.1.2.3", 9000))'
+done
+head -1 heard
+kill %1
+"#;
+    let output = alone(&format!("cd {}\n{script}", tempfile::tempdir_in(folder.path()).unwrap().keep().display()));
+    assert_eq!(text(&output.stdout), "to all\n", "{}", text(&output.stderr));
+}
+
+#[test]
+fn an_interface_is_gone_through_by_its_name() {
+    let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    let echo = Server::start(&["--echo"]);
+    let output = run(&["talk", &echo.address(), "--interface", "lo"], b"hello");
+    assert_code(&output, 0);
+    assert_eq!(output.stdout, b"hello");
+    assert_code(&run(&["talk", &format!("udp://{address}"), "--interface", "lo", "--send-only"], b"x"), 0);
+    let script = "\"$1\" talk 127.0.0.1:9 --interface d0 --connect-timeout 300ms 2>&1 || echo \"code $?\"";
+    let shown = text(&alone(script).stdout);
+    assert!(shown.contains("code 28") || shown.contains("code 7"), "{shown}");
+}
