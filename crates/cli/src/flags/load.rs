@@ -76,12 +76,9 @@ pub(crate) struct Load {
     /// Begin so many plays a second, whatever the server does
     #[arg(long, value_name = "N", value_parser = rate)]
     pub(crate) rate: Option<f64>,
-    /// With --rate: at even distances, or at random as people come
+    /// With --rate: at even distances, or at random as people come, by --seed
     #[arg(long, value_name = "HOW", requires = "rate", value_enum, default_value = "constant")]
     pub(crate) arrivals: ArrivalsFlag,
-    /// With --arrivals poisson: the same number gives the same moments
-    #[arg(long, value_name = "N", requires = "rate", default_value_t = 1)]
-    pub(crate) seed: u64,
     /// Fail if the slowest of a hundred exchanges took longer
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) max_p99: Option<Duration>,

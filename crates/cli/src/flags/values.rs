@@ -19,7 +19,7 @@ pub(crate) struct Values {
     /// The same for what no message and no record may show; without =VALUE it comes from the environment variable NAME
     #[arg(long = "secret", value_name = "NAME[=VALUE]", value_parser = secret)]
     pub(crate) secret: Vec<(String, String)>,
-    /// Draw random values (`let id = random 16 hex`) from this seed: they are the same in every run
+    /// Draw what is random (`let id = random 16 hex`) from this seed: it is the same in every run
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
     /// Have it be this time for `let now = time …`: 2026-11-28T15:31:20Z, or seconds since 1970

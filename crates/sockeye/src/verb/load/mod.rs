@@ -42,6 +42,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::{ClockId, clock_gettime};
+use transcript::Fresh;
 use transcript::record::Secret;
 
 #[cfg(feature = "http")]
@@ -60,6 +61,7 @@ use crate::engine::load::{Account, Job, Pace as Beginning, Schedule};
 use crate::failure::Kind;
 use crate::figures::{self, Begun, Pace, Run, Snapshot};
 use crate::folder::Sheet;
+use crate::fresh::fresh;
 use crate::limits;
 use crate::net::connect::{self, ConnectOptions, Source};
 use crate::net::connecting::Target;
@@ -133,6 +135,8 @@ pub struct Options {
     pub pace: Pace,
     /// What random arrivals begin with.
     pub seed: u64,
+    /// What new values of plays are made of; each shard makes its own.
+    pub fresh: Fresh,
     /// Which part of a larger run this is.
     pub shard: Option<Shard>,
     /// When it begins; none: at once.
@@ -171,6 +175,7 @@ impl Options {
             sources: vec![],
             pace: Pace::Closed,
             seed: 0,
+            fresh: fresh(None, None),
             shard: None,
             start_at: None,
             values: BTreeMap::new(),

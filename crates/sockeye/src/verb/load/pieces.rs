@@ -79,6 +79,8 @@ impl Pieces {
         let mut playing = Playing::new(Side::Client, carrier);
         playing.values.clone_from(&options.values);
         playing.secrets.clone_from(&options.secrets);
+        playing.fresh = options.fresh;
+        playing.fresh.seed ^= options.shard.map_or(0, |shard| u64::from(shard.index) << 32);
         playing.longest_line = options.longest_line;
         playing.wait_override = options.timeout;
         playing.files.clone_from(&weighted.sheet.files);
