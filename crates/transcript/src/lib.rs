@@ -20,6 +20,7 @@
 
 mod carrier;
 mod diagnostic;
+mod file;
 mod format;
 mod function;
 mod given;
@@ -47,6 +48,7 @@ mod verdict;
 
 pub use carrier::Carrier;
 pub use diagnostic::{Diagnostic, Place, Severity, Source};
+pub use file::{File, Files};
 pub use format::format;
 pub use given::{UnknownName, known_names};
 pub use made::{Clock, Fresh, NoTime, time};
@@ -55,7 +57,7 @@ pub use notation::{is_hidden, show};
 pub use play::{Ending, Exchange, Exchanges, Input, Next, Output, Play, SAID_AHEAD, Step, Watch};
 pub use program::MOST_SAID;
 pub use row::Row;
-pub use script::{CLIENT_WAIT, File, Files, Options, SERVER_WAIT, Script};
+pub use script::{CLIENT_WAIT, Options, SERVER_WAIT, Script};
 pub use side::Side;
 pub use syntax::nearest as nearest_word;
 pub use syntax::{At, Eol, MOST_SHOWN, Refused, Settings};

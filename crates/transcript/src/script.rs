@@ -4,7 +4,6 @@
 mod columns;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -15,6 +14,7 @@ use columns::Columns;
 use crate::Side;
 use crate::carrier::Carrier;
 use crate::diagnostic::{Diagnostic, Severity, Source};
+use crate::file::{File, Files};
 use crate::made::Fresh;
 use crate::notation::show_hiding;
 use crate::program::{
@@ -29,32 +29,6 @@ use crate::values::Scratch;
 pub const CLIENT_WAIT: Duration = Duration::from_secs(5);
 /// How long a server waits for its clients, unless told otherwise.
 pub const SERVER_WAIT: Duration = Duration::from_secs(300);
-
-/// Where the files of `file:` lines come from. The transcript crate opens none itself.
-pub trait Files: fmt::Debug + Send + Sync {
-    /// Opens a file by its path below the transcript's folder.
-    ///
-    /// # Errors
-    /// Why it cannot be read, as a sentence: "no such file".
-    fn open(&self, path: &str) -> io::Result<Arc<dyn File>>;
-}
-
-/// A file that a transcript says or hears.
-pub trait File: fmt::Debug + Send + Sync {
-    /// Its length, in bytes, when it was opened.
-    fn len(&self) -> u64;
-
-    /// Whether it holds nothing.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Reads bytes from an offset; fewer than asked for only at its end.
-    ///
-    /// # Errors
-    /// As `pread(2)`.
-    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize>;
-}
 
 /// How a transcript is to be played.
 #[derive(Debug, Clone)]

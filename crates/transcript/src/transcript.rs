@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Place, Severity, Source};
+use crate::file::Files;
 use crate::made::Made;
 use crate::program::Outside;
-use crate::script::Files;
 use crate::side::Side;
 use crate::syntax::{self, Refused, Settings, Statement, StatementKind, Tree};
 use crate::{lint, names, program};

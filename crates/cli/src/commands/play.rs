@@ -126,7 +126,9 @@ fn targets(flags: &Talk, given: Option<&Address>, rows: &[Row], console: &Consol
     let mut targets = Vec::new();
     for path in &flags.play {
         let sheet = file::sheet(path, &names).map_err(|why| console.conclude(Exit::Usage, why))?;
-        flags.values.say_seed(&sheet.transcript, console);
+        if let Some(notice) = flags.values.notice_of_seed(&sheet.transcript) {
+            console.note(&notice);
+        }
         let named = address::named_by(&sheet.transcript).map_err(|refused| console.conclude(Exit::Usage, refused))?;
         let Some(address) = given.cloned().or(named) else {
             let why = format!("where to? {} names no address with `at`, and none is given", path.display());

@@ -152,7 +152,9 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
             for warning in sheet.transcript.warnings() {
                 console.note(&warning.one_line(sheet.transcript.source()));
             }
-            flags.values.say_seed(&sheet.transcript, console);
+            if let Some(notice) = flags.values.notice_of_seed(&sheet.transcript) {
+                console.note(&notice);
+            }
             sheets.push(sheet);
         }
         transcript::known_names(sheets.iter().map(|sheet| &sheet.transcript), &flags.values.names())

@@ -8,7 +8,6 @@ use transcript::record::Secret;
 use transcript::{Fresh, Transcript};
 
 use super::parsers::{name_value, secret};
-use crate::output::Console;
 
 /// Values for names of the transcript.
 #[derive(Debug, Args)]
@@ -43,15 +42,11 @@ impl Values {
         sockeye::fresh::fresh(self.seed.or(Some(0)), self.at)
     }
 
-    /// Says where random values of a transcript come from, so that they can be had again.
-    pub(crate) fn say_seed(&self, transcript: &Transcript, console: &Console) {
-        if self.seed.is_none() && transcript.has_random() {
-            console.note(&format!(
-                "{}: random values are drawn from --seed {}",
-                transcript.source().name(),
-                self.fresh().seed
-            ));
-        }
+    /// Where random values of a transcript come from, so that they can be had again; none if there are none, or the user said so.
+    pub(crate) fn notice_of_seed(&self, transcript: &Transcript) -> Option<String> {
+        let is_told = self.seed.is_none() && transcript.has_random();
+        let (name, seed) = (transcript.source().name(), self.fresh().seed);
+        is_told.then(|| format!("{name}: random values are drawn from --seed {seed}"))
     }
 
     /// Values where there is no transcript whose names they are would be dropped without a word.

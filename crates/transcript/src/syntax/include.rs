@@ -14,13 +14,6 @@ const MOST: usize = 1000;
 /// Bytes of all of them together, as of one transcript.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
-/// What was included so far.
-#[derive(Debug, Default)]
-pub(super) struct Included {
-    files: usize,
-    bytes: u64,
-}
-
 impl Parser<'_> {
     /// `include path`.
     pub(super) fn include(&mut self, line: Line<'_>, path: &str) {

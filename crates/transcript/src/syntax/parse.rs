@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::duration::duration;
 use super::encoding;
-use super::include::Included;
 use super::meant::{Instead, Meant};
 use super::nearest::nearest;
 use super::size::Size;
@@ -13,12 +12,19 @@ use super::unknown;
 use super::{Act, Branch, Form, Refused, Settings, Statement, StatementKind, Tree};
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place, Source};
-use crate::script::Files;
+use crate::file::Files;
 
 /// Deepest nesting of blocks.
 const DEEPEST: usize = 16;
 /// Largest transcript, in bytes.
 const LARGEST: usize = 16 * 1024 * 1024;
+
+/// What was included so far.
+#[derive(Debug, Default)]
+pub(super) struct Included {
+    pub(super) files: usize,
+    pub(super) bytes: u64,
+}
 
 /// Reads a whole text, with every mistake in its statements. What is not text at all is refused.
 pub(crate) fn read(name: &str, text: &[u8], files: Option<&dyn Files>) -> Result<Tree, Refused> {
