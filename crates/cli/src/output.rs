@@ -147,12 +147,10 @@ impl Console {
     }
 
     /// Whether standard error shows colour.
-    #[allow(dead_code, reason = "what generates load asks")]
     pub(crate) fn colors_errors(&self) -> bool {
         self.color
     }
 
-    #[allow(dead_code, reason = "what generates load draws")]
     /// Draws on a terminal that standard error is: with its sequences, as whoever draws made them. What a peer said was made
     /// harmless before.
     pub(crate) fn draw(&self, text: &str) {

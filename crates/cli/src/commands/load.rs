@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use sockeye::address::{self, Address, Scheme};
-use sockeye::figures::{Pace, Snapshot};
+use sockeye::figures::Pace;
 use sockeye::net::connect::ConnectOptions;
 use sockeye::net::tls::Trust;
 use sockeye::net::words;
@@ -40,27 +40,13 @@ fn load(flags: &Flags, console: &Console) -> Result<Exit, Exit> {
     let cannot = |error| console.fail(Exit::NoResources, &format!("cannot watch for signals: {}", words(&error)));
     let (stopper, stop) = stop::channel().map_err(cannot)?;
     let signal = signals::stop_and_remember(&stopper).map_err(cannot)?;
-    let done = load.run(&stop, |snapshot| tell(snapshot, console)).map_err(|error| refused(&error, console))?;
+    let title = format!("load of {}", load.begun().target);
+    let mut live = figures::Live::start(console, &title, load.planned());
+    let done = load.run(&stop, |snapshot| live.turn(snapshot));
+    // It clears what it drew before anything else is printed.
+    drop(live);
+    let done = done.map_err(|error| refused(&error, console))?;
     conclude(flags, &done, signal.exit(), console)
-}
-
-/// A line for each second that is past.
-fn tell(snapshot: Option<&Snapshot>, console: &Console) -> bool {
-    if let Some(snapshot) = snapshot {
-        let ms = |part: f64| snapshot.latency.quantile(part).as_secs_f64() * 1e3;
-        let failures = match snapshot.counts.failures {
-            0 => String::new(),
-            failures => format!(", {failures} failed"),
-        };
-        console.note(&format!(
-            "{} s: {} exchanges, p50 {:.3} ms, p99 {:.3} ms{failures}",
-            snapshot.second + 1,
-            snapshot.latency.count(),
-            ms(0.5),
-            ms(0.99),
-        ));
-    }
-    true
 }
 
 fn refused(error: &LoadError, console: &Console) -> Exit {

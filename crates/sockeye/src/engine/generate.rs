@@ -52,9 +52,9 @@ impl Loop {
                 load.is_over = true;
                 load.account.gave_up = true;
             }
-            if !load.may_begin() {
+            if !load.may_begin() || load.now >= load.until {
                 end_by = end_by.or(load.job.grace.map(|grace| self.lent.now.after(grace)));
-                let is_done = load.playing == 0 && !load.has_more();
+                let is_done = load.playing == 0 && !load.has_more() && !load.may_begin();
                 if is_done || end_by.is_some_and(|by| self.lent.now >= by) || load.is_stopped {
                     break;
                 }
@@ -187,6 +187,7 @@ impl Loop {
         }
         let Some(mut load) = self.lent.load.take() else { return Account::default() };
         load.now = self.clock();
+        load.give_up_due();
         load.tick();
         if let Some(recorder) = load.recorder.take() {
             recorder.finish();

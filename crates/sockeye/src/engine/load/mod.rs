@@ -216,7 +216,12 @@ impl Generator {
 
     /// Whether one more play may begin.
     pub(super) fn may_begin(&self) -> bool {
-        !self.is_over && self.left > 0 && self.now < self.until
+        let is_in_time = match &self.job.pace {
+            Pace::Closed { .. } => self.now < self.until,
+            // What was due in time is begun, however late: it is what a server that cannot follow owes.
+            Pace::Open(schedule) => schedule.next() < self.until,
+        };
+        !self.is_over && self.left > 0 && is_in_time
     }
 
     /// Whether one more connection is opened: for the last plays no more than those that play them.

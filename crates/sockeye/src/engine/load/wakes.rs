@@ -32,6 +32,17 @@ impl Generator {
         [Some(second), wakes, due, until].into_iter().flatten().min()
     }
 
+    /// Plays that were due and never began are cut.
+    pub(in crate::engine) fn give_up_due(&mut self) {
+        while self.may_begin() && self.due().is_some_and(|due| due <= self.now) {
+            if let Pace::Open(schedule) = &mut self.job.pace {
+                schedule.advance();
+            }
+            self.left -= 1;
+            self.account.cut += 1;
+        }
+    }
+
     /// A slot whose time has come.
     pub(in crate::engine) fn woken(&mut self) -> Option<u32> {
         self.wakes.peek().filter(|Reverse((at, _))| *at <= self.now)?;

@@ -271,7 +271,11 @@ impl Load {
             files: pieces.files.clone(),
             connections: connections as u64,
             ramp: options.ramp,
-            pace: options.pace,
+            pace: match options.pace {
+                // The runs of all shards add up to the whole.
+                Pace::Open { rate, arrivals } => Pace::Open { rate: rate / f64::from(shard.of), arrivals },
+                Pace::Closed => Pace::Closed,
+            },
             shard: options.shard.map(|shard| figures::Shard { index: shard.index + 1, of: shard.of }),
             ..Begun::now("load")
         };
