@@ -158,6 +158,9 @@ fn aligned<const N: usize>(table: &[[String; N]]) -> String {
     text
 }
 
+/// Shards that are missing have a row each, unless there are more: a warning says how many.
+pub(super) const MOST_MISSING: usize = 20;
+
 /// The runs that were merged.
 fn merged(run: &Run) -> String {
     if run.parts.is_empty() && missing_shards(run).is_empty() {
@@ -178,7 +181,7 @@ fn merged(run: &Run) -> String {
             units::count(part.counts.failures),
         ]);
     }
-    for shard in missing_shards(run) {
+    for shard in missing_shards(run).iter().take(MOST_MISSING) {
         table.push(["missing", &shard.to_string(), "-", "-", "-", "-", "-"].map(str::to_owned));
     }
     format!("\n{}", aligned(&table))

@@ -1,7 +1,7 @@
 //! Runs of many machines, or of one after another, made one. Histograms are added, so that nothing is lost; rates are over
 //! the time that all of them share, so that a shard which began late makes no rate smaller.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -52,11 +52,11 @@ pub fn merge(mut runs: Vec<(String, Run)>) -> Result<Run, MergeError> {
     let mut parts: Vec<Part> = runs.iter().flat_map(|(name, run)| parts_of(name, run)).collect();
     refuse(&runs, &parts)?;
     parts.sort_by_key(|part| (part.shard, part.began));
-    let absent = missing(&parts);
+    let missing = missing(&parts);
     if runs.len() == 1 {
         let (_, mut run) = runs.remove(0);
         if run.parts.is_empty() {
-            run.gaps = absent.into_iter().collect();
+            run.gaps = missing.into_iter().collect();
         }
         return Ok(run);
     }
@@ -70,9 +70,9 @@ pub fn merge(mut runs: Vec<(String, Run)>) -> Result<Run, MergeError> {
     run.begun.files = united(runs.iter().flat_map(|(_, run)| run.begun.files.iter().cloned()));
     run.begun.target = united(runs.iter().map(|(_, run)| run.begun.target.clone())).join(", ");
     run.interrupted = runs.iter().any(|(_, run)| run.interrupted);
-    run.generator.threads = runs.iter().map(|(_, run)| run.generator.threads).sum();
-    run.generator.cpu = runs.iter().map(|(_, run)| run.generator.cpu).sum();
-    run.gaps = absent.into_iter().chain(late(&parts, &common)).collect();
+    run.generator.threads = runs.iter().map(|(_, run)| run.generator.threads).fold(0, u32::saturating_add);
+    run.generator.cpu = runs.iter().map(|(_, run)| run.generator.cpu).fold(Duration::ZERO, Duration::saturating_add);
+    run.gaps = missing.into_iter().chain(late(&parts, &common)).collect();
     run.warnings = unlike(&runs).into_iter().chain(own_warnings(&runs)).collect();
     run.measured = measured(&runs, &spans);
     (run.lasted, run.within) = match common {
@@ -131,28 +131,29 @@ fn refuse(runs: &[(String, Run)], parts: &[Part]) -> Result<(), MergeError> {
 /// Shards that no file has.
 #[must_use]
 pub fn missing_shards(run: &Run) -> Vec<Shard> {
-    let parts = parts_of("", run);
-    let Some(of) = parts.iter().find_map(|part| part.shard).map(|shard| shard.of) else { return Vec::new() };
-    let is_there = |shard: &Shard| parts.iter().any(|part| part.shard == Some(*shard));
-    (1..=of).map(|index| Shard { index, of }).filter(|shard| !is_there(shard)).collect()
+    absent(&parts_of("", run))
+}
+
+fn absent(parts: &[Part]) -> Vec<Shard> {
+    let there: BTreeSet<Shard> = parts.iter().filter_map(|part| part.shard).collect();
+    let of = there.first().map_or(0, |shard| shard.of);
+    (1..=of).map(|index| Shard { index, of }).filter(|shard| !there.contains(shard)).collect()
 }
 
 /// The same in words.
 fn missing(parts: &[Part]) -> Option<String> {
-    let of = parts.iter().find_map(|part| part.shard)?.of;
-    let is_there = |&index: &u32| !parts.iter().any(|part| part.shard == Some(Shard { index, of }));
-    let names: Vec<String> = (1..=of).filter(is_there).map(|index| format!("{index}/{of}")).collect();
-    let verb = match names.len() {
-        0 => return None,
-        1 => "shard {} is missing",
-        _ => "shards {} are missing",
-    };
     const MOST: usize = 20;
-    let mut list = names.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
-    if names.len() > MOST {
-        list.push_str(&format!(" and {} more", names.len() - MOST));
+    let absent = absent(parts);
+    let (s, verb) = match absent.len() {
+        0 => return None,
+        1 => ("", "is"),
+        _ => ("s", "are"),
+    };
+    let mut list = absent.iter().take(MOST).map(Shard::to_string).collect::<Vec<_>>().join(", ");
+    if absent.len() > MOST {
+        list.push_str(&format!(" and {} more", absent.len() - MOST));
     }
-    Some(format!("{}: these figures are of the others alone", verb.replace("{}", &list)))
+    Some(format!("shard{s} {list} {verb} missing: these figures are of the others alone"))
 }
 
 /// How a part is called in a sentence.
@@ -250,7 +251,7 @@ fn own_warnings(runs: &[(String, Run)]) -> Vec<String> {
 /// A sum over runs that were made at the same time, and the most of those that were not.
 fn together(common: &Common, counts: impl Iterator<Item = u64>) -> u64 {
     match common {
-        Common::Shared { .. } => counts.sum(),
+        Common::Shared { .. } => counts.fold(0, u64::saturating_add),
         Common::Nothing => counts.max().unwrap_or_default(),
     }
 }
@@ -365,7 +366,7 @@ fn measured(runs: &[(String, Run)], spans: &Spans) -> Measured {
         for line in &one.lines {
             match all.lines.iter_mut().find(|known| known.name == line.name) {
                 Some(known) => {
-                    known.failures += line.failures;
+                    known.failures = known.failures.saturating_add(line.failures);
                     known.latency.merge(&line.latency);
                 }
                 None => all.lines.push(Line { ..line.clone() }),
@@ -375,7 +376,7 @@ fn measured(runs: &[(String, Run)], spans: &Spans) -> Measured {
             let failed = Failed { since: failed.since + offset, ..failed.clone() };
             match all.failed.iter_mut().find(|known| known.line == failed.line && known.kind == failed.kind) {
                 Some(known) => {
-                    let count = known.count + failed.count;
+                    let count = known.count.saturating_add(failed.count);
                     if failed.since < known.since {
                         *known = failed;
                     }

@@ -63,6 +63,11 @@ pub struct Shard {
     pub of: u32,
 }
 
+impl Shard {
+    /// More shards than anybody has machines: a file that says more is damaged.
+    pub(super) const MOST: u32 = 100_000;
+}
+
 impl std::fmt::Display for Shard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.index, self.of)
@@ -180,11 +185,11 @@ pub struct Counts {
 
 impl AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
-        self.plays += other.plays;
-        self.failures += other.failures;
-        self.sent += other.sent;
-        self.received += other.received;
-        self.late += other.late;
+        self.plays = self.plays.saturating_add(other.plays);
+        self.failures = self.failures.saturating_add(other.failures);
+        self.sent = self.sent.saturating_add(other.sent);
+        self.received = self.received.saturating_add(other.received);
+        self.late = self.late.saturating_add(other.late);
         self.latest = self.latest.max(other.latest);
     }
 }

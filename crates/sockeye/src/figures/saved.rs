@@ -284,7 +284,7 @@ impl SavedRun {
         let mut together = 0;
         let mut lines = Vec::new();
         for saved in self.lines {
-            together += saved.exchanges;
+            together = u64::saturating_add(together, saved.exchanges);
             let latency = histogram(&saved.line, &saved.histogram, saved.exchanges)?;
             lines.push(Line { name: saved.line, failures: saved.failures, latency });
         }
@@ -477,7 +477,7 @@ impl From<Shard> for SavedShard {
 impl SavedShard {
     fn shard(self) -> Result<Shard, Trouble> {
         let Self { index, of } = self;
-        if index == 0 || index > of {
+        if index == 0 || index > of || of > Shard::MOST {
             return Err(Trouble::Damaged(format!("there is no shard {index} of {of}")));
         }
         Ok(Shard { index, of })

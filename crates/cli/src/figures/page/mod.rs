@@ -54,8 +54,8 @@ pub(crate) fn page(run: &Run, against: Option<(&Run, &Comparison)>) -> String {
     } else if let Some(failures) = over_time::failures(&columns) {
         card(&mut text, "Failures over time", "", &failures);
     }
-    text.push_str(&tables::lines(run));
     text.push_str(&tables::failures(run));
+    text.push_str(&tables::lines(run));
     text.push_str(&tables::merged(run));
     text.push_str(&tables::seconds(run));
     text.push_str(&foot(run));

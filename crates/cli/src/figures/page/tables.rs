@@ -7,7 +7,7 @@ use sockeye::figures::{Comparison, Histogram, Run, Verdict, missing_shards};
 
 use super::chart::{Log, SIZE};
 use super::{card, escaped, escaped_lines, shape};
-use crate::figures::summary::{Latency, PARTS, float, metric_name, metric_value, rows};
+use crate::figures::summary::{Latency, MOST_MISSING, PARTS, float, metric_name, metric_value, rows};
 use crate::figures::units;
 
 /// More lines than this are folded away.
@@ -28,9 +28,6 @@ pub(super) fn lines(run: &Run) -> String {
     let mut text = String::new();
     card(&mut text, "Latency by line", "", &table(&heads, body));
     let lines = &run.measured.lines;
-    if lines.is_empty() {
-        return text;
-    }
     let each: String = lines
         .iter()
         .filter(|line| !line.latency.is_empty() || line.failures > 0)
@@ -44,10 +41,13 @@ pub(super) fn lines(run: &Run) -> String {
             )
         })
         .collect();
+    if each.is_empty() {
+        return text;
+    }
     let open = if lines.len() <= UNFOLDED { " open" } else { "" };
     let _ = writeln!(
         text,
-        "<details class=\"card\"{open}><summary>Each line of the transcript</summary><div class=\"lines\">{each}</div></details>"
+        "<details class=\"card\"{open}><summary>Each exchange</summary><div class=\"lines\">{each}</div></details>"
     );
     text
 }
@@ -156,7 +156,7 @@ pub(super) fn merged(run: &Run) -> String {
             units::count(part.counts.failures)
         )
     });
-    let absent = missing.iter().map(|shard| {
+    let absent = missing.iter().take(MOST_MISSING).map(|shard| {
         format!("<tr><td class=\"name hurt\">missing</td><td class=\"hurt\">{shard}</td><td>–</td><td>–</td><td>–</td><td>–</td><td>–</td></tr>")
     });
     let mut text = String::new();

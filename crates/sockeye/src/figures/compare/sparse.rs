@@ -75,10 +75,10 @@ impl Seconds {
         for (piece, &times) in self.pieces.iter().zip(times).filter(|(_, times)| **times > 0) {
             pieces += times;
             for &(step, count) in piece {
-                counts[step] += count * u64::from(times);
+                counts[step] = u64::saturating_add(counts[step], count.saturating_mul(times.into()));
             }
         }
-        let total = counts.iter().sum();
+        let total = counts.iter().copied().fold(0, u64::saturating_add);
         #[allow(clippy::cast_precision_loss, reason = "there are at most a few hundred")]
         let seconds = f64::from(pieces) * self.length as f64;
         Sum { steps: &self.steps, counts, total, seconds }
@@ -102,7 +102,7 @@ impl Sum<'_> {
         let wanted = ((part * self.total as f64).ceil() as u64).max(1);
         let mut seen = 0;
         for ((_, high), &count) in self.steps.iter().zip(&self.counts) {
-            seen += count;
+            seen = u64::saturating_add(seen, count);
             if seen >= wanted {
                 return *high;
             }

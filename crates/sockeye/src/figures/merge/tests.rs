@@ -132,3 +132,18 @@ fn what_is_unlike_is_said_and_of_each_failure_the_first_is_kept() {
         ["not the same target: 0.json has tcp://h:1, 1.json has tcp://other:1", "0.json: the generator was the limit"];
     assert_eq!(all.warnings, told);
 }
+
+#[test]
+fn counts_that_no_machine_can_have_are_no_panic() {
+    let mut huge = run(0, 2, 10, Some((1, 100_000)));
+    huge.measured.counts.sent = u64::MAX;
+    huge.measured.rows[0].counts.sent = u64::MAX;
+    huge.measured.lines[0].failures = u64::MAX;
+    huge.begun.connections = u64::MAX;
+    huge.generator.threads = u32::MAX;
+    let mut other = huge.clone();
+    other.begun.shard = Some(Shard { index: 2, of: 100_000 });
+    let all = merged(&[huge, other]);
+    assert_eq!((all.measured.counts.sent, all.begun.connections), (u64::MAX, u64::MAX));
+    assert!(all.gaps[0].contains("22/100000 and 99978 more are missing"), "{:?}", all.gaps);
+}
