@@ -105,7 +105,7 @@ fn a_slower_run_is_called_slower_and_fails_where_it_is_asked_for() {
     };
     assert_eq!(verdict("slow.json", "base.json").0, 0, "nobody asked for a judgement");
     assert!(
-        verdict("slow.json", "base.json").1.contains("slower: the rate is 79"),
+        verdict("slow.json", "base.json").1.contains("slower: the rate changed by -20"),
         "{:?}",
         verdict("slow.json", "base.json")
     );

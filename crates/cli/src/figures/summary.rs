@@ -251,21 +251,19 @@ pub(crate) fn verdict(compared: &Comparison) -> String {
         Metric::Rate => "the rate",
         _ => "the mean latency",
     };
-    let differs = format!("{what} is {} of the base's", units::percent(ratio));
+    let changed = format!("{what} changed by {}", units::change(ratio));
+    let words = interval.map(|(low, high)| format!("{} to {}", units::change(low), units::change(high)));
+    let words = words.unwrap_or_default();
+    let noise = "verdict: the noise does not allow one";
     match (compared.verdict(), interval) {
         (Verdict::Noise, None) => format!(
-            "verdict: the noise does not allow one: {differs}, and there are too few whole seconds ({run}, and {base} in the base); take at least ten"
+            "{noise}: {changed}, and there are too few whole seconds ({run}, and {base} in the base); take at least ten"
         ),
         (Verdict::Noise, Some((low, high))) if low <= 1.0 && high >= 1.0 => {
-            let [low, high] = [low, high].map(units::change);
-            format!("verdict: the noise does not allow one: {differs}, and chance alone makes {low} to {high} of it")
+            format!("{noise}: {changed}, and it could be anything from {words}")
         }
-        (Verdict::Noise, Some(_)) => {
-            format!(
-                "verdict: the noise does not allow one: {differs}, and the same run made twice differs by as much as 2 %"
-            )
-        }
-        (verdict, _) => format!("verdict: {verdict}: {differs}"),
+        (Verdict::Noise, Some(_)) => format!("{noise}: {changed}, and the same run made twice differs by up to 2 %"),
+        (verdict, _) => format!("verdict: {verdict}: {changed}, with a confidence of 99 % by {words}"),
     }
 }
 
