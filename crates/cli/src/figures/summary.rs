@@ -243,7 +243,16 @@ pub(super) fn metric_value(metric: Metric, value: f64) -> String {
 }
 
 /// The verdict in a sentence.
-pub(crate) fn verdict(compared: &Comparison) -> String {
+fn verdict(compared: &Comparison) -> String {
+    let found = match compared.verdict() {
+        Verdict::Noise => "the noise does not allow one".to_owned(),
+        verdict => verdict.to_string(),
+    };
+    format!("verdict: {found}: {}", reason(compared))
+}
+
+/// What it stands on.
+pub(super) fn reason(compared: &Comparison) -> String {
     let change = compared.decisive();
     let Change { metric, ratio, interval, .. } = *change;
     let (base, run) = compared.seconds;
@@ -254,16 +263,15 @@ pub(crate) fn verdict(compared: &Comparison) -> String {
     let changed = format!("{what} changed by {}", units::change(ratio));
     let words = interval.map(|(low, high)| format!("{} to {}", units::change(low), units::change(high)));
     let words = words.unwrap_or_default();
-    let noise = "verdict: the noise does not allow one";
     match (compared.verdict(), interval) {
-        (Verdict::Noise, None) => format!(
-            "{noise}: {changed}, and there are too few whole seconds ({run}, and {base} in the base); take at least ten"
-        ),
-        (Verdict::Noise, Some((low, high))) if low <= 1.0 && high >= 1.0 => {
-            format!("{noise}: {changed}, and it could be anything from {words}")
+        (Verdict::Noise, None) => {
+            format!("{changed}, and there are too few whole seconds ({run}, and {base} in the base); take at least ten")
         }
-        (Verdict::Noise, Some(_)) => format!("{noise}: {changed}, and the same run made twice differs by up to 2 %"),
-        (verdict, _) => format!("verdict: {verdict}: {changed}, with a confidence of 99 % by {words}"),
+        (Verdict::Noise, Some((low, high))) if low <= 1.0 && high >= 1.0 => {
+            format!("{changed}, and it could be anything from {words}")
+        }
+        (Verdict::Noise, Some(_)) => format!("{changed}, and the same run made twice differs by up to 2 %"),
+        _ => format!("{changed}, with a confidence of 99 % by {words}"),
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sockeye::figures::{Comparison, Run, Verdict};
 
-use super::summary::{float, pace, verdict};
+use super::summary::{float, pace, reason};
 use super::units;
 use crate::clean;
 
@@ -142,8 +142,7 @@ fn judged(compared: &Comparison) -> String {
         Verdict::Slower => "bad",
         Verdict::Noise => "warn",
     };
-    let words = verdict(compared);
-    let words = words.strip_prefix("verdict: ").unwrap_or(&words);
+    let words = format!("{}: {}", compared.verdict(), reason(compared));
     let mut letters = words.chars();
     let words: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
     format!("<div class=\"box {class}\">{words}.</div>\n")
