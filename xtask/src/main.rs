@@ -57,6 +57,12 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("bsdtar", "libarchive-tools"),
     ("whois", "whois"),
     ("logger", "bsdutils"),
+    // Shards of a load, on one machine.
+    ("munged", "munge"),
+    ("slurmctld", "slurm-wlm"),
+    ("slurmd", "slurm-wlm"),
+    ("srun", "slurm-wlm"),
+    ("parallel", "parallel"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
 ];
