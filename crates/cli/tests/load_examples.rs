@@ -44,7 +44,7 @@ fn example(text: &str, folder: &Path, server: &Server, variables: &[(&str, &str)
     let paths = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap());
     let mut command = Command::new("sh");
     command.args(["-e", "-c", text]).current_dir(folder).env("PATH", paths).env("HOME", folder);
-    command.env("TARGET", server.address().to_string()).envs(variables.iter().copied());
+    command.env("TARGET", server.address()).envs(variables.iter().copied());
     run_command(&mut command, b"")
 }
 

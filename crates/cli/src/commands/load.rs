@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use sockeye::address::{self, Address, Scheme};
-use sockeye::figures::Pace;
+use sockeye::figures::{Begun, Pace};
 use sockeye::net::connect::ConnectOptions;
 use sockeye::net::tls::Trust;
 use sockeye::net::words;
@@ -40,13 +40,20 @@ fn load(flags: &Flags, console: &Console) -> Result<Exit, Exit> {
     let cannot = |error| console.fail(Exit::NoResources, &format!("cannot watch for signals: {}", words(&error)));
     let (stopper, stop) = stop::channel().map_err(cannot)?;
     let signal = signals::stop_and_remember(&stopper).map_err(cannot)?;
-    let title = format!("load of {}", load.begun().target);
-    let mut live = figures::Live::start(console, &title, load.planned());
+    let mut live = figures::Live::start(console, &title(load.begun()), load.planned());
     let done = load.run(&stop, |snapshot| live.turn(snapshot));
-    // It clears what it drew before anything else is printed.
+    // What it drew goes before anything else is said.
     drop(live);
     let done = done.map_err(|error| refused(&error, console))?;
     conclude(flags, &done, signal.exit(), console)
+}
+
+/// What stands above the run while it goes on.
+fn title(begun: &Begun) -> String {
+    match &begun.files[..] {
+        [] => format!("load of {}", begun.target),
+        files => format!("load of {} playing {}", begun.target, files.join(", ")),
+    }
 }
 
 fn refused(error: &LoadError, console: &Console) -> Exit {

@@ -36,6 +36,8 @@ impl<'a> Live<'a> {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let is_screen =
             !console.quiet && !console.json && !is_dumb && io::stderr().is_terminal() && keys::is_foreground();
+        // What was said before must not come while it is drawn.
+        console.flush();
         let shown = if is_screen {
             Shown::Screen { keys: Keys::take(), lines: 0, color: console.colors_errors() }
         } else {
@@ -68,7 +70,7 @@ impl<'a> Live<'a> {
         let mut text = if *lines > 0 { format!("\x1b[{lines}A\r") } else { String::from("\x1b[?25l") };
         for line in &frame {
             text.push_str(line);
-            text.push_str("\x1b[K\r\n");
+            text.push_str("\x1b[K\n");
         }
         text.push_str("\x1b[J");
         *lines = frame.len();

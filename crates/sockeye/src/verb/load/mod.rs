@@ -271,11 +271,7 @@ impl Load {
             files: pieces.files.clone(),
             connections: connections as u64,
             ramp: options.ramp,
-            pace: match options.pace {
-                // The runs of all shards add up to the whole.
-                Pace::Open { rate, arrivals } => Pace::Open { rate: rate / f64::from(shard.of), arrivals },
-                Pace::Closed => Pace::Closed,
-            },
+            pace: own_pace(options.pace, options.shard),
             shard: options.shard.map(|shard| figures::Shard { index: shard.index + 1, of: shard.of }),
             ..Begun::now("load")
         };
@@ -467,6 +463,14 @@ impl Load {
             grace: if counted { None } else { Some(options.timeout.unwrap_or(limits::TALK_WAIT)) },
             numbers: (lane + 1, lanes),
         }
+    }
+}
+
+/// The part of a rate that is a shard's own: runs that are merged are added up.
+fn own_pace(pace: Pace, shard: Option<Shard>) -> Pace {
+    match (pace, shard) {
+        (Pace::Open { rate, arrivals }, Some(shard)) => Pace::Open { rate: rate / f64::from(shard.of), arrivals },
+        (pace, _) => pace,
     }
 }
 
