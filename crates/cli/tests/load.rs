@@ -362,21 +362,25 @@ fn without_a_play_that_ended_the_first_failure_decides() {
 fn a_server_that_dies_in_the_middle_is_reported_as_it_was() {
     let folder = Folder::new();
     let client = folder.file("ping.talk", ECHO);
-    let served = folder.file("served.talk", SERVED);
-    let mut server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &served]);
-    let address = server.address();
-    let (path, client_path) = (folder.path("dies.json"), client.clone());
-    let load = std::thread::spawn(move || {
-        let path = path.to_str().unwrap().to_owned();
-        let output = run(&["load", &address, "--play", &client_path, "--duration", "2s", "--save", &path], b"");
-        (output, std::fs::read_to_string(path).unwrap())
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    // It answers a while, then it is gone with all of its connections: nobody is let in before they are closed.
+    let server = std::thread::spawn(move || {
+        let streams: Vec<TcpStream> = (0..4).map(|_| listener.accept().unwrap().0).collect();
+        drop(listener);
+        for stream in &streams {
+            let mut lines = BufReader::new(stream);
+            for _ in 0..5 {
+                let mut line = String::new();
+                lines.read_line(&mut line).unwrap();
+                (&*stream).write_all(line.replace("ping", "pong").as_bytes()).unwrap();
+            }
+        }
     });
-    server.log.wait_for_count("opened", 10);
-    server.child.kill().unwrap();
-    let (output, figures) = load.join().unwrap();
+    let (output, figures) = folder.load(&[&address, "--play", &client, "--duration", "1s", "--connections", "4"]);
+    server.join().unwrap();
     assert_code(&output, 1);
-    let figures: Value = serde_json::from_str(&figures).unwrap();
-    assert!(count(&figures, "exchanges") > 0 && count(&figures, "failures") > 0);
+    assert!(count(&figures, "exchanges") >= 20 && count(&figures, "failures") > 0);
     assert!(both(&output).contains("failed: refused"), "{}", both(&output));
 }
 
