@@ -137,6 +137,7 @@ mod tests {
                 "-talk",
                 "-relay",
                 "-fetch",
+                "-load",
                 "-check",
                 "-import",
                 "-report",

@@ -301,10 +301,45 @@ fn a_record_of_it_is_a_transcript_that_goes_over_too() {
 }
 
 #[test]
+fn an_address_may_begin_with_tls() {
+    let place = Place::new();
+    let serve = || place.serve("ldap", vec![], echo(4));
+    let (address, server) = serve();
+    let output = run(&["talk", &format!("tls://{address}"), "--ca", &place.ca()], b"x\ny\n");
+    assert_code(&output, 0);
+    assert_eq!(text(&output.stdout), "inside x\ny\n");
+    assert_eq!(server.join().unwrap(), Some(4));
+    // The same by the options of the address.
+    let (address, server) = serve();
+    let output = run(&["talk", &format!("tls://{address}?ca={}&sni=localhost", place.ca())], b"x\ny\n");
+    assert_code(&output, 0);
+    assert_eq!(server.join().unwrap(), Some(4));
+    let (address, server) = serve();
+    let output = run(&["talk", &format!("tls://{address}?insecure")], b"x\ny\n");
+    assert_code(&output, 0);
+    assert!(text(&output.stderr).contains("may read and change everything"), "{}", text(&output.stderr));
+    assert_eq!(server.join().unwrap(), Some(4));
+    // Nobody signs for it, and it is for somebody else.
+    for query in [String::new(), format!("?ca={}&sni=example.org", place.ca())] {
+        let (address, server) = serve();
+        let output = run(&["talk", &format!("tls://{address}{query}")], b"x\ny\n");
+        assert_code(&output, 60);
+        assert_eq!(server.join().unwrap(), None);
+    }
+    // One that speaks in clear.
+    let (address, server) = serve_one(|mut stream| stream.write_all(b"220 hello\r\n").unwrap());
+    assert_code(&run(&["talk", &format!("tls://{address}"), "--ca", &place.ca()], b"x"), 35);
+    server.join().unwrap();
+}
+
+#[test]
 fn trust_without_tls_and_tls_without_a_stream_are_wrong_usage() {
     for (arguments, says) in [
         (&["talk", "127.0.0.1:1", "--ca", "x.pem"][..], "--ca and --pin say who is trusted under TLS"),
         (&["talk", "udp://127.0.0.1:1", "--starttls", "smtp"], "needs a stream"),
+        (&["talk", "tls://127.0.0.1:1", "--starttls", "smtp"], "take one of them out"),
+        (&["talk", "tls://127.0.0.1:1?alpn=h2"], "take `alpn` out"),
+        (&["talk", "tls://127.0.0.1:1", "--listen"], "is not there yet"),
         (&["talk", "127.0.0.1:1", "--starttls", "gopher"], "smtp, lmtp, imap"),
         (&["talk", "127.0.0.1:1", "--ssl"], "--starttls PROTOCOL"),
         (&["talk", "127.0.0.1:1", "--ssl-trustfile", "x"], "--ca FILE"),

@@ -186,7 +186,10 @@ impl AddressError {
                 "this verb speaks tcp, udp and unix; `sockeye fetch` fetches a page, and a transcript that speaks HTTP \
                 is played over tcp://"
             }
-            Scheme::Tls => "`sockeye relay` joins it to any other: sockeye relay 127.0.0.1:9999 tls://HOST:PORT",
+            Scheme::Tls => {
+                "`talk` speaks inside it without --play and --listen, and `sockeye relay` joins it to any other: sockeye relay \
+                127.0.0.1:9999 tls://HOST:PORT"
+            }
             _ => "this verb speaks tcp, udp and unix",
         };
         let slashes = if scheme.has_no_host() { "" } else { "//" };

@@ -138,7 +138,7 @@ fn options(flags: &Flags, console: &Console) -> Result<Options, Exit> {
     {
         return shared(Options::of_page(page));
     }
-    let addresses = Address::parse_words(&flags.address).map_err(|error| wrong(&error.to_string()))?;
+    let addresses = Address::parse_endpoints(&flags.address).map_err(|error| wrong(&error.to_string()))?;
     if addresses.len() > 1 {
         return Err(wrong("load takes one address: HOST:PORT, HOST PORT, PORT or unix:PATH, or the URL of a page"));
     }

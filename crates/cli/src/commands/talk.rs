@@ -18,14 +18,15 @@ use crate::exit::Exit;
 use crate::flags::{StartTls, Talk};
 use crate::output::Console;
 use crate::port_file;
-use sockeye::address::{Address, AddressError};
+use sockeye::address::{Address, AddressError, Scheme};
 use sockeye::event::{Name, Protocol};
 use sockeye::net::connect::{Connected, connect_within};
 use sockeye::net::listen::{self, Request};
+use sockeye::net::tls::Trust;
 use sockeye::record::{Record, Tap};
 use sockeye::verb::talk::{
-    Direction, Ending, Listened, OurEnd, Outcome, Progress, Role, Sink, TalkOptions, Tapped, Upgrade, listen,
-    over_datagrams, over_stream, upgrade,
+    Direction, Ending, Listened, OurEnd, Outcome, Progress, Role, Sink, TalkOptions, Tapped, Upgrade, UpgradeError,
+    listen, over_datagrams, over_stream, upgrade,
 };
 
 /// Talks once, or plays a transcript.
@@ -42,7 +43,7 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
         return zero::run(flags, several, console);
     }
     let wrong = |error: &AddressError| console.fail(Exit::Usage, &error.to_string());
-    let addresses = Address::parse_words(&flags.address).map_err(|error| wrong(&error))?;
+    let addresses = Address::parse_endpoints(&flags.address).map_err(|error| wrong(&error))?;
     if addresses.len() > 1 {
         return Err(console.fail(Exit::Usage, "talk takes one address: HOST:PORT, HOST PORT, PORT or unix:PATH"));
     }
@@ -53,7 +54,8 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     let Some(address) = addresses.first() else {
         return Err(console.fail(Exit::Usage, "talk needs an address: HOST:PORT, HOST PORT, PORT or unix:PATH"));
     };
-    let protocol = protocol(address).map_err(|error| wrong(&error))?;
+    let begins_secure = address.scheme == Some(Scheme::Tls) && !flags.listen;
+    let protocol = if begins_secure { Protocol::Tcp } else { protocol(address).map_err(|error| wrong(&error))? };
     if (flags.broadcast || !flags.join.is_empty() || flags.ttl.is_some()) && protocol != Protocol::Udp {
         let why = "--broadcast, --join and --ttl are for datagrams: write udp://HOST:PORT";
         return Err(console.fail(Exit::Usage, why));
@@ -61,8 +63,17 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     if flags.starttls.is_some() && protocol == Protocol::Udp {
         return Err(console.fail(Exit::Usage, "--starttls needs a stream, and udp:// is none"));
     }
-    if (flags.ca.is_some() || flags.pin.is_some()) && flags.starttls.is_none() {
-        let why = "--ca and --pin say who is trusted under TLS: give --starttls, or --play with a transcript";
+    if flags.starttls.is_some() && begins_secure {
+        return Err(
+            console.fail(Exit::Usage, "tls:// begins with TLS, and --starttls goes over to it: take one of them out")
+        );
+    }
+    if begins_secure && !address.options.tls.alpn.is_empty() {
+        return Err(console.fail(Exit::Usage, "talk says no protocol inside TLS: take `alpn` out"));
+    }
+    if (flags.ca.is_some() || flags.pin.is_some()) && flags.starttls.is_none() && !begins_secure {
+        let why =
+            "--ca and --pin say who is trusted under TLS: write tls://, give --starttls, or --play with a transcript";
         return Err(console.fail(Exit::Usage, why));
     }
     if flags.proxy.is_some() && protocol != Protocol::Tcp {
@@ -100,6 +111,11 @@ fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Cons
             return Err(finish(record.as_ref(), exit, console));
         }
     }
+    if to.scheme == Some(Scheme::Tls)
+        && let Err(exit) = begin_secure(flags, to, &mut connected, console)
+    {
+        return Err(finish(record.as_ref(), exit, console));
+    }
     let connected = &connected;
     if connected.is_secure() {
         options.our_end = OurEnd::WhenQuiet;
@@ -121,6 +137,24 @@ fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Cons
     let exit = conclude(&outcome, &peer, console);
     let exit = watch.judge(exit, &outcome, &peer, console);
     Ok(finish(record.as_ref(), exit, console))
+}
+
+/// Begins TLS with the first byte.
+fn begin_secure(flags: &Talk, to: &Address, connected: &mut Connected, console: &Console) -> Result<(), Exit> {
+    let options = &to.options.tls;
+    let said_by_flags = flags.ca.is_some() || flags.pin.is_some();
+    let trust = if said_by_flags { Ok(trust(flags)) } else { Trust::of_address(options) };
+    let trust = trust.and_then(|trust| trust.check().map(|()| trust));
+    let trust = trust.map_err(|error| console.fail(Exit::CannotRead, &format!("{to}: {error}")))?;
+    if options.insecure && !said_by_flags {
+        console.warn("insecure: whoever is on the way may read and change everything");
+    }
+    let (who, host) = (name_of(connected), options.sni.clone().unwrap_or_else(|| host(to)));
+    let until = Instant::now() + flags.connect_timeout;
+    connected.secure(&trust, &host, until).map_err(|error| {
+        let error = UpgradeError::Secure(error);
+        console.fail(Exit::from(&error), &format!("{who}: {error}"))
+    })
 }
 
 /// Goes over to TLS by what a protocol says before.

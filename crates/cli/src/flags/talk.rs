@@ -28,7 +28,7 @@ use super::values::{FamilyFlags, Values};
     Over UDP each line is one datagram without its ending, and a second of quiet after an answer ends the conversation."
 )]
 pub(crate) struct Talk {
-    /// Where to: [tcp://|udp://][HOST]:PORT, HOST PORT, PORT, unix:PATH; with --play, the transcript's `at` is the default
+    /// Where to: [tcp://|udp://|tls://][HOST]:PORT, HOST PORT, PORT, unix:PATH; with --play, the transcript's `at` is the default
     #[arg(value_name = "ADDR", required_unless_present = "play", num_args = 1..=2)]
     pub(crate) address: Vec<String>,
     /// Play the C side of a transcript and check what the server says; several are played one after the other
@@ -121,7 +121,7 @@ pub(crate) struct Talk {
     /// Say what a protocol says before TLS, and begin TLS; the conversation is joined to standard input and output from there
     #[arg(long, value_name = "PROTOCOL", conflicts_with_all = ["listen", "play", "zero"])]
     pub(crate) starttls: Option<StartTls>,
-    /// With --starttls, and with --play where a transcript says `starttls`: trust who these certificates (PEM) sign for, and nobody else
+    /// With tls://, --starttls, and with --play where a transcript says `starttls`: trust who these certificates (PEM) sign for, and nobody else
     #[arg(long, value_name = "FILE", conflicts_with_all = ["pin", "listen"])]
     pub(crate) ca: Option<PathBuf>,
     /// The same for one certificate, whoever signed it

@@ -44,6 +44,14 @@ impl Trust {
         Self
     }
 
+    /// What the options of an address say.
+    ///
+    /// # Errors
+    /// Always: there is no TLS.
+    pub fn of_address(_: &TlsOptions) -> Result<Self, TlsError> {
+        Err(missing())
+    }
+
     /// Only the certificate with this fingerprint.
     ///
     /// # Errors

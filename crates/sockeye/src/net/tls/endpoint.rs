@@ -31,23 +31,33 @@ pub(crate) struct TlsClient {
     pub(super) host: String,
 }
 
+impl Trust {
+    /// What the options of an address say of its certificate, of ours, and of the version.
+    ///
+    /// # Errors
+    /// The fingerprint is none.
+    pub fn of_address(options: &TlsOptions) -> Result<Self, TlsError> {
+        let trust = match options {
+            TlsOptions { insecure: true, .. } => Self::anyone(),
+            TlsOptions { pin: Some(pin), .. } => Self::pinned(pin)?,
+            TlsOptions { ca: Some(path), .. } => Self::only(path),
+            _ => Self::system(),
+        };
+        let trust = match &options.cert {
+            Some(certificate) => trust.with_identity(files(options, certificate)),
+            None => trust,
+        };
+        Ok(if options.only_tls13 { trust.at_least(Version::Tls13) } else { trust })
+    }
+}
+
 impl TlsClient {
     /// One for a host, as the options say.
     ///
     /// # Errors
     /// A file is of no use, or no certificate can be for that name.
     pub(crate) fn new(options: &TlsOptions, host: &str, secrets: Option<Arc<dyn Secrets>>) -> Result<Self, TlsError> {
-        let trust = match options {
-            TlsOptions { insecure: true, .. } => Trust::anyone(),
-            TlsOptions { pin: Some(pin), .. } => Trust::pinned(pin)?,
-            TlsOptions { ca: Some(path), .. } => Trust::only(path),
-            _ => Trust::system(),
-        };
-        let trust = match &options.cert {
-            Some(certificate) => trust.with_identity(files(options, certificate)),
-            None => trust,
-        };
-        let trust = if options.only_tls13 { trust.at_least(Version::Tls13) } else { trust };
+        let trust = Trust::of_address(options)?;
         let host = options.sni.as_deref().unwrap_or(host);
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| TlsError::local(format!("no certificate can be for `{host}`")))?;
