@@ -165,7 +165,15 @@ fn options(flags: &Flags, console: &Console) -> Result<Options, Exit> {
     if address.scheme != Some(Scheme::Tls) {
         connection::protocol(&address).map_err(|error| wrong(&error.to_string()))?;
     }
-    shared(Options { rows, host: host(&address), ..Options::new(address, Work::Plays(plays)) })
+    let options = &address.options.tls;
+    if !options.alpn.is_empty() {
+        return Err(wrong("load says no protocol inside TLS: take `alpn` out"));
+    }
+    let host = options.sni.clone().unwrap_or_else(|| host(&address));
+    let of_address = (flags.ca.is_none() && flags.pin.is_none()).then(|| Trust::of_address(options)).transpose();
+    let of_address = of_address.map_err(|error| wrong(&error.to_string()))?;
+    let options = shared(Options { rows, host, ..Options::new(address, Work::Plays(plays)) })?;
+    Ok(Options { trust: of_address.unwrap_or_else(|| options.trust.clone()), ..options })
 }
 
 /// What is asked for, if it is a page.
