@@ -404,7 +404,7 @@ fn socks_proxies_look_names_up_there_or_let_us() {
         (web.url("/x"), at("socks5", "a:b@", &locked), 7, "the proxy says that user or password are wrong"),
         (format!("http://{nobody}/"), at("socks5", "", &open), 7, "the proxy says connection refused"),
         (web.url("/x"), format!("socks5://{}", web.address), 28, "no way through the proxy within 0.3 s"),
-        (web.url("/x"), "socks4://127.0.0.1:1".to_owned(), 2, "and not by socks4"),
+        (web.url("/x"), "socks6://127.0.0.1:1".to_owned(), 2, "and not by socks6"),
         (web.url("/x"), "http://".to_owned(), 2, "--proxy: the proxy is no URL"),
     ] {
         // Only the one that never answers has to be left soon.
