@@ -86,7 +86,8 @@ fn datagrams_are_sent_and_taken_as_nc_does_it() {
             ("-ulv6 -W1 ::1 PORT", Input::Open, client(None, false, b"hello\n", Over::Udp)),
             ("-ul -w1 PORT", file("bye\n"), client(Some("bye\n"), false, b"hello\n", Over::Udp)),
             ("-ul -q0 PORT", Input::Null, client(None, false, b"hello\n", Over::Udp)),
-            ("-ulk -q5 PORT", Input::Null, client(None, false, b"hello\n", Over::Udp)),
+            // Not `-ulk -q5` with an input that has ended: nc then shuts the socket that it reads, and whether a datagram came
+            // before that is a matter of time.
         ] {
             assert_same(&Case::new(line, input, peer));
         }
