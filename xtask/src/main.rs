@@ -145,10 +145,12 @@ fn test(words: &[String]) -> Result<(), String> {
 /// The tests of `serve`, which pass with one thread and with four.
 const SERVE: &[&str] = &[
     "bind",
+    "exec",
     "fast",
     "fast_batches",
     "fast_datagrams",
     "faults",
+    "gate",
     "greeting",
     "play",
     "plays",
