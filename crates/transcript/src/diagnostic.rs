@@ -176,24 +176,12 @@ impl Source {
         std::iter::successors(by(line), move |line| by(*line)).map(|line| self.locate(line))
     }
 
-    /// A text in which the numbers of included lines are those that they have in their own files.
-    pub(crate) fn spell(&self, text: &str) -> String {
-        if !self.has_others() {
-            return text.to_owned();
+    /// How messages call a line: `line 4`, or `line 4 of login.talk` in a file that is included.
+    pub(crate) fn mention(&self, line: usize) -> String {
+        match self.locate(line) {
+            (_, own) if own == line => format!("line {line}"),
+            (name, line) => format!("line {line} of {name}"),
         }
-        let mut spelled = String::with_capacity(text.len());
-        for (index, word) in text.split_inclusive(' ').enumerate() {
-            let digits = word.trim_start_matches(|c: char| !c.is_ascii_digit());
-            let digits = &digits[..digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len())];
-            match digits.parse::<usize>() {
-                Ok(line) if index > 0 && line > APART && spelled.ends_with("line ") => {
-                    let (name, line) = self.locate(line);
-                    spelled.push_str(&word.replacen(digits, &format!("{line} of {name}"), 1));
-                }
-                _ => spelled.push_str(word),
-            }
-        }
-        spelled
     }
 
     /// The name: a path as it was typed, or the name of a built-in transcript.

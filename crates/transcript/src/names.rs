@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::made::Made;
 use crate::number::Number;
 use crate::syntax::{Hole, PartKind, Pattern, Statement, StatementKind, Template};
@@ -111,9 +111,9 @@ impl<'a> States<'a> {
 }
 
 /// Works out the role of every hole; `given` names have a value from the start.
-pub(crate) fn resolve(body: &[Statement], given: &[&str]) -> (Roles, Vec<Diagnostic>) {
-    let mut resolver =
-        Resolver { values: HashSet::new(), roles: Roles::default(), findings: Vec::new(), aside: Vec::new() };
+pub(crate) fn resolve(body: &[Statement], given: &[&str], source: &Source) -> (Roles, Vec<Diagnostic>) {
+    let (values, roles) = (HashSet::new(), Roles::default());
+    let mut resolver = Resolver { source, values, roles, findings: Vec::new(), aside: Vec::new() };
     resolver.collect_sets(body);
     let mut states = States::default();
     for name in given {
@@ -171,6 +171,7 @@ fn number_of(pattern: &Pattern) -> Option<Number> {
 const MOST_FINDINGS: usize = 20_000;
 
 struct Resolver<'a> {
+    source: &'a Source,
     /// Names that some `set` gives; they are never captured.
     values: HashSet<&'a str>,
     roles: Roles,
@@ -274,7 +275,9 @@ impl<'a> Resolver<'a> {
         let message = match states.of(name) {
             // What is given from outside wins.
             Some(State::Set(0)) => return,
-            Some(State::Set(line) | State::Maybe(line)) => format!("{{{name}}} has a value already, from line {line}"),
+            Some(State::Set(line) | State::Maybe(line)) => {
+                format!("{{{name}}} has a value already, from {}", self.source.mention(line))
+            }
             None if self.values.contains(name) => format!("another line gives {{{name}}} a value too"),
             None if self.roles.fresh.get(name).is_some_and(|other| *other != made) => {
                 format!("another line makes {{{name}}} in another way")
@@ -401,7 +404,8 @@ impl<'a> Resolver<'a> {
 
     fn unclear(&mut self, place: Place, name: &str, line: usize) {
         let message = format!("{{{name}}} has a value on one path to here and none on another");
-        let help = format!("line {line} gives it one, but not on every path: use another name here, or {{_}}");
+        let line = self.source.mention(line);
+        let help = format!("{line} gives it one, but not on every path: use another name here, or {{_}}");
         self.wrong(Diagnostic::error(place, message).help(help));
     }
 

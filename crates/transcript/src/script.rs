@@ -120,18 +120,18 @@ impl Script {
     pub fn prepare(transcript: &Transcript, options: &Options) -> Result<Self, Refused> {
         let outside = Outside { values: &options.values, columns: &options.columns };
         let (mut program, mut findings) =
-            program::compile(&transcript.body, &transcript.settings, options.side, outside);
+            program::compile(&transcript.body, &transcript.settings, &transcript.source, options.side, outside);
         if let Some(line) = options.branch {
             program.force(line);
         }
         // Its warnings were given when the text was read.
         findings.retain(|finding| finding.severity == Severity::Error);
-        findings.extend(sayable(&program, options));
+        findings.extend(sayable(&program, &transcript.source, options));
         findings.extend(hearable(&program, options));
         if options.carrier == Carrier::Stream {
             let gap = transcript.settings.gap.is_some();
             for (side, listening) in [(options.side.other(), true), (options.side, false)] {
-                findings.extend(program::unclear_ends(&program, side, gap, listening));
+                findings.extend(program::unclear_ends(&program, &transcript.source, side, gap, listening));
             }
         }
         let files = open_files(&program, options, &mut findings);
@@ -327,7 +327,7 @@ fn said(program: &Program) -> Vec<usize> {
 }
 
 /// What we must say needs a value, must fit on its line, and must not be heard as something else.
-fn sayable(program: &Program, options: &Options) -> Vec<Diagnostic> {
+fn sayable(program: &Program, source: &Source, options: &Options) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for index in said(program) {
         let message = &program.messages[index];
@@ -354,7 +354,8 @@ fn sayable(program: &Program, options: &Options) -> Vec<Diagnostic> {
             continue;
         }
         for (piece, default, rival) in program::misheard(program, index, Depends::Nothing, &mut Scratch::new()) {
-            findings.push(misheard(program, message, message.pieces.get(piece), default, rival, &options.secrets));
+            let line = source.mention(program.messages[rival].place.line);
+            findings.push(misheard(message, message.pieces.get(piece), default, &line, &options.secrets));
         }
     }
     findings
@@ -368,15 +369,13 @@ fn no_value(side: Side, piece: &Piece, name: &str) -> Diagnostic {
 }
 
 fn misheard(
-    program: &Program,
     message: &Message,
     // An empty line has none.
     piece: Option<&Piece>,
     default: usize,
-    rival: usize,
+    line: &str,
     secrets: &[Secret],
 ) -> Diagnostic {
-    let line = program.messages[rival].place.line;
     let text = match piece.map(|piece| &piece.kind) {
         Some(PieceKind::Capture { defaults, .. }) => show_hiding(&defaults[default], secrets),
         _ => {
@@ -388,7 +387,7 @@ fn misheard(
         }
     };
     let place = piece.map_or(message.place, |piece| piece.place);
-    Diagnostic::error(place, format!("`{text}` would be heard as line {line}"))
+    Diagnostic::error(place, format!("`{text}` would be heard as {line}"))
         .help("at a choice the first line that fits is taken: say something that only this one takes")
 }
 

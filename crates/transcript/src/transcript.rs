@@ -37,20 +37,19 @@ impl Transcript {
     /// As [`Self::parse`]; a file that is included cannot be read.
     pub fn parse_with(name: &str, text: &[u8], given: &[&str], files: Option<&dyn Files>) -> Result<Self, Refused> {
         let Tree { source, settings, body, mut findings, is_closed } = syntax::read(name, text, files)?;
-        let (roles, unresolved) = names::resolve(&body, given);
+        let (roles, unresolved) = names::resolve(&body, given, &source);
         findings.extend(unresolved);
         // What is wrong with the structure is wrong from either side.
         let columns: Vec<String> = given.iter().map(|name| (*name).to_owned()).collect();
         let outside = Outside { values: &BTreeMap::new(), columns: &columns };
-        let structure = program::compile(&body, &settings, Side::Client, outside).1;
+        let structure = program::compile(&body, &settings, &source, Side::Client, outside).1;
         findings.extend(structure.into_iter().filter(|_| is_closed));
         if findings.iter().all(|finding| finding.severity == Severity::Warning) {
             findings.extend(lint::warnings(&body, &roles, &source, &settings, given));
         }
-        let (errors, mut warnings): (Vec<_>, Vec<_>) =
+        let (errors, warnings): (Vec<_>, Vec<_>) =
             findings.into_iter().partition(|finding| finding.severity == Severity::Error);
         if errors.is_empty() {
-            syntax::spell(&source, &mut warnings);
             Ok(Self { source, settings, body: Arc::new(body), warnings })
         } else {
             Err(Refused::new(&source, errors))

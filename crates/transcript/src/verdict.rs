@@ -168,8 +168,8 @@ impl Verdict {
             Fault::UnexpectedData => format!("the {side} said more than the transcript"),
             Fault::WrongEnding => format!("the {side} ended its line in another way than `eol` says"),
             Fault::Misheard { line } => {
-                let heard = self.source.spell(&format!("heard as line {line}"));
-                format!("`{}` would be {heard}", self.show(self.sent.as_ref().map_or(&[], |sent| &sent.1)))
+                let sent = self.show(self.sent.as_ref().map_or(&[], |sent| &sent.1));
+                format!("`{sent}` would be heard as {}", self.source.mention(line))
             }
             Fault::BrokenLine => "a value with a line ending in it cannot stand in a text line".to_owned(),
             Fault::TooMuch { most } => format!("the {side} sent more than {most} bytes without what should end them"),

@@ -30,7 +30,7 @@ pub(crate) fn warnings(
         source,
         known: braces::Known::new(census.known(), source),
         lonely: census.lonely(),
-        findings: census.findings(),
+        findings: census.findings(source),
         blocks: false,
         bare: settings.eol == Eol::None && !is_udp,
         bare_datagrams: is_udp && matches!(settings.eol, Eol::Any | Eol::None),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::Side;
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::function::Function;
 use crate::names::{Role, Roles};
 use crate::pattern::{Pattern, count_in};
@@ -130,11 +130,11 @@ impl<'a> Census<'a> {
         lonely
     }
 
-    pub(super) fn findings(&self) -> Vec<Diagnostic> {
+    pub(super) fn findings(&self, source: &Source) -> Vec<Diagnostic> {
         let mut findings = Vec::new();
         self.mistyped(&mut findings);
         self.unused(&mut findings);
-        self.ignored_parts(&mut findings);
+        self.ignored_parts(source, &mut findings);
         self.no_numbers(&mut findings);
         findings
     }
@@ -212,7 +212,7 @@ impl<'a> Census<'a> {
     }
 
     /// A name that has a value takes no other default and no pattern.
-    fn ignored_parts(&self, findings: &mut Vec<Diagnostic>) {
+    fn ignored_parts(&self, source: &Source, findings: &mut Vec<Diagnostic>) {
         let first = self.first();
         for &(hole, place) in &self.values {
             let name = &hole.name;
@@ -229,7 +229,7 @@ impl<'a> Census<'a> {
             };
             let captured = first.get(name.as_str()).map(|capture| capture.place.line);
             let line = self.given.get(name.as_str()).copied().or(captured).unwrap_or(place.line);
-            let text = format!("{{{name}}} has its value from line {line}: {what}");
+            let text = format!("{{{name}}} has its value from {}: {what}", source.mention(line));
             let help = format!("write {{{name}}} for that value, or another name for another one");
             findings.push(Diagnostic::warning(place, text).help(help));
         }

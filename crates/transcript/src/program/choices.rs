@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::{Arm, Choice, Deed, Depends, First, Fork, Op, Pattern, Pc, PieceKind, Program, Shape, Step, matcher};
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::syntax::Form;
 use crate::values::Scratch;
 
@@ -14,7 +14,7 @@ const MOST_ARMS: usize = 2000;
 const MOST_PAIRS: usize = 4 * MOST_ARMS * MOST_ARMS;
 
 /// Fills in the arms of every choice and checks them.
-pub(super) fn resolve(program: &mut Program) -> Vec<Diagnostic> {
+pub(super) fn resolve(program: &mut Program, source: &Source) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     let mut pairs = 0;
     for pc in 0..program.ops.len() {
@@ -49,7 +49,7 @@ pub(super) fn resolve(program: &mut Program) -> Vec<Diagnostic> {
                 continue;
             }
         } else {
-            check(program, place, &arms, &mut findings);
+            check(program, source, place, &arms, &mut findings);
         }
         let patience = arms.iter().map(|arm| patience(program, arm)).max().unwrap_or_default();
         let forms = arms.iter().filter_map(|arm| match arm.first {
@@ -71,7 +71,7 @@ pub(super) fn resolve(program: &mut Program) -> Vec<Diagnostic> {
         }
     }
     for order in &program.orders {
-        wide_above_narrow(program, &order.messages, &mut findings);
+        wide_above_narrow(program, source, &order.messages, &mut findings);
     }
     set_rivals(program);
     findings
@@ -81,7 +81,7 @@ pub(super) fn resolve(program: &mut Program) -> Vec<Diagnostic> {
 const MOST_IN_ANY_ORDER: usize = 300;
 
 /// Of lines in any order the first that fits is taken: a wide one takes what a narrow one below it waits for.
-fn wide_above_narrow(program: &Program, messages: &[usize], findings: &mut Vec<Diagnostic>) {
+fn wide_above_narrow(program: &Program, source: &Source, messages: &[usize], findings: &mut Vec<Diagnostic>) {
     for (at, &narrow) in messages.iter().enumerate().take(MOST_IN_ANY_ORDER) {
         let takes_example = |one: usize, other: usize| {
             let (one, other) = (&program.messages[one], &program.messages[other]);
@@ -93,8 +93,9 @@ fn wide_above_narrow(program: &Program, messages: &[usize], findings: &mut Vec<D
         };
         if let Some(&wide) = messages[..at].iter().find(takes) {
             let (wide, narrow) = (program.messages[wide].place, program.messages[narrow].place);
-            let text = format!("this line may take what line {} waits for, and then that one never comes", narrow.line);
-            let help = format!("put line {} above it: of lines in any order the first that fits is taken", narrow.line);
+            let narrow = source.mention(narrow.line);
+            let text = format!("this line may take what {narrow} waits for, and then that one never comes");
+            let help = format!("put {narrow} above it: of lines in any order the first that fits is taken");
             findings.push(Diagnostic::warning(wide, text).help(help));
         }
     }
@@ -196,7 +197,7 @@ impl Search<'_> {
     }
 }
 
-fn check(program: &Program, place: Place, arms: &[Arm], findings: &mut Vec<Diagnostic>) {
+fn check(program: &Program, source: &Source, place: Place, arms: &[Arm], findings: &mut Vec<Diagnostic>) {
     if arms.iter().any(|arm| arm.first == First::Wrong) {
         return;
     }
@@ -225,18 +226,22 @@ fn check(program: &Program, place: Place, arms: &[Arm], findings: &mut Vec<Diagn
     let Some(first) = lines.first() else { return };
     if let Some(other) = lines.iter().find(|line| line.side != first.side) {
         let message = format!(
-            "either side could speak first here: the {} at line {}, the {} at line {}",
-            first.side, first.place.line, other.side, other.place.line
+            "either side could speak first here: the {} at {}, the {} at {}",
+            first.side,
+            source.mention(first.place.line),
+            other.side,
+            source.mention(other.place.line)
         );
         findings.push(Diagnostic::error(place, message).help("let the lines that begin the ways be one side's"));
         return;
     }
     let framed = |form: Form| form == Form::Text;
     if let Some(other) = lines.iter().find(|line| framed(line.form) != framed(first.form)) {
+        let (text, raw) = if framed(first.form) { (first, other) } else { (other, first) };
         let message = format!(
-            "line {} is a text line and line {} is not: where a line ends cannot be told here",
-            if framed(first.form) { first.place.line } else { other.place.line },
-            if framed(first.form) { other.place.line } else { first.place.line },
+            "{} is a text line and {} is not: where a line ends cannot be told here",
+            source.mention(text.place.line),
+            source.mention(raw.place.line)
         );
         findings.push(Diagnostic::error(place, message).help("frame the lines that begin the ways alike"));
         return;
@@ -250,8 +255,8 @@ fn check(program: &Program, place: Place, arms: &[Arm], findings: &mut Vec<Diagn
         let hider = seen.iter().find(|&&(earlier, pc)| pc != arm.pc && hides(program, earlier, message));
         if let Some(&(hider, _)) = hider {
             let hidden = program.messages[message].place;
-            let text =
-                format!("this line is never reached: line {} takes it first", program.messages[hider].place.line);
+            let hider = source.mention(program.messages[hider].place.line);
+            let text = format!("this line is never reached: {hider} takes it first");
             findings.push(Diagnostic::warning(hidden, text).help("put the narrower line above the wider one"));
         }
         if !guarded {

@@ -8,7 +8,7 @@ use super::{
     Pc, Piece, PieceKind, Places, Program, Recipe, Rounds, Shape, Unwritten, choices, matcher, plan, reach,
 };
 use crate::Side;
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::function::Function;
 use crate::names::{self, Role, Roles};
 use crate::notation::show;
@@ -31,6 +31,7 @@ pub(crate) struct Outside<'a> {
 pub(crate) fn compile(
     body: &[Statement],
     settings: &Settings,
+    source: &Source,
     side: Side,
     outside: Outside<'_>,
 ) -> (Program, Vec<Diagnostic>) {
@@ -42,7 +43,7 @@ pub(crate) fn compile(
         .filter(|(name, _)| !columns.contains(name))
         .map(|(name, value)| (name.as_str(), value.as_slice()))
         .collect();
-    let (roles, _) = names::resolve(body, &names);
+    let (roles, _) = names::resolve(body, &names, source);
     let mut compiler = Compiler {
         side,
         roles,
@@ -89,7 +90,7 @@ pub(crate) fn compile(
         // Where a number stands as it is written, it is that number to whoever reads of it.
         program.slots[slot] = name.split(':').next().unwrap_or_default().to_owned();
     }
-    findings.extend(choices::resolve(&mut program));
+    findings.extend(choices::resolve(&mut program, source));
     plan::choose(&mut program, body, side, &places);
     reach::mark_live(&mut program);
     (program, findings)

@@ -3,7 +3,7 @@
 
 use super::{First, Message, Op, Pattern, Piece, PieceKind, Program, matcher};
 use crate::Side;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Source};
 use crate::syntax::Form;
 
 /// What two messages, which a listener tries in this order, have to do with each other.
@@ -41,7 +41,13 @@ impl Run<'_> {
 }
 
 /// Looks for such messages among those of `side`, as `gap` says whether a pause ends one.
-pub(crate) fn unclear_ends(program: &Program, side: Side, gap: bool, listening: bool) -> Vec<Diagnostic> {
+pub(crate) fn unclear_ends(
+    program: &Program,
+    source: &Source,
+    side: Side,
+    gap: bool,
+    listening: bool,
+) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     let framed = |&message: &usize| {
         let message: &Message = &program.messages[message];
@@ -63,14 +69,17 @@ pub(crate) fn unclear_ends(program: &Program, side: Side, gap: bool, listening: 
             let (first, second) = (&program.messages[earlier], &program.messages[later]);
             match pair(first, second) {
                 Pair::Hidden if ordered && listening => {
-                    let text = format!("this line is never reached: line {} takes what begins it", first.place.line);
+                    let text = format!(
+                        "this line is never reached: {} takes what begins it",
+                        source.mention(first.place.line)
+                    );
                     let help = "put the longer one above the shorter one";
                     findings.push(Diagnostic::warning(second.place, text).help(help));
                 }
                 Pair::Unclear if !gap => {
                     let (short, long) = if first_is_shorter(first, second) { (first, second) } else { (second, first) };
-                    let text =
-                        format!("where this message ends cannot be told: line {} begins just like it", long.place.line);
+                    let long = source.mention(long.place.line);
+                    let text = format!("where this message ends cannot be told: {long} begins just like it");
                     let finding = if listening { Diagnostic::error } else { Diagnostic::warning };
                     findings.push(finding(short.place, text).help(
                         "write `gap 100ms` at the top, so that a pause ends it, or let the two differ before one of \

@@ -69,18 +69,7 @@ impl Refused {
     pub(crate) fn new(source: &Arc<Source>, mut findings: Vec<Diagnostic>) -> Self {
         findings.sort_by_key(|finding| (finding.line, finding.column));
         findings.dedup();
-        spell(source, &mut findings);
         Self { source: Arc::clone(source), findings }
-    }
-}
-
-/// Has findings name the lines of included files as those files count them.
-pub(crate) fn spell(source: &Source, findings: &mut [Diagnostic]) {
-    if source.has_others() {
-        for finding in findings {
-            finding.message = source.spell(&finding.message);
-            finding.help = finding.help.as_deref().map(|help| source.spell(help));
-        }
     }
 }
 
