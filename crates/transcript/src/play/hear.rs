@@ -58,17 +58,9 @@ impl<'a, W: Watch> Walk<'a, W> {
         self.begin_waiting(play);
         if message.form != Form::Text {
             let together = play.together;
-            let asides = self.framed_asides(play);
-            let candidate = |_: &Play, candidate: usize| match candidate {
-                0 => Some((index, together)),
-                other => asides.get(other - 1).map(|&(message, _)| (message, false)),
-            };
-            return match self.run_at_hand(play, 1 + asides.len(), None, candidate)? {
-                Some((taken, length)) => {
+            return match self.run_at_hand(play, 1, None, |_, _| Some((index, together)))? {
+                Some((_, length)) => {
                     self.take(play, length, length)?;
-                    if let Some(&(message, begin)) = taken.checked_sub(1).and_then(|taken| asides.get(taken)) {
-                        return Err(self.begin_aside(play, message, begin));
-                    }
                     self.watch.heard(message.place.line, self.input.now);
                     Ok(())
                 }
@@ -297,18 +289,9 @@ impl<'a, W: Watch> Walk<'a, W> {
             return self.literal(play, which, literals);
         }
         let together = play.together;
-        let asides = self.framed_asides(play);
-        let count = order.messages.len();
-        let candidate = |play: &Play, index: usize| match index.checked_sub(count) {
-            Some(aside) => asides.get(aside).map(|&(message, _)| (message, false)),
-            None => (!play.has_come(order, index)).then(|| (order.messages[index], together)),
-        };
-        match self.run_at_hand(play, count + asides.len(), Some(order).filter(|_| asides.is_empty()), candidate)? {
-            Some((index, length)) if index >= count => {
-                self.take(play, length, length)?;
-                let (message, begin) = asides[index - count];
-                Err(self.begin_aside(play, message, begin))
-            }
+        let candidate =
+            |play: &Play, index: usize| (!play.has_come(order, index)).then(|| (order.messages[index], together));
+        match self.run_at_hand(play, order.messages.len(), Some(order), candidate)? {
             Some((index, length)) => {
                 self.came(play, which, order.messages[index]);
                 self.take(play, length, length)?;
@@ -351,21 +334,14 @@ impl<'a, W: Watch> Walk<'a, W> {
     /// The same for `raw` and `hex` messages.
     #[inline(never)]
     fn dispatch_run(&mut self, play: &mut Play, arms: &[Arm]) -> Result<Pc, Stop> {
-        let asides = self.framed_asides(play);
         let candidate = |play: &Play, index: usize| {
-            let Some(arm) = arms.get(index) else {
-                return asides.get(index - arms.len()).map(|&(message, _)| (message, false));
-            };
+            let arm = &arms[index];
             let First::Line(message) = arm.first else { return None };
             allowed(play, &arm.path).then_some((message, play.together || arm.together))
         };
-        let Some((index, length)) = self.run_at_hand(play, arms.len() + asides.len(), None, candidate)? else {
+        let Some((index, length)) = self.run_at_hand(play, arms.len(), None, candidate)? else {
             return Err(self.fail(play, Fault::Differs));
         };
-        if let Some(&(message, begin)) = index.checked_sub(arms.len()).and_then(|aside| asides.get(aside)) {
-            self.take(play, length, length)?;
-            return Err(self.begin_aside(play, message, begin));
-        }
         let arm = &arms[index];
         let captured = std::mem::take(&mut self.scratch.captured);
         self.follow(play, &arm.path)?;
@@ -377,10 +353,35 @@ impl<'a, W: Watch> Walk<'a, W> {
         }
     }
 
+    /// The same as [`Self::first_at_hand`]; what may come at any time is tried behind them, and if it is that, the play goes on
+    /// there.
+    fn run_at_hand(
+        &mut self,
+        play: &mut Play,
+        count: usize,
+        order: Option<&Order>,
+        candidate: impl Fn(&Play, usize) -> Option<(usize, bool)>,
+    ) -> Result<Option<(usize, usize)>, Stop> {
+        let asides = self.framed_asides(play);
+        let order = order.filter(|_| asides.is_empty());
+        let candidate = |play: &Play, index: usize| match index.checked_sub(count) {
+            None => candidate(play, index),
+            Some(aside) => asides.get(aside).map(|&(message, _)| (message, false)),
+        };
+        match self.first_at_hand(play, count + asides.len(), order, candidate)? {
+            Some((index, length)) if index >= count => {
+                self.take(play, length, length)?;
+                let (message, begin) = asides[index - count];
+                Err(self.begin_aside(play, message, begin))
+            }
+            found => Ok(found),
+        }
+    }
+
     /// Which of several `raw` and `hex` messages is at hand, and how long it is; `None` if none of them. The first that
     /// fits is taken, but not while one that may still come begins just like it: then the longer one, or the shorter
     /// one once the other side was quiet for the gap, has ended, or is out of time.
-    fn run_at_hand(
+    fn first_at_hand(
         &mut self,
         play: &mut Play,
         count: usize,
