@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::Transcript;
-use crate::syntax::{PartKind, Pattern, Statement, StatementKind, Template, nearest};
+use crate::syntax::{StatementKind, Template, nearest, throughout};
 
 /// A name that is given a value and that no hole, `set` or `let` has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,13 @@ pub fn known_names<'a>(
         return Ok(());
     }
     let mut known = BTreeSet::new();
-    transcripts.into_iter().for_each(|transcript| in_block(&transcript.body, &mut known));
+    for statement in transcripts.into_iter().flat_map(|transcript| throughout(&transcript.body)) {
+        known.extend(statement.sets());
+        known.extend(statement.templates().flat_map(Template::names));
+        if let StatementKind::Fresh { name, .. } = &statement.kind {
+            known.insert(name);
+        }
+    }
     match given.iter().find(|name| !known.contains(**name)) {
         None => Ok(()),
         Some(name) => Err(UnknownName {
@@ -51,47 +57,6 @@ pub fn known_names<'a>(
             nearest: nearest(name, known.iter().copied()).map(str::to_owned),
             known: known.into_iter().map(str::to_owned).collect(),
         }),
-    }
-}
-
-fn in_block<'a>(body: &'a [Statement], known: &mut BTreeSet<&'a str>) {
-    for statement in body {
-        match &statement.kind {
-            StatementKind::Message { template, .. } | StatementKind::Not { template, .. } => {
-                in_template(template, known)
-            }
-            StatementKind::Set { name, template } => {
-                known.insert(name);
-                in_template(template, known);
-            }
-            StatementKind::Let { name, key, template, .. } => {
-                known.insert(name);
-                key.iter().chain([template]).for_each(|template| in_template(template, known));
-            }
-            StatementKind::Repeat { body, .. }
-            | StatementKind::AnyOrder { body }
-            | StatementKind::Maybe { body }
-            | StatementKind::Aside { body }
-            | StatementKind::Together { body } => in_block(body, known),
-            StatementKind::Either { branches } => branches.iter().for_each(|branch| in_block(&branch.body, known)),
-            StatementKind::Fresh { name, .. } => {
-                known.insert(name);
-            }
-            StatementKind::Act { .. } | StatementKind::StartTls | StatementKind::File { .. } | StatementKind::Wrong => {
-            }
-        }
-    }
-}
-
-fn in_template<'a>(template: &'a Template, known: &mut BTreeSet<&'a str>) {
-    for part in &template.parts {
-        let PartKind::Hole(hole) = &part.kind else { continue };
-        if hole.name != "_" {
-            known.insert(&hole.name);
-        }
-        if let Pattern::BytesOf(count) = &hole.pattern {
-            known.insert(count);
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::made::Made;
 use crate::number::Number;
-use crate::syntax::{Hole, PartKind, Pattern, Statement, StatementKind, Template};
+use crate::syntax::{Hole, PartKind, Pattern, Statement, StatementKind, Template, throughout};
 
 /// What a hole is, wherever it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,9 +112,8 @@ impl<'a> States<'a> {
 
 /// Works out the role of every hole; `given` names have a value from the start.
 pub(crate) fn resolve(body: &[Statement], given: &[&str], source: &Source) -> (Roles, Vec<Diagnostic>) {
-    let (values, roles) = (HashSet::new(), Roles::default());
+    let (values, roles) = (throughout(body).filter_map(Statement::sets).collect(), Roles::default());
     let mut resolver = Resolver { source, values, roles, findings: Vec::new(), aside: Vec::new() };
-    resolver.collect_sets(body);
     let mut states = States::default();
     for name in given {
         states.set(name, State::Set(0));
@@ -122,44 +121,6 @@ pub(crate) fn resolve(body: &[Statement], given: &[&str], source: &Source) -> (R
     resolver.block(body, &mut states);
     resolver.apart(body);
     (resolver.roles, resolver.findings)
-}
-
-/// Every name that stands in some statements.
-fn names_in<'a>(body: &'a [Statement], names: &mut HashSet<&'a str>) {
-    for statement in body {
-        let templates: Vec<&Template> = match &statement.kind {
-            StatementKind::Message { template, .. } | StatementKind::Not { template, .. } => vec![template],
-            StatementKind::Set { name, template } => {
-                names.insert(name);
-                vec![template]
-            }
-            StatementKind::Let { name, key, template, .. } => {
-                names.insert(name);
-                key.iter().chain([template]).collect()
-            }
-            StatementKind::Repeat { body, .. }
-            | StatementKind::AnyOrder { body }
-            | StatementKind::Together { body }
-            | StatementKind::Maybe { body }
-            | StatementKind::Aside { body } => {
-                names_in(body, names);
-                continue;
-            }
-            StatementKind::Either { branches } => {
-                branches.iter().for_each(|branch| names_in(&branch.body, names));
-                continue;
-            }
-            // A name that is made anew gets its value in a message.
-            _ => continue,
-        };
-        for part in templates.iter().flat_map(|template| &template.parts) {
-            let PartKind::Hole(hole) = &part.kind else { continue };
-            names.insert(&hole.name);
-            if let Pattern::BytesOf(count) = &hole.pattern {
-                names.insert(count);
-            }
-        }
-    }
 }
 
 /// How a hole writes a number.
@@ -181,31 +142,6 @@ struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    fn collect_sets(&mut self, body: &'a [Statement]) {
-        for statement in body {
-            match &statement.kind {
-                StatementKind::Set { name, .. } | StatementKind::Let { name, .. } => {
-                    self.values.insert(name);
-                }
-                StatementKind::Repeat { body, .. }
-                | StatementKind::AnyOrder { body }
-                | StatementKind::Maybe { body }
-                | StatementKind::Aside { body }
-                | StatementKind::Together { body } => self.collect_sets(body),
-                StatementKind::Either { branches } => {
-                    branches.iter().for_each(|branch| self.collect_sets(&branch.body))
-                }
-                StatementKind::Message { .. }
-                | StatementKind::Not { .. }
-                | StatementKind::File { .. }
-                | StatementKind::Act { .. }
-                | StatementKind::StartTls
-                | StatementKind::Fresh { .. }
-                | StatementKind::Wrong => {}
-            }
-        }
-    }
-
     fn block(&mut self, body: &'a [Statement], states: &mut States<'a>) {
         for statement in body {
             match &statement.kind {
@@ -365,8 +301,12 @@ impl<'a> Resolver<'a> {
         }
         // Those of one aside do not disturb another one: each ends before the next begins.
         let others = body.iter().filter(|statement| !matches!(statement.kind, StatementKind::Aside { .. }));
-        let mut elsewhere = HashSet::new();
-        others.for_each(|statement| names_in(std::slice::from_ref(statement), &mut elsewhere));
+        // A name that is made anew gets its value in a message.
+        let statements = others.flat_map(|statement| throughout(std::slice::from_ref(statement)));
+        let names = |statement: &'a Statement| {
+            statement.sets().into_iter().chain(statement.templates().flat_map(Template::names))
+        };
+        let elsewhere: HashSet<&str> = statements.flat_map(names).collect();
         for (name, place) in std::mem::take(&mut self.aside) {
             if elsewhere.contains(name) {
                 let message = format!("{{{name}}} gets a value `at any time`, and stands elsewhere too");

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Place, Severity, Source};
 use crate::file::Files;
-use crate::made::Made;
 use crate::program::Outside;
 use crate::side::Side;
 use crate::syntax::{self, Refused, Settings, Statement, StatementKind, Tree};
@@ -71,39 +70,15 @@ impl Transcript {
     /// Where it first goes over to TLS, if it does.
     #[must_use]
     pub fn starttls(&self) -> Option<Place> {
-        fn first(body: &[Statement]) -> Option<Place> {
-            body.iter().find_map(|statement| match &statement.kind {
-                StatementKind::StartTls => Some(statement.place),
-                StatementKind::Repeat { body, .. } => first(body),
-                StatementKind::Either { branches } => branches.iter().find_map(|branch| first(&branch.body)),
-                _ => None,
-            })
-        }
-        first(&self.body)
+        let mut statements = syntax::throughout(&self.body);
+        statements.find(|statement| matches!(statement.kind, StatementKind::StartTls)).map(|statement| statement.place)
     }
 
     /// Whether some name has a random value, that depends on the seed.
     #[must_use]
     pub fn has_random(&self) -> bool {
-        self.makes(|made| made.is_random())
-    }
-
-    /// Whether some name has the time as its value.
-    #[must_use]
-    pub fn tells_time(&self) -> bool {
-        self.makes(|made| !made.is_random())
-    }
-
-    fn makes(&self, wanted: impl Fn(Made) -> bool + Copy) -> bool {
-        fn any(body: &[Statement], wanted: impl Fn(Made) -> bool + Copy) -> bool {
-            body.iter().any(|statement| match &statement.kind {
-                StatementKind::Fresh { made, .. } => wanted(*made),
-                StatementKind::Repeat { body, .. } => any(body, wanted),
-                StatementKind::Either { branches } => branches.iter().any(|branch| any(&branch.body, wanted)),
-                _ => false,
-            })
-        }
-        any(&self.body, wanted)
+        syntax::throughout(&self.body)
+            .any(|statement| matches!(&statement.kind, StatementKind::Fresh { made, .. } if made.is_random()))
     }
 
     /// How lines end, how long to wait.

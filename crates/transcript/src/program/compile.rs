@@ -14,7 +14,7 @@ use crate::names::{self, Role, Roles};
 use crate::notation::show;
 use crate::number::Number;
 use crate::pattern::{Count, Regex, count_in};
-use crate::syntax::{Act, Form, Hole, Part, PartKind, Settings, Statement, StatementKind, Template};
+use crate::syntax::{Act, Form, Hole, Part, PartKind, Settings, Statement, StatementKind, Template, throughout};
 use crate::values::{MOST_VALUES, Scratch, given_index, given_slot};
 
 /// What is given from outside; it wins over `set`.
@@ -137,8 +137,8 @@ const MOST_COPIED: usize = 32 * 1024 * 1024;
 impl Compiler<'_> {
     /// A name that one `set` or `let` gives, from nothing but text and constants, is a constant.
     fn collect_constants(&mut self, body: &[Statement]) {
-        let mut sets = Vec::new();
-        collect_sets(body, &mut sets);
+        let sets: Vec<(&str, &Statement)> =
+            throughout(body).filter_map(|statement| Some((statement.sets()?, statement))).collect();
         let mut times: BTreeMap<&str, usize> = BTreeMap::new();
         for (name, _) in &sets {
             *times.entry(name).or_default() += 1;
@@ -280,32 +280,11 @@ impl Compiler<'_> {
 
     /// Notes which numbers with a value are written how.
     fn collect_written(&mut self, body: &[Statement]) {
-        for statement in body {
-            let templates: Vec<&Template> = match &statement.kind {
-                StatementKind::Message { template, .. }
-                | StatementKind::Not { template, .. }
-                | StatementKind::Set { template, .. } => vec![template],
-                StatementKind::Let { key, template, .. } => key.iter().chain([template]).collect(),
-                StatementKind::Repeat { body, .. }
-                | StatementKind::AnyOrder { body }
-                | StatementKind::Maybe { body }
-                | StatementKind::Aside { body }
-                | StatementKind::Together { body } => {
-                    self.collect_written(body);
-                    continue;
-                }
-                StatementKind::Either { branches } => {
-                    branches.iter().for_each(|branch| self.collect_written(&branch.body));
-                    continue;
-                }
-                _ => continue,
-            };
-            for Part { place, kind } in templates.iter().flat_map(|template| &template.parts) {
-                if let PartKind::Hole(Hole { name, pattern: crate::syntax::Pattern::Number(number), .. }) = kind
-                    && self.roles.of(*place) == Role::Value
-                {
-                    self.written.entry(name.clone()).or_default().insert(*number);
-                }
+        for (hole, place) in throughout(body).flat_map(Statement::templates).flat_map(Template::holes) {
+            if let crate::syntax::Pattern::Number(number) = hole.pattern
+                && self.roles.of(place) == Role::Value
+            {
+                self.written.entry(hole.name.clone()).or_default().insert(number);
             }
         }
     }
@@ -926,24 +905,4 @@ fn first_speaker(statement: &Statement) -> Option<Side> {
 /// What the slot is called that has a number as it is written: no name has a colon.
 fn written_as(name: &str, number: Number) -> String {
     format!("{name}:{number}")
-}
-
-/// Every `set` and `let`, in the order of the text.
-fn collect_sets<'a>(body: &'a [Statement], sets: &mut Vec<(&'a str, &'a Statement)>) {
-    for statement in body {
-        match &statement.kind {
-            StatementKind::Set { name, .. } | StatementKind::Let { name, .. } => sets.push((name, statement)),
-            StatementKind::Repeat { body, .. } | StatementKind::Aside { body } => collect_sets(body, sets),
-            StatementKind::Either { branches } => branches.iter().for_each(|branch| collect_sets(&branch.body, sets)),
-            // These hold messages only.
-            StatementKind::AnyOrder { .. } | StatementKind::Together { .. } | StatementKind::Maybe { .. } => {}
-            StatementKind::Message { .. }
-            | StatementKind::Not { .. }
-            | StatementKind::File { .. }
-            | StatementKind::Act { .. }
-            | StatementKind::StartTls
-            | StatementKind::Fresh { .. }
-            | StatementKind::Wrong => {}
-        }
-    }
 }

@@ -203,6 +203,78 @@ pub(crate) enum StatementKind {
     Wrong,
 }
 
+/// Every one of some statements, and of those in their blocks, in the order of the text.
+pub(crate) fn throughout(body: &[Statement]) -> impl Iterator<Item = &Statement> {
+    let mut open = vec![body.iter()];
+    std::iter::from_fn(move || {
+        loop {
+            let Some(statement) = open.last_mut()?.next() else {
+                open.pop();
+                continue;
+            };
+            let begin = open.len();
+            open.extend(statement.bodies().map(<[Statement]>::iter));
+            // The first of its blocks comes first.
+            open[begin..].reverse();
+            return Some(statement);
+        }
+    })
+}
+
+impl Statement {
+    /// The statements of each block in it.
+    pub(crate) fn bodies(&self) -> impl Iterator<Item = &[Statement]> {
+        let (body, branches): (Option<&[Self]>, &[Branch]) = match &self.kind {
+            StatementKind::Repeat { body, .. }
+            | StatementKind::AnyOrder { body }
+            | StatementKind::Together { body }
+            | StatementKind::Maybe { body }
+            | StatementKind::Aside { body } => (Some(body), &[]),
+            StatementKind::Either { branches } => (None, branches),
+            StatementKind::Message { .. }
+            | StatementKind::Not { .. }
+            | StatementKind::Act { .. }
+            | StatementKind::StartTls
+            | StatementKind::File { .. }
+            | StatementKind::Set { .. }
+            | StatementKind::Fresh { .. }
+            | StatementKind::Let { .. }
+            | StatementKind::Wrong => (None, &[]),
+        };
+        body.into_iter().chain(branches.iter().map(|branch| &branch.body[..]))
+    }
+
+    /// The text and holes in it, but for those of its blocks.
+    pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
+        let (key, template) = match &self.kind {
+            StatementKind::Message { template, .. }
+            | StatementKind::Not { template, .. }
+            | StatementKind::Set { template, .. } => (None, Some(template)),
+            StatementKind::Let { key, template, .. } => (key.as_ref(), Some(template)),
+            StatementKind::Act { .. }
+            | StatementKind::StartTls
+            | StatementKind::File { .. }
+            | StatementKind::Fresh { .. }
+            | StatementKind::Repeat { .. }
+            | StatementKind::Either { .. }
+            | StatementKind::AnyOrder { .. }
+            | StatementKind::Together { .. }
+            | StatementKind::Maybe { .. }
+            | StatementKind::Aside { .. }
+            | StatementKind::Wrong => (None, None),
+        };
+        key.into_iter().chain(template)
+    }
+
+    /// The name to which a `set` or a `let` gives its value.
+    pub(crate) fn sets(&self) -> Option<&str> {
+        match &self.kind {
+            StatementKind::Set { name, .. } | StatementKind::Let { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+}
+
 /// How a message is framed on a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Form {
@@ -245,6 +317,24 @@ pub(crate) struct Branch {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Template {
     pub(crate) parts: Vec<Part>,
+}
+
+impl Template {
+    /// Its holes, and where each stands.
+    pub(crate) fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
+        self.parts.iter().filter_map(|part| match &part.kind {
+            PartKind::Hole(hole) => Some((hole, part.place)),
+            PartKind::Literal(_) => None,
+        })
+    }
+
+    /// The names that stand in it: those of holes, and those that count bytes.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.holes().flat_map(|(hole, _)| {
+            let count = if let Pattern::BytesOf(count) = &hole.pattern { Some(count.as_str()) } else { None };
+            Some(hole.name.as_str()).filter(|name| *name != "_").into_iter().chain(count)
+        })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
