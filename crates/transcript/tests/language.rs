@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod ending;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use transcript::rehearse::{Rehearsal, rehearse};
+use ending::assert_went_as_written;
+use transcript::rehearse::rehearse;
 use transcript::{
     Carrier, Ending, Fault, File, Files, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript,
 };
@@ -56,15 +59,6 @@ fn script_with(text: &str, side: Side, carrier: Carrier, set: &[(&str, &str)]) -
 
 fn script(text: &str, side: Side) -> Script {
     script_with(text, side, Carrier::Stream, &[])
-}
-
-#[track_caller]
-fn assert_went_as_written(rehearsal: &Rehearsal) {
-    for ending in [&rehearsal.client, &rehearsal.server] {
-        if let Ending::Failed(verdict) = ending {
-            panic!("{}", verdict.render(""));
-        }
-    }
 }
 
 /// What both said, the same however the bytes were cut.

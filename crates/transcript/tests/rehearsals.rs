@@ -3,8 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod ending;
+
 use std::path::Path;
 
+use ending::assert_went_as_written;
 use proptest::prelude::*;
 use transcript::rehearse::{Rehearsal, rehearse};
 use transcript::{Carrier, Options, Script, Side, Transcript};
@@ -23,15 +26,6 @@ fn play(text: &str, pieces: impl FnMut(usize) -> usize) -> Rehearsal {
     let client = prepare(&transcript, Side::Client, Carrier::Stream);
     let server = prepare(&transcript, Side::Server, Carrier::Stream);
     rehearse(&client, &server, pieces)
-}
-
-#[track_caller]
-fn assert_went_as_written(rehearsal: &Rehearsal) {
-    for ending in [&rehearsal.client, &rehearsal.server] {
-        if let transcript::Ending::Failed(verdict) = ending {
-            panic!("{}", verdict.render(""));
-        }
-    }
 }
 
 /// What both said, when it went as written however the bytes were cut.

@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod ending;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use transcript::rehearse::{Rehearsal, rehearse};
+use ending::assert_went_as_written;
+use transcript::rehearse::rehearse;
 use transcript::{
     Carrier, Clock, Ending, Fault, Fresh, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript,
 };
@@ -31,15 +34,6 @@ fn refusal(text: &str) -> String {
         Script::prepare(&transcript, &options(Side::Server, 0))
     });
     refused.expect_err(text).to_string()
-}
-
-#[track_caller]
-fn assert_went_as_written(rehearsal: &Rehearsal) {
-    for ending in [&rehearsal.client, &rehearsal.server] {
-        if let Ending::Failed(verdict) = ending {
-            panic!("{}", verdict.render(""));
-        }
-    }
 }
 
 /// What both said, the same however the bytes were cut.
@@ -253,5 +247,18 @@ fn what_is_written_wrong_is_refused_with_what_to_write() {
     ] {
         let refused = refusal(text);
         assert!(refused.contains(words), "{text}\n{refused}");
+    }
+}
+
+#[test]
+fn a_transcript_tells_whether_anything_in_it_is_random() {
+    for (text, is_random) in [
+        ("let id = random 16 hex\nC: {id}\n", true),
+        ("at any time\n  S: who\n  let id = random uuid\n  C: {id}\nend\nC: a\nS: b\n", true),
+        ("repeat\n  C: a\n  either\n    S: b\n  or\n    let id = random 4 digits\n    S: {id}\n  end\nend\n", true),
+        ("let now = time unix\nC: {now}\n", false),
+        ("C: {id=1}\n", false),
+    ] {
+        assert_eq!(parse(text, &[]).has_random(), is_random, "{text}");
     }
 }
