@@ -18,6 +18,7 @@
 //! assert!(matches!(step.next, Next::End(_)));
 //! ```
 
+pub mod calendar;
 mod carrier;
 mod diagnostic;
 mod file;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::calendar;
 use crate::moment::Moment;
 
 /// Where new values come from.
@@ -158,7 +159,7 @@ impl Format {
     fn write(self, time: Duration) -> String {
         let seconds = time.as_secs();
         let (hours, minutes, rest) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-        let (year, month, day) = date(seconds / 86_400);
+        let (year, month, day) = calendar::date(seconds / 86_400);
         match self {
             Self::Unix => seconds.to_string(),
             Self::Rfc3339 => format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{rest:02}Z"),
@@ -172,19 +173,6 @@ impl Format {
             }
         }
     }
-}
-
-/// Year, month and day of so many days since 1970 began, in the Gregorian calendar. Years begin in March here, so that a
-/// leap day is the last of its year.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 /// A time as `--at` has it: `2026-11-28T15:31:20Z`, or seconds since 1970.
@@ -209,10 +197,8 @@ pub fn time(written: &str) -> Result<Duration, NoTime> {
         None
     };
     let day = part(0, 4).zip(part(5, 7)).zip(part(8, 10)).map(|((year, month), day)| (year, month, day));
-    let (Some((hours, minutes, seconds)), Some(wanted)) = (clock.filter(|_| shaped), day) else { return Err(NoTime) };
-    // The day is looked for where it must be: a year has 365 days and a quarter at most.
-    let near = wanted.0.checked_sub(1970).ok_or(NoTime)? * 146_097 / 400;
-    let days = (near.saturating_sub(1)..near + 368).find(|&days| date(days) == wanted).ok_or(NoTime)?;
+    let days = day.and_then(|(year, month, day)| calendar::days_to(year, month, day));
+    let (Some((hours, minutes, seconds)), Some(days)) = (clock.filter(|_| shaped), days) else { return Err(NoTime) };
     if hours > 23 || minutes > 59 || seconds > 59 {
         return Err(NoTime);
     }

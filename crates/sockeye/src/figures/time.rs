@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use transcript::calendar;
+
 const DAY: u64 = 86_400;
 
 /// A point in time, in UTC: `2026-11-28T15:31:15.000250Z`.
@@ -9,7 +11,7 @@ const DAY: u64 = 86_400;
 pub fn written(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (seconds, micros) = (since.as_secs(), since.subsec_micros());
-    let (year, month, day) = date(seconds / DAY);
+    let (year, month, day) = calendar::date(seconds / DAY);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
 }
@@ -33,35 +35,12 @@ pub(super) fn read(text: &str) -> Option<SystemTime> {
     let number = |from: usize, to: usize| text[from..to].parse::<u64>().ok();
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
     let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    if year < 1970 || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    let days = day_of(year, month, day);
-    if date(days) != (year, month, day) {
+    let days = calendar::days_to(year, month, day)?;
+    if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let since = Duration::from_secs(days * DAY + hour * 3600 + minute * 60 + second);
     Some(UNIX_EPOCH + since + Duration::from_micros(number(20, 26)?))
-}
-
-/// The year, month and day of a day since 1970. Years are counted from March, so that the odd day comes last.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let of_year = day - (365 * year + year / 4 - year / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (era * 400 + year + u64::from(month <= 2), month, of_year - (153 * from_march + 2) / 5 + 1)
-}
-
-/// The day since 1970 of a date; of one that does not exist, some other.
-fn day_of(year: u64, month: u64, day: u64) -> u64 {
-    let year = year - u64::from(month <= 2);
-    let (era, of_era) = (year / 400, year % 400);
-    let from_march = if month > 2 { month - 3 } else { month + 9 };
-    let of_year = (153 * from_march + 2) / 5 + day;
-    (era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year).saturating_sub(719_469)
 }
 
 #[cfg(test)]
