@@ -14,16 +14,16 @@ use super::reactor::token::Token;
 use super::team::Message;
 use super::threads::Membership;
 use super::{Behaviour, Loop};
-use crate::event::{Conversation, Event, Name};
+use crate::event::{Conversation, Endpoint, Event, Name};
 use crate::gate::{Pass, WhenFull};
 use crate::net::listen::Socket;
 
 /// Connections taken from one listener before the others have their turn.
 pub(super) const ACCEPTS: usize = 64;
 /// How long accepting rests when the system is out of something and no connection closes.
-const PAUSE: Duration = Duration::from_millis(250);
+pub(super) const PAUSE: Duration = Duration::from_millis(250);
 /// Errors in a row after which accepting rests: an error that stays must not keep the loop busy.
-const ERRORS: usize = 8;
+pub(super) const ERRORS: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Listener {
@@ -48,7 +48,7 @@ const MOST_WAITING: usize = 1024;
 type Admitted = (OwnedFd, Name, Option<Box<Name>>, Option<Box<Pass>>);
 
 /// What accepting came to.
-enum Accepted {
+pub(super) enum Accepted {
     One {
         fd: OwnedFd,
         client: Name,
@@ -59,47 +59,41 @@ enum Accepted {
     /// This client is gone, or a rule refused it: the next one may do better.
     GoOn,
     /// An error that should not be: it is told, and the next client is tried.
-    Odd(Errno),
-    /// The system is out of something; the client waits in the backlog meanwhile.
-    Pause(Errno),
+    Odd(Event),
+    /// The system is out of something, and this is what to say of it; the client waits in the backlog meanwhile.
+    Pause(String),
     /// The listener itself is broken.
-    Die(Errno),
+    Die(io::Error),
 }
 
-impl Listener {
-    fn accept(&self, behaviour: &Behaviour) -> Accepted {
-        let flags = match behaviour {
-            // A program expects a standard input that it can wait at.
-            Behaviour::Exec(_) => SocketFlags::CLOEXEC,
-            _ => SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
-        };
-        match acceptfrom_with(&self.socket.fd, flags) {
-            Ok((fd, peer)) => {
-                let client = peer
-                    .and_then(|peer| SocketAddr::try_from(peer).ok())
-                    .map_or(Name::Unnamed, |peer| Name::Inet(unmapped(peer)));
-                let server = self.own_name(&fd);
-                Accepted::One { fd, client, server }
-            }
-            Err(error) => sort(error),
+/// Takes the next client of a listener.
+pub(super) fn accept(socket: &Socket, flags: SocketFlags) -> Accepted {
+    match acceptfrom_with(&socket.fd, flags) {
+        Ok((fd, peer)) => {
+            let client = peer
+                .and_then(|peer| SocketAddr::try_from(peer).ok())
+                .map_or(Name::Unnamed, |peer| Name::Inet(unmapped(peer)));
+            let server = own_name(socket, &fd);
+            Accepted::One { fd, client, server }
         }
+        Err(error) => sort(error, &socket.endpoint),
     }
+}
 
-    /// Our end's address, where the listener's says only "every one".
-    fn own_name(&self, fd: &OwnedFd) -> Option<Box<Name>> {
-        match &self.socket.endpoint.name {
-            Name::Inet(address) if address.ip().is_unspecified() => getsockname(fd)
-                .ok()
-                .and_then(|name| SocketAddr::try_from(name).ok())
-                .map(|name| Box::new(Name::Inet(unmapped(name)))),
-            _ => None,
-        }
+/// Our end's address, where the listener's says only "every one".
+fn own_name(socket: &Socket, fd: &OwnedFd) -> Option<Box<Name>> {
+    match &socket.endpoint.name {
+        Name::Inet(address) if address.ip().is_unspecified() => getsockname(fd)
+            .ok()
+            .and_then(|name| SocketAddr::try_from(name).ok())
+            .map(|name| Box::new(Name::Inet(unmapped(name)))),
+        _ => None,
     }
 }
 
 /// Sorts the errors of accept(2). Those of the network below are passed on by Linux and are about one client only, and
 /// so may be any other that we do not know. Only what says that our own socket or our own call is wrong ends a listener.
-fn sort(error: Errno) -> Accepted {
+fn sort(error: Errno, endpoint: &Endpoint) -> Accepted {
     match error {
         Errno::AGAIN => Accepted::None,
         Errno::INTR
@@ -114,9 +108,17 @@ fn sort(error: Errno) -> Accepted {
         | Errno::OPNOTSUPP
         | Errno::NETUNREACH
         | Errno::TIMEDOUT => Accepted::GoOn,
-        Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => Accepted::Pause(error),
-        Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT => Accepted::Die(error),
-        other => Accepted::Odd(other),
+        Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => {
+            Accepted::Pause(format!("{}; new clients wait", shortage(error)))
+        }
+        Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT => {
+            let why = format!("{endpoint}: accept: {error}; those inside may finish");
+            Accepted::Die(io::Error::new(io::Error::from(error).kind(), why))
+        }
+        other => {
+            let error = format!("{endpoint}: a client could not be accepted: {other}");
+            Accepted::Odd(Event::Dropped { count: 1, error })
+        }
     }
 }
 
@@ -176,7 +178,12 @@ impl Loop {
                 ));
                 return;
             }
-            match self.listeners[index].accept(&self.origins[index].behaviour) {
+            let flags = match &self.origins[index].behaviour {
+                // A program expects a standard input that it can wait at.
+                Behaviour::Exec(_) => SocketFlags::CLOEXEC,
+                _ => SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
+            };
+            match accept(&self.listeners[index].socket, flags) {
                 Accepted::One { fd, client, server } => {
                     errors = 0;
                     let Some((fd, client, server, pass)) = self.admit(fd, client, server, index) else { continue };
@@ -192,22 +199,16 @@ impl Loop {
                 }
                 Accepted::None => return,
                 Accepted::GoOn => errors += 1,
-                Accepted::Odd(error) => {
+                Accepted::Odd(event) => {
                     errors += 1;
-                    let endpoint = &self.origins[index].endpoint;
-                    let error = format!("{endpoint}: a client could not be accepted: {error}");
-                    self.lent.observer.observe(Event::Dropped { count: 1, error });
+                    self.lent.observer.observe(event);
                 }
-                Accepted::Pause(error) => {
-                    self.pause_accepting(&format!("{}; new clients wait", shortage(error)));
+                Accepted::Pause(why) => {
+                    self.pause_accepting(&why);
                     return;
                 }
                 Accepted::Die(error) => {
-                    let endpoint = self.origins[index].endpoint.to_string();
-                    self.broken = Some(io::Error::new(
-                        io::Error::from(error).kind(),
-                        format!("{endpoint}: accept: {error}; those inside may finish"),
-                    ));
+                    self.broken = Some(error);
                     return;
                 }
             }

@@ -1,11 +1,10 @@
 //! Clients come in, and go to the loop with the fewest pairs.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::net::{SocketFlags, acceptfrom_with, getsockname};
+use rustix::net::SocketFlags;
 
+use super::super::accept::{ACCEPTS, Accepted, ERRORS, PAUSE, accept};
 use super::Loop;
 use super::capture::Wire;
 use super::leg::Leg;
@@ -13,18 +12,11 @@ use super::pair::{Client, Pair, Stage};
 use super::poll::{End, Who};
 use super::shared::Message;
 use super::way::Way;
-use crate::event::{ClosedBy, Conversation, Event, Name};
+use crate::event::{ClosedBy, Conversation, Event};
 use crate::faults::{Faults, Fortune, Weather};
 use crate::limits;
 use crate::net::tls::Session;
 use transcript::Side;
-
-/// Clients taken from one listener before the others have their turn.
-const ACCEPTS: usize = 64;
-/// How long accepting rests when there is no room and no pair ends.
-const PAUSE: Duration = Duration::from_millis(250);
-/// Errors in a row after which accepting rests.
-const ERRORS: usize = 8;
 
 impl Loop {
     /// Takes those who wait at a listener.
@@ -49,19 +41,12 @@ impl Loop {
                 return;
             }
             let listener = &self.listeners[index];
-            match acceptfrom_with(&listener.socket.fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                Ok((fd, peer)) => {
+            match accept(&listener.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Accepted::One { fd, client, server } => {
                     errors = 0;
-                    let inet = |address| SocketAddr::try_from(address).ok().map(Name::Inet);
-                    let own = &listener.socket.endpoint.name;
-                    let server = match own {
-                        Name::Inet(address) if address.ip().is_unspecified() => {
-                            getsockname(&fd).ok().and_then(inet).unwrap_or_else(|| own.clone())
-                        }
-                        own => own.clone(),
-                    };
-                    let client = peer.and_then(inet).unwrap_or(Name::Unnamed);
-                    let (number, protocol) = (self.shared.next_number(), listener.socket.endpoint.protocol);
+                    let endpoint = &listener.socket.endpoint;
+                    let server = server.map_or_else(|| endpoint.name.clone(), |server| *server);
+                    let (number, protocol) = (self.shared.next_number(), endpoint.protocol);
                     let conversation = Conversation { number, protocol, server, client, to: None };
                     let client = Client { fd, conversation, listener: index };
                     let seat = self.shared.freest();
@@ -72,21 +57,20 @@ impl Loop {
                         self.shared.write(seat, Message::Client(Box::new(client)));
                     }
                 }
-                Err(Errno::AGAIN) => return,
-                Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
-                    self.pause_accepting(
-                        "this machine has no open file or no memory left; new clients wait".to_owned(),
-                    );
+                Accepted::None => return,
+                Accepted::GoOn => errors += 1,
+                Accepted::Odd(event) => {
+                    errors += 1;
+                    self.shared.observe(event);
+                }
+                Accepted::Pause(why) => {
+                    self.pause_accepting(why);
                     return;
                 }
-                Err(error @ (Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT)) => {
-                    let endpoint = &listener.socket.endpoint;
-                    let why = format!("{endpoint}: accept: {error}; those inside may finish");
-                    self.broken = Some(std::io::Error::new(std::io::Error::from(error).kind(), why));
+                Accepted::Die(error) => {
+                    self.broken = Some(error);
                     return;
                 }
-                // It is about one client only: the next one may do better.
-                Err(_) => errors += 1,
             }
             if errors >= ERRORS {
                 self.pause_accepting("accept failed again and again; new clients wait".to_owned());
