@@ -23,6 +23,7 @@ mod http2;
 mod kept_request;
 #[cfg_attr(not(feature = "figures"), path = "no_load.rs")]
 pub(crate) mod load;
+mod mailbox;
 #[cfg(feature = "http")]
 mod more_files;
 mod origin;

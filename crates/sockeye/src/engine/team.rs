@@ -6,15 +6,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::event::{EventfdFlags, eventfd};
 use transcript::Moment;
 
 use super::channel::Identity;
+use super::mailbox::Mailbox;
 use super::origin::Origin;
 use crate::event::{Event, Observer};
-
-/// How often a loop is woken that the system does not wake.
-const ATTEMPTS: usize = 20;
 
 /// What one loop tells another.
 pub(super) enum Message {
@@ -41,8 +38,7 @@ struct Seat {
     waits_since: AtomicU64,
     /// Its thread has ended, or never began.
     is_empty: AtomicBool,
-    mail: Mutex<Vec<Message>>,
-    waker: OwnedFd,
+    mail: Mailbox<Message>,
 }
 
 /// The loops of one server. The first one's seat is 0.
@@ -69,8 +65,7 @@ impl Team {
                 memory: AtomicUsize::new(0),
                 waits_since: AtomicU64::new(0),
                 is_empty: AtomicBool::new(index > 0),
-                mail: Mutex::default(),
-                waker: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+                mail: Mailbox::new()?,
             })
         });
         let (is_attentive, has_lost, is_crowded) = Default::default();
@@ -78,7 +73,7 @@ impl Team {
     }
 
     pub(super) fn waker(&self, seat: usize) -> BorrowedFd<'_> {
-        self.seats[seat].waker.as_fd()
+        self.seats[seat].mail.as_fd()
     }
 
     /// A loop is there.
@@ -183,7 +178,7 @@ impl Team {
 
     /// Leaves a message; who has left enough of them wakes the loop.
     pub(super) fn write(&self, seat: usize, message: Message) {
-        self.seats[seat].mail.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+        self.seats[seat].mail.write(message);
     }
 
     /// Leaves a message for each loop but the first, and wakes it.
@@ -195,22 +190,13 @@ impl Team {
         }
     }
 
-    /// The messages that have come. More may come meanwhile, so the waker is reset first.
+    /// The messages that have come.
     pub(super) fn messages(&self, seat: usize) -> Vec<Message> {
-        let mut count = [0; 8];
-        let _ = rustix::io::read(&self.seats[seat].waker, &mut count);
-        std::mem::take(&mut *self.seats[seat].mail.lock().unwrap_or_else(PoisonError::into_inner))
+        self.seats[seat].mail.take()
     }
 
-    /// Wakes a loop. One that is not woken would leave a client waiting for ever.
     pub(super) fn wake(&self, seat: usize) {
-        for _ in 0..ATTEMPTS {
-            match rustix::io::write(&self.seats[seat].waker, &1_u64.to_ne_bytes()) {
-                // It was woken more often than it can count.
-                Ok(_) | Err(rustix::io::Errno::AGAIN) => return,
-                Err(_) => {}
-            }
-        }
+        self.seats[seat].mail.wake();
     }
 }
 

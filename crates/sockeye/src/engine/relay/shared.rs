@@ -1,13 +1,13 @@
 //! What the loops of a relay share, a thread each: counts, the servers, whom events are told, and letters.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::event::{EventfdFlags, eventfd};
 use transcript::Moment;
 
+use super::super::mailbox::Mailbox;
 use super::pair::Client;
 use super::targets::Targets;
 use super::{Options, Outcome, Trouble};
@@ -26,8 +26,7 @@ struct Seat {
     live: AtomicUsize,
     /// Its thread has ended.
     is_empty: AtomicBool,
-    mail: Mutex<Vec<Message>>,
-    waker: OwnedFd,
+    mail: Mailbox<Message>,
 }
 
 /// The loops of one relay. The first has the listening sockets.
@@ -51,10 +50,8 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(options: Options, targets: Targets, observer: Box<dyn Observer>) -> io::Result<Self> {
-        let seats = (0..options.threads.max(1)).map(|_| {
-            let waker = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-            Ok(Seat { live: AtomicUsize::new(0), is_empty: AtomicBool::new(false), mail: Mutex::default(), waker })
-        });
+        let seats = (0..options.threads.max(1))
+            .map(|_| Ok(Seat { live: AtomicUsize::new(0), is_empty: AtomicBool::new(false), mail: Mailbox::new()? }));
         Ok(Self {
             seats: seats.collect::<io::Result<_>>()?,
             options,
@@ -148,11 +145,11 @@ impl Shared {
     }
 
     pub(super) fn waker(&self, seat: usize) -> BorrowedFd<'_> {
-        self.seats[seat].waker.as_fd()
+        self.seats[seat].mail.as_fd()
     }
 
     pub(super) fn write(&self, seat: usize, message: Message) {
-        self.seats[seat].mail.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+        self.seats[seat].mail.write(message);
         self.wake(seat);
     }
 
@@ -161,20 +158,12 @@ impl Shared {
         (1..self.seats.len()).for_each(|seat| self.write(seat, message()));
     }
 
-    /// The messages that have come. More may come meanwhile, so the waker is reset first.
+    /// The messages that have come.
     pub(super) fn messages(&self, seat: usize) -> Vec<Message> {
-        let mut count = [0; 8];
-        let _ = rustix::io::read(&self.seats[seat].waker, &mut count);
-        std::mem::take(&mut *self.seats[seat].mail.lock().unwrap_or_else(PoisonError::into_inner))
+        self.seats[seat].mail.take()
     }
 
     fn wake(&self, seat: usize) {
-        // A full counter has woken it already; any other error is tried again, for a loop that sleeps on would hang.
-        for _ in 0..20 {
-            match rustix::io::write(&self.seats[seat].waker, &1_u64.to_ne_bytes()) {
-                Ok(_) | Err(rustix::io::Errno::AGAIN) => return,
-                Err(_) => {}
-            }
-        }
+        self.seats[seat].mail.wake();
     }
 }
