@@ -284,7 +284,6 @@ impl Loop {
                         }
                     }
                     Who::Datagrams(index) => self.take_datagrams(index as usize),
-                    Who::Control => {}
                 }
             }
             for key in std::mem::take(&mut self.again) {

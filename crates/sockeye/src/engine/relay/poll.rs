@@ -42,8 +42,6 @@ pub(super) enum Who {
     Stop,
     /// A word from another loop.
     Mail,
-    /// The control API.
-    Control,
 }
 
 /// Set where the number is no key; a kind stands above an index then.
@@ -59,7 +57,6 @@ impl Who {
             Self::Datagrams(index) => OTHERS | 1 << 32 | u64::from(index),
             Self::Stop => OTHERS | 2 << 32,
             Self::Mail => OTHERS | 3 << 32,
-            Self::Control => OTHERS | 4 << 32,
         }
     }
 
@@ -73,8 +70,7 @@ impl Who {
             0 => Self::Listener(low),
             1 => Self::Datagrams(low),
             2 => Self::Stop,
-            3 => Self::Mail,
-            _ => Self::Control,
+            _ => Self::Mail,
         }
     }
 }
@@ -170,7 +166,6 @@ mod tests {
             Who::Datagrams(3),
             Who::Stop,
             Who::Mail,
-            Who::Control,
         ];
         for (index, who) in all.into_iter().enumerate() {
             assert_eq!(Who::unpack(who.pack()), who);
