@@ -3,12 +3,14 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
+use std::vec::Drain;
 
 use rustix::buffer::spare_capacity;
-use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::io::Errno;
 
 use super::token::Token;
+use crate::net::timespec;
 
 /// What a socket is watched for. Errors and hang-ups are always told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,16 +70,7 @@ impl Poller {
     /// Waits until a socket is ready or the time has passed; `None` waits for ever. An interrupted wait finds nothing.
     pub(in crate::engine) fn wait(&mut self, time: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         ready.clear();
-        self.events.clear();
-        let time = time.map(|time| Timespec {
-            tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(time.subsec_nanos()),
-        });
-        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), time.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        ready.extend(self.events.drain(..).map(|event| {
+        ready.extend(wait(&self.epoll, &mut self.events, time)?.map(|event| {
             let flags = event.flags;
             Ready {
                 token: Token::unpack(event.data.u64()),
@@ -85,5 +78,18 @@ impl Poller {
             }
         }));
         Ok(())
+    }
+}
+
+/// What epoll tells within this time, as many events as there is room for; none where the wait was interrupted.
+pub(in crate::engine) fn wait<'a>(
+    epoll: &OwnedFd,
+    events: &'a mut Vec<Event>,
+    time: Option<Duration>,
+) -> io::Result<Drain<'a, Event>> {
+    events.clear();
+    match epoll::wait(epoll, spare_capacity(events), time.map(timespec).as_ref()) {
+        Ok(_) | Err(Errno::INTR) => Ok(events.drain(..)),
+        Err(error) => Err(error.into()),
     }
 }

@@ -5,12 +5,11 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
+use super::super::reactor::poller::wait;
 use super::super::reactor::token::Key;
-use crate::net::timespec;
 
 /// Which end of a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,13 +129,7 @@ impl Poll {
     /// Waits until something is ready or the time has passed; `None` waits for ever.
     pub(super) fn wait(&mut self, time: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         ready.clear();
-        self.events.clear();
-        let time = time.map(timespec);
-        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), time.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        ready.extend(self.events.drain(..).map(|event| {
+        ready.extend(wait(&self.epoll, &mut self.events, time)?.map(|event| {
             let flags = event.flags;
             Ready {
                 who: Who::unpack(event.data.u64()),
