@@ -35,7 +35,6 @@ pub(super) struct Shared {
     pub(super) targets: Targets,
     seats: Vec<Seat>,
     observer: Mutex<Box<dyn Observer>>,
-    numbers: AtomicU64,
     /// The first loop is to hear when a pair ends.
     pub(super) is_attentive: AtomicBool,
     opened: AtomicU64,
@@ -57,7 +56,6 @@ impl Shared {
             options,
             targets,
             observer: Mutex::new(observer),
-            numbers: AtomicU64::new(0),
             is_attentive: AtomicBool::new(false),
             opened: AtomicU64::new(0),
             closed: AtomicU64::new(0),
@@ -76,8 +74,7 @@ impl Shared {
 
     /// The number of the next connection.
     pub(super) fn next_number(&self) -> u64 {
-        self.opened.fetch_add(1, Ordering::Relaxed);
-        self.numbers.fetch_add(1, Ordering::Relaxed) + 1
+        self.opened.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub(super) fn opened(&self) -> u64 {
