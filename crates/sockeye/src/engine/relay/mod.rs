@@ -371,7 +371,6 @@ impl Loop {
                 }
                 let why = "the client left before there was a server";
                 pair.give_up(crate::event::ClosedBy::Reset, why.to_owned());
-                self.tell_opened(key);
                 self.conclude(key, false);
                 return;
             }
@@ -387,10 +386,7 @@ impl Loop {
             match pair.greet(&mut tools) {
                 Ok(false) => return,
                 Ok(true) => self.connect(key),
-                Err(_) => {
-                    self.tell_opened(key);
-                    self.conclude(key, false);
-                }
+                Err(_) => self.conclude(key, false),
             }
             return;
         }
@@ -450,7 +446,6 @@ impl Loop {
                     let why = "the client took too long for the handshake of TLS".to_owned();
                     if pair.deadline.is_some_and(|by| by <= self.now) {
                         pair.give_up(crate::event::ClosedBy::Timeout, why);
-                        self.tell_opened(key);
                         self.conclude(key, false);
                     } else {
                         self.arm(key);
@@ -504,12 +499,7 @@ impl Loop {
             let Stage::Connecting(connecting) = &mut pair.stage else { return };
             let Some(&index) = connecting.order.get(connecting.place) else {
                 let (kind, why) = (connecting.kind, std::mem::take(&mut connecting.why));
-                let failure = pair.no_server(kind, &why);
-                self.tell_opened(key);
-                let Some(pair) = self.pairs.get_mut(key) else { return };
-                let conversation = Some(pair.conversation.clone());
-                self.shared.observe(Event::Failed { conversation, failure });
-                self.conclude(key, false);
+                self.no_server(key, kind, &why);
                 return;
             };
             let target = &self.shared.targets.all[index];
@@ -597,16 +587,22 @@ impl Loop {
             }
             Some(Err(error)) => Err(error.to_string()),
         };
-        self.tell_opened(key);
         if let Err(why) = begun {
-            let Some(pair) = self.pairs.get_mut(key) else { return };
-            let failure = pair.no_server(Kind::Socket, &why);
-            let conversation = Some(pair.conversation.clone());
-            self.shared.observe(Event::Failed { conversation, failure });
-            self.conclude(key, false);
+            self.no_server(key, Kind::Socket, &why);
             return;
         }
+        self.tell_opened(key);
         self.advance(key);
+    }
+
+    /// A pair that finds no server is over.
+    fn no_server(&mut self, key: Key, kind: Kind, why: &str) {
+        self.tell_opened(key);
+        let Some(pair) = self.pairs.get_mut(key) else { return };
+        let failure = pair.no_server(kind, why);
+        let conversation = Some(pair.conversation.clone());
+        self.shared.observe(Event::Failed { conversation, failure });
+        self.conclude(key, false);
     }
 
     fn tell_opened(&mut self, key: Key) {
