@@ -23,7 +23,7 @@ pub(crate) mod options;
 pub(crate) mod path;
 pub(crate) mod peer;
 pub mod proxy;
-mod race;
+pub(crate) mod race;
 mod resolve;
 pub mod secured;
 #[cfg(feature = "http")]

@@ -197,7 +197,14 @@ pub(super) fn race(
 }
 
 /// Begins a connection; true if it stands already.
-fn begin(address: SocketAddr, source: Option<&Source>, options: &AddressOptions) -> Result<(OwnedFd, bool), Errno> {
+///
+/// # Errors
+/// As connect(2).
+pub(crate) fn begin(
+    address: SocketAddr,
+    source: Option<&Source>,
+    options: &AddressOptions,
+) -> Result<(OwnedFd, bool), Errno> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = socket_with(family, SocketType::STREAM, flags, super::options::protocol(options))?;
@@ -218,8 +225,8 @@ fn begin(address: SocketAddr, source: Option<&Source>, options: &AddressOptions)
 
 /// A connection to a free port of our own number range may meet itself (simultaneous open, RFC 9293, section 3.5).
 /// It is reset, not closed: in TIME_WAIT it would keep the server that is missing from binding its port.
-fn is_self_connection(fd: &OwnedFd, peer: &SocketAddr) -> bool {
-    let local = getsockname(fd).ok().and_then(|local| SocketAddr::try_from(local).ok());
+pub(crate) fn is_self_connection(fd: impl AsFd, peer: &SocketAddr) -> bool {
+    let local = getsockname(&fd).ok().and_then(|local| SocketAddr::try_from(local).ok());
     let met = local.is_some_and(|local| {
         // To every address means to the loopback (ip(7)).
         local.port() == peer.port() && (local.ip() == peer.ip() || peer.ip().is_unspecified())

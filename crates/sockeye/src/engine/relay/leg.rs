@@ -102,11 +102,6 @@ impl Leg {
         name.map_or(Name::Unnamed, Name::Inet)
     }
 
-    /// Whether it is connected to itself.
-    pub(super) fn meets_itself(&self) -> bool {
-        self.protocol == Protocol::Tcp && super::targets::meets_itself(&self.fd)
-    }
-
     /// Whether its bytes are those of the conversation, so that the kernel may move them.
     pub(super) fn is_plain(&self) -> bool {
         self.session.is_none() && self.wire_tap.is_none()

@@ -561,7 +561,7 @@ impl Loop {
                 far.broken = Some(error);
                 None
             }
-            None if far.meets_itself() => Some(Errno::CONNREFUSED),
+            None if target.meets_itself(connecting.address, far.fd()) => Some(Errno::CONNREFUSED),
             error => error,
         };
         if let Some(error) = error {

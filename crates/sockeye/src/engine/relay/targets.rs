@@ -1,19 +1,19 @@
 //! Where a relay leads: one server or several, which of them is next, and which are passed over because they do not answer.
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, getpeername, getsockname, socket_with, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 use transcript::Moment;
 
-use crate::address::{Address, AddressOptions};
+use crate::address::Address;
 use crate::endpoint::{Name, Protocol};
 use crate::net::tls::{Session, TlsClient, TlsError};
-use crate::net::{alive, options, path};
+use crate::net::{options, path, race};
 
 /// How long one that did not answer is passed over, at first and at most.
 const REST: Duration = Duration::from_millis(500);
@@ -86,36 +86,33 @@ impl Target {
                 (fd, connected)
             }
             Place::Inet(addresses) => {
-                let address = addresses.get(index).ok_or(Errno::ADDRNOTAVAIL)?;
-                let fd = self.socket(address, options)?;
-                let connected = connect(&fd, address);
+                let address = *addresses.get(index).ok_or(Errno::ADDRNOTAVAIL)?;
+                if self.protocol == Protocol::Tcp {
+                    return race::begin(address, None, options);
+                }
+                let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+                let fd = socket_with(family, SocketType::DGRAM, flags, None)?;
+                options::apply(&fd, options, self.protocol, address.is_ipv4())?;
+                options::take_source(&fd, options, &address)?;
+                let connected = connect(&fd, &address);
                 (fd, connected)
             }
         };
         match connected {
-            Ok(()) if self.protocol == Protocol::Tcp && meets_itself(&fd) => Err(Errno::CONNREFUSED),
             Ok(()) => Ok((fd, true)),
             Err(Errno::INPROGRESS | Errno::INTR) => Ok((fd, false)),
             Err(error) => Err(error),
         }
     }
 
-    fn socket(&self, address: &SocketAddr, options: &AddressOptions) -> Result<OwnedFd, Errno> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let is_stream = self.protocol == Protocol::Tcp;
-        let (kind, number) = match is_stream {
-            true => (SocketType::STREAM, options::protocol(options)),
-            false => (SocketType::DGRAM, None),
-        };
-        let fd = socket_with(family, kind, flags, number)?;
-        if is_stream {
-            sockopt::set_tcp_nodelay(&fd, true)?;
-            alive::keep_alive(&fd)?;
+    /// Whether a connection to one of its addresses is one to itself.
+    pub(super) fn meets_itself(&self, index: usize, fd: BorrowedFd<'_>) -> bool {
+        match &self.place {
+            Place::Inet(addresses) if self.protocol == Protocol::Tcp => {
+                addresses.get(index).is_some_and(|address| race::is_self_connection(fd, address))
+            }
+            _ => false,
         }
-        options::apply(&fd, options, self.protocol, address.is_ipv4())?;
-        options::take_source(&fd, options, address)?;
-        Ok(fd)
     }
 
     /// A session over a connection to it, if it speaks TLS.
@@ -141,20 +138,6 @@ impl Target {
     pub(super) fn left(&self) {
         self.live.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// A connection to a free port of our own number range may meet itself (RFC 9293, section 3.5).
-pub(super) fn meets_itself(fd: &OwnedFd) -> bool {
-    let met =
-        match (getsockname(fd).map(SocketAddr::try_from), getpeername(fd).map(|peer| peer.map(SocketAddr::try_from))) {
-            (Ok(Ok(local)), Ok(Some(Ok(peer)))) => local == peer,
-            _ => false,
-        };
-    if met {
-        // In TIME_WAIT it would keep the server that is missing from binding its port.
-        let _ = sockopt::set_socket_linger(fd, Some(Duration::ZERO));
-    }
-    met
 }
 
 /// All servers of a relay.
