@@ -192,17 +192,11 @@ impl Channel {
     fn ask_more(&mut self, context: &mut Context<'_>) -> Fate {
         if self.ended {
             let Agent::Ask(ask) = &self.agent else { return Fate::Lives };
-            if ask.asked.is_empty() {
-                if let Some(load) = &mut context.load {
-                    load.rests(self.number as usize, true);
-                }
-                return self.gone(context);
-            }
             let reason = match ask.answer {
                 Answer::Head if self.inbox.is_empty() => "the server closed the connection without an answer",
                 _ => "the server closed the connection in the middle of an answer",
             };
-            return self.fail_requests(Kind::Fault(FaultKind::ClosedEarly), reason, context);
+            return self.server_left(FaultKind::ClosedEarly, reason, context);
         }
         let Agent::Ask(ask) = &mut self.agent else { return Fate::Lives };
         let Some(load) = &mut context.load else { return Fate::Lives };
@@ -234,6 +228,17 @@ impl Channel {
             return self.send_output(context);
         }
         self.write(bytes, context)
+    }
+
+    /// The server is gone: that is a failure of what it was asked, and none if it was asked nothing.
+    fn server_left(&mut self, fault: FaultKind, reason: &str, context: &mut Context<'_>) -> Fate {
+        if matches!(&self.agent, Agent::Ask(ask) if !ask.asked.is_empty()) {
+            return self.fail_requests(Kind::Fault(fault), reason, context);
+        }
+        if let Some(load) = &mut context.load {
+            load.rests(self.number as usize, true);
+        }
+        self.gone(context)
     }
 
     /// All requests on their way have failed, and the connection is of no more use.
@@ -272,13 +277,6 @@ impl Channel {
 
     /// The connection was reset.
     pub(super) fn answer_is_reset(&mut self, context: &mut Context<'_>) -> Fate {
-        let Agent::Ask(ask) = &self.agent else { return Fate::Lives };
-        if ask.asked.is_empty() {
-            if let Some(load) = &mut context.load {
-                load.rests(self.number as usize, true);
-            }
-            return self.gone(context);
-        }
-        self.fail_requests(Kind::Fault(FaultKind::Reset), "the server reset the connection", context)
+        self.server_left(FaultKind::Reset, "the server reset the connection", context)
     }
 }
