@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use transcript::Moment;
 
-use super::load::{Account, Generator, Job, LATE, Stage, Start};
+use super::after_play::Start;
+use super::load::{Account, Generator, Job, LATE, Stage};
 use crate::endpoint::Endpoint;
 use crate::engine::channel::{Agent, Fate};
 use crate::engine::origin::Origin;

@@ -4,6 +4,7 @@
 mod accept;
 #[cfg(feature = "http")]
 mod access;
+mod after_play;
 mod answers;
 #[cfg(feature = "http")]
 mod around;

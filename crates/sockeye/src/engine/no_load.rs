@@ -1,29 +1,13 @@
 //! Without the feature `figures` no server is measured: what would generate load cannot be there.
 
-use std::sync::Arc;
+use transcript::{Input, Moment, Output, Play, Scratch, Script, Step};
 
-use transcript::{Input, Moment, Output, Play, Row, Scratch, Script, Step};
-
+use super::after_play::After;
 use crate::endpoint::Conversation;
 use crate::failure::{Failure, Kind};
 
 /// None.
 pub(crate) enum Generator {}
-
-pub(super) struct Start {
-    pub(super) script: Option<Arc<Script>>,
-    pub(super) row: Option<Row>,
-}
-
-#[allow(dead_code, reason = "no generator says what is to be done")]
-pub(super) enum After {
-    Begin(Start),
-    Rest,
-    Close,
-    Drop,
-    Unexpected,
-    GoOn,
-}
 
 impl Generator {
     pub(super) fn arrives(&mut self, _: usize, _: Moment, _: usize, _: bool) -> After {

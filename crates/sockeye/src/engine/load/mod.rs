@@ -21,6 +21,7 @@ pub(crate) use schedule::Schedule;
 pub(super) use slot::Stage;
 use slot::{Meter, Slot};
 
+use super::after_play::{After, Start};
 use super::origin::Client;
 use crate::endpoint::Conversation;
 use crate::failure::{Failure, Kind};
@@ -139,29 +140,6 @@ pub(crate) struct Generator {
     /// Nor is what is under way waited for.
     pub(super) is_stopped: bool,
     pub(super) now: Moment,
-}
-
-/// What a play begins with.
-pub(super) struct Start {
-    /// None: it is the script that was played before.
-    pub(super) script: Option<Arc<Script>>,
-    pub(super) row: Option<Row>,
-}
-
-/// What is done after a play, or where a connection rests.
-pub(super) enum After {
-    /// A play begins on this connection.
-    Begin(Start),
-    /// Nothing yet.
-    Rest,
-    /// The connection is closed as the play says.
-    Close,
-    /// The connection is of no more use.
-    Drop,
-    /// What came is no part of a play.
-    Unexpected,
-    /// What is under way goes on.
-    GoOn,
 }
 
 impl Generator {

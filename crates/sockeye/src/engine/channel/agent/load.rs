@@ -5,7 +5,7 @@ use std::sync::Arc;
 use transcript::{Ending, FaultKind, Script};
 
 use super::super::super::Context;
-use super::super::super::load::{After, Start};
+use super::super::super::after_play::{After, Start};
 use super::super::{Channel, Fate};
 use super::Agent;
 use crate::failure::Kind;
