@@ -49,6 +49,7 @@ pub mod gate;
 pub mod limits;
 pub mod mock;
 pub mod net;
+mod random;
 pub mod record;
 pub mod sandbox;
 pub mod sink;

@@ -1,16 +1,18 @@
-//! Chance that can be repeated: SplitMix64, seeded for each connection and direction.
+//! Chance that can be repeated: seeded for each connection and direction.
 
 use std::time::Duration;
 
 use super::{Delay, Shape};
+use crate::random::SplitMix;
 
 #[derive(Debug, Clone)]
-pub(super) struct Random(u64);
+pub(super) struct Random(SplitMix);
 
 impl Random {
     /// That of one direction of one connection.
     pub(super) fn of(seed: u64, connection: u64, direction: u64) -> Self {
-        let mut random = Self(seed ^ connection.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ direction.rotate_left(48));
+        let seed = seed ^ connection.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ direction.rotate_left(48);
+        let mut random = Self(SplitMix::new(seed));
         // Numbers that are near each other are so no more.
         random.next();
         random.next();
@@ -18,11 +20,7 @@ impl Random {
     }
 
     pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
+        self.0.next()
     }
 
     /// From 0 up to, and without, 1.

@@ -9,6 +9,7 @@ use super::clock::{self, Now};
 use super::fields::{Fields, Value, members};
 use super::pack::Coding;
 use super::root::Meta;
+use crate::random::SplitMix;
 
 /// Longest validator: three numbers of 16 digits, one of 8, and what stands around them.
 const LENGTH: usize = 80;
@@ -90,12 +91,9 @@ impl Tag {
     }
 }
 
-/// Makes one number of two, so that no bit of either goes under (the finisher of SplitMix64).
+/// Makes one number of two, so that no bit of either goes under.
 fn mixed(all: u64, next: u64) -> u64 {
-    let mut mixed = (all ^ next).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
+    SplitMix::new(all ^ next).next()
 }
 
 /// Whether a file has changed so lately that it may change again and look the same.

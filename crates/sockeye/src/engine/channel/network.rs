@@ -16,6 +16,7 @@ use crate::event::{Endpoint, Event, Name, Protocol};
 use crate::failure::Failure;
 use crate::limits;
 use crate::net::tls::{self, Trust};
+use crate::random::SplitMix;
 
 /// Seeds that are tried where nobody says how many.
 const SEEDS: u64 = 10_000;
@@ -34,19 +35,16 @@ const ENDS: [(&str, &str); 8] = [
     ("tls and a half-close", "S: hi\nstarttls\nS: hello\nS stops sending\nC: more\nC closes\n"),
 ];
 
-/// A generator of numbers from a seed (SplitMix64).
-struct Chance(u64);
+/// What happens by chance, from a seed.
+struct Chance(SplitMix);
 
 impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+    fn new(seed: u64) -> Self {
+        Self(SplitMix::new(seed))
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
+        (self.0.next() % bound.max(1) as u64) as usize
     }
 
     fn one_in(&mut self, count: usize) -> bool {
@@ -247,7 +245,7 @@ fn both_ends_of_every_transcript_agree_over_an_imaginary_network() {
     let (sheets, identity) = (sheets(), tls::Identity::throw_away());
     // What both say where nothing goes wrong.
     let well: Vec<[Account; 2]> =
-        sheets.iter().map(|sheet| meet(sheet, &identity, &mut Chance(0), Mishap::None)).collect();
+        sheets.iter().map(|sheet| meet(sheet, &identity, &mut Chance::new(0), Mishap::None)).collect();
     for (sheet, accounts) in sheets.iter().zip(&well) {
         assert!(accounts.iter().all(|account| account.failure.is_none()), "{}: {accounts:?}", sheet.name);
     }
@@ -256,7 +254,7 @@ fn both_ends_of_every_transcript_agree_over_an_imaginary_network() {
         None => 1..number("SOCKEYE_SEEDS").unwrap_or(SEEDS) + 1,
     };
     for seed in seeds {
-        let mut chance = Chance(seed);
+        let mut chance = Chance::new(seed);
         let at = chance.below(sheets.len());
         let (sheet, well) = (&sheets[at], &well[at]);
         let length = 1 + chance.below(well[0].sent as usize + well[1].sent as usize + 8) as u64;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use transcript::Moment;
 
 use crate::figures::Arrivals;
+use crate::random::SplitMix;
 
 /// The plays of one lane of several, which all together have the rate. Each lane is a thread of a machine.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ pub(crate) struct Schedule {
 impl Schedule {
     pub(crate) fn new(rate: f64, ramp: Duration, (lane, lanes): (u64, u64), arrivals: Arrivals, seed: u64) -> Self {
         // Lanes that begin at neighbouring numbers would be alike.
-        let random = SplitMix(seed ^ SplitMix(lane).next());
+        let random = SplitMix::new(seed ^ SplitMix::new(lane).next());
         let mut schedule = Self {
             rate,
             lead: Duration::ZERO,
@@ -71,34 +72,17 @@ impl Schedule {
     }
 
     /// What lies between two plays of this lane, counted in plays of all lanes: independent of all before.
-    #[allow(clippy::cast_precision_loss, reason = "nobody has so many threads")]
+    #[allow(clippy::cast_precision_loss, reason = "53 bits are what a fraction holds, and nobody has so many threads")]
     fn pause(&mut self) -> f64 {
-        -self.random.fraction().ln() * self.lanes as f64
+        // Above 0, and at most 1.
+        let fraction = ((self.random.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64;
+        -fraction.ln() * self.lanes as f64
     }
 
     /// When so many plays are due, in seconds: while the rate grows from nothing, plays are as the square of time.
     fn when(&self, plays: f64) -> f64 {
         let grown = self.rate * self.ramp / 2.0;
         if plays < grown { (2.0 * self.ramp * plays / self.rate).sqrt() } else { plays / self.rate + self.ramp / 2.0 }
-    }
-}
-
-/// SplitMix64 (Steele, Lea, Flood: *Fast splittable pseudorandom number generators*, 2014): small, and good enough to spread plays.
-#[derive(Debug, Clone)]
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    /// Above 0, and at most 1.
-    #[allow(clippy::cast_precision_loss, reason = "53 bits are what a fraction holds")]
-    fn fraction(&mut self) -> f64 {
-        ((self.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64
     }
 }
 

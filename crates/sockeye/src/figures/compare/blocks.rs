@@ -1,5 +1,7 @@
 //! The block bootstrap: how long blocks have to be, which are drawn, and what interval comes of it.
 
+use crate::random::SplitMix;
+
 /// How long blocks have to be for a series whose neighbours are alike: Politis and White 2004, with the correction of 2009,
 /// for circular blocks.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small counts")]
@@ -59,12 +61,12 @@ pub(super) fn draw(
     times: &mut [u32],
     mut each: impl FnMut(&[u32]),
 ) {
-    let mut random = Random(seed);
+    let mut random = SplitMix::new(seed);
     for _ in 0..draws {
         times.fill(0);
         let mut drawn = 0;
         while drawn < pieces {
-            let start = random.below(pieces);
+            let start = below(pieces, &mut random);
             for k in 0..block.min(pieces - drawn) {
                 times[(start + k) % pieces] += 1;
                 drawn += 1;
@@ -125,22 +127,10 @@ fn student(freedom: usize) -> f64 {
     }
 }
 
-/// Sebastiano Vigna's splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "it is below a usize")]
-    fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.next()) * bound as u128) >> 64) as usize
-    }
+/// A number below a bound, each as often as any other.
+#[allow(clippy::cast_possible_truncation, reason = "it is below a usize")]
+fn below(bound: usize, random: &mut SplitMix) -> usize {
+    ((u128::from(random.next()) * bound as u128) >> 64) as usize
 }
 
 #[cfg(test)]
@@ -149,7 +139,7 @@ pub(super) mod tests {
 
     /// A series in which each value takes this much from the one before.
     pub(crate) fn series(n: usize, memory: f64, seed: u64) -> Vec<f64> {
-        let mut random = Random(seed);
+        let mut random = SplitMix::new(seed);
         let mut value = 0.0;
         let mut noise = || (0..12).map(|_| random.next() as f64 / u64::MAX as f64).sum::<f64>() - 6.0;
         (0..n + 50)
