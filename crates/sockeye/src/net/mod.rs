@@ -28,6 +28,7 @@ mod resolve;
 pub mod secured;
 #[cfg(feature = "http")]
 pub(crate) mod stream;
+pub(crate) mod timed;
 pub mod tls;
 
 use std::io;

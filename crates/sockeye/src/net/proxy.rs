@@ -16,24 +16,17 @@ mod tunnel;
 mod written;
 
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, recv};
 
-use super::timespec;
+use super::timed::Timed;
 pub(crate) use crate::wire::socks::Destination;
 use crate::wire::socks::{Next, Socks, Version};
 pub use error::ProxyError;
 pub use written::{Kind, Proxy, Secret};
-
-/// A socket and the time until which it is waited for.
-struct Way<'a> {
-    socket: BorrowedFd<'a>,
-    until: Instant,
-}
 
 /// Has a proxy make the rest of the way, over a socket that is connected to it. Blocking or not, the socket stays as it is.
 ///
@@ -45,7 +38,7 @@ pub(crate) fn through(
     destination: Destination,
     until: Instant,
 ) -> Result<(), ProxyError> {
-    let way = Way { socket: socket.as_fd(), until };
+    let way = Timed { socket: socket.as_fd(), until };
     let version = match &proxy.kind {
         Kind::Http { login } | Kind::Https { login } => {
             return tunnel::ask(&way, &place(&destination), login.as_ref());
@@ -63,7 +56,7 @@ pub(crate) fn through(
             Next::Wait(missing) => {
                 let before = came.len();
                 came.resize(before + missing, 0);
-                let length = way.receive(&mut came[before..], RecvFlags::empty())?;
+                let length = receive(&way, &mut came[before..], RecvFlags::empty())?;
                 came.truncate(before + length);
             }
             Next::Done => return Ok(()),
@@ -81,47 +74,15 @@ fn place(destination: &Destination) -> String {
     }
 }
 
-impl Way<'_> {
-    fn send(&self, mut bytes: &[u8]) -> Result<(), ProxyError> {
-        while !bytes.is_empty() {
-            match send(self.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-                Ok(length) => bytes = &bytes[length..],
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => self.wait(PollFlags::OUT)?,
-                Err(error) => return Err(ProxyError::Socket(error.into())),
-            }
-        }
-        Ok(())
-    }
-
-    /// Receives what is there, at least one byte.
-    fn receive(&self, into: &mut [u8], flags: RecvFlags) -> Result<usize, ProxyError> {
-        loop {
-            match recv(self.socket, &mut *into, flags | RecvFlags::DONTWAIT) {
-                Ok((_, 0)) => return Err(ProxyError::Cut),
-                Ok((_, length)) => return Ok(length),
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => self.wait(PollFlags::IN)?,
-                Err(error) => return Err(ProxyError::Socket(error.into())),
-            }
-        }
-    }
-
-    fn wait(&self, interest: PollFlags) -> Result<(), ProxyError> {
-        loop {
-            let left = self.until.saturating_duration_since(Instant::now());
-            match poll(&mut [PollFd::from_borrowed_fd(self.socket, interest)], Some(&timespec(left))) {
-                Ok(0) if left.is_zero() => return Err(ProxyError::TimedOut),
-                Ok(0) | Err(Errno::INTR) => {}
-                Ok(_) => return Ok(()),
-                Err(error) => return Err(ProxyError::Socket(error.into())),
-            }
-        }
+/// Receives what is there, at least one byte.
+fn receive(way: &Timed<'_>, into: &mut [u8], flags: RecvFlags) -> Result<usize, ProxyError> {
+    match way.receive(into, flags)? {
+        0 => Err(ProxyError::Cut),
+        length => Ok(length),
     }
 }
 
 /// Whether something waits to be read, or the connection is over.
-#[cfg(feature = "http")]
 pub(crate) fn has_spoken(socket: impl AsFd) -> std::io::Result<bool> {
     match recv(socket, &mut [0_u8; 1][..], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
         Ok((_, length)) => Ok(length > 0),

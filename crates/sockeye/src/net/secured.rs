@@ -7,11 +7,11 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-use super::timespec;
+use super::timed::{Timed, TimedError};
 use super::tls::{Session, TlsError, Trust};
 
 /// Bytes that a read takes at once.
@@ -74,6 +74,15 @@ impl From<TlsError> for SecureError {
     }
 }
 
+impl From<TimedError> for SecureError {
+    fn from(error: TimedError) -> Self {
+        match error {
+            TimedError::TimedOut => Self::TimedOut,
+            TimedError::Socket(error) => Self::Socket(error.into()),
+        }
+    }
+}
+
 /// Why nothing was received.
 #[derive(Debug)]
 pub(crate) enum Unreceived {
@@ -99,25 +108,22 @@ impl Secured {
         let session = Session::client(trust, host)?;
         let mut inner = Inner { session, wire: Vec::new(), sent: 0, clear: Vec::new() };
         let mut piece = vec![0; READ];
+        let timed = Timed { socket, until };
         loop {
             inner.session.send(&[], &mut inner.wire);
-            inner.flush_until(socket, until)?;
+            inner.flush_until(&timed)?;
             if !inner.session.is_handshaking() {
                 return Ok(Self(Mutex::new(inner)));
             }
-            match recv(socket, &mut piece[..], RecvFlags::DONTWAIT) {
-                Ok((_, 0)) => return Err(TlsError::cut(host).into()),
-                Ok((_, length)) => {
-                    if let Err(error) = inner.session.receive(&piece[..length], &mut inner.clear) {
-                        // The peer is told why, if it still listens.
-                        inner.session.send(&[], &mut inner.wire);
-                        let _ = inner.flush(socket);
-                        return Err(error.into());
-                    }
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => wait(socket, PollFlags::IN, until)?,
-                Err(error) => return Err(SecureError::Socket(error.into())),
+            let length = timed.receive(&mut piece, RecvFlags::empty())?;
+            if length == 0 {
+                return Err(TlsError::cut(host).into());
+            }
+            if let Err(error) = inner.session.receive(&piece[..length], &mut inner.clear) {
+                // The peer is told why, if it still listens.
+                inner.session.send(&[], &mut inner.wire);
+                let _ = inner.flush(socket);
+                return Err(error.into());
             }
         }
     }
@@ -209,22 +215,13 @@ impl Inner {
         Ok(())
     }
 
-    fn flush_until(&mut self, socket: BorrowedFd<'_>, until: Instant) -> Result<(), SecureError> {
+    fn flush_until(&mut self, timed: &Timed<'_>) -> Result<(), SecureError> {
         loop {
-            match self.flush(socket) {
+            match self.flush(timed.socket) {
                 Ok(()) => return Ok(()),
-                Err(Errno::AGAIN) => wait(socket, PollFlags::OUT, until)?,
+                Err(Errno::AGAIN) => timed.wait(PollFlags::OUT)?,
                 Err(error) => return Err(SecureError::Socket(error.into())),
             }
         }
-    }
-}
-
-fn wait(socket: BorrowedFd<'_>, interest: PollFlags, until: Instant) -> Result<(), SecureError> {
-    let left = until.saturating_duration_since(Instant::now());
-    match poll(&mut [PollFd::from_borrowed_fd(socket, interest)], Some(&timespec(left))) {
-        Ok(0) if left.is_zero() => Err(SecureError::TimedOut),
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(error) => Err(SecureError::Socket(error.into())),
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use super::super::timed::TimedError;
 use super::super::words;
 use crate::wire::socks::Refusal;
 
@@ -42,6 +43,15 @@ impl fmt::Display for ProxyError {
             Self::Cut => f.write_str("the proxy says nothing more: it ended the connection"),
             Self::TimedOut => f.write_str("the proxy did not answer in time"),
             Self::Socket(error) => write!(f, "the connection to the proxy broke: {}", words(error)),
+        }
+    }
+}
+
+impl From<TimedError> for ProxyError {
+    fn from(error: TimedError) -> Self {
+        match error {
+            TimedError::TimedOut => Self::TimedOut,
+            TimedError::Socket(error) => Self::Socket(error.into()),
         }
     }
 }

@@ -4,14 +4,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustix::net::RecvFlags;
 
-use super::{ProxyError, Secret, Way};
+use super::{ProxyError, Secret, receive};
 use crate::limits;
+use crate::net::timed::Timed;
 
 /// Bytes that are looked at at once.
 const LOOK: usize = 4096;
 
 /// Asks for a tunnel to a host and port.
-pub(super) fn ask(way: &Way<'_>, place: &str, login: Option<&Secret>) -> Result<(), ProxyError> {
+pub(super) fn ask(way: &Timed<'_>, place: &str, login: Option<&Secret>) -> Result<(), ProxyError> {
     let mut request =
         format!("CONNECT {place} HTTP/1.1\r\nHost: {place}\r\nUser-Agent: sockeye/{}\r\n", env!("CARGO_PKG_VERSION"));
     if let Some(Secret { user, password }) = login {
@@ -41,11 +42,11 @@ pub(super) fn ask(way: &Way<'_>, place: &str, login: Option<&Secret>) -> Result<
 }
 
 /// Takes a head off the socket, and nothing behind it.
-fn head(way: &Way<'_>) -> Result<Vec<u8>, ProxyError> {
+fn head(way: &Timed<'_>) -> Result<Vec<u8>, ProxyError> {
     let mut head = Vec::new();
     let mut there = [0_u8; LOOK];
     loop {
-        let seen = way.receive(&mut there, RecvFlags::PEEK)?;
+        let seen = receive(way, &mut there, RecvFlags::PEEK)?;
         let before = head.len();
         head.extend_from_slice(&there[..seen]);
         let start = b"HTTP/1.";
@@ -59,7 +60,7 @@ fn head(way: &Way<'_>) -> Result<Vec<u8>, ProxyError> {
         // What was seen is there: taking it cannot give less, and never more.
         let mut taken = 0;
         while taken < ours {
-            taken += way.receive(&mut there[..ours - taken], RecvFlags::empty())?;
+            taken += receive(way, &mut there[..ours - taken], RecvFlags::empty())?;
         }
         if end.is_some() {
             return Ok(head);

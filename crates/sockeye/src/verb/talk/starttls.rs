@@ -2,19 +2,18 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, recv};
 use transcript::Side;
 
 use crate::net::connect::Connected;
 use crate::net::secured::SecureError;
+use crate::net::timed::{Timed, TimedError};
 use crate::net::tls::Trust;
-use crate::net::{timespec, words};
+use crate::net::words;
 use crate::record::Tap;
 use crate::sys::hostname::hostname;
 use crate::wire::starttls::{Dialogue, Next, Refusal, Upgrade};
@@ -87,6 +86,15 @@ impl From<Refusal> for UpgradeError {
     }
 }
 
+impl From<TimedError> for UpgradeError {
+    fn from(error: TimedError) -> Self {
+        match error {
+            TimedError::TimedOut => Self::TimedOut,
+            TimedError::Socket(error) => Self::Socket(error.into()),
+        }
+    }
+}
+
 /// Says what a protocol has to be said, and begins TLS with a server that must be this host. A tap hears what is said in
 /// clear.
 ///
@@ -99,7 +107,7 @@ pub fn upgrade(
     until: Instant,
     tap: Option<&Arc<dyn Tap>>,
 ) -> Result<(), UpgradeError> {
-    let clear = Clear { socket: connected.fd.as_fd(), until, tap };
+    let clear = Clear { timed: Timed { socket: connected.fd.as_fd(), until }, tap };
     let mut dialogue = Dialogue::new(protocol, host, &own_name());
     let mut came = Vec::new();
     loop {
@@ -131,8 +139,7 @@ fn own_name() -> String {
 }
 
 struct Clear<'a> {
-    socket: BorrowedFd<'a>,
-    until: Instant,
+    timed: Timed<'a>,
     tap: Option<&'a Arc<dyn Tap>>,
 }
 
@@ -141,49 +148,25 @@ impl Clear<'_> {
         if let Some(tap) = self.tap {
             tap.said(Side::Client, bytes);
         }
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            match send(self.socket, rest, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-                Ok(length) => rest = &rest[length..],
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => self.wait(PollFlags::OUT)?,
-                Err(error) => return Err(UpgradeError::Socket(error.into())),
-            }
-        }
-        Ok(())
+        Ok(self.timed.send(bytes)?)
     }
 
     fn receive(&self, came: &mut Vec<u8>) -> Result<(), UpgradeError> {
         let mut piece = [0; 4096];
-        loop {
-            match recv(self.socket, &mut piece[..], RecvFlags::DONTWAIT) {
-                Ok((_, 0)) => return Err(UpgradeError::Cut),
-                Ok((_, length)) => {
-                    if let Some(tap) = self.tap {
-                        tap.said(Side::Server, &piece[..length]);
-                    }
-                    came.extend_from_slice(&piece[..length]);
-                    return Ok(());
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => self.wait(PollFlags::IN)?,
-                Err(error) => return Err(UpgradeError::Socket(error.into())),
-            }
+        let length = self.timed.receive(&mut piece, RecvFlags::empty())?;
+        if length == 0 {
+            return Err(UpgradeError::Cut);
         }
+        if let Some(tap) = self.tap {
+            tap.said(Side::Server, &piece[..length]);
+        }
+        came.extend_from_slice(&piece[..length]);
+        Ok(())
     }
 
     /// How many bytes came in clear that nobody waits for.
     fn waiting(&self) -> usize {
         let mut piece = [0; 4096];
-        recv(self.socket, &mut piece[..], RecvFlags::DONTWAIT | RecvFlags::PEEK).map_or(0, |(_, length)| length)
-    }
-
-    fn wait(&self, interest: PollFlags) -> Result<(), UpgradeError> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        match poll(&mut [PollFd::from_borrowed_fd(self.socket, interest)], Some(&timespec(left))) {
-            Ok(0) if left.is_zero() => Err(UpgradeError::TimedOut),
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(UpgradeError::Socket(error.into())),
-        }
+        recv(self.timed.socket, &mut piece[..], RecvFlags::DONTWAIT | RecvFlags::PEEK).map_or(0, |(_, length)| length)
     }
 }
