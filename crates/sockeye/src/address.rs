@@ -255,6 +255,17 @@ impl Address {
     pub fn is_unix(&self) -> bool {
         matches!(self.target, Target::Unix(_))
     }
+
+    /// Whom a certificate must be for: `sni` among the options, else the host as it was typed.
+    #[must_use]
+    pub fn tls_host(&self) -> String {
+        match (&self.options.tls.sni, &self.target) {
+            (Some(name), _) => name.clone(),
+            (None, Target::Inet { host: Host::Name(name), .. }) => name.clone(),
+            (None, Target::Inet { host: Host::Ip(ip, _), .. }) => ip.to_string(),
+            (None, _) => "localhost".to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Address {

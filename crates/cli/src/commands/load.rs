@@ -13,7 +13,6 @@ use sockeye::stop;
 use sockeye::verb::load::{Done, Gates, Load, LoadError, Options, Page, Rows, Shard, Url, Weighted, Work};
 
 use super::data::{self, DataError};
-use super::play_once::host;
 use super::{connection, file, runs, signals};
 use crate::exit::Exit;
 use crate::figures;
@@ -169,7 +168,7 @@ fn options(flags: &Flags, console: &Console) -> Result<Options, Exit> {
     if !options.alpn.is_empty() {
         return Err(wrong("load says no protocol inside TLS: take `alpn` out"));
     }
-    let host = options.sni.clone().unwrap_or_else(|| host(&address));
+    let host = address.tls_host();
     let of_address = (flags.ca.is_none() && flags.pin.is_none()).then(|| Trust::of_address(options)).transpose();
     let of_address = of_address.map_err(|error| wrong(&error.to_string()))?;
     let options = shared(Options { rows, host, ..Options::new(address, Work::Plays(plays)) })?;

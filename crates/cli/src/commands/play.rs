@@ -13,7 +13,7 @@ use transcript::{Refused, Script, Side};
 
 use super::data::{self, DataError, Row};
 use super::hex::Hex;
-use super::play_once::{Target, host, judge, prepare, trust, unconnected};
+use super::play_once::{Target, judge, prepare, trust, unconnected};
 use super::report::{self, Case, Form};
 use super::{connection, file, taps, update};
 use crate::exit::Exit;
@@ -222,7 +222,7 @@ fn play_once(
     let hex = flags.hex.then(|| Arc::new(Hex::new(Side::Client, connection::carrier(target.protocol))) as Arc<dyn Tap>);
     let record = record.map(|record| Arc::clone(record) as Arc<dyn Tap>);
     let tap = taps::together(record.into_iter().chain(hex).collect());
-    let (trust, host) = (trust(flags), host(&target.address));
+    let (trust, host) = (trust(flags), target.address.tls_host());
     let setting = Setting { tap, trust: &trust, host: &host, row: row.as_ref() };
     let mut played = play(connected, script, &setting);
     // Over datagrams a name's next address is tried where nothing listens at the one before.

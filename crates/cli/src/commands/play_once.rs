@@ -1,6 +1,6 @@
 //! One play by a client, whoever asks for it: made ready, played, judged.
 
-use sockeye::address::{self, Address, Host};
+use sockeye::address::Address;
 use sockeye::event::{Conversation, Protocol};
 use sockeye::failure::{Failure, Kind};
 use sockeye::net::connect::ConnectError;
@@ -69,13 +69,4 @@ pub(super) fn judge(played: Played, number: usize, console: &Console) -> Result<
 /// Whose certificates are believed.
 pub(super) fn trust(flags: &Talk) -> Trust {
     flags.pin.clone().unwrap_or_else(|| flags.ca.as_deref().map_or_else(Trust::system, Trust::only))
-}
-
-/// Whom a certificate must be for: the host as it was typed.
-pub(super) fn host(address: &Address) -> String {
-    match &address.target {
-        address::Target::Inet { host: Host::Name(name), .. } => name.clone(),
-        address::Target::Inet { host: Host::Ip(ip, _), .. } => ip.to_string(),
-        _ => "localhost".to_owned(),
-    }
 }

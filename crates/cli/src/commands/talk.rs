@@ -11,7 +11,7 @@ use transcript::Side;
 
 use self::watch::Watch;
 use super::connection::{self, finish, no_connection, protocol, tell_attempts};
-use super::play_once::{host, trust};
+use super::play_once::trust;
 use super::{play, signals};
 use crate::clean::Cleaner;
 use crate::exit::Exit;
@@ -149,7 +149,7 @@ fn begin_secure(flags: &Talk, to: &Address, connected: &mut Connected, console: 
     if options.insecure && !said_by_flags {
         console.warn("insecure: whoever is on the way may read and change everything");
     }
-    let (who, host) = (name_of(connected), options.sni.clone().unwrap_or_else(|| host(to)));
+    let (who, host) = (name_of(connected), to.tls_host());
     let until = Instant::now() + flags.connect_timeout;
     connected.secure(&trust, &host, until).map_err(|error| {
         let error = UpgradeError::Secure(error);
@@ -172,7 +172,7 @@ fn begin_tls(
         .map_err(|error| console.fail(Exit::CannotRead, &format!("cannot use the certificates of --ca: {error}")))?;
     let until = Instant::now() + flags.connect_timeout;
     let who = name_of(connected);
-    upgrade(connected, protocol, (&trust, &host(to)), until, tap)
+    upgrade(connected, protocol, (&trust, &to.tls_host()), until, tap)
         .map_err(|error| console.fail(Exit::from(&error), &format!("{who}: {error}")))?;
     if console.verbose > 0 {
         console.note(&format!("{who}: TLS by {protocol}"));

@@ -10,7 +10,7 @@ use sockeye::verb::talk::{Setting, play};
 use transcript::Transcript;
 
 use super::connection;
-use super::play_once::{Target, host, judge, prepare, trust, unconnected};
+use super::play_once::{Target, judge, prepare, trust, unconnected};
 use crate::exit::Exit;
 use crate::flags::Talk;
 use crate::output::Console;
@@ -22,7 +22,7 @@ const MOST: usize = 1000;
 pub(super) fn run(flags: &Talk, mut target: Target, text: &str, console: &Console) -> Result<Exit, Exit> {
     let mut text = text.to_owned();
     let mut updated: Vec<usize> = Vec::new();
-    let (trust, host) = (trust(flags), host(&target.address));
+    let (trust, host) = (trust(flags), target.address.tls_host());
     let exit = loop {
         let script = prepare(flags, &target.sheet, target.protocol, &[])
             .map_err(|refused| console.conclude(Exit::Usage, refused))?;

@@ -35,7 +35,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::address::{self, Address, AddressError, Host, Scheme};
+use crate::address::{self, Address, AddressError, Scheme};
 use crate::endpoint::{Endpoint, Name, Protocol};
 use crate::engine::relay::{self, Capture, Listener, Place, Target, Targets};
 use crate::event::{Event, Observer};
@@ -303,7 +303,7 @@ fn target(
     }
     let tls = match address.scheme {
         Some(Scheme::Tls) => {
-            Some(TlsClient::new(&address.options.tls, &host(address), secrets).map_err(RelayError::Tls)?)
+            Some(TlsClient::new(&address.options.tls, &address.tls_host(), secrets).map_err(RelayError::Tls)?)
         }
         _ => None,
     };
@@ -316,15 +316,6 @@ fn target(
         }
     };
     Ok(Target::new(address.clone(), protocol, place, tls))
-}
-
-/// Whom a certificate must be for.
-fn host(address: &Address) -> String {
-    match &address.target {
-        address::Target::Inet { host: Host::Name(name), .. } => name.clone(),
-        address::Target::Inet { host: Host::Ip(ip, _), .. } => ip.to_string(),
-        _ => "localhost".to_owned(),
-    }
 }
 
 /// Whether a server is the relay itself.

@@ -58,7 +58,6 @@ impl TlsClient {
     /// A file is of no use, or no certificate can be for that name.
     pub(crate) fn new(options: &TlsOptions, host: &str, secrets: Option<Arc<dyn Secrets>>) -> Result<Self, TlsError> {
         let trust = Trust::of_address(options)?;
-        let host = options.sni.as_deref().unwrap_or(host);
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| TlsError::local(format!("no certificate can be for `{host}`")))?;
         let mut config = (*trust.config()?).clone();
