@@ -7,6 +7,7 @@ use sockeye::address::{Address, AddressError, Scheme};
 use sockeye::event::Protocol;
 use sockeye::net::connect::{ConnectError, ConnectOptions, Connected, Source};
 use sockeye::net::datagrams::Datagrams;
+use sockeye::net::tls::{TlsError, Trust};
 use sockeye::net::words;
 use sockeye::record::Record;
 use transcript::Carrier;
@@ -37,6 +38,24 @@ pub(super) fn no_connection(error: &ConnectError, flags: &Talk) -> String {
     match flags.retry {
         Some(time) if error.may_pass() => format!("{error}; tried for {} (--retry)", transcript::seconds(time)),
         _ => error.to_string(),
+    }
+}
+
+/// Whose certificates are believed, as the flags say.
+pub(super) fn named_trust(pin: Option<&Trust>, ca: Option<&Path>) -> Option<Trust> {
+    pin.cloned().or_else(|| ca.map(Trust::only))
+}
+
+/// Whose certificates are believed by who speaks TLS from the first byte: who the flags name, else who the address does.
+pub(super) fn trust_at(address: &Address, named: Option<Trust>) -> Result<Trust, TlsError> {
+    named.map_or_else(|| Trust::of_address(&address.options.tls), Ok)
+}
+
+/// Refuses protocols inside TLS: a verb that says none has nothing to choose from.
+pub(super) fn refuse_alpn(address: &Address, verb: &str) -> Result<(), String> {
+    match address.options.tls.alpn.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{verb} says no protocol inside TLS: take `alpn` out")),
     }
 }
 

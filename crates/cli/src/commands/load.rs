@@ -103,6 +103,7 @@ fn conclude(flags: &Flags, done: &Done, interrupted: Option<Exit>, console: &Con
 
 fn options(flags: &Flags, console: &Console) -> Result<Options, Exit> {
     let wrong = |why: &str| console.fail(Exit::Usage, why);
+    let trust = connection::named_trust(flags.pin.as_ref(), flags.ca.as_deref());
     let shared = |options: Options| -> Result<Options, Exit> {
         let arrivals = flags.arrivals.into();
         Ok(Options {
@@ -128,14 +129,13 @@ fn options(flags: &Flags, console: &Console) -> Result<Options, Exit> {
                 timeout: flags.connect_timeout,
                 ..ConnectOptions::default()
             },
-            trust: flags.pin.clone().unwrap_or_else(|| flags.ca.as_deref().map_or_else(Trust::system, Trust::only)),
             ..options
         })
     };
     if let [only] = flags.address.as_slice()
         && let Some(page) = page(flags, only, console)?
     {
-        return shared(Options::of_page(page));
+        return shared(Options { trust: trust.unwrap_or_else(Trust::system), ..Options::of_page(page) });
     }
     let addresses = Address::parse_endpoints(&flags.address).map_err(|error| wrong(&error.to_string()))?;
     if addresses.len() > 1 {
@@ -164,15 +164,9 @@ fn options(flags: &Flags, console: &Console) -> Result<Options, Exit> {
     if address.scheme != Some(Scheme::Tls) {
         connection::protocol(&address).map_err(|error| wrong(&error.to_string()))?;
     }
-    let options = &address.options.tls;
-    if !options.alpn.is_empty() {
-        return Err(wrong("load says no protocol inside TLS: take `alpn` out"));
-    }
-    let host = address.tls_host();
-    let of_address = (flags.ca.is_none() && flags.pin.is_none()).then(|| Trust::of_address(options)).transpose();
-    let of_address = of_address.map_err(|error| wrong(&error.to_string()))?;
-    let options = shared(Options { rows, host, ..Options::new(address, Work::Plays(plays)) })?;
-    Ok(Options { trust: of_address.unwrap_or_else(|| options.trust.clone()), ..options })
+    connection::refuse_alpn(&address, "load").map_err(|why| wrong(&why))?;
+    let trust = connection::trust_at(&address, trust).map_err(|error| wrong(&error.to_string()))?;
+    shared(Options { rows, host: address.tls_host(), trust, ..Options::new(address, Work::Plays(plays)) })
 }
 
 /// What is asked for, if it is a page.

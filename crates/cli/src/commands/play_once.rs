@@ -68,5 +68,5 @@ pub(super) fn judge(played: Played, number: usize, console: &Console) -> Result<
 
 /// Whose certificates are believed.
 pub(super) fn trust(flags: &Talk) -> Trust {
-    flags.pin.clone().unwrap_or_else(|| flags.ca.as_deref().map_or_else(Trust::system, Trust::only))
+    connection::named_trust(flags.pin.as_ref(), flags.ca.as_deref()).unwrap_or_else(Trust::system)
 }

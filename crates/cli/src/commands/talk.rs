@@ -22,7 +22,6 @@ use sockeye::address::{Address, AddressError, Scheme};
 use sockeye::event::{Name, Protocol};
 use sockeye::net::connect::{Connected, connect_within};
 use sockeye::net::listen::{self, Request};
-use sockeye::net::tls::Trust;
 use sockeye::record::{Record, Tap};
 use sockeye::verb::talk::{
     Direction, Ending, Listened, OurEnd, Outcome, Progress, Role, Sink, TalkOptions, Tapped, Upgrade, UpgradeError,
@@ -68,8 +67,8 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
             console.fail(Exit::Usage, "tls:// begins with TLS, and --starttls goes over to it: take one of them out")
         );
     }
-    if begins_secure && !address.options.tls.alpn.is_empty() {
-        return Err(console.fail(Exit::Usage, "talk says no protocol inside TLS: take `alpn` out"));
+    if begins_secure {
+        connection::refuse_alpn(address, "talk").map_err(|why| console.fail(Exit::Usage, &why))?;
     }
     if (flags.ca.is_some() || flags.pin.is_some()) && flags.starttls.is_none() && !begins_secure {
         let why =
@@ -141,12 +140,11 @@ fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Cons
 
 /// Begins TLS with the first byte.
 fn begin_secure(flags: &Talk, to: &Address, connected: &mut Connected, console: &Console) -> Result<(), Exit> {
-    let options = &to.options.tls;
-    let said_by_flags = flags.ca.is_some() || flags.pin.is_some();
-    let trust = if said_by_flags { Ok(trust(flags)) } else { Trust::of_address(options) };
-    let trust = trust.and_then(|trust| trust.check().map(|()| trust));
+    let named = connection::named_trust(flags.pin.as_ref(), flags.ca.as_deref());
+    let is_insecure = named.is_none() && to.options.tls.insecure;
+    let trust = connection::trust_at(to, named).and_then(|trust| trust.check().map(|()| trust));
     let trust = trust.map_err(|error| console.fail(Exit::CannotRead, &format!("{to}: {error}")))?;
-    if options.insecure && !said_by_flags {
+    if is_insecure {
         console.warn("insecure: whoever is on the way may read and change everything");
     }
     let (who, host) = (name_of(connected), to.tls_host());
