@@ -204,7 +204,7 @@ fn after(text: &str) -> Result<After, String> {
     if text == "0" {
         return Ok(After::Bytes(0));
     }
-    super::fetch::large_size(text).map(After::Bytes).map_err(wrong)
+    super::parsers::large_size(text).map(After::Bytes).map_err(wrong)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use sockeye::verb::fetch::range::Bytes;
 use sockeye::verb::fetch::{Instead, Resolved, Url};
 
 use super::FamilyFlags;
-use super::parsers::{duration, pin};
+use super::parsers::{duration, large_size, pin};
 
 #[derive(Debug, Args)]
 #[command(
@@ -252,22 +252,6 @@ impl Fetch {
 pub(crate) enum User {
     Given(String, String),
     In(String),
-}
-
-/// A size that may be larger than memory: `2GiB`.
-pub(super) fn large_size(text: &str) -> Result<u64, String> {
-    let lower = text.to_ascii_lowercase();
-    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let shift = match &lower[digits.len()..] {
-        "" | "b" => 0,
-        "k" | "kib" => 10,
-        "m" | "mib" => 20,
-        "g" | "gib" => 30,
-        "t" | "tib" => 40,
-        _ => return Err("write bytes or a unit: 65536, 64KiB, 2GiB".to_owned()),
-    };
-    let number = digits.parse::<u64>().ok();
-    number.and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| "write a number of bytes: 2GiB".to_owned())
 }
 
 /// `0-99`, `100-`, `-100`.

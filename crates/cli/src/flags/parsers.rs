@@ -29,20 +29,46 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 /// `65536`, `64KiB`, `64k`, `1MiB`.
 pub(super) fn size(text: &str) -> Result<usize, String> {
-    let lower = text.to_ascii_lowercase();
-    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let factor = match &lower[digits.len()..] {
-        "" | "b" => 1,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        _ => return Err("write bytes or a unit: 65536, 64KiB, 1MiB".to_owned()),
-    };
-    digits
-        .parse::<usize>()
-        .ok()
-        .and_then(|number| number.checked_mul(factor))
-        .filter(|&bytes| (1..=1 << 30).contains(&bytes))
+    let (number, shift) = number_and_unit(text)
+        .filter(|(_, shift)| *shift <= 20)
+        .ok_or_else(|| "write bytes or a unit: 65536, 64KiB, 1MiB".to_owned())?;
+    bytes(number, shift)
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .filter(|bytes| (1..=1 << 30).contains(bytes))
         .ok_or_else(|| "a size is from 1 byte to 1024 MiB".to_owned())
+}
+
+/// A size that may be larger than memory: `2GiB`.
+pub(super) fn large_size(text: &str) -> Result<u64, String> {
+    let (number, shift) =
+        number_and_unit(text).ok_or_else(|| "write bytes or a unit: 65536, 64KiB, 2GiB".to_owned())?;
+    bytes(number, shift).ok_or_else(|| "write a number of bytes: 2GiB".to_owned())
+}
+
+/// `65536`, `64KiB`, `1G`: any number of bytes, and none.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    let (number, shift) =
+        number_and_unit(text).ok_or_else(|| "write bytes or a unit: 65536, 64KiB, 1GiB".to_owned())?;
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+    bytes(number, shift).filter(|_| is_number).ok_or_else(|| "write a number of bytes".to_owned())
+}
+
+/// What stands before a unit of bytes, and the power of two that the unit is.
+fn number_and_unit(text: &str) -> Option<(&str, u32)> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text[number.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        "t" | "tib" => 40,
+        _ => return None,
+    };
+    Some((number, shift))
+}
+
+fn bytes(number: &str, shift: u32) -> Option<u64> {
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 /// `5%`, `0.5%`, or a bare number of percents; the part that it is.
@@ -66,23 +92,6 @@ pub(super) fn sha256(text: &str) -> Result<Sha256Hex, String> {
     } else {
         Err("a SHA-256 has 64 digits in hex, as sha256sum shows it".to_owned())
     }
-}
-
-/// `65536`, `64KiB`, `1G`: any number of bytes, and none.
-pub(super) fn count(text: &str) -> Result<u64, String> {
-    let lower = text.to_ascii_lowercase();
-    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let shift = match &lower[digits.len()..] {
-        "" | "b" => 0,
-        "k" | "kib" => 10,
-        "m" | "mib" => 20,
-        "g" | "gib" => 30,
-        "t" | "tib" => 40,
-        _ => return Err("write bytes or a unit: 65536, 64KiB, 1GiB".to_owned()),
-    };
-    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let number = digits.parse::<u64>().ok().filter(|_| is_number);
-    number.and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| "write a number of bytes".to_owned())
 }
 
 pub(super) fn pin(text: &str) -> Result<Trust, String> {

@@ -7,9 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use sockeye::verb::serve::Budget;
 
-use super::fetch::large_size;
 use super::gate::GateFlags;
-use super::parsers::{budget, duration, size};
+use super::parsers::{budget, duration, large_size, size};
 use super::values::{FamilyFlags, Values};
 
 #[derive(Debug, Args)]
