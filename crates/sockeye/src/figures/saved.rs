@@ -306,8 +306,7 @@ impl SavedRun {
             failures: self.failures,
             sent: self.sent,
             received: self.received,
-            late: self.late.count,
-            latest: duration("late.max", self.late.max)?,
+            ..self.late.counts()?
         };
         let measured = Measured {
             counts,
@@ -405,6 +404,11 @@ impl Distribution {
 impl SavedLate {
     fn of(counts: &Counts) -> Self {
         Self { count: counts.late, max: counts.latest.as_secs_f64() }
+    }
+
+    /// Counts of which only what was late is known.
+    fn counts(&self) -> Result<Counts, Trouble> {
+        Ok(Counts { late: self.count, latest: duration("late.max", self.max)?, ..Counts::default() })
     }
 }
 
@@ -510,8 +514,7 @@ impl SavedPart {
             failures: self.failures,
             sent: self.sent,
             received: self.received,
-            late: self.late.count,
-            latest: duration("late.max", self.late.max)?,
+            ..self.late.counts()?
         };
         Ok(Part {
             name: self.file,
