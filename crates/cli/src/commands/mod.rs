@@ -20,6 +20,7 @@ mod report;
 pub(crate) mod runs;
 mod sandbox;
 pub(crate) mod serve;
+mod serving;
 mod signals;
 mod table;
 pub(crate) mod talk;

@@ -11,15 +11,13 @@ use sockeye::record::Tap;
 use sockeye::stop;
 use sockeye::verb::relay::{Hearers, Listen, Options, RelayError, Summary, Trouble};
 
+use super::serving::{Unfinished, threads};
 use super::signals;
 use crate::exit::Exit;
 use crate::flags::Relay;
 use crate::output::Console;
 use crate::port_file;
 use crate::shown::{Form, Shown};
-
-/// Threads that nobody asked for, at most.
-const MOST_BY_DEFAULT: usize = 8;
 
 /// Relays until a signal, or until so many connections have ended.
 pub(crate) fn run(flags: &Relay, console: &Console) -> Exit {
@@ -70,9 +68,7 @@ fn options(flags: &Relay, console: &Console) -> Result<Options, Exit> {
         let (this, that) = if is_datagram { ("datagrams", "a stream") } else { ("a stream", "datagrams") };
         return Err(usage(&format!("{flag} is about {that}, and {from} is {this}")));
     }
-    let all = || std::thread::available_parallelism().map_or(1, usize::from).min(MOST_BY_DEFAULT);
-    let plays = if flags.once { Some(1) } else { flags.times };
-    let threads = if plays == Some(1) { 1 } else { flags.threads.map_or_else(all, usize::from) };
+    let plays = wanted(flags);
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);
     Ok(Options {
         balance: flags.balance.into(),
@@ -81,7 +77,7 @@ fn options(flags: &Relay, console: &Console) -> Result<Options, Exit> {
         grace: flags.grace,
         connect_timeout: flags.connect_timeout,
         idle: flags.idle_timeout,
-        threads,
+        threads: threads(plays, flags.threads),
         hearers: hearers(flags, console),
         capture: flags.pcap.clone(),
         // Short enough to be typed again.
@@ -107,6 +103,11 @@ fn hearers(flags: &Relay, console: &Console) -> Hearers {
     hearers
 }
 
+/// How many connections there are to be.
+fn wanted(flags: &Relay) -> Option<u64> {
+    if flags.once { Some(1) } else { flags.times }
+}
+
 /// Says at the end what came of it.
 fn conclude(summary: &Summary, flags: &Relay, console: &Console) -> Exit {
     let &Summary { opened, closed, failed, cut, from_clients, from_servers, lost, trouble, at_once, .. } = summary;
@@ -119,19 +120,9 @@ fn conclude(summary: &Summary, flags: &Relay, console: &Console) -> Exit {
     if lost > 0 {
         words.push_str(&format!(", {lost} bytes did not arrive"));
     }
-    if cut > 0 {
-        let why = if at_once {
-            "at once, by a second signal".to_owned()
-        } else {
-            format!("after a grace of {} (--grace)", transcript::seconds(flags.grace))
-        };
-        words.push_str(&format!(", {cut} cut {why}"));
-    }
-    let wanted = if flags.once { Some(1) } else { flags.times };
+    let wanted = wanted(flags);
     let missing = wanted.map_or(0, |wanted| wanted.saturating_sub(opened));
-    if missing > 0 {
-        words.push_str(&format!(", {missing} never came"));
-    }
+    Unfinished { cut, at_once, grace: flags.grace, missing }.tell(&mut words);
     // What is still counted comes first: the summary is the last line.
     console.flush();
     console.note(&words);

@@ -21,6 +21,7 @@ use sockeye::web::account::{Account, Accounts};
 use sockeye::web::extra::{Caching, Extra};
 use sockeye::web::options::{Archives, Folders, Hidden, Hosts, Links, Packing, Sharing, Siblings, SiteOptions};
 
+use super::serving::{Unfinished, threads};
 use super::{file, gate, sandbox, signals};
 use crate::access::AccessFile;
 use crate::exit::Exit;
@@ -178,7 +179,7 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
         timeout: flags.timeout,
         longest_line: flags.max_line,
         memory: flags.max_memory,
-        threads: threads(flags),
+        threads: threads(wanted(flags), flags.threads),
         budget: flags.udp_budget.unwrap_or_default(),
         gate: gate::gate(&flags.gate, console)?,
         plays: wanted(flags),
@@ -210,18 +211,6 @@ fn running(flags: &Serve, console: &Console) -> Result<Option<Running>, Exit> {
     let terminal = if flags.pty { Terminal::Own } else { Terminal::None };
     let most = flags.max_children.map_or(limits::PROGRAMS, |most| usize::try_from(most).unwrap_or(usize::MAX));
     Ok(Some(Running { program, terminal, most }))
-}
-
-/// Threads that nobody asked for, at most.
-const MOST_BY_DEFAULT: usize = 8;
-
-/// How many threads serve. One conversation keeps one busy.
-fn threads(flags: &Serve) -> usize {
-    if wanted(flags) == Some(1) {
-        return 1;
-    }
-    let all = || std::thread::available_parallelism().map_or(1, usize::from).min(MOST_BY_DEFAULT);
-    flags.threads.map_or_else(all, usize::from)
 }
 
 /// What is served of a folder, and how.
@@ -318,18 +307,8 @@ fn conclude(summary: Summary, flags: &Serve, console: &Console) -> Exit {
     if failed > 0 {
         words.push_str(&format!(", {failed} {}", if has_no_text { "failed" } else { "not" }));
     }
-    if cut > 0 {
-        let why = if at_once {
-            "at once, by a second signal".to_owned()
-        } else {
-            format!("after a grace of {} (--grace)", transcript::seconds(flags.grace))
-        };
-        words.push_str(&format!(", {cut} cut {why}"));
-    }
     let missing = wanted(flags).map_or(0, |wanted| wanted.saturating_sub(opened));
-    if missing > 0 {
-        words.push_str(&format!(", {missing} never came"));
-    }
+    Unfinished { cut, at_once, grace: flags.grace, missing }.tell(&mut words);
     if let Some(wait) = flags.wait.filter(|_| unvisited) {
         words.push_str(&format!("; no client came for {} (--wait)", transcript::seconds(wait)));
     }
