@@ -227,10 +227,11 @@ fn bytes(count: impl TryInto<u64>) -> String {
     }
 }
 
-/// A number with a comma between thousands.
-fn count(number: usize) -> String {
+/// A number as people read it, with a comma between thousands: `1,234,567`.
+#[must_use]
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
-    let mut text = String::new();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
@@ -335,14 +336,14 @@ pub const TABLE: &[Limit] = &[
     },
     Limit {
         flag: Some("--max-children"),
-        default: || format!("{}, or open files less {RESERVED_FILES} divided by {FILES_OF_PROGRAM}", count(PROGRAMS)),
+        default: || format!("{}, or open files less {RESERVED_FILES} divided by {FILES_OF_PROGRAM}", count(PROGRAMS as u64)),
         what: "programs of --exec at once; more clients wait",
     },
     Limit { flag: None, default: || bytes(UNSENT), what: "bytes of a file waiting in the kernel for a client" },
-    Limit { flag: None, default: || count(RANGES), what: "ranges of a file in one answer" },
+    Limit { flag: None, default: || count(RANGES as u64), what: "ranges of a file in one answer" },
     Limit {
         flag: None,
-        default: || count(LISTED),
+        default: || count(LISTED as u64),
         what: "names on a page of a folder; the others are on the next pages",
     },
     Limit {
@@ -358,7 +359,7 @@ pub const TABLE: &[Limit] = &[
     Limit { flag: Some("--max-upload"), default: || bytes(UPLOAD), what: "a file that is stored with --upload" },
     Limit {
         flag: None,
-        default: || count(FORM_FILES),
+        default: || count(FORM_FILES as u64),
         what: "files of one form; a page with its script sends each by itself",
     },
     Limit {
@@ -366,14 +367,14 @@ pub const TABLE: &[Limit] = &[
         default: || format!("open files divided by {STORED_SHARE}, or a quarter of those kept back from connections"),
         what: "files that are stored at once; more are 503",
     },
-    Limit { flag: Some("--max-redirects"), default: || count(REDIRECTS), what: "redirects" },
+    Limit { flag: Some("--max-redirects"), default: || count(REDIRECTS as u64), what: "redirects" },
     Limit {
         flag: None,
         default: || format!("{}, {}", bytes(PASSED_OVER), seconds(PASSED_OVER_WAIT)),
         what: "the body of a redirect, read to keep its connection",
     },
     Limit { flag: Some("--max-size"), default: || "none".to_owned(), what: "an HTTP body, unpacked" },
-    Limit { flag: None, default: || count(CODINGS), what: "content codings of one body" },
+    Limit { flag: None, default: || count(CODINGS as u64), what: "content codings of one body" },
     Limit {
         flag: None,
         default: || format!("{COOKIES}, each {}", bytes(COOKIE)),
@@ -390,7 +391,7 @@ pub const TABLE: &[Limit] = &[
         default: || seconds(TALK_WAIT),
         what: "plays of load that are under way when its time is over",
     },
-    Limit { flag: None, default: || count(DATAGRAM_PEERS), what: "datagram peers with an open play" },
+    Limit { flag: None, default: || count(DATAGRAM_PEERS as u64), what: "datagram peers with an open play" },
     Limit { flag: None, default: || format!("open files less {RESERVED_FILES}"), what: "connections" },
 ];
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub(crate) use sockeye::limits::count;
+
 /// `850 ns`, `41.2 µs`, `1.23 ms`, `2.05 s`; nothing is `0`.
 pub(crate) fn time(time: Duration) -> String {
     if time.is_zero() {
@@ -12,19 +14,6 @@ pub(crate) fn time(time: Duration) -> String {
     // What rounds up to a thousand is one of the next unit.
     let (size, unit) = units.into_iter().find(|(size, _)| seconds / size >= 0.9995).unwrap_or((1e-9, "ns"));
     format!("{} {unit}", digits(seconds / size))
-}
-
-/// `1,234,567`.
-pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A rate a second: whole from a hundred up, three digits below.
