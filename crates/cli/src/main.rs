@@ -9,6 +9,7 @@ mod exit;
 mod failure;
 mod figures;
 mod flags;
+mod hex_rows;
 mod json;
 mod output;
 mod pages;

@@ -1,12 +1,13 @@
 //! What is said through a relay, as people see it: lines of a transcript, or hexadecimal digits. Nothing in it is obeyed by a
 //! terminal.
 
-use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 use sockeye::event::{Event, Observer};
 use sockeye::record::Tap;
 use transcript::{Side, show};
+
+use crate::hex_rows::hex_rows;
 
 /// How it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +18,6 @@ pub(crate) enum Form {
 
 /// Longest piece of one line that is shown as one.
 const LONGEST: usize = 4096;
-/// Bytes in a row of digits.
-const ROW: usize = 16;
 
 /// Shows one connection.
 pub(crate) struct Shown {
@@ -67,19 +66,7 @@ fn lines(side: Side, bytes: &[u8]) -> impl Iterator<Item = String> {
 /// Rows of digits, and what they mean where it can be seen.
 fn rows(side: Side, offset: u64, bytes: &[u8]) -> impl Iterator<Item = String> {
     let letter = side.letter();
-    bytes.chunks(ROW).enumerate().map(move |(row, bytes)| {
-        let mut text = format!("{letter} {:08x} ", offset + (row * ROW) as u64);
-        for place in 0..ROW {
-            let space = if place == ROW / 2 { " " } else { "" };
-            let _ = match bytes.get(place) {
-                Some(byte) => write!(text, "{space} {byte:02x}"),
-                None => write!(text, "{space}   "),
-            };
-        }
-        let seen = |byte: &u8| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' };
-        let _ = write!(text, "  |{}|", bytes.iter().map(seen).collect::<String>());
-        text
-    })
+    hex_rows(offset, bytes).map(move |row| format!("{letter} {row}"))
 }
 
 impl Tap for Shown {

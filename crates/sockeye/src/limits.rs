@@ -336,7 +336,9 @@ pub const TABLE: &[Limit] = &[
     },
     Limit {
         flag: Some("--max-children"),
-        default: || format!("{}, or open files less {RESERVED_FILES} divided by {FILES_OF_PROGRAM}", count(PROGRAMS as u64)),
+        default: || {
+            format!("{}, or open files less {RESERVED_FILES} divided by {FILES_OF_PROGRAM}", count(PROGRAMS as u64))
+        },
         what: "programs of --exec at once; more clients wait",
     },
     Limit { flag: None, default: || bytes(UNSENT), what: "bytes of a file waiting in the kernel for a client" },

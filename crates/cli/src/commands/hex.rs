@@ -8,10 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use sockeye::record::Tap;
 use transcript::{Carrier, Side};
 
+use crate::hex_rows::hex_rows;
 use crate::output::write_all;
-
-/// Bytes of a line.
-const LINE: usize = 16;
 
 /// A tap that dumps. It waits for standard error: half a dump is of no use to anybody.
 #[derive(Debug)]
@@ -62,28 +60,13 @@ impl Tap for Hex {
     }
 }
 
-/// Sixteen bytes a line, as `hexdump -C` lays them out.
 fn dump(mark: char, begin: u64, bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 5 + 32);
     if bytes.is_empty() {
         let _ = writeln!(text, "{mark} {begin:08x}  empty");
     }
-    for (number, piece) in bytes.chunks(LINE).enumerate() {
-        let _ = write!(text, "{mark} {:08x} ", begin + (number * LINE) as u64);
-        for place in 0..LINE {
-            if place % 8 == 0 {
-                text.push(' ');
-            }
-            match piece.get(place) {
-                Some(byte) => {
-                    let _ = write!(text, "{byte:02x} ");
-                }
-                None => text.push_str("   "),
-            }
-        }
-        text.push_str(" |");
-        text.extend(piece.iter().map(|byte| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '.' }));
-        text.push_str("|\n");
+    for row in hex_rows(begin, bytes) {
+        let _ = writeln!(text, "{mark} {row}");
     }
     text
 }
