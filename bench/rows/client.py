@@ -20,7 +20,7 @@ def play(command):
 
 
 def client(plan):
-    count = plan.pick(20_000, 200_000)
+    count = plan.pick(20_000, 100_000)
     result = Table("A client", f"{count:,} questions one after the other to the C server, each answer compared; the whole process.", [
         Column("s", ".2f", LESS),
         Column("CPU s", ".3f", LESS),

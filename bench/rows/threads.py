@@ -23,7 +23,7 @@ def nginx(workers):
             f"events {{ worker_connections 4096; }}\n"
             f"http {{ access_log off; {temporary}\n"
             f"server {{ listen 127.0.0.1:{port} ssl; root {SITE}/www; ssl_certificate {SITE}/cert; ssl_certificate_key {SITE}/key;\n"
-            "ssl_session_cache off; ssl_session_tickets off; } }\n")
+            "ssl_protocols TLSv1.3; ssl_session_cache off; ssl_session_tickets off; } }\n")
         return ["nginx", "-p", SITE, "-c", SITE / "conf"]
     return command
 

@@ -72,6 +72,10 @@ impl Channel {
         false
     }
 
+    pub(super) fn sends_file(&self) -> bool {
+        false
+    }
+
     pub(super) fn is_storing(&self) -> bool {
         false
     }

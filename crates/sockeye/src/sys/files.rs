@@ -1,7 +1,9 @@
-//! This process's descriptors: how many there may be.
+//! This process's descriptors: how many there may be, and what is read of a file.
 
 use std::io;
+use std::os::fd::AsFd;
 
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 /// Raises the limit of open files to the hard one, which costs nothing and needs no rights.
@@ -27,4 +29,15 @@ pub(super) fn limit(resource: libc::__rlimit_resource_t) -> io::Result<Rlimit> {
     }
     let known = |value| (value != libc::RLIM_INFINITY).then_some(value);
     Ok(Rlimit { current: known(limit.rlim_cur), maximum: known(limit.rlim_max) })
+}
+
+/// Reads at a place of a file onto the end of the buffer (pread(2)), at most so many bytes; how many. Room for them is not
+/// zeroed before, which would cost as much as a copy.
+pub(crate) fn read_onto(file: impl AsFd, from: u64, most: usize, into: &mut Vec<u8>) -> Result<usize, Errno> {
+    into.reserve(most);
+    let (read, _) = rustix::io::pread(file, &mut into.spare_capacity_mut()[..most], from)?;
+    let length = read.len();
+    // SAFETY: the kernel wrote so many bytes behind what the buffer held, within its capacity.
+    unsafe { into.set_len(into.len() + length) };
+    Ok(length)
 }

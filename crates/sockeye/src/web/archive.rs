@@ -217,9 +217,7 @@ struct Reading {
 impl Reading {
     /// Adds the next bytes of it; how many.
     fn more(&mut self, out: &mut Vec<u8>) -> io::Result<usize> {
-        let begin = out.len();
         let read = read_part(&self.file, self.at, PIECE.min(self.size - self.at), out)?;
-        out.truncate(begin + read);
         self.at += read as u64;
         Ok(read)
     }

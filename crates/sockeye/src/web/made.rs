@@ -127,9 +127,8 @@ impl Source for Multipart {
             match part {
                 Piece::Text(text) => out.extend_from_slice(&text),
                 Piece::File { from, length } => {
-                    let (at, most) = (out.len(), length.min(PIECE));
+                    let most = length.min(PIECE);
                     let read = read_part(&self.file, from, most, out)?;
-                    out.truncate(at + read);
                     if (read as u64) < most {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }

@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::FileExt;
 
 use brotli::enc::BrotliEncoderParams;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use rustix::io::Errno;
+
+use crate::sys::files::read_onto;
 
 /// How bytes are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,18 +47,16 @@ impl Coding {
     }
 }
 
-/// Reads behind what the buffer holds; fewer bytes where the file ends. The buffer is left longer than that.
+/// Reads behind what the buffer holds; fewer bytes where the file ends.
 pub(crate) fn read_part(file: &File, from: u64, length: u64, into: &mut Vec<u8>) -> io::Result<usize> {
-    let begin = into.len();
     let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
-    into.resize(begin + length, 0);
     let mut read = 0;
     while read < length {
-        match file.read_at(&mut into[begin + read..], from + read as u64) {
+        match read_onto(file, from + read as u64, length - read, into) {
             Ok(0) => break,
             Ok(more) => read += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(read)

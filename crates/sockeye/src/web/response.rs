@@ -75,9 +75,7 @@ impl Response {
             Body::Empty => {}
             Body::Bytes(bytes) => head.extend_from_slice(&bytes),
             Body::File { fd, from, length } => {
-                let begin = head.len();
                 let read = read_part(&File::from(fd), from, length, head).unwrap_or(0);
-                head.truncate(begin + read);
                 self.keep_alive &= read as u64 == length;
             }
             Body::Made(mut made) => {

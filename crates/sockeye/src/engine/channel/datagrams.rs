@@ -95,7 +95,7 @@ impl Channel {
             datagrams.again = None;
         }
         loop {
-            match self.line.send(payload) {
+            match self.line.send(payload, false) {
                 Ok(length) => {
                     self.sent += length as u64;
                     context.origin.tell_tap(|tap, ours| tap.said(ours, payload));

@@ -44,13 +44,14 @@ impl Line {
         }
     }
 
-    /// Sends the front of the bytes; how many were taken.
+    /// Sends the front of the bytes; how many were taken. With more to come at once, the kernel waits for it to fill a segment.
     ///
     /// # Errors
     /// As send(2).
-    pub(super) fn send(&self, bytes: &[u8]) -> Result<usize, Errno> {
+    pub(super) fn send(&self, bytes: &[u8], has_more: bool) -> Result<usize, Errno> {
+        let more = if has_more { SendFlags::MORE } else { SendFlags::empty() };
         match self {
-            Self::Socket(fd) => send(fd, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT),
+            Self::Socket(fd) => send(fd, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT | more),
             Self::Datagrams(datagrams) => datagrams.peer.send(bytes),
             Self::Connecting(_) => Err(Errno::AGAIN),
             #[cfg(all(test, feature = "http"))]

@@ -458,8 +458,10 @@ impl Channel {
         if self.is_broken {
             *bytes = &[];
         }
+        // A head without its file would be a segment of its own.
+        let has_more = self.secure.is_none() && self.sends_file();
         while !bytes.is_empty() {
-            match self.line.send(bytes) {
+            match self.line.send(bytes, has_more) {
                 Ok(length) => {
                     self.sent += length as u64;
                     if self.secure.is_none() {

@@ -14,6 +14,7 @@ use super::super::{Channel, Fate, Phase};
 use super::Agent;
 use crate::event::Name;
 use crate::limits;
+use crate::sys::files::read_onto;
 use crate::sys::queue::bound_unsent;
 use crate::web::field_list::FieldList;
 use crate::web::made::{End, push_chunk};
@@ -38,6 +39,11 @@ impl Channel {
 
     pub(in crate::engine) fn sends_part(&self) -> bool {
         matches!(&self.agent, Agent::Http(web) if web.part.is_some())
+    }
+
+    /// Whether a piece of a file comes next.
+    pub(in crate::engine) fn sends_file(&self) -> bool {
+        matches!(&self.agent, Agent::Http(web) if matches!(web.part, Some(Part::File { .. })))
     }
 
     /// Whether what is asked next has to wait until a file is stored.
@@ -299,15 +305,13 @@ impl Channel {
 
     /// The same over TLS, where the bytes pass through here.
     fn encrypt_piece(&mut self, context: &mut Context<'_>) -> Result<bool, Fate> {
-        let mut clear = vec![0; CLEAR];
         let Some(Part::File { file, at, left }) = self.part() else { return Ok(false) };
         let most = usize::try_from(*left).map_or(CLEAR, |left| left.min(CLEAR));
-        match rustix::io::pread(&*file, &mut clear[..most], *at) {
+        match read_onto(&*file, *at, most, &mut context.output.bytes) {
             Ok(0) => Err(self.cut_part(context)),
             Ok(length) => {
                 *at += length as u64;
                 *left -= length as u64;
-                context.output.bytes.extend_from_slice(&clear[..length]);
                 if *left == 0
                     && let Agent::Http(web) = &mut self.agent
                 {
