@@ -11,15 +11,17 @@
 //! assert!(!network.is_good());
 //! ```
 
+mod chain;
 mod datagrams;
 mod random;
 mod stream;
 
 use std::time::Duration;
 
+pub(crate) use chain::{Chain, Lane, LiveFault, Met};
 pub(crate) use datagrams::DatagramWeather;
 use random::Random;
-pub(crate) use stream::{Limit, Weather};
+pub(crate) use stream::Limit;
 
 /// How late things are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +91,10 @@ pub struct Faults {
     pub stall_after: Option<After>,
     /// The end of a stream is late.
     pub slow_close: Option<Duration>,
+    /// What a stream says is thrown away, and the connection ends once nothing was said for so long; zero is never.
+    pub swallow: Option<Duration>,
+    /// The connection is reset so long after something was said, which is thrown away.
+    pub reset_when_used: Option<Duration>,
     /// The share of datagrams that are lost.
     pub drop: f64,
     /// The share of datagrams that come twice.

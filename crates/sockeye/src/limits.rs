@@ -169,6 +169,14 @@ pub const PACKED: std::ops::RangeInclusive<u64> = 1024..=8 * 1024 * 1024;
 pub const PACKED_AT_ONCE: u64 = 128 * 1024;
 /// Most ranges of a file that are sent in one answer; who asks for more gets all of it.
 pub const RANGES: usize = 256;
+/// Longest content of a request to a relay's control API.
+pub const CONTROL_BODY: u64 = 1024 * 1024;
+/// Its clients at once; the one that asked nothing for the longest makes room.
+pub const CONTROL_CLIENTS: usize = 128;
+/// Its proxies, and toxics of each.
+pub const PROXIES: usize = 1000;
+/// See [`PROXIES`].
+pub const TOXICS: usize = 100;
 /// Programs of `serve --exec` at once.
 pub const PROGRAMS: usize = 1024;
 /// Open files that each of them takes: its socket, what it says, what it says of errors, and a handle on it.
@@ -333,6 +341,17 @@ pub const TABLE: &[Limit] = &[
         flag: Some("--timeout"),
         default: || seconds(KEEP_ALIVE),
         what: "a connection to --files without a request",
+    },
+    Limit {
+        flag: Some("--control"),
+        default: || {
+            format!(
+                "{CONTROL_CLIENTS} clients, {} of a request, {} proxies with {TOXICS} toxics each",
+                bytes(CONTROL_BODY),
+                count(PROXIES as u64)
+            )
+        },
+        what: "the control API of relay",
     },
     Limit {
         flag: Some("--max-children"),

@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sockeye::address::{Address, Scheme};
+use sockeye::event::{Event, Observer};
 use sockeye::net::connect::ConnectError;
 use sockeye::net::listen::ListenError;
 use sockeye::net::tls::{TlsError, Why};
 use sockeye::record::Tap;
 use sockeye::stop;
-use sockeye::verb::relay::{Hearers, Listen, Options, RelayError, Summary, Trouble};
+use sockeye::verb::relay::{Control, Hearers, Listen, Options, RelayError, Summary, Trouble};
 
 use super::serving::{Unfinished, threads};
 use super::signals;
@@ -29,6 +30,9 @@ pub(crate) fn run(flags: &Relay, console: &Console) -> Exit {
 fn relay(flags: &Relay, console: &Console) -> Result<Exit, Exit> {
     let refuse = |error: RelayError| console.fail(exit_of(&error), &error.to_string());
     let options = options(flags, console)?;
+    if let Some(control) = &flags.control {
+        return steered(flags, control, &options, console);
+    }
     let relay = sockeye::verb::relay::Relay::bind(&options).map_err(refuse)?;
     let (stopper, stop) = stop::channel().map_err(|error| refuse(RelayError::Io(error)))?;
     signals::stop_on_signals(&stopper).map_err(|error| refuse(RelayError::Io(error)))?;
@@ -39,6 +43,27 @@ fn relay(flags: &Relay, console: &Console) -> Result<Exit, Exit> {
         port_file::write(path, relay.ports(), console)?;
     }
     let summary = relay.run(stop, console.observer()).map_err(refuse)?;
+    Ok(conclude(&summary, flags, console))
+}
+
+/// Relays as the clients of the control API say.
+fn steered(flags: &Relay, control: &str, options: &Options, console: &Console) -> Result<Exit, Exit> {
+    let refuse = |error: RelayError| console.fail(exit_of(&error), &error.to_string());
+    let address = Address::parse(control).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
+    let control = Control::bind(&address, options).map_err(refuse)?;
+    let (stopper, stop) = stop::channel().map_err(|error| refuse(RelayError::Io(error)))?;
+    signals::stop_on_signals(&stopper).map_err(|error| refuse(RelayError::Io(error)))?;
+    if flags.weather.seed.is_none() {
+        console.note(&format!("chance has a seed; the same again: --seed {}", options.network.seed));
+    }
+    if let Some(path) = &flags.port_file {
+        port_file::write(path, control.ports(), console)?;
+    }
+    let quiet = console.quiet;
+    let reporter = console.reporter();
+    let observers =
+        move || -> Box<dyn Observer> { if quiet { Box::new(|_: Event| {}) } else { Box::new(reporter.clone()) } };
+    let summary = control.run(stop, Box::new(observers)).map_err(refuse)?;
     Ok(conclude(&summary, flags, console))
 }
 
@@ -61,9 +86,20 @@ fn options(flags: &Relay, console: &Console) -> Result<Options, Exit> {
     let usage = |why: &str| console.fail(Exit::Usage, why);
     let mut addresses =
         Address::parse_endpoints(&flags.addresses).map_err(|error| usage(&error.to_string()))?.into_iter();
-    let from = addresses.next().ok_or_else(|| usage("write relay FROM TO"))?;
+    let from = match addresses.next() {
+        Some(from) => from,
+        // Its proxies say where each listens.
+        None if flags.control.is_some() => Address::loopback(0),
+        None => return Err(usage("write relay FROM TO")),
+    };
     let to: Vec<Address> = addresses.collect();
+    if flags.control.is_some() && to.is_empty() && !flags.addresses.is_empty() {
+        return Err(usage(&format!("{from} leads nowhere: write relay FROM TO --control ADDR, or --control alone")));
+    }
     let is_datagram = from.scheme == Some(Scheme::Udp);
+    if is_datagram && flags.control.is_some() {
+        return Err(usage("toxics are about streams: relay datagrams without --control"));
+    }
     if let Some(flag) = flags.weather.unfit(is_datagram) {
         let (this, that) = if is_datagram { ("datagrams", "a stream") } else { ("a stream", "datagrams") };
         return Err(usage(&format!("{flag} is about {that}, and {from} is {this}")));

@@ -23,7 +23,7 @@ use super::values::FamilyFlags;
 )]
 pub(crate) struct Relay {
     /// Where to listen, and then where it leads: FROM TO [TO…]
-    #[arg(value_name = "ADDR", required = true, num_args = 1..)]
+    #[arg(value_name = "ADDR", required_unless_present = "control", num_args = 1..)]
     pub(crate) addresses: Vec<String>,
     /// With several TO: which is next
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
@@ -34,7 +34,10 @@ pub(crate) struct Relay {
     /// End after N connections; exit 0 only if every byte of them arrived
     #[arg(long = "times", id = "count", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) times: Option<u64>,
-    /// Write the port there when all is bound
+    /// Serve toxiproxy's HTTP API there, with which its clients add proxies and toxics: 8474, HOST:PORT
+    #[arg(long, value_name = "ADDR", conflicts_with_all = ["once", "count"])]
+    pub(crate) control: Option<String>,
+    /// Write the port there when all is bound; behind it that of --control
     #[arg(long, value_name = "PATH")]
     pub(crate) port_file: Option<PathBuf>,
     /// How long open connections get when the relay is stopped

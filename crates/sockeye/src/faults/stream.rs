@@ -9,7 +9,7 @@ use super::random::Random;
 use super::{After, Faults};
 
 /// Bytes that are under way at once where they are late: what is beyond waits with who sends it.
-const UNDER_WAY: u64 = 16 << 20;
+pub(super) const UNDER_WAY: u64 = 16 << 20;
 /// Least of that where the way is slow.
 const LEAST: u64 = 64 << 10;
 /// Where there is a rate, what passes in this time passes at once.
@@ -41,6 +41,9 @@ pub(crate) struct Weather {
     end_at: Option<Moment>,
     has_stalled: bool,
     has_met: bool,
+    /// When something was said last, and first, of what is thrown away.
+    heard: Moment,
+    first_heard: Option<Moment>,
 }
 
 impl Weather {
@@ -66,7 +69,34 @@ impl Weather {
             end_at: None,
             has_stalled: false,
             has_met: false,
+            heard: opened,
+            first_heard: None,
         }
+    }
+
+    /// These faults from now on, at this place of the stream: what is under way sets out anew.
+    pub(super) fn renew(&mut self, mut anew: Self, now: Moment) {
+        anew.came = self.came - self.waiting;
+        anew.next_changed = anew.next_changed.saturating_add(anew.came);
+        for (_, piece) in std::mem::take(&mut self.queue) {
+            anew.take(&piece, now);
+        }
+        *self = anew;
+    }
+
+    /// What is under way, in its order.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.queue.into_iter().flat_map(|(_, piece)| piece).collect()
+    }
+
+    /// Whether all that comes is thrown away.
+    pub(super) fn swallows(&self) -> bool {
+        self.faults.swallow.is_some()
+    }
+
+    /// Whether something waits that is due.
+    pub(super) fn is_due(&self, now: Moment) -> bool {
+        !self.has_stalled && self.queue.front().is_some_and(|(at, _)| *at <= now)
     }
 
     /// Bytes that are under way.
@@ -94,6 +124,11 @@ impl Weather {
     pub(crate) fn take(&mut self, bytes: &[u8], now: Moment) {
         let before = self.came;
         self.came += bytes.len() as u64;
+        if self.faults.swallow.is_some() || self.faults.reset_when_used.is_some() {
+            self.heard = now;
+            self.first_heard.get_or_insert(now);
+            return;
+        }
         // What comes behind the bound never arrives.
         let pass = usize::try_from(self.bound.saturating_sub(before)).unwrap_or(usize::MAX).min(bytes.len());
         let mut bytes = bytes[..pass].to_vec();
@@ -152,23 +187,34 @@ impl Weather {
 
     /// When something happens next.
     pub(crate) fn wakes(&self) -> Option<Moment> {
+        let front = self.queue.front().map(|(at, _)| *at).filter(|_| !self.has_met && !self.has_stalled);
+        self.ends().into_iter().chain(front).min()
+    }
+
+    /// When the connection ends, or stands still.
+    pub(super) fn ends(&self) -> Option<Moment> {
         if self.has_met {
             return None;
         }
-        let times = [self.faults.cut_after, self.faults.reset_after, self.faults.stall_after];
-        let times = times.into_iter().filter_map(|after| match after {
-            Some(After::Time(time)) => Some(self.opened.after(time)),
+        let reset = self.faults.reset_after;
+        let times = [reset, self.faults.cut_after, self.faults.stall_after];
+        // Only a reset can still come where it stands.
+        let times = &times[..if self.has_stalled { 1 } else { times.len() }];
+        let times = times.iter().filter_map(|after| match after {
+            Some(After::Time(time)) => Some(self.opened.after(*time)),
             _ => None,
         });
-        let front = self.queue.front().map(|(at, _)| *at);
-        if self.has_stalled {
-            // Only a reset can still come.
-            return match self.faults.reset_after {
-                Some(After::Time(time)) => Some(self.opened.after(time)),
-                _ => None,
-            };
-        }
-        times.chain(front).min()
+        times.chain(self.silent_by()).chain(self.used_by()).min()
+    }
+
+    /// When nothing was said for too long.
+    fn silent_by(&self) -> Option<Moment> {
+        self.faults.swallow.filter(|time| !time.is_zero()).map(|time| self.heard.after(time))
+    }
+
+    /// When it is reset for having been used.
+    fn used_by(&self) -> Option<Moment> {
+        Some(self.first_heard?.after(self.faults.reset_when_used?))
     }
 
     /// The bound that is met now: by the time, or because all before it was taken.
@@ -183,11 +229,11 @@ impl Weather {
             Some(After::Bytes(bytes)) => came >= bytes && all_passed,
             Some(After::Time(time)) => now >= opened.after(time),
         };
-        if is_met(self.faults.reset_after) {
+        if is_met(self.faults.reset_after) || self.used_by().is_some_and(|by| now >= by) {
             self.has_met = true;
             return Some(Limit::Reset);
         }
-        if is_met(self.faults.cut_after) {
+        if is_met(self.faults.cut_after) || self.silent_by().is_some_and(|by| now >= by) {
             self.has_met = true;
             return Some(Limit::Cut);
         }
@@ -206,6 +252,9 @@ impl Weather {
     pub(crate) fn end_by(&mut self, now: Moment) -> Option<Moment> {
         if self.has_stalled {
             return Some(now.after(Duration::from_secs(3600)));
+        }
+        if let Some(time) = self.faults.reset_when_used {
+            return Some(self.first_heard.get_or_insert(now).after(time));
         }
         let (faults, random, last) = (&self.faults, &mut self.random, self.last);
         let end_at = *self.end_at.get_or_insert_with(|| {

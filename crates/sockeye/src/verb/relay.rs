@@ -28,16 +28,20 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "http")]
+mod control;
+
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::address::{self, Address, AddressError, Scheme};
 use crate::endpoint::{Endpoint, Name, Protocol};
-use crate::engine::relay::{self, Capture, Listener, Place, Target, Targets};
+use crate::engine::relay::{self, Capture, Listener, Live, Place, Target, Targets};
 use crate::event::{Event, Observer};
 use crate::faults::BadNetwork;
 use crate::limits;
@@ -49,6 +53,8 @@ use crate::stop::Stop;
 use crate::sys::files::open_files;
 
 pub use crate::engine::relay::{Balance, Hearers, Listen, Summary, Trouble};
+#[cfg(feature = "http")]
+pub use control::Control;
 
 /// Most threads of one relay.
 const MOST_THREADS: usize = 64;
@@ -181,6 +187,16 @@ impl std::error::Error for RelayError {
     }
 }
 
+/// What a relay has from whoever runs several of them, and changes them while they run.
+#[derive(Debug, Default)]
+struct Steering {
+    live: Option<Arc<Live>>,
+    numbers: Option<Arc<AtomicU64>>,
+    capture: Option<Arc<Capture>>,
+    /// Where the addresses of a name stand that is not known yet; without it that is an error.
+    later: Option<Arc<OnceLock<Vec<SocketAddr>>>>,
+}
+
 /// A relay whose sockets are bound.
 #[derive(Debug)]
 pub struct Relay {
@@ -197,22 +213,21 @@ impl Relay {
     /// # Errors
     /// A scheme that cannot be relayed, a name that leads nowhere, an address that cannot be bound.
     pub fn bind(options: &Options) -> Result<Self, RelayError> {
+        let capture = options.capture.as_deref().map(capture).transpose()?;
+        Self::bind_steered(options, Steering { capture, ..Steering::default() })
+    }
+
+    fn bind_steered(options: &Options, steering: Steering) -> Result<Self, RelayError> {
+        let Steering { capture, .. } = &steering;
         if options.to.is_empty() {
             return Err(RelayError::NoServer);
         }
         let protocol = protocol(&options.from)?;
         let mut notices = Vec::new();
         let mut targets = Vec::new();
-        let capture = match &options.capture {
-            None => None,
-            Some(path) => {
-                let created = Capture::create(path);
-                Some(Arc::new(created.map_err(|error| RelayError::Capture { path: path.clone(), error })?))
-            }
-        };
         let secrets = || capture.clone().map(|capture| capture as Arc<dyn Secrets>);
         for to in &options.to {
-            targets.push(target(to, protocol, options, secrets())?);
+            targets.push(target(to, protocol, options, secrets(), steering.later.as_ref())?);
             if to.options.tls.insecure {
                 notices.push(format!("INSECURE: whoever answers at {to} is believed (insecure)"));
             }
@@ -242,15 +257,20 @@ impl Relay {
             listeners.push(Listener { socket, tls: tls.clone() });
         }
         let bounds = relay::Options {
-            // Datagrams are relayed by one.
-            threads: if protocol == Protocol::Udp { 1 } else { options.threads.clamp(1, MOST_THREADS) },
+            // Datagrams are relayed by one, and so is what changes on the way.
+            threads: match (protocol, &steering.live) {
+                (Protocol::Udp, _) | (_, Some(_)) => 1,
+                _ => options.threads.clamp(1, MOST_THREADS),
+            },
             plays: options.plays,
             grace: options.grace,
             connect_timeout: options.connect_timeout,
             idle: options.idle,
             datagram_idle: options.idle.unwrap_or(limits::FLOW_IDLE),
             hearers: options.hearers.clone(),
-            capture,
+            capture: steering.capture,
+            live: steering.live,
+            numbers: steering.numbers,
             // Each takes a socket on either side.
             pairs: (limits::connections(open_files()) / 2).max(1),
             network: options.network,
@@ -267,6 +287,11 @@ impl Relay {
     #[must_use]
     pub fn ports(&self) -> &[u16] {
         &self.ports
+    }
+
+    /// Whether a server's name leads nowhere yet.
+    fn awaits_name(&self) -> bool {
+        self.targets.all.iter().any(|target| matches!(target.place, Place::Later(_)))
     }
 
     /// Relays until stopped, or until the last of a number of connections has ended.
@@ -296,6 +321,7 @@ fn target(
     from: Protocol,
     options: &Options,
     secrets: Option<Arc<dyn Secrets>>,
+    later: Option<&Arc<OnceLock<Vec<SocketAddr>>>>,
 ) -> Result<Target, RelayError> {
     let protocol = protocol(address)?;
     if (protocol == Protocol::Udp) != (from == Protocol::Udp) {
@@ -309,13 +335,26 @@ fn target(
     };
     let place = match &address.target {
         address::Target::Unix(path) => Place::Path(path.clone()),
-        _ => {
-            let (family, timeout) = (options.family, options.connect_timeout);
-            let connecting = ConnectOptions { family, timeout, ..ConnectOptions::default() };
-            Place::Inet(look_up_all(address, &connecting).map_err(RelayError::Connect)?)
-        }
+        _ => match (addresses(address, options), later) {
+            (Ok(addresses), _) => Place::Inet(addresses),
+            (Err(ConnectError::NotFound { .. } | ConnectError::TimedOut { .. }), Some(later)) => {
+                Place::Later(Arc::clone(later))
+            }
+            (Err(error), _) => return Err(RelayError::Connect(error)),
+        },
     };
     Ok(Target::new(address.clone(), protocol, place, tls))
+}
+
+/// Where a server's name leads.
+fn addresses(address: &Address, options: &Options) -> Result<Vec<SocketAddr>, ConnectError> {
+    let (family, timeout) = (options.family, options.connect_timeout);
+    look_up_all(address, &ConnectOptions { family, timeout, ..ConnectOptions::default() })
+}
+
+fn capture(path: &Path) -> Result<Arc<Capture>, RelayError> {
+    let created = Capture::create(path).map(Arc::new);
+    created.map_err(|error| RelayError::Capture { path: path.to_owned(), error })
 }
 
 /// Whether a server is the relay itself.

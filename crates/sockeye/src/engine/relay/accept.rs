@@ -13,7 +13,7 @@ use super::poll::{End, Who};
 use super::shared::Message;
 use super::way::Way;
 use crate::event::{ClosedBy, Conversation, Event};
-use crate::faults::{Faults, Fortune, Weather};
+use crate::faults::{Chain, Faults, Fortune, Lane};
 use crate::limits;
 use crate::net::tls::Session;
 use transcript::Side;
@@ -85,12 +85,18 @@ impl Loop {
         let network = &self.shared.options.network;
         let number = conversation.number;
         let fortune = if network.is_good() { Fortune::Good } else { network.fortune(number) };
-        let weather = |faults: &Faults, direction| {
-            let is_bad = fortune == Fortune::Bad && !faults.is_none();
-            is_bad.then(|| Box::new(Weather::new(*faults, network.seed, number, direction, self.now)))
+        let live = self.shared.options.live.as_ref().map(|live| live.look().0).unwrap_or_default();
+        let weather = |faults: &Faults, side| {
+            let fixed = Some(*faults).filter(|faults| fortune == Fortune::Bad && !faults.is_none());
+            if fixed.is_none() && live.is_empty() {
+                return None;
+            }
+            let lane = Lane { seed: network.seed, connection: number, side };
+            let chain = Chain::new(lane, fixed, &live, self.now);
+            (!chain.is_empty()).then(|| Box::new(chain))
         };
-        let up = Way::new(Side::Client, weather(&network.up, 1));
-        let down = Way::new(Side::Server, weather(&network.down, 2));
+        let up = Way::new(Side::Client, weather(&network.up, Side::Client));
+        let down = Way::new(Side::Server, weather(&network.down, Side::Server));
         let mut near = Leg::new(fd, conversation.protocol);
         if let Some(capture) = &self.shared.options.capture {
             let (client, server) = (&conversation.client, &conversation.server);

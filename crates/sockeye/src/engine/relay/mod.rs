@@ -6,6 +6,7 @@ mod accept;
 mod capture;
 mod flows;
 mod leg;
+mod live;
 mod pair;
 mod pcapng;
 mod poll;
@@ -16,6 +17,7 @@ mod way;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -39,6 +41,7 @@ use shared::{Message, Shared};
 use way::{Pipes, Tools};
 
 pub(crate) use capture::Capture;
+pub(crate) use live::Live;
 pub use tap::{Hearers, Listen};
 pub use targets::Balance;
 pub(crate) use targets::{Place, Target, Targets};
@@ -64,6 +67,10 @@ pub(crate) struct Options {
     pub(crate) network: BadNetwork,
     pub(crate) hearers: Hearers,
     pub(crate) capture: Option<Arc<Capture>>,
+    /// Faults that change while it runs; then it has one thread.
+    pub(crate) live: Option<Arc<Live>>,
+    /// What several relays number their connections by.
+    pub(crate) numbers: Option<Arc<AtomicU64>>,
 }
 
 /// What went wrong with a pair, for an exit code.
@@ -102,7 +109,7 @@ pub(super) struct Outcome {
 }
 
 /// What came of all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
     /// Clients that came.
@@ -123,6 +130,22 @@ pub struct Summary {
     pub trouble: Option<Trouble>,
     /// Whether it was asked twice to end.
     pub at_once: bool,
+}
+
+impl Summary {
+    /// Adds what came of another relay.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { opened, closed, failed, cut, from_clients, from_servers, lost, trouble, at_once } = other;
+        self.opened += opened;
+        self.closed += closed;
+        self.failed += failed;
+        self.cut += cut;
+        self.from_clients += from_clients;
+        self.from_servers += from_servers;
+        self.lost += lost;
+        self.trouble = self.trouble.or(trouble);
+        self.at_once |= at_once;
+    }
 }
 
 /// A listening socket, and who we are to its clients.
@@ -190,6 +213,9 @@ pub(crate) fn run(
     for worker in workers {
         let _ = worker.join();
     }
+    if let Some(live) = &shared.options.live {
+        live.end();
+    }
     ran.map(|at_once| shared.summary(at_once))
 }
 
@@ -227,6 +253,9 @@ impl Loop {
     /// Takes over the sockets.
     fn listen(&mut self, listeners: Vec<Listener>, stop: Stop) -> io::Result<()> {
         self.poll.add(&stop, Who::Stop)?;
+        if let Some(live) = &self.shared.options.live {
+            self.poll.add(&**live, Who::Faults)?;
+        }
         if listeners.first().is_some_and(|listener| listener.socket.endpoint.protocol == Protocol::Udp) {
             let flows = Flows::new(listeners.into_iter().map(|listener| listener.socket).collect());
             for (index, socket) in flows.near().iter().enumerate() {
@@ -284,6 +313,7 @@ impl Loop {
                         }
                     }
                     Who::Datagrams(index) => self.take_datagrams(index as usize),
+                    Who::Faults => self.change_faults(),
                 }
             }
             for key in std::mem::take(&mut self.again) {
@@ -308,6 +338,21 @@ impl Loop {
                 return self.broken.take().map_or(Ok(false), Err);
             }
         }
+    }
+
+    /// Faults have changed: every pair has the new ones before whoever changed them goes on.
+    fn change_faults(&mut self) {
+        let Some(live) = self.shared.options.live.clone() else { return };
+        live.hear();
+        let (faults, change) = live.look();
+        let seed = self.shared.options.network.seed;
+        for key in self.pairs.keys() {
+            if let Some(pair) = self.pairs.get_mut(key) {
+                pair.change(&faults, seed, self.now);
+                self.advance(key);
+            }
+        }
+        live.is_known(change);
     }
 
     fn clock(&self) -> Moment {
@@ -651,6 +696,7 @@ impl Connecting {
         let name = target.name(self.address);
         let why = match error {
             Errno::TIMEDOUT => "no answer in time (--connect-timeout)".to_owned(),
+            _ if target.addresses() == 0 => "the name leads nowhere yet".to_owned(),
             other => words(&io::Error::from(other)),
         };
         self.kind = match error {
@@ -660,6 +706,7 @@ impl Connecting {
             _ => Kind::Refused,
         };
         self.why = match self.why.is_empty() {
+            true if target.addresses() == 0 => format!("cannot connect to {}: {why}", target.address),
             true => format!("cannot connect to {}: {name}: {why}", target.address),
             false => format!("{}; {name}: {why}", self.why),
         };

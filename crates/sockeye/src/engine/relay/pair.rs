@@ -15,7 +15,7 @@ use super::way::{Tools, Turn, Way};
 use super::{Outcome, Trouble};
 use crate::event::{ClosedBy, Conversation, Event};
 use crate::failure::{Failure, Kind};
-use crate::faults::Limit;
+use crate::faults::{Lane, Limit, LiveFault, Met};
 use crate::net::tls::{TlsError, Why};
 use crate::net::words;
 
@@ -135,6 +135,14 @@ impl Pair {
         }
     }
 
+    /// These live faults from now on.
+    pub(super) fn change(&mut self, faults: &[LiveFault], seed: u64, now: Moment) {
+        let connection = self.conversation.number;
+        for (way, side) in [(&mut self.up, Side::Client), (&mut self.down, Side::Server)] {
+            way.change(faults, Lane { seed, connection, side }, now);
+        }
+    }
+
     /// A socket is ready: what for is remembered.
     pub(super) fn ready(&mut self, end: End, ready: &super::poll::Ready) {
         let leg = match end {
@@ -246,7 +254,7 @@ impl Pair {
                 Turn::SourceBroken(error) => return self.broken(from, error, tools),
                 Turn::SinkBroken(error) => return self.broken(from.other(), error, tools),
                 Turn::NotSecure(error) => return self.not_secure(from, &error, observe, tools),
-                Turn::Limit(limit) => return self.limit(from, limit, tools),
+                Turn::Limit(met) => return self.limit(from, met, tools),
             }
         }
         let Some(far) = &self.far else { return Fate::Gone };
@@ -400,12 +408,17 @@ impl Pair {
         fate
     }
 
-    fn limit(&mut self, from: End, limit: Limit, tools: &mut Tools<'_>) -> Fate {
+    fn limit(&mut self, from: End, met: Met, tools: &mut Tools<'_>) -> Fate {
+        let by = match met {
+            Met { is_live: true, .. } => "a toxic",
+            Met { limit: Limit::Cut, .. } => "--cut-after",
+            Met { limit: Limit::Reset, .. } => "--reset-after",
+        };
         let what = if from == End::Near { "what the client says" } else { "what the server says" };
         self.trouble.get_or_insert(Trouble::CutShort);
-        match limit {
+        match met.limit {
             Limit::Cut => {
-                self.reason = Some(format!("cut on purpose (--cut-after, {what})"));
+                self.reason = Some(format!("cut on purpose ({by}, {what})"));
                 self.by = Some(if from == End::Near { ClosedBy::Client } else { ClosedBy::Server });
                 let _ = self.near.say_end();
                 let _ = self.far.as_mut().map(Leg::say_end);
@@ -414,7 +427,7 @@ impl Pair {
                 self.finish_cutting(until, tools)
             }
             Limit::Reset => {
-                self.reason = Some(format!("reset on purpose (--reset-after, {what})"));
+                self.reason = Some(format!("reset on purpose ({by}, {what})"));
                 self.near.reset();
                 if let Some(far) = &mut self.far {
                     far.reset();

@@ -41,6 +41,8 @@ pub(super) enum Who {
     Stop,
     /// A word from another loop.
     Mail,
+    /// Faults have changed.
+    Faults,
 }
 
 /// Set where the number is no key; a kind stands above an index then.
@@ -56,6 +58,7 @@ impl Who {
             Self::Datagrams(index) => OTHERS | 1 << 32 | u64::from(index),
             Self::Stop => OTHERS | 2 << 32,
             Self::Mail => OTHERS | 3 << 32,
+            Self::Faults => OTHERS | 4 << 32,
         }
     }
 
@@ -69,7 +72,8 @@ impl Who {
             0 => Self::Listener(low),
             1 => Self::Datagrams(low),
             2 => Self::Stop,
-            _ => Self::Mail,
+            3 => Self::Mail,
+            _ => Self::Faults,
         }
     }
 }
@@ -159,6 +163,7 @@ mod tests {
             Who::Datagrams(3),
             Who::Stop,
             Who::Mail,
+            Who::Faults,
         ];
         for (index, who) in all.into_iter().enumerate() {
             assert_eq!(Who::unpack(who.pack()), who);

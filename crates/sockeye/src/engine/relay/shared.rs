@@ -74,7 +74,8 @@ impl Shared {
 
     /// The number of the next connection.
     pub(super) fn next_number(&self) -> u64 {
-        self.opened.fetch_add(1, Ordering::Relaxed) + 1
+        let opened = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
+        self.options.numbers.as_ref().map_or(opened, |numbers| numbers.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     pub(super) fn opened(&self) -> u64 {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -33,7 +34,20 @@ pub enum Balance {
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
     Inet(Vec<SocketAddr>),
+    /// The name is still looked up.
+    Later(Arc<OnceLock<Vec<SocketAddr>>>),
     Path(PathBuf),
+}
+
+impl Place {
+    /// The addresses that are known; none of a path.
+    fn addresses(&self) -> Option<&[SocketAddr]> {
+        match self {
+            Self::Inet(addresses) => Some(addresses),
+            Self::Later(addresses) => Some(addresses.get().map_or(&[], Vec::as_slice)),
+            Self::Path(_) => None,
+        }
+    }
 }
 
 /// One server.
@@ -57,17 +71,17 @@ impl Target {
 
     /// How many addresses it has.
     pub(super) fn addresses(&self) -> usize {
-        match &self.place {
-            Place::Inet(addresses) => addresses.len(),
-            Place::Path(_) => 1,
-        }
+        self.place.addresses().map_or(1, <[SocketAddr]>::len)
     }
 
     /// The name of one of its addresses.
     pub(super) fn name(&self, index: usize) -> Name {
-        match &self.place {
-            Place::Inet(addresses) => addresses.get(index).map_or(Name::Unnamed, |address| Name::Inet(*address)),
-            Place::Path(path) => Name::Path(path.as_path().into()),
+        match (&self.place, self.place.addresses()) {
+            (Place::Path(path), _) => Name::Path(path.as_path().into()),
+            (_, addresses) => {
+                let address = addresses.unwrap_or_default().get(index);
+                address.map_or(Name::Unnamed, |address| Name::Inet(*address))
+            }
         }
     }
 
@@ -85,7 +99,8 @@ impl Target {
                 let connected = connect(&fd, &path::address(name)?);
                 (fd, connected)
             }
-            Place::Inet(addresses) => {
+            inet => {
+                let addresses = inet.addresses().unwrap_or_default();
                 let address = *addresses.get(index).ok_or(Errno::ADDRNOTAVAIL)?;
                 if self.protocol == Protocol::Tcp {
                     return race::begin(address, None, options);
@@ -107,12 +122,8 @@ impl Target {
 
     /// Whether a connection to one of its addresses is one to itself.
     pub(super) fn meets_itself(&self, index: usize, fd: BorrowedFd<'_>) -> bool {
-        match &self.place {
-            Place::Inet(addresses) if self.protocol == Protocol::Tcp => {
-                addresses.get(index).is_some_and(|address| race::is_self_connection(fd, address))
-            }
-            _ => false,
-        }
+        let address = self.place.addresses().unwrap_or_default().get(index);
+        self.protocol == Protocol::Tcp && address.is_some_and(|address| race::is_self_connection(fd, address))
     }
 
     /// A session over a connection to it, if it speaks TLS.

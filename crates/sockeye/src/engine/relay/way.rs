@@ -9,7 +9,7 @@ use transcript::{Moment, Side};
 
 use super::leg::{Buffer, Got, Leg, READ};
 use super::tap::Taps;
-use crate::faults::{Limit, Weather};
+use crate::faults::{Chain, Lane, LiveFault, Met};
 use crate::net::is_of_connection;
 use crate::net::tls::TlsError;
 
@@ -63,7 +63,7 @@ pub(super) enum Turn {
     /// TLS of the source cannot go on.
     NotSecure(TlsError),
     /// A bound of a bad network was met.
-    Limit(Limit),
+    Limit(Met),
 }
 
 /// What a loop lends to the direction whose turn it is.
@@ -94,11 +94,11 @@ pub(super) struct Way {
     pub(super) was_cut: bool,
     /// The sink was told the end.
     pub(super) shut: bool,
-    pub(super) weather: Option<Box<Weather>>,
+    pub(super) weather: Option<Box<Chain>>,
 }
 
 impl Way {
-    pub(super) fn new(side: Side, weather: Option<Box<Weather>>) -> Self {
+    pub(super) fn new(side: Side, weather: Option<Box<Chain>>) -> Self {
         Self {
             side,
             held: Vec::new(),
@@ -113,6 +113,15 @@ impl Way {
             shut: false,
             weather,
         }
+    }
+
+    /// These live faults from now on.
+    pub(super) fn change(&mut self, faults: &[LiveFault], lane: Lane, now: Moment) {
+        match &mut self.weather {
+            Some(weather) => weather.change(faults, now),
+            None => self.weather = Some(Box::new(Chain::new(lane, None, faults, now))),
+        }
+        self.weather.take_if(|weather| weather.is_empty());
     }
 
     /// Bytes that were read and not yet taken by the sink.
@@ -148,8 +157,8 @@ impl Way {
                 return Turn::SinkBroken(error);
             }
             let is_taken = self.held.is_empty() && sink.waiting() == 0;
-            if let Some(limit) = self.weather.as_mut().and_then(|weather| weather.met(tools.now, is_taken)) {
-                return Turn::Limit(limit);
+            if let Some(met) = self.weather.as_mut().and_then(|weather| weather.met(tools.now, is_taken)) {
+                return Turn::Limit(met);
             }
             if !self.held.is_empty() || self.pipe.as_ref().is_some_and(|pipe| pipe.inside > 0) || sink.waiting() > 0 {
                 // The sink is full.
