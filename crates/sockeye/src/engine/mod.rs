@@ -14,6 +14,7 @@ pub(crate) mod client;
 mod connect;
 mod context;
 mod datagram;
+mod events;
 mod exec;
 #[cfg(feature = "figures")]
 mod generate;
@@ -45,6 +46,7 @@ mod web;
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -52,11 +54,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use transcript::Moment;
 
-use accept::{ACCEPTS, Listener, Waiting};
+use accept::{Listener, Waiting};
 use bounds::Tally;
 use channel::{Agent, Channel, Fate, Identity, Line};
 use context::{Context, Lent};
 use datagram::DatagramServer;
+use events::Over;
 use exec::Leftovers;
 use guard::Guard;
 use origin::Origin;
@@ -134,6 +137,8 @@ pub(crate) struct Loop {
     leftovers: Leftovers,
     /// Programs were asked to end, for the grace is over.
     has_hurried: bool,
+    /// When those inside are cut, once it is stopped.
+    end_by: Option<Moment>,
 }
 
 impl Loop {
@@ -217,6 +222,7 @@ impl Loop {
             left: 0,
             leftovers: Leftovers::default(),
             has_hurried: false,
+            end_by: None,
         }
     }
 
@@ -255,14 +261,13 @@ impl Loop {
         }
         self.lent.now = self.clock();
         let mut ready: Vec<Ready> = Vec::with_capacity(1024);
-        let mut end_by: Option<Moment> = None;
         if self.all_played() && self.closed() >= self.lent.tally.opened {
             // The only one there is was over at once.
             return self.end(false);
         }
         loop {
             let visit_by = self.visit_by();
-            let next = self.next_wake(end_by.into_iter().chain(visit_by).chain(self.lent.lines.due()).min());
+            let next = self.next_wake(visit_by);
             let mut time = next.map(|at| self.time_until(at));
             if self.attend() {
                 time = Some(Duration::ZERO);
@@ -272,85 +277,26 @@ impl Loop {
             if self.has_sites {
                 self.lent.date.update(SystemTime::now());
             }
-            let mut was_woken = false;
             for event in &ready {
-                match event.token {
-                    Token::Channel(key) => {
-                        let held = self.memory;
-                        self.with_channel(key, |channel, context| channel.ready(event.broken, context));
-                        if self.memory <= held {
-                            continue;
-                        }
-                    }
-                    Token::Part(key, part) => {
-                        self.with_channel(key, |channel, context| channel.part_ready(part, context));
-                    }
-                    // What was told in the same breath as the signal finds the sockets closed.
-                    Token::Listener(_) | Token::Datagrams(_) if self.lent.stopping => {}
-                    Token::Datagrams(index) => self.serve_datagrams(index as usize),
-                    // Once as many have come as there are to be, the socket is closed.
-                    Token::Listener(_) if self.all_played() => {}
-                    Token::Listener(index) => self.accept(index as usize, ACCEPTS),
-                    Token::Stop => {
-                        let asked = self.stop.as_ref().map_or(0, Stop::asked);
-                        if asked > 1 || self.lent.stopping {
-                            return self.end(true);
-                        }
-                        if asked == 1 {
-                            end_by = Some(self.begin_grace());
-                        }
-                    }
-                    Token::Reload => self.load_again(),
-                    Token::Stored => {
-                        for (waiter, done) in self.storage.as_ref().map(Storage::done).unwrap_or_default() {
-                            self.with_channel(waiter.key, |channel, context| {
-                                channel.done(waiter.number, done, context)
-                            });
-                        }
-                    }
-                    Token::Mail => {
-                        let messages =
-                            self.member.as_ref().map(|member| member.team.messages(member.seat)).unwrap_or_default();
-                        // Another loop wants room made: it has nothing to say.
-                        was_woken = messages.is_empty();
-                        for message in messages {
-                            match message {
-                                Message::Client(fd, identity) => self.take_in(fd, identity),
-                                Message::Origins(origins) => self.origins = origins,
-                                Message::Stop(by) => {
-                                    end_by = Some(by);
-                                    self.begin_stopping();
-                                }
-                                Message::End { at_once } => return self.end(at_once),
-                            }
-                        }
-                        if self.is_first() {
-                            self.hear_of_ends();
-                        }
-                    }
+                if let ControlFlow::Break(Over { at_once }) = self.handle(event) {
+                    return self.end(at_once);
                 }
-                self.make_room(std::mem::take(&mut was_woken));
             }
             self.wake_due();
             self.admit_waiting();
             self.lent.lines.tell_due(self.lent.now, &mut *self.lent.observer);
-            self.make_room(was_woken);
+            self.make_room(false);
             if self.broken.is_some() && !self.lent.stopping {
-                end_by = Some(self.begin_grace());
+                self.end_by = Some(self.begin_grace());
             }
-            if self.all_played() && self.closed() >= self.lent.tally.opened && self.leftovers.is_empty() {
+            if self.has_ended() {
                 return self.end(false);
             }
             if visit_by.is_some_and(|at| self.lent.now >= at) && self.visit_by() == visit_by {
                 return self.end(false).map(|summary| Summary { unvisited: true, ..summary });
             }
-            let is_sending = || self.datagrams.iter().any(DatagramServer::is_sending);
-            let is_busy = self.live() > 0 || is_sending() || !self.leftovers.is_empty();
-            if self.lent.stopping && (!is_busy || end_by.is_some_and(|at| self.lent.now >= at)) {
-                match self.hurry_programs() {
-                    Some(by) => end_by = Some(by),
-                    None => return self.end(false),
-                }
+            if self.has_stopped() {
+                return self.end(false);
             }
         }
     }
@@ -414,13 +360,15 @@ impl Loop {
         Moment::from_nanos(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
-    fn next_wake(&self, end_by: Option<Moment>) -> Option<Moment> {
+    fn next_wake(&self, visit_by: Option<Moment>) -> Option<Moment> {
         let datagrams = self.datagrams.iter().filter_map(DatagramServer::wakes);
         self.timers
             .next()
             .into_iter()
             .chain(self.accept_again)
-            .chain(end_by)
+            .chain(self.end_by)
+            .chain(visit_by)
+            .chain(self.lent.lines.due())
             .chain(datagrams)
             .chain(self.looks_again())
             .chain(self.leftovers.wakes())

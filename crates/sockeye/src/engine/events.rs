@@ -1,0 +1,111 @@
+//! What the kernel told in one turn of a loop, and whether the loop is over after it.
+
+use std::ops::ControlFlow;
+
+use super::accept::ACCEPTS;
+use super::datagram::DatagramServer;
+use super::reactor::poller::Ready;
+use super::reactor::token::Token;
+#[cfg(feature = "http")]
+use super::storage::Storage;
+use super::team::Message;
+#[cfg(not(feature = "http"))]
+use super::web::Storage;
+use super::{Channel, Loop};
+use crate::stop::Stop;
+
+/// The loop ends here.
+pub(super) struct Over {
+    /// Nobody inside is waited for any more.
+    pub(super) at_once: bool,
+}
+
+impl Loop {
+    /// Sees to one thing that the kernel told, and makes room if it needs to be made.
+    pub(super) fn handle(&mut self, event: &Ready) -> ControlFlow<Over> {
+        let mut was_woken = false;
+        match event.token {
+            Token::Channel(key) => {
+                let held = self.memory;
+                self.with_channel(key, |channel, context| channel.ready(event.broken, context));
+                if self.memory <= held {
+                    return ControlFlow::Continue(());
+                }
+            }
+            Token::Part(key, part) => {
+                self.with_channel(key, |channel, context| channel.part_ready(part, context));
+            }
+            // What was told in the same breath as the signal finds the sockets closed.
+            Token::Listener(_) | Token::Datagrams(_) if self.lent.stopping => {}
+            Token::Datagrams(index) => self.serve_datagrams(index as usize),
+            // Once as many have come as there are to be, the socket is closed.
+            Token::Listener(_) if self.all_played() => {}
+            Token::Listener(index) => self.accept(index as usize, ACCEPTS),
+            Token::Stop => self.hear_stop()?,
+            Token::Reload => self.load_again(),
+            Token::Stored => self.hear_storage(),
+            Token::Mail => was_woken = self.read_mail()?,
+        }
+        self.make_room(was_woken);
+        ControlFlow::Continue(())
+    }
+
+    /// Asked once, those inside may finish; asked again, they are cut.
+    fn hear_stop(&mut self) -> ControlFlow<Over> {
+        match self.stop.as_ref().map_or(0, Stop::asked) {
+            asked if asked > 1 || self.lent.stopping => return ControlFlow::Break(Over { at_once: true }),
+            1 => self.end_by = Some(self.begin_grace()),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Files are stored, or answers that took long are there.
+    fn hear_storage(&mut self) {
+        for (waiter, done) in self.storage.as_ref().map(Storage::done).unwrap_or_default() {
+            self.with_channel(waiter.key, |channel: &mut Channel, context| channel.done(waiter.number, done, context));
+        }
+    }
+
+    /// Reads what the other loops said; whether they only want room made.
+    fn read_mail(&mut self) -> ControlFlow<Over, bool> {
+        let messages = self.member.as_ref().map(|member| member.team.messages(member.seat)).unwrap_or_default();
+        let wants_room = messages.is_empty();
+        for message in messages {
+            match message {
+                Message::Client(fd, identity) => self.take_in(fd, identity),
+                Message::Origins(origins) => self.origins = origins,
+                Message::Stop(by) => {
+                    self.end_by = Some(by);
+                    self.begin_stopping();
+                }
+                Message::End { at_once } => return ControlFlow::Break(Over { at_once }),
+            }
+        }
+        if self.is_first() {
+            self.hear_of_ends();
+        }
+        ControlFlow::Continue(wants_room)
+    }
+
+    /// Whether as many conversations were played as there were to be, and nothing is left of them.
+    pub(super) fn has_ended(&self) -> bool {
+        self.all_played() && self.closed() >= self.lent.tally.opened && self.leftovers.is_empty()
+    }
+
+    /// Whether the loop was stopped, and those inside are gone or their time is over.
+    pub(super) fn has_stopped(&mut self) -> bool {
+        let is_sending = || self.datagrams.iter().any(DatagramServer::is_sending);
+        let is_busy = self.live() > 0 || is_sending() || !self.leftovers.is_empty();
+        if !self.lent.stopping || is_busy && self.end_by.is_none_or(|at| self.lent.now < at) {
+            return false;
+        }
+        match self.hurry_programs() {
+            Some(by) => {
+                self.end_by = Some(by);
+                false
+            }
+            None => true,
+        }
+    }
+}
