@@ -5,6 +5,7 @@ mod faults;
 mod fetch;
 mod foreign;
 pub(crate) mod gate;
+mod import;
 mod load;
 mod nc;
 mod parsers;
@@ -24,6 +25,7 @@ use sockeye::limits;
 
 use crate::color::Color;
 pub(crate) use fetch::{Fetch, User};
+pub(crate) use import::{Import, StreamWanted};
 pub(crate) use load::Load;
 pub(crate) use nc::{FLAGS as NC_FLAGS, Nc};
 pub(crate) use parsers::is_name;
@@ -178,7 +180,7 @@ pub(crate) enum Command {
     Load(Box<Load>),
     /// Say what is wrong with transcripts, and play both sides against each other
     Check(Check),
-    /// Turn a session as RFCs print it into a transcript
+    /// Turn a session as RFCs print it, or a capture of packets, into a transcript
     Import(Import),
     /// Show what load and probe saved: merge the runs of many machines, compare two
     Report(Report),
@@ -255,30 +257,6 @@ pub(crate) struct Check {
     pub(crate) write: bool,
     #[command(flatten)]
     pub(crate) values: Values,
-}
-
-#[derive(Debug, Args)]
-#[command(
-    after_help = "It knows margins, padding, page breaks, C: and S:, [C] and [S], C->S: with unmarked lines under it, RFC 821's S: and R:,\n\
-    two labels that take turns, folded lines, and directions such as <open connection>. What it guesses is a comment in the\n\
-    transcript and a warning."
-)]
-pub(crate) struct Import {
-    /// A page of text; `-` is standard input
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// Write the transcript there
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-    /// Which session, if the page has several
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) session: usize,
-    /// Who is the client: what stands before its lines, as the `A` of `A:`
-    #[arg(long, value_name = "NAME")]
-    pub(crate) client: Option<String>,
-    /// Make `starttls` of a direction to negotiate TLS, which is a comment otherwise
-    #[arg(long)]
-    pub(crate) starttls: bool,
 }
 
 #[derive(Debug, Args)]

@@ -33,6 +33,7 @@
 )]
 
 pub mod address;
+pub mod capture;
 pub mod check;
 pub mod child;
 mod endpoint;

@@ -73,6 +73,7 @@ enum Heard {
     End(Side),
     Secured,
     Reset(Side),
+    Remark(String),
 }
 
 impl Recorder {
@@ -103,6 +104,11 @@ impl Recorder {
     /// A side reset the connection.
     pub fn reset(&mut self, side: Side) {
         self.write(Heard::Reset(side), 0);
+    }
+
+    /// Something is to be known of this place: a comment.
+    pub fn remark(&mut self, text: &str) {
+        self.write(Heard::Remark(show(text.as_bytes())), text.len());
     }
 
     fn write(&mut self, heard: Heard, size: usize) {
@@ -219,6 +225,10 @@ impl Writer {
                 self.flush(recording);
                 let _ = writeln!(self.text, "starttls");
             }
+            Heard::Remark(text) => {
+                self.flush(recording);
+                let _ = writeln!(self.text, "# {text}");
+            }
             Heard::Reset(side) => {
                 self.flush(recording);
                 self.half_closed();
@@ -270,7 +280,7 @@ impl Writer {
         let ending: &[u8] = if eol == Eol::CrLf { b"\r\n" } else { b"\n" };
         let text = line.strip_suffix(ending).filter(|text| eol == Eol::CrLf || !text.ends_with(b"\r"));
         match text {
-            Some(text) if text.len() <= LINE && std::str::from_utf8(text).is_ok() => {
+            Some(text) if text.len() <= LINE && is_text(text) => {
                 self.statement(side, "", &show_hiding(text, &recording.secrets));
             }
             _ => self.raw(side, line, recording),
@@ -280,7 +290,7 @@ impl Writer {
     /// Bytes that are no line with the usual ending: as text if they are that, else in hex.
     fn raw(&mut self, side: Side, bytes: &[u8], recording: &Recording) {
         for piece in pieces(bytes, &recording.secrets, PIECE) {
-            if std::str::from_utf8(piece).is_ok() {
+            if is_text(piece) {
                 self.statement(side, " raw", &show_hiding(piece, &recording.secrets));
                 continue;
             }
@@ -298,13 +308,11 @@ impl Writer {
             _ => b"",
         };
         let text = bytes.strip_suffix(ending).filter(|text| {
-            std::str::from_utf8(text).is_ok()
-                && !text.contains(&b'\n')
-                && (self.eol == Some(Eol::CrLf) || !text.ends_with(b"\r"))
+            is_text(text) && !text.contains(&b'\n') && (self.eol == Some(Eol::CrLf) || !text.ends_with(b"\r"))
         });
         match text {
             Some(text) => self.statement(side, "", &show_hiding(text, &recording.secrets)),
-            None if std::str::from_utf8(bytes).is_ok() && !bytes.is_empty() => {
+            None if is_text(bytes) && !bytes.is_empty() => {
                 self.statement(side, " raw", &show_hiding(bytes, &recording.secrets));
             }
             None if !bytes.is_empty() => self.statement(side, " hex", &hex(bytes, &recording.secrets)),
@@ -379,6 +387,13 @@ impl Writer {
         let _ = writeln!(text, "eol {word}");
         text + &body
     }
+}
+
+/// Whether bytes are text for people: UTF-8 of which no more than a quarter are controls that text does not have. Numbers of a
+/// protocol may happen to be UTF-8 as well.
+fn is_text(bytes: &[u8]) -> bool {
+    let is_control = |byte: &&u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\r' | b'\n' | 0x1b);
+    std::str::from_utf8(bytes).is_ok() && bytes.iter().filter(is_control).count() * 4 <= bytes.len()
 }
 
 /// Cuts bytes into pieces of at most so many, but never through a secret or a character.
@@ -509,6 +524,15 @@ mod tests {
             text,
             format!("{HEAD}eol none\nC: ping\nS: pong\nC raw: a{{0x0a}}b\nS hex: 00 ff\nC:\nS raw: x{{0x0a}}\n")
         );
+    }
+
+    #[test]
+    fn what_only_happens_to_be_utf_8_is_written_in_hex() {
+        let question = b"\x01}\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01";
+        let text = record(Carrier::Datagram, &[('C', question), ('S', b"{\x1b[1m}")]);
+        assert!(text.ends_with(" 61 07 65 78 61 6d 70 6c 65 00 00 01 00 01\nS: {{0x1b}[1m}\n"), "{text}");
+        let text = record(Carrier::Stream, &[('C', b"\0\0\x05\n"), ('S', b"\0"), ('C', b"one \x07 bell\n")]);
+        assert!(text.ends_with("C hex: 00 00 05 0a\nS hex: 00\nC: one {0x07} bell\n"), "{text}");
     }
 
     #[test]

@@ -124,8 +124,16 @@ const CHECK: &[Answer] = &[
 ];
 
 const IMPORT: &[Answer] = &[
-    (&["--play", "-f", "--file", "-i", "--input"], "write the file alone: `sockeye import FILE`"),
-    (&["-n", "-s"], "--session N takes one of several sessions"),
+    (
+        &["--play", "-f", "--file", "-i", "--input", "-r", "--read", "--pcap"],
+        "write the file alone: `sockeye import FILE`",
+    ),
+    (&["-n", "-s"], "--session N takes one of several sessions of a page, --stream N one conversation of a capture"),
+    (
+        &["-Y", "--filter", "--port", "--conversation", "--follow"],
+        "--stream N takes one conversation; without it they are listed",
+    ),
+    (&["--keys", "--keylogfile", "--key-log", "--secrets"], "--keylog FILE has the secrets of TLS sessions"),
     (&["--tls", "--ssl"], "--starttls makes a statement of a direction to negotiate TLS"),
 ];
 

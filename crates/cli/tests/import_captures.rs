@@ -1,0 +1,354 @@
+//! `import` of captures: real clients and servers in a network of their own, captured by dumpcap; what is imported, served and
+//! talked gives the captured bytes, and recording that gives the file again.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use support::*;
+
+/// What each script begins with. `capture NAME` begins one, `captured NAME WORDS FLAGS…` waits until what is imported from it has these
+/// words and ends it.
+const PRELUDE: &str = r#"
+sockeye=$1
+cd "$2"
+ip link set lo up
+capture() {
+    dumpcap -q -i lo -w "$1.pcapng" 2>"$1.log" & dumpcap=$!
+    until grep -q '^File:' "$1.log"; do sleep 0.02; done
+}
+captured() {
+    name=$1 words=$2
+    shift 2
+    until "$sockeye" import --exact -q "$name.pcapng" "$@" 2>/dev/null | grep -q -- "$words"; do sleep 0.05; done
+    kill -INT $dumpcap
+    wait $dumpcap || true
+}
+"#;
+
+/// Runs a script in a network of its own, and gives the folder with what it left there.
+fn in_network(programs: &[&str], script: &str) -> tempfile::TempDir {
+    for program in ["unshare", "ip", "dumpcap"].iter().chain(programs) {
+        // dumpcap comes with tshark.
+        need(if *program == "dumpcap" { "tshark" } else { program });
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("timeout");
+    let namespaces = if rustix::process::geteuid().is_root() { "-nm" } else { "-rnm" };
+    command.args(["180", "unshare", namespaces, "sh", "-euc", &format!("{PRELUDE}{script}"), "sh", BINARY]);
+    let output = run_command(command.arg(folder.path()), b"");
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    folder
+}
+
+fn path(folder: &tempfile::TempDir, name: &str) -> String {
+    folder.path().join(name).display().to_string()
+}
+
+/// What a command line prints that succeeds.
+#[track_caller]
+fn printed(arguments: &[&str]) -> String {
+    let output = run(arguments, b"");
+    assert_code(&output, 0);
+    assert_eq!(text(&output.stderr), "", "{arguments:?}");
+    text(&output.stdout)
+}
+
+/// What both ends of a stream of a capture said, in the order in which they did, as Wireshark puts it together.
+fn as_wireshark_reads(capture: &str, stream: &str) -> Vec<(bool, String)> {
+    let follow = match stream.strip_prefix("udp:") {
+        Some(number) => format!("follow,udp,raw,{number}"),
+        None => format!("follow,tcp,raw,{stream}"),
+    };
+    let output = Command::new("tshark").args(["-r", capture, "-q", "-z", &follow]).output().unwrap();
+    let all = text(&output.stdout);
+    let mut said: Vec<(bool, String)> = vec![];
+    for line in all.lines().filter(|line| !line.is_empty() && line.trim().bytes().all(|byte| byte.is_ascii_hexdigit()))
+    {
+        // The one who was asked is indented.
+        let is_server = line.starts_with('\t');
+        match said.last_mut() {
+            Some((before, bytes)) if *before == is_server => bytes.push_str(line.trim()),
+            _ => said.push((is_server, line.trim().to_owned())),
+        }
+    }
+    said
+}
+
+fn without_address(transcript: &str) -> String {
+    transcript.lines().filter(|line| !line.starts_with("at ")).map(|line| format!("{line}\n")).collect()
+}
+
+/// Serves and talks what was imported, and holds both laws.
+#[track_caller]
+fn plays_again(folder: &tempfile::TempDir, capture: &str, stream: &str, imported: &str) {
+    let (talk, record, again) = (path(folder, "a.talk"), path(folder, "record.talk"), path(folder, "again.pcapng"));
+    fs::write(&talk, imported).unwrap();
+    printed(&["check", &talk]);
+    let scheme = if stream.starts_with("udp") { "udp" } else { "tcp" };
+    let any = format!("{scheme}://127.0.0.1:0");
+    let server = Server::start_at(&[&any], &["--play", &talk]);
+    let relay = Server::relay(&[&any, &format!("{scheme}://{}", server.address())], &["--pcap", &again]);
+    let to = format!("{scheme}://{}", relay.address());
+    let talked = run(&["talk", &to, "--play", &talk, "--record", &record], b"");
+    assert_code(&talked, 0);
+    assert_eq!(relay.stop().0, 0);
+    assert_eq!(without_address(&fs::read_to_string(&record).unwrap()), without_address(imported));
+    // Our own captures come back too.
+    let id = if scheme == "udp" { "udp:0" } else { "0" };
+    assert_eq!(without_address(&printed(&["import", "--exact", &again, "--stream", id])), without_address(imported));
+    assert_eq!(as_wireshark_reads(&again, id), as_wireshark_reads(capture, stream), "{imported}");
+}
+
+#[test]
+fn a_capture_of_redis_plays_from_both_ends() {
+    let script = r#"
+redis-server --port 6379 --save '' >/dev/null & redis=$!
+until redis-cli ping >/dev/null 2>&1; do sleep 0.02; done
+capture redis
+redis-cli <<END >/dev/null
+SET key "two words"
+GET key
+HSET h a 1 b 2
+HGETALL h
+NOTHING
+END
+captured redis 'C closes'
+kill $redis
+"#;
+    let folder = in_network(&["redis-server"], script);
+    let capture = path(&folder, "redis.pcapng");
+    let imported = printed(&["import", "--exact", &capture]);
+    assert!(imported.starts_with("transcript 1\nat tcp://127.0.0.1:6379\neol crlf\nC: *"), "{imported}");
+    assert!(imported.contains("C: two words\nS: +OK\n") && imported.contains("S: -ERR unknown"), "{imported}");
+    plays_again(&folder, &capture, "0", &imported);
+}
+
+/// nginx with a page, in clear and over TLS.
+const NGINX: &str = r#"
+mkdir -p www logs tmp
+seq 3 >www/some.txt
+printf 'Hello\n' >www/index.html
+openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 30 -subj /CN=localhost 2>/dev/null
+cat >nginx.conf <<END
+daemon off; master_process off; user root; pid $PWD/nginx.pid; error_log $PWD/logs/error; events {}
+http {
+    access_log off; client_body_temp_path $PWD/tmp; proxy_temp_path $PWD/tmp; fastcgi_temp_path $PWD/tmp;
+    uwsgi_temp_path $PWD/tmp; scgi_temp_path $PWD/tmp; root $PWD/www;
+    server { listen 127.0.0.1:8080; }
+    server { listen 127.0.0.1:8443 ssl; ssl_certificate cert.pem; ssl_certificate_key key.pem; ssl_protocols TLSv1.2 TLSv1.3; }
+}
+END
+nginx -p "$PWD" -c "$PWD/nginx.conf" & nginx=$!
+until curl -s http://127.0.0.1:8080/ >/dev/null; do sleep 0.02; done
+"#;
+
+#[test]
+fn a_capture_of_nginx_plays_from_both_ends() {
+    let script = format!(
+        "{NGINX}capture http\ncurl -s http://127.0.0.1:8080/some.txt http://127.0.0.1:8080/nothing >/dev/null\n\
+         captured http 'C closes'\nkill $nginx\n"
+    );
+    let folder = in_network(&["nginx", "curl", "openssl"], &script);
+    let capture = path(&folder, "http.pcapng");
+    let imported = printed(&["import", "--exact", &capture]);
+    assert!(imported.contains("C: GET /some.txt HTTP/1.1\n") && imported.contains("S: HTTP/1.1 404 Not Found\n"));
+    assert!(imported.contains("S raw: 3{0x0a}\nC: GET /nothing"), "{imported}");
+    plays_again(&folder, &capture, "0", &imported);
+}
+
+/// What `curl` is told, and what must be imported.
+const TLS: [(&str, &str, bool); 7] = [
+    ("12-aes128", "--tls-max 1.2 --ciphers ECDHE-RSA-AES128-GCM-SHA256", true),
+    ("12-aes256", "--tls-max 1.2 --ciphers ECDHE-RSA-AES256-GCM-SHA384", true),
+    ("12-chacha", "--tls-max 1.2 --ciphers ECDHE-RSA-CHACHA20-POLY1305", true),
+    ("13-aes128", "--tlsv1.3 --tls13-ciphers TLS_AES_128_GCM_SHA256", true),
+    ("13-aes256", "--tlsv1.3 --tls13-ciphers TLS_AES_256_GCM_SHA384", true),
+    ("13-chacha", "--tlsv1.3 --tls13-ciphers TLS_CHACHA20_POLY1305_SHA256", true),
+    ("12-cbc", "--tls-max 1.2 --ciphers ECDHE-RSA-AES128-SHA256", false),
+];
+
+#[test]
+fn what_was_said_inside_tls_is_read_with_a_key_log_or_it_is_said_why_not() {
+    let mut script = format!("{NGINX}export SSLKEYLOGFILE=$PWD/keys\n");
+    for (name, flags, is_read) in TLS {
+        let words = if is_read { "captured X '^C closes' --keylog keys" } else { "sealed X" };
+        script +=
+            &format!("capture X\ncurl -sk {flags} https://127.0.0.1:8443/ >/dev/null\n{words}\n").replace('X', name);
+    }
+    script += "kill $nginx\n";
+    // What cannot be read tells that it is all there by its ends.
+    let sealed = "sealed() { until [ \"$(tshark -r $1.pcapng -Y tcp.flags.fin==1 2>/dev/null | wc -l)\" = 2 ]; do sleep 0.1; done; \
+        kill -INT $dumpcap; wait $dumpcap || true; }\n";
+    let folder = in_network(&["nginx", "curl", "openssl", "tshark"], &format!("{sealed}{script}"));
+    let keys = path(&folder, "keys");
+    for (name, _, is_read) in TLS {
+        let capture = path(&folder, &format!("{name}.pcapng"));
+        let without = run(&["import", &capture], b"");
+        assert_code(&without, 2);
+        if !is_read {
+            assert!(text(&without.stderr).contains("0xc027 (CBC"), "{}", text(&without.stderr));
+            assert_code(&run(&["import", &capture, "--keylog", &keys], b""), 2);
+            continue;
+        }
+        let version = if name.starts_with("12") { "TLS 1.2" } else { "TLS 1.3" };
+        assert!(text(&without.stderr).contains(version) && text(&without.stderr).contains("--keylog FILE"), "{name}");
+        let imported = printed(&["import", "--exact", &capture, "--keylog", &keys]);
+        assert!(imported.contains("starttls\nC: GET / HTTP/1.1\n"), "{name}: {imported}");
+        assert!(imported.ends_with("S:\nS raw: Hello{0x0a}\nC closes\n"), "{name}: {imported}");
+        // The same with the secrets in the capture itself.
+        let with = path(&folder, "with.pcapng");
+        let injected = Command::new("editcap")
+            .args(["--inject-secrets", &format!("tls,{keys}"), &capture, &with])
+            .output()
+            .unwrap();
+        assert!(injected.status.success(), "{}", text(&injected.stderr));
+        assert_eq!(printed(&["import", "--exact", &with]), imported, "{name}");
+        let (talk, record) = (path(&folder, "a.talk"), path(&folder, "record.talk"));
+        fs::write(&talk, &imported).unwrap();
+        printed(&["check", &talk]);
+        let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &talk]);
+        let pin = server.log.wait_for("--pin sha256:");
+        let pin = pin.rsplit(' ').next().unwrap();
+        let talked = run(&["talk", &server.address(), "--play", &talk, "--pin", pin, "--record", &record], b"");
+        assert_code(&talked, 0);
+        assert_eq!(without_address(&fs::read_to_string(&record).unwrap()), without_address(&imported), "{name}");
+    }
+    // Of another session.
+    let other = fs::read_to_string(&keys).unwrap().replace(['0', '1', '2'], "3");
+    let wrong = folder.path().join("other");
+    fs::write(&wrong, other).unwrap();
+    let output = run(&["import", &path(&folder, "13-aes128.pcapng"), "--keylog", &wrong.display().to_string()], b"");
+    assert_code(&output, 2);
+    assert!(text(&output.stderr).contains("with a line for the session"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_capture_of_a_name_server_plays_from_both_ends_over_both_protocols() {
+    let script = r#"
+dnsmasq -k -p 5353 -a 127.0.0.1 -z --no-resolv --no-hosts --address=/a.example/192.0.2.7 -u root -x "$PWD/pid" & dnsmasq=$!
+cat >ask.py <<END
+import os, socket, struct, sys
+question = os.urandom(2) + b"\1\0\0\1\0\0\0\0\0\0\1a\7example\0\0\1\0\1"
+kind = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}[sys.argv[1]]
+peer = socket.socket(socket.AF_INET, kind)
+peer.settimeout(60)
+peer.connect(("127.0.0.1", 5353))
+peer.sendall(question if sys.argv[1] == "udp" else struct.pack("!H", len(question)) + question)
+assert peer.recv(2000)
+END
+ask() { python3 ask.py "$1"; }
+until ask tcp >/dev/null 2>&1; do sleep 0.02; done
+capture udp
+ask udp
+captured udp '^S hex'
+capture tcp
+ask tcp
+captured tcp '^C closes'
+kill $dnsmasq
+"#;
+    let folder = in_network(&["dnsmasq", "python3"], script);
+    let capture = path(&folder, "udp.pcapng");
+    let imported = printed(&["import", "--exact", &capture]);
+    assert!(imported.starts_with("transcript 1\nat udp://127.0.0.1:5353\neol none\nC hex: "), "{imported}");
+    assert!(imported.ends_with(" c0 00 02 07\n"), "{imported}");
+    plays_again(&folder, &capture, "udp:0", &imported);
+    let capture = path(&folder, "tcp.pcapng");
+    let imported = printed(&["import", "--exact", &capture]);
+    assert!(imported.contains("at tcp://127.0.0.1:5353\n") && imported.ends_with("C closes\n"), "{imported}");
+    plays_again(&folder, &capture, "0", &imported);
+}
+
+/// Several connections through a relay of ours, which has two streams for each.
+fn several(folder: &Path) -> String {
+    let (talk, capture) = (folder.join("x.talk"), folder.join("several.pcapng"));
+    fs::write(&talk, "C: one\nS: two\nS closes\n").unwrap();
+    let talk = talk.to_str().unwrap();
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", talk]);
+    let relay = Server::relay(&["tcp://127.0.0.1:0", &server.address()], &["--pcap", capture.to_str().unwrap()]);
+    assert_code(&run(&["talk", &relay.address(), "--play", talk], b""), 0);
+    // One who says nothing.
+    drop(relay.connect());
+    relay.log.wait_for("closed #2");
+    assert_eq!(relay.stop().0, 0);
+    capture.display().to_string()
+}
+
+#[test]
+fn a_capture_of_several_conversations_is_listed_with_what_to_type() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = several(folder.path());
+    let output = run(&["import", &capture], b"");
+    assert_code(&output, 2);
+    let listed = text(&output.stderr);
+    assert!(listed.contains("has 2 conversations: say which one"), "{listed}");
+    let row = listed.lines().find(|line| line.trim().starts_with("--stream 1 ")).unwrap();
+    assert!(row.ends_with("4 bytes from the client, 4 from the server"), "{listed}");
+    let imported = printed(&["import", &capture, "--stream", "1"]);
+    assert!(imported.ends_with("\neol lf\nC: one\nS: two\nS closes\n"), "{imported}");
+    assert_eq!(printed(&["import", &capture, "--stream", "tcp:1"]), imported);
+    // From standard input, and to a file.
+    let bytes = fs::read(&capture).unwrap();
+    let output = run(&["import", "-", "--stream", "1"], &bytes);
+    assert_eq!((code(&output), text(&output.stdout)), (0, imported.clone()));
+    let talk = folder.path().join("out.talk");
+    assert_eq!(printed(&["import", &capture, "--stream", "1", "-o", talk.to_str().unwrap()]), "");
+    assert_eq!(fs::read_to_string(&talk).unwrap(), imported);
+    for (arguments, words) in [
+        (&["--stream", "9"][..], "has no stream 9\n"),
+        (&["--stream", "udp:0"], "has no stream udp:0\n"),
+        (&["--stream", "2"], "nothing is said in stream 2"),
+        (&["--stream", "1", "--client", "5.6.7.8"], "is neither of 127.0.0.1:"),
+        (&["--session", "2"], "--stream N takes a conversation"),
+    ] {
+        let output = run(&[&["import", &capture][..], arguments].concat(), b"");
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains(words), "{arguments:?}: {}", text(&output.stderr));
+    }
+    // The other way round, as somebody may know better.
+    let server = row.split(" -> ").nth(1).unwrap().split(',').next().unwrap();
+    let turned = printed(&["import", &capture, "--stream", "1", "--client", server]);
+    assert!(turned.ends_with("S: one\nC: two\nC closes\n"), "{turned}");
+}
+
+#[test]
+fn what_a_capture_lacks_is_said_and_the_exit_code_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = several(folder.path());
+    let bytes = fs::read(&capture).unwrap();
+    let cut = folder.path().join("cut.pcapng");
+    fs::write(&cut, &bytes[..bytes.len() - 3]).unwrap();
+    let output = run(&["import", cut.to_str().unwrap(), "--stream", "0"], b"");
+    assert_code(&output, 18);
+    assert!(
+        text(&output.stderr).contains("warning: ") && text(&output.stderr).contains("ends in the middle of a packet")
+    );
+    assert!(text(&output.stdout).starts_with("# the capture ends in the middle"), "{}", text(&output.stdout));
+    for (bytes, words) in [
+        (&bytes[..30], "has no conversation in which something is said: it has no packets"),
+        (&bytes[..20], "the capture is broken at byte 0"),
+        (&[0x1f, 0x8b, 8, 0], "unpack it with gunzip first"),
+    ] {
+        fs::write(&cut, bytes).unwrap();
+        let output = run(&["import", cut.to_str().unwrap()], b"");
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains(words), "{}", text(&output.stderr));
+    }
+    fs::write(&cut, "C: a\nS: b\n").unwrap();
+    let output = run(&["import", cut.to_str().unwrap(), "--stream", "0"], b"");
+    assert_code(&output, 2);
+    assert!(text(&output.stderr).contains("--stream is about captures"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_example_of_the_page_runs_as_it_stands() {
+    let page = include_str!("../../../docs/import.md");
+    let example = page.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let greet = "printf 'C: hello\\nS: hello yourself\\nS closes\\n' >greet.talk\nsockeye() { \"$sockeye\" \"$@\"; }\n";
+    let folder = in_network(&[], &format!("{greet}{example}"));
+    let again = fs::read_to_string(folder.path().join("again.talk")).unwrap();
+    assert!(again.ends_with("C: hello\nS: hello yourself\nS closes\n"), "{again}");
+}
