@@ -158,7 +158,7 @@ fn dialogue(random: &mut Random) -> Turns {
             let side = if at % 2 == 0 { Side::Client } else { Side::Server };
             let mut text = String::new();
             for line in 0..1 + random.below(40) {
-                let _ = write!(text, "{at} {line} {}\n", "x".repeat(random.below(60)));
+                let _ = writeln!(text, "{at} {line} {}", "x".repeat(random.below(60)));
             }
             (side, text.into_bytes())
         })

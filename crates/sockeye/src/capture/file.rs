@@ -372,7 +372,10 @@ fn packet<'a>(body: &'a [u8], kind: u32, order: Order, interfaces: &[Interface])
 mod tests {
     use super::*;
 
-    fn read(file: &[u8]) -> (Vec<(u16, u128, Vec<u8>, usize)>, Vec<u8>, bool) {
+    /// Its link, its time in nanoseconds, its bytes, and how long it was.
+    type Read = (u16, u128, Vec<u8>, usize);
+
+    fn read(file: &[u8]) -> (Vec<Read>, Vec<u8>, bool) {
         let mut packets = Packets::open(file).unwrap();
         let (mut all, mut secrets) = (vec![], vec![]);
         while let Some(item) = packets.next().unwrap() {
