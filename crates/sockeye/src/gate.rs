@@ -106,6 +106,34 @@ pub enum WhenFull {
     Refuse,
 }
 
+/// Why a client does not come in, in words that follow its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum KeptOut {
+    /// The rules say so.
+    ByRules,
+    /// As many are inside as may be.
+    Full(usize),
+    /// As many of its address.
+    FullOfAddress(usize),
+}
+
+impl fmt::Display for KeptOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ByRules => f.write_str("may not come in (--allow, --deny)"),
+            Self::Full(most) => write!(f, "refused: {most} connections, as many as may be (--max-conns)"),
+            Self::FullOfAddress(most) => {
+                write!(f, "refused: {most} connections, as many as may be of one address (--max-conns-per-address)")
+            }
+        }
+    }
+}
+
+/// Whom a message is about.
+pub(crate) fn who(address: Option<IpAddr>) -> String {
+    address.map_or_else(|| "a client".to_owned(), |address| address.to_string())
+}
+
 /// A door that servers share with whoever changes its rules.
 #[derive(Debug, Clone, Default)]
 pub struct Gate {
@@ -144,6 +172,38 @@ impl Gate {
     #[must_use]
     pub fn admits(&self, address: IpAddr) -> bool {
         self.shared.rules.read().unwrap_or_else(PoisonError::into_inner).admits(address)
+    }
+
+    /// Lets a client in, beside so many who are inside, or says why not. Who may come to a Unix socket is said by the rights of
+    /// its file: there it has no address.
+    pub(crate) fn judge(&self, address: Option<IpAddr>, inside: usize) -> Result<Option<Box<Pass>>, KeptOut> {
+        if address.is_some_and(|address| !self.admits(address)) {
+            return Err(KeptOut::ByRules);
+        }
+        if let Some(most) = self.most.filter(|most| inside >= *most) {
+            return Err(KeptOut::Full(most));
+        }
+        let entered = address.map_or(Ok(None), |address| self.enter(address));
+        entered.map_err(|()| KeptOut::FullOfAddress(self.per_address.unwrap_or_default()))
+    }
+
+    /// Whether clients are counted.
+    pub(crate) fn counts(&self) -> bool {
+        self.most.is_some() || self.per_address.is_some()
+    }
+
+    /// That more of an address wait.
+    pub(crate) fn words_of_waiting(&self, address: Option<IpAddr>) -> String {
+        let most = self.per_address.unwrap_or_default();
+        let who = address.map_or_else(String::new, |address| format!("{address} has "));
+        format!(
+            "{who}{most} connections, as many as may be of one address (--max-conns-per-address); its next clients wait"
+        )
+    }
+
+    /// That more of all wait.
+    pub(crate) fn words_of_full(most: usize) -> String {
+        format!("{most} connections, as many as may be (--max-conns); new clients wait")
     }
 
     /// Lets one in where connections of an address are counted; an error if there are as many as may be.

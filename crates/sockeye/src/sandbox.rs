@@ -10,4 +10,4 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 
-pub use crate::sys::sandbox::{Held, Sandbox, SandboxError};
+pub use crate::sys::sandbox::{Held, Reach, Sandbox, SandboxError};

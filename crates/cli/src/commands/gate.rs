@@ -1,11 +1,15 @@
 //! Who may come in: the rules that were given, read again at SIGHUP; and whom the server becomes.
 
+use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use sockeye::event::{Event, Observer};
 use sockeye::gate::{Gate, Prefix, Rules, WhenFull};
 use sockeye::net::words;
 use sockeye::user::User;
 
+use super::signals;
 use crate::exit::Exit;
 use crate::flags::gate::{self as flags, GateFlags};
 use crate::output::Console;
@@ -25,7 +29,7 @@ pub(super) fn gate(flags: &GateFlags, console: &Console) -> Result<Gate, Exit> {
 }
 
 /// What may be read again: a gate and where its rules come from.
-pub(super) struct Source {
+struct Source {
     gate: Gate,
     allow: Vec<String>,
     deny: Vec<String>,
@@ -33,14 +37,14 @@ pub(super) struct Source {
 
 impl Source {
     /// None where no rule is in a file.
-    pub(super) fn new(gate: &Gate, flags: &GateFlags) -> Option<Self> {
+    fn new(gate: &Gate, flags: &GateFlags) -> Option<Self> {
         let GateFlags { allow, deny, .. } = flags;
         let has_file = allow.iter().chain(deny).any(|rule| rule.starts_with('@'));
         has_file.then(|| Self { gate: gate.clone(), allow: allow.clone(), deny: deny.clone() })
     }
 
     /// Reads the rules again; the old ones stay if the new ones are wrong.
-    pub(super) fn read_again(&self) -> String {
+    fn read_again(&self) -> String {
         match rules(&self.allow, &self.deny) {
             Ok(rules) => {
                 let (allow, deny) = (rules.allow.len(), rules.deny.len());
@@ -50,6 +54,31 @@ impl Source {
             Err((_, why)) => format!("not read again, the old rules stay: {why}"),
         }
     }
+}
+
+/// Whoever tells what came of reading rules again, until this is dropped: a log ends when no one writes to it any more.
+pub(super) struct Rereading(Arc<Mutex<Option<Box<dyn Observer>>>>);
+
+impl Drop for Rereading {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// Has SIGHUP read rules again that are in files.
+pub(super) fn read_again_on_hangup(gate: &Gate, flags: &GateFlags, console: &Console) -> io::Result<Rereading> {
+    let teller = Arc::new(Mutex::new(None));
+    if let Some(source) = Source::new(gate, flags) {
+        *teller.lock().unwrap_or_else(PoisonError::into_inner) = Some(console.observer());
+        let teller = Arc::clone(&teller);
+        signals::on_hangup(move || {
+            let notice = Event::Notice(source.read_again());
+            if let Some(teller) = &mut *teller.lock().unwrap_or_else(PoisonError::into_inner) {
+                teller.observe(notice);
+            }
+        })?;
+    }
+    Ok(Rereading(teller))
 }
 
 fn rules(allow: &[String], deny: &[String]) -> Result<Rules, (Exit, String)> {

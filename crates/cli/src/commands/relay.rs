@@ -12,8 +12,9 @@ use sockeye::record::Tap;
 use sockeye::stop;
 use sockeye::verb::relay::{Control, Hearers, Listen, Options, RelayError, Summary, Trouble};
 
+use super::sandbox::Wanted;
 use super::serving::{Unfinished, threads};
-use super::signals;
+use super::{gate, sandbox, signals};
 use crate::exit::Exit;
 use crate::flags::Relay;
 use crate::output::Console;
@@ -33,6 +34,7 @@ fn relay(flags: &Relay, console: &Console) -> Result<Exit, Exit> {
     if let Some(control) = &flags.control {
         return steered(flags, control, &options, console);
     }
+    let user = gate::user(&flags.gate, console)?;
     let relay = sockeye::verb::relay::Relay::bind(&options).map_err(refuse)?;
     let (stopper, stop) = stop::channel().map_err(|error| refuse(RelayError::Io(error)))?;
     signals::stop_on_signals(&stopper).map_err(|error| refuse(RelayError::Io(error)))?;
@@ -42,7 +44,13 @@ fn relay(flags: &Relay, console: &Console) -> Result<Exit, Exit> {
     if let Some(path) = &flags.port_file {
         port_file::write(path, relay.ports(), console)?;
     }
-    let summary = relay.run(stop, console.observer()).map_err(refuse)?;
+    let rereading = gate::read_again_on_hangup(&options.gate, &flags.gate, console);
+    let rereading = rereading.map_err(|error| refuse(RelayError::Io(error)))?;
+    gate::become_user(user.as_ref(), console)?;
+    sandbox::enter(sandbox::of_relay(flags, &options), console)?;
+    let summary = relay.run(stop, console.observer());
+    drop(rereading);
+    let summary = summary.map_err(refuse)?;
     Ok(conclude(&summary, flags, console))
 }
 
@@ -50,6 +58,7 @@ fn relay(flags: &Relay, console: &Console) -> Result<Exit, Exit> {
 fn steered(flags: &Relay, control: &str, options: &Options, console: &Console) -> Result<Exit, Exit> {
     let refuse = |error: RelayError| console.fail(exit_of(&error), &error.to_string());
     let address = Address::parse(control).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
+    let user = gate::user(&flags.gate, console)?;
     let control = Control::bind(&address, options).map_err(refuse)?;
     let (stopper, stop) = stop::channel().map_err(|error| refuse(RelayError::Io(error)))?;
     signals::stop_on_signals(&stopper).map_err(|error| refuse(RelayError::Io(error)))?;
@@ -63,7 +72,13 @@ fn steered(flags: &Relay, control: &str, options: &Options, console: &Console) -
     let reporter = console.reporter();
     let observers =
         move || -> Box<dyn Observer> { if quiet { Box::new(|_: Event| {}) } else { Box::new(reporter.clone()) } };
-    let summary = control.run(stop, Box::new(observers)).map_err(refuse)?;
+    let rereading = gate::read_again_on_hangup(&options.gate, &flags.gate, console);
+    let rereading = rereading.map_err(|error| refuse(RelayError::Io(error)))?;
+    gate::become_user(user.as_ref(), console)?;
+    sandbox::enter(Wanted::Nothing(sandbox::FOR_PROXIES), console)?;
+    let summary = control.run(stop, Box::new(observers));
+    drop(rereading);
+    let summary = summary.map_err(refuse)?;
     Ok(conclude(&summary, flags, console))
 }
 
@@ -116,6 +131,7 @@ fn options(flags: &Relay, console: &Console) -> Result<Options, Exit> {
         threads: threads(plays, flags.threads),
         hearers: hearers(flags, console),
         capture: flags.pcap.clone(),
+        gate: gate::gate(&flags.gate, console)?,
         // Short enough to be typed again.
         network: flags.weather.network(clock % 1_000_000_000),
         ..Options::new(from, to)

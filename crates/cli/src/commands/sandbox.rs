@@ -2,40 +2,55 @@
 
 use std::path::{Path, PathBuf};
 
-use sockeye::address::Target;
-use sockeye::sandbox::{Held, Sandbox};
+use sockeye::address::{Address, Target};
+use sockeye::sandbox::{Held, Reach, Sandbox};
+use sockeye::verb::relay;
 use sockeye::verb::serve::{Options, Role};
 
 use crate::exit::Exit;
-use crate::flags::Serve;
+use crate::flags::{Relay, Serve, Talk};
 use crate::output::Console;
 
-/// Gives up what this server does not need. A program that it runs may need anything: then nothing is.
-pub(super) fn enter(flags: &Serve, options: &Options, console: &Console) -> Result<(), Exit> {
+/// What is to hold.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    /// All but this is given up.
+    Only(Sandbox),
+    /// Nothing is, and why.
+    Nothing(&'static str),
+}
+
+/// Gives up what a verb that listens does not need.
+pub(super) fn enter(wanted: Wanted, console: &Console) -> Result<(), Exit> {
     let say = |words: &str| {
         if console.verbose > 0 {
             console.note(words);
         }
     };
-    if flags.no_sandbox {
-        say("no sandbox (--no-sandbox)");
-        return Ok(());
-    }
-    if matches!(options.role, Role::Exec(_)) {
-        say("no sandbox: a program may need anything");
-        return Ok(());
-    }
-    let sandbox = needed(flags, options);
+    let sandbox = match wanted {
+        Wanted::Only(sandbox) => sandbox,
+        Wanted::Nothing(why) => {
+            say(&format!("no sandbox{why}"));
+            return Ok(());
+        }
+    };
     let held = sandbox
         .enter()
-        .map_err(|error| console.fail(Exit::CannotListen, &format!("{error}; --no-sandbox serves without one")))?;
+        .map_err(|error| console.fail(Exit::CannotListen, &format!("{error}; --no-sandbox goes without one")))?;
     match held {
         Held::Landlock(version) => {
             let list = |folders: &[PathBuf]| {
                 let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
                 if folders.is_empty() { "nothing".to_owned() } else { folders.join(", ") }
             };
-            let net = if version >= 4 { "no other TCP socket; " } else { "" };
+            let net = match (&sandbox.connects[..], version >= 4) {
+                (_, false) => String::new(),
+                ([], true) => "no other TCP socket; ".to_owned(),
+                (ports, true) => {
+                    let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+                    format!("connects over TCP to {} alone and binds no other socket; ", ports.join(", "))
+                }
+            };
             say(&format!(
                 "sandbox: reads {}, writes {}; {net}no new privileges (Landlock {version}, tried and held)",
                 list(&[&sandbox.reads[..], &sandbox.writes[..]].concat()),
@@ -47,6 +62,65 @@ pub(super) fn enter(flags: &Serve, options: &Options, console: &Console) -> Resu
         }
     }
     Ok(())
+}
+
+/// What holds for `serve`. A program that it runs may need anything: then nothing does.
+pub(super) fn of_server(flags: &Serve, options: &Options) -> Wanted {
+    match options.role {
+        _ if flags.no_sandbox => Wanted::Nothing(SWITCHED_OFF),
+        Role::Exec(_) => Wanted::Nothing(FOR_PROGRAMS),
+        _ => Wanted::Only(needed(flags, options)),
+    }
+}
+
+/// What holds for `relay`, which connects to its servers and may write records.
+pub(super) fn of_relay(flags: &Relay, relay: &relay::Options) -> Wanted {
+    if flags.no_sandbox {
+        return Wanted::Nothing(SWITCHED_OFF);
+    }
+    let addresses = || std::iter::once(&relay.from).chain(&relay.to);
+    if addresses().any(|address| matches!(address.target, Target::Command(_))) {
+        return Wanted::Nothing(FOR_PROGRAMS);
+    }
+    let mut sandbox = Sandbox::default();
+    for to in &relay.to {
+        match &to.target {
+            Target::Inet { port, .. } => sandbox.connects.push(*port),
+            Target::Unix(path) if path.to_string_lossy().starts_with('@') => sandbox.reaches = Reach::Abstract,
+            _ => {}
+        }
+    }
+    sandbox.connects.sort_unstable();
+    sandbox.connects.dedup();
+    sandbox.writes.extend(flags.record.as_deref().map(folder_of).filter(|folder| folder.is_dir()));
+    add_sockets(&mut sandbox, std::slice::from_ref(&relay.from));
+    Wanted::Only(sandbox)
+}
+
+/// What holds for `talk --listen`, once its record and its ports are written.
+pub(super) fn of_talk(flags: &Talk, address: &Address) -> Wanted {
+    if flags.no_sandbox {
+        return Wanted::Nothing(SWITCHED_OFF);
+    }
+    let mut sandbox = Sandbox::default();
+    sandbox.writes.extend(flags.record.as_deref().map(folder_of).filter(|folder| folder.is_dir()));
+    add_sockets(&mut sandbox, std::slice::from_ref(address));
+    Wanted::Only(sandbox)
+}
+
+const SWITCHED_OFF: &str = " (--no-sandbox)";
+/// Steered from outside, a relay binds and connects while it runs.
+pub(super) const FOR_PROXIES: &str = ": proxies are made while it runs";
+const FOR_PROGRAMS: &str = ": a program may need anything";
+
+/// The files of Unix sockets are removed at the end.
+fn add_sockets(sandbox: &mut Sandbox, addresses: &[Address]) {
+    for address in addresses {
+        if let Target::Unix(path) = &address.target {
+            sandbox.removes.push(folder_of(path));
+        }
+    }
+    sandbox.removes.retain(|folder| folder.is_dir());
 }
 
 /// What is opened later.
@@ -67,16 +141,11 @@ fn needed(flags: &Serve, options: &Options) -> Sandbox {
             sandbox.reads.push(folder_of(&target));
         }
     }
-    for address in &options.addresses {
-        if let Target::Unix(path) = &address.target {
-            sandbox.removes.push(folder_of(path));
-        }
-    }
+    add_sockets(&mut sandbox, &options.addresses);
     sandbox.reads.sort();
     sandbox.reads.dedup();
     // A pipe has no folder, and is not read again.
     sandbox.reads.retain(|folder| folder.is_dir());
-    sandbox.removes.retain(|folder| folder.is_dir());
     sandbox
 }
 

@@ -12,7 +12,7 @@ use transcript::Side;
 use self::watch::Watch;
 use super::connection::{self, finish, no_connection, protocol, tell_attempts};
 use super::play_once::trust;
-use super::{play, signals};
+use super::{gate, play, sandbox, signals};
 use crate::clean::Cleaner;
 use crate::exit::Exit;
 use crate::flags::{StartTls, Talk};
@@ -83,6 +83,10 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     }
     if flags.listen {
         return listen_once(flags, address, protocol, console);
+    }
+    if flags.gate.are_given() {
+        let why = "--allow, --deny, --max-conns, --when-full and --user are about clients: they need --listen";
+        return Err(console.fail(Exit::Usage, why));
     }
     if flags.zero {
         return zero::run(flags, Ok(vec![address.clone()]), console);
@@ -264,6 +268,7 @@ fn conclude(outcome: &Outcome, peer: &str, console: &Console) -> Exit {
 }
 
 fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Console) -> Result<Exit, Exit> {
+    let (gate, user) = (gate::gate(&flags.gate, console)?, gate::user(&flags.gate, console)?);
     let request = Request { address: address.clone(), protocols: vec![protocol] };
     let bound = listen::bind(&[request], flags.family.family())
         .map_err(|error| console.fail(Exit::CannotListen, &error.to_string()))?;
@@ -293,12 +298,17 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
     options.tap = watch.tap(record.as_ref()).map(|tap| Tapped::new(Side::Server, tap));
     tell_when_interrupted(&options.progress, record.clone(), console)?;
     let bar = watch.bar(&options.progress, console);
+    let rereading = gate::read_again_on_hangup(&gate, &flags.gate, console).map_err(|error| {
+        console.fail(Exit::NoResources, &format!("cannot watch for SIGHUP: {}", sockeye::net::words(&error)))
+    })?;
+    options.gate = gate;
+    gate::become_user(user.as_ref(), console)?;
+    sandbox::enter(sandbox::of_talk(flags, address), console)?;
     let peer = here;
     let mut observer = console.observer();
     let listened =
         with_sink(flags, |sink| listen(bound.sockets, flags.keep, io::stdin().as_fd(), sink, &options, &mut *observer));
-    drop(observer);
-    drop(bar);
+    drop((observer, rereading, bar));
     let strangers = options.progress.strangers();
     if strangers > 0 {
         console.note(&format!("{peer}: {strangers} datagrams came from somebody else and were not taken"));

@@ -28,6 +28,16 @@ pub(crate) struct GateFlags {
     pub(crate) user: Option<String>,
 }
 
+impl GateFlags {
+    /// Whether any of them was given.
+    pub(crate) fn are_given(&self) -> bool {
+        let Self { allow, deny, max_conns, max_conns_per_address, when_full, user } = self;
+        let has_rules = !allow.is_empty() || !deny.is_empty();
+        let has_counts = max_conns.is_some() || max_conns_per_address.is_some() || *when_full != WhenFull::Wait;
+        has_rules || has_counts || user.is_some()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum WhenFull {
     /// They wait until there is

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use sockeye::verb::relay::Balance;
 
 use super::faults::Weather;
+use super::gate::GateFlags;
 use super::parsers::duration;
 use super::values::FamilyFlags;
 
@@ -70,9 +71,14 @@ pub(crate) struct Relay {
     pub(crate) hexdump: bool,
     #[command(flatten)]
     pub(crate) family: FamilyFlags,
-    // The last: its heading would also stand over what follows.
+    /// Keep every right: without this, `relay` opens no other file and no other TCP port once all is open
+    #[arg(long)]
+    pub(crate) no_sandbox: bool,
+    // The last: their headings would also stand over what follows.
     #[command(flatten)]
     pub(crate) weather: Weather,
+    #[command(flatten)]
+    pub(crate) gate: GateFlags,
 }
 
 /// How the next of several servers is chosen.

@@ -12,6 +12,7 @@ use sockeye::net::proxy::Proxy;
 use sockeye::net::tls::Trust;
 use sockeye::verb::talk::{Eol, Upgrade};
 
+use super::gate::GateFlags;
 use super::parsers::{Sha256Hex, count, duration, group, interface, own_end, pin, proxy, sha256, size};
 use super::values::{FamilyFlags, Values};
 
@@ -137,6 +138,12 @@ pub(crate) struct Talk {
     pub(crate) values: Values,
     #[command(flatten)]
     pub(crate) family: FamilyFlags,
+    /// With --listen, keep every right: without this, no other file and no other TCP socket can be opened once it listens
+    #[arg(long, requires = "listen")]
+    pub(crate) no_sandbox: bool,
+    // The last: its heading would also stand over what follows.
+    #[command(flatten)]
+    pub(crate) gate: GateFlags,
 }
 
 /// A protocol that may go over to TLS, by its name.

@@ -15,7 +15,7 @@ use super::team::Message;
 use super::threads::Membership;
 use super::{Behaviour, Loop};
 use crate::event::{Conversation, Endpoint, Event, Name};
-use crate::gate::{Pass, WhenFull};
+use crate::gate::{Gate, KeptOut, Pass, WhenFull, who};
 use crate::net::listen::Socket;
 
 /// Connections taken from one listener before the others have their turn.
@@ -42,7 +42,7 @@ pub(super) struct Waiting {
 }
 
 /// Of those, at most so many wait; more are refused.
-const MOST_WAITING: usize = 1024;
+pub(super) const MOST_WAITING: usize = 1024;
 
 /// A client that may come in, with its own name, ours, and its right to be inside.
 type Admitted = (OwnedFd, Name, Option<Box<Name>>, Option<Box<Pass>>);
@@ -122,6 +122,14 @@ fn sort(error: Errno, endpoint: &Endpoint) -> Accepted {
     }
 }
 
+/// A client's address, if it has one.
+pub(super) fn address_of(client: &Name) -> Option<IpAddr> {
+    match client {
+        Name::Inet(client) => Some(client.ip()),
+        _ => None,
+    }
+}
+
 fn unmapped(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
@@ -158,7 +166,7 @@ impl Loop {
                 && self.bounds.gate.when_full == WhenFull::Wait
                 && self.live() >= most
             {
-                self.pause_accepting(&format!("{most} connections, as many as may be (--max-conns); new clients wait"));
+                self.pause_accepting(&Gate::words_of_full(most));
                 return;
             }
             if self.live() >= self.bounds.connections {
@@ -222,31 +230,17 @@ impl Loop {
     /// Lets a client in if the rules say so and there is room for it.
     fn admit(&mut self, fd: OwnedFd, client: Name, server: Option<Box<Name>>, listener: usize) -> Option<Admitted> {
         let gate = &self.bounds.gate;
-        // Who may come to a Unix socket is said by the rights of its file.
-        let address = match &client {
-            Name::Inet(client) => Some(client.ip()),
-            Name::Path(_) | Name::Unnamed => None,
-        };
-        let why = if address.is_some_and(|address| !gate.admits(address)) {
-            "may not come in (--allow, --deny)".to_owned()
-        } else if let Some(most) = gate.most.filter(|most| self.live() >= *most) {
-            format!("refused: {most} connections, as many as may be (--max-conns)")
-        } else {
-            match address.map_or(Ok(None), |address| gate.enter(address)) {
-                Ok(pass) => return Some((fd, client, server, pass)),
-                Err(()) if gate.when_full == WhenFull::Wait && self.waiting.len() < MOST_WAITING => {
-                    self.tell_of_waiting(address);
-                    self.waiting.push_back(Waiting { fd, client, server, listener });
-                    return None;
-                }
-                Err(()) => {
-                    let most = gate.per_address.unwrap_or_default();
-                    format!("refused: {most} connections, as many as may be of one address (--max-conns-per-address)")
-                }
+        let address = address_of(&client);
+        let why = match gate.judge(address, self.live()) {
+            Ok(pass) => return Some((fd, client, server, pass)),
+            Err(KeptOut::FullOfAddress(_)) if gate.when_full == WhenFull::Wait && self.waiting.len() < MOST_WAITING => {
+                self.tell_of_waiting(address);
+                self.waiting.push_back(Waiting { fd, client, server, listener });
+                return None;
             }
+            Err(why) => why,
         };
-        let who = address.map_or_else(|| "a client".to_owned(), |address| address.to_string());
-        let error = format!("{}: {who} {why}", self.origins[listener].endpoint);
+        let error = format!("{}: {} {why}", self.origins[listener].endpoint, who(address));
         self.lent.observer.observe(Event::Dropped { count: 1, error });
         None
     }
@@ -254,11 +248,7 @@ impl Loop {
     fn tell_of_waiting(&mut self, address: Option<IpAddr>) {
         if self.told_full.is_none_or(|told| self.lent.now >= told.after(Duration::from_secs(1))) {
             self.told_full = Some(self.lent.now);
-            let most = self.bounds.gate.per_address.unwrap_or_default();
-            let who = address.map_or_else(String::new, |address| format!("{address} has "));
-            self.lent.observer.observe(Event::Notice(format!(
-                "{who}{most} connections, as many as may be of one address (--max-conns-per-address); its next clients wait"
-            )));
+            self.lent.observer.observe(Event::Notice(self.bounds.gate.words_of_waiting(address)));
         }
     }
 
@@ -278,10 +268,7 @@ impl Loop {
                 self.waiting.push_front(waiting);
                 break;
             }
-            let pass = match &waiting.client {
-                Name::Inet(client) => self.bounds.gate.enter(client.ip()),
-                Name::Path(_) | Name::Unnamed => Ok(None),
-            };
+            let pass = address_of(&waiting.client).map_or(Ok(None), |address| self.bounds.gate.enter(address));
             match pass {
                 Ok(pass) => {
                     let Waiting { fd, client, server, listener } = waiting;

@@ -14,6 +14,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_
 // linux/landlock.h.
 const VERSION: libc::c_uint = 1;
 const PATH_BENEATH: libc::c_int = 1;
+const NET_PORT: libc::c_int = 2;
 const WRITE_FILE: u64 = 1 << 1;
 const READ_FILE: u64 = 1 << 2;
 const READ_DIR: u64 = 1 << 3;
@@ -24,7 +25,9 @@ const MAKE_REG: u64 = 1 << 8;
 const REFER: u64 = 1 << 13;
 const TRUNCATE: u64 = 1 << 14;
 const BIND_AND_CONNECT: u64 = 0b11;
-const ABSTRACT_SOCKETS_AND_SIGNALS: u64 = 0b11;
+const CONNECT: u64 = 0b10;
+const ABSTRACT_SOCKETS: u64 = 0b01;
+const SIGNALS: u64 = 0b10;
 
 const READ: u64 = READ_FILE | READ_DIR;
 const WRITE: u64 = WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | REFER | TRUNCATE;
@@ -34,6 +37,12 @@ struct Ruleset {
     files: u64,
     net: u64,
     scoped: u64,
+}
+
+#[repr(C)]
+struct Port {
+    allowed: u64,
+    port: u64,
 }
 
 #[repr(C, packed)]
@@ -51,6 +60,20 @@ pub struct Sandbox {
     pub writes: Vec<PathBuf>,
     /// Folders in which files are removed: those of Unix sockets.
     pub removes: Vec<PathBuf>,
+    /// Ports of TCP that are connected to, on whatever machine.
+    pub connects: Vec<u16>,
+    /// Whether Unix sockets without a file are connected to.
+    pub reaches: Reach,
+}
+
+/// Which Unix sockets without a file are connected to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// None.
+    #[default]
+    None,
+    /// Any: the kernel knows no rule about a name.
+    Abstract,
 }
 
 /// What holds from now on.
@@ -102,8 +125,11 @@ impl Sandbox {
         let since = |first: u32, right: u64| if version >= first { right } else { 0 };
         // Every right of the version: what is not handled is not held.
         let handled = ((1 << 13) - 1) | since(2, REFER) | since(3, TRUNCATE) | since(5, 1 << 15);
-        let ruleset =
-            Ruleset { files: handled, net: since(4, BIND_AND_CONNECT), scoped: since(6, ABSTRACT_SOCKETS_AND_SIGNALS) };
+        let scoped = match self.reaches {
+            Reach::None => ABSTRACT_SOCKETS | SIGNALS,
+            Reach::Abstract => SIGNALS,
+        };
+        let ruleset = Ruleset { files: handled, net: since(4, BIND_AND_CONNECT), scoped: since(6, scoped) };
         let size: usize = if version >= 6 {
             24
         } else if version >= 4 {
@@ -128,6 +154,13 @@ impl Sandbox {
                     libc::syscall(libc::SYS_landlock_add_rule, rules.as_raw_fd(), PATH_BENEATH, &raw const rule, 0)
                 })?;
             }
+        }
+        for port in self.connects.iter().filter(|_| version >= 4) {
+            let rule = Port { allowed: CONNECT, port: u64::from(*port) };
+            // SAFETY: as above.
+            done(unsafe {
+                libc::syscall(libc::SYS_landlock_add_rule, rules.as_raw_fd(), NET_PORT, &raw const rule, 0)
+            })?;
         }
         // SAFETY: a descriptor and a number.
         done(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, rules.as_raw_fd(), 0) })?;
@@ -155,7 +188,8 @@ impl Sandbox {
             return Err(SandboxError::DoesNotHold("binding a TCP socket"));
         }
         // Nobody listens there: refused would mean that it went out.
-        if connect(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 1))) != Err(Errno::ACCESS) {
+        let Some(other) = (1..).find(|port| !self.connects.contains(port)) else { return Ok(()) };
+        if connect(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, other))) != Err(Errno::ACCESS) {
             return Err(SandboxError::DoesNotHold("connecting over TCP"));
         }
         Ok(())

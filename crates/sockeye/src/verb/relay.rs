@@ -44,6 +44,7 @@ use crate::endpoint::{Endpoint, Name, Protocol};
 use crate::engine::relay::{self, Capture, Listener, Live, Place, Target, Targets};
 use crate::event::{Event, Observer};
 use crate::faults::BadNetwork;
+use crate::gate::Gate;
 use crate::limits;
 use crate::net::Family;
 use crate::net::connect::{ConnectError, ConnectOptions, look_up_all};
@@ -84,6 +85,8 @@ pub struct Options {
     pub hearers: Hearers,
     /// Where what passes the sockets is written as packets, with the secrets of TLS in it.
     pub capture: Option<PathBuf>,
+    /// Who may come in, and how many.
+    pub gate: Gate,
     /// What the network between the two does.
     pub network: BadNetwork,
     /// Who the relay is to clients over TLS, where the address names no certificate.
@@ -106,6 +109,7 @@ impl Options {
             threads: 1,
             hearers: Hearers::default(),
             capture: None,
+            gate: Gate::default(),
             network: BadNetwork::default(),
             identity: Identity::throw_away(),
         }
@@ -273,6 +277,7 @@ impl Relay {
             numbers: steering.numbers,
             // Each takes a socket on either side.
             pairs: (limits::connections(open_files()) / 2).max(1),
+            gate: options.gate.clone(),
             network: options.network,
         };
         Ok(Self { listeners, ports, notices, targets: Targets::new(targets, options.balance), options: bounds })

@@ -1,10 +1,11 @@
 //! Clients come in, and go to the loop with the fewest pairs.
 
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::net::SocketFlags;
 
-use super::super::accept::{ACCEPTS, Accepted, ERRORS, PAUSE, accept};
+use super::super::accept::{ACCEPTS, Accepted, ERRORS, MOST_WAITING, PAUSE, accept, address_of};
 use super::Loop;
 use super::capture::Wire;
 use super::leg::Leg;
@@ -12,11 +13,20 @@ use super::pair::{Client, Pair, Stage};
 use super::poll::{End, Who};
 use super::shared::Message;
 use super::way::Way;
-use crate::event::{ClosedBy, Conversation, Event};
+use crate::event::{ClosedBy, Conversation, Event, Name};
 use crate::faults::{Chain, Faults, Fortune, Lane};
+use crate::gate::{Gate, KeptOut, Pass, WhenFull, who};
 use crate::limits;
 use crate::net::tls::Session;
 use transcript::Side;
+
+/// A client that was accepted, and may come in or not.
+pub(super) struct Newcomer {
+    fd: OwnedFd,
+    client: Name,
+    server: Name,
+    listener: usize,
+}
 
 impl Loop {
     /// Takes those who wait at a listener.
@@ -40,21 +50,21 @@ impl Loop {
                 self.pause_accepting(why);
                 return;
             }
+            let gate = &self.shared.options.gate;
+            if let Some(most) = gate.most.filter(|most| gate.when_full == WhenFull::Wait && self.shared.live() >= *most)
+            {
+                self.pause_accepting(Gate::words_of_full(most));
+                return;
+            }
             let listener = &self.listeners[index];
             match accept(&listener.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
                 Accepted::One { fd, client, server } => {
                     errors = 0;
                     let endpoint = &listener.socket.endpoint;
                     let server = server.map_or_else(|| endpoint.name.clone(), |server| *server);
-                    let (number, protocol) = (self.shared.next_number(), endpoint.protocol);
-                    let conversation = Conversation { number, protocol, server, client, to: None };
-                    let client = Client { fd, conversation, listener: index };
-                    let seat = self.shared.freest();
-                    self.shared.add(seat);
-                    if seat == self.seat {
-                        self.take_in(client);
-                    } else {
-                        self.shared.write(seat, Message::Client(Box::new(client)));
+                    let newcomer = Newcomer { fd, client, server, listener: index };
+                    if let Some((newcomer, pass)) = self.admit(newcomer) {
+                        self.receive(newcomer, pass);
                     }
                 }
                 Accepted::None => return,
@@ -79,9 +89,65 @@ impl Loop {
         }
     }
 
+    /// Lets a client in if the rules say so and there is room for it.
+    fn admit(&mut self, newcomer: Newcomer) -> Option<(Newcomer, Option<Box<Pass>>)> {
+        let gate = &self.shared.options.gate;
+        let address = address_of(&newcomer.client);
+        let why = match gate.judge(address, self.shared.live()) {
+            Ok(pass) => return Some((newcomer, pass)),
+            Err(KeptOut::FullOfAddress(_)) if gate.when_full == WhenFull::Wait && self.waiting.len() < MOST_WAITING => {
+                let words = gate.words_of_waiting(address);
+                self.waiting.push_back(newcomer);
+                self.tell_full(words);
+                return None;
+            }
+            Err(why) => why,
+        };
+        let error = format!("{}: {} {why}", self.listeners[newcomer.listener].socket.endpoint, who(address));
+        self.shared.observe(Event::Dropped { count: 1, error });
+        None
+    }
+
+    /// A client comes in, and goes to the loop with the fewest.
+    fn receive(&mut self, newcomer: Newcomer, pass: Option<Box<Pass>>) {
+        let Newcomer { fd, client, server, listener } = newcomer;
+        let (number, protocol) = (self.shared.next_number(), self.listeners[listener].socket.endpoint.protocol);
+        let conversation = Conversation { number, protocol, server, client, to: None };
+        let client = Client { fd, conversation, listener, pass };
+        let seat = self.shared.freest();
+        self.shared.add(seat);
+        if seat == self.seat {
+            self.take_in(client);
+        } else {
+            self.shared.write(seat, Message::Client(Box::new(client)));
+        }
+    }
+
+    /// Those who wait for room of their address come in when one has left.
+    pub(super) fn admit_waiting(&mut self) {
+        let left = self.shared.options.gate.left();
+        if self.waiting.is_empty() || left == std::mem::replace(&mut self.left, left) || self.stop_by.is_some() {
+            return;
+        }
+        for _ in 0..self.waiting.len() {
+            let Some(newcomer) = self.waiting.pop_front() else { break };
+            let gate = &self.shared.options.gate;
+            if self.all_came() || self.shared.live() >= self.shared.options.pairs.min(gate.most.unwrap_or(usize::MAX)) {
+                // Whoever leaves next makes room for it.
+                self.left = left.wrapping_sub(1);
+                self.waiting.push_front(newcomer);
+                break;
+            }
+            match address_of(&newcomer.client).map_or(Ok(None), |address| gate.enter(address)) {
+                Ok(pass) => self.receive(newcomer, pass),
+                Err(()) => self.waiting.push_back(newcomer),
+            }
+        }
+    }
+
     /// A client is this loop's.
     pub(super) fn take_in(&mut self, client: Client) {
-        let Client { fd, conversation, listener } = client;
+        let Client { fd, conversation, listener, pass } = client;
         let network = &self.shared.options.network;
         let number = conversation.number;
         let fortune = if network.is_good() { Fortune::Good } else { network.fortune(number) };
@@ -104,7 +170,7 @@ impl Loop {
         }
         let taps = self.taps_of(&conversation);
         let mut pair = Pair::new(near, conversation, (up, down), Stage::Greeting, self.now);
-        pair.taps = taps;
+        (pair.taps, pair.pass) = (taps, pass);
         let key = self.pairs.insert(Box::new(pair));
         let Some(pair) = self.pairs.get_mut(key) else { return };
         let mut begun = self.poll.add_end(pair.near.fd(), key, End::Near);
@@ -144,6 +210,11 @@ impl Loop {
         }
         self.is_paused = true;
         self.accept_again = Some(self.now.after(PAUSE));
+        self.tell_full(why);
+    }
+
+    /// Says once a second that clients wait.
+    fn tell_full(&mut self, why: String) {
         if self.told_full.is_none_or(|told| self.now >= told.after(Duration::from_secs(1))) {
             self.told_full = Some(self.now);
             self.shared.observe(Event::Notice(why));
@@ -155,7 +226,7 @@ impl Loop {
             self.accept_again = None;
             return;
         }
-        if self.shared.live() >= self.shared.options.pairs {
+        if self.shared.live() >= self.shared.options.pairs.min(self.shared.options.gate.most.unwrap_or(usize::MAX)) {
             self.accept_again = Some(self.now.after(PAUSE));
             return;
         }

@@ -21,6 +21,7 @@ use super::{Loop, Outcome, Trouble};
 use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
 use crate::failure::{Failure, Kind};
 use crate::faults::{DatagramWeather, Faults, Fortune};
+use crate::gate::{KeptOut, Pass};
 use crate::limits;
 use crate::net::listen::Socket;
 use crate::net::{is_exhausted, words};
@@ -49,6 +50,8 @@ pub(super) struct Flows {
     again: Option<Moment>,
     /// Datagrams that could not be sent, of all flows, and when that was last told.
     lost: u64,
+    /// Those of clients that may not come in, by why.
+    kept_out: HashMap<KeptOut, u64>,
     told: Option<Moment>,
 }
 
@@ -73,6 +76,8 @@ struct Flow {
     down: Option<Box<DatagramWeather>>,
     taps: Option<Box<Taps>>,
     capture: Option<Arc<Capture>>,
+    /// Its right to be inside, given back with it.
+    _pass: Option<Box<Pass>>,
 }
 
 impl Flows {
@@ -91,6 +96,7 @@ impl Flows {
             refused: Vec::new(),
             again: None,
             lost: 0,
+            kept_out: HashMap::new(),
             told: None,
         }
     }
@@ -104,7 +110,9 @@ impl Flows {
     }
 
     pub(super) fn wakes(&self) -> Option<Moment> {
-        self.again
+        let has_word = self.lost > 0 || !self.kept_out.is_empty();
+        let word = self.told.filter(|_| has_word).map(|told| told.after(Duration::from_secs(1)));
+        self.again.into_iter().chain(word).min()
     }
 
     /// Sends answers that wait, and notes what could not go.
@@ -157,7 +165,18 @@ impl Loop {
             }
             let mut inbox = std::mem::replace(&mut flows.inbox, Inbox::none());
             for arrival in inbox.arrivals() {
-                let Some(key) = self.flow_of(&mut flows, index, arrival.from, arrival.to) else { continue };
+                let found = match self.shared.options.gate.admits(arrival.from.ip()) {
+                    true => self.flow_of(&mut flows, index, arrival.from, arrival.to),
+                    false => Err(KeptOut::ByRules),
+                };
+                let key = match found {
+                    Ok(Some(key)) => key,
+                    Ok(None) => continue,
+                    Err(why) => {
+                        *flows.kept_out.entry(why).or_default() += arrival.datagrams().count() as u64;
+                        continue;
+                    }
+                };
                 let Some(flow) = flows.flows.get_mut(key) else { continue };
                 flow.last = self.now;
                 for datagram in arrival.datagrams() {
@@ -239,9 +258,20 @@ impl Loop {
     pub(super) fn finish_datagrams(&mut self) {
         let Some(flows) = &mut self.flows else { return };
         flows.send_down(self.now);
-        if flows.lost > 0 && flows.told.is_none_or(|told| self.now >= told.after(Duration::from_secs(1))) {
-            flows.told = Some(self.now);
+        let is_due = flows.told.is_none_or(|told| self.now >= told.after(Duration::from_secs(1)));
+        if !is_due || flows.lost == 0 && flows.kept_out.is_empty() {
+            return;
+        }
+        flows.told = Some(self.now);
+        if flows.lost > 0 {
             let (count, error) = (std::mem::take(&mut flows.lost), "datagrams that could not be sent on".to_owned());
+            self.shared.observe(Event::Dropped { count, error });
+        }
+        for (why, count) in flows.kept_out.drain() {
+            let error = match why {
+                KeptOut::ByRules => "datagrams from addresses that may not come in (--allow, --deny)".to_owned(),
+                full => format!("datagrams of new clients, {full}"),
+            };
             self.shared.observe(Event::Dropped { count, error });
         }
     }
@@ -277,13 +307,20 @@ impl Loop {
     }
 
     /// The flow of a client; a new one if it has none.
-    fn flow_of(&mut self, flows: &mut Flows, near: usize, peer: SocketAddr, source: Option<IpAddr>) -> Option<Key> {
+    fn flow_of(
+        &mut self,
+        flows: &mut Flows,
+        near: usize,
+        peer: SocketAddr,
+        source: Option<IpAddr>,
+    ) -> Result<Option<Key>, KeptOut> {
         if let Some(key) = flows.by_peer.get(&(near, peer)) {
-            return Some(*key);
+            return Ok(Some(*key));
         }
         if self.stop_by.is_some() || self.all_came() {
-            return None;
+            return Ok(None);
         }
+        let pass = self.shared.options.gate.judge(Some(peer.ip()), flows.flows.len())?;
         if flows.flows.len() >= self.shared.options.pairs {
             self.make_room(flows);
         }
@@ -304,7 +341,7 @@ impl Loop {
                 let trouble = Some(Trouble::Kind(kind));
                 let outcome = Outcome { from_client: 0, from_server: 0, lost: 0, trouble, is_cut: false };
                 self.shared.remove(self.seat, &outcome);
-                return None;
+                return Ok(None);
             }
         };
         conversation.to = Some(Name::Inet(to));
@@ -338,19 +375,20 @@ impl Loop {
             up,
             down,
             taps: None,
+            _pass: pass,
         };
         flow.taps = self.taps_of(&flow.conversation);
         let key = flows.flows.insert(Box::new(flow));
-        let flow = flows.flows.get_mut(key)?;
+        let Some(flow) = flows.flows.get_mut(key) else { return Ok(None) };
         if self.poll.add_end(&flow.fd, key, End::Far).is_err() {
             flows.flows.remove(key);
-            return None;
+            return Ok(None);
         }
         let idle = self.shared.options.datagram_idle;
         self.timers.arm(&mut flow.armed, self.now.after(idle), key);
         flows.by_peer.insert((near, peer), key);
         flows.by_age.push_back((key, self.now));
-        Some(key)
+        Ok(Some(key))
     }
 
     /// A socket to the next server that there is a way to.

@@ -15,6 +15,7 @@ mod tap;
 mod targets;
 mod way;
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -29,10 +30,12 @@ use super::reactor::token::Key;
 use crate::event::{Event, Observer, Protocol};
 use crate::failure::Kind;
 use crate::faults::BadNetwork;
+use crate::gate::Gate;
 use crate::net::listen::Socket;
 use crate::net::tls::TlsServer;
 use crate::net::{is_exhausted, words};
 use crate::stop::Stop;
+use accept::Newcomer;
 use flows::Flows;
 use leg::{Buffer, Leg};
 use pair::{Connecting, Fate, Pair, Stage};
@@ -64,6 +67,8 @@ pub(crate) struct Options {
     pub(crate) datagram_idle: Duration,
     /// Pairs at once.
     pub(crate) pairs: usize,
+    /// Who may come in.
+    pub(crate) gate: Gate,
     pub(crate) network: BadNetwork,
     pub(crate) hearers: Hearers,
     pub(crate) capture: Option<Arc<Capture>>,
@@ -177,6 +182,9 @@ struct Loop {
     stop_by: Option<Moment>,
     accept_again: Option<Moment>,
     told_full: Option<Moment>,
+    /// Clients that wait for others of their address to leave; and how many had left at the last look.
+    waiting: VecDeque<Newcomer>,
+    left: u64,
     is_paused: bool,
     broken: Option<io::Error>,
 }
@@ -245,6 +253,8 @@ impl Loop {
             stop_by: None,
             accept_again: None,
             told_full: None,
+            waiting: VecDeque::new(),
+            left: 0,
             is_paused: false,
             broken: None,
         }
@@ -270,6 +280,10 @@ impl Loop {
             self.shared.observe(Event::Listening(listener.socket.endpoint.clone()));
         }
         (self.stop, self.listeners) = (Some(stop), listeners);
+        if self.shared.options.gate.counts() {
+            // Whoever leaves makes room for one who waits.
+            self.shared.is_attentive.store(true, std::sync::atomic::Ordering::SeqCst);
+        }
         Ok(())
     }
 
@@ -301,6 +315,10 @@ impl Loop {
                         }
                     }
                     Who::Mail => {
+                        if self.is_paused {
+                            // There may be room by now.
+                            self.accept_again = Some(self.now);
+                        }
                         for message in self.shared.messages(self.seat) {
                             match message {
                                 Message::Client(client) => self.take_in(*client),
@@ -328,6 +346,7 @@ impl Loop {
             if self.seat != 0 {
                 continue;
             }
+            self.admit_waiting();
             if self.broken.is_some() && self.stop_by.is_none() {
                 self.begin_stopping();
             }
@@ -376,6 +395,11 @@ impl Loop {
         for listener in &mut self.listeners {
             self.poll.remove(&listener.socket.fd);
             listener.socket.close();
+        }
+        if !self.waiting.is_empty() {
+            let count = std::mem::take(&mut self.waiting).len() as u64;
+            let error = "clients that waited for room: the relay was stopped".to_owned();
+            self.shared.observe(Event::Dropped { count, error });
         }
         if let Some(flows) = &mut self.flows {
             for socket in flows.near() {

@@ -16,6 +16,7 @@ use super::{Outcome, Trouble};
 use crate::event::{ClosedBy, Conversation, Event};
 use crate::failure::{Failure, Kind};
 use crate::faults::{Lane, Limit, LiveFault, Met};
+use crate::gate::Pass;
 use crate::net::tls::{TlsError, Why};
 use crate::net::words;
 
@@ -30,6 +31,8 @@ pub(super) struct Client {
     pub(super) fd: OwnedFd,
     pub(super) conversation: Conversation,
     pub(super) listener: usize,
+    /// Its right to be inside, where that is counted.
+    pub(super) pass: Option<Box<Pass>>,
 }
 
 /// How far a pair is.
@@ -96,6 +99,8 @@ pub(super) struct Pair {
     reason: Option<String>,
     trouble: Option<Trouble>,
     pub(super) taps: Option<Box<Taps>>,
+    /// Its right to be inside, given back with it.
+    pub(super) pass: Option<Box<Pass>>,
     pub(super) was_told: bool,
     /// It stands among those that have more to move.
     pub(super) is_queued: bool,
@@ -130,6 +135,7 @@ impl Pair {
             reason: None,
             trouble: None,
             taps: None,
+            pass: None,
             was_told: false,
             is_queued: false,
         }

@@ -14,6 +14,7 @@ use super::datagram::Speech;
 use super::{Direction, Ending, FirstEnd, Outcome, Sink, TalkOptions, datagram, stream};
 use crate::event::{ClosedBy, Conversation, Event, Name, Observer, Protocol};
 use crate::failure::{Failure, Kind};
+use crate::gate::KeptOut;
 use crate::net::listen::Socket;
 use crate::net::peer::Peer;
 use crate::net::words;
@@ -55,9 +56,9 @@ pub fn listen(
         let socket = &sockets[index];
         let received_before = options.progress.received();
         let opened = if socket.endpoint.protocol == Protocol::Udp {
-            first_datagram(socket, &mut waiting[index], sink, options)
+            first_datagram(socket, &mut waiting[index], sink, options, observer)
         } else {
-            accept(socket, observer)
+            accept(socket, options, observer)
         };
         let (fd, client) = match opened {
             Ok(opened) => opened,
@@ -147,10 +148,14 @@ fn ready(sockets: &[Socket]) -> io::Result<usize> {
 }
 
 /// Waits for a client. What a client did before it was accepted ends nothing.
-fn accept(socket: &Socket, observer: &mut dyn Observer) -> Result<(std::os::fd::OwnedFd, Name), Opening> {
+fn accept(
+    socket: &Socket,
+    options: &TalkOptions,
+    observer: &mut dyn Observer,
+) -> Result<(std::os::fd::OwnedFd, Name), Opening> {
     let mut told = None;
     // Once for each kind of error; a pause, for it may stay.
-    let mut pause = |error: Errno, time| {
+    let mut pause = |error: Errno, time, observer: &mut dyn Observer| {
         if told.replace(error) != Some(error) {
             let reason = format!("cannot accept a client, and goes on: {}", words(&io::Error::from(error)));
             let failure = Failure::other(Kind::CannotAccept, reason);
@@ -161,19 +166,22 @@ fn accept(socket: &Socket, observer: &mut dyn Observer) -> Result<(std::os::fd::
     loop {
         match acceptfrom_with(&socket.fd, SocketFlags::CLOEXEC) {
             Ok((fd, peer)) => {
-                let client = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).map_or(Name::Unnamed, Name::Inet);
-                return Ok((fd, client));
+                let client = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+                match client.filter(|client| !options.gate.admits(client.ip())) {
+                    None => return Ok((fd, client.map_or(Name::Unnamed, Name::Inet))),
+                    Some(client) => keep_out(socket, client, observer),
+                }
             }
             Err(Errno::AGAIN) => wait(socket.fd.as_fd())?,
             Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
-                pause(error, Duration::from_millis(250));
+                pause(error, Duration::from_millis(250), observer);
             }
             // The client was gone again.
             Err(Errno::INTR | Errno::CONNABORTED) => {}
             Err(error @ (Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT)) => {
                 return Err(Opening::Socket(error.into()));
             }
-            Err(error) => pause(error, Duration::from_millis(20)),
+            Err(error) => pause(error, Duration::from_millis(20), observer),
         }
     }
 }
@@ -184,8 +192,11 @@ fn first_datagram(
     waiting: &mut Waiting,
     sink: &mut Sink<'_>,
     options: &TalkOptions,
+    observer: &mut dyn Observer,
 ) -> Result<(std::os::fd::OwnedFd, Name), Opening> {
     let mut buffer = vec![0; 65_536];
+    // Rules may be others by now.
+    waiting.retain(|(client, _)| options.gate.admits(client.ip()));
     if let Some(&(client, _)) = waiting.front() {
         connect(&socket.fd, &client).map_err(|error| Opening::Socket(error.into()))?;
         let fd = socket.fd.try_clone().map_err(Opening::Socket)?;
@@ -200,6 +211,10 @@ fn first_datagram(
         match recvfrom(&socket.fd, &mut buffer[..], RecvFlags::empty()) {
             Ok((_, length, Some(peer))) => {
                 let Ok(client) = SocketAddr::try_from(peer) else { continue };
+                if !options.gate.admits(client.ip()) {
+                    keep_out(socket, client, observer);
+                    continue;
+                }
                 connect(&socket.fd, &client).map_err(|error| Opening::Socket(error.into()))?;
                 let fd = socket.fd.try_clone().map_err(Opening::Socket)?;
                 take_first(&buffer[..length], sink, options)?;
@@ -210,6 +225,12 @@ fn first_datagram(
             Err(error) => return Err(Opening::Socket(error.into())),
         }
     }
+}
+
+/// A client may not come in.
+fn keep_out(socket: &Socket, client: SocketAddr, observer: &mut dyn Observer) {
+    let error = format!("{}: {} {}", socket.endpoint, client.ip(), KeptOut::ByRules);
+    observer.observe(Event::Dropped { count: 1, error });
 }
 
 /// A client was the only one to be heard. Where the system chose the port it is asked for again.

@@ -47,6 +47,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use transcript::Side;
 
+use crate::gate::Gate;
 use crate::net::tls::TlsError;
 use crate::net::{words, words_of_sending};
 use crate::record::Tap;
@@ -132,6 +133,8 @@ pub struct TalkOptions {
     pub progress: Arc<Progress>,
     /// What passes is heard here.
     pub tap: Option<Arc<Tapped>>,
+    /// Who may come in, where we listen.
+    pub gate: Gate,
 }
 
 /// A tap, and which side of the conversation is ours.
@@ -204,6 +207,7 @@ impl Default for TalkOptions {
             first_answer: crate::limits::DATAGRAM_ANSWER,
             progress: Arc::default(),
             tap: None,
+            gate: Gate::default(),
         }
     }
 }
