@@ -226,7 +226,7 @@ pub fn waiting() -> String {
 }
 
 /// A size as people write it: `64 KiB`.
-fn bytes(count: impl TryInto<u64>) -> String {
+pub(crate) fn bytes(count: impl TryInto<u64>) -> String {
     let count = count.try_into().unwrap_or(u64::MAX);
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     match units.iter().find(|(shift, _)| count >= 1 << shift && count.is_multiple_of(1 << shift)) {

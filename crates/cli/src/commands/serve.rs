@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use sockeye::address::Address;
 use sockeye::child::{Program, ProgramError};
@@ -14,7 +14,7 @@ use sockeye::net::listen::ListenError;
 use sockeye::net::tls::Identity;
 use sockeye::stop;
 use sockeye::verb::serve::{
-    self, AccessLog, Files, Leaving, Plain, Reloading, Role, Running, ServeError, Server, Summary, Terminal,
+    self, AccessLog, Errors, Files, Leaving, Plain, Reloading, Role, Running, ServeError, Server, Summary, Terminal,
 };
 use sockeye::watch::watch;
 use sockeye::web::account::{Account, Accounts};
@@ -59,27 +59,16 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
     signals::stop_on_signals(&stopper).map_err(|error| refuse(ServeError::Io(error)))?;
     // Whoever finds the ports may send a signal at once: by then each has its meaning.
     let reloading = reloading(flags, console).map_err(|error| refuse(ServeError::Io(error)))?;
-    // Given back when the server has ended: the log ends when no one writes to it any more.
-    let teller = Arc::new(Mutex::new(None));
-    if let Some(source) = gate::Source::new(&options.gate, &flags.gate) {
-        *teller.lock().unwrap_or_else(PoisonError::into_inner) = Some(console.observer());
-        let teller = Arc::clone(&teller);
-        let tell = move || {
-            let notice = Event::Notice(source.read_again());
-            if let Some(teller) = &mut *teller.lock().unwrap_or_else(PoisonError::into_inner) {
-                teller.observe(notice);
-            }
-        };
-        signals::on_hangup(tell).map_err(|error| refuse(ServeError::Io(error)))?;
-    }
+    let rereading = gate::read_again_on_hangup(&options.gate, &flags.gate, console);
+    let rereading = rereading.map_err(|error| refuse(ServeError::Io(error)))?;
     let observer = observer(flags, console)?;
     if let Some(path) = &flags.port_file {
         port_file::write(path, server.ports(), console)?;
     }
     gate::become_user(user.as_ref(), console)?;
-    sandbox::enter(flags, &options, console)?;
+    sandbox::enter(sandbox::of_server(flags, &options), console)?;
     let summary = server.run(stop, reloading, observer);
-    teller.lock().unwrap_or_else(PoisonError::into_inner).take();
+    drop(rereading);
     let summary = summary.map_err(refuse)?;
     Ok(conclude(summary, flags, console))
 }
@@ -210,7 +199,8 @@ fn running(flags: &Serve, console: &Console) -> Result<Option<Running>, Exit> {
     }
     let terminal = if flags.pty { Terminal::Own } else { Terminal::None };
     let most = flags.max_children.map_or(limits::PROGRAMS, |most| usize::try_from(most).unwrap_or(usize::MAX));
-    Ok(Some(Running { program, terminal, most }))
+    let errors = if console.quiet { Errors::Dropped } else { Errors::Told };
+    Ok(Some(Running { program, terminal, errors, most }))
 }
 
 /// What is served of a folder, and how.

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fmt::Display;
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -33,7 +34,8 @@ const ABOUT_CONNECTIONS: &[&str] = &[
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {
     inherited: std::sync::Arc<[CString]>,
-    own: Vec<CString>,
+    /// One behind the other, each with its NUL.
+    own: Vec<u8>,
 }
 
 impl Environment {
@@ -49,7 +51,7 @@ impl Environment {
 
     /// The same, and what there is to say of a conversation.
     pub(crate) fn about(&self, conversation: &Conversation) -> Self {
-        let mut new = Self { inherited: std::sync::Arc::clone(&self.inherited), own: Vec::with_capacity(16) };
+        let mut new = Self { inherited: std::sync::Arc::clone(&self.inherited), own: Vec::with_capacity(768) };
         let Conversation { number, protocol, server, client, .. } = conversation;
         new.put("SOCKEYE_CONN", number);
         new.put("SOCKEYE_PROTO", protocol);
@@ -61,10 +63,10 @@ impl Environment {
                 let six = remote.is_ipv6().then(|| format!("{name}6"));
                 new.put("PROTO", six.as_deref().unwrap_or(name));
                 for old in [Some(name), six.as_deref()].into_iter().flatten() {
-                    new.put(&format!("{old}LOCALIP"), local.ip());
-                    new.put(&format!("{old}LOCALPORT"), local.port());
-                    new.put(&format!("{old}REMOTEIP"), remote.ip());
-                    new.put(&format!("{old}REMOTEPORT"), remote.port());
+                    new.put(format_args!("{old}LOCALIP"), local.ip());
+                    new.put(format_args!("{old}LOCALPORT"), local.port());
+                    new.put(format_args!("{old}REMOTEIP"), remote.ip());
+                    new.put(format_args!("{old}REMOTEPORT"), remote.port());
                 }
                 new.put("NCAT_PROTO", name);
                 new.put("NCAT_LOCAL_ADDR", local.ip());
@@ -96,14 +98,22 @@ impl Environment {
     }
 
     /// Adds one. A value has no NUL: nothing after one would be heard.
-    pub(crate) fn put(&mut self, name: &str, value: impl Display) {
-        let entry: Vec<u8> = format!("{name}={value}").into_bytes().into_iter().filter(|byte| *byte != 0).collect();
-        self.own.extend(CString::new(entry));
+    pub(crate) fn put(&mut self, name: impl Display, value: impl Display) {
+        let start = self.own.len();
+        // Memory takes what is written to it.
+        let _ = write!(self.own, "{name}={value}");
+        if self.own[start..].contains(&0) {
+            let entry = self.own.split_off(start);
+            self.own.extend(entry.into_iter().filter(|byte| *byte != 0));
+        }
+        self.own.push(0);
     }
 
     /// All entries.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &CStr> {
-        self.inherited.iter().chain(&self.own).map(CString::as_c_str)
+        let own = self.own.split_inclusive(|byte| *byte == 0);
+        let own = own.filter_map(|entry| CStr::from_bytes_with_nul(entry).ok());
+        self.inherited.iter().map(CString::as_c_str).chain(own)
     }
 }
 

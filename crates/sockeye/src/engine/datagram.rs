@@ -12,6 +12,7 @@ use transcript::{Ending, Fault, FaultKind, Input, Moment, Next, Play, Script};
 use super::answers::{Answers, Exchange, Leaving, Loss, Pair};
 use super::guard::{Guard, Ours, Withheld};
 use super::origin::Origin;
+use super::programs::Programs;
 use super::{Behaviour, Context};
 use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
 use crate::failure::{Failure, Kind};
@@ -46,6 +47,8 @@ struct Peer {
 pub(super) struct DatagramServer {
     pub(super) socket: Socket,
     pub(super) origin: Arc<Origin>,
+    /// Where each peer has a program.
+    pub(super) programs: Option<Box<Programs>>,
     guard: Guard,
     answers: Answers,
     /// The system tells of answers that it or a network did not deliver: where plays are judged.
@@ -78,6 +81,7 @@ impl DatagramServer {
         Self {
             socket,
             origin,
+            programs: None,
             guard,
             answers: Answers::default(),
             tells_errors,
@@ -186,6 +190,9 @@ impl DatagramServer {
             return;
         }
         let pair = (from, source);
+        if let Some(programs) = &mut self.programs {
+            return programs.take(pair, payload);
+        }
         let full = context.plays.is_some_and(|plays| context.tally.opened >= plays);
         if full && !self.peers.contains_key(&pair) {
             return;
@@ -494,7 +501,12 @@ impl DatagramServer {
     }
 
     /// Says once a second what was withheld, and why.
-    fn tell_withheld(&mut self, context: &mut Context<'_>) {
+    pub(super) fn tell_withheld(&mut self, context: &mut Context<'_>) {
+        if let Some(programs) = &self.programs {
+            for (withheld, count) in programs.outlet().take_withheld() {
+                *self.withheld.entry(withheld).or_default() += count;
+            }
+        }
         if self.withheld.is_empty() && self.crowded == 0
             || self.told.is_some_and(|told| context.now < told.after(SECOND))
         {

@@ -1,9 +1,11 @@
 //! A program for each connection: what all of a server have in common, and what of their process groups outlived them.
 
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use transcript::Moment;
 
 use crate::child::{Child, Program};
@@ -20,11 +22,22 @@ pub enum Terminal {
     Own,
 }
 
+/// What becomes of what programs write to standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errors {
+    /// It is told line by line.
+    Told,
+    /// It goes nowhere, which spares each program a pipe.
+    Dropped,
+}
+
 /// Which program is run, and how many at once.
 #[derive(Debug)]
 pub(crate) struct Exec {
     pub(crate) program: Program,
     pub(crate) terminal: Terminal,
+    /// Where errors go that nobody hears.
+    pub(super) nowhere: Option<OwnedFd>,
     /// Programs at once, on all threads.
     pub(crate) most: usize,
     running: Arc<AtomicUsize>,
@@ -33,8 +46,14 @@ pub(crate) struct Exec {
 }
 
 impl Exec {
-    pub(crate) fn new(program: Program, terminal: Terminal, most: usize) -> Self {
-        Self { program, terminal, most, running: Arc::default(), told: AtomicU64::new(0) }
+    pub(crate) fn new(program: Program, terminal: Terminal, errors: Errors, most: usize) -> Self {
+        let nowhere = match errors {
+            Errors::Told => None,
+            Errors::Dropped => {
+                openat(CWD, "/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).ok().filter(above_standard)
+            }
+        };
+        Self { program, terminal, nowhere, most, running: Arc::default(), told: AtomicU64::new(0) }
     }
 
     /// Whether it is to be told that none can be started: once a second.
@@ -53,6 +72,11 @@ impl Exec {
         self.running.fetch_add(1, Ordering::SeqCst);
         Seat(Arc::clone(&self.running))
     }
+}
+
+/// Where a standard stream of ours is closed, a new descriptor takes its place, and then it is none to give to a child.
+fn above_standard(fd: &OwnedFd) -> bool {
+    fd.as_raw_fd() > 2
 }
 
 /// The room of one program, from when its client was accepted until it has ended.

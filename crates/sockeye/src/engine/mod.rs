@@ -29,6 +29,8 @@ mod mailbox;
 #[cfg(feature = "http")]
 mod more_files;
 mod origin;
+mod outlet;
+mod programs;
 mod reactor;
 pub(crate) mod relay;
 mod room;
@@ -63,6 +65,7 @@ use events::Over;
 use exec::Leftovers;
 use guard::Guard;
 use origin::Origin;
+use programs::Programs;
 use reactor::poller::{Interest, Poller, Ready};
 use reactor::slab::Slab;
 use reactor::timers::Timers;
@@ -83,7 +86,7 @@ use crate::sys::memory;
 pub use bounds::Summary;
 pub(crate) use bounds::{Behaviour, Bounds, Loaded, Reload};
 pub(crate) use exec::Exec;
-pub use exec::Terminal;
+pub use exec::{Errors, Terminal};
 pub use guard::Budget;
 #[cfg(feature = "http")]
 pub use web::AccessLog;
@@ -170,13 +173,25 @@ impl Loop {
             if socket.endpoint.protocol == Protocol::Udp {
                 own.poller.add(&socket.fd, Token::Datagrams(own.datagrams.len() as u32), Interest::Read)?;
                 own.order.push((true, own.datagrams.len()));
-                let guard = Guard::new(own.bounds.budget, own_ports.clone());
-                own.datagrams.push(DatagramServer::new(socket, behaviour, guard, own.bounds.is_judged()));
+                let guard = || Guard::new(own.bounds.budget, own_ports.clone());
+                let programs = match &behaviour {
+                    Behaviour::Exec(_) => Some(Programs::new(&socket, guard())?),
+                    _ => None,
+                };
+                let mut server = DatagramServer::new(socket, behaviour, guard(), own.bounds.is_judged());
+                server.programs = programs.map(Box::new);
+                own.datagrams.push(server);
             } else {
                 own.poller.add(&socket.fd, Token::Listener(own.listeners.len() as u32), Interest::Read)?;
                 own.order.push((false, own.listeners.len()));
                 own.origins.push(Origin::listener(socket.endpoint.clone(), behaviour));
                 own.listeners.push(Listener { socket, paused: false });
+            }
+        }
+        for server in &mut own.datagrams {
+            if let Some(programs) = &mut server.programs {
+                programs.origin = own.origins.len();
+                own.origins.push(Origin::clone(&server.origin));
             }
         }
         let is_one_of_several = own.bounds.threads > 1 && !own.listeners.is_empty();
@@ -284,6 +299,7 @@ impl Loop {
             }
             self.wake_due();
             self.admit_waiting();
+            self.start_waiting();
             self.lent.lines.tell_due(self.lent.now, &mut *self.lent.observer);
             self.make_room(false);
             if self.broken.is_some() && !self.lent.stopping {
@@ -435,6 +451,9 @@ impl Loop {
         let Some(mut channel) = self.channels.remove(key) else { return };
         self.memory -= channel.held;
         self.leftovers.extend(channel.leftover());
+        if let Line::OnePeer(peer) = &channel.line {
+            self.forget_peer(peer, key);
+        }
         // Whoever is told of it finds that its address has room.
         drop(channel);
         if let Some(Membership { team, seat, .. }) = &self.member {
@@ -464,19 +483,27 @@ impl Loop {
 
     /// Serves a client here.
     fn take_in(&mut self, fd: OwnedFd, mut identity: Identity) {
-        let mut agent = Agent::new(&self.origins[identity.origin].behaviour);
-        if let Agent::Child(served) = &mut agent {
+        let origin = &self.origins[identity.origin];
+        let mut agent = Agent::new(&origin.behaviour);
+        let mut paused = false;
+        if let (Agent::Child(served), Behaviour::Exec(exec)) = (&mut agent, &origin.behaviour) {
             served.seat = identity.seat.take();
+            // Its program is to have the socket: what comes is none of ours.
+            let is_plain = origin.endpoint.protocol == Protocol::Tcp && !origin.begins_secure();
+            paused = is_plain && exec.terminal == Terminal::None;
         }
-        self.adopt(Channel::new(Line::Socket(fd), identity, agent, self.lent.now));
+        let mut channel = Channel::new(Line::Socket(fd), identity, agent, self.lent.now);
+        channel.paused = paused;
+        self.adopt(channel);
     }
 
     /// Has a channel watched, and lets it begin.
-    fn adopt(&mut self, channel: Channel) {
-        let channel = Box::new(channel);
-        let key = self.channels.insert(channel);
+    fn adopt(&mut self, mut channel: Channel) {
+        let wants = channel.wants();
+        channel.interest = wants;
+        let key = self.channels.insert(Box::new(channel));
         let watched = match self.channels.get_mut(key).and_then(|channel| channel.line.fd()) {
-            Some(fd) => self.poller.add(fd, Token::Channel(key), Interest::Read),
+            Some(fd) => self.poller.add(fd, Token::Channel(key), wants),
             None => Ok(()),
         };
         if let Err(error) = watched {
@@ -518,5 +545,6 @@ impl Loop {
                 server.ready(inbox, context);
             }
         });
+        self.serve_programs(index);
     }
 }

@@ -119,7 +119,8 @@ impl Loop {
     /// Has the other loops tell of their ends where that matters here; whether there is something to look at right now.
     pub(super) fn attend(&self) -> bool {
         let Some(Membership { team, seat: 0, .. }) = &self.member else { return false };
-        let waits = self.accept_again.is_some() || !self.waiting.is_empty() || self.lent.stopping || self.all_played();
+        let is_awaited = !self.waiting.is_empty() || self.has_waiting_peers();
+        let waits = self.accept_again.is_some() || is_awaited || self.lent.stopping || self.all_played();
         team.attend(waits || self.bounds.wait_for_client.is_some())
     }
 

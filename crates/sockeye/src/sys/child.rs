@@ -1,17 +1,15 @@
-//! Processes of our own: posix_spawn(3), pidfd_open(2) and signals to a process group.
-//!
-//! posix_spawn(3) shares our memory until the program runs, so that starting one costs the same however large we are. It
-//! also blocks signals meanwhile: no handler of ours runs in the child.
+//! Processes of our own: how they are started, how they end, and signals to a process group.
+
+mod start;
 
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::ptr::{null, null_mut};
+use std::ptr::null;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 /// What a child has for its standard streams.
 #[derive(Debug, Clone, Copy)]
@@ -89,56 +87,15 @@ const LAST_WAIT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// group of its own.
 ///
 /// # Errors
-/// As posix_spawn(3): what fork(2) and execve(2) say; as pidfd_open(2).
+/// What clone(2) and execve(2) say, and what else a child does before its program runs.
 pub(crate) fn spawn(
     program: &CStr,
     arguments: &[CString],
     environment: &[&CStr],
     streams: Streams<'_>,
 ) -> io::Result<Child> {
-    let argv = pointers(arguments.iter().map(CString::as_c_str));
-    let envp = pointers(environment.iter().copied());
-    let mut actions = Actions::new()?;
-    let own = match streams {
-        Streams::Three { stdin, stdout, stderr } => {
-            for (number, fd) in [(0, stdin), (1, stdout), (2, stderr)] {
-                actions.dup(fd, number)?;
-            }
-            libc::POSIX_SPAWN_SETPGROUP
-        }
-        Streams::Terminal(path) => {
-            // The first terminal that a session's leader opens becomes the one that controls it (tty_ioctl(4)).
-            actions.open(path, 0)?;
-            actions.copy(0, 1)?;
-            actions.copy(0, 2)?;
-            libc::c_int::from(libc::POSIX_SPAWN_SETSID)
-        }
-    };
-    actions.close_from(3)?;
-    let attributes = Attributes::new(own)?;
-    let mut pid = 0;
-    // SAFETY: the name and both lists end as the call wants it, and live beyond it as the actions and attributes do.
-    let error = unsafe {
-        libc::posix_spawn(
-            &raw mut pid,
-            program.as_ptr(),
-            actions.0.as_ptr(),
-            attributes.0.as_ptr(),
-            argv.as_ptr(),
-            envp.as_ptr(),
-        )
-    };
-    check(error)?;
-    let raw = rustix::process::Pid::from_raw(pid).ok_or_else(|| io::Error::other("a child without a number"))?;
-    match pidfd_open(raw, PidfdFlags::empty()) {
-        Ok(pidfd) => Ok(Child { pid, pidfd, is_over: false }),
-        Err(error) => {
-            // Without it nobody would learn of its end. It has not been waited for, so the number is still its own.
-            let _ = rustix::process::kill_process_group(raw, rustix::process::Signal::KILL);
-            let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(raw), WaitIdOptions::EXITED));
-            Err(error.into())
-        }
-    }
+    let (pid, pidfd) = start::start(program, arguments, environment, streams)?;
+    Ok(Child { pid, pidfd, is_over: false })
 }
 
 impl Child {
@@ -216,90 +173,6 @@ impl Drop for Child {
         if !self.is_over {
             self.kill();
         }
-    }
-}
-
-fn check(error: libc::c_int) -> io::Result<()> {
-    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
-}
-
-/// As execve(2) takes a list of words.
-fn pointers<'a>(words: impl Iterator<Item = &'a CStr>) -> Vec<*mut libc::c_char> {
-    words.map(|word| word.as_ptr().cast_mut()).chain([null_mut()]).collect()
-}
-
-/// What a child does with descriptors before the program runs.
-struct Actions(Box<MaybeUninit<libc::posix_spawn_file_actions_t>>);
-
-impl Actions {
-    fn new() -> io::Result<Self> {
-        let mut actions = Box::new(MaybeUninit::uninit());
-        // SAFETY: this call is what makes the value.
-        check(unsafe { libc::posix_spawn_file_actions_init(actions.as_mut_ptr()) })?;
-        Ok(Self(actions))
-    }
-
-    fn dup(&mut self, fd: BorrowedFd<'_>, number: libc::c_int) -> io::Result<()> {
-        debug_assert!(fd.as_raw_fd() > 2, "an earlier one would take its place");
-        self.copy(fd.as_raw_fd(), number)
-    }
-
-    fn copy(&mut self, from: libc::c_int, to: libc::c_int) -> io::Result<()> {
-        // SAFETY: the value was made by `new`; the numbers are only looked at in the child.
-        check(unsafe { libc::posix_spawn_file_actions_adddup2(self.0.as_mut_ptr(), from, to) })
-    }
-
-    fn open(&mut self, path: &CStr, number: libc::c_int) -> io::Result<()> {
-        // SAFETY: as above; the path is copied.
-        check(unsafe {
-            libc::posix_spawn_file_actions_addopen(self.0.as_mut_ptr(), number, path.as_ptr(), libc::O_RDWR, 0)
-        })
-    }
-
-    /// Ours close by themselves; these are what whoever started us, or another part of the program, left open.
-    fn close_from(&mut self, number: libc::c_int) -> io::Result<()> {
-        // SAFETY: as above.
-        check(unsafe { libc::posix_spawn_file_actions_addclosefrom_np(self.0.as_mut_ptr(), number) })
-    }
-}
-
-impl Drop for Actions {
-    fn drop(&mut self) {
-        // SAFETY: made by `new`, and not used after this.
-        unsafe { libc::posix_spawn_file_actions_destroy(self.0.as_mut_ptr()) };
-    }
-}
-
-/// What else a child has of its own.
-struct Attributes(Box<MaybeUninit<libc::posix_spawnattr_t>>);
-
-impl Attributes {
-    fn new(own: libc::c_int) -> io::Result<Self> {
-        let mut attributes = Box::new(MaybeUninit::uninit());
-        // SAFETY: this call is what makes the value.
-        check(unsafe { libc::posix_spawnattr_init(attributes.as_mut_ptr()) })?;
-        let mut attributes = Self(attributes);
-        let at = attributes.0.as_mut_ptr();
-        let flags = own | libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
-        let mut signals = MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: the attributes were made above, the set is made by sigemptyset(3) before it is given, and both are copied
-        // from. Rust's runtime has SIGPIPE ignored, which a program would inherit and then never notice that nobody reads.
-        unsafe {
-            check(libc::posix_spawnattr_setflags(at, flags as libc::c_short))?;
-            libc::sigemptyset(signals.as_mut_ptr());
-            check(libc::posix_spawnattr_setsigmask(at, signals.as_ptr()))?;
-            libc::sigaddset(signals.as_mut_ptr(), libc::SIGPIPE);
-            check(libc::posix_spawnattr_setsigdefault(at, signals.as_ptr()))?;
-            check(libc::posix_spawnattr_setpgroup(at, 0))?;
-        }
-        Ok(attributes)
-    }
-}
-
-impl Drop for Attributes {
-    fn drop(&mut self) {
-        // SAFETY: made by `new`, and not used after this.
-        unsafe { libc::posix_spawnattr_destroy(self.0.as_mut_ptr()) };
     }
 }
 

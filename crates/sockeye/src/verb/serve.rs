@@ -55,7 +55,7 @@ use crate::sys::{files::open_files, memory};
 
 #[cfg(feature = "http")]
 pub use crate::engine::AccessLog;
-pub use crate::engine::{Budget, Summary, Terminal};
+pub use crate::engine::{Budget, Errors, Summary, Terminal};
 pub use crate::folder::Sheet;
 #[cfg(feature = "http")]
 pub use files::{Files, Plain};
@@ -85,6 +85,8 @@ pub struct Running {
     pub program: Program,
     /// Whether each has a terminal of its own.
     pub terminal: Terminal,
+    /// What becomes of what it writes to standard error.
+    pub errors: Errors,
     /// How many at once; more clients wait.
     pub most: usize,
 }
@@ -464,8 +466,8 @@ impl Roles {
             Role::Echo => Ok(fixed(Behaviour::Echo)),
             Role::Discard => Ok(fixed(Behaviour::Discard)),
             Role::Exec(running) => {
-                let Running { program, terminal, most } = &**running;
-                Ok(fixed(Behaviour::Exec(Arc::new(Exec::new(program.clone(), *terminal, *most)))))
+                let Running { program, terminal, errors, most } = &**running;
+                Ok(fixed(Behaviour::Exec(Arc::new(Exec::new(program.clone(), *terminal, *errors, *most)))))
             }
             _ => {
                 let parse = |name, text| Transcript::parse(name, text, &[]).map_err(ServeError::Refused);
@@ -535,9 +537,6 @@ impl Roles {
                 return Err(ServeError::Address(AddressError::without_files(scheme)));
             }
             Some(Scheme::Tcp) => Some(Protocol::Tcp),
-            Some(scheme @ Scheme::Udp) if self.runs_programs() => {
-                return Err(ServeError::Address(AddressError::not_yet(scheme)));
-            }
             None if self.runs_programs() => Some(Protocol::Tcp),
             Some(Scheme::Udp) => Some(Protocol::Udp),
             Some(Scheme::Unix) => Some(Protocol::Unix),

@@ -37,6 +37,7 @@ impl Channel {
     pub(super) fn sends_again(&self) -> Option<Moment> {
         match &self.line {
             Line::Datagrams(datagrams) => datagrams.again,
+            Line::OnePeer(peer) => peer.again,
             _ => None,
         }
     }

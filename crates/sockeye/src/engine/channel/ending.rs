@@ -147,7 +147,7 @@ impl Channel {
             self.phase = Phase::Finishing;
             return Fate::Lives;
         }
-        if self.line.has_datagrams() {
+        if self.line.has_no_end() {
             return self.gone(context);
         }
         if self.ended {

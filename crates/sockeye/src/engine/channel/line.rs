@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
 use transcript::Moment;
 
+use super::super::outlet::OnePeer;
 use super::Interest;
 
 /// One end of a stream or of an exchange of datagrams; it does not block.
@@ -18,6 +19,8 @@ pub(in crate::engine) enum Line {
     Socket(OwnedFd),
     /// Each send and each receive is of one datagram.
     Datagrams(Box<Datagrams>),
+    /// One of the peers of a socket that serves many: what comes is handed over, and what is said goes out by the server's.
+    OnePeer(Box<OnePeer>),
     /// None yet: it is on its way.
     Connecting(Box<Connecting>),
     #[cfg(all(test, feature = "http"))]
@@ -30,6 +33,11 @@ impl Line {
         matches!(self, Self::Datagrams(_))
     }
 
+    /// Whether nobody has to be told of an end of the stream, since there is none.
+    pub(in crate::engine) fn has_no_end(&self) -> bool {
+        matches!(self, Self::Datagrams(_) | Self::OnePeer(_))
+    }
+
     /// Takes bytes that came, or one datagram; of a stream 0 is the end.
     ///
     /// # Errors
@@ -38,7 +46,7 @@ impl Line {
         match self {
             Self::Socket(fd) => recv(fd, buffer, RecvFlags::DONTWAIT).map(|(_, length)| length),
             Self::Datagrams(datagrams) => datagrams.peer.receive(buffer),
-            Self::Connecting(_) => Err(Errno::AGAIN),
+            Self::Connecting(_) | Self::OnePeer(_) => Err(Errno::AGAIN),
             #[cfg(all(test, feature = "http"))]
             Self::Imaginary(end) => end.recv(buffer),
         }
@@ -53,7 +61,7 @@ impl Line {
         match self {
             Self::Socket(fd) => send(fd, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT | more),
             Self::Datagrams(datagrams) => datagrams.peer.send(bytes),
-            Self::Connecting(_) => Err(Errno::AGAIN),
+            Self::Connecting(_) | Self::OnePeer(_) => Err(Errno::AGAIN),
             #[cfg(all(test, feature = "http"))]
             Self::Imaginary(end) => end.send(bytes),
         }
@@ -66,7 +74,7 @@ impl Line {
     pub(super) fn shut(&self) -> Result<(), Errno> {
         match self {
             Self::Socket(fd) => shutdown(fd, Shutdown::Write),
-            Self::Datagrams(_) | Self::Connecting(_) => Ok(()),
+            Self::Datagrams(_) | Self::Connecting(_) | Self::OnePeer(_) => Ok(()),
             #[cfg(all(test, feature = "http"))]
             Self::Imaginary(end) => end.shut(),
         }
@@ -78,7 +86,7 @@ impl Line {
             Self::Socket(fd) => {
                 let _ = sockopt::set_socket_linger(fd, Some(Duration::ZERO));
             }
-            Self::Datagrams(_) | Self::Connecting(_) => {}
+            Self::Datagrams(_) | Self::Connecting(_) | Self::OnePeer(_) => {}
             #[cfg(all(test, feature = "http"))]
             Self::Imaginary(end) => end.reset_on_close(),
         }
@@ -89,7 +97,7 @@ impl Line {
         match self {
             Self::Socket(fd) => sockopt::socket_error(fd).and_then(|error| error),
             Self::Datagrams(datagrams) => sockopt::socket_error(datagrams.peer.socket()).and_then(|error| error),
-            Self::Connecting(_) => Ok(()),
+            Self::Connecting(_) | Self::OnePeer(_) => Ok(()),
             #[cfg(all(test, feature = "http"))]
             Self::Imaginary(end) => end.take_error(),
         }
@@ -106,6 +114,7 @@ impl Line {
                 Watched::Several(fd) | Watched::Socket(fd) => Some(fd),
                 Watched::Nothing => None,
             },
+            Self::OnePeer(_) => None,
             #[cfg(all(test, feature = "http"))]
             Self::Imaginary(_) => None,
         }

@@ -490,6 +490,9 @@ impl Channel {
 
     /// The socket takes bytes again.
     fn flush(&mut self, context: &mut Context<'_>) -> Fate {
+        if matches!(self.line, Line::OnePeer(_)) {
+            return self.answer_again(context);
+        }
         let sent = if self.line.has_datagrams() { self.flush_datagrams(context) } else { self.flush_bytes(context) };
         if let Err(error) = sent {
             return self.write_failed(error, context);

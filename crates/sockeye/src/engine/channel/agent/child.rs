@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{Shutdown, shutdown};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 use transcript::Moment;
 
@@ -23,6 +23,7 @@ use super::super::super::reactor::poller::{Interest, Poller};
 use super::super::super::reactor::token::{Key, Part, Token};
 use super::super::{Channel, Fate, Line, Phase, READS};
 use super::Agent;
+use super::unheard::Unheard;
 use crate::child::{Child, Ended, Streams};
 use crate::event::{Conversation, Event, Protocol};
 use crate::failure::Kind;
@@ -45,6 +46,9 @@ enum Input {
     Socket,
     Pipe,
     Terminal,
+    /// It is a pipe, in which one datagram stands at a time: a shell reads it byte by byte, others find its bounds. Its standard
+    /// output is a socket that keeps messages apart, each of which is a datagram.
+    Messages,
 }
 
 /// A program and what joins it to its connection.
@@ -60,6 +64,8 @@ pub(in crate::engine) struct Served {
     input: Option<OwnedFd>,
     out: Option<OwnedFd>,
     errors: Option<OwnedFd>,
+    /// Datagrams that it has not taken.
+    pub(super) unheard: Unheard,
     /// Of its errors, a line that has not ended.
     line: Vec<u8>,
     signal: Option<Signal>,
@@ -83,6 +89,7 @@ impl Served {
             input: None,
             out: None,
             errors: None,
+            unheard: Unheard::default(),
             line: Vec::new(),
             signal: None,
             retry: None,
@@ -93,14 +100,37 @@ impl Served {
     }
 
     pub(super) fn memory(&self) -> usize {
-        self.line.capacity()
+        self.line.capacity() + self.unheard.bytes()
+    }
+
+    /// What its messages go into.
+    pub(super) fn input(&self) -> Option<&OwnedFd> {
+        self.input.as_ref()
+    }
+
+    /// It does not want to hear: it is told nothing more.
+    pub(super) fn hear_nothing(&mut self) {
+        self.input = None;
+    }
+
+    /// Something passed.
+    pub(super) fn is_active(&mut self, now: Moment) {
+        self.active = now;
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    pub(super) fn has_terminal(&self) -> bool {
+        self.exec.terminal == Terminal::Own
     }
 
     pub(super) fn is_running(&self) -> bool {
         self.child.is_some() && self.ended.is_none()
     }
 
-    fn start(&mut self, socket: BorrowedFd<'_>, conversation: &Conversation) -> io::Result<()> {
+    fn start(&mut self, socket: Option<BorrowedFd<'_>>, conversation: &Conversation) -> io::Result<()> {
         let program = &self.exec.program;
         let environment = program.environment().about(conversation);
         if self.how == Input::Terminal {
@@ -110,12 +140,21 @@ impl Served {
             (self.out, self.input) = (Some(ours), Some(input));
             return Ok(());
         }
-        let ((out, stdout), (errors, stderr)) = (pipe(End::Read)?, pipe(End::Read)?);
-        let input = if self.how == Input::Pipe { Some(pipe(End::Write)?) } else { None };
-        let stdin = input.as_ref().map_or(socket, |(_, theirs)| theirs.as_fd());
-        let streams = Streams::Three { stdin, stdout: stdout.as_fd(), stderr: stderr.as_fd() };
-        self.child = Some(program.spawn(&environment, streams)?);
-        (self.out, self.errors, self.input) = (Some(out), Some(errors), input.map(|(ours, _)| ours));
+        let (out, stdout) = if self.how == Input::Messages { pair()? } else { pipe(End::Read)? };
+        let errors = if self.exec.nowhere.is_none() { Some(pipe(End::Read)?) } else { None };
+        let input = match self.how {
+            Input::Pipe | Input::Messages => Some(pipe(End::Write)?),
+            Input::Socket | Input::Terminal => None,
+        };
+        if let (Some((input, _)), Input::Messages) = (&input, self.how) {
+            self.unheard.begin(input);
+        }
+        let stdin = input.as_ref().map(|(_, theirs)| theirs.as_fd()).or(socket);
+        let stdin = stdin.ok_or(Errno::NOTCONN)?;
+        let nowhere = self.exec.nowhere.as_ref().map_or(stdout.as_fd(), AsFd::as_fd);
+        let stderr = errors.as_ref().map_or(nowhere, |(_, theirs)| theirs.as_fd());
+        self.child = Some(program.spawn(&environment, Streams::Three { stdin, stdout: stdout.as_fd(), stderr })?);
+        (self.out, self.errors, self.input) = (Some(out), errors.map(|(ours, _)| ours), input.map(|(ours, _)| ours));
         Ok(())
     }
 
@@ -227,13 +266,16 @@ impl Channel {
         if served.child.is_none() && served.ended.is_none() {
             return if served.retry.is_some() { Fate::Lives } else { self.start_child(context) };
         }
-        served.active = context.now;
+        if !matches!(self.line, Line::OnePeer(_)) {
+            served.active = context.now;
+        }
+        served.hear_messages(context.now);
         let taken = served.hear(&self.inbox);
         self.inbox.drain(..taken);
         self.paused = !self.inbox.is_empty() || served.how == Input::Socket;
         if self.inbox.is_empty() {
             self.inbox = Vec::new();
-            if self.ended {
+            if self.ended && served.unheard.is_empty() {
                 served.hear_end();
             }
         }
@@ -244,16 +286,17 @@ impl Channel {
     fn start_child(&mut self, context: &mut Context<'_>) -> Fate {
         let conversation = self.conversation(context.origin);
         let is_plain = conversation.protocol == Protocol::Tcp && self.secure.is_none();
+        let is_message = matches!(self.line, Line::OnePeer(_));
         let Agent::Child(served) = &mut self.agent else { return Fate::Lives };
         served.how = match served.exec.terminal {
             Terminal::Own => Input::Terminal,
             Terminal::None if is_plain => Input::Socket,
+            Terminal::None if is_message => Input::Messages,
             Terminal::None => Input::Pipe,
         };
         served.active = context.now;
         self.paused = true;
-        let Some(socket) = self.line.fd() else { return Fate::Lives };
-        let error = match served.start(socket, &conversation) {
+        let error = match served.start(self.line.fd(), &conversation) {
             Ok(()) => {
                 served.retry = None;
                 return self.tell_child(&[], context);
@@ -310,9 +353,14 @@ impl Channel {
             let mut buffer = std::mem::take(context.buffer);
             let fate = match rustix::io::read(out, &mut buffer[..]) {
                 Ok(length) if length > 0 => {
-                    served.active = context.now;
+                    // Over datagrams only what comes keeps a conversation: nobody tells that there is no peer any more.
+                    if !matches!(self.line, Line::OnePeer(_)) {
+                        served.active = context.now;
+                    }
                     self.send_said(&buffer[..length], context)
                 }
+                // A message without a byte is no end, and no datagram that anybody answers.
+                Ok(_) if served.how == Input::Messages && !has_ended(out) => Fate::Lives,
                 Err(Errno::INTR) => Fate::Lives,
                 Err(Errno::AGAIN) => {
                     *context.buffer = buffer;
@@ -334,6 +382,9 @@ impl Channel {
     }
 
     fn send_said(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+        if matches!(self.line, Line::OnePeer(_)) {
+            return self.answer_peer(bytes, context);
+        }
         if self.secure.is_none() {
             return self.write(bytes, context);
         }
@@ -368,11 +419,7 @@ impl Channel {
 
     /// Where it reads the socket by itself, we have not seen the peer's end.
     fn see_who_ended(&mut self) {
-        let now = Timespec::default();
-        let Some(fd) = self.line.fd() else { return };
-        let mut socket = [PollFd::new(&fd, PollFlags::RDHUP)];
-        let has_ended = poll(&mut socket, Some(&now)).is_ok_and(|_| socket[0].revents().contains(PollFlags::RDHUP));
-        if has_ended {
+        if self.line.fd().is_some_and(has_ended) {
             self.first_end.get_or_insert(Closer::Peer);
         }
     }
@@ -421,7 +468,12 @@ impl Channel {
             let reason = format!("{} {ended}", served.exec.program.name());
             self.fail(Kind::Program, &reason, context);
         }
-        self.finish(context)
+        let fate = self.finish(context);
+        if fate == Fate::Lives && matches!(self.phase, Phase::Draining { .. }) && self.first_end == Some(Closer::Peer) {
+            // Its end is there already: there is nothing to wait for.
+            return self.read(context);
+        }
+        fate
     }
 
     /// The kernel says that the connection has an error, or is over in both directions.
@@ -466,6 +518,9 @@ impl Channel {
         if served.retry.is_some_and(|(at, _)| now >= at) {
             return self.start_child(context);
         }
+        if served.unheard.again().is_some_and(|at| now >= at) {
+            return self.tell_child(&[], context);
+        }
         if let (Some(child), Some(signal)) = (&served.child, served.signal) {
             served.signal = signal.send(child, now);
             if served.signal.is_none() && served.ended.is_some() {
@@ -474,9 +529,12 @@ impl Channel {
                 return self.settle_child(context);
             }
         }
-        if let (Some(wait), Phase::Open) = (context.wait, self.phase) {
+        if let (Some(wait), Phase::Open) = (self.patience(context), self.phase) {
             let quiet = self.quiet(now);
             if quiet >= wait {
+                if matches!(self.line, Line::OnePeer(_)) && !self.ended {
+                    return self.end_by_silence(wait, context);
+                }
                 self.by = Closer::Timeout;
                 self.reason = Some(format!("nothing passed for {} (--timeout)", transcript::seconds(wait)).into());
                 return self.gone(context);
@@ -499,15 +557,16 @@ impl Channel {
     /// When something is next to be done with it.
     fn rest_child(&mut self, context: &Context<'_>) {
         let is_open = self.phase == Phase::Open;
+        let patience = self.patience(context);
         let Agent::Child(served) = &self.agent else { return };
-        let quiet = context.wait.filter(|_| is_open).map(|wait| {
+        let quiet = patience.filter(|_| is_open).map(|wait| {
             let due = served.active.after(wait);
             // It was looked at, and something had passed that did not pass us.
             if due > context.now { due } else { context.now.after(wait / 8) }
         });
         let signal = served.signal.map(Signal::at);
         let retry = served.retry.map(|(at, _)| at);
-        self.deadline = [quiet, signal, retry].into_iter().flatten().min();
+        self.deadline = [quiet, signal, retry, served.unheard.again()].into_iter().flatten().min();
     }
 
     /// Bytes from the peer and to it, as the kernel counted them, where they did not pass us.
@@ -564,9 +623,12 @@ impl Channel {
     /// Has the kernel tell of what its program waits for.
     pub(in crate::engine) fn watch_child(&mut self, poller: &Poller, key: Key) -> io::Result<()> {
         let may_say = self.phase == Phase::Open && self.outbox.is_empty();
-        let has_to_hear = !self.inbox.is_empty();
+        let has_bytes = !self.inbox.is_empty();
         match &mut self.agent {
-            Agent::Child(served) => served.watch(poller, key, may_say, has_to_hear),
+            Agent::Child(served) => {
+                let has_to_hear = has_bytes || served.unheard.waits_for_room();
+                served.watch(poller, key, may_say, has_to_hear)
+            }
             _ => Ok(()),
         }
     }
@@ -577,6 +639,21 @@ impl Channel {
 enum End {
     Read,
     Write,
+}
+
+/// Whether a peer's end of the stream has come, wherever it stands in the queue.
+fn has_ended(fd: impl AsFd) -> bool {
+    let mut socket = [PollFd::new(&fd, PollFlags::RDHUP)];
+    let now = Timespec::default();
+    poll(&mut socket, Some(&now)).is_ok_and(|_| socket[0].revents().intersects(PollFlags::RDHUP | PollFlags::HUP))
+}
+
+/// A pair of sockets that keep messages apart and know an end: ours, which does not block, and the program's. What is said is
+/// not split as in a pipe, whose packets are of one page.
+fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    rustix::io::ioctl_fionbio(&ours, true)?;
+    Ok((ours, theirs))
 }
 
 /// A pipe: our end, which does not block, and the program's.

@@ -8,12 +8,15 @@ mod echo;
 #[cfg(feature = "http")]
 mod http;
 mod load;
+mod messages;
 mod play;
+mod unheard;
 
 use std::sync::Arc;
 
 use transcript::{Play, Script};
 
+use super::super::exec::Seat;
 use super::super::origin::Closer;
 use super::super::web::Web;
 use super::super::{Behaviour, Context};
@@ -60,6 +63,13 @@ impl Agent {
             Self::Child(served) => served.memory(),
             Self::Ask(ask) => ask.memory(),
             Self::Echo | Self::Discard => 0,
+        }
+    }
+
+    /// Gives its program the room that it takes.
+    pub(in crate::engine) fn take_seat(&mut self, seat: Seat) {
+        if let Self::Child(served) = self {
+            served.seat = Some(seat);
         }
     }
 

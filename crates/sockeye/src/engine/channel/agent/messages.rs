@@ -1,0 +1,124 @@
+//! A program whose peer sends datagrams: each is a message to it, and each message of its own is a datagram. Nothing but silence
+//! says that no more will come.
+
+use std::io;
+use std::time::Duration;
+
+use super::super::super::Context;
+use super::super::super::origin::Closer;
+use super::super::super::outlet::Unsent;
+use super::super::{Channel, Fate, Line, Phase};
+use super::Agent;
+use super::child::Served;
+use crate::event::Event;
+use crate::failure::Kind;
+use crate::limits;
+use crate::net::words_of_sending;
+use transcript::Moment;
+
+/// How soon what the system had no room for is sent again.
+const SOON: Duration = Duration::from_millis(1);
+
+impl Served {
+    /// Gives it the messages that it takes now.
+    pub(super) fn hear_messages(&mut self, now: Moment) {
+        if self.unheard.is_empty() {
+            return;
+        }
+        let mut unheard = std::mem::take(&mut self.unheard);
+        let is_heard = self.input().is_some_and(|input| unheard.pass_on(input, now).is_ok());
+        if !is_heard {
+            // It does not want to hear.
+            unheard.clear();
+            self.hear_nothing();
+        }
+        self.unheard = unheard;
+    }
+}
+
+impl Channel {
+    /// Whether a datagram of its peer is for its program: it has not ended, nor was it told that no more will come.
+    pub(in crate::engine) fn hears_messages(&self) -> bool {
+        let has_program = matches!(&self.agent, Agent::Child(served) if !served.has_ended());
+        self.phase == Phase::Open && !self.ended && has_program
+    }
+
+    /// Its peer sent a datagram.
+    pub(in crate::engine) fn hear_message(&mut self, message: Box<[u8]>, context: &mut Context<'_>) -> Fate {
+        self.received += message.len() as u64;
+        context.heard(&message);
+        if let Line::OnePeer(peer) = &mut self.line {
+            peer.came(message.len());
+        }
+        let Agent::Child(served) = &mut self.agent else { return Fate::Lives };
+        served.is_active(context.now);
+        if served.has_terminal() && self.inbox.len() + message.len() <= limits::WAITING_BYTES {
+            return self.tell_child(&message, context);
+        }
+        if served.has_terminal() || !served.unheard.push(message) {
+            let error = format!(
+                "{}: datagrams that a program did not read in time: {} of {} wait already",
+                context.origin.endpoint,
+                limits::WAITING_DATAGRAMS,
+                limits::bytes(limits::WAITING_BYTES)
+            );
+            context.observer.observe(Event::Dropped { count: 1, error });
+        }
+        self.tell_child(&[], context)
+    }
+
+    /// How long nothing may pass.
+    pub(super) fn patience(&self, context: &Context<'_>) -> Option<Duration> {
+        match &self.line {
+            // Told that no more comes, it has the time to say its last.
+            Line::OnePeer(_) if self.ended => Some(context.grace),
+            Line::OnePeer(_) => Some(context.wait.unwrap_or(limits::FLOW_IDLE)),
+            _ => context.wait,
+        }
+    }
+
+    /// Nothing came for long, which is the only end that there is: its program hears it as one, and may say its last.
+    pub(super) fn end_by_silence(&mut self, wait: Duration, context: &mut Context<'_>) -> Fate {
+        self.ended = true;
+        self.by = Closer::Timeout;
+        self.reason = Some(format!("nothing came for {} (--timeout)", transcript::seconds(wait)).into());
+        self.tell_child(&[], context)
+    }
+
+    /// Sends what its program said as one datagram.
+    pub(super) fn answer_peer(&mut self, message: &[u8], context: &mut Context<'_>) -> Fate {
+        let Line::OnePeer(peer) = &mut self.line else { return Fate::Lives };
+        match peer.send(message, context.now) {
+            Ok(()) => {
+                self.sent += message.len() as u64;
+                context.said(message);
+            }
+            Err(Unsent::Full) => {
+                peer.again = Some(context.now.after(SOON));
+                self.write_deadline.get_or_insert(context.write_by());
+                self.outbox = message.to_vec();
+            }
+            Err(Unsent::Withheld) if context.is_judged => {
+                self.fail(Kind::AnswersWithheld, "an answer was held back (--udp-budget)", context);
+            }
+            Err(Unsent::Withheld) => {}
+            Err(Unsent::Refused(error)) => {
+                let why = words_of_sending(&io::Error::from(error));
+                let reason = format!("an answer of {} bytes could not be sent: {why}", message.len());
+                self.fail(Kind::AnswersLost, &reason, context);
+            }
+        }
+        Fate::Lives
+    }
+
+    /// Sends what the system had no room for.
+    pub(in crate::engine) fn answer_again(&mut self, context: &mut Context<'_>) -> Fate {
+        let message = std::mem::take(&mut self.outbox);
+        let fate = self.answer_peer(&message, context);
+        if fate == Fate::Gone || !self.outbox.is_empty() {
+            return fate;
+        }
+        self.write_deadline = None;
+        if self.phase == Phase::Finishing { self.finish(context) } else { Fate::Lives }
+    }
+}
