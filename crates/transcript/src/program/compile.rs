@@ -177,7 +177,12 @@ impl Compiler<'_> {
                     match key.zip(self.constant(template)).map(|(key, value)| function.apply(&key, &value)) {
                         Some(Ok(made)) => Some(made),
                         Some(Err(why)) => {
-                            let help = format!("`{function}` reads what was encoded before");
+                            let help = match function {
+                                Function::Sum | Function::Difference => format!(
+                                    "write numbers with spaces between them, and no signs: `{function} {{a}} 4`"
+                                ),
+                                _ => format!("`{function}` reads what was encoded before"),
+                            };
                             self.findings.push(Diagnostic::error(statement.place, why.to_string()).help(help));
                             None
                         }

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-/// The duration that was meant by `5`, `5 s`, `1.5s`, `2m` or `3 seconds`, as a transcript has it.
+/// The duration that was meant by `5`, `5 s`, `1.5s`, `1,5s`, `2m`, `for 1s` or `3 seconds`, as a transcript has it.
 pub(super) fn nearest_duration(text: &str) -> Option<String> {
-    let text = text.trim().to_ascii_lowercase();
+    let text = text.trim().to_ascii_lowercase().replace(',', ".");
+    let text = text.strip_prefix("for ").unwrap_or(&text).trim_start();
     let number = &text[..text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len())];
     let milliseconds = match text[number.len()..].trim() {
         "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" => 1.0,
         "" | "s" | "sec" | "secs" | "second" | "seconds" => 1000.0,
+        // The shortest that there is.
+        "us" | "µs" | "usec" | "microseconds" | "ns" if number.parse::<f64>().is_ok_and(|number| number > 0.0) => {
+            return Some("1ms".to_owned());
+        }
         "m" | "min" | "mins" | "minute" | "minutes" => 60_000.0,
         "h" | "hour" | "hours" => 3_600_000.0,
         _ => return None,

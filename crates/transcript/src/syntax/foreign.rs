@@ -52,7 +52,7 @@ pub(super) fn foreign(word: &str, rest: &str) -> Option<(String, Instead)> {
         "anytime" | "always" | "whenever" | "async" | "background" => {
             says("what may come whenever it likes stands between `at any time` and `end`", Block)
         }
-        "never" | "forbid" | "reject" | "refuse" | "deny" | "!s:" | "!c:" => {
+        "never" | "forbid" | "reject" | "refuse" | "deny" => {
             says("a line that must not come is written `not S: text` or `not C: text`", Nothing)
         }
         "random" | "rand" | "uuid" => says("a random value is given a name by `let id = random 16 hex`", Nothing),
@@ -164,9 +164,9 @@ mod tests {
             ("log hello", "a comment begins with #"),
             ("regex /x/", "a pattern stands in a hole"),
             ("optional", "between `maybe` and `end`"),
-            ("never S: x", "is written `not S: text`"),
+            ("never S: x", "write `not S: x`"),
             ("import other.talk", "`include login.talk`"),
-            ("anytime", "`at any time` and `end`"),
+            ("anytime", "write `at any time`"),
             ("mabye", "did you mean `maybe`?"),
             ("inculde x.talk", "did you mean `include`?"),
             ("Host: x", "a line is said by the client, `C:`"),

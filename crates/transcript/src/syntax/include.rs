@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::encoding;
-use super::parse::{Line, Parser};
+use super::parse::{Line, Parser, is_elsewhere};
 use crate::diagnostic::{Diagnostic, Place};
 
 /// Files inside each other, at most.
@@ -21,7 +21,7 @@ impl Parser<'_> {
             return self.error(line.place, "`include` names a file", "write `include login.talk`");
         }
         let place = line.place_of(path);
-        if path.starts_with('/') || path.split('/').any(|part| part == "..") || path.contains('\0') {
+        if is_elsewhere(path) {
             let message = format!("`{path}` is not below the transcript's folder");
             return self.error(place, message, "write a path relative to the folder that the transcript stands in");
         }

@@ -15,6 +15,8 @@ pub(super) enum Instead {
     Statement(String),
     /// As the head of a block whose lines are read for their mistakes and dropped.
     Block,
+    /// As a head with the block's first line behind it: whether it has an `end` is not known.
+    Inline,
     /// As a line that parts or ends such a block.
     Or,
     End,

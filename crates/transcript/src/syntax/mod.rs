@@ -3,6 +3,7 @@
 mod duration;
 mod encoding;
 mod foreign;
+mod heads;
 mod include;
 mod meant;
 mod nearest;

@@ -49,6 +49,7 @@ pub(crate) fn read(name: &str, text: &[u8], files: Option<&dyn Files>) -> Result
         open: Vec::new(),
         seen: Seen::default(),
         is_repaired: false,
+        inline: 0,
         is_full: false,
         size: Size::default(),
         body: Vec::new(),
@@ -114,6 +115,8 @@ pub(super) struct Parser<'a> {
     pub(super) seen: Seen,
     /// The line that is read is not the one that is written but the one that was meant.
     is_repaired: bool,
+    /// Heads with a line behind them that were told as mistakes, and whose `end` did not come yet, if there is one.
+    inline: usize,
     /// No more is read.
     pub(super) is_full: bool,
     pub(super) size: Size,
@@ -175,11 +178,16 @@ impl Parser<'_> {
 
     fn line(&mut self, number: usize, whole: &str) {
         let text = whole.trim_start_matches([' ', '\t']);
-        if text.is_empty() || text.starts_with('#') {
-            return;
-        }
         let indent = whole.len() - text.len();
         let place = Place { line: number, column: indent + 1, width: text.trim_end().chars().count() };
+        if text.is_empty() || text.starts_with('#') {
+            if let Some(path) = text.strip_prefix("#include ").filter(|path| path.contains(".talk")) {
+                let path = path.trim().trim_matches(['"', '<', '>']);
+                let help = format!("write `include {path}`; a comment that is meant has a space behind its #");
+                self.findings.push(Diagnostic::warning(place, "this is a comment: nothing is included").help(help));
+            }
+            return;
+        }
         let line = Line { place, text };
         let (findings, depth, statements) = (self.findings.len(), self.open.len(), self.body.len());
         self.statement(line);
@@ -276,7 +284,11 @@ impl Parser<'_> {
             None if rest.is_empty() => rest,
             None => {
                 let place = Place { width: head.chars().count() + 1, ..line.place };
-                self.error(place, "a space must follow the colon", format!("write `{head}: {}`", rest.trim_start()));
+                self.error(
+                    place,
+                    "a space must follow the colon",
+                    format!("write `{head}: {}`", rest.trim_start_matches([':', ' ', '\t'])),
+                );
                 rest
             }
         };
@@ -304,7 +316,13 @@ impl Parser<'_> {
         let path_place = if path.is_empty() { line.place } else { line.place_of(path) };
         if path.is_empty() {
             self.error(path_place, "`file:` names a file", format!("write `{} file: body.bin`", side.letter()));
-        } else if path.starts_with('/') || path.split('/').any(|part| part == "..") || path.contains('\0') {
+        } else if path.len() > 2 && ['"', '\''].iter().any(|quote| path.starts_with(*quote) && path.ends_with(*quote)) {
+            let help = format!("write `{} file: {}`", side.letter(), &path[1..path.len() - 1]);
+            self.error(path_place, "a path stands there without quotes", help);
+        } else if let Some((path, _)) = path.split_once(" # ") {
+            let help = format!("write `{} file: {}`, and the comment above it", side.letter(), path.trim_end());
+            self.error(path_place, "a comment stands on a line of its own", help);
+        } else if is_elsewhere(path) {
             let message = format!("`{path}` is not below the transcript's folder");
             self.error(path_place, message, "write a path relative to the folder that the transcript stands in");
         }
@@ -383,12 +401,17 @@ impl Parser<'_> {
                 *current = place;
             }
             Some(Open { kind: Block::Broken, .. }) => {}
+            _ if self.inline > 0 => {}
             _ => self.error(place, "`or` stands outside an `either`", "begin the choice with `either`"),
         }
     }
 
     fn end(&mut self, place: Place) {
         let Some(Open { place: began, kind, outside }) = self.open.pop() else {
+            if self.inline > 0 {
+                self.inline -= 1;
+                return;
+            }
             let help = "every `end` closes a block above it, such as `repeat` or `either`";
             return self.error(place, "`end` closes nothing", help);
         };
@@ -515,6 +538,7 @@ impl Parser<'_> {
                 self.findings.truncate(findings);
             }
             Instead::Block => self.begin(line.place, Block::Broken),
+            Instead::Inline => self.inline += 1,
             Instead::Or if !self.open.is_empty() => self.or_broken(line.place),
             Instead::End if !self.open.is_empty() => self.end(line.place),
             _ => {}
@@ -527,6 +551,17 @@ impl Parser<'_> {
             self.or(place);
         }
     }
+}
+
+/// Whether a path leads out of the folder that the transcript stands in.
+pub(super) fn is_elsewhere(path: &str) -> bool {
+    let is_url =
+        path.split_once("://").is_some_and(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphabetic()));
+    path.starts_with('/')
+        || path.starts_with("~/")
+        || is_url
+        || path.split('/').any(|part| part == "..")
+        || path.contains('\0')
 }
 
 /// The same for statements in blocks: only those are looked at that may stand in a `together`.

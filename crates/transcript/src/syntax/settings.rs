@@ -301,6 +301,13 @@ fn function_meant(name: &str, word: &str, rest: &str) -> String {
         "base64decode" | "b64decode" | "base64_decode" | "atob" | "frombase64" | "base64d" => Some("unbase64"),
         "hexdecode" | "fromhex" | "unhexlify" | "decodehex" => Some("unhex"),
         "hexencode" | "tohex" | "hexlify" | "encodehex" => Some("hex"),
+        "random" => return format!("write `let {name} = random 16 hex`, or `random uuid`"),
+        "time" => return format!("write `let {name} = time unix`; the formats are RFC3339, HTTP and unix"),
+        _ if word.starts_with('{') && rest.trim_start().starts_with(['+', '-']) => {
+            let rest = rest.trim_start();
+            let function = if rest.starts_with('+') { "sum" } else { "difference" };
+            return format!("write `let {name} = {function} {word} {}`", rest[1..].trim());
+        }
         "add" | "plus" | "+" => Some("sum"),
         "sub" | "subtract" | "minus" | "-" => Some("difference"),
         "crc" | "crc-32" | "crc32b" => Some("crc32"),

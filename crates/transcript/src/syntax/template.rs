@@ -437,7 +437,23 @@ fn pattern_meant(name: &str, written: &str) -> Option<String> {
         let count = lower.strip_suffix(unit)?.trim();
         (!count.is_empty() && count.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).then(|| count.to_owned())
     };
+    // `8hex`, `hex 4`, `4 digits`, `Hex`.
+    let digits: String = lower.chars().filter(char::is_ascii_digit).collect();
+    let letters: String = lower.chars().filter(char::is_ascii_alphabetic).collect();
+    let is_counted = lower.len() == digits.len() + letters.len() + lower.matches([' ', '*', '{', '}']).count();
+    match (letters.as_str(), digits.as_str()) {
+        ("hex" | "x", count) if is_counted && !count.is_empty() => return says(&format!("{count} hex")),
+        ("digits" | "digit" | "d", count) if is_counted && !count.is_empty() => {
+            return says(&format!("/[0-9]{{{count}}}/"));
+        }
+        ("hex", "") | ("varint", "") | ("int", "") | ("word", "") => return says(&letters),
+        _ => {}
+    }
     match lower.as_str() {
+        _ if lower.starts_with("random ") || lower == "random" || lower == "uuid" => {
+            let what = lower.strip_prefix("random ").unwrap_or("uuid");
+            Some(format!("write `let {name} = random {what}` above, and `{{{name}}}` here"))
+        }
         "" | "string" | "str" | "text" | "any" | "*" | ".*" | "all" | "line" | "char" | "chars" | "binary" => {
             Some(format!("what takes anything has no pattern: `{{{name}}}`"))
         }
@@ -446,7 +462,7 @@ fn pattern_meant(name: &str, written: &str) -> Option<String> {
         }
         "float" | "double" | "real" => says(r"/-?[0-9]+\.[0-9]+/"),
         "hexadecimal" | "x" | "0x" | "%x" | "hex digits" => says("hex"),
-        "leb128" | "uleb128" | "vlq" | "vint" => says("varint"),
+        "leb128" | "uleb128" | "vlq" | "vint" | "uvarint" | "varuint" | "var_int" => says("varint"),
         _ if number_meant(&lower).is_some() => says(number_meant(&lower)?),
         "words" | "token" | "\\w+" | "\\s+" | "ident" | "identifier" => says("word"),
         "bytes" | "byte" => says("8 bytes"),

@@ -2,6 +2,7 @@
 
 use super::duration::nearest_duration;
 use super::foreign::foreign;
+use super::heads::head;
 use super::meant::{Instead, Meant};
 use super::nearest::nearest;
 
@@ -35,6 +36,7 @@ use Instead::{Block, End, Nothing, Or, Statement};
 /// What is wrong with the letters, signs and marks of a line that is no message, whatever word it begins with.
 pub(super) fn misprinted(text: &str) -> Option<Meant<'_>> {
     hidden(text)
+        .or_else(|| head(text))
         .or_else(|| other_colon(text))
         .or_else(|| other_letter(text))
         .or_else(|| side_mark(text))
@@ -125,7 +127,8 @@ pub(super) fn is_unseen(c: char) -> bool {
 
 /// `S：hello`.
 fn other_colon(text: &str) -> Option<Meant<'_>> {
-    let (at, colon) = text.char_indices().find(|(_, c)| matches!(c, '：' | '﹕' | '︓' | '∶' | 'ː' | '꞉' | '։'))?;
+    let (at, colon) =
+        text.char_indices().find(|(_, c)| matches!(c, '：' | '；' | '﹕' | '︓' | '∶' | 'ː' | '꞉' | '։'))?;
     let side = side_of(text[..at].split(' ').next()?)?;
     let form = text[..at].split_ascii_whitespace().nth(1).map_or(String::new(), |form| format!(" {form}"));
     let repaired = format!("{side}{form}: {}", text[at + colon.len_utf8()..].trim_start());
@@ -257,7 +260,7 @@ fn arrow(text: &str) -> Option<(&str, char, &str)> {
     Some((mark, if back { to } else { from }, said))
 }
 
-fn is_message(text: &str) -> bool {
+pub(super) fn is_message(text: &str) -> bool {
     let head = text.split(':').next().unwrap_or_default();
     text.len() > head.len() && matches!(head, "C" | "S" | "C raw" | "S raw" | "C hex" | "S hex" | "C file" | "S file")
 }
@@ -283,15 +286,29 @@ fn form_or_act<'a>(text: &'a str, side: char, behind: &'a str) -> Option<Meant<'
         && !rest.is_empty()
     {
         let said = rest.strip_prefix(':').unwrap_or(rest).trim_start();
+        // What is sent below the lines.
+        let act = match said.trim_end_matches(['.', '!']).to_ascii_lowercase().as_str() {
+            "rst" | "a reset" | "a rst" => Some("resets"),
+            "fin" | "a fin" | "eof" | "end of file" => Some("closes"),
+            _ => None,
+        };
+        if let Some(act) = act.filter(|_| !rest.starts_with(':')) {
+            return wrong(text, format!("`{text}` is not a statement"), format!("{side} {act}"));
+        }
         let message = format!("`{side} {word}` is not how a line begins: the sides are `C:` and `S:`");
         return wrong(text[..text.len() - said.len()].trim_end(), message, format!("{side}: {said}"));
     }
     if let Some(said) = rest.strip_prefix(':') {
         let said = said.trim_start();
-        let (form, what) = match nearest(&lower, ["raw", "hex", "file"]) {
+        let is_plain = matches!(
+            lower.as_str(),
+            "text" | "line" | "json" | "xml" | "html" | "string" | "str" | "plain" | "utf8" | "ascii"
+        );
+        let (form, what) = match nearest(&lower, ["raw", "hex", "file"]).filter(|_| !is_plain) {
             Some(near) => (near, String::new()),
             None => match lower.as_str() {
                 "bin" | "binary" | "bytes" | "byte" | "data" => ("hex", " and bytes as pairs of hex digits".to_owned()),
+                "base64" | "b64" => ("raw", format!(" and a hole, with `let packed = unbase64 {}` above", clip(said))),
                 _ => ("", format!(", or `{side} raw:`, `{side} hex:`, `{side} file:`")),
             },
         };
@@ -314,6 +331,10 @@ fn form_or_act<'a>(text: &'a str, side: char, behind: &'a str) -> Option<Meant<'
         }
         "close" | "closed" | "closing" | "disconnect" | "disconnects" | "hangs" | "quits" | "exits" | "ends"
         | "fin" | "eof" | "leaves" | "hangup" | "goes" | "terminates" | "drops" => "closes",
+        "is" if matches!(rest.trim_end_matches(['.', '!']), "closing" | "closed" | "done" | "gone" | "leaving") => {
+            "closes"
+        }
+        "half" if rest.starts_with("clos") => "stops sending",
         "closes" if has_words => "closes",
         "reset" | "rst" | "aborts" | "abort" | "crashes" | "kills" => "resets",
         "resets" if has_words => "resets",
@@ -451,7 +472,7 @@ fn assignment(text: &str) -> Option<(&str, &str)> {
 }
 
 /// A statement as a suggestion shows it.
-fn clip(text: &str) -> String {
+pub(super) fn clip(text: &str) -> String {
     let text = text.trim_end();
     if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(59).chain(['…']).collect() }
 }
