@@ -171,6 +171,8 @@ pub(super) fn text(payload: &Payload<'_>, known: &Known<'_>, findings: &mut Vec<
         let Some(character) = payload.text_at(at) else { continue };
         let found = match character {
             '{' => brace(payload, at, known),
+            '｛' => wide_braces(payload, at),
+            '[' => in_square_brackets(payload, at, known),
             '$' | '<' | '%' => other_language(payload, at, known),
             _ => None,
         };
@@ -219,6 +221,14 @@ fn brace(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found {
     {
         return says(format!("{is_text}: bytes are written with 0x"), format!("{{0x{}}}", hex.to_ascii_lowercase()));
     }
+    if let Some(made) = made_anew(bare) {
+        return says(format!("{is_text}: a value that is made has a name"), made);
+    }
+    // `{@name}`, `{$name}`.
+    let unsigned = bare.trim_start_matches(['@', '#', '$', '%', ':', '.', '&', '>']);
+    if unsigned != bare && known.names.contains(unsigned) {
+        return says(format!("{is_text}: a hole begins with its name"), format!("{{{unsigned}}}"));
+    }
     let head: String = bare.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')).collect();
     let behind = bare[head.len()..].trim_start();
     // A number in braces is a literal of IMAP or a count of a regex; text in quotes is JSON.
@@ -238,10 +248,32 @@ fn brace(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found {
     };
     let why = if is_name { "no space stands in a hole before its default" } else { "a name is letters, digits and _" };
     let message = format!("{is_text}: {why}");
+    if let Some(value) = behind.strip_prefix('=').map(str::trim_start).and_then(unquoted)
+        && is_name
+        && inside.contains(" =")
+    {
+        return says(message, format!("{{{name}={value}}}"));
+    }
+    // `{name[0]}`, `{name.first}`, `{name!r}`, `{name|upper}`, `{name()}`, of a name that there is.
+    let begin: String = bare.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    let after = &bare[begin.len()..];
+    if known.names.contains(begin.as_str())
+        && !known.names.contains(name.as_str())
+            | (after.starts_with(['[', '!', '|', '?', '(']) && !after.contains([';', '"', '\'', ' ']))
+        && after.starts_with(['[', '.', '!', '|', '?', '('])
+    {
+        return says(format!("{is_text}: nothing but `:`, `=` or `}}` follows a name"), format!("{{{begin}}}"));
+    }
     if is_code(bare) {
         return None;
     }
     match behind.chars().next() {
+        Some(sign @ ('＝' | '：')) if is_name => {
+            let plain = if sign == '＝' { '=' } else { ':' };
+            let message = format!("{is_text}: this sign (U+{:04X}) is not the plain one", sign as u32);
+            says(message, format!("{{{name}{plain}{}}}", behind[sign.len_utf8()..].trim()))
+        }
+        Some('?') if is_name && behind == "?" => says(message, format!("{{{name}}}")),
         // `{{ name }}` of templates, and a slip such as `{name }`: text that is meant has space at both ends or at none.
         None if is_name && inside != bare && doubled(payload, at, close) => {
             says(format!("`{{{written}}}` is text and no hole: a hole has one brace and no spaces"), tidy(behind))
@@ -264,6 +296,53 @@ fn brace(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found {
         }
         None => None,
     }
+}
+
+/// `random 16 hex`, `time HTTP`: what stands behind `let name =`.
+fn made_anew(inside: &str) -> Option<String> {
+    let words: Vec<&str> = inside.split_ascii_whitespace().collect();
+    match words[..] {
+        ["random", _, "hex" | "digits" | "letters" | "bytes"] | ["random", "uuid"] => {
+            Some(format!("let id = {inside}` above, and `{{id}}"))
+        }
+        ["time", "HTTP" | "RFC3339" | "unix"] => Some(format!("let now = {inside}` above, and `{{now}}")),
+        _ => None,
+    }
+}
+
+/// What stands between two quotes, and nothing but that.
+fn unquoted(text: &str) -> Option<&str> {
+    let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let inside = text[1..].strip_suffix(quote)?;
+    (!inside.is_empty() && !inside.contains([quote, ',', ';', '(', '='])).then_some(inside)
+}
+
+/// `｛name=Ann｝`.
+fn wide_braces(payload: &Payload<'_>, at: usize) -> Found {
+    let close = (at + 1..payload.characters.len()).find(|to| payload.text_at(*to) == Some('｝'))?;
+    let inside = payload.slice(at + 1, close).replace('＝', "=").replace('：', ":");
+    let begins_a_name = inside.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic());
+    begins_a_name.then(|| {
+        let message = "these braces (U+FF5B) are text: the plain ones make a hole".to_owned();
+        (close + 1, message, format!("write `{{{inside}}}`; for text that is meant `{{0xefbd9b}}{inside}｝`"))
+    })
+}
+
+/// `[[name]]` of templates, with a name of this file.
+fn in_square_brackets(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found {
+    if payload.text_at(at + 1) != Some('[') {
+        return None;
+    }
+    let name: String = (at + 2..payload.characters.len())
+        .map_while(|at| payload.text_at(at))
+        .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+        .collect();
+    let end = at + 2 + name.chars().count();
+    let closes = payload.text_at(end) == Some(']') && payload.text_at(end + 1) == Some(']');
+    (closes && known.names.contains(name.as_str())).then(|| {
+        let message = format!("`[[{name}]]` is text: it is not the value of {name}");
+        (end + 2, message, format!("write `{{{name}}}`; for text that is meant `{{0x5b}}[{name}]]`"))
+    })
 }
 
 /// Whether a pair of braces stands right in another.

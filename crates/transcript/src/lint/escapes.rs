@@ -146,9 +146,29 @@ impl Word {
 /// `<CRLF>` at the end, where RFCs print the line ending.
 fn spelled_ending(payload: &Payload<'_>, is_bytes: bool) -> Option<Diagnostic> {
     let text: String = payload.characters.iter().collect();
-    let ending = ["<CRLF>", "<CR><LF>", "<crlf>", "<cr><lf>", "[CRLF]", "<LF>", "^M", "␍␊", "␤", "↵", "¶"]
+    let is_url = text.contains(['/', '?', '=', '&']);
+    let encoded = ["%0d%0a", "%0D%0A", "%0a", "%0A"].into_iter().find(|ending| !is_url && text.ends_with(ending));
+    let ending = encoded.or_else(|| {
+        [
+            "\\\\r\\\\n",
+            "&#13;&#10;",
+            "&#xD;&#xA;",
+            "&#10;",
+            "<CRLF>",
+            "<CR><LF>",
+            "<crlf>",
+            "<cr><lf>",
+            "[CRLF]",
+            "<LF>",
+            "^M",
+            "␍␊",
+            "␤",
+            "↵",
+            "¶",
+        ]
         .into_iter()
-        .find(|ending| text.ends_with(ending))?;
+        .find(|ending| text.ends_with(ending))
+    })?;
     let length = ending.chars().count();
     let from = payload.characters.len() - length;
     // `354 end with <CRLF>.<CRLF>` is what servers say.
@@ -166,6 +186,19 @@ pub(super) fn comment(payload: &Payload<'_>, findings: &mut Vec<Diagnostic>) {
         return;
     }
     let end = payload.characters.len();
+    let text = payload.slice(0, end);
+    if text.ends_with(" */")
+        && let Some(open) = text.rfind(" /* ")
+        && !text[..open].trim().is_empty()
+    {
+        let at = text[..=open].chars().count();
+        if payload.text_at(at).is_some() && !payload.is_quoted(at) {
+            let message = "a comment stands on a line of its own: this one is said".to_owned();
+            let help = "put it on the line above behind a #, or write `{0x2f}*` for a /* that is meant".to_owned();
+            findings.push(payload.warning(at, end, message, help));
+            return;
+        }
+    }
     for at in 2..end.saturating_sub(1) {
         let (mark, length) = match (payload.text_at(at), payload.text_at(at + 1)) {
             (Some('#'), _) => ("#", 1),

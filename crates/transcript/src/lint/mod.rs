@@ -84,8 +84,14 @@ impl Linter<'_> {
                     escapes::escapes(&payload, *form == Form::Raw, &mut self.findings);
                     self.text(&payload);
                 }
-                StatementKind::Set { template, .. } | StatementKind::Let { template, .. } => {
+                StatementKind::Set { name, template } | StatementKind::Let { name, template, .. } => {
                     let Some(payload) = Payload::of(self.source, statement.place, template) else { continue };
+                    match &statement.kind {
+                        StatementKind::Let { function, .. } => {
+                            words::name_for_its_value(&payload, name, *function, &self.known.names, &mut self.findings);
+                        }
+                        _ => words::function_in_a_set(&payload, name, &mut self.findings),
+                    }
                     escapes::escapes(&payload, true, &mut self.findings);
                     self.text(&payload);
                 }

@@ -197,6 +197,76 @@ fn statements_that_are_written_as_messages_are_told() {
 }
 
 #[test]
+fn what_is_computed_or_included_by_the_wrong_word_is_told() {
+    each_is_told(&[
+        ("set id = random 16 hex\nC: {id}\n", &["`set` gives id these words", "write `let id = random 16 hex`"]),
+        ("set id = random uuid\nC: {id}\n", &["write `let id = random uuid`"]),
+        ("set now = time HTTP\nC: {now}\n", &["write `let now = time HTTP`", "`set now = {0x74}ime HTTP`"]),
+        ("set a = x\nset n = length {a}\nC: {n}\n", &["write `let n = length {a}`"]),
+        ("set a = x\nset n = crc32 {a}\nC: {n}\n", &["write `let n = crc32 {a}`"]),
+        (
+            "set body = x\nlet n = length body\nC: {n} {body}\n",
+            &["2:16 `body` is text", "write `let n = length {body}`"],
+        ),
+        ("set x = 1\nlet c = crc16 x\nC: {c} {x}\n", &["write `let c = crc16 {x}`"]),
+        ("set k = 1\nset x = 2\nlet c = hmac-md5 k x\nC: {c} {x}\n", &["write `let c = hmac-md5 KEY {x}`"]),
+        ("C: {random 16 hex}\n", &["is text and no hole", "`let id = random 16 hex` above, and `{id}`"]),
+        ("C: at {time HTTP}\n", &["`let now = time HTTP` above"]),
+        ("S: include x.talk\n", &["write `include x.talk`, without `S:`"]),
+        ("S: not C: x\n", &["write `not C: x`"]),
+        ("C: let id = random 16 hex\n", &["write `let id = random 16 hex`"]),
+        ("C: let n = length x\n", &["write `let n = length x`"]),
+        ("#include \"x.talk\"\nC: a\n", &["1:1 this is a comment", "write `include x.talk`"]),
+        ("S: Closes\n", &["write `S closes`"]),
+        ("S: closes.\n", &["write `S closes`"]),
+        ("C: STOPS SENDING\n", &["write `C stops sending`"]),
+    ]);
+    none_is_told(&[
+        "set line = random words\nC: {line}\n",
+        "set t = time flies\nC: {t}\n",
+        "set f = length\nC: {f}\n",
+        "set a = x\nlet n = length it\nC: {n} {a}\n",
+        "S: include me\nC: not now\n",
+        "# include x.talk\nC: a\n",
+    ]);
+}
+
+#[test]
+fn signs_of_other_languages_in_and_around_braces_are_told() {
+    let known = |text: &str| format!("C: {{name=Ann}}\nS: Hi {text} {{name}}\n");
+    for (text, words) in [
+        ("{name[0]}", "write `{name}`"),
+        ("{name.first}", "write `{name}`"),
+        ("{name!r}", "write `{name}`"),
+        ("{name|upper}", "write `{name}`"),
+        ("{name()}", "write `{name}`"),
+        ("{@name}", "write `{name}`"),
+        ("{$name}", "write `{name}`"),
+        ("{name?}", "write `{name}`"),
+        ("[[name]]", "write `{name}`"),
+        ("｛name｝", "write `{name}`"),
+        ("{other＝Ann}", "write `{other=Ann}`"),
+        ("{other：int}", "write `{other:int}`"),
+        ("{other = \"Ann\"}", "write `{other=Ann}`"),
+        ("｛other＝Ann｝", "write `{other=Ann}`"),
+    ] {
+        each_is_told(&[(&known(text), &[words])]);
+    }
+    none_is_told(&[
+        "C: {name=Ann}\nS: a[[0]] [name] {name}\n",
+        "C: {name=Ann}\nS: f() { name(1); } {name}\n",
+        "C: {a = \"b\", c = \"d\"}\n",
+    ]);
+    each_is_told(&[
+        ("S: hello%0d%0a\n", &["`%0d%0a` is said as it stands"]),
+        ("S: hello&#13;&#10;\n", &["is said as it stands"]),
+        ("S: hello\\\\r\\\\n\n", &["is said as it stands"]),
+        ("S: hello /* a note */\n", &["1:10 a comment stands on a line of its own"]),
+    ]);
+    none_is_told(&["C: GET /?a=%0d%0a\n", "C: Accept: text/html, */*\n", "C: SELECT /* all */ 1\n"]);
+}
+
+#[test]
 fn a_wide_line_above_a_narrow_one_in_any_order_is_told() {
     each_is_told(&[
         ("C: a\nin any order\n  S: 250-{_=x}\n  S: 250-DSN\nend\n", &["3:3", "put line 4 above it"]),

@@ -1,9 +1,55 @@
 //! Messages that are statements by their words: `S: waits 1s`.
 
+use std::collections::BTreeSet;
+
 use super::payload::Payload;
 use crate::Side;
 use crate::diagnostic::Diagnostic;
+use crate::function::Function;
 use crate::syntax::{bare_bytes, is_duration};
+
+/// `set id = random 16 hex`: `set` takes the words as they are.
+pub(super) fn function_in_a_set(payload: &Payload<'_>, name: &str, findings: &mut Vec<Diagnostic>) {
+    let end = payload.characters.len();
+    let text = payload.slice(0, end);
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    let is_one = match words[..] {
+        ["random", "uuid"] | ["time", "HTTP" | "RFC3339" | "unix"] => true,
+        ["random", count, "hex" | "digits" | "letters" | "bytes"] => count.bytes().all(|byte| byte.is_ascii_digit()),
+        // `set n = length {body}`.
+        [function, ..] => {
+            Function::named(function).is_some()
+                && payload.holes.first().is_some_and(|(_, from, _)| *from == function.len() + 1)
+        }
+        _ => false,
+    };
+    if is_one {
+        let message = format!("`set` gives {name} these words, and computes nothing");
+        let kept = format!("{{0x{:02x}}}{}", text.as_bytes()[0], &text[1..]);
+        let help = format!("write `let {name} = {text}`; for text that is meant `set {name} = {kept}`");
+        findings.push(payload.warning(0, end, message, help));
+    }
+}
+
+/// `let n = length body`, where `body` has a value.
+pub(super) fn name_for_its_value(
+    payload: &Payload<'_>,
+    name: &str,
+    function: Function,
+    known: &BTreeSet<&str>,
+    findings: &mut Vec<Diagnostic>,
+) {
+    let end = payload.characters.len();
+    let text = payload.slice(0, end);
+    let bare = text.trim_matches(['(', ')', ' ', '$', '<', '>']);
+    if payload.holes.is_empty() && known.contains(bare) {
+        let message = format!("`{text}` is text: it is not the value of {bare}");
+        let kept = format!("{{0x{:02x}}}{}", text.as_bytes()[0], &text[1..]);
+        let key = if function.takes_key() { " KEY" } else { "" };
+        let help = format!("write `let {name} = {function}{key} {{{bare}}}`; for text that is meant `{kept}`");
+        findings.push(payload.warning(0, end, message, help));
+    }
+}
 
 /// A statement that is written as something said; `blocks` remembers that one of them began a block.
 pub(super) fn statement(payload: &Payload<'_>, side: Side, blocks: &mut bool, findings: &mut Vec<Diagnostic>) {
@@ -22,7 +68,15 @@ pub(super) fn statement(payload: &Payload<'_>, side: Side, blocks: &mut bool, fi
         findings.push(payload.warning(0, end, message, help));
         return;
     }
+    // `closes.`, `Closes`, `STOPS SENDING`.
+    let tidy = text.trim().trim_end_matches(['.', '!', ';']).to_ascii_lowercase();
+    let tidy: Vec<&str> = tidy.split_ascii_whitespace().collect();
     let help = match words[..] {
+        _ if matches!(tidy[..], ["closes"] | ["resets"] | ["stops", "sending"]) => act(&tidy.join(" ")),
+        ["include", path] if path.ends_with(".talk") => block(text.trim()),
+        ["not", "C:" | "S:", _, ..] => block(text.trim()),
+        ["let", _, "=", "random" | "time", ..] => block(text.trim()),
+        ["let", _, "=", function, ..] if Function::named(function).is_some() => block(text.trim()),
         ["closes"] | ["resets"] | ["stops", "sending"] => act(&words.join(" ")),
         ["waits" | "wait" | "sleeps" | "sleep" | "delay" | "pause" | "pauses", time] if is_duration(time) => {
             act(&format!("waits {time}"))
