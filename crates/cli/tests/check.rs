@@ -63,6 +63,17 @@ fn the_branches_that_were_not_played_are_named_and_played_when_asked() {
     assert_code(&output, 0);
     let shown = text(&output.stdout);
     assert!(shown.contains("they agree; not played: the branches at lines 5, 8 (--all-branches"), "{shown}");
+    // What may come at any time comes in no rehearsal.
+    let talk = "at any time\n  S: PING\n  C: PONG\nend\nC: a\nS: b\n";
+    for more in [&[][..], &["--all-branches"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("any.talk");
+        std::fs::write(&file, talk).unwrap();
+        let output = run(&[&["check", file.to_str().unwrap()], more].concat(), b"");
+        assert_code(&output, 0);
+        let says = "the branch at line 2 cannot be played: neither end begins by itself what may come at any time";
+        assert!(text(&output.stdout).contains(says), "{}", text(&output.stdout));
+    }
     let output = run(&["check", "--all-branches", &path], b"");
     assert_code(&output, 0);
     assert!(text(&output.stdout).trim_end().ends_with("they agree"), "{}", text(&output.stdout));

@@ -214,6 +214,9 @@ pub fn check(sheet: &Sheet, options: &CheckOptions) -> Report {
             if judged {
                 report.too_long |= found.too_long;
                 ends.branches(&found.unplayed, &mut found.differences, &mut report.unplayed);
+                let of_themselves = [client, server].into_iter().flat_map(Script::at_any_time);
+                let why = "neither end begins by itself what may come at any time";
+                report.unplayed.extend(of_themselves.map(|line| (line, Some(why.to_owned()))));
                 report.differences.append(&mut found.differences);
             }
             report.elsewhere.extend(found.differences.into_iter().map(|difference| (carrier, difference)));
@@ -225,6 +228,8 @@ pub fn check(sheet: &Sheet, options: &CheckOptions) -> Report {
     }
     let mut seen = std::collections::HashSet::new();
     report.differences.retain(|difference| seen.insert(difference.render()));
+    let mut seen = std::collections::HashSet::new();
+    report.elsewhere.retain(|(_, difference)| seen.insert(difference.render()));
     report.warnings.sort_by_key(|warning| (warning.line, warning.column));
     report.warnings.dedup();
     report

@@ -196,6 +196,11 @@ impl Script {
         lines
     }
 
+    /// The lines with which blocks begin that the other side may begin at any time.
+    pub fn at_any_time(&self) -> impl Iterator<Item = usize> {
+        self.program.asides.iter().map(|aside| self.program.places[aside.begin].line)
+    }
+
     /// Whether a client may play it again over the connection over which it was played: nothing in it is about the beginning or
     /// the end of a connection. The client speaks first, neither side closes, stops sending or resets, and it does not go over to
     /// TLS. Over datagrams there is no connection.
