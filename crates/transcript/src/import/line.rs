@@ -182,8 +182,16 @@ pub(super) fn marked<'a>(body: &'a str, parties: &mut Parties) -> Option<(Marker
     arrow(body, parties).or_else(|| request(body)).or_else(|| flow(body, parties))
 }
 
+/// `C1:`, `S2:`: one of several clients or servers.
+pub(super) fn is_numbered(body: &str) -> bool {
+    let number = body.strip_prefix(['C', 'S']).and_then(|rest| rest.split_once(':')).map(|(number, _)| number);
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// Every way to print an arrow; whether it points to the left.
-const ARROWS: [(&str, bool); 8] = [
+const ARROWS: [(&str, bool); 10] = [
+    ("==>", false),
+    ("<==", true),
     ("-->", false),
     ("->", false),
     ("=>", false),
@@ -194,14 +202,30 @@ const ARROWS: [(&str, bool); 8] = [
     ("←", true),
 ];
 
-/// `C->S: text`, `M -> C:`, `S<-C:`.
+/// `C->S: text`, `M -> C:`, `S<-C:`, `C>S: text`, `[C->S] text`.
 fn arrow<'a>(body: &'a str, parties: &mut Parties) -> Option<(Marker, &'a str)> {
     let name_end = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
-    let (left, behind) = body.split_at(name_end(body));
-    let (back, behind) =
-        ARROWS.iter().find_map(|(arrow, back)| Some((*back, behind.trim_start().strip_prefix(arrow)?.trim_start())))?;
+    let close = [("[", "]"), ("(", ")")].iter().find(|(open, _)| body.starts_with(open)).map(|(_, close)| *close);
+    let inside = if close.is_some() { &body[1..] } else { body };
+    let (left, behind) = inside.split_at(name_end(inside));
+    // A short one stands close: `C>S:`.
+    let short = [('>', false), ('<', true)].into_iter().find(|(sign, _)| {
+        behind.strip_prefix(*sign).is_some_and(|right| right.starts_with(|c: char| c.is_ascii_alphabetic()))
+    });
+    let (back, behind) = match short {
+        Some((_, back)) => (back, &behind[1..]),
+        None => ARROWS
+            .iter()
+            .find_map(|(arrow, back)| Some((*back, behind.trim_start().strip_prefix(arrow)?.trim_start())))?,
+    };
     let (right, behind) = behind.split_at(name_end(behind));
-    let said = behind.trim_start().strip_prefix(':')?;
+    let said = match close {
+        Some(close) => {
+            let said = behind.trim_start().strip_prefix(close)?;
+            said.strip_prefix(':').unwrap_or(said)
+        }
+        None => behind.trim_start().strip_prefix(':')?,
+    };
     let is_name = |name: &str| {
         let known = ["c", "s", "client", "server"].contains(&name.to_ascii_lowercase().as_str());
         known || name.starts_with(|c: char| c.is_ascii_uppercase()) && name.len() < 13

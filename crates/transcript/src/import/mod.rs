@@ -15,7 +15,7 @@ mod pair;
 
 use pair::Pair;
 
-use line::{BREAK, Marker, Parties, Party, Scheme, marked, without_pages};
+use line::{BREAK, Marker, Parties, Party, Scheme, is_numbered, marked, without_pages};
 
 use crate::notation::show;
 use crate::side::Side;
@@ -243,6 +243,10 @@ impl Reader {
             }
             return;
         }
+        // The fence around an example in Markdown.
+        if body.starts_with("```") {
+            return self.end_session();
+        }
         // RFC 3501 prints its examples behind this word.
         let body = match &self.pair {
             Some(_) => label::behind_example(body),
@@ -277,6 +281,7 @@ impl Reader {
             && self.remarks.is_empty()
             && indent >= column + if broke { MARK } else { 0 }
             && !is_direction(body)
+            && !is_numbered(body)
         {
             // A listing goes on with its code; anything else is the rest of the line above.
             if self.goes_on(body) {
@@ -377,8 +382,12 @@ impl Reader {
 
     fn end_session(&mut self) {
         self.end_block();
-        let items = std::mem::take(&mut self.items);
-        self.remarks.clear();
+        let mut items = std::mem::take(&mut self.items);
+        // `(server closes)` right below the last line, and none of the page's own text.
+        let remarks = std::mem::take(&mut self.remarks);
+        items.extend(remarks.into_iter().take_while(
+            |item| matches!(&item.kind, Kind::Remark(remark) if is_direction(remark) && is_an_end(remark)),
+        ));
         (self.last, self.last_said) = (None, None);
         match speakers(&items) {
             (true, true) => self.found.push(Session::of(items)),
@@ -400,6 +409,22 @@ fn speakers(items: &[Item]) -> (bool, bool) {
     // An empty line alone is no conversation.
     let says = |side| said().any(|(marker, said)| scheme.side(marker) == Some(side) && !said.trim().is_empty());
     (says(Side::Client), says(Side::Server))
+}
+
+/// Whether a direction is about the end of the connection.
+fn is_an_end(direction: &str) -> bool {
+    let lower = direction.to_ascii_lowercase();
+    ["clos", "disconnect", "hangs up", "terminates", "drops the", "end of "].iter().any(|word| lower.contains(word))
+}
+
+/// Who does what a direction says, if it names one of the two.
+fn who(direction: &str) -> Option<Side> {
+    let lower = direction.to_ascii_lowercase();
+    match (lower.contains("server"), lower.contains("client")) {
+        (true, false) => Some(Side::Server),
+        (false, true) => Some(Side::Client),
+        _ => None,
+    }
 }
 
 /// What is said and the direction behind it: `<CR><LF> {Sends an empty line}`.
@@ -430,6 +455,27 @@ fn is_direction(said: &str) -> bool {
         return true;
     }
     if said.starts_with("... ") || (said.ends_with(" ...") && !said.starts_with(|c: char| c.is_ascii_digit())) {
+        return true;
+    }
+    // `{connects}`, `(closes)`.
+    let alone = within('{', '}').or_else(|| within('(', ')')).or_else(|| within('[', ']'));
+    let verbs = [
+        "connect",
+        "connects",
+        "connected",
+        "disconnect",
+        "disconnects",
+        "disconnected",
+        "close",
+        "closes",
+        "closed",
+        "open",
+        "opens",
+        "opened",
+        "waits",
+        "pauses",
+    ];
+    if alone.is_some_and(|word| verbs.contains(&word.trim().to_ascii_lowercase().as_str())) {
         return true;
     }
     // Of a braced one the first word tells: `{Opens connection}`, and neither JSON nor a script.
@@ -590,7 +636,7 @@ impl Writer {
             },
             Kind::Remark(remark) => {
                 self.close_line();
-                self.direction(Marker::Both, remark, item.line, false);
+                self.direction(Marker::Both, remark, item.line, is_last);
             }
             Kind::EndOfHead(marker) => {
                 self.close_line();
@@ -640,9 +686,11 @@ impl Writer {
             self.guesses.push((line, format!("`{direction}` is where TLS begins")));
         } else if is_tls {
             self.guesses.push((line, format!("`{direction}` is a comment; --starttls makes it `starttls`")));
-        } else if let Some(side) = self.scheme.side(marker)
+        } else if let Some(side) =
+            self.scheme.side(marker).or_else(|| who(direction).filter(|_| marker == Marker::Both))
             && is_last
-            && lower.contains("clos")
+            && !self.over
+            && is_an_end(&lower)
         {
             self.body.push_str(&format!("{} closes\n", side.letter()));
             self.over = true;

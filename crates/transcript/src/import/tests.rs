@@ -91,7 +91,7 @@ fn brackets_as_in_nntp_and_words() {
     let page = "      [Initial connection set-up completed.]\n      [S] 200 ready\n      [C] GROUP misc.test\n      [S] 211 1 2 3 misc.test\n      [C] QUIT\n      [S] 205 bye\n      [Server closes connection.]\n";
     assert_eq!(
         said(&whole(page).text),
-        ["S: 200 ready", "C: GROUP misc.test", "S: 211 1 2 3 misc.test", "C: QUIT", "S: 205 bye"]
+        ["S: 200 ready", "C: GROUP misc.test", "S: 211 1 2 3 misc.test", "C: QUIT", "S: 205 bye", "S closes"]
     );
     assert_eq!(said(&whole("Client: HELO\nServer: 250 hi\n").text), ["C: HELO", "S: 250 hi"]);
 }
@@ -310,6 +310,44 @@ fn what_may_be_prose_or_more_than_two_is_no_conversation_unless_that_is_told() {
         assert_eq!(import(nothing, Import::default()), None, "{nothing}");
         assert!(why_none(nothing, None).contains("no line begins with C: or S:"), "{nothing}");
     }
+}
+
+#[test]
+fn arrows_of_every_kind_say_who_speaks() {
+    for (to, back) in [
+        ("C>S:", "S>C:"),
+        ("C==>S:", "S==>C:"),
+        ("S<C:", "C<S:"),
+        ("S<==C:", "C<==S:"),
+        ("[C->S]", "[S->C]"),
+        ("(C -> S):", "(S -> C):"),
+        ("Client>Server:", "Server>Client:"),
+    ] {
+        let page = format!("   {to} LOGIN ann\n   {back} 250 ok\n   {to} QUIT\n   {back} 221 bye\n");
+        let imported = whole(&page);
+        assert_eq!(said(&imported.text), ["C: LOGIN ann", "S: 250 ok", "C: QUIT", "S: 221 bye"], "{to}");
+        assert_plays(&imported.text);
+    }
+}
+
+#[test]
+fn what_happens_without_a_word_is_never_said() {
+    for (page, wanted) in [
+        ("C: {connects}\nS: hi\nC: a\nC: {closes}\n", &["S: hi", "C: a", "C closes"][..]),
+        ("C: (opens)\nS: hi\nC: a\nS: (closes)\n", &["S: hi", "C: a", "S closes"]),
+        ("C: a\nS: hi\n(server closes)\n", &["C: a", "S: hi", "S closes"]),
+        ("   C: a\n   S: hi\n   [Server closes connection]\n", &["C: a", "S: hi", "S closes"]),
+        ("   C: a\n   S: hi\n   <client disconnects>\n", &["C: a", "S: hi", "C closes"]),
+        ("```\nC: a\nS: hi\n```\n\nAnd so on.\n", &["C: a", "S: hi"]),
+        ("C: a\nS: b\nC1: c\nS: d\n", &["C: a", "S: b", "S: d"]),
+        ("C: (a list)\nS: {\"ok\"}\nC: (x)\nS: [1]\n", &["S: {\"ok\"}", "C: (x)", "S: [1]"]),
+    ] {
+        let imported = whole(page);
+        assert_eq!(said(&imported.text), wanted, "{page}{}", imported.text);
+        assert_plays(&imported.text);
+    }
+    // The page's own text is no part of a session.
+    assert_eq!(said(&whole("C: a\nS: hi\n\nThe server then closes.\n").text), ["C: a", "S: hi"]);
 }
 
 #[test]
