@@ -61,6 +61,93 @@ fn flags_of_other_tools_are_answered_with_ours() {
     }
 }
 
+/// Whatever a verb cannot do, it says what can.
+#[test]
+fn flags_of_curl_and_nc_are_answered_at_every_verb() {
+    let verbs: &[&[&str]] = &[
+        &["load", "http://127.0.0.1:1"],
+        &["relay", "1", "2"],
+        &["report", "x.json"],
+        &["ports"],
+        &["addrs"],
+        &["check", "x.talk"],
+        &["import", "x.txt"],
+    ];
+    let flags = [
+        "-L",
+        "-O",
+        "-k",
+        "-d",
+        "-i",
+        "-z",
+        "-w",
+        "-u",
+        "-e",
+        "-p",
+        "-s",
+        "-x",
+        "-I",
+        "-A",
+        "-b",
+        "-F",
+        "-N",
+        "-c",
+        "-n",
+        "--location",
+        "--insecure",
+        "--listen",
+        "--exec",
+        "--data",
+    ];
+    for verb in verbs {
+        for flag in flags {
+            let output = run(&[verb, &[flag][..]].concat(), b"");
+            assert_code(&output, 2);
+            let said = text(&output.stderr);
+            let is_answered = said.contains(&format!("error: {} has no {flag}\n\n  {flag}: ", verb[0]))
+                // One of ours that wants a value, or one that stands for it.
+                || said.contains("but none was supplied");
+            assert!(is_answered, "{verb:?} {flag}: {said}");
+        }
+    }
+    let cases: &[(&[&str], &str)] = &[
+        (&["load", "-c", "10", "-n", "100", "http://127.0.0.1:1"], "-n: --plays N is how many in all"),
+        (&["load", "-z", "10s", "http://127.0.0.1:1"], "-z: --duration TIME"),
+        (&["load", "--rps", "10", "http://127.0.0.1:1"], "--rps: --rate N"),
+        (&["ports", "-tlnp"], "-t: --protocol tcp"),
+        (&["ports", "-i", ":80"], "`sockeye ports 80 443`"),
+        (&["relay", "-L", "1:localhost:2"], "-L: leave it out: the first address"),
+        (&["relay", "--latency", "20ms", "1", "2"], "--latency: --delay TIME"),
+        (&["addrs", "-a"], "-a: leave it out"),
+        (&["report", "--baseline", "a.json", "b.json"], "--baseline: --against FILE"),
+        (&["fetch", "--rate", "1M", "http://127.0.0.1:1"], "--rate: --limit-rate SIZE"),
+    ];
+    for (arguments, says) in cases {
+        let output = run(arguments, b"");
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains(says), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_value_that_begins_as_a_flag_does_is_told_as_a_wrong_value() {
+    for (arguments, says) in [
+        (&["talk", "1", "--timeout", "-5"][..], "invalid value '-5' for '--timeout <TIME>': write a number and a unit"),
+        (&["talk", "1", "--timeout", "-5s"], "invalid value '-5s' for '--timeout <TIME>'"),
+        (&["fetch", "http://a", "--timeout", "-1"], "invalid value '-1' for '--timeout <TIME>'"),
+        (&["load", "1", "--duration", "-1m"], "invalid value '-1m' for '--duration <TIME>'"),
+        (&["load", "1", "--plays", "-1"], "invalid value '-1' for '--plays <N>': write a "),
+        (&["serve", "--max-line", "-64KiB"], "invalid value '-64KiB' for '--max-line <SIZE>'"),
+        (&["relay", "1", "2", "--rate", "-1Mbit"], "invalid value '-1Mbit' for '--rate"),
+        (&["relay", "1", "2", "--drop", "-1%"], "invalid value '-1%' for '--drop"),
+        (&["report", "x", "--against", "y", "--fail-if-slower", "-.5"], "invalid value '-.5' for '--fail-if-slower"),
+    ] {
+        let output = run(arguments, b"");
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains(says), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
+
 #[test]
 fn values_that_are_no_numbers_and_files_that_are_not_there_are_told_in_words() {
     for (arguments, says) in [

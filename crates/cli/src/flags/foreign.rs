@@ -7,6 +7,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::Flags;
 
+mod tools;
+
 /// A flag that a verb does not have, and what it has instead. Of several answers the first counts whose flags are there.
 type Answer = (&'static [&'static str], &'static str);
 
@@ -121,6 +123,7 @@ const CHECK: &[Answer] = &[
     (&["--strict", "--deny-warnings", "-W"], "warnings are always told; with --json they can be counted"),
     (&["--all", "--branches"], "--all-branches plays every branch"),
     (&["-n", "--dry-run"], "leave it out: check changes nothing without --write"),
+    tools::CHECK_ELSEWHERE,
 ];
 
 const IMPORT: &[Answer] = &[
@@ -135,6 +138,7 @@ const IMPORT: &[Answer] = &[
     ),
     (&["--keys", "--keylogfile", "--key-log", "--secrets"], "--keylog FILE has the secrets of TLS sessions"),
     (&["--tls", "--ssl"], "--starttls makes a statement of a direction to negotiate TLS"),
+    tools::IMPORT_ELSEWHERE,
 ];
 
 const FETCH: &[Answer] = &[
@@ -186,6 +190,7 @@ const FETCH: &[Answer] = &[
     (&["-N", "--no-buffer"], "leave it out: nothing is held back"),
     (&["-x", "--socks5", "--socks5-hostname", "--socks4", "--preproxy"], "--proxy URL, such as socks5h://HOST:PORT"),
     (&["--request"], "-X METHOD, or --method METHOD"),
+    (&["--rate", "--speed-limit"], "--limit-rate SIZE is so many bytes a second"),
     (&["--headers"], "-H 'NAME: VALUE'"),
     (&["-E"], "--cert FILE with --key FILE"),
     (&["--cacert", "--capath", "--ca-certificate"], "--ca FILE"),
@@ -225,6 +230,10 @@ pub(super) fn answers(error: &clap::Error, words: &[OsString]) -> Option<String>
     if let Some(wait) = quiet_with_a_time(error, &words) {
         return Some(wait);
     }
+    let is_about_a_word = matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidValue);
+    if let Some(wrong) = is_about_a_word.then(|| wrong_value(&words)).flatten() {
+        return Some(wrong);
+    }
     if error.kind() != ErrorKind::UnknownArgument {
         return None;
     }
@@ -262,6 +271,27 @@ fn quiet_with_a_time(error: &clap::Error, words: &[&str]) -> Option<String> {
     Some(format!("error: talk has no -q with a time\n\n  -q: {answer}\n\nFor all flags, try 'sockeye talk --help'.\n"))
 }
 
+/// `--timeout -5s`: the value of a flag, though it begins as a flag does. What is wrong with it is told as of any other value.
+fn wrong_value(words: &[&str]) -> Option<String> {
+    let mut verb = super::command();
+    let verb = verb.find_subcommand_mut(words.iter().find(|word| table(word).is_some())?)?.clone();
+    let takes_one = |flag: &str| {
+        let name = flag.strip_prefix("--").filter(|name| !name.contains('='));
+        let found = name.and_then(|name| verb.get_arguments().find(|argument| argument.get_long() == Some(name)));
+        found.is_some_and(|argument| argument.get_action().takes_values() && !argument.is_require_equals_set())
+    };
+    let begins_a_number = |word: &str| {
+        word.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit() || c == '.'))
+    };
+    let at = words.windows(2).position(|pair| takes_one(pair[0]) && begins_a_number(pair[1]))?;
+    let joined = format!("{}={}", words[at], words[at + 1]);
+    let anew =
+        ["sockeye"].iter().chain(&words[..at]).copied().chain([joined.as_str()]).chain(words[at + 2..].iter().copied());
+    let error = super::command().try_get_matches_from(anew).err()?;
+    let is_value = matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue);
+    is_value.then(|| super::number(&error).unwrap_or_else(|| error.render().to_string()))
+}
+
 fn table(verb: &str) -> Option<&'static [Answer]> {
     match verb {
         "talk" => Some(TALK),
@@ -269,6 +299,11 @@ fn table(verb: &str) -> Option<&'static [Answer]> {
         "fetch" => Some(FETCH),
         "check" => Some(CHECK),
         "import" => Some(IMPORT),
+        "load" => Some(tools::LOAD),
+        "relay" => Some(tools::RELAY),
+        "report" => Some(tools::REPORT),
+        "ports" => Some(tools::PORTS),
+        "addrs" => Some(tools::ADDRS),
         _ => None,
     }
 }
@@ -323,7 +358,7 @@ mod tests {
 
     #[test]
     fn every_answer_names_only_flags_that_are_there() {
-        for verb in ["talk", "serve", "fetch", "check", "import"] {
+        for verb in ["talk", "serve", "fetch", "check", "import", "load", "relay", "report", "ports", "addrs"] {
             let command = Flags::command().find_subcommand(verb).unwrap().clone();
             for (flags, _) in table(verb).unwrap() {
                 // One that the verb has by now needs no answer.
