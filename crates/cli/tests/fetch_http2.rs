@@ -232,6 +232,78 @@ fn what_a_server_says_it_has_not_begun_is_asked_again() {
     }
 }
 
+/// How a server leaves that has no word for it.
+#[derive(Debug, Clone, Copy)]
+enum Leaves {
+    /// With an end that TLS does not know of.
+    ByAnEnd,
+    ByAReset,
+}
+
+/// One that answers, and is gone at once unless its answer is whole.
+fn in_turn_and_gone(
+    folder: &Path,
+    protocols: &[&str],
+    answers: Vec<Vec<Vec<u8>>>,
+    leaves: Leaves,
+) -> (Http2, Arc<AtomicUsize>) {
+    let count = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&count);
+    let server = Http2::start_speaking(folder, protocols, move |stream| {
+        let turn = seen.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
+        let http1 = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".as_slice();
+        let is_http1 = stream.conn.alpn_protocol() == Some(b"http/1.1");
+        let is_whole = is_http1 || answers[turn].len() > 1;
+        drop(stream.write_all(if is_http1 { http1.to_vec() } else { answers[turn].concat() }.as_slice()));
+        if !is_whole {
+            if matches!(leaves, Leaves::ByAReset) {
+                rustix::net::sockopt::set_socket_linger(&stream.sock, Some(std::time::Duration::ZERO)).unwrap();
+            }
+            drop(stream.sock.shutdown(std::net::Shutdown::Both));
+        }
+    });
+    (server, count)
+}
+
+/// How a server leaves says less than what it said before.
+#[test]
+fn what_a_server_said_counts_however_it_leaves() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let whole = vec![head(Some(5)), frame(DATA, END_STREAM, 1, b"hello")];
+    for leaves in [Leaves::ByAnEnd, Leaves::ByAReset] {
+        for refusal in [goaway(0, 0, b""), goaway(0, 0, b"bye"), reset(7), goaway(0, 7, b"")] {
+            for more in [&[][..], &["--data", "x"]] {
+                let answers = vec![vec![refusal.clone()], whole.clone()];
+                let (server, count) = in_turn_and_gone(folder.path(), &["h2"], answers, leaves);
+                let output = server.fetch(out.path(), &[more, &["-o", "page"]].concat());
+                assert_eq!(code(&output), 0, "{leaves:?} {refusal:?} {more:?}: {}", text(&output.stderr));
+                assert_eq!(fs::read(out.path().join("page")).unwrap(), b"hello");
+                assert_eq!(count.load(Ordering::SeqCst), 2);
+            }
+        }
+        for refusal in [goaway(0, 13, b""), reset(13)] {
+            let answers = vec![vec![refusal.clone()]];
+            let (server, _) = in_turn_and_gone(folder.path(), &["h2", "http/1.1"], answers, leaves);
+            let output = server.fetch(out.path(), &["-o", "page"]);
+            assert_eq!(code(&output), 0, "{leaves:?} {refusal:?}: {}", text(&output.stderr));
+            assert!(text(&output.stdout).starts_with("HTTP/1.1 200 OK\r\n"));
+        }
+        for (ending, says) in [
+            (goaway(0, 11, b"too_many_pings"), "(GOAWAY, saying b\"too_many_pings\"): ENHANCE_YOUR_CALM"),
+            (goaway(1, 11, b"calm"), "(GOAWAY, saying b\"calm\"): ENHANCE_YOUR_CALM"),
+            (goaway(0, 12, b""), "leaves the connection (GOAWAY): INADEQUATE_SECURITY"),
+            (reset(2), "gives up the answer (RST_STREAM): INTERNAL_ERROR"),
+        ] {
+            let (server, count) = in_turn_and_gone(folder.path(), &["h2"], vec![vec![ending]], leaves);
+            let output = server.fetch(out.path(), &["-o", "page"]);
+            assert_eq!(code(&output), 56, "{leaves:?} {says}: {}", text(&output.stderr));
+            assert!(text(&output.stderr).contains(says), "{leaves:?} {says}: {}", text(&output.stderr));
+            assert_eq!(count.load(Ordering::SeqCst), 1, "{says}");
+        }
+    }
+}
+
 #[test]
 fn a_stream_that_may_have_been_heard_is_asked_once_and_the_reason_named() {
     let folder = tempfile::tempdir().unwrap();

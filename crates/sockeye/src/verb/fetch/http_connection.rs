@@ -164,6 +164,13 @@ impl HttpConnection {
         if let Some(why) = connection.borrow().sent.fault() {
             return FetchError::Input(why);
         }
+        // What a server of HTTP/2 said before it left tells more than how it left.
+        if let (Stopped::Hyper(error), true) = (&error, connection.borrow().is_http2) {
+            let of_connection = || connection.borrow().ending.as_ref().and_then(of_http2);
+            if let Some(said) = of_http2(error).or_else(of_connection) {
+                return said;
+            }
+        }
         if let Some(failure) = connection.borrow_mut().failure.take() {
             return failure;
         }
@@ -173,19 +180,12 @@ impl HttpConnection {
             Stopped::Stuck => FetchError::Protocol("the exchange waits for nothing".to_owned()),
             Stopped::Socket(why) => FetchError::Reset { why, received: 0 },
             Stopped::Hyper(error) => {
-                // What the request hears may only be that the connection is no more; why, the connection has heard.
-                let ending = connection.borrow_mut().ending.take();
-                let of_connection = ending.as_ref().and_then(of_http2);
                 let again = (error.is_canceled() || error.is_closed()).then_some(Again::Anew);
-                match (of_http2(&error), of_connection) {
-                    (Some(own), _) => own,
-                    (None, Some(of_connection)) => of_connection,
-                    (None, None) if again.is_some() && connection.borrow().is_http2 => {
-                        let what = "the server ended the connection before it was asked".to_owned();
-                        FetchError::Http2 { code: "no reason".to_owned(), what, again, received: 0 }
-                    }
-                    (None, None) => of_hyper(&error, what),
+                if again.is_some() && connection.borrow().is_http2 {
+                    let what = "the server ended the connection before it was asked".to_owned();
+                    return FetchError::Http2 { code: "no reason".to_owned(), what, again, received: 0 };
                 }
+                of_hyper(&error, what)
             }
         }
     }
@@ -434,7 +434,8 @@ impl hyper::rt::Read for Io {
             Ok(None) => Poll::Pending,
             Err(failure) => {
                 connection.failure.get_or_insert(failure);
-                Poll::Ready(Err(io::Error::other("stopped")))
+                // To HTTP/2 it is an end: of an error it forgets what the server said before (GOAWAY).
+                if connection.is_http2 { Poll::Ready(Ok(())) } else { Poll::Ready(Err(io::Error::other("stopped"))) }
             }
         }
     }
