@@ -8,7 +8,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
 use support::web::{Web, answer, fetch, fetch_command, ok};
-use support::{assert_code, run_command};
+use support::{assert_code, run_command, text};
 
 #[test]
 fn methods_that_are_about_a_body_say_that_there_is_none() {
@@ -69,6 +69,51 @@ fn a_user_in_the_url_gets_their_own_password_of_netrc() {
         assert_code(&fetch(folder.path(), &[&url, "--netrc-file", "netrc", "-o", "x"]), 0);
         let request = web.requests().pop().unwrap();
         assert!(request.contains(&format!("Authorization: Basic {expected}\r\n")), "{user}: {request}");
+    }
+}
+
+#[test]
+fn bytes_of_other_entries_spoil_no_netrc() {
+    let web = Web::saying(ok(b"x"));
+    let folder = tempfile::tempdir().unwrap();
+    let netrc = folder.path().join("netrc");
+    let ours = "machine 127.0.0.1 login ann password s1\n";
+    for (before, expected) in [
+        (&b"machine a login b password \xfc\n"[..], 0),
+        (b"# caf\xe9\n", 0),
+        (b"machine 127.0.0.1 login ann password \xfc\n", 26),
+    ] {
+        fs::write(&netrc, [before, ours.as_bytes()].concat()).unwrap();
+        fs::set_permissions(&netrc, fs::Permissions::from_mode(0o600)).unwrap();
+        let output = fetch(folder.path(), &[&web.url("/"), "--netrc-file", "netrc", "-o", "x"]);
+        assert_code(&output, expected);
+        assert_eq!(expected == 26, text(&output.stderr).contains("the entry for 127.0.0.1 is not UTF-8"));
+    }
+    assert!(web.requests().pop().unwrap().contains("Authorization: Basic YW5uOnMx\r\n"));
+}
+
+/// "Nothing has changed" is an answer only to who asked whether something has.
+#[test]
+fn a_304_that_was_not_asked_for_is_no_success() {
+    let web = Web::saying("HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n");
+    let folder = tempfile::tempdir().unwrap();
+    for more in [&[][..], &["--resume"], &["-H", "If-None-Match:"], &["--etag", "tag"], &["-o", "-"]] {
+        let output = fetch(folder.path(), &[&[web.url("/x").as_str()], more].concat());
+        assert_code(&output, 56);
+        assert!(text(&output.stderr).contains("was not asked for that"), "{more:?}: {}", text(&output.stderr));
+    }
+    for more in [&["-H", "If-None-Match: \"a\""][..], &["-H", "if-modified-since: x"], &["--head"]] {
+        assert_code(&fetch(folder.path(), &[&[web.url("/x").as_str()], more].concat()), 0);
+    }
+}
+
+#[test]
+fn names_below_localhost_lead_to_this_machine() {
+    let web = Web::saying(ok(b"x"));
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["app.localhost", "a.b.localhost", "APP.LocalHost."] {
+        let url = format!("http://{name}:{}/x", web.address.port());
+        assert_code(&fetch(folder.path(), &[&url, "-o", "x"]), 0);
     }
 }
 

@@ -69,8 +69,17 @@ pub(super) fn without_asking(host: &Host, port: u16, every: [IpAddr; 2]) -> Opti
             IpAddr::V6(ip) => vec![SocketAddrV6::new(ip, port, 0, *scope).into()],
             ip => vec![SocketAddr::new(ip, port)],
         }),
+        // RFC 6761, section 6.3: such a name is this machine, and no resolver has to know it.
+        Host::Name(name) if is_below_localhost(name) => without_asking(&Host::Loopback, port, every),
         Host::Name(_) => None,
     }
+}
+
+/// `app.localhost`, as browsers and curl have it. `localhost` itself stands in the hosts file.
+fn is_below_localhost(name: &str) -> bool {
+    const END: &str = ".localhost";
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.len() > END.len() && name.get(name.len() - END.len()..).is_some_and(|end| end.eq_ignore_ascii_case(END))
 }
 
 /// Of what was found, those of the family asked for, each once.
@@ -171,5 +180,27 @@ fn answer(key: &(String, u16), found: io::Result<Vec<SocketAddr>>) {
     for asked in waiting {
         *asked.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
         let _ = rustix::io::write(&asked.ready, &1_u64.to_ne_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_below_localhost_are_this_machine_whatever_a_resolver_knows() {
+        for (name, is_here) in [
+            ("app.localhost", true),
+            ("a.b.LocalHost", true),
+            ("app.localhost.", true),
+            ("localhost.example.org", false),
+            (".localhost", false),
+            ("mylocalhost", false),
+            ("é.localhos", false),
+        ] {
+            let found = without_asking(&Host::Name(name.to_owned()), 80, [Ipv4Addr::UNSPECIFIED.into(); 2]);
+            assert_eq!(found.is_some(), is_here, "{name}");
+            assert!(found.iter().flatten().all(|address| address.ip().is_loopback() && address.port() == 80));
+        }
     }
 }

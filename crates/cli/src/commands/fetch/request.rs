@@ -230,8 +230,17 @@ fn of_netrc(flags: &Fetch, url: &Url, user: Option<&str>) -> Result<Option<Crede
         (None, false) => return Ok(None),
     };
     let shown = path.display().to_string();
-    let text = secret(&path, "these passwords")?;
+    let bytes = read_secret(&path, "these passwords").map_err(|error| unreadable(&shown, &error))?;
+    // What is wrong with the bytes of another entry, or of a comment, is nothing to this one.
+    let text = String::from_utf8_lossy(&bytes);
     let found =
         netrc::look_up(&text, &url.host(), user).map_err(|why| (Exit::CannotRead, format!("{shown}: {why}")))?;
+    let is_known = |word: &String| !word.contains(char::REPLACEMENT_CHARACTER) || std::str::from_utf8(&bytes).is_ok();
+    if let Some((user, password)) = &found
+        && !(is_known(user) && is_known(password))
+    {
+        let why = format!("{shown}: the entry for {} is not UTF-8: save the file so", url.host());
+        return Err((Exit::CannotRead, why));
+    }
     Ok(found.map(|(user, password)| Credentials::Basic(user, password)))
 }

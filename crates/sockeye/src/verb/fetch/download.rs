@@ -386,10 +386,19 @@ impl Run<'_> {
             let text = format!("{}: {}{said}{help}", answer.url.shown(), answer.head().status_line());
             return Err(TransferError::new(TransferErrorKind::Status, text));
         }
-        if status == 304 && download.only_if_changed {
+        if status == 304 && download.only_if_changed && request.asks_if_changed() {
             self.watcher.note(Some(&answer.url), &Note::NotChanged);
             self.end(&answer);
             return leave(answer, &request.method).map(|()| Outcome::NotChanged);
+        }
+        if status == 304 && request.method != "HEAD" && !request.asks_if_changed() {
+            self.end(&answer);
+            let text = format!(
+                "{}: the server says 304, that nothing has changed, and was not asked for that; nothing came",
+                answer.url.shown()
+            );
+            let kind = TransferErrorKind::Exchange(Box::new(FetchError::Protocol(text.clone())));
+            return Err(TransferError::new(kind, text));
         }
         let outcome = if answer.has_body() {
             let Some(destination) = self.named(destination, &answer)? else { return Ok(Outcome::Occupied) };

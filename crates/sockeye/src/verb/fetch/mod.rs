@@ -90,6 +90,13 @@ impl Request {
         let method = "GET".to_owned();
         Self { url, method, fields: vec![], body: None, credentials: None, cookies: vec![], jar: None, range: None }
     }
+
+    /// Whether it asks only for what has changed, so that 304 is an answer to it (RFC 9110, section 15.4.5).
+    fn asks_if_changed(&self) -> bool {
+        let asks =
+            |name: &str| name.eq_ignore_ascii_case("if-none-match") || name.eq_ignore_ascii_case("if-modified-since");
+        self.fields.iter().any(|(name, value)| asks(name) && !value.is_empty())
+    }
 }
 
 /// How it is asked for.

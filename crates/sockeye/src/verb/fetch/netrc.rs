@@ -110,6 +110,7 @@ impl Words<'_> {
 
     /// Values may begin with a #, as passwords do.
     fn value(&mut self, of: &str) -> Result<String, NetrcError> {
+        let line = self.line;
         while self.rest.peek().is_some_and(|next| next.is_whitespace()) {
             self.taken();
         }
@@ -121,7 +122,7 @@ impl Words<'_> {
             word.push(next);
         }
         if word.is_empty() {
-            return Err(NetrcError { line: self.line, what: format!("`{of}` without a value") });
+            return Err(NetrcError { line, what: format!("`{of}` without a value") });
         }
         Ok(word)
     }
@@ -231,6 +232,7 @@ mod tests {
         for (text, says) in [
             ("machine a login b password", "line 1: `password` without a value"),
             ("machine a login b\nmachine", "line 2: `machine` without a value"),
+            ("machine a login\n\n\n", "line 1: `login` without a value"),
             ("machine a login \"b\n", "line 1: a quote is never closed"),
         ] {
             assert_eq!(look_up(text, "c", None).unwrap_err().to_string(), says);

@@ -103,17 +103,20 @@ impl Range {
 }
 
 impl ContentRange {
-    /// `bytes 0-99/1234`, where the last may be `*`.
+    /// `bytes 0-99/1234`, where the last may be `*`; and as some servers have it, `bytes=0-99/1234`, `bytes: 0-99/1234` or
+    /// without the unit, all of which curl takes.
     fn read(field: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(field).ok()?.trim();
-        let (unit, rest) = text.split_once(' ')?;
-        let (range, total) = rest.trim().split_once('/')?;
+        let unit = text.get(..5).filter(|unit| unit.eq_ignore_ascii_case("bytes"));
+        let rest = unit.map_or(text, |unit| text[unit.len()..].trim_start_matches([' ', '\t', ':', '=']));
+        let (range, total) = rest.split_once('/')?;
         let (first, last) = range.split_once('-')?;
+        let (first, last, total) = (first.trim(), last.trim(), total.trim());
         let number = |text: &str| text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
         let (first, last): (u64, u64) = (number(first)?, number(last)?);
         let total: Option<u64> = if total == "*" { None } else { Some(number(total)?) };
         let is_possible = first <= last && last < u64::MAX && total.is_none_or(|total| last < total);
-        (unit.eq_ignore_ascii_case("bytes") && is_possible).then_some(Self { first, last, total })
+        is_possible.then_some(Self { first, last, total })
     }
 
     /// Whether it goes to the end of the whole; `length` is that of the whole if it was known before.
@@ -207,6 +210,11 @@ mod tests {
             (Bytes::Last(5), "bytes 0-2/3", true),
             (Bytes::Last(5), "bytes 0-9/*", false),
             (Bytes::From(0, None), "bytes 0-9/10", true),
+            (Bytes::From(0, None), "bytes=0-9/10", true),
+            (Bytes::From(0, None), "bytes: 0-9/10", true),
+            (Bytes::From(0, None), "0-9/10", true),
+            (Bytes::From(0, None), "bytes  0 - 9 / 10", true),
+            (Bytes::From(0, None), "kbytes 0-9/10", false),
             (Bytes::From(0, None), "bytes 0-10/10", false),
             (Bytes::From(0, None), "bytes 9-0/10", false),
             (Bytes::From(0, None), "bytes +0-9/10", false),
