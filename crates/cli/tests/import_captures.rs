@@ -101,6 +101,14 @@ fn plays_again(folder: &tempfile::TempDir, capture: &str, stream: &str, imported
     let id = if scheme == "udp" { "udp:0" } else { "0" };
     assert_eq!(without_address(&printed(&["import", "--exact", &again, "--stream", id])), without_address(imported));
     assert_eq!(as_wireshark_reads(&again, id), as_wireshark_reads(capture, stream), "{imported}");
+    // With holes it says the same, as long as nobody gives them other values.
+    let (open, record) = (path(folder, "open.talk"), path(folder, "open-record.talk"));
+    fs::write(&open, printed(&["import", capture, "--stream", stream])).unwrap();
+    printed(&["check", &open]);
+    let server = Server::start_at(&[&any], &["--play", &open]);
+    let to = format!("{scheme}://{}", server.address());
+    assert_code(&run(&["talk", &to, "--play", &open, "--record", &record], b""), 0);
+    assert_eq!(without_address(&fs::read_to_string(&record).unwrap()), without_address(imported));
 }
 
 #[test]
@@ -150,7 +158,11 @@ until curl -s http://127.0.0.1:8080/ >/dev/null; do sleep 0.02; done
 fn a_capture_of_nginx_plays_from_both_ends() {
     let script = format!(
         "{NGINX}capture http\ncurl -s http://127.0.0.1:8080/some.txt http://127.0.0.1:8080/nothing >/dev/null\n\
-         captured http 'C closes'\nkill $nginx\n"
+         captured http 'C closes'\n\
+         \"$sockeye\" import http.pcapng -o holes.talk\n\"$sockeye\" import --exact http.pcapng -o exact.talk\n\
+         touch -d 2001-02-03T04:05:06 www/some.txt\n\
+         \"$sockeye\" talk 127.0.0.1:8080 --play holes.talk\n\
+         ! \"$sockeye\" talk 127.0.0.1:8080 --play exact.talk 2>differs\nkill $nginx\n"
     );
     let folder = in_network(&["nginx", "curl", "openssl"], &script);
     let capture = path(&folder, "http.pcapng");
@@ -158,6 +170,11 @@ fn a_capture_of_nginx_plays_from_both_ends() {
     assert!(imported.contains("C: GET /some.txt HTTP/1.1\n") && imported.contains("S: HTTP/1.1 404 Not Found\n"));
     assert!(imported.contains("S raw: 3{0x0a}\nC: GET /nothing"), "{imported}");
     plays_again(&folder, &capture, "0", &imported);
+    // The real server has other dates and ids by now: with holes that is fine, and without them it differs.
+    let holes = fs::read_to_string(folder.path().join("holes.talk")).unwrap();
+    assert!(holes.contains("# a date\nS: Last-Modified: {_=") && holes.contains("# an id\nS: ETag: \"{_="), "{holes}");
+    let differs = fs::read_to_string(folder.path().join("differs")).unwrap();
+    assert!(differs.contains("the server said something else"), "{differs}");
 }
 
 /// What `curl` is told, and what must be imported.
@@ -249,6 +266,15 @@ capture tcp
 ask tcp
 captured tcp '^C closes'
 kill $dnsmasq
+wait $dnsmasq || true
+# The client asks with another id now.
+for kind in udp tcp; do
+    "$sockeye" import $kind.pcapng -o $kind.talk
+    "$sockeye" serve $kind://127.0.0.1:5353 --play $kind.talk --once --port-file $kind.port & server=$!
+    until [ -e $kind.port ]; do sleep 0.02; done
+    ask $kind
+    wait $server
+done
 "#;
     let folder = in_network(&["dnsmasq", "python3"], script);
     let capture = path(&folder, "udp.pcapng");
@@ -344,11 +370,73 @@ fn what_a_capture_lacks_is_said_and_the_exit_code_tells() {
 }
 
 #[test]
+fn an_archive_of_http_becomes_a_server_for_real_clients() {
+    let folder = tempfile::tempdir().unwrap();
+    let (har, talk) = (folder.path().join("page.har"), folder.path().join("page.talk"));
+    let entry = |url: &str, text: &str| {
+        format!(
+            r#"{{"request":{{"method":"GET","url":"{url}","headers":[{{"name":"Host","value":"{{_}}"}}]}},
+            "response":{{"status":200,"statusText":"OK","headers":[{{"name":"Content-Encoding","value":"br"}}],
+            "content":{{"size":5,"text":"{text}"}}}}}}"#
+        )
+    };
+    let write = |entries: &[String]| {
+        fs::write(&har, format!(r#"{{"log":{{"version":"1.2","entries":[{}]}}}}"#, entries.join(","))).unwrap();
+    };
+    write(&[entry("http://a.example/one", "hello"), entry("http://a.example/two", "there\\n")]);
+    let file = har.to_str().unwrap();
+    let imported = printed(&["import", "--har", file]);
+    assert!(imported.contains("C: GET /two HTTP/1.1\nC: Host: {0x7b}_}\nC:\nS: HTTP/1.1 200 OK\n"), "{imported}");
+    // What clients add by themselves is let through.
+    let loose = imported.replace("C: Host: {0x7b}_}\n", "repeat\n  C: {_=Host: a.example}\nend\n");
+    fs::write(&talk, loose).unwrap();
+    let mut server = Server::start(&["--play", talk.to_str().unwrap(), "--once"]);
+    need("curl");
+    let page = |path: &str| format!("http://{}/{path}", server.address());
+    let output = Command::new("curl").args(["-s", &page("one"), &page("two")]).output().unwrap();
+    assert_eq!(text(&output.stdout), "hellothere\n");
+    assert_eq!(server.wait(), 0);
+    // Of several servers one is chosen; what lacks its content is said.
+    write(&[entry("http://a.example/", "x"), entry("https://b.example:8443/", "y")]);
+    let output = run(&["import", "--har", file], b"");
+    assert_code(&output, 2);
+    assert!(
+        text(&output.stderr).contains("\n  --stream 1    https://b.example:8443, 1 requests"),
+        "{}",
+        text(&output.stderr)
+    );
+    assert!(
+        printed(&["import", "--har", file, "--stream", "1"]).contains("at tcp://b.example:8443\neol crlf\nstarttls\n")
+    );
+    write(&[entry("http://a.example/", "x"), entry("http://a.example/big", "y").replace(r#","text":"y""#, "")]);
+    let output = run(&["import", "--har", file], b"");
+    assert_code(&output, 18);
+    assert!(text(&output.stderr).contains("GET /big is left out: the archive does not have its content"));
+    assert!(text(&run(&["import", file], b"").stderr).contains("--har reads those"));
+    fs::write(&har, "{}").unwrap();
+    let output = run(&["import", "--har", file], b"");
+    assert_code(&output, 2);
+    assert!(
+        text(&output.stderr).contains("it is no HTTP archive (HAR): missing field `log`"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
 fn the_example_of_the_page_runs_as_it_stands() {
     let page = include_str!("../../../docs/import.md");
     let example = page.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
     let greet = "printf 'C: hello\\nS: hello yourself\\nS closes\\n' >greet.talk\nsockeye() { \"$sockeye\" \"$@\"; }\n";
     let folder = in_network(&[], &format!("{greet}{example}"));
     let again = fs::read_to_string(folder.path().join("again.talk")).unwrap();
+    // What the page shows of holes is what there are.
+    let shown = page.split("```talk\n").nth(1).unwrap().split("```").next().unwrap();
+    let exact = shown
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.replace("{_=", "").replace("{id=", "").replace("{id}", "k3J9xQ2mP7").replace('}', "") + "\n")
+        .collect::<String>();
+    assert_eq!(transcript::import::with_holes(&exact), shown);
     assert!(again.ends_with("C: hello\nS: hello yourself\nS closes\n"), "{again}");
 }

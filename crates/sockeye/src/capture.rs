@@ -13,6 +13,8 @@
 mod file;
 mod fragments;
 mod half;
+#[cfg(feature = "http")]
+mod har;
 mod packet;
 mod table;
 #[cfg(feature = "tls")]
@@ -21,13 +23,14 @@ mod tls;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Read;
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::net::IpAddr;
 
 use transcript::record::{Finished, Recorder, Recording};
 use transcript::{Carrier, Moment, Side};
 
 pub use file::{NoCapture, is_capture};
+#[cfg(feature = "http")]
+pub use har::{Archive, NoArchive, archives};
 pub use table::{Protocol, Stream, StreamId};
 #[cfg(feature = "tls")]
 pub use tls::{KeyLog, NotDecrypted};
@@ -150,7 +153,6 @@ struct Found<'a> {
     /// Which conversation of the table.
     place: usize,
     number: u64,
-    time: Duration,
 }
 
 /// Goes through the packets of a file, and shows those that are part of a conversation.
@@ -199,7 +201,7 @@ fn walk(
             continue;
         };
         match table.place(&carried) {
-            Some(place) => each(&Found { carried, place, number: survey.packets, time: packet.time })?,
+            Some(place) => each(&Found { carried, place, number: survey.packets })?,
             None => survey.uncounted += 1,
         }
     }
@@ -233,14 +235,12 @@ pub(crate) enum Event {
 pub struct Conversation {
     /// What carries it.
     pub carrier: Carrier,
-    /// Who was asked.
-    pub server: SocketAddr,
+    /// Where the server is, as `at` has it.
+    pub at: String,
     /// What is to be known of it, in words.
     pub notes: Vec<String>,
     /// Whether something that was said is missing.
     pub is_cut: bool,
-    /// When it began, since 1970.
-    pub began: Duration,
     pub(crate) events: Vec<Event>,
 }
 
@@ -252,17 +252,15 @@ struct Reading<'a> {
     held: usize,
     /// Bytes of packets that were not kept.
     clipped: u64,
-    began: Option<Duration>,
 }
 
 impl<'a> Reading<'a> {
     fn new(stream: &'a Stream) -> Self {
-        Self { stream, connection: Connection::default(), datagrams: vec![], held: 0, clipped: 0, began: None }
+        Self { stream, connection: Connection::default(), datagrams: vec![], held: 0, clipped: 0 }
     }
 
     fn take(&mut self, found: &Found<'_>) -> Result<(), NoConversation> {
         let carried = &found.carried;
-        self.began.get_or_insert(found.time);
         self.clipped += carried.missing as u64;
         let side = if carried.from == self.stream.client { Side::Client } else { Side::Server };
         match carried.transport {
@@ -283,7 +281,7 @@ impl<'a> Reading<'a> {
     }
 
     fn finish(self, survey: &Survey) -> Conversation {
-        let Self { stream, connection, mut datagrams, clipped, began, .. } = self;
+        let Self { stream, connection, mut datagrams, clipped, .. } = self;
         let mut notes = vec![];
         let is_tcp = stream.id.protocol == Protocol::Tcp;
         let (carrier, missing) = if is_tcp {
@@ -324,10 +322,9 @@ impl<'a> Reading<'a> {
         }
         Conversation {
             carrier,
-            server: stream.server,
+            at: format!("{}://{}", if is_tcp { "tcp" } else { "udp" }, stream.server),
             notes,
             is_cut: missing + lost > 0,
-            began: began.unwrap_or_default(),
             events: datagrams,
         }
     }
@@ -370,8 +367,7 @@ impl Conversation {
     /// The conversation as a transcript, every byte as it was; what is missing is a comment in its place.
     #[must_use]
     pub fn transcript(&self) -> String {
-        let scheme = if self.carrier == Carrier::Stream { "tcp" } else { "udp" };
-        let at = Some(format!("{scheme}://{}", self.server));
+        let at = Some(self.at.clone());
         let mut recorder = Recorder::new(Recording { carrier: self.carrier, at, secrets: vec![], times: false });
         for event in &self.events {
             match event {

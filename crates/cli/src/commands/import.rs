@@ -1,12 +1,15 @@
 //! `sockeye import`: from what others wrote down to a transcript.
 
+mod archive;
 mod capture;
 mod page;
 
 use std::fs::File;
 use std::io::{self, Read};
 
+use sockeye::capture::Conversation;
 use sockeye::file::AtomicFile;
+use transcript::import::with_holes;
 use transcript::rehearse::rehearse;
 use transcript::{Carrier, Ending, Options, Script, Side, Transcript};
 
@@ -17,6 +20,9 @@ use crate::output::Console;
 
 /// Bytes of a capture that comes from standard input, which cannot be read twice.
 const MOST_OF_INPUT: u64 = 256 * 1024 * 1024;
+
+/// Bytes of an HTTP archive, which is held.
+const MOST_OF_ARCHIVE: u64 = 64 * 1024 * 1024;
 
 /// Prints a conversation that a page or a capture has as a transcript.
 pub(crate) fn run(flags: &flags::Import, console: &Console) -> Exit {
@@ -31,6 +37,10 @@ fn import(flags: &flags::Import, console: &Console) -> Result<Exit, Exit> {
         console.fail(Exit::Usage, &format!("cannot read {name}: {error}", error = sockeye::net::words(&error)))
     };
     let source = Source::open(flags).map_err(unreadable)?;
+    if flags.har {
+        let (text, exit) = archive::transcript(&source.read(MOST_OF_ARCHIVE + 1).map_err(unreadable)?, flags, console)?;
+        return put(&text, flags, console).map(|()| exit);
+    }
     if source.is_capture() {
         let (text, exit) = capture::transcript(source, flags, console)?;
         return put(&text, flags, console).map(|()| exit);
@@ -88,6 +98,41 @@ fn put(text: &str, flags: &flags::Import, console: &Console) -> Result<(), Exit>
         file.commit()
     });
     written.map_err(|error| console.fail(Exit::CannotWrite, &error.to_string()))
+}
+
+/// A conversation as a transcript that plays from both ends, with what is to be known of it above; each note is a warning too.
+fn finished(
+    name: &str,
+    conversation: &Conversation,
+    mut notes: Vec<String>,
+    is_exact: bool,
+    console: &Console,
+) -> Result<String, Exit> {
+    let exact = conversation.transcript();
+    let shown = format!("the transcript of {name}");
+    let passes = |text: &str| agrees(&shown, text, conversation.carrier);
+    let open = if is_exact { None } else { Some(with_holes(&exact)).filter(|open| *open != exact) };
+    let body = match open.map(|open| passes(&open).map(|()| open)) {
+        Some(Ok(open)) => open,
+        other => {
+            passes(&exact).map_err(|why| console.conclude(Exit::Usage, why))?;
+            if matches!(other, Some(Err(_))) {
+                notes.push(
+                    "what may be another thing the next time stays as it was: with holes the two ends would differ"
+                        .to_owned(),
+                );
+            }
+            exact
+        }
+    };
+    let text: String = notes.iter().map(|note| format!("# {note}\n")).collect::<String>() + &body;
+    if !console.quiet {
+        let warnings: Vec<String> = notes.iter().map(|note| format!("warning: {name}: {note}")).collect();
+        if !warnings.is_empty() {
+            console.complain(&warnings.join("\n"));
+        }
+    }
+    Ok(text)
 }
 
 /// Nothing is printed that `sockeye check` would not pass.

@@ -13,7 +13,8 @@ use sockeye::capture::{Protocol, StreamId};
     two labels that take turns, folded lines, and directions such as <open connection>. What it guesses is a comment in the\n\
     transcript and a warning.\n\n\
     Captures: one conversation over TCP or UDP becomes a transcript that says the same bytes. --stream says which, by the numbers of\n\
-    Wireshark; without it a capture of several is listed. What is missing is a comment in its place, a warning, and exit code 18."
+    Wireshark; without it a capture of several is listed. What is missing is a comment in its place, a warning, and exit code 18.\n\
+    Dates, ids and digests become holes with what they were as defaults; --exact keeps them as they are."
 )]
 pub(crate) struct Import {
     /// A page of text or a capture; `-` is standard input
@@ -22,15 +23,18 @@ pub(crate) struct Import {
     /// Write the transcript there
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Which conversation of a capture: N is Wireshark's tcp.stream, udp:N its udp.stream; in a capture without TCP, N is udp.stream
+    /// Which conversation of a capture; N is Wireshark's tcp.stream, udp:N its udp.stream; in a capture without TCP, N is udp.stream
     #[arg(long, value_name = "N", value_parser = stream)]
     pub(crate) stream: Option<StreamWanted>,
     /// Secrets of TLS sessions in a capture, as SSLKEYLOGFILE has programs write them; those in the capture itself are used too
     #[arg(long, value_name = "FILE")]
     pub(crate) keylog: Option<PathBuf>,
-    /// Write every byte of a capture as it was: no holes
+    /// Make no holes of dates, ids and digests, which are likely to be others the next time
     #[arg(long)]
     pub(crate) exact: bool,
+    /// FILE is an HTTP archive, as browsers write it (.har); --stream takes one of several servers in it
+    #[arg(long, conflicts_with_all = ["keylog", "client", "session", "starttls"])]
+    pub(crate) har: bool,
     /// Which session of a page, if it has several [default: 1]
     #[arg(long, value_name = "N", conflicts_with = "stream")]
     pub(crate) session: Option<usize>,

@@ -12,8 +12,10 @@ mod flow;
 mod label;
 mod line;
 mod pair;
+mod volatile;
 
 use pair::Pair;
+pub use volatile::with_holes;
 
 use line::{BREAK, Marker, Parties, Party, Scheme, is_numbered, marked, without_pages};
 

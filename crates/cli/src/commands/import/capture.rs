@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use sockeye::capture::{Conversation, End, NoConversation, Protocol, Stream, StreamId, Survey, conversation, survey};
 
 use super::super::file;
-use super::{MOST_OF_INPUT, Source, agrees};
+use super::{MOST_OF_INPUT, Source, finished};
 use crate::exit::Exit;
 use crate::flags::{Import, StreamWanted};
 use crate::output::Console;
@@ -65,7 +65,7 @@ pub(super) fn transcript(source: Source, flags: &Import, console: &Console) -> R
             why @ NoConversation::TooLarge(_) => wrong(&format!("{name}: {why}")),
         })?;
     let conversation = clear(&name, stream.id, conversation, &survey, flags).map_err(|why| wrong(&why))?;
-    written(&name, &survey, &conversation, console)
+    written(&name, &survey, &conversation, flags.exact, console)
 }
 
 /// What was said inside TLS, if it was.
@@ -98,6 +98,7 @@ fn written(
     name: &str,
     survey: &Survey,
     conversation: &Conversation,
+    is_exact: bool,
     console: &Console,
 ) -> Result<(String, Exit), Exit> {
     let mut notes = conversation.notes.clone();
@@ -109,19 +110,7 @@ fn written(
     if survey.uncounted > 0 {
         notes.push(format!("{} packets are of more conversations than 262,144, and are left out", survey.uncounted));
     }
-    let mut text = String::new();
-    for note in &notes {
-        let _ = writeln!(text, "# {note}");
-    }
-    text += &conversation.transcript();
-    agrees(&format!("the transcript of {name}"), &text, conversation.carrier)
-        .map_err(|why| console.conclude(Exit::Usage, why))?;
-    if !console.quiet {
-        let warnings: Vec<String> = notes.iter().map(|note| format!("warning: {name}: {note}")).collect();
-        if !warnings.is_empty() {
-            console.complain(&warnings.join("\n"));
-        }
-    }
+    let text = finished(name, conversation, notes, is_exact, console)?;
     let is_cut = conversation.is_cut || survey.end != End::Whole || survey.uncounted > 0;
     Ok((text, if is_cut { Exit::CutShort } else { Exit::Done }))
 }

@@ -10,7 +10,8 @@ use crate::output::Console;
 /// Makes a transcript of a session of a page.
 pub(super) fn transcript(page: Vec<u8>, flags: &flags::Import, console: &Console) -> Result<String, Exit> {
     let name = flags.file.display().to_string();
-    let of_captures = [(flags.stream.is_some(), "--stream"), (flags.keylog.is_some(), "--keylog")];
+    let of_captures =
+        [(flags.stream.is_some(), "--stream"), (flags.keylog.is_some(), "--keylog"), (flags.exact, "--exact")];
     if let Some((_, flag)) = of_captures.into_iter().find(|(is_there, _)| *is_there) {
         let why = format!(
             "{flag} is about captures, and {name} is none as tcpdump and Wireshark write them (.pcap, .pcapng)"
@@ -20,6 +21,9 @@ pub(super) fn transcript(page: Vec<u8>, flags: &flags::Import, console: &Console
     let session = flags.session.unwrap_or(1);
     if page.len() as u64 > sockeye::limits::TRANSCRIPT {
         return Err(console.fail(Exit::Usage, &format!("{name} is larger than 16 MiB: cut out the pages that matter")));
+    }
+    if page.trim_ascii_start().starts_with(b"{") && has(&page, b"\"entries\"") {
+        return Err(console.fail(Exit::Usage, &format!("{name} seems to be an HTTP archive: --har reads those")));
     }
     let page = utf16(&page).map_or(page, String::into_bytes);
     let lossy = String::from_utf8_lossy(&page);
@@ -57,6 +61,10 @@ pub(super) fn transcript(page: Vec<u8>, flags: &flags::Import, console: &Console
         console.complain(&warnings.join("\n"));
     }
     Ok(imported.text)
+}
+
+fn has(page: &[u8], words: &[u8]) -> bool {
+    page.windows(words.len()).any(|window| window == words)
 }
 
 /// The text of a page that was saved as UTF-16, which begins with its mark.

@@ -1,0 +1,497 @@
+//! What will be another thing the next time becomes a hole, with what it was as its default: dates, ids, digests. So a record that is
+//! exact becomes a transcript that a real peer can play. It works on records as [`crate::record`] writes them.
+//!
+//! ```
+//! use transcript::import::with_holes;
+//!
+//! let exact = "eol crlf\nS: Date: Sat, 28 Nov 2026 15:31:20 GMT\nS: Server: x\n";
+//! let open = "eol crlf\n# a date\nS: Date: {_=Sat, 28 Nov 2026 15:31:20 GMT}\nS: Server: x\n";
+//! assert_eq!(with_holes(exact), open);
+//! ```
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use regex::Regex;
+
+/// Shortest value that is looked for in what is said later.
+const SHORTEST: usize = 8;
+/// Values that are looked for, at most.
+const MOST: usize = 10_000;
+
+const DAY: &str = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)";
+const MONTH: &str = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)";
+const TIME: &str = "[0-9]{2}:[0-9]{2}:[0-9]{2}";
+const ZONE: &str = "(?: ?(?:GMT|UTC|Z|[+-][0-9]{2}:?[0-9]{2}))?";
+
+/// What kind of value it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Date,
+    /// In seconds, or milliseconds.
+    Since1970,
+    Uuid,
+    Digest,
+    Id,
+}
+
+impl Kind {
+    fn words(self, length: usize) -> String {
+        match self {
+            Self::Date => "a date".to_owned(),
+            Self::Since1970 => "a time, counted since 1970".to_owned(),
+            Self::Uuid => "a UUID".to_owned(),
+            Self::Digest => match length {
+                32 => "an id, or a digest as long as MD5".to_owned(),
+                40 => "an id, or a digest as long as SHA-1".to_owned(),
+                64 => "an id, or a digest as long as SHA-256".to_owned(),
+                _ => "an id, or a digest".to_owned(),
+            },
+            Self::Id => "an id".to_owned(),
+        }
+    }
+
+    /// A date that is the same twice in a record need not be the next time.
+    fn is_said_again(self) -> bool {
+        !matches!(self, Self::Date | Self::Since1970)
+    }
+}
+
+/// Finds values that look as if they were new each time.
+struct Finder {
+    patterns: Vec<(Kind, Regex)>,
+}
+
+impl Finder {
+    /// `None` if an expression is wrong, which a test sees.
+    fn new() -> Option<Self> {
+        // None of them goes on from or into a longer word.
+        let whole = |pattern: &str| format!(r"(?-u:\b)({pattern})(?-u:\b)");
+        let dates = [
+            format!("{DAY},? [0-9]{{1,2}}[ -]{MONTH}[ -][0-9]{{2,4}},? {TIME}{ZONE}"),
+            format!("{DAY} {MONTH} [ 0-9][0-9] {TIME}(?: [A-Z]{{3,4}})? [0-9]{{4}}"),
+            format!("[0-9]{{1,2}}[ -]{MONTH}[ -][0-9]{{4}},? {TIME}{ZONE}"),
+            format!("[0-9]{{2}}/{MONTH}/[0-9]{{4}}:{TIME}(?: [+-][0-9]{{4}})?"),
+            "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?(?:Z| ?[+-][0-9]{2}:?[0-9]{2})?"
+                .to_owned(),
+            format!("{MONTH} [ 0-9][0-9] {TIME}"),
+            "(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])".to_owned(),
+            "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]+)?".to_owned(),
+        ];
+        let mut patterns: Vec<(Kind, String)> = dates.iter().map(|date| (Kind::Date, whole(date))).collect();
+        patterns.extend([
+            (Kind::Uuid, whole("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")),
+            // What is named as one.
+            (
+                Kind::Id,
+                concat!(
+                    r#"(?i-u)(?-u:\b)(?:e-?tag: *(?:w/)?"|(?:[a-z0-9_-]*(?:sess(?:ion)?|token|nonce|csrf|xsrf|request|trace|span|transaction|"#,
+                    r#"correlation|message|boundary|opaque|challenge)(?:[_-]?id)?|[sp]?sid|queued as|id)"?(?:=|: ?| ))"?<?"#,
+                    r#"([a-z0-9+/._~@-]*[0-9][a-z0-9+/._~@-]*=*)"#
+                )
+                .to_owned(),
+            ),
+            (Kind::Id, r"(?i-u:(?:set-)?cookie: )[^=; ]+=([A-Za-z0-9+/._~%-]{6,}=*)".to_owned()),
+            // As the ids of messages, and as POP3 greets.
+            (Kind::Id, "<([A-Za-z0-9._+$-]*[0-9]{5,}[A-Za-z0-9._+$-]*@[A-Za-z0-9.-]+)>".to_owned()),
+            (Kind::Digest, whole("(?:[0-9a-f]{16,128}|[0-9A-F]{16,128})")),
+            (Kind::Since1970, whole("1[5-9][0-9]{8}(?:[0-9]{3}|[.][0-9]{3,6})?")),
+            (Kind::Id, r"(?-u:\b)(eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)".to_owned()),
+            (Kind::Id, r"(?-u:\b)([A-Za-z0-9+/_-]{20,}={0,2})".to_owned()),
+        ]);
+        let patterns: Result<Vec<_>, _> =
+            patterns.into_iter().map(|(kind, pattern)| Regex::new(&pattern).map(|regex| (kind, regex))).collect();
+        patterns.ok().map(|patterns| Self { patterns })
+    }
+
+    /// Where such values stand in a payload, in their order.
+    fn find(&self, payload: &str) -> Vec<(Range<usize>, Kind)> {
+        let mut found: Vec<(Range<usize>, Kind)> = vec![];
+        for (kind, regex) in &self.patterns {
+            for captures in regex.captures_iter(payload) {
+                let Some(value) = captures.get(1).map(|value| value.range()) else { continue };
+                let is_free = found.iter().all(|(other, _)| value.end <= other.start || other.end <= value.start);
+                if is_free && looks_made(*kind, &payload[value.clone()]) {
+                    found.push((value, *kind));
+                }
+            }
+        }
+        found.sort_by_key(|(value, _)| value.start);
+        found
+    }
+}
+
+/// Whether a value of a kind is likely to be made by a program, and not by a person.
+fn looks_made(kind: Kind, value: &str) -> bool {
+    let has = |is: fn(&u8) -> bool| value.bytes().filter(is).count();
+    match kind {
+        Kind::Date | Kind::Since1970 | Kind::Uuid => true,
+        Kind::Digest => {
+            let digits = has(u8::is_ascii_digit);
+            digits > 0 && digits < value.len() || value.len() >= 32
+        }
+        // Words have few digits and letters of one kind; paths have slashes.
+        Kind::Id if value.len() >= 20 => {
+            has(u8::is_ascii_digit) >= 2
+                && has(u8::is_ascii_lowercase) + has(u8::is_ascii_uppercase) >= 2
+                && value.bytes().filter(|&byte| byte == b'/').count() * 8 <= value.len()
+        }
+        Kind::Id => value.len() >= 6 && has(u8::is_ascii_digit) >= 2,
+    }
+}
+
+/// A statement of one side that has text.
+struct Line<'a> {
+    head: &'a str,
+    payload: &'a str,
+    is_raw: bool,
+}
+
+impl<'a> Line<'a> {
+    fn of(line: &'a str) -> Option<Self> {
+        let end = ["C: ", "S: ", "C raw: ", "S raw: "].into_iter().find(|head| line.starts_with(head))?.len();
+        let (head, payload) = line.split_at(end);
+        Some(Self { head, payload, is_raw: end > 3 })
+    }
+}
+
+/// A part of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part<'a> {
+    Text(&'a str),
+    /// A value where it is said first, or nowhere else.
+    First(&'a str, Kind),
+    /// One that was said before, by its name.
+    Again(&'a str, String),
+}
+
+/// Makes holes of what will be another thing the next time, each with a comment above its line.
+#[must_use]
+pub fn with_holes(exact: &str) -> String {
+    let Some(finder) = Finder::new() else { return exact.to_owned() };
+    let mut names = Names::of(exact, &finder);
+    let mut text = String::with_capacity(exact.len());
+    let mut lines = exact.lines().peekable();
+    while let Some(line) = lines.next() {
+        let Some(said) = Line::of(line) else {
+            if let Some((ours, theirs)) = lines.peek().and_then(|next| dns(line, next, &mut names)) {
+                text += "# the id of the question, which comes back\n";
+                text += &format!("{ours}\n{theirs}\n");
+                lines.next();
+            } else {
+                text += line;
+                text.push('\n');
+            }
+            continue;
+        };
+        let parts = kept(names.parts(said.payload, &finder), said.is_raw);
+        let mut remarks: Vec<String> = vec![];
+        let mut written = said.head.to_owned();
+        for part in &parts {
+            match part {
+                Part::Text(plain) => written += plain,
+                Part::Again(_, name) => written += &format!("{{{name}}}"),
+                Part::First(value, kind) => {
+                    let name = names.begin(value, *kind);
+                    let length = if said.is_raw { format!(":{} bytes", value.len()) } else { String::new() };
+                    written += &format!("{{{}{length}={value}}}", name.as_deref().unwrap_or("_"));
+                    let again = name.map_or_else(String::new, |name| format!(", which comes again as {{{name}}}"));
+                    remarks.push(kind.words(value.len()) + &again);
+                }
+            }
+        }
+        if !remarks.is_empty() {
+            remarks.dedup();
+            text += &format!("# {}\n", remarks.join("; "));
+        }
+        text += &written;
+        text.push('\n');
+    }
+    text
+}
+
+/// The values that are said more than once, and their names.
+#[derive(Debug, Default)]
+struct Names {
+    /// How often each is said, and its name once that was.
+    values: HashMap<String, (usize, Option<String>)>,
+    counts: HashMap<&'static str, usize>,
+}
+
+impl Names {
+    fn of(exact: &str, finder: &Finder) -> Self {
+        let mut names = Self::default();
+        for line in exact.lines().filter_map(Line::of) {
+            for (range, kind) in finder.find(line.payload) {
+                let value = &line.payload[range];
+                if kind.is_said_again() && value.len() >= SHORTEST && names.values.len() < MOST {
+                    names.values.entry(value.to_owned()).or_insert((0, None));
+                }
+            }
+        }
+        if names.values.is_empty() {
+            return names;
+        }
+        // They may stand where nothing tells what they are.
+        for line in exact.lines().filter_map(Line::of) {
+            for word in words(line.payload) {
+                if let Some((count, _)) = names.values.get_mut(&line.payload[word]) {
+                    *count += 1;
+                }
+            }
+        }
+        names
+    }
+
+    /// A name for a value, if it is said again.
+    fn begin(&mut self, value: &str, kind: Kind) -> Option<String> {
+        if !matches!(self.values.get(value), Some((2.., None))) || !kind.is_said_again() {
+            return None;
+        }
+        let name = self.fresh(if kind == Kind::Digest { "digest" } else { "id" });
+        if let Some((_, place)) = self.values.get_mut(value) {
+            *place = Some(name.clone());
+        }
+        Some(name)
+    }
+
+    fn fresh(&mut self, stem: &'static str) -> String {
+        let count = self.counts.entry(stem).or_default();
+        *count += 1;
+        if *count == 1 { stem.to_owned() } else { format!("{stem}{count}") }
+    }
+
+    fn parts<'a>(&self, payload: &'a str, finder: &Finder) -> Vec<Part<'a>> {
+        let known = words(payload).filter_map(|range| match self.values.get(&payload[range.clone()]) {
+            Some((_, Some(name))) => Some((range, name)),
+            _ => None,
+        });
+        let mut marks: Vec<(Range<usize>, Result<Kind, String>)> =
+            known.map(|(range, name)| (range, Err(name.clone()))).collect();
+        for (range, kind) in finder.find(payload) {
+            if marks.iter().all(|(other, _)| range.end <= other.start || other.end <= range.start) {
+                marks.push((range, Ok(kind)));
+            }
+        }
+        marks.sort_by_key(|(range, _)| range.start);
+        let (mut parts, mut at) = (vec![], 0);
+        for (range, what) in marks {
+            if range.start > at {
+                parts.push(Part::Text(&payload[at..range.start]));
+            }
+            let value = &payload[range.clone()];
+            parts.push(match what {
+                Ok(kind) => Part::First(value, kind),
+                Err(name) => Part::Again(value, name),
+            });
+            at = range.end;
+        }
+        if at < payload.len() {
+            parts.push(Part::Text(&payload[at..]));
+        }
+        parts
+    }
+}
+
+/// The words that a value may be, in a payload: with and without what may stand around it.
+fn words(payload: &str) -> impl Iterator<Item = Range<usize>> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"+/._~@%=$-".contains(&byte);
+    let bytes = payload.as_bytes();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while at < bytes.len() && !is_part(bytes[at]) {
+            at += 1;
+        }
+        let begins = at;
+        while at < bytes.len() && is_part(bytes[at]) {
+            at += 1;
+        }
+        (at > begins).then_some(begins..at)
+    })
+    .flat_map(|word| {
+        // Behind the name of a field too: `sid=abc`.
+        let inner = payload[word.clone()].find('=').map(|equals| word.start + equals + 1..word.end);
+        let inner = inner.filter(|inner| inner.len() >= SHORTEST);
+        [Some(word), inner].into_iter().flatten()
+    })
+}
+
+/// Holes that are heard again as they were said: each ends where the text behind it stands for the first time.
+fn kept(parts: Vec<Part<'_>>, is_raw: bool) -> Vec<Part<'_>> {
+    if is_raw {
+        return parts;
+    }
+    let mut kept: Vec<Part<'_>> = Vec::with_capacity(parts.len());
+    for (at, part) in parts.iter().enumerate() {
+        let Part::First(value, _) = part else {
+            kept.push(part.clone());
+            continue;
+        };
+        let behind = match parts.get(at + 1) {
+            Some(Part::Text(text)) => Some(*text),
+            Some(_) => None,
+            None => Some(""),
+        };
+        // The last text of a line is looked for from its end.
+        let is_last = at + 2 >= parts.len();
+        let is_found = behind.is_some_and(|text| is_last || format!("{value}{text}").find(text) == Some(value.len()));
+        let is_beside = matches!(kept.last(), Some(Part::First(..) | Part::Again(..)));
+        kept.push(if is_found && !is_beside { part.clone() } else { Part::Text(value) });
+    }
+    kept
+}
+
+/// A question to a name server and its answer, which has the same id: two bytes, behind the length over a stream.
+fn dns(ours: &str, theirs: &str, names: &mut Names) -> Option<(String, String)> {
+    let (ours, theirs) = (ours.strip_prefix("C hex: ")?, theirs.strip_prefix("S hex: ")?);
+    let bytes = |digits: &str| -> Option<Vec<u8>> {
+        digits.split(' ').take(16).map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
+    };
+    let (question, answer) = (bytes(ours)?, bytes(theirs)?);
+    let at = [0, 2].into_iter().find(|&at| {
+        let (Some(question), Some(answer)) = (question.get(at..at + 12), answer.get(at..at + 12)) else { return false };
+        // One question, and nothing but perhaps what EDNS adds (RFC 1035, section 4.1.1; RFC 6891).
+        let asks = question[2] & 0xf8 == 0 && question[4..10] == [0, 1, 0, 0, 0, 0] && question[10] == 0;
+        asks && question[..2] == answer[..2] && answer[2] & 0xf8 == 0x80 && answer[4..6] == [0, 1]
+    })?;
+    let name = names.fresh("id");
+    let put = |digits: &str, hole: &str| {
+        let (head, rest) = digits.split_at(at * 3);
+        format!("{head}{hole}{}", &rest[5..])
+    };
+    let id: String = question[at..at + 2].iter().map(|byte| format!("{byte:02x}")).collect();
+    let ours = put(ours, &format!("{{{name}:2 bytes={id}}}"));
+    Some((format!("C hex: {ours}"), format!("S hex: {}", put(theirs, &format!("{{{name}}}")))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rehearse::rehearse;
+    use crate::{Carrier, Options, Script, Side, Transcript};
+
+    /// The file with holes, which plays from both ends and says what the exact one says.
+    fn open(exact: &str) -> String {
+        let open = with_holes(exact);
+        for text in [exact, &open] {
+            let transcript = Transcript::parse("x", text.as_bytes(), &[]).unwrap_or_else(|why| panic!("{why}\n{text}"));
+            let prepare = |side| Script::prepare(&transcript, &Options::new(side, Carrier::Stream)).unwrap();
+            let (client, server) = (prepare(Side::Client), prepare(Side::Server));
+            let both = rehearse(&client, &server, |all| all);
+            assert!(both.client.is_success() && both.server.is_success(), "{text}");
+        }
+        open
+    }
+
+    #[test]
+    fn the_expressions_are_right() {
+        assert!(Finder::new().is_some());
+    }
+
+    #[test]
+    fn dates_are_holes_however_they_are_written() {
+        for date in [
+            "Sat, 28 Nov 2026 15:31:20 GMT",
+            "Saturday",
+            "Sat, 28 Nov 2026 15:31:20 +0000",
+            "Sat Nov 28 15:31:20 2026",
+            "Sat Nov  8 15:31:20 UTC 2026",
+            "28-Nov-2026 15:31:20 +0100",
+            "28/Nov/2026:15:31:20 +0000",
+            "2026-11-28T15:31:20Z",
+            "2026-11-28 15:31:20.123456",
+            "2026-11-28T15:31:20.123+01:00",
+            "Nov 28 15:31:20",
+            "2026-11-28",
+            "15:31:20",
+        ] {
+            let is_one = date != "Saturday";
+            for (before, behind) in [("", ""), ("Date: ", ""), ("[", "] x"), ("at ", ", or so"), ("<p>", "</p>")] {
+                let line = format!("S: {before}{date}{behind}\n");
+                let expected = format!("# a date\nS: {before}{{_={date}}}{behind}\n");
+                assert_eq!(open(&line), if is_one { expected } else { line });
+            }
+        }
+        assert_eq!(
+            open("S: UIDVALIDITY 1795879880]\n"),
+            "# a time, counted since 1970\nS: UIDVALIDITY {_=1795879880}]\n"
+        );
+        assert_eq!(open("S: 2026-11-28 and 15:31:20 too\n"), "# a date\nS: {_=2026-11-28} and {_=15:31:20} too\n");
+    }
+
+    #[test]
+    fn ids_and_digests_are_holes_and_have_a_name_where_they_come_again() {
+        let exact = "eol crlf\n\
+            C: X-Request-ID: 0b9ff4a2-1c2d-4e5f-8a9b-0c1d2e3f4a5b\n\
+            S: Set-Cookie: sid=k3J9xQ2mP7; Path=/\n\
+            S: X-Request-ID: 0b9ff4a2-1c2d-4e5f-8a9b-0c1d2e3f4a5b\n\
+            S: ETag: \"6b0b2e9d-c\"\n\
+            S: Content-MD5: 9e107d9d372bb6826bd81d3542a419d6\n\
+            C: Cookie: sid=k3J9xQ2mP7\n\
+            C: If-None-Match: \"6b0b2e9d-c\"\n";
+        let expected = "eol crlf\n\
+            # a UUID, which comes again as {id}\n\
+            C: X-Request-ID: {id=0b9ff4a2-1c2d-4e5f-8a9b-0c1d2e3f4a5b}\n\
+            # an id, which comes again as {id2}\n\
+            S: Set-Cookie: sid={id2=k3J9xQ2mP7}; Path=/\n\
+            S: X-Request-ID: {id}\n\
+            # an id, which comes again as {id3}\n\
+            S: ETag: \"{id3=6b0b2e9d-c}\"\n\
+            # an id, or a digest as long as MD5\n\
+            S: Content-MD5: {_=9e107d9d372bb6826bd81d3542a419d6}\n\
+            C: Cookie: sid={id2}\n\
+            C: If-None-Match: \"{id3}\"\n";
+        assert_eq!(open(exact), expected);
+        for (exact, hole) in [
+            ("S: +OK ready <1896.697170952@dbc.mtview.ca.us>\n", "<{_=1896.697170952@dbc.mtview.ca.us}>"),
+            ("S: 250 2.0.0 Ok: queued as 4F2A1B3C5D\n", "queued as {_=4F2A1B3C5D}"),
+            (
+                "S: run_id:f3d2b1a09c8e7d6f5a4b3c2d1e0f9a8b7c6d5e4f\n",
+                "run_id:{_=f3d2b1a09c8e7d6f5a4b3c2d1e0f9a8b7c6d5e4f}",
+            ),
+            ("C: Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n", "Key: {_=dGhlIHNhbXBsZSBub25jZQ==}"),
+        ] {
+            assert!(open(exact).contains(hole), "{}", open(exact));
+        }
+    }
+
+    #[test]
+    fn what_people_wrote_stays_as_it_is() {
+        let exact = "C: GET /static/application-bootstrap-production.js HTTP/1.1\nC: Host: 127.0.0.1:26080\n\
+            C: User-Agent: curl/7.88.1\nC: Accept: */*\nS: Content-Length: 1500000\nS: 250-AUTH PLAIN LOGIN CRAM-MD5\n\
+            S: * OK [CAPABILITY IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL+] ready\nS: 1600 words and 200 more\n\
+            S: {\"answer\": 42, \"name\": \"supercalifragilisticexpialidocious\"}\nS: call 555-0123 or visit http://a.example/b/c/d/e/f/g\n";
+        assert_eq!(open(exact), exact);
+    }
+
+    #[test]
+    fn in_raw_messages_a_hole_has_its_length() {
+        let exact = "S raw: {\"at\":\"2026-11-28T15:31:20Z\",\"id\":\"0b9ff4a2-1c2d-4e5f-8a9b-0c1d2e3f4a5b\"}{0x0a}\nS closes\n";
+        let open = open(exact);
+        assert!(open.contains("\"at\":\"{_:20 bytes=2026-11-28T15:31:20Z}\",\"id\":\"{_:36 bytes=0b9ff4a2-"), "{open}");
+    }
+
+    #[test]
+    fn a_hole_that_would_not_be_heard_again_is_none() {
+        // The text between two holes stands in the first of them too.
+        let text = open("S: 2026-11-28 15:31:20 15:31:21 x\n");
+        assert!(text.ends_with("S: 2026-11-28 15:31:20 {_=15:31:21} x\n"), "{text}");
+    }
+
+    #[test]
+    fn the_id_of_a_question_to_a_name_server_comes_back() {
+        let rest = "85 80 00 01 00 01 00 00 00 00 01 61 00 00 01 00 01";
+        let exact =
+            format!("eol none\nC hex: be ef 01 00 00 01 00 00 00 00 00 00 01 61 00 00 01 00 01\nS hex: be ef {rest}\n");
+        let expected = format!(
+            "eol none\n# the id of the question, which comes back\n\
+            C hex: {{id:2 bytes=beef}} 01 00 00 01 00 00 00 00 00 00 01 61 00 00 01 00 01\nS hex: {{id}} {rest}\n"
+        );
+        assert_eq!(with_holes(&exact), expected);
+        let stream = exact.replace("be ef", "00 13 be ef");
+        assert_eq!(with_holes(&stream), expected.replace("{id", "00 13 {id"));
+        // Another id is another question.
+        let other = exact.replace("S hex: be", "S hex: bf");
+        assert_eq!(with_holes(&other), other);
+    }
+}
