@@ -34,35 +34,67 @@ impl Channel {
         if self.line.has_datagrams() {
             return self.hear_datagram(None, context);
         }
+        match self.play_one(bytes, context) {
+            Some(fate) => fate,
+            None => self.play_others(context, |channel, context| channel.play_one(&[], context)),
+        }
+    }
+
+    /// The same over datagrams: one came, or something else that the play may have waited for.
+    pub(in crate::engine) fn hear_datagram(&mut self, came: Option<&[u8]>, context: &mut Context<'_>) -> Fate {
+        match self.hear_one_datagram(came, context) {
+            Some(fate) => fate,
+            None => self.play_others(context, |channel, context| channel.hear_one_datagram(None, context)),
+        }
+    }
+
+    /// A play is over, and that of another transcript begins, perhaps again and again: plays that wait for no answer would never
+    /// let the others have their turn.
+    fn play_others(
+        &mut self,
+        context: &mut Context<'_>,
+        play: impl Fn(&mut Self, &mut Context<'_>) -> Option<Fate>,
+    ) -> Fate {
+        for _ in 0..TURNS {
+            if let Some(fate) = play(self, context) {
+                return fate;
+            }
+        }
+        self.give_way(context);
+        Fate::Lives
+    }
+
+    /// One play as far as it goes. None: the next one is another transcript's.
+    fn play_one(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Option<Fate> {
         if context.load.is_some()
             && let Some(fate) = self.play_again(bytes.len(), context)
         {
-            return fate;
+            return Some(fate);
         }
-        let Agent::Play(_, script) = &self.agent else { return Fate::Lives };
+        let Agent::Play(_, script) = &self.agent else { return Some(Fate::Lives) };
         let script = Arc::clone(script);
         if self.inbox.is_empty() {
             let Taken { fate, bytes: taken, is_another, .. } = self.steps(&script, bytes, false, context);
             if is_another {
-                return self.play_on(&[], context);
+                return None;
             }
             if self.is_open() && fate == Fate::Lives && !append(&mut self.inbox, &bytes[taken..]) {
-                return self.evict(NO_MEMORY, context);
+                return Some(self.evict(NO_MEMORY, context));
             }
-            return fate;
+            return Some(fate);
         }
         let mut held = std::mem::take(&mut self.inbox);
         if !append(&mut held, bytes) {
-            return self.evict(NO_MEMORY, context);
+            return Some(self.evict(NO_MEMORY, context));
         }
         let Taken { fate, bytes: taken, is_another, .. } = self.steps(&script, &held, false, context);
         if is_another {
-            return self.play_on(&[], context);
+            return None;
         }
         if self.is_open() {
             // What is only waited for is not copied again with every piece that comes.
             if taken == held.len() {
-                return fate;
+                return Some(fate);
             }
             if taken > 0 {
                 held.drain(..taken);
@@ -70,17 +102,17 @@ impl Channel {
             }
             self.inbox = held;
         }
-        fate
+        Some(fate)
     }
 
-    /// The same over datagrams: one came, or something else that the play may have waited for.
-    pub(in crate::engine) fn hear_datagram(&mut self, came: Option<&[u8]>, context: &mut Context<'_>) -> Fate {
+    /// The same with a datagram, or without one.
+    fn hear_one_datagram(&mut self, came: Option<&[u8]>, context: &mut Context<'_>) -> Option<Fate> {
         if context.load.is_some()
             && let Some(fate) = self.play_again(came.map_or(0, <[u8]>::len), context)
         {
-            return fate;
+            return Some(fate);
         }
-        let Agent::Play(_, script) = &self.agent else { return Fate::Lives };
+        let Agent::Play(_, script) = &self.agent else { return Some(Fate::Lives) };
         let script = Arc::clone(script);
         if let Some(payload) = came {
             context.origin.tell_tap(|tap, ours| tap.said(ours.other(), payload));
@@ -89,7 +121,7 @@ impl Channel {
         let payload = came.or(left.as_deref());
         let taken = self.steps(&script, payload.unwrap_or_default(), payload.is_some(), context);
         if taken.is_another {
-            return self.hear_datagram(None, context);
+            return None;
         }
         if taken.leaves_datagram
             && self.is_open()
@@ -97,7 +129,7 @@ impl Channel {
         {
             datagrams.left = payload.map(<[u8]>::to_vec);
         }
-        taken.fate
+        Some(taken.fate)
     }
 
     /// As many steps as can be taken with these bytes, which may be a datagram.
