@@ -86,9 +86,10 @@ impl Histogram {
         let _ = self.0.add(&other.0);
     }
 
-    /// Forgets what was counted, and keeps its memory.
-    pub fn clear(&mut self) {
-        self.0.reset();
+    /// Takes away what another one has counted, all of which was added before.
+    pub(super) fn take_away(&mut self, other: &Self) {
+        // What was added can be taken away.
+        let _ = self.0.subtract(&other.0);
     }
 
     /// How many times were counted.
@@ -179,7 +180,7 @@ impl Histogram {
 }
 
 #[inline]
-fn nanos(time: Duration) -> u64 {
+pub(super) fn nanos(time: Duration) -> u64 {
     time.as_secs().saturating_mul(1_000_000_000).saturating_add(time.subsec_nanos().into()).min(LONGEST)
 }
 

@@ -32,6 +32,7 @@ mod merge;
 mod record;
 mod run;
 mod saved;
+mod tally;
 mod time;
 
 pub use compare::{Change, Comparison, Metric, Verdict, compare};

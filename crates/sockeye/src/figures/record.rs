@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use super::tally::Tally;
 use super::{Counts, Failed, Histogram, Line, Measured, Row};
 
 /// Where a thread counts what it does.
@@ -39,17 +40,25 @@ struct First {
 struct Second {
     index: u64,
     counts: Counts,
-    latency: Histogram,
+    latency: Tally,
     failed: BTreeMap<Failure, First>,
+}
+
+/// What all threads counted in a second, as far as they have handed it over.
+#[derive(Debug, Default)]
+struct Open {
+    counts: Counts,
+    latency: Histogram,
 }
 
 /// What a thread counted in all, apart from what the seconds have.
 #[derive(Debug)]
 struct Total {
-    lines: Vec<Histogram>,
-    plays: Histogram,
-    connects: Histogram,
-    handshakes: Histogram,
+    /// Of all lines but the first, which has what is left of the seconds: where there is one line, each exchange is counted once.
+    lines: Vec<Tally>,
+    plays: Tally,
+    connects: Tally,
+    handshakes: Tally,
 }
 
 enum Message {
@@ -74,10 +83,12 @@ pub struct Collector {
     /// The second at which each thread is; none once it has finished.
     at: Vec<Option<u64>>,
     /// Seconds that not all threads have handed over.
-    open: BTreeMap<u64, Second>,
+    open: BTreeMap<u64, Open>,
     rows: Vec<Row>,
     counts: Counts,
     exchanges: u64,
+    /// Of all seconds that have their row.
+    latency: Histogram,
     failed: BTreeMap<Failure, First>,
     totals: Vec<Total>,
 }
@@ -108,10 +119,10 @@ pub fn collect(lines: &[String], threads: usize) -> (Collector, Vec<Recorder>) {
         let (give, spare) = channel();
         let total = Total {
             // Not a clone of one: that would touch all of its memory.
-            lines: lines.iter().map(|_| Histogram::new()).collect(),
-            plays: Histogram::new(),
-            connects: Histogram::new(),
-            handshakes: Histogram::new(),
+            lines: lines.iter().skip(1).map(|_| Tally::default()).collect(),
+            plays: Tally::default(),
+            connects: Tally::default(),
+            handshakes: Tally::default(),
         };
         back.push(give);
         recorders.push(Recorder {
@@ -134,6 +145,7 @@ pub fn collect(lines: &[String], threads: usize) -> (Collector, Vec<Recorder>) {
         rows: Vec::new(),
         counts: Counts::default(),
         exchanges: 0,
+        latency: Histogram::new(),
         failed: BTreeMap::new(),
         totals: Vec::new(),
     };
@@ -154,8 +166,10 @@ impl Recorder {
     /// An exchange went as written; which one is its place among the lines that [`collect`] was given.
     #[inline]
     pub fn exchange(&mut self, line: usize, latency: Duration) {
-        self.total.lines[line].record(latency);
         self.second.latency.record(latency);
+        if let Some(line) = line.checked_sub(1).and_then(|line| self.total.lines.get_mut(line)) {
+            line.record(latency);
+        }
     }
 
     /// A play went as written to its end, and took so long.
@@ -271,14 +285,18 @@ impl Collector {
         let mut measured = Measured { counts: self.counts, rows: self.rows, ..Measured::default() };
         measured.lines =
             self.names.iter().cloned().map(|name| Line { name, failures: 0, latency: Histogram::new() }).collect();
-        for total in &self.totals {
-            for (line, latency) in measured.lines.iter_mut().zip(&total.lines) {
-                line.latency.merge(latency);
-                measured.latency.merge(latency);
+        measured.latency = self.latency;
+        for total in &mut self.totals {
+            for (line, latency) in measured.lines.iter_mut().skip(1).zip(&mut total.lines) {
+                latency.drain_into(&mut line.latency);
             }
-            measured.whole_plays.merge(&total.plays);
-            measured.connects.merge(&total.connects);
-            measured.handshakes.merge(&total.handshakes);
+            total.plays.drain_into(&mut measured.whole_plays);
+            total.connects.drain_into(&mut measured.connects);
+            total.handshakes.drain_into(&mut measured.handshakes);
+        }
+        if let Some((first, others)) = measured.lines.split_first_mut() {
+            first.latency.merge(&measured.latency);
+            others.iter().for_each(|other| first.latency.take_away(&other.latency));
         }
         // Lines in their order, and what came to none behind them.
         let mut failed: Vec<_> = self.failed.into_iter().collect();
@@ -298,15 +316,15 @@ impl Collector {
             Message::Second { thread, mut second, at } => {
                 self.at[thread] = Some(at);
                 self.counts += second.counts;
-                self.exchanges += second.latency.count();
                 for (failure, first) in std::mem::take(&mut second.failed) {
                     join(&mut self.failed, failure, first);
                 }
                 let open = self.open.entry(second.index).or_default();
                 open.counts += second.counts;
-                open.latency.merge(&second.latency);
+                let before = open.latency.count();
+                second.latency.drain_into(&mut open.latency);
+                self.exchanges += open.latency.count() - before;
                 second.counts = Counts::default();
-                second.latency.clear();
                 let _ = self.back[thread].send(second);
             }
             Message::Total { thread, total } => {
@@ -327,7 +345,8 @@ impl Collector {
         if !past {
             return None;
         }
-        let Second { counts, latency, .. } = self.open.remove(&second).unwrap_or_default();
+        let Open { counts, latency } = self.open.remove(&second).unwrap_or_default();
+        self.latency.merge(&latency);
         self.rows.push(Row::new(second, counts, &latency));
         let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
         self.failed.iter().for_each(|((_, kind), first)| *kinds.entry(kind).or_default() += first.count);
