@@ -231,6 +231,11 @@ impl Play {
         *self = Self { counters, coming, said, after_gap, row: row.cloned(), ..Self::default() };
     }
 
+    /// The values of a play that is over: their memory is of use for the next one, see [`Script::row_again`].
+    pub fn take_row(&mut self) -> Option<Row> {
+        self.row.take()
+    }
+
     /// Goes on as far as the input allows. Output is appended, and is to be sent before what `next` says is done.
     pub fn step(&mut self, script: &Script, input: Input<'_>, scratch: &mut Scratch, output: &mut Output) -> Step {
         self.step_watched(script, input, scratch, output, &mut ())

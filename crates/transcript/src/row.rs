@@ -24,15 +24,25 @@ impl Row {
 pub(crate) struct Filling {
     bytes: Vec<u8>,
     filled: usize,
+    /// Of a row that nobody has any more: its memory is used again.
+    home: Option<Arc<Vec<u8>>>,
 }
 
 impl Filling {
-    /// A row of so many values, which are so many bytes long together as far as that is known.
-    pub(crate) fn new(count: usize, length: usize) -> Self {
+    /// A row of so many values, which are so many bytes long together as far as that is known. It takes the place of an old one,
+    /// if no play has that.
+    pub(crate) fn new(count: usize, length: usize, old: Option<Row>) -> Self {
         let head = WIDTH * (count + 1);
-        let mut bytes = Vec::with_capacity(head + length);
+        let mut home = old.map(|row| row.0);
+        let own = home.as_mut().and_then(Arc::get_mut);
+        let mut bytes = own.map(std::mem::take).unwrap_or_default();
+        if bytes.capacity() == 0 {
+            home = None;
+        }
+        bytes.clear();
+        bytes.reserve_exact(head + length);
         bytes.resize(head, 0);
-        let mut filling = Self { bytes, filled: 0 };
+        let mut filling = Self { bytes, filled: 0, home };
         filling.note(0);
         filling
     }
@@ -50,7 +60,12 @@ impl Filling {
     }
 
     pub(crate) fn end(self) -> Row {
-        Row(Arc::new(self.bytes))
+        let Self { bytes, mut home, .. } = self;
+        match home.as_mut().and_then(Arc::get_mut) {
+            Some(own) => *own = bytes,
+            None => return Row(Arc::new(bytes)),
+        }
+        Row(home.unwrap_or_default())
     }
 
     fn note(&mut self, index: usize) {
@@ -80,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_row_has_the_values_that_were_put_into_it_and_no_others() {
-        let mut filling = Filling::new(3, 0);
+        let mut filling = Filling::new(3, 0, None);
         assert_eq!(filling.value(0), None);
         for value in [&b"Ann"[..], b"", b"7"] {
             filling.push(value);
@@ -89,6 +104,6 @@ mod tests {
         let row = filling.end();
         let values: Vec<_> = (0..4).map(|index| row.value(index)).collect();
         assert_eq!(values, [Some(&b"Ann"[..]), Some(b""), Some(b"7"), None]);
-        assert_eq!(Filling::new(0, 0).end().value(0), None);
+        assert_eq!(Filling::new(0, 0, None).end().value(0), None);
     }
 }

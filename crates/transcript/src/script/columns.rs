@@ -138,6 +138,19 @@ impl Script {
     /// # Errors
     /// Every reason why this side cannot play it with these values, in the words of [`Self::prepare`].
     pub fn row<V: AsRef<[u8]>>(&self, values: &[V]) -> Result<Row, Refused> {
+        self.row_again(values.iter().map(AsRef::as_ref), None)
+    }
+
+    /// The same in the memory of the row of a play that is over, see [`Play::take_row`](crate::Play::take_row): where each of a
+    /// million plays has values of its own, nothing is allocated for them.
+    ///
+    /// # Errors
+    /// As [`Self::row`].
+    pub fn row_again<'v>(
+        &self,
+        values: impl ExactSizeIterator<Item = &'v [u8]> + Clone,
+        old: Option<Row>,
+    ) -> Result<Row, Refused> {
         let Some(columns) = self.columns.as_deref().filter(|columns| columns.options.columns.len() == values.len())
         else {
             let names = self.columns().len();
@@ -145,12 +158,13 @@ impl Script {
             let place = crate::diagnostic::Place { line: 1, column: 1, width: 1 };
             return Err(Refused::new(&self.source, vec![crate::Diagnostic::error(place, text)]));
         };
-        let length = values.iter().map(|value| value.as_ref().len()).fold(0, usize::saturating_add);
+        let refusal = || self.refusal(columns, &values.clone().collect::<Vec<_>>());
+        let length = values.clone().map(<[u8]>::len).fold(0, usize::saturating_add);
         if length > MOST_VALUES {
-            return Err(self.refusal(columns, values).unwrap_or_else(|| self.too_large(length)));
+            return Err(refusal().unwrap_or_else(|| self.too_large(length)));
         }
-        let mut filling = Filling::new(values.len() + self.program.recipes.len(), length);
-        values.iter().for_each(|value| filling.push(value.as_ref()));
+        let mut filling = Filling::new(values.len() + self.program.recipes.len(), length, old);
+        values.clone().for_each(|value| filling.push(value));
         let mut is_odd = self.make(&mut filling);
         let row = filling.end();
         let value = |index: usize| row.value(index).unwrap_or_default();
@@ -161,7 +175,7 @@ impl Script {
             count_in(value(*index)).is_none_or(|count| lengths.iter().any(|&length| length != count))
         });
         if columns.decides || is_odd || self.could_be_misheard(columns, &row) {
-            if let Some(refused) = self.refusal(columns, values) {
+            if let Some(refused) = refusal() {
                 return Err(refused);
             }
             let all = all.fold(0, usize::saturating_add);
