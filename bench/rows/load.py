@@ -14,6 +14,8 @@ from lib.table import LESS, MORE, Column, Table
 from rows.files import SITES, nginx
 
 FOLDER = OUT / "load"
+# wrk sends a Host and nothing else. Who asks the same asks with the same bytes: nginx takes 7 % longer to read two more fields.
+BARE = ["-H", "User-Agent:", "-H", "Accept:"]
 PING = "eol crlf\nC: PING\nS: +PONG\n"
 # A connection asks so often before it is opened anew; the driver in C never opens one again.
 GREETING = "eol lf\nS: Welcome!\nrepeat 100\n  C: Michael\n  S: Hello, Michael!\nend\nC: exit\nS closes\n"
@@ -106,7 +108,7 @@ def load(plan):
 
     redis, greet = GREETERS["redis PING"].command, GREETERS[C].command
     works = [
-        ("nginx", nginx, "wrk", lambda port, n: wrk(page(port), n, seconds), lambda port, n: sockeye([page(port)], n, seconds)),
+        ("nginx", nginx, "wrk", lambda port, n: wrk(page(port), n, seconds), lambda port, n: sockeye([page(port), *BARE], n, seconds)),
         ("redis PING", redis, "redis-benchmark", lambda port, n: redis_benchmark(port, n, seconds), play("ping.talk")),
         ("greeting", greet, "C driver", lambda port, n: driver(port, n, seconds), play("greeting.talk")),
     ]

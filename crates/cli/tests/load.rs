@@ -4,87 +4,13 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::Output;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use support::load::*;
 use support::*;
-
-/// What both ends say to each other, over and over.
-const ECHO: &str = "C: ping {play}\nS: pong {play}\n";
-const SERVED: &str = "repeat\n  C: ping {n:int=1}\n  S: pong {n}\nend\n";
-
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        let path = self.0.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// A load whose figures are saved, and what they say.
-    fn load(&self, arguments: &[&str]) -> (Output, Value) {
-        let path = self.path("figures.json");
-        let output = run(&[&["load"], arguments, &["--save", path.to_str().unwrap()]].concat(), b"");
-        let figures = std::fs::read_to_string(&path).map(|text| serde_json::from_str(&text).unwrap());
-        (output, figures.unwrap_or_default())
-    }
-}
-
-fn count(figures: &Value, name: &str) -> u64 {
-    figures[name].as_u64().unwrap_or_else(|| panic!("{name} of {figures}"))
-}
-
-/// All that was said, with one space between words.
-fn both(output: &Output) -> String {
-    let all = format!("{}{}", text(&output.stdout), text(&output.stderr));
-    all.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n").collect()
-}
-
-/// A server of which each connection has a thread; how many there were.
-fn serve_each(act: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let (accepted, act) = (Arc::new(AtomicUsize::new(0)), Arc::new(act));
-    let counted = Arc::clone(&accepted);
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let (act, number) = (Arc::clone(&act), counted.fetch_add(1, Ordering::SeqCst));
-            std::thread::spawn(move || act(stream, number));
-        }
-    });
-    (address, accepted)
-}
-
-/// Answers line by line.
-fn answer_lines(stream: &TcpStream, mut answer: impl FnMut(&str) -> Option<String>) {
-    let mut lines = BufReader::new(stream.try_clone().unwrap());
-    let mut line = String::new();
-    while lines.read_line(&mut line).is_ok_and(|length| length > 0) {
-        match answer(line.trim_end()) {
-            Some(said) if (&*stream).write_all(said.as_bytes()).is_ok() => line.clear(),
-            _ => break,
-        }
-    }
-}
-
-fn pong(line: &str) -> Option<String> {
-    Some(format!("pong {}\n", line.strip_prefix("ping ").unwrap_or("?")))
-}
 
 #[test]
 fn plays_are_counted_exactly_and_figures_are_saved() {
@@ -323,238 +249,234 @@ fn gates_that_are_missed_are_told_in_words_and_are_exit_1() {
 }
 
 #[test]
-fn without_a_play_that_ended_the_first_failure_decides() {
+fn gates_at_their_edges_mean_what_they_say() {
     let folder = Folder::new();
-    let client = folder.file("ping.talk", ECHO);
-    let refused = Closed::tcp();
-    let closes = serve_each(|stream, _| drop(stream)).0;
-    let resets = serve_each(|stream, _| {
-        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
-    })
-    .0;
-    let garbage = serve_each(|mut stream, _| {
-        let _ = stream.write_all(&[0, 1, 255, b'\n']);
-        let _ = stream.read(&mut [0; 100]);
-    })
-    .0;
-    let silent = serve_each(|mut stream, _| while stream.read(&mut [0; 100]).is_ok_and(|length| length > 0) {}).0;
-    let refuses = refused.address.to_string();
-    for (address, exits, says) in [
-        (&refuses, &[7][..], "failed: refused"),
-        (&closes, &[1, 56], "failed"),
-        (&resets, &[56, 1], "failed"),
-        (&garbage, &[1], "differs"),
-        (&silent, &[28], ": nothing_came"),
+    let (client, silent) = (folder.file("ping.talk", ECHO), folder.file("said.talk", "C: hello\n"));
+    let (right, _) = serve_each(|stream, _| answer_lines(&stream, pong));
+    let (wrong, _) = serve_each(|stream, _| answer_lines(&stream, |_| Some("no\n".to_owned())));
+    let (listens, _) = serve_each(|stream, _| answer_lines(&stream, |_| Some(String::new())));
+    for (address, play, gate, exit, says) in [
+        (&right, &client, &["--max-errors", "0"][..], 0, ""),
+        (&right, &client, &["--max-errors", "0%"], 0, ""),
+        (&right, &client, &["--max-p99", "60000ms", "--min-rate", "0.001/s"], 0, ""),
+        // All may fail, and yet nothing was reached.
+        (&wrong, &client, &["--max-errors", "100%"], 1, "no play was finished as written: 40 failed"),
+        (&wrong, &client, &["--max-errors", "40"], 1, "no play was finished as written: 40 failed"),
+        (&wrong, &client, &["--max-errors", "100%", "--max-p99", "1h"], 1, "there is no p99: no exchange was finished"),
+        // Nobody answers anything: there is nothing to measure.
+        (&listens, &silent, &[], 0, ""),
+        (&listens, &silent, &["--max-p99", "1h"], 1, "there is no p99: no exchange was finished (--max-p99)"),
+        (&listens, &silent, &["--min-rate", "0.001"], 1, "0.0 exchanges a second, and at least 0.001 are asked for"),
+        (&right, &client, &["--max-errors", "100.1%"], 2, "write a number or a part of all"),
+        (&right, &client, &["--max-errors", "1.5"], 2, "write a number or a part of all"),
+        // A number without a unit is one of seconds.
+        (&right, &client, &["--max-p99", "60"], 0, ""),
+        (&right, &client, &["--max-p99", "1 fortnight"], 2, "--max-p99"),
+        (&right, &client, &["--min-rate", "0"], 2, "write how many a second"),
     ] {
-        let arguments =
-            [address as &str, "--play", &client, "--plays", "8", "--connections", "4", "--timeout", "300ms"];
-        let (output, figures) = folder.load(&arguments);
-        assert!(exits.contains(&code(&output)), "{address} {says}: {} {}", code(&output), both(&output));
-        assert!(both(&output).contains(says), "{says}: {}", both(&output));
-        assert!(both(&output).contains("no play was finished as written"), "{}", both(&output));
-        assert_eq!((count(&figures, "failures"), count(&figures, "exchanges")), (count(&figures, "plays"), 0));
-    }
-    let output = run(&["load", "no-such-name.invalid:1", "--play", &client], b"");
-    assert_code(&output, 6);
-}
-
-#[test]
-fn a_server_that_dies_in_the_middle_is_reported_as_it_was() {
-    let folder = Folder::new();
-    let client = folder.file("ping.talk", ECHO);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    // It answers a while, then it is gone with all of its connections: nobody is let in before they are closed.
-    let server = std::thread::spawn(move || {
-        let streams: Vec<TcpStream> = (0..4).map(|_| listener.accept().unwrap().0).collect();
-        drop(listener);
-        for stream in &streams {
-            let mut lines = BufReader::new(stream);
-            for _ in 0..5 {
-                let mut line = String::new();
-                lines.read_line(&mut line).unwrap();
-                (&*stream).write_all(line.replace("ping", "pong").as_bytes()).unwrap();
-            }
-        }
-    });
-    let (output, figures) = folder.load(&[&address, "--play", &client, "--duration", "1s", "--connections", "4"]);
-    server.join().unwrap();
-    assert_code(&output, 1);
-    assert!(count(&figures, "exchanges") >= 20 && count(&figures, "failures") > 0);
-    assert!(both(&output).contains("failed: refused"), "{}", both(&output));
-}
-
-#[test]
-fn an_interrupted_load_reports_what_was_reached() {
-    let folder = Folder::new();
-    let (client, served) = (folder.file("ping.talk", ECHO), folder.file("served.talk", SERVED));
-    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &served]);
-    for (name, exit) in [("INT", 130), ("TERM", 143)] {
-        let mut command = command(&[]);
-        let path = folder.path(name);
-        command.args(["load", &server.address(), "--play", &client, "--duration", "1h", "--save"]).arg(&path);
-        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let log = Log::default();
-        log.follow(child.stderr.take().unwrap());
-        log.wait_for("1 s: ");
-        signal(child.id(), name);
-        assert_eq!(wait(&mut child), exit);
-        let figures: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-        assert!(count(&figures, "plays") > 0 && count(&figures, "failures") == 0, "{figures}");
-        assert_eq!(figures["interrupted"], Value::Bool(true));
+        let arguments = [&["load", address, "--play", play, "--plays", "40", "--connections", "4"], gate].concat();
+        let output = run(&arguments, b"");
+        assert_eq!((code(&output), gate), (exit, gate), "{}", both(&output));
+        assert!(text(&output.stderr).contains(says), "{gate:?}: {}", both(&output));
     }
 }
 
 #[test]
-fn a_machine_with_few_open_files_does_what_it_can_and_says_so() {
+fn lines_of_included_files_have_rows_and_failures_under_their_own_names() {
     let folder = Folder::new();
-    let (client, served) = (folder.file("ping.talk", ECHO), folder.file("served.talk", SERVED));
-    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &served]);
-    need("prlimit");
-    let mut command = command(&["prlimit", "--nofile=64"]);
-    command.args(["load", &server.address(), "--play", &client, "--plays", "500", "--connections", "200"]);
-    let output = run_command(&mut command, b"");
-    assert_code(&output, 27);
-    assert!(both(&output).contains("plays 500\nfailures 0\n"), "{}", both(&output));
-    assert!(
-        both(&output).contains("64 open files:") && both(&output).contains("of 200 connections are opened (ulimit -n)")
-    );
-}
-
-#[test]
-fn figures_that_cannot_be_saved_are_printed_all_the_same() {
-    let folder = Folder::new();
-    let (client, served) = (folder.file("ping.talk", ECHO), folder.file("served.talk", SERVED));
-    let output = in_namespace(&format!(
-        "mkdir {0}/full; mount -t tmpfs -o size=4k none {0}/full; head -c 4096 /dev/zero >{0}/full/all || true
-         $1 serve tcp://127.0.0.1:0 --play {served} --port-file {0}/port 2>/dev/null & server=$!
-         until [ -s {0}/port ]; do sleep 0.02; done
-         code=0; $1 load 127.0.0.1:$(cat {0}/port) --play {client} --plays 20 --save {0}/full/run.json || code=$?
-         kill $server; exit $code",
-        folder.0.path().display()
-    ));
-    assert_code(&output, 23);
-    assert!(
-        both(&output).contains("plays 20\nfailures 0\n") && both(&output).contains("cannot write"),
-        "{}",
-        both(&output)
-    );
-}
-
-#[test]
-fn a_network_that_loses_everything_for_a_while_is_seen_in_the_figures() {
-    need("nft");
-    let folder = Folder::new();
-    let (client, served) = (folder.file("ping.talk", ECHO), folder.file("served.talk", SERVED));
-    let output = in_namespace(&format!(
-        "$1 serve tcp://127.0.0.1:0 --play {served} --port-file {0}/port 2>/dev/null & server=$!
-         until [ -s {0}/port ]; do sleep 0.02; done
-         nft add table t; nft add chain t c '{{ type filter hook output priority 0; }}'
-         (sleep 1; nft add rule t c tcp dport $(cat {0}/port) drop; sleep 3; nft flush chain t c) & loss=$!
-         code=0; $1 load 127.0.0.1:$(cat {0}/port) --play {client} --duration 6s --rate 200 --connections 4 --timeout 20s --save {0}/run.json || code=$?
-         wait $loss; kill $server; exit $code",
-        folder.0.path().display()
-    ));
+    folder.file("part.talk", "# shared\nC: part\nS: ok\n");
+    folder.file("deep.talk", "include part.talk\nC: deep\nS: ok\n");
+    let once = folder.file("once.talk", "C: once\nS: ok\ninclude part.talk\nC: after\nS: ok\n");
+    let twice = folder.file("twice.talk", "include deep.talk\ninclude part.talk\n");
+    let rows = folder.file("rows.talk", "include part.talk\nC: {who}\nS: ok\n");
+    let table = folder.file("rows.csv", "who\nann\nbob\n");
+    let (right, _) = serve_each(|stream, _| answer_lines(&stream, |_| Some("ok\n".to_owned())));
+    let of = |figures: &Value, name: &str| {
+        let end = format!("{name}");
+        let mut found =
+            figures["lines"].as_array().unwrap().iter().filter(|line| line["line"].as_str().unwrap().ends_with(&end));
+        let line = found.next().unwrap_or_else(|| panic!("{name} in {figures}")).clone();
+        assert!(found.next().is_none(), "{name} has one row");
+        (count(&line, "exchanges"), count(&line, "failures"))
+    };
+    let (output, figures) = folder.load(&[&right, "--play", &once, "--plays", "20"]);
     assert_code(&output, 0);
-    let figures: Value = serde_json::from_str(&std::fs::read_to_string(folder.path("run.json")).unwrap()).unwrap();
-    assert_eq!((count(&figures, "plays"), count(&figures, "failures")), (1200, 0), "{}", both(&output));
-    // What was due meanwhile waited, and its latency says so.
-    assert!(figures["latency"]["max"].as_f64().unwrap() > 2.0, "{}", both(&output));
-}
-
-/// Answers requests in their order.
-fn web(answer: impl Fn(usize, &str) -> Vec<u8> + Send + Sync + 'static) -> String {
-    let requests = AtomicUsize::new(0);
-    let (address, _) = serve_each(move |stream, _| {
-        let mut lines = BufReader::new(stream.try_clone().unwrap());
-        let mut head = String::new();
-        while lines.read_line(&mut head).is_ok_and(|length| length > 0) {
-            if head.ends_with("\r\n\r\n") {
-                let said = answer(requests.fetch_add(1, Ordering::SeqCst), &head);
-                let is_last =
-                    said.is_empty() || text(&said).contains("Connection: close") || text(&said).contains("cut");
-                if (&stream).write_all(&said).is_err() || is_last {
-                    let _ = stream.shutdown(Shutdown::Both);
-                    return;
-                }
-                head.clear();
-            }
-        }
+    let lines = ["/once.talk:1", "/part.talk:2", "/once.talk:4"];
+    assert_eq!(lines.map(|line| of(&figures, line)), [(20, 0); 3]);
+    // Several transcripts, one of which includes it twice, and each as often as its weight says.
+    let weighted = format!("{twice}@3");
+    let (output, figures) =
+        folder.load(&[&right, "--play", &weighted, "--play", &once, "--plays", "40", "--threads", "1"]);
+    assert_code(&output, 0);
+    let lines = ["/deep.talk:2", "/part.talk:2", "/once.talk:1"];
+    assert_eq!(lines.map(|line| of(&figures, line)), [(30, 0), (70, 0), (10, 0)]);
+    let (output, figures) = folder.load(&[&right, "--play", &rows, "--data", &table, "--plays", "20"]);
+    assert_code(&output, 0);
+    assert_eq!(["/part.talk:2", "/rows.talk:2"].map(|line| of(&figures, line)), [(20, 0); 2]);
+    // A failure is told where the line stands.
+    let (wrong, _) = serve_each(|stream, _| {
+        answer_lines(&stream, |line| Some(if line == "part" { "no\n" } else { "ok\n" }.to_owned()));
     });
-    format!("http://{address}/page")
-}
-
-#[test]
-fn a_page_is_asked_for_and_the_status_and_length_of_each_answer_are_checked() {
-    let folder = Folder::new();
-    let ok = |_: usize, _: &str| b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".to_vec();
-    let chunked = |_: usize, _: &str| {
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n".to_vec()
-    };
-    let closing = |number: usize, _: &str| match number % 3 {
-        2 => b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok".to_vec(),
-        _ => b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(),
-    };
-    let to_end = |_: usize, _: &str| b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end".to_vec();
-    for (url, more) in [
-        (web(ok), &[][..]),
-        (web(ok), &["--pipeline", "16"]),
-        (web(ok), &["--rate", "1000"]),
-        (web(ok), &["--reconnect"]),
-        (web(chunked), &["--pipeline", "3"]),
-        (web(closing), &[]),
-        (web(closing), &["--pipeline", "8"]),
-        (web(to_end), &[]),
-    ] {
-        let arguments = [&url as &str, "--plays", "200", "--connections", "4"];
-        let (output, figures) = folder.load(&[&arguments[..], more].concat());
-        assert_code(&output, 0);
-        let counts = ["plays", "exchanges", "failures"].map(|name| count(&figures, name));
-        assert_eq!(counts, [200, 200, 0], "{more:?} {}", both(&output));
-    }
-}
-
-#[test]
-fn answers_over_http_that_are_wrong_are_failures_of_their_kind() {
-    let folder = Folder::new();
-    let missing = |_: usize, _: &str| b"HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nno\n".to_vec();
-    let cut = |_: usize, _: &str| b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\ncut".to_vec();
-    let garbage = |_: usize, _: &str| b"220 mail.example ready\r\n\r\n".to_vec();
-    let nothing = |_: usize, _: &str| vec![];
-    let more = |_: usize, _: &str| b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhello".to_vec();
-    for (url, kind, says) in [
-        (web(missing), "differs", "the server answered `HTTP/1.1 404 Not Found`"),
-        (web(cut), "closed_early", "in the middle of an answer"),
-        (web(garbage), "differs", "no answer of HTTP/1.1"),
-        (web(nothing), "closed_early", "without an answer"),
-        (web(more), "unexpected_data", "nobody asked for"),
-    ] {
-        let (output, figures) = folder.load(&[&url, "--plays", "20", "--connections", "2"]);
+    for play in [&once, &twice, &rows] {
+        let arguments = [&wrong as &str, "--play", play, "--plays", "20", "--set", "who=eve"];
+        let (output, figures) = folder.load(&arguments[..if play == &rows { 7 } else { 5 }]);
         assert_code(&output, 1);
-        assert!(count(&figures, "failures") > 0, "{}", both(&output));
-        let told = both(&output);
-        assert!(told.contains(&format!("failed at GET /page: {kind};")) && told.contains(says), "{kind}: {told}");
+        assert_eq!(of(&figures, "/part.talk:3"), (0, 20));
+        let error = &figures["errors"][0];
+        assert!(error["line"].as_str().unwrap().ends_with("/part.talk:3"), "{error}");
+        assert!(error["first"].as_str().unwrap().contains("part.talk:3:4"), "{error}");
+        assert!(both(&output).contains("part.talk:3: differs; the first"), "{}", both(&output));
     }
-    // What is asked for decides.
-    let (output, _) = folder.load(&[&web(missing), "--plays", "20", "--status", "404"]);
-    assert_code(&output, 0);
 }
 
 #[test]
-fn a_request_is_sent_as_it_was_asked_for() {
+fn lines_that_are_too_many_to_tell_apart_are_measured_together() {
     let folder = Folder::new();
-    let heard = Arc::new(Mutex::new(String::new()));
-    let told = Arc::clone(&heard);
-    let url = web(move |_, head| {
-        head.clone_into(&mut told.lock().unwrap());
-        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec()
+    let client = folder.file("long.talk", &"C: a\nS: ok\n".repeat(600));
+    let (right, _) = serve_each(|stream, _| answer_lines(&stream, |_| Some("ok\n".to_owned())));
+    let (output, figures) = folder.load(&[&right, "--play", &client, "--plays", "2", "--connections", "1"]);
+    assert_code(&output, 0);
+    assert_eq!(count(&figures, "exchanges"), 1200);
+    let lines = figures["lines"].as_array().unwrap();
+    let last = lines.last().unwrap();
+    assert_eq!((lines.len(), &last["line"], count(last, "exchanges")), (501, &"further lines".into(), 200));
+}
+
+#[test]
+fn plays_that_wait_for_no_answer_take_turns_however_many_transcripts_there_are() {
+    let folder = Folder::new();
+    let plays: Vec<String> = ["a", "b", "c"].map(|word| folder.file(word, &format!("C: {word}\n"))).to_vec();
+    let server = Server::start_at(&["127.0.0.1:0"], &["--discard"]);
+    for address in [server.address(), format!("udp://{}", server.address())] {
+        for played in [&plays[..1], &plays[..2], &plays] {
+            let named = played.iter().flat_map(|path| ["--play", path]);
+            let arguments: Vec<&str> =
+                [&address as &str, "--plays", "200000", "--connections", "2"].into_iter().chain(named).collect();
+            let (output, figures) = folder.load(&arguments);
+            assert_code(&output, 0);
+            assert_eq!(
+                (count(&figures, "plays"), count(&figures, "sent")),
+                (200_000, if address == server.address() { 400_000 } else { 200_000 })
+            );
+        }
+    }
+}
+
+#[test]
+fn pauses_between_plays_are_made_on_every_kind_of_connection() {
+    let folder = Folder::new();
+    let (client, served) = (folder.file("ping.talk", ECHO), folder.file("served.talk", SERVED));
+    let server = Server::start_at(&["127.0.0.1:0"], &["--play", &served, "--udp-budget", "off"]);
+    let url = web(|_, _| b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
+    let (tcp, udp) = (server.address(), format!("udp://{}", server.address()));
+    for what in [
+        &[&tcp as &str, "--play", &client][..],
+        &[&tcp, "--play", &client, "--reconnect"],
+        &[&udp, "--play", &client],
+        &[&url],
+    ] {
+        let began = Instant::now();
+        let more = ["--plays", "10", "--connections", "2", "--think", "120ms"];
+        let (output, figures) = folder.load(&[what, &more].concat());
+        assert_code(&output, 0);
+        assert_eq!(["plays", "failures"].map(|name| count(&figures, name)), [10, 0], "{what:?}");
+        // Of five plays on a connection there are four pauses between: however quick the machine is, it takes no less.
+        assert!(began.elapsed() > Duration::from_millis(480), "{what:?} {:?}", began.elapsed());
+        // A pause is in no latency: a busy machine may make one of ten slow, and not the median.
+        assert!(figures["latency"]["p50"].as_f64().unwrap() < 0.12, "{what:?} {figures}");
+    }
+}
+
+#[test]
+fn a_ramp_opens_connections_one_after_the_other_and_lets_a_rate_grow() {
+    let folder = Folder::new();
+    let client = folder.file("ping.talk", ECHO);
+    let began = Instant::now();
+    let moments = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&moments);
+    let (address, _) = serve_each(move |stream, _| {
+        told.lock().unwrap().push(began.elapsed());
+        answer_lines(&stream, pong);
     });
-    let arguments = [&url as &str, "--plays", "1", "-X", "DELETE", "-H", "X-Own: yes", "-H", "Accept:"];
-    assert_code(&folder.load(&arguments).0, 0);
-    let heard = heard.lock().unwrap();
-    assert!(heard.starts_with("DELETE /page HTTP/1.1\r\n") && heard.contains("\r\nX-Own: yes\r\n"), "{heard}");
-    assert!(!heard.contains("Accept"), "{heard}");
+    for more in [&["--threads", "1"][..], &["--threads", "2"], &["--threads", "2", "--shard", "1/1"]] {
+        let start = began.elapsed();
+        let what = [&address as &str, "--play", &client, "--connections", "10", "--ramp", "1s", "--duration", "1200ms"];
+        let (output, figures) = folder.load(&[&what[..], more].concat());
+        assert_code(&output, 0);
+        assert_eq!(figures["ramp"], 1.0, "{figures}");
+        let mut all = std::mem::take(&mut *moments.lock().unwrap());
+        all.sort();
+        // The tenth is due nine tenths of the ramp after the first. None can be early.
+        let early: Vec<_> =
+            (0..10).filter(|&index| all[index] - start < Duration::from_millis(100 * index as u64)).collect();
+        assert_eq!((all.len(), early), (10, vec![]), "{all:?}");
+    }
+    // Half of what the whole rate would be: as plays are as the square of time.
+    let what = [
+        &address as &str,
+        "--play",
+        &client,
+        "--connections",
+        "10",
+        "--ramp",
+        "2s",
+        "--duration",
+        "2s",
+        "--rate",
+        "200",
+    ];
+    let (output, figures) = folder.load(&what);
+    assert_code(&output, 0);
+    assert_eq!((count(&figures, "plays"), count(&figures, "failures")), (200, 0));
+}
+
+/// With the library of another language, where PyPI's hdrhistogram is there or can be had.
+#[test]
+fn histograms_are_read_by_another_tool_of_hdrhistogram() {
+    need("python3");
+    let home = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("hdrhistogram");
+    let python = home.join("bin/python");
+    let has = |python: &std::path::Path| {
+        std::process::Command::new(python)
+            .args(["-c", "import hdrh.histogram"])
+            .output()
+            .is_ok_and(|output| output.status.success())
+    };
+    if !has(&python) {
+        let _ = std::process::Command::new("python3").args(["-m", "venv"]).arg(&home).output();
+        let pip = ["-m", "pip", "install", "-q", "--retries", "1", "--timeout", "20", "hdrhistogram"];
+        let _ = std::process::Command::new(&python).args(pip).output();
+        if !has(&python) {
+            eprintln!("hdrhistogram cannot be had here: the format is read by our own reader alone");
+            return;
+        }
+    }
+    let folder = Folder::new();
+    let (client, served) = (folder.file("ping.talk", &ECHO.repeat(2)), folder.file("served.talk", SERVED));
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &served]);
+    let (output, figures) = folder.load(&[&server.address(), "--play", &client, "--plays", "3000", "--reconnect"]);
+    assert_code(&output, 0);
+    assert_eq!(count(&figures, "exchanges"), 6000);
+    let script = "
+import json, sys
+from hdrh.histogram import HdrHistogram
+run = json.load(open(sys.argv[1]))
+parts = [(run['histogram'], run['exchanges'], run['latency'])]
+parts += [(line['histogram'], line['exchanges'], line['latency']) for line in run['lines']]
+parts += [(run[name]['histogram'], run[name]['count'], run[name]['latency']) for name in ('whole_plays', 'connects')]
+parts += [(row['histogram'], row['exchanges'], row['latency']) for row in run['rows'] if row['exchanges']]
+for text, count, latency in parts:
+    there = HdrHistogram.decode(text)
+    assert there.get_total_count() == count, (there.get_total_count(), count)
+    for name, part in ('p50', 50), ('p90', 90), ('p99', 99), ('p999', 99.9), ('max', 100):
+        ours, theirs = latency[name] * 1e9, there.get_value_at_percentile(part)
+        assert abs(ours - theirs) <= theirs / 1000 + 1, (name, ours, theirs)
+print(len(parts))
+";
+    let output =
+        std::process::Command::new(&python).args(["-c", script]).arg(folder.path("figures.json")).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).trim().parse::<usize>().unwrap() >= 6, "{}", text(&output.stdout));
 }
 
 #[test]
@@ -574,6 +496,13 @@ fn wrong_usage_is_told_before_a_connection_is_opened() {
         (&["load", "1", "--play", &named, "--data", &rows], ":2: a load gives every play the same names"),
         (&["load", "1", "--play", &client, "--set", "nope=1"], "`nope` is given a value"),
         (&["load", "http://127.0.0.1:1/", "--set", "nope=1"], "there is none: name it with --play"),
+        (&["load", "127.0.0.1:1", "--play", &client, "--source", "192.0.2.1"], "no interface of this machine has it"),
+        (
+            &["load", "127.0.0.1:1", "--play", &client, "--source", "127.0.0.1,::1"],
+            "it is an address of IPv6, and 127.0.0.1:1 is one of IPv4",
+        ),
+        (&["load", "unix:/nowhere", "--play", &client, "--source", "127.0.0.1"], "a path has no address to come from"),
+        (&["load", "1", "--play", &client, "--source", "localhost"], "--source"),
         (&["load", "1", "--play", &client, "--shard", "0/3"], "from 1: 1/4"),
         (&["load", "1", "--play", &client, "--shards", "3"], "nothing says which this one is"),
     ] {

@@ -43,7 +43,10 @@ fn load(flags: &Flags, console: &Console) -> Result<Exit, Exit> {
     let done = load.run(&stop, |snapshot| live.turn(snapshot));
     // What it drew goes before anything else is said.
     drop(live);
-    let done = done.map_err(|error| refused(&error, console))?;
+    let done = done.map_err(|error| match signal.exit() {
+        Some(exit) => console.fail(exit, &error.to_string()),
+        None => refused(&error, console),
+    })?;
     conclude(flags, &done, signal.exit(), console)
 }
 

@@ -20,6 +20,7 @@ pub mod calls;
 pub mod files;
 pub mod greeter;
 pub mod http2;
+pub mod load;
 pub mod peers;
 pub mod runs;
 pub mod socks;

@@ -8,7 +8,17 @@ use transcript::{Row, Script};
 pub(super) struct Start {
     /// None: it is the script that was played before.
     pub(super) script: Option<Arc<Script>>,
-    pub(super) row: Option<Row>,
+    pub(super) row: Values,
+}
+
+/// The values of a play that differ from play to play.
+#[cfg_attr(not(feature = "figures"), allow(dead_code, reason = "no generator begins plays"))]
+pub(super) enum Values {
+    /// It has none.
+    Without,
+    Row(Row),
+    /// The number of the play is among them: the generator makes them, in the memory of those of the play before.
+    Numbered,
 }
 
 /// What is done after a play, or where a connection rests.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use transcript::Moment;
 
-use super::after_play::Start;
+use super::after_play::{Start, Values};
 use super::load::{Account, Generator, Job, LATE, Stage};
 use crate::endpoint::Endpoint;
 use crate::engine::channel::{Agent, Fate};
@@ -172,10 +172,12 @@ impl Loop {
             Some(Start { script: Some(script), .. }) => Arc::clone(script),
             _ => Arc::clone(&load.job.pieces[place.piece.unwrap_or(0) as usize].script),
         };
-        let play = match start.and_then(|start| start.row) {
-            Some(row) => script.play_with(&row),
-            None => script.play(),
+        let row = match start.map_or(Values::Without, |start| start.row) {
+            Values::Without => None,
+            Values::Row(row) => Some(row),
+            Values::Numbered => load.numbered_row(slot as usize, None),
         };
+        let play = row.map_or_else(|| script.play(), |row| script.play_with(&row));
         Agent::Play(play, script)
     }
 

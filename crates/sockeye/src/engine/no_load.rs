@@ -1,6 +1,6 @@
 //! Without the feature `figures` no server is measured: what would generate load cannot be there.
 
-use transcript::{Input, Moment, Output, Play, Scratch, Script, Step};
+use transcript::{Input, Moment, Output, Play, Row, Scratch, Script, Step};
 
 use super::after_play::After;
 use crate::endpoint::Conversation;
@@ -22,6 +22,10 @@ impl Generator {
         _: Input<'_>,
         _: (&mut Scratch, &mut Output),
     ) -> Step {
+        match *self {}
+    }
+
+    pub(super) fn numbered_row(&self, _: usize, _: Option<Row>) -> Option<Row> {
         match *self {}
     }
 

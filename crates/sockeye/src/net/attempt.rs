@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{bind, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 
 use super::datagrams::{self, Datagrams};
 use super::proxy::{Proxy, ProxyError};
@@ -66,6 +66,17 @@ impl Source {
                 bind(fd, &SocketAddr::new(*ip, 0))
             }
         }
+    }
+}
+
+impl Source {
+    /// Whether anything could come from here to an address.
+    ///
+    /// # Errors
+    /// This machine does not have it, or it leads to other kinds of addresses.
+    pub(crate) fn check(&self, to: &SocketAddr) -> Result<(), Errno> {
+        let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        self.take(&socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?, to)
     }
 }
 

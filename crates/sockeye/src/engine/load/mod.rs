@@ -1,9 +1,13 @@
 //! What makes a loop a generator of load: which connection plays what, when, and what is counted. It knows no socket: the loop
 //! opens connections when it is told to, and a channel says what became of its play.
 
+mod places;
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "nothing is asked over HTTP"))]
 mod requests;
 mod schedule;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod simulated;
 mod slot;
 mod wakes;
 
@@ -14,14 +18,17 @@ use std::time::Duration;
 
 use transcript::{Input, Moment, Output, Play, Row, Scratch, Script, Step};
 
+pub(crate) use places::Places;
 pub(crate) use requests::Request;
 #[cfg(feature = "http")]
 pub(crate) use requests::Room;
 pub(crate) use schedule::Schedule;
+#[cfg(test)]
+pub(crate) use simulated::simulate;
 pub(super) use slot::Stage;
 use slot::{Meter, Slot};
 
-use super::after_play::{After, Start};
+use super::after_play::{After, Start, Values};
 use super::origin::Client;
 use crate::endpoint::Conversation;
 use crate::failure::{Failure, Kind};
@@ -41,7 +48,7 @@ pub(crate) struct Piece {
     /// How often it is played, beside the others.
     pub(crate) weight: u64,
     /// By line of the transcript: its place among the lines of the figures.
-    pub(crate) places: Arc<[u32]>,
+    pub(crate) places: Arc<Places>,
     /// Values of plays, one after the other and from the front again.
     pub(crate) rows: Arc<[Row]>,
     /// Whether a value is the number of the play: the last of the columns.
@@ -54,8 +61,8 @@ pub(crate) struct Piece {
 
 /// Makes the values of a play that has a number in them.
 pub(crate) trait Numbered: std::fmt::Debug + Send + Sync {
-    /// The row of the play with this number, which was looked at for another number.
-    fn row(&self, script: &Script, number: u64) -> Option<Row>;
+    /// The row of the play with this number, which was looked at for another number; in the memory of an old one.
+    fn row(&self, script: &Script, number: u64, old: Option<Row>) -> Option<Row>;
 }
 
 /// What decides when a play begins.
@@ -249,14 +256,21 @@ impl Generator {
         self.account.begun += 1;
         let chosen = &self.job.pieces[piece];
         let row = match (&chosen.numbered, chosen.rows.len()) {
-            (Some(numbered), _) => numbered.row(&chosen.script, number),
-            (None, 0) => None,
-            (None, rows) => Some(chosen.rows[((number - 1) % rows as u64) as usize].clone()),
+            (Some(_), _) => Values::Numbered,
+            (None, 0) => Values::Without,
+            (None, rows) => Values::Row(chosen.rows[((number - 1) % rows as u64) as usize].clone()),
         };
         let place = &mut self.slots[slot];
         let script = (place.piece != Some(piece as u32)).then(|| Arc::clone(&chosen.script));
         place.begin(piece as u32, number, due, matches!(self.job.pace, Pace::Open(_)));
         Start { script, row }
+    }
+
+    /// The values of the play that begins in a slot, with its number among them.
+    pub(super) fn numbered_row(&self, slot: usize, old: Option<Row>) -> Option<Row> {
+        let place = &self.slots[slot];
+        let piece = &self.job.pieces[place.piece? as usize];
+        piece.numbered.as_ref()?.row(&piece.script, place.number, old)
     }
 
     /// A play for a connection that stands ready, if one is due.
@@ -343,7 +357,7 @@ impl Generator {
         self.now = input.now;
         let Self { slots, job, recorder, .. } = self;
         let place = &mut slots[slot];
-        let places = place.piece.map_or(&[][..], |piece| &job.pieces[piece as usize].places);
+        let places = place.piece.map(|piece| &*job.pieces[piece as usize].places);
         let mut meter = Meter { slot: place, places, recorder: recorder.as_mut() };
         play.step_watched(script, input, lent.0, lent.1, &mut meter)
     }
@@ -451,12 +465,9 @@ impl Generator {
             Failure::Other { line, .. } => *line,
         };
         let (piece, number) = (place.piece, place.number);
-        let place = line.and_then(|line| {
-            let places = &self.job.pieces.get(piece? as usize)?.places;
-            places.get(line).copied().filter(|&place| place != u32::MAX)
-        });
+        let place = line.and_then(|line| self.job.pieces.get(piece? as usize)?.places.of(line));
         let account = || failure.of(Some(&Conversation { number, ..conversation() }));
-        self.record(|recorder| recorder.failure(place.map(|place| place as usize), kind.name(), account));
+        self.record(|recorder| recorder.failure(place, kind.name(), account));
     }
 
     /// Nothing answered: whether that is to be counted against the server.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use transcript::{Moment, Watch};
 
-use super::Piece;
+use super::{Piece, Places};
 use crate::engine::reactor::token::Key;
 use crate::figures::Recorder;
 
@@ -45,7 +45,7 @@ pub(in crate::engine) struct Slot {
     pub(in crate::engine) sent: u64,
     pub(in crate::engine) received: u64,
     /// The exchange under way: the first line of ours, when the last one was said, and when the last answer had come.
-    asked: Option<(u32, Moment)>,
+    asked: Option<(usize, Moment)>,
     answer: Option<Moment>,
     /// The first exchange counts from when the play was due.
     is_due: bool,
@@ -72,7 +72,7 @@ impl Slot {
     /// What was answered last is an exchange.
     pub(in crate::engine) fn answered(&mut self, pieces: &[Piece], recorder: Option<&mut Recorder>) {
         if let Some(piece) = self.piece {
-            let places = &pieces[piece as usize].places;
+            let places = Some(&*pieces[piece as usize].places);
             Meter { slot: self, places, recorder }.finish();
         }
         self.abandon();
@@ -82,7 +82,7 @@ impl Slot {
 /// Is told of the lines of a play, and records its exchanges.
 pub(in crate::engine) struct Meter<'a> {
     pub(in crate::engine) slot: &'a mut Slot,
-    pub(in crate::engine) places: &'a [u32],
+    pub(in crate::engine) places: Option<&'a Places>,
     pub(in crate::engine) recorder: Option<&'a mut Recorder>,
 }
 
@@ -94,11 +94,10 @@ impl Meter<'_> {
             self.slot.asked = None;
             let late = std::mem::take(&mut self.slot.late);
             let latency = Duration::from_nanos(answered.nanos().saturating_sub(asked.nanos())) + late;
-            let place = self.places.get(line as usize).copied().unwrap_or(u32::MAX);
             if let Some(recorder) = &mut self.recorder
-                && place != u32::MAX
+                && let Some(place) = self.places.and_then(|places| places.of(line))
             {
-                recorder.exchange(place as usize, latency);
+                recorder.exchange(place, latency);
             }
         }
     }
@@ -112,7 +111,7 @@ impl Watch for Meter<'_> {
             self.slot.late = Duration::from_nanos(now.nanos().saturating_sub(self.slot.began.nanos()));
         }
         // Of a run of ours the name is that of its first line, and the moment that of its last.
-        self.slot.asked = Some((self.slot.asked.map_or(line as u32, |(first, _)| first), now));
+        self.slot.asked = Some((self.slot.asked.map_or(line, |(first, _)| first), now));
     }
 
     #[inline]

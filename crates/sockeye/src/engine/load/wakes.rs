@@ -9,6 +9,8 @@ use super::{Account, Generator, Pace, Stage};
 
 /// How long nothing but refusals is listened to before any connection stood.
 const NO_SERVER: Duration = Duration::from_secs(1);
+/// The same where this machine has no port, or no descriptor: others may give some back.
+const NO_ROOM: Duration = Duration::from_secs(10);
 
 impl Generator {
     /// Says how long the run has gone on.
@@ -17,10 +19,12 @@ impl Generator {
         self.record(|recorder| recorder.tick(elapsed));
     }
 
-    /// Whether nothing but refusals came, from the beginning on.
+    /// Whether no connection came about from the beginning on: nothing but refusals came, or there was no room here for one.
     pub(in crate::engine) fn has_no_server(&self) -> bool {
-        let Account { connected, refused, .. } = self.account;
-        connected == 0 && refused > 0 && Duration::from_nanos(self.now.nanos()) > NO_SERVER
+        let Account { connected, refused, portless, fileless, .. } = self.account;
+        let lasted = Duration::from_nanos(self.now.nanos());
+        let is_vain = refused > 0 && lasted > NO_SERVER || portless + fileless > 0 && lasted > NO_ROOM;
+        connected == 0 && is_vain
     }
 
     /// When there is something to begin, or a second is past.

@@ -92,3 +92,69 @@ impl Gates {
         missed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::{Begun, collect};
+
+    /// A run of a second with so many exchanges of a millisecond, and so many failures.
+    fn run(exchanges: u32, failures: u32) -> Run {
+        let (collector, mut recorders) = collect(&["a.talk:1".to_owned()], 1);
+        let mut recorder = recorders.remove(0);
+        for _ in 0..exchanges {
+            recorder.exchange(0, Duration::from_millis(1));
+            recorder.short_play();
+        }
+        for _ in 0..failures {
+            recorder.failure(Some(0), "differs", String::new);
+        }
+        recorder.finish();
+        Begun::now("load").ended(Duration::from_secs(1), collector.finish())
+    }
+
+    fn missed(gates: Gates, run: &Run) -> Vec<String> {
+        gates.missed(run).into_iter().map(|missed| missed.0).collect()
+    }
+
+    #[test]
+    fn a_gate_is_reached_at_its_bound_and_missed_behind_it() {
+        let errors = |errors| Gates { errors: Some(errors), ..Gates::default() };
+        let some = run(90, 10);
+        for (gates, is_reached) in [
+            (Gates::default(), false),
+            (errors(Allowed::Count(10)), true),
+            (errors(Allowed::Count(9)), false),
+            (errors(Allowed::Count(0)), false),
+            (errors(Allowed::Part(0.1)), true),
+            (errors(Allowed::Part(0.0999)), false),
+            (errors(Allowed::Part(0.0)), false),
+            (errors(Allowed::Part(1.0)), true),
+            (Gates { rate: Some(90.0), ..errors(Allowed::Part(1.0)) }, true),
+            (Gates { rate: Some(90.001), ..errors(Allowed::Part(1.0)) }, false),
+            (Gates { p99: Some(some.measured.latency.max()), ..errors(Allowed::Part(1.0)) }, true),
+            (Gates { p99: Some(Duration::from_micros(999)), ..errors(Allowed::Part(1.0)) }, false),
+        ] {
+            assert_eq!(missed(gates, &some).is_empty(), is_reached, "{gates:?} {:?}", missed(gates, &some));
+        }
+        assert_eq!(missed(Gates::default(), &run(1, 0)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn without_an_exchange_no_gate_about_exchanges_is_reached() {
+        let gates = Gates { p99: Some(Duration::MAX), errors: Some(Allowed::Part(1.0)), rate: Some(1e-9) };
+        for (failures, why) in [(0, "no play was finished"), (7, "no play was finished as written: 7 failed")] {
+            let told = missed(gates, &run(0, failures));
+            assert_eq!(told[0], why);
+            assert!(told[1].contains("there is no p99") && told[2].starts_with("0.0 exchanges a second"), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn every_gate_that_is_missed_is_told() {
+        let gates = Gates { p99: Some(Duration::ZERO), errors: None, rate: Some(1e6) };
+        let told = missed(gates, &run(99, 1));
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert_eq!(told[0], "1 of 100 plays failed");
+    }
+}

@@ -36,11 +36,12 @@ mod request;
 mod warn;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 use transcript::Fresh;
 use transcript::record::Secret;
@@ -285,7 +286,10 @@ impl Load {
         let (address, connecting) = (options.address.clone(), options.connect.clone());
         let mut target = Target::new(address, protocol, connecting);
         if protocol == Protocol::Unix {
-            return Ok(target);
+            return match options.sources[..] {
+                [] => Ok(target),
+                _ => Err(LoadError::Nothing("a path has no address to come from: leave --source out".to_owned())),
+            };
         }
         let mut known = connect::look_up_all(&options.address, &options.connect).map_err(LoadError::Connect)?;
         if known.len() > 1 && protocol == Protocol::Tcp {
@@ -295,6 +299,9 @@ impl Load {
             }
         }
         known.truncate(1);
+        if let Some(to) = known.first() {
+            options.sources.iter().try_for_each(|ip| check_source(*ip, to))?;
+        }
         target.known = Some(known);
         Ok(target)
     }
@@ -380,7 +387,9 @@ impl Load {
         run.interrupted = is_interrupted;
         run.warnings.clone_from(&self.warnings);
         run.warnings.extend(warn::warnings(&run, &account, self.connections));
-        Ok(Done { run, first: account.first, cut: account.cut, is_short_of_files: self.is_short_of_files })
+        let is_short = account.portless + account.fileless > 0;
+        let first = account.first.or_else(|| is_short.then_some(Kind::NoResources));
+        Ok(Done { run, first, cut: account.cut, is_short_of_files: self.is_short_of_files })
     }
 
     /// Waits for the moment at which to begin; none if it is stopped before.
@@ -463,6 +472,22 @@ impl Load {
             grace: if counted { None } else { Some(options.timeout.unwrap_or(limits::TALK_WAIT)) },
             numbers: (lane + 1, lanes),
         }
+    }
+}
+
+/// Where no connection can come from is known before one is tried.
+fn check_source(ip: IpAddr, to: &SocketAddr) -> Result<(), LoadError> {
+    let wrong = |why: String| Err(LoadError::Nothing(format!("cannot connect from {ip} (--source): {why}")));
+    let kind = |is_v4: bool| if is_v4 { "IPv4" } else { "IPv6" };
+    match Source::Address(ip).check(to) {
+        Ok(()) => Ok(()),
+        Err(Errno::AFNOSUPPORT) => {
+            wrong(format!("it is an address of {}, and {to} is one of {}", kind(ip.is_ipv4()), kind(to.is_ipv4())))
+        }
+        Err(Errno::ADDRNOTAVAIL) => {
+            wrong("no interface of this machine has it (sockeye addrs shows those there are)".to_owned())
+        }
+        Err(error) => Err(LoadError::System(error.into())),
     }
 }
 

@@ -1,21 +1,23 @@
 //! Transcripts made ready to be played many times, each with the values of its plays.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use transcript::{Carrier, Options as Playing, Refused, Row, Script, Side, known_names};
+use transcript::{Carrier, Options as Playing, Refused, Row, Script, Side, Transcript, known_names};
 
 use super::{Options, Rows, Work};
 use crate::address::Scheme;
 use crate::endpoint::Protocol;
 use crate::engine::client::Begins;
-use crate::engine::load::{Numbered, Piece, Request};
+use crate::engine::load::{Numbered, Piece, Places, Request};
 #[cfg(feature = "http")]
 use crate::limits;
 
 /// The name that stands for the number of the play.
 const NUMBER: &str = "play";
-/// Exchanges of so many lines are told apart: each has a histogram in each thread.
+/// So many lines are told apart: each has a histogram in each thread. What is behind them has one together.
 const MOST_LINES: usize = 1000;
+const OTHERS: &str = "further lines";
 
 /// Everything that is played.
 #[derive(Debug)]
@@ -111,27 +113,49 @@ impl Pieces {
         } else if !columns.is_empty() {
             made = rows.iter().map(|(_, row)| script.row(&values(row))).collect::<Result<Vec<Row>, _>>()?;
         }
+        let places = self.places(transcript, &script);
         let name = transcript.source().name().to_owned();
-        let mut places = Vec::new();
-        for line in script.lines() {
-            if self.names.len() >= MOST_LINES {
-                break;
-            }
-            places.resize(line + 1, u32::MAX);
-            places[line] = self.names.len() as u32;
-            self.names.push(format!("{name}:{line}"));
-        }
         self.files.push(name);
         self.pieces.push(Piece {
             script: Arc::new(script),
             weight: u64::from(weighted.weight.max(1)),
-            places: places.into(),
+            places: Arc::new(places),
             rows: made.into(),
             numbered,
             keeps: false,
             turn: 0,
         });
         Ok(())
+    }
+
+    /// Where the lines of a transcript stand among all that are told apart. A line that several transcripts include, or that is
+    /// included twice, is one line.
+    fn places(&mut self, transcript: &Transcript, script: &Script) -> Places {
+        let mut known: BTreeMap<&str, u32> = BTreeMap::new();
+        let names = std::mem::take(&mut self.names);
+        for (place, name) in (0..).zip(&names) {
+            known.insert(name, place);
+        }
+        let (mut added, mut places) = (Vec::new(), Vec::new());
+        let lines: Vec<(usize, String)> = script
+            .lines()
+            .into_iter()
+            .map(|line| {
+                let (file, own) = transcript.source().locate(line);
+                (line, format!("{file}:{own}"))
+            })
+            .collect();
+        for (line, name) in &lines {
+            let next = (names.len() + added.len()) as u32;
+            let name = if next as usize >= MOST_LINES && !known.contains_key(&**name) { OTHERS } else { name };
+            let place = *known.entry(name).or_insert(next);
+            if place == next {
+                added.push(name.to_owned());
+            }
+            places.push((*line, place));
+        }
+        self.names = names.iter().cloned().chain(added).collect();
+        Places::new(places)
     }
 
     /// Whether connections stay from play to play.
@@ -153,10 +177,36 @@ struct WithNumber {
 }
 
 impl Numbered for WithNumber {
-    fn row(&self, script: &Script, number: u64) -> Option<Row> {
+    fn row(&self, script: &Script, number: u64, old: Option<Row>) -> Option<Row> {
         let row = &self.rows[((number - 1) % self.rows.len() as u64) as usize];
-        let digits = number.to_string().into_bytes();
-        let values: Vec<&[u8]> = row.iter().chain([&digits]).map(Vec::as_slice).collect();
-        script.row(&values).ok()
+        let mut room = [0; 20];
+        let digits = decimal(number, &mut room);
+        let value = |index: usize| row.get(index).map_or(digits, Vec::as_slice);
+        script.row_again((0..row.len() + 1).map(value), old).ok()
+    }
+}
+
+/// A number in digits, without taking memory for them.
+fn decimal(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
+    let mut at = room.len();
+    loop {
+        at -= 1;
+        room[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &room[at..];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_whole() {
+        for number in [0, 1, 9, 10, 305, 1_000_000, u64::MAX] {
+            assert_eq!(decimal(number, &mut [0; 20]), number.to_string().as_bytes());
+        }
     }
 }

@@ -93,3 +93,72 @@ fn pauses(run: &Run, connections: usize) -> Option<String> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use transcript::Moment;
+
+    use super::*;
+    use crate::engine::load::{Pace as Beginning, Schedule, simulate};
+    use crate::figures::{Arrivals, Begun};
+
+    const TIME: Duration = Duration::from_secs(10);
+
+    /// A server that takes two milliseconds, and stands still from the fifth second to the sixth.
+    fn stops(asked: Moment) -> Moment {
+        let second = |seconds| Moment::default().after(Duration::from_secs(seconds));
+        let answered = asked.after(Duration::from_millis(2));
+        if answered >= second(5) && answered < second(6) { second(6) } else { answered }
+    }
+
+    fn steady(asked: Moment) -> Moment {
+        asked.after(Duration::from_millis(2))
+    }
+
+    fn run(pace: Pace, connections: usize, answers: impl Fn(Moment) -> Moment) -> (Run, Vec<String>) {
+        let beginning = match pace {
+            Pace::Closed => Beginning::Closed { think: Duration::ZERO },
+            Pace::Open { rate, arrivals } => Beginning::Open(Schedule::new(rate, Duration::ZERO, (0, 1), arrivals, 7)),
+        };
+        let (measured, account) = simulate(beginning, connections, TIME, answers);
+        let run = Begun { pace, ..Begun::now("load") }.ended(TIME, measured);
+        let warnings = warnings(&run, &account, connections);
+        (run, warnings)
+    }
+
+    #[test]
+    fn an_open_loop_shows_a_server_that_stops_for_a_second_in_ten_whoever_the_plays_come_from() {
+        for (arrivals, connections) in [(Arrivals::Constant, 64), (Arrivals::Constant, 2000), (Arrivals::Poisson, 64)] {
+            let (run, warnings) = run(Pace::Open { rate: 1000.0, arrivals }, connections, stops);
+            // A tenth of the plays is due while it stands still: of a hundred, the slowest waits nine tenths of that.
+            let p99 = run.measured.latency.quantile(0.99).as_secs_f64();
+            assert!((0.88..0.92).contains(&p99), "{arrivals:?} {connections}: {p99}");
+            assert!((run.measured.counts.plays as f64 - 10_000.0).abs() < 400.0, "{}", run.measured.counts.plays);
+            // Where there are connections for all of them none waits for one; else that is said.
+            let is_held = warnings.iter().any(|warning| warning.contains("connections were busy, the longest for 0.9"));
+            assert_eq!(is_held, connections < 1000, "{warnings:?}");
+        }
+    }
+
+    #[test]
+    fn a_closed_loop_does_not_show_it_and_says_so_and_what_it_would_be() {
+        let (measured, warnings) = run(Pace::Closed, 4, stops);
+        assert!(measured.measured.latency.quantile(0.99) < Duration::from_millis(3));
+        let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+        let words = [
+            "a closed loop cannot show pauses of the server: some answers took 100",
+            "with a rate, p99 would be about 9",
+        ];
+        assert!(words.iter().all(|words| warning.contains(words)), "{warning}");
+    }
+
+    #[test]
+    fn a_server_that_answers_steadily_is_nothing_to_warn_of() {
+        for (pace, connections) in [(Pace::Closed, 4), (Pace::Open { rate: 1000.0, arrivals: Arrivals::Constant }, 64)]
+        {
+            let (run, warnings) = run(pace, connections, steady);
+            assert_eq!(warnings, Vec::<String>::new());
+            assert!(run.measured.latency.max() < Duration::from_millis(3), "{:?}", run.measured.latency);
+        }
+    }
+}

@@ -59,7 +59,8 @@ impl Ask {
                     Ok(told) => told,
                     Err(why) => return (0, Came::Garbage(why)),
                 };
-                if (100..200).contains(&told.status) {
+                // It is told that an answer is coming; 101 is the last one in this protocol.
+                if (100..200).contains(&told.status) && told.status != 101 {
                     return (length, Came::More);
                 }
                 let is_right = match self.request.status {
@@ -69,7 +70,7 @@ impl Ask {
                 if !is_right {
                     self.wrong = Some(wrong_status(&bytes[..length], self.request.status).into());
                 }
-                self.closes = told.closes;
+                self.closes = told.closes || told.status == 101;
                 self.answer = match told.content {
                     Content::None | Content::Length(0) => return (length, Came::Whole),
                     Content::Length(left) => Answer::Length(left),

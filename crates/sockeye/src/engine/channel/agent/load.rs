@@ -5,7 +5,7 @@ use std::sync::Arc;
 use transcript::{Ending, FaultKind, Script};
 
 use super::super::super::Context;
-use super::super::super::after_play::{After, Start};
+use super::super::super::after_play::{After, Start, Values};
 use super::super::{Channel, Fate};
 use super::Agent;
 use crate::failure::Kind;
@@ -58,7 +58,7 @@ impl Channel {
         match after {
             After::GoOn => None,
             After::Begin(start) => {
-                self.begin_again(start);
+                self.begin_again(start, context);
                 None
             }
             After::Rest => {
@@ -76,15 +76,20 @@ impl Channel {
         }
     }
 
-    fn begin_again(&mut self, Start { script, row }: Start) {
-        match (script, &mut self.agent) {
-            (None, Agent::Play(play, script)) => play.begin_again(script, row.as_ref()),
-            (None, _) => {}
-            (Some(script), agent) => {
-                let play = row.map_or_else(|| script.play(), |row| script.play_with(&row));
-                *agent = Agent::Play(play, script);
+    /// In the memory of the play before.
+    fn begin_again(&mut self, Start { script, row }: Start, context: &Context<'_>) {
+        let Agent::Play(play, own) = &mut self.agent else { return };
+        let row = match row {
+            Values::Without => None,
+            Values::Row(row) => Some(row),
+            Values::Numbered => {
+                context.load.as_ref().and_then(|load| load.numbered_row(self.number as usize, play.take_row()))
             }
+        };
+        if let Some(script) = script {
+            *own = script;
         }
+        play.begin_again(own, row.as_ref());
     }
 
     /// Whether this is the script that it plays.
