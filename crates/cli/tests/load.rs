@@ -292,9 +292,8 @@ fn lines_of_included_files_have_rows_and_failures_under_their_own_names() {
     let table = folder.file("rows.csv", "who\nann\nbob\n");
     let (right, _) = serve_each(|stream, _| answer_lines(&stream, |_| Some("ok\n".to_owned())));
     let of = |figures: &Value, name: &str| {
-        let end = format!("{name}");
         let mut found =
-            figures["lines"].as_array().unwrap().iter().filter(|line| line["line"].as_str().unwrap().ends_with(&end));
+            figures["lines"].as_array().unwrap().iter().filter(|line| line["line"].as_str().unwrap().ends_with(name));
         let line = found.next().unwrap_or_else(|| panic!("{name} in {figures}")).clone();
         assert!(found.next().is_none(), "{name} has one row");
         (count(&line, "exchanges"), count(&line, "failures"))

@@ -249,7 +249,11 @@ fn a_server_that_dies_and_returns_is_played_with_again() {
                 folder.load(&[&[&target as &str][..], what, &["--connections", "1", "--duration", &duration]].concat());
             assert_code(&output, 1);
             // What it was asked last in each life is a failure, and so is each time that nobody was there.
-            assert!(count(&figures, "failures") >= 1 && count(&figures, "exchanges") % 5 == 0, "{}", both(&output));
+            assert!(
+                count(&figures, "failures") >= 1 && count(&figures, "exchanges").is_multiple_of(5),
+                "{}",
+                both(&output)
+            );
             assert!(both(&output).contains(": refused; the first after"), "{}", both(&output));
             if count(&figures, "exchanges") == 15 {
                 server.join().unwrap();

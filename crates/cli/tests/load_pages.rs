@@ -249,7 +249,7 @@ fn answers_that_only_tell_that_one_is_coming_are_read_over_however_they_are_cut(
     let early = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n";
     let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     let whole: Vec<u8> = [&early[..], b"HTTP/1.1 100 Continue\r\n\r\n", ok].concat();
-    let all = move |number: usize, _: &str| if number % 2 == 0 { whole.clone() } else { ok.to_vec() };
+    let all = move |number: usize, _: &str| if number.is_multiple_of(2) { whole.clone() } else { ok.to_vec() };
     // A byte at a time, so that no read ends where an answer does.
     let slow = serve_each(move |stream, _| {
         stream.set_nodelay(true).unwrap();
