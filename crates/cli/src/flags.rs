@@ -29,7 +29,7 @@ pub(crate) use import::{Import, StreamWanted};
 pub(crate) use load::Load;
 pub(crate) use nc::{FLAGS as NC_FLAGS, Nc};
 pub(crate) use parsers::is_name;
-pub(crate) use ports::{Addrs, Ports};
+pub(crate) use ports::{Addrs, Ports, Wanted};
 pub(crate) use relay::Relay;
 pub(crate) use report::Report;
 pub(crate) use serve::{Serve, Web};

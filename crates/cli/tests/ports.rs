@@ -81,9 +81,14 @@ fn it_waits_until_somebody_listens() {
     assert!(waiting.wait().unwrap().success());
     assert!(shown.contains("listen") && shown.contains(&number), "{shown}");
     drop(listener);
-    let output = run(&["ports", &number, "--wait=1ms"], b"");
-    assert_code(&output, 28);
-    assert!(text(&output.stderr).contains(&format!("no listener on port {number} within 0.001 s")), "{output:?}");
+    for arguments in [&[&number, "--wait=1ms"][..], &["--wait", "1ms", &number], &[&number, "--wait", "1ms"]] {
+        let output = run(&[&["ports"], arguments].concat(), b"");
+        assert_code(&output, 28);
+        assert!(text(&output.stderr).contains(&format!("no listener on port {number} within 0.001 s")), "{output:?}");
+    }
+    for wrong in [&["--wait"][..], &["--wait", "5s"], &["5s", "80"], &["80", "--wait=5s", "5s"]] {
+        assert_code(&run(&[&["ports"], wrong].concat(), b""), 2);
+    }
 }
 
 #[test]

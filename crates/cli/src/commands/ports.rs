@@ -10,7 +10,7 @@ use sockeye::verb::ports::{End, Query, Socket, State, UnixKind, ports, wait};
 
 use super::table::Table;
 use crate::exit::Exit;
-use crate::flags::Ports;
+use crate::flags::{Ports, Wanted};
 use crate::output::Console;
 use crate::{clean, json as lines};
 
@@ -20,13 +20,21 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Shows the sockets that are wanted.
 pub(crate) fn run(flags: &Ports, console: &Console) -> Exit {
     let query = Query {
-        ports: flags.ports.clone(),
+        ports: flags.ports.iter().filter_map(Wanted::port).collect(),
         listening: flags.listening,
         of: flags.of.clone(),
         protocols: flags.protocol.iter().copied().map(Protocol::from).collect(),
     };
-    if let Some(time) = flags.wait {
-        return wait_for(&query, time, console);
+    let times: Vec<Duration> = flags.ports.iter().filter_map(Wanted::time).collect();
+    match (flags.wait, &times[..]) {
+        (Some(time), []) if !query.ports.is_empty() => return wait_for(&query, time, console),
+        (Some(None), [time]) if !query.ports.is_empty() => return wait_for(&query, Some(*time), console),
+        (Some(_), [] | [_]) => return console.fail(Exit::Usage, "--wait needs a PORT to wait for"),
+        (None, []) => {}
+        (_, [time, ..]) => {
+            let time = transcript::seconds(*time);
+            return console.fail(Exit::Usage, &format!("{time} is no port: a time stands behind --wait, once"));
+        }
     }
     let found = match ports(&query) {
         Ok(found) => found,
@@ -197,13 +205,21 @@ fn more(socket: &Socket) -> String {
     let mut containers: Vec<_> = socket.processes.iter().filter_map(|process| process.container.as_deref()).collect();
     containers.dedup();
     parts.extend(containers.iter().map(|id| format!("container {id}")));
+    // A container has services of its own, and a name that says more.
+    let alone = socket.processes.iter().filter(|process| process.container.is_none());
+    let mut units: Vec<_> = alone.filter_map(|process| process.unit.as_deref()).collect();
+    units.dedup();
+    parts.extend(units.iter().map(|unit| (*unit).to_owned()));
     parts.join(", ")
 }
 
 fn object(socket: &Socket) -> Value {
     let processes = socket.processes.iter();
     let processes: Vec<Value> = processes
-        .map(|process| json!({ "pid": process.pid, "name": process.name, "container": process.container }))
+        .map(|process| {
+            let (pid, name, container, unit) = (process.pid, &process.name, &process.container, &process.unit);
+            json!({ "pid": pid, "name": name, "container": container, "unit": unit })
+        })
         .collect();
     let closed_first = socket.state.closed_first().map(|end| match end {
         End::Local => "local",

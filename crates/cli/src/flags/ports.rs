@@ -16,8 +16,8 @@ use super::parsers::duration;
 )]
 pub(crate) struct Ports {
     /// Only sockets that are bound to this port; whoever is connected to it from another one is not shown
-    #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) ports: Vec<u16>,
+    #[arg(value_name = "PORT", value_parser = wanted)]
+    pub(crate) ports: Vec<Wanted>,
     /// Only those that take connections or datagrams from anybody
     #[arg(short, long)]
     pub(crate) listening: bool,
@@ -27,8 +27,8 @@ pub(crate) struct Ports {
     /// Only this protocol
     #[arg(long, value_name = "PROTOCOL", value_enum)]
     pub(crate) protocol: Vec<ProtocolFlag>,
-    /// Wait until there is a listener on every PORT, at most so long if a TIME is given; 28 if there is none by then
-    #[arg(long, value_name = "TIME", value_parser = duration, requires = "ports", num_args = 0..=1, require_equals = true)]
+    /// Wait until there is a listener on every PORT, at most so long if a TIME is given (--wait=5s, --wait 5s); 28 if there is none by then
+    #[arg(long, value_name = "TIME", value_parser = duration, num_args = 0..=1, require_equals = true)]
     pub(crate) wait: Option<Option<Duration>>,
     /// Go on, and say every second which sockets came (+) and went (-)
     #[arg(long, conflicts_with = "wait")]
@@ -56,6 +56,42 @@ impl From<ProtocolFlag> for Protocol {
             ProtocolFlag::Udp => Self::Udp,
             ProtocolFlag::Unix => Self::Unix,
         }
+    }
+}
+
+/// A port, or the time of `--wait 5s`, which may stand before a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Port(u16),
+    Time(Duration),
+}
+
+impl Wanted {
+    pub(crate) fn port(&self) -> Option<u16> {
+        match self {
+            Self::Port(port) => Some(*port),
+            Self::Time(_) => None,
+        }
+    }
+
+    pub(crate) fn time(&self) -> Option<Duration> {
+        match self {
+            Self::Port(_) => None,
+            Self::Time(time) => Some(*time),
+        }
+    }
+}
+
+fn wanted(text: &str) -> Result<Wanted, String> {
+    match text.parse() {
+        Ok(0) => Err("a port is a number from 1 to 65535".to_owned()),
+        Ok(port) => Ok(Wanted::Port(port)),
+        // Only with a unit: a number is a port.
+        Err(_) if text.ends_with(|last: char| last.is_ascii_alphabetic()) => match duration(text) {
+            Ok(time) => Ok(Wanted::Time(time)),
+            Err(_) => Err("a port is a number from 1 to 65535".to_owned()),
+        },
+        Err(_) => Err("a port is a number from 1 to 65535".to_owned()),
     }
 }
 

@@ -13,8 +13,10 @@ pub struct Process {
     pub pid: i32,
     /// Its name, which it may have chosen itself: not yet harmless.
     pub name: String,
-    /// The container that its control group names: the first characters of its identifier (cgroups(7)).
+    /// The container that its control group names (cgroups(7)): the first characters of its identifier, or its name.
     pub container: Option<String>,
+    /// The service of systemd that it belongs to, where its control group names one.
+    pub unit: Option<String>,
 }
 
 /// Sockets by their inodes, with the processes that have them open.
@@ -83,7 +85,7 @@ fn describe(pid: i32) -> Process {
     let process = Proc::new(pid).ok();
     let name = process.as_ref().map_or_else(|| "a process".to_owned(), name);
     let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    Process { pid, name, container: container(&groups) }
+    Process { pid, name, container: container(&groups), unit: unit(&groups) }
 }
 
 /// The name of the program. The system keeps 15 bytes of it.
@@ -96,13 +98,59 @@ fn name(process: &Proc) -> String {
     }
 }
 
+/// The paths of the groups, one for each hierarchy.
+fn paths(groups: &str) -> impl Iterator<Item = &str> {
+    groups.lines().filter_map(|line| line.splitn(3, ':').nth(2))
+}
+
 /// A container's identifier is 64 hexadecimal digits in the path of the group, whoever runs it: `docker-ID.scope`, `/docker/ID`,
-/// `crio-ID`, `cri-containerd-ID.scope`, `libpod-ID.scope`. Twelve of them are what those tools show.
+/// `crio-ID`, `cri-containerd-ID.scope`, `libpod-ID.scope`. Twelve of them are what those tools show. LXC and systemd-nspawn have
+/// names. Of containers in containers it is the inner one.
 fn container(groups: &str) -> Option<String> {
     let is_id = |word: &&str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let words = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
-    let mut ids = words.flat_map(|path| path.rsplit(['/', '-', '.', ':'])).filter(is_id);
-    ids.next().map(|id| id[..12].to_owned())
+    let mut ids = paths(groups).flat_map(|path| path.rsplit(['/', '-', '.', ':'])).filter(is_id);
+    ids.next().map(|id| id[..12].to_owned()).or_else(|| paths(groups).find_map(named))
+}
+
+/// The name of a container of LXC (`/lxc/NAME`, `/lxc.payload.NAME`) or of systemd (`machine-NAME.scope`,
+/// `systemd-nspawn@NAME.service`).
+fn named(path: &str) -> Option<String> {
+    let mut folders = path.split('/').filter(|folder| !folder.is_empty());
+    let first = folders.next()?;
+    let name = match first {
+        "lxc" | "lxc.payload" => folders.next(),
+        "machine.slice" => folders.next().and_then(|machine| {
+            let scope = || machine.strip_prefix("machine-")?.strip_suffix(".scope");
+            scope().or_else(|| machine.strip_prefix("systemd-nspawn@")?.strip_suffix(".service"))
+        }),
+        first => first.strip_prefix("lxc.payload."),
+    };
+    name.filter(|name| !name.is_empty()).map(unescaped)
+}
+
+/// As systemd writes a name: what its grammar needs is `\x2d` in it (systemd-escape(1)).
+fn unescaped(name: &str) -> String {
+    let mut pieces = name.split("\\x");
+    let mut plain = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        match piece.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(u8::is_ascii) {
+            Some(byte) => {
+                plain.push(char::from(byte));
+                plain.push_str(&piece[2..]);
+            }
+            None => {
+                plain.push_str("\\x");
+                plain.push_str(piece);
+            }
+        }
+    }
+    plain
+}
+
+/// The innermost service of systemd in the path of the group, but for those that only hold a user's others.
+fn unit(groups: &str) -> Option<String> {
+    let is_service = |folder: &&str| folder.ends_with(".service") && !folder.starts_with("user@");
+    paths(groups).find_map(|path| path.rsplit('/').find(is_service)).map(unescaped)
 }
 
 /// A user's name (passwd(5)); other sources of names would mean loading code into this process.
@@ -130,8 +178,51 @@ mod tests {
         ] {
             assert_eq!(container(&group).as_deref(), Some("0123456789ab"), "{group}");
         }
-        for group in ["", "0::/user.slice/user-0.slice/session-1.scope\n", "0::/system.slice/nginx.service\n"] {
+        let inner = "fedcba9876543210".repeat(4);
+        for (group, name) in [
+            (format!("0::/kubepods/burstable/pod9d0b/{id}\n"), "0123456789ab"),
+            (format!("0::/kubepods.slice/kubepods-besteffort.slice/crio-{id}.scope\n"), "0123456789ab"),
+            (
+                format!("0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{id}.scope\n"),
+                "0123456789ab",
+            ),
+            (format!("0::/system.slice/docker-{id}.scope/docker/{inner}\n"), "fedcba987654"),
+            ("0::/lxc.payload.web/init.scope\n".to_owned(), "web"),
+            ("4:memory:/lxc/db/system.slice\n".to_owned(), "db"),
+            ("0::/machine.slice/machine-build\\x2d1.scope/payload\n".to_owned(), "build-1"),
+            ("0::/machine.slice/systemd-nspawn@old.service/payload\n".to_owned(), "old"),
+        ] {
+            assert_eq!(container(&group).as_deref(), Some(name), "{group}");
+        }
+        for group in [
+            "",
+            "0::/\n",
+            "0::/user.slice/user-0.slice/session-1.scope\n",
+            "0::/system.slice/nginx.service\n",
+            "0::/machine.slice/libvirt.service\n",
+            "0::/lxc.monitor.web\n",
+            "nonsense",
+        ] {
             assert_eq!(container(group), None, "{group}");
+        }
+    }
+
+    #[test]
+    fn a_service_is_told_by_its_group() {
+        for (group, name) in [
+            ("0::/system.slice/nginx.service\n", Some("nginx.service")),
+            ("1:name=systemd:/system.slice/ssh.service\n0::/\n", Some("ssh.service")),
+            ("0::/system.slice/system-getty.slice/getty@tty1.service\n", Some("getty@tty1.service")),
+            (
+                "0::/user.slice/user-1000.slice/user@1000.service/app.slice/syncthing.service\n",
+                Some("syncthing.service"),
+            ),
+            ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-foot.scope\n", None),
+            ("0::/system.slice/my\\x2dapp.service/worker\n", Some("my-app.service")),
+            ("0::/user.slice/user-0.slice/session-1.scope\n", None),
+            ("", None),
+        ] {
+            assert_eq!(unit(group).as_deref(), name, "{group}");
         }
     }
 
