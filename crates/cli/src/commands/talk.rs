@@ -1,14 +1,18 @@
 //! `sockeye talk`.
 
+mod history;
+mod typing;
 mod watch;
 mod zero;
 
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Instant;
 use transcript::Side;
 
+use self::history::History;
+use self::typing::Typing;
 use self::watch::Watch;
 use super::connection::{self, finish, no_connection, protocol, tell_attempts};
 use super::play_once::trust;
@@ -25,7 +29,7 @@ use sockeye::net::listen::{self, Request};
 use sockeye::record::{Record, Tap};
 use sockeye::verb::talk::{
     Direction, Ending, Listened, OurEnd, Outcome, Progress, Role, Sink, TalkOptions, Tapped, Upgrade, UpgradeError,
-    listen, over_datagrams, over_stream, upgrade,
+    Writer, listen, over_datagrams, over_stream, upgrade,
 };
 
 /// Talks once, or plays a transcript.
@@ -125,12 +129,10 @@ fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Cons
     }
     options.tap = watch.tap(record.as_ref()).map(|tap| Tapped::new(Side::Client, tap));
     let bar = watch.bar(&options.progress, console);
-    let outcome = with_sink(flags, |sink| {
-        let stdin = io::stdin();
-        match connected.protocol {
-            Protocol::Udp => over_datagrams(connected, stdin.as_fd(), sink, &options),
-            Protocol::Tcp | Protocol::Unix => over_stream(connected, stdin.as_fd(), sink, &options),
-        }
+    let typing = typing(flags, console, &mut options);
+    let outcome = with_ends(flags, typing, |input, sink| match connected.protocol {
+        Protocol::Udp => over_datagrams(connected, input, sink, &options),
+        Protocol::Tcp | Protocol::Unix => over_stream(connected, input, sink, &options),
     });
     let (peer, strangers) = (name_of(connected), options.progress.strangers());
     if strangers > 0 {
@@ -210,6 +212,7 @@ fn options(flags: &Talk) -> TalkOptions {
 fn tell_when_interrupted(progress: &Arc<Progress>, record: Option<Arc<Record>>, console: &Console) -> Result<(), Exit> {
     let (progress, quiet) = (Arc::clone(progress), console.quiet);
     signals::end_on_signals(move |_| {
+        typing::restore();
         if let Some(record) = &record {
             let _ = record.finish();
         }
@@ -228,14 +231,57 @@ fn tell_when_interrupted(progress: &Arc<Progress>, record: Option<Arc<Record>>, 
     })
 }
 
-/// What comes goes to standard output: as it is to a file or a pipe, harmless to a terminal.
-fn with_sink<T>(flags: &Talk, act: impl FnOnce(&mut Sink<'_>) -> T) -> T {
+/// Lines are edited where someone types them and sees what comes: both are a terminal, and nothing else is drawn on it.
+fn typing(flags: &Talk, console: &Console, options: &mut TalkOptions) -> Option<Typing> {
+    let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let is_plain = flags.raw || console.quiet || console.json || flags.recv_only || flags.hex || flags.progress;
+    let can_move = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
+    if !is_terminal || is_plain || !can_move {
+        return None;
+    }
+    let note = |words: String| {
+        if console.verbose > 0 {
+            console.note(&words);
+        }
+    };
+    let mut history = None;
+    if let Some(path) = History::path().filter(|_| !flags.no_history) {
+        match History::open(&path) {
+            Ok(opened) => history = Some(opened),
+            Err(error) => {
+                note(format!("no history: {}: {}", path.display(), sockeye::net::words(&error)));
+            }
+        }
+    }
+    match Typing::begin(history) {
+        Ok(typing) => {
+            options.writer = Writer::Typist;
+            Some(typing)
+        }
+        Err(error) => {
+            note(format!("lines are not edited: {}", sockeye::net::words(&error)));
+            None
+        }
+    }
+}
+
+/// Standard input, and where what comes goes: to standard output as it is where that is a file or a pipe, harmless to a terminal,
+/// and above the line in hand where one is edited.
+fn with_ends<T>(flags: &Talk, typing: Option<Typing>, act: impl FnOnce(BorrowedFd<'_>, &mut Sink<'_>) -> T) -> T {
+    let stdin = io::stdin();
+    if let Some(typing) = typing {
+        let mut cleaner = Cleaner::new(typing.output());
+        let result = act(typing.input(), &mut Sink::Writer(&mut cleaner));
+        let _ = cleaner.finish();
+        typing.end();
+        return result;
+    }
     let stdout = io::stdout();
     if flags.raw || !stdout.is_terminal() {
-        return act(&mut Sink::Descriptor(stdout.as_fd()));
+        return act(stdin.as_fd(), &mut Sink::Descriptor(stdout.as_fd()));
     }
     let mut cleaner = Cleaner::new(stdout);
-    let result = act(&mut Sink::Writer(&mut cleaner));
+    let result = act(stdin.as_fd(), &mut Sink::Writer(&mut cleaner));
     if let Ok(mut stdout) = cleaner.finish() {
         let _ = stdout.flush();
     }
@@ -302,12 +348,14 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
         console.fail(Exit::NoResources, &format!("cannot watch for SIGHUP: {}", sockeye::net::words(&error)))
     })?;
     options.gate = gate;
+    let typing = typing(flags, console, &mut options);
     gate::become_user(user.as_ref(), console)?;
     sandbox::enter(sandbox::of_talk(flags, address), console)?;
     let peer = here;
     let mut observer = console.observer();
-    let listened =
-        with_sink(flags, |sink| listen(bound.sockets, flags.keep, io::stdin().as_fd(), sink, &options, &mut *observer));
+    let listened = with_ends(flags, typing, |input, sink| {
+        listen(bound.sockets, flags.keep, input, sink, &options, &mut *observer)
+    });
     drop((observer, rereading, bar));
     let strangers = options.progress.strangers();
     if strangers > 0 {

@@ -134,6 +134,9 @@ pub(crate) struct Talk {
     /// Let a terminal obey what the peer sends
     #[arg(long)]
     pub(crate) raw: bool,
+    /// At a terminal, neither read nor write the history of typed lines ($XDG_STATE_HOME/sockeye/history)
+    #[arg(long)]
+    pub(crate) no_history: bool,
     #[command(flatten)]
     pub(crate) values: Values,
     #[command(flatten)]

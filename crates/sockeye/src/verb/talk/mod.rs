@@ -119,6 +119,8 @@ pub struct TalkOptions {
     pub direction: Direction,
     /// Which end of the connection is ours.
     pub role: Role,
+    /// Who writes the input.
+    pub writer: Writer,
     /// When our end is sent.
     pub our_end: OurEnd,
     /// For the whole conversation, from when it is open.
@@ -135,6 +137,16 @@ pub struct TalkOptions {
     pub tap: Option<Arc<Tapped>>,
     /// Who may come in, where we listen.
     pub gate: Gate,
+}
+
+/// Who writes the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Writer {
+    /// Someone who types, if it is a terminal; else a program, or it is a file.
+    #[default]
+    AsItLooks,
+    /// Someone who types, though it is no terminal: their lines are edited before.
+    Typist,
 }
 
 /// A tap, and which side of the conversation is ours.
@@ -200,6 +212,7 @@ impl Default for TalkOptions {
             eol: Eol::AsTyped,
             direction: Direction::Both,
             role: Role::Client,
+            writer: Writer::default(),
             our_end: OurEnd::AtOnce,
             timeout: None,
             idle: None,

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::connection::{Connection, Peer};
 use super::input::Endings;
 use super::spliced;
-use super::{Direction, OurEnd, Role, TalkOptions};
+use super::{Direction, OurEnd, Role, TalkOptions, Writer};
 use crate::limits;
 use crate::net::{is_of_connection, timespec};
 
@@ -113,7 +113,7 @@ impl Sending<'_> {
     /// input is /dev/null, as under systemd, cron or nohup, only takes, and a sender that hears our end might stop.
     fn end(&self, empty: bool) -> Up {
         let only_takes = empty && self.options.role != Role::Client && self.options.direction == Direction::Both;
-        if only_takes && !self.is_file() && !rustix::termios::isatty(self.input) {
+        if only_takes && !self.is_file() && !self.is_typed() {
             return Up::Empty;
         }
         if self.options.our_end == OurEnd::WhenQuiet && self.options.direction == Direction::Both {
@@ -148,6 +148,11 @@ impl Sending<'_> {
         }
     }
 
+    /// Whether someone types it.
+    fn is_typed(&self) -> bool {
+        self.options.writer == Writer::Typist || rustix::termios::isatty(self.input)
+    }
+
     /// An empty file was meant to be sent.
     fn is_file(&self) -> bool {
         rustix::fs::fstat(self.input).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile)
@@ -162,7 +167,7 @@ impl Sending<'_> {
                 return Waited::Over(Up::Broken { in_hand: 0 });
             }
             let peer_ended = self.connection.has_peer_ended();
-            let terminal = peer_ended && rustix::termios::isatty(self.input);
+            let terminal = peer_ended && self.is_typed();
             let socket = self.connection.as_fd();
             let other = if peer_ended {
                 PollFd::from_borrowed_fd(socket, PollFlags::empty())

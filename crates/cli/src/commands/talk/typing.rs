@@ -1,0 +1,176 @@
+//! Lines that someone types at a terminal: edited, with a history, and with what the peer says above the line in hand.
+//!
+//! The conversation gets them by a pipe, as it would get any other input. What the peer says goes through a thread of its own to
+//! the editor, which alone knows where on the terminal the line in hand stands.
+
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustyline::config::Configurer;
+use rustyline::error::ReadlineError;
+use rustyline::history::MemHistory;
+use rustyline::{Config, Editor, ExternalPrinter};
+use signal_hook::consts::SIGINT;
+use sockeye::stop::is_ignored;
+
+use super::history::{self, History};
+
+/// How long the rest of a line may take that has begun to come: a prompt of the peer is shown after that.
+const PIECE: Duration = Duration::from_millis(100);
+/// Pieces of what comes that wait for the terminal.
+const QUEUE: usize = 16;
+/// Moves the cursor up, and down again: a message that changes nothing.
+const NOTHING: &str = "\x1b[A\n";
+
+/// The terminal as it was, for whoever ends this process while a line is edited.
+static MODES: OnceLock<Termios> = OnceLock::new();
+/// No line is begun any more.
+static IS_OVER: AtomicBool = AtomicBool::new(false);
+
+/// A conversation that is typed.
+pub(super) struct Typing {
+    input: OwnedFd,
+    queue: SyncSender<Vec<u8>>,
+    printing: JoinHandle<()>,
+}
+
+impl Typing {
+    /// Begins to read lines.
+    ///
+    /// # Errors
+    /// There is no terminal that lines can be edited on, or no thread.
+    pub(super) fn begin(history: Option<History>) -> io::Result<Self> {
+        let modes = tcgetattr(io::stdin())?;
+        let other = |error: ReadlineError| io::Error::other(error.to_string());
+        // Pasted lines are sent one by one, as they are without an editor.
+        let config = Config::builder().bracketed_paste(false).enable_signals(false).build();
+        let mut editor = Editor::<(), _>::with_history(config, MemHistory::new()).map_err(other)?;
+        editor.set_history_ignore_space(true);
+        editor.set_history_ignore_dups(true).map_err(other)?;
+        editor.set_max_history_size(history::MOST).map_err(other)?;
+        for line in history.iter().flat_map(History::lines) {
+            let _ = editor.add_history_entry(line.as_str());
+        }
+        let printer = editor.create_external_printer().map_err(other)?;
+        let (input, lines) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (queue, came) = sync_channel(QUEUE);
+        let _ = MODES.set(modes);
+        std::thread::Builder::new().name("typing".to_owned()).spawn(move || read(editor, history, lines))?;
+        let printing = std::thread::Builder::new().name("printing".to_owned()).spawn(move || print(printer, &came))?;
+        Ok(Self { input, queue, printing })
+    }
+
+    /// What is typed.
+    pub(super) fn input(&self) -> BorrowedFd<'_> {
+        self.input.as_fd()
+    }
+
+    /// Where what the peer says is shown; it is made harmless before.
+    pub(super) fn output(&self) -> Shown {
+        Shown(self.queue.clone())
+    }
+
+    /// The conversation is over: all that came is shown, and the terminal is as it was. Its outputs are gone by now.
+    pub(super) fn end(self) {
+        drop(self.queue);
+        let _ = self.printing.join();
+        restore();
+    }
+}
+
+/// The terminal is as it was before lines were edited.
+pub(super) fn restore() {
+    IS_OVER.store(true, Ordering::SeqCst);
+    if let Some(modes) = MODES.get() {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Drain, modes);
+    }
+}
+
+/// What the peer says, on its way to the terminal.
+pub(super) struct Shown(SyncSender<Vec<u8>>);
+
+impl Write for Shown {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(bytes.to_vec()).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads lines until the process ends. Behind the end of the input they go nowhere, but what the peer says is still shown above
+/// them.
+fn read(mut editor: Editor<(), MemHistory>, mut history: Option<History>, lines: OwnedFd) {
+    let mut lines = Some(std::fs::File::from(lines));
+    while !IS_OVER.load(Ordering::SeqCst) {
+        match editor.readline("") {
+            Ok(line) => {
+                let is_kept = editor.add_history_entry(line.as_str()).unwrap_or(false);
+                if let Some(history) = history.as_mut().filter(|_| is_kept) {
+                    history.add(&line);
+                }
+                let is_taken = lines.as_mut().is_some_and(|lines| writeln!(lines, "{line}").is_ok());
+                if !is_taken {
+                    lines = None;
+                }
+            }
+            Err(ReadlineError::Eof) => lines = None,
+            Err(ReadlineError::Interrupted) if is_ignored(SIGINT) => {}
+            Err(ReadlineError::Interrupted) => {
+                // As the terminal would have said it: whoever watches for it ends this process.
+                let own = rustix::process::getpid();
+                let _ = rustix::process::kill_process(own, rustix::process::Signal::INT);
+                loop {
+                    std::thread::park();
+                }
+            }
+            Err(ReadlineError::Signal(_)) => {}
+            // There is no terminal any more.
+            Err(_) => return,
+        }
+    }
+}
+
+/// Shows what comes, whole lines at a time.
+fn print(mut printer: impl ExternalPrinter, came: &Receiver<Vec<u8>>) {
+    let mut pending = String::new();
+    let mut show = |text: String| {
+        if let Err(_gone) = printer.print(text.clone()) {
+            // There is no editor: nothing stands in the way.
+            let mut stdout = io::stdout().lock();
+            let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        }
+    };
+    loop {
+        let piece = match pending.is_empty() {
+            true => came.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            false => came.recv_timeout(PIECE),
+        };
+        match piece {
+            Ok(piece) => {
+                pending.push_str(&String::from_utf8_lossy(&piece));
+                if let Some(end) = pending.rfind('\n') {
+                    let rest = pending.split_off(end + 1);
+                    show(std::mem::replace(&mut pending, rest));
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => show(std::mem::take(&mut pending)),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    if !pending.is_empty() {
+        show(pending);
+    }
+    // The editor takes one message after the other: when it takes the second of these, all before them are shown.
+    show(NOTHING.to_owned());
+    show(NOTHING.to_owned());
+}
