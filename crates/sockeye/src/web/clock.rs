@@ -115,7 +115,8 @@ impl Calendar {
     }
 
     /// `Nov`
-    pub(crate) fn month_name(&self) -> &'static str {
+    #[cfg(test)]
+    fn month_name(&self) -> &'static str {
         const NAMES: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         usize::try_from(self.month - 1).ok().and_then(|month| NAMES.get(month).copied()).unwrap_or("")
     }

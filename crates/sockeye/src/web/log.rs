@@ -1,7 +1,6 @@
 //! One line for each answer: in the *combined* format that every log reader knows, or as a JSON object. Whatever a client
 //! sent, it stays one line, and a terminal that shows it obeys nothing in it.
 
-use std::fmt::Display;
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -79,7 +78,7 @@ fn push_sent(out: &mut Vec<u8>, sent: u64) {
 }
 
 fn combined_begin(out: &mut Vec<u8>, line: &Line<'_>) {
-    push_or_dash(out, line.client);
+    push_client(out, line.client);
     out.extend_from_slice(b" - ");
     match line.user {
         // A blank would end it.
@@ -92,11 +91,14 @@ fn combined_begin(out: &mut Vec<u8>, line: &Line<'_>) {
             push_quoted(out, cut(request.method_text.as_bytes()));
             out.push(b' ');
             push_quoted(out, cut(request.target.as_bytes()));
-            let _ = write!(out, " {}", version(request.version));
+            out.push(b' ');
+            out.extend_from_slice(version(request.version).as_bytes());
         }
         None => out.push(b'-'),
     }
-    let _ = write!(out, "\" {} ", line.status.code());
+    out.extend_from_slice(b"\" ");
+    push_number(out, line.status.code().into());
+    out.push(b' ');
 }
 
 fn combined_end(out: &mut Vec<u8>, line: &Line<'_>) {
@@ -140,16 +142,28 @@ fn version(version: Version) -> &'static str {
     }
 }
 
+/// The date is there already as answers have it, `Sat, 28 Nov 2026 19:26:26 GMT`; to format it for each line cost more than
+/// the rest of the line.
 fn push_time(out: &mut Vec<u8>, now: &Now) {
-    let at = Calendar::of(now.seconds());
-    let (year, month, day) = (at.year, at.month_name(), at.day);
-    let Calendar { hour, minute, second, .. } = at;
-    let _ = write!(out, " [{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000] \"");
+    let date = now.date();
+    for (before, part) in [(" [", 5..7), ("/", 8..11), ("/", 12..16), (":", 17..25)] {
+        out.extend_from_slice(before.as_bytes());
+        out.extend_from_slice(&date[part]);
+    }
+    out.extend_from_slice(b" +0000] \"");
 }
 
-fn push_or_dash(out: &mut Vec<u8>, value: Option<impl Display>) {
-    match value {
-        Some(value) => drop(write!(out, "{value}")),
+fn push_client(out: &mut Vec<u8>, client: Option<IpAddr>) {
+    match client {
+        Some(IpAddr::V4(ip)) => {
+            for (at, octet) in ip.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                push_number(out, octet.into());
+            }
+        }
+        Some(ip) => drop(write!(out, "{ip}")),
         None => out.push(b'-'),
     }
 }
