@@ -188,7 +188,7 @@ impl<'e> Exchange<'e> {
     fn file(&self, found: Found, path: &[u8], out: &mut FieldList) -> Response {
         let fields = &self.request.fields;
         let (meta, file) = (found.meta, File::from(found.fd));
-        let media = kind::of(name_of(path)).seen_in(&file);
+        let media = kind::of(name_of(path)).seen_in(&file, meta.size);
         let packs = self.packs(media, meta.size);
         let sibling = self.sibling(path, &meta);
         let varies = packs || sibling.varies;
@@ -347,7 +347,7 @@ impl<'e> Exchange<'e> {
         let path = self.site.options.not_found.as_deref()?;
         let Found { fd, meta } = self.site.root.find(path).ok().filter(|found| found.meta.kind == Kind::File)?;
         let file = File::from(fd);
-        let media = kind::of(name_of(path)).seen_in(&file);
+        let media = kind::of(name_of(path)).seen_in(&file, meta.size);
         let head = typed(self.begin(Status::NOT_FOUND, out), media).field("Cache-Control", ASKED_AGAIN.as_bytes());
         Some(head.content(Body::File { fd: file.into(), from: 0, length: meta.size }))
     }

@@ -46,13 +46,18 @@ pub(crate) fn of(name: &[u8]) -> MediaType {
 
 impl MediaType {
     /// What can be said once the file is open.
-    pub(crate) fn seen_in(self, file: &File) -> Self {
+    pub(crate) fn seen_in(self, file: &File, size: u64) -> Self {
         if self.text == Text::None && !self.is_gzip {
             return self;
         }
+        // One call is enough, unless the file shrinks meanwhile.
         let mut begin = [0; LOOKED_AT];
+        let most = usize::try_from(size).map_or(LOOKED_AT, |size| size.min(LOOKED_AT));
+        let begin = &mut begin[..most];
         let mut length = 0;
-        while let Ok(read @ 1..) = file.read_at(&mut begin[length..], length as u64) {
+        while length < begin.len()
+            && let Ok(read @ 1..) = file.read_at(&mut begin[length..], length as u64)
+        {
             length += read;
         }
         self.seen(&begin[..length])
@@ -202,6 +207,9 @@ fn by_ending(ending: &[u8]) -> Option<MediaType> {
         b"m3u" => text("audio/x-mpegurl"),
         b"mpd" => text("application/dash+xml"),
         b"ts" | b"mts" => TYPESCRIPT,
+        // The list has a drawing program's, and a certificate's.
+        b"obj" => text("model/obj"),
+        b"stl" => packed("model/stl"),
         b"woff" => packed("font/woff"),
         b"woff2" => packed("font/woff2"),
         b"ttf" => text("font/ttf"),
@@ -263,6 +271,8 @@ mod tests {
             ("a.xls", "application/vnd.ms-excel"),
             ("a.ppt", "application/vnd.ms-powerpoint"),
             ("a.docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+            ("a.obj", "model/obj"),
+            ("a.stl", "model/stl"),
             ("a.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
             ("a.pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
             ("a.odt", "application/vnd.oasis.opendocument.text"),
