@@ -25,6 +25,19 @@ fn serve(scheme: &str, folder: &Path, log: &Path, arguments: &[&str]) -> Server 
     Server::start_at(&[&format!("{scheme}://127.0.0.1:0")], &[&shared, arguments].concat())
 }
 
+#[test]
+fn a_log_that_is_called_off_is_no_file_of_that_name() {
+    let folder = folder();
+    for word in ["off", "none"] {
+        let mut command = support::command(&[]);
+        command.args(["serve", "http://127.0.0.1:0", "--files", ".", "--access-log", word]).current_dir(folder.path());
+        let output = support::run_command(&mut command, b"");
+        support::assert_code(&output, 2);
+        assert!(support::text(&output.stderr).contains("-q writes no log"), "{output:?}");
+        assert!(!folder.path().join(word).exists());
+    }
+}
+
 fn ask(stream: &mut TcpStream, path: &str) {
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).unwrap();
 }

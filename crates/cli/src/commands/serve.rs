@@ -77,6 +77,13 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
 fn observer(flags: &Serve, console: &Console) -> Result<Box<dyn Observer>, Exit> {
     let mut others = console.observer();
     let Some(path) = &flags.web.access_log else { return Ok(others) };
+    // What nginx and others have for none would be a file of that name.
+    if matches!(path.to_str(), Some("off" | "none" | "false")) {
+        let name = path.display();
+        let text =
+            format!("--access-log {name} would write a file of that name: -q writes no log, and ./{name} is the file");
+        return Err(console.fail(Exit::Usage, &text));
+    }
     let log = AccessFile::open(path).map_err(|error| {
         console.fail(Exit::CannotWrite, &format!("{}: {error}", path.display(), error = sockeye::net::words(&error)))
     })?;
