@@ -438,3 +438,32 @@ fn a_call_that_fails_loses_nothing_in_silence() {
         }
     }
 }
+
+/// 0 is no limit, as curl has it: it ended everything at once.
+#[test]
+fn a_limit_of_no_time_is_none_whatever_it_is_about() {
+    let play = transcript("greeting.talk");
+    let play = play.to_str().unwrap();
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", play, "--timeout", "0"]);
+    let relay =
+        Server::relay(&["tcp://127.0.0.1:0", &server.address()], &["--idle-timeout", "0", "--connect-timeout", "0s"]);
+    for (address, flags) in [
+        (server.address(), &["--timeout", "0"][..]),
+        (server.address(), &["--idle", "0"]),
+        (server.address(), &["--connect-timeout", "0"]),
+        (server.address(), &["--timeout", "0ms", "--idle", "0s", "--connect-timeout", "0"]),
+        (relay.address(), &[]),
+    ] {
+        let output = run(&[&["talk", address.as_str()], flags].concat(), b"Ann\nexit\n");
+        assert_code(&output, 0);
+        assert_eq!(text(&output.stdout), "Welcome!\nHello, Ann!\n", "{flags:?}");
+    }
+    let address = server.address();
+    for arguments in [
+        &["talk", &address, "--play", play, "--timeout", "0"][..],
+        &["talk", "--zero", &address, "--timeout", "0"],
+        &["load", &address, "--play", play, "--plays", "1", "--timeout", "0", "--connect-timeout", "0"],
+    ] {
+        assert_code(&run(arguments, b""), 0);
+    }
+}

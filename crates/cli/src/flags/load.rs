@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use sockeye::net::tls::Trust;
 use sockeye::verb::load::{Allowed, Arrivals, Shard};
 
-use super::parsers::{duration, pin, size};
+use super::parsers::{duration, limit, pin, size};
 use super::values::{FamilyFlags, Values};
 
 #[derive(Debug, Args)]
@@ -105,10 +105,10 @@ pub(crate) struct Load {
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) start_at: Option<SystemTime>,
     /// Wait so long for the server's next line
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = limit)]
     pub(crate) timeout: Option<Duration>,
     /// For looking the name up and for each connection
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    #[arg(long, value_name = "TIME", value_parser = limit, default_value = "10s")]
     pub(crate) connect_timeout: Duration,
     /// Over TLS, trust who these certificates (PEM) sign for, and nobody else
     #[arg(long, value_name = "FILE", conflicts_with = "pin")]

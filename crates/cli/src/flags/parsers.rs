@@ -9,6 +9,9 @@ use sockeye::net::proxy::Proxy;
 use sockeye::net::tls::Trust;
 use sockeye::verb::serve::Budget;
 
+/// A year: nobody waits longer, and no clock overflows.
+const LONGEST: Duration = Duration::from_secs(31_536_000);
+
 /// `5`, `5s`, `500ms`, `1.5s`, `2m`, `1h`; a bare number is seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)];
@@ -23,8 +26,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let seconds: f64 = number.parse().map_err(|_| wrong())?;
     Duration::try_from_secs_f64(seconds * factor)
         .ok()
-        .filter(|time| time.as_secs() <= 31_536_000)
+        .filter(|time| *time <= LONGEST)
         .ok_or_else(|| "at most a year".to_owned())
+}
+
+/// A time after which something ends; 0 is none, as curl has it.
+pub(super) fn limit(text: &str) -> Result<Duration, String> {
+    duration(text).map(|time| if time.is_zero() { LONGEST } else { time })
 }
 
 /// `65536`, `64KiB`, `64k`, `1MiB`.
@@ -185,6 +193,8 @@ mod tests {
         for text in ["", "s", "5x", "-1", "1e9", "nan", "99999999999"] {
             assert!(duration(text).is_err(), "{text}");
         }
+        assert_eq!((limit("0"), limit("0ms"), limit("2")), (Ok(LONGEST), Ok(LONGEST), Ok(Duration::from_secs(2))));
+        assert!(limit("-1").is_err() && limit("none").is_err());
         for (text, bytes) in [("1", 1), ("64KiB", 65536), ("64k", 65536), ("1MiB", 1 << 20)] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }

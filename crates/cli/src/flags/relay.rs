@@ -9,7 +9,7 @@ use sockeye::verb::relay::Balance;
 
 use super::faults::Weather;
 use super::gate::GateFlags;
-use super::parsers::duration;
+use super::parsers::{duration, limit};
 use super::values::FamilyFlags;
 
 #[derive(Debug, Args)]
@@ -45,10 +45,10 @@ pub(crate) struct Relay {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
     pub(crate) grace: Duration,
     /// How long connecting to a server may take, with all its addresses
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    #[arg(long, value_name = "TIME", value_parser = limit, default_value = "10s")]
     pub(crate) connect_timeout: Duration,
     /// Close a connection that was silent for so long [default: none; over UDP 60s]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = limit)]
     pub(crate) idle_timeout: Option<Duration>,
     /// Threads that relay, 1 to 64; datagrams are relayed by one [default: one for each processor that this process may use,
     /// at most 8]

@@ -8,7 +8,7 @@ use clap::Args;
 use sockeye::verb::serve::Budget;
 
 use super::gate::GateFlags;
-use super::parsers::{budget, duration, large_size, size};
+use super::parsers::{budget, duration, large_size, limit, size};
 use super::values::{FamilyFlags, Values};
 
 #[derive(Debug, Args)]
@@ -70,7 +70,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
     pub(crate) grace: Duration,
     /// How long to wait for a client [default: the transcript's, or 5m; with --files 10s for a request, 60s for the next]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = limit)]
     pub(crate) timeout: Option<Duration>,
     /// Longest line
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64KiB")]

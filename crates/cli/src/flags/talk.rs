@@ -13,7 +13,7 @@ use sockeye::net::tls::Trust;
 use sockeye::verb::talk::{Eol, Upgrade};
 
 use super::gate::GateFlags;
-use super::parsers::{Sha256Hex, count, duration, group, interface, own_end, pin, proxy, sha256, size};
+use super::parsers::{Sha256Hex, count, duration, group, interface, limit, own_end, pin, proxy, sha256, size};
 use super::values::{FamilyFlags, Values};
 
 #[derive(Debug, Args)]
@@ -92,14 +92,14 @@ pub(crate) struct Talk {
     /// Only send standard input: no answer is waited for, and what comes is thrown away
     #[arg(long, conflicts_with_all = ["play", "keep"])]
     pub(crate) send_only: bool,
-    /// End when nothing has passed for so long, either way; exit 28
-    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "play")]
+    /// End when nothing has passed for so long, either way; exit 28. Of this and all other limits, 0 is none
+    #[arg(long, value_name = "TIME", value_parser = limit, conflicts_with = "play")]
     pub(crate) idle: Option<Duration>,
     /// For the whole conversation; with --play, to wait for the server's next line
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = limit)]
     pub(crate) timeout: Option<Duration>,
     /// For looking the name up and connecting
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    #[arg(long, value_name = "TIME", value_parser = limit, default_value = "10s")]
     pub(crate) connect_timeout: Duration,
     /// Come from this address or port of this machine, or both: ADDR, ADDR:PORT, :PORT
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = own_end, conflicts_with = "listen")]
