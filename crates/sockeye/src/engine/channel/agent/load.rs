@@ -92,8 +92,11 @@ impl Channel {
         play.begin_again(own, row.as_ref());
     }
 
-    /// Whether this is the script that it plays.
-    pub(super) fn plays(&self, script: &Script) -> bool {
-        matches!(&self.agent, Agent::Play(_, own) if std::ptr::eq(Arc::as_ptr(own), script))
+    /// The script that it plays, if it is another one.
+    pub(super) fn another(&self, script: &Script) -> Option<Arc<Script>> {
+        match &self.agent {
+            Agent::Play(_, own) if !std::ptr::eq(Arc::as_ptr(own), script) => Some(Arc::clone(own)),
+            _ => None,
+        }
     }
 }

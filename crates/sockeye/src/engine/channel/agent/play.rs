@@ -24,8 +24,6 @@ struct Taken {
     bytes: usize,
     /// The datagram that was given is to be given again.
     leaves_datagram: bool,
-    /// The play is over, and that of another transcript begins.
-    is_another: bool,
 }
 
 impl Channel {
@@ -34,67 +32,29 @@ impl Channel {
         if self.line.has_datagrams() {
             return self.hear_datagram(None, context);
         }
-        match self.play_one(bytes, context) {
-            Some(fate) => fate,
-            None => self.play_others(context, |channel, context| channel.play_one(&[], context)),
-        }
-    }
-
-    /// The same over datagrams: one came, or something else that the play may have waited for.
-    pub(in crate::engine) fn hear_datagram(&mut self, came: Option<&[u8]>, context: &mut Context<'_>) -> Fate {
-        match self.hear_one_datagram(came, context) {
-            Some(fate) => fate,
-            None => self.play_others(context, |channel, context| channel.hear_one_datagram(None, context)),
-        }
-    }
-
-    /// A play is over, and that of another transcript begins, perhaps again and again: plays that wait for no answer would never
-    /// let the others have their turn.
-    fn play_others(
-        &mut self,
-        context: &mut Context<'_>,
-        play: impl Fn(&mut Self, &mut Context<'_>) -> Option<Fate>,
-    ) -> Fate {
-        for _ in 0..TURNS {
-            if let Some(fate) = play(self, context) {
-                return fate;
-            }
-        }
-        self.give_way(context);
-        Fate::Lives
-    }
-
-    /// One play as far as it goes. None: the next one is another transcript's.
-    fn play_one(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Option<Fate> {
         if context.load.is_some()
             && let Some(fate) = self.play_again(bytes.len(), context)
         {
-            return Some(fate);
+            return fate;
         }
-        let Agent::Play(_, script) = &self.agent else { return Some(Fate::Lives) };
+        let Agent::Play(_, script) = &self.agent else { return Fate::Lives };
         let script = Arc::clone(script);
         if self.inbox.is_empty() {
-            let Taken { fate, bytes: taken, is_another, .. } = self.steps(&script, bytes, false, context);
-            if is_another {
-                return None;
-            }
+            let Taken { fate, bytes: taken, .. } = self.steps(&script, bytes, false, context);
             if self.is_open() && fate == Fate::Lives && !append(&mut self.inbox, &bytes[taken..]) {
-                return Some(self.evict(NO_MEMORY, context));
+                return self.evict(NO_MEMORY, context);
             }
-            return Some(fate);
+            return fate;
         }
         let mut held = std::mem::take(&mut self.inbox);
         if !append(&mut held, bytes) {
-            return Some(self.evict(NO_MEMORY, context));
+            return self.evict(NO_MEMORY, context);
         }
-        let Taken { fate, bytes: taken, is_another, .. } = self.steps(&script, &held, false, context);
-        if is_another {
-            return None;
-        }
+        let Taken { fate, bytes: taken, .. } = self.steps(&script, &held, false, context);
         if self.is_open() {
             // What is only waited for is not copied again with every piece that comes.
             if taken == held.len() {
-                return Some(fate);
+                return fate;
             }
             if taken > 0 {
                 held.drain(..taken);
@@ -102,17 +62,17 @@ impl Channel {
             }
             self.inbox = held;
         }
-        Some(fate)
+        fate
     }
 
-    /// The same with a datagram, or without one.
-    fn hear_one_datagram(&mut self, came: Option<&[u8]>, context: &mut Context<'_>) -> Option<Fate> {
+    /// The same over datagrams: one came, or something else that the play may have waited for.
+    pub(in crate::engine) fn hear_datagram(&mut self, came: Option<&[u8]>, context: &mut Context<'_>) -> Fate {
         if context.load.is_some()
             && let Some(fate) = self.play_again(came.map_or(0, <[u8]>::len), context)
         {
-            return Some(fate);
+            return fate;
         }
-        let Agent::Play(_, script) = &self.agent else { return Some(Fate::Lives) };
+        let Agent::Play(_, script) = &self.agent else { return Fate::Lives };
         let script = Arc::clone(script);
         if let Some(payload) = came {
             context.origin.tell_tap(|tap, ours| tap.said(ours.other(), payload));
@@ -120,24 +80,24 @@ impl Channel {
         let left = if came.is_none() { self.datagrams().and_then(|datagrams| datagrams.left.take()) } else { None };
         let payload = came.or(left.as_deref());
         let taken = self.steps(&script, payload.unwrap_or_default(), payload.is_some(), context);
-        if taken.is_another {
-            return None;
-        }
         if taken.leaves_datagram
             && self.is_open()
             && let Some(datagrams) = self.datagrams()
         {
             datagrams.left = payload.map(<[u8]>::to_vec);
         }
-        Some(taken.fate)
+        taken.fate
     }
 
     /// As many steps as can be taken with these bytes, which may be a datagram.
     fn steps(&mut self, script: &Script, bytes: &[u8], is_datagram: bool, context: &mut Context<'_>) -> Taken {
         let has_datagrams = self.line.has_datagrams();
         let mut turns = 0;
-        let mut taken = Taken { fate: Fate::Lives, bytes: 0, leaves_datagram: is_datagram, is_another: false };
+        let mut taken = Taken { fate: Fate::Lives, bytes: 0, leaves_datagram: is_datagram };
+        // Where a load has the play of another transcript begin.
+        let mut other = None;
         loop {
+            let script = other.as_deref().unwrap_or(script);
             self.go_ahead();
             self.paused = false;
             let Agent::Play(play, _) = &mut self.agent else { return taken };
@@ -187,9 +147,11 @@ impl Channel {
                     let behind = if has_datagrams { 0 } else { bytes_left.len() - step.consumed };
                     match self.play_passed(ending, behind, context) {
                         Some(fate) => taken.fate = fate,
-                        None if !self.plays(script) => taken.is_another = true,
                         None if turns < TURNS => {
                             turns += 1;
+                            if let Some(own) = self.another(script) {
+                                other = Some(own);
+                            }
                             continue;
                         }
                         None => self.give_way(context),
