@@ -102,15 +102,41 @@ fn a_machine_with_few_open_files_does_what_it_can_and_says_so() {
     let folder = Folder::new();
     let (client, served) = (folder.file("ping.talk", ECHO), folder.file("served.talk", SERVED));
     let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &served]);
-    need("prlimit");
-    let mut command = command(&["prlimit", "--nofile=64"]);
-    command.args(["load", &server.address(), "--play", &client, "--plays", "500", "--connections", "200"]);
-    let output = run_command(&mut command, b"");
-    assert_code(&output, 27);
-    assert!(both(&output).contains("plays 500\nfailures 0\n"), "{}", both(&output));
-    assert!(
-        both(&output).contains("64 open files:") && both(&output).contains("of 200 connections are opened (ulimit -n)")
-    );
+    for (files, opened, more) in [
+        ("64", "40 of 200", &[][..]),
+        ("64", "40 of 200", &["--reconnect"]),
+        ("40", "16 of 200", &[]),
+        ("20", "1 of 200", &[]),
+    ] {
+        let mut command = command(&["prlimit", &format!("--nofile={files}")]);
+        command.args(["load", &server.address(), "--play", &client, "--plays", "500", "--connections", "200"]);
+        let output = run_command(command.args(["--threads", "2"]).args(more), b"");
+        assert_code(&output, 27);
+        let told = both(&output);
+        assert!(told.contains("plays 500\nfailures 0\n"), "{files}: {told}");
+        let says = format!("{files} open files: {opened} connections are opened (ulimit -n)");
+        assert!(told.contains(&says), "{files}: {told}");
+    }
+    // With none for a connection, or not even for itself, it ends all the same, and says why.
+    for files in ["12", "9", "6"] {
+        let mut command = command(&["prlimit", &format!("--nofile={files}")]);
+        command.args([
+            "load",
+            &server.address(),
+            "--play",
+            &client,
+            "--plays",
+            "5",
+            "--threads",
+            "2",
+            "--connections",
+            "2",
+        ]);
+        let output = run_command(&mut command, b"");
+        assert_code(&output, 27);
+        let words = ["Too many open files", "no descriptor was free to connect (ulimit -n)"];
+        assert!(words.iter().any(|words| both(&output).contains(words)), "{files}: {}", both(&output));
+    }
 }
 
 /// A namespace with a server of [`SERVED`] at `$address`, which is gone at its end. The program is `$1`, and the folder is `$folder`.
@@ -453,4 +479,35 @@ fn connections_that_come_and_go_leave_descriptors_and_memory_as_they_were() {
         wait(&mut child);
         assert!(now.0 < memory + 2048 && now.1 <= most, "{what:?}: {memory} KiB became {} KiB, {} files", now.0, now.1);
     }
+}
+
+#[test]
+fn as_many_connections_as_there_are_files_for_take_little_memory() {
+    let folder = Folder::new();
+    let (client, served) = (folder.file("ping.talk", ECHO), folder.file("served.talk", SERVED));
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &served, "-q"]);
+    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.unwrap_or(15_100);
+    let wanted = usize::try_from(most).unwrap().saturating_sub(100).min(15_000);
+    let mut command = command(&[]);
+    command.args([
+        "load",
+        &server.address(),
+        "--play",
+        &client,
+        "--threads",
+        "2",
+        "--duration",
+        "1h",
+        "--timeout",
+        "1h",
+    ]);
+    command.args(["--think", "1h", "--connections", &wanted.to_string()]);
+    let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    until("all of them are open", || files_of(child.id()) >= wanted);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.split_whitespace().next().unwrap().parse().unwrap();
+    signal(child.id(), "INT");
+    assert_eq!(wait(&mut child), 130);
+    assert!(peak < 100 << 10, "{wanted} connections: {peak} KiB");
 }

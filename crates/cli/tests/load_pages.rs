@@ -281,3 +281,55 @@ fn answers_that_only_tell_that_one_is_coming_are_read_over_however_they_are_cut(
     assert_code(&output, 1);
     assert!(both(&output).contains("`HTTP/1.1 101 Switching Protocols`"), "{}", both(&output));
 }
+
+#[test]
+fn a_server_that_speaks_another_protocol_is_told_at_once() {
+    let folder = Folder::new();
+    let says = |first: &'static [u8]| {
+        let (address, _) = serve_each(move |mut stream, _| {
+            let _ = stream.write_all(first);
+            while std::io::Read::read(&mut stream, &mut [0; 1000]).is_ok_and(|length| length > 0) {}
+        });
+        format!("http://{address}/")
+    };
+    // With no end of a head, there is nothing to wait for: the test would last for minutes.
+    for (url, kind, words) in [
+        (says(b"\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x80"), "differs", "it is HTTP/2, and load asks over HTTP/1.1 alone"),
+        (says(b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x01"), "differs", "it is HTTP/2"),
+        (says(b"220 mail.example ready\r\n"), "differs", "it does not begin with HTTP/1.1 and a status"),
+        (says(b"HTTP/2 200\r\n"), "differs", "it does not begin with HTTP/1.1 and a status"),
+        (says(b"H"), "nothing_came", "an answer began, and no more of it came for 0.4 s"),
+        (
+            says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhal"),
+            "nothing_came",
+            "an answer began, and no more of it came",
+        ),
+        (says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha"), "nothing_came", "an answer began"),
+    ] {
+        let timeout = if kind == "differs" { "1h" } else { "400ms" };
+        let (output, figures) = folder.load(&[&url, "--plays", "6", "--connections", "2", "--timeout", timeout]);
+        assert_code(&output, if kind == "differs" { 1 } else { 28 });
+        assert_eq!((count(&figures, "failures"), &figures["errors"][0]["kind"]), (6, &kind.into()));
+        assert!(both(&output).contains(words), "{words}: {}", both(&output));
+    }
+    need("nghttpd");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut server = Command::new("nghttpd");
+    let mut server = server
+        .args(["--no-tls", "-d", "/", &port.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("nghttpd answers", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let output = run(&["load", &format!("http://127.0.0.1:{port}/"), "--plays", "6", "--connections", "2"], b"");
+    let _ = server.kill();
+    let _ = server.wait();
+    assert_code(&output, 1);
+    assert!(both(&output).contains("it is HTTP/2, and load asks over HTTP/1.1 alone"), "{}", both(&output));
+    for flag in ["--http2", "--h2", "--http3"] {
+        let output = run(&["load", "http://127.0.0.1:1/", flag], b"");
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains("`sockeye load` asks over HTTP/1.1 alone"), "{}", both(&output));
+    }
+}

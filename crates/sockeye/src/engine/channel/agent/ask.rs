@@ -28,6 +28,18 @@ pub(in crate::engine) struct Ask {
     closes: bool,
 }
 
+/// What every answer begins with.
+const BEGINNING: &[u8] = b"HTTP/1.";
+
+/// Why bytes are no answer.
+fn why_not(bytes: &[u8]) -> &'static str {
+    match bytes {
+        // A frame of HTTP/2 about the connection: SETTINGS, or GOAWAY (RFC 9113, sections 6.5 and 6.8).
+        [0, _, _, 4 | 7, _, 0, 0, 0, 0, ..] => "it is HTTP/2, and load asks over HTTP/1.1 alone",
+        _ => "it does not begin with HTTP/1.1 and a status",
+    }
+}
+
 /// How far reading came.
 enum Came {
     /// More is needed.
@@ -51,6 +63,11 @@ impl Ask {
     fn read(&mut self, bytes: &[u8], ended: bool) -> (usize, Came) {
         match &mut self.answer {
             Answer::Head => {
+                // What is no answer may never have the end of one.
+                let begins = &bytes[..bytes.len().min(BEGINNING.len())];
+                if *begins != BEGINNING[..begins.len()] {
+                    return (0, Came::Garbage(why_not(bytes)));
+                }
                 let Some(length) = end_of_head(bytes) else {
                     let is_too_long = bytes.len() > limits::HEAD;
                     return (0, if is_too_long { Came::Garbage("its head does not end") } else { Came::More });
@@ -272,7 +289,11 @@ impl Channel {
     /// The server is silent.
     pub(in crate::engine) fn answer_is_overdue(&mut self, context: &mut Context<'_>) -> Fate {
         let Agent::Ask(ask) = &self.agent else { return Fate::Lives };
-        let reason = format!("nothing came for {}", transcript::seconds(ask.request.wait));
+        let waited = transcript::seconds(ask.request.wait);
+        let reason = match (&ask.answer, self.inbox.is_empty()) {
+            (Answer::Head, true) => format!("nothing came for {waited}"),
+            _ => format!("an answer began, and no more of it came for {waited}"),
+        };
         self.fail_requests(Kind::Fault(FaultKind::NothingCame), &reason, context)
     }
 
