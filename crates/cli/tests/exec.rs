@@ -92,8 +92,22 @@ fn half_closes_are_passed_both_ways() {
     }
 }
 
-trait ReadWrite: Read + Write {}
-impl<T: Read + Write> ReadWrite for T {}
+trait ReadWrite: Read + Write {
+    /// Writing takes what there is room for.
+    fn stop_waiting(&self);
+}
+
+impl ReadWrite for TcpStream {
+    fn stop_waiting(&self) {
+        self.set_nonblocking(true).unwrap();
+    }
+}
+
+impl ReadWrite for std::os::unix::net::UnixStream {
+    fn stop_waiting(&self) {
+        self.set_nonblocking(true).unwrap();
+    }
+}
 
 #[test]
 fn its_environment_is_that_of_tcpserver_ncat_and_socat() {
@@ -310,6 +324,38 @@ fn a_reply_survives_input_that_its_program_never_read() {
         let _ = client.write_all(&vec![b'x'; 300_000]);
         let _ = client.shutdown(Shutdown::Write);
         assert_eq!(text(&to_end(&mut client)), "goodbye\n");
+    }
+}
+
+/// Row 11 of the faults: what a program never reads is held by the kernel within its bounds, and not by us.
+#[test]
+fn a_program_that_never_reads_keeps_its_client_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    for address in ["tcp://127.0.0.1:0".to_owned(), format!("unix:{}", path.display())] {
+        let server = Server::start_at(&[&address], &["--grace", "200ms", "--shell", "echo ready; exec sleep 1000"]);
+        let mut client: Box<dyn ReadWrite> = match address.starts_with("unix:") {
+            true => Box::new(std::os::unix::net::UnixStream::connect(&path).unwrap()),
+            false => Box::new(server.connect()),
+        };
+        assert_eq!(line(&mut client), "ready\n");
+        let before = server.resident();
+        client.stop_waiting();
+        let (piece, mut taken) = (vec![b'x'; 64 << 10], 0_usize);
+        loop {
+            let so_far = taken;
+            while let Ok(length) = client.write(&piece) {
+                taken += length;
+                assert!(taken < 64 << 20, "it takes without end");
+            }
+            // What it has taken may be on its way.
+            support::wait_until_idle(server.child.id());
+            if taken == so_far {
+                break;
+            }
+        }
+        assert!(server.resident() < before + (16 << 10), "{} and {before}", server.resident());
+        drop(client);
     }
 }
 
