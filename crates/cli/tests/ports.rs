@@ -232,6 +232,19 @@ fn of_ours(socket: &Value) -> String {
 }
 
 #[test]
+fn one_family_is_shown_where_that_is_asked_for() {
+    for (flag, own, other) in [("-4", "127.0.0.1/8", "::1/128"), ("-6", "::1/128", "127.0.0.1/8")] {
+        let shown = text(&in_namespace(&format!("\"$1\" addrs {flag}")).stdout);
+        assert!(shown.contains(own) && !shown.contains(other) && shown.contains("up,running,loopback"), "{shown}");
+    }
+    assert_code(&run(&["addrs", "-4", "127.0.0.1"], b""), 0);
+    let output = run(&["addrs", "-6", "127.0.0.1"], b"");
+    assert_code(&output, 6);
+    assert!(text(&output.stderr).contains("127.0.0.1: it has no IPv6 address"), "{output:?}");
+    assert_code(&run(&["addrs", "-4", "-6"], b""), 2);
+}
+
+#[test]
 fn interfaces_and_addresses_are_those_of_ip() {
     need("ip");
     let script = format!(

@@ -1,8 +1,10 @@
 //! `sockeye addrs`.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sockeye::net::Family;
 use sockeye::net::lookup::{LookupError, look_up};
 use sockeye::verb::addrs::{Interface, Route, interfaces, routes};
 
@@ -27,10 +29,30 @@ pub(crate) fn run(flags: &Addrs, console: &Console) -> Exit {
             return console.fail(Exit::CannotRead, &why);
         }
     };
+    let family = flags.family.family();
     match &flags.destination {
-        None => show(&all, console),
-        Some(destination) => show_routes(destination, &all, console),
+        None => show(&of_family(all, family), console),
+        Some(destination) => show_routes(destination, &all, family, console),
     }
+}
+
+fn is_of(ip: IpAddr, family: Option<Family>) -> bool {
+    match family {
+        None => true,
+        Some(Family::V4) => ip.is_ipv4(),
+        Some(Family::V6) => ip.is_ipv6(),
+    }
+}
+
+/// Interfaces with their addresses of one family; those that have none of it are left out.
+fn of_family(mut all: Vec<Interface>, family: Option<Family>) -> Vec<Interface> {
+    if family.is_some() {
+        for interface in &mut all {
+            interface.addresses.retain(|address| is_of(address.ip, family));
+        }
+        all.retain(|interface| !interface.addresses.is_empty());
+    }
+    all
 }
 
 fn show(all: &[Interface], console: &Console) -> Exit {
@@ -41,7 +63,7 @@ fn show(all: &[Interface], console: &Console) -> Exit {
         }
         return console.print(text.as_bytes());
     }
-    let mut table = Table::new(["INTERFACE", "STATE", "MTU", "ADDRESS", "SCOPE", "HARDWARE"]);
+    let mut table = Table::new(["INTERFACE", "STATE", "MTU", "ADDRESS", "SCOPE", "HARDWARE", "FLAGS"]);
     for interface in all {
         let hardware = interface.hardware.as_deref().map_or_else(|| "-".to_owned(), hardware);
         let head = [interface.name.clone(), state(interface).to_owned(), interface.mtu.to_string()];
@@ -55,7 +77,7 @@ fn show(all: &[Interface], console: &Console) -> Exit {
         }
         for [address, scope] in rows {
             let [name, state, mtu] = head.clone();
-            table.push([name, state, mtu, address, scope, hardware.clone()]);
+            table.push([name, state, mtu, address, scope, hardware.clone(), flags(interface).join(",")]);
         }
     }
     console.print(table.to_string().as_bytes())
@@ -93,12 +115,17 @@ fn object(interface: &Interface) -> Value {
         "hardware": interface.hardware.as_deref().map(hardware), "flags": flags(interface), "addresses": addresses })
 }
 
-fn show_routes(destination: &str, all: &[Interface], console: &Console) -> Exit {
-    let found = match look_up(destination, PATIENCE) {
+fn show_routes(destination: &str, all: &[Interface], family: Option<Family>, console: &Console) -> Exit {
+    let mut found = match look_up(destination, PATIENCE) {
         Ok(found) => found,
         Err(error @ LookupError::NotFound { .. }) => return console.fail(Exit::NameNotFound, &error.to_string()),
         Err(error) => return console.fail(Exit::TimedOut, &error.to_string()),
     };
+    found.addresses.retain(|ip| is_of(*ip, family));
+    if let (true, Some(family)) = (found.addresses.is_empty(), family) {
+        let name = if family == Family::V4 { "IPv4" } else { "IPv6" };
+        return console.fail(Exit::NameNotFound, &format!("{}: it has no {name} address", clean::line(destination)));
+    }
     let routes = routes(&found.addresses, all);
     let mut text = String::new();
     for route in &routes {

@@ -8,6 +8,7 @@ use sockeye::event::Protocol;
 use sockeye::verb::ports::Of;
 
 use super::parsers::duration;
+use super::values::FamilyFlags;
 
 #[derive(Debug, Args)]
 #[command(
@@ -40,6 +41,8 @@ pub(crate) struct Addrs {
     /// Say which address and interface would be used to reach this address or name
     #[arg(value_name = "DEST")]
     pub(crate) destination: Option<String>,
+    #[command(flatten)]
+    pub(crate) family: FamilyFlags,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
