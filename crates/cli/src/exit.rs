@@ -132,6 +132,8 @@ impl From<&TlsError> for Exit {
         match error.why {
             Why::Files => Self::CannotRead,
             Why::Certificate => Self::Certificate,
+            // It says no, or nothing that is HTTP.
+            Why::WebSocket => Self::HttpStatus,
             _ => Self::TlsHandshake,
         }
     }

@@ -6,8 +6,8 @@ mod support;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -466,21 +466,6 @@ fn a_control_port_that_is_held_or_no_address_is_said_before_anything_begins() {
     }
 }
 
-/// A program of a package, in a folder of its own for all runs of the tests; none where it cannot be had here.
-fn packaged(name: &str, file: &str, install: impl Fn(&Path) -> bool) -> Option<PathBuf> {
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    if !home.join(file).exists() && !install(&home) {
-        eprintln!("{name} cannot be had here: its client is not tried");
-        return None;
-    }
-    Some(home)
-}
-
-fn quietly(program: &Path, words: &[&str]) -> bool {
-    let made = Command::new(program).args(words).stdin(Stdio::null()).output();
-    made.is_ok_and(|output| output.status.success())
-}
-
 const PYTHON: &str = r#"
 import socket, sys, time
 from toxiproxy import Toxiproxy
@@ -563,17 +548,10 @@ print("done")
 #[test]
 fn toxiproxys_client_in_python_drives_it() {
     need("python3");
-    let package = packaged("toxiproxy-python", "bin/done", |home| {
-        let folder = home.display().to_string();
-        let words = ["install", "-q", "--retries", "1", "--timeout", "20", "toxiproxy-python"];
-        quietly(Path::new("python3"), &["-m", "venv", &folder])
-            && quietly(&home.join("bin/pip"), &words)
-            && std::fs::write(home.join("bin/done"), "").is_ok()
-    });
-    let Some(home) = package else { return };
+    let Some(python) = packages::python("toxiproxy-python") else { return };
     let echo = Server::start_at(&["tcp://127.0.0.1:0"], &["--echo"]);
     let server = control(&[]);
-    let mut python = Command::new(home.join("bin/python"));
+    let mut python = Command::new(python);
     let output = run_command(python.args(["-c", PYTHON, &server.port().to_string(), &echo.address()]), b"");
     assert_eq!(text(&output.stdout), "done\n", "{}", text(&output.stderr));
     let (code, log) = server.stop();
@@ -635,11 +613,11 @@ fn toxiproxys_client_in_javascript_drives_it() {
         eprintln!("node is not here: its client is not tried");
         return;
     }
-    let package = packaged("toxiproxy-node", "done", |home| {
+    let package = packages::packaged("toxiproxy-node", "done", |home| {
         std::fs::create_dir_all(home).unwrap();
         let words =
             ["install", "--prefix", &home.display().to_string(), "--no-audit", "--no-fund", "toxiproxy-node-client"];
-        quietly(Path::new("npm"), &words) && std::fs::write(home.join("done"), "").is_ok()
+        packages::quietly(Path::new("npm"), &words) && std::fs::write(home.join("done"), "").is_ok()
     });
     let Some(home) = package else { return };
     let echo = Server::start_at(&["tcp://127.0.0.1:0"], &["--echo"]);

@@ -447,6 +447,7 @@ fn the_examples_of_the_page_do_what_it_says() {
                 "7001" | "6379" | "8080" | "80" => "127.0.0.1:0".to_owned(),
                 "tls://:6380" => "tls://127.0.0.1:0".to_owned(),
                 "relay.pcapng" => folder.path().join("relay.pcapng").display().to_string(),
+                "ws://:8081" => "ws://127.0.0.1:0".to_owned(),
                 "udp://:53" => "udp://127.0.0.1:0".to_owned(),
                 "localhost:7000" | "localhost:6379" => greeter.address(),
                 "unix:/run/app.sock" => format!("unix:{}", folder.path().join("app.sock").display()),

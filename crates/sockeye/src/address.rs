@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use transcript::{Diagnostic, Refused, Transcript};
 
-pub use options::{AddressOptions, TlsOptions};
+pub use options::{AddressOptions, TlsOptions, WebSocketOptions};
 
 /// How an address is to be spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,7 +78,7 @@ impl Scheme {
     /// Those that every verb knows.
     const EVERYWHERE: [Self; 5] = [Self::Tcp, Self::Udp, Self::Unix, Self::Http, Self::Https];
     /// Those that `relay` joins.
-    const RELAYED: [Self; 4] = [Self::Tcp, Self::Udp, Self::Unix, Self::Tls];
+    const RELAYED: [Self; 6] = [Self::Tcp, Self::Udp, Self::Unix, Self::Tls, Self::Ws, Self::Wss];
 
     /// As it is written before `://` or `:`.
     #[must_use]
@@ -103,7 +103,7 @@ impl Scheme {
     }
 
     /// The port that may be left out.
-    fn usual_port(self) -> Option<u16> {
+    pub(crate) fn usual_port(self) -> Option<u16> {
         match self {
             Self::Http | Self::Ws => Some(80),
             Self::Https | Self::Wss => Some(443),
@@ -292,7 +292,8 @@ impl fmt::Display for Address {
             Host::Ip(IpAddr::V6(ip), 0) => write!(f, "[{ip}]:{port}"),
             Host::Ip(IpAddr::V6(ip), scope) => write!(f, "[{ip}%{scope}]:{port}"),
             Host::Name(name) => write!(f, "{name}:{port}"),
-        }
+        }?;
+        f.write_str(self.options.websocket.path.as_deref().unwrap_or_default())
     }
 }
 

@@ -169,6 +169,12 @@ pub const PACKED: std::ops::RangeInclusive<u64> = 1024..=8 * 1024 * 1024;
 pub const PACKED_AT_ONCE: u64 = 128 * 1024;
 /// Most ranges of a file that are sent in one answer; who asks for more gets all of it.
 pub const RANGES: usize = 256;
+/// Longest message of a WebSocket that is taken.
+pub const WEBSOCKET_MESSAGE: usize = 16 * 1024 * 1024;
+/// How long a server over WebSocket may be silent before it is told that its client has said all.
+pub const WEBSOCKET_QUIET: Duration = Duration::from_secs(1);
+/// Longest line of standard input that is one message; a longer one is sent in pieces.
+pub const WEBSOCKET_LINE: usize = 1024 * 1024;
 /// Longest content of a request to a relay's control API.
 pub const CONTROL_BODY: u64 = 1024 * 1024;
 /// Its clients at once; the one that asked nothing for the longest makes room.
@@ -341,6 +347,16 @@ pub const TABLE: &[Limit] = &[
         flag: Some("--timeout"),
         default: || seconds(KEEP_ALIVE),
         what: "a connection to --files without a request",
+    },
+    Limit {
+        flag: None,
+        default: || format!("{}, a line of talk {}", bytes(WEBSOCKET_MESSAGE), bytes(WEBSOCKET_LINE)),
+        what: "a message of ws://",
+    },
+    Limit {
+        flag: None,
+        default: || seconds(WEBSOCKET_QUIET),
+        what: "silence of a server over ws:// before relay closes it, once its client has ended",
     },
     Limit {
         flag: Some("--control"),

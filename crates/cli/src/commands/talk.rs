@@ -26,6 +26,7 @@ use sockeye::address::{Address, AddressError, Scheme};
 use sockeye::event::{Name, Protocol};
 use sockeye::net::connect::{Connected, connect_within};
 use sockeye::net::listen::{self, Request};
+use sockeye::net::secured::SecureError;
 use sockeye::record::{Record, Tap};
 use sockeye::verb::talk::{
     Direction, Ending, Listened, OurEnd, Outcome, Progress, Role, Sink, TalkOptions, Tapped, Upgrade, UpgradeError,
@@ -57,14 +58,19 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     let Some(address) = addresses.first() else {
         return Err(console.fail(Exit::Usage, "talk needs an address: HOST:PORT, HOST PORT, PORT or unix:PATH"));
     };
-    let begins_secure = address.scheme == Some(Scheme::Tls) && !flags.listen;
-    let protocol = if begins_secure { Protocol::Tcp } else { protocol(address).map_err(|error| wrong(&error))? };
+    let is_websocket = matches!(address.scheme, Some(Scheme::Ws | Scheme::Wss)) && !flags.listen;
+    let begins_secure = matches!(address.scheme, Some(Scheme::Tls | Scheme::Wss)) && !flags.listen;
+    let protocol =
+        if begins_secure || is_websocket { Protocol::Tcp } else { protocol(address).map_err(|error| wrong(&error))? };
     if (flags.broadcast || !flags.join.is_empty() || flags.ttl.is_some()) && protocol != Protocol::Udp {
         let why = "--broadcast, --join and --ttl are for datagrams: write udp://HOST:PORT";
         return Err(console.fail(Exit::Usage, why));
     }
     if flags.starttls.is_some() && protocol == Protocol::Udp {
         return Err(console.fail(Exit::Usage, "--starttls needs a stream, and udp:// is none"));
+    }
+    if flags.starttls.is_some() && is_websocket {
+        return Err(console.fail(Exit::Usage, "--starttls is no part of a WebSocket: write wss:// for one over TLS"));
     }
     if flags.starttls.is_some() && begins_secure {
         return Err(
@@ -118,7 +124,7 @@ fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Cons
             return Err(finish(record.as_ref(), exit, console));
         }
     }
-    if to.scheme == Some(Scheme::Tls)
+    if matches!(to.scheme, Some(Scheme::Tls | Scheme::Ws | Scheme::Wss))
         && let Err(exit) = begin_secure(flags, to, &mut connected, console)
     {
         return Err(finish(record.as_ref(), exit, console));
@@ -144,8 +150,12 @@ fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Cons
     Ok(finish(record.as_ref(), exit, console))
 }
 
-/// Begins TLS with the first byte.
+/// Begins TLS or a WebSocket with the first byte.
 fn begin_secure(flags: &Talk, to: &Address, connected: &mut Connected, console: &Console) -> Result<(), Exit> {
+    let (who, until) = (name_of(connected), Instant::now() + flags.connect_timeout);
+    if to.scheme == Some(Scheme::Ws) {
+        return connected.begin_websocket(to, None, until).map_err(|error| no_session(&who, error, console));
+    }
     let named = connection::named_trust(flags.pin.as_ref(), flags.ca.as_deref());
     let is_insecure = named.is_none() && to.options.tls.insecure;
     let trust = connection::trust_at(to, named).and_then(|trust| trust.check().map(|()| trust));
@@ -153,12 +163,17 @@ fn begin_secure(flags: &Talk, to: &Address, connected: &mut Connected, console: 
     if is_insecure {
         console.warn("insecure: whoever is on the way may read and change everything");
     }
-    let (who, host) = (name_of(connected), to.tls_host());
-    let until = Instant::now() + flags.connect_timeout;
-    connected.secure(&trust, &host, until).map_err(|error| {
-        let error = UpgradeError::Secure(error);
-        console.fail(Exit::from(&error), &format!("{who}: {error}"))
-    })
+    let host = to.tls_host();
+    let begun = match to.scheme {
+        Some(Scheme::Wss) => connected.begin_websocket(to, Some((&trust, &host)), until),
+        _ => connected.secure(&trust, &host, until),
+    };
+    begun.map_err(|error| no_session(&who, error, console))
+}
+
+fn no_session(who: &str, error: SecureError, console: &Console) -> Exit {
+    let error = UpgradeError::Secure(error);
+    console.fail(Exit::from(&error), &format!("{who}: {error}"))
 }
 
 /// Goes over to TLS by what a protocol says before.

@@ -21,6 +21,7 @@ pub mod files;
 pub mod greeter;
 pub mod http2;
 pub mod load;
+pub mod packages;
 pub mod peers;
 pub mod runs;
 pub mod socks;

@@ -37,6 +37,37 @@ pub struct AddressOptions {
     pub mptcp: Option<bool>,
     /// Options of TLS.
     pub tls: TlsOptions,
+    /// What a WebSocket is asked for.
+    pub websocket: WebSocketOptions,
+}
+
+/// What a WebSocket is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct WebSocketOptions {
+    /// The path; without one it is `/`.
+    pub path: Option<String>,
+    /// What of the query is not an option of ours.
+    pub query: Option<String>,
+    /// Subprotocols that are spoken inside, the most wanted first.
+    pub protocols: Vec<String>,
+    /// Whether messages are binary, or lines of text; what is usual, if neither is said.
+    pub binary: Option<bool>,
+}
+
+impl WebSocketOptions {
+    /// The path.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.path.as_deref().unwrap_or("/")
+    }
+
+    /// Path and query, as a request has them.
+    #[must_use]
+    pub fn target(&self) -> String {
+        let query = self.query.as_ref().map_or_else(String::new, |query| format!("?{query}"));
+        format!("{}{query}", self.path())
+    }
 }
 
 /// Options of TLS over an address.
@@ -66,14 +97,17 @@ const IP: [&str; 6] = ["sndbuf", "rcvbuf", "tos", "ttl", "interface", "mark"];
 const STREAM: [&str; 4] = ["bind", "nodelay", "keepalive", "mptcp"];
 const DATAGRAM: [&str; 3] = ["bind", "broadcast", "join"];
 const TLS: [&str; 8] = ["ca", "cert", "key", "alpn", "sni", "min", "pin", "insecure"];
+const WEBSOCKET: [&str; 2] = ["subprotocol", "binary"];
 const BUFFERS: [&str; 2] = ["sndbuf", "rcvbuf"];
 
 /// The options that an address of a scheme knows.
 fn known(scheme: Option<Scheme>) -> Vec<&'static str> {
     match scheme {
-        Some(Scheme::Tcp | Scheme::Http | Scheme::Https | Scheme::Ws) => [&STREAM[..], &IP].concat(),
+        Some(Scheme::Tcp | Scheme::Http | Scheme::Https) => [&STREAM[..], &IP].concat(),
+        Some(Scheme::Ws) => [&WEBSOCKET[..], &STREAM, &IP].concat(),
+        Some(Scheme::Wss) => [&WEBSOCKET[..], &TLS, &STREAM, &IP].concat(),
         Some(Scheme::Udp) => [&DATAGRAM[..], &IP].concat(),
-        Some(Scheme::Tls | Scheme::Wss | Scheme::Quic) => [&TLS[..], &STREAM, &IP].concat(),
+        Some(Scheme::Tls | Scheme::Quic) => [&TLS[..], &STREAM, &IP].concat(),
         // Without a scheme it may be either.
         None => [&STREAM[..], &DATAGRAM[1..], &IP].concat(),
         Some(Scheme::Unix | Scheme::UnixDgram | Scheme::UnixSeqpacket) => BUFFERS.to_vec(),
@@ -96,6 +130,15 @@ impl AddressOptions {
             let (name, value) = pair.split_once('=').map_or((pair, None), |(name, value)| (name, Some(value)));
             let known = known(scheme);
             let Some(name) = known.iter().copied().find(|known| *known == name) else {
+                // A WebSocket's URL has a query of its own.
+                if matches!(scheme, Some(Scheme::Ws | Scheme::Wss)) {
+                    let query = options.websocket.query.get_or_insert_default();
+                    if !query.is_empty() {
+                        query.push('&');
+                    }
+                    query.push_str(pair);
+                    continue;
+                }
                 return Err(unknown(typed, scheme, name, &known));
             };
             if seen.contains(&name) {
@@ -153,6 +196,15 @@ impl AddressOptions {
             "key" => self.tls.key = Some(text("FILE")?.into()),
             "sni" => self.tls.sni = Some(text("NAME")?),
             "pin" => self.tls.pin = Some(text("sha256:…")?),
+            "binary" => self.websocket.binary = Some(switch(name, value)?),
+            "subprotocol" => {
+                let names = text("chat,superchat")?;
+                let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+                if !names.split(',').all(is_name) {
+                    return Err("write subprotocol=chat,superchat".to_owned());
+                }
+                self.websocket.protocols = names.split(',').map(str::to_owned).collect();
+            }
             "alpn" => self.tls.alpn = text("h2,http/1.1")?.split(',').map(str::to_owned).collect(),
             "min" => {
                 self.tls.only_tls13 = match value {

@@ -44,6 +44,10 @@ impl Address {
             return Err(AddressError::not_yet(scheme));
         }
         let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
+        let (rest, path) = match (scheme, rest.find('/')) {
+            (Some(Scheme::Ws | Scheme::Wss), Some(at)) => (&rest[..at], Some(&rest[at..])),
+            _ => (rest, None),
+        };
         let rest = rest.strip_suffix('/').filter(|_| scheme.is_some()).unwrap_or(rest);
         let with_port;
         let rest = match scheme.and_then(Scheme::usual_port).filter(|_| has_no_port(rest)) {
@@ -57,7 +61,15 @@ impl Address {
         let named = query.map_or(typed, |query| &typed[..typed.len() - query.len() - 1]);
         let (host, port) = split_port(named, rest)?;
         let options = query.map(|query| AddressOptions::parse(typed, scheme, query)).transpose()?;
-        Ok(Self { scheme, target: Target::Inet { host, port }, options: Box::new(options.unwrap_or_default()) })
+        let mut options = options.unwrap_or_default();
+        if let Some(path) = path {
+            if !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+                let help = "other characters are written as %20 is for a blank, and nothing stands behind a #";
+                return Err(AddressError::new(typed, format!("has the path `{path}`"), help));
+            }
+            options.websocket.path = Some(path.to_owned()).filter(|path| path != "/");
+        }
+        Ok(Self { scheme, target: Target::Inet { host, port }, options: Box::new(options) })
     }
 
     fn parse_without_host(typed: &str, scheme: Scheme, rest: &str) -> Result<Self, AddressError> {

@@ -10,7 +10,8 @@ use transcript::{Moment, Side};
 use super::Behaviour;
 use crate::event::{ClosedBy, Endpoint};
 use crate::limits;
-use crate::net::tls::{Identity, Session, TlsError, Trust};
+use crate::net::session::Session;
+use crate::net::tls::{Identity, TlsError, Trust};
 use crate::record::Tap;
 
 /// What all channels of one origin have in common.

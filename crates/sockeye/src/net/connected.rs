@@ -12,7 +12,11 @@ use rustix::net::{
 
 use super::attempt::{Attempt, ConnectError, ConnectOptions, Outcome};
 use super::secured::{SecureError, Secured};
+#[cfg(feature = "http")]
+use super::session::Session;
 use super::tls::Trust;
+#[cfg(feature = "http")]
+use super::websocket::{Messages, WsClient};
 use super::{is_exhausted, words_at};
 use crate::address::{Address, AddressOptions};
 use crate::endpoint::{Name, Protocol};
@@ -51,6 +55,27 @@ impl Connected {
     /// The two do not agree, the certificate is not to be believed, or it is not done in time.
     pub fn secure(&mut self, trust: &Trust, host: &str, until: Instant) -> Result<(), SecureError> {
         self.secure = Some(Secured::client(self.fd.as_fd(), trust, host, until)?);
+        Ok(())
+    }
+
+    /// Begins a WebSocket as the client, over TLS with a server that must be a host, if there is to be any: a line that is sent
+    /// is a text message, and one that comes a line.
+    ///
+    /// # Errors
+    /// As [`Connected::secure`]; the server does not speak it.
+    #[cfg(feature = "http")]
+    pub fn begin_websocket(
+        &mut self,
+        address: &Address,
+        secure: Option<(&Trust, &str)>,
+        until: Instant,
+    ) -> Result<(), SecureError> {
+        let client = WsClient::new(address, Messages::WholeLines);
+        let session = match secure {
+            Some((trust, host)) => Session::client(trust, host)?.with(&client),
+            None => Session::websocket(&client),
+        };
+        self.secure = Some(Secured::over(self.fd.as_fd(), session, &address.tls_host(), until)?);
         Ok(())
     }
 

@@ -26,10 +26,13 @@ pub mod proxy;
 pub(crate) mod race;
 mod resolve;
 pub mod secured;
+pub(crate) mod session;
 #[cfg(feature = "http")]
 pub(crate) mod stream;
 pub(crate) mod timed;
 pub mod tls;
+#[cfg_attr(not(feature = "http"), path = "no_websocket.rs")]
+pub(crate) mod websocket;
 
 use std::io;
 use std::net::SocketAddr;

@@ -11,8 +11,9 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+use super::session::Session;
 use super::timed::{Timed, TimedError};
-use super::tls::{Session, TlsError, Trust};
+use super::tls::{TlsError, Trust};
 
 /// Bytes that a read takes at once.
 const READ: usize = 64 * 1024;
@@ -29,6 +30,7 @@ struct Inner {
     sent: usize,
     /// What came and nobody has taken yet.
     clear: Vec<u8>,
+    has_said_end: bool,
 }
 
 impl fmt::Debug for Secured {
@@ -51,7 +53,7 @@ pub enum SecureError {
 impl fmt::Display for SecureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tls(error) => write!(f, "TLS: {error}"),
+            Self::Tls(error) => write!(f, "{}: {error}", error.layer()),
             Self::TimedOut => f.write_str("the handshake of TLS was not done in time"),
             Self::Socket(error) => write!(f, "the connection broke in the handshake of TLS: {}", super::words(error)),
         }
@@ -105,8 +107,20 @@ impl Secured {
         host: &str,
         until: Instant,
     ) -> Result<Self, SecureError> {
-        let session = Session::client(trust, host)?;
-        let mut inner = Inner { session, wire: Vec::new(), sent: 0, clear: Vec::new() };
+        Self::over(socket, Session::client(trust, host)?, host, until)
+    }
+
+    /// Shakes hands as a session has it.
+    ///
+    /// # Errors
+    /// It does not come about, or not in time.
+    pub(crate) fn over(
+        socket: BorrowedFd<'_>,
+        session: Session,
+        host: &str,
+        until: Instant,
+    ) -> Result<Self, SecureError> {
+        let mut inner = Inner { session, wire: Vec::new(), sent: 0, clear: Vec::new(), has_said_end: false };
         let mut piece = vec![0; READ];
         let timed = Timed { socket, until };
         loop {
@@ -156,11 +170,21 @@ impl Secured {
         self.inner().flush(socket)
     }
 
+    /// Sends the beginning of a line that waited for its end: there will be none.
+    pub(crate) fn finish_line(&self, socket: BorrowedFd<'_>) {
+        let mut inner = self.inner();
+        let Inner { session, wire, .. } = &mut *inner;
+        session.finish_line(wire);
+        // What the socket does not take now goes with our end.
+        let _ = inner.flush(socket);
+    }
+
     /// Says that nothing more is said; it still has to be flushed.
     pub(crate) fn end(&self) {
         let mut inner = self.inner();
+        inner.has_said_end = true;
         let Inner { session, wire, .. } = &mut *inner;
-        session.end(wire);
+        session.end(None, wire);
     }
 
     /// Puts what there is into a buffer; 0 at the end, if the peer has said it.
@@ -185,7 +209,13 @@ impl Secured {
             let mut piece = std::mem::take(into);
             let length = received.map_err(Unreceived::Socket)?;
             if length == 0 {
-                return Err(Unreceived::Cut);
+                let inner = self.inner();
+                return match inner.session.is_websocket() {
+                    // Messages end with a word (RFC 6455, section 7.1.5, code 1006). Behind ours it may go without.
+                    true if inner.has_said_end => Ok(0),
+                    true => Err(Unreceived::Socket(Errno::CONNRESET)),
+                    false => Err(Unreceived::Cut),
+                };
             }
             let mut inner = self.inner();
             let Inner { session, wire, clear, .. } = &mut *inner;

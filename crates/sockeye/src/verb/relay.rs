@@ -49,7 +49,10 @@ use crate::limits;
 use crate::net::Family;
 use crate::net::connect::{ConnectError, ConnectOptions, look_up_all};
 use crate::net::listen::{self, Bound, ListenError, Request};
+use crate::net::session::{ClientLayers, ServerLayers};
 use crate::net::tls::{Identity, Secrets, TlsClient, TlsError, TlsServer};
+#[cfg(feature = "http")]
+use crate::net::websocket::{Messages, WsClient, WsServer};
 use crate::stop::Stop;
 use crate::sys::files::open_files;
 
@@ -241,7 +244,7 @@ impl Relay {
             listen::bind(&[request], options.family).map_err(RelayError::Listen)?;
         notices.extend(more);
         let tls = match options.from.scheme {
-            Some(Scheme::Tls) => {
+            Some(Scheme::Tls | Scheme::Wss) => {
                 let tls = &options.from.options.tls;
                 let server = TlsServer::new(tls, &options.identity, secrets()).map_err(RelayError::Tls)?;
                 if let Some(fingerprint) = server.fingerprint() {
@@ -251,14 +254,20 @@ impl Relay {
             }
             _ => None,
         };
+        #[cfg(feature = "http")]
+        let websocket = is_websocket(&options.from).then(|| WsServer::new(&options.from, Messages::Bytes));
+        #[cfg(not(feature = "http"))]
+        let websocket = None;
+        let layers = ServerLayers { tls, websocket };
         let mut listeners = Vec::new();
         for mut socket in sockets {
-            socket.endpoint.over = options.from.scheme.filter(|scheme| *scheme == Scheme::Tls).map(Scheme::name);
+            let is_over = |scheme: &Scheme| matches!(scheme, Scheme::Tls | Scheme::Ws | Scheme::Wss);
+            socket.endpoint.over = options.from.scheme.filter(is_over).map(Scheme::name);
             if let Some(target) = targets.iter().find(|target| leads_to(target, &socket.endpoint)) {
                 let to = target.address.clone();
                 return Err(RelayError::Itself { endpoint: socket.endpoint.clone(), to });
             }
-            listeners.push(Listener { socket, tls: tls.clone() });
+            listeners.push(Listener { socket, layers: layers.clone() });
         }
         let bounds = relay::Options {
             // Datagrams are relayed by one, and so is what changes on the way.
@@ -316,6 +325,7 @@ fn protocol(address: &Address) -> Result<Protocol, RelayError> {
     match address.scheme {
         _ if address.is_unix() && matches!(address.scheme, None | Some(Scheme::Unix)) => Ok(Protocol::Unix),
         None | Some(Scheme::Tcp | Scheme::Tls) => Ok(Protocol::Tcp),
+        Some(Scheme::Ws | Scheme::Wss) if cfg!(feature = "http") => Ok(Protocol::Tcp),
         Some(Scheme::Udp) => Ok(Protocol::Udp),
         Some(other) => Err(RelayError::Address(AddressError::not_yet(other))),
     }
@@ -333,11 +343,15 @@ fn target(
         return Err(RelayError::Unlike { from: options.from.clone(), to: address.clone() });
     }
     let tls = match address.scheme {
-        Some(Scheme::Tls) => {
+        Some(Scheme::Tls | Scheme::Wss) => {
             Some(TlsClient::new(&address.options.tls, &address.tls_host(), secrets).map_err(RelayError::Tls)?)
         }
         _ => None,
     };
+    #[cfg(feature = "http")]
+    let websocket = is_websocket(address).then(|| WsClient::new(address, Messages::Bytes));
+    #[cfg(not(feature = "http"))]
+    let websocket = None;
     let place = match &address.target {
         address::Target::Unix(path) => Place::Path(path.clone()),
         _ => match (addresses(address, options), later) {
@@ -348,7 +362,12 @@ fn target(
             (Err(error), _) => return Err(RelayError::Connect(error)),
         },
     };
-    Ok(Target::new(address.clone(), protocol, place, tls))
+    Ok(Target::new(address.clone(), protocol, place, ClientLayers { tls, websocket }))
+}
+
+#[cfg(feature = "http")]
+fn is_websocket(address: &Address) -> bool {
+    matches!(address.scheme, Some(Scheme::Ws | Scheme::Wss))
 }
 
 /// Where a server's name leads.

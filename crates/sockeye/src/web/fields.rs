@@ -32,7 +32,11 @@ pub struct Fields<'a> {
     pub range: Value<'a>,
     pub referer: Value<'a>,
     pub sec_fetch_site: Value<'a>,
+    pub sec_websocket_key: Value<'a>,
+    pub sec_websocket_protocol: Value<'a>,
+    pub sec_websocket_version: Value<'a>,
     pub transfer_encoding: Value<'a>,
+    pub upgrade: Value<'a>,
     pub user_agent: Value<'a>,
 }
 
@@ -63,6 +67,7 @@ impl<'a> Fields<'a> {
             6 if is("expect") => &mut self.expect,
             6 if is("origin") => &mut self.origin,
             7 if is("referer") => &mut self.referer,
+            7 if is("upgrade") => &mut self.upgrade,
             8 if is("if-match") => &mut self.if_match,
             8 if is("if-range") => &mut self.if_range,
             10 if is("connection") => &mut self.connection,
@@ -75,9 +80,12 @@ impl<'a> Fields<'a> {
             14 if is("sec-fetch-site") => &mut self.sec_fetch_site,
             15 if is("accept-encoding") => &mut self.accept_encoding,
             16 if is("content-encoding") => &mut self.content_encoding,
+            17 if is("sec-websocket-key") => &mut self.sec_websocket_key,
             17 if is("transfer-encoding") => &mut self.transfer_encoding,
             17 if is("if-modified-since") => &mut self.if_modified_since,
             19 if is("if-unmodified-since") => &mut self.if_unmodified_since,
+            21 if is("sec-websocket-version") => &mut self.sec_websocket_version,
+            22 if is("sec-websocket-protocol") => &mut self.sec_websocket_protocol,
             29 if is("access-control-request-method") => &mut self.access_control_request_method,
             _ => return None,
         })

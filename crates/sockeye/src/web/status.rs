@@ -51,6 +51,8 @@ impl Status {
     pub const EXPECTATION_FAILED: Self = Self(417);
     /// 421
     pub const MISDIRECTED_REQUEST: Self = Self(421);
+    /// 426 (RFC 9110, section 15.5.22)
+    pub const UPGRADE_REQUIRED: Self = Self(426);
     /// 431
     pub const FIELDS_TOO_LARGE: Self = Self(431);
     /// 500
@@ -96,6 +98,7 @@ impl Status {
             416 => "Range Not Satisfiable",
             417 => "Expectation Failed",
             421 => "Misdirected Request",
+            426 => "Upgrade Required",
             431 => "Request Header Fields Too Large",
             501 => "Not Implemented",
             503 => "Service Unavailable",

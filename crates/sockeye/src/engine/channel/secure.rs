@@ -7,7 +7,8 @@ use transcript::FaultKind;
 
 use crate::failure::Kind;
 use crate::limits;
-use crate::net::tls::{Session, TlsError, Why};
+use crate::net::session::Session;
+use crate::net::tls::{TlsError, Why};
 
 impl Channel {
     pub(in crate::engine) fn begin_tls(
@@ -84,7 +85,7 @@ impl Channel {
     pub(super) fn not_secure(&mut self, error: &TlsError, context: &mut Context<'_>) -> Fate {
         if context.origin.begins_secure() && matches!(self.phase, Phase::Open | Phase::Handshaking) {
             let fault = if error.why == Why::Certificate { FaultKind::Untrusted } else { FaultKind::Tls };
-            let reason = format!("TLS: {error}");
+            let reason = format!("{}: {error}", error.layer());
             self.fail(Kind::Fault(fault), &reason, context);
             self.secure = None;
             self.reason = Some(reason.into());
@@ -95,7 +96,7 @@ impl Channel {
         }
         // Whoever knocks without speaking TLS is a line in the log, and no failure of ours.
         self.secure = None;
-        self.reason = Some(format!("TLS: {error}").into());
+        self.reason = Some(format!("{}: {error}", error.layer()).into());
         self.finish(context)
     }
 
@@ -103,7 +104,7 @@ impl Channel {
     pub(in crate::engine) fn say_end(&mut self, context: &mut Context<'_>) -> Fate {
         let Some(session) = &mut self.secure else { return Fate::Lives };
         let mut wire = Vec::new();
-        session.end(&mut wire);
+        session.end(None, &mut wire);
         self.write(&wire, context)
     }
 }

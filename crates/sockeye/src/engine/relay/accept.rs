@@ -17,7 +17,7 @@ use crate::event::{ClosedBy, Conversation, Event, Name};
 use crate::faults::{Chain, Faults, Fortune, Lane};
 use crate::gate::{Gate, KeptOut, Pass, WhenFull, who};
 use crate::limits;
-use crate::net::tls::Session;
+use crate::net::session::ServerLayers;
 use transcript::Side;
 
 /// A client that was accepted, and may come in or not.
@@ -179,12 +179,12 @@ impl Loop {
             self.conclude(key, false);
             return;
         }
-        if let Some(tls) = self.tls.get(listener).and_then(Option::as_ref) {
+        if let Some(session) = self.layers.get(listener).and_then(ServerLayers::session) {
             pair.deadline = Some(self.now.after(limits::HANDSHAKE_WAIT));
-            match Session::of_server(tls) {
+            match session {
                 Ok(session) => begun = begun.and_then(|()| pair.near.secure(session)),
                 Err(error) => {
-                    pair.give_up(ClosedBy::Server, format!("TLS: {error}"));
+                    pair.give_up(ClosedBy::Server, format!("{}: {error}", error.layer()));
                     self.conclude(key, false);
                     return;
                 }

@@ -10,7 +10,9 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, getsockname, recv, send, shutd
 
 use super::capture::Wire;
 use crate::endpoint::{Name, Protocol};
-use crate::net::tls::{Session, TlsError};
+use crate::net::session::Session;
+use crate::net::tls::TlsError;
+use crate::net::websocket::Close;
 use crate::sys::queue;
 
 /// Bytes that are encrypted at once, and most that wait encrypted for a socket to take them before more are.
@@ -65,6 +67,8 @@ pub(super) struct Leg {
     pub(super) hung: bool,
     /// The peer's end was read.
     pub(super) ended: bool,
+    /// Bytes that came.
+    pub(super) received: u64,
     /// We said our end; the socket's is shut once all before it was taken.
     said_end: bool,
     is_shut: bool,
@@ -85,6 +89,7 @@ impl Leg {
             writable: true,
             hung: false,
             ended: false,
+            received: 0,
             said_end: false,
             is_shut: false,
             broken: None,
@@ -111,7 +116,26 @@ impl Leg {
         self.session.as_ref().is_some_and(|session| session.is_handshaking())
     }
 
-    /// Begins TLS; a client has the first word.
+    /// Whether its peer says nothing more once it hears our end.
+    pub(super) fn ends_both_ways(&self) -> bool {
+        self.is_websocket()
+    }
+
+    fn is_websocket(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_websocket())
+    }
+
+    /// What stands between, for people.
+    pub(super) fn layer(&self) -> &'static str {
+        if self.is_websocket() { "WebSocket" } else { "TLS" }
+    }
+
+    /// Why the peer says no more, where it said why.
+    pub(super) fn close(&self) -> Option<&Close> {
+        self.session.as_ref()?.close()
+    }
+
+    /// Begins TLS or WebSocket; a client has the first word.
     pub(super) fn secure(&mut self, mut session: Session) -> Result<(), Errno> {
         session.send(&[], &mut self.wire);
         self.session = Some(Box::new(session));
@@ -143,6 +167,10 @@ impl Leg {
                 return Got::End;
             }
             let length = match self.receive_raw(&mut buffer.raw) {
+                // Messages end with a word: what ends without one is broken (RFC 6455, section 7.1.5, code 1006).
+                Ok(Some(0)) if self.is_websocket() && !self.is_handshaking() => {
+                    return if self.said_end { Got::End } else { Got::Broken(Errno::CONNRESET) };
+                }
                 Ok(Some(0)) => return Got::Cut,
                 Ok(Some(length)) => length,
                 Ok(None) => return Got::Nothing,
@@ -163,6 +191,7 @@ impl Leg {
                 return Got::NotSecure(error);
             }
             if !buffer.clear.is_empty() {
+                self.received += buffer.clear.len() as u64;
                 return Got::Bytes(buffer.clear.len());
             }
         }
@@ -272,12 +301,17 @@ impl Leg {
 
     /// Says that nothing more is said.
     pub(super) fn say_end(&mut self) -> Result<(), Errno> {
+        self.say_end_as(None)
+    }
+
+    /// The same, and why.
+    pub(super) fn say_end_as(&mut self, why: Option<&Close>) -> Result<(), Errno> {
         if self.said_end {
             return Ok(());
         }
         self.said_end = true;
         if let Some(session) = &mut self.session {
-            session.end(&mut self.wire);
+            session.end(why, &mut self.wire);
         }
         self.flush()
     }

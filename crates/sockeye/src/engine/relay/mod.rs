@@ -32,7 +32,7 @@ use crate::failure::Kind;
 use crate::faults::BadNetwork;
 use crate::gate::Gate;
 use crate::net::listen::Socket;
-use crate::net::tls::TlsServer;
+use crate::net::session::ServerLayers;
 use crate::net::{is_exhausted, words};
 use crate::stop::Stop;
 use accept::Newcomer;
@@ -153,11 +153,11 @@ impl Summary {
     }
 }
 
-/// A listening socket, and who we are to its clients.
+/// A listening socket, and what its clients are spoken to through.
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) socket: Socket,
-    pub(crate) tls: Option<TlsServer>,
+    pub(crate) layers: ServerLayers,
 }
 
 /// The loop of one thread.
@@ -165,9 +165,9 @@ struct Loop {
     seat: usize,
     shared: Arc<Shared>,
     poll: Poll,
-    /// Only the first has any; the others know who they are to clients.
+    /// Only the first has any; the others know how clients are spoken to.
     listeners: Vec<Listener>,
-    tls: Vec<Option<TlsServer>>,
+    layers: Vec<ServerLayers>,
     pairs: Slab<Box<Pair>>,
     /// Where datagrams are relayed, and not streams.
     flows: Option<Box<Flows>>,
@@ -203,19 +203,19 @@ pub(crate) fn run(
     let began = Instant::now();
     let threads = options.threads.max(1);
     let shared = Arc::new(Shared::new(options, targets, observer)?);
-    let tls: Vec<Option<TlsServer>> = listeners.iter().map(|listener| listener.tls.clone()).collect();
+    let layers: Vec<ServerLayers> = listeners.iter().map(|listener| listener.layers.clone()).collect();
     let mut workers = Vec::new();
     for seat in 1..threads {
         let epoll = Loop::poll(&shared, seat)?.into_epoll();
-        let (shared, tls) = (Arc::clone(&shared), tls.clone());
+        let (shared, layers) = (Arc::clone(&shared), layers.clone());
         let thread = std::thread::Builder::new().name(format!("relay {seat}"));
         workers.push(thread.spawn(move || {
-            let ran = Loop::new(seat, Arc::clone(&shared), Poll::over(epoll), tls, began).run();
+            let ran = Loop::new(seat, Arc::clone(&shared), Poll::over(epoll), layers, began).run();
             shared.leave(seat);
             ran
         })?);
     }
-    let mut first = Loop::new(0, Arc::clone(&shared), Loop::poll(&shared, 0)?, tls, began);
+    let mut first = Loop::new(0, Arc::clone(&shared), Loop::poll(&shared, 0)?, layers, began);
     let ran = first.listen(listeners, stop).and_then(|()| first.run());
     shared.write_all(|| Message::End);
     for worker in workers {
@@ -234,13 +234,13 @@ impl Loop {
         Ok(poll)
     }
 
-    fn new(seat: usize, shared: Arc<Shared>, poll: Poll, tls: Vec<Option<TlsServer>>, began: Instant) -> Self {
+    fn new(seat: usize, shared: Arc<Shared>, poll: Poll, layers: Vec<ServerLayers>, began: Instant) -> Self {
         Self {
             seat,
             shared,
             poll,
             listeners: Vec::new(),
-            tls,
+            layers,
             pairs: Slab::new(),
             flows: None,
             timers: Timers::default(),
@@ -512,7 +512,7 @@ impl Loop {
             pair.armed.clear(at);
             match &pair.stage {
                 Stage::Greeting => {
-                    let why = "the client took too long for the handshake of TLS".to_owned();
+                    let why = format!("the client took too long for the handshake of {}", pair.near.layer());
                     if pair.deadline.is_some_and(|by| by <= self.now) {
                         pair.give_up(crate::event::ClosedBy::Timeout, why);
                         self.conclude(key, false);

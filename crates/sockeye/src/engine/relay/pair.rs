@@ -188,23 +188,31 @@ impl Pair {
                 }
                 Got::Nothing => {
                     if self.near.flush().is_err() {
-                        return Err(self.give_up(ClosedBy::Reset, "the client left in the handshake of TLS".to_owned()));
+                        let why = self.left_early();
+                        return Err(self.give_up(ClosedBy::Reset, why));
                     }
                     return Ok(!self.near.is_handshaking());
                 }
                 // Its end came together with the last of the handshake, and is found again.
                 Got::End | Got::Cut if !self.near.is_handshaking() => return Ok(true),
                 Got::End | Got::Cut => {
-                    let why = "the client closed the connection in the handshake of TLS".to_owned();
+                    let why = format!("the client closed the connection in the handshake of {}", self.near.layer());
                     return Err(self.give_up(ClosedBy::Client, why));
                 }
                 Got::Broken(_) => {
-                    return Err(self.give_up(ClosedBy::Reset, "the client left in the handshake of TLS".to_owned()));
+                    let why = self.left_early();
+                    return Err(self.give_up(ClosedBy::Reset, why));
                 }
                 // Whoever knocks without speaking TLS is a line in the log, and no failure of ours.
-                Got::NotSecure(error) => return Err(self.give_up(ClosedBy::Server, format!("TLS: {error}"))),
+                Got::NotSecure(error) => {
+                    return Err(self.give_up(ClosedBy::Server, format!("{}: {error}", error.layer())));
+                }
             }
         }
+    }
+
+    fn left_early(&self) -> String {
+        format!("the client left in the handshake of {}", self.near.layer())
     }
 
     /// Ends before it was joined.
@@ -285,6 +293,13 @@ impl Pair {
                 let who = if self.up.was_cut { "the client" } else { "the server" };
                 self.reason =
                     Some(format!("{who} did not end TLS before its stream ended: it may have been cut short"));
+                self.trouble.get_or_insert(Trouble::CutShort);
+            }
+            let closes = [("the client", self.near.close()), ("the server", far.close())];
+            if let Some((who, close)) = closes.into_iter().find_map(|(who, close)| Some((who, close?)))
+                && !close.is_clean()
+            {
+                self.reason = Some(format!("{who} closed with {close}"));
                 self.trouble.get_or_insert(Trouble::CutShort);
             }
             self.stage = Stage::Ending { untaken: u64::MAX, until: tools.now, look: LOOK };
@@ -397,14 +412,15 @@ impl Pair {
     ) -> Fate {
         let kind = match error.why {
             Why::Certificate => Trouble::Untrusted,
+            Why::WebSocket => Trouble::Reset,
             _ => Trouble::Tls,
         };
         self.trouble = Some(kind);
         let conversation = Some(self.conversation.clone());
-        let failure = Failure::other(Kind::Fault(kind.fault()), format!("TLS: {error}"));
+        let failure = Failure::other(Kind::Fault(kind.fault()), format!("{}: {error}", error.layer()));
         observe(Event::Failed { conversation, failure });
         let fate = self.broken(end, Errno::CONNRESET, tools);
-        self.reason = Some(format!("TLS: {error}"));
+        self.reason = Some(format!("{}: {error}", error.layer()));
         self.by = Some(if end == End::Near { ClosedBy::Client } else { ClosedBy::Server });
         self.trouble = Some(kind);
         // What is encrypted for the peer, an alert, goes before the reset.

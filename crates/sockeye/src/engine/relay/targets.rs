@@ -13,7 +13,8 @@ use transcript::Moment;
 
 use crate::address::Address;
 use crate::endpoint::{Name, Protocol};
-use crate::net::tls::{Session, TlsClient, TlsError};
+use crate::net::session::{ClientLayers, Session};
+use crate::net::tls::TlsError;
 use crate::net::{options, path, race};
 
 /// How long one that did not answer is passed over, at first and at most.
@@ -56,7 +57,7 @@ pub(crate) struct Target {
     pub(crate) address: Address,
     pub(crate) protocol: Protocol,
     pub(crate) place: Place,
-    pub(crate) tls: Option<TlsClient>,
+    pub(crate) layers: ClientLayers,
     live: AtomicUsize,
     /// Failures since it last answered, and until when it is passed over, in nanoseconds.
     failures: AtomicUsize,
@@ -64,9 +65,9 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    pub(crate) fn new(address: Address, protocol: Protocol, place: Place, tls: Option<TlsClient>) -> Self {
+    pub(crate) fn new(address: Address, protocol: Protocol, place: Place, layers: ClientLayers) -> Self {
         let (live, failures, rests_until) = Default::default();
-        Self { address, protocol, place, tls, live, failures, rests_until }
+        Self { address, protocol, place, layers, live, failures, rests_until }
     }
 
     /// How many addresses it has.
@@ -126,9 +127,9 @@ impl Target {
         self.protocol == Protocol::Tcp && address.is_some_and(|address| race::is_self_connection(fd, address))
     }
 
-    /// A session over a connection to it, if it speaks TLS.
+    /// A session over a connection to it, if it speaks TLS or WebSocket.
     pub(super) fn session(&self) -> Option<Result<Session, TlsError>> {
-        self.tls.as_ref().map(Session::of_client)
+        self.layers.session()
     }
 
     pub(super) fn answered(&self) {
@@ -193,7 +194,7 @@ mod tests {
     fn targets(balance: Balance) -> Targets {
         let target = |port: u16| {
             let place = Place::Inet(vec![([127, 0, 0, 1], port).into()]);
-            Target::new(Address::loopback(port), Protocol::Tcp, place, None)
+            Target::new(Address::loopback(port), Protocol::Tcp, place, ClientLayers::default())
         };
         Targets::new((1..=3).map(target).collect(), balance)
     }

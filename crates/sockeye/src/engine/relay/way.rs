@@ -10,6 +10,7 @@ use transcript::{Moment, Side};
 use super::leg::{Buffer, Got, Leg, READ};
 use super::tap::Taps;
 use crate::faults::{Chain, Lane, LiveFault, Met};
+use crate::limits;
 use crate::net::is_of_connection;
 use crate::net::tls::TlsError;
 
@@ -94,6 +95,8 @@ pub(super) struct Way {
     pub(super) was_cut: bool,
     /// The sink was told the end.
     pub(super) shut: bool,
+    /// Of a sink that hears no end but the last one: what it had said, and when, since the source has ended.
+    answered: Option<(u64, Moment)>,
     pub(super) weather: Option<Box<Chain>>,
 }
 
@@ -111,6 +114,7 @@ impl Way {
             ended: false,
             was_cut: false,
             shut: false,
+            answered: None,
             weather,
         }
     }
@@ -168,7 +172,7 @@ impl Way {
                 return Turn::Rests(None);
             }
             if self.ended {
-                return self.end(sink, tools);
+                return self.end(source, sink, tools);
             }
             if moved >= TURN {
                 return Turn::More;
@@ -192,19 +196,35 @@ impl Way {
     }
 
     /// Passes the end on, once all before it is.
-    fn end(&mut self, sink: &mut Leg, tools: &Tools<'_>) -> Turn {
+    fn end(&mut self, source: &Leg, sink: &mut Leg, tools: &Tools<'_>) -> Turn {
         if let Some(weather) = &mut self.weather
             && let Some(wakes) = weather.end_by(tools.now)
         {
             return Turn::Rests(Some(wakes));
         }
         if !self.shut {
+            if sink.ends_both_ways()
+                && source.close().is_none()
+                && let Some(wakes) = self.awaits_answer(sink, tools.now)
+            {
+                return Turn::Rests(Some(wakes));
+            }
             self.shut = true;
-            if let Err(error) = sink.say_end() {
+            if let Err(error) = sink.say_end_as(source.close()) {
                 return Turn::SinkBroken(error);
             }
         }
         Turn::Rests(None)
+    }
+
+    /// Until when the sink may still answer: whoever hears the end of a WebSocket says no more.
+    fn awaits_answer(&mut self, sink: &Leg, now: Moment) -> Option<Moment> {
+        let (said, since) = self.answered.get_or_insert((sink.received, now));
+        if *said != sink.received {
+            (*said, *since) = (sink.received, now);
+        }
+        let until = since.after(limits::WEBSOCKET_QUIET);
+        (until > now && !sink.ended).then_some(until)
     }
 
     /// Reads once, and gives the sink what it takes of that at once; how many bytes came.

@@ -24,11 +24,24 @@ pub enum Why {
     Certificate,
     /// The two could not agree, or the peer does not speak TLS.
     Handshake,
+    /// It is about WebSocket: the peer does not speak it, or breaks it.
+    WebSocket,
 }
 
 impl TlsError {
     pub(crate) fn local(text: String) -> Self {
         Self::new(Why::Handshake, text)
+    }
+
+    /// The same of the layer above, which has its errors with it.
+    pub(crate) fn websocket(text: String) -> Self {
+        Self::new(Why::WebSocket, text)
+    }
+
+    /// What it is about, for people.
+    #[must_use]
+    pub fn layer(&self) -> &'static str {
+        if self.why == Why::WebSocket { "WebSocket" } else { "TLS" }
     }
 
     pub(super) fn new(why: Why, text: String) -> Self {

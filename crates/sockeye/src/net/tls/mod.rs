@@ -47,6 +47,15 @@ pub(crate) use session::Session;
 #[cfg(feature = "tls")]
 pub use trust::{Trust, Version};
 
+/// Bytes that nobody can guess.
+#[cfg(feature = "tls")]
+pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    // Where the system gives none, handshakes of TLS fail too.
+    let _ = provider().secure_random.fill(&mut bytes);
+    bytes
+}
+
 /// What does the cryptography.
 #[cfg(feature = "tls")]
 fn provider() -> std::sync::Arc<rustls::crypto::CryptoProvider> {

@@ -393,7 +393,7 @@ impl fmt::Display for Outcome {
             Ending::Cut => f.write_str(
                 "cut short: the connection ended and the peer had not said so under TLS (close_notify); something may be missing",
             )?,
-            Ending::Insecure(error) => write!(f, "TLS: {error}")?,
+            Ending::Insecure(error) => write!(f, "{}: {error}", error.layer())?,
             Ending::TimedOut(time) => {
                 write!(f, "the conversation took longer than {} (--timeout)", transcript::seconds(*time))?;
             }

@@ -116,6 +116,9 @@ impl Sending<'_> {
         if only_takes && !self.is_file() && !self.is_typed() {
             return Up::Empty;
         }
+        if let Some(secure) = self.connection.secure() {
+            secure.finish_line(self.connection.socket());
+        }
         if self.options.our_end == OurEnd::WhenQuiet && self.options.direction == Direction::Both {
             self.wait_for_quiet();
         }

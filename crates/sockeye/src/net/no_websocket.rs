@@ -1,0 +1,73 @@
+//! What stands for WebSocket where the crate is built without HTTP, with which it begins: there is none.
+
+use super::tls::TlsError;
+
+/// How a server is asked: never.
+#[derive(Debug, Clone)]
+pub(crate) enum WsClient {}
+
+/// How clients are answered: never.
+#[derive(Debug, Clone)]
+pub(crate) enum WsServer {}
+
+/// Why a peer ends.
+#[derive(Debug)]
+pub(crate) enum Close {}
+
+impl Close {
+    pub(crate) fn is_clean(&self) -> bool {
+        match *self {}
+    }
+}
+
+impl std::fmt::Display for Close {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {}
+    }
+}
+
+/// Either side of none.
+#[derive(Debug)]
+pub(crate) enum WebSocket {}
+
+impl WebSocket {
+    pub(crate) fn of_client(client: &WsClient) -> Self {
+        match *client {}
+    }
+
+    pub(crate) fn of_server(server: &WsServer) -> Self {
+        match *server {}
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn close(&self) -> Option<&Close> {
+        match *self {}
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        match *self {}
+    }
+
+    pub(crate) fn receive(&mut self, _: &[u8], _: &mut Vec<u8>) -> Result<(), TlsError> {
+        match *self {}
+    }
+
+    pub(crate) fn send(&mut self, _: &[u8], _: &mut Vec<u8>) {
+        match *self {}
+    }
+
+    pub(crate) fn finish_line(&mut self) {
+        match *self {}
+    }
+
+    pub(crate) fn end(&mut self, _: Option<&Close>, _: &mut Vec<u8>) {
+        match *self {}
+    }
+}

@@ -1,0 +1,181 @@
+//! What stands between the bytes of a socket and those of a conversation: TLS, WebSocket, or the second inside the first. It
+//! has no socket: what came goes in, what is to be sent comes out.
+
+use super::tls::{self, Identity, TlsClient, TlsError, TlsServer, Trust};
+use super::websocket::{Close, WebSocket, WsClient, WsServer};
+
+/// What clients of one address are spoken to through.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ServerLayers {
+    pub(crate) tls: Option<TlsServer>,
+    pub(crate) websocket: Option<WsServer>,
+}
+
+/// What one server is spoken to through.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ClientLayers {
+    pub(crate) tls: Option<TlsClient>,
+    pub(crate) websocket: Option<WsClient>,
+}
+
+impl ServerLayers {
+    /// A session with one client, if there is anything in between.
+    pub(crate) fn session(&self) -> Option<Result<Session, TlsError>> {
+        let tls = self.tls.as_ref().map(tls::Session::of_server).transpose();
+        Session::over(tls, self.websocket.as_ref().map(WebSocket::of_server))
+    }
+}
+
+impl ClientLayers {
+    /// A session with the server, if there is anything in between.
+    pub(crate) fn session(&self) -> Option<Result<Session, TlsError>> {
+        let tls = self.tls.as_ref().map(tls::Session::of_client).transpose();
+        Session::over(tls, self.websocket.as_ref().map(WebSocket::of_client))
+    }
+}
+
+/// Either side of a session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    tls: Option<tls::Session>,
+    websocket: Option<Box<WebSocket>>,
+    /// What TLS made of bytes that came, for the layer above.
+    between: Vec<u8>,
+}
+
+impl From<tls::Session> for Session {
+    fn from(tls: tls::Session) -> Self {
+        Self { tls: Some(tls), websocket: None, between: Vec::new() }
+    }
+}
+
+impl Session {
+    fn over(
+        tls: Result<Option<tls::Session>, TlsError>,
+        websocket: Option<WebSocket>,
+    ) -> Option<Result<Self, TlsError>> {
+        let websocket = websocket.map(Box::new);
+        match tls {
+            Ok(None) if websocket.is_none() => None,
+            Ok(tls) => Some(Ok(Self { tls, websocket, between: Vec::new() })),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// The client's side; the certificate must be for the host.
+    pub(crate) fn client(trust: &Trust, host: &str) -> Result<Self, TlsError> {
+        tls::Session::client(trust, host).map(Self::from)
+    }
+
+    /// The server's side.
+    pub(crate) fn server(identity: &Identity) -> Result<Self, TlsError> {
+        tls::Session::server(identity).map(Self::from)
+    }
+
+    /// The server's side of one that speaks HTTP inside.
+    pub(crate) fn web_server(identity: &Identity) -> Result<Self, TlsError> {
+        tls::Session::web_server(identity).map(Self::from)
+    }
+
+    /// The same with WebSocket inside.
+    pub(crate) fn with(self, websocket: &WsClient) -> Self {
+        Self { websocket: Some(Box::new(WebSocket::of_client(websocket))), ..self }
+    }
+
+    /// WebSocket without TLS.
+    pub(crate) fn websocket(websocket: &WsClient) -> Self {
+        Self { tls: None, websocket: Some(Box::new(WebSocket::of_client(websocket))), between: Vec::new() }
+    }
+
+    /// The protocol that both agreed to speak inside TLS (RFC 7301).
+    pub(crate) fn alpn(&self) -> Option<&[u8]> {
+        self.tls.as_ref().and_then(tls::Session::alpn)
+    }
+
+    /// Whether messages are inside, whose end has a reason, and of which a stream that just ends is none.
+    pub(crate) fn is_websocket(&self) -> bool {
+        self.websocket.is_some()
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(tls::Session::is_handshaking)
+            || self.websocket.as_ref().is_some_and(|websocket| websocket.is_handshaking())
+    }
+
+    /// Whether the peer has said that it says no more.
+    pub(crate) fn has_ended(&self) -> bool {
+        match &self.websocket {
+            Some(websocket) => websocket.has_ended(),
+            None => self.tls.as_ref().is_some_and(tls::Session::has_ended),
+        }
+    }
+
+    /// Why the peer said that, where it said why.
+    pub(crate) fn close(&self) -> Option<&Close> {
+        self.websocket.as_ref()?.close()
+    }
+
+    /// Takes bytes from the socket, and adds what they mean to `clear`.
+    ///
+    /// # Errors
+    /// The peer breaks the protocol or is not to be believed. There may be something to send all the same: an alert, or why.
+    pub(crate) fn receive(&mut self, bytes: &[u8], clear: &mut Vec<u8>) -> Result<(), TlsError> {
+        match (&mut self.tls, &mut self.websocket) {
+            (Some(tls), None) => tls.receive(bytes, clear),
+            (None, Some(websocket)) => websocket.receive(bytes, clear),
+            (Some(tls), Some(websocket)) => {
+                self.between.clear();
+                let received = tls.receive(bytes, &mut self.between);
+                websocket.receive(&self.between, clear).and(received)
+            }
+            (None, None) => {
+                clear.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(crate) fn memory(&self) -> usize {
+        self.tls.as_ref().map_or(0, tls::Session::memory)
+            + self.websocket.as_ref().map_or(0, |websocket| websocket.memory())
+            + self.between.capacity()
+    }
+
+    /// Packs bytes, and adds everything that is to be sent to `wire`.
+    pub(crate) fn send(&mut self, clear: &[u8], wire: &mut Vec<u8>) {
+        match (&mut self.tls, &mut self.websocket) {
+            (Some(tls), None) => tls.send(clear, wire),
+            (None, Some(websocket)) => websocket.send(clear, wire),
+            (Some(tls), Some(websocket)) => {
+                let mut packed = Vec::new();
+                websocket.send(clear, &mut packed);
+                tls.send(&packed, wire);
+            }
+            (None, None) => wire.extend_from_slice(clear),
+        }
+    }
+
+    /// What waits for the end of a line waits no more.
+    pub(crate) fn finish_line(&mut self, wire: &mut Vec<u8>) {
+        if let Some(websocket) = &mut self.websocket {
+            websocket.finish_line();
+            self.send(&[], wire);
+        }
+    }
+
+    /// Says that nothing more is said, and why, where that can be said.
+    pub(crate) fn end(&mut self, why: Option<&Close>, wire: &mut Vec<u8>) {
+        let mut packed = Vec::new();
+        if let Some(websocket) = &mut self.websocket {
+            websocket.end(why, &mut packed);
+        }
+        match &mut self.tls {
+            Some(tls) => {
+                tls.send(&packed, wire);
+                tls.end(wire);
+            }
+            None => wire.append(&mut packed),
+        }
+    }
+}
