@@ -177,6 +177,8 @@ impl From<Kind> for Exit {
             Kind::Fault(fault) => match fault {
                 FaultKind::Differs
                 | FaultKind::Forbidden
+                | FaultKind::NoSuchValue
+                | FaultKind::NotAPort
                 | FaultKind::ClosedEarly
                 | FaultKind::TooLong
                 | FaultKind::TooMuch

@@ -8,7 +8,7 @@
 pub fn format(text: &str) -> String {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut laid_out = String::with_capacity(text.len());
-    let mut depth = 0_usize;
+    let mut open: Vec<Block> = Vec::new();
     let mut blank = false;
     for line in text.split('\n') {
         let line = line.strip_suffix('\r').unwrap_or(line).trim_start_matches([' ', '\t']);
@@ -19,42 +19,70 @@ pub fn format(text: &str) -> String {
         if std::mem::take(&mut blank) {
             laid_out.push('\n');
         }
-        let statement = statement(line);
-        if matches!(statement.as_str(), "end" | "or") {
-            depth = depth.saturating_sub(1);
+        // What begins a way stands as far in as the block itself.
+        let chooses = open.last() == Some(&Block::Choose);
+        let statement = statement(line, chooses);
+        let is_way = match open.last() {
+            Some(Block::Choose) => statement == "else" || statement == "is" || statement.starts_with("is "),
+            _ => statement == "or",
+        };
+        if statement == "end" {
+            open.pop();
         }
+        let depth = open.len().saturating_sub(usize::from(is_way));
         laid_out.push_str(&"  ".repeat(depth));
         laid_out.push_str(&statement);
         laid_out.push('\n');
-        let opens = matches!(
-            statement.as_str(),
-            "repeat" | "either" | "or" | "in any order" | "together" | "maybe" | "at any time"
-        ) || statement.starts_with("repeat ");
-        depth += usize::from(opens);
+        let opens =
+            matches!(statement.as_str(), "repeat" | "either" | "in any order" | "together" | "maybe" | "at any time")
+                || statement.starts_with("repeat ");
+        if opens {
+            open.push(Block::Other);
+        } else if statement.starts_with("choose ") {
+            open.push(Block::Choose);
+        }
     }
     laid_out
 }
 
+/// A block that is open.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Block {
+    Choose,
+    Other,
+}
+
+/// Whether a word is a side, with the number of its connection or without.
+fn is_side(word: &str) -> bool {
+    matches!(word.as_bytes(), [b'C' | b'S'] | [b'C' | b'S', b'2'..=b'9'])
+}
+
 /// One statement or comment without its indent.
-fn statement(line: &str) -> String {
+fn statement(line: &str, chooses: bool) -> String {
     if line.starts_with('#') {
         return line.trim_end().to_owned();
     }
     if let Some((head, payload)) = line.split_once(':') {
-        match head {
-            "C" | "S" | "C raw" | "S raw" => return message(head, payload),
-            "C hex" | "S hex" => return message(head, &hex(payload)),
+        match head.split_once(' ').unwrap_or((head, "")) {
+            (side, "" | "raw") if is_side(side) => return message(head, payload),
+            (side, "hex") if is_side(side) => return message(head, &hex(payload)),
+            (side, "file") if is_side(side) => {
+                return message(head, &format!(" {}", payload.trim_matches([' ', '\t'])));
+            }
             _ if head.starts_with("not") => {
                 let words: Vec<&str> = head.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
                 match words[..] {
-                    ["not", "C" | "S"] | ["not", "C" | "S", "raw"] => return message(&words.join(" "), payload),
-                    ["not", "C" | "S", "hex"] => return message(&words.join(" "), &hex(payload)),
+                    ["not", side] | ["not", side, "raw"] if is_side(side) => return message(&words.join(" "), payload),
+                    ["not", side, "hex"] if is_side(side) => return message(&words.join(" "), &hex(payload)),
                     _ => {}
                 }
             }
-            "C file" | "S file" => return message(head, &format!(" {}", payload.trim_matches([' ', '\t']))),
             _ => {}
         }
+    }
+    // The value is verbatim behind one space.
+    if chooses && let Some(value) = line.strip_prefix("is").filter(|value| value.starts_with([' ', '\t'])) {
+        return format!("is {}", visible(&value[1..]));
     }
     let (word, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
     if matches!(word, "set" | "let")

@@ -20,6 +20,7 @@
 
 pub mod calendar;
 mod carrier;
+mod connections;
 mod diagnostic;
 mod file;
 mod format;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::made::Made;
 use crate::number::Number;
+use crate::side::Side;
 use crate::syntax::{Hole, PartKind, Pattern, Statement, StatementKind, Template, throughout};
 
 /// What a hole is, wherever it stands.
@@ -27,6 +28,8 @@ pub(crate) struct Roles {
     by_place: HashMap<(usize, usize), Role>,
     /// The names whose values are new for whoever says them first.
     fresh: HashMap<String, Made>,
+    /// The names that stand for ports at which a side is connected to.
+    ports: HashMap<String, Side>,
 }
 
 impl Roles {
@@ -37,6 +40,11 @@ impl Roles {
     /// What is made anew for a name.
     pub(crate) fn made(&self, name: &str) -> Option<Made> {
         self.fresh.get(name).copied()
+    }
+
+    /// Who listens at the port whose number a name has, if it is one.
+    pub(crate) fn listens(&self, name: &str) -> Option<Side> {
+        self.ports.get(name).copied()
     }
 }
 
@@ -112,7 +120,12 @@ impl<'a> States<'a> {
 
 /// Works out the role of every hole; `given` names have a value from the start.
 pub(crate) fn resolve(body: &[Statement], given: &[&str], source: &Source) -> (Roles, Vec<Diagnostic>) {
-    let (values, roles) = (throughout(body).filter_map(Statement::sets).collect(), Roles::default());
+    let (values, mut roles) = (throughout(body).filter_map(Statement::sets).collect(), Roles::default());
+    for statement in throughout(body) {
+        if let StatementKind::Connects { side, to: Some(to) } = &statement.kind {
+            roles.ports.extend(to.names().map(|name| (name.to_owned(), side.other())));
+        }
+    }
     let mut resolver = Resolver { source, values, roles, findings: Vec::new(), aside: Vec::new() };
     let mut states = States::default();
     for name in given {
@@ -192,6 +205,20 @@ impl<'a> Resolver<'a> {
                         Some(0) => drop(states.take_back(mark)),
                         Some(_) => {}
                     }
+                }
+                StatementKind::Connects { to, .. } => {
+                    to.iter().for_each(|to| self.uses(to, states));
+                }
+                StatementKind::Choose { name, cases } => {
+                    self.uses(name, states);
+                    let mark = states.changes.len();
+                    let mut ways = Vec::with_capacity(cases.len());
+                    for case in cases {
+                        self.block(&case.body, states);
+                        ways.push(states.take_back(mark));
+                    }
+                    // Where no value fits the play fails: every way that is gone on is one of these.
+                    states.meet(&ways);
                 }
                 StatementKind::Either { branches } => {
                     let mark = states.changes.len();

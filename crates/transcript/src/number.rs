@@ -12,6 +12,8 @@ pub(crate) enum Number {
     Low(u8),
     /// Seven bits a byte, the lowest first; the highest bit of a byte says that another one follows.
     Varint,
+    /// The upper and the lower byte in decimal digits, a comma between them: a port as FTP writes it (RFC 959).
+    Pair,
     /// Hex digits, so many of them or as many as it takes.
     Hex { digits: Option<u8>, upper: bool },
 }
@@ -22,8 +24,8 @@ const MOST_DIGITS: u8 = 16;
 const LONGEST_VARINT: usize = 10;
 
 /// The words, for messages.
-pub(crate) const WORDS: [&str; 11] =
-    ["u8", "u16", "u16le", "u24", "u24le", "u32", "u32le", "u64", "u64le", "varint", "hex"];
+pub(crate) const WORDS: [&str; 12] =
+    ["u8", "u16", "u16le", "u24", "u24le", "u32", "u32le", "u64", "u64le", "varint", "hex", "p1,p2"];
 
 impl Number {
     /// The pattern that is written so.
@@ -51,6 +53,7 @@ impl Number {
             "u32le" => Self::Low(4),
             "u64le" => Self::Low(8),
             "varint" => Self::Varint,
+            "p1,p2" => Self::Pair,
             _ => return None,
         })
     }
@@ -67,7 +70,7 @@ impl Number {
         match self {
             Self::High(bytes) | Self::Low(bytes) => Some(usize::from(bytes)),
             Self::Hex { digits, .. } => digits.map(usize::from),
-            Self::Varint => None,
+            Self::Varint | Self::Pair => None,
         }
     }
 
@@ -93,6 +96,12 @@ impl Number {
                     return None;
                 }
                 Some(bytes.iter().rev().fold(0, |number, byte| number << 7 | u64::from(byte & 0x7f)))
+            }
+            Self::Pair => {
+                let (upper, lower) = std::str::from_utf8(bytes).ok()?.split_once(',')?;
+                let byte =
+                    |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<u8>().ok());
+                Some(u64::from(byte(upper)??) << 8 | u64::from(byte(lower)??))
             }
             Self::Hex { digits, .. } => {
                 let is_right = match digits {
@@ -133,6 +142,10 @@ impl Number {
                 bytes.push(number as u8);
                 Some(bytes)
             }
+            Self::Pair => {
+                let [upper, lower] = u16::try_from(number).ok()?.to_be_bytes();
+                Some(format!("{upper},{lower}").into_bytes())
+            }
             Self::Hex { digits, upper } => {
                 let width = digits.map_or(1, usize::from);
                 let text = if upper { format!("{number:0width$X}") } else { format!("{number:0width$x}") };
@@ -148,6 +161,7 @@ impl fmt::Display for Number {
             Self::High(count) => write!(f, "u{}", 8 * u32::from(*count)),
             Self::Low(count) => write!(f, "u{}le", 8 * u32::from(*count)),
             Self::Varint => f.write_str("varint"),
+            Self::Pair => f.write_str("p1,p2"),
             Self::Hex { digits, upper } => {
                 if let Some(digits) = digits {
                     write!(f, "{digits} ")?;
@@ -166,8 +180,13 @@ mod tests {
     #[test]
     fn a_number_is_read_as_it_was_written_and_has_the_name_that_it_was_given() {
         let most = [("u8", u64::from(u8::MAX)), ("u16", 0xffff), ("u24", 0xff_ffff), ("u32", 0xffff_ffff)];
-        let most =
-            most.into_iter().chain([("u64", u64::MAX), ("varint", u64::MAX), ("hex", u64::MAX), ("16 HEX", u64::MAX)]);
+        let most = most.into_iter().chain([
+            ("u64", u64::MAX),
+            ("p1,p2", 0xffff),
+            ("varint", u64::MAX),
+            ("hex", u64::MAX),
+            ("16 HEX", u64::MAX),
+        ]);
         for (word, most) in most {
             for word in [word.to_owned(), format!("{word}le")] {
                 let Some(number) = Number::named(&word) else { continue };
@@ -193,9 +212,17 @@ mod tests {
         assert_eq!(write("hex", "4096"), Some(b"1000".to_vec()));
         assert_eq!(write("2 hex", "10"), Some(b"0a".to_vec()));
         assert_eq!(write("2 HEX", "10"), Some(b"0A".to_vec()));
-        for (word, text) in
-            [("u8", "256"), ("u8", "-1"), ("u8", ""), ("u8", "x"), ("2 hex", "256"), ("u64", "18446744073709551616")]
-        {
+        // RFC 959, 4.1.2: 21 * 256 + 7.
+        assert_eq!(write("p1,p2", "5383"), Some(b"21,7".to_vec()));
+        for (word, text) in [
+            ("u8", "256"),
+            ("p1,p2", "65536"),
+            ("u8", "-1"),
+            ("u8", ""),
+            ("u8", "x"),
+            ("2 hex", "256"),
+            ("u64", "18446744073709551616"),
+        ] {
             assert_eq!(write(word, text), None, "{word} {text}");
         }
     }
@@ -210,6 +237,9 @@ mod tests {
         assert_eq!(read("varint", &[0x80]), None);
         assert_eq!(read("varint", &[0xff; 10]), None);
         assert_eq!(read("u16", &[1]), None);
+        for wrong in ["", "1", "1,", ",1", "256,1", "1,256", "+1,1", "1, 1", "1,2,3"] {
+            assert_eq!(read("p1,p2", wrong.as_bytes()), None, "{wrong}");
+        }
         assert_eq!((Number::varint_length(&[0x80]), Number::varint_length(&[0x80, 1, 2])), (None, Some(2)));
         assert_eq!(Number::varint_length(&[0xff; 20]), Some(10));
         for word in ["u12", "u8le", "17 hex", "0 hex", "x hex", "int16", "hex 2"] {

@@ -3,6 +3,7 @@
 
 mod account;
 mod aside;
+mod connections;
 mod file;
 mod hear;
 mod rounds;
@@ -83,6 +84,32 @@ pub enum Next {
     },
     /// Half-close our direction, then step again.
     StopSending,
+    /// Go on with another connection that is open: with the next step comes what came there.
+    Over {
+        /// Which: the 2 of `C2:`.
+        connection: u8,
+    },
+    /// Open a connection; the next step is about it.
+    Connect {
+        /// Which.
+        connection: u8,
+        /// The port, where it is not that of the conversation; the host is the same.
+        port: Option<u16>,
+    },
+    /// Take a connection that the other side opens; the next step is about it. See [`Play::not_connected`].
+    Accept {
+        /// Which.
+        connection: u8,
+        /// Whether it comes to the port at which [`Next::Listen`] had us listen for it, or to that of the conversation.
+        has_port: bool,
+        /// When that is too late; `None` is never.
+        until: Option<Moment>,
+    },
+    /// Listen at a port that is free, and tell which: [`Play::listens_at`].
+    Listen {
+        /// The connection that will come there.
+        connection: u8,
+    },
     /// Shake hands for TLS, then step again with what is said inside it.
     StartTls,
     /// The play is over.
@@ -96,6 +123,11 @@ pub enum Ending {
     Done,
     /// As written, and the transcript says that we reset.
     DoneByReset,
+    /// The connection ends here, and the play goes on: step again, without input, for where.
+    GoesOn {
+        /// We end it by a reset.
+        by_reset: bool,
+    },
     /// The other side left where it may.
     Left,
     /// Nothing came for long where nothing was due.
@@ -171,6 +203,10 @@ pub struct Play {
     after_gap: bool,
     /// Inside `together`.
     together: bool,
+    /// Over which connection it goes; 0 is the first.
+    on: u8,
+    /// The connections that are not as they were when the play began: a bit each.
+    changed: u16,
 }
 
 impl Script {
@@ -279,7 +315,7 @@ impl Play {
         if scratch.row.is_some() {
             self.row = scratch.row.take();
         }
-        if !matches!(next, Next::End(_)) {
+        if !matches!(&next, Next::End(ending) if !matches!(ending, Ending::GoesOn { .. })) {
             self.saved = scratch.save(script.program.live.get(self.pc).copied().unwrap_or(false));
         }
         Step { consumed, left, next }
@@ -315,11 +351,14 @@ impl Play {
     pub fn reset(&mut self, script: &Script, unread: &[u8], scratch: &mut Scratch) -> Ending {
         self.bring(script, scratch);
         let ending = match &script.program.ops[self.pc] {
-            Op::Expect(Deed::Reset) => Ending::Done,
+            Op::Expect(Deed::Reset) => self.part(script, self.pc, Ending::Done),
             Op::Choice(_) if unread.is_empty() && self.at_rest(script) && script.forgives_resets() => Ending::IdleReset,
             _ => Ending::Failed(Box::new(self.verdict(script, Fault::Reset, unread, scratch))),
         };
         self.row = scratch.row.take();
+        if let Ending::GoesOn { .. } = ending {
+            self.saved = scratch.save(script.program.live[self.pc]);
+        }
         ending
     }
 
@@ -508,8 +547,7 @@ impl<W: Watch> Walk<'_, W> {
             Op::Do(deed) => {
                 self.owes_ending = false;
                 match deed {
-                    Deed::Close => Err(Stop::Next(Next::End(Ending::Done))),
-                    Deed::Reset => Err(Stop::Next(Next::End(Ending::DoneByReset))),
+                    Deed::Close | Deed::Reset => Err(self.end_ours(play, pc, *deed)),
                     Deed::StopSending => {
                         play.pc = pc + 1;
                         Err(Stop::Next(Next::StopSending))
@@ -543,6 +581,7 @@ impl<W: Watch> Walk<'_, W> {
                 Ok(next)
             }
             Op::Jump(to) => Ok(*to),
+            Op::On(_) | Op::Connect(_) | Op::Listen { .. } | Op::Choose(_) => self.beside(play, pc),
             Op::Wrong | Op::End => Err(Stop::Next(Next::End(Ending::Done))),
             Op::Patience(_)
             | Op::Set { .. }

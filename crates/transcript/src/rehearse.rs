@@ -20,6 +20,7 @@ use crate::carrier::Carrier;
 use crate::moment::Moment;
 use crate::play::{Ending, Input, Next, Output, Play, Watch};
 use crate::script::Script;
+use crate::syntax::{FIRST, MOST_CONNECTIONS};
 use crate::values::Scratch;
 
 /// What came of a rehearsal.
@@ -80,29 +81,41 @@ struct End<'a> {
     script: &'a Script,
     play: Play,
     taken: Taken,
-    /// What came and was not consumed.
-    buffer: Vec<u8>,
-    /// The first byte of it that is not consumed.
-    consumed: usize,
-    /// What the other said and has not come yet.
-    coming: VecDeque<u8>,
+    /// What comes, by the number of its connection; nothing comes over the one with the number 0.
+    wires: Vec<Wire>,
+    /// The connection over which it goes.
+    on: usize,
+    /// The connection that it waits for, and whether it has a port of its own.
+    awaits: Option<usize>,
     /// How long each datagram is in what is coming.
     datagrams: VecDeque<usize>,
     /// The most that waited at once.
     most: Ahead,
     /// Over datagrams: the one in the buffer was not taken yet.
     holds_datagram: bool,
-    /// The other said its last.
-    peer_done: bool,
     said: Vec<u8>,
     until: Option<Moment>,
     ending: Option<Ending>,
-    half_closed: bool,
     /// The last step ended because it had done much.
     worked: bool,
     /// TLS handshakes that it has come to, and those that are done.
     handshakes: u32,
     shaken: u32,
+}
+
+/// One direction of a connection, as who hears it has it.
+#[derive(Debug, Clone, Default)]
+struct Wire {
+    /// What came and was not consumed.
+    buffer: Vec<u8>,
+    /// The first byte of it that is not consumed.
+    consumed: usize,
+    /// What the other said and has not come yet.
+    coming: VecDeque<u8>,
+    /// The other said its last.
+    peer_done: bool,
+    /// That was heard.
+    half_closed: bool,
 }
 
 impl<'a> End<'a> {
@@ -111,17 +124,15 @@ impl<'a> End<'a> {
             script,
             play: script.play(),
             taken: Taken::default(),
-            buffer: vec![],
-            consumed: 0,
-            coming: [].into(),
+            wires: vec![Wire::default(); if script.spans() { usize::from(MOST_CONNECTIONS) + 1 } else { 2 }],
+            on: usize::from(FIRST),
+            awaits: None,
             datagrams: [].into(),
             most: Ahead::default(),
             holds_datagram: false,
-            peer_done: false,
             said: vec![],
             until: None,
             ending: None,
-            half_closed: false,
             worked: false,
             handshakes: 0,
             shaken: 0,
@@ -192,9 +203,9 @@ fn rehearse_within(
 }
 
 /// Lets one end go on; whether anything changed.
-fn turn(
-    me: &mut End<'_>,
-    other: &mut End<'_>,
+fn turn<'a>(
+    me: &mut End<'a>,
+    other: &mut End<'a>,
     now: Moment,
     scratch: &mut Scratch,
     pieces: &mut impl FnMut(usize) -> usize,
@@ -209,39 +220,43 @@ fn turn(
         me.shaken = me.handshakes;
         me.until = Some(now);
     }
+    if let Some(connection) = me.awaits {
+        return meet(me, other, connection, now, scratch);
+    }
     let datagrams = me.script.carrier == Carrier::Datagram;
     let mut came = false;
+    let wire = &mut me.wires[me.on];
     if datagrams {
         if !me.holds_datagram
             && let Some(length) = me.datagrams.pop_front()
         {
-            me.buffer.clear();
-            me.buffer.extend(me.coming.drain(..length));
-            (me.consumed, me.holds_datagram) = (0, true);
+            wire.buffer.clear();
+            wire.buffer.extend(wire.coming.drain(..length));
+            (wire.consumed, me.holds_datagram) = (0, true);
             came = true;
         }
-    } else if !me.coming.is_empty() {
-        let count = pieces(me.coming.len()).clamp(1, me.coming.len());
-        me.buffer.extend(me.coming.drain(..count));
+    } else if !wire.coming.is_empty() {
+        let count = pieces(wire.coming.len()).clamp(1, wire.coming.len());
+        wire.buffer.extend(wire.coming.drain(..count));
         came = true;
     }
-    let ended = me.peer_done && me.coming.is_empty();
+    let ended = wire.peer_done && wire.coming.is_empty();
     let due = me.until.is_none_or(|until| now >= until);
     let first = me.said.is_empty() && me.until.is_none();
-    let ends_now = ended && !me.half_closed;
+    let ends_now = ended && !wire.half_closed;
     if !(came || due || ends_now || first) {
         return false;
     }
-    me.half_closed |= ended;
+    wire.half_closed |= ended;
     let mut output = Output::default();
     let datagram = std::mem::take(&mut me.holds_datagram);
-    let input = Input { bytes: &me.buffer[me.consumed..], datagram, ended, now };
+    let input = Input { bytes: &wire.buffer[wire.consumed..], datagram, ended, now };
     let step = me.play.step_watched(me.script, input, scratch, &mut output, &mut me.taken);
-    me.consumed += step.consumed;
+    wire.consumed += step.consumed;
     // What is consumed byte by byte is let go in large pieces.
-    if me.consumed >= me.buffer.len() || me.consumed > 64 * 1024 && me.consumed > me.buffer.len() / 2 {
-        me.buffer.drain(..me.consumed);
-        me.consumed = 0;
+    if wire.consumed >= wire.buffer.len() || wire.consumed > 64 * 1024 && wire.consumed > wire.buffer.len() / 2 {
+        wire.buffer.drain(..wire.consumed);
+        wire.consumed = 0;
     }
     me.holds_datagram = datagram && step.left;
     me.said.extend_from_slice(&output.bytes);
@@ -251,11 +266,11 @@ fn turn(
             other.datagrams.push_back(end - from);
             from = end;
         }
-        other.coming.extend(&output.bytes);
+        other.wires[me.on].coming.extend(&output.bytes);
     }
     if datagrams {
         other.most.datagrams = other.most.datagrams.max(other.datagrams.len());
-        other.most.bytes = other.most.bytes.max(other.coming.len());
+        other.most.bytes = other.most.bytes.max(other.wires[me.on].coming.len());
     }
     match step.next {
         Next::Hear { until } => me.until = Some(until.unwrap_or(Moment::from_nanos(u64::MAX))),
@@ -266,7 +281,32 @@ fn turn(
         }
         Next::Pause { until } => me.until = Some(until),
         Next::StopSending => {
-            other.peer_done = true;
+            other.wires[me.on].peer_done = true;
+            me.until = Some(now);
+        }
+        Next::Over { connection } => {
+            me.on = usize::from(connection);
+            me.until = Some(now);
+        }
+        Next::Connect { connection, .. } => {
+            me.awaits = Some(usize::from(connection));
+            me.until = None;
+        }
+        Next::Accept { connection, until, .. } => {
+            me.awaits = Some(usize::from(connection));
+            me.until = until;
+        }
+        Next::Listen { .. } => {
+            me.play.listens_at(me.script, IMAGINARY_PORT, scratch);
+            me.until = Some(now);
+        }
+        Next::End(Ending::GoesOn { by_reset }) => {
+            other.wires[me.on].peer_done = true;
+            if by_reset && other.ending.is_none() && other.on == me.on {
+                reset(other, now, scratch);
+            }
+            // It hears nothing until it is over another one.
+            me.on = 0;
             me.until = Some(now);
         }
         Next::StartTls => {
@@ -275,17 +315,48 @@ fn turn(
         }
         Next::End(ending) => {
             if matches!(ending, Ending::DoneByReset) && other.ending.is_none() {
-                let unread = other.buffer.split_off(other.consumed);
-                other.ending = Some(other.play.reset(other.script, &unread, scratch));
+                reset(other, now, scratch);
             }
-            other.peer_done = !datagrams;
-            if datagrams && other.ending.is_none() && other.coming.is_empty() && other.play.at_rest(other.script) {
+            other.wires.iter_mut().for_each(|wire| wire.peer_done = !datagrams);
+            let all_came = other.wires[other.on].coming.is_empty();
+            if datagrams && other.ending.is_none() && all_came && other.play.at_rest(other.script) {
                 other.ending = Some(Ending::Left);
             }
             me.ending = Some(ending);
         }
     }
     true
+}
+
+/// The port at which who listens in a rehearsal does.
+const IMAGINARY_PORT: u16 = 50_001;
+
+/// One end waits for a connection: it stands when the other end has come to it too.
+fn meet<'a>(me: &mut End<'a>, other: &mut End<'a>, connection: usize, now: Moment, scratch: &mut Scratch) -> bool {
+    if other.awaits == Some(connection) {
+        for end in [me, other] {
+            end.wires[connection] = Wire::default();
+            (end.on, end.awaits, end.until) = (connection, None, Some(now));
+        }
+        return true;
+    }
+    let is_late = me.until.is_some_and(|until| now >= until);
+    if other.ending.is_none() && !is_late {
+        return false;
+    }
+    let waited = me.script.wait.unwrap_or_default();
+    me.ending = Some(me.play.not_connected(me.script, waited, scratch));
+    other.wires.iter_mut().for_each(|wire| wire.peer_done = true);
+    true
+}
+
+/// The other end has reset the connection over which this one goes.
+fn reset(end: &mut End<'_>, now: Moment, scratch: &mut Scratch) {
+    let wire = std::mem::take(&mut end.wires[end.on]);
+    match end.play.reset(end.script, &wire.buffer[wire.consumed..], scratch) {
+        Ending::GoesOn { .. } => (end.on, end.until) = (0, Some(now)),
+        ending => end.ending = Some(ending),
+    }
 }
 
 #[cfg(test)]

@@ -134,6 +134,7 @@ impl Script {
                 findings.extend(program::unclear_ends(&program, &transcript.source, side, gap, listening));
             }
         }
+        findings.extend(not_listened(&program, options.side));
         let files = open_files(&program, options, &mut findings);
         if options.carrier == Carrier::Datagram {
             findings.extend(over_datagrams(&program));
@@ -186,6 +187,12 @@ impl Script {
         self.program.ops.iter().any(|op| matches!(op, Op::StartTls))
     }
 
+    /// Whether it has several connections, at once or one after the other.
+    #[must_use]
+    pub fn spans(&self) -> bool {
+        self.program.spans
+    }
+
     /// The lines of its messages and files, of both sides, in their order.
     #[must_use]
     pub fn lines(&self) -> Vec<usize> {
@@ -209,7 +216,7 @@ impl Script {
         if self.carrier == Carrier::Datagram {
             return true;
         }
-        let is_about_the_connection = |op: &Op| matches!(op, Op::Do(_) | Op::Expect(_) | Op::StartTls);
+        let is_about_the_connection = |op: &Op| matches!(op, Op::Do(_) | Op::Expect(_) | Op::StartTls | Op::Connect(_));
         if self.program.ops.iter().any(is_about_the_connection) {
             return false;
         }
@@ -217,7 +224,7 @@ impl Script {
             First::Line(message) => self.program.messages[message].side == self.side,
             First::File(file) => self.program.files[file].side == self.side,
             First::End => true,
-            First::Expect(_) | First::Do(_) | First::StartTls | First::Wrong => false,
+            First::Expect(_) | First::Do(_) | First::StartTls | First::Connect | First::Choose | First::Wrong => false,
         })
     }
 
@@ -315,6 +322,10 @@ fn said(program: &Program) -> Vec<usize> {
             }
             Op::End | Op::Forbidden | Op::Return => {}
             Op::Jump(to) => open.push(*to),
+            Op::Choose(table) => {
+                let table = &program.tables[*table];
+                open.extend(table.ways.values().copied().chain(table.otherwise));
+            }
             Op::Again { body, .. } => open.extend([*body, pc + 1]),
             Op::Choice(index) => {
                 let choice = &program.choices[*index];
@@ -468,6 +479,23 @@ fn hearable(program: &Program, options: &Options) -> Vec<Diagnostic> {
     findings
 }
 
+/// Where the other side connects to a port, we listen there: that is begun where we say its number.
+fn not_listened(program: &Program, side: Side) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for (op, place) in program.ops.iter().zip(&program.places) {
+        let Op::Connect(program::Connect { connection, ours: false, to: Some(slot) }) = op else { continue };
+        let is_begun = |op: &Op| matches!(op, Op::Listen { connection: other, .. } if other == connection);
+        if !program.ops.iter().any(is_begun) {
+            let name = program.name(*slot);
+            let message = format!("the {side} must listen at port {{{name}}}, and no line of it says that port first");
+            let help =
+                format!("let a line of `{}:` above say {{{name}}}: sockeye takes a port that is free", side.letter());
+            findings.push(Diagnostic::error(*place, message).help(help));
+        }
+    }
+    findings
+}
+
 /// No message may be longer than a datagram, nor may those be that go into one.
 fn too_long_for_datagrams(program: &Program) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
@@ -510,6 +538,7 @@ fn over_datagrams(program: &Program) -> Vec<Diagnostic> {
             Op::Do(Deed::StopSending) | Op::Expect(Deed::StopSending) => "stops sending",
             Op::Do(Deed::Reset) | Op::Expect(Deed::Reset) => "resets",
             Op::StartTls => "starttls",
+            Op::Connect(_) => "connects",
             _ => continue,
         };
         findings.push(

@@ -8,7 +8,7 @@ use crate::file::Files;
 use crate::program::Outside;
 use crate::side::Side;
 use crate::syntax::{self, Refused, Settings, Statement, StatementKind, Tree};
-use crate::{lint, names, program};
+use crate::{connections, lint, names, program};
 
 /// A transcript that follows the grammar. Whether a side can play it is asked by [`crate::Script::prepare`].
 #[derive(Debug, Clone)]
@@ -38,6 +38,7 @@ impl Transcript {
         let Tree { source, settings, body, mut findings, is_closed } = syntax::read(name, text, files)?;
         let (roles, unresolved) = names::resolve(&body, given, &source);
         findings.extend(unresolved);
+        findings.extend(connections::check(&body, &roles, &source).into_iter().filter(|_| is_closed));
         // What is wrong with the structure is wrong from either side.
         let columns: Vec<String> = given.iter().map(|name| (*name).to_owned()).collect();
         let outside = Outside { values: &BTreeMap::new(), columns: &columns };
@@ -72,6 +73,22 @@ impl Transcript {
     pub fn starttls(&self) -> Option<Place> {
         let mut statements = syntax::throughout(&self.body);
         statements.find(|statement| matches!(statement.kind, StatementKind::StartTls)).map(|statement| statement.place)
+    }
+
+    /// Whether this side listens at ports that it tells the other side.
+    #[must_use]
+    pub fn opens_ports(&self, listens: Side) -> bool {
+        syntax::throughout(&self.body).any(
+            |statement| matches!(&statement.kind, StatementKind::Connects { side, to: Some(_) } if *side != listens),
+        )
+    }
+
+    /// The first line that opens another connection, if there is one.
+    #[must_use]
+    pub fn connects(&self) -> Option<Place> {
+        let mut statements = syntax::throughout(&self.body);
+        let found = statements.find(|statement| matches!(statement.kind, StatementKind::Connects { .. }));
+        found.map(|statement| statement.place)
     }
 
     /// Whether some name has a random value, that depends on the seed.

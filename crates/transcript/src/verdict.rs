@@ -25,6 +25,10 @@ pub enum Fault {
     },
     /// A line was said that must not come.
     Forbidden,
+    /// A value by which it is chosen how to go on is none of those that are written.
+    NoSuchValue,
+    /// A value that is a port to connect to is none.
+    NotAPort,
     /// The stream ended before the conversation did.
     ClosedEarly,
     /// The connection was reset.
@@ -142,6 +146,11 @@ pub struct Verdict {
     pub(crate) fold: bool,
 }
 
+/// A name as it is written in a transcript.
+fn in_braces(name: &str) -> String {
+    if name.starts_with('{') { name.to_owned() } else { format!("{{{name}}}") }
+}
+
 /// Most bytes of a line that are shown around a difference.
 const SHOWN: usize = 8 * 1024;
 /// Most bytes of what came that programs are told.
@@ -154,6 +163,9 @@ impl Verdict {
         let side = self.side;
         match self.fault {
             Fault::Differs => format!("the {side} said something else"),
+            Fault::NothingCame { waited } if !self.name.is_empty() => {
+                format!("the {side} opened no connection within {}: `{}`", seconds(waited), self.name)
+            }
             Fault::NothingCame { waited } if self.received.is_empty() => {
                 format!("nothing came from the {side} within {}", seconds(waited))
             }
@@ -162,6 +174,10 @@ impl Verdict {
             }
             Fault::NothingCame { waited } => format!("no whole line came from the {side} within {}", seconds(waited)),
             Fault::Forbidden => format!("the {side} said what must not come here"),
+            Fault::NoSuchValue => {
+                format!("{} is `{}`, and no `is` has that value", in_braces(&self.name), self.show(&self.received))
+            }
+            Fault::NotAPort => format!("{{{}}} is `{}`, which is no port", self.name, self.show(&self.received)),
             Fault::ClosedEarly => format!("the {side} closed early"),
             Fault::Reset => format!("the {side} reset the connection"),
             Fault::TooLong { most } => format!("the {side} sent a line longer than {most} bytes (--max-line)"),

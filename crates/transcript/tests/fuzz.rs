@@ -27,7 +27,7 @@ fn rounds(usual: usize) -> usize {
 }
 
 /// Pieces that mean something, where nobody expects them.
-const PIECES: [&str; 45] = [
+const PIECES: [&str; 57] = [
     "{",
     "}",
     "{x",
@@ -69,6 +69,18 @@ const PIECES: [&str; 45] = [
     "not S: {_}\n",
     "not C: x\n",
     "maybe\n  S: x\nend\n",
+    "S closes\nC connects\n",
+    "C closes\nC waits 1ms\nC connects\n",
+    "C2 connects\n",
+    "C2: a\n",
+    "S2: {x=b}\n",
+    "S2 raw: {x:2 bytes=ab}\n",
+    "S2 closes\n",
+    "S: ({port:p1,p2})\nC2 connects to {port}\n",
+    "C: {port}\nS3 connects to {port}\nS3: x\nC3 resets\n",
+    "choose {x}\nis a\n  S: 1\nis b\n  C: 2\nelse\n  S: 3\nend\n",
+    "choose {name}\nis \n",
+    "else\n",
     "at any time\n  S: p{t=1}\n  C: q{t}\nend\n",
     "at any time\n",
     "maybe\n",
@@ -138,7 +150,11 @@ fn played(script: &Script, bytes: &[u8], mut piece: impl FnMut() -> usize) -> (V
         said.extend_from_slice(&output.bytes);
         output.clear();
         match step.next {
+            // What comes is then what comes over the next connection.
+            Next::End(Ending::GoesOn { .. }) => {}
             Next::End(ending) => return (said, Some(!matches!(ending, Ending::Failed(_)))),
+            Next::Listen { .. } => play.listens_at(script, 50_001, &mut scratch),
+            Next::Over { .. } | Next::Connect { .. } | Next::Accept { .. } => {}
             Next::Hear { .. } if !ended => upto = (upto + piece().max(1)).min(bytes.len()),
             Next::Hear { until: Some(until) } | Next::Pause { until } => now = until,
             Next::Hear { until: None } => return (said, None),

@@ -53,6 +53,9 @@ impl Heard {
                 Next::Hear { .. } => return None,
                 Next::Pause { until } => self.now = until,
                 Next::Flush | Next::StopSending | Next::StartTls => {}
+                Next::Over { .. } | Next::Connect { .. } | Next::Accept { .. } | Next::Listen { .. } => {
+                    panic!("no transcript here has several connections")
+                }
             }
         }
         None

@@ -31,6 +31,9 @@ fn played(script: &Script, mut play: Play, heard: &[&[u8]]) -> String {
                 None => ended = !datagrams,
             },
             Next::Flush | Next::StopSending | Next::StartTls => {}
+            Next::Over { .. } | Next::Connect { .. } | Next::Accept { .. } | Next::Listen { .. } => {
+                panic!("no transcript here has several connections")
+            }
         }
         if datagrams && pieces.len() == 0 && !datagram {
             now = now.after(std::time::Duration::from_secs(1));

@@ -29,6 +29,7 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
         .map_err(|error| console.fail(Exit::CannotRead, &format!("cannot use the certificates of --ca: {error}")))?;
     let rows = rows(flags, console)?;
     let targets = targets(flags, address, &rows, console)?;
+    one_connection(flags, &targets, console)?;
     // Every transcript is made ready once before a connection is opened: a wrong one disturbs nobody.
     let mut ready: Vec<Ready<'_>> = targets.iter().map(|target| Ready::new(flags, target)).collect();
     for ready in &mut ready {
@@ -181,6 +182,25 @@ impl<'a> Ready<'a> {
         let values: Vec<&[u8]> = values.iter().map(|(_, value)| value.as_slice()).collect();
         Ok((script, Some(script.row(&values)?)))
     }
+}
+
+/// What is about one connection does not go with a transcript that opens others.
+fn one_connection(flags: &Talk, targets: &[Target], console: &Console) -> Result<(), Exit> {
+    let given = [
+        (flags.record.is_some(), "--record writes down one connection"),
+        (flags.proxy.is_some(), "--proxy is the way of one connection"),
+        (flags.source.is_some() || flags.interface.is_some(), "--source and --interface are about one connection"),
+    ];
+    let Some((_, words)) = given.into_iter().find(|(is_given, _)| *is_given) else { return Ok(()) };
+    for target in targets {
+        let transcript = &target.sheet.transcript;
+        if let Some(place) = transcript.connects() {
+            let (name, line) = transcript.source().locate(place.line);
+            let why = format!("{words}, and line {line} of {name} opens another one: leave the option out");
+            return Err(console.fail(Exit::Usage, &why));
+        }
+    }
+    Ok(())
 }
 
 /// One record holds one conversation.

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use sockeye::address::{Address, Target};
-use sockeye::sandbox::{Held, Reach, Sandbox};
+use sockeye::sandbox::{Further, Held, Reach, Sandbox};
 use sockeye::verb::relay;
 use sockeye::verb::serve::{Options, Role};
+use transcript::Side;
 
 use crate::exit::Exit;
 use crate::flags::{Relay, Serve, Talk};
@@ -43,8 +44,12 @@ pub(super) fn enter(wanted: Wanted, console: &Console) -> Result<(), Exit> {
                 let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
                 if folders.is_empty() { "nothing".to_owned() } else { folders.join(", ") }
             };
+            let Further { listen, connect } = sandbox.further;
             let net = match (&sandbox.connects[..], version >= 4) {
                 (_, false) => String::new(),
+                _ if listen && connect => String::new(),
+                _ if listen => "other TCP sockets only listen; ".to_owned(),
+                _ if connect => "other TCP sockets only connect; ".to_owned(),
                 ([], true) => "no other TCP socket; ".to_owned(),
                 (ports, true) => {
                     let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
@@ -140,6 +145,11 @@ fn needed(flags: &Serve, options: &Options) -> Sandbox {
         if let Ok(target) = path.canonicalize() {
             sandbox.reads.push(folder_of(&target));
         }
+    }
+    // Ports that a transcript tells of are opened when they are told.
+    if let Role::Transcripts(sheets) = &options.role {
+        let opens = |side| sheets.iter().any(|sheet| sheet.transcript.opens_ports(side));
+        sandbox.further = Further { listen: opens(Side::Server), connect: opens(Side::Client) };
     }
     add_sockets(&mut sandbox, &options.addresses);
     sandbox.reads.sort();

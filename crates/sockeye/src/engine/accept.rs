@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with, getsockname};
 
 use super::channel::Identity;
+use super::groups::Early;
 use super::reactor::poller::Interest;
 use super::reactor::token::Token;
 use super::team::Message;
@@ -195,7 +196,19 @@ impl Loop {
                 Accepted::One { fd, client, server } => {
                     errors = 0;
                     let Some((fd, client, server, pass)) = self.admit(fd, client, server, index) else { continue };
-                    let last = self.bounds.plays.is_some_and(|plays| self.lent.tally.opened + 1 >= plays);
+                    let spans = self.spans(index);
+                    // The one before may have begun a play that waits for this one already.
+                    self.hand_on();
+                    if self.is_awaited(index, &client) {
+                        self.go_on_in(Early { fd, client, server, listener: index, pass });
+                        continue;
+                    }
+                    let plays = self.bounds.plays;
+                    if plays.is_some_and(|plays| self.lent.tally.begun() >= plays) {
+                        self.came_early(Early { fd, client, server, listener: index, pass });
+                        continue;
+                    }
+                    let last = !spans && plays.is_some_and(|plays| self.lent.tally.begun() + 1 >= plays);
                     if last {
                         // Before it is greeted: whoever is greeted last knows that nobody else will be.
                         self.close_listeners();
@@ -305,8 +318,10 @@ impl Loop {
             _ => None,
         };
         let identity = Identity { number, peer: client, local: server, origin: listener, seat, pass };
+        let spans = self.spans(listener);
         if let Some(Membership { team, .. }) = &self.member {
-            let seat = team.freest();
+            // Connections of one play are all of one loop, which is the one that accepts.
+            let seat = if spans { 0 } else { team.freest() };
             team.add(seat);
             if seat > 0 {
                 team.write(seat, Message::Client(fd, identity));

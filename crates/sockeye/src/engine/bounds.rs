@@ -109,7 +109,7 @@ pub(crate) struct Reload {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Conversations that were opened.
+    /// Conversations that were opened; further connections of a play count with its first.
     pub opened: u64,
     /// Conversations that ended by themselves.
     pub closed: u64,
@@ -129,6 +129,8 @@ pub struct Summary {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(super) opened: u64,
+    /// Those of them that are further connections of a play.
+    pub(super) joined: u64,
     pub(super) closed: u64,
     pub(super) failed: u64,
     pub(super) from_clients: u64,
@@ -139,6 +141,17 @@ impl Tally {
     pub(super) fn next_number(&mut self) -> u64 {
         self.opened += 1;
         self.opened
+    }
+
+    /// The number of a further connection of a play.
+    pub(super) fn next_of_a_play(&mut self) -> u64 {
+        self.joined += 1;
+        self.next_number()
+    }
+
+    /// Plays that were begun.
+    pub(super) fn begun(&self) -> u64 {
+        self.opened - self.joined
     }
 
     /// A conversation closes now, in which so many bytes came.

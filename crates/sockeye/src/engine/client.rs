@@ -11,7 +11,7 @@ use super::channel::{Agent, Channel, Datagrams, Identity, Line, failure_of_socke
 use super::origin::Origin;
 pub(crate) use super::origin::{Begins, Client};
 use super::reactor::poller::Poller;
-use super::{Behaviour, Bounds, Loop};
+use super::{Behaviour, Bounds, FIRST, Loop};
 use crate::event::{Endpoint, Event, Name, Protocol};
 use crate::failure::Failure;
 use crate::net::connecting::Target;
@@ -69,7 +69,10 @@ fn try_to_play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Clien
             // What follows from the first is no news.
             Event::Failed { failure, .. } => outcome.failure = outcome.failure.take().or(Some(failure)),
             Event::Closed { from_client, from_server, unjudged, .. } => {
-                (outcome.sent, outcome.received, outcome.unjudged) = (from_client, from_server, unjudged);
+                // A play may have several connections.
+                outcome.sent += from_client;
+                outcome.received += from_server;
+                outcome.unjudged += unjudged;
             }
             Event::Dropped { count, .. } => outcome.strangers += count,
             _ => {}
@@ -84,11 +87,17 @@ fn try_to_play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Clien
     let endpoint = Endpoint { protocol, name, over: None };
     let play = row.map_or_else(|| script.play(), |row| script.play_with(row));
     let agent = Agent::Play(play, Arc::clone(&script));
+    let spans = script.spans();
     let behaviour = Behaviour::Play(script);
     own.origins.push(Origin::target(endpoint, behaviour, client));
     match over {
         Over::Target(target) => {
-            own.connect(&target, 0, agent);
+            let number = own.lent.tally.next_number();
+            let group = if spans { number } else { 0 };
+            let key = own.connect_numbered(&target, 0, agent, (number, group));
+            if let Some(key) = key.filter(|_| spans) {
+                own.begin_group_of(key, number);
+            }
         }
         Over::Connection(Connection { fd, protocol, local, peer, is_broken }) => {
             rustix::io::ioctl_fionbio(&fd, true)?;
@@ -100,7 +109,12 @@ fn try_to_play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Clien
             let identity = Identity { number, peer, local: Some(Box::new(local)), origin: 0, seat: None, pass: None };
             let mut channel = Channel::new(line, identity, agent, own.lent.now);
             channel.is_broken = is_broken;
-            own.adopt(channel);
+            if spans {
+                channel.group = number;
+                own.begin_group(number, 0, channel.conversation(&own.origins[0]));
+            }
+            let key = own.adopt(channel);
+            own.join_group(number, FIRST, key);
         }
     }
     own.run()?;

@@ -11,25 +11,23 @@ impl Loop {
     /// Opens a channel to a target, for an agent that begins when it stands. `origin` is that of the target, by its place in the
     /// loop. What comes of it is told as of any channel: an event says that it was opened, or why it was not. None: it is over
     /// already.
-    pub(super) fn connect(&mut self, target: &Arc<Target>, origin: usize, agent: Agent) -> Option<Key> {
-        let number = self.lent.tally.next_number();
-        self.connect_numbered(target, origin, agent, number)
-    }
-
-    /// The same with a number of one's own.
+    ///
+    /// It has a number, and that of the play that it belongs to with others, if it does.
     pub(super) fn connect_numbered(
         &mut self,
         target: &Arc<Target>,
         origin: usize,
         agent: Agent,
-        number: u64,
+        (number, group): (u64, u64),
     ) -> Option<Key> {
         let identity = Identity { number, peer: target.peer(), local: None, origin, seat: None, pass: None };
         let (connecting, error) = match Connecting::begin(target) {
             Ok(connecting) => (connecting, None),
             Err(error) => (Connecting::over(target), Some(error)),
         };
-        let key = self.channels.insert(Box::new(Channel::on_its_way(connecting, identity, agent, self.lent.now)));
+        let mut channel = Channel::on_its_way(connecting, identity, agent, self.lent.now);
+        channel.group = group;
+        let key = self.channels.insert(Box::new(channel));
         self.with_channel(key, |channel, context| match error {
             None => channel.set_off(context),
             Some(error) => channel.not_connected(&error, context),

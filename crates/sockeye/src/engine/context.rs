@@ -1,5 +1,6 @@
 //! What a loop lends a channel while it is in hand.
 
+use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 use transcript::{Moment, Output, Scratch};
@@ -7,6 +8,7 @@ use transcript::{Moment, Output, Scratch};
 #[cfg(feature = "http")]
 use super::access::Lines;
 use super::bounds::{Bounds, Tally};
+use super::handed::Handed;
 use super::load::Generator;
 use super::origin::Origin;
 #[cfg(feature = "http")]
@@ -38,6 +40,8 @@ pub(super) struct Lent {
     pub(super) date: Now,
     pub(super) now: Moment,
     pub(super) stopping: bool,
+    /// Plays that leave a connection for another one.
+    pub(super) handed: VecDeque<Handed>,
     /// Where plays are repeated to measure a server.
     pub(super) load: Option<Box<Generator>>,
 }
@@ -54,6 +58,7 @@ impl Lent {
             date: Now::new(SystemTime::now()),
             now: Moment::default(),
             stopping: false,
+            handed: VecDeque::new(),
             load: None,
         }
     }
@@ -85,6 +90,7 @@ impl Lent {
             lines: &mut self.lines,
             storing,
             turn: Turn::begin(),
+            handed: &mut self.handed,
             load: self.load.as_deref_mut(),
             origin,
         }
@@ -113,6 +119,8 @@ pub(crate) struct Context<'a> {
     pub(super) lines: &'a mut Lines,
     /// Where the connection in hand has files stored.
     pub(super) storing: Option<Storing<'a>>,
+    /// Plays that leave a connection for another one.
+    pub(super) handed: &'a mut VecDeque<Handed>,
     /// Where plays are repeated to measure a server.
     pub(super) load: Option<&'a mut Generator>,
     /// How much of it may be served now.

@@ -270,7 +270,12 @@ impl DatagramServer {
                 }
             }
             match step.next {
-                Next::StopSending | Next::StartTls => {}
+                Next::StopSending
+                | Next::StartTls
+                | Next::Over { .. }
+                | Next::Connect { .. }
+                | Next::Accept { .. }
+                | Next::Listen { .. } => {}
                 // Others have their turn before it goes on.
                 Next::Flush => {
                     self.answers.send(&self.socket.fd, context.now);

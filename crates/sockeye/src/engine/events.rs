@@ -44,6 +44,7 @@ impl Loop {
             Token::Stop => self.hear_stop()?,
             Token::Reload => self.load_again(),
             Token::Stored => self.hear_storage(),
+            Token::Port(number) => self.accept_at_port(number),
             Token::Mail => was_woken = self.read_mail()?,
         }
         self.make_room(was_woken);

@@ -18,7 +18,9 @@ mod events;
 mod exec;
 #[cfg(feature = "figures")]
 mod generate;
+mod groups;
 mod guard;
+mod handed;
 #[cfg(feature = "http")]
 mod http2;
 #[cfg(feature = "http")]
@@ -63,7 +65,9 @@ use context::{Context, Lent};
 use datagram::DatagramServer;
 use events::Over;
 use exec::Leftovers;
+use groups::Groups;
 use guard::Guard;
+use handed::{Going, Handed};
 use origin::Origin;
 use programs::Programs;
 use reactor::poller::{Interest, Poller, Ready};
@@ -92,6 +96,9 @@ pub use guard::Budget;
 pub use web::AccessLog;
 #[cfg(feature = "http")]
 pub(crate) use web::Website;
+
+/// The number of the connection that a play begins with.
+const FIRST: u8 = 1;
 
 /// Entries of dead connections that may stand in the heap of deadlines.
 const STALE: usize = 4096;
@@ -136,6 +143,8 @@ pub(crate) struct Loop {
     /// Clients that were accepted and wait for others of their address to leave; and how many had left at the last look.
     waiting: VecDeque<Waiting>,
     left: u64,
+    /// Plays of several connections.
+    groups: Groups,
     /// Process groups that outlived their conversation.
     leftovers: Leftovers,
     /// Programs were asked to end, for the grace is over.
@@ -235,6 +244,7 @@ impl Loop {
             told_full: None,
             waiting: VecDeque::new(),
             left: 0,
+            groups: Groups::default(),
             leftovers: Leftovers::default(),
             has_hurried: false,
             end_by: None,
@@ -280,7 +290,9 @@ impl Loop {
             // The only one there is was over at once.
             return self.end(false);
         }
+        let mut later: Vec<Ready> = Vec::new();
         loop {
+            self.hand_on();
             let visit_by = self.visit_by();
             let next = self.next_wake(visit_by);
             let mut time = next.map(|at| self.time_until(at));
@@ -293,11 +305,25 @@ impl Loop {
                 self.lent.date.update(SystemTime::now());
             }
             for event in &ready {
+                // Who closed one connection and opened the next is heard in this order.
+                if let Token::Listener(index) = event.token
+                    && self.spans(index as usize)
+                {
+                    later.push(*event);
+                    continue;
+                }
                 if let ControlFlow::Break(Over { at_once }) = self.handle(event) {
                     return self.end(at_once);
                 }
             }
+            self.hand_on();
+            for event in later.drain(..) {
+                if let ControlFlow::Break(Over { at_once }) = self.handle(&event) {
+                    return self.end(at_once);
+                }
+            }
             self.wake_due();
+            self.hand_on();
             self.admit_waiting();
             self.start_waiting();
             self.lent.lines.tell_due(self.lent.now, &mut *self.lent.observer);
@@ -335,7 +361,9 @@ impl Loop {
 
     /// Whether as many conversations were opened as there are to be.
     fn all_played(&self) -> bool {
-        self.is_first() && self.bounds.plays.is_some_and(|plays| self.lent.tally.opened >= plays)
+        self.is_first()
+            && self.bounds.plays.is_some_and(|plays| self.lent.tally.begun() >= plays)
+            && self.groups.is_empty()
     }
 
     /// New conversations get the new behaviours; those that are open go on with the old ones.
@@ -388,6 +416,7 @@ impl Loop {
             .chain(datagrams)
             .chain(self.looks_again())
             .chain(self.leftovers.wakes())
+            .chain(self.groups.wakes())
             .min()
     }
 
@@ -454,6 +483,9 @@ impl Loop {
         if let Line::OnePeer(peer) = &channel.line {
             self.forget_peer(peer, key);
         }
+        if channel.group != 0 && matches!(channel.agent, Agent::Play(..)) {
+            self.lent.handed.push_back(Handed { group: channel.group, first: None, going: Going::Over });
+        }
         // Whoever is told of it finds that its address has room.
         drop(channel);
         if let Some(Membership { team, seat, .. }) = &self.member {
@@ -492,13 +524,21 @@ impl Loop {
             let is_plain = origin.endpoint.protocol == Protocol::Tcp && !origin.begins_secure();
             paused = is_plain && exec.terminal == Terminal::None;
         }
+        let number = identity.number;
         let mut channel = Channel::new(Line::Socket(fd), identity, agent, self.lent.now);
         channel.paused = paused;
+        if self.spans(channel.origin) {
+            let (id, origin) = (number, channel.origin);
+            channel.group = id;
+            self.begin_group(id, origin, channel.conversation(&self.origins[origin]));
+            let key = self.adopt(channel);
+            return self.join_group(id, FIRST, key);
+        }
         self.adopt(channel);
     }
 
     /// Has a channel watched, and lets it begin.
-    fn adopt(&mut self, mut channel: Channel) {
+    fn adopt(&mut self, mut channel: Channel) -> Key {
         let wants = channel.wants();
         channel.interest = wants;
         let key = self.channels.insert(Box::new(channel));
@@ -511,9 +551,10 @@ impl Loop {
                 channel.unwatched(&error, context);
                 Fate::Gone
             });
-            return;
+            return key;
         }
         self.with_channel(key, Channel::open);
+        key
     }
 
     fn wake_due(&mut self) {
@@ -528,6 +569,7 @@ impl Loop {
             self.make_room(false);
         }
         self.leftovers.wake(self.lent.now);
+        self.wake_groups();
         for index in 0..self.datagrams.len() {
             if self.datagrams[index].wakes().is_some_and(|at| at <= self.lent.now) {
                 self.with_datagrams(index, |server, _, context| server.wake(context));

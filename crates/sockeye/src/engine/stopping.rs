@@ -20,6 +20,13 @@ const HEARD_OF: Duration = Duration::from_millis(500);
 impl Loop {
     /// Accepting stops; who stands between two exchanges is closed at once, the others have the grace.
     pub(super) fn begin_stopping(&mut self) {
+        // Who closed a connection and opened the next is heard in this order.
+        if !self.groups.is_empty() {
+            for key in self.channels.keys() {
+                self.with_channel(key, Channel::hear_what_came);
+            }
+            self.hand_on();
+        }
         // Who was already in the backlog is not left with a reset.
         for index in 0..self.listeners.len() {
             self.accept(index, LAST_ACCEPTS);
@@ -35,6 +42,8 @@ impl Loop {
             // Each may have read what had come, which is a lot for all of them.
             self.make_room(false);
         }
+        self.hand_on();
+        self.stop_groups();
         for index in 0..self.datagrams.len() {
             // Datagrams that have come are answered; then the sockets close with the loop.
             self.serve_datagrams(index);
@@ -68,6 +77,8 @@ impl Loop {
     /// Ends whatever is still open.
     pub(super) fn end(mut self, at_once: bool) -> io::Result<Summary> {
         let mut cut = 0;
+        self.stop_groups();
+        self.lent.handed.clear();
         for key in self.channels.keys() {
             let mut was_cut = false;
             self.with_channel(key, |channel, context| {
@@ -83,8 +94,17 @@ impl Loop {
             });
         }
         self.lent.lines.tell(&mut *self.lent.observer);
-        let Tally { opened, closed, failed, from_clients } = self.lent.tally;
-        let mut all = Summary { opened, closed: closed - cut, failed, cut, from_clients, at_once, unvisited: false };
+        let Tally { opened, joined, closed, failed, from_clients } = self.lent.tally;
+        let (opened, closed) = (opened - joined, closed.saturating_sub(joined));
+        let mut all = Summary {
+            opened,
+            closed: closed.saturating_sub(cut),
+            failed,
+            cut,
+            from_clients,
+            at_once,
+            unvisited: false,
+        };
         if let Some(Membership { team, seat: 0, .. }) = &self.member {
             team.write_all(|| Message::End { at_once });
         }

@@ -24,7 +24,7 @@ const MAKE_DIR: u64 = 1 << 7;
 const MAKE_REG: u64 = 1 << 8;
 const REFER: u64 = 1 << 13;
 const TRUNCATE: u64 = 1 << 14;
-const BIND_AND_CONNECT: u64 = 0b11;
+const BIND: u64 = 0b01;
 const CONNECT: u64 = 0b10;
 const ABSTRACT_SOCKETS: u64 = 0b01;
 const SIGNALS: u64 = 0b10;
@@ -62,8 +62,19 @@ pub struct Sandbox {
     pub removes: Vec<PathBuf>,
     /// Ports of TCP that are connected to, on whatever machine.
     pub connects: Vec<u16>,
+    /// Which sockets of TCP are opened as the conversation says, whatever their ports.
+    pub further: Further,
     /// Whether Unix sockets without a file are connected to.
     pub reaches: Reach,
+}
+
+/// Sockets of TCP whose ports are told in a conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Further {
+    /// Some listen.
+    pub listen: bool,
+    /// Some connect.
+    pub connect: bool,
 }
 
 /// Which Unix sockets without a file are connected to.
@@ -112,6 +123,13 @@ impl From<io::Error> for SandboxError {
     }
 }
 
+impl Further {
+    /// What no socket of TCP does.
+    fn forbidden(self) -> u64 {
+        (if self.listen { 0 } else { BIND }) | (if self.connect { 0 } else { CONNECT })
+    }
+}
+
 impl Sandbox {
     /// Gives everything else up, for this thread and those that it starts from now on, and tries what is to fail.
     ///
@@ -129,7 +147,7 @@ impl Sandbox {
             Reach::None => ABSTRACT_SOCKETS | SIGNALS,
             Reach::Abstract => SIGNALS,
         };
-        let ruleset = Ruleset { files: handled, net: since(4, BIND_AND_CONNECT), scoped: since(6, scoped) };
+        let ruleset = Ruleset { files: handled, net: since(4, self.further.forbidden()), scoped: since(6, scoped) };
         let size: usize = if version >= 6 {
             24
         } else if version >= 4 {
@@ -155,7 +173,7 @@ impl Sandbox {
                 })?;
             }
         }
-        for port in self.connects.iter().filter(|_| version >= 4) {
+        for port in self.connects.iter().filter(|_| version >= 4 && !self.further.connect) {
             let rule = Port { allowed: CONNECT, port: u64::from(*port) };
             // SAFETY: as above.
             done(unsafe {
@@ -184,8 +202,11 @@ impl Sandbox {
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None);
         let socket = socket.map_err(io::Error::from)?;
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        if bind(&socket, &nowhere).is_ok() {
+        if !self.further.listen && bind(&socket, &nowhere).is_ok() {
             return Err(SandboxError::DoesNotHold("binding a TCP socket"));
+        }
+        if self.further.connect {
+            return Ok(());
         }
         // Nobody listens there: refused would mean that it went out.
         let Some(other) = (1..).find(|port| !self.connects.contains(port)) else { return Ok(()) };

@@ -106,7 +106,9 @@ impl Linter<'_> {
                 | StatementKind::Maybe { body }
                 | StatementKind::Aside { body } => self.block(body),
                 StatementKind::Either { branches } => branches.iter().for_each(|branch| self.block(&branch.body)),
+                StatementKind::Choose { cases, .. } => cases.iter().for_each(|case| self.block(&case.body)),
                 StatementKind::File { .. }
+                | StatementKind::Connects { .. }
                 | StatementKind::Fresh { .. }
                 | StatementKind::Act { .. }
                 | StatementKind::StartTls

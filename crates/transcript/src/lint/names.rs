@@ -92,6 +92,11 @@ impl<'a> Census<'a> {
                 StatementKind::Either { branches } => {
                     branches.iter().for_each(|branch| self.block(&branch.body, roles));
                 }
+                StatementKind::Choose { name, cases } => {
+                    self.uses(name);
+                    cases.iter().for_each(|case| self.block(&case.body, roles));
+                }
+                StatementKind::Connects { to, .. } => to.iter().for_each(|to| self.uses(to)),
                 StatementKind::File { .. }
                 | StatementKind::Fresh { .. }
                 | StatementKind::Act { .. }

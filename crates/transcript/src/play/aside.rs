@@ -3,7 +3,7 @@
 
 use super::{Ending, Next, Play, Stop, Walk, Watch};
 use crate::program::{Message, Op, Pc, matcher};
-use crate::syntax::Form;
+use crate::syntax::{FIRST, Form};
 use crate::verdict::{Awaited, Expected, Fault};
 
 impl<W: Watch> Walk<'_, W> {
@@ -13,7 +13,7 @@ impl<W: Watch> Walk<'_, W> {
     pub(super) fn aside_or(&mut self, play: &mut Play, fail: impl FnOnce(&mut Self, &mut Play) -> Stop) -> Stop {
         let program = &self.script.program;
         let at = play.pc;
-        if program.asides.is_empty() || play.counters[program.returns] != 0 {
+        if program.asides.is_empty() || play.counters[program.returns] != 0 || play.connection() != Some(FIRST) {
             return fail(self, play);
         }
         let lines = program.asides_at(at).filter(|aside| program.messages[aside.message].form == Form::Text);
@@ -46,7 +46,7 @@ impl<W: Watch> Walk<'_, W> {
     /// The messages that may begin at any time where others are awaited that are no lines.
     pub(super) fn framed_asides(&self, play: &Play) -> Vec<(usize, Pc)> {
         let program = &self.script.program;
-        if program.asides.is_empty() || play.counters[program.returns] != 0 {
+        if program.asides.is_empty() || play.counters[program.returns] != 0 || play.connection() != Some(FIRST) {
             return Vec::new();
         }
         let is_framed = |message: &Message| message.form != Form::Text;

@@ -498,7 +498,13 @@ impl<'a, W: Watch> Walk<'a, W> {
             let fits = match arm.first {
                 First::Do(_) | First::End => true,
                 First::Expect(Deed::Close | Deed::StopSending) => self.is_over(),
-                First::Expect(Deed::Reset) | First::Line(_) | First::File(_) | First::StartTls | First::Wrong => false,
+                First::Expect(Deed::Reset)
+                | First::Line(_)
+                | First::File(_)
+                | First::StartTls
+                | First::Connect
+                | First::Choose
+                | First::Wrong => false,
             };
             // Without the end, an act of ours or the end of the file waits for it where they could still speak.
             let waits = !self.is_over() && choice.arms.len() > 1;
@@ -507,7 +513,7 @@ impl<'a, W: Watch> Walk<'a, W> {
                 play.since = None;
                 return match arm.first {
                     First::End => Err(Stop::Next(Next::End(if self.is_over() { Ending::Left } else { Ending::Done }))),
-                    First::Expect(Deed::Close) => Err(Stop::Next(Next::End(Ending::Left))),
+                    First::Expect(Deed::Close) => Err(Stop::Next(Next::End(play.part(script, arm.pc, Ending::Left)))),
                     First::Expect(_) => Ok(arm.pc + 1),
                     _ => Ok(arm.pc),
                 };
@@ -541,7 +547,7 @@ impl<'a, W: Watch> Walk<'a, W> {
             return Err(self.aside_or(play, |walk, play| walk.fail(play, Fault::UnexpectedData)));
         }
         match deed {
-            Deed::Close if self.is_over() => Err(Stop::Next(Next::End(Ending::Left))),
+            Deed::Close if self.is_over() => Err(Stop::Next(Next::End(play.part(self.script, play.pc, Ending::Left)))),
             Deed::StopSending if self.is_over() => {
                 play.since = None;
                 Ok(())

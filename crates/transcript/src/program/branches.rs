@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Choice, Fork, Pc, Plan, Program};
+use super::{Choice, Fork, Pc, PieceKind, Plan, Program};
 
 impl Program {
     /// The lines with which the branches begin that were not taken, at choices of ours.
@@ -14,7 +14,9 @@ impl Program {
         });
         // What must not come is never said.
         let branches = branches.filter(|&&branch| !self.is_forbidden(branch));
-        branches.map(|&branch| self.places[branch].line).filter(|line| !taken.contains(line)).collect()
+        let ways = self.tables.iter().flat_map(|table| table.ways.values().chain(&table.otherwise));
+        let lines = branches.chain(ways).map(|&branch| self.places[branch].line);
+        lines.filter(|line| !taken.contains(line)).collect()
     }
 
     /// Plans every choice of ours so that the branch is taken that begins with a line.
@@ -23,11 +25,42 @@ impl Program {
             Fork::Either { branches, .. } => branches.as_slice(),
             Fork::Loop { .. } => &[],
         });
+        let starts = starts.chain(self.tables.iter().flat_map(|table| table.ways.values().chain(&table.otherwise)));
         let Some(wanted) = starts.copied().find(|&start| self.places[start].line == line) else { return };
+        self.lead(wanted);
         for choice in &mut self.choices {
             let way = way_to(choice, wanted);
             if let (Some(way), Some(Plan::Turns { counter, turns })) = (way, &mut choice.ours) {
                 (*counter, *turns) = (None, vec![(way, 1)]);
+            }
+        }
+    }
+}
+
+impl Program {
+    /// Has every `choose` around an operation go that way: whoever gives its name a value gives it the right one.
+    fn lead(&mut self, wanted: Pc) {
+        let mut ways = Vec::new();
+        for table in &self.tables {
+            let PieceKind::Value(slot) = table.key.kind else { continue };
+            let starts = table.ways.iter().map(|(value, &start)| (start, Some(value.to_vec())));
+            let way = starts.chain(table.otherwise.map(|start| (start, None))).filter(|(start, _)| *start <= wanted);
+            // A `choose` that ended before has ways that begin above it too: taking one of them does no harm.
+            let Some((_, value)) = way.max_by_key(|(start, _)| *start) else { continue };
+            let others: Vec<&[u8]> = table.ways.keys().map(AsRef::as_ref).collect();
+            ways.push((slot, value, others.into_iter().map(<[u8]>::to_vec).collect::<Vec<_>>()));
+        }
+        for (slot, value, others) in ways {
+            let pieces = self.messages.iter_mut().flat_map(|message| &mut message.pieces);
+            for piece in pieces {
+                if let PieceKind::Capture { slot: Some(captured), defaults, .. } = &mut piece.kind
+                    && *captured == slot
+                {
+                    match &value {
+                        Some(value) => *defaults = vec![value.clone()],
+                        None => defaults.retain(|default| !others.contains(default)),
+                    }
+                }
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::{Arm, Choice, Deed, Depends, First, Fork, Op, Pattern, Pc, PieceKind, Program, Shape, Step, matcher};
-use crate::diagnostic::{Diagnostic, Place, Source};
+use crate::diagnostic::{Diagnostic, Source};
 use crate::syntax::Form;
 use crate::values::Scratch;
 
@@ -49,7 +49,7 @@ pub(super) fn resolve(program: &mut Program, source: &Source) -> Vec<Diagnostic>
                 continue;
             }
         } else {
-            check(program, source, place, &arms, &mut findings);
+            check(program, source, index, &arms, &mut findings);
         }
         let patience = arms.iter().map(|arm| patience(program, arm)).max().unwrap_or_default();
         let forms = arms.iter().filter_map(|arm| match arm.first {
@@ -144,6 +144,8 @@ impl Search<'_> {
                 }
                 Op::Do(deed) => First::Do(*deed),
                 Op::Expect(deed) => First::Expect(*deed),
+                Op::Connect(_) => First::Connect,
+                Op::Choose(_) => First::Choose,
                 Op::Wrong | Op::Forbidden => First::Wrong,
                 Op::End | Op::Return => First::End,
                 Op::Pause(_)
@@ -151,6 +153,8 @@ impl Search<'_> {
                 | Op::Set { .. }
                 | Op::Let { .. }
                 | Op::Enter(_)
+                | Op::On(_)
+                | Op::Listen { .. }
                 | Op::Together
                 | Op::Apart => {
                     self.path.push(Step::Run(pc));
@@ -197,7 +201,8 @@ impl Search<'_> {
     }
 }
 
-fn check(program: &Program, source: &Source, place: Place, arms: &[Arm], findings: &mut Vec<Diagnostic>) {
+fn check(program: &Program, source: &Source, choice: usize, arms: &[Arm], findings: &mut Vec<Diagnostic>) {
+    let Choice { place, connection, .. } = program.choices[choice];
     if arms.iter().any(|arm| arm.first == First::Wrong) {
         return;
     }
@@ -213,6 +218,23 @@ fn check(program: &Program, source: &Source, place: Place, arms: &[Arm], finding
     {
         let message = "a file cannot begin a way: a listener could not tell it from the others";
         findings.push(Diagnostic::error(file.place, message).help("let a line stand before it"));
+        return;
+    }
+    if let Some(arm) = arms.iter().find(|arm| matches!(arm.first, First::Connect | First::Choose))
+        && arms.len() > 1
+    {
+        let (word, why) = match arm.first {
+            First::Connect => ("connects", "who listens could not tell it from the others"),
+            _ => ("choose", "neither side says anything that tells it from the others"),
+        };
+        let message = format!("`{word}` cannot begin a way: {why}");
+        findings.push(Diagnostic::error(program.places[arm.pc], message).help("let a line stand before it"));
+        return;
+    }
+    if let Some(arm) = arms.iter().find(|arm| program.connection_of(arm).is_some_and(|other| other != connection)) {
+        let message = "the ways from here begin over different connections: which of them comes first cannot be told";
+        let help = "let each way begin with a line of the same connection";
+        findings.push(Diagnostic::error(program.places[arm.pc], message).help(help));
         return;
     }
     forbidden_alone(program, arms, findings);
@@ -262,6 +284,19 @@ fn check(program: &Program, source: &Source, place: Place, arms: &[Arm], finding
         if !guarded {
             seen.push((message, arm.pc));
         }
+    }
+}
+
+impl Program {
+    /// The connection over which a way begins, where it is not that of the choice itself.
+    fn connection_of(&self, arm: &Arm) -> Option<u8> {
+        arm.path.iter().rev().find_map(|step| match step {
+            Step::Run(pc) => match self.ops[*pc] {
+                Op::On(connection) => Some(connection),
+                _ => None,
+            },
+            Step::Again { .. } => None,
+        })
     }
 }
 
@@ -422,7 +457,13 @@ pub(super) fn is_ours(program: &Program, arm: &Arm, side: crate::Side) -> Option
     match arm.first {
         First::Line(message) => Some(program.messages[message].side == side),
         First::File(file) => Some(program.files[file].side == side),
-        First::Do(Deed::Close) | First::Expect(Deed::Close) | First::End | First::StartTls | First::Wrong => None,
+        First::Do(Deed::Close)
+        | First::Expect(Deed::Close)
+        | First::End
+        | First::StartTls
+        | First::Connect
+        | First::Choose
+        | First::Wrong => None,
         First::Do(_) => Some(true),
         First::Expect(_) => Some(false),
     }

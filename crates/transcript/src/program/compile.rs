@@ -1,11 +1,12 @@
 //! From the tree to operations.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{
-    Aside, Choice, Deed, Depends, FileMessage, Fork, Keys, Literal, Literals, MOST_SAID, Message, Op, Order, Pattern,
-    Pc, Piece, PieceKind, Places, Program, Recipe, Rounds, Shape, Unwritten, choices, matcher, plan, reach,
+    Aside, Choice, Connect, Deed, Depends, FileMessage, Fork, Keys, Literal, Literals, MOST_SAID, Message, Op, Order,
+    Pattern, Pc, Piece, PieceKind, Places, Program, Recipe, Rounds, Shape, Table, Unwritten, choices, matcher, plan,
+    reach,
 };
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place, Source};
@@ -14,7 +15,9 @@ use crate::names::{self, Role, Roles};
 use crate::notation::show;
 use crate::number::Number;
 use crate::pattern::{Count, Regex, count_in};
-use crate::syntax::{Act, Form, Hole, Part, PartKind, Settings, Statement, StatementKind, Template, throughout};
+use crate::syntax::{
+    Act, Case, FIRST, Form, Hole, Part, PartKind, Settings, Statement, StatementKind, Template, throughout,
+};
 use crate::values::{MOST_VALUES, Scratch, given_index, given_slot};
 
 /// What is given from outside; it wins over `set`.
@@ -64,6 +67,8 @@ pub(crate) fn compile(
             given: columns.to_vec(),
             recipes: vec![],
             counters: 0,
+            tables: vec![],
+            spans: throughout(body).any(|statement| matches!(statement.kind, StatementKind::Connects { .. })),
             asides: vec![],
             returns: 0,
             live: vec![],
@@ -76,7 +81,10 @@ pub(crate) fn compile(
         heard: vec![],
         here: vec![],
         expressions: BTreeMap::new(),
+        on: Some(FIRST),
+        ports: BTreeMap::new(),
     };
+    compiler.collect_ports(body);
     compiler.collect_written(body);
     compiler.collect_constants(body);
     compiler.write_all_given();
@@ -129,6 +137,10 @@ struct Compiler<'a> {
     here: Vec<(String, Number, usize)>,
     /// The expressions of what is made anew.
     expressions: BTreeMap<String, Arc<Regex>>,
+    /// The connection over which the play goes here, where that is the same on every way.
+    on: Option<u8>,
+    /// The connection that is opened to the port with this name.
+    ports: BTreeMap<String, u8>,
 }
 
 /// Most bytes of text that stand in a program twice, for speed.
@@ -283,11 +295,20 @@ impl Compiler<'_> {
         }
     }
 
+    /// Notes which connection is opened to which port.
+    fn collect_ports(&mut self, body: &[Statement]) {
+        for statement in throughout(body) {
+            if let StatementKind::Connects { to: Some(to), .. } = &statement.kind {
+                self.ports.extend(to.names().map(|name| (name.to_owned(), statement.connection)));
+            }
+        }
+    }
+
     /// Notes which numbers with a value are written how.
     fn collect_written(&mut self, body: &[Statement]) {
         for (hole, place) in throughout(body).flat_map(Statement::templates).flat_map(Template::holes) {
             if let crate::syntax::Pattern::Number(number) = hole.pattern
-                && self.roles.of(place) == Role::Value
+                && (self.roles.of(place) == Role::Value || self.listens_for(&hole.name))
             {
                 self.written.entry(hole.name.clone()).or_default().insert(number);
             }
@@ -343,6 +364,34 @@ impl Compiler<'_> {
         self.program.ops.len() - 1
     }
 
+    /// What follows is about this connection.
+    fn over(&mut self, place: Place, connection: u8) {
+        if self.program.spans && self.on != Some(connection) {
+            self.emit(place, Op::On(connection));
+        }
+        self.on = Some(connection);
+    }
+
+    /// Whether we listen at the port whose number a name has.
+    fn listens_for(&self, name: &str) -> bool {
+        self.roles.listens(name) == Some(self.side)
+    }
+
+    /// Before a message of ours that first says a port at which we listen: from here on we do.
+    fn listen(&mut self, place: Place, side: Side, template: &Template) {
+        if side != self.side {
+            return;
+        }
+        for (hole, at) in template.holes() {
+            if self.roles.of(at) == Role::Capture && self.listens_for(&hole.name) {
+                let connection = self.ports.get(hole.name.as_str()).copied().unwrap_or(FIRST);
+                let slot = self.slot(&hole.name);
+                self.emit(place, Op::Listen { slot, connection });
+                self.write(place, &hole.name, None);
+            }
+        }
+    }
+
     fn here(&self) -> Pc {
         self.program.ops.len()
     }
@@ -394,6 +443,7 @@ impl Compiler<'_> {
 
     /// Lines that may be left out.
     fn maybe(&mut self, place: Place, body: &[Statement], ours: bool) {
+        self.over(place, body.first().map_or(FIRST, |first| first.connection));
         let head = self.choice(place);
         if let Op::Choice(index) = self.program.ops[head] {
             self.program.choices[index].is_own_maybe = ours;
@@ -407,6 +457,7 @@ impl Compiler<'_> {
             self.program.ops[jump] = Op::Jump(after);
         }
         self.fork(head, Fork::Either { branches: vec![start, without], after });
+        self.on = None;
     }
 
     /// A line that must not come: its message, and the end of the play behind it.
@@ -424,7 +475,9 @@ impl Compiler<'_> {
     fn aside(&mut self, place: Place, body: &[Statement]) {
         let over = self.emit(place, Op::Jump(0));
         let begin = self.here();
+        let on = self.on.replace(FIRST);
         self.block(body);
+        self.on = on;
         self.emit(place, Op::Return);
         let after = self.here();
         self.program.ops[over] = Op::Jump(after);
@@ -439,8 +492,24 @@ impl Compiler<'_> {
 
     fn statement(&mut self, statement: &Statement, next: Option<&Statement>) {
         let place = statement.place;
+        let has_connection = match &statement.kind {
+            StatementKind::Message { .. }
+            | StatementKind::Not { .. }
+            | StatementKind::File { .. }
+            | StatementKind::StartTls
+            | StatementKind::Either { .. }
+            | StatementKind::AnyOrder { .. }
+            | StatementKind::Together { .. }
+            | StatementKind::Repeat { times: None, .. } => true,
+            StatementKind::Act { act, .. } => !matches!(act, Act::Waits(_)),
+            _ => false,
+        };
+        if has_connection {
+            self.over(place, statement.connection);
+        }
         match &statement.kind {
             StatementKind::Message { side, form, template } => {
+                self.listen(place, *side, template);
                 let to_end = matches!(next.map(|next| &next.kind),
                     Some(StatementKind::Act { side: closer, act: Act::Closes | Act::StopsSending }) if closer == side);
                 let message = self.message(place, *side, *form, template, to_end);
@@ -461,7 +530,24 @@ impl Compiler<'_> {
                     }
                 };
                 self.emit(place, if *side == self.side { Op::Do(deed) } else { Op::Expect(deed) });
+                if deed != Deed::StopSending {
+                    self.on = None;
+                }
             }
+            StatementKind::Connects { side, to } => {
+                let name = to.as_ref().and_then(|to| to.names().next());
+                if let Some(name) = name
+                    && let Some(value) = self.constants.get(name).map(Literal::clone)
+                {
+                    let (slot, kind) = (self.slot(name), PieceKind::Literal(value));
+                    self.emit(place, Op::Set { slot, value: vec![Piece { place, kind }] });
+                }
+                let to = name.map(|name| self.slot(name));
+                let (connection, ours) = (statement.connection, *side == self.side);
+                self.emit(place, Op::Connect(Connect { connection, ours, to }));
+                self.on = Some(connection);
+            }
+            StatementKind::Choose { name, cases } => self.choose(place, name, cases),
             StatementKind::File { side, path, path_place } => {
                 let file = FileMessage { place, side: *side, path: path.clone(), path_place: *path_place };
                 self.program.files.push(file);
@@ -505,13 +591,16 @@ impl Compiler<'_> {
             StatementKind::Repeat { times: None, body } => {
                 let enter = self.emit(place, Op::Enter(vec![]));
                 self.places.loops.insert(place.line, enter);
+                // Each round begins there.
+                let top = if self.program.spans { self.emit(place, Op::On(statement.connection)) } else { self.here() };
                 let head = self.choice(place);
                 self.loops.push(enter);
                 self.block(body);
                 self.loops.pop();
-                self.emit(place, Op::Jump(head));
+                self.emit(place, Op::Jump(top));
                 let after = self.here();
                 self.fork(head, Fork::Loop { body: head + 1, after, ends_file: false });
+                self.on = None;
             }
             StatementKind::Repeat { times: Some(times), body } => self.counted(place, *times, body),
             StatementKind::Either { branches } => {
@@ -520,9 +609,10 @@ impl Compiler<'_> {
                 let mut jumps = Vec::new();
                 for branch in branches {
                     starts.push(self.here());
+                    self.on = Some(statement.connection);
                     match branch.body.as_slice() {
                         // Alone in a branch, it is all that the branch is: what follows the choice is not meant.
-                        [Statement { place, kind: StatementKind::Not { side, form, template } }] => {
+                        [Statement { place, kind: StatementKind::Not { side, form, template }, .. }] => {
                             self.forbidden(*place, *side, *form, template);
                         }
                         body => self.block(body),
@@ -534,6 +624,7 @@ impl Compiler<'_> {
                     self.program.ops[jump] = Op::Jump(after);
                 }
                 self.fork(head, Fork::Either { branches: starts, after });
+                self.on = None;
             }
             StatementKind::StartTls => {
                 self.emit(place, Op::StartTls);
@@ -547,6 +638,31 @@ impl Compiler<'_> {
     /// Whether a name keeps one value from the start, so that its `set` or `let` does nothing any more.
     fn is_constant(&self, name: &str) -> bool {
         self.constants.contains_key(name) || self.given.contains_key(name) || self.outside.contains(name)
+    }
+
+    /// Where it goes on for each value.
+    fn choose(&mut self, place: Place, name: &Template, cases: &[Case]) {
+        let Some(key) = self.pieces(name, place.line, false).into_iter().next() else { return };
+        self.program.tables.push(Table { place, key, ways: HashMap::new(), otherwise: None });
+        let index = self.program.tables.len() - 1;
+        self.emit(place, Op::Choose(index));
+        let (on, mut jumps) = (self.on, Vec::new());
+        for case in cases {
+            // The line of the way is told where it is taken.
+            let start = self.emit(case.place, Op::Enter(vec![]));
+            match &case.value {
+                Some(value) => drop(self.program.tables[index].ways.insert(value.as_slice().into(), start)),
+                None => self.program.tables[index].otherwise = Some(start),
+            }
+            self.on = on;
+            self.block(&case.body);
+            jumps.push(self.emit(case.place, Op::Jump(0)));
+        }
+        let after = self.here();
+        for jump in jumps {
+            self.program.ops[jump] = Op::Jump(after);
+        }
+        self.on = None;
     }
 
     fn any_order(&mut self, place: Place, body: &[Statement]) {
@@ -592,7 +708,9 @@ impl Compiler<'_> {
         let skip = (times == 0).then(|| self.emit(place, Op::Jump(0)));
         let first = self.here();
         self.loops.push(enter);
+        self.on = None;
         self.block(body);
+        self.on = None;
         self.loops.pop();
         self.emit(place, Op::Again { counter, times, body: first });
         if let Some(skip) = skip {
@@ -605,6 +723,7 @@ impl Compiler<'_> {
         let choice = Choice {
             place,
             kind: Fork::Either { branches: vec![], after: 0 },
+            connection: self.on.unwrap_or(FIRST),
             arms: vec![],
             ours: None,
             patience: std::time::Duration::ZERO,
@@ -672,7 +791,11 @@ impl Compiler<'_> {
     }
 
     fn hole(&mut self, place: Place, hole: &Hole, ours: bool) -> PieceKind {
-        let role = self.roles.of(place);
+        let role = match self.roles.of(place) {
+            // It was given its value when we began to listen.
+            Role::Capture if ours && self.listens_for(&hole.name) => Role::Value,
+            role => role,
+        };
         if let crate::syntax::Pattern::Number(number) = hole.pattern {
             return self.number(place, hole, number, role, ours);
         }
@@ -903,6 +1026,7 @@ fn first_speaker(statement: &Statement) -> Option<Side> {
         StatementKind::Either { branches } => {
             branches.iter().find_map(|branch| branch.body.iter().find_map(first_speaker))
         }
+        StatementKind::Choose { cases, .. } => cases.iter().find_map(|case| case.body.iter().find_map(first_speaker)),
         _ => None,
     }
 }

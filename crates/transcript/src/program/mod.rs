@@ -58,6 +58,10 @@ pub(crate) struct Program {
     pub(crate) given: Vec<String>,
     /// How those are made, in their order.
     pub(crate) recipes: Vec<Recipe>,
+    /// Where each `choose` goes on.
+    pub(crate) tables: Vec<Table>,
+    /// Whether it has several connections, at once or one after the other.
+    pub(crate) spans: bool,
     /// How many counters a play needs: rounds, turns and tours of defaults.
     pub(crate) counters: usize,
     /// What the other side may begin at any time.
@@ -107,6 +111,17 @@ pub(crate) enum Op {
     Enter(Vec<usize>),
     /// The way may fork here.
     Choice(usize),
+    /// A value decides where it goes on.
+    Choose(usize),
+    /// It goes on over this connection.
+    On(u8),
+    /// A connection is opened.
+    Connect(Connect),
+    /// We begin to listen at a port, whose number a slot gets, for this connection.
+    Listen {
+        slot: usize,
+        connection: u8,
+    },
     /// The end of a counted round.
     Again {
         counter: usize,
@@ -124,6 +139,27 @@ pub(crate) enum Op {
     /// Stands for a line that was refused; such a program is never played.
     Wrong,
     End,
+}
+
+/// A connection that is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Connect {
+    pub(crate) connection: u8,
+    /// Whether we open it.
+    pub(crate) ours: bool,
+    /// The slot that has the port, where it is not that of the conversation.
+    pub(crate) to: Option<usize>,
+}
+
+/// The ways of a `choose`.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    pub(crate) place: Place,
+    /// What decides: a value, or text that is known before.
+    pub(crate) key: Piece,
+    pub(crate) ways: HashMap<Box<[u8]>, Pc>,
+    /// Where it goes on for all other values.
+    pub(crate) otherwise: Option<Pc>,
 }
 
 /// What the other side may begin at any time.
@@ -275,6 +311,8 @@ pub(crate) enum Shape {
 pub(crate) struct Choice {
     pub(crate) place: Place,
     pub(crate) kind: Fork,
+    /// The connection on which it stands.
+    pub(crate) connection: u8,
     /// In the order in which a listener tries them.
     pub(crate) arms: Vec<Arm>,
     /// How we go on if the choice is ours; `None` if it is theirs.
@@ -327,6 +365,10 @@ pub(crate) enum First {
     Expect(Deed),
     /// The end of the file.
     End,
+    /// A connection is opened.
+    Connect,
+    /// A value decides.
+    Choose,
     /// A line that was refused.
     Wrong,
 }

@@ -56,6 +56,7 @@ impl Planner<'_> {
                     }
                     branches.iter().for_each(|branch| self.block(&branch.body));
                 }
+                StatementKind::Choose { cases, .. } => cases.iter().for_each(|case| self.block(&case.body)),
                 _ => {}
             }
         }
@@ -135,6 +136,9 @@ impl Planner<'_> {
                     let ours = self.places.choices.get(&statement.place.line).is_some_and(|&choice| self.ours[choice]);
                     if ours { each.sum() } else { each.max().unwrap_or(1) }
                 }
+                StatementKind::Choose { cases, .. } => {
+                    cases.iter().map(|case| self.weight(&case.body)).max().unwrap_or(1)
+                }
                 _ => 1,
             })
             .max()
@@ -174,6 +178,7 @@ impl Planner<'_> {
                 let mut each = branches.iter().map(|branch| self.can_say(&branch.body));
                 if ours { each.any(|can| can) } else { each.all(|can| can) }
             }
+            StatementKind::Choose { cases, .. } => cases.iter().all(|case| self.can_say(&case.body)),
             _ => true,
         })
     }

@@ -1,6 +1,6 @@
 //! Where a play stands without any value that it still needs: there it costs no memory.
 
-use super::{Fork, Op, Pattern, Pc, Piece, PieceKind, Program};
+use super::{Connect, Fork, Op, Pattern, Pc, Piece, PieceKind, Program};
 use crate::values::given_index;
 
 /// Fills in [`Program::live`]: a backward pass to the fixed point.
@@ -60,6 +60,10 @@ fn successors(program: &Program, pc: Pc) -> Vec<Pc> {
         Op::Jump(to) => vec![*to],
         Op::Again { body, .. } => vec![*body, pc + 1],
         Op::AnyOrder(_) => vec![pc, pc + 1],
+        Op::Choose(table) => {
+            let table = &program.tables[*table];
+            table.ways.values().copied().chain(table.otherwise).collect()
+        }
         Op::Choice(index) => {
             let choice = &program.choices[*index];
             // A first line's rivals are compared before it is said; their values count as read here.
@@ -84,6 +88,9 @@ fn touched(program: &Program, pc: Pc) -> (u128, u128) {
             }
             (uses, gives)
         }
+        Op::Choose(table) => (of_pieces(std::slice::from_ref(&program.tables[*table].key)).0, 0),
+        Op::Connect(Connect { to: Some(slot), .. }) if given_index(*slot).is_none() => (1 << slot, 0),
+        Op::Listen { slot, .. } if given_index(*slot).is_none() => (0, 1 << slot),
         Op::Set { slot, value } => (of_pieces(value).0, 1 << slot),
         Op::Let { slot, key, value, .. } => (of_pieces(key).0 | of_pieces(value).0, 1 << slot),
         Op::AnyOrder(order) => {

@@ -136,7 +136,14 @@ pub(crate) struct Statement {
     /// The statement's text without its indent.
     pub(crate) place: Place,
     pub(crate) kind: StatementKind,
+    /// Over which connection it is said or done: the 2 of `C2:`. A block has that of its first line.
+    pub(crate) connection: u8,
 }
+
+/// The connection that a play begins with.
+pub(crate) const FIRST: u8 = 1;
+/// The highest number that a connection has.
+pub(crate) const MOST_CONNECTIONS: u8 = 9;
 
 #[derive(Debug, Clone)]
 pub(crate) enum StatementKind {
@@ -154,6 +161,12 @@ pub(crate) enum StatementKind {
     Act {
         side: Side,
         act: Act,
+    },
+    /// A connection is opened, by this side.
+    Connects {
+        side: Side,
+        /// The name whose value is the port, where that is not the one of the conversation.
+        to: Option<Template>,
     },
     /// The TLS handshake, the client's side of it by C.
     StartTls,
@@ -192,6 +205,11 @@ pub(crate) enum StatementKind {
     Together {
         body: Vec<Statement>,
     },
+    /// The value of a name decides how it goes on.
+    Choose {
+        name: Template,
+        cases: Vec<Case>,
+    },
     /// Lines of one side that may be left out.
     Maybe {
         body: Vec<Statement>,
@@ -225,24 +243,27 @@ pub(crate) fn throughout(body: &[Statement]) -> impl Iterator<Item = &Statement>
 impl Statement {
     /// The statements of each block in it.
     pub(crate) fn bodies(&self) -> impl Iterator<Item = &[Statement]> {
-        let (body, branches): (Option<&[Self]>, &[Branch]) = match &self.kind {
+        let (body, branches, cases): (Option<&[Self]>, &[Branch], &[Case]) = match &self.kind {
             StatementKind::Repeat { body, .. }
             | StatementKind::AnyOrder { body }
             | StatementKind::Together { body }
             | StatementKind::Maybe { body }
-            | StatementKind::Aside { body } => (Some(body), &[]),
-            StatementKind::Either { branches } => (None, branches),
+            | StatementKind::Aside { body } => (Some(body), &[], &[]),
+            StatementKind::Either { branches } => (None, branches, &[]),
+            StatementKind::Choose { cases, .. } => (None, &[], cases),
             StatementKind::Message { .. }
             | StatementKind::Not { .. }
             | StatementKind::Act { .. }
+            | StatementKind::Connects { .. }
             | StatementKind::StartTls
             | StatementKind::File { .. }
             | StatementKind::Set { .. }
             | StatementKind::Fresh { .. }
             | StatementKind::Let { .. }
-            | StatementKind::Wrong => (None, &[]),
+            | StatementKind::Wrong => (None, &[], &[]),
         };
-        body.into_iter().chain(branches.iter().map(|branch| &branch.body[..]))
+        let branches = branches.iter().map(|branch| &branch.body[..]);
+        body.into_iter().chain(branches).chain(cases.iter().map(|case| &case.body[..]))
     }
 
     /// The text and holes in it, but for those of its blocks.
@@ -252,6 +273,8 @@ impl Statement {
             | StatementKind::Not { template, .. }
             | StatementKind::Set { template, .. } => (None, Some(template)),
             StatementKind::Let { key, template, .. } => (key.as_ref(), Some(template)),
+            StatementKind::Connects { to, .. } => (None, to.as_ref()),
+            StatementKind::Choose { name, .. } => (None, Some(name)),
             StatementKind::Act { .. }
             | StatementKind::StartTls
             | StatementKind::File { .. }
@@ -311,6 +334,16 @@ impl Act {
 pub(crate) struct Branch {
     /// The `either` or `or` that begins it.
     pub(crate) place: Place,
+    pub(crate) body: Vec<Statement>,
+}
+
+/// One way of a `choose`.
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    /// The `is` or `else` that begins it.
+    pub(crate) place: Place,
+    /// None for all values that no other way has.
+    pub(crate) value: Option<Vec<u8>>,
     pub(crate) body: Vec<Statement>,
 }
 

@@ -1,5 +1,6 @@
 //! Statements and blocks, line by line. A wrong line is reported and skipped, so that one reading finds every mistake.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::duration::duration;
@@ -9,7 +10,10 @@ use super::nearest::nearest;
 use super::size::Size;
 use super::template::{self, At};
 use super::unknown;
-use super::{Act, Branch, Form, Refused, Settings, Statement, StatementKind, Tree};
+use super::{
+    Act, Branch, Case, FIRST, Form, MOST_CONNECTIONS, Part, PartKind, Pattern, Refused, Settings, Statement,
+    StatementKind, Template, Tree,
+};
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::file::Files;
@@ -50,6 +54,7 @@ pub(crate) fn read(name: &str, text: &[u8], files: Option<&dyn Files>) -> Result
         seen: Seen::default(),
         is_repaired: false,
         inline: 0,
+        connection: FIRST,
         is_full: false,
         size: Size::default(),
         body: Vec::new(),
@@ -86,6 +91,11 @@ enum Block {
     Together,
     Maybe,
     Aside,
+    /// The body of the last way is what is read.
+    Choose {
+        name: Template,
+        done: Vec<Case>,
+    },
     /// A block whose head was wrong: its lines are read, for their mistakes, and dropped.
     Broken,
 }
@@ -117,6 +127,8 @@ pub(super) struct Parser<'a> {
     is_repaired: bool,
     /// Heads with a line behind them that were told as mistakes, and whose `end` did not come yet, if there is one.
     inline: usize,
+    /// The connection of the last statement.
+    connection: u8,
     /// No more is read.
     pub(super) is_full: bool,
     pub(super) size: Size,
@@ -141,6 +153,12 @@ impl<'a> Line<'a> {
     /// What follows the first word, to the end of the line.
     fn behind(&self, word: &str) -> &'a str {
         self.text[word.len()..].trim_start_matches([' ', '\t'])
+    }
+
+    /// What follows the first word and the one space behind it.
+    fn behind_one_space(&self, word: &str) -> &'a str {
+        let rest = &self.text[word.len()..];
+        rest.strip_prefix([' ', '\t']).unwrap_or(rest)
     }
 
     /// The first word and what follows it, trimmed.
@@ -211,10 +229,9 @@ impl Parser<'_> {
         }
         let (word, rest) = line.word();
         match word {
-            "C" | "S" => self.act(line, word, rest),
             "starttls" if rest.is_empty() => {
                 self.seen.message = true;
-                self.push(place, StatementKind::StartTls);
+                self.push_on(place, self.connection, StatementKind::StartTls);
             }
             // What stands behind the sign is the value, to the last space.
             "set" => self.set(verbatim, verbatim.behind(word)),
@@ -231,7 +248,11 @@ impl Parser<'_> {
                 self.statement_word(line.place, word);
             }
             "either" | "together" | "maybe" | "or" | "end" => self.statement_word(place, word),
+            "choose" => self.choose(line, rest),
+            "is" if self.chooses() => self.is(verbatim, verbatim.behind_one_space(word)),
+            "else" if self.chooses() && rest.is_empty() => self.case(place, None),
             "transcript" | "at" | "eol" | "gap" | "timeout" | "ignore" => self.setting(line, word, rest, first),
+            _ if let Some((side, connection)) = said_by(word) => self.act(line, side, connection, rest),
             _ => {
                 let below = matches!(self.body.last(), Some(Statement { kind: StatementKind::Message { .. }, .. }));
                 self.meant(line, unknown::unknown(line.text, word, below));
@@ -251,30 +272,58 @@ impl Parser<'_> {
     }
 
     pub(super) fn push(&mut self, place: Place, kind: StatementKind) {
-        if let Some(Statement { kind: StatementKind::Act { side, act }, .. }) = self.body.last()
+        self.push_on(place, FIRST, kind);
+    }
+
+    fn push_on(&mut self, place: Place, connection: u8, kind: StatementKind) {
+        if begins_with_connecting(&kind) {
+            self.goes_on();
+        } else if let Some(Statement { kind: StatementKind::Act { side, act }, connection: ended, .. }) =
+            self.body.last()
             && let Some(act) = act.that_ends()
+            && *ended == connection
         {
-            let message = format!("nothing is played behind `{} {act}`", side.letter());
+            let message = format!("{NOTHING_BEHIND} `{}{} {act}`", side.letter(), number(connection));
             self.findings
                 .push(Diagnostic::warning(place, message).help("the play ends there: move it up or leave it out"));
         }
         self.size.statement();
-        self.body.push(Statement { place, kind });
+        self.connection = connection;
+        self.body.push(Statement { place, kind, connection });
+    }
+
+    /// Behind the end of a connection comes another one: what stands between the two is played.
+    fn goes_on(&mut self) {
+        let between = |statement: &&Statement| {
+            matches!(
+                statement.kind,
+                StatementKind::Act { act: Act::Waits(_), .. }
+                    | StatementKind::Set { .. }
+                    | StatementKind::Let { .. }
+                    | StatementKind::Fresh { .. }
+            )
+        };
+        if let Some(first) = self.body.iter().rev().take_while(between).last()
+            && self
+                .findings
+                .last()
+                .is_some_and(|finding| finding.is_behind_an_end() && finding.line == first.place.line)
+        {
+            self.findings.pop();
+        }
     }
 
     /// `C: …`, `S raw: …`, `C hex: …`, and these with `not` before them; false if the line is something else.
     fn message(&mut self, line: Line<'_>) -> bool {
         let Some((head, _)) = line.text.split_once(':') else { return false };
         let not = head.strip_prefix("not").filter(|rest| rest.starts_with([' ', '\t'])).map(str::trim_start);
-        let (side, form) = match not.unwrap_or(head) {
-            "C" => (Side::Client, Form::Text),
-            "S" => (Side::Server, Form::Text),
-            "C raw" => (Side::Client, Form::Raw),
-            "S raw" => (Side::Server, Form::Raw),
-            "C hex" => (Side::Client, Form::Hex),
-            "S hex" => (Side::Server, Form::Hex),
-            "C file" if not.is_none() => return self.file(line, Side::Client),
-            "S file" if not.is_none() => return self.file(line, Side::Server),
+        let (word, form) = not.unwrap_or(head).split_once(' ').unwrap_or((not.unwrap_or(head), ""));
+        let Some((side, connection)) = said_by(word) else { return false };
+        let form = match form {
+            "" if !not.unwrap_or(head).ends_with(' ') => Form::Text,
+            "raw" => Form::Raw,
+            "hex" => Form::Hex,
+            "file" if not.is_none() => return self.file(line, side, connection),
             _ => return false,
         };
         self.seen.message = true;
@@ -305,12 +354,12 @@ impl Parser<'_> {
             Some(_) => StatementKind::Not { side, form, template },
             None => StatementKind::Message { side, form, template },
         };
-        self.push(line.place, kind);
+        self.push_on(line.place, connection, kind);
         true
     }
 
     /// `C file: path`.
-    fn file(&mut self, line: Line<'_>, side: Side) -> bool {
+    fn file(&mut self, line: Line<'_>, side: Side, connection: u8) -> bool {
         self.seen.message = true;
         let path = line.text.split_once(':').map_or("", |(_, path)| path).trim_matches([' ', '\t']);
         let path_place = if path.is_empty() { line.place } else { line.place_of(path) };
@@ -327,13 +376,16 @@ impl Parser<'_> {
             self.error(path_place, message, "write a path relative to the folder that the transcript stands in");
         }
         let path = self.beside(path);
-        self.push(line.place, StatementKind::File { side, path, path_place });
+        self.push_on(line.place, connection, StatementKind::File { side, path, path_place });
         true
     }
 
-    fn act(&mut self, line: Line<'_>, word: &str, rest: &str) {
+    fn act(&mut self, line: Line<'_>, side: Side, connection: u8, rest: &str) {
         self.seen.message = true;
-        let side = if word == "C" { Side::Client } else { Side::Server };
+        let word = line.word().0;
+        if let Some(to) = rest.strip_prefix("connects").filter(|to| to.is_empty() || to.starts_with([' ', '\t'])) {
+            return self.connects(line, side, connection, to.trim_start());
+        }
         let act = match rest {
             "closes" => Act::Closes,
             "stops sending" => Act::StopsSending,
@@ -344,7 +396,7 @@ impl Parser<'_> {
                     None => return self.bad_duration(line, written),
                 },
                 None => {
-                    let acts = ["closes", "stops sending", "resets", "waits 50ms", "raw: text", "hex: 0a"];
+                    let acts = ["closes", "stops sending", "resets", "waits 50ms", "connects", "raw: text", "hex: 0a"];
                     let help = match nearest(rest, acts) {
                         Some(near) => format!("did you mean `{word} {near}`?"),
                         None => format!(
@@ -356,7 +408,40 @@ impl Parser<'_> {
                 }
             },
         };
-        self.push(line.place, StatementKind::Act { side, act });
+        self.push_on(line.place, connection, StatementKind::Act { side, act });
+    }
+
+    /// `C connects`, `C2 connects to {port}`.
+    fn connects(&mut self, line: Line<'_>, side: Side, connection: u8, to: &str) {
+        let word = line.word().0;
+        let written = to.strip_prefix("to").map(str::trim_start).filter(|_| to.starts_with("to "));
+        let to: Option<Template> = match written {
+            Some(written) => {
+                let at = At { line: line.place.line, column: line.place_of(written).column };
+                let template = template::text(written, at, &mut self.findings);
+                let is_name = template.names().count() == 1 && template.parts.len() == 1;
+                if !is_name {
+                    let help =
+                        format!("write `{word} connects to {{port}}`, with the name that the other side says before");
+                    self.error(line.place_of(written), format!("`{written}` is not the name of a port"), help);
+                    return;
+                }
+                Some(template)
+            }
+            None if to.is_empty() => None,
+            None => {
+                let help = format!("write `{word} connects`, or `{word} connects to {{port}}`");
+                return self.error(line.place_of(to), format!("`{to}` says nothing about a connection"), help);
+            }
+        };
+        if side == Side::Server && to.is_none() {
+            let help = format!(
+                "write `C{} connects`, or `{word} connects to {{port}}` with a port that the client says",
+                &word[1..]
+            );
+            return self.error(line.place, "a server does not know where to connect to", help);
+        }
+        self.push_on(line.place, connection, StatementKind::Connects { side, to });
     }
 
     fn repeat(&mut self, line: Line<'_>, rest: &str) {
@@ -380,6 +465,83 @@ impl Parser<'_> {
             },
         };
         self.begin(line.place, Block::Repeat(times));
+    }
+
+    /// `choose {key}`.
+    fn choose(&mut self, line: Line<'_>, rest: &str) {
+        let place = if rest.is_empty() { line.place } else { line.place_of(rest) };
+        let at = At { line: place.line, column: place.column };
+        let name = template::text(rest, at, &mut self.findings);
+        let is_name = match &name.parts[..] {
+            [Part { kind: PartKind::Hole(hole), .. }] => {
+                hole.name != "_" && hole.pattern == Pattern::Any && hole.defaults.is_empty()
+            }
+            _ => false,
+        };
+        if !is_name {
+            let message =
+                if rest.is_empty() { "`choose` names no value".to_owned() } else { format!("`{rest}` is not a name") };
+            self.error(place, message, "write `choose {key}`, with a name that has a value by then");
+            return self.begin(line.place, Block::Broken);
+        }
+        self.begin(line.place, Block::Choose { name, done: vec![] });
+    }
+
+    /// Whether the innermost block is a `choose`.
+    fn chooses(&self) -> bool {
+        matches!(self.open.last(), Some(Open { kind: Block::Choose { .. }, .. }))
+    }
+
+    /// `is value`: the value is verbatim to the end of the line.
+    fn is(&mut self, line: Line<'_>, written: &str) {
+        let at = At { line: line.place.line, column: line.place_of(written).column };
+        let template = template::text(written, at, &mut self.findings);
+        let mut value = Vec::new();
+        for part in &template.parts {
+            match &part.kind {
+                PartKind::Literal(bytes) => value.extend_from_slice(bytes),
+                PartKind::Hole(hole) => {
+                    let help = format!("write the value itself: `is {}`", hole.name);
+                    self.error(part.place, "`is` has a value that is known, and no hole", help);
+                    break;
+                }
+            }
+        }
+        self.case(line.place, Some(value));
+    }
+
+    /// A new way of a `choose`; without a value for all that the others are not.
+    fn case(&mut self, place: Place, value: Option<Vec<u8>>) {
+        self.size.statement();
+        let body = std::mem::take(&mut self.body);
+        let Some(Open { kind: Block::Choose { done, .. }, .. }) = self.open.last_mut() else { return };
+        let stray = match done.last_mut() {
+            Some(before) => {
+                before.body = body;
+                None
+            }
+            None => body.first().map(|first| first.place),
+        };
+        let is_behind_else = done.last().is_some_and(|before| before.value.is_none());
+        done.push(Case { place, value, body: vec![] });
+        if let Some(stray) = stray {
+            self.error(stray, "this stands above the first `is`", "write above it for which value it is: `is a`");
+        }
+        if is_behind_else {
+            self.error(place, "`else` is the last way of a `choose`", "move it below all others, and write it once");
+        }
+    }
+
+    /// No value stands twice.
+    fn told_apart(&mut self, cases: &[Case]) {
+        let mut seen = HashMap::new();
+        for case in cases {
+            let Some(value) = &case.value else { continue };
+            if let Some(first) = seen.insert(value, case.place.line) {
+                let message = format!("this value stands at {} already", self.source.mention(first));
+                self.error(case.place, message, "put both into one `is`");
+            }
+        }
     }
 
     fn begin(&mut self, place: Place, kind: Block) {
@@ -436,6 +598,17 @@ impl Parser<'_> {
                 self.one_side(&body, "maybe");
                 StatementKind::Maybe { body }
             }
+            Block::Choose { name, mut done } => {
+                match done.last_mut() {
+                    Some(last) => last.body = body,
+                    None => {
+                        let help = "write `is` and a value below it, and below that what is said then";
+                        self.error(began, "`choose` has no `is`", help);
+                    }
+                }
+                self.told_apart(&done);
+                StatementKind::Choose { name, cases: done }
+            }
             Block::Aside => {
                 self.begins_with_a_line(began, &body);
                 StatementKind::Aside { body }
@@ -457,7 +630,8 @@ impl Parser<'_> {
         if empty {
             self.error(began, "the block is empty", "put a line between it and its `end`");
         }
-        self.push(began, kind);
+        let connection = first_connection(&kind);
+        self.push_on(began, connection, kind);
     }
 
     pub(super) fn close_all(&mut self) {
@@ -564,10 +738,76 @@ pub(super) fn is_elsewhere(path: &str) -> bool {
         || path.contains('\0')
 }
 
+/// How the warning begins about what stands behind an end.
+const NOTHING_BEHIND: &str = "nothing is played behind";
+
+impl Diagnostic {
+    fn is_behind_an_end(&self) -> bool {
+        self.message.starts_with(NOTHING_BEHIND)
+    }
+}
+
+/// How a connection is written behind the letter of a side.
+fn number(connection: u8) -> String {
+    if connection == FIRST { String::new() } else { connection.to_string() }
+}
+
+/// Whether the first thing that is done is that a connection is opened.
+fn begins_with_connecting(kind: &StatementKind) -> bool {
+    match kind {
+        StatementKind::Connects { .. } => true,
+        StatementKind::Repeat { body, .. } => body.first().is_some_and(|first| begins_with_connecting(&first.kind)),
+        _ => false,
+    }
+}
+
+/// The connection of the first line in a block.
+fn first_connection(kind: &StatementKind) -> u8 {
+    let first = match kind {
+        StatementKind::Either { branches } => branches.iter().find_map(|branch| first_said(&branch.body)),
+        StatementKind::Choose { cases, .. } => cases.iter().find_map(|case| first_said(&case.body)),
+        StatementKind::Repeat { body, .. }
+        | StatementKind::AnyOrder { body }
+        | StatementKind::Together { body }
+        | StatementKind::Maybe { body }
+        | StatementKind::Aside { body } => first_said(body),
+        _ => None,
+    };
+    first.unwrap_or(FIRST)
+}
+
+fn first_said(body: &[Statement]) -> Option<u8> {
+    let has_connection = |statement: &&Statement| {
+        !matches!(
+            statement.kind,
+            StatementKind::Set { .. } | StatementKind::Let { .. } | StatementKind::Fresh { .. } | StatementKind::Wrong
+        )
+    };
+    body.iter().find(has_connection).map(|statement| statement.connection)
+}
+
+/// Whose line it is, and over which connection: `C`, `S2`.
+fn said_by(word: &str) -> Option<(Side, u8)> {
+    let mut letters = word.chars();
+    let side = match letters.next()? {
+        'C' => Side::Client,
+        'S' => Side::Server,
+        _ => return None,
+    };
+    let connection = match letters.as_str() {
+        "" => FIRST,
+        digit => digit.parse().ok().filter(|number| digit.len() == 1 && (2..=MOST_CONNECTIONS).contains(number))?,
+    };
+    Some((side, connection))
+}
+
 /// The same for statements in blocks: only those are looked at that may stand in a `together`.
-fn not_one_side_throughout(body: &[Statement], first: &mut Option<Side>) -> Option<Place> {
+fn not_one_side_throughout(body: &[Statement], first: &mut Option<(Side, u8)>) -> Option<Place> {
     body.iter().find_map(|statement| match &statement.kind {
-        StatementKind::Message { side, .. } => (*first.get_or_insert(*side) != *side).then_some(statement.place),
+        StatementKind::Message { side, .. } => {
+            let speaker = (*side, statement.connection);
+            (*first.get_or_insert(speaker) != speaker).then_some(statement.place)
+        }
         StatementKind::Repeat { body, .. } | StatementKind::AnyOrder { body } => not_one_side_throughout(body, first),
         StatementKind::Either { branches } => {
             branches.iter().find_map(|branch| not_one_side_throughout(&branch.body, first))
@@ -580,7 +820,7 @@ fn not_one_side_throughout(body: &[Statement], first: &mut Option<Side>) -> Opti
 /// The first statement that is not a line of the same side as the first one.
 fn not_one_side(body: &[Statement]) -> Option<Place> {
     let side_of = |statement: &Statement| match statement.kind {
-        StatementKind::Message { side, .. } => Some(side),
+        StatementKind::Message { side, .. } => Some((side, statement.connection)),
         _ => None,
     };
     let first = body.first().and_then(side_of);

@@ -7,7 +7,7 @@ use super::meant::{Instead, Meant};
 use super::nearest::nearest;
 
 /// Words that begin a statement, for suggestions.
-const KEYWORDS: [&str; 21] = [
+const KEYWORDS: [&str; 22] = [
     "repeat",
     "either",
     "or",
@@ -22,6 +22,7 @@ const KEYWORDS: [&str; 21] = [
     "ignore",
     "together",
     "maybe",
+    "choose",
     "not",
     "include",
     "in",
@@ -54,8 +55,12 @@ pub(super) fn unknown<'a>(text: &'a str, word: &'a str, below: bool) -> Meant<'a
     let mut letters = word.chars();
     match (letters.next(), letters.as_str()) {
         (Some('C' | 'S'), digits) if !digits.is_empty() && digits.trim_end_matches(':').parse::<u32>().is_ok() => {
-            let help = "`C1`, `S2` and so on are reserved; this version knows one client and one server";
-            return says(help.to_owned(), Nothing);
+            let side = &word[..1];
+            let help = match digits.trim_end_matches(':') {
+                "1" => format!("the first connection has no number: write `{side}`"),
+                _ => format!("a second connection is `{side}2`, and a play has at most 9 of them"),
+            };
+            return says(help, Nothing);
         }
         (Some('A'..='Z'), ":") => {
             return says("a line is said by the client, `C:`, or by the server, `S:`".to_owned(), Nothing);
@@ -75,7 +80,7 @@ pub(super) fn unknown<'a>(text: &'a str, word: &'a str, below: bool) -> Meant<'a
     let is_label = word.len() > 2 && word.ends_with(':');
     if let Some(near) = nearest(word, KEYWORDS).filter(|_| !is_label) {
         let instead = match near {
-            "repeat" | "either" | "together" | "maybe" => Block,
+            "repeat" | "either" | "together" | "maybe" | "choose" => Block,
             "or" => Or,
             "end" => End,
             _ => Nothing,

@@ -11,6 +11,10 @@ pub enum FaultKind {
     NothingCame,
     /// See [`Fault::Forbidden`].
     Forbidden,
+    /// See [`Fault::NoSuchValue`].
+    NoSuchValue,
+    /// See [`Fault::NotAPort`].
+    NotAPort,
     /// See [`Fault::ClosedEarly`].
     ClosedEarly,
     /// See [`Fault::Reset`].
@@ -51,10 +55,12 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Differs,
         Self::NothingCame,
         Self::Forbidden,
+        Self::NoSuchValue,
+        Self::NotAPort,
         Self::ClosedEarly,
         Self::Reset,
         Self::TooLong,
@@ -82,6 +88,8 @@ impl FaultKind {
             Self::Differs => "differs",
             Self::NothingCame => "nothing_came",
             Self::Forbidden => "forbidden",
+            Self::NoSuchValue => "no_such_value",
+            Self::NotAPort => "not_a_port",
             Self::ClosedEarly => "closed_early",
             Self::Reset => "reset",
             Self::TooLong => "too_long",
@@ -112,6 +120,8 @@ impl Fault {
             Self::Differs => FaultKind::Differs,
             Self::NothingCame { .. } => FaultKind::NothingCame,
             Self::Forbidden => FaultKind::Forbidden,
+            Self::NoSuchValue => FaultKind::NoSuchValue,
+            Self::NotAPort => FaultKind::NotAPort,
             Self::ClosedEarly => FaultKind::ClosedEarly,
             Self::Reset => FaultKind::Reset,
             Self::TooLong { .. } => FaultKind::TooLong,

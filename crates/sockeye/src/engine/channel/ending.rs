@@ -83,13 +83,18 @@ impl Channel {
         context.observer.observe(Event::Failed { conversation, failure });
     }
 
+    /// Reads what has come already.
+    pub(in crate::engine) fn hear_what_came(&mut self, context: &mut Context<'_>) -> Fate {
+        if self.is_open() && self.wants() == Interest::Read { self.read(context) } else { Fate::Lives }
+    }
+
     /// The server is to stop: where a play may end it ends at once, else when it comes there.
     pub(in crate::engine) fn stop(&mut self, context: &mut Context<'_>) -> Fate {
         if self.phase == Phase::Connecting {
             return self.gone(context);
         }
         // What has already come is still answered.
-        if self.is_open() && self.wants() == Interest::Read && self.read(context) == Fate::Gone {
+        if self.hear_what_came(context) == Fate::Gone {
             return Fate::Gone;
         }
         if let Phase::Draining { until, .. } = &mut self.phase {

@@ -67,6 +67,8 @@ pub(super) struct Channel {
     pub(super) line: Line,
     /// Where it comes from, by its place in the loop.
     pub(super) origin: usize,
+    /// The play that it belongs to with others, by the number of the first of them; 0 is none.
+    pub(super) group: u64,
     number: u64,
     pub(super) peer: Name,
     /// Our end's name, where it is not the origin's.
@@ -127,6 +129,7 @@ impl Channel {
         Self {
             line,
             origin,
+            group: 0,
             number,
             peer,
             local,

@@ -61,6 +61,7 @@ impl World {
         let events = &mut self.events;
         let mut context = Context {
             load: None,
+            handed: &mut std::collections::VecDeque::new(),
             buffer: &mut self.buffer,
             scratch: &mut self.scratch,
             output: &mut self.output,

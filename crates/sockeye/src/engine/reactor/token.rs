@@ -45,6 +45,8 @@ pub(in crate::engine) enum Token {
     Stored,
     /// A word from another loop of this server.
     Mail,
+    /// A socket that listens for one connection of a play, by its number.
+    Port(u32),
 }
 
 /// Set where the number is no key; a kind stands above an index then.
@@ -65,6 +67,7 @@ impl Token {
             Self::Reload => other(3, 0),
             Self::Stored => other(4, 0),
             Self::Mail => other(5, 0),
+            Self::Port(number) => other(6, number),
         }
     }
 
@@ -87,7 +90,8 @@ impl Token {
             2 => Self::Stop,
             3 => Self::Reload,
             4 => Self::Stored,
-            _ => Self::Mail,
+            5 => Self::Mail,
+            _ => Self::Port(low),
         }
     }
 }

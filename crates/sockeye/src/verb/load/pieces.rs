@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use transcript::{Carrier, Options as Playing, Refused, Row, Script, Side, Transcript, known_names};
+use transcript::{Carrier, Diagnostic, Options as Playing, Refused, Row, Script, Side, Transcript, known_names};
 
 use super::{Options, Rows, Work};
 use crate::address::Scheme;
@@ -97,6 +97,12 @@ impl Pieces {
             playing.columns.push(NUMBER.to_owned());
         }
         let script = Script::prepare(transcript, &playing)?;
+        if let Some(place) = transcript.connects() {
+            let message = "`load` measures one connection a play, and this line opens another one";
+            let help = "take the part between two connections as a transcript of its own, or play it with `talk --play --repeat`";
+            let findings = vec![Diagnostic::error(place, message).help(help)];
+            return Err(Refused { source: Arc::clone(transcript.source()), findings });
+        }
         let notices = transcript.warnings().iter().chain(script.warnings());
         self.notices.extend(notices.map(|notice| notice.one_line(transcript.source())));
         let values = |row: &[Vec<u8>]| -> Vec<Vec<u8>> { columns.iter().map(|&index| row[index].clone()).collect() };

@@ -9,6 +9,7 @@ mod echo;
 mod http;
 mod load;
 mod messages;
+mod parked;
 mod play;
 mod unheard;
 
@@ -31,6 +32,8 @@ pub(in crate::engine) use ask::Ask;
 pub(in crate::engine) enum Agent {
     /// A play, and the script that it began with: a server that reads its transcripts again keeps it for this one.
     Play(Play, Arc<Script>),
+    /// Its play is over another connection: what comes stays where it is.
+    Parked,
     /// Sends back what comes.
     Echo,
     /// Throws it away.
@@ -62,7 +65,7 @@ impl Agent {
             Self::Http(web) => web.memory(),
             Self::Child(served) => served.memory(),
             Self::Ask(ask) => ask.memory(),
-            Self::Echo | Self::Discard => 0,
+            Self::Parked | Self::Echo | Self::Discard => 0,
         }
     }
 
@@ -90,7 +93,7 @@ impl Agent {
     pub(in crate::engine) fn line(&self) -> Option<usize> {
         match self {
             Self::Play(play, script) => Some(play.line(script)),
-            Self::Echo | Self::Discard | Self::Http(_) | Self::Child(_) | Self::Ask(_) => None,
+            Self::Parked | Self::Echo | Self::Discard | Self::Http(_) | Self::Child(_) | Self::Ask(_) => None,
         }
     }
 }
@@ -103,6 +106,7 @@ impl Channel {
         }
         match self.agent {
             Agent::Play(..) => self.play_on(bytes, context),
+            Agent::Parked => Fate::Lives,
             Agent::Http(_) => self.ask(bytes, context),
             Agent::Ask(_) => self.ask_on(bytes, context),
             Agent::Echo => self.echo(bytes, context),
@@ -114,7 +118,9 @@ impl Channel {
     /// The peer's end came.
     pub(in crate::engine) fn hear_end(&mut self, context: &mut Context<'_>) -> Fate {
         match self.agent {
-            Agent::Play(..) | Agent::Http(_) | Agent::Child(_) | Agent::Ask(_) => self.advance(&[], context),
+            Agent::Play(..) | Agent::Parked | Agent::Http(_) | Agent::Child(_) | Agent::Ask(_) => {
+                self.advance(&[], context)
+            }
             Agent::Echo | Agent::Discard => {
                 self.by = Closer::Peer;
                 self.finish(context)
@@ -125,7 +131,7 @@ impl Channel {
     /// What it waited for did not come in time.
     pub(in crate::engine) fn overdue(&mut self, context: &mut Context<'_>) -> Fate {
         match self.agent {
-            Agent::Play(..) => self.advance(&[], context),
+            Agent::Play(..) | Agent::Parked => self.advance(&[], context),
             Agent::Http(_) => self.took_too_long(context),
             Agent::Child(_) => self.child_is_due(context),
             Agent::Ask(_) => self.answer_is_overdue(context),
@@ -149,7 +155,7 @@ impl Channel {
                 self.fail(Kind::Fault(transcript::FaultKind::Reset), &reason, context);
                 Fate::Lives
             }
-            Agent::Echo | Agent::Discard | Agent::Http(_) | Agent::Child(_) => Fate::Lives,
+            Agent::Parked | Agent::Echo | Agent::Discard | Agent::Http(_) | Agent::Child(_) => Fate::Lives,
         }
     }
 
@@ -159,8 +165,8 @@ impl Channel {
             Agent::Play(play, script) => play.may_end(script),
             Agent::Echo | Agent::Discard | Agent::Ask(_) => true,
             Agent::Http(web) => web.is_idle() && self.inbox.is_empty(),
-            // Nobody knows what its program still has to say.
-            Agent::Child(_) => false,
+            // Nobody knows what its program, or its play, still has to say.
+            Agent::Child(_) | Agent::Parked => false,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use transcript::{Ending, FaultKind, Input, Next, Script};
 
 use super::super::super::Context;
+use super::super::super::handed::{Going, Handed};
 use super::super::super::origin::Closer;
 use super::super::{Channel, Fate, NO_MEMORY, append};
 use super::Agent;
@@ -141,6 +142,9 @@ impl Channel {
                 }
                 // The client begins; what we said in clear goes out first.
                 Next::StartTls => taken.fate = self.begin_tls(context.origin.session(context.identity), context),
+                next @ (Next::Over { .. } | Next::Connect { .. } | Next::Accept { .. } | Next::Listen { .. }) => {
+                    self.hand_over(Some(next), context);
+                }
                 // What was said last reached nobody.
                 Next::End(ending) if self.is_broken && ending.is_success() => taken.fate = self.reset(context),
                 Next::End(ending) if ending.is_success() && context.load.is_some() => {
@@ -168,8 +172,21 @@ impl Channel {
 
     /// The play is over.
     pub(super) fn over(&mut self, ending: Ending, context: &mut Context<'_>) -> Fate {
+        if self.group != 0 && !matches!(ending, Ending::GoesOn { .. }) {
+            context.handed.push_back(Handed { group: self.group, first: None, going: Going::Over });
+        }
         match ending {
             Ending::Done | Ending::Left => {}
+            Ending::GoesOn { by_reset } => {
+                self.hand_over(None, context);
+                self.paused = false;
+                if by_reset {
+                    self.by = Closer::Reset;
+                    self.line.reset_on_close();
+                    context.origin.tell_tap(|tap, ours| tap.reset(ours));
+                    return self.gone(context);
+                }
+            }
             Ending::DoneByReset => {
                 self.by = Closer::Reset;
                 // The transcript says so; this is the only reset that we make on purpose.
@@ -227,6 +244,10 @@ impl Channel {
         self.outbox = Vec::new();
         self.by = Closer::Reset;
         // One that the transcript tells of is its end: there is no peer to say it to.
+        if let Ending::GoesOn { .. } = ending {
+            self.hand_over(None, context);
+            return self.gone(context);
+        }
         if matches!(ending, Ending::Done) { self.gone(context) } else { self.over(ending, context) }
     }
 

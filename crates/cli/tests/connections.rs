@@ -1,0 +1,226 @@
+//! Plays of several connections over real sockets: reconnects, a second client at once, ports that one side tells the other;
+//! with clients and servers that know nothing of transcripts.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use support::*;
+
+const GREYLIST: &str = "eol crlf\nS: 220 {_=hi}\nC: HELO {me=client}\nS: 450 {id=abc}\nS closes\nC waits 20ms\nC connects\n\
+                        S: 220 {_=hi}\nC: HELO {me}\nS: 250 {id}\nC: QUIT\nS closes\n";
+const IDLE: &str = "S: * OK {id=7}\nC: a IDLE\nS: +\nC2 connects\nS2: * OK\nC2: b APPEND\nS2: b OK\nS: * {id} EXISTS\nC: DONE\n\
+                    S: a OK\nC2: LOGOUT\nS2 closes\nC: LOGOUT\nS closes\n";
+
+fn written(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mock.talk");
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (folder, path)
+}
+
+fn says(client: &mut TcpStream, words: &str) {
+    client.write_all(words.as_bytes()).unwrap();
+}
+
+#[test]
+fn both_ends_play_every_kind_of_play_with_several_connections() {
+    for text in [
+        GREYLIST,
+        IDLE,
+        "repeat 3\n  C: {n=1|2|3}\n  S: {n}\n  C closes\n  C connects\nend\nS: end\n",
+        "C: a\nS: b\nC resets\nC connects\nC: c\nS resets\nC connects\nC: d\nS: e\nS closes\n",
+        "C: PASV\nS: 227 ({port:p1,p2})\nC2 connects to {port}\nC: RETR\nS2: data\nS2 closes\nS: 226\nC: QUIT\nS closes\n",
+        "C: PORT {port}\nS: 200\nC: LIST\nS: 150\nS2 connects to {port}\nS2: data\nS2 closes\nS: 226\nC closes\n",
+        "C: REDIRECT\nS: to {port}\nS closes\nC connects to {port}\nC: hello\nS: there\nS closes\n",
+        "C2 connects\nC3 connects\nC3: c\nS2: b\nC: a\nS3: to c\nS: to a\n",
+        "C: STARTTLS\nS: go\nstarttls\nC2 connects\nC2: STARTTLS\nS2: go\nstarttls\nC: a\nS2: b\nC2 closes\nS: c\nS closes\n",
+    ] {
+        let (_folder, path) = written(text);
+        for threads in ["1", "3"] {
+            let arguments = ["--play", &path, "--once", "--threads", threads];
+            let mut server = Server::start_at(&["tcp://127.0.0.1:0"], &arguments);
+            let mut talk = vec!["talk".to_owned(), server.address(), "--play".into(), path.clone()];
+            if text.contains("starttls") {
+                let pinned = server.log.wait_for("--pin ");
+                talk.extend(["--pin".into(), pinned.split("--pin ").nth(1).unwrap().trim().to_owned()]);
+            }
+            assert_code(&run(&talk, b""), 0);
+            assert_eq!(server.wait(), 0, "{text}\n{:#?}", server.log.all());
+            server.log.wait_for("1 conversation, 1 as written");
+        }
+        assert_code(&run(&["check", &path], b""), 0);
+    }
+}
+
+#[test]
+fn the_next_client_from_the_same_host_goes_on_and_any_other_begins_anew() {
+    let (_folder, path) = written(GREYLIST);
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path]);
+    let mut first = server.connect();
+    assert_eq!(line(&mut first), "220 hi\r\n");
+    // While it is inside, who comes begins anew.
+    let mut other = server.connect();
+    assert_eq!(line(&mut other), "220 hi\r\n");
+    says(&mut first, "HELO one\r\n");
+    assert_eq!(to_end(&mut first), b"450 abc\r\n");
+    drop(first);
+    // From another host nobody goes on with it.
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&socket, &"127.0.0.2:0".parse::<std::net::SocketAddr>().unwrap()).unwrap();
+    let address: std::net::SocketAddr = format!("127.0.0.1:{}", server.port()).parse().unwrap();
+    rustix::net::connect(&socket, &address).unwrap();
+    let mut stranger = TcpStream::from(socket);
+    assert_eq!(line(&mut stranger), "220 hi\r\n");
+    says(&mut stranger, "HELO stranger\r\n");
+    assert_eq!(line(&mut stranger), "450 abc\r\n");
+    let mut again = server.connect();
+    assert_eq!(line(&mut again), "220 hi\r\n");
+    says(&mut again, "HELO one\r\n");
+    assert_eq!(line(&mut again), "250 abc\r\n");
+    says(&mut again, "QUIT\r\n");
+    assert_eq!(to_end(&mut again), b"");
+    // And the other one has its own.
+    says(&mut other, "HELO two\r\n");
+    assert_eq!(to_end(&mut other), b"450 abc\r\n");
+    let mut again = server.connect();
+    line(&mut again);
+    says(&mut again, "HELO one\r\n");
+    to_end(&mut again);
+    server.log.wait_for("the client said something else");
+}
+
+#[test]
+fn a_play_whose_next_connection_does_not_come_is_a_failed_one() {
+    for (text, first) in [(GREYLIST, "HELO x\r\n"), (IDLE, "a IDLE\n")] {
+        let (_folder, path) = written(text);
+        let mut server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path, "--once", "--timeout", "300ms"]);
+        let mut client = server.connect();
+        line(&mut client);
+        says(&mut client, first);
+        assert_eq!(server.wait(), 1);
+        server.log.wait_for("the client opened no connection within 0.3");
+        server.log.wait_for("1 conversation, 0 as written, 1 not");
+    }
+    // Stopped before: where plays are judged, it is not as written.
+    for (arguments, code) in [(&["--times", "2"][..], 1), (&[], 0)] {
+        let (_folder, path) = written(GREYLIST);
+        let mut server = Server::start_at(&["tcp://127.0.0.1:0"], &[&["--play", path.as_str()], arguments].concat());
+        let mut client = server.connect();
+        line(&mut client);
+        says(&mut client, "HELO x\r\n");
+        to_end(&mut client);
+        drop(client);
+        server.log.wait_for("closed #1");
+        server.signal("TERM");
+        assert_eq!(server.wait(), code, "{:#?}", server.log.all());
+    }
+    // The client tells of a server that takes no second one.
+    let (_folder, path) = written(GREYLIST);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serving = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        says(&mut client, "220 hi\r\n");
+        line(&mut client);
+        drop(listener);
+        says(&mut client, "450 a\r\n");
+    });
+    let output = run(&["talk", &address, "--play", &path], b"");
+    serving.join().unwrap();
+    assert_code(&output, 7);
+    assert!(text(&output.stderr).contains("Connection refused"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_client_that_comes_early_waits_for_its_play() {
+    // Both connections of a pool at once, and the second before the play asks for it.
+    let (_folder, path) = written("C: a\nS: to a\nC2 connects\nC2: b\nS2: to b\n");
+    let mut server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path, "--once"]);
+    let mut first = server.connect();
+    server.log.wait_for("opened #1");
+    let mut second = server.connect();
+    says(&mut second, "b\n");
+    says(&mut first, "a\n");
+    assert_eq!((line(&mut first), line(&mut second)), ("to a\n".into(), "to b\n".into()));
+    assert_eq!((to_end(&mut first), to_end(&mut second)), (vec![], vec![]));
+    assert_eq!(server.wait(), 0, "{:#?}", server.log.all());
+}
+
+#[test]
+fn the_second_connection_is_closed_with_the_play_and_a_failure_in_one_ends_both() {
+    let (_folder, path) = written(IDLE);
+    let mut server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path, "--once"]);
+    let mut first = server.connect();
+    line(&mut first);
+    says(&mut first, "a IDLE\n");
+    line(&mut first);
+    let mut second = server.connect();
+    assert_eq!(line(&mut second), "* OK\n");
+    says(&mut second, "b DELETE\n");
+    assert_eq!((to_end(&mut second), to_end(&mut first)), (vec![], vec![]));
+    assert_eq!(server.wait(), 1);
+    server.log.wait_for("the client said something else");
+    // So does a client that resets the one on which nothing is awaited.
+    let mut server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path, "--once"]);
+    let mut first = server.connect();
+    line(&mut first);
+    says(&mut first, "a IDLE\n");
+    line(&mut first);
+    let mut second = server.connect();
+    line(&mut second);
+    rustix::net::sockopt::set_socket_linger(&first, Some(std::time::Duration::ZERO)).unwrap();
+    drop(first);
+    says(&mut second, "b APPEND\n");
+    assert_eq!(line(&mut second), "b OK\n");
+    assert_eq!(server.wait(), 1);
+}
+
+#[test]
+fn a_port_is_for_the_host_that_was_told_of_it() {
+    let (_folder, path) = written("C: PASV\nS: {port}\nC2 connects to {port}\nS2: secret\nS2 closes\nS: 226\n");
+    let mut server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path, "--once"]);
+    let mut client = server.connect();
+    says(&mut client, "PASV\n");
+    let port: u16 = line(&mut client).trim().parse().unwrap();
+    let address: std::net::SocketAddr = ([127, 0, 0, 1], port).into();
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&socket, &"127.0.0.3:0".parse::<std::net::SocketAddr>().unwrap()).unwrap();
+    rustix::net::connect(&socket, &address).unwrap();
+    assert_eq!(to_end(&mut TcpStream::from(socket)), b"");
+    server.log.wait_for("connected to a port that is for another host");
+    assert_eq!(to_end(&mut TcpStream::connect(address).unwrap()), b"secret\n");
+    assert_eq!(to_end(&mut client), b"226\n");
+    assert_eq!(server.wait(), 0);
+    // It is listened at no more.
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn options_about_one_connection_are_refused_in_words() {
+    let (folder, path) = written(GREYLIST);
+    let record = folder.path().join("record.talk").display().to_string();
+    for (options, words) in [
+        (["--record", &record], "--record writes down one connection"),
+        (["--proxy", "socks5://127.0.0.1:1"], "--proxy is the way of one connection"),
+        (["--source", "127.0.0.1"], "--source and --interface are about one connection"),
+    ] {
+        let output = run(&[&["talk", "127.0.0.1:1", "--play", &path][..], &options].concat(), b"");
+        assert_code(&output, 2);
+        let said = text(&output.stderr);
+        assert!(said.contains(words) && said.contains("line 7"), "{said}");
+    }
+    assert!(!std::path::Path::new(&record).exists());
+}
+
+#[test]
+fn load_refuses_in_words_what_opens_connections_of_its_own() {
+    let (_folder, path) = written(GREYLIST);
+    let output = run(&["load", "127.0.0.1:1", "--play", &path, "--plays", "1"], b"");
+    assert_code(&output, 2);
+    let said = text(&output.stderr);
+    assert!(said.contains("`load` measures one connection a play"), "{said}");
+}

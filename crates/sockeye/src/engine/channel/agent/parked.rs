@@ -1,0 +1,38 @@
+//! A connection whose play is over another one: what comes over it stays where it is, in the kernel, until the play is back.
+
+use std::sync::Arc;
+
+use transcript::{Next, Play, Script};
+
+use super::super::super::Context;
+use super::super::super::handed::{Going, Handed, Standing};
+use super::super::{Channel, Fate};
+use super::Agent;
+
+impl Channel {
+    /// The play leaves this connection.
+    pub(super) fn hand_over(&mut self, next: Option<Next>, context: &mut Context<'_>) {
+        let Agent::Play(play, script) = std::mem::replace(&mut self.agent, Agent::Parked) else { return };
+        (self.deadline, self.paused) = (None, true);
+        let standing = Standing { play, script };
+        let going = match next {
+            Some(next) => Going::Asks(standing, next),
+            None => Going::On(standing),
+        };
+        let is_first = self.group == self.number;
+        let first = is_first.then(|| self.conversation(context.origin));
+        context.handed.push_back(Handed { group: self.group, first, going });
+    }
+
+    /// It comes back.
+    pub(in crate::engine) fn go_on_with(&mut self, play: Play, script: Arc<Script>, context: &mut Context<'_>) -> Fate {
+        self.agent = Agent::Play(play, script);
+        self.paused = false;
+        self.advance(&[], context)
+    }
+
+    /// The play is over, whichever of its connections it was over.
+    pub(in crate::engine) fn end_with_its_play(&mut self, context: &mut Context<'_>) -> Fate {
+        if self.is_open() { self.finish(context) } else { Fate::Lives }
+    }
+}

@@ -1,0 +1,338 @@
+//! Plays that have several connections, one after the other or at once. A play is over one of them at a time; it is handed
+//! from one to the next here, where all of a loop's connections are at hand. Who connects next from the same host goes on
+//! with the play that has waited longest.
+
+mod awaited;
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use transcript::{Ending, Input, Moment, Next};
+
+use super::channel::Agent;
+use super::handed::{Going, Handed, Standing};
+use super::reactor::token::Key;
+use super::threads::Membership;
+use super::{FIRST, Loop};
+use crate::address::{Address, Host, Scheme, Target as Place};
+use crate::event::{Conversation, Event, Name, Protocol};
+use crate::failure::{Failure, Kind};
+use crate::net::connect::ConnectOptions;
+use crate::net::connecting::Target;
+use crate::net::words;
+pub(super) use awaited::{Awaited, Early};
+
+/// Steps of a play between two connections: more of them, and it goes round without coming to one.
+const MOST_STEPS: usize = 1024;
+
+/// The connections of one play.
+#[derive(Debug)]
+struct Group {
+    origin: usize,
+    host: Option<IpAddr>,
+    /// By their numbers in the transcript.
+    members: Vec<(u8, Key)>,
+    state: State,
+    /// Its last conversation, for accounts.
+    last: Conversation,
+    /// Sockets that listen for it, by the number of what comes there.
+    ports: Vec<(u8, u32)>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The play is over one of its connections.
+    Plays,
+    /// It pauses between two of them.
+    Pauses { standing: Standing, until: Moment },
+    /// The other side is to open one.
+    Awaits { standing: Standing, connection: u8, has_port: bool, since: Moment, until: Option<Moment> },
+}
+
+/// All such plays of a loop.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    all: HashMap<u64, Group>,
+    awaited: Awaited,
+    /// When a pause ends, or a connection is too late.
+    due: BTreeSet<(Moment, u64)>,
+    ports: HashMap<u32, Port>,
+    next_port: u32,
+}
+
+/// A socket that listens for one connection of a play.
+#[derive(Debug)]
+struct Port {
+    fd: OwnedFd,
+    group: u64,
+    is_watched: bool,
+}
+
+impl Groups {
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// When something is due.
+    pub(super) fn wakes(&self) -> Option<Moment> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Group> {
+        let group = self.all.remove(&id)?;
+        self.stops_waiting(id, &group);
+        for (_, port) in &group.ports {
+            self.ports.remove(port);
+        }
+        Some(group)
+    }
+
+    fn stops_waiting(&mut self, id: u64, group: &Group) {
+        match &group.state {
+            State::Plays => {}
+            State::Pauses { until, .. } => {
+                self.due.remove(&(*until, id));
+            }
+            State::Awaits { has_port, until, .. } => {
+                if let Some(until) = until {
+                    self.due.remove(&(*until, id));
+                }
+                if !has_port {
+                    self.awaited.remove((group.origin, group.host), id);
+                }
+            }
+        }
+    }
+}
+
+/// The host of a peer, if it has one.
+pub(super) fn host_of(peer: &Name) -> Option<IpAddr> {
+    match peer {
+        Name::Inet(address) => Some(address.ip()),
+        Name::Path(_) | Name::Unnamed => None,
+    }
+}
+
+impl Loop {
+    /// A play of several connections begins, with the first of them.
+    pub(super) fn begin_group(&mut self, id: u64, origin: usize, last: Conversation) {
+        let peer = if self.origins[origin].is_client() { &last.server } else { &last.client };
+        let (host, state) = (host_of(peer), State::Plays);
+        self.groups.all.insert(id, Group { origin, host, members: vec![], state, last, ports: vec![] });
+    }
+
+    /// The same for one that we open.
+    pub(super) fn begin_group_of(&mut self, key: Key, id: u64) {
+        let Some(channel) = self.channels.get_mut(key) else { return };
+        let (origin, last) = (channel.origin, channel.conversation(&self.origins[channel.origin]));
+        self.begin_group(id, origin, last);
+        self.join_group(id, FIRST, key);
+    }
+
+    /// The connection of a play has come to the loop.
+    pub(super) fn join_group(&mut self, id: u64, connection: u8, key: Key) {
+        if let Some(group) = self.groups.all.get_mut(&id) {
+            group.members.retain(|(other, _)| *other != connection);
+            group.members.push((connection, key));
+        }
+    }
+
+    /// Plays go where they asked to go.
+    pub(super) fn hand_on(&mut self) {
+        while let Some(Handed { group, first, going }) = self.lent.handed.pop_front() {
+            if let Some(first) = first
+                && let Some(known) = self.groups.all.get_mut(&group)
+            {
+                // A name has an address by now.
+                let peer = if self.origins[known.origin].is_client() { &first.server } else { &first.client };
+                known.host = host_of(peer);
+                known.last = first;
+            }
+            match going {
+                Going::Over => self.end_group(group),
+                Going::On(standing) => self.go_between(group, standing),
+                Going::Asks(standing, next) => self.answer(group, standing, next),
+            }
+        }
+    }
+
+    /// Steps a play that is between two connections until it says where it goes.
+    fn go_between(&mut self, id: u64, mut standing: Standing) {
+        for _ in 0..MOST_STEPS {
+            let Standing { play, script } = &mut standing;
+            let input = Input { bytes: &[], datagram: false, ended: false, now: self.lent.now };
+            let step = play.step(script, input, &mut self.lent.scratch, &mut self.lent.output);
+            self.lent.output.clear();
+            match step.next {
+                Next::Pause { until } => {
+                    let Some(group) = self.groups.all.get_mut(&id) else { return };
+                    group.state = State::Pauses { standing, until };
+                    self.groups.due.insert((until, id));
+                    return;
+                }
+                Next::Flush => {}
+                Next::End(Ending::GoesOn { .. }) | Next::Hear { .. } | Next::StopSending | Next::StartTls => break,
+                Next::End(ending) => return self.ended(id, ending),
+                next => return self.answer(id, standing, next),
+            }
+        }
+        self.end_group(id);
+    }
+
+    /// Does what a play asked for.
+    fn answer(&mut self, id: u64, standing: Standing, next: Next) {
+        match next {
+            Next::Over { connection } => self.go_over(id, connection, standing),
+            Next::Connect { connection, port } => self.open_next(id, connection, port, standing),
+            Next::Listen { connection } => self.listen(id, connection, standing),
+            Next::Accept { connection, has_port, until } => self.await_next(id, connection, has_port, until, standing),
+            _ => self.go_between(id, standing),
+        }
+    }
+
+    /// A play goes on over a connection that is there.
+    fn go_over(&mut self, id: u64, connection: u8, standing: Standing) {
+        let Some(group) = self.groups.all.get_mut(&id) else { return };
+        group.state = State::Plays;
+        let found = group.members.iter().find(|(number, _)| *number == connection).map(|(_, key)| *key);
+        let Standing { mut play, script } = standing;
+        match found.filter(|key| self.channels.get_mut(*key).is_some_and(|channel| channel.is_open())) {
+            Some(key) => self.with_channel(key, |channel, context| channel.go_on_with(play, script, context)),
+            // It is gone: a reset, for its end would have been heard.
+            None => match play.reset(&script, &[], &mut self.lent.scratch) {
+                Ending::GoesOn { .. } => self.go_between(id, Standing { play, script }),
+                ending => self.ended(id, ending),
+            },
+        }
+    }
+
+    /// We open the next connection of a play.
+    fn open_next(&mut self, id: u64, connection: u8, port: Option<u16>, standing: Standing) {
+        let Some(group) = self.groups.all.get_mut(&id) else { return };
+        group.state = State::Plays;
+        let origin = group.origin;
+        let is_ours = self.origins[origin].is_client();
+        let peer = if is_ours { &group.last.server } else { &group.last.client };
+        let place = match (peer, port) {
+            (Name::Inet(address), port) => Some((
+                Scheme::Tcp,
+                Protocol::Tcp,
+                Place::Inet { host: Host::Ip(address.ip(), 0), port: port.unwrap_or(address.port()) },
+            )),
+            (Name::Path(path), None) => Some((Scheme::Unix, Protocol::Unix, Place::Unix(path.to_path_buf()))),
+            (Name::Path(_) | Name::Unnamed, _) => None,
+        };
+        let Standing { play, script } = standing;
+        let Some((scheme, protocol, place)) = place else {
+            let reason =
+                "it is not known where the next connection goes: a port needs a host, and this address has none";
+            return self.not_had(id, reason.to_owned(), Kind::Socket);
+        };
+        let address = Address::new(Some(scheme), place);
+        let target = Arc::new(Target::new(address, protocol, ConnectOptions::default()));
+        let number = self.lent.tally.next_of_a_play();
+        if let Some(Membership { team, .. }) = &self.member {
+            team.add(0);
+        }
+        let key = self.connect_numbered(&target, origin, Agent::Play(play, script), (number, id));
+        if let Some(key) = key {
+            self.join_group(id, connection, key);
+        }
+    }
+
+    /// We listen where the other side is to connect to.
+    fn listen(&mut self, id: u64, connection: u8, standing: Standing) {
+        let Some(group) = self.groups.all.get_mut(&id) else { return };
+        let is_ours = self.origins[group.origin].is_client();
+        let own = if is_ours { &group.last.client } else { &group.last.server };
+        let Name::Inet(own) = own else {
+            let reason = "a port to listen at needs TCP, and this conversation is over something else";
+            return self.not_had(id, reason.to_owned(), Kind::Socket);
+        };
+        let bound = std::net::TcpListener::bind(SocketAddr::new(own.ip(), 0)).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok((listener.local_addr()?.port(), listener))
+        });
+        match bound {
+            Ok((port, listener)) => {
+                let number = self.groups.next_port;
+                self.groups.next_port = number.wrapping_add(1);
+                // One that nobody came to is listened at no more.
+                let old = group.ports.iter().position(|(other, _)| *other == connection);
+                if let Some(old) = old {
+                    self.groups.ports.remove(&group.ports.swap_remove(old).1);
+                }
+                group.ports.push((connection, number));
+                self.groups.ports.insert(number, Port { fd: listener.into(), group: id, is_watched: false });
+                let Standing { mut play, script } = standing;
+                play.listens_at(&script, port, &mut self.lent.scratch);
+                match play.connection() {
+                    Some(connection) => self.go_over(id, connection, Standing { play, script }),
+                    None => self.go_between(id, Standing { play, script }),
+                }
+            }
+            Err(error) => self.not_had(id, format!("cannot listen at a port: {}", words(&error)), Kind::from(&error)),
+        }
+    }
+
+    /// A play is over between two connections.
+    fn ended(&mut self, id: u64, ending: Ending) {
+        if let Ending::Failed(verdict) = ending {
+            self.tell_of_group(id, verdict.into());
+        }
+        self.end_group(id);
+    }
+
+    /// A play has no connection to go on over.
+    fn not_had(&mut self, id: u64, reason: String, kind: Kind) {
+        self.tell_of_group(id, Failure::other(kind, reason));
+        self.end_group(id);
+    }
+
+    fn tell_of_group(&mut self, id: u64, failure: Failure) {
+        let Some(group) = self.groups.all.get(&id) else { return };
+        self.lent.tally.failed += 1;
+        let conversation = Some(group.last.clone());
+        self.lent.observer.observe(Event::Failed { conversation, failure });
+    }
+
+    /// A play is over: so are all its connections.
+    fn end_group(&mut self, id: u64) {
+        let Some(group) = self.groups.remove(id) else { return };
+        for (_, key) in group.members {
+            self.with_channel(key, |channel, context| channel.end_with_its_play(context));
+        }
+    }
+
+    /// What is due of plays between two connections.
+    pub(super) fn wake_groups(&mut self) {
+        while let Some(&(at, id)) = self.groups.due.first().filter(|(at, _)| *at <= self.lent.now) {
+            self.groups.due.remove(&(at, id));
+            let Some(group) = self.groups.all.get_mut(&id) else { continue };
+            match std::mem::replace(&mut group.state, State::Plays) {
+                State::Pauses { standing, .. } => self.go_between(id, standing),
+                state @ State::Awaits { .. } => {
+                    group.state = state;
+                    self.not_come(id);
+                }
+                State::Plays => {}
+            }
+        }
+    }
+
+    /// The loop ends: no play goes on in another connection.
+    pub(super) fn stop_groups(&mut self) {
+        let waiting = self.groups.all.iter().filter(|(_, group)| !matches!(group.state, State::Plays));
+        let waiting: Vec<u64> = waiting.map(|(id, _)| *id).collect();
+        for id in waiting {
+            if self.bounds.is_judged() {
+                self.not_come(id);
+            } else {
+                self.end_group(id);
+            }
+        }
+        self.drop_early();
+    }
+}

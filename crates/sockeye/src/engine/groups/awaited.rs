@@ -1,0 +1,228 @@
+//! Connections that plays wait for, and clients that came before a play did.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, acceptfrom_with};
+use transcript::{Ending, Moment};
+
+use super::super::channel::{Agent, Channel, Identity, Line};
+use super::super::handed::Standing;
+use super::super::reactor::poller::Interest;
+use super::super::reactor::token::Token;
+use super::super::threads::Membership;
+use super::super::{Behaviour, Loop};
+use super::{Group, Port, State, host_of};
+use crate::event::{Conversation, Event, Name};
+use crate::gate::Pass;
+
+/// Plays that may wait for a connection at once; the one that waits longest goes first.
+const MOST_AWAITED: usize = 65_536;
+/// Clients that came too early of which so many wait.
+const MOST_EARLY: usize = 64;
+
+/// By listening socket and host: the plays that wait for the next client, who waits longest first.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Awaited {
+    plays: HashMap<(usize, Option<IpAddr>), VecDeque<u64>>,
+    early: VecDeque<Early>,
+}
+
+/// A client that came while all plays are under way, and none of its host waits for one.
+#[derive(Debug)]
+pub(in crate::engine) struct Early {
+    pub(in crate::engine) fd: OwnedFd,
+    pub(in crate::engine) client: Name,
+    pub(in crate::engine) server: Option<Box<Name>>,
+    pub(in crate::engine) listener: usize,
+    pub(in crate::engine) pass: Option<Box<Pass>>,
+}
+
+impl Awaited {
+    pub(super) fn remove(&mut self, who: (usize, Option<IpAddr>), id: u64) {
+        if let Some(plays) = self.plays.get_mut(&who) {
+            plays.retain(|other| *other != id);
+            if plays.is_empty() {
+                self.plays.remove(&who);
+            }
+        }
+    }
+}
+
+impl Loop {
+    /// A play waits for the other side to connect.
+    pub(super) fn await_next(
+        &mut self,
+        id: u64,
+        connection: u8,
+        has_port: bool,
+        until: Option<Moment>,
+        standing: Standing,
+    ) {
+        let Some(group) = self.groups.all.get_mut(&id) else { return };
+        let (origin, host, since) = (group.origin, group.host, self.lent.now);
+        group.state = State::Awaits { standing, connection, has_port, since, until };
+        self.groups.due.extend(until.map(|until| (until, id)));
+        if has_port {
+            return self.watch_port(id, connection);
+        }
+        let plays = self.groups.awaited.plays.entry((origin, host)).or_default();
+        plays.push_back(id);
+        if plays.len() > MOST_AWAITED
+            && let Some(&longest) = plays.front()
+        {
+            self.not_come(longest);
+        }
+        let is_for_it = |early: &Early| early.listener == origin && host_of(&early.client) == host;
+        let early = self.groups.awaited.early.iter().position(is_for_it);
+        if let Some(early) = early.and_then(|at| self.groups.awaited.early.remove(at)) {
+            self.go_on_in(early);
+        }
+    }
+
+    /// Whether a play waits for this client.
+    pub(in crate::engine) fn is_awaited(&self, listener: usize, client: &Name) -> bool {
+        self.groups.awaited.plays.contains_key(&(listener, host_of(client)))
+    }
+
+    /// A client came that no play waits for, and none begins: it waits for one that is under way.
+    pub(in crate::engine) fn came_early(&mut self, early: Early) {
+        if self.groups.awaited.early.len() >= MOST_EARLY
+            && let Some(first) = self.groups.awaited.early.pop_front()
+        {
+            self.tell_of_early(&first);
+        }
+        self.groups.awaited.early.push_back(early);
+    }
+
+    fn tell_of_early(&mut self, early: &Early) {
+        let endpoint = &self.origins[early.listener].endpoint;
+        let error = format!("{endpoint}: {} connected, and no play waited for it", early.client);
+        self.lent.observer.observe(Event::Dropped { count: 1, error });
+    }
+
+    pub(in crate::engine) fn drop_early(&mut self) {
+        while let Some(early) = self.groups.awaited.early.pop_front() {
+            self.tell_of_early(&early);
+        }
+    }
+
+    /// The play that has waited longest for a client of this host goes on with it.
+    pub(in crate::engine) fn go_on_in(&mut self, early: Early) {
+        let Early { fd, client, server, listener, pass } = early;
+        let Some(plays) = self.groups.awaited.plays.get(&(listener, host_of(&client))) else { return };
+        let Some(&id) = plays.front() else { return };
+        self.connected(id, fd, client, server, pass);
+    }
+
+    /// The connection is there that a play waited for.
+    fn connected(&mut self, id: u64, fd: OwnedFd, client: Name, server: Option<Box<Name>>, pass: Option<Box<Pass>>) {
+        let Some(group) = self.groups.all.get_mut(&id) else { return };
+        let state = std::mem::replace(&mut group.state, State::Plays);
+        let State::Awaits { standing, connection, has_port, since, until } = state else {
+            group.state = state;
+            return;
+        };
+        let origin = group.origin;
+        let endpoint = &self.origins[origin].endpoint;
+        let number = self.lent.tally.next_of_a_play();
+        let conversation = Conversation {
+            number,
+            protocol: endpoint.protocol,
+            server: server.as_deref().unwrap_or(&endpoint.name).clone(),
+            client: client.clone(),
+            to: None,
+        };
+        if !has_port {
+            group.last = conversation.clone();
+        }
+        // It waits no more.
+        let waited = State::Awaits { standing, connection, has_port, since, until };
+        let last = group.last.clone();
+        let was = Group { origin, host: group.host, members: vec![], state: waited, last, ports: vec![] };
+        self.groups.stops_waiting(id, &was);
+        let State::Awaits { standing: Standing { play, script }, .. } = was.state else { return };
+        self.lent.observer.observe(Event::Opened(conversation));
+        if let Some(Membership { team, .. }) = &self.member {
+            team.add(0);
+        }
+        let identity = Identity { number, peer: client, local: server, origin, seat: None, pass };
+        let mut channel = Channel::new(Line::Socket(fd), identity, Agent::Play(play, script), self.lent.now);
+        channel.group = id;
+        let key = self.adopt(channel);
+        self.join_group(id, connection, key);
+    }
+
+    /// The other side did not open the connection that a play waits for.
+    pub(super) fn not_come(&mut self, id: u64) {
+        let Some(group) = self.groups.all.get_mut(&id) else { return };
+        let ending = match &mut group.state {
+            State::Awaits { standing: Standing { play, script }, since, .. } => {
+                let waited = Duration::from_nanos(self.lent.now.nanos().saturating_sub(since.nanos()));
+                play.not_connected(script, waited, &mut self.lent.scratch)
+            }
+            State::Pauses { .. } | State::Plays => Ending::Left,
+        };
+        self.ended(id, ending);
+    }
+
+    /// Begins to look at the socket at which a connection is to come.
+    fn watch_port(&mut self, id: u64, connection: u8) {
+        let Some(group) = self.groups.all.get(&id) else { return };
+        let found = group.ports.iter().find(|(other, _)| *other == connection).map(|(_, port)| *port);
+        let watched = match found.and_then(|number| Some((number, self.groups.ports.get_mut(&number)?))) {
+            Some((_, Port { is_watched: true, .. })) => Ok(()),
+            Some((number, port)) => {
+                port.is_watched = true;
+                self.poller.add(&port.fd, Token::Port(number), Interest::Read)
+            }
+            None => Err(std::io::Error::other("nothing listens there")),
+        };
+        if let Err(error) = watched {
+            let kind = (&error).into();
+            self.not_had(id, format!("the next connection cannot be waited for: {error}"), kind);
+        }
+    }
+
+    /// Somebody connects to a port at which a play listens.
+    pub(in crate::engine) fn accept_at_port(&mut self, number: u32) {
+        let Some(Port { fd, group: id, .. }) = self.groups.ports.get(&number) else { return };
+        let id = *id;
+        let accepted = acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC);
+        let (socket, peer) = match accepted {
+            Ok(accepted) => accepted,
+            // Whoever it was is gone, or the system is short of something: it is looked at again.
+            Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => return,
+            Err(error) => {
+                let error = std::io::Error::from(error);
+                let kind = (&error).into();
+                return self.not_had(id, format!("the next connection cannot be accepted: {error}"), kind);
+            }
+        };
+        let peer = peer.and_then(|peer| std::net::SocketAddr::try_from(peer).ok());
+        let client = peer
+            .map_or(Name::Unnamed, |peer| Name::Inet(std::net::SocketAddr::new(peer.ip().to_canonical(), peer.port())));
+        let Some(group) = self.groups.all.get(&id) else { return };
+        if host_of(&client) != group.host {
+            // A port is for whoever was told of it.
+            let error = format!("{client} connected to a port that is for another host");
+            self.lent.observer.observe(Event::Dropped { count: 1, error });
+            return;
+        }
+        let own = rustix::net::getsockname(&socket).ok().and_then(|name| std::net::SocketAddr::try_from(name).ok());
+        let server = own.map(|own| Box::new(Name::Inet(own)));
+        self.groups.ports.remove(&number);
+        if let Some(group) = self.groups.all.get_mut(&id) {
+            group.ports.retain(|(_, port)| *port != number);
+        }
+        self.connected(id, socket, client, server, None);
+    }
+
+    /// Whether new plays of a listening socket may have several connections.
+    pub(in crate::engine) fn spans(&self, origin: usize) -> bool {
+        matches!(&self.origins[origin].behaviour, Behaviour::Play(script) if script.spans())
+    }
+}

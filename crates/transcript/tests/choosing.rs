@@ -1,0 +1,151 @@
+//! `choose`: the value of a name decides how a conversation goes on.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use transcript::rehearse::rehearse;
+use transcript::{Carrier, Ending, Fault, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript};
+
+fn parse(text: &str) -> Transcript {
+    Transcript::parse("test.talk", text.as_bytes(), &[]).unwrap_or_else(|refused| panic!("{refused}"))
+}
+
+fn prepare(text: &str, side: Side) -> Script {
+    Script::prepare(&parse(text), &Options::new(side, Carrier::Stream)).unwrap_or_else(|refused| panic!("{refused}"))
+}
+
+fn refusal(text: &str) -> String {
+    Transcript::parse("test.talk", text.as_bytes(), &[]).expect_err(text).to_string()
+}
+
+#[track_caller]
+fn from_server(text: &str) -> String {
+    let [client, server] = [Side::Client, Side::Server].map(|side| prepare(text, side));
+    let mut all = Vec::new();
+    for most in [usize::MAX, 1] {
+        let rehearsal = rehearse(&client, &server, |waiting| waiting.min(most));
+        for ending in [&rehearsal.client, &rehearsal.server] {
+            if let Ending::Failed(verdict) = ending {
+                panic!("{text}\n{}", verdict.render(""));
+            }
+        }
+        assert!(rehearsal.finished, "{text}");
+        all.push(String::from_utf8(rehearsal.from_server).unwrap());
+    }
+    assert_eq!(all[0], all[1]);
+    all.remove(0)
+}
+
+/// What a server answers.
+fn answer(script: &Script, asked: &[u8]) -> (Next, String) {
+    let (mut scratch, mut output) = (Scratch::new(), Output::default());
+    let input = Input { bytes: asked, datagram: false, ended: false, now: Moment::default() };
+    let next = script.play().step(script, input, &mut scratch, &mut output).next;
+    (next, String::from_utf8(output.bytes).unwrap())
+}
+
+const STORE: &str = "repeat\n  C: GET {key=color|size|none}\n  choose {key}\n  is color\n    S: blue\n  is size\n    S: 5\n  else\n    \
+                     S: nothing\n  end\nend\nC: QUIT\nS closes\n";
+
+#[test]
+fn the_value_decides_and_both_ends_agree() {
+    assert_eq!(from_server(STORE), "blue\n5\nnothing\n");
+    let server = prepare(STORE, Side::Server);
+    assert_eq!(answer(&server, b"GET size\nGET color\nGET colors\nGET \n").1, "5\nblue\nnothing\nnothing\n");
+}
+
+#[test]
+fn what_the_server_says_decides_too_and_so_does_what_is_set() {
+    let text = "C: HELO\nS: {code:word=250|450} x\nchoose {code}\nis 250\n  C: MAIL\nis 450\n  C: QUIT\nend\nS: ok\n";
+    assert_eq!(from_server(text), "250 x\nok\n");
+    let text = "set kind = b\nC: a\nchoose {kind}\nis a\n  S: one\nis b\n  S: two\nend\n";
+    assert_eq!(from_server(text), "two\n");
+    let text = "C: {a=x}\nlet n = length {a}\nchoose {n}\nis 1\n  S: one\nelse\n  S: more\nend\n";
+    assert_eq!(from_server(text), "one\n");
+}
+
+#[test]
+fn a_value_is_exact_and_may_be_any_bytes() {
+    let text = "C: {k}\nchoose {k}\nis \n  S: empty\nis a b\n  S: spaces\nis {0x20}\n  S: a space\nis {0xff}\n  S: a byte\nis A\n  \
+                S: large\nelse\n  S: else\nend\n";
+    let server = prepare(text, Side::Server);
+    for (key, said) in [
+        (&b""[..], "empty"),
+        (b"a b", "spaces"),
+        (b" ", "a space"),
+        (b"\xff", "a byte"),
+        (b"A", "large"),
+        (b"a", "else"),
+        (b"a b ", "else"),
+    ] {
+        assert_eq!(answer(&server, &[key, b"\n"].concat()).1, format!("{said}\n"), "{key:?}");
+    }
+}
+
+#[test]
+fn without_a_way_for_a_value_the_play_fails_and_says_so() {
+    let text = "C: {key=a}\nchoose {key}\nis a\n  S: 1\nend\nS: end\n";
+    assert_eq!(from_server(text), "1\nend\n");
+    let (Next::End(Ending::Failed(verdict)), _) = answer(&prepare(text, Side::Server), b"other\n") else {
+        panic!("it went on");
+    };
+    assert_eq!((verdict.fault, verdict.place.line), (Fault::NoSuchValue, 2));
+    assert_eq!(verdict.headline(), "{key} is `other`, and no `is` has that value");
+}
+
+#[test]
+fn ways_nest_and_may_hold_any_block() {
+    let text = "repeat 4\n  C: {a=x|y|x|z} {b=1|1|2|1}\n  choose {a}\n  is x\n    choose {b}\n    is 1\n      S: x1\n    else\n      \
+                S: x-\n    end\n  is y\n    repeat 2\n      S: y\n    end\n  else\n    in any order\n      S: p\n      S: q\n    end\n  \
+                end\nend\n";
+    assert_eq!(from_server(text), "x1\ny\ny\nx-\np\nq\n");
+    // A name that every way gives has a value behind them.
+    from_server("C: {a=x}\nchoose {a}\nis x\n  S: {b=1}\nelse\n  S: {b=2}\nend\nC: {b}\n");
+    // Under `at any time`, and behind what may be left out.
+    from_server(
+        "at any time\n  S: PING {t=1}\n  choose {t}\n  is 1\n    C: one\n  else\n    C: more\n  end\nend\nC: a\nS: b\n",
+    );
+}
+
+#[test]
+fn what_is_wrong_is_told() {
+    for (text, why) in [
+        ("C: {a=x}\nchoose\nis x\n  S: 1\nend\n", "`choose` names no value"),
+        ("C: {a=x}\nchoose a\nis x\n  S: 1\nend\n", "`a` is not a name"),
+        ("C: a\nchoose {b}\nis x\n  S: 1\nend\n", "{b} has no value yet"),
+        ("C: {a=x}\nchoose {a}\nend\n", "`choose` has no `is`"),
+        ("C: {a=x}\nchoose {a}\n  S: 1\nis x\n  S: 2\nend\n", "this stands above the first `is`"),
+        ("C: {a=x}\nchoose {a}\nis x\n  S: 1\nis x\n  S: 2\nend\n", "this value stands at line 3 already"),
+        ("C: {a=x}\nchoose {a}\nelse\n  S: 1\nis x\n  S: 2\nend\n", "`else` is the last way"),
+        ("C: {a=x}\nchoose {a}\nis {a}\n  S: 1\nend\n", "`is` has a value that is known, and no hole"),
+        ("C: {a=x}\nrepeat\n  choose {a}\n  is x\n    C: 1\n  end\nend\nC: y\n", "`choose` cannot begin a way"),
+        ("C: {a=x}\nchoose {a}\nis x\n  S: {b=1}\nelse\n  S: 2\nend\nC: {b}\n", "on one path"),
+        ("C: {a=x}\nchoose {a}\nis x\n  S: 1\n", "`choose {a}` is never closed"),
+    ] {
+        let refused = refusal(text);
+        assert!(refused.contains(why), "{text}\n{refused}");
+    }
+}
+
+#[test]
+fn a_way_that_no_value_leads_to_is_told_and_can_be_played() {
+    let text = "C: {key=a}\nchoose {key}\nis a\n  S: 1\nis b\n  S: 2\nend\n";
+    let [client, server] = [Side::Client, Side::Server].map(|side| prepare(text, side));
+    assert_eq!(rehearse(&client, &server, |all| all).unplayed, [5]);
+    let [client, server] = [Side::Client, Side::Server].map(|side| {
+        let mut options = Options::new(side, Carrier::Stream);
+        options.branch = Some(5);
+        Script::prepare(&parse(text), &options).unwrap()
+    });
+    let rehearsal = rehearse(&client, &server, |all| all);
+    assert_eq!((rehearsal.from_client, rehearsal.from_server), (b"b\n".to_vec(), b"2\n".to_vec()));
+}
+
+#[test]
+fn many_ways_cost_no_more_than_few() {
+    let ways: String = (0..20_000).map(|n| format!("is key{n}\n  S: {n}\n")).collect();
+    let text = format!("repeat\n  C: {{key=key1}}\n  choose {{key}}\n{ways}  end\nend\nC: end\nS closes\n");
+    let server = prepare(&text, Side::Server);
+    let asked: String = (0..20_000).rev().map(|n| format!("key{n}\n")).collect();
+    let (_, said) = answer(&server, asked.as_bytes());
+    assert!(said.starts_with("19999\n19998\n"), "{}", &said[..20]);
+}
