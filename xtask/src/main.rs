@@ -43,6 +43,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("dnsmasq", "dnsmasq-base"),
     ("dovecot", "dovecot-imapd dovecot-pop3d"),
     ("vsftpd", "vsftpd"),
+    ("ngircd", "ngircd"),
+    ("ii", "ii"),
+    ("psql", "postgresql postgresql-client"),
+    ("/usr/lib/python3/dist-packages/pymodbus", "python3-pymodbus python3-serial python3-serial-asyncio"),
     // These bring modules for Debian's own Python.
     ("aiosmtpd", "python3-aiosmtpd"),
     ("/usr/lib/python3/dist-packages/websockets", "python3-websockets"),

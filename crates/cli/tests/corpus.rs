@@ -91,6 +91,18 @@ client.quit()
     serve("smtp.talk", TCP, &[], python("python3", &script));
     let script = send.replace("LOGIN", "client.login('ann', 'secret')").replace("FROM", "other@client.example");
     serve("smtp-auth.talk", TCP, &[], python("python3", &script));
+    // It is put off, and comes again.
+    let script = "
+import smtplib
+for attempt in 'first', 'second':
+    client = smtplib.SMTP('127.0.0.1', PORT)
+    client.ehlo_or_helo_if_needed()
+    client.mail('ann@client.example')
+    code, words = client.rcpt('bob@mail.example')
+    assert code == (451 if attempt == 'first' else 250), (attempt, code, words)
+    client.quit()
+";
+    serve("smtp-greylist.talk", TCP, &[], python("python3", script));
 }
 
 #[test]
@@ -159,6 +171,19 @@ client.voidcmd('TYPE I')
 client.quit()
 ";
     serve("ftp.talk", TCP, &[], python("python3", script));
+    // The client says where it listens; curl asks the server where it does.
+    let script = "
+import ftplib
+client = ftplib.FTP()
+client.connect('127.0.0.1', PORT)
+client.login()
+client.set_pasv(False)
+assert client.nlst() == ['hello.txt']
+client.quit()
+";
+    serve("ftp-active.talk", TCP, &[], python("python3", script));
+    let fetched = serve("ftp-data.talk", TCP, &[], client("curl", &["-sS", "ftp://127.0.0.1:PORT/hello.txt"], ""));
+    assert_eq!(fetched, "hello!");
     let script = "
 import warnings; warnings.simplefilter('ignore')
 import nntplib
@@ -279,6 +304,19 @@ fn servers_of_mail_take_a_message() {
     let listen = ["-n", "-l", "127.0.0.1:PORT", "-c", "aiosmtpd.handlers.Sink"];
     let plain = server("aiosmtpd", folder.path(), "", &listen);
     talk("smtp.talk", &format!("127.0.0.1:{}", plain.port), &[]);
+    let handler = "class Greylist:
+    seen = set()
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address not in self.seen:
+            self.seen.add(address)
+            return '451 greylisted'
+        envelope.rcpt_tos.append(address)
+        return '250 OK'
+";
+    fs::write(folder.path().join("greylist.py"), handler).unwrap();
+    let listen_there = ["PYTHONPATH=FOLDER", "aiosmtpd", "-n", "-l", "127.0.0.1:PORT", "-c", "greylist.Greylist"];
+    let greylisting = server("env", folder.path(), "", &listen_there);
+    talk("smtp-greylist.talk", &format!("127.0.0.1:{}", greylisting.port), &[]);
     Authority::new(folder.path()).sign(folder.path(), "good", &["localhost"], (2020, 2120));
     let identity = ["--tlscert", "FOLDER/good.pem", "--tlskey", "FOLDER/good.key", "--no-requiretls"];
     let secure = server("aiosmtpd", folder.path(), "", &[&listen[..3], &identity, &listen[3..]].concat());
@@ -332,6 +370,97 @@ service PROTOCOL-login {
     }
 }
 
+/// Debian's module needs others that nobody else does.
+const MODBUS: &str = "/usr/lib/python3/dist-packages/pymodbus";
+
+#[test]
+fn pymodbus_reads_and_writes_registers_from_either_end() {
+    need(MODBUS);
+    let script = "
+from pymodbus.client import ModbusTcpClient
+client = ModbusTcpClient('127.0.0.1', port=PORT)
+assert client.connect()
+assert client.read_holding_registers(0, 2, slave=1).registers == [7, 7]
+assert not client.write_register(1, 300, slave=1).isError()
+client.close()
+";
+    serve("modbus.talk", TCP, &[], python("/usr/bin/python3", script));
+    let script = "
+from pymodbus.server import StartTcpServer
+from pymodbus.datastore import ModbusSequentialDataBlock, ModbusSlaveContext, ModbusServerContext
+store = ModbusSlaveContext(hr=ModbusSequentialDataBlock(0, [7] * 10))
+StartTcpServer(context=ModbusServerContext(slaves=store, single=True), address=('127.0.0.1', PORT))
+";
+    let folder = tempfile::tempdir().unwrap();
+    let registers = server("/usr/bin/python3", folder.path(), "", &["-c", script]);
+    talk("modbus.talk", &format!("127.0.0.1:{}", registers.port), &[]);
+}
+
+#[test]
+fn psql_asks_and_postgres_answers() {
+    need("psql");
+    let ask = [
+        "host=127.0.0.1 port=PORT user=postgres dbname=postgres sslmode=disable gssencmode=disable",
+        "-AXtc",
+        "SELECT 42",
+    ];
+    assert_eq!(serve("postgres.talk", TCP, &[], client("psql", &ask, "")), "42\n");
+    assert!(rustix::process::geteuid().is_root(), "postgres is started by another user: run this test as root");
+    let installed = fs::read_dir("/usr/lib/postgresql").unwrap().next().unwrap().unwrap().path().join("bin");
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data").display().to_string();
+    let nobody = ["--reuid=nobody", "--regid=nogroup", "--clear-groups"];
+    let script = format!("chmod 755 '{0}'; mkdir '{1}'; chown nobody '{1}'", folder.path().display(), data);
+    assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    let program = |name: &str| installed.join(name).display().to_string();
+    let mut initdb = Command::new("setpriv");
+    initdb.args(nobody).args([
+        &program("initdb"),
+        "-D",
+        &data,
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "--locale=C",
+        "--no-sync",
+    ]);
+    assert_code(&run_command(initdb.current_dir("/"), b""), 0);
+    let postgres = program("postgres");
+    let arguments =
+        [&postgres, "-D", &data, "-p", "PORT", "-k", "", "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"];
+    let database = server("setpriv", folder.path(), "", &[&nobody[..], &arguments].concat());
+    talk("postgres.talk", &format!("127.0.0.1:{}", database.port), &[]);
+}
+
+#[test]
+fn ii_joins_a_channel_and_ngircd_lets_us() {
+    need("ii");
+    let folder = tempfile::tempdir().unwrap();
+    let joins = |port: u16| {
+        let mut ii = Command::new("ii")
+            .args(["-s", "127.0.0.1", "-p", &port.to_string(), "-n", "ann", "-i"])
+            .arg(folder.path())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // It listens at a pipe of its own for what to do.
+        let pipe = folder.path().join("127.0.0.1/in");
+        support::until("ii listens", || fs::metadata(&pipe).is_ok());
+        fs::write(&pipe, "/j #talk\n").unwrap();
+        // It ends when the server does.
+        ii.wait().unwrap();
+        run_command(&mut Command::new("true"), b"")
+    };
+    serve("irc.talk", TCP, &[], joins);
+    let config = "[Global]\nName = irc.example\nInfo = test\nListen = 127.0.0.1\nPorts = PORT\n[Options]\nIdent = no\nPAM = no\nDNS = no\n";
+    let folder = tempfile::tempdir().unwrap();
+    let ngircd = server("ngircd", folder.path(), config, &["-n", "-f", "FOLDER/conf"]);
+    talk("irc.talk", &format!("127.0.0.1:{}", ngircd.port), &[]);
+    talk("irc-login.talk", &format!("127.0.0.1:{}", ngircd.port), &[]);
+}
+
 #[test]
 fn vsftpd_lets_a_guest_in() {
     assert!(rustix::process::geteuid().is_root(), "vsftpd is started by root only: run this test as root");
@@ -339,12 +468,17 @@ fn vsftpd_lets_a_guest_in() {
     for name in ["empty", "public"] {
         fs::create_dir(folder.path().join(name)).unwrap();
     }
+    fs::write(folder.path().join("public/hello.txt"), "hello!").unwrap();
     let script = format!("chmod 755 '{0}'; chmod 555 '{0}/public' '{0}/empty'", folder.path().display());
     assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
     let config = "listen=YES\nbackground=NO\nlisten_address=127.0.0.1\nlisten_port=PORT\nanonymous_enable=YES\n\
-        anon_root=FOLDER/public\nsecure_chroot_dir=FOLDER/empty\nseccomp_sandbox=NO\n";
+        anon_root=FOLDER/public\nsecure_chroot_dir=FOLDER/empty\nseccomp_sandbox=NO\nconnect_from_port_20=NO\n";
     let vsftpd = server("vsftpd", folder.path(), config, &["FOLDER/conf"]);
-    talk("ftp.talk", &format!("127.0.0.1:{}", vsftpd.port), &[]);
+    let address = format!("127.0.0.1:{}", vsftpd.port);
+    talk("ftp.talk", &address, &[]);
+    // It connects to where the client says, and the client to where it says.
+    talk("ftp-data.talk", &address, &[]);
+    talk("ftp-active.talk", &address, &[]);
 }
 
 #[test]
