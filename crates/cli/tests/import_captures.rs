@@ -234,6 +234,21 @@ fn what_was_said_inside_tls_is_read_with_a_key_log_or_it_is_said_why_not() {
         assert_code(&talked, 0);
         assert_eq!(without_address(&fs::read_to_string(&record).unwrap()), without_address(&imported), "{name}");
     }
+    // Whatever is changed in the capture, it ends by saying something.
+    let bytes = fs::read(folder.path().join("13-aes256.pcapng")).unwrap();
+    let (broken, mut seed) = (path(&folder, "broken.pcapng"), 0x5eed_u64);
+    for _ in 0..60 {
+        let mut bytes = bytes.clone();
+        for _ in 0..3 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let at = (seed >> 33) as usize % bytes.len();
+            bytes[at] ^= 1 << (seed >> 60 & 7);
+        }
+        fs::write(&broken, &bytes).unwrap();
+        let output = run(&["import", &broken, "--keylog", &keys], b"");
+        assert!(matches!(code(&output), 0 | 2 | 18), "{}", text(&output.stderr));
+        assert!(code(&output) == 0 || !output.stderr.is_empty());
+    }
     // Of another session.
     let other = fs::read_to_string(&keys).unwrap().replace(['0', '1', '2'], "3");
     let wrong = folder.path().join("other");
@@ -286,6 +301,142 @@ done
     let imported = printed(&["import", "--exact", &capture]);
     assert!(imported.contains("at tcp://127.0.0.1:5353\n") && imported.ends_with("C closes\n"), "{imported}");
     plays_again(&folder, &capture, "0", &imported);
+}
+
+#[test]
+fn a_capture_of_a_database_plays_from_both_ends() {
+    assert!(rustix::process::geteuid().is_root(), "postgres is started for another user: run this test as root");
+    need("psql");
+    // It refuses to be root.
+    let script = r#"
+bin=$(echo /usr/lib/postgresql/*/bin)
+mkdir data
+chmod 777 .
+chown nobody data
+as_nobody() { setpriv --reuid nobody --regid nogroup --clear-groups "$@"; }
+as_nobody $bin/initdb -D $PWD/data -A trust -U ann >log 2>&1
+as_nobody $bin/postgres -D $PWD/data -k $PWD -p 5432 >>log 2>&1 & postgres=$!
+ask() { $bin/psql -h 127.0.0.1 -U ann postgres -qtAc "$1"; }
+until ask 'select 1' >/dev/null 2>&1; do sleep 0.05; done
+capture sql
+ask "select 'two words', now()" >/dev/null
+captured sql '^C closes'
+kill $postgres
+wait $postgres || true
+"#;
+    let folder = in_network(&["setpriv"], script);
+    let capture = path(&folder, "sql.pcapng");
+    let imported = printed(&["import", "--exact", &capture]);
+    assert!(
+        imported.contains("at tcp://127.0.0.1:5432\n") && imported.contains("select 'two words', now()"),
+        "{imported}"
+    );
+    assert!(imported.ends_with("C hex: 58 00 00 00 04\nC closes\n"), "{imported}");
+    plays_again(&folder, &capture, "0", &imported);
+}
+
+#[test]
+fn a_capture_of_mail_goes_over_to_tls_in_its_middle() {
+    assert!(rustix::process::geteuid().is_root(), "dovecot is started by root only: run this test as root");
+    let script = r#"
+chmod 755 .
+mkdir -p mail/new mail/cur mail/tmp
+printf 'Subject: Hello\r\n\r\nIt works.\r\n' >mail/new/1.a.b
+echo 'ann:{PLAIN}secret' >users
+chown -R nobody mail
+openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 30 -subj /CN=localhost 2>/dev/null
+cat >conf <<END
+base_dir = $PWD/run
+log_path = $PWD/log
+protocols = imap
+listen = 127.0.0.1
+ssl = yes
+ssl_cert = <$PWD/cert.pem
+ssl_key = <$PWD/key.pem
+mail_location = maildir:$PWD/mail
+first_valid_uid = 1
+passdb {
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%u $PWD/users
+}
+userdb {
+  driver = static
+  args = uid=nobody gid=nogroup home=$PWD/mail
+}
+service imap-login {
+  inet_listener imap {
+    port = 143
+  }
+  inet_listener imaps {
+    port = 0
+  }
+}
+END
+dovecot -F -c conf & dovecot=$!
+until curl -s imap://127.0.0.1/ -X CAPABILITY >/dev/null; do sleep 0.05; done
+capture imap
+SSLKEYLOGFILE=$PWD/keys curl -s --ssl-reqd -k imap://127.0.0.1/INBOX -u ann:secret -X 'FETCH 1 BODY[]' >/dev/null
+captured imap '^S closes' --keylog keys
+kill $dovecot
+wait $dovecot || true
+"#;
+    let folder = in_network(&["dovecot", "curl", "openssl"], script);
+    let (capture, keys) = (path(&folder, "imap.pcapng"), path(&folder, "keys"));
+    let exact = printed(&["import", "--exact", &capture, "--keylog", &keys]);
+    assert!(exact.contains(" STARTTLS\nS: A002 OK Begin TLS negotiation now.\nstarttls\nC: A003 "), "{exact}");
+    assert!(exact.contains("S: Subject: Hello\nS:\nS: It works.\nS: )\n"), "{exact}");
+    let open = printed(&["import", &capture, "--keylog", &keys]);
+    assert!(open.contains("# how long it took\nS: A006 OK Fetch completed ({_="), "{open}");
+    let (talk, record) = (path(&folder, "a.talk"), path(&folder, "record.talk"));
+    for text in [&exact, &open] {
+        fs::write(&talk, text).unwrap();
+        printed(&["check", &talk]);
+        let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &talk]);
+        let pin = server.log.wait_for("--pin sha256:");
+        let pin = pin.rsplit(' ').next().unwrap();
+        let talked = run(&["talk", &server.address(), "--play", &talk, "--pin", pin, "--record", &record], b"");
+        assert_code(&talked, 0);
+        assert_eq!(without_address(&fs::read_to_string(&record).unwrap()), without_address(&exact));
+    }
+}
+
+#[test]
+fn keys_that_change_on_the_way_captures_of_any_interface_and_older_files_are_read() {
+    let script = r#"
+openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 30 -subj /CN=localhost 2>/dev/null
+openssl s_server -accept 4433 -cert cert.pem -key key.pem -tls1_3 -quiet -rev >/dev/null 2>&1 & server=$!
+until openssl s_client -connect 127.0.0.1:4433 </dev/null >/dev/null 2>&1; do sleep 0.05; done
+dumpcap -q -i any -w any.pcapng 2>any.log & dumpcap=$!
+until grep -q '^File:' any.log; do sleep 0.02; done
+# Each line is awaited before the next one. K and k change the keys of one side, and of both.
+mkfifo said
+openssl s_client -connect localhost:4433 -keylogfile keys -tls1_3 <said >heard 2>&1 & client=$!
+exec 3>said
+say() {
+    echo "$1" >&3
+    until [ "$(grep -c "^$2" heard)" = "$3" ]; do sleep 0.02; done
+}
+say one eno 1
+say K KEYUPDATE 1
+say two owt 1
+say k KEYUPDATE 2
+say three eerht 1
+exec 3>&-
+kill $client
+wait $client || true
+captured any 'S: eerht' --keylog keys
+kill $server
+"#;
+    let folder = in_network(&["openssl"], script);
+    let (capture, keys) = (path(&folder, "any.pcapng"), path(&folder, "keys"));
+    let output = run(&["import", &capture, "--keylog", &keys], b"");
+    let imported = text(&output.stdout);
+    assert!(imported.contains("starttls\nC: one\nS: eno\nC: two\nS: owt\nC: three\nS: eerht\n"), "{imported}");
+    for format in ["pcap", "nsecpcap"] {
+        let older = path(&folder, "older.pcap");
+        assert!(Command::new("editcap").args(["-F", format, &capture, &older]).status().unwrap().success());
+        assert_eq!(text(&run(&["import", &older, "--keylog", &keys], b"").stdout), imported, "{format}");
+    }
 }
 
 /// Several connections through a relay of ours, which has two streams for each.

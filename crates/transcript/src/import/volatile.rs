@@ -30,6 +30,8 @@ enum Kind {
     Date,
     /// In seconds, or milliseconds.
     Since1970,
+    /// How long something took.
+    Duration,
     Uuid,
     Digest,
     Id,
@@ -40,6 +42,7 @@ impl Kind {
         match self {
             Self::Date => "a date".to_owned(),
             Self::Since1970 => "a time, counted since 1970".to_owned(),
+            Self::Duration => "how long it took".to_owned(),
             Self::Uuid => "a UUID".to_owned(),
             Self::Digest => match length {
                 32 => "an id, or a digest as long as MD5".to_owned(),
@@ -53,7 +56,7 @@ impl Kind {
 
     /// A date that is the same twice in a record need not be the next time.
     fn is_said_again(self) -> bool {
-        !matches!(self, Self::Date | Self::Since1970)
+        !matches!(self, Self::Date | Self::Since1970 | Self::Duration)
     }
 }
 
@@ -80,6 +83,11 @@ impl Finder {
         ];
         let mut patterns: Vec<(Kind, String)> = dates.iter().map(|date| (Kind::Date, whole(date))).collect();
         patterns.extend([
+            // As IMAP servers tell it: (0.002 + 0.000 + 0.001 secs).
+            (
+                Kind::Duration,
+                whole("[0-9]+[.][0-9]+(?: [+] [0-9]+[.][0-9]+)* ?(?:secs?|seconds?|s|msecs?|ms|milliseconds?)"),
+            ),
             (Kind::Uuid, whole("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")),
             // What is named as one.
             (
@@ -125,7 +133,7 @@ impl Finder {
 fn looks_made(kind: Kind, value: &str) -> bool {
     let has = |is: fn(&u8) -> bool| value.bytes().filter(is).count();
     match kind {
-        Kind::Date | Kind::Since1970 | Kind::Uuid => true,
+        Kind::Date | Kind::Since1970 | Kind::Duration | Kind::Uuid => true,
         Kind::Digest => {
             let digits = has(u8::is_ascii_digit);
             digits > 0 && digits < value.len() || value.len() >= 32
@@ -416,6 +424,9 @@ mod tests {
             open("S: UIDVALIDITY 1795879880]\n"),
             "# a time, counted since 1970\nS: UIDVALIDITY {_=1795879880}]\n"
         );
+        let took = "# how long it took\nS: OK Fetch completed ({_=0.003 + 0.000 + 0.002 secs}).\n";
+        assert_eq!(open("S: OK Fetch completed (0.003 + 0.000 + 0.002 secs).\n"), took);
+        assert_eq!(open("S: done in 12.5ms\n"), "# how long it took\nS: done in {_=12.5ms}\n");
         assert_eq!(open("S: 2026-11-28 and 15:31:20 too\n"), "# a date\nS: {_=2026-11-28} and {_=15:31:20} too\n");
     }
 
