@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use sockeye::child::ProgramError;
 use sockeye::failure::Kind;
 use sockeye::net::connect::{ConnectError, NoWayThrough};
 use sockeye::net::proxy::ProxyError;
@@ -161,10 +162,21 @@ impl From<&UpgradeError> for Exit {
     }
 }
 
+/// A program that is not there is a file that cannot be read; a command that is none is wrong usage.
+impl From<&ProgramError> for Exit {
+    fn from(error: &ProgramError) -> Self {
+        match error {
+            ProgramError::NotFound { .. } | ProgramError::NotExecutable(_) => Self::CannotRead,
+            _ => Self::Usage,
+        }
+    }
+}
+
 impl From<&ConnectError> for Exit {
     fn from(error: &ConnectError) -> Self {
         match error {
             ConnectError::Proxy { why: NoWayThrough::Asked(ProxyError::Unusable(_)), .. } => Self::Usage,
+            ConnectError::Program { error, .. } => Self::from(error),
             error => Self::from(Kind::from(error)),
         }
     }
@@ -198,6 +210,8 @@ impl From<Kind> for Exit {
                 FaultKind::Untrusted => Self::Certificate,
             },
             Kind::Program => Self::Differs,
+            Kind::NotWritten => Self::CannotWrite,
+            Kind::NotRead => Self::CannotRead,
             Kind::CannotAccept => Self::CannotListen,
             Kind::NameNotFound => Self::NameNotFound,
             Kind::Refused | Kind::Unreachable => Self::Refused,

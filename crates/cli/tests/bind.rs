@@ -139,7 +139,7 @@ fn without_ipv6_the_default_is_a_notice_and_not_an_error() {
 fn wrong_usage_is_exit_2_and_says_what_to_write() {
     for (arguments, words) in [
         (vec!["serve", "gopher://x:1"], "unknown scheme `gopher`"),
-        (vec!["serve", "tls://:443"], "not there yet"),
+        (vec!["serve", "quic://:443"], "not there yet"),
         (vec!["talk", "https://x/"], "not there yet"),
         (vec!["serve", "127.0.0.1:70000"], "ports are numbers from 0 to 65535"),
         (vec!["talk", "::1:9999"], "without brackets"),

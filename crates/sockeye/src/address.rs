@@ -22,6 +22,8 @@ use transcript::{Diagnostic, Refused, Transcript};
 
 pub use options::{AddressOptions, TlsOptions, WebSocketOptions};
 
+use crate::child::Terminal;
+
 /// How an address is to be spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
@@ -75,10 +77,10 @@ impl Scheme {
         Self::Wss,
         Self::Quic,
     ];
-    /// Those that every verb knows.
-    const EVERYWHERE: [Self; 5] = [Self::Tcp, Self::Udp, Self::Unix, Self::Http, Self::Https];
-    /// Those that `relay` joins.
-    const RELAYED: [Self; 6] = [Self::Tcp, Self::Udp, Self::Unix, Self::Tls, Self::Ws, Self::Wss];
+    /// Whether any verb speaks it.
+    fn is_there(self) -> bool {
+        self != Self::Quic
+    }
 
     /// As it is written before `://` or `:`.
     #[must_use]
@@ -100,6 +102,11 @@ impl Scheme {
             Self::Fd => "fd",
             Self::Quic => "quic",
         }
+    }
+
+    /// With what stands between it and the rest.
+    fn written(self) -> String {
+        format!("{}:{}", self.name(), if self.has_no_host() { "" } else { "//" })
     }
 
     /// The port that may be left out.
@@ -147,8 +154,8 @@ pub enum Target {
     Unix(PathBuf),
     /// Standard input and output.
     Standard,
-    /// A program and its arguments, or a shell's line.
-    Command(String),
+    /// A program and its arguments, or a shell's line; and whether it has a terminal.
+    Command(String, Terminal),
     /// The number of a descriptor.
     Descriptor(i32),
 }
@@ -177,23 +184,28 @@ impl AddressError {
         Self { typed: typed.to_owned(), what: what.into(), help: help.into() }
     }
 
-    /// A scheme that is known, but cannot be spoken by this version.
+    /// A scheme that is known, but cannot be spoken by this version, or by this verb.
     #[must_use]
     pub fn not_yet(scheme: Scheme) -> Self {
-        let name = scheme.name();
         let help = match scheme {
             Scheme::Http | Scheme::Https => {
-                "this verb speaks tcp, udp and unix; `sockeye fetch` fetches a page, and a transcript that speaks HTTP \
+                "this verb speaks tcp, tls, udp and unix; `sockeye fetch` fetches a page, and a transcript that speaks HTTP \
                 is played over tcp://"
             }
-            Scheme::Tls => {
-                "`talk` speaks inside it without --play and --listen, and `sockeye relay` joins it to any other: sockeye relay \
-                127.0.0.1:9999 tls://HOST:PORT"
-            }
-            _ => "this verb speaks tcp, udp and unix",
+            _ => "this verb speaks tcp, tls, udp and unix",
         };
-        let slashes = if scheme.has_no_host() { "" } else { "//" };
-        Self::new(&format!("{name}:{slashes}"), "is not there yet", help)
+        Self::new(&scheme.written(), "is not there yet", help)
+    }
+
+    /// A scheme that means nothing to what was asked for; what to do instead.
+    #[must_use]
+    pub fn not_here(scheme: Scheme, help: &str) -> Self {
+        Self::new(&scheme.written(), "means nothing here", help)
+    }
+
+    /// An address with one client, and others beside it.
+    pub(crate) fn not_alone(typed: &str) -> Self {
+        Self::new(typed, "has one client, and others are asked for", "name it alone: all ends with that client")
     }
 
     /// HTTP where there is nothing to serve over it.
@@ -217,6 +229,12 @@ impl AddressError {
 /// It is no address that sockeye can use; the place is the transcript's.
 pub fn named_by(transcript: &Transcript) -> Result<Option<Address>, Refused> {
     let Some(at) = &transcript.settings().at else { return Ok(None) };
+    // The words of a command are its own.
+    if let Ok(address) = Address::parse(at.address.trim())
+        && address.is_local()
+    {
+        return Ok(Some(address));
+    }
     let words: Vec<&str> = at.address.split_whitespace().collect();
     let refuse = |message: String, help: &str| Refused {
         source: Arc::clone(transcript.source()),
@@ -256,6 +274,13 @@ impl Address {
         matches!(self.target, Target::Unix(_))
     }
 
+    /// Whether it leads to something of this process, and not to a socket that has a name: a program, standard input and
+    /// output, a descriptor.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        matches!(self.target, Target::Standard | Target::Command(..) | Target::Descriptor(_))
+    }
+
     /// Whom a certificate must be for: `sni` among the options, else the host as it was typed.
     #[must_use]
     pub fn tls_host(&self) -> String {
@@ -277,8 +302,9 @@ impl fmt::Display for Address {
                 return write!(f, "{}:{slashes}{}", scheme.unwrap_or(Scheme::Unix).name(), path.display());
             }
             (Target::Standard, _) => return f.write_str("stdio"),
-            (Target::Command(command), scheme) => {
-                return write!(f, "{}:{command}", scheme.unwrap_or(Scheme::Exec).name());
+            (Target::Command(command, terminal), scheme) => {
+                let pty = if *terminal == Terminal::Own { "+pty" } else { "" };
+                return write!(f, "{}{pty}:{command}", scheme.unwrap_or(Scheme::Exec).name());
             }
             (Target::Descriptor(number), _) => return write!(f, "fd:{number}"),
             (_, Some(scheme)) => write!(f, "{}://", scheme.name())?,
@@ -305,6 +331,10 @@ mod tests {
         Address::new(scheme, Target::Inet { host, port })
     }
 
+    fn command(scheme: Scheme, line: &str, terminal: Terminal) -> Address {
+        Address::new(Some(scheme), Target::Command(line.into(), terminal))
+    }
+
     fn ip(text: &str) -> Host {
         Host::Ip(text.parse().unwrap(), 0)
     }
@@ -323,6 +353,14 @@ mod tests {
             ("udp://9999", inet(Some(Scheme::Udp), Host::Loopback, 9999)),
             ("unix:/run/x.sock", Address::new(Some(Scheme::Unix), Target::Unix("/run/x.sock".into()))),
             ("unix:@x", Address::new(Some(Scheme::Unix), Target::Unix("@x".into()))),
+            ("unix-dgram:/x", Address::new(Some(Scheme::UnixDgram), Target::Unix("/x".into()))),
+            ("unix-seqpacket:@x", Address::new(Some(Scheme::UnixSeqpacket), Target::Unix("@x".into()))),
+            ("stdio", Address::new(Some(Scheme::Stdio), Target::Standard)),
+            ("fd:3", Address::new(Some(Scheme::Fd), Target::Descriptor(3))),
+            ("exec:a 'b c'?d://e", command(Scheme::Exec, "a 'b c'?d://e", Terminal::None)),
+            ("exec+pty:vi x", command(Scheme::Exec, "vi x", Terminal::Own)),
+            ("sh:a | b", command(Scheme::Sh, "a | b", Terminal::None)),
+            ("sh+pty:a", command(Scheme::Sh, "a", Terminal::Own)),
         ] {
             assert_eq!(Address::parse(typed).as_ref(), Ok(&address), "{typed}");
             assert_eq!(address.to_string(), typed);
@@ -349,7 +387,7 @@ mod tests {
 
     #[test]
     fn options_stand_in_a_query() {
-        let read = |typed: &str| *Address::parse_endpoint(typed).unwrap().options;
+        let read = |typed: &str| *Address::parse(typed).unwrap().options;
         let tcp = read("tcp://localhost:1?nodelay=off&sndbuf=64KiB&bind=[::1]:7&keepalive=30s&tos=0x10&ttl=3&mptcp");
         assert_eq!((tcp.nodelay, tcp.sndbuf, tcp.mptcp), (Some(false), Some(65536), Some(true)));
         assert_eq!((tcp.bind, tcp.keepalive), ("[::1]:7".parse().ok(), Some(std::time::Duration::from_secs(30))));
@@ -379,15 +417,11 @@ mod tests {
     #[test]
     fn a_wrong_address_says_what_to_write() {
         for (typed, says) in [
-            (
-                "gopher://x:1",
-                "unknown scheme `gopher`: there are tcp, udp, unix, http, https; not yet here tls, unix-dgram",
-            ),
+            ("gopher://x:1", "unknown scheme `gopher`: there are tcp, udp, unix, http, https, tls, unix-dgram"),
             ("tpc://x:1", "unknown scheme `tpc`: did you mean tcp? there are"),
             ("tcp4://x:1", "did you mean tcp?"),
             ("unx://x", "did you mean unix?"),
             ("://x:1", "unknown scheme ``"),
-            ("tls://x:1", "`tls://` is not there yet"),
             ("quic://x:1", "`quic://` is not there yet"),
             ("ws://x/", "`ws://` is not there yet"),
             ("udp:9999", "has the scheme `udp` where the host stands: write udp://:9999 or udp://HOST:9999"),
@@ -421,8 +455,13 @@ mod tests {
             ("", "is empty"),
             ("unix:", "has no path"),
             ("unix:@", "has no name"),
-            ("exec:cat", "`exec:` is not there yet"),
-            ("stdio", "`stdio:` is not there yet"),
+            ("exec:", "has no command: write exec:'cat -n'"),
+            ("exec+pty: ", "has no command"),
+            ("sh+tty:x", "has `+tty`: write sh+pty:x"),
+            ("unix+pty:x", "has `+pty`, which only exec and sh know"),
+            ("fd:-1", "has no number"),
+            ("fd:no-such-name", "has no number"),
+            ("stdio:x", "has `x` behind it"),
             ("tcp://x:1?nodely", "has the option `nodely`, which tcp does not know: did you mean nodelay? there are"),
             ("tcp://x:1?ca=f", "which tcp does not know: it is about TLS: write tls://"),
             ("udp://x:1?nodelay", "has the option `nodelay`, which udp does not know: there are"),
@@ -444,7 +483,7 @@ mod tests {
             ("quic://x:1", "`quic://` is not there yet"),
             ("gopher://x:1", "not yet here"),
         ] {
-            let error = Address::parse_endpoint(typed).unwrap_err().to_string();
+            let error = Address::parse(typed).unwrap_err().to_string();
             assert!(error.contains(says), "{typed}: {error}");
         }
         let long = format!("unix:/{}", "x".repeat(200));

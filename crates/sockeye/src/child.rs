@@ -14,8 +14,17 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 
 pub use crate::sys::child::Ended;
-pub(crate) use crate::sys::child::{Child, Streams};
+pub(crate) use crate::sys::child::{Child, Group, Streams};
 pub(crate) use environment::Environment;
+
+/// What programs have for a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Terminal {
+    /// None: pipes, or a socket.
+    None,
+    /// Each has one of its own (pty(7)).
+    Own,
+}
 
 /// A program and its words, ready to be started any number of times.
 #[derive(Debug, Clone)]

@@ -43,6 +43,8 @@ pub enum Name {
     Path(Arc<Path>),
     /// A Unix socket that was never bound, as clients usually are.
     Unnamed,
+    /// What is no socket with a name: `stdio`, `exec:cat`, `fd:3`.
+    Local(Arc<str>),
 }
 
 impl fmt::Display for Name {
@@ -51,6 +53,7 @@ impl fmt::Display for Name {
             Self::Inet(address) => address.fmt(f),
             Self::Path(path) => path.display().fmt(f),
             Self::Unnamed => f.write_str("(unnamed)"),
+            Self::Local(name) => f.write_str(name),
         }
     }
 }
@@ -74,6 +77,9 @@ pub struct Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Name::Local(name) = &self.name {
+            return f.write_str(name);
+        }
         let slashes = if self.protocol == Protocol::Unix { "" } else { "//" };
         let scheme = self.over.filter(|_| !slashes.is_empty()).unwrap_or(self.protocol.scheme());
         write!(f, "{scheme}:{slashes}{}", self.name)

@@ -46,13 +46,17 @@ pub enum Kind {
     NotSent,
     /// A program that was to speak could not be started, or failed.
     Program,
+    /// What came could not be written where it was to go.
+    NotWritten,
+    /// What was to be said could not be read.
+    NotRead,
     /// The socket failed in another way.
     Socket,
 }
 
 impl Kind {
     /// Those that no line of a transcript has.
-    const OTHERS: [Self; 13] = [
+    const OTHERS: [Self; 15] = [
         Self::WriteTimeout,
         Self::Evicted,
         Self::AnswersLost,
@@ -65,6 +69,8 @@ impl Kind {
         Self::ConnectTimeout,
         Self::NotSent,
         Self::Program,
+        Self::NotWritten,
+        Self::NotRead,
         Self::Socket,
     ];
 
@@ -90,6 +96,8 @@ impl Kind {
             Self::ConnectTimeout => "connect_timeout",
             Self::NotSent => "not_sent",
             Self::Program => "program_failed",
+            Self::NotWritten => "not_written",
+            Self::NotRead => "not_read",
             Self::Socket => "socket",
         }
     }
@@ -107,6 +115,7 @@ impl From<&ConnectError> for Kind {
                 ProxyError::TimedOut => Self::ConnectTimeout,
                 _ => Self::Refused,
             },
+            ConnectError::Program { .. } => Self::Program,
             ConnectError::Local { error, .. } if crate::net::is_exhausted(error) => Self::NoResources,
             ConnectError::Local { .. } => Self::Refused,
         }

@@ -183,6 +183,8 @@ pub const CONTROL_CLIENTS: usize = 128;
 pub const PROXIES: usize = 1000;
 /// See [`PROXIES`].
 pub const TOXICS: usize = 100;
+/// Between asking a program to end, and its process group, and ending them.
+pub(crate) const TERM_WAIT: Duration = Duration::from_secs(1);
 /// Programs of `serve --exec` at once.
 pub const PROGRAMS: usize = 1024;
 /// Open files that each of them takes: its socket, what it says, what it says of errors, and a handle on it.

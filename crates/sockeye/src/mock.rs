@@ -305,7 +305,9 @@ impl Mock {
     pub fn address(&self) -> SocketAddr {
         match self.name {
             Name::Inet(address) => address,
-            Name::Path(_) | Name::Unnamed => panic!("a Unix socket has no port: use the path that it was started with"),
+            Name::Path(_) | Name::Unnamed | Name::Local(_) => {
+                panic!("a Unix socket has no port: use the path that it was started with")
+            }
         }
     }
 
@@ -434,7 +436,7 @@ fn play_as(builder: &Builder, server: SocketAddr) {
         None if script.has_tls() => own().unwrap_or_else(|error| panic!("{error}")),
         None => Trust::system(),
     };
-    let setting = talk::Setting { tap: None, trust: &trust, host: "localhost", row: None };
+    let setting = talk::Setting { tap: None, trust: &trust, host: "localhost", begins: talk::Begins::Plain, row: None };
     let played = talk::play(connected, &Arc::new(script), &setting);
     if let Some(failure) = played.failure {
         panic!("\n{}", failure.render(&format!("{} -> {server}", played.local)));

@@ -13,13 +13,15 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use rustix::pipe::PIPE_BUF;
+use rustix::termios::isatty;
 
 use crate::net::timespec;
 
@@ -29,6 +31,25 @@ pub enum Sink<'a> {
     Descriptor(BorrowedFd<'a>),
     /// A writer, as a terminal's that makes bytes harmless.
     Writer(&'a mut (dyn Write + Send)),
+}
+
+/// What writes to a terminal so that it obeys nothing that a peer says.
+pub type Harmless = fn(OwnedFd) -> Box<dyn Write + Send>;
+
+static HARMLESS: OnceLock<Harmless> = OnceLock::new();
+
+/// Says how bytes of a peer are written that go to a terminal because an address is `stdio`; without it as they are. Once,
+/// by whoever prints for this process.
+pub fn on_terminals(harmless: Harmless) {
+    let _ = HARMLESS.set(harmless);
+}
+
+/// A writer for a descriptor that a peer's bytes go to.
+pub(crate) fn harmless(output: OwnedFd) -> Result<Box<dyn Write + Send>, OwnedFd> {
+    match HARMLESS.get() {
+        Some(harmless) if isatty(&output) => Ok(harmless(output)),
+        _ => Err(output),
+    }
 }
 
 impl fmt::Debug for Sink<'_> {

@@ -7,6 +7,7 @@ use sockeye::address::{Address, AddressError, Scheme};
 use sockeye::event::Protocol;
 use sockeye::net::connect::{ConnectError, ConnectOptions, Connected, Source};
 use sockeye::net::datagrams::Datagrams;
+use sockeye::net::listen::protocol_of_local;
 use sockeye::net::tls::{TlsError, Trust};
 use sockeye::net::words;
 use sockeye::record::Record;
@@ -48,15 +49,19 @@ pub(super) fn named_trust(pin: Option<&Trust>, ca: Option<&Path>) -> Option<Trus
 
 /// Whose certificates are believed by who speaks TLS from the first byte: who the flags name, else who the address does.
 pub(super) fn trust_at(address: &Address, named: Option<Trust>) -> Result<Trust, TlsError> {
-    named.map_or_else(|| Trust::of_address(&address.options.tls), Ok)
+    Trust::of_address_or(&address.options.tls, named)
 }
 
-/// Refuses protocols inside TLS: a verb that says none has nothing to choose from.
-pub(super) fn refuse_alpn(address: &Address, verb: &str) -> Result<(), String> {
-    match address.options.tls.alpn.is_empty() {
-        true => Ok(()),
-        false => Err(format!("{verb} says no protocol inside TLS: take `alpn` out")),
+/// The same of who is to connect there: certificates are read now, and whoever believes anybody is warned.
+pub(super) fn ready_trust(address: &Address, flags: &Talk, console: &Console) -> Result<Trust, Exit> {
+    let named = named_trust(flags.pin.as_ref(), flags.ca.as_deref());
+    let is_insecure = named.is_none() && address.options.tls.insecure;
+    let trust = trust_at(address, named).and_then(|trust| trust.check().map(|()| trust));
+    let trust = trust.map_err(|error| console.fail(Exit::CannotRead, &format!("{address}: {error}")))?;
+    if is_insecure {
+        console.warn("insecure: whoever is on the way may read and change everything");
     }
+    Ok(trust)
 }
 
 /// What an address is spoken to over.
@@ -64,7 +69,8 @@ pub(super) fn protocol(address: &Address) -> Result<Protocol, AddressError> {
     match address.scheme {
         Some(Scheme::Udp) => Ok(Protocol::Udp),
         Some(Scheme::Unix) => Ok(Protocol::Unix),
-        Some(Scheme::Tcp) | None => Ok(Protocol::Tcp),
+        Some(Scheme::Tcp | Scheme::Tls) | None => Ok(Protocol::Tcp),
+        Some(_) if address.is_local() => Ok(protocol_of_local(address)),
         Some(other) => Err(AddressError::not_yet(other)),
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use sockeye::address::{self, Address, Scheme};
+use sockeye::address::{self, Address, AddressError};
 use sockeye::figures::{Begun, Pace};
 use sockeye::net::connect::ConnectOptions;
 use sockeye::net::tls::Trust;
@@ -140,7 +140,7 @@ fn options(flags: &Flags, console: &Console) -> Result<Options, Exit> {
     {
         return shared(Options { trust: trust.unwrap_or_else(Trust::system), ..Options::of_page(page) });
     }
-    let addresses = Address::parse_endpoints(&flags.address).map_err(|error| wrong(&error.to_string()))?;
+    let addresses = Address::parse_words(&flags.address).map_err(|error| wrong(&error.to_string()))?;
     if addresses.len() > 1 {
         return Err(wrong("load takes one address: HOST:PORT, HOST PORT, PORT or unix:PATH, or the URL of a page"));
     }
@@ -164,10 +164,11 @@ fn options(flags: &Flags, console: &Console) -> Result<Options, Exit> {
     let Some(address) = address else {
         return Err(wrong("where to? no transcript names an address with `at`, and none is given"));
     };
-    if address.scheme != Some(Scheme::Tls) {
-        connection::protocol(&address).map_err(|error| wrong(&error.to_string()))?;
+    if let Some(scheme) = address.scheme.filter(|_| address.is_local()) {
+        let help = "a load has many connections: write tcp://HOST:PORT, tls://, udp:// or unix:PATH";
+        return Err(wrong(&AddressError::not_here(scheme, help).to_string()));
     }
-    connection::refuse_alpn(&address, "load").map_err(|why| wrong(&why))?;
+    connection::protocol(&address).map_err(|error| wrong(&error.to_string()))?;
     let trust = connection::trust_at(&address, trust).map_err(|error| wrong(&error.to_string()))?;
     shared(Options { rows, host: address.tls_host(), trust, ..Options::new(address, Work::Plays(plays)) })
 }

@@ -6,14 +6,15 @@ use std::time::Instant;
 
 use sockeye::address::{self, Address};
 use sockeye::net::connect::connect_within;
+use sockeye::net::tls::Trust;
 use sockeye::record::{Record, Tap};
-use sockeye::verb::talk::{Setting, play};
+use sockeye::verb::talk::{Begins, Setting, play};
 use transcript::record::Secret;
 use transcript::{Refused, Script, Side};
 
 use super::data::{self, DataError, Row};
 use super::hex::Hex;
-use super::play_once::{Target, judge, prepare, trust, unconnected};
+use super::play_once::{self, Target, begins_once, judge, prepare, trust, unconnected};
 use super::report::{self, Case, Form};
 use super::{connection, file, taps, update};
 use crate::exit::Exit;
@@ -33,8 +34,10 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
     // Every transcript is made ready once before a connection is opened: a wrong one disturbs nobody.
     let mut ready: Vec<Ready<'_>> = targets.iter().map(|target| Ready::new(flags, target)).collect();
     for ready in &mut ready {
-        let transcript = &ready.target.sheet.transcript;
+        let target = ready.target;
+        let transcript = &target.sheet.transcript;
         let (script, _) = ready.script(rows.first()).map_err(|refused| console.conclude(Exit::Usage, refused))?;
+        begins_once(target, script).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
         for warning in transcript.warnings().iter().chain(script.warnings()) {
             console.note(&warning.one_line(transcript.source()));
         }
@@ -43,15 +46,19 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
         drop(ready);
         return update(flags, targets, console);
     }
+    let mut security = Vec::new();
+    for target in &targets {
+        security.push(play_once::security(flags, target, console)?);
+    }
     let several = targets.len() * rows.len().max(1) * flags.repeat as usize > 1;
     let record = open_record(flags, &targets, rows.first(), several, console)?;
     let mut cases = Vec::new();
     let mut worst = Exit::Done;
     for round in 1..=flags.repeat {
-        for ready in &mut ready {
+        for (ready, security) in ready.iter_mut().zip(&security) {
             for row in rows.iter().map(Some).chain(rows.is_empty().then_some(None)) {
                 let began = Instant::now();
-                let result = play_once(flags, ready, row, cases.len() + 1, record.as_ref(), console);
+                let result = play_once(flags, ready, security, row, cases.len() + 1, record.as_ref(), console);
                 let failure = result.err().map(|(exit, why)| {
                     if worst == Exit::Done {
                         worst = exit;
@@ -229,6 +236,7 @@ fn open_record(
 fn play_once(
     flags: &Talk,
     ready: &mut Ready<'_>,
+    (trust, begins): &(Trust, Begins),
     row: Option<&Row>,
     number: usize,
     record: Option<&Arc<Record>>,
@@ -242,8 +250,8 @@ fn play_once(
     let hex = flags.hex.then(|| Arc::new(Hex::new(Side::Client, connection::carrier(target.protocol))) as Arc<dyn Tap>);
     let record = record.map(|record| Arc::clone(record) as Arc<dyn Tap>);
     let tap = taps::together(record.into_iter().chain(hex).collect());
-    let (trust, host) = (trust(flags), target.address.tls_host());
-    let setting = Setting { tap, trust: &trust, host: &host, row: row.as_ref() };
+    let host = target.address.tls_host();
+    let setting = Setting { tap, trust, host: &host, begins: *begins, row: row.as_ref() };
     let mut played = play(connected, script, &setting);
     // Over datagrams a name's next address is tried where nothing listens at the one before.
     while let Some(next) = played.next.take() {

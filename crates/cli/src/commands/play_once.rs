@@ -1,12 +1,12 @@
 //! One play by a client, whoever asks for it: made ready, played, judged.
 
-use sockeye::address::Address;
+use sockeye::address::{Address, AddressError, Scheme};
 use sockeye::event::{Conversation, Protocol};
 use sockeye::failure::{Failure, Kind};
 use sockeye::net::connect::ConnectError;
 use sockeye::net::tls::Trust;
 use sockeye::verb::serve::Sheet;
-use sockeye::verb::talk::Played;
+use sockeye::verb::talk::{Begins, Played};
 use transcript::{Options as Playing, Refused, Script, Side};
 
 use super::connection::{self, carrier};
@@ -36,22 +36,33 @@ pub(super) fn prepare(flags: &Talk, sheet: &Sheet, protocol: Protocol, columns: 
     Script::prepare(&sheet.transcript, &playing)
 }
 
+/// Whether TLS is begun once: by the address or by the transcript.
+pub(super) fn begins_once(target: &Target, script: &Script) -> Result<(), AddressError> {
+    match target.address.scheme {
+        Some(scheme @ Scheme::Tls) if script.has_tls() => {
+            let help = "the transcript begins TLS itself, with `starttls`: write tcp://";
+            Err(AddressError::not_here(scheme, help))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// No connection came about.
 pub(super) fn unconnected(error: &ConnectError, flags: &Talk) -> (Exit, Why) {
     let kind = Kind::from(error);
-    (kind.into(), Why::failed(None, Failure::other(kind, connection::no_connection(error, flags))))
+    (Exit::from(error), Why::failed(None, Failure::other(kind, connection::no_connection(error, flags))))
 }
 
 /// Says what came of a play beside its account; else its code and its account.
 pub(super) fn judge(played: Played, number: usize, console: &Console) -> Result<(), (Exit, Why)> {
-    let Played { failure, protocol, local, peer, sent, received, unjudged, strangers, .. } = played;
+    let Played { failure, protocol, local, peer, sent, received, unjudged, strangers, ended, .. } = played;
     if unjudged > 0 && failure.is_none() {
         console.note(&format!("{peer}: {unjudged} bytes came after the last statement and were not judged"));
     }
     if strangers > 0 {
         console.note(&format!("{peer}: {strangers} datagrams came from somebody else and were not taken"));
     }
-    let Some(failure) = failure else {
+    let Some(failure) = failure.or(ended) else {
         if console.verbose > 0 {
             console.note(&format!("{peer}: as written; {sent} bytes sent, {received} received"));
         }
@@ -66,7 +77,15 @@ pub(super) fn judge(played: Played, number: usize, console: &Console) -> Result<
     Err((exit, Why::failed(Some(conversation), failure)))
 }
 
-/// Whose certificates are believed.
+/// Whose certificates are believed at an address, and how a connection to it begins.
+pub(super) fn security(flags: &Talk, target: &Target, console: &Console) -> Result<(Trust, Begins), Exit> {
+    match target.address.scheme {
+        Some(Scheme::Tls) => Ok((connection::ready_trust(&target.address, flags, console)?, Begins::Secure)),
+        _ => Ok((trust(flags), Begins::Plain)),
+    }
+}
+
+/// Whose certificates are believed where a transcript begins TLS.
 pub(super) fn trust(flags: &Talk) -> Trust {
     connection::named_trust(flags.pin.as_ref(), flags.ca.as_deref()).unwrap_or_else(Trust::system)
 }

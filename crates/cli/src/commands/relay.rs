@@ -1,5 +1,7 @@
 //! `sockeye relay`.
 
+use std::fs::File;
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,11 +12,12 @@ use sockeye::net::listen::ListenError;
 use sockeye::net::tls::{TlsError, Why};
 use sockeye::record::Tap;
 use sockeye::stop;
-use sockeye::verb::relay::{Control, Hearers, Listen, Options, RelayError, Summary, Trouble};
+use sockeye::verb::relay::{Control, Hearers, Listen, LocalError, Options, RelayError, Summary, Trouble};
 
 use super::sandbox::Wanted;
 use super::serving::{Unfinished, threads};
 use super::{gate, sandbox, signals};
+use crate::clean::Cleaner;
 use crate::exit::Exit;
 use crate::flags::Relay;
 use crate::output::Console;
@@ -35,7 +38,9 @@ fn relay(flags: &Relay, console: &Console) -> Result<Exit, Exit> {
         return steered(flags, control, &options, console);
     }
     let user = gate::user(&flags.gate, console)?;
+    sockeye::sink::on_terminals(|terminal| Box::new(Harmless(Some(Cleaner::new(terminal.into())))));
     let relay = sockeye::verb::relay::Relay::bind(&options).map_err(refuse)?;
+    let wanted = if relay.is_single() { Some(1) } else { wanted(flags) };
     let (stopper, stop) = stop::channel().map_err(|error| refuse(RelayError::Io(error)))?;
     signals::stop_on_signals(&stopper).map_err(|error| refuse(RelayError::Io(error)))?;
     if !options.network.is_good() && flags.weather.seed.is_none() {
@@ -51,7 +56,7 @@ fn relay(flags: &Relay, console: &Console) -> Result<Exit, Exit> {
     let summary = relay.run(stop, console.observer());
     drop(rereading);
     let summary = summary.map_err(refuse)?;
-    Ok(conclude(&summary, flags, console))
+    Ok(conclude(&summary, wanted, flags, console))
 }
 
 /// Relays as the clients of the control API say.
@@ -79,7 +84,7 @@ fn steered(flags: &Relay, control: &str, options: &Options, console: &Console) -
     let summary = control.run(stop, Box::new(observers));
     drop(rereading);
     let summary = summary.map_err(refuse)?;
-    Ok(conclude(&summary, flags, console))
+    Ok(conclude(&summary, wanted(flags), flags, console))
 }
 
 fn exit_of(error: &RelayError) -> Exit {
@@ -88,6 +93,8 @@ fn exit_of(error: &RelayError) -> Exit {
         RelayError::Address(_) | RelayError::NoServer | RelayError::Itself { .. } | RelayError::Unlike { .. } => {
             Exit::Usage
         }
+        RelayError::Local { error: LocalError::Program(error), .. }
+        | RelayError::Listen(ListenError::Program { error, .. }) => Exit::from(error),
         RelayError::Listen(ListenError::NoAddress { .. }) => Exit::NameNotFound,
         RelayError::Connect(error @ ConnectError::Local { .. }) if error.to_string().contains("port 0") => Exit::Usage,
         RelayError::Connect(error) => Exit::from(error),
@@ -99,8 +106,7 @@ fn exit_of(error: &RelayError) -> Exit {
 
 fn options(flags: &Relay, console: &Console) -> Result<Options, Exit> {
     let usage = |why: &str| console.fail(Exit::Usage, why);
-    let mut addresses =
-        Address::parse_endpoints(&flags.addresses).map_err(|error| usage(&error.to_string()))?.into_iter();
+    let mut addresses = Address::parse_words(&flags.addresses).map_err(|error| usage(&error.to_string()))?.into_iter();
     let from = match addresses.next() {
         Some(from) => from,
         // Its proxies say where each listens.
@@ -155,13 +161,33 @@ fn hearers(flags: &Relay, console: &Console) -> Hearers {
     hearers
 }
 
+/// A terminal that obeys nothing of what a peer says.
+struct Harmless(Option<Cleaner<File>>);
+
+impl Write for Harmless {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.as_mut().map_or(Ok(bytes.len()), |cleaner| cleaner.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
+
+impl Drop for Harmless {
+    fn drop(&mut self) {
+        // What was held back for its rest.
+        let _ = self.0.take().map(Cleaner::finish);
+    }
+}
+
 /// How many connections there are to be.
 fn wanted(flags: &Relay) -> Option<u64> {
     if flags.once { Some(1) } else { flags.times }
 }
 
 /// Says at the end what came of it.
-fn conclude(summary: &Summary, flags: &Relay, console: &Console) -> Exit {
+fn conclude(summary: &Summary, wanted: Option<u64>, flags: &Relay, console: &Console) -> Exit {
     let &Summary { opened, closed, failed, cut, from_clients, from_servers, lost, trouble, at_once, .. } = summary;
     let came = if opened == 1 { "1 connection".to_owned() } else { format!("{opened} connections") };
     let mut words =
@@ -172,7 +198,6 @@ fn conclude(summary: &Summary, flags: &Relay, console: &Console) -> Exit {
     if lost > 0 {
         words.push_str(&format!(", {lost} bytes did not arrive"));
     }
-    let wanted = wanted(flags);
     let missing = wanted.map_or(0, |wanted| wanted.saturating_sub(opened));
     Unfinished { cut, at_once, grace: flags.grace, missing }.tell(&mut words);
     // What is still counted comes first: the summary is the last line.

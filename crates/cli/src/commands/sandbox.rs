@@ -84,7 +84,7 @@ pub(super) fn of_relay(flags: &Relay, relay: &relay::Options) -> Wanted {
         return Wanted::Nothing(SWITCHED_OFF);
     }
     let addresses = || std::iter::once(&relay.from).chain(&relay.to);
-    if addresses().any(|address| matches!(address.target, Target::Command(_))) {
+    if addresses().any(|address| matches!(address.target, Target::Command(..))) {
         return Wanted::Nothing(FOR_PROGRAMS);
     }
     let mut sandbox = Sandbox::default();

@@ -10,8 +10,8 @@ use sockeye::child::{Program, ProgramError};
 use sockeye::event::{Event, Observer};
 use sockeye::file::read_secret;
 use sockeye::limits;
-use sockeye::net::listen::ListenError;
-use sockeye::net::tls::Identity;
+use sockeye::net::listen::{ListenError, has_one_client};
+use sockeye::net::tls::{Identity, Why};
 use sockeye::stop;
 use sockeye::verb::serve::{
     self, AccessLog, Errors, Files, Leaving, Plain, Reloading, Role, Running, ServeError, Server, Summary, Terminal,
@@ -38,12 +38,15 @@ pub(crate) fn run(flags: &Serve, console: &Console) -> Exit {
 
 fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
     let options = options(flags, console)?;
+    let wanted = options.plays;
     let refuse = |error: ServeError| {
         let exit = match &error {
             ServeError::Refused(_) | ServeError::Address(_) | ServeError::Count { .. } | ServeError::NoWayToHttps => {
                 Exit::Usage
             }
+            ServeError::Tls(error) if error.why == Why::Files => Exit::CannotRead,
             ServeError::Tls(_) => Exit::TlsHandshake,
+            ServeError::Listen(ListenError::Program { error, .. }) => error.into(),
             ServeError::Folder { .. } => Exit::CannotRead,
             ServeError::Listen(ListenError::NoAddress { .. }) => Exit::NameNotFound,
             _ => Exit::CannotListen,
@@ -70,7 +73,7 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
     let summary = server.run(stop, reloading, observer);
     drop(rereading);
     let summary = summary.map_err(refuse)?;
-    Ok(conclude(summary, flags, console))
+    Ok(conclude(summary, wanted, flags, console))
 }
 
 /// Where events go; an access log of its own takes the lines of answers out.
@@ -164,6 +167,8 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
         }
         _ => Identity::throw_away(),
     };
+    let wanted = wanted(flags, &addresses);
+    let is_judged = is_judged(wanted, flags);
     Ok(serve::Options {
         addresses,
         role,
@@ -175,12 +180,12 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
         timeout: flags.timeout,
         longest_line: flags.max_line,
         memory: flags.max_memory,
-        threads: threads(wanted(flags), flags.threads),
+        threads: threads(wanted, flags.threads),
         budget: flags.udp_budget.unwrap_or_default(),
         gate: gate::gate(&flags.gate, console)?,
-        plays: wanted(flags),
+        plays: wanted,
         wait: flags.wait,
-        leaving: if is_judged(flags) && !flags.allow_early_close { Leaving::AtTheEnd } else { Leaving::BetweenRounds },
+        leaving: if is_judged && !flags.allow_early_close { Leaving::AtTheEnd } else { Leaving::BetweenRounds },
         strict: flags.strict,
         identity,
         ..serve::Options::new()
@@ -291,7 +296,7 @@ fn accounts(pair: &str) -> Result<Vec<Account>, (Exit, String)> {
 }
 
 /// Says at the end what came of it.
-fn conclude(summary: Summary, flags: &Serve, console: &Console) -> Exit {
+fn conclude(summary: Summary, wanted: Option<u64>, flags: &Serve, console: &Console) -> Exit {
     let Summary { opened, closed, failed, cut, from_clients, at_once, unvisited, .. } = summary;
     let came = if opened == 1 { "1 conversation".to_owned() } else { format!("{opened} conversations") };
     let has_no_text =
@@ -304,7 +309,7 @@ fn conclude(summary: Summary, flags: &Serve, console: &Console) -> Exit {
     if failed > 0 {
         words.push_str(&format!(", {failed} {}", if has_no_text { "failed" } else { "not" }));
     }
-    let missing = wanted(flags).map_or(0, |wanted| wanted.saturating_sub(opened));
+    let missing = wanted.map_or(0, |wanted| wanted.saturating_sub(opened));
     Unfinished { cut, at_once, grace: flags.grace, missing }.tell(&mut words);
     if let Some(wait) = flags.wait.filter(|_| unvisited) {
         words.push_str(&format!("; no client came for {} (--wait)", transcript::seconds(wait)));
@@ -313,8 +318,9 @@ fn conclude(summary: Summary, flags: &Serve, console: &Console) -> Exit {
     console.flush();
     console.note(&words);
     // `--strict` alone asks for no number, but for none at all there is nothing to judge.
-    let nobody = is_judged(flags) && opened == 0;
-    let is_failure = unvisited || is_judged(flags) && failed + cut + missing > 0 || nobody;
+    let is_judged = is_judged(wanted, flags);
+    let nobody = is_judged && opened == 0;
+    let is_failure = unvisited || is_judged && failed + cut + missing > 0 || nobody;
     if is_failure && console.quiet {
         // Nothing else says why.
         return console.fail(Exit::Differs, &words);
@@ -327,11 +333,11 @@ fn conclude(summary: Summary, flags: &Serve, console: &Console) -> Exit {
 }
 
 /// How many conversations there are to be.
-fn wanted(flags: &Serve) -> Option<u64> {
-    if flags.once { Some(1) } else { flags.times }
+fn wanted(flags: &Serve, addresses: &[Address]) -> Option<u64> {
+    if flags.once || addresses.iter().any(has_one_client) { Some(1) } else { flags.times }
 }
 
 /// Whether the exit code says how the plays went.
-fn is_judged(flags: &Serve) -> bool {
-    flags.strict || wanted(flags).is_some()
+fn is_judged(wanted: Option<u64>, flags: &Serve) -> bool {
+    flags.strict || wanted.is_some()
 }

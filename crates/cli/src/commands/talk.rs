@@ -22,15 +22,18 @@ use crate::exit::Exit;
 use crate::flags::{StartTls, Talk};
 use crate::output::Console;
 use crate::port_file;
-use sockeye::address::{Address, AddressError, Scheme};
+use sockeye::address::{Address, AddressError, Scheme, Target};
 use sockeye::event::{Name, Protocol};
+use sockeye::failure::Failure;
+use sockeye::limits;
 use sockeye::net::connect::{Connected, connect_within};
-use sockeye::net::listen::{self, Request};
+use sockeye::net::listen::{self, ListenError, Request};
 use sockeye::net::secured::SecureError;
+use sockeye::net::tls::{Identity, TlsError};
 use sockeye::record::{Record, Tap};
 use sockeye::verb::talk::{
-    Direction, Ending, Listened, OurEnd, Outcome, Progress, Role, Sink, TalkOptions, Tapped, Upgrade, UpgradeError,
-    Writer, listen, over_datagrams, over_stream, upgrade,
+    Direction, Ending, Listened, ListenerTls, OurEnd, Outcome, Progress, Role, Sink, TalkOptions, Tapped, Upgrade,
+    UpgradeError, Writer, listen, over_datagrams, over_stream, upgrade,
 };
 
 /// Talks once, or plays a transcript.
@@ -47,7 +50,7 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
         return zero::run(flags, several, console);
     }
     let wrong = |error: &AddressError| console.fail(Exit::Usage, &error.to_string());
-    let addresses = Address::parse_endpoints(&flags.address).map_err(|error| wrong(&error))?;
+    let addresses = Address::parse_words(&flags.address).map_err(|error| wrong(&error))?;
     if addresses.len() > 1 {
         return Err(console.fail(Exit::Usage, "talk takes one address: HOST:PORT, HOST PORT, PORT or unix:PATH"));
     }
@@ -58,10 +61,13 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     let Some(address) = addresses.first() else {
         return Err(console.fail(Exit::Usage, "talk needs an address: HOST:PORT, HOST PORT, PORT or unix:PATH"));
     };
+    if address.target == Target::Standard {
+        let help = "talk joins it to another end by itself: write where to, or --play a transcript over it";
+        return Err(wrong(&AddressError::not_here(Scheme::Stdio, help)));
+    }
     let is_websocket = matches!(address.scheme, Some(Scheme::Ws | Scheme::Wss)) && !flags.listen;
-    let begins_secure = matches!(address.scheme, Some(Scheme::Tls | Scheme::Wss)) && !flags.listen;
-    let protocol =
-        if begins_secure || is_websocket { Protocol::Tcp } else { protocol(address).map_err(|error| wrong(&error))? };
+    let begins_secure = matches!(address.scheme, Some(Scheme::Tls | Scheme::Wss));
+    let protocol = if is_websocket { Protocol::Tcp } else { protocol(address).map_err(|error| wrong(&error))? };
     if (flags.broadcast || !flags.join.is_empty() || flags.ttl.is_some()) && protocol != Protocol::Udp {
         let why = "--broadcast, --join and --ttl are for datagrams: write udp://HOST:PORT";
         return Err(console.fail(Exit::Usage, why));
@@ -76,9 +82,6 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
         return Err(
             console.fail(Exit::Usage, "tls:// begins with TLS, and --starttls goes over to it: take one of them out")
         );
-    }
-    if begins_secure {
-        connection::refuse_alpn(address, "talk").map_err(|why| console.fail(Exit::Usage, &why))?;
     }
     if (flags.ca.is_some() || flags.pin.is_some()) && flags.starttls.is_none() && !begins_secure {
         let why =
@@ -117,7 +120,7 @@ fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Cons
         Some(path) => Some(connection::record(flags, path, to.to_string(), connected.protocol, console)?),
         None => None,
     };
-    tell_when_interrupted(&options.progress, record.clone(), console)?;
+    tell_when_interrupted(&options.progress, record.clone(), connected.killer(), console)?;
     if let Some(StartTls(protocol)) = flags.starttls {
         let tap = watch.tap_in_clear(record.as_ref());
         if let Err(exit) = begin_tls(flags, protocol, to, &mut connected, tap.as_ref(), console) {
@@ -129,7 +132,6 @@ fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Cons
     {
         return Err(finish(record.as_ref(), exit, console));
     }
-    let connected = &connected;
     if connected.is_secure() {
         options.our_end = OurEnd::WhenQuiet;
     }
@@ -137,16 +139,24 @@ fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Cons
     let bar = watch.bar(&options.progress, console);
     let typing = typing(flags, console, &mut options);
     let outcome = with_ends(flags, typing, |input, sink| match connected.protocol {
-        Protocol::Udp => over_datagrams(connected, input, sink, &options),
-        Protocol::Tcp | Protocol::Unix => over_stream(connected, input, sink, &options),
+        Protocol::Udp => over_datagrams(&connected, input, sink, &options),
+        Protocol::Tcp | Protocol::Unix => over_stream(&connected, input, sink, &options),
     });
-    let (peer, strangers) = (name_of(connected), options.progress.strangers());
+    let (peer, strangers) = (name_of(&connected), options.progress.strangers());
     if strangers > 0 {
         console.note(&format!("{peer}: {strangers} datagrams came from somebody else and were not taken"));
     }
     drop(bar);
+    let left = connected.finish(limits::GRACE);
     let exit = conclude(&outcome, &peer, console);
     let exit = watch.judge(exit, &outcome, &peer, console);
+    let exit = match left {
+        Some(Failure::Other { kind, reason, .. }) => {
+            let failed = console.fail(kind.into(), &format!("{peer}: {reason}"));
+            if exit == Exit::Done { failed } else { exit }
+        }
+        _ => exit,
+    };
     Ok(finish(record.as_ref(), exit, console))
 }
 
@@ -156,13 +166,7 @@ fn begin_secure(flags: &Talk, to: &Address, connected: &mut Connected, console: 
     if to.scheme == Some(Scheme::Ws) {
         return connected.begin_websocket(to, None, until).map_err(|error| no_session(&who, error, console));
     }
-    let named = connection::named_trust(flags.pin.as_ref(), flags.ca.as_deref());
-    let is_insecure = named.is_none() && to.options.tls.insecure;
-    let trust = connection::trust_at(to, named).and_then(|trust| trust.check().map(|()| trust));
-    let trust = trust.map_err(|error| console.fail(Exit::CannotRead, &format!("{to}: {error}")))?;
-    if is_insecure {
-        console.warn("insecure: whoever is on the way may read and change everything");
-    }
+    let trust = connection::ready_trust(to, flags, console)?;
     let host = to.tls_host();
     let begun = match to.scheme {
         Some(Scheme::Wss) => connected.begin_websocket(to, Some((&trust, &host)), until),
@@ -224,10 +228,18 @@ fn options(flags: &Talk) -> TalkOptions {
 }
 
 /// Whoever interrupts a conversation is told how far it came.
-fn tell_when_interrupted(progress: &Arc<Progress>, record: Option<Arc<Record>>, console: &Console) -> Result<(), Exit> {
+fn tell_when_interrupted(
+    progress: &Arc<Progress>,
+    record: Option<Arc<Record>>,
+    killer: Option<Box<dyn Fn() + Send + Sync>>,
+    console: &Console,
+) -> Result<(), Exit> {
     let (progress, quiet) = (Arc::clone(progress), console.quiet);
     signals::end_on_signals(move |_| {
         typing::restore();
+        if let Some(kill) = &killer {
+            kill();
+        }
         if let Some(record) = &record {
             let _ = record.finish();
         }
@@ -328,11 +340,34 @@ fn conclude(outcome: &Outcome, peer: &str, console: &Console) -> Exit {
     console.fail(exit, &format!("{peer}: {outcome}"))
 }
 
+/// Who we are to a client over TLS.
+fn listener_tls(flags: &Talk, address: &Address, console: &Console) -> Result<ListenerTls, Exit> {
+    let cannot_read = |error: TlsError| console.fail(Exit::from(&error), &error.to_string());
+    let identity = match (&flags.cert, &flags.key) {
+        (Some(cert), Some(key)) => Identity::from_files(cert, key).map_err(cannot_read)?,
+        _ => Identity::throw_away(),
+    };
+    let tls = ListenerTls::new(address, &identity).map_err(cannot_read)?;
+    if let Some(fingerprint) = tls.fingerprint() {
+        console.note(&format!("TLS with a certificate made for this run: --pin {fingerprint}"));
+    }
+    Ok(tls)
+}
+
 fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Console) -> Result<Exit, Exit> {
     let (gate, user) = (gate::gate(&flags.gate, console)?, gate::user(&flags.gate, console)?);
     let request = Request { address: address.clone(), protocols: vec![protocol] };
-    let bound = listen::bind(&[request], flags.family.family())
-        .map_err(|error| console.fail(Exit::CannotListen, &error.to_string()))?;
+    let tls = match address.scheme {
+        Some(Scheme::Tls) => Some(listener_tls(flags, address, console)?),
+        _ => None,
+    };
+    let mut bound = listen::bind(&[request], flags.family.family()).map_err(|error| {
+        let exit = if let ListenError::Program { error, .. } = &error { error.into() } else { Exit::CannotListen };
+        console.fail(exit, &error.to_string())
+    })?;
+    if tls.is_some() {
+        bound.sockets.iter_mut().for_each(|socket| socket.endpoint.over = Some(Scheme::Tls.name()));
+    }
     for (socket, group) in bound.sockets.iter().flat_map(|socket| flags.join.iter().map(move |group| (socket, group))) {
         let is_v4 = matches!(&socket.endpoint.name, Name::Inet(address) if address.is_ipv4());
         group.join(&socket.fd, is_v4).map_err(|error| {
@@ -349,6 +384,10 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
         console.note(notice);
     }
     let mut options = options(flags);
+    options.secure = tls;
+    if options.secure.is_some() {
+        options.our_end = OurEnd::WhenQuiet;
+    }
     // Where it listens, and not where it was asked to: the port may have been left to the system.
     let here = bound.sockets.first().map_or_else(|| address.to_string(), |socket| socket.endpoint.to_string());
     let record = match &flags.record {
@@ -357,7 +396,7 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
     };
     let watch = Watch::new(flags, Side::Server, protocol);
     options.tap = watch.tap(record.as_ref()).map(|tap| Tapped::new(Side::Server, tap));
-    tell_when_interrupted(&options.progress, record.clone(), console)?;
+    tell_when_interrupted(&options.progress, record.clone(), None, console)?;
     let bar = watch.bar(&options.progress, console);
     let rereading = gate::read_again_on_hangup(&gate, &flags.gate, console).map_err(|error| {
         console.fail(Exit::NoResources, &format!("cannot watch for SIGHUP: {}", sockeye::net::words(&error)))

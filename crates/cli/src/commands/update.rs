@@ -10,7 +10,7 @@ use sockeye::verb::talk::{Setting, play};
 use transcript::Transcript;
 
 use super::connection;
-use super::play_once::{Target, judge, prepare, trust, unconnected};
+use super::play_once::{Target, judge, prepare, security, unconnected};
 use crate::exit::Exit;
 use crate::flags::Talk;
 use crate::output::Console;
@@ -22,7 +22,8 @@ const MOST: usize = 1000;
 pub(super) fn run(flags: &Talk, mut target: Target, text: &str, console: &Console) -> Result<Exit, Exit> {
     let mut text = text.to_owned();
     let mut updated: Vec<usize> = Vec::new();
-    let (trust, host) = (trust(flags), target.address.tls_host());
+    let (trust, begins) = security(flags, &target, console)?;
+    let host = target.address.tls_host();
     let exit = loop {
         let script = prepare(flags, &target.sheet, target.protocol, &[])
             .map_err(|refused| console.conclude(Exit::Usage, refused))?;
@@ -33,7 +34,7 @@ pub(super) fn run(flags: &Talk, mut target: Target, text: &str, console: &Consol
                 break console.conclude(exit, why);
             }
         };
-        let setting = Setting { tap: None, trust: &trust, host: &host, row: None };
+        let setting = Setting { tap: None, trust: &trust, host: &host, begins, row: None };
         let played = play(connected, &Arc::new(script), &setting);
         if let Some(Failure::Play { verdict, .. }) = &played.failure
             && updated.len() < MOST

@@ -16,7 +16,8 @@ use super::values::FamilyFlags;
 #[command(
     after_help = "Each client of FROM gets a connection of its own to TO. Either side's end of sending is passed on by itself, a reset as a\n\
     reset, and what was said before either arrives first.\n\
-    FROM and TO are [tcp://|tls://|ws://|wss://|udp://][HOST]:PORT, PORT, unix:PATH or unix:@NAME; :PORT is every interface. Options stand in a query:\n\
+    FROM and TO are [tcp://|tls://|ws://|wss://|udp://][HOST]:PORT, PORT, unix:PATH, unix:@NAME, exec:CMD, sh:LINE (exec+pty:, sh+pty: with a\n\
+    terminal), stdio or fd:N; :PORT is every interface. stdio, a connection as fd:N and a program as FROM have one conversation. Options stand in a query:\n\
     'tls://db.example:6380?ca=ca.pem&sni=db', '127.0.0.1:80?bind=192.0.2.7&keepalive=30s'. Sockets have bind, keepalive, nodelay,\n\
     mptcp, sndbuf, rcvbuf, tos, ttl, interface, mark, broadcast and join=GROUP[%IF]; tls:// has ca, cert, key, alpn, sni,\n\
     min=1.3, pin=sha256:… and insecure; ws:// and wss:// have subprotocol=A,B and binary=off, and a path.\n\

@@ -29,7 +29,7 @@ use super::values::{FamilyFlags, Values};
     Over UDP each line is one datagram without its ending, and a second of quiet after an answer ends the conversation."
 )]
 pub(crate) struct Talk {
-    /// Where to: [tcp://|udp://|tls://][HOST]:PORT, HOST PORT, PORT, unix:PATH; with --play, the transcript's `at` is the default
+    /// Where to: [tcp://|udp://|tls://][HOST]:PORT, HOST PORT, PORT, unix:PATH, exec:CMD, sh:LINE, fd:N; with --play also stdio, and the transcript's `at` is the default
     #[arg(value_name = "ADDR", required_unless_present = "play", num_args = 1..=2)]
     pub(crate) address: Vec<String>,
     /// Play the C side of a transcript and check what the server says; several are played one after the other
@@ -128,6 +128,12 @@ pub(crate) struct Talk {
     /// The same for one certificate, whoever signed it
     #[arg(long, value_name = "sha256:HEX", conflicts_with = "listen", value_parser = pin)]
     pub(crate) pin: Option<Trust>,
+    /// With --listen at tls://: who to be, in PEM form [default: a certificate made for this run]
+    #[arg(long, value_name = "FILE", requires_all = ["key", "listen"])]
+    pub(crate) cert: Option<PathBuf>,
+    /// The key of --cert, which nobody else may read
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
     /// Longest line, with --play
     #[arg(long, value_name = "SIZE", requires = "play", value_parser = size, default_value = "64KiB")]
     pub(crate) max_line: usize,

@@ -5,42 +5,27 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 use super::{Address, AddressError, AddressOptions, Host, Scheme, Target};
-use crate::sys::interface;
+use crate::child::Terminal;
+use crate::sys::{inherited, interface};
 
 /// Longest path of a Unix socket, without the zero behind it (unix(7)).
 const LONGEST_PATH: usize = 107;
 
 impl Address {
-    /// Reads one address that every verb knows.
+    /// Reads one address. Which schemes it speaks is said by each verb.
     ///
     /// # Errors
     /// What is wrong with it and what to write instead; a scheme that is known but not there yet.
     pub fn parse(typed: &str) -> Result<Self, AddressError> {
-        Self::parse_of(typed, &Scheme::EVERYWHERE)
-    }
-
-    /// Reads one address that `relay` can join to another.
-    ///
-    /// # Errors
-    /// As [`Address::parse`].
-    pub fn parse_endpoint(typed: &str) -> Result<Self, AddressError> {
-        Self::parse_of(typed, &Scheme::RELAYED)
-    }
-
-    /// Reads one address whose scheme is one of these.
-    fn parse_of(typed: &str, there: &[Scheme]) -> Result<Self, AddressError> {
         // First, because a path or a command may hold anything, `://` too.
-        if let Some((scheme, rest)) = without_host(typed) {
-            if !there.contains(&scheme) {
-                return Err(AddressError::not_yet(scheme));
-            }
-            return Self::parse_without_host(typed, scheme, rest);
+        if let Some((scheme, plus, rest)) = without_host(typed) {
+            return Self::parse_without_host(typed, scheme, plus, rest);
         }
         let (scheme, rest) = match typed.split_once("://") {
-            Some((scheme, rest)) => (Some(scheme_of(typed, scheme, there)?), rest),
+            Some((scheme, rest)) => (Some(scheme_of(typed, scheme)?), rest),
             None => (None, typed),
         };
-        if let Some(scheme) = scheme.filter(|scheme| !there.contains(scheme)) {
+        if let Some(scheme) = scheme.filter(|scheme| !scheme.is_there()) {
             return Err(AddressError::not_yet(scheme));
         }
         let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
@@ -72,19 +57,41 @@ impl Address {
         Ok(Self { scheme, target: Target::Inet { host, port }, options: Box::new(options) })
     }
 
-    fn parse_without_host(typed: &str, scheme: Scheme, rest: &str) -> Result<Self, AddressError> {
+    fn parse_without_host(typed: &str, scheme: Scheme, plus: Option<&str>, rest: &str) -> Result<Self, AddressError> {
+        let terminal = match (plus, scheme) {
+            (None, _) => Terminal::None,
+            (Some("pty"), Scheme::Exec | Scheme::Sh) => Terminal::Own,
+            (Some(plus), Scheme::Exec | Scheme::Sh) => {
+                let help = format!("write {}+pty:{rest} for a terminal", scheme.name());
+                return Err(AddressError::new(typed, format!("has `+{plus}`"), help));
+            }
+            (Some(plus), _) => {
+                let what = format!("has `+{plus}`, which only exec and sh know");
+                return Err(AddressError::new(typed, what, "leave it out"));
+            }
+        };
         let target = match scheme {
-            Scheme::Stdio => Target::Standard,
+            Scheme::Stdio if rest.is_empty() => Target::Standard,
+            Scheme::Stdio => {
+                let help = "standard input and output are stdio and nothing else";
+                return Err(AddressError::new(typed, format!("has `{rest}` behind it"), help));
+            }
             Scheme::Exec | Scheme::Sh => match rest.trim() {
                 "" => {
                     return Err(AddressError::new(typed, "has no command", "write exec:'cat -n', or sh:'sort | uniq'"));
                 }
-                _ => Target::Command(rest.to_owned()),
+                _ => Target::Command(rest.to_owned(), terminal),
             },
-            Scheme::Fd => match rest.parse().ok().filter(|number| *number >= 0) {
+            // systemd gives descriptors names too (sd_listen_fds_with_names(3)).
+            Scheme::Fd => match rest.parse().ok().filter(|number| *number >= 0).or_else(|| inherited::named(rest)) {
                 Some(number) => Target::Descriptor(number),
                 None => {
-                    return Err(AddressError::new(typed, "has no number", "write the number of a descriptor: fd:3"));
+                    let help = match inherited::given() {
+                        Some((first, last)) if first < last => format!("write fd:{first} to fd:{last}"),
+                        Some((first, _)) => format!("write fd:{first}"),
+                        None => "write the number of a descriptor: fd:3".to_owned(),
+                    };
+                    return Err(AddressError::new(typed, "has no number", help));
                 }
             },
             _ => {
@@ -102,18 +109,6 @@ impl Address {
     /// # Errors
     /// As [`Address::parse`].
     pub fn parse_words<S: AsRef<str>>(words: &[S]) -> Result<Vec<Self>, AddressError> {
-        Self::parse_words_of(words, &Scheme::EVERYWHERE)
-    }
-
-    /// The same of addresses that `relay` joins.
-    ///
-    /// # Errors
-    /// As [`Address::parse`].
-    pub fn parse_endpoints<S: AsRef<str>>(words: &[S]) -> Result<Vec<Self>, AddressError> {
-        Self::parse_words_of(words, &Scheme::RELAYED)
-    }
-
-    fn parse_words_of<S: AsRef<str>>(words: &[S], there: &[Scheme]) -> Result<Vec<Self>, AddressError> {
         let mut addresses = Vec::new();
         let mut rest = words.iter().map(AsRef::as_ref).peekable();
         while let Some(word) = rest.next() {
@@ -127,29 +122,34 @@ impl Address {
                         host.to_owned()
                     };
                     let slashes = if scheme.is_empty() { "" } else { "://" };
-                    addresses.push(Self::parse_of(&format!("{scheme}{slashes}{host}:{port}"), there)?);
+                    addresses.push(Self::parse(&format!("{scheme}{slashes}{host}:{port}"))?);
                     rest.next();
                 }
-                None => addresses.push(Self::parse_of(word, there)?),
+                None => addresses.push(Self::parse(word)?),
             }
         }
         Ok(addresses)
     }
 }
 
-/// A scheme that no host stands behind, and what does; letters of a scheme may be large or small (RFC 3986, section 3.1).
-fn without_host(typed: &str) -> Option<(Scheme, &str)> {
+/// A scheme that no host stands behind, what is added to it, and what does stand there; letters of a scheme may be large or
+/// small (RFC 3986, section 3.1).
+fn without_host(typed: &str) -> Option<(Scheme, Option<&str>, &str)> {
     let (word, rest) = typed.split_once(':').unwrap_or((typed, ""));
+    let (word, plus) = word.split_once('+').map_or((word, None), |(word, plus)| (word, Some(plus)));
     let scheme = Scheme::ALL.into_iter().find(|scheme| scheme.name().eq_ignore_ascii_case(word))?;
     let stands_alone = scheme == Scheme::Stdio || typed.contains(':');
-    (scheme.has_no_host() && stands_alone).then(|| (scheme, rest.strip_prefix("//").unwrap_or(rest)))
+    let is_command = matches!(scheme, Scheme::Exec | Scheme::Sh);
+    // The path of a program may begin with two slashes; a URL's have no meaning here.
+    let rest = if is_command { rest } else { rest.strip_prefix("//").unwrap_or(rest) };
+    (scheme.has_no_host() && stands_alone).then_some((scheme, plus, rest))
 }
 
-fn scheme_of(typed: &str, written: &str, there: &[Scheme]) -> Result<Scheme, AddressError> {
+fn scheme_of(typed: &str, written: &str) -> Result<Scheme, AddressError> {
     let lower = written.to_ascii_lowercase();
     Scheme::ALL.into_iter().find(|scheme| scheme.name() == lower).ok_or_else(|| {
         let names = |is_there: bool| {
-            let names = Scheme::ALL.into_iter().filter(|scheme| there.contains(scheme) == is_there).map(Scheme::name);
+            let names = Scheme::ALL.into_iter().filter(|scheme| scheme.is_there() == is_there).map(Scheme::name);
             names.collect::<Vec<_>>().join(", ")
         };
         let nearest = Scheme::ALL.into_iter().find(|scheme| is_one_slip(&lower, scheme.name()));

@@ -28,6 +28,10 @@ const ABOUT_CONNECTIONS: &[&str] = &[
     "SOCKEYE_PROTO=",
     "SOCKEYE_SERVER=",
     "SOCKEYE_CLIENT=",
+    // So are descriptors that it was given (sd_listen_fds(3)).
+    "LISTEN_FDS=",
+    "LISTEN_PID=",
+    "LISTEN_FDNAMES=",
 ];
 
 /// Entries of an environment, `NAME=value`. The names are ours or those of whoever started us.
@@ -86,7 +90,7 @@ impl Environment {
                     ("UNIXREMOTEPATH", "NCAT_REMOTE_ADDR", "SOCAT_PEERADDR"),
                 ] {
                     let end = if name == "UNIXLOCALPATH" { server } else { client };
-                    if !matches!(end, Name::Unnamed) {
+                    if matches!(end, Name::Path(_)) {
                         new.put(name, end);
                         new.put(own, end);
                         new.put(other, end);

@@ -69,6 +69,16 @@ pub(super) enum Accepted {
 
 /// Takes the next client of a listener.
 pub(super) fn accept(socket: &Socket, flags: SocketFlags) -> Accepted {
+    if socket.has_one_client() {
+        return match socket.take_client() {
+            Some((fd, client, server)) => {
+                // It blocks until now, and without an error that would be known by now it may be told not to.
+                let _ = rustix::io::ioctl_fionbio(&fd, flags.contains(SocketFlags::NONBLOCK));
+                Accepted::One { fd, client, server: (server != Name::Unnamed).then(|| Box::new(server)) }
+            }
+            None => Accepted::None,
+        };
+    }
     match acceptfrom_with(&socket.fd, flags) {
         Ok((fd, peer)) => {
             let client = peer

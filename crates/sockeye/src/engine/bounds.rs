@@ -9,6 +9,7 @@ use super::exec::Exec;
 use super::guard::Budget;
 use super::web::Website;
 use crate::gate::Gate;
+use crate::net::listen::Socket;
 use crate::net::tls;
 use crate::stop::Stop;
 
@@ -35,6 +36,15 @@ impl Behaviour {
             other => other.clone(),
         }
     }
+}
+
+/// A bound socket, and what is done with its clients.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    pub(crate) socket: Socket,
+    pub(crate) behaviour: Behaviour,
+    /// Who we are, where connections are secure from their first byte.
+    pub(crate) tls: Option<tls::TlsServer>,
 }
 
 /// What bounds a loop.

@@ -77,7 +77,7 @@ impl DatagramServer {
         // Without it, what a full queue of an interface drops looks like sent (udp(7)).
         let tells_errors = is_judged && datagrams::report_errors(&socket.fd, v6, true).is_ok();
         let wildcard = matches!(&socket.endpoint.name, Name::Inet(address) if address.ip().is_unspecified());
-        let origin = Arc::new(Origin::listener(socket.endpoint.clone(), behaviour));
+        let origin = Arc::new(Origin::listener(socket.endpoint.clone(), behaviour, None));
         Self {
             socket,
             origin,

@@ -3,24 +3,14 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use transcript::Moment;
 
+pub use crate::child::Terminal;
 use crate::child::{Child, Program};
 
-/// Between asking a process group to end and ending it.
-pub(super) const TERM_WAIT: Duration = Duration::from_secs(1);
-
-/// What programs have for a terminal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Terminal {
-    /// None: pipes, or the socket itself.
-    None,
-    /// Each has one of its own (pty(7)).
-    Own,
-}
+pub(super) use crate::limits::TERM_WAIT;
 
 /// What becomes of what programs write to standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -82,13 +82,12 @@ use threads::Membership;
 use web::{Storage, Storing};
 
 use crate::event::{Event, Name, Observer, Protocol};
-use crate::net::listen::Socket;
 use crate::stop::Stop;
 use crate::sys::datagrams::Inbox;
 use crate::sys::memory;
 
 pub use bounds::Summary;
-pub(crate) use bounds::{Behaviour, Bounds, Loaded, Reload};
+pub(crate) use bounds::{Behaviour, Bounds, Listening, Loaded, Reload};
 pub(crate) use exec::Exec;
 pub use exec::{Errors, Terminal};
 pub use guard::Budget;
@@ -159,7 +158,7 @@ impl Loop {
     /// # Errors
     /// As `epoll_create1(2)` and `epoll_ctl(2)`.
     pub(crate) fn new(
-        sockets: Vec<(Socket, Behaviour)>,
+        sockets: Vec<Listening>,
         bounds: Bounds,
         stop: Stop,
         reload: Option<Reload>,
@@ -172,13 +171,13 @@ impl Loop {
         }
         let own_ports: Vec<u16> = sockets
             .iter()
-            .filter_map(|(socket, _)| match &socket.endpoint.name {
+            .filter_map(|Listening { socket, .. }| match &socket.endpoint.name {
                 Name::Inet(address) if socket.endpoint.protocol == Protocol::Udp => Some(address.port()),
                 _ => None,
             })
             .collect();
         let mut own = Self::idle(poller, bounds, observer, Instant::now());
-        for (socket, behaviour) in sockets {
+        for Listening { socket, behaviour, tls } in sockets {
             if socket.endpoint.protocol == Protocol::Udp {
                 own.poller.add(&socket.fd, Token::Datagrams(own.datagrams.len() as u32), Interest::Read)?;
                 own.order.push((true, own.datagrams.len()));
@@ -193,7 +192,7 @@ impl Loop {
             } else {
                 own.poller.add(&socket.fd, Token::Listener(own.listeners.len() as u32), Interest::Read)?;
                 own.order.push((false, own.listeners.len()));
-                own.origins.push(Origin::listener(socket.endpoint.clone(), behaviour));
+                own.origins.push(Origin::listener(socket.endpoint.clone(), behaviour, tls));
                 own.listeners.push(Listener { socket, paused: false });
             }
         }
@@ -279,7 +278,9 @@ impl Loop {
     /// As `epoll_wait(2)`; a listener that broke is an error too.
     pub(crate) fn run(mut self) -> io::Result<Summary> {
         for listener in &self.listeners {
-            self.lent.observer.observe(Event::Listening(listener.socket.endpoint.clone()));
+            if !listener.socket.has_one_client() {
+                self.lent.observer.observe(Event::Listening(listener.socket.endpoint.clone()));
+            }
         }
         for server in &self.datagrams {
             self.lent.observer.observe(Event::Listening(server.socket.endpoint.clone()));

@@ -11,7 +11,7 @@ use super::Behaviour;
 use crate::event::{ClosedBy, Endpoint};
 use crate::limits;
 use crate::net::session::Session;
-use crate::net::tls::{Identity, TlsError, Trust};
+use crate::net::tls::{Identity, TlsError, TlsServer, Trust};
 use crate::record::Tap;
 
 /// What all channels of one origin have in common.
@@ -35,8 +35,8 @@ pub(super) enum Closer {
 /// Which end is ours.
 #[derive(Debug, Clone)]
 pub(super) enum Ours {
-    /// We accepted.
-    Server,
+    /// We accepted; who we are, where connections are secure from their first byte.
+    Server(Option<TlsServer>),
     /// We connected.
     Client(Box<Client>),
 }
@@ -58,7 +58,7 @@ pub(crate) struct Client {
 
 /// How a connection begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Begins {
+pub enum Begins {
     /// In clear, whatever a transcript asks for later.
     Plain,
     /// With a handshake of TLS.
@@ -73,8 +73,8 @@ impl fmt::Debug for Client {
 
 impl Origin {
     /// A socket that listens, and what its clients get.
-    pub(super) fn listener(endpoint: Endpoint, behaviour: Behaviour) -> Self {
-        Self { endpoint, behaviour, ours: Ours::Server }
+    pub(super) fn listener(endpoint: Endpoint, behaviour: Behaviour, tls: Option<TlsServer>) -> Self {
+        Self { endpoint, behaviour, ours: Ours::Server(tls) }
     }
 
     /// A server that we connect to, and what is done there.
@@ -94,7 +94,7 @@ impl Origin {
 
     fn client(&self) -> Option<&Client> {
         match &self.ours {
-            Ours::Server => None,
+            Ours::Server(_) => None,
             Ours::Client(client) => Some(client),
         }
     }
@@ -144,17 +144,21 @@ impl Origin {
         }
     }
 
-    /// Our side of a session that a transcript asks for.
+    /// Our side of a session, with which a connection begins or that a transcript asks for.
     pub(super) fn session(&self, identity: &Identity) -> Result<Session, TlsError> {
         match &self.ours {
-            Ours::Server => Session::server(identity),
+            Ours::Server(Some(tls)) => Session::of_server(tls),
+            Ours::Server(None) => Session::server(identity),
             Ours::Client(client) => Session::client(&client.trust, &client.host),
         }
     }
 
-    /// Whether a connection that we open is secure from its first byte.
+    /// Whether a connection is secure from its first byte.
     pub(super) fn begins_secure(&self) -> bool {
-        self.client().is_some_and(|client| client.begins == Begins::Secure)
+        match &self.ours {
+            Ours::Server(tls) => tls.is_some(),
+            Ours::Client(client) => client.begins == Begins::Secure,
+        }
     }
 
     /// How errors of TLS call the peer.

@@ -12,6 +12,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, soc
 use super::datagrams::{self, Datagrams};
 use super::proxy::{Proxy, ProxyError};
 use super::{Family, words};
+use crate::child::ProgramError;
 use crate::limits;
 use crate::sys::option;
 
@@ -164,6 +165,13 @@ pub enum ConnectError {
         /// Why.
         why: NoWayThrough,
     },
+    /// The program that is to be the other end cannot be run.
+    Program {
+        /// As it was typed.
+        address: String,
+        /// Why.
+        error: ProgramError,
+    },
     /// The connection failed inside this machine: nothing at the path of a Unix socket, no descriptor free.
     Local {
         /// What was asked for.
@@ -223,6 +231,10 @@ impl fmt::Display for ConnectError {
                     NoWayThrough::Asked(error) => error.fmt(f),
                 }
             }
+            Self::Program { address, error } => write!(f, "{address}: {error}"),
+            Self::Local { address, error } if address.starts_with("fd:") || address == "stdio" => {
+                write!(f, "cannot use {address}: {}", words(error))
+            }
             Self::Local { address, error } => write!(f, "cannot connect to {address}: {}", words(error)),
         }
     }
@@ -232,6 +244,7 @@ impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Local { error, .. } => Some(error),
+            Self::Program { error, .. } => Some(error),
             Self::Proxy { why: NoWayThrough::NoProxy(error), .. } => Some(error),
             Self::Proxy { why: NoWayThrough::Asked(error), .. } => Some(error),
             Self::NotFound { .. } | Self::Refused { .. } | Self::TimedOut { .. } => None,
@@ -257,6 +270,8 @@ impl ConnectError {
             Self::NotFound { .. } | Self::Refused { .. } | Self::TimedOut { .. } => true,
             Self::Proxy { why: NoWayThrough::NoProxy(error), .. } => error.may_pass(),
             Self::Proxy { why: NoWayThrough::Asked(error), .. } => error.may_pass(),
+            Self::Program { .. } => false,
+            Self::Local { address, .. } if address.starts_with("fd:") => false,
             // The path of a Unix socket that is not there yet, or from before.
             Self::Local { error, .. } => {
                 matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)

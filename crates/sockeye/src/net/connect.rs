@@ -26,6 +26,7 @@ use super::Family;
 pub use super::attempt::{Attempt, ConnectError, ConnectOptions, NoWayThrough, Outcome, Source};
 pub use super::connected::Connected;
 use super::connected::connect_datagrams;
+use super::local::{LocalEnd, LocalError};
 use super::proxy::{self, Destination, Proxy, ProxyError};
 use super::race::{interleave, race};
 use super::resolve::{self, ResolveError};
@@ -113,10 +114,7 @@ fn connect_straight(
     let (host, port) = match &address.target {
         Target::Unix(path) => return connect_path(address, path, options.timeout),
         Target::Inet { host, port } => (host, *port),
-        Target::Standard | Target::Command(_) | Target::Descriptor(_) => {
-            let error = io::Error::other("it is no address to connect to");
-            return Err(ConnectError::Local { address: address.to_string(), error });
-        }
+        Target::Standard | Target::Command(..) | Target::Descriptor(_) => return open_local(address),
     };
     if port == 0 {
         let error = io::Error::other("port 0 stands for any free one, which only a listener can ask for");
@@ -216,6 +214,17 @@ pub fn connect_within(
         std::thread::sleep(pause.min(left));
         pause = (pause * 2).min(Duration::from_millis(500));
     }
+}
+
+/// A program, standard input and output, or a descriptor: it is there, and nobody has to answer.
+fn open_local(address: &Address) -> Result<Connected, ConnectError> {
+    let local = |error| ConnectError::Local { address: address.to_string(), error };
+    let end = LocalEnd::of_address(address).map_err(|error| match error {
+        LocalError::Program(error) => ConnectError::Program { address: address.to_string(), error },
+        LocalError::Descriptor(error) => local(error),
+    })?;
+    let Some(end) = end else { return Err(local(io::Error::other("it is no address to connect to"))) };
+    end.open(None).map(Connected::over_local).map_err(local)
 }
 
 fn connect_path(address: &Address, path: &Path, timeout: Duration) -> Result<Connected, ConnectError> {

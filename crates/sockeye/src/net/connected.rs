@@ -11,6 +11,7 @@ use rustix::net::{
 };
 
 use super::attempt::{Attempt, ConnectError, ConnectOptions, Outcome};
+use super::local::{Guest, Opened};
 use super::secured::{SecureError, Secured};
 #[cfg(feature = "http")]
 use super::session::Session;
@@ -20,6 +21,7 @@ use super::websocket::{Messages, WsClient};
 use super::{is_exhausted, words_at};
 use crate::address::{Address, AddressOptions};
 use crate::endpoint::{Name, Protocol};
+use crate::failure::Failure;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub struct Connected {
     /// The peer had reset it by the time we looked. The kernel tells that only once: what came before can still be read,
     /// and what follows looks like an end.
     pub(crate) broken: Option<Errno>,
+    /// Who stands behind the other end and has to be waited for: a program, or a bridge to what is no socket.
+    pub(crate) guest: Option<Box<Guest>>,
     /// Over datagrams: the name's other addresses, which are tried when nobody listens at this one.
     pub(crate) others: Vec<SocketAddr>,
 }
@@ -113,8 +117,31 @@ impl Connected {
             via: None,
             secure: None,
             broken: None,
+            guest: None,
             others: vec![],
         }
+    }
+
+    /// Over what has no address.
+    pub(super) fn over_local(opened: Opened) -> Self {
+        let Opened { fd, protocol, local, peer, guest } = opened;
+        Self { protocol, local, guest, ..Self::over_path(fd, peer) }
+    }
+
+    /// The conversation is over: what a program came to that was the other end, or what could not be written or read. It has
+    /// the grace to end by itself.
+    #[must_use]
+    pub fn finish(self, grace: Duration) -> Option<Failure> {
+        let Self { fd, guest, .. } = self;
+        drop(fd);
+        guest.and_then(|guest| guest.finish(grace).failure())
+    }
+
+    /// What ends a program that is the other end, from a thread that cannot wait.
+    #[must_use]
+    pub fn killer(&self) -> Option<Box<dyn Fn() + Send + Sync>> {
+        let killer = self.guest.as_ref()?.killer()?;
+        Some(Box::new(move || killer.kill()))
     }
 }
 
@@ -123,7 +150,19 @@ pub(super) fn connected(fd: OwnedFd, protocol: Protocol, peer: SocketAddr) -> Re
     // One that was reset by now has no peer any more, as far as the kernel is concerned.
     let peer = getpeername(&fd).ok().flatten().map_or(Name::Inet(peer), name);
     let (attempts, lookup, via) = (vec![], Duration::ZERO, None);
-    Ok(Connected { fd, protocol, local, peer, attempts, lookup, via, secure: None, broken: None, others: vec![] })
+    Ok(Connected {
+        fd,
+        protocol,
+        local,
+        peer,
+        attempts,
+        lookup,
+        via,
+        secure: None,
+        broken: None,
+        guest: None,
+        others: vec![],
+    })
 }
 
 fn name(address: rustix::net::SocketAddrAny) -> Name {

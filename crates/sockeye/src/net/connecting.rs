@@ -114,7 +114,7 @@ impl Connecting {
                 let why = "port 0 stands for any free one, which only a listener can ask for";
                 return Err(local(target, io::Error::other(why)));
             }
-            address::Target::Standard | address::Target::Command(_) | address::Target::Descriptor(_) => {
+            address::Target::Standard | address::Target::Command(..) | address::Target::Descriptor(_) => {
                 return Err(local(target, io::Error::other("it is no address to connect to")));
             }
             address::Target::Inet { host, port } => {

@@ -18,18 +18,20 @@ mod error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind as bind_to, getsockname, socket_with, sockopt};
 
+use super::local::{Guest, LocalEnd, LocalError, Opened};
 use super::path::{self, Occupant, OwnFile};
 use super::{Family, alive, options, resolve};
 use crate::address::{Address, AddressOptions, Host, Target};
 use crate::endpoint::{Endpoint, Name, Protocol};
 use crate::limits;
-use crate::sys::datagrams;
-use crate::sys::holder;
+use crate::sys::inherited::{self, Nature};
+use crate::sys::{datagrams, holder};
 
 pub use crate::sys::holder::Holder;
 pub use error::ListenError;
@@ -55,6 +57,9 @@ pub struct Socket {
     pub endpoint: Endpoint,
     /// Which of the requests it serves, from 0.
     pub request: usize,
+    /// The only client that there is, where nobody else can come: a program, standard input and output, a connection that we
+    /// were given. The socket is then something that is always ready.
+    client: Option<Box<OneClient>>,
     /// The file of a Unix socket. It goes before the socket does, while nobody can have another of the same number.
     file: Option<OwnFile>,
     /// The socket.
@@ -70,6 +75,35 @@ impl Socket {
         if let Ok(unbound) = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None) {
             self.fd = unbound;
         }
+    }
+}
+
+/// A client that is there already.
+#[derive(Debug)]
+pub(crate) struct OneClient {
+    fd: Mutex<Option<OwnedFd>>,
+    peer: Name,
+    local: Name,
+    guest: Mutex<Option<Box<Guest>>>,
+}
+
+impl Socket {
+    /// Whether there is one client, and never another.
+    #[must_use]
+    pub fn has_one_client(&self) -> bool {
+        self.client.is_some()
+    }
+
+    /// The client that is there already, once: its socket, its name and ours.
+    pub(crate) fn take_client(&self) -> Option<(OwnedFd, Name, Name)> {
+        let client = self.client.as_ref()?;
+        let fd = client.fd.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some((fd, client.peer.clone(), client.local.clone()))
+    }
+
+    /// Who stands behind that client and has to be waited for, once.
+    pub(crate) fn take_guest(&self) -> Option<Box<Guest>> {
+        self.client.as_ref()?.guest.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -94,8 +128,13 @@ pub fn bind(requests: &[Request], family: Option<Family>) -> Result<Bound, Liste
         let before = bound.sockets.len();
         match &request.address.target {
             Target::Unix(path) => bound.sockets.push(bind_path(path, &request.address.options)?),
-            // What is there already is not bound.
-            Target::Standard | Target::Command(_) | Target::Descriptor(_) => {}
+            Target::Standard | Target::Command(..) | Target::Descriptor(_) => {
+                let socket = take_over(&request.address, &mut bound.notices)?;
+                if let Name::Inet(address) = &socket.endpoint.name {
+                    bound.ports.extend((!socket.has_one_client()).then_some(address.port()));
+                }
+                bound.sockets.push(socket);
+            }
             Target::Inet { host, port } => {
                 let sockets = bind_inet(request, host, *port, family, &mut bound.notices)
                     .map_err(|error| twice(error, &bound.sockets))?;
@@ -108,6 +147,73 @@ pub fn bind(requests: &[Request], family: Option<Family>) -> Result<Bound, Liste
         bound.sockets[before..].iter_mut().for_each(|socket| socket.request = index);
     }
     Ok(bound)
+}
+
+/// Whether an address has one client, who is there already, and never another.
+#[must_use]
+pub fn has_one_client(address: &Address) -> bool {
+    match &address.target {
+        Target::Inet { .. } | Target::Unix(_) => false,
+        Target::Standard | Target::Command(..) => true,
+        Target::Descriptor(number) => {
+            matches!(inherited::nature(*number), Ok(Nature::Connected(_) | Nature::Plain))
+        }
+    }
+}
+
+/// What carries an address that is there already.
+#[must_use]
+pub fn protocol_of_local(address: &Address) -> Protocol {
+    match &address.target {
+        Target::Descriptor(number) => match inherited::nature(*number) {
+            Ok(Nature::Connected(protocol) | Nature::Listening(protocol) | Nature::Datagrams(protocol)) => protocol,
+            Ok(Nature::Plain) | Err(_) => Protocol::Unix,
+        },
+        _ => Protocol::Unix,
+    }
+}
+
+/// What is there already and is not bound: a socket that we were given, or the only client that there is.
+fn take_over(address: &Address, notices: &mut Vec<String>) -> Result<Socket, ListenError> {
+    let name = Name::Local(address.to_string().into());
+    let endpoint = Endpoint { protocol: Protocol::Unix, name, over: None };
+    let refuse = |error| ListenError::Other { endpoint: endpoint.clone(), error };
+    let end = LocalEnd::of_address(address).map_err(|error| match error {
+        LocalError::Program(error) => ListenError::Program { address: address.to_string(), error },
+        LocalError::Descriptor(error) => refuse(error),
+    })?;
+    let Some(end) = end else { return Err(refuse(Errno::NOTSOCK.into())) };
+    notices.extend(end.notice());
+    let protocol = end.protocol();
+    let opened = match end.into_listening() {
+        Ok(fd) => {
+            let given = || {
+                rustix::io::ioctl_fionbio(&fd, true)?;
+                getsockname(&fd)
+            };
+            let name = given().map_err(|error| refuse(error.into()))?;
+            let name = SocketAddr::try_from(name).map_or_else(|_| endpoint.name.clone(), Name::Inet);
+            if let (Protocol::Udp, Name::Inet(own)) = (protocol, &name)
+                && own.ip().is_unspecified()
+            {
+                datagrams::tell_destination(&fd, own.is_ipv6()).map_err(|error| refuse(error.into()))?;
+            }
+            return Ok(Socket {
+                endpoint: Endpoint { protocol, name, over: None },
+                fd,
+                file: None,
+                request: 0,
+                client: None,
+            });
+        }
+        Err(end) => end.open(None).map_err(refuse)?,
+    };
+    let Opened { fd: client, protocol, local, peer, guest } = opened;
+    // It is ready for as long as nobody closes it.
+    let ready = eventfd(1, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|error| refuse(error.into()))?;
+    let client = OneClient { fd: Mutex::new(Some(client)), peer, local, guest: Mutex::new(guest) };
+    let endpoint = Endpoint { protocol, ..endpoint.clone() };
+    Ok(Socket { endpoint, fd: ready, file: None, request: 0, client: Some(Box::new(client)) })
 }
 
 /// Tells apart who is in their own way.
@@ -234,6 +340,7 @@ fn bind_one(protocol: Protocol, address: SocketAddr, options: &AddressOptions) -
             fd,
             file: None,
             request: 0,
+            client: None,
         }),
         Err(error) => Err((endpoint, error)),
     }
@@ -267,7 +374,7 @@ fn bind_path(path: &Path, options: &AddressOptions) -> Result<Socket, ListenErro
     })();
     drop(folder);
     match bound {
-        Ok((fd, file)) => Ok(Socket { endpoint, fd, file, request: 0 }),
+        Ok((fd, file)) => Ok(Socket { endpoint, fd, file, request: 0, client: None }),
         Err(error) => Err(sort(endpoint, error)),
     }
 }

@@ -18,6 +18,7 @@ mod connected;
 pub(crate) mod connecting;
 pub mod datagrams;
 pub mod listen;
+pub(crate) mod local;
 pub mod lookup;
 pub(crate) mod options;
 pub(crate) mod path;

@@ -13,7 +13,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::session::Session;
 use super::timed::{Timed, TimedError};
-use super::tls::{TlsError, Trust};
+use super::tls::{TlsError, TlsServer, Trust};
 
 /// Bytes that a read takes at once.
 const READ: usize = 64 * 1024;
@@ -108,6 +108,14 @@ impl Secured {
         until: Instant,
     ) -> Result<Self, SecureError> {
         Self::over(socket, Session::client(trust, host)?, host, until)
+    }
+
+    /// Shakes hands as the server.
+    ///
+    /// # Errors
+    /// As [`Secured::client`].
+    pub(crate) fn server(socket: BorrowedFd<'_>, tls: &TlsServer, until: Instant) -> Result<Self, SecureError> {
+        Self::over(socket, Session::of_server(tls)?, "the client", until)
     }
 
     /// Shakes hands as a session has it.

@@ -68,6 +68,11 @@ impl Session {
     }
 
     /// The server's side.
+    pub(crate) fn of_server(server: &TlsServer) -> Result<Self, TlsError> {
+        tls::Session::of_server(server).map(Self::from)
+    }
+
+    /// The same, as an address asks for it.
     pub(crate) fn server(identity: &Identity) -> Result<Self, TlsError> {
         tls::Session::server(identity).map(Self::from)
     }

@@ -123,25 +123,15 @@ impl Child {
 
     /// Sends a signal to all of its process group; whether there was anyone.
     pub(crate) fn signal(&self, signal: i32) -> bool {
-        // SAFETY: the descriptor is ours, no information goes with the signal, and no memory is read.
-        let sent = unsafe {
-            libc::syscall(
-                libc::SYS_pidfd_send_signal,
-                self.pidfd.as_raw_fd(),
-                signal,
-                null::<libc::siginfo_t>(),
-                PROCESS_GROUP,
-            )
-        };
-        if sent == 0 {
-            return true;
-        }
-        let error = io::Error::last_os_error().raw_os_error();
-        // An older kernel: by its number, which no other group has as long as one of this group is there.
-        // SAFETY: a number and a signal.
-        matches!(error, Some(libc::EINVAL | libc::ENOSYS)) && unsafe { libc::kill(-self.pid, signal) } == 0
-            // There is someone, who has become another user.
-            || error == Some(libc::EPERM)
+        signal_group(&self.pidfd, self.pid, signal)
+    }
+
+    /// Its group, for whoever may have to end it and not wait for it.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub(crate) fn try_clone_group(&self) -> io::Result<Group> {
+        Ok(Group { pid: self.pid, pidfd: self.pidfd.try_clone()? })
     }
 
     /// Ends it and all of its group, and waits; how it ended if nobody has been told yet.
@@ -159,6 +149,36 @@ impl Child {
     pub(crate) fn has_group(&self) -> bool {
         self.signal(0)
     }
+}
+
+/// The process group of a child.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pid: libc::pid_t,
+    pidfd: OwnedFd,
+}
+
+impl Group {
+    /// Sends a signal to all of it; whether there was anyone.
+    pub(crate) fn signal(&self, signal: i32) -> bool {
+        signal_group(&self.pidfd, self.pid, signal)
+    }
+}
+
+fn signal_group(pidfd: &OwnedFd, pid: libc::pid_t, signal: i32) -> bool {
+    // SAFETY: the descriptor is ours, no information goes with the signal, and no memory is read.
+    let sent = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, null::<libc::siginfo_t>(), PROCESS_GROUP)
+    };
+    if sent == 0 {
+        return true;
+    }
+    let error = io::Error::last_os_error().raw_os_error();
+    // An older kernel: by its number, which no other group has as long as one of this group is there.
+    // SAFETY: a number and a signal.
+    matches!(error, Some(libc::EINVAL | libc::ENOSYS)) && unsafe { libc::kill(-pid, signal) } == 0
+        // There is someone, who has become another user.
+        || error == Some(libc::EPERM)
 }
 
 /// It is ready to read when the child has ended.

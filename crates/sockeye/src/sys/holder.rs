@@ -66,7 +66,7 @@ pub(crate) fn of(endpoint: &Endpoint) -> Holder {
     let sockets = match &endpoint.name {
         Name::Inet(address) => inet_sockets(endpoint.protocol, *address),
         Name::Path(path) => unix_sockets(path),
-        Name::Unnamed => vec![],
+        Name::Unnamed | Name::Local(_) => vec![],
     };
     let owners = Owners::look();
     judge(&sockets, |inode| owners.of(inode).first().map(named))

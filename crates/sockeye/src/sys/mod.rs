@@ -7,6 +7,7 @@ pub(crate) mod files;
 pub(crate) mod holder;
 pub(crate) mod hostname;
 pub(crate) mod inet_diag;
+pub(crate) mod inherited;
 pub(crate) mod interface;
 pub(crate) mod interfaces;
 pub(crate) mod memory;

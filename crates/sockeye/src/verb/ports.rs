@@ -287,7 +287,7 @@ fn order(name: &Name) -> (u8, u16, String) {
     match name {
         Name::Inet(address) => (0, address.port(), address.ip().to_string()),
         Name::Path(path) => (1, 0, path.display().to_string()),
-        Name::Unnamed => (2, 0, String::new()),
+        Name::Unnamed | Name::Local(_) => (2, 0, String::new()),
     }
 }
 

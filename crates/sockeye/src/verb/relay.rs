@@ -49,6 +49,7 @@ use crate::limits;
 use crate::net::Family;
 use crate::net::connect::{ConnectError, ConnectOptions, look_up_all};
 use crate::net::listen::{self, Bound, ListenError, Request};
+use crate::net::local::LocalEnd;
 use crate::net::session::{ClientLayers, ServerLayers};
 use crate::net::tls::{Identity, Secrets, TlsClient, TlsError, TlsServer};
 #[cfg(feature = "http")]
@@ -57,6 +58,7 @@ use crate::stop::Stop;
 use crate::sys::files::open_files;
 
 pub use crate::engine::relay::{Balance, Hearers, Listen, Summary, Trouble};
+pub use crate::net::local::LocalError;
 #[cfg(feature = "http")]
 pub use control::Control;
 
@@ -141,6 +143,13 @@ pub enum RelayError {
         /// Where it would lead.
         to: Address,
     },
+    /// A program or a descriptor is of no use.
+    Local {
+        /// As it was typed.
+        address: Address,
+        /// Why.
+        error: LocalError,
+    },
     /// A socket cannot be bound.
     Listen(ListenError),
     /// A server's name leads nowhere.
@@ -170,6 +179,7 @@ impl fmt::Display for RelayError {
                 f,
                 "{from} and {to} cannot be joined yet: one is a stream, the other datagrams; name two of a kind"
             ),
+            Self::Local { address, error } => write!(f, "{address}: {error}"),
             Self::Listen(error) => error.fmt(f),
             Self::Connect(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
@@ -189,6 +199,8 @@ impl std::error::Error for RelayError {
             Self::Connect(error) => Some(error),
             Self::Tls(error) => Some(error),
             Self::Io(error) | Self::Capture { error, .. } => Some(error),
+            Self::Local { error: LocalError::Program(error), .. } => Some(error),
+            Self::Local { error: LocalError::Descriptor(error), .. } => Some(error),
             Self::NoServer | Self::Itself { .. } | Self::Unlike { .. } => None,
         }
     }
@@ -212,6 +224,7 @@ pub struct Relay {
     notices: Vec<String>,
     targets: Targets,
     options: relay::Options,
+    is_single: bool,
 }
 
 impl Relay {
@@ -233,8 +246,18 @@ impl Relay {
         let mut notices = Vec::new();
         let mut targets = Vec::new();
         let secrets = || capture.clone().map(|capture| capture as Arc<dyn Secrets>);
+        let is_standard = |address: &&Address| address.target == address::Target::Standard;
+        if [&options.from].into_iter().chain(&options.to).filter(is_standard).count() > 1 {
+            return Err(RelayError::Address(AddressError::not_alone("stdio")));
+        }
+        let mut is_single = false;
         for to in &options.to {
-            targets.push(target(to, protocol, options, secrets(), steering.later.as_ref())?);
+            let target = target(to, protocol, options, secrets(), steering.later.as_ref())?;
+            if let Place::Local(end) = &target.place {
+                is_single |= end.is_single();
+                notices.extend(end.notice());
+            }
+            targets.push(target);
             if to.options.tls.insecure {
                 notices.push(format!("INSECURE: whoever answers at {to} is believed (insecure)"));
             }
@@ -261,6 +284,7 @@ impl Relay {
         let layers = ServerLayers { tls, websocket };
         let mut listeners = Vec::new();
         for mut socket in sockets {
+            is_single |= socket.has_one_client();
             let is_over = |scheme: &Scheme| matches!(scheme, Scheme::Tls | Scheme::Ws | Scheme::Wss);
             socket.endpoint.over = options.from.scheme.filter(is_over).map(Scheme::name);
             if let Some(target) = targets.iter().find(|target| leads_to(target, &socket.endpoint)) {
@@ -275,7 +299,8 @@ impl Relay {
                 (Protocol::Udp, _) | (_, Some(_)) => 1,
                 _ => options.threads.clamp(1, MOST_THREADS),
             },
-            plays: options.plays,
+            // The end that has one conversation had it then.
+            plays: if is_single { Some(1) } else { options.plays },
             grace: options.grace,
             connect_timeout: options.connect_timeout,
             idle: options.idle,
@@ -284,12 +309,22 @@ impl Relay {
             capture: steering.capture,
             live: steering.live,
             numbers: steering.numbers,
-            // Each takes a socket on either side.
-            pairs: (limits::connections(open_files()) / 2).max(1),
+            // Each takes a socket on either side, and a program more.
+            pairs: match targets.iter().any(|target| matches!(target.place, Place::Local(_))) {
+                true => (limits::connections(open_files()) / 4).clamp(1, limits::PROGRAMS),
+                false => (limits::connections(open_files()) / 2).max(1),
+            },
             gate: options.gate.clone(),
             network: options.network,
         };
-        Ok(Self { listeners, ports, notices, targets: Targets::new(targets, options.balance), options: bounds })
+        Ok(Self {
+            listeners,
+            ports,
+            notices,
+            targets: Targets::new(targets, options.balance),
+            options: bounds,
+            is_single,
+        })
     }
 
     /// The sockets, in the order in which they were bound.
@@ -308,6 +343,12 @@ impl Relay {
         self.targets.all.iter().any(|target| matches!(target.place, Place::Later(_)))
     }
 
+    /// Whether there is one conversation and no other, since an end has no second one: then the exit code is about it.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        self.is_single
+    }
+
     /// Relays until stopped, or until the last of a number of connections has ended.
     ///
     /// # Errors
@@ -324,6 +365,7 @@ impl Relay {
 fn protocol(address: &Address) -> Result<Protocol, RelayError> {
     match address.scheme {
         _ if address.is_unix() && matches!(address.scheme, None | Some(Scheme::Unix)) => Ok(Protocol::Unix),
+        _ if address.is_local() => Ok(listen::protocol_of_local(address)),
         None | Some(Scheme::Tcp | Scheme::Tls) => Ok(Protocol::Tcp),
         Some(Scheme::Ws | Scheme::Wss) if cfg!(feature = "http") => Ok(Protocol::Tcp),
         Some(Scheme::Udp) => Ok(Protocol::Udp),
@@ -352,9 +394,19 @@ fn target(
     let websocket = is_websocket(address).then(|| WsClient::new(address, Messages::Bytes));
     #[cfg(not(feature = "http"))]
     let websocket = None;
-    let place = match &address.target {
-        address::Target::Unix(path) => Place::Path(path.clone()),
-        _ => match (addresses(address, options), later) {
+    let local = LocalEnd::of_address(address)
+        .and_then(|end| match end {
+            Some(end) if end.is_listening() => {
+                let error = io::Error::other("it is no connection: it listens, or takes datagrams, and stands as FROM");
+                Err(LocalError::Descriptor(error))
+            }
+            end => Ok(end),
+        })
+        .map_err(|error| RelayError::Local { address: address.clone(), error })?;
+    let place = match (local, &address.target) {
+        (Some(end), _) => Place::Local(Arc::new(end)),
+        (None, address::Target::Unix(path)) => Place::Path(path.clone()),
+        (None, _) => match (addresses(address, options), later) {
             (Ok(addresses), _) => Place::Inet(addresses),
             (Err(ConnectError::NotFound { .. } | ConnectError::TimedOut { .. }), Some(later)) => {
                 Place::Later(Arc::clone(later))

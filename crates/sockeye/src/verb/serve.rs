@@ -34,7 +34,7 @@ use std::fmt;
 use std::io;
 #[cfg(feature = "http")]
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use transcript::record::Secret;
@@ -42,14 +42,14 @@ use transcript::{Carrier, Files as Attachments, Fresh, Options as Playing, Refus
 
 use crate::address::{self, Address, AddressError, Scheme};
 use crate::child::Program;
-use crate::engine::{Behaviour, Bounds, Exec, Loaded, Loop, Reload};
+use crate::engine::{Behaviour, Bounds, Exec, Listening, Loaded, Loop, Reload};
 use crate::event::{Endpoint, Event, Observer, Protocol};
 use crate::fresh::fresh;
 use crate::gate::Gate;
 use crate::limits;
 use crate::net::Family;
 use crate::net::listen::{self, Bound, ListenError, Request};
-use crate::net::tls::{Identity, TlsError};
+use crate::net::tls::{Identity, TlsError, TlsServer};
 use crate::stop::Stop;
 use crate::sys::{files::open_files, memory};
 
@@ -275,7 +275,7 @@ impl std::error::Error for ServeError {
 /// A server whose sockets are bound.
 #[derive(Debug)]
 pub struct Server {
-    sockets: Vec<(listen::Socket, Behaviour)>,
+    sockets: Vec<Listening>,
     ports: Vec<u16>,
     notices: Vec<String>,
     bounds: Bounds,
@@ -304,6 +304,12 @@ impl Server {
             requests.push(Request { protocols: role.protocols(&address, &mut notices)?, address });
             roles.push(role);
         }
+        let mut tls = Vec::new();
+        for request in &requests {
+            let is_secure = request.address.scheme == Some(Scheme::Tls);
+            let server = || TlsServer::new(&request.address.options.tls, &options.identity, None);
+            tls.push(is_secure.then(server).transpose().map_err(ServeError::Tls)?);
+        }
         let Bound { sockets, ports, notices: more } =
             listen::bind(&requests, options.family).map_err(ServeError::Listen)?;
         notices.extend(more);
@@ -312,9 +318,19 @@ impl Server {
             .map(|mut socket| {
                 socket.endpoint.over = roles[socket.request].over.map(Scheme::name);
                 let behaviour = roles[socket.request].of(socket.endpoint.protocol);
-                (socket, behaviour)
+                let tls = tls[socket.request].clone();
+                if tls.is_some() {
+                    socket.endpoint.over = Some(Scheme::Tls.name());
+                }
+                Listening { socket, behaviour, tls }
             })
             .collect::<Vec<_>>();
+        let is_single = sockets.iter().any(|listening| listening.socket.has_one_client());
+        if is_single && sockets.len() > 1 {
+            let endpoint = sockets.iter().find(|listening| listening.socket.has_one_client());
+            let name = endpoint.map_or_else(String::new, |listening| listening.socket.endpoint.to_string());
+            return Err(ServeError::Address(AddressError::not_alone(&name)));
+        }
         let bounds = Bounds {
             grace: options.grace,
             linger: options.linger,
@@ -331,7 +347,7 @@ impl Server {
             memory: options.memory.unwrap_or_else(|| limits::memory(memory::available())),
             budget: options.budget,
             gate: options.gate.clone(),
-            plays: options.plays,
+            plays: if is_single { Some(1) } else { options.plays },
             wait_for_client: options.wait,
             strict: options.strict,
             to_the_end: options.leaving == Leaving::AtTheEnd,
@@ -344,7 +360,7 @@ impl Server {
             }
             notices.extend(files.notices(&sockets));
         }
-        if roles.iter().any(Roles::has_tls) {
+        if roles.iter().any(Roles::has_tls) || tls.iter().flatten().any(|tls| tls.fingerprint().is_some()) {
             notices.extend(fingerprint(&options.identity)?);
         }
         Ok(Self { sockets, ports, notices, bounds, options: options.clone() })
@@ -352,7 +368,7 @@ impl Server {
 
     /// The sockets, in the order in which they were bound.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
-        self.sockets.iter().map(|(socket, _)| &socket.endpoint)
+        self.sockets.iter().map(|listening| &listening.socket.endpoint)
     }
 
     /// One port for each address that has one, in the order of the addresses.
@@ -376,8 +392,11 @@ impl Server {
             observer.observe(Event::Notice(notice));
         }
         let reload = reloading.map(|Reloading { asked, mut read }| {
-            let places: Vec<_> =
-                self.sockets.iter().map(|(socket, _)| (socket.request, socket.endpoint.protocol)).collect();
+            let places: Vec<_> = self
+                .sockets
+                .iter()
+                .map(|Listening { socket, .. }| (socket.request, socket.endpoint.protocol))
+                .collect();
             let mut options = self.options;
             let load = Box::new(move || {
                 options.role = Role::Transcripts(read().map_err(|error| error.to_string())?);
@@ -385,7 +404,26 @@ impl Server {
             });
             Reload { asked, load }
         });
-        Loop::new(self.sockets, self.bounds, stop, reload, observer).and_then(Loop::run).map_err(ServeError::Io)
+        let guest = self.sockets.iter().find_map(|listening| listening.socket.take_guest());
+        let Some(guest) = guest else {
+            return Loop::new(self.sockets, self.bounds, stop, reload, observer)
+                .and_then(Loop::run)
+                .map_err(ServeError::Io);
+        };
+        let observer = Arc::new(Mutex::new(observer));
+        let tell = Arc::clone(&observer);
+        let tell = move |event| tell.lock().unwrap_or_else(PoisonError::into_inner).observe(event);
+        let grace = self.bounds.grace;
+        let mut summary = Loop::new(self.sockets, self.bounds, stop, reload, Box::new(tell))
+            .and_then(Loop::run)
+            .map_err(ServeError::Io)?;
+        let left = guest.finish(if summary.at_once { Duration::ZERO } else { grace });
+        if let Some(failure) = left.failure() {
+            summary.failed += 1;
+            let event = Event::Failed { conversation: None, failure };
+            observer.lock().unwrap_or_else(PoisonError::into_inner).observe(event);
+        }
+        Ok(summary)
     }
 }
 
@@ -531,6 +569,15 @@ impl Roles {
     /// The protocols to listen on: the one that the scheme names, else every one that the transcript allows.
     fn protocols(&self, address: &Address, notices: &mut Vec<String>) -> Result<Vec<Protocol>, ServeError> {
         let named = match address.scheme {
+            Some(scheme @ Scheme::Tls) if self.has_tls() => {
+                let help = "the transcript begins TLS itself, with `starttls`: write tcp://";
+                return Err(ServeError::Address(AddressError::not_here(scheme, help)));
+            }
+            Some(Scheme::Tls) => Some(Protocol::Tcp),
+            _ if address.is_local() => Some(listen::protocol_of_local(address)),
+            Some(scheme @ (Scheme::UnixDgram | Scheme::UnixSeqpacket)) => {
+                return Err(ServeError::Address(AddressError::not_yet(scheme)));
+            }
             _ if address.is_unix() => Some(Protocol::Unix),
             _ if self.over.is_some() => Some(Protocol::Tcp),
             Some(scheme @ (Scheme::Http | Scheme::Https)) => {

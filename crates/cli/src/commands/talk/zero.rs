@@ -42,6 +42,9 @@ pub(super) fn run(
     let mut ports = Vec::with_capacity(addresses.len());
     for address in addresses {
         let protocol = protocol(&address).map_err(|error| wrong(&error))?;
+        if let Some(scheme) = address.scheme.filter(|_| address.is_local()) {
+            return Err(wrong(&AddressError::not_here(scheme, "nobody listens there: --zero asks at ports and paths")));
+        }
         if flags.proxy.is_some() && protocol != Protocol::Tcp {
             return Err(console.fail(Exit::Usage, &format!("a proxy leads to tcp addresses, and {address} is none")));
         }

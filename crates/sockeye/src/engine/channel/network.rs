@@ -90,7 +90,7 @@ impl Host {
         let agent = Agent::new(&behaviour);
         let origin = match ours {
             Some(client) => Origin::target(endpoint, behaviour, client),
-            None => Origin::listener(endpoint, behaviour),
+            None => Origin::listener(endpoint, behaviour, None),
         };
         let mut world = World::new();
         (world.origin, world.identity, world.strict) = (origin, identity, true);

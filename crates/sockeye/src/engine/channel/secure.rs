@@ -76,7 +76,10 @@ impl Channel {
             context.origin.tell_tap(|tap, ours| tap.ended(ours.other()));
         }
         if was_handshaking || has_ended || !clear.is_empty() {
-            return self.advance(&clear, context);
+            let fate = self.advance(&clear, context);
+            let is_over = has_ended && fate == Fate::Lives && self.phase == Phase::Open;
+            // The others saw it as they went on.
+            return if is_over && self.agent.hears_ends() { self.hear_end(context) } else { fate };
         }
         Fate::Lives
     }
@@ -86,7 +89,11 @@ impl Channel {
         if context.origin.begins_secure() && matches!(self.phase, Phase::Open | Phase::Handshaking) {
             let fault = if error.why == Why::Certificate { FaultKind::Untrusted } else { FaultKind::Tls };
             let reason = format!("{}: {error}", error.layer());
-            self.fail(Kind::Fault(fault), &reason, context);
+            // Whoever only knocks at a server is a line in the log, unless it is one of those who count.
+            let has_begun = self.phase == Phase::Open && matches!(self.agent, Agent::Play(..));
+            if context.origin.is_client() || context.is_judged || has_begun {
+                self.fail(Kind::Fault(fault), &reason, context);
+            }
             self.secure = None;
             self.reason = Some(reason.into());
             return self.finish(context);

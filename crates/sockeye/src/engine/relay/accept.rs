@@ -8,7 +8,7 @@ use rustix::net::SocketFlags;
 use super::super::accept::{ACCEPTS, Accepted, ERRORS, MOST_WAITING, PAUSE, accept, address_of};
 use super::Loop;
 use super::capture::Wire;
-use super::leg::Leg;
+use super::leg::{Behind, Leg};
 use super::pair::{Client, Pair, Stage};
 use super::poll::{End, Who};
 use super::shared::Message;
@@ -113,7 +113,8 @@ impl Loop {
         let Newcomer { fd, client, server, listener } = newcomer;
         let (number, protocol) = (self.shared.next_number(), self.listeners[listener].socket.endpoint.protocol);
         let conversation = Conversation { number, protocol, server, client, to: None };
-        let client = Client { fd, conversation, listener, pass };
+        let guest = self.listeners[listener].socket.take_guest();
+        let client = Client { fd, conversation, listener, pass, guest };
         let seat = self.shared.freest();
         self.shared.add(seat);
         if seat == self.seat {
@@ -147,7 +148,7 @@ impl Loop {
 
     /// A client is this loop's.
     pub(super) fn take_in(&mut self, client: Client) {
-        let Client { fd, conversation, listener, pass } = client;
+        let Client { fd, conversation, listener, pass, guest } = client;
         let network = &self.shared.options.network;
         let number = conversation.number;
         let fortune = if network.is_good() { Fortune::Good } else { network.fortune(number) };
@@ -163,7 +164,7 @@ impl Loop {
         };
         let up = Way::new(Side::Client, weather(&network.up, Side::Client));
         let down = Way::new(Side::Server, weather(&network.down, Side::Server));
-        let mut near = Leg::new(fd, conversation.protocol);
+        let mut near = Leg::new(fd, conversation.protocol, Behind::of(guest.as_deref()));
         if let Some(capture) = &self.shared.options.capture {
             let (client, server) = (&conversation.client, &conversation.server);
             near.wire_tap = Some(Wire::between(capture, End::Near, client, server, number));
@@ -171,6 +172,7 @@ impl Loop {
         let taps = self.taps_of(&conversation);
         let mut pair = Pair::new(near, conversation, (up, down), Stage::Greeting, self.now);
         (pair.taps, pair.pass) = (taps, pass);
+        pair.guests.extend(guest);
         let key = self.pairs.insert(Box::new(pair));
         let Some(pair) = self.pairs.get_mut(key) else { return };
         let mut begun = self.poll.add_end(pair.near.fd(), key, End::Near);

@@ -17,6 +17,7 @@ use super::super::reactor::token::Key;
 use super::capture::Capture;
 use super::poll::End;
 use super::tap::Taps;
+use super::targets::Begun;
 use super::{Loop, Outcome, Trouble};
 use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
 use crate::failure::{Failure, Kind};
@@ -332,7 +333,7 @@ impl Loop {
         let number = self.shared.next_number();
         let mut conversation =
             Conversation { number, protocol: Protocol::Udp, server, client: Name::Inet(peer), to: None };
-        let (target, fd, to) = match self.open_flow() {
+        let (target, fd, to) = match self.open_flow(&conversation) {
             Ok(opened) => opened,
             Err((kind, why)) => {
                 self.shared.add(self.seat);
@@ -392,14 +393,14 @@ impl Loop {
     }
 
     /// A socket to the next server that there is a way to.
-    fn open_flow(&self) -> Result<(usize, OwnedFd, SocketAddr), (Kind, String)> {
+    fn open_flow(&self, conversation: &Conversation) -> Result<(usize, OwnedFd, SocketAddr), (Kind, String)> {
         let mut last = (Kind::Refused, "there is no server".to_owned());
         for index in self.shared.targets.order(self.now) {
             let target = &self.shared.targets.all[index];
             for address in 0..target.addresses() {
                 let Name::Inet(to) = target.name(address) else { continue };
-                match target.begin(address) {
-                    Ok((fd, _)) => {
+                match target.begin(address, conversation) {
+                    Ok(Begun { fd, .. }) => {
                         datagrams::take_many(&fd);
                         target.joined();
                         return Ok((index, fd, to));

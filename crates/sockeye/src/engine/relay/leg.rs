@@ -10,6 +10,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, getsockname, recv, send, shutd
 
 use super::capture::Wire;
 use crate::endpoint::{Name, Protocol};
+use crate::net::local::Guest;
 use crate::net::session::Session;
 use crate::net::tls::TlsError;
 use crate::net::websocket::Close;
@@ -54,9 +55,33 @@ impl Buffer {
     }
 }
 
+/// What stands behind a socket of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behind {
+    /// A peer, who has the other end.
+    Peer,
+    /// A program, which may end without having read everything: no reset, and what it did not read is counted.
+    Program,
+    /// A bridge to a pipe, a file or a terminal.
+    Bridge,
+}
+
+impl Behind {
+    pub(super) fn of(guest: Option<&Guest>) -> Self {
+        match guest {
+            None => Self::Peer,
+            Some(guest) if guest.is_program() => Self::Program,
+            Some(_) => Self::Bridge,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Leg {
     fd: OwnedFd,
+    behind: Behind,
+    /// Bytes that a program was to be given and that it was not there any more to read.
+    pub(super) unheard: u64,
     pub(super) protocol: Protocol,
     session: Option<Box<Session>>,
     /// What the session wants sent and the socket has not taken.
@@ -79,9 +104,11 @@ pub(super) struct Leg {
 }
 
 impl Leg {
-    pub(super) fn new(fd: OwnedFd, protocol: Protocol) -> Self {
+    pub(super) fn new(fd: OwnedFd, protocol: Protocol, behind: Behind) -> Self {
         Self {
             fd,
+            behind,
+            unheard: 0,
             protocol,
             session: None,
             wire: Vec::new(),
@@ -99,6 +126,15 @@ impl Leg {
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    pub(super) fn is_bridged(&self) -> bool {
+        self.behind == Behind::Bridge
+    }
+
+    /// Whether an error says no more than that a program has ended.
+    pub(super) fn is_end_of_program(&self, error: Errno) -> bool {
+        self.behind == Behind::Program && matches!(error, Errno::CONNRESET | Errno::PIPE)
     }
 
     /// The name of our end.
@@ -220,6 +256,7 @@ impl Leg {
                     self.readable = false;
                     return Ok(None);
                 }
+                Err(error) if self.is_end_of_program(error) => return Ok(Some(0)),
                 Err(error) => return Err(error),
             }
         }
@@ -270,6 +307,10 @@ impl Leg {
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.writable = false,
+                Err(error) if self.is_end_of_program(error) => {
+                    self.unheard += bytes.len() as u64;
+                    return Ok(taken + bytes.len());
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -328,7 +369,11 @@ impl Leg {
 
     /// Bytes that the peer's system has not taken yet; none where that cannot be known.
     pub(super) fn untaken(&self) -> u64 {
-        if self.protocol == Protocol::Tcp { queue::unsent(&self.fd).unwrap_or(0) } else { 0 }
+        match self.behind {
+            Behind::Peer if self.protocol != Protocol::Tcp => 0,
+            Behind::Program => 0,
+            Behind::Peer | Behind::Bridge => queue::unsent(&self.fd).unwrap_or(0),
+        }
     }
 
     /// Bytes that stand in the socket to be read.
@@ -338,7 +383,8 @@ impl Leg {
 
     /// The error that the socket has, if it has one. It is told only once.
     pub(super) fn take_error(&self) -> Option<Errno> {
-        sockopt::socket_error(&self.fd).ok().and_then(Result::err)
+        let error = sockopt::socket_error(&self.fd).ok().and_then(Result::err)?;
+        (!self.is_end_of_program(error)).then_some(error)
     }
 
     /// Ends it for both sides at once: the peer sees a reset, where its socket knows such a thing.

@@ -8,6 +8,7 @@ mod flows;
 mod leg;
 mod live;
 mod pair;
+mod parting;
 mod pcapng;
 mod poll;
 mod shared;
@@ -37,8 +38,9 @@ use crate::net::{is_exhausted, words};
 use crate::stop::Stop;
 use accept::Newcomer;
 use flows::Flows;
-use leg::{Buffer, Leg};
+use leg::{Behind, Buffer, Leg};
 use pair::{Connecting, Fate, Pair, Stage};
+use parting::Parting;
 use poll::{End, Poll, Ready, Who};
 use shared::{Message, Shared};
 use way::{Pipes, Tools};
@@ -47,6 +49,7 @@ pub(crate) use capture::Capture;
 pub(crate) use live::Live;
 pub use tap::{Hearers, Listen};
 pub use targets::Balance;
+use targets::Begun;
 pub(crate) use targets::{Place, Target, Targets};
 
 /// How long it takes until what this machine could not do, or a full backlog, is tried again.
@@ -178,6 +181,8 @@ struct Loop {
     pipes: Pipes,
     /// Pairs that have more to move.
     again: Vec<Key>,
+    /// Those whose pair is over, and who is not.
+    partings: Vec<Parting>,
     stop: Option<Stop>,
     stop_by: Option<Moment>,
     accept_again: Option<Moment>,
@@ -249,6 +254,7 @@ impl Loop {
             buffer: Buffer::new(),
             pipes: Pipes::default(),
             again: Vec::new(),
+            partings: Vec::new(),
             stop: None,
             stop_by: None,
             accept_again: None,
@@ -277,7 +283,9 @@ impl Loop {
         }
         for (index, listener) in listeners.iter().enumerate() {
             self.poll.add(&listener.socket.fd, Who::Listener(index as u32))?;
-            self.shared.observe(Event::Listening(listener.socket.endpoint.clone()));
+            if !listener.socket.has_one_client() {
+                self.shared.observe(Event::Listening(listener.socket.endpoint.clone()));
+            }
         }
         (self.stop, self.listeners) = (Some(stop), listeners);
         if self.shared.options.gate.counts() {
@@ -292,7 +300,9 @@ impl Loop {
         let mut ready: Vec<Ready> = Vec::with_capacity(512);
         loop {
             let datagrams = self.flows.as_ref().and_then(|flows| flows.wakes());
-            let wakes = [self.timers.next(), self.stop_by, self.accept_again, datagrams].into_iter().flatten().min();
+            let partings = self.partings.iter().map(Parting::wakes).min();
+            let wakes =
+                [self.timers.next(), self.stop_by, self.accept_again, datagrams, partings].into_iter().flatten().min();
             let time = match self.again.is_empty() {
                 true => wakes.map(|at| Duration::from_nanos(at.nanos().saturating_sub(self.clock().nanos()))),
                 false => Some(Duration::ZERO),
@@ -419,6 +429,9 @@ impl Loop {
                 self.conclude(key, true);
             }
         }
+        for parting in std::mem::take(&mut self.partings) {
+            self.part(parting);
+        }
     }
 
     fn ready(&mut self, key: Key, end: End, ready: &Ready) {
@@ -500,6 +513,7 @@ impl Loop {
         if self.accept_again.is_some_and(|at| at <= self.now) {
             self.resume_accepting();
         }
+        self.see_to_partings();
         if self.flows.as_ref().and_then(|flows| flows.wakes()).is_some_and(|at| at <= self.now) {
             self.finish_datagrams();
         }
@@ -572,14 +586,15 @@ impl Loop {
                 return;
             };
             let target = &self.shared.targets.all[index];
-            let begun = target.begin(connecting.address);
+            let begun = target.begin(connecting.address, &pair.conversation);
             match begun {
-                Ok((fd, stands)) => {
+                Ok(Begun { fd, stands, guest }) => {
                     if let Err(error) = self.poll.add_end(&fd, key, End::Far) {
                         connecting.failed(target, error, self.now);
                         continue;
                     }
-                    pair.far = Some(Leg::new(fd, target.protocol));
+                    pair.far = Some(Leg::new(fd, target.protocol, Behind::of(guest.as_deref())));
+                    pair.guests.extend(guest);
                     pair.target = Some(index);
                     if stands {
                         self.connected(key);
@@ -703,11 +718,22 @@ impl Loop {
         if let Some(taps) = pair.taps.take() {
             self.finish_taps(*taps, &pair.conversation);
         }
+        let guests = std::mem::take(&mut pair.guests);
         // Whoever hears of it finds it closed.
         drop(pair);
         self.tell_capture();
+        if !guests.is_empty() {
+            let parting = Parting::new(guests, event, outcome, self.now, self.shared.options.grace);
+            self.partings.push(parting);
+            return self.see_to_partings();
+        }
+        self.is_over(event, &outcome);
+    }
+
+    /// Nothing of a connection is left.
+    fn is_over(&mut self, event: Event, outcome: &Outcome) {
         self.shared.observe(event);
-        self.shared.remove(self.seat, &outcome);
+        self.shared.remove(self.seat, outcome);
         if self.is_paused {
             self.accept_again = Some(self.now);
         }

@@ -17,6 +17,7 @@ use crate::event::{ClosedBy, Conversation, Event};
 use crate::failure::{Failure, Kind};
 use crate::faults::{Lane, Limit, LiveFault, Met};
 use crate::gate::Pass;
+use crate::net::local::Guest;
 use crate::net::tls::{TlsError, Why};
 use crate::net::words;
 
@@ -33,6 +34,8 @@ pub(super) struct Client {
     pub(super) listener: usize,
     /// Its right to be inside, where that is counted.
     pub(super) pass: Option<Box<Pass>>,
+    /// Who stands behind it.
+    pub(super) guest: Option<Box<Guest>>,
 }
 
 /// How far a pair is.
@@ -101,6 +104,8 @@ pub(super) struct Pair {
     pub(super) taps: Option<Box<Taps>>,
     /// Its right to be inside, given back with it.
     pub(super) pass: Option<Box<Pass>>,
+    /// Who stands behind either leg and has to be waited for: programs, and bridges to what is no socket.
+    pub(super) guests: Vec<Box<Guest>>,
     pub(super) was_told: bool,
     /// It stands among those that have more to move.
     pub(super) is_queued: bool,
@@ -136,6 +141,7 @@ impl Pair {
             trouble: None,
             taps: None,
             pass: None,
+            guests: Vec::new(),
             was_told: false,
             is_queued: false,
         }
@@ -325,7 +331,9 @@ impl Pair {
         if untaken == 0 {
             return Fate::Gone;
         }
-        let until = if untaken < before { now.after(crate::limits::WRITE_WAIT) } else { until };
+        // What goes to a pipe or a terminal is taken when somebody reads it.
+        let is_patient = self.near.is_bridged() || far.is_bridged();
+        let until = if untaken < before || is_patient { now.after(crate::limits::WRITE_WAIT) } else { until };
         if now >= until {
             self.trouble.get_or_insert(Trouble::CutShort);
             self.by = Some(ClosedBy::Timeout);
@@ -521,6 +529,13 @@ impl Pair {
         let lasted = Duration::from_nanos(now.nanos().saturating_sub(self.opened.nanos()));
         let (from_client, from_server) = (self.up.came, self.down.came);
         let lost = (from_client - self.up.passed.min(from_client)) + (from_server - self.down.passed.min(from_server));
+        let unheard = self.near.unheard + self.far.as_ref().map_or(0, |far| far.unheard);
+        if unheard > 0 {
+            self.reason.get_or_insert_with(|| {
+                format!("the program had ended before it read all: {unheard} bytes did not arrive")
+            });
+        }
+        let lost = lost + unheard;
         let event = Event::Closed {
             conversation: self.conversation.clone(),
             by,

@@ -12,7 +12,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 use transcript::Moment;
 
 use crate::address::Address;
-use crate::endpoint::{Name, Protocol};
+use crate::endpoint::{Conversation, Name, Protocol};
+use crate::net::local::{Guest, LocalEnd};
 use crate::net::session::{ClientLayers, Session};
 use crate::net::tls::TlsError;
 use crate::net::{options, path, race};
@@ -38,6 +39,17 @@ pub(crate) enum Place {
     /// The name is still looked up.
     Later(Arc<OnceLock<Vec<SocketAddr>>>),
     Path(PathBuf),
+    /// A program for each client; standard input and output, or a descriptor, for one.
+    Local(Arc<LocalEnd>),
+}
+
+/// A connection that is on its way, or stands already.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) fd: OwnedFd,
+    pub(super) stands: bool,
+    /// Who stands behind it and has to be waited for.
+    pub(super) guest: Option<Box<Guest>>,
 }
 
 impl Place {
@@ -46,7 +58,7 @@ impl Place {
         match self {
             Self::Inet(addresses) => Some(addresses),
             Self::Later(addresses) => Some(addresses.get().map_or(&[], Vec::as_slice)),
-            Self::Path(_) => None,
+            Self::Path(_) | Self::Local(_) => None,
         }
     }
 }
@@ -79,6 +91,7 @@ impl Target {
     pub(super) fn name(&self, index: usize) -> Name {
         match (&self.place, self.place.addresses()) {
             (Place::Path(path), _) => Name::Path(path.as_path().into()),
+            (Place::Local(end), _) => end.name(),
             (_, addresses) => {
                 let address = addresses.unwrap_or_default().get(index);
                 address.map_or(Name::Unnamed, |address| Name::Inet(*address))
@@ -86,14 +99,22 @@ impl Target {
         }
     }
 
-    /// Begins to connect to one of its addresses; whether it stands already.
+    /// Begins to connect to one of its addresses.
     ///
     /// # Errors
-    /// As connect(2).
-    pub(super) fn begin(&self, index: usize) -> Result<(OwnedFd, bool), Errno> {
+    /// As connect(2), and as posix_spawn(3).
+    pub(super) fn begin(&self, index: usize, conversation: &Conversation) -> Result<Begun, Errno> {
+        let standing = |(fd, stands)| Begun { fd, stands, guest: None };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let options = &self.address.options;
         let (fd, connected) = match &self.place {
+            Place::Local(end) => {
+                // One that has had its conversation is busy for good.
+                let opened = end.open(Some(conversation));
+                let opened = opened.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::BUSY))?;
+                rustix::io::ioctl_fionbio(&opened.fd, true)?;
+                return Ok(Begun { fd: opened.fd, stands: true, guest: opened.guest });
+            }
             Place::Path(name) => {
                 let fd = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
                 options::apply(&fd, options, Protocol::Unix, true)?;
@@ -104,7 +125,7 @@ impl Target {
                 let addresses = inet.addresses().unwrap_or_default();
                 let address = *addresses.get(index).ok_or(Errno::ADDRNOTAVAIL)?;
                 if self.protocol == Protocol::Tcp {
-                    return race::begin(address, None, options);
+                    return race::begin(address, None, options).map(standing);
                 }
                 let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
                 let fd = socket_with(family, SocketType::DGRAM, flags, None)?;
@@ -115,8 +136,8 @@ impl Target {
             }
         };
         match connected {
-            Ok(()) => Ok((fd, true)),
-            Err(Errno::INPROGRESS | Errno::INTR) => Ok((fd, false)),
+            Ok(()) => Ok(standing((fd, true))),
+            Err(Errno::INPROGRESS | Errno::INTR) => Ok(standing((fd, false))),
             Err(error) => Err(error),
         }
     }

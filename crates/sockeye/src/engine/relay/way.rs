@@ -362,8 +362,8 @@ impl Way {
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => sink.is_full(),
-                Err(Errno::INVAL) => {
-                    // It cannot be moved there: what lies in the pipe is read out of it.
+                Err(error) if error == Errno::INVAL || sink.is_end_of_program(error) => {
+                    // It cannot be moved there, or a program is to be told nothing more: what lies in the pipe is read out of it.
                     self.copies = true;
                     let start = self.held.len();
                     self.held.resize(start + pipe.inside, 0);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use crate::child::ProgramError;
 use crate::endpoint::{Endpoint, Name, Protocol};
 use crate::net::{words, words_at};
 use crate::sys::holder::Holder;
@@ -49,6 +50,13 @@ pub enum ListenError {
         /// What stands there.
         what: &'static str,
     },
+    /// The only client is a program that cannot be run.
+    Program {
+        /// As it was typed.
+        address: String,
+        /// Why.
+        error: ProgramError,
+    },
     /// Port 0: no number was free for all sockets of the address.
     NoCommonPort,
     /// Anything else.
@@ -91,9 +99,11 @@ impl fmt::Display for ListenError {
             Self::Occupied { endpoint, what } => {
                 write!(f, "cannot listen on {endpoint}: {what}; remove it or choose another path")
             }
+            Self::Program { address, error } => write!(f, "{address}: {error}"),
             Self::NoCommonPort => f.write_str("no port is free on all addresses at once; name one"),
             Self::Other { endpoint, error } => match &endpoint.name {
                 Name::Inet(address) => write!(f, "cannot listen on {endpoint}: {}", words_at(error, address)),
+                Name::Local(_) => write!(f, "cannot use {endpoint}: {}", words(error)),
                 _ if error.kind() == io::ErrorKind::NotFound => {
                     write!(f, "cannot listen on {endpoint}: its folder does not exist")
                 }
@@ -107,6 +117,7 @@ impl std::error::Error for ListenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Other { error, .. } => Some(error),
+            Self::Program { error, .. } => Some(error),
             _ => None,
         }
     }

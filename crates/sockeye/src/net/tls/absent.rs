@@ -52,6 +52,14 @@ impl Trust {
         Err(missing())
     }
 
+    /// The same.
+    ///
+    /// # Errors
+    /// Always: there is no TLS.
+    pub fn of_address_or(_: &TlsOptions, _: Option<Self>) -> Result<Self, TlsError> {
+        Err(missing())
+    }
+
     /// Only the certificate with this fingerprint.
     ///
     /// # Errors

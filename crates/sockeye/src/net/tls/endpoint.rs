@@ -37,12 +37,22 @@ impl Trust {
     /// # Errors
     /// The fingerprint is none.
     pub fn of_address(options: &TlsOptions) -> Result<Self, TlsError> {
-        let trust = match options {
-            TlsOptions { insecure: true, .. } => Self::anyone(),
-            TlsOptions { pin: Some(pin), .. } => Self::pinned(pin)?,
-            TlsOptions { ca: Some(path), .. } => Self::only(path),
+        Self::of_address_or(options, None)
+    }
+
+    /// The same, where whom to believe may have been said elsewhere: that goes before what the address says of it.
+    ///
+    /// # Errors
+    /// As [`Trust::of_address`].
+    pub fn of_address_or(options: &TlsOptions, named: Option<Self>) -> Result<Self, TlsError> {
+        let trust = match (named, options) {
+            (Some(named), _) => named,
+            (_, TlsOptions { insecure: true, .. }) => Self::anyone(),
+            (_, TlsOptions { pin: Some(pin), .. }) => Self::pinned(pin)?,
+            (_, TlsOptions { ca: Some(path), .. }) => Self::only(path),
             _ => Self::system(),
         };
+        let trust = if options.alpn.is_empty() { trust } else { trust.speaking(&options.alpn) };
         let trust = match &options.cert {
             Some(certificate) => trust.with_identity(files(options, certificate)),
             None => trust,
@@ -61,7 +71,6 @@ impl TlsClient {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| TlsError::local(format!("no certificate can be for `{host}`")))?;
         let mut config = (*trust.config()?).clone();
-        config.alpn_protocols = options.alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         if let Some(secrets) = secrets {
             config.key_log = Arc::new(Log(secrets));
         }

@@ -30,7 +30,7 @@ impl std::fmt::Debug for Session {
 impl Session {
     /// The client's side; the certificate must be for the host.
     pub(crate) fn client(trust: &Trust, host: &str) -> Result<Self, TlsError> {
-        Ok(Self::new(Connection::from(trust.client(host, &[])?), host))
+        Ok(Self::new(Connection::from(trust.session(host)?), host))
     }
 
     /// The server's side.

@@ -28,6 +28,8 @@ pub struct Trust {
     /// The oldest version of TLS that is spoken.
     oldest: Version,
     has_key_log: bool,
+    /// Spoken inside, the most wanted first (RFC 7301).
+    protocols: Vec<String>,
     ready: OnceLock<Arc<ClientConfig>>,
 }
 
@@ -104,6 +106,12 @@ impl Trust {
         Self { oldest, ready: OnceLock::new(), ..self }
     }
 
+    /// Asks for one of these protocols to be spoken inside, the most wanted first (ALPN, RFC 7301).
+    #[must_use]
+    pub fn speaking(self, protocols: &[String]) -> Self {
+        Self { protocols: protocols.to_vec(), ready: OnceLock::new(), ..self }
+    }
+
     /// Writes the keys of its sessions to the file that the variable SSLKEYLOGFILE names, if it is set. Whoever reads it can
     /// read them: nobody gets this without having asked for it.
     #[must_use]
@@ -153,13 +161,21 @@ impl Trust {
                 })?
             }
         };
+        config.alpn_protocols = self.protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         if self.has_key_log {
             config.key_log = Arc::new(KeyLogFile::new());
         }
         Ok(Arc::clone(self.ready.get_or_init(|| Arc::new(config))))
     }
 
-    /// The client's side of a session that speaks these application protocols (ALPN, RFC 7301).
+    /// The client's side of a session.
+    pub(super) fn session(&self, host: &str) -> Result<ClientConnection, TlsError> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| TlsError::local(format!("no certificate can be for `{host}`")))?;
+        ClientConnection::new(self.config()?, name).map_err(|error| TlsError::local(error.to_string()))
+    }
+
+    /// The same of one that speaks these application protocols (ALPN, RFC 7301).
     pub(crate) fn client(&self, host: &str, protocols: &[&[u8]]) -> Result<ClientConnection, TlsError> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| TlsError::local(format!("no certificate can be for `{host}`")))?;

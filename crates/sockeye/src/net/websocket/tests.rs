@@ -2,11 +2,11 @@ use super::*;
 use crate::address::Address;
 
 fn client(address: &str, messages: Messages) -> WebSocket {
-    WebSocket::of_client(&WsClient::new(&Address::parse_endpoint(address).unwrap(), messages))
+    WebSocket::of_client(&WsClient::new(&Address::parse(address).unwrap(), messages))
 }
 
 fn server(address: &str, messages: Messages) -> WebSocket {
-    WebSocket::of_server(&WsServer::new(&Address::parse_endpoint(address).unwrap(), messages))
+    WebSocket::of_server(&WsServer::new(&Address::parse(address).unwrap(), messages))
 }
 
 /// Moves what one says to the other, so many bytes at a time.

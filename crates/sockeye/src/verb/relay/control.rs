@@ -70,7 +70,7 @@ impl Control {
         let Bound { sockets, ports, .. } = listen::bind(&[request], options.family).map_err(RelayError::Listen)?;
         let is_local = sockets.iter().all(|socket| match &socket.endpoint.name {
             Name::Inet(address) => address.ip().to_canonical().is_loopback(),
-            Name::Path(_) | Name::Unnamed => true,
+            Name::Path(_) | Name::Unnamed | Name::Local(_) => true,
         });
         let ports = first.iter().flat_map(|first| first.ports()).chain(&ports).copied().collect();
         Ok(Self { sockets, ports, is_local, options: options.clone(), first, numbers, capture })

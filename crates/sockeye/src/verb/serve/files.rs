@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::{DEFAULT_PORT, Options, Roles, ServeError};
 use crate::address::{Address, AddressError, Scheme};
-use crate::engine::{AccessLog, Behaviour, Website};
+use crate::engine::{AccessLog, Behaviour, Listening, Website};
 use crate::event::Name;
 use crate::net::listen::Socket;
 use crate::web;
@@ -39,13 +39,13 @@ pub enum Plain {
 
 impl Files {
     /// What who serves may not have meant.
-    pub(super) fn notices(&self, sockets: &[(Socket, Behaviour)]) -> Vec<String> {
+    pub(super) fn notices(&self, sockets: &[Listening]) -> Vec<String> {
         let mut notices = Vec::new();
         let is_wide = |socket: &Socket| match socket.endpoint.name {
             Name::Inet(address) => !address.ip().is_loopback(),
-            Name::Path(_) | Name::Unnamed => false,
+            Name::Path(_) | Name::Unnamed | Name::Local(_) => false,
         };
-        let mut wide = sockets.iter().map(|(socket, _)| socket).filter(|socket| is_wide(socket)).peekable();
+        let mut wide = sockets.iter().map(|listening| &listening.socket).filter(|socket| is_wide(socket)).peekable();
         let accounts = &self.site.accounts;
         if self.site.upload.is_some() && accounts.is_open(Access::Write) && wide.peek().is_some() {
             notices.push(
@@ -74,12 +74,13 @@ impl Files {
 }
 
 /// Tells the sockets of plain HTTP where HTTPS is spoken.
-pub(super) fn lead_to_https(sockets: &[(Socket, Behaviour)]) -> Result<(), ServeError> {
-    let port = sockets.iter().find_map(|(socket, behaviour)| match (behaviour, &socket.endpoint.name) {
-        (Behaviour::Site(website), Name::Inet(address)) if website.is_secure => Some(address.port()),
-        _ => None,
-    });
-    let mut plain = sockets.iter().filter_map(|(_, behaviour)| match behaviour {
+pub(super) fn lead_to_https(sockets: &[Listening]) -> Result<(), ServeError> {
+    let port =
+        sockets.iter().find_map(|Listening { socket, behaviour, .. }| match (behaviour, &socket.endpoint.name) {
+            (Behaviour::Site(website), Name::Inet(address)) if website.is_secure => Some(address.port()),
+            _ => None,
+        });
+    let mut plain = sockets.iter().filter_map(|listening| match &listening.behaviour {
         Behaviour::Site(website) => website.https.as_ref(),
         _ => None,
     });

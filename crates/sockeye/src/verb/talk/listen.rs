@@ -15,8 +15,11 @@ use super::{Direction, Ending, FirstEnd, Outcome, Sink, TalkOptions, datagram, s
 use crate::event::{ClosedBy, Conversation, Event, Name, Observer, Protocol};
 use crate::failure::{Failure, Kind};
 use crate::gate::KeptOut;
+use crate::limits;
 use crate::net::listen::Socket;
 use crate::net::peer::Peer;
+use crate::net::secured::{SecureError, Secured};
+use crate::net::tls::TlsError;
 use crate::net::words;
 use crate::sys::datagrams;
 
@@ -38,7 +41,7 @@ pub fn listen(
     options: &TalkOptions,
     observer: &mut dyn Observer,
 ) -> Listened {
-    for socket in &sockets {
+    for socket in sockets.iter().filter(|socket| !socket.has_one_client()) {
         observer.observe(Event::Listening(socket.endpoint.clone()));
     }
     let mut number = 0;
@@ -99,7 +102,12 @@ pub fn listen(
                 // With the one that opened it.
                 Outcome { received: options.progress.received() - received_before, ..outcome }
             }
-            Protocol::Tcp | Protocol::Unix => stream::talk_over(&fd, (None, None), input, sink, options),
+            Protocol::Tcp | Protocol::Unix => match secured(&fd, options) {
+                Ok(secure) => stream::talk_over(&fd, (secure.as_ref(), None), input, sink, options),
+                Err(ending) => {
+                    Outcome { ending, sent: 0, received: 0, unsent: Default::default(), dropped: 0, first_end: None }
+                }
+            },
         };
         let by = match (&outcome.ending, outcome.first_end) {
             (Ending::Reset(_), _) => ClosedBy::Reset,
@@ -123,6 +131,23 @@ pub fn listen(
             return Listened::Talked(outcome);
         }
     }
+}
+
+/// Begins TLS, where there is to be any.
+fn secured(fd: &std::os::fd::OwnedFd, options: &TalkOptions) -> Result<Option<Secured>, Ending> {
+    let Some(tls) = &options.secure else { return Ok(None) };
+    let wait = limits::HANDSHAKE_WAIT;
+    let begun = rustix::io::ioctl_fionbio(fd, true).map_err(|error| SecureError::Socket(error.into()));
+    begun.and_then(|()| Secured::server(fd.as_fd(), &tls.0, Instant::now() + wait)).map(Some).map_err(|error| {
+        match error {
+            SecureError::Tls(error) => Ending::Insecure(error),
+            SecureError::Socket(error) => Ending::Reset(error),
+            SecureError::TimedOut => {
+                let why = format!("the client did not shake hands within {}", transcript::seconds(wait));
+                Ending::Insecure(TlsError::local(why))
+            }
+        }
+    })
 }
 
 /// Datagrams that came before their sender's turn.
@@ -163,6 +188,9 @@ fn accept(
         }
         std::thread::sleep(time);
     };
+    if let Some((fd, client, _)) = socket.take_client() {
+        return Ok((fd, client));
+    }
     loop {
         match acceptfrom_with(&socket.fd, SocketFlags::CLOEXEC) {
             Ok((fd, peer)) => {

@@ -47,8 +47,10 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use transcript::Side;
 
+use crate::address::Address;
+pub use crate::engine::client::Begins;
 use crate::gate::Gate;
-use crate::net::tls::TlsError;
+use crate::net::tls::{Identity, TlsError, TlsServer};
 use crate::net::{words, words_of_sending};
 use crate::record::Tap;
 pub use crate::sink::Sink;
@@ -137,6 +139,28 @@ pub struct TalkOptions {
     pub tap: Option<Arc<Tapped>>,
     /// Who may come in, where we listen.
     pub gate: Gate,
+    /// Who we are to a client that comes to us, where TLS begins with its first byte.
+    pub secure: Option<ListenerTls>,
+}
+
+/// The listening end's side of TLS, as its address asks for it.
+#[derive(Debug, Clone)]
+pub struct ListenerTls(TlsServer);
+
+impl ListenerTls {
+    /// Who the address names; without a certificate, this one.
+    ///
+    /// # Errors
+    /// A file is of no use.
+    pub fn new(address: &Address, identity: &Identity) -> Result<Self, TlsError> {
+        TlsServer::new(&address.options.tls, identity, None).map(Self)
+    }
+
+    /// By what clients know a certificate that was made for this run.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<&str> {
+        self.0.fingerprint()
+    }
 }
 
 /// Who writes the input.
@@ -221,6 +245,7 @@ impl Default for TalkOptions {
             progress: Arc::default(),
             tap: None,
             gate: Gate::default(),
+            secure: None,
         }
     }
 }

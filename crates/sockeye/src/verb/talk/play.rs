@@ -32,6 +32,8 @@ pub struct Played {
     pub unjudged: u64,
     /// Over datagrams: those that came from others than the peer, and were not taken.
     pub strangers: u64,
+    /// How a program failed that was the other end.
+    pub ended: Option<Failure>,
     /// Over datagrams, where nothing listens at this address: the same for the name's next one.
     pub next: Option<Connected>,
 }
@@ -45,6 +47,8 @@ pub struct Setting<'a> {
     pub trust: &'a Trust,
     /// Whom a certificate must be for.
     pub host: &'a str,
+    /// How the connection begins.
+    pub begins: Begins,
     /// The values of this play, where they differ from play to play.
     pub row: Option<&'a Row>,
 }
@@ -59,22 +63,24 @@ pub(crate) fn play_at(target: Target, script: &Arc<Script>, trust: &Trust, host:
 /// Plays a script over a connected socket. What went wrong, if anything did, is in what comes back.
 #[must_use]
 pub fn play(connected: Connected, script: &Arc<Script>, setting: &Setting<'_>) -> Played {
-    let Connected { fd, protocol, local, peer, attempts, lookup, broken, others, .. } = connected;
+    let Connected { fd, protocol, local, peer, attempts, lookup, broken, others, guest, .. } = connected;
     let client = Client {
         trust: setting.trust.clone(),
         host: setting.host.to_owned(),
         write_wait: script.wait().unwrap_or(limits::WRITE_WAIT),
         tap: setting.tap.clone(),
-        begins: Begins::Plain,
+        begins: setting.begins,
     };
     let (own, other) = (local.clone(), peer.clone());
     let connection = Connection { fd, protocol, local, peer, is_broken: broken.is_some() };
     let Outcome { failure, sent, received, unjudged, strangers } =
         client::play(Over::Connection(connection), Arc::clone(script), setting.row, client);
+    // Its socket is closed by now.
+    let ended = guest.and_then(|guest| guest.finish(limits::GRACE).failure());
     let is_elsewhere = |failure: &Failure| matches!(failure.kind(), Kind::Refused | Kind::Unreachable);
     let next = match received == 0 && failure.as_ref().is_some_and(is_elsewhere) {
         true => Connected::at_next(attempts, lookup, &others),
         false => None,
     };
-    Played { failure, protocol, local: own, peer: other, sent, received, unjudged, strangers, next }
+    Played { failure, protocol, local: own, peer: other, sent, received, unjudged, strangers, ended, next }
 }

@@ -381,7 +381,8 @@ impl Channel {
         Fate::Lives
     }
 
-    fn send_said(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+    /// Sends bytes, encrypted where the connection is.
+    pub(super) fn send_said(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
         if matches!(self.line, Line::OnePeer(_)) {
             return self.answer_peer(bytes, context);
         }

@@ -6,6 +6,6 @@ use super::super::{Channel, Fate};
 impl Channel {
     pub(in crate::engine) fn echo(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
         self.rest_until(context);
-        self.write(bytes, context)
+        self.send_said(bytes, context)
     }
 }

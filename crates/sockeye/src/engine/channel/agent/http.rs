@@ -160,7 +160,7 @@ impl Channel {
     {
         let client = match &self.peer {
             Name::Inet(address) => Some(address.ip()),
-            Name::Path(_) | Name::Unnamed => None,
+            Name::Path(_) | Name::Unnamed | Name::Local(_) => None,
         };
         let Agent::Http(web) = &mut self.agent else { return T::default() };
         let (date, now, stopping, storing) = (context.date, context.now, context.stopping, context.storing);

@@ -81,6 +81,11 @@ impl Agent {
         matches!(self, Self::Http(web) if web.is_secure())
     }
 
+    /// Whether it has to be told of the peer's end, and does not look for it as it goes on.
+    pub(in crate::engine) fn hears_ends(&self) -> bool {
+        matches!(self, Self::Echo | Self::Discard)
+    }
+
     /// Requests on their way.
     pub(in crate::engine) fn unanswered(&self) -> usize {
         match self {
@@ -122,6 +127,10 @@ impl Channel {
                 self.advance(&[], context)
             }
             Agent::Echo | Agent::Discard => {
+                if self.secure.as_ref().is_some_and(|session| !session.has_ended()) {
+                    let why = "the client did not end TLS before its stream ended: it may have been cut short";
+                    self.reason = Some(why.into());
+                }
                 self.by = Closer::Peer;
                 self.finish(context)
             }

@@ -13,7 +13,7 @@ use transcript::Side;
 use super::super::{Capture, Options, Relay, RelayError, Steering, Summary, addresses};
 use super::refusal::Refusal;
 use super::toxic::{Toxic, field, text};
-use crate::address::Address;
+use crate::address::{Address, AddressError};
 use crate::endpoint::Name;
 use crate::engine::relay::Live;
 use crate::event::{Event, Observer};
@@ -97,7 +97,7 @@ impl Ready {
     fn listen(&self) -> Option<String> {
         self.relay.endpoints().next().map(|endpoint| match &endpoint.name {
             Name::Inet(address) => address.to_string(),
-            Name::Path(_) | Name::Unnamed => endpoint.to_string(),
+            Name::Path(_) | Name::Unnamed | Name::Local(_) => endpoint.to_string(),
         })
     }
 }
@@ -321,13 +321,10 @@ impl Proxies {
         let proxy = self.find(name)?;
         let faults = proxy.toxics.iter().map(Toxic::fault).collect();
         let refuse = |error: &dyn std::fmt::Display| Refusal::new(Status::INTERNAL_ERROR, error.to_string());
-        let from = Address::parse_endpoint(&tcp(&proxy.listen)).map_err(|error| refuse(&error))?;
+        let from = parse(&tcp(&proxy.listen)).map_err(|error| refuse(&error))?;
         let words: Vec<&str> = proxy.upstream.split_whitespace().collect();
-        let to: Vec<Address> = words
-            .iter()
-            .map(|word| Address::parse_endpoint(word))
-            .collect::<Result<_, _>>()
-            .map_err(|error| refuse(&error))?;
+        let to: Vec<Address> =
+            words.iter().map(|word| parse(word)).collect::<Result<_, _>>().map_err(|error| refuse(&error))?;
         let options = Options { from, to, ..self.template.clone() };
         let ready =
             Ready::bind(&options, faults, &self.numbers, self.capture.as_ref()).map_err(|error| refuse(&error))?;
@@ -441,6 +438,16 @@ impl Wanted {
 fn enabled(fields: &Map<String, Value>) -> Result<Option<bool>, Refusal> {
     let enabled = field(fields, "enabled");
     enabled.map(|value| value.as_bool().ok_or_else(|| Refusal::body("enabled is true or false"))).transpose()
+}
+
+/// An address of the network or of a Unix socket: programs, standard streams and descriptors are for whoever starts the
+/// relay, and not for whoever reaches its API.
+fn parse(typed: &str) -> Result<Address, AddressError> {
+    let address = Address::parse(typed)?;
+    match address.scheme.filter(|_| address.is_local()) {
+        Some(scheme) => Err(AddressError::not_here(scheme, "a proxy leads to tcp, tls and unix")),
+        None => Ok(address),
+    }
 }
 
 /// Where a proxy listens that does not say where: on any port of the loopback.
