@@ -16,6 +16,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     // `nc` alone may be one of the other three, whose flags differ.
     ("nc.openbsd", "netcat-openbsd"),
     ("socat", "socat"),
+    ("ncat", "ncat"),
     ("tshark", "tshark"),
     ("strace", "strace"),
     ("python3", "python3"),
@@ -37,6 +38,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("tinyproxy", "tinyproxy-bin"),
     ("microsocks", "microsocks"),
     ("redis-server", "redis-server"),
+    ("redis-cli", "redis-tools"),
     ("memcached", "memcached"),
     ("mosquitto", "mosquitto"),
     ("mosquitto_pub", "mosquitto-clients"),
@@ -61,6 +63,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("bsdtar", "libarchive-tools"),
     ("whois", "whois"),
     ("logger", "bsdutils"),
+    ("script", "bsdutils"),
+    ("bc", "bc"),
+    ("systemd-socket-activate", "systemd"),
     // Shards of a load, on one machine.
     ("munged", "munge"),
     ("slurmctld", "slurm-wlm"),

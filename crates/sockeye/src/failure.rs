@@ -14,7 +14,8 @@ use std::io;
 use transcript::{FaultKind, Verdict};
 
 use crate::endpoint::Conversation;
-use crate::net::connect::{ConnectError, NoWayThrough};
+use crate::net::connect::{ConnectError, Left, NoWayThrough};
+use crate::net::local::Wrong;
 use crate::net::proxy::ProxyError;
 
 /// What kind of failure it is: what programs tell failures apart by, and what exit codes come from.
@@ -119,6 +120,20 @@ impl From<&ConnectError> for Kind {
             ConnectError::Local { error, .. } if crate::net::is_exhausted(error) => Self::NoResources,
             ConnectError::Local { .. } => Self::Refused,
         }
+    }
+}
+
+impl Failure {
+    /// What went wrong with a program that was one end of a conversation, or with what was written and read there.
+    #[must_use]
+    pub fn of_left(left: &Left) -> Option<Self> {
+        let (wrong, why) = left.wrong()?;
+        let kind = match wrong {
+            Wrong::Program => Kind::Program,
+            Wrong::Output => Kind::NotWritten,
+            Wrong::Input => Kind::NotRead,
+        };
+        Some(Self::other(kind, why))
     }
 }
 

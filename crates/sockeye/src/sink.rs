@@ -17,13 +17,11 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use rustix::pipe::PIPE_BUF;
 use rustix::termios::isatty;
-
-use crate::net::timespec;
 
 /// Where what the peer sends goes.
 pub enum Sink<'a> {
@@ -124,7 +122,7 @@ fn may_block(fd: BorrowedFd<'_>) -> bool {
 pub(crate) fn wait_for_room(fd: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<()> {
     let mut attempts = 0..4;
     loop {
-        let time = until.map(|at| timespec(at.saturating_duration_since(Instant::now())));
+        let time = until.and_then(|at| Timespec::try_from(at.saturating_duration_since(Instant::now())).ok());
         match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], time.as_ref()) {
             Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
             Ok(_) => return Ok(()),

@@ -74,6 +74,7 @@ pub(super) fn of_server(flags: &Serve, options: &Options) -> Wanted {
     match options.role {
         _ if flags.no_sandbox => Wanted::Nothing(SWITCHED_OFF),
         Role::Exec(_) => Wanted::Nothing(FOR_PROGRAMS),
+        _ if options.addresses.iter().any(is_program) => Wanted::Nothing(FOR_PROGRAMS),
         _ => Wanted::Only(needed(flags, options)),
     }
 }
@@ -83,8 +84,7 @@ pub(super) fn of_relay(flags: &Relay, relay: &relay::Options) -> Wanted {
     if flags.no_sandbox {
         return Wanted::Nothing(SWITCHED_OFF);
     }
-    let addresses = || std::iter::once(&relay.from).chain(&relay.to);
-    if addresses().any(|address| matches!(address.target, Target::Command(..))) {
+    if std::iter::once(&relay.from).chain(&relay.to).any(is_program) {
         return Wanted::Nothing(FOR_PROGRAMS);
     }
     let mut sandbox = Sandbox::default();
@@ -111,6 +111,10 @@ pub(super) fn of_talk(flags: &Talk, address: &Address) -> Wanted {
     sandbox.writes.extend(flags.record.as_deref().map(folder_of).filter(|folder| folder.is_dir()));
     add_sockets(&mut sandbox, std::slice::from_ref(address));
     Wanted::Only(sandbox)
+}
+
+fn is_program(address: &Address) -> bool {
+    matches!(address.target, Target::Command(..))
 }
 
 const SWITCHED_OFF: &str = " (--no-sandbox)";

@@ -147,7 +147,7 @@ fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Cons
         console.note(&format!("{peer}: {strangers} datagrams came from somebody else and were not taken"));
     }
     drop(bar);
-    let left = connected.finish(limits::GRACE);
+    let left = connected.finish(limits::GRACE).and_then(|left| Failure::of_left(&left));
     let exit = conclude(&outcome, &peer, console);
     let exit = watch.judge(exit, &outcome, &peer, console);
     let exit = match left {

@@ -26,6 +26,7 @@ use super::Family;
 pub use super::attempt::{Attempt, ConnectError, ConnectOptions, NoWayThrough, Outcome, Source};
 pub use super::connected::Connected;
 use super::connected::connect_datagrams;
+pub use super::local::Left;
 use super::local::{LocalEnd, LocalError};
 use super::proxy::{self, Destination, Proxy, ProxyError};
 use super::race::{interleave, race};

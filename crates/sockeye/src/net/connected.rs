@@ -11,7 +11,7 @@ use rustix::net::{
 };
 
 use super::attempt::{Attempt, ConnectError, ConnectOptions, Outcome};
-use super::local::{Guest, Opened};
+use super::local::{Guest, Left, Opened};
 use super::secured::{SecureError, Secured};
 #[cfg(feature = "http")]
 use super::session::Session;
@@ -21,7 +21,6 @@ use super::websocket::{Messages, WsClient};
 use super::{is_exhausted, words_at};
 use crate::address::{Address, AddressOptions};
 use crate::endpoint::{Name, Protocol};
-use crate::failure::Failure;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -128,13 +127,13 @@ impl Connected {
         Self { protocol, local, guest, ..Self::over_path(fd, peer) }
     }
 
-    /// The conversation is over: what a program came to that was the other end, or what could not be written or read. It has
-    /// the grace to end by itself.
+    /// The conversation is over: what became of a program that was the other end, or of what was written and read there. It
+    /// has the grace to end by itself.
     #[must_use]
-    pub fn finish(self, grace: Duration) -> Option<Failure> {
+    pub fn finish(self, grace: Duration) -> Option<Left> {
         let Self { fd, guest, .. } = self;
         drop(fd);
-        guest.and_then(|guest| guest.finish(grace).failure())
+        guest.map(|guest| guest.finish(grace))
     }
 
     /// What ends a program that is the other end, from a thread that cannot wait.

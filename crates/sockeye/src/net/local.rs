@@ -20,7 +20,8 @@ use crate::child::{Program, ProgramError, Streams, Terminal};
 use crate::endpoint::{Conversation, Name, Protocol};
 use crate::sys::inherited::{self, Nature};
 use crate::sys::terminal;
-pub(crate) use guest::Guest;
+pub use guest::Left;
+pub(crate) use guest::{Guest, Wrong};
 
 /// One end that can be opened, once or again and again.
 #[derive(Debug)]

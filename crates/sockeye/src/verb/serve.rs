@@ -44,6 +44,7 @@ use crate::address::{self, Address, AddressError, Scheme};
 use crate::child::Program;
 use crate::engine::{Behaviour, Bounds, Exec, Listening, Loaded, Loop, Reload};
 use crate::event::{Endpoint, Event, Observer, Protocol};
+use crate::failure::Failure;
 use crate::fresh::fresh;
 use crate::gate::Gate;
 use crate::limits;
@@ -418,7 +419,7 @@ impl Server {
             .and_then(Loop::run)
             .map_err(ServeError::Io)?;
         let left = guest.finish(if summary.at_once { Duration::ZERO } else { grace });
-        if let Some(failure) = left.failure() {
+        if let Some(failure) = Failure::of_left(&left) {
             summary.failed += 1;
             let event = Event::Failed { conversation: None, failure };
             observer.lock().unwrap_or_else(PoisonError::into_inner).observe(event);

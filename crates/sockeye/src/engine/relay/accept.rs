@@ -172,7 +172,7 @@ impl Loop {
         let taps = self.taps_of(&conversation);
         let mut pair = Pair::new(near, conversation, (up, down), Stage::Greeting, self.now);
         (pair.taps, pair.pass) = (taps, pass);
-        pair.guests.extend(guest);
+        pair.guests.extend(guest.map(|guest| *guest));
         let key = self.pairs.insert(Box::new(pair));
         let Some(pair) = self.pairs.get_mut(key) else { return };
         let mut begun = self.poll.add_end(pair.near.fd(), key, End::Near);

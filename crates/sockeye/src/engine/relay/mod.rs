@@ -594,7 +594,7 @@ impl Loop {
                         continue;
                     }
                     pair.far = Some(Leg::new(fd, target.protocol, Behind::of(guest.as_deref())));
-                    pair.guests.extend(guest);
+                    pair.guests.extend(guest.map(|guest| *guest));
                     pair.target = Some(index);
                     if stands {
                         self.connected(key);

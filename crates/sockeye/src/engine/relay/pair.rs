@@ -105,7 +105,7 @@ pub(super) struct Pair {
     /// Its right to be inside, given back with it.
     pub(super) pass: Option<Box<Pass>>,
     /// Who stands behind either leg and has to be waited for: programs, and bridges to what is no socket.
-    pub(super) guests: Vec<Box<Guest>>,
+    pub(super) guests: Vec<Guest>,
     pub(super) was_told: bool,
     /// It stands among those that have more to move.
     pub(super) is_queued: bool,

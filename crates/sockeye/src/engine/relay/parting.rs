@@ -18,7 +18,7 @@ const LONGEST_LOOK: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(super) struct Parting {
-    guests: Vec<Box<Guest>>,
+    guests: Vec<Guest>,
     event: Event,
     outcome: Outcome,
     /// When programs are asked to end, and whether they were.
@@ -29,7 +29,7 @@ pub(super) struct Parting {
 }
 
 impl Parting {
-    pub(super) fn new(guests: Vec<Box<Guest>>, event: Event, outcome: Outcome, now: Moment, grace: Duration) -> Self {
+    pub(super) fn new(guests: Vec<Guest>, event: Event, outcome: Outcome, now: Moment, grace: Duration) -> Self {
         Self { guests, event, outcome, term_at: now.after(grace), was_asked: false, look: LOOK, next: now }
     }
 
@@ -61,7 +61,7 @@ impl Parting {
     fn conclude(self) -> (Event, Outcome) {
         let Self { guests, mut event, mut outcome, .. } = self;
         for left in guests.into_iter().map(|guest| guest.leave()) {
-            let failure = left.failure();
+            let failure = Failure::of_left(&left);
             if let Some(failure) = &failure {
                 let trouble = Trouble::Kind(failure.kind());
                 if failure.kind() == Kind::Program {

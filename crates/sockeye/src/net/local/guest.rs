@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use super::bridge::{Bridge, Broken};
 use crate::child::{Child, Ended};
-use crate::failure::{Failure, Kind};
 use crate::limits::TERM_WAIT;
 
 /// How often it is looked at, at first and at most.
@@ -21,9 +20,9 @@ pub(crate) struct Guest {
     bridge: Option<Bridge>,
 }
 
-/// What became of it.
+/// What became of who stood behind an end that has no address: a program, or what was written to and read.
 #[derive(Debug)]
-pub(crate) struct Left {
+pub struct Left {
     /// How the program ended, if it was one.
     pub(crate) ended: Option<Ended>,
     /// Why not everything passed.
@@ -31,16 +30,27 @@ pub(crate) struct Left {
     name: String,
 }
 
+/// What went wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    /// The program says so, or was ended by a signal.
+    Program,
+    /// What came could not be written.
+    Output,
+    /// What was to be said could not be read.
+    Input,
+}
+
 impl Left {
-    /// What went wrong, if anything did.
-    pub(crate) fn failure(&self) -> Option<Failure> {
-        let (kind, why) = match (&self.broken, self.ended) {
-            (Some(broken @ Broken::Output(_)), _) => (Kind::NotWritten, broken.to_string()),
-            (Some(broken @ Broken::Input(_)), _) => (Kind::NotRead, broken.to_string()),
+    /// What went wrong, and in words, if anything did.
+    pub(crate) fn wrong(&self) -> Option<(Wrong, String)> {
+        let (wrong, broken) = match (&self.broken, self.ended) {
+            (Some(broken @ Broken::Output(_)), _) => (Wrong::Output, broken),
+            (Some(broken @ Broken::Input(_)), _) => (Wrong::Input, broken),
             (None, Some(Ended::Exited(0)) | None) => return None,
-            (None, Some(ended)) => return Some(Failure::other(Kind::Program, format!("{} {ended}", self.name))),
+            (None, Some(ended)) => return Some((Wrong::Program, format!("{} {ended}", self.name))),
         };
-        Some(Failure::other(kind, format!("{}: {why}", self.name)))
+        Some((wrong, format!("{}: {broken}", self.name)))
     }
 }
 

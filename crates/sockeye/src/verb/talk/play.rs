@@ -76,7 +76,7 @@ pub fn play(connected: Connected, script: &Arc<Script>, setting: &Setting<'_>) -
     let Outcome { failure, sent, received, unjudged, strangers } =
         client::play(Over::Connection(connection), Arc::clone(script), setting.row, client);
     // Its socket is closed by now.
-    let ended = guest.and_then(|guest| guest.finish(limits::GRACE).failure());
+    let ended = guest.and_then(|guest| Failure::of_left(&guest.finish(limits::GRACE)));
     let is_elsewhere = |failure: &Failure| matches!(failure.kind(), Kind::Refused | Kind::Unreachable);
     let next = match received == 0 && failure.as_ref().is_some_and(is_elsewhere) {
         true => Connected::at_next(attempts, lookup, &others),
