@@ -111,7 +111,7 @@ impl Groups {
 pub(super) fn host_of(peer: &Name) -> Option<IpAddr> {
     match peer {
         Name::Inet(address) => Some(address.ip()),
-        Name::Path(_) | Name::Unnamed => None,
+        Name::Path(_) | Name::Unnamed | Name::Local(_) => None,
     }
 }
 
@@ -222,7 +222,7 @@ impl Loop {
                 Place::Inet { host: Host::Ip(address.ip(), 0), port: port.unwrap_or(address.port()) },
             )),
             (Name::Path(path), None) => Some((Scheme::Unix, Protocol::Unix, Place::Unix(path.to_path_buf()))),
-            (Name::Path(_) | Name::Unnamed, _) => None,
+            (Name::Path(_) | Name::Unnamed | Name::Local(_), _) => None,
         };
         let Standing { play, script } = standing;
         let Some((scheme, protocol, place)) = place else {

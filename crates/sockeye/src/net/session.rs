@@ -67,12 +67,12 @@ impl Session {
         tls::Session::client(trust, host).map(Self::from)
     }
 
-    /// The server's side.
+    /// The server's side, as an address asks for it.
     pub(crate) fn of_server(server: &TlsServer) -> Result<Self, TlsError> {
         tls::Session::of_server(server).map(Self::from)
     }
 
-    /// The same, as an address asks for it.
+    /// The server's side.
     pub(crate) fn server(identity: &Identity) -> Result<Self, TlsError> {
         tls::Session::server(identity).map(Self::from)
     }
