@@ -34,6 +34,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     // The light one: nothing but the server.
     ("nginx", "nginx-light"),
+    ("haproxy", "haproxy"),
     ("nghttpd", "nghttp2-server"),
     ("tinyproxy", "tinyproxy-bin"),
     ("microsocks", "microsocks"),

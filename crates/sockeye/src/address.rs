@@ -208,6 +208,11 @@ impl AddressError {
         Self::new(typed, "has one client, and others are asked for", "name it alone: all ends with that client")
     }
 
+    /// An option of who listens, where we connect, or of a verb that does not know it.
+    pub(crate) fn no_proxy_here(address: &Address, help: &str) -> Self {
+        Self::new(&address.to_string(), "has the option `accept-proxy`", help)
+    }
+
     /// HTTP where there is nothing to serve over it.
     pub(crate) fn without_files(scheme: Scheme) -> Self {
         Self::new(

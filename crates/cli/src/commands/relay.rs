@@ -125,6 +125,9 @@ fn options(flags: &Relay, console: &Console) -> Result<Options, Exit> {
         let (this, that) = if is_datagram { ("datagrams", "a stream") } else { ("a stream", "datagrams") };
         return Err(usage(&format!("{flag} is about {that}, and {from} is {this}")));
     }
+    if is_datagram && flags.proxy_protocol.is_some() {
+        return Err(usage(&format!("--proxy-protocol is about a stream, and {from} is datagrams")));
+    }
     let plays = wanted(flags);
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);
     Ok(Options {
@@ -137,6 +140,7 @@ fn options(flags: &Relay, console: &Console) -> Result<Options, Exit> {
         threads: threads(plays, flags.threads),
         hearers: hearers(flags, console),
         capture: flags.pcap.clone(),
+        proxy_protocol: flags.proxy_protocol.map(Into::into),
         gate: gate::gate(&flags.gate, console)?,
         // Short enough to be typed again.
         network: flags.weather.network(clock % 1_000_000_000),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use sockeye::verb::relay::Balance;
+use sockeye::verb::relay::{Balance, ProxyVersion};
 
 use super::faults::Weather;
 use super::gate::GateFlags;
@@ -19,7 +19,7 @@ use super::values::FamilyFlags;
     FROM and TO are [tcp://|tls://|ws://|wss://|udp://][HOST]:PORT, PORT, unix:PATH, unix:@NAME, exec:CMD, sh:LINE (exec+pty:, sh+pty: with a\n\
     terminal), stdio or fd:N; :PORT is every interface. stdio, a connection as fd:N and a program as FROM have one conversation. Options stand in a query:\n\
     'tls://db.example:6380?ca=ca.pem&sni=db', '127.0.0.1:80?bind=192.0.2.7&keepalive=30s'. Sockets have bind, keepalive, nodelay,\n\
-    mptcp, sndbuf, rcvbuf, tos, ttl, interface, mark, broadcast and join=GROUP[%IF]; tls:// has ca, cert, key, alpn, sni,\n\
+    mptcp, accept-proxy, sndbuf, rcvbuf, tos, ttl, interface, mark, broadcast and join=GROUP[%IF]; tls:// has ca, cert, key, alpn, sni,\n\
     min=1.3, pin=sha256:… and insecure; ws:// and wss:// have subprotocol=A,B and binary=off, and a path.\n\
     With several TO each client goes to the next one that answers. SIGINT or SIGTERM drains; the second ends at once."
 )]
@@ -30,6 +30,9 @@ pub(crate) struct Relay {
     /// With several TO: which is next
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     pub(crate) balance: Choice,
+    /// Tell servers whom a connection is for, by a header of the PROXY protocol; FROM?accept-proxy hears one
+    #[arg(long, value_name = "VERSION", value_enum)]
+    pub(crate) proxy_protocol: Option<Header>,
     /// End after one connection; exit 0 only if every byte arrived
     #[arg(long, conflicts_with = "count")]
     pub(crate) once: bool,
@@ -80,6 +83,24 @@ pub(crate) struct Relay {
     pub(crate) weather: Weather,
     #[command(flatten)]
     pub(crate) gate: GateFlags,
+}
+
+/// Versions of the PROXY protocol.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Header {
+    /// A line of text
+    V1,
+    /// Binary
+    V2,
+}
+
+impl From<Header> for ProxyVersion {
+    fn from(header: Header) -> Self {
+        match header {
+            Header::V1 => Self::V1,
+            Header::V2 => Self::V2,
+        }
+    }
 }
 
 /// How the next of several servers is chosen.

@@ -35,6 +35,8 @@ pub struct AddressOptions {
     pub mark: Option<u32>,
     /// Whether one connection takes several ways (Multipath TCP).
     pub mptcp: Option<bool>,
+    /// Whether who connects says first for whom it does, by a header of the PROXY protocol.
+    pub accept_proxy: bool,
     /// Options of TLS.
     pub tls: TlsOptions,
     /// What a WebSocket is asked for.
@@ -94,7 +96,7 @@ pub struct TlsOptions {
 
 /// Names of options of any socket over IP, of streams, of datagrams, and of TLS.
 const IP: [&str; 6] = ["sndbuf", "rcvbuf", "tos", "ttl", "interface", "mark"];
-const STREAM: [&str; 4] = ["bind", "nodelay", "keepalive", "mptcp"];
+const STREAM: [&str; 5] = ["bind", "nodelay", "keepalive", "mptcp", "accept-proxy"];
 const DATAGRAM: [&str; 3] = ["bind", "broadcast", "join"];
 const TLS: [&str; 8] = ["ca", "cert", "key", "alpn", "sni", "min", "pin", "insecure"];
 const WEBSOCKET: [&str; 2] = ["subprotocol", "binary"];
@@ -180,6 +182,7 @@ impl AddressOptions {
         match name {
             "nodelay" => self.nodelay = Some(switch(name, value)?),
             "mptcp" => self.mptcp = Some(switch(name, value)?),
+            "accept-proxy" => self.accept_proxy = switch(name, value)?,
             "broadcast" => self.broadcast = Some(switch(name, value)?),
             "insecure" => self.tls.insecure = switch(name, value)?,
             "keepalive" => self.keepalive = Some(keepalive(value)?),

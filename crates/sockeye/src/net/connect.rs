@@ -121,6 +121,10 @@ fn connect_straight(
         let error = io::Error::other("port 0 stands for any free one, which only a listener can ask for");
         return Err(ConnectError::Local { address: address.to_string(), error });
     }
+    if address.options.accept_proxy {
+        let error = io::Error::other("accept-proxy is for who listens: relay FROM?accept-proxy TO");
+        return Err(ConnectError::Local { address: address.to_string(), error });
+    }
     let addresses = addresses(address, host, port, options)?;
     let lookup = began.elapsed();
     let connected = match protocol {

@@ -114,6 +114,10 @@ impl Connecting {
                 let why = "port 0 stands for any free one, which only a listener can ask for";
                 return Err(local(target, io::Error::other(why)));
             }
+            address::Target::Inet { .. } if target.address.options.accept_proxy => {
+                let why = "accept-proxy is for who listens: relay FROM?accept-proxy TO";
+                return Err(local(target, io::Error::other(why)));
+            }
             address::Target::Standard | address::Target::Command(..) | address::Target::Descriptor(_) => {
                 return Err(local(target, io::Error::other("it is no address to connect to")));
             }

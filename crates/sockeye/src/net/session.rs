@@ -3,10 +3,13 @@
 
 use super::tls::{self, Identity, TlsClient, TlsError, TlsServer, Trust};
 use super::websocket::{Close, WebSocket, WsClient, WsServer};
+use crate::wire::preface::ProxyVersion;
 
 /// What clients of one address are spoken to through.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ServerLayers {
+    /// A header of the PROXY protocol comes first.
+    pub(crate) accepts_proxy: bool,
     pub(crate) tls: Option<TlsServer>,
     pub(crate) websocket: Option<WsServer>,
 }
@@ -14,6 +17,8 @@ pub(crate) struct ServerLayers {
 /// What one server is spoken to through.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClientLayers {
+    /// A header of the PROXY protocol goes first.
+    pub(crate) proxy: Option<ProxyVersion>,
     pub(crate) tls: Option<TlsClient>,
     pub(crate) websocket: Option<WsClient>,
 }

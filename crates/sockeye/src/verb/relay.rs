@@ -59,6 +59,7 @@ use crate::sys::files::open_files;
 
 pub use crate::engine::relay::{Balance, Hearers, Listen, Summary, Trouble};
 pub use crate::net::local::LocalError;
+pub use crate::wire::preface::ProxyVersion;
 #[cfg(feature = "http")]
 pub use control::Control;
 
@@ -94,6 +95,8 @@ pub struct Options {
     pub gate: Gate,
     /// What the network between the two does.
     pub network: BadNetwork,
+    /// A header of the PROXY protocol tells each server whom its connection is for.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// Who the relay is to clients over TLS, where the address names no certificate.
     pub identity: Identity,
 }
@@ -116,6 +119,7 @@ impl Options {
             capture: None,
             gate: Gate::default(),
             network: BadNetwork::default(),
+            proxy_protocol: None,
             identity: Identity::throw_away(),
         }
     }
@@ -281,7 +285,7 @@ impl Relay {
         let websocket = is_websocket(&options.from).then(|| WsServer::new(&options.from, Messages::Bytes));
         #[cfg(not(feature = "http"))]
         let websocket = None;
-        let layers = ServerLayers { tls, websocket };
+        let layers = ServerLayers { accepts_proxy: options.from.options.accept_proxy, tls, websocket };
         let mut listeners = Vec::new();
         for mut socket in sockets {
             is_single |= socket.has_one_client();
@@ -380,6 +384,10 @@ fn target(
     secrets: Option<Arc<dyn Secrets>>,
     later: Option<&Arc<OnceLock<Vec<SocketAddr>>>>,
 ) -> Result<Target, RelayError> {
+    if address.options.accept_proxy {
+        let help = "it is for FROM, where clients come in; --proxy-protocol is for TO";
+        return Err(RelayError::Address(AddressError::no_proxy_here(address, help)));
+    }
     let protocol = protocol(address)?;
     if (protocol == Protocol::Udp) != (from == Protocol::Udp) {
         return Err(RelayError::Unlike { from: options.from.clone(), to: address.clone() });
@@ -414,7 +422,7 @@ fn target(
             (Err(error), _) => return Err(RelayError::Connect(error)),
         },
     };
-    Ok(Target::new(address.clone(), protocol, place, ClientLayers { tls, websocket }))
+    Ok(Target::new(address.clone(), protocol, place, ClientLayers { proxy: options.proxy_protocol, tls, websocket }))
 }
 
 #[cfg(feature = "http")]

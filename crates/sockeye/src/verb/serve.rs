@@ -302,6 +302,10 @@ impl Server {
         let mut requests = Vec::new();
         let mut roles = Vec::new();
         for (address, role) in assign(options)? {
+            if address.options.accept_proxy {
+                let help = "serve hears no header yet; a relay before it does: relay FROM?accept-proxy TO";
+                return Err(ServeError::Address(AddressError::no_proxy_here(&address, help)));
+            }
             requests.push(Request { protocols: role.protocols(&address, &mut notices)?, address });
             roles.push(role);
         }

@@ -2,5 +2,6 @@
 
 #[cfg(feature = "http")]
 pub(crate) mod http;
+pub(crate) mod preface;
 pub(crate) mod socks;
 pub(crate) mod starttls;

@@ -181,7 +181,17 @@ impl Loop {
             self.conclude(key, false);
             return;
         }
-        if let Some(session) = self.layers.get(listener).and_then(ServerLayers::session) {
+        let layers = self.layers.get(listener);
+        pair.awaits_header = layers.is_some_and(|layers| layers.accepts_proxy);
+        if pair.awaits_header {
+            pair.deadline = Some(self.now.after(limits::HANDSHAKE_WAIT));
+        }
+        let session = layers.and_then(ServerLayers::session);
+        if session.is_none() && pair.awaits_header && begun.is_ok() {
+            self.arm(key);
+            return;
+        }
+        if let Some(session) = session {
             pair.deadline = Some(self.now.after(limits::HANDSHAKE_WAIT));
             match session {
                 Ok(session) => begun = begun.and_then(|()| pair.near.secure(session)),

@@ -14,7 +14,9 @@ use crate::net::local::Guest;
 use crate::net::session::Session;
 use crate::net::tls::TlsError;
 use crate::net::websocket::Close;
+use crate::net::words;
 use crate::sys::queue;
+use crate::wire::preface::{self, Ends};
 
 /// Bytes that are encrypted at once, and most that wait encrypted for a socket to take them before more are.
 const ENCRYPTED: usize = 64 * 1024;
@@ -150,6 +152,42 @@ impl Leg {
 
     pub(super) fn is_handshaking(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.is_handshaking())
+    }
+
+    /// Says something before everything else.
+    pub(super) fn say_first(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        self.wire.extend_from_slice(bytes);
+        self.flush()
+    }
+
+    /// Takes the header of the PROXY protocol, with which a connection begins, and not a byte behind it; none where it has not
+    /// come whole.
+    ///
+    /// # Errors
+    /// It is none, or the connection ended before.
+    pub(super) fn hear_first(&mut self) -> Result<Option<Ends>, String> {
+        let mut bytes = [0; preface::LONGEST];
+        loop {
+            match recv(&self.fd, &mut bytes, RecvFlags::PEEK) {
+                Ok((0, _)) => return Err("the connection ended before its header".to_owned()),
+                Ok((length, _)) => match preface::read(&bytes[..length])? {
+                    Some(ends) => {
+                        // It stands there, so that all of it comes.
+                        let taken = recv(&self.fd, &mut bytes[..ends.length], RecvFlags::empty());
+                        let (length, _) = taken.map_err(|error| error.to_string())?;
+                        self.tell(|tap| tap.received(&bytes[..length]));
+                        return Ok(Some(ends));
+                    }
+                    None if self.hung => return Err("the connection ended inside its header".to_owned()),
+                    None => break,
+                },
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                Err(error) => return Err(words(&std::io::Error::from(error))),
+            }
+        }
+        self.readable = false;
+        Ok(None)
     }
 
     /// Whether its peer says nothing more once it hears our end.

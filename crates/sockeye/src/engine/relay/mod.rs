@@ -36,6 +36,7 @@ use crate::net::listen::Socket;
 use crate::net::session::ServerLayers;
 use crate::net::{is_exhausted, words};
 use crate::stop::Stop;
+use crate::wire::preface;
 use accept::Newcomer;
 use flows::Flows;
 use leg::{Behind, Buffer, Leg};
@@ -526,9 +527,8 @@ impl Loop {
             pair.armed.clear(at);
             match &pair.stage {
                 Stage::Greeting => {
-                    let why = format!("the client took too long for the handshake of {}", pair.near.layer());
                     if pair.deadline.is_some_and(|by| by <= self.now) {
-                        pair.give_up(crate::event::ClosedBy::Timeout, why);
+                        pair.is_late();
                         self.conclude(key, false);
                     } else {
                         self.arm(key);
@@ -663,6 +663,12 @@ impl Loop {
         }
         (pair.stage, pair.deadline) = (Stage::Joined, None);
         pair.last_moved.1 = self.now;
+        if let Some(version) = target.layers.proxy {
+            let header = preface::write(version, pair.ends());
+            // Whoever reads from it learns that it is broken.
+            let _ = pair.far.as_mut().map(|far| far.say_first(&header));
+        }
+        let Some(far) = &mut pair.far else { return };
         let begun = match target.session() {
             None => Ok(()),
             Some(Ok(session)) => {

@@ -1,6 +1,7 @@
 //! Two legs that are one connection: a client's, and one to a server. Each end of a stream is passed on by itself, a reset is
 //! passed on as one, and whatever came before either of them arrives first.
 
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::poll::End;
 use super::tap::Taps;
 use super::way::{Tools, Turn, Way};
 use super::{Outcome, Trouble};
-use crate::event::{ClosedBy, Conversation, Event};
+use crate::event::{ClosedBy, Conversation, Event, Name};
 use crate::failure::{Failure, Kind};
 use crate::faults::{Lane, Limit, LiveFault, Met};
 use crate::gate::Pass;
@@ -92,6 +93,8 @@ pub(super) struct Pair {
     pub(super) target: Option<usize>,
     pub(super) opened: Moment,
     pub(super) deadline: Option<Moment>,
+    /// A header of the PROXY protocol is still to come.
+    pub(super) awaits_header: bool,
     /// By when the server's handshake of TLS is to be over.
     pub(super) secure_by: Option<Moment>,
     pub(super) armed: Armed,
@@ -132,6 +135,7 @@ impl Pair {
             target: None,
             opened: now,
             deadline: None,
+            awaits_header: false,
             secure_by: None,
             armed: Armed::default(),
             last_moved: (0, now),
@@ -183,6 +187,22 @@ impl Pair {
 
     /// Goes on with the client's handshake.
     pub(super) fn greet(&mut self, tools: &mut Tools<'_>) -> Result<bool, Fate> {
+        if self.awaits_header {
+            match self.near.hear_first() {
+                Ok(None) => return Ok(false),
+                Ok(Some(ends)) => {
+                    self.awaits_header = false;
+                    if let Some((client, server)) = ends.addresses {
+                        self.conversation.client = Name::Inet(client);
+                        self.conversation.server = Name::Inet(server);
+                    }
+                }
+                Err(why) => {
+                    self.near.reset();
+                    return Err(self.give_up(ClosedBy::Server, format!("PROXY protocol: {why}")));
+                }
+            }
+        }
         loop {
             if !self.near.is_handshaking() {
                 return Ok(true);
@@ -214,6 +234,23 @@ impl Pair {
                     return Err(self.give_up(ClosedBy::Server, format!("{}: {error}", error.layer())));
                 }
             }
+        }
+    }
+
+    /// Its time is over before it was joined.
+    pub(super) fn is_late(&mut self) {
+        let what = match self.awaits_header {
+            true => "its header of the PROXY protocol".to_owned(),
+            false => format!("the handshake of {}", self.near.layer()),
+        };
+        self.give_up(ClosedBy::Timeout, format!("the client took too long for {what}"));
+    }
+
+    /// The client's end and ours, for who is told of them.
+    pub(super) fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        match (&self.conversation.client, &self.conversation.server) {
+            (Name::Inet(client), Name::Inet(server)) => Some((*client, *server)),
+            _ => None,
         }
     }
 

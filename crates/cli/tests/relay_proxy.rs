@@ -1,0 +1,185 @@
+//! The PROXY protocol of `relay`, in and out, with haproxy and nginx at the other end.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+
+use support::*;
+
+const IN: &str = "tcp://127.0.0.1:0?accept-proxy";
+const V1: &[u8] = b"PROXY TCP4 192.0.2.7 198.51.100.9 4711 443\r\n";
+const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x2b\
+    \x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x09\x12\x67\x01\xbb\x04\0\x04abcd";
+const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+
+fn relay(from: &str, more: &[&str]) -> (Server, TcpListener) {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    (Server::relay(&[from, &server.local_addr().unwrap().to_string()], more), server)
+}
+
+fn accept(listener: &TcpListener) -> TcpStream {
+    let stream = listener.accept().unwrap().0;
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream
+}
+
+#[test]
+fn servers_are_told_first_whom_a_connection_is_for() {
+    for (version, family) in [("v1", None), ("v2", Some(0x11))] {
+        let (relay, server) = relay("tcp://127.0.0.1:0", &["--proxy-protocol", version]);
+        let mut client = relay.connect();
+        client.write_all(b"hello").unwrap();
+        let mut accepted = accept(&server);
+        let own = client.local_addr().unwrap().port();
+        let Some(family) = family else {
+            let header = format!("PROXY TCP4 127.0.0.1 127.0.0.1 {own} {}\r\nhello", relay.port());
+            assert_eq!(text(&read(&mut accepted, header.len())), header);
+            continue;
+        };
+        let header = read(&mut accepted, 28);
+        assert_eq!((&header[..12], header[12], header[13]), (&b"\r\n\r\n\0\r\nQUIT\n"[..], 0x21, family));
+        assert_eq!(header[14..24], [0, 12, 127, 0, 0, 1, 127, 0, 0, 1]);
+        assert_eq!(u16::from_be_bytes([header[24], header[25]]), own);
+        assert_eq!(read(&mut accepted, 5), b"hello");
+    }
+}
+
+#[test]
+fn a_client_is_who_its_header_says_in_every_event_and_towards_the_server() {
+    for (header, name) in [(V1, "192.0.2.7:4711"), (V2, "[2001:db8::7]:4711")] {
+        let (relay, server) = relay(IN, &["--json", "--proxy-protocol", "v1"]);
+        let mut client = relay.connect();
+        // In pieces, the last of which has more behind the header.
+        let (first, rest) = header.split_at(9);
+        client.write_all(first).unwrap();
+        wait_until_idle(relay.child.id());
+        client.write_all(&[rest, b"hello"].concat()).unwrap();
+        let mut accepted = accept(&server);
+        let said = line(&mut accepted);
+        assert!(said.starts_with("PROXY TCP") && said.contains(" 4711 443\r\n"), "{said}");
+        assert_eq!(read(&mut accepted, 5), b"hello");
+        drop((client, accepted));
+        relay.log.wait_for(&format!("\"client\":\"{name}\""));
+        let closed = relay.log.wait_for("\"event\":\"closed\"");
+        assert!(closed.contains(&format!("\"client\":\"{name}\"")), "{closed}");
+    }
+}
+
+#[test]
+fn a_proxy_that_speaks_for_itself_is_the_client_it_is() {
+    for header in [LOCAL, b"PROXY UNKNOWN\r\n"] {
+        let (relay, server) = relay(IN, &["--json"]);
+        let mut client = relay.connect();
+        client.write_all(&[header, b"hello"].concat()).unwrap();
+        assert_eq!(read(&mut accept(&server), 5), b"hello");
+        relay.log.wait_for(&format!("\"client\":\"{}\"", client.local_addr().unwrap()));
+    }
+}
+
+#[test]
+fn what_is_no_header_never_reaches_a_server_and_half_of_one_has_a_time() {
+    let (relay, server) = relay(IN, &[]);
+    for (bytes, words) in [
+        (&b"GET / HTTP/1.1\r\n\r\n"[..], "does not begin with a header of the PROXY protocol"),
+        (b"PROXY TCP4 nonsense\r\n", "malformed"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x31\x11\0\x0c", "version 3"),
+    ] {
+        let mut client = relay.connect();
+        client.write_all(bytes).unwrap();
+        assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        relay.log.wait_for(words);
+    }
+    let mut half = relay.connect();
+    half.write_all(b"PROXY TCP4 1").unwrap();
+    drop(half);
+    relay.log.wait_for("the connection ended inside its header");
+    // Its time is that of a handshake.
+    let mut slow = relay.connect();
+    slow.write_all(b"PROXY TCP4 1").unwrap();
+    relay.log.wait_for("took too long for its header of the PROXY protocol");
+    server.set_nonblocking(true).unwrap();
+    assert_eq!(server.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
+fn a_header_stands_before_tls_on_either_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = peers::Authority::new(folder.path());
+    authority.sign(folder.path(), "server", &["localhost"], (2020, 2100));
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = server.local_addr().unwrap().to_string();
+    let from = format!("tls://127.0.0.1:0?accept-proxy&cert={}&key={}", path("server.pem"), path("server.key"));
+    let inner = Server::relay(&[&from, &to], &["--proxy-protocol", "v1"]);
+    let to = format!("tls://localhost:{}?ca={}", inner.port(), path("ca.pem"));
+    let outer = Server::relay(&["tcp://127.0.0.1:0", &to], &["-4", "--proxy-protocol", "v2"]);
+    let mut client = outer.connect();
+    client.write_all(b"hello").unwrap();
+    let mut accepted = accept(&server);
+    let own = client.local_addr().unwrap().port();
+    assert_eq!(line(&mut accepted), format!("PROXY TCP4 127.0.0.1 127.0.0.1 {own} {}\r\n", outer.port()));
+    assert_eq!(read(&mut accepted, 5), b"hello");
+}
+
+#[test]
+fn the_option_and_the_flag_are_refused_where_they_mean_nothing() {
+    let refused = |words: &[&str]| {
+        let output = run_command(command(&[]).arg("relay").args(words), b"");
+        assert_code(&output, 2);
+        text(&output.stderr)
+    };
+    assert!(refused(&["127.0.0.1:0", "tcp://127.0.0.1:1?accept-proxy"]).contains("--proxy-protocol is for TO"));
+    refused(&["udp://127.0.0.1:0", "udp://127.0.0.1:1", "--proxy-protocol", "v2"]);
+    refused(&["udp://127.0.0.1:0?accept-proxy", "udp://127.0.0.1:1"]);
+    refused(&["127.0.0.1:0", "127.0.0.1:1", "--proxy-protocol", "v3"]);
+}
+
+/// nginx answers with the address that it was told.
+#[test]
+fn nginx_hears_it() {
+    for version in ["v1", "v2"] {
+        let folder = tempfile::tempdir().unwrap();
+        let hears = "listen 127.0.0.1:PORT_TOO proxy_protocol; location / { return 200 $proxy_protocol_addr:$proxy_protocol_port; }";
+        let too = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let nginx = peers::nginx(folder.path(), &hears.replace("PORT_TOO", &too.to_string()));
+        let relay = Server::relay(&["tcp://127.0.0.1:0", &format!("127.0.0.1:{too}")], &["--proxy-protocol", version]);
+        let mut client = relay.connect();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let answer = text(&to_end(&mut client));
+        let own = client.local_addr().unwrap();
+        assert!(answer.ends_with(&format!("\r\n\r\n{own}")), "{version}: {answer}");
+        drop(nginx);
+    }
+}
+
+/// haproxy in between, either side of it in either version: the first client is who the last server hears of.
+#[test]
+fn haproxy_tells_it_and_hears_it() {
+    need("haproxy");
+    for version in ["", "-v2"] {
+        let (last, server) = relay(IN, &["--json"]);
+        let folder = tempfile::tempdir().unwrap();
+        let haproxy = peers::Peer::start(|port| {
+            let config = format!(
+                "defaults\n mode tcp\n timeout connect 60s\n timeout client 60s\n timeout server 60s\n\
+                listen one\n bind 127.0.0.1:{port} accept-proxy\n server a 127.0.0.1:{} send-proxy{version}\n",
+                last.port()
+            );
+            std::fs::write(folder.path().join("haproxy.cfg"), config).unwrap();
+            let mut command = Command::new("haproxy");
+            command.arg("-db").arg("-f").arg(folder.path().join("haproxy.cfg"));
+            command
+        });
+        let first = Server::relay(
+            &["tcp://127.0.0.1:0", &format!("127.0.0.1:{}", haproxy.port)],
+            &["--proxy-protocol", if version.is_empty() { "v1" } else { "v2" }],
+        );
+        let mut client = first.connect();
+        client.write_all(b"hello").unwrap();
+        assert_eq!(read(&mut accept(&server), 5), b"hello");
+        last.log.wait_for(&format!("\"client\":\"{}\"", client.local_addr().unwrap()));
+    }
+}
