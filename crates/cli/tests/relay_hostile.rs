@@ -1,0 +1,248 @@
+//! `relay` under bad treatment: servers that die, floods, too few files, an end while hundreds are inside, and random writes and
+//! closes either way.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use support::*;
+
+const ANY: &str = "tcp://127.0.0.1:0";
+
+/// Numbers by a seed, so that a failure can be repeated.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// What one end does in a round: pieces of these lengths, and whether it says its end before it has heard the other's.
+#[derive(Clone)]
+struct Part {
+    pieces: Vec<usize>,
+    ends_first: bool,
+}
+
+impl Part {
+    fn new(chance: &mut Chance) -> Self {
+        let count = chance.below(6) as usize;
+        let most = [1, 100, 5_000, 200_000][chance.below(4) as usize];
+        Self { pieces: (0..count).map(|_| 1 + chance.below(most) as usize).collect(), ends_first: chance.below(2) == 0 }
+    }
+
+    fn length(&self) -> usize {
+        self.pieces.iter().sum()
+    }
+}
+
+trait Stream: Read + Write + Send + Sized {
+    fn twin(&self) -> Self;
+    fn stop_sending(&self);
+}
+
+impl Stream for TcpStream {
+    fn twin(&self) -> Self {
+        self.try_clone().unwrap()
+    }
+
+    fn stop_sending(&self) {
+        self.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl Stream for UnixStream {
+    fn twin(&self) -> Self {
+        self.try_clone().unwrap()
+    }
+
+    fn stop_sending(&self) {
+        self.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+/// Plays one end; what it heard. Both directions at once where it does not wait for the other's end.
+fn play(stream: impl Stream + 'static, part: &Part, salt: u8) -> Vec<u8> {
+    let mut writer = stream.twin();
+    let pieces = part.pieces.clone();
+    let say = move || {
+        let mut at = 0_usize;
+        for length in pieces {
+            let piece: Vec<u8> = (at..at + length).map(|at| (at / 3) as u8 ^ salt).collect();
+            writer.write_all(&piece).unwrap();
+            at += length;
+        }
+        writer
+    };
+    let mut reader = stream;
+    if part.ends_first {
+        let saying = std::thread::spawn(move || say().stop_sending());
+        let heard = to_end(&mut reader);
+        saying.join().unwrap();
+        return heard;
+    }
+    let saying = std::thread::spawn(say);
+    let heard = to_end(&mut reader);
+    drop(saying.join().unwrap());
+    heard
+}
+
+fn said(part: &Part, salt: u8) -> Vec<u8> {
+    (0..part.length()).map(|at| (at / 3) as u8 ^ salt).collect()
+}
+
+fn rounds<S: Stream + 'static>(count: u64, connect: impl Fn() -> S, accept: impl Fn() -> TcpStream) {
+    let mut chance = Chance(17);
+    for round in 0..count {
+        let (mut client, server) = (Part::new(&mut chance), Part::new(&mut chance));
+        // Two who wait for each other's end wait for ever.
+        client.ends_first |= !server.ends_first;
+        let (near, far) = (connect(), accept());
+        let part = server.clone();
+        let at_server = std::thread::spawn(move || play(far, &part, 2));
+        let heard = play(near, &client, 1);
+        assert!(heard == said(&server, 2), "round {round}: the client heard {} of {}", heard.len(), server.length());
+        let heard = at_server.join().unwrap();
+        assert!(heard == said(&client, 1), "round {round}: the server heard {} of {}", heard.len(), client.length());
+    }
+}
+
+/// How many rounds; more are asked for by hand.
+fn count() -> u64 {
+    std::env::var("SOCKEYE_ROUNDS").ok().and_then(|count| count.parse().ok()).unwrap_or(150)
+}
+
+#[test]
+fn random_writes_both_ways_and_random_ends_lose_nothing() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = server.local_addr().unwrap().to_string();
+    let relay = Server::relay(&[ANY, &to], &[]);
+    rounds(count(), || relay.connect(), || server.accept().unwrap().0);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let _relay = Server::relay(&[&format!("unix:{}", path.display()), &to], &["--slice", "1..5000", "--seed", "1"]);
+    let connect = || {
+        let stream = UnixStream::connect(&path).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream
+    };
+    rounds(count() / 5, connect, || server.accept().unwrap().0);
+}
+
+/// Every one of many pairs, told that it lives.
+fn all_live(pairs: &mut [(TcpStream, TcpStream)]) {
+    for (client, accepted) in pairs {
+        client.write_all(b"alive").unwrap();
+        assert_eq!(read(accepted, 5), b"alive");
+    }
+}
+
+fn pairs(relay: &Server, server: &TcpListener, count: usize) -> Vec<(TcpStream, TcpStream)> {
+    (0..count).map(|_| (relay.connect(), server.accept().unwrap().0)).collect()
+}
+
+#[test]
+fn out_of_files_with_five_hundred_pairs_open_nobody_inside_is_harmed() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = server.local_addr().unwrap().to_string();
+    // 500 pairs, and 64 for other things.
+    let relay = Server::start_verb("relay", &["prlimit", "--nofile=1064:1064"], &[ANY, &to], &["--threads", "2"]);
+    let mut inside = pairs(&relay, &server, 500);
+    // A flood of those who have to wait.
+    let mut waiting: Vec<TcpStream> = (0..200).map(|_| relay.connect()).collect();
+    relay.log.wait_for("500 connections are open");
+    all_live(&mut inside);
+    drop(inside);
+    for client in &mut waiting {
+        client.write_all(b"now").unwrap();
+    }
+    for _ in 0..200 {
+        assert_eq!(read(&mut server.accept().unwrap().0, 3), b"now");
+    }
+}
+
+#[test]
+fn five_hundred_pairs_are_drained_by_a_signal_and_those_that_stay_are_counted() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = server.local_addr().unwrap().to_string();
+    let mut relay = Server::relay(&[ANY, &to], &["--grace", "60s"]);
+    let mut inside = pairs(&relay, &server, 500);
+    relay.begin_to_stop("TERM");
+    all_live(&mut inside);
+    drop(inside);
+    assert_eq!(relay.wait(), 0);
+    let mut relay = Server::relay(&[ANY, &to], &["--grace", "50ms"]);
+    let inside = pairs(&relay, &server, 500);
+    relay.signal("TERM");
+    assert_eq!(relay.wait(), 0);
+    drop(inside);
+    assert!(relay.log.to_end().last().unwrap().contains(", 500 cut "));
+}
+
+#[test]
+fn a_server_that_dies_and_comes_back_is_found_again() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    let relay = Server::relay(&[ANY, &address], &[]);
+    for _ in 0..3 {
+        let mut inside = pairs(&relay, &server, 10);
+        all_live(&mut inside);
+        drop(inside);
+    }
+    drop(server);
+    // Nobody is there: whoever comes is told so.
+    let mut client = relay.connect();
+    assert!(client.read(&mut [0; 1]).is_err());
+    relay.log.wait_for("cannot connect to");
+    let server = TcpListener::bind(&address).unwrap();
+    all_live(&mut pairs(&relay, &server, 10));
+}
+
+#[test]
+fn a_full_disk_ends_records_and_captures_and_not_the_relay() {
+    let script = r#"
+        mount -t tmpfs -o size=64k none /mnt
+        "$1" serve tcp://127.0.0.1:7001 --echo -q >/dev/null 2>&1 & one=$!
+        "$1" relay 127.0.0.1:7002 127.0.0.1:7001 --record /mnt/%n.talk --pcap /mnt/all.pcapng --port-file /tmp/port-$$ 2>/mnt/../tmp/log-$$ & two=$!
+        until [ -e /tmp/port-$$ ]; do sleep 0.05; done
+        head -c 1000000 /dev/urandom >/tmp/in-$$
+        for round in 1 2 3; do "$1" talk --retry 10s 127.0.0.1:7002 </tmp/in-$$ | cmp - /tmp/in-$$ && echo whole; done
+        kill -TERM $two; wait $two && echo ended
+        cat /tmp/log-$$
+        kill -9 $one; rm -f /tmp/port-$$ /tmp/in-$$ /tmp/log-$$
+    "#;
+    let output = in_namespace(script);
+    let said = text(&output.stdout);
+    assert_eq!(said.matches("whole\n").count(), 3, "{said}{}", text(&output.stderr));
+    assert!(said.contains("ended"), "{said}");
+    for what in ["the record of #", "the capture is not whole"] {
+        assert!(said.contains(what) && said.contains("the relay goes on"), "{said}");
+    }
+}
+
+#[test]
+fn a_hundred_clients_at_once_have_a_hundred_programs_and_leave_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gate");
+    let gate = UnixListener::bind(&path).unwrap();
+    let relay = Server::relay(&[ANY, &format!("sh:nc -U '{}' </dev/null >/dev/null; cat", path.display())], &[]);
+    let mut clients: Vec<TcpStream> = (0..100).map(|_| relay.connect()).collect();
+    // All of them run now.
+    let held: Vec<UnixStream> = (0..100).map(|_| gate.accept().unwrap().0).collect();
+    drop(held);
+    for client in &mut clients {
+        client.write_all(b"said").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let _ = to_end(client);
+    }
+    drop(clients);
+    let children = format!("/proc/{0}/task/{0}/children", relay.child.id());
+    until("the end of all programs", || std::fs::read_to_string(Path::new(&children)).unwrap().is_empty());
+    until("their descriptors", || files_of(relay.child.id()) < 40);
+}
