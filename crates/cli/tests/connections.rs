@@ -56,6 +56,41 @@ fn both_ends_play_every_kind_of_play_with_several_connections() {
     }
 }
 
+/// A client from one of the addresses of this machine.
+fn connect_from(host: [u8; 4], server: &Server) -> TcpStream {
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&socket, &std::net::SocketAddr::from((host, 0))).unwrap();
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], server.port()));
+    rustix::net::connect(&socket, &address).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream
+}
+
+#[test]
+fn plays_that_wait_for_a_connection_are_bounded_in_all_and_the_longest_waiting_goes_first() {
+    let (_folder, path) = written("C: {x=abc}\nS: ok\nC closes\nC connects\nC: more\nS: {x}\nS closes\n");
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path, "--max-memory", "4MiB", "--threads", "1"]);
+    let before = server.resident();
+    for host in 0..200_u8 {
+        let mut client = connect_from([127, 0, 1, host], &server);
+        says(&mut client, &format!("{}\n", "x".repeat(60_000)));
+        assert_eq!(line(&mut client), "ok\n");
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(to_end(&mut client), b"");
+    }
+    server.log.wait_for("all buffers together reached their bound");
+    let grown = server.resident().saturating_sub(before);
+    assert!(grown < 3 * 4096, "{grown} KiB");
+    // The last one is still waited for. The first is not: whoever comes from there begins anew.
+    let mut last = connect_from([127, 0, 1, 199], &server);
+    says(&mut last, "more\n");
+    assert_eq!(to_end(&mut last).len(), 60_001);
+    let mut first = connect_from([127, 0, 1, 0], &server);
+    says(&mut first, "more\n");
+    assert_eq!(line(&mut first), "ok\n");
+}
+
 #[test]
 fn the_next_client_from_the_same_host_goes_on_and_any_other_begins_anew() {
     let (_folder, path) = written(GREYLIST);
@@ -69,11 +104,7 @@ fn the_next_client_from_the_same_host_goes_on_and_any_other_begins_anew() {
     assert_eq!(to_end(&mut first), b"450 abc\r\n");
     drop(first);
     // From another host nobody goes on with it.
-    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
-    rustix::net::bind(&socket, &"127.0.0.2:0".parse::<std::net::SocketAddr>().unwrap()).unwrap();
-    let address: std::net::SocketAddr = format!("127.0.0.1:{}", server.port()).parse().unwrap();
-    rustix::net::connect(&socket, &address).unwrap();
-    let mut stranger = TcpStream::from(socket);
+    let mut stranger = connect_from([127, 0, 0, 2], &server);
     assert_eq!(line(&mut stranger), "220 hi\r\n");
     says(&mut stranger, "HELO stranger\r\n");
     assert_eq!(line(&mut stranger), "450 abc\r\n");

@@ -35,6 +35,9 @@ struct Group {
     /// By their numbers in the transcript.
     members: Vec<(u8, Key)>,
     state: State,
+    /// Since when it stands between two connections, and the bytes that it was counted with.
+    since: Moment,
+    held: usize,
     /// Its last conversation, for accounts.
     last: Conversation,
     /// Sockets that listen for it, by the number of what comes there.
@@ -48,7 +51,28 @@ enum State {
     /// It pauses between two of them.
     Pauses { standing: Standing, until: Moment },
     /// The other side is to open one.
-    Awaits { standing: Standing, connection: u8, has_port: bool, since: Moment, until: Option<Moment> },
+    Awaits { standing: Standing, connection: u8, has_port: bool, until: Option<Moment> },
+}
+
+impl State {
+    /// When it is due.
+    fn until(&self) -> Option<Moment> {
+        match self {
+            Self::Plays => None,
+            Self::Pauses { until, .. } => Some(*until),
+            Self::Awaits { until, .. } => *until,
+        }
+    }
+
+    /// Bytes of memory of a play that no connection is counted with.
+    fn memory(&self) -> usize {
+        match self {
+            Self::Plays => 0,
+            Self::Pauses { standing, .. } | Self::Awaits { standing, .. } => {
+                size_of::<Group>() + standing.play.memory()
+            }
+        }
+    }
 }
 
 /// All such plays of a loop.
@@ -56,6 +80,9 @@ enum State {
 pub(super) struct Groups {
     all: HashMap<u64, Group>,
     awaited: Awaited,
+    /// Plays between two connections, which stands longest first, and the memory of all of them.
+    longest: BTreeSet<(Moment, u64)>,
+    memory: usize,
     /// When a pause ends, or a connection is too late.
     due: BTreeSet<(Moment, u64)>,
     ports: HashMap<u32, Port>,
@@ -80,30 +107,46 @@ impl Groups {
         self.due.first().map(|(at, _)| *at)
     }
 
+    /// Bytes that plays between two connections take.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
+    }
+
     fn remove(&mut self, id: u64) -> Option<Group> {
+        self.rouse(id);
         let group = self.all.remove(&id)?;
-        self.stops_waiting(id, &group);
         for (_, port) in &group.ports {
             self.ports.remove(port);
         }
         Some(group)
     }
 
-    fn stops_waiting(&mut self, id: u64, group: &Group) {
-        match &group.state {
-            State::Plays => {}
-            State::Pauses { until, .. } => {
-                self.due.remove(&(*until, id));
-            }
-            State::Awaits { has_port, until, .. } => {
-                if let Some(until) = until {
-                    self.due.remove(&(*until, id));
-                }
-                if !has_port {
-                    self.awaited.remove((group.origin, group.host), id);
-                }
-            }
+    /// A play stands between two connections from now on.
+    fn stand(&mut self, id: u64, state: State, now: Moment) {
+        let Some(group) = self.all.get_mut(&id) else { return };
+        (group.since, group.held) = (now, state.memory());
+        self.memory += group.held;
+        self.longest.insert((now, id));
+        self.due.extend(state.until().map(|until| (until, id)));
+        if matches!(state, State::Awaits { has_port: false, .. }) {
+            self.awaited.insert((group.origin, group.host), (now, id));
         }
+        group.state = state;
+    }
+
+    /// It does no more; what it did until now.
+    fn rouse(&mut self, id: u64) -> State {
+        let Some(group) = self.all.get_mut(&id) else { return State::Plays };
+        let state = std::mem::replace(&mut group.state, State::Plays);
+        self.memory -= std::mem::take(&mut group.held);
+        self.longest.remove(&(group.since, id));
+        if let Some(until) = state.until() {
+            self.due.remove(&(until, id));
+        }
+        if matches!(state, State::Awaits { has_port: false, .. }) {
+            self.awaited.remove((group.origin, group.host), (group.since, id));
+        }
+        state
     }
 }
 
@@ -120,7 +163,8 @@ impl Loop {
     pub(super) fn begin_group(&mut self, id: u64, origin: usize, last: Conversation) {
         let peer = if self.origins[origin].is_client() { &last.server } else { &last.client };
         let (host, state) = (host_of(peer), State::Plays);
-        self.groups.all.insert(id, Group { origin, host, members: vec![], state, last, ports: vec![] });
+        let (since, held) = (self.lent.now, 0);
+        self.groups.all.insert(id, Group { origin, host, members: vec![], state, since, held, last, ports: vec![] });
     }
 
     /// The same for one that we open.
@@ -167,10 +211,7 @@ impl Loop {
             self.lent.output.clear();
             match step.next {
                 Next::Pause { until } => {
-                    let Some(group) = self.groups.all.get_mut(&id) else { return };
-                    group.state = State::Pauses { standing, until };
-                    self.groups.due.insert((until, id));
-                    return;
+                    return self.groups.stand(id, State::Pauses { standing, until }, self.lent.now);
                 }
                 Next::Flush => {}
                 Next::End(Ending::GoesOn { .. }) | Next::Hear { .. } | Next::StopSending | Next::StartTls => break,
@@ -194,8 +235,7 @@ impl Loop {
 
     /// A play goes on over a connection that is there.
     fn go_over(&mut self, id: u64, connection: u8, standing: Standing) {
-        let Some(group) = self.groups.all.get_mut(&id) else { return };
-        group.state = State::Plays;
+        let Some(group) = self.groups.all.get(&id) else { return };
         let found = group.members.iter().find(|(number, _)| *number == connection).map(|(_, key)| *key);
         let Standing { mut play, script } = standing;
         match found.filter(|key| self.channels.get_mut(*key).is_some_and(|channel| channel.is_open())) {
@@ -210,8 +250,7 @@ impl Loop {
 
     /// We open the next connection of a play.
     fn open_next(&mut self, id: u64, connection: u8, port: Option<u16>, standing: Standing) {
-        let Some(group) = self.groups.all.get_mut(&id) else { return };
-        group.state = State::Plays;
+        let Some(group) = self.groups.all.get(&id) else { return };
         let origin = group.origin;
         let is_ours = self.origins[origin].is_client();
         let peer = if is_ours { &group.last.server } else { &group.last.client };
@@ -310,13 +349,9 @@ impl Loop {
     pub(super) fn wake_groups(&mut self) {
         while let Some(&(at, id)) = self.groups.due.first().filter(|(at, _)| *at <= self.lent.now) {
             self.groups.due.remove(&(at, id));
-            let Some(group) = self.groups.all.get_mut(&id) else { continue };
-            match std::mem::replace(&mut group.state, State::Plays) {
+            match self.groups.rouse(id) {
                 State::Pauses { standing, .. } => self.go_between(id, standing),
-                state @ State::Awaits { .. } => {
-                    group.state = state;
-                    self.not_come(id);
-                }
+                State::Awaits { standing, .. } => self.not_come(id, standing),
                 State::Plays => {}
             }
         }
@@ -327,10 +362,9 @@ impl Loop {
         let waiting = self.groups.all.iter().filter(|(_, group)| !matches!(group.state, State::Plays));
         let waiting: Vec<u64> = waiting.map(|(id, _)| *id).collect();
         for id in waiting {
-            if self.bounds.is_judged() {
-                self.not_come(id);
-            } else {
-                self.end_group(id);
+            match self.groups.rouse(id) {
+                State::Awaits { standing, .. } if self.bounds.is_judged() => self.not_come(id, standing),
+                _ => self.end_group(id),
             }
         }
         self.drop_early();

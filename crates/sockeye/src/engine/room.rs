@@ -19,7 +19,8 @@ const RESTS: usize = 1000;
 impl Loop {
     /// Bytes that the buffers of this loop take.
     fn buffered(&self) -> u64 {
-        (self.memory + self.datagrams.iter().map(DatagramServer::memory).sum::<usize>()) as u64
+        let datagrams: usize = self.datagrams.iter().map(DatagramServer::memory).sum();
+        (self.memory + datagrams + self.groups.memory()) as u64
     }
 
     /// Bytes that the buffers of all loops take.
@@ -68,8 +69,13 @@ impl Loop {
                 }
             }
         }
+        let mut count = 0;
+        while self.buffered_in_all() > enough && self.groups.memory() > self.memory && self.drop_longest_standing(&why)
+        {
+            count += 1;
+        }
         self.close_longest_waiting(enough, far_too_much, &why);
-        let count = self.lent.tally.closed - before;
+        count += self.lent.tally.closed - before;
         if count > 0 {
             self.lent.observer.observe(Event::Dropped { count, error: why });
         }

@@ -1,13 +1,13 @@
 //! Connections that plays wait for, and clients that came before a play did.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
-use transcript::{Ending, Moment};
+use transcript::Moment;
 
 use super::super::channel::{Agent, Channel, Identity, Line};
 use super::super::handed::Standing;
@@ -17,17 +17,21 @@ use super::super::threads::Membership;
 use super::super::{Behaviour, Loop};
 use super::{Group, Port, State, host_of};
 use crate::event::{Conversation, Event, Name};
+use crate::failure::{Failure, Kind};
 use crate::gate::Pass;
 
-/// Plays that may wait for a connection at once; the one that waits longest goes first.
-const MOST_AWAITED: usize = 65_536;
+/// Plays of a loop that may stand between two connections at once; the one that does so longest goes first.
+const MOST_STANDING: usize = 65_536;
 /// Clients that came too early of which so many wait.
 const MOST_EARLY: usize = 64;
+
+/// A listening socket, and a host whose clients it has.
+type Source = (usize, Option<IpAddr>);
 
 /// By listening socket and host: the plays that wait for the next client, who waits longest first.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Awaited {
-    plays: HashMap<(usize, Option<IpAddr>), VecDeque<u64>>,
+    plays: HashMap<Source, BTreeSet<(Moment, u64)>>,
     early: VecDeque<Early>,
 }
 
@@ -42,9 +46,13 @@ pub(in crate::engine) struct Early {
 }
 
 impl Awaited {
-    pub(super) fn remove(&mut self, who: (usize, Option<IpAddr>), id: u64) {
+    pub(super) fn insert(&mut self, who: Source, play: (Moment, u64)) {
+        self.plays.entry(who).or_default().insert(play);
+    }
+
+    pub(super) fn remove(&mut self, who: Source, play: (Moment, u64)) {
         if let Some(plays) = self.plays.get_mut(&who) {
-            plays.retain(|other| *other != id);
+            plays.remove(&play);
             if plays.is_empty() {
                 self.plays.remove(&who);
             }
@@ -62,25 +70,32 @@ impl Loop {
         until: Option<Moment>,
         standing: Standing,
     ) {
-        let Some(group) = self.groups.all.get_mut(&id) else { return };
-        let (origin, host, since) = (group.origin, group.host, self.lent.now);
-        group.state = State::Awaits { standing, connection, has_port, since, until };
-        self.groups.due.extend(until.map(|until| (until, id)));
+        self.groups.stand(id, State::Awaits { standing, connection, has_port, until }, self.lent.now);
+        if self.groups.longest.len() > MOST_STANDING {
+            let why =
+                format!("more than {MOST_STANDING} plays wait for a connection: the one that waits longest goes first");
+            self.drop_longest_standing(&why);
+            self.lent.observer.observe(Event::Dropped { count: 1, error: why });
+        }
         if has_port {
             return self.watch_port(id, connection);
         }
-        let plays = self.groups.awaited.plays.entry((origin, host)).or_default();
-        plays.push_back(id);
-        if plays.len() > MOST_AWAITED
-            && let Some(&longest) = plays.front()
-        {
-            self.not_come(longest);
-        }
+        let Some((origin, host)) = self.groups.all.get(&id).map(|group| (group.origin, group.host)) else { return };
         let is_for_it = |early: &Early| early.listener == origin && host_of(&early.client) == host;
         let early = self.groups.awaited.early.iter().position(is_for_it);
         if let Some(early) = early.and_then(|at| self.groups.awaited.early.remove(at)) {
             self.go_on_in(early);
         }
+    }
+
+    /// Ends the play that has stood longest between two connections; whether there was one.
+    pub(in crate::engine) fn drop_longest_standing(&mut self, why: &str) -> bool {
+        let Some(&(_, id)) = self.groups.longest.first() else { return false };
+        if self.bounds.is_judged() {
+            self.tell_of_group(id, Failure::other(Kind::Evicted, why));
+        }
+        self.end_group(id);
+        true
     }
 
     /// Whether a play waits for this client.
@@ -114,18 +129,20 @@ impl Loop {
     pub(in crate::engine) fn go_on_in(&mut self, early: Early) {
         let Early { fd, client, server, listener, pass } = early;
         let Some(plays) = self.groups.awaited.plays.get(&(listener, host_of(&client))) else { return };
-        let Some(&id) = plays.front() else { return };
+        let Some(&(_, id)) = plays.first() else { return };
         self.connected(id, fd, client, server, pass);
     }
 
     /// The connection is there that a play waited for.
     fn connected(&mut self, id: u64, fd: OwnedFd, client: Name, server: Option<Box<Name>>, pass: Option<Box<Pass>>) {
-        let Some(group) = self.groups.all.get_mut(&id) else { return };
-        let state = std::mem::replace(&mut group.state, State::Plays);
-        let State::Awaits { standing, connection, has_port, since, until } = state else {
-            group.state = state;
+        if !matches!(self.groups.all.get(&id), Some(Group { state: State::Awaits { .. }, .. })) {
+            return;
+        }
+        let State::Awaits { standing: Standing { play, script }, connection, has_port, .. } = self.groups.rouse(id)
+        else {
             return;
         };
+        let Some(group) = self.groups.all.get_mut(&id) else { return };
         let origin = group.origin;
         let endpoint = &self.origins[origin].endpoint;
         let number = self.lent.tally.next_of_a_play();
@@ -139,12 +156,6 @@ impl Loop {
         if !has_port {
             group.last = conversation.clone();
         }
-        // It waits no more.
-        let waited = State::Awaits { standing, connection, has_port, since, until };
-        let last = group.last.clone();
-        let was = Group { origin, host: group.host, members: vec![], state: waited, last, ports: vec![] };
-        self.groups.stops_waiting(id, &was);
-        let State::Awaits { standing: Standing { play, script }, .. } = was.state else { return };
         self.lent.observer.observe(Event::Opened(conversation));
         if let Some(Membership { team, .. }) = &self.member {
             team.add(0);
@@ -156,16 +167,12 @@ impl Loop {
         self.join_group(id, connection, key);
     }
 
-    /// The other side did not open the connection that a play waits for.
-    pub(super) fn not_come(&mut self, id: u64) {
-        let Some(group) = self.groups.all.get_mut(&id) else { return };
-        let ending = match &mut group.state {
-            State::Awaits { standing: Standing { play, script }, since, .. } => {
-                let waited = Duration::from_nanos(self.lent.now.nanos().saturating_sub(since.nanos()));
-                play.not_connected(script, waited, &mut self.lent.scratch)
-            }
-            State::Pauses { .. } | State::Plays => Ending::Left,
-        };
+    /// The other side did not open the connection that a play waited for.
+    pub(super) fn not_come(&mut self, id: u64, standing: Standing) {
+        let Some(group) = self.groups.all.get(&id) else { return };
+        let Standing { mut play, script } = standing;
+        let waited = Duration::from_nanos(self.lent.now.nanos().saturating_sub(group.since.nanos()));
+        let ending = play.not_connected(&script, waited, &mut self.lent.scratch);
         self.ended(id, ending);
     }
 
