@@ -320,7 +320,8 @@ ask() { $bin/psql -h 127.0.0.1 -U ann postgres -qtAc "$1"; }
 until ask 'select 1' >/dev/null 2>&1; do sleep 0.05; done
 capture sql
 ask "select 'two words', now()" >/dev/null
-captured sql '^C closes'
+# Either may be the first to close.
+captured sql ' closes$'
 kill $postgres
 wait $postgres || true
 "#;
@@ -331,7 +332,7 @@ wait $postgres || true
         imported.contains("at tcp://127.0.0.1:5432\n") && imported.contains("select 'two words', now()"),
         "{imported}"
     );
-    assert!(imported.ends_with("C hex: 58 00 00 00 04\nC closes\n"), "{imported}");
+    assert!(imported.contains("\nC hex: 58 00 00 00 04\n"), "{imported}");
     plays_again(&folder, &capture, "0", &imported);
 }
 
@@ -376,7 +377,8 @@ dovecot -F -c conf & dovecot=$!
 until curl -s imap://127.0.0.1/ -X CAPABILITY >/dev/null; do sleep 0.05; done
 capture imap
 SSLKEYLOGFILE=$PWD/keys curl -s --ssl-reqd -k imap://127.0.0.1/INBOX -u ann:secret -X 'FETCH 1 BODY[]' >/dev/null
-captured imap '^S closes' --keylog keys
+# Either may be the first to close.
+captured imap ' closes$' --keylog keys
 kill $dovecot
 wait $dovecot || true
 "#;
