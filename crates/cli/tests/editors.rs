@@ -97,7 +97,8 @@ fn what_begins_no_statement_is_marked() {
                         .iter()
                         .any(|words| finding["message"].as_str().is_some_and(|message| message.contains(words)))
             });
-            if is_unknown {
+            // It is one inside `choose`, and a line does not say where it stands.
+            if is_unknown && line.trim() != "else" {
                 assert!(grammar.scope(line).starts_with("invalid"), "{}: {line}", path.display());
                 marked += 1;
             }

@@ -428,7 +428,6 @@ mod tests {
             ("unx://x", "did you mean unix?"),
             ("://x:1", "unknown scheme ``"),
             ("quic://x:1", "`quic://` is not there yet"),
-            ("ws://x/", "`ws://` is not there yet"),
             ("udp:9999", "has the scheme `udp` where the host stands: write udp://:9999 or udp://HOST:9999"),
             ("a:localhost:1", "has more than one colon: write [SCHEME://]HOST:PORT"),
             ("tcp:localhost:1", "write tcp://localhost:1"),

@@ -391,7 +391,9 @@ impl Run<'_> {
             self.end(&answer);
             return leave(answer, &request.method).map(|()| Outcome::NotChanged);
         }
-        if status == 304 && request.method != "HEAD" && !request.asks_if_changed() {
+        // Whoever asks only for what has changed would take it for news of a file that is not there. To others it is an answer
+        // without content, as to curl.
+        if status == 304 && download.only_if_changed && request.method != "HEAD" {
             self.end(&answer);
             let text = format!(
                 "{}: the server says 304, that nothing has changed, and was not asked for that; nothing came",
