@@ -49,7 +49,7 @@ fn short_help_shows_what_is_used_most_first_and_what_all_have_last() {
         ),
         (
             "import",
-            "Arguments:\nOptions: --output --session --starttls --help\nCommon options: --color --json --quiet --verbose",
+            "Arguments:\nOptions: --output --stream --keylog --exact --har --session --starttls --help\nCommon options: --color --json --quiet --verbose",
         ),
     ] {
         let help = help(&[verb, "-h"]);

@@ -74,7 +74,7 @@ const FIRST: &[(&str, &[&str])] = &[
         ],
     ),
     ("check", &["format", "write", "all_branches", "set"]),
-    ("import", &["output", "stream", "keylog", "exact", "har", "session", "client", "starttls"]),
+    ("import", &["output", "stream", "keylog", "exact", "har", "session", "starttls"]),
     ("report", &["against", "fail_if_slower", "save", "report"]),
 ];
 
