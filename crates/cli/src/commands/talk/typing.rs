@@ -1,7 +1,8 @@
 //! Lines that someone types at a terminal: edited, with a history, and with what the peer says above the line in hand.
 //!
 //! The conversation gets them by a pipe, as it would get any other input. What the peer says goes through a thread of its own to
-//! the editor, which alone knows where on the terminal the line in hand stands.
+//! the editor, which alone knows where on the terminal the line in hand stands. The editor begins with the first key:
+//! until then what comes is shown as it is, and nothing of ours is written to the terminal.
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,8 +12,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use rustyline::config::Configurer;
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
@@ -33,6 +36,8 @@ const NOTHING: &str = "\x1b[A\n";
 static MODES: OnceLock<Termios> = OnceLock::new();
 /// No line is begun any more.
 static IS_OVER: AtomicBool = AtomicBool::new(false);
+/// Keys are the editor's. It takes more of them at once than those of a line, so that it has them from the first one on.
+static IS_EDITED: AtomicBool = AtomicBool::new(false);
 
 /// A conversation that is typed.
 pub(super) struct Typing {
@@ -111,6 +116,8 @@ impl Write for Shown {
 /// them.
 fn read(mut editor: Editor<(), MemHistory>, mut history: Option<History>, lines: OwnedFd) {
     let mut lines = Some(std::fs::File::from(lines));
+    await_key();
+    IS_EDITED.store(true, Ordering::SeqCst);
     while !IS_OVER.load(Ordering::SeqCst) {
         match editor.readline("") {
             Ok(line) => {
@@ -138,6 +145,20 @@ fn read(mut editor: Editor<(), MemHistory>, mut history: Option<History>, lines:
             Err(_) => return,
         }
     }
+}
+
+/// Waits for the first key, which the terminal neither shows nor keeps until its line ends: the editor takes it.
+fn await_key() {
+    let Some(modes) = MODES.get() else { return };
+    let mut by_key = modes.clone();
+    by_key.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+    by_key.special_codes[SpecialCodeIndex::VMIN] = 1;
+    by_key.special_codes[SpecialCodeIndex::VTIME] = 0;
+    if IS_OVER.load(Ordering::SeqCst) || tcsetattr(io::stdin(), OptionalActions::Drain, &by_key).is_err() {
+        return;
+    }
+    let stdin = io::stdin();
+    while poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None) == Err(Errno::INTR) {}
 }
 
 /// Shows what comes, whole lines at a time.
@@ -171,6 +192,8 @@ fn print(mut printer: impl ExternalPrinter, came: &Receiver<Vec<u8>>) {
         show(pending);
     }
     // The editor takes one message after the other: when it takes the second of these, all before them are shown.
-    show(NOTHING.to_owned());
-    show(NOTHING.to_owned());
+    if IS_EDITED.load(Ordering::SeqCst) {
+        show(NOTHING.to_owned());
+        show(NOTHING.to_owned());
+    }
 }
