@@ -2,8 +2,7 @@
 //! `maybe S: x`, `include "x.talk"`.
 
 use super::meant::Instead::{Block, Inline, Nothing, Statement};
-use super::meant::{Instead, Meant};
-use super::unknown::{clip, is_message};
+use super::meant::{Instead, Meant, clip, is_message};
 
 /// What was meant by a line that is not yet one of these statements, but nearly.
 pub(super) fn head(text: &str) -> Option<Meant<'_>> {

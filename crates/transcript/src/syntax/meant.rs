@@ -23,3 +23,15 @@ pub(super) enum Instead {
     /// As nothing.
     Nothing,
 }
+
+/// Whether a line begins as a message does.
+pub(super) fn is_message(text: &str) -> bool {
+    let head = text.split(':').next().unwrap_or_default();
+    text.len() > head.len() && matches!(head, "C" | "S" | "C raw" | "S raw" | "C hex" | "S hex" | "C file" | "S file")
+}
+
+/// A statement as a suggestion shows it.
+pub(super) fn clip(text: &str) -> String {
+    let text = text.trim_end();
+    if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(59).chain(['…']).collect() }
+}

@@ -3,7 +3,7 @@
 use super::duration::nearest_duration;
 use super::foreign::foreign;
 use super::heads::head;
-use super::meant::{Instead, Meant};
+use super::meant::{Instead, Meant, clip, is_message};
 use super::nearest::nearest;
 
 /// Words that begin a statement, for suggestions.
@@ -265,11 +265,6 @@ fn arrow(text: &str) -> Option<(&str, char, &str)> {
     Some((mark, if back { to } else { from }, said))
 }
 
-pub(super) fn is_message(text: &str) -> bool {
-    let head = text.split(':').next().unwrap_or_default();
-    text.len() > head.len() && matches!(head, "C" | "S" | "C raw" | "S raw" | "C hex" | "S hex" | "C file" | "S file")
-}
-
 /// Something else behind a side than `:`, a form and its colon, or an act.
 fn form_or_act<'a>(text: &'a str, side: char, behind: &'a str) -> Option<Meant<'a>> {
     let wrong = |part, message: String, repaired: String| {
@@ -474,10 +469,4 @@ fn assignment(text: &str) -> Option<(&str, &str)> {
     let is_name = name.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic())
         && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric());
     (is_name && !value.starts_with(['=', '>'])).then(|| (name, value.trim()))
-}
-
-/// A statement as a suggestion shows it.
-pub(super) fn clip(text: &str) -> String {
-    let text = text.trim_end();
-    if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(59).chain(['…']).collect() }
 }
