@@ -5,15 +5,45 @@
 
 mod ending;
 
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use ending::assert_went_as_written;
 use proptest::prelude::*;
 use transcript::rehearse::{Rehearsal, rehearse};
-use transcript::{Carrier, Options, Script, Side, Transcript};
+use transcript::{Carrier, File, Files, Options, Script, Side, Transcript};
+
+/// The folder of the shipped ones, which include each other.
+#[derive(Debug)]
+struct Shipped;
+
+#[derive(Debug)]
+struct Disk(std::fs::File);
+
+impl Files for Shipped {
+    fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(Disk(std::fs::File::open(folder().join(path))?)))
+    }
+}
+
+impl File for Disk {
+    fn len(&self) -> u64 {
+        self.0.metadata().unwrap().len()
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(into, offset)
+    }
+}
+
+fn folder() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../transcripts")
+}
 
 fn parse(name: &str, text: &str) -> Transcript {
-    Transcript::parse(name, text.as_bytes(), &[]).unwrap_or_else(|refused| panic!("{refused}"))
+    Transcript::parse_with(name, text.as_bytes(), &[], Some(&Shipped)).unwrap_or_else(|refused| panic!("{refused}"))
 }
 
 fn prepare(transcript: &Transcript, side: Side, carrier: Carrier) -> Script {
@@ -41,8 +71,7 @@ fn said(text: &str) -> (String, String) {
 }
 
 fn shipped() -> Vec<(String, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../transcripts");
-    let mut found: Vec<(String, String)> = std::fs::read_dir(folder)
+    let mut found: Vec<(String, String)> = std::fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|ending| ending == "talk"))
