@@ -1,4 +1,4 @@
-"""Load: who generates it, beside wrk, redis-benchmark and the driver in C. The server has core 0, who asks has core 1; sockeye checks
+"""Load: who generates it, beside wrk, h2load, redis-benchmark and the driver in C. The server has core 0, who asks has core 1; sockeye checks
 every answer."""
 import json
 import re
@@ -14,12 +14,18 @@ from lib.table import LESS, MORE, Column, Table
 from rows.files import SITES, nginx
 
 FOLDER = OUT / "load"
+CONNECTIONS = [64, 1000]
 # wrk sends a Host and nothing else. Who asks the same asks with the same bytes: nginx takes 7 % longer to read two more fields.
 BARE = ["-H", "User-Agent:", "-H", "Accept:"]
 PING = "eol crlf\nC: PING\nS: +PONG\n"
-# A connection asks so often before it is opened anew. The driver in C never opens one again: opening one for a hundred questions
-# would cost a microsecond of each.
-GREETING = "eol lf\nS: Welcome!\nrepeat 10000\n  C: Michael\n  S: Hello, Michael!\nend\nC: exit\nS closes\n"
+# Questions of all connections together before they are opened anew. The driver in C never opens one again: opening one for a
+# hundred questions would cost a microsecond of each. A play has to end within the time that is measured.
+QUESTIONS = 320_000
+
+
+def greeting(connections):
+    return f"eol lf\nS: Welcome!\nrepeat {QUESTIONS // connections}\n  C: Michael\n  S: Hello, Michael!\nend\nC: exit\nS closes\n"
+
 
 
 def measured(command, answers):
@@ -53,6 +59,16 @@ def wrk(url, connections, seconds):
         return int(found[1]), int(found[1]) / float(found[2]), float(p99[1]) * {"us": 0.001, "ms": 1, "s": 1000}[p99[2]]
 
     return measured(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", url], answers)
+
+
+def h2load(url, connections, seconds):
+    def answers(said):
+        found = re.search(r"requests: \d+ total, \d+ started, \d+ done, (\d+) succeeded, (\d+) failed", said)
+        if not found or not int(found[1]) or int(found[2]):
+            raise Failed(said[-300:])
+        return int(found[1]), int(found[1]) / seconds, float("nan")
+
+    return measured(["h2load", "--h1", "-t1", f"-c{connections}", f"-D{seconds}", url], answers)
 
 
 def redis_benchmark(port, connections, seconds):
@@ -97,7 +113,8 @@ def load(plan):
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     (FOLDER / "ping.talk").write_text(PING)
-    (FOLDER / "greeting.talk").write_text(GREETING)
+    for connections in CONNECTIONS:
+        (FOLDER / f"greeting-{connections}.talk").write_text(greeting(connections))
     (SITES / "www").mkdir(parents=True, exist_ok=True)
     (SITES / "www/small.txt").write_text("hello\n")
 
@@ -105,13 +122,13 @@ def load(plan):
         return f"http://127.0.0.1:{port}/small.txt"
 
     def play(name):
-        return lambda port, connections: sockeye([f"127.0.0.1:{port}", "--play", FOLDER / name], connections, seconds)
+        return lambda port, n: sockeye([f"127.0.0.1:{port}", "--play", FOLDER / name.format(n)], n, seconds)
 
     redis, greet = GREETERS["redis PING"].command, GREETERS[C].command
     works = [
         ("nginx", nginx, "wrk", lambda port, n: wrk(page(port), n, seconds), lambda port, n: sockeye([page(port), *BARE], n, seconds)),
         ("redis PING", redis, "redis-benchmark", lambda port, n: redis_benchmark(port, n, seconds), play("ping.talk")),
-        ("greeting", greet, "C driver", lambda port, n: driver(port, n, seconds), play("greeting.talk")),
+        ("greeting", greet, "C driver", lambda port, n: driver(port, n, seconds), play("greeting-{}.talk")),
     ]
     try:
         for work, server, peer, theirs, ours in works:
@@ -120,11 +137,13 @@ def load(plan):
             if missing:
                 plan.left_out.update(missing)
                 continue
-            for connections in [64, 1000]:
+            for connections in CONNECTIONS:
                 contenders = {
                     peer: on(server, lambda port, n=connections, theirs=theirs: theirs(port, n)),
                     "sockeye": on(server, lambda port, n=connections, ours=ours: ours(port, n)),
                 }
+                if work == "nginx" and installed("h2load"):
+                    contenders["h2load, HTTP/1.1"] = on(server, lambda port, n=connections: h2load(page(port), n, seconds))
                 result.add(f"{work}, {connections} connections", in_turn(plan, contenders), plan.rounds)
     finally:
         shutil.rmtree(SITES, ignore_errors=True)
