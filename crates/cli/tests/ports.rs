@@ -276,3 +276,15 @@ fn interfaces_and_addresses_are_those_of_ip() {
     assert_eq!(rest[1], "2001:db8::2 from 2001:db8::1 on veth0");
     assert_eq!(rest[2..], ["203.0.113.1 cannot be reached: Network is unreachable", "7"]);
 }
+
+#[test]
+fn sockets_of_a_process_are_shown_by_its_number_and_by_its_name() {
+    let server = Server::start(&[]);
+    let listens = format!(":{}", server.port());
+    for who in [server.child.id().to_string(), "sockeye".to_owned()] {
+        let shown = run(&["ports", "--listening", "--of", &who], b"");
+        assert_code(&shown, 0);
+        assert!(text(&shown.stdout).contains(&listens), "{who}: {}", text(&shown.stdout));
+    }
+    assert_code(&run(&["ports", "--of", "no-such-program"], b""), 1);
+}
