@@ -55,7 +55,7 @@ struct State {
     socket: UnixStream,
     /// The conversation's end came, and all before it is written.
     is_written: AtomicBool,
-    /// Nobody will write to it: it is an input alone.
+    /// Why not everything passed.
     broken: Mutex<Option<Broken>>,
     /// What is written to is a terminal that a program has.
     is_master: bool,
