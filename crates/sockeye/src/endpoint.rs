@@ -1,7 +1,7 @@
 //! What tells sockets and conversations apart: protocols, names of ends, four-tuples.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,6 +45,17 @@ pub enum Name {
     Unnamed,
     /// What is no socket with a name: `stdio`, `exec:cat`, `fd:3`.
     Local(Arc<str>),
+}
+
+impl Name {
+    /// Its address without the port, if it has one.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Inet(address) => Some(address.ip()),
+            Self::Path(_) | Self::Unnamed | Self::Local(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Name {

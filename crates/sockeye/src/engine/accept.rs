@@ -1,7 +1,7 @@
 //! Clients come in, and go to the loop with the fewest: what becomes of errors of accept(2), and when accepting pauses.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -133,14 +133,6 @@ fn sort(error: Errno, endpoint: &Endpoint) -> Accepted {
     }
 }
 
-/// A client's address, if it has one.
-pub(super) fn address_of(client: &Name) -> Option<IpAddr> {
-    match client {
-        Name::Inet(client) => Some(client.ip()),
-        _ => None,
-    }
-}
-
 fn unmapped(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
@@ -177,24 +169,11 @@ impl Loop {
                 && self.bounds.gate.when_full == WhenFull::Wait
                 && self.live() >= most
             {
-                self.pause_accepting(&Gate::words_of_full(most));
+                self.pause_accepting(Gate::words_of_full(most));
                 return;
             }
-            if self.live() >= self.bounds.connections {
-                let bound = self.bounds.connections;
-                self.pause_accepting(&format!(
-                    "{bound} connections are open, as many as the limit of open files allows \
-                    (ulimit -n, less 64); new clients wait"
-                ));
-                return;
-            }
-            if let Behaviour::Exec(exec) = &self.origins[index].behaviour
-                && !exec.has_room()
-            {
-                let most = exec.most;
-                self.pause_accepting(&format!(
-                    "{most} programs run, as many as may (--max-children); new clients wait"
-                ));
+            if let Some(why) = self.lacks_room(&self.origins[index].behaviour) {
+                self.pause_accepting(why);
                 return;
             }
             let flags = match &self.origins[index].behaviour {
@@ -235,7 +214,7 @@ impl Loop {
                     self.lent.observer.observe(event);
                 }
                 Accepted::Pause(why) => {
-                    self.pause_accepting(&why);
+                    self.pause_accepting(why);
                     return;
                 }
                 Accepted::Die(error) => {
@@ -244,21 +223,37 @@ impl Loop {
                 }
             }
             if errors >= ERRORS {
-                self.pause_accepting("accept failed again and again; new clients wait");
+                self.pause_accepting("accept failed again and again; new clients wait".to_owned());
                 return;
             }
+        }
+    }
+
+    /// Why there is no room for one more, whoever it is, in words for those who wait.
+    pub(super) fn lacks_room(&self, behaviour: &Behaviour) -> Option<String> {
+        let bound = self.bounds.connections;
+        match behaviour {
+            _ if self.live() >= bound => Some(format!(
+                "{bound} connections are open, as many as the limit of open files allows \
+                (ulimit -n, less 64); new clients wait"
+            )),
+            Behaviour::Exec(exec) if !exec.has_room() => {
+                Some(format!("{} programs run, as many as may (--max-children); new clients wait", exec.most))
+            }
+            _ => None,
         }
     }
 
     /// Lets a client in if the rules say so and there is room for it.
     fn admit(&mut self, fd: OwnedFd, client: Name, server: Option<Box<Name>>, listener: usize) -> Option<Admitted> {
         let gate = &self.bounds.gate;
-        let address = address_of(&client);
+        let address = client.ip();
         let why = match gate.judge(address, self.live()) {
             Ok(pass) => return Some((fd, client, server, pass)),
             Err(KeptOut::FullOfAddress(_)) if gate.when_full == WhenFull::Wait && self.waiting.len() < MOST_WAITING => {
-                self.tell_of_waiting(address);
+                let words = gate.words_of_waiting(address);
                 self.waiting.push_back(Waiting { fd, client, server, listener });
+                self.tell_full(words);
                 return None;
             }
             Err(why) => why,
@@ -268,10 +263,11 @@ impl Loop {
         None
     }
 
-    fn tell_of_waiting(&mut self, address: Option<IpAddr>) {
+    /// Says once a second that clients wait.
+    pub(super) fn tell_full(&mut self, why: String) {
         if self.told_full.is_none_or(|told| self.lent.now >= told.after(Duration::from_secs(1))) {
             self.told_full = Some(self.lent.now);
-            self.lent.observer.observe(Event::Notice(self.bounds.gate.words_of_waiting(address)));
+            self.lent.observer.observe(Event::Notice(why));
         }
     }
 
@@ -291,7 +287,7 @@ impl Loop {
                 self.waiting.push_front(waiting);
                 break;
             }
-            let pass = address_of(&waiting.client).map_or(Ok(None), |address| self.bounds.gate.enter(address));
+            let pass = waiting.client.ip().map_or(Ok(None), |address| self.bounds.gate.enter(address));
             match pass {
                 Ok(pass) => {
                     let Waiting { fd, client, server, listener } = waiting;
@@ -343,7 +339,7 @@ impl Loop {
     }
 
     /// Rests from accepting: those who wait stay in the backlog, those inside are served.
-    fn pause_accepting(&mut self, why: &str) {
+    fn pause_accepting(&mut self, why: String) {
         for (index, listener) in self.listeners.iter_mut().enumerate() {
             if !listener.paused {
                 listener.paused = true;
@@ -351,10 +347,7 @@ impl Loop {
             }
         }
         self.accept_again = Some(self.lent.now.after(PAUSE));
-        if self.told_full.is_none_or(|told| self.lent.now >= told.after(Duration::from_secs(1))) {
-            self.told_full = Some(self.lent.now);
-            self.lent.observer.observe(Event::Notice(why.to_owned()));
-        }
+        self.tell_full(why);
     }
 
     pub(super) fn resume_accepting(&mut self) {

@@ -150,19 +150,11 @@ impl Groups {
     }
 }
 
-/// The host of a peer, if it has one.
-pub(super) fn host_of(peer: &Name) -> Option<IpAddr> {
-    match peer {
-        Name::Inet(address) => Some(address.ip()),
-        Name::Path(_) | Name::Unnamed | Name::Local(_) => None,
-    }
-}
-
 impl Loop {
     /// A play of several connections begins, with the first of them.
     pub(super) fn begin_group(&mut self, id: u64, origin: usize, last: Conversation) {
         let peer = if self.origins[origin].is_client() { &last.server } else { &last.client };
-        let (host, state) = (host_of(peer), State::Plays);
+        let (host, state) = (peer.ip(), State::Plays);
         let (since, held) = (self.lent.now, 0);
         self.groups.all.insert(id, Group { origin, host, members: vec![], state, since, held, last, ports: vec![] });
     }
@@ -191,7 +183,7 @@ impl Loop {
             {
                 // A name has an address by now.
                 let peer = if self.origins[known.origin].is_client() { &first.server } else { &first.client };
-                known.host = host_of(peer);
+                known.host = peer.ip();
                 known.last = first;
             }
             match going {

@@ -4,7 +4,6 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::answers::Pair;
 use super::channel::{Agent, Channel, Identity, Line};
@@ -14,7 +13,7 @@ use super::reactor::token::Key;
 use super::threads::Membership;
 use super::{Behaviour, Loop};
 use crate::event::{Conversation, Event, Name, Protocol};
-use crate::gate::{Pass, WhenFull};
+use crate::gate::{Gate, KeptOut, Pass, WhenFull};
 use crate::limits;
 use crate::net::listen::Socket;
 
@@ -165,29 +164,16 @@ impl Loop {
         if self.lent.stopping || self.all_played() {
             return Err(No::Never);
         }
-        let is_full = |why: String| match gate.when_full {
-            WhenFull::Wait => No::Full(format!("{why}; new clients wait")),
-            WhenFull::Refuse => No::Refused(format!("refused: {why}")),
-        };
-        if let Some(most) = gate.most.filter(|most| self.live() >= *most) {
-            return Err(is_full(format!("{most} connections, as many as may be (--max-conns)")));
+        if let Some(why) = self.lacks_room(&self.datagrams[index].origin.behaviour) {
+            return Err(No::Full(why));
         }
-        if let Behaviour::Exec(exec) = &self.datagrams[index].origin.behaviour
-            && !exec.has_room()
-        {
-            let most = exec.most;
-            return Err(No::Full(format!("{most} programs run, as many as may (--max-children); new clients wait")));
-        }
-        if self.live() >= self.bounds.connections {
-            let bound = self.bounds.connections;
-            return Err(No::Full(format!(
-                "{bound} connections are open, as many as the limit of open files allows (ulimit -n, less 64); new clients \
-                wait"
-            )));
-        }
-        gate.enter(pair.0.ip()).map_err(|()| {
-            let most = gate.per_address.unwrap_or_default();
-            is_full(format!("{most} connections, as many as may be of one address (--max-conns-per-address)"))
+        let address = pair.0.ip();
+        gate.judge(Some(address), self.live()).map_err(|why| match why {
+            KeptOut::Full(most) if gate.when_full == WhenFull::Wait => No::Full(Gate::words_of_full(most)),
+            KeptOut::FullOfAddress(_) if gate.when_full == WhenFull::Wait => {
+                No::Full(gate.words_of_waiting(Some(address)))
+            }
+            why => No::Refused(why.to_string()),
         })
     }
 
@@ -237,10 +223,7 @@ impl Loop {
     /// Says once a second that clients wait, and how many datagrams found no room.
     fn tell_of_full(&mut self, index: usize, full: Option<(String, u64)>) {
         let Some((why, lost)) = full else { return };
-        if self.told_full.is_none_or(|told| self.lent.now >= told.after(Duration::from_secs(1))) {
-            self.told_full = Some(self.lent.now);
-            self.lent.observer.observe(Event::Notice(why));
-        }
+        self.tell_full(why);
         if lost > 0 {
             let endpoint = &self.datagrams[index].socket.endpoint;
             let error =

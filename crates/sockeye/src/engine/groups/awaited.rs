@@ -15,7 +15,7 @@ use super::super::reactor::poller::Interest;
 use super::super::reactor::token::Token;
 use super::super::threads::Membership;
 use super::super::{Behaviour, Loop};
-use super::{Group, Port, State, host_of};
+use super::{Group, Port, State};
 use crate::event::{Conversation, Event, Name};
 use crate::failure::{Failure, Kind};
 use crate::gate::Pass;
@@ -81,7 +81,7 @@ impl Loop {
             return self.watch_port(id, connection);
         }
         let Some((origin, host)) = self.groups.all.get(&id).map(|group| (group.origin, group.host)) else { return };
-        let is_for_it = |early: &Early| early.listener == origin && host_of(&early.client) == host;
+        let is_for_it = |early: &Early| early.listener == origin && early.client.ip() == host;
         let early = self.groups.awaited.early.iter().position(is_for_it);
         if let Some(early) = early.and_then(|at| self.groups.awaited.early.remove(at)) {
             self.go_on_in(early);
@@ -100,7 +100,7 @@ impl Loop {
 
     /// Whether a play waits for this client.
     pub(in crate::engine) fn is_awaited(&self, listener: usize, client: &Name) -> bool {
-        self.groups.awaited.plays.contains_key(&(listener, host_of(client)))
+        self.groups.awaited.plays.contains_key(&(listener, client.ip()))
     }
 
     /// A client came that no play waits for, and none begins: it waits for one that is under way.
@@ -128,7 +128,7 @@ impl Loop {
     /// The play that has waited longest for a client of this host goes on with it.
     pub(in crate::engine) fn go_on_in(&mut self, early: Early) {
         let Early { fd, client, server, listener, pass } = early;
-        let Some(plays) = self.groups.awaited.plays.get(&(listener, host_of(&client))) else { return };
+        let Some(plays) = self.groups.awaited.plays.get(&(listener, client.ip())) else { return };
         let Some(&(_, id)) = plays.first() else { return };
         self.connected(id, fd, client, server, pass);
     }
@@ -213,7 +213,7 @@ impl Loop {
         let client = peer
             .map_or(Name::Unnamed, |peer| Name::Inet(std::net::SocketAddr::new(peer.ip().to_canonical(), peer.port())));
         let Some(group) = self.groups.all.get(&id) else { return };
-        if host_of(&client) != group.host {
+        if client.ip() != group.host {
             // A port is for whoever was told of it.
             let error = format!("{client} connected to a port that is for another host");
             self.lent.observer.observe(Event::Dropped { count: 1, error });

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::net::SocketFlags;
 
-use super::super::accept::{ACCEPTS, Accepted, ERRORS, MOST_WAITING, PAUSE, accept, address_of};
+use super::super::accept::{ACCEPTS, Accepted, ERRORS, MOST_WAITING, PAUSE, accept};
 use super::Loop;
 use super::capture::Wire;
 use super::leg::{Behind, Leg};
@@ -92,7 +92,7 @@ impl Loop {
     /// Lets a client in if the rules say so and there is room for it.
     fn admit(&mut self, newcomer: Newcomer) -> Option<(Newcomer, Option<Box<Pass>>)> {
         let gate = &self.shared.options.gate;
-        let address = address_of(&newcomer.client);
+        let address = newcomer.client.ip();
         let why = match gate.judge(address, self.shared.live()) {
             Ok(pass) => return Some((newcomer, pass)),
             Err(KeptOut::FullOfAddress(_)) if gate.when_full == WhenFull::Wait && self.waiting.len() < MOST_WAITING => {
@@ -139,7 +139,7 @@ impl Loop {
                 self.waiting.push_front(newcomer);
                 break;
             }
-            match address_of(&newcomer.client).map_or(Ok(None), |address| gate.enter(address)) {
+            match newcomer.client.ip().map_or(Ok(None), |address| gate.enter(address)) {
                 Ok(pass) => self.receive(newcomer, pass),
                 Err(()) => self.waiting.push_back(newcomer),
             }

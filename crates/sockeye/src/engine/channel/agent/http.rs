@@ -12,7 +12,6 @@ use super::super::super::storage::Done;
 use super::super::super::web::{Answered, Part, Web};
 use super::super::{Channel, Fate, Phase};
 use super::Agent;
-use crate::event::Name;
 use crate::limits;
 use crate::sys::files::read_onto;
 use crate::sys::queue::bound_unsent;
@@ -158,10 +157,7 @@ impl Channel {
     where
         T: Default,
     {
-        let client = match &self.peer {
-            Name::Inet(address) => Some(address.ip()),
-            Name::Path(_) | Name::Unnamed | Name::Local(_) => None,
-        };
+        let client = self.peer.ip();
         let Agent::Http(web) = &mut self.agent else { return T::default() };
         let (date, now, stopping, storing) = (context.date, context.now, context.stopping, context.storing);
         let (wait, lines, turn) = (context.wait, &mut *context.lines, &mut context.turn);
