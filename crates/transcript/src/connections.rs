@@ -174,7 +174,7 @@ impl Walk<'_> {
         for statement in throughout(body) {
             let StatementKind::Message { side, template, .. } = &statement.kind else { continue };
             for (hole, place) in template.holes() {
-                let Some(listens) = roles.listens(&hole.name) else { continue };
+                let Some((listens, _)) = roles.listens(&hole.name) else { continue };
                 if listens == *side && !hole.defaults.is_empty() {
                     let message =
                         format!("{{{}}} is the port at which the {listens} listens, and has no default", hole.name);

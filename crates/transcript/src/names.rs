@@ -28,8 +28,8 @@ pub(crate) struct Roles {
     by_place: HashMap<(usize, usize), Role>,
     /// The names whose values are new for whoever says them first.
     fresh: HashMap<String, Made>,
-    /// The names that stand for ports at which a side is connected to.
-    ports: HashMap<String, Side>,
+    /// The names that stand for ports: who listens there, and for which connection.
+    ports: HashMap<String, (Side, u8)>,
 }
 
 impl Roles {
@@ -42,8 +42,8 @@ impl Roles {
         self.fresh.get(name).copied()
     }
 
-    /// Who listens at the port whose number a name has, if it is one.
-    pub(crate) fn listens(&self, name: &str) -> Option<Side> {
+    /// Who listens at the port whose number a name has, if it is one, and for which connection.
+    pub(crate) fn listens(&self, name: &str) -> Option<(Side, u8)> {
         self.ports.get(name).copied()
     }
 }
@@ -123,7 +123,7 @@ pub(crate) fn resolve(body: &[Statement], given: &[&str], source: &Source) -> (R
     let (values, mut roles) = (throughout(body).filter_map(Statement::sets).collect(), Roles::default());
     for statement in throughout(body) {
         if let StatementKind::Connects { side, to: Some(to) } = &statement.kind {
-            roles.ports.extend(to.names().map(|name| (name.to_owned(), side.other())));
+            roles.ports.extend(to.names().map(|name| (name.to_owned(), (side.other(), statement.connection))));
         }
     }
     let mut resolver = Resolver { source, values, roles, findings: Vec::new(), aside: Vec::new() };

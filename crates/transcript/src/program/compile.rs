@@ -82,9 +82,7 @@ pub(crate) fn compile(
         here: vec![],
         expressions: BTreeMap::new(),
         on: Some(FIRST),
-        ports: BTreeMap::new(),
     };
-    compiler.collect_ports(body);
     compiler.collect_written(body);
     compiler.collect_constants(body);
     compiler.write_all_given();
@@ -139,8 +137,6 @@ struct Compiler<'a> {
     expressions: BTreeMap<String, Arc<Regex>>,
     /// The connection over which the play goes here, where that is the same on every way.
     on: Option<u8>,
-    /// The connection that is opened to the port with this name.
-    ports: BTreeMap<String, u8>,
 }
 
 /// Most bytes of text that stand in a program twice, for speed.
@@ -295,20 +291,11 @@ impl Compiler<'_> {
         }
     }
 
-    /// Notes which connection is opened to which port.
-    fn collect_ports(&mut self, body: &[Statement]) {
-        for statement in throughout(body) {
-            if let StatementKind::Connects { to: Some(to), .. } = &statement.kind {
-                self.ports.extend(to.names().map(|name| (name.to_owned(), statement.connection)));
-            }
-        }
-    }
-
     /// Notes which numbers with a value are written how.
     fn collect_written(&mut self, body: &[Statement]) {
         for (hole, place) in throughout(body).flat_map(Statement::templates).flat_map(Template::holes) {
             if let crate::syntax::Pattern::Number(number) = hole.pattern
-                && (self.roles.of(place) == Role::Value || self.listens_for(&hole.name))
+                && (self.roles.of(place) == Role::Value || self.listens_for(&hole.name).is_some())
             {
                 self.written.entry(hole.name.clone()).or_default().insert(number);
             }
@@ -372,9 +359,9 @@ impl Compiler<'_> {
         self.on = Some(connection);
     }
 
-    /// Whether we listen at the port whose number a name has.
-    fn listens_for(&self, name: &str) -> bool {
-        self.roles.listens(name) == Some(self.side)
+    /// The connection for which we listen at the port whose number a name has, if we do.
+    fn listens_for(&self, name: &str) -> Option<u8> {
+        self.roles.listens(name).filter(|(side, _)| *side == self.side).map(|(_, connection)| connection)
     }
 
     /// Before a message of ours that first says a port at which we listen: from here on we do.
@@ -383,8 +370,9 @@ impl Compiler<'_> {
             return;
         }
         for (hole, at) in template.holes() {
-            if self.roles.of(at) == Role::Capture && self.listens_for(&hole.name) {
-                let connection = self.ports.get(hole.name.as_str()).copied().unwrap_or(FIRST);
+            if self.roles.of(at) == Role::Capture
+                && let Some(connection) = self.listens_for(&hole.name)
+            {
                 let slot = self.slot(&hole.name);
                 self.emit(place, Op::Listen { slot, connection });
                 self.write(place, &hole.name, None);
@@ -793,7 +781,7 @@ impl Compiler<'_> {
     fn hole(&mut self, place: Place, hole: &Hole, ours: bool) -> PieceKind {
         let role = match self.roles.of(place) {
             // It was given its value when we began to listen.
-            Role::Capture if ours && self.listens_for(&hole.name) => Role::Value,
+            Role::Capture if ours && self.listens_for(&hole.name).is_some() => Role::Value,
             role => role,
         };
         if let crate::syntax::Pattern::Number(number) = hole.pattern {
