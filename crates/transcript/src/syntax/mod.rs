@@ -232,7 +232,7 @@ pub(crate) fn throughout(body: &[Statement]) -> impl Iterator<Item = &Statement>
                 continue;
             };
             let begin = open.len();
-            open.extend(statement.bodies().map(<[Statement]>::iter));
+            open.extend(statement.kind.bodies().map(<[Statement]>::iter));
             // The first of its blocks comes first.
             open[begin..].reverse();
             return Some(statement);
@@ -240,32 +240,34 @@ pub(crate) fn throughout(body: &[Statement]) -> impl Iterator<Item = &Statement>
     })
 }
 
-impl Statement {
+impl StatementKind {
     /// The statements of each block in it.
     pub(crate) fn bodies(&self) -> impl Iterator<Item = &[Statement]> {
-        let (body, branches, cases): (Option<&[Self]>, &[Branch], &[Case]) = match &self.kind {
-            StatementKind::Repeat { body, .. }
-            | StatementKind::AnyOrder { body }
-            | StatementKind::Together { body }
-            | StatementKind::Maybe { body }
-            | StatementKind::Aside { body } => (Some(body), &[], &[]),
-            StatementKind::Either { branches } => (None, branches, &[]),
-            StatementKind::Choose { cases, .. } => (None, &[], cases),
-            StatementKind::Message { .. }
-            | StatementKind::Not { .. }
-            | StatementKind::Act { .. }
-            | StatementKind::Connects { .. }
-            | StatementKind::StartTls
-            | StatementKind::File { .. }
-            | StatementKind::Set { .. }
-            | StatementKind::Fresh { .. }
-            | StatementKind::Let { .. }
-            | StatementKind::Wrong => (None, &[], &[]),
+        let (body, branches, cases): (Option<&[Statement]>, &[Branch], &[Case]) = match self {
+            Self::Repeat { body, .. }
+            | Self::AnyOrder { body }
+            | Self::Together { body }
+            | Self::Maybe { body }
+            | Self::Aside { body } => (Some(body), &[], &[]),
+            Self::Either { branches } => (None, branches, &[]),
+            Self::Choose { cases, .. } => (None, &[], cases),
+            Self::Message { .. }
+            | Self::Not { .. }
+            | Self::Act { .. }
+            | Self::Connects { .. }
+            | Self::StartTls
+            | Self::File { .. }
+            | Self::Set { .. }
+            | Self::Fresh { .. }
+            | Self::Let { .. }
+            | Self::Wrong => (None, &[], &[]),
         };
         let branches = branches.iter().map(|branch| &branch.body[..]);
         body.into_iter().chain(branches).chain(cases.iter().map(|case| &case.body[..]))
     }
+}
 
+impl Statement {
     /// The text and holes in it, but for those of its blocks.
     pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
         let (key, template) = match &self.kind {

@@ -630,7 +630,7 @@ impl Parser<'_> {
         if empty {
             self.error(began, "the block is empty", "put a line between it and its `end`");
         }
-        let connection = first_connection(&kind);
+        let connection = kind.bodies().find_map(first_said).unwrap_or(FIRST);
         self.push_on(began, connection, kind);
     }
 
@@ -762,20 +762,6 @@ fn begins_with_connecting(kind: &StatementKind) -> bool {
 }
 
 /// The connection of the first line in a block.
-fn first_connection(kind: &StatementKind) -> u8 {
-    let first = match kind {
-        StatementKind::Either { branches } => branches.iter().find_map(|branch| first_said(&branch.body)),
-        StatementKind::Choose { cases, .. } => cases.iter().find_map(|case| first_said(&case.body)),
-        StatementKind::Repeat { body, .. }
-        | StatementKind::AnyOrder { body }
-        | StatementKind::Together { body }
-        | StatementKind::Maybe { body }
-        | StatementKind::Aside { body } => first_said(body),
-        _ => None,
-    };
-    first.unwrap_or(FIRST)
-}
-
 fn first_said(body: &[Statement]) -> Option<u8> {
     let has_connection = |statement: &&Statement| {
         !matches!(
