@@ -1,6 +1,8 @@
 //! One canonical layout: blocks indented by two spaces, one space between words, nothing invisible at the end of a line.
 //! What is said stays what it is, and comments stay where they are.
 
+use crate::syntax::said_by;
+
 /// Lays a transcript out. The text should parse; lines that do not are kept as they are.
 ///
 /// Formatting twice changes nothing more, and the statements are the same as before.
@@ -54,7 +56,7 @@ enum Block {
 
 /// Whether a word is a side, with the number of its connection or without.
 fn is_side(word: &str) -> bool {
-    matches!(word.as_bytes(), [b'C' | b'S'] | [b'C' | b'S', b'2'..=b'9'])
+    said_by(word).is_some()
 }
 
 /// One statement or comment without its indent.

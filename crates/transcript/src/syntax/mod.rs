@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use nearest::nearest;
-pub(crate) use parse::read;
+pub(crate) use parse::{read, said_by};
 pub(crate) use unknown::bare_bytes;
 
 use crate::Side;

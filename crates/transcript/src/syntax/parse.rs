@@ -773,7 +773,7 @@ fn first_said(body: &[Statement]) -> Option<u8> {
 }
 
 /// Whose line it is, and over which connection: `C`, `S2`.
-fn said_by(word: &str) -> Option<(Side, u8)> {
+pub(crate) fn said_by(word: &str) -> Option<(Side, u8)> {
     let mut letters = word.chars();
     let side = match letters.next()? {
         'C' => Side::Client,
