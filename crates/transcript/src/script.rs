@@ -322,10 +322,7 @@ fn said(program: &Program) -> Vec<usize> {
             }
             Op::End | Op::Forbidden | Op::Return => {}
             Op::Jump(to) => open.push(*to),
-            Op::Choose(table) => {
-                let table = &program.tables[*table];
-                open.extend(table.ways.values().copied().chain(table.otherwise));
-            }
+            Op::Choose(table) => open.extend(program.tables[*table].starts()),
             Op::Again { body, .. } => open.extend([*body, pc + 1]),
             Op::Choice(index) => {
                 let choice = &program.choices[*index];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Choice, Fork, Pc, PieceKind, Plan, Program};
+use super::{Choice, Fork, Pc, PieceKind, Plan, Program, Table};
 
 impl Program {
     /// The lines with which the branches begin that were not taken, at choices of ours.
@@ -14,7 +14,7 @@ impl Program {
         });
         // What must not come is never said.
         let branches = branches.filter(|&&branch| !self.is_forbidden(branch));
-        let ways = self.tables.iter().flat_map(|table| table.ways.values().chain(&table.otherwise));
+        let ways = self.tables.iter().flat_map(Table::starts);
         let lines = branches.chain(ways).map(|&branch| self.places[branch].line);
         lines.filter(|line| !taken.contains(line)).collect()
     }
@@ -25,7 +25,7 @@ impl Program {
             Fork::Either { branches, .. } => branches.as_slice(),
             Fork::Loop { .. } => &[],
         });
-        let starts = starts.chain(self.tables.iter().flat_map(|table| table.ways.values().chain(&table.otherwise)));
+        let starts = starts.chain(self.tables.iter().flat_map(Table::starts));
         let Some(wanted) = starts.copied().find(|&start| self.places[start].line == line) else { return };
         self.lead(wanted);
         for choice in &mut self.choices {

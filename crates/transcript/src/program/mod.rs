@@ -162,6 +162,13 @@ pub(crate) struct Table {
     pub(crate) otherwise: Option<Pc>,
 }
 
+impl Table {
+    /// Where its ways begin.
+    pub(crate) fn starts(&self) -> impl Iterator<Item = &Pc> {
+        self.ways.values().chain(&self.otherwise)
+    }
+}
+
 /// What the other side may begin at any time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Aside {

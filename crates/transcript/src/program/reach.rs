@@ -60,10 +60,7 @@ fn successors(program: &Program, pc: Pc) -> Vec<Pc> {
         Op::Jump(to) => vec![*to],
         Op::Again { body, .. } => vec![*body, pc + 1],
         Op::AnyOrder(_) => vec![pc, pc + 1],
-        Op::Choose(table) => {
-            let table = &program.tables[*table];
-            table.ways.values().copied().chain(table.otherwise).collect()
-        }
+        Op::Choose(table) => program.tables[*table].starts().copied().collect(),
         Op::Choice(index) => {
             let choice = &program.choices[*index];
             // A first line's rivals are compared before it is said; their values count as read here.
