@@ -35,30 +35,23 @@ impl Program {
             }
         }
     }
-}
 
-impl Program {
     /// Has every `choose` around an operation go that way: whoever gives its name a value gives it the right one.
     fn lead(&mut self, wanted: Pc) {
-        let mut ways = Vec::new();
-        for table in &self.tables {
+        let Self { tables, messages, .. } = self;
+        for table in tables.iter() {
             let PieceKind::Value(slot) = table.key.kind else { continue };
-            let starts = table.ways.iter().map(|(value, &start)| (start, Some(value.to_vec())));
+            let starts = table.ways.iter().map(|(value, &start)| (start, Some(value)));
             let way = starts.chain(table.otherwise.map(|start| (start, None))).filter(|(start, _)| *start <= wanted);
             // A `choose` that ended before has ways that begin above it too: taking one of them does no harm.
             let Some((_, value)) = way.max_by_key(|(start, _)| *start) else { continue };
-            let others: Vec<&[u8]> = table.ways.keys().map(AsRef::as_ref).collect();
-            ways.push((slot, value, others.into_iter().map(<[u8]>::to_vec).collect::<Vec<_>>()));
-        }
-        for (slot, value, others) in ways {
-            let pieces = self.messages.iter_mut().flat_map(|message| &mut message.pieces);
-            for piece in pieces {
+            for piece in messages.iter_mut().flat_map(|message| &mut message.pieces) {
                 if let PieceKind::Capture { slot: Some(captured), defaults, .. } = &mut piece.kind
                     && *captured == slot
                 {
-                    match &value {
-                        Some(value) => *defaults = vec![value.clone()],
-                        None => defaults.retain(|default| !others.contains(default)),
+                    match value {
+                        Some(value) => *defaults = vec![value.to_vec()],
+                        None => defaults.retain(|default| !table.ways.contains_key(default.as_slice())),
                     }
                 }
             }
