@@ -112,17 +112,7 @@ impl Walk<'_> {
                 if *times == Some(1) { after } else { open }
             }
             StatementKind::Either { branches } => {
-                for branch in branches {
-                    let first = branch.body.iter().find(|statement| has_connection(statement));
-                    if let Some(odd) = first.filter(|first| first.connection != connection) {
-                        let message = "the ways from here begin over different connections";
-                        self.wrong(
-                            odd.place,
-                            message.to_owned(),
-                            "let each way begin with a line of the same connection",
-                        );
-                    }
-                }
+                // That they begin over the same connection is looked at where loops have their ways too.
                 let ways: Vec<Open> = branches.iter().map(|branch| self.block(&branch.body, open, None)).collect();
                 self.meet(place, &ways)
             }
