@@ -278,14 +278,10 @@ impl Parser<'_> {
     fn push_on(&mut self, place: Place, connection: u8, kind: StatementKind) {
         if begins_with_connecting(&kind) {
             self.goes_on();
-        } else if let Some(Statement { kind: StatementKind::Act { side, act }, connection: ended, .. }) =
-            self.body.last()
-            && let Some(act) = act.that_ends()
-            && *ended == connection
+        } else if let Some(before) = self.body.last().filter(|before| before.connection == connection)
+            && let Some(warning) = behind_an_end(before, place)
         {
-            let message = format!("{NOTHING_BEHIND} `{}{} {act}`", side.letter(), number(connection));
-            self.findings
-                .push(Diagnostic::warning(place, message).help("the play ends there: move it up or leave it out"));
+            self.findings.push(warning);
         }
         self.size.statement();
         self.connection = connection;
@@ -303,11 +299,10 @@ impl Parser<'_> {
                     | StatementKind::Fresh { .. }
             )
         };
-        if let Some(first) = self.body.iter().rev().take_while(between).last()
-            && self
-                .findings
-                .last()
-                .is_some_and(|finding| finding.is_behind_an_end() && finding.line == first.place.line)
+        let count = self.body.iter().rev().take_while(between).count();
+        if let Some(at) = self.body.len().checked_sub(count + 1)
+            && let [end, first, ..] = &self.body[at..]
+            && behind_an_end(end, first.place).as_ref() == self.findings.last()
         {
             self.findings.pop();
         }
@@ -738,13 +733,12 @@ pub(super) fn is_elsewhere(path: &str) -> bool {
         || path.contains('\0')
 }
 
-/// How the warning begins about what stands behind an end.
-const NOTHING_BEHIND: &str = "nothing is played behind";
-
-impl Diagnostic {
-    fn is_behind_an_end(&self) -> bool {
-        self.message.starts_with(NOTHING_BEHIND)
-    }
+/// The warning about what stands right behind the end of a connection.
+fn behind_an_end(end: &Statement, place: Place) -> Option<Diagnostic> {
+    let StatementKind::Act { side, act } = &end.kind else { return None };
+    let act = act.that_ends()?;
+    let message = format!("nothing is played behind `{}{} {act}`", side.letter(), number(end.connection));
+    Some(Diagnostic::warning(place, message).help("the play ends there: move it up or leave it out"))
 }
 
 /// How a connection is written behind the letter of a side.
