@@ -9,6 +9,7 @@ from lib.build import OUT, SOCKEYE
 from lib.process import DRIVER_CORE, Failed, Program, cpu_seconds, free_port, installed, output_of, pinned, serve
 from lib.rounds import in_turn
 from lib.table import LESS, MORE, Column, Table
+from rows import idle
 from rows.fetch import KINDS
 
 HAPROXY, NGINX, OURS, SOCAT = "haproxy", "nginx stream", "sockeye", "socat fork"
@@ -92,19 +93,11 @@ def greeter(port):
     return [OUT / "greet", port]
 
 
-def dialogue(name, connections, seconds):
+def ask(name, connections, batch, seconds):
+    """Answers a second; where the batch is 0, connections a second that each ask once."""
     with between(name, greeter) as (relay, port):
         before = group_cpu(relay.pid)
-        rate, _, p99, _, cpu = output_of([OUT / "driver", "-s", relay.pid, port, connections, 1, seconds])
-        if name == SOCAT:
-            cpu = (group_cpu(relay.pid) - before) / (rate * seconds) * 1e6
-        return rate, cpu, p99 / 1000
-
-
-def churn(name, seconds):
-    with between(name, greeter) as (relay, port):
-        before = group_cpu(relay.pid)
-        rate, _, p99, _, cpu = output_of([OUT / "driver", "-s", relay.pid, port, AT_ONCE, 0, seconds])
+        rate, _, p99, _, cpu = output_of([OUT / "driver", "-s", relay.pid, port, connections, batch, seconds])
         if name == SOCAT:
             cpu = (group_cpu(relay.pid) - before) / (rate * seconds) * 1e6
         return rate, cpu, p99 / 1000
@@ -128,12 +121,7 @@ def bulk(name, mib):
 
 def hold(name):
     with between(name, greeter) as (relay, port):
-        before = relay.status_kib("RssAnon")
-        with Program([OUT / "driver", port, HELD, 1, 0], core=DRIVER_CORE, stdout=subprocess.PIPE) as holder:
-            line = holder.process.stdout.readline()
-            if not line:
-                raise Failed(f"{HELD:,} connections could not be opened")
-            return (relay.status_kib("RssAnon") - before) / HELD, float(line)
+        return idle.hold(relay, port, HELD)
 
 
 def site(port):
@@ -217,9 +205,9 @@ def relay(plan):
         return {name: (lambda name=name: measure(name)) for name in present(plan, names)}
 
     for connections in (64, 1_000):
-        work = turns(RELAYS, lambda name, connections=connections: dialogue(name, connections, plan.seconds))
+        work = turns(RELAYS, lambda name, connections=connections: ask(name, connections, 1, plan.seconds))
         plain.add(f"dialogue, {connections:,} connections", in_turn(plan, work), plan.rounds)
-    plain.add("churn", in_turn(plan, turns(RELAYS, lambda name: churn(name, plan.seconds))), plan.rounds)
+    plain.add("churn", in_turn(plan, turns(RELAYS, lambda name: ask(name, AT_ONCE, 0, plan.seconds))), plan.rounds)
     moved.add("up", in_turn(plan, turns(RELAYS, lambda name: bulk(name, mib))), plan.rounds)
     held.add("idle", in_turn(plan, turns([HAPROXY, NGINX, OURS], hold)), plan.rounds)
     enders = [HAPROXY, NGINX, OURS]
