@@ -373,8 +373,7 @@ impl Conversation {
             match event {
                 Event::Said(side, bytes) => recorder.said(*side, bytes, Moment::default()),
                 Event::Missing(side, count) => {
-                    let who = if *side == Side::Client { "client" } else { "server" };
-                    recorder.remark(&format!("{} of the {who} are missing here", bytes(*count)));
+                    recorder.remark(&format!("{} of the {side} are missing here", bytes(*count)));
                 }
                 Event::Ended(side) => recorder.ended(*side),
                 Event::Reset(side) => recorder.reset(*side),

@@ -280,8 +280,7 @@ impl Session {
                 match bytes[..] {
                     [_, 0] => self.ended(side, done),
                     [_, alert] => {
-                        let who = if side == Side::Client { "client" } else { "server" };
-                        done.notes.push(format!("the {who} ended TLS with alert {alert}"));
+                        done.notes.push(format!("the {side} ended TLS with alert {alert}"));
                     }
                     _ => {}
                 }
@@ -294,11 +293,10 @@ impl Session {
 
     /// A side cannot be read any more.
     fn lose(&mut self, side: Side, why: &str, done: &mut Decrypted) {
-        let who = if side == Side::Client { "client" } else { "server" };
         self.ways[index(side)].is_lost = true;
         done.is_cut = true;
-        done.notes.push(format!("what the {who} said inside TLS is not all here: {why}"));
-        done.events.push(Event::Remark(format!("what the {who} says from here on is not decrypted")));
+        done.notes.push(format!("what the {side} said inside TLS is not all here: {why}"));
+        done.events.push(Event::Remark(format!("what the {side} says from here on is not decrypted")));
     }
 
     fn missed(&mut self, side: Side, count: u64, done: &mut Decrypted) {
