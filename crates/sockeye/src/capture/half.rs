@@ -25,9 +25,7 @@ pub(super) struct Connection {
 /// What came of putting a connection together.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Account {
-    /// Bytes that came more than once.
-    pub(super) again: u64,
-    /// Of those, bytes that were not the same.
+    /// Bytes that came more than once, and were not the same.
     pub(super) differ: u64,
     /// Bytes that are missing.
     pub(super) missing: u64,
@@ -48,7 +46,7 @@ struct Half {
     end: Option<(i64, u64, Option<i64>)>,
     /// Up to where the other end has seen it.
     seen: Option<i64>,
-    again: u64,
+    /// Bytes that came more than once, and were not the same.
     differ: u64,
 }
 
@@ -77,7 +75,6 @@ impl Half {
             let from = usize::try_from(at - before).unwrap_or(usize::MAX);
             if let Some(known) = piece.bytes.get(from..) {
                 let count = known.len().min(bytes.len());
-                self.again += count as u64;
                 self.differ += u64::from(known[..count] != bytes[..count]) * count as u64;
                 (at, bytes) = (at + count as i64, &bytes[count..]);
             }
@@ -92,7 +89,6 @@ impl Half {
             let mut skipped = 0;
             if let Some(known) = known.filter(|_| !rest.is_empty()) {
                 skipped = known.len().min(rest.len());
-                self.again += skipped as u64;
                 self.differ += u64::from(known[..skipped] != rest[..skipped]) * skipped as u64;
             }
             if !ours.is_empty() {
@@ -149,11 +145,8 @@ impl Connection {
 
     /// What was said, in the order in which it was: each side in its own order, and nothing before what it answers.
     pub(super) fn finish(self, tell: &mut impl FnMut(Event)) -> Account {
-        let mut account = Account::default();
-        for half in &self.halves {
-            account.again += half.again;
-            account.differ += half.differ;
-        }
+        let differ = self.halves.iter().map(|half| half.differ).sum();
+        let mut account = Account { differ, ..Account::default() };
         let [client, server] = self.halves.map(Queue::of);
         let mut queues = [client, server];
         if let Some((ours, packet, seen)) = self.reset {
