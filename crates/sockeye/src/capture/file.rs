@@ -192,7 +192,7 @@ impl<R: Read> Packets<R> {
                     block: vec![],
                     is_cut: false,
                 };
-                return match packets.block(magic, 4)? {
+                return match packets.block(magic)? {
                     Some(_) => Ok(packets),
                     None => Err(NoCapture::Broken { at: 0 }),
                 };
@@ -222,7 +222,7 @@ impl<R: Read> Packets<R> {
                 return Ok(None);
             }
             let at = self.at;
-            let Some(kind) = self.block(kind, 4)? else { return Ok(None) };
+            let Some(kind) = self.block(kind)? else { return Ok(None) };
             let Format::Blocks { order, interfaces } = &mut self.format else { return Ok(None) };
             match kind {
                 1 if interfaces.len() < MOST_INTERFACES => {
@@ -271,7 +271,7 @@ impl<R: Read> Packets<R> {
     }
 
     /// Reads a block whose type is known, so that what is in it can be read; `None` if the file ends before it does.
-    fn block(&mut self, kind: [u8; 4], known: usize) -> Result<Option<u32>, NoCapture> {
+    fn block(&mut self, kind: [u8; 4]) -> Result<Option<u32>, NoCapture> {
         let broken = NoCapture::Broken { at: self.at };
         let Format::Blocks { order, interfaces } = &mut self.format else { return Ok(None) };
         let mut head = [0; 8];
@@ -291,7 +291,7 @@ impl<R: Read> Packets<R> {
         let order = *order;
         let (Some(number), Some(length)) = (order.u32(&kind, 0), order.size(&head, 0)) else { return Err(broken) };
         // What was read of it, and the length again behind it.
-        let Some(rest) = length.next_multiple_of(4).checked_sub(known + wanted) else { return Err(broken) };
+        let Some(rest) = length.next_multiple_of(4).checked_sub(kind.len() + wanted) else { return Err(broken) };
         if length > LONGEST_BLOCK || rest < 4 {
             return Err(broken);
         }
