@@ -102,12 +102,7 @@ impl Survey {
 /// # Errors
 /// It is none, or is broken before its first packet.
 pub fn survey(source: impl Read) -> Result<Survey, NoCapture> {
-    match walk(source, |_| Ok(())) {
-        Ok(survey) => Ok(survey),
-        Err(NoConversation::Capture(why)) => Err(why),
-        // Nothing is held, so nothing is too large.
-        Err(NoConversation::TooLarge(_)) => Ok(Survey::default()),
-    }
+    walk(source, |_| Ok(()))
 }
 
 /// Reads one conversation of a capture, by what was seen of it before.
@@ -156,10 +151,7 @@ struct Found<'a> {
 }
 
 /// Goes through the packets of a file, and shows those that are part of a conversation.
-fn walk(
-    source: impl Read,
-    mut each: impl FnMut(&Found<'_>) -> Result<(), NoConversation>,
-) -> Result<Survey, NoConversation> {
+fn walk<E: From<NoCapture>>(source: impl Read, mut each: impl FnMut(&Found<'_>) -> Result<(), E>) -> Result<Survey, E> {
     let mut packets = Packets::open(source)?;
     let (mut survey, mut table, mut fragments) = (Survey::default(), Table::default(), Fragments::default());
     loop {
