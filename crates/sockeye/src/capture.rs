@@ -177,12 +177,10 @@ fn walk<E: From<NoCapture>>(source: impl Read, mut each: impl FnMut(&Found<'_>) 
         if !packet::is_known(packet.link) {
             survey.unknown_links.insert(packet.link);
         }
-        let datagram = packet::datagram(packet.link, packet.bytes);
         let joined;
-        let whole = match datagram {
-            Some(Datagram { piece: Some(piece), .. }) => {
-                let piece = datagram.and_then(|datagram| Some((datagram, fragments.take(&datagram, piece)?)));
-                let Some((datagram, bytes)) = piece else { continue };
+        let whole = match packet::datagram(packet.link, packet.bytes) {
+            Some(datagram @ Datagram { piece: Some(piece), .. }) => {
+                let Some(bytes) = fragments.take(&datagram, piece) else { continue };
                 joined = bytes;
                 Some(Datagram { piece: None, bytes: &joined, length: joined.len(), ..datagram })
             }

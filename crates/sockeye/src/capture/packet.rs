@@ -63,7 +63,7 @@ fn big(bytes: &[u8], at: usize) -> Option<u16> {
 
 /// Opens what the link put around; `None` if there is no IP in it.
 pub(super) fn datagram(link: u16, frame: &[u8]) -> Option<Datagram<'_>> {
-    let (at, kind) = match link {
+    let (mut at, mut kind) = match link {
         1 => (14, big(frame, 12)?),
         // The family as the capturing machine counts it, and nothing at all: IP tells its version itself.
         0 | 108 => (4, 0),
@@ -75,7 +75,6 @@ pub(super) fn datagram(link: u16, frame: &[u8]) -> Option<Datagram<'_>> {
         276 => (20, big(frame, 0)?),
         _ => return None,
     };
-    let (mut at, mut kind) = (at, kind);
     // As many tags of virtual networks as there are.
     while matches!(kind, 0x8100 | 0x88a8 | 0x9100 | 0x9200) {
         kind = big(frame, at + 2)?;
