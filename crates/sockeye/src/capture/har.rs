@@ -167,7 +167,7 @@ impl Archive {
         self.requests += 1;
         let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
         let mut head = format!("{} {target} HTTP/1.1\r\n", request.method);
-        if !request.headers.iter().any(|field| field.name.eq_ignore_ascii_case("host")) {
+        if !has(&request.headers, "host") {
             let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
             head += &format!("Host: {host}\r\n");
         }
@@ -175,14 +175,9 @@ impl Archive {
         fields(&request.headers, length, &mut head);
         self.said(Side::Client, &head, sent);
 
-        let text = if response.status_text.is_empty() { "" } else { &response.status_text };
-        let mut head = format!("HTTP/1.1 {} {text}\r\n", response.status);
-        if has_none {
-            // What its length would be stays as it was told.
-            fields(&response.headers, None, &mut head);
-        } else {
-            fields(&response.headers, Some(heard.len()), &mut head);
-        }
+        let mut head = format!("HTTP/1.1 {} {}\r\n", response.status, response.status_text);
+        // Where there is no content, what its length would be stays as it was told.
+        fields(&response.headers, (!has_none).then_some(heard.len()), &mut head);
         self.said(Side::Server, &head, heard);
     }
 
@@ -207,8 +202,7 @@ fn has(fields: &[Field], name: &str) -> bool {
 
 /// Writes the fields of a head. Bodies stand in archives unpacked and in one piece, so what says otherwise goes, and their length
 /// is that of what is there.
-fn fields(fields: &[Field], length: Option<usize>, head: &mut String) {
-    let mut length = length;
+fn fields(fields: &[Field], mut length: Option<usize>, head: &mut String) {
     for Field { name, value } in fields {
         let lower = name.to_ascii_lowercase();
         let is_of_version_2 = name.starts_with(':');
