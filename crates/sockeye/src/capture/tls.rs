@@ -205,8 +205,7 @@ impl Session {
                 self.messages(side, log)?;
             }
             21 if !way.is_encrypted => self.alert = body.get(1).copied(),
-            23 if is_13 || way.is_encrypted => self.opened(side, head, body, done),
-            _ if way.is_encrypted => self.opened(side, head, body, done),
+            kind if way.is_encrypted || is_13 && kind == 23 => self.opened(side, head, body, done),
             // What a client says before it knows whether the server takes it.
             23 if side == Side::Client => {
                 if let Some(keys) = self.client.as_ref().and_then(|hello| Direction::early(hello, log)) {
