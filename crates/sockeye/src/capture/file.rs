@@ -5,6 +5,11 @@ use std::fmt;
 use std::io::{self, Read};
 use std::time::Duration;
 
+use crate::wire::pcapng::{
+    self, BYTE_ORDER, INTERFACE, OLDER_PACKET, PACKET, SECRETS, SIMPLE_PACKET, TIME_OFFSET, TIME_RESOLUTION,
+    TLS_KEY_LOG,
+};
+
 /// A packet of a capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Packet<'a> {
@@ -71,15 +76,13 @@ pub fn is_capture(head: &[u8]) -> bool {
 }
 
 /// The type of a section's block, which is the same in both orders.
-const SECTION: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+const SECTION: [u8; 4] = pcapng::SECTION.to_be_bytes();
 /// Bytes of a packet: no interface has longer ones, so a number that says so is none.
 const LONGEST_PACKET: usize = 16 * 1024 * 1024;
 /// Bytes of a block: the longest packet, and what is said of it.
 const LONGEST_BLOCK: usize = LONGEST_PACKET + 1024 * 1024;
 /// Interfaces of a section.
 const MOST_INTERFACES: usize = 65_536;
-/// Secrets as a TLS key log has them.
-const TLS_KEY_LOG: u32 = 0x544c_534b;
 
 /// In which order the bytes of a number stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,21 +228,20 @@ impl<R: Read> Packets<R> {
             let Some(kind) = self.block(kind)? else { return Ok(None) };
             let Format::Blocks { order, interfaces } = &mut self.format else { return Ok(None) };
             match kind {
-                1 if interfaces.len() < MOST_INTERFACES => {
+                INTERFACE if interfaces.len() < MOST_INTERFACES => {
                     interfaces.push(interface(&self.block, *order).ok_or(NoCapture::Broken { at })?);
                 }
-                1 => return Err(NoCapture::Broken { at }),
-                // The older kind of packets has number 2.
-                2 | 3 | 6 => break (at, kind),
-                10 if order.u32(&self.block, 0) == Some(TLS_KEY_LOG) => break (at, kind),
+                INTERFACE => return Err(NoCapture::Broken { at }),
+                OLDER_PACKET | SIMPLE_PACKET | PACKET => break (at, kind),
+                SECRETS if order.u32(&self.block, 0) == Some(TLS_KEY_LOG) => break (at, kind),
                 _ => {}
             }
         };
         let Format::Blocks { order, interfaces } = &self.format else { return Ok(None) };
         let (order, body) = (*order, &self.block[..]);
         let item = match kind {
-            10 => key_log(body, order).map(Item::KeyLog),
-            3 => simple(body, order, interfaces).map(Item::Packet),
+            SECRETS => key_log(body, order).map(Item::KeyLog),
+            SIMPLE_PACKET => simple(body, order, interfaces).map(Item::Packet),
             _ => packet(body, kind, order, interfaces).map(Item::Packet),
         };
         item.map(Some).ok_or(NoCapture::Broken { at })
@@ -281,11 +283,11 @@ impl<R: Read> Packets<R> {
             return Ok(None);
         }
         if kind == SECTION {
-            *order = match head[4..] {
-                [0x1a, 0x2b, 0x3c, 0x4d] => Order::Big,
-                [0x4d, 0x3c, 0x2b, 0x1a] => Order::Little,
-                _ => return Err(broken),
+            let written = |order: Order| order.u32(&head, 4) == Some(BYTE_ORDER);
+            let Some(found) = [Order::Big, Order::Little].into_iter().find(|&order| written(order)) else {
+                return Err(broken);
             };
+            *order = found;
             interfaces.clear();
         }
         let order = *order;
@@ -331,11 +333,11 @@ fn interface(body: &[u8], order: Order) -> Option<Interface> {
     while let (Some(option @ 1..), Some(length)) = (order.u16(body, at), order.u16(body, at + 2)) {
         let value = body.get(at + 4..).and_then(|rest| rest.get(..usize::from(length)));
         match (option, value) {
-            (9, Some([resolution])) => {
+            (TIME_RESOLUTION, Some([resolution])) => {
                 let base: u64 = if resolution & 0x80 == 0 { 10 } else { 2 };
                 interface.units = base.checked_pow(u32::from(resolution & 0x7f)).unwrap_or(1_000_000);
             }
-            (14, Some(bytes)) => {
+            (TIME_OFFSET, Some(bytes)) => {
                 let bytes: Option<[u8; 8]> = bytes.try_into().ok();
                 interface.offset = bytes.map_or(0, |bytes| {
                     if order == Order::Big { i64::from_be_bytes(bytes) } else { i64::from_le_bytes(bytes) }
@@ -360,7 +362,7 @@ fn simple<'a>(body: &'a [u8], order: Order, interfaces: &[Interface]) -> Option<
 }
 
 fn packet<'a>(body: &'a [u8], kind: u32, order: Order, interfaces: &[Interface]) -> Option<Packet<'a>> {
-    let index = if kind == 6 { order.size(body, 0)? } else { usize::from(order.u16(body, 0)?) };
+    let index = if kind == PACKET { order.size(body, 0)? } else { usize::from(order.u16(body, 0)?) };
     let interface = interfaces.get(index)?;
     let stamp = u64::from(order.u32(body, 4)?) << 32 | u64::from(order.u32(body, 8)?);
     let (kept, length) = (order.size(body, 12)?, order.size(body, 16)?);

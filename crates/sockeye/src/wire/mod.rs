@@ -2,6 +2,7 @@
 
 #[cfg(feature = "http")]
 pub(crate) mod http;
+pub(crate) mod pcapng;
 pub(crate) mod preface;
 pub(crate) mod socks;
 pub(crate) mod starttls;

@@ -2,10 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::wire::pcapng::{
+    BYTE_ORDER, END_OF_OPTIONS, INTERFACE, NAME, PACKET, SECRETS, SECTION, TIME_RESOLUTION, TLS_KEY_LOG,
+};
+
 /// Packets begin with their IP header.
 const LINKTYPE_RAW: u32 = 101;
-/// Secrets as a TLS key log has them.
-const TLS_KEY_LOG: u32 = 0x544c_534b;
 
 /// A block of a type, with its length before and behind it.
 fn block(kind: u32, body: &[u8], out: &mut Vec<u8>) {
@@ -22,10 +24,10 @@ fn block(kind: u32, body: &[u8], out: &mut Vec<u8>) {
 pub(super) fn head(interfaces: &[&str]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut section = Vec::new();
-    section.extend_from_slice(&0x1a2b_3c4d_u32.to_le_bytes());
+    section.extend_from_slice(&BYTE_ORDER.to_le_bytes());
     section.extend_from_slice(&[1, 0, 0, 0]);
     section.extend_from_slice(&u64::MAX.to_le_bytes());
-    block(0x0a0d_0d0a, &section, &mut out);
+    block(SECTION, &section, &mut out);
     for name in interfaces {
         let mut body = LINKTYPE_RAW.to_le_bytes().to_vec();
         body.extend_from_slice(&0_u32.to_le_bytes());
@@ -35,11 +37,11 @@ pub(super) fn head(interfaces: &[&str]) -> Vec<u8> {
             body.extend_from_slice(value);
             body.resize(body.len().next_multiple_of(4), 0);
         };
-        option(2, name.as_bytes());
+        option(NAME, name.as_bytes());
         // Times are in nanoseconds.
-        option(9, &[9]);
-        option(0, &[]);
-        block(1, &body, &mut out);
+        option(TIME_RESOLUTION, &[9]);
+        option(END_OF_OPTIONS, &[]);
+        block(INTERFACE, &body, &mut out);
     }
     out
 }
@@ -52,7 +54,7 @@ pub(super) fn packet(interface: u32, nanoseconds: u64, bytes: &[u8], out: &mut V
         body.extend_from_slice(&number.to_le_bytes());
     }
     body.extend_from_slice(bytes);
-    block(6, &body, out);
+    block(PACKET, &body, out);
 }
 
 /// Lines of a TLS key log, so that what follows can be read.
@@ -60,7 +62,7 @@ pub(super) fn secrets(lines: &str, out: &mut Vec<u8>) {
     let mut body = TLS_KEY_LOG.to_le_bytes().to_vec();
     body.extend_from_slice(&(lines.len() as u32).to_le_bytes());
     body.extend_from_slice(lines.as_bytes());
-    block(10, &body, out);
+    block(SECRETS, &body, out);
 }
 
 /// Flags of a segment (RFC 9293, section 3.1).
