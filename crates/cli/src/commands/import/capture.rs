@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek};
 use std::net::SocketAddr;
 
-use sockeye::capture::{Conversation, End, NoConversation, Protocol, Stream, StreamId, Survey, conversation, survey};
+use sockeye::capture::{Conversation, End, Protocol, Stream, StreamId, Survey, conversation, survey};
 
 use super::super::file;
 use super::{MOST_OF_INPUT, Source, finished};
@@ -59,11 +59,8 @@ pub(super) fn transcript(source: Source, flags: &Import, console: &Console) -> R
     let survey = survey(source.reader().map_err(unreadable)?).map_err(|why| wrong(&format!("{name}: {why}")))?;
     let stream = chosen(&name, &survey, flags.stream).map_err(|why| wrong(&why))?;
     let stream = with_client(stream, flags.client.as_deref()).map_err(|why| wrong(&why))?;
-    let conversation =
-        conversation(source.reader().map_err(unreadable)?, &survey, &stream).map_err(|why| match why {
-            NoConversation::Capture(why) => wrong(&format!("{name}: {why}")),
-            why @ NoConversation::TooLarge(_) => wrong(&format!("{name}: {why}")),
-        })?;
+    let conversation = conversation(source.reader().map_err(unreadable)?, &survey, &stream)
+        .map_err(|why| wrong(&format!("{name}: {why}")))?;
     let conversation = clear(&name, stream.id, conversation, &survey, flags).map_err(|why| wrong(&why))?;
     written(&name, &survey, &conversation, flags.exact, console)
 }
