@@ -37,17 +37,15 @@ fn import(flags: &flags::Import, console: &Console) -> Result<Exit, Exit> {
         console.fail(Exit::Usage, &format!("cannot read {name}: {error}", error = sockeye::net::words(&error)))
     };
     let source = Source::open(flags).map_err(unreadable)?;
-    if flags.har {
-        let (text, exit) = archive::transcript(&source.read(MOST_OF_ARCHIVE + 1).map_err(unreadable)?, flags, console)?;
-        return put(&text, flags, console).map(|()| exit);
-    }
-    if source.is_capture() {
-        let (text, exit) = capture::transcript(source, flags, console)?;
-        return put(&text, flags, console).map(|()| exit);
-    }
-    let page = source.read(sockeye::limits::TRANSCRIPT + 1).map_err(unreadable)?;
-    let text = page::transcript(page, flags, console)?;
-    put(&text, flags, console).map(|()| Exit::Done)
+    let (text, exit) = if flags.har {
+        archive::transcript(&source.read(MOST_OF_ARCHIVE + 1).map_err(unreadable)?, flags, console)?
+    } else if source.is_capture() {
+        capture::transcript(source, flags, console)?
+    } else {
+        let page = source.read(sockeye::limits::TRANSCRIPT + 1).map_err(unreadable)?;
+        (page::transcript(page, flags, console)?, Exit::Done)
+    };
+    put(&text, flags, console).map(|()| exit)
 }
 
 /// Where it comes from, and how it begins.
