@@ -86,16 +86,14 @@ impl Wanted {
 }
 
 fn wanted(text: &str) -> Result<Wanted, String> {
-    match text.parse() {
-        Ok(0) => Err("a port is a number from 1 to 65535".to_owned()),
-        Ok(port) => Ok(Wanted::Port(port)),
-        // Only with a unit: a number is a port.
-        Err(_) if text.ends_with(|last: char| last.is_ascii_alphabetic()) => match duration(text) {
-            Ok(time) => Ok(Wanted::Time(time)),
-            Err(_) => Err("a port is a number from 1 to 65535".to_owned()),
-        },
-        Err(_) => Err("a port is a number from 1 to 65535".to_owned()),
-    }
+    // A time only with a unit: a number is a port.
+    let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
+    let wanted = match text.parse() {
+        Ok(port) => (port != 0).then_some(Wanted::Port(port)),
+        Err(_) if has_unit => duration(text).ok().map(Wanted::Time),
+        Err(_) => None,
+    };
+    wanted.ok_or_else(|| "a port is a number from 1 to 65535".to_owned())
 }
 
 fn of(text: &str) -> Result<Of, String> {
