@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -326,22 +326,6 @@ fn a_socket_that_was_given_is_used_as_what_it_is() {
     let text_of = std::fs::read_to_string("/etc/hostname").unwrap();
     let output = with_descriptor(file, 6, "talk fd:6 --recv-only").wait_with_output().unwrap();
     assert_eq!(text(&output.stdout), text_of);
-}
-
-trait Stream: Read + Write {
-    fn stop_sending(&self);
-}
-
-impl Stream for TcpStream {
-    fn stop_sending(&self) {
-        self.shutdown(Shutdown::Write).unwrap();
-    }
-}
-
-impl Stream for UnixStream {
-    fn stop_sending(&self) {
-        self.shutdown(Shutdown::Write).unwrap();
-    }
 }
 
 /// A server that another program started with its listening sockets, as systemd does.

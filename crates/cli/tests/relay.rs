@@ -15,23 +15,6 @@ use support::*;
 
 const ANY: &str = "tcp://127.0.0.1:0";
 
-/// Either end of a stream, over TCP or a Unix socket.
-trait Stream: Read + Write + Send {
-    fn stop_sending(&self);
-}
-
-impl Stream for TcpStream {
-    fn stop_sending(&self) {
-        self.shutdown(Shutdown::Write).unwrap();
-    }
-}
-
-impl Stream for UnixStream {
-    fn stop_sending(&self) {
-        self.shutdown(Shutdown::Write).unwrap();
-    }
-}
-
 /// A server of one kind, where a relay leads.
 enum Listening {
     Tcp(TcpListener),

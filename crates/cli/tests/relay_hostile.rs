@@ -42,31 +42,6 @@ impl Part {
     }
 }
 
-trait Stream: Read + Write + Send + Sized {
-    fn twin(&self) -> Self;
-    fn stop_sending(&self);
-}
-
-impl Stream for TcpStream {
-    fn twin(&self) -> Self {
-        self.try_clone().unwrap()
-    }
-
-    fn stop_sending(&self) {
-        self.shutdown(Shutdown::Write).unwrap();
-    }
-}
-
-impl Stream for UnixStream {
-    fn twin(&self) -> Self {
-        self.try_clone().unwrap()
-    }
-
-    fn stop_sending(&self) {
-        self.shutdown(Shutdown::Write).unwrap();
-    }
-}
-
 /// Plays one end; what it heard. Both directions at once where it does not wait for the other's end.
 fn play(stream: impl Stream + 'static, part: &Part, salt: u8) -> Vec<u8> {
     let mut writer = stream.twin();

@@ -29,7 +29,8 @@ pub mod web;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
@@ -477,6 +478,34 @@ pub fn to_end(stream: &mut impl Read) -> Vec<u8> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).expect("a clean end");
     bytes
+}
+
+/// Either end of a stream, over TCP or a Unix socket.
+pub trait Stream: Read + Write + Send {
+    fn twin(&self) -> Self
+    where
+        Self: Sized;
+    fn stop_sending(&self);
+}
+
+impl Stream for TcpStream {
+    fn twin(&self) -> Self {
+        self.try_clone().unwrap()
+    }
+
+    fn stop_sending(&self) {
+        self.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl Stream for UnixStream {
+    fn twin(&self) -> Self {
+        self.try_clone().unwrap()
+    }
+
+    fn stop_sending(&self) {
+        self.shutdown(Shutdown::Write).unwrap();
+    }
 }
 
 /// An address where nobody listens, and which nobody else gets as long as this is held.
