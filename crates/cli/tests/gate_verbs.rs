@@ -5,10 +5,10 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-use support::{LONG, Log, Server, assert_code, command, line, run, text, to_end, wait};
+use support::{LONG, Server, assert_code, line, listening, run, text, to_end, wait};
 
 const ONE: [u8; 4] = [127, 1, 2, 3];
 const TWO: [u8; 4] = [127, 2, 0, 1];
@@ -33,25 +33,6 @@ fn relayed(arguments: &[&str]) -> (Server, Server) {
     let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--echo"]);
     let relay = Server::relay(&["tcp://127.0.0.1:0", &format!("127.0.0.1:{}", server.port())], arguments);
     (server, relay)
-}
-
-/// `talk --listen` with an input that has ended, its port, and what it says.
-fn listening(address: &str, wrapper: &[&str], more: &[&str]) -> (Child, u16, Log) {
-    let folder = tempfile::tempdir().unwrap();
-    let port_file = folder.path().join("port");
-    let mut child = command(wrapper)
-        .args(["talk", "--listen", address, "--port-file", port_file.to_str().unwrap()])
-        .args(more)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let log = Log::default();
-    log.follow(child.stderr.take().unwrap());
-    log.wait_for("listening on");
-    let port = std::fs::read_to_string(port_file).unwrap().trim().parse().unwrap_or_default();
-    (child, port, log)
 }
 
 #[test]
@@ -222,7 +203,7 @@ fn root_is_given_up_by_every_verb_that_listens() {
         return;
     }
     let (_server, relay) = relayed(&["-v", "--user", "64198:64197"]);
-    let (mut talk, port, log) = listening("127.0.0.1:0", &[], &["-v", "--user", "64198:64197"]);
+    let (mut talk, port, log) = listening("127.0.0.1:0", Stdio::null(), &["-v", "--user", "64198:64197"]);
     for (log, pid) in [(&relay.log, relay.child.id()), (&log, talk.id())] {
         log.wait_for("became 64198:64197 (user 64198, group 64197), and there is no way back");
         for thread in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
@@ -239,7 +220,7 @@ fn root_is_given_up_by_every_verb_that_listens() {
 
 #[test]
 fn a_listener_of_talk_passes_over_who_may_not_come_in() {
-    let (mut talk, port, log) = listening("127.0.0.1:0", &[], &["--deny", "127.1.0.0/16"]);
+    let (mut talk, port, log) = listening("127.0.0.1:0", Stdio::null(), &["--deny", "127.1.0.0/16"]);
     let mut denied = from(ONE, port);
     assert_eq!(denied.read(&mut [0]).unwrap_or(0), 0);
     log.wait_for(": 127.1.2.3 may not come in (--allow, --deny)");
@@ -247,7 +228,7 @@ fn a_listener_of_talk_passes_over_who_may_not_come_in() {
     assert_eq!(to_end(talk.stdout.as_mut().unwrap()), b"heard");
     assert_eq!(wait(&mut talk), 0);
     // Over IPv6, and for one client after another.
-    let (mut talk, port, log) = listening("tcp://[::1]:0", &[], &["--keep", "--allow", "::/64"]);
+    let (mut talk, port, log) = listening("tcp://[::1]:0", Stdio::null(), &["--keep", "--allow", "::/64"]);
     for word in [&b"one"[..], b"two"] {
         TcpStream::connect(("::1", port)).unwrap().write_all(word).unwrap();
         let mut heard = [0; 3];
@@ -261,7 +242,7 @@ fn a_listener_of_talk_passes_over_who_may_not_come_in() {
 
 #[test]
 fn a_listener_of_talk_takes_no_datagram_of_who_may_not_come_in() {
-    let (mut talk, port, log) = listening("udp://127.0.0.1:0", &[], &["--allow", "127.2.0.1", "--recv-only"]);
+    let (mut talk, port, log) = listening("udp://127.0.0.1:0", Stdio::null(), &["--allow", "127.2.0.1", "--recv-only"]);
     UdpSocket::bind("127.1.2.3:0").unwrap().send_to(b"no\n", ("127.0.0.1", port)).unwrap();
     log.wait_for(": 127.1.2.3 may not come in (--allow, --deny)");
     UdpSocket::bind("127.2.0.1:0").unwrap().send_to(b"yes\n", ("127.0.0.1", port)).unwrap();
@@ -275,7 +256,7 @@ fn a_listener_of_talk_takes_no_datagram_of_who_may_not_come_in() {
 fn a_listener_of_talk_gives_up_what_it_does_not_need() {
     let folder = tempfile::tempdir().unwrap();
     let record = folder.path().join("said.talk");
-    let (mut talk, port, log) = listening("127.0.0.1:0", &[], &["-v", "--record", record.to_str().unwrap()]);
+    let (mut talk, port, log) = listening("127.0.0.1:0", Stdio::null(), &["-v", "--record", record.to_str().unwrap()]);
     assert!(log.wait_for("sandbox: ").contains("no new privileges"));
     let status = std::fs::read_to_string(format!("/proc/{}/status", talk.id())).unwrap();
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
@@ -285,7 +266,7 @@ fn a_listener_of_talk_gives_up_what_it_does_not_need() {
     assert!(std::fs::read_to_string(&record).unwrap().contains("C: heard"));
     let path = folder.path().join("socket");
     let address = format!("unix:{}", path.display());
-    let (mut talk, _, _log) = listening(&address, &[], &["-v"]);
+    let (mut talk, _, _log) = listening(&address, Stdio::null(), &["-v"]);
     std::os::unix::net::UnixStream::connect(&path).unwrap().write_all(b"by a file\n").unwrap();
     assert_eq!(to_end(talk.stdout.as_mut().unwrap()), b"by a file\n");
     assert_eq!(wait(&mut talk), 0);

@@ -7,7 +7,7 @@ mod support;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, UdpSocket};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 use sha2::{Digest, Sha256};
 use support::web::bytes;
@@ -15,25 +15,6 @@ use support::*;
 
 fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A receiver, and the port on which it listens.
-fn receiver(more: &[&str]) -> (Child, u16, Log) {
-    let folder = tempfile::tempdir().unwrap();
-    let port_file = folder.path().join("port");
-    let mut child = command(&[])
-        .args(["talk", "--listen", "127.0.0.1:0", "--port-file", port_file.to_str().unwrap()])
-        .args(more)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let log = Log::default();
-    log.follow(child.stderr.take().unwrap());
-    log.wait_for("listening");
-    let port = fs::read_to_string(port_file).unwrap().trim().parse().unwrap();
-    (child, port, log)
 }
 
 #[test]
@@ -60,7 +41,7 @@ fn hex_dumps_both_ways_and_both_ends() {
         assert!(shown.contains(dumped), "{dumped}\n{shown}");
     }
     // A listener's peer is the client; each datagram is a dump of its own.
-    let (mut listener, port, log) = receiver(&["--hex"]);
+    let (mut listener, port, log) = listening("127.0.0.1:0", Stdio::null(), &["--hex"]);
     assert_code(&run(&["talk", &format!("127.0.0.1:{port}")], b"\x1b[31m"), 0);
     assert_eq!(wait(&mut listener), 0);
     let shown = log.to_end().join("\n");
@@ -105,7 +86,8 @@ fn both_ends_say_the_digest_of_a_file_that_was_piped() {
     let content = bytes(3_000_000);
     fs::write(&path, &content).unwrap();
     let expected = digest(&content);
-    let (mut listener, port, log) = receiver(&["--progress", "--sha256", &expected, "--bytes", "3000000"]);
+    let (mut listener, port, log) =
+        listening("127.0.0.1:0", Stdio::null(), &["--progress", "--sha256", &expected, "--bytes", "3000000"]);
     let sender = command(&[])
         .args(["talk", &format!("127.0.0.1:{port}"), "--progress"])
         .stdin(File::open(&path).unwrap())
@@ -121,7 +103,7 @@ fn both_ends_say_the_digest_of_a_file_that_was_piped() {
     assert!(received.contains("received 3000000 bytes (2.9 MiB) in ") && received.contains(&expected), "{received}");
     assert!(!sent.contains("received") && !received.contains("sent 3"), "{sent}{received}");
     // For programs it is an object; without bytes there is still a digest, that of nothing.
-    let (mut listener, port, log) = receiver(&["--progress", "--json"]);
+    let (mut listener, port, log) = listening("127.0.0.1:0", Stdio::null(), &["--progress", "--json"]);
     assert_code(&run(&["talk", &format!("127.0.0.1:{port}")], b"abc"), 0);
     assert_eq!(wait(&mut listener), 0);
     let told = log.to_end().into_iter().find(|line| line.contains("\"transferred\"")).unwrap();
@@ -140,7 +122,7 @@ fn a_receiver_that_knows_what_comes_fails_when_a_sender_is_killed_half_way() {
         (vec!["--bytes".to_owned(), "1M".to_owned(), "--recv-only".to_owned()], 18, "of 1048576 (--bytes)"),
     ] {
         let more: Vec<&str> = more.iter().map(String::as_str).collect();
-        let (mut listener, port, log) = receiver(&more);
+        let (mut listener, port, log) = listening("127.0.0.1:0", Stdio::null(), &more);
         let mut sender = command(&[])
             .args(["talk", &format!("127.0.0.1:{port}")])
             .stdin(Stdio::piped())

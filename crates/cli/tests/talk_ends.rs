@@ -14,25 +14,6 @@ use support::*;
 /// How long a producer says nothing: longer than anybody should guess from. A slow machine only makes it longer.
 const PAUSE: Duration = Duration::from_millis(2500);
 
-/// `talk --listen` with an input that has ended, and the port.
-fn sink(stdin: Stdio, more: &[&str]) -> (Child, u16, Log) {
-    let folder = tempfile::tempdir().unwrap();
-    let port_file = folder.path().join("port");
-    let mut child = command(&[])
-        .args(["talk", "--listen", "127.0.0.1:0", "--port-file", port_file.to_str().unwrap()])
-        .args(more)
-        .stdin(stdin)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let log = Log::default();
-    log.follow(child.stderr.take().unwrap());
-    log.wait_for("listening on");
-    let port = std::fs::read_to_string(port_file).unwrap().trim().parse().unwrap();
-    (child, port, log)
-}
-
 /// A pipe that its writer has closed.
 fn ended_pipe() -> Stdio {
     std::io::pipe().unwrap().0.into()
@@ -57,7 +38,7 @@ fn say_twice(producer: &mut Child, mut heard: impl FnMut() -> String) {
 fn a_listener_without_input_takes_all_however_long_its_sender_pauses() {
     for sender in [BINARY, "nc", "socat"] {
         for (stdin, more) in [(Stdio::null(), &[][..]), (ended_pipe(), &[]), (Stdio::null(), &["--eol", "lf"])] {
-            let (mut listener, port, _log) = sink(stdin, more);
+            let (mut listener, port, _log) = listening("127.0.0.1:0", stdin, more);
             let address = format!("127.0.0.1:{port}");
             let both = format!("TCP:{address}");
             let port = port.to_string();
@@ -78,7 +59,7 @@ fn a_listener_without_input_takes_all_however_long_its_sender_pauses() {
 /// With `--keep` a client that came before takes nothing from the next.
 #[test]
 fn a_listener_without_input_takes_one_client_after_another_whole() {
-    let (mut listener, port, log) = sink(Stdio::null(), &["--keep"]);
+    let (mut listener, port, log) = listening("127.0.0.1:0", Stdio::null(), &["--keep"]);
     let stdout = listener.stdout.as_mut().unwrap();
     for number in 1..=2 {
         let mut sender = producer(BINARY, &["talk", &format!("127.0.0.1:{port}")]);
@@ -111,7 +92,7 @@ fn a_peer_that_has_only_half_closed_gets_what_a_producer_says_later() {
 /// The same from the listening end: a client asked and waits, and the answer takes its time.
 #[test]
 fn a_client_that_has_only_half_closed_gets_a_late_answer() {
-    let (mut listener, port, _log) = sink(Stdio::piped(), &[]);
+    let (mut listener, port, _log) = listening("127.0.0.1:0", Stdio::piped(), &[]);
     let mut answer = listener.stdin.take().unwrap();
     let mut client = producer(BINARY, &["talk", &format!("127.0.0.1:{port}")]);
     client.stdin.take().unwrap().write_all(b"question\n").unwrap();
@@ -174,7 +155,7 @@ fn what_was_not_sent_is_counted_once_and_no_end_among_it() {
         peer.join().unwrap();
         assert_code(&output, 28);
         assert!(text(&output.stderr).ends_with("; 0 bytes sent, 0 received\n"), "{}", text(&output.stderr));
-        let (mut listening, port, log) = sink(ended_pipe(), &limit);
+        let (mut listening, port, log) = listening("127.0.0.1:0", ended_pipe(), &limit);
         let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
         let told = log.wait_for("sockeye: ");
         assert!(told.starts_with(&format!("sockeye: tcp://127.0.0.1:{port}: ")), "{told}");
@@ -223,7 +204,7 @@ fn receiving_only_reads_no_input_and_ends_with_the_peer() {
     assert_eq!(peer.join().unwrap(), b"");
     assert_eq!(to_end(&mut left), b"not for the peer");
     // An input that stays open is no reason to stay.
-    let (mut listener, port, _log) = sink(Stdio::piped(), &["--recv-only"]);
+    let (mut listener, port, _log) = listening("127.0.0.1:0", Stdio::piped(), &["--recv-only"]);
     let sent = run(&["talk", &format!("127.0.0.1:{port}")], b"hello\n");
     assert_code(&sent, 0);
     assert_eq!(wait(&mut listener), 0);
@@ -259,7 +240,7 @@ fn sending_only_waits_for_no_answer_and_loses_nothing() {
 fn a_conversation_in_which_nothing_passes_ends_after_its_idle_time() {
     for (listens, more) in [(false, &[][..]), (false, &["--recv-only"]), (true, &[])] {
         let (code, log) = if listens {
-            let (mut listener, port, log) = sink(Stdio::null(), &["--idle", "300ms"]);
+            let (mut listener, port, log) = listening("127.0.0.1:0", Stdio::null(), &["--idle", "300ms"]);
             let _client = TcpStream::connect(("127.0.0.1", port)).unwrap();
             (wait(&mut listener), log.to_end().join("\n"))
         } else {
@@ -374,7 +355,7 @@ fn a_play_whose_last_words_meet_a_reset_did_not_pass() {
 fn who_closed_first_is_whose_end_was_sent_or_read_first() {
     // The client's end comes first, also behind an unfinished line.
     for said in ["line\n", "unfinished"] {
-        let (mut listener, port, log) = sink(Stdio::piped(), &[]);
+        let (mut listener, port, log) = listening("127.0.0.1:0", Stdio::piped(), &[]);
         let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
         client.write_all(said.as_bytes()).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
@@ -386,7 +367,7 @@ fn who_closed_first_is_whose_end_was_sent_or_read_first() {
         log.wait_for("by client");
     }
     // Ours does.
-    let (mut listener, port, log) = sink(Stdio::piped(), &[]);
+    let (mut listener, port, log) = listening("127.0.0.1:0", Stdio::piped(), &[]);
     listener.stdin.take().unwrap().write_all(b"all we have").unwrap();
     let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
     assert_eq!(to_end(&mut client), b"all we have");

@@ -593,6 +593,26 @@ impl Drop for Talk {
     }
 }
 
+/// `talk --listen`, its port, which is 0 if it has none, and what it says.
+pub fn listening(address: &str, stdin: impl Into<Stdio>, more: &[&str]) -> (Child, u16, Log) {
+    let folder = tempfile::tempdir().unwrap();
+    let port_file = folder.path().join("port");
+    let mut child = command(&[])
+        .args(["talk", "--listen", address, "--port-file"])
+        .arg(&port_file)
+        .args(more)
+        .stdin(stdin)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = Log::default();
+    log.follow(child.stderr.take().unwrap());
+    log.wait_for("listening");
+    let port = std::fs::read_to_string(port_file).unwrap().trim().parse().unwrap_or_default();
+    (child, port, log)
+}
+
 /// Whether an anonymous namespace can be made: some machines forbid it, and the test says so.
 pub fn in_namespace(script: &str) -> Output {
     need("unshare");
