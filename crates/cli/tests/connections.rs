@@ -56,24 +56,13 @@ fn both_ends_play_every_kind_of_play_with_several_connections() {
     }
 }
 
-/// A client from one of the addresses of this machine.
-fn connect_from(host: [u8; 4], server: &Server) -> TcpStream {
-    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
-    rustix::net::bind(&socket, &std::net::SocketAddr::from((host, 0))).unwrap();
-    let address = std::net::SocketAddr::from(([127, 0, 0, 1], server.port()));
-    rustix::net::connect(&socket, &address).unwrap();
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(LONG)).unwrap();
-    stream
-}
-
 #[test]
 fn plays_that_wait_for_a_connection_are_bounded_in_all_and_the_longest_waiting_goes_first() {
     let (_folder, path) = written("C: {x=abc}\nS: ok\nC closes\nC connects\nC: more\nS: {x}\nS closes\n");
     let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path, "--max-memory", "4MiB", "--threads", "1"]);
     let before = server.resident();
     for host in 0..200_u8 {
-        let mut client = connect_from([127, 0, 1, host], &server);
+        let mut client = connect_from([127, 0, 1, host], server.port());
         says(&mut client, &format!("{}\n", "x".repeat(60_000)));
         assert_eq!(line(&mut client), "ok\n");
         client.shutdown(std::net::Shutdown::Write).unwrap();
@@ -83,10 +72,10 @@ fn plays_that_wait_for_a_connection_are_bounded_in_all_and_the_longest_waiting_g
     let grown = server.resident().saturating_sub(before);
     assert!(grown < 3 * 4096, "{grown} KiB");
     // The last one is still waited for. The first is not: whoever comes from there begins anew.
-    let mut last = connect_from([127, 0, 1, 199], &server);
+    let mut last = connect_from([127, 0, 1, 199], server.port());
     says(&mut last, "more\n");
     assert_eq!(to_end(&mut last).len(), 60_001);
-    let mut first = connect_from([127, 0, 1, 0], &server);
+    let mut first = connect_from([127, 0, 1, 0], server.port());
     says(&mut first, "more\n");
     assert_eq!(line(&mut first), "ok\n");
 }
@@ -104,7 +93,7 @@ fn the_next_client_from_the_same_host_goes_on_and_any_other_begins_anew() {
     assert_eq!(to_end(&mut first), b"450 abc\r\n");
     drop(first);
     // From another host nobody goes on with it.
-    let mut stranger = connect_from([127, 0, 0, 2], &server);
+    let mut stranger = connect_from([127, 0, 0, 2], server.port());
     assert_eq!(line(&mut stranger), "220 hi\r\n");
     says(&mut stranger, "HELO stranger\r\n");
     assert_eq!(line(&mut stranger), "450 abc\r\n");
@@ -218,10 +207,7 @@ fn a_port_is_for_the_host_that_was_told_of_it() {
     says(&mut client, "PASV\n");
     let port: u16 = line(&mut client).trim().parse().unwrap();
     let address: std::net::SocketAddr = ([127, 0, 0, 1], port).into();
-    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
-    rustix::net::bind(&socket, &"127.0.0.3:0".parse::<std::net::SocketAddr>().unwrap()).unwrap();
-    rustix::net::connect(&socket, &address).unwrap();
-    assert_eq!(to_end(&mut TcpStream::from(socket)), b"");
+    assert_eq!(to_end(&mut connect_from([127, 0, 0, 3], port)), b"");
     server.log.wait_for("connected to a port that is for another host");
     assert_eq!(to_end(&mut TcpStream::connect(address).unwrap()), b"secret\n");
     assert_eq!(to_end(&mut client), b"226\n");

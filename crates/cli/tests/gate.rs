@@ -4,20 +4,9 @@
 mod support;
 
 use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::TcpStream;
 
-use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-use support::{LONG, Server, assert_code, line, run, text, until};
-
-/// A client from one of the many addresses of the loopback.
-fn from(address: [u8; 4], server: &Server) -> TcpStream {
-    let fd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    bind(&fd, &SocketAddr::from((Ipv4Addr::from(address), 0))).unwrap();
-    connect(&fd, &SocketAddr::from(([127, 0, 0, 1], server.port()))).unwrap();
-    let stream = TcpStream::from(fd);
-    stream.set_read_timeout(Some(LONG)).unwrap();
-    stream
-}
+use support::{LONG, Server, assert_code, connect_from, line, run, text, until};
 
 fn is_welcome(mut stream: TcpStream) -> bool {
     let mut bytes = [0; 9];
@@ -30,9 +19,9 @@ const TWO: [u8; 4] = [127, 2, 0, 1];
 #[test]
 fn addresses_that_are_not_allowed_or_denied_are_kept_out_and_told_of() {
     let server = Server::start(&["--allow", "127.1.0.0/16", "--allow", "::ffff:127.2.0.1", "--deny", "127.1.9.0/24"]);
-    assert!(is_welcome(from(ONE, &server)) && is_welcome(from(TWO, &server)));
-    assert!(!is_welcome(from([127, 2, 0, 2], &server)));
-    assert!(!is_welcome(from([127, 1, 9, 1], &server)));
+    assert!(is_welcome(connect_from(ONE, server.port())) && is_welcome(connect_from(TWO, server.port())));
+    assert!(!is_welcome(connect_from([127, 2, 0, 2], server.port())));
+    assert!(!is_welcome(connect_from([127, 1, 9, 1], server.port())));
     server.log.wait_for(": 127.2.0.2 may not come in (--allow, --deny)");
     server.log.wait_for(": 127.1.9.1 may not come in (--allow, --deny)");
     // Over UDP nothing comes back either.
@@ -61,14 +50,14 @@ fn a_file_of_addresses_is_read_again_at_sighup_and_nobody_inside_is_thrown_out()
     std::fs::write(&path, "# those that may\n127.1.0.0/16   # one\n\n").unwrap();
     let rule = format!("@{}", path.display());
     let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--echo", "--allow", &rule]);
-    let mut inside = from(ONE, &server);
+    let mut inside = connect_from(ONE, server.port());
     std::io::Write::write_all(&mut inside, b"in\n").unwrap();
     assert_eq!(line(&mut inside), "in\n");
     std::fs::write(&path, "127.2.0.0/16\n").unwrap();
     server.signal("HUP");
     server.log.wait_for("read again who may come in: 1 allowed, 0 denied");
-    assert_eq!(from(ONE, &server).read(&mut [0]).unwrap_or(0), 0);
-    let mut new = from(TWO, &server);
+    assert_eq!(connect_from(ONE, server.port()).read(&mut [0]).unwrap_or(0), 0);
+    let mut new = connect_from(TWO, server.port());
     std::io::Write::write_all(&mut new, b"new\n").unwrap();
     assert_eq!(line(&mut new), "new\n");
     std::io::Write::write_all(&mut inside, b"still\n").unwrap();
@@ -77,7 +66,7 @@ fn a_file_of_addresses_is_read_again_at_sighup_and_nobody_inside_is_thrown_out()
     std::fs::write(&path, "127.2.0.0/16\nnonsense\n").unwrap();
     server.signal("HUP");
     server.log.wait_for("allowed:2: `nonsense` is no address and no prefix");
-    let mut new = from(TWO, &server);
+    let mut new = connect_from(TWO, server.port());
     std::io::Write::write_all(&mut new, b"new\n").unwrap();
     assert_eq!(line(&mut new), "new\n");
     drop((inside, new));
@@ -118,14 +107,14 @@ fn beyond_max_conns_clients_wait_until_one_leaves() {
 fn one_address_does_not_take_the_room_of_others() {
     let server = Server::start(&["--max-conns-per-address", "2"]);
     let hold = || {
-        let mut stream = from(ONE, &server);
+        let mut stream = connect_from(ONE, server.port());
         assert_eq!(line(&mut stream), "Welcome!\n");
         stream
     };
     let inside = [hold(), hold()];
-    let (waiting, next) = (from(ONE, &server), from(ONE, &server));
+    let (waiting, next) = (connect_from(ONE, server.port()), connect_from(ONE, server.port()));
     server.log.wait_for("127.1.2.3 has 2 connections, as many as may be of one address (--max-conns-per-address)");
-    assert!(is_welcome(from(TWO, &server)));
+    assert!(is_welcome(connect_from(TWO, server.port())));
     support::wait_until_idle(server.child.id());
     support::assert_silent(&waiting);
     drop(inside);
@@ -144,7 +133,7 @@ fn who_finds_no_room_is_refused_and_told_of_where_that_is_asked_for() {
     let _inside = server.welcomed();
     assert!(!is_welcome(server.connect()));
     server.log.wait_for("refused: 1 connections, as many as may be of one address (--max-conns-per-address)");
-    assert!(is_welcome(from(ONE, &server)));
+    assert!(is_welcome(connect_from(ONE, server.port())));
 }
 
 /// Row 70 of the faults.

@@ -4,24 +4,13 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{TcpStream, UdpSocket};
 use std::process::Stdio;
 
-use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-use support::{LONG, Server, assert_code, line, listening, run, text, to_end, wait};
+use support::{LONG, Server, assert_code, connect_from, line, listening, run, text, to_end, wait};
 
 const ONE: [u8; 4] = [127, 1, 2, 3];
 const TWO: [u8; 4] = [127, 2, 0, 1];
-
-/// A client from one of the many addresses of the loopback.
-fn from(address: [u8; 4], port: u16) -> TcpStream {
-    let fd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    bind(&fd, &SocketAddr::from((Ipv4Addr::from(address), 0))).unwrap();
-    connect(&fd, &SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
-    let stream = TcpStream::from(fd);
-    stream.set_read_timeout(Some(LONG)).unwrap();
-    stream
-}
 
 fn is_echoed(stream: &mut TcpStream, word: &str) -> bool {
     let mut heard = vec![0; word.len()];
@@ -39,9 +28,12 @@ fn relayed(arguments: &[&str]) -> (Server, Server) {
 fn a_relay_keeps_out_who_is_not_allowed_or_denied() {
     let (_server, relay) =
         relayed(&["--allow", "127.1.0.0/16", "--allow", "::ffff:127.2.0.1", "--deny", "127.1.9.0/24"]);
-    assert!(is_echoed(&mut from(ONE, relay.port()), "one") && is_echoed(&mut from(TWO, relay.port()), "two"));
+    assert!(
+        is_echoed(&mut connect_from(ONE, relay.port()), "one")
+            && is_echoed(&mut connect_from(TWO, relay.port()), "two")
+    );
     for (address, name) in [([127, 2, 0, 2], "127.2.0.2"), ([127, 1, 9, 1], "127.1.9.1")] {
-        assert!(!is_echoed(&mut from(address, relay.port()), "no"));
+        assert!(!is_echoed(&mut connect_from(address, relay.port()), "no"));
         relay.log.wait_for(&format!(": {name} may not come in (--allow, --deny)"));
     }
     // Nobody else was connected to the server.
@@ -77,9 +69,9 @@ fn a_relay_of_datagrams_has_the_same_rules() {
 #[test]
 fn a_relay_has_room_for_so_many_and_the_others_wait_or_are_refused() {
     let (_server, relay) = relayed(&["--max-conns", "2"]);
-    let mut inside: Vec<TcpStream> = (0..2).map(|_| from(ONE, relay.port())).collect();
+    let mut inside: Vec<TcpStream> = (0..2).map(|_| connect_from(ONE, relay.port())).collect();
     assert!(inside.iter_mut().all(|stream| is_echoed(stream, "in")));
-    let mut waiting = from(TWO, relay.port());
+    let mut waiting = connect_from(TWO, relay.port());
     waiting.write_all(b"wait").unwrap();
     relay.log.wait_for("2 connections, as many as may be (--max-conns); new clients wait");
     support::assert_silent(&waiting);
@@ -88,21 +80,21 @@ fn a_relay_has_room_for_so_many_and_the_others_wait_or_are_refused() {
     waiting.read_exact(&mut heard).unwrap();
 
     let (_server, relay) = relayed(&["--max-conns-per-address", "1"]);
-    let mut inside = from(ONE, relay.port());
+    let mut inside = connect_from(ONE, relay.port());
     assert!(is_echoed(&mut inside, "in"));
-    let mut waiting = from(ONE, relay.port());
+    let mut waiting = connect_from(ONE, relay.port());
     waiting.write_all(b"wait").unwrap();
     relay.log.wait_for("127.1.2.3 has 1 connections, as many as may be of one address (--max-conns-per-address)");
-    assert!(is_echoed(&mut from(TWO, relay.port()), "other"));
+    assert!(is_echoed(&mut connect_from(TWO, relay.port()), "other"));
     support::assert_silent(&waiting);
     drop(inside);
     waiting.read_exact(&mut heard).unwrap();
 
     for flag in ["--max-conns", "--max-conns-per-address"] {
         let (_server, relay) = relayed(&[flag, "1", "--when-full", "refuse"]);
-        let mut inside = from(ONE, relay.port());
+        let mut inside = connect_from(ONE, relay.port());
         assert!(is_echoed(&mut inside, "in"));
-        assert!(!is_echoed(&mut from(ONE, relay.port()), "no"));
+        assert!(!is_echoed(&mut connect_from(ONE, relay.port()), "no"));
         relay.log.wait_for("127.1.2.3 refused: 1 connections, as many as may be");
         assert!(is_echoed(&mut inside, "still"));
     }
@@ -114,17 +106,17 @@ fn a_relay_reads_its_rules_again_and_throws_nobody_out() {
     let path = folder.path().join("allowed");
     std::fs::write(&path, "127.1.0.0/16 # one\n").unwrap();
     let (_server, relay) = relayed(&["--allow", &format!("@{}", path.display())]);
-    let mut inside = from(ONE, relay.port());
+    let mut inside = connect_from(ONE, relay.port());
     assert!(is_echoed(&mut inside, "in"));
     std::fs::write(&path, "127.2.0.0/16\n").unwrap();
     relay.signal("HUP");
     relay.log.wait_for("read again who may come in: 1 allowed, 0 denied");
-    assert!(!is_echoed(&mut from(ONE, relay.port()), "no"));
-    assert!(is_echoed(&mut from(TWO, relay.port()), "new") && is_echoed(&mut inside, "still"));
+    assert!(!is_echoed(&mut connect_from(ONE, relay.port()), "no"));
+    assert!(is_echoed(&mut connect_from(TWO, relay.port()), "new") && is_echoed(&mut inside, "still"));
     std::fs::write(&path, "nonsense\n").unwrap();
     relay.signal("HUP");
     relay.log.wait_for("not read again, the old rules stay: ");
-    assert!(is_echoed(&mut from(TWO, relay.port()), "new"));
+    assert!(is_echoed(&mut connect_from(TWO, relay.port()), "new"));
     drop(inside);
     assert_eq!(relay.stop().0, 0);
 }
@@ -165,7 +157,7 @@ fn a_relay_gives_up_what_it_does_not_need() {
         assert!(said.contains(&format!("writes {}; ", folder.path().display())), "{said}");
     }
     for word in ["one\n", "two\n"] {
-        let mut client = from(ONE, relay.port());
+        let mut client = connect_from(ONE, relay.port());
         assert!(is_echoed(&mut client, word));
     }
     relay.log.wait_for_count("closed #", 2);
@@ -183,7 +175,7 @@ fn a_relay_gives_up_what_it_does_not_need() {
     let name = format!("@sockeye-test-{}", std::process::id());
     let behind = Server::start_at(&[&format!("unix:{name}")], &["--echo"]);
     let relay = Server::relay(&["tcp://127.0.0.1:0", &format!("unix:{name}")], &["-v"]);
-    assert!(is_echoed(&mut from(ONE, relay.port()), "abstract"));
+    assert!(is_echoed(&mut connect_from(ONE, relay.port()), "abstract"));
     drop((behind, server));
     let (_server, relay) = relayed(&["-v", "--no-sandbox"]);
     relay.log.wait_for("no sandbox (--no-sandbox)");
@@ -212,8 +204,8 @@ fn root_is_given_up_by_every_verb_that_listens() {
             assert!(status.contains("CapEff:\t0000000000000000"), "{status}");
         }
     }
-    assert!(is_echoed(&mut from(ONE, relay.port()), "relayed"));
-    from(ONE, port).write_all(b"heard").unwrap();
+    assert!(is_echoed(&mut connect_from(ONE, relay.port()), "relayed"));
+    connect_from(ONE, port).write_all(b"heard").unwrap();
     assert_eq!(to_end(talk.stdout.as_mut().unwrap()), b"heard");
     assert_eq!(wait(&mut talk), 0);
 }
@@ -221,10 +213,10 @@ fn root_is_given_up_by_every_verb_that_listens() {
 #[test]
 fn a_listener_of_talk_passes_over_who_may_not_come_in() {
     let (mut talk, port, log) = listening("127.0.0.1:0", Stdio::null(), &["--deny", "127.1.0.0/16"]);
-    let mut denied = from(ONE, port);
+    let mut denied = connect_from(ONE, port);
     assert_eq!(denied.read(&mut [0]).unwrap_or(0), 0);
     log.wait_for(": 127.1.2.3 may not come in (--allow, --deny)");
-    from(TWO, port).write_all(b"heard").unwrap();
+    connect_from(TWO, port).write_all(b"heard").unwrap();
     assert_eq!(to_end(talk.stdout.as_mut().unwrap()), b"heard");
     assert_eq!(wait(&mut talk), 0);
     // Over IPv6, and for one client after another.
@@ -260,7 +252,7 @@ fn a_listener_of_talk_gives_up_what_it_does_not_need() {
     assert!(log.wait_for("sandbox: ").contains("no new privileges"));
     let status = std::fs::read_to_string(format!("/proc/{}/status", talk.id())).unwrap();
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
-    from(ONE, port).write_all(b"heard\n").unwrap();
+    connect_from(ONE, port).write_all(b"heard\n").unwrap();
     assert_eq!(to_end(talk.stdout.as_mut().unwrap()), b"heard\n");
     assert_eq!(wait(&mut talk), 0);
     assert!(std::fs::read_to_string(&record).unwrap().contains("C: heard"));

@@ -508,6 +508,16 @@ impl Stream for UnixStream {
     }
 }
 
+/// A client from one of the many addresses of the loopback.
+pub fn connect_from(host: [u8; 4], port: u16) -> TcpStream {
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&socket, &SocketAddr::from((host, 0))).unwrap();
+    rustix::net::connect(&socket, &SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream
+}
+
 /// An address where nobody listens, and which nobody else gets as long as this is held.
 pub struct Closed {
     socket: rustix::fd::OwnedFd,
