@@ -45,8 +45,7 @@ fn both_ends_play_every_kind_of_play_with_several_connections() {
             let mut server = Server::start_at(&["tcp://127.0.0.1:0"], &arguments);
             let mut talk = vec!["talk".to_owned(), server.address(), "--play".into(), path.clone()];
             if text.contains("starttls") {
-                let pinned = server.log.wait_for("--pin ");
-                talk.extend(["--pin".into(), pinned.split("--pin ").nth(1).unwrap().trim().to_owned()]);
+                talk.extend(["--pin".into(), server.log.pin()]);
             }
             assert_code(&run(&talk, b""), 0);
             assert_eq!(server.wait(), 0, "{text}\n{:#?}", server.log.all());

@@ -180,7 +180,7 @@ fn any_end_is_relayed_to_any_other() {
     let path = folder.path().join("s").display().to_string();
     let _unix = Server::start_at(&[&format!("unix:{path}")], &["--echo"]);
     let secure = Server::start_at(&["tls://127.0.0.1:0"], &["--echo"]);
-    let pin = secure.log.wait_for("--pin").split("--pin ").nth(1).unwrap().to_owned();
+    let pin = secure.log.pin();
     for (to, says) in [
         (program.clone(), "HELLO\nthe end\n"),
         (format!("tcp://{}", echo.address()), "hello\n"),

@@ -338,12 +338,11 @@ fn tls_and_unix_sockets_carry_the_same_files() {
     assert_eq!(seen(&[&trust[..], &[&url]].concat()), "200 2");
     // One that is made for the run is known by its fingerprint.
     let made = serve_at("https://127.0.0.1:0", folder.path(), &[]);
-    let line = made.log.wait_for("--pin sha256:");
-    let pin = line.split("--pin ").nth(1).unwrap().trim();
+    let pin = made.log.pin();
     let url = format!("https://{}/one.txt", made.address());
     assert_eq!(seen(&["-k", &url]), "200 2");
     let another = format!("sha256:{}", "00".repeat(32));
-    for (pin, code) in [(pin, 0), (&another, 60)] {
+    for (pin, code) in [(&pin, 0), (&another, 60)] {
         assert_code(&run(&["fetch", "-q", "-o", "-", "--pin", pin, &url], b""), code);
     }
     let socket = at("site.sock");

@@ -55,9 +55,8 @@ fn an_imported_session_plays_from_both_ends() {
     assert_code(&run(&["import", page, "--starttls", "-o", talk], b""), 0);
     assert_code(&run(&["check", talk], b""), 0);
     let server = Server::start(&["--play", talk]);
-    let pin = server.log.wait_for("--pin sha256:");
-    let pin = pin.rsplit(' ').next().unwrap();
-    assert_code(&run(&["talk", &server.address(), "--play", talk, "--pin", pin], b""), 0);
+    let pin = server.log.pin();
+    assert_code(&run(&["talk", &server.address(), "--play", talk, "--pin", &pin], b""), 0);
     assert_eq!(text(&run(&["import", page, "--session", "2"], b"").stdout).lines().last(), Some("S: two"));
 }
 

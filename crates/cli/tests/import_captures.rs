@@ -240,9 +240,8 @@ fn what_was_said_inside_tls_is_read_with_a_key_log_or_it_is_said_why_not() {
         fs::write(&talk, &imported).unwrap();
         printed(&["check", &talk]);
         let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &talk]);
-        let pin = server.log.wait_for("--pin sha256:");
-        let pin = pin.rsplit(' ').next().unwrap();
-        let talked = run(&["talk", &server.address(), "--play", &talk, "--pin", pin, "--record", &record], b"");
+        let pin = server.log.pin();
+        let talked = run(&["talk", &server.address(), "--play", &talk, "--pin", &pin, "--record", &record], b"");
         assert_code(&talked, 0);
         assert_eq!(without_address(&fs::read_to_string(&record).unwrap()), without_address(&imported), "{name}");
     }
@@ -406,9 +405,8 @@ wait $dovecot || true
         fs::write(&talk, text).unwrap();
         printed(&["check", &talk]);
         let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &talk]);
-        let pin = server.log.wait_for("--pin sha256:");
-        let pin = pin.rsplit(' ').next().unwrap();
-        let talked = run(&["talk", &server.address(), "--play", &talk, "--pin", pin, "--record", &record], b"");
+        let pin = server.log.pin();
+        let talked = run(&["talk", &server.address(), "--play", &talk, "--pin", &pin, "--record", &record], b"");
         assert_code(&talked, 0);
         assert_eq!(without_address(&fs::read_to_string(&record).unwrap()), without_address(&exact));
     }

@@ -157,7 +157,7 @@ fn all_orders_of_ends_lose_nothing_between_all_kinds_of_streams() {
 fn all_orders_of_ends_lose_nothing_through_tls() {
     let server = Listening::new("tcp", std::path::Path::new(""));
     let inner = Server::relay(&["tls://127.0.0.1:0", &server.address()], &[]);
-    let pin = inner.log.wait_for("--pin").split("--pin ").nth(1).unwrap().to_owned();
+    let pin = inner.log.pin();
     let outer = Server::relay(&[ANY, &format!("tls://{}?pin={pin}", inner.address())], &[]);
     all_orders(&outer, "tcp", std::path::Path::new(""), &server, "tcp to tls to tcp");
 }
@@ -583,7 +583,7 @@ fn redis_is_asked_through_tls() {
         command
     });
     let relay = Server::relay(&["tls://127.0.0.1:0", &format!("127.0.0.1:{}", redis.port)], &[]);
-    let pin = relay.log.wait_for("--pin").split("--pin ").nth(1).unwrap().to_owned();
+    let pin = relay.log.pin();
     let outer = Server::relay(&[ANY, &format!("tls://{}?pin={pin}", relay.address())], &[]);
     let output = Command::new("redis-cli")
         .args(["-p", &outer.port().to_string(), "eval", "return string.rep('x', 100000)", "0"])

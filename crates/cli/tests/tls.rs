@@ -40,12 +40,6 @@ fn write(folder: &Path, name: &str, content: &str) -> String {
     path.display().to_string()
 }
 
-/// The fingerprint that a server tells.
-fn pin(server: &Server) -> String {
-    let line = server.log.wait_for("TLS with a certificate made for this run: --pin sha256:");
-    line.rsplit(' ').next().unwrap().to_owned()
-}
-
 #[test]
 fn both_ends_meet_over_a_socket_by_the_fingerprint_that_the_server_tells() {
     let folder = tempfile::tempdir().unwrap();
@@ -54,7 +48,7 @@ fn both_ends_meet_over_a_socket_by_the_fingerprint_that_the_server_tells() {
     assert_code(&output, 0);
     assert!(!text(&output.stderr).contains("warning"), "{}", text(&output.stderr));
     let server = Server::start(&["--play", &file, "--times", "2"]);
-    let pin = pin(&server);
+    let pin = server.log.pin();
     let record = folder.path().join("record.talk");
     let talk = |arguments: &[&str]| run(&[&["talk", &server.address(), "--play", &file], arguments].concat(), b"");
     let mut command = support::command(&[]);
@@ -233,7 +227,7 @@ fn a_handshake_that_goes_wrong_hurts_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
     let file = smtp(folder.path());
     let server = Server::start(&["--play", &file]);
-    let pin = pin(&server);
+    let pin = server.log.pin();
     let ask = || {
         let mut client = server.connect();
         line(&mut client);

@@ -20,11 +20,6 @@ fn write(folder: &Path, name: &str, text: &str) -> String {
     path.display().to_string()
 }
 
-/// The fingerprint that a server says it has in this run.
-fn pin(log: &Log) -> String {
-    log.wait_for("--pin").split("--pin ").nth(1).unwrap().trim().to_owned()
-}
-
 /// A folder with an authority and a certificate for localhost.
 fn place() -> (tempfile::TempDir, [String; 3]) {
     let folder = tempfile::tempdir().unwrap();
@@ -47,7 +42,7 @@ fn a_transcript_is_served_and_played_under_tls() {
     let greet = write(folder.path(), "greet.talk", GREET);
     let mut server = Server::start_at(&[ANY], &["--play", &greet, "--times", "3"]);
     server.log.wait_for("listening on tls://127.0.0.1:");
-    let (address, pin) = (format!("tls://{}", server.address()), pin(&server.log));
+    let (address, pin) = (format!("tls://{}", server.address()), server.log.pin());
     for arguments in [
         vec!["talk", &address, "--pin", &pin, "--play", &greet, "--set", "name=Bob"],
         vec!["talk", &format!("{address}?pin={pin}"), "--play", &greet, "--set", "name=Bob"],
@@ -102,7 +97,7 @@ fn other_roles_and_other_programs_meet_under_tls() {
         let mut socat = Command::new("socat");
         socat.args(["-t", "10", "-", &format!("OPENSSL:127.0.0.1:{},verify=0", server.port())]);
         assert_eq!(text(&run_command(&mut socat, b"by socat\n").stdout), "by socat\n", "{role:?}");
-        let address = format!("tls://{}?pin={}", server.address(), pin(&server.log));
+        let address = format!("tls://{}?pin={}", server.address(), server.log.pin());
         let much: Vec<u8> = (0..1_000_000_u32).map(|at| (at >> 2) as u8).collect();
         let output = run(&["talk", &address], &much);
         assert_code(&output, 0);

@@ -131,6 +131,13 @@ impl Log {
         lines.clone()
     }
 
+    /// The fingerprint of the certificate that was made for a run.
+    #[track_caller]
+    pub fn pin(&self) -> String {
+        let line = self.wait_for("TLS with a certificate made for this run: --pin sha256:");
+        line.rsplit(' ').next().unwrap().to_owned()
+    }
+
     pub fn all(&self) -> Vec<String> {
         self.lines.0.lock().unwrap().clone()
     }
