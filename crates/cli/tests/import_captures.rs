@@ -123,6 +123,19 @@ fn plays_again(folder: &tempfile::TempDir, capture: &str, stream: &str, imported
     assert_eq!(without_address(&fs::read_to_string(&record).unwrap()), without_address(imported));
 }
 
+/// What is recorded when both ends play what was imported, and go over to TLS in it.
+#[track_caller]
+fn played_under_tls(folder: &tempfile::TempDir, imported: &str) -> String {
+    let (talk, record) = (path(folder, "a.talk"), path(folder, "record.talk"));
+    fs::write(&talk, imported).unwrap();
+    printed(&["check", &talk]);
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &talk]);
+    let pin = server.log.pin();
+    let talked = run(&["talk", &server.address(), "--play", &talk, "--pin", &pin, "--record", &record], b"");
+    assert_code(&talked, 0);
+    without_address(&fs::read_to_string(&record).unwrap())
+}
+
 #[test]
 fn a_capture_of_redis_plays_from_both_ends() {
     let script = r#"
@@ -236,14 +249,7 @@ fn what_was_said_inside_tls_is_read_with_a_key_log_or_it_is_said_why_not() {
             .unwrap();
         assert!(injected.status.success(), "{}", text(&injected.stderr));
         assert_eq!(printed(&["import", "--exact", &with]), imported, "{name}");
-        let (talk, record) = (path(&folder, "a.talk"), path(&folder, "record.talk"));
-        fs::write(&talk, &imported).unwrap();
-        printed(&["check", &talk]);
-        let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &talk]);
-        let pin = server.log.pin();
-        let talked = run(&["talk", &server.address(), "--play", &talk, "--pin", &pin, "--record", &record], b"");
-        assert_code(&talked, 0);
-        assert_eq!(without_address(&fs::read_to_string(&record).unwrap()), without_address(&imported), "{name}");
+        assert_eq!(played_under_tls(&folder, &imported), without_address(&imported), "{name}");
     }
     // Whatever is changed in the capture, it ends by saying something.
     let bytes = fs::read(folder.path().join("13-aes256.pcapng")).unwrap();
@@ -400,15 +406,8 @@ wait $dovecot || true
     assert!(exact.contains("S: Subject: Hello\nS:\nS: It works.\nS: )\n"), "{exact}");
     let open = printed(&["import", &capture, "--keylog", &keys]);
     assert!(open.contains("# how long it took\nS: A006 OK Fetch completed ({_="), "{open}");
-    let (talk, record) = (path(&folder, "a.talk"), path(&folder, "record.talk"));
     for text in [&exact, &open] {
-        fs::write(&talk, text).unwrap();
-        printed(&["check", &talk]);
-        let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &talk]);
-        let pin = server.log.pin();
-        let talked = run(&["talk", &server.address(), "--play", &talk, "--pin", &pin, "--record", &record], b"");
-        assert_code(&talked, 0);
-        assert_eq!(without_address(&fs::read_to_string(&record).unwrap()), without_address(&exact));
+        assert_eq!(played_under_tls(&folder, text), without_address(&exact));
     }
 }
 
