@@ -4,10 +4,11 @@
 mod support;
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use support::load::*;
+use support::peers::{Peer, nginx};
 use support::*;
 
 #[test]
@@ -82,59 +83,21 @@ fn a_request_is_sent_as_it_was_asked_for() {
     assert!(!heard.contains("Accept"), "{heard}");
 }
 
-/// nginx in the foreground, with everything it has in a folder.
-struct Nginx {
-    child: Child,
-    port: u16,
-    folder: tempfile::TempDir,
-}
-
-impl Nginx {
-    fn start(server: &str) -> Self {
-        need("nginx");
-        let folder = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let at = folder.path().display();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|kind| format!("{kind}_temp_path {at}/{kind};"))
-            .concat();
-        std::fs::write(
-            folder.path().join("conf"),
-            format!(
-                "daemon off; master_process off; pid {at}/pid; error_log {at}/error; events {{ worker_connections 256; }}\n\
-                 http {{ access_log {at}/log; {temporary}\nserver {{ listen 127.0.0.1:{port}; root {at}; {server} }} }}\n"
-            ),
-        )
-        .unwrap();
-        std::fs::write(folder.path().join("page.txt"), "hello\n").unwrap();
-        let mut command = Command::new("nginx");
-        command.arg("-p").arg(folder.path()).arg("-c").arg(folder.path().join("conf")).args(["-e", "stderr"]);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        until("nginx answers", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Self { child, port, folder }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn nginx_that_closes_connections_after_some_requests_makes_no_failures() {
     let folder = Folder::new();
-    let nginx = Nginx::start(
-        "keepalive_requests 7; keepalive_timeout 1; location /none { return 204; } location /moved { return 302 /page.txt; } \
-         location /old { return 304; } location /missing { return 404; }",
+    std::fs::create_dir(folder.path("www")).unwrap();
+    folder.file("www/page.txt", "hello\n");
+    let log = folder.path("log");
+    let server = format!(
+        "access_log {}; keepalive_requests 7; keepalive_timeout 1; location /none {{ return 204; }} \
+         location /moved {{ return 302 /page.txt; }} location /old {{ return 304; }} location /missing {{ return 404; }}",
+        log.display()
     );
-    let page = nginx.url("/page.txt");
-    for (url, more) in [
+    let nginx = nginx(folder.0.path(), &server);
+    let url = |path: &str| format!("http://127.0.0.1:{}{path}", nginx.port);
+    let page = url("/page.txt");
+    for (target, more) in [
         (page.clone(), &[][..]),
         (page.clone(), &["--pipeline", "3"]),
         (page.clone(), &["--pipeline", "16"]),
@@ -144,25 +107,25 @@ fn nginx_that_closes_connections_after_some_requests_makes_no_failures() {
         (page.clone(), &["--reconnect"]),
         (page.clone(), &["--rate", "2000", "--arrivals", "poisson"]),
         (page, &["-H", "Connection: close"]),
-        (nginx.url("/old"), &["--status", "304", "--pipeline", "5"]),
-        (nginx.url("/none"), &["--pipeline", "5", "--status", "204"]),
-        (nginx.url("/moved"), &["--pipeline", "5"]),
-        (nginx.url("/missing"), &["--pipeline", "5", "--status", "404"]),
+        (url("/old"), &["--status", "304", "--pipeline", "5"]),
+        (url("/none"), &["--pipeline", "5", "--status", "204"]),
+        (url("/moved"), &["--pipeline", "5"]),
+        (url("/missing"), &["--pipeline", "5", "--status", "404"]),
     ] {
-        let arguments = [&url as &str, "--plays", "300", "--connections", "4"];
+        let arguments = [&target as &str, "--plays", "300", "--connections", "4"];
         let (output, figures) = folder.load(&[&arguments[..], more].concat());
-        assert_eq!((code(&output), &url, more), (0, &url, more), "{}", both(&output));
+        assert_eq!((code(&output), &target, more), (0, &target, more), "{}", both(&output));
         assert_eq!(
             ["plays", "exchanges", "failures"].map(|name| count(&figures, name)),
             [300, 300, 0],
-            "{url} {more:?}"
+            "{target} {more:?}"
         );
     }
     // All of them came: nginx counted, too.
-    let log = std::fs::read_to_string(nginx.folder.path().join("log")).unwrap();
+    let log = std::fs::read_to_string(log).unwrap();
     assert!(log.lines().count() >= 13 * 300, "{}", log.lines().count());
     // Between two requests the server may close, as it is idle too long: that is nobody's failure.
-    let arguments = [&nginx.url("/page.txt") as &str, "--plays", "4", "--connections", "2", "--think", "1500ms"];
+    let arguments = [&url("/page.txt") as &str, "--plays", "4", "--connections", "2", "--think", "1500ms"];
     let (output, figures) = folder.load(&arguments);
     assert_code(&output, 0);
     assert_eq!(["exchanges", "failures"].map(|name| count(&figures, name)), [4, 0], "{}", both(&output));
@@ -313,18 +276,13 @@ fn a_server_that_speaks_another_protocol_is_told_at_once() {
         assert!(both(&output).contains(words), "{words}: {}", both(&output));
     }
     need("nghttpd");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut server = Command::new("nghttpd");
-    let mut server = server
-        .args(["--no-tls", "-d", "/", &port.to_string()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    until("nghttpd answers", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-    let output = run(&["load", &format!("http://127.0.0.1:{port}/"), "--plays", "6", "--connections", "2"], b"");
-    let _ = server.kill();
-    let _ = server.wait();
+    let server = Peer::start(|port| {
+        let mut command = Command::new("nghttpd");
+        command.args(["--no-tls", "-d", "/", &port.to_string()]);
+        command
+    });
+    let url = format!("http://127.0.0.1:{}/", server.port);
+    let output = run(&["load", &url, "--plays", "6", "--connections", "2"], b"");
     assert_code(&output, 1);
     assert!(both(&output).contains("it is HTTP/2, and load asks over HTTP/1.1 alone"), "{}", both(&output));
     for flag in ["--http2", "--h2", "--http3"] {
