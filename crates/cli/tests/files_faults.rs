@@ -12,7 +12,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use support::{LONG, Server, files_of, need, read, resident, text, to_end, until, wait_until_idle, with_enough_time};
+use support::{
+    LONG, Server, files_of, head, need, read, resident, text, to_end, until, wait_until_idle, with_enough_time,
+};
 
 /// A folder `root`, and beside it what must never be seen.
 fn place() -> tempfile::TempDir {
@@ -33,11 +35,7 @@ fn serve(place: &Path, arguments: &[&str]) -> Server {
 
 /// One answer of a connection that stays open: its status and its content.
 fn answer(stream: &mut impl Read) -> (u16, Vec<u8>) {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.extend(read(stream, 1));
-    }
-    let head = text(&head).to_ascii_lowercase();
+    let head = head(stream).to_ascii_lowercase();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
     (head[9..12].parse().unwrap(), read(stream, length))
 }
@@ -307,10 +305,7 @@ fn a_slow_reader_gets_every_byte_however_short_the_time_limit_is() {
         // The next request waits meanwhile, and is not late either.
         stream.write_all(b"GET /huge HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         stream.write_all(b"GET /file HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.extend(read(&mut stream, 1));
-        }
+        head(&mut stream);
         let mut longest = Duration::ZERO;
         for _ in 0..SIZE >> 20 {
             let began = Instant::now();

@@ -435,11 +435,7 @@ fn one_connection_asks_again_and_again_and_several_things_at_once() {
     stream.write_all(format!("{}{version}{}{version}", post(wanted), post(wanted)).as_bytes()).unwrap();
     let mut statuses = Vec::new();
     for _ in 0..4 {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.extend(read(&mut stream, 1));
-        }
-        let head = text(&head);
+        let head = head(&mut stream);
         statuses.push(head.split(' ').nth(1).unwrap().to_owned());
         let length = head.split("Content-Length: ").nth(1).unwrap().split('\r').next().unwrap().parse().unwrap();
         read(&mut stream, length);

@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::Command;
 
 use support::*;
@@ -18,12 +18,6 @@ const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 fn relay(from: &str, more: &[&str]) -> (Server, TcpListener) {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     (Server::relay(&[from, &server.local_addr().unwrap().to_string()], more), server)
-}
-
-fn accept(listener: &TcpListener) -> TcpStream {
-    let stream = listener.accept().unwrap().0;
-    stream.set_read_timeout(Some(LONG)).unwrap();
-    stream
 }
 
 #[test]

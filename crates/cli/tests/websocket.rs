@@ -18,23 +18,8 @@ fn from_websocket(more: &[&str]) -> (Server, TcpListener) {
     (Server::relay(&["ws://127.0.0.1:0", &server.local_addr().unwrap().to_string()], more), server)
 }
 
-fn accept(listener: &TcpListener) -> TcpStream {
-    let stream = listener.accept().unwrap().0;
-    stream.set_read_timeout(Some(LONG)).unwrap();
-    stream
-}
-
 const ASKS: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-
-/// The head of an answer.
-fn head(stream: &mut TcpStream) -> String {
-    let mut bytes = Vec::new();
-    while !bytes.ends_with(b"\r\n\r\n") {
-        bytes.extend(read(stream, 1));
-    }
-    text(&bytes)
-}
 
 /// A client by hand, with which frames can be sent that no library sends.
 fn open(relay: &Server) -> TcpStream {

@@ -65,11 +65,7 @@ impl Client {
 
     /// Hears one answer; opens another connection where this one ends behind it.
     pub fn hear(&mut self, method: &str) -> Answer {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.extend(read(&mut self.stream, 1));
-        }
-        let mut answer = Answer { status: 0, head: text(&head), content: Vec::new() };
+        let mut answer = Answer { status: 0, head: super::head(&mut self.stream), content: Vec::new() };
         answer.status = answer.head[9..12].parse().unwrap();
         let closes = answer.field("connection").is_some_and(|value| value == "close");
         let has_content = method != "HEAD" && !matches!(answer.status, 100..=199 | 204 | 304);

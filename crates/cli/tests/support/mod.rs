@@ -29,7 +29,7 @@ pub mod web;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -481,6 +481,15 @@ pub fn line(stream: &mut impl Read) -> String {
     text(&bytes)
 }
 
+/// A head of HTTP, to the empty line behind it.
+pub fn head(stream: &mut impl Read) -> String {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        bytes.extend(read(stream, 1));
+    }
+    text(&bytes)
+}
+
 pub fn to_end(stream: &mut impl Read) -> Vec<u8> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).expect("a clean end");
@@ -553,17 +562,24 @@ impl Closed {
     }
 
     /// Now somebody does.
-    pub fn listen(self) -> std::net::TcpListener {
+    pub fn listen(self) -> TcpListener {
         rustix::net::listen(&self.socket, 16).unwrap();
         self.socket.into()
     }
+}
+
+/// The next client of a listener.
+pub fn accept(listener: &TcpListener) -> TcpStream {
+    let stream = listener.accept().unwrap().0;
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream
 }
 
 /// One thread that serves one connection, and what it returns.
 pub fn serve_one<T: Send + 'static>(
     serve: impl FnOnce(TcpStream) -> T + Send + 'static,
 ) -> (SocketAddr, std::thread::JoinHandle<T>) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let thread = std::thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
