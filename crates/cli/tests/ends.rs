@@ -16,12 +16,6 @@ use support::*;
 
 const ANY: &str = "tcp://127.0.0.1:0";
 
-fn write(folder: &Path, name: &str, text: &str) -> String {
-    let path = folder.join(name);
-    std::fs::write(&path, text).unwrap();
-    path.display().to_string()
-}
-
 /// A program that says what it is asked, in capitals, line by line, and that it was told to end.
 const LOUD: &str = "while read -r line; do printf '%s\\n' \"$line\" | tr a-z A-Z; done; echo the end";
 

@@ -5,12 +5,12 @@ mod support;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
 use support::peers::{Authority, Peer};
-use support::{Server, assert_code, line, need, run, run_command, text, to_end};
+use support::{Server, assert_code, line, need, run, run_command, text, to_end, write};
 
 const SMTP: &str = "eol crlf
 ignore case
@@ -32,12 +32,6 @@ S closes
 
 fn smtp(folder: &Path) -> String {
     write(folder, "smtp.talk", SMTP)
-}
-
-fn write(folder: &Path, name: &str, content: &str) -> String {
-    let path: PathBuf = folder.join(name);
-    fs::write(&path, content).unwrap();
-    path.display().to_string()
 }
 
 #[test]

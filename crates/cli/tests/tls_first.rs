@@ -5,7 +5,6 @@ mod support;
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use support::peers::{Authority, Peer};
@@ -13,12 +12,6 @@ use support::*;
 
 const ANY: &str = "tls://127.0.0.1:0";
 const GREET: &str = "S: Welcome!\nC: {name}\nS: Hello, {name}!\nS closes\n";
-
-fn write(folder: &Path, name: &str, text: &str) -> String {
-    let path = folder.join(name);
-    std::fs::write(&path, text).unwrap();
-    path.display().to_string()
-}
 
 /// A folder with an authority and a certificate for localhost.
 fn place() -> (tempfile::TempDir, [String; 3]) {

@@ -46,6 +46,13 @@ pub fn transcript(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../transcripts").join(name)
 }
 
+/// Writes a file, and gives its path.
+pub fn write(folder: &Path, name: &str, content: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, content).unwrap();
+    path.display().to_string()
+}
+
 /// A command that runs our program, perhaps through others: `["prlimit", "--nofile=64:64"]`.
 pub fn command(wrapper: &[&str]) -> Command {
     match wrapper {
