@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use httpdate::HttpDate;
+use transcript::calendar;
 
 /// The last second that the format can write: the end of the year 9999.
 const LAST: u64 = 253_402_300_799;
@@ -98,19 +99,10 @@ pub(crate) struct Calendar {
 }
 
 impl Calendar {
-    /// Counts years from March, so that the leap day is their last, in cycles of 400 years.
+    /// What is later is the end of the year 9999.
     pub(crate) fn of(seconds: u64) -> Self {
-        const CYCLE: u64 = 146_097;
         let (days, rest) = (seconds.min(LAST) / 86_400, seconds.min(LAST) % 86_400);
-        // Day 0 is the first of March of the year 0.
-        let days = days + 719_468;
-        let (cycle, day) = (days / CYCLE, days % CYCLE);
-        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-        let day = day - (365 * year + year / 4 - year / 100);
-        let month = (5 * day + 2) / 153;
-        let day = day - (153 * month + 2) / 5 + 1;
-        let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-        let year = year + cycle * 400 + later;
+        let (year, month, day) = calendar::date(days);
         Self { year, month, day, hour: rest / 3600, minute: rest / 60 % 60, second: rest % 60 }
     }
 
