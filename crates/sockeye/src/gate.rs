@@ -187,6 +187,16 @@ impl Gate {
         entered.map_err(|()| KeptOut::FullOfAddress(self.per_address.unwrap_or_default()))
     }
 
+    /// How many may be inside at once, where something else bounds them too.
+    pub(crate) fn bound(&self, other: usize) -> usize {
+        self.most.map_or(other, |most| most.min(other))
+    }
+
+    /// As many as may be are inside, and whoever comes now waits: how many that is.
+    pub(crate) fn is_full(&self, inside: usize) -> Option<usize> {
+        self.most.filter(|most| self.when_full == WhenFull::Wait && inside >= *most)
+    }
+
     /// Whether clients are counted.
     pub(crate) fn counts(&self) -> bool {
         self.most.is_some() || self.per_address.is_some()

@@ -165,10 +165,7 @@ impl Loop {
                 self.close_listeners();
                 return;
             }
-            if let Some(most) = self.bounds.gate.most
-                && self.bounds.gate.when_full == WhenFull::Wait
-                && self.live() >= most
-            {
+            if let Some(most) = self.bounds.gate.is_full(self.live()) {
                 self.pause_accepting(Gate::words_of_full(most));
                 return;
             }
@@ -279,9 +276,7 @@ impl Loop {
         }
         for _ in 0..self.waiting.len() {
             let Some(waiting) = self.waiting.pop_front() else { break };
-            if self.all_played()
-                || self.live() >= self.bounds.connections.min(self.bounds.gate.most.unwrap_or(usize::MAX))
-            {
+            if self.all_played() || self.live() >= self.bounds.gate.bound(self.bounds.connections) {
                 // Whoever leaves next makes room for it.
                 self.left = left.wrapping_sub(1);
                 self.waiting.push_front(waiting);

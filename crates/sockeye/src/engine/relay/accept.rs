@@ -50,9 +50,7 @@ impl Loop {
                 self.pause_accepting(why);
                 return;
             }
-            let gate = &self.shared.options.gate;
-            if let Some(most) = gate.most.filter(|most| gate.when_full == WhenFull::Wait && self.shared.live() >= *most)
-            {
+            if let Some(most) = self.shared.options.gate.is_full(self.shared.live()) {
                 self.pause_accepting(Gate::words_of_full(most));
                 return;
             }
@@ -133,7 +131,7 @@ impl Loop {
         for _ in 0..self.waiting.len() {
             let Some(newcomer) = self.waiting.pop_front() else { break };
             let gate = &self.shared.options.gate;
-            if self.all_came() || self.shared.live() >= self.shared.options.pairs.min(gate.most.unwrap_or(usize::MAX)) {
+            if self.all_came() || self.shared.live() >= gate.bound(self.shared.options.pairs) {
                 // Whoever leaves next makes room for it.
                 self.left = left.wrapping_sub(1);
                 self.waiting.push_front(newcomer);
@@ -238,7 +236,7 @@ impl Loop {
             self.accept_again = None;
             return;
         }
-        if self.shared.live() >= self.shared.options.pairs.min(self.shared.options.gate.most.unwrap_or(usize::MAX)) {
+        if self.shared.live() >= self.shared.options.gate.bound(self.shared.options.pairs) {
             self.accept_again = Some(self.now.after(PAUSE));
             return;
         }
