@@ -2,11 +2,11 @@
 //!
 //! ```
 //! use sockeye::check::{CheckOptions, check};
-//! use sockeye::verb::serve::Sheet;
+//! use sockeye::verb::serve::LoadedTranscript;
 //! use transcript::Transcript;
 //!
 //! let transcript = Transcript::parse("a.talk", b"C: hello\nS: hello yourself\n", &[])?;
-//! let report = check(&Sheet { transcript, files: None }, &CheckOptions::default());
+//! let report = check(&LoadedTranscript { transcript, files: None }, &CheckOptions::default());
 //! assert!(report.is_playable() && report.differences.is_empty());
 //! # Ok::<(), transcript::Refused>(())
 //! ```
@@ -17,12 +17,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use transcript::rehearse::{Ahead, Rehearsal, rehearse};
-use transcript::{Carrier, Diagnostic, Ending, Fresh, Options as Playing, Refused, Script, Side};
+use transcript::{Carrier, Diagnostic, Ending, Fresh, PlayOptions, Refused, Script, Side};
 
 use crate::address::Scheme;
 use crate::event::Conversation;
 use crate::failure::Failure;
-use crate::folder::Sheet;
+use crate::folder::LoadedTranscript;
 use loopback::play_both_ends;
 
 /// What a check found.
@@ -120,20 +120,20 @@ pub struct CheckOptions {
 
 /// Both ends of a transcript over one carrier.
 struct Ends<'a> {
-    sheet: &'a Sheet,
+    loaded: &'a LoadedTranscript,
     options: &'a CheckOptions,
     carrier: Carrier,
 }
 
 impl Ends<'_> {
     fn prepare(&self, side: Side, branch: Option<usize>) -> Result<Script, Refused> {
-        let mut options = Playing::new(side, self.carrier);
+        let mut options = PlayOptions::new(side, self.carrier);
         options.values.clone_from(&self.options.values);
         options.fresh = self.options.fresh;
         options.keep_said = true;
         options.branch = branch;
-        options.files.clone_from(&self.sheet.files);
-        Script::prepare(&self.sheet.transcript, &options)
+        options.files.clone_from(&self.loaded.files);
+        Script::prepare(&self.loaded.transcript, &options)
     }
 
     /// Plays both against each other in memory, whole and byte by byte.
@@ -172,8 +172,8 @@ impl Found {
 /// Checks a transcript: each end for itself, then both against each other over memory, whole and byte by byte, and over
 /// a socket of the loopback. One carrier after the other, so that no more than two programs of it are in memory.
 #[must_use]
-pub fn check(sheet: &Sheet, options: &CheckOptions) -> Report {
-    let transcript = &sheet.transcript;
+pub fn check(loaded: &LoadedTranscript, options: &CheckOptions) -> Report {
+    let transcript = &loaded.transcript;
     let named = match crate::address::named_by(transcript) {
         Ok(named) => named,
         Err(refused) => {
@@ -190,7 +190,7 @@ pub fn check(sheet: &Sheet, options: &CheckOptions) -> Report {
     let mut report = Report::new(Ok(()), Ok(()), transcript.warnings().to_vec());
     let mut played_on_streams = false;
     for carrier in [Carrier::Stream, Carrier::Datagram] {
-        let ends = Ends { sheet, options, carrier };
+        let ends = Ends { loaded, options, carrier };
         let (client, server) = (ends.prepare(Side::Client, None), ends.prepare(Side::Server, None));
         for script in [&client, &server].into_iter().flatten() {
             report.warnings.extend_from_slice(script.warnings());
@@ -207,7 +207,7 @@ pub fn check(sheet: &Sheet, options: &CheckOptions) -> Report {
             }
             let can_be_tried = !found.too_long && found.took <= LONGEST && found.crowded().is_none();
             if found.differences.is_empty() && can_be_tried {
-                let failed = play_both_ends(sheet, &options.values, client, carrier, judged);
+                let failed = play_both_ends(loaded, &options.values, client, carrier, judged);
                 let differs = |(conversation, failure)| Difference { failure, met: Met::OverLoopback(conversation) };
                 found.differences.extend(failed.into_iter().map(differs));
             }

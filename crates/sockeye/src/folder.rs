@@ -24,7 +24,7 @@ use transcript::{Files, Transcript};
 
 /// A transcript, and where its files are.
 #[derive(Debug, Clone)]
-pub struct Sheet {
+pub struct LoadedTranscript {
     /// The transcript.
     pub transcript: Transcript,
     /// Where its `file:` lines find their files.

@@ -143,11 +143,11 @@ pub struct Gate {
     pub per_address: Option<usize>,
     /// For whom there is no room.
     pub when_full: WhenFull,
-    shared: Arc<Shared>,
+    shared: Arc<GateState>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct GateState {
     rules: RwLock<Rules>,
     inside: Mutex<HashMap<IpAddr, usize>>,
     /// How many have left.
@@ -237,7 +237,7 @@ impl Gate {
 /// The right to be inside, given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Pass {
-    shared: Arc<Shared>,
+    shared: Arc<GateState>,
     address: IpAddr,
 }
 

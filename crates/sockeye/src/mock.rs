@@ -45,7 +45,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use transcript::{Carrier, Files, Options as Playing, Script, Side, Transcript};
+use transcript::{Carrier, Files, PlayOptions, Script, Side, Transcript};
 
 use crate::address::{Address, Host, Scheme, Target};
 use crate::event::{Event, Name, Protocol};
@@ -54,7 +54,7 @@ use crate::fresh::fresh;
 use crate::net::connect::{self, connect};
 use crate::net::tls::{Identity, Trust};
 use crate::stop::{self, Stopper};
-use crate::verb::serve::{Leaving, Options, Role, Server, Sheet, Summary};
+use crate::verb::serve::{EarlyClose, LoadedTranscript, Role, ServeOptions, Server, Summary};
 use crate::verb::talk;
 
 /// How a mock is to be started.
@@ -67,7 +67,7 @@ pub struct Builder {
     protocol: Protocol,
     path: Option<PathBuf>,
     plays: Option<u64>,
-    leaving: Leaving,
+    early_close: EarlyClose,
     strict: bool,
     timeout: Duration,
     seed: Option<u64>,
@@ -99,7 +99,7 @@ impl Builder {
             protocol: Protocol::Tcp,
             path: None,
             plays: None,
-            leaving: Leaving::AtTheEnd,
+            early_close: EarlyClose::Refused,
             strict: false,
             timeout: Duration::from_secs(5),
             seed: None,
@@ -163,7 +163,7 @@ impl Builder {
     /// statements follow that were not reached.
     #[must_use]
     pub fn allow_early_close(mut self) -> Self {
-        self.leaving = Leaving::BetweenRounds;
+        self.early_close = EarlyClose::Allowed;
         self
     }
 
@@ -198,24 +198,24 @@ impl Builder {
     #[must_use]
     #[track_caller]
     pub fn start(self) -> Mock {
-        let (sheet, values) = self.sheet();
+        let (loaded, values) = self.loaded();
         let address = match &self.path {
             Some(path) => Address::new(Some(Scheme::Unix), Target::Unix(path.clone())),
             None => loopback(self.protocol, 0),
         };
-        let wait = sheet.transcript.settings().timeout.is_none().then_some(self.timeout);
-        let options = Options {
+        let wait = loaded.transcript.settings().timeout.is_none().then_some(self.timeout);
+        let options = ServeOptions {
             addresses: vec![address],
-            role: Role::Transcripts(vec![sheet]),
+            role: Role::Transcripts(vec![loaded]),
             values,
             timeout: wait,
-            leaving: self.leaving,
+            early_close: self.early_close,
             strict: self.strict,
             fresh: fresh(self.seed, self.at),
             identity: OWN.clone(),
             // The code under test may hold its end until the test ends: that is nothing to wait for.
             linger: Duration::from_millis(50),
-            ..Options::new()
+            ..ServeOptions::new()
         };
         let started = Server::bind(&options).map_err(|error| error.to_string()).and_then(|server| {
             let (stopper, stop) = stop::channel().map_err(|error| error.to_string())?;
@@ -234,7 +234,7 @@ impl Builder {
 
     /// The transcript and the values of its names.
     #[track_caller]
-    fn sheet(&self) -> (Sheet, std::collections::BTreeMap<String, Vec<u8>>) {
+    fn loaded(&self) -> (LoadedTranscript, std::collections::BTreeMap<String, Vec<u8>>) {
         let given: Vec<&str> = self.values.iter().map(|(name, _)| name.as_str()).collect();
         let folder = self.folder.as_deref().and_then(|file| Folder::around(file).ok());
         let files = folder.as_ref().map(|folder| folder as &dyn Files);
@@ -244,7 +244,7 @@ impl Builder {
             panic!("{}: {unknown}", self.name);
         }
         let files = folder.map(|folder| Arc::new(folder) as Arc<dyn Files>);
-        (Sheet { transcript, files }, self.values.iter().cloned().collect())
+        (LoadedTranscript { transcript, files }, self.values.iter().cloned().collect())
     }
 }
 
@@ -420,12 +420,12 @@ pub fn play_file(path: impl AsRef<Path>, server: SocketAddr) {
 
 #[track_caller]
 fn play_as(builder: &Builder, server: SocketAddr) {
-    let (sheet, values) = builder.sheet();
-    let mut playing = Playing::new(Side::Client, Carrier::Stream);
+    let (loaded, values) = builder.loaded();
+    let mut playing = PlayOptions::new(Side::Client, Carrier::Stream);
     playing.values = values;
     playing.fresh = fresh(builder.seed, builder.at);
-    playing.files = sheet.files;
-    let script = Script::prepare(&sheet.transcript, &playing).unwrap_or_else(|refused| panic!("\n{refused}"));
+    playing.files = loaded.files;
+    let script = Script::prepare(&loaded.transcript, &playing).unwrap_or_else(|refused| panic!("\n{refused}"));
     let target = Target::Inet { host: Host::Ip(server.ip(), 0), port: server.port() };
     let address = Address::new(Some(Scheme::Tcp), target);
     let connecting = connect::ConnectOptions::default();

@@ -3,9 +3,9 @@
 //!
 //! ```
 //! use sockeye::stop;
-//! use sockeye::verb::serve::{Options, Server};
+//! use sockeye::verb::serve::{ServeOptions, Server};
 //!
-//! let options = Options { addresses: vec![sockeye::address::Address::parse("tcp://127.0.0.1:0")?], ..Options::default() };
+//! let options = ServeOptions { addresses: vec![sockeye::address::Address::parse("tcp://127.0.0.1:0")?], ..ServeOptions::default() };
 //! let server = Server::bind(&options)?;
 //! let (stopper, stop) = stop::channel()?;
 //! let thread = std::thread::spawn(move || server.run(stop, None, Box::new(|_| {})));

@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use transcript::rehearse::rehearse;
-use transcript::{Carrier, Options, Script, Side, Transcript};
+use transcript::{Carrier, PlayOptions, Script, Side, Transcript};
 
 /// How long each is repeated, at most; the best of what was seen counts.
 const TIME: Duration = Duration::from_secs(2);
@@ -20,7 +20,7 @@ fn main() {
     for (name, text) in [("the greeting", greeting), ("10,000 lines", &long)] {
         run(&format!("{name}, read"), text, |text| read(text).warnings().len());
         run(&format!("{name}, read and prepared"), text, |text| {
-            let options = Options::new(Side::Server, Carrier::Stream);
+            let options = PlayOptions::new(Side::Server, Carrier::Stream);
             black_box(Script::prepare(&read(text), &options).unwrap());
             0
         });
@@ -44,7 +44,7 @@ fn whole_files() {
             let text = text(mebibytes << 20);
             let start = Instant::now();
             let transcript = read(&text);
-            let prepare = |side| Script::prepare(&transcript, &Options::new(side, Carrier::Stream)).unwrap();
+            let prepare = |side| Script::prepare(&transcript, &PlayOptions::new(side, Carrier::Stream)).unwrap();
             let (client, server) = (prepare(Side::Client), prepare(Side::Server));
             black_box(rehearse(&client, &server, |all| all));
             let took = start.elapsed().as_secs_f64();

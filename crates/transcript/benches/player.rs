@@ -9,7 +9,7 @@ mod counting;
 use std::hint::black_box;
 use std::time::Instant;
 
-use transcript::{Carrier, Input, Moment, Options, Output, Scratch, Script, Side, Transcript};
+use transcript::{Carrier, Input, Moment, Output, PlayOptions, Scratch, Script, Side, Transcript};
 
 /// What an end hears again and again, how many exchanges that is, and what it plays.
 struct Work {
@@ -145,7 +145,7 @@ fn works() -> [Work; 12] {
 /// Gives the act a step of the play, which stands where the work begins.
 fn with_step(work: &Work, act: impl FnOnce(&mut dyn FnMut())) {
     let transcript = Transcript::parse("bench.talk", work.script.as_bytes(), &[]).unwrap();
-    let script = Script::prepare(&transcript, &Options::new(work.side, Carrier::Stream)).unwrap();
+    let script = Script::prepare(&transcript, &PlayOptions::new(work.side, Carrier::Stream)).unwrap();
     let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
     let mut step = |bytes: &[u8]| {
         let input = Input { bytes, datagram: false, ended: false, now: Moment::default() };

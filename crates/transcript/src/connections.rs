@@ -1,6 +1,6 @@
 //! Which connections are open where: what is said over one that is not is refused before anything is played.
 
-use crate::diagnostic::{Diagnostic, Place, Source};
+use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::names::Roles;
 use crate::syntax::{Act, FIRST, Statement, StatementKind, throughout};
 
@@ -44,7 +44,7 @@ fn opening(connection: u8) -> String {
 }
 
 impl Walk<'_> {
-    fn wrong(&mut self, place: Place, message: String, help: impl Into<String>) {
+    fn wrong(&mut self, place: Span, message: String, help: impl Into<String>) {
         self.findings.push(Diagnostic::error(place, message).help(help));
     }
 
@@ -144,7 +144,7 @@ impl Walk<'_> {
     }
 
     /// What is open where ways meet.
-    fn meet(&mut self, place: Place, ways: &[Open]) -> Open {
+    fn meet(&mut self, place: Span, ways: &[Open]) -> Open {
         // A way on which all has ended and nothing is opened again ends the play.
         let mut going: Vec<u16> = ways.iter().copied().flatten().collect();
         if going.iter().any(|open| *open != 0) {

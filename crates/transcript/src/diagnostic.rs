@@ -31,14 +31,14 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error at a place.
     #[must_use]
-    pub fn error(place: Place, message: impl Into<String>) -> Self {
-        let Place { line, column, width } = place;
+    pub fn error(place: Span, message: impl Into<String>) -> Self {
+        let Span { line, column, width } = place;
         Self { severity: Severity::Error, line, column, width: width.max(1), message: message.into(), help: None }
     }
 
     /// A warning at a place.
     #[must_use]
-    pub fn warning(place: Place, message: impl Into<String>) -> Self {
+    pub fn warning(place: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(place, message) }
     }
 
@@ -105,7 +105,7 @@ fn excerpt(line: &str, start: usize, width: usize) -> (String, usize) {
 
 /// A place in a transcript's text: all three in characters, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct Span {
     /// The line.
     pub line: usize,
     /// The column of the first character.
@@ -219,7 +219,7 @@ mod tests {
     fn a_finding_points_at_its_place() {
         let source = Source::new("smtp.talk", "S: 220 {banner}\n");
         let finding = Diagnostic::error(
-            Place { line: 1, column: 8, width: 8 },
+            Span { line: 1, column: 8, width: 8 },
             "the server must say {banner}, but nothing gives it a value",
         )
         .help("write {banner=…} or pass --set banner=…");
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_line_of_a_thousand_characters_is_shown_around_the_place() {
         let source = Source::new("long.talk", &format!("{}X{}", "a".repeat(500), "b".repeat(500)));
-        let text = Diagnostic::error(Place { line: 1, column: 501, width: 1 }, "here").render(&source);
+        let text = Diagnostic::error(Span { line: 1, column: 501, width: 1 }, "here").render(&source);
         let lines: Vec<&str> = text.lines().collect();
         let caret = lines[3].chars().position(|c| c == '^').unwrap();
         assert_eq!(lines[2].chars().nth(caret), Some('X'));

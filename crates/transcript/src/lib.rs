@@ -4,11 +4,11 @@
 //! of the stream and the time go in as arguments, actions come out.
 //!
 //! ```
-//! use transcript::{Carrier, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript};
+//! use transcript::{Carrier, Input, Moment, Next, Output, PlayOptions, Scratch, Script, Side, Transcript};
 //!
 //! let text = b"S: Welcome!\nrepeat\n  C: {name=Michael}\n  S: Hello, {name}!\nend\nC: exit\nS closes\n";
 //! let transcript = Transcript::parse("greeting.talk", text, &[]).expect("it follows the grammar");
-//! let script = Script::prepare(&transcript, &Options::new(Side::Server, Carrier::Stream)).expect("a server can play it");
+//! let script = Script::prepare(&transcript, &PlayOptions::new(Side::Server, Carrier::Stream)).expect("a server can play it");
 //!
 //! let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
 //! let input = Input { bytes: b"Tracy\nexit\n", datagram: false, ended: false, now: Moment::default() };
@@ -49,7 +49,7 @@ mod values;
 mod verdict;
 
 pub use carrier::Carrier;
-pub use diagnostic::{Diagnostic, Place, Severity, Source};
+pub use diagnostic::{Diagnostic, Severity, Source, Span};
 pub use file::{File, Files};
 pub use format::format;
 pub use given::{UnknownName, known_names};
@@ -59,7 +59,7 @@ pub use notation::{is_hidden, show};
 pub use play::{Ending, Exchange, Exchanges, Input, Next, Output, Play, SAID_AHEAD, Step, Watch};
 pub use program::MOST_SAID;
 pub use row::Row;
-pub use script::{CLIENT_WAIT, Options, SERVER_WAIT, Script};
+pub use script::{CLIENT_WAIT, PlayOptions, SERVER_WAIT, Script};
 pub use side::Side;
 pub use syntax::nearest as nearest_word;
 pub use syntax::{At, Eol, MOST_SHOWN, Refused, Settings};

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::diagnostic::{Diagnostic, Place, Source};
+use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::made::Made;
 use crate::number::Number;
 use crate::side::Side;
-use crate::syntax::{Hole, PartKind, Pattern, Statement, StatementKind, Template, throughout};
+use crate::syntax::{Hole, Pattern, Statement, StatementKind, Template, TemplatePartKind, throughout};
 
 /// What a hole is, wherever it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(crate) struct Roles {
 }
 
 impl Roles {
-    pub(crate) fn of(&self, place: Place) -> Role {
+    pub(crate) fn of(&self, place: Span) -> Role {
         self.by_place.get(&(place.line, place.column)).copied().unwrap_or(Role::Ignored)
     }
 
@@ -151,7 +151,7 @@ struct Resolver<'a> {
     roles: Roles,
     findings: Vec<Diagnostic>,
     /// The names that get their values in `at any time`, and where that begins.
-    aside: Vec<(&'a str, Place)>,
+    aside: Vec<(&'a str, Span)>,
 }
 
 impl<'a> Resolver<'a> {
@@ -234,7 +234,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// A name whose value is new: where it is said first, it gets it.
-    fn fresh(&mut self, place: Place, name: &'a str, made: Made, states: &States<'a>) {
+    fn fresh(&mut self, place: Span, name: &'a str, made: Made, states: &States<'a>) {
         let message = match states.of(name) {
             // What is given from outside wins.
             Some(State::Set(0)) => return,
@@ -279,7 +279,7 @@ impl<'a> Resolver<'a> {
         // The names that get their values here, and how those are written that are numbers.
         let mut here: BTreeMap<&'a str, Option<Number>> = BTreeMap::new();
         for part in &template.parts {
-            let PartKind::Hole(hole) = &part.kind else { continue };
+            let TemplatePartKind::Hole(hole) = &part.kind else { continue };
             if let Pattern::BytesOf(count) = &hole.pattern
                 && !here.contains_key(count.as_str())
             {
@@ -343,7 +343,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// What is made anew is not written down too.
-    fn is_bare(&mut self, place: Place, hole: &Hole) {
+    fn is_bare(&mut self, place: Span, hole: &Hole) {
         let name = &hole.name;
         if self.roles.fresh.contains_key(name) && (hole.pattern != Pattern::Any || !hole.defaults.is_empty()) {
             let message = format!("{{{name}}} is made anew, and its hole says what it is too");
@@ -354,14 +354,14 @@ impl<'a> Resolver<'a> {
     /// The holes of a `set`: all of them are uses.
     fn uses(&mut self, template: &Template, states: &States<'_>) {
         for part in &template.parts {
-            let PartKind::Hole(hole) = &part.kind else { continue };
+            let TemplatePartKind::Hole(hole) = &part.kind else { continue };
             self.used(part.place, &hole.name, states);
             self.roles.by_place.insert((part.place.line, part.place.column), Role::Value);
         }
     }
 
     /// A name is read here, so every path must have given it a value.
-    fn used(&mut self, place: Place, name: &str, states: &States<'_>) {
+    fn used(&mut self, place: Span, name: &str, states: &States<'_>) {
         match states.of(name) {
             Some(State::Set(_)) => {}
             Some(State::Maybe(line)) => self.unclear(place, name, line),
@@ -369,14 +369,14 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn unclear(&mut self, place: Place, name: &str, line: usize) {
+    fn unclear(&mut self, place: Span, name: &str, line: usize) {
         let message = format!("{{{name}}} has a value on one path to here and none on another");
         let line = self.source.mention(line);
         let help = format!("{line} gives it one, but not on every path: use another name here, or {{_}}");
         self.wrong(Diagnostic::error(place, message).help(help));
     }
 
-    fn unset(&mut self, place: Place, name: &str) {
+    fn unset(&mut self, place: Span, name: &str) {
         let message = format!("{{{name}}} has no value yet");
         let help = if self.roles.fresh.contains_key(name) {
             "it is made where a message says it first: move this line below that message".to_owned()

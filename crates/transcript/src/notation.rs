@@ -10,12 +10,12 @@ pub(crate) fn show_hiding(bytes: &[u8], secrets: &[Secret]) -> String {
     let mut shown = String::new();
     for part in split(bytes, secrets) {
         match part {
-            Part::Open(bytes) => {
+            Piece::Open(bytes) => {
                 // A space is only at the end of the line where nothing follows.
                 let text = show(bytes);
                 shown.push_str(&text);
             }
-            Part::Hidden(name) => {
+            Piece::Hidden(name) => {
                 if let Some(cut) = shown.strip_suffix("{0x20}") {
                     shown = format!("{cut} ");
                 }
@@ -33,8 +33,8 @@ pub(crate) fn hex(bytes: &[u8], secrets: &[Secret]) -> String {
     let mut words = Vec::new();
     for part in split(bytes, secrets) {
         match part {
-            Part::Open(bytes) => words.extend(bytes.iter().map(|byte| format!("{byte:02x}"))),
-            Part::Hidden(name) => words.push(format!("{{{name}}}")),
+            Piece::Open(bytes) => words.extend(bytes.iter().map(|byte| format!("{byte:02x}"))),
+            Piece::Hidden(name) => words.push(format!("{{{name}}}")),
         }
     }
     words.join(" ")
@@ -42,16 +42,16 @@ pub(crate) fn hex(bytes: &[u8], secrets: &[Secret]) -> String {
 
 /// Whether a secret stands in some bytes.
 pub(crate) fn has_any(bytes: &[u8], secrets: &[Secret]) -> bool {
-    split(bytes, secrets).iter().any(|part| matches!(part, Part::Hidden(_)))
+    split(bytes, secrets).iter().any(|part| matches!(part, Piece::Hidden(_)))
 }
 
-enum Part<'a> {
+enum Piece<'a> {
     Open(&'a [u8]),
     Hidden(&'a str),
 }
 
 /// Parts bytes at the secrets in them; where several begin at one place, at the longest.
-fn split<'a>(mut bytes: &'a [u8], secrets: &'a [Secret]) -> Vec<Part<'a>> {
+fn split<'a>(mut bytes: &'a [u8], secrets: &'a [Secret]) -> Vec<Piece<'a>> {
     let mut parts = Vec::new();
     loop {
         let found = secrets
@@ -61,13 +61,13 @@ fn split<'a>(mut bytes: &'a [u8], secrets: &'a [Secret]) -> Vec<Part<'a>> {
             .min_by_key(|(at, secret)| (*at, std::cmp::Reverse(secret.value.len())));
         let Some((at, secret)) = found else { break };
         if at > 0 {
-            parts.push(Part::Open(&bytes[..at]));
+            parts.push(Piece::Open(&bytes[..at]));
         }
-        parts.push(Part::Hidden(&secret.name));
+        parts.push(Piece::Hidden(&secret.name));
         bytes = &bytes[at + secret.value.len()..];
     }
     if !bytes.is_empty() {
-        parts.push(Part::Open(bytes));
+        parts.push(Piece::Open(bytes));
     }
     parts
 }

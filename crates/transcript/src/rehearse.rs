@@ -3,10 +3,10 @@
 //!
 //! ```
 //! use transcript::rehearse::rehearse;
-//! use transcript::{Carrier, Options, Script, Side, Transcript};
+//! use transcript::{Carrier, PlayOptions, Script, Side, Transcript};
 //!
 //! let transcript = Transcript::parse("a.talk", b"C: {name=Ann}\nS: Hello, {name}!\n", &[])?;
-//! let prepare = |side| Script::prepare(&transcript, &Options::new(side, Carrier::Stream));
+//! let prepare = |side| Script::prepare(&transcript, &PlayOptions::new(side, Carrier::Stream));
 //! let rehearsal = rehearse(&prepare(Side::Client)?, &prepare(Side::Server)?, |all| all);
 //! assert!(rehearsal.finished && rehearsal.client.is_success() && rehearsal.server.is_success());
 //! assert_eq!(rehearsal.from_server, b"Hello, Ann!\n");
@@ -82,7 +82,7 @@ struct End<'a> {
     play: Play,
     taken: Taken,
     /// What comes, by the number of its connection; nothing comes over the one with the number 0.
-    wires: Vec<Wire>,
+    wires: Vec<Incoming>,
     /// The connection over which it goes.
     on: usize,
     /// The connection that it waits for, and whether it has a port of its own.
@@ -105,7 +105,7 @@ struct End<'a> {
 
 /// One direction of a connection, as who hears it has it.
 #[derive(Debug, Clone, Default)]
-struct Wire {
+struct Incoming {
     /// What came and was not consumed.
     buffer: Vec<u8>,
     /// The first byte of it that is not consumed.
@@ -124,7 +124,7 @@ impl<'a> End<'a> {
             script,
             play: script.play(),
             taken: Taken::default(),
-            wires: vec![Wire::default(); if script.spans() { usize::from(MOST_CONNECTIONS) + 1 } else { 2 }],
+            wires: vec![Incoming::default(); if script.spans() { usize::from(MOST_CONNECTIONS) + 1 } else { 2 }],
             on: usize::from(FIRST),
             awaits: None,
             datagrams: [].into(),
@@ -335,7 +335,7 @@ const IMAGINARY_PORT: u16 = 50_001;
 fn meet<'a>(me: &mut End<'a>, other: &mut End<'a>, connection: usize, now: Moment, scratch: &mut Scratch) -> bool {
     if other.awaits == Some(connection) {
         for end in [me, other] {
-            end.wires[connection] = Wire::default();
+            end.wires[connection] = Incoming::default();
             (end.on, end.awaits, end.until) = (connection, None, Some(now));
         }
         return true;
@@ -363,7 +363,7 @@ fn reset(end: &mut End<'_>, now: Moment, scratch: &mut Scratch) {
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
     use super::*;
-    use crate::script::Options;
+    use crate::script::PlayOptions;
     use crate::side::Side;
     use crate::transcript::Transcript;
 
@@ -382,7 +382,7 @@ mod tests {
         ] {
             let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
             let [client, server] = [Side::Client, Side::Server]
-                .map(|side| Script::prepare(&transcript, &Options::new(side, Carrier::Stream)).unwrap());
+                .map(|side| Script::prepare(&transcript, &PlayOptions::new(side, Carrier::Stream)).unwrap());
             assert!(!rehearse_within(&bounds, &client, &server, |all| all).finished, "{text}");
         }
     }

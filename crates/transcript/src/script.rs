@@ -32,7 +32,7 @@ pub const SERVER_WAIT: Duration = Duration::from_secs(300);
 
 /// How a transcript is to be played.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct PlayOptions {
     /// Which side is ours.
     pub side: Side,
     /// What carries it.
@@ -61,7 +61,7 @@ pub struct Options {
     pub fresh: Fresh,
 }
 
-impl Options {
+impl PlayOptions {
     /// The defaults: a server waits 5 minutes and lets its clients leave, a client waits 5 seconds.
     #[must_use]
     pub fn new(side: Side, carrier: Carrier) -> Self {
@@ -117,7 +117,7 @@ impl Script {
     ///
     /// # Errors
     /// Every reason why this side cannot play it over this carrier.
-    pub fn prepare(transcript: &Transcript, options: &Options) -> Result<Self, Refused> {
+    pub fn prepare(transcript: &Transcript, options: &PlayOptions) -> Result<Self, Refused> {
         let outside = Outside { values: &options.values, columns: &options.columns };
         let (mut program, mut findings) =
             program::compile(&transcript.body, &transcript.settings, &transcript.source, options.side, outside);
@@ -276,7 +276,7 @@ impl Script {
 pub(crate) const DATAGRAM: u64 = 65_507;
 
 /// Opens every file before a socket is opened.
-fn open_files(program: &Program, options: &Options, findings: &mut Vec<Diagnostic>) -> Vec<Arc<dyn File>> {
+fn open_files(program: &Program, options: &PlayOptions, findings: &mut Vec<Diagnostic>) -> Vec<Arc<dyn File>> {
     let mut files = Vec::new();
     for message in &program.files {
         let opened = match &options.files {
@@ -340,7 +340,7 @@ fn said(program: &Program) -> Vec<usize> {
 }
 
 /// What we must say needs a value, must fit on its line, and must not be heard as something else.
-fn sayable(program: &Program, source: &Source, options: &Options) -> Vec<Diagnostic> {
+fn sayable(program: &Program, source: &Source, options: &PlayOptions) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for index in said(program) {
         let message = &program.messages[index];
@@ -430,7 +430,7 @@ fn holds_lf(kind: &PieceKind) -> bool {
 }
 
 /// What we must hear must say where each hole ends.
-fn hearable(program: &Program, options: &Options) -> Vec<Diagnostic> {
+fn hearable(program: &Program, options: &PlayOptions) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for message in program.messages.iter().filter(|message| message.side != options.side) {
         let pattern_of = |piece: &Piece| match &piece.kind {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Place, Severity, Source};
+use crate::diagnostic::{Diagnostic, Severity, Source, Span};
 use crate::file::Files;
 use crate::program::Outside;
 use crate::side::Side;
@@ -70,7 +70,7 @@ impl Transcript {
 
     /// Where it first goes over to TLS, if it does.
     #[must_use]
-    pub fn starttls(&self) -> Option<Place> {
+    pub fn starttls(&self) -> Option<Span> {
         let mut statements = syntax::throughout(&self.body);
         statements.find(|statement| matches!(statement.kind, StatementKind::StartTls)).map(|statement| statement.place)
     }
@@ -85,7 +85,7 @@ impl Transcript {
 
     /// The first line that opens another connection, if there is one.
     #[must_use]
-    pub fn connects(&self) -> Option<Place> {
+    pub fn connects(&self) -> Option<Span> {
         let mut statements = syntax::throughout(&self.body);
         let found = statements.find(|statement| matches!(statement.kind, StatementKind::Connects { .. }));
         found.map(|statement| statement.place)

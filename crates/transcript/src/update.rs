@@ -9,7 +9,7 @@ use align::{Hole, Lines, Wanted};
 use crate::Verdict;
 use crate::notation::{hex, show_hiding};
 use crate::secret::Secret;
-use crate::syntax::{Form, Part, PartKind, payload_parts};
+use crate::syntax::{Form, TemplatePart, TemplatePartKind, payload_parts};
 use crate::verdict::{Fault, Held};
 
 /// A transcript with one line written anew.
@@ -76,7 +76,7 @@ fn says_more(lines: &[&str], name: &str) -> bool {
 
 /// The payload as it was written.
 struct Old<'a> {
-    parts: Vec<Part>,
+    parts: Vec<TemplatePart>,
     /// What is written for each part.
     written: Vec<String>,
     /// What each of them stood for.
@@ -93,7 +93,9 @@ impl<'a> Old<'a> {
             return None;
         }
         let characters: Vec<char> = payload.chars().collect();
-        let cut = |part: &Part| Some(characters.get(part.place.column - 1..)?.iter().take(part.place.width).collect());
+        let cut = |part: &TemplatePart| {
+            Some(characters.get(part.place.column - 1..)?.iter().take(part.place.width).collect())
+        };
         let written = parts.iter().map(cut).collect::<Option<_>>()?;
         Some(Self { parts, written, held: &verdict.held, form, fold: verdict.fold, secrets: &verdict.secrets })
     }
@@ -105,7 +107,7 @@ impl<'a> Old<'a> {
         }
         let length = self.parts.iter().zip(self.held).try_fold(0_usize, |sum, (part, held)| {
             sum.checked_add(match (&part.kind, held) {
-                (PartKind::Literal(bytes), _) => bytes.len(),
+                (TemplatePartKind::Literal(bytes), _) => bytes.len(),
                 (_, Held::Value(value)) => value.len(),
                 (_, Held::Open { length }) => (*length)?,
                 (_, Held::Same) => return None,
@@ -142,8 +144,8 @@ impl<'a> Old<'a> {
     /// The holes: their parts, and their names.
     fn holes(&self) -> impl Iterator<Item = (usize, &str)> {
         self.parts.iter().enumerate().filter_map(|(index, part)| match &part.kind {
-            PartKind::Hole(hole) => Some((index, hole.name.as_str())),
-            PartKind::Literal(_) => None,
+            TemplatePartKind::Hole(hole) => Some((index, hole.name.as_str())),
+            TemplatePartKind::Literal(_) => None,
         })
     }
 
@@ -153,15 +155,15 @@ impl<'a> Old<'a> {
         for (index, (part, held)) in self.parts.iter().zip(self.held).enumerate() {
             let at = text.len();
             let wanted = match (&part.kind, held) {
-                (PartKind::Literal(bytes), _) => {
+                (TemplatePartKind::Literal(bytes), _) => {
                     text.extend_from_slice(bytes);
                     continue;
                 }
                 (_, Held::Value(value)) => Wanted::Value(value),
-                (PartKind::Hole(hole), Held::Open { length }) => {
+                (TemplatePartKind::Hole(hole), Held::Open { length }) => {
                     Wanted::Capture { pattern: &hole.pattern, length: *length }
                 }
-                (PartKind::Hole(hole), _) => match captured.iter().find(|(name, _)| *name == hole.name) {
+                (TemplatePartKind::Hole(hole), _) => match captured.iter().find(|(name, _)| *name == hole.name) {
                     Some((_, value)) => Wanted::Value(value),
                     None => continue,
                 },
@@ -203,8 +205,8 @@ impl<'a> Old<'a> {
     fn text(&self, new: &mut String, parts: Range<usize>, mut came: &[u8], last: bool) {
         let same = |a: &[u8], b: &[u8]| if self.fold { a.eq_ignore_ascii_case(b) } else { a == b };
         let literal = |index: usize| match &self.parts[index].kind {
-            PartKind::Literal(bytes) => Some(&bytes[..]),
-            PartKind::Hole(_) => None,
+            TemplatePartKind::Literal(bytes) => Some(&bytes[..]),
+            TemplatePartKind::Hole(_) => None,
         };
         let (mut front, mut back) = (parts.start, parts.end);
         while front < back
@@ -264,12 +266,12 @@ fn respaced(old: &str, came: &[u8], secrets: &[Secret], behind_hole: bool) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Carrier, Ending, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript};
+    use crate::{Carrier, Ending, Input, Moment, Next, Output, PlayOptions, Scratch, Script, Side, Transcript};
 
     /// Plays the client of a transcript against these bytes, and mends the line that fails.
     fn mended(text: &str, came: &[u8]) -> Option<Updated> {
         let transcript = Transcript::parse("t", text.as_bytes(), &[]).expect("it follows the grammar");
-        let script = Script::prepare(&transcript, &Options::new(Side::Client, Carrier::Stream)).expect("it plays");
+        let script = Script::prepare(&transcript, &PlayOptions::new(Side::Client, Carrier::Stream)).expect("it plays");
         let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
         let input = Input { bytes: came, datagram: false, ended: false, now: Moment::default() };
         match play.step(&script, input, &mut scratch, &mut output).next {

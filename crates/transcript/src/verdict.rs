@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Side;
-use crate::diagnostic::{Place, Source};
+use crate::diagnostic::{Source, Span};
 use crate::notation::{has_any, show, show_hiding};
 use crate::secret::Secret;
 
@@ -125,7 +125,7 @@ pub struct Verdict {
     /// Who did not do as written: the other side, or ours where we refused to speak.
     pub side: Side,
     /// Where in the transcript.
-    pub place: Place,
+    pub place: Span,
     /// The transcript.
     pub source: Arc<Source>,
     /// What we said last: the transcript's line, and the bytes.
@@ -440,7 +440,7 @@ mod tests {
         Verdict {
             fault,
             side: Side::Server,
-            place: Place { line: 1, column: 4, width: 1 },
+            place: Span { line: 1, column: 4, width: 1 },
             source: Arc::new(Source::new("a.talk", "S: ok\n")),
             sent: None,
             expected: vec![Expected { awaited: Awaited::Message, line: 1, text: "ok".to_owned(), matched: 0 }],

@@ -4,13 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use transcript::{
-    Carrier, Ending, Exchange, Exchanges, Input, Moment, Next, Options, Output, Play, SAID_AHEAD, Scratch, Script,
+    Carrier, Ending, Exchange, Exchanges, Input, Moment, Next, Output, Play, PlayOptions, SAID_AHEAD, Scratch, Script,
     Side, Transcript, Watch,
 };
 
-fn options(text: &str, side: Side, change: impl FnOnce(&mut Options)) -> Script {
+fn options(text: &str, side: Side, change: impl FnOnce(&mut PlayOptions)) -> Script {
     let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap_or_else(|refused| panic!("{refused}"));
-    let mut options = Options::new(side, Carrier::Stream);
+    let mut options = PlayOptions::new(side, Carrier::Stream);
     change(&mut options);
     Script::prepare(&transcript, &options).unwrap_or_else(|refused| panic!("{refused}"))
 }

@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use transcript::rehearse::rehearse;
-use transcript::{Carrier, Ending, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript};
+use transcript::{Carrier, Ending, Input, Moment, Next, Output, PlayOptions, Scratch, Script, Side, Transcript};
 
 fn prepare(text: &str, side: Side, carrier: Carrier) -> Result<Script, String> {
     let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).map_err(|refused| refused.to_string())?;
-    Script::prepare(&transcript, &Options::new(side, carrier)).map_err(|refused| refused.to_string())
+    Script::prepare(&transcript, &PlayOptions::new(side, carrier)).map_err(|refused| refused.to_string())
 }
 
 fn server(text: &str) -> Script {
@@ -190,7 +190,7 @@ fn branches_that_were_not_played_are_named_and_can_be_played() {
     let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
     let play = |branch: Option<usize>| {
         let script = |side| {
-            let mut options = Options::new(side, Carrier::Stream);
+            let mut options = PlayOptions::new(side, Carrier::Stream);
             options.branch = branch;
             Script::prepare(&transcript, &options)
         };
@@ -257,7 +257,7 @@ fn of_many_lines_in_any_order_each_is_found() {
         let text = format!("in any order\n{lines}end\nS: all\n");
         for carrier in [Carrier::Stream, Carrier::Datagram] {
             let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
-            let script = Script::prepare(&transcript, &Options::new(Side::Server, carrier)).unwrap();
+            let script = Script::prepare(&transcript, &PlayOptions::new(Side::Server, carrier)).unwrap();
             let ending: &[u8] = if form == "C" && carrier == Carrier::Stream { b"\n" } else { b"" };
             // 7 and the count have no factor in common.
             let shuffled = (0..count).map(|n| [said(n * 7 % count), ending.to_vec()].concat());

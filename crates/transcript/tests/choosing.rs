@@ -3,14 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use transcript::rehearse::rehearse;
-use transcript::{Carrier, Ending, Fault, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript};
+use transcript::{Carrier, Ending, Fault, Input, Moment, Next, Output, PlayOptions, Scratch, Script, Side, Transcript};
 
 fn parse(text: &str) -> Transcript {
     Transcript::parse("test.talk", text.as_bytes(), &[]).unwrap_or_else(|refused| panic!("{refused}"))
 }
 
 fn prepare(text: &str, side: Side) -> Script {
-    Script::prepare(&parse(text), &Options::new(side, Carrier::Stream)).unwrap_or_else(|refused| panic!("{refused}"))
+    Script::prepare(&parse(text), &PlayOptions::new(side, Carrier::Stream))
+        .unwrap_or_else(|refused| panic!("{refused}"))
 }
 
 fn refusal(text: &str) -> String {
@@ -132,7 +133,7 @@ fn a_way_that_no_value_leads_to_is_told_and_can_be_played() {
     let [client, server] = [Side::Client, Side::Server].map(|side| prepare(text, side));
     assert_eq!(rehearse(&client, &server, |all| all).unplayed, [5]);
     let [client, server] = [Side::Client, Side::Server].map(|side| {
-        let mut options = Options::new(side, Carrier::Stream);
+        let mut options = PlayOptions::new(side, Carrier::Stream);
         options.branch = Some(5);
         Script::prepare(&parse(text), &options).unwrap()
     });

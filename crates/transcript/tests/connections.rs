@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use transcript::rehearse::rehearse;
 use transcript::{
-    Carrier, Ending, Fault, FaultKind, Input, Moment, Next, Options, Output, Play, Scratch, Script, Side, Transcript,
+    Carrier, Ending, Fault, FaultKind, Input, Moment, Next, Output, Play, PlayOptions, Scratch, Script, Side,
+    Transcript,
 };
 
 fn parse(text: &str) -> Transcript {
@@ -14,13 +15,14 @@ fn parse(text: &str) -> Transcript {
 }
 
 fn prepare(text: &str, side: Side) -> Script {
-    Script::prepare(&parse(text), &Options::new(side, Carrier::Stream)).unwrap_or_else(|refused| panic!("{refused}"))
+    Script::prepare(&parse(text), &PlayOptions::new(side, Carrier::Stream))
+        .unwrap_or_else(|refused| panic!("{refused}"))
 }
 
 fn refusal(text: &str) -> String {
     let parsed = Transcript::parse("test.talk", text.as_bytes(), &[]);
     let refused = parsed.and_then(|transcript| {
-        let prepare = |side| Script::prepare(&transcript, &Options::new(side, Carrier::Stream));
+        let prepare = |side| Script::prepare(&transcript, &PlayOptions::new(side, Carrier::Stream));
         prepare(Side::Server).and_then(|_| prepare(Side::Client))
     });
     refused.expect_err(text).to_string()
@@ -78,7 +80,7 @@ fn a_loop_may_open_and_close_a_connection_in_each_round() {
     let text =
         "repeat\n  either\n    C: next\n    S closes\n    C connects\n  or\n    C: end\n    S closes\n  end\nend\n";
     let transcript = Transcript::parse("test.talk", text.as_bytes(), &[]).unwrap();
-    let options = Options::new(Side::Client, Carrier::Stream);
+    let options = PlayOptions::new(Side::Client, Carrier::Stream);
     assert!(Script::prepare(&transcript, &options).unwrap().spans());
 }
 
@@ -151,7 +153,7 @@ fn what_is_wrong_with_connections_is_told_before_anything_is_played() {
         let refused = refusal(text);
         assert!(refused.contains(why), "{text}\n{refused}");
     }
-    let over_datagrams = Options::new(Side::Client, Carrier::Datagram);
+    let over_datagrams = PlayOptions::new(Side::Client, Carrier::Datagram);
     let refused =
         Script::prepare(&parse("C: a\nS closes\nC connects\nC: b\n"), &over_datagrams).unwrap_err().to_string();
     assert!(refused.contains("`connects` has no meaning over datagrams"), "{refused}");

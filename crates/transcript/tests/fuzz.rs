@@ -8,7 +8,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use random::Random;
-use transcript::{Carrier, Ending, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript, format};
+use transcript::{
+    Carrier, Ending, Input, Moment, Next, Output, PlayOptions, Scratch, Script, Side, Transcript, format,
+};
 
 fn seeds() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../transcripts");
@@ -174,10 +176,10 @@ fn the_player_takes_anything_and_pieces_change_nothing() {
     for _ in 0..rounds(3000) {
         let text = changed(&seeds, &mut random);
         let Ok(transcript) = Transcript::parse("fuzz.talk", &text, &[]) else { continue };
-        let prepare = |side| Script::prepare(&transcript, &Options::new(side, Carrier::Stream)).ok();
+        let prepare = |side| Script::prepare(&transcript, &PlayOptions::new(side, Carrier::Stream)).ok();
         // The client's keeps what it said, and so goes without the fast path; the server's has it.
         let slow = |side| {
-            let mut options = Options::new(side, Carrier::Stream);
+            let mut options = PlayOptions::new(side, Carrier::Stream);
             options.keep_said = true;
             Script::prepare(&transcript, &options).ok()
         };
@@ -258,7 +260,7 @@ fn the_player_takes_any_datagrams() {
         let text = changed(&seeds, &mut random);
         let Ok(transcript) = Transcript::parse("fuzz.talk", &text, &[]) else { continue };
         for side in [Side::Client, Side::Server] {
-            let Ok(script) = Script::prepare(&transcript, &Options::new(side, Carrier::Datagram)) else { continue };
+            let Ok(script) = Script::prepare(&transcript, &PlayOptions::new(side, Carrier::Datagram)) else { continue };
             // Each line of the file without who says it, some of them with something wrong in them.
             let mut lines: Vec<Vec<u8>> = text
                 .split_inclusive(|&byte| byte == b'\n')
@@ -289,7 +291,7 @@ fn a_huge_loop_of_empty_lines_pauses() {
         (Carrier::Stream, "eol none\nrepeat 4294967295\n  C:\nend\n"),
     ] {
         let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
-        let script = Script::prepare(&transcript, &Options::new(Side::Client, carrier)).unwrap();
+        let script = Script::prepare(&transcript, &PlayOptions::new(Side::Client, carrier)).unwrap();
         let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
         for _ in 0..10 {
             let input = Input { bytes: &[], datagram: false, ended: false, now: Moment::default() };
@@ -315,7 +317,7 @@ fn a_stream_that_ends_in_the_middle_of_a_message_is_a_failed_play() {
 
 fn server(text: &str) -> Script {
     let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
-    let mut options = Options::new(Side::Server, Carrier::Stream);
+    let mut options = PlayOptions::new(Side::Server, Carrier::Stream);
     options.longest_line = 2 << 20;
     Script::prepare(&transcript, &options).unwrap()
 }

@@ -10,7 +10,8 @@ use bounded::Taken;
 use random::Random;
 use transcript::rehearse::rehearse;
 use transcript::{
-    Carrier, Ending, Fault, Input, MOST_VALUES, Moment, Next, Options, Output, Play, Scratch, Script, Side, Transcript,
+    Carrier, Ending, Fault, Input, MOST_VALUES, Moment, Next, Output, Play, PlayOptions, Scratch, Script, Side,
+    Transcript,
 };
 
 /// What two plays against each other may come to: values with room to grow and a copy of them, a message, the output,
@@ -22,7 +23,7 @@ fn parse(text: &str) -> Result<Transcript, String> {
 }
 
 fn prepare(text: &str, side: Side) -> Result<Script, String> {
-    Script::prepare(&parse(text)?, &Options::new(side, Carrier::Stream)).map_err(|refused| refused.to_string())
+    Script::prepare(&parse(text)?, &PlayOptions::new(side, Carrier::Stream)).map_err(|refused| refused.to_string())
 }
 
 /// A play that hears bytes, and whatever it says goes nowhere.
@@ -83,7 +84,7 @@ fn a_value_that_a_peer_makes_longer_and_longer_ends_in_a_failed_play() {
     .enumerate()
     {
         let transcript = parse(&format!("set acc = -\nrepeat\n  {body}\n  S: ok\nend\n")).unwrap();
-        let mut options = Options::new(Side::Server, Carrier::Stream);
+        let mut options = PlayOptions::new(Side::Server, Carrier::Stream);
         options.longest_line = 1 << 20;
         let script = Script::prepare(&transcript, &options).unwrap();
         let raw = body.contains("raw");
@@ -176,7 +177,7 @@ fn cost(text: &str, taken: &mut Taken) -> (usize, usize) {
     taken.again();
     if let Ok(transcript) = parse(text) {
         for carrier in [Carrier::Stream, Carrier::Datagram] {
-            let prepare = |side| Script::prepare(&transcript, &Options::new(side, carrier));
+            let prepare = |side| Script::prepare(&transcript, &PlayOptions::new(side, carrier));
             if let (Ok(client), Ok(server)) = (prepare(Side::Client), prepare(Side::Server)) {
                 rehearse(&client, &server, |all| all);
             }
@@ -339,7 +340,7 @@ fn random_programs_and_peers_stay_within_the_bound() {
         taken.again();
         for carrier in [Carrier::Stream, Carrier::Datagram] {
             let Ok(transcript) = parse(&text) else { continue };
-            let prepare = |side| Script::prepare(&transcript, &Options::new(side, carrier)).ok();
+            let prepare = |side| Script::prepare(&transcript, &PlayOptions::new(side, carrier)).ok();
             let (client, server) = (prepare(Side::Client), prepare(Side::Server));
             if let (Some(client), Some(server)) = (&client, &server) {
                 let size = [usize::MAX, 64, 1000][random.below(3)];

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use ending::assert_went_as_written;
 use transcript::rehearse::rehearse;
 use transcript::{
-    Carrier, Ending, Fault, File, Files, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript,
+    Carrier, Ending, Fault, File, Files, Input, Moment, Next, Output, PlayOptions, Scratch, Script, Side, Transcript,
 };
 
 /// Files that are made up: a path that is a number is a file of so many bytes.
@@ -50,7 +50,7 @@ fn script_with(text: &str, side: Side, carrier: Carrier, set: &[(&str, &str)]) -
     let names: Vec<&str> = set.iter().map(|(name, _)| *name).collect();
     let transcript =
         Transcript::parse("test.talk", text.as_bytes(), &names).unwrap_or_else(|refused| panic!("{refused}"));
-    let mut options = Options::new(side, carrier);
+    let mut options = PlayOptions::new(side, carrier);
     options.values =
         set.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect::<BTreeMap<_, _>>();
     options.files = Some(Arc::new(MadeUp));
@@ -337,7 +337,7 @@ fn a_file_stays_below_the_folder_and_must_be_there() {
     }
     assert_eq!(refusal("C file:\n"), "1:1: `file:` names a file");
     let transcript = parse("C file: missing\n");
-    let mut options = Options::new(Side::Client, Carrier::Stream);
+    let mut options = PlayOptions::new(Side::Client, Carrier::Stream);
     options.files = Some(Arc::new(MadeUp));
     let refused = Script::prepare(&transcript, &options).unwrap_err();
     assert_eq!(refused.findings[0].message, "`missing` cannot be read: no such file");
@@ -417,8 +417,8 @@ fn both_ends_go_over_to_tls_together() {
     assert_eq!(refusal("starttls now\n"), "1:10: nothing follows `starttls` on its line");
     assert!(refusal("repeat\n  starttls\nend\nC: x\n").contains("`starttls` cannot begin a way"));
     let transcript = parse(STARTTLS);
-    assert!(Script::prepare(&transcript, &Options::new(Side::Server, Carrier::Stream)).unwrap().has_tls());
-    let refused = Script::prepare(&transcript, &Options::new(Side::Client, Carrier::Datagram)).unwrap_err();
+    assert!(Script::prepare(&transcript, &PlayOptions::new(Side::Server, Carrier::Stream)).unwrap().has_tls());
+    let refused = Script::prepare(&transcript, &PlayOptions::new(Side::Client, Carrier::Datagram)).unwrap_err();
     assert!(refused.to_string().contains("`starttls` has no meaning over datagrams"), "{refused}");
 }
 
@@ -439,7 +439,7 @@ fn clear_bytes_before_the_handshake_are_an_error() {
 fn a_timeout_of_bytes_and_a_count_of_nothing_are_told_in_their_own_words() {
     let fails = |text: &str, heard: &[u8]| {
         let transcript = Transcript::parse("x.talk", text.as_bytes(), &[]).unwrap();
-        let script = Script::prepare(&transcript, &Options::new(Side::Client, Carrier::Stream)).unwrap();
+        let script = Script::prepare(&transcript, &PlayOptions::new(Side::Client, Carrier::Stream)).unwrap();
         let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
         let mut consumed = 0;
         for now in [0_u64, 60_000] {

@@ -13,7 +13,7 @@ use transcript::import::{Import, import};
 use transcript::record::{Finished, Recorder, Recording, Secret};
 use transcript::rehearse::rehearse;
 use transcript::{
-    Carrier, Ending, Fault, File, Files, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript,
+    Carrier, Ending, Fault, File, Files, Input, Moment, Next, Output, PlayOptions, Scratch, Script, Side, Transcript,
 };
 
 const MIB: usize = 1 << 20;
@@ -243,7 +243,8 @@ fn files_of_any_length_are_said_and_heard_a_piece_at_a_time() {
             for carrier in [Carrier::Stream, Carrier::Datagram] {
                 let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
                 let prepare = |side| {
-                    let options = Options { files: Some(Arc::new(Folder(file))), ..Options::new(side, carrier) };
+                    let options =
+                        PlayOptions { files: Some(Arc::new(Folder(file))), ..PlayOptions::new(side, carrier) };
                     Script::prepare(&transcript, &options)
                 };
                 let (Ok(client), Ok(server)) = (prepare(Side::Client), prepare(Side::Server)) else {
@@ -333,7 +334,7 @@ fn text_of_many_small_pieces_is_one_when_it_is_heard() {
         format!("C: {pieces}\nS: ok\n"),
     ] {
         let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
-        let prepare = |side| Script::prepare(&transcript, &Options::new(side, Carrier::Stream)).unwrap();
+        let prepare = |side| Script::prepare(&transcript, &PlayOptions::new(side, Carrier::Stream)).unwrap();
         assert!(rehearse(&prepare(Side::Client), &prepare(Side::Server), |_| 1).is_success());
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use transcript::rehearse::rehearse;
 use transcript::{
-    Carrier, Ending, Fault, File, Files, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript,
+    Carrier, Ending, Fault, File, Files, Input, Moment, Next, Output, PlayOptions, Scratch, Script, Side, Transcript,
 };
 
 /// A folder that is made up.
@@ -43,12 +43,12 @@ fn parse(text: &str) -> Transcript {
 }
 
 fn prepare(transcript: &Transcript, side: Side, carrier: Carrier) -> Script {
-    Script::prepare(transcript, &Options::new(side, carrier)).unwrap_or_else(|refused| panic!("{refused}"))
+    Script::prepare(transcript, &PlayOptions::new(side, carrier)).unwrap_or_else(|refused| panic!("{refused}"))
 }
 
 fn refusal(text: &str, side: Side) -> String {
     let parsed = Transcript::parse("test.talk", text.as_bytes(), &[]);
-    let refused = parsed.and_then(|transcript| Script::prepare(&transcript, &Options::new(side, Carrier::Stream)));
+    let refused = parsed.and_then(|transcript| Script::prepare(&transcript, &PlayOptions::new(side, Carrier::Stream)));
     refused.expect_err(text).to_string()
 }
 
@@ -339,7 +339,7 @@ fn a_file_that_is_included_is_played_where_it_is_and_its_mistakes_name_both() {
     // A name that the file captured is a value behind it, and in each round a new capture is none.
     let transcript = parse(&main.replace("  include parts/user.talk\n", "  C: NOOP\n  S: 250\n")).unwrap();
     let script = |side| {
-        let mut options = Options::new(side, Carrier::Stream);
+        let mut options = PlayOptions::new(side, Carrier::Stream);
         options.files = Some(Arc::new(FOLDER));
         Script::prepare(&transcript, &options).unwrap()
     };
@@ -366,7 +366,7 @@ fn a_file_that_is_included_is_played_where_it_is_and_its_mistakes_name_both() {
     }
     // A path in an included file is beside that file.
     let transcript = parse("include parts/body.talk\nS closes\n").unwrap();
-    let mut options = Options::new(Side::Server, Carrier::Stream);
+    let mut options = PlayOptions::new(Side::Server, Carrier::Stream);
     options.files = Some(Arc::new(FOLDER));
     assert!(Script::prepare(&transcript, &options).is_ok());
     // A line of another file is named as that file counts it.

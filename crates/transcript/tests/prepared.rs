@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use transcript::rehearse::rehearse;
-use transcript::{Carrier, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript};
+use transcript::{Carrier, Input, Moment, Next, Output, PlayOptions, Scratch, Script, Side, Transcript};
 
 fn prepared(text: &str, side: Side, carrier: Carrier) -> Result<Script, String> {
     let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap_or_else(|refused| panic!("{refused}"));
-    Script::prepare(&transcript, &Options::new(side, carrier)).map_err(|refused| refused.to_string())
+    Script::prepare(&transcript, &PlayOptions::new(side, carrier)).map_err(|refused| refused.to_string())
 }
 
 #[test]

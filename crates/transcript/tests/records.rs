@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use transcript::record::{Finished, Recorder, Recording, Secret};
 use transcript::rehearse::rehearse;
-use transcript::{Carrier, Ending, Moment, Options, Script, Side, Transcript};
+use transcript::{Carrier, Ending, Moment, PlayOptions, Script, Side, Transcript};
 
 #[derive(Debug, Clone)]
 enum Happening {
@@ -81,7 +81,7 @@ fn check(carrier: Carrier, happenings: &[Happening], secrets: &[Secret]) {
     let transcript =
         Transcript::parse("record.talk", text.as_bytes(), &names).unwrap_or_else(|refused| panic!("{refused}\n{text}"));
     let script = |side| {
-        let mut options = Options::new(side, carrier);
+        let mut options = PlayOptions::new(side, carrier);
         options.values = secrets.iter().map(|secret| (secret.name.clone(), secret.value.clone())).collect();
         Script::prepare(&transcript, &options).unwrap_or_else(|refused| panic!("{refused}\n{text}"))
     };

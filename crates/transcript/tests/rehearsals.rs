@@ -13,7 +13,7 @@ use std::sync::Arc;
 use ending::assert_went_as_written;
 use proptest::prelude::*;
 use transcript::rehearse::{Rehearsal, rehearse};
-use transcript::{Carrier, File, Files, Options, Script, Side, Transcript};
+use transcript::{Carrier, File, Files, PlayOptions, Script, Side, Transcript};
 
 /// The folder of the shipped ones, which include each other.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ fn parse(name: &str, text: &str) -> Transcript {
 }
 
 fn prepare(transcript: &Transcript, side: Side, carrier: Carrier) -> Script {
-    Script::prepare(transcript, &Options::new(side, carrier)).unwrap_or_else(|refused| panic!("{refused}"))
+    Script::prepare(transcript, &PlayOptions::new(side, carrier)).unwrap_or_else(|refused| panic!("{refused}"))
 }
 
 /// Both ends of a text on a stream, so many bytes at a time.
@@ -88,7 +88,7 @@ fn every_shipped_transcript_passes_against_itself_over_every_carrier_it_can_be_p
         let transcript = parse(&name, &text);
         let mut played = 0;
         for carrier in [Carrier::Stream, Carrier::Datagram] {
-            let script = |side| Script::prepare(&transcript, &Options::new(side, carrier));
+            let script = |side| Script::prepare(&transcript, &PlayOptions::new(side, carrier));
             let (Ok(client), Ok(server)) = (script(Side::Client), script(Side::Server)) else { continue };
             played += 1;
             assert_went_as_written(&rehearse(&client, &server, |all| all));
@@ -105,7 +105,7 @@ proptest! {
     fn random_pieces_change_nothing(cuts in proptest::collection::vec(1..9_usize, 1..64)) {
         for (name, text) in shipped() {
             let transcript = parse(&name, &text);
-            let script = |side| Script::prepare(&transcript, &Options::new(side, Carrier::Stream));
+            let script = |side| Script::prepare(&transcript, &PlayOptions::new(side, Carrier::Stream));
             let (Ok(client), Ok(server)) = (script(Side::Client), script(Side::Server)) else { continue };
             let whole = rehearse(&client, &server, |all| all);
             let mut next = cuts.iter().cycle();
@@ -120,7 +120,7 @@ proptest! {
     fn a_server_survives_whatever_a_client_sends(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         for (name, text) in shipped() {
             let transcript = parse(&name, &text);
-            let Ok(server) = Script::prepare(&transcript, &Options::new(Side::Server, Carrier::Stream)) else { continue };
+            let Ok(server) = Script::prepare(&transcript, &PlayOptions::new(Side::Server, Carrier::Stream)) else { continue };
             let mut ends = Vec::new();
             for size in [usize::MAX, 1, 7] {
                 ends.push(feed(&server, &bytes, size));
@@ -143,7 +143,7 @@ proptest! {
         let text = lines.join("\n");
         if let Ok(transcript) = Transcript::parse("junk", text.as_bytes(), &[]) {
             for carrier in [Carrier::Stream, Carrier::Datagram] {
-                let script = |side| Script::prepare(&transcript, &Options::new(side, carrier));
+                let script = |side| Script::prepare(&transcript, &PlayOptions::new(side, carrier));
                 if let (Ok(client), Ok(server)) = (script(Side::Client), script(Side::Server)) {
                     let _ = rehearse(&client, &server, |_| 1);
                 }
@@ -316,7 +316,7 @@ fn a_raw_capture_runs_to_the_text_behind_it_or_to_the_end() {
     let (_, server) = said("C: go\nS raw: {tag:3 bytes=a--}--{n:int=-7};\nC: {tag} {n}\nS closes\n");
     assert_eq!(server, "a-----7;");
     let transcript = parse("t.talk", "C: go\nS raw: {body=x}\nS: more\n");
-    let Err(refused) = Script::prepare(&transcript, &Options::new(Side::Client, Carrier::Stream)) else {
+    let Err(refused) = Script::prepare(&transcript, &PlayOptions::new(Side::Client, Carrier::Stream)) else {
         panic!("it is refused")
     };
     assert_eq!(refused.findings[0].message, "where this hole ends cannot be told");

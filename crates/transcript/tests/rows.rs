@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use transcript::record::Secret;
-use transcript::{Carrier, Ending, Input, Moment, Next, Options, Output, Play, Row, Scratch, Script, Side, Transcript};
+use transcript::{
+    Carrier, Ending, Input, Moment, Next, Output, Play, PlayOptions, Row, Scratch, Script, Side, Transcript,
+};
 
 /// What a peer says, piece by piece, and what becomes of a play that hears it.
 fn played(script: &Script, mut play: Play, heard: &[&[u8]]) -> String {
@@ -60,7 +62,7 @@ impl Case {
     /// Both ways to give it values, and what comes of each of them.
     fn both(&self, names: &[&str], values: &[&[u8]], heard: &[&[u8]]) -> [Result<String, String>; 2] {
         let transcript = Transcript::parse("t.talk", self.text.as_bytes(), names).unwrap_or_else(|why| panic!("{why}"));
-        let mut options = Options::new(self.side, self.carrier);
+        let mut options = PlayOptions::new(self.side, self.carrier);
         let secrets = self.secret.iter().filter_map(|name| {
             let at = names.iter().position(|known| known == name)?;
             Some(Secret { name: (*name).to_owned(), value: values[at].to_vec() })
@@ -173,7 +175,7 @@ fn what_is_wrong_with_a_row_is_told_before_the_play_and_in_the_same_words() {
 #[test]
 fn values_that_are_far_too_large_are_refused() {
     let transcript = Transcript::parse("t.talk", b"set b = {a}{a}\nC: {a}\nC raw: {b}\n", &["a"]).unwrap();
-    let mut options = Options::new(Side::Client, Carrier::Stream);
+    let mut options = PlayOptions::new(Side::Client, Carrier::Stream);
     options.columns = vec!["a".to_owned()];
     let script = Script::prepare(&transcript, &options).unwrap();
     let refused = script.row(&[vec![b'x'; 17 << 20]]).unwrap_err().to_string();
@@ -191,7 +193,7 @@ fn values_that_are_far_too_large_are_refused() {
 #[test]
 fn a_row_has_one_value_for_each_name() {
     let transcript = Transcript::parse("t.talk", b"C: {a}{b}\n", &["a", "b"]).unwrap();
-    let mut options = Options::new(Side::Client, Carrier::Stream);
+    let mut options = PlayOptions::new(Side::Client, Carrier::Stream);
     options.columns = vec!["a".to_owned(), "b".to_owned()];
     let script = Script::prepare(&transcript, &options).unwrap();
     assert_eq!(script.columns(), ["a", "b"]);
@@ -222,7 +224,7 @@ fn a_secret_of_a_row_is_hidden_by_its_name() {
 #[test]
 fn plays_of_one_script_with_rows_of_their_own_share_their_scratch() {
     let transcript = Transcript::parse("t.talk", b"C: {a}\nS: {b}{a}\nC: {a}{b}\n", &["a"]).unwrap();
-    let mut options = Options::new(Side::Client, Carrier::Stream);
+    let mut options = PlayOptions::new(Side::Client, Carrier::Stream);
     options.columns = vec!["a".to_owned()];
     let script = Script::prepare(&transcript, &options).unwrap();
     let rows: Vec<Row> = [b"1", b"2", b"3"].iter().map(|value| script.row(&[value]).unwrap()).collect();

@@ -10,15 +10,15 @@ use std::time::Duration;
 use ending::assert_went_as_written;
 use transcript::rehearse::rehearse;
 use transcript::{
-    Carrier, Clock, Ending, Fault, Fresh, Input, Moment, Next, Options, Output, Scratch, Script, Side, Transcript,
+    Carrier, Clock, Ending, Fault, Fresh, Input, Moment, Next, Output, PlayOptions, Scratch, Script, Side, Transcript,
 };
 
 fn parse(text: &str, given: &[&str]) -> Transcript {
     Transcript::parse("test.talk", text.as_bytes(), given).unwrap_or_else(|refused| panic!("{refused}"))
 }
 
-fn options(side: Side, seed: u64) -> Options {
-    let mut options = Options::new(side, Carrier::Stream);
+fn options(side: Side, seed: u64) -> PlayOptions {
+    let mut options = PlayOptions::new(side, Carrier::Stream);
     options.fresh = Fresh { seed, clock: Clock::Still(Duration::from_secs(784_111_777)) };
     options
 }

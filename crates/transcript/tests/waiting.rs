@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 use transcript::{
-    Carrier, Ending, Fault, Input, Moment, Next, Options, Output, Play, Scratch, Script, Side, Transcript,
+    Carrier, Ending, Fault, Input, Moment, Next, Output, Play, PlayOptions, Scratch, Script, Side, Transcript,
 };
 
 fn script(text: &str, side: Side, carrier: Carrier) -> Script {
     let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap_or_else(|refused| panic!("{refused}"));
-    let mut options = Options::new(side, carrier);
+    let mut options = PlayOptions::new(side, carrier);
     options.longest_line = 1 << 20;
     options.wait = Some(Duration::from_secs(5));
     Script::prepare(&transcript, &options).unwrap_or_else(|refused| panic!("{refused}"))

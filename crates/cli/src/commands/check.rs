@@ -26,20 +26,20 @@ pub(crate) fn run(flags: &Check, console: &Console) -> Exit {
     let mut worst = Exit::Done;
     let mut unknown = None;
     for path in &flags.files {
-        let exit = match file::sheet(path, &names) {
-            Ok(sheet) => {
+        let exit = match file::load(path, &names) {
+            Ok(loaded) => {
                 // A name is known if one of the files has it.
-                let known = transcript::known_names([&sheet.transcript], &names);
+                let known = transcript::known_names([&loaded.transcript], &names);
                 unknown = match (unknown, known) {
                     (Some(Ok(())), _) | (_, Ok(())) => Some(Ok(())),
                     (Some(before), Err(_)) => Some(before),
                     (None, Err(why)) => Some(Err(why)),
                 };
-                let report = check(&sheet, &options);
+                let report = check(&loaded, &options);
                 if console.json {
-                    tell_as_json(&sheet.transcript, &report, console)
+                    tell_as_json(&loaded.transcript, &report, console)
                 } else {
-                    tell(&sheet.transcript, &report, console)
+                    tell(&loaded.transcript, &report, console)
                 }
             }
             Err(file::Unusable::Refused(refused)) if console.json => {

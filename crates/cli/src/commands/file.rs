@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sockeye::folder::Folder;
-use sockeye::verb::serve::Sheet;
+use sockeye::verb::serve::LoadedTranscript;
 use transcript::{Refused, Transcript};
 
 use crate::exit::Exit;
@@ -16,11 +16,11 @@ use crate::output::Console;
 /// Reads and parses a transcript; what is wrong with it has been said if there is none. `given` are the names that get
 /// their values from outside.
 pub(super) fn read(path: &Path, given: &[&str], console: &Console) -> Result<Transcript, Exit> {
-    sheet(path, given).map(|sheet| sheet.transcript).map_err(|why| console.conclude(Exit::Usage, why))
+    load(path, given).map(|loaded| loaded.transcript).map_err(|why| console.conclude(Exit::Usage, why))
 }
 
 /// The same with the folder that its files are looked for in.
-pub(super) fn sheet(path: &Path, given: &[&str]) -> Result<Sheet, Unusable> {
+pub(super) fn load(path: &Path, given: &[&str]) -> Result<LoadedTranscript, Unusable> {
     let unreadable = |error| Unusable::Unreadable { what: "the transcript", path: path.to_owned(), error };
     let text = text(path).map_err(unreadable)?;
     let folder = Folder::around(path).map_err(|error| Unusable::Unreadable {
@@ -29,7 +29,7 @@ pub(super) fn sheet(path: &Path, given: &[&str]) -> Result<Sheet, Unusable> {
         error,
     })?;
     let transcript = Transcript::parse_with(&path.display().to_string(), &text, given, Some(&folder));
-    Ok(Sheet { transcript: transcript.map_err(Unusable::Refused)?, files: Some(Arc::new(folder)) })
+    Ok(LoadedTranscript { transcript: transcript.map_err(Unusable::Refused)?, files: Some(Arc::new(folder)) })
 }
 
 /// Why a transcript cannot be had.

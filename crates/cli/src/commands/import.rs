@@ -11,7 +11,7 @@ use sockeye::capture::Conversation;
 use sockeye::file::AtomicFile;
 use transcript::import::with_holes;
 use transcript::rehearse::rehearse;
-use transcript::{Carrier, Ending, Options, Script, Side, Transcript};
+use transcript::{Carrier, Ending, PlayOptions, Script, Side, Transcript};
 
 use crate::exit::Exit;
 use crate::failure::Why;
@@ -136,7 +136,7 @@ fn finished(
 /// Nothing is printed that `sockeye check` would not pass.
 fn agrees(name: &str, text: &str, carrier: Carrier) -> Result<(), Why> {
     let transcript = Transcript::parse(name, text.as_bytes(), &[])?;
-    let prepare = |side| Script::prepare(&transcript, &Options::new(side, carrier));
+    let prepare = |side| Script::prepare(&transcript, &PlayOptions::new(side, carrier));
     let (client, server) = (prepare(Side::Client)?, prepare(Side::Server)?);
     let rehearsal = rehearse(&client, &server, |all| all);
     match [rehearsal.client, rehearsal.server].into_iter().find(|ending| !ending.is_success()) {

@@ -10,7 +10,7 @@ use sockeye::net::connect::ConnectOptions;
 use sockeye::net::tls::Trust;
 use sockeye::net::words;
 use sockeye::stop;
-use sockeye::verb::load::{Done, Gates, Load, LoadError, Options, Page, Rows, Shard, Url, Weighted, Work};
+use sockeye::verb::load::{Done, Gates, Load, LoadError, LoadOptions, Page, Rows, Shard, Url, Weighted, Work};
 
 use super::data::{self, DataError};
 use super::{connection, file, runs, signals};
@@ -104,12 +104,12 @@ fn conclude(flags: &Flags, done: &Done, interrupted: Option<Exit>, console: &Con
     Ok(interrupted.unwrap_or(exit))
 }
 
-fn options(flags: &Flags, console: &Console) -> Result<Options, Exit> {
+fn options(flags: &Flags, console: &Console) -> Result<LoadOptions, Exit> {
     let wrong = |why: &str| console.fail(Exit::Usage, why);
     let trust = connection::named_trust(flags.pin.as_ref(), flags.ca.as_deref());
-    let shared = |options: Options| -> Result<Options, Exit> {
+    let shared = |options: LoadOptions| -> Result<LoadOptions, Exit> {
         let arrivals = flags.arrivals.into();
-        Ok(Options {
+        Ok(LoadOptions {
             connections: flags.connections as usize,
             threads: flags.threads.map(usize::from),
             duration: flags.duration,
@@ -138,7 +138,7 @@ fn options(flags: &Flags, console: &Console) -> Result<Options, Exit> {
     if let [only] = flags.address.as_slice()
         && let Some(page) = page(flags, only, console)?
     {
-        return shared(Options { trust: trust.unwrap_or_else(Trust::system), ..Options::of_page(page) });
+        return shared(LoadOptions { trust: trust.unwrap_or_else(Trust::system), ..LoadOptions::of_page(page) });
     }
     let addresses = Address::parse_words(&flags.address).map_err(|error| wrong(&error.to_string()))?;
     if addresses.len() > 1 {
@@ -154,12 +154,12 @@ fn options(flags: &Flags, console: &Console) -> Result<Options, Exit> {
     names.dedup();
     let (mut plays, mut address) = (Vec::new(), addresses.into_iter().next());
     for (path, weight) in &flags.play {
-        let sheet = file::sheet(path, &names).map_err(|why| console.conclude(Exit::Usage, why))?;
-        let named = address::named_by(&sheet.transcript).map_err(|refused| console.conclude(Exit::Usage, refused))?;
+        let loaded = file::load(path, &names).map_err(|why| console.conclude(Exit::Usage, why))?;
+        let named = address::named_by(&loaded.transcript).map_err(|refused| console.conclude(Exit::Usage, refused))?;
         address = address.or(named);
-        plays.push(Weighted { sheet, weight: *weight });
+        plays.push(Weighted { loaded, weight: *weight });
     }
-    transcript::known_names(plays.iter().map(|play| &play.sheet.transcript), &names)
+    transcript::known_names(plays.iter().map(|play| &play.loaded.transcript), &names)
         .map_err(|unknown| wrong(&unknown.to_string()))?;
     let Some(address) = address else {
         return Err(wrong("where to? no transcript names an address with `at`, and none is given"));
@@ -170,7 +170,7 @@ fn options(flags: &Flags, console: &Console) -> Result<Options, Exit> {
     }
     connection::protocol(&address).map_err(|error| wrong(&error.to_string()))?;
     let trust = connection::trust_at(&address, trust).map_err(|error| wrong(&error.to_string()))?;
-    shared(Options { rows, host: address.tls_host(), trust, ..Options::new(address, Work::Plays(plays)) })
+    shared(LoadOptions { rows, host: address.tls_host(), trust, ..LoadOptions::new(address, Work::Plays(plays)) })
 }
 
 /// What is asked for, if it is a page.

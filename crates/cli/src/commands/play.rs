@@ -35,7 +35,7 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
     let mut ready: Vec<Ready<'_>> = targets.iter().map(|target| Ready::new(flags, target)).collect();
     for ready in &mut ready {
         let target = ready.target;
-        let transcript = &target.sheet.transcript;
+        let transcript = &target.loaded.transcript;
         let (script, _) = ready.script(rows.first()).map_err(|refused| console.conclude(Exit::Usage, refused))?;
         begins_once(target, script).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
         for warning in transcript.warnings().iter().chain(script.warnings()) {
@@ -67,7 +67,7 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
                     report::Failure { why, code: exit.code() }
                 });
                 let (file, what) =
-                    (ready.target.sheet.transcript.source().name().to_owned(), described(flags, row, round));
+                    (ready.target.loaded.transcript.source().name().to_owned(), described(flags, row, round));
                 cases.push(Case { file, what, lasted: began.elapsed(), failure });
             }
         }
@@ -133,19 +133,19 @@ fn targets(flags: &Talk, given: Option<&Address>, rows: &[Row], console: &Consol
     names.dedup();
     let mut targets = Vec::new();
     for path in &flags.play {
-        let sheet = file::sheet(path, &names).map_err(|why| console.conclude(Exit::Usage, why))?;
-        if let Some(notice) = flags.values.notice_of_seed(&sheet.transcript) {
+        let loaded = file::load(path, &names).map_err(|why| console.conclude(Exit::Usage, why))?;
+        if let Some(notice) = flags.values.notice_of_seed(&loaded.transcript) {
             console.note(&notice);
         }
-        let named = address::named_by(&sheet.transcript).map_err(|refused| console.conclude(Exit::Usage, refused))?;
+        let named = address::named_by(&loaded.transcript).map_err(|refused| console.conclude(Exit::Usage, refused))?;
         let Some(address) = given.cloned().or(named) else {
             let why = format!("where to? {} names no address with `at`, and none is given", path.display());
             return Err(console.conclude(Exit::Usage, why));
         };
         let protocol = connection::protocol(&address).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
-        targets.push(Target { sheet, address, protocol });
+        targets.push(Target { loaded, address, protocol });
     }
-    transcript::known_names(targets.iter().map(|target| &target.sheet.transcript), &names)
+    transcript::known_names(targets.iter().map(|target| &target.loaded.transcript), &names)
         .map_err(|unknown| console.fail(Exit::Usage, &unknown.to_string()))?;
     Ok(targets)
 }
@@ -174,7 +174,7 @@ impl<'a> Ready<'a> {
             Some(at) => at,
             None => {
                 let columns: Vec<String> = values.iter().map(|(name, _)| name.clone()).collect();
-                let script = prepare(self.flags, &self.target.sheet, self.target.protocol, &columns)?;
+                let script = prepare(self.flags, &self.target.loaded, self.target.protocol, &columns)?;
                 if self.scripts.len() >= MOST_SCRIPTS {
                     self.scripts.clear();
                 }
@@ -200,7 +200,7 @@ fn one_connection(flags: &Talk, targets: &[Target], console: &Console) -> Result
     ];
     let Some((_, words)) = given.into_iter().find(|(is_given, _)| *is_given) else { return Ok(()) };
     for target in targets {
-        let transcript = &target.sheet.transcript;
+        let transcript = &target.loaded.transcript;
         if let Some(place) = transcript.connects() {
             let (name, line) = transcript.source().locate(place.line);
             let why = format!("{words}, and line {line} of {name} opens another one: leave the option out");

@@ -5,9 +5,9 @@ use sockeye::event::{Conversation, Protocol};
 use sockeye::failure::{Failure, Kind};
 use sockeye::net::connect::ConnectError;
 use sockeye::net::tls::Trust;
-use sockeye::verb::serve::Sheet;
+use sockeye::verb::serve::LoadedTranscript;
 use sockeye::verb::talk::{Begins, Played};
-use transcript::{Options as Playing, Refused, Script, Side};
+use transcript::{PlayOptions, Refused, Script, Side};
 
 use super::connection::{self, carrier};
 use crate::exit::Exit;
@@ -17,23 +17,28 @@ use crate::output::Console;
 
 /// A transcript and where it is played.
 pub(super) struct Target {
-    pub(super) sheet: Sheet,
+    pub(super) loaded: LoadedTranscript,
     pub(super) address: Address,
     pub(super) protocol: Protocol,
 }
 
 /// A transcript for a client, with columns for the values of rows.
-pub(super) fn prepare(flags: &Talk, sheet: &Sheet, protocol: Protocol, columns: &[String]) -> Result<Script, Refused> {
+pub(super) fn prepare(
+    flags: &Talk,
+    loaded: &LoadedTranscript,
+    protocol: Protocol,
+    columns: &[String],
+) -> Result<Script, Refused> {
     let carrier = carrier(protocol);
-    let mut playing = Playing::new(Side::Client, carrier);
+    let mut playing = PlayOptions::new(Side::Client, carrier);
     playing.values = flags.values.to_map();
     playing.columns = columns.to_vec();
     playing.secrets = flags.values.secrets();
     playing.fresh = flags.values.fresh();
     playing.longest_line = flags.max_line;
     playing.wait_override = flags.timeout;
-    playing.files.clone_from(&sheet.files);
-    Script::prepare(&sheet.transcript, &playing)
+    playing.files.clone_from(&loaded.files);
+    Script::prepare(&loaded.transcript, &playing)
 }
 
 /// Whether TLS is begun once: by the address or by the transcript.

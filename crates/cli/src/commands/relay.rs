@@ -12,7 +12,7 @@ use sockeye::net::listen::ListenError;
 use sockeye::net::tls::{TlsError, Why};
 use sockeye::record::Tap;
 use sockeye::stop;
-use sockeye::verb::relay::{Control, Hearers, Listen, LocalError, Options, RelayError, Summary, Trouble};
+use sockeye::verb::relay::{Control, Hearers, Listen, LocalError, PairFailure, RelayError, RelayOptions, Summary};
 
 use super::sandbox::Wanted;
 use super::serving::{Unfinished, threads};
@@ -60,7 +60,7 @@ fn relay(flags: &Relay, console: &Console) -> Result<Exit, Exit> {
 }
 
 /// Relays as the clients of the control API say.
-fn steered(flags: &Relay, control: &str, options: &Options, console: &Console) -> Result<Exit, Exit> {
+fn steered(flags: &Relay, control: &str, options: &RelayOptions, console: &Console) -> Result<Exit, Exit> {
     let refuse = |error: RelayError| console.fail(exit_of(&error), &error.to_string());
     let address = Address::parse(control).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
     let user = gate::user(&flags.gate, console)?;
@@ -104,7 +104,7 @@ fn exit_of(error: &RelayError) -> Exit {
     }
 }
 
-fn options(flags: &Relay, console: &Console) -> Result<Options, Exit> {
+fn options(flags: &Relay, console: &Console) -> Result<RelayOptions, Exit> {
     let usage = |why: &str| console.fail(Exit::Usage, why);
     let mut addresses = Address::parse_words(&flags.addresses).map_err(|error| usage(&error.to_string()))?.into_iter();
     let from = match addresses.next() {
@@ -130,7 +130,7 @@ fn options(flags: &Relay, console: &Console) -> Result<Options, Exit> {
     }
     let plays = wanted(flags);
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);
-    Ok(Options {
+    Ok(RelayOptions {
         balance: flags.balance.into(),
         family: flags.family.family(),
         plays,
@@ -144,7 +144,7 @@ fn options(flags: &Relay, console: &Console) -> Result<Options, Exit> {
         gate: gate::gate(&flags.gate, console)?,
         // Short enough to be typed again.
         network: flags.weather.network(clock % 1_000_000_000),
-        ..Options::new(from, to)
+        ..RelayOptions::new(from, to)
     })
 }
 
@@ -192,7 +192,7 @@ fn wanted(flags: &Relay) -> Option<u64> {
 
 /// Says at the end what came of it.
 fn conclude(summary: &Summary, wanted: Option<u64>, flags: &Relay, console: &Console) -> Exit {
-    let &Summary { opened, closed, failed, cut, from_clients, from_servers, lost, trouble, at_once, .. } = summary;
+    let &Summary { opened, closed, failed, cut, from_clients, from_servers, lost, failure, at_once, .. } = summary;
     let came = if opened == 1 { "1 connection".to_owned() } else { format!("{opened} connections") };
     let mut words =
         format!("{came}, {closed} ended by themselves, {from_clients} bytes from clients, {from_servers} from servers");
@@ -207,13 +207,13 @@ fn conclude(summary: &Summary, wanted: Option<u64>, flags: &Relay, console: &Con
     // What is still counted comes first: the summary is the last line.
     console.flush();
     console.note(&words);
-    let exit = match trouble {
+    let exit = match failure {
         _ if wanted.is_none() => Exit::Done,
-        Some(Trouble::Kind(kind)) => Exit::from(kind),
-        Some(Trouble::Reset) => Exit::Reset,
-        Some(Trouble::Tls) => Exit::TlsHandshake,
-        Some(Trouble::Untrusted) => Exit::Certificate,
-        Some(Trouble::CutShort) => Exit::CutShort,
+        Some(PairFailure::Kind(kind)) => Exit::from(kind),
+        Some(PairFailure::Reset) => Exit::Reset,
+        Some(PairFailure::Tls) => Exit::TlsHandshake,
+        Some(PairFailure::Untrusted) => Exit::Certificate,
+        Some(PairFailure::CutShort) => Exit::CutShort,
         None if cut > 0 || lost > 0 => Exit::CutShort,
         None if missing > 0 => Exit::Differs,
         None => Exit::Done,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use sockeye::figures::{Comparison, Metric, ReadError, Run, Trouble, Verdict, compare, merge, missing_shards};
+use sockeye::figures::{Comparison, Metric, ReadError, ReadErrorKind, Run, Verdict, compare, merge, missing_shards};
 use sockeye::file::AtomicFile;
 
 use crate::exit::Exit;
@@ -113,8 +113,8 @@ fn merged(paths: &[PathBuf], console: &Console) -> Result<Run, Exit> {
 }
 
 fn exit_of(error: &ReadError) -> Exit {
-    match &error.trouble {
-        Trouble::Unreadable(source) => Exit::of(source, Exit::CannotRead),
+    match &error.kind {
+        ReadErrorKind::Unreadable(source) => Exit::of(source, Exit::CannotRead),
         _ => Exit::Usage,
     }
 }

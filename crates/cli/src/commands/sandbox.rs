@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sockeye::address::{Address, Target};
 use sockeye::sandbox::{Further, Held, Reach, Sandbox};
 use sockeye::verb::relay;
-use sockeye::verb::serve::{Options, Role};
+use sockeye::verb::serve::{Role, ServeOptions};
 use transcript::Side;
 
 use crate::exit::Exit;
@@ -70,7 +70,7 @@ pub(super) fn enter(wanted: Wanted, console: &Console) -> Result<(), Exit> {
 }
 
 /// What holds for `serve`. A program that it runs may need anything: then nothing does.
-pub(super) fn of_server(flags: &Serve, options: &Options) -> Wanted {
+pub(super) fn of_server(flags: &Serve, options: &ServeOptions) -> Wanted {
     match options.role {
         _ if flags.no_sandbox => Wanted::Nothing(SWITCHED_OFF),
         Role::Exec(_) => Wanted::Nothing(FOR_PROGRAMS),
@@ -80,7 +80,7 @@ pub(super) fn of_server(flags: &Serve, options: &Options) -> Wanted {
 }
 
 /// What holds for `relay`, which connects to its servers and may write records.
-pub(super) fn of_relay(flags: &Relay, relay: &relay::Options) -> Wanted {
+pub(super) fn of_relay(flags: &Relay, relay: &relay::RelayOptions) -> Wanted {
     if flags.no_sandbox {
         return Wanted::Nothing(SWITCHED_OFF);
     }
@@ -133,7 +133,7 @@ fn add_sockets(sandbox: &mut Sandbox, addresses: &[Address]) {
 }
 
 /// What is opened later.
-fn needed(flags: &Serve, options: &Options) -> Sandbox {
+fn needed(flags: &Serve, options: &ServeOptions) -> Sandbox {
     let mut sandbox = Sandbox::default();
     if let Role::Files(files) = &options.role {
         let folder = files.folder.clone();
@@ -151,8 +151,8 @@ fn needed(flags: &Serve, options: &Options) -> Sandbox {
         }
     }
     // Ports that a transcript tells of are opened when they are told.
-    if let Role::Transcripts(sheets) = &options.role {
-        let opens = |side| sheets.iter().any(|sheet| sheet.transcript.opens_ports(side));
+    if let Role::Transcripts(transcripts) = &options.role {
+        let opens = |side| transcripts.iter().any(|loaded| loaded.transcript.opens_ports(side));
         sandbox.further = Further { listen: opens(Side::Server), connect: opens(Side::Client) };
     }
     add_sockets(&mut sandbox, &options.addresses);

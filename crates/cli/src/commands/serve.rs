@@ -14,7 +14,7 @@ use sockeye::net::listen::{ListenError, has_one_client};
 use sockeye::net::tls::{Identity, Why};
 use sockeye::stop;
 use sockeye::verb::serve::{
-    self, AccessLog, Errors, Files, Leaving, Plain, Reloading, Role, Running, ServeError, Server, Summary, Terminal,
+    self, AccessLog, EarlyClose, Errors, Files, Plain, Reloading, Role, Running, ServeError, Server, Summary, Terminal,
 };
 use sockeye::watch::watch;
 use sockeye::web::account::{Account, Accounts};
@@ -122,12 +122,12 @@ fn reloading(flags: &Serve, console: &Console) -> io::Result<Option<Reloading>> 
     let names: Vec<String> = flags.values.names().into_iter().map(str::to_owned).collect();
     let read = Box::new(move || {
         let given: Vec<&str> = names.iter().map(String::as_str).collect();
-        paths.iter().map(|path| file::sheet(path, &given).map_err(|why| why.to_string().into())).collect()
+        paths.iter().map(|path| file::load(path, &given).map_err(|why| why.to_string().into())).collect()
     });
     Ok(Some(Reloading { asked, read }))
 }
 
-fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
+fn options(flags: &Serve, console: &Console) -> Result<serve::ServeOptions, Exit> {
     flags.values.refused_without(!flags.play.is_empty()).map_err(|why| console.fail(Exit::Usage, &why))?;
     let addresses = Address::parse_words(&flags.addresses).map_err(|error| {
         let folder = flags.addresses.iter().find(|word| flags.web.files.is_none() && Path::new(word).is_dir());
@@ -146,20 +146,20 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
     } else if flags.play.is_empty() {
         Role::Greeting
     } else {
-        let mut sheets = Vec::new();
+        let mut transcripts = Vec::new();
         for path in &flags.play {
-            let sheet = file::sheet(path, &flags.values.names()).map_err(|why| console.conclude(Exit::Usage, why))?;
-            for warning in sheet.transcript.warnings() {
-                console.note(&warning.one_line(sheet.transcript.source()));
+            let loaded = file::load(path, &flags.values.names()).map_err(|why| console.conclude(Exit::Usage, why))?;
+            for warning in loaded.transcript.warnings() {
+                console.note(&warning.one_line(loaded.transcript.source()));
             }
-            if let Some(notice) = flags.values.notice_of_seed(&sheet.transcript) {
+            if let Some(notice) = flags.values.notice_of_seed(&loaded.transcript) {
                 console.note(&notice);
             }
-            sheets.push(sheet);
+            transcripts.push(loaded);
         }
-        transcript::known_names(sheets.iter().map(|sheet| &sheet.transcript), &flags.values.names())
+        transcript::known_names(transcripts.iter().map(|loaded| &loaded.transcript), &flags.values.names())
             .map_err(|unknown| console.fail(Exit::Usage, &unknown.to_string()))?;
-        Role::Transcripts(sheets)
+        Role::Transcripts(transcripts)
     };
     let identity = match (&flags.cert, &flags.key) {
         (Some(cert), Some(key)) => {
@@ -169,7 +169,7 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
     };
     let wanted = wanted(flags, &addresses);
     let is_judged = is_judged(wanted, flags);
-    Ok(serve::Options {
+    Ok(serve::ServeOptions {
         addresses,
         role,
         family: flags.family.family(),
@@ -185,10 +185,10 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::Options, Exit> {
         gate: gate::gate(&flags.gate, console)?,
         plays: wanted,
         wait: flags.wait,
-        leaving: if is_judged && !flags.allow_early_close { Leaving::AtTheEnd } else { Leaving::BetweenRounds },
+        early_close: if is_judged && !flags.allow_early_close { EarlyClose::Refused } else { EarlyClose::Allowed },
         strict: flags.strict,
         identity,
-        ..serve::Options::new()
+        ..serve::ServeOptions::new()
     })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sockeye::failure::Failure;
 use sockeye::file::{AtomicFile, FileError};
 use sockeye::net::connect::connect;
-use sockeye::verb::serve::Sheet;
+use sockeye::verb::serve::LoadedTranscript;
 use sockeye::verb::talk::{Setting, play};
 use transcript::Transcript;
 
@@ -25,7 +25,7 @@ pub(super) fn run(flags: &Talk, mut target: Target, text: &str, console: &Consol
     let (trust, begins) = security(flags, &target, console)?;
     let host = target.address.tls_host();
     let exit = loop {
-        let script = prepare(flags, &target.sheet, target.protocol, &[])
+        let script = prepare(flags, &target.loaded, target.protocol, &[])
             .map_err(|refused| console.conclude(Exit::Usage, refused))?;
         let connected = match connect(&target.address, target.protocol, &connection::options(flags)) {
             Ok(connected) => connected,
@@ -43,15 +43,15 @@ pub(super) fn run(flags: &Talk, mut target: Target, text: &str, console: &Consol
             && let Some(newer) = transcript::update(&text, verdict)
         {
             let line = verdict.place.line;
-            let place = format!("{}:{line}", target.sheet.transcript.source().name());
+            let place = format!("{}:{line}", target.loaded.transcript.source().name());
             let lost = newer.lost.join(", ");
-            if let Some(sheet) = parse(flags, &target, &newer.text) {
+            if let Some(loaded) = parse(flags, &target, &newer.text) {
                 if !lost.is_empty() {
                     console.note(&format!("{place}: not kept: {lost}, which is not in what came"));
                 }
                 updated.push(line);
                 text = newer.text;
-                target.sheet = sheet;
+                target.loaded = loaded;
                 continue;
             }
             if !lost.is_empty() {
@@ -78,17 +78,17 @@ pub(super) fn run(flags: &Talk, mut target: Target, text: &str, console: &Consol
 }
 
 /// The transcript with the new line, if it can be played: a name that the old line captured may be missing now.
-fn parse(flags: &Talk, target: &Target, text: &str) -> Option<Sheet> {
-    let name = target.sheet.transcript.source().name();
+fn parse(flags: &Talk, target: &Target, text: &str) -> Option<LoadedTranscript> {
+    let name = target.loaded.transcript.source().name();
     let transcript = Transcript::parse_with(
         name,
         text.as_bytes(),
         &flags.values.names(),
-        target.sheet.files.as_deref().map(|files| files as _),
+        target.loaded.files.as_deref().map(|files| files as _),
     )
     .ok()?;
-    let sheet = Sheet { transcript, files: target.sheet.files.clone() };
-    prepare(flags, &sheet, target.protocol, &[]).ok().map(|_| sheet)
+    let loaded = LoadedTranscript { transcript, files: target.loaded.files.clone() };
+    prepare(flags, &loaded, target.protocol, &[]).ok().map(|_| loaded)
 }
 
 fn write(path: &std::path::Path, text: &str) -> Result<(), FileError> {

@@ -130,7 +130,7 @@ pub(super) fn decrypt(events: Vec<Event>, log: &KeyLog) -> Result<Decrypted, Not
 struct Session {
     client: Option<ClientHello>,
     server: Option<(ServerHello, Suite)>,
-    ways: [Way; 2],
+    ways: [OneWay; 2],
     alert: Option<u8>,
     /// Whether any record was opened.
     is_open: bool,
@@ -138,7 +138,7 @@ struct Session {
 
 /// One direction.
 #[derive(Debug, Default)]
-struct Way {
+struct OneWay {
     /// Bytes that are no whole record yet.
     held: Vec<u8>,
     /// Messages of the handshake that came in clear, as far as they are not read.

@@ -10,7 +10,7 @@ use transcript::{Carrier, Script};
 use crate::address::{Address, Host, Scheme, Target};
 use crate::event::{Conversation, Event, Protocol};
 use crate::failure::Failure;
-use crate::folder::Sheet;
+use crate::folder::LoadedTranscript;
 use crate::net::connect::ConnectOptions;
 use crate::net::connecting;
 use crate::net::tls::Trust;
@@ -23,7 +23,7 @@ const NOTED: Duration = Duration::from_secs(1);
 /// Plays both ends over a real socket; what failed there, and in which conversation if the server tells it. A machine without a
 /// socket to spare is no fault of the transcript.
 pub(super) fn play_both_ends(
-    sheet: &Sheet,
+    loaded: &LoadedTranscript,
     values: &BTreeMap<String, Vec<u8>>,
     client: &Script,
     carrier: Carrier,
@@ -35,16 +35,16 @@ pub(super) fn play_both_ends(
     };
     let host = Host::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     let mut address = Address::new(Some(scheme), Target::Inet { host: host.clone(), port: 0 });
-    let options = serve::Options {
+    let options = serve::ServeOptions {
         addresses: vec![address.clone()],
-        role: serve::Role::Transcripts(vec![sheet.clone()]),
+        role: serve::Role::Transcripts(vec![loaded.clone()]),
         values: values.clone(),
         linger: Duration::ZERO,
         // What is only worth a note is not waited for long.
         timeout: (!judged).then_some(NOTED),
         // Both ends are ours: what sounds like ourselves is ourselves.
         budget: serve::Budget::Off,
-        ..serve::Options::new()
+        ..serve::ServeOptions::new()
     };
     let (Ok(server), Ok((stopper, stop))) = (serve::Server::bind(&options), crate::stop::channel()) else {
         return vec![];

@@ -33,7 +33,7 @@ pub(super) type Pair = (SocketAddr, Option<IpAddr>);
 
 /// A conversation that is over but for answers on their way.
 #[derive(Debug)]
-pub(super) struct Leaving {
+pub(super) struct Draining {
     pub(super) pair: Pair,
     pub(super) exchange: Exchange,
     pub(super) by: ClosedBy,
@@ -63,7 +63,7 @@ struct Stuck {
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     outbox: Outbox,
-    pub(super) leaving: Vec<Leaving>,
+    pub(super) draining: Vec<Draining>,
     refused: Vec<Refused>,
     stuck: Option<Stuck>,
 }
@@ -80,12 +80,12 @@ impl Answers {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.outbox.is_empty() && self.leaving.is_empty()
+        self.outbox.is_empty() && self.draining.is_empty()
     }
 
     /// Bytes of memory that they take.
     pub(super) fn memory(&self) -> usize {
-        self.outbox.bytes() + self.leaving.len() * size_of::<Leaving>()
+        self.outbox.bytes() + self.draining.len() * size_of::<Draining>()
     }
 
     /// Whether all that was queued is sent, or never will be.
@@ -149,19 +149,19 @@ impl Answers {
     }
 
     /// Takes those whose answers have all left, or never will.
-    pub(super) fn take_gone(&mut self) -> Vec<Leaving> {
+    pub(super) fn take_gone(&mut self) -> Vec<Draining> {
         let first = self.outbox.first_number();
         if first == self.outbox.next_number() {
-            return std::mem::take(&mut self.leaving);
+            return std::mem::take(&mut self.draining);
         }
-        let (gone, left) = std::mem::take(&mut self.leaving).into_iter().partition(|leaving| leaving.end <= first);
-        self.leaving = left;
+        let (gone, left) = std::mem::take(&mut self.draining).into_iter().partition(|leaving| leaving.end <= first);
+        self.draining = left;
         gone
     }
 
     /// Nobody who is left was refused anything.
     pub(super) fn forget_losses(&mut self) {
-        if self.leaving.is_empty() {
+        if self.draining.is_empty() {
             self.refused.clear();
         }
     }

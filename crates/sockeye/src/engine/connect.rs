@@ -46,7 +46,7 @@ mod tests {
     use std::time::Duration;
 
     use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, listen, socket_with};
-    use transcript::{Carrier, Options, Script, Side, Transcript};
+    use transcript::{Carrier, PlayOptions, Script, Side, Transcript};
 
     use super::*;
     use crate::address::Address;
@@ -63,7 +63,7 @@ mod tests {
     fn played(target: Target) -> Outcome {
         let transcript = Transcript::parse("a.talk", b"C: hi\nS: hello\nC closes\n", &[]).unwrap();
         let carrier = if target.protocol == Protocol::Udp { Carrier::Datagram } else { Carrier::Stream };
-        let script = Script::prepare(&transcript, &Options::new(Side::Client, carrier)).unwrap();
+        let script = Script::prepare(&transcript, &PlayOptions::new(Side::Client, carrier)).unwrap();
         let (trust, host) = (Trust::system(), "localhost".to_owned());
         let client = Client { trust, host, write_wait: Duration::from_secs(10), tap: None, begins: Begins::Plain };
         play(Over::Target(Arc::new(target)), Arc::new(script), None, client)

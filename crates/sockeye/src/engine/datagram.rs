@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use transcript::{Ending, Fault, FaultKind, Input, Moment, Next, Play, Script};
 
-use super::answers::{Answers, Exchange, Leaving, Loss, Pair};
+use super::answers::{Answers, Draining, Exchange, Loss, Pair};
 use super::guard::{Guard, Ours, Withheld};
 use super::origin::Origin;
 use super::programs::Programs;
@@ -380,7 +380,7 @@ impl DatagramServer {
                 }
             }
         }
-        for Leaving { pair, exchange, by, reason, end } in self.answers.take_gone() {
+        for Draining { pair, exchange, by, reason, end } in self.answers.take_gone() {
             let loss = self.answers.loss(pair, exchange.first..end);
             self.conclude(pair, exchange, by, reason, loss, context);
         }
@@ -569,7 +569,7 @@ impl DatagramServer {
             return self.conclude(pair, exchange, by, reason, None, context);
         }
         let end = self.answers.next_number();
-        self.answers.leaving.push(Leaving { pair, exchange, by, reason, end });
+        self.answers.draining.push(Draining { pair, exchange, by, reason, end });
     }
 
     /// Says that a conversation is over; one that lost an answer is not as written.

@@ -32,7 +32,7 @@ impl Loop {
                     return ControlFlow::Continue(());
                 }
             }
-            Token::Part(key, part) => {
+            Token::Child(key, part) => {
                 self.with_channel(key, |channel, context| channel.part_ready(part, context));
             }
             // What was told in the same breath as the signal finds the sockets closed.

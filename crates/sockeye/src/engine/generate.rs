@@ -8,7 +8,7 @@ use transcript::Moment;
 use super::after_play::{Start, Values};
 use super::load::{Account, Generator, Job, LATE, Stage};
 use crate::endpoint::Endpoint;
-use crate::engine::channel::{Agent, Fate};
+use crate::engine::channel::{Agent, ChannelStatus};
 use crate::engine::origin::Origin;
 use crate::engine::reactor::poller::{Interest, Poller, Ready};
 use crate::engine::reactor::token::Token;
@@ -185,7 +185,7 @@ impl Loop {
         for key in self.channels.keys() {
             self.with_channel(key, |channel, context| {
                 channel.gone(context);
-                Fate::Gone
+                ChannelStatus::Closed
             });
         }
         let Some(mut load) = self.lent.load.take() else { return Account::default() };

@@ -19,10 +19,10 @@ use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use transcript::Moment;
 
-use self::exchange::{Held, Moved, Stream};
+use self::exchange::{Held, Stream, StreamProgress};
 use self::meter::Meter;
 use super::access::Lines;
-use super::around::Around;
+use super::answer_context::AnswerContext;
 use super::kept_request;
 use super::more_files::Share;
 use super::served::Website;
@@ -83,13 +83,13 @@ enum Stage {
 
 /// What came of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Went {
+pub(super) enum ConnectionProgress {
     /// There is more to say once this is sent.
     More,
     /// Something must come first.
-    Waits,
+    Waiting,
     /// Nothing will be said any more.
-    Over,
+    Finished,
 }
 
 impl Http2 {
@@ -173,16 +173,21 @@ impl Http2 {
     }
 
     /// Takes what came, and adds what is to be sent.
-    pub(super) fn step(&mut self, bytes: &[u8], out: &mut Vec<u8>, around: &mut Around<'_>) -> Went {
+    pub(super) fn step(
+        &mut self,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+        answering: &mut AnswerContext<'_>,
+    ) -> ConnectionProgress {
         lock(&self.pipe).incoming.extend_from_slice(bytes);
         self.meter.see(bytes);
-        if around.stopping && !self.is_ending {
+        if answering.stopping && !self.is_ending {
             self.is_ending = true;
             if let Stage::Open(connection) = &mut self.stage {
                 connection.graceful_shutdown();
             }
         }
-        let (mut is_busy, since) = (!self.is_idle(), *self.rests.get_or_insert((around.now, false)));
+        let (mut is_busy, since) = (!self.is_idle(), *self.rests.get_or_insert((answering.now, false)));
         let waker = Waker::from(Arc::clone(&self.woken));
         let mut context = Context::from_waker(&waker);
         let mut is_full = false;
@@ -190,10 +195,10 @@ impl Http2 {
         loop {
             self.woken.0.store(false, Ordering::Relaxed);
             let is_shaking = matches!(self.stage, Stage::Shaking(_));
-            let has_begun = self.accept(&mut context, around);
+            let has_begun = self.accept(&mut context, answering);
             is_busy |= (has_begun && !is_shaking) || !self.is_idle();
-            let has_moved = self.send(&mut context, around);
-            is_full |= lock(&self.pipe).outgoing.len() >= MUCH || self.begun >= BEGUN || around.turn.is_over();
+            let has_moved = self.send(&mut context, answering);
+            is_full |= lock(&self.pipe).outgoing.len() >= MUCH || self.begun >= BEGUN || answering.turn.is_over();
             if matches!(self.stage, Stage::Over) || is_full {
                 break;
             }
@@ -201,7 +206,7 @@ impl Http2 {
                 break;
             }
         }
-        self.rests = Some(if is_busy { (around.now, true) } else { since });
+        self.rests = Some(if is_busy { (answering.now, true) } else { since });
         self.count_content();
         self.files.settle(Holds::of(&self.streams).files);
         let mut pipe = lock(&self.pipe);
@@ -212,9 +217,9 @@ impl Http2 {
         }
         drop(pipe);
         match self.stage {
-            Stage::Over => Went::Over,
-            _ if is_full => Went::More,
-            _ => Went::Waits,
+            Stage::Over => ConnectionProgress::Finished,
+            _ if is_full => ConnectionProgress::More,
+            _ => ConnectionProgress::Waiting,
         }
     }
 
@@ -229,7 +234,7 @@ impl Http2 {
     }
 
     /// Lets h2 read and write, and takes the requests that have come.
-    fn accept(&mut self, context: &mut Context<'_>, around: &mut Around<'_>) -> bool {
+    fn accept(&mut self, context: &mut Context<'_>, answering: &mut AnswerContext<'_>) -> bool {
         let connection = match &mut self.stage {
             Stage::Open(connection) => connection,
             Stage::Over => return false,
@@ -259,7 +264,7 @@ impl Http2 {
                     if holds.is_much(&mut self.files) || !self.waiting.is_empty() {
                         let head = kept_request::size_of_fields(asked.0.headers());
                         self.waiting.push_back(Waiting { asked, head });
-                    } else if let Some(stream) = Stream::begin(asked, &self.website, around) {
+                    } else if let Some(stream) = Stream::begin(asked, &self.website, answering) {
                         holds.add(&stream);
                         self.streams.push(stream);
                     }
@@ -274,23 +279,23 @@ impl Http2 {
     }
 
     /// Lets each stream say as much as its window has room for, in turn.
-    fn send(&mut self, context: &mut Context<'_>, around: &mut Around<'_>) -> bool {
+    fn send(&mut self, context: &mut Context<'_>, answering: &mut AnswerContext<'_>) -> bool {
         let mut has_moved = false;
         let website = &self.website;
         self.streams.retain_mut(|stream| {
-            let step = stream.step(context, website, around);
-            has_moved |= step != Moved::Not;
-            if step == Moved::ToTheEnd {
-                stream.tell(around.lines);
+            let step = stream.step(context, website, answering);
+            has_moved |= step != StreamProgress::Blocked;
+            if step == StreamProgress::Finished {
+                stream.tell(answering.lines);
             }
-            step != Moved::ToTheEnd
+            step != StreamProgress::Finished
         });
-        has_moved |= !self.waiting.is_empty() && self.begin_waiting(context, around);
+        has_moved |= !self.waiting.is_empty() && self.begin_waiting(context, answering);
         has_moved
     }
 
     /// Answers those that waited, as far as there is room for them now.
-    fn begin_waiting(&mut self, context: &mut Context<'_>, around: &mut Around<'_>) -> bool {
+    fn begin_waiting(&mut self, context: &mut Context<'_>, answering: &mut AnswerContext<'_>) -> bool {
         // Whoever waits may have lost patience.
         self.waiting.retain_mut(|waiting| waiting.asked.1.poll_reset(context).is_pending());
         let mut has_begun = false;
@@ -301,7 +306,7 @@ impl Http2 {
         {
             has_begun = true;
             self.begun += 1;
-            if let Some(stream) = Stream::begin(asked, &self.website, around) {
+            if let Some(stream) = Stream::begin(asked, &self.website, answering) {
                 holds.add(&stream);
                 self.streams.push(stream);
             }

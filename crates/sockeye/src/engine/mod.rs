@@ -5,9 +5,9 @@ mod accept;
 #[cfg(feature = "http")]
 mod access;
 mod after_play;
-mod answers;
 #[cfg(feature = "http")]
-mod around;
+mod answer_context;
+mod answers;
 mod bounds;
 mod channel;
 pub(crate) mod client;
@@ -60,7 +60,7 @@ use transcript::Moment;
 
 use accept::{Listener, Waiting};
 use bounds::Tally;
-use channel::{Agent, Channel, Fate, Identity, Line};
+use channel::{Agent, Channel, ChannelStatus, Identity, Line};
 use context::{Context, Lent};
 use datagram::DatagramServer;
 use events::Over;
@@ -422,18 +422,19 @@ impl Loop {
     }
 
     /// Does something with one connection, then sees to its interest, its deadline and its end.
-    fn with_channel(&mut self, key: Key, act: impl FnOnce(&mut Channel, &mut Context<'_>) -> Fate) {
+    fn with_channel(&mut self, key: Key, act: impl FnOnce(&mut Channel, &mut Context<'_>) -> ChannelStatus) {
         let Some(channel) = self.channels.get_mut(key) else { return };
         let origin = &self.origins[channel.origin];
         let storing = self.storage.as_ref().map(|storage| Storing { storage, key });
         let mut context = self.lent.context(&self.bounds, origin, storing);
         let mut fate = act(channel, &mut context);
-        if channel.is_broken && fate != Fate::Gone && channel.hear_out(&mut context) == Fate::Gone {
-            fate = Fate::Gone;
+        if channel.is_broken && fate != ChannelStatus::Closed && channel.hear_out(&mut context) == ChannelStatus::Closed
+        {
+            fate = ChannelStatus::Closed;
         }
-        if fate != Fate::Lives {
+        if fate != ChannelStatus::Open {
             let moved = match channel.line.fd() {
-                _ if fate == Fate::Gone => return self.drop_channel(key),
+                _ if fate == ChannelStatus::Closed => return self.drop_channel(key),
                 Some(fd) => self.poller.add(fd, Token::Channel(key), channel.wants()),
                 None => Ok(()),
             };
@@ -550,7 +551,7 @@ impl Loop {
         if let Err(error) = watched {
             self.with_channel(key, |channel, context| {
                 channel.unwatched(&error, context);
-                Fate::Gone
+                ChannelStatus::Closed
             });
             return key;
         }

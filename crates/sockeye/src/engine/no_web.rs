@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use transcript::Moment;
 
 use super::Context;
-use super::channel::{Channel, Fate};
+use super::channel::{Channel, ChannelStatus};
 use super::reactor::token::Key;
 use crate::event::Observer;
 
@@ -55,16 +55,16 @@ impl Web {
 
 /// A part of a file that is being sent.
 #[derive(Debug)]
-pub(super) enum Part {}
+pub(super) enum BodySource {}
 
-impl Part {
+impl BodySource {
     pub(super) fn left(&self) -> u64 {
         match *self {}
     }
 }
 
 impl Channel {
-    pub(super) fn part(&mut self) -> Option<&mut Part> {
+    pub(super) fn part(&mut self) -> Option<&mut BodySource> {
         None
     }
 
@@ -88,24 +88,24 @@ impl Channel {
         false
     }
 
-    pub(super) fn done(&mut self, _: u32, done: Infallible, _: &mut Context<'_>) -> Fate {
+    pub(super) fn done(&mut self, _: u32, done: Infallible, _: &mut Context<'_>) -> ChannelStatus {
         match done {}
     }
 
-    pub(super) fn ask(&mut self, _: &[u8], _: &mut Context<'_>) -> Fate {
-        Fate::Lives
+    pub(super) fn ask(&mut self, _: &[u8], _: &mut Context<'_>) -> ChannelStatus {
+        ChannelStatus::Open
     }
 
-    pub(super) fn go_on(&mut self, _: &mut Context<'_>) -> Fate {
-        Fate::Lives
+    pub(super) fn go_on(&mut self, _: &mut Context<'_>) -> ChannelStatus {
+        ChannelStatus::Open
     }
 
-    pub(super) fn refuse_plain(&mut self, _: &mut Context<'_>) -> Fate {
-        Fate::Lives
+    pub(super) fn refuse_plain(&mut self, _: &mut Context<'_>) -> ChannelStatus {
+        ChannelStatus::Open
     }
 
-    pub(super) fn took_too_long(&mut self, _: &mut Context<'_>) -> Fate {
-        Fate::Lives
+    pub(super) fn took_too_long(&mut self, _: &mut Context<'_>) -> ChannelStatus {
+        ChannelStatus::Open
     }
 
     pub(super) fn tell_of_cut_answers(&mut self, _: &mut Context<'_>) {}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use transcript::Moment;
 
-use super::channel::{Channel, Fate};
+use super::channel::{Channel, ChannelStatus};
 use super::exec::TERM_WAIT;
 use super::team::Message;
 use super::threads::Membership;
@@ -83,7 +83,7 @@ impl Loop {
             let mut was_cut = false;
             self.with_channel(key, |channel, context| {
                 was_cut = channel.cut(context);
-                Fate::Gone
+                ChannelStatus::Closed
             });
             cut += u64::from(was_cut);
         }

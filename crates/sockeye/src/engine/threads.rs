@@ -31,13 +31,13 @@ impl Drop for Membership {
 }
 
 /// Tells the others when a loop ends, by a panic too.
-struct Leaving {
+struct LeaveGuard {
     team: Arc<Team>,
     seat: usize,
     in_order: bool,
 }
 
-impl Drop for Leaving {
+impl Drop for LeaveGuard {
     fn drop(&mut self) {
         self.team.leave(self.seat, self.in_order);
     }
@@ -79,7 +79,7 @@ impl Loop {
         let worker = thread::Builder::new().name(format!("serve-{seat}")).spawn(move || {
             let mut own = Self::idle(Poller::over(epoll), bounds, Box::new(observer), began);
             own.origins = origins;
-            let mut leaving = Leaving { team: Arc::clone(&team), seat, in_order: false };
+            let mut leaving = LeaveGuard { team: Arc::clone(&team), seat, in_order: false };
             own.member = Some(Membership { team, seat, left_it: None });
             let summary = own.take_storage(storage).and_then(|()| own.run());
             leaving.in_order = summary.is_ok();

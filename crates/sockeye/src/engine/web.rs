@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use transcript::Moment;
 
 use super::access::{Ledger, Lines, Record};
-use super::around::Around;
-use super::http2::{Http2, PREFACE, Went};
+use super::answer_context::AnswerContext;
+use super::http2::{ConnectionProgress, Http2, PREFACE};
 use super::kept_request::KeptRequest;
 pub use super::served::AccessLog;
 pub(crate) use super::served::Website;
@@ -45,7 +45,7 @@ pub(super) struct Answered {
 
 /// What follows a head and is being sent.
 #[derive(Debug)]
-pub(super) enum Part {
+pub(super) enum BodySource {
     /// A part of a file.
     File {
         file: OwnedFd,
@@ -55,7 +55,7 @@ pub(super) enum Part {
     Made(Made),
 }
 
-impl Part {
+impl BodySource {
     /// How many bytes are missing, as far as that is known.
     pub(super) fn left(&self) -> u64 {
         match self {
@@ -72,7 +72,7 @@ pub(super) struct Web {
     content: Content,
     /// The client speaks HTTP/2; then this is all there is.
     http2: Option<Box<Http2>>,
-    pub(super) part: Option<Part>,
+    pub(super) part: Option<BodySource>,
     /// What the kernel holds for a client that does not take it is bounded.
     pub(super) is_bounded: bool,
     /// Nothing more is answered behind what is being sent.
@@ -142,8 +142,8 @@ impl Web {
             Content::Answering(request) => request.memory(),
         };
         let part = match &self.part {
-            Some(Part::Made(made)) => made.source.memory(),
-            Some(Part::File { .. }) | None => 0,
+            Some(BodySource::Made(made)) => made.source.memory(),
+            Some(BodySource::File { .. }) | None => 0,
         };
         content + part + self.http2.as_ref().map_or(0, |http2| http2.memory())
     }
@@ -165,10 +165,10 @@ impl Web {
     }
 
     /// Answers what the bytes ask, into `out`, until they end or something is to be sent first.
-    pub(super) fn answer(&mut self, bytes: &[u8], out: &mut Vec<u8>, around: &mut Around<'_>) -> Answered {
+    pub(super) fn answer(&mut self, bytes: &[u8], out: &mut Vec<u8>, answering: &mut AnswerContext<'_>) -> Answered {
         if self.http2.is_none() && self.answered == 0 && !bytes.is_empty() && begins_http2(bytes) {
             if bytes.len() < PREFACE.len() {
-                self.since.get_or_insert((around.now, 0));
+                self.since.get_or_insert((answering.now, 0));
                 return Answered::default();
             }
             self.since = None;
@@ -176,25 +176,25 @@ impl Web {
         }
         if let Some(http2) = &mut self.http2 {
             self.answered += u64::from(!bytes.is_empty());
-            let went = http2.step(bytes, out, around);
-            self.closes |= went == Went::Over || around.stopping && http2.is_idle();
-            let has_more = went == Went::More;
+            let went = http2.step(bytes, out, answering);
+            self.closes |= went == ConnectionProgress::Finished || answering.stopping && http2.is_idle();
+            let has_more = went == ConnectionProgress::More;
             return Answered { used: bytes.len(), has_more, answers: http2.begun() };
         }
         let before = self.answered;
-        let used = self.answer_http1(bytes, out, around);
+        let used = self.answer_http1(bytes, out, answering);
         Answered { used, has_more: false, answers: self.answered - before }
     }
 
     /// How many bytes are done with.
-    fn answer_http1(&mut self, bytes: &[u8], out: &mut Vec<u8>, around: &mut Around<'_>) -> usize {
+    fn answer_http1(&mut self, bytes: &[u8], out: &mut Vec<u8>, answering: &mut AnswerContext<'_>) -> usize {
         let mut at = 0;
         let end = self.answered + ANSWERS;
         while self.part.is_none() && !self.closes && out.len() < MUCH && self.answered < end {
             let rest = &bytes[at..];
             let used = match &mut self.content {
                 Content::None if rest.is_empty() => 0,
-                Content::None => self.head(rest, out, around),
+                Content::None => self.head(rest, out, answering),
                 Content::Skipped(decoder) => match decoder.take(rest) {
                     Ok(piece) => {
                         if piece.is_last {
@@ -205,7 +205,7 @@ impl Web {
                         if piece.is_last && piece.used == 0 {
                             continue;
                         }
-                        self.gained(piece.used, around.now);
+                        self.gained(piece.used, answering.now);
                         piece.used
                     }
                     Err(_) => {
@@ -213,7 +213,7 @@ impl Web {
                         0
                     }
                 },
-                Content::Stored(..) => self.store(rest, out, around),
+                Content::Stored(..) => self.store(rest, out, answering),
                 Content::Storing(..) | Content::Answering(_) => 0,
             };
             at += used;
@@ -227,10 +227,10 @@ impl Web {
                 self.since = None;
             } else {
                 // The beginning of a head: its time runs from its first byte.
-                self.since.get_or_insert((around.now, 0));
+                self.since.get_or_insert((answering.now, 0));
             }
         }
-        self.closes |= around.stopping && self.is_idle() && at == bytes.len();
+        self.closes |= answering.stopping && self.is_idle() && at == bytes.len();
         at
     }
 
@@ -240,56 +240,56 @@ impl Web {
     }
 
     /// What is said to who took too long; nothing to who asked nothing.
-    pub(super) fn time_out(&mut self, unread: bool, out: &mut Vec<u8>, around: &mut Around<'_>) {
+    pub(super) fn time_out(&mut self, unread: bool, out: &mut Vec<u8>, answering: &mut AnswerContext<'_>) {
         self.closes = true;
         if self.http2.is_some() || matches!(self.content, Content::None) && !unread {
             return;
         }
         self.content = Content::None;
-        let response = self.website.site.refuse(Status::REQUEST_TIMEOUT, around.date, around.fields);
-        self.conclude(response, None, out, around);
+        let response = self.website.site.refuse(Status::REQUEST_TIMEOUT, answering.date, answering.fields);
+        self.conclude(response, None, out, answering);
     }
 
     /// The client speaks HTTP without TLS where TLS is spoken.
-    pub(super) fn refuse_plain(&mut self, out: &mut Vec<u8>, around: &mut Around<'_>) {
-        let response = self.website.site.refuse_plain(around.date, around.fields);
-        self.conclude(response, None, out, around);
+    pub(super) fn refuse_plain(&mut self, out: &mut Vec<u8>, answering: &mut AnswerContext<'_>) {
+        let response = self.website.site.refuse_plain(answering.date, answering.fields);
+        self.conclude(response, None, out, answering);
     }
 
-    fn head(&mut self, bytes: &[u8], out: &mut Vec<u8>, around: &mut Around<'_>) -> usize {
+    fn head(&mut self, bytes: &[u8], out: &mut Vec<u8>, answering: &mut AnswerContext<'_>) -> usize {
         match parse(bytes) {
             Parsed::Partial => 0,
             Parsed::Bad(status) => {
-                let response = self.website.site.refuse(status, around.date, around.fields);
-                self.conclude(response, None, out, around);
+                let response = self.website.site.refuse(status, answering.date, answering.fields);
+                self.conclude(response, None, out, answering);
                 bytes.len()
             }
             Parsed::Whole { request, length } => {
                 self.since = None;
                 self.asked = (self.website.log != AccessLog::None).then(Instant::now);
                 let kept = || KeptRequest::Http1(bytes[..length].to_vec());
-                let may_wait = request.framing == Framing::None && around.storing.is_some();
+                let may_wait = request.framing == Framing::None && answering.storing.is_some();
                 if may_wait
-                    && self.website.takes_long(&request, around.date)
-                    && around.ask(0, &self.website, kept()).is_ok()
+                    && self.website.takes_long(&request, answering.date)
+                    && answering.ask(0, &self.website, kept()).is_ok()
                 {
                     self.content = Content::Answering(kept());
                     return length;
                 }
-                match self.website.answer(&request, around.date, around.fields) {
+                match self.website.answer(&request, answering.date, answering.fields) {
                     Reply::Ready(response) => {
                         if response.keep_alive && request.framing != Framing::None {
                             self.content = Content::Skipped(Decoder::new(request.framing));
-                            self.since = Some((around.now, 0));
+                            self.since = Some((answering.now, 0));
                         }
-                        self.conclude(response, Some(&request), out, around);
+                        self.conclude(response, Some(&request), out, answering);
                     }
                     Reply::Upload(upload) => {
                         if upload.is_awaited() && length == bytes.len() {
                             out.extend_from_slice(Upload::CONTINUE);
                         }
                         self.content = Content::Stored(upload, kept());
-                        self.since = Some((around.now, 0));
+                        self.since = Some((answering.now, 0));
                     }
                 }
                 length
@@ -297,29 +297,29 @@ impl Web {
         }
     }
 
-    fn store(&mut self, bytes: &[u8], out: &mut Vec<u8>, around: &mut Around<'_>) -> usize {
+    fn store(&mut self, bytes: &[u8], out: &mut Vec<u8>, answering: &mut AnswerContext<'_>) -> usize {
         let Content::Stored(mut upload, request) = std::mem::replace(&mut self.content, Content::None) else {
             return 0;
         };
         let (used, response) = match upload.take(bytes) {
             Ok(taken) if !taken.is_whole => {
                 self.content = Content::Stored(upload, request);
-                self.gained(taken.used, around.now);
+                self.gained(taken.used, answering.now);
                 return taken.used;
             }
             Ok(taken) => {
                 let (file, receipt) = upload.seal();
-                let Some(stored) = around.store(0, file) else {
+                let Some(stored) = answering.store(0, file) else {
                     self.since = None;
                     self.content = Content::Storing(receipt, request);
                     return taken.used;
                 };
-                (taken.used, receipt.answer(stored, around.date, around.fields))
+                (taken.used, receipt.answer(stored, answering.date, answering.fields))
             }
-            Err(status) => (bytes.len(), upload.fail(status, around.date, around.fields)),
+            Err(status) => (bytes.len(), upload.fail(status, answering.date, answering.fields)),
         };
         self.since = None;
-        self.conclude(response, request.request().as_ref(), out, around);
+        self.conclude(response, request.request().as_ref(), out, answering);
         used
     }
 
@@ -334,19 +334,19 @@ impl Web {
     }
 
     /// A file is stored, or an answer made: whoever waits for it is told.
-    pub(super) fn done(&mut self, number: u32, done: Done, out: &mut Vec<u8>, around: &mut Around<'_>) {
+    pub(super) fn done(&mut self, number: u32, done: Done, out: &mut Vec<u8>, answering: &mut AnswerContext<'_>) {
         if let Some(http2) = &mut self.http2 {
             http2.done(number, done);
             return;
         }
         match (std::mem::replace(&mut self.content, Content::None), done) {
             (Content::Storing(receipt, request), Done::Stored(stored)) => {
-                let response = receipt.answer(stored, around.date, around.fields);
-                self.conclude(response, request.request().as_ref(), out, around);
+                let response = receipt.answer(stored, answering.date, answering.fields);
+                self.conclude(response, request.request().as_ref(), out, answering);
             }
             (Content::Answering(request), Done::Answered(response, fields)) => {
-                *around.fields = fields;
-                self.conclude(response, request.request().as_ref(), out, around);
+                *answering.fields = fields;
+                self.conclude(response, request.request().as_ref(), out, answering);
             }
             (other, _) => self.content = other,
         }
@@ -368,19 +368,19 @@ impl Web {
         mut response: Response,
         request: Option<&Request<'_>>,
         out: &mut Vec<u8>,
-        around: &mut Around<'_>,
+        answering: &mut AnswerContext<'_>,
     ) {
         self.answered += 1;
-        let about = (around.client, around.date);
+        let about = (answering.client, answering.date);
         let record = Record::begin(&self.website, request, response.status, about, self.asked.take());
-        write_head(&mut response, around.fields, request.map_or(Version::Http11, |request| request.version), out);
+        write_head(&mut response, answering.fields, request.map_or(Version::Http11, |request| request.version), out);
         let from = out.len();
         response.absorb(out, if self.website.is_secure { SMALL_SECURE } else { SMALL });
         match response.body {
             Body::Empty => {}
             Body::Bytes(bytes) => out.extend_from_slice(&bytes),
-            Body::File { fd, from, length } => self.part = Some(Part::File { file: fd, at: from, left: length }),
-            Body::Made(made) => self.part = Some(Part::Made(made)),
+            Body::File { fd, from, length } => self.part = Some(BodySource::File { file: fd, at: from, left: length }),
+            Body::Made(made) => self.part = Some(BodySource::Made(made)),
         }
         self.closes |= !response.keep_alive;
         self.ledger.add(record, from, self.part.is_none().then_some(out.len()));

@@ -10,12 +10,12 @@ pub struct ReadError {
     /// The file, as it was named.
     pub name: String,
     /// What is wrong.
-    pub trouble: Trouble,
+    pub kind: ReadErrorKind,
 }
 
 /// What is wrong with it.
 #[derive(Debug)]
-pub enum Trouble {
+pub enum ReadErrorKind {
     /// It cannot be read.
     Unreadable(io::Error),
     /// It has more than this many bytes.
@@ -40,41 +40,41 @@ pub enum Trouble {
 }
 
 impl ReadError {
-    pub(super) fn new(name: impl AsRef<Path>, trouble: Trouble) -> Self {
-        Self { name: name.as_ref().display().to_string(), trouble }
+    pub(super) fn new(name: impl AsRef<Path>, kind: ReadErrorKind) -> Self {
+        Self { name: name.as_ref().display().to_string(), kind }
     }
 }
 
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.name;
-        match &self.trouble {
-            Trouble::Unreadable(error) => write!(f, "cannot read {name}: {}", crate::net::words(error)),
-            Trouble::TooLarge(most) => {
+        match &self.kind {
+            ReadErrorKind::Unreadable(error) => write!(f, "cannot read {name}: {}", crate::net::words(error)),
+            ReadErrorKind::TooLarge(most) => {
                 write!(f, "{name} is larger than {} MiB, which no saved run is", most >> 20)
             }
-            Trouble::Empty => write!(f, "{name} is empty: `sockeye load --save {name}` did not get to its end"),
-            Trouble::Cut => write!(f, "{name} ends in the middle: it was cut, copy it again"),
-            Trouble::NotJson { line, column } => {
+            ReadErrorKind::Empty => write!(f, "{name} is empty: `sockeye load --save {name}` did not get to its end"),
+            ReadErrorKind::Cut => write!(f, "{name} ends in the middle: it was cut, copy it again"),
+            ReadErrorKind::NotJson { line, column } => {
                 write!(f, "{name}:{line}:{column}: this is no JSON; a run is what `sockeye load --save FILE` writes")
             }
-            Trouble::NotARun(why) => {
+            ReadErrorKind::NotARun(why) => {
                 write!(f, "{name} is no saved run: {why}; a run is what `sockeye load --save FILE` writes")
             }
-            Trouble::OtherFormat(format) => write!(
+            ReadErrorKind::OtherFormat(format) => write!(
                 f,
                 "{name} was saved in format {format}, and this version of sockeye reads format {}: use the version that saved it",
                 super::run::FORMAT
             ),
-            Trouble::Damaged(why) => write!(f, "{name} is damaged: {why}; save the run again"),
+            ReadErrorKind::Damaged(why) => write!(f, "{name} is damaged: {why}; save the run again"),
         }
     }
 }
 
 impl std::error::Error for ReadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.trouble {
-            Trouble::Unreadable(error) => Some(error),
+        match &self.kind {
+            ReadErrorKind::Unreadable(error) => Some(error),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use super::{Arrivals, Counts, Failed, Histogram, Line, Measured, Pace, Part, Row, Run, Shard, Within};
+use super::{Arrivals, Counts, Failed, Histogram, Line, Measured, MergedRun, Pace, Row, Run, Shard, Within};
 
 /// Why runs make no sense as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl std::error::Error for MergeError {}
 /// They cannot be added without counting something twice.
 pub fn merge(mut runs: Vec<(String, Run)>) -> Result<Run, MergeError> {
     runs.sort_by_key(|(_, run)| run.begun.began);
-    let mut parts: Vec<Part> = runs.iter().flat_map(|(name, run)| parts_of(name, run)).collect();
+    let mut parts: Vec<MergedRun> = runs.iter().flat_map(|(name, run)| parts_of(name, run)).collect();
     refuse(&runs, &parts)?;
     parts.sort_by_key(|part| (part.shard, part.began));
     let missing = missing(&parts);
@@ -87,11 +87,11 @@ pub fn merge(mut runs: Vec<(String, Run)>) -> Result<Run, MergeError> {
 }
 
 /// The runs of which a file was made.
-fn parts_of(name: &str, run: &Run) -> Vec<Part> {
+fn parts_of(name: &str, run: &Run) -> Vec<MergedRun> {
     if !run.parts.is_empty() {
         return run.parts.clone();
     }
-    vec![Part {
+    vec![MergedRun {
         name: name.to_owned(),
         shard: run.begun.shard,
         began: run.begun.began,
@@ -102,7 +102,7 @@ fn parts_of(name: &str, run: &Run) -> Vec<Part> {
     }]
 }
 
-fn refuse(runs: &[(String, Run)], parts: &[Part]) -> Result<(), MergeError> {
+fn refuse(runs: &[(String, Run)], parts: &[MergedRun]) -> Result<(), MergeError> {
     let Some((first, run)) = runs.first() else { return Err(MergeError::Nothing) };
     if let Some((name, other)) = runs.iter().find(|(_, other)| other.begun.verb != run.begun.verb) {
         let verbs = (run.begun.verb.clone(), other.begun.verb.clone());
@@ -134,14 +134,14 @@ pub fn missing_shards(run: &Run) -> Vec<Shard> {
     absent(&parts_of("", run))
 }
 
-fn absent(parts: &[Part]) -> Vec<Shard> {
+fn absent(parts: &[MergedRun]) -> Vec<Shard> {
     let there: BTreeSet<Shard> = parts.iter().filter_map(|part| part.shard).collect();
     let of = there.first().map_or(0, |shard| shard.of);
     (1..=of).map(|index| Shard { index, of }).filter(|shard| !there.contains(shard)).collect()
 }
 
 /// The same in words.
-fn missing(parts: &[Part]) -> Option<String> {
+fn missing(parts: &[MergedRun]) -> Option<String> {
     const MOST: usize = 20;
     let absent = absent(parts);
     let (s, verb) = match absent.len() {
@@ -157,7 +157,7 @@ fn missing(parts: &[Part]) -> Option<String> {
 }
 
 /// How a part is called in a sentence.
-fn called(part: &Part) -> String {
+fn called(part: &MergedRun) -> String {
     part.shard.map_or_else(|| part.name.clone(), |shard| format!("shard {shard} ({})", part.name))
 }
 
@@ -169,7 +169,7 @@ enum Common {
 }
 
 impl Common {
-    fn of(parts: &[Part]) -> Self {
+    fn of(parts: &[MergedRun]) -> Self {
         let from = parts.iter().map(|part| part.began).max();
         let to = parts.iter().map(|part| part.began + part.lasted).min();
         match (from, to) {
@@ -180,7 +180,7 @@ impl Common {
 }
 
 /// Who began late or ended early, so that the common time is shorter than it could be.
-fn late(parts: &[Part], common: &Common) -> Vec<String> {
+fn late(parts: &[MergedRun], common: &Common) -> Vec<String> {
     let first = parts.iter().map(|part| part.began).min().unwrap_or(SystemTime::UNIX_EPOCH);
     let last = parts.iter().map(|part| part.began + part.lasted).max().unwrap_or(SystemTime::UNIX_EPOCH);
     let longest = parts.iter().map(|part| part.lasted).max().unwrap_or_default();

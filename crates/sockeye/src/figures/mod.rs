@@ -36,11 +36,11 @@ mod tally;
 mod time;
 
 pub use compare::{Change, Comparison, Metric, Verdict, compare};
-pub use error::{ReadError, Trouble};
+pub use error::{ReadError, ReadErrorKind};
 pub use histogram::{Bucket, Histogram, HistogramError};
 pub use merge::{MergeError, merge, missing_shards};
 pub use record::{Collector, Recorder, Snapshot, collect};
 pub use run::{
-    Arrivals, Begun, Counts, FORMAT, Failed, Generator, Line, Measured, Pace, Part, Row, Run, Shard, Within,
+    Arrivals, Begun, Counts, FORMAT, Failed, Generator, Line, Measured, MergedRun, Pace, Row, Run, Shard, Within,
 };
 pub use time::{point_in_time, written};

@@ -94,7 +94,7 @@ pub struct Run {
     /// What came to light when runs were merged: a shard that is missing, one that was late.
     pub gaps: Vec<String>,
     /// The runs of which it was merged.
-    pub parts: Vec<Part>,
+    pub parts: Vec<MergedRun>,
 }
 
 /// The part of a merged run in which all of its runs were going on.
@@ -108,7 +108,7 @@ pub struct Within {
 
 /// One of the runs that were merged.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
+pub struct MergedRun {
     /// Its file.
     pub name: String,
     /// Which shard it was.

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Arrivals, Begun, Counts, Failed, Generator, Histogram, Line, Measured, Pace, Part, ReadError, Row, Run, Shard,
-    Trouble, Within,
+    Arrivals, Begun, Counts, Failed, Generator, Histogram, Line, Measured, MergedRun, Pace, ReadError, ReadErrorKind,
+    Row, Run, Shard, Within,
     run::{FORMAT, a_second},
     time,
 };
@@ -181,47 +181,47 @@ impl Run {
     /// Reads a file that `--save` wrote.
     ///
     /// # Errors
-    /// It cannot be read, is too large, or is no run: see [`Trouble`].
+    /// It cannot be read, is too large, or is no run: see [`ReadErrorKind`].
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         use std::io::Read;
         let mut bytes = Vec::new();
         let read = std::fs::File::open(path).and_then(|file| file.take(limits::SAVED_RUN + 1).read_to_end(&mut bytes));
-        read.map_err(|error| ReadError::new(path, Trouble::Unreadable(error)))?;
+        read.map_err(|error| ReadError::new(path, ReadErrorKind::Unreadable(error)))?;
         Self::read(&path.display().to_string(), &bytes)
     }
 
     /// The same of what is in memory; the name is for errors.
     ///
     /// # Errors
-    /// It is too large, or is no run: see [`Trouble`].
+    /// It is too large, or is no run: see [`ReadErrorKind`].
     pub fn read(name: &str, bytes: &[u8]) -> Result<Self, ReadError> {
-        read(bytes).map_err(|trouble| ReadError::new(name, trouble))
+        read(bytes).map_err(|kind| ReadError::new(name, kind))
     }
 }
 
-fn read(bytes: &[u8]) -> Result<Run, Trouble> {
+fn read(bytes: &[u8]) -> Result<Run, ReadErrorKind> {
     if bytes.len() as u64 > limits::SAVED_RUN {
-        return Err(Trouble::TooLarge(limits::SAVED_RUN));
+        return Err(ReadErrorKind::TooLarge(limits::SAVED_RUN));
     }
     if bytes.trim_ascii().is_empty() {
-        return Err(Trouble::Empty);
+        return Err(ReadErrorKind::Empty);
     }
-    let mark: Mark = serde_json::from_slice(bytes).map_err(|error| trouble(&error))?;
+    let mark: Mark = serde_json::from_slice(bytes).map_err(|error| json_error(&error))?;
     match mark {
         Mark { format: Some(FORMAT), verb: Some(_) } => {}
-        Mark { format: Some(format), verb: Some(_) } => return Err(Trouble::OtherFormat(format)),
-        _ => return Err(Trouble::NotARun("it has no `format` and `verb`".to_owned())),
+        Mark { format: Some(format), verb: Some(_) } => return Err(ReadErrorKind::OtherFormat(format)),
+        _ => return Err(ReadErrorKind::NotARun("it has no `format` and `verb`".to_owned())),
     }
-    let saved: SavedRun = serde_json::from_slice(bytes).map_err(|error| trouble(&error))?;
+    let saved: SavedRun = serde_json::from_slice(bytes).map_err(|error| json_error(&error))?;
     saved.run()
 }
 
-fn trouble(error: &serde_json::Error) -> Trouble {
+fn json_error(error: &serde_json::Error) -> ReadErrorKind {
     match error.classify() {
-        serde_json::error::Category::Eof => Trouble::Cut,
-        serde_json::error::Category::Data => Trouble::NotARun(error.to_string()),
+        serde_json::error::Category::Eof => ReadErrorKind::Cut,
+        serde_json::error::Category::Data => ReadErrorKind::NotARun(error.to_string()),
         serde_json::error::Category::Syntax | serde_json::error::Category::Io => {
-            Trouble::NotJson { line: error.line(), column: error.column() }
+            ReadErrorKind::NotJson { line: error.line(), column: error.column() }
         }
     }
 }
@@ -279,7 +279,7 @@ impl From<&Run> for SavedRun {
 }
 
 impl SavedRun {
-    fn run(self) -> Result<Run, Trouble> {
+    fn run(self) -> Result<Run, ReadErrorKind> {
         let latency = histogram("histogram", &self.histogram, self.exchanges)?;
         let mut together = 0;
         let mut lines = Vec::new();
@@ -289,7 +289,7 @@ impl SavedRun {
             lines.push(Line { name: saved.line, failures: saved.failures, latency });
         }
         if !lines.is_empty() && together != self.exchanges {
-            return Err(Trouble::Damaged(format!(
+            return Err(ReadErrorKind::Damaged(format!(
                 "its lines have {together} exchanges, and all are {}",
                 self.exchanges
             )));
@@ -297,7 +297,7 @@ impl SavedRun {
         let mut rows = Vec::new();
         for saved in self.rows {
             if saved.second != rows.len() as u64 {
-                return Err(Trouble::Damaged(format!("a row of second {} is missing", rows.len())));
+                return Err(ReadErrorKind::Damaged(format!("a row of second {} is missing", rows.len())));
             }
             rows.push(saved.row()?);
         }
@@ -348,25 +348,26 @@ impl SavedRun {
 }
 
 /// A histogram that has as many times as are counted beside it.
-fn histogram(what: &str, text: &str, count: u64) -> Result<Histogram, Trouble> {
+fn histogram(what: &str, text: &str, count: u64) -> Result<Histogram, ReadErrorKind> {
     let histogram = if text.is_empty() {
         Histogram::new()
     } else {
-        Histogram::decode(text).map_err(|error| Trouble::Damaged(format!("the histogram of `{what}`: {error}")))?
+        Histogram::decode(text)
+            .map_err(|error| ReadErrorKind::Damaged(format!("the histogram of `{what}`: {error}")))?
     };
     if histogram.count() == count {
         return Ok(histogram);
     }
     let counted = histogram.count();
-    Err(Trouble::Damaged(format!("the histogram of `{what}` has {counted} times, and {count} are counted")))
+    Err(ReadErrorKind::Damaged(format!("the histogram of `{what}` has {counted} times, and {count} are counted")))
 }
 
-fn duration(what: &str, seconds: f64) -> Result<Duration, Trouble> {
+fn duration(what: &str, seconds: f64) -> Result<Duration, ReadErrorKind> {
     let most = 1e9;
     if (0.0..most).contains(&seconds) {
         return Ok(Duration::from_nanos(nanos(seconds)));
     }
-    Err(Trouble::Damaged(format!("`{what}` is {seconds} seconds")))
+    Err(ReadErrorKind::Damaged(format!("`{what}` is {seconds} seconds")))
 }
 
 /// Rounded, so that what was written comes back as it was.
@@ -375,8 +376,8 @@ fn nanos(seconds: f64) -> u64 {
     (seconds * 1e9).round() as u64
 }
 
-fn moment(text: &str) -> Result<SystemTime, Trouble> {
-    time::read(text).ok_or_else(|| Trouble::Damaged(format!("`{}` is no point in time", text.escape_debug())))
+fn moment(text: &str) -> Result<SystemTime, ReadErrorKind> {
+    time::read(text).ok_or_else(|| ReadErrorKind::Damaged(format!("`{}` is no point in time", text.escape_debug())))
 }
 
 impl Latency {
@@ -396,7 +397,7 @@ impl Distribution {
         Self { count: histogram.count(), latency: Latency::of(histogram), histogram: text }
     }
 
-    fn histogram(&self, what: &str) -> Result<Histogram, Trouble> {
+    fn histogram(&self, what: &str) -> Result<Histogram, ReadErrorKind> {
         histogram(what, &self.histogram, self.count)
     }
 }
@@ -407,7 +408,7 @@ impl SavedLate {
     }
 
     /// Counts of which only what was late is known.
-    fn counts(&self) -> Result<Counts, Trouble> {
+    fn counts(&self) -> Result<Counts, ReadErrorKind> {
         Ok(Counts { late: self.count, latest: duration("late.max", self.max)?, ..Counts::default() })
     }
 }
@@ -419,7 +420,7 @@ impl From<Generator> for SavedGenerator {
 }
 
 impl SavedGenerator {
-    fn generator(&self) -> Result<Generator, Trouble> {
+    fn generator(&self) -> Result<Generator, ReadErrorKind> {
         Ok(Generator { threads: self.threads, cpu: duration("cpu", self.cpu)? })
     }
 }
@@ -443,7 +444,7 @@ impl From<&Row> for SavedRow {
 }
 
 impl SavedRow {
-    fn row(self) -> Result<Row, Trouble> {
+    fn row(self) -> Result<Row, ReadErrorKind> {
         histogram(&format!("second {}", self.second), &self.histogram, self.exchanges)?;
         let latest = duration("late_max", self.late_max)?;
         let counts = Counts {
@@ -466,7 +467,7 @@ impl From<&Failed> for SavedFailed {
 }
 
 impl SavedFailed {
-    fn failed(self) -> Result<Failed, Trouble> {
+    fn failed(self) -> Result<Failed, ReadErrorKind> {
         let since = duration("since", self.since)?;
         Ok(Failed { line: self.line, kind: self.kind, count: self.count, since, first: self.first })
     }
@@ -479,17 +480,17 @@ impl From<Shard> for SavedShard {
 }
 
 impl SavedShard {
-    fn shard(self) -> Result<Shard, Trouble> {
+    fn shard(self) -> Result<Shard, ReadErrorKind> {
         let Self { index, of } = self;
         if index == 0 || index > of || of > Shard::MOST {
-            return Err(Trouble::Damaged(format!("there is no shard {index} of {of}")));
+            return Err(ReadErrorKind::Damaged(format!("there is no shard {index} of {of}")));
         }
         Ok(Shard { index, of })
     }
 }
 
-impl From<&Part> for SavedPart {
-    fn from(part: &Part) -> Self {
+impl From<&MergedRun> for SavedPart {
+    fn from(part: &MergedRun) -> Self {
         let Counts { plays, failures, sent, received, .. } = part.counts;
         Self {
             file: part.name.clone(),
@@ -508,7 +509,7 @@ impl From<&Part> for SavedPart {
 }
 
 impl SavedPart {
-    fn part(self) -> Result<Part, Trouble> {
+    fn part(self) -> Result<MergedRun, ReadErrorKind> {
         let counts = Counts {
             plays: self.plays,
             failures: self.failures,
@@ -516,7 +517,7 @@ impl SavedPart {
             received: self.received,
             ..self.late.counts()?
         };
-        Ok(Part {
+        Ok(MergedRun {
             name: self.file,
             shard: self.shard.map(SavedShard::shard).transpose()?,
             began: moment(&self.began)?,
@@ -539,11 +540,11 @@ impl From<Pace> for SavedPace {
 }
 
 impl SavedPace {
-    fn pace(self) -> Result<Pace, Trouble> {
+    fn pace(self) -> Result<Pace, ReadErrorKind> {
         match self {
             Self::Closed => Ok(Pace::Closed),
             Self::Open { rate, .. } if !(rate.is_finite() && rate > 0.0) => {
-                Err(Trouble::Damaged(format!("the rate asked for is {rate}")))
+                Err(ReadErrorKind::Damaged(format!("the rate asked for is {rate}")))
             }
             Self::Open { rate, arrivals: SavedArrivals::Constant } => {
                 Ok(Pace::Open { rate, arrivals: Arrivals::Constant })

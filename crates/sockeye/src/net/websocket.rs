@@ -12,7 +12,7 @@ use tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig, WebSocke
 
 use super::tls::TlsError;
 use crate::limits;
-use handshake::{Asking, Judging};
+use handshake::{ClientHandshake, Judging};
 pub(crate) use handshake::{WsClient, WsServer};
 
 /// What tungstenite reads at once, and keeps for that.
@@ -69,7 +69,7 @@ pub(crate) struct WebSocket {
 
 enum State {
     /// We asked, and wait for the answer.
-    Asking(Asking),
+    ClientHandshake(ClientHandshake),
     /// We wait for a request.
     Judging(Judging),
     Open(Box<WebSocketContext>),
@@ -110,8 +110,8 @@ impl Write for Buffers<'_> {
 impl WebSocket {
     /// The client's side: it asks at once.
     pub(crate) fn of_client(client: &WsClient) -> Self {
-        let (asking, request) = Asking::begin(client);
-        Self { outgoing: request, ..Self::new(client.messages, State::Asking(asking)) }
+        let (asking, request) = ClientHandshake::begin(client);
+        Self { outgoing: request, ..Self::new(client.messages, State::ClientHandshake(asking)) }
     }
 
     /// The server's side.
@@ -158,11 +158,11 @@ impl WebSocket {
                 self.incoming.extend(bytes);
                 None
             }
-            State::Asking(asking) => asking.hear(bytes)?,
+            State::ClientHandshake(asking) => asking.hear(bytes)?,
             State::Judging(judging) => judging.hear(bytes, &mut self.outgoing)?,
         };
         if let Some(rest) = rest {
-            let role = if matches!(self.state, State::Asking(_)) { Role::Client } else { Role::Server };
+            let role = if matches!(self.state, State::ClientHandshake(_)) { Role::Client } else { Role::Server };
             let config = WebSocketConfig::default()
                 .read_buffer_size(READ)
                 .write_buffer_size(0)

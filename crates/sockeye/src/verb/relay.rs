@@ -5,11 +5,11 @@
 //! use std::net::{Shutdown, TcpListener, TcpStream};
 //! use sockeye::address::Address;
 //! use sockeye::stop;
-//! use sockeye::verb::relay::{Options, Relay};
+//! use sockeye::verb::relay::{Relay, RelayOptions};
 //!
 //! let server = TcpListener::bind("127.0.0.1:0")?;
 //! let to = Address::parse(&server.local_addr()?.to_string())?;
-//! let options = Options { plays: Some(1), ..Options::new(Address::parse("tcp://127.0.0.1:0")?, vec![to]) };
+//! let options = RelayOptions { plays: Some(1), ..RelayOptions::new(Address::parse("tcp://127.0.0.1:0")?, vec![to]) };
 //! let relay = Relay::bind(&options)?;
 //! let port = relay.ports()[0];
 //! let (_stopper, stop) = stop::channel()?;
@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use crate::address::{self, Address, AddressError, Scheme};
 use crate::endpoint::{Endpoint, Name, Protocol};
-use crate::engine::relay::{self, Capture, Listener, Live, Place, Target, Targets};
+use crate::engine::relay::{self, Capture, Listener, Live, Target, TargetAddress, Targets};
 use crate::event::{Event, Observer};
 use crate::faults::BadNetwork;
 use crate::gate::Gate;
@@ -57,7 +57,7 @@ use crate::net::websocket::{Messages, WsClient, WsServer};
 use crate::stop::Stop;
 use crate::sys::files::open_files;
 
-pub use crate::engine::relay::{Balance, Hearers, Listen, Summary, Trouble};
+pub use crate::engine::relay::{Balance, Hearers, Listen, PairFailure, Summary};
 pub use crate::net::local::LocalError;
 pub use crate::wire::preface::ProxyVersion;
 #[cfg(feature = "http")]
@@ -68,7 +68,7 @@ const MOST_THREADS: usize = 64;
 
 /// How to relay.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct RelayOptions {
     /// Where to listen.
     pub from: Address,
     /// Where it leads: one server or several.
@@ -101,7 +101,7 @@ pub struct Options {
     pub identity: Identity,
 }
 
-impl Options {
+impl RelayOptions {
     /// From one address to others, with the default bounds.
     #[must_use]
     pub fn new(from: Address, to: Vec<Address>) -> Self {
@@ -227,7 +227,7 @@ pub struct Relay {
     ports: Vec<u16>,
     notices: Vec<String>,
     targets: Targets,
-    options: relay::Options,
+    options: relay::RelaySettings,
     is_single: bool,
 }
 
@@ -236,12 +236,12 @@ impl Relay {
     ///
     /// # Errors
     /// A scheme that cannot be relayed, a name that leads nowhere, an address that cannot be bound.
-    pub fn bind(options: &Options) -> Result<Self, RelayError> {
+    pub fn bind(options: &RelayOptions) -> Result<Self, RelayError> {
         let capture = options.capture.as_deref().map(capture).transpose()?;
         Self::bind_steered(options, Steering { capture, ..Steering::default() })
     }
 
-    fn bind_steered(options: &Options, steering: Steering) -> Result<Self, RelayError> {
+    fn bind_steered(options: &RelayOptions, steering: Steering) -> Result<Self, RelayError> {
         let Steering { capture, .. } = &steering;
         if options.to.is_empty() {
             return Err(RelayError::NoServer);
@@ -257,7 +257,7 @@ impl Relay {
         let mut is_single = false;
         for to in &options.to {
             let target = target(to, protocol, options, secrets(), steering.later.as_ref())?;
-            if let Place::Local(end) = &target.place {
+            if let TargetAddress::Local(end) = &target.place {
                 is_single |= end.is_single();
                 notices.extend(end.notice());
             }
@@ -297,7 +297,7 @@ impl Relay {
             }
             listeners.push(Listener { socket, layers: layers.clone() });
         }
-        let bounds = relay::Options {
+        let bounds = relay::RelaySettings {
             // Datagrams are relayed by one, and so is what changes on the way.
             threads: match (protocol, &steering.live) {
                 (Protocol::Udp, _) | (_, Some(_)) => 1,
@@ -314,7 +314,7 @@ impl Relay {
             live: steering.live,
             numbers: steering.numbers,
             // Each takes a socket on either side, and a program more.
-            pairs: match targets.iter().any(|target| matches!(target.place, Place::Local(_))) {
+            pairs: match targets.iter().any(|target| matches!(target.place, TargetAddress::Local(_))) {
                 true => (limits::connections(open_files()) / 4).clamp(1, limits::PROGRAMS),
                 false => (limits::connections(open_files()) / 2).max(1),
             },
@@ -344,7 +344,7 @@ impl Relay {
 
     /// Whether a server's name leads nowhere yet.
     fn awaits_name(&self) -> bool {
-        self.targets.all.iter().any(|target| matches!(target.place, Place::Later(_)))
+        self.targets.all.iter().any(|target| matches!(target.place, TargetAddress::Unresolved(_)))
     }
 
     /// Whether there is one conversation and no other, since an end has no second one: then the exit code is about it.
@@ -380,7 +380,7 @@ fn protocol(address: &Address) -> Result<Protocol, RelayError> {
 fn target(
     address: &Address,
     from: Protocol,
-    options: &Options,
+    options: &RelayOptions,
     secrets: Option<Arc<dyn Secrets>>,
     later: Option<&Arc<OnceLock<Vec<SocketAddr>>>>,
 ) -> Result<Target, RelayError> {
@@ -412,12 +412,12 @@ fn target(
         })
         .map_err(|error| RelayError::Local { address: address.clone(), error })?;
     let place = match (local, &address.target) {
-        (Some(end), _) => Place::Local(Arc::new(end)),
-        (None, address::Target::Unix(path)) => Place::Path(path.clone()),
+        (Some(end), _) => TargetAddress::Local(Arc::new(end)),
+        (None, address::Target::Unix(path)) => TargetAddress::Path(path.clone()),
         (None, _) => match (addresses(address, options), later) {
-            (Ok(addresses), _) => Place::Inet(addresses),
+            (Ok(addresses), _) => TargetAddress::Inet(addresses),
             (Err(ConnectError::NotFound { .. } | ConnectError::TimedOut { .. }), Some(later)) => {
-                Place::Later(Arc::clone(later))
+                TargetAddress::Unresolved(Arc::clone(later))
             }
             (Err(error), _) => return Err(RelayError::Connect(error)),
         },
@@ -431,7 +431,7 @@ fn is_websocket(address: &Address) -> bool {
 }
 
 /// Where a server's name leads.
-fn addresses(address: &Address, options: &Options) -> Result<Vec<SocketAddr>, ConnectError> {
+fn addresses(address: &Address, options: &RelayOptions) -> Result<Vec<SocketAddr>, ConnectError> {
     let (family, timeout) = (options.family, options.connect_timeout);
     look_up_all(address, &ConnectOptions { family, timeout, ..ConnectOptions::default() })
 }
@@ -447,13 +447,13 @@ fn leads_to(target: &Target, endpoint: &Endpoint) -> bool {
         return false;
     }
     match (&target.place, &endpoint.name) {
-        (Place::Path(path), Name::Path(own)) => {
+        (TargetAddress::Path(path), Name::Path(own)) => {
             let same = |a: &std::path::Path, b: &std::path::Path| {
                 a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
             };
             same(path, own)
         }
-        (Place::Inet(addresses), Name::Inet(own)) => addresses.iter().any(|address| is_own(*address, *own)),
+        (TargetAddress::Inet(addresses), Name::Inet(own)) => addresses.iter().any(|address| is_own(*address, *own)),
         _ => false,
     }
 }

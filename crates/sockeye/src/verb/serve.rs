@@ -4,15 +4,15 @@
 //! use std::io::Read;
 //! use sockeye::address::Address;
 //! use sockeye::stop;
-//! use sockeye::verb::serve::{Options, Role, Server, Sheet};
+//! use sockeye::verb::serve::{LoadedTranscript, Role, ServeOptions, Server};
 //! use transcript::Transcript;
 //!
 //! let transcript = Transcript::parse("hi.talk", b"S: Welcome!\nS closes\n", &[])?;
-//! let options = Options {
+//! let options = ServeOptions {
 //!     addresses: vec![Address::parse("tcp://127.0.0.1:0")?],
-//!     role: Role::Transcripts(vec![Sheet { transcript, files: None }]),
+//!     role: Role::Transcripts(vec![LoadedTranscript { transcript, files: None }]),
 //!     plays: Some(1),
-//!     ..Options::default()
+//!     ..ServeOptions::default()
 //! };
 //! let server = Server::bind(&options)?;
 //! let port = server.ports()[0];
@@ -38,7 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use transcript::record::Secret;
-use transcript::{Carrier, Files as Attachments, Fresh, Options as Playing, Refused, Script, Side, Transcript};
+use transcript::{Carrier, Files as Attachments, Fresh, PlayOptions, Refused, Script, Side, Transcript};
 
 use crate::address::{self, Address, AddressError, Scheme};
 use crate::child::Program;
@@ -57,7 +57,7 @@ use crate::sys::{files::open_files, memory};
 #[cfg(feature = "http")]
 pub use crate::engine::AccessLog;
 pub use crate::engine::{Budget, Errors, Summary, Terminal};
-pub use crate::folder::Sheet;
+pub use crate::folder::LoadedTranscript;
 #[cfg(feature = "http")]
 pub use files::{Files, Plain};
 
@@ -67,7 +67,7 @@ pub enum Role {
     /// The greeting that is compiled in.
     Greeting,
     /// The S sides of transcripts, each at its own address.
-    Transcripts(Vec<Sheet>),
+    Transcripts(Vec<LoadedTranscript>),
     /// What comes goes back.
     Echo,
     /// What comes is thrown away.
@@ -94,15 +94,15 @@ pub struct Running {
 
 /// Where a client may leave so that its play is as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leaving {
+pub enum EarlyClose {
     /// Between two rounds of a loop too, though statements follow it: a server that just serves asks for no more.
-    BetweenRounds,
+    Allowed,
     /// Only where nothing follows: each play is to come to its end. A reset and a silence are failed plays too.
-    AtTheEnd,
+    Refused,
 }
 
 /// Reads transcripts once more.
-pub type Read = Box<dyn FnMut() -> Result<Vec<Sheet>, Box<dyn std::error::Error + Send + Sync>> + Send>;
+pub type Read = Box<dyn FnMut() -> Result<Vec<LoadedTranscript>, Box<dyn std::error::Error + Send + Sync>> + Send>;
 
 /// How a running server comes to newer transcripts.
 pub struct Reloading {
@@ -120,7 +120,7 @@ impl fmt::Debug for Reloading {
 
 /// How to serve.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ServeOptions {
     /// Where; empty is what the transcripts say with `at`, and port 9999 of the loopback for one that says nothing. Several
     /// transcripts take as many addresses, in their order.
     pub addresses: Vec<Address>,
@@ -155,14 +155,14 @@ pub struct Options {
     /// How long the next client may stay away while none is there; then the server ends. `None` is without end.
     pub wait: Option<Duration>,
     /// Where a client may leave.
-    pub leaving: Leaving,
+    pub early_close: EarlyClose,
     /// Whether a reset or an idle time limit between two exchanges is a failed play, wherever clients may leave.
     pub strict: bool,
     /// Who the server is where a transcript goes over to TLS.
     pub identity: Identity,
 }
 
-impl Options {
+impl ServeOptions {
     /// The greeting at the default address with the default bounds.
     #[must_use]
     pub fn new() -> Self {
@@ -183,14 +183,14 @@ impl Options {
             gate: Gate::default(),
             plays: None,
             wait: None,
-            leaving: Leaving::BetweenRounds,
+            early_close: EarlyClose::Allowed,
             strict: false,
             identity: Identity::throw_away(),
         }
     }
 }
 
-impl Default for Options {
+impl Default for ServeOptions {
     fn default() -> Self {
         Self::new()
     }
@@ -280,7 +280,7 @@ pub struct Server {
     ports: Vec<u16>,
     notices: Vec<String>,
     bounds: Bounds,
-    options: Options,
+    options: ServeOptions,
 }
 
 /// Most threads of one server.
@@ -297,7 +297,7 @@ impl Server {
     ///
     /// # Errors
     /// A transcript that cannot be played over a protocol that was asked for, an address that cannot be bound.
-    pub fn bind(options: &Options) -> Result<Self, ServeError> {
+    pub fn bind(options: &ServeOptions) -> Result<Self, ServeError> {
         let mut notices = Vec::new();
         let mut requests = Vec::new();
         let mut roles = Vec::new();
@@ -355,7 +355,7 @@ impl Server {
             plays: if is_single { Some(1) } else { options.plays },
             wait_for_client: options.wait,
             strict: options.strict,
-            to_the_end: options.leaving == Leaving::AtTheEnd,
+            to_the_end: options.early_close == EarlyClose::Refused,
             identity: options.identity.clone(),
         };
         #[cfg(feature = "http")]
@@ -442,9 +442,10 @@ fn fingerprint(identity: &Identity) -> Result<Option<String>, ServeError> {
 }
 
 /// New behaviours for sockets that are bound already: each by its request and its protocol.
-fn behaviours(options: &Options, places: &[(usize, Protocol)]) -> Result<Loaded, String> {
-    let Role::Transcripts(sheets) = &options.role else { return Err("there is no transcript".to_owned()) };
-    let roles: Result<Vec<Roles>, ServeError> = sheets.iter().map(|sheet| Roles::of_sheet(sheet, options)).collect();
+fn behaviours(options: &ServeOptions, places: &[(usize, Protocol)]) -> Result<Loaded, String> {
+    let Role::Transcripts(transcripts) = &options.role else { return Err("there is no transcript".to_owned()) };
+    let roles: Result<Vec<Roles>, ServeError> =
+        transcripts.iter().map(|loaded| Roles::of_transcript(loaded, options)).collect();
     let roles = roles.map_err(|error| error.to_string())?;
     let mut behaviours = Vec::new();
     for &(request, protocol) in places {
@@ -455,36 +456,36 @@ fn behaviours(options: &Options, places: &[(usize, Protocol)]) -> Result<Loaded,
         }
         behaviours.push(role.of(protocol));
     }
-    let names: Vec<&str> = sheets.iter().map(|sheet| sheet.transcript.source().name()).collect();
+    let names: Vec<&str> = transcripts.iter().map(|loaded| loaded.transcript.source().name()).collect();
     Ok((behaviours, format!("read again: {}", names.join(", "))))
 }
 
 /// Which role is played at which address.
-fn assign(options: &Options) -> Result<Vec<(Address, Roles)>, ServeError> {
+fn assign(options: &ServeOptions) -> Result<Vec<(Address, Roles)>, ServeError> {
     let default = || Address::loopback(DEFAULT_PORT);
-    let sheets = match &options.role {
-        Role::Transcripts(sheets) => &sheets[..],
+    let transcripts = match &options.role {
+        Role::Transcripts(transcripts) => &transcripts[..],
         #[cfg(feature = "http")]
         Role::Files(files) => return files::assign(files, options),
         Role::Greeting | Role::Echo | Role::Discard | Role::Exec(_) => &[],
     };
-    if sheets.len() > 1 && !options.addresses.is_empty() && options.addresses.len() != sheets.len() {
-        return Err(ServeError::Count { addresses: options.addresses.len(), transcripts: sheets.len() });
+    if transcripts.len() > 1 && !options.addresses.is_empty() && options.addresses.len() != transcripts.len() {
+        return Err(ServeError::Count { addresses: options.addresses.len(), transcripts: transcripts.len() });
     }
     let mut assigned = Vec::new();
-    for (index, sheet) in sheets.iter().enumerate() {
-        let role = Roles::of_sheet(sheet, options)?;
-        if sheets.len() == 1 && !options.addresses.is_empty() {
+    for (index, loaded) in transcripts.iter().enumerate() {
+        let role = Roles::of_transcript(loaded, options)?;
+        if transcripts.len() == 1 && !options.addresses.is_empty() {
             assigned.extend(options.addresses.iter().map(|address| (address.clone(), role.clone())));
             break;
         }
         let address = match options.addresses.get(index) {
             Some(address) => address.clone(),
-            None => address::named_by(&sheet.transcript).map_err(ServeError::Refused)?.unwrap_or_else(default),
+            None => address::named_by(&loaded.transcript).map_err(ServeError::Refused)?.unwrap_or_else(default),
         };
         assigned.push((address, role));
     }
-    if sheets.is_empty() {
+    if transcripts.is_empty() {
         let role = Roles::without_file(options)?;
         let addresses = if options.addresses.is_empty() { vec![default()] } else { options.addresses.clone() };
         assigned.extend(addresses.into_iter().map(|address| (address, role.clone())));
@@ -503,7 +504,7 @@ struct Roles {
 
 impl Roles {
     /// A role that needs no file.
-    fn without_file(options: &Options) -> Result<Self, ServeError> {
+    fn without_file(options: &ServeOptions) -> Result<Self, ServeError> {
         let fixed = |behaviour: Behaviour| Self { stream: Ok(behaviour.clone()), datagram: Ok(behaviour), over: None };
         match &options.role {
             Role::Echo => Ok(fixed(Behaviour::Echo)),
@@ -520,8 +521,8 @@ impl Roles {
         }
     }
 
-    fn of_sheet(sheet: &Sheet, options: &Options) -> Result<Self, ServeError> {
-        Self::prepare(&sheet.transcript, &sheet.transcript, sheet.files.as_ref(), options)
+    fn of_transcript(loaded: &LoadedTranscript, options: &ServeOptions) -> Result<Self, ServeError> {
+        Self::prepare(&loaded.transcript, &loaded.transcript, loaded.files.as_ref(), options)
     }
 
     /// A transcript over streams, and one, mostly the same, over datagrams.
@@ -529,17 +530,17 @@ impl Roles {
         stream: &Transcript,
         datagram: &Transcript,
         files: Option<&Arc<dyn Attachments>>,
-        options: &Options,
+        options: &ServeOptions,
     ) -> Result<Self, ServeError> {
         let script = |transcript: &Transcript, carrier| {
-            let mut playing = Playing::new(Side::Server, carrier);
+            let mut playing = PlayOptions::new(Side::Server, carrier);
             playing.values.clone_from(&options.values);
             playing.secrets.clone_from(&options.secrets);
             playing.fresh = options.fresh;
             playing.longest_line = options.longest_line;
             playing.wait = Some(limits::SERVE_WAIT);
             playing.wait_override = options.timeout;
-            playing.may_leave = options.leaving == Leaving::BetweenRounds;
+            playing.may_leave = options.early_close == EarlyClose::Allowed;
             playing.files = files.cloned();
             Script::prepare(transcript, &playing).map(|script| Behaviour::Play(Arc::new(script)))
         };

@@ -12,7 +12,7 @@
 //! use std::io::{Read, Write};
 //! use sockeye::address::Address;
 //! use sockeye::stop;
-//! use sockeye::verb::serve::{AccessLog, Files, Options, Plain, Role, Server};
+//! use sockeye::verb::serve::{AccessLog, Files, Plain, Role, ServeOptions, Server};
 //! use sockeye::web::options::{Folders, SiteOptions};
 //!
 //! let folder = tempfile::tempdir()?;
@@ -20,7 +20,7 @@
 //! let site = SiteOptions { folders: Folders::Kept, ..SiteOptions::default() };
 //! let files = Files { folder: folder.path().to_owned(), site, log: AccessLog::None, plain: Plain::Served };
 //! let addresses = vec![Address::parse("http://127.0.0.1:0")?];
-//! let server = Server::bind(&Options { addresses, role: Role::Files(Box::new(files)), ..Options::default() })?;
+//! let server = Server::bind(&ServeOptions { addresses, role: Role::Files(Box::new(files)), ..ServeOptions::default() })?;
 //!
 //! let port = server.ports()[0];
 //! let (stopper, stop) = stop::channel()?;

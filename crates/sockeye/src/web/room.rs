@@ -17,33 +17,33 @@ pub(crate) struct Room(Arc<AtomicUsize>);
 #[derive(Debug)]
 pub(crate) struct Placed {
     pub(crate) file: AtomicFile,
-    _place: Place,
+    _place: Permit,
 }
 
 /// A place, free again when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<AtomicUsize>);
+pub(crate) struct Permit(Arc<AtomicUsize>);
 
 impl Room {
     /// A place for one more file.
     ///
     /// # Errors
     /// 503: there is none now.
-    pub(crate) fn place(&self) -> Result<Place, Status> {
+    pub(crate) fn place(&self) -> Result<Permit, Status> {
         let most = limits::stored_at_once(open_files());
-        let place = Place(Arc::clone(&self.0));
+        let place = Permit(Arc::clone(&self.0));
         // It counts itself, and frees what it counted if that was too much.
         if self.0.fetch_add(1, Ordering::Relaxed) < most { Ok(place) } else { Err(Status::UNAVAILABLE) }
     }
 }
 
-impl Place {
+impl Permit {
     pub(crate) fn of(self, file: AtomicFile) -> Placed {
         Placed { file, _place: self }
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

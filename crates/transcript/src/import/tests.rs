@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Carrier, Options, Script, Transcript};
+use crate::{Carrier, PlayOptions, Script, Transcript};
 
 fn whole(page: &str) -> Imported {
     imported(page, 1, false)
@@ -19,7 +19,7 @@ fn assert_plays(text: &str) {
     let transcript =
         Transcript::parse("imported.talk", text.as_bytes(), &[]).unwrap_or_else(|why| panic!("{why}\n{text}"));
     for side in [Side::Client, Side::Server] {
-        Script::prepare(&transcript, &Options::new(side, Carrier::Stream))
+        Script::prepare(&transcript, &PlayOptions::new(side, Carrier::Stream))
             .unwrap_or_else(|why| panic!("{why}\n{text}"));
     }
 }

@@ -165,7 +165,7 @@ impl<'a> Line<'a> {
 
 /// A part of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part<'a> {
+enum Token<'a> {
     Text(&'a str),
     /// A value where it is said first, or nowhere else.
     First(&'a str, Kind),
@@ -197,9 +197,9 @@ pub fn with_holes(exact: &str) -> String {
         let mut written = said.head.to_owned();
         for part in &parts {
             match part {
-                Part::Text(plain) => written += plain,
-                Part::Again(_, name) => written += &format!("{{{name}}}"),
-                Part::First(value, kind) => {
+                Token::Text(plain) => written += plain,
+                Token::Again(_, name) => written += &format!("{{{name}}}"),
+                Token::First(value, kind) => {
                     let name = names.begin(value, *kind);
                     let length = if said.is_raw { format!(":{} bytes", value.len()) } else { String::new() };
                     written += &format!("{{{}{length}={value}}}", name.as_deref().unwrap_or("_"));
@@ -269,7 +269,7 @@ impl Names {
         if *count == 1 { stem.to_owned() } else { format!("{stem}{count}") }
     }
 
-    fn parts<'a>(&self, payload: &'a str, finder: &Finder) -> Vec<Part<'a>> {
+    fn parts<'a>(&self, payload: &'a str, finder: &Finder) -> Vec<Token<'a>> {
         let known = words(payload).filter_map(|range| match self.values.get(&payload[range.clone()]) {
             Some((_, Some(name))) => Some((range, name)),
             _ => None,
@@ -285,17 +285,17 @@ impl Names {
         let (mut parts, mut at) = (vec![], 0);
         for (range, what) in marks {
             if range.start > at {
-                parts.push(Part::Text(&payload[at..range.start]));
+                parts.push(Token::Text(&payload[at..range.start]));
             }
             let value = &payload[range.clone()];
             parts.push(match what {
-                Ok(kind) => Part::First(value, kind),
-                Err(name) => Part::Again(value, name),
+                Ok(kind) => Token::First(value, kind),
+                Err(name) => Token::Again(value, name),
             });
             at = range.end;
         }
         if at < payload.len() {
-            parts.push(Part::Text(&payload[at..]));
+            parts.push(Token::Text(&payload[at..]));
         }
         parts
     }
@@ -325,26 +325,26 @@ fn words(payload: &str) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// Holes that are heard again as they were said: each ends where the text behind it stands for the first time.
-fn kept(parts: Vec<Part<'_>>, is_raw: bool) -> Vec<Part<'_>> {
+fn kept(parts: Vec<Token<'_>>, is_raw: bool) -> Vec<Token<'_>> {
     if is_raw {
         return parts;
     }
-    let mut kept: Vec<Part<'_>> = Vec::with_capacity(parts.len());
+    let mut kept: Vec<Token<'_>> = Vec::with_capacity(parts.len());
     for (at, part) in parts.iter().enumerate() {
-        let Part::First(value, _) = part else {
+        let Token::First(value, _) = part else {
             kept.push(part.clone());
             continue;
         };
         let behind = match parts.get(at + 1) {
-            Some(Part::Text(text)) => Some(*text),
+            Some(Token::Text(text)) => Some(*text),
             Some(_) => None,
             None => Some(""),
         };
         // The last text of a line is looked for from its end.
         let is_last = at + 2 >= parts.len();
         let is_found = behind.is_some_and(|text| is_last || format!("{value}{text}").find(text) == Some(value.len()));
-        let is_beside = matches!(kept.last(), Some(Part::First(..) | Part::Again(..)));
-        kept.push(if is_found && !is_beside { part.clone() } else { Part::Text(value) });
+        let is_beside = matches!(kept.last(), Some(Token::First(..) | Token::Again(..)));
+        kept.push(if is_found && !is_beside { part.clone() } else { Token::Text(value) });
     }
     kept
 }
@@ -376,14 +376,14 @@ fn dns(ours: &str, theirs: &str, names: &mut Names) -> Option<(String, String)> 
 mod tests {
     use super::*;
     use crate::rehearse::rehearse;
-    use crate::{Carrier, Options, Script, Side, Transcript};
+    use crate::{Carrier, PlayOptions, Script, Side, Transcript};
 
     /// The file with holes, which plays from both ends and says what the exact one says.
     fn open(exact: &str) -> String {
         let open = with_holes(exact);
         for text in [exact, &open] {
             let transcript = Transcript::parse("x", text.as_bytes(), &[]).unwrap_or_else(|why| panic!("{why}\n{text}"));
-            let prepare = |side| Script::prepare(&transcript, &Options::new(side, Carrier::Stream)).unwrap();
+            let prepare = |side| Script::prepare(&transcript, &PlayOptions::new(side, Carrier::Stream)).unwrap();
             let (client, server) = (prepare(Side::Client), prepare(Side::Server));
             let both = rehearse(&client, &server, |all| all);
             assert!(both.client.is_success() && both.server.is_success(), "{text}");

@@ -3,31 +3,31 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::Side;
-use crate::diagnostic::{Diagnostic, Place, Source};
+use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::function::Function;
 use crate::names::{Role, Roles};
 use crate::pattern::{Pattern, count_in};
-use crate::syntax::{Form, Hole, PartKind, Statement, StatementKind, Template};
+use crate::syntax::{Form, Hole, Statement, StatementKind, Template, TemplatePartKind};
 
 /// Everything that the file does with names, in its order.
 pub(super) struct Census<'a> {
     captures: Vec<Capture<'a>>,
     /// Holes that stand for a value: the hole and the place.
-    values: Vec<(&'a Hole, Place)>,
+    values: Vec<(&'a Hole, Span)>,
     /// Names that a `set` or `let` gives, with the line.
     given: BTreeMap<&'a str, usize>,
     /// Names that get their values from outside.
     outside: BTreeSet<&'a str>,
     used: BTreeSet<&'a str>,
     /// Names that count bytes, each with the hole whose bytes they count.
-    counts: Vec<(&'a str, &'a Hole, Place)>,
+    counts: Vec<(&'a str, &'a Hole, Span)>,
     /// Names whose value a function makes that makes no number.
     digests: BTreeMap<&'a str, Function>,
 }
 
 struct Capture<'a> {
     hole: &'a Hole,
-    place: Place,
+    place: Span,
     side: Side,
     form: Form,
 }
@@ -52,7 +52,7 @@ impl<'a> Census<'a> {
             match &statement.kind {
                 StatementKind::Message { side, form, template } | StatementKind::Not { side, form, template } => {
                     for part in &template.parts {
-                        let PartKind::Hole(hole) = &part.kind else { continue };
+                        let TemplatePartKind::Hole(hole) = &part.kind else { continue };
                         if let Pattern::BytesOf(count) = &hole.pattern {
                             self.used.insert(count);
                             self.counts.push((count, hole, part.place));
@@ -108,7 +108,7 @@ impl<'a> Census<'a> {
 
     fn uses(&mut self, template: &'a Template) {
         for part in &template.parts {
-            if let PartKind::Hole(hole) = &part.kind {
+            if let TemplatePartKind::Hole(hole) = &part.kind {
                 self.used.insert(&hole.name);
                 self.values.push((hole, part.place));
             }

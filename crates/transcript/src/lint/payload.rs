@@ -2,8 +2,8 @@
 
 use std::cell::OnceCell;
 
-use crate::diagnostic::{Diagnostic, Place, Source};
-use crate::syntax::{Hole, PartKind, Template};
+use crate::diagnostic::{Diagnostic, Source, Span};
+use crate::syntax::{Hole, Template, TemplatePartKind};
 
 /// A payload as it is written.
 pub(super) struct Payload<'a> {
@@ -25,7 +25,7 @@ const QUOTES: [char; 3] = ['"', '\'', '`'];
 
 impl<'a> Payload<'a> {
     /// The payload of a statement; none if it is empty.
-    pub(super) fn of(source: &Source, statement: Place, template: &'a Template) -> Option<Self> {
+    pub(super) fn of(source: &Source, statement: Span, template: &'a Template) -> Option<Self> {
         let column = template.parts.first()?.place.column;
         let end = template.parts.last().map(|part| part.place.column + part.place.width)?;
         let characters: Vec<char> = source.line(statement.line).chars().skip(column - 1).take(end - column).collect();
@@ -35,10 +35,10 @@ impl<'a> Payload<'a> {
             let from = part.place.column - column;
             let to = (from + part.place.width).min(characters.len());
             match &part.kind {
-                PartKind::Hole(hole) => holes.push((hole, from, to)),
-                PartKind::Literal(_)
+                TemplatePartKind::Hole(hole) => holes.push((hole, from, to)),
+                TemplatePartKind::Literal(_)
                     if characters.get(from..to).is_some_and(|text| text.starts_with(&['{', '0', 'x'])) => {}
-                PartKind::Literal(_) => is_text[from.min(to)..to].fill(true),
+                TemplatePartKind::Literal(_) => is_text[from.min(to)..to].fill(true),
             }
         }
         Some(Self {
@@ -73,8 +73,8 @@ impl<'a> Payload<'a> {
         self.characters.iter().zip(&self.is_text).any(|(c, is_text)| *is_text && wanted.contains(c))
     }
 
-    pub(super) fn place(&self, from: usize, to: usize) -> Place {
-        Place { line: self.line, column: self.column + from, width: to.saturating_sub(from).max(1) }
+    pub(super) fn place(&self, from: usize, to: usize) -> Span {
+        Span { line: self.line, column: self.column + from, width: to.saturating_sub(from).max(1) }
     }
 
     pub(super) fn warning(&self, from: usize, to: usize, message: String, help: String) -> Diagnostic {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Play;
 use super::standing::expected_messages;
-use crate::diagnostic::Place;
+use crate::diagnostic::Span;
 use crate::notation::show_hiding;
 use crate::program::{Deed, Message, Op, Pattern, PieceKind, matcher};
 use crate::script::Script;
@@ -20,7 +20,7 @@ impl Play {
     pub(super) fn verdict(&self, script: &Script, fault: Fault, received: &[u8], scratch: &mut Scratch) -> Verdict {
         let here = script.program.places[self.pc];
         let secrets = script.secrets_with(scratch);
-        let mut nearest: Vec<(usize, usize, Place)> = expected_messages(script, self)
+        let mut nearest: Vec<(usize, usize, Span)> = expected_messages(script, self)
             .into_iter()
             .map(|index| {
                 let message = &script.program.messages[index];
@@ -37,7 +37,7 @@ impl Play {
         };
         let held = only.map_or(vec![], |message| held(message, scratch));
         let fold = only.is_some_and(|message| message.fold);
-        let candidates: Vec<(Expected, usize, Place)> = nearest
+        let candidates: Vec<(Expected, usize, Span)> = nearest
             .into_iter()
             .enumerate()
             .map(|(rank, (index, matched, place))| {
@@ -50,7 +50,7 @@ impl Play {
             .collect();
         let differs = fault == Fault::Differs;
         let place = candidates.first().map_or(here, |(expected, _, place)| {
-            if differs { *place } else { Place { line: expected.line, ..script_line(script, expected.line) } }
+            if differs { *place } else { Span { line: expected.line, ..script_line(script, expected.line) } }
         });
         let byte = differs.then(|| candidates.first().map_or(1, |(_, matched, _)| matched + 1));
         let mut expected: Vec<Expected> = candidates.into_iter().map(|(expected, ..)| expected).collect();
@@ -97,13 +97,13 @@ fn held(message: &Message, scratch: &Scratch) -> Vec<Held> {
 }
 
 /// Where a message's line stands.
-fn script_line(script: &Script, line: usize) -> Place {
+fn script_line(script: &Script, line: usize) -> Span {
     script
         .program
         .messages
         .iter()
         .find(|message| message.place.line == line)
-        .map_or(Place { line, column: 1, width: 1 }, |message| message.place)
+        .map_or(Span { line, column: 1, width: 1 }, |message| message.place)
 }
 
 /// A message after substitution; a hole that is still open is shown as one. Of a long one the bytes around the
@@ -191,7 +191,7 @@ fn hole(script: &Script, name: &str, pattern: &Pattern, scratch: &Scratch) -> St
 }
 
 /// The transcript's column for a difference: inside a literal the character, else the hole.
-fn place_in(message: &Message, piece: usize, matched: usize, received: &[u8]) -> Place {
+fn place_in(message: &Message, piece: usize, matched: usize, received: &[u8]) -> Span {
     let Some(found) = message.pieces.get(piece) else { return message.place };
     let PieceKind::Literal(literal) = &found.kind else { return found.place };
     let Ok(text) = std::str::from_utf8(literal) else { return found.place };
@@ -204,5 +204,5 @@ fn place_in(message: &Message, piece: usize, matched: usize, received: &[u8]) ->
         .find(|&length| received[..matched].ends_with(&literal[..length]))
         .unwrap_or(0);
     let before = text.char_indices().take_while(|(at, _)| *at < agrees).count();
-    Place { column: found.place.column + before, width: 1, ..found.place }
+    Span { column: found.place.column + before, width: 1, ..found.place }
 }

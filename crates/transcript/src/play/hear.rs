@@ -7,7 +7,7 @@ use super::{Ending, Heard, Input, Moment, Next, Play, Stop, Walk, Watch};
 use crate::carrier::Carrier;
 use crate::pattern::MOST_BYTES;
 use crate::program::matcher::{self, Walked};
-use crate::program::{Arm, Deed, First, Fork, Found, KeyPart, Literals, Message, Op, Order, Pc};
+use crate::program::{Arm, Deed, First, Fork, Found, KeyMatch, Literals, Message, Op, Order, Pc};
 use crate::syntax::{Eol, Form};
 use crate::values::{Coming, Progress, TooLarge};
 use crate::verdict::Fault;
@@ -406,7 +406,7 @@ impl<'a, W: Watch> Walk<'a, W> {
                     let missing = |bits: Range<usize>| play.missing(order, bits);
                     // Between datagrams nothing has come, as on a stream.
                     let carrier = if self.datagram { Carrier::Datagram } else { Carrier::Stream };
-                    if keys.of_part(rest, carrier, missing, &mut found) == KeyPart::Text {
+                    if keys.of_part(rest, carrier, missing, &mut found) == KeyMatch::Partial {
                         (self.scratch.found, self.scratch.coming) = (found, coming);
                         return Err(self.wait(play));
                     }

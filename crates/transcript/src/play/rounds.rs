@@ -3,7 +3,7 @@
 
 use super::say::MOST_SHOWN;
 use super::{Heard, Last, Play, SAID_AHEAD, Walk, Watch};
-use crate::program::{Answer, CHUNK, Message, Own, Part, Round, Rounds, Takes, Text, Usual, matcher};
+use crate::program::{Answer, AnswerPart, CHUNK, Message, Own, Round, Rounds, Takes, Text, Usual, matcher};
 use crate::syntax::Eol;
 use crate::values::{Block, Scratch};
 
@@ -218,15 +218,15 @@ impl<'w> Answers<'w> {
 
     /// Says an answer of any form.
     #[inline]
-    fn say_parts<'a>(&mut self, parts: &'a [Part], hole: impl Fn(usize) -> (&'a [u8], usize)) {
+    fn say_parts<'a>(&mut self, parts: &'a [AnswerPart], hole: impl Fn(usize) -> (&'a [u8], usize)) {
         let mut at = self.filled;
         for (index, part) in parts.iter().enumerate() {
             let (bytes, length) = match part {
-                Part::Short(chunk, length) => (&chunk[..], *length),
-                Part::Long(bytes) => (&bytes[..], bytes.len()),
-                Part::Hole(slot) => hole(*slot),
-                Part::Value(slot) => whole(self.scratch.value(*slot).unwrap_or_default()),
-                Part::Turn => whole(self.next),
+                AnswerPart::Short(chunk, length) => (&chunk[..], *length),
+                AnswerPart::Long(bytes) => (&bytes[..], bytes.len()),
+                AnswerPart::Hole(slot) => hole(*slot),
+                AnswerPart::Value(slot) => whole(self.scratch.value(*slot).unwrap_or_default()),
+                AnswerPart::Turn => whole(self.next),
             };
             if length <= CHUNK
                 && let Some(chunk) = bytes.first_chunk::<CHUNK>()
@@ -246,15 +246,15 @@ impl<'w> Answers<'w> {
 
     /// The block is full: the rest of the answer goes behind it.
     #[cold]
-    fn say_rest<'a>(&mut self, parts: &'a [Part], hole: impl Fn(usize) -> (&'a [u8], usize)) {
+    fn say_rest<'a>(&mut self, parts: &'a [AnswerPart], hole: impl Fn(usize) -> (&'a [u8], usize)) {
         self.flush();
         for part in parts {
             let (bytes, length) = match part {
-                Part::Short(chunk, length) => (&chunk[..], *length),
-                Part::Long(bytes) => (&bytes[..], bytes.len()),
-                Part::Hole(slot) => hole(*slot),
-                Part::Value(slot) => whole(self.scratch.value(*slot).unwrap_or_default()),
-                Part::Turn => whole(self.next),
+                AnswerPart::Short(chunk, length) => (&chunk[..], *length),
+                AnswerPart::Long(bytes) => (&bytes[..], bytes.len()),
+                AnswerPart::Hole(slot) => hole(*slot),
+                AnswerPart::Value(slot) => whole(self.scratch.value(*slot).unwrap_or_default()),
+                AnswerPart::Turn => whole(self.next),
             };
             self.output.extend_from_slice(&bytes[..length]);
         }

@@ -9,14 +9,15 @@ use super::{
     reach,
 };
 use crate::Side;
-use crate::diagnostic::{Diagnostic, Place, Source};
+use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::function::Function;
 use crate::names::{self, Role, Roles};
 use crate::notation::show;
 use crate::number::Number;
 use crate::pattern::{Count, Regex, count_in};
 use crate::syntax::{
-    Act, Case, FIRST, Form, Hole, Part, PartKind, Settings, Statement, StatementKind, Template, throughout,
+    Act, Case, FIRST, Form, Hole, Settings, Statement, StatementKind, Template, TemplatePart, TemplatePartKind,
+    throughout,
 };
 use crate::values::{MOST_VALUES, Scratch, given_index, given_slot};
 
@@ -88,7 +89,7 @@ pub(crate) fn compile(
     compiler.write_all_given();
     compiler.begin();
     compiler.block(body);
-    let end = body.last().map_or(Place { line: 1, column: 1, width: 1 }, |last| last.place);
+    let end = body.last().map_or(Span { line: 1, column: 1, width: 1 }, |last| last.place);
     compiler.emit(end, Op::End);
     let Compiler { mut program, slots, places, mut findings, .. } = compiler;
     program.slots = vec![String::new(); slots.len()];
@@ -220,14 +221,16 @@ impl Compiler<'_> {
         };
         let names = || {
             let parts = key.parts.iter().chain(&template.parts);
-            parts.filter_map(|part| if let PartKind::Hole(hole) = &part.kind { Some(&hole.name) } else { None })
+            parts.filter_map(|part| if let TemplatePartKind::Hole(hole) = &part.kind { Some(&hole.name) } else { None })
         };
         let is_known = |name: &String| self.given.contains_key(name) || self.constants.contains_key(name);
         if !names().any(|name| self.given.contains_key(name)) || !names().all(is_known) {
             return None;
         }
         for part in key.parts.iter().chain(&template.parts) {
-            if let PartKind::Hole(Hole { name, pattern: crate::syntax::Pattern::Number(number), .. }) = &part.kind {
+            if let TemplatePartKind::Hole(Hole { name, pattern: crate::syntax::Pattern::Number(number), .. }) =
+                &part.kind
+            {
                 self.write_given(name, *number);
             }
         }
@@ -240,8 +243,8 @@ impl Compiler<'_> {
     fn constant_length(&self, template: &Template, lengths: &BTreeMap<&str, usize>) -> Option<usize> {
         template.parts.iter().try_fold(0_usize, |sum, part| {
             let length = match &part.kind {
-                PartKind::Literal(bytes) => bytes.len(),
-                PartKind::Hole(hole) => {
+                TemplatePartKind::Literal(bytes) => bytes.len(),
+                TemplatePartKind::Hole(hole) => {
                     let constant = self.constants.get(&hole.name).map(|value| value.len());
                     constant.or_else(|| lengths.get(hole.name.as_str()).copied())?
                 }
@@ -255,8 +258,8 @@ impl Compiler<'_> {
         let mut bytes = Vec::new();
         for part in &template.parts {
             match &part.kind {
-                PartKind::Literal(more) => bytes.extend_from_slice(more),
-                PartKind::Hole(hole) => {
+                TemplatePartKind::Literal(more) => bytes.extend_from_slice(more),
+                TemplatePartKind::Hole(hole) => {
                     let value = self.constants.get(&hole.name)?;
                     match hole.pattern {
                         // One that does not fit is told where the value is used.
@@ -272,7 +275,7 @@ impl Compiler<'_> {
     /// Where letters of literal text match in either case, those of a value do not: there values stand apart from text.
     /// So do values from outside that are too long to stand in every message that has them.
     fn begin(&mut self) {
-        let place = Place { line: 1, column: 1, width: 1 };
+        let place = Span { line: 1, column: 1, width: 1 };
         let values = self.constants.iter().filter(|(name, _)| self.outside.contains(name.as_str()));
         let all = values.map(|(_, value)| value.len()).fold(0, usize::saturating_add);
         if all > MOST_VALUES {
@@ -316,14 +319,14 @@ impl Compiler<'_> {
         {
             self.given.insert(written.clone(), given_slot(self.program.given.len()));
             self.program.given.push(written);
-            let place = Place { line: 1, column: 1, width: 1 };
+            let place = Span { line: 1, column: 1, width: 1 };
             let value = vec![Piece { place, kind: PieceKind::Value(slot) }];
             self.program.recipes.push(Recipe { function: Some(Function::Write(number)), key: vec![], value });
         }
     }
 
     /// Behind what gives a name its value: the bytes as which it is written further down, except those that are there.
-    fn write(&mut self, place: Place, name: &str, there: Option<Number>) {
+    fn write(&mut self, place: Span, name: &str, there: Option<Number>) {
         for number in self.written.get(name).cloned().unwrap_or_default() {
             if Some(number) != there {
                 let value = vec![Piece { place, kind: PieceKind::Value(self.slot(name)) }];
@@ -334,7 +337,7 @@ impl Compiler<'_> {
     }
 
     /// Behind a message: numbers that it had as they are written get their digits, and the other way round.
-    fn take_heard(&mut self, place: Place) {
+    fn take_heard(&mut self, place: Span) {
         for (name, number) in std::mem::take(&mut self.heard) {
             if let Some(number) = number {
                 let value = vec![Piece { place, kind: PieceKind::Value(self.slot(&written_as(&name, number))) }];
@@ -345,14 +348,14 @@ impl Compiler<'_> {
         }
     }
 
-    fn emit(&mut self, place: Place, op: Op) -> Pc {
+    fn emit(&mut self, place: Span, op: Op) -> Pc {
         self.program.ops.push(op);
         self.program.places.push(place);
         self.program.ops.len() - 1
     }
 
     /// What follows is about this connection.
-    fn over(&mut self, place: Place, connection: u8) {
+    fn over(&mut self, place: Span, connection: u8) {
         if self.program.spans && self.on != Some(connection) {
             self.emit(place, Op::On(connection));
         }
@@ -365,7 +368,7 @@ impl Compiler<'_> {
     }
 
     /// Before a message of ours that first says a port at which we listen: from here on we do.
-    fn listen(&mut self, place: Place, side: Side, template: &Template) {
+    fn listen(&mut self, place: Span, side: Side, template: &Template) {
         if side != self.side {
             return;
         }
@@ -386,7 +389,7 @@ impl Compiler<'_> {
 
     fn block(&mut self, body: &[Statement]) {
         // Lines of the other side that may be left out, and may still be on their way while we speak.
-        let mut pending: Vec<(Place, &[Statement])> = Vec::new();
+        let mut pending: Vec<(Span, &[Statement])> = Vec::new();
         for (index, statement) in body.iter().enumerate() {
             if let StatementKind::Maybe { body } = &statement.kind {
                 match body.first().and_then(speaker) {
@@ -423,14 +426,14 @@ impl Compiler<'_> {
         }
     }
 
-    fn lost_maybe(&mut self, place: Place) {
+    fn lost_maybe(&mut self, place: Span) {
         let message = "what may be left out here could come in the middle of the block below";
         let help = "put a line between them that always comes, or move the `maybe` into the block";
         self.findings.push(Diagnostic::error(place, message).help(help));
     }
 
     /// Lines that may be left out.
-    fn maybe(&mut self, place: Place, body: &[Statement], ours: bool) {
+    fn maybe(&mut self, place: Span, body: &[Statement], ours: bool) {
         self.over(place, body.first().map_or(FIRST, |first| first.connection));
         let head = self.choice(place);
         if let Op::Choice(index) = self.program.ops[head] {
@@ -449,7 +452,7 @@ impl Compiler<'_> {
     }
 
     /// A line that must not come: its message, and the end of the play behind it.
-    fn forbidden(&mut self, place: Place, side: Side, form: Form, template: &Template) {
+    fn forbidden(&mut self, place: Span, side: Side, form: Form, template: &Template) {
         let message = self.message(place, side, form, template, false);
         self.heard.clear();
         self.program.messages.push(message);
@@ -460,7 +463,7 @@ impl Compiler<'_> {
     }
 
     /// What the other side may begin at any time.
-    fn aside(&mut self, place: Place, body: &[Statement]) {
+    fn aside(&mut self, place: Span, body: &[Statement]) {
         let over = self.emit(place, Op::Jump(0));
         let begin = self.here();
         let on = self.on.replace(FIRST);
@@ -629,7 +632,7 @@ impl Compiler<'_> {
     }
 
     /// Where it goes on for each value.
-    fn choose(&mut self, place: Place, name: &Template, cases: &[Case]) {
+    fn choose(&mut self, place: Span, name: &Template, cases: &[Case]) {
         let Some(key) = self.pieces(name, place.line, false).into_iter().next() else { return };
         self.program.tables.push(Table { place, key, ways: HashMap::new(), otherwise: None });
         let index = self.program.tables.len() - 1;
@@ -653,7 +656,7 @@ impl Compiler<'_> {
         self.on = None;
     }
 
-    fn any_order(&mut self, place: Place, body: &[Statement]) {
+    fn any_order(&mut self, place: Span, body: &[Statement]) {
         let mut messages = Vec::new();
         let mut ours = false;
         let counter = self.program.counters;
@@ -689,7 +692,7 @@ impl Compiler<'_> {
         self.take_heard(place);
     }
 
-    fn counted(&mut self, place: Place, times: u32, body: &[Statement]) {
+    fn counted(&mut self, place: Span, times: u32, body: &[Statement]) {
         let counter = self.counter();
         let enter = self.emit(place, Op::Enter(vec![counter]));
         self.places.loops.insert(place.line, enter);
@@ -707,7 +710,7 @@ impl Compiler<'_> {
     }
 
     /// A fork whose ways are not known yet.
-    fn choice(&mut self, place: Place) -> Pc {
+    fn choice(&mut self, place: Span) -> Pc {
         let choice = Choice {
             place,
             kind: Fork::Either { branches: vec![], after: 0 },
@@ -745,7 +748,7 @@ impl Compiler<'_> {
         *self.slots.entry(name.to_owned()).or_insert(next)
     }
 
-    fn message(&mut self, place: Place, side: Side, form: Form, template: &Template, to_end: bool) -> Message {
+    fn message(&mut self, place: Span, side: Side, form: Form, template: &Template, to_end: bool) -> Message {
         let pieces = coalesced(self.pieces(template, place.line, side == self.side));
         self.here.clear();
         if matcher::text_length(&pieces, &Scratch::default()).is_none_or(|length| length > MOST_SAID) {
@@ -767,18 +770,18 @@ impl Compiler<'_> {
 
     fn pieces(&mut self, template: &Template, line: usize, ours: bool) -> Vec<Piece> {
         let mut pieces = Vec::with_capacity(template.parts.len());
-        for Part { place, kind } in &template.parts {
+        for TemplatePart { place, kind } in &template.parts {
             debug_assert_eq!(place.line, line);
             let kind = match kind {
-                PartKind::Literal(bytes) => PieceKind::Literal(bytes.as_slice().into()),
-                PartKind::Hole(hole) => self.hole(*place, hole, ours),
+                TemplatePartKind::Literal(bytes) => PieceKind::Literal(bytes.as_slice().into()),
+                TemplatePartKind::Hole(hole) => self.hole(*place, hole, ours),
             };
             pieces.push(Piece { place: *place, kind });
         }
         pieces
     }
 
-    fn hole(&mut self, place: Place, hole: &Hole, ours: bool) -> PieceKind {
+    fn hole(&mut self, place: Span, hole: &Hole, ours: bool) -> PieceKind {
         let role = match self.roles.of(place) {
             // It was given its value when we began to listen.
             Role::Capture if ours && self.listens_for(&hole.name).is_some() => Role::Value,
@@ -845,7 +848,7 @@ impl Compiler<'_> {
     }
 
     /// A number that is not written in decimal digits: its slot has the bytes as they are written.
-    fn number(&mut self, place: Place, hole: &Hole, number: Number, role: Role, ours: bool) -> PieceKind {
+    fn number(&mut self, place: Span, hole: &Hole, number: Number, role: Role, ours: bool) -> PieceKind {
         if let Some(value) = self.constants.get(&hole.name).filter(|_| role != Role::Ignored) {
             let Some(bytes) = number.write(value) else {
                 let message =
@@ -919,7 +922,7 @@ impl Compiler<'_> {
     }
 
     /// A hole's pattern, with the slot of a name that counts bytes, or the number if that is a constant.
-    fn pattern(&mut self, place: Place, hole: &Hole) -> Pattern {
+    fn pattern(&mut self, place: Span, hole: &Hole) -> Pattern {
         let name = match &hole.pattern {
             crate::syntax::Pattern::Any => return Pattern::Any,
             crate::syntax::Pattern::Word => return Pattern::Word,
@@ -975,8 +978,8 @@ fn coalesced(pieces: Vec<Piece>) -> Vec<Piece> {
         return pieces;
     }
     let mut all: Vec<Piece> = Vec::new();
-    let mut open: Option<(Place, Vec<u8>)> = None;
-    let close = |open: &mut Option<(Place, Vec<u8>)>, all: &mut Vec<Piece>| {
+    let mut open: Option<(Span, Vec<u8>)> = None;
+    let close = |open: &mut Option<(Span, Vec<u8>)>, all: &mut Vec<Piece>| {
         if let Some((place, text)) = open.take() {
             all.push(Piece { place, kind: PieceKind::Literal(text.into()) });
         }

@@ -108,7 +108,7 @@ impl Keys {
         carrier: Carrier,
         missing: impl Fn(Range<usize>) -> Option<usize>,
         found: &mut Vec<usize>,
-    ) -> Part {
+    ) -> KeyMatch {
         found.clear();
         let take = |kinds: &[Range<usize>], found: &mut Vec<usize>| {
             found.extend(kinds.iter().filter_map(|ranks| missing(ranks.clone())).map(|rank| self.places[rank]));
@@ -125,19 +125,19 @@ impl Keys {
             && found.is_empty()
             && missing(first.start..last.end).is_some()
         {
-            return Part::Text;
+            return KeyMatch::Partial;
         }
         take(&kinds[longer], found);
         found.sort_unstable();
-        Part::Found
+        KeyMatch::Found
     }
 }
 
 /// How far what came has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum KeyMatch {
     /// It is a part of the text that some messages begin with.
-    Text,
+    Partial,
     /// The messages that may be it are put down.
     Found,
 }
@@ -226,7 +226,7 @@ fn taken_by(message: &Message, is_end: bool, index: usize) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::program::matcher;
-    use crate::script::{Options, Script};
+    use crate::script::{PlayOptions, Script};
     use crate::values::Scratch;
     use crate::{Side, Transcript};
 
@@ -235,7 +235,7 @@ mod tests {
         let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
         let text = format!("{settings}in any order\n{lines}end\nS: ok\n");
         let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
-        let script = Script::prepare(&transcript, &Options::new(Side::Server, Carrier::Stream)).unwrap();
+        let script = Script::prepare(&transcript, &PlayOptions::new(Side::Server, Carrier::Stream)).unwrap();
         script.program.messages[script.program.orders[0].messages[0]..][..script.program.orders[0].messages.len()]
             .to_vec()
     }
@@ -299,8 +299,10 @@ mod tests {
                             )
                     });
                     match part {
-                        Part::Found => assert!(first.is_none_or(|index| found.contains(&index)), "{came:?} {lines:#?}"),
-                        Part::Text => assert!(first.is_some() && each.is_none(), "{came:?} {lines:#?}"),
+                        KeyMatch::Found => {
+                            assert!(first.is_none_or(|index| found.contains(&index)), "{came:?} {lines:#?}")
+                        }
+                        KeyMatch::Partial => assert!(first.is_some() && each.is_none(), "{came:?} {lines:#?}"),
                     }
                 }
                 gone[each.unwrap_or(below(&mut state, messages.len()))] = true;

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::Side;
-use crate::diagnostic::Place;
+use crate::diagnostic::Span;
 use crate::function::Function;
 use crate::made::Made;
 use crate::pattern::Count;
@@ -28,10 +28,10 @@ pub(crate) type Pattern = crate::pattern::Pattern<Box<Count>>;
 
 pub(crate) use choices::{may_begin, misheard};
 pub(crate) use compile::{Outside, compile};
-pub(crate) use keys::{Keys, Part as KeyPart};
+pub(crate) use keys::{KeyMatch, Keys};
 pub(crate) use literals::{Found, Literals};
 pub(crate) use prefix::unclear_ends;
-pub(crate) use rounds::{Answer, CHUNK, Own, Part, Round, Rounds, Takes, Text, Usual, find as find_rounds};
+pub(crate) use rounds::{Answer, AnswerPart, CHUNK, Own, Round, Rounds, Takes, Text, Usual, find as find_rounds};
 
 /// An operation's index in [`Program::ops`].
 pub(crate) type Pc = usize;
@@ -47,7 +47,7 @@ pub const MOST_SAID: usize = 2 * crate::values::MOST_VALUES;
 pub(crate) struct Program {
     pub(crate) ops: Vec<Op>,
     /// Where each operation stands in the text.
-    pub(crate) places: Vec<Place>,
+    pub(crate) places: Vec<Span>,
     pub(crate) messages: Vec<Message>,
     pub(crate) choices: Vec<Choice>,
     pub(crate) orders: Vec<Order>,
@@ -154,7 +154,7 @@ pub(crate) struct Connect {
 /// The ways of a `choose`.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
-    pub(crate) place: Place,
+    pub(crate) place: Span,
     /// What decides: a value, or text that is known before.
     pub(crate) key: Piece,
     pub(crate) ways: HashMap<Box<[u8]>, Pc>,
@@ -190,7 +190,7 @@ pub(crate) enum Deed {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
-    pub(crate) place: Place,
+    pub(crate) place: Span,
     pub(crate) side: Side,
     pub(crate) form: Form,
     pub(crate) pieces: Vec<Piece>,
@@ -231,11 +231,11 @@ pub(crate) struct Recipe {
 /// A file that is said as it stands.
 #[derive(Debug, Clone)]
 pub(crate) struct FileMessage {
-    pub(crate) place: Place,
+    pub(crate) place: Span,
     pub(crate) side: Side,
     /// Below the transcript's folder.
     pub(crate) path: String,
-    pub(crate) path_place: Place,
+    pub(crate) path_place: Span,
 }
 
 /// Lines that may come in any order.
@@ -267,7 +267,7 @@ impl Order {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Piece {
-    pub(crate) place: Place,
+    pub(crate) place: Span,
     pub(crate) kind: PieceKind,
 }
 
@@ -316,7 +316,7 @@ pub(crate) enum Shape {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Choice {
-    pub(crate) place: Place,
+    pub(crate) place: Span,
     pub(crate) kind: Fork,
     /// The connection on which it stands.
     pub(crate) connection: u8,

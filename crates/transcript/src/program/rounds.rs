@@ -83,7 +83,7 @@ pub(crate) struct Answer {
 pub(crate) struct Text {
     /// The same as the parts, where it is one of the forms that most answers have.
     pub(crate) usual: Usual,
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<AnswerPart>,
 }
 
 /// A form of text that is put down without a look at part after part.
@@ -111,7 +111,7 @@ pub(crate) enum Takes {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum AnswerPart {
     /// The first so many of these bytes.
     Short([u8; CHUNK], usize),
     Long(Vec<u8>),
@@ -155,13 +155,13 @@ struct Finder<'a> {
 }
 
 /// A way as far as it was gone.
-struct Way<'a> {
+struct Candidate<'a> {
     /// The slots that the line gives their values.
     captures: Vec<usize>,
     /// Those that have the same value in every round.
     fixed: Vec<(usize, &'a [u8])>,
     own: Own,
-    parts: [Vec<Part>; 2],
+    parts: [Vec<AnswerPart>; 2],
     lines: Vec<usize>,
 }
 
@@ -172,7 +172,7 @@ impl Finder<'_> {
             First::Line(message) => Some((message, self.way(arm, message))),
             _ => None,
         });
-        let mut lines: Vec<(usize, Option<Way<'_>>)> = lines.collect();
+        let mut lines: Vec<(usize, Option<Candidate<'_>>)> = lines.collect();
         let Some(own) = lines.iter().find_map(|(_, way)| Some(way.as_ref()?.own.clone())) else {
             return Rounds::default();
         };
@@ -180,11 +180,11 @@ impl Finder<'_> {
         for (_, way) in &mut lines {
             way.take_if(|way| way.own != own);
         }
-        let round = |(message, way): (usize, Option<Way<'_>>)| {
+        let round = |(message, way): (usize, Option<Candidate<'_>>)| {
             let between = self.between(message, own.turn.as_ref())?.map(Box::new);
             let takes = if between.is_some() { Takes::Turned } else { self.takes(message, way.as_ref()) };
             let heard = self.program.messages[message].place.line;
-            let answer = way.map(|Way { parts, lines, .. }| Answer { texts: parts.map(Text::new), heard, lines });
+            let answer = way.map(|Candidate { parts, lines, .. }| Answer { texts: parts.map(Text::new), heard, lines });
             Some(Round { takes, between, message, answer })
         };
         let Some(ways) = lines.into_iter().map(round).collect() else { return Rounds::default() };
@@ -213,7 +213,7 @@ impl Finder<'_> {
     }
 
     /// Which lines begin a way.
-    fn takes(&self, message: usize, way: Option<&Way<'_>>) -> Takes {
+    fn takes(&self, message: usize, way: Option<&Candidate<'_>>) -> Takes {
         let message = &self.program.messages[message];
         match &message.shape {
             _ if message.form != Form::Text || message.fold => Takes::Other,
@@ -238,7 +238,7 @@ impl Finder<'_> {
     }
 
     /// Goes a way to where it comes back.
-    fn way(&self, arm: &Arm, heard: usize) -> Option<Way<'_>> {
+    fn way(&self, arm: &Arm, heard: usize) -> Option<Candidate<'_>> {
         let heard = &self.program.messages[heard];
         if !arm.path.is_empty() || !matches!(self.program.ops[arm.pc], Op::Hear(_)) || heard.form != Form::Text {
             return None;
@@ -249,12 +249,13 @@ impl Finder<'_> {
         if captures.iter().any(|slot| needed >> slot & 1 == 1) {
             return None;
         }
-        let mut way = Way { captures, fixed: vec![], own: Own::default(), parts: [vec![], vec![]], lines: vec![] };
+        let mut way =
+            Candidate { captures, fixed: vec![], own: Own::default(), parts: [vec![], vec![]], lines: vec![] };
         let mut copied = 0;
         let mut pc = arm.pc + 1;
         for _ in 0..LONGEST {
             if pc == self.place {
-                way.parts.iter_mut().flatten().for_each(Part::shorten);
+                way.parts.iter_mut().flatten().for_each(AnswerPart::shorten);
                 return Some(way);
             }
             match &self.program.ops[pc] {
@@ -287,7 +288,7 @@ impl Finder<'_> {
     }
 
     /// Of several loops around each other only the walk knows which goes on.
-    fn count(&self, way: &mut Way<'_>, count: Count) -> Option<()> {
+    fn count(&self, way: &mut Candidate<'_>, count: Count) -> Option<()> {
         if way.own.count.is_some() {
             return None;
         }
@@ -296,7 +297,7 @@ impl Finder<'_> {
     }
 
     /// Adds what a message says, if nothing but the line that was heard, and what was known before, decides it.
-    fn say<'a>(&'a self, message: &'a Message, way: &mut Way<'a>) -> Option<()> {
+    fn say<'a>(&'a self, message: &'a Message, way: &mut Candidate<'a>) -> Option<()> {
         if message.depends == Depends::Play && !message.rivals.is_empty() || self.kept && message.form != Form::Text {
             return None;
         }
@@ -309,16 +310,16 @@ impl Finder<'_> {
                     if let Some(&(_, value)) = way.fixed.iter().find(|(fixed, _)| fixed == slot) {
                         way.add(value);
                     } else if turned == Some(*slot) {
-                        way.push(&Part::Turn);
+                        way.push(&AnswerPart::Turn);
                     } else if way.captures.contains(slot) {
-                        way.push(&Part::Hole(*slot));
+                        way.push(&AnswerPart::Hole(*slot));
                     } else {
                         // Together they must not be too long, which of those that are given is known, and of one is sure.
                         values += usize::from(given_index(*slot).is_none());
                         if values > 1 {
                             return None;
                         }
-                        way.push(&Part::Value(*slot));
+                        way.push(&AnswerPart::Value(*slot));
                     }
                 }
                 PieceKind::Capture { pattern: Pattern::BytesOf(_), .. } => return None,
@@ -332,7 +333,7 @@ impl Finder<'_> {
                         return None;
                     }
                     way.own.turn = Some(Turn { tour: *tour, slot: *slot, defaults: defaults.clone() });
-                    way.push(&Part::Turn);
+                    way.push(&AnswerPart::Turn);
                 }
             }
         }
@@ -351,12 +352,12 @@ impl Finder<'_> {
     }
 }
 
-impl Way<'_> {
+impl Candidate<'_> {
     fn add(&mut self, bytes: &[u8]) {
         self.parts.iter_mut().for_each(|parts| add(bytes, parts));
     }
 
-    fn push(&mut self, part: &Part) {
+    fn push(&mut self, part: &AnswerPart) {
         self.parts.iter_mut().for_each(|parts| parts.push(part.clone()));
     }
 }
@@ -369,18 +370,18 @@ fn captured(piece: &Piece) -> Option<usize> {
     }
 }
 
-fn add(bytes: &[u8], parts: &mut Vec<Part>) {
+fn add(bytes: &[u8], parts: &mut Vec<AnswerPart>) {
     match parts.last_mut() {
-        Some(Part::Long(text)) => text.extend_from_slice(bytes),
-        _ => parts.push(Part::Long(bytes.to_vec())),
+        Some(AnswerPart::Long(text)) => text.extend_from_slice(bytes),
+        _ => parts.push(AnswerPart::Long(bytes.to_vec())),
     }
 }
 
 impl Text {
-    fn new(parts: Vec<Part>) -> Self {
+    fn new(parts: Vec<AnswerPart>) -> Self {
         let usual = match parts[..] {
-            [Part::Short(text, length)] => Usual::Short(text, length),
-            [Part::Short(before, first), Part::Hole(slot), Part::Short(after, last)] => {
+            [AnswerPart::Short(text, length)] => Usual::Short(text, length),
+            [AnswerPart::Short(before, first), AnswerPart::Hole(slot), AnswerPart::Short(after, last)] => {
                 Usual::Around { before, first, slot, after, last }
             }
             _ => Usual::Other,
@@ -389,7 +390,7 @@ impl Text {
     }
 }
 
-impl Part {
+impl AnswerPart {
     fn shorten(&mut self) {
         if let Self::Long(bytes) = self
             && bytes.len() <= CHUNK

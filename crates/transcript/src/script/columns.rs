@@ -1,7 +1,7 @@
 //! The checks of a play's own values. Whatever may be wrong with them is told by making the script once more with the values
 //! in it, so that a value is refused in the same words however it is given; most rows need no more than a look.
 
-use super::{DATAGRAM, Options, Script, said};
+use super::{DATAGRAM, PlayOptions, Script, said};
 use crate::carrier::Carrier;
 use crate::pattern::count_in;
 use crate::program::{self, Depends, MOST_SAID, Op, Pattern, Piece, PieceKind, Program};
@@ -16,7 +16,7 @@ use crate::values::{MOST_VALUES, Scratch, given_index, given_slot};
 pub(crate) struct Columns {
     transcript: Transcript,
     /// How the script was made.
-    options: Options,
+    options: PlayOptions,
     /// Those of them whose values are secret.
     secret: Vec<usize>,
     /// Longest value that fits into every message.
@@ -32,7 +32,7 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    pub(super) fn of(program: &Program, transcript: &Transcript, options: &Options) -> Self {
+    pub(super) fn of(program: &Program, transcript: &Transcript, options: &PlayOptions) -> Self {
         let mut columns = Self {
             transcript: transcript.clone(),
             options: options.clone(),
@@ -127,7 +127,7 @@ fn decides(program: &Program) -> bool {
 }
 
 impl Script {
-    /// The names whose values a play is given, in their order: see [`Options::columns`].
+    /// The names whose values a play is given, in their order: see [`PlayOptions::columns`].
     #[must_use]
     pub fn columns(&self) -> &[String] {
         self.columns.as_ref().map_or(&[], |columns| &columns.options.columns)
@@ -155,7 +155,7 @@ impl Script {
         else {
             let names = self.columns().len();
             let text = format!("{} values are given for the {names} names that differ from play to play", values.len());
-            let place = crate::diagnostic::Place { line: 1, column: 1, width: 1 };
+            let place = crate::diagnostic::Span { line: 1, column: 1, width: 1 };
             return Err(Refused::new(&self.source, vec![crate::Diagnostic::error(place, text)]));
         };
         let refusal = || self.refusal(columns, &values.clone().collect::<Vec<_>>());
@@ -239,7 +239,7 @@ impl Script {
 
     fn too_large(&self, length: usize) -> Refused {
         let text = format!("the values that are given are {length} bytes long together, and a play holds 16 MiB");
-        let place = crate::diagnostic::Place { line: 1, column: 1, width: 1 };
+        let place = crate::diagnostic::Span { line: 1, column: 1, width: 1 };
         let finding = crate::Diagnostic::error(place, text).help("a larger body is a file: `S file: body.bin`");
         Refused::new(&self.source, vec![finding])
     }

@@ -1,11 +1,11 @@
 //! Files that are no text of ours: other encodings, other line endings, nothing at all.
 
-use crate::diagnostic::{Diagnostic, Place, Source};
+use crate::diagnostic::{Diagnostic, Source, Span};
 
 /// Why the bytes are no text that could be read line by line.
 pub(super) fn not_text(text: &[u8]) -> Option<Diagnostic> {
     let begins = |bytes: &[u8]| text.starts_with(bytes);
-    let start = Place { line: 1, column: 1, width: 1 };
+    let start = Span { line: 1, column: 1, width: 1 };
     if begins(&[0xff, 0xfe, 0, 0]) || begins(&[0, 0, 0xfe, 0xff]) {
         return Some(wide("UTF-32"));
     }
@@ -30,14 +30,14 @@ pub(super) fn not_text(text: &[u8]) -> Option<Diagnostic> {
         && text[at + 1..].iter().any(|byte| !byte.is_ascii_whitespace())
     {
         let column = String::from_utf8_lossy(&text[..at]).chars().count() + 1;
-        let finding = Diagnostic::error(Place { column, ..start }, "the lines of this file end with CR alone");
+        let finding = Diagnostic::error(Span { column, ..start }, "the lines of this file end with CR alone");
         return Some(finding.help("save it with LF or CRLF at the end of its lines; `tr '\\r' '\\n'` does it"));
     }
     None
 }
 
 fn wide(encoding: &str) -> Diagnostic {
-    Diagnostic::error(Place { line: 1, column: 1, width: 1 }, format!("the file is {encoding}, and not UTF-8"))
+    Diagnostic::error(Span { line: 1, column: 1, width: 1 }, format!("the file is {encoding}, and not UTF-8"))
         .help(format!("save it as UTF-8; `iconv -f {encoding} -t UTF-8` does it"))
 }
 
@@ -47,7 +47,7 @@ pub(super) fn not_utf8(text: &[u8], offset: usize) -> Diagnostic {
     let start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
     let line = memchr::memchr_iter(b'\n', before).count() + 1;
     let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
-    Diagnostic::error(Place { line, column, width: 1 }, format!("byte 0x{:02x} is not UTF-8", text[offset]))
+    Diagnostic::error(Span { line, column, width: 1 }, format!("byte 0x{:02x} is not UTF-8", text[offset]))
         .help("a transcript is UTF-8 text: save it so; write other bytes as {0xff} or on an `S hex:` line")
 }
 
@@ -57,6 +57,6 @@ pub(super) fn nothing_said(source: &Source) -> Diagnostic {
         (1..).take_while(|number| *number <= source.len()).find(|number| !source.line(*number).trim().is_empty());
     let line = lines.unwrap_or(1);
     let width = source.line(line).chars().count();
-    Diagnostic::error(Place { line, column: 1, width }, "nothing is said in this file")
+    Diagnostic::error(Span { line, column: 1, width }, "nothing is said in this file")
         .help("write what is said, a line each: `C: text` for the client, `S: text` for the server")
 }

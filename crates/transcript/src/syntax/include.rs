@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::encoding;
 use super::parse::{Line, Parser, is_elsewhere};
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Diagnostic, Span};
 
 /// Files inside each other, at most.
 const DEEPEST: usize = 16;
@@ -80,7 +80,7 @@ impl Parser<'_> {
         Ok(text)
     }
 
-    fn included_text(&mut self, by: Place, below: String, name: String, text: &[u8]) {
+    fn included_text(&mut self, by: Span, below: String, name: String, text: &[u8]) {
         if let Some(mut finding) = encoding::not_text(text) {
             // It has no line that could be shown.
             (finding.line, finding.column, finding.width) = (by.line, by.column, by.width);

@@ -21,7 +21,7 @@ pub(crate) use parse::{read, said_by};
 pub(crate) use unknown::bare_bytes;
 
 use crate::Side;
-use crate::diagnostic::{Diagnostic, Place, Severity, Source};
+use crate::diagnostic::{Diagnostic, Severity, Source, Span};
 use crate::function::Function;
 use crate::made::Made;
 
@@ -31,7 +31,7 @@ pub(crate) fn is_duration(word: &str) -> bool {
 }
 
 /// The parts of a payload, columns counted from its beginning; `None` if it is not well formed.
-pub(crate) fn payload_parts(payload: &str, form: Form) -> Option<Vec<Part>> {
+pub(crate) fn payload_parts(payload: &str, form: Form) -> Option<Vec<TemplatePart>> {
     let (at, mut findings) = (template::At { line: 1, column: 1 }, Vec::new());
     let template = match form {
         Form::Hex => template::hex(payload, at, &mut findings),
@@ -111,7 +111,7 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct At {
     /// Where it is written.
-    pub place: Place,
+    pub place: Span,
     /// As it is written.
     pub address: String,
 }
@@ -134,7 +134,7 @@ pub enum Eol {
 #[derive(Debug, Clone)]
 pub(crate) struct Statement {
     /// The statement's text without its indent.
-    pub(crate) place: Place,
+    pub(crate) place: Span,
     pub(crate) kind: StatementKind,
     /// Over which connection it is said or done: the 2 of `C2:`. A block has that of its first line.
     pub(crate) connection: u8,
@@ -174,7 +174,7 @@ pub(crate) enum StatementKind {
     File {
         side: Side,
         path: String,
-        path_place: Place,
+        path_place: Span,
     },
     Set {
         name: String,
@@ -335,7 +335,7 @@ impl Act {
 #[derive(Debug, Clone)]
 pub(crate) struct Branch {
     /// The `either` or `or` that begins it.
-    pub(crate) place: Place,
+    pub(crate) place: Span,
     pub(crate) body: Vec<Statement>,
 }
 
@@ -343,7 +343,7 @@ pub(crate) struct Branch {
 #[derive(Debug, Clone)]
 pub(crate) struct Case {
     /// The `is` or `else` that begins it.
-    pub(crate) place: Place,
+    pub(crate) place: Span,
     /// None for all values that no other way has.
     pub(crate) value: Option<Vec<u8>>,
     pub(crate) body: Vec<Statement>,
@@ -352,15 +352,15 @@ pub(crate) struct Case {
 /// A payload: bytes with holes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Template {
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<TemplatePart>,
 }
 
 impl Template {
     /// Its holes, and where each stands.
-    pub(crate) fn holes(&self) -> impl Iterator<Item = (&Hole, Place)> {
+    pub(crate) fn holes(&self) -> impl Iterator<Item = (&Hole, Span)> {
         self.parts.iter().filter_map(|part| match &part.kind {
-            PartKind::Hole(hole) => Some((hole, part.place)),
-            PartKind::Literal(_) => None,
+            TemplatePartKind::Hole(hole) => Some((hole, part.place)),
+            TemplatePartKind::Literal(_) => None,
         })
     }
 
@@ -374,13 +374,13 @@ impl Template {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Part {
-    pub(crate) place: Place,
-    pub(crate) kind: PartKind,
+pub(crate) struct TemplatePart {
+    pub(crate) place: Span,
+    pub(crate) kind: TemplatePartKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum PartKind {
+pub(crate) enum TemplatePartKind {
     Literal(Vec<u8>),
     Hole(Hole),
 }
@@ -398,6 +398,6 @@ pub(crate) struct Hole {
 /// One default of a hole, and where it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sample {
-    pub(crate) place: Place,
+    pub(crate) place: Span,
     pub(crate) bytes: Vec<u8>,
 }

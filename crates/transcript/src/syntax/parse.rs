@@ -11,11 +11,11 @@ use super::size::Size;
 use super::template::{self, At};
 use super::unknown;
 use super::{
-    Act, Branch, Case, FIRST, Form, MOST_CONNECTIONS, Part, PartKind, Pattern, Refused, Settings, Statement,
-    StatementKind, Template, Tree,
+    Act, Branch, Case, FIRST, Form, MOST_CONNECTIONS, Pattern, Refused, Settings, Statement, StatementKind, Template,
+    TemplatePart, TemplatePartKind, Tree,
 };
 use crate::Side;
-use crate::diagnostic::{Diagnostic, Place, Source};
+use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::file::Files;
 
 /// Deepest nesting of blocks.
@@ -33,7 +33,7 @@ pub(super) struct Included {
 /// Reads a whole text, with every mistake in its statements. What is not text at all is refused.
 pub(crate) fn read(name: &str, text: &[u8], files: Option<&dyn Files>) -> Result<Tree, Refused> {
     if text.len() > LARGEST {
-        let finding = Diagnostic::error(Place { line: 1, column: 1, width: 1 }, "the file is larger than 16 MiB");
+        let finding = Diagnostic::error(Span { line: 1, column: 1, width: 1 }, "the file is larger than 16 MiB");
         return Err(Refused::new(&Arc::new(Source::new(name, "")), vec![finding]));
     }
     if let Some(finding) = encoding::not_text(text) {
@@ -75,7 +75,7 @@ pub(crate) fn read(name: &str, text: &[u8], files: Option<&dyn Files>) -> Result
 
 /// A block that is still open.
 pub(super) struct Open {
-    place: Place,
+    place: Span,
     kind: Block,
     /// The statements around it, up to the block.
     outside: Vec<Statement>,
@@ -85,7 +85,7 @@ enum Block {
     Repeat(Option<u32>),
     Either {
         done: Vec<Branch>,
-        current: Place,
+        current: Span,
     },
     AnyOrder,
     Together,
@@ -118,7 +118,7 @@ pub(super) struct Parser<'a> {
     pub(super) blocks_outside: usize,
     pub(super) included: Included,
     /// The first block whose `end` stands in another column: if one is never closed, it is this one.
-    astray: Option<Place>,
+    astray: Option<Span>,
     pub(super) findings: Vec<Diagnostic>,
     pub(super) settings: Settings,
     pub(super) open: Vec<Open>,
@@ -138,16 +138,16 @@ pub(super) struct Parser<'a> {
 /// One statement's text, split as most statements need it.
 #[derive(Clone, Copy)]
 pub(super) struct Line<'a> {
-    pub(super) place: Place,
+    pub(super) place: Span,
     pub(super) text: &'a str,
 }
 
 impl<'a> Line<'a> {
     /// The place of a part of the text, which must be a slice of it.
-    pub(super) fn place_of(&self, part: &str) -> Place {
+    pub(super) fn place_of(&self, part: &str) -> Span {
         let offset = part.as_ptr() as usize - self.text.as_ptr() as usize;
         let before = self.text[..offset].chars().count();
-        Place { column: self.place.column + before, width: part.chars().count(), ..self.place }
+        Span { column: self.place.column + before, width: part.chars().count(), ..self.place }
     }
 
     /// What follows the first word, to the end of the line.
@@ -171,7 +171,7 @@ impl<'a> Line<'a> {
 }
 
 impl Parser<'_> {
-    pub(super) fn error(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn error(&mut self, place: Span, message: impl Into<String>, help: impl Into<String>) {
         self.findings.push(Diagnostic::error(place, message).help(help));
     }
 
@@ -197,7 +197,7 @@ impl Parser<'_> {
     fn line(&mut self, number: usize, whole: &str) {
         let text = whole.trim_start_matches([' ', '\t']);
         let indent = whole.len() - text.len();
-        let place = Place { line: number, column: indent + 1, width: text.trim_end().chars().count() };
+        let place = Span { line: number, column: indent + 1, width: text.trim_end().chars().count() };
         if text.is_empty() || text.starts_with('#') {
             if let Some(path) = text.strip_prefix("#include ").filter(|path| path.contains(".talk")) {
                 let path = path.trim().trim_matches(['"', '<', '>']);
@@ -260,7 +260,7 @@ impl Parser<'_> {
         }
     }
 
-    fn statement_word(&mut self, place: Place, word: &str) {
+    fn statement_word(&mut self, place: Span, word: &str) {
         match word {
             "either" => self.begin(place, Block::Either { done: Vec::new(), current: place }),
             "together" => self.begin(place, Block::Together),
@@ -271,11 +271,11 @@ impl Parser<'_> {
         }
     }
 
-    pub(super) fn push(&mut self, place: Place, kind: StatementKind) {
+    pub(super) fn push(&mut self, place: Span, kind: StatementKind) {
         self.push_on(place, FIRST, kind);
     }
 
-    fn push_on(&mut self, place: Place, connection: u8, kind: StatementKind) {
+    fn push_on(&mut self, place: Span, connection: u8, kind: StatementKind) {
         if begins_with_connecting(&kind) {
             self.goes_on();
         } else if let Some(before) = self.body.last().filter(|before| before.connection == connection)
@@ -327,7 +327,7 @@ impl Parser<'_> {
             Some(payload) => payload,
             None if rest.is_empty() => rest,
             None => {
-                let place = Place { width: head.chars().count() + 1, ..line.place };
+                let place = Span { width: head.chars().count() + 1, ..line.place };
                 self.error(
                     place,
                     "a space must follow the colon",
@@ -468,7 +468,7 @@ impl Parser<'_> {
         let at = At { line: place.line, column: place.column };
         let name = template::text(rest, at, &mut self.findings);
         let is_name = match &name.parts[..] {
-            [Part { kind: PartKind::Hole(hole), .. }] => {
+            [TemplatePart { kind: TemplatePartKind::Hole(hole), .. }] => {
                 hole.name != "_" && hole.pattern == Pattern::Any && hole.defaults.is_empty()
             }
             _ => false,
@@ -494,8 +494,8 @@ impl Parser<'_> {
         let mut value = Vec::new();
         for part in &template.parts {
             match &part.kind {
-                PartKind::Literal(bytes) => value.extend_from_slice(bytes),
-                PartKind::Hole(hole) => {
+                TemplatePartKind::Literal(bytes) => value.extend_from_slice(bytes),
+                TemplatePartKind::Hole(hole) => {
                     let help = format!("write the value itself: `is {}`", hole.name);
                     self.error(part.place, "`is` has a value that is known, and no hole", help);
                     break;
@@ -506,7 +506,7 @@ impl Parser<'_> {
     }
 
     /// A new way of a `choose`; without a value for all that the others are not.
-    fn case(&mut self, place: Place, value: Option<Vec<u8>>) {
+    fn case(&mut self, place: Span, value: Option<Vec<u8>>) {
         self.size.statement();
         let body = std::mem::take(&mut self.body);
         let Some(Open { kind: Block::Choose { done, .. }, .. }) = self.open.last_mut() else { return };
@@ -539,7 +539,7 @@ impl Parser<'_> {
         }
     }
 
-    fn begin(&mut self, place: Place, kind: Block) {
+    fn begin(&mut self, place: Span, kind: Block) {
         // Nothing deeper is kept: what walks the tree below here need not ask how deep it is.
         let depth = self.open.len() + self.blocks_outside;
         let kind = if depth < DEEPEST { kind } else { Block::Broken };
@@ -550,7 +550,7 @@ impl Parser<'_> {
         self.open.push(Open { place, kind, outside: std::mem::take(&mut self.body) });
     }
 
-    fn or(&mut self, place: Place) {
+    fn or(&mut self, place: Span) {
         self.size.statement();
         match self.open.last_mut() {
             Some(Open { kind: Block::Either { done, current }, .. }) => {
@@ -563,7 +563,7 @@ impl Parser<'_> {
         }
     }
 
-    fn end(&mut self, place: Place) {
+    fn end(&mut self, place: Span) {
         let Some(Open { place: began, kind, outside }) = self.open.pop() else {
             if self.inline > 0 {
                 self.inline -= 1;
@@ -666,7 +666,7 @@ impl Parser<'_> {
     }
 
     /// `at any time`: it holds for the file from there on.
-    fn aside(&mut self, place: Place) {
+    fn aside(&mut self, place: Span) {
         if !self.open.is_empty() || self.blocks_outside > 0 {
             let help = "move it out of the block: it holds from where it stands to the end of the file";
             self.error(place, "`at any time` stands in no other block", help);
@@ -676,7 +676,7 @@ impl Parser<'_> {
     }
 
     /// What is heard at any time is known by its first line.
-    fn begins_with_a_line(&mut self, began: Place, body: &[Statement]) {
+    fn begins_with_a_line(&mut self, began: Span, body: &[Statement]) {
         let Some(first) = body.first() else { return };
         if !matches!(first.kind, StatementKind::Message { .. } | StatementKind::Wrong) {
             let place = if matches!(first.kind, StatementKind::Set { .. }) { first.place } else { began };
@@ -715,7 +715,7 @@ impl Parser<'_> {
     }
 
     /// An `or` in other words: of a choice it is one.
-    fn or_broken(&mut self, place: Place) {
+    fn or_broken(&mut self, place: Span) {
         if let Some(Open { kind: Block::Either { .. }, .. }) = self.open.last() {
             self.or(place);
         }
@@ -734,7 +734,7 @@ pub(super) fn is_elsewhere(path: &str) -> bool {
 }
 
 /// The warning about what stands right behind the end of a connection.
-fn behind_an_end(end: &Statement, place: Place) -> Option<Diagnostic> {
+fn behind_an_end(end: &Statement, place: Span) -> Option<Diagnostic> {
     let StatementKind::Act { side, act } = &end.kind else { return None };
     let act = act.that_ends()?;
     let message = format!("nothing is played behind `{}{} {act}`", side.letter(), number(end.connection));
@@ -782,7 +782,7 @@ pub(crate) fn said_by(word: &str) -> Option<(Side, u8)> {
 }
 
 /// The same for statements in blocks: only those are looked at that may stand in a `together`.
-fn not_one_side_throughout(body: &[Statement], first: &mut Option<(Side, u8)>) -> Option<Place> {
+fn not_one_side_throughout(body: &[Statement], first: &mut Option<(Side, u8)>) -> Option<Span> {
     body.iter().find_map(|statement| match &statement.kind {
         StatementKind::Message { side, .. } => {
             let speaker = (*side, statement.connection);
@@ -798,7 +798,7 @@ fn not_one_side_throughout(body: &[Statement], first: &mut Option<(Side, u8)>) -
 }
 
 /// The first statement that is not a line of the same side as the first one.
-fn not_one_side(body: &[Statement]) -> Option<Place> {
+fn not_one_side(body: &[Statement]) -> Option<Span> {
     let side_of = |statement: &Statement| match statement.kind {
         StatementKind::Message { side, .. } => Some((side, statement.connection)),
         _ => None,

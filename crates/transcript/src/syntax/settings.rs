@@ -5,7 +5,7 @@ use super::nearest::nearest;
 use super::parse::{Line, Parser};
 use super::template::{self, At as Origin};
 use super::{At, Eol, StatementKind, Template};
-use crate::diagnostic::Place;
+use crate::diagnostic::Span;
 use crate::function::Function;
 use crate::made::{Format, Kind, MOST_RANDOM, Made};
 
@@ -77,7 +77,7 @@ impl Parser<'_> {
         is_same
     }
 
-    fn eol(&mut self, place: Place, rest: &str) {
+    fn eol(&mut self, place: Span, rest: &str) {
         match rest {
             "any" => self.settings.eol = Eol::Any,
             "lf" => self.settings.eol = Eol::Lf,
@@ -100,7 +100,7 @@ impl Parser<'_> {
         }
     }
 
-    fn time(&mut self, line: Line<'_>, name: &str, place: Place, rest: &str) {
+    fn time(&mut self, line: Line<'_>, name: &str, place: Span, rest: &str) {
         match duration(rest) {
             Some(time) if time.is_zero() => {
                 let help = format!("leave `{name}` out, or write `{name} 100ms`");

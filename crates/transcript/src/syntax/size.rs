@@ -1,8 +1,8 @@
 //! How much a transcript may hold. Its bytes are bounded, but three bytes may be a statement, a hole or a default, each of
 //! which takes some hundred times as much memory.
 
-use super::{PartKind, Template};
-use crate::diagnostic::{Diagnostic, Place};
+use super::{Template, TemplatePartKind};
+use crate::diagnostic::{Diagnostic, Span};
 
 /// All that a transcript may count for. A statement counts for four, a hole for two, a default and a piece of text for one.
 pub(super) const MOST: usize = 2_000_000;
@@ -21,15 +21,15 @@ impl Size {
 
     pub(super) fn template(&mut self, template: &Template) {
         let each = template.parts.iter().map(|part| match &part.kind {
-            PartKind::Literal(_) => 1,
-            PartKind::Hole(hole) => 2 + hole.defaults.len(),
+            TemplatePartKind::Literal(_) => 1,
+            TemplatePartKind::Hole(hole) => 2 + hole.defaults.len(),
         });
         self.0 = self.0.saturating_add(each.sum());
     }
 
     /// Why no more is read, if that is so.
     pub(super) fn full(&self, line: usize, findings: usize) -> Option<Diagnostic> {
-        let place = Place { line, column: 1, width: 1 };
+        let place = Span { line, column: 1, width: 1 };
         if self.0 > MOST {
             let statements = MOST / STATEMENT;
             let text = format!("a transcript holds {statements} statements, or as much in holes and defaults");

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::size::MOST;
-use super::{Hole, Part, PartKind, Pattern, Sample, Template};
-use crate::diagnostic::{Diagnostic, Place};
+use super::{Hole, Pattern, Sample, Template, TemplatePart, TemplatePartKind};
+use crate::diagnostic::{Diagnostic, Span};
 use crate::number::{self, Number};
 use crate::pattern::{MOST_BYTES, Regex};
 
@@ -37,7 +37,7 @@ struct Reader<'a> {
     at: At,
     findings: &'a mut Vec<Diagnostic>,
     notation: Notation,
-    parts: Vec<Part>,
+    parts: Vec<TemplatePart>,
     /// The last part is text that may grow.
     is_text: bool,
 }
@@ -83,12 +83,12 @@ impl<'a> Reader<'a> {
                 self.hex_run();
             } else {
                 self.position += 1;
-                self.push(start, PartKind::Literal(next.to_string().into_bytes()));
+                self.push(start, TemplatePartKind::Literal(next.to_string().into_bytes()));
             }
         }
         // A large transcript has hundreds of thousands of them.
         for part in &mut self.parts {
-            if let PartKind::Literal(bytes) = &mut part.kind {
+            if let TemplatePartKind::Literal(bytes) = &mut part.kind {
                 bytes.shrink_to_fit();
             }
         }
@@ -107,13 +107,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the hole that begins here, to behind its `}`.
-    fn hole(&mut self) -> Result<PartKind, Broken> {
+    fn hole(&mut self) -> Result<TemplatePartKind, Broken> {
         self.position += 1;
         if self.characters[self.position..].starts_with(&['0', 'x']) {
             self.position += 2;
             let digits = self.take_until(&['}']);
             let bytes = self.closed(hex_bytes(&digits))?;
-            return Ok(PartKind::Literal(bytes));
+            return Ok(TemplatePartKind::Literal(bytes));
         }
         let length = name_length(&self.characters[self.position..]);
         let name: String = self.characters[self.position..self.position + length].iter().collect();
@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
             };
             return Err(broken(format!("the default `{shown}` of {{{name}}} does not fit its own pattern"), help));
         }
-        Ok(PartKind::Hole(Hole { name, pattern, defaults, is_repeated }))
+        Ok(TemplatePartKind::Hole(Hole { name, pattern, defaults, is_repeated }))
     }
 
     /// Whether the `…` behind a default means that it is said again and again. Where it would not have been an error before
@@ -319,7 +319,7 @@ impl<'a> Reader<'a> {
                 self.position = self.characters.len();
             }
         }
-        self.push(start, PartKind::Literal(bytes));
+        self.push(start, TemplatePartKind::Literal(bytes));
     }
 
     /// What to write where something else stands among the pairs.
@@ -352,11 +352,13 @@ impl<'a> Reader<'a> {
         help.to_owned()
     }
 
-    fn push(&mut self, start: usize, kind: PartKind) {
+    fn push(&mut self, start: usize, kind: TemplatePartKind) {
         let place = self.place(start, self.position);
         // Single characters of text grow into one part; bytes from {0x…} stay apart so that columns stay true.
-        if let (PartKind::Literal(more), Some(Part { place: last, kind: PartKind::Literal(bytes) })) =
-            (&kind, self.parts.last_mut())
+        if let (
+            TemplatePartKind::Literal(more),
+            Some(TemplatePart { place: last, kind: TemplatePartKind::Literal(bytes) }),
+        ) = (&kind, self.parts.last_mut())
             && place.width == 1
             && self.is_text
         {
@@ -364,12 +366,12 @@ impl<'a> Reader<'a> {
             last.width += 1;
             return;
         }
-        self.is_text = place.width == 1 && matches!(kind, PartKind::Literal(_));
-        self.parts.push(Part { place, kind });
+        self.is_text = place.width == 1 && matches!(kind, TemplatePartKind::Literal(_));
+        self.parts.push(TemplatePart { place, kind });
     }
 
-    fn place(&self, from: usize, to: usize) -> Place {
-        Place { line: self.at.line, column: self.at.column + from, width: to.saturating_sub(from) }
+    fn place(&self, from: usize, to: usize) -> Span {
+        Span { line: self.at.line, column: self.at.column + from, width: to.saturating_sub(from) }
     }
 
     fn next_is(&mut self, wanted: char) -> bool {
@@ -509,7 +511,7 @@ mod tests {
     fn literals(template: &Template) -> Vec<u8> {
         let mut bytes = Vec::new();
         for part in &template.parts {
-            if let PartKind::Literal(more) = &part.kind {
+            if let TemplatePartKind::Literal(more) = &part.kind {
                 bytes.extend_from_slice(more);
             }
         }
@@ -530,21 +532,21 @@ mod tests {
     fn a_hole_has_a_name_a_pattern_and_defaults() {
         let (template, findings) = read("+OK {count:int=2|-3} {_=a{0x7c}b}{0x20}");
         assert_eq!(findings, Vec::<String>::new());
-        let PartKind::Hole(count) = &template.parts[1].kind else { panic!("a hole") };
+        let TemplatePartKind::Hole(count) = &template.parts[1].kind else { panic!("a hole") };
         assert_eq!((count.name.as_str(), &count.pattern), ("count", &Pattern::Int));
         assert_eq!(count.defaults.iter().map(|d| d.bytes.as_slice()).collect::<Vec<_>>(), [b"2".as_slice(), b"-3"]);
-        assert_eq!(template.parts[1].place, Place { line: 1, column: 8, width: 16 });
-        assert_eq!(count.defaults[1].place, Place { line: 1, column: 21, width: 2 });
-        let PartKind::Hole(rest) = &template.parts[3].kind else { panic!("a hole") };
+        assert_eq!(template.parts[1].place, Span { line: 1, column: 8, width: 16 });
+        assert_eq!(count.defaults[1].place, Span { line: 1, column: 21, width: 2 });
+        let TemplatePartKind::Hole(rest) = &template.parts[3].kind else { panic!("a hole") };
         assert_eq!(rest.defaults[0].bytes, b"a|b");
-        assert_eq!(template.parts[4].kind, PartKind::Literal(b" ".to_vec()));
+        assert_eq!(template.parts[4].kind, TemplatePartKind::Literal(b" ".to_vec()));
     }
 
     #[test]
     fn a_regex_has_its_own_braces_and_ends_at_a_slash() {
         let (template, findings) = read("a {code:/[0-9]{3}|x\\x2f/=250} b");
         assert_eq!(findings, Vec::<String>::new());
-        let PartKind::Hole(code) = &template.parts[1].kind else { panic!("a hole") };
+        let TemplatePartKind::Hole(code) = &template.parts[1].kind else { panic!("a hole") };
         let Pattern::Regex(regex) = &code.pattern else { panic!("a regex") };
         assert_eq!(regex.source(), "[0-9]{3}|x\\x2f");
         assert!(regex.matches(b"x/") && regex.matches(b"250") && !regex.matches(b"25"));
@@ -583,7 +585,7 @@ mod tests {
             hex(text, At { line: 1, column: 8 }, &mut findings);
             assert_eq!(findings[0].help.as_deref(), Some(help), "{text}");
         }
-        let PartKind::Hole(flag) = &template.parts[1].kind else { panic!("a hole") };
+        let TemplatePartKind::Hole(flag) = &template.parts[1].kind else { panic!("a hole") };
         assert_eq!((&flag.pattern, flag.defaults[0].bytes.as_slice()), (&Pattern::Bytes(1), [0].as_slice()));
     }
 }

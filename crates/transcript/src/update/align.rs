@@ -61,7 +61,7 @@ pub(super) struct Lines<'a> {
 type Score = (usize, usize, isize);
 
 /// The best way that ends with one place of one hole, and the hole and the place before it.
-type Way = (Score, Option<(usize, usize)>);
+type Path = (Score, Option<(usize, usize)>);
 
 /// A pattern takes all that it can: `-5` and not `5`. Without one, what is not known to be a value stays text.
 fn weight(pattern: &Pattern, length: usize) -> isize {
@@ -78,7 +78,7 @@ impl Lines<'_> {
             places.iter_mut().for_each(|places| places.truncate(MOST_PLACES / 4));
         }
         // The best way that ends with each place, and the place before it.
-        let mut best: Vec<Vec<Option<Way>>> = Vec::with_capacity(count);
+        let mut best: Vec<Vec<Option<Path>>> = Vec::with_capacity(count);
         for (index, mine) in places.iter().enumerate() {
             let mut row = Vec::with_capacity(mine.len());
             for place in mine {

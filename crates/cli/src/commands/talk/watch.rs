@@ -114,17 +114,17 @@ fn length_of_input() -> Option<u64> {
 #[derive(Debug)]
 struct Digests {
     ours: Side,
-    ways: Mutex<[Way; 2]>,
+    ways: Mutex<[OneWay; 2]>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Way {
+struct OneWay {
     digest: Sha256,
     /// When its last byte passed.
     last: Option<Instant>,
 }
 
-impl Way {
+impl OneWay {
     fn hex(&self) -> String {
         self.digest.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -148,7 +148,7 @@ impl Digests {
         Self { ours, ways: Mutex::default() }
     }
 
-    fn ways(&self) -> [Way; 2] {
+    fn ways(&self) -> [OneWay; 2] {
         self.ways.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

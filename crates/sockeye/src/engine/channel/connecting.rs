@@ -2,7 +2,7 @@
 
 use super::super::Context;
 use super::super::reactor::poller::Interest;
-use super::{Agent, Channel, Datagrams, Fate, Identity, Line, Phase};
+use super::{Agent, Channel, ChannelStatus, Datagrams, Identity, Line, Phase};
 use crate::endpoint::{Name, Protocol};
 use crate::event::Event;
 use crate::failure::{Failure, Kind};
@@ -24,22 +24,22 @@ impl Channel {
     }
 
     /// The first step, before anything of it is watched.
-    pub(in crate::engine) fn set_off(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn set_off(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         match self.connect_on(context) {
-            Fate::Gone => Fate::Gone,
-            Fate::Lives | Fate::Moved => Fate::Moved,
+            ChannelStatus::Closed => ChannelStatus::Closed,
+            ChannelStatus::Open | ChannelStatus::DescriptorChanged => ChannelStatus::DescriptorChanged,
         }
     }
 
     /// Something happened on its way, or it is time to look.
-    pub(in crate::engine) fn connect_on(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn connect_on(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         // The socket of a single attempt is watched already.
         let is_watched = self.interest == Interest::Write && self.line.interest() == Interest::Write;
-        let Line::Connecting(connecting) = &mut self.line else { return Fate::Lives };
+        let Line::Connecting(connecting) = &mut self.line else { return ChannelStatus::Open };
         match connecting.advance() {
             Ok(Progress::Waits(time)) => {
                 self.deadline = Some(context.now.after(time));
-                Fate::Lives
+                ChannelStatus::Open
             }
             Ok(Progress::Stands(connected)) => self.stands(*connected, is_watched, context),
             Err(error) => self.not_connected(&error, context),
@@ -47,7 +47,7 @@ impl Channel {
     }
 
     /// There is a connection: from here on it is one as any other.
-    fn stands(&mut self, connected: Connected, is_watched: bool, context: &mut Context<'_>) -> Fate {
+    fn stands(&mut self, connected: Connected, is_watched: bool, context: &mut Context<'_>) -> ChannelStatus {
         let Connected { fd, protocol, local, peer, attempts, broken, .. } = connected;
         if attempts.len() > 1 && context.load.is_none() {
             let tried: Vec<String> = attempts.iter().map(ToString::to_string).collect();
@@ -72,13 +72,17 @@ impl Channel {
             None => context.observer.observe(Event::Opened(self.conversation(context.origin))),
         }
         match self.open(context) {
-            Fate::Lives if !is_watched => Fate::Moved,
+            ChannelStatus::Open if !is_watched => ChannelStatus::DescriptorChanged,
             fate => fate,
         }
     }
 
     /// There is none.
-    pub(in crate::engine) fn not_connected(&mut self, error: &ConnectError, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn not_connected(
+        &mut self,
+        error: &ConnectError,
+        context: &mut Context<'_>,
+    ) -> ChannelStatus {
         if let Some(load) = &mut context.load
             && !load.not_connected(self.number as usize, Kind::from(error), error.is_without_port())
         {

@@ -8,7 +8,7 @@ use transcript::Moment;
 
 use super::super::Context;
 use super::super::origin::Closer;
-use super::{Channel, Datagrams, Fate, Line, NO_MEMORY, append};
+use super::{Channel, ChannelStatus, Datagrams, Line, NO_MEMORY, append};
 use crate::event::Event;
 use crate::failure::{Failure, Kind};
 use crate::net::{is_of_connection, words, words_of_sending};
@@ -43,9 +43,9 @@ impl Channel {
     }
 
     /// Sends what the player said; what the system does not take now is kept, each behind its length.
-    pub(super) fn send_datagrams(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(super) fn send_datagrams(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         let output = std::mem::take(context.output);
-        let mut fate = Fate::Lives;
+        let mut fate = ChannelStatus::Open;
         let mut start = 0;
         for &end in &output.datagrams {
             let payload = &output.bytes[start..end];
@@ -117,7 +117,7 @@ impl Channel {
     }
 
     /// The socket gave an error: no peer hears us, or this machine does not send.
-    pub(super) fn datagram_failed(&mut self, error: Errno, context: &mut Context<'_>) -> Fate {
+    pub(super) fn datagram_failed(&mut self, error: Errno, context: &mut Context<'_>) -> ChannelStatus {
         let told = io::Error::from(error);
         let failure = match error {
             Errno::CONNREFUSED => Failure::other(Kind::Refused, "port closed: nobody listens there"),

@@ -6,7 +6,7 @@ use transcript::FaultKind;
 
 use super::super::Context;
 use super::super::origin::Closer;
-use super::{Agent, Channel, Fate, Interest, Phase};
+use super::{Agent, Channel, ChannelStatus, Interest, Phase};
 use crate::event::Event;
 use crate::failure::{Failure, Kind};
 use crate::limits;
@@ -14,7 +14,7 @@ use crate::net::tls::TlsError;
 
 impl Channel {
     /// The connection was reset.
-    pub(in crate::engine) fn reset(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn reset(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         context.origin.tell_tap(|tap, ours| tap.reset(ours.other()));
         let fate = match self.phase {
             Phase::Handshaking => {
@@ -23,14 +23,14 @@ impl Channel {
                 self.not_secure(&error, context)
             }
             Phase::Open => self.hear_reset(context),
-            Phase::Connecting => Fate::Lives,
+            Phase::Connecting => ChannelStatus::Open,
             Phase::Finishing | Phase::Draining { .. } => {
                 self.judge_late_reset(context);
-                Fate::Lives
+                ChannelStatus::Open
             }
-            Phase::Ending => return Fate::Lives,
+            Phase::Ending => return ChannelStatus::Open,
         };
-        if fate == Fate::Gone {
+        if fate == ChannelStatus::Closed {
             return fate;
         }
         self.by = Closer::Reset;
@@ -84,25 +84,25 @@ impl Channel {
     }
 
     /// Reads what has come already.
-    pub(in crate::engine) fn hear_what_came(&mut self, context: &mut Context<'_>) -> Fate {
-        if self.is_open() && self.wants() == Interest::Read { self.read(context) } else { Fate::Lives }
+    pub(in crate::engine) fn hear_what_came(&mut self, context: &mut Context<'_>) -> ChannelStatus {
+        if self.is_open() && self.wants() == Interest::Read { self.read(context) } else { ChannelStatus::Open }
     }
 
     /// The server is to stop: where a play may end it ends at once, else when it comes there.
-    pub(in crate::engine) fn stop(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn stop(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         if self.phase == Phase::Connecting {
             return self.gone(context);
         }
         // What has already come is still answered.
-        if self.hear_what_came(context) == Fate::Gone {
-            return Fate::Gone;
+        if self.hear_what_came(context) == ChannelStatus::Closed {
+            return ChannelStatus::Closed;
         }
         if let Phase::Draining { until, .. } = &mut self.phase {
             *until = (*until).min(context.now.after(context.linger));
-            return Fate::Lives;
+            return ChannelStatus::Open;
         }
         if !self.is_open() || !self.rests() || !self.outbox.is_empty() {
-            return Fate::Lives;
+            return ChannelStatus::Open;
         }
         // Nothing is unread and nothing unsent: closing now loses nothing.
         self.gone(context)
@@ -124,7 +124,7 @@ impl Channel {
     }
 
     /// Ends it because all buffers together take too much.
-    pub(in crate::engine) fn evict(&mut self, why: &str, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn evict(&mut self, why: &str, context: &mut Context<'_>) -> ChannelStatus {
         self.by = Closer::Us;
         self.reason = Some(why.into());
         if self.is_open() && matches!(self.agent, Agent::Play(..)) {
@@ -138,19 +138,19 @@ impl Channel {
     }
 
     /// All is said: shut our end when the queue is empty, then drain.
-    pub(in crate::engine) fn finish(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn finish(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         self.inbox = Vec::new();
         self.deadline = None;
         if self.is_open() {
             // Once: the queue may be met here again, in the phase of finishing.
             self.phase = Phase::Finishing;
-            if self.say_end(context) == Fate::Gone {
-                return Fate::Gone;
+            if self.say_end(context) == ChannelStatus::Closed {
+                return ChannelStatus::Closed;
             }
         }
         if !self.outbox.is_empty() {
             self.phase = Phase::Finishing;
-            return Fate::Lives;
+            return ChannelStatus::Open;
         }
         if self.line.has_no_end() {
             return self.gone(context);
@@ -163,11 +163,11 @@ impl Channel {
         self.shut(context);
         let drain = if context.stopping { context.linger } else { context.origin.drain_wait() };
         self.phase = Phase::Draining { until: context.now.after(drain), bytes: 0 };
-        if self.is_broken { self.reset(context) } else { Fate::Lives }
+        if self.is_broken { self.reset(context) } else { ChannelStatus::Open }
     }
 
     /// What still comes is read and thrown away.
-    pub(super) fn drain(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+    pub(super) fn drain(&mut self, bytes: &[u8], context: &mut Context<'_>) -> ChannelStatus {
         let mut clear = Vec::new();
         let said = match &mut self.secure {
             // What a session does not understand at its end says nothing.
@@ -179,24 +179,24 @@ impl Channel {
         match &mut self.phase {
             Phase::Draining { bytes: drained, .. } => {
                 *drained += bytes.len() as u64;
-                if *drained > limits::DRAIN { self.gone(context) } else { Fate::Lives }
+                if *drained > limits::DRAIN { self.gone(context) } else { ChannelStatus::Open }
             }
-            _ => Fate::Lives,
+            _ => ChannelStatus::Open,
         }
     }
 
     /// Says that it is over. Who closed it is whoever sent the first end that was read or sent.
-    pub(in crate::engine) fn gone(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn gone(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         if let Some(load) = &mut context.load {
             let unanswered = self.agent.unanswered();
             if unanswered > 0 {
                 load.cut_requests(self.number as usize, unanswered);
             }
             load.gone(self.number as usize, self.sent, self.received);
-            return Fate::Gone;
+            return ChannelStatus::Closed;
         }
         if self.waits_for_child(context) {
-            return Fate::Lives;
+            return ChannelStatus::Open;
         }
         self.tell_of_cut_answers(context);
         self.tell_of_strangers(context);
@@ -222,6 +222,6 @@ impl Channel {
             reason: self.reason.take().map(Into::into),
             ended: self.ended(),
         });
-        Fate::Gone
+        ChannelStatus::Closed
     }
 }

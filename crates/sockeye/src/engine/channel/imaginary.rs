@@ -10,7 +10,7 @@ const ROOM: usize = 8 * 1024;
 
 /// One direction.
 #[derive(Debug, Default)]
-struct Way {
+struct Direction {
     under_way: VecDeque<u8>,
     arrived: VecDeque<u8>,
     end_sent: bool,
@@ -20,7 +20,7 @@ struct Way {
 #[derive(Debug, Default)]
 struct State {
     /// By who sends.
-    ways: [Way; 2],
+    ways: [Direction; 2],
     /// What each end is still to be told.
     errors: [Option<Errno>; 2],
     is_reset: bool,
@@ -29,16 +29,16 @@ struct State {
 
 /// The line, as the test sees it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Wire(Arc<Mutex<State>>);
+pub(super) struct ImaginaryLine(Arc<Mutex<State>>);
 
 /// One of its ends, as a channel has it.
 #[derive(Debug)]
 pub(in crate::engine) struct End {
-    wire: Wire,
+    wire: ImaginaryLine,
     index: usize,
 }
 
-impl Wire {
+impl ImaginaryLine {
     /// A line and its two ends.
     pub(super) fn new() -> (Self, [End; 2]) {
         let wire = Self::default();
@@ -94,7 +94,7 @@ impl Wire {
     }
 }
 
-impl Way {
+impl Direction {
     fn room(&self) -> usize {
         ROOM.saturating_sub(self.under_way.len() + self.arrived.len())
     }

@@ -35,12 +35,12 @@ const READS: usize = 4;
 
 /// Whether a connection lives on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    Lives,
+pub(super) enum ChannelStatus {
+    Open,
     /// It is over and said so; drop it.
-    Gone,
+    Closed,
     /// It lives on, over another descriptor: that one is to be watched.
-    Moved,
+    DescriptorChanged,
 }
 
 /// How far it is.
@@ -240,7 +240,7 @@ impl Channel {
     }
 
     /// The first step: whoever speaks first speaks now.
-    pub(super) fn open(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(super) fn open(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         if context.origin.begins_secure() {
             return self.begin_tls(context.origin.session(context.identity), context);
         }
@@ -251,9 +251,9 @@ impl Channel {
     }
 
     /// The socket is ready.
-    pub(super) fn ready(&mut self, broken: bool, context: &mut Context<'_>) -> Fate {
+    pub(super) fn ready(&mut self, broken: bool, context: &mut Context<'_>) -> ChannelStatus {
         if self.phase == Phase::Ending {
-            return Fate::Lives;
+            return ChannelStatus::Open;
         }
         let went_on = if !self.outbox.is_empty() {
             self.flush(context)
@@ -262,31 +262,32 @@ impl Channel {
         } else if self.resume {
             self.advance(&[], context)
         } else {
-            Fate::Lives
+            ChannelStatus::Open
         };
-        if went_on == Fate::Gone {
-            return Fate::Gone;
+        if went_on == ChannelStatus::Closed {
+            return ChannelStatus::Closed;
         }
         if broken && matches!(self.agent, Agent::Child(_)) && self.paused && self.phase == Phase::Open {
             return self.child_loses_peer(context);
         }
-        let mut fate = if !self.is_open() || self.wants() == Interest::Read { self.read(context) } else { Fate::Lives };
+        let mut fate =
+            if !self.is_open() || self.wants() == Interest::Read { self.read(context) } else { ChannelStatus::Open };
         // In a pause nothing is read: what came before the error is heard after it, and then the error.
         let pauses = self.paused && !self.ended;
-        if broken && !pauses && fate == Fate::Lives && self.wants() != Interest::Read {
+        if broken && !pauses && fate == ChannelStatus::Open && self.wants() != Interest::Read {
             // Nothing is read now, and the kernel would tell of the error without end.
             fate = match self.line.take_error() {
                 Err(error) => self.socket_failed(error, context),
                 // Both directions are shut and no error stands: there is no peer to say anything to.
                 Ok(()) if self.ended => self.reset(context),
-                Ok(()) => Fate::Lives,
+                Ok(()) => ChannelStatus::Open,
             };
         }
         fate
     }
 
     /// Hears what the peer said before it was gone, to the last byte; then that it is gone.
-    pub(super) fn hear_out(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(super) fn hear_out(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         loop {
             if !self.is_open() || self.paused || self.ended {
                 return self.reset(context);
@@ -294,45 +295,45 @@ impl Channel {
             let mut buffer = std::mem::take(context.buffer);
             let fate = match self.line.recv(&mut buffer[..]) {
                 Ok(length) if length > 0 => self.take(&buffer[..length], context),
-                Err(Errno::INTR) => Fate::Lives,
+                Err(Errno::INTR) => ChannelStatus::Open,
                 // The error of the socket was taken by whoever sent: what looks like an end is none.
                 Ok(_) | Err(_) => self.reset(context),
             };
             *context.buffer = buffer;
-            if fate == Fate::Gone {
-                return Fate::Gone;
+            if fate == ChannelStatus::Closed {
+                return ChannelStatus::Closed;
             }
         }
     }
 
-    pub(super) fn read(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(super) fn read(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         let is_datagram = match &self.line {
             Line::Connecting(_) => return self.connect_on(context),
             line => line.has_datagrams(),
         };
         for _ in 0..READS {
             if self.is_broken {
-                return Fate::Lives;
+                return ChannelStatus::Open;
             }
             // The buffer is lent out of the context while the rest of it is in use.
             let mut buffer = std::mem::take(context.buffer);
             let (fate, more) = match self.line.recv(&mut buffer[..]) {
                 Ok(0) if !is_datagram => (self.end(context), false),
                 Ok(length) => (self.take(&buffer[..length], context), is_datagram || length == buffer.len()),
-                Err(Errno::INTR) => (Fate::Lives, true),
-                Err(Errno::AGAIN) => (Fate::Lives, false),
+                Err(Errno::INTR) => (ChannelStatus::Open, true),
+                Err(Errno::AGAIN) => (ChannelStatus::Open, false),
                 Err(error) => (self.socket_failed(error, context), false),
             };
             *context.buffer = buffer;
-            if fate == Fate::Gone || !more || self.wants() != Interest::Read {
+            if fate == ChannelStatus::Closed || !more || self.wants() != Interest::Read {
                 return fate;
             }
         }
-        Fate::Lives
+        ChannelStatus::Open
     }
 
     /// Bytes came.
-    fn take(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+    fn take(&mut self, bytes: &[u8], context: &mut Context<'_>) -> ChannelStatus {
         self.received += bytes.len() as u64;
         if let Phase::Draining { .. } = self.phase {
             return self.drain(bytes, context);
@@ -348,7 +349,7 @@ impl Channel {
     }
 
     /// The peer's end came.
-    fn end(&mut self, context: &mut Context<'_>) -> Fate {
+    fn end(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         self.ended = true;
         self.first_end.get_or_insert(Closer::Peer);
         context.origin.tell_tap(|tap, ours| tap.ended(ours.other()));
@@ -356,12 +357,12 @@ impl Channel {
             Phase::Draining { .. } => self.gone(context),
             Phase::Handshaking => self.not_secure(&TlsError::cut(context.origin.tls_peer()), context),
             Phase::Connecting | Phase::Open | Phase::Finishing => self.hear_end(context),
-            Phase::Ending => Fate::Lives,
+            Phase::Ending => ChannelStatus::Open,
         }
     }
 
     /// The socket gave an error: the connection is no more, or this machine could not do something.
-    pub(super) fn socket_failed(&mut self, error: Errno, context: &mut Context<'_>) -> Fate {
+    pub(super) fn socket_failed(&mut self, error: Errno, context: &mut Context<'_>) -> ChannelStatus {
         if self.line.has_datagrams() {
             return self.datagram_failed(error, context);
         }
@@ -376,14 +377,14 @@ impl Channel {
     }
 
     /// A moment came that it wanted to be woken at.
-    pub(super) fn wake(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(super) fn wake(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         let now = context.now;
         let is_stuck = self.sends_again().is_some();
         if is_stuck && self.write_deadline.is_none_or(|at| now < at) {
             return self.flush(context);
         }
         if let Phase::Draining { until, .. } = self.phase {
-            return if now >= until { self.gone(context) } else { Fate::Lives };
+            return if now >= until { self.gone(context) } else { ChannelStatus::Open };
         }
         if self.write_deadline.is_some_and(|at| now >= at) {
             self.by = Closer::Timeout;
@@ -405,7 +406,7 @@ impl Channel {
             return self.gone(context);
         }
         if self.deadline.is_none_or(|at| now < at) || self.has_more() {
-            return Fate::Lives;
+            return ChannelStatus::Open;
         }
         if self.phase == Phase::Connecting {
             return self.connect_on(context);
@@ -419,12 +420,12 @@ impl Channel {
     }
 
     /// Sends what the agent said.
-    pub(super) fn send_output(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(super) fn send_output(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         if !context.output.datagrams.is_empty() {
             return self.send_datagrams(context);
         }
         if context.output.bytes.is_empty() {
-            return Fate::Lives;
+            return ChannelStatus::Open;
         }
         let output = std::mem::take(&mut context.output.bytes);
         let fate = match &mut self.secure {
@@ -443,10 +444,10 @@ impl Channel {
     }
 
     /// Sends bytes; what the socket does not take is kept for when it does.
-    pub(super) fn write(&mut self, mut bytes: &[u8], context: &mut Context<'_>) -> Fate {
+    pub(super) fn write(&mut self, mut bytes: &[u8], context: &mut Context<'_>) -> ChannelStatus {
         if self.outbox.is_empty() {
             match self.push(&mut bytes, context) {
-                Ok(()) if bytes.is_empty() => return Fate::Lives,
+                Ok(()) if bytes.is_empty() => return ChannelStatus::Open,
                 Ok(()) => self.write_deadline = Some(context.write_by()),
                 Err(error) => return self.write_failed(error, context),
             }
@@ -454,7 +455,7 @@ impl Channel {
         if !append(&mut self.outbox, bytes) {
             return self.evict(NO_MEMORY, context);
         }
-        Fate::Lives
+        ChannelStatus::Open
     }
 
     /// Sends the front of the bytes, as much as the socket takes.
@@ -482,18 +483,18 @@ impl Channel {
     }
 
     /// The peer is gone; whatever it said before may still wait to be read, but no peer hears an answer.
-    pub(super) fn write_failed(&mut self, error: Errno, context: &mut Context<'_>) -> Fate {
+    pub(super) fn write_failed(&mut self, error: Errno, context: &mut Context<'_>) -> ChannelStatus {
         self.outbox = Vec::new();
         let may_hear = is_of_connection(error) && !self.line.has_datagrams();
         if may_hear && matches!(self.agent, Agent::Play(..)) && self.is_open() {
             (self.is_broken, self.write_deadline) = (true, None);
-            return Fate::Lives;
+            return ChannelStatus::Open;
         }
         self.socket_failed(error, context)
     }
 
     /// The socket takes bytes again.
-    fn flush(&mut self, context: &mut Context<'_>) -> Fate {
+    fn flush(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         if matches!(self.line, Line::OnePeer(_)) {
             return self.answer_again(context);
         }
@@ -502,7 +503,7 @@ impl Channel {
             return self.write_failed(error, context);
         }
         if !self.outbox.is_empty() {
-            return Fate::Lives;
+            return ChannelStatus::Open;
         }
         self.write_deadline = None;
         if self.phase == Phase::Finishing {
@@ -517,7 +518,7 @@ impl Channel {
         if self.resume || !self.inbox.is_empty() || context.stopping {
             return self.advance(&[], context);
         }
-        Fate::Lives
+        ChannelStatus::Open
     }
 
     /// Sends what was kept, as much as the socket takes.

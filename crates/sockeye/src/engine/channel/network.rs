@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use transcript::{Carrier, Moment, Options, Script, Side, Transcript};
+use transcript::{Carrier, Moment, PlayOptions, Script, Side, Transcript};
 
 use super::super::Behaviour;
 use super::super::origin::{Begins, Client, Origin};
-use super::imaginary::{End, Wire};
+use super::imaginary::{End, ImaginaryLine};
 use super::tests::World;
-use super::{Agent, Channel, Fate, Identity, Interest, Line};
+use super::{Agent, Channel, ChannelStatus, Identity, Interest, Line};
 use crate::event::{Endpoint, Event, Name, Protocol};
 use crate::failure::Failure;
 use crate::folder::Folder;
@@ -64,7 +64,7 @@ enum Mishap {
 }
 
 /// A transcript, made ready for both ends.
-struct Sheet {
+struct Playable {
     name: String,
     client: Arc<Script>,
     server: Arc<Script>,
@@ -101,14 +101,14 @@ impl Host {
     }
 
     /// As a loop does.
-    fn act(&mut self, now: Moment, act: impl FnOnce(&mut Channel, &mut super::Context<'_>) -> Fate) {
+    fn act(&mut self, now: Moment, act: impl FnOnce(&mut Channel, &mut super::Context<'_>) -> ChannelStatus) {
         self.world.now = now;
         let Some(channel) = &mut self.channel else { return };
         let fate = self.world.lend(|context| {
             let fate = act(channel, context);
-            if channel.is_broken && fate == Fate::Lives { channel.hear_out(context) } else { fate }
+            if channel.is_broken && fate == ChannelStatus::Open { channel.hear_out(context) } else { fate }
         });
-        if fate == Fate::Gone {
+        if fate == ChannelStatus::Closed {
             self.channel = None;
         }
     }
@@ -136,14 +136,14 @@ impl Host {
 }
 
 /// Plays both ends over a line; what each says about it.
-fn meet(sheet: &Sheet, identity: &tls::Identity, chance: &mut Chance, mishap: Mishap) -> [Account; 2] {
-    let (wire, [first, second]) = Wire::new();
+fn meet(playable: &Playable, identity: &tls::Identity, chance: &mut Chance, mishap: Mishap) -> [Account; 2] {
+    let (wire, [first, second]) = ImaginaryLine::new();
     let trust = identity.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint)).unwrap();
     let write_wait = limits::WRITE_WAIT;
     let client = Client { trust, host: "localhost".to_owned(), write_wait, tap: None, begins: Begins::Plain };
     let mut hosts = [
-        Host::new(first, &sheet.client, Some(client), tls::Identity::default()),
-        Host::new(second, &sheet.server, None, identity.clone()),
+        Host::new(first, &playable.client, Some(client), tls::Identity::default()),
+        Host::new(second, &playable.server, None, identity.clone()),
     ];
     let mut now = Moment::default();
     let (mut arrived, mut is_stalled) = (0, false);
@@ -212,34 +212,34 @@ fn meet(sheet: &Sheet, identity: &tls::Identity, chance: &mut Chance, mishap: Mi
     panic!("it does not end: {:?}", hosts.map(|host| host.channel));
 }
 
-fn sheets() -> Vec<Sheet> {
+fn playables() -> Vec<Playable> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../transcripts");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|ending| ending == "talk"));
     files.sort();
-    let mut sheets = Vec::new();
+    let mut playables = Vec::new();
     for path in files {
         let (text, folder) = (std::fs::read(&path).unwrap(), Folder::around(&path).unwrap());
         let transcript = Transcript::parse_with(path.to_str().unwrap(), &text, &[], Some(&folder)).unwrap();
-        let prepare = |side| Script::prepare(&transcript, &Options::new(side, Carrier::Stream)).map(Arc::new);
+        let prepare = |side| Script::prepare(&transcript, &PlayOptions::new(side, Carrier::Stream)).map(Arc::new);
         // Some are for datagrams only.
         let (Ok(client), Ok(server)) = (prepare(Side::Client), prepare(Side::Server)) else { continue };
         // There is one line here, and nobody who opens another.
         if client.spans() {
             continue;
         }
-        sheets.push(Sheet { name: path.file_name().unwrap().to_string_lossy().into_owned(), client, server });
+        playables.push(Playable { name: path.file_name().unwrap().to_string_lossy().into_owned(), client, server });
     }
-    assert!(sheets.len() >= 20);
+    assert!(playables.len() >= 20);
     let (question, answer) = ("?".repeat(3000), "!".repeat(5000));
     let long = format!("repeat 20\n  C: {question}\n  S: {answer}\nend\nS closes\n");
     for (name, text) in ENDS.into_iter().chain([("long", long.as_str())]) {
         let transcript = Transcript::parse(name, text.as_bytes(), &[]).unwrap();
-        let prepare = |side| Arc::new(Script::prepare(&transcript, &Options::new(side, Carrier::Stream)).unwrap());
+        let prepare = |side| Arc::new(Script::prepare(&transcript, &PlayOptions::new(side, Carrier::Stream)).unwrap());
         let (client, server) = (prepare(Side::Client), prepare(Side::Server));
-        sheets.push(Sheet { name: name.to_owned(), client, server });
+        playables.push(Playable { name: name.to_owned(), client, server });
     }
-    sheets
+    playables
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -248,12 +248,12 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn both_ends_of_every_transcript_agree_over_an_imaginary_network() {
-    let (sheets, identity) = (sheets(), tls::Identity::throw_away());
+    let (playables, identity) = (playables(), tls::Identity::throw_away());
     // What both say where nothing goes wrong.
     let well: Vec<[Account; 2]> =
-        sheets.iter().map(|sheet| meet(sheet, &identity, &mut Chance::new(0), Mishap::None)).collect();
-    for (sheet, accounts) in sheets.iter().zip(&well) {
-        assert!(accounts.iter().all(|account| account.failure.is_none()), "{}: {accounts:?}", sheet.name);
+        playables.iter().map(|playable| meet(playable, &identity, &mut Chance::new(0), Mishap::None)).collect();
+    for (playable, accounts) in playables.iter().zip(&well) {
+        assert!(accounts.iter().all(|account| account.failure.is_none()), "{}: {accounts:?}", playable.name);
     }
     let seeds = match number("SOCKEYE_SEED") {
         Some(seed) => seed..seed + 1,
@@ -261,22 +261,22 @@ fn both_ends_of_every_transcript_agree_over_an_imaginary_network() {
     };
     for seed in seeds {
         let mut chance = Chance::new(seed);
-        let at = chance.below(sheets.len());
-        let (sheet, well) = (&sheets[at], &well[at]);
+        let at = chance.below(playables.len());
+        let (playable, well) = (&playables[at], &well[at]);
         let length = 1 + chance.below(well[0].sent as usize + well[1].sent as usize + 8) as u64;
         let mishap = match chance.below(4) {
             0 => Mishap::Cut(length),
             1 => Mishap::Stall(length),
             _ => Mishap::None,
         };
-        let told = std::panic::AssertUnwindSafe(|| meet(sheet, &identity, &mut chance, mishap));
+        let told = std::panic::AssertUnwindSafe(|| meet(playable, &identity, &mut chance, mishap));
         let accounts = std::panic::catch_unwind(told)
-            .unwrap_or_else(|_| panic!("{}, {mishap:?}: SOCKEYE_SEED={seed} plays it again", sheet.name));
+            .unwrap_or_else(|_| panic!("{}, {mishap:?}: SOCKEYE_SEED={seed} plays it again", playable.name));
         for (account, well) in accounts.iter().zip(well) {
             // Whoever says that it went well has heard everything. How long a session's tickets are is not the same each time.
-            let has_heard_all = account.judged == well.judged || sheet.client.has_tls();
+            let has_heard_all = account.judged == well.judged || playable.client.has_tls();
             let is_right = if account.failure.is_none() { has_heard_all } else { mishap != Mishap::None };
-            assert!(is_right, "{}, {mishap:?}: {accounts:?}: SOCKEYE_SEED={seed} plays it again", sheet.name);
+            assert!(is_right, "{}, {mishap:?}: {accounts:?}: SOCKEYE_SEED={seed} plays it again", playable.name);
         }
     }
 }

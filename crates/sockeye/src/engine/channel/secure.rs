@@ -2,7 +2,7 @@
 
 use super::super::Context;
 use super::super::origin::Closer;
-use super::{Agent, Channel, Fate, Phase};
+use super::{Agent, Channel, ChannelStatus, Phase};
 use transcript::FaultKind;
 
 use crate::failure::Kind;
@@ -15,7 +15,7 @@ impl Channel {
         &mut self,
         session: Result<Session, TlsError>,
         context: &mut Context<'_>,
-    ) -> Fate {
+    ) -> ChannelStatus {
         match session {
             Ok(mut session) => {
                 let mut wire = Vec::new();
@@ -34,23 +34,23 @@ impl Channel {
     }
 
     /// Bytes of TLS came: the session may have to answer, and the play goes on with what they mean.
-    pub(super) fn decrypt(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+    pub(super) fn decrypt(&mut self, bytes: &[u8], context: &mut Context<'_>) -> ChannelStatus {
         if self.is_plain_http(bytes) {
             return self.refuse_plain(context);
         }
-        let Some(session) = &mut self.secure else { return Fate::Lives };
+        let Some(session) = &mut self.secure else { return ChannelStatus::Open };
         let (mut clear, mut wire) = (Vec::new(), Vec::new());
         let received = session.receive(bytes, &mut clear);
         session.send(&[], &mut wire);
         let (is_handshaking, has_ended) = (session.is_handshaking(), session.has_ended());
-        if !wire.is_empty() && self.write(&wire, context) == Fate::Gone {
-            return Fate::Gone;
+        if !wire.is_empty() && self.write(&wire, context) == ChannelStatus::Closed {
+            return ChannelStatus::Closed;
         }
         if let Err(error) = received {
             return self.not_secure(&error, context);
         }
         if is_handshaking {
-            return Fate::Lives;
+            return ChannelStatus::Open;
         }
         if has_ended {
             self.ended = true;
@@ -77,15 +77,15 @@ impl Channel {
         }
         if was_handshaking || has_ended || !clear.is_empty() {
             let fate = self.advance(&clear, context);
-            let is_over = has_ended && fate == Fate::Lives && self.phase == Phase::Open;
+            let is_over = has_ended && fate == ChannelStatus::Open && self.phase == Phase::Open;
             // The others saw it as they went on.
             return if is_over && self.agent.hears_ends() { self.hear_end(context) } else { fate };
         }
-        Fate::Lives
+        ChannelStatus::Open
     }
 
     /// There is no secure connection, or no more.
-    pub(super) fn not_secure(&mut self, error: &TlsError, context: &mut Context<'_>) -> Fate {
+    pub(super) fn not_secure(&mut self, error: &TlsError, context: &mut Context<'_>) -> ChannelStatus {
         if context.origin.begins_secure() && matches!(self.phase, Phase::Open | Phase::Handshaking) {
             let fault = if error.why == Why::Certificate { FaultKind::Untrusted } else { FaultKind::Tls };
             let reason = format!("{}: {error}", error.layer());
@@ -108,8 +108,8 @@ impl Channel {
     }
 
     /// Under TLS the end is said too, so that nobody else can say it (RFC 8446, section 6.1).
-    pub(in crate::engine) fn say_end(&mut self, context: &mut Context<'_>) -> Fate {
-        let Some(session) = &mut self.secure else { return Fate::Lives };
+    pub(in crate::engine) fn say_end(&mut self, context: &mut Context<'_>) -> ChannelStatus {
+        let Some(session) = &mut self.secure else { return ChannelStatus::Open };
         let mut wire = Vec::new();
         session.end(None, &mut wire);
         self.write(&wire, context)

@@ -97,7 +97,7 @@ fn stuffed(world: &mut World) -> (Channel, UnixStream) {
     let bytes = vec![b'x'; 1 << 20];
     while channel.wants() == Interest::Read {
         let _ = std::io::Write::write(&mut &client, &bytes);
-        assert_eq!(world.lend(|context| channel.ready(false, context)), Fate::Lives);
+        assert_eq!(world.lend(|context| channel.ready(false, context)), ChannelStatus::Open);
     }
     (channel, client)
 }
@@ -113,10 +113,10 @@ fn a_client_that_never_reads_holds_a_bounded_queue_until_the_write_deadline() {
     let last = Moment::default().after(limits::WRITE_WAIT);
     assert_eq!(channel.wakes(), Some(last));
     world.now = Moment::from_nanos(last.nanos() - 1);
-    assert_eq!(world.lend(|context| channel.wake(context)), Fate::Lives);
+    assert_eq!(world.lend(|context| channel.wake(context)), ChannelStatus::Open);
     assert_eq!(channel.wakes(), Some(last));
     world.now = last;
-    assert_eq!(world.lend(|context| channel.wake(context)), Fate::Gone);
+    assert_eq!(world.lend(|context| channel.wake(context)), ChannelStatus::Closed);
     let Some(Event::Closed { by: ClosedBy::Timeout, reason: Some(reason), .. }) = world.events.last() else {
         panic!("{:?}", world.events);
     };
@@ -133,7 +133,7 @@ fn a_client_that_reads_a_little_now_and_then_is_waited_for() {
         let before = channel.sent;
         while channel.sent == before {
             assert!(std::io::Read::read(&mut client, &mut buffer).unwrap() > 0);
-            assert_eq!(world.lend(|context| channel.ready(false, context)), Fate::Lives);
+            assert_eq!(world.lend(|context| channel.ready(false, context)), ChannelStatus::Open);
         }
         assert_eq!(channel.wakes(), Some(world.now.after(limits::WRITE_WAIT)));
     }
@@ -160,7 +160,7 @@ fn site(world: &mut World) -> (Channel, TcpStream, tempfile::TempDir) {
     let identity = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, seat: None, pass: None };
     let mut channel =
         Channel::new(Line::Socket(server.into()), identity, Agent::new(&Behaviour::Site(website.into())), world.now);
-    assert_eq!(world.lend(|context| channel.open(context)), Fate::Lives);
+    assert_eq!(world.lend(|context| channel.open(context)), ChannelStatus::Open);
     (channel, client, folder)
 }
 
@@ -183,7 +183,7 @@ fn a_file_that_is_sent_for_long_is_sent_whole_as_long_as_some_of_it_is_taken() {
     client.set_nonblocking(true).unwrap();
     while got.len() < LARGE {
         let before = got.len();
-        assert_eq!(world.lend(|context| channel.ready(false, context)), Fate::Lives);
+        assert_eq!(world.lend(|context| channel.ready(false, context)), ChannelStatus::Open);
         while let Ok(length @ 1..) = std::io::Read::read(&mut client, &mut buffer) {
             got.extend_from_slice(&buffer[..length]);
         }
@@ -193,7 +193,7 @@ fn a_file_that_is_sent_for_long_is_sent_whole_as_long_as_some_of_it_is_taken() {
             world.now = world.now.after(limits::WRITE_WAIT / 8);
         }
         // A moment that was due before the file began may be told now.
-        assert_eq!(world.lend(|context| channel.wake(context)), Fate::Lives, "{:?}", world.events);
+        assert_eq!(world.lend(|context| channel.wake(context)), ChannelStatus::Open, "{:?}", world.events);
     }
     assert!(memchr::memmem::find(&got, b" 408").is_none());
 }
@@ -204,11 +204,11 @@ fn a_client_that_takes_no_more_of_a_file_is_waited_for_until_the_write_deadline(
     let mut world = World::new();
     let (mut channel, client, _folder) = site(&mut world);
     ask(&client, "large", 1);
-    assert_eq!(world.lend(|context| channel.ready(false, context)), Fate::Lives);
+    assert_eq!(world.lend(|context| channel.ready(false, context)), ChannelStatus::Open);
     let last = Moment::default().after(limits::WRITE_WAIT);
     assert_eq!((channel.wants(), channel.wakes()), (Interest::Write, Some(last)));
     world.now = last;
-    assert_eq!(world.lend(|context| channel.wake(context)), Fate::Gone);
+    assert_eq!(world.lend(|context| channel.wake(context)), ChannelStatus::Closed);
     assert!(matches!(world.events.last(), Some(Event::Closed { by: ClosedBy::Timeout, .. })));
 }
 
@@ -220,7 +220,7 @@ fn whole_requests_that_came_together_are_all_answered_and_none_waits_for_a_word(
     let (mut got, mut buffer) = (0, vec![0; 1 << 20]);
     client.set_nonblocking(true).unwrap();
     while channel.wants() == Interest::Write || got == 0 {
-        assert_eq!(world.lend(|context| channel.ready(false, context)), Fate::Lives);
+        assert_eq!(world.lend(|context| channel.ready(false, context)), ChannelStatus::Open);
         assert!(channel.wants() != Interest::Write || channel.wakes().is_some(), "it could wait for ever");
         while let Ok(length @ 1..) = std::io::Read::read(&mut client, &mut buffer) {
             got += length;
@@ -238,7 +238,7 @@ fn turns(paths: &str, times: usize) -> Vec<u64> {
     client.set_nonblocking(true).unwrap();
     while channel.wants() == Interest::Write || turns.is_empty() {
         let before = channel.sent;
-        assert_eq!(world.lend(|context| channel.ready(false, context)), Fate::Lives);
+        assert_eq!(world.lend(|context| channel.ready(false, context)), ChannelStatus::Open);
         turns.push(channel.sent - before);
         while let Ok(length @ 1..) = std::io::Read::read(&mut client, &mut buffer) {
             got.extend_from_slice(&buffer[..length]);

@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use transcript::Moment;
 
 use super::super::access::{Lines, Record};
-use super::super::around::Around;
+use super::super::answer_context::AnswerContext;
 use super::super::kept_request::KeptRequest;
 use super::super::served::Website;
 use super::super::storage::Done;
@@ -31,10 +31,10 @@ const PIECE: usize = 16 * 1024;
 
 /// What a step of one stream came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Moved {
-    Not,
-    On,
-    ToTheEnd,
+pub(super) enum StreamProgress {
+    Blocked,
+    Advanced,
+    Finished,
 }
 
 /// What a stream keeps from others.
@@ -141,41 +141,45 @@ enum Rest {
 
 impl Stream {
     /// Answers a request; `None` if its answer has gone out with its head.
-    pub(super) fn begin((request, mut respond): Asked, website: &Website, around: &mut Around<'_>) -> Option<Self> {
+    pub(super) fn begin(
+        (request, mut respond): Asked,
+        website: &Website,
+        answering: &mut AnswerContext<'_>,
+    ) -> Option<Self> {
         let (parts, content) = request.into_parts();
         let has_content = !content.is_end_stream();
         let kept = KeptRequest::Http2(Box::new(parts), has_content);
         let began = Instant::now();
-        let about = (around.client, around.date);
+        let about = (answering.client, answering.date);
         let (record, response) = match kept.read() {
             Ok(request) => {
                 let number = respond.stream_id().as_u32();
                 if !has_content
-                    && around.storing.is_some()
-                    && website.takes_long(&request, around.date)
-                    && around.ask(number, website, kept.clone()).is_ok()
+                    && answering.storing.is_some()
+                    && website.takes_long(&request, answering.date)
+                    && answering.ask(number, website, kept.clone()).is_ok()
                 {
                     let keeps = kept.memory();
                     let doing = Doing::Wait { request: kept, respond, began, made: None };
-                    return Some(Self { doing, unread: None, record: None, sent: 0, until: due(around), keeps });
+                    return Some(Self { doing, unread: None, record: None, sent: 0, until: due(answering), keeps });
                 }
-                match website.answer(&request, around.date, around.fields) {
+                match website.answer(&request, answering.date, answering.fields) {
                     Reply::Ready(response) => {
                         (Record::begin(website, Some(&request), response.status, about, Some(began)), response)
                     }
                     Reply::Upload(upload) => {
                         let (coming, keeps) = (Coming::Content(upload), kept.memory() + size_of::<Upload>());
                         let doing = Doing::Upload { coming, request: kept, content, respond, gained: 0, began };
-                        return Some(Self { doing, unread: None, record: None, sent: 0, until: due(around), keeps });
+                        return Some(Self { doing, unread: None, record: None, sent: 0, until: due(answering), keeps });
                     }
                 }
             }
             Err(status) => {
-                let response = website.site.refuse(status, around.date, around.fields);
+                let response = website.site.refuse(status, answering.date, answering.fields);
                 (Record::begin(website, None, status, about, Some(began)), response)
             }
         };
-        Self::answered(Doing::answer(&mut respond, response, around.fields), record, content, around)
+        Self::answered(Doing::answer(&mut respond, response, answering.fields), record, content, answering)
     }
 
     /// What is left to be done behind an answer's head.
@@ -183,15 +187,15 @@ impl Stream {
         doing: Option<Doing>,
         mut record: Option<Record>,
         content: RecvStream,
-        around: &mut Around<'_>,
+        answering: &mut AnswerContext<'_>,
     ) -> Option<Self> {
         let unread = Unread::of(content);
         if doing.is_none()
             && let Some(record) = record.take()
         {
-            record.end(0, around.lines);
+            record.end(0, answering.lines);
         }
-        let until = around.now.after(if doing.is_some() { limits::WRITE_WAIT } else { limits::DRAIN_WAIT });
+        let until = answering.now.after(if doing.is_some() { limits::WRITE_WAIT } else { limits::DRAIN_WAIT });
         (doing.is_some() || unread.is_some()).then(|| Self {
             doing: doing.unwrap_or(Doing::Nothing),
             unread,
@@ -273,40 +277,53 @@ impl Stream {
     }
 
     /// Does as much as can be done now.
-    pub(super) fn step(&mut self, context: &mut Context<'_>, website: &Website, around: &mut Around<'_>) -> Moved {
+    pub(super) fn step(
+        &mut self,
+        context: &mut Context<'_>,
+        website: &Website,
+        answering: &mut AnswerContext<'_>,
+    ) -> StreamProgress {
         let was_answered = matches!(self.doing, Doing::Nothing);
-        let mut moved = self.go_on(context, website, around);
+        let mut moved = self.go_on(context, website, answering);
         if self.unread.as_mut().is_some_and(|unread| unread.pass_over(context)) {
             self.unread = None;
         }
-        if moved == Moved::ToTheEnd && self.unread.is_some() && !was_answered {
-            (self.doing, moved) = (Doing::Nothing, Moved::On);
-            self.tell(around.lines);
+        if moved == StreamProgress::Finished && self.unread.is_some() && !was_answered {
+            (self.doing, moved) = (Doing::Nothing, StreamProgress::Advanced);
+            self.tell(answering.lines);
         }
         if matches!(self.doing, Doing::Nothing) {
             if !was_answered {
-                self.until = around.now.after(limits::DRAIN_WAIT);
+                self.until = answering.now.after(limits::DRAIN_WAIT);
             }
-            let is_over = self.unread.is_none() || around.now >= self.until;
-            return if is_over { Moved::ToTheEnd } else { moved };
+            let is_over = self.unread.is_none() || answering.now >= self.until;
+            return if is_over { StreamProgress::Finished } else { moved };
         }
         moved
     }
 
     /// Does what it is doing, unless that has taken too long.
-    fn go_on(&mut self, context: &mut Context<'_>, website: &Website, around: &mut Around<'_>) -> Moved {
+    fn go_on(
+        &mut self,
+        context: &mut Context<'_>,
+        website: &Website,
+        answering: &mut AnswerContext<'_>,
+    ) -> StreamProgress {
         let mut answer = About { unread: &mut self.unread, record: &mut self.record, sent: &mut self.sent };
-        let moved = self.doing.step(&mut answer, context, website, around);
+        let moved = self.doing.step(&mut answer, context, website, answering);
         match (moved, &mut self.doing) {
-            (Moved::On, Doing::Answer { .. }) => self.until = around.now.after(limits::WRITE_WAIT),
-            (Moved::On, Doing::Upload { gained, .. }) if *gained as u64 >= limits::REQUEST_GAIN => {
+            (StreamProgress::Advanced, Doing::Answer { .. }) => self.until = answering.now.after(limits::WRITE_WAIT),
+            (StreamProgress::Advanced, Doing::Upload { gained, .. }) if *gained as u64 >= limits::REQUEST_GAIN => {
                 *gained = 0;
-                self.until = due(around);
+                self.until = due(answering);
             }
-            (Moved::Not, Doing::Nothing | Doing::Upload { coming: Coming::Storing(_), .. } | Doing::Wait { .. }) => {}
-            (Moved::Not, doing) if around.now >= self.until => {
-                self.until = around.now.after(limits::WRITE_WAIT);
-                return doing.end(&mut answer, website, around);
+            (
+                StreamProgress::Blocked,
+                Doing::Nothing | Doing::Upload { coming: Coming::Storing(_), .. } | Doing::Wait { .. },
+            ) => {}
+            (StreamProgress::Blocked, doing) if answering.now >= self.until => {
+                self.until = answering.now.after(limits::WRITE_WAIT);
+                return doing.end(&mut answer, website, answering);
             }
             _ => {}
         }
@@ -315,20 +332,20 @@ impl Stream {
 }
 
 /// When the next good piece of what is stored must have come.
-fn due(around: &Around<'_>) -> Moment {
-    around.now.after(around.wait.map_or(limits::REQUEST_WAIT, |wait| wait.min(limits::REQUEST_WAIT)))
+fn due(answering: &AnswerContext<'_>) -> Moment {
+    answering.now.after(answering.wait.map_or(limits::REQUEST_WAIT, |wait| wait.min(limits::REQUEST_WAIT)))
 }
 
 impl Doing {
     /// It took too long: who stores something is told, who takes nothing is not.
-    fn end(&mut self, answer: &mut About<'_>, website: &Website, around: &mut Around<'_>) -> Moved {
+    fn end(&mut self, answer: &mut About<'_>, website: &Website, answering: &mut AnswerContext<'_>) -> StreamProgress {
         match self {
-            Self::Nothing | Self::Wait { .. } => Moved::ToTheEnd,
+            Self::Nothing | Self::Wait { .. } => StreamProgress::Finished,
             Self::Answer { send, .. } => {
                 send.send_reset(Reason::CANCEL);
-                Moved::ToTheEnd
+                StreamProgress::Finished
             }
-            Self::Upload { .. } => self.conclude(Err(Status::REQUEST_TIMEOUT), answer, website, around),
+            Self::Upload { .. } => self.conclude(Err(Status::REQUEST_TIMEOUT), answer, website, answering),
         }
     }
 
@@ -352,53 +369,58 @@ impl Doing {
         answer: &mut About<'_>,
         context: &mut Context<'_>,
         website: &Website,
-        around: &mut Around<'_>,
-    ) -> Moved {
+        answering: &mut AnswerContext<'_>,
+    ) -> StreamProgress {
         match self {
-            Self::Nothing => Moved::Not,
+            Self::Nothing => StreamProgress::Blocked,
             Self::Wait { made: None, respond, .. } => match respond.poll_reset(context) {
-                Poll::Pending => Moved::Not,
-                Poll::Ready(_) => Moved::ToTheEnd,
+                Poll::Pending => StreamProgress::Blocked,
+                Poll::Ready(_) => StreamProgress::Finished,
             },
-            Self::Wait { .. } => self.answer_late(answer, website, around),
-            Self::Answer { send, rest } => rest.send(send, answer.sent, context, around.turn),
+            Self::Wait { .. } => self.answer_late(answer, website, answering),
+            Self::Answer { send, rest } => rest.send(send, answer.sent, context, answering.turn),
             Self::Upload { coming, content, respond, gained, .. } => {
                 let taking = match coming {
                     Coming::Content(taking) => taking,
-                    Coming::Storing(_) if respond.poll_reset(context).is_pending() => return Moved::Not,
-                    Coming::Storing(_) => return Moved::ToTheEnd,
-                    Coming::Stored(..) | Coming::Over => return self.conclude(Ok(()), answer, website, around),
+                    Coming::Storing(_) if respond.poll_reset(context).is_pending() => return StreamProgress::Blocked,
+                    Coming::Storing(_) => return StreamProgress::Finished,
+                    Coming::Stored(..) | Coming::Over => return self.conclude(Ok(()), answer, website, answering),
                 };
                 let result = match content.poll_data(context) {
-                    Poll::Pending => return Moved::Not,
+                    Poll::Pending => return StreamProgress::Blocked,
                     Poll::Ready(Some(Ok(data))) => {
                         let _ = content.flow_control().release_capacity(data.len());
                         *gained += data.len();
                         take_all(taking, &data)
                     }
                     Poll::Ready(None) => taking.end().map(|()| true),
-                    Poll::Ready(Some(Err(_))) => return Moved::ToTheEnd,
+                    Poll::Ready(Some(Err(_))) => return StreamProgress::Finished,
                 };
                 if matches!(result, Ok(false)) {
-                    return Moved::On;
+                    return StreamProgress::Advanced;
                 }
-                self.conclude(result.map(|_| ()), answer, website, around)
+                self.conclude(result.map(|_| ()), answer, website, answering)
             }
         }
     }
 
     /// Sends an answer that took long.
-    fn answer_late(&mut self, answer: &mut About<'_>, website: &Website, around: &mut Around<'_>) -> Moved {
-        let Self::Wait { request, respond, began, made } = self else { return Moved::ToTheEnd };
-        let Some((response, fields)) = made.take() else { return Moved::ToTheEnd };
-        let (request, about) = (request.request(), (around.client, around.date));
+    fn answer_late(
+        &mut self,
+        answer: &mut About<'_>,
+        website: &Website,
+        answering: &mut AnswerContext<'_>,
+    ) -> StreamProgress {
+        let Self::Wait { request, respond, began, made } = self else { return StreamProgress::Finished };
+        let Some((response, fields)) = made.take() else { return StreamProgress::Finished };
+        let (request, about) = (request.request(), (answering.client, answering.date));
         *answer.record = Record::begin(website, request.as_ref(), response.status, about, Some(*began));
         match Self::answer(respond, response, &fields) {
             Some(next) => {
                 *self = next;
-                Moved::On
+                StreamProgress::Advanced
             }
-            None => Moved::ToTheEnd,
+            None => StreamProgress::Finished,
         }
     }
 
@@ -408,35 +430,35 @@ impl Doing {
         result: Result<(), Status>,
         answer: &mut About<'_>,
         website: &Website,
-        around: &mut Around<'_>,
-    ) -> Moved {
-        let Self::Upload { coming, request, respond, began, .. } = self else { return Moved::ToTheEnd };
+        answering: &mut AnswerContext<'_>,
+    ) -> StreamProgress {
+        let Self::Upload { coming, request, respond, began, .. } = self else { return StreamProgress::Finished };
         let response = match (std::mem::replace(coming, Coming::Over), result) {
             (Coming::Content(upload), Ok(())) => {
                 let (file, receipt) = upload.seal();
-                let Some(stored) = around.store(respond.stream_id().as_u32(), file) else {
+                let Some(stored) = answering.store(respond.stream_id().as_u32(), file) else {
                     *coming = Coming::Storing(receipt);
-                    return Moved::On;
+                    return StreamProgress::Advanced;
                 };
-                receipt.answer(stored, around.date, around.fields)
+                receipt.answer(stored, answering.date, answering.fields)
             }
-            (Coming::Content(upload), Err(status)) => upload.fail(status, around.date, around.fields),
-            (Coming::Stored(receipt, stored), _) => receipt.answer(stored, around.date, around.fields),
-            (Coming::Storing(_) | Coming::Over, _) => return Moved::ToTheEnd,
+            (Coming::Content(upload), Err(status)) => upload.fail(status, answering.date, answering.fields),
+            (Coming::Stored(receipt, stored), _) => receipt.answer(stored, answering.date, answering.fields),
+            (Coming::Storing(_) | Coming::Over, _) => return StreamProgress::Finished,
         };
-        let (request, about) = (request.request(), (around.client, around.date));
+        let (request, about) = (request.request(), (answering.client, answering.date));
         *answer.record = Record::begin(website, request.as_ref(), response.status, about, Some(*began));
-        let next = Self::answer(respond, response, around.fields);
+        let next = Self::answer(respond, response, answering.fields);
         if let Self::Upload { content, .. } = std::mem::replace(self, Self::Nothing) {
             *answer.unread = Unread::of(content);
         }
         match next {
             Some(next) => {
                 *self = next;
-                Moved::On
+                StreamProgress::Advanced
             }
-            None if answer.unread.is_some() => Moved::On,
-            None => Moved::ToTheEnd,
+            None if answer.unread.is_some() => StreamProgress::Advanced,
+            None => StreamProgress::Finished,
         }
     }
 }
@@ -449,9 +471,9 @@ impl Rest {
         sent: &mut u64,
         context: &mut Context<'_>,
         turn: &mut Turn,
-    ) -> Moved {
+    ) -> StreamProgress {
         if matches!(to.poll_reset(context), Poll::Ready(_)) {
-            return Moved::ToTheEnd;
+            return StreamProgress::Finished;
         }
         let most = match self {
             Self::Bytes(bytes) => bytes.len().min(PIECE),
@@ -462,29 +484,29 @@ impl Rest {
         let room = match to.capacity() {
             0 => loop {
                 match to.poll_capacity(context) {
-                    Poll::Pending => return Moved::Not,
+                    Poll::Pending => return StreamProgress::Blocked,
                     // A window that was opened and shut again: sending nothing would be no progress.
                     Poll::Ready(Some(Ok(0))) => {}
                     Poll::Ready(Some(Ok(room))) => break room,
-                    Poll::Ready(Some(Err(_)) | None) => return Moved::ToTheEnd,
+                    Poll::Ready(Some(Err(_)) | None) => return StreamProgress::Finished,
                 }
             },
             room => room,
         };
         let (piece, is_last) = match self.take(room.min(most), turn) {
             // Nothing came of a piece, and the others have their turn before the next.
-            Ok((piece, false)) if piece.is_empty() => return Moved::On,
+            Ok((piece, false)) if piece.is_empty() => return StreamProgress::Advanced,
             Ok(taken) => taken,
             Err(_) => {
                 // The file became shorter, or cannot be read: the client has to see that bytes are missing.
                 to.send_reset(Reason::INTERNAL_ERROR);
-                return Moved::ToTheEnd;
+                return StreamProgress::Finished;
             }
         };
         *sent += piece.len() as u64;
         match to.send_data(piece, is_last) {
-            Ok(()) if !is_last => Moved::On,
-            _ => Moved::ToTheEnd,
+            Ok(()) if !is_last => StreamProgress::Advanced,
+            _ => StreamProgress::Finished,
         }
     }
 

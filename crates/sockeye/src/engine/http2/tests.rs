@@ -44,7 +44,7 @@ struct Line {
     date: Now,
     folder: tempfile::TempDir,
     /// What came of the last step.
-    went: Option<Went>,
+    went: Option<ConnectionProgress>,
 }
 
 impl Line {
@@ -75,7 +75,7 @@ impl Line {
     fn say(&mut self, second: u64, bytes: &[u8]) -> Vec<(u8, u32, Vec<u8>)> {
         let mut lines = Lines::default();
         let mut out = Vec::new();
-        let mut around = Around {
+        let mut answering = AnswerContext {
             client: None,
             date: &self.date,
             now: at(second),
@@ -86,7 +86,7 @@ impl Line {
             storing: None,
             fields: &mut FieldList::default(),
         };
-        self.went = Some(self.http2.step(bytes, &mut out, &mut around));
+        self.went = Some(self.http2.step(bytes, &mut out, &mut answering));
         let (mut frames, mut rest) = (Vec::new(), out.as_slice());
         while let [a, b, c, kind, _, s @ ..] = rest {
             let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
@@ -243,7 +243,7 @@ fn a_folder_of_very_many_hidden_names_is_packed_in_turns() {
     for (query, stream) in [("/?zip", 1), ("/?tar", 3)] {
         let mut all = line.say(0, &request(GET, query, stream, true));
         let mut turns = 0;
-        while line.went == Some(Went::More) {
+        while line.went == Some(ConnectionProgress::More) {
             turns += 1;
             all.extend(line.say(0, b""));
         }

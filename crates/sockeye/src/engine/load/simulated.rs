@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use transcript::{Carrier, Input, Moment, Next, Options, Output, Play, Scratch, Script, Side, Transcript};
+use transcript::{Carrier, Input, Moment, Next, Output, Play, PlayOptions, Scratch, Script, Side, Transcript};
 
 use super::{Account, After, Generator, Job, Pace, Piece, Places, Stage};
 use crate::address::Address;
@@ -25,7 +25,7 @@ pub(crate) fn simulate(
     answers: impl Fn(Moment) -> Moment,
 ) -> (Measured, Account) {
     let transcript = Transcript::parse("ping.talk", b"C: ping\nS: pong\n", &[]).unwrap();
-    let script = Arc::new(Script::prepare(&transcript, &Options::new(Side::Client, Carrier::Stream)).unwrap());
+    let script = Arc::new(Script::prepare(&transcript, &PlayOptions::new(Side::Client, Carrier::Stream)).unwrap());
     let (collector, mut recorders) = collect(&["ping.talk:1".to_owned()], 1);
     let job = job(pace, connections, duration, &script);
     let mut simulation = Simulation {

@@ -5,12 +5,12 @@ use super::token::Key;
 /// A vector whose free places are used again. A key of a value that is gone finds nothing.
 #[derive(Debug)]
 pub(in crate::engine) struct Slab<T> {
-    places: Vec<Place<T>>,
+    places: Vec<Entry<T>>,
     free: Vec<u32>,
 }
 
 #[derive(Debug)]
-struct Place<T> {
+struct Entry<T> {
     generation: u32,
     value: Option<T>,
 }
@@ -27,7 +27,7 @@ impl<T> Slab<T> {
 
     pub(in crate::engine) fn insert(&mut self, value: T) -> Key {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.places.push(Place { generation: 0, value: None });
+            self.places.push(Entry { generation: 0, value: None });
             (self.places.len() - 1) as u32
         });
         let place = &mut self.places[slot as usize];

@@ -16,7 +16,7 @@ impl Key {
 
 /// Descriptors that a connection may have besides its socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum Part {
+pub(in crate::engine) enum ChildDescriptor {
     /// What its program says.
     Out = 1,
     /// What its program says of errors.
@@ -32,7 +32,7 @@ pub(in crate::engine) enum Part {
 pub(in crate::engine) enum Token {
     Channel(Key),
     /// Something else that a connection has.
-    Part(Key, Part),
+    Child(Key, ChildDescriptor),
     /// A listening socket, by its index.
     Listener(u32),
     /// A datagram socket, by its index.
@@ -60,7 +60,7 @@ impl Token {
         let other = |kind: u64, index: u32| OTHERS | kind << 32 | u64::from(index);
         match self {
             Self::Channel(Key { slot, generation }) => u64::from(generation) << 32 | u64::from(slot),
-            Self::Part(key, part) => Self::Channel(key).pack() | (part as u64) << PART,
+            Self::Child(key, part) => Self::Channel(key).pack() | (part as u64) << PART,
             Self::Listener(index) => other(0, index),
             Self::Datagrams(index) => other(1, index),
             Self::Stop => other(2, 0),
@@ -77,10 +77,10 @@ impl Token {
         if number & OTHERS == 0 {
             let key = Key { slot: low, generation: high & Key::GENERATIONS };
             return match number >> PART {
-                1 => Self::Part(key, Part::Out),
-                2 => Self::Part(key, Part::Errors),
-                3 => Self::Part(key, Part::Exit),
-                4 => Self::Part(key, Part::In),
+                1 => Self::Child(key, ChildDescriptor::Out),
+                2 => Self::Child(key, ChildDescriptor::Errors),
+                3 => Self::Child(key, ChildDescriptor::Exit),
+                4 => Self::Child(key, ChildDescriptor::In),
                 _ => Self::Channel(key),
             };
         }
@@ -107,10 +107,10 @@ mod tests {
             key(0, 0),
             key(u32::MAX, Key::GENERATIONS),
             key(7, 1),
-            Token::Part(Key { slot: 7, generation: 1 }, Part::Out),
-            Token::Part(Key { slot: 7, generation: 1 }, Part::Errors),
-            Token::Part(Key { slot: u32::MAX, generation: Key::GENERATIONS }, Part::Exit),
-            Token::Part(Key { slot: 0, generation: Key::GENERATIONS }, Part::In),
+            Token::Child(Key { slot: 7, generation: 1 }, ChildDescriptor::Out),
+            Token::Child(Key { slot: 7, generation: 1 }, ChildDescriptor::Errors),
+            Token::Child(Key { slot: u32::MAX, generation: Key::GENERATIONS }, ChildDescriptor::Exit),
+            Token::Child(Key { slot: 0, generation: Key::GENERATIONS }, ChildDescriptor::In),
             Token::Listener(0),
             Token::Listener(u32::MAX),
             Token::Datagrams(3),

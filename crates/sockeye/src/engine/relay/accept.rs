@@ -7,12 +7,12 @@ use rustix::net::SocketFlags;
 
 use super::super::accept::{ACCEPTS, Accepted, ERRORS, MOST_WAITING, PAUSE, accept};
 use super::Loop;
-use super::capture::Wire;
+use super::capture::SocketCapture;
+use super::direction::Direction;
 use super::leg::{Behind, Leg};
 use super::pair::{Client, Pair, Stage};
 use super::poll::{End, Who};
-use super::shared::Message;
-use super::way::Way;
+use super::state::Message;
 use crate::event::{ClosedBy, Conversation, Event, Name};
 use crate::faults::{Chain, Faults, Fortune, Lane};
 use crate::gate::{Gate, KeptOut, Pass, WhenFull, who};
@@ -160,12 +160,12 @@ impl Loop {
             let chain = Chain::new(lane, fixed, &live, self.now);
             (!chain.is_empty()).then(|| Box::new(chain))
         };
-        let up = Way::new(Side::Client, weather(&network.up, Side::Client));
-        let down = Way::new(Side::Server, weather(&network.down, Side::Server));
+        let up = Direction::new(Side::Client, weather(&network.up, Side::Client));
+        let down = Direction::new(Side::Server, weather(&network.down, Side::Server));
         let mut near = Leg::new(fd, conversation.protocol, Behind::of(guest.as_deref()));
         if let Some(capture) = &self.shared.options.capture {
             let (client, server) = (&conversation.client, &conversation.server);
-            near.wire_tap = Some(Wire::between(capture, End::Near, client, server, number));
+            near.wire_tap = Some(SocketCapture::between(capture, End::Near, client, server, number));
         }
         let taps = self.taps_of(&conversation);
         let mut pair = Pair::new(near, conversation, (up, down), Stage::Greeting, self.now);

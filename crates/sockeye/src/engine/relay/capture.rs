@@ -98,7 +98,7 @@ fn now() -> u64 {
 
 /// One socket's part of a capture.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct SocketCapture {
     capture: Arc<Capture>,
     end: End,
     ours: Half,
@@ -124,7 +124,7 @@ fn address(name: &Name, number: u64, is_client: bool) -> SocketAddr {
     }
 }
 
-impl Wire {
+impl SocketCapture {
     /// A connection between two names, of which the first connected.
     pub(super) fn between(capture: &Arc<Capture>, end: End, client: &Name, server: &Name, number: u64) -> Box<Self> {
         let (client, server) = (address(client, number, true), address(server, number, false));

@@ -18,7 +18,7 @@ use super::capture::Capture;
 use super::poll::End;
 use super::tap::Taps;
 use super::targets::Begun;
-use super::{Loop, Outcome, Trouble};
+use super::{Loop, Outcome, PairFailure};
 use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
 use crate::failure::{Failure, Kind};
 use crate::faults::{DatagramWeather, Faults, Fortune};
@@ -339,8 +339,8 @@ impl Loop {
                 self.shared.add(self.seat);
                 let failure = Failure::other(kind, why);
                 self.shared.observe(Event::Failed { conversation: Some(conversation), failure });
-                let trouble = Some(Trouble::Kind(kind));
-                let outcome = Outcome { from_client: 0, from_server: 0, lost: 0, trouble, is_cut: false };
+                let failure = Some(PairFailure::Kind(kind));
+                let outcome = Outcome { from_client: 0, from_server: 0, lost: 0, failure, is_cut: false };
                 self.shared.remove(self.seat, &outcome);
                 return Ok(None);
             }
@@ -431,7 +431,7 @@ impl Loop {
         };
         let failure = Failure::other(kind, why);
         self.shared.observe(Event::Failed { conversation: Some(flow.conversation.clone()), failure });
-        self.end_flow(flows, key, ClosedBy::Server, Some(Trouble::Kind(kind)), false);
+        self.end_flow(flows, key, ClosedBy::Server, Some(PairFailure::Kind(kind)), false);
     }
 
     /// Closes the flow that has been silent for longest, or almost.
@@ -448,7 +448,7 @@ impl Loop {
         }
     }
 
-    fn end_flow(&mut self, flows: &mut Flows, key: Key, by: ClosedBy, trouble: Option<Trouble>, is_cut: bool) {
+    fn end_flow(&mut self, flows: &mut Flows, key: Key, by: ClosedBy, failure: Option<PairFailure>, is_cut: bool) {
         let Some(mut flow) = flows.flows.remove(key) else { return };
         flows.by_peer.remove(&(flow.near, flow.peer));
         self.shared.targets.all[flow.target].left();
@@ -466,7 +466,7 @@ impl Loop {
         let closed = Event::Closed { conversation, by, from_client, from_server, unjudged, lasted, reason, ended };
         self.tell_capture();
         self.shared.observe(closed);
-        self.shared.remove(self.seat, &Outcome { from_client, from_server, lost: 0, trouble, is_cut });
+        self.shared.remove(self.seat, &Outcome { from_client, from_server, lost: 0, failure, is_cut });
     }
 
     /// A flow's time has come: something is due, or it was silent for too long.

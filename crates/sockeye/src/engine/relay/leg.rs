@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, getsockname, recv, send, shutdown, sockopt};
 
-use super::capture::Wire;
+use super::capture::SocketCapture;
 use crate::endpoint::{Name, Protocol};
 use crate::net::local::Guest;
 use crate::net::session::Session;
@@ -102,7 +102,7 @@ pub(super) struct Leg {
     /// The error that broke it.
     pub(super) broken: Option<Errno>,
     /// Who hears what passes the socket itself.
-    pub(super) wire_tap: Option<Box<Wire>>,
+    pub(super) wire_tap: Option<Box<SocketCapture>>,
 }
 
 impl Leg {
@@ -285,7 +285,7 @@ impl Leg {
                         self.readable = false;
                     }
                     if length == 0 {
-                        self.tell(Wire::peer_ended);
+                        self.tell(SocketCapture::peer_ended);
                     }
                     return Ok(Some(length));
                 }
@@ -303,7 +303,7 @@ impl Leg {
     /// Its peer is gone.
     pub(super) fn is_gone(&mut self, error: Errno) {
         self.broken.get_or_insert(error);
-        self.tell(Wire::peer_reset);
+        self.tell(SocketCapture::peer_reset);
     }
 
     /// Sends what the socket takes; how many bytes it took, or the session for it.
@@ -367,7 +367,7 @@ impl Leg {
             self.wire = Vec::new();
             if self.said_end && !self.is_shut {
                 self.is_shut = true;
-                self.tell(Wire::ended);
+                self.tell(SocketCapture::ended);
                 return match shutdown(&self.fd, Shutdown::Write) {
                     // It is broken, and reading tells how.
                     Ok(()) | Err(Errno::NOTCONN) => Ok(()),
@@ -430,10 +430,10 @@ impl Leg {
         if self.protocol == Protocol::Tcp {
             let _ = sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
         }
-        self.tell(Wire::reset);
+        self.tell(SocketCapture::reset);
     }
 
-    fn tell(&mut self, act: impl FnOnce(&mut Wire)) {
+    fn tell(&mut self, act: impl FnOnce(&mut SocketCapture)) {
         if let Some(tap) = &mut self.wire_tap {
             act(tap);
         }

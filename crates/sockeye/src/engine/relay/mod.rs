@@ -4,6 +4,7 @@
 
 mod accept;
 mod capture;
+mod direction;
 mod flows;
 mod leg;
 mod live;
@@ -11,10 +12,9 @@ mod pair;
 mod parting;
 mod pcapng;
 mod poll;
-mod shared;
+mod state;
 mod tap;
 mod targets;
-mod way;
 
 use std::collections::VecDeque;
 use std::io;
@@ -38,27 +38,27 @@ use crate::net::{is_exhausted, words};
 use crate::stop::Stop;
 use crate::wire::preface;
 use accept::Newcomer;
+use direction::{Pipes, Tools};
 use flows::Flows;
 use leg::{Behind, Buffer, Leg};
-use pair::{Connecting, Fate, Pair, Stage};
+use pair::{Connecting, Pair, PairStatus, Stage};
 use parting::Parting;
 use poll::{End, Poll, Ready, Who};
-use shared::{Message, Shared};
-use way::{Pipes, Tools};
+use state::{Message, RelayState};
 
 pub(crate) use capture::Capture;
 pub(crate) use live::Live;
 pub use tap::{Hearers, Listen};
 pub use targets::Balance;
 use targets::Begun;
-pub(crate) use targets::{Place, Target, Targets};
+pub(crate) use targets::{Target, TargetAddress, Targets};
 
 /// How long it takes until what this machine could not do, or a full backlog, is tried again.
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// How to relay.
 #[derive(Debug, Clone)]
-pub(crate) struct Options {
+pub(crate) struct RelaySettings {
     pub(crate) threads: usize,
     /// Connections in all; then the relay ends.
     pub(crate) plays: Option<u64>,
@@ -84,7 +84,7 @@ pub(crate) struct Options {
 
 /// What went wrong with a pair, for an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
+pub enum PairFailure {
     /// There is no server.
     Kind(Kind),
     /// It was reset.
@@ -97,7 +97,7 @@ pub enum Trouble {
     Untrusted,
 }
 
-impl Trouble {
+impl PairFailure {
     fn fault(self) -> FaultKind {
         match self {
             Self::Untrusted => FaultKind::Untrusted,
@@ -113,7 +113,7 @@ pub(super) struct Outcome {
     from_client: u64,
     from_server: u64,
     lost: u64,
-    trouble: Option<Trouble>,
+    failure: Option<PairFailure>,
     is_cut: bool,
 }
 
@@ -136,7 +136,7 @@ pub struct Summary {
     /// Bytes of both that the other side did not take.
     pub lost: u64,
     /// The first thing that went wrong.
-    pub trouble: Option<Trouble>,
+    pub failure: Option<PairFailure>,
     /// Whether it was asked twice to end.
     pub at_once: bool,
 }
@@ -144,7 +144,7 @@ pub struct Summary {
 impl Summary {
     /// Adds what came of another relay.
     pub(crate) fn add(&mut self, other: Self) {
-        let Self { opened, closed, failed, cut, from_clients, from_servers, lost, trouble, at_once } = other;
+        let Self { opened, closed, failed, cut, from_clients, from_servers, lost, failure, at_once } = other;
         self.opened += opened;
         self.closed += closed;
         self.failed += failed;
@@ -152,7 +152,7 @@ impl Summary {
         self.from_clients += from_clients;
         self.from_servers += from_servers;
         self.lost += lost;
-        self.trouble = self.trouble.or(trouble);
+        self.failure = self.failure.or(failure);
         self.at_once |= at_once;
     }
 }
@@ -167,7 +167,7 @@ pub(crate) struct Listener {
 /// The loop of one thread.
 struct Loop {
     seat: usize,
-    shared: Arc<Shared>,
+    shared: Arc<RelayState>,
     poll: Poll,
     /// Only the first has any; the others know how clients are spoken to.
     listeners: Vec<Listener>,
@@ -202,13 +202,13 @@ struct Loop {
 pub(crate) fn run(
     listeners: Vec<Listener>,
     targets: Targets,
-    options: Options,
+    options: RelaySettings,
     stop: Stop,
     observer: Box<dyn Observer>,
 ) -> io::Result<Summary> {
     let began = Instant::now();
     let threads = options.threads.max(1);
-    let shared = Arc::new(Shared::new(options, targets, observer)?);
+    let shared = Arc::new(RelayState::new(options, targets, observer)?);
     let layers: Vec<ServerLayers> = listeners.iter().map(|listener| listener.layers.clone()).collect();
     let mut workers = Vec::new();
     for seat in 1..threads {
@@ -234,13 +234,13 @@ pub(crate) fn run(
 }
 
 impl Loop {
-    fn poll(shared: &Shared, seat: usize) -> io::Result<Poll> {
+    fn poll(shared: &RelayState, seat: usize) -> io::Result<Poll> {
         let poll = Poll::new()?;
         poll.add(shared.waker(seat), Who::Mail)?;
         Ok(poll)
     }
 
-    fn new(seat: usize, shared: Arc<Shared>, poll: Poll, layers: Vec<ServerLayers>, began: Instant) -> Self {
+    fn new(seat: usize, shared: Arc<RelayState>, poll: Poll, layers: Vec<ServerLayers>, began: Instant) -> Self {
         Self {
             seat,
             shared,
@@ -478,16 +478,16 @@ impl Loop {
         self.see_to(key, fate);
     }
 
-    fn see_to(&mut self, key: Key, fate: Fate) {
+    fn see_to(&mut self, key: Key, fate: PairStatus) {
         match fate {
-            Fate::Gone => self.conclude(key, false),
-            Fate::Again => {
+            PairStatus::Closed => self.conclude(key, false),
+            PairStatus::Runnable => {
                 let Some(pair) = self.pairs.get_mut(key) else { return };
                 if !std::mem::replace(&mut pair.is_queued, true) {
                     self.again.push(key);
                 }
             }
-            Fate::Lives => self.arm(key),
+            PairStatus::Open => self.arm(key),
         }
     }
 
@@ -659,7 +659,7 @@ impl Loop {
         pair.conversation.to = Some(target.name(connecting.address));
         if let (Some(capture), Some(to)) = (&self.shared.options.capture, &pair.conversation.to) {
             let (ours, number) = (far.own_name(), pair.conversation.number);
-            far.wire_tap = Some(capture::Wire::between(capture, End::Far, &ours, to, number));
+            far.wire_tap = Some(capture::SocketCapture::between(capture, End::Far, &ours, to, number));
         }
         (pair.stage, pair.deadline) = (Stage::Joined, None);
         pair.last_moved.1 = self.now;

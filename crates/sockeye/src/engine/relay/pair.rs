@@ -9,11 +9,11 @@ use rustix::io::Errno;
 use transcript::{Moment, Side};
 
 use super::super::reactor::timers::Armed;
+use super::direction::{Direction, Tools, Turn};
 use super::leg::{Got, Leg};
 use super::poll::End;
 use super::tap::Taps;
-use super::way::{Tools, Turn, Way};
-use super::{Outcome, Trouble};
+use super::{Outcome, PairFailure};
 use crate::event::{ClosedBy, Conversation, Event, Name};
 use crate::failure::{Failure, Kind};
 use crate::faults::{Lane, Limit, LiveFault, Met};
@@ -85,8 +85,8 @@ pub(super) struct Connecting {
 pub(super) struct Pair {
     pub(super) near: Leg,
     pub(super) far: Option<Leg>,
-    pub(super) up: Way,
-    pub(super) down: Way,
+    pub(super) up: Direction,
+    pub(super) down: Direction,
     pub(super) stage: Stage,
     pub(super) conversation: Conversation,
     /// The server that it leads to.
@@ -103,7 +103,7 @@ pub(super) struct Pair {
     first_end: Option<End>,
     by: Option<ClosedBy>,
     reason: Option<String>,
-    trouble: Option<Trouble>,
+    failure: Option<PairFailure>,
     pub(super) taps: Option<Box<Taps>>,
     /// Its right to be inside, given back with it.
     pub(super) pass: Option<Box<Pass>>,
@@ -116,15 +116,21 @@ pub(super) struct Pair {
 
 /// Whether a pair lives on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    Lives,
+pub(super) enum PairStatus {
+    Open,
     /// It has more to move at once.
-    Again,
-    Gone,
+    Runnable,
+    Closed,
 }
 
 impl Pair {
-    pub(super) fn new(near: Leg, conversation: Conversation, ways: (Way, Way), stage: Stage, now: Moment) -> Self {
+    pub(super) fn new(
+        near: Leg,
+        conversation: Conversation,
+        ways: (Direction, Direction),
+        stage: Stage,
+        now: Moment,
+    ) -> Self {
         Self {
             near,
             far: None,
@@ -142,7 +148,7 @@ impl Pair {
             first_end: None,
             by: None,
             reason: None,
-            trouble: None,
+            failure: None,
             taps: None,
             pass: None,
             guests: Vec::new(),
@@ -186,7 +192,7 @@ impl Pair {
     }
 
     /// Goes on with the client's handshake.
-    pub(super) fn greet(&mut self, tools: &mut Tools<'_>) -> Result<bool, Fate> {
+    pub(super) fn greet(&mut self, tools: &mut Tools<'_>) -> Result<bool, PairStatus> {
         if self.awaits_header {
             match self.near.hear_first() {
                 Ok(None) => return Ok(false),
@@ -259,43 +265,43 @@ impl Pair {
     }
 
     /// Ends before it was joined.
-    pub(super) fn give_up(&mut self, by: ClosedBy, why: String) -> Fate {
+    pub(super) fn give_up(&mut self, by: ClosedBy, why: String) -> PairStatus {
         self.by = Some(by);
         self.reason = Some(why);
-        Fate::Gone
+        PairStatus::Closed
     }
 
     /// No server answers: the client is refused as that server would have.
     pub(super) fn no_server(&mut self, kind: Kind, why: &str) -> Failure {
-        self.trouble = Some(Trouble::Kind(kind));
+        self.failure = Some(PairFailure::Kind(kind));
         self.by = Some(ClosedBy::Server);
         self.near.reset();
         Failure::other(kind, why.to_owned())
     }
 
     /// It was refused on purpose.
-    pub(super) fn refuse(&mut self, why: &str) -> Fate {
+    pub(super) fn refuse(&mut self, why: &str) -> PairStatus {
         self.near.reset();
         self.give_up(ClosedBy::Reset, why.to_owned())
     }
 
     /// Moves what can be moved.
-    pub(super) fn advance(&mut self, tools: &mut Tools<'_>, observe: &mut dyn FnMut(Event)) -> Fate {
+    pub(super) fn advance(&mut self, tools: &mut Tools<'_>, observe: &mut dyn FnMut(Event)) -> PairStatus {
         match self.stage {
             Stage::Joined => self.turn(tools, observe),
             Stage::Resetting { by, until, look } => self.finish_resetting(by, until, look, tools),
             Stage::Ending { untaken, until, look } => self.finish_ending(untaken, until, look, tools.now),
             Stage::Cutting { until } => self.finish_cutting(until, tools),
-            Stage::Greeting | Stage::Connecting(_) => Fate::Lives,
+            Stage::Greeting | Stage::Connecting(_) => PairStatus::Open,
         }
     }
 
-    fn turn(&mut self, tools: &mut Tools<'_>, observe: &mut dyn FnMut(Event)) -> Fate {
+    fn turn(&mut self, tools: &mut Tools<'_>, observe: &mut dyn FnMut(Event)) -> PairStatus {
         let mut more = false;
         let mut wakes = None;
         let was_handshaking = self.far.as_ref().is_some_and(Leg::is_handshaking);
         for from in [End::Near, End::Far] {
-            let Some(far) = &mut self.far else { return Fate::Gone };
+            let Some(far) = &mut self.far else { return PairStatus::Closed };
             let (way, source, sink) = match from {
                 End::Near => (&mut self.up, &mut self.near, far),
                 End::Far => (&mut self.down, far, &mut self.near),
@@ -314,7 +320,7 @@ impl Pair {
                 Turn::Limit(met) => return self.limit(from, met, tools),
             }
         }
-        let Some(far) = &self.far else { return Fate::Gone };
+        let Some(far) = &self.far else { return PairStatus::Closed };
         if was_handshaking {
             if !far.is_handshaking() {
                 // What waited for that goes now.
@@ -336,20 +342,20 @@ impl Pair {
                 let who = if self.up.was_cut { "the client" } else { "the server" };
                 self.reason =
                     Some(format!("{who} did not end TLS before its stream ended: it may have been cut short"));
-                self.trouble.get_or_insert(Trouble::CutShort);
+                self.failure.get_or_insert(PairFailure::CutShort);
             }
             let closes = [("the client", self.near.close()), ("the server", far.close())];
             if let Some((who, close)) = closes.into_iter().find_map(|(who, close)| Some((who, close?)))
                 && !close.is_clean()
             {
                 self.reason = Some(format!("{who} closed with {close}"));
-                self.trouble.get_or_insert(Trouble::CutShort);
+                self.failure.get_or_insert(PairFailure::CutShort);
             }
             self.stage = Stage::Ending { untaken: u64::MAX, until: tools.now, look: LOOK };
             return self.finish_ending(u64::MAX, tools.now, LOOK, tools.now);
         }
         self.deadline = wakes;
-        if more { Fate::Again } else { Fate::Lives }
+        if more { PairStatus::Runnable } else { PairStatus::Open }
     }
 
     fn server(&self) -> String {
@@ -357,8 +363,8 @@ impl Pair {
     }
 
     /// Waits until both peers' systems have taken all that was passed on.
-    fn finish_ending(&mut self, before: u64, until: Moment, look: Duration, now: Moment) -> Fate {
-        let Some(far) = &self.far else { return Fate::Gone };
+    fn finish_ending(&mut self, before: u64, until: Moment, look: Duration, now: Moment) -> PairStatus {
+        let Some(far) = &self.far else { return PairStatus::Closed };
         let is_gone = |leg: &Leg| leg.broken.is_some() || leg.hung && leg.untaken() > 0 && leg.take_error().is_some();
         let gone = [(End::Near, &self.near), (End::Far, far)].into_iter().find(|(_, leg)| is_gone(leg));
         if let Some((end, untaken)) = gone.map(|(end, leg)| (end, leg.untaken())) {
@@ -366,27 +372,27 @@ impl Pair {
         }
         let untaken = self.near.untaken() + far.untaken();
         if untaken == 0 {
-            return Fate::Gone;
+            return PairStatus::Closed;
         }
         // What goes to a pipe or a terminal is taken when somebody reads it.
         let is_patient = self.near.is_bridged() || far.is_bridged();
         let until = if untaken < before || is_patient { now.after(crate::limits::WRITE_WAIT) } else { until };
         if now >= until {
-            self.trouble.get_or_insert(Trouble::CutShort);
+            self.failure.get_or_insert(PairFailure::CutShort);
             self.by = Some(ClosedBy::Timeout);
             self.reason = Some(format!("{untaken} bytes were not taken"));
-            return Fate::Gone;
+            return PairStatus::Closed;
         }
         let next = (look * 2).min(LONGEST_LOOK);
         self.stage = Stage::Ending { untaken, until, look: next };
         self.deadline = Some(now.after(look));
-        Fate::Lives
+        PairStatus::Open
     }
 
     /// One side is gone; what it said is passed on, and then the other side is reset.
-    fn broken(&mut self, end: End, error: Errno, tools: &mut Tools<'_>) -> Fate {
+    fn broken(&mut self, end: End, error: Errno, tools: &mut Tools<'_>) -> PairStatus {
         self.by = Some(ClosedBy::Reset);
-        self.trouble.get_or_insert(Trouble::Reset);
+        self.failure.get_or_insert(PairFailure::Reset);
         let who = if end == End::Near { "the client" } else { "the server" };
         let how = match error {
             Errno::CONNRESET | Errno::PIPE => "reset the connection".to_owned(),
@@ -404,8 +410,8 @@ impl Pair {
         self.finish_resetting(end, until, LOOK, tools)
     }
 
-    fn finish_resetting(&mut self, by: End, until: Moment, look: Duration, tools: &mut Tools<'_>) -> Fate {
-        let Some(far) = &mut self.far else { return Fate::Gone };
+    fn finish_resetting(&mut self, by: End, until: Moment, look: Duration, tools: &mut Tools<'_>) -> PairStatus {
+        let Some(far) = &mut self.far else { return PairStatus::Closed };
         let (way, back, source, sink) = match by {
             End::Near => (&mut self.up, &self.down, &mut self.near, far),
             End::Far => (&mut self.down, &self.up, far, &mut self.near),
@@ -432,20 +438,20 @@ impl Pair {
             {
                 reason.push_str(&format!("; {lost} bytes did not arrive"));
             }
-            return Fate::Gone;
+            return PairStatus::Closed;
         }
         self.stage = Stage::Resetting { by, until, look: (look * 2).min(LONGEST_LOOK) };
         self.deadline = Some(tools.now.after(look).min(until));
-        if matches!(turn, Turn::More) { Fate::Again } else { Fate::Lives }
+        if matches!(turn, Turn::More) { PairStatus::Runnable } else { PairStatus::Open }
     }
 
     /// A peer is gone before its system had taken everything.
-    fn is_gone(&mut self, end: End, untaken: u64) -> Fate {
+    fn is_gone(&mut self, end: End, untaken: u64) -> PairStatus {
         let who = if end == End::Near { "the client" } else { "the server" };
         self.by = Some(ClosedBy::Reset);
-        self.trouble.get_or_insert(Trouble::Reset);
+        self.failure.get_or_insert(PairFailure::Reset);
         self.reason = Some(format!("{who} reset the connection; {untaken} bytes did not arrive"));
-        Fate::Gone
+        PairStatus::Closed
     }
 
     fn not_secure(
@@ -454,20 +460,20 @@ impl Pair {
         error: &TlsError,
         observe: &mut dyn FnMut(Event),
         tools: &mut Tools<'_>,
-    ) -> Fate {
+    ) -> PairStatus {
         let kind = match error.why {
-            Why::Certificate => Trouble::Untrusted,
-            Why::WebSocket => Trouble::Reset,
-            _ => Trouble::Tls,
+            Why::Certificate => PairFailure::Untrusted,
+            Why::WebSocket => PairFailure::Reset,
+            _ => PairFailure::Tls,
         };
-        self.trouble = Some(kind);
+        self.failure = Some(kind);
         let conversation = Some(self.conversation.clone());
         let failure = Failure::other(Kind::Fault(kind.fault()), format!("{}: {error}", error.layer()));
         observe(Event::Failed { conversation, failure });
         let fate = self.broken(end, Errno::CONNRESET, tools);
         self.reason = Some(format!("{}: {error}", error.layer()));
         self.by = Some(if end == End::Near { ClosedBy::Client } else { ClosedBy::Server });
-        self.trouble = Some(kind);
+        self.failure = Some(kind);
         // What is encrypted for the peer, an alert, goes before the reset.
         if let Some(leg) = if end == End::Near { Some(&mut self.near) } else { self.far.as_mut() } {
             let _ = leg.flush();
@@ -475,14 +481,14 @@ impl Pair {
         fate
     }
 
-    fn limit(&mut self, from: End, met: Met, tools: &mut Tools<'_>) -> Fate {
+    fn limit(&mut self, from: End, met: Met, tools: &mut Tools<'_>) -> PairStatus {
         let by = match met {
             Met { is_live: true, .. } => "a toxic",
             Met { limit: Limit::Cut, .. } => "--cut-after",
             Met { limit: Limit::Reset, .. } => "--reset-after",
         };
         let what = if from == End::Near { "what the client says" } else { "what the server says" };
-        self.trouble.get_or_insert(Trouble::CutShort);
+        self.failure.get_or_insert(PairFailure::CutShort);
         match met.limit {
             Limit::Cut => {
                 self.reason = Some(format!("cut on purpose ({by}, {what})"));
@@ -500,13 +506,13 @@ impl Pair {
                     far.reset();
                 }
                 self.by = Some(ClosedBy::Reset);
-                Fate::Gone
+                PairStatus::Closed
             }
         }
     }
 
     /// Reads what still comes, so that closing is no reset.
-    fn finish_cutting(&mut self, until: Moment, tools: &mut Tools<'_>) -> Fate {
+    fn finish_cutting(&mut self, until: Moment, tools: &mut Tools<'_>) -> PairStatus {
         let mut all_ended = true;
         for leg in [Some(&mut self.near), self.far.as_mut()].into_iter().flatten() {
             let _ = leg.flush();
@@ -520,21 +526,21 @@ impl Pair {
             all_ended &= leg.ended && leg.is_shut();
         }
         if all_ended || tools.now >= until {
-            return Fate::Gone;
+            return PairStatus::Closed;
         }
         self.deadline = Some(until);
-        Fate::Lives
+        PairStatus::Open
     }
 
     /// Nothing was said for too long.
-    pub(super) fn time_out(&mut self, idle: Duration) -> Fate {
+    pub(super) fn time_out(&mut self, idle: Duration) -> PairStatus {
         self.by = Some(ClosedBy::Timeout);
         self.reason = Some(format!("nothing was said for {} (--idle-timeout)", transcript::seconds(idle)));
         self.near.reset();
         if let Some(far) = &mut self.far {
             far.reset();
         }
-        Fate::Gone
+        PairStatus::Closed
     }
 
     /// Bytes that came from both sides.
@@ -583,7 +589,7 @@ impl Pair {
             reason: self.reason.take(),
             ended: None,
         };
-        let trouble = self.trouble.or((lost > 0).then_some(Trouble::CutShort));
-        (event, Outcome { from_client, from_server, lost, trouble, is_cut })
+        let failure = self.failure.or((lost > 0).then_some(PairFailure::CutShort));
+        (event, Outcome { from_client, from_server, lost, failure, is_cut })
     }
 }

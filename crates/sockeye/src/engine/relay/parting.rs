@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use transcript::Moment;
 
-use super::{Loop, Outcome, Trouble};
+use super::{Loop, Outcome, PairFailure};
 use crate::event::Event;
 use crate::failure::{Failure, Kind};
 use crate::limits::TERM_WAIT;
@@ -63,12 +63,12 @@ impl Parting {
         for left in guests.into_iter().map(|guest| guest.leave()) {
             let failure = Failure::of_left(&left);
             if let Some(failure) = &failure {
-                let trouble = Trouble::Kind(failure.kind());
+                let of_pair = PairFailure::Kind(failure.kind());
                 if failure.kind() == Kind::Program {
-                    outcome.trouble.get_or_insert(trouble);
+                    outcome.failure.get_or_insert(of_pair);
                 } else {
                     // The reset that followed from it is no news.
-                    outcome.trouble = Some(trouble);
+                    outcome.failure = Some(of_pair);
                 }
             }
             if let Event::Closed { ended, reason, .. } = &mut event {

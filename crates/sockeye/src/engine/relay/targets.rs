@@ -34,10 +34,10 @@ pub enum Balance {
 
 /// Where one server is.
 #[derive(Debug, Clone)]
-pub(crate) enum Place {
+pub(crate) enum TargetAddress {
     Inet(Vec<SocketAddr>),
     /// The name is still looked up.
-    Later(Arc<OnceLock<Vec<SocketAddr>>>),
+    Unresolved(Arc<OnceLock<Vec<SocketAddr>>>),
     Path(PathBuf),
     /// A program for each client; standard input and output, or a descriptor, for one.
     Local(Arc<LocalEnd>),
@@ -52,12 +52,12 @@ pub(super) struct Begun {
     pub(super) guest: Option<Box<Guest>>,
 }
 
-impl Place {
+impl TargetAddress {
     /// The addresses that are known; none of a path.
     fn addresses(&self) -> Option<&[SocketAddr]> {
         match self {
             Self::Inet(addresses) => Some(addresses),
-            Self::Later(addresses) => Some(addresses.get().map_or(&[], Vec::as_slice)),
+            Self::Unresolved(addresses) => Some(addresses.get().map_or(&[], Vec::as_slice)),
             Self::Path(_) | Self::Local(_) => None,
         }
     }
@@ -68,7 +68,7 @@ impl Place {
 pub(crate) struct Target {
     pub(crate) address: Address,
     pub(crate) protocol: Protocol,
-    pub(crate) place: Place,
+    pub(crate) place: TargetAddress,
     pub(crate) layers: ClientLayers,
     live: AtomicUsize,
     /// Failures since it last answered, and until when it is passed over, in nanoseconds.
@@ -77,7 +77,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    pub(crate) fn new(address: Address, protocol: Protocol, place: Place, layers: ClientLayers) -> Self {
+    pub(crate) fn new(address: Address, protocol: Protocol, place: TargetAddress, layers: ClientLayers) -> Self {
         let (live, failures, rests_until) = Default::default();
         Self { address, protocol, place, layers, live, failures, rests_until }
     }
@@ -90,8 +90,8 @@ impl Target {
     /// The name of one of its addresses.
     pub(super) fn name(&self, index: usize) -> Name {
         match (&self.place, self.place.addresses()) {
-            (Place::Path(path), _) => Name::Path(path.as_path().into()),
-            (Place::Local(end), _) => end.name(),
+            (TargetAddress::Path(path), _) => Name::Path(path.as_path().into()),
+            (TargetAddress::Local(end), _) => end.name(),
             (_, addresses) => {
                 let address = addresses.unwrap_or_default().get(index);
                 address.map_or(Name::Unnamed, |address| Name::Inet(*address))
@@ -108,14 +108,14 @@ impl Target {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let options = &self.address.options;
         let (fd, connected) = match &self.place {
-            Place::Local(end) => {
+            TargetAddress::Local(end) => {
                 // One that has had its conversation is busy for good.
                 let opened = end.open(Some(conversation));
                 let opened = opened.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::BUSY))?;
                 rustix::io::ioctl_fionbio(&opened.fd, true)?;
                 return Ok(Begun { fd: opened.fd, stands: true, guest: opened.guest });
             }
-            Place::Path(name) => {
+            TargetAddress::Path(name) => {
                 let fd = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
                 options::apply(&fd, options, Protocol::Unix, true)?;
                 let connected = connect(&fd, &path::address(name)?);
@@ -214,7 +214,7 @@ mod tests {
 
     fn targets(balance: Balance) -> Targets {
         let target = |port: u16| {
-            let place = Place::Inet(vec![([127, 0, 0, 1], port).into()]);
+            let place = TargetAddress::Inet(vec![([127, 0, 0, 1], port).into()]);
             Target::new(Address::loopback(port), Protocol::Tcp, place, ClientLayers::default())
         };
         Targets::new((1..=3).map(target).collect(), balance)

@@ -67,7 +67,7 @@ fn runs() -> impl Strategy<Value = Run> {
                 ramp: Duration::from_nanos(lasted / 7),
                 ..Begun::now("load")
             };
-            let part = Part {
+            let part = MergedRun {
                 name: "b.json".to_owned(),
                 shard,
                 began: begun.began,
@@ -104,7 +104,7 @@ proptest! {
         let text = run.to_json();
         let at = at.index(text.trim_end().len());
         let error = Run::read("runs/x.json", &text.as_bytes()[..at]).unwrap_err();
-        prop_assert!(matches!(error.trouble, Trouble::Cut | Trouble::Empty | Trouble::NotJson { .. }), "{}", error);
+        prop_assert!(matches!(error.kind, ReadErrorKind::Cut | ReadErrorKind::Empty | ReadErrorKind::NotJson { .. }), "{}", error);
         prop_assert!(error.to_string().contains("runs/x.json"));
     }
 

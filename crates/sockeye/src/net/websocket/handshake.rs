@@ -79,13 +79,13 @@ impl WsServer {
 }
 
 /// A client that waits for its answer.
-pub(super) struct Asking {
+pub(super) struct ClientHandshake {
     expected: String,
     protocols: Vec<String>,
     came: Vec<u8>,
 }
 
-impl Asking {
+impl ClientHandshake {
     /// The request, and what is to be made of its answer.
     pub(super) fn begin(client: &WsClient) -> (Self, Vec<u8>) {
         let key = STANDARD.encode(tls::random_bytes::<16>());

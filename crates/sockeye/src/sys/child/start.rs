@@ -33,14 +33,14 @@ struct Plan<'a> {
     program: &'a CStr,
     argv: &'a [*const libc::c_char],
     envp: &'a [*const libc::c_char],
-    place: Place<'a>,
+    stdio: Stdio<'a>,
     handled: &'a [libc::c_int],
     /// Why the program does not run.
     error: AtomicI32,
 }
 
 /// Where the standard streams come from.
-enum Place<'a> {
+enum Stdio<'a> {
     Three([RawFd; 3]),
     Terminal(&'a CStr),
 }
@@ -57,14 +57,14 @@ pub(super) fn start(
 ) -> io::Result<(libc::pid_t, OwnedFd)> {
     let argv = pointers(arguments.iter().map(CString::as_c_str));
     let envp = pointers(environment.iter().copied());
-    let place = match streams {
-        Streams::Three { stdin, stdout, stderr } => Place::Three([stdin, stdout, stderr].map(|fd| fd.as_raw_fd())),
-        Streams::Terminal(path) => Place::Terminal(path),
+    let stdio = match streams {
+        Streams::Three { stdin, stdout, stderr } => Stdio::Three([stdin, stdout, stderr].map(|fd| fd.as_raw_fd())),
+        Streams::Terminal(path) => Stdio::Terminal(path),
     };
-    if let Place::Three(fds) = &place {
-        debug_assert!(fds.iter().all(|fd| *fd > 2), "an earlier one would take its place");
+    if let Stdio::Three(fds) = &stdio {
+        debug_assert!(fds.iter().all(|fd| *fd > 2), "an earlier one would take its stdio");
     }
-    let plan = Plan { program, argv: &argv, envp: &envp, place, handled: handled(), error: AtomicI32::new(0) };
+    let plan = Plan { program, argv: &argv, envp: &envp, stdio, handled: handled(), error: AtomicI32::new(0) };
     let (pid, pidfd) = STACK_OF_CHILD.with_borrow_mut(|stack| clone(&plan, stack))?;
     match plan.error.load(Ordering::Relaxed) {
         0 => Ok((pid, pidfd)),
@@ -131,8 +131,8 @@ fn errno() -> i32 {
 }
 
 fn prepare(plan: &Plan<'_>) -> Result<(), Failed> {
-    match &plan.place {
-        Place::Three(fds) => {
+    match &plan.stdio {
+        Stdio::Three(fds) => {
             // SAFETY: numbers.
             done(unsafe { libc::setpgid(0, 0) })?;
             for (number, fd) in (0..).zip(fds) {
@@ -140,7 +140,7 @@ fn prepare(plan: &Plan<'_>) -> Result<(), Failed> {
                 done(unsafe { libc::dup2(*fd, number) })?;
             }
         }
-        Place::Terminal(path) => {
+        Stdio::Terminal(path) => {
             // SAFETY: no memory; a path that lives; numbers. The first terminal that a session's leader opens becomes the one
             // that controls it (tty_ioctl(4)).
             let fd = unsafe {

@@ -3,21 +3,21 @@
 //! ```
 //! use std::time::Duration;
 //! use sockeye::address::Address;
-//! use sockeye::folder::Sheet;
+//! use sockeye::folder::LoadedTranscript;
 //! use sockeye::stop;
-//! use sockeye::verb::load::{Load, Options, Weighted, Work};
-//! use sockeye::verb::serve::{Options as Serving, Role, Server};
+//! use sockeye::verb::load::{Load, LoadOptions, Weighted, Work};
+//! use sockeye::verb::serve::{Role, ServeOptions, Server};
 //! use transcript::Transcript;
 //!
-//! let serving = Serving { addresses: vec![Address::parse("tcp://127.0.0.1:0")?], role: Role::Echo, ..Serving::default() };
+//! let serving = ServeOptions { addresses: vec![Address::parse("tcp://127.0.0.1:0")?], role: Role::Echo, ..ServeOptions::default() };
 //! let server = Server::bind(&serving)?;
 //! let address = Address::parse(&format!("tcp://127.0.0.1:{}", server.ports()[0]))?;
 //! let (stopper, stop) = stop::channel()?;
 //! let thread = std::thread::spawn(move || server.run(stop, None, Box::new(|_| {})));
 //!
 //! let transcript = Transcript::parse("echo.talk", b"C: hello\nS: hello\n", &[])?;
-//! let sheet = Sheet { transcript, files: None };
-//! let options = Options { connections: 4, plays: Some(100), ..Options::new(address, Work::Plays(vec![Weighted::once(sheet)])) };
+//! let loaded = LoadedTranscript { transcript, files: None };
+//! let options = LoadOptions { connections: 4, plays: Some(100), ..LoadOptions::new(address, Work::Plays(vec![Weighted::once(loaded)])) };
 //! let (_asker, asked) = stop::channel()?;
 //! let done = Load::prepare(options)?.run(&asked, |_| true)?;
 //! assert_eq!((done.run.measured.counts.plays, done.run.measured.counts.failures), (100, 0));
@@ -61,7 +61,7 @@ use crate::engine::client::Client;
 use crate::engine::load::{Account, Job, Pace as Beginning, Schedule};
 use crate::failure::Kind;
 use crate::figures::{self, Begun, Pace, Run, Snapshot};
-use crate::folder::Sheet;
+use crate::folder::LoadedTranscript;
 use crate::fresh::fresh;
 use crate::limits;
 use crate::net::connect::{self, ConnectOptions, Source};
@@ -75,7 +75,7 @@ pub use crate::figures::Arrivals;
 #[derive(Debug, Clone)]
 pub struct Weighted {
     /// The transcript.
-    pub sheet: Sheet,
+    pub loaded: LoadedTranscript,
     /// Its part of all plays.
     pub weight: u32,
 }
@@ -83,8 +83,8 @@ pub struct Weighted {
 impl Weighted {
     /// As often as every other.
     #[must_use]
-    pub fn once(sheet: Sheet) -> Self {
-        Self { sheet, weight: 1 }
+    pub fn once(loaded: LoadedTranscript) -> Self {
+        Self { loaded, weight: 1 }
     }
 }
 
@@ -109,7 +109,7 @@ pub struct Rows {
 
 /// How to load a server.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct LoadOptions {
     /// Where it is.
     pub address: Address,
     /// What is done there.
@@ -158,7 +158,7 @@ pub struct Options {
     pub host: String,
 }
 
-impl Options {
+impl LoadOptions {
     /// The defaults: 64 connections for 10 s, in a closed loop.
     #[must_use]
     pub fn new(address: Address, work: Work) -> Self {
@@ -210,7 +210,7 @@ impl Options {
 /// A load that is ready: all that can be wrong with its transcripts was found.
 #[derive(Debug)]
 pub struct Load {
-    options: Options,
+    options: LoadOptions,
     pieces: pieces::Pieces,
     threads: usize,
     /// Of this shard.
@@ -239,7 +239,7 @@ impl Load {
     ///
     /// # Errors
     /// A transcript is wrong or cannot be played by a client; the name leads nowhere; there is nothing to do.
-    pub fn prepare(mut options: Options) -> Result<Self, LoadError> {
+    pub fn prepare(mut options: LoadOptions) -> Result<Self, LoadError> {
         let shard = options.shard.unwrap_or_default();
         let mut warnings = Vec::new();
         let mut connections = usize::try_from(shard.of(options.connections as u64)).unwrap_or(usize::MAX);
@@ -281,7 +281,7 @@ impl Load {
     }
 
     /// Where to connect. Of several addresses the one that is there first is taken, once for all connections.
-    fn target(options: &mut Options, pieces: &pieces::Pieces) -> Result<Target, LoadError> {
+    fn target(options: &mut LoadOptions, pieces: &pieces::Pieces) -> Result<Target, LoadError> {
         let protocol = pieces.protocol;
         let (address, connecting) = (options.address.clone(), options.connect.clone());
         let mut target = Target::new(address, protocol, connecting);

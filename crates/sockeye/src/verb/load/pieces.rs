@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use transcript::{Carrier, Diagnostic, Options as Playing, Refused, Row, Script, Side, Transcript, known_names};
+use transcript::{Carrier, Diagnostic, PlayOptions, Refused, Row, Script, Side, Transcript, known_names};
 
-use super::{Options, Rows, Work};
+use super::{LoadOptions, Rows, Work};
 use crate::address::Scheme;
 use crate::endpoint::Protocol;
 use crate::engine::client::Begins;
@@ -37,7 +37,7 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    pub(super) fn prepare(options: &Options) -> Result<Self, Refused> {
+    pub(super) fn prepare(options: &LoadOptions) -> Result<Self, Refused> {
         let protocol = options.protocol();
         let mut all = Self {
             pieces: vec![],
@@ -75,17 +75,17 @@ impl Pieces {
         Ok(all)
     }
 
-    fn add(&mut self, weighted: &super::Weighted, options: &Options) -> Result<(), Refused> {
-        let transcript = &weighted.sheet.transcript;
+    fn add(&mut self, weighted: &super::Weighted, options: &LoadOptions) -> Result<(), Refused> {
+        let transcript = &weighted.loaded.transcript;
         let carrier = if self.protocol == Protocol::Udp { Carrier::Datagram } else { Carrier::Stream };
-        let mut playing = Playing::new(Side::Client, carrier);
+        let mut playing = PlayOptions::new(Side::Client, carrier);
         playing.values.clone_from(&options.values);
         playing.secrets.clone_from(&options.secrets);
         playing.fresh = options.fresh;
         playing.fresh.seed ^= options.shard.map_or(0, |shard| u64::from(shard.index) << 32);
         playing.longest_line = options.longest_line;
         playing.wait_override = options.timeout;
-        playing.files.clone_from(&weighted.sheet.files);
+        playing.files.clone_from(&weighted.loaded.files);
         let Rows { names, rows } = &options.rows;
         // Of several transcripts each takes the values that it has names for.
         let has = |name: &str| known_names([transcript], &[name]).is_ok();

@@ -18,7 +18,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
-use super::{Options, RelayError, Summary, capture};
+use super::{RelayError, RelayOptions, Summary, capture};
 use crate::address::{Address, AddressError, Scheme};
 use crate::endpoint::{Name, Protocol};
 use crate::event::{Event, Observer};
@@ -39,7 +39,7 @@ pub struct Control {
     sockets: Vec<Socket>,
     ports: Vec<u16>,
     is_local: bool,
-    options: Options,
+    options: RelayOptions,
     first: Option<Ready>,
     numbers: Arc<AtomicU64>,
     capture: Option<Arc<super::Capture>>,
@@ -56,7 +56,7 @@ impl Control {
     ///
     /// # Errors
     /// An address that cannot be bound, or a relay that cannot be.
-    pub fn bind(address: &Address, options: &Options) -> Result<Self, RelayError> {
+    pub fn bind(address: &Address, options: &RelayOptions) -> Result<Self, RelayError> {
         if let Some(other) = address.scheme.filter(|scheme| !matches!(scheme, Scheme::Tcp | Scheme::Http)) {
             return Err(RelayError::Address(AddressError::not_yet(other)));
         }

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use super::{DEFAULT_PORT, Options, Roles, ServeError};
+use super::{DEFAULT_PORT, Roles, ServeError, ServeOptions};
 use crate::address::{Address, AddressError, Scheme};
 use crate::engine::{AccessLog, Behaviour, Listening, Website};
 use crate::event::Name;
@@ -95,7 +95,7 @@ pub(super) fn lead_to_https(sockets: &[Listening]) -> Result<(), ServeError> {
 }
 
 /// A folder is served at every address, over TLS where the scheme says so.
-pub(super) fn assign(files: &Files, options: &Options) -> Result<Vec<(Address, Roles)>, ServeError> {
+pub(super) fn assign(files: &Files, options: &ServeOptions) -> Result<Vec<(Address, Roles)>, ServeError> {
     let root = Root::open(&files.folder).map_err(|error| ServeError::Folder { path: files.folder.clone(), error })?;
     let site = Arc::new(Site::new(root, files.site.clone()));
     let https = Arc::new(OnceLock::new());

@@ -8,7 +8,7 @@ use transcript::{FaultKind, Moment};
 
 use super::super::super::Context;
 use super::super::super::load::{Request, Room};
-use super::super::{Channel, Fate, NO_MEMORY, append};
+use super::super::{Channel, ChannelStatus, NO_MEMORY, append};
 use super::Agent;
 use crate::failure::{Failure, Kind};
 use crate::limits;
@@ -137,7 +137,7 @@ impl Agent {
 
 impl Channel {
     /// Bytes came, or the connection stands, or a request is due.
-    pub(super) fn ask_on(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+    pub(super) fn ask_on(&mut self, bytes: &[u8], context: &mut Context<'_>) -> ChannelStatus {
         self.go_ahead();
         let fate = if self.inbox.is_empty() {
             self.take_answers(bytes, context).and_then(|taken| self.keep_answer(&bytes[taken..], context))
@@ -154,12 +154,12 @@ impl Channel {
         }
     }
 
-    fn keep_answer(&mut self, rest: &[u8], context: &mut Context<'_>) -> Result<(), Fate> {
+    fn keep_answer(&mut self, rest: &[u8], context: &mut Context<'_>) -> Result<(), ChannelStatus> {
         if append(&mut self.inbox, rest) { Ok(()) } else { Err(self.evict(NO_MEMORY, context)) }
     }
 
     /// Takes all answers that are whole; how many bytes are done with.
-    fn take_answers(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Result<usize, Fate> {
+    fn take_answers(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Result<usize, ChannelStatus> {
         let (slot, mut at) = (self.number as usize, 0);
         loop {
             let Agent::Ask(ask) = &mut self.agent else { return Ok(at) };
@@ -207,17 +207,17 @@ impl Channel {
     }
 
     /// Asks as often as there is room and something is due.
-    fn ask_more(&mut self, context: &mut Context<'_>) -> Fate {
+    fn ask_more(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         if self.ended {
-            let Agent::Ask(ask) = &self.agent else { return Fate::Lives };
+            let Agent::Ask(ask) = &self.agent else { return ChannelStatus::Open };
             let reason = match ask.answer {
                 Answer::Head if self.inbox.is_empty() => "the server closed the connection without an answer",
                 _ => "the server closed the connection in the middle of an answer",
             };
             return self.server_left(FaultKind::ClosedEarly, reason, context);
         }
-        let Agent::Ask(ask) = &mut self.agent else { return Fate::Lives };
-        let Some(load) = &mut context.load else { return Fate::Lives };
+        let Agent::Ask(ask) = &mut self.agent else { return ChannelStatus::Open };
+        let Some(load) = &mut context.load else { return ChannelStatus::Open };
         let mut count = 0;
         // What waits to be sent is asked before more is.
         let depth = if self.outbox.is_empty() { ask.request.depth } else { 0 };
@@ -237,7 +237,7 @@ impl Channel {
         }
         self.deadline = (!ask.asked.is_empty()).then(|| context.now.after(ask.request.wait));
         if count == 0 {
-            return Fate::Lives;
+            return ChannelStatus::Open;
         }
         let request = Arc::clone(&ask.request);
         let bytes = &request.bytes[..count * request.length];
@@ -249,7 +249,7 @@ impl Channel {
     }
 
     /// The server is gone: that is a failure of what it was asked, and none if it was asked nothing.
-    fn server_left(&mut self, fault: FaultKind, reason: &str, context: &mut Context<'_>) -> Fate {
+    fn server_left(&mut self, fault: FaultKind, reason: &str, context: &mut Context<'_>) -> ChannelStatus {
         if matches!(&self.agent, Agent::Ask(ask) if !ask.asked.is_empty()) {
             return self.fail_requests(Kind::Fault(fault), reason, context);
         }
@@ -260,13 +260,13 @@ impl Channel {
     }
 
     /// All requests on their way have failed, and the connection is of no more use.
-    fn fail_requests(&mut self, kind: Kind, reason: &str, context: &mut Context<'_>) -> Fate {
-        let Agent::Ask(ask) = &mut self.agent else { return Fate::Lives };
+    fn fail_requests(&mut self, kind: Kind, reason: &str, context: &mut Context<'_>) -> ChannelStatus {
+        let Agent::Ask(ask) = &mut self.agent else { return ChannelStatus::Open };
         let count = ask.asked.len();
         ask.asked.clear();
         let failure = Failure::Other { kind, line: None, reason: reason.to_owned() };
         let (slot, origin) = (self.number as usize, context.origin);
-        let Some(load) = &mut context.load else { return Fate::Lives };
+        let Some(load) = &mut context.load else { return ChannelStatus::Open };
         if count == 0 {
             load.unasked(slot);
         }
@@ -278,17 +278,17 @@ impl Channel {
     }
 
     /// The server said that it closes behind this answer.
-    fn close_asking(&mut self, context: &mut Context<'_>) -> Fate {
-        let Agent::Ask(ask) = &mut self.agent else { return Fate::Lives };
-        let Some(load) = &mut context.load else { return Fate::Lives };
+    fn close_asking(&mut self, context: &mut Context<'_>) -> ChannelStatus {
+        let Agent::Ask(ask) = &mut self.agent else { return ChannelStatus::Open };
+        let Some(load) = &mut context.load else { return ChannelStatus::Open };
         ask.asked.drain(..).for_each(|due| load.ask_again(due));
         load.rests(self.number as usize, false);
         self.gone(context)
     }
 
     /// The server is silent.
-    pub(in crate::engine) fn answer_is_overdue(&mut self, context: &mut Context<'_>) -> Fate {
-        let Agent::Ask(ask) = &self.agent else { return Fate::Lives };
+    pub(in crate::engine) fn answer_is_overdue(&mut self, context: &mut Context<'_>) -> ChannelStatus {
+        let Agent::Ask(ask) = &self.agent else { return ChannelStatus::Open };
         let waited = transcript::seconds(ask.request.wait);
         let reason = match (&ask.answer, self.inbox.is_empty()) {
             (Answer::Head, true) => format!("nothing came for {waited}"),
@@ -298,7 +298,7 @@ impl Channel {
     }
 
     /// The connection was reset.
-    pub(super) fn answer_is_reset(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(super) fn answer_is_reset(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         self.server_left(FaultKind::Reset, "the server reset the connection", context)
     }
 }

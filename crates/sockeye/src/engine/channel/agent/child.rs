@@ -20,8 +20,8 @@ use super::super::super::Context;
 use super::super::super::exec::{Exec, Leftover, Seat, Signal, Terminal};
 use super::super::super::origin::Closer;
 use super::super::super::reactor::poller::{Interest, Poller};
-use super::super::super::reactor::token::{Key, Part, Token};
-use super::super::{Channel, Fate, Line, Phase, READS};
+use super::super::super::reactor::token::{ChildDescriptor, Key, Token};
+use super::super::{Channel, ChannelStatus, Line, Phase, READS};
 use super::Agent;
 use super::unheard::Unheard;
 use crate::child::{Child, Ended, Streams};
@@ -229,17 +229,17 @@ impl Served {
         let reads = |is_so: bool| if is_so { Interest::Read } else { Interest::Nothing };
         let waits = if has_to_hear { Interest::Write } else { Interest::Nothing };
         let parts = [
-            (Part::Out, self.out.as_ref().map(AsFd::as_fd), reads(may_say)),
-            (Part::Errors, self.errors.as_ref().map(AsFd::as_fd), Interest::Read),
-            (Part::Exit, self.child.as_ref().map(AsFd::as_fd), reads(self.ended.is_none())),
-            (Part::In, self.input.as_ref().map(AsFd::as_fd), waits),
+            (ChildDescriptor::Out, self.out.as_ref().map(AsFd::as_fd), reads(may_say)),
+            (ChildDescriptor::Errors, self.errors.as_ref().map(AsFd::as_fd), Interest::Read),
+            (ChildDescriptor::Exit, self.child.as_ref().map(AsFd::as_fd), reads(self.ended.is_none())),
+            (ChildDescriptor::In, self.input.as_ref().map(AsFd::as_fd), waits),
         ];
         for ((part, fd, wants), watched) in parts.into_iter().zip(&mut self.watched) {
             match (fd, *watched) {
                 (Some(_), Some(is)) if is == wants => continue,
-                (Some(fd), Some(_)) => poller.change(fd, Token::Part(key, part), wants)?,
+                (Some(fd), Some(_)) => poller.change(fd, Token::Child(key, part), wants)?,
                 (Some(_), None) if wants == Interest::Nothing => continue,
-                (Some(fd), None) => poller.add(fd, Token::Part(key, part), wants)?,
+                (Some(fd), None) => poller.add(fd, Token::Child(key, part), wants)?,
                 (None, _) => {
                     *watched = None;
                     continue;
@@ -260,11 +260,11 @@ impl Channel {
     }
 
     /// Bytes came for it, or room for what it says.
-    pub(super) fn tell_child(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+    pub(super) fn tell_child(&mut self, bytes: &[u8], context: &mut Context<'_>) -> ChannelStatus {
         self.inbox.extend_from_slice(bytes);
-        let Agent::Child(served) = &mut self.agent else { return Fate::Lives };
+        let Agent::Child(served) = &mut self.agent else { return ChannelStatus::Open };
         if served.child.is_none() && served.ended.is_none() {
-            return if served.retry.is_some() { Fate::Lives } else { self.start_child(context) };
+            return if served.retry.is_some() { ChannelStatus::Open } else { self.start_child(context) };
         }
         if !matches!(self.line, Line::OnePeer(_)) {
             served.active = context.now;
@@ -280,14 +280,14 @@ impl Channel {
             }
         }
         self.rest_child(context);
-        Fate::Lives
+        ChannelStatus::Open
     }
 
-    fn start_child(&mut self, context: &mut Context<'_>) -> Fate {
+    fn start_child(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         let conversation = self.conversation(context.origin);
         let is_plain = conversation.protocol == Protocol::Tcp && self.secure.is_none();
         let is_message = matches!(self.line, Line::OnePeer(_));
-        let Agent::Child(served) = &mut self.agent else { return Fate::Lives };
+        let Agent::Child(served) = &mut self.agent else { return ChannelStatus::Open };
         served.how = match served.exec.terminal {
             Terminal::Own => Input::Terminal,
             Terminal::None if is_plain => Input::Socket,
@@ -317,7 +317,7 @@ impl Channel {
             }
             served.retry = Some((context.now.after(START_AGAIN), until));
             self.rest_child(context);
-            return Fate::Lives;
+            return ChannelStatus::Open;
         }
         let reason = format!("{} cannot be started: {why}", served.exec.program.name());
         served.seat = None;
@@ -328,28 +328,28 @@ impl Channel {
     }
 
     /// A descriptor of the program's is ready.
-    pub(in crate::engine) fn part_ready(&mut self, part: Part, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn part_ready(&mut self, part: ChildDescriptor, context: &mut Context<'_>) -> ChannelStatus {
         let number = self.number;
-        let Some(served) = self.served() else { return Fate::Lives };
+        let Some(served) = self.served() else { return ChannelStatus::Open };
         match part {
-            Part::Out => self.pass_on(context),
-            Part::Errors => {
+            ChildDescriptor::Out => self.pass_on(context),
+            ChildDescriptor::Errors => {
                 served.hear_errors(number, context);
-                Fate::Lives
+                ChannelStatus::Open
             }
-            Part::In => self.tell_child(&[], context),
-            Part::Exit => self.child_ended(context),
+            ChildDescriptor::In => self.tell_child(&[], context),
+            ChildDescriptor::Exit => self.child_ended(context),
         }
     }
 
     /// Sends what it says, as long as the peer takes it.
-    fn pass_on(&mut self, context: &mut Context<'_>) -> Fate {
+    fn pass_on(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         for _ in 0..READS {
             if self.phase != Phase::Open || !self.outbox.is_empty() {
-                return Fate::Lives;
+                return ChannelStatus::Open;
             }
-            let Agent::Child(served) = &mut self.agent else { return Fate::Lives };
-            let Some(out) = &served.out else { return Fate::Lives };
+            let Agent::Child(served) = &mut self.agent else { return ChannelStatus::Open };
+            let Some(out) = &served.out else { return ChannelStatus::Open };
             let mut buffer = std::mem::take(context.buffer);
             let fate = match rustix::io::read(out, &mut buffer[..]) {
                 Ok(length) if length > 0 => {
@@ -360,8 +360,8 @@ impl Channel {
                     self.send_said(&buffer[..length], context)
                 }
                 // A message without a byte is no end, and no datagram that anybody answers.
-                Ok(_) if served.how == Input::Messages && !has_ended(out) => Fate::Lives,
-                Err(Errno::INTR) => Fate::Lives,
+                Ok(_) if served.how == Input::Messages && !has_ended(out) => ChannelStatus::Open,
+                Err(Errno::INTR) => ChannelStatus::Open,
                 Err(Errno::AGAIN) => {
                     *context.buffer = buffer;
                     break;
@@ -373,16 +373,16 @@ impl Channel {
                 }
             };
             *context.buffer = buffer;
-            if fate == Fate::Gone {
-                return Fate::Gone;
+            if fate == ChannelStatus::Closed {
+                return ChannelStatus::Closed;
             }
         }
         self.rest_child(context);
-        Fate::Lives
+        ChannelStatus::Open
     }
 
     /// Sends bytes, encrypted where the connection is.
-    pub(super) fn send_said(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+    pub(super) fn send_said(&mut self, bytes: &[u8], context: &mut Context<'_>) -> ChannelStatus {
         if matches!(self.line, Line::OnePeer(_)) {
             return self.answer_peer(bytes, context);
         }
@@ -394,7 +394,7 @@ impl Channel {
     }
 
     /// It says nothing more, which is not the end of what it hears.
-    fn child_said_all(&mut self, context: &mut Context<'_>) -> Fate {
+    fn child_said_all(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         if let Some(served) = self.served() {
             served.out = None;
         }
@@ -402,15 +402,15 @@ impl Channel {
         if self.served().is_some_and(|served| served.ended.is_some()) {
             return self.settle_child(context);
         }
-        if self.say_end(context) == Fate::Gone {
-            return Fate::Gone;
+        if self.say_end(context) == ChannelStatus::Closed {
+            return ChannelStatus::Closed;
         }
         if self.outbox.is_empty() {
             self.shut(context);
-            return if std::mem::take(&mut self.is_broken) { self.reset(context) } else { Fate::Lives };
+            return if std::mem::take(&mut self.is_broken) { self.reset(context) } else { ChannelStatus::Open };
         }
         self.half_close = true;
-        Fate::Lives
+        ChannelStatus::Open
     }
 
     /// Whether our end was shut before, which is then noted: of a connection that is over in both directions it would fail.
@@ -425,11 +425,11 @@ impl Channel {
         }
     }
 
-    fn child_ended(&mut self, context: &mut Context<'_>) -> Fate {
+    fn child_ended(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         // Where others of its group are left, the kernel tells of it again.
-        let Some(served) = self.served().filter(|served| served.ended.is_none()) else { return Fate::Lives };
-        let Some(child) = &mut served.child else { return Fate::Lives };
-        let Some(ended) = child.ended() else { return Fate::Lives };
+        let Some(served) = self.served().filter(|served| served.ended.is_none()) else { return ChannelStatus::Open };
+        let Some(child) = &mut served.child else { return ChannelStatus::Open };
+        let Some(ended) = child.ended() else { return ChannelStatus::Open };
         served.ended = Some(ended);
         // Whoever it left behind has the grace: in its group, or elsewhere with its output open.
         if child.has_group() || served.out.is_some() {
@@ -441,25 +441,25 @@ impl Channel {
             return self.gone(context);
         }
         // What it said last is there by now.
-        if self.pass_on(context) == Fate::Gone {
-            return Fate::Gone;
+        if self.pass_on(context) == ChannelStatus::Closed {
+            return ChannelStatus::Closed;
         }
         self.settle_child(context)
     }
 
     /// Closes when it has ended and nothing more can be said, by it or by anyone that it left behind.
-    fn settle_child(&mut self, context: &mut Context<'_>) -> Fate {
+    fn settle_child(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         let number = self.number;
         let is_judged = context.is_judged;
-        let Some(served) = self.served() else { return Fate::Lives };
+        let Some(served) = self.served() else { return ChannelStatus::Open };
         let (Some(ended), None) = (served.ended, &served.out) else {
             self.rest_child(context);
-            return Fate::Lives;
+            return ChannelStatus::Open;
         };
         if self.phase != Phase::Open {
-            return Fate::Lives;
+            return ChannelStatus::Open;
         }
-        let Some(served) = self.served() else { return Fate::Lives };
+        let Some(served) = self.served() else { return ChannelStatus::Open };
         served.hear_errors(number, context);
         served.input = None;
         if served.child.as_ref().is_some_and(|child| !child.has_group()) {
@@ -470,7 +470,10 @@ impl Channel {
             self.fail(Kind::Program, &reason, context);
         }
         let fate = self.finish(context);
-        if fate == Fate::Lives && matches!(self.phase, Phase::Draining { .. }) && self.first_end == Some(Closer::Peer) {
+        if fate == ChannelStatus::Open
+            && matches!(self.phase, Phase::Draining { .. })
+            && self.first_end == Some(Closer::Peer)
+        {
             // Its end is there already: there is nothing to wait for.
             return self.read(context);
         }
@@ -478,9 +481,9 @@ impl Channel {
     }
 
     /// The kernel says that the connection has an error, or is over in both directions.
-    pub(in crate::engine) fn child_loses_peer(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn child_loses_peer(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         if self.phase != Phase::Open {
-            return Fate::Lives;
+            return ChannelStatus::Open;
         }
         if let Err(error) = self.line.take_error() {
             return self.socket_failed(error, context);
@@ -488,7 +491,7 @@ impl Channel {
         // Whoever reads the socket is told of its error first, and then nobody else is.
         let has_said_all = self.served().is_some_and(|served| served.out.is_none());
         let is_closed = self.line.fd().and_then(passed).is_some_and(|passed| passed.is_closed);
-        if is_closed && !has_said_all { self.reset(context) } else { Fate::Lives }
+        if is_closed && !has_said_all { self.reset(context) } else { ChannelStatus::Open }
     }
 
     /// A connection that is over waits for its program, which gets the grace to end too.
@@ -513,9 +516,9 @@ impl Channel {
     }
 
     /// A moment came that something is to be done with it.
-    pub(super) fn child_is_due(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(super) fn child_is_due(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         let now = context.now;
-        let Agent::Child(served) = &mut self.agent else { return Fate::Lives };
+        let Agent::Child(served) = &mut self.agent else { return ChannelStatus::Open };
         if served.retry.is_some_and(|(at, _)| now >= at) {
             return self.start_child(context);
         }
@@ -542,7 +545,7 @@ impl Channel {
             }
         }
         self.rest_child(context);
-        Fate::Lives
+        ChannelStatus::Open
     }
 
     /// For how long nothing has passed.
@@ -589,14 +592,14 @@ impl Channel {
     }
 
     /// Asks the program to end, for the server is to.
-    pub(in crate::engine) fn hurry_child(&mut self, context: &Context<'_>) -> Fate {
+    pub(in crate::engine) fn hurry_child(&mut self, context: &Context<'_>) -> ChannelStatus {
         if let Agent::Child(served) = &mut self.agent
             && let (Some(child), None | Some(Signal::Term(_))) = (&served.child, served.signal)
         {
             served.signal = Signal::Term(context.now).send(child, context.now);
         }
         self.rest_child(context);
-        Fate::Lives
+        ChannelStatus::Open
     }
 
     /// Ends the program and all of its group now.

@@ -1,11 +1,11 @@
 //! What comes is read and thrown away (RFC 863).
 
 use super::super::super::Context;
-use super::super::{Channel, Fate};
+use super::super::{Channel, ChannelStatus};
 
 impl Channel {
-    pub(in crate::engine) fn discard(&mut self, context: &Context<'_>) -> Fate {
+    pub(in crate::engine) fn discard(&mut self, context: &Context<'_>) -> ChannelStatus {
         self.rest_until(context);
-        Fate::Lives
+        ChannelStatus::Open
     }
 }

@@ -6,11 +6,11 @@ use rustix::fs::sendfile;
 use rustix::io::Errno;
 
 use super::super::super::Context;
-use super::super::super::around::Around;
+use super::super::super::answer_context::AnswerContext;
 use super::super::super::origin::Closer;
 use super::super::super::storage::Done;
-use super::super::super::web::{Answered, Part, Web};
-use super::super::{Channel, Fate, Phase};
+use super::super::super::web::{Answered, BodySource, Web};
+use super::super::{Channel, ChannelStatus, Phase};
 use super::Agent;
 use crate::limits;
 use crate::sys::files::read_onto;
@@ -29,7 +29,7 @@ thread_local! {
 
 impl Channel {
     /// The part of a file that is being sent.
-    pub(in crate::engine) fn part(&mut self) -> Option<&mut Part> {
+    pub(in crate::engine) fn part(&mut self) -> Option<&mut BodySource> {
         match &mut self.agent {
             Agent::Http(web) => web.part.as_mut(),
             _ => None,
@@ -42,7 +42,7 @@ impl Channel {
 
     /// Whether a piece of a file comes next.
     pub(in crate::engine) fn sends_file(&self) -> bool {
-        matches!(&self.agent, Agent::Http(web) if matches!(web.part, Some(Part::File { .. })))
+        matches!(&self.agent, Agent::Http(web) if matches!(web.part, Some(BodySource::File { .. })))
     }
 
     /// Whether what is asked next has to wait until a file is stored.
@@ -51,22 +51,22 @@ impl Channel {
     }
 
     /// A file that the client sent is stored, or an answer that took long is there.
-    pub(in crate::engine) fn done(&mut self, number: u32, done: Done, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn done(&mut self, number: u32, done: Done, context: &mut Context<'_>) -> ChannelStatus {
         if self.phase != Phase::Open {
-            return Fate::Lives;
+            return ChannelStatus::Open;
         }
-        self.with_web(context, |web, out, around| web.done(number, done, out, around));
-        if self.send_answers(context) == Fate::Gone {
-            return Fate::Gone;
+        self.with_web(context, |web, out, answering| web.done(number, done, out, answering));
+        if self.send_answers(context) == ChannelStatus::Closed {
+            return ChannelStatus::Closed;
         }
-        if self.send_part(context) == Fate::Gone {
-            return Fate::Gone;
+        if self.send_part(context) == ChannelStatus::Closed {
+            return ChannelStatus::Closed;
         }
-        if self.is_blocked() { Fate::Lives } else { self.ask(&[], context) }
+        if self.is_blocked() { ChannelStatus::Open } else { self.ask(&[], context) }
     }
 
     /// Answers what has come.
-    pub(in crate::engine) fn ask(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn ask(&mut self, bytes: &[u8], context: &mut Context<'_>) -> ChannelStatus {
         if self.inbox.is_empty() {
             let (fate, used) = self.answer(bytes, context);
             if self.phase == Phase::Open {
@@ -84,19 +84,19 @@ impl Channel {
     }
 
     /// Answers as long as answers can be sent; how many bytes are done with.
-    fn answer(&mut self, bytes: &[u8], context: &mut Context<'_>) -> (Fate, usize) {
+    fn answer(&mut self, bytes: &[u8], context: &mut Context<'_>) -> (ChannelStatus, usize) {
         let mut at = 0;
         self.go_ahead();
         loop {
             let Answered { used, has_more, answers } =
-                self.with_web(context, |web, out, around| web.answer(&bytes[at..], out, around));
+                self.with_web(context, |web, out, answering| web.answer(&bytes[at..], out, answering));
             at += used;
             context.turn.answers(answers);
-            if self.send_answers(context) == Fate::Gone {
-                return (Fate::Gone, at);
+            if self.send_answers(context) == ChannelStatus::Closed {
+                return (ChannelStatus::Closed, at);
             }
-            if self.send_part(context) == Fate::Gone {
-                return (Fate::Gone, at);
+            if self.send_part(context) == ChannelStatus::Closed {
+                return (ChannelStatus::Closed, at);
             }
             if self.is_blocked() || self.phase != Phase::Open || (used == 0 && !has_more) {
                 break;
@@ -109,11 +109,11 @@ impl Channel {
                 break;
             }
         }
-        (Fate::Lives, at)
+        (ChannelStatus::Open, at)
     }
 
     /// Sends what was made, and tells of the answers that have ended with it.
-    fn send_answers(&mut self, context: &mut Context<'_>) -> Fate {
+    fn send_answers(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         context.turn.sends(context.output.bytes.len());
         if let Agent::Http(web) = &mut self.agent {
             web.ledger.makes(context.output.bytes.len());
@@ -122,7 +122,7 @@ impl Channel {
             }
         }
         let fate = self.send_output(context);
-        if fate != Fate::Gone {
+        if fate != ChannelStatus::Closed {
             self.tell_of_answers(context);
         }
         fate
@@ -152,7 +152,7 @@ impl Channel {
     fn with_web<T>(
         &mut self,
         context: &mut Context<'_>,
-        act: impl FnOnce(&mut Web, &mut Vec<u8>, &mut Around<'_>) -> T,
+        act: impl FnOnce(&mut Web, &mut Vec<u8>, &mut AnswerContext<'_>) -> T,
     ) -> T
     where
         T: Default,
@@ -164,15 +164,20 @@ impl Channel {
         // One list serves for all answers of a thread: it keeps its room.
         let mut fields = FIELDS.take();
         let list = &mut fields;
-        let mut around = Around { client, date, now, wait, lines, turn, stopping, storing, fields: list };
-        let result = act(web, &mut context.output.bytes, &mut around);
+        let mut answering = AnswerContext { client, date, now, wait, lines, turn, stopping, storing, fields: list };
+        let result = act(web, &mut context.output.bytes, &mut answering);
         FIELDS.set(fields);
         result
     }
 
     /// Ends what is answered last, or sets the time for what is to come.
-    fn settle(&mut self, fate: Fate, context: &mut Context<'_>) -> Fate {
-        if fate == Fate::Gone || self.phase != Phase::Open || self.is_blocked() || self.resume || self.is_storing() {
+    fn settle(&mut self, fate: ChannelStatus, context: &mut Context<'_>) -> ChannelStatus {
+        if fate == ChannelStatus::Closed
+            || self.phase != Phase::Open
+            || self.is_blocked()
+            || self.resume
+            || self.is_storing()
+        {
             return fate;
         }
         let unread = !self.inbox.is_empty();
@@ -183,17 +188,17 @@ impl Channel {
             return self.finish(context);
         }
         self.deadline = web.deadline(unread, wait, context.now);
-        Fate::Lives
+        ChannelStatus::Open
     }
 
     /// What was queued is sent: the rest of a file follows, and what was asked meanwhile.
-    pub(in crate::engine) fn go_on(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn go_on(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         self.tell_of_answers(context);
-        if self.send_part(context) == Fate::Gone {
-            return Fate::Gone;
+        if self.send_part(context) == ChannelStatus::Closed {
+            return ChannelStatus::Closed;
         }
         if self.is_blocked() || self.phase != Phase::Open {
-            return Fate::Lives;
+            return ChannelStatus::Open;
         }
         self.ask(&[], context)
     }
@@ -207,23 +212,23 @@ impl Channel {
     }
 
     /// Tells a client that speaks plain HTTP what is spoken here.
-    pub(in crate::engine) fn refuse_plain(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn refuse_plain(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         self.secure = None;
         self.reason = Some("TLS: the client speaks plain HTTP".into());
-        self.with_web(context, |web, out, around| web.refuse_plain(out, around));
-        if self.send_answers(context) == Fate::Gone { Fate::Gone } else { self.finish(context) }
+        self.with_web(context, |web, out, answering| web.refuse_plain(out, answering));
+        if self.send_answers(context) == ChannelStatus::Closed { ChannelStatus::Closed } else { self.finish(context) }
     }
 
     /// Nothing came in time.
-    pub(in crate::engine) fn took_too_long(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn took_too_long(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         if matches!(&self.agent, Agent::Http(web) if web.has_streams()) {
             return self.ask(&[], context);
         }
         let unread = !self.inbox.is_empty();
-        self.with_web(context, |web, out, around| web.time_out(unread, out, around));
+        self.with_web(context, |web, out, answering| web.time_out(unread, out, answering));
         self.by = Closer::Timeout;
         self.inbox = Vec::new();
-        if self.send_answers(context) == Fate::Gone { Fate::Gone } else { self.finish(context) }
+        if self.send_answers(context) == ChannelStatus::Closed { ChannelStatus::Closed } else { self.finish(context) }
     }
 
     /// A kernel takes megabytes for a client that reads nothing, and a few thousand of those use up what there is for all
@@ -241,13 +246,13 @@ impl Channel {
     }
 
     /// Sends of the part as much as the socket takes.
-    fn send_part(&mut self, context: &mut Context<'_>) -> Fate {
+    fn send_part(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         self.bound_unsent();
         while !context.turn.is_over() {
             if !self.outbox.is_empty() || self.part().is_none() {
-                return Fate::Lives;
+                return ChannelStatus::Open;
             }
-            let is_made = matches!(self.part(), Some(Part::Made(_)));
+            let is_made = matches!(self.part(), Some(BodySource::Made(_)));
             let fate = match self.secure.is_some() {
                 _ if is_made => self.make_piece(context),
                 true => self.encrypt_piece(context),
@@ -255,7 +260,7 @@ impl Channel {
             };
             match fate {
                 Ok(true) => {}
-                Ok(false) => return Fate::Lives,
+                Ok(false) => return ChannelStatus::Open,
                 Err(fate) => return fate,
             }
         }
@@ -263,13 +268,13 @@ impl Channel {
         if self.sends_part() {
             self.write_deadline.get_or_insert(context.write_by());
         }
-        Fate::Lives
+        ChannelStatus::Open
     }
 
     /// Has the kernel send a piece; whether the socket may take more.
-    fn send_piece(&mut self, context: &mut Context<'_>) -> Result<bool, Fate> {
+    fn send_piece(&mut self, context: &mut Context<'_>) -> Result<bool, ChannelStatus> {
         let Agent::Http(web) = &mut self.agent else { return Ok(false) };
-        let Some(Part::File { file, at, left }) = &mut web.part else { return Ok(false) };
+        let Some(BodySource::File { file, at, left }) = &mut web.part else { return Ok(false) };
         let most = usize::try_from((*left).min(PIECE).min(context.turn.left())).unwrap_or(usize::MAX);
         let Some(socket) = self.line.fd() else { return Ok(false) };
         match sendfile(socket, &*file, Some(at), most) {
@@ -300,8 +305,8 @@ impl Channel {
     }
 
     /// The same over TLS, where the bytes pass through here.
-    fn encrypt_piece(&mut self, context: &mut Context<'_>) -> Result<bool, Fate> {
-        let Some(Part::File { file, at, left }) = self.part() else { return Ok(false) };
+    fn encrypt_piece(&mut self, context: &mut Context<'_>) -> Result<bool, ChannelStatus> {
+        let Some(BodySource::File { file, at, left }) = self.part() else { return Ok(false) };
         let most = usize::try_from(*left).map_or(CLEAR, |left| left.min(CLEAR));
         match read_onto(&*file, *at, most, &mut context.output.bytes) {
             Ok(0) => Err(self.cut_part(context)),
@@ -321,9 +326,9 @@ impl Channel {
     }
 
     /// The same for what is made while it is sent.
-    fn make_piece(&mut self, context: &mut Context<'_>) -> Result<bool, Fate> {
+    fn make_piece(&mut self, context: &mut Context<'_>) -> Result<bool, ChannelStatus> {
         let Agent::Http(web) = &mut self.agent else { return Ok(false) };
-        let Some(Part::Made(made)) = &mut web.part else { return Ok(false) };
+        let Some(BodySource::Made(made)) = &mut web.part else { return Ok(false) };
         let mut piece = Vec::new();
         let Ok(has_more) = made.source.more(&mut piece) else { return Err(self.cut_part(context)) };
         context.turn.makes(piece.len());
@@ -350,9 +355,9 @@ impl Channel {
     }
 
     /// Sends a piece that was put down; the socket may take more.
-    fn send_made(&mut self, context: &mut Context<'_>) -> Result<bool, Fate> {
-        if self.send_answers(context) == Fate::Gone {
-            return Err(Fate::Gone);
+    fn send_made(&mut self, context: &mut Context<'_>) -> Result<bool, ChannelStatus> {
+        if self.send_answers(context) == ChannelStatus::Closed {
+            return Err(ChannelStatus::Closed);
         }
         if self.outbox.is_empty() {
             self.write_deadline = self.sends_part().then(|| context.write_by());
@@ -361,9 +366,9 @@ impl Channel {
     }
 
     /// The file is shorter than it was, or cannot be read any more: the client has to see that bytes are missing.
-    fn cut_part(&mut self, context: &mut Context<'_>) -> Fate {
+    fn cut_part(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         let left = self.part().map_or(0, |part| part.left());
-        let ends_by_close = matches!(self.part(), Some(Part::Made(made)) if made.end == End::Close);
+        let ends_by_close = matches!(self.part(), Some(BodySource::Made(made)) if made.end == End::Close);
         let is_secure = self.secure.is_some();
         if let Agent::Http(web) = &mut self.agent {
             web.part = None;

@@ -6,14 +6,14 @@ use transcript::{Ending, FaultKind, Script};
 
 use super::super::super::Context;
 use super::super::super::after_play::{After, Start, Values};
-use super::super::{Channel, Fate};
+use super::super::{Channel, ChannelStatus};
 use super::Agent;
 use crate::failure::Kind;
 
 impl Channel {
     /// Something happened to a connection over which plays are repeated: it stands, bytes came, or a play is due. None: a play
     /// goes on, or begins.
-    pub(in crate::engine) fn play_again(&mut self, bytes: usize, context: &mut Context<'_>) -> Option<Fate> {
+    pub(in crate::engine) fn play_again(&mut self, bytes: usize, context: &mut Context<'_>) -> Option<ChannelStatus> {
         let has_datagrams = self.line.has_datagrams();
         let load = context.load.as_mut()?;
         // Of a datagram that comes late, or twice, no peer is guilty.
@@ -24,11 +24,11 @@ impl Channel {
 
     /// A play is due for a connection that rests.
     #[cfg(feature = "figures")]
-    pub(in crate::engine) fn begin_play(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn begin_play(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         if matches!(self.agent, Agent::Ask(_)) {
             return self.advance(&[], context);
         }
-        let Some(load) = &mut context.load else { return Fate::Lives };
+        let Some(load) = &mut context.load else { return ChannelStatus::Open };
         let after = load.begin_resting(self.number as usize, context.now);
         match self.do_after(after, context) {
             Some(fate) => fate,
@@ -37,7 +37,12 @@ impl Channel {
     }
 
     /// A play is over as written, and so many bytes stand behind it. None: another one begins at once.
-    pub(super) fn play_passed(&mut self, ending: Ending, behind: usize, context: &mut Context<'_>) -> Option<Fate> {
+    pub(super) fn play_passed(
+        &mut self,
+        ending: Ending,
+        behind: usize,
+        context: &mut Context<'_>,
+    ) -> Option<ChannelStatus> {
         let load = context.load.as_mut()?;
         let slot = self.number as usize;
         load.bytes(slot, self.sent, self.received);
@@ -48,13 +53,13 @@ impl Channel {
             }
             After::Rest if !self.outbox.is_empty() => {
                 self.give_way(context);
-                Some(Fate::Lives)
+                Some(ChannelStatus::Open)
             }
             after => self.do_after(after, context),
         }
     }
 
-    fn do_after(&mut self, after: After, context: &mut Context<'_>) -> Option<Fate> {
+    fn do_after(&mut self, after: After, context: &mut Context<'_>) -> Option<ChannelStatus> {
         match after {
             After::GoOn => None,
             After::Begin(start) => {
@@ -63,7 +68,7 @@ impl Channel {
             }
             After::Rest => {
                 self.deadline = None;
-                Some(Fate::Lives)
+                Some(ChannelStatus::Open)
             }
             After::Close => Some(self.finish(context)),
             After::Drop => Some(self.gone(context)),

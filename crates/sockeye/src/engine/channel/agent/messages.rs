@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::super::Context;
 use super::super::super::origin::Closer;
 use super::super::super::outlet::Unsent;
-use super::super::{Channel, Fate, Line, Phase};
+use super::super::{Channel, ChannelStatus, Line, Phase};
 use super::Agent;
 use super::child::Served;
 use crate::event::Event;
@@ -44,13 +44,13 @@ impl Channel {
     }
 
     /// Its peer sent a datagram.
-    pub(in crate::engine) fn hear_message(&mut self, message: Box<[u8]>, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn hear_message(&mut self, message: Box<[u8]>, context: &mut Context<'_>) -> ChannelStatus {
         self.received += message.len() as u64;
         context.heard(&message);
         if let Line::OnePeer(peer) = &mut self.line {
             peer.came(message.len());
         }
-        let Agent::Child(served) = &mut self.agent else { return Fate::Lives };
+        let Agent::Child(served) = &mut self.agent else { return ChannelStatus::Open };
         served.is_active(context.now);
         if served.has_terminal() && self.inbox.len() + message.len() <= limits::WAITING_BYTES {
             return self.tell_child(&message, context);
@@ -78,7 +78,7 @@ impl Channel {
     }
 
     /// Nothing came for long, which is the only end that there is: its program hears it as one, and may say its last.
-    pub(super) fn end_by_silence(&mut self, wait: Duration, context: &mut Context<'_>) -> Fate {
+    pub(super) fn end_by_silence(&mut self, wait: Duration, context: &mut Context<'_>) -> ChannelStatus {
         self.ended = true;
         self.by = Closer::Timeout;
         self.reason = Some(format!("nothing came for {} (--timeout)", transcript::seconds(wait)).into());
@@ -86,8 +86,8 @@ impl Channel {
     }
 
     /// Sends what its program said as one datagram.
-    pub(super) fn answer_peer(&mut self, message: &[u8], context: &mut Context<'_>) -> Fate {
-        let Line::OnePeer(peer) = &mut self.line else { return Fate::Lives };
+    pub(super) fn answer_peer(&mut self, message: &[u8], context: &mut Context<'_>) -> ChannelStatus {
+        let Line::OnePeer(peer) = &mut self.line else { return ChannelStatus::Open };
         match peer.send(message, context.now) {
             Ok(()) => {
                 self.sent += message.len() as u64;
@@ -108,17 +108,17 @@ impl Channel {
                 self.fail(Kind::AnswersLost, &reason, context);
             }
         }
-        Fate::Lives
+        ChannelStatus::Open
     }
 
     /// Sends what the system had no room for.
-    pub(in crate::engine) fn answer_again(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn answer_again(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         let message = std::mem::take(&mut self.outbox);
         let fate = self.answer_peer(&message, context);
-        if fate == Fate::Gone || !self.outbox.is_empty() {
+        if fate == ChannelStatus::Closed || !self.outbox.is_empty() {
             return fate;
         }
         self.write_deadline = None;
-        if self.phase == Phase::Finishing { self.finish(context) } else { Fate::Lives }
+        if self.phase == Phase::Finishing { self.finish(context) } else { ChannelStatus::Open }
     }
 }

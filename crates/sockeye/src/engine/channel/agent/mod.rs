@@ -21,7 +21,7 @@ use super::super::exec::Seat;
 use super::super::origin::Closer;
 use super::super::web::Web;
 use super::super::{Behaviour, Context};
-use super::{Channel, Fate, Phase};
+use super::{Channel, ChannelStatus, Phase};
 use crate::failure::Kind;
 use child::Served;
 
@@ -105,13 +105,13 @@ impl Agent {
 
 impl Channel {
     /// Bytes came, or, if there are none, something else that it may have waited for: its beginning, room to send, an end.
-    pub(in crate::engine) fn advance(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn advance(&mut self, bytes: &[u8], context: &mut Context<'_>) -> ChannelStatus {
         if self.phase != Phase::Open {
-            return Fate::Lives;
+            return ChannelStatus::Open;
         }
         match self.agent {
             Agent::Play(..) => self.play_on(bytes, context),
-            Agent::Parked => Fate::Lives,
+            Agent::Parked => ChannelStatus::Open,
             Agent::Http(_) => self.ask(bytes, context),
             Agent::Ask(_) => self.ask_on(bytes, context),
             Agent::Echo => self.echo(bytes, context),
@@ -121,7 +121,7 @@ impl Channel {
     }
 
     /// The peer's end came.
-    pub(in crate::engine) fn hear_end(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn hear_end(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         match self.agent {
             Agent::Play(..) | Agent::Parked | Agent::Http(_) | Agent::Child(_) | Agent::Ask(_) => {
                 self.advance(&[], context)
@@ -138,7 +138,7 @@ impl Channel {
     }
 
     /// What it waited for did not come in time.
-    pub(in crate::engine) fn overdue(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn overdue(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         match self.agent {
             Agent::Play(..) | Agent::Parked => self.advance(&[], context),
             Agent::Http(_) => self.took_too_long(context),
@@ -154,7 +154,7 @@ impl Channel {
     }
 
     /// The connection was reset while it was open.
-    pub(in crate::engine) fn hear_reset(&mut self, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn hear_reset(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         match self.agent {
             Agent::Play(..) => self.play_is_reset(context),
             Agent::Ask(_) => self.answer_is_reset(context),
@@ -162,9 +162,9 @@ impl Channel {
                 // Where conversations are judged, one of which nobody knows what is missing is none that went well.
                 let reason = format!("{} reset the connection", context.origin.peer());
                 self.fail(Kind::Fault(transcript::FaultKind::Reset), &reason, context);
-                Fate::Lives
+                ChannelStatus::Open
             }
-            Agent::Parked | Agent::Echo | Agent::Discard | Agent::Http(_) | Agent::Child(_) => Fate::Lives,
+            Agent::Parked | Agent::Echo | Agent::Discard | Agent::Http(_) | Agent::Child(_) => ChannelStatus::Open,
         }
     }
 

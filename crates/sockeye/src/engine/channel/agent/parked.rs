@@ -6,7 +6,7 @@ use transcript::{Next, Play, Script};
 
 use super::super::super::Context;
 use super::super::super::handed::{Going, Handed, Standing};
-use super::super::{Channel, Fate};
+use super::super::{Channel, ChannelStatus};
 use super::Agent;
 
 impl Channel {
@@ -25,14 +25,19 @@ impl Channel {
     }
 
     /// It comes back.
-    pub(in crate::engine) fn go_on_with(&mut self, play: Play, script: Arc<Script>, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn go_on_with(
+        &mut self,
+        play: Play,
+        script: Arc<Script>,
+        context: &mut Context<'_>,
+    ) -> ChannelStatus {
         self.agent = Agent::Play(play, script);
         self.paused = false;
         self.advance(&[], context)
     }
 
     /// The play is over, whichever of its connections it was over.
-    pub(in crate::engine) fn end_with_its_play(&mut self, context: &mut Context<'_>) -> Fate {
-        if self.is_open() { self.finish(context) } else { Fate::Lives }
+    pub(in crate::engine) fn end_with_its_play(&mut self, context: &mut Context<'_>) -> ChannelStatus {
+        if self.is_open() { self.finish(context) } else { ChannelStatus::Open }
     }
 }

@@ -7,7 +7,7 @@ use transcript::{Ending, FaultKind, Input, Next, Script};
 use super::super::super::Context;
 use super::super::super::handed::{Going, Handed};
 use super::super::super::origin::Closer;
-use super::super::{Channel, Fate, NO_MEMORY, append};
+use super::super::{Channel, ChannelStatus, NO_MEMORY, append};
 use super::Agent;
 use crate::failure::{Failure, Kind};
 use crate::net::tls::{TlsError, Why};
@@ -20,7 +20,7 @@ const BETWEEN_ROUNDS: &str = "it stood between two rounds of `repeat`: --allow-e
 
 /// What came of some steps.
 struct Taken {
-    fate: Fate,
+    fate: ChannelStatus,
     /// Of those that were given, how many are done with.
     bytes: usize,
     /// The datagram that was given is to be given again.
@@ -29,7 +29,7 @@ struct Taken {
 
 impl Channel {
     /// Gives the player what came, sends what it says and does what it asks, as far as that goes.
-    pub(in crate::engine) fn play_on(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn play_on(&mut self, bytes: &[u8], context: &mut Context<'_>) -> ChannelStatus {
         if self.line.has_datagrams() {
             return self.hear_datagram(None, context);
         }
@@ -38,11 +38,11 @@ impl Channel {
         {
             return fate;
         }
-        let Agent::Play(_, script) = &self.agent else { return Fate::Lives };
+        let Agent::Play(_, script) = &self.agent else { return ChannelStatus::Open };
         let script = Arc::clone(script);
         if self.inbox.is_empty() {
             let Taken { fate, bytes: taken, .. } = self.steps(&script, bytes, false, context);
-            if self.is_open() && fate == Fate::Lives && !append(&mut self.inbox, &bytes[taken..]) {
+            if self.is_open() && fate == ChannelStatus::Open && !append(&mut self.inbox, &bytes[taken..]) {
                 return self.evict(NO_MEMORY, context);
             }
             return fate;
@@ -67,13 +67,13 @@ impl Channel {
     }
 
     /// The same over datagrams: one came, or something else that the play may have waited for.
-    pub(in crate::engine) fn hear_datagram(&mut self, came: Option<&[u8]>, context: &mut Context<'_>) -> Fate {
+    pub(in crate::engine) fn hear_datagram(&mut self, came: Option<&[u8]>, context: &mut Context<'_>) -> ChannelStatus {
         if context.load.is_some()
             && let Some(fate) = self.play_again(came.map_or(0, <[u8]>::len), context)
         {
             return fate;
         }
-        let Agent::Play(_, script) = &self.agent else { return Fate::Lives };
+        let Agent::Play(_, script) = &self.agent else { return ChannelStatus::Open };
         let script = Arc::clone(script);
         if let Some(payload) = came {
             context.origin.tell_tap(|tap, ours| tap.said(ours.other(), payload));
@@ -94,7 +94,7 @@ impl Channel {
     fn steps(&mut self, script: &Script, bytes: &[u8], is_datagram: bool, context: &mut Context<'_>) -> Taken {
         let has_datagrams = self.line.has_datagrams();
         let mut turns = 0;
-        let mut taken = Taken { fate: Fate::Lives, bytes: 0, leaves_datagram: is_datagram };
+        let mut taken = Taken { fate: ChannelStatus::Open, bytes: 0, leaves_datagram: is_datagram };
         // Where a load has the play of another transcript begin.
         let mut other = None;
         loop {
@@ -115,8 +115,8 @@ impl Channel {
             } else {
                 taken.bytes += step.consumed;
             }
-            if self.send_output(context) == Fate::Gone {
-                taken.fate = Fate::Gone;
+            if self.send_output(context) == ChannelStatus::Closed {
+                taken.fate = ChannelStatus::Closed;
                 return taken;
             }
             let blocked = !self.outbox.is_empty();
@@ -134,7 +134,7 @@ impl Channel {
                 }
                 Next::StopSending => {
                     taken.fate = self.say_end(context);
-                    if taken.fate == Fate::Lives && self.outbox.is_empty() {
+                    if taken.fate == ChannelStatus::Open && self.outbox.is_empty() {
                         self.shut(context);
                         continue;
                     }
@@ -171,7 +171,7 @@ impl Channel {
     }
 
     /// The play is over.
-    pub(super) fn over(&mut self, ending: Ending, context: &mut Context<'_>) -> Fate {
+    pub(super) fn over(&mut self, ending: Ending, context: &mut Context<'_>) -> ChannelStatus {
         if self.group != 0 && !matches!(ending, Ending::GoesOn { .. }) {
             context.handed.push_back(Handed { group: self.group, first: None, going: Going::Over });
         }
@@ -238,8 +238,8 @@ impl Channel {
     }
 
     /// The connection was reset while it was played over.
-    pub(in crate::engine) fn play_is_reset(&mut self, context: &mut Context<'_>) -> Fate {
-        let Agent::Play(play, script) = &mut self.agent else { return Fate::Lives };
+    pub(in crate::engine) fn play_is_reset(&mut self, context: &mut Context<'_>) -> ChannelStatus {
+        let Agent::Play(play, script) = &mut self.agent else { return ChannelStatus::Open };
         let ending = play.reset(script, &self.inbox, context.scratch);
         self.outbox = Vec::new();
         self.by = Closer::Reset;
@@ -252,8 +252,8 @@ impl Channel {
     }
 
     /// The handshake that the transcript asks for failed.
-    pub(in crate::engine) fn play_has_no_tls(&mut self, error: &TlsError, context: &mut Context<'_>) -> Fate {
-        let Agent::Play(play, script) = &mut self.agent else { return Fate::Lives };
+    pub(in crate::engine) fn play_has_no_tls(&mut self, error: &TlsError, context: &mut Context<'_>) -> ChannelStatus {
+        let Agent::Play(play, script) = &mut self.agent else { return ChannelStatus::Open };
         let fault = if error.why == Why::Certificate { transcript::Fault::Untrusted } else { transcript::Fault::Tls };
         let ending = play.tls_failed(script, fault, &error.to_string(), context.scratch);
         self.over(ending, context)

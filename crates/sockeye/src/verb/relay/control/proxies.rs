@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use transcript::Side;
 
-use super::super::{Capture, Options, Relay, RelayError, Steering, Summary, addresses};
+use super::super::{Capture, Relay, RelayError, RelayOptions, Steering, Summary, addresses};
 use super::refusal::Refusal;
 use super::toxic::{Toxic, field, text};
 use crate::address::{Address, AddressError};
@@ -32,7 +32,7 @@ pub(super) type Observers = Box<dyn Fn() -> Box<dyn Observer> + Send>;
 pub(super) struct Proxies {
     all: BTreeMap<String, Proxy>,
     /// How each relays, but for where.
-    template: Options,
+    template: RelayOptions,
     capture: Option<Arc<Capture>>,
     observers: Observers,
     /// Told when a relay has ended.
@@ -72,7 +72,7 @@ pub(super) struct Ready {
 impl Ready {
     /// Binds a relay whose faults can change.
     pub(super) fn bind(
-        options: &Options,
+        options: &RelayOptions,
         faults: Vec<LiveFault>,
         numbers: &Arc<AtomicU64>,
         capture: Option<&Arc<Capture>>,
@@ -104,7 +104,7 @@ impl Ready {
 
 impl Proxies {
     pub(super) fn new(
-        template: Options,
+        template: RelayOptions,
         capture: Option<Arc<Capture>>,
         numbers: Arc<AtomicU64>,
         observers: Observers,
@@ -115,7 +115,7 @@ impl Proxies {
     }
 
     /// The relay of the command line is a proxy too.
-    pub(super) fn adopt(&mut self, name: &str, options: &Options, ready: Ready) -> Result<(), RelayError> {
+    pub(super) fn adopt(&mut self, name: &str, options: &RelayOptions, ready: Ready) -> Result<(), RelayError> {
         let upstream = options.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let listen = ready.listen().unwrap_or_else(|| options.from.to_string());
         let running = Some(self.run(ready, options)?);
@@ -325,7 +325,7 @@ impl Proxies {
         let words: Vec<&str> = proxy.upstream.split_whitespace().collect();
         let to: Vec<Address> =
             words.iter().map(|word| parse(word)).collect::<Result<_, _>>().map_err(|error| refuse(&error))?;
-        let options = Options { from, to, ..self.template.clone() };
+        let options = RelayOptions { from, to, ..self.template.clone() };
         let ready =
             Ready::bind(&options, faults, &self.numbers, self.capture.as_ref()).map_err(|error| refuse(&error))?;
         let listen = ready.listen();
@@ -338,7 +338,7 @@ impl Proxies {
         Ok(())
     }
 
-    fn run(&self, ready: Ready, options: &Options) -> Result<Running, RelayError> {
+    fn run(&self, ready: Ready, options: &RelayOptions) -> Result<Running, RelayError> {
         let Ready { relay, live, later } = ready;
         let (stopper, stop) = stop::channel().map_err(RelayError::Io)?;
         let (observer, ended) = ((self.observers)(), self.ended.try_clone().map_err(RelayError::Io)?);
@@ -456,7 +456,7 @@ fn tcp(listen: &str) -> String {
 }
 
 /// Looks a server's name up until it leads somewhere, or nobody waits for it any more.
-fn look_up(options: &Options, later: &Weak<OnceLock<Vec<SocketAddr>>>) {
+fn look_up(options: &RelayOptions, later: &Weak<OnceLock<Vec<SocketAddr>>>) {
     let Some(to) = options.to.first() else { return };
     while later.strong_count() > 0 {
         std::thread::sleep(LOOK_UP);

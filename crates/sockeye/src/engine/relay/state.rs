@@ -10,7 +10,7 @@ use transcript::Moment;
 use super::super::mailbox::Mailbox;
 use super::pair::Client;
 use super::targets::Targets;
-use super::{Options, Outcome, Trouble};
+use super::{Outcome, PairFailure, RelaySettings};
 use crate::event::{Event, Observer};
 
 /// What one loop tells another.
@@ -30,8 +30,8 @@ struct Seat {
 }
 
 /// The loops of one relay. The first has the listening sockets.
-pub(super) struct Shared {
-    pub(super) options: Options,
+pub(super) struct RelayState {
+    pub(super) options: RelaySettings,
     pub(super) targets: Targets,
     seats: Vec<Seat>,
     observer: Mutex<Box<dyn Observer>>,
@@ -44,11 +44,11 @@ pub(super) struct Shared {
     from_clients: AtomicU64,
     from_servers: AtomicU64,
     lost: AtomicU64,
-    trouble: Mutex<Option<Trouble>>,
+    failure: Mutex<Option<PairFailure>>,
 }
 
-impl Shared {
-    pub(super) fn new(options: Options, targets: Targets, observer: Box<dyn Observer>) -> io::Result<Self> {
+impl RelayState {
+    pub(super) fn new(options: RelaySettings, targets: Targets, observer: Box<dyn Observer>) -> io::Result<Self> {
         let seats = (0..options.threads.max(1))
             .map(|_| Ok(Seat { live: AtomicUsize::new(0), is_empty: AtomicBool::new(false), mail: Mailbox::new()? }));
         Ok(Self {
@@ -64,7 +64,7 @@ impl Shared {
             from_clients: AtomicU64::new(0),
             from_servers: AtomicU64::new(0),
             lost: AtomicU64::new(0),
-            trouble: Mutex::default(),
+            failure: Mutex::default(),
         })
     }
 
@@ -108,7 +108,7 @@ impl Shared {
 
     /// A pair has ended.
     pub(super) fn remove(&self, seat: usize, outcome: &Outcome) {
-        let Outcome { from_client, from_server, lost, trouble, is_cut } = outcome;
+        let Outcome { from_client, from_server, lost, failure, is_cut } = outcome;
         self.from_clients.fetch_add(*from_client, Ordering::Relaxed);
         self.from_servers.fetch_add(*from_server, Ordering::Relaxed);
         self.lost.fetch_add(*lost, Ordering::Relaxed);
@@ -117,9 +117,9 @@ impl Shared {
         } else {
             self.closed.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some(trouble) = trouble {
+        if let Some(failure) = failure {
             self.failed.fetch_add(1, Ordering::Relaxed);
-            self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(*trouble);
+            self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(*failure);
         }
         self.seats[seat].live.fetch_sub(1, Ordering::SeqCst);
         if seat != 0 && self.is_attentive.load(Ordering::SeqCst) {
@@ -137,7 +137,7 @@ impl Shared {
             from_clients: get(&self.from_clients),
             from_servers: get(&self.from_servers),
             lost: get(&self.lost),
-            trouble: *self.trouble.lock().unwrap_or_else(PoisonError::into_inner),
+            failure: *self.failure.lock().unwrap_or_else(PoisonError::into_inner),
             at_once,
         }
     }

@@ -75,7 +75,7 @@ pub(super) struct Tools<'a> {
 }
 
 #[derive(Debug)]
-pub(super) struct Way {
+pub(super) struct Direction {
     /// Who speaks in this direction.
     side: Side,
     held: Vec<u8>,
@@ -100,7 +100,7 @@ pub(super) struct Way {
     pub(super) weather: Option<Box<Chain>>,
 }
 
-impl Way {
+impl Direction {
     pub(super) fn new(side: Side, weather: Option<Box<Chain>>) -> Self {
         Self {
             side,

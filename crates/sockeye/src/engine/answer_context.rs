@@ -16,7 +16,7 @@ use crate::web::field_list::FieldList;
 use crate::web::upload::{Sealed, Stored, store};
 
 /// What an answer needs besides the request.
-pub(super) struct Around<'a> {
+pub(super) struct AnswerContext<'a> {
     pub(super) client: Option<IpAddr>,
     pub(super) date: &'a Now,
     pub(super) now: Moment,
@@ -33,7 +33,7 @@ pub(super) struct Around<'a> {
     pub(super) fields: &'a mut FieldList,
 }
 
-impl Around<'_> {
+impl AnswerContext<'_> {
     /// Has a file stored; none where whoever asked is told later.
     pub(super) fn store(&self, number: u32, file: Sealed) -> Option<Stored> {
         match self.storing {
