@@ -19,7 +19,7 @@ pub use watch::{Exchange, Exchanges, Watch};
 use crate::carrier::Carrier;
 use crate::function::{Function, NotEncoded};
 use crate::moment::Moment;
-use crate::program::{Deed, First, Fork, Op, Order, Pc, Plan, Step as PathStep};
+use crate::program::{Arm, Deed, First, Fork, Op, Order, Pc, Plan, Step as PathStep};
 use crate::row::Row;
 use crate::script::Script;
 use crate::values::{Coming, MOST_VALUES, Saved, Scratch};
@@ -290,22 +290,7 @@ impl Play {
         if input.bytes.len() > self.left {
             self.fresh = input.now;
         }
-        let datagram = input.datagram;
-        let mut walk = Walk {
-            script,
-            input,
-            scratch,
-            output,
-            watch,
-            at: 0,
-            datagram,
-            owes_ending: false,
-            said: false,
-            last: None,
-            messages: 0,
-            rounds: 0,
-            is_aside: false,
-        };
+        let mut walk = Walk::new(script, input, scratch, output, watch);
         let next = walk.run(self);
         walk.keep_said(self);
         let consumed = walk.at;
@@ -352,7 +337,11 @@ impl Play {
         self.bring(script, scratch);
         let ending = match &script.program.ops[self.pc] {
             Op::Expect(Deed::Reset) => self.part(script, self.pc, Ending::Done),
-            Op::Choice(_) if unread.is_empty() && self.at_rest(script) && script.forgives_resets() => Ending::IdleReset,
+            Op::Choice(_) if unread.is_empty() => match self.way_by_reset(script, scratch) {
+                Some(ending) => ending,
+                None if self.at_rest(script) && script.forgives_resets() => Ending::IdleReset,
+                None => Ending::Failed(Box::new(self.verdict(script, Fault::Reset, unread, scratch))),
+            },
             _ => Ending::Failed(Box::new(self.verdict(script, Fault::Reset, unread, scratch))),
         };
         self.row = scratch.row.take();
@@ -360,6 +349,21 @@ impl Play {
             self.saved = scratch.save(script.program.live[self.pc]);
         }
         ending
+    }
+
+    /// Where a choice of theirs has a way that begins with a reset: how the play ends there.
+    fn way_by_reset(&mut self, script: &Script, scratch: &mut Scratch) -> Option<Ending> {
+        let Op::Choice(index) = &script.program.ops[self.pc] else { return None };
+        let choice = &script.program.choices[*index];
+        let is_way = |arm: &&Arm| matches!(arm.first, First::Expect(Deed::Reset)) && standing::allowed(self, &arm.path);
+        let arm = choice.arms.iter().filter(|_| choice.ours.is_none()).find(is_way)?;
+        let input = Input { bytes: &[], datagram: false, ended: true, now: Moment::default() };
+        let (mut output, mut unwatched) = (Output::default(), ());
+        let mut walk = Walk::new(script, input, scratch, &mut output, &mut unwatched);
+        Some(match walk.follow(self, &arm.path) {
+            Err(Stop::Next(Next::End(ending))) => ending,
+            _ => self.part(script, arm.pc, Ending::Done),
+        })
     }
 
     /// The handshake that [`Next::StartTls`] asked for failed: how the play ends.
@@ -494,7 +498,32 @@ struct Walk<'a, W> {
     is_aside: bool,
 }
 
-impl<W: Watch> Walk<'_, W> {
+impl<'a, W: Watch> Walk<'a, W> {
+    #[inline]
+    fn new(
+        script: &'a Script,
+        input: Input<'a>,
+        scratch: &'a mut Scratch,
+        output: &'a mut Output,
+        watch: &'a mut W,
+    ) -> Self {
+        Self {
+            script,
+            input,
+            scratch,
+            output,
+            watch,
+            at: 0,
+            datagram: input.datagram,
+            owes_ending: false,
+            said: false,
+            last: None,
+            messages: 0,
+            rounds: 0,
+            is_aside: false,
+        }
+    }
+
     fn run(&mut self, play: &mut Play) -> Next {
         loop {
             match self.operation(play) {

@@ -289,3 +289,41 @@ fn heard(script: &Script, carrier: Carrier, messages: &[Vec<u8>]) -> Option<bool
     }
     None
 }
+
+/// How a client's play ends that says `C: a` and is reset then; and what it says when it goes on over another connection.
+fn reset_behind_a(behind: &str) -> (Ending, String) {
+    let text = format!("C: a\n{behind}");
+    let script = prepare(&text, Side::Client, Carrier::Stream).unwrap_or_else(|refused| panic!("{refused}"));
+    let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+    let input = Input { bytes: &[], datagram: false, ended: false, now: Moment::default() };
+    assert!(matches!(play.step(&script, input, &mut scratch, &mut output).next, Next::Hear { .. }), "{text}");
+    let ending = play.reset(&script, &[], &mut scratch);
+    output.clear();
+    if let Ending::GoesOn { .. } = ending {
+        assert!(matches!(play.step(&script, input, &mut scratch, &mut output).next, Next::Connect { .. }), "{text}");
+        let _ = play.step(&script, input, &mut scratch, &mut output);
+    }
+    (ending, String::from_utf8(output.bytes).unwrap())
+}
+
+#[test]
+fn a_reset_takes_the_way_that_begins_with_one() {
+    for behind in [
+        "either\n  S closes\nor\n  S resets\nend\n",
+        "either\n  S: b\nor\n  S resets\nend\n",
+        "repeat\n  S: b\nend\nS resets\n",
+        "repeat\n  S: b\n  C: c\nend\nS resets\n",
+        "maybe\n  S: b\nend\nS resets\n",
+    ] {
+        assert!(reset_behind_a(behind).0.is_success(), "{behind}");
+    }
+    let goes_on = "either\n  S: b\nor\n  set x = 1\n  S resets\n  C connects\n  C: {x}\nend\n";
+    assert!(matches!(reset_behind_a(goes_on), (Ending::GoesOn { .. }, said) if said == "1\n"));
+    for behind in [
+        "either\n  S: b\nor\n  S closes\nend\n",
+        "either\n  S: b\n  S resets\nor\n  S: c\nend\n",
+        "repeat 2\n  S: b\nend\nS resets\n",
+    ] {
+        assert!(!reset_behind_a(behind).0.is_success(), "{behind}");
+    }
+}
