@@ -5,11 +5,12 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
+use std::process::Command;
 
-use support::peers::{Authority, Peer, nginx};
-use support::{Server, assert_code, need, run, run_command, text, transcript};
+use support::peers::{Authority, nginx};
+use support::played::{TCP, UDP, client, python, serve, server, talk};
+use support::{assert_code, need, run, run_command, text, transcript};
 
 fn all() -> Vec<PathBuf> {
     let folder = transcript("");
@@ -42,41 +43,6 @@ fn every_transcript_agrees_with_itself_is_laid_out_and_listed() {
         assert!(list.contains(&format!("[{name}]({name})")), "{name} is not in transcripts/README.md");
     }
 }
-
-/// Serves one conversation, has a real client hold it, and expects it to have gone as written.
-#[track_caller]
-fn serve(name: &str, address: &str, more: &[&str], client: impl FnOnce(u16) -> Output) -> String {
-    let file = transcript(name).display().to_string();
-    let mut server = Server::start_at(&[address], &[&["--play", &file, "--once"], more].concat());
-    let output = client(server.port());
-    assert_code(&output, 0);
-    assert_eq!(server.wait(), 0, "{name}: {:#?}", server.log.all());
-    text(&output.stdout)
-}
-
-/// A client in Python; its port is `PORT`.
-fn python(program: &str, script: &str) -> impl FnOnce(u16) -> Output {
-    need(program.rsplit('/').next().unwrap());
-    let (program, script) = (program.to_owned(), script.to_owned());
-    move |port| {
-        let script = script.replace("PORT", &port.to_string());
-        run_command(Command::new(program).args(["-c", &script]), b"")
-    }
-}
-
-/// A client of its own.
-fn client(program: &str, arguments: &[&str], input: &str) -> impl FnOnce(u16) -> Output {
-    need(program);
-    let (program, input) = (program.to_owned(), input.to_owned());
-    let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-    move |port| {
-        let arguments = arguments.iter().map(|argument| argument.replace("PORT", &port.to_string()));
-        run_command(Command::new(program).args(arguments), input.as_bytes())
-    }
-}
-
-const TCP: &str = "tcp://127.0.0.1:0";
-const UDP: &str = "udp://127.0.0.1:0";
 
 #[test]
 fn smtplib_hands_over_a_message() {
@@ -276,26 +242,6 @@ answer = ntplib.NTPClient().request('127.0.0.1', version=4, port=PORT, timeout=3
 assert (answer.stratum, time.gmtime(answer.tx_time)[:3]) == (1, (2026, 11, 24)), time.gmtime(answer.tx_time)
 ";
     serve("ntp.talk", UDP, &[], python("/usr/bin/python3", script));
-}
-
-/// Plays the client's side against a real server.
-#[track_caller]
-fn talk(name: &str, address: &str, more: &[&str]) {
-    let file = transcript(name).display().to_string();
-    assert_code(&run(&[&["talk", address, "--play", &file], more].concat(), b""), 0);
-}
-
-/// A server that takes its port and its folder as `PORT` and `FOLDER` in its arguments and in its configuration.
-fn server(program: &str, folder: &Path, config: &str, arguments: &[&str]) -> Peer {
-    need(program.rsplit('/').next().unwrap());
-    Peer::start(|port| {
-        let fill =
-            |text: &str| text.replace("PORT", &port.to_string()).replace("FOLDER", &folder.display().to_string());
-        fs::write(folder.join("conf"), fill(config)).unwrap();
-        let mut command = Command::new(program);
-        command.args(arguments.iter().map(|argument| fill(argument))).current_dir(folder);
-        command
-    })
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub mod http2;
 pub mod load;
 pub mod packages;
 pub mod peers;
+pub mod played;
 pub mod runs;
 pub mod socks;
 pub mod web;
