@@ -49,6 +49,11 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ngircd", "ngircd"),
     ("ii", "ii"),
     ("psql", "postgresql postgresql-client"),
+    // Server and client without the packages that would start one: 8 MB.
+    ("mariadbd", "mariadb-server-core"),
+    ("mariadb", "mariadb-client-core"),
+    ("/usr/lib/python3/dist-packages/pymysql", "python3-pymysql"),
+    ("/usr/lib/python3/dist-packages/pika", "python3-pika"),
     ("/usr/lib/python3/dist-packages/pymodbus", "python3-pymodbus python3-serial python3-serial-asyncio"),
     // These bring modules for Debian's own Python.
     ("aiosmtpd", "python3-aiosmtpd"),
