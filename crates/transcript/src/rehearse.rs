@@ -82,7 +82,7 @@ struct End<'a> {
     play: Play,
     taken: Taken,
     /// What comes, by the number of its connection; nothing comes over the one with the number 0.
-    wires: Vec<Incoming>,
+    incoming: Vec<Incoming>,
     /// The connection over which it goes.
     on: usize,
     /// The connection that it waits for, and whether it has a port of its own.
@@ -124,7 +124,7 @@ impl<'a> End<'a> {
             script,
             play: script.play(),
             taken: Taken::default(),
-            wires: vec![Incoming::default(); if script.spans() { usize::from(MOST_CONNECTIONS) + 1 } else { 2 }],
+            incoming: vec![Incoming::default(); if script.spans() { usize::from(MOST_CONNECTIONS) + 1 } else { 2 }],
             on: usize::from(FIRST),
             awaits: None,
             datagrams: [].into(),
@@ -136,6 +136,90 @@ impl<'a> End<'a> {
             worked: false,
             handshakes: 0,
             shaken: 0,
+        }
+    }
+
+    fn is_over_datagrams(&self) -> bool {
+        self.script.carrier == Carrier::Datagram
+    }
+
+    /// Takes from the line what comes at once; whether that is anything.
+    fn receive(&mut self, pieces: &mut impl FnMut(usize) -> usize) -> bool {
+        let over_datagrams = self.is_over_datagrams();
+        let incoming = &mut self.incoming[self.on];
+        if over_datagrams {
+            if self.holds_datagram {
+                return false;
+            }
+            let Some(length) = self.datagrams.pop_front() else { return false };
+            incoming.buffer.clear();
+            incoming.buffer.extend(incoming.coming.drain(..length));
+            (incoming.consumed, self.holds_datagram) = (0, true);
+            return true;
+        }
+        if incoming.coming.is_empty() {
+            return false;
+        }
+        let count = pieces(incoming.coming.len()).clamp(1, incoming.coming.len());
+        incoming.buffer.extend(incoming.coming.drain(..count));
+        true
+    }
+
+    /// One step of the play, with what has come: what it does next.
+    fn step(&mut self, ended: bool, now: Moment, scratch: &mut Scratch, output: &mut Output) -> Next {
+        let incoming = &mut self.incoming[self.on];
+        let datagram = std::mem::take(&mut self.holds_datagram);
+        let input = Input { bytes: &incoming.buffer[incoming.consumed..], datagram, ended, now };
+        let step = self.play.step_watched(self.script, input, scratch, output, &mut self.taken);
+        incoming.consume(step.consumed);
+        self.holds_datagram = datagram && step.left;
+        self.said.extend_from_slice(&output.bytes);
+        step.next
+    }
+
+    /// What the play waits for, or goes on with at once.
+    fn wait_for(&mut self, next: Next, output: &Output, now: Moment, scratch: &mut Scratch) {
+        match next {
+            Next::Hear { until } => self.until = Some(until.unwrap_or(Moment::from_nanos(u64::MAX))),
+            Next::Flush => {
+                self.until = Some(now);
+                // Messages of a byte or more are bounded by their bytes.
+                self.worked = output.bytes.len() < 4096;
+            }
+            Next::Pause { until } => self.until = Some(until),
+            Next::Over { connection } => {
+                self.on = usize::from(connection);
+                self.until = Some(now);
+            }
+            Next::Connect { connection, .. } => {
+                self.awaits = Some(usize::from(connection));
+                self.until = None;
+            }
+            Next::Accept { connection, until, .. } => {
+                self.awaits = Some(usize::from(connection));
+                self.until = until;
+            }
+            Next::Listen { .. } => {
+                self.play.listens_at(self.script, IMAGINARY_PORT, scratch);
+                self.until = Some(now);
+            }
+            Next::StartTls => {
+                self.handshakes += 1;
+                self.until = None;
+            }
+            // Those are the other end's business too: see `turn`.
+            Next::StopSending | Next::End(_) => {}
+        }
+    }
+}
+
+impl Incoming {
+    /// What is consumed byte by byte is let go in large pieces.
+    fn consume(&mut self, count: usize) {
+        self.consumed += count;
+        if self.consumed >= self.buffer.len() || self.consumed > 64 * 1024 && self.consumed > self.buffer.len() / 2 {
+            self.buffer.drain(..self.consumed);
+            self.consumed = 0;
         }
     }
 }
@@ -223,109 +307,73 @@ fn turn<'a>(
     if let Some(connection) = me.awaits {
         return meet(me, other, connection, now, scratch);
     }
-    let datagrams = me.script.carrier == Carrier::Datagram;
-    let mut came = false;
-    let wire = &mut me.wires[me.on];
-    if datagrams {
-        if !me.holds_datagram
-            && let Some(length) = me.datagrams.pop_front()
-        {
-            wire.buffer.clear();
-            wire.buffer.extend(wire.coming.drain(..length));
-            (wire.consumed, me.holds_datagram) = (0, true);
-            came = true;
-        }
-    } else if !wire.coming.is_empty() {
-        let count = pieces(wire.coming.len()).clamp(1, wire.coming.len());
-        wire.buffer.extend(wire.coming.drain(..count));
-        came = true;
-    }
-    let ended = wire.peer_done && wire.coming.is_empty();
+    let came = me.receive(pieces);
+    let incoming = &mut me.incoming[me.on];
+    let ended = incoming.peer_done && incoming.coming.is_empty();
     let due = me.until.is_none_or(|until| now >= until);
     let first = me.said.is_empty() && me.until.is_none();
-    let ends_now = ended && !wire.half_closed;
+    let ends_now = ended && !incoming.half_closed;
     if !(came || due || ends_now || first) {
         return false;
     }
-    wire.half_closed |= ended;
+    incoming.half_closed |= ended;
     let mut output = Output::default();
-    let datagram = std::mem::take(&mut me.holds_datagram);
-    let input = Input { bytes: &wire.buffer[wire.consumed..], datagram, ended, now };
-    let step = me.play.step_watched(me.script, input, scratch, &mut output, &mut me.taken);
-    wire.consumed += step.consumed;
-    // What is consumed byte by byte is let go in large pieces.
-    if wire.consumed >= wire.buffer.len() || wire.consumed > 64 * 1024 && wire.consumed > wire.buffer.len() / 2 {
-        wire.buffer.drain(..wire.consumed);
-        wire.consumed = 0;
+    let next = me.step(ended, now, scratch, &mut output);
+    send(me, other, &output);
+    match next {
+        Next::End(Ending::GoesOn { by_reset }) => leave_connection(me, other, by_reset, now, scratch),
+        Next::End(ending) => end(me, other, ending, now, scratch),
+        Next::StopSending => {
+            other.incoming[me.on].peer_done = true;
+            me.until = Some(now);
+        }
+        next => me.wait_for(next, &output, now, scratch),
     }
-    me.holds_datagram = datagram && step.left;
-    me.said.extend_from_slice(&output.bytes);
-    if !datagrams || !output.datagrams.is_empty() {
+    true
+}
+
+/// Puts what one end has said on its way to the other.
+fn send(me: &End<'_>, other: &mut End<'_>, output: &Output) {
+    let incoming = &mut other.incoming[me.on];
+    if !me.is_over_datagrams() {
+        incoming.coming.extend(&output.bytes);
+        return;
+    }
+    if !output.datagrams.is_empty() {
         let mut from = 0;
         for &end in &output.datagrams {
             other.datagrams.push_back(end - from);
             from = end;
         }
-        other.wires[me.on].coming.extend(&output.bytes);
+        incoming.coming.extend(&output.bytes);
     }
-    if datagrams {
-        other.most.datagrams = other.most.datagrams.max(other.datagrams.len());
-        other.most.bytes = other.most.bytes.max(other.wires[me.on].coming.len());
+    other.most.datagrams = other.most.datagrams.max(other.datagrams.len());
+    other.most.bytes = other.most.bytes.max(incoming.coming.len());
+}
+
+/// One end is done with its connection, and its play goes on over another one.
+fn leave_connection(me: &mut End<'_>, other: &mut End<'_>, by_reset: bool, now: Moment, scratch: &mut Scratch) {
+    other.incoming[me.on].peer_done = true;
+    if by_reset && other.ending.is_none() && other.on == me.on {
+        reset(other, now, scratch);
     }
-    match step.next {
-        Next::Hear { until } => me.until = Some(until.unwrap_or(Moment::from_nanos(u64::MAX))),
-        Next::Flush => {
-            me.until = Some(now);
-            // Messages of a byte or more are bounded by their bytes.
-            me.worked = output.bytes.len() < 4096;
-        }
-        Next::Pause { until } => me.until = Some(until),
-        Next::StopSending => {
-            other.wires[me.on].peer_done = true;
-            me.until = Some(now);
-        }
-        Next::Over { connection } => {
-            me.on = usize::from(connection);
-            me.until = Some(now);
-        }
-        Next::Connect { connection, .. } => {
-            me.awaits = Some(usize::from(connection));
-            me.until = None;
-        }
-        Next::Accept { connection, until, .. } => {
-            me.awaits = Some(usize::from(connection));
-            me.until = until;
-        }
-        Next::Listen { .. } => {
-            me.play.listens_at(me.script, IMAGINARY_PORT, scratch);
-            me.until = Some(now);
-        }
-        Next::End(Ending::GoesOn { by_reset }) => {
-            other.wires[me.on].peer_done = true;
-            if by_reset && other.ending.is_none() && other.on == me.on {
-                reset(other, now, scratch);
-            }
-            // It hears nothing until it is over another one.
-            me.on = 0;
-            me.until = Some(now);
-        }
-        Next::StartTls => {
-            me.handshakes += 1;
-            me.until = None;
-        }
-        Next::End(ending) => {
-            if matches!(ending, Ending::DoneByReset) && other.ending.is_none() {
-                reset(other, now, scratch);
-            }
-            other.wires.iter_mut().for_each(|wire| wire.peer_done = !datagrams);
-            let all_came = other.wires[other.on].coming.is_empty();
-            if datagrams && other.ending.is_none() && all_came && other.play.at_rest(other.script) {
-                other.ending = Some(Ending::Left);
-            }
-            me.ending = Some(ending);
-        }
+    // It hears nothing until it is over another one.
+    me.on = 0;
+    me.until = Some(now);
+}
+
+/// One end's play is over.
+fn end(me: &mut End<'_>, other: &mut End<'_>, ending: Ending, now: Moment, scratch: &mut Scratch) {
+    if matches!(ending, Ending::DoneByReset) && other.ending.is_none() {
+        reset(other, now, scratch);
     }
-    true
+    let over_datagrams = me.is_over_datagrams();
+    other.incoming.iter_mut().for_each(|incoming| incoming.peer_done = !over_datagrams);
+    let all_came = other.incoming[other.on].coming.is_empty();
+    if over_datagrams && other.ending.is_none() && all_came && other.play.at_rest(other.script) {
+        other.ending = Some(Ending::Left);
+    }
+    me.ending = Some(ending);
 }
 
 /// The port at which who listens in a rehearsal does.
@@ -335,7 +383,7 @@ const IMAGINARY_PORT: u16 = 50_001;
 fn meet<'a>(me: &mut End<'a>, other: &mut End<'a>, connection: usize, now: Moment, scratch: &mut Scratch) -> bool {
     if other.awaits == Some(connection) {
         for end in [me, other] {
-            end.wires[connection] = Incoming::default();
+            end.incoming[connection] = Incoming::default();
             (end.on, end.awaits, end.until) = (connection, None, Some(now));
         }
         return true;
@@ -346,14 +394,14 @@ fn meet<'a>(me: &mut End<'a>, other: &mut End<'a>, connection: usize, now: Momen
     }
     let waited = me.script.wait.unwrap_or_default();
     me.ending = Some(me.play.not_connected(me.script, waited, scratch));
-    other.wires.iter_mut().for_each(|wire| wire.peer_done = true);
+    other.incoming.iter_mut().for_each(|incoming| incoming.peer_done = true);
     true
 }
 
 /// The other end has reset the connection over which this one goes.
 fn reset(end: &mut End<'_>, now: Moment, scratch: &mut Scratch) {
-    let wire = std::mem::take(&mut end.wires[end.on]);
-    match end.play.reset(end.script, &wire.buffer[wire.consumed..], scratch) {
+    let incoming = std::mem::take(&mut end.incoming[end.on]);
+    match end.play.reset(end.script, &incoming.buffer[incoming.consumed..], scratch) {
         Ending::GoesOn { .. } => (end.on, end.until) = (0, Some(now)),
         ending => end.ending = Some(ending),
     }

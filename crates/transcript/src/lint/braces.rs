@@ -193,42 +193,60 @@ fn brace(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found {
         .find(|to| payload.text_at(*to) == Some('}'));
     let Some(close) = close else { return unclosed(payload, at, known) };
     let inside = payload.slice(at + 1, close);
-    let written = format!("{{{inside}}}");
-    let says = |message: String, instead: String| {
-        let kept = format!("{{0x7b}}{inside}}}");
-        Some((close + 1, message, format!("write `{instead}`; for text that is meant `{kept}`")))
-    };
+    let (message, instead) = without_name(&inside)
+        .or_else(|| with_sign_before(&inside, known))
+        .or_else(|| with_name(&inside, known, doubled(payload, at, close)))?;
+    let kept = format!("{{0x7b}}{inside}}}");
+    Some((close + 1, message, format!("write `{instead}`; for text that is meant `{kept}`")))
+}
+
+/// What is told of a brace, and what to write instead.
+type Advice = Option<(String, String)>;
+
+fn is_text(inside: &str, why: &str) -> String {
+    format!("`{{{inside}}}` is text and no hole: {why}")
+}
+
+/// `{/[0-9]+/}`, `{*}`, `{:int}`, `{4 bytes}`, `{\x0d}`, `{random 16 hex}`: a hole's pattern or value, and no name.
+fn without_name(inside: &str) -> Advice {
     let bare = inside.trim();
-    let is_text = format!("`{written}` is text and no hole");
+    let nameless =
+        |instead: String| Some((is_text(inside, "a hole has a name, and _ is one that is not kept"), instead));
     if bare.len() > 2 && bare.starts_with('/') && bare.ends_with('/') {
-        return says(format!("{is_text}: a regex stands behind a name"), format!("{{_:{bare}}}"));
+        return Some((is_text(inside, "a regex stands behind a name"), format!("{{_:{bare}}}")));
     }
     if matches!(bare, "*" | ".*" | ".+" | "?" | "\\d+" | "\\w+" | "\\d*" | "\\w*" | "[0-9]+" | "%s" | "%d") {
         let pattern = if bare.contains(['d', '9']) { "{_:int}" } else { "{_}" };
-        return says(format!("{is_text}: a hole has a name, and _ is one that is not kept"), pattern.to_owned());
+        return nameless(pattern.to_owned());
     }
     if let Some(behind) = bare.strip_prefix(':').or_else(|| bare.strip_prefix('='))
         && (bare.starts_with(':') && is_pattern(behind) || bare.starts_with('=') && !behind.is_empty())
     {
-        return says(format!("{is_text}: a hole has a name, and _ is one that is not kept"), format!("{{_{bare}}}"));
+        return nameless(format!("{{_{bare}}}"));
     }
     if is_pattern(bare) && bare.ends_with(" bytes") {
-        return says(format!("{is_text}: a hole has a name, and _ is one that is not kept"), format!("{{_:{bare}}}"));
+        return nameless(format!("{{_:{bare}}}"));
     }
     if let Some(hex) = bare.strip_prefix("0X").or_else(|| bare.strip_prefix("\\x")).or_else(|| bare.strip_prefix("U+"))
         && !hex.is_empty()
         && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
     {
-        return says(format!("{is_text}: bytes are written with 0x"), format!("{{0x{}}}", hex.to_ascii_lowercase()));
+        return Some((is_text(inside, "bytes are written with 0x"), format!("{{0x{}}}", hex.to_ascii_lowercase())));
     }
-    if let Some(made) = made_anew(bare) {
-        return says(format!("{is_text}: a value that is made has a name"), made);
-    }
-    // `{@name}`, `{$name}`.
+    Some((is_text(inside, "a value that is made has a name"), made_anew(bare)?))
+}
+
+/// `{@name}`, `{$name}`.
+fn with_sign_before(inside: &str, known: &Known<'_>) -> Advice {
+    let bare = inside.trim();
     let unsigned = bare.trim_start_matches(['@', '#', '$', '%', ':', '.', '&', '>']);
-    if unsigned != bare && known.names.contains(unsigned) {
-        return says(format!("{is_text}: a hole begins with its name"), format!("{{{unsigned}}}"));
-    }
+    (unsigned != bare && known.names.contains(unsigned))
+        .then(|| (is_text(inside, "a hole begins with its name"), format!("{{{unsigned}}}")))
+}
+
+/// Something that begins as a hole does, with a name, and is none. `is_doubled` says that a second pair of braces stands around it.
+fn with_name(inside: &str, known: &Known<'_>, is_doubled: bool) -> Advice {
+    let bare = inside.trim();
     let head: String = bare.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')).collect();
     let behind = bare[head.len()..].trim_start();
     // A number in braces is a literal of IMAP or a count of a regex; text in quotes is JSON.
@@ -241,58 +259,78 @@ fn brace(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found {
     let name = if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name };
     let is_name = head.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && !head.starts_with(|c: char| c.is_ascii_digit());
-    let is_known = known.in_any_case.contains(&name.to_ascii_lowercase());
-    let tidy = |behind: &str| {
-        let value = behind.trim_start_matches(['=', ':']).trim();
-        if behind.is_empty() { format!("{{{name}}}") } else { format!("{{{name}{}{value}}}", &behind[..1]) }
-    };
     let why = if is_name { "no space stands in a hole before its default" } else { "a name is letters, digits and _" };
-    let message = format!("{is_text}: {why}");
     if let Some(value) = behind.strip_prefix('=').map(str::trim_start).and_then(unquoted)
         && is_name
         && inside.contains(" =")
     {
-        return says(message, format!("{{{name}={value}}}"));
+        return Some((is_text(inside, why), format!("{{{name}={value}}}")));
     }
-    // `{name[0]}`, `{name.first}`, `{name!r}`, `{name|upper}`, `{name()}`, of a name that there is.
-    let begin: String = bare.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-    let after = &bare[begin.len()..];
-    if known.names.contains(begin.as_str())
-        && !known.names.contains(name.as_str())
-            | (after.starts_with(['[', '!', '|', '?', '(']) && !after.contains([';', '"', '\'', ' ']))
-        && after.starts_with(['[', '.', '!', '|', '?', '('])
-    {
-        return says(format!("{is_text}: nothing but `:`, `=` or `}}` follows a name"), format!("{{{begin}}}"));
+    if let Some(begin) = member_of_known(bare, &name, known) {
+        return Some((is_text(inside, "nothing but `:`, `=` or `}` follows a name"), format!("{{{begin}}}")));
     }
     if is_code(bare) {
         return None;
     }
+    let (message, instead) = behind_name(&Begun { inside, name: &name, is_name, behind, is_doubled }, known)?;
+    Some((message.unwrap_or_else(|| is_text(inside, why)), instead))
+}
+
+/// `{name[0]}`, `{name.first}`, `{name!r}`, `{name|upper}`, `{name()}`, of a name that there is: that name.
+fn member_of_known(bare: &str, name: &str, known: &Known<'_>) -> Option<String> {
+    let begin: String = bare.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    let after = &bare[begin.len()..];
+    let is_member = known.names.contains(begin.as_str())
+        && !known.names.contains(name)
+            | (after.starts_with(['[', '!', '|', '?', '(']) && !after.contains([';', '"', '\'', ' ']))
+        && after.starts_with(['[', '.', '!', '|', '?', '(']);
+    is_member.then_some(begin)
+}
+
+/// What stands in braces and begins with a name.
+struct Begun<'a> {
+    inside: &'a str,
+    /// The name, as it can be one.
+    name: &'a str,
+    /// It stands there so.
+    is_name: bool,
+    behind: &'a str,
+    is_doubled: bool,
+}
+
+/// By what stands behind the name: what is told, if it is something of its own, and what to write.
+fn behind_name(begun: &Begun<'_>, known: &Known<'_>) -> Option<(Option<String>, String)> {
+    let &Begun { inside, name, is_name, behind, is_doubled } = begun;
+    let is_tight = inside == inside.trim();
+    let is_known = known.in_any_case.contains(&name.to_ascii_lowercase());
+    let tidy = || {
+        let value = behind.trim_start_matches(['=', ':']).trim();
+        if behind.is_empty() { format!("{{{name}}}") } else { format!("{{{name}{}{value}}}", &behind[..1]) }
+    };
     match behind.chars().next() {
         Some(sign @ ('＝' | '：')) if is_name => {
             let plain = if sign == '＝' { '=' } else { ':' };
-            let message = format!("{is_text}: this sign (U+{:04X}) is not the plain one", sign as u32);
-            says(message, format!("{{{name}{plain}{}}}", behind[sign.len_utf8()..].trim()))
+            let message = is_text(inside, &format!("this sign (U+{:04X}) is not the plain one", sign as u32));
+            Some((Some(message), format!("{{{name}{plain}{}}}", behind[sign.len_utf8()..].trim())))
         }
-        Some('?') if is_name && behind == "?" => says(message, format!("{{{name}}}")),
+        Some('?') if is_name && behind == "?" => Some((None, format!("{{{name}}}"))),
         // `{{ name }}` of templates, and a slip such as `{name }`: text that is meant has space at both ends or at none.
-        None if is_name && inside != bare && doubled(payload, at, close) => {
-            says(format!("`{{{written}}}` is text and no hole: a hole has one brace and no spaces"), tidy(behind))
+        None if is_name && !is_tight && is_doubled => {
+            Some((Some(format!("`{{{{{inside}}}}}` is text and no hole: a hole has one brace and no spaces")), tidy()))
         }
-        None if is_name && inside != bare && (is_known || !inside.starts_with(' ') || !inside.ends_with(' ')) => {
-            says(message, tidy(behind))
+        None if is_name && !is_tight && (is_known || !inside.starts_with(' ') || !inside.ends_with(' ')) => {
+            Some((None, tidy()))
         }
-        None if !is_name => says(message, tidy(behind)),
-        Some('=') if !behind.starts_with("==") && !behind.starts_with("=>") => says(message, tidy(behind)),
-        Some(':') if is_pattern(behind[1..].split('=').next().unwrap_or_default().trim()) => {
-            says(message, tidy(behind))
-        }
-        Some('|' | '?' | ',' | ';' | '!') if is_known || is_name && behind.starts_with('|') && inside == bare => {
-            let message = format!("{is_text}: behind its name a hole has `:`, `=` or `}}`");
-            says(message, format!("{{{name}={}}}", behind[1..].trim()))
+        None if !is_name => Some((None, tidy())),
+        Some('=') if !behind.starts_with("==") && !behind.starts_with("=>") => Some((None, tidy())),
+        Some(':') if is_pattern(behind[1..].split('=').next().unwrap_or_default().trim()) => Some((None, tidy())),
+        Some('|' | '?' | ',' | ';' | '!') if is_known || is_name && behind.starts_with('|') && is_tight => {
+            let message = is_text(inside, "behind its name a hole has `:`, `=` or `}`");
+            Some((Some(message), format!("{{{name}={}}}", behind[1..].trim())))
         }
         Some(_) => {
             let joined = format!("{name}_{}", behind.replace([' ', '-'], "_"));
-            known.names.contains(joined.as_str()).then(|| says(message, format!("{{{joined}}}"))).flatten()
+            known.names.contains(joined.as_str()).then(|| (None, format!("{{{joined}}}")))
         }
         None => None,
     }

@@ -5,10 +5,24 @@ use super::meant::Instead::{self, Block, End, Nothing, Or};
 
 /// Words of other languages and tools.
 pub(super) fn foreign(word: &str, rest: &str) -> Option<(String, Instead)> {
-    let says = |help: &str, instead| Some((help.to_owned(), instead));
     let lower = word.trim_end_matches([':', ';', '(', ')', '{', ',']).to_ascii_lowercase();
     // `else:` and `wait(1)`.
     let lower = lower.split(['(', '{']).next().unwrap_or_default();
+    pause(word, lower, rest)
+        .or_else(|| block(word, lower, rest))
+        .or_else(|| line(word, lower, rest))
+        .or_else(|| connection(word, lower, rest))
+        .or_else(|| value(lower))
+        .or_else(|| file_or_setting(lower))
+        .or_else(|| mark(word))
+}
+
+fn says(help: &str, instead: Instead) -> Option<(String, Instead)> {
+    Some((help.to_owned(), instead))
+}
+
+/// Waiting.
+fn pause(word: &str, lower: &str, rest: &str) -> Option<(String, Instead)> {
     match lower {
         "wait" | "waits" | "sleep" | "delay" | "pause" | "usleep" | "sleeps" | "delays" => {
             let time = nearest_duration(rest)
@@ -16,6 +30,13 @@ pub(super) fn foreign(word: &str, rest: &str) -> Option<(String, Instead)> {
             let time = time.unwrap_or_else(|| "1s".to_owned());
             Some((format!("write `S waits {time}` or `C waits {time}`: the side that pauses stands first"), Nothing))
         }
+        _ => None,
+    }
+}
+
+/// Choices, loops, their ends, and what may or must not come.
+fn block(word: &str, lower: &str, rest: &str) -> Option<(String, Instead)> {
+    match lower {
         "if" | "switch" | "match" | "select" | "choose" | "choice" | "when" | "unless" => says(
             "what the other side says decides: write the ways as `either`, `or` and `end`, each with a line of that side first",
             Block,
@@ -48,15 +69,22 @@ pub(super) fn foreign(word: &str, rest: &str) -> Option<(String, Instead)> {
         "parallel" | "concurrently" | "simultaneously" => {
             says("what one side says in an order that is not known stands between `in any order` and `end`", Block)
         }
-        "optional" | "optionally" | "perhaps" | "possibly" => says("what may be left out stands between `maybe` and `end`", Block),
+        "optional" | "optionally" | "perhaps" | "possibly" => {
+            says("what may be left out stands between `maybe` and `end`", Block)
+        }
         "anytime" | "always" | "whenever" | "async" | "background" => {
             says("what may come whenever it likes stands between `at any time` and `end`", Block)
         }
         "never" | "forbid" | "reject" | "refuse" | "deny" => {
             says("a line that must not come is written `not S: text` or `not C: text`", Nothing)
         }
-        "random" | "rand" | "uuid" => says("a random value is given a name by `let id = random 16 hex`", Nothing),
-        "time" | "now" | "date" | "clock" => says("the time is given a name by `let now = time HTTP`", Nothing),
+        _ => None,
+    }
+}
+
+/// What is said and heard, and who says it.
+fn line(word: &str, lower: &str, rest: &str) -> Option<(String, Instead)> {
+    match lower {
         "send" | "say" | "print" | "echo" | "write" | "reply" | "respond" | "puts" | "output" | "request"
         | "answer" => says(
             "what is said stands behind its side: `C: text` if the client says it, `S: text` if the server does",
@@ -66,13 +94,6 @@ pub(super) fn foreign(word: &str, rest: &str) -> Option<(String, Instead)> {
             "what is heard is the other side's line, and is checked by itself: `C: text` or `S: text`, with {name} for what may vary",
             Nothing,
         ),
-        "close" | "closes" | "disconnect" | "shutdown" | "hangup" | "fin" | "eof" => {
-            says("write `S closes` or `C closes`: the side that closes stands first", Nothing)
-        }
-        "reset" | "resets" | "rst" | "abort" => {
-            says("write `S resets` or `C resets`: the side that resets stands first", Nothing)
-        }
-        "stops" | "stop" => says("write `C stops sending` or `S stops sending`", Nothing),
         "quit" | "exit" | "bye" => {
             Some((format!("a word that is said is `C: {word}`; a client that just leaves is `C closes`"), Nothing))
         }
@@ -80,6 +101,20 @@ pub(super) fn foreign(word: &str, rest: &str) -> Option<(String, Instead)> {
         "server" | "client" | "c" | "s" | "alice" | "bob" if !rest.is_empty() && !rest.contains("://") => {
             says("the sides are `C` and `S`: `C: text` if the client says it, `S: text` if the server does", Nothing)
         }
+        _ => None,
+    }
+}
+
+/// The connection: how it ends, where it goes, TLS.
+fn connection(word: &str, lower: &str, rest: &str) -> Option<(String, Instead)> {
+    match lower {
+        "close" | "closes" | "disconnect" | "shutdown" | "hangup" | "fin" | "eof" => {
+            says("write `S closes` or `C closes`: the side that closes stands first", Nothing)
+        }
+        "reset" | "resets" | "rst" | "abort" => {
+            says("write `S resets` or `C resets`: the side that resets stands first", Nothing)
+        }
+        "stops" | "stop" => says("write `C stops sending` or `S stops sending`", Nothing),
         "connect" | "dial" | "open" | "listen" | "bind" | "host" | "port" | "address" | "server" | "client" | "url"
         | "udp" | "tcp" | "proto" | "protocol" | "carrier"
             // `Host: x` is a line of HTTP that has lost its side.
@@ -91,21 +126,52 @@ pub(super) fn foreign(word: &str, rest: &str) -> Option<(String, Instead)> {
         )
         }
         "tls" | "ssl" | "starttls" | "starttls()" | "start-tls" | "start_tls" | "starts-tls" | "upgrade" | "handshake" => says("where TLS begins, write `starttls`", Nothing),
+        "start" | "starts" | "begin" if rest.eq_ignore_ascii_case("tls") => says("where TLS begins, write `starttls`", Nothing),
+        _ => None,
+    }
+}
+
+/// Values, and what a hole takes.
+fn value(lower: &str) -> Option<(String, Instead)> {
+    match lower {
+        "random" | "rand" | "uuid" => says("a random value is given a name by `let id = random 16 hex`", Nothing),
+        "time" | "now" | "date" | "clock" => says("the time is given a name by `let now = time HTTP`", Nothing),
         "var" | "const" | "define" | "variable" | "export" | "assign" | "local" | "def" => {
             says("a value is given a name by `set name = value`", Nothing)
         }
-        "import" | "require" | "source" | "use" | "includes" | "load" => says("another file is put here by `include login.talk`", Nothing),
-        "call" | "function" | "exec" | "run" => {
-            says("a transcript runs no program and has no functions: write its lines here, or `include login.talk`", Nothing)
+        "regex" | "regexp" | "pattern" | "matches" | "like" => says(
+            "a pattern stands in a hole: `{name:/[0-9]+/=25}`, or `{_:/[0-9]+/=25}` if its value is not needed",
+            Nothing,
+        ),
+        _ => None,
+    }
+}
+
+/// Other files, comments, and settings of the whole file.
+fn file_or_setting(lower: &str) -> Option<(String, Instead)> {
+    match lower {
+        "import" | "require" | "source" | "use" | "includes" | "load" => {
+            says("another file is put here by `include login.talk`", Nothing)
         }
-        "start" | "starts" | "begin" if rest.eq_ignore_ascii_case("tls") => says("where TLS begins, write `starttls`", Nothing),
+        "call" | "function" | "exec" | "run" => says(
+            "a transcript runs no program and has no functions: write its lines here, or `include login.talk`",
+            Nothing,
+        ),
         "version" => says("write `transcript 1`", Nothing),
-        "log" | "comment" | "note" | "title" | "description" | "info" | "remark" => says("a comment begins with #", Nothing),
-        "regex" | "regexp" | "pattern" | "matches" | "like" => {
-            says("a pattern stands in a hole: `{name:/[0-9]+/=25}`, or `{_:/[0-9]+/=25}` if its value is not needed", Nothing)
+        "log" | "comment" | "note" | "title" | "description" | "info" | "remark" => {
+            says("a comment begins with #", Nothing)
         }
-        "ignorecase" | "ignore-case" | "ignore_case" | "nocase" | "case-insensitive" | "icase" | "caseless" => says("write `ignore case`", Nothing),
+        "ignorecase" | "ignore-case" | "ignore_case" | "nocase" | "case-insensitive" | "icase" | "caseless" => {
+            says("write `ignore case`", Nothing)
+        }
         "crlf" | "lf" | "newline" | "line" | "ending" => says("write `eol crlf` or `eol lf`", Nothing),
+        _ => None,
+    }
+}
+
+/// Signs of comments, speakers and quotes.
+fn mark(word: &str) -> Option<(String, Instead)> {
+    match word {
         _ if ["//", "--", ";", "/*", "*/", "%", "<!--", "\"\"\"", "'''", "==", "**", "__", "rem", "!", "~~"]
             .iter()
             .any(|mark| word.to_ascii_lowercase().starts_with(mark) && (*mark != "rem" || word.len() == 3)) =>

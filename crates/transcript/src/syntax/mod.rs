@@ -9,6 +9,7 @@ mod meant;
 mod nearest;
 mod parse;
 mod settings;
+mod side_mark;
 mod size;
 mod template;
 mod unknown;
