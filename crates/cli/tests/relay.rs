@@ -219,6 +219,34 @@ fn a_reset_of_either_side_is_passed_on_as_one_behind_what_was_said() {
     }
 }
 
+/// Whether the kernel will ask after the peer of the socket at this port: a keepalive timer stands in proc(5)'s table.
+fn is_probed(port: u16) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields.len() > 5 && fields[1].ends_with(&format!(":{port:04X}")) && fields[5].starts_with("02:")
+    })
+}
+
+#[test]
+fn a_server_that_is_quiet_is_probed_unless_its_address_says_no() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let probed = Server::relay(&[ANY, &format!("tcp://127.0.0.1:{port}")], &[]);
+    let unprobed = Server::relay(&[ANY, &format!("tcp://127.0.0.1:{port}?keepalive=0")], &[]);
+    let _unprobed_client = unprobed.connect();
+    let unprobed_server = server.accept().unwrap().0;
+    let mut client = probed.connect();
+    let mut served = server.accept().unwrap().0;
+    until("a keepalive timer", || is_probed(served.peer_addr().unwrap().port()));
+    assert!(!is_probed(unprobed_server.peer_addr().unwrap().port()));
+    // Whoever asks for probes late loses nothing by it.
+    client.write_all(b"still there\n").unwrap();
+    let mut heard = [0; 12];
+    served.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"still there\n");
+}
+
 #[test]
 fn a_server_that_refuses_has_the_client_reset_and_is_tried_again() {
     let closed = Closed::tcp();

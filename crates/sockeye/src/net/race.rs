@@ -205,11 +205,32 @@ pub(crate) fn begin(
     source: Option<&Source>,
     options: &AddressOptions,
 ) -> Result<(OwnedFd, bool), Errno> {
+    begin_after(address, source, options, |fd| alive::keep_alive(fd))
+}
+
+/// The same for whoever asks for probes of its own accord, later.
+///
+/// # Errors
+/// As connect(2).
+pub(crate) fn begin_without_probes(
+    address: SocketAddr,
+    source: Option<&Source>,
+    options: &AddressOptions,
+) -> Result<(OwnedFd, bool), Errno> {
+    begin_after(address, source, options, |_| Ok(()))
+}
+
+fn begin_after(
+    address: SocketAddr,
+    source: Option<&Source>,
+    options: &AddressOptions,
+    prepare: impl FnOnce(BorrowedFd<'_>) -> Result<(), Errno>,
+) -> Result<(OwnedFd, bool), Errno> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = socket_with(family, SocketType::STREAM, flags, super::options::protocol(options))?;
     sockopt::set_tcp_nodelay(&fd, true)?;
-    alive::keep_alive(&fd)?;
+    prepare(fd.as_fd())?;
     super::options::apply(&fd, options, Protocol::Tcp, address.is_ipv4())?;
     super::options::take_source(&fd, options, &address)?;
     if let Some(source) = source {

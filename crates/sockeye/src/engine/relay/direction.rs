@@ -210,7 +210,11 @@ impl Direction {
                 return Turn::Rests(Some(wakes));
             }
             self.shut = true;
-            if let Err(error) = sink.say_end_as(source.close()) {
+            let said = match source.is_shut() {
+                true => sink.say_last_end(source.close()),
+                false => sink.say_end_as(source.close()),
+            };
+            if let Err(error) = said {
                 return Turn::SinkBroken(error);
             }
         }

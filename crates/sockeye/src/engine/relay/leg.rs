@@ -10,6 +10,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, getsockname, recv, send, shutd
 
 use super::capture::SocketCapture;
 use crate::endpoint::{Name, Protocol};
+use crate::net::alive;
 use crate::net::local::Guest;
 use crate::net::session::Session;
 use crate::net::tls::TlsError;
@@ -99,6 +100,8 @@ pub(super) struct Leg {
     /// We said our end; the socket's is shut once all before it was taken.
     said_end: bool,
     is_shut: bool,
+    /// Our end is said by closing.
+    ends_by_closing: bool,
     /// The error that broke it.
     pub(super) broken: Option<Errno>,
     /// Who hears what passes the socket itself.
@@ -121,6 +124,7 @@ impl Leg {
             received: 0,
             said_end: false,
             is_shut: false,
+            ends_by_closing: false,
             broken: None,
             wire_tap: None,
         }
@@ -143,6 +147,12 @@ impl Leg {
     pub(super) fn own_name(&self) -> Name {
         let name = getsockname(&self.fd).ok().and_then(|name| SocketAddr::try_from(name).ok());
         name.map_or(Name::Unnamed, Name::Inet)
+    }
+
+    /// Has the system ask its peer now and then whether it is still there.
+    pub(super) fn keep_alive(&self) {
+        // Without it the conversation is the same.
+        let _ = alive::keep_alive(&self.fd);
     }
 
     /// Whether its bytes are those of the conversation, so that the kernel may move them.
@@ -395,6 +405,25 @@ impl Leg {
         self.flush()
     }
 
+    /// Says the last end of the pair: nothing comes any more from either side, and nothing waits. Closing the socket says it too,
+    /// and a call less is made, unless [`Leg::untaken`] keeps it open: then [`Leg::say_due_end`] says it.
+    pub(super) fn say_last_end(&mut self, why: Option<&Close>) -> Result<(), Errno> {
+        if self.session.is_some() || self.behind != Behind::Peer || !self.wire.is_empty() || self.said_end {
+            return self.say_end_as(why);
+        }
+        (self.said_end, self.is_shut, self.ends_by_closing) = (true, true, true);
+        self.tell(SocketCapture::ended);
+        Ok(())
+    }
+
+    /// Says an end that was to be said by closing, which has to wait.
+    pub(super) fn say_due_end(&mut self) {
+        if std::mem::take(&mut self.ends_by_closing) {
+            // If it is broken, reading or asking tells how.
+            let _ = shutdown(&self.fd, Shutdown::Write);
+        }
+    }
+
     /// Whether our end was said and all before it taken.
     pub(super) fn is_shut(&self) -> bool {
         self.is_shut
@@ -427,10 +456,15 @@ impl Leg {
 
     /// Ends it for both sides at once: the peer sees a reset, where its socket knows such a thing.
     pub(super) fn reset(&mut self) {
+        self.reset_at_close();
+        self.tell(SocketCapture::reset);
+    }
+
+    /// Has closing reset it.
+    pub(super) fn reset_at_close(&self) {
         if self.protocol == Protocol::Tcp {
             let _ = sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
         }
-        self.tell(SocketCapture::reset);
     }
 
     fn tell(&mut self, act: impl FnOnce(&mut SocketCapture)) {

@@ -55,6 +55,8 @@ pub(crate) use targets::{Target, TargetAddress, Targets};
 
 /// How long it takes until what this machine could not do, or a full backlog, is tried again.
 const AGAIN: Duration = Duration::from_millis(50);
+/// How long a pair has lived when its server is first worth probes (keepalive): four calls that a short one is spared.
+const PROBES_AFTER: Duration = Duration::from_secs(1);
 
 /// How to relay.
 #[derive(Debug, Clone)]
@@ -298,6 +300,15 @@ impl Loop {
 
     /// Whether it was asked twice to end.
     fn run(&mut self) -> io::Result<bool> {
+        let ran = self.turn_until_over();
+        if ran.is_err() {
+            // No peer is told an end that was none.
+            self.cut_all();
+        }
+        ran
+    }
+
+    fn turn_until_over(&mut self) -> io::Result<bool> {
         let mut ready: Vec<Ready> = Vec::with_capacity(512);
         loop {
             let datagrams = self.flows.as_ref().and_then(|flows| flows.wakes());
@@ -440,7 +451,7 @@ impl Loop {
         if end == End::Far && pair.far.is_some() && matches!(pair.stage, Stage::Connecting(_)) {
             if ready.writable || ready.broken {
                 pair.ready(end, ready);
-                self.connected(key);
+                self.connected(key, ready.broken);
             }
             return;
         }
@@ -597,7 +608,7 @@ impl Loop {
                     pair.guests.extend(guest.map(|guest| *guest));
                     pair.target = Some(index);
                     if stands {
-                        self.connected(key);
+                        self.connected(key, false);
                     } else {
                         pair.deadline = Some(connecting.by(target.addresses(), self.now));
                         self.arm(key);
@@ -633,13 +644,13 @@ impl Loop {
         }
     }
 
-    /// An attempt has an answer.
-    fn connected(&mut self, key: Key) {
+    /// An attempt has an answer; it may be an error if the socket is broken.
+    fn connected(&mut self, key: Key, is_broken: bool) {
         let Some(pair) = self.pairs.get_mut(key) else { return };
         let (Some(far), Some(index)) = (&mut pair.far, pair.target) else { return };
         let target = &self.shared.targets.all[index];
         let Stage::Connecting(connecting) = &mut pair.stage else { return };
-        let error = match far.take_error() {
+        let error = match is_broken.then(|| far.take_error()).flatten() {
             // What it said before it reset us can still be read.
             Some(error @ (Errno::CONNRESET | Errno::PIPE)) => {
                 far.broken = Some(error);
@@ -663,6 +674,9 @@ impl Loop {
         }
         (pair.stage, pair.deadline) = (Stage::Joined, None);
         pair.last_moved.1 = self.now;
+        if target.probes_later() {
+            pair.probes_at = Some(self.now.after(PROBES_AFTER));
+        }
         if let Some(version) = target.layers.proxy {
             let header = preface::write(version, pair.ends());
             // Whoever reads from it learns that it is broken.

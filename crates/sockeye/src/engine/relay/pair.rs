@@ -97,6 +97,8 @@ pub(super) struct Pair {
     pub(super) awaits_header: bool,
     /// By when the server's handshake of TLS is to be over.
     pub(super) secure_by: Option<Moment>,
+    /// From when on the system asks the server now and then whether it is still there.
+    pub(super) probes_at: Option<Moment>,
     pub(super) armed: Armed,
     /// Bytes moved when it was last looked at, for the idle time.
     pub(super) last_moved: (u64, Moment),
@@ -143,6 +145,7 @@ impl Pair {
             deadline: None,
             awaits_header: false,
             secure_by: None,
+            probes_at: None,
             armed: Armed::default(),
             last_moved: (0, now),
             first_end: None,
@@ -320,7 +323,11 @@ impl Pair {
                 Turn::Limit(met) => return self.limit(from, met, tools),
             }
         }
-        let Some(far) = &self.far else { return PairStatus::Closed };
+        let Some(far) = &mut self.far else { return PairStatus::Closed };
+        if self.probes_at.take_if(|at| *at <= tools.now).is_some() {
+            far.keep_alive();
+        }
+        wakes = wakes.into_iter().chain(self.probes_at).min();
         if was_handshaking {
             if !far.is_handshaking() {
                 // What waited for that goes now.
@@ -364,16 +371,22 @@ impl Pair {
 
     /// Waits until both peers' systems have taken all that was passed on.
     fn finish_ending(&mut self, before: u64, until: Moment, look: Duration, now: Moment) -> PairStatus {
-        let Some(far) = &self.far else { return PairStatus::Closed };
-        let is_gone = |leg: &Leg| leg.broken.is_some() || leg.hung && leg.untaken() > 0 && leg.take_error().is_some();
-        let gone = [(End::Near, &self.near), (End::Far, far)].into_iter().find(|(_, leg)| is_gone(leg));
-        if let Some((end, untaken)) = gone.map(|(end, leg)| (end, leg.untaken())) {
-            return self.is_gone(end, untaken);
+        let Some(far) = &mut self.far else { return PairStatus::Closed };
+        let [near_untaken, far_untaken] = [self.near.untaken(), far.untaken()];
+        let is_gone =
+            |leg: &Leg, untaken: u64| leg.broken.is_some() || leg.hung && untaken > 0 && leg.take_error().is_some();
+        if is_gone(&self.near, near_untaken) {
+            return self.is_gone(End::Near, near_untaken);
         }
-        let untaken = self.near.untaken() + far.untaken();
+        if is_gone(far, far_untaken) {
+            return self.is_gone(End::Far, far_untaken);
+        }
+        let untaken = near_untaken + far_untaken;
         if untaken == 0 {
             return PairStatus::Closed;
         }
+        self.near.say_due_end();
+        far.say_due_end();
         // What goes to a pipe or a terminal is taken when somebody reads it.
         let is_patient = self.near.is_bridged() || far.is_bridged();
         let until = if untaken < before || is_patient { now.after(crate::limits::WRITE_WAIT) } else { until };
@@ -389,8 +402,16 @@ impl Pair {
         PairStatus::Open
     }
 
-    /// One side is gone; what it said is passed on, and then the other side is reset.
+    /// One side is gone; what it said is passed on, and then the other side is reset. So is the one that is gone: what broke
+    /// may be our own end of it alone, and its peer would find an end as if all had been said.
     fn broken(&mut self, end: End, error: Errno, tools: &mut Tools<'_>) -> PairStatus {
+        if let Some(leg) = if end == End::Near { Some(&mut self.near) } else { self.far.as_mut() } {
+            leg.reset_at_close();
+        }
+        self.pass_on_reset(end, error, tools)
+    }
+
+    fn pass_on_reset(&mut self, end: End, error: Errno, tools: &mut Tools<'_>) -> PairStatus {
         self.by = Some(ClosedBy::Reset);
         self.failure.get_or_insert(PairFailure::Reset);
         let who = if end == End::Near { "the client" } else { "the server" };
@@ -470,7 +491,7 @@ impl Pair {
         let conversation = Some(self.conversation.clone());
         let failure = Failure::other(Kind::Fault(kind.fault()), format!("{}: {error}", error.layer()));
         observe(Event::Failed { conversation, failure });
-        let fate = self.broken(end, Errno::CONNRESET, tools);
+        let fate = self.pass_on_reset(end, Errno::CONNRESET, tools);
         self.reason = Some(format!("{}: {error}", error.layer()));
         self.by = Some(if end == End::Near { ClosedBy::Client } else { ClosedBy::Server });
         self.failure = Some(kind);
@@ -551,7 +572,10 @@ impl Pair {
     /// The relay ends: what waits is lost, and is seen to be.
     pub(super) fn cut(&mut self) {
         self.by = Some(ClosedBy::Server);
-        let waiting = self.up.waiting() + self.down.waiting() + self.near.waiting() as u64;
+        let legs = [Some(&self.near), self.far.as_ref()].into_iter().flatten();
+        // What stands in a socket of ours its peer believes to have said.
+        let in_legs: u64 = legs.map(|leg| leg.waiting() as u64 + leg.unread()).sum();
+        let waiting = self.up.waiting() + self.down.waiting() + in_legs;
         self.reason = Some(if waiting > 0 {
             self.near.reset();
             if let Some(far) = &mut self.far {

@@ -125,7 +125,7 @@ impl Target {
                 let addresses = inet.addresses().unwrap_or_default();
                 let address = *addresses.get(index).ok_or(Errno::ADDRNOTAVAIL)?;
                 if self.protocol == Protocol::Tcp {
-                    return race::begin(address, None, options).map(standing);
+                    return race::begin_without_probes(address, None, options).map(standing);
                 }
                 let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
                 let fd = socket_with(family, SocketType::DGRAM, flags, None)?;
@@ -146,6 +146,11 @@ impl Target {
     pub(super) fn meets_itself(&self, index: usize, fd: BorrowedFd<'_>) -> bool {
         let address = self.place.addresses().unwrap_or_default().get(index);
         self.protocol == Protocol::Tcp && address.is_some_and(|address| race::is_self_connection(fd, address))
+    }
+
+    /// Whether its connections are still to be probed: an address may say how, or that they are not.
+    pub(super) fn probes_later(&self) -> bool {
+        self.protocol == Protocol::Tcp && self.address.options.keepalive.is_none()
     }
 
     /// A session over a connection to it, if it speaks TLS or WebSocket.
