@@ -337,6 +337,29 @@ fn a_name_that_leads_nowhere_yet_is_a_proxy_all_the_same() {
 }
 
 #[test]
+fn a_proxy_whose_loop_breaks_is_said_by_the_exit_code_too() {
+    need("strace");
+    let inject = "inject=epoll_pwait:error=EBADF:when=5";
+    let strace = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "signal=none", "-e", inject];
+    let control = Server::start_verb("relay", &strace, &["--control", "127.0.0.1:0"], &[]);
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let wanted = json!({"name": "p", "upstream": server.local_addr().unwrap().to_string()});
+    let (status, told) = ask(control.port(), "POST", "/proxies", &wanted.to_string());
+    assert_eq!(status, 201, "{told}");
+    let listen = told["listen"].as_str().unwrap().to_owned();
+    until("the proxy breaks", || {
+        let _ = TcpStream::connect(&listen).map(|mut client| client.write_all(b"?"));
+        ask(control.port(), "GET", "/proxies/p", "").1["enabled"] == json!(false)
+    });
+    control.log.wait_for("the proxy p is disabled: ");
+    // It can be begun again, and what happened is not forgotten.
+    let (status, told) = ask(control.port(), "POST", "/proxies/p", &json!({"enabled": true}).to_string());
+    assert_eq!((status, &told["enabled"]), (200, &json!(true)), "{told}");
+    let (code, lines) = control.stop();
+    assert_ne!(code, 0, "{lines:?}");
+}
+
+#[test]
 fn no_browser_and_no_other_name_of_this_host_can_drive_it() {
     let server = control(&[]);
     let port = server.port();

@@ -221,3 +221,61 @@ fn a_hundred_clients_at_once_have_a_hundred_programs_and_leave_none() {
     until("the end of all programs", || std::fs::read_to_string(Path::new(&children)).unwrap().is_empty());
     until("their descriptors", || files_of(relay.child.id()) < 40);
 }
+
+/// A relay in whose system calls strace(1) makes this error.
+fn failing(inject: &str, to: &str) -> Server {
+    need("strace");
+    let inject = format!("inject={inject}");
+    let strace = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "signal=none", "-e", &inject];
+    Server::start_verb("relay", &strace, &[ANY, to], &["--threads", "1"])
+}
+
+#[test]
+fn what_fails_on_our_side_of_a_connection_is_no_end_for_either_peer() {
+    for inject in [
+        "sendto:error=ENOBUFS:when=1+",
+        "sendto:error=EACCES:when=2+",
+        "recvfrom:error=ENOMEM:when=1+",
+        "recvfrom:error=EIO:when=3+",
+        "splice:error=EIO:when=2+",
+    ] {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let relay = failing(inject, &server.local_addr().unwrap().to_string());
+        let mut client = relay.connect();
+        let mut said = client.try_clone().unwrap();
+        let saying = std::thread::spawn(move || {
+            let _ = said.write_all(&vec![b'x'; 3_000_000]).and_then(|()| said.shutdown(Shutdown::Write));
+        });
+        let mut served = server.accept().unwrap().0;
+        served.set_read_timeout(Some(LONG)).unwrap();
+        let heard = served.read_to_end(&mut Vec::new());
+        assert!(heard.is_err(), "{inject}: the server found an end: {heard:?}");
+        let heard = client.read_to_end(&mut Vec::new());
+        assert!(heard.is_err(), "{inject}: the client found an end: {heard:?}");
+        saying.join().unwrap();
+        let closed = relay.log.wait_for("closed #1");
+        assert!(closed.contains("is gone: "), "{inject}: {closed}");
+    }
+}
+
+#[test]
+fn a_loop_that_breaks_tells_nobody_an_end() {
+    for error in ["EBADF", "EFAULT", "EINVAL"] {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let relay = failing(&format!("epoll_pwait:error={error}:when=30"), &server.local_addr().unwrap().to_string());
+        let mut client = relay.connect();
+        let mut served = server.accept().unwrap().0;
+        let serving = std::thread::spawn(move || {
+            let mut byte = [0];
+            while served.read_exact(&mut byte).and_then(|()| served.write_all(&byte)).is_ok() {}
+        });
+        // What is said when it breaks stands unread in its socket.
+        let ended = (0..100_000).find_map(|_| client.write_all(b"?").and_then(|()| client.read_exact(&mut [0])).err());
+        let ended = ended.expect("the relay breaks").kind();
+        assert!(
+            matches!(ended, std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe),
+            "{error}: {ended:?}"
+        );
+        serving.join().unwrap();
+    }
+}

@@ -73,13 +73,19 @@ impl Stage {
 
     /// Starts the same program as a peer, which meets no fault.
     pub(crate) fn start_peer(&self, arguments: &[&str]) -> Running {
-        self.start_with(&Tracing::Off, arguments, Input::Null)
+        self.start_peer_with(arguments, Input::Null)
+    }
+
+    /// The same with a standard input.
+    pub(crate) fn start_peer_with(&self, arguments: &[&str], input: Input<'_>) -> Running {
+        self.start_with(&Tracing::Off, arguments, input)
     }
 
     pub(crate) fn command(&self, tracing: &Tracing) -> Command {
         // -D: the program is our child, so its exit code, its signals and its end are what we see.
         let mut command = Command::new("strace");
-        command.args(["-D", "-f", "-qqq"]);
+        // -b: a program that ours starts meets no fault.
+        command.args(["-D", "-f", "-qqq", "-b", "execve"]);
         match tracing {
             Tracing::Off => return Command::new(&self.program),
             Tracing::Count(file) => command.arg("-o").arg(file),

@@ -91,7 +91,7 @@ pub(crate) fn judge(case: Option<&Case>, outcome: &Outcome, codes: &[i32]) -> (V
         return (Verdict::Aborted, format!("exit {code}: {}", last_line(words)));
     }
     // A server whose loop is broken lets nobody in any more before it has ended.
-    let is_over = code != 0 && case.is_some_and(is_about_the_server);
+    let is_over = code != 0 && case.is_some_and(is_about_the_server) || case.is_some_and(is_about_every_program);
     if let Some(harm) = harm
         && !is_over
     {
@@ -126,6 +126,11 @@ fn is_about_the_server(case: &Case) -> bool {
     let Fault::Error(error) = &case.fault else { return false };
     matches!(case.call.as_str(), "accept4" | "epoll_wait" | "epoll_pwait" | "epoll_pwait2")
         && matches!(error.as_str(), "EBADF" | "EFAULT" | "EINVAL" | "ENOTSOCK" | "EOPNOTSUPP")
+}
+
+/// Whether a fault is one of every program that is started: strace(1) counts the calls of each process by itself.
+fn is_about_every_program(case: &Case) -> bool {
+    matches!(case.call.as_str(), "dup2" | "close_range" | "setsid" | "setpgid")
 }
 
 fn last_line(words: &str) -> String {

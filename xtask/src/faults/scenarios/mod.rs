@@ -2,7 +2,9 @@
 
 mod fetch;
 mod files;
+mod local;
 mod play;
+mod relay;
 mod serve;
 mod talk;
 mod texts;
@@ -34,7 +36,7 @@ const fn writing(verb: &'static str, name: &'static str, play: fn(&Stage) -> Out
 }
 
 pub(crate) fn all() -> Vec<Scenario> {
-    [talk::ALL, play::ALL, serve::ALL, files::ALL, fetch::ALL, texts::ALL].concat()
+    [talk::ALL, play::ALL, serve::ALL, files::ALL, fetch::ALL, texts::ALL, relay::ALL, local::ALL].concat()
 }
 
 /// What is wrong with a file that may be absent, old or whole.

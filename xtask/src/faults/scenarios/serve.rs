@@ -152,7 +152,7 @@ fn echo(stage: &Stage) -> Outcome {
 }
 
 /// Says all while it listens, then closes its half and hears the rest.
-fn whole(stream: &mut TcpStream, said: &[u8]) -> Vec<u8> {
+pub(super) fn whole(stream: &mut TcpStream, said: &[u8]) -> Vec<u8> {
     let Ok(mut writer) = stream.try_clone() else { return Vec::new() };
     std::thread::scope(|scope| {
         scope.spawn(move || {

@@ -103,7 +103,7 @@ impl Control {
             proxies.adopt(FIRST, &options, first)?;
         }
         let serving = Serving { sockets, is_local, clients: vec![], proxies, rests_until: None, stop, ended };
-        serving.run().map_err(RelayError::Io)
+        serving.run()
     }
 }
 
@@ -120,10 +120,10 @@ struct Serving {
 }
 
 impl Serving {
-    fn run(mut self) -> io::Result<Summary> {
+    fn run(mut self) -> Result<Summary, RelayError> {
         let mut asked = 0;
         loop {
-            let ready = self.wait()?;
+            let ready = self.wait().map_err(RelayError::Io)?;
             let now = Instant::now();
             let again = self.stop.asked();
             if again > 0 {
@@ -137,6 +137,9 @@ impl Serving {
             let all_have_ended = self.proxies.have_ended();
             if asked > 0 {
                 if all_have_ended {
+                    if let Some(error) = self.proxies.broken.take() {
+                        return Err(error);
+                    }
                     let summary = self.proxies.summary;
                     return Ok(Summary { at_once: summary.at_once || asked > 1, ..summary });
                 }

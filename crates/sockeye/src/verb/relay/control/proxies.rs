@@ -41,6 +41,8 @@ pub(super) struct Proxies {
     toxics: u64,
     /// What came of relays that have ended.
     pub(super) summary: Summary,
+    /// The first one that ended by itself.
+    pub(super) broken: Option<RelayError>,
 }
 
 struct Proxy {
@@ -110,8 +112,8 @@ impl Proxies {
         observers: Observers,
         ended: Stopper,
     ) -> Self {
-        let (all, toxics, summary) = (BTreeMap::new(), 0, Summary::default());
-        Self { all, template, capture, observers, ended, numbers, toxics, summary }
+        let (all, toxics, summary, broken) = (BTreeMap::new(), 0, Summary::default(), None);
+        Self { all, template, capture, observers, ended, numbers, toxics, summary, broken }
     }
 
     /// The relay of the command line is a proxy too.
@@ -279,6 +281,7 @@ impl Proxies {
                 Some(Err(error)) => {
                     let why = format!("the proxy {} is disabled: {error}", proxy.name);
                     (self.observers)().observe(Event::Notice(why));
+                    self.broken.get_or_insert(error);
                 }
                 None => all_have &= proxy.running.is_none(),
             }
