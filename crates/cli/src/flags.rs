@@ -3,6 +3,7 @@
 
 mod faults;
 mod fetch;
+mod fetch_data;
 mod foreign;
 pub(crate) mod gate;
 mod import;
@@ -25,6 +26,7 @@ use sockeye::limits;
 
 use crate::color::Color;
 pub(crate) use fetch::{Fetch, User};
+pub(crate) use fetch_data::{Data, Datum};
 pub(crate) use import::{Import, StreamWanted};
 pub(crate) use load::Load;
 pub(crate) use nc::{FLAGS as NC_FLAGS, Nc};

@@ -161,11 +161,11 @@ fn data_is_joined_encoded_and_put_into_a_query() {
     for (arguments, expected) in [
         (&["-d", "a=1", "-d", "b=2"][..], "a=1&b=2"),
         (&["--data", "a=1", "--data", "@file"], "a=1&a b\n&"),
-        (&["--data-urlencode", "q=a b&c=ü"], "q=a%20b%26c%3D%C3%BC"),
-        (&["--data-urlencode", "a b"], "a%20b"),
+        (&["--data-urlencode", "q=a b&c=ü"], "q=a+b%26c%3D%C3%BC"),
+        (&["--data-urlencode", "a b"], "a+b"),
         (&["--data-urlencode", "=a=b"], "a%3Db"),
-        (&["--data-urlencode", "@file"], "a%20b%0A%26"),
-        (&["-d", "x=1", "--data-urlencode", "f@file"], "x=1&f=a%20b%0A%26"),
+        (&["--data-urlencode", "@file"], "a+b%0A%26"),
+        (&["-d", "x=1", "--data-urlencode", "f@file"], "x=1&f=a+b%0A%26"),
     ] {
         assert_code(&fetch(folder.path(), &[&[web.url("/").as_str(), "-o", "x"], arguments].concat()), 0);
         let request = web.requests().pop().unwrap();
@@ -176,7 +176,7 @@ fn data_is_joined_encoded_and_put_into_a_query() {
     for (path, arguments, expected) in [
         ("/", &["-d", "a=1", "-d", "b=2"][..], "/?a=1&b=2"),
         ("/?x", &["-d", "a=1"], "/?x&a=1"),
-        ("/?", &["--data-urlencode", "q=a b#c"], "/?q=a%20b%23c"),
+        ("/?", &["--data-urlencode", "q=a b#c"], "/?q=a+b%23c"),
         ("/", &["-d", "a#b c"], "/?a%23b%20c"),
         ("/y", &[], "/y"),
     ] {
@@ -185,6 +185,70 @@ fn data_is_joined_encoded_and_put_into_a_query() {
         assert!(request.starts_with(&format!("GET {expected} HTTP/1.1\r\n")), "{request}");
         assert!(request.ends_with("\r\n\r\n") && !request.contains("Content-"), "{request}");
     }
+}
+
+/// Whatever flags say it, and in whatever order, what is sent is what curl sends.
+#[test]
+fn data_of_all_kinds_goes_in_the_order_of_the_flags_as_by_curl() {
+    need("curl");
+    let web = Web::saying(ok(b""));
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("odd"), b"a b\r\n&c\0d\n").unwrap();
+    fs::write(folder.path().join("line"), b"\n").unwrap();
+    fs::write(folder.path().join("text"), b"a b\r\n&c\nd\n").unwrap();
+    // curl's -d @FILE is our --data-ascii: by ours, no byte of a file is lost unless it is asked for.
+    let both: [(&str, &[&str]); 17] = [
+        ("/", &["--data-urlencode", "q=a b", "-d", "a=1"]),
+        ("/", &["-d", "a=1", "--data-urlencode", "q=a b", "--data-raw", "@x", "-d", "c=2"]),
+        ("/", &["--data-binary", "@odd"]),
+        ("/", &["--data-binary", "@odd", "--data-ascii", "@text", "--data-raw", "@odd"]),
+        ("/", &["--data-ascii", "@line", "--data-binary", "@line"]),
+        ("/", &["--data-ascii", "a\nb"]),
+        ("/", &["--data-urlencode", "n@odd", "--data-urlencode", "=x=y", "--data-urlencode", "a=b=c", "-d", ""]),
+        ("/", &["--data-urlencode", "~-._*!()+ "]),
+        ("/", &["-d", "", "-d", "", "--data-urlencode", ""]),
+        ("/", &["-X", "PUT", "--data-raw", "b", "-d", "a"]),
+        ("/", &["-H", "Content-Type: text/plain", "--data-ascii", "@text", "-d", "z"]),
+        ("/", &["-G", "-d", "a=1", "--data-urlencode", "q=a b", "--data-raw", "@c"]),
+        ("/?x", &["-G", "--data-urlencode", "q=a b", "-d", "a=1"]),
+        ("/?x", &["--data-raw", "1", "-G", "--data-ascii", "@line", "-d", "2"]),
+        ("/y", &["-G", "-X", "DELETE", "--data-binary", "a", "-d", "b"]),
+        ("/#part", &["-G", "--data-urlencode", "a=~"]),
+        ("/", &["-G", "--head", "-d", "a=1", "--data-raw", "b"]),
+    ];
+    for (path, arguments) in both {
+        let url = web.url(path);
+        assert_code(&fetch(folder.path(), &[&[url.as_str(), "-o", "/dev/null"], arguments].concat()), 0);
+        let ours = web.requests().pop().unwrap();
+        let curls: Vec<&str> = arguments.iter().map(|&word| if word == "--head" { "-I" } else { word }).collect();
+        let curl = std::process::Command::new("curl").args(["-sS", &url]).args(curls).current_dir(&folder).output();
+        assert!(curl.unwrap().status.success(), "{arguments:?}");
+        let curls = web.requests().pop().unwrap();
+        let asked = |request: &str| {
+            let (head, body) = request.split_once("\r\n\r\n").unwrap();
+            let kind = head.lines().find(|line| line.to_ascii_lowercase().starts_with("content-type:"));
+            (head.lines().next().unwrap().to_owned(), kind.map(str::to_owned), body.to_owned())
+        };
+        assert_eq!(asked(&ours), asked(&curls), "{arguments:?}");
+    }
+    // What cannot stand in a query is encoded there.
+    let url = web.url("/");
+    assert_code(&fetch(folder.path(), &[&url, "-o", "/dev/null", "-G", "-d", "@odd", "-d", "\u{fc}#"]), 0);
+    assert!(web.requests().pop().unwrap().starts_with("GET /?a%20b%0D%0A&c%00d%0A&%C3%BC%23 HTTP/1.1\r\n"));
+    // Two bodies are one too many, and some questions have none.
+    for (arguments, says) in [
+        (&["--head", "-d", "a"][..], "--head asks without a body"),
+        (&["--parts", "2", "--data-raw", "a"], "--parts asks without a body"),
+        (&["--data-json", "[]", "--data-urlencode", "a"], "'--data-json <JSON|@FILE>' cannot be used with"),
+        (&["--form", "a=b", "-G"], "'--form <NAME=VALUE|NAME=@FILE>' cannot be used with"),
+        (&["-T", "odd", "--data-binary", "a"], "'--upload-file <FILE>' cannot be used with"),
+    ] {
+        let output = fetch(folder.path(), &[&[url.as_str(), "-o", "x"], arguments].concat());
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));
+    }
+    let output = fetch(folder.path(), &[&url, &url, "-o", "x", "-o", "y", "--data-urlencode", "a@-"]);
+    assert_code(&output, 2);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `sockeye fetch`.
 
 mod conditional;
+mod data;
 mod failure;
 mod interrupt;
 mod jar;

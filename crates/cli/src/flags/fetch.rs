@@ -12,6 +12,7 @@ use sockeye::verb::fetch::range::Bytes;
 use sockeye::verb::fetch::{Instead, Resolved, Url};
 
 use super::FamilyFlags;
+use super::fetch_data::Data;
 use super::parsers::{duration, large_size, pin};
 
 #[derive(Debug, Args)]
@@ -76,21 +77,14 @@ pub(crate) struct Fetch {
     /// Ask with this method [default: GET; POST with a body]
     #[arg(short = 'X', long, value_name = "METHOD")]
     pub(crate) method: Option<String>,
-    /// Send this, or what is in a file; @- is standard input. Several are joined by &
-    #[arg(short, long, value_name = "TEXT|@FILE", group = "body")]
-    pub(crate) data: Vec<String>,
-    /// The same, encoded for a form: TEXT, =TEXT, NAME=TEXT, @FILE or NAME@FILE
-    #[arg(long, value_name = "NAME=TEXT", conflicts_with_all = ["data_json", "form", "resume", "parts", "head"])]
-    pub(crate) data_urlencode: Vec<String>,
-    /// Put --data and --data-urlencode into the query of the URL, and send no body
-    #[arg(short = 'G', long, conflicts_with_all = ["data_json", "form"])]
-    pub(crate) get: bool,
-    /// The same as application/json; the text is checked, a file is sent as it is
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// Send JSON (application/json); the text is checked, a file is sent as it is
     #[arg(long, value_name = "JSON|@FILE", group = "body")]
     pub(crate) data_json: Option<String>,
     /// Put a file there (the method PUT), under its name if the URL ends in a slash; - is standard input, which is sent as it
     /// comes, and once
-    #[arg(short = 'T', long, value_name = "FILE", group = "body", conflicts_with_all = ["data_urlencode", "get"])]
+    #[arg(short = 'T', long, value_name = "FILE", group = "body")]
     pub(crate) upload_file: Option<PathBuf>,
     /// Send a form, as a page with files does (multipart/form-data); a file's type may stand behind it: @FILE;type=text/csv;
     /// @- is standard input

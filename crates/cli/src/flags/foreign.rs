@@ -149,17 +149,7 @@ const FETCH: &[Answer] = &[
     ),
     (&["-k", "-insecure", "--no-check-certificate"], "--insecure trusts whoever answers; better: --pin or --ca"),
     (
-        &[
-            "-d",
-            "--data-binary",
-            "--data-raw",
-            "--data-ascii",
-            "--data-urlencode",
-            "--post-data",
-            "--body",
-            "--post-file",
-            "--body-file",
-        ],
+        &["-d", "--post-data", "--body", "--post-file", "--body-file"],
         "--data TEXT, or --data @FILE; --data-json has the type of JSON",
     ),
     (&["--json"], "--json shows events as JSON; --data-json sends JSON"),

@@ -14,12 +14,16 @@ use super::page::Page;
 use super::request::is_stdin;
 use super::session::Session;
 use crate::exit::Exit;
-use crate::flags::Fetch;
+use crate::flags::{Datum, Fetch};
 use crate::output::Console;
 use sockeye::verb::fetch::Progress;
 
 /// Reads the URLs, and refuses what can only be meant for one.
 pub(super) fn urls(flags: &Fetch) -> Result<Vec<Url>, String> {
+    let without_body = [("--head", flags.head), ("--resume", flags.resume), ("--parts", flags.parts > 1)];
+    if let Some((flag, _)) = without_body.iter().find(|(_, is_there)| *is_there && flags.data.is_body()) {
+        return Err(format!("{flag} asks without a body: -G puts what --data says into the query"));
+    }
     let mut typed = flags.urls.clone();
     if let Some(path) = &flags.url_file {
         typed.extend(listed(path)?);
@@ -36,7 +40,8 @@ pub(super) fn urls(flags: &Fetch) -> Result<Vec<Url>, String> {
     if urls.len() < 2 {
         return Ok(urls);
     }
-    let is_stdin = flags.data.iter().chain(&flags.data_json).any(|data| data == "@-")
+    let is_stdin = flags.data.parts.iter().any(Datum::is_stdin)
+        || flags.data_json.as_deref() == Some("@-")
         || flags.upload_file.as_deref().is_some_and(|path| path.as_os_str() == "-")
         || flags.form.iter().any(|(_, value)| is_stdin(value));
     let for_one = [

@@ -10,6 +10,7 @@ use sockeye::file::read_secret;
 use sockeye::verb::fetch::range::Range;
 use sockeye::verb::fetch::{Body, Credentials, Form, Request, Url, netrc, percent_encoded};
 
+use super::data;
 use super::failure::Failure;
 use crate::exit::Exit;
 use crate::flags::{Fetch, User};
@@ -17,10 +18,8 @@ use crate::sys::closed_standard_streams;
 
 pub(super) fn request(flags: &Fetch, url: &Url) -> Result<Request, Failure> {
     let with_name;
-    let (body, url) = if flags.get {
-        let query = joined(flags)?.unwrap_or_default();
-        let query = String::from_utf8(query).map_err(|_| (Exit::Usage, "-G: the data is not UTF-8".to_owned()))?;
-        (None, &url.with_query(&query))
+    let (body, url) = if flags.data.get {
+        (None, &url.with_query(&data::query(&flags.data)?))
     } else if let Some(path) = &flags.upload_file {
         with_name = named_after(url, path)?;
         (Some(upload(path)?), &with_name)
@@ -92,11 +91,8 @@ fn in_digests(credentials: Option<Credentials>, url: &Url) -> Result<Option<Cred
 fn body(flags: &Fetch) -> Result<Option<Body>, Failure> {
     // What a form in a page sends, as all tools of this kind do.
     const FORM: &str = "application/x-www-form-urlencoded";
-    if let ([data], []) = (flags.data.as_slice(), flags.data_urlencode.as_slice()) {
-        return text_or_file(Body::new(FORM), data).map(Some);
-    }
-    if let Some(data) = joined(flags)? {
-        return Ok(Some(Body::new(FORM).with(data)));
+    if flags.data.is_body() {
+        return data::body(&flags.data, Body::new(FORM)).map(Some);
     }
     if let Some(data) = &flags.data_json {
         if !data.starts_with('@') {
@@ -114,37 +110,8 @@ fn body(flags: &Fetch) -> Result<Option<Body>, Failure> {
     flags.form.iter().try_fold(Form::new(), filled_in).map(|form| Some(form.finish()))
 }
 
-/// Several data as one, with & between them; none if there is none.
-fn joined(flags: &Fetch) -> Result<Option<Vec<u8>>, Failure> {
-    if flags.data.is_empty() && flags.data_urlencode.is_empty() {
-        return Ok(None);
-    }
-    let mut all: Vec<Vec<u8>> = Vec::new();
-    for data in &flags.data {
-        all.push(match data.strip_prefix('@') {
-            None => data.clone().into_bytes(),
-            Some(path) => contents(path)?,
-        });
-    }
-    for data in &flags.data_urlencode {
-        // As curl has it: what stands in front of the first = or @ is a name, and is sent as it is.
-        let (name, value) = match data.find(['=', '@']) {
-            None => ("", data.clone().into_bytes()),
-            Some(at) if data.as_bytes()[at] == b'=' => (&data[..at], data.as_bytes()[at + 1..].to_vec()),
-            Some(at) => (&data[..at], contents(&data[at + 1..])?),
-        };
-        let equals = if name.is_empty() { "" } else { "=" };
-        all.push(format!("{name}{equals}{}", percent_encoded(&value)).into_bytes());
-    }
-    Ok(Some(all.join(&b'&')))
-}
-
-fn contents(path: &str) -> Result<Vec<u8>, Failure> {
-    if path == "-" { stdin() } else { std::fs::read(path).map_err(|error| unreadable(path, &error)) }
-}
-
 /// The words themselves, or what is in a file.
-fn text_or_file(body: Body, data: &str) -> Result<Body, Failure> {
+pub(super) fn text_or_file(body: Body, data: &str) -> Result<Body, Failure> {
     match data.strip_prefix('@') {
         None => Ok(body.with(data)),
         Some("-") => Ok(body.with(stdin()?)),
@@ -152,7 +119,7 @@ fn text_or_file(body: Body, data: &str) -> Result<Body, Failure> {
     }
 }
 
-fn stdin() -> Result<Vec<u8>, Failure> {
+pub(super) fn stdin() -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = io::stdin().read_to_end(&mut bytes);
     read.map_err(|error| {
@@ -183,7 +150,7 @@ fn filled_in(form: Form, (name, value): &(String, String)) -> Result<Form, Failu
     form.file(name, Path::new(path), kind).map_err(|error| unreadable(path, &error))
 }
 
-fn unreadable(path: &str, error: &io::Error) -> Failure {
+pub(super) fn unreadable(path: &str, error: &io::Error) -> Failure {
     (Exit::CannotRead, format!("cannot read {path}: {error}", error = sockeye::net::words(&error)))
 }
 
