@@ -130,6 +130,29 @@ fn the_pytest_fixture_passes_and_its_account_is_seen_whoever_fails_first() {
     assert!(said.contains("1 failed") && !said.contains("error:"), "{said}");
 }
 
+/// Of several mocks in one test each account is seen: whether the test raises, is skipped, or holds on to a connection.
+#[test]
+fn every_account_is_seen_in_pytest_whatever_becomes_of_the_test() {
+    let folder = folder();
+    let two = "import socket, pytest\nfrom greet import greet\n\
+        def say(port, words):\n    s = socket.create_connection(('127.0.0.1', port)); s.sendall(words); return s\n\
+        def test_raises(mock):\n    a, b = mock('greet.talk'), mock('greet.talk')\n    say(a, b'Ann\\none\\n').makefile().read()\n    \
+            say(b, b'Ann\\ntwo\\n').makefile().read()\n    raise ValueError('its own')\n\
+        def test_skips(mock):\n    mock('greet.talk')\n    pytest.skip('it is not the day')\n\
+        def test_holds(mock):\n    test_holds.s = say(mock('greet.talk'), b'Ann\\n')\n\
+        def test_is_right(mock):\n    assert greet(mock('greet.talk'), 'Bob') == 'Hello, Bob!\\n'\n";
+    std::fs::write(folder.path().join("test_two.py"), two).unwrap();
+    let said = failed(folder.path(), "pytest-3", &["test_two.py"]);
+    for words in ["received  one", "received  two", "its own", "1 never came", "cut at line 5", "2 passed, 1 skipped"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let said = failed(folder.path(), "pytest-3", &["--lf", "-x", "test_two.py"]);
+    assert!(
+        said.contains("received  one") && said.contains("received  two") && !said.contains("cut at line"),
+        "{said}"
+    );
+}
+
 #[test]
 fn the_unittest_example_passes_and_its_account_is_seen_whoever_fails_first() {
     let arguments = ["-m", "unittest", "test_with_unittest.py"];

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use support::{LONG, Server, assert_code, connect_from, line, run, text, until};
@@ -218,4 +218,43 @@ fn the_file_of_a_unix_socket_goes_with_its_server_in_a_sandbox_too() {
     assert!(path.exists());
     assert_eq!(server.stop().0, 0);
     assert!(!path.exists());
+}
+
+/// A client that keeps its connection between two requests holds no place that others wait for; one in the middle of a
+/// request keeps its own.
+#[test]
+fn connections_between_two_requests_make_way_for_clients_that_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "inside").unwrap();
+    std::fs::File::create(folder.path().join("large")).unwrap().set_len(32 << 20).unwrap();
+    let path = folder.path().to_str().unwrap();
+    let files = ["prlimit", "--nofile=96:96"];
+    for (wrapper, arguments, count) in [
+        (&[][..], &["--max-conns", "8", "--threads", "1"][..], 20),
+        (&files, &["--threads", "1"], 70),
+        (&files, &["--threads", "3"], 70),
+    ] {
+        let arguments = [&["--files", path, "-v"], arguments].concat();
+        let server = Server::start_with(wrapper, &["http://127.0.0.1:0"], &arguments);
+        // It is sent something, reads nothing, and has as much time as that takes.
+        let mut busy = server.connect();
+        busy.write_all(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let busys_head = support::head(&mut busy);
+        let mut all = Vec::new();
+        for _ in 0..count {
+            let mut client = server.connect();
+            client.write_all(b"GET /file HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+            assert!(support::head(&mut client).starts_with("HTTP/1.1 200 "), "{arguments:?}");
+            assert_eq!(support::read(&mut client, 6), b"inside");
+            all.push(client);
+        }
+        server.log.wait_for(": between two requests, for clients that wait");
+        // Those that made way see an end, and no reset; the last ones are still served over what they have.
+        assert_eq!(support::to_end(&mut all[0]), b"", "{arguments:?}");
+        let last = all.last_mut().unwrap();
+        last.write_all(b"GET /file HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        assert!(support::head(last).starts_with("HTTP/1.1 200 "), "{arguments:?}");
+        assert!(busys_head.contains("Content-Length: 33554432\r\n"), "{busys_head}");
+        assert_eq!(support::read(&mut busy, 32 << 20).len(), 32 << 20);
+    }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with, getsockname};
 
+use super::at_rest::Way;
 use super::channel::Identity;
 use super::groups::Early;
 use super::reactor::poller::Interest;
@@ -166,12 +167,18 @@ impl Loop {
                 return;
             }
             if let Some(most) = self.bounds.gate.is_full(self.live()) {
-                self.pause_accepting(Gate::words_of_full(most));
-                return;
+                match self.make_way(index) {
+                    Way::IsFree => continue,
+                    Way::NobodyWaits => return,
+                    Way::IsFull => return self.pause_accepting(Gate::words_of_full(most)),
+                }
             }
             if let Some(why) = self.lacks_room(&self.origins[index].behaviour) {
-                self.pause_accepting(why);
-                return;
+                match self.make_way(index) {
+                    Way::IsFree => continue,
+                    Way::NobodyWaits => return,
+                    Way::IsFull => return self.pause_accepting(why),
+                }
             }
             let flags = match &self.origins[index].behaviour {
                 // A program expects a standard input that it can wait at.
@@ -211,6 +218,9 @@ impl Loop {
                     self.lent.observer.observe(event);
                 }
                 Accepted::Pause(why) => {
+                    if self.make_way(index) == Way::IsFree {
+                        continue;
+                    }
                     self.pause_accepting(why);
                     return;
                 }
@@ -346,7 +356,9 @@ impl Loop {
     }
 
     pub(super) fn resume_accepting(&mut self) {
-        if self.live() >= self.bounds.connections || self.lent.stopping {
+        let is_full = self.live() >= self.bounds.connections
+            && (0..self.listeners.len()).all(|index| self.make_way(index) == Way::IsFull);
+        if is_full || self.lent.stopping {
             self.accept_again = Some(self.lent.now.after(PAUSE));
             return;
         }

@@ -76,6 +76,7 @@ impl Loop {
             match message {
                 Message::Client(fd, identity) => self.take_in(fd, identity),
                 Message::Origins(origins) => self.origins = origins,
+                Message::MakeWay => drop(self.close_resting()),
                 Message::Stop(by) => {
                     self.end_by = Some(by);
                     self.begin_stopping();

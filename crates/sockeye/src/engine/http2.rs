@@ -134,6 +134,11 @@ impl Http2 {
         self.streams.is_empty()
     }
 
+    /// Whether a request was answered, and none is in hand.
+    pub(super) fn has_answered(&self) -> bool {
+        matches!(self.rests, Some((_, true)))
+    }
+
     /// When the first of its requests will have taken too long, or the client without any. What else it says, such as
     /// PING, or a head that does not end, gains it nothing.
     pub(super) fn deadline(&self, wait: Option<Duration>, now: Moment) -> Option<Moment> {

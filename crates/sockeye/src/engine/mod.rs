@@ -8,6 +8,8 @@ mod after_play;
 #[cfg(feature = "http")]
 mod answer_context;
 mod answers;
+mod around;
+mod at_rest;
 mod bounds;
 mod channel;
 pub(crate) mod client;

@@ -48,6 +48,10 @@ impl Web {
         match *self {}
     }
 
+    pub(super) fn has_answered(&self) -> bool {
+        match *self {}
+    }
+
     pub(super) fn speak_http2(&mut self) {
         match *self {}
     }

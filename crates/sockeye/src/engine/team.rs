@@ -21,6 +21,8 @@ pub(super) enum Message {
     Origins(Vec<Origin>),
     /// Open exchanges have until this moment.
     Stop(Moment),
+    /// Clients wait for room: what rests is closed.
+    MakeWay,
     /// Whatever is open is cut now.
     End { at_once: bool },
 }

@@ -133,6 +133,14 @@ impl Web {
             && matches!(self.content, Content::None)
     }
 
+    /// Whether the last request was answered, and none has begun since.
+    pub(super) fn has_answered(&self) -> bool {
+        match &self.http2 {
+            Some(http2) => http2.has_answered(),
+            None => self.answered > 0 && self.since.is_none(),
+        }
+    }
+
     /// About how many bytes of memory it takes.
     pub(super) fn memory(&self) -> usize {
         let content = match &self.content {

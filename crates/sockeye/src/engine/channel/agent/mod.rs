@@ -168,6 +168,11 @@ impl Channel {
         }
     }
 
+    /// Whether it is kept for the next request after one that was answered.
+    pub(in crate::engine) fn has_answered(&self) -> bool {
+        matches!(&self.agent, Agent::Http(web) if web.has_answered())
+    }
+
     /// Whether ending it now loses nothing.
     pub(in crate::engine) fn rests(&self) -> bool {
         match &self.agent {

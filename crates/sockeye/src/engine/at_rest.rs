@@ -1,0 +1,95 @@
+//! Where clients wait for room, connections that are kept without a request in hand make way, those that have rested longest
+//! first. Between two requests either end may close (RFC 9112, section 9.3.1), and clients ask again over another connection;
+//! one with a request in hand is never closed for others.
+
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use transcript::Moment;
+
+use super::channel::{Channel, Fate};
+use super::origin::Closer;
+use super::reactor::token::Key;
+use super::team::Message;
+use super::threads::Membership;
+use super::{Behaviour, Context, Loop};
+use crate::limits;
+
+/// How long one has rested at least: who asks again at once does so over the same connection.
+const REST: Duration = Duration::from_secs(1);
+/// How many are closed at once: to look for them takes as long for one as for all.
+const SHARE: usize = 8;
+const MOST: usize = 32;
+
+/// What became of a client that waits while there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// There is room now.
+    IsFree,
+    /// There is no such client: who comes next can have somebody make way.
+    NobodyWaits,
+    IsFull,
+}
+
+impl Loop {
+    /// Makes room for those who wait at a site's listener. Other loops are asked where this one has nothing that rests.
+    pub(super) fn make_way(&mut self, listener: usize) -> Way {
+        if self.lent.stopping || !matches!(self.origins[listener].behaviour, Behaviour::Site(_)) {
+            return Way::IsFull;
+        }
+        if !is_ready(&self.listeners[listener].socket.fd) {
+            return Way::NobodyWaits;
+        }
+        if self.close_resting() {
+            return Way::IsFree;
+        }
+        if let Some(Membership { team, seat: 0, .. }) = &self.member {
+            team.write_all(|| Message::MakeWay);
+        }
+        Way::IsFull
+    }
+
+    /// Closes some that rest; whether there were any.
+    pub(super) fn close_resting(&mut self) -> bool {
+        let (now, wait) = (self.lent.now, self.bounds.wait);
+        let rested = |since: &Moment| since.after(REST) <= now;
+        let resting = self.channels.iter().filter_map(|(key, channel)| Some((channel.rests_since(wait)?, key)));
+        let mut resting: Vec<(Moment, Key)> = resting.filter(|(since, _)| rested(since)).collect();
+        resting.sort_unstable();
+        resting.truncate((resting.len() / SHARE).clamp(1, MOST));
+        let before = self.lent.tally.closed;
+        for (_, key) in resting {
+            self.with_channel(key, Channel::leave);
+        }
+        self.lent.tally.closed > before
+    }
+}
+
+/// Whether somebody waits at a listener.
+fn is_ready(fd: &impl std::os::fd::AsFd) -> bool {
+    let mut waits = [PollFd::new(fd, PollFlags::IN)];
+    poll(&mut waits, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|count| count > 0)
+}
+
+impl Channel {
+    /// Since when it is kept without a request in hand, if it has had one.
+    fn rests_since(&self, wait: Option<Duration>) -> Option<Moment> {
+        let kept = wait.map_or(limits::KEEP_ALIVE, |wait| wait.min(limits::KEEP_ALIVE));
+        let has_rested = self.is_open() && self.has_answered() && self.rests() && self.outbox.is_empty();
+        let until = self.deadline.filter(|_| has_rested)?;
+        Some(Moment::from_nanos(until.nanos().saturating_sub(u64::try_from(kept.as_nanos()).unwrap_or(u64::MAX))))
+    }
+
+    /// Ends one that rests, unless a request has come by now.
+    fn leave(&mut self, context: &mut Context<'_>) -> Fate {
+        if self.hear_what_came(context) == Fate::Gone {
+            return Fate::Gone;
+        }
+        if self.rests_since(context.wait).is_none_or(|since| since.after(REST) > context.now) {
+            return Fate::Lives;
+        }
+        self.by = Closer::Us;
+        self.reason = Some("between two requests, for clients that wait".into());
+        if self.say_end(context) == Fate::Gone { Fate::Gone } else { self.gone(context) }
+    }
+}
