@@ -3,6 +3,7 @@
 mod conditional;
 mod data;
 mod failure;
+mod input;
 mod interrupt;
 mod jar;
 mod many;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use sockeye::verb::fetch::{Body, percent_encoded};
 
 use super::failure::Failure;
-use super::request::{stdin, text_or_file, unreadable};
+use super::input::{stdin, text_or_file, unreadable};
 use crate::flags::{Data, Datum};
 
 /// As a body: with & between the parts. Files are read while they are sent.

@@ -1,7 +1,7 @@
 //! What is asked: the method, the body and who asks, from what was typed and the files it names.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -12,6 +12,7 @@ use sockeye::verb::fetch::{Body, Credentials, Form, Request, Url, netrc, percent
 
 use super::data;
 use super::failure::Failure;
+use super::input::{stdin, text_or_file, unreadable};
 use crate::exit::Exit;
 use crate::flags::{Fetch, User};
 use crate::sys::closed_standard_streams;
@@ -110,24 +111,6 @@ fn body(flags: &Fetch) -> Result<Option<Body>, Failure> {
     flags.form.iter().try_fold(Form::new(), filled_in).map(|form| Some(form.finish()))
 }
 
-/// The words themselves, or what is in a file.
-pub(super) fn text_or_file(body: Body, data: &str) -> Result<Body, Failure> {
-    match data.strip_prefix('@') {
-        None => Ok(body.with(data)),
-        Some("-") => Ok(body.with(stdin()?)),
-        Some(path) => body.with_file(Path::new(path)).map_err(|error| unreadable(path, &error)),
-    }
-}
-
-pub(super) fn stdin() -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    let read = io::stdin().read_to_end(&mut bytes);
-    read.map_err(|error| {
-        (Exit::CannotRead, format!("cannot read standard input: {error}", error = sockeye::net::words(&error)))
-    })?;
-    Ok(bytes)
-}
-
 /// Whether a value of a form is what comes from standard input.
 pub(super) fn is_stdin(value: &str) -> bool {
     file_and_type(value).is_some_and(|(path, _)| path == "-")
@@ -148,10 +131,6 @@ fn filled_in(form: Form, (name, value): &(String, String)) -> Result<Form, Failu
         return Ok(form.bytes(name, path, stdin()?, kind));
     }
     form.file(name, Path::new(path), kind).map_err(|error| unreadable(path, &error))
-}
-
-pub(super) fn unreadable(path: &str, error: &io::Error) -> Failure {
-    (Exit::CannotRead, format!("cannot read {path}: {error}", error = sockeye::net::words(&error)))
 }
 
 /// Who asks: what was typed, then what the URL says, then what a file has for its host.
