@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use transcript::Moment;
 
-use super::channel::{Channel, Fate};
+use super::channel::{Channel, ChannelStatus};
 use super::origin::Closer;
 use super::reactor::token::Key;
 use super::team::Message;
@@ -81,15 +81,15 @@ impl Channel {
     }
 
     /// Ends one that rests, unless a request has come by now.
-    fn leave(&mut self, context: &mut Context<'_>) -> Fate {
-        if self.hear_what_came(context) == Fate::Gone {
-            return Fate::Gone;
+    fn leave(&mut self, context: &mut Context<'_>) -> ChannelStatus {
+        if self.hear_what_came(context) == ChannelStatus::Closed {
+            return ChannelStatus::Closed;
         }
         if self.rests_since(context.wait).is_none_or(|since| since.after(REST) > context.now) {
-            return Fate::Lives;
+            return ChannelStatus::Open;
         }
         self.by = Closer::Us;
         self.reason = Some("between two requests, for clients that wait".into());
-        if self.say_end(context) == Fate::Gone { Fate::Gone } else { self.gone(context) }
+        if self.say_end(context) == ChannelStatus::Closed { ChannelStatus::Closed } else { self.gone(context) }
     }
 }

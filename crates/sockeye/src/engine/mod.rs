@@ -8,7 +8,6 @@ mod after_play;
 #[cfg(feature = "http")]
 mod answer_context;
 mod answers;
-mod around;
 mod at_rest;
 mod bounds;
 mod channel;
