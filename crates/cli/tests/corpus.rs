@@ -376,6 +376,12 @@ fn psql_asks_and_postgres_answers() {
     let arguments =
         [&postgres, "-D", &data, "-p", "PORT", "-k", "", "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"];
     let database = server("setpriv", folder.path(), "", &[&nobody[..], &arguments].concat());
+    // It takes connections before it takes questions.
+    support::until("PostgreSQL", || {
+        let mut ask = Command::new(program("pg_isready"));
+        ask.args(["-q", "-h", "127.0.0.1", "-p", &database.port.to_string()]);
+        ask.status().unwrap().success()
+    });
     talk("postgres.talk", &format!("127.0.0.1:{}", database.port), &[]);
 }
 
