@@ -130,8 +130,8 @@ pub(crate) const EXAMPLES: &str =
   sockeye serve http://:8080 --files site      serve a folder to browsers
   sockeye check smtp.talk                      from which ends it can be played";
 
-pub(crate) const ADDRESSES: &str =
-    "An address is [tcp://|udp://|http://|https://][HOST]:PORT, HOST PORT, a bare PORT of the loopback, or unix:PATH.";
+pub(crate) const ADDRESSES: &str = "An address is [SCHEME://][HOST]:PORT, where the scheme is tcp, udp, tls, http, https, ws or wss; HOST PORT; a bare PORT of the loopback; unix:PATH; \
+     or what else docs/ends.md has: exec:CMD, sh:CMD, stdio, fd:N. Options stand in a query: tcp://HOST:PORT?nodelay.";
 
 fn before_help() -> String {
     format!("Examples:\n{EXAMPLES}")
