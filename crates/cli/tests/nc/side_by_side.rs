@@ -12,7 +12,7 @@ use super::peer::Peer;
 use super::support::{BINARY, need};
 
 /// Longer than any of these conversations takes; who is not done then is ended, which is no result.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(180);
 
 /// Runs a test in a network of its own: this program again, with that test alone.
 pub(crate) fn alone(test: &str, body: impl FnOnce()) {
