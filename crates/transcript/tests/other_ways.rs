@@ -229,6 +229,12 @@ fn what_comes_at_any_time_leaves_the_values_of_the_play_alone() {
         ("C: a\nrepeat\n  at any time\n    S: x\n  end\n  S: b\nend\n", "stands in no other block"),
         ("at any time\n  set x = 1\n  S: {x}\nend\nC: a\n", "`at any time` begins with a line"),
         ("at any time\nend\nC: a\n", "the block is empty"),
+        ("at any time\n  S: x\n  repeat\n    S: y\n  end\nend\nC: a\n", "nothing tells where this ends"),
+        ("at any time\n  S: x\n  either\n    C: y\n  or\n  end\nend\nC: a\n", "nothing tells where this ends"),
+        (
+            "at any time\n  together\n    S: x\n    repeat\n      S: y\n    end\n  end\nend\nC: a\n",
+            "nothing tells where this ends",
+        ),
     ] {
         let refused = refusal(text, Side::Client);
         assert!(refused.contains(words), "{refused}");
@@ -373,4 +379,57 @@ fn a_file_that_is_included_is_played_where_it_is_and_its_mistakes_name_both() {
     let hidden = said("include parts/user.talk\nC: {user}\nset user = x\n");
     assert!(hidden.contains("user"), "{hidden}");
     assert!(Transcript::parse("a.talk", b"include b.talk\nC: x\n", &[]).unwrap_err().to_string().contains("no folder"));
+}
+
+/// What a server says to datagrams that come one behind the other, and whether it could go on behind each.
+fn answered(text: &str, heard: &[&str]) -> (Vec<String>, bool) {
+    let script = prepare(&parse(text), Side::Server, Carrier::Datagram);
+    let (mut play, mut scratch) = (script.play(), Scratch::new());
+    let (mut said, mut fits) = (vec![], true);
+    for bytes in heard {
+        let mut output = Output::default();
+        let mut input = Input { bytes: bytes.as_bytes(), datagram: true, ended: false, now: Moment::default() };
+        loop {
+            let step = play.step(&script, input, &mut scratch, &mut output);
+            fits &= !matches!(&step.next, Next::End(Ending::Failed(_)));
+            input.datagram &= step.left;
+            input.bytes = &input.bytes[step.consumed..];
+            if !step.left && !matches!(step.next, Next::Flush) {
+                break;
+            }
+        }
+        let mut from = 0;
+        for end in output.datagrams {
+            said.push(String::from_utf8(output.bytes[from..end].to_vec()).unwrap());
+            from = end;
+        }
+    }
+    (said, fits)
+}
+
+#[test]
+fn a_datagram_of_several_lines_may_come_at_any_time() {
+    let text = "eol lf\nat any time\n  together\n    C: INVITE\n    C: Via: {again=1}\n    repeat\n      C: {_=x: y}\n    end\n    C:\n  end\n  \
+                together\n    S: 200\n    S: Via: {again}\n    S:\n  end\nend\nat any time\n  C: hm\nend\n\
+                together\n  C: INVITE\n  C: Via: {via=1}\n  C:\nend\ntogether\n  S: 180\n  S: Via: {via}\n  S:\nend\n\
+                together\n  C: ACK\n  C:\nend\nC: ping\nS: pong\nrepeat\n  together\n    C: BYE\n    C: Via: {bye=2}\n  end\n  S: 200 {bye}\nend\n";
+    let (invite, again) = ("INVITE\nVia: 7\n\n", "INVITE\nVia: 8\na: b\nc: d\n\n");
+    let done = "200\nVia: 8\n\n";
+    let heard =
+        [invite, again, "hm\n", again, "ACK\n\n", again, "ping\n", again, "BYE\nVia: 3\n", again, "BYE\nVia: 4\n"];
+    let (said, fits) = answered(text, &heard);
+    assert!(fits, "{said:?}");
+    assert_eq!(said, ["180\nVia: 7\n\n", done, done, done, "pong\n", done, "200 3\n", done, "200 4\n"]);
+    // It is a whole datagram, and none that begins in another one.
+    for heard in [&[invite, "ACK\nhm\n"][..], &[invite, "INVITE\nVia: 8\n\nmore\n"], &[invite, "hm\nhm\n"]] {
+        assert!(!answered(text, heard).1, "{heard:?}");
+    }
+    // Over a stream the same lines come one behind the other.
+    let stream = "INVITE\nVia: 7\n\nINVITE\nVia: 8\na: b\n\nACK\n\nhm\nping\n";
+    for piece in [1, 48] {
+        assert_eq!(played(text, Side::Server, stream.as_bytes(), piece).0, "180\nVia: 7\n\n200\nVia: 8\n\npong\n");
+    }
+    let packed =
+        "at any time\n  together\n    C hex: 01\n    C hex: {x:1 bytes=02}\n  end\n  S: {x}\nend\nC: a\nS: b\n";
+    assert!(Transcript::parse("t.talk", packed.as_bytes(), &[]).is_ok());
 }

@@ -2,11 +2,11 @@
 //! then the play goes on where it waited. And what must not come.
 
 use super::{Ending, Next, Play, Stop, Walk, Watch};
-use crate::program::{Message, Op, Pc, matcher};
+use crate::program::{Aside, Message, Op, Pc, matcher};
 use crate::syntax::{FIRST, Form};
 use crate::verdict::{Awaited, Expected, Fault};
 
-impl<W: Watch> Walk<'_, W> {
+impl<'a, W: Watch> Walk<'a, W> {
     /// Hears what may begin at any time, where what came is not what was awaited; else what is to be done then.
     #[cold]
     #[inline(never)]
@@ -16,42 +16,62 @@ impl<W: Watch> Walk<'_, W> {
         if program.asides.is_empty() || play.counters[program.returns] != 0 || play.connection() != Some(FIRST) {
             return fail(self, play);
         }
-        let lines = program.asides_at(at).filter(|aside| program.messages[aside.message].form == Form::Text);
-        let mut lines = lines.peekable();
-        if lines.peek().is_none() {
+        // One that was heard in part is no other one.
+        let is_begun = self.datagram && self.at > 0;
+        let mut lines =
+            program.asides_at(at).filter(|aside| program.messages[aside.message].form == Form::Text).peekable();
+        if is_begun || lines.peek().is_none() {
             return fail(self, play);
         }
-        let (text, next, heard, by_gap) = match self.line(play) {
-            Ok(line) => line,
-            Err(stop) => return stop,
-        };
-        let line = &self.rest()[..text];
-        let found = lines.find(|aside| matcher::line_matches(&program.messages[aside.message], line, self.scratch));
-        let Some(aside) = found else { return fail(self, play) };
-        match self.take_line(play, text, next, heard, by_gap) {
-            Ok(()) => self.begin_aside(play, aside.message, aside.begin),
-            Err(stop) => stop,
+        let around = play.together;
+        let mut framed = None;
+        for aside in lines {
+            // A datagram of several lines is another line than one of a single line; a stream's is the same.
+            if framed.is_none() || self.datagram {
+                play.together = aside.together;
+                let line = self.line(play);
+                play.together = around;
+                framed = match line {
+                    Ok(line) => Some(line),
+                    Err(_) if self.datagram => None,
+                    Err(stop) => return stop,
+                };
+            }
+            let Some((text, next, heard, by_gap)) = framed else { continue };
+            if matcher::line_matches(&program.messages[aside.message], &self.rest()[..text], self.scratch) {
+                return match self.take_line(play, text, next, heard, by_gap) {
+                    Ok(()) => self.begin_aside(play, aside),
+                    Err(stop) => stop,
+                };
+            }
         }
+        fail(self, play)
     }
 
     /// The first line of it came: plays on behind that.
-    pub(super) fn begin_aside(&mut self, play: &mut Play, message: usize, begin: Pc) -> Stop {
+    pub(super) fn begin_aside(&mut self, play: &mut Play, aside: &Aside) -> Stop {
         let program = &self.script.program;
-        self.watch.heard(program.messages[message].place.line, self.input.now);
-        // What was awaited is awaited anew; there are fewer operations than a counter counts.
-        play.counters[program.returns] = u32::try_from(play.pc + 1).unwrap_or(u32::MAX);
-        self.go_on(play, begin + 1)
+        self.watch.heard(program.messages[aside.message].place.line, self.input.now);
+        // What was awaited is awaited anew; there are fewer operations than half of what a counter counts.
+        let back = (play.pc + 1) << 1 | usize::from(play.together);
+        play.counters[program.returns] = u32::try_from(back).unwrap_or(u32::MAX);
+        play.together = aside.together;
+        self.go_on(play, aside.begin + 1)
     }
 
     /// The messages that may begin at any time where others are awaited that are no lines.
-    pub(super) fn framed_asides(&self, play: &Play) -> Vec<(usize, Pc)> {
+    pub(super) fn framed_asides(&self, play: &Play) -> Vec<&'a Aside> {
         let program = &self.script.program;
-        if program.asides.is_empty() || play.counters[program.returns] != 0 || play.connection() != Some(FIRST) {
+        let is_begun = self.datagram && self.at > 0;
+        if program.asides.is_empty()
+            || is_begun
+            || play.counters[program.returns] != 0
+            || play.connection() != Some(FIRST)
+        {
             return Vec::new();
         }
         let is_framed = |message: &Message| message.form != Form::Text;
-        let asides = program.asides_at(play.pc).filter(|aside| is_framed(&program.messages[aside.message]));
-        asides.map(|aside| (aside.message, aside.begin)).collect()
+        program.asides_at(play.pc).filter(|aside| is_framed(&program.messages[aside.message])).collect()
     }
 
     /// Behind what came at any time, and behind what must not come.
@@ -62,8 +82,9 @@ impl<W: Watch> Walk<'_, W> {
         if matches!(program.ops[play.pc], Op::Forbidden) {
             return self.forbidden(play);
         }
-        let back = std::mem::take(&mut play.counters[program.returns]);
-        self.go_on(play, (back as usize).saturating_sub(1))
+        let back = std::mem::take(&mut play.counters[program.returns]) as usize;
+        play.together = back & 1 == 1;
+        self.go_on(play, (back >> 1).saturating_sub(1))
     }
 
     fn go_on(&mut self, play: &mut Play, pc: Pc) -> Stop {

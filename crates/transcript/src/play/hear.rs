@@ -366,13 +366,12 @@ impl<'a, W: Watch> Walk<'a, W> {
         let order = order.filter(|_| asides.is_empty());
         let candidate = |play: &Play, index: usize| match index.checked_sub(count) {
             None => candidate(play, index),
-            Some(aside) => asides.get(aside).map(|&(message, _)| (message, false)),
+            Some(aside) => asides.get(aside).map(|aside| (aside.message, aside.together)),
         };
         match self.first_at_hand(play, count + asides.len(), order, candidate)? {
             Some((index, length)) if index >= count => {
                 self.take(play, length, length)?;
-                let (message, begin) = asides[index - count];
-                Err(self.begin_aside(play, message, begin))
+                Err(self.begin_aside(play, asides[index - count]))
             }
             found => Ok(found),
         }

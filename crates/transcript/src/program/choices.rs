@@ -211,6 +211,12 @@ fn check(program: &Program, source: &Source, choice: usize, arms: &[Arm], findin
         findings.push(Diagnostic::error(place, message).help("let a line stand before it"));
         return;
     }
+    if arms.iter().any(|arm| matches!(program.ops[arm.pc], Op::Return)) && arms.len() > 1 {
+        let message = "nothing tells where this ends: behind it the play goes on where it was";
+        let help = "let a line that always comes be the last in `at any time`, such as an empty one";
+        findings.push(Diagnostic::error(place, message).help(help));
+        return;
+    }
     if let Some(file) = arms.iter().find_map(|arm| match arm.first {
         First::File(file) => Some(&program.files[file]),
         _ => None,

@@ -178,6 +178,8 @@ pub(crate) struct Aside {
     pub(crate) begin: Pc,
     /// The first operation behind it: from there on it may come.
     pub(crate) after: Pc,
+    /// Whether it begins a datagram of several lines.
+    pub(crate) together: bool,
 }
 
 /// An act that changes the stream.

@@ -678,6 +678,10 @@ impl Parser<'_> {
     /// What is heard at any time is known by its first line.
     fn begins_with_a_line(&mut self, began: Span, body: &[Statement]) {
         let Some(first) = body.first() else { return };
+        let first = match &first.kind {
+            StatementKind::Together { body } => body.first().unwrap_or(first),
+            _ => first,
+        };
         if !matches!(first.kind, StatementKind::Message { .. } | StatementKind::Wrong) {
             let place = if matches!(first.kind, StatementKind::Set { .. }) { first.place } else { began };
             self.error(place, "`at any time` begins with a line", "let the line come first that tells what this is");

@@ -37,18 +37,20 @@ impl Compiler<'_> {
     /// What the other side may begin at any time.
     pub(super) fn aside(&mut self, place: Span, body: &[Statement]) {
         let over = self.emit(place, Op::Jump(0));
-        let begin = self.here();
+        let outside = self.here();
         let on = self.on.replace(FIRST);
         self.block(body);
         self.on = on;
         self.emit(place, Op::Return);
         let after = self.join([over]);
+        let together = matches!(self.program.ops.get(outside), Some(Op::Together));
+        let begin = outside + usize::from(together);
         if let Some(Op::Hear(message)) = self.program.ops.get(begin) {
             let message = *message;
             if self.program.asides.is_empty() {
                 self.program.returns = self.counter();
             }
-            self.program.asides.push(Aside { message, begin, after });
+            self.program.asides.push(Aside { message, begin, after, together });
         }
     }
 
