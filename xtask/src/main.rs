@@ -54,6 +54,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mariadb", "mariadb-client-core"),
     ("/usr/lib/python3/dist-packages/pymysql", "python3-pymysql"),
     ("/usr/lib/python3/dist-packages/pika", "python3-pika"),
+    ("sipp", "sip-tester"),
+    ("gdb", "gdb-minimal"),
+    ("gdbserver", "gdbserver"),
     ("/usr/lib/python3/dist-packages/pymodbus", "python3-pymodbus python3-serial python3-serial-asyncio"),
     // These bring modules for Debian's own Python.
     ("aiosmtpd", "python3-aiosmtpd"),

@@ -3,7 +3,12 @@
 
 mod support;
 
-use support::played::{TCP, client, python, serve, server, talk};
+use std::fs;
+use std::process::Command;
+
+use support::need;
+use support::peers::{Peer, free_port};
+use support::played::{TCP, UDP, client, python, serve, server, talk};
 
 #[test]
 fn clients_of_mysql_get_their_row_and_mariadb_answers() {
@@ -55,4 +60,64 @@ assert (method.routing_key, body) == ('fish', b'hello')
 connection.close()
 ";
     serve("amqp.talk", TCP, &[], python("/usr/bin/python3", script));
+}
+
+/// How sipp names what carries its messages.
+const CARRIERS: [(&str, &str, &str); 2] = [("u1", "udp", UDP), ("t1", "tcp", TCP)];
+
+#[test]
+fn sipp_calls_and_is_called_over_both_protocols() {
+    need("sipp");
+    for (carrier, scheme, any) in CARRIERS {
+        let own = free_port().to_string();
+        let call =
+            ["-sn", "uac", "-t", carrier, "-i", "127.0.0.1", "-p", &own, "-m", "1", "-nostdin", "127.0.0.1:PORT"];
+        serve("sip.talk", any, &[], client("sipp", &call, ""));
+        let folder = tempfile::tempdir().unwrap();
+        let phone = Peer::start_quietly(|port| {
+            let mut command = Command::new("sipp");
+            command.args(["-sn", "uas", "-t", carrier, "-i", "127.0.0.1", "-m", "1", "-nostdin"]);
+            command.args(["-p", &port.to_string()]).current_dir(folder.path());
+            command
+        });
+        talk("sip.talk", &format!("{scheme}://127.0.0.1:{}", phone.port), &[]);
+    }
+}
+
+/// It calls again after half a second.
+#[test]
+fn sipp_may_call_again_before_it_gets_an_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let late = folder.path().join("late.talk");
+    let text = fs::read_to_string(support::transcript("sip.talk")).unwrap();
+    let (call, answer) = text.split_once("# Not everybody").unwrap();
+    fs::write(&late, format!("{call}S waits 1200ms\n#{answer}")).unwrap();
+    let own = free_port().to_string();
+    let call = ["-sn", "uac", "-i", "127.0.0.1", "-p", &own, "-m", "1", "-nostdin", "127.0.0.1:PORT"];
+    serve(late.to_str().unwrap(), UDP, &[], client("sipp", &call, ""));
+}
+
+#[test]
+fn gdb_asks_where_the_program_is_and_gdbserver_tells() {
+    let ask = [
+        "-nx",
+        "-batch",
+        "-ex",
+        "set architecture i386:x86-64",
+        "-ex",
+        "target remote 127.0.0.1:PORT",
+        "-ex",
+        "info registers rip",
+        "-ex",
+        "kill",
+    ];
+    let said = serve("gdb.talk", TCP, &[], client("gdb", &ask, ""));
+    assert!(said.contains("rip            0x12345678"), "{said}");
+    need("gdbserver");
+    let program = Peer::start_quietly(|port| {
+        let mut command = Command::new("gdbserver");
+        command.args(["--once", &format!("127.0.0.1:{port}"), "/bin/true"]);
+        command
+    });
+    talk("gdb.talk", &format!("127.0.0.1:{}", program.port), &[]);
 }

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -23,31 +23,54 @@ pub struct Peer {
 impl Peer {
     /// Starts a server that cannot choose a free port itself: if somebody took the port in between, with another one.
     pub fn start(make: impl Fn(u16) -> Command) -> Self {
+        Self::start_until(make, |port| TcpStream::connect(("127.0.0.1", port)).is_ok())
+    }
+
+    /// The same of one that takes datagrams, or only one connection.
+    pub fn start_quietly(make: impl Fn(u16) -> Command) -> Self {
+        let is_taken = |port| {
+            let (stream, datagram) = (TcpListener::bind(("127.0.0.1", port)), UdpSocket::bind(("127.0.0.1", port)));
+            stream.is_err() || datagram.is_err()
+        };
+        Self::start_until(make, is_taken)
+    }
+
+    fn start_until(make: impl Fn(u16) -> Command, is_there: impl Fn(u16) -> bool) -> Self {
         for _ in 0..10 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let port = free_port();
             let mut command = make(port);
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
             let mut peer = Self { child: command.spawn().expect("it starts"), port };
-            if peer.answers() {
+            if peer.answers(&is_there) {
                 return peer;
             }
         }
         panic!("no free port for the server");
     }
 
-    /// Waits until it takes connections; false if it has ended.
-    fn answers(&mut self) -> bool {
+    /// Waits until it is there; false if it has ended.
+    fn answers(&mut self, is_there: impl Fn(u16) -> bool) -> bool {
         let until = Instant::now() + LONG;
         loop {
             if self.child.try_wait().unwrap().is_some() {
                 return false;
             }
-            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            if is_there(self.port) {
                 // It may be somebody else's port, and ours is about to fail.
                 return self.child.try_wait().unwrap().is_none();
             }
             assert!(Instant::now() < until, "the server takes no connection");
             std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// A port that is free now, over TCP and UDP.
+pub fn free_port() -> u16 {
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
         }
     }
 }
