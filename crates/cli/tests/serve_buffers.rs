@@ -229,6 +229,42 @@ fn open_plays_over_datagrams_with_what_they_captured_are_bounded_too() {
     assert_eq!(last.recv(&mut [0; 65_536]).unwrap(), 30_001);
 }
 
+/// A play that was not played to its end is none that went as written, over whatever it was.
+#[test]
+fn one_that_had_to_go_counts_alike_over_streams_and_datagrams() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), "C: {x}\nS: ok\nC: {y}\nS: {x}{y}\n");
+    let arguments = ["--play", &path, "--max-memory", "4MiB"];
+    let [over_stream, over_datagrams] = ["tcp", "udp"].map(|scheme| {
+        let address = format!("{scheme}://127.0.0.1:0");
+        let server = Server::start_with(&["prlimit", "--nofile=8192:8192"], &[&address], &arguments);
+        let (mut streams, mut sockets) = (vec![], vec![]);
+        for _ in 0..400 {
+            if scheme == "udp" {
+                let client = server.datagrams();
+                client.send(&[b'x'; 30_000]).unwrap();
+                assert_eq!(client.recv(&mut [0; 8]).unwrap(), 2);
+                sockets.push(client);
+            } else {
+                let mut client = server.connect();
+                let _ = client.write_all(&[&[b'x'; 30_000][..], b"\n"].concat());
+                streams.push(client);
+            }
+        }
+        server.log.wait_for(WHY);
+        // The clients are there until the end: none of them ends its play.
+        let stopped = server.stop();
+        drop((streams, sockets));
+        stopped
+    });
+    for (status, log) in [over_stream, over_datagrams] {
+        let summary = log.last().unwrap();
+        let failed: usize = summary.split(", ").find_map(|part| part.strip_suffix(" not")).unwrap().parse().unwrap();
+        assert!(failed > 0, "{summary}");
+        assert_eq!(status, 0, "{summary}");
+    }
+}
+
 #[test]
 fn where_plays_are_judged_one_that_had_to_go_is_a_failed_play() {
     let folder = tempfile::tempdir().unwrap();

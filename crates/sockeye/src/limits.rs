@@ -67,6 +67,8 @@ pub const SENT_LINGER: Duration = Duration::from_secs(1);
 pub const QUEUE_WAIT: Duration = Duration::from_secs(10);
 /// How long `talk` over datagrams waits for a first answer.
 pub const DATAGRAM_ANSWER: Duration = Duration::from_secs(5);
+/// How soon a datagram that the system had no room for is sent again: it does not tell of room.
+pub(crate) const DATAGRAM_AGAIN: Duration = Duration::from_millis(1);
 /// How long a server tries to send an answer over datagrams for which the system has no room.
 pub const DATAGRAM_SEND_WAIT: Duration = Duration::from_secs(1);
 /// Peers over datagrams that have an open play; the longest idle goes first.

@@ -3,17 +3,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use rustix::io::Errno;
 use transcript::Moment;
 
-use crate::event::ClosedBy;
+use super::origin::Closer;
 use crate::limits;
+use crate::net::words_of_sending;
 use crate::sys::datagrams::{Outbox, Refused};
-
-/// How soon what the system had no room for is tried again.
-const SOON: Duration = Duration::from_millis(5);
 
 /// What was exchanged in one conversation.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +33,7 @@ pub(super) type Pair = (SocketAddr, Option<IpAddr>);
 pub(super) struct Draining {
     pub(super) pair: Pair,
     pub(super) exchange: Exchange,
-    pub(super) by: ClosedBy,
+    pub(super) by: Closer,
     pub(super) reason: Option<String>,
     /// The number of the first datagram that is none of its own any more.
     pub(super) end: u64,
@@ -113,7 +110,7 @@ impl Answers {
             return;
         }
         let (until, end) = (now.after(limits::DATAGRAM_SEND_WAIT), self.outbox.next_number());
-        self.stuck.get_or_insert(Stuck { again: now, until, end }).again = now.after(SOON);
+        self.stuck.get_or_insert(Stuck { again: now, until, end }).again = now.after(limits::DATAGRAM_AGAIN);
     }
 
     /// Waits for nothing any more.
@@ -173,15 +170,13 @@ impl Loss {
         let Self { count, bytes, error } = self;
         let what = if count == 1 { "1 answer".to_owned() } else { format!("{count} answers") };
         let why = match error {
-            Errno::PERM | Errno::ACCESS => {
-                "the system does not allow it: a firewall of this machine may drop it".to_owned()
-            }
-            Errno::MSGSIZE => "it is too long for a datagram".to_owned(),
             Errno::NOBUFS | Errno::NOMEM | Errno::AGAIN => {
                 let waited = transcript::seconds(limits::DATAGRAM_SEND_WAIT);
                 format!("the queue of the interface was full for {waited}")
             }
-            other => crate::net::words(&std::io::Error::from(other)),
+            // No answer goes to a broadcast address, so that it can only be a firewall.
+            Errno::ACCESS => words_of_sending(&std::io::Error::from(Errno::PERM)),
+            other => words_of_sending(&std::io::Error::from(other)),
         };
         format!("{what} of {bytes} bytes could not be sent: {why}")
     }

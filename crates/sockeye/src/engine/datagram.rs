@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use transcript::{Ending, Fault, FaultKind, Input, Moment, Next, Play, Script};
 
+use super::account::{Closed, cut_at, silence};
 use super::answers::{Answers, Draining, Exchange, Loss, Pair};
 use super::guard::{Guard, Ours, Withheld};
-use super::origin::Origin;
+use super::origin::{Closer, Origin};
 use super::programs::Programs;
 use super::{Behaviour, Context};
-use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
+use crate::event::{Conversation, Event, Name, Protocol};
 use crate::failure::{Failure, Kind};
 use crate::limits;
 use crate::net::listen::Socket;
@@ -162,7 +163,7 @@ impl DatagramServer {
 
     fn close_run(&mut self, run: Option<(Pair, Exchange)>, context: &mut Context<'_>) {
         if let Some(((from, source), exchange)) = run {
-            self.close(from, source, exchange, ClosedBy::Client, None, context);
+            self.close(from, source, exchange, Closer::Peer, None, context);
         }
     }
 
@@ -206,7 +207,7 @@ impl DatagramServer {
                 if echo {
                     self.send(payload, pair, payload.len(), &mut exchange, context);
                 }
-                let by = if echo { ClosedBy::Server } else { ClosedBy::Client };
+                let by = if echo { Closer::Us } else { Closer::Peer };
                 return self.close(from, source, exchange, by, None, context);
             }
         };
@@ -247,29 +248,7 @@ impl DatagramServer {
         // Over datagrams silence is the only end that there is.
         let may_end = payload.is_none() && peer.waiting.is_empty() && peer.play.may_end(&script);
         loop {
-            let queued = if payload.is_none() { peer.waiting.pop_front() } else { None };
-            let bytes = payload.take().or(queued.as_deref());
-            let came = bytes.map_or(0, <[u8]>::len);
-            let input =
-                Input { bytes: bytes.unwrap_or_default(), datagram: bytes.is_some(), ended: false, now: context.now };
-            let step = peer.play.step(&script, input, context.scratch, context.output);
-            let output = std::mem::take(context.output);
-            let mut start = 0;
-            for &end in &output.datagrams {
-                self.send(&output.bytes[start..end], pair, came, &mut peer.tally, context);
-                start = end;
-            }
-            *context.output = output;
-            context.output.clear();
-            if let Some(bytes) = bytes {
-                match (step.left, queued.is_some()) {
-                    (true, true) => peer.waiting.push_front(bytes.into()),
-                    (true, false) => self.put_off(&mut peer, bytes),
-                    (false, true) => self.waiting -= bytes.len(),
-                    (false, false) => {}
-                }
-            }
-            match step.next {
+            match self.step(&mut peer, pair, payload.take(), context) {
                 Next::StopSending
                 | Next::StartTls
                 | Next::Over { .. }
@@ -284,7 +263,7 @@ impl DatagramServer {
                 }
                 Next::Hear { .. } if !peer.waiting.is_empty() => {}
                 Next::Hear { .. } if peer.play.is_fresh(&script) && peer.play.may_end(&script) => {
-                    return self.close(from, source, peer.tally, ClosedBy::Server, None, context);
+                    return self.close(from, source, peer.tally, Closer::Us, None, context);
                 }
                 Next::Hear { until } => {
                     peer.until = until;
@@ -295,38 +274,61 @@ impl DatagramServer {
                     return self.keep(pair, peer, context);
                 }
                 Next::End(ending) => {
-                    let ending = match ending {
-                        Ending::Failed(verdict) if may_end => match verdict.fault {
-                            Fault::NothingCame { waited } if verdict.received.is_empty() => {
-                                Ending::IdleTimeout { waited }
-                            }
-                            _ => Ending::Failed(verdict),
-                        },
-                        other => other,
-                    };
-                    let (by, reason) = match ending {
-                        Ending::Failed(verdict) => {
-                            let late = verdict.fault.kind() == FaultKind::NothingCame;
-                            let reason = verdict.headline();
-                            self.fail(pair, peer.tally.number, verdict.into(), context);
-                            (if late { ClosedBy::Timeout } else { ClosedBy::Server }, Some(reason))
-                        }
-                        Ending::IdleTimeout { waited } => {
-                            let reason = format!("nothing came for {} (--timeout)", transcript::seconds(waited));
-                            if context.strict {
-                                let kind = Kind::Fault(FaultKind::NothingCame);
-                                let failure = Failure::other(kind, format!("{reason} (--strict)"));
-                                self.fail(pair, peer.tally.number, failure, context);
-                            }
-                            (ClosedBy::Timeout, Some(reason))
-                        }
-                        _ => (ClosedBy::Server, None),
-                    };
-                    self.close(from, source, peer.tally, by, reason, context);
-                    return self.begin_again(pair, peer.waiting, context);
+                    let ending = if may_end { ended_by_silence(ending) } else { ending };
+                    return self.over(peer, pair, ending, context);
                 }
             }
         }
+    }
+
+    /// One step of a peer's play, with a datagram that has just come or with the next of those that wait for it.
+    fn step(&mut self, peer: &mut Peer, pair: Pair, payload: Option<&[u8]>, context: &mut Context<'_>) -> Next {
+        let queued = if payload.is_none() { peer.waiting.pop_front() } else { None };
+        let bytes = payload.or(queued.as_deref());
+        let came = bytes.map_or(0, <[u8]>::len);
+        let input =
+            Input { bytes: bytes.unwrap_or_default(), datagram: bytes.is_some(), ended: false, now: context.now };
+        let step = peer.play.step(&peer.script, input, context.scratch, context.output);
+        let output = std::mem::take(context.output);
+        let mut start = 0;
+        for &end in &output.datagrams {
+            self.send(&output.bytes[start..end], pair, came, &mut peer.tally, context);
+            start = end;
+        }
+        *context.output = output;
+        context.output.clear();
+        if let Some(bytes) = bytes {
+            match (step.left, queued.is_some()) {
+                (true, true) => peer.waiting.push_front(bytes.into()),
+                (true, false) => self.put_off(peer, bytes),
+                (false, true) => self.waiting -= bytes.len(),
+                (false, false) => {}
+            }
+        }
+        step.next
+    }
+
+    /// A peer's play is over.
+    fn over(&mut self, peer: Peer, pair: Pair, ending: Ending, context: &mut Context<'_>) {
+        let number = peer.tally.number;
+        let (by, reason) = match ending {
+            Ending::Failed(verdict) => {
+                let late = verdict.fault.kind() == FaultKind::NothingCame;
+                let reason = verdict.headline();
+                self.fail(pair, number, verdict.into(), context);
+                (if late { Closer::Timeout } else { Closer::Us }, Some(reason))
+            }
+            Ending::IdleTimeout { waited } => {
+                let (reason, line) = (silence(waited), Some(peer.play.line(&peer.script)));
+                if let Some(failure) = context.between_exchanges(FaultKind::NothingCame, &reason, line) {
+                    self.fail(pair, number, failure, context);
+                }
+                (Closer::Timeout, Some(reason))
+            }
+            _ => (Closer::Us, None),
+        };
+        self.close(pair.0, pair.1, peer.tally, by, reason, context);
+        self.begin_again(pair, peer.waiting, context);
     }
 
     /// What came before a play ended, and was not for it, begins the next one.
@@ -376,7 +378,7 @@ impl DatagramServer {
                 if let Some(loss) = self.answers.loss(pair, peer.tally.first..u64::MAX)
                     && let Some(peer) = self.remove(pair)
                 {
-                    self.conclude(pair, peer.tally, ClosedBy::Server, None, Some(loss), context);
+                    self.conclude(pair, peer.tally, Closer::Us, None, Some(loss), context);
                 }
             }
         }
@@ -431,10 +433,9 @@ impl DatagramServer {
         while !self.wakes.is_empty() {
             let Some((pair, peer)) = self.next_peer() else { continue };
             self.waiting -= peer.waiting.iter().map(|payload| payload.len()).sum::<usize>();
-            if context.is_judged {
-                self.fail(pair, peer.tally.number, Failure::other(Kind::Evicted, reason), context);
-            }
-            self.close(pair.0, pair.1, peer.tally, ClosedBy::Timeout, Some(reason.to_owned()), context);
+            let line = Some(peer.play.line(&peer.script));
+            context.tell_eviction(line, reason, || self.conversation(pair.0, pair.1, peer.tally.number));
+            self.close(pair.0, pair.1, peer.tally, Closer::Timeout, Some(reason.to_owned()), context);
             return true;
         }
         false
@@ -488,9 +489,8 @@ impl DatagramServer {
         for ((from, source), peer) in std::mem::take(&mut self.peers) {
             let ends = peer.play.may_end(&peer.script);
             count += u64::from(!ends);
-            let line = peer.play.line(&peer.script);
-            let reason = (!ends).then(|| format!("cut at line {line}: the server was stopped"));
-            self.close(from, source, peer.tally, ClosedBy::Server, reason, context);
+            let reason = (!ends).then(|| cut_at(Some(peer.play.line(&peer.script))));
+            self.close(from, source, peer.tally, Closer::Us, reason, context);
         }
         count
     }
@@ -549,9 +549,7 @@ impl DatagramServer {
 
     /// A conversation did not go as it should.
     fn fail(&self, (from, source): Pair, number: u64, failure: Failure, context: &mut Context<'_>) {
-        let conversation = Some(self.conversation(from, source, number));
-        context.tally.failed += 1;
-        context.observer.observe(Event::Failed { conversation, failure });
+        context.tell_failure(self.conversation(from, source, number), failure);
     }
 
     /// A conversation is over, once its answers have left.
@@ -560,7 +558,7 @@ impl DatagramServer {
         from: SocketAddr,
         source: Option<IpAddr>,
         exchange: Exchange,
-        by: ClosedBy,
+        by: Closer,
         reason: Option<String>,
         context: &mut Context<'_>,
     ) {
@@ -577,7 +575,7 @@ impl DatagramServer {
         &self,
         (from, source): Pair,
         exchange: Exchange,
-        by: ClosedBy,
+        by: Closer,
         mut reason: Option<String>,
         loss: Option<Loss>,
         context: &mut Context<'_>,
@@ -594,16 +592,26 @@ impl DatagramServer {
             self.fail((from, source), exchange.number, Failure::other(kind, words.clone()), context);
             reason.get_or_insert(words);
         }
-        context.tally.close(exchange.from_client);
-        context.observer.observe(Event::Closed {
+        context.tell_closed(Closed {
             conversation: self.conversation(from, source, exchange.number),
             by,
-            from_client: exchange.from_client,
+            opened: exchange.opened,
+            received: exchange.from_client,
+            sent: exchange.from_server - loss.map_or(0, |loss| loss.bytes.min(exchange.from_server)),
             unjudged: 0,
-            from_server: exchange.from_server - loss.map_or(0, |loss| loss.bytes.min(exchange.from_server)),
-            lasted: Duration::from_nanos(context.now.nanos().saturating_sub(exchange.opened.nanos())),
             reason,
             ended: None,
         });
+    }
+}
+
+/// A play that waited where it may end, and to which nothing came, has ended.
+fn ended_by_silence(ending: Ending) -> Ending {
+    match ending {
+        Ending::Failed(verdict) => match verdict.fault {
+            Fault::NothingCame { waited } if verdict.received.is_empty() => Ending::IdleTimeout { waited },
+            _ => Ending::Failed(verdict),
+        },
+        other => other,
     }
 }

@@ -4,6 +4,7 @@
 mod accept;
 #[cfg(feature = "http")]
 mod access;
+mod account;
 mod after_play;
 #[cfg(feature = "http")]
 mod answer_context;

@@ -78,6 +78,7 @@ impl Family {
 pub fn words_of_sending(error: &io::Error) -> String {
     match Errno::from_io_error(error) {
         Some(Errno::PERM) => "the system does not allow it: a firewall of this machine may drop it".to_owned(),
+        Some(Errno::MSGSIZE) => "it is too long for a datagram".to_owned(),
         _ => words(error),
     }
 }

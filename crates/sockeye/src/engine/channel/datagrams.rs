@@ -1,7 +1,6 @@
 //! A channel over datagrams: messages keep their bounds, an empty one is one too, and nothing says that there will be no more.
 
 use std::io;
-use std::time::Duration;
 
 use rustix::io::Errno;
 use transcript::Moment;
@@ -11,10 +10,8 @@ use super::super::origin::Closer;
 use super::{Channel, ChannelStatus, Datagrams, Line, NO_MEMORY, append};
 use crate::event::Event;
 use crate::failure::{Failure, Kind};
+use crate::limits;
 use crate::net::{is_of_connection, words, words_of_sending};
-
-/// How soon what an interface's queue had no room for is sent again: the system does not tell of room.
-const SOON: Duration = Duration::from_millis(1);
 
 /// This machine could not do something with a socket, or would not.
 pub(in crate::engine) fn failure_of_socket(error: &io::Error) -> Failure {
@@ -107,7 +104,7 @@ impl Channel {
                 // It empties by itself, unless nothing ever leaves it.
                 Err(Errno::NOBUFS) => {
                     if let Some(datagrams) = self.datagrams() {
-                        datagrams.again = Some(context.now.after(SOON));
+                        datagrams.again = Some(context.now.after(limits::DATAGRAM_AGAIN));
                     }
                     return Ok(false);
                 }

@@ -1,13 +1,11 @@
 //! How a connection ends: what was sent arrives, what still comes is drained, and why it ended is told.
 
-use std::time::Duration;
-
 use transcript::FaultKind;
 
 use super::super::Context;
+use super::super::account::{Closed, cut_at};
 use super::super::origin::Closer;
 use super::{Agent, Channel, ChannelStatus, Interest, Phase};
-use crate::event::Event;
 use crate::failure::{Failure, Kind};
 use crate::limits;
 use crate::net::tls::TlsError;
@@ -78,9 +76,7 @@ impl Channel {
             let origin = context.origin;
             return load.failed(self.number as usize, &failure, || self.conversation(origin));
         }
-        let conversation = Some(self.conversation(context.origin));
-        context.tally.failed += 1;
-        context.observer.observe(Event::Failed { conversation, failure });
+        context.tell_failure(self.conversation(context.origin), failure);
     }
 
     /// Reads what has come already.
@@ -114,10 +110,7 @@ impl Channel {
         let cut = self.is_open() || is_at_work || !self.outbox.is_empty();
         self.kill_child();
         if cut {
-            self.reason = Some(match self.agent.line() {
-                Some(line) if self.is_open() => format!("cut at line {line}: the server was stopped").into(),
-                _ => "cut: the server was stopped".into(),
-            });
+            self.reason = Some(cut_at(self.agent.line().filter(|_| self.is_open())).into());
         }
         self.gone(context);
         cut
@@ -128,10 +121,11 @@ impl Channel {
         self.by = Closer::Us;
         self.reason = Some(why.into());
         if self.is_open() && matches!(self.agent, Agent::Play(..)) {
-            if context.is_judged {
+            if context.load.is_some() && context.is_judged {
                 self.fail(Kind::Evicted, why, context);
             } else {
-                context.tally.failed += 1;
+                let origin = context.origin;
+                context.tell_eviction(self.agent.line(), why, || self.conversation(origin));
             }
         }
         self.gone(context)
@@ -207,18 +201,13 @@ impl Channel {
             Closer::Timeout | Closer::Reset => self.by,
             Closer::Us | Closer::Peer => self.first_end.unwrap_or(self.by),
         };
-        context.tally.close(self.received);
-        let (from_client, from_server) = match context.origin.is_client() {
-            true => (self.sent, self.received),
-            false => (self.received, self.sent),
-        };
-        context.observer.observe(Event::Closed {
+        context.tell_closed(Closed {
             conversation: self.conversation(context.origin),
-            by: context.origin.closed_by(by),
-            from_client,
-            from_server,
+            by,
+            opened: self.opened,
+            received: self.received,
+            sent: self.sent,
             unjudged: self.unjudged,
-            lasted: Duration::from_nanos(context.now.nanos().saturating_sub(self.opened.nanos())),
             reason: self.reason.take().map(Into::into),
             ended: self.ended(),
         });

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use super::super::super::Context;
+use super::super::super::account::silence;
 use super::super::super::origin::Closer;
 use super::super::super::outlet::Unsent;
 use super::super::{Channel, ChannelStatus, Line, Phase};
@@ -15,9 +16,6 @@ use crate::failure::Kind;
 use crate::limits;
 use crate::net::words_of_sending;
 use transcript::Moment;
-
-/// How soon what the system had no room for is sent again.
-const SOON: Duration = Duration::from_millis(1);
 
 impl Served {
     /// Gives it the messages that it takes now.
@@ -81,7 +79,7 @@ impl Channel {
     pub(super) fn end_by_silence(&mut self, wait: Duration, context: &mut Context<'_>) -> ChannelStatus {
         self.ended = true;
         self.by = Closer::Timeout;
-        self.reason = Some(format!("nothing came for {} (--timeout)", transcript::seconds(wait)).into());
+        self.reason = Some(silence(wait).into());
         self.tell_child(&[], context)
     }
 
@@ -94,7 +92,7 @@ impl Channel {
                 context.said(message);
             }
             Err(Unsent::Full) => {
-                peer.again = Some(context.now.after(SOON));
+                peer.again = Some(context.now.after(limits::DATAGRAM_AGAIN));
                 self.write_deadline.get_or_insert(context.write_by());
                 self.outbox = message.to_vec();
             }

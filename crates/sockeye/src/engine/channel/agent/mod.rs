@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use transcript::{Play, Script};
 
+use super::super::account::silence;
 use super::super::exec::Seat;
 use super::super::origin::Closer;
 use super::super::web::Web;
@@ -146,8 +147,7 @@ impl Channel {
             Agent::Ask(_) => self.answer_is_overdue(context),
             Agent::Echo | Agent::Discard => {
                 self.by = Closer::Timeout;
-                let waited = context.wait.map(transcript::seconds).unwrap_or_default();
-                self.reason = Some(format!("nothing came for {waited} (--timeout)").into());
+                self.reason = context.wait.map(|wait| silence(wait).into());
                 self.finish(context)
             }
         }

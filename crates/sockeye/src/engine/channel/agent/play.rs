@@ -5,11 +5,12 @@ use std::sync::Arc;
 use transcript::{Ending, FaultKind, Input, Next, Script};
 
 use super::super::super::Context;
+use super::super::super::account::silence;
 use super::super::super::handed::{Going, Handed};
 use super::super::super::origin::Closer;
 use super::super::{Channel, ChannelStatus, NO_MEMORY, append};
 use super::Agent;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::net::tls::{TlsError, Why};
 
 /// Outputs in a row that one channel sends before the others have their turn.
@@ -196,7 +197,7 @@ impl Channel {
             }
             Ending::IdleTimeout { waited } => {
                 self.by = Closer::Timeout;
-                let reason = format!("nothing came for {} (--timeout)", transcript::seconds(waited));
+                let reason = silence(waited);
                 self.fail_if_strict(FaultKind::NothingCame, &reason, context);
                 self.reason = Some(reason.into());
             }
@@ -230,10 +231,8 @@ impl Channel {
 
     /// Between two exchanges a reset or an idle time limit is no failure of a server's, unless one asked for it to be.
     fn fail_if_strict(&mut self, fault: FaultKind, reason: &str, context: &mut Context<'_>) {
-        if context.origin.is_client() {
-            self.fail(Kind::Fault(fault), reason, context);
-        } else if context.strict {
-            self.fail(Kind::Fault(fault), &format!("{reason} (--strict)"), context);
+        if let Some(failure) = context.between_exchanges(fault, reason, self.agent.line()) {
+            self.tell(failure, context);
         }
     }
 
