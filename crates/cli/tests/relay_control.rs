@@ -359,6 +359,46 @@ fn a_proxy_whose_loop_breaks_is_said_by_the_exit_code_too() {
     assert_ne!(code, 0, "{lines:?}");
 }
 
+/// Who makes sure at each start that its proxies are there does not cut the connections of those that are.
+#[test]
+fn a_proxy_that_is_asked_for_again_in_the_same_words_stays_as_it_is() {
+    let control = control(&[]);
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = server.local_addr().unwrap().to_string();
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for (index, listen) in
+        [format!("localhost:{}", free()), "127.0.0.1:0".to_owned(), format!(":{}", free()), "localhost:0".to_owned()]
+            .into_iter()
+            .enumerate()
+    {
+        let name = format!("p{index}");
+        let wanted = json!({"name": name, "listen": listen, "upstream": upstream});
+        let (status, told) = ask(control.port(), "POST", "/populate", &json!([wanted]).to_string());
+        assert_eq!(status, 201, "{listen}: {told}");
+        let bound = told["proxies"][0]["listen"].as_str().unwrap().to_owned();
+        let mut client = TcpStream::connect(bound.replace("0.0.0.0", "127.0.0.1")).unwrap();
+        let mut served = server.accept().unwrap().0;
+        for (method, path, content) in [
+            ("POST", "/populate".to_owned(), json!([wanted])),
+            ("POST", format!("/proxies/{name}"), wanted.clone()),
+            ("PATCH", format!("/proxies/{name}"), json!({"listen": bound, "enabled": true})),
+            ("POST", "/populate".to_owned(), json!([wanted])),
+        ] {
+            let (status, told) = ask(control.port(), method, &path, &content.to_string());
+            assert!(matches!(status, 200 | 201), "{listen}: {path}: {told}");
+            let told = if path == "/populate" { &told["proxies"][0] } else { &told };
+            assert_eq!(told["listen"], json!(bound), "{listen}: {path}");
+            client.write_all(b"x").unwrap();
+            served.read_exact(&mut [0]).unwrap();
+        }
+        // Another place is another place.
+        let other = json!({"listen": format!("127.0.0.1:{}", free())});
+        let (status, told) = ask(control.port(), "POST", &format!("/proxies/{name}"), &other.to_string());
+        assert_eq!((status, &told["listen"]), (200, &other["listen"]), "{told}");
+        assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)), "{listen}: it is still open");
+    }
+}
+
 #[test]
 fn no_browser_and_no_other_name_of_this_host_can_drive_it() {
     let server = control(&[]);

@@ -48,6 +48,8 @@ pub(super) struct Proxies {
 struct Proxy {
     name: String,
     listen: String,
+    /// The same as it was asked for: a name, any port, a port alone.
+    asked: String,
     upstream: String,
     /// Those of the client's words, then those of the server's, as they are listed.
     toxics: Vec<Toxic>,
@@ -121,7 +123,8 @@ impl Proxies {
         let upstream = options.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let listen = ready.listen().unwrap_or_else(|| options.from.to_string());
         let running = Some(self.run(ready, options)?);
-        let proxy = Proxy { name: name.to_owned(), listen, upstream, toxics: vec![], running };
+        let asked = listen.clone();
+        let proxy = Proxy { name: name.to_owned(), listen, asked, upstream, toxics: vec![], running };
         self.all.insert(name.to_owned(), proxy);
         Ok(())
     }
@@ -162,7 +165,7 @@ impl Proxies {
         for one in read {
             let name = one.name.clone();
             let put = match self.all.get_mut(&name) {
-                Some(proxy) if proxy.listen == one.listen && proxy.upstream == one.upstream => {
+                Some(proxy) if proxy.listens_at(&one.listen) && proxy.upstream == one.upstream => {
                     self.set_enabled(&name, one.enabled)
                 }
                 Some(_) => {
@@ -182,12 +185,17 @@ impl Proxies {
     /// Changes one: where it listens, where it leads, whether it does.
     pub(super) fn change(&mut self, name: &str, wanted: &Map<String, Value>) -> Result<Value, Refusal> {
         let proxy = self.find(name)?;
-        let listen = text(wanted, "listen")?.unwrap_or(&proxy.listen).to_owned();
+        let listen = text(wanted, "listen")?.filter(|listen| !proxy.listens_at(listen));
+        let is_moved = listen.is_some();
+        let listen = listen.unwrap_or(&proxy.listen).to_owned();
         let upstream = text(wanted, "upstream")?.unwrap_or(&proxy.upstream).to_owned();
         let enabled = enabled(wanted)?.unwrap_or_else(|| proxy.is_enabled());
-        if listen != proxy.listen || upstream != proxy.upstream {
+        if is_moved || upstream != proxy.upstream {
             self.stop(name);
             let proxy = self.find(name)?;
+            if is_moved {
+                proxy.asked.clone_from(&listen);
+            }
             (proxy.listen, proxy.upstream) = (listen, upstream);
         }
         self.set_enabled(name, enabled)?;
@@ -299,7 +307,9 @@ impl Proxies {
             let why = format!("there are {} proxies, as many as there may be", limits::PROXIES);
             return Err(Refusal::new(Status::CONFLICT, why));
         }
-        self.all.insert(name.clone(), Proxy { name: name.clone(), listen, upstream, toxics: vec![], running: None });
+        let asked = listen.clone();
+        let proxy = Proxy { name: name.clone(), listen, asked, upstream, toxics: vec![], running: None };
+        self.all.insert(name.clone(), proxy);
         let enabled = self.set_enabled(&name, enabled);
         if enabled.is_err() {
             self.all.remove(&name);
@@ -389,6 +399,12 @@ impl Running {
 impl Proxy {
     fn is_enabled(&self) -> bool {
         self.running.as_ref().is_some_and(|running| !running.is_over())
+    }
+
+    /// Whether it listens there, in its own words or in those of whoever asked for it: then it is not moved, and its connections
+    /// stay.
+    fn listens_at(&self, listen: &str) -> bool {
+        listen == self.listen || listen == self.asked
     }
 
     fn index(&self, toxic: &str) -> Result<usize, Refusal> {
