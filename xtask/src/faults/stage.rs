@@ -84,14 +84,16 @@ impl Stage {
     pub(crate) fn command(&self, tracing: &Tracing) -> Command {
         // -D: the program is our child, so its exit code, its signals and its end are what we see.
         let mut command = Command::new("strace");
-        // -b: a program that ours starts meets no fault.
-        command.args(["-D", "-f", "-qqq", "-b", "execve"]);
+        command.args(["-D", "-f", "-qqq"]);
         match tracing {
             Tracing::Off => return Command::new(&self.program),
             Tracing::Count(file) => command.arg("-o").arg(file),
             Tracing::Inject(case) => {
                 // Fewer stops make a run shorter, and at these strace sends no signal.
-                if case.fault != Fault::Kill {
+                if case.scenario.contains("exec") {
+                    // A program that ours starts meets no fault.
+                    command.args(["-b", "execve"]);
+                } else if case.fault != Fault::Kill {
                     command.arg("--seccomp-bpf");
                 }
                 let trace = format!("trace={}", case.call);
