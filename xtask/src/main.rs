@@ -55,6 +55,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("/usr/lib/python3/dist-packages/pymysql", "python3-pymysql"),
     ("/usr/lib/python3/dist-packages/pika", "python3-pika"),
     ("sipp", "sip-tester"),
+    ("upnpc", "miniupnpc"),
+    // GNOME's library for SSDP, about 2 MB with what it needs.
+    ("/usr/lib/python3/dist-packages/gi", "python3-gi gir1.2-gssdp-1.6"),
     ("gdb", "gdb-minimal"),
     ("gdbserver", "gdbserver"),
     ("/usr/lib/python3/dist-packages/pymodbus", "python3-pymodbus python3-serial python3-serial-asyncio"),

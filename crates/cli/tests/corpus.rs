@@ -123,6 +123,24 @@ assert data[0][1] == b'Subject: Hello\\r\\n\\r\\nIt works.\\r\\n', data
 client.logout()
 ";
     serve("imap.talk", TCP, &[], python("python3", script));
+    // Another client stores a message while this one waits for it.
+    let script = "
+import imaplib
+watcher = imaplib.IMAP4('127.0.0.1', PORT)
+watcher.login('ann', 'secret')
+watcher.select('INBOX')
+watcher.send(b'idle1 IDLE\\r\\n')
+assert watcher.readline().startswith(b'+')
+writer = imaplib.IMAP4('127.0.0.1', PORT)
+writer.login('ann', 'secret')
+assert writer.append('INBOX', None, None, b'Subject: Hello\\n\\nIt works.\\n')[0] == 'OK'
+assert watcher.readline() == b'* 2 EXISTS\\r\\n'
+watcher.send(b'DONE\\r\\n')
+while not watcher.readline().startswith(b'idle1 OK'):
+    pass
+watcher.logout()
+";
+    serve("imap-idle.talk", TCP, &[], python("python3", script));
 }
 
 #[test]
@@ -284,7 +302,9 @@ fn dovecot_gives_a_message_by_imap_and_pop3() {
     fs::write(folder.path().join("users"), "ann:{PLAIN}secret\nmrose:{PLAIN}tanstaaf\n").unwrap();
     let script = format!("chmod 755 '{0}'; chown -R nobody '{0}/mail'", folder.path().display());
     assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
-    for (protocol, names) in [("imap", &["imap.talk"][..]), ("pop3", &["pop3.talk", "pop3-apop.talk"])] {
+    for (protocol, names) in
+        [("imap", &["imap.talk", "imap-idle.talk"][..]), ("pop3", &["pop3.talk", "pop3-apop.talk"])]
+    {
         let config = "base_dir = FOLDER/run
 log_path = FOLDER/log
 protocols = PROTOCOL

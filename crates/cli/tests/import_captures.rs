@@ -354,6 +354,37 @@ wait $postgres || true
 }
 
 #[test]
+fn captures_of_mysql_and_of_a_phone_call_play_from_both_ends() {
+    let script = r#"
+mkdir data
+mariadbd --no-defaults --datadir="$PWD/data" --port=3306 --bind-address=127.0.0.1 --socket="$PWD/socket" --pid-file="$PWD/pid" \
+    --skip-grant-tables --skip-innodb --default-storage-engine=Aria --aria-log-file-size=8M --user=root >log 2>&1 & mariadbd=$!
+ask() { mariadb --no-defaults --host=127.0.0.1 --user=ann -e "$1" >/dev/null; }
+until ask 'select 1' 2>/dev/null; do sleep 0.05; done
+capture mysql
+ask 'select 42 as answer, now(); show databases'
+captured mysql ' closes$'
+kill $mariadbd
+sipp -sn uas -i 127.0.0.1 -p 5062 -m 1 -nostdin >/dev/null 2>&1 & phone=$!
+until grep -qi ':13c6 ' /proc/net/udp; do sleep 0.02; done
+capture sip
+sipp -sn uac -i 127.0.0.1 -p 5064 -m 1 -nostdin 127.0.0.1:5062 >/dev/null 2>&1
+captured sip '^S raw: SIP/2.0 200 .*CSeq: 2 BYE'
+kill $phone 2>/dev/null || true
+"#;
+    let folder = in_network(&["mariadbd", "mariadb", "sipp"], script);
+    for (name, stream, words) in [
+        ("mysql", "0", "select 42 as answer, now()"),
+        ("sip", "udp:0", "\nC raw: BYE sip:service@127.0.0.1:5062 SIP/2.0"),
+    ] {
+        let capture = path(&folder, &format!("{name}.pcapng"));
+        let imported = printed(&["import", "--exact", &capture]);
+        assert!(imported.contains(words), "{imported}");
+        plays_again(&folder, &capture, stream, &imported);
+    }
+}
+
+#[test]
 fn a_capture_of_mail_goes_over_to_tls_in_its_middle() {
     assert!(rustix::process::geteuid().is_root(), "dovecot is started by root only: run this test as root");
     let script = r#"

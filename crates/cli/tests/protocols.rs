@@ -6,9 +6,9 @@ mod support;
 use std::fs;
 use std::process::Command;
 
-use support::need;
 use support::peers::{Peer, free_port};
 use support::played::{TCP, UDP, client, python, serve, server, talk};
+use support::{need, run_command};
 
 #[test]
 fn clients_of_mysql_get_their_row_and_mariadb_answers() {
@@ -121,3 +121,49 @@ fn gdb_asks_where_the_program_is_and_gdbserver_tells() {
     });
     talk("gdb.talk", &format!("127.0.0.1:{}", program.port), &[]);
 }
+
+/// A network of its own, where multicast comes back. `upnpc` ends with 1, as what it finds is no router.
+const MULTICAST: &str = r#"
+sockeye=$1 talk=$2
+cd "$3"
+ip link set lo up
+ip link set lo multicast on
+ip route add 224.0.0.0/4 dev lo
+"$sockeye" serve 'udp://0.0.0.0:1900?join=239.255.255.250' --play "$talk" --once --port-file port & server=$!
+until [ -e port ]; do sleep 0.02; done
+upnpc -m lo -P >found 2>&1 || true
+wait $server
+grep -q 'desc: http://127.0.0.1:8080/device.xml' found
+cat >group.py <<END
+import gi
+gi.require_version('GSSDP', '1.6')
+from gi.repository import GLib, GSSDP
+client = GSSDP.Client.new_full('lo', None, 0, GSSDP.UDAVersion.VERSION_1_0)
+group = GSSDP.ResourceGroup.new(client)
+group.add_resource_simple('upnp:rootdevice', 'uuid:7::upnp:rootdevice', 'http://127.0.0.1:8080/')
+group.set_available(True)
+open('ready', 'w').close()
+GLib.MainLoop().run()
+END
+/usr/bin/python3 group.py & group=$!
+until [ -e ready ]; do sleep 0.02; done
+"$sockeye" talk udp://239.255.255.250:1900 --play "$talk"
+kill $group
+"#;
+
+#[test]
+fn upnpc_finds_a_device_and_a_device_of_gssdp_answers() {
+    for program in ["unshare", "ip", "upnpc", GSSDP] {
+        need(program);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // What it started ends with it, however it does.
+    let namespaces = if rustix::process::geteuid().is_root() { "-nmpf" } else { "-rnmpf" };
+    let mut command = Command::new("timeout");
+    command.args(["60", "unshare", namespaces, "--mount-proc", "--kill-child", "sh", "-euc", MULTICAST, "sh"]);
+    command.arg(support::BINARY).arg(support::transcript("ssdp.talk").canonicalize().unwrap()).arg(folder.path());
+    support::assert_code(&run_command(&mut command, b""), 0);
+}
+
+/// It brings the library with it.
+const GSSDP: &str = "/usr/lib/python3/dist-packages/gi";
