@@ -205,7 +205,7 @@ impl From<Kind> for Exit {
                 FaultKind::Misheard | FaultKind::BrokenLine | FaultKind::WrongLength => Self::Usage,
                 FaultKind::FileShrank => Self::CannotRead,
                 FaultKind::NothingCame => Self::TimedOut,
-                FaultKind::Tls => Self::TlsHandshake,
+                FaultKind::Tls | FaultKind::TlsGoesOn => Self::TlsHandshake,
                 FaultKind::Reset => Self::Reset,
                 FaultKind::Untrusted => Self::Certificate,
             },

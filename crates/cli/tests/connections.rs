@@ -240,3 +240,18 @@ fn load_refuses_in_words_what_opens_connections_of_its_own() {
     let said = text(&output.stderr);
     assert!(said.contains("`load` measures one connection a play"), "{said}");
 }
+
+/// What a client said before it opened the next connection is heard before that one is taken for a new play.
+#[test]
+fn a_connection_that_comes_with_what_was_said_before_it_is_of_the_same_play() {
+    let (_folder, path) = written("C: a\nC2 connects\nC2: b\nS2: c\nC3 connects\nC3: d\nS: done\nS closes\n");
+    for threads in ["1", "3"] {
+        let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path, "--threads", threads]);
+        for _ in 0..20 {
+            assert_code(&run(&["talk", &server.address(), "--play", &path], b""), 0);
+        }
+        let (_, log) = server.stop();
+        assert!(log.last().unwrap().starts_with("20 conversations, 20 as written"), "{log:#?}");
+    }
+    assert_code(&run(&["check", &path], b""), 0);
+}

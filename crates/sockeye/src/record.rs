@@ -36,6 +36,8 @@ pub trait Tap: Send + Sync + std::fmt::Debug {
     fn ended(&self, side: Side);
     /// Both sides went over to TLS; what is said from here is what is said inside.
     fn secured(&self) {}
+    /// Both said that TLS ends; what is said from here is said in clear.
+    fn unsecured(&self) {}
     /// A side reset the connection.
     fn reset(&self, side: Side);
 }
@@ -200,6 +202,10 @@ impl Tap for Record {
 
     fn secured(&self) {
         self.hear(|recorder, _| recorder.secured());
+    }
+
+    fn unsecured(&self) {
+        self.hear(|recorder, _| recorder.unsecured());
     }
 
     fn reset(&self, side: Side) {

@@ -80,7 +80,7 @@ impl Walk<'_> {
             StatementKind::Message { .. }
             | StatementKind::Not { .. }
             | StatementKind::File { .. }
-            | StatementKind::StartTls
+            | StatementKind::Tls(_)
             | StatementKind::Act { .. } => {
                 let now = open?;
                 if let StatementKind::Act { act: Act::Waits(_), .. } = statement.kind {

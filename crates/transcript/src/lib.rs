@@ -43,6 +43,7 @@ mod script;
 mod secret;
 mod side;
 mod syntax;
+mod tls;
 mod transcript;
 mod update;
 mod values;

@@ -161,7 +161,7 @@ impl<'a> Resolver<'a> {
                 StatementKind::Message { template, .. } => self.message(template, states),
                 StatementKind::File { .. }
                 | StatementKind::Act { .. }
-                | StatementKind::StartTls
+                | StatementKind::Tls(_)
                 | StatementKind::Wrong => {}
                 StatementKind::Set { name, template } => {
                     self.uses(template, states);

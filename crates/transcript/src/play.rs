@@ -22,6 +22,7 @@ use crate::moment::Moment;
 use crate::program::{Arm, Deed, First, Fork, Op, Order, Pc, Plan, Step as PathStep};
 use crate::row::Row;
 use crate::script::Script;
+use crate::syntax::Tls;
 use crate::values::{Coming, MOST_VALUES, Saved, Scratch};
 use crate::verdict::{Fault, Verdict};
 
@@ -110,8 +111,10 @@ pub enum Next {
         /// The connection that will come there.
         connection: u8,
     },
-    /// Shake hands for TLS, then step again with what is said inside it.
+    /// Shake hands for TLS, then step again with what is said inside it. See [`Play::alpn`].
     StartTls,
+    /// Say that TLS ends (close_notify), wait for the other side to say so, then step again with what is said in clear.
+    StopTls,
     /// The play is over.
     End(Ending),
 }
@@ -207,6 +210,8 @@ pub struct Play {
     on: u8,
     /// The connections that are not as they were when the play began: a bit each.
     changed: u16,
+    /// Those that are under TLS, by a `starttls`: a bit each.
+    secret: u16,
 }
 
 impl Script {
@@ -366,12 +371,24 @@ impl Play {
         })
     }
 
-    /// The handshake that [`Next::StartTls`] asked for failed: how the play ends.
+    /// What is to be spoken inside the TLS that [`Next::StartTls`] asks for, the most wanted first (ALPN, RFC 7301); none: nobody
+    /// asks.
+    #[must_use]
+    pub fn alpn<'s>(&self, script: &'s Script) -> &'s [String] {
+        match script.program.ops.get(self.pc.wrapping_sub(1)) {
+            Some(Op::Tls(Tls::Start { alpn })) => alpn,
+            _ => &[],
+        }
+    }
+
+    /// What [`Next::StartTls`] or [`Next::StopTls`] asked for failed, or TLS broke later: how the play ends.
     #[must_use]
     pub fn tls_failed(&mut self, script: &Script, fault: Fault, why: &str, scratch: &mut Scratch) -> Ending {
         self.bring(script, scratch);
-        // The account stands at the line that asked for it.
-        self.pc -= 1;
+        // The account stands at the line that asked for it; a certificate may be refused after the handshake.
+        if matches!(script.program.ops.get(self.pc.wrapping_sub(1)), Some(Op::Tls(_))) {
+            self.pc -= 1;
+        }
         let mut verdict = self.verdict(script, fault, &[], scratch);
         why.clone_into(&mut verdict.name);
         self.row = scratch.row.take();
@@ -596,7 +613,7 @@ impl<'a, W: Watch> Walk<'a, W> {
                 play.pause = None;
                 Ok(pc + 1)
             }
-            Op::StartTls => self.start_tls(play),
+            Op::Tls(tls) => self.go_over_tls(play, matches!(tls, Tls::Start { .. })),
             Op::File(file) => self.file(play, *file),
             Op::AnyOrder(order) => self.any_order(play, *order),
             Op::Again { counter, times, body } => {
@@ -626,17 +643,35 @@ impl<'a, W: Watch> Walk<'a, W> {
         }
     }
 
-    /// Goes over to TLS. What was said in clear behind the line that asked for it must not be taken for what is said
-    /// inside (CVE-2011-0411).
+    /// Goes over to TLS, or back. What was said in clear behind the line that asked for it must not be taken for what is said
+    /// inside (CVE-2011-0411), and the other way round.
+    #[cold]
     #[inline(never)]
-    fn start_tls(&mut self, play: &mut Play) -> Result<Pc, Stop> {
+    fn go_over_tls(&mut self, play: &mut Play, begins: bool) -> Result<Pc, Stop> {
         self.owes_ending = false;
         self.skip_late_ending(play);
-        if !self.rest().is_empty() {
-            return Err(self.fail(play, Fault::ClearBytes));
+        let bit = 1 << play.connection().unwrap_or_default();
+        let is_inside = play.secret & bit != 0;
+        let (fault, name) = match (self.rest().is_empty(), begins) {
+            (true, _) if is_inside != begins => {
+                play.secret ^= bit;
+                play.pc += 1;
+                return Err(Stop::Next(if begins { Next::StartTls } else { Next::StopTls }));
+            }
+            (true, true) => (Fault::Tls, "it has begun before, and has not ended".to_owned()),
+            (true, false) => (Fault::TlsGoesOn, "it has not begun".to_owned()),
+            (false, true) => (Fault::ClearBytes, String::new()),
+            (false, false) => {
+                let side = self.script.side.other();
+                (Fault::TlsGoesOn, format!("the {side} said more inside it"))
+            }
+        };
+        let received = self.rest().to_vec();
+        let mut verdict = self.account(play, fault, &received);
+        if !name.is_empty() {
+            verdict.name = name;
         }
-        play.pc += 1;
-        Err(Stop::Next(Next::StartTls))
+        Err(Stop::Next(Next::End(Ending::Failed(Box::new(verdict)))))
     }
 
     /// Does an operation that neither says nor hears anything.

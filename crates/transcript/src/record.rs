@@ -72,6 +72,7 @@ enum Heard {
     Bytes(Side, Vec<u8>, Moment),
     End(Side),
     Secured,
+    Unsecured,
     Reset(Side),
     Remark(String),
 }
@@ -99,6 +100,11 @@ impl Recorder {
     /// Both sides went over to TLS; what is said from here is what is said inside.
     pub fn secured(&mut self) {
         self.write(Heard::Secured, 0);
+    }
+
+    /// Both sides said that TLS ends; what is said from here is said in clear.
+    pub fn unsecured(&mut self) {
+        self.write(Heard::Unsecured, 0);
     }
 
     /// A side reset the connection.
@@ -224,6 +230,10 @@ impl Writer {
             Heard::Secured => {
                 self.flush(recording);
                 let _ = writeln!(self.text, "starttls");
+            }
+            Heard::Unsecured => {
+                self.flush(recording);
+                let _ = writeln!(self.text, "stoptls");
             }
             Heard::Remark(text) => {
                 self.flush(recording);

@@ -203,7 +203,7 @@ impl<'a> End<'a> {
                 self.play.listens_at(self.script, IMAGINARY_PORT, scratch);
                 self.until = Some(now);
             }
-            Next::StartTls => {
+            Next::StartTls | Next::StopTls => {
                 self.handshakes += 1;
                 self.until = None;
             }

@@ -21,7 +21,7 @@ use crate::program::{
     self, Deed, Depends, First, Message, Op, Outside, Pattern, Piece, PieceKind, Plan, Program, Unwritten, matcher,
 };
 use crate::secret::Secret;
-use crate::syntax::{Eol, Form, Refused};
+use crate::syntax::{Eol, Form, Refused, Tls};
 use crate::transcript::Transcript;
 use crate::values::Scratch;
 
@@ -184,7 +184,13 @@ impl Script {
     /// Whether it goes over to TLS somewhere.
     #[must_use]
     pub fn has_tls(&self) -> bool {
-        self.program.ops.iter().any(|op| matches!(op, Op::StartTls))
+        self.program.ops.iter().any(|op| matches!(op, Op::Tls(Tls::Start { .. })))
+    }
+
+    /// Whether TLS ends somewhere, and clear text goes on.
+    #[must_use]
+    pub fn stops_tls(&self) -> bool {
+        self.program.ops.iter().any(|op| matches!(op, Op::Tls(Tls::Stop)))
     }
 
     /// Whether it has several connections, at once or one after the other.
@@ -216,7 +222,7 @@ impl Script {
         if self.carrier == Carrier::Datagram {
             return true;
         }
-        let is_about_the_connection = |op: &Op| matches!(op, Op::Do(_) | Op::Expect(_) | Op::StartTls | Op::Connect(_));
+        let is_about_the_connection = |op: &Op| matches!(op, Op::Do(_) | Op::Expect(_) | Op::Tls(_) | Op::Connect(_));
         if self.program.ops.iter().any(is_about_the_connection) {
             return false;
         }
@@ -224,7 +230,7 @@ impl Script {
             First::Line(message) => self.program.messages[message].side == self.side,
             First::File(file) => self.program.files[file].side == self.side,
             First::End => true,
-            First::Expect(_) | First::Do(_) | First::StartTls | First::Connect | First::Choose | First::Wrong => false,
+            First::Expect(_) | First::Do(_) | First::Tls | First::Connect | First::Choose | First::Wrong => false,
         })
     }
 
@@ -534,7 +540,8 @@ fn over_datagrams(program: &Program) -> Vec<Diagnostic> {
         let act = match op {
             Op::Do(Deed::StopSending) | Op::Expect(Deed::StopSending) => "stops sending",
             Op::Do(Deed::Reset) | Op::Expect(Deed::Reset) => "resets",
-            Op::StartTls => "starttls",
+            Op::Tls(Tls::Start { .. }) => "starttls",
+            Op::Tls(Tls::Stop) => "stoptls",
             Op::Connect(_) => "connects",
             _ => continue,
         };

@@ -7,8 +7,8 @@ use crate::diagnostic::{Diagnostic, Severity, Source, Span};
 use crate::file::Files;
 use crate::program::Outside;
 use crate::side::Side;
-use crate::syntax::{self, Refused, Settings, Statement, StatementKind, Tree};
-use crate::{connections, lint, names, program};
+use crate::syntax::{self, Refused, Settings, Statement, StatementKind, Tls, Tree};
+use crate::{connections, lint, names, program, tls};
 
 /// A transcript that follows the grammar. Whether a side can play it is asked by [`crate::Script::prepare`].
 #[derive(Debug, Clone)]
@@ -39,6 +39,10 @@ impl Transcript {
         let (roles, unresolved) = names::resolve(&body, given, &source);
         findings.extend(unresolved);
         findings.extend(connections::check(&body, &roles, &source).into_iter().filter(|_| is_closed));
+        // A statement that stands where it may not tells nothing of where TLS is.
+        if is_closed && findings.iter().all(|finding| finding.severity == Severity::Warning) {
+            findings.extend(tls::check(&body));
+        }
         // What is wrong with the structure is wrong from either side.
         let columns: Vec<String> = given.iter().map(|name| (*name).to_owned()).collect();
         let outside = Outside { values: &BTreeMap::new(), columns: &columns };
@@ -72,7 +76,9 @@ impl Transcript {
     #[must_use]
     pub fn starttls(&self) -> Option<Span> {
         let mut statements = syntax::throughout(&self.body);
-        statements.find(|statement| matches!(statement.kind, StatementKind::StartTls)).map(|statement| statement.place)
+        statements
+            .find(|statement| matches!(statement.kind, StatementKind::Tls(Tls::Start { .. })))
+            .map(|statement| statement.place)
     }
 
     /// Whether this side listens at ports that it tells the other side.

@@ -78,6 +78,8 @@ pub enum Fault {
     ClearBytes,
     /// The two sides could not agree on TLS; the name says why.
     Tls,
+    /// TLS did not end where it should; the name says why.
+    TlsGoesOn,
     /// The other side's certificate is not to be believed; the name says why.
     Untrusted,
 }
@@ -211,6 +213,7 @@ impl Verdict {
             }
             Fault::WrongLength => format!("what would be said is not as long as {{{}}} says", self.name),
             Fault::ClearBytes => format!("the {side} said more in clear before TLS began"),
+            Fault::TlsGoesOn => format!("TLS did not end: {}", self.name),
             Fault::Tls | Fault::Untrusted => format!("TLS did not begin: {}", self.name),
             Fault::FileShrank => format!("`{}` is shorter than it was when the play began", self.name),
         }
@@ -220,7 +223,9 @@ impl Verdict {
     #[must_use]
     pub fn expected_text(&self) -> Option<String> {
         match self.fault {
-            Fault::Tls | Fault::Untrusted => Some(self.source.line(self.place.line).trim().to_owned()),
+            Fault::Tls | Fault::TlsGoesOn | Fault::Untrusted => {
+                Some(self.source.line(self.place.line).trim().to_owned())
+            }
             _ => {
                 let mut messages = self.expected.iter().filter(|expected| expected.awaited != Awaited::End);
                 messages.next().map(|expected| expected.text.clone())
@@ -351,7 +356,7 @@ impl Verdict {
         if nothing_to_show {
             return rows;
         }
-        if matches!(self.fault, Fault::Tls | Fault::Untrusted) {
+        if matches!(self.fault, Fault::Tls | Fault::TlsGoesOn | Fault::Untrusted) {
             // The line itself is the place; what came is nothing to read.
             let text = self.source.line(self.place.line).trim().to_owned();
             rows.push(Row { line: Some(self.place.line), label: "expected", text, caret: None });

@@ -160,7 +160,7 @@ fn played(script: &Script, bytes: &[u8], mut piece: impl FnMut() -> usize) -> (V
             Next::Hear { .. } if !ended => upto = (upto + piece().max(1)).min(bytes.len()),
             Next::Hear { until: Some(until) } | Next::Pause { until } => now = until,
             Next::Hear { until: None } => return (said, None),
-            Next::Flush | Next::StopSending | Next::StartTls => {}
+            Next::Flush | Next::StopSending | Next::StartTls | Next::StopTls => {}
         }
         if said.len() > 1 << 20 {
             break;

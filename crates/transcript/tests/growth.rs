@@ -53,7 +53,7 @@ impl Heard {
                 Next::End(ending) => return Some(ending),
                 Next::Hear { .. } => return None,
                 Next::Pause { until } => self.now = until,
-                Next::Flush | Next::StopSending | Next::StartTls => {}
+                Next::Flush | Next::StopSending | Next::StartTls | Next::StopTls => {}
                 Next::Over { .. } | Next::Connect { .. } | Next::Accept { .. } | Next::Listen { .. } => {
                     panic!("no transcript here has several connections")
                 }

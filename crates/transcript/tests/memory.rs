@@ -290,7 +290,7 @@ fn heard_wrong(script: &Script, carrier: Carrier) {
                 }
                 Next::End(_) | Next::Hear { until: None } => break,
                 Next::Hear { until: Some(until) } | Next::Pause { until } => now = until,
-                Next::Flush | Next::StopSending | Next::StartTls => {}
+                Next::Flush | Next::StopSending | Next::StartTls | Next::StopTls => {}
                 Next::Over { .. } | Next::Connect { .. } | Next::Accept { .. } | Next::Listen { .. } => {
                     panic!("no transcript here has several connections")
                 }

@@ -85,7 +85,7 @@ fn played(text: &str, side: Side, bytes: &[u8], piece: usize) -> (String, Option
             Next::End(ending) => return (String::from_utf8(output.bytes).unwrap(), Some(ending)),
             Next::Hear { .. } if upto == bytes.len() => return (String::from_utf8(output.bytes).unwrap(), None),
             Next::Hear { .. } => upto = (upto + piece).min(bytes.len()),
-            Next::Flush | Next::Pause { .. } | Next::StopSending | Next::StartTls => {}
+            Next::Flush | Next::Pause { .. } | Next::StopSending | Next::StartTls | Next::StopTls => {}
             Next::Over { .. } | Next::Connect { .. } | Next::Accept { .. } | Next::Listen { .. } => {
                 panic!("no transcript here has several connections")
             }

@@ -32,7 +32,7 @@ fn played(script: &Script, mut play: Play, heard: &[&[u8]]) -> String {
                 None if ended => now = until.unwrap(),
                 None => ended = !datagrams,
             },
-            Next::Flush | Next::StopSending | Next::StartTls => {}
+            Next::Flush | Next::StopSending | Next::StartTls | Next::StopTls => {}
             Next::Over { .. } | Next::Connect { .. } | Next::Accept { .. } | Next::Listen { .. } => {
                 panic!("no transcript here has several connections")
             }

@@ -8,7 +8,7 @@ use sockeye::event::Protocol;
 use sockeye::net::connect::{ConnectError, ConnectOptions, Connected, Source};
 use sockeye::net::datagrams::Datagrams;
 use sockeye::net::listen::protocol_of_local;
-use sockeye::net::tls::{TlsError, Trust};
+use sockeye::net::tls::{IdentityFiles, TlsError, Trust};
 use sockeye::net::words;
 use sockeye::record::Record;
 use transcript::Carrier;
@@ -56,12 +56,24 @@ pub(super) fn trust_at(address: &Address, named: Option<Trust>) -> Result<Trust,
 pub(super) fn ready_trust(address: &Address, flags: &Talk, console: &Console) -> Result<Trust, Exit> {
     let named = named_trust(flags.pin.as_ref(), flags.ca.as_deref());
     let is_insecure = named.is_none() && address.options.tls.insecure;
-    let trust = trust_at(address, named).and_then(|trust| trust.check().map(|()| trust));
+    let trust = trust_at(address, named).map(|trust| with_identity(trust, flags));
+    let trust = trust.and_then(|trust| trust.check().map(|()| trust));
     let trust = trust.map_err(|error| console.fail(Exit::CannotRead, &format!("{address}: {error}")))?;
     if is_insecure {
         console.warn("insecure: whoever is on the way may read and change everything");
     }
     Ok(trust)
+}
+
+/// Who we are, where the flags say it: a server may ask.
+pub(super) fn with_identity(trust: Trust, flags: &Talk) -> Trust {
+    match &flags.cert {
+        Some(certificate) if !flags.listen => {
+            let files = IdentityFiles { certificate: certificate.clone(), key: flags.key.clone(), passphrase: None };
+            trust.with_identity(files)
+        }
+        _ => trust,
+    }
 }
 
 /// What an address is spoken to over.

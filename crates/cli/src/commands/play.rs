@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sockeye::address::{self, Address};
+use sockeye::address::{self, Address, Scheme};
 use sockeye::net::connect::connect_within;
 use sockeye::net::tls::Trust;
 use sockeye::record::{Record, Tap};
@@ -14,7 +14,7 @@ use transcript::{Refused, Script, Side};
 
 use super::data::{self, DataError, Row};
 use super::hex::Hex;
-use super::play_once::{self, Target, begins_once, judge, prepare, trust, unconnected};
+use super::play_once::{self, Target, begins_once, judge, prepare, ready_trust, unconnected};
 use super::report::{self, Case, Form};
 use super::{connection, file, taps, update};
 use crate::exit::Exit;
@@ -25,9 +25,7 @@ use crate::output::Console;
 /// Plays everything that was asked for; the code is that of the first play that failed.
 pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) -> Result<Exit, Exit> {
     let reports = forms(flags, console)?;
-    trust(flags)
-        .check()
-        .map_err(|error| console.fail(Exit::CannotRead, &format!("cannot use the certificates of --ca: {error}")))?;
+    ready_trust(flags, console)?;
     let rows = rows(flags, console)?;
     let targets = targets(flags, address, &rows, console)?;
     one_connection(flags, &targets, console)?;
@@ -41,6 +39,12 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
         for warning in transcript.warnings().iter().chain(script.warnings()) {
             console.note(&warning.one_line(transcript.source()));
         }
+    }
+    let is_secure =
+        |target: &Target| target.address.scheme == Some(Scheme::Tls) || target.loaded.transcript.starttls().is_some();
+    if flags.cert.is_some() && !targets.iter().any(is_secure) {
+        let why = "--cert says who we are under TLS, and nothing here begins it: write `starttls` in the transcript, or tls://";
+        return Err(console.fail(Exit::Usage, why));
     }
     if flags.update {
         drop(ready);

@@ -92,5 +92,16 @@ pub(super) fn security(flags: &Talk, target: &Target, console: &Console) -> Resu
 
 /// Whose certificates are believed where a transcript begins TLS.
 pub(super) fn trust(flags: &Talk) -> Trust {
-    connection::named_trust(flags.pin.as_ref(), flags.ca.as_deref()).unwrap_or_else(Trust::system)
+    let trust = connection::named_trust(flags.pin.as_ref(), flags.ca.as_deref()).unwrap_or_else(Trust::system);
+    connection::with_identity(trust, flags)
+}
+
+/// The same, whose files can be used.
+pub(super) fn ready_trust(flags: &Talk, console: &Console) -> Result<Trust, Exit> {
+    let trust = trust(flags);
+    match trust.check() {
+        Ok(()) => Ok(trust),
+        Err(error) if flags.cert.is_some() => Err(console.fail(Exit::CannotRead, &error.to_string())),
+        Err(error) => Err(console.fail(Exit::CannotRead, &format!("cannot use the certificates of --ca: {error}"))),
+    }
 }

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use sockeye::address::Address;
+use sockeye::address::{Address, Scheme};
 use sockeye::child::{Program, ProgramError};
 use sockeye::event::{Event, Observer};
 use sockeye::file::read_secret;
@@ -166,6 +166,22 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::ServeOptions, Exit
             Identity::from_files(cert, key).map_err(|error| console.fail(Exit::CannotRead, &error.to_string()))?
         }
         _ => Identity::throw_away(),
+    };
+    let is_secure = match &role {
+        Role::Transcripts(loaded) => loaded.iter().any(|one| one.transcript.starttls().is_some()),
+        _ => false,
+    };
+    let has_tls = |address: &Address| matches!(address.scheme, Some(Scheme::Tls | Scheme::Https | Scheme::Wss));
+    if flags.client_ca.is_some() && !is_secure && !addresses.iter().any(has_tls) {
+        let why = "--client-ca asks clients for certificates under TLS, and nothing here begins it: write tls:// or https://, or \
+                   --play a transcript that says `starttls`";
+        return Err(console.fail(Exit::Usage, why));
+    }
+    let identity = match &flags.client_ca {
+        Some(authorities) => {
+            identity.asking(authorities).map_err(|error| console.fail(Exit::CannotRead, &error.to_string()))?
+        }
+        None => identity,
     };
     let wanted = wanted(flags, &addresses);
     let is_judged = is_judged(wanted, flags);

@@ -15,7 +15,7 @@ use self::history::History;
 use self::typing::Typing;
 use self::watch::Watch;
 use super::connection::{self, finish, no_connection, protocol, tell_attempts};
-use super::play_once::trust;
+use super::play_once::ready_trust;
 use super::{gate, play, sandbox, signals};
 use crate::clean::Cleaner;
 use crate::exit::Exit;
@@ -86,6 +86,10 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     if (flags.ca.is_some() || flags.pin.is_some()) && flags.starttls.is_none() && !begins_secure {
         let why =
             "--ca and --pin say who is trusted under TLS: write tls://, give --starttls, or --play with a transcript";
+        return Err(console.fail(Exit::Usage, why));
+    }
+    if flags.cert.is_some() && !flags.listen && flags.starttls.is_none() && !begins_secure {
+        let why = "--cert says who we are under TLS: write tls://, give --starttls, or --play with a transcript";
         return Err(console.fail(Exit::Usage, why));
     }
     if flags.proxy.is_some() && protocol != Protocol::Tcp {
@@ -189,10 +193,7 @@ fn begin_tls(
     tap: Option<&Arc<dyn Tap>>,
     console: &Console,
 ) -> Result<(), Exit> {
-    let trust = trust(flags);
-    trust
-        .check()
-        .map_err(|error| console.fail(Exit::CannotRead, &format!("cannot use the certificates of --ca: {error}")))?;
+    let trust = ready_trust(flags, console)?;
     let until = Instant::now() + flags.connect_timeout;
     let who = name_of(connected);
     upgrade(connected, protocol, (&trust, &to.tls_host()), until, tap)

@@ -89,6 +89,9 @@ pub(crate) struct Serve {
     /// The key of --cert, which nobody else may read
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
+    /// Over TLS, ask each client for a certificate, and let in only those for whom these authorities (PEM) signed
+    #[arg(long, value_name = "FILE")]
+    pub(crate) client_ca: Option<PathBuf>,
     /// Lift the bounds on UDP answers off the loopback: `off`, or for a network such as 10.0.0.0/8
     #[arg(long, value_name = "off|PREFIX", value_parser = budget)]
     pub(crate) udp_budget: Option<Budget>,

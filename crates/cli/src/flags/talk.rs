@@ -128,8 +128,8 @@ pub(crate) struct Talk {
     /// The same for one certificate, whoever signed it
     #[arg(long, value_name = "sha256:HEX", conflicts_with = "listen", value_parser = pin)]
     pub(crate) pin: Option<Trust>,
-    /// With --listen at tls://: who to be, in PEM form [default: a certificate made for this run]
-    #[arg(long, value_name = "FILE", requires_all = ["key", "listen"])]
+    /// Who to be, in PEM form, to a server that asks; with --listen at tls://, to clients [default there: a certificate made for this run]
+    #[arg(long, value_name = "FILE", requires = "key")]
     pub(crate) cert: Option<PathBuf>,
     /// The key of --cert, which nobody else may read
     #[arg(long, value_name = "FILE", requires = "cert")]

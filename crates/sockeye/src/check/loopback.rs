@@ -40,6 +40,8 @@ pub(super) fn play_both_ends(
         role: serve::Role::Transcripts(vec![loaded.clone()]),
         values: values.clone(),
         linger: Duration::ZERO,
+        // Where further connections come they are of the one play, however early.
+        plays: client.spans().then_some(1),
         // What is only worth a note is not waited for long.
         timeout: (!judged).then_some(NOTED),
         // Both ends are ours: what sounds like ourselves is ourselves.

@@ -192,6 +192,9 @@ impl Loop {
                     let spans = self.spans(index);
                     // The one before may have begun a play that waits for this one already.
                     self.hand_on();
+                    if spans && !self.is_awaited(index, &client) {
+                        self.hear_plays_of(index, &client);
+                    }
                     if self.is_awaited(index, &client) {
                         self.go_on_in(Early { fd, client, server, listener: index, pass });
                         continue;

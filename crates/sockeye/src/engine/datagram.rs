@@ -251,6 +251,7 @@ impl DatagramServer {
             match self.step(&mut peer, pair, payload.take(), context) {
                 Next::StopSending
                 | Next::StartTls
+                | Next::StopTls
                 | Next::Over { .. }
                 | Next::Connect { .. }
                 | Next::Accept { .. }

@@ -27,6 +27,9 @@ pub(super) use awaited::{Awaited, Early};
 /// Steps of a play between two connections: more of them, and it goes round without coming to one.
 const MOST_STEPS: usize = 1024;
 
+/// Of more plays that are under way, nobody looks whether one is about to wait for the client that came.
+const MOST_HEARD: usize = 64;
+
 /// The connections of one play.
 #[derive(Debug)]
 struct Group {
@@ -206,7 +209,11 @@ impl Loop {
                     return self.groups.stand(id, State::Pauses { standing, until }, self.lent.now);
                 }
                 Next::Flush => {}
-                Next::End(Ending::GoesOn { .. }) | Next::Hear { .. } | Next::StopSending | Next::StartTls => break,
+                Next::End(Ending::GoesOn { .. })
+                | Next::Hear { .. }
+                | Next::StopSending
+                | Next::StartTls
+                | Next::StopTls => break,
                 Next::End(ending) => return self.ended(id, ending),
                 next => return self.answer(id, standing, next),
             }
@@ -306,6 +313,22 @@ impl Loop {
             }
             Err(error) => self.not_had(id, format!("cannot listen at a port: {}", words(&error)), Kind::from(&error)),
         }
+    }
+
+    /// A client came that no play waits for yet: one of its host may, once it has heard what its client said before it opened
+    /// this connection.
+    pub(super) fn hear_plays_of(&mut self, origin: usize, client: &Name) {
+        if self.groups.all.len() > MOST_HEARD {
+            return;
+        }
+        let is_of_it =
+            |group: &&Group| group.origin == origin && group.host == client.ip() && matches!(group.state, State::Plays);
+        let groups = self.groups.all.values().filter(is_of_it);
+        let keys: Vec<Key> = groups.flat_map(|group| group.members.iter().map(|(_, key)| *key)).collect();
+        for key in keys {
+            self.with_channel(key, |channel, context| channel.hear_what_came(context));
+        }
+        self.hand_on();
     }
 
     /// A play is over between two connections.

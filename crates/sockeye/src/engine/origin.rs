@@ -145,11 +145,11 @@ impl Origin {
     }
 
     /// Our side of a session, with which a connection begins or that a transcript asks for.
-    pub(super) fn session(&self, identity: &Identity) -> Result<Session, TlsError> {
+    pub(super) fn session(&self, identity: &Identity, alpn: &[String]) -> Result<Session, TlsError> {
         match &self.ours {
             Ours::Server(Some(tls)) => Session::of_server(tls),
-            Ours::Server(None) => Session::server(identity),
-            Ours::Client(client) => Session::client(&client.trust, &client.host),
+            Ours::Server(None) => Session::server(identity, alpn),
+            Ours::Client(client) => Session::client(&client.trust, &client.host, alpn),
         }
     }
 

@@ -107,7 +107,7 @@ impl Secured {
         host: &str,
         until: Instant,
     ) -> Result<Self, SecureError> {
-        Self::over(socket, Session::client(trust, host)?, host, until)
+        Self::over(socket, Session::client(trust, host, &[])?, host, until)
     }
 
     /// Shakes hands as the server.

@@ -68,8 +68,8 @@ impl Session {
     }
 
     /// The client's side; the certificate must be for the host.
-    pub(crate) fn client(trust: &Trust, host: &str) -> Result<Self, TlsError> {
-        tls::Session::client(trust, host).map(Self::from)
+    pub(crate) fn client(trust: &Trust, host: &str, alpn: &[String]) -> Result<Self, TlsError> {
+        tls::Session::client(trust, host, alpn).map(Self::from)
     }
 
     /// The server's side, as an address asks for it.
@@ -78,8 +78,8 @@ impl Session {
     }
 
     /// The server's side.
-    pub(crate) fn server(identity: &Identity) -> Result<Self, TlsError> {
-        tls::Session::server(identity).map(Self::from)
+    pub(crate) fn server(identity: &Identity, alpn: &[String]) -> Result<Self, TlsError> {
+        tls::Session::server(identity, alpn).map(Self::from)
     }
 
     /// The server's side of one that speaks HTTP inside.
@@ -95,6 +95,21 @@ impl Session {
     /// WebSocket without TLS.
     pub(crate) fn websocket(websocket: &WsClient) -> Self {
         Self { tls: None, websocket: Some(Box::new(WebSocket::of_client(websocket))), between: Vec::new() }
+    }
+
+    /// One behind whose end clear text may follow.
+    pub(crate) fn that_ends(self) -> Self {
+        Self { tls: self.tls.map(tls::Session::that_ends), ..self }
+    }
+
+    /// Whether it is such a one.
+    pub(crate) fn may_end(&self) -> bool {
+        self.tls.as_ref().is_some_and(tls::Session::may_end)
+    }
+
+    /// What came behind its end.
+    pub(crate) fn behind(self) -> Vec<u8> {
+        self.tls.map(tls::Session::behind).unwrap_or_default()
     }
 
     /// The protocol that both agreed to speak inside TLS (RFC 7301).

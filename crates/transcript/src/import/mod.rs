@@ -556,8 +556,8 @@ struct Writer {
     /// A line that a folded one may still be added to.
     open: Option<(Side, String, usize)>,
     over: bool,
-    /// TLS began, and nothing was said since: a page may direct to it in several words.
-    is_secured: bool,
+    /// TLS began and has not ended: a page may direct to it in several words.
+    is_under_tls: bool,
     /// It was told that others speak too.
     has_others: bool,
 }
@@ -572,7 +572,7 @@ impl Writer {
             scheme: session.scheme,
             open: None,
             over: false,
-            is_secured: false,
+            is_under_tls: false,
             has_others: false,
         };
         let first = session.items.first().map_or(1, |item| item.line);
@@ -680,13 +680,18 @@ impl Writer {
         let lower = direction.to_ascii_lowercase();
         let is_tls = ["tls", "ssl"].iter().any(|word| lower.contains(word));
         self.comment(direction);
-        if is_tls && self.starttls && self.is_secured {
+        let ends = is_an_end(&lower) || ["shut", "clear", "ends", "stop"].iter().any(|word| lower.contains(word));
+        if is_tls && self.is_under_tls && ends && !is_last && !self.over {
+            self.is_under_tls = false;
+            self.body.push_str("stoptls\n");
+            self.guesses.push((line, format!("`{direction}` is where TLS ends")));
+        } else if is_tls && self.is_under_tls && !(ends && is_last) {
             self.guesses.push((line, format!("`{direction}` is part of how TLS begins")));
-        } else if is_tls && self.starttls && !self.over {
-            self.is_secured = true;
+        } else if is_tls && self.starttls && !self.is_under_tls && !self.over {
+            self.is_under_tls = true;
             self.body.push_str("starttls\n");
             self.guesses.push((line, format!("`{direction}` is where TLS begins")));
-        } else if is_tls {
+        } else if is_tls && !self.is_under_tls {
             self.guesses.push((line, format!("`{direction}` is a comment; --starttls makes it `starttls`")));
         } else if let Some(side) =
             self.scheme.side(marker).or_else(|| who(direction).filter(|_| marker == Marker::Both))
@@ -707,7 +712,6 @@ impl Writer {
         if folded > 0 {
             self.guess(folded, "the next line was folded, and is one line with a space at each fold".to_owned());
         }
-        self.is_secured = false;
         let payload = show(line.as_bytes());
         let space = if payload.is_empty() { "" } else { " " };
         self.body.push_str(&format!("{}:{space}{payload}\n", side.letter()));

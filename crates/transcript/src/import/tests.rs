@@ -144,6 +144,26 @@ fn tls_is_a_comment_unless_asked_for() {
     );
 }
 
+/// RFC 4217, section 12.4, and pages that say more than once how TLS begins or ends.
+#[test]
+fn where_tls_ends_is_told_as_well() {
+    for (ends, statement) in [
+        ("TLS shutdown", "stoptls"),
+        ("closes the TLS layer", "stoptls"),
+        ("TLS ends here", "stoptls"),
+        ("TLS negotiation goes on", ""),
+    ] {
+        let page = format!(
+            "  C: AUTH TLS\n  S: 234 ok\n  C & S: <TLS handshake>\n  C: CCC\n  S: 200 ok\n  C & S: <{ends}>\n  C: PWD\n  S: 257 x\n"
+        );
+        let text = imported(&page, 1, true).text;
+        let behind = text.split("S: 200 ok\n").nth(1).unwrap().replace(&format!("# <{ends}>\n"), "");
+        let space = if statement.is_empty() { "" } else { "\n" };
+        assert_eq!(behind, format!("{statement}{space}C: PWD\nS: 257 x\n"), "{text}");
+        assert!(!imported(&page, 1, false).text.contains("\nstoptls"));
+    }
+}
+
 #[test]
 fn page_breaks_are_the_printers_and_prose_ends_a_session() {
     let page = "   C: one\n   S: two\n\n\n\nMyers & Rose                Standards Track                   [Page 19]\n\u{c}\nRFC 1939                          POP3                          May 1996\n\n\n   C: three\n   S: four\n\n5.  Another\n\n   This is prose.\n\n   C: five\n   S: six\n   S: <closes connection>\n";

@@ -111,7 +111,7 @@ impl Linter<'_> {
                 | StatementKind::Connects { .. }
                 | StatementKind::Fresh { .. }
                 | StatementKind::Act { .. }
-                | StatementKind::StartTls
+                | StatementKind::Tls(_)
                 | StatementKind::Wrong => {}
             }
         }

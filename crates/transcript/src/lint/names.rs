@@ -100,7 +100,7 @@ impl<'a> Census<'a> {
                 StatementKind::File { .. }
                 | StatementKind::Fresh { .. }
                 | StatementKind::Act { .. }
-                | StatementKind::StartTls
+                | StatementKind::Tls(_)
                 | StatementKind::Wrong => {}
             }
         }

@@ -94,6 +94,7 @@ pub(super) fn statement(payload: &Payload<'_>, side: Side, blocks: &mut bool, fi
         ["eol", "any" | "lf" | "crlf" | "none"] | ["ignore", "case"] | ["transcript", "1"] => block(&words.join(" ")),
         ["gap" | "timeout", time] if is_duration(time) => block(&words.join(" ")),
         ["starttls"] if side == Side::Server => block("starttls"),
+        ["stoptls"] if side == Side::Server => block("stoptls"),
         _ => None,
     };
     let Some(help) = help else { return };

@@ -150,6 +150,7 @@ impl<W: Watch> Walk<'_, W> {
         };
         let wait = self.script.wait.map(|wait| wait + play.patience);
         play.changed ^= 1 << connection;
+        play.secret &= !(1 << connection);
         play.cross(connection);
         play.pc = pc + 1;
         let now = self.input.now;

@@ -500,7 +500,7 @@ impl<'a, W: Watch> Walk<'a, W> {
                 First::Expect(Deed::Reset)
                 | First::Line(_)
                 | First::File(_)
-                | First::StartTls
+                | First::Tls
                 | First::Connect
                 | First::Choose
                 | First::Wrong => false,

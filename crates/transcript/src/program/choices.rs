@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Arm, Choice, Deed, Depends, First, Fork, Op, Pattern, Pc, PieceKind, Program, Shape, Step, matcher};
 use crate::diagnostic::{Diagnostic, Source};
-use crate::syntax::Form;
+use crate::syntax::{Form, Tls};
 use crate::values::Scratch;
 
 /// Most ways that one choice may have.
@@ -135,7 +135,7 @@ impl Search<'_> {
             let first = match &self.program.ops[pc] {
                 Op::Say(message) | Op::Hear(message) => First::Line(*message),
                 Op::File(file) => First::File(*file),
-                Op::StartTls => First::StartTls,
+                Op::Tls(_) => First::Tls,
                 Op::AnyOrder(order) => {
                     for &message in &self.program.orders[*order].messages {
                         self.arms.push(self.arm(First::Line(message), pc));
@@ -206,8 +206,11 @@ fn check(program: &Program, source: &Source, choice: usize, arms: &[Arm], findin
     if arms.iter().any(|arm| arm.first == First::Wrong) {
         return;
     }
-    if arms.iter().any(|arm| arm.first == First::StartTls) && arms.len() > 1 {
-        let message = "`starttls` cannot begin a way: neither side says anything that tells it from the others";
+    if let Some(arm) = arms.iter().find(|arm| arm.first == First::Tls)
+        && arms.len() > 1
+    {
+        let word = if matches!(program.ops[arm.pc], Op::Tls(Tls::Stop)) { "stoptls" } else { "starttls" };
+        let message = format!("`{word}` cannot begin a way: neither side says anything that tells it from the others");
         findings.push(Diagnostic::error(place, message).help("let a line stand before it"));
         return;
     }
@@ -466,7 +469,7 @@ pub(super) fn is_ours(program: &Program, arm: &Arm, side: crate::Side) -> Option
         First::Do(Deed::Close)
         | First::Expect(Deed::Close)
         | First::End
-        | First::StartTls
+        | First::Tls
         | First::Connect
         | First::Choose
         | First::Wrong => None,

@@ -20,7 +20,7 @@ use crate::diagnostic::Span;
 use crate::function::Function;
 use crate::made::Made;
 use crate::pattern::Count;
-use crate::syntax::Form;
+use crate::syntax::{Form, Tls};
 use crate::values::given_index;
 
 /// What a hole accepts, names as slots.
@@ -101,8 +101,8 @@ pub(crate) enum Op {
         key: Vec<Piece>,
         value: Vec<Piece>,
     },
-    /// The TLS handshake.
-    StartTls,
+    /// TLS begins or ends.
+    Tls(Tls),
     /// We send a file, or they do.
     File(usize),
     /// Lines of one side that may come in any order: the operation is done when all of them are said.
@@ -366,8 +366,8 @@ pub(crate) enum First {
     Line(usize),
     /// A file, ours or theirs.
     File(usize),
-    /// The TLS handshake.
-    StartTls,
+    /// TLS begins or ends.
+    Tls,
     /// An act of ours.
     Do(Deed),
     /// An act of theirs.

@@ -114,6 +114,7 @@ fn connection(word: &str, lower: &str, rest: &str) -> Option<(String, Instead)> 
         "reset" | "resets" | "rst" | "abort" => {
             says("write `S resets` or `C resets`: the side that resets stands first", Nothing)
         }
+        "stop" | "stops" | "ends" if rest.eq_ignore_ascii_case("tls") => says("where TLS ends and clear text goes on, write `stoptls`", Nothing),
         "stops" | "stop" => says("write `C stops sending` or `S stops sending`", Nothing),
         "connect" | "dial" | "open" | "listen" | "bind" | "host" | "port" | "address" | "server" | "client" | "url"
         | "udp" | "tcp" | "proto" | "protocol" | "carrier"
@@ -125,6 +126,7 @@ fn connection(word: &str, lower: &str, rest: &str) -> Option<(String, Instead)> 
             Nothing,
         )
         }
+        "stop-tls" | "stop_tls" | "stops-tls" | "endtls" | "end-tls" | "unwrap" | "close_notify" | "cleartext" => says("where TLS ends and clear text goes on, write `stoptls`", Nothing),
         "tls" | "ssl" | "starttls" | "starttls()" | "start-tls" | "start_tls" | "starts-tls" | "upgrade" | "handshake" => says("where TLS begins, write `starttls`", Nothing),
         "start" | "starts" | "begin" if rest.eq_ignore_ascii_case("tls") => says("where TLS begins, write `starttls`", Nothing),
         _ => None,
@@ -220,6 +222,10 @@ mod tests {
             ("01 02 ff", "`S hex: 01 02 ff`"),
             ("start tls", "write `starttls`"),
             ("S starttls", "write `starttls`"),
+            ("stop tls", "write `stoptls`"),
+            ("S stoptls", "write `stoptls`"),
+            ("C ends tls", "write `stoptls`"),
+            ("unwrap", "write `stoptls`"),
             ("upgrade tls", "write `starttls`"),
             ("S closes the connection", "write `S closes`"),
             ("S resets connection", "write `S resets`"),

@@ -12,6 +12,7 @@ mod settings;
 mod side_mark;
 mod size;
 mod template;
+mod tls;
 mod unknown;
 
 use std::sync::Arc;
@@ -146,6 +147,15 @@ pub(crate) const FIRST: u8 = 1;
 /// The highest number that a connection has.
 pub(crate) const MOST_CONNECTIONS: u8 = 9;
 
+/// Where TLS begins or ends, for both sides at once.
+#[derive(Debug, Clone)]
+pub(crate) enum Tls {
+    /// The handshake, the client's side of it by C; what is spoken inside, the most wanted first (ALPN).
+    Start { alpn: Vec<String> },
+    /// Both say that they are done (close_notify), and go on in clear.
+    Stop,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) enum StatementKind {
     Message {
@@ -169,8 +179,8 @@ pub(crate) enum StatementKind {
         /// The name whose value is the port, where that is not the one of the conversation.
         to: Option<Template>,
     },
-    /// The TLS handshake, the client's side of it by C.
-    StartTls,
+    /// TLS begins or ends.
+    Tls(Tls),
     /// The bytes of a file, by its path below the transcript's folder.
     File {
         side: Side,
@@ -256,7 +266,7 @@ impl StatementKind {
             | Self::Not { .. }
             | Self::Act { .. }
             | Self::Connects { .. }
-            | Self::StartTls
+            | Self::Tls(_)
             | Self::File { .. }
             | Self::Set { .. }
             | Self::Fresh { .. }
@@ -279,7 +289,7 @@ impl Statement {
             StatementKind::Connects { to, .. } => (None, to.as_ref()),
             StatementKind::Choose { name, .. } => (None, Some(name)),
             StatementKind::Act { .. }
-            | StatementKind::StartTls
+            | StatementKind::Tls(_)
             | StatementKind::File { .. }
             | StatementKind::Fresh { .. }
             | StatementKind::Repeat { .. }

@@ -128,7 +128,7 @@ pub(super) struct Parser<'a> {
     /// Heads with a line behind them that were told as mistakes, and whose `end` did not come yet, if there is one.
     inline: usize,
     /// The connection of the last statement.
-    connection: u8,
+    pub(super) connection: u8,
     /// No more is read.
     pub(super) is_full: bool,
     pub(super) size: Size,
@@ -229,10 +229,7 @@ impl Parser<'_> {
         }
         let (word, rest) = line.word();
         match word {
-            "starttls" if rest.is_empty() => {
-                self.seen.message = true;
-                self.push_on(place, self.connection, StatementKind::StartTls);
-            }
+            "starttls" | "stoptls" => self.tls(line, word, rest),
             // What stands behind the sign is the value, to the last space.
             "set" => self.set(verbatim, verbatim.behind(word)),
             "let" => self.let_(verbatim, verbatim.behind(word)),
@@ -241,7 +238,7 @@ impl Parser<'_> {
             "in" if rest.split_ascii_whitespace().eq(["any", "order"]) => self.begin(place, Block::AnyOrder),
             "at" if rest.split_ascii_whitespace().eq(["any", "time"]) => self.aside(place),
             "not" => self.not(line, rest),
-            "either" | "together" | "maybe" | "end" | "or" | "starttls" if !rest.is_empty() => {
+            "either" | "together" | "maybe" | "end" | "or" if !rest.is_empty() => {
                 let place = line.place_of(rest);
                 self.error(place, format!("nothing follows `{word}` on its line"), "put the statement on a line below");
                 // What the word itself does is no second mistake.
@@ -275,7 +272,7 @@ impl Parser<'_> {
         self.push_on(place, FIRST, kind);
     }
 
-    fn push_on(&mut self, place: Span, connection: u8, kind: StatementKind) {
+    pub(super) fn push_on(&mut self, place: Span, connection: u8, kind: StatementKind) {
         if begins_with_connecting(&kind) {
             self.goes_on();
         } else if let Some(before) = self.body.last().filter(|before| before.connection == connection)

@@ -189,6 +189,11 @@ fn other_act<'a>(text: &'a str, side: char, behind: &str, lower: &str, rest: &st
     {
         return rewritten(text, "TLS begins for both sides at once".to_owned(), "starttls".to_owned());
     }
+    if matches!(lower, "stoptls" | "stops" | "ends" | "leaves")
+        && (lower.ends_with("tls") || rest.to_ascii_lowercase().ends_with("tls"))
+    {
+        return rewritten(text, "TLS ends for both sides at once".to_owned(), "stoptls".to_owned());
+    }
     let act = act_of(lower, rest)?;
     let repaired = if act == "waits" {
         // What is no duration is told so.

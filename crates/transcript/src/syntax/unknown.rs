@@ -7,7 +7,7 @@ use super::nearest::nearest;
 use super::side_mark::{side_mark, side_of};
 
 /// Words that begin a statement, for suggestions.
-const KEYWORDS: [&str; 22] = [
+const KEYWORDS: [&str; 23] = [
     "repeat",
     "either",
     "or",
@@ -27,6 +27,7 @@ const KEYWORDS: [&str; 22] = [
     "include",
     "in",
     "starttls",
+    "stoptls",
     "c:",
     "s:",
     "S closes",
@@ -172,6 +173,7 @@ fn comment_behind(text: &str) -> Option<Meant<'_>> {
         "together",
         "maybe",
         "starttls",
+        "stoptls",
         "gap",
         "eol",
         "timeout",
@@ -206,7 +208,7 @@ fn mark_behind(text: &str) -> Option<Meant<'_>> {
     let is_whole =
         matches!(
             words[..],
-            ["repeat" | "either" | "or" | "end" | "together" | "maybe" | "starttls"]
+            ["repeat" | "either" | "or" | "end" | "together" | "maybe" | "starttls" | "stoptls"]
                 | ["repeat", _]
                 | ["in", "any", "order"]
                 | ["at", "any", "time"]

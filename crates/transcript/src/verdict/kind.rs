@@ -49,13 +49,15 @@ pub enum FaultKind {
     ClearBytes,
     /// See [`Fault::Tls`].
     Tls,
+    /// See [`Fault::TlsGoesOn`].
+    TlsGoesOn,
     /// See [`Fault::Untrusted`].
     Untrusted,
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Differs,
         Self::NothingCame,
         Self::Forbidden,
@@ -78,6 +80,7 @@ impl FaultKind {
         Self::FileShrank,
         Self::ClearBytes,
         Self::Tls,
+        Self::TlsGoesOn,
         Self::Untrusted,
     ];
 
@@ -107,6 +110,7 @@ impl FaultKind {
             Self::FileShrank => "file_shrank",
             Self::ClearBytes => "clear_bytes",
             Self::Tls => "tls",
+            Self::TlsGoesOn => "tls_goes_on",
             Self::Untrusted => "untrusted",
         }
     }
@@ -139,6 +143,7 @@ impl Fault {
             Self::FileShrank => FaultKind::FileShrank,
             Self::ClearBytes => FaultKind::ClearBytes,
             Self::Tls => FaultKind::Tls,
+            Self::TlsGoesOn => FaultKind::TlsGoesOn,
             Self::Untrusted => FaultKind::Untrusted,
         }
     }

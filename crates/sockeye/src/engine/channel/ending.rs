@@ -5,7 +5,7 @@ use transcript::FaultKind;
 use super::super::Context;
 use super::super::account::{Closed, cut_at};
 use super::super::origin::Closer;
-use super::{Agent, Channel, ChannelStatus, Interest, Phase};
+use super::{Agent, Channel, ChannelStatus, Interest, Phase, secure};
 use crate::failure::{Failure, Kind};
 use crate::limits;
 use crate::net::tls::TlsError;
@@ -19,6 +19,10 @@ impl Channel {
                 let error = TlsError::cut(context.origin.tls_peer());
                 self.by = Closer::Reset;
                 self.not_secure(&error, context)
+            }
+            Phase::EndingTls => {
+                self.by = Closer::Reset;
+                self.tls_goes_on(&secure::cut(context.origin.peer()), context)
             }
             Phase::Open => self.hear_reset(context),
             Phase::Connecting => ChannelStatus::Open,

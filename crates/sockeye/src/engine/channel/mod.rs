@@ -50,6 +50,8 @@ pub(super) enum Phase {
     Connecting,
     /// Every byte is of the handshake of TLS.
     Handshaking,
+    /// We said that TLS ends, and the peer is to say so too.
+    EndingTls,
     Open,
     /// All is said; what is queued goes out, then our end is shut.
     Finishing,
@@ -179,7 +181,7 @@ impl Channel {
 
     /// Whether nothing of its end has begun.
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::Handshaking)
+        matches!(self.phase, Phase::Open | Phase::Handshaking | Phase::EndingTls)
     }
 
     /// Bytes of memory that its buffers take.
@@ -196,7 +198,7 @@ impl Channel {
             Phase::Ending => Interest::Nothing,
             _ if self.sends_again().is_some() => Interest::Nothing,
             _ if !self.outbox.is_empty() => Interest::Write,
-            Phase::Handshaking if !self.ended => Interest::Read,
+            Phase::Handshaking | Phase::EndingTls if !self.ended => Interest::Read,
             // It has more to say, and lets others go first.
             Phase::Open if self.has_more() => Interest::Write,
             Phase::Open if !self.paused && !self.ended && !self.is_storing() => Interest::Read,
@@ -242,7 +244,7 @@ impl Channel {
     /// The first step: whoever speaks first speaks now.
     pub(super) fn open(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         if context.origin.begins_secure() {
-            return self.begin_tls(context.origin.session(context.identity), context);
+            return self.begin_tls(context.origin.session(context.identity, &[]), context);
         }
         if self.agent.begins_secure() {
             return self.begin_tls(Session::web_server(context.identity), context);
@@ -356,6 +358,7 @@ impl Channel {
         match self.phase {
             Phase::Draining { .. } => self.gone(context),
             Phase::Handshaking => self.not_secure(&TlsError::cut(context.origin.tls_peer()), context),
+            Phase::EndingTls => self.tls_goes_on(&secure::cut(context.origin.peer()), context),
             Phase::Connecting | Phase::Open | Phase::Finishing => self.hear_end(context),
             Phase::Ending => ChannelStatus::Open,
         }
@@ -415,6 +418,11 @@ impl Channel {
             let waited = transcript::seconds(limits::HANDSHAKE_WAIT);
             let why = format!("{} did not shake hands within {waited}", context.origin.tls_peer());
             return self.not_secure(&TlsError::local(why), context);
+        }
+        if self.phase == Phase::EndingTls {
+            let waited = transcript::seconds(limits::HANDSHAKE_WAIT);
+            let why = format!("{} did not say within {waited} that it ends (close_notify)", context.origin.peer());
+            return self.tls_goes_on(&why, context);
         }
         self.overdue(context)
     }

@@ -47,11 +47,21 @@ impl Channel {
             return ChannelStatus::Closed;
         }
         if let Err(error) = received {
+            if self.phase == Phase::EndingTls {
+                let why =
+                    format!("{} said something else than that it ends (close_notify): {error}", context.origin.peer());
+                return self.tls_goes_on(&why, context);
+            }
             return self.not_secure(&error, context);
         }
         if is_handshaking {
             return ChannelStatus::Open;
         }
+        if self.phase == Phase::EndingTls {
+            return self.hear_tls_end(!clear.is_empty(), has_ended, context);
+        }
+        // Where TLS may end and clear text go on, this may be no end of the stream.
+        let first_end = self.first_end;
         if has_ended {
             self.ended = true;
             self.first_end.get_or_insert(Closer::Peer);
@@ -64,6 +74,9 @@ impl Channel {
                 load.handshake_stands(self.number as usize, context.now);
             }
             context.origin.tell_tap(|tap, _| tap.secured());
+            if let Err(error) = self.agreed(context) {
+                return self.not_secure(&error, context);
+            }
             let chose_http2 = self.secure.as_ref().is_some_and(|session| session.alpn() == Some(b"h2"));
             if let Agent::Http(web) = &mut self.agent
                 && chose_http2
@@ -72,16 +85,66 @@ impl Channel {
             }
         }
         context.heard(&clear);
-        if has_ended {
+        let may_go_on = self.secure.as_ref().is_some_and(|session| session.may_end());
+        if has_ended && !may_go_on {
             context.origin.tell_tap(|tap, ours| tap.ended(ours.other()));
         }
         if was_handshaking || has_ended || !clear.is_empty() {
             let fate = self.advance(&clear, context);
+            if may_go_on && has_ended {
+                match self.secure {
+                    Some(_) => context.origin.tell_tap(|tap, ours| tap.ended(ours.other())),
+                    None => self.first_end = first_end,
+                }
+                return fate;
+            }
             let is_over = has_ended && fate == ChannelStatus::Open && self.phase == Phase::Open;
             // The others saw it as they went on.
             return if is_over && self.agent.hears_ends() { self.hear_end(context) } else { fate };
         }
         ChannelStatus::Open
+    }
+
+    /// Says that TLS ends, and waits for the peer to say so too. What it says from there is clear text.
+    pub(in crate::engine) fn end_tls(&mut self, context: &mut Context<'_>) -> ChannelStatus {
+        if self.say_end(context) == ChannelStatus::Closed {
+            return ChannelStatus::Closed;
+        }
+        match &self.secure {
+            Some(session) if session.has_ended() => self.go_on_in_clear(context),
+            _ => {
+                self.phase = Phase::EndingTls;
+                self.deadline = Some(context.now.after(limits::HANDSHAKE_WAIT));
+                ChannelStatus::Open
+            }
+        }
+    }
+
+    /// Something came while the peer was to say that TLS ends.
+    fn hear_tls_end(&mut self, says_more: bool, has_ended: bool, context: &mut Context<'_>) -> ChannelStatus {
+        if says_more {
+            let why = format!("{} said more inside it", context.origin.peer());
+            return self.tls_goes_on(&why, context);
+        }
+        if has_ended { self.go_on_in_clear(context) } else { ChannelStatus::Open }
+    }
+
+    /// Both have said that TLS ends.
+    fn go_on_in_clear(&mut self, context: &mut Context<'_>) -> ChannelStatus {
+        let behind = self.secure.take().map(|session| session.behind()).unwrap_or_default();
+        (self.phase, self.ended, self.deadline) = (Phase::Open, false, None);
+        context.origin.tell_tap(|tap, _| tap.unsecured());
+        context.heard(&behind);
+        // All that was said inside was heard.
+        self.inbox = behind;
+        self.give_way(context);
+        ChannelStatus::Open
+    }
+
+    /// TLS does not end where both should say so.
+    pub(super) fn tls_goes_on(&mut self, why: &str, context: &mut Context<'_>) -> ChannelStatus {
+        self.phase = Phase::Open;
+        self.play_has_no_clear_text(why, context)
     }
 
     /// There is no secure connection, or no more.
@@ -114,4 +177,9 @@ impl Channel {
         session.end(None, &mut wire);
         self.write(&wire, context)
     }
+}
+
+/// What is wrong where the stream ends, and TLS should have ended inside it.
+pub(super) fn cut(peer: &str) -> String {
+    format!("{peer} closed the connection, and did not say that it ends (close_notify)")
 }

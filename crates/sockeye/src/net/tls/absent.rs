@@ -20,6 +20,14 @@ impl Identity {
         Self
     }
 
+    /// The same, that asks each client for a certificate.
+    ///
+    /// # Errors
+    /// Always: there is no TLS.
+    pub fn asking(&self, _: &std::path::Path) -> Result<Self, TlsError> {
+        Err(missing())
+    }
+
     /// # Errors
     /// Always: there is no TLS.
     pub fn fingerprint(&self) -> Result<String, TlsError> {
@@ -103,11 +111,11 @@ impl TlsServer {
 pub(crate) enum Session {}
 
 impl Session {
-    pub(crate) fn client(_: &Trust, _: &str) -> Result<Self, TlsError> {
+    pub(crate) fn client(_: &Trust, _: &str, _: &[String]) -> Result<Self, TlsError> {
         Err(missing())
     }
 
-    pub(crate) fn server(_: &Identity) -> Result<Self, TlsError> {
+    pub(crate) fn server(_: &Identity, _: &[String]) -> Result<Self, TlsError> {
         Err(missing())
     }
 
@@ -121,6 +129,18 @@ impl Session {
 
     pub(crate) fn of_server(server: &TlsServer) -> Result<Self, TlsError> {
         match *server {}
+    }
+
+    pub(crate) fn that_ends(self) -> Self {
+        match self {}
+    }
+
+    pub(crate) fn may_end(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn behind(self) -> Vec<u8> {
+        match self {}
     }
 
     pub(crate) fn alpn(&self) -> Option<&[u8]> {

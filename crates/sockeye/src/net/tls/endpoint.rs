@@ -104,6 +104,11 @@ impl TlsServer {
             None => made.clone(),
             Some(certificate) => Identity::of_files(&files(options, certificate))?,
         };
+        let identity = match &options.ca {
+            Some(authorities) => identity.asking(authorities)?,
+            None if options.cert.is_some() => identity.asking_as(made)?,
+            None => identity,
+        };
         let mut config = identity.config(options.only_tls13)?;
         config.alpn_protocols = options.alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         if let Some(secrets) = secrets {

@@ -6,9 +6,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ServerConfig, ServerConnection};
 
 use super::keys::IdentityFiles;
+use super::trust::client_verifier;
 use super::{TlsError, fingerprint, provider};
 use crate::sys::hostname::hostname;
 
@@ -25,6 +27,8 @@ struct Ready {
     pem: String,
     fingerprint: String,
     is_made: bool,
+    /// Whom clients must be.
+    clients: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 impl Identity {
@@ -57,6 +61,39 @@ impl Identity {
         Ok(Self(Arc::new(OnceLock::from(ready))))
     }
 
+    /// The same, that asks each client for a certificate, and believes those for whom one of these authorities signed.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds no certificate; no certificate of our own can be made.
+    pub fn asking(&self, authorities: &Path) -> Result<Self, TlsError> {
+        self.asking_whom(Arc::new(client_verifier(authorities)?))
+    }
+
+    fn asking_whom(&self, clients: Arc<dyn ClientCertVerifier>) -> Result<Self, TlsError> {
+        let ready = self.ready()?;
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError::local(error.to_string()))?
+            .with_client_cert_verifier(Arc::clone(&clients))
+            .with_cert_resolver(Arc::clone(&ready.config.cert_resolver));
+        let ready = Ready {
+            config: Arc::new(config),
+            pem: ready.pem.clone(),
+            fingerprint: ready.fingerprint.clone(),
+            is_made: ready.is_made,
+            clients: Some(clients),
+        };
+        Ok(Self(Arc::new(OnceLock::from(ready))))
+    }
+
+    /// The same, that asks clients as another does.
+    pub(super) fn asking_as(self, other: &Self) -> Result<Self, TlsError> {
+        match other.0.get().and_then(|other| other.clients.clone()) {
+            Some(clients) => self.asking_whom(clients),
+            None => Ok(self),
+        }
+    }
+
     /// `sha256:` and the digest of the certificate in hex.
     ///
     /// # Errors
@@ -79,9 +116,12 @@ impl Identity {
         self.0.get().is_none_or(|ready| ready.is_made)
     }
 
-    /// The server's side of a session.
-    pub(crate) fn server(&self) -> Result<ServerConnection, TlsError> {
-        let config = Arc::clone(&self.ready()?.config);
+    /// The server's side of a session, inside which one of these protocols is to be spoken (RFC 7301); none: nobody asks.
+    pub(crate) fn server(&self, alpn: &[String]) -> Result<ServerConnection, TlsError> {
+        let mut config = Arc::clone(&self.ready()?.config);
+        if !alpn.is_empty() {
+            Arc::make_mut(&mut config).alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        }
         ServerConnection::new(config).map_err(|error| TlsError::local(error.to_string()))
     }
 
@@ -101,7 +141,11 @@ impl Identity {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|error| TlsError::local(error.to_string()))?;
-        Ok(builder.with_no_client_auth().with_cert_resolver(Arc::clone(&ready.config.cert_resolver)))
+        let builder = match &ready.clients {
+            Some(clients) => builder.with_client_cert_verifier(Arc::clone(clients)),
+            None => builder.with_no_client_auth(),
+        };
+        Ok(builder.with_cert_resolver(Arc::clone(&ready.config.cert_resolver)))
     }
 
     fn ready(&self) -> Result<&Ready, TlsError> {
@@ -125,7 +169,7 @@ impl Ready {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
-        Ok(Self { config: Arc::new(config), pem, fingerprint, is_made })
+        Ok(Self { config: Arc::new(config), pem, fingerprint, is_made, clients: None })
     }
 }
 

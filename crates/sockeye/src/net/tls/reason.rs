@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use rustls::{CertificateError, Error};
+use rustls::{AlertDescription, CertificateError, Error};
 
 use super::{TlsError, Why};
 
@@ -21,14 +21,48 @@ impl fmt::Display for NotPinned {
 
 impl StdError for NotPinned {}
 
+/// The certificate of a client is not believed: whose it is, and why not.
+#[derive(Debug)]
+pub(super) struct OfClient {
+    pub(super) who: String,
+    pub(super) why: CertificateError,
+}
+
+impl fmt::Display for OfClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match &self.why {
+            CertificateError::UnknownIssuer => "is signed by nobody who is trusted (--client-ca FILE)".to_owned(),
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                "is not one for clients (extended key usage)".to_owned()
+            }
+            why => reason(why),
+        };
+        write!(f, "the client's certificate ({}) {why}", self.who)
+    }
+}
+
+impl StdError for OfClient {}
+
 impl TlsError {
     /// What the session says.
     pub(crate) fn of(error: &Error, host: &str) -> Self {
         let told = match error {
+            Error::InvalidCertificate(CertificateError::Other(other)) if other.0.is::<OfClient>() => {
+                Self::new(Why::Certificate, other.0.to_string())
+            }
             Error::InvalidCertificate(error) => {
                 Self::new(Why::Certificate, format!("the certificate of {host} {}", reason(error)))
             }
             Error::InvalidMessage(_) => Self::local(format!("{host} does not speak TLS")),
+            Error::AlertReceived(AlertDescription::CertificateRequired) => {
+                Self::local(format!("{host} asks for a certificate: --cert FILE and --key FILE say who we are"))
+            }
+            Error::AlertReceived(AlertDescription::NoApplicationProtocol) => Self::local(format!(
+                "{host} speaks none of the protocols that were offered (ALPN, no_application_protocol)"
+            )),
+            Error::NoApplicationProtocol => {
+                Self::local(format!("{host} offered no protocol that is spoken here (ALPN, no_application_protocol)"))
+            }
             Error::AlertReceived(alert) => Self::local(format!("{host} refused: {alert:?}")),
             // We are the server, and the client does not say more.
             Error::NoCertificatesPresented => Self::local(format!("{host} showed no certificate")),

@@ -19,6 +19,38 @@ pub(crate) struct Session {
     has_ended: bool,
     /// Bytes that came since the last that meant something: the session keeps them.
     kept: usize,
+    /// Where clear text may follow: where records end, and what came behind the last.
+    records: Option<Box<Records>>,
+}
+
+/// Where the records of a session end (RFC 8446, section 5.1), so that what follows the last of them is told apart.
+#[derive(Debug, Default)]
+struct Records {
+    head: [u8; 5],
+    /// Bytes of the head that came, and of the rest that are still to come.
+    came: usize,
+    left: usize,
+    behind: Vec<u8>,
+}
+
+impl Records {
+    /// How many of these bytes are of the record at hand.
+    fn piece(&mut self, bytes: &[u8]) -> usize {
+        let mut length = 0;
+        while self.came < self.head.len() && length < bytes.len() {
+            self.head[self.came] = bytes[length];
+            (self.came, length) = (self.came + 1, length + 1);
+            if self.came == self.head.len() {
+                self.left = usize::from(u16::from_be_bytes([self.head[3], self.head[4]]));
+            }
+        }
+        let rest = self.left.min(bytes.len() - length);
+        self.left -= rest;
+        if self.came == self.head.len() && self.left == 0 {
+            self.came = 0;
+        }
+        length + rest
+    }
 }
 
 impl std::fmt::Debug for Session {
@@ -29,13 +61,17 @@ impl std::fmt::Debug for Session {
 
 impl Session {
     /// The client's side; the certificate must be for the host.
-    pub(crate) fn client(trust: &Trust, host: &str) -> Result<Self, TlsError> {
-        Ok(Self::new(Connection::from(trust.session(host)?), host))
+    pub(crate) fn client(trust: &Trust, host: &str, alpn: &[String]) -> Result<Self, TlsError> {
+        if alpn.is_empty() {
+            return Ok(Self::new(Connection::from(trust.session(host)?), host));
+        }
+        let alpn: Vec<&[u8]> = alpn.iter().map(String::as_bytes).collect();
+        Ok(Self::new(Connection::from(trust.client(host, &alpn)?), host))
     }
 
     /// The server's side.
-    pub(crate) fn server(identity: &Identity) -> Result<Self, TlsError> {
-        Ok(Self::new(Connection::from(identity.server()?), "the client"))
+    pub(crate) fn server(identity: &Identity, alpn: &[String]) -> Result<Self, TlsError> {
+        Ok(Self::new(Connection::from(identity.server(alpn)?), "the client"))
     }
 
     /// The server's side of one that speaks HTTP inside.
@@ -56,7 +92,22 @@ impl Session {
     fn new(mut inner: Connection, peer: &str) -> Self {
         // What the socket does not take is bounded by whoever has the socket.
         inner.set_buffer_limit(None);
-        Self { inner: Box::new(inner), peer: peer.to_owned(), has_ended: false, kept: 0 }
+        Self { inner: Box::new(inner), peer: peer.to_owned(), has_ended: false, kept: 0, records: None }
+    }
+
+    /// One behind whose end clear text may follow.
+    pub(crate) fn that_ends(self) -> Self {
+        Self { records: Some(Box::default()), ..self }
+    }
+
+    /// Whether it is such a one.
+    pub(crate) fn may_end(&self) -> bool {
+        self.records.is_some()
+    }
+
+    /// What came behind its end.
+    pub(crate) fn behind(self) -> Vec<u8> {
+        self.records.map_or_else(Vec::new, |records| records.behind)
     }
 
     /// The protocol that both agreed to speak inside (RFC 7301).
@@ -78,6 +129,22 @@ impl Session {
     /// # Errors
     /// The peer breaks the protocol or is not to be believed. There may be something to send all the same: an alert.
     pub(crate) fn receive(&mut self, mut bytes: &[u8], clear: &mut Vec<u8>) -> Result<(), TlsError> {
+        while let Some(records) = &mut self.records {
+            if self.has_ended {
+                records.behind.extend_from_slice(bytes);
+                return Ok(());
+            }
+            let (piece, rest) = bytes.split_at(records.piece(bytes));
+            if rest.is_empty() {
+                break;
+            }
+            self.take(piece, clear)?;
+            bytes = rest;
+        }
+        self.take(bytes, clear)
+    }
+
+    fn take(&mut self, mut bytes: &[u8], clear: &mut Vec<u8>) -> Result<(), TlsError> {
         self.kept += bytes.len();
         while !bytes.is_empty() && !self.has_ended {
             self.inner.read_tls(&mut bytes).map_err(|error| TlsError::local(error.to_string()))?;
@@ -96,7 +163,7 @@ impl Session {
 
     /// About how many bytes of memory it takes: rustls tells of none.
     pub(crate) fn memory(&self) -> usize {
-        BASE + self.kept.min(MOST)
+        BASE + self.kept.min(MOST) + self.records.as_ref().map_or(0, |records| records.behind.capacity())
     }
 
     /// Encrypts bytes, and adds everything that is to be sent to `wire`.
@@ -143,8 +210,8 @@ mod tests {
         let identity = Identity::throw_away();
         let pin = identity.fingerprint().unwrap();
         let trusts = |trust: Trust| {
-            let mut client = Session::client(&trust, "localhost").unwrap();
-            let mut server = Session::server(&identity).unwrap();
+            let mut client = Session::client(&trust, "localhost", &[]).unwrap();
+            let mut server = Session::server(&identity, &[]).unwrap();
             join(&mut client, &mut server, 1).map(|_| (client, server))
         };
         let (mut client, mut server) = trusts(Trust::pinned(&pin).unwrap()).unwrap();

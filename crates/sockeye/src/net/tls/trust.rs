@@ -8,6 +8,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, KeyLogFile, OtherError, RootCertStore,
@@ -16,7 +17,7 @@ use rustls::{
 
 use super::keys::IdentityFiles;
 use super::reason::NotPinned;
-use super::verifier::Verifier;
+use super::verifier::{ClientVerifier, Verifier};
 use super::{TlsError, Why, fingerprint, provider};
 
 /// Whose certificates are believed.
@@ -186,6 +187,21 @@ impl Trust {
 }
 
 fn read_authorities(path: &Path) -> Result<Verifier, TlsError> {
+    let (roots, certificates) = read_roots(path)?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+    let verifier = verifier.map_err(|_| TlsError::unusable(path, "it holds no certificate in PEM form"))?;
+    Ok(Verifier::new(verifier, certificates))
+}
+
+/// Whose clients a server believes: those for whom the authorities of a file sign, and who shows one of its certificates.
+pub(super) fn client_verifier(path: &Path) -> Result<ClientVerifier, TlsError> {
+    let (roots, certificates) = read_roots(path)?;
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+    let verifier = verifier.map_err(|_| TlsError::unusable(path, "it holds no certificate in PEM form"))?;
+    Ok(ClientVerifier::new(verifier, certificates))
+}
+
+fn read_roots(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsError> {
     let unusable = |why: String| TlsError::unusable(path, &why);
     let certificates: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| match error {
@@ -197,9 +213,7 @@ fn read_authorities(path: &Path) -> Result<Verifier, TlsError> {
     for certificate in &certificates {
         roots.add(certificate.clone()).map_err(|error| unusable(error.to_string()))?;
     }
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-    let verifier = verifier.map_err(|_| unusable("it holds no certificate in PEM form".to_owned()))?;
-    Ok(Verifier::new(verifier, certificates))
+    Ok((roots, certificates))
 }
 
 fn system_authorities() -> Result<Verifier, TlsError> {

@@ -12,10 +12,13 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
+
+use super::reason::OfClient;
 
 /// Believes whom webpki believes, and whoever shows a certificate that was named itself, for its names and dates.
 #[derive(Debug)]
@@ -91,6 +94,76 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.webpki.supported_verify_schemes()
     }
+}
+
+/// Believes the clients whom webpki believes, and whoever shows a certificate that was named itself, for its dates.
+#[derive(Debug)]
+pub(super) struct ClientVerifier {
+    webpki: Arc<dyn ClientCertVerifier>,
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+impl ClientVerifier {
+    pub(super) fn new(webpki: Arc<dyn ClientCertVerifier>, certificates: Vec<CertificateDer<'static>>) -> Self {
+        Self { webpki, certificates }
+    }
+}
+
+impl ClientCertVerifier for ClientVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.webpki.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        match self.webpki.verify_client_cert(certificate, others, now) {
+            Err(Error::InvalidCertificate(CertificateError::Other(other)))
+                if matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+                    && self.certificates.iter().any(|one| one == certificate) =>
+            {
+                is_valid(certificate, now)?;
+                Ok(ClientCertVerified::assertion())
+            }
+            Err(Error::InvalidCertificate(why)) => {
+                let who = subject(certificate);
+                Err(CertificateError::Other(OtherError(Arc::new(OfClient { who, why }))).into())
+            }
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.webpki.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.webpki.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.webpki.supported_verify_schemes()
+    }
+}
+
+/// Who a certificate is of: `CN=ann, O=example`.
+fn subject(certificate: &[u8]) -> String {
+    let subject = X509Certificate::from_der(certificate).map(|(_, certificate)| certificate.subject().to_string());
+    let subject = subject.unwrap_or_else(|_| "a certificate that cannot be read".to_owned());
+    subject.chars().filter(|letter| !letter.is_control()).take(200).collect()
 }
 
 /// Whether a certificate's time has come and is not over (RFC 5280, section 4.1.2.5).

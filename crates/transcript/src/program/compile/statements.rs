@@ -89,8 +89,8 @@ impl Compiler<'_> {
             StatementKind::Repeat { times: None, body } => self.open_loop(place, statement.connection, body),
             StatementKind::Repeat { times: Some(times), body } => self.counted(place, *times, body),
             StatementKind::Either { branches } => self.either(place, statement.connection, branches),
-            StatementKind::StartTls => {
-                self.emit(place, Op::StartTls);
+            StatementKind::Tls(tls) => {
+                self.emit(place, Op::Tls(tls.clone()));
             }
             StatementKind::Wrong => {
                 self.emit(place, Op::Wrong);
@@ -247,7 +247,7 @@ fn is_over_connection(kind: &StatementKind) -> bool {
         StatementKind::Message { .. }
         | StatementKind::Not { .. }
         | StatementKind::File { .. }
-        | StatementKind::StartTls
+        | StatementKind::Tls(_)
         | StatementKind::Either { .. }
         | StatementKind::AnyOrder { .. }
         | StatementKind::Together { .. }

@@ -11,6 +11,7 @@ use super::super::super::origin::Closer;
 use super::super::{Channel, ChannelStatus, NO_MEMORY, append};
 use super::Agent;
 use crate::failure::Failure;
+use crate::net::session::Session;
 use crate::net::tls::{TlsError, Why};
 
 /// Outputs in a row that one channel sends before the others have their turn.
@@ -142,7 +143,8 @@ impl Channel {
                     (self.half_close, self.resume) = (true, true);
                 }
                 // The client begins; what we said in clear goes out first.
-                Next::StartTls => taken.fate = self.begin_tls(context.origin.session(context.identity), context),
+                Next::StartTls => taken.fate = self.begin_tls(self.session(script, context), context),
+                Next::StopTls => taken.fate = self.end_tls(context),
                 next @ (Next::Over { .. } | Next::Connect { .. } | Next::Accept { .. } | Next::Listen { .. }) => {
                     self.hand_over(Some(next), context);
                 }
@@ -169,6 +171,13 @@ impl Channel {
             }
             return taken;
         }
+    }
+
+    /// What a play's `starttls` begins.
+    fn session(&self, script: &Script, context: &Context<'_>) -> Result<Session, TlsError> {
+        let Agent::Play(play, _) = &self.agent else { return Err(TlsError::local("nothing is played".to_owned())) };
+        let session = context.origin.session(context.identity, play.alpn(script))?;
+        Ok(if script.stops_tls() { session.that_ends() } else { session })
     }
 
     /// The play is over.
@@ -212,7 +221,7 @@ impl Channel {
                 match fault {
                     FaultKind::NothingCame => self.by = Closer::Timeout,
                     // Nothing is said inside a session that failed, not even its end.
-                    FaultKind::Tls | FaultKind::Untrusted => self.secure = None,
+                    FaultKind::Tls | FaultKind::TlsGoesOn | FaultKind::Untrusted => self.secure = None,
                     _ => {}
                 }
                 self.reason = Some(verdict.headline().into());
@@ -248,6 +257,31 @@ impl Channel {
             return self.gone(context);
         }
         if matches!(ending, Ending::Done) { self.gone(context) } else { self.over(ending, context) }
+    }
+
+    /// The end of TLS that the transcript asks for was not to be had.
+    pub(in crate::engine) fn play_has_no_clear_text(&mut self, why: &str, context: &mut Context<'_>) -> ChannelStatus {
+        let Agent::Play(play, script) = &mut self.agent else { return ChannelStatus::Open };
+        let ending = play.tls_failed(script, transcript::Fault::TlsGoesOn, why, context.scratch);
+        self.over(ending, context)
+    }
+
+    /// Whether what TLS agreed on is among what the transcript asks for; else what is wrong with it.
+    pub(in crate::engine) fn agreed(&self, context: &Context<'_>) -> Result<(), TlsError> {
+        let (Agent::Play(play, script), Some(session)) = (&self.agent, &self.secure) else { return Ok(()) };
+        let wanted = play.alpn(script);
+        let chosen = session.alpn();
+        if wanted.is_empty() || chosen.is_some_and(|chosen| wanted.iter().any(|name| name.as_bytes() == chosen)) {
+            return Ok(());
+        }
+        let (names, peer) = (wanted.join(" or "), context.origin.tls_peer());
+        Err(TlsError::local(match chosen {
+            Some(other) => format!("{peer} chose `{}` (ALPN), and not {names}", String::from_utf8_lossy(other)),
+            None if context.origin.is_client() => {
+                format!("{peer} chose no protocol (ALPN), and should have chosen {names}")
+            }
+            None => format!("{peer} asked for no protocol (ALPN), and should have asked for {names}"),
+        }))
     }
 
     /// The handshake that the transcript asks for failed.
