@@ -93,7 +93,6 @@ fn what_cannot_be_an_end_is_said() {
         (&["relay", "exec:no-such-program", "1"], 26, "there is no such program"),
         (&["relay", "stdio", "stdio"], 2, "name it alone"),
         (&["relay", "fd:77", "exec:cat"], 3, "no open descriptor has this number"),
-        (&["relay", "stdio", "udp://127.0.0.1:1"], 2, "cannot be joined"),
         (&["serve", "fd:77", "--echo"], 3, "no open descriptor has this number"),
         (&["serve", "stdio", "127.0.0.1:0", "--echo"], 2, "name it alone"),
         (&["serve", "exec:no-such-program", "--echo"], 26, "there is no such program"),

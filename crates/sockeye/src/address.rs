@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use transcript::{Diagnostic, Refused, Transcript};
 
-pub use options::{AddressOptions, TlsOptions, WebSocketOptions};
+pub use options::{AddressOptions, Framing, TlsOptions, WebSocketOptions};
 
 use crate::child::Terminal;
 
@@ -211,6 +211,11 @@ impl AddressError {
     /// An option of who listens, where we connect, or of a verb that does not know it.
     pub(crate) fn no_proxy_here(address: &Address, help: &str) -> Self {
         Self::new(&address.to_string(), "has the option `accept-proxy`", help)
+    }
+
+    /// How a stream holds messages, where no stream is joined to any.
+    pub(crate) fn no_framing_here(address: &Address, help: &str) -> Self {
+        Self::new(&address.to_string(), "has the option `frame`", help)
     }
 
     /// HTTP where there is nothing to serve over it.

@@ -14,17 +14,41 @@ pub enum Protocol {
     Udp,
     /// A reliable stream inside one machine (unix(7)).
     Unix,
+    /// Datagrams inside one machine: they arrive in their order, or whoever sends is told.
+    UnixDgram,
+    /// Connections inside one machine whose messages keep their bounds.
+    UnixSeqpacket,
 }
 
 impl Protocol {
-    /// The scheme that names it in an address: `tcp`, `udp`, `unix`.
+    /// The scheme that names it in an address: `tcp`, `udp`, `unix`, `unix-dgram`, `unix-seqpacket`.
     #[must_use]
     pub fn scheme(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
             Self::Unix => "unix",
+            Self::UnixDgram => "unix-dgram",
+            Self::UnixSeqpacket => "unix-seqpacket",
         }
+    }
+
+    /// Whether its sockets are bound to paths, and not to ports.
+    #[must_use]
+    pub fn is_unix(self) -> bool {
+        matches!(self, Self::Unix | Self::UnixDgram | Self::UnixSeqpacket)
+    }
+
+    /// Whether what is sent at once arrives at once: each message keeps its bounds.
+    #[must_use]
+    pub fn keeps_bounds(self) -> bool {
+        matches!(self, Self::Udp | Self::UnixDgram | Self::UnixSeqpacket)
+    }
+
+    /// Whether nothing says that a peer has ended.
+    #[must_use]
+    pub fn has_no_end(self) -> bool {
+        matches!(self, Self::Udp | Self::UnixDgram)
     }
 }
 
@@ -91,7 +115,7 @@ impl fmt::Display for Endpoint {
         if let Name::Local(name) = &self.name {
             return f.write_str(name);
         }
-        let slashes = if self.protocol == Protocol::Unix { "" } else { "//" };
+        let slashes = if self.protocol.is_unix() { "" } else { "//" };
         let scheme = self.over.filter(|_| !slashes.is_empty()).unwrap_or(self.protocol.scheme());
         write!(f, "{scheme}:{slashes}{}", self.name)
     }

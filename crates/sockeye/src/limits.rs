@@ -79,6 +79,8 @@ pub const WAITING_DATAGRAMS: usize = 64;
 pub const WAITING_BYTES: usize = 128 * 1024;
 /// Bytes of them for all plays of a socket.
 pub const WAITING_IN_ALL: usize = 16 * 1024 * 1024;
+/// Longest line that `relay` makes a datagram of (`frame=line`) is waited for so long, in bytes.
+pub const FRAMED_LINE: usize = 1024 * 1024;
 /// How long a client's datagrams may stay away until `relay` forgets it.
 pub const FLOW_IDLE: Duration = Duration::from_secs(60);
 /// Most bytes that all values of one play hold together.

@@ -90,9 +90,7 @@ fn steered(flags: &Relay, control: &str, options: &RelayOptions, console: &Conso
 fn exit_of(error: &RelayError) -> Exit {
     let of_tls = |error: &TlsError| if error.why == Why::Files { Exit::CannotRead } else { Exit::TlsHandshake };
     match error {
-        RelayError::Address(_) | RelayError::NoServer | RelayError::Itself { .. } | RelayError::Unlike { .. } => {
-            Exit::Usage
-        }
+        RelayError::Address(_) | RelayError::NoServer | RelayError::Itself { .. } => Exit::Usage,
         RelayError::Local { error: LocalError::Program(error), .. }
         | RelayError::Listen(ListenError::Program { error, .. }) => Exit::from(error),
         RelayError::Listen(ListenError::NoAddress { .. }) => Exit::NameNotFound,
@@ -117,16 +115,21 @@ fn options(flags: &Relay, console: &Console) -> Result<RelayOptions, Exit> {
     if flags.control.is_some() && to.is_empty() && !flags.addresses.is_empty() {
         return Err(usage(&format!("{from} leads nowhere: write relay FROM TO --control ADDR, or --control alone")));
     }
-    let is_datagram = from.scheme == Some(Scheme::Udp);
-    if is_datagram && flags.control.is_some() {
+    let has_messages =
+        |address: &&Address| matches!(address.scheme, Some(Scheme::Udp | Scheme::UnixDgram | Scheme::UnixSeqpacket));
+    let datagrams = std::iter::once(&from).chain(&to).find(has_messages);
+    if datagrams.is_some() && flags.control.is_some() {
         return Err(usage("toxics are about streams: relay datagrams without --control"));
     }
-    if let Some(flag) = flags.weather.unfit(is_datagram) {
-        let (this, that) = if is_datagram { ("datagrams", "a stream") } else { ("a stream", "datagrams") };
-        return Err(usage(&format!("{flag} is about {that}, and {from} is {this}")));
+    if let Some(flag) = flags.weather.unfit(datagrams.is_some()) {
+        let words = match datagrams {
+            Some(datagrams) => format!("{flag} is about a stream, and {datagrams} is datagrams"),
+            None => format!("{flag} is about datagrams, and {from} is a stream"),
+        };
+        return Err(usage(&words));
     }
-    if is_datagram && flags.proxy_protocol.is_some() {
-        return Err(usage(&format!("--proxy-protocol is about a stream, and {from} is datagrams")));
+    if let Some(datagrams) = datagrams.filter(|_| flags.proxy_protocol.is_some()) {
+        return Err(usage(&format!("--proxy-protocol is about a stream, and {datagrams} is datagrams")));
     }
     let plays = wanted(flags);
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);

@@ -143,7 +143,9 @@ fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Cons
     let bar = watch.bar(&options.progress, console);
     let typing = typing(flags, console, &mut options);
     let outcome = with_ends(flags, typing, |input, sink| match connected.protocol {
-        Protocol::Udp => over_datagrams(&connected, input, sink, &options),
+        Protocol::Udp | Protocol::UnixDgram | Protocol::UnixSeqpacket => {
+            over_datagrams(&connected, input, sink, &options)
+        }
         Protocol::Tcp | Protocol::Unix => over_stream(&connected, input, sink, &options),
     });
     let (peer, strangers) = (name_of(&connected), options.progress.strangers());

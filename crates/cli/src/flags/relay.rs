@@ -16,11 +16,12 @@ use super::values::FamilyFlags;
 #[command(
     after_help = "Each client of FROM gets a connection of its own to TO. Either side's end of sending is passed on by itself, a reset as a\n\
     reset, and what was said before either arrives first.\n\
-    FROM and TO are [tcp://|tls://|ws://|wss://|udp://][HOST]:PORT, PORT, unix:PATH, unix:@NAME, exec:CMD, sh:LINE (exec+pty:, sh+pty: with a\n\
-    terminal), stdio or fd:N; :PORT is every interface. stdio, a connection as fd:N and a program as FROM have one conversation. Options stand in a query:\n\
+    FROM and TO are [tcp://|tls://|ws://|wss://|udp://][HOST]:PORT, PORT, unix:PATH, unix-dgram:PATH, unix-seqpacket:PATH (@NAME for PATH is\n\
+    an abstract one), exec:CMD, sh:LINE (exec+pty:, sh+pty: with a terminal), stdio or fd:N; :PORT is every interface. stdio, a connection as fd:N and a program as FROM have one conversation. Options stand in a query:\n\
     'tls://db.example:6380?ca=ca.pem&sni=db', '127.0.0.1:80?bind=192.0.2.7&keepalive=30s'. Sockets have bind, keepalive, nodelay,\n\
     mptcp, accept-proxy, sndbuf, rcvbuf, tos, ttl, interface, mark, broadcast and join=GROUP[%IF]; tls:// has ca, cert, key, alpn, sni,\n\
-    min=1.3, pin=sha256:… and insecure; ws:// and wss:// have subprotocol=A,B and binary=off, and a path.\n\
+    min=1.3, pin=sha256:… and insecure; ws:// and wss:// have subprotocol=A,B and binary=off, and a path. Between a stream and datagrams,\n\
+    packets or messages frame=none, line or u16 of either address says how the stream holds them.\n\
     With several TO each client goes to the next one that answers. SIGINT or SIGTERM drains; the second ends at once."
 )]
 pub(crate) struct Relay {
@@ -51,7 +52,7 @@ pub(crate) struct Relay {
     /// How long connecting to a server may take, with all its addresses
     #[arg(long, value_name = "TIME", value_parser = limit, default_value = "10s")]
     pub(crate) connect_timeout: Duration,
-    /// Close a connection that was silent for so long [default: none; over UDP 60s]
+    /// Close a connection that was silent for so long [default: none; of a client's datagrams 60s]
     #[arg(long, value_name = "TIME", value_parser = limit)]
     pub(crate) idle_timeout: Option<Duration>,
     /// Threads that relay, 1 to 64; datagrams are relayed by one [default: one for each processor that this process may use,

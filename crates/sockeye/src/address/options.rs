@@ -37,6 +37,8 @@ pub struct AddressOptions {
     pub mptcp: Option<bool>,
     /// Whether who connects says first for whom it does, by a header of the PROXY protocol.
     pub accept_proxy: bool,
+    /// How a stream that is joined to datagrams holds messages.
+    pub frame: Option<Framing>,
     /// Options of TLS.
     pub tls: TlsOptions,
     /// What a WebSocket is asked for.
@@ -72,6 +74,19 @@ impl WebSocketOptions {
     }
 }
 
+/// How a stream that is joined to datagrams holds messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// It does not: what is read at once is a datagram, and a datagram is its bytes.
+    #[default]
+    None,
+    /// A line is a datagram, without its ending.
+    Line,
+    /// A datagram stands behind its length, two bytes of which the first is the higher one, as DNS has it over TCP (RFC 1035,
+    /// section 4.2.2).
+    U16,
+}
+
 /// Options of TLS over an address.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -98,6 +113,7 @@ pub struct TlsOptions {
 const IP: [&str; 6] = ["sndbuf", "rcvbuf", "tos", "ttl", "interface", "mark"];
 const STREAM: [&str; 5] = ["bind", "nodelay", "keepalive", "mptcp", "accept-proxy"];
 const DATAGRAM: [&str; 3] = ["bind", "broadcast", "join"];
+const FRAME: [&str; 1] = ["frame"];
 const TLS: [&str; 8] = ["ca", "cert", "key", "alpn", "sni", "min", "pin", "insecure"];
 const WEBSOCKET: [&str; 2] = ["subprotocol", "binary"];
 const BUFFERS: [&str; 2] = ["sndbuf", "rcvbuf"];
@@ -105,14 +121,15 @@ const BUFFERS: [&str; 2] = ["sndbuf", "rcvbuf"];
 /// The options that an address of a scheme knows.
 fn known(scheme: Option<Scheme>) -> Vec<&'static str> {
     match scheme {
-        Some(Scheme::Tcp | Scheme::Http | Scheme::Https) => [&STREAM[..], &IP].concat(),
+        Some(Scheme::Tcp) => [&STREAM[..], &IP, &FRAME].concat(),
+        Some(Scheme::Http | Scheme::Https) => [&STREAM[..], &IP].concat(),
         Some(Scheme::Ws) => [&WEBSOCKET[..], &STREAM, &IP].concat(),
         Some(Scheme::Wss) => [&WEBSOCKET[..], &TLS, &STREAM, &IP].concat(),
-        Some(Scheme::Udp) => [&DATAGRAM[..], &IP].concat(),
-        Some(Scheme::Tls | Scheme::Quic) => [&TLS[..], &STREAM, &IP].concat(),
+        Some(Scheme::Udp) => [&DATAGRAM[..], &IP, &FRAME].concat(),
+        Some(Scheme::Tls | Scheme::Quic) => [&TLS[..], &STREAM, &IP, &FRAME].concat(),
         // Without a scheme it may be either.
-        None => [&STREAM[..], &DATAGRAM[1..], &IP].concat(),
-        Some(Scheme::Unix | Scheme::UnixDgram | Scheme::UnixSeqpacket) => BUFFERS.to_vec(),
+        None => [&STREAM[..], &DATAGRAM[1..], &IP, &FRAME].concat(),
+        Some(Scheme::Unix | Scheme::UnixDgram | Scheme::UnixSeqpacket) => [&BUFFERS[..], &FRAME].concat(),
         Some(Scheme::Stdio | Scheme::Exec | Scheme::Sh | Scheme::Fd) => vec![],
     }
 }
@@ -199,6 +216,7 @@ impl AddressOptions {
             "key" => self.tls.key = Some(text("FILE")?.into()),
             "sni" => self.tls.sni = Some(text("NAME")?),
             "pin" => self.tls.pin = Some(text("sha256:…")?),
+            "frame" => self.frame = Some(framing(value)?),
             "binary" => self.websocket.binary = Some(switch(name, value)?),
             "subprotocol" => {
                 let names = text("chat,superchat")?;
@@ -273,6 +291,15 @@ fn switch(name: &str, value: Option<&str>) -> Result<bool, String> {
         None | Some("on" | "1" | "yes" | "true") => Ok(true),
         Some("off" | "0" | "no" | "false") => Ok(false),
         Some(_) => Err(format!("write {name}, {name}=on or {name}=off")),
+    }
+}
+
+fn framing(value: Option<&str>) -> Result<Framing, String> {
+    match value {
+        Some("none") => Ok(Framing::None),
+        Some("line") => Ok(Framing::Line),
+        Some("u16") => Ok(Framing::U16),
+        _ => Err("write frame=none, frame=line or frame=u16".to_owned()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, acceptfrom_with, getsockname};
+use rustix::net::{SocketAddrUnix, SocketFlags, acceptfrom_with, getsockname};
 
 use super::at_rest::Way;
 use super::channel::Identity;
@@ -19,6 +19,8 @@ use super::{Behaviour, Loop};
 use crate::event::{Conversation, Endpoint, Event, Name};
 use crate::gate::{Gate, KeptOut, Pass, WhenFull, who};
 use crate::net::listen::Socket;
+use crate::net::message;
+use crate::net::per_peer::Next;
 
 /// Connections taken from one listener before the others have their turn.
 pub(super) const ACCEPTS: usize = 64;
@@ -80,11 +82,22 @@ pub(super) fn accept(socket: &Socket, flags: SocketFlags) -> Accepted {
             None => Accepted::None,
         };
     }
+    if socket.is_split() {
+        return match socket.next_peer() {
+            Some(Next::Client(fd, client, server)) => {
+                let _ = rustix::io::ioctl_fionbio(&fd, flags.contains(SocketFlags::NONBLOCK));
+                Accepted::One { fd, client, server: server.map(Box::new) }
+            }
+            Some(Next::Lost(count, error)) => Accepted::Odd(Event::Dropped { count, error }),
+            None => Accepted::None,
+        };
+    }
     match acceptfrom_with(&socket.fd, flags) {
         Ok((fd, peer)) => {
-            let client = peer
-                .and_then(|peer| SocketAddr::try_from(peer).ok())
-                .map_or(Name::Unnamed, |peer| Name::Inet(unmapped(peer)));
+            let client = peer.map_or(Name::Unnamed, |peer| match SocketAddr::try_from(peer.clone()) {
+                Ok(peer) => Name::Inet(unmapped(peer)),
+                Err(_) => SocketAddrUnix::try_from(peer).map_or(Name::Unnamed, |peer| message::name(&peer)),
+            });
             let server = own_name(socket, &fd);
             Accepted::One { fd, client, server }
         }

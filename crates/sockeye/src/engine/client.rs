@@ -103,7 +103,9 @@ fn try_to_play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Clien
         Over::Connection(Connection { fd, protocol, local, peer, is_broken }) => {
             rustix::io::ioctl_fionbio(&fd, true)?;
             let line = match protocol {
-                Protocol::Udp => Line::Datagrams(Box::new(Datagrams::new(Peer::new(fd, &peer)?))),
+                Protocol::Udp | Protocol::UnixDgram | Protocol::UnixSeqpacket => {
+                    Line::Datagrams(Box::new(Datagrams::new(Peer::of(fd, protocol, &peer)?)))
+                }
                 Protocol::Tcp | Protocol::Unix => Line::Socket(fd),
             };
             let number = own.lent.tally.next_number();

@@ -25,19 +25,31 @@ pub(crate) struct DatagramWeather {
     overtaken: Option<(Moment, Vec<u8>)>,
     /// Lost on purpose.
     pub(crate) dropped: u64,
+    pub(crate) dropped_bytes: u64,
 }
 
 impl DatagramWeather {
     pub(crate) fn new(faults: Faults, seed: u64, flow: u64, direction: u64) -> Self {
         let random = Random::of(seed, flow, direction);
         let (last, free) = Default::default();
-        Self { faults, random, queue: VecDeque::new(), waiting: 0, last, free, overtaken: None, dropped: 0 }
+        Self {
+            faults,
+            random,
+            queue: VecDeque::new(),
+            waiting: 0,
+            last,
+            free,
+            overtaken: None,
+            dropped: 0,
+            dropped_bytes: 0,
+        }
     }
 
     /// A datagram sets out.
     pub(crate) fn take(&mut self, datagram: &[u8], now: Moment) {
         if self.random.chance(self.faults.drop) || self.waiting + datagram.len() > UNDER_WAY {
             self.dropped += 1;
+            self.dropped_bytes += datagram.len() as u64;
             return;
         }
         let mut datagram = datagram.to_vec();
@@ -84,6 +96,11 @@ impl DatagramWeather {
         let (_, datagram) = self.queue.pop_front_if(|(at, _)| *at <= now)?;
         self.waiting -= datagram.len();
         Some(datagram)
+    }
+
+    /// Bytes that are under way.
+    pub(crate) fn waiting(&self) -> u64 {
+        (self.waiting + self.overtaken.as_ref().map_or(0, |(_, datagram)| datagram.len())) as u64
     }
 
     /// When the next one arrives.

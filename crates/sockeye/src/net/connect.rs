@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect as connect_to, socket_with, sockopt};
+use rustix::net::{SocketFlags, connect as connect_to, sockopt};
 
 use super::Family;
 pub use super::attempt::{Attempt, ConnectError, ConnectOptions, NoWayThrough, Outcome, Source};
@@ -28,6 +28,7 @@ pub use super::connected::Connected;
 use super::connected::connect_datagrams;
 pub use super::local::Left;
 use super::local::{LocalEnd, LocalError};
+use super::message;
 use super::proxy::{self, Destination, Proxy, ProxyError};
 use super::race::{interleave, race};
 use super::resolve::{self, ResolveError};
@@ -113,7 +114,7 @@ fn connect_straight(
 ) -> Result<Connected, ConnectError> {
     let began = Instant::now();
     let (host, port) = match &address.target {
-        Target::Unix(path) => return connect_path(address, path, options.timeout),
+        Target::Unix(path) => return connect_path(address, path, protocol, options.timeout),
         Target::Inet { host, port } => (host, *port),
         Target::Standard | Target::Command(..) | Target::Descriptor(_) => return open_local(address),
     };
@@ -129,7 +130,9 @@ fn connect_straight(
     let lookup = began.elapsed();
     let connected = match protocol {
         Protocol::Udp => connect_datagrams(&addresses, &address.options, options).map_err(|error| error.at(address)),
-        Protocol::Tcp | Protocol::Unix => race(address, &addresses, began, options),
+        Protocol::Tcp | Protocol::Unix | Protocol::UnixDgram | Protocol::UnixSeqpacket => {
+            race(address, &addresses, began, options)
+        }
     };
     let connected = connected.map(|connected| Connected { lookup, ..connected })?;
     match rustix::io::ioctl_fionbio(&connected.fd, false) {
@@ -232,11 +235,16 @@ fn open_local(address: &Address) -> Result<Connected, ConnectError> {
     end.open(None).map(Connected::over_local).map_err(local)
 }
 
-fn connect_path(address: &Address, path: &Path, timeout: Duration) -> Result<Connected, ConnectError> {
+fn connect_path(
+    address: &Address,
+    path: &Path,
+    protocol: Protocol,
+    timeout: Duration,
+) -> Result<Connected, ConnectError> {
     let deadline = Instant::now() + timeout;
     let connected = (|| {
-        let fd = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        super::options::apply(&fd, &address.options, Protocol::Unix, true)?;
+        let fd = message::client(protocol, SocketFlags::CLOEXEC)?;
+        super::options::apply(&fd, &address.options, protocol, true)?;
         let path = super::path::address(path)?;
         // While the backlog is full, connect(2) waits as long as send(2) may; poll(2) would not tell of room in it.
         loop {
@@ -251,7 +259,7 @@ fn connect_path(address: &Address, path: &Path, timeout: Duration) -> Result<Con
         Ok(fd)
     })();
     match connected {
-        Ok(fd) => Ok(Connected::over_path(fd, Name::Path(Arc::from(path)))),
+        Ok(fd) => Ok(Connected::over_path(fd, protocol, Name::Path(Arc::from(path)))),
         Err(error) => Err(path_failed(address, path, error, timeout)),
     }
 }
@@ -266,8 +274,11 @@ pub(super) fn path_failed(address: &Address, path: &Path, error: Errno, timeout:
         }
         Errno::PROTOTYPE => {
             // As of /dev/log: connect(2) does not say which kind it is.
-            let why = "it is no stream: it takes datagrams or packets, which talk does not send to a path; ";
-            let error = format!("{why}take `socat - UNIX-SENDTO:{}`", path.display());
+            let path = path.display();
+            let error = format!(
+                "a socket of another kind stands there: write unix:{path} for a stream, unix-dgram:{path} for datagrams, \
+                unix-seqpacket:{path} for packets"
+            );
             ConnectError::Local { address, error: io::Error::other(error) }
         }
         error => ConnectError::Local { address, error: error.into() },
@@ -278,7 +289,7 @@ pub(super) fn path_failed(address: &Address, path: &Path, error: Errno, timeout:
 mod tests {
     use std::net::TcpListener;
 
-    use rustix::net::{SocketAddrUnix, getsockname};
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, getsockname, socket_with};
 
     use super::super::Family;
     use super::*;

@@ -12,6 +12,7 @@ use rustix::net::{
 
 use super::attempt::{Attempt, ConnectError, ConnectOptions, Outcome};
 use super::local::{Guest, Left, Opened};
+use super::message;
 use super::secured::{SecureError, Secured};
 #[cfg(feature = "http")]
 use super::session::Session;
@@ -104,8 +105,8 @@ impl Connected {
 
 impl Connected {
     /// Over a Unix socket, which is bound to a path.
-    pub(super) fn over_path(fd: OwnedFd, peer: Name) -> Self {
-        let (protocol, local, lookup) = (Protocol::Unix, Name::Unnamed, Duration::ZERO);
+    pub(super) fn over_path(fd: OwnedFd, protocol: Protocol, peer: Name) -> Self {
+        let (local, lookup) = (message::own_name(&fd), Duration::ZERO);
         Self {
             fd,
             protocol,
@@ -124,7 +125,7 @@ impl Connected {
     /// Over what has no address.
     pub(super) fn over_local(opened: Opened) -> Self {
         let Opened { fd, protocol, local, peer, guest } = opened;
-        Self { protocol, local, guest, ..Self::over_path(fd, peer) }
+        Self { local, guest, ..Self::over_path(fd, protocol, peer) }
     }
 
     /// The conversation is over: what became of a program that was the other end, or of what was written and read there. It

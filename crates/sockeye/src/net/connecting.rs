@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{SocketAddrUnix, SocketFlags, connect};
 
 use super::attempt::{ConnectError, ConnectOptions};
 use super::connect::{not_found, path_failed};
 use super::connected::{Connected, connect_datagrams};
 use super::race::Race;
 use super::resolve::{self, Lookup, ResolveError};
-use super::{options, path};
+use super::{message, options, path};
 use crate::address::{self, Address, Host};
 use crate::endpoint::{Name, Protocol};
 
@@ -103,9 +103,9 @@ impl Connecting {
         let state = match &target.address.target {
             address::Target::Unix(path) => {
                 let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-                let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
-                let both = socket.and_then(|fd| {
-                    options::apply(&fd, &target.address.options, Protocol::Unix, true)?;
+                let protocol = target.protocol;
+                let both = message::client(protocol, flags).and_then(|fd| {
+                    options::apply(&fd, &target.address.options, protocol, true)?;
                     Ok(State::Path(fd, path::address(path)?))
                 });
                 both.map_err(|error| local(target, error.into()))?
@@ -200,7 +200,7 @@ impl Connecting {
             }
             State::Path(fd, path) => match connect(&*fd, path) {
                 Ok(()) | Err(Errno::ISCONN) => match std::mem::replace(&mut self.state, State::Over) {
-                    State::Path(fd, _) => Connected::over_path(fd, self.target.peer()),
+                    State::Path(fd, _) => Connected::over_path(fd, self.target.protocol, self.target.peer()),
                     _ => return Ok(Progress::Waits(left)),
                 },
                 Err(Errno::AGAIN | Errno::INTR) if !left.is_zero() => {
@@ -217,7 +217,9 @@ impl State {
     fn set_off(target: &Target, found: Vec<SocketAddr>, began: Instant) -> Self {
         match target.protocol {
             Protocol::Udp => Self::Datagrams(found),
-            Protocol::Tcp | Protocol::Unix => Self::Racing(Race::new(found, began + target.options.timeout)),
+            Protocol::Tcp | Protocol::Unix | Protocol::UnixDgram | Protocol::UnixSeqpacket => {
+                Self::Racing(Race::new(found, began + target.options.timeout))
+            }
         }
     }
 }

@@ -15,17 +15,21 @@
 
 mod error;
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind as bind_to, getsockname, socket_with, sockopt};
 
 use super::local::{Guest, LocalEnd, LocalError, Opened};
+use super::message;
 use super::path::{self, Occupant, OwnFile};
+use super::per_peer::{Left, Next, PerPeer};
 use super::{Family, alive, options, resolve};
 use crate::address::{Address, AddressOptions, Host, Target};
 use crate::endpoint::{Endpoint, Name, Protocol};
@@ -60,6 +64,8 @@ pub struct Socket {
     /// The only client that there is, where nobody else can come: a program, standard input and output, a connection that we
     /// were given. The socket is then something that is always ready.
     client: Option<Box<OneClient>>,
+    /// Where each peer of a datagram socket comes as a client of its own: the socket is then what is ready when one comes.
+    per_peer: Option<Box<PerPeer>>,
     /// The file of a Unix socket. It goes before the socket does, while nobody can have another of the same number.
     file: Option<OwnFile>,
     /// The socket.
@@ -72,6 +78,9 @@ impl Socket {
     /// The descriptor becomes an unbound socket that nobody can reach.
     pub fn close(&mut self) {
         self.file = None;
+        if let Some(per_peer) = &self.per_peer {
+            per_peer.close();
+        }
         if let Ok(unbound) = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None) {
             self.fd = unbound;
         }
@@ -101,6 +110,39 @@ impl Socket {
         Some((fd, client.peer.clone(), client.local.clone()))
     }
 
+    /// Has each peer of a datagram socket come as a client of its own, that is over when it is silent for so long.
+    pub(crate) fn split_by_peer(&mut self, idle: Duration) -> Result<(), ListenError> {
+        let endpoint = self.endpoint.clone();
+        let refuse = |error: Errno| ListenError::Other { endpoint: endpoint.clone(), error: error.into() };
+        let bound = rustix::io::fcntl_dupfd_cloexec(&self.fd, 0).map_err(refuse)?;
+        let (per_peer, ready) = PerPeer::begin(bound, endpoint.clone(), idle).map_err(refuse)?;
+        (self.per_peer, self.fd) = (Some(Box::new(per_peer)), ready);
+        Ok(())
+    }
+
+    /// Begins to hear them, with the rights that this thread has now.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub(crate) fn start(&mut self) -> io::Result<()> {
+        self.per_peer.as_mut().map_or(Ok(()), |per_peer| per_peer.start())
+    }
+
+    /// Whether each peer of a datagram socket comes as a client of its own.
+    pub(crate) fn is_split(&self) -> bool {
+        self.per_peer.is_some()
+    }
+
+    /// The next of them, or what was lost of what they said or were to hear.
+    pub(crate) fn next_peer(&self) -> Option<Next> {
+        self.per_peer.as_ref()?.next()
+    }
+
+    /// All of them are over: what was said to them goes out, and what did not is told.
+    pub(crate) fn finish(&mut self) -> Left {
+        self.per_peer.as_mut().map(|per_peer| per_peer.finish()).unwrap_or_default()
+    }
+
     /// Who stands behind that client and has to be waited for, once.
     pub(crate) fn take_guest(&self) -> Option<Box<Guest>> {
         self.client.as_ref()?.guest.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -127,7 +169,10 @@ pub fn bind(requests: &[Request], family: Option<Family>) -> Result<Bound, Liste
     for (index, request) in requests.iter().enumerate() {
         let before = bound.sockets.len();
         match &request.address.target {
-            Target::Unix(path) => bound.sockets.push(bind_path(path, &request.address.options)?),
+            Target::Unix(path) => {
+                let protocol = request.protocols.first().copied().unwrap_or(Protocol::Unix);
+                bound.sockets.push(bind_path(path, protocol, &request.address.options)?);
+            }
             Target::Standard | Target::Command(..) | Target::Descriptor(_) => {
                 let socket = take_over(&request.address, &mut bound.notices)?;
                 if let Name::Inet(address) = &socket.endpoint.name {
@@ -204,6 +249,7 @@ fn take_over(address: &Address, notices: &mut Vec<String>) -> Result<Socket, Lis
                 file: None,
                 request: 0,
                 client: None,
+                per_peer: None,
             });
         }
         Err(end) => end.open(None).map_err(refuse)?,
@@ -213,7 +259,7 @@ fn take_over(address: &Address, notices: &mut Vec<String>) -> Result<Socket, Lis
     let ready = eventfd(1, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|error| refuse(error.into()))?;
     let client = OneClient { fd: Mutex::new(Some(client)), peer, local, guest: Mutex::new(guest) };
     let endpoint = Endpoint { protocol, ..endpoint.clone() };
-    Ok(Socket { endpoint, fd: ready, file: None, request: 0, client: Some(Box::new(client)) })
+    Ok(Socket { endpoint, fd: ready, file: None, request: 0, client: Some(Box::new(client)), per_peer: None })
 }
 
 /// Tells apart who is in their own way.
@@ -341,13 +387,14 @@ fn bind_one(protocol: Protocol, address: SocketAddr, options: &AddressOptions) -
             file: None,
             request: 0,
             client: None,
+            per_peer: None,
         }),
         Err(error) => Err((endpoint, error)),
     }
 }
 
-fn bind_path(path: &Path, options: &AddressOptions) -> Result<Socket, ListenError> {
-    let endpoint = Endpoint { protocol: Protocol::Unix, name: Name::Path(Arc::from(path)), over: None };
+fn bind_path(path: &Path, protocol: Protocol, options: &AddressOptions) -> Result<Socket, ListenError> {
+    let endpoint = Endpoint { protocol, name: Name::Path(Arc::from(path)), over: None };
     let other = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::PermissionDenied => ListenError::NotAllowed { endpoint: endpoint.clone() },
         _ => ListenError::Other { endpoint: endpoint.clone(), error },
@@ -365,16 +412,18 @@ fn bind_path(path: &Path, options: &AddressOptions) -> Result<Socket, ListenErro
     }
     let bound = (|| {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let fd = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        options::apply(&fd, options, Protocol::Unix, true)?;
+        let fd = socket_with(AddressFamily::UNIX, message::kind(protocol), flags, None)?;
+        options::apply(&fd, options, protocol, true)?;
         bind_to(&fd, &path::address(path)?)?;
         let file = (!is_abstract).then(|| OwnFile::new(path));
-        rustix::net::listen(&fd, BACKLOG)?;
+        if protocol != Protocol::UnixDgram {
+            rustix::net::listen(&fd, BACKLOG)?;
+        }
         Ok::<_, Errno>((fd, file))
     })();
     drop(folder);
     match bound {
-        Ok((fd, file)) => Ok(Socket { endpoint, fd, file, request: 0, client: None }),
+        Ok((fd, file)) => Ok(Socket { endpoint, fd, file, request: 0, client: None, per_peer: None }),
         Err(error) => Err(sort(endpoint, error)),
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn apply(fd: impl AsFd, options: &AddressOptions, protocol: Protocol,
     if let Some(bytes) = options.rcvbuf {
         sockopt::set_socket_recv_buffer_size(&fd, bytes)?;
     }
-    if protocol == Protocol::Unix {
+    if protocol.is_unix() {
         return Ok(());
     }
     if let Some(name) = &options.interface {

@@ -5,13 +5,17 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, bind, connect, connect_unspec, getsockname, recvfrom, send, sendto, sockopt};
+use rustix::net::{
+    RecvFlags, SendFlags, Shutdown, bind, connect, connect_unspec, getsockname, recvfrom, send, sendto, shutdown,
+    sockopt,
+};
 
-use crate::endpoint::Name;
+use super::message::{self, Received};
+use crate::endpoint::{Name, Protocol};
 use crate::sys::datagrams::{self, Inbox};
 
 /// A datagram socket and its peer. Threads may send and receive at the same time.
@@ -24,6 +28,8 @@ pub(crate) struct Peer<F> {
     /// It spoke first.
     has_spoken: bool,
     others: Mutex<Others>,
+    has_end: bool,
+    ended: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +42,8 @@ enum State {
     Answered(SocketAddr),
     /// The socket is connected to it, and was from the beginning or almost: what others sent before may still come.
     Known(SocketAddr),
+    /// A Unix socket that is connected to it: nobody else is ever heard.
+    Only,
 }
 
 /// Datagrams of others that came before the peer was known, and what may be kept of them.
@@ -47,6 +55,8 @@ struct Others {
 
 /// Most datagrams of others that are kept for a later conversation.
 const KEPT: usize = 1024;
+/// Messages of a Unix socket that are taken at once.
+const MANY: usize = 64;
 
 impl<F: AsFd> Peer<F> {
     /// The peer of a socket that is connected to where the question goes.
@@ -73,9 +83,66 @@ impl<F: AsFd> Peer<F> {
         Ok(Self::at(socket, state))
     }
 
+    /// The peer of a connected socket whose messages keep their bounds.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn of(socket: F, protocol: Protocol, peer: &Name) -> Result<Self, Errno> {
+        match protocol {
+            Protocol::Udp => Self::new(socket, peer),
+            Protocol::UnixSeqpacket => Self::with_end(socket),
+            _ => Ok(Self::at(socket, State::Only)),
+        }
+    }
+
+    /// The peer of a Unix socket that can say that it has ended.
+    ///
+    /// # Errors
+    /// As setsockopt(2).
+    pub(crate) fn with_end(socket: F) -> Result<Self, Errno> {
+        message::mark_messages(&socket)?;
+        Ok(Self { has_end: true, ..Self::at(socket, State::Only) })
+    }
+
     fn at(socket: F, state: State) -> Self {
-        let (others, ignored) = (Mutex::default(), AtomicU64::new(0));
-        Self { socket, state: Mutex::new(state), ignored, drops_before: 0, has_spoken: false, others }
+        let (others, ignored, ended) = (Mutex::default(), AtomicU64::new(0), AtomicBool::new(false));
+        let state = Mutex::new(state);
+        Self { socket, state, ignored, drops_before: 0, has_spoken: false, others, has_end: false, ended }
+    }
+
+    /// Whether a peer can say that nothing more comes.
+    pub(crate) fn has_end(&self) -> bool {
+        self.has_end
+    }
+
+    /// Whether it has.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Says that nothing more is said.
+    ///
+    /// # Errors
+    /// As shutdown(2).
+    pub(crate) fn say_end(&self) -> Result<(), Errno> {
+        if self.has_end { shutdown(&self.socket, Shutdown::Write) } else { Ok(()) }
+    }
+
+    fn is_only(&self) -> bool {
+        matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Only)
+    }
+
+    /// One message of a Unix socket. At the end it has none, and says that it has ended.
+    fn receive_only(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        match message::receive(&self.socket, buffer, self.has_end)?.0 {
+            Received::Message(length) => Ok(length),
+            // It is not whole: what it says would be another thing.
+            Received::TooLarge(_) => Err(Errno::OVERFLOW),
+            Received::End => {
+                self.ended.store(true, Ordering::Relaxed);
+                Ok(0)
+            }
+        }
     }
 
     /// The peer that a socket is connected to, and no other. The socket's drops before this count are not the peer's.
@@ -83,7 +150,8 @@ impl<F: AsFd> Peer<F> {
     pub(crate) fn known(socket: F, peer: SocketAddr, drops_before: u32, keeps: bool) -> Self {
         let state = Mutex::new(State::Known(peer));
         let others = Mutex::new(Others { keeps, kept: VecDeque::new() });
-        Self { socket, state, ignored: AtomicU64::new(0), drops_before, has_spoken: true, others }
+        let (ignored, ended) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { socket, state, ignored, drops_before, has_spoken: true, others, has_end: false, ended }
     }
 
     /// What others had sent, in the order in which it came.
@@ -135,7 +203,7 @@ impl<F: AsFd> Peer<F> {
             State::Asked(address) | State::Many(address) | State::Answered(address) => {
                 sendto(&self.socket, bytes, SendFlags::NOSIGNAL, &address)
             }
-            State::Known(_) => send(&self.socket, bytes, SendFlags::NOSIGNAL),
+            State::Known(_) | State::Only => send(&self.socket, bytes, SendFlags::NOSIGNAL),
         }
     }
 
@@ -144,6 +212,9 @@ impl<F: AsFd> Peer<F> {
     /// # Errors
     /// As recvfrom(2); `EAGAIN` also if what was there came from somebody else.
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        if self.is_only() {
+            return self.receive_only(buffer);
+        }
         let (_, length, from) = recvfrom(&self.socket, buffer, RecvFlags::DONTWAIT)?;
         let from = from.and_then(|from| SocketAddr::try_from(from).ok());
         if from.is_some_and(|from| self.knows(from)) {
@@ -155,7 +226,9 @@ impl<F: AsFd> Peer<F> {
 
     /// From now on many datagrams are received at a time, and [`Self::receive`] must not be used.
     pub(crate) fn take_many(&self) {
-        datagrams::take_many(&self.socket);
+        if !self.is_only() {
+            datagrams::take_many(&self.socket);
+        }
     }
 
     /// Receives datagrams of the peer, without waiting; `each` hears them. Returns how many were taken.
@@ -163,8 +236,22 @@ impl<F: AsFd> Peer<F> {
     /// # Errors
     /// As recvmmsg(2).
     pub(crate) fn receive_many(&self, inbox: &mut Inbox, mut each: impl FnMut(&[u8])) -> io::Result<usize> {
-        inbox.receive(&self.socket)?;
         let mut taken = 0;
+        if self.is_only() {
+            let mut buffer = vec![0; message::LARGEST];
+            while taken < MANY {
+                match self.receive_only(&mut buffer) {
+                    Ok(_) if self.has_ended() => break,
+                    Ok(length) => each(&buffer[..length]),
+                    Err(Errno::INTR) => continue,
+                    Err(Errno::AGAIN) if taken > 0 => break,
+                    Err(error) => return Err(error.into()),
+                }
+                taken += 1;
+            }
+            return Ok(taken);
+        }
+        inbox.receive(&self.socket)?;
         for arrival in inbox.arrivals() {
             if self.knows(arrival.from) {
                 for datagram in arrival.datagrams() {
@@ -182,7 +269,7 @@ impl<F: AsFd> Peer<F> {
     fn knows(&self, from: SocketAddr) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match *state {
-            State::Many(_) => true,
+            State::Many(_) | State::Only => true,
             State::Known(address) | State::Answered(address) => same(from, address),
             State::Asked(address) if from.ip() == address.ip() => {
                 // The kernel keeps the others away from now on, and tells of a port that closes.

@@ -181,6 +181,14 @@ impl Session {
         }
     }
 
+    /// Packs one message, where those keep their bounds, and adds everything that is to be sent to `wire`.
+    pub(crate) fn say_message(&mut self, bytes: &[u8], wire: &mut Vec<u8>) {
+        if let Some(websocket) = &mut self.websocket {
+            websocket.say_message(bytes);
+            self.send(&[], wire);
+        }
+    }
+
     /// What waits for the end of a line waits no more.
     pub(crate) fn finish_line(&mut self, wire: &mut Vec<u8>) {
         if let Some(websocket) = &mut self.websocket {

@@ -30,6 +30,11 @@ pub(crate) enum Messages {
     Lines,
     /// The same, but the beginning of a line waits for its end.
     WholeLines,
+    /// Messages keep their bounds: each that comes stands behind its length, four bytes in the order of this machine, and what
+    /// is said by [`WebSocket::say_message`] is one.
+    Bounded,
+    /// The same, but what is said is text where it can be.
+    BoundedText,
 }
 
 /// Why a peer ends: a code, and perhaps words.
@@ -176,10 +181,16 @@ impl WebSocket {
     }
 
     fn read(&mut self, clear: &mut Vec<u8>) -> Result<(), TlsError> {
+        let is_bounded = self.is_bounded();
         let State::Open(context) = &mut self.state else { return Ok(()) };
         loop {
             let mut buffers = Buffers { incoming: &mut self.incoming, outgoing: &mut self.outgoing };
             match context.read(&mut buffers) {
+                Ok(message @ (Message::Text(_) | Message::Binary(_))) if is_bounded => {
+                    let bytes = message.into_data();
+                    clear.extend_from_slice(&(bytes.len() as u32).to_ne_bytes());
+                    clear.extend_from_slice(&bytes);
+                }
                 Ok(Message::Text(text)) => {
                     clear.extend_from_slice(text.as_bytes());
                     if self.messages != Messages::Bytes {
@@ -220,11 +231,25 @@ impl WebSocket {
     pub(crate) fn send(&mut self, clear: &[u8], wire: &mut Vec<u8>) {
         if matches!(self.state, State::Open(_)) {
             match self.messages {
-                Messages::Bytes => clear.chunks(PIECE).for_each(|piece| self.say(binary(piece))),
+                Messages::Bytes | Messages::Bounded | Messages::BoundedText => {
+                    clear.chunks(PIECE).for_each(|piece| self.say(binary(piece)))
+                }
                 Messages::Lines | Messages::WholeLines => self.say_lines(clear),
             }
         }
         wire.append(&mut self.outgoing);
+    }
+
+    fn is_bounded(&self) -> bool {
+        matches!(self.messages, Messages::Bounded | Messages::BoundedText)
+    }
+
+    /// Says one message.
+    pub(crate) fn say_message(&mut self, bytes: &[u8]) {
+        match std::str::from_utf8(bytes) {
+            Ok(text) if self.messages == Messages::BoundedText => self.say(Message::text(text)),
+            _ => self.say(binary(bytes)),
+        }
     }
 
     fn say_lines(&mut self, clear: &[u8]) {

@@ -66,6 +66,8 @@ pub(crate) fn look_at(fd: BorrowedFd<'_>) -> io::Result<Nature> {
         (SocketType::STREAM, true) => Protocol::Tcp,
         (SocketType::DGRAM, true) => Protocol::Udp,
         (SocketType::STREAM, false) if family == AddressFamily::UNIX => Protocol::Unix,
+        (SocketType::DGRAM, false) if family == AddressFamily::UNIX => Protocol::UnixDgram,
+        (SocketType::SEQPACKET, false) if family == AddressFamily::UNIX => Protocol::UnixSeqpacket,
         _ => return Err(io::Error::other("it is a socket of a kind that is not spoken here")),
     };
     let has_peer = getpeername(fd).is_ok_and(|peer| peer.is_some());

@@ -189,7 +189,7 @@ impl Socket {
         match self.protocol {
             Protocol::Tcp => self.state == State::Listen,
             Protocol::Udp => self.state == State::Unconnected && port(&self.local).is_some_and(|port| port != 0),
-            Protocol::Unix => {
+            Protocol::Unix | Protocol::UnixDgram | Protocol::UnixSeqpacket => {
                 let takes_datagrams = self.unix == Some(UnixKind::Datagram) && self.peer.is_none();
                 self.state == State::Listen || (takes_datagrams && self.local != Name::Unnamed)
             }

@@ -39,7 +39,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::address::{self, Address, AddressError, Scheme};
+use crate::address::{self, Address, AddressError, Framing, Scheme};
 use crate::endpoint::{Endpoint, Name, Protocol};
 use crate::engine::relay::{self, Capture, Listener, Live, Target, TargetAddress, Targets};
 use crate::event::{Event, Observer};
@@ -52,8 +52,9 @@ use crate::net::listen::{self, Bound, ListenError, Request};
 use crate::net::local::LocalEnd;
 use crate::net::session::{ClientLayers, ServerLayers};
 use crate::net::tls::{Identity, Secrets, TlsClient, TlsError, TlsServer};
+use crate::net::websocket::Messages;
 #[cfg(feature = "http")]
-use crate::net::websocket::{Messages, WsClient, WsServer};
+use crate::net::websocket::{WsClient, WsServer};
 use crate::stop::Stop;
 use crate::sys::files::open_files;
 
@@ -140,13 +141,6 @@ pub enum RelayError {
         /// Where it would lead.
         to: Address,
     },
-    /// A stream and datagrams, which are not joined.
-    Unlike {
-        /// Where it listens.
-        from: Address,
-        /// Where it would lead.
-        to: Address,
-    },
     /// A program or a descriptor is of no use.
     Local {
         /// As it was typed.
@@ -179,10 +173,6 @@ impl fmt::Display for RelayError {
             Self::Itself { endpoint, to } => {
                 write!(f, "{endpoint} would relay to itself: {to} is where it listens; name another server")
             }
-            Self::Unlike { from, to } => write!(
-                f,
-                "{from} and {to} cannot be joined yet: one is a stream, the other datagrams; name two of a kind"
-            ),
             Self::Local { address, error } => write!(f, "{address}: {error}"),
             Self::Listen(error) => error.fmt(f),
             Self::Connect(error) => error.fmt(f),
@@ -205,7 +195,7 @@ impl std::error::Error for RelayError {
             Self::Io(error) | Self::Capture { error, .. } => Some(error),
             Self::Local { error: LocalError::Program(error), .. } => Some(error),
             Self::Local { error: LocalError::Descriptor(error), .. } => Some(error),
-            Self::NoServer | Self::Itself { .. } | Self::Unlike { .. } => None,
+            Self::NoServer | Self::Itself { .. } => None,
         }
     }
 }
@@ -247,6 +237,8 @@ impl Relay {
             return Err(RelayError::NoServer);
         }
         let protocol = protocol(&options.from)?;
+        let framing = framing(options)?;
+        let bounds = if framing.is_some() { Messages::Bounded } else { Messages::Bytes };
         let mut notices = Vec::new();
         let mut targets = Vec::new();
         let secrets = || capture.clone().map(|capture| capture as Arc<dyn Secrets>);
@@ -256,7 +248,7 @@ impl Relay {
         }
         let mut is_single = false;
         for to in &options.to {
-            let target = target(to, protocol, options, secrets(), steering.later.as_ref())?;
+            let target = target(to, bounds, options, secrets(), steering.later.as_ref())?;
             if let TargetAddress::Local(end) = &target.place {
                 is_single |= end.is_single();
                 notices.extend(end.notice());
@@ -266,8 +258,10 @@ impl Relay {
                 notices.push(format!("INSECURE: whoever answers at {to} is believed (insecure)"));
             }
         }
-        let request = Request { address: options.from.clone(), protocols: vec![protocol] };
-        let Bound { sockets, ports, notices: more } =
+        let mut address = options.from.clone();
+        address.options.frame = None;
+        let request = Request { address, protocols: vec![protocol] };
+        let Bound { mut sockets, ports, notices: more } =
             listen::bind(&[request], options.family).map_err(RelayError::Listen)?;
         notices.extend(more);
         let tls = match options.from.scheme {
@@ -282,10 +276,16 @@ impl Relay {
             _ => None,
         };
         #[cfg(feature = "http")]
-        let websocket = is_websocket(&options.from).then(|| WsServer::new(&options.from, Messages::Bytes));
+        let websocket = is_websocket(&options.from).then(|| WsServer::new(&options.from, bounds));
         #[cfg(not(feature = "http"))]
         let websocket = None;
         let layers = ServerLayers { accepts_proxy: options.from.options.accept_proxy, tls, websocket };
+        let idle = options.idle.unwrap_or(limits::FLOW_IDLE);
+        if framing.is_some() && protocol.has_no_end() {
+            for socket in sockets.iter_mut().filter(|socket| !socket.has_one_client()) {
+                socket.split_by_peer(idle).map_err(RelayError::Listen)?;
+            }
+        }
         let mut listeners = Vec::new();
         for mut socket in sockets {
             is_single |= socket.has_one_client();
@@ -300,7 +300,8 @@ impl Relay {
         let bounds = relay::RelaySettings {
             // Datagrams are relayed by one, and so is what changes on the way.
             threads: match (protocol, &steering.live) {
-                (Protocol::Udp, _) | (_, Some(_)) => 1,
+                (Protocol::Udp, _) if framing.is_none() => 1,
+                (_, Some(_)) => 1,
                 _ => options.threads.clamp(1, MOST_THREADS),
             },
             // The end that has one conversation had it then.
@@ -308,7 +309,8 @@ impl Relay {
             grace: options.grace,
             connect_timeout: options.connect_timeout,
             idle: options.idle,
-            datagram_idle: options.idle.unwrap_or(limits::FLOW_IDLE),
+            datagram_idle: idle,
+            messages: framing,
             hearers: options.hearers.clone(),
             capture: steering.capture,
             live: steering.live,
@@ -369,6 +371,8 @@ impl Relay {
 fn protocol(address: &Address) -> Result<Protocol, RelayError> {
     match address.scheme {
         _ if address.is_unix() && matches!(address.scheme, None | Some(Scheme::Unix)) => Ok(Protocol::Unix),
+        Some(Scheme::UnixDgram) => Ok(Protocol::UnixDgram),
+        Some(Scheme::UnixSeqpacket) => Ok(Protocol::UnixSeqpacket),
         _ if address.is_local() => Ok(listen::protocol_of_local(address)),
         None | Some(Scheme::Tcp | Scheme::Tls) => Ok(Protocol::Tcp),
         Some(Scheme::Ws | Scheme::Wss) if cfg!(feature = "http") => Ok(Protocol::Tcp),
@@ -377,9 +381,32 @@ fn protocol(address: &Address) -> Result<Protocol, RelayError> {
     }
 }
 
+/// How streams hold messages, where an end is no stream; none where bytes are relayed, or datagrams over IP alone.
+fn framing(options: &RelayOptions) -> Result<Option<Framing>, RelayError> {
+    let all: Vec<&Address> = [&options.from].into_iter().chain(&options.to).collect();
+    let protocols = all.iter().map(|address| protocol(address)).collect::<Result<Vec<_>, _>>()?;
+    let has_messages = protocols.iter().any(|protocol| protocol.keeps_bounds());
+    let has_stream = all.iter().zip(&protocols).any(|(address, protocol)| {
+        !protocol.keeps_bounds() && !matches!(address.scheme, Some(Scheme::Ws | Scheme::Wss))
+    });
+    let mut framing = None;
+    for address in all {
+        let Some(frame) = address.options.frame else { continue };
+        let refuse = |help| Err(RelayError::Address(AddressError::no_framing_here(address, help)));
+        if !has_messages || !has_stream {
+            return refuse("it says how a stream holds messages, where one end is a stream and the other datagrams");
+        }
+        if framing.replace(frame).is_some_and(|other| other != frame) {
+            return refuse("another address has it with another value: say it once");
+        }
+    }
+    let is_udp = protocols.iter().all(|protocol| *protocol == Protocol::Udp);
+    Ok((has_messages && !is_udp).then(|| framing.unwrap_or_default()))
+}
+
 fn target(
     address: &Address,
-    from: Protocol,
+    bounds: Messages,
     options: &RelayOptions,
     secrets: Option<Arc<dyn Secrets>>,
     later: Option<&Arc<OnceLock<Vec<SocketAddr>>>>,
@@ -389,9 +416,6 @@ fn target(
         return Err(RelayError::Address(AddressError::no_proxy_here(address, help)));
     }
     let protocol = protocol(address)?;
-    if (protocol == Protocol::Udp) != (from == Protocol::Udp) {
-        return Err(RelayError::Unlike { from: options.from.clone(), to: address.clone() });
-    }
     let tls = match address.scheme {
         Some(Scheme::Tls | Scheme::Wss) => {
             Some(TlsClient::new(&address.options.tls, &address.tls_host(), secrets).map_err(RelayError::Tls)?)
@@ -399,7 +423,7 @@ fn target(
         _ => None,
     };
     #[cfg(feature = "http")]
-    let websocket = is_websocket(address).then(|| WsClient::new(address, Messages::Bytes));
+    let websocket = is_websocket(address).then(|| WsClient::new(address, bounds));
     #[cfg(not(feature = "http"))]
     let websocket = None;
     let local = LocalEnd::of_address(address)

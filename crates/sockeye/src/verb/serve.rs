@@ -567,7 +567,7 @@ impl Roles {
     /// Why it cannot be played over a protocol.
     fn refusal(&self, protocol: Protocol) -> Option<&Refused> {
         match protocol {
-            Protocol::Udp => self.datagram.as_ref().err(),
+            Protocol::Udp | Protocol::UnixDgram | Protocol::UnixSeqpacket => self.datagram.as_ref().err(),
             Protocol::Tcp | Protocol::Unix => self.stream.as_ref().err(),
         }
     }
@@ -623,7 +623,7 @@ impl Roles {
 
     fn of(&self, protocol: Protocol) -> Behaviour {
         let behaviour = match protocol {
-            Protocol::Udp => &self.datagram,
+            Protocol::Udp | Protocol::UnixDgram | Protocol::UnixSeqpacket => &self.datagram,
             Protocol::Tcp | Protocol::Unix => &self.stream,
         };
         // Only protocols that can be played are ever bound.

@@ -55,7 +55,7 @@ impl Channel {
         }
         self.line = match protocol {
             Protocol::Tcp | Protocol::Unix => Line::Socket(fd),
-            Protocol::Udp => match Peer::new(fd, &peer) {
+            Protocol::Udp | Protocol::UnixDgram | Protocol::UnixSeqpacket => match Peer::of(fd, protocol, &peer) {
                 Ok(peer) => Line::Datagrams(Box::new(Datagrams::new(peer))),
                 Err(error) => {
                     let address = peer.to_string();

@@ -9,12 +9,13 @@ use super::super::accept::{ACCEPTS, Accepted, ERRORS, MOST_WAITING, PAUSE, accep
 use super::Loop;
 use super::capture::SocketCapture;
 use super::direction::Direction;
-use super::leg::{Behind, Leg};
+use super::leg::{Behind, Bounds, Leg};
+use super::messages::Messages;
 use super::pair::{Client, Pair, Stage};
 use super::poll::{End, Who};
 use super::state::Message;
 use crate::event::{ClosedBy, Conversation, Event, Name};
-use crate::faults::{Chain, Faults, Fortune, Lane};
+use crate::faults::{Chain, DatagramWeather, Faults, Fortune, Lane};
 use crate::gate::{Gate, KeptOut, Pass, WhenFull, who};
 use crate::limits;
 use crate::net::session::ServerLayers;
@@ -160,12 +161,36 @@ impl Loop {
             let chain = Chain::new(lane, fixed, &live, self.now);
             (!chain.is_empty()).then(|| Box::new(chain))
         };
-        let up = Direction::new(Side::Client, weather(&network.up, Side::Client));
-        let down = Direction::new(Side::Server, weather(&network.down, Side::Server));
         let mut near = Leg::new(fd, conversation.protocol, Behind::of(guest.as_deref()));
+        let keeps_bounds = conversation.protocol.keeps_bounds();
+        let layers = self.layers.get(listener);
+        let websocket = layers.and_then(|layers| layers.websocket.as_ref());
+        let (up, down) = match self.shared.options.messages {
+            None => {
+                let up = Direction::new(Side::Client, weather(&network.up, Side::Client));
+                (up, Direction::new(Side::Server, weather(&network.down, Side::Server)))
+            }
+            Some(framing) => {
+                near.carry_messages(match websocket {
+                    Some(_) => Bounds::of_session(),
+                    None if keeps_bounds => Box::new(Bounds::OfSocket { has_end: true }),
+                    None => Bounds::framed(framing),
+                });
+                let shown = (!keeps_bounds && websocket.is_none()).then_some(framing);
+                let way = |side, faults: &Faults, direction| {
+                    let is_bad = fortune == Fortune::Bad && !faults.is_none();
+                    let weather = is_bad.then(|| DatagramWeather::new(*faults, network.seed, number, direction));
+                    Direction::of_messages(side, Messages::new(weather.map(Box::new), shown, !keeps_bounds))
+                };
+                (way(Side::Client, &network.up, 1), way(Side::Server, &network.down, 2))
+            }
+        };
         if let Some(capture) = &self.shared.options.capture {
             let (client, server) = (&conversation.client, &conversation.server);
-            near.wire_tap = Some(SocketCapture::between(capture, End::Near, client, server, number));
+            near.wire_tap = Some(match keeps_bounds {
+                true => SocketCapture::of_messages(capture, End::Near, client, server, number),
+                false => SocketCapture::between(capture, End::Near, client, server, number),
+            });
         }
         let taps = self.taps_of(&conversation);
         let mut pair = Pair::new(near, conversation, (up, down), Stage::Greeting, self.now);

@@ -17,6 +17,9 @@ use crate::net::tls::Secrets;
 /// Bytes of one packet at most, so that its length can be written.
 const LONGEST: usize = 32 * 1024;
 
+/// Most bytes of a datagram over IPv4 (RFC 768, RFC 791).
+const MOST_OF_DATAGRAM: usize = 65_507;
+
 /// A capture file.
 #[derive(Debug)]
 pub(crate) struct Capture(Mutex<State>);
@@ -105,6 +108,8 @@ pub(super) struct SocketCapture {
     peer: Half,
     /// It was reset.
     is_over: bool,
+    /// What passes are datagrams, which have no connection around them.
+    has_datagrams: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -132,11 +137,27 @@ impl SocketCapture {
         Box::new(Self::new(Arc::clone(capture), end, ours, peer, number))
     }
 
+    /// The same of an exchange of messages, each of which is written as a datagram.
+    pub(super) fn of_messages(
+        capture: &Arc<Capture>,
+        end: End,
+        client: &Name,
+        server: &Name,
+        number: u64,
+    ) -> Box<Self> {
+        let (client, server) = (address(client, number, true), address(server, number, false));
+        let (ours, peer) = if end == End::Near { (server, client) } else { (client, server) };
+        let half = |address| Half { address, sequence: 0, has_ended: false };
+        let (capture, ours, peer) = (Arc::clone(capture), half(ours), half(peer));
+        Box::new(Self { capture, end, ours, peer, is_over: false, has_datagrams: true })
+    }
+
     /// A connection that stands: its first packets are made.
     fn new(capture: Arc<Capture>, end: End, ours: SocketAddr, peer: SocketAddr, number: u64) -> Self {
         let half = |address, sequence| Half { address, sequence, has_ended: false };
         let begins = (number as u32).wrapping_mul(0x9e37_79b1);
-        let mut wire = Self { capture, end, ours: half(ours, begins), peer: half(peer, !begins), is_over: false };
+        let (ours, peer) = (half(ours, begins), half(peer, !begins));
+        let mut wire = Self { capture, end, ours, peer, is_over: false, has_datagrams: false };
         let mut out = Vec::new();
         // Who connected begins.
         let we_begin = end == End::Far;
@@ -157,6 +178,13 @@ impl SocketCapture {
     }
 
     fn passed(&mut self, is_ours: bool, bytes: &[u8]) {
+        if self.has_datagrams {
+            let (from, to) = if is_ours { (&self.ours, &self.peer) } else { (&self.peer, &self.ours) };
+            // Longer ones than a packet can say are those of Unix sockets.
+            let shown = &bytes[..bytes.len().min(MOST_OF_DATAGRAM)];
+            self.capture.datagram(self.end, &Name::Inet(from.address), &Name::Inet(to.address), shown);
+            return;
+        }
         let mut out = Vec::with_capacity(bytes.len() + 256);
         for piece in bytes.chunks(LONGEST) {
             self.push(is_ours, PSH | ACK, piece, &mut out);
@@ -168,7 +196,7 @@ impl SocketCapture {
     fn ends(&mut self, is_ours: bool, flags: u8) {
         let half = if is_ours { &mut self.ours } else { &mut self.peer };
         let had_ended = std::mem::replace(&mut half.has_ended, true);
-        if self.is_over || had_ended && flags & FIN != 0 {
+        if self.is_over || self.has_datagrams || had_ended && flags & FIN != 0 {
             return;
         }
         self.is_over = flags & RST != 0;

@@ -8,6 +8,7 @@ use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice
 use transcript::{Moment, Side};
 
 use super::leg::{Buffer, Got, Leg, READ};
+use super::messages::Messages;
 use super::tap::Taps;
 use crate::faults::{Chain, Lane, LiveFault, Met};
 use crate::limits;
@@ -15,7 +16,7 @@ use crate::net::is_of_connection;
 use crate::net::tls::TlsError;
 
 /// Bytes moved in one turn before the other pairs have theirs.
-const TURN: usize = 1 << 20;
+pub(super) const TURN: usize = 1 << 20;
 /// Full reads in a row after which the kernel moves the bytes (splice(2)).
 const BULK: u8 = 2;
 /// What a pipe between two sockets holds.
@@ -77,7 +78,7 @@ pub(super) struct Tools<'a> {
 #[derive(Debug)]
 pub(super) struct Direction {
     /// Who speaks in this direction.
-    side: Side,
+    pub(super) side: Side,
     held: Vec<u8>,
     /// Bytes of those that were sent.
     sent: usize,
@@ -98,6 +99,8 @@ pub(super) struct Direction {
     /// Of a sink that hears no end but the last one: what it had said, and when, since the source has ended.
     answered: Option<(u64, Moment)>,
     pub(super) weather: Option<Box<Chain>>,
+    /// Messages are passed on, and not bytes.
+    pub(super) messages: Option<Box<Messages>>,
 }
 
 impl Direction {
@@ -116,7 +119,13 @@ impl Direction {
             shut: false,
             answered: None,
             weather,
+            messages: None,
         }
+    }
+
+    /// One of messages that keep their bounds.
+    pub(super) fn of_messages(side: Side, messages: Messages) -> Self {
+        Self { messages: Some(Box::new(messages)), ..Self::new(side, None) }
     }
 
     /// These live faults from now on.
@@ -132,7 +141,8 @@ impl Direction {
     pub(super) fn waiting(&self) -> u64 {
         let inside = self.pipe.as_ref().map_or(0, |pipe| pipe.inside);
         let delayed = self.weather.as_ref().map_or(0, |weather| weather.waiting());
-        (self.held.len() - self.sent + inside) as u64 + delayed
+        let messages = self.messages.as_ref().map_or(0, |messages| messages.waiting());
+        (self.held.len() - self.sent + inside) as u64 + delayed + messages
     }
 
     /// Takes bytes that came before there was a sink.
@@ -155,6 +165,11 @@ impl Direction {
         mut taps: Option<&mut Taps>,
         tools: &mut Tools<'_>,
     ) -> Turn {
+        if let Some(mut messages) = self.messages.take() {
+            let turn = self.turn_messages(&mut messages, source, sink, taps, tools);
+            self.messages = Some(messages);
+            return turn;
+        }
         let mut moved = 0;
         loop {
             if let Err(error) = self.pass_on(sink, tools) {
@@ -196,7 +211,7 @@ impl Direction {
     }
 
     /// Passes the end on, once all before it is.
-    fn end(&mut self, source: &Leg, sink: &mut Leg, tools: &Tools<'_>) -> Turn {
+    pub(super) fn end(&mut self, source: &Leg, sink: &mut Leg, tools: &Tools<'_>) -> Turn {
         if let Some(weather) = &mut self.weather
             && let Some(wakes) = weather.end_by(tools.now)
         {

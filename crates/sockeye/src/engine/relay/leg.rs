@@ -9,6 +9,8 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, getsockname, recv, send, shutdown, sockopt};
 
 use super::capture::SocketCapture;
+use super::framing::Framer;
+use crate::address::Framing;
 use crate::endpoint::{Name, Protocol};
 use crate::net::alive;
 use crate::net::local::Guest;
@@ -18,6 +20,7 @@ use crate::net::websocket::Close;
 use crate::net::words;
 use crate::sys::queue;
 use crate::wire::preface::{self, Ends};
+use transcript::Moment;
 
 /// Bytes that are encrypted at once, and most that wait encrypted for a socket to take them before more are.
 const ENCRYPTED: usize = 64 * 1024;
@@ -41,8 +44,8 @@ pub(super) enum Got {
 /// Where what is read stands: room for one read, and what it means where it was encrypted.
 pub(super) struct Buffer {
     raw: Vec<u8>,
-    clear: Vec<u8>,
-    is_clear: bool,
+    pub(super) clear: Vec<u8>,
+    pub(super) is_clear: bool,
 }
 
 /// Bytes read at once.
@@ -51,6 +54,20 @@ pub(super) const READ: usize = 64 * 1024;
 impl Buffer {
     pub(super) fn new() -> Self {
         Self { raw: vec![0; READ], clear: Vec::new(), is_clear: false }
+    }
+
+    /// Room for one message, whatever its length.
+    pub(super) fn room_for_message(&mut self) -> &mut [u8] {
+        self.is_clear = true;
+        self.clear.resize(crate::net::message::LARGEST, 0);
+        &mut self.clear
+    }
+
+    /// Keeps one that was found elsewhere.
+    pub(super) fn keep(&mut self, message: &[u8]) {
+        self.is_clear = true;
+        self.clear.clear();
+        self.clear.extend_from_slice(message);
     }
 
     pub(super) fn bytes(&self, length: usize) -> &[u8] {
@@ -79,16 +96,53 @@ impl Behind {
     }
 }
 
+/// How a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    Well,
+    /// Inside a session that was not ended.
+    Cut,
+}
+
+/// How a leg carries messages, where those keep their bounds from one end to the other.
+#[derive(Debug)]
+pub(super) enum Bounds {
+    /// The socket keeps them.
+    OfSocket {
+        /// Its peer can say that nothing more comes.
+        has_end: bool,
+    },
+    /// They stand in a stream.
+    Framed {
+        framer: Framer,
+        framing: Framing,
+        /// How the stream ended, behind the last of them.
+        ended: Option<Ended>,
+    },
+}
+
 #[derive(Debug)]
 pub(super) struct Leg {
-    fd: OwnedFd,
+    pub(super) fd: OwnedFd,
     behind: Behind,
     /// Bytes that a program was to be given and that it was not there any more to read.
     pub(super) unheard: u64,
     pub(super) protocol: Protocol,
-    session: Option<Box<Session>>,
+    /// None: it carries bytes.
+    pub(super) bounds: Option<Box<Bounds>>,
+    /// Messages that could not be sent or received, and why the last of them was not.
+    pub(super) refused: (u64, String),
+    /// When something came last over what has no end.
+    pub(super) heard: Option<Moment>,
+    /// Its peer has closed its socket, and hears nothing any more.
+    pub(super) has_left: bool,
+    /// All is to end: what may still come is waited for a short time.
+    pub(super) hurries: bool,
+    /// It is not read any more: what could come is for nobody.
+    pub(super) is_over: bool,
+    pub(super) session: Option<Box<Session>>,
     /// What the session wants sent and the socket has not taken.
-    wire: Vec<u8>,
+    pub(super) wire: Vec<u8>,
     pub(super) readable: bool,
     pub(super) writable: bool,
     /// Its end may stand behind what is read next.
@@ -98,8 +152,8 @@ pub(super) struct Leg {
     /// Bytes that came.
     pub(super) received: u64,
     /// We said our end; the socket's is shut once all before it was taken.
-    said_end: bool,
-    is_shut: bool,
+    pub(super) said_end: bool,
+    pub(super) is_shut: bool,
     /// Our end is said by closing.
     ends_by_closing: bool,
     /// The error that broke it.
@@ -115,6 +169,12 @@ impl Leg {
             behind,
             unheard: 0,
             protocol,
+            bounds: None,
+            refused: (0, String::new()),
+            heard: None,
+            has_left: false,
+            hurries: false,
+            is_over: false,
             session: None,
             wire: Vec::new(),
             readable: false,
@@ -157,7 +217,7 @@ impl Leg {
 
     /// Whether its bytes are those of the conversation, so that the kernel may move them.
     pub(super) fn is_plain(&self) -> bool {
-        self.session.is_none() && self.wire_tap.is_none()
+        self.session.is_none() && self.wire_tap.is_none() && self.bounds.is_none()
     }
 
     pub(super) fn is_handshaking(&self) -> bool {
@@ -205,7 +265,7 @@ impl Leg {
         self.is_websocket()
     }
 
-    fn is_websocket(&self) -> bool {
+    pub(super) fn is_websocket(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.is_websocket())
     }
 
@@ -233,6 +293,9 @@ impl Leg {
 
     /// Reads once what is there.
     pub(super) fn receive(&mut self, buffer: &mut Buffer) -> Got {
+        if let Some(Bounds::OfSocket { has_end }) = self.bounds.as_deref() {
+            return self.receive_packet(*has_end, buffer);
+        }
         buffer.is_clear = self.session.is_some();
         if self.session.is_none() {
             return match self.receive_raw(&mut buffer.raw) {
@@ -378,6 +441,10 @@ impl Leg {
             if self.said_end && !self.is_shut {
                 self.is_shut = true;
                 self.tell(SocketCapture::ended);
+                if matches!(self.bounds.as_deref(), Some(Bounds::OfSocket { has_end: false })) {
+                    // Nobody would hear of it.
+                    return Ok(());
+                }
                 return match shutdown(&self.fd, Shutdown::Write) {
                     // It is broken, and reading tells how.
                     Ok(()) | Err(Errno::NOTCONN) => Ok(()),
@@ -467,7 +534,7 @@ impl Leg {
         }
     }
 
-    fn tell(&mut self, act: impl FnOnce(&mut SocketCapture)) {
+    pub(super) fn tell(&mut self, act: impl FnOnce(&mut SocketCapture)) {
         if let Some(tap) = &mut self.wire_tap {
             act(tap);
         }

@@ -6,8 +6,10 @@ mod accept;
 mod capture;
 mod direction;
 mod flows;
+mod framing;
 mod leg;
 mod live;
+mod messages;
 mod pair;
 mod parting;
 mod pcapng;
@@ -28,6 +30,7 @@ use transcript::{FaultKind, Moment};
 use super::reactor::slab::Slab;
 use super::reactor::timers::Timers;
 use super::reactor::token::Key;
+use crate::address::Framing;
 use crate::event::{Event, Observer, Protocol};
 use crate::failure::Kind;
 use crate::faults::BadNetwork;
@@ -40,7 +43,7 @@ use crate::wire::preface;
 use accept::Newcomer;
 use direction::{Pipes, Tools};
 use flows::Flows;
-use leg::{Behind, Buffer, Leg};
+use leg::{Behind, Bounds, Buffer, Leg};
 use pair::{Connecting, Pair, PairStatus, Stage};
 use parting::Parting;
 use poll::{End, Poll, Ready, Who};
@@ -71,6 +74,8 @@ pub(crate) struct RelaySettings {
     pub(crate) idle: Option<Duration>,
     /// How long a client's datagrams may stay away until it is forgotten.
     pub(crate) datagram_idle: Duration,
+    /// How streams hold messages, where messages keep their bounds from one end to the other, for an end is no stream.
+    pub(crate) messages: Option<Framing>,
     /// Pairs at once.
     pub(crate) pairs: usize,
     /// Who may come in.
@@ -229,10 +234,16 @@ pub(crate) fn run(
     for worker in workers {
         let _ = worker.join();
     }
+    let lost = first.finish_peers();
     if let Some(live) = &shared.options.live {
         live.end();
     }
-    ran.map(|at_once| shared.summary(at_once))
+    let mut summary = ran.map(|at_once| shared.summary(at_once))?;
+    if lost > 0 {
+        summary.lost += lost;
+        summary.failure.get_or_insert(PairFailure::CutShort);
+    }
+    Ok(summary)
 }
 
 impl Loop {
@@ -270,12 +281,15 @@ impl Loop {
     }
 
     /// Takes over the sockets.
-    fn listen(&mut self, listeners: Vec<Listener>, stop: Stop) -> io::Result<()> {
+    fn listen(&mut self, mut listeners: Vec<Listener>, stop: Stop) -> io::Result<()> {
+        listeners.iter_mut().try_for_each(|listener| listener.socket.start())?;
         self.poll.add(&stop, Who::Stop)?;
         if let Some(live) = &self.shared.options.live {
             self.poll.add(&**live, Who::Faults)?;
         }
-        if listeners.first().is_some_and(|listener| listener.socket.endpoint.protocol == Protocol::Udp) {
+        let is_udp =
+            |listener: &Listener| listener.socket.endpoint.protocol == Protocol::Udp && !listener.socket.is_split();
+        if listeners.first().is_some_and(is_udp) {
             let flows = Flows::new(listeners.into_iter().map(|listener| listener.socket).collect());
             for (index, socket) in flows.near().iter().enumerate() {
                 self.poll.add(&socket.fd, Who::Datagrams(index as u32))?;
@@ -296,6 +310,19 @@ impl Loop {
             self.shared.is_attentive.store(true, std::sync::atomic::Ordering::SeqCst);
         }
         Ok(())
+    }
+
+    /// What was said to peers of datagram sockets goes out; how many bytes did not.
+    fn finish_peers(&mut self) -> u64 {
+        let mut lost = 0;
+        for listener in &mut self.listeners {
+            let left = listener.socket.finish();
+            lost += left.lost;
+            for (count, error) in left.told {
+                self.shared.observe(Event::Dropped { count, error });
+            }
+        }
+        lost
     }
 
     /// Whether it was asked twice to end.
@@ -344,7 +371,10 @@ impl Loop {
                         for message in self.shared.messages(self.seat) {
                             match message {
                                 Message::Client(client) => self.take_in(*client),
-                                Message::Stop(by) => self.stop_by = Some(by),
+                                Message::Stop(by) => {
+                                    self.stop_by = Some(by);
+                                    self.end_silent();
+                                }
                                 Message::End => {
                                     self.cut_all();
                                     return Ok(false);
@@ -411,6 +441,22 @@ impl Loop {
         self.close_listeners();
         self.shared.is_attentive.store(true, std::sync::atomic::Ordering::SeqCst);
         self.shared.write_all(|| Message::Stop(by));
+        self.end_silent();
+    }
+
+    /// The relay ends: clients that cannot say that they have ended have, and get the answers to what they said.
+    fn end_silent(&mut self) {
+        for key in self.pairs.keys() {
+            if let Some(pair) = self.pairs.get_mut(key)
+                && pair.near.protocol.has_no_end()
+            {
+                pair.near.is_over = true;
+                if let Some(far) = &mut pair.far {
+                    far.hurries = true;
+                }
+                self.advance(key);
+            }
+        }
     }
 
     fn close_listeners(&mut self) {
@@ -604,7 +650,18 @@ impl Loop {
                         connecting.failed(target, error, self.now);
                         continue;
                     }
-                    pair.far = Some(Leg::new(fd, target.protocol, Behind::of(guest.as_deref())));
+                    let mut far = Leg::new(fd, target.protocol, Behind::of(guest.as_deref()));
+                    if let Some(framing) = self.shared.options.messages {
+                        let protocol = target.protocol;
+                        far.carry_messages(match &target.layers.websocket {
+                            Some(_) => Bounds::of_session(),
+                            None if protocol.keeps_bounds() => {
+                                Box::new(Bounds::OfSocket { has_end: !protocol.has_no_end() })
+                            }
+                            None => Bounds::framed(framing),
+                        });
+                    }
+                    pair.far = Some(far);
                     pair.guests.extend(guest.map(|guest| *guest));
                     pair.target = Some(index);
                     if stands {
@@ -670,7 +727,10 @@ impl Loop {
         pair.conversation.to = Some(target.name(connecting.address));
         if let (Some(capture), Some(to)) = (&self.shared.options.capture, &pair.conversation.to) {
             let (ours, number) = (far.own_name(), pair.conversation.number);
-            far.wire_tap = Some(capture::SocketCapture::between(capture, End::Far, &ours, to, number));
+            far.wire_tap = Some(match far.protocol.keeps_bounds() {
+                true => capture::SocketCapture::of_messages(capture, End::Far, &ours, to, number),
+                false => capture::SocketCapture::between(capture, End::Far, &ours, to, number),
+            });
         }
         (pair.stage, pair.deadline) = (Stage::Joined, None);
         pair.last_moved.1 = self.now;

@@ -180,6 +180,7 @@ impl Pair {
         leg.readable |= ready.readable || ready.hung;
         leg.writable |= ready.writable || ready.broken;
         leg.hung |= ready.hung;
+        leg.has_left |= ready.broken && leg.bounds.is_some() && leg.protocol.keeps_bounds() && end == End::Near;
         if ready.broken && (leg.ended || self.is_stalled(end)) {
             let leg = if end == End::Near { Some(&mut self.near) } else { self.far.as_mut() };
             // Nobody reads it any more, so nobody else would learn of it.
@@ -219,7 +220,11 @@ impl Pair {
             match self.near.receive(tools.buffer) {
                 Got::Bytes(length) => {
                     let bytes = tools.buffer.bytes(length);
-                    self.up.take(bytes, tools.now, self.taps.as_deref_mut());
+                    match self.up.messages {
+                        // Where a message ends is found when it is passed on.
+                        Some(_) => self.near.keep(bytes),
+                        None => self.up.take(bytes, tools.now, self.taps.as_deref_mut()),
+                    }
                 }
                 Got::Nothing => {
                     if self.near.flush().is_err() {
@@ -344,6 +349,17 @@ impl Pair {
         if let Some((end, error)) = broken.into_iter().find_map(|(end, error)| Some((end, error?))) {
             return self.broken(end, error, tools);
         }
+        if self.near.has_left && self.up.shut && far.is_shut() && !self.down.shut {
+            // The server has all that was said, and there is nobody to hear an answer.
+            if self.down.waiting() > 0 {
+                return self.broken(End::Near, Errno::PIPE, tools);
+            }
+            self.by = Some(if self.near.protocol.has_no_end() { ClosedBy::Timeout } else { ClosedBy::Client });
+            let _ = self.near.say_end();
+            let until = tools.now.after(crate::limits::DRAIN_WAIT);
+            self.stage = Stage::Cutting { until };
+            return self.finish_cutting(until, tools);
+        }
         if self.up.shut && self.down.shut && self.near.is_shut() && far.is_shut() {
             if self.up.was_cut || self.down.was_cut {
                 let who = if self.up.was_cut { "the client" } else { "the server" };
@@ -416,6 +432,11 @@ impl Pair {
         self.failure.get_or_insert(PairFailure::Reset);
         let who = if end == End::Near { "the client" } else { "the server" };
         let how = match error {
+            Errno::CONNREFUSED => {
+                // An answer by ICMP, or of the system where the peer's socket is gone.
+                self.failure = Some(PairFailure::Kind(Kind::Refused));
+                "does not listen: port or path closed".to_owned()
+            }
             Errno::CONNRESET | Errno::PIPE => "reset the connection".to_owned(),
             other => format!("is gone: {}", words(&std::io::Error::from(other))),
         };
@@ -540,7 +561,10 @@ impl Pair {
             while !leg.ended {
                 match leg.receive(tools.buffer) {
                     Got::Bytes(_) => {}
-                    Got::Nothing => break,
+                    Got::Nothing => {
+                        leg.ended = leg.has_no_end();
+                        break;
+                    }
                     Got::End | Got::Cut | Got::Broken(_) | Got::NotSecure(_) => leg.ended = true,
                 }
             }
@@ -595,6 +619,24 @@ impl Pair {
         });
         let lasted = Duration::from_nanos(now.nanos().saturating_sub(self.opened.nanos()));
         let (from_client, from_server) = (self.up.came, self.down.came);
+        for way in [&mut self.up, &mut self.down] {
+            let (count, bytes) = way.messages.as_ref().map_or((0, 0), |messages| messages.dropped());
+            way.passed += bytes;
+            if count > 0 {
+                self.reason.get_or_insert_with(|| format!("{count} datagrams were lost on purpose (--drop)"));
+            }
+        }
+        for leg in [Some(&self.near), self.far.as_ref()].into_iter().flatten() {
+            let (count, why) = &leg.refused;
+            if *count > 0 {
+                let words = match count {
+                    1 => format!("1 message did not arrive: {why}"),
+                    count => format!("{count} messages did not arrive; the last: {why}"),
+                };
+                self.reason = Some(self.reason.take().map_or(words.clone(), |reason| format!("{reason}; {words}")));
+                self.failure.get_or_insert(PairFailure::CutShort);
+            }
+        }
         let lost = (from_client - self.up.passed.min(from_client)) + (from_server - self.down.passed.min(from_server));
         let unheard = self.near.unheard + self.far.as_ref().map_or(0, |far| far.unheard);
         if unheard > 0 {

@@ -8,7 +8,7 @@ use transcript::record::{Recording, Secret};
 use transcript::{Carrier, Side};
 
 use super::Loop;
-use crate::event::{Conversation, Event, Protocol};
+use crate::event::{Conversation, Event};
 use crate::net::words;
 use crate::record::{Record, Tap};
 
@@ -68,7 +68,7 @@ impl Loop {
         }
         let mut taps = Taps::default();
         if let Some(path) = hearers.path(conversation.number) {
-            let carrier = if conversation.protocol == Protocol::Udp { Carrier::Datagram } else { Carrier::Stream };
+            let carrier = if conversation.protocol.keeps_bounds() { Carrier::Datagram } else { Carrier::Stream };
             let (secrets, times) = (hearers.secrets.clone(), hearers.times);
             match Record::create(&path, Recording { carrier, at: None, secrets, times }) {
                 Ok(record) => taps.record = Some(Arc::new(record)),

@@ -16,7 +16,7 @@ use crate::endpoint::{Conversation, Name, Protocol};
 use crate::net::local::{Guest, LocalEnd};
 use crate::net::session::{ClientLayers, Session};
 use crate::net::tls::TlsError;
-use crate::net::{options, path, race};
+use crate::net::{message, options, path, race};
 
 /// How long one that did not answer is passed over, at first and at most.
 const REST: Duration = Duration::from_millis(500);
@@ -116,8 +116,8 @@ impl Target {
                 return Ok(Begun { fd: opened.fd, stands: true, guest: opened.guest });
             }
             TargetAddress::Path(name) => {
-                let fd = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-                options::apply(&fd, options, Protocol::Unix, true)?;
+                let fd = message::client(self.protocol, flags)?;
+                options::apply(&fd, options, self.protocol, true)?;
                 let connected = connect(&fd, &path::address(name)?);
                 (fd, connected)
             }

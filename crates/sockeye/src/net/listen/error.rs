@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::child::ProgramError;
-use crate::endpoint::{Endpoint, Name, Protocol};
+use crate::endpoint::{Endpoint, Name};
 use crate::net::{words, words_at};
 use crate::sys::holder::Holder;
 
@@ -72,7 +72,7 @@ impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InUse { endpoint, holder } => {
-                let what = if endpoint.protocol == Protocol::Unix { "path" } else { "port" };
+                let what = if endpoint.protocol.is_unix() { "path" } else { "port" };
                 let advice = holder.advice();
                 write!(f, "cannot listen on {endpoint}: the {what} is in use by {holder}; ")?;
                 write!(f, "{advice} choose another {what}")

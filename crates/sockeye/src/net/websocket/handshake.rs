@@ -231,6 +231,8 @@ impl Judging {
 /// What an address says of messages, else the default.
 fn messages_of(binary: Option<bool>, default: Messages) -> Messages {
     match binary {
+        Some(false) if default == Messages::Bounded => Messages::BoundedText,
+        _ if default == Messages::Bounded => default,
         None => default,
         Some(true) => Messages::Bytes,
         Some(false) if default == Messages::Bytes => Messages::Lines,

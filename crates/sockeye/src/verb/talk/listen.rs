@@ -102,7 +102,7 @@ pub fn listen(
                 // With the one that opened it.
                 Outcome { received: options.progress.received() - received_before, ..outcome }
             }
-            Protocol::Tcp | Protocol::Unix => match secured(&fd, options) {
+            _ => match secured(&fd, options) {
                 Ok(secure) => stream::talk_over(&fd, (secure.as_ref(), None), input, sink, options),
                 Err(ending) => {
                     Outcome { ending, sent: 0, received: 0, unsent: Default::default(), dropped: 0, first_end: None }

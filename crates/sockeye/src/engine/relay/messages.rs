@@ -1,0 +1,330 @@
+//! Messages that keep their bounds from one leg to the other: datagrams, packets, messages of WebSocket, and those that stand
+//! in a stream. Whatever does not arrive is counted and told.
+
+use std::collections::VecDeque;
+
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
+use transcript::Moment;
+
+use super::capture::SocketCapture;
+use super::direction::{Direction, TURN, Tools, Turn};
+use super::framing::{self, Frame, Framer};
+use super::leg::{Bounds, Buffer, Ended, Got, Leg};
+use super::tap::Taps;
+use crate::address::Framing;
+use crate::faults::DatagramWeather;
+use crate::limits;
+use crate::net::message::{self, Received};
+use crate::net::words_of_sending;
+
+/// Bytes that wait for a stream to take them before more messages are added.
+const AHEAD: usize = 64 * 1024;
+
+/// Messages of one direction on their way.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    queue: VecDeque<Vec<u8>>,
+    bytes: u64,
+    weather: Option<Box<DatagramWeather>>,
+    /// How the client's stream holds them, so that whoever listens hears the stream.
+    shown: Option<Framing>,
+    /// The client's are no datagrams, in a record of which nothing ends.
+    tells_end: bool,
+}
+
+impl Messages {
+    pub(super) fn new(weather: Option<Box<DatagramWeather>>, shown: Option<Framing>, tells_end: bool) -> Self {
+        Self { weather, shown, tells_end, ..Self::default() }
+    }
+
+    pub(super) fn waiting(&self) -> u64 {
+        self.bytes + self.weather.as_ref().map_or(0, |weather| weather.waiting())
+    }
+
+    fn push(&mut self, message: Vec<u8>) {
+        self.bytes += message.len() as u64;
+        self.queue.push_back(message);
+    }
+
+    /// Messages and bytes that a bad network lost on purpose.
+    pub(super) fn dropped(&self) -> (u64, u64) {
+        self.weather.as_ref().map_or((0, 0), |weather| (weather.dropped, weather.dropped_bytes))
+    }
+}
+
+impl Bounds {
+    /// Those of a stream.
+    pub(super) fn framed(framing: Framing) -> Box<Self> {
+        Box::new(Self::Framed { framer: Framer::new(Frame::Of(framing)), framing, ended: None })
+    }
+
+    /// Those of a session that has messages.
+    pub(super) fn of_session() -> Box<Self> {
+        Box::new(Self::Framed { framer: Framer::new(Frame::Bounded), framing: Framing::None, ended: None })
+    }
+}
+
+impl Leg {
+    /// Messages keep their bounds here.
+    pub(super) fn carry_messages(&mut self, bounds: Box<Bounds>) {
+        if let Bounds::OfSocket { has_end: true } = *bounds {
+            let _ = message::mark_messages(&self.fd);
+        }
+        self.bounds = Some(bounds);
+    }
+
+    /// Keeps bytes of a stream that came before there was anybody to pass them on to.
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
+        if let Some(Bounds::Framed { framer, .. }) = self.bounds.as_deref_mut() {
+            framer.push(bytes);
+        }
+    }
+
+    fn refuse(&mut self, why: String) {
+        self.refused.0 += 1;
+        self.refused.1 = why;
+    }
+
+    /// One message of the socket.
+    pub(super) fn receive_packet(&mut self, has_end: bool, buffer: &mut Buffer) -> Got {
+        while self.readable {
+            match message::receive(&self.fd, buffer.room_for_message(), has_end) {
+                Ok((Received::Message(length), _)) => {
+                    self.received += length as u64;
+                    self.tell(|tap| tap.received(buffer.bytes(length)));
+                    return Got::Bytes(length);
+                }
+                Ok((Received::TooLarge(length), _)) => {
+                    self.refuse(format!("a message of {length} bytes is larger than {}", message::LARGEST));
+                }
+                Ok((Received::End, _)) => {
+                    self.tell(SocketCapture::peer_ended);
+                    return self.broken.map_or(Got::End, Got::Broken);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.readable = false,
+                Err(error) => return Got::Broken(error),
+            }
+        }
+        // What is gone says no more, and over datagrams nothing else says so.
+        self.broken.map_or(Got::Nothing, Got::Broken)
+    }
+
+    /// One message, whatever carries it.
+    fn receive_message(&mut self, buffer: &mut Buffer) -> Got {
+        if self.is_over {
+            return Got::End;
+        }
+        let Some(mut bounds) = self.bounds.take() else { return Got::Nothing };
+        let got = match &mut *bounds {
+            Bounds::OfSocket { has_end } => self.receive_packet(*has_end, buffer),
+            Bounds::Framed { framer, ended, .. } => self.receive_framed(framer, ended, buffer),
+        };
+        self.bounds = Some(bounds);
+        got
+    }
+
+    fn receive_framed(&mut self, framer: &mut Framer, ended: &mut Option<Ended>, buffer: &mut Buffer) -> Got {
+        loop {
+            match framer.next() {
+                Ok(Some(message)) => {
+                    buffer.keep(message);
+                    return Got::Bytes(message.len());
+                }
+                Ok(None) => {}
+                Err(length) => {
+                    self.refuse(format!("a line of more than {length} bytes is no datagram"));
+                    return Got::Broken(Errno::MSGSIZE);
+                }
+            }
+            match ended {
+                None => {}
+                Some(Ended::Well) => return Got::End,
+                Some(Ended::Cut) => return Got::Cut,
+            }
+            match self.receive(buffer) {
+                Got::Bytes(length) => framer.push(buffer.bytes(length)),
+                got @ (Got::End | Got::Cut) => {
+                    *ended = Some(if matches!(got, Got::End) { Ended::Well } else { Ended::Cut });
+                    match framer.finish() {
+                        Ok(Some(last)) => {
+                            buffer.keep(&last);
+                            return Got::Bytes(last.len());
+                        }
+                        Ok(None) => {}
+                        Err(length) => {
+                            self.refuse(format!("the stream ended inside a message, of which {length} bytes had come"));
+                        }
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Sends one message; false if there is no room for it now.
+    fn send_message(&mut self, message: &[u8]) -> Result<bool, Errno> {
+        let Some(Bounds::Framed { framing, .. }) = self.bounds.as_deref() else {
+            return self.send_packet(message);
+        };
+        let framing = *framing;
+        self.flush()?;
+        if self.waiting() > AHEAD {
+            return Ok(false);
+        }
+        if self.is_websocket() {
+            if let Some(session) = &mut self.session {
+                session.say_message(message, &mut self.wire);
+            }
+        } else {
+            let mut frame = Vec::with_capacity(message.len() + 2);
+            match framing::write(framing, message, &mut frame) {
+                Ok(()) => {}
+                Err(why) => {
+                    self.refuse(why);
+                    return Ok(true);
+                }
+            }
+            match &mut self.session {
+                Some(session) => session.send(&frame, &mut self.wire),
+                None => self.wire.append(&mut frame),
+            }
+        }
+        self.flush()?;
+        Ok(true)
+    }
+
+    fn send_packet(&mut self, message: &[u8]) -> Result<bool, Errno> {
+        while self.writable {
+            match send(&self.fd, message, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                Ok(_) => {
+                    self.tell(|tap| tap.sent(message));
+                    return Ok(true);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.writable = false,
+                Err(Errno::MSGSIZE) => {
+                    let (length, protocol) = (message.len(), self.protocol);
+                    self.refuse(format!("a message of {length} bytes is larger than {protocol} takes at once"));
+                    return Ok(true);
+                }
+                // It is lost, as on any full queue, or by a filter: those behind it may go.
+                Err(error @ (Errno::NOBUFS | Errno::NOMEM | Errno::PERM)) => {
+                    self.refuse(format!("a message could not be sent: {}", words_of_sending(&error.into())));
+                    return Ok(true);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether nothing says that its peer has ended.
+    pub(super) fn has_no_end(&self) -> bool {
+        matches!(self.bounds.as_deref(), Some(Bounds::OfSocket { has_end: false }))
+    }
+
+    /// Of what has no end: until when something may still come, now that its peer hears nothing more.
+    fn awaits_quiet(&mut self, now: Moment) -> Option<Moment> {
+        let patience = if self.received > 0 || self.hurries { limits::DATAGRAM_QUIET } else { limits::DATAGRAM_ANSWER };
+        let until = self.heard.get_or_insert(now).after(patience);
+        (until > now).then_some(until)
+    }
+}
+
+impl Direction {
+    /// Moves what messages there are.
+    pub(super) fn turn_messages(
+        &mut self,
+        messages: &mut Messages,
+        source: &mut Leg,
+        sink: &mut Leg,
+        mut taps: Option<&mut Taps>,
+        tools: &mut Tools<'_>,
+    ) -> Turn {
+        let mut moved = 0;
+        loop {
+            if let Err(error) = self.pass_messages_on(messages, sink, tools.now) {
+                return Turn::SinkBroken(error);
+            }
+            let wakes = messages.weather.as_ref().and_then(|weather| weather.wakes());
+            if !messages.queue.is_empty() || sink.is_handshaking() {
+                return Turn::Rests(wakes);
+            }
+            if self.ended {
+                if wakes.is_some() || sink.waiting() > 0 {
+                    return Turn::Rests(wakes);
+                }
+                return self.end(source, sink, tools);
+            }
+            if moved >= TURN {
+                return Turn::More;
+            }
+            match source.receive_message(tools.buffer) {
+                Got::Bytes(length) => {
+                    moved += length.max(256);
+                    source.heard = Some(tools.now);
+                    let message = tools.buffer.bytes(length);
+                    self.message_came(messages, message, taps.as_deref_mut(), tools.now);
+                }
+                Got::Nothing if source.has_no_end() && source.is_shut() => match source.awaits_quiet(tools.now) {
+                    Some(quiet) => return Turn::Rests(wakes.into_iter().chain([quiet]).min()),
+                    None => self.source_ended(messages, source, taps.as_deref_mut()),
+                },
+                Got::Nothing => return Turn::Rests(wakes),
+                got @ (Got::End | Got::Cut) => {
+                    self.was_cut = matches!(got, Got::Cut);
+                    self.source_ended(messages, source, taps.as_deref_mut());
+                }
+                Got::Broken(error) => return Turn::SourceBroken(error),
+                Got::NotSecure(error) => return Turn::NotSecure(error),
+            }
+        }
+    }
+
+    fn source_ended(&mut self, messages: &Messages, source: &mut Leg, taps: Option<&mut Taps>) {
+        (self.ended, source.ended) = (true, true);
+        if let Some(taps) = taps.filter(|_| messages.tells_end) {
+            taps.ended(self.side);
+        }
+    }
+
+    fn message_came(&mut self, messages: &mut Messages, message: &[u8], taps: Option<&mut Taps>, now: Moment) {
+        self.came += message.len() as u64;
+        if let Some(taps) = taps {
+            let mut stream = Vec::new();
+            match messages.shown.map(|framing| framing::write(framing, message, &mut stream)) {
+                Some(Ok(())) => taps.said(self.side, &stream),
+                Some(Err(_)) | None => taps.said(self.side, message),
+            }
+        }
+        match &mut messages.weather {
+            Some(weather) => weather.take(message, now),
+            None => messages.push(message.to_vec()),
+        }
+    }
+
+    /// Gives the sink what waits.
+    fn pass_messages_on(&mut self, messages: &mut Messages, sink: &mut Leg, now: Moment) -> Result<(), Errno> {
+        sink.flush()?;
+        while !sink.is_handshaking() {
+            if messages.queue.is_empty() {
+                let Some(due) = messages.weather.as_mut().and_then(|weather| weather.due(now)) else { break };
+                messages.push(due);
+            }
+            let Some(message) = messages.queue.front() else { break };
+            let refused = sink.refused.0;
+            if !sink.send_message(message)? {
+                break;
+            }
+            let length = message.len() as u64;
+            if sink.refused.0 == refused {
+                self.passed += length;
+            }
+            messages.bytes -= length;
+            messages.queue.pop_front();
+        }
+        Ok(())
+    }
+}
