@@ -9,10 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
-use rustix::net::{
-    RecvFlags, SendFlags, Shutdown, bind, connect, connect_unspec, getsockname, recvfrom, send, sendto, shutdown,
-    sockopt,
-};
+use rustix::net::{RecvFlags, SendFlags, bind, connect, connect_unspec, getsockname, recvfrom, send, sendto, sockopt};
 
 use super::message::{self, Received};
 use crate::endpoint::{Name, Protocol};
@@ -110,22 +107,9 @@ impl<F: AsFd> Peer<F> {
         Self { socket, state, ignored, drops_before: 0, has_spoken: false, others, has_end: false, ended }
     }
 
-    /// Whether a peer can say that nothing more comes.
-    pub(crate) fn has_end(&self) -> bool {
-        self.has_end
-    }
-
-    /// Whether it has.
+    /// Whether the peer has said that nothing more comes.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
-    }
-
-    /// Says that nothing more is said.
-    ///
-    /// # Errors
-    /// As shutdown(2).
-    pub(crate) fn say_end(&self) -> Result<(), Errno> {
-        if self.has_end { shutdown(&self.socket, Shutdown::Write) } else { Ok(()) }
     }
 
     fn is_only(&self) -> bool {

@@ -117,8 +117,10 @@ pub(super) fn write(framing: Framing, message: &[u8], out: &mut Vec<u8>) -> Resu
 mod tests {
     use super::*;
 
-    /// Every message of a stream that comes in pieces of a size.
-    fn all(frame: Frame, stream: &[u8], size: usize) -> (Vec<Vec<u8>>, Result<Option<Vec<u8>>, usize>) {
+    /// Every message of a stream that comes in pieces of a size, and what is found at its end.
+    type All = (Vec<Vec<u8>>, Result<Option<Vec<u8>>, usize>);
+
+    fn all(frame: Frame, stream: &[u8], size: usize) -> All {
         let (mut framer, mut messages) = (Framer::new(frame), Vec::new());
         for piece in stream.chunks(size) {
             framer.push(piece);
