@@ -170,58 +170,39 @@ impl Nc<'_> {
             self.drop_what_hung_up(&mut fds);
 
             if fds[STDIN].revents & libc::POLLIN != 0 && !to_net.is_full() {
-                if matches!(to_net.fill(fds[STDIN].fd), IoOutcome::End | IoOutcome::Failed) {
-                    fds[STDIN].fd = GONE;
-                }
-                if !to_net.is_empty() {
-                    fds[NET_OUT].events = libc::POLLOUT;
-                }
-                if to_net.is_full() {
-                    fds[STDIN].events = 0;
-                }
+                read_stdin(&mut fds, &mut to_net);
             }
             if fds[NET_OUT].revents & libc::POLLOUT != 0 && !to_net.is_empty() {
-                if to_net.drain(fds[NET_OUT].fd, lines)? == IoOutcome::Failed {
-                    fds[NET_OUT].fd = GONE;
-                }
-                if to_net.is_empty() {
-                    fds[NET_OUT].events = 0;
-                }
-                if !to_net.is_full() {
-                    fds[STDIN].events = libc::POLLIN;
-                }
+                write_out(&mut fds, (NET_OUT, STDIN), &mut to_net, lines)?;
             }
             if fds[NET_IN].revents & libc::POLLIN != 0 && !to_stdout.is_full() {
                 self.receive(&mut fds, &mut to_stdout);
             }
             if fds[STDOUT].revents & libc::POLLOUT != 0 && !to_stdout.is_empty() {
-                if to_stdout.drain(fds[STDOUT].fd, Lines::default())? == IoOutcome::Failed {
-                    fds[STDOUT].fd = GONE;
-                }
-                if to_stdout.is_empty() {
-                    fds[STDOUT].events = 0;
-                }
-                if !to_stdout.is_full() {
-                    fds[NET_IN].events = libc::POLLIN;
-                }
+                write_out(&mut fds, (STDOUT, NET_IN), &mut to_stdout, Lines::default())?;
             }
 
             if fds[STDIN].fd == GONE && to_net.is_empty() {
-                if fds[NET_OUT].fd != GONE && options.shutdown {
-                    socket::shutdown(fds[NET_OUT].fd, libc::SHUT_WR);
-                }
-                fds[NET_OUT].fd = GONE;
-                let is_asked_to_quit =
-                    (options.listen || options.transport == Transport::Udp) && options.quit.is_some();
-                if is_asked_to_quit && fds[NET_IN].fd != GONE && to_stdout.is_empty() {
-                    socket::shutdown(fds[NET_IN].fd, libc::SHUT_RD);
-                    fds[NET_IN].fd = GONE;
-                    self.keeps_listening = false;
-                }
+                self.stop_sending(&mut fds, to_stdout.is_empty());
             }
             if fds[NET_IN].fd == GONE && to_stdout.is_empty() {
                 fds[STDOUT].fd = GONE;
             }
+        }
+    }
+
+    /// All of standard input has left.
+    fn stop_sending(&mut self, fds: &mut [libc::pollfd; 4], all_written: bool) {
+        let options = self.options;
+        if fds[NET_OUT].fd != GONE && options.shutdown {
+            socket::shutdown(fds[NET_OUT].fd, libc::SHUT_WR);
+        }
+        fds[NET_OUT].fd = GONE;
+        let is_asked_to_quit = (options.listen || options.transport == Transport::Udp) && options.quit.is_some();
+        if is_asked_to_quit && fds[NET_IN].fd != GONE && all_written {
+            socket::shutdown(fds[NET_IN].fd, libc::SHUT_RD);
+            fds[NET_IN].fd = GONE;
+            self.keeps_listening = false;
         }
     }
 
@@ -289,6 +270,37 @@ impl Nc<'_> {
             fds[NET_IN].fd = GONE;
         }
     }
+}
+
+fn read_stdin(fds: &mut [libc::pollfd; 4], to_net: &mut Buffer) {
+    if matches!(to_net.fill(fds[STDIN].fd), IoOutcome::End | IoOutcome::Failed) {
+        fds[STDIN].fd = GONE;
+    }
+    if !to_net.is_empty() {
+        fds[NET_OUT].events = libc::POLLOUT;
+    }
+    if to_net.is_full() {
+        fds[STDIN].events = 0;
+    }
+}
+
+/// Writes what is held to one end, and lets the other one be read again where there is room.
+fn write_out(
+    fds: &mut [libc::pollfd; 4],
+    (to, from): (usize, usize),
+    held: &mut Buffer,
+    lines: Lines,
+) -> Result<(), Fatal> {
+    if held.drain(fds[to].fd, lines)? == IoOutcome::Failed {
+        fds[to].fd = GONE;
+    }
+    if held.is_empty() {
+        fds[to].events = 0;
+    }
+    if !held.is_full() {
+        fds[from].events = libc::POLLIN;
+    }
+    Ok(())
 }
 
 enum Waited {

@@ -315,21 +315,12 @@ impl Receiving<'_> {
             match poll(watched, time.as_ref()) {
                 Err(Errno::INTR) => continue,
                 Err(error) => return Ending::Failed("cannot wait for the socket", error.into()),
-                Ok(0) => {
-                    let now = Instant::now();
-                    if self.deadline.is_some_and(|at| now >= at) {
-                        return Ending::TimedOut(options.timeout.unwrap_or_default());
-                    }
-                    if let Some(idle) = options.idle
-                        && now >= self.activity.last() + idle
-                    {
-                        return Ending::Idle(idle);
-                    }
-                    if quiet_at.is_some_and(|at| now >= at) {
-                        return if answers > 0 { Ending::Done } else { Ending::NoAnswer(patience) };
-                    }
-                    continue;
-                }
+                Ok(0) => match self.due(quiet_at) {
+                    Some(Due::Ended(ending)) => return ending,
+                    Some(Due::Quiet) if answers > 0 => return Ending::Done,
+                    Some(Due::Quiet) => return Ending::NoAnswer(patience),
+                    None => continue,
+                },
                 Ok(_) => {}
             }
             if !polled[1].revents().is_empty() && !input_ended {
@@ -363,18 +354,49 @@ impl Receiving<'_> {
                         return of_output(error, options);
                     }
                 }
-                Err(error) => match Errno::from_io_error(&error) {
-                    Some(Errno::INTR | Errno::AGAIN) => {}
-                    Some(Errno::CONNREFUSED) => return Ending::PortClosed,
-                    Some(told) if is_of_connection(told) => return Ending::Unreachable(error),
-                    _ => return Ending::Failed("cannot receive", error),
-                },
+                Err(error) => {
+                    if let Some(ending) = of_receiving(error) {
+                        return ending;
+                    }
+                }
             }
             // What is sent is done; a port that is known to be closed was told just now.
             if input_ended && options.direction == Direction::Send {
                 return Ending::Done;
             }
         }
+    }
+
+    /// What has run out, if anything has.
+    fn due(&self, quiet_at: Option<Instant>) -> Option<Due> {
+        let (now, options) = (Instant::now(), self.options);
+        if self.deadline.is_some_and(|at| now >= at) {
+            return Some(Due::Ended(Ending::TimedOut(options.timeout.unwrap_or_default())));
+        }
+        if let Some(idle) = options.idle
+            && now >= self.activity.last() + idle
+        {
+            return Some(Due::Ended(Ending::Idle(idle)));
+        }
+        quiet_at.is_some_and(|at| now >= at).then_some(Due::Quiet)
+    }
+}
+
+/// What a conversation waited for in vain.
+enum Due {
+    /// A limit ends it.
+    Ended(Ending),
+    /// The peer says no more.
+    Quiet,
+}
+
+/// What an error of receiving ends.
+fn of_receiving(error: std::io::Error) -> Option<Ending> {
+    match Errno::from_io_error(&error) {
+        Some(Errno::INTR | Errno::AGAIN) => None,
+        Some(Errno::CONNREFUSED) => Some(Ending::PortClosed),
+        Some(told) if is_of_connection(told) => Some(Ending::Unreachable(error)),
+        _ => Some(Ending::Failed("cannot receive", error)),
     }
 }
 
