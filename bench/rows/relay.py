@@ -2,6 +2,7 @@
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import time
 
@@ -16,6 +17,7 @@ HAPROXY, NGINX, OURS, SOCAT = "haproxy", "nginx stream", "sockeye", "socat fork"
 PLACE = OUT / "relay"
 MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
 AT_ONCE = 64
+CHURNED = 2_000
 HELD = 1_000
 SECURE_MIB = 512
 
@@ -103,6 +105,25 @@ def ask(name, connections, batch, seconds):
         return rate, cpu, p99 / 1000
 
 
+def calls(name, batch):
+    """System calls of the relay for an answer, or for a connection that asks once: the same however busy the machine is."""
+    with between(name, greeter) as (relay, port), Program(
+            ["strace", "-c", "-f", "-U", "calls,name", "-p", relay.pid], core="0,1", stderr=subprocess.PIPE) as tracer:
+        time.sleep(0.5)
+        if batch:
+            done = output_of([OUT / "driver", port, AT_ONCE, batch, 2])[0] * 2
+        else:
+            output_of([OUT / "driver", "-n", CHURNED, port, 16, 0, 5])
+            done = CHURNED
+        tracer.process.send_signal(signal.SIGINT)
+        said = tracer.process.stderr.read()
+        counted = [line.split() for line in (said if isinstance(said, str) else said.decode()).splitlines()]
+        total = sum(int(words[0]) for words in counted if len(words) == 2 and words[0].isdigit() and words[1] != "total")
+        if not total:
+            raise Failed("strace counted nothing")
+        return (total / done,)
+
+
 def bulk(name, mib):
     """GiB a second from the moment that the sender starts until the receiver has ended, and the relay's CPU a GiB."""
     to, port, gib = free_port(), free_port(), mib / 1024
@@ -188,6 +209,7 @@ def relay(plan):
         Column("p99 ms", ",.2f", LESS, ratio=False),
     ])
     mib = plan.pick(512, 2048)
+    called = Table("Relay, system calls", "Counted by strace, what epoll brings together included.", [Column("calls", ",.1f", LESS, ratio=False)])
     moved = Table("Relay, bulk", f"{mib / 1024:.3g} GiB from `dd bs=1M` through a pipe, the C sender, the relay and the C receiver to /dev/null.", [
         Column("GiB/s", ".2f", MORE),
         Column("relay's CPU s per GiB", ".3f", LESS),
@@ -208,6 +230,11 @@ def relay(plan):
         work = turns(RELAYS, lambda name, connections=connections: ask(name, connections, 1, plan.seconds))
         plain.add(f"dialogue, {connections:,} connections", in_turn(plan, work), plan.rounds)
     plain.add("churn", in_turn(plan, turns(RELAYS, lambda name: ask(name, AT_ONCE, 0, plan.seconds))), plan.rounds)
+    if installed("strace"):
+        for work, batch in (("an answer, 64 connections", 1), ("a connection of churn", 0)):
+            called.add(work, in_turn(plan, turns([HAPROXY, NGINX, OURS], lambda name, batch=batch: calls(name, batch))), plan.rounds)
+    else:
+        plan.left_out.add("strace")
     moved.add("up", in_turn(plan, turns(RELAYS, lambda name: bulk(name, mib))), plan.rounds)
     held.add("idle", in_turn(plan, turns([HAPROXY, NGINX, OURS], hold)), plan.rounds)
     enders = [HAPROXY, NGINX, OURS]
@@ -221,4 +248,4 @@ def relay(plan):
         else:
             plan.left_out.add(program)
     (PLACE / "www/large").unlink()
-    return [plain, moved, held, secure]
+    return [plain, called, moved, held, secure]
