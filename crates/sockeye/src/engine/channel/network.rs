@@ -68,6 +68,7 @@ struct Playable {
     name: String,
     client: Arc<Script>,
     server: Arc<Script>,
+    has_gap: bool,
 }
 
 /// What one end says about it.
@@ -228,7 +229,13 @@ fn playables() -> Vec<Playable> {
         if client.spans() {
             continue;
         }
-        playables.push(Playable { name: path.file_name().unwrap().to_string_lossy().into_owned(), client, server });
+        let has_gap = String::from_utf8_lossy(&text).lines().any(|line| line.starts_with("gap "));
+        playables.push(Playable {
+            name: path.file_name().unwrap().to_string_lossy().into_owned(),
+            client,
+            server,
+            has_gap,
+        });
     }
     assert!(playables.len() >= 20);
     let (question, answer) = ("?".repeat(3000), "!".repeat(5000));
@@ -237,7 +244,7 @@ fn playables() -> Vec<Playable> {
         let transcript = Transcript::parse(name, text.as_bytes(), &[]).unwrap();
         let prepare = |side| Arc::new(Script::prepare(&transcript, &PlayOptions::new(side, Carrier::Stream)).unwrap());
         let (client, server) = (prepare(Side::Client), prepare(Side::Server));
-        playables.push(Playable { name: name.to_owned(), client, server });
+        playables.push(Playable { name: name.to_owned(), client, server, has_gap: text.starts_with("gap ") });
     }
     playables
 }
@@ -274,7 +281,10 @@ fn both_ends_of_every_transcript_agree_over_an_imaginary_network() {
             .unwrap_or_else(|_| panic!("{}, {mishap:?}: SOCKEYE_SEED={seed} plays it again", playable.name));
         for (account, well) in accounts.iter().zip(well) {
             // Whoever says that it went well has heard everything. How long a session's tickets are is not the same each time.
-            let has_heard_all = account.judged == well.judged || playable.client.has_tls();
+            // A gap is as good as the ending of the last line, which is then still on its way.
+            let may_lack = u64::from(playable.has_gap && matches!(mishap, Mishap::Stall(_)));
+            let has_heard_all = (well.judged.saturating_sub(may_lack)..=well.judged).contains(&account.judged)
+                || playable.client.has_tls();
             let is_right = if account.failure.is_none() { has_heard_all } else { mishap != Mishap::None };
             assert!(is_right, "{}, {mishap:?}: {accounts:?}: SOCKEYE_SEED={seed} plays it again", playable.name);
         }
