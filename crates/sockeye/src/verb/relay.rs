@@ -425,7 +425,7 @@ fn target(
     #[cfg(feature = "http")]
     let websocket = is_websocket(address).then(|| WsClient::new(address, bounds));
     #[cfg(not(feature = "http"))]
-    let websocket = None;
+    let (websocket, _) = (None, bounds);
     let local = LocalEnd::of_address(address)
         .and_then(|end| match end {
             Some(end) if end.is_listening() => {

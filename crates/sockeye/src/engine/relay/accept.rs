@@ -10,7 +10,7 @@ use super::Loop;
 use super::capture::SocketCapture;
 use super::direction::Direction;
 use super::leg::{Behind, Bounds, Leg};
-use super::messages::Messages;
+use super::message_queue::Messages;
 use super::pair::{Client, Pair, Stage};
 use super::poll::{End, Who};
 use super::state::Message;

@@ -8,7 +8,7 @@ use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice
 use transcript::{Moment, Side};
 
 use super::leg::{Buffer, Got, Leg, READ};
-use super::messages::Messages;
+use super::message_queue::Messages;
 use super::tap::Taps;
 use crate::faults::{Chain, Lane, LiveFault, Met};
 use crate::limits;

@@ -1,8 +1,6 @@
 //! Messages that keep their bounds from one leg to the other: datagrams, packets, messages of WebSocket, and those that stand
 //! in a stream. Whatever does not arrive is counted and told.
 
-use std::collections::VecDeque;
-
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use transcript::Moment;
@@ -11,47 +9,15 @@ use super::capture::SocketCapture;
 use super::direction::{Direction, TURN, Tools, Turn};
 use super::framing::{self, Frame, Framer};
 use super::leg::{Bounds, Buffer, Ended, Got, Leg};
+use super::message_queue::Messages;
 use super::tap::Taps;
 use crate::address::Framing;
-use crate::faults::DatagramWeather;
 use crate::limits;
 use crate::net::message::{self, Received};
 use crate::net::words_of_sending;
 
 /// Bytes that wait for a stream to take them before more messages are added.
 const AHEAD: usize = 64 * 1024;
-
-/// Messages of one direction on their way.
-#[derive(Debug, Default)]
-pub(super) struct Messages {
-    queue: VecDeque<Vec<u8>>,
-    bytes: u64,
-    weather: Option<Box<DatagramWeather>>,
-    /// How the client's stream holds them, so that whoever listens hears the stream.
-    shown: Option<Framing>,
-    /// The client's are no datagrams, in a record of which nothing ends.
-    tells_end: bool,
-}
-
-impl Messages {
-    pub(super) fn new(weather: Option<Box<DatagramWeather>>, shown: Option<Framing>, tells_end: bool) -> Self {
-        Self { weather, shown, tells_end, ..Self::default() }
-    }
-
-    pub(super) fn waiting(&self) -> u64 {
-        self.bytes + self.weather.as_ref().map_or(0, |weather| weather.waiting())
-    }
-
-    fn push(&mut self, message: Vec<u8>) {
-        self.bytes += message.len() as u64;
-        self.queue.push_back(message);
-    }
-
-    /// Messages and bytes that a bad network lost on purpose.
-    pub(super) fn dropped(&self) -> (u64, u64) {
-        self.weather.as_ref().map_or((0, 0), |weather| (weather.dropped, weather.dropped_bytes))
-    }
-}
 
 impl Bounds {
     /// Those of a stream.

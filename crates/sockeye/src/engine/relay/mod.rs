@@ -9,6 +9,7 @@ mod flows;
 mod framing;
 mod leg;
 mod live;
+mod message_queue;
 mod messages;
 mod pair;
 mod parting;

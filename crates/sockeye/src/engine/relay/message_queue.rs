@@ -1,0 +1,38 @@
+//! Messages on their way from one leg to the other, and the weather over them.
+
+use std::collections::VecDeque;
+
+use crate::address::Framing;
+use crate::faults::DatagramWeather;
+
+/// Messages of one direction on their way.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    pub(super) queue: VecDeque<Vec<u8>>,
+    pub(super) bytes: u64,
+    pub(super) weather: Option<Box<DatagramWeather>>,
+    /// How the client's stream holds them, so that whoever listens hears the stream.
+    pub(super) shown: Option<Framing>,
+    /// The client's are no datagrams, in a record of which nothing ends.
+    pub(super) tells_end: bool,
+}
+
+impl Messages {
+    pub(super) fn new(weather: Option<Box<DatagramWeather>>, shown: Option<Framing>, tells_end: bool) -> Self {
+        Self { weather, shown, tells_end, ..Self::default() }
+    }
+
+    pub(super) fn waiting(&self) -> u64 {
+        self.bytes + self.weather.as_ref().map_or(0, |weather| weather.waiting())
+    }
+
+    pub(super) fn push(&mut self, message: Vec<u8>) {
+        self.bytes += message.len() as u64;
+        self.queue.push_back(message);
+    }
+
+    /// Messages and bytes that a bad network lost on purpose.
+    pub(super) fn dropped(&self) -> (u64, u64) {
+        self.weather.as_ref().map_or((0, 0), |weather| (weather.dropped, weather.dropped_bytes))
+    }
+}
