@@ -245,6 +245,22 @@ fn one_family_is_shown_where_that_is_asked_for() {
 }
 
 #[test]
+fn sockets_of_one_family_are_shown_where_that_is_asked_for() {
+    let four = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let Ok(six) = std::net::TcpListener::bind("[::1]:0") else { panic!("this machine has no IPv6 loopback") };
+    let ports = [&four, &six].map(|listener| listener.local_addr().unwrap().port().to_string());
+    for (flag, shown, other) in [("-4", &ports[0], &ports[1]), ("-6", &ports[1], &ports[0])] {
+        assert_code(&run(&["ports", flag, shown], b""), 0);
+        assert_code(&run(&["ports", flag, other], b""), 1);
+        let both = text(&run(&["ports", "--listening", flag, shown, other], b"").stdout);
+        assert!(both.contains(&format!(":{shown} ")) && !both.contains(&format!(":{other} ")), "{both}");
+        // Unix sockets are of neither.
+        assert!(!text(&run(&["ports", flag, "--json"], b"").stdout).contains("\"unix\""));
+    }
+    assert_code(&run(&["ports", "-4", "-6"], b""), 2);
+}
+
+#[test]
 fn interfaces_and_addresses_are_those_of_ip() {
     need("ip");
     let script = format!(

@@ -24,6 +24,7 @@ pub(crate) fn run(flags: &Ports, console: &Console) -> Exit {
         listening: flags.listening,
         of: flags.of.clone(),
         protocols: flags.protocol.iter().copied().map(Protocol::from).collect(),
+        family: flags.family.family(),
     };
     let times: Vec<Duration> = flags.ports.iter().filter_map(Wanted::time).collect();
     match (flags.wait, &times[..]) {

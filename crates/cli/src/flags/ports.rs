@@ -34,6 +34,8 @@ pub(crate) struct Ports {
     /// Go on, and say every second which sockets came (+) and went (-)
     #[arg(long, conflicts_with = "wait")]
     pub(crate) watch: bool,
+    #[command(flatten)]
+    pub(crate) family: FamilyFlags,
 }
 
 #[derive(Debug, Args)]

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::event::{Name, Protocol};
+use crate::net::Family;
 pub use crate::sys::inet_diag::TcpInfo;
 use crate::sys::inet_diag::{self, InetSocket};
 pub use crate::sys::process::Process;
@@ -34,6 +35,8 @@ pub struct Query {
     pub of: Option<Of>,
     /// Only these protocols; none: all.
     pub protocols: Vec<Protocol>,
+    /// Only sockets of this family of addresses; none: of any, Unix sockets too.
+    pub family: Option<Family>,
 }
 
 /// Whose sockets are wanted.
@@ -222,7 +225,7 @@ pub fn ports(query: &Query) -> io::Result<Vec<Socket>> {
             found.extend(inet_diag::sockets(protocol)?.into_iter().map(inet));
         }
     }
-    if asked(Protocol::Unix) && query.ports.is_empty() {
+    if asked(Protocol::Unix) && query.ports.is_empty() && query.family.is_none() {
         found.extend(unix(unix_diag::sockets()?));
     }
     found.retain(|socket| is_wanted(socket, query));
@@ -279,7 +282,8 @@ impl Of {
 
 fn is_wanted(socket: &Socket, query: &Query) -> bool {
     let on_port = query.ports.is_empty() || port(&socket.local).is_some_and(|port| query.ports.contains(&port));
-    on_port && (!query.listening || socket.is_listening())
+    let of_family = |family: Family| matches!(&socket.local, Name::Inet(address) if family.has(address));
+    on_port && (!query.listening || socket.is_listening()) && query.family.is_none_or(of_family)
 }
 
 /// Ports by number, then paths, then what has no name.
