@@ -4,8 +4,10 @@
 use std::fmt;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use transcript::{Carrier, Side};
 use url::Url;
 
@@ -18,7 +20,8 @@ struct File {
 
 #[derive(Deserialize)]
 struct Log {
-    entries: Vec<Entry>,
+    /// Each is read by itself: one that is odd spoils no other.
+    entries: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -32,18 +35,21 @@ struct Entry {
 struct Request {
     method: String,
     url: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     headers: Vec<Field>,
     post_data: Option<PostData>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     body_size: i64,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct PostData {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
+    mime_type: String,
+    #[serde(default, deserialize_with = "or_default")]
     text: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     params: Vec<Param>,
     encoding: Option<String>,
 }
@@ -51,36 +57,41 @@ struct PostData {
 #[derive(Deserialize)]
 struct Param {
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     value: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Response {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     status: i64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     status_text: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     headers: Vec<Field>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     content: Content,
 }
 
 #[derive(Deserialize)]
 struct Field {
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     value: String,
 }
 
 #[derive(Default, Deserialize)]
 struct Content {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     size: i64,
     text: Option<String>,
     encoding: Option<String>,
+}
+
+/// What is `null` is not there.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(value: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(value).map(Option::unwrap_or_default)
 }
 
 /// Why a file is no archive.
@@ -89,7 +100,7 @@ pub struct NoArchive(String);
 
 impl fmt::Display for NoArchive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "it is no HTTP archive (HAR): {}", self.0)
+        f.write_str(&self.0)
     }
 }
 
@@ -113,26 +124,33 @@ pub struct Archive {
 pub fn archives(bytes: &[u8]) -> Result<Vec<Archive>, NoArchive> {
     // Some write a mark of UTF-8 before it.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let file: File = serde_json::from_slice(bytes).map_err(|error| NoArchive(error.to_string()))?;
+    let file: File =
+        serde_json::from_slice(bytes).map_err(|error| NoArchive(format!("it is no HTTP archive (HAR): {error}")))?;
     let mut archives: Vec<Archive> = vec![];
-    for entry in file.log.entries {
-        let Ok(url) = Url::parse(&entry.request.url) else { continue };
-        let is_secure = matches!(url.scheme(), "https" | "wss");
-        let (true, Some(host), Some(port)) =
-            (is_secure || matches!(url.scheme(), "http" | "ws"), url.host_str(), url.port_or_known_default())
-        else {
+    let mut of_none = vec![];
+    for (number, entry) in file.log.entries.into_iter().enumerate() {
+        let url = entry.pointer("/request/url").and_then(Value::as_str).and_then(|url| Url::parse(url).ok());
+        let Some((origin, at, url)) = url.and_then(server) else {
+            of_none.push(format!("entry {} is no request over HTTP, and is left out", number + 1));
             continue;
         };
-        let scheme = if is_secure { "https" } else { "http" };
-        let origin = format!("{scheme}://{host}:{port}");
-        let at = archives.iter().position(|archive| archive.origin == origin).unwrap_or_else(|| {
-            let events = if is_secure { vec![Event::Secured] } else { vec![] };
-            let at = format!("tcp://{host}:{port}");
+        let place = archives.iter().position(|archive| archive.origin == origin).unwrap_or_else(|| {
+            let events = if origin.starts_with("https") { vec![Event::Secured] } else { vec![] };
             let conversation = Conversation { carrier: Carrier::Stream, at, notes: vec![], is_cut: false, events };
             archives.push(Archive { origin, requests: 0, conversation });
             archives.len() - 1
         });
-        archives[at].take(&entry, &url);
+        match serde_json::from_value(entry) {
+            Ok(entry) => archives[place].take(&entry, &url),
+            Err(error) => archives[place].left_out(&format!("entry {} is left out: {error}", number + 1)),
+        }
+    }
+    if archives.iter().all(|archive| archive.requests == 0) {
+        let notes = archives.into_iter().flat_map(|archive| archive.conversation.notes);
+        let why: Vec<String> = std::iter::once("it has no request over HTTP that was answered".to_owned())
+            .chain(notes.chain(of_none).take(MOST_REASONS))
+            .collect();
+        return Err(NoArchive(why.join("\n  ")));
     }
     archives.retain(|archive| archive.requests > 0);
     for archive in &mut archives {
@@ -141,10 +159,27 @@ pub fn archives(bytes: &[u8]) -> Result<Vec<Archive>, NoArchive> {
     Ok(archives)
 }
 
+/// Reasons that are told where nothing is left of an archive.
+const MOST_REASONS: usize = 8;
+
+/// Scheme, host and port of who is asked, and the address, if that is over HTTP.
+fn server(url: Url) -> Option<(String, String, Url)> {
+    let scheme = match url.scheme() {
+        "https" | "wss" => "https",
+        "http" | "ws" => "http",
+        _ => return None,
+    };
+    let (host, port) = (url.host_str()?, url.port_or_known_default()?);
+    Some((format!("{scheme}://{host}:{port}"), format!("tcp://{host}:{port}"), url))
+}
+
 impl Archive {
     fn take(&mut self, entry: &Entry, url: &Url) {
         let Entry { request, response } = entry;
         let place = format!("{} {}", request.method, url.path());
+        if request.method == "CONNECT" {
+            return self.left_out(&format!("{place} asks a proxy for a tunnel, and is left out"));
+        }
         if !(200..=599).contains(&response.status) {
             self.left_out(&match response.status {
                 101 => format!("{place} went over to another protocol, and is left out"),
@@ -202,7 +237,8 @@ fn has(fields: &[Field], name: &str) -> bool {
 
 /// Writes the fields of a head. Bodies stand in archives unpacked and in one piece, so what says otherwise goes, and their length
 /// is that of what is there.
-fn fields(fields: &[Field], mut length: Option<usize>, head: &mut String) {
+fn fields(fields: &[Field], length: Option<usize>, head: &mut String) {
+    let mut to_say = length;
     for Field { name, value } in fields {
         let lower = name.to_ascii_lowercase();
         let is_of_version_2 = name.starts_with(':');
@@ -211,10 +247,11 @@ fn fields(fields: &[Field], mut length: Option<usize>, head: &mut String) {
         if is_of_version_2 || ends || name.is_empty() || is_of_coding && length.is_some() {
             continue;
         }
-        if lower == "content-length"
-            && let Some(length) = length.take()
-        {
-            *head += &format!("{name}: {length}\r\n");
+        if lower == "content-length" && length.is_some() {
+            // Once, however often it stands there.
+            if let Some(length) = to_say.take() {
+                *head += &format!("{name}: {length}\r\n");
+            }
             continue;
         }
         // Several of one name are one field in some archives, with a line for each.
@@ -222,7 +259,7 @@ fn fields(fields: &[Field], mut length: Option<usize>, head: &mut String) {
             *head += &format!("{name}: {}\r\n", value.trim_end_matches('\r'));
         }
     }
-    if let Some(length) = length {
+    if let Some(length) = to_say {
         *head += &format!("Content-Length: {length}\r\n");
     }
 }
@@ -230,7 +267,11 @@ fn fields(fields: &[Field], mut length: Option<usize>, head: &mut String) {
 impl PostData {
     fn bytes(&self) -> Option<Vec<u8>> {
         if self.encoding.as_deref() == Some("base64") {
-            return STANDARD.decode(&self.text).ok();
+            return decoded(&self.text);
+        }
+        // The bounds between the parts of such a form, and its files, are not there.
+        if self.text.is_empty() && self.mime_type.starts_with("multipart/") {
+            return None;
         }
         if !self.text.is_empty() || self.params.is_empty() {
             return Some(self.text.clone().into_bytes());
@@ -240,11 +281,25 @@ impl PostData {
     }
 }
 
+/// Base64 as it is found in archives: with or without its padding, in lines, or as it stands in URLs.
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    const LIBERAL: GeneralPurposeConfig = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    let letter = |byte: u8| match byte {
+        b'-' => b'+',
+        b'_' => b'/',
+        other => other,
+    };
+    let letters: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).map(letter).collect();
+    GeneralPurpose::new(&alphabet::STANDARD, LIBERAL).decode(letters).ok()
+}
+
 impl Content {
     /// What was answered; `None` if the archive does not have it.
     fn bytes(&self) -> Option<Vec<u8>> {
         match (&self.text, self.encoding.as_deref()) {
-            (Some(text), Some("base64")) => STANDARD.decode(text).ok(),
+            (Some(text), Some("base64")) => decoded(text),
             (Some(text), _) => Some(text.clone().into_bytes()),
             (None, _) => (self.size <= 0).then(Vec::new),
         }
@@ -303,11 +358,73 @@ mod tests {
 
     #[test]
     fn what_is_no_archive_is_told() {
-        for wrong in ["", "[]", "{\"log\":{}}", "C: a\nS: b\n"] {
+        for wrong in ["", "[]", "{\"log\":{}}", "{\"log\":{\"entries\":{}}}", "C: a\nS: b\n"] {
             assert!(
                 archives(wrong.as_bytes()).unwrap_err().to_string().starts_with("it is no HTTP archive (HAR): "),
                 "{wrong}"
             );
         }
+    }
+
+    /// An archive of one answer, with these members of its response.
+    fn answered(fields: &str, content: &str) -> Result<String, NoArchive> {
+        let json = format!(
+            r#"{{"log":{{"entries":[{{"request":{{"method":"GET","url":"http://a/","headers":null,"postData":null}},
+            "response":{{"status":200,"statusText":null,"headers":[{fields}],"content":{{{content}}}}}}}]}}}}"#
+        );
+        archives(json.as_bytes()).map(|found| found.into_iter().next().unwrap().conversation.transcript())
+    }
+
+    #[test]
+    fn what_tells_how_a_body_was_packed_goes_wherever_it_stands() {
+        let field = |name: &str, value: &str| format!(r#"{{"name":"{name}","value":"{value}"}}"#);
+        let (length, coding) = (field("Content-Length", "999"), field("Content-Encoding", "br"));
+        let (chunked, again) = (field("Transfer-Encoding", "chunked"), field("content-length", "7"));
+        for fields in [
+            [&length, &coding, &chunked],
+            [&coding, &chunked, &length],
+            [&chunked, &length, &again],
+            [&length, &again, &coding],
+        ] {
+            let fields = fields.map(String::as_str).join(",");
+            let text = answered(&fields, r#""size":3,"text":"hi!""#).unwrap();
+            assert_eq!(text.to_lowercase().matches("content-length: 3\n").count(), 1, "{text}");
+            assert!(!text.contains("999") && !text.contains("oding") && !text.contains(": 7"), "{text}");
+        }
+    }
+
+    #[test]
+    fn base64_is_read_as_it_is_written() {
+        for text in ["aGVsbG8/Pw==", "aGVsbG8/Pw", "aGVs\\nbG8/\\r\\nPw==\\n", "aGVsbG8_Pw==", " aGVsbG8_Pw"] {
+            let answer = answered("", &format!(r#""size":7,"encoding":"base64","text":"{text}""#)).unwrap();
+            assert!(answer.contains("S raw: hello??\n"), "{text}: {answer}");
+        }
+        let why = answered("", r#""encoding":"base64","text":"a!""#).unwrap_err().to_string();
+        assert!(why.contains("\n  GET / is left out: the archive does not have its content"), "{why}");
+    }
+
+    #[test]
+    fn one_odd_entry_spoils_no_other_and_is_told() {
+        let entry = |method: &str, url: &str, post: &str, response: &str| {
+            format!(r#"{{"request":{{"method":"{method}","url":"{url}","headers":[]{post}}},"response":{response}}}"#)
+        };
+        let good = r#"{"status":200,"statusText":"OK","headers":[],"content":{"size":1,"text":"x"}}"#;
+        let form =
+            r#","postData":{"mimeType":"multipart/form-data; boundary=x","params":[{"name":"a","fileName":"b"}]}"#;
+        let odd = [
+            (entry("GET", "http://a/1", "", "null"), "entry 1 is left out: invalid type: null"),
+            (entry("GET", "http://a/1", "", r#"{"status":"200"}"#), "entry 1 is left out: invalid type: string"),
+            (entry("GET", "http://a/1", "", r#"{"status":200,"headers":{"a":"b"}}"#), "entry 1 is left out: "),
+            (entry("CONNECT", "http://a:80", "", good), "CONNECT / asks a proxy for a tunnel, and is left out"),
+            (entry("POST", "http://a/1", form, good), "POST /1 is left out: the archive does not have its content"),
+        ];
+        for (odd, why) in odd {
+            let found = text(&format!(r#"{{"log":{{"entries":[{odd},{}]}}}}"#, entry("GET", "http://a/2", "", good)));
+            let (_, requests, _, notes) = &found[0];
+            assert!(*requests == 1 && notes.len() == 1 && notes[0].starts_with(why), "{notes:?}");
+        }
+        let json = format!(r#"{{"log":{{"entries":[{}]}}}}"#, entry("GET", "data:,x", "", good));
+        let why = archives(json.as_bytes()).unwrap_err().to_string();
+        assert!(why.ends_with("\n  entry 1 is no request over HTTP, and is left out"), "{why}");
     }
 }

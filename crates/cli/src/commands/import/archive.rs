@@ -25,7 +25,6 @@ pub(super) fn transcript(bytes: &[u8], flags: &Import, console: &Console) -> Res
 
 fn chosen<'a>(name: &str, archives: &'a [Archive], wanted: Option<StreamWanted>) -> Result<&'a Archive, String> {
     let number = match (wanted, archives) {
-        (_, []) => return Err(format!("{name} has no request over HTTP that was answered")),
         (None, [only]) => return Ok(only),
         (None, _) => None,
         (Some(StreamWanted::Number(number)), _) => Some(number),
