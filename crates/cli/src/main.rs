@@ -17,6 +17,7 @@ mod port_file;
 mod pretty;
 mod shown;
 mod sys;
+mod whole;
 
 use std::process::ExitCode;
 

@@ -2,6 +2,7 @@
 //! in the programs of others.
 #![allow(unsafe_code, reason = "the runtime hides what is looked for, so it is asked before the runtime begins")]
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Which standard streams were closed when the program began.
@@ -56,3 +57,9 @@ extern "C" fn look_at_standard_streams() {
 #[used]
 #[unsafe(link_section = ".init_array")]
 static BEFORE_MAIN: extern "C" fn() = look_at_standard_streams;
+
+/// Whether the name stands for standard output.
+pub(crate) fn is_stdout(path: &Path) -> bool {
+    const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+    STDOUT.iter().any(|name| path.as_os_str() == *name)
+}

@@ -201,3 +201,37 @@ fn the_page_needs_no_network_and_no_script_and_nothing_that_a_peer_said_becomes_
     assert!(!page.chars().any(|c| c == '\u{202e}' || c == '\u{1b}'));
     assert!(page.contains("Content-Security-Policy\" content=\"default-src 'none'"));
 }
+
+/// A file that is to be standard output has it for itself; a device or a pipe is written into.
+#[test]
+fn what_is_saved_may_go_to_standard_output_or_into_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&["-q"]);
+    let played = |more: &[&str]| {
+        let load = ["load", &server.address(), "--plays", "2", "-c", "1"];
+        run_command(command(&[]).args([&load, more].concat()).current_dir(&folder), b"")
+    };
+    for name in ["-", "/dev/stdout", "/proc/self/fd/1"] {
+        let output = played(&["--save", name]);
+        assert_code(&output, 0);
+        let run: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(run["plays"], 2);
+        assert!(text(&output.stderr).contains("exchanges"), "{}", text(&output.stderr));
+    }
+    let page = played(&["--report", "-", "-q"]);
+    assert!(text(&page.stdout).starts_with("<!") && page.stderr.is_empty(), "{page:?}");
+    assert_code(&played(&["--save", "saved.json"]), 0);
+    let of_report = run_command(command(&[]).args(["report", "saved.json", "--save", "-"]).current_dir(&folder), b"");
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&of_report.stdout).unwrap()["plays"], 2);
+    // A device that takes nothing, and a page that becomes a transcript there.
+    let full = played(&["--save", "/dev/full"]);
+    assert_code(&full, 23);
+    assert!(text(&full.stderr).contains("cannot write /dev/full: No space left on device"), "{}", text(&full.stderr));
+    std::fs::write(folder.path().join("page"), "C: a\nS: b\n").unwrap();
+    for (name, expected) in [("-", 0), ("/dev/stdout", 0), ("/dev/full", 23)] {
+        let output = run_command(command(&[]).args(["import", "page", "-o", name]).current_dir(&folder), b"");
+        assert_code(&output, expected);
+        assert_eq!(text(&output.stdout).contains("C: a\n"), expected == 0, "{output:?}");
+    }
+    assert!(!folder.path().join("-").exists());
+}

@@ -6,9 +6,9 @@ mod page;
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 
 use sockeye::capture::Conversation;
-use sockeye::file::AtomicFile;
 use transcript::import::with_holes;
 use transcript::rehearse::rehearse;
 use transcript::{Carrier, Ending, PlayOptions, Script, Side, Transcript};
@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::failure::Why;
 use crate::flags;
 use crate::output::Console;
+use crate::whole;
 
 /// Bytes of a capture that comes from standard input, which cannot be read twice.
 const MOST_OF_INPUT: u64 = 256 * 1024 * 1024;
@@ -85,17 +86,7 @@ impl Source {
 
 /// Writes the transcript where it is wanted.
 fn put(text: &str, flags: &flags::Import, console: &Console) -> Result<(), Exit> {
-    let Some(path) = &flags.output else {
-        return match console.print(text.as_bytes()) {
-            Exit::Done => Ok(()),
-            failed => Err(failed),
-        };
-    };
-    let written = AtomicFile::create(path).and_then(|mut file| {
-        file.append(text.as_bytes())?;
-        file.commit()
-    });
-    written.map_err(|error| console.fail(Exit::CannotWrite, &error.to_string()))
+    whole::write(flags.output.as_deref().unwrap_or(Path::new("-")), text, console)
 }
 
 /// A conversation as a transcript that plays from both ends, with what is to be known of it above; each note is a warning too.

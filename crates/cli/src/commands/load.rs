@@ -18,6 +18,7 @@ use crate::exit::Exit;
 use crate::figures;
 use crate::flags::Load as Flags;
 use crate::output::Console;
+use crate::whole;
 
 /// Loads a server.
 pub(crate) fn run(flags: &Flags, console: &Console) -> Exit {
@@ -70,7 +71,7 @@ fn refused(error: &LoadError, console: &Console) -> Exit {
 /// Prints and writes what was measured, and says whether it is enough.
 fn conclude(flags: &Flags, done: &Done, interrupted: Option<Exit>, console: &Console) -> Result<Exit, Exit> {
     let run = &done.run;
-    let mut exit = console.print(figures::summary(run).as_bytes());
+    let mut exit = runs::print(&figures::summary(run), [&flags.save, &flags.report], console);
     run.all_warnings().for_each(|warning| console.warn(warning));
     if done.cut > 0 {
         console.note(&format!("{} plays were under way at the end, and are in no figure", done.cut));
@@ -82,10 +83,10 @@ fn conclude(flags: &Flags, done: &Done, interrupted: Option<Exit>, console: &Con
     };
     // What cannot be written is told, and the rest is told all the same.
     if let Some(path) = &flags.save {
-        runs::write(path, &run.to_json(), console).unwrap_or_else(&mut worst);
+        whole::write(path, &run.to_json(), console).unwrap_or_else(&mut worst);
     }
     if let Some(path) = &flags.report {
-        runs::write(path, &figures::page(run, None), console).unwrap_or_else(&mut worst);
+        whole::write(path, &figures::page(run, None), console).unwrap_or_else(&mut worst);
     }
     let gates = Gates { p99: flags.max_p99, errors: flags.max_errors, rate: flags.min_rate };
     let counts = run.measured.counts;

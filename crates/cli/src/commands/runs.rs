@@ -1,15 +1,16 @@
 //! `sockeye report`: saved runs, merged and compared. What came of the plays of `talk` is in `report.rs`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 use sockeye::figures::{Comparison, Metric, ReadError, ReadErrorKind, Run, Verdict, compare, merge, missing_shards};
-use sockeye::file::AtomicFile;
 
 use crate::exit::Exit;
 use crate::figures;
 use crate::flags;
 use crate::output::Console;
+use crate::sys::is_stdout;
+use crate::whole;
 
 /// Prints what was measured, and judges it if it is asked to.
 pub(crate) fn run(flags: &flags::Report, console: &Console) -> Exit {
@@ -27,16 +28,16 @@ fn report(flags: &flags::Report, console: &Console) -> Result<Exit, Exit> {
         text.push_str(&figures::comparison(compared));
     }
     if let Some(path) = &flags.save {
-        write(path, &run.to_json(), console)?;
+        whole::write(path, &run.to_json(), console)?;
     }
     let against = match (&base, &compared) {
         (Some(base), Some(Ok(compared))) => Some((base, compared)),
         _ => None,
     };
     if let Some(path) = &flags.report {
-        write(path, &figures::page(&run, against), console)?;
+        whole::write(path, &figures::page(&run, against), console)?;
     }
-    match console.print(text.as_bytes()) {
+    match print(&text, [&flags.save, &flags.report], console) {
         Exit::Done => {}
         failed => return Err(failed),
     }
@@ -119,11 +120,13 @@ fn exit_of(error: &ReadError) -> Exit {
     }
 }
 
-/// Writes a file whole or not at all.
-pub(super) fn write(path: &Path, text: &str, console: &Console) -> Result<(), Exit> {
-    let written = AtomicFile::create(path).and_then(|mut file| {
-        file.append(text.as_bytes())?;
-        file.commit()
-    });
-    written.map_err(|error| console.fail(Exit::CannotWrite, &error.to_string()))
+/// Prints what was measured; where a file was to be standard output, it has that for itself.
+pub(super) fn print(text: &str, files: [&Option<PathBuf>; 2], console: &Console) -> Exit {
+    if files.into_iter().flatten().any(|path| is_stdout(path)) {
+        if !console.quiet {
+            console.complain(text.trim_end());
+        }
+        return Exit::Done;
+    }
+    console.print(text.as_bytes())
 }

@@ -11,6 +11,8 @@ use sockeye::net::tls::{Trust, Version};
 use sockeye::verb::fetch::range::Bytes;
 use sockeye::verb::fetch::{Instead, Resolved, Url};
 
+use crate::sys::is_stdout;
+
 use super::FamilyFlags;
 use super::fetch_data::Data;
 use super::parsers::{duration, large_size, pin};
@@ -219,8 +221,7 @@ impl Fetch {
     }
 
     pub(crate) fn body_to_stdout(&self) -> bool {
-        const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
-        matches!(self.output.as_slice(), [path] if STDOUT.iter().any(|name| path.as_os_str() == *name))
+        matches!(self.output.as_slice(), [path] if is_stdout(path))
     }
 
     /// The -o of one URL; one alone is for all.
