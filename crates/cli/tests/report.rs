@@ -208,7 +208,8 @@ fn what_is_saved_may_go_to_standard_output_or_into_a_pipe() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&["-q"]);
     let played = |more: &[&str]| {
-        let load = ["load", &server.address(), "--plays", "2", "-c", "1"];
+        let greeting = transcript("greeting.talk");
+        let load = ["load", &server.address(), "--play", greeting.to_str().unwrap(), "--plays", "2"];
         run_command(command(&[]).args([&load, more].concat()).current_dir(&folder), b"")
     };
     for name in ["-", "/dev/stdout", "/proc/self/fd/1"] {

@@ -34,7 +34,6 @@ struct Entry {
 #[serde(rename_all = "camelCase")]
 struct Request {
     method: String,
-    url: String,
     #[serde(default, deserialize_with = "or_default")]
     headers: Vec<Field>,
     post_data: Option<PostData>,
