@@ -4,9 +4,14 @@
 
 mod support;
 
-use std::io::Write;
-use std::net::TcpStream;
+#[path = "support/socks.rs"]
+mod socks;
 
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Output;
+
+use socks::SocksProxy;
 use support::*;
 
 const GREYLIST: &str = "eol crlf\nS: 220 {_=hi}\nC: HELO {me=client}\nS: 450 {id=abc}\nS closes\nC waits 20ms\nC connects\n\
@@ -216,19 +221,13 @@ fn a_port_is_for_the_host_that_was_told_of_it() {
 }
 
 #[test]
-fn options_about_one_connection_are_refused_in_words() {
+fn a_record_of_several_connections_is_refused_in_words() {
     let (folder, path) = written(GREYLIST);
     let record = folder.path().join("record.talk").display().to_string();
-    for (options, words) in [
-        (["--record", &record], "--record writes down one connection"),
-        (["--proxy", "socks5://127.0.0.1:1"], "--proxy is the way of one connection"),
-        (["--source", "127.0.0.1"], "--source and --interface are about one connection"),
-    ] {
-        let output = run(&[&["talk", "127.0.0.1:1", "--play", &path][..], &options].concat(), b"");
-        assert_code(&output, 2);
-        let said = text(&output.stderr);
-        assert!(said.contains(words) && said.contains("line 7"), "{said}");
-    }
+    let output = run(&["talk", "127.0.0.1:1", "--play", &path, "--record", &record], b"");
+    assert_code(&output, 2);
+    let said = text(&output.stderr);
+    assert!(said.contains("--record writes down one connection") && said.contains("line 7"), "{said}");
     assert!(!std::path::Path::new(&record).exists());
 }
 
@@ -254,4 +253,148 @@ fn a_connection_that_comes_with_what_was_said_before_it_is_of_the_same_play() {
         assert!(log.last().unwrap().starts_with("20 conversations, 20 as written"), "{log:#?}");
     }
     assert_code(&run(&["check", &path], b""), 0);
+}
+
+const TWO: &str = "C: a\nS: b\nC2 connects\nC2: c\nS2: d\nC2 closes\nC closes\n";
+
+/// Plays the client of two connections at `host`; what came of it, and where the two came from.
+fn two_at(host: &str, query: &str, more: &[&str]) -> (Output, Vec<SocketAddr>, u16) {
+    let (_folder, path) = written(TWO);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = std::thread::spawn(move || {
+        let mut first = accept(&listener);
+        line(&mut first);
+        says(&mut first, "b\n");
+        let mut second = accept(&listener);
+        line(&mut second);
+        says(&mut second, "d\n");
+        let from = [&first, &second].map(|stream| stream.peer_addr().unwrap());
+        assert_eq!((to_end(&mut second), to_end(&mut first)), (vec![], vec![]));
+        from.to_vec()
+    });
+    let address = format!("tcp://{host}:{port}{query}");
+    let output = run(&[&["talk", &address, "--play", &path], more].concat(), b"");
+    (output, serving.join().unwrap(), port)
+}
+
+#[test]
+fn further_connections_come_from_where_the_first_comes_from() {
+    for (query, more, from) in [
+        ("", &["--source", "127.0.0.7"][..], "127.0.0.7"),
+        ("?bind=127.0.0.9:0", &[], "127.0.0.9"),
+        ("", &["--source", "127.0.0.8", "--retry", "9s"], "127.0.0.8"),
+    ] {
+        let (output, both, _) = two_at("127.0.0.1", query, more);
+        assert_code(&output, 0);
+        assert!(both.iter().all(|address| address.ip().to_string() == from), "{both:?}");
+    }
+}
+
+#[test]
+fn further_connections_go_through_the_proxy_to_the_same_name() {
+    for (scheme, host, more, asked) in [
+        ("socks5h", "mail.example", &[][..], "name mail.example"),
+        ("socks5", "localhost", &["-4"], "address 127.0.0.1"),
+    ] {
+        let proxy = SocksProxy::start(None);
+        let at = format!("{scheme}://{}", proxy.address);
+        let (output, _, port) = two_at(host, "", &[&["--proxy", &at], more].concat());
+        assert_code(&output, 0);
+        assert_eq!(proxy.asked(), vec![format!("{asked}:{port}"); 2]);
+    }
+}
+
+const TOLD: &str = "C: PASV\nS: {port}\nC2 connects to {port}\nS2: data\nS2 closes\nS: 226\nS closes\n";
+
+/// A server that tells a port, and goes on with what comes there.
+fn tells(port: u16, data: impl FnOnce() -> TcpListener + Send + 'static) -> (SocketAddr, std::thread::JoinHandle<()>) {
+    serve_one(move |mut client| {
+        line(&mut client);
+        says(&mut client, &format!("{port}\n"));
+        let listener = data();
+        let mut second = accept(&listener);
+        says(&mut second, "data\n");
+        drop(second);
+        says(&mut client, "226\n");
+    })
+}
+
+/// How often the thread that connects has waited.
+fn waits_to_connect(pid: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let own =
+        tasks.filter(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name == "connect\n"));
+    let status = own.filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok());
+    let counts = status.filter_map(|status| {
+        let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?.trim().to_owned();
+        count.parse::<u64>().ok()
+    });
+    counts.sum()
+}
+
+#[test]
+fn a_further_connection_is_tried_again_until_somebody_listens() {
+    let (_folder, path) = written(TOLD);
+    let proxy = SocksProxy::start(None);
+    let through = format!("socks5://{}", proxy.address);
+    for more in [&[][..], &["--proxy", &through]] {
+        let late = Closed::tcp();
+        let (now, listens) = std::sync::mpsc::channel();
+        let (address, serving) = tells(late.address.port(), move || {
+            listens.recv().unwrap();
+            late.listen()
+        });
+        let address = address.to_string();
+        let talk = Talk::start(&[&["--play", &path, "--retry", "60s", &address], more].concat());
+        // Refused, it pauses and asks again.
+        until("it has tried several times", || waits_to_connect(talk.child.id()) > 6);
+        now.send(()).unwrap();
+        assert_eq!(talk.finish().0, 0);
+        serving.join().unwrap();
+    }
+    // Without it, the first refusal is the end.
+    let closed = Closed::tcp();
+    let port = closed.address.port();
+    let (address, serving) = serve_one(move |mut client| {
+        line(&mut client);
+        says(&mut client, &format!("{port}\n"));
+        assert_eq!(to_end(&mut client), b"");
+    });
+    let output = run(&["talk", &address.to_string(), "--play", &path], b"");
+    assert_code(&output, 7);
+    assert!(text(&output.stderr).contains("Connection refused"), "{}", text(&output.stderr));
+    serving.join().unwrap();
+}
+
+#[test]
+fn a_further_connection_that_nobody_answers_is_given_up_in_time() {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, listen, socket_with};
+    // A listener whose backlog is full lets further connections hang.
+    let socket = || socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::NONBLOCK, None).unwrap();
+    let full = socket();
+    bind(&full, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    listen(&full, 0).unwrap();
+    let dead = SocketAddr::try_from(getsockname(&full).unwrap()).unwrap();
+    let _fill: Vec<_> = (0..2)
+        .map(|_| {
+            let fd = socket();
+            let _ = connect(&fd, &dead);
+            fd
+        })
+        .collect();
+    let (_folder, path) = written(TOLD);
+    for more in [&[][..], &["--retry", "1ms"]] {
+        let (address, serving) = serve_one(move |mut client| {
+            line(&mut client);
+            says(&mut client, &format!("{}\n", dead.port()));
+            assert_eq!(to_end(&mut client), b"");
+        });
+        let address = address.to_string();
+        let output = run(&[&["talk", &address, "--play", &path, "--connect-timeout", "200ms"], more].concat(), b"");
+        assert_ne!(code(&output), 0);
+        let said = text(&output.stderr);
+        assert!(said.contains("no connection within 0.") && said.contains("(--connect-timeout)"), "{said}");
+        serving.join().unwrap();
+    }
 }

@@ -11,6 +11,7 @@ use sockeye::net::listen::protocol_of_local;
 use sockeye::net::tls::{IdentityFiles, TlsError, Trust};
 use sockeye::net::words;
 use sockeye::record::Record;
+use sockeye::verb::talk::Reconnect;
 use transcript::Carrier;
 use transcript::record::{Recording, Secret};
 
@@ -27,6 +28,11 @@ pub(super) fn options(flags: &Talk) -> ConnectOptions {
         datagrams: datagrams(flags),
         proxy: flags.proxy.clone(),
     }
+}
+
+/// The same of connections that a play opens later.
+pub(super) fn reconnect(flags: &Talk, address: &Address) -> Reconnect {
+    Reconnect { address: Some(address.clone()), options: options(flags), retry: flags.retry }
 }
 
 /// What holds for a socket of datagrams.

@@ -195,14 +195,12 @@ impl<'a> Ready<'a> {
     }
 }
 
-/// What is about one connection does not go with a transcript that opens others.
+/// A record of one connection does not go with a transcript that opens others.
 fn one_connection(flags: &Talk, targets: &[Target], console: &Console) -> Result<(), Exit> {
-    let given = [
-        (flags.record.is_some(), "--record writes down one connection"),
-        (flags.proxy.is_some(), "--proxy is the way of one connection"),
-        (flags.source.is_some() || flags.interface.is_some(), "--source and --interface are about one connection"),
-    ];
-    let Some((_, words)) = given.into_iter().find(|(is_given, _)| *is_given) else { return Ok(()) };
+    if flags.record.is_none() {
+        return Ok(());
+    }
+    let words = "--record writes down one connection";
     for target in targets {
         let transcript = &target.loaded.transcript;
         if let Some(place) = transcript.connects() {
@@ -255,7 +253,8 @@ fn play_once(
     let record = record.map(|record| Arc::clone(record) as Arc<dyn Tap>);
     let tap = taps::together(record.into_iter().chain(hex).collect());
     let host = target.address.tls_host();
-    let setting = Setting { tap, trust, host: &host, begins: *begins, row: row.as_ref() };
+    let reconnect = connection::reconnect(flags, &target.address);
+    let setting = Setting { tap, trust, host: &host, begins: *begins, reconnect, row: row.as_ref() };
     let mut played = play(connected, script, &setting);
     // Over datagrams a name's next address is tried where nothing listens at the one before.
     while let Some(next) = played.next.take() {

@@ -34,7 +34,8 @@ pub(super) fn run(flags: &Talk, mut target: Target, text: &str, console: &Consol
                 break console.conclude(exit, why);
             }
         };
-        let setting = Setting { tap: None, trust: &trust, host: &host, begins, row: None };
+        let reconnect = connection::reconnect(flags, &target.address);
+        let setting = Setting { tap: None, trust: &trust, host: &host, begins, reconnect, row: None };
         let played = play(connected, &Arc::new(script), &setting);
         if let Some(Failure::Play { verdict, .. }) = &played.failure
             && updated.len() < MOST

@@ -8,9 +8,9 @@ use std::time::Instant;
 use transcript::{Row, Script};
 
 use super::channel::{Agent, Channel, Datagrams, Identity, Line, failure_of_socket};
-pub use super::origin::Begins;
 pub(crate) use super::origin::Client;
 use super::origin::Origin;
+pub use super::origin::{Begins, Reconnect};
 use super::reactor::poller::Poller;
 use super::{Behaviour, Bounds, FIRST, Loop};
 use crate::event::{Endpoint, Event, Name, Protocol};

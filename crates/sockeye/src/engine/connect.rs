@@ -65,7 +65,8 @@ mod tests {
         let carrier = if target.protocol == Protocol::Udp { Carrier::Datagram } else { Carrier::Stream };
         let script = Script::prepare(&transcript, &PlayOptions::new(Side::Client, carrier)).unwrap();
         let (trust, host) = (Trust::system(), "localhost".to_owned());
-        let client = Client { trust, host, write_wait: Duration::from_secs(10), tap: None, begins: Begins::Plain };
+        let (write_wait, begins, reconnect) = (Duration::from_secs(10), Begins::Plain, Default::default());
+        let client = Client { trust, host, write_wait, tap: None, begins, reconnect };
         play(Over::Target(Arc::new(target)), Arc::new(script), None, client)
     }
 

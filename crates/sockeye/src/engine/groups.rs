@@ -13,13 +13,13 @@ use transcript::{Ending, Input, Moment, Next};
 
 use super::channel::Agent;
 use super::handed::{Going, Handed, Standing};
+use super::origin::Reconnect;
 use super::reactor::token::Key;
 use super::threads::Membership;
 use super::{FIRST, Loop};
 use crate::address::{Address, Host, Scheme, Target as Place};
 use crate::event::{Conversation, Event, Name, Protocol};
 use crate::failure::{Failure, Kind};
-use crate::net::connect::ConnectOptions;
 use crate::net::connecting::Target;
 use crate::net::words;
 pub(super) use awaited::{Awaited, Early};
@@ -253,12 +253,23 @@ impl Loop {
         let origin = group.origin;
         let is_ours = self.origins[origin].is_client();
         let peer = if is_ours { &group.last.server } else { &group.last.client };
+        let Reconnect { address: asked, options, retry } =
+            self.origins[origin].client().map_or_else(Reconnect::default, |client| client.reconnect.clone());
         let place = match (peer, port) {
-            (Name::Inet(address), port) => Some((
-                Scheme::Tcp,
-                Protocol::Tcp,
-                Place::Inet { host: Host::Ip(address.ip(), 0), port: port.unwrap_or(address.port()) },
-            )),
+            // The other end is the proxy then, which is asked for the host anew.
+            _ if options.proxy.is_some() => match asked.as_ref().map(|asked| &asked.target) {
+                Some(Place::Inet { host, port: first }) => {
+                    let place = Place::Inet { host: host.clone(), port: port.unwrap_or(*first) };
+                    Some((Scheme::Tcp, Protocol::Tcp, place))
+                }
+                _ => None,
+            },
+            (Name::Inet(address), port) => {
+                let scope = if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 };
+                let host = Host::Ip(address.ip(), scope);
+                let place = Place::Inet { host, port: port.unwrap_or(address.port()) };
+                Some((Scheme::Tcp, Protocol::Tcp, place))
+            }
             (Name::Path(path), None) => Some((Scheme::Unix, Protocol::Unix, Place::Unix(path.to_path_buf()))),
             (Name::Path(_) | Name::Unnamed | Name::Local(_), _) => None,
         };
@@ -268,8 +279,11 @@ impl Loop {
                 "it is not known where the next connection goes: a port needs a host, and this address has none";
             return self.not_had(id, reason.to_owned(), Kind::Socket);
         };
-        let address = Address::new(Some(scheme), place);
-        let target = Arc::new(Target::new(address, protocol, ConnectOptions::default()));
+        let mut address = Address::new(Some(scheme), place);
+        if let Some(asked) = asked {
+            address.options = asked.options;
+        }
+        let target = Arc::new(Target { retry, ..Target::new(address, protocol, options) });
         let number = self.lent.tally.next_of_a_play();
         if let Some(Membership { team, .. }) = &self.member {
             team.add(0);

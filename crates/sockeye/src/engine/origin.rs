@@ -8,8 +8,10 @@ use std::time::Duration;
 use transcript::{Moment, Side};
 
 use super::Behaviour;
+use crate::address::Address;
 use crate::event::{ClosedBy, Endpoint};
 use crate::limits;
+use crate::net::connect::ConnectOptions;
 use crate::net::session::Session;
 use crate::net::tls::{Identity, TlsError, TlsServer, Trust};
 use crate::record::Tap;
@@ -54,6 +56,19 @@ pub(crate) struct Client {
     pub(crate) tap: Option<Arc<dyn Tap>>,
     /// Whether the connection is secure from its first byte.
     pub(crate) begins: Begins,
+    /// How a play's further connections are opened.
+    pub(crate) reconnect: Reconnect,
+}
+
+/// How a play's first connection was opened: so are those that it opens later, to the same host.
+#[derive(Debug, Clone, Default)]
+pub struct Reconnect {
+    /// What was asked for; none: where the first connection leads is all that is known.
+    pub address: Option<Address>,
+    /// How.
+    pub options: ConnectOptions,
+    /// For how long it is tried again where it is refused.
+    pub retry: Option<Duration>,
 }
 
 /// How a connection begins.
@@ -92,7 +107,7 @@ impl Origin {
         self.client().is_some()
     }
 
-    fn client(&self) -> Option<&Client> {
+    pub(super) fn client(&self) -> Option<&Client> {
         match &self.ours {
             Ours::Server(_) => None,
             Ours::Client(client) => Some(client),

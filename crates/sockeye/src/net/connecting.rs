@@ -11,6 +11,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{SocketAddrUnix, SocketFlags, connect};
 
+use super::aside::Aside;
 use super::attempt::{ConnectError, ConnectOptions};
 use super::connect::{not_found, path_failed};
 use super::connected::{Connected, connect_datagrams};
@@ -23,6 +24,9 @@ use crate::endpoint::{Name, Protocol};
 /// How soon a Unix socket whose backlog is full is asked again: the system does not tell of room in it.
 const BACKLOG_FULL: Duration = Duration::from_millis(5);
 
+/// How often one is looked at that a thread of its own makes, and that tells when it is done.
+const ASIDE: Duration = Duration::from_secs(60);
+
 /// Where to connect, and how: the same for every connection that goes there.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
@@ -31,11 +35,13 @@ pub(crate) struct Target {
     pub(crate) options: ConnectOptions,
     /// The addresses of its name, if they were looked up before.
     pub(crate) known: Option<Vec<SocketAddr>>,
+    /// For how long it is tried again where it is refused.
+    pub(crate) retry: Option<Duration>,
 }
 
 impl Target {
     pub(crate) fn new(address: Address, protocol: Protocol, options: ConnectOptions) -> Self {
-        Self { address, protocol, options, known: None }
+        Self { address, protocol, options, known: None, retry: None }
     }
 
     /// What is known of the other end before it stands.
@@ -60,6 +66,8 @@ pub(crate) struct Connecting {
 }
 
 enum State {
+    /// A thread of its own makes it.
+    Aside(Aside),
     LookingUp(Lookup),
     Racing(Race),
     Datagrams(Vec<SocketAddr>),
@@ -101,6 +109,16 @@ impl Connecting {
         let began = Instant::now();
         let mut several = None;
         let state = match &target.address.target {
+            _ if target.retry.is_some() || target.options.proxy.is_some() => {
+                let Target { address, protocol, options, retry, .. } = &**target;
+                let begun = Aside::begin(address.clone(), *protocol, options.clone(), *retry).and_then(|aside| {
+                    let epoll = watch_several()?;
+                    epoll::add(&epoll, &aside, EventData::new_u64(0), EventFlags::IN)?;
+                    several = Some(epoll);
+                    Ok(State::Aside(aside))
+                });
+                begun.map_err(|error| local(target, error))?
+            }
             address::Target::Unix(path) => {
                 let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
                 let protocol = target.protocol;
@@ -181,6 +199,16 @@ impl Connecting {
         let Target { address, options, .. } = &*self.target;
         let connected = match &mut self.state {
             State::LookingUp(_) | State::Over => return Ok(Progress::Waits(left)),
+            State::Aside(aside) => match aside.outcome() {
+                // It keeps its own time.
+                None => return Ok(Progress::Waits(ASIDE)),
+                Some(outcome) => {
+                    let connected = outcome.map_err(|error| local(&self.target, error))??;
+                    rustix::io::ioctl_fionbio(&connected.fd, true)
+                        .map_err(|error| local(&self.target, error.into()))?;
+                    connected
+                }
+            },
             State::Racing(race) => {
                 let several = self.several.as_ref();
                 let advanced = race.advance(address, options, |fd| match several {

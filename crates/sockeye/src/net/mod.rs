@@ -12,6 +12,7 @@
 //! ```
 
 pub(crate) mod alive;
+mod aside;
 mod attempt;
 pub mod connect;
 mod connected;

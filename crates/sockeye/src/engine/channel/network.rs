@@ -141,7 +141,8 @@ fn meet(playable: &Playable, identity: &tls::Identity, chance: &mut Chance, mish
     let (wire, [first, second]) = ImaginaryLine::new();
     let trust = identity.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint)).unwrap();
     let write_wait = limits::WRITE_WAIT;
-    let client = Client { trust, host: "localhost".to_owned(), write_wait, tap: None, begins: Begins::Plain };
+    let (begins, reconnect) = (Begins::Plain, Default::default());
+    let client = Client { trust, host: "localhost".to_owned(), write_wait, tap: None, begins, reconnect };
     let mut hosts = [
         Host::new(first, &playable.client, Some(client), tls::Identity::default()),
         Host::new(second, &playable.server, None, identity.clone()),

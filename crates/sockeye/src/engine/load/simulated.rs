@@ -63,6 +63,7 @@ fn job(pace: Pace, connections: usize, duration: Duration, script: &Arc<Script>)
             write_wait: Duration::MAX,
             tap: None,
             begins: Begins::Plain,
+            reconnect: Default::default(),
         },
         connections,
         opens: (Duration::ZERO, Duration::ZERO),

@@ -457,6 +457,7 @@ impl Load {
             write_wait: options.timeout.unwrap_or(limits::TALK_WAIT),
             tap: None,
             begins: self.pieces.begins,
+            reconnect: Default::default(),
         };
         let counted = options.plays.is_some() && options.duration.is_none();
         Job {

@@ -48,7 +48,7 @@ use rustix::io::Errno;
 use transcript::Side;
 
 use crate::address::Address;
-pub use crate::engine::client::Begins;
+pub use crate::engine::client::{Begins, Reconnect};
 use crate::gate::Gate;
 use crate::net::tls::{Identity, TlsError, TlsServer};
 use crate::net::{words, words_of_sending};

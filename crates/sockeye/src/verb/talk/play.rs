@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use transcript::{Row, Script};
 
-use crate::engine::client::{self, Begins, Client, Connection, Outcome, Over};
+use crate::engine::client::{self, Begins, Client, Connection, Outcome, Over, Reconnect};
 use crate::event::{Name, Protocol};
 use crate::failure::{Failure, Kind};
 use crate::limits;
@@ -49,6 +49,8 @@ pub struct Setting<'a> {
     pub host: &'a str,
     /// How the connection begins.
     pub begins: Begins,
+    /// How further connections are opened, if the transcript has any.
+    pub reconnect: Reconnect,
     /// The values of this play, where they differ from play to play.
     pub row: Option<&'a Row>,
 }
@@ -56,7 +58,8 @@ pub struct Setting<'a> {
 /// Plays a script over a connection that the loop of the play opens itself; why it did not go as written, or did not come about.
 pub(crate) fn play_at(target: Target, script: &Arc<Script>, trust: &Trust, host: &str) -> Option<Failure> {
     let write_wait = script.wait().unwrap_or(limits::WRITE_WAIT);
-    let client = Client { trust: trust.clone(), host: host.to_owned(), write_wait, tap: None, begins: Begins::Plain };
+    let (tap, begins, reconnect) = (None, Begins::Plain, Reconnect::default());
+    let client = Client { trust: trust.clone(), host: host.to_owned(), write_wait, tap, begins, reconnect };
     client::play(Over::Target(Arc::new(target)), Arc::clone(script), None, client).failure
 }
 
@@ -70,6 +73,7 @@ pub fn play(connected: Connected, script: &Arc<Script>, setting: &Setting<'_>) -
         write_wait: script.wait().unwrap_or(limits::WRITE_WAIT),
         tap: setting.tap.clone(),
         begins: setting.begins,
+        reconnect: setting.reconnect.clone(),
     };
     let (own, other) = (local.clone(), peer.clone());
     let connection = Connection { fd, protocol, local, peer, is_broken: broken.is_some() };
