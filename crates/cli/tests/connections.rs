@@ -4,14 +4,11 @@
 
 mod support;
 
-#[path = "support/socks.rs"]
-mod socks;
-
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Output;
 
-use socks::SocksProxy;
+use support::socks::SocksProxy;
 use support::*;
 
 const GREYLIST: &str = "eol crlf\nS: 220 {_=hi}\nC: HELO {me=client}\nS: 450 {id=abc}\nS closes\nC waits 20ms\nC connects\n\

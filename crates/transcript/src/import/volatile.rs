@@ -179,19 +179,24 @@ pub fn with_holes(exact: &str) -> String {
     let Some(finder) = Finder::new() else { return exact.to_owned() };
     let mut names = Names::of(exact, &finder);
     let mut text = String::with_capacity(exact.len());
-    let mut lines = exact.lines().peekable();
-    while let Some(line) = lines.next() {
+    let lines: Vec<&str> = exact.lines().collect();
+    let mut at = 0;
+    while let Some(line) = lines.get(at) {
         let Some(said) = Line::of(line) else {
-            if let Some((ours, theirs)) = lines.peek().and_then(|next| dns(line, next, &mut names)) {
-                text += "# the id of the question, which comes back\n";
-                text += &format!("{ours}\n{theirs}\n");
-                lines.next();
-            } else {
-                text += line;
-                text.push('\n');
+            match asked(&lines[at..], &mut names) {
+                Some((both, count)) => {
+                    text += &format!("# the id of the question, which comes back\n{both}");
+                    at += count;
+                }
+                None => {
+                    text += line;
+                    text.push('\n');
+                    at += 1;
+                }
             }
             continue;
         };
+        at += 1;
         let parts = kept(names.parts(said.payload, &finder), said.is_raw);
         let mut remarks: Vec<String> = vec![];
         let mut written = said.head.to_owned();
@@ -349,6 +354,34 @@ fn kept(parts: Vec<Token<'_>>, is_raw: bool) -> Vec<Token<'_>> {
     kept
 }
 
+/// Digits of so many bytes are of the head of a question to a name server, behind the length over a stream.
+const HEAD_DIGITS: usize = 14 * 3 - 1;
+
+/// A question to a name server and its answer, as their lines are written with a hole, and how many lines they take.
+fn asked(lines: &[&str], names: &mut Names) -> Option<(String, usize)> {
+    let (ours, more_ours, count) = message(lines, "C hex: ")?;
+    let (theirs, more_theirs, others) = message(&lines[count..], "S hex: ")?;
+    let (ours, theirs) = dns(&ours, &theirs, names)?;
+    let lines = [&[ours.as_str()], more_ours, &[theirs.as_str()], more_theirs].concat();
+    Some((lines.iter().map(|line| format!("{line}\n")).collect(), count + others))
+}
+
+/// The digits of a message in hex that stands first, the lines that it goes on in, and how many lines those are in all. In a stream a
+/// byte 0x0a ends a line of a record, wherever it stands: what is cut in its head is joined again.
+fn message<'a>(lines: &'a [&'a str], head: &str) -> Option<(String, &'a [&'a str], usize)> {
+    let mut digits = lines.first()?.strip_prefix(head)?.to_owned();
+    let ends = |line: &str| line.ends_with("0a");
+    let goes_on = |at: usize| ends(lines[at - 1]) && lines.get(at).is_some_and(|line| line.starts_with(head));
+    let joined = (1..).take_while(|&at| goes_on(at)).count() + 1;
+    let mut taken = 1;
+    while taken < joined && digits.len() < HEAD_DIGITS {
+        digits.push(' ');
+        digits += lines[taken].strip_prefix(head)?;
+        taken += 1;
+    }
+    Some((format!("{head}{digits}"), &lines[taken..joined], joined))
+}
+
 /// A question to a name server and its answer, which has the same id: two bytes, behind the length over a stream.
 fn dns(ours: &str, theirs: &str, names: &mut Names) -> Option<(String, String)> {
     let (ours, theirs) = (ours.strip_prefix("C hex: ")?, theirs.strip_prefix("S hex: ")?);
@@ -504,5 +537,34 @@ mod tests {
         // Another id is another question.
         let other = exact.replace("S hex: be", "S hex: bf");
         assert_eq!(with_holes(&other), other);
+    }
+
+    #[test]
+    fn a_byte_that_ends_a_line_of_a_record_hides_no_id() {
+        // In the id, in the length before it, in the length of a label behind it, in the address of the answer.
+        let asks = "01 00 00 01 00 00 00 00 00 00";
+        let answers = "85 80 00 01 00 01 00 00 00 00";
+        for (length, id, label) in [("00 13", "be 0a", "01"), ("00 13", "0a 0a", "01"), ("00 0a", "be ef", "0a")] {
+            let behind = format!("{label} 61 00 00 01 00 01 00 00");
+            let exact = format!(
+                "eol none\nC hex: {length} {id} {asks} {behind}\nS hex: {length} {id} {answers} {behind} 0a 01 02\n"
+            );
+            let hole = format!("{{id:2 bytes={}}}", id.replace(' ', ""));
+            let expected = exact
+                .replace(&format!("C hex: {length} {id}"), &format!("C hex: {length} {hole}"))
+                .replace(&format!("S hex: {length} {id}"), &format!("S hex: {length} {{id}}"));
+            let cut = |text: &str| text.replace(" 0a ", " 0a\nC hex: ");
+            let lines: Vec<String> = exact
+                .lines()
+                .map(|line| cut(line).replace("\nC hex: ", &format!("\n{}", line.get(..7).unwrap_or_default())))
+                .collect();
+            let open = open(&format!("{}\n", lines.join("\n")));
+            // The same bytes, whatever lines they stand in.
+            let joined = |text: &str| {
+                let text = text.replace("# the id of the question, which comes back\n", "");
+                ["C hex: ", "S hex: "].iter().fold(text, |text, head| text.replace(&format!(" 0a\n{head}"), " 0a "))
+            };
+            assert_eq!(joined(&open), expected, "{open}");
+        }
     }
 }
