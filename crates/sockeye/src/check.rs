@@ -223,7 +223,7 @@ pub fn check(loaded: &LoadedTranscript, options: &CheckOptions) -> Report {
         }
         match carrier {
             Carrier::Stream => (report.client, report.server) = (client.map(drop), server.map(drop)),
-            Carrier::Datagram => report.datagrams = server.and(client).map(drop),
+            Carrier::Datagram | Carrier::Packet => report.datagrams = server.and(client).map(drop),
         }
     }
     let mut seen = std::collections::HashSet::new();

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use transcript::Carrier;
+
 /// The transport under a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {
@@ -43,6 +45,16 @@ impl Protocol {
     #[must_use]
     pub fn keeps_bounds(self) -> bool {
         matches!(self, Self::Udp | Self::UnixDgram | Self::UnixSeqpacket)
+    }
+
+    /// What it is to a transcript.
+    #[must_use]
+    pub fn carrier(self) -> Carrier {
+        match self {
+            Self::Tcp | Self::Unix => Carrier::Stream,
+            Self::Udp | Self::UnixDgram => Carrier::Datagram,
+            Self::UnixSeqpacket => Carrier::Packet,
+        }
     }
 
     /// Whether nothing says that a peer has ended.

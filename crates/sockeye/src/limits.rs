@@ -307,6 +307,12 @@ pub const TABLE: &[Limit] = &[
     Limit { flag: None, default: || bytes(SAVED_RUN), what: "a saved run that report reads" },
     Limit { flag: None, default: || bytes(VALUES), what: "the values of all names of a play together" },
     Limit { flag: None, default: || bytes(MESSAGE), what: "one message with its values filled in" },
+    Limit {
+        flag: None,
+        default: || bytes(crate::net::message::LARGEST),
+        what: "one message of a Unix socket that is taken (unix-dgram:, unix-seqpacket:)",
+    },
+    Limit { flag: None, default: || bytes(FRAMED_LINE), what: "one line that relay makes a message of (frame=line)" },
     Limit { flag: None, default: waiting, what: "what a play over UDP cannot hear yet, because it pauses" },
     Limit { flag: None, default: || seconds(HANDSHAKE_WAIT), what: "a TLS handshake of a transcript" },
     Limit { flag: None, default: || bytes(HEAD), what: "the head of an HTTP answer" },

@@ -793,7 +793,7 @@ impl<'a, W: Watch> Walk<'a, W> {
     fn end_datagram(&mut self) {
         self.owes_ending = false;
         let end = self.output.bytes.len();
-        if self.script.carrier == Carrier::Datagram {
+        if self.script.carrier.keeps_bounds() {
             self.output.datagrams.push(end);
         }
     }

@@ -133,7 +133,7 @@ impl Recorder {
     }
 
     fn count(&mut self, side: Side, bytes: &[u8]) {
-        if self.recording.carrier == Carrier::Datagram {
+        if self.recording.carrier.keeps_bounds() {
             let (lf, crlf) = (bytes.ends_with(b"\n"), bytes.ends_with(b"\r\n"));
             self.crlf += u64::from(crlf);
             self.lf += u64::from(lf && !crlf);
@@ -151,7 +151,7 @@ impl Recorder {
 
     /// The line ending that was seen most.
     fn usual(&self) -> Eol {
-        if self.recording.carrier == Carrier::Datagram && self.bare >= self.lf.max(self.crlf) {
+        if self.recording.carrier.keeps_bounds() && self.bare >= self.lf.max(self.crlf) {
             Eol::None
         } else if self.crlf > self.lf {
             Eol::CrLf
@@ -249,7 +249,7 @@ impl Writer {
     }
 
     fn bytes(&mut self, side: Side, bytes: &[u8], now: Moment, recording: &Recording) {
-        if recording.carrier == Carrier::Datagram {
+        if recording.carrier.keeps_bounds() {
             self.wait(side, now, recording);
             self.datagram(side, bytes, recording);
             return;

@@ -16,7 +16,6 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::carrier::Carrier;
 use crate::moment::Moment;
 use crate::play::{Ending, Input, Next, Output, Play, Watch};
 use crate::script::Script;
@@ -140,7 +139,7 @@ impl<'a> End<'a> {
     }
 
     fn is_over_datagrams(&self) -> bool {
-        self.script.carrier == Carrier::Datagram
+        self.script.carrier.keeps_bounds()
     }
 
     /// Takes from the line what comes at once; whether that is anything.
@@ -411,6 +410,7 @@ fn reset(end: &mut End<'_>, now: Moment, scratch: &mut Scratch) {
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
     use super::*;
+    use crate::Carrier;
     use crate::script::PlayOptions;
     use crate::side::Side;
     use crate::transcript::Transcript;

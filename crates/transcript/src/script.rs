@@ -136,8 +136,12 @@ impl Script {
         }
         findings.extend(not_listened(&program, options.side));
         let files = open_files(&program, options, &mut findings);
-        if options.carrier == Carrier::Datagram {
-            findings.extend(over_datagrams(&program));
+        match options.carrier {
+            Carrier::Stream => {}
+            Carrier::Datagram => findings.extend(over_datagrams(&program)),
+            Carrier::Packet => findings.extend(over_packets(&program)),
+        }
+        if options.carrier.keeps_bounds() {
             findings.extend(too_long_for_datagrams(&program));
         }
         let (errors, mut warnings): (Vec<_>, Vec<_>) =
@@ -290,7 +294,7 @@ fn open_files(program: &Program, options: &PlayOptions, findings: &mut Vec<Diagn
             None => Err(io::Error::other("no folder to read files from is given")),
         };
         match opened {
-            Ok(file) if options.carrier == Carrier::Datagram && file.len() > DATAGRAM => {
+            Ok(file) if options.carrier.keeps_bounds() && file.len() > DATAGRAM => {
                 let text = format!("`{}` has {} bytes, and a datagram holds {DATAGRAM}", message.path, file.len());
                 findings.push(Diagnostic::error(message.path_place, text).help("use TCP, or a smaller file"));
             }
@@ -534,6 +538,25 @@ fn too_long_for_datagrams(program: &Program) -> Vec<Diagnostic> {
 }
 
 /// Datagrams have no beginning of a connection, no half-close and no reset.
+/// What has no meaning over packets of a connection.
+fn over_packets(program: &Program) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for (op, place) in program.ops.iter().zip(&program.places) {
+        let act = match op {
+            Op::Do(Deed::Reset) => "resets",
+            Op::Tls(Tls::Start { .. }) => "starttls",
+            Op::Tls(Tls::Stop) => "stoptls",
+            Op::Connect(_) => "connects",
+            _ => continue,
+        };
+        findings.push(
+            Diagnostic::error(*place, format!("`{act}` has no meaning over packets of a Unix socket"))
+                .help("leave it out, or use TCP"),
+        );
+    }
+    findings
+}
+
 fn over_datagrams(program: &Program) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for (op, place) in program.ops.iter().zip(&program.places) {

@@ -223,7 +223,7 @@ fn tell(transcript: &Transcript, report: &Report, console: &Console) -> Exit {
 fn carrier_words(carrier: Carrier) -> (&'static str, &'static str) {
     match carrier {
         Carrier::Stream => ("TCP", "tcp"),
-        Carrier::Datagram => ("UDP", "udp"),
+        Carrier::Datagram | Carrier::Packet => ("UDP", "udp"),
     }
 }
 

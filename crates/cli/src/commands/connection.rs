@@ -87,6 +87,8 @@ pub(super) fn protocol(address: &Address) -> Result<Protocol, AddressError> {
     match address.scheme {
         Some(Scheme::Udp) => Ok(Protocol::Udp),
         Some(Scheme::Unix) => Ok(Protocol::Unix),
+        Some(Scheme::UnixDgram) => Ok(Protocol::UnixDgram),
+        Some(Scheme::UnixSeqpacket) => Ok(Protocol::UnixSeqpacket),
         Some(Scheme::Tcp | Scheme::Tls) | None => Ok(Protocol::Tcp),
         Some(_) if address.is_local() => Ok(protocol_of_local(address)),
         Some(other) => Err(AddressError::not_yet(other)),
@@ -106,7 +108,7 @@ pub(super) fn tell_attempts(connected: &Connected, console: &Console) {
 
 /// What carries a conversation over a protocol.
 pub(super) fn carrier(protocol: Protocol) -> Carrier {
-    if protocol == Protocol::Udp { Carrier::Datagram } else { Carrier::Stream }
+    protocol.carrier()
 }
 
 /// Begins a record of a conversation at an address.

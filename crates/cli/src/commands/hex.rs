@@ -40,7 +40,7 @@ impl Tap for Hex {
         let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
         let offset = &mut offsets[usize::from(side == self.ours)];
         // A datagram is a message of its own.
-        let begin = if self.carrier == Carrier::Datagram { 0 } else { *offset };
+        let begin = if self.carrier.keeps_bounds() { 0 } else { *offset };
         *offset += bytes.len() as u64;
         self.write(&dump(self.mark(side), begin, bytes));
     }

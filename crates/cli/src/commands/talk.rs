@@ -72,8 +72,8 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
         let why = "--broadcast, --join and --ttl are for datagrams: write udp://HOST:PORT";
         return Err(console.fail(Exit::Usage, why));
     }
-    if flags.starttls.is_some() && protocol == Protocol::Udp {
-        return Err(console.fail(Exit::Usage, "--starttls needs a stream, and udp:// is none"));
+    if flags.starttls.is_some() && protocol.keeps_bounds() {
+        return Err(console.fail(Exit::Usage, &format!("--starttls needs a stream, and {address} is none")));
     }
     if flags.starttls.is_some() && is_websocket {
         return Err(console.fail(Exit::Usage, "--starttls is no part of a WebSocket: write wss:// for one over TLS"));
@@ -97,6 +97,9 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     }
     if console.stdout_is_missing() {
         return Err(console.fail(Exit::CannotWrite, "cannot write what comes: standard output is closed"));
+    }
+    if flags.listen && protocol == Protocol::UnixDgram {
+        return Err(wrong(&AddressError::not_yet(Scheme::UnixDgram)));
     }
     if flags.listen {
         return listen_once(flags, address, protocol, console);
@@ -330,7 +333,9 @@ fn conclude(outcome: &Outcome, peer: &str, console: &Console) -> Exit {
         return Exit::Done;
     }
     let exit = match &outcome.ending {
-        Ending::Done | Ending::PeerEnded | Ending::TooLarge { .. } | Ending::SendFailed(_) => Exit::CutShort,
+        Ending::Done | Ending::PeerEnded | Ending::TooLarge { .. } | Ending::TooLargeToTake | Ending::SendFailed(_) => {
+            Exit::CutShort
+        }
         Ending::Cut => Exit::CutShort,
         Ending::Insecure(error) => Exit::from(error),
         Ending::Reset(_) => Exit::Reset,

@@ -29,7 +29,7 @@ use super::values::{FamilyFlags, Values};
     Over UDP each line is one datagram without its ending, and a second of quiet after an answer ends the conversation."
 )]
 pub(crate) struct Talk {
-    /// Where to: [tcp://|udp://|tls://][HOST]:PORT, HOST PORT, PORT, unix:PATH, exec:CMD, sh:LINE, fd:N; with --play also stdio, and the transcript's `at` is the default
+    /// Where to: [tcp://|udp://|tls://][HOST]:PORT, HOST PORT, PORT, unix:PATH, unix-dgram:PATH, unix-seqpacket:PATH, exec:CMD, sh:LINE, fd:N; with --play also stdio, and the transcript's `at` is the default
     #[arg(value_name = "ADDR", required_unless_present = "play", num_args = 1..=2)]
     pub(crate) address: Vec<String>,
     /// Play the C side of a transcript and check what the server says; several are played one after the other

@@ -46,7 +46,7 @@ mod tests {
     use std::time::Duration;
 
     use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, listen, socket_with};
-    use transcript::{Carrier, PlayOptions, Script, Side, Transcript};
+    use transcript::{PlayOptions, Script, Side, Transcript};
 
     use super::*;
     use crate::address::Address;
@@ -62,7 +62,7 @@ mod tests {
 
     fn played(target: Target) -> Outcome {
         let transcript = Transcript::parse("a.talk", b"C: hi\nS: hello\nC closes\n", &[]).unwrap();
-        let carrier = if target.protocol == Protocol::Udp { Carrier::Datagram } else { Carrier::Stream };
+        let carrier = target.protocol.carrier();
         let script = Script::prepare(&transcript, &PlayOptions::new(Side::Client, carrier)).unwrap();
         let (trust, host) = (Trust::system(), "localhost".to_owned());
         let (write_wait, begins, reconnect) = (Duration::from_secs(10), Begins::Plain, Default::default());

@@ -8,12 +8,17 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, bind, connect, connect_unspec, getsockname, recvfrom, send, sendto, sockopt};
+use rustix::net::{
+    RecvFlags, SendFlags, Shutdown, bind, connect, connect_unspec, getsockname, recvfrom, send, sendto, shutdown,
+    sockopt,
+};
 
 use super::message::{self, Received};
 use crate::endpoint::{Name, Protocol};
 use crate::sys::datagrams::{self, Inbox};
+use crate::sys::queue;
 
 /// A datagram socket and its peer. Threads may send and receive at the same time.
 #[derive(Debug)]
@@ -107,6 +112,41 @@ impl<F: AsFd> Peer<F> {
         Self { socket, state, ignored, drops_before: 0, has_spoken: false, others, has_end: false, ended }
     }
 
+    /// Whether it can say that nothing more comes.
+    pub(crate) fn has_end(&self) -> bool {
+        self.has_end
+    }
+
+    /// Says that we send nothing more, where that can be said.
+    ///
+    /// # Errors
+    /// As shutdown(2).
+    pub(crate) fn end(&self) -> Result<(), Errno> {
+        if self.has_end { shutdown(&self.socket, Shutdown::Write) } else { Ok(()) }
+    }
+
+    /// Whether a full queue of the peer's keeps whoever sends waiting, and loses nothing.
+    pub(crate) fn waits_for_room(&self) -> bool {
+        self.is_only()
+    }
+
+    /// Whether both directions are over.
+    pub(crate) fn is_gone(&self) -> bool {
+        let mut polled = [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::empty())];
+        let over = PollFlags::HUP | PollFlags::ERR;
+        poll(&mut polled, Some(&Timespec::default())).is_ok() && polled[0].revents().intersects(over)
+    }
+
+    /// The error that stands, which asking takes away.
+    pub(crate) fn error(&self) -> Option<Errno> {
+        sockopt::socket_error(&self.socket).unwrap_or(Ok(())).err()
+    }
+
+    /// Bytes that the peer has not read, where that can be known.
+    pub(crate) fn unread(&self) -> Option<u64> {
+        queue::unsent(&self.socket).ok()
+    }
+
     /// Whether the peer has said that nothing more comes.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
@@ -118,7 +158,12 @@ impl<F: AsFd> Peer<F> {
 
     /// One message of a Unix socket. At the end it has none, and says that it has ended.
     fn receive_only(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        match message::receive(&self.socket, buffer, self.has_end)?.0 {
+        let received = match message::receive(&self.socket, buffer, self.has_end) {
+            // A peer of datagrams talks to somebody else for now, and can still be told.
+            Err(Errno::CONNRESET) if !self.has_end => return Err(Errno::AGAIN),
+            received => received?.0,
+        };
+        match received {
             Received::Message(length) => Ok(length),
             // It is not whole: what it says would be another thing.
             Received::TooLarge(_) => Err(Errno::OVERFLOW),
@@ -187,7 +232,12 @@ impl<F: AsFd> Peer<F> {
             State::Asked(address) | State::Many(address) | State::Answered(address) => {
                 sendto(&self.socket, bytes, SendFlags::NOSIGNAL, &address)
             }
-            State::Known(_) | State::Only => send(&self.socket, bytes, SendFlags::NOSIGNAL),
+            State::Known(_) => send(&self.socket, bytes, SendFlags::NOSIGNAL),
+            // Whoever waits for room waits for other things too.
+            State::Only => match send(&self.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                Err(Errno::CONNRESET) if !self.has_end => Err(Errno::INTR),
+                sent => sent,
+            },
         }
     }
 

@@ -313,11 +313,11 @@ impl<'a, W: Watch> Walk<'a, W> {
         let missing = |bits: Range<usize>| play.missing(order, bits);
         let Found { whole, may_become_longer } = match (self.script.carrier, self.datagram) {
             (Carrier::Stream, _) => literals.find(self.rest(), missing),
-            (Carrier::Datagram, true) => Found {
+            (Carrier::Datagram | Carrier::Packet, true) => Found {
                 whole: literals.equal(self.rest(), missing).map(|index| (index, self.rest().len())),
                 may_become_longer: false,
             },
-            (Carrier::Datagram, false) => Found { whole: None, may_become_longer: true },
+            (Carrier::Datagram | Carrier::Packet, false) => Found { whole: None, may_become_longer: true },
         };
         match whole {
             _ if may_become_longer && (whole.is_none() || !self.is_decided(play)) => Err(self.wait(play)),
@@ -483,7 +483,7 @@ impl<'a, W: Watch> Walk<'a, W> {
     /// Whether nothing will come soon that makes a message longer.
     fn is_decided(&self, play: &Play) -> bool {
         self.input.ended
-            || self.script.carrier == Carrier::Datagram
+            || self.script.carrier.keeps_bounds()
             || self.is_quiet(play)
             || self.overdue_at(play).is_some_and(|at| self.input.now >= at)
     }
@@ -542,7 +542,8 @@ impl<'a, W: Watch> Walk<'a, W> {
             // Closing sends nothing there: the play is simply over.
             return Err(Stop::Next(Next::End(Ending::Done)));
         }
-        if !self.rest().is_empty() {
+        // A packet of no bytes is one, too.
+        if !self.rest().is_empty() || self.datagram {
             return Err(self.aside_or(play, |walk, play| walk.fail(play, Fault::UnexpectedData)));
         }
         match deed {
@@ -583,7 +584,7 @@ impl<'a, W: Watch> Walk<'a, W> {
 
     fn frame(&self, play: &mut Play) -> Framed {
         let rest = self.rest();
-        if self.script.carrier == Carrier::Datagram {
+        if self.script.carrier.keeps_bounds() {
             return self.frame_datagram(play);
         }
         let eol = self.script.eol;

@@ -59,7 +59,7 @@ impl<W: Watch> Walk<'_, W> {
             return Err(self.refuse(play, index, start, Fault::Misheard { line: rival }));
         }
         let begins = self.output.datagrams.last().copied().unwrap_or(0);
-        if self.script.carrier == Carrier::Datagram && (self.output.bytes.len() - begins) as u64 > DATAGRAM {
+        if self.script.carrier.keeps_bounds() && (self.output.bytes.len() - begins) as u64 > DATAGRAM {
             return Err(self.refuse(play, index, start, Fault::MessageTooLarge { most: DATAGRAM as usize }));
         }
         if self.script.keep_said {
@@ -153,7 +153,7 @@ impl<W: Watch> Walk<'_, W> {
     }
 
     fn end_line(&mut self, play: &Play) {
-        let datagram = self.script.carrier == Carrier::Datagram;
+        let datagram = self.script.carrier.keeps_bounds();
         let ending: &[u8] = match (self.script.eol, play.heard) {
             (Eol::None, _) => b"",
             (Eol::Lf, _) => b"\n",

@@ -88,7 +88,7 @@ fn room(program: &Program, carrier: Carrier) -> usize {
         (own, pieces.iter().filter(|piece| is_given(piece)).count())
     };
     (0..program.messages.len()).for_each(|index| fits(MOST_SAID, taken(index)));
-    if carrier == Carrier::Datagram {
+    if carrier.keeps_bounds() {
         // What the datagram at hand holds so far, if several messages go into one.
         let mut together: Option<(usize, usize)> = None;
         for op in &program.ops {

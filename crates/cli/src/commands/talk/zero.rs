@@ -163,6 +163,7 @@ fn ask(flags: &Talk, address: &Address, protocol: Protocol, console: &Console) -
         Err(found) => return found,
     };
     tell_attempts(&connected, console);
+    // Of a Unix socket connect(2) tells.
     if protocol != Protocol::Udp {
         let who = name_of(&connected);
         return found(Exit::Done, "open", format!("{protocol} {who}: open"), who);

@@ -28,14 +28,23 @@ pub(in crate::engine) enum Line {
 }
 
 impl Line {
-    /// Whether messages keep their bounds, and nothing says that there will be no more.
+    /// Whether messages keep their bounds.
     pub(in crate::engine) fn has_datagrams(&self) -> bool {
         matches!(self, Self::Datagrams(_))
     }
 
     /// Whether nobody has to be told of an end of the stream, since there is none.
     pub(in crate::engine) fn has_no_end(&self) -> bool {
-        matches!(self, Self::Datagrams(_) | Self::OnePeer(_))
+        match self {
+            Self::Datagrams(datagrams) => !datagrams.peer.has_end(),
+            Self::OnePeer(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the peer's end was read of what keeps the bounds of messages: what looks like an empty one is none.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self, Self::Datagrams(datagrams) if datagrams.peer.has_ended())
     }
 
     /// Takes bytes that came, or one datagram; of a stream 0 is the end.
@@ -74,7 +83,8 @@ impl Line {
     pub(super) fn shut(&self) -> Result<(), Errno> {
         match self {
             Self::Socket(fd) => shutdown(fd, Shutdown::Write),
-            Self::Datagrams(_) | Self::Connecting(_) | Self::OnePeer(_) => Ok(()),
+            Self::Datagrams(datagrams) => datagrams.peer.end(),
+            Self::Connecting(_) | Self::OnePeer(_) => Ok(()),
             #[cfg(all(test, feature = "http"))]
             Self::Imaginary(end) => end.shut(),
         }

@@ -296,7 +296,9 @@ impl Channel {
             }
             let mut buffer = std::mem::take(context.buffer);
             let fate = match self.line.recv(&mut buffer[..]) {
-                Ok(length) if length > 0 => self.take(&buffer[..length], context),
+                Ok(length) if length > 0 || self.line.has_datagrams() && !self.line.has_ended() => {
+                    self.take(&buffer[..length], context)
+                }
                 Err(Errno::INTR) => ChannelStatus::Open,
                 // The error of the socket was taken by whoever sent: what looks like an end is none.
                 Ok(_) | Err(_) => self.reset(context),
@@ -320,10 +322,15 @@ impl Channel {
             // The buffer is lent out of the context while the rest of it is in use.
             let mut buffer = std::mem::take(context.buffer);
             let (fate, more) = match self.line.recv(&mut buffer[..]) {
-                Ok(0) if !is_datagram => (self.end(context), false),
+                Ok(0) if !is_datagram || self.line.has_ended() => (self.end(context), false),
                 Ok(length) => (self.take(&buffer[..length], context), is_datagram || length == buffer.len()),
                 Err(Errno::INTR) => (ChannelStatus::Open, true),
                 Err(Errno::AGAIN) => (ChannelStatus::Open, false),
+                // The peer said something before, which stands behind the error.
+                Err(error) if is_datagram && !self.line.has_no_end() && is_of_connection(error) => {
+                    self.is_broken = true;
+                    (ChannelStatus::Open, false)
+                }
                 Err(error) => (self.socket_failed(error, context), false),
             };
             *context.buffer = buffer;
@@ -366,7 +373,7 @@ impl Channel {
 
     /// The socket gave an error: the connection is no more, or this machine could not do something.
     pub(super) fn socket_failed(&mut self, error: Errno, context: &mut Context<'_>) -> ChannelStatus {
-        if self.line.has_datagrams() {
+        if self.line.has_datagrams() && (!is_of_connection(error) || self.line.has_no_end()) {
             return self.datagram_failed(error, context);
         }
         if is_of_connection(error) {
@@ -493,7 +500,7 @@ impl Channel {
     /// The peer is gone; whatever it said before may still wait to be read, but no peer hears an answer.
     pub(super) fn write_failed(&mut self, error: Errno, context: &mut Context<'_>) -> ChannelStatus {
         self.outbox = Vec::new();
-        let may_hear = is_of_connection(error) && !self.line.has_datagrams();
+        let may_hear = is_of_connection(error) && !self.line.has_no_end();
         if may_hear && matches!(self.agent, Agent::Play(..)) && self.is_open() {
             (self.is_broken, self.write_deadline) = (true, None);
             return ChannelStatus::Open;

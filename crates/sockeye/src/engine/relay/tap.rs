@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use transcript::Side;
 use transcript::record::{Recording, Secret};
-use transcript::{Carrier, Side};
 
 use super::Loop;
 use crate::event::{Conversation, Event};
@@ -68,7 +68,7 @@ impl Loop {
         }
         let mut taps = Taps::default();
         if let Some(path) = hearers.path(conversation.number) {
-            let carrier = if conversation.protocol.keeps_bounds() { Carrier::Datagram } else { Carrier::Stream };
+            let carrier = conversation.protocol.carrier();
             let (secrets, times) = (hearers.secrets.clone(), hearers.times);
             match Record::create(&path, Recording { carrier, at: None, secrets, times }) {
                 Ok(record) => taps.record = Some(Arc::new(record)),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use transcript::{Carrier, Diagnostic, PlayOptions, Refused, Row, Script, Side, Transcript, known_names};
+use transcript::{Diagnostic, PlayOptions, Refused, Row, Script, Side, Transcript, known_names};
 
 use super::{LoadOptions, Rows, Work};
 use crate::address::Scheme;
@@ -77,7 +77,7 @@ impl Pieces {
 
     fn add(&mut self, weighted: &super::Weighted, options: &LoadOptions) -> Result<(), Refused> {
         let transcript = &weighted.loaded.transcript;
-        let carrier = if self.protocol == Protocol::Udp { Carrier::Datagram } else { Carrier::Stream };
+        let carrier = self.protocol.carrier();
         let mut playing = PlayOptions::new(Side::Client, carrier);
         playing.values.clone_from(&options.values);
         playing.secrets.clone_from(&options.secrets);

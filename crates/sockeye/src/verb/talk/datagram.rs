@@ -11,9 +11,10 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::stream::of_output;
-use super::{Activity, Direction, Ending, Eol, Outcome, Role, Sink, TalkOptions, Unsent, input};
+use super::{Activity, Direction, Ending, Eol, Outcome, Role, Sink, TalkOptions, Unsent, Writer, input};
 use crate::limits;
 use crate::net::connect::Connected;
+use crate::net::message;
 use crate::net::peer::Peer;
 use crate::net::{is_of_connection, timespec};
 use crate::sys::datagrams::Inbox;
@@ -23,12 +24,17 @@ const LARGEST: usize = 65_536;
 /// Most bytes of questions that are kept to be asked of a name's next address.
 const KEPT: usize = 256 * 1024;
 
+/// How often is looked what has become of a peer that has ended.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// How sending ended.
 enum Up {
     Ended,
     /// Standard input had nothing at all.
     Empty,
     Failed(Ending),
+    /// The peer is gone, and standard input had nothing more.
+    Idle,
 }
 
 /// What comes from standard input, over however many peers it is said to.
@@ -83,7 +89,7 @@ fn talk_to(
     sink: &mut Sink<'_>,
     options: &TalkOptions,
 ) -> Outcome {
-    match Peer::new(connected.fd.as_fd(), &connected.peer) {
+    match Peer::of(connected.fd.as_fd(), connected.protocol, &connected.peer) {
         Ok(peer) => talk_with(&peer, speech, input, sink, options),
         Err(error) => {
             let ending = Ending::Failed("cannot use the socket", error.into());
@@ -108,6 +114,9 @@ pub(super) fn talk_with(
     let ending = both_ways(peer, speech, input, sink, deadline, &mut drops, options);
     options.progress.strangers.fetch_add(peer.ignored(), Ordering::Relaxed);
     drops.count(peer, options);
+    if peer.has_end() && matches!(ending, Ending::Reset(_)) {
+        options.heard_reset();
+    }
     let complete = matches!(ending, Ending::Done | Ending::NoAnswer(_)) || options.direction == Direction::Receive;
     let mut unsent = if complete { Unsent::default() } else { input::left(input) };
     unsent.bytes += speech.in_hand();
@@ -181,8 +190,8 @@ struct Sending<'a> {
 /// Sends each line as a datagram.
 fn send_lines(sending: &Sending<'_>, speech: &mut Speech, report: &Sender<Up>) {
     let up = match sending.lines(speech) {
-        Ok(()) if speech.lines == 0 => Up::Empty,
-        Ok(()) => Up::Ended,
+        Ok(()) if !speech.ended && sending.peer.has_end() => Up::Idle,
+        Ok(()) => sending.end(speech.lines == 0),
         Err(ending) => Up::Failed(ending),
     };
     let _ = report.send(up);
@@ -200,7 +209,7 @@ impl Sending<'_> {
             }
             speech.held.drain(..std::mem::take(&mut speech.said));
             // A line that fits into no datagram is not waited for.
-            if speech.held.len() > LARGEST {
+            if speech.held.len() > self.largest() {
                 return Err(Ending::TooLarge { line: speech.lines + 1, length: speech.held.len() });
             }
             if speech.ended {
@@ -209,12 +218,8 @@ impl Sending<'_> {
                 }
                 return Ok(());
             }
-            let mut polled = [PollFd::new(&self.input, PollFlags::IN), PollFd::new(&self.stop, PollFlags::IN)];
-            match poll(&mut polled, None) {
-                Ok(_) if !polled[1].revents().is_empty() => return Ok(()),
-                Ok(_) => {}
-                Err(Errno::INTR) => continue,
-                Err(error) => return Err(Ending::Failed("cannot wait for standard input", error.into())),
+            if !self.wait_for_input()? {
+                return Ok(());
             }
             match rustix::io::read(self.input, &mut buffer[..]) {
                 Ok(0) => speech.ended = true,
@@ -260,7 +265,15 @@ impl Sending<'_> {
                     return Ok(());
                 }
                 Err(Errno::INTR) => {}
+                Err(error @ Errno::CONNREFUSED) if self.peer.waits_for_room() => {
+                    return Err(Ending::Unreachable(error.into()));
+                }
                 Err(Errno::CONNREFUSED) => return Err(Ending::PortClosed),
+                Err(error @ (Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN)) if self.peer.has_end() => {
+                    return Err(Ending::Reset(error.into()));
+                }
+                // Whoever reads nothing for now keeps us waiting, over Unix sockets.
+                Err(Errno::AGAIN) if self.peer.waits_for_room() => self.wait_for_room()?,
                 Err(Errno::MSGSIZE) => return Err(Ending::TooLarge { line, length: datagram.len() }),
                 // The interface's queue is full: it empties by itself, unless nothing ever leaves it.
                 Err(error @ (Errno::NOBUFS | Errno::AGAIN)) => {
@@ -274,6 +287,95 @@ impl Sending<'_> {
                 Err(error) if is_of_connection(error) => return Err(Ending::Unreachable(error.into())),
                 Err(error) => return Err(Ending::SendFailed(error.into())),
             }
+        }
+    }
+}
+
+impl Sending<'_> {
+    /// The longest line that may fit.
+    fn largest(&self) -> usize {
+        if self.peer.waits_for_room() { message::LARGEST } else { LARGEST }
+    }
+
+    /// Standard input has ended. With it our direction does, where that can be said; except where nothing was ever to be
+    /// said by a listener, as over a stream.
+    fn end(&self, is_empty: bool) -> Up {
+        let up = if is_empty { Up::Empty } else { Up::Ended };
+        let only_takes = is_empty && self.options.role != Role::Client && self.options.direction == Direction::Both;
+        if !self.peer.has_end() || only_takes && !input::is_file(self.input) && !self.is_typed() {
+            return up;
+        }
+        // The peer's end may follow ours at once, and the tap is to hear them in this order.
+        self.options.heard_end(true);
+        match self.peer.end() {
+            Ok(()) => up,
+            Err(error) if is_of_connection(error) => Up::Failed(Ending::Reset(error.into())),
+            Err(error) => Up::Failed(Ending::Failed("cannot end our direction", error.into())),
+        }
+    }
+
+    /// Whether someone types it.
+    fn is_typed(&self) -> bool {
+        self.options.writer == Writer::Typist || rustix::termios::isatty(self.input)
+    }
+
+    /// Waits until there is input; false if nothing will come of waiting longer. A peer that has ended may still read, and is
+    /// waited for as long as it may; one that is gone is not.
+    fn wait_for_input(&self) -> Result<bool, Ending> {
+        let socket = self.peer.socket();
+        let (mut has_ended, mut gone) = (false, None);
+        loop {
+            let ends = PollFd::from_borrowed_fd(socket, PollFlags::RDHUP);
+            let mut polled = [PollFd::new(&self.input, PollFlags::IN), PollFd::new(&self.stop, PollFlags::IN), ends];
+            // An end would be told again and again.
+            let watched = if self.peer.has_end() && !has_ended { &mut polled[..] } else { &mut polled[..2] };
+            let time = match has_ended {
+                // Whoever types sees that it is over.
+                true if self.is_typed() => Some(Duration::ZERO),
+                true => Some(LOOK),
+                false => None,
+            };
+            match poll(watched, time.map(timespec).as_ref()) {
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(Ending::Failed("cannot wait for standard input", error.into())),
+            }
+            if !polled[1].revents().is_empty() {
+                return Ok(false);
+            }
+            if !polled[0].revents().is_empty() {
+                return Ok(true);
+            }
+            has_ended |= !polled[2].revents().is_empty();
+            if !has_ended {
+                continue;
+            }
+            if time == Some(Duration::ZERO) {
+                return Ok(false);
+            }
+            let is_gone = self.peer.is_gone();
+            if is_gone || self.options.role != Role::Client {
+                gone.get_or_insert_with(Instant::now);
+            }
+            let patience = match self.options.role {
+                // The next client gets what comes now.
+                Role::Keeping if is_gone => Duration::ZERO,
+                _ => limits::INPUT_WAIT,
+            };
+            if gone.is_some_and(|since| since.elapsed() >= patience) {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Waits until the peer's queue has room, or nobody waits for us any more.
+    fn wait_for_room(&self) -> Result<(), Ending> {
+        let socket = self.peer.socket();
+        let mut polled = [PollFd::from_borrowed_fd(socket, PollFlags::OUT), PollFd::new(&self.stop, PollFlags::IN)];
+        match poll(&mut polled, None) {
+            Ok(_) if !polled[1].revents().is_empty() => Err(Ending::SendFailed(Errno::AGAIN.into())),
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(Ending::Failed("cannot wait for the socket", error.into())),
         }
     }
 }
@@ -303,21 +405,37 @@ impl Receiving<'_> {
         // Nothing says that a peer has ended. A listener without input only takes, and goes on doing so: where it keeps
         // listening, what comes later opens another conversation.
         let mut only_takes = false;
+        // Of a peer that can say that it has ended.
+        let (mut has_ended, mut is_idle, mut broken) = (false, false, None);
         let mut last = Instant::now();
         loop {
             let patience = if answers > 0 { options.quiet } else { options.first_answer };
-            let quiet_at = (input_ended && !only_takes).then(|| last + patience);
+            let quiet_at = match (peer.has_end(), options.direction) {
+                (true, Direction::Send) => input_ended.then(|| last + limits::SENT_LINGER),
+                (true, _) => None,
+                (false, _) => (input_ended && !only_takes).then(|| last + patience),
+            };
             let idle_at = options.idle.map(|idle| self.activity.last() + idle);
             let until = [quiet_at, idle_at, self.deadline].into_iter().flatten().min();
             let time = until.map(|at| timespec(at.saturating_duration_since(Instant::now())));
             let mut polled = [PollFd::new(&socket, PollFlags::IN), PollFd::new(&wake, PollFlags::IN)];
-            let watched = if input_ended { &mut polled[..1] } else { &mut polled[..] };
+            let watched = match (input_ended, has_ended) {
+                (true, _) => &mut polled[..1],
+                // An end would be told again and again.
+                (false, true) => &mut polled[1..],
+                (false, false) => &mut polled[..],
+            };
             match poll(watched, time.as_ref()) {
                 Err(Errno::INTR) => continue,
                 Err(error) => return Ending::Failed("cannot wait for the socket", error.into()),
                 Ok(0) => match self.due(quiet_at) {
                     Some(Due::Ended(ending)) => return ending,
-                    Some(Due::Quiet) if answers > 0 => return Ending::Done,
+                    // Some of it is still to be read.
+                    Some(Due::Quiet) if peer.has_end() && !peer.is_gone() && peer.unread() > Some(0) => {
+                        last = Instant::now();
+                        continue;
+                    }
+                    Some(Due::Quiet) if answers > 0 || peer.has_end() => return Ending::Done,
                     Some(Due::Quiet) => return Ending::NoAnswer(patience),
                     None => continue,
                 },
@@ -325,7 +443,10 @@ impl Receiving<'_> {
             }
             if !polled[1].revents().is_empty() && !input_ended {
                 match up.recv() {
+                    // What the peer said before is still to be heard.
+                    Ok(Up::Failed(ending @ Ending::Reset(_))) => broken = Some(ending),
                     Ok(Up::Failed(ending)) => return ending,
+                    Ok(Up::Idle) => is_idle = true,
                     Ok(Up::Empty) if options.role == Role::Listener => {
                         only_takes = options.direction != Direction::Send
                     }
@@ -333,6 +454,12 @@ impl Receiving<'_> {
                 }
                 input_ended = true;
                 last = last.max(Instant::now());
+            }
+            if has_ended && input_ended {
+                return self.over(broken, is_idle);
+            }
+            if has_ended {
+                continue;
             }
             lines.clear();
             let received = peer.receive_many(&mut inbox, |datagram| {
@@ -354,16 +481,48 @@ impl Receiving<'_> {
                         return of_output(error, options);
                     }
                 }
+                // What the peer had said before stands behind the error.
+                Err(error) if peer.has_end() && Errno::from_io_error(&error) == Some(Errno::CONNRESET) => {
+                    broken = Some(Ending::Reset(error));
+                }
                 Err(error) => {
                     if let Some(ending) = of_receiving(error) {
                         return ending;
                     }
                 }
             }
+            if peer.has_ended() && !has_ended {
+                has_ended = true;
+                options.heard_end(false);
+                if input_ended {
+                    return self.over(broken, is_idle);
+                }
+            }
             // What is sent is done; a port that is known to be closed was told just now.
-            if input_ended && options.direction == Direction::Send {
+            if input_ended && options.direction == Direction::Send && !peer.has_end() {
                 return Ending::Done;
             }
+        }
+    }
+
+    /// Both sides have ended. What the peer has not read yet it may still read; if it goes without that, it is a reset.
+    fn over(&self, broken: Option<Ending>, is_idle: bool) -> Ending {
+        loop {
+            if let Some(error) = self.peer.error() {
+                return Ending::Reset(error.into());
+            }
+            if self.peer.is_gone() || self.peer.unread().is_none_or(|bytes| bytes == 0) {
+                break;
+            }
+            if let Some(Due::Ended(ending)) = self.due(None) {
+                return ending;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        match broken {
+            Some(ending) => ending,
+            None if is_idle => Ending::PeerEnded,
+            None => Ending::Done,
         }
     }
 
@@ -394,6 +553,8 @@ enum Due {
 fn of_receiving(error: std::io::Error) -> Option<Ending> {
     match Errno::from_io_error(&error) {
         Some(Errno::INTR | Errno::AGAIN) => None,
+        Some(Errno::OVERFLOW) => Some(Ending::TooLargeToTake),
+        Some(Errno::CONNRESET) => Some(Ending::Reset(error)),
         Some(Errno::CONNREFUSED) => Some(Ending::PortClosed),
         Some(told) if is_of_connection(told) => Some(Ending::Unreachable(error)),
         _ => Some(Ending::Failed("cannot receive", error)),

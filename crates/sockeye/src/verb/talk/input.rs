@@ -14,6 +14,12 @@ pub(super) fn beside<'scope>(scope: &'scope Scope<'scope, '_>, read: impl FnOnce
     thread.map(drop).map_err(why)
 }
 
+/// An empty file was meant to be sent.
+pub(super) fn is_file(fd: BorrowedFd<'_>) -> bool {
+    let kind = |found: rustix::fs::Stat| rustix::fs::FileType::from_raw_mode(found.st_mode);
+    rustix::fs::fstat(fd).is_ok_and(|found| kind(found) == rustix::fs::FileType::RegularFile)
+}
+
 /// What is left to read: in a pipe what waits there, in a file what is behind the offset.
 pub(super) fn left(fd: BorrowedFd<'_>) -> Unsent {
     let Ok(found) = rustix::fs::fstat(fd) else { return Unsent::default() };

@@ -102,11 +102,13 @@ pub fn listen(
                 // With the one that opened it.
                 Outcome { received: options.progress.received() - received_before, ..outcome }
             }
+            Protocol::UnixSeqpacket => match Peer::with_end(fd.as_fd()) {
+                Ok(peer) => datagram::talk_with(&peer, &mut speech, input, sink, options),
+                Err(error) => nothing_said(Ending::Failed("cannot use the socket", error.into())),
+            },
             _ => match secured(&fd, options) {
                 Ok(secure) => stream::talk_over(&fd, (secure.as_ref(), None), input, sink, options),
-                Err(ending) => {
-                    Outcome { ending, sent: 0, received: 0, unsent: Default::default(), dropped: 0, first_end: None }
-                }
+                Err(ending) => nothing_said(ending),
             },
         };
         let by = match (&outcome.ending, outcome.first_end) {
@@ -131,6 +133,11 @@ pub fn listen(
             return Listened::Talked(outcome);
         }
     }
+}
+
+/// A conversation that ended before it began.
+fn nothing_said(ending: Ending) -> Outcome {
+    Outcome { ending, sent: 0, received: 0, unsent: Default::default(), dropped: 0, first_end: None }
 }
 
 /// Begins TLS, where there is to be any.

@@ -352,6 +352,8 @@ pub enum Ending {
         /// Its length in bytes.
         length: usize,
     },
+    /// A message came that is larger than what is taken.
+    TooLargeToTake,
     /// Over datagrams: one could not be sent.
     SendFailed(io::Error),
 }
@@ -433,6 +435,10 @@ impl fmt::Display for Outcome {
             }
             Ending::TooLarge { line, length } => {
                 write!(f, "line {line} of standard input has {length} bytes, more than a datagram holds")?;
+            }
+            Ending::TooLargeToTake => {
+                let most = crate::limits::bytes(crate::net::message::LARGEST);
+                write!(f, "a message came that is larger than {most}, and was not taken")?;
             }
             Ending::SendFailed(error) => write!(f, "cannot send: {}", words_of_sending(error))?,
         }

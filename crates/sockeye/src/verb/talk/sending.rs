@@ -5,13 +5,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::connection::{Connection, Peer};
 use super::input::Endings;
 use super::spliced;
-use super::{Direction, OurEnd, Role, TalkOptions, Writer};
+use super::{Direction, OurEnd, Role, TalkOptions, Writer, input};
 use crate::limits;
 use crate::net::{is_of_connection, timespec};
 
@@ -158,7 +157,7 @@ impl Sending<'_> {
 
     /// An empty file was meant to be sent.
     fn is_file(&self) -> bool {
-        rustix::fs::fstat(self.input).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile)
+        input::is_file(self.input)
     }
 
     /// Waits until there is input. A peer that has ended may still read, and is waited for as long as it may; one that is

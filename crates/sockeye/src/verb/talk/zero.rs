@@ -45,7 +45,7 @@ pub fn probe(connected: &Connected, time: Duration) -> Probed {
 }
 
 fn ask(connected: &Connected, until: Instant) -> Result<bool, Errno> {
-    let peer = Peer::new(connected.fd.as_fd(), &connected.peer)?;
+    let peer = Peer::of(connected.fd.as_fd(), connected.protocol, &connected.peer)?;
     let mut buffer = vec![0; 65_536];
     for question in QUESTIONS.into_iter().cycle() {
         match peer.send(question) {
