@@ -1,7 +1,8 @@
 //! A file that is written whole. Another is replaced at once; what is no file, a device, a pipe or standard output, is written into.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use sockeye::file::AtomicFile;
@@ -9,6 +10,17 @@ use sockeye::file::AtomicFile;
 use crate::exit::Exit;
 use crate::output::Console;
 use crate::sys::is_stdout;
+
+/// Standard output, for what is written there as it comes.
+///
+/// # Errors
+/// It is closed.
+pub(crate) fn stdout(console: &Console) -> io::Result<File> {
+    if console.stdout_is_missing() {
+        return Err(io::Error::other("it is closed"));
+    }
+    io::stdout().as_fd().try_clone_to_owned().map(File::from)
+}
 
 /// Writes it; what went wrong has been said.
 pub(crate) fn write(path: &Path, text: &str, console: &Console) -> Result<(), Exit> {

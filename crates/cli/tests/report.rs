@@ -5,6 +5,7 @@ mod support;
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 use support::runs::{Made, PLAIN, page, report};
@@ -220,7 +221,7 @@ fn what_is_saved_may_go_to_standard_output_or_into_a_pipe() {
         assert!(text(&output.stderr).contains("exchanges"), "{}", text(&output.stderr));
     }
     let page = played(&["--report", "-", "-q"]);
-    assert!(text(&page.stdout).starts_with("<!") && page.stderr.is_empty(), "{page:?}");
+    assert!(text(&page.stdout).starts_with("<!") && !text(&page.stderr).contains("exchanges"), "{page:?}");
     assert_code(&played(&["--save", "saved.json"]), 0);
     let of_report = run_command(command(&[]).args(["report", "saved.json", "--save", "-"]).current_dir(&folder), b"");
     assert_eq!(serde_json::from_slice::<serde_json::Value>(&of_report.stdout).unwrap()["plays"], 2);
@@ -235,4 +236,53 @@ fn what_is_saved_may_go_to_standard_output_or_into_a_pipe() {
         assert_eq!(text(&output.stdout).contains("C: a\n"), expected == 0, "{output:?}");
     }
     assert!(!folder.path().join("-").exists());
+}
+
+/// Records and captures that go to standard output are whole there, and refused where it is an end of the conversation.
+#[test]
+fn what_is_recorded_goes_to_standard_output_where_it_is_asked_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "play.talk", "S: 220 hi\nC: hello\nS: hello\nC closes\n");
+    let server = Server::start(&["--play", &path]);
+    let address = server.address();
+    for to in ["-", "/dev/stdout"] {
+        let output = run(&["talk", &address, "--play", &path, "--record", to], b"");
+        assert_code(&output, 0);
+        let said = text(&output.stdout);
+        assert!(said.starts_with("transcript 1\n") && said.contains("S: 220 hi\nC: hello\nS: hello\n"), "{said}");
+        // In front of what stands in a file already nothing is lost.
+        let log = folder.path().join("log");
+        std::fs::write(&log, "before\n").unwrap();
+        let file = std::fs::OpenOptions::new().append(true).open(&log).unwrap();
+        let mut talk = command(&[]);
+        talk.args(["talk", &address, "--play", &path, "--record", to]).stdout(file);
+        assert_eq!(wait(&mut talk.spawn().unwrap()), 0);
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), format!("before\n{said}"));
+        let output = run(&["talk", &address, "--send-only", "--record", to], b"hello\n");
+        assert!(text(&output.stdout).contains("C: hello\n"), "{output:?}");
+        for arguments in [
+            &["talk", &address, "--record", to][..],
+            &["talk", "fd:1", "--play", &path, "--record", to],
+            &["relay", "0", &address, "--record", to],
+            &["relay", "stdio", &address, "--pcap", to],
+        ] {
+            let output = run(arguments, b"");
+            assert_code(&output, 2);
+            assert_eq!(text(&output.stdout), "");
+            assert!(text(&output.stderr).contains("name"), "{output:?}");
+        }
+        let mut relay = command(&[]);
+        relay.args(["relay", "tcp://127.0.0.1:0", &address, "--pcap", to, "--once"]);
+        let mut relay = relay.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = Log::default();
+        log.follow(relay.stderr.take().unwrap());
+        let listens = log.wait_for("listening on ");
+        let at = listens.rsplit("://").next().unwrap().to_owned();
+        assert_code(&run(&["talk", &at, "--play", &path], b""), 0);
+        let packets = relay.wait_with_output().unwrap();
+        assert_code(&packets, 0);
+        let imported = run(&["import", "-", "--exact", "--stream", "0"], &packets.stdout);
+        assert!(text(&imported.stdout).contains("S: 220 hi\nC: hello\nS: hello\n"), "{imported:?}");
+    }
+    assert!(!std::path::Path::new("-").exists());
 }

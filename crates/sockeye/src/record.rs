@@ -70,6 +70,8 @@ enum Output {
     Begun(AtomicFile),
     /// That file with its name, or a pipe.
     Open(File),
+    /// One that somebody else opened: what is in it is not ours to take back.
+    Given(File),
 }
 
 impl Output {
@@ -87,14 +89,14 @@ impl Output {
     fn write(&mut self, text: &str) -> io::Result<()> {
         match self {
             Self::Begun(file) => file.append(text.as_bytes()).map_err(|error| error.source),
-            Self::Open(file) => file.write_all(text.as_bytes()),
+            Self::Open(file) | Self::Given(file) => file.write_all(text.as_bytes()),
         }
     }
 
     fn publish(self) -> io::Result<Self> {
         match self {
             Self::Begun(file) => file.publish().map(Self::Open).map_err(|error| error.source),
-            Self::Open(_) => Ok(self),
+            Self::Open(_) | Self::Given(_) => Ok(self),
         }
     }
 }
@@ -105,10 +107,19 @@ impl Record {
     /// # Errors
     /// As open(2).
     pub fn create(path: &Path, recording: Recording) -> io::Result<Self> {
-        let output = Some(Output::create(path)?);
-        let recorder = Some(Recorder::new(recording));
+        Ok(Self::new(Output::create(path)?, path.to_owned(), recording))
+    }
+
+    /// Begins a record in what is open already, as standard output is.
+    #[must_use]
+    pub fn over(file: File, recording: Recording) -> Self {
+        Self::new(Output::Given(file), PathBuf::new(), recording)
+    }
+
+    fn new(output: Output, path: PathBuf, recording: Recording) -> Self {
+        let (recorder, output) = (Some(Recorder::new(recording)), Some(output));
         let state = State { recorder, output, whole: 0, failed: None, began: Instant::now() };
-        Ok(Self { state: Mutex::new(state), path: path.to_owned() })
+        Self { state: Mutex::new(state), path }
     }
 
     /// Writes what is still open.
@@ -186,6 +197,7 @@ impl State {
     fn is_file(&self) -> io::Result<bool> {
         match &self.output {
             Some(Output::Open(file)) => Ok(file.metadata()?.is_file()),
+            Some(Output::Given(_)) => Ok(false),
             Some(Output::Begun(_)) | None => Ok(true),
         }
     }

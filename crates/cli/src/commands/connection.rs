@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sockeye::address::{Address, AddressError, Scheme};
+use sockeye::address::{Address, AddressError, Scheme, Target};
 use sockeye::event::Protocol;
 use sockeye::net::connect::{ConnectError, ConnectOptions, Connected, Source};
 use sockeye::net::datagrams::Datagrams;
@@ -18,6 +18,8 @@ use transcript::record::{Recording, Secret};
 use crate::exit::Exit;
 use crate::flags::Talk;
 use crate::output::Console;
+use crate::sys::is_stdout;
+use crate::whole;
 
 /// How to connect, as the flags say.
 pub(super) fn options(flags: &Talk) -> ConnectOptions {
@@ -111,6 +113,22 @@ pub(super) fn carrier(protocol: Protocol) -> Carrier {
     protocol.carrier()
 }
 
+/// A record does not go to standard output where that is an end of the conversation.
+pub(super) fn check_record(flags: &Talk, address: Option<&Address>, console: &Console) -> Result<(), Exit> {
+    let is_there = flags.record.as_deref().is_some_and(is_stdout);
+    let is_end = address.is_some_and(is_standard);
+    if is_there && (is_end || flags.play.is_empty() && !flags.send_only) {
+        let why = "--record: standard output has what the other end says; name a file";
+        return Err(console.fail(Exit::Usage, why));
+    }
+    Ok(())
+}
+
+/// Whether an end is standard output, or may be.
+pub(super) fn is_standard(address: &Address) -> bool {
+    matches!(address.target, Target::Standard | Target::Descriptor(1))
+}
+
 /// Begins a record of a conversation at an address.
 pub(super) fn record(
     flags: &Talk,
@@ -132,7 +150,11 @@ pub(super) fn begin_record(
     console: &Console,
 ) -> Result<Arc<Record>, Exit> {
     let recording = Recording { carrier: carrier(protocol), at: Some(at), secrets, times: flags.times };
-    Record::create(path, recording).map(Arc::new).map_err(|error| {
+    let begun = match is_stdout(path) {
+        true => whole::stdout(console).map(|file| Record::over(file, recording)),
+        false => Record::create(path, recording),
+    };
+    begun.map(Arc::new).map_err(|error| {
         console.fail(
             Exit::CannotWrite,
             &format!("cannot write the record {}: {error}", path.display(), error = words(&error)),

@@ -1,7 +1,7 @@
 //! `sockeye relay`.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,17 +12,21 @@ use sockeye::net::listen::ListenError;
 use sockeye::net::tls::{TlsError, Why};
 use sockeye::record::Tap;
 use sockeye::stop;
-use sockeye::verb::relay::{Control, Hearers, Listen, LocalError, PairFailure, RelayError, RelayOptions, Summary};
+use sockeye::verb::relay::{
+    CaptureFile, Control, Hearers, Listen, LocalError, PairFailure, RelayError, RelayOptions, Summary,
+};
 
 use super::sandbox::Wanted;
 use super::serving::{Unfinished, threads};
-use super::{gate, sandbox, signals};
+use super::{connection, gate, sandbox, signals};
 use crate::clean::Cleaner;
 use crate::exit::Exit;
 use crate::flags::Relay;
 use crate::output::Console;
 use crate::port_file;
 use crate::shown::{Form, Shown};
+use crate::sys::is_stdout;
+use crate::whole;
 
 /// Relays until a signal, or until so many connections have ended.
 pub(crate) fn run(flags: &Relay, console: &Console) -> Exit {
@@ -131,6 +135,7 @@ fn options(flags: &Relay, console: &Console) -> Result<RelayOptions, Exit> {
     if let Some(datagrams) = datagrams.filter(|_| flags.proxy_protocol.is_some()) {
         return Err(usage(&format!("--proxy-protocol is about a stream, and {datagrams} is datagrams")));
     }
+    let capture = capture(flags, std::iter::once(&from).chain(&to), console)?;
     let plays = wanted(flags);
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);
     Ok(RelayOptions {
@@ -142,13 +147,43 @@ fn options(flags: &Relay, console: &Console) -> Result<RelayOptions, Exit> {
         idle: flags.idle_timeout,
         threads: threads(plays, flags.threads),
         hearers: hearers(flags, console),
-        capture: flags.pcap.clone(),
+        capture,
         proxy_protocol: flags.proxy_protocol.map(Into::into),
         gate: gate::gate(&flags.gate, console)?,
         // Short enough to be typed again.
         network: flags.weather.network(clock % 1_000_000_000),
         ..RelayOptions::new(from, to)
     })
+}
+
+/// Where packets go. Standard output is for one thing at a time.
+fn capture<'a>(
+    flags: &Relay,
+    mut ends: impl Iterator<Item = &'a Address>,
+    console: &Console,
+) -> Result<Option<CaptureFile>, Exit> {
+    let usage = |why: &str| console.fail(Exit::Usage, why);
+    if flags.record.as_deref().is_some_and(is_stdout) {
+        return Err(usage(
+            "--record writes a file for each connection: name it, as x-%n.talk; --show tells who says what",
+        ));
+    }
+    let Some(path) = &flags.pcap else { return Ok(None) };
+    if !is_stdout(path) {
+        return Ok(Some(CaptureFile::Path(path.clone())));
+    }
+    if ends.any(connection::is_standard) {
+        return Err(usage("--pcap: standard output is an end of the conversation; name a file"));
+    }
+    if io::stdout().is_terminal() {
+        return Err(usage(
+            "--pcap: packets are no text for a terminal: name a file, or pipe them, as | wireshark -k -i -",
+        ));
+    }
+    let file = whole::stdout(console).map_err(|error| {
+        console.fail(Exit::CannotWrite, &format!("--pcap: standard output: {}", sockeye::net::words(&error)))
+    })?;
+    Ok(Some(CaptureFile::Open(Arc::new(file))))
 }
 
 /// Who hears what is said.

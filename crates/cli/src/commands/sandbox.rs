@@ -11,6 +11,7 @@ use transcript::Side;
 use crate::exit::Exit;
 use crate::flags::{Relay, Serve, Talk};
 use crate::output::Console;
+use crate::sys::is_stdout;
 
 /// What is to hold.
 #[derive(Debug)]
@@ -108,7 +109,8 @@ pub(super) fn of_talk(flags: &Talk, address: &Address) -> Wanted {
         return Wanted::Nothing(SWITCHED_OFF);
     }
     let mut sandbox = Sandbox::default();
-    sandbox.writes.extend(flags.record.as_deref().map(folder_of).filter(|folder| folder.is_dir()));
+    let record = flags.record.as_deref().filter(|path| !is_stdout(path));
+    sandbox.writes.extend(record.map(folder_of).filter(|folder| folder.is_dir()));
     add_sockets(&mut sandbox, std::slice::from_ref(address));
     Wanted::Only(sandbox)
 }

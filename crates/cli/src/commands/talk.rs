@@ -54,6 +54,7 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     if addresses.len() > 1 {
         return Err(console.fail(Exit::Usage, "talk takes one address: HOST:PORT, HOST PORT, PORT or unix:PATH"));
     }
+    connection::check_record(flags, addresses.first(), console)?;
     if !flags.play.is_empty() {
         return play::run(flags, addresses.first(), console);
     }

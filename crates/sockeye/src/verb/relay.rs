@@ -32,9 +32,10 @@
 mod control;
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -67,6 +68,15 @@ pub use control::Control;
 /// Most threads of one relay.
 const MOST_THREADS: usize = 64;
 
+/// Where packets are written.
+#[derive(Debug, Clone)]
+pub enum CaptureFile {
+    /// A file that is made; what it held is gone.
+    Path(PathBuf),
+    /// What is open already, as standard output is.
+    Open(Arc<File>),
+}
+
 /// How to relay.
 #[derive(Debug, Clone)]
 pub struct RelayOptions {
@@ -91,7 +101,7 @@ pub struct RelayOptions {
     /// Who hears what is said.
     pub hearers: Hearers,
     /// Where what passes the sockets is written as packets, with the secrets of TLS in it.
-    pub capture: Option<PathBuf>,
+    pub capture: Option<CaptureFile>,
     /// Who may come in, and how many.
     pub gate: Gate,
     /// What the network between the two does.
@@ -227,7 +237,7 @@ impl Relay {
     /// # Errors
     /// A scheme that cannot be relayed, a name that leads nowhere, an address that cannot be bound.
     pub fn bind(options: &RelayOptions) -> Result<Self, RelayError> {
-        let capture = options.capture.as_deref().map(capture).transpose()?;
+        let capture = options.capture.as_ref().map(capture).transpose()?;
         Self::bind_steered(options, Steering { capture, ..Steering::default() })
     }
 
@@ -460,9 +470,12 @@ fn addresses(address: &Address, options: &RelayOptions) -> Result<Vec<SocketAddr
     look_up_all(address, &ConnectOptions { family, timeout, ..ConnectOptions::default() })
 }
 
-fn capture(path: &Path) -> Result<Arc<Capture>, RelayError> {
-    let created = Capture::create(path).map(Arc::new);
-    created.map_err(|error| RelayError::Capture { path: path.to_owned(), error })
+fn capture(file: &CaptureFile) -> Result<Arc<Capture>, RelayError> {
+    let (begun, path) = match file {
+        CaptureFile::Path(path) => (Capture::create(path), path.clone()),
+        CaptureFile::Open(file) => (file.try_clone().and_then(Capture::over), "the open file".into()),
+    };
+    begun.map(Arc::new).map_err(|error| RelayError::Capture { path, error })
 }
 
 /// Whether a server is the relay itself.

@@ -29,6 +29,8 @@ struct State {
     file: File,
     /// Bytes of whole blocks in it.
     whole: u64,
+    /// Somebody else opened it: what is in it is not ours to take back.
+    is_given: bool,
     failed: Option<io::Error>,
     is_over: bool,
 }
@@ -39,10 +41,21 @@ impl Capture {
     /// # Errors
     /// As open(2) and write(2).
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        let mut file = File::create(path)?;
+        Self::begin(File::create(path)?, false)
+    }
+
+    /// The same in what is open already.
+    ///
+    /// # Errors
+    /// As write(2).
+    pub(crate) fn over(file: File) -> io::Result<Self> {
+        Self::begin(file, true)
+    }
+
+    fn begin(mut file: File, is_given: bool) -> io::Result<Self> {
         let head = pcapng::head(&["clients", "servers"]);
         file.write_all(&head)?;
-        Ok(Self(Mutex::new(State { file, whole: head.len() as u64, failed: None, is_over: false })))
+        Ok(Self(Mutex::new(State { file, whole: head.len() as u64, is_given, failed: None, is_over: false })))
     }
 
     /// Why it is not whole, told once.
@@ -68,8 +81,9 @@ impl Capture {
             Ok(()) => state.whole += blocks.len() as u64,
             Err(error) => {
                 // What is there stays whole blocks. A pipe has no length; there, too, the reader has what it read.
-                let whole = state.whole;
-                let _ = state.file.set_len(whole);
+                if !state.is_given {
+                    let _ = state.file.set_len(state.whole);
+                }
                 (state.failed, state.is_over) = (Some(error), true);
             }
         }

@@ -61,7 +61,7 @@ impl Control {
             return Err(RelayError::Address(AddressError::not_yet(other)));
         }
         let numbers = Arc::default();
-        let capture = options.capture.as_deref().map(capture).transpose()?;
+        let capture = options.capture.as_ref().map(capture).transpose()?;
         let first = match options.to.is_empty() {
             true => None,
             false => Some(Ready::bind(options, vec![], &numbers, capture.as_ref())?),
