@@ -42,6 +42,7 @@ mod row;
 mod script;
 mod secret;
 mod side;
+mod silence;
 mod syntax;
 mod tls;
 mod transcript;

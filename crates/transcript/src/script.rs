@@ -18,7 +18,7 @@ use crate::file::{File, Files};
 use crate::made::Fresh;
 use crate::notation::show_hiding;
 use crate::program::{
-    self, Deed, Depends, First, Message, Op, Outside, Pattern, Piece, PieceKind, Plan, Program, Unwritten, matcher,
+    self, Arm, Deed, Depends, First, Message, Op, Outside, Pattern, Piece, PieceKind, Plan, Program, Unwritten, matcher,
 };
 use crate::secret::Secret;
 use crate::syntax::{Eol, Form, Refused, Tls};
@@ -128,6 +128,7 @@ impl Script {
         findings.retain(|finding| finding.severity == Severity::Error);
         findings.extend(sayable(&program, &transcript.source, options));
         findings.extend(hearable(&program, options));
+        findings.extend(valued_too_late(&program, &transcript.source, options.side));
         if options.carrier == Carrier::Stream {
             let gap = transcript.settings.gap.is_some();
             for (side, listening) in [(options.side.other(), true), (options.side, false)] {
@@ -481,6 +482,42 @@ fn hearable(program: &Program, options: &PlayOptions) -> Vec<Diagnostic> {
                 message.side.letter()
             );
             findings.push(Diagnostic::error(last.place, text).help(help));
+        }
+    }
+    findings
+}
+
+/// What may come where the way forks is compared before anything of a way is done: a value that the way itself gives is not
+/// there yet.
+fn valued_too_late(program: &Program, source: &Source, side: Side) -> Vec<Diagnostic> {
+    let mut findings: Vec<Diagnostic> = Vec::new();
+    let heard = |arm: &Arm| match arm.first {
+        First::Line(message) => Some(&program.messages[message]).filter(|message| message.side != side),
+        _ => None,
+    };
+    for choice in program.choices.iter().filter(|choice| choice.arms.len() > 1) {
+        for (arm, message) in choice.arms.iter().filter_map(|arm| Some((arm, heard(arm)?))) {
+            let given = program.given_on(arm);
+            let late = message.pieces.iter().find_map(|piece| {
+                let slot = match &piece.kind {
+                    PieceKind::Value(slot) => *slot,
+                    PieceKind::Capture { pattern: Pattern::BytesOf(count), .. } => count.slot,
+                    _ => return None,
+                };
+                given.contains(&slot).then_some((piece, slot))
+            });
+            let Some((piece, slot)) = late else { continue };
+            if findings.iter().any(|finding| finding.line == piece.place.line) {
+                continue;
+            }
+            let name = program.name(slot);
+            let fork = source.mention(choice.place.line);
+            let message = format!(
+                "the {side} must tell this line from others at {fork}, and {{{name}}} gets its value behind that"
+            );
+            let help =
+                format!("give {name} its value above {fork}, or let a line stand before it that tells what this is");
+            findings.push(Diagnostic::error(piece.place, message).help(help));
         }
     }
     findings

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// One of the two ends of a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// The end that opened the connection; `C:` lines are its words.
     Client,

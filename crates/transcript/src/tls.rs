@@ -59,6 +59,12 @@ fn statement(statement: &Statement, mut states: States, findings: &mut Vec<Diagn
         StatementKind::Repeat { times, body } => {
             touch(&mut states, body);
             let after = block(body, states, findings);
+            // A loop that begins with it cannot be told from what follows it: that is refused as such.
+            let begins_a_way =
+                times.is_none() && matches!(body.first(), Some(first) if matches!(first.kind, StatementKind::Tls(_)));
+            if *times != Some(1) && !begins_a_way {
+                in_each_round(body, findings);
+            }
             if times.is_some() {
                 return after;
             }
@@ -80,6 +86,39 @@ fn statement(statement: &Statement, mut states: States, findings: &mut Vec<Diagn
         }
     }
     states
+}
+
+/// TLS that begins in each round and ends in none, or the other way round: the second round cannot do what the first did.
+fn in_each_round(body: &[Statement], findings: &mut Vec<Diagnostic>) {
+    let ends =
+        |statement: &Statement| matches!(&statement.kind, StatementKind::Act { act, .. } if act.that_ends().is_some());
+    if throughout(body).any(ends) {
+        return;
+    }
+    let touches = |statement: &&Statement| {
+        throughout(std::slice::from_ref(*statement))
+            .any(|inner| matches!(inner.kind, StatementKind::Tls(_) | StatementKind::Connects { .. }))
+    };
+    let first = body.iter().find(touches);
+    let last = body.iter().rfind(touches);
+    if let (Some(first), Some(last)) = (first, last)
+        && let (StatementKind::Tls(begin), StatementKind::Tls(end)) = (&first.kind, &last.kind)
+        && first.connection == last.connection
+        && matches!(begin, Tls::Stop) == matches!(end, Tls::Stop)
+        && !findings.iter().any(|finding| finding.line == first.place.line)
+    {
+        let (message, help) = match begin {
+            Tls::Start { .. } => (
+                "TLS has begun already in the second round",
+                "move this line above the loop, or write `stoptls` at its end",
+            ),
+            Tls::Stop => (
+                "there is no TLS in the second round that could end",
+                "move this line below the loop, or write `starttls` at its end",
+            ),
+        };
+        findings.push(Diagnostic::error(first.place, message).help(help));
+    }
 }
 
 /// A block whose lines may have been played before: what it does with TLS may have been done.

@@ -8,7 +8,7 @@ use crate::file::Files;
 use crate::program::Outside;
 use crate::side::Side;
 use crate::syntax::{self, Refused, Settings, Statement, StatementKind, Tls, Tree};
-use crate::{connections, lint, names, program, tls};
+use crate::{connections, lint, names, program, silence, tls};
 
 /// A transcript that follows the grammar. Whether a side can play it is asked by [`crate::Script::prepare`].
 #[derive(Debug, Clone)]
@@ -39,6 +39,7 @@ impl Transcript {
         let (roles, unresolved) = names::resolve(&body, given, &source);
         findings.extend(unresolved);
         findings.extend(connections::check(&body, &roles, &source).into_iter().filter(|_| is_closed));
+        findings.extend(silence::check(&body).into_iter().filter(|_| is_closed));
         // A statement that stands where it may not tells nothing of where TLS is.
         if is_closed && findings.iter().all(|finding| finding.severity == Severity::Warning) {
             findings.extend(tls::check(&body));

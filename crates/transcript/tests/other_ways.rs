@@ -433,3 +433,68 @@ fn a_datagram_of_several_lines_may_come_at_any_time() {
         "at any time\n  together\n    C hex: 01\n    C hex: {x:1 bytes=02}\n  end\n  S: {x}\nend\nC: a\nS: b\n";
     assert!(Transcript::parse("t.talk", packed.as_bytes(), &[]).is_ok());
 }
+
+#[test]
+fn who_has_stopped_sending_says_nothing_more() {
+    for (text, line) in [
+        ("C: a\nC stops sending\nC: b\nS: x\n", 3),
+        ("C: a\nC stops sending\nS: x\nstarttls\nS: y\n", 4),
+        ("repeat\n  C: a\n  S: b\n  C stops sending\nend\nS: x\n", 2),
+        ("repeat 2\n  C stops sending\nend\nS: x\n", 2),
+        ("C: a\neither\n  C: b\n  C stops sending\nor\n  C: c\nend\nC: d\nS: x\n", 8),
+        ("C: a\nC2 connects\nC2: b\nC2 stops sending\nC: c\nC2: d\nS: x\n", 6),
+    ] {
+        let refused = refusal(text, Side::Client);
+        assert!(refused.contains("the client has stopped sending, and says nothing more"), "{refused}");
+        assert!(refused.contains(&format!("test.talk:{line}:")), "{refused}");
+    }
+    for text in [
+        "C: a\nC stops sending\nS: b\nC closes\n",
+        "repeat 1\n  C: a\n  C stops sending\nend\nS: x\n",
+        "C: a\nC stops sending\nS: b\nS closes\nC connects\nC: again\nS: b\n",
+    ] {
+        said(text);
+    }
+}
+
+/// The listener compares the first lines of all ways before it does anything of one of them.
+#[test]
+fn a_value_that_a_way_gives_is_not_there_when_the_ways_are_told_apart() {
+    for text in [
+        "C: {k=7}\nrepeat\n  let n = length {k}\n  C: n {n}\n  S: ok\nend\nC: x\n",
+        "C: {k=7}\neither\n  set n = v{k}\n  C: n {n}\nor\n  C: other\nend\nS: x\n",
+        "C: {k=7}\nnot C: never\nset n = v{k}\nC: n {n}\nS: x\n",
+    ] {
+        let refused = refusal(text, Side::Server);
+        assert!(refused.contains("and {n} gets its value behind that"), "{refused}");
+        // Who says the line plays it.
+        prepare(&parse(text), Side::Client, Carrier::Stream);
+    }
+    said("C: {k=7}\nmaybe\n  C: perhaps\nend\nlet n = length {k}\nC: n {n}\nS: x\n");
+    said("C: {k=7}\nlet n = length {k}\nrepeat\n  C: n {n}\n  let n = sum {n} 1\n  S: {n}\nend\nC: x\n");
+}
+
+#[test]
+fn tls_that_begins_in_each_round_is_refused_before_it_is_played() {
+    for times in ["", " 2"] {
+        let refused = refusal(&format!("repeat{times}\n  C: a\n  S: b\n  starttls\nend\nC: x\n"), Side::Client);
+        assert!(refused.contains("TLS has begun already in the second round"), "{refused}");
+        let refused =
+            refusal(&format!("starttls\nrepeat{times}\n  C: a\n  S: b\n  stoptls\nend\nC: x\n"), Side::Client);
+        assert!(refused.contains("there is no TLS in the second round that could end"), "{refused}");
+        parse(&format!("repeat{times}\n  C: a\n  S: b\n  starttls\n  C: c\n  S: d\n  stoptls\nend\nC: x\n"));
+    }
+    parse("repeat\n  either\n    C: tls\n    S: ok\n    starttls\n  or\n    C: noop\n    S: ok\n  end\nend\nC: x\n");
+}
+
+#[test]
+fn a_block_that_may_be_left_out_has_its_way_round_named() {
+    for block in
+        ["together\n    S: a\n    S: b\n  end", "either\n    S: a\n  or\n    S: b\n  end", "repeat\n    S: a\n  end"]
+    {
+        let refused = refusal(&format!("C: x\nmaybe\n  {block}\nend\nS: c\n"), Side::Client);
+        assert!(refused.contains("write `either`, this block, `or` and `end` instead"), "{refused}");
+    }
+    goes("C: x\neither\n  together\n    S: a\n    S: b\n  end\nor\nend\nS: c\n", Side::Client, "a\nb\nc\n", "x\n");
+    goes("C: x\neither\n  together\n    S: a\n    S: b\n  end\nor\nend\nS: c\n", Side::Client, "c\n", "x\n");
+}

@@ -103,7 +103,7 @@ fn a_rehearsal_takes_as_long_as_its_pauses_and_no_end_goes_on_before_the_other_i
     for (text, millis, client, server) in [
         ("C: a\nS waits 50ms\nS: b\nC waits 20ms\nC: c\n", 70, "a\nc\n", "b\n"),
         ("C: a\nS waits 50ms\nS: b\nstarttls\nC: c\nS waits 30ms\nS: d\n", 80, "a\nc\n", "b\nd\n"),
-        ("C: a\nS: b\nC waits 40ms\nstarttls\nS: c\nC: d\nstarttls\nC: e\n", 40, "a\nd\ne\n", "b\nc\n"),
+        ("C: a\nS: b\nC waits 40ms\nstarttls\nS: c\nC: d\nstoptls\nC: e\n", 40, "a\nd\ne\n", "b\nc\n"),
         ("C: a\nC stops sending\nS waits 10ms\nS: b\nS closes\n", 10, "a\n", "b\n"),
         ("C: a\nC waits 10ms\nC resets\n", 10, "a\n", ""),
     ] {

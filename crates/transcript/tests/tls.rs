@@ -52,8 +52,7 @@ fn ways_that_differ_are_told_while_they_are_played_and_others_agree() {
         ("starttls alpn h2 http/1.1\nC: a\nstoptls\nS: b\nstarttls\nC: c\n", false),
         ("C: a\neither\n  C: b\n  S: c\n  starttls\nor\n  C: d\nend\nC: e\nS: f\nstoptls\nS: g\n", false),
         ("repeat 3\n  C: a\n  starttls\n  C: b\n  stoptls\nend\nS: done\n", false),
-        ("repeat 2\n  C: a\n  S: b\n  starttls\n  C: c\nend\n", true),
-        ("C: a\nstarttls\nrepeat 2\n  C: b\n  S: c\n  stoptls\nend\n", true),
+        ("C: a\neither\n  C: b\n  S: c\n  starttls\nor\n  C: d\nend\nC: e\nS: f\nstarttls\nS: g\n", true),
         (
             "repeat\n  either\n    C: x\n    S: y\n    starttls\n  or\n    C: z\n    S: y\n    stoptls\n  end\nend\n",
             false,

@@ -12,8 +12,10 @@ impl Program {
             Fork::Either { branches, .. } => branches.as_slice(),
             Fork::Loop { .. } => &[],
         });
-        // What must not come is never said.
-        let branches = branches.filter(|&&branch| !self.is_forbidden(branch));
+        // What must not come is never said, and what comes instead is what the file goes on with.
+        let forbidden = branches.clone().filter(|&&branch| self.is_forbidden(branch));
+        let forbidden: BTreeSet<usize> = forbidden.map(|&branch| self.places[branch].line).collect();
+        let branches = branches.filter(|&&branch| !forbidden.contains(&self.places[branch].line));
         let ways = self.tables.iter().flat_map(Table::starts);
         let lines = branches.chain(ways).map(|&branch| self.places[branch].line);
         lines.filter(|line| !taken.contains(line)).collect()
@@ -46,12 +48,15 @@ impl Program {
             // A `choose` that ended before has ways that begin above it too: taking one of them does no harm.
             let Some((_, value)) = way.max_by_key(|(start, _)| *start) else { continue };
             for piece in messages.iter_mut().flat_map(|message| &mut message.pieces) {
-                if let PieceKind::Capture { slot: Some(captured), defaults, .. } = &mut piece.kind
+                if let PieceKind::Capture { slot: Some(captured), defaults, pattern, .. } = &mut piece.kind
                     && *captured == slot
                 {
+                    let other = |default: &Vec<u8>| !table.ways.contains_key(default.as_slice());
                     match value {
-                        Some(value) => *defaults = vec![value.to_vec()],
-                        None => defaults.retain(|default| !table.ways.contains_key(default.as_slice())),
+                        // What the hole does not take leads nowhere: then it stays as it is, and the way is not played.
+                        Some(value) if pattern.accepts(value) => *defaults = vec![value.to_vec()],
+                        None if defaults.iter().any(other) => defaults.retain(other),
+                        _ => {}
                     }
                 }
             }

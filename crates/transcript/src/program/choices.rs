@@ -297,6 +297,18 @@ fn check(program: &Program, source: &Source, choice: usize, arms: &[Arm], findin
 }
 
 impl Program {
+    /// The slots that get a value on the way from the fork to what comes first.
+    pub(crate) fn given_on(&self, arm: &Arm) -> Vec<usize> {
+        let gives = |step: &Step| match step {
+            Step::Run(pc) => match self.ops[*pc] {
+                Op::Set { slot, .. } | Op::Let { slot, .. } => Some(slot),
+                _ => None,
+            },
+            Step::Again { .. } => None,
+        };
+        arm.path.iter().filter_map(gives).collect()
+    }
+
     /// The connection over which a way begins, where it is not that of the choice itself.
     fn connection_of(&self, arm: &Arm) -> Option<u8> {
         arm.path.iter().rev().find_map(|step| match step {

@@ -646,7 +646,16 @@ impl Parser<'_> {
     fn one_side(&mut self, body: &[Statement], block: &str) {
         if let Some(odd) = not_one_side(body) {
             let message = format!("`{block}` holds lines of one side only");
-            self.error(odd, message, "move this line out of the block");
+            let begins_block =
+                |statement: &Statement| statement.place == odd && statement.kind.bodies().next().is_some();
+            let help = match body.iter().any(begins_block) {
+                true if block == "maybe" => {
+                    "write `either`, this block, `or` and `end` instead: an `or` with nothing below it means that it did not come"
+                }
+                true => "move this block out of the block",
+                false => "move this line out of the block",
+            };
+            self.error(odd, message, help);
         }
     }
 
