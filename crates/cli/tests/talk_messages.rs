@@ -1,4 +1,4 @@
-//! `talk` over `unix-seqpacket:` and `unix-dgram:`: messages keep their bounds, and over packets each side can say that it has ended.
+//! `talk` and `serve` over `unix-seqpacket:` and `unix-dgram:`: messages keep their bounds, and over packets each side can say that it has ended.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
@@ -10,8 +10,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType, accept, bind, listen, recv,
-    send, shutdown, socket_with, sockopt,
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType, accept, bind, connect,
+    listen, recv, send, shutdown, socket_with, sockopt,
 };
 use support::*;
 
@@ -267,4 +267,105 @@ fn socat_is_spoken_to_over_packets_and_speaks_to_a_listener() {
     assert_code(&output, 0);
     assert_eq!(text(&output.stdout), "from socat\n");
     assert!(!folder.path().join("ours").exists());
+}
+
+fn connected(path: &Path) -> OwnedFd {
+    let fd = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+    sockopt::set_socket_timeout(&fd, sockopt::Timeout::Recv, Some(LONG)).unwrap();
+    connect(&fd, &SocketAddrUnix::new(path).unwrap()).unwrap();
+    fd
+}
+
+#[test]
+fn a_server_plays_a_transcript_to_each_client_of_packets() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("served");
+    let address = format!("unix-seqpacket:{}", path.display());
+    let file = write(folder.path(), "served.talk", "S: welcome\nC: {name}\nS: hello, {name}\nC:\nS:\nC closes\n");
+    let mut server = Server::start_at(&[&address], &["--play", &file, "--times", "3"]);
+    let clients = [connected(&path), connected(&path)];
+    for (number, client) in clients.iter().enumerate() {
+        assert_eq!(hear(client), b"welcome");
+        say(client, format!("client {number}").as_bytes());
+        assert_eq!(text(&hear(client)), format!("hello, client {number}"));
+        // An empty message is one, and none of the end.
+        say(client, b"");
+        assert_eq!(hear(client), b"");
+    }
+    drop(clients);
+    let last = connected(&path);
+    assert_eq!(hear(&last), b"welcome");
+    say(&last, b"last");
+    assert_eq!(hear(&last), b"hello, last");
+    shutdown(&last, Shutdown::Write).unwrap();
+    server.log.wait_for("the client closed early");
+    assert_eq!(server.wait(), 1, "{:#?}", server.log.all());
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_server_echoes_packets_one_by_one_and_waits_for_who_reads_late() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("echo");
+    let server = Server::start_at(&[&format!("unix-seqpacket:{}", path.display())], &["--echo"]);
+    let client = connected(&path);
+    for message in [&b"one"[..], b"", b"of\nlines\n", &[b'x'; 60_000]] {
+        say(&client, message);
+        assert!(hear(&client) == message, "{}", message.len());
+    }
+    let sender = rustix::io::fcntl_dupfd_cloexec(&client, 0).unwrap();
+    let saying = std::thread::spawn(move || {
+        (0..3000_u32).for_each(|number| say(&sender, &number.to_be_bytes().repeat(250)));
+        shutdown(&sender, Shutdown::Write).unwrap();
+    });
+    for number in 0..3000_u32 {
+        assert!(hear(&client) == number.to_be_bytes().repeat(250), "{number}");
+    }
+    saying.join().unwrap();
+    assert_eq!(hear(&client), b"");
+    server.log.wait_for("closed #1");
+    let (code, log) = server.stop();
+    assert_eq!(code, 0, "{log:#?}");
+}
+
+#[test]
+fn what_a_server_of_packets_cannot_take_is_told_and_other_ways_to_serve_are_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("served");
+    let address = format!("unix-seqpacket:{}", path.display());
+    let mut server = Server::start_at(&[&address], &["--echo", "--once"]);
+    let client = connected(&path);
+    say(&client, &[b'x'; 100_000]);
+    server.log.wait_for("a message came that is larger than 64 KiB, and was not taken");
+    assert_eq!(server.wait(), 1, "{:#?}", server.log.all());
+    drop(client);
+    // A dead socket that was left is replaced, and a client is served after it.
+    std::fs::remove_file(&path).ok();
+    bind(packets_at(), &SocketAddrUnix::new(&path).unwrap()).unwrap();
+    let mut server = Server::start_at(&[&address], &["--discard", "--once"]);
+    let client = connected(&path);
+    say(&client, b"into the void");
+    drop(client);
+    assert_eq!(server.wait(), 0, "{:#?}", server.log.all());
+    for arguments in [
+        &["serve", "unix-dgram:served", "--echo"][..],
+        &["serve", "unix-seqpacket:served", "--exec", "cat"],
+        &["talk", "--listen", "unix-dgram:served"],
+    ] {
+        let output = run(arguments, b"");
+        assert!(text(&output.stderr).contains("is not there yet"), "{arguments:?}: {}", text(&output.stderr));
+        assert_code(&output, 2);
+    }
+    let file = write(folder.path(), "resets.talk", "C: one\nS resets\n");
+    let output = run(&["serve", &address, "--play", &file], b"");
+    assert!(
+        text(&output.stderr).contains("`resets` has no meaning over packets of a Unix socket"),
+        "{}",
+        text(&output.stderr)
+    );
+    assert_code(&output, 2);
+}
+
+fn packets_at() -> OwnedFd {
+    socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap()
 }

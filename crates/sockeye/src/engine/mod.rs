@@ -58,6 +58,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::io::Errno;
 use transcript::Moment;
 
 use accept::{Listener, Waiting};
@@ -529,16 +530,29 @@ impl Loop {
             paused = is_plain && exec.terminal == Terminal::None;
         }
         let number = identity.number;
-        let mut channel = Channel::new(Line::Socket(fd), identity, agent, self.lent.now);
+        let (line, marked) = Line::of_client(fd, origin.endpoint.protocol);
+        let mut channel = Channel::new(line, identity, agent, self.lent.now);
         channel.paused = paused;
         if self.spans(channel.origin) {
             let (id, origin) = (number, channel.origin);
             channel.group = id;
             self.begin_group(id, origin, channel.conversation(&self.origins[origin]));
-            let key = self.adopt(channel);
+            let key = self.adopt_client(channel, marked);
             return self.join_group(id, FIRST, key);
         }
-        self.adopt(channel);
+        self.adopt_client(channel, marked);
+    }
+
+    /// The same of a client, with what went wrong as it came in.
+    fn adopt_client(&mut self, channel: Channel, came: Result<(), Errno>) -> Key {
+        let key = self.adopt(channel);
+        if let Err(error) = came {
+            self.with_channel(key, |channel, context| {
+                channel.unwatched(&error.into(), context);
+                ChannelStatus::Closed
+            });
+        }
+        key
     }
 
     /// Has a channel watched, and lets it begin.

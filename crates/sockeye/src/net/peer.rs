@@ -106,6 +106,12 @@ impl<F: AsFd> Peer<F> {
         Ok(Self { has_end: true, ..Self::at(socket, State::Only) })
     }
 
+    /// The same of a client that came in, which has to be told of if that cannot be.
+    pub(crate) fn of_client(socket: F) -> (Self, Result<(), Errno>) {
+        let marked = message::mark_messages(&socket);
+        (Self { has_end: true, ..Self::at(socket, State::Only) }, marked)
+    }
+
     fn at(socket: F, state: State) -> Self {
         let (others, ignored, ended) = (Mutex::default(), AtomicU64::new(0), AtomicBool::new(false));
         let state = Mutex::new(state);

@@ -498,6 +498,7 @@ fn assign(options: &ServeOptions) -> Result<Vec<(Address, Roles)>, ServeError> {
 struct Roles {
     stream: Result<Behaviour, Refused>,
     datagram: Result<Behaviour, Refused>,
+    packet: Result<Behaviour, Refused>,
     /// What is spoken over streams, where that has a scheme of its own.
     over: Option<Scheme>,
 }
@@ -505,7 +506,12 @@ struct Roles {
 impl Roles {
     /// A role that needs no file.
     fn without_file(options: &ServeOptions) -> Result<Self, ServeError> {
-        let fixed = |behaviour: Behaviour| Self { stream: Ok(behaviour.clone()), datagram: Ok(behaviour), over: None };
+        let fixed = |behaviour: Behaviour| Self {
+            stream: Ok(behaviour.clone()),
+            datagram: Ok(behaviour.clone()),
+            packet: Ok(behaviour),
+            over: None,
+        };
         match &options.role {
             Role::Echo => Ok(fixed(Behaviour::Echo)),
             Role::Discard => Ok(fixed(Behaviour::Discard)),
@@ -544,12 +550,13 @@ impl Roles {
             playing.files = files.cloned();
             Script::prepare(transcript, &playing).map(|script| Behaviour::Play(Arc::new(script)))
         };
+        let packet = script(stream, Carrier::Packet);
         let stream = script(stream, Carrier::Stream);
         let datagram = script(datagram, Carrier::Datagram);
         if let (Err(refused), Err(_)) = (&stream, &datagram) {
             return Err(ServeError::Refused(refused.clone()));
         }
-        Ok(Self { stream, datagram, over: None })
+        Ok(Self { stream, datagram, packet, over: None })
     }
 
     fn has_tls(&self) -> bool {
@@ -567,7 +574,8 @@ impl Roles {
     /// Why it cannot be played over a protocol.
     fn refusal(&self, protocol: Protocol) -> Option<&Refused> {
         match protocol {
-            Protocol::Udp | Protocol::UnixDgram | Protocol::UnixSeqpacket => self.datagram.as_ref().err(),
+            Protocol::Udp | Protocol::UnixDgram => self.datagram.as_ref().err(),
+            Protocol::UnixSeqpacket => self.packet.as_ref().err(),
             Protocol::Tcp | Protocol::Unix => self.stream.as_ref().err(),
         }
     }
@@ -581,6 +589,9 @@ impl Roles {
             }
             Some(Scheme::Tls) => Some(Protocol::Tcp),
             _ if address.is_local() => Some(listen::protocol_of_local(address)),
+            Some(Scheme::UnixSeqpacket) if self.over.is_none() && !self.runs_programs() => {
+                Some(Protocol::UnixSeqpacket)
+            }
             Some(scheme @ (Scheme::UnixDgram | Scheme::UnixSeqpacket)) => {
                 return Err(ServeError::Address(AddressError::not_yet(scheme)));
             }
@@ -623,7 +634,8 @@ impl Roles {
 
     fn of(&self, protocol: Protocol) -> Behaviour {
         let behaviour = match protocol {
-            Protocol::Udp | Protocol::UnixDgram | Protocol::UnixSeqpacket => &self.datagram,
+            Protocol::Udp | Protocol::UnixDgram => &self.datagram,
+            Protocol::UnixSeqpacket => &self.packet,
             Protocol::Tcp | Protocol::Unix => &self.stream,
         };
         // Only protocols that can be played are ever bound.

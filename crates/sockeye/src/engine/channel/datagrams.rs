@@ -6,8 +6,9 @@ use rustix::io::Errno;
 use transcript::Moment;
 
 use super::super::Context;
+use super::super::context::BUFFER;
 use super::super::origin::Closer;
-use super::{Channel, ChannelStatus, Datagrams, Line, NO_MEMORY, append};
+use super::{Agent, Channel, ChannelStatus, Datagrams, Line, NO_MEMORY, Phase, append};
 use crate::event::Event;
 use crate::failure::{Failure, Kind};
 use crate::limits;
@@ -27,6 +28,25 @@ impl Channel {
         match &mut self.line {
             Line::Datagrams(datagrams) => Some(datagrams),
             _ => None,
+        }
+    }
+
+    /// A message came.
+    pub(super) fn hear_message_of_socket(&mut self, message: &[u8], context: &mut Context<'_>) -> ChannelStatus {
+        match self.agent {
+            Agent::Echo if self.phase == Phase::Open => {
+                context.heard(message);
+                self.rest_until(context);
+                context.output.bytes.extend_from_slice(message);
+                context.output.datagrams.push(context.output.bytes.len());
+                self.send_output(context)
+            }
+            Agent::Echo | Agent::Discard => {
+                context.heard(message);
+                self.rest_until(context);
+                ChannelStatus::Open
+            }
+            _ => self.hear_datagram(Some(message), context),
         }
     }
 
@@ -117,6 +137,13 @@ impl Channel {
     pub(super) fn datagram_failed(&mut self, error: Errno, context: &mut Context<'_>) -> ChannelStatus {
         let told = io::Error::from(error);
         let failure = match error {
+            Errno::OVERFLOW => {
+                let most = limits::bytes(BUFFER);
+                Failure::other(
+                    Kind::AnswersLost,
+                    format!("a message came that is larger than {most}, and was not taken"),
+                )
+            }
             Errno::CONNREFUSED => Failure::other(Kind::Refused, "port closed: nobody listens there"),
             error if is_of_connection(error) => {
                 Failure::other(Kind::Unreachable, format!("cannot be reached: {}", words(&told)))

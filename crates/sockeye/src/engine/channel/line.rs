@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use crate::endpoint::Protocol;
 use crate::net::connecting::{Connecting, Watched};
 use crate::net::peer::Peer;
 use rustix::io::Errno;
@@ -28,6 +29,15 @@ pub(in crate::engine) enum Line {
 }
 
 impl Line {
+    /// A client that was accepted. An error is one of this machine.
+    pub(in crate::engine) fn of_client(fd: OwnedFd, protocol: Protocol) -> (Self, Result<(), Errno>) {
+        if !protocol.keeps_bounds() {
+            return (Self::Socket(fd), Ok(()));
+        }
+        let (peer, marked) = Peer::of_client(fd);
+        (Self::Datagrams(Box::new(Datagrams::new(peer))), marked)
+    }
+
     /// Whether messages keep their bounds.
     pub(in crate::engine) fn has_datagrams(&self) -> bool {
         matches!(self, Self::Datagrams(_))

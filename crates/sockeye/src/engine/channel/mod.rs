@@ -351,7 +351,7 @@ impl Channel {
             return self.decrypt(bytes, context);
         }
         if self.line.has_datagrams() {
-            return self.hear_datagram(Some(bytes), context);
+            return self.hear_message_of_socket(bytes, context);
         }
         context.heard(bytes);
         self.advance(bytes, context)

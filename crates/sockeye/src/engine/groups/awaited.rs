@@ -161,9 +161,10 @@ impl Loop {
             team.add(0);
         }
         let identity = Identity { number, peer: client, local: server, origin, seat: None, pass };
-        let mut channel = Channel::new(Line::Socket(fd), identity, Agent::Play(play, script), self.lent.now);
+        let (line, marked) = Line::of_client(fd, self.origins[origin].endpoint.protocol);
+        let mut channel = Channel::new(line, identity, Agent::Play(play, script), self.lent.now);
         channel.group = id;
-        let key = self.adopt(channel);
+        let key = self.adopt_client(channel, marked);
         self.join_group(id, connection, key);
     }
 

@@ -111,7 +111,12 @@ pub(super) fn assign(files: &Files, options: &ServeOptions) -> Result<Vec<(Addre
         let https = (files.plain == Plain::Redirected && !is_secure).then(|| Arc::clone(&https));
         let website = Website { site: Arc::clone(&site), is_secure, log: files.log, https, more_files: Arc::default() };
         let behaviour = Behaviour::Site(Arc::new(website));
-        let roles = Roles { stream: Ok(behaviour), datagram: Ok(Behaviour::Discard), over: Some(over) };
+        let roles = Roles {
+            stream: Ok(behaviour),
+            datagram: Ok(Behaviour::Discard),
+            packet: Ok(Behaviour::Discard),
+            over: Some(over),
+        };
         Ok((address.clone(), roles))
     };
     addresses.iter().map(assign).collect()
