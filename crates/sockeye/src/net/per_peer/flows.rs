@@ -218,7 +218,12 @@ impl Flows {
                 self.watch(id, EventFlags::IN | EventFlags::OUT);
             }
             Err(Errno::PIPE | Errno::CONNRESET) => {
-                // Whoever accepted it has closed it: this message begins another.
+                // Whoever accepted it has closed it: what was said goes out, and this message begins another.
+                if self.buffer.is_empty() {
+                    // It holds what is being taken.
+                    self.buffer = vec![0; message::LARGEST];
+                }
+                self.take_answers(id);
                 self.end(id);
                 self.came(peer, message);
             }
@@ -288,7 +293,8 @@ impl Flows {
                     self.is_lost(too_large("answers"), 1, length);
                     true
                 }
-                Err(Errno::INTR) => true,
+                // Whoever accepted it closed it and left something unread: that is told once, in front of what it said (unix(7)).
+                Err(Errno::INTR | Errno::CONNRESET) => true,
                 Err(Errno::AGAIN) => false,
                 Ok((Received::End, _)) | Err(_) => {
                     self.end(id);

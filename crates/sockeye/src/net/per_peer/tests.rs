@@ -6,7 +6,7 @@ use rustix::net::{SendFlags, send};
 
 use super::*;
 use crate::endpoint::Protocol;
-use crate::net::message::{Received, receive};
+use crate::net::message::{self, Received, receive};
 
 fn server(path: &std::path::Path, idle: Duration) -> (PerPeer, OwnedFd) {
     let socket = UnixDatagram::bind(path).unwrap();
@@ -24,7 +24,10 @@ fn accept(server: &(PerPeer, OwnedFd)) -> (OwnedFd, Name) {
     loop {
         wait(&server.1);
         match server.0.next() {
-            Some(Next::Client(fd, name, _)) => return (fd, name),
+            Some(Next::Client(fd, name, _)) => {
+                message::mark_messages(&fd).unwrap();
+                return (fd, name);
+            }
             Some(Next::Lost(_, why)) => panic!("{why}"),
             None => {}
         }
@@ -40,16 +43,18 @@ fn hear(fd: &OwnedFd) -> Option<Vec<u8>> {
     }
 }
 
+fn client(folder: &std::path::Path, name: &str) -> UnixDatagram {
+    let client = UnixDatagram::bind(folder.join(name)).unwrap();
+    client.connect(folder.join("s")).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(180))).unwrap();
+    client
+}
+
 #[test]
-fn each_peer_is_a_connection_that_is_answered_and_ends_when_it_is_silent() {
+fn each_peer_is_a_connection_that_is_answered() {
     let folder = tempfile::tempdir().unwrap();
-    let server = server(&folder.path().join("s"), Duration::from_millis(300));
-    let client = |name: &str| {
-        let client = UnixDatagram::bind(folder.path().join(name)).unwrap();
-        client.connect(folder.path().join("s")).unwrap();
-        client
-    };
-    let (a, b) = (client("a"), client("b"));
+    let server = server(&folder.path().join("s"), Duration::from_secs(600));
+    let (a, b) = (client(folder.path(), "a"), client(folder.path(), "b"));
     for message in [&b"one"[..], b"", b"two"] {
         a.send(message).unwrap();
     }
@@ -65,11 +70,49 @@ fn each_peer_is_a_connection_that_is_answered_and_ends_when_it_is_silent() {
     assert_eq!(a.recv(&mut buffer).unwrap(), 4);
     assert_eq!(&buffer[..4], b"to a");
     assert_eq!(b.recv(&mut buffer).unwrap(), 4);
-    // They are silent.
+    assert_eq!(&buffer[..4], b"to b");
+}
+
+#[test]
+fn a_peer_that_is_silent_is_over_and_comes_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(&folder.path().join("s"), Duration::from_millis(300));
+    let client = client(folder.path(), "a");
+    client.send(b"one").unwrap();
+    let (first, _) = accept(&server);
+    assert_eq!(hear(&first).unwrap(), b"one");
     assert_eq!(hear(&first), None);
-    a.send(b"again").unwrap();
+    client.send(b"again").unwrap();
     let (again, _) = accept(&server);
     assert_eq!(hear(&again).unwrap(), b"again");
+}
+
+/// In each round the thread meets the close, the next message and the answer in an order of its own.
+#[test]
+fn what_was_said_before_a_close_goes_out_whatever_was_left_unread() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(&folder.path().join("s"), Duration::from_secs(600));
+    let client = client(folder.path(), "a");
+    let mut buffer = [0; 16];
+    for round in 0..200 {
+        client.send(b"question").unwrap();
+        if round % 2 == 0 {
+            client.send(b"unread").unwrap();
+        }
+        let (fd, _) = accept(&server);
+        send(&fd, b"answer", SendFlags::empty()).unwrap();
+        drop(fd);
+        if round % 3 == 0 {
+            client.send(b"next").unwrap();
+            let (next, _) = accept(&server);
+            send(&next, b"second", SendFlags::empty()).unwrap();
+            drop(next);
+            assert_eq!(client.recv(&mut buffer).unwrap(), 6, "round {round}");
+        }
+        assert_eq!(client.recv(&mut buffer).unwrap(), 6, "round {round}");
+        // What was left behind it begins another one.
+        while let Some(Next::Client(..)) = server.0.next() {}
+    }
 }
 
 #[test]
