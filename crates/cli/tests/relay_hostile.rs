@@ -269,7 +269,7 @@ fn a_loop_that_breaks_tells_nobody_an_end() {
             let mut byte = [0];
             while served.read_exact(&mut byte).and_then(|()| served.write_all(&byte)).is_ok() {}
         });
-        // What is said when it breaks stands unread in its socket.
+        // It breaks while something stands unread, or while neither side says anything.
         let ended = (0..100_000).find_map(|_| client.write_all(b"?").and_then(|()| client.read_exact(&mut [0])).err());
         let ended = ended.expect("the relay breaks").kind();
         assert!(

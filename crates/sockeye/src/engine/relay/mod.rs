@@ -45,7 +45,7 @@ use accept::Newcomer;
 use direction::{Pipes, Tools};
 use flows::Flows;
 use leg::{Behind, Bounds, Buffer, Leg};
-use pair::{Connecting, Pair, PairStatus, Stage};
+use pair::{Connecting, EndOfRelay, Pair, PairStatus, Stage};
 use parting::Parting;
 use poll::{End, Poll, Ready, Who};
 use state::{Message, RelayState};
@@ -331,7 +331,7 @@ impl Loop {
         let ran = self.turn_until_over();
         if ran.is_err() {
             // No peer is told an end that was none.
-            self.cut_all();
+            self.cut_all(EndOfRelay::Broken);
         }
         ran
     }
@@ -357,7 +357,7 @@ impl Loop {
                     Who::Stop => {
                         let asked = self.stop.as_ref().map_or(0, Stop::asked);
                         if asked > 1 || asked == 1 && self.stop_by.is_some() {
-                            self.cut_all();
+                            self.cut_all(EndOfRelay::Stopped);
                             return Ok(true);
                         }
                         if asked == 1 {
@@ -377,7 +377,7 @@ impl Loop {
                                     self.end_silent();
                                 }
                                 Message::End => {
-                                    self.cut_all();
+                                    self.cut_all(EndOfRelay::Stopped);
                                     return Ok(false);
                                 }
                             }
@@ -406,7 +406,7 @@ impl Loop {
             let is_done = self.stop_by.is_some() || self.all_came();
             let is_late = self.stop_by.is_some_and(|by| self.now >= by);
             if is_done && (self.shared.live() == 0 || is_late) {
-                self.cut_all();
+                self.cut_all(EndOfRelay::Stopped);
                 return self.broken.take().map_or(Ok(false), Err);
             }
         }
@@ -480,11 +480,11 @@ impl Loop {
         self.accept_again = None;
     }
 
-    fn cut_all(&mut self) {
+    fn cut_all(&mut self, end: EndOfRelay) {
         self.end_flows();
         for key in self.pairs.keys() {
             if let Some(pair) = self.pairs.get_mut(key) {
-                pair.cut();
+                pair.cut(end);
                 self.conclude(key, true);
             }
         }

@@ -81,6 +81,15 @@ pub(super) struct Connecting {
     pub(super) kind: Kind,
 }
 
+/// How a relay ends whose pairs are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EndOfRelay {
+    /// It was asked to, and the time to finish is over.
+    Stopped,
+    /// Its loop cannot go on.
+    Broken,
+}
+
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) near: Leg,
@@ -593,21 +602,23 @@ impl Pair {
         self.up.came + self.down.came + self.up.passed + self.down.passed
     }
 
-    /// The relay ends: what waits is lost, and is seen to be.
-    pub(super) fn cut(&mut self) {
+    /// The relay ends: what waits is lost, and is seen to be. One that broke lost count of what may still come: it gives no
+    /// peer an end that the other one did not say.
+    pub(super) fn cut(&mut self, end: EndOfRelay) {
         self.by = Some(ClosedBy::Server);
         let legs = [Some(&self.near), self.far.as_ref()].into_iter().flatten();
         // What stands in a socket of ours its peer believes to have said.
         let in_legs: u64 = legs.map(|leg| leg.waiting() as u64 + leg.unread()).sum();
         let waiting = self.up.waiting() + self.down.waiting() + in_legs;
-        self.reason = Some(if waiting > 0 {
+        if waiting > 0 || end == EndOfRelay::Broken {
             self.near.reset();
             if let Some(far) = &mut self.far {
                 far.reset();
             }
-            format!("cut at the end of the relay; {waiting} bytes did not arrive")
-        } else {
-            "cut at the end of the relay".to_owned()
+        }
+        self.reason = Some(match waiting {
+            0 => "cut at the end of the relay".to_owned(),
+            _ => format!("cut at the end of the relay; {waiting} bytes did not arrive"),
         });
     }
 
