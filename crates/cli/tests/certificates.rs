@@ -319,7 +319,7 @@ fn a_handshake_that_leads_nowhere_ends_in_time() {
     let ca = office.at("root.pem").display().to_string();
     let output = fetch(folder.path(), &[&format!("https://localhost:{}/", other.port), "-o", "x", "--ca", &ca]);
     assert_code(&output, 35);
-    assert!(text(&output.stderr).contains("NoApplicationProtocol"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("no_application_protocol"), "{}", text(&output.stderr));
     assert!(names(folder.path()).is_empty());
 }
 

@@ -338,7 +338,7 @@ fn trust_without_tls_and_tls_without_a_stream_are_wrong_usage() {
         (&["talk", "127.0.0.1:1", "--ca", "x.pem"][..], "--ca and --pin say who is trusted under TLS"),
         (&["talk", "udp://127.0.0.1:1", "--starttls", "smtp"], "needs a stream"),
         (&["talk", "tls://127.0.0.1:1", "--starttls", "smtp"], "take one of them out"),
-        (&["talk", "127.0.0.1:1", "--cert", "c.pem", "--key", "k.pem"], "--listen"),
+        (&["talk", "127.0.0.1:1", "--cert", "c.pem", "--key", "k.pem"], "--cert says who we are under TLS"),
         (&["talk", "127.0.0.1:1", "--starttls", "gopher"], "smtp, lmtp, imap"),
         (&["talk", "127.0.0.1:1", "--ssl"], "--starttls PROTOCOL"),
         (&["talk", "127.0.0.1:1", "--ssl-trustfile", "x"], "--ca FILE"),

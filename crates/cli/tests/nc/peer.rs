@@ -182,8 +182,20 @@ impl Peer {
     }
 }
 
+/// By the family of whoever listens by now: of one that takes both each would come by chance.
 fn connect(port: u16) -> Option<TcpStream> {
-    TcpStream::connect(("127.0.0.1", port)).or_else(|_| TcpStream::connect(("::1", port))).ok()
+    let listens = |table: &str| {
+        let (port, listen) = (format!(":{port:04X}"), "0A");
+        std::fs::read_to_string(table).unwrap_or_default().lines().any(|line| {
+            let mut words = line.split_whitespace().skip(1);
+            words.next().is_some_and(|local| local.ends_with(&port)) && words.nth(1) == Some(listen)
+        })
+    };
+    match listens("/proc/self/net/tcp6") {
+        true => TcpStream::connect(("::1", port)).ok(),
+        false if listens("/proc/self/net/tcp") => TcpStream::connect(("127.0.0.1", port)).ok(),
+        false => None,
+    }
 }
 
 /// Asks again and again, until it is there or nc has ended.
