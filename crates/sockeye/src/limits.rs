@@ -79,6 +79,9 @@ pub const WAITING_DATAGRAMS: usize = 64;
 pub const WAITING_BYTES: usize = 128 * 1024;
 /// Bytes of them for all plays of a socket.
 pub const WAITING_IN_ALL: usize = 16 * 1024 * 1024;
+/// Room for one message of a socket. Over IP none is larger than 64 KiB, and over a Unix socket none than the sender's buffer,
+/// which is smaller than this unless somebody asked for more.
+pub const SOCKET_MESSAGE: usize = 256 * 1024;
 /// Longest line that `relay` makes a datagram of (`frame=line`) is waited for so long, in bytes.
 pub const FRAMED_LINE: usize = 1024 * 1024;
 /// How long a client's datagrams may stay away until `relay` forgets it.
@@ -309,7 +312,7 @@ pub const TABLE: &[Limit] = &[
     Limit { flag: None, default: || bytes(MESSAGE), what: "one message with its values filled in" },
     Limit {
         flag: None,
-        default: || bytes(crate::net::message::LARGEST),
+        default: || bytes(SOCKET_MESSAGE),
         what: "one message of a Unix socket that is taken (unix-dgram:, unix-seqpacket:)",
     },
     Limit { flag: None, default: || bytes(FRAMED_LINE), what: "one line that relay makes a message of (frame=line)" },

@@ -15,9 +15,8 @@ use rustix::net::{
 use crate::endpoint::{Name, Protocol};
 use crate::sys::option;
 
-/// Room for one message. Over IP none is larger than 64 KiB, and over a Unix socket none than the sender's buffer, which is
-/// smaller than this unless somebody asked for more.
-pub(crate) const LARGEST: usize = 256 * 1024;
+/// Room for one message.
+pub(crate) const LARGEST: usize = crate::limits::SOCKET_MESSAGE;
 
 /// What a socket held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
