@@ -218,6 +218,8 @@ impl From<Kind> for Exit {
             Kind::AnswersLost | Kind::AnswersWithheld | Kind::NotSent => Self::CutShort,
             Kind::NoResources | Kind::Evicted => Self::NoResources,
             Kind::WriteTimeout | Kind::ConnectTimeout => Self::TimedOut,
+            // It says no, or nothing that is HTTP.
+            Kind::NoWebSocket => Self::HttpStatus,
             Kind::Socket => Self::Reset,
         }
     }

@@ -1,4 +1,4 @@
-//! The PROXY protocol of `relay`, in and out, with haproxy and nginx at the other end.
+//! The PROXY protocol of `relay` and `serve`, in and out, with haproxy and nginx at the other end.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
@@ -175,5 +175,129 @@ fn haproxy_tells_it_and_hears_it() {
         client.write_all(b"hello").unwrap();
         assert_eq!(read(&mut accept(&server), 5), b"hello");
         last.log.wait_for(&format!("\"client\":\"{}\"", client.local_addr().unwrap()));
+    }
+}
+
+/// Who a header names is who comes to a server, whatever it does: transcripts, echoes, files, programs; plain, under TLS and in messages.
+#[test]
+fn a_server_has_the_client_that_a_header_names() {
+    for header in [V1, V2] {
+        let name = if header == V1 { "192.0.2.7:4711" } else { "[2001:db8::7]:4711" };
+        let server = Server::start_at(&[IN], &["--json"]);
+        let mut client = server.connect();
+        // In pieces, the last of which has more behind the header.
+        let (first, rest) = header.split_at(9);
+        client.write_all(first).unwrap();
+        wait_until_idle(server.child.id());
+        client.write_all(&[rest, b"Ann\n"].concat()).unwrap();
+        assert_eq!(text(&read(&mut client, 21)), "Welcome!\nHello, Ann!\n");
+        drop(client);
+        for event in ["opened", "closed"] {
+            let told = server.log.wait_for(&format!("\"event\":\"{event}\""));
+            assert!(told.contains(&format!("\"client\":\"{name}\"")), "{told}");
+            assert!(told.contains(":443\""), "the address that it connected to: {told}");
+        }
+    }
+    let echo = Server::start_at(&[IN], &["--echo"]);
+    let mut client = echo.connect();
+    client.write_all(&[LOCAL, b"hello"].concat()).unwrap();
+    assert_eq!(read(&mut client, 5), b"hello");
+    echo.log.wait_for(&client.local_addr().unwrap().to_string());
+    let program = Server::start_at(&[IN], &["--shell", "read -r line; echo \"$TCPREMOTEIP $SOCKEYE_CLIENT $line\""]);
+    let mut client = program.connect();
+    client.write_all(&[V1, b"hello\n"].concat()).unwrap();
+    assert_eq!(line(&mut client), "192.0.2.7 192.0.2.7:4711 hello\n");
+    let site = tempfile::tempdir().unwrap();
+    std::fs::write(site.path().join("a"), "content").unwrap();
+    let log = site.path().join("access.log").display().to_string();
+    let files = Server::start_at(
+        &["http://127.0.0.1:0?accept-proxy"],
+        &["--files", site.path().to_str().unwrap(), "--access-log", &log],
+    );
+    let mut client = files.connect();
+    client.write_all(&[V1, b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"].concat()).unwrap();
+    assert!(text(&to_end(&mut client)).ends_with("\r\n\r\ncontent"));
+    assert_eq!(files.stop().0, 0);
+    let logged = std::fs::read_to_string(&log).unwrap();
+    assert!(logged.starts_with("192.0.2.7 "), "{logged}");
+}
+
+#[test]
+fn the_rules_of_a_server_are_about_the_client_that_a_header_names() {
+    let server = Server::start_at(&[IN], &["--deny", "192.0.2.7"]);
+    let mut client = server.connect();
+    client.write_all(V1).unwrap();
+    assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)));
+    server.log.wait_for("192.0.2.7");
+    let mut client = server.connect();
+    client.write_all(V2).unwrap();
+    assert_eq!(line(&mut client), "Welcome!\n");
+    let server = Server::start_at(&[IN], &["--max-conns-per-address", "1", "--when-full", "refuse"]);
+    let mut first = server.connect();
+    first.write_all(V1).unwrap();
+    assert_eq!(line(&mut first), "Welcome!\n");
+    let mut second = server.connect();
+    second.write_all(V1).unwrap();
+    assert!(matches!(second.read(&mut [0]), Ok(0) | Err(_)));
+    let mut other = server.connect();
+    other.write_all(V2).unwrap();
+    assert_eq!(line(&mut other), "Welcome!\n");
+}
+
+#[test]
+fn what_is_no_header_never_reaches_a_transcript_and_half_of_one_has_a_time() {
+    let mut server = Server::start_at(&[IN], &["--once"]);
+    for (bytes, words) in [
+        (&b"Ann\n"[..], "does not begin with a header of the PROXY protocol"),
+        (b"PROXY TCP4 nonsense\r\n", "malformed"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x31\x11\0\x0c", "version 3"),
+    ] {
+        let mut client = server.connect();
+        client.write_all(bytes).unwrap();
+        assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        server.log.wait_for(words);
+    }
+    let mut half = server.connect();
+    half.write_all(b"PROXY TCP4 1").unwrap();
+    drop(half);
+    server.log.wait_for("the connection ended inside its header");
+    drop(server.connect());
+    server.log.wait_for("the connection ended before its header");
+    // One that says nothing holds nobody up.
+    let silent = server.connect();
+    let mut client = server.connect();
+    client.write_all(&[V1, b"exit\n"].concat()).unwrap();
+    assert_eq!(line(&mut client), "Welcome!\n");
+    drop(client);
+    assert_eq!(server.wait(), 0, "{:#?}", server.log.to_end());
+    drop(silent);
+    let server = Server::start_at(&[IN], &[]);
+    let mut slow = server.connect();
+    slow.write_all(b"PROXY TCP4 1").unwrap();
+    server.log.wait_for("did not say whom it is for within");
+}
+
+/// haproxy and nginx before a server, over TLS and without.
+#[test]
+fn haproxy_and_nginx_lead_to_a_server() {
+    need("haproxy");
+    let server = Server::start_at(&[IN], &["--json"]);
+    for version in ["", "-v2"] {
+        let folder = tempfile::tempdir().unwrap();
+        let haproxy = peers::Peer::start(|port| {
+            let config = format!(
+                "defaults\n mode tcp\n timeout connect 60s\n timeout client 60s\n timeout server 60s\n\
+                listen one\n bind 127.0.0.1:{port}\n server a 127.0.0.1:{} send-proxy{version}\n",
+                server.port()
+            );
+            std::fs::write(folder.path().join("haproxy.cfg"), config).unwrap();
+            let mut command = Command::new("haproxy");
+            command.arg("-db").arg("-f").arg(folder.path().join("haproxy.cfg"));
+            command
+        });
+        let mut client = std::net::TcpStream::connect(("127.0.0.1", haproxy.port)).unwrap();
+        client.write_all(b"Ann\n").unwrap();
+        assert_eq!(text(&read(&mut client, 21)), "Welcome!\nHello, Ann!\n");
+        server.log.wait_for(&format!("\"client\":\"{}\"", client.local_addr().unwrap()));
     }
 }

@@ -18,11 +18,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use transcript::{Diagnostic, Refused, Transcript};
+use transcript::{Carrier, Diagnostic, Refused, Transcript};
 
 pub use options::{AddressOptions, Framing, TlsOptions, WebSocketOptions};
 
 use crate::child::Terminal;
+use crate::endpoint::Protocol;
 
 /// How an address is to be spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -177,6 +178,23 @@ pub struct AddressError {
     typed: String,
     what: String,
     help: String,
+}
+
+impl Address {
+    /// Whether messages are spoken there.
+    #[must_use]
+    pub fn is_websocket(&self) -> bool {
+        matches!(self.scheme, Some(Scheme::Ws | Scheme::Wss))
+    }
+
+    /// What carries a transcript over a protocol there. Of a WebSocket whose messages are to be binary they are a stream.
+    #[must_use]
+    pub fn carrier(&self, protocol: Protocol) -> Carrier {
+        match protocol {
+            _ if self.is_websocket() && self.options.websocket.binary != Some(true) => Carrier::Messages,
+            _ => protocol.carrier(),
+        }
+    }
 }
 
 impl AddressError {

@@ -185,11 +185,13 @@ pub fn check(loaded: &LoadedTranscript, options: &CheckOptions) -> Report {
     };
     let named = named.and_then(|address| address.scheme).map(|scheme| match scheme {
         Scheme::Udp => Carrier::Datagram,
+        Scheme::Ws | Scheme::Wss if cfg!(feature = "http") => Carrier::Messages,
         _ => Carrier::Stream,
     });
+    let stream = if named == Some(Carrier::Messages) { Carrier::Messages } else { Carrier::Stream };
     let mut report = Report::new(Ok(()), Ok(()), transcript.warnings().to_vec());
     let mut played_on_streams = false;
-    for carrier in [Carrier::Stream, Carrier::Datagram] {
+    for carrier in [stream, Carrier::Datagram] {
         let ends = Ends { loaded, options, carrier };
         let (client, server) = (ends.prepare(Side::Client, None), ends.prepare(Side::Server, None));
         for script in [&client, &server].into_iter().flatten() {
@@ -198,9 +200,9 @@ pub fn check(loaded: &LoadedTranscript, options: &CheckOptions) -> Report {
         if let (Ok(client), Ok(server)) = (&client, &server) {
             let judged = match named {
                 Some(named) => named == carrier,
-                None => carrier == Carrier::Stream || !played_on_streams,
+                None => carrier == stream || !played_on_streams,
             };
-            played_on_streams |= carrier == Carrier::Stream;
+            played_on_streams |= carrier == stream;
             let mut found = ends.rehearse(client, server);
             if carrier == Carrier::Datagram {
                 report.crowded = found.crowded();
@@ -222,7 +224,9 @@ pub fn check(loaded: &LoadedTranscript, options: &CheckOptions) -> Report {
             report.elsewhere.extend(found.differences.into_iter().map(|difference| (carrier, difference)));
         }
         match carrier {
-            Carrier::Stream => (report.client, report.server) = (client.map(drop), server.map(drop)),
+            Carrier::Stream | Carrier::Messages => {
+                (report.client, report.server) = (client.map(drop), server.map(drop))
+            }
             Carrier::Datagram | Carrier::Packet => report.datagrams = server.and(client).map(drop),
         }
     }

@@ -51,13 +51,15 @@ pub enum Kind {
     NotWritten,
     /// What was to be said could not be read.
     NotRead,
-    /// The socket failed in another way.
+    /// The peer does not speak WebSocket, or does not want to here.
+    NoWebSocket,
+    /// The socket failed in another way, or what came breaks its protocol.
     Socket,
 }
 
 impl Kind {
     /// Those that no line of a transcript has.
-    const OTHERS: [Self; 15] = [
+    const OTHERS: [Self; 16] = [
         Self::WriteTimeout,
         Self::Evicted,
         Self::AnswersLost,
@@ -72,6 +74,7 @@ impl Kind {
         Self::Program,
         Self::NotWritten,
         Self::NotRead,
+        Self::NoWebSocket,
         Self::Socket,
     ];
 
@@ -99,6 +102,7 @@ impl Kind {
             Self::Program => "program_failed",
             Self::NotWritten => "not_written",
             Self::NotRead => "not_read",
+            Self::NoWebSocket => "no_websocket",
             Self::Socket => "socket",
         }
     }

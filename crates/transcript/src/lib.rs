@@ -50,7 +50,7 @@ mod update;
 mod values;
 mod verdict;
 
-pub use carrier::Carrier;
+pub use carrier::{Bound, Carrier, MessageKind};
 pub use diagnostic::{Diagnostic, Severity, Source, Span};
 pub use file::{File, Files};
 pub use format::format;

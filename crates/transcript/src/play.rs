@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub use watch::{Exchange, Exchanges, Watch};
 
-use crate::carrier::Carrier;
+use crate::carrier::{Bound, Carrier, MessageKind};
 use crate::function::{Function, NotEncoded};
 use crate::moment::Moment;
 use crate::program::{Arm, Deed, First, Fork, Op, Order, Pc, Plan, Step as PathStep};
@@ -46,6 +46,9 @@ pub struct Output {
     pub bytes: Vec<u8>,
     /// Over datagrams: where each ends in the bytes.
     pub datagrams: Vec<usize>,
+    /// Over a stream of messages: where each ends. What stands behind the last is bytes. Of text, a line feed at its end is that of
+    /// its line, and no part of the message.
+    pub messages: Vec<Bound>,
 }
 
 impl Output {
@@ -53,6 +56,7 @@ impl Output {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.datagrams.clear();
+        self.messages.clear();
     }
 }
 
@@ -503,6 +507,8 @@ struct Walk<'a, W> {
     datagram: bool,
     /// Something was said that is in no datagram yet.
     said: bool,
+    /// Whether that is all text.
+    kind: MessageKind,
     /// What was said last in this step, where that is kept.
     last: Option<Last>,
     /// How many messages were said.
@@ -534,6 +540,7 @@ impl<'a, W: Watch> Walk<'a, W> {
             datagram: input.datagram,
             owes_ending: false,
             said: false,
+            kind: MessageKind::Text,
             last: None,
             messages: 0,
             rounds: 0,
@@ -790,11 +797,17 @@ impl<'a, W: Watch> Walk<'a, W> {
         Ok(())
     }
 
+    /// A datagram, or a message, ends here.
     fn end_datagram(&mut self) {
         self.owes_ending = false;
         let end = self.output.bytes.len();
-        if self.script.carrier.keeps_bounds() {
-            self.output.datagrams.push(end);
+        match self.script.carrier {
+            Carrier::Stream => {}
+            Carrier::Datagram | Carrier::Packet => self.output.datagrams.push(end),
+            Carrier::Messages => {
+                let kind = std::mem::replace(&mut self.kind, MessageKind::Text);
+                self.output.messages.push(Bound { kind, end });
+            }
         }
     }
 }

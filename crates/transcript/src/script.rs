@@ -129,7 +129,7 @@ impl Script {
         findings.extend(sayable(&program, &transcript.source, options));
         findings.extend(hearable(&program, options));
         findings.extend(valued_too_late(&program, &transcript.source, options.side));
-        if options.carrier == Carrier::Stream {
+        if !options.carrier.keeps_bounds() {
             let gap = transcript.settings.gap.is_some();
             for (side, listening) in [(options.side.other(), true), (options.side, false)] {
                 findings.extend(program::unclear_ends(&program, &transcript.source, side, gap, listening));
@@ -141,6 +141,7 @@ impl Script {
             Carrier::Stream => {}
             Carrier::Datagram => findings.extend(over_datagrams(&program)),
             Carrier::Packet => findings.extend(over_packets(&program)),
+            Carrier::Messages => findings.extend(over_messages(&program)),
         }
         if options.carrier.keeps_bounds() {
             findings.extend(too_long_for_datagrams(&program));
@@ -152,9 +153,14 @@ impl Script {
         }
         warnings.sort_by_key(|finding| (finding.line, finding.column));
         let settings = &transcript.settings;
+        // A message of text is a line, whatever lines end with elsewhere.
+        let (eol, gap) = match options.carrier {
+            Carrier::Messages => (Eol::Lf, None),
+            Carrier::Stream | Carrier::Datagram | Carrier::Packet => (settings.eol, settings.gap),
+        };
         let has_columns = !options.columns.is_empty();
         let columns = has_columns.then(|| Arc::new(Columns::of(&program, transcript, options)));
-        let may_break_lines = may_break_lines(&program, settings.eol);
+        let may_break_lines = may_break_lines(&program, eol);
         // No line can break, and lines end by themselves: batches of them go fast.
         if options.carrier == Carrier::Stream && !may_break_lines {
             program::find_rounds(&mut program, settings.eol, options.keep_said);
@@ -171,8 +177,8 @@ impl Script {
             source: Arc::clone(&transcript.source),
             carrier: options.carrier,
             side: options.side,
-            eol: settings.eol,
-            gap: settings.gap,
+            eol,
+            gap,
             wait: options.wait_override.or(settings.timeout).or(options.wait),
             longest_line: options.longest_line,
             may_leave: options.may_leave,
@@ -570,6 +576,27 @@ fn too_long_for_datagrams(program: &Program) -> Vec<Diagnostic> {
             let text = format!("a datagram holds {DATAGRAM} bytes, and this one would have {all}");
             findings.push(Diagnostic::error(*place, text).help("say it in parts, or use TCP"));
         }
+    }
+    findings
+}
+
+/// Messages end in both directions at once, and TLS is what they are in.
+fn over_messages(program: &Program) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for (op, place) in program.ops.iter().zip(&program.places) {
+        let (text, help) = match op {
+            Op::Do(Deed::StopSending) | Op::Expect(Deed::StopSending) => {
+                ("a WebSocket ends in both directions at once: `stops sending` has no meaning there", "write `closes`")
+            }
+            Op::Tls(Tls::Start { .. }) => {
+                ("a WebSocket does not go over to TLS: `starttls` has no meaning there", "write wss://")
+            }
+            Op::Tls(Tls::Stop) => {
+                ("TLS stays around a WebSocket: `stoptls` has no meaning there", "leave it out, or write tcp://")
+            }
+            _ => continue,
+        };
+        findings.push(Diagnostic::error(*place, text).help(help));
     }
     findings
 }

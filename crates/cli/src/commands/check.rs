@@ -224,6 +224,7 @@ fn carrier_words(carrier: Carrier) -> (&'static str, &'static str) {
     match carrier {
         Carrier::Stream => ("TCP", "tcp"),
         Carrier::Datagram | Carrier::Packet => ("UDP", "udp"),
+        Carrier::Messages => ("WebSocket", "ws"),
     }
 }
 

@@ -91,7 +91,7 @@ pub(super) fn protocol(address: &Address) -> Result<Protocol, AddressError> {
         Some(Scheme::Unix) => Ok(Protocol::Unix),
         Some(Scheme::UnixDgram) => Ok(Protocol::UnixDgram),
         Some(Scheme::UnixSeqpacket) => Ok(Protocol::UnixSeqpacket),
-        Some(Scheme::Tcp | Scheme::Tls) | None => Ok(Protocol::Tcp),
+        Some(Scheme::Tcp | Scheme::Tls | Scheme::Ws | Scheme::Wss) | None => Ok(Protocol::Tcp),
         Some(_) if address.is_local() => Ok(protocol_of_local(address)),
         Some(other) => Err(AddressError::not_yet(other)),
     }

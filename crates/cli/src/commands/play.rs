@@ -178,7 +178,7 @@ impl<'a> Ready<'a> {
             Some(at) => at,
             None => {
                 let columns: Vec<String> = values.iter().map(|(name, _)| name.clone()).collect();
-                let script = prepare(self.flags, &self.target.loaded, self.target.protocol, &columns)?;
+                let script = prepare(self.flags, &self.target.loaded, self.target.carrier(), &columns)?;
                 if self.scripts.len() >= MOST_SCRIPTS {
                     self.scripts.clear();
                 }
@@ -254,7 +254,7 @@ fn play_once(
     let tap = taps::together(record.into_iter().chain(hex).collect());
     let host = target.address.tls_host();
     let reconnect = connection::reconnect(flags, &target.address);
-    let setting = Setting { tap, trust, host: &host, begins: *begins, reconnect, row: row.as_ref() };
+    let setting = Setting { tap, trust, host: &host, begins: begins.clone(), reconnect, row: row.as_ref() };
     let mut played = play(connected, script, &setting);
     // Over datagrams a name's next address is tried where nothing listens at the one before.
     while let Some(next) = played.next.take() {

@@ -7,9 +7,9 @@ use sockeye::net::connect::ConnectError;
 use sockeye::net::tls::Trust;
 use sockeye::verb::serve::LoadedTranscript;
 use sockeye::verb::talk::{Begins, Played};
-use transcript::{PlayOptions, Refused, Script, Side};
+use transcript::{Carrier, PlayOptions, Refused, Script, Side};
 
-use super::connection::{self, carrier};
+use super::connection;
 use crate::exit::Exit;
 use crate::failure::Why;
 use crate::flags::Talk;
@@ -22,14 +22,20 @@ pub(super) struct Target {
     pub(super) protocol: Protocol,
 }
 
+impl Target {
+    /// What carries its plays.
+    pub(super) fn carrier(&self) -> Carrier {
+        self.address.carrier(self.protocol)
+    }
+}
+
 /// A transcript for a client, with columns for the values of rows.
 pub(super) fn prepare(
     flags: &Talk,
     loaded: &LoadedTranscript,
-    protocol: Protocol,
+    carrier: Carrier,
     columns: &[String],
 ) -> Result<Script, Refused> {
-    let carrier = carrier(protocol);
     let mut playing = PlayOptions::new(Side::Client, carrier);
     playing.values = flags.values.to_map();
     playing.columns = columns.to_vec();
@@ -44,7 +50,7 @@ pub(super) fn prepare(
 /// Whether TLS is begun once: by the address or by the transcript.
 pub(super) fn begins_once(target: &Target, script: &Script) -> Result<(), AddressError> {
     match target.address.scheme {
-        Some(scheme @ Scheme::Tls) if script.has_tls() => {
+        Some(scheme @ (Scheme::Tls | Scheme::Ws | Scheme::Wss)) if script.has_tls() => {
             let help = "the transcript begins TLS itself, with `starttls`: write tcp://";
             Err(AddressError::not_here(scheme, help))
         }
@@ -84,9 +90,10 @@ pub(super) fn judge(played: Played, number: usize, console: &Console) -> Result<
 
 /// Whose certificates are believed at an address, and how a connection to it begins.
 pub(super) fn security(flags: &Talk, target: &Target, console: &Console) -> Result<(Trust, Begins), Exit> {
+    let begins = Begins::at(&target.address);
     match target.address.scheme {
-        Some(Scheme::Tls) => Ok((connection::ready_trust(&target.address, flags, console)?, Begins::Secure)),
-        _ => Ok((trust(flags), Begins::Plain)),
+        Some(Scheme::Tls | Scheme::Wss) => Ok((connection::ready_trust(&target.address, flags, console)?, begins)),
+        _ => Ok((trust(flags), begins)),
     }
 }
 

@@ -32,7 +32,7 @@ use sockeye::net::secured::SecureError;
 use sockeye::net::tls::{Identity, TlsError};
 use sockeye::record::{Record, Tap};
 use sockeye::verb::talk::{
-    Direction, Ending, Listened, ListenerTls, OurEnd, Outcome, Progress, Role, Sink, TalkOptions, Tapped, Upgrade,
+    Direction, Ending, Listened, ListenerLayers, OurEnd, Outcome, Progress, Role, Sink, TalkOptions, Tapped, Upgrade,
     UpgradeError, Writer, listen, over_datagrams, over_stream, upgrade,
 };
 
@@ -66,9 +66,9 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
         let help = "talk joins it to another end by itself: write where to, or --play a transcript over it";
         return Err(wrong(&AddressError::not_here(Scheme::Stdio, help)));
     }
-    let is_websocket = matches!(address.scheme, Some(Scheme::Ws | Scheme::Wss)) && !flags.listen;
+    let is_websocket = address.is_websocket();
     let begins_secure = matches!(address.scheme, Some(Scheme::Tls | Scheme::Wss));
-    let protocol = if is_websocket { Protocol::Tcp } else { protocol(address).map_err(|error| wrong(&error))? };
+    let protocol = protocol(address).map_err(|error| wrong(&error))?;
     if (flags.broadcast || !flags.join.is_empty() || flags.ttl.is_some()) && protocol != Protocol::Udp {
         let why = "--broadcast, --join and --ttl are for datagrams: write udp://HOST:PORT";
         return Err(console.fail(Exit::Usage, why));
@@ -349,33 +349,30 @@ fn conclude(outcome: &Outcome, peer: &str, console: &Console) -> Exit {
     console.fail(exit, &format!("{peer}: {outcome}"))
 }
 
-/// Who we are to a client over TLS.
-fn listener_tls(flags: &Talk, address: &Address, console: &Console) -> Result<ListenerTls, Exit> {
+/// What a client is spoken to through.
+fn listener_layers(flags: &Talk, address: &Address, console: &Console) -> Result<ListenerLayers, Exit> {
     let cannot_read = |error: TlsError| console.fail(Exit::from(&error), &error.to_string());
     let identity = match (&flags.cert, &flags.key) {
         (Some(cert), Some(key)) => Identity::from_files(cert, key).map_err(cannot_read)?,
         _ => Identity::throw_away(),
     };
-    let tls = ListenerTls::new(address, &identity).map_err(cannot_read)?;
-    if let Some(fingerprint) = tls.fingerprint() {
+    let layers = ListenerLayers::new(address, &identity).map_err(cannot_read)?;
+    if let Some(fingerprint) = layers.fingerprint() {
         console.note(&format!("TLS with a certificate made for this run: --pin {fingerprint}"));
     }
-    Ok(tls)
+    Ok(layers)
 }
 
 fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Console) -> Result<Exit, Exit> {
     let (gate, user) = (gate::gate(&flags.gate, console)?, gate::user(&flags.gate, console)?);
     let request = Request { address: address.clone(), protocols: vec![protocol] };
-    let tls = match address.scheme {
-        Some(Scheme::Tls) => Some(listener_tls(flags, address, console)?),
-        _ => None,
-    };
+    let layers = listener_layers(flags, address, console)?;
     let mut bound = listen::bind(&[request], flags.family.family()).map_err(|error| {
         let exit = if let ListenError::Program { error, .. } = &error { error.into() } else { Exit::CannotListen };
         console.fail(exit, &error.to_string())
     })?;
-    if tls.is_some() {
-        bound.sockets.iter_mut().for_each(|socket| socket.endpoint.over = Some(Scheme::Tls.name()));
+    if !layers.is_plain() {
+        bound.sockets.iter_mut().for_each(|socket| socket.endpoint.over = address.scheme.map(Scheme::name));
     }
     for (socket, group) in bound.sockets.iter().flat_map(|socket| flags.join.iter().map(move |group| (socket, group))) {
         let is_v4 = matches!(&socket.endpoint.name, Name::Inet(address) if address.is_ipv4());
@@ -393,9 +390,8 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
         console.note(notice);
     }
     let mut options = options(flags);
-    options.secure = tls;
-    if options.secure.is_some() {
-        options.our_end = OurEnd::WhenQuiet;
+    if !layers.is_plain() {
+        (options.secure, options.our_end) = (Some(layers), OurEnd::WhenQuiet);
     }
     // Where it listens, and not where it was asked to: the port may have been left to the system.
     let here = bound.sockets.first().map_or_else(|| address.to_string(), |socket| socket.endpoint.to_string());

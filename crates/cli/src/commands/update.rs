@@ -25,7 +25,7 @@ pub(super) fn run(flags: &Talk, mut target: Target, text: &str, console: &Consol
     let (trust, begins) = security(flags, &target, console)?;
     let host = target.address.tls_host();
     let exit = loop {
-        let script = prepare(flags, &target.loaded, target.protocol, &[])
+        let script = prepare(flags, &target.loaded, target.carrier(), &[])
             .map_err(|refused| console.conclude(Exit::Usage, refused))?;
         let connected = match connect(&target.address, target.protocol, &connection::options(flags)) {
             Ok(connected) => connected,
@@ -35,7 +35,7 @@ pub(super) fn run(flags: &Talk, mut target: Target, text: &str, console: &Consol
             }
         };
         let reconnect = connection::reconnect(flags, &target.address);
-        let setting = Setting { tap: None, trust: &trust, host: &host, begins, reconnect, row: None };
+        let setting = Setting { tap: None, trust: &trust, host: &host, begins: begins.clone(), reconnect, row: None };
         let played = play(connected, &Arc::new(script), &setting);
         if let Some(Failure::Play { verdict, .. }) = &played.failure
             && updated.len() < MOST
@@ -89,7 +89,7 @@ fn parse(flags: &Talk, target: &Target, text: &str) -> Option<LoadedTranscript> 
     )
     .ok()?;
     let loaded = LoadedTranscript { transcript, files: target.loaded.files.clone() };
-    prepare(flags, &loaded, target.protocol, &[]).ok().map(|_| loaded)
+    prepare(flags, &loaded, target.carrier(), &[]).ok().map(|_| loaded)
 }
 
 fn write(path: &std::path::Path, text: &str) -> Result<(), FileError> {

@@ -19,7 +19,7 @@ use super::values::{FamilyFlags, Values};
     :PORT is every interface. An address without a scheme means TCP and UDP. SIGINT or SIGTERM drains; the second ends at once."
 )]
 pub(crate) struct Serve {
-    /// Where to listen: [tcp://|udp://|tls://|http://|https://][HOST]:PORT, HOST PORT, PORT, unix:PATH, fd:N; one client: stdio, exec:CMD, sh:LINE
+    /// Where to listen: [tcp://|udp://|tls://|ws://|wss://|http://|https://][HOST]:PORT, HOST PORT, PORT, unix:PATH, fd:N; one client: stdio, exec:CMD, sh:LINE
     #[arg(value_name = "ADDR")]
     pub(crate) addresses: Vec<String>,
     /// Play the S side of a transcript; several stand at their own addresses: their `at`, or as many ADDR in the same order
@@ -83,7 +83,7 @@ pub(crate) struct Serve {
     /// may use, at most 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) threads: Option<u8>,
-    /// Who to be over https:// and tls://, and where a transcript says `starttls`, in PEM form [default: a certificate made for this run]
+    /// Who to be over https://, tls:// and wss://, and where a transcript says `starttls`, in PEM form [default: a certificate made for this run]
     #[arg(long, value_name = "FILE", requires = "key")]
     pub(crate) cert: Option<PathBuf>,
     /// The key of --cert, which nobody else may read

@@ -29,7 +29,7 @@ use super::values::{FamilyFlags, Values};
     Over UDP each line is one datagram without its ending, and a second of quiet after an answer ends the conversation."
 )]
 pub(crate) struct Talk {
-    /// Where to: [tcp://|udp://|tls://][HOST]:PORT, HOST PORT, PORT, unix:PATH, unix-dgram:PATH, unix-seqpacket:PATH, exec:CMD, sh:LINE, fd:N; with --play also stdio, and the transcript's `at` is the default
+    /// Where to: [tcp://|udp://|tls://|ws://|wss://][HOST]:PORT, HOST PORT, PORT, unix:PATH, unix-dgram:PATH, unix-seqpacket:PATH, exec:CMD, sh:LINE, fd:N; with --play also stdio, and the transcript's `at` is the default
     #[arg(value_name = "ADDR", required_unless_present = "play", num_args = 1..=2)]
     pub(crate) address: Vec<String>,
     /// Play the C side of a transcript and check what the server says; several are played one after the other
@@ -128,7 +128,7 @@ pub(crate) struct Talk {
     /// The same for one certificate, whoever signed it
     #[arg(long, value_name = "sha256:HEX", conflicts_with = "listen", value_parser = pin)]
     pub(crate) pin: Option<Trust>,
-    /// Who to be, in PEM form, to a server that asks; with --listen at tls://, to clients [default there: a certificate made for this run]
+    /// Who to be, in PEM form, to a server that asks; with --listen at tls:// and wss://, to clients [default there: a certificate made for this run]
     #[arg(long, value_name = "FILE", requires = "key")]
     pub(crate) cert: Option<PathBuf>,
     /// The key of --cert, which nobody else may read

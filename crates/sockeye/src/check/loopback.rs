@@ -32,6 +32,7 @@ pub(super) fn play_both_ends(
     let (scheme, protocol) = match carrier {
         Carrier::Stream => (Scheme::Tcp, Protocol::Tcp),
         Carrier::Datagram | Carrier::Packet => (Scheme::Udp, Protocol::Udp),
+        Carrier::Messages => (Scheme::Ws, Protocol::Tcp),
     };
     let host = Host::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     let mut address = Address::new(Some(scheme), Target::Inet { host: host.clone(), port: 0 });

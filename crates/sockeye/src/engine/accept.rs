@@ -186,6 +186,9 @@ impl Loop {
                     Way::IsFull => return self.pause_accepting(Gate::words_of_full(most)),
                 }
             }
+            if let Some(why) = self.announced.is_full() {
+                return self.pause_accepting(why);
+            }
             if let Some(why) = self.lacks_room(&self.origins[index].behaviour) {
                 match self.make_way(index) {
                     Way::IsFree => continue,
@@ -201,29 +204,9 @@ impl Loop {
             match accept(&self.listeners[index].socket, flags) {
                 Accepted::One { fd, client, server } => {
                     errors = 0;
-                    let Some((fd, client, server, pass)) = self.admit(fd, client, server, index) else { continue };
-                    let spans = self.spans(index);
-                    // The one before may have begun a play that waits for this one already.
-                    self.hand_on();
-                    if spans && !self.is_awaited(index, &client) {
-                        self.hear_plays_of(index, &client);
-                    }
-                    if self.is_awaited(index, &client) {
-                        self.go_on_in(Early { fd, client, server, listener: index, pass });
-                        continue;
-                    }
-                    let plays = self.bounds.plays;
-                    if plays.is_some_and(|plays| self.lent.tally.begun() >= plays) {
-                        self.came_early(Early { fd, client, server, listener: index, pass });
-                        continue;
-                    }
-                    let last = !spans && plays.is_some_and(|plays| self.lent.tally.begun() + 1 >= plays);
-                    if last {
-                        // Before it is greeted: whoever is greeted last knows that nobody else will be.
-                        self.close_listeners();
-                    }
-                    *to_wake |= 1 << self.open(fd, client, server, index, pass);
-                    if last {
+                    if self.origins[index].accepts_proxy() {
+                        self.await_header(fd, client, server, index);
+                    } else if self.let_in(fd, client, server, index, to_wake) {
                         return;
                     }
                 }
@@ -252,11 +235,45 @@ impl Loop {
         }
     }
 
+    /// Lets a client in, if it may; whether it is the last that there is to be.
+    pub(super) fn let_in(
+        &mut self,
+        fd: OwnedFd,
+        client: Name,
+        server: Option<Box<Name>>,
+        index: usize,
+        to_wake: &mut u64,
+    ) -> bool {
+        let Some((fd, client, server, pass)) = self.admit(fd, client, server, index) else { return false };
+        let spans = self.spans(index);
+        // The one before may have begun a play that waits for this one already.
+        self.hand_on();
+        if spans && !self.is_awaited(index, &client) {
+            self.hear_plays_of(index, &client);
+        }
+        if self.is_awaited(index, &client) {
+            self.go_on_in(Early { fd, client, server, listener: index, pass });
+            return false;
+        }
+        let plays = self.bounds.plays;
+        if plays.is_some_and(|plays| self.lent.tally.begun() >= plays) {
+            self.came_early(Early { fd, client, server, listener: index, pass });
+            return false;
+        }
+        let last = !spans && plays.is_some_and(|plays| self.lent.tally.begun() + 1 >= plays);
+        if last {
+            // Before it is greeted: whoever is greeted last knows that nobody else will be.
+            self.close_listeners();
+        }
+        *to_wake |= 1 << self.open(fd, client, server, index, pass);
+        last
+    }
+
     /// Why there is no room for one more, whoever it is, in words for those who wait.
     pub(super) fn lacks_room(&self, behaviour: &Behaviour) -> Option<String> {
         let bound = self.bounds.connections;
         match behaviour {
-            _ if self.live() >= bound => Some(format!(
+            _ if self.live() + self.announced.len() >= bound => Some(format!(
                 "{bound} connections are open, as many as the limit of open files allows \
                 (ulimit -n, less 64); new clients wait"
             )),

@@ -10,6 +10,7 @@ use super::guard::Budget;
 use super::web::Website;
 use crate::gate::Gate;
 use crate::net::listen::Socket;
+use crate::net::session::ServerLayers;
 use crate::net::tls;
 use crate::stop::Stop;
 
@@ -43,8 +44,8 @@ impl Behaviour {
 pub(crate) struct Listening {
     pub(crate) socket: Socket,
     pub(crate) behaviour: Behaviour,
-    /// Who we are, where connections are secure from their first byte.
-    pub(crate) tls: Option<tls::TlsServer>,
+    /// What its clients are spoken to through.
+    pub(crate) layers: ServerLayers,
 }
 
 /// What bounds a loop.

@@ -65,7 +65,7 @@ mod tests {
         let carrier = target.protocol.carrier();
         let script = Script::prepare(&transcript, &PlayOptions::new(Side::Client, carrier)).unwrap();
         let (trust, host) = (Trust::system(), "localhost".to_owned());
-        let (write_wait, begins, reconnect) = (Duration::from_secs(10), Begins::Plain, Default::default());
+        let (write_wait, begins, reconnect) = (Duration::from_secs(10), Begins::default(), Default::default());
         let client = Client { trust, host, write_wait, tap: None, begins, reconnect };
         play(Over::Target(Arc::new(target)), Arc::new(script), None, client)
     }

@@ -19,6 +19,7 @@ use crate::event::{Conversation, Event, Name, Protocol};
 use crate::failure::{Failure, Kind};
 use crate::limits;
 use crate::net::listen::Socket;
+use crate::net::session::ServerLayers;
 use crate::sys::datagrams::{self, Arrival, Inbox};
 
 /// Entries of peers that are gone that may stand among the wakes.
@@ -78,7 +79,7 @@ impl DatagramServer {
         // Without it, what a full queue of an interface drops looks like sent (udp(7)).
         let tells_errors = is_judged && datagrams::report_errors(&socket.fd, v6, true).is_ok();
         let wildcard = matches!(&socket.endpoint.name, Name::Inet(address) if address.ip().is_unspecified());
-        let origin = Arc::new(Origin::listener(socket.endpoint.clone(), behaviour, None));
+        let origin = Arc::new(Origin::listener(socket.endpoint.clone(), behaviour, ServerLayers::default()));
         Self {
             socket,
             origin,

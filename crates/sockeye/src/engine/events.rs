@@ -36,11 +36,12 @@ impl Loop {
                 self.with_channel(key, |channel, context| channel.part_ready(part, context));
             }
             // What was told in the same breath as the signal finds the sockets closed.
-            Token::Listener(_) | Token::Datagrams(_) if self.lent.stopping => {}
+            Token::Listener(_) | Token::Datagrams(_) | Token::Announced(_) if self.lent.stopping => {}
             Token::Datagrams(index) => self.serve_datagrams(index as usize),
             // Once as many have come as there are to be, the socket is closed.
             Token::Listener(_) if self.all_played() => {}
             Token::Listener(index) => self.accept(index as usize, ACCEPTS),
+            Token::Announced(number) => self.hear_header(number),
             Token::Stop => self.hear_stop()?,
             Token::Reload => self.load_again(),
             Token::Stored => self.hear_storage(),

@@ -6,6 +6,7 @@ mod accept;
 mod access;
 mod account;
 mod after_play;
+mod announced;
 #[cfg(feature = "http")]
 mod answer_context;
 mod answers;
@@ -62,6 +63,7 @@ use rustix::io::Errno;
 use transcript::Moment;
 
 use accept::{Listener, Waiting};
+use announced::Announced;
 use bounds::Tally;
 use channel::{Agent, Channel, ChannelStatus, Identity, Line};
 use context::{Context, Lent};
@@ -144,6 +146,8 @@ pub(crate) struct Loop {
     told_full: Option<Moment>,
     /// Clients that were accepted and wait for others of their address to leave; and how many had left at the last look.
     waiting: VecDeque<Waiting>,
+    /// Clients that have to say first whom they are for.
+    announced: Announced,
     left: u64,
     /// Plays of several connections.
     groups: Groups,
@@ -180,7 +184,7 @@ impl Loop {
             })
             .collect();
         let mut own = Self::idle(poller, bounds, observer, Instant::now());
-        for Listening { socket, behaviour, tls } in sockets {
+        for Listening { socket, behaviour, layers } in sockets {
             if socket.endpoint.protocol == Protocol::Udp {
                 own.poller.add(&socket.fd, Token::Datagrams(own.datagrams.len() as u32), Interest::Read)?;
                 own.order.push((true, own.datagrams.len()));
@@ -195,7 +199,7 @@ impl Loop {
             } else {
                 own.poller.add(&socket.fd, Token::Listener(own.listeners.len() as u32), Interest::Read)?;
                 own.order.push((false, own.listeners.len()));
-                own.origins.push(Origin::listener(socket.endpoint.clone(), behaviour, tls));
+                own.origins.push(Origin::listener(socket.endpoint.clone(), behaviour, layers));
                 own.listeners.push(Listener { socket, paused: false });
             }
         }
@@ -245,6 +249,7 @@ impl Loop {
             accept_again: None,
             told_full: None,
             waiting: VecDeque::new(),
+            announced: Announced::default(),
             left: 0,
             groups: Groups::default(),
             leftovers: Leftovers::default(),
@@ -420,6 +425,7 @@ impl Loop {
             .chain(datagrams)
             .chain(self.looks_again())
             .chain(self.leftovers.wakes())
+            .chain(self.announced.wakes())
             .chain(self.groups.wakes())
             .min()
     }
@@ -587,6 +593,7 @@ impl Loop {
             self.make_room(false);
         }
         self.leftovers.wake(self.lent.now);
+        self.wake_announced();
         self.wake_groups();
         for index in 0..self.datagrams.len() {
             if self.datagrams[index].wakes().is_some_and(|at| at <= self.lent.now) {

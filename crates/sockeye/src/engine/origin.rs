@@ -8,12 +8,13 @@ use std::time::Duration;
 use transcript::{Moment, Side};
 
 use super::Behaviour;
-use crate::address::Address;
+use crate::address::{Address, Scheme};
 use crate::event::{ClosedBy, Endpoint};
 use crate::limits;
 use crate::net::connect::ConnectOptions;
-use crate::net::session::Session;
-use crate::net::tls::{Identity, TlsError, TlsServer, Trust};
+use crate::net::session::{ServerLayers, Session};
+use crate::net::tls::{Identity, TlsError, Trust};
+use crate::net::websocket::{Messages, WsClient};
 use crate::record::Tap;
 
 /// What all channels of one origin have in common.
@@ -37,8 +38,8 @@ pub(super) enum Closer {
 /// Which end is ours.
 #[derive(Debug, Clone)]
 pub(super) enum Ours {
-    /// We accepted; who we are, where connections are secure from their first byte.
-    Server(Option<TlsServer>),
+    /// We accepted; what clients are spoken to through.
+    Server(Box<ServerLayers>),
     /// We connected.
     Client(Box<Client>),
 }
@@ -54,7 +55,7 @@ pub(crate) struct Client {
     pub(crate) write_wait: Duration,
     /// Who hears all that passes; inside TLS, what it means.
     pub(crate) tap: Option<Arc<dyn Tap>>,
-    /// Whether the connection is secure from its first byte.
+    /// What the server is spoken to through, from the first byte.
     pub(crate) begins: Begins,
     /// How a play's further connections are opened.
     pub(crate) reconnect: Reconnect,
@@ -71,13 +72,25 @@ pub struct Reconnect {
     pub retry: Option<Duration>,
 }
 
-/// How a connection begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Begins {
-    /// In clear, whatever a transcript asks for later.
-    Plain,
-    /// With a handshake of TLS.
-    Secure,
+/// How a connection begins: in clear, whatever a transcript asks for later; with a handshake of TLS; as a WebSocket.
+#[derive(Debug, Clone, Default)]
+pub struct Begins {
+    is_secure: bool,
+    websocket: Option<WsClient>,
+}
+
+impl Begins {
+    /// In clear, or with a handshake of TLS.
+    pub(crate) fn new(is_secure: bool) -> Self {
+        Self { is_secure, websocket: None }
+    }
+
+    /// As an address asks for it.
+    #[must_use]
+    pub fn at(address: &Address) -> Self {
+        let is_secure = matches!(address.scheme, Some(Scheme::Tls | Scheme::Wss));
+        Self { is_secure, websocket: WsClient::at(address, Messages::Lines) }
+    }
 }
 
 impl fmt::Debug for Client {
@@ -88,8 +101,8 @@ impl fmt::Debug for Client {
 
 impl Origin {
     /// A socket that listens, and what its clients get.
-    pub(super) fn listener(endpoint: Endpoint, behaviour: Behaviour, tls: Option<TlsServer>) -> Self {
-        Self { endpoint, behaviour, ours: Ours::Server(tls) }
+    pub(super) fn listener(endpoint: Endpoint, behaviour: Behaviour, layers: ServerLayers) -> Self {
+        Self { endpoint, behaviour, ours: Ours::Server(Box::new(layers)) }
     }
 
     /// A server that we connect to, and what is done there.
@@ -100,6 +113,11 @@ impl Origin {
     /// The same for another thread.
     pub(super) fn for_another_thread(&self) -> Self {
         Self { behaviour: self.behaviour.for_another_thread(), ..self.clone() }
+    }
+
+    /// Whether its clients say first whom they are for.
+    pub(super) fn accepts_proxy(&self) -> bool {
+        matches!(&self.ours, Ours::Server(layers) if layers.accepts_proxy)
     }
 
     /// Whether we connected.
@@ -159,20 +177,36 @@ impl Origin {
         }
     }
 
-    /// Our side of a session, with which a connection begins or that a transcript asks for.
+    /// Our side of a session that a transcript asks for.
     pub(super) fn session(&self, identity: &Identity, alpn: &[String]) -> Result<Session, TlsError> {
         match &self.ours {
-            Ours::Server(Some(tls)) => Session::of_server(tls),
-            Ours::Server(None) => Session::server(identity, alpn),
+            Ours::Server(_) => Session::server(identity, alpn),
             Ours::Client(client) => Session::client(&client.trust, &client.host, alpn),
         }
     }
 
-    /// Whether a connection is secure from its first byte.
+    /// Our side of the session with which a connection begins, if it does.
+    pub(super) fn first_session(&self) -> Option<Result<Session, TlsError>> {
+        match &self.ours {
+            Ours::Server(layers) => layers.session(),
+            Ours::Client(client) => match (client.begins.is_secure, &client.begins.websocket) {
+                (true, websocket) => {
+                    let session = Session::client(&client.trust, &client.host, &[]);
+                    Some(session.map(|session| match websocket {
+                        Some(websocket) => session.with(websocket),
+                        None => session,
+                    }))
+                }
+                (false, websocket) => websocket.as_ref().map(|websocket| Ok(Session::websocket(websocket))),
+            },
+        }
+    }
+
+    /// Whether something stands between a connection and its conversation from the first byte.
     pub(super) fn begins_secure(&self) -> bool {
         match &self.ours {
-            Ours::Server(tls) => tls.is_some(),
-            Ours::Client(client) => client.begins == Begins::Secure,
+            Ours::Server(layers) => !layers.is_plain(),
+            Ours::Client(client) => client.begins.is_secure || client.begins.websocket.is_some(),
         }
     }
 

@@ -32,6 +32,7 @@ impl Loop {
             self.accept(index, LAST_ACCEPTS);
         }
         self.lent.stopping = true;
+        self.drop_announced();
         if !self.waiting.is_empty() {
             let count = std::mem::take(&mut self.waiting).len() as u64;
             let error = "clients that waited for room: the server was stopped".to_owned();

@@ -74,7 +74,7 @@ impl Connected {
         secure: Option<(&Trust, &str)>,
         until: Instant,
     ) -> Result<(), SecureError> {
-        let client = WsClient::new(address, Messages::WholeLines);
+        let Some(client) = WsClient::at(address, Messages::WholeLines) else { return Ok(()) };
         let session = match secure {
             Some((trust, host)) => Session::client(trust, host, &[])?.with(&client),
             None => Session::websocket(&client),

@@ -1,12 +1,17 @@
 //! What stands for WebSocket where the crate is built without HTTP, with which it begins: there is none.
 
-use super::tls::TlsError;
+use transcript::{Bound, MessageKind};
 
-/// How bytes and messages would be turned into each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use super::tls::TlsError;
+use crate::address::Address;
+
+/// How bytes and messages are turned into each other.
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Messages {
-    Bytes,
+    Lines,
+    WholeLines,
     Bounded,
+    Kept,
 }
 
 /// How a server is asked: never.
@@ -17,11 +22,34 @@ pub(crate) enum WsClient {}
 #[derive(Debug, Clone)]
 pub(crate) enum WsServer {}
 
+impl WsClient {
+    pub(crate) fn at(_: &Address, _: Messages) -> Option<Self> {
+        None
+    }
+}
+
+impl WsServer {
+    pub(crate) fn at(_: &Address, _: Messages) -> Option<Self> {
+        None
+    }
+}
+
+/// Where a message ends that came, and of which kind it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    pub(crate) kind: MessageKind,
+    pub(crate) end: u64,
+}
+
 /// Why a peer ends.
 #[derive(Debug)]
 pub(crate) enum Close {}
 
 impl Close {
+    pub(crate) fn is_failure(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn is_clean(&self) -> bool {
         match *self {}
     }
@@ -74,7 +102,35 @@ impl WebSocket {
         match *self {}
     }
 
+    pub(crate) fn keeps_messages(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn answer_close(&mut self, _: &mut Vec<u8>) {
+        match *self {}
+    }
+
+    pub(crate) fn has_marks(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn take_marks(&mut self) -> Vec<Mark> {
+        match *self {}
+    }
+
+    pub(crate) fn send_messages(&mut self, _: &[u8], _: &[Bound], _: &mut Vec<u8>) {
+        match *self {}
+    }
+
+    pub(crate) fn send_part(&mut self, _: &[u8], _: MessageKind, _: bool, _: &mut Vec<u8>) {
+        match *self {}
+    }
+
     pub(crate) fn finish_line(&mut self) {
+        match *self {}
+    }
+
+    pub(crate) fn end_as(&mut self, _: u16, _: &mut Vec<u8>) {
         match *self {}
     }
 

@@ -13,7 +13,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::session::Session;
 use super::timed::{Timed, TimedError};
-use super::tls::{TlsError, TlsServer, Trust};
+use super::tls::{TlsError, Trust};
 
 /// Bytes that a read takes at once.
 const READ: usize = 64 * 1024;
@@ -110,14 +110,6 @@ impl Secured {
         Self::over(socket, Session::client(trust, host, &[])?, host, until)
     }
 
-    /// Shakes hands as the server.
-    ///
-    /// # Errors
-    /// As [`Secured::client`].
-    pub(crate) fn server(socket: BorrowedFd<'_>, tls: &TlsServer, until: Instant) -> Result<Self, SecureError> {
-        Self::over(socket, Session::of_server(tls)?, "the client", until)
-    }
-
     /// Shakes hands as a session has it.
     ///
     /// # Errors
@@ -144,6 +136,7 @@ impl Secured {
             if let Err(error) = inner.session.receive(&piece[..length], &mut inner.clear) {
                 // The peer is told why, if it still listens.
                 inner.session.send(&[], &mut inner.wire);
+                inner.session.answer_close(&mut inner.wire);
                 let _ = inner.flush(socket);
                 return Err(error.into());
             }
@@ -231,6 +224,7 @@ impl Secured {
             // An answer to what came, such as a new key, or why it is not taken. If the socket takes none now, whoever sends
             // next carries it.
             session.send(&[], wire);
+            session.answer_close(wire);
             let _ = inner.flush(socket);
             piece.clear();
             *into = piece;

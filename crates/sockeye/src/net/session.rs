@@ -1,9 +1,13 @@
 //! What stands between the bytes of a socket and those of a conversation: TLS, WebSocket, or the second inside the first. It
 //! has no socket: what came goes in, what is to be sent comes out.
 
-use super::tls::{self, Identity, TlsClient, TlsError, TlsServer, Trust};
-use super::websocket::{Close, WebSocket, WsClient, WsServer};
+use std::sync::Arc;
+
+use super::tls::{self, Identity, Secrets, TlsClient, TlsError, TlsServer, Trust};
+use super::websocket::{Close, Mark, Messages, WebSocket, WsClient, WsServer};
+use crate::address::{Address, Scheme};
 use crate::wire::preface::ProxyVersion;
+use transcript::{Bound, MessageKind};
 
 /// What clients of one address are spoken to through.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +28,32 @@ pub(crate) struct ClientLayers {
 }
 
 impl ServerLayers {
+    /// As an address asks for them. Without a certificate it has this one.
+    ///
+    /// # Errors
+    /// A file is of no use.
+    pub(crate) fn at(
+        address: &Address,
+        identity: &Identity,
+        secrets: Option<Arc<dyn Secrets>>,
+        messages: Messages,
+    ) -> Result<Self, TlsError> {
+        let is_secure = matches!(address.scheme, Some(Scheme::Tls | Scheme::Wss));
+        let tls = is_secure.then(|| TlsServer::new(&address.options.tls, identity, secrets)).transpose()?;
+        let websocket = WsServer::at(address, messages);
+        Ok(Self { accepts_proxy: address.options.accept_proxy, tls, websocket })
+    }
+
+    /// Whether the bytes of a socket are those of the conversation.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.tls.is_none() && self.websocket.is_none()
+    }
+
+    /// By what clients know a certificate that was made for this run.
+    pub(crate) fn fingerprint(&self) -> Option<&str> {
+        self.tls.as_ref()?.fingerprint()
+    }
+
     /// A session with one client, if there is anything in between.
     pub(crate) fn session(&self) -> Option<Result<Session, TlsError>> {
         let tls = self.tls.as_ref().map(tls::Session::of_server).transpose();
@@ -72,11 +102,6 @@ impl Session {
         tls::Session::client(trust, host, alpn).map(Self::from)
     }
 
-    /// The server's side, as an address asks for it.
-    pub(crate) fn of_server(server: &TlsServer) -> Result<Self, TlsError> {
-        tls::Session::of_server(server).map(Self::from)
-    }
-
     /// The server's side.
     pub(crate) fn server(identity: &Identity, alpn: &[String]) -> Result<Self, TlsError> {
         tls::Session::server(identity, alpn).map(Self::from)
@@ -120,6 +145,12 @@ impl Session {
     /// Whether messages are inside, whose end has a reason, and of which a stream that just ends is none.
     pub(crate) fn is_websocket(&self) -> bool {
         self.websocket.is_some()
+    }
+
+    /// Whether only the handshake of messages is not done.
+    pub(crate) fn awaits_websocket(&self) -> bool {
+        self.websocket.as_ref().is_some_and(|websocket| websocket.is_handshaking())
+            && !self.tls.as_ref().is_some_and(tls::Session::is_handshaking)
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
@@ -169,14 +200,57 @@ impl Session {
 
     /// Packs bytes, and adds everything that is to be sent to `wire`.
     pub(crate) fn send(&mut self, clear: &[u8], wire: &mut Vec<u8>) {
+        self.pack(clear, wire, |websocket, packed| websocket.send(clear, packed));
+    }
+
+    /// Where messages ended that came, where that is kept.
+    pub(crate) fn take_marks(&mut self) -> Vec<Mark> {
+        self.websocket.as_mut().map(|websocket| websocket.take_marks()).unwrap_or_default()
+    }
+
+    /// Nothing is to be said any more of what came before a close, which is answered.
+    pub(crate) fn answer_close(&mut self, wire: &mut Vec<u8>) {
+        let mut packed = Vec::new();
+        if let Some(websocket) = &mut self.websocket {
+            websocket.answer_close(&mut packed);
+        }
+        if !packed.is_empty() {
+            match &mut self.tls {
+                Some(tls) => tls.send(&packed, wire),
+                None => wire.append(&mut packed),
+            }
+        }
+    }
+
+    /// Whether messages ended since their marks were taken.
+    pub(crate) fn has_marks(&self) -> bool {
+        self.websocket.as_ref().is_some_and(|websocket| websocket.has_marks())
+    }
+
+    /// Whether messages are passed on as what they were.
+    pub(crate) fn keeps_messages(&self) -> bool {
+        self.websocket.as_ref().is_some_and(|websocket| websocket.keeps_messages())
+    }
+
+    /// Packs messages that end at these bounds, and adds everything that is to be sent to `wire`. Without messages, bytes.
+    pub(crate) fn send_messages(&mut self, clear: &[u8], bounds: &[Bound], wire: &mut Vec<u8>) {
+        self.pack(clear, wire, |websocket, packed| websocket.send_messages(clear, bounds, packed));
+    }
+
+    /// The same with the next part of a message, as it came.
+    pub(crate) fn send_part(&mut self, part: &[u8], kind: MessageKind, is_last: bool, wire: &mut Vec<u8>) {
+        self.pack(part, wire, |websocket, packed| websocket.send_part(part, kind, is_last, packed));
+    }
+
+    fn pack(&mut self, clear: &[u8], wire: &mut Vec<u8>, pack: impl FnOnce(&mut WebSocket, &mut Vec<u8>)) {
         match (&mut self.tls, &mut self.websocket) {
-            (Some(tls), None) => tls.send(clear, wire),
-            (None, Some(websocket)) => websocket.send(clear, wire),
+            (None, Some(websocket)) => pack(websocket, wire),
             (Some(tls), Some(websocket)) => {
                 let mut packed = Vec::new();
-                websocket.send(clear, &mut packed);
+                pack(websocket, &mut packed);
                 tls.send(&packed, wire);
             }
+            (Some(tls), None) => tls.send(clear, wire),
             (None, None) => wire.extend_from_slice(clear),
         }
     }
@@ -197,12 +271,16 @@ impl Session {
         }
     }
 
-    /// Says that nothing more is said, and why, where that can be said.
-    pub(crate) fn end(&mut self, why: Option<&Close>, wire: &mut Vec<u8>) {
+    /// The same by a code of messages, where there are any.
+    pub(crate) fn end_as(&mut self, code: u16, wire: &mut Vec<u8>) {
         let mut packed = Vec::new();
         if let Some(websocket) = &mut self.websocket {
-            websocket.end(why, &mut packed);
+            websocket.end_as(code, &mut packed);
         }
+        self.end_below(packed, wire);
+    }
+
+    fn end_below(&mut self, mut packed: Vec<u8>, wire: &mut Vec<u8>) {
         match &mut self.tls {
             Some(tls) => {
                 tls.send(&packed, wire);
@@ -210,5 +288,14 @@ impl Session {
             }
             None => wire.append(&mut packed),
         }
+    }
+
+    /// Says that nothing more is said, and why, where that can be said.
+    pub(crate) fn end(&mut self, why: Option<&Close>, wire: &mut Vec<u8>) {
+        let mut packed = Vec::new();
+        if let Some(websocket) = &mut self.websocket {
+            websocket.end(why, &mut packed);
+        }
+        self.end_below(packed, wire);
     }
 }

@@ -1,4 +1,5 @@
 //! One WebSocket (RFC 6455), without a socket: messages of a peer become bytes of a conversation, and those bytes messages.
+//! Whoever has to know where messages end, and of which kind they are, keeps that beside the bytes.
 //! The frames are tungstenite's; the handshake is here, because whoever has the socket never waits for it.
 
 mod handshake;
@@ -6,11 +7,13 @@ mod handshake;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
+use transcript::{Bound, MessageKind};
 use tungstenite::error::{CapacityError, ProtocolError};
-use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::protocol::frame::Frame;
+use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig, WebSocketContext};
 
-use super::tls::TlsError;
+use super::tls::{self, TlsError};
 use crate::limits;
 use handshake::{ClientHandshake, Judging};
 pub(crate) use handshake::{WsClient, WsServer};
@@ -26,7 +29,8 @@ pub(crate) enum Messages {
     /// A message is its bytes, and whatever is said at once is a binary one.
     #[default]
     Bytes,
-    /// A line is a text message without its ending. What is no text, or ends without one, is a binary message of its bytes.
+    /// A line is a text message without its ending, and a text message is a line, whether it has an ending itself or not. What is
+    /// no text, or ends without one, is a binary message of its bytes.
     Lines,
     /// The same, but the beginning of a line waits for its end.
     WholeLines,
@@ -35,6 +39,16 @@ pub(crate) enum Messages {
     Bounded,
     /// The same, but what is said is text where it can be.
     BoundedText,
+    /// A message is its bytes, and where each ends is known beside them: it is passed on as what it was.
+    Kept,
+}
+
+/// Where a message ends that came, and of which kind it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) kind: MessageKind,
+    /// How many bytes of all messages stand before its end.
+    pub(crate) end: u64,
 }
 
 /// Why a peer ends: a code, and perhaps words.
@@ -49,6 +63,11 @@ impl Close {
     pub(crate) fn is_clean(&self) -> bool {
         matches!(self.code, 1000 | 1001 | 1005)
     }
+
+    /// Whether something went wrong, and not only something that the application has a number for (3000 and more).
+    pub(crate) fn is_failure(&self) -> bool {
+        !self.is_clean() && self.code < 3000
+    }
 }
 
 impl std::fmt::Display for Close {
@@ -62,6 +81,13 @@ impl std::fmt::Display for Close {
 pub(crate) struct WebSocket {
     messages: Messages,
     state: State,
+    /// Where messages ended that came, and how many bytes they have; where that is kept.
+    marks: Vec<Mark>,
+    came: u64,
+    /// A message of which a part was sent.
+    is_inside: bool,
+    /// Whose frames are masked.
+    is_client: bool,
     /// What came and was not looked at.
     incoming: VecDeque<u8>,
     /// What is to be sent.
@@ -69,6 +95,8 @@ pub(crate) struct WebSocket {
     /// The beginning of a line that is sent whole.
     line: Vec<u8>,
     close: Option<Close>,
+    /// What answers it, or tells the peer what it did wrong: behind what is still to be said of what came before.
+    answer: Vec<u8>,
     has_said_end: bool,
 }
 
@@ -116,7 +144,7 @@ impl WebSocket {
     /// The client's side: it asks at once.
     pub(crate) fn of_client(client: &WsClient) -> Self {
         let (asking, request) = ClientHandshake::begin(client);
-        Self { outgoing: request, ..Self::new(client.messages, State::ClientHandshake(asking)) }
+        Self { outgoing: request, is_client: true, ..Self::new(client.messages, State::ClientHandshake(asking)) }
     }
 
     /// The server's side.
@@ -128,10 +156,15 @@ impl WebSocket {
         Self {
             messages,
             state,
+            marks: Vec::new(),
+            came: 0,
+            is_inside: false,
+            is_client: false,
             incoming: VecDeque::new(),
             outgoing: Vec::new(),
             line: Vec::new(),
             close: None,
+            answer: Vec::new(),
             has_said_end: false,
         }
     }
@@ -150,7 +183,22 @@ impl WebSocket {
 
     /// About how many bytes of memory it takes.
     pub(crate) fn memory(&self) -> usize {
-        READ + self.incoming.capacity() + self.outgoing.capacity() + self.line.capacity()
+        let marks = self.marks.capacity() * size_of::<Mark>();
+        READ + self.incoming.capacity() + self.outgoing.capacity() + self.line.capacity() + marks
+    }
+
+    /// Whether messages are passed on as what they were.
+    pub(crate) fn keeps_messages(&self) -> bool {
+        self.messages == Messages::Kept
+    }
+
+    pub(crate) fn has_marks(&self) -> bool {
+        !self.marks.is_empty()
+    }
+
+    /// Where messages ended that came since the last time, where that is kept.
+    pub(crate) fn take_marks(&mut self) -> Vec<Mark> {
+        std::mem::take(&mut self.marks)
     }
 
     /// Takes bytes, and adds what the messages in them say to `clear`.
@@ -167,7 +215,7 @@ impl WebSocket {
             State::Judging(judging) => judging.hear(bytes, &mut self.outgoing)?,
         };
         if let Some(rest) = rest {
-            let role = if matches!(self.state, State::ClientHandshake(_)) { Role::Client } else { Role::Server };
+            let role = if self.is_client { Role::Client } else { Role::Server };
             let config = WebSocketConfig::default()
                 .read_buffer_size(READ)
                 .write_buffer_size(0)
@@ -181,23 +229,18 @@ impl WebSocket {
     }
 
     fn read(&mut self, clear: &mut Vec<u8>) -> Result<(), TlsError> {
-        let is_bounded = self.is_bounded();
-        let State::Open(context) = &mut self.state else { return Ok(()) };
         loop {
+            let State::Open(context) = &mut self.state else { return Ok(()) };
             let mut buffers = Buffers { incoming: &mut self.incoming, outgoing: &mut self.outgoing };
             match context.read(&mut buffers) {
-                Ok(message @ (Message::Text(_) | Message::Binary(_))) if is_bounded => {
-                    let bytes = message.into_data();
-                    clear.extend_from_slice(&(bytes.len() as u32).to_ne_bytes());
-                    clear.extend_from_slice(&bytes);
-                }
-                Ok(Message::Text(text)) => {
-                    clear.extend_from_slice(text.as_bytes());
-                    if self.messages != Messages::Bytes {
+                Ok(Message::Text(text)) => match self.messages {
+                    Messages::Lines | Messages::WholeLines => {
+                        clear.extend_from_slice(without_ending(text.as_bytes()));
                         clear.push(b'\n');
                     }
-                }
-                Ok(Message::Binary(bytes)) => clear.extend_from_slice(&bytes),
+                    _ => self.take(MessageKind::Text, text.as_bytes(), clear),
+                },
+                Ok(Message::Binary(bytes)) => self.take(MessageKind::Binary, &bytes, clear),
                 // Its answer stands in what is to be sent.
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
                 Ok(Message::Close(frame)) => {
@@ -207,11 +250,12 @@ impl WebSocket {
                         reason: frame.reason.as_str().to_owned(),
                     });
                     self.close = Some(close);
+                    buffers.outgoing = &mut self.answer;
                     let _ = context.flush(&mut buffers);
                     return Ok(());
                 }
                 Err(tungstenite::Error::Io(_)) => {
-                    // A pong, or what answers a close.
+                    // A pong.
                     let _ = context.flush(&mut buffers);
                     return Ok(());
                 }
@@ -219,6 +263,7 @@ impl WebSocket {
                 Err(error) => {
                     let (code, why) = wrong(&error);
                     let close = CloseFrame { code, reason: "".into() };
+                    buffers.outgoing = &mut self.answer;
                     let _ = context.close(&mut buffers, Some(close));
                     self.has_said_end = true;
                     return Err(TlsError::websocket(why));
@@ -227,13 +272,56 @@ impl WebSocket {
         }
     }
 
+    /// Adds what answers a close to `wire`: nothing is to be said any more of what came before.
+    pub(crate) fn answer_close(&mut self, wire: &mut Vec<u8>) {
+        wire.append(&mut self.answer);
+    }
+
+    /// A message came.
+    fn take(&mut self, kind: MessageKind, bytes: &[u8], clear: &mut Vec<u8>) {
+        if self.is_bounded() {
+            clear.extend_from_slice(&(bytes.len() as u32).to_ne_bytes());
+        }
+        clear.extend_from_slice(bytes);
+        if self.messages == Messages::Kept {
+            self.came += bytes.len() as u64;
+            self.marks.push(Mark { kind, end: self.came });
+        }
+    }
+
+    /// Sends messages that end at these bounds; a line ending of text is that of its line, and no part of the message. What stands
+    /// behind the last bound is bytes.
+    pub(crate) fn send_messages(&mut self, clear: &[u8], bounds: &[Bound], wire: &mut Vec<u8>) {
+        let mut from = 0;
+        for &Bound { kind, end } in bounds {
+            let bytes = &clear[from..end];
+            from = end;
+            match kind {
+                MessageKind::Text => self.say_line(bytes),
+                MessageKind::Binary => self.say(Data::Binary, bytes, true),
+            }
+        }
+        self.say_bytes(&clear[from..]);
+        wire.append(&mut self.outgoing);
+    }
+
+    /// Sends the next part of a message as it came; of one that came whole, all.
+    pub(crate) fn send_part(&mut self, part: &[u8], kind: MessageKind, is_last: bool, wire: &mut Vec<u8>) {
+        let opcode = match kind {
+            _ if self.is_inside => Data::Continue,
+            MessageKind::Text => Data::Text,
+            MessageKind::Binary => Data::Binary,
+        };
+        self.is_inside = !is_last;
+        self.say(opcode, part, is_last);
+        wire.append(&mut self.outgoing);
+    }
+
     /// Packs bytes into messages, and adds all that is to be sent to `wire`.
     pub(crate) fn send(&mut self, clear: &[u8], wire: &mut Vec<u8>) {
         if matches!(self.state, State::Open(_)) {
             match self.messages {
-                Messages::Bytes | Messages::Bounded | Messages::BoundedText => {
-                    clear.chunks(PIECE).for_each(|piece| self.say(binary(piece)))
-                }
+                Messages::Bytes | Messages::Kept | Messages::Bounded | Messages::BoundedText => self.say_bytes(clear),
                 Messages::Lines | Messages::WholeLines => self.say_lines(clear),
             }
         }
@@ -247,8 +335,8 @@ impl WebSocket {
     /// Says one message.
     pub(crate) fn say_message(&mut self, bytes: &[u8]) {
         match std::str::from_utf8(bytes) {
-            Ok(text) if self.messages == Messages::BoundedText => self.say(Message::text(text)),
-            _ => self.say(binary(bytes)),
+            Ok(_) if self.messages == Messages::BoundedText => self.say(Data::Text, bytes, true),
+            _ => self.say(Data::Binary, bytes, true),
         }
     }
 
@@ -258,18 +346,37 @@ impl WebSocket {
             let mut line = std::mem::take(&mut self.line);
             line.extend_from_slice(&rest[..=at]);
             rest = &rest[at + 1..];
-            self.say(message(&line));
+            self.say_line(&line);
         }
         self.line.extend_from_slice(rest);
         // What is as long as that is no line.
         if !self.line.is_empty() && (self.messages == Messages::Lines || self.line.len() >= limits::WEBSOCKET_LINE) {
             let piece = std::mem::take(&mut self.line);
-            piece.chunks(PIECE).for_each(|piece| self.say(binary(piece)));
+            self.say_bytes(&piece);
         }
     }
 
-    fn say(&mut self, message: Message) {
+    /// A line with its ending, as a message; one that is no text keeps it.
+    fn say_line(&mut self, line: &[u8]) {
+        let bare = without_ending(line);
+        match std::str::from_utf8(bare) {
+            Ok(_) => self.say(Data::Text, bare, true),
+            Err(_) => self.say(Data::Binary, line, true),
+        }
+    }
+
+    fn say_bytes(&mut self, bytes: &[u8]) {
+        bytes.chunks(PIECE).for_each(|piece| self.say(Data::Binary, piece, true));
+    }
+
+    fn say(&mut self, kind: Data, bytes: &[u8], is_last: bool) {
+        if !self.answer.is_empty() {
+            // The frames of the answer are made already, and these go before it.
+            let mask = if self.is_client { Some(tls::random_bytes()) } else { None };
+            return encode(OpCode::Data(kind).into(), bytes, is_last, mask, &mut self.outgoing);
+        }
         let State::Open(context) = &mut self.state else { return };
+        let message = Message::Frame(Frame::message(bytes.to_vec(), OpCode::Data(kind), is_last));
         let mut buffers = Buffers { incoming: &mut self.incoming, outgoing: &mut self.outgoing };
         // A peer that has closed hears nothing any more; whoever speaks learns of the close by itself.
         let _ = context.write(&mut buffers, message).and_then(|()| context.flush(&mut buffers));
@@ -279,13 +386,23 @@ impl WebSocket {
     pub(crate) fn finish_line(&mut self) {
         if !self.line.is_empty() {
             let line = std::mem::take(&mut self.line);
-            self.say(std::str::from_utf8(&line).map_or_else(|_| binary(&line), Message::text));
+            let kind = if std::str::from_utf8(&line).is_ok() { Data::Text } else { Data::Binary };
+            self.say(kind, &line, true);
         }
     }
 
-    /// Says that nothing more is said, and why.
+    /// Says that nothing more is said, by a code.
+    pub(crate) fn end_as(&mut self, code: u16, wire: &mut Vec<u8>) {
+        self.end(Some(&Close { code, reason: String::new() }), wire);
+    }
+
+    /// The same, and why.
     pub(crate) fn end(&mut self, why: Option<&Close>, wire: &mut Vec<u8>) {
         self.finish_line();
+        if !self.answer.is_empty() {
+            self.has_said_end = true;
+            self.outgoing.append(&mut self.answer);
+        }
         if let State::Open(context) = &mut self.state
             && !std::mem::replace(&mut self.has_said_end, true)
         {
@@ -299,15 +416,32 @@ impl WebSocket {
     }
 }
 
-/// A line with its ending, as a message.
-fn message(line: &[u8]) -> Message {
-    let bare = line.strip_suffix(b"\n").unwrap_or(line);
-    let bare = bare.strip_suffix(b"\r").unwrap_or(bare);
-    std::str::from_utf8(bare).map_or_else(|_| binary(line), Message::text)
+fn without_ending(line: &[u8]) -> &[u8] {
+    let Some(bare) = line.strip_suffix(b"\n") else { return line };
+    bare.strip_suffix(b"\r").unwrap_or(bare)
 }
 
-fn binary(bytes: &[u8]) -> Message {
-    Message::binary(bytes.to_vec())
+/// A frame (RFC 6455, section 5.2).
+fn encode(opcode: u8, payload: &[u8], is_last: bool, mask: Option<[u8; 4]>, out: &mut Vec<u8>) {
+    let masked = u8::from(mask.is_some()) << 7;
+    out.push(u8::from(is_last) << 7 | opcode);
+    match payload.len() {
+        length @ ..126 => out.push(masked | length as u8),
+        length @ ..65_536 => {
+            out.push(masked | 126);
+            out.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            out.push(masked | 127);
+            out.extend((length as u64).to_be_bytes());
+        }
+    }
+    out.extend(mask.iter().flatten());
+    let begin = out.len();
+    out.extend_from_slice(payload);
+    if let Some(mask) = mask {
+        out[begin..].iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
+    }
 }
 
 /// What a peer did wrong: the code that it is told (RFC 6455, section 7.4.1), and the words for people.

@@ -52,10 +52,8 @@ use crate::net::connect::{ConnectError, ConnectOptions, look_up_all};
 use crate::net::listen::{self, Bound, ListenError, Request};
 use crate::net::local::LocalEnd;
 use crate::net::session::{ClientLayers, ServerLayers};
-use crate::net::tls::{Identity, Secrets, TlsClient, TlsError, TlsServer};
-use crate::net::websocket::Messages;
-#[cfg(feature = "http")]
-use crate::net::websocket::{WsClient, WsServer};
+use crate::net::tls::{Identity, Secrets, TlsClient, TlsError};
+use crate::net::websocket::{Messages, WsClient};
 use crate::stop::Stop;
 use crate::sys::files::open_files;
 
@@ -248,7 +246,7 @@ impl Relay {
         }
         let protocol = protocol(&options.from)?;
         let framing = framing(options)?;
-        let bounds = if framing.is_some() { Messages::Bounded } else { Messages::Bytes };
+        let bounds = if framing.is_some() { Messages::Bounded } else { Messages::Kept };
         let mut notices = Vec::new();
         let mut targets = Vec::new();
         let secrets = || capture.clone().map(|capture| capture as Arc<dyn Secrets>);
@@ -274,22 +272,10 @@ impl Relay {
         let Bound { mut sockets, ports, notices: more } =
             listen::bind(&[request], options.family).map_err(RelayError::Listen)?;
         notices.extend(more);
-        let tls = match options.from.scheme {
-            Some(Scheme::Tls | Scheme::Wss) => {
-                let tls = &options.from.options.tls;
-                let server = TlsServer::new(tls, &options.identity, secrets()).map_err(RelayError::Tls)?;
-                if let Some(fingerprint) = server.fingerprint() {
-                    notices.push(format!("TLS with a certificate made for this run: --pin {fingerprint}"));
-                }
-                Some(server)
-            }
-            _ => None,
-        };
-        #[cfg(feature = "http")]
-        let websocket = is_websocket(&options.from).then(|| WsServer::new(&options.from, bounds));
-        #[cfg(not(feature = "http"))]
-        let websocket = None;
-        let layers = ServerLayers { accepts_proxy: options.from.options.accept_proxy, tls, websocket };
+        let layers = ServerLayers::at(&options.from, &options.identity, secrets(), bounds).map_err(RelayError::Tls)?;
+        if let Some(fingerprint) = layers.fingerprint() {
+            notices.push(format!("TLS with a certificate made for this run: --pin {fingerprint}"));
+        }
         let idle = options.idle.unwrap_or(limits::FLOW_IDLE);
         if framing.is_some() && protocol.has_no_end() {
             for socket in sockets.iter_mut().filter(|socket| !socket.has_one_client()) {
@@ -432,10 +418,7 @@ fn target(
         }
         _ => None,
     };
-    #[cfg(feature = "http")]
-    let websocket = is_websocket(address).then(|| WsClient::new(address, bounds));
-    #[cfg(not(feature = "http"))]
-    let (websocket, _) = (None, bounds);
+    let websocket = WsClient::at(address, bounds);
     let local = LocalEnd::of_address(address)
         .and_then(|end| match end {
             Some(end) if end.is_listening() => {
@@ -457,11 +440,6 @@ fn target(
         },
     };
     Ok(Target::new(address.clone(), protocol, place, ClientLayers { proxy: options.proxy_protocol, tls, websocket }))
-}
-
-#[cfg(feature = "http")]
-fn is_websocket(address: &Address) -> bool {
-    matches!(address.scheme, Some(Scheme::Ws | Scheme::Wss))
 }
 
 /// Where a server's name leads.

@@ -50,7 +50,9 @@ use crate::gate::Gate;
 use crate::limits;
 use crate::net::Family;
 use crate::net::listen::{self, Bound, ListenError, Request};
-use crate::net::tls::{Identity, TlsError, TlsServer};
+use crate::net::session::ServerLayers;
+use crate::net::tls::{Identity, TlsError};
+use crate::net::websocket::Messages;
 use crate::stop::Stop;
 use crate::sys::{files::open_files, memory};
 
@@ -281,6 +283,8 @@ pub struct Server {
     notices: Vec<String>,
     bounds: Bounds,
     options: ServeOptions,
+    /// Of each socket the address, by its number, and what carries its conversations.
+    places: Vec<(usize, Carrier)>,
 }
 
 /// Most threads of one server.
@@ -302,18 +306,13 @@ impl Server {
         let mut requests = Vec::new();
         let mut roles = Vec::new();
         for (address, role) in assign(options)? {
-            if address.options.accept_proxy {
-                let help = "serve hears no header yet; a relay before it does: relay FROM?accept-proxy TO";
-                return Err(ServeError::Address(AddressError::no_proxy_here(&address, help)));
-            }
             requests.push(Request { protocols: role.protocols(&address, &mut notices)?, address });
             roles.push(role);
         }
-        let mut tls = Vec::new();
+        let mut layers = Vec::new();
         for request in &requests {
-            let is_secure = request.address.scheme == Some(Scheme::Tls);
-            let server = || TlsServer::new(&request.address.options.tls, &options.identity, None);
-            tls.push(is_secure.then(server).transpose().map_err(ServeError::Tls)?);
+            let made = ServerLayers::at(&request.address, &options.identity, None, messages(&options.role));
+            layers.push(made.map_err(ServeError::Tls)?);
         }
         let Bound { sockets, ports, notices: more } =
             listen::bind(&requests, options.family).map_err(ServeError::Listen)?;
@@ -322,12 +321,13 @@ impl Server {
             .into_iter()
             .map(|mut socket| {
                 socket.endpoint.over = roles[socket.request].over.map(Scheme::name);
-                let behaviour = roles[socket.request].of(socket.endpoint.protocol);
-                let tls = tls[socket.request].clone();
-                if tls.is_some() {
-                    socket.endpoint.over = Some(Scheme::Tls.name());
+                let address = &requests[socket.request].address;
+                let behaviour = roles[socket.request].of(address.carrier(socket.endpoint.protocol));
+                let layers = layers[socket.request].clone();
+                if !layers.is_plain() {
+                    socket.endpoint.over = address.scheme.map(Scheme::name);
                 }
-                Listening { socket, behaviour, tls }
+                Listening { socket, behaviour, layers }
             })
             .collect::<Vec<_>>();
         let is_single = sockets.iter().any(|listening| listening.socket.has_one_client());
@@ -365,10 +365,15 @@ impl Server {
             }
             notices.extend(files.notices(&sockets));
         }
-        if roles.iter().any(Roles::has_tls) || tls.iter().flatten().any(|tls| tls.fingerprint().is_some()) {
+        if roles.iter().any(Roles::has_tls) || layers.iter().any(|layers| layers.fingerprint().is_some()) {
             notices.extend(fingerprint(&options.identity)?);
         }
-        Ok(Self { sockets, ports, notices, bounds, options: options.clone() })
+        let places = sockets.iter().map(|Listening { socket, .. }| {
+            let carrier = requests[socket.request].address.carrier(socket.endpoint.protocol);
+            (socket.request, carrier)
+        });
+        let places = places.collect();
+        Ok(Self { sockets, ports, notices, bounds, options: options.clone(), places })
     }
 
     /// The sockets, in the order in which they were bound.
@@ -397,12 +402,7 @@ impl Server {
             observer.observe(Event::Notice(notice));
         }
         let reload = reloading.map(|Reloading { asked, mut read }| {
-            let places: Vec<_> = self
-                .sockets
-                .iter()
-                .map(|Listening { socket, .. }| (socket.request, socket.endpoint.protocol))
-                .collect();
-            let mut options = self.options;
+            let (mut options, places) = (self.options, self.places);
             let load = Box::new(move || {
                 options.role = Role::Transcripts(read().map_err(|error| error.to_string())?);
                 behaviours(&options, &places)
@@ -441,20 +441,35 @@ fn fingerprint(identity: &Identity) -> Result<Option<String>, ServeError> {
     Ok(Some(format!("TLS with a certificate made for this run: --pin {fingerprint}")))
 }
 
-/// New behaviours for sockets that are bound already: each by its request and its protocol.
-fn behaviours(options: &ServeOptions, places: &[(usize, Protocol)]) -> Result<Loaded, String> {
+/// How messages are turned into what is played or done with them.
+fn messages(role: &Role) -> Messages {
+    match role {
+        Role::Echo => Messages::Kept,
+        Role::Exec(_) => Messages::WholeLines,
+        _ => Messages::Lines,
+    }
+}
+
+/// New behaviours for sockets that are bound already: each by its request and what carries it.
+fn behaviours(options: &ServeOptions, places: &[(usize, Carrier)]) -> Result<Loaded, String> {
     let Role::Transcripts(transcripts) = &options.role else { return Err("there is no transcript".to_owned()) };
     let roles: Result<Vec<Roles>, ServeError> =
         transcripts.iter().map(|loaded| Roles::of_transcript(loaded, options)).collect();
     let roles = roles.map_err(|error| error.to_string())?;
     let mut behaviours = Vec::new();
-    for &(request, protocol) in places {
+    for &(request, carrier) in places {
         // One transcript may stand at several addresses.
         let Some(role) = roles.get(request).or(roles.first()) else { continue };
-        if let Some(refused) = role.refusal(protocol) {
-            return Err(format!("it cannot be played over {protocol}: {refused}"));
+        if let Some(refused) = role.refusal(carrier) {
+            let over = match carrier {
+                Carrier::Stream => "a stream",
+                Carrier::Datagram => "datagrams",
+                Carrier::Packet => "packets",
+                Carrier::Messages => "WebSocket",
+            };
+            return Err(format!("it cannot be played over {over}: {refused}"));
         }
-        behaviours.push(role.of(protocol));
+        behaviours.push(role.of(carrier));
     }
     let names: Vec<&str> = transcripts.iter().map(|loaded| loaded.transcript.source().name()).collect();
     Ok((behaviours, format!("read again: {}", names.join(", "))))
@@ -499,6 +514,8 @@ struct Roles {
     stream: Result<Behaviour, Refused>,
     datagram: Result<Behaviour, Refused>,
     packet: Result<Behaviour, Refused>,
+    /// Over WebSocket, where an address asks for it.
+    messages: Option<Result<Behaviour, Refused>>,
     /// What is spoken over streams, where that has a scheme of its own.
     over: Option<Scheme>,
 }
@@ -510,6 +527,7 @@ impl Roles {
             stream: Ok(behaviour.clone()),
             datagram: Ok(behaviour.clone()),
             packet: Ok(behaviour),
+            messages: None,
             over: None,
         };
         match &options.role {
@@ -550,13 +568,17 @@ impl Roles {
             playing.files = files.cloned();
             Script::prepare(transcript, &playing).map(|script| Behaviour::Play(Arc::new(script)))
         };
-        let packet = script(stream, Carrier::Packet);
-        let stream = script(stream, Carrier::Stream);
+        let transcript = stream;
+        let packet = script(transcript, Carrier::Packet);
+        let stream = script(transcript, Carrier::Stream);
         let datagram = script(datagram, Carrier::Datagram);
-        if let (Err(refused), Err(_)) = (&stream, &datagram) {
+        let is_websocket = options.addresses.iter().any(Address::is_websocket)
+            || matches!(address::named_by(transcript), Ok(Some(address)) if address.is_websocket());
+        let messages = is_websocket.then(|| script(transcript, Carrier::Messages));
+        if let (Err(refused), Err(_), None | Some(Err(_))) = (&stream, &datagram, &messages) {
             return Err(ServeError::Refused(refused.clone()));
         }
-        Ok(Self { stream, datagram, packet, over: None })
+        Ok(Self { stream, datagram, packet, messages, over: None })
     }
 
     fn has_tls(&self) -> bool {
@@ -571,22 +593,35 @@ impl Roles {
         matches!(self.stream, Ok(Behaviour::Exec(_)))
     }
 
-    /// Why it cannot be played over a protocol.
-    fn refusal(&self, protocol: Protocol) -> Option<&Refused> {
-        match protocol {
-            Protocol::Udp | Protocol::UnixDgram => self.datagram.as_ref().err(),
-            Protocol::UnixSeqpacket => self.packet.as_ref().err(),
-            Protocol::Tcp | Protocol::Unix => self.stream.as_ref().err(),
+    /// What is played over a carrier.
+    fn carried(&self, carrier: Carrier) -> &Result<Behaviour, Refused> {
+        match (carrier, &self.messages) {
+            (Carrier::Datagram, _) => &self.datagram,
+            (Carrier::Packet, _) => &self.packet,
+            (Carrier::Messages, Some(messages)) => messages,
+            (Carrier::Stream | Carrier::Messages, _) => &self.stream,
         }
+    }
+
+    /// Why it cannot be played over one.
+    fn refusal(&self, carrier: Carrier) -> Option<&Refused> {
+        self.carried(carrier).as_ref().err()
     }
 
     /// The protocols to listen on: the one that the scheme names, else every one that the transcript allows.
     fn protocols(&self, address: &Address, notices: &mut Vec<String>) -> Result<Vec<Protocol>, ServeError> {
         let named = match address.scheme {
-            Some(scheme @ Scheme::Tls) if self.has_tls() => {
+            Some(scheme @ (Scheme::Tls | Scheme::Ws | Scheme::Wss)) if self.has_tls() => {
                 let help = "the transcript begins TLS itself, with `starttls`: write tcp://";
                 return Err(ServeError::Address(AddressError::not_here(scheme, help)));
             }
+            // Datagrams have no beginning that a header could stand before.
+            None if address.options.accept_proxy => Some(Protocol::Tcp),
+            Some(scheme @ (Scheme::Ws | Scheme::Wss)) if self.over.is_some() => {
+                let help = "files are served over http:// or https://";
+                return Err(ServeError::Address(AddressError::not_here(scheme, help)));
+            }
+            Some(Scheme::Ws | Scheme::Wss) if cfg!(feature = "http") => Some(Protocol::Tcp),
             Some(Scheme::Tls) => Some(Protocol::Tcp),
             _ if address.is_local() => Some(listen::protocol_of_local(address)),
             Some(Scheme::UnixSeqpacket) if self.over.is_none() && !self.runs_programs() => {
@@ -608,14 +643,14 @@ impl Roles {
             None => None,
         };
         if let Some(protocol) = named {
-            return match self.refusal(protocol) {
+            return match self.refusal(address.carrier(protocol)) {
                 Some(refused) => Err(ServeError::Refused(refused.clone())),
                 None => Ok(vec![protocol]),
             };
         }
         let mut protocols = Vec::new();
         for (protocol, name) in [(Protocol::Tcp, "TCP"), (Protocol::Udp, "UDP")] {
-            match self.refusal(protocol) {
+            match self.refusal(address.carrier(protocol)) {
                 None => protocols.push(protocol),
                 Some(refused) => {
                     let why = refused.findings.first().map_or_else(String::new, |finding| {
@@ -632,13 +667,8 @@ impl Roles {
         Ok(protocols)
     }
 
-    fn of(&self, protocol: Protocol) -> Behaviour {
-        let behaviour = match protocol {
-            Protocol::Udp | Protocol::UnixDgram => &self.datagram,
-            Protocol::UnixSeqpacket => &self.packet,
-            Protocol::Tcp | Protocol::Unix => &self.stream,
-        };
-        // Only protocols that can be played are ever bound.
-        behaviour.clone().unwrap_or(Behaviour::Discard)
+    fn of(&self, carrier: Carrier) -> Behaviour {
+        // Only what can be played is ever bound.
+        self.carried(carrier).clone().unwrap_or(Behaviour::Discard)
     }
 }

@@ -1,7 +1,7 @@
 //! Files that are said or heard as they stand, a piece at a time: none is ever held whole.
 
 use super::{Ending, Next, Play, SAID_AHEAD, Stop, Walk, Watch};
-use crate::carrier::Carrier;
+use crate::carrier::MessageKind;
 use crate::notation::show;
 use crate::program::Pc;
 use crate::verdict::{Awaited, Expected, Fault};
@@ -32,7 +32,7 @@ impl<W: Watch> Walk<'_, W> {
         let file = &self.script.files[index];
         let output = &mut self.output.bytes;
         while play.in_file < file.len() {
-            if output.len() >= SAID_AHEAD && self.script.carrier == Carrier::Stream {
+            if output.len() >= SAID_AHEAD && !self.script.carrier.keeps_bounds() {
                 return Err(Stop::Next(Next::Flush));
             }
             let start = output.len();
@@ -45,6 +45,7 @@ impl<W: Watch> Walk<'_, W> {
             }
             play.in_file += read as u64;
         }
+        self.kind = MessageKind::Binary;
         self.end_datagram();
         Ok(())
     }

@@ -312,7 +312,7 @@ impl<'a, W: Watch> Walk<'a, W> {
         }
         let missing = |bits: Range<usize>| play.missing(order, bits);
         let Found { whole, may_become_longer } = match (self.script.carrier, self.datagram) {
-            (Carrier::Stream, _) => literals.find(self.rest(), missing),
+            (Carrier::Stream | Carrier::Messages, _) => literals.find(self.rest(), missing),
             (Carrier::Datagram | Carrier::Packet, true) => Found {
                 whole: literals.equal(self.rest(), missing).map(|index| (index, self.rest().len())),
                 may_become_longer: false,

@@ -1,7 +1,7 @@
 //! What we say: values and defaults are filled in, line endings follow the other side's.
 
 use super::{Ending, Heard, Last, Next, Play, Stop, Walk, Watch};
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, MessageKind};
 use crate::program::{Depends, MOST_SAID, Pattern, Piece, PieceKind, Unwritten, matcher};
 use crate::script::DATAGRAM;
 use crate::syntax::{Eol, Form};
@@ -44,7 +44,7 @@ impl<W: Watch> Walk<'_, W> {
             }
         }
         let said = &self.output.bytes[start..];
-        let streamed_text = message.form == Form::Text && self.script.carrier == Carrier::Stream;
+        let streamed_text = message.form == Form::Text && !self.script.carrier.keeps_bounds();
         if streamed_text
             && self.script.may_break_lines
             && message.depends == Depends::Play
@@ -68,6 +68,8 @@ impl<W: Watch> Walk<'_, W> {
         }
         if message.form == Form::Text {
             self.end_line(play);
+        } else {
+            self.kind = MessageKind::Binary;
         }
         if play.together {
             self.said = true;

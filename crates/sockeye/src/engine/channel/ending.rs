@@ -8,7 +8,6 @@ use super::super::origin::Closer;
 use super::{Agent, Channel, ChannelStatus, Interest, Phase, secure};
 use crate::failure::{Failure, Kind};
 use crate::limits;
-use crate::net::tls::TlsError;
 
 impl Channel {
     /// The connection was reset.
@@ -16,7 +15,7 @@ impl Channel {
         context.origin.tell_tap(|tap, ours| tap.reset(ours.other()));
         let fate = match self.phase {
             Phase::Handshaking => {
-                let error = TlsError::cut(context.origin.tls_peer());
+                let error = self.cut_in_handshake(context);
                 self.by = Closer::Reset;
                 self.not_secure(&error, context)
             }
@@ -103,6 +102,10 @@ impl Channel {
         }
         if !self.is_open() || !self.rests() || !self.outbox.is_empty() {
             return ChannelStatus::Open;
+        }
+        if self.has_messages() {
+            // Those who hear no word of an end take it for a failure.
+            return self.finish(context);
         }
         // Nothing is unread and nothing unsent: closing now loses nothing.
         self.gone(context)

@@ -24,7 +24,6 @@ use crate::failure::Kind;
 use crate::gate::Pass;
 use crate::limits;
 use crate::net::session::Session;
-use crate::net::tls::TlsError;
 use crate::net::{is_of_connection, words};
 pub(super) use agent::Agent;
 pub(super) use datagrams::failure_of_socket;
@@ -243,11 +242,11 @@ impl Channel {
 
     /// The first step: whoever speaks first speaks now.
     pub(super) fn open(&mut self, context: &mut Context<'_>) -> ChannelStatus {
-        if context.origin.begins_secure() {
-            return self.begin_tls(context.origin.session(context.identity, &[]), context);
+        if let Some(session) = context.origin.first_session() {
+            return self.begin_session(session, context);
         }
         if self.agent.begins_secure() {
-            return self.begin_tls(Session::web_server(context.identity), context);
+            return self.begin_session(Session::web_server(context.identity), context);
         }
         self.advance(&[], context)
     }
@@ -364,8 +363,12 @@ impl Channel {
         context.origin.tell_tap(|tap, ours| tap.ended(ours.other()));
         match self.phase {
             Phase::Draining { .. } => self.gone(context),
-            Phase::Handshaking => self.not_secure(&TlsError::cut(context.origin.tls_peer()), context),
+            Phase::Handshaking => self.not_secure(&self.cut_in_handshake(context), context),
             Phase::EndingTls => self.tls_goes_on(&secure::cut(context.origin.peer()), context),
+            Phase::Open if self.lacks_close() => {
+                self.reason = Some("the stream ended without a close (1006)".into());
+                self.reset(context)
+            }
             Phase::Connecting | Phase::Open | Phase::Finishing => self.hear_end(context),
             Phase::Ending => ChannelStatus::Open,
         }
@@ -424,7 +427,7 @@ impl Channel {
         if self.phase == Phase::Handshaking {
             let waited = transcript::seconds(limits::HANDSHAKE_WAIT);
             let why = format!("{} did not shake hands within {waited}", context.origin.tls_peer());
-            return self.not_secure(&TlsError::local(why), context);
+            return self.not_secure(&self.of_handshake(why), context);
         }
         if self.phase == Phase::EndingTls {
             let waited = transcript::seconds(limits::HANDSHAKE_WAIT);
@@ -439,14 +442,17 @@ impl Channel {
         if !context.output.datagrams.is_empty() {
             return self.send_datagrams(context);
         }
-        if context.output.bytes.is_empty() {
+        if context.output.bytes.is_empty() && context.output.messages.is_empty() {
             return ChannelStatus::Open;
         }
         let output = std::mem::take(&mut context.output.bytes);
         let fate = match &mut self.secure {
             Some(session) => {
                 let mut wire = Vec::with_capacity(output.len() + 64);
-                session.send(&output, &mut wire);
+                match &context.output.messages[..] {
+                    [] => session.send(&output, &mut wire),
+                    bounds => session.send_messages(&output, bounds, &mut wire),
+                }
                 let fate = self.write(&wire, context);
                 context.said(&output);
                 fate

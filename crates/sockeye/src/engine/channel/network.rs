@@ -92,7 +92,7 @@ impl Host {
         let agent = Agent::new(&behaviour);
         let origin = match ours {
             Some(client) => Origin::target(endpoint, behaviour, client),
-            None => Origin::listener(endpoint, behaviour, None),
+            None => Origin::listener(endpoint, behaviour, crate::net::session::ServerLayers::default()),
         };
         let mut world = World::new();
         (world.origin, world.identity, world.strict) = (origin, identity, true);
@@ -141,7 +141,7 @@ fn meet(playable: &Playable, identity: &tls::Identity, chance: &mut Chance, mish
     let (wire, [first, second]) = ImaginaryLine::new();
     let trust = identity.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint)).unwrap();
     let write_wait = limits::WRITE_WAIT;
-    let (begins, reconnect) = (Begins::Plain, Default::default());
+    let (begins, reconnect) = (Begins::default(), Default::default());
     let client = Client { trust, host: "localhost".to_owned(), write_wait, tap: None, begins, reconnect };
     let mut hosts = [
         Host::new(first, &playable.client, Some(client), tls::Identity::default()),

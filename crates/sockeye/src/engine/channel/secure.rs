@@ -1,4 +1,5 @@
-//! The part of a connection that TLS takes: from where it begins to where its end is said.
+//! The part of a connection that a session takes, TLS, WebSocket or the second inside the first: from where it begins to where its
+//! end is said.
 
 use super::super::Context;
 use super::super::origin::Closer;
@@ -9,9 +10,15 @@ use crate::failure::Kind;
 use crate::limits;
 use crate::net::session::Session;
 use crate::net::tls::{TlsError, Why};
+use crate::net::websocket::Close;
+
+/// Codes of an end: all is said; whoever closes goes away; what came is not what was to come.
+const NORMAL: u16 = 1000;
+const GOING_AWAY: u16 = 1001;
+pub(in crate::engine) const AT_ODDS: u16 = 1008;
 
 impl Channel {
-    pub(in crate::engine) fn begin_tls(
+    pub(in crate::engine) fn begin_session(
         &mut self,
         session: Result<Session, TlsError>,
         context: &mut Context<'_>,
@@ -33,7 +40,7 @@ impl Channel {
         }
     }
 
-    /// Bytes of TLS came: the session may have to answer, and the play goes on with what they mean.
+    /// Bytes of a session came: it may have to answer, and the play goes on with what they mean.
     pub(super) fn decrypt(&mut self, bytes: &[u8], context: &mut Context<'_>) -> ChannelStatus {
         if self.is_plain_http(bytes) {
             return self.refuse_plain(context);
@@ -42,20 +49,19 @@ impl Channel {
         let (mut clear, mut wire) = (Vec::new(), Vec::new());
         let received = session.receive(bytes, &mut clear);
         session.send(&[], &mut wire);
+        let marks = session.take_marks();
         let (is_handshaking, has_ended) = (session.is_handshaking(), session.has_ended());
         if !wire.is_empty() && self.write(&wire, context) == ChannelStatus::Closed {
             return ChannelStatus::Closed;
         }
-        if let Err(error) = received {
-            if self.phase == Phase::EndingTls {
-                let why =
-                    format!("{} said something else than that it ends (close_notify): {error}", context.origin.peer());
-                return self.tls_goes_on(&why, context);
-            }
-            return self.not_secure(&error, context);
+        let mut broken = received.err();
+        if self.phase == Phase::EndingTls
+            && let Some(error) = &broken
+        {
+            return self.breaks_its_end(error, context);
         }
         if is_handshaking {
-            return ChannelStatus::Open;
+            return broken.map_or(ChannelStatus::Open, |error| self.not_secure(&error, context));
         }
         if self.phase == Phase::EndingTls {
             return self.hear_tls_end(!clear.is_empty(), has_ended, context);
@@ -65,6 +71,7 @@ impl Channel {
         if has_ended {
             self.ended = true;
             self.first_end.get_or_insert(Closer::Peer);
+            self.note_close(context);
         }
         let was_handshaking = self.phase == Phase::Handshaking;
         if was_handshaking {
@@ -84,13 +91,30 @@ impl Channel {
                 web.speak_http2();
             }
         }
+        // What came before it broke the protocol was said.
+        if let Some(error) = broken.take_if(|_| clear.is_empty() && marks.is_empty()) {
+            return self.not_secure(&error, context);
+        }
         context.heard(&clear);
         let may_go_on = self.secure.as_ref().is_some_and(|session| session.may_end());
         if has_ended && !may_go_on {
             context.origin.tell_tap(|tap, ours| tap.ended(ours.other()));
         }
-        if was_handshaking || has_ended || !clear.is_empty() {
-            let fate = self.advance(&clear, context);
+        if was_handshaking || has_ended || !clear.is_empty() || !marks.is_empty() {
+            let fate = match self.agent {
+                Agent::Echo if !marks.is_empty() => self.echo_messages(&clear, &marks, context),
+                _ => self.advance(&clear, context),
+            };
+            if let Some(error) = broken
+                && fate == ChannelStatus::Open
+                && self.secure.is_some()
+            {
+                match self.phase {
+                    Phase::Open => return self.not_secure(&error, context),
+                    Phase::EndingTls => return self.breaks_its_end(&error, context),
+                    _ => {}
+                }
+            }
             if may_go_on && has_ended {
                 match self.secure {
                     Some(_) => context.origin.tell_tap(|tap, ours| tap.ended(ours.other())),
@@ -147,15 +171,64 @@ impl Channel {
         self.play_has_no_clear_text(why, context)
     }
 
-    /// There is no secure connection, or no more.
+    /// The peer was to say that TLS ends.
+    fn breaks_its_end(&mut self, error: &TlsError, context: &mut Context<'_>) -> ChannelStatus {
+        let why = format!("{} said something else than that it ends (close_notify): {error}", context.origin.peer());
+        self.tls_goes_on(&why, context)
+    }
+
+    /// Whether it is one of messages, which end with a word.
+    pub(super) fn has_messages(&self) -> bool {
+        self.secure.as_ref().is_some_and(|session| session.is_websocket())
+    }
+
+    /// Whether its stream ended without that word (RFC 6455, section 7.1.5, code 1006).
+    pub(super) fn lacks_close(&self) -> bool {
+        self.has_messages() && !self.secure.as_ref().is_some_and(|session| session.has_ended())
+    }
+
+    /// The peer said why it ends.
+    fn note_close(&mut self, context: &Context<'_>) {
+        let close = self.secure.as_ref().and_then(|session| session.close()).filter(|close| !close.is_clean());
+        if let Some(close) = close {
+            self.reason = Some(format!("{} closed it with {close}", context.origin.peer()).into());
+        }
+    }
+
+    /// Whether the peer ended it with a code that says that something went wrong.
+    pub(super) fn was_closed_in_failure(&self) -> bool {
+        self.secure.as_ref().and_then(|session| session.close()).is_some_and(Close::is_failure)
+    }
+
+    /// An error of the handshake at hand.
+    pub(super) fn of_handshake(&self, why: String) -> TlsError {
+        match &self.secure {
+            Some(session) if session.awaits_websocket() => TlsError::websocket(why),
+            _ => TlsError::local(why),
+        }
+    }
+
+    pub(super) fn cut_in_handshake(&self, context: &Context<'_>) -> TlsError {
+        self.of_handshake(format!("{} closed the connection in the handshake", context.origin.tls_peer()))
+    }
+
+    /// There is no session, or none any more.
     pub(super) fn not_secure(&mut self, error: &TlsError, context: &mut Context<'_>) -> ChannelStatus {
         if context.origin.begins_secure() && matches!(self.phase, Phase::Open | Phase::Handshaking) {
-            let fault = if error.why == Why::Certificate { FaultKind::Untrusted } else { FaultKind::Tls };
+            let kind = match (error.why, self.phase) {
+                (Why::Certificate, _) => Kind::Fault(FaultKind::Untrusted),
+                (Why::WebSocket, Phase::Handshaking) => Kind::NoWebSocket,
+                (Why::WebSocket, _) => Kind::Socket,
+                _ => Kind::Fault(FaultKind::Tls),
+            };
+            if error.why == Why::WebSocket && self.say_end(context) == ChannelStatus::Closed {
+                return ChannelStatus::Closed;
+            }
             let reason = format!("{}: {error}", error.layer());
             // Whoever only knocks at a server is a line in the log, unless it is one of those who count.
             let has_begun = self.phase == Phase::Open && matches!(self.agent, Agent::Play(..));
             if context.origin.is_client() || context.is_judged || has_begun {
-                self.fail(Kind::Fault(fault), &reason, context);
+                self.fail(kind, &reason, context);
             }
             self.secure = None;
             self.reason = Some(reason.into());
@@ -170,11 +243,17 @@ impl Channel {
         self.finish(context)
     }
 
-    /// Under TLS the end is said too, so that nobody else can say it (RFC 8446, section 6.1).
+    /// Under TLS the end is said too, so that nobody else can say it (RFC 8446, section 6.1); of messages it is said why.
     pub(in crate::engine) fn say_end(&mut self, context: &mut Context<'_>) -> ChannelStatus {
+        // Whoever is stopped goes away (RFC 6455, section 7.4.1).
+        self.say_end_as(if context.stopping { GOING_AWAY } else { NORMAL }, context)
+    }
+
+    /// The same by a code, where messages are ended.
+    pub(in crate::engine) fn say_end_as(&mut self, code: u16, context: &mut Context<'_>) -> ChannelStatus {
         let Some(session) = &mut self.secure else { return ChannelStatus::Open };
         let mut wire = Vec::new();
-        session.end(None, &mut wire);
+        session.end_as(code, &mut wire);
         self.write(&wire, context)
     }
 }

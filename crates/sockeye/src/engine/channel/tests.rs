@@ -19,7 +19,7 @@ use crate::web::site::Site;
 
 fn origin(behaviour: Behaviour) -> Origin {
     let endpoint = Endpoint { protocol: Protocol::Unix, name: Name::Unnamed, over: None };
-    Origin::listener(endpoint, behaviour, None)
+    Origin::listener(endpoint, behaviour, crate::net::session::ServerLayers::default())
 }
 
 /// What a loop lends its channels, with a clock that the test sets.

@@ -62,7 +62,7 @@ fn job(pace: Pace, connections: usize, duration: Duration, script: &Arc<Script>)
             host: String::new(),
             write_wait: Duration::MAX,
             tap: None,
-            begins: Begins::Plain,
+            begins: Begins::default(),
             reconnect: Default::default(),
         },
         connections,

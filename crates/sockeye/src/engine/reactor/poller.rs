@@ -67,6 +67,11 @@ impl Poller {
         Ok(epoll::modify(&self.epoll, fd, EventData::new_u64(token.pack()), interest.flags())?)
     }
 
+    /// Tells of it no more.
+    pub(in crate::engine) fn forget(&self, fd: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.epoll, fd)?)
+    }
+
     /// Waits until a socket is ready or the time has passed; `None` waits for ever. An interrupted wait finds nothing.
     pub(in crate::engine) fn wait(&mut self, time: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         ready.clear();

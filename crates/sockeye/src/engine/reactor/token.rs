@@ -47,6 +47,8 @@ pub(in crate::engine) enum Token {
     Mail,
     /// A socket that listens for one connection of a play, by its number.
     Port(u32),
+    /// A client that has to say first whom it is for, by its number.
+    Announced(u32),
 }
 
 /// Set where the number is no key; a kind stands above an index then.
@@ -68,6 +70,7 @@ impl Token {
             Self::Stored => other(4, 0),
             Self::Mail => other(5, 0),
             Self::Port(number) => other(6, number),
+            Self::Announced(number) => other(7, number),
         }
     }
 
@@ -91,7 +94,8 @@ impl Token {
             3 => Self::Reload,
             4 => Self::Stored,
             5 => Self::Mail,
-            _ => Self::Port(low),
+            6 => Self::Port(low),
+            _ => Self::Announced(low),
         }
     }
 }
@@ -118,6 +122,8 @@ mod tests {
             Token::Reload,
             Token::Stored,
             Token::Mail,
+            Token::Port(7),
+            Token::Announced(7),
         ];
         for (index, token) in tokens.into_iter().enumerate() {
             assert_eq!(Token::unpack(token.pack()), token);

@@ -1,11 +1,12 @@
 //! One direction of a pair: bytes from one leg to the other, in their order, and the end behind them. It holds what the
 //! sink does not take, and reads no more meanwhile.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
-use transcript::{Moment, Side};
+use transcript::{MessageKind, Moment, Side};
 
 use super::leg::{Buffer, Got, Leg, READ};
 use super::message_queue::Messages;
@@ -14,6 +15,7 @@ use crate::faults::{Chain, Lane, LiveFault, Met};
 use crate::limits;
 use crate::net::is_of_connection;
 use crate::net::tls::TlsError;
+use crate::net::websocket::Mark;
 
 /// Bytes moved in one turn before the other pairs have theirs.
 pub(super) const TURN: usize = 1 << 20;
@@ -98,6 +100,8 @@ pub(super) struct Direction {
     pub(super) shut: bool,
     /// Of a sink that hears no end but the last one: what it had said, and when, since the source has ended.
     answered: Option<(u64, Moment)>,
+    /// Where messages end that are passed on as what they are, by all bytes of this direction.
+    marks: Option<VecDeque<Mark>>,
     pub(super) weather: Option<Box<Chain>>,
     /// Messages are passed on, and not bytes.
     pub(super) messages: Option<Box<Messages>>,
@@ -118,6 +122,7 @@ impl Direction {
             was_cut: false,
             shut: false,
             answered: None,
+            marks: None,
             weather,
             messages: None,
         }
@@ -143,6 +148,42 @@ impl Direction {
         let delayed = self.weather.as_ref().map_or(0, |weather| weather.waiting());
         let messages = self.messages.as_ref().map_or(0, |messages| messages.waiting());
         (self.held.len() - self.sent + inside) as u64 + delayed + messages
+    }
+
+    /// Messages end there among the bytes that come now.
+    pub(super) fn mark(&mut self, marks: Vec<Mark>) {
+        if !marks.is_empty() {
+            self.marks.get_or_insert_default().extend(marks);
+        }
+    }
+
+    /// Gives the sink the front of these bytes; how many it took. Where both ends have messages they stay what they are.
+    fn give(&mut self, bytes: &[u8], sink: &mut Leg) -> Result<usize, Errno> {
+        let Some(marks) = self.marks.as_mut().filter(|_| sink.keeps_messages()) else {
+            self.marks = None;
+            let taken = sink.send(bytes)?;
+            self.passed += taken as u64;
+            return Ok(taken);
+        };
+        let mut taken = 0;
+        // One that ends where we are is empty.
+        while let Some(mark) = marks.front().copied()
+            && (taken < bytes.len() || mark.end == self.passed)
+        {
+            let left = usize::try_from(mark.end - self.passed).unwrap_or(usize::MAX);
+            let part = &bytes[taken..][..left.min(bytes.len() - taken)];
+            let Some(length) = sink.send_part(part, mark.kind, part.len() == left)? else { break };
+            taken += length;
+            self.passed += length as u64;
+            if length == left {
+                marks.pop_front();
+            }
+        }
+        if marks.is_empty() {
+            self.marks = None;
+        }
+        sink.flush()?;
+        Ok(taken)
     }
 
     /// Takes bytes that came before there was a sink.
@@ -225,6 +266,9 @@ impl Direction {
                 return Turn::Rests(Some(wakes));
             }
             self.shut = true;
+            if let Err(error) = self.give(&[], sink) {
+                return Turn::SinkBroken(error);
+            }
             let said = match source.is_shut() {
                 true => sink.say_last_end(source.close()),
                 false => sink.say_end_as(source.close()),
@@ -276,21 +320,26 @@ impl Direction {
         };
         self.full_reads = if length == READ { self.full_reads.saturating_add(1) } else { 0 };
         self.came += length as u64;
+        let marks = source.take_marks();
         let bytes = tools.buffer.bytes(length);
-        if let Some(taps) = taps {
-            taps.said(self.side, bytes);
+        match taps {
+            Some(taps) if sink.keeps_messages() => tell_messages(taps, self.side, bytes, &marks),
+            Some(taps) => taps.said(self.side, bytes),
+            None => {}
         }
+        self.mark(marks);
+        // A message without a byte is something that came, too.
+        let moved = length.max(1);
         if let Some(weather) = &mut self.weather {
             weather.take(bytes, tools.now);
-            return Ok(length);
+            return Ok(moved);
         }
-        let taken = sink.send(bytes).map_err(|error| {
+        let taken = self.give(bytes, sink).map_err(|error| {
             self.held.extend_from_slice(bytes);
             Turn::SinkBroken(error)
         })?;
-        self.passed += taken as u64;
         self.held.extend_from_slice(&bytes[taken..]);
-        Ok(length)
+        Ok(moved)
     }
 
     /// Gives the sink what waits here.
@@ -307,11 +356,15 @@ impl Direction {
                 return Ok(());
             }
             if self.held.is_empty() {
+                if self.marks.is_some() && self.weather.as_ref().is_none_or(|weather| weather.waiting() == 0) {
+                    self.give(&[], sink)?;
+                }
                 return Ok(());
             }
-            let taken = sink.send(&self.held[self.sent..])?;
-            self.passed += taken as u64;
-            self.sent += taken;
+            let held = std::mem::take(&mut self.held);
+            let taken = self.give(&held[self.sent..], sink);
+            self.held = held;
+            self.sent += taken?;
             if self.sent < self.held.len() {
                 return Ok(());
             }
@@ -405,6 +458,20 @@ impl Direction {
         self.full_reads = 0;
         if let Some(pipe) = self.pipe.take_if(|pipe| pipe.inside == 0) {
             tools.pipes.give_back(pipe);
+        }
+    }
+}
+
+/// Has taps hear messages as a transcript has them: a text is a line.
+fn tell_messages(taps: &mut Taps, side: Side, bytes: &[u8], marks: &[Mark]) {
+    let (mut rest, mut before) = (bytes, marks.last().map_or(0, |last| last.end) - bytes.len() as u64);
+    for mark in marks {
+        let message;
+        (message, rest) = rest.split_at(usize::try_from(mark.end - before).unwrap_or_default());
+        before = mark.end;
+        match mark.kind {
+            MessageKind::Text => taps.said(side, &[message, b"\n"].concat()),
+            MessageKind::Binary => taps.said(side, message),
         }
     }
 }

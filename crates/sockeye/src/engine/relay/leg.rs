@@ -16,11 +16,11 @@ use crate::net::alive;
 use crate::net::local::Guest;
 use crate::net::session::Session;
 use crate::net::tls::TlsError;
-use crate::net::websocket::Close;
+use crate::net::websocket::{Close, Mark};
 use crate::net::words;
 use crate::sys::queue;
 use crate::wire::preface::{self, Ends};
-use transcript::Moment;
+use transcript::{MessageKind, Moment};
 
 /// Bytes that are encrypted at once, and most that wait encrypted for a socket to take them before more are.
 const ENCRYPTED: usize = 64 * 1024;
@@ -141,6 +141,8 @@ pub(super) struct Leg {
     /// It is not read any more: what could come is for nobody.
     pub(super) is_over: bool,
     pub(super) session: Option<Box<Session>>,
+    /// Why that cannot go on, once what came before is heard.
+    failed: Option<Box<TlsError>>,
     /// What the session wants sent and the socket has not taken.
     pub(super) wire: Vec<u8>,
     pub(super) readable: bool,
@@ -176,6 +178,7 @@ impl Leg {
             hurries: false,
             is_over: false,
             session: None,
+            failed: None,
             wire: Vec::new(),
             readable: false,
             writable: true,
@@ -310,6 +313,9 @@ impl Leg {
         }
         buffer.clear.clear();
         loop {
+            if let Some(error) = self.failed.take() {
+                return Got::NotSecure(*error);
+            }
             if self.session.as_ref().is_some_and(|session| session.has_ended()) {
                 return Got::End;
             }
@@ -330,14 +336,18 @@ impl Leg {
                 tap.received(&buffer.raw[..length]);
             }
             session.send(&[], &mut self.wire);
+            session.answer_close(&mut self.wire);
             if let Err(error) = self.flush() {
                 // What came is told first.
                 self.broken.get_or_insert(error);
             }
-            if let Err(error) = received {
-                return Got::NotSecure(error);
+            match received {
+                // What came before was said.
+                Err(error) if !buffer.clear.is_empty() => self.failed = Some(Box::new(error)),
+                Err(error) => return Got::NotSecure(error),
+                Ok(()) => {}
             }
-            if !buffer.clear.is_empty() {
+            if !buffer.clear.is_empty() || self.session.as_ref().is_some_and(|session| session.has_marks()) {
                 self.received += buffer.clear.len() as u64;
                 return Got::Bytes(buffer.clear.len());
             }
@@ -405,6 +415,31 @@ impl Leg {
         }
         self.flush()?;
         Ok(taken)
+    }
+
+    /// Whether messages are passed on as what they were.
+    pub(super) fn keeps_messages(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.keeps_messages())
+    }
+
+    /// Where messages ended that came, where that is kept.
+    pub(super) fn take_marks(&mut self) -> Vec<Mark> {
+        self.session.as_mut().map(|session| session.take_marks()).unwrap_or_default()
+    }
+
+    /// Sends the front of what is left of a message; how many bytes the session took, and none where it takes nothing now.
+    pub(super) fn send_part(&mut self, left: &[u8], kind: MessageKind, is_all: bool) -> Result<Option<usize>, Errno> {
+        if self.wire.len() >= ENCRYPTED || self.is_handshaking() {
+            self.flush()?;
+            if !self.wire.is_empty() || self.is_handshaking() {
+                return Ok(None);
+            }
+        }
+        let piece = &left[..left.len().min(ENCRYPTED)];
+        if let Some(session) = &mut self.session {
+            session.send_part(piece, kind, is_all && piece.len() == left.len(), &mut self.wire);
+        }
+        Ok(Some(piece.len()))
     }
 
     fn send_raw(&mut self, mut bytes: &[u8]) -> Result<usize, Errno> {

@@ -229,6 +229,7 @@ impl Pair {
             match self.near.receive(tools.buffer) {
                 Got::Bytes(length) => {
                     let bytes = tools.buffer.bytes(length);
+                    self.up.mark(self.near.take_marks());
                     match self.up.messages {
                         // Where a message ends is found when it is passed on.
                         Some(_) => self.near.keep(bytes),

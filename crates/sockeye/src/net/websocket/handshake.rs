@@ -38,8 +38,12 @@ pub(crate) struct WsServer {
 }
 
 impl WsClient {
-    /// As an address asks for it; what it leaves open is as it is given.
-    pub(crate) fn new(address: &Address, messages: Messages) -> Self {
+    /// As an address asks for it, if it is one of a WebSocket; what it leaves open is as it is given.
+    pub(crate) fn at(address: &Address, messages: Messages) -> Option<Self> {
+        address.is_websocket().then(|| Self::new(address, messages))
+    }
+
+    pub(super) fn new(address: &Address, messages: Messages) -> Self {
         let options = &address.options.websocket;
         let authority = match &address.target {
             Target::Inet { host, port } => {
@@ -67,8 +71,12 @@ impl WsClient {
 }
 
 impl WsServer {
-    /// As an address asks for it.
-    pub(crate) fn new(address: &Address, messages: Messages) -> Self {
+    /// As an address asks for it, if it is one of a WebSocket.
+    pub(crate) fn at(address: &Address, messages: Messages) -> Option<Self> {
+        address.is_websocket().then(|| Self::new(address, messages))
+    }
+
+    pub(super) fn new(address: &Address, messages: Messages) -> Self {
         let options = &address.options.websocket;
         Self {
             path: options.path().to_owned(),
@@ -235,7 +243,7 @@ fn messages_of(binary: Option<bool>, default: Messages) -> Messages {
         _ if default == Messages::Bounded => default,
         None => default,
         Some(true) => Messages::Bytes,
-        Some(false) if default == Messages::Bytes => Messages::Lines,
+        Some(false) if matches!(default, Messages::Bytes | Messages::Kept) => Messages::Lines,
         Some(false) => default,
     }
 }

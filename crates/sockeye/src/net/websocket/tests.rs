@@ -13,6 +13,7 @@ fn server(address: &str, messages: Messages) -> WebSocket {
 fn pass(from: &mut WebSocket, to: &mut WebSocket, piece: usize) -> Result<Vec<u8>, TlsError> {
     let (mut wire, mut clear) = (Vec::new(), Vec::new());
     from.send(&[], &mut wire);
+    from.answer_close(&mut wire);
     for bytes in wire.chunks(piece) {
         to.receive(bytes, &mut clear)?;
     }
@@ -139,6 +140,7 @@ fn frames_mean_what_the_rfc_says_and_others_are_refused_by_their_code() {
             assert!(clear == said, "{name} by {piece}: {:?}", clear.get(..50));
             let mut wire = Vec::new();
             server.send(&[], &mut wire);
+            server.answer_close(&mut wire);
             let sent = wire.strip_prefix(&[0x88]).map(|rest| match rest {
                 [length, high, low, ..] if *length >= 2 => u16::from_be_bytes([*high, *low]),
                 _ => 1005,

@@ -456,7 +456,7 @@ impl Load {
             host: options.host.clone(),
             write_wait: options.timeout.unwrap_or(limits::TALK_WAIT),
             tap: None,
-            begins: self.pieces.begins,
+            begins: self.pieces.begins.clone(),
             reconnect: Default::default(),
         };
         let counted = options.plays.is_some() && options.duration.is_none();

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use transcript::{Diagnostic, PlayOptions, Refused, Row, Script, Side, Transcript, known_names};
 
 use super::{LoadOptions, Rows, Work};
-use crate::address::Scheme;
 use crate::endpoint::Protocol;
 use crate::engine::client::Begins;
 use crate::engine::load::{Numbered, Piece, Places, Request};
@@ -43,10 +42,7 @@ impl Pieces {
             pieces: vec![],
             request: None,
             target: None,
-            begins: match options.address.scheme {
-                Some(Scheme::Tls) => Begins::Secure,
-                _ => Begins::Plain,
-            },
+            begins: Begins::at(&options.address),
             protocol,
             files: vec![],
             names: vec![],
@@ -77,8 +73,7 @@ impl Pieces {
 
     fn add(&mut self, weighted: &super::Weighted, options: &LoadOptions) -> Result<(), Refused> {
         let transcript = &weighted.loaded.transcript;
-        let carrier = self.protocol.carrier();
-        let mut playing = PlayOptions::new(Side::Client, carrier);
+        let mut playing = PlayOptions::new(Side::Client, options.address.carrier(self.protocol));
         playing.values.clone_from(&options.values);
         playing.secrets.clone_from(&options.secrets);
         playing.fresh = options.fresh;

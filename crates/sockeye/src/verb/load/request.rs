@@ -40,7 +40,7 @@ impl Page {
     }
 
     pub(super) fn begins(&self) -> Begins {
-        if self.url.origin.scheme == UrlScheme::Https { Begins::Secure } else { Begins::Plain }
+        Begins::new(self.url.origin.scheme == UrlScheme::Https)
     }
 
     /// The request, as often as may be on its way.

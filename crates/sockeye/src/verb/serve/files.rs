@@ -115,6 +115,7 @@ pub(super) fn assign(files: &Files, options: &ServeOptions) -> Result<Vec<(Addre
             stream: Ok(behaviour),
             datagram: Ok(Behaviour::Discard),
             packet: Ok(Behaviour::Discard),
+            messages: None,
             over: Some(over),
         };
         Ok((address.clone(), roles))

@@ -140,21 +140,21 @@ fn nothing_said(ending: Ending) -> Outcome {
     Outcome { ending, sent: 0, received: 0, unsent: Default::default(), dropped: 0, first_end: None }
 }
 
-/// Begins TLS, where there is to be any.
+/// Begins TLS or a WebSocket, where there is to be any.
 fn secured(fd: &std::os::fd::OwnedFd, options: &TalkOptions) -> Result<Option<Secured>, Ending> {
-    let Some(tls) = &options.secure else { return Ok(None) };
+    let Some(session) = options.secure.as_ref().and_then(|layers| layers.0.session()) else { return Ok(None) };
     let wait = limits::HANDSHAKE_WAIT;
     let begun = rustix::io::ioctl_fionbio(fd, true).map_err(|error| SecureError::Socket(error.into()));
-    begun.and_then(|()| Secured::server(fd.as_fd(), &tls.0, Instant::now() + wait)).map(Some).map_err(|error| {
-        match error {
+    begun.and_then(|()| Secured::over(fd.as_fd(), session?, "the client", Instant::now() + wait)).map(Some).map_err(
+        |error| match error {
             SecureError::Tls(error) => Ending::Insecure(error),
             SecureError::Socket(error) => Ending::Reset(error),
             SecureError::TimedOut => {
                 let why = format!("the client did not shake hands within {}", transcript::seconds(wait));
                 Ending::Insecure(TlsError::local(why))
             }
-        }
-    })
+        },
+    )
 }
 
 /// Datagrams that came before their sender's turn.

@@ -50,7 +50,9 @@ use transcript::Side;
 use crate::address::Address;
 pub use crate::engine::client::{Begins, Reconnect};
 use crate::gate::Gate;
-use crate::net::tls::{Identity, TlsError, TlsServer};
+use crate::net::session::ServerLayers;
+use crate::net::tls::{Identity, TlsError};
+use crate::net::websocket::Messages;
 use crate::net::{words, words_of_sending};
 use crate::record::Tap;
 pub use crate::sink::Sink;
@@ -139,21 +141,27 @@ pub struct TalkOptions {
     pub tap: Option<Arc<Tapped>>,
     /// Who may come in, where we listen.
     pub gate: Gate,
-    /// Who we are to a client that comes to us, where TLS begins with its first byte.
-    pub secure: Option<ListenerTls>,
+    /// What a client that comes to us is spoken to through.
+    pub secure: Option<ListenerLayers>,
 }
 
-/// The listening end's side of TLS, as its address asks for it.
+/// What the listening end speaks to its client through, as its address asks for it: TLS, WebSocket, or both.
 #[derive(Debug, Clone)]
-pub struct ListenerTls(TlsServer);
+pub struct ListenerLayers(ServerLayers);
 
-impl ListenerTls {
-    /// Who the address names; without a certificate, this one.
+impl ListenerLayers {
+    /// Those of the address; who has no certificate has this one.
     ///
     /// # Errors
     /// A file is of no use.
     pub fn new(address: &Address, identity: &Identity) -> Result<Self, TlsError> {
-        TlsServer::new(&address.options.tls, identity, None).map(Self)
+        ServerLayers::at(address, identity, None, Messages::WholeLines).map(Self)
+    }
+
+    /// Whether there are any.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.0.is_plain()
     }
 
     /// By what clients know a certificate that was made for this run.

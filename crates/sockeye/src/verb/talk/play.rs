@@ -58,7 +58,7 @@ pub struct Setting<'a> {
 /// Plays a script over a connection that the loop of the play opens itself; why it did not go as written, or did not come about.
 pub(crate) fn play_at(target: Target, script: &Arc<Script>, trust: &Trust, host: &str) -> Option<Failure> {
     let write_wait = script.wait().unwrap_or(limits::WRITE_WAIT);
-    let (tap, begins, reconnect) = (None, Begins::Plain, Reconnect::default());
+    let (tap, begins, reconnect) = (None, Begins::at(&target.address), Reconnect::default());
     let client = Client { trust: trust.clone(), host: host.to_owned(), write_wait, tap, begins, reconnect };
     client::play(Over::Target(Arc::new(target)), Arc::clone(script), None, client).failure
 }
@@ -72,7 +72,7 @@ pub fn play(connected: Connected, script: &Arc<Script>, setting: &Setting<'_>) -
         host: setting.host.to_owned(),
         write_wait: script.wait().unwrap_or(limits::WRITE_WAIT),
         tap: setting.tap.clone(),
-        begins: setting.begins,
+        begins: setting.begins.clone(),
         reconnect: setting.reconnect.clone(),
     };
     let (own, other) = (local.clone(), peer.clone());

@@ -2,10 +2,31 @@
 
 use super::super::super::Context;
 use super::super::{Channel, ChannelStatus};
+use crate::net::websocket::Mark;
 
 impl Channel {
     pub(in crate::engine) fn echo(&mut self, bytes: &[u8], context: &mut Context<'_>) -> ChannelStatus {
         self.rest_until(context);
         self.send_said(bytes, context)
+    }
+
+    /// The same with messages, each as what it was.
+    pub(in crate::engine) fn echo_messages(
+        &mut self,
+        bytes: &[u8],
+        marks: &[Mark],
+        context: &mut Context<'_>,
+    ) -> ChannelStatus {
+        self.rest_until(context);
+        let Some(session) = &mut self.secure else { return ChannelStatus::Open };
+        let (mut wire, mut rest) = (Vec::new(), bytes);
+        let mut before = marks.last().map_or(0, |last| last.end) - bytes.len() as u64;
+        for mark in marks {
+            let message;
+            (message, rest) = rest.split_at(usize::try_from(mark.end - before).unwrap_or_default());
+            before = mark.end;
+            session.send_part(message, mark.kind, true, &mut wire);
+        }
+        self.write(&wire, context)
     }
 }

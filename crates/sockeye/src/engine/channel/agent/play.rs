@@ -8,9 +8,10 @@ use super::super::super::Context;
 use super::super::super::account::silence;
 use super::super::super::handed::{Going, Handed};
 use super::super::super::origin::Closer;
+use super::super::secure::AT_ODDS;
 use super::super::{Channel, ChannelStatus, NO_MEMORY, append};
 use super::Agent;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::net::session::Session;
 use crate::net::tls::{TlsError, Why};
 
@@ -143,7 +144,7 @@ impl Channel {
                     (self.half_close, self.resume) = (true, true);
                 }
                 // The client begins; what we said in clear goes out first.
-                Next::StartTls => taken.fate = self.begin_tls(self.session(script, context), context),
+                Next::StartTls => taken.fate = self.begin_session(self.session(script, context), context),
                 Next::StopTls => taken.fate = self.end_tls(context),
                 next @ (Next::Over { .. } | Next::Connect { .. } | Next::Accept { .. } | Next::Listen { .. }) => {
                     self.hand_over(Some(next), context);
@@ -186,7 +187,12 @@ impl Channel {
             context.handed.push_back(Handed { group: self.group, first: None, going: Going::Over });
         }
         match ending {
-            Ending::Done | Ending::Left => {}
+            Ending::Done | Ending::Left => {
+                if self.was_closed_in_failure() && (context.origin.is_client() || context.is_judged) {
+                    let why = self.reason.as_deref().unwrap_or_default().to_owned();
+                    self.fail(Kind::Socket, &why, context);
+                }
+            }
             Ending::GoesOn { by_reset } => {
                 self.hand_over(None, context);
                 self.paused = false;
@@ -224,7 +230,16 @@ impl Channel {
                     FaultKind::Tls | FaultKind::TlsGoesOn | FaultKind::Untrusted => self.secure = None,
                     _ => {}
                 }
-                self.reason = Some(verdict.headline().into());
+                let why = verdict.headline();
+                self.reason = Some(match &self.reason {
+                    // How it was closed early.
+                    Some(closed) => format!("{why}; {closed}").into(),
+                    None => why.into(),
+                });
+                let hears = self.has_messages() && fault != FaultKind::Reset;
+                if hears && self.say_end_as(AT_ODDS, context) == ChannelStatus::Closed {
+                    return ChannelStatus::Closed;
+                }
                 let between =
                     matches!(&self.agent, Agent::Play(play, script) if play.at_rest(script) && !play.may_end(script));
                 let hint = between.then_some(BETWEEN_ROUNDS);

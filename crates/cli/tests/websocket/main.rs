@@ -1,7 +1,11 @@
-//! WebSocket as an endpoint, against other people's: Python's `websockets` and Chromium, both ways.
+//! WebSocket at every end, against other people's: Python's `websockets` and Chromium, both ways.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod conformance;
+mod ends;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -22,11 +26,53 @@ const ASKS: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nC
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 /// A client by hand, with which frames can be sent that no library sends.
-fn open(relay: &Server) -> TcpStream {
-    let mut client = relay.connect();
+fn open(server: &Server) -> TcpStream {
+    let mut client = server.connect();
     client.write_all(ASKS.as_bytes()).unwrap();
     assert!(head(&mut client).contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
     client
+}
+
+/// A frame of a client: its first byte and what it holds, under a mask.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+    let mut frame = vec![first];
+    match payload.len() {
+        length @ ..126 => frame.push(0x80 | length as u8),
+        length @ ..65_536 => {
+            frame.push(0xfe);
+            frame.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            frame.push(0xff);
+            frame.extend((length as u64).to_be_bytes());
+        }
+    }
+    frame.extend(MASK);
+    frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
+/// A frame of a server: its first byte, and what it holds.
+fn hear(client: &mut TcpStream) -> (u8, Vec<u8>) {
+    let begun = read(client, 2);
+    let length = match begun[1] {
+        126 => u64::from(u16::from_be_bytes(read(client, 2).try_into().unwrap())),
+        127 => u64::from_be_bytes(read(client, 8).try_into().unwrap()),
+        length => u64::from(length),
+    };
+    (begun[0], read(client, usize::try_from(length).unwrap()))
+}
+
+const TEXT: u8 = 0x81;
+const BINARY: u8 = 0x82;
+const CLOSE: u8 = 0x88;
+const PING: u8 = 0x89;
+const PONG: u8 = 0x8a;
+
+/// What a frame of a close holds.
+fn code(number: u16) -> Vec<u8> {
+    number.to_be_bytes().to_vec()
 }
 
 #[test]
@@ -228,7 +274,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 url, pem = sys.argv[1], sys.argv[2]
 context = ssl.create_default_context(cafile=pem) if pem != "-" else None
-with connect(url, ssl=context, max_size=None) as connection:
+with connect(url, ssl=context, max_size=None, open_timeout=60) as connection:
     connection.send("Michael\n")
     heard = b""
     while b"Michael" not in heard:

@@ -1,0 +1,158 @@
+//! Clients that a proxy leads here, who say first whom they are for (PROXY protocol): they wait here until that has come, and come in by
+//! the name that they are given. Nothing behind the header is read.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv, sockopt};
+use transcript::Moment;
+
+use super::Loop;
+use super::accept::MOST_WAITING;
+use super::reactor::poller::Interest;
+use super::reactor::token::Token;
+use super::threads::Membership;
+use crate::event::{Event, Name};
+use crate::limits;
+use crate::net::words;
+use crate::wire::preface::{self, Ends};
+
+/// One of them.
+#[derive(Debug)]
+struct Newcomer {
+    fd: OwnedFd,
+    client: Name,
+    server: Option<Box<Name>>,
+    listener: usize,
+    /// As much of the header as has come.
+    came: Vec<u8>,
+    until: Moment,
+}
+
+/// All of them, in the order in which they came.
+#[derive(Debug, Default)]
+pub(super) struct Announced {
+    newcomers: BTreeMap<u32, Newcomer>,
+    number: u32,
+}
+
+impl Announced {
+    pub(super) fn wakes(&self) -> Option<Moment> {
+        self.newcomers.values().next().map(|newcomer| newcomer.until)
+    }
+
+    /// Why no more of them can be waited for, if that is so.
+    pub(super) fn is_full(&self) -> Option<String> {
+        let why = || format!("{MOST_WAITING} clients have not said whom they are for (accept-proxy); new clients wait");
+        (self.newcomers.len() >= MOST_WAITING).then(why)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.newcomers.len()
+    }
+}
+
+impl Newcomer {
+    /// Takes what has come of the header; none where more has to come.
+    fn hear(&mut self) -> Result<Option<Ends>, String> {
+        let mut bytes = [0; preface::LONGEST];
+        loop {
+            match recv(&self.fd, &mut bytes, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+                Ok((0, _)) if self.came.is_empty() => return Err("the connection ended before its header".to_owned()),
+                Ok((0, _)) => return Err("the connection ended inside its header".to_owned()),
+                Ok((length, _)) => {
+                    let before = self.came.len();
+                    self.came.extend_from_slice(&bytes[..length]);
+                    let ends = preface::read(&self.came)?;
+                    // Without its end all that has come is of the header, and must be taken, or it would be told again and again.
+                    let own = ends.as_ref().map_or(self.came.len(), |ends| ends.length) - before;
+                    recv(&self.fd, &mut bytes[..own], RecvFlags::DONTWAIT)
+                        .map_err(|error| words(&io::Error::from(error)))?;
+                    self.came.truncate(before + own);
+                    if ends.is_some() {
+                        return Ok(ends);
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(error) => return Err(words(&io::Error::from(error))),
+            }
+        }
+    }
+}
+
+impl Loop {
+    /// A client has to say first whom it is for.
+    pub(super) fn await_header(&mut self, fd: OwnedFd, client: Name, server: Option<Box<Name>>, listener: usize) {
+        let number = self.announced.number;
+        self.announced.number = number.wrapping_add(1);
+        if let Err(error) = self.poller.add(&fd, Token::Announced(number), Interest::Read) {
+            let error = format!("{}: {client}: {}", self.origins[listener].endpoint, words(&error));
+            return self.lent.observer.observe(Event::Dropped { count: 1, error });
+        }
+        let until = self.lent.now.after(limits::HANDSHAKE_WAIT);
+        let newcomer = Newcomer { fd, client, server, listener, came: Vec::new(), until };
+        self.announced.newcomers.insert(number, newcomer);
+    }
+
+    /// More of a header has come, or its end.
+    pub(super) fn hear_header(&mut self, number: u32) {
+        let Some(newcomer) = self.announced.newcomers.get_mut(&number) else { return };
+        match newcomer.hear() {
+            Ok(None) => {}
+            Ok(Some(ends)) => self.come_in(number, ends),
+            Err(why) => self.turn_away(number, &why),
+        }
+    }
+
+    fn come_in(&mut self, number: u32, ends: Ends) {
+        let Some(Newcomer { fd, mut client, mut server, listener, .. }) = self.announced.newcomers.remove(&number)
+        else {
+            return;
+        };
+        // It may go to another loop.
+        let _ = self.poller.forget(&fd);
+        if let Some((from, to)) = ends.addresses {
+            (client, server) = (Name::Inet(from), Some(Box::new(Name::Inet(to))));
+        }
+        if self.all_played() {
+            return;
+        }
+        let mut to_wake = 0;
+        self.let_in(fd, client, server, listener, &mut to_wake);
+        if let Some(Membership { team, .. }) = &self.member {
+            (0..self.bounds.threads).filter(|seat| to_wake >> seat & 1 == 1).for_each(|seat| team.wake(seat));
+        }
+    }
+
+    /// One does not come in.
+    fn turn_away(&mut self, number: u32, why: &str) {
+        let Some(Newcomer { fd, client, listener, .. }) = self.announced.newcomers.remove(&number) else { return };
+        // It is not to take this for an answer.
+        let _ = sockopt::set_socket_linger(&fd, Some(Duration::ZERO));
+        let error = format!("{}: {client}: PROXY protocol: {why}", self.origins[listener].endpoint);
+        self.lent.observer.observe(Event::Dropped { count: 1, error });
+    }
+
+    /// Those that take too long.
+    pub(super) fn wake_announced(&mut self) {
+        while let Some((&number, newcomer)) = self.announced.newcomers.iter().next()
+            && newcomer.until <= self.lent.now
+        {
+            let waited = transcript::seconds(limits::HANDSHAKE_WAIT);
+            self.turn_away(number, &format!("the client did not say whom it is for within {waited}"));
+        }
+    }
+
+    /// The server is stopped: who is not in by now does not come in.
+    pub(super) fn drop_announced(&mut self) {
+        let count = std::mem::take(&mut self.announced.newcomers).len() as u64;
+        if count > 0 {
+            let error = "clients that had not said whom they are for: the server was stopped".to_owned();
+            self.lent.observer.observe(Event::Dropped { count, error });
+        }
+    }
+}
