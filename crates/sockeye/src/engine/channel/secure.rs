@@ -15,7 +15,7 @@ use crate::net::websocket::Close;
 /// Codes of an end: all is said; whoever closes goes away; what came is not what was to come.
 const NORMAL: u16 = 1000;
 const GOING_AWAY: u16 = 1001;
-pub(in crate::engine) const AT_ODDS: u16 = 1008;
+const AT_ODDS: u16 = 1008;
 
 impl Channel {
     pub(in crate::engine) fn begin_session(
@@ -249,8 +249,13 @@ impl Channel {
         self.say_end_as(if context.stopping { GOING_AWAY } else { NORMAL }, context)
     }
 
+    /// The same where what came is not what was to come.
+    pub(in crate::engine) fn say_end_at_odds(&mut self, context: &mut Context<'_>) -> ChannelStatus {
+        self.say_end_as(AT_ODDS, context)
+    }
+
     /// The same by a code, where messages are ended.
-    pub(in crate::engine) fn say_end_as(&mut self, code: u16, context: &mut Context<'_>) -> ChannelStatus {
+    fn say_end_as(&mut self, code: u16, context: &mut Context<'_>) -> ChannelStatus {
         let Some(session) = &mut self.secure else { return ChannelStatus::Open };
         let mut wire = Vec::new();
         session.end_as(code, &mut wire);

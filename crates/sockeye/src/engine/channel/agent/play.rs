@@ -8,7 +8,6 @@ use super::super::super::Context;
 use super::super::super::account::silence;
 use super::super::super::handed::{Going, Handed};
 use super::super::super::origin::Closer;
-use super::super::secure::AT_ODDS;
 use super::super::{Channel, ChannelStatus, NO_MEMORY, append};
 use super::Agent;
 use crate::failure::{Failure, Kind};
@@ -237,7 +236,7 @@ impl Channel {
                     None => why.into(),
                 });
                 let hears = self.has_messages() && fault != FaultKind::Reset;
-                if hears && self.say_end_as(AT_ODDS, context) == ChannelStatus::Closed {
+                if hears && self.say_end_at_odds(context) == ChannelStatus::Closed {
                     return ChannelStatus::Closed;
                 }
                 let between =
