@@ -352,7 +352,11 @@ except OSError: pass
 #[test]
 fn a_way_that_begins_tls_twice_or_ends_it_twice_is_a_failed_play() {
     for (text, says, words) in [
-        ("C: a\nrepeat\n  C: X\n  S: ok\n  stoptls\nend\n", "a\nX\n", "TLS did not end: it has not begun"),
+        (
+            "either\n  C: IN\n  S: ok\n  starttls\nor\n  C: NO\n  S: ok\nend\nC: X\nS: ok\nstoptls\nC: a\n",
+            "NO\nX\n",
+            "TLS did not end: it has not begun",
+        ),
         (
             "repeat\n  either\n    C: IN\n    S: ok\n    starttls\n  or\n    C: OUT\n    S: ok\n    stoptls\n  end\nend\n",
             "OUT\n",
