@@ -274,7 +274,11 @@ fn with_signals(program: &str, arguments: &[&str]) -> Result<(), String> {
 fn with_threads(threads: &str, arguments: &[&str]) -> Result<(), String> {
     println!("+ serve with --threads {threads}");
     let variable = format!("SOCKEYE_TEST_THREADS={threads}");
-    run("env", &[&["--default-signal=INT,TERM,HUP", &variable, "cargo"], arguments].concat())
+    // Tests wait for peers most of the time: two of them share a processor well.
+    let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let at_once = env::var("RUST_TEST_THREADS").unwrap_or_else(|_| (2 * processors).to_string());
+    let at_once = format!("RUST_TEST_THREADS={at_once}");
+    run("env", &[&["--default-signal=INT,TERM,HUP", &variable, &at_once, "cargo"], arguments].concat())
 }
 
 fn run_quietly(program: &str, arguments: &[&str]) -> Result<(), String> {
