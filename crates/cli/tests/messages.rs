@@ -676,7 +676,10 @@ fn the_commands_of_the_page_are_understood() {
             let command = line.split("  #").next().unwrap().trim();
             let words: Vec<String> =
                 command.split_whitespace().map(|word| word.trim_matches('\'').to_owned()).collect();
-            assert_eq!(words[..2], ["sockeye", "relay"], "{command}");
+            assert_eq!(words[0], "sockeye", "{command}");
+            if words[1] != "relay" {
+                continue;
+            }
             let ours: Vec<String> = words[2..]
                 .iter()
                 .map(|word| {
