@@ -81,6 +81,7 @@ pub struct Begins {
 
 impl Begins {
     /// In clear, or with a handshake of TLS.
+    #[cfg(all(feature = "figures", feature = "http"))]
     pub(crate) fn new(is_secure: bool) -> Self {
         Self { is_secure, websocket: None }
     }
