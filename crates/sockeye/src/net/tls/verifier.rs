@@ -42,10 +42,7 @@ impl Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         match self.webpki.verify_server_cert(certificate, others, name, ocsp, now) {
-            Err(Error::InvalidCertificate(CertificateError::Other(other)))
-                if matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
-                    && self.certificates.iter().any(|one| one == certificate) =>
-            {
+            Err(Error::InvalidCertificate(why)) if is_named_itself(&why, certificate, &self.certificates) => {
                 is_valid(certificate, now)?;
                 verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
                 Ok(ServerCertVerified::assertion())
@@ -121,10 +118,7 @@ impl ClientCertVerifier for ClientVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         match self.webpki.verify_client_cert(certificate, others, now) {
-            Err(Error::InvalidCertificate(CertificateError::Other(other)))
-                if matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
-                    && self.certificates.iter().any(|one| one == certificate) =>
-            {
+            Err(Error::InvalidCertificate(why)) if is_named_itself(&why, certificate, &self.certificates) => {
                 is_valid(certificate, now)?;
                 Ok(ClientCertVerified::assertion())
             }
@@ -157,6 +151,13 @@ impl ClientCertVerifier for ClientVerifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.webpki.supported_verify_schemes()
     }
+}
+
+/// Whether one is refused for nothing but that it calls itself an authority, and was named itself.
+fn is_named_itself(why: &CertificateError, certificate: &CertificateDer<'_>, named: &[CertificateDer<'_>]) -> bool {
+    let CertificateError::Other(other) = why else { return false };
+    matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+        && named.iter().any(|one| one == certificate)
 }
 
 /// Who a certificate is of: `CN=ann, O=example`.
