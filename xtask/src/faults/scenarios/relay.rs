@@ -1,13 +1,13 @@
 //! `relay`: one fault is about one pair; the others are relayed as always, and no client is told an end that was none.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
-use std::time::{Duration, Instant};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
-use super::super::peer::{Peer, WAIT, bytes, connect, read_all};
+use super::super::peer::{Peer, bytes, connect, read_all};
 use super::super::stage::{Input, Running, Stage, Tracing};
 use super::super::verdict::Outcome;
-use super::serve::{clients, greet};
+use super::serve::{ask, clients, greet};
 use super::{Scenario, dismiss, scenario, writing};
 
 pub(super) const ALL: &[Scenario] = &[
@@ -96,27 +96,24 @@ fn beside(stage: &Stage) -> SocketAddr {
 }
 
 fn tcp(stage: &Stage) -> Outcome {
-    let (peer, said) = (echo(), bytes(5000));
-    let relay = start(stage, &[&listening(stage, "tcp"), &peer.address.to_string()]);
-    let outcome = relayed(relay, &|relay| hear_again(relay, stage.address(), &said));
-    peer.join();
-    outcome
+    echoed(stage, 5000, &[])
 }
 
 /// So much that the kernel moves it.
 fn bulk(stage: &Stage) -> Outcome {
-    let (peer, said) = (echo(), bytes(1_500_000));
-    let relay = start(stage, &[&listening(stage, "tcp"), &peer.address.to_string()]);
-    let outcome = relayed(relay, &|relay| hear_again(relay, stage.address(), &said));
-    peer.join();
-    outcome
+    echoed(stage, 1_500_000, &[])
 }
 
 /// With a bad network, which holds what it is given.
 fn slow(stage: &Stage) -> Outcome {
-    let (peer, said) = (echo(), bytes(30_000));
-    let to = peer.address.to_string();
-    let relay = start(stage, &[&listening(stage, "tcp"), &to, "--delay", "5ms±2ms", "--slice", "4000", "--seed", "1"]);
+    echoed(stage, 30_000, &["--delay", "5ms±2ms", "--slice", "4000", "--seed", "1"])
+}
+
+/// So many bytes to a server that says them again.
+fn echoed(stage: &Stage, count: usize, more: &[&str]) -> Outcome {
+    let (peer, said) = (echo(), bytes(count));
+    let (from, to) = (listening(stage, "tcp"), peer.address.to_string());
+    let relay = start(stage, &[&[from.as_str(), &to], more].concat());
     let outcome = relayed(relay, &|relay| hear_again(relay, stage.address(), &said));
     peer.join();
     outcome
@@ -158,26 +155,9 @@ fn pin(server: &Running) -> String {
 fn udp(stage: &Stage) -> Outcome {
     let peer = Peer::udp(|datagram, answer| answer(&[b"heard ", datagram].concat()));
     let relay = start(stage, &[&listening(stage, "udp"), &format!("udp://{}", peer.address)]);
-    let outcome = relayed(relay, &|relay| ask(relay, stage.address()));
+    let outcome = relayed(relay, &|relay| ask(relay, stage.address(), |heard| heard == "heard Ann"));
     peer.join();
     outcome
-}
-
-/// A client over UDP, which asks again as such clients do.
-fn ask(relay: &mut Running, address: SocketAddr) -> Result<(), String> {
-    let socket = UdpSocket::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-    socket.connect(address).map_err(|error| error.to_string())?;
-    socket.set_read_timeout(Some(Duration::from_millis(300))).map_err(|error| error.to_string())?;
-    let until = Instant::now() + WAIT;
-    let mut buffer = [0; 100];
-    while Instant::now() < until && !relay.has_ended() {
-        let _ = socket.send(b"Ann");
-        if let Ok(read) = socket.recv(&mut buffer) {
-            let heard = String::from_utf8_lossy(&buffer[..read]).into_owned();
-            return if heard == "heard Ann" { Ok(()) } else { Err(format!("{heard:?}")) };
-        }
-    }
-    Err("no answer".to_owned())
 }
 
 /// A program for each client.

@@ -66,8 +66,12 @@ pub(super) fn greet(server: &mut Running, address: SocketAddr) -> Result<(), Str
     if rest.is_empty() { Ok(()) } else { Err("more than the answers".to_owned()) }
 }
 
+fn is_greeting(heard: &str) -> bool {
+    heard.trim_end() == "Hello, Ann!"
+}
+
 /// A client over UDP, which asks again as such clients do.
-fn ask(server: &mut Running, address: SocketAddr) -> Result<(), String> {
+pub(super) fn ask(server: &mut Running, address: SocketAddr, is_answer: impl Fn(&str) -> bool) -> Result<(), String> {
     let socket = UdpSocket::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
     socket.connect(address).map_err(|error| error.to_string())?;
     socket.set_read_timeout(Some(Duration::from_millis(300))).map_err(|error| error.to_string())?;
@@ -77,7 +81,7 @@ fn ask(server: &mut Running, address: SocketAddr) -> Result<(), String> {
         let _ = socket.send(b"Ann");
         if let Ok(read) = socket.recv(&mut buffer) {
             let heard = String::from_utf8_lossy(&buffer[..read]).into_owned();
-            return if heard.trim_end() == "Hello, Ann!" { Ok(()) } else { Err(format!("{heard:?}")) };
+            return if is_answer(&heard) { Ok(()) } else { Err(format!("{heard:?}")) };
         }
     }
     Err("no answer".to_owned())
@@ -88,7 +92,7 @@ fn greeting(stage: &Stage) -> Outcome {
     let server = stage
         .start(&["serve", &address.to_string(), "--threads", "2", "--timeout", "2s", "--grace", "1s"], Input::Null);
     let tcp = |server: &mut Running| greet(server, address);
-    let udp = |server: &mut Running| ask(server, address);
+    let udp = |server: &mut Running| ask(server, address, is_greeting);
     clients(server, &[("TCP", &tcp), ("UDP", &udp)])
 }
 
@@ -132,7 +136,7 @@ fn once_udp(stage: &Stage) -> Outcome {
         &["serve", &listening, "--play", "ask.talk", "--once", "--threads", "2", "--timeout", "2s", "--grace", "1s"],
         Input::Null,
     );
-    let missing = ask(&mut server, address).err();
+    let missing = ask(&mut server, address, is_greeting).err();
     end(&mut server);
     Outcome::new(server.finish(), missing)
 }
