@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{SocketAddrUnix, SocketFlags, acceptfrom_with, getsockname};
 
-use super::at_rest::Way;
+use super::at_rest::Admission;
 use super::channel::Identity;
 use super::groups::Early;
 use super::reactor::poller::Interest;
@@ -181,9 +181,9 @@ impl Loop {
             }
             if let Some(most) = self.bounds.gate.is_full(self.live()) {
                 match self.make_way(index) {
-                    Way::IsFree => continue,
-                    Way::NobodyWaits => return,
-                    Way::IsFull => return self.pause_accepting(Gate::words_of_full(most)),
+                    Admission::HasRoom => continue,
+                    Admission::NobodyWaits => return,
+                    Admission::IsFull => return self.pause_accepting(Gate::words_of_full(most)),
                 }
             }
             if let Some(why) = self.announced.is_full() {
@@ -191,9 +191,9 @@ impl Loop {
             }
             if let Some(why) = self.lacks_room(&self.origins[index].behaviour) {
                 match self.make_way(index) {
-                    Way::IsFree => continue,
-                    Way::NobodyWaits => return,
-                    Way::IsFull => return self.pause_accepting(why),
+                    Admission::HasRoom => continue,
+                    Admission::NobodyWaits => return,
+                    Admission::IsFull => return self.pause_accepting(why),
                 }
             }
             let flags = match &self.origins[index].behaviour {
@@ -217,7 +217,7 @@ impl Loop {
                     self.lent.observer.observe(event);
                 }
                 Accepted::Pause(why) => {
-                    if self.make_way(index) == Way::IsFree {
+                    if self.make_way(index) == Admission::HasRoom {
                         continue;
                     }
                     self.pause_accepting(why);
@@ -390,7 +390,7 @@ impl Loop {
 
     pub(super) fn resume_accepting(&mut self) {
         let is_full = self.live() >= self.bounds.connections
-            && (0..self.listeners.len()).all(|index| self.make_way(index) == Way::IsFull);
+            && (0..self.listeners.len()).all(|index| self.make_way(index) == Admission::IsFull);
         if is_full || self.lent.stopping {
             self.accept_again = Some(self.lent.now.after(PAUSE));
             return;

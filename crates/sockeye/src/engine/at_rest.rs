@@ -23,9 +23,9 @@ const MOST: usize = 32;
 
 /// What became of a client that waits while there is no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Admission {
     /// There is room now.
-    IsFree,
+    HasRoom,
     /// There is no such client: who comes next can have somebody make way.
     NobodyWaits,
     IsFull,
@@ -33,20 +33,20 @@ pub(super) enum Way {
 
 impl Loop {
     /// Makes room for those who wait at a site's listener. Other loops are asked where this one has nothing that rests.
-    pub(super) fn make_way(&mut self, listener: usize) -> Way {
+    pub(super) fn make_way(&mut self, listener: usize) -> Admission {
         if self.lent.stopping || !matches!(self.origins[listener].behaviour, Behaviour::Site(_)) {
-            return Way::IsFull;
+            return Admission::IsFull;
         }
         if !is_ready(&self.listeners[listener].socket.fd) {
-            return Way::NobodyWaits;
+            return Admission::NobodyWaits;
         }
         if self.close_resting() {
-            return Way::IsFree;
+            return Admission::HasRoom;
         }
         if let Some(Membership { team, seat: 0, .. }) = &self.member {
             team.write_all(|| Message::MakeWay);
         }
-        Way::IsFull
+        Admission::IsFull
     }
 
     /// Closes some that rest; whether there were any.
