@@ -134,12 +134,12 @@ impl Default for BadNetwork {
 
 /// What chance has for one connection.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Fortune {
-    Good,
+pub(crate) enum Impairment {
+    None,
     /// It is refused.
     Refused,
     /// What happens is in the network's description.
-    Bad,
+    Faults,
 }
 
 impl BadNetwork {
@@ -150,11 +150,11 @@ impl BadNetwork {
     }
 
     /// What happens to the connection with this number: always the same for a seed.
-    pub(crate) fn fortune(&self, number: u64) -> Fortune {
+    pub(crate) fn impairment(&self, number: u64) -> Impairment {
         let mut random = Random::of(self.seed, number, 0);
         if !random.chance(self.share) {
-            return Fortune::Good;
+            return Impairment::None;
         }
-        if random.chance(self.refuse) { Fortune::Refused } else { Fortune::Bad }
+        if random.chance(self.refuse) { Impairment::Refused } else { Impairment::Faults }
     }
 }

@@ -4,11 +4,11 @@
 mod account;
 mod aside;
 mod connections;
+mod expected;
+mod fast_path;
 mod file;
 mod hear;
-mod rounds;
 mod say;
-mod standing;
 mod watch;
 
 use std::ops::Range;
@@ -163,7 +163,7 @@ pub const SAID_AHEAD: usize = 64 * 1024;
 const MANY: usize = 4096;
 
 /// Counted rounds in one step at which it pauses as well, so that no loop keeps the thread for long.
-const MOST_ROUNDS: usize = 64 * 1024;
+const MOST_ITERATIONS: usize = 64 * 1024;
 
 /// The line ending that the other side used last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -364,7 +364,7 @@ impl Play {
     fn way_by_reset(&mut self, script: &Script, scratch: &mut Scratch) -> Option<Ending> {
         let Op::Choice(index) = &script.program.ops[self.pc] else { return None };
         let choice = &script.program.choices[*index];
-        let is_way = |arm: &&Arm| matches!(arm.first, First::Expect(Deed::Reset)) && standing::allowed(self, &arm.path);
+        let is_way = |arm: &&Arm| matches!(arm.first, First::Expect(Deed::Reset)) && expected::allowed(self, &arm.path);
         let arm = choice.arms.iter().filter(|_| choice.ours.is_none()).find(is_way)?;
         let input = Input { bytes: &[], datagram: false, ended: true, now: Moment::default() };
         let (mut output, mut unwatched) = (Output::default(), ());
@@ -425,7 +425,7 @@ impl Play {
                     let choice = &script.program.choices[*index];
                     let last = matches!(choice.kind, Fork::Loop { ends_file: true, .. });
                     last || script.may_leave
-                        || choice.arms.iter().any(|arm| ends(arm.first) && standing::allowed(self, &arm.path))
+                        || choice.arms.iter().any(|arm| ends(arm.first) && expected::allowed(self, &arm.path))
                 }
                 _ => false,
             }
@@ -435,7 +435,7 @@ impl Play {
     #[must_use]
     pub fn line(&self, script: &Script) -> usize {
         let pc = self.pc.min(script.program.places.len().saturating_sub(1));
-        match standing::expected_messages(script, self).first() {
+        match expected::expected_messages(script, self).first() {
             Some(&message) => script.program.messages[message].place.line,
             None => script.program.places.get(pc).map_or(1, |place| place.line),
         }
@@ -514,7 +514,7 @@ struct Walk<'a, W> {
     /// How many messages were said.
     messages: usize,
     /// How many counted rounds were gone: a round may say and hear nothing.
-    rounds: usize,
+    iterations: usize,
     /// The last line said in this run went without an ending; another one needs it first.
     owes_ending: bool,
     /// The play goes on elsewhere than where it stood.
@@ -543,7 +543,7 @@ impl<'a, W: Watch> Walk<'a, W> {
             kind: MessageKind::Text,
             last: None,
             messages: 0,
-            rounds: 0,
+            iterations: 0,
             is_aside: false,
         }
     }
@@ -626,8 +626,8 @@ impl<'a, W: Watch> Walk<'a, W> {
             Op::Again { counter, times, body } => {
                 play.counters[*counter] += 1;
                 let next = if play.counters[*counter] < *times { *body } else { pc + 1 };
-                self.rounds += 1;
-                if self.rounds >= MOST_ROUNDS {
+                self.iterations += 1;
+                if self.iterations >= MOST_ITERATIONS {
                     play.pc = next;
                     return Err(Stop::Next(Next::Flush));
                 }
@@ -750,7 +750,7 @@ impl<'a, W: Watch> Walk<'a, W> {
     #[inline(never)]
     fn choose(&mut self, play: &mut Play, choice: usize, plan: &Plan) -> Pc {
         match (plan, &self.script.program.choices[choice].kind) {
-            (Plan::Rounds { counter, times }, Fork::Loop { body, after, .. }) => {
+            (Plan::Repeat { counter, times }, Fork::Loop { body, after, .. }) => {
                 if play.counters[*counter] < *times {
                     play.counters[*counter] += 1;
                     *body
@@ -781,7 +781,7 @@ impl<'a, W: Watch> Walk<'a, W> {
                 }
                 way
             }
-            (Plan::Rounds { .. }, Fork::Either { branches, .. }) => branches[0],
+            (Plan::Repeat { .. }, Fork::Either { branches, .. }) => branches[0],
         }
     }
 

@@ -163,7 +163,7 @@ impl Script {
         let may_break_lines = may_break_lines(&program, eol);
         // No line can break, and lines end by themselves: batches of them go fast.
         if options.carrier == Carrier::Stream && !may_break_lines {
-            program::find_rounds(&mut program, settings.eol, options.keep_said);
+            program::find_fast_paths(&mut program, settings.eol, options.keep_said);
         }
         Ok(Self {
             may_break_lines,

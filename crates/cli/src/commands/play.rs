@@ -251,7 +251,7 @@ fn play_once(
     connection::tell_attempts(&connected, console);
     let hex = flags.hex.then(|| Arc::new(Hex::new(Side::Client, connection::carrier(target.protocol))) as Arc<dyn Tap>);
     let record = record.map(|record| Arc::clone(record) as Arc<dyn Tap>);
-    let tap = taps::together(record.into_iter().chain(hex).collect());
+    let tap = taps::tee(record.into_iter().chain(hex).collect());
     let host = target.address.tls_host();
     let reconnect = connection::reconnect(flags, &target.address);
     let setting = Setting { tap, trust, host: &host, begins: begins.clone(), reconnect, row: row.as_ref() };

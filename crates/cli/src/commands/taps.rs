@@ -7,17 +7,17 @@ use transcript::Side;
 
 /// Several taps as one.
 #[derive(Debug)]
-struct Together(Vec<Arc<dyn Tap>>);
+struct Tee(Vec<Arc<dyn Tap>>);
 
 /// All of them as one; none if nobody hears.
-pub(super) fn together(mut taps: Vec<Arc<dyn Tap>>) -> Option<Arc<dyn Tap>> {
+pub(super) fn tee(mut taps: Vec<Arc<dyn Tap>>) -> Option<Arc<dyn Tap>> {
     match taps.len() {
         0 | 1 => taps.pop(),
-        _ => Some(Arc::new(Together(taps))),
+        _ => Some(Arc::new(Tee(taps))),
     }
 }
 
-impl Tap for Together {
+impl Tap for Tee {
     fn said(&self, side: Side, bytes: &[u8]) {
         self.0.iter().for_each(|tap| tap.said(side, bytes));
     }

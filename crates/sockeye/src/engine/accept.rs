@@ -13,8 +13,8 @@ use super::channel::Identity;
 use super::groups::Early;
 use super::reactor::poller::Interest;
 use super::reactor::token::Token;
-use super::team::Message;
 use super::threads::Membership;
+use super::workers::Message;
 use super::{Behaviour, Loop};
 use crate::event::{Conversation, Endpoint, Event, Name};
 use crate::gate::{Gate, KeptOut, Pass, WhenFull, who};
@@ -165,9 +165,11 @@ impl Loop {
     pub(super) fn accept(&mut self, index: usize, most: usize) {
         let mut to_wake = 0_u64;
         self.take_clients(index, most, &mut to_wake);
-        if let Some(Membership { team, .. }) = &self.member {
+        if let Some(Membership { workers, .. }) = &self.member {
             // Once for all that a loop got.
-            (0..self.bounds.threads).filter(|seat| to_wake >> seat & 1 == 1).for_each(|seat| team.wake(seat));
+            (0..self.bounds.threads)
+                .filter(|worker| to_wake >> worker & 1 == 1)
+                .for_each(|worker| workers.wake(worker));
         }
     }
 
@@ -214,7 +216,7 @@ impl Loop {
                 Accepted::GoOn => errors += 1,
                 Accepted::Odd(event) => {
                     errors += 1;
-                    self.lent.observer.observe(event);
+                    self.resources.observer.observe(event);
                 }
                 Accepted::Pause(why) => {
                     if self.make_way(index) == Admission::HasRoom {
@@ -256,11 +258,11 @@ impl Loop {
             return false;
         }
         let plays = self.bounds.plays;
-        if plays.is_some_and(|plays| self.lent.tally.begun() >= plays) {
+        if plays.is_some_and(|plays| self.resources.tally.begun() >= plays) {
             self.came_early(Early { fd, client, server, listener: index, pass });
             return false;
         }
-        let last = !spans && plays.is_some_and(|plays| self.lent.tally.begun() + 1 >= plays);
+        let last = !spans && plays.is_some_and(|plays| self.resources.tally.begun() + 1 >= plays);
         if last {
             // Before it is greeted: whoever is greeted last knows that nobody else will be.
             self.close_listeners();
@@ -299,22 +301,22 @@ impl Loop {
             Err(why) => why,
         };
         let error = format!("{}: {} {why}", self.origins[listener].endpoint, who(address));
-        self.lent.observer.observe(Event::Dropped { count: 1, error });
+        self.resources.observer.observe(Event::Dropped { count: 1, error });
         None
     }
 
     /// Says once a second that clients wait.
     pub(super) fn tell_full(&mut self, why: String) {
-        if self.told_full.is_none_or(|told| self.lent.now >= told.after(Duration::from_secs(1))) {
-            self.told_full = Some(self.lent.now);
-            self.lent.observer.observe(Event::Notice(why));
+        if self.told_full.is_none_or(|told| self.resources.now >= told.after(Duration::from_secs(1))) {
+            self.told_full = Some(self.resources.now);
+            self.resources.observer.observe(Event::Notice(why));
         }
     }
 
     /// Those who wait for room of their address come in when one has left.
     pub(super) fn admit_waiting(&mut self) {
         let left = self.bounds.gate.left();
-        if self.waiting.is_empty() || left == std::mem::replace(&mut self.left, left) || self.lent.stopping {
+        if self.waiting.is_empty() || left == std::mem::replace(&mut self.left, left) || self.resources.stopping {
             return;
         }
         for _ in 0..self.waiting.len() {
@@ -329,9 +331,9 @@ impl Loop {
             match pass {
                 Ok(pass) => {
                     let Waiting { fd, client, server, listener } = waiting;
-                    let seat = self.open(fd, client, server, listener, pass);
-                    if let Some(Membership { team, .. }) = &self.member {
-                        team.wake(seat);
+                    let worker = self.open(fd, client, server, listener, pass);
+                    if let Some(Membership { workers, .. }) = &self.member {
+                        workers.wake(worker);
                     }
                 }
                 Err(()) => self.waiting.push_back(waiting),
@@ -339,7 +341,7 @@ impl Loop {
         }
     }
 
-    /// Opens a conversation and gives it to the loop with the fewest connections: the seat of that loop.
+    /// Opens a conversation and gives it to the loop with the fewest connections: the index of that worker.
     fn open(
         &mut self,
         fd: OwnedFd,
@@ -348,28 +350,28 @@ impl Loop {
         listener: usize,
         pass: Option<Box<Pass>>,
     ) -> usize {
-        let number = self.lent.tally.next_number();
+        let number = self.resources.tally.next_number();
         let endpoint = &self.origins[listener].endpoint;
-        self.lent.observer.observe(Event::Opened(Conversation {
+        self.resources.observer.observe(Event::Opened(Conversation {
             number,
             protocol: endpoint.protocol,
             server: server.as_deref().unwrap_or(&endpoint.name).clone(),
             client: client.clone(),
             to: None,
         }));
-        let seat = match &self.origins[listener].behaviour {
-            Behaviour::Exec(exec) => Some(exec.take_seat()),
+        let permit = match &self.origins[listener].behaviour {
+            Behaviour::Exec(exec) => Some(exec.take_permit()),
             _ => None,
         };
-        let identity = Identity { number, peer: client, local: server, origin: listener, seat, pass };
+        let identity = Identity { number, peer: client, local: server, origin: listener, permit, pass };
         let spans = self.spans(listener);
-        if let Some(Membership { team, .. }) = &self.member {
+        if let Some(Membership { workers, .. }) = &self.member {
             // Connections of one play are all of one loop, which is the one that accepts.
-            let seat = if spans { 0 } else { team.freest() };
-            team.add(seat);
-            if seat > 0 {
-                team.write(seat, Message::Client(fd, identity));
-                return seat;
+            let worker = if spans { 0 } else { workers.freest() };
+            workers.add(worker);
+            if worker > 0 {
+                workers.write(worker, Message::Client(fd, identity));
+                return worker;
             }
         }
         self.take_in(fd, identity);
@@ -384,15 +386,15 @@ impl Loop {
                 let _ = self.poller.change(&listener.socket.fd, Token::Listener(index as u32), Interest::Nothing);
             }
         }
-        self.accept_again = Some(self.lent.now.after(PAUSE));
+        self.accept_again = Some(self.resources.now.after(PAUSE));
         self.tell_full(why);
     }
 
     pub(super) fn resume_accepting(&mut self) {
         let is_full = self.live() >= self.bounds.connections
             && (0..self.listeners.len()).all(|index| self.make_way(index) == Admission::IsFull);
-        if is_full || self.lent.stopping {
-            self.accept_again = Some(self.lent.now.after(PAUSE));
+        if is_full || self.resources.stopping {
+            self.accept_again = Some(self.resources.now.after(PAUSE));
             return;
         }
         self.accept_again = None;

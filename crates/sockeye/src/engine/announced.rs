@@ -91,9 +91,9 @@ impl Loop {
         self.announced.number = number.wrapping_add(1);
         if let Err(error) = self.poller.add(&fd, Token::Announced(number), Interest::Read) {
             let error = format!("{}: {client}: {}", self.origins[listener].endpoint, words(&error));
-            return self.lent.observer.observe(Event::Dropped { count: 1, error });
+            return self.resources.observer.observe(Event::Dropped { count: 1, error });
         }
-        let until = self.lent.now.after(limits::HANDSHAKE_WAIT);
+        let until = self.resources.now.after(limits::HANDSHAKE_WAIT);
         let newcomer = Newcomer { fd, client, server, listener, came: Vec::new(), until };
         self.announced.newcomers.insert(number, newcomer);
     }
@@ -123,8 +123,10 @@ impl Loop {
         }
         let mut to_wake = 0;
         self.let_in(fd, client, server, listener, &mut to_wake);
-        if let Some(Membership { team, .. }) = &self.member {
-            (0..self.bounds.threads).filter(|seat| to_wake >> seat & 1 == 1).for_each(|seat| team.wake(seat));
+        if let Some(Membership { workers, .. }) = &self.member {
+            (0..self.bounds.threads)
+                .filter(|worker| to_wake >> worker & 1 == 1)
+                .for_each(|worker| workers.wake(worker));
         }
     }
 
@@ -134,13 +136,13 @@ impl Loop {
         // It is not to take this for an answer.
         let _ = sockopt::set_socket_linger(&fd, Some(Duration::ZERO));
         let error = format!("{}: {client}: PROXY protocol: {why}", self.origins[listener].endpoint);
-        self.lent.observer.observe(Event::Dropped { count: 1, error });
+        self.resources.observer.observe(Event::Dropped { count: 1, error });
     }
 
     /// Those that take too long.
     pub(super) fn wake_announced(&mut self) {
         while let Some((&number, newcomer)) = self.announced.newcomers.iter().next()
-            && newcomer.until <= self.lent.now
+            && newcomer.until <= self.resources.now
         {
             let waited = transcript::seconds(limits::HANDSHAKE_WAIT);
             self.turn_away(number, &format!("the client did not say whom it is for within {waited}"));
@@ -152,7 +154,7 @@ impl Loop {
         let count = std::mem::take(&mut self.announced.newcomers).len() as u64;
         if count > 0 {
             let error = "clients that had not said whom they are for: the server was stopped".to_owned();
-            self.lent.observer.observe(Event::Dropped { count, error });
+            self.resources.observer.observe(Event::Dropped { count, error });
         }
     }
 }

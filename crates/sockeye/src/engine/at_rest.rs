@@ -10,8 +10,8 @@ use transcript::Moment;
 use super::channel::{Channel, ChannelStatus};
 use super::origin::Closer;
 use super::reactor::token::Key;
-use super::team::Message;
 use super::threads::Membership;
+use super::workers::Message;
 use super::{Behaviour, Context, Loop};
 use crate::limits;
 
@@ -34,7 +34,7 @@ pub(super) enum Admission {
 impl Loop {
     /// Makes room for those who wait at a site's listener. Other loops are asked where this one has nothing that rests.
     pub(super) fn make_way(&mut self, listener: usize) -> Admission {
-        if self.lent.stopping || !matches!(self.origins[listener].behaviour, Behaviour::Site(_)) {
+        if self.resources.stopping || !matches!(self.origins[listener].behaviour, Behaviour::Site(_)) {
             return Admission::IsFull;
         }
         if !is_ready(&self.listeners[listener].socket.fd) {
@@ -43,25 +43,25 @@ impl Loop {
         if self.close_resting() {
             return Admission::HasRoom;
         }
-        if let Some(Membership { team, seat: 0, .. }) = &self.member {
-            team.write_all(|| Message::MakeWay);
+        if let Some(Membership { workers, worker: 0, .. }) = &self.member {
+            workers.write_all(|| Message::MakeWay);
         }
         Admission::IsFull
     }
 
     /// Closes some that rest; whether there were any.
     pub(super) fn close_resting(&mut self) -> bool {
-        let (now, wait) = (self.lent.now, self.bounds.wait);
+        let (now, wait) = (self.resources.now, self.bounds.wait);
         let rested = |since: &Moment| since.after(REST) <= now;
         let resting = self.channels.iter().filter_map(|(key, channel)| Some((channel.rests_since(wait)?, key)));
         let mut resting: Vec<(Moment, Key)> = resting.filter(|(since, _)| rested(since)).collect();
         resting.sort_unstable();
         resting.truncate((resting.len() / SHARE).clamp(1, MOST));
-        let before = self.lent.tally.closed;
+        let before = self.resources.tally.closed;
         for (_, key) in resting {
             self.with_channel(key, Channel::leave);
         }
-        self.lent.tally.closed > before
+        self.resources.tally.closed > before
     }
 }
 

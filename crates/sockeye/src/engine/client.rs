@@ -93,7 +93,7 @@ fn try_to_play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Clien
     own.origins.push(Origin::target(endpoint, behaviour, client));
     match over {
         Over::Target(target) => {
-            let number = own.lent.tally.next_number();
+            let number = own.resources.tally.next_number();
             let group = if spans { number } else { 0 };
             let key = own.connect_numbered(&target, 0, agent, (number, group));
             if let Some(key) = key.filter(|_| spans) {
@@ -108,9 +108,9 @@ fn try_to_play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Clien
                 }
                 Protocol::Tcp | Protocol::Unix => Line::Socket(fd),
             };
-            let number = own.lent.tally.next_number();
-            let identity = Identity { number, peer, local: Some(Box::new(local)), origin: 0, seat: None, pass: None };
-            let mut channel = Channel::new(line, identity, agent, own.lent.now);
+            let number = own.resources.tally.next_number();
+            let identity = Identity { number, peer, local: Some(Box::new(local)), origin: 0, permit: None, pass: None };
+            let mut channel = Channel::new(line, identity, agent, own.resources.now);
             channel.is_broken = is_broken;
             if spans {
                 channel.group = number;

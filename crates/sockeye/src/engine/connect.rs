@@ -20,12 +20,12 @@ impl Loop {
         agent: Agent,
         (number, group): (u64, u64),
     ) -> Option<Key> {
-        let identity = Identity { number, peer: target.peer(), local: None, origin, seat: None, pass: None };
+        let identity = Identity { number, peer: target.peer(), local: None, origin, permit: None, pass: None };
         let (connecting, error) = match Connecting::begin(target) {
             Ok(connecting) => (connecting, None),
             Err(error) => (Connecting::over(target), Some(error)),
         };
-        let mut channel = Channel::on_its_way(connecting, identity, agent, self.lent.now);
+        let mut channel = Channel::on_its_way(connecting, identity, agent, self.resources.now);
         channel.group = group;
         let key = self.channels.insert(Box::new(channel));
         self.with_channel(key, |channel, context| match error {

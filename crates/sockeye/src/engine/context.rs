@@ -8,7 +8,7 @@ use transcript::{Moment, Output, Scratch};
 #[cfg(feature = "http")]
 use super::access::Lines;
 use super::bounds::{Bounds, Tally};
-use super::handed::Handed;
+use super::handoff::Handoff;
 use super::load::Generator;
 use super::origin::Origin;
 #[cfg(feature = "http")]
@@ -27,7 +27,7 @@ use crate::web::clock::Now;
 pub(super) const BUFFER: usize = 64 * 1024;
 
 /// What a loop lends to one channel after the other: there is one of each, whatever the number of channels.
-pub(super) struct Lent {
+pub(super) struct LoopResources {
     /// Where the kernel puts what comes.
     pub(super) buffer: Vec<u8>,
     pub(super) scratch: Scratch,
@@ -41,12 +41,12 @@ pub(super) struct Lent {
     pub(super) now: Moment,
     pub(super) stopping: bool,
     /// Plays that leave a connection for another one.
-    pub(super) handed: VecDeque<Handed>,
+    pub(super) handoffs: VecDeque<Handoff>,
     /// Where plays are repeated to measure a server.
     pub(super) load: Option<Box<Generator>>,
 }
 
-impl Lent {
+impl LoopResources {
     pub(super) fn new(observer: Box<dyn Observer>) -> Self {
         Self {
             buffer: vec![0; BUFFER],
@@ -58,7 +58,7 @@ impl Lent {
             date: Now::new(SystemTime::now()),
             now: Moment::default(),
             stopping: false,
-            handed: VecDeque::new(),
+            handoffs: VecDeque::new(),
             load: None,
         }
     }
@@ -90,7 +90,7 @@ impl Lent {
             lines: &mut self.lines,
             storing,
             turn: Turn::begin(),
-            handed: &mut self.handed,
+            handoffs: &mut self.handoffs,
             load: self.load.as_deref_mut(),
             origin,
         }
@@ -120,7 +120,7 @@ pub(crate) struct Context<'a> {
     /// Where the connection in hand has files stored.
     pub(super) storing: Option<Storing<'a>>,
     /// Plays that leave a connection for another one.
-    pub(super) handed: &'a mut VecDeque<Handed>,
+    pub(super) handoffs: &'a mut VecDeque<Handoff>,
     /// Where plays are repeated to measure a server.
     pub(super) load: Option<&'a mut Generator>,
     /// How much of it may be served now.

@@ -11,7 +11,7 @@ use transcript::{Ending, Fault, FaultKind, Input, Moment, Next, Play, Script};
 
 use super::account::{Closed, cut_at, silence};
 use super::answers::{Answers, Draining, Exchange, Loss, Pair};
-use super::guard::{Guard, Ours, Withheld};
+use super::guard::{Guard, Reflected, Withheld};
 use super::origin::{Closer, Origin};
 use super::programs::Programs;
 use super::{Behaviour, Context};
@@ -139,7 +139,7 @@ impl DatagramServer {
     fn discard(&mut self, inbox: &Inbox, context: &mut Context<'_>) {
         let mut run: Option<(Pair, Exchange)> = None;
         for Arrival { bytes, from, to, .. } in inbox.arrivals() {
-            if let Err(withheld) = self.admit(from, bytes, Ours::No, context) {
+            if let Err(withheld) = self.admit(from, bytes, Reflected::No, context) {
                 *self.withheld.entry(withheld).or_default() += 1;
                 continue;
             }
@@ -155,7 +155,13 @@ impl DatagramServer {
         self.close_run(run, context);
     }
 
-    fn admit(&mut self, from: SocketAddr, bytes: &[u8], ours: Ours, context: &Context<'_>) -> Result<(), Withheld> {
+    fn admit(
+        &mut self,
+        from: SocketAddr,
+        bytes: &[u8],
+        ours: Reflected,
+        context: &Context<'_>,
+    ) -> Result<(), Withheld> {
         if !context.gate.admits(from.ip()) {
             return Err(Withheld::KeptOut);
         }
@@ -183,9 +189,9 @@ impl DatagramServer {
         let source = to.filter(|_| self.wildcard);
         let ours = match &self.origin.behaviour {
             // Without a budget nothing is held against anybody, and a long transcript is not searched for it.
-            Behaviour::Play(script) if self.guard.is_on() && script.could_say(payload) => Ours::Yes,
-            Behaviour::Play(_) | Behaviour::Discard | Behaviour::Site(_) | Behaviour::Exec(_) => Ours::No,
-            Behaviour::Echo => Ours::IfRepeated,
+            Behaviour::Play(script) if self.guard.is_on() && script.could_say(payload) => Reflected::Yes,
+            Behaviour::Play(_) | Behaviour::Discard | Behaviour::Site(_) | Behaviour::Exec(_) => Reflected::No,
+            Behaviour::Echo => Reflected::IfRepeated,
         };
         if let Err(withheld) = self.admit(from, payload, ours, context) {
             *self.withheld.entry(withheld).or_default() += 1;

@@ -8,9 +8,9 @@ use super::reactor::poller::Ready;
 use super::reactor::token::Token;
 #[cfg(feature = "http")]
 use super::storage::Storage;
-use super::team::Message;
 #[cfg(not(feature = "http"))]
 use super::web::Storage;
+use super::workers::Message;
 use super::{Channel, Loop};
 use crate::stop::Stop;
 
@@ -36,7 +36,7 @@ impl Loop {
                 self.with_channel(key, |channel, context| channel.part_ready(part, context));
             }
             // What was told in the same breath as the signal finds the sockets closed.
-            Token::Listener(_) | Token::Datagrams(_) | Token::Announced(_) if self.lent.stopping => {}
+            Token::Listener(_) | Token::Datagrams(_) | Token::Announced(_) if self.resources.stopping => {}
             Token::Datagrams(index) => self.serve_datagrams(index as usize),
             // Once as many have come as there are to be, the socket is closed.
             Token::Listener(_) if self.all_played() => {}
@@ -55,7 +55,7 @@ impl Loop {
     /// Asked once, those inside may finish; asked again, they are cut.
     fn hear_stop(&mut self) -> ControlFlow<Over> {
         match self.stop.as_ref().map_or(0, Stop::asked) {
-            asked if asked > 1 || self.lent.stopping => return ControlFlow::Break(Over { at_once: true }),
+            asked if asked > 1 || self.resources.stopping => return ControlFlow::Break(Over { at_once: true }),
             1 => self.end_by = Some(self.begin_grace()),
             _ => {}
         }
@@ -71,7 +71,7 @@ impl Loop {
 
     /// Reads what the other loops said; whether they only want room made.
     fn read_mail(&mut self) -> ControlFlow<Over, bool> {
-        let messages = self.member.as_ref().map(|member| member.team.messages(member.seat)).unwrap_or_default();
+        let messages = self.member.as_ref().map(|member| member.workers.messages(member.worker)).unwrap_or_default();
         let wants_room = messages.is_empty();
         for message in messages {
             match message {
@@ -93,14 +93,14 @@ impl Loop {
 
     /// Whether as many conversations were played as there were to be, and nothing is left of them.
     pub(super) fn has_ended(&self) -> bool {
-        self.all_played() && self.closed() >= self.lent.tally.opened && self.leftovers.is_empty()
+        self.all_played() && self.closed() >= self.resources.tally.opened && self.leftovers.is_empty()
     }
 
     /// Whether the loop was stopped, and those inside are gone or their time is over.
     pub(super) fn has_stopped(&mut self) -> bool {
         let is_sending = || self.datagrams.iter().any(DatagramServer::is_sending);
         let is_busy = self.live() > 0 || is_sending() || !self.leftovers.is_empty();
-        if !self.lent.stopping || is_busy && self.end_by.is_none_or(|at| self.lent.now < at) {
+        if !self.resources.stopping || is_busy && self.end_by.is_none_or(|at| self.resources.now < at) {
             return false;
         }
         match self.hurry_programs() {

@@ -58,9 +58,9 @@ impl Exec {
     }
 
     /// Takes the room that one needs.
-    pub(super) fn take_seat(&self) -> Seat {
+    pub(super) fn take_permit(&self) -> ProgramPermit {
         self.running.fetch_add(1, Ordering::SeqCst);
-        Seat(Arc::clone(&self.running))
+        ProgramPermit(Arc::clone(&self.running))
     }
 }
 
@@ -71,9 +71,9 @@ fn above_standard(fd: &OwnedFd) -> bool {
 
 /// The room of one program, from when its client was accepted until it has ended.
 #[derive(Debug)]
-pub(super) struct Seat(Arc<AtomicUsize>);
+pub(super) struct ProgramPermit(Arc<AtomicUsize>);
 
-impl Drop for Seat {
+impl Drop for ProgramPermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
@@ -114,7 +114,7 @@ pub(super) struct Leftover {
     pub(super) child: Child,
     pub(super) signal: Signal,
     /// It counts as long as it runs.
-    pub(super) _seat: Option<Seat>,
+    pub(super) _permit: Option<ProgramPermit>,
 }
 
 /// Those of a loop.

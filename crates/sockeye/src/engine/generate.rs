@@ -32,7 +32,7 @@ impl Loop {
             job.pieces.first().map_or(Behaviour::Discard, |piece| Behaviour::Play(Arc::clone(&piece.script)));
         own.origins.push(Origin::target(endpoint, behaviour, job.client.clone()));
         own.stop = Some(stop);
-        own.lent.load = Some(Box::new(Generator::new(job, recorder)));
+        own.resources.load = Some(Box::new(Generator::new(job, recorder)));
         Ok(own)
     }
 
@@ -44,19 +44,19 @@ impl Loop {
         let mut ready: Vec<Ready> = Vec::with_capacity(1024);
         let mut end_by: Option<Moment> = None;
         loop {
-            self.lent.now = self.clock();
+            self.resources.now = self.clock();
             self.set_to_work();
-            let Some(load) = &mut self.lent.load else { break };
-            load.now = self.lent.now;
+            let Some(load) = &mut self.resources.load else { break };
+            load.now = self.resources.now;
             load.tick();
             if load.has_no_server() {
                 load.is_over = true;
                 load.account.gave_up = true;
             }
             if !load.may_begin() || load.now >= load.until {
-                end_by = end_by.or(load.job.grace.map(|grace| self.lent.now.after(grace)));
+                end_by = end_by.or(load.job.grace.map(|grace| self.resources.now.after(grace)));
                 let is_done = load.playing == 0 && !load.has_more() && !load.may_begin();
-                if is_done || end_by.is_some_and(|by| self.lent.now >= by) || load.is_stopped {
+                if is_done || end_by.is_some_and(|by| self.resources.now >= by) || load.is_stopped {
                     break;
                 }
             }
@@ -65,13 +65,13 @@ impl Loop {
             self.poller.wait(time, &mut ready)?;
             for event in &ready {
                 // Each has a time of its own: what waited for the others is not to be counted as the server's.
-                self.lent.now = self.clock();
+                self.resources.now = self.clock();
                 match event.token {
                     Token::Channel(key) => {
                         self.with_channel(key, |channel, context| channel.ready(event.broken, context));
                     }
                     Token::Stop => {
-                        if let Some(load) = &mut self.lent.load
+                        if let Some(load) = &mut self.resources.load
                             && self.stop.as_ref().is_some_and(|stop| stop.asked() > 0)
                         {
                             (load.is_over, load.is_stopped) = (true, true);
@@ -79,12 +79,12 @@ impl Loop {
                     }
                     _ => {}
                 }
-                let is_due = |load: &Generator| load.due().is_some_and(|due| due <= self.lent.now);
-                if self.lent.load.as_deref().is_some_and(|load| !load.free.is_empty() && is_due(load)) {
+                let is_due = |load: &Generator| load.due().is_some_and(|due| due <= self.resources.now);
+                if self.resources.load.as_deref().is_some_and(|load| !load.free.is_empty() && is_due(load)) {
                     self.begin_due();
                 }
             }
-            self.lent.now = self.clock();
+            self.resources.now = self.clock();
             self.wake_due();
         }
         Ok(self.end_of_load())
@@ -92,11 +92,11 @@ impl Loop {
 
     /// Opens connections and begins plays whose time has come.
     fn set_to_work(&mut self) {
-        let now = self.lent.now;
-        let Some(load) = &mut self.lent.load else { return };
+        let now = self.resources.now;
+        let Some(load) = &mut self.resources.load else { return };
         load.now = now;
         load.take_back_ended();
-        while let Some(load) = &mut self.lent.load
+        while let Some(load) = &mut self.resources.load
             && let Some(slot) = load.woken()
         {
             match load.slots[slot as usize].stage {
@@ -112,8 +112,8 @@ impl Loop {
 
     /// Begins the plays of an open loop that are due, as long as there are connections for them.
     fn begin_due(&mut self) {
-        let now = self.lent.now;
-        while let Some(load) = &mut self.lent.load {
+        let now = self.resources.now;
+        while let Some(load) = &mut self.resources.load {
             load.now = now;
             let Some(due) = load.due().filter(|due| *due <= now) else { return };
             let Some(slot) = load.free.pop_front() else { return };
@@ -140,14 +140,14 @@ impl Loop {
     }
 
     fn begin_resting(&mut self, slot: u32) {
-        let Some(key) = self.lent.load.as_ref().and_then(|load| load.slots[slot as usize].key) else { return };
+        let Some(key) = self.resources.load.as_ref().and_then(|load| load.slots[slot as usize].key) else { return };
         self.with_channel(key, |channel, context| channel.begin_play(context));
     }
 
     /// Opens the connection of a slot, for a play that is due or for whatever is when it stands.
     fn open_slot(&mut self, slot: u32, start: Option<Start>) {
-        let now = self.lent.now;
-        let Some(load) = &mut self.lent.load else { return };
+        let now = self.resources.now;
+        let Some(load) = &mut self.resources.load else { return };
         let place = &mut load.slots[slot as usize];
         place.since = now;
         if start.is_none() {
@@ -160,7 +160,7 @@ impl Loop {
         };
         let target = Arc::clone(&load.job.targets[slot as usize % load.job.targets.len()]);
         let key = self.connect_numbered(&target, 0, agent, (u64::from(slot), 0));
-        if let Some(load) = &mut self.lent.load {
+        if let Some(load) = &mut self.resources.load {
             load.slots[slot as usize].key = key;
         }
     }
@@ -188,7 +188,7 @@ impl Loop {
                 ChannelStatus::Closed
             });
         }
-        let Some(mut load) = self.lent.load.take() else { return Account::default() };
+        let Some(mut load) = self.resources.load.take() else { return Account::default() };
         load.now = self.clock();
         load.give_up_due();
         load.tick();

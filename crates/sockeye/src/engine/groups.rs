@@ -12,7 +12,7 @@ use std::sync::Arc;
 use transcript::{Ending, Input, Moment, Next};
 
 use super::channel::Agent;
-use super::handed::{Going, Handed, Standing};
+use super::handoff::{Continuation, DetachedPlay, Handoff};
 use super::origin::Reconnect;
 use super::reactor::token::Key;
 use super::threads::Membership;
@@ -52,9 +52,9 @@ enum State {
     /// The play is over one of its connections.
     Plays,
     /// It pauses between two of them.
-    Pauses { standing: Standing, until: Moment },
+    Pauses { detached: DetachedPlay, until: Moment },
     /// The other side is to open one.
-    Awaits { standing: Standing, connection: u8, has_port: bool, until: Option<Moment> },
+    Awaits { detached: DetachedPlay, connection: u8, has_port: bool, until: Option<Moment> },
 }
 
 impl State {
@@ -71,8 +71,8 @@ impl State {
     fn memory(&self) -> usize {
         match self {
             Self::Plays => 0,
-            Self::Pauses { standing, .. } | Self::Awaits { standing, .. } => {
-                size_of::<Group>() + standing.play.memory()
+            Self::Pauses { detached, .. } | Self::Awaits { detached, .. } => {
+                size_of::<Group>() + detached.play.memory()
             }
         }
     }
@@ -158,7 +158,7 @@ impl Loop {
     pub(super) fn begin_group(&mut self, id: u64, origin: usize, last: Conversation) {
         let peer = if self.origins[origin].is_client() { &last.server } else { &last.client };
         let (host, state) = (peer.ip(), State::Plays);
-        let (since, held) = (self.lent.now, 0);
+        let (since, held) = (self.resources.now, 0);
         self.groups.all.insert(id, Group { origin, host, members: vec![], state, since, held, last, ports: vec![] });
     }
 
@@ -180,7 +180,7 @@ impl Loop {
 
     /// Plays go where they asked to go.
     pub(super) fn hand_on(&mut self) {
-        while let Some(Handed { group, first, going }) = self.lent.handed.pop_front() {
+        while let Some(Handoff { group, first, continuation }) = self.resources.handoffs.pop_front() {
             if let Some(first) = first
                 && let Some(known) = self.groups.all.get_mut(&group)
             {
@@ -189,24 +189,24 @@ impl Loop {
                 known.host = peer.ip();
                 known.last = first;
             }
-            match going {
-                Going::Over => self.end_group(group),
-                Going::On(standing) => self.go_between(group, standing),
-                Going::Asks(standing, next) => self.answer(group, standing, next),
+            match continuation {
+                Continuation::Over => self.end_group(group),
+                Continuation::Continues(detached) => self.go_between(group, detached),
+                Continuation::Requests(detached, next) => self.answer(group, detached, next),
             }
         }
     }
 
     /// Steps a play that is between two connections until it says where it goes.
-    fn go_between(&mut self, id: u64, mut standing: Standing) {
+    fn go_between(&mut self, id: u64, mut detached: DetachedPlay) {
         for _ in 0..MOST_STEPS {
-            let Standing { play, script } = &mut standing;
-            let input = Input { bytes: &[], datagram: false, ended: false, now: self.lent.now };
-            let step = play.step(script, input, &mut self.lent.scratch, &mut self.lent.output);
-            self.lent.output.clear();
+            let DetachedPlay { play, script } = &mut detached;
+            let input = Input { bytes: &[], datagram: false, ended: false, now: self.resources.now };
+            let step = play.step(script, input, &mut self.resources.scratch, &mut self.resources.output);
+            self.resources.output.clear();
             match step.next {
                 Next::Pause { until } => {
-                    return self.groups.stand(id, State::Pauses { standing, until }, self.lent.now);
+                    return self.groups.stand(id, State::Pauses { detached, until }, self.resources.now);
                 }
                 Next::Flush => {}
                 Next::End(Ending::GoesOn { .. })
@@ -215,40 +215,40 @@ impl Loop {
                 | Next::StartTls
                 | Next::StopTls => break,
                 Next::End(ending) => return self.ended(id, ending),
-                next => return self.answer(id, standing, next),
+                next => return self.answer(id, detached, next),
             }
         }
         self.end_group(id);
     }
 
     /// Does what a play asked for.
-    fn answer(&mut self, id: u64, standing: Standing, next: Next) {
+    fn answer(&mut self, id: u64, detached: DetachedPlay, next: Next) {
         match next {
-            Next::Over { connection } => self.go_over(id, connection, standing),
-            Next::Connect { connection, port } => self.open_next(id, connection, port, standing),
-            Next::Listen { connection } => self.listen(id, connection, standing),
-            Next::Accept { connection, has_port, until } => self.await_next(id, connection, has_port, until, standing),
-            _ => self.go_between(id, standing),
+            Next::Over { connection } => self.go_over(id, connection, detached),
+            Next::Connect { connection, port } => self.open_next(id, connection, port, detached),
+            Next::Listen { connection } => self.listen(id, connection, detached),
+            Next::Accept { connection, has_port, until } => self.await_next(id, connection, has_port, until, detached),
+            _ => self.go_between(id, detached),
         }
     }
 
     /// A play goes on over a connection that is there.
-    fn go_over(&mut self, id: u64, connection: u8, standing: Standing) {
+    fn go_over(&mut self, id: u64, connection: u8, detached: DetachedPlay) {
         let Some(group) = self.groups.all.get(&id) else { return };
         let found = group.members.iter().find(|(number, _)| *number == connection).map(|(_, key)| *key);
-        let Standing { mut play, script } = standing;
+        let DetachedPlay { mut play, script } = detached;
         match found.filter(|key| self.channels.get_mut(*key).is_some_and(|channel| channel.is_open())) {
             Some(key) => self.with_channel(key, |channel, context| channel.go_on_with(play, script, context)),
             // It is gone: a reset, for its end would have been heard.
-            None => match play.reset(&script, &[], &mut self.lent.scratch) {
-                Ending::GoesOn { .. } => self.go_between(id, Standing { play, script }),
+            None => match play.reset(&script, &[], &mut self.resources.scratch) {
+                Ending::GoesOn { .. } => self.go_between(id, DetachedPlay { play, script }),
                 ending => self.ended(id, ending),
             },
         }
     }
 
     /// We open the next connection of a play.
-    fn open_next(&mut self, id: u64, connection: u8, port: Option<u16>, standing: Standing) {
+    fn open_next(&mut self, id: u64, connection: u8, port: Option<u16>, detached: DetachedPlay) {
         let Some(group) = self.groups.all.get(&id) else { return };
         let origin = group.origin;
         let is_ours = self.origins[origin].is_client();
@@ -273,7 +273,7 @@ impl Loop {
             (Name::Path(path), None) => Some((Scheme::Unix, Protocol::Unix, Place::Unix(path.to_path_buf()))),
             (Name::Path(_) | Name::Unnamed | Name::Local(_), _) => None,
         };
-        let Standing { play, script } = standing;
+        let DetachedPlay { play, script } = detached;
         let Some((scheme, protocol, place)) = place else {
             let reason =
                 "it is not known where the next connection goes: a port needs a host, and this address has none";
@@ -284,9 +284,9 @@ impl Loop {
             address.options = asked.options;
         }
         let target = Arc::new(Target { retry, ..Target::new(address, protocol, options) });
-        let number = self.lent.tally.next_of_a_play();
-        if let Some(Membership { team, .. }) = &self.member {
-            team.add(0);
+        let number = self.resources.tally.next_of_a_play();
+        if let Some(Membership { workers, .. }) = &self.member {
+            workers.add(0);
         }
         let key = self.connect_numbered(&target, origin, Agent::Play(play, script), (number, id));
         if let Some(key) = key {
@@ -295,7 +295,7 @@ impl Loop {
     }
 
     /// We listen where the other side is to connect to.
-    fn listen(&mut self, id: u64, connection: u8, standing: Standing) {
+    fn listen(&mut self, id: u64, connection: u8, detached: DetachedPlay) {
         let Some(group) = self.groups.all.get_mut(&id) else { return };
         let is_ours = self.origins[group.origin].is_client();
         let own = if is_ours { &group.last.client } else { &group.last.server };
@@ -318,11 +318,11 @@ impl Loop {
                 }
                 group.ports.push((connection, number));
                 self.groups.ports.insert(number, Port { fd: listener.into(), group: id, is_watched: false });
-                let Standing { mut play, script } = standing;
-                play.listens_at(&script, port, &mut self.lent.scratch);
+                let DetachedPlay { mut play, script } = detached;
+                play.listens_at(&script, port, &mut self.resources.scratch);
                 match play.connection() {
-                    Some(connection) => self.go_over(id, connection, Standing { play, script }),
-                    None => self.go_between(id, Standing { play, script }),
+                    Some(connection) => self.go_over(id, connection, DetachedPlay { play, script }),
+                    None => self.go_between(id, DetachedPlay { play, script }),
                 }
             }
             Err(error) => self.not_had(id, format!("cannot listen at a port: {}", words(&error)), Kind::from(&error)),
@@ -361,9 +361,9 @@ impl Loop {
 
     fn tell_of_group(&mut self, id: u64, failure: Failure) {
         let Some(group) = self.groups.all.get(&id) else { return };
-        self.lent.tally.failed += 1;
+        self.resources.tally.failed += 1;
         let conversation = Some(group.last.clone());
-        self.lent.observer.observe(Event::Failed { conversation, failure });
+        self.resources.observer.observe(Event::Failed { conversation, failure });
     }
 
     /// A play is over: so are all its connections.
@@ -376,11 +376,11 @@ impl Loop {
 
     /// What is due of plays between two connections.
     pub(super) fn wake_groups(&mut self) {
-        while let Some(&(at, id)) = self.groups.due.first().filter(|(at, _)| *at <= self.lent.now) {
+        while let Some(&(at, id)) = self.groups.due.first().filter(|(at, _)| *at <= self.resources.now) {
             self.groups.due.remove(&(at, id));
             match self.groups.rouse(id) {
-                State::Pauses { standing, .. } => self.go_between(id, standing),
-                State::Awaits { standing, .. } => self.not_come(id, standing),
+                State::Pauses { detached, .. } => self.go_between(id, detached),
+                State::Awaits { detached, .. } => self.not_come(id, detached),
                 State::Plays => {}
             }
         }
@@ -392,7 +392,7 @@ impl Loop {
         let waiting: Vec<u64> = waiting.map(|(id, _)| *id).collect();
         for id in waiting {
             match self.groups.rouse(id) {
-                State::Awaits { standing, .. } if self.bounds.is_judged() => self.not_come(id, standing),
+                State::Awaits { detached, .. } if self.bounds.is_judged() => self.not_come(id, detached),
                 _ => self.end_group(id),
             }
         }

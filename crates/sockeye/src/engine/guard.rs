@@ -118,7 +118,7 @@ impl Guard {
         &mut self,
         source: SocketAddr,
         payload: &[u8],
-        ours: Ours,
+        ours: Reflected,
         now: Moment,
     ) -> Result<(), Withheld> {
         if payload.is_empty() {
@@ -136,8 +136,8 @@ impl Guard {
         Ok(())
     }
 
-    fn is_loop(&mut self, source: SocketAddr, payload: &[u8], ours: Ours, now: Moment) -> bool {
-        if ours == Ours::No {
+    fn is_loop(&mut self, source: SocketAddr, payload: &[u8], ours: Reflected, now: Moment) -> bool {
+        if ours == Reflected::No {
             return false;
         }
         if self.echoes.len() >= MOST_SOURCES {
@@ -145,12 +145,12 @@ impl Guard {
         }
         let hash = match ours {
             // An echo says what it hears: only the same payload again and again is suspicious.
-            Ours::IfRepeated => {
+            Reflected::IfRepeated => {
                 let mut hasher = DefaultHasher::new();
                 payload.hash(&mut hasher);
                 hasher.finish()
             }
-            Ours::Yes | Ours::No => 0,
+            Reflected::Yes | Reflected::No => 0,
         };
         let (last, rounds, at) = self.echoes.entry(source).or_insert((hash, 0, now));
         if *last != hash || now > at.after(SECOND) {
@@ -197,7 +197,7 @@ impl Guard {
 
 /// Whether a payload could be one of our own answers come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ours {
+pub(crate) enum Reflected {
     No,
     Yes,
     /// Only if it comes again and again.
@@ -233,24 +233,24 @@ mod tests {
     fn an_empty_datagram_our_own_port_and_service_ports_get_no_answer() {
         let mut guard = guard(Budget::Off);
         let from = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        assert_eq!(guard.admit(from(40000), b"", Ours::No, at(0)), Err(Withheld::Empty));
-        assert_eq!(guard.admit(from(9999), b"x", Ours::No, at(0)), Err(Withheld::OwnPort));
+        assert_eq!(guard.admit(from(40000), b"", Reflected::No, at(0)), Err(Withheld::Empty));
+        assert_eq!(guard.admit(from(9999), b"x", Reflected::No, at(0)), Err(Withheld::OwnPort));
         for port in SERVICE_PORTS {
-            assert_eq!(guard.admit(from(port), b"x", Ours::No, at(0)), Err(Withheld::ServicePort));
+            assert_eq!(guard.admit(from(port), b"x", Reflected::No, at(0)), Err(Withheld::ServicePort));
         }
-        assert_eq!(guard.admit(from(40000), b"x", Ours::No, at(0)), Ok(()));
+        assert_eq!(guard.admit(from(40000), b"x", Reflected::No, at(0)), Ok(()));
     }
 
     #[test]
     fn another_server_is_answered_eight_times_and_a_client_always() {
         let mut guard = guard(Budget::On);
         let source = SocketAddr::from(([127, 0, 0, 1], 40000));
-        let answered = (0..100).filter(|_| guard.admit(source, b"Hello, x!", Ours::Yes, at(0)).is_ok()).count();
+        let answered = (0..100).filter(|_| guard.admit(source, b"Hello, x!", Reflected::Yes, at(0)).is_ok()).count();
         assert_eq!(answered, 8);
         let client = SocketAddr::from(([127, 0, 0, 1], 40001));
-        assert!((0..100).all(|_| guard.admit(client, b"x", Ours::No, at(0)).is_ok()));
-        assert!((0..100_u8).all(|n| guard.admit(client, &[n, 1], Ours::IfRepeated, at(0)).is_ok()));
-        assert!((0..100).all(|n| guard.admit(client, b"ping", Ours::IfRepeated, at(2000 * n)).is_ok()));
+        assert!((0..100).all(|_| guard.admit(client, b"x", Reflected::No, at(0)).is_ok()));
+        assert!((0..100_u8).all(|n| guard.admit(client, &[n, 1], Reflected::IfRepeated, at(0)).is_ok()));
+        assert!((0..100).all(|n| guard.admit(client, b"ping", Reflected::IfRepeated, at(2000 * n)).is_ok()));
     }
 
     #[test]

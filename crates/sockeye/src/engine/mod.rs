@@ -23,7 +23,7 @@ mod exec;
 mod generate;
 mod groups;
 mod guard;
-mod handed;
+mod handoff;
 #[cfg(feature = "http")]
 mod http2;
 #[cfg(feature = "http")]
@@ -44,12 +44,12 @@ mod served;
 mod stopping;
 #[cfg(feature = "http")]
 mod storage;
-mod team;
 mod threads;
 #[cfg(feature = "http")]
 mod turn;
 #[cfg_attr(not(feature = "http"), path = "no_web.rs")]
 mod web;
+mod workers;
 
 use std::collections::VecDeque;
 use std::io;
@@ -66,13 +66,13 @@ use accept::{Listener, Waiting};
 use announced::Announced;
 use bounds::Tally;
 use channel::{Agent, Channel, ChannelStatus, Identity, Line};
-use context::{Context, Lent};
+use context::{Context, LoopResources};
 use datagram::DatagramServer;
 use events::Over;
 use exec::Leftovers;
 use groups::Groups;
 use guard::Guard;
-use handed::{Going, Handed};
+use handoff::{Continuation, Handoff};
 use origin::Origin;
 use programs::Programs;
 use reactor::poller::{Interest, Poller, Ready};
@@ -81,10 +81,10 @@ use reactor::timers::Timers;
 use reactor::token::{Key, Token};
 #[cfg(feature = "http")]
 use storage::{Storage, Storing};
-use team::Message;
 use threads::Membership;
 #[cfg(not(feature = "http"))]
 use web::{Storage, Storing};
+use workers::Message;
 
 use crate::event::{Event, Name, Observer, Protocol};
 use crate::stop::Stop;
@@ -119,7 +119,7 @@ pub(crate) struct Loop {
     /// None where there is one loop.
     member: Option<Membership>,
     /// The other loops, where this is the first.
-    workers: Vec<JoinHandle<io::Result<Summary>>>,
+    threads: Vec<JoinHandle<io::Result<Summary>>>,
     datagrams: Vec<DatagramServer>,
     channels: Slab<Box<Channel>>,
     /// Bytes that the buffers of the connections take.
@@ -131,7 +131,7 @@ pub(crate) struct Loop {
     reload: Option<Reload>,
     /// Where each socket stands, in the order in which they came: whether it takes datagrams, and its index.
     order: Vec<(bool, usize)>,
-    lent: Lent,
+    resources: LoopResources,
     inbox: Option<Inbox>,
     began: Instant,
     has_sites: bool,
@@ -230,7 +230,7 @@ impl Loop {
             listeners: Vec::new(),
             origins: Vec::new(),
             member: None,
-            workers: Vec::new(),
+            threads: Vec::new(),
             datagrams: Vec::new(),
             channels: Slab::new(),
             memory: 0,
@@ -239,7 +239,7 @@ impl Loop {
             stop: None,
             reload: None,
             order: Vec::new(),
-            lent: Lent::new(observer),
+            resources: LoopResources::new(observer),
             inbox: None,
             began,
             has_sites: false,
@@ -287,15 +287,15 @@ impl Loop {
     pub(crate) fn run(mut self) -> io::Result<Summary> {
         for listener in &self.listeners {
             if !listener.socket.has_one_client() {
-                self.lent.observer.observe(Event::Listening(listener.socket.endpoint.clone()));
+                self.resources.observer.observe(Event::Listening(listener.socket.endpoint.clone()));
             }
         }
         for server in &self.datagrams {
-            self.lent.observer.observe(Event::Listening(server.socket.endpoint.clone()));
+            self.resources.observer.observe(Event::Listening(server.socket.endpoint.clone()));
         }
-        self.lent.now = self.clock();
+        self.resources.now = self.clock();
         let mut ready: Vec<Ready> = Vec::with_capacity(1024);
-        if self.all_played() && self.closed() >= self.lent.tally.opened {
+        if self.all_played() && self.closed() >= self.resources.tally.opened {
             // The only one there is was over at once.
             return self.end(false);
         }
@@ -309,9 +309,9 @@ impl Loop {
                 time = Some(Duration::ZERO);
             }
             self.poller.wait(time, &mut ready)?;
-            self.lent.now = self.clock();
+            self.resources.now = self.clock();
             if self.has_sites {
-                self.lent.date.update(SystemTime::now());
+                self.resources.date.update(SystemTime::now());
             }
             for event in &ready {
                 // Who closed one connection and opened the next is heard in this order.
@@ -335,15 +335,15 @@ impl Loop {
             self.hand_on();
             self.admit_waiting();
             self.start_waiting();
-            self.lent.lines.tell_due(self.lent.now, &mut *self.lent.observer);
+            self.resources.lines.tell_due(self.resources.now, &mut *self.resources.observer);
             self.make_room(false);
-            if self.broken.is_some() && !self.lent.stopping {
+            if self.broken.is_some() && !self.resources.stopping {
                 self.end_by = Some(self.begin_grace());
             }
             if self.has_ended() {
                 return self.end(false);
             }
-            if visit_by.is_some_and(|at| self.lent.now >= at) && self.visit_by() == visit_by {
+            if visit_by.is_some_and(|at| self.resources.now >= at) && self.visit_by() == visit_by {
                 return self.end(false).map(|summary| Summary { unvisited: true, ..summary });
             }
             if self.has_stopped() {
@@ -356,14 +356,14 @@ impl Loop {
     /// end with the first.
     fn visit_by(&mut self) -> Option<Moment> {
         let wait = self.bounds.wait_for_client.filter(|_| self.is_first())?;
-        if self.live() > 0 || self.lent.stopping || self.datagrams.iter().any(DatagramServer::is_busy) {
+        if self.live() > 0 || self.resources.stopping || self.datagrams.iter().any(DatagramServer::is_busy) {
             self.alone = None;
             return None;
         }
-        let opened = self.lent.tally.opened;
+        let opened = self.resources.tally.opened;
         let (since, _) = *match &mut self.alone {
             Some(alone) if alone.1 == opened => alone,
-            alone => alone.insert((self.lent.now, opened)),
+            alone => alone.insert((self.resources.now, opened)),
         };
         Some(since.after(wait))
     }
@@ -371,7 +371,7 @@ impl Loop {
     /// Whether as many conversations were opened as there are to be.
     fn all_played(&self) -> bool {
         self.is_first()
-            && self.bounds.plays.is_some_and(|plays| self.lent.tally.begun() >= plays)
+            && self.bounds.plays.is_some_and(|plays| self.resources.tally.begun() >= plays)
             && self.groups.is_empty()
     }
 
@@ -392,20 +392,20 @@ impl Loop {
                 }
                 if let Some(member) = &self.member {
                     let copies = || self.origins.iter().map(Origin::for_another_thread).collect();
-                    member.team.write_all(|| Message::Origins(copies()));
+                    member.workers.write_all(|| Message::Origins(copies()));
                 }
                 notice
             }
             Err(why) => format!("not read again, the old one stays: {why}"),
         };
-        self.lent.observer.observe(Event::Notice(notice));
+        self.resources.observer.observe(Event::Notice(notice));
     }
 
     /// How long to wait for a moment. The clock is read for one that is near; for others it is enough to know when this turn
     /// began, for what was done in a turn is done before anything that is due.
     fn time_until(&self, at: Moment) -> Duration {
         let since = |now: Moment| Duration::from_nanos(at.nanos().saturating_sub(now.nanos()));
-        let far = since(self.lent.now);
+        let far = since(self.resources.now);
         if far > NEAR { far } else { since(self.clock()) }
     }
 
@@ -421,7 +421,7 @@ impl Loop {
             .chain(self.accept_again)
             .chain(self.end_by)
             .chain(visit_by)
-            .chain(self.lent.lines.due())
+            .chain(self.resources.lines.due())
             .chain(datagrams)
             .chain(self.looks_again())
             .chain(self.leftovers.wakes())
@@ -435,7 +435,7 @@ impl Loop {
         let Some(channel) = self.channels.get_mut(key) else { return };
         let origin = &self.origins[channel.origin];
         let storing = self.storage.as_ref().map(|storage| Storing { storage, key });
-        let mut context = self.lent.context(&self.bounds, origin, storing);
+        let mut context = self.resources.context(&self.bounds, origin, storing);
         let mut fate = act(channel, &mut context);
         if channel.is_broken && fate != ChannelStatus::Closed && channel.hear_out(&mut context) == ChannelStatus::Closed
         {
@@ -495,12 +495,16 @@ impl Loop {
             self.forget_peer(peer, key);
         }
         if channel.group != 0 && matches!(channel.agent, Agent::Play(..)) {
-            self.lent.handed.push_back(Handed { group: channel.group, first: None, going: Going::Over });
+            self.resources.handoffs.push_back(Handoff {
+                group: channel.group,
+                first: None,
+                continuation: Continuation::Over,
+            });
         }
         // Whoever is told of it finds that its address has room.
         drop(channel);
-        if let Some(Membership { team, seat, .. }) = &self.member {
-            team.remove(*seat, self.lent.tally.closed);
+        if let Some(Membership { workers, worker, .. }) = &self.member {
+            workers.remove(*worker, self.resources.tally.closed);
         }
         // Deadlines of connections that came and went would stand in the heap for minutes.
         if self.timers.len() > 2 * self.channels.len() + STALE {
@@ -509,7 +513,7 @@ impl Loop {
         }
         if self.accept_again.is_some() {
             // There is room again: those who wait in the backlog come in with the next look.
-            self.accept_again = Some(self.lent.now);
+            self.accept_again = Some(self.resources.now);
         }
     }
 
@@ -520,7 +524,7 @@ impl Loop {
     ) {
         let Some(server) = self.datagrams.get_mut(index) else { return };
         let origin = Arc::clone(&server.origin);
-        let mut context = self.lent.context(&self.bounds, &origin, None);
+        let mut context = self.resources.context(&self.bounds, &origin, None);
         act(server, self.inbox.as_mut(), &mut context);
     }
 
@@ -530,14 +534,14 @@ impl Loop {
         let mut agent = Agent::new(&origin.behaviour);
         let mut paused = false;
         if let (Agent::Child(served), Behaviour::Exec(exec)) = (&mut agent, &origin.behaviour) {
-            served.seat = identity.seat.take();
+            served.permit = identity.permit.take();
             // Its program is to have the socket: what comes is none of ours.
             let is_plain = origin.endpoint.protocol == Protocol::Tcp && !origin.begins_secure();
             paused = is_plain && exec.terminal == Terminal::None;
         }
         let number = identity.number;
         let (line, marked) = Line::of_client(fd, origin.endpoint.protocol);
-        let mut channel = Channel::new(line, identity, agent, self.lent.now);
+        let mut channel = Channel::new(line, identity, agent, self.resources.now);
         channel.paused = paused;
         if self.spans(channel.origin) {
             let (id, origin) = (number, channel.origin);
@@ -584,7 +588,7 @@ impl Loop {
     fn wake_due(&mut self) {
         // Each at most once, so that one that is due again and again holds nobody up.
         for _ in 0..self.timers.len() {
-            let Some((at, key)) = self.timers.due(self.lent.now) else { break };
+            let Some((at, key)) = self.timers.due(self.resources.now) else { break };
             self.with_channel(key, |channel, context| {
                 channel.armed.clear(at);
                 channel.wake(context)
@@ -592,15 +596,15 @@ impl Loop {
             // Many may be due at once, each with much to say.
             self.make_room(false);
         }
-        self.leftovers.wake(self.lent.now);
+        self.leftovers.wake(self.resources.now);
         self.wake_announced();
         self.wake_groups();
         for index in 0..self.datagrams.len() {
-            if self.datagrams[index].wakes().is_some_and(|at| at <= self.lent.now) {
+            if self.datagrams[index].wakes().is_some_and(|at| at <= self.resources.now) {
                 self.with_datagrams(index, |server, _, context| server.wake(context));
             }
         }
-        if self.accept_again.is_some_and(|at| at <= self.lent.now) {
+        if self.accept_again.is_some_and(|at| at <= self.resources.now) {
             self.resume_accepting();
         }
     }

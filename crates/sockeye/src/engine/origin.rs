@@ -23,7 +23,7 @@ pub(super) struct Origin {
     /// The server's end, which is ours where we listen.
     pub(super) endpoint: Endpoint,
     pub(super) behaviour: Behaviour,
-    pub(super) ours: Ours,
+    pub(super) our_role: OurRole,
 }
 
 /// Who, or what, ended a channel.
@@ -37,7 +37,7 @@ pub(super) enum Closer {
 
 /// Which end is ours.
 #[derive(Debug, Clone)]
-pub(super) enum Ours {
+pub(super) enum OurRole {
     /// We accepted; what clients are spoken to through.
     Server(Box<ServerLayers>),
     /// We connected.
@@ -103,12 +103,12 @@ impl fmt::Debug for Client {
 impl Origin {
     /// A socket that listens, and what its clients get.
     pub(super) fn listener(endpoint: Endpoint, behaviour: Behaviour, layers: ServerLayers) -> Self {
-        Self { endpoint, behaviour, ours: Ours::Server(Box::new(layers)) }
+        Self { endpoint, behaviour, our_role: OurRole::Server(Box::new(layers)) }
     }
 
     /// A server that we connect to, and what is done there.
     pub(super) fn target(endpoint: Endpoint, behaviour: Behaviour, client: Client) -> Self {
-        Self { endpoint, behaviour, ours: Ours::Client(Box::new(client)) }
+        Self { endpoint, behaviour, our_role: OurRole::Client(Box::new(client)) }
     }
 
     /// The same for another thread.
@@ -118,7 +118,7 @@ impl Origin {
 
     /// Whether its clients say first whom they are for.
     pub(super) fn accepts_proxy(&self) -> bool {
-        matches!(&self.ours, Ours::Server(layers) if layers.accepts_proxy)
+        matches!(&self.our_role, OurRole::Server(layers) if layers.accepts_proxy)
     }
 
     /// Whether we connected.
@@ -127,9 +127,9 @@ impl Origin {
     }
 
     pub(super) fn client(&self) -> Option<&Client> {
-        match &self.ours {
-            Ours::Server(_) => None,
-            Ours::Client(client) => Some(client),
+        match &self.our_role {
+            OurRole::Server(_) => None,
+            OurRole::Client(client) => Some(client),
         }
     }
 
@@ -171,7 +171,7 @@ impl Origin {
 
     /// Tells whoever hears what passes; `act` gets our side with it.
     pub(super) fn tell_tap(&self, act: impl FnOnce(&dyn Tap, Side)) {
-        if let Ours::Client(client) = &self.ours
+        if let OurRole::Client(client) = &self.our_role
             && let Some(tap) = &client.tap
         {
             act(&**tap, Side::Client);
@@ -180,17 +180,17 @@ impl Origin {
 
     /// Our side of a session that a transcript asks for.
     pub(super) fn session(&self, identity: &Identity, alpn: &[String]) -> Result<Session, TlsError> {
-        match &self.ours {
-            Ours::Server(_) => Session::server(identity, alpn),
-            Ours::Client(client) => Session::client(&client.trust, &client.host, alpn),
+        match &self.our_role {
+            OurRole::Server(_) => Session::server(identity, alpn),
+            OurRole::Client(client) => Session::client(&client.trust, &client.host, alpn),
         }
     }
 
     /// Our side of the session with which a connection begins, if it does.
     pub(super) fn first_session(&self) -> Option<Result<Session, TlsError>> {
-        match &self.ours {
-            Ours::Server(layers) => layers.session(),
-            Ours::Client(client) => match (client.begins.is_secure, &client.begins.websocket) {
+        match &self.our_role {
+            OurRole::Server(layers) => layers.session(),
+            OurRole::Client(client) => match (client.begins.is_secure, &client.begins.websocket) {
                 (true, websocket) => {
                     let session = Session::client(&client.trust, &client.host, &[]);
                     Some(session.map(|session| match websocket {
@@ -205,9 +205,9 @@ impl Origin {
 
     /// Whether something stands between a connection and its conversation from the first byte.
     pub(super) fn begins_secure(&self) -> bool {
-        match &self.ours {
-            Ours::Server(layers) => !layers.is_plain(),
-            Ours::Client(client) => client.begins.is_secure || client.begins.websocket.is_some(),
+        match &self.our_role {
+            OurRole::Server(layers) => !layers.is_plain(),
+            OurRole::Client(client) => client.begins.is_secure || client.begins.websocket.is_some(),
         }
     }
 

@@ -146,7 +146,7 @@ impl Loop {
             Err(No::Never) => return true,
             Err(No::Refused(why)) => {
                 let error = format!("{}: {} {why}", self.datagrams[index].socket.endpoint, pair.0.ip());
-                self.lent.observer.observe(Event::Dropped { count: 1, error });
+                self.resources.observer.observe(Event::Dropped { count: 1, error });
                 return true;
             }
             Err(No::Full(why)) => {
@@ -161,7 +161,7 @@ impl Loop {
     /// Whether a peer may have a program now, and its right to be inside.
     fn may_start(&self, index: usize, pair: Pair) -> Result<Option<Box<Pass>>, No> {
         let gate = &self.bounds.gate;
-        if self.lent.stopping || self.all_played() {
+        if self.resources.stopping || self.all_played() {
             return Err(No::Never);
         }
         if let Some(why) = self.lacks_room(&self.datagrams[index].origin.behaviour) {
@@ -182,29 +182,29 @@ impl Loop {
         let server = &self.datagrams[index];
         let (Some(programs), Behaviour::Exec(exec)) = (&server.programs, &server.origin.behaviour) else { return };
         let mut agent = Agent::new(&server.origin.behaviour);
-        agent.take_seat(exec.take_seat());
+        agent.take_permit(exec.take_permit());
         let local = local_name(&server.socket, pair.1);
         let line = Line::OnePeer(Box::new(OnePeer::new(&programs.outlet, pair, index)));
-        let number = self.lent.tally.next_number();
+        let number = self.resources.tally.next_number();
         let identity = Identity {
             number,
             peer: Name::Inet(pair.0),
             local: local.map(Box::new),
             origin: programs.origin,
-            seat: None,
+            permit: None,
             pass,
         };
-        self.lent.observer.observe(Event::Opened(Conversation {
+        self.resources.observer.observe(Event::Opened(Conversation {
             number,
             protocol: Protocol::Udp,
             server: identity.local.as_deref().unwrap_or(&server.socket.endpoint.name).clone(),
             client: Name::Inet(pair.0),
             to: None,
         }));
-        if let Some(Membership { team, seat, .. }) = &self.member {
-            team.add(*seat);
+        if let Some(Membership { workers, worker, .. }) = &self.member {
+            workers.add(*worker);
         }
-        let channel = Channel::new(line, identity, agent, self.lent.now);
+        let channel = Channel::new(line, identity, agent, self.resources.now);
         let key = self.channels.insert(Box::new(channel));
         if let Some(programs) = &mut self.datagrams[index].programs {
             programs.channels.insert(pair, key);
@@ -228,7 +228,7 @@ impl Loop {
             let endpoint = &self.datagrams[index].socket.endpoint;
             let error =
                 format!("{endpoint}: datagrams of clients that wait for a program: {MOST_WAITING} wait already");
-            self.lent.observer.observe(Event::Dropped { count: lost, error });
+            self.resources.observer.observe(Event::Dropped { count: lost, error });
         }
     }
 }

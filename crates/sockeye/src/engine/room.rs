@@ -26,9 +26,9 @@ impl Loop {
     /// Bytes that the buffers of all loops take.
     fn buffered_in_all(&self) -> u64 {
         let own = self.buffered();
-        let Some(Membership { team, seat, .. }) = &self.member else { return own };
-        team.holds(*seat, own as usize);
-        team.memory() as u64
+        let Some(Membership { workers, worker, .. }) = &self.member else { return own };
+        workers.holds(*worker, own as usize);
+        workers.memory() as u64
     }
 
     /// When to look again, where another loop was asked to close something.
@@ -43,11 +43,11 @@ impl Loop {
         let (enough, far_too_much) = (most - most / 8, most + most / 8);
         let all = self.buffered_in_all();
         if let Some(member) = &mut self.member {
-            if !member.team.is_crowded(all > most, all <= enough) {
+            if !member.workers.is_crowded(all > most, all <= enough) {
                 member.left_it = None;
                 return;
             }
-            let waits = member.left_it.is_some_and(|left| self.lent.now < left.after(BETWEEN_LOOKS));
+            let waits = member.left_it.is_some_and(|left| self.resources.now < left.after(BETWEEN_LOOKS));
             if waits && !was_woken && all <= far_too_much {
                 return;
             }
@@ -55,7 +55,7 @@ impl Loop {
         } else if all <= most {
             return;
         }
-        let before = self.lent.tally.closed;
+        let before = self.resources.tally.closed;
         let why = format!(
             "all buffers together reached their bound of {} KiB (--max-memory): the conversation that waited longest goes first",
             most / 1024
@@ -75,9 +75,9 @@ impl Loop {
             count += 1;
         }
         self.close_longest_waiting(enough, far_too_much, &why);
-        count += self.lent.tally.closed - before;
+        count += self.resources.tally.closed - before;
         if count > 0 {
-            self.lent.observer.observe(Event::Dropped { count, error: why });
+            self.resources.observer.observe(Event::Dropped { count, error: why });
         }
     }
 
@@ -90,18 +90,18 @@ impl Loop {
         let (mut waiting, mut rests) = (waiting.into_iter().peekable(), 0);
         loop {
             let next = waiting.peek().copied();
-            if let Some(Membership { team, seat, .. }) = &self.member {
-                team.waits_since(*seat, next.map_or(Moment::from_nanos(u64::MAX), |(since, _)| since));
+            if let Some(Membership { workers, worker, .. }) = &self.member {
+                workers.waits_since(*worker, next.map_or(Moment::from_nanos(u64::MAX), |(since, _)| since));
             }
             let all = self.buffered_in_all();
             if all <= enough {
                 break;
             }
-            if let Some(Membership { team, seat, left_it }) = &mut self.member
-                && let Some(longer) = team.waits_longer(*seat)
+            if let Some(Membership { workers, worker, left_it }) = &mut self.member
+                && let Some(longer) = workers.waits_longer(*worker)
             {
-                team.wake(longer);
-                *left_it = Some(self.lent.now);
+                workers.wake(longer);
+                *left_it = Some(self.resources.now);
                 if all <= far_too_much || next.is_none() {
                     return;
                 }
@@ -114,8 +114,8 @@ impl Loop {
             let Some((_, key)) = waiting.next() else { return };
             self.with_channel(key, |channel, context| channel.evict(why, context));
         }
-        if let Some(Membership { team, .. }) = &self.member {
-            team.is_crowded(false, true);
+        if let Some(Membership { workers, .. }) = &self.member {
+            workers.is_crowded(false, true);
         }
     }
 }

@@ -7,8 +7,8 @@ use transcript::Moment;
 
 use super::channel::{Channel, ChannelStatus};
 use super::exec::TERM_WAIT;
-use super::team::Message;
 use super::threads::Membership;
+use super::workers::Message;
 use super::{Behaviour, Loop, Summary, Tally};
 use crate::event::Event;
 
@@ -31,12 +31,12 @@ impl Loop {
         for index in 0..self.listeners.len() {
             self.accept(index, LAST_ACCEPTS);
         }
-        self.lent.stopping = true;
+        self.resources.stopping = true;
         self.drop_announced();
         if !self.waiting.is_empty() {
             let count = std::mem::take(&mut self.waiting).len() as u64;
             let error = "clients that waited for room: the server was stopped".to_owned();
-            self.lent.observer.observe(Event::Dropped { count, error });
+            self.resources.observer.observe(Event::Dropped { count, error });
         }
         for key in self.channels.keys() {
             self.with_channel(key, Channel::stop);
@@ -70,16 +70,16 @@ impl Loop {
         for key in self.channels.keys() {
             self.with_channel(key, |channel, context| channel.hurry_child(context));
         }
-        self.leftovers.hurry(self.lent.now);
+        self.leftovers.hurry(self.resources.now);
         // Those that are killed then are still heard of.
-        Some(self.lent.now.after(TERM_WAIT + HEARD_OF))
+        Some(self.resources.now.after(TERM_WAIT + HEARD_OF))
     }
 
     /// Ends whatever is still open.
     pub(super) fn end(mut self, at_once: bool) -> io::Result<Summary> {
         let mut cut = 0;
         self.stop_groups();
-        self.lent.handed.clear();
+        self.resources.handoffs.clear();
         for key in self.channels.keys() {
             let mut was_cut = false;
             self.with_channel(key, |channel, context| {
@@ -94,8 +94,8 @@ impl Loop {
                 server.tell_drops(context);
             });
         }
-        self.lent.lines.tell(&mut *self.lent.observer);
-        let Tally { opened, joined, closed, failed, from_clients } = self.lent.tally;
+        self.resources.lines.tell(&mut *self.resources.observer);
+        let Tally { opened, joined, closed, failed, from_clients } = self.resources.tally;
         let (opened, closed) = (opened - joined, closed.saturating_sub(joined));
         let mut all = Summary {
             opened,
@@ -106,12 +106,12 @@ impl Loop {
             at_once,
             unvisited: false,
         };
-        if let Some(Membership { team, seat: 0, .. }) = &self.member {
-            team.write_all(|| Message::End { at_once });
+        if let Some(Membership { workers, worker: 0, .. }) = &self.member {
+            workers.write_all(|| Message::End { at_once });
         }
         let mut lost = None;
-        for worker in self.workers {
-            match worker.join().unwrap_or_else(|_| Err(io::Error::other("a thread of the server panicked"))) {
+        for thread in self.threads {
+            match thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread of the server panicked"))) {
                 Ok(Summary { closed, failed, cut, from_clients, .. }) => {
                     all.closed += closed;
                     all.failed += failed;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Play;
-use super::standing::expected_messages;
+use super::expected::expected_messages;
 use crate::diagnostic::Span;
 use crate::notation::show_hiding;
 use crate::program::{Deed, Message, Op, Pattern, PieceKind, matcher};

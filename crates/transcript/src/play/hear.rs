@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::standing::{allowed, expected_messages};
+use super::expected::{allowed, expected_messages};
 use super::{Ending, Heard, Input, Moment, Next, Play, Stop, Walk, Watch};
 use crate::carrier::Carrier;
 use crate::pattern::MOST_BYTES;
@@ -47,8 +47,8 @@ impl<'a, W: Watch> Walk<'a, W> {
         self.owes_ending = false;
         let script = self.script;
         let message = &script.program.messages[index];
-        if let Some(own) = &message.rounds.own {
-            self.own_rounds(play, &message.rounds, own);
+        if let Some(own) = &message.fast_path.own {
+            self.fast_path_with_bookkeeping(play, &message.fast_path, own);
             // Behind what was answered on a stream there is mostly nothing, and nothing to look at.
             if self.rest().is_empty() {
                 self.begin_waiting(play);
@@ -89,8 +89,8 @@ impl<'a, W: Watch> Walk<'a, W> {
         self.owes_ending = false;
         let script = self.script;
         let choice = &script.program.choices[index];
-        if !choice.rounds.ways.is_empty() {
-            self.rounds(play, &choice.rounds);
+        if !choice.fast_path.exchanges.is_empty() {
+            self.take_fast_path(play, &choice.fast_path);
         }
         // Behind what was answered on a stream there is mostly nothing, and nothing to look at.
         let nothing = self.rest().is_empty() && !self.datagram;

@@ -9,7 +9,7 @@ mod statements;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Literal, Op, Pc, Places, Program, choices, plan, reach};
+use super::{Literal, Op, Pc, Places, Program, choices, liveness, plan};
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::names::{self, Roles};
@@ -52,7 +52,7 @@ pub(crate) fn compile(
     }
     findings.extend(choices::resolve(&mut program, source));
     plan::choose(&mut program, body, side, &places);
-    reach::mark_live(&mut program);
+    liveness::mark_live(&mut program);
     (program, findings)
 }
 

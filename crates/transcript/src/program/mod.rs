@@ -4,13 +4,13 @@
 mod branches;
 mod choices;
 mod compile;
+mod fast_path;
 mod keys;
 mod literals;
+mod liveness;
 pub(crate) mod matcher;
 mod plan;
 mod prefix;
-mod reach;
-mod rounds;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -28,10 +28,13 @@ pub(crate) type Pattern = crate::pattern::Pattern<Box<Count>>;
 
 pub(crate) use choices::{may_begin, misheard};
 pub(crate) use compile::{Outside, compile};
+pub(crate) use fast_path::{
+    Answer, AnswerPart, Bookkeeping, CHUNK, FastPath, KnownExchange, QuickMatch, Text, TextForm,
+    find as find_fast_paths,
+};
 pub(crate) use keys::{KeyMatch, Keys};
 pub(crate) use literals::{Found, Literals};
 pub(crate) use prefix::unclear_ends;
-pub(crate) use rounds::{Answer, AnswerPart, CHUNK, Own, Round, Rounds, Takes, Text, Usual, find as find_rounds};
 
 /// An operation's index in [`Program::ops`].
 pub(crate) type Pc = usize;
@@ -206,7 +209,7 @@ pub(crate) struct Message {
     /// What follows a raw message that ends in an open hole: the end of their stream.
     pub(crate) to_end: bool,
     /// Where it is all that may come: the way from it back to itself.
-    pub(crate) rounds: Rounds,
+    pub(crate) fast_path: FastPath,
 }
 
 /// What decides the bytes that a message is, beside its defaults.
@@ -332,7 +335,7 @@ pub(crate) struct Choice {
     pub(crate) has_text: bool,
     pub(crate) has_lines: bool,
     /// In the order of the arms; empty if no way is a round.
-    pub(crate) rounds: Rounds,
+    pub(crate) fast_path: FastPath,
     /// It is about lines of ours that may be left out: the other side may speak next, and that is no question of who
     /// speaks first.
     pub(crate) is_own_maybe: bool,
@@ -395,7 +398,7 @@ pub(crate) enum Step {
 #[derive(Debug, Clone)]
 pub(crate) enum Plan {
     /// Go round so often, then leave.
-    Rounds { counter: usize, times: u32 },
+    Repeat { counter: usize, times: u32 },
     /// Take the branches in turn, each as often as it says; without a counter always the first that can be said.
     Turns { counter: Option<usize>, turns: Vec<(Pc, u32)> },
 }

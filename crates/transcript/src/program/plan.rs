@@ -72,7 +72,7 @@ impl Planner<'_> {
         {
             let rounds = self.weight(body);
             let counter = self.counter(enter);
-            self.program.choices[choice].ours = Some(Plan::Rounds { counter, times: rounds });
+            self.program.choices[choice].ours = Some(Plan::Repeat { counter, times: rounds });
         }
         self.enter.extend(enter);
         self.block(body);

@@ -13,7 +13,7 @@ use transcript::Side;
 use super::super::bar::Bar;
 use super::super::connection::carrier;
 use super::super::hex::Hex;
-use super::super::taps::together;
+use super::super::taps::tee;
 use crate::exit::Exit;
 use crate::flags::Talk;
 use crate::output::Console;
@@ -36,12 +36,12 @@ impl<'a> Watch<'a> {
     /// Who hears the conversation, if anybody does: where nobody does, bytes stay in the kernel.
     pub(super) fn tap(&self, record: Option<&Arc<Record>>) -> Option<Arc<dyn Tap>> {
         let digests = self.digests.clone().map(|digests| digests as Arc<dyn Tap>);
-        together(self.listeners(record).into_iter().chain(digests).collect())
+        tee(self.listeners(record).into_iter().chain(digests).collect())
     }
 
     /// Who hears what is said before TLS begins.
     pub(super) fn tap_in_clear(&self, record: Option<&Arc<Record>>) -> Option<Arc<dyn Tap>> {
-        together(self.listeners(record))
+        tee(self.listeners(record))
     }
 
     fn listeners(&self, record: Option<&Arc<Record>>) -> Vec<Arc<dyn Tap>> {

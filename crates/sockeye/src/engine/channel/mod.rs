@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use transcript::Moment;
 
 use super::Context;
-use super::exec::Seat;
+use super::exec::ProgramPermit;
 use super::origin::{Closer, Origin};
 use super::reactor::poller::Interest;
 use super::reactor::timers::Armed;
@@ -119,14 +119,14 @@ pub(super) struct Identity {
     pub(super) local: Option<Box<Name>>,
     pub(super) origin: usize,
     /// The room that its program has.
-    pub(super) seat: Option<Seat>,
+    pub(super) permit: Option<ProgramPermit>,
     /// Its right to be inside, where that is counted.
     pub(super) pass: Option<Box<Pass>>,
 }
 
 impl Channel {
     pub(super) fn new(line: Line, identity: Identity, agent: Agent, now: Moment) -> Self {
-        let Identity { number, peer, local, origin, seat: _, pass } = identity;
+        let Identity { number, peer, local, origin, permit: _, pass } = identity;
         Self {
             line,
             origin,

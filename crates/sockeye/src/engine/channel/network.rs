@@ -55,7 +55,7 @@ impl Chance {
 
 /// What happens to the line, and once how many bytes have arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mishap {
+enum LineFault {
     None,
     /// Both ends are told that it is reset.
     Cut(u64),
@@ -96,7 +96,7 @@ impl Host {
         };
         let mut world = World::new();
         (world.origin, world.identity, world.strict) = (origin, identity, true);
-        let name = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, seat: None, pass: None };
+        let name = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, permit: None, pass: None };
         let channel = Channel::new(Line::Imaginary(end), name, agent, world.now);
         Self { world, channel: Some(channel) }
     }
@@ -137,7 +137,7 @@ impl Host {
 }
 
 /// Plays both ends over a line; what each says about it.
-fn meet(playable: &Playable, identity: &tls::Identity, chance: &mut Chance, mishap: Mishap) -> [Account; 2] {
+fn meet(playable: &Playable, identity: &tls::Identity, chance: &mut Chance, mishap: LineFault) -> [Account; 2] {
     let (wire, [first, second]) = ImaginaryLine::new();
     let trust = identity.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint)).unwrap();
     let write_wait = limits::WRITE_WAIT;
@@ -171,18 +171,18 @@ fn meet(playable: &Playable, identity: &tls::Identity, chance: &mut Chance, mish
                 _ => most,
             };
             let bound = match mishap {
-                Mishap::Cut(at) | Mishap::Stall(at) => (at - arrived) as usize,
-                Mishap::None => usize::MAX,
+                LineFault::Cut(at) | LineFault::Stall(at) => (at - arrived) as usize,
+                LineFault::None => usize::MAX,
             };
             wire.deliver(way, bytes.min(bound));
             arrived += bytes.min(bound) as u64;
             did = true;
             match mishap {
-                Mishap::Cut(at) if arrived >= at => {
+                LineFault::Cut(at) if arrived >= at => {
                     wire.cut();
                     is_stalled = true;
                 }
-                Mishap::Stall(at) if arrived >= at => is_stalled = true,
+                LineFault::Stall(at) if arrived >= at => is_stalled = true,
                 _ => {}
             }
         }
@@ -259,7 +259,7 @@ fn both_ends_of_every_transcript_agree_over_an_imaginary_network() {
     let (playables, identity) = (playables(), tls::Identity::throw_away());
     // What both say where nothing goes wrong.
     let well: Vec<[Account; 2]> =
-        playables.iter().map(|playable| meet(playable, &identity, &mut Chance::new(0), Mishap::None)).collect();
+        playables.iter().map(|playable| meet(playable, &identity, &mut Chance::new(0), LineFault::None)).collect();
     for (playable, accounts) in playables.iter().zip(&well) {
         assert!(accounts.iter().all(|account| account.failure.is_none()), "{}: {accounts:?}", playable.name);
     }
@@ -273,9 +273,9 @@ fn both_ends_of_every_transcript_agree_over_an_imaginary_network() {
         let (playable, well) = (&playables[at], &well[at]);
         let length = 1 + chance.below(well[0].sent as usize + well[1].sent as usize + 8) as u64;
         let mishap = match chance.below(4) {
-            0 => Mishap::Cut(length),
-            1 => Mishap::Stall(length),
-            _ => Mishap::None,
+            0 => LineFault::Cut(length),
+            1 => LineFault::Stall(length),
+            _ => LineFault::None,
         };
         let told = std::panic::AssertUnwindSafe(|| meet(playable, &identity, &mut chance, mishap));
         let accounts = std::panic::catch_unwind(told)
@@ -283,10 +283,10 @@ fn both_ends_of_every_transcript_agree_over_an_imaginary_network() {
         for (account, well) in accounts.iter().zip(well) {
             // Whoever says that it went well has heard everything. How long a session's tickets are is not the same each time.
             // A gap is as good as the ending of the last line, which is then still on its way.
-            let may_lack = u64::from(playable.has_gap && matches!(mishap, Mishap::Stall(_)));
+            let may_lack = u64::from(playable.has_gap && matches!(mishap, LineFault::Stall(_)));
             let has_heard_all = (well.judged.saturating_sub(may_lack)..=well.judged).contains(&account.judged)
                 || playable.client.has_tls();
-            let is_right = if account.failure.is_none() { has_heard_all } else { mishap != Mishap::None };
+            let is_right = if account.failure.is_none() { has_heard_all } else { mishap != LineFault::None };
             assert!(is_right, "{}, {mishap:?}: {accounts:?}: SOCKEYE_SEED={seed} plays it again", playable.name);
         }
     }

@@ -61,7 +61,7 @@ impl World {
         let events = &mut self.events;
         let mut context = Context {
             load: None,
-            handed: &mut std::collections::VecDeque::new(),
+            handoffs: &mut std::collections::VecDeque::new(),
             buffer: &mut self.buffer,
             scratch: &mut self.scratch,
             output: &mut self.output,
@@ -92,7 +92,7 @@ fn stuffed(world: &mut World) -> (Channel, UnixStream) {
     let (server, client) = UnixStream::pair().unwrap();
     server.set_nonblocking(true).unwrap();
     client.set_nonblocking(true).unwrap();
-    let identity = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, seat: None, pass: None };
+    let identity = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, permit: None, pass: None };
     let mut channel = Channel::new(Line::Socket(server.into()), identity, Agent::Echo, world.now);
     let bytes = vec![b'x'; 1 << 20];
     while channel.wants() == Interest::Read {
@@ -157,7 +157,7 @@ fn site(world: &mut World) -> (Channel, TcpStream, tempfile::TempDir) {
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (server, _) = listener.accept().unwrap();
     server.set_nonblocking(true).unwrap();
-    let identity = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, seat: None, pass: None };
+    let identity = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, permit: None, pass: None };
     let mut channel =
         Channel::new(Line::Socket(server.into()), identity, Agent::new(&Behaviour::Site(website.into())), world.now);
     assert_eq!(world.lend(|context| channel.open(context)), ChannelStatus::Open);

@@ -10,7 +10,7 @@ use rustix::net::{SocketFlags, acceptfrom_with};
 use transcript::Moment;
 
 use super::super::channel::{Agent, Channel, Identity, Line};
-use super::super::handed::Standing;
+use super::super::handoff::DetachedPlay;
 use super::super::reactor::poller::Interest;
 use super::super::reactor::token::Token;
 use super::super::threads::Membership;
@@ -68,14 +68,14 @@ impl Loop {
         connection: u8,
         has_port: bool,
         until: Option<Moment>,
-        standing: Standing,
+        detached: DetachedPlay,
     ) {
-        self.groups.stand(id, State::Awaits { standing, connection, has_port, until }, self.lent.now);
+        self.groups.stand(id, State::Awaits { detached, connection, has_port, until }, self.resources.now);
         if self.groups.longest.len() > MOST_STANDING {
             let why =
                 format!("more than {MOST_STANDING} plays wait for a connection: the one that waits longest goes first");
             self.drop_longest_standing(&why);
-            self.lent.observer.observe(Event::Dropped { count: 1, error: why });
+            self.resources.observer.observe(Event::Dropped { count: 1, error: why });
         }
         if has_port {
             return self.watch_port(id, connection);
@@ -116,7 +116,7 @@ impl Loop {
     fn tell_of_early(&mut self, early: &Early) {
         let endpoint = &self.origins[early.listener].endpoint;
         let error = format!("{endpoint}: {} connected, and no play waited for it", early.client);
-        self.lent.observer.observe(Event::Dropped { count: 1, error });
+        self.resources.observer.observe(Event::Dropped { count: 1, error });
     }
 
     pub(in crate::engine) fn drop_early(&mut self) {
@@ -138,14 +138,14 @@ impl Loop {
         if !matches!(self.groups.all.get(&id), Some(Group { state: State::Awaits { .. }, .. })) {
             return;
         }
-        let State::Awaits { standing: Standing { play, script }, connection, has_port, .. } = self.groups.rouse(id)
+        let State::Awaits { detached: DetachedPlay { play, script }, connection, has_port, .. } = self.groups.rouse(id)
         else {
             return;
         };
         let Some(group) = self.groups.all.get_mut(&id) else { return };
         let origin = group.origin;
         let endpoint = &self.origins[origin].endpoint;
-        let number = self.lent.tally.next_of_a_play();
+        let number = self.resources.tally.next_of_a_play();
         let conversation = Conversation {
             number,
             protocol: endpoint.protocol,
@@ -156,24 +156,24 @@ impl Loop {
         if !has_port {
             group.last = conversation.clone();
         }
-        self.lent.observer.observe(Event::Opened(conversation));
-        if let Some(Membership { team, .. }) = &self.member {
-            team.add(0);
+        self.resources.observer.observe(Event::Opened(conversation));
+        if let Some(Membership { workers, .. }) = &self.member {
+            workers.add(0);
         }
-        let identity = Identity { number, peer: client, local: server, origin, seat: None, pass };
+        let identity = Identity { number, peer: client, local: server, origin, permit: None, pass };
         let (line, marked) = Line::of_client(fd, self.origins[origin].endpoint.protocol);
-        let mut channel = Channel::new(line, identity, Agent::Play(play, script), self.lent.now);
+        let mut channel = Channel::new(line, identity, Agent::Play(play, script), self.resources.now);
         channel.group = id;
         let key = self.adopt_client(channel, marked);
         self.join_group(id, connection, key);
     }
 
     /// The other side did not open the connection that a play waited for.
-    pub(super) fn not_come(&mut self, id: u64, standing: Standing) {
+    pub(super) fn not_come(&mut self, id: u64, detached: DetachedPlay) {
         let Some(group) = self.groups.all.get(&id) else { return };
-        let Standing { mut play, script } = standing;
-        let waited = Duration::from_nanos(self.lent.now.nanos().saturating_sub(group.since.nanos()));
-        let ending = play.not_connected(&script, waited, &mut self.lent.scratch);
+        let DetachedPlay { mut play, script } = detached;
+        let waited = Duration::from_nanos(self.resources.now.nanos().saturating_sub(group.since.nanos()));
+        let ending = play.not_connected(&script, waited, &mut self.resources.scratch);
         self.ended(id, ending);
     }
 
@@ -217,7 +217,7 @@ impl Loop {
         if client.ip() != group.host {
             // A port is for whoever was told of it.
             let error = format!("{client} connected to a port that is for another host");
-            self.lent.observer.observe(Event::Dropped { count: 1, error });
+            self.resources.observer.observe(Event::Dropped { count: 1, error });
             return;
         }
         let own = rustix::net::getsockname(&socket).ok().and_then(|name| std::net::SocketAddr::try_from(name).ok());

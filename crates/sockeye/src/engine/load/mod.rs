@@ -352,14 +352,14 @@ impl Generator {
         play: &mut Play,
         script: &Script,
         input: Input<'_>,
-        lent: (&mut Scratch, &mut Output),
+        resources: (&mut Scratch, &mut Output),
     ) -> Step {
         self.now = input.now;
         let Self { slots, job, recorder, .. } = self;
         let place = &mut slots[slot];
         let places = place.piece.map(|piece| &*job.pieces[piece as usize].places);
         let mut meter = Meter { slot: place, places, recorder: recorder.as_mut() };
-        play.step_watched(script, input, lent.0, lent.1, &mut meter)
+        play.step_watched(script, input, resources.0, resources.1, &mut meter)
     }
 
     /// A play has come to its end as written, and so many bytes stand behind it. `Close` has it counted when the connection has

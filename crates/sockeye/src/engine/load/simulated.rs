@@ -34,7 +34,7 @@ pub(crate) fn simulate(
         script,
         answers,
         coming: BinaryHeap::new(),
-        lent: (Scratch::new(), Output::default()),
+        resources: (Scratch::new(), Output::default()),
     };
     simulation.run();
     let Simulation { mut load, .. } = simulation;
@@ -82,7 +82,7 @@ struct Simulation<A> {
     answers: A,
     /// When which slot has its answer.
     coming: BinaryHeap<Reverse<(Moment, usize)>>,
-    lent: (Scratch, Output),
+    resources: (Scratch, Output),
 }
 
 impl<A: Fn(Moment) -> Moment> Simulation<A> {
@@ -122,8 +122,8 @@ impl<A: Fn(Moment) -> Moment> Simulation<A> {
     /// Whether the play is over.
     fn step(&mut self, slot: usize, bytes: &[u8], now: Moment) -> bool {
         let input = Input { bytes, datagram: false, ended: false, now };
-        self.lent.1.clear();
-        let (scratch, output) = &mut self.lent;
+        self.resources.1.clear();
+        let (scratch, output) = &mut self.resources;
         let step = self.load.step(slot, &mut self.plays[slot], &self.script, input, (scratch, output));
         matches!(step.next, Next::End(_))
     }

@@ -15,7 +15,7 @@ use super::pair::{Client, Pair, Stage};
 use super::poll::{End, Who};
 use super::state::Message;
 use crate::event::{ClosedBy, Conversation, Event, Name};
-use crate::faults::{Chain, DatagramWeather, Faults, Fortune, Lane};
+use crate::faults::{Chain, DatagramWeather, Faults, Impairment, Lane};
 use crate::gate::{Gate, KeptOut, Pass, WhenFull, who};
 use crate::limits;
 use crate::net::session::ServerLayers;
@@ -114,12 +114,12 @@ impl Loop {
         let conversation = Conversation { number, protocol, server, client, to: None };
         let guest = self.listeners[listener].socket.take_guest();
         let client = Client { fd, conversation, listener, pass, guest };
-        let seat = self.shared.freest();
-        self.shared.add(seat);
-        if seat == self.seat {
+        let worker = self.shared.freest();
+        self.shared.add(worker);
+        if worker == self.worker {
             self.take_in(client);
         } else {
-            self.shared.write(seat, Message::Client(Box::new(client)));
+            self.shared.write(worker, Message::Client(Box::new(client)));
         }
     }
 
@@ -150,10 +150,10 @@ impl Loop {
         let Client { fd, conversation, listener, pass, guest } = client;
         let network = &self.shared.options.network;
         let number = conversation.number;
-        let fortune = if network.is_good() { Fortune::Good } else { network.fortune(number) };
+        let impairment = if network.is_good() { Impairment::None } else { network.impairment(number) };
         let live = self.shared.options.live.as_ref().map(|live| live.look().0).unwrap_or_default();
         let weather = |faults: &Faults, side| {
-            let fixed = Some(*faults).filter(|faults| fortune == Fortune::Bad && !faults.is_none());
+            let fixed = Some(*faults).filter(|faults| impairment == Impairment::Faults && !faults.is_none());
             if fixed.is_none() && live.is_empty() {
                 return None;
             }
@@ -178,7 +178,7 @@ impl Loop {
                 });
                 let shown = (!keeps_bounds && websocket.is_none()).then_some(framing);
                 let way = |side, faults: &Faults, direction| {
-                    let is_bad = fortune == Fortune::Bad && !faults.is_none();
+                    let is_bad = impairment == Impairment::Faults && !faults.is_none();
                     let weather = is_bad.then(|| DatagramWeather::new(*faults, network.seed, number, direction));
                     Direction::of_messages(side, Messages::new(weather.map(Box::new), shown, !keeps_bounds))
                 };
@@ -199,7 +199,7 @@ impl Loop {
         let key = self.pairs.insert(Box::new(pair));
         let Some(pair) = self.pairs.get_mut(key) else { return };
         let mut begun = self.poll.add_end(pair.near.fd(), key, End::Near);
-        if fortune == Fortune::Refused {
+        if impairment == Impairment::Refused {
             pair.refuse("refused on purpose (--refuse)");
             self.conclude(key, false);
             return;

@@ -21,7 +21,7 @@ use super::targets::Begun;
 use super::{Loop, Outcome, PairFailure};
 use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
 use crate::failure::{Failure, Kind};
-use crate::faults::{DatagramWeather, Faults, Fortune};
+use crate::faults::{DatagramWeather, Faults, Impairment};
 use crate::gate::{KeptOut, Pass};
 use crate::limits;
 use crate::net::listen::Socket;
@@ -336,22 +336,22 @@ impl Loop {
         let (target, fd, to) = match self.open_flow(&conversation) {
             Ok(opened) => opened,
             Err((kind, why)) => {
-                self.shared.add(self.seat);
+                self.shared.add(self.worker);
                 let failure = Failure::other(kind, why);
                 self.shared.observe(Event::Failed { conversation: Some(conversation), failure });
                 let failure = Some(PairFailure::Kind(kind));
                 let outcome = Outcome { from_client: 0, from_server: 0, lost: 0, failure, is_cut: false };
-                self.shared.remove(self.seat, &outcome);
+                self.shared.remove(self.worker, &outcome);
                 return Ok(None);
             }
         };
         conversation.to = Some(Name::Inet(to));
         self.shared.observe(Event::Opened(conversation.clone()));
-        self.shared.add(self.seat);
+        self.shared.add(self.worker);
         let network = &self.shared.options.network;
-        let fortune = if network.is_good() { Fortune::Good } else { network.fortune(number) };
+        let impairment = if network.is_good() { Impairment::None } else { network.impairment(number) };
         let weather = |faults: &Faults, direction| {
-            let is_bad = fortune == Fortune::Bad && !faults.is_none();
+            let is_bad = impairment == Impairment::Faults && !faults.is_none();
             is_bad.then(|| Box::new(DatagramWeather::new(*faults, network.seed, number, direction)))
         };
         let (up, down) = (weather(&network.up, 1), weather(&network.down, 2));
@@ -466,7 +466,7 @@ impl Loop {
         let closed = Event::Closed { conversation, by, from_client, from_server, unjudged, lasted, reason, ended };
         self.tell_capture();
         self.shared.observe(closed);
-        self.shared.remove(self.seat, &Outcome { from_client, from_server, lost: 0, failure, is_cut });
+        self.shared.remove(self.worker, &Outcome { from_client, from_server, lost: 0, failure, is_cut });
     }
 
     /// A flow's time has come: something is due, or it was silent for too long.

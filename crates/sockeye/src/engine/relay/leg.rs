@@ -126,7 +126,7 @@ pub(super) struct Leg {
     pub(super) fd: OwnedFd,
     behind: Behind,
     /// Bytes that a program was to be given and that it was not there any more to read.
-    pub(super) unheard: u64,
+    pub(super) unread: u64,
     pub(super) protocol: Protocol,
     /// None: it carries bytes.
     pub(super) bounds: Option<Box<Bounds>>,
@@ -169,7 +169,7 @@ impl Leg {
         Self {
             fd,
             behind,
-            unheard: 0,
+            unread: 0,
             protocol,
             bounds: None,
             refused: (0, String::new()),
@@ -454,7 +454,7 @@ impl Leg {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.writable = false,
                 Err(error) if self.is_end_of_program(error) => {
-                    self.unheard += bytes.len() as u64;
+                    self.unread += bytes.len() as u64;
                     return Ok(taken + bytes.len());
                 }
                 Err(error) => return Err(error),

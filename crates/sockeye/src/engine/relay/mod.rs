@@ -8,11 +8,11 @@ mod direction;
 mod flows;
 mod framing;
 mod leg;
+mod lingering;
 mod live;
 mod message_queue;
 mod messages;
 mod pair;
-mod parting;
 mod pcapng;
 mod poll;
 mod state;
@@ -45,8 +45,8 @@ use accept::Newcomer;
 use direction::{Pipes, Tools};
 use flows::Flows;
 use leg::{Behind, Bounds, Buffer, Leg};
+use lingering::LingeringPair;
 use pair::{Connecting, EndOfRelay, Pair, PairStatus, Stage};
-use parting::Parting;
 use poll::{End, Poll, Ready, Who};
 use state::{Message, RelayState};
 
@@ -174,7 +174,7 @@ pub(crate) struct Listener {
 
 /// The loop of one thread.
 struct Loop {
-    seat: usize,
+    worker: usize,
     shared: Arc<RelayState>,
     poll: Poll,
     /// Only the first has any; the others know how clients are spoken to.
@@ -191,7 +191,7 @@ struct Loop {
     /// Pairs that have more to move.
     again: Vec<Key>,
     /// Those whose pair is over, and who is not.
-    partings: Vec<Parting>,
+    lingering: Vec<LingeringPair>,
     stop: Option<Stop>,
     stop_by: Option<Moment>,
     accept_again: Option<Moment>,
@@ -219,13 +219,13 @@ pub(crate) fn run(
     let shared = Arc::new(RelayState::new(options, targets, observer)?);
     let layers: Vec<ServerLayers> = listeners.iter().map(|listener| listener.layers.clone()).collect();
     let mut workers = Vec::new();
-    for seat in 1..threads {
-        let epoll = Loop::poll(&shared, seat)?.into_epoll();
+    for worker in 1..threads {
+        let epoll = Loop::poll(&shared, worker)?.into_epoll();
         let (shared, layers) = (Arc::clone(&shared), layers.clone());
-        let thread = std::thread::Builder::new().name(format!("relay {seat}"));
+        let thread = std::thread::Builder::new().name(format!("relay {worker}"));
         workers.push(thread.spawn(move || {
-            let ran = Loop::new(seat, Arc::clone(&shared), Poll::over(epoll), layers, began).run();
-            shared.leave(seat);
+            let ran = Loop::new(worker, Arc::clone(&shared), Poll::over(epoll), layers, began).run();
+            shared.leave(worker);
             ran
         })?);
     }
@@ -248,15 +248,15 @@ pub(crate) fn run(
 }
 
 impl Loop {
-    fn poll(shared: &RelayState, seat: usize) -> io::Result<Poll> {
+    fn poll(shared: &RelayState, worker: usize) -> io::Result<Poll> {
         let poll = Poll::new()?;
-        poll.add(shared.waker(seat), Who::Mail)?;
+        poll.add(shared.waker(worker), Who::Mail)?;
         Ok(poll)
     }
 
-    fn new(seat: usize, shared: Arc<RelayState>, poll: Poll, layers: Vec<ServerLayers>, began: Instant) -> Self {
+    fn new(worker: usize, shared: Arc<RelayState>, poll: Poll, layers: Vec<ServerLayers>, began: Instant) -> Self {
         Self {
-            seat,
+            worker,
             shared,
             poll,
             listeners: Vec::new(),
@@ -269,7 +269,7 @@ impl Loop {
             buffer: Buffer::new(),
             pipes: Pipes::default(),
             again: Vec::new(),
-            partings: Vec::new(),
+            lingering: Vec::new(),
             stop: None,
             stop_by: None,
             accept_again: None,
@@ -340,9 +340,9 @@ impl Loop {
         let mut ready: Vec<Ready> = Vec::with_capacity(512);
         loop {
             let datagrams = self.flows.as_ref().and_then(|flows| flows.wakes());
-            let partings = self.partings.iter().map(Parting::wakes).min();
+            let lingering = self.lingering.iter().map(LingeringPair::wakes).min();
             let wakes =
-                [self.timers.next(), self.stop_by, self.accept_again, datagrams, partings].into_iter().flatten().min();
+                [self.timers.next(), self.stop_by, self.accept_again, datagrams, lingering].into_iter().flatten().min();
             let time = match self.again.is_empty() {
                 true => wakes.map(|at| Duration::from_nanos(at.nanos().saturating_sub(self.clock().nanos()))),
                 false => Some(Duration::ZERO),
@@ -369,7 +369,7 @@ impl Loop {
                             // There may be room by now.
                             self.accept_again = Some(self.now);
                         }
-                        for message in self.shared.messages(self.seat) {
+                        for message in self.shared.messages(self.worker) {
                             match message {
                                 Message::Client(client) => self.take_in(*client),
                                 Message::Stop(by) => {
@@ -396,7 +396,7 @@ impl Loop {
                 }
             }
             self.wake_due();
-            if self.seat != 0 {
+            if self.worker != 0 {
                 continue;
             }
             self.admit_waiting();
@@ -488,8 +488,8 @@ impl Loop {
                 self.conclude(key, true);
             }
         }
-        for parting in std::mem::take(&mut self.partings) {
-            self.part(parting);
+        for pair in std::mem::take(&mut self.lingering) {
+            self.finish(pair);
         }
     }
 
@@ -572,7 +572,7 @@ impl Loop {
         if self.accept_again.is_some_and(|at| at <= self.now) {
             self.resume_accepting();
         }
-        self.see_to_partings();
+        self.finish_lingering();
         if self.flows.as_ref().and_then(|flows| flows.wakes()).is_some_and(|at| at <= self.now) {
             self.finish_datagrams();
         }
@@ -804,9 +804,9 @@ impl Loop {
         drop(pair);
         self.tell_capture();
         if !guests.is_empty() {
-            let parting = Parting::new(guests, event, outcome, self.now, self.shared.options.grace);
-            self.partings.push(parting);
-            return self.see_to_partings();
+            let pair = LingeringPair::new(guests, event, outcome, self.now, self.shared.options.grace);
+            self.lingering.push(pair);
+            return self.finish_lingering();
         }
         self.is_over(event, &outcome);
     }
@@ -814,7 +814,7 @@ impl Loop {
     /// Nothing of a connection is left.
     fn is_over(&mut self, event: Event, outcome: &Outcome) {
         self.shared.observe(event);
-        self.shared.remove(self.seat, outcome);
+        self.shared.remove(self.worker, outcome);
         if self.is_paused {
             self.accept_again = Some(self.now);
         }

@@ -650,13 +650,13 @@ impl Pair {
             }
         }
         let lost = (from_client - self.up.passed.min(from_client)) + (from_server - self.down.passed.min(from_server));
-        let unheard = self.near.unheard + self.far.as_ref().map_or(0, |far| far.unheard);
-        if unheard > 0 {
+        let unread = self.near.unread + self.far.as_ref().map_or(0, |far| far.unread);
+        if unread > 0 {
             self.reason.get_or_insert_with(|| {
-                format!("the program had ended before it read all: {unheard} bytes did not arrive")
+                format!("the program had ended before it read all: {unread} bytes did not arrive")
             });
         }
-        let lost = lost + unheard;
+        let lost = lost + unread;
         let event = Event::Closed {
             conversation: self.conversation.clone(),
             by,

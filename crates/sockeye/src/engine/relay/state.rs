@@ -22,7 +22,7 @@ pub(super) enum Message {
     End,
 }
 
-struct Seat {
+struct Worker {
     live: AtomicUsize,
     /// Its thread has ended.
     is_empty: AtomicBool,
@@ -33,7 +33,7 @@ struct Seat {
 pub(super) struct RelayState {
     pub(super) options: RelaySettings,
     pub(super) targets: Targets,
-    seats: Vec<Seat>,
+    list: Vec<Worker>,
     observer: Mutex<Box<dyn Observer>>,
     /// The first loop is to hear when a pair ends.
     pub(super) is_attentive: AtomicBool,
@@ -49,10 +49,10 @@ pub(super) struct RelayState {
 
 impl RelayState {
     pub(super) fn new(options: RelaySettings, targets: Targets, observer: Box<dyn Observer>) -> io::Result<Self> {
-        let seats = (0..options.threads.max(1))
-            .map(|_| Ok(Seat { live: AtomicUsize::new(0), is_empty: AtomicBool::new(false), mail: Mailbox::new()? }));
+        let list = (0..options.threads.max(1))
+            .map(|_| Ok(Worker { live: AtomicUsize::new(0), is_empty: AtomicBool::new(false), mail: Mailbox::new()? }));
         Ok(Self {
-            seats: seats.collect::<io::Result<_>>()?,
+            list: list.collect::<io::Result<_>>()?,
             options,
             targets,
             observer: Mutex::new(observer),
@@ -84,30 +84,30 @@ impl RelayState {
 
     /// Pairs of all loops.
     pub(super) fn live(&self) -> usize {
-        self.seats.iter().map(|seat| seat.live.load(Ordering::Relaxed)).sum()
+        self.list.iter().map(|worker| worker.live.load(Ordering::Relaxed)).sum()
     }
 
     /// The loop with the fewest pairs.
     pub(super) fn freest(&self) -> usize {
-        let live = |seat: &Seat| seat.live.load(Ordering::Relaxed);
-        let there = self.seats.iter().enumerate().filter(|(_, seat)| !seat.is_empty.load(Ordering::Relaxed));
-        there.min_by_key(|(_, seat)| live(seat)).map_or(0, |(index, _)| index)
+        let live = |worker: &Worker| worker.live.load(Ordering::Relaxed);
+        let there = self.list.iter().enumerate().filter(|(_, worker)| !worker.is_empty.load(Ordering::Relaxed));
+        there.min_by_key(|(_, worker)| live(worker)).map_or(0, |(index, _)| index)
     }
 
     /// A loop has ended: nothing of it counts any more, and who is on the way to it is closed.
-    pub(super) fn leave(&self, seat: usize) {
-        self.seats[seat].is_empty.store(true, Ordering::SeqCst);
-        self.seats[seat].live.store(0, Ordering::SeqCst);
-        drop(self.messages(seat));
+    pub(super) fn leave(&self, worker: usize) {
+        self.list[worker].is_empty.store(true, Ordering::SeqCst);
+        self.list[worker].live.store(0, Ordering::SeqCst);
+        drop(self.messages(worker));
         self.wake(0);
     }
 
-    pub(super) fn add(&self, seat: usize) {
-        self.seats[seat].live.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn add(&self, worker: usize) {
+        self.list[worker].live.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A pair has ended.
-    pub(super) fn remove(&self, seat: usize, outcome: &Outcome) {
+    pub(super) fn remove(&self, worker: usize, outcome: &Outcome) {
         let Outcome { from_client, from_server, lost, failure, is_cut } = outcome;
         self.from_clients.fetch_add(*from_client, Ordering::Relaxed);
         self.from_servers.fetch_add(*from_server, Ordering::Relaxed);
@@ -121,8 +121,8 @@ impl RelayState {
             self.failed.fetch_add(1, Ordering::Relaxed);
             self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(*failure);
         }
-        self.seats[seat].live.fetch_sub(1, Ordering::SeqCst);
-        if seat != 0 && self.is_attentive.load(Ordering::SeqCst) {
+        self.list[worker].live.fetch_sub(1, Ordering::SeqCst);
+        if worker != 0 && self.is_attentive.load(Ordering::SeqCst) {
             self.wake(0);
         }
     }
@@ -142,26 +142,26 @@ impl RelayState {
         }
     }
 
-    pub(super) fn waker(&self, seat: usize) -> BorrowedFd<'_> {
-        self.seats[seat].mail.as_fd()
+    pub(super) fn waker(&self, worker: usize) -> BorrowedFd<'_> {
+        self.list[worker].mail.as_fd()
     }
 
-    pub(super) fn write(&self, seat: usize, message: Message) {
-        self.seats[seat].mail.write(message);
-        self.wake(seat);
+    pub(super) fn write(&self, worker: usize, message: Message) {
+        self.list[worker].mail.write(message);
+        self.wake(worker);
     }
 
     /// A message for each loop but the first.
     pub(super) fn write_all(&self, message: impl Fn() -> Message) {
-        (1..self.seats.len()).for_each(|seat| self.write(seat, message()));
+        (1..self.list.len()).for_each(|worker| self.write(worker, message()));
     }
 
     /// The messages that have come.
-    pub(super) fn messages(&self, seat: usize) -> Vec<Message> {
-        self.seats[seat].mail.take()
+    pub(super) fn messages(&self, worker: usize) -> Vec<Message> {
+        self.list[worker].mail.take()
     }
 
-    fn wake(&self, seat: usize) {
-        self.seats[seat].mail.wake();
+    fn wake(&self, worker: usize) {
+        self.list[worker].mail.wake();
     }
 }

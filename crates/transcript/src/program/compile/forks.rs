@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::Compiler;
 use crate::Side;
 use crate::diagnostic::Span;
-use crate::program::{Aside, Choice, Fork, Op, Pc, Rounds, Table};
+use crate::program::{Aside, Choice, FastPath, Fork, Op, Pc, Table};
 use crate::syntax::{Branch, Case, FIRST, Form, Statement, StatementKind, Template};
 
 impl Compiler<'_> {
@@ -102,7 +102,7 @@ impl Compiler<'_> {
             patience: std::time::Duration::ZERO,
             has_text: false,
             has_lines: false,
-            rounds: Rounds::default(),
+            fast_path: FastPath::default(),
             is_own_maybe: false,
         };
         self.program.choices.push(choice);

@@ -9,7 +9,7 @@ use crate::names::Role;
 use crate::notation::show;
 use crate::pattern::{Count, Regex, count_in};
 use crate::program::{
-    Depends, Literal, MOST_SAID, Message, Pattern, Piece, PieceKind, Rounds, Shape, Unwritten, matcher,
+    Depends, FastPath, Literal, MOST_SAID, Message, Pattern, Piece, PieceKind, Shape, Unwritten, matcher,
 };
 use crate::syntax::{self, Form, Hole, Template, TemplatePart, TemplatePartKind};
 use crate::values::{Scratch, given_index};
@@ -42,7 +42,18 @@ impl Compiler<'_> {
         });
         let depends = depends.max().unwrap_or(Depends::Nothing);
         let fold = self.fold && form != Form::Hex;
-        Message { place, side, form, pieces, fold, shape, rivals: vec![], depends, to_end, rounds: Rounds::default() }
+        Message {
+            place,
+            side,
+            form,
+            pieces,
+            fold,
+            shape,
+            rivals: vec![],
+            depends,
+            to_end,
+            fast_path: FastPath::default(),
+        }
     }
 
     pub(super) fn pieces(&mut self, template: &Template, line: usize, ours: bool) -> Vec<Piece> {

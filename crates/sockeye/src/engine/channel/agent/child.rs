@@ -17,13 +17,13 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use transcript::Moment;
 
 use super::super::super::Context;
-use super::super::super::exec::{Exec, Leftover, Seat, Signal, Terminal};
+use super::super::super::exec::{Exec, Leftover, ProgramPermit, Signal, Terminal};
 use super::super::super::origin::Closer;
 use super::super::super::reactor::poller::{Interest, Poller};
 use super::super::super::reactor::token::{ChildDescriptor, Key, Token};
 use super::super::{Channel, ChannelStatus, Line, Phase, READS};
 use super::Agent;
-use super::unheard::Unheard;
+use super::stdin_queue::StdinQueue;
 use crate::child::{Child, Ended, Streams};
 use crate::event::{Conversation, Event, Protocol};
 use crate::failure::Kind;
@@ -55,7 +55,7 @@ enum Input {
 #[derive(Debug)]
 pub(in crate::engine) struct Served {
     exec: Arc<Exec>,
-    pub(in crate::engine) seat: Option<Seat>,
+    pub(in crate::engine) permit: Option<ProgramPermit>,
     /// As long as it, or anyone else of its process group, is there.
     child: Option<Child>,
     ended: Option<Ended>,
@@ -65,7 +65,7 @@ pub(in crate::engine) struct Served {
     out: Option<OwnedFd>,
     errors: Option<OwnedFd>,
     /// Datagrams that it has not taken.
-    pub(super) unheard: Unheard,
+    pub(super) stdin: StdinQueue,
     /// Of its errors, a line that has not ended.
     line: Vec<u8>,
     signal: Option<Signal>,
@@ -82,14 +82,14 @@ impl Served {
     pub(super) fn new(exec: Arc<Exec>) -> Self {
         Self {
             exec,
-            seat: None,
+            permit: None,
             child: None,
             ended: None,
             how: Input::Pipe,
             input: None,
             out: None,
             errors: None,
-            unheard: Unheard::default(),
+            stdin: StdinQueue::default(),
             line: Vec::new(),
             signal: None,
             retry: None,
@@ -100,7 +100,7 @@ impl Served {
     }
 
     pub(super) fn memory(&self) -> usize {
-        self.line.capacity() + self.unheard.bytes()
+        self.line.capacity() + self.stdin.bytes()
     }
 
     /// What its messages go into.
@@ -147,7 +147,7 @@ impl Served {
             Input::Socket | Input::Terminal => None,
         };
         if let (Some((input, _)), Input::Messages) = (&input, self.how) {
-            self.unheard.begin(input);
+            self.stdin.begin(input);
         }
         let stdin = input.as_ref().map(|(_, theirs)| theirs.as_fd()).or(socket);
         let stdin = stdin.ok_or(Errno::NOTCONN)?;
@@ -275,7 +275,7 @@ impl Channel {
         self.paused = !self.inbox.is_empty() || served.how == Input::Socket;
         if self.inbox.is_empty() {
             self.inbox = Vec::new();
-            if self.ended && served.unheard.is_empty() {
+            if self.ended && served.stdin.is_empty() {
                 served.hear_end();
             }
         }
@@ -320,7 +320,7 @@ impl Channel {
             return ChannelStatus::Open;
         }
         let reason = format!("{} cannot be started: {why}", served.exec.program.name());
-        served.seat = None;
+        served.permit = None;
         let kind = if is_short { Kind::NoResources } else { Kind::Program };
         self.fail(kind, &reason, context);
         self.reason = Some(reason.into());
@@ -435,7 +435,7 @@ impl Channel {
         if child.has_group() || served.out.is_some() {
             served.signal = Some(served.signal.unwrap_or(Signal::Term(context.now.after(context.grace))));
         } else {
-            (served.child, served.seat, served.signal) = (None, None, None);
+            (served.child, served.permit, served.signal) = (None, None, None);
         }
         if self.phase == Phase::Ending {
             return self.gone(context);
@@ -463,7 +463,7 @@ impl Channel {
         served.hear_errors(number, context);
         served.input = None;
         if served.child.as_ref().is_some_and(|child| !child.has_group()) {
-            (served.child, served.seat, served.signal) = (None, None, None);
+            (served.child, served.permit, served.signal) = (None, None, None);
         }
         if is_judged && ended != Ended::Exited(0) {
             let reason = format!("{} {ended}", served.exec.program.name());
@@ -522,14 +522,14 @@ impl Channel {
         if served.retry.is_some_and(|(at, _)| now >= at) {
             return self.start_child(context);
         }
-        if served.unheard.again().is_some_and(|at| now >= at) {
+        if served.stdin.again().is_some_and(|at| now >= at) {
             return self.tell_child(&[], context);
         }
         if let (Some(child), Some(signal)) = (&served.child, served.signal) {
             served.signal = signal.send(child, now);
             if served.signal.is_none() && served.ended.is_some() {
                 // Nobody of its group is left; whoever has its output still is no concern of the connection.
-                (served.child, served.seat, served.out) = (None, None, None);
+                (served.child, served.permit, served.out) = (None, None, None);
                 return self.settle_child(context);
             }
         }
@@ -570,7 +570,7 @@ impl Channel {
         });
         let signal = served.signal.map(Signal::at);
         let retry = served.retry.map(|(at, _)| at);
-        self.deadline = [quiet, signal, retry, served.unheard.again()].into_iter().flatten().min();
+        self.deadline = [quiet, signal, retry, served.stdin.again()].into_iter().flatten().min();
     }
 
     /// Bytes from the peer and to it, as the kernel counted them, where they did not pass us.
@@ -609,7 +609,7 @@ impl Channel {
         {
             let ended = child.kill();
             served.ended = served.ended.or(ended).or(Some(Ended::Unknown));
-            (served.child, served.seat) = (None, None);
+            (served.child, served.permit) = (None, None);
         }
     }
 
@@ -621,7 +621,7 @@ impl Channel {
             return None;
         }
         let (child, signal) = (served.child.take()?, served.signal?);
-        Some(Leftover { child, signal, _seat: served.seat.take() })
+        Some(Leftover { child, signal, _permit: served.permit.take() })
     }
 
     /// Has the kernel tell of what its program waits for.
@@ -630,7 +630,7 @@ impl Channel {
         let has_bytes = !self.inbox.is_empty();
         match &mut self.agent {
             Agent::Child(served) => {
-                let has_to_hear = has_bytes || served.unheard.waits_for_room();
+                let has_to_hear = has_bytes || served.stdin.waits_for_room();
                 served.watch(poller, key, may_say, has_to_hear)
             }
             _ => Ok(()),

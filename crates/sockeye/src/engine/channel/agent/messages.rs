@@ -20,17 +20,17 @@ use transcript::Moment;
 impl Served {
     /// Gives it the messages that it takes now.
     pub(super) fn hear_messages(&mut self, now: Moment) {
-        if self.unheard.is_empty() {
+        if self.stdin.is_empty() {
             return;
         }
-        let mut unheard = std::mem::take(&mut self.unheard);
-        let is_heard = self.input().is_some_and(|input| unheard.pass_on(input, now).is_ok());
+        let mut stdin = std::mem::take(&mut self.stdin);
+        let is_heard = self.input().is_some_and(|input| stdin.pass_on(input, now).is_ok());
         if !is_heard {
             // It does not want to hear.
-            unheard.clear();
+            stdin.clear();
             self.hear_nothing();
         }
-        self.unheard = unheard;
+        self.stdin = stdin;
     }
 }
 
@@ -53,7 +53,7 @@ impl Channel {
         if served.has_terminal() && self.inbox.len() + message.len() <= limits::WAITING_BYTES {
             return self.tell_child(&message, context);
         }
-        if served.has_terminal() || !served.unheard.push(message) {
+        if served.has_terminal() || !served.stdin.push(message) {
             let error = format!(
                 "{}: datagrams that a program did not read in time: {} of {} wait already",
                 context.origin.endpoint,

@@ -11,14 +11,14 @@ mod load;
 mod messages;
 mod parked;
 mod play;
-mod unheard;
+mod stdin_queue;
 
 use std::sync::Arc;
 
 use transcript::{Play, Script};
 
 use super::super::account::silence;
-use super::super::exec::Seat;
+use super::super::exec::ProgramPermit;
 use super::super::origin::Closer;
 use super::super::web::Web;
 use super::super::{Behaviour, Context};
@@ -71,9 +71,9 @@ impl Agent {
     }
 
     /// Gives its program the room that it takes.
-    pub(in crate::engine) fn take_seat(&mut self, seat: Seat) {
+    pub(in crate::engine) fn take_permit(&mut self, permit: ProgramPermit) {
         if let Self::Child(served) = self {
-            served.seat = Some(seat);
+            served.permit = Some(permit);
         }
     }
 

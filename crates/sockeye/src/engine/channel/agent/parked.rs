@@ -5,7 +5,7 @@ use std::sync::Arc;
 use transcript::{Next, Play, Script};
 
 use super::super::super::Context;
-use super::super::super::handed::{Going, Handed, Standing};
+use super::super::super::handoff::{Continuation, DetachedPlay, Handoff};
 use super::super::{Channel, ChannelStatus};
 use super::Agent;
 
@@ -14,14 +14,14 @@ impl Channel {
     pub(super) fn hand_over(&mut self, next: Option<Next>, context: &mut Context<'_>) {
         let Agent::Play(play, script) = std::mem::replace(&mut self.agent, Agent::Parked) else { return };
         (self.deadline, self.paused) = (None, true);
-        let standing = Standing { play, script };
-        let going = match next {
-            Some(next) => Going::Asks(standing, next),
-            None => Going::On(standing),
+        let detached = DetachedPlay { play, script };
+        let continuation = match next {
+            Some(next) => Continuation::Requests(detached, next),
+            None => Continuation::Continues(detached),
         };
         let is_first = self.group == self.number;
         let first = is_first.then(|| self.conversation(context.origin));
-        context.handed.push_back(Handed { group: self.group, first, going });
+        context.handoffs.push_back(Handoff { group: self.group, first, continuation });
     }
 
     /// It comes back.

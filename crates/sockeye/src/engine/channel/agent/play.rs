@@ -6,7 +6,7 @@ use transcript::{Ending, FaultKind, Input, Next, Script};
 
 use super::super::super::Context;
 use super::super::super::account::silence;
-use super::super::super::handed::{Going, Handed};
+use super::super::super::handoff::{Continuation, Handoff};
 use super::super::super::origin::Closer;
 use super::super::{Channel, ChannelStatus, NO_MEMORY, append};
 use super::Agent;
@@ -183,7 +183,7 @@ impl Channel {
     /// The play is over.
     pub(super) fn over(&mut self, ending: Ending, context: &mut Context<'_>) -> ChannelStatus {
         if self.group != 0 && !matches!(ending, Ending::GoesOn { .. }) {
-            context.handed.push_back(Handed { group: self.group, first: None, going: Going::Over });
+            context.handoffs.push_back(Handoff { group: self.group, first: None, continuation: Continuation::Over });
         }
         match ending {
             Ending::Done | Ending::Left => {

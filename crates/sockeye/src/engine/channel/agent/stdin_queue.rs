@@ -21,7 +21,7 @@ const SOON: Duration = Duration::from_millis(1);
 
 /// What a program has not heard.
 #[derive(Debug, Default)]
-pub(super) struct Unheard {
+pub(super) struct StdinQueue {
     messages: VecDeque<Box<[u8]>>,
     bytes: usize,
     /// How much of the first one is in the pipe.
@@ -32,7 +32,7 @@ pub(super) struct Unheard {
     again: Option<Moment>,
 }
 
-impl Unheard {
+impl StdinQueue {
     /// A pipe was made.
     pub(super) fn begin(&mut self, pipe: impl AsFd) {
         self.is_large = fcntl_setpipe_size(pipe, PAGE).is_err();

@@ -8,27 +8,27 @@ use crate::event::Conversation;
 
 /// A play that leaves a connection, and what it asks for.
 #[derive(Debug)]
-pub(super) struct Handed {
+pub(super) struct Handoff {
     pub(super) group: u64,
     /// The conversation that it leaves, if that is the play's first.
     pub(super) first: Option<Conversation>,
-    pub(super) going: Going,
+    pub(super) continuation: Continuation,
 }
 
 /// What becomes of a play behind a connection.
 #[derive(Debug)]
-pub(super) enum Going {
+pub(super) enum Continuation {
     /// It goes on, and says where.
-    On(Standing),
+    Continues(DetachedPlay),
     /// It asked for this.
-    Asks(Standing, Next),
+    Requests(DetachedPlay, Next),
     /// It is over.
     Over,
 }
 
 /// A play without a connection in hand.
 #[derive(Debug)]
-pub(super) struct Standing {
+pub(super) struct DetachedPlay {
     pub(super) play: Play,
     pub(super) script: Arc<Script>,
 }

@@ -3,28 +3,30 @@
 
 use super::say::MOST_SHOWN;
 use super::{Heard, Last, Play, SAID_AHEAD, Walk, Watch};
-use crate::program::{Answer, AnswerPart, CHUNK, Message, Own, Round, Rounds, Takes, Text, Usual, matcher};
+use crate::program::{
+    Answer, AnswerPart, Bookkeeping, CHUNK, FastPath, KnownExchange, Message, QuickMatch, Text, TextForm, matcher,
+};
 use crate::syntax::Eol;
 use crate::values::{Block, Scratch};
 
 impl<W: Watch> Walk<'_, W> {
-    /// Answers as many whole lines as begin a round, where there are such.
+    /// Answers as many whole lines as begin a known exchange, where there are such.
     #[inline(always)]
-    pub(super) fn rounds(&mut self, play: &mut Play, rounds: &Rounds) {
-        match &rounds.own {
-            None => self.rounds_of::<false>(play, rounds, &Own::default()),
-            Some(own) => self.own_rounds(play, rounds, own),
+    pub(super) fn take_fast_path(&mut self, play: &mut Play, fast_path: &FastPath) {
+        match &fast_path.own {
+            None => self.answer_batch::<false>(play, fast_path, &Bookkeeping::default()),
+            Some(own) => self.fast_path_with_bookkeeping(play, fast_path, own),
         }
     }
 
-    /// The same, where there is more to a round than its answer: apart, so that each of the two has the registers.
+    /// The same, where there is more to an exchange than its answer: apart, so that each of the two has the registers.
     #[inline(never)]
-    pub(super) fn own_rounds(&mut self, play: &mut Play, rounds: &Rounds, own: &Own) {
-        self.rounds_of::<true>(play, rounds, own);
+    pub(super) fn fast_path_with_bookkeeping(&mut self, play: &mut Play, fast_path: &FastPath, own: &Bookkeeping) {
+        self.answer_batch::<true>(play, fast_path, own);
     }
 
     #[inline(always)]
-    fn rounds_of<const MORE: bool>(&mut self, play: &mut Play, rounds: &Rounds, own: &Own) {
+    fn answer_batch<const MORE: bool>(&mut self, play: &mut Play, fast_path: &FastPath, own: &Bookkeeping) {
         let script = self.script;
         let input = self.input;
         let rest = &input.bytes[self.at..];
@@ -34,7 +36,7 @@ impl<W: Watch> Walk<'_, W> {
         let takes_crlf = matches!(script.eol, Eol::Any | Eol::CrLf);
         let takes_lf = matches!(script.eol, Eol::Any | Eol::Lf);
         let turn = own.turn.as_ref().filter(|_| MORE);
-        // The round that leaves the loop is the walk's.
+        // The exchange that leaves the loop is the walk's.
         let all = match own.count {
             Some(count) if MORE => count.last.saturating_sub(play.counters[count.counter]),
             _ => 0,
@@ -67,7 +69,9 @@ impl<W: Watch> Walk<'_, W> {
                 }
             }
             let start = if MORE { answers.length() } else { 0 };
-            let Some(answer) = answers.round::<MORE>(&rounds.ways, &rest[begin..], text, heard) else { break };
+            let Some(answer) = answers.exchange::<MORE>(&fast_path.exchanges, &rest[begin..], text, heard) else {
+                break;
+            };
             if MORE {
                 done += 1;
                 turns = turns.wrapping_add(1);
@@ -149,28 +153,30 @@ impl<'w> Answers<'w> {
         self.filled = 0;
     }
 
-    /// Answers the line that the bytes begin with, if the first way that takes it is a round.
+    /// Answers the line that the bytes begin with, if the first exchange that takes it has a known answer.
     #[inline(always)]
-    fn round<'r, const MORE: bool>(
+    fn exchange<'r, const MORE: bool>(
         &mut self,
-        ways: &'r [Round],
+        exchanges: &'r [KnownExchange],
         bytes: &[u8],
         length: usize,
         heard: Heard,
     ) -> Option<&'r Answer> {
         let line = &bytes[..length];
-        for round in ways {
-            match &round.takes {
-                Takes::Only(text) if line.len() != text.len() || line != &text[..] => continue,
-                Takes::Turned if !MORE || !is_between(line, round, self.said) => continue,
-                Takes::Only(_) | Takes::Turned | Takes::All => {
-                    let answer = round.answer.as_ref()?;
+        for exchange in exchanges {
+            match &exchange.quick_match {
+                QuickMatch::Only(text) if line.len() != text.len() || line != &text[..] => continue,
+                QuickMatch::Turned if !MORE || !is_between(line, exchange, self.said) => continue,
+                QuickMatch::Only(_) | QuickMatch::Turned | QuickMatch::All => {
+                    let answer = exchange.answer.as_ref()?;
                     self.say(&answer.texts[usize::from(heard == Heard::CrLf)], |_| (bytes, length));
                     return Some(answer);
                 }
-                Takes::Other if !matcher::line_matches(&self.messages[round.message], line, self.scratch) => continue,
-                Takes::Other => {
-                    let answer = round.answer.as_ref()?;
+                QuickMatch::Other if !matcher::line_matches(&self.messages[exchange.message], line, self.scratch) => {
+                    continue;
+                }
+                QuickMatch::Other => {
+                    let answer = exchange.answer.as_ref()?;
                     let captured = std::mem::take(&mut self.scratch.captured);
                     self.say(&answer.texts[usize::from(heard == Heard::CrLf)], |slot| {
                         let found = captured.iter().rfind(|captured| captured.slot == slot);
@@ -189,8 +195,8 @@ impl<'w> Answers<'w> {
     fn say<'a>(&mut self, text: &'a Text, hole: impl Fn(usize) -> (&'a [u8], usize)) {
         // What most answers are is put down without asking for room three times. Copying a fixed number of bytes is two
         // instructions, and copying any number a call.
-        match &text.usual {
-            Usual::Around { before, first, slot, after, last } => {
+        match &text.form {
+            TextForm::Around { before, first, slot, after, last } => {
                 let (bytes, length) = hole(*slot);
                 if length <= CHUNK
                     && let Some(value) = bytes.first_chunk::<CHUNK>()
@@ -204,14 +210,14 @@ impl<'w> Answers<'w> {
                     return;
                 }
             }
-            Usual::Short(bytes, length) => {
+            TextForm::Short(bytes, length) => {
                 if let Some(room) = self.block.get_mut(self.filled..self.filled + CHUNK) {
                     room.copy_from_slice(bytes);
                     self.filled += length;
                     return;
                 }
             }
-            Usual::Other => {}
+            TextForm::Other => {}
         }
         self.say_parts(&text.parts, hole);
     }
@@ -266,9 +272,9 @@ fn whole(bytes: &[u8]) -> (&[u8], usize) {
     (bytes, bytes.len())
 }
 
-/// Whether a line is a value between the texts of a round.
-fn is_between(line: &[u8], round: &Round, value: &[u8]) -> bool {
-    let Some((before, after)) = round.between.as_deref() else { return false };
+/// Whether a line is a value between the texts of an exchange.
+fn is_between(line: &[u8], exchange: &KnownExchange, value: &[u8]) -> bool {
+    let Some((before, after)) = exchange.between.as_deref() else { return false };
     let inside = line.strip_prefix(&before[..]).and_then(|rest| rest.strip_suffix(&after[..]));
     inside.is_some_and(|inside| inside == value)
 }

@@ -29,7 +29,7 @@ pub(super) enum Message {
 
 /// What the others see of one loop. Each has cache lines of its own: only what changes for all is fetched by all.
 #[repr(align(128))]
-struct Seat {
+struct Worker {
     /// Connections, those on their way to it included.
     live: AtomicUsize,
     /// Conversations that have ended there.
@@ -44,8 +44,8 @@ struct Seat {
 }
 
 /// The loops of one server. The first one's seat is 0.
-pub(super) struct Team {
-    seats: Box<[Seat]>,
+pub(super) struct Workers {
+    list: Box<[Worker]>,
     /// The first wants to know of every connection that ends.
     is_attentive: AtomicBool,
     /// A loop ended though nobody stopped it.
@@ -54,14 +54,14 @@ pub(super) struct Team {
     is_crowded: AtomicBool,
 }
 
-impl Team {
+impl Workers {
     /// Seats for so many loops; only the first one's is taken.
     ///
     /// # Errors
     /// As eventfd(2).
     pub(super) fn new(loops: usize) -> io::Result<Self> {
-        let seats = (0..loops).map(|index| {
-            Ok(Seat {
+        let list = (0..loops).map(|index| {
+            Ok(Worker {
                 live: AtomicUsize::new(0),
                 closed: AtomicU64::new(0),
                 memory: AtomicUsize::new(0),
@@ -71,24 +71,24 @@ impl Team {
             })
         });
         let (is_attentive, has_lost, is_crowded) = Default::default();
-        Ok(Self { seats: seats.collect::<io::Result<_>>()?, is_attentive, has_lost, is_crowded })
+        Ok(Self { list: list.collect::<io::Result<_>>()?, is_attentive, has_lost, is_crowded })
     }
 
-    pub(super) fn waker(&self, seat: usize) -> BorrowedFd<'_> {
-        self.seats[seat].mail.as_fd()
+    pub(super) fn waker(&self, worker: usize) -> BorrowedFd<'_> {
+        self.list[worker].mail.as_fd()
     }
 
     /// A loop is there.
-    pub(super) fn join(&self, seat: usize) {
-        self.seats[seat].is_empty.store(false, Ordering::SeqCst);
+    pub(super) fn join(&self, worker: usize) {
+        self.list[worker].is_empty.store(false, Ordering::SeqCst);
     }
 
     /// A loop has ended: nothing of it counts any more but what it closed.
-    pub(super) fn leave(&self, seat: usize, in_order: bool) {
-        let place = &self.seats[seat];
-        place.is_empty.store(true, Ordering::SeqCst);
-        place.live.store(0, Ordering::SeqCst);
-        place.memory.store(0, Ordering::SeqCst);
+    pub(super) fn leave(&self, worker: usize, in_order: bool) {
+        let left = &self.list[worker];
+        left.is_empty.store(true, Ordering::SeqCst);
+        left.live.store(0, Ordering::SeqCst);
+        left.memory.store(0, Ordering::SeqCst);
         if !in_order {
             self.has_lost.store(true, Ordering::SeqCst);
         }
@@ -102,30 +102,30 @@ impl Team {
 
     /// The loop with the fewest connections: the next one is for it.
     pub(super) fn freest(&self) -> usize {
-        let there = self.seats.iter().enumerate().filter(|(_, seat)| !seat.is_empty.load(Ordering::SeqCst));
-        there.min_by_key(|(_, seat)| seat.live.load(Ordering::SeqCst)).map_or(0, |(index, _)| index)
+        let there = self.list.iter().enumerate().filter(|(_, worker)| !worker.is_empty.load(Ordering::SeqCst));
+        there.min_by_key(|(_, worker)| worker.live.load(Ordering::SeqCst)).map_or(0, |(index, _)| index)
     }
 
     /// Connections of all loops.
     pub(super) fn live(&self) -> usize {
-        self.seats.iter().map(|seat| seat.live.load(Ordering::SeqCst)).sum()
+        self.list.iter().map(|worker| worker.live.load(Ordering::SeqCst)).sum()
     }
 
     /// Conversations that have ended in the loops other than the first.
     pub(super) fn closed_elsewhere(&self) -> u64 {
-        self.seats.iter().skip(1).map(|seat| seat.closed.load(Ordering::SeqCst)).sum()
+        self.list.iter().skip(1).map(|worker| worker.closed.load(Ordering::SeqCst)).sum()
     }
 
     /// A connection is for this loop.
-    pub(super) fn add(&self, seat: usize) {
-        self.seats[seat].live.fetch_add(1, Ordering::SeqCst);
+    pub(super) fn add(&self, worker: usize) {
+        self.list[worker].live.fetch_add(1, Ordering::SeqCst);
     }
 
     /// A connection of this loop has ended; so many conversations had, all in all.
-    pub(super) fn remove(&self, seat: usize, closed: u64) {
-        self.seats[seat].closed.store(closed, Ordering::SeqCst);
-        self.seats[seat].live.fetch_sub(1, Ordering::SeqCst);
-        if seat != 0 && self.is_attentive.load(Ordering::SeqCst) {
+    pub(super) fn remove(&self, worker: usize, closed: u64) {
+        self.list[worker].closed.store(closed, Ordering::SeqCst);
+        self.list[worker].live.fetch_sub(1, Ordering::SeqCst);
+        if worker != 0 && self.is_attentive.load(Ordering::SeqCst) {
             self.wake(0);
         }
     }
@@ -136,9 +136,9 @@ impl Team {
     }
 
     /// The buffers of this loop take so many bytes.
-    pub(super) fn holds(&self, seat: usize, bytes: usize) {
+    pub(super) fn holds(&self, worker: usize, bytes: usize) {
         // Mostly nothing has changed, and then nobody has to fetch it again.
-        let memory = &self.seats[seat].memory;
+        let memory = &self.list[worker].memory;
         if memory.load(Ordering::Relaxed) != bytes {
             memory.store(bytes, Ordering::Relaxed);
         }
@@ -146,7 +146,7 @@ impl Team {
 
     /// Bytes that the buffers of all loops take.
     pub(super) fn memory(&self) -> usize {
-        self.seats.iter().map(|seat| seat.memory.load(Ordering::Relaxed)).sum()
+        self.list.iter().map(|worker| worker.memory.load(Ordering::Relaxed)).sum()
     }
 
     /// Whether room is to be made: from when there is too little of it until there is enough.
@@ -154,7 +154,7 @@ impl Team {
         let was = self.is_crowded.load(Ordering::SeqCst);
         if too_much && !was {
             // What the loops said before is long ago.
-            self.seats.iter().for_each(|seat| seat.waits_since.store(0, Ordering::SeqCst));
+            self.list.iter().for_each(|worker| worker.waits_since.store(0, Ordering::SeqCst));
         }
         let is_crowded = too_much || was && !enough;
         if is_crowded != was {
@@ -164,55 +164,55 @@ impl Team {
     }
 
     /// Of what this loop holds, the first waits since then.
-    pub(super) fn waits_since(&self, seat: usize, since: Moment) {
-        self.seats[seat].waits_since.store(since.nanos(), Ordering::SeqCst);
+    pub(super) fn waits_since(&self, worker: usize, since: Moment) {
+        self.list[worker].waits_since.store(since.nanos(), Ordering::SeqCst);
     }
 
     /// A loop that holds something which waits longer than all that this one holds, or that has not said so.
-    pub(super) fn waits_longer(&self, seat: usize) -> Option<usize> {
-        let since = |seat: &Seat| seat.waits_since.load(Ordering::SeqCst);
-        let own = since(&self.seats[seat]);
-        let others = self.seats.iter().enumerate().filter(|(index, _)| *index != seat);
-        let holding = others.filter(|(_, seat)| seat.memory.load(Ordering::Relaxed) > 0);
-        let first = holding.map(|(index, seat)| (since(seat), index)).min()?;
+    pub(super) fn waits_longer(&self, worker: usize) -> Option<usize> {
+        let since = |worker: &Worker| worker.waits_since.load(Ordering::SeqCst);
+        let own = since(&self.list[worker]);
+        let others = self.list.iter().enumerate().filter(|(index, _)| *index != worker);
+        let holding = others.filter(|(_, worker)| worker.memory.load(Ordering::Relaxed) > 0);
+        let first = holding.map(|(index, worker)| (since(worker), index)).min()?;
         (first.0 < own).then_some(first.1)
     }
 
     /// Leaves a message; who has left enough of them wakes the loop.
-    pub(super) fn write(&self, seat: usize, message: Message) {
-        self.seats[seat].mail.write(message);
+    pub(super) fn write(&self, worker: usize, message: Message) {
+        self.list[worker].mail.write(message);
     }
 
     /// Leaves a message for each loop but the first, and wakes it.
     pub(super) fn write_all(&self, message: impl Fn() -> Message) {
-        let there = |seat: &usize| !self.seats[*seat].is_empty.load(Ordering::SeqCst);
-        for seat in (1..self.seats.len()).filter(there) {
-            self.write(seat, message());
-            self.wake(seat);
+        let there = |worker: &usize| !self.list[*worker].is_empty.load(Ordering::SeqCst);
+        for worker in (1..self.list.len()).filter(there) {
+            self.write(worker, message());
+            self.wake(worker);
         }
     }
 
     /// The messages that have come.
-    pub(super) fn messages(&self, seat: usize) -> Vec<Message> {
-        self.seats[seat].mail.take()
+    pub(super) fn messages(&self, worker: usize) -> Vec<Message> {
+        self.list[worker].mail.take()
     }
 
-    pub(super) fn wake(&self, seat: usize) {
-        self.seats[seat].mail.wake();
+    pub(super) fn wake(&self, worker: usize) {
+        self.list[worker].mail.wake();
     }
 }
 
 /// One observer for several loops: each waits for the others while it is told something.
 #[derive(Clone)]
-pub(super) struct Together(Arc<Mutex<Box<dyn Observer>>>);
+pub(super) struct SharedObserver(Arc<Mutex<Box<dyn Observer>>>);
 
-impl Together {
+impl SharedObserver {
     pub(super) fn new(observer: Box<dyn Observer>) -> Self {
         Self(Arc::new(Mutex::new(observer)))
     }
 }
 
-impl Observer for Together {
+impl Observer for SharedObserver {
     fn observe(&mut self, event: Event) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).observe(event);
     }
@@ -224,43 +224,45 @@ mod tests {
 
     #[test]
     fn the_next_connection_is_for_the_loop_with_the_fewest() {
-        let team = Team::new(3).unwrap();
-        assert_eq!(team.freest(), 0);
-        team.join(1);
-        team.join(2);
+        let workers = Workers::new(3).unwrap();
+        assert_eq!(workers.freest(), 0);
+        workers.join(1);
+        workers.join(2);
         for _ in 0..1000 {
-            team.add(team.freest());
+            workers.add(workers.freest());
         }
-        let live: Vec<usize> = team.seats.iter().map(|seat| seat.live.load(Ordering::SeqCst)).collect();
-        assert_eq!((live, team.live()), (vec![334, 333, 333], 1000));
-        team.remove(1, 1);
-        assert_eq!((team.freest(), team.closed_elsewhere()), (1, 1));
-        team.leave(1, false);
-        assert_eq!((team.freest(), team.has_lost()), (2, true));
+        let live: Vec<usize> = workers.list.iter().map(|worker| worker.live.load(Ordering::SeqCst)).collect();
+        assert_eq!((live, workers.live()), (vec![334, 333, 333], 1000));
+        workers.remove(1, 1);
+        assert_eq!((workers.freest(), workers.closed_elsewhere()), (1, 1));
+        workers.leave(1, false);
+        assert_eq!((workers.freest(), workers.has_lost()), (2, true));
     }
 
     #[test]
     fn who_waits_longest_is_found_in_whatever_loop() {
-        let team = Team::new(3).unwrap();
-        assert!(!team.is_crowded(false, true) && team.is_crowded(true, false) && team.is_crowded(false, false));
-        (0..3).for_each(|seat| team.holds(seat, 100));
-        team.waits_since(0, Moment::from_nanos(30));
+        let workers = Workers::new(3).unwrap();
+        assert!(
+            !workers.is_crowded(false, true) && workers.is_crowded(true, false) && workers.is_crowded(false, false)
+        );
+        (0..3).for_each(|worker| workers.holds(worker, 100));
+        workers.waits_since(0, Moment::from_nanos(30));
         // The others have not looked.
-        assert_eq!(team.waits_longer(0), Some(1));
-        team.waits_since(1, Moment::from_nanos(20));
-        team.waits_since(2, Moment::from_nanos(10));
-        assert_eq!([0, 1, 2].map(|seat| team.waits_longer(seat)), [Some(2), Some(2), None]);
+        assert_eq!(workers.waits_longer(0), Some(1));
+        workers.waits_since(1, Moment::from_nanos(20));
+        workers.waits_since(2, Moment::from_nanos(10));
+        assert_eq!([0, 1, 2].map(|worker| workers.waits_longer(worker)), [Some(2), Some(2), None]);
         // It has closed the first, and the next one waits less long.
-        team.waits_since(2, Moment::from_nanos(25));
-        assert_eq!([0, 1, 2].map(|seat| team.waits_longer(seat)), [Some(1), None, Some(1)]);
-        team.holds(1, 0);
-        assert_eq!([0, 2].map(|seat| team.waits_longer(seat)), [Some(2), None]);
-        assert!(!team.is_crowded(false, true));
+        workers.waits_since(2, Moment::from_nanos(25));
+        assert_eq!([0, 1, 2].map(|worker| workers.waits_longer(worker)), [Some(1), None, Some(1)]);
+        workers.holds(1, 0);
+        assert_eq!([0, 2].map(|worker| workers.waits_longer(worker)), [Some(2), None]);
+        assert!(!workers.is_crowded(false, true));
     }
 
     #[test]
     fn only_who_begins_to_attend_must_look_again() {
-        let team = Team::new(2).unwrap();
-        assert_eq!([true, true, false, true].map(|attends| team.attend(attends)), [true, false, false, true]);
+        let workers = Workers::new(2).unwrap();
+        assert_eq!([true, true, false, true].map(|attends| workers.attend(attends)), [true, false, false, true]);
     }
 }

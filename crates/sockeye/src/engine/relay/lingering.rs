@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_micros(200);
 const LONGEST_LOOK: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
-pub(super) struct Parting {
+pub(super) struct LingeringPair {
     guests: Vec<Guest>,
     event: Event,
     outcome: Outcome,
@@ -28,7 +28,7 @@ pub(super) struct Parting {
     next: Moment,
 }
 
-impl Parting {
+impl LingeringPair {
     pub(super) fn new(guests: Vec<Guest>, event: Event, outcome: Outcome, now: Moment, grace: Duration) -> Self {
         Self { guests, event, outcome, term_at: now.after(grace), was_asked: false, look: LOOK, next: now }
     }
@@ -86,13 +86,13 @@ impl Parting {
 
 impl Loop {
     /// Looks whether those are over that are waited for.
-    pub(super) fn see_to_partings(&mut self) {
+    pub(super) fn finish_lingering(&mut self) {
         let mut index = 0;
-        while index < self.partings.len() {
-            let parting = &mut self.partings[index];
-            if parting.next <= self.now && parting.is_over(self.now) {
-                let parting = self.partings.swap_remove(index);
-                self.part(parting);
+        while index < self.lingering.len() {
+            let pair = &mut self.lingering[index];
+            if pair.next <= self.now && pair.is_over(self.now) {
+                let pair = self.lingering.swap_remove(index);
+                self.finish(pair);
             } else {
                 index += 1;
             }
@@ -100,8 +100,8 @@ impl Loop {
     }
 
     /// Those that are not over by now are ended.
-    pub(super) fn part(&mut self, parting: Parting) {
-        let (event, outcome) = parting.conclude();
+    pub(super) fn finish(&mut self, pair: LingeringPair) {
+        let (event, outcome) = pair.conclude();
         self.is_over(event, &outcome);
     }
 }

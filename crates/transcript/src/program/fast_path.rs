@@ -1,6 +1,6 @@
-//! Rounds: ways from a place where a line of theirs is awaited back to that place, on which nothing happens but that known
+//! The fast path: exchanges from a place where a line of theirs is awaited back to that place, on which nothing happens but that known
 //! answers are said. They are worked out once, so that a batch of such lines is answered without walking operation by
-//! operation. Whose loop it is does not matter: in one of ours rounds are counted, and defaults may be said in turn.
+//! operation. Whose loop it is does not matter: in one of ours exchanges are counted, and defaults may be said in turn.
 
 use super::{
     Arm, Depends, First, Fork, Literal, Message, Op, Pattern, Pc, Piece, PieceKind, Plan, Program, Shape, matcher,
@@ -17,18 +17,18 @@ const LARGEST: usize = 8 * 1024;
 /// Bytes that are copied at once, however few are needed: that is two instructions, and a copy of any length is a call.
 pub(crate) const CHUNK: usize = 16;
 
-/// The rounds from one place.
+/// The known exchanges from one place.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Rounds {
-    /// Each way that a line may begin, in the order in which they are tried; empty if none is a round.
-    pub(crate) ways: Box<[Round]>,
+pub(crate) struct FastPath {
+    /// Each way that a line may begin, in the order in which they are tried; empty if none of them has a known answer.
+    pub(crate) exchanges: Box<[KnownExchange]>,
     /// What all of them do besides; nothing at all if no more is to be done than to answer.
-    pub(crate) own: Option<Box<Own>>,
+    pub(crate) own: Option<Box<Bookkeeping>>,
 }
 
-/// What a round does where the loop is ours, says defaults in turn, or has what was said kept.
+/// What an exchange does besides where the loop is ours, says defaults in turn, or has what was said kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Own {
+pub(crate) struct Bookkeeping {
     pub(crate) count: Option<Count>,
     pub(crate) turn: Option<Turn>,
 }
@@ -37,7 +37,7 @@ pub(crate) struct Own {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Count {
     pub(crate) counter: usize,
-    /// Where the counter stands when the loop is left: such a round is the walk's.
+    /// Where the counter stands when the loop is left: such an exchange is the walk's.
     pub(crate) last: u32,
 }
 
@@ -59,8 +59,8 @@ impl Turn {
 
 /// One way through a loop.
 #[derive(Debug, Clone)]
-pub(crate) struct Round {
-    pub(crate) takes: Takes,
+pub(crate) struct KnownExchange {
+    pub(crate) quick_match: QuickMatch,
     /// The texts around what was said in turn.
     pub(crate) between: Option<Box<(Literal, Literal)>>,
     /// The message whose line begins it.
@@ -68,7 +68,7 @@ pub(crate) struct Round {
     pub(crate) answer: Option<Answer>,
 }
 
-/// What is said, if the way is a round.
+/// What is said, if it is known.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     /// By the ending of the line that was heard: LF, CRLF.
@@ -82,13 +82,13 @@ pub(crate) struct Answer {
 #[derive(Debug, Clone)]
 pub(crate) struct Text {
     /// The same as the parts, where it is one of the forms that most answers have.
-    pub(crate) usual: Usual,
+    pub(crate) form: TextForm,
     pub(crate) parts: Vec<AnswerPart>,
 }
 
 /// A form of text that is put down without a look at part after part.
 #[derive(Debug, Clone)]
-pub(crate) enum Usual {
+pub(crate) enum TextForm {
     /// The first so many of these bytes.
     Short([u8; CHUNK], usize),
     /// The value of a hole between two short texts.
@@ -99,12 +99,12 @@ pub(crate) enum Usual {
 
 /// Which lines begin a way, where that is quickly told.
 #[derive(Debug, Clone)]
-pub(crate) enum Takes {
+pub(crate) enum QuickMatch {
     /// Every line; all of it is the hole's.
     All,
     /// This one.
     Only(Literal),
-    /// What was said in turn, in its [`Round::between`].
+    /// What was said in turn, in its [`KnownExchange::between`].
     Turned,
     /// What the matcher says.
     Other,
@@ -123,7 +123,7 @@ pub(crate) enum AnswerPart {
     Turn,
 }
 
-/// Fills in the [`Rounds`] of every choice of theirs and of every line of theirs that is all that may come. Where what is said
+/// Fills in the [`FastPath`] of every choice of theirs and of every line of theirs that is all that may come. Where what is said
 /// is `kept`, only text lines are said so: which of them was the last can be seen.
 pub(crate) fn find(program: &mut Program, eol: Eol, kept: bool) {
     if eol == Eol::None {
@@ -133,13 +133,13 @@ pub(crate) fn find(program: &mut Program, eol: Eol, kept: bool) {
         let finder = Finder { program, place: pc, eol, kept };
         match program.ops[pc] {
             Op::Choice(index) if program.choices[index].ours.is_none() => {
-                let rounds = finder.of(&program.choices[index].arms);
-                program.choices[index].rounds = rounds;
+                let fast_path = finder.of(&program.choices[index].arms);
+                program.choices[index].fast_path = fast_path;
             }
             Op::Hear(message) if program.messages[message].form == Form::Text => {
                 let arm = Arm { path: vec![], first: First::Line(message), together: false, pc };
-                let rounds = finder.of(&[arm]);
-                program.messages[message].rounds = rounds;
+                let fast_path = finder.of(&[arm]);
+                program.messages[message].fast_path = fast_path;
             }
             _ => {}
         }
@@ -158,15 +158,15 @@ struct Finder<'a> {
 struct Candidate<'a> {
     /// The slots that the line gives their values.
     captures: Vec<usize>,
-    /// Those that have the same value in every round.
+    /// Those that have the same value in every exchange.
     fixed: Vec<(usize, &'a [u8])>,
-    own: Own,
+    own: Bookkeeping,
     parts: [Vec<AnswerPart>; 2],
     lines: Vec<usize>,
 }
 
 impl Finder<'_> {
-    fn of(&self, arms: &[Arm]) -> Rounds {
+    fn of(&self, arms: &[Arm]) -> FastPath {
         // A way that begins with no line of theirs takes none.
         let lines = arms.iter().filter_map(|arm| match arm.first {
             First::Line(message) => Some((message, self.way(arm, message))),
@@ -174,21 +174,22 @@ impl Finder<'_> {
         });
         let mut lines: Vec<(usize, Option<Candidate<'_>>)> = lines.collect();
         let Some(own) = lines.iter().find_map(|(_, way)| Some(way.as_ref()?.own.clone())) else {
-            return Rounds::default();
+            return FastPath::default();
         };
         // One count is kept for all.
         for (_, way) in &mut lines {
             way.take_if(|way| way.own != own);
         }
-        let round = |(message, way): (usize, Option<Candidate<'_>>)| {
+        let exchange = |(message, way): (usize, Option<Candidate<'_>>)| {
             let between = self.between(message, own.turn.as_ref())?.map(Box::new);
-            let takes = if between.is_some() { Takes::Turned } else { self.takes(message, way.as_ref()) };
+            let quick_match =
+                if between.is_some() { QuickMatch::Turned } else { self.quick_match(message, way.as_ref()) };
             let heard = self.program.messages[message].place.line;
             let answer = way.map(|Candidate { parts, lines, .. }| Answer { texts: parts.map(Text::new), heard, lines });
-            Some(Round { takes, between, message, answer })
+            Some(KnownExchange { quick_match, between, message, answer })
         };
-        let Some(ways) = lines.into_iter().map(round).collect() else { return Rounds::default() };
-        Rounds { ways, own: (self.kept || own != Own::default()).then(|| Box::new(own)) }
+        let Some(exchanges) = lines.into_iter().map(exchange).collect() else { return FastPath::default() };
+        FastPath { exchanges, own: (self.kept || own != Bookkeeping::default()).then(|| Box::new(own)) }
     }
 
     /// The texts around a default that was said in turn, if a line is to be told by it. While a batch goes on, the scratch
@@ -213,13 +214,13 @@ impl Finder<'_> {
     }
 
     /// Which lines begin a way.
-    fn takes(&self, message: usize, way: Option<&Candidate<'_>>) -> Takes {
+    fn quick_match(&self, message: usize, way: Option<&Candidate<'_>>) -> QuickMatch {
         let message = &self.program.messages[message];
         match &message.shape {
-            _ if message.form != Form::Text || message.fold => Takes::Other,
-            Shape::Exact(bytes) => Takes::Only(Literal::clone(bytes)),
+            _ if message.form != Form::Text || message.fold => QuickMatch::Other,
+            Shape::Exact(bytes) => QuickMatch::Only(Literal::clone(bytes)),
             Shape::Around { before, after, pattern: Pattern::Any, .. } if before.is_empty() && after.is_empty() => {
-                Takes::All
+                QuickMatch::All
             }
             Shape::Filled => {
                 let fixed = |piece: &Piece| match &piece.kind {
@@ -231,9 +232,9 @@ impl Finder<'_> {
                     PieceKind::Capture { .. } | PieceKind::Same { .. } => None,
                 };
                 let text: Option<Vec<Vec<u8>>> = message.pieces.iter().map(fixed).collect();
-                text.map_or(Takes::Other, |text| Takes::Only(text.concat().into()))
+                text.map_or(QuickMatch::Other, |text| QuickMatch::Only(text.concat().into()))
             }
-            Shape::Around { .. } | Shape::General => Takes::Other,
+            Shape::Around { .. } | Shape::General => QuickMatch::Other,
         }
     }
 
@@ -244,13 +245,13 @@ impl Finder<'_> {
             return None;
         }
         let captures: Vec<usize> = heard.pieces.iter().filter_map(captured).collect();
-        // A value that is still needed behind the round has to be kept, and that is the walk's work.
+        // A value that is still needed behind the exchange has to be kept, and that is the walk's work.
         let needed = *self.program.needed.get(self.place)?;
         if captures.iter().any(|slot| needed >> slot & 1 == 1) {
             return None;
         }
         let mut way =
-            Candidate { captures, fixed: vec![], own: Own::default(), parts: [vec![], vec![]], lines: vec![] };
+            Candidate { captures, fixed: vec![], own: Bookkeeping::default(), parts: [vec![], vec![]], lines: vec![] };
         let mut copied = 0;
         let mut pc = arm.pc + 1;
         for _ in 0..LONGEST {
@@ -275,7 +276,7 @@ impl Finder<'_> {
                     pc = *body;
                 }
                 Op::Choice(index) => match (&self.program.choices[*index].ours, &self.program.choices[*index].kind) {
-                    (Some(Plan::Rounds { counter, times }), Fork::Loop { body, .. }) => {
+                    (Some(Plan::Repeat { counter, times }), Fork::Loop { body, .. }) => {
                         self.count(&mut way, Count { counter: *counter, last: *times })?;
                         pc = *body;
                     }
@@ -379,14 +380,14 @@ fn add(bytes: &[u8], parts: &mut Vec<AnswerPart>) {
 
 impl Text {
     fn new(parts: Vec<AnswerPart>) -> Self {
-        let usual = match parts[..] {
-            [AnswerPart::Short(text, length)] => Usual::Short(text, length),
+        let form = match parts[..] {
+            [AnswerPart::Short(text, length)] => TextForm::Short(text, length),
             [AnswerPart::Short(before, first), AnswerPart::Hole(slot), AnswerPart::Short(after, last)] => {
-                Usual::Around { before, first, slot, after, last }
+                TextForm::Around { before, first, slot, after, last }
             }
-            _ => Usual::Other,
+            _ => TextForm::Other,
         };
-        Self { usual, parts }
+        Self { form, parts }
     }
 }
 
