@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use sockeye::child::ProgramError;
 use sockeye::failure::Kind;
-use sockeye::net::connect::{ConnectError, NoWayThrough};
+use sockeye::net::connect::{ConnectError, ProxyFailure};
 use sockeye::net::proxy::ProxyError;
 use sockeye::net::secured::SecureError;
-use sockeye::net::tls::{TlsError, Why};
+use sockeye::net::tls::{TlsError, TlsErrorKind};
 use sockeye::verb::talk::UpgradeError;
 use transcript::FaultKind;
 
@@ -131,10 +131,10 @@ impl From<Exit> for ExitCode {
 impl From<&TlsError> for Exit {
     fn from(error: &TlsError) -> Self {
         match error.why {
-            Why::Files => Self::CannotRead,
-            Why::Certificate => Self::Certificate,
+            TlsErrorKind::Files => Self::CannotRead,
+            TlsErrorKind::Certificate => Self::Certificate,
             // It says no, or nothing that is HTTP.
-            Why::WebSocket => Self::HttpStatus,
+            TlsErrorKind::WebSocket => Self::HttpStatus,
             _ => Self::TlsHandshake,
         }
     }
@@ -175,7 +175,7 @@ impl From<&ProgramError> for Exit {
 impl From<&ConnectError> for Exit {
     fn from(error: &ConnectError) -> Self {
         match error {
-            ConnectError::Proxy { why: NoWayThrough::Asked(ProxyError::Unusable(_)), .. } => Self::Usage,
+            ConnectError::Proxy { why: ProxyFailure::Asked(ProxyError::Unusable(_)), .. } => Self::Usage,
             ConnectError::Program { error, .. } => Self::from(error),
             error => Self::from(Kind::from(error)),
         }

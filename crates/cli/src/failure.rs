@@ -10,7 +10,7 @@ const WRONG_TRANSCRIPT: &str = "wrong_transcript";
 
 /// Why a command fails.
 #[derive(Debug, Clone)]
-pub(crate) enum Why {
+pub(crate) enum CommandFailure {
     /// In words that are ours.
     Said(String),
     /// A transcript is wrong.
@@ -19,26 +19,26 @@ pub(crate) enum Why {
     Failed(Box<(Option<Conversation>, Failure)>),
 }
 
-impl Why {
+impl CommandFailure {
     /// A conversation failed.
     pub(crate) fn failed(conversation: Option<Conversation>, failure: Failure) -> Self {
         Self::Failed(Box::new((conversation, failure)))
     }
 }
 
-impl From<String> for Why {
+impl From<String> for CommandFailure {
     fn from(words: String) -> Self {
         Self::Said(words)
     }
 }
 
-impl From<Refused> for Why {
+impl From<Refused> for CommandFailure {
     fn from(refused: Refused) -> Self {
         Self::Refused(refused)
     }
 }
 
-impl Why {
+impl CommandFailure {
     /// In one line.
     pub(crate) fn headline(&self) -> String {
         match self {

@@ -16,7 +16,7 @@ use sockeye::sink::write_until;
 use crate::color::paint;
 use crate::events::{Renderer, Style};
 use crate::exit::Exit;
-use crate::failure::Why;
+use crate::failure::CommandFailure;
 use crate::flags::Common;
 use crate::sys::StandardStreams;
 use crate::{clean, json};
@@ -159,11 +159,11 @@ impl Console {
 
     /// Says why the command ends so.
     pub(crate) fn fail(&self, exit: Exit, why: &str) -> Exit {
-        self.conclude(exit, Why::Said(why.to_owned()))
+        self.conclude(exit, CommandFailure::Said(why.to_owned()))
     }
 
     /// The same, for a reason that is more than words.
-    pub(crate) fn conclude(&self, exit: Exit, why: impl Into<Why>) -> Exit {
+    pub(crate) fn conclude(&self, exit: Exit, why: impl Into<CommandFailure>) -> Exit {
         let why = why.into();
         self.flush();
         if self.json {

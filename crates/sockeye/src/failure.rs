@@ -14,7 +14,7 @@ use std::io;
 use transcript::{FaultKind, Verdict};
 
 use crate::endpoint::Conversation;
-use crate::net::connect::{ConnectError, Left, NoWayThrough};
+use crate::net::connect::{ConnectError, LocalEndReport, ProxyFailure};
 use crate::net::local::Wrong;
 use crate::net::proxy::ProxyError;
 
@@ -114,8 +114,8 @@ impl From<&ConnectError> for Kind {
             ConnectError::NotFound { .. } => Self::NameNotFound,
             ConnectError::TimedOut { .. } => Self::ConnectTimeout,
             ConnectError::Refused { .. } => Self::Refused,
-            ConnectError::Proxy { why: NoWayThrough::NoProxy(error), .. } => Self::from(&**error),
-            ConnectError::Proxy { why: NoWayThrough::Asked(error), .. } => match error {
+            ConnectError::Proxy { why: ProxyFailure::NoProxy(error), .. } => Self::from(&**error),
+            ConnectError::Proxy { why: ProxyFailure::Asked(error), .. } => match error {
                 ProxyError::Strange(_) | ProxyError::Socket(_) => Self::Socket,
                 ProxyError::TimedOut => Self::ConnectTimeout,
                 _ => Self::Refused,
@@ -130,7 +130,7 @@ impl From<&ConnectError> for Kind {
 impl Failure {
     /// What went wrong with a program that was one end of a conversation, or with what was written and read there.
     #[must_use]
-    pub fn of_left(left: &Left) -> Option<Self> {
+    pub fn of_left(left: &LocalEndReport) -> Option<Self> {
         let (wrong, why) = left.wrong()?;
         let kind = match wrong {
             Wrong::Program => Kind::Program,

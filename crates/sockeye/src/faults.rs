@@ -19,7 +19,7 @@ mod stream;
 use std::time::Duration;
 
 pub(crate) use chain::{Chain, Lane, LiveFault, Met};
-pub(crate) use datagrams::DatagramWeather;
+pub(crate) use datagrams::DatagramFaults;
 use random::Random;
 pub(crate) use stream::Limit;
 

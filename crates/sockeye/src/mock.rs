@@ -436,7 +436,7 @@ fn play_as(builder: &Builder, server: SocketAddr) {
         None if script.has_tls() => own().unwrap_or_else(|error| panic!("{error}")),
         None => Trust::system(),
     };
-    let (begins, reconnect) = (talk::Begins::default(), talk::Reconnect::default());
+    let (begins, reconnect) = (talk::InitialLayers::default(), talk::Reconnect::default());
     let setting = talk::Setting { tap: None, trust: &trust, host: "localhost", begins, reconnect, row: None };
     let played = talk::play(connected, &Arc::new(script), &setting);
     if let Some(failure) = played.failure {

@@ -10,4 +10,4 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 
-pub use crate::sys::sandbox::{Further, Held, Reach, Sandbox, SandboxError};
+pub use crate::sys::sandbox::{Further, Reach, Sandbox, SandboxError, SandboxLevel};

@@ -19,7 +19,7 @@ pub use watch::{Exchange, Exchanges, Watch};
 use crate::carrier::{Bound, Carrier, MessageKind};
 use crate::function::{Function, NotEncoded};
 use crate::moment::Moment;
-use crate::program::{Arm, Deed, First, Fork, Op, Order, Pc, Plan, Step as PathStep};
+use crate::program::{Arm, First, Fork, Op, Order, Pc, Plan, Step as PathStep, StreamAction};
 use crate::row::Row;
 use crate::script::Script;
 use crate::syntax::Tls;
@@ -345,7 +345,7 @@ impl Play {
     pub fn reset(&mut self, script: &Script, unread: &[u8], scratch: &mut Scratch) -> Ending {
         self.bring(script, scratch);
         let ending = match &script.program.ops[self.pc] {
-            Op::Expect(Deed::Reset) => self.part(script, self.pc, Ending::Done),
+            Op::Expect(StreamAction::Reset) => self.part(script, self.pc, Ending::Done),
             Op::Choice(_) if unread.is_empty() => match self.way_by_reset(script, scratch) {
                 Some(ending) => ending,
                 None if self.at_rest(script) && script.forgives_resets() => Ending::IdleReset,
@@ -364,7 +364,8 @@ impl Play {
     fn way_by_reset(&mut self, script: &Script, scratch: &mut Scratch) -> Option<Ending> {
         let Op::Choice(index) = &script.program.ops[self.pc] else { return None };
         let choice = &script.program.choices[*index];
-        let is_way = |arm: &&Arm| matches!(arm.first, First::Expect(Deed::Reset)) && expected::allowed(self, &arm.path);
+        let is_way =
+            |arm: &&Arm| matches!(arm.first, First::Expect(StreamAction::Reset)) && expected::allowed(self, &arm.path);
         let arm = choice.arms.iter().filter(|_| choice.ours.is_none()).find(is_way)?;
         let input = Input { bytes: &[], datagram: false, ended: true, now: Moment::default() };
         let (mut output, mut unwatched) = (Output::default(), ());
@@ -417,8 +418,12 @@ impl Play {
     /// that must be said follows, or where it may leave.
     #[must_use]
     pub fn may_end(&self, script: &Script) -> bool {
-        let ends =
-            |first| matches!(first, First::End | First::Expect(Deed::Close) | First::Do(Deed::Close | Deed::Reset));
+        let ends = |first| {
+            matches!(
+                first,
+                First::End | First::Expect(StreamAction::Close) | First::Do(StreamAction::Close | StreamAction::Reset)
+            )
+        };
         self.at_rest(script)
             && match script.program.ops.get(self.pc) {
                 Some(Op::Choice(index)) => {
@@ -600,8 +605,8 @@ impl<'a, W: Watch> Walk<'a, W> {
             Op::Do(deed) => {
                 self.owes_ending = false;
                 match deed {
-                    Deed::Close | Deed::Reset => Err(self.end_ours(play, pc, *deed)),
-                    Deed::StopSending => {
+                    StreamAction::Close | StreamAction::Reset => Err(self.end_ours(play, pc, *deed)),
+                    StreamAction::StopSending => {
                         play.pc = pc + 1;
                         Err(Stop::Next(Next::StopSending))
                     }

@@ -18,7 +18,8 @@ use crate::file::{File, Files};
 use crate::made::Fresh;
 use crate::notation::show_hiding;
 use crate::program::{
-    self, Arm, Deed, Depends, First, Message, Op, Outside, Pattern, Piece, PieceKind, Plan, Program, Unwritten, matcher,
+    self, Arm, Depends, First, Message, Op, Outside, Pattern, Piece, PieceKind, Plan, Program, StreamAction, Unwritten,
+    matcher,
 };
 use crate::secret::Secret;
 use crate::syntax::{Eol, Form, Refused, Tls};
@@ -585,7 +586,7 @@ fn over_messages(program: &Program) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for (op, place) in program.ops.iter().zip(&program.places) {
         let (text, help) = match op {
-            Op::Do(Deed::StopSending) | Op::Expect(Deed::StopSending) => {
+            Op::Do(StreamAction::StopSending) | Op::Expect(StreamAction::StopSending) => {
                 ("a WebSocket ends in both directions at once: `stops sending` has no meaning there", "write `closes`")
             }
             Op::Tls(Tls::Start { .. }) => {
@@ -607,7 +608,7 @@ fn over_packets(program: &Program) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for (op, place) in program.ops.iter().zip(&program.places) {
         let act = match op {
-            Op::Do(Deed::Reset) => "resets",
+            Op::Do(StreamAction::Reset) => "resets",
             Op::Tls(Tls::Start { .. }) => "starttls",
             Op::Tls(Tls::Stop) => "stoptls",
             Op::Connect(_) => "connects",
@@ -625,8 +626,8 @@ fn over_datagrams(program: &Program) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for (op, place) in program.ops.iter().zip(&program.places) {
         let act = match op {
-            Op::Do(Deed::StopSending) | Op::Expect(Deed::StopSending) => "stops sending",
-            Op::Do(Deed::Reset) | Op::Expect(Deed::Reset) => "resets",
+            Op::Do(StreamAction::StopSending) | Op::Expect(StreamAction::StopSending) => "stops sending",
+            Op::Do(StreamAction::Reset) | Op::Expect(StreamAction::Reset) => "resets",
             Op::Tls(Tls::Start { .. }) => "starttls",
             Op::Tls(Tls::Stop) => "stoptls",
             Op::Connect(_) => "connects",
@@ -638,7 +639,7 @@ fn over_datagrams(program: &Program) -> Vec<Diagnostic> {
         );
     }
     for choice in &program.choices {
-        let end = choice.arms.iter().find(|arm| matches!(arm.first, First::Expect(Deed::Close)));
+        let end = choice.arms.iter().find(|arm| matches!(arm.first, First::Expect(StreamAction::Close)));
         if let Some(end) = end.filter(|_| choice.arms.len() > 1) {
             findings.push(
                 Diagnostic::error(program.places[end.pc], "over datagrams nobody hears that the other side closes")

@@ -10,7 +10,7 @@ use sockeye::verb::serve::LoadedTranscript;
 use transcript::{Refused, Transcript};
 
 use crate::exit::Exit;
-use crate::failure::Why;
+use crate::failure::CommandFailure;
 use crate::output::Console;
 
 /// Reads and parses a transcript; what is wrong with it has been said if there is none. `given` are the names that get
@@ -39,7 +39,7 @@ pub(super) enum Unusable {
     Refused(Refused),
 }
 
-impl From<Unusable> for Why {
+impl From<Unusable> for CommandFailure {
     fn from(unusable: Unusable) -> Self {
         match unusable {
             Unusable::Refused(refused) => refused.into(),

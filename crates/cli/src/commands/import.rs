@@ -14,7 +14,7 @@ use transcript::rehearse::rehearse;
 use transcript::{Carrier, Ending, PlayOptions, Script, Side, Transcript};
 
 use crate::exit::Exit;
-use crate::failure::Why;
+use crate::failure::CommandFailure;
 use crate::flags;
 use crate::output::Console;
 use crate::whole;
@@ -125,13 +125,13 @@ fn finished(
 }
 
 /// Nothing is printed that `sockeye check` would not pass.
-fn agrees(name: &str, text: &str, carrier: Carrier) -> Result<(), Why> {
+fn agrees(name: &str, text: &str, carrier: Carrier) -> Result<(), CommandFailure> {
     let transcript = Transcript::parse(name, text.as_bytes(), &[])?;
     let prepare = |side| Script::prepare(&transcript, &PlayOptions::new(side, carrier));
     let (client, server) = (prepare(Side::Client)?, prepare(Side::Server)?);
     let rehearsal = rehearse(&client, &server, |all| all);
     match [rehearsal.client, rehearsal.server].into_iter().find(|ending| !ending.is_success()) {
-        Some(Ending::Failed(verdict)) => Err(Why::failed(None, verdict.into())),
+        Some(Ending::Failed(verdict)) => Err(CommandFailure::failed(None, verdict.into())),
         _ => Ok(()),
     }
 }

@@ -5,12 +5,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use sockeye::address::{self, Address, AddressError, Scheme};
-use sockeye::figures::{Begun, Pace};
+use sockeye::figures::{Begun, LoadModel};
 use sockeye::net::connect::ConnectOptions;
 use sockeye::net::tls::Trust;
 use sockeye::net::words;
 use sockeye::stop;
-use sockeye::verb::load::{Done, Gates, Load, LoadError, LoadOptions, Page, Rows, Shard, Url, Weighted, Work};
+use sockeye::verb::load::{
+    Load, LoadError, LoadOptions, LoadOutcome, Page, Rows, Shard, Thresholds, Url, Weighted, Work,
+};
 
 use super::data::{self, DataError};
 use super::{connection, file, runs, signals};
@@ -69,7 +71,7 @@ fn refused(error: &LoadError, console: &Console) -> Exit {
 }
 
 /// Prints and writes what was measured, and says whether it is enough.
-fn conclude(flags: &Flags, done: &Done, interrupted: Option<Exit>, console: &Console) -> Result<Exit, Exit> {
+fn conclude(flags: &Flags, done: &LoadOutcome, interrupted: Option<Exit>, console: &Console) -> Result<Exit, Exit> {
     let run = &done.run;
     let mut exit = runs::print(&figures::summary(run), [&flags.save, &flags.report], console);
     run.all_warnings().for_each(|warning| console.warn(warning));
@@ -88,7 +90,7 @@ fn conclude(flags: &Flags, done: &Done, interrupted: Option<Exit>, console: &Con
     if let Some(path) = &flags.report {
         whole::write(path, &figures::page(run, None), console).unwrap_or_else(&mut worst);
     }
-    let gates = Gates { p99: flags.max_p99, errors: flags.max_errors, rate: flags.min_rate };
+    let gates = Thresholds { p99: flags.max_p99, errors: flags.max_errors, rate: flags.min_rate };
     let counts = run.measured.counts;
     for missed in gates.missed(run) {
         // Where nothing at all went well, the first failure says why: nobody is there, or not in time.
@@ -119,7 +121,7 @@ fn options(flags: &Flags, console: &Console) -> Result<LoadOptions, Exit> {
             ramp: flags.ramp,
             think: flags.think,
             sources: flags.source.clone(),
-            pace: flags.rate.map_or(Pace::Closed, |rate| Pace::Open { rate, arrivals }),
+            model: flags.rate.map_or(LoadModel::Closed, |rate| LoadModel::Open { rate, arrivals }),
             seed: flags.values.seed.unwrap_or(1),
             fresh: flags.values.fresh(),
             shard: shard(flags).map_err(|why| wrong(&why))?,

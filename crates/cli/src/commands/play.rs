@@ -8,7 +8,7 @@ use sockeye::address::{self, Address, Scheme};
 use sockeye::net::connect::connect_within;
 use sockeye::net::tls::Trust;
 use sockeye::record::{Record, Tap};
-use sockeye::verb::talk::{Begins, Setting, play};
+use sockeye::verb::talk::{InitialLayers, Setting, play};
 use transcript::record::Secret;
 use transcript::{Refused, Script, Side};
 
@@ -18,7 +18,7 @@ use super::play_once::{self, Target, begins_once, judge, prepare, ready_trust, u
 use super::report::{self, Case, Form};
 use super::{connection, file, taps, update};
 use crate::exit::Exit;
-use crate::failure::Why;
+use crate::failure::CommandFailure;
 use crate::flags::Talk;
 use crate::output::Console;
 
@@ -238,12 +238,12 @@ fn open_record(
 fn play_once(
     flags: &Talk,
     ready: &mut Ready<'_>,
-    (trust, begins): &(Trust, Begins),
+    (trust, begins): &(Trust, InitialLayers),
     row: Option<&Row>,
     number: usize,
     record: Option<&Arc<Record>>,
     console: &Console,
-) -> Result<(), (Exit, Why)> {
+) -> Result<(), (Exit, CommandFailure)> {
     let target = ready.target;
     let (script, row) = ready.script(row).map_err(|refused| (Exit::Usage, refused.into()))?;
     let connected = connect_within(&target.address, target.protocol, &connection::options(flags), flags.retry)

@@ -6,12 +6,12 @@ use sockeye::failure::{Failure, Kind};
 use sockeye::net::connect::ConnectError;
 use sockeye::net::tls::Trust;
 use sockeye::verb::serve::LoadedTranscript;
-use sockeye::verb::talk::{Begins, Played};
+use sockeye::verb::talk::{InitialLayers, Played};
 use transcript::{Carrier, PlayOptions, Refused, Script, Side};
 
 use super::connection;
 use crate::exit::Exit;
-use crate::failure::Why;
+use crate::failure::CommandFailure;
 use crate::flags::Talk;
 use crate::output::Console;
 
@@ -59,13 +59,13 @@ pub(super) fn begins_once(target: &Target, script: &Script) -> Result<(), Addres
 }
 
 /// No connection came about.
-pub(super) fn unconnected(error: &ConnectError, flags: &Talk) -> (Exit, Why) {
+pub(super) fn unconnected(error: &ConnectError, flags: &Talk) -> (Exit, CommandFailure) {
     let kind = Kind::from(error);
-    (Exit::from(error), Why::failed(None, Failure::other(kind, connection::no_connection(error, flags))))
+    (Exit::from(error), CommandFailure::failed(None, Failure::other(kind, connection::no_connection(error, flags))))
 }
 
 /// Says what came of a play beside its account; else its code and its account.
-pub(super) fn judge(played: Played, number: usize, console: &Console) -> Result<(), (Exit, Why)> {
+pub(super) fn judge(played: Played, number: usize, console: &Console) -> Result<(), (Exit, CommandFailure)> {
     let Played { failure, protocol, local, peer, sent, received, unjudged, strangers, ended, .. } = played;
     if unjudged > 0 && failure.is_none() {
         console.note(&format!("{peer}: {unjudged} bytes came after the last statement and were not judged"));
@@ -85,12 +85,12 @@ pub(super) fn judge(played: Played, number: usize, console: &Console) -> Result<
         play => play,
     };
     let conversation = Conversation { number: number as u64, protocol, server: peer, client: local, to: None };
-    Err((exit, Why::failed(Some(conversation), failure)))
+    Err((exit, CommandFailure::failed(Some(conversation), failure)))
 }
 
 /// Whose certificates are believed at an address, and how a connection to it begins.
-pub(super) fn security(flags: &Talk, target: &Target, console: &Console) -> Result<(Trust, Begins), Exit> {
-    let begins = Begins::at(&target.address);
+pub(super) fn security(flags: &Talk, target: &Target, console: &Console) -> Result<(Trust, InitialLayers), Exit> {
+    let begins = InitialLayers::at(&target.address);
     match target.address.scheme {
         Some(Scheme::Tls | Scheme::Wss) => Ok((connection::ready_trust(&target.address, flags, console)?, begins)),
         _ => Ok((trust(flags), begins)),

@@ -9,11 +9,11 @@ use sockeye::address::{Address, Scheme};
 use sockeye::event::{Event, Observer};
 use sockeye::net::connect::ConnectError;
 use sockeye::net::listen::ListenError;
-use sockeye::net::tls::{TlsError, Why};
+use sockeye::net::tls::{TlsError, TlsErrorKind};
 use sockeye::record::Tap;
 use sockeye::stop;
 use sockeye::verb::relay::{
-    CaptureFile, Control, Hearers, Listen, LocalError, PairFailure, RelayError, RelayOptions, Summary,
+    CaptureFile, Control, Listen, LocalError, PairFailure, RelayError, RelayOptions, Summary, TapOptions,
 };
 
 use super::sandbox::Wanted;
@@ -92,7 +92,8 @@ fn steered(flags: &Relay, control: &str, options: &RelayOptions, console: &Conso
 }
 
 fn exit_of(error: &RelayError) -> Exit {
-    let of_tls = |error: &TlsError| if error.why == Why::Files { Exit::CannotRead } else { Exit::TlsHandshake };
+    let of_tls =
+        |error: &TlsError| if error.why == TlsErrorKind::Files { Exit::CannotRead } else { Exit::TlsHandshake };
     match error {
         RelayError::Address(_) | RelayError::NoServer | RelayError::Itself { .. } => Exit::Usage,
         RelayError::Local { error: LocalError::Program(error), .. }
@@ -187,7 +188,7 @@ fn capture<'a>(
 }
 
 /// Who hears what is said.
-fn hearers(flags: &Relay, console: &Console) -> Hearers {
+fn hearers(flags: &Relay, console: &Console) -> TapOptions {
     let shown = |form: Form| -> Listen {
         let observer = Mutex::new(console.reporter());
         Arc::new(move |conversation| -> Arc<dyn Tap> {
@@ -196,7 +197,7 @@ fn hearers(flags: &Relay, console: &Console) -> Hearers {
         })
     };
     let forms = [(flags.show, Form::Text), (flags.hexdump, Form::Hex)];
-    let mut hearers = Hearers::default();
+    let mut hearers = TapOptions::default();
     hearers.record.clone_from(&flags.record);
     hearers.times = flags.pauses;
     hearers.others.extend(forms.into_iter().filter(|(wanted, _)| *wanted).map(|(_, form)| shown(form)));

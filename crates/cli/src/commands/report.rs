@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use sockeye::file::{AtomicFile, FileError};
 
-use crate::failure::Why;
+use crate::failure::CommandFailure;
 
 /// One play.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub(super) struct Case {
 /// Why a play did not go as written.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
-    pub(super) why: Why,
+    pub(super) why: CommandFailure,
     /// The exit code that it has.
     pub(super) code: u8,
 }
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     fn cases() -> Vec<Case> {
-        let failure = Failure { why: Why::Said("<said> \"x\" a & b\n\u{1}  --> x".to_owned()), code: 1 };
+        let failure = Failure { why: CommandFailure::Said("<said> \"x\" a & b\n\u{1}  --> x".to_owned()), code: 1 };
         let case = |what: &str, failure| Case {
             file: "a#b.talk".to_owned(),
             what: what.to_owned(),

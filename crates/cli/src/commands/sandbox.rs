@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sockeye::address::{Address, Target};
-use sockeye::sandbox::{Further, Held, Reach, Sandbox};
+use sockeye::sandbox::{Further, Reach, Sandbox, SandboxLevel};
 use sockeye::verb::relay;
 use sockeye::verb::serve::{Role, ServeOptions};
 use transcript::Side;
@@ -40,7 +40,7 @@ pub(super) fn enter(wanted: Wanted, console: &Console) -> Result<(), Exit> {
         .enter()
         .map_err(|error| console.fail(Exit::CannotListen, &format!("{error}; --no-sandbox goes without one")))?;
     match held {
-        Held::Landlock(version) => {
+        SandboxLevel::Landlock(version) => {
             let list = |folders: &[PathBuf]| {
                 let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
                 if folders.is_empty() { "nothing".to_owned() } else { folders.join(", ") }
@@ -63,7 +63,7 @@ pub(super) fn enter(wanted: Wanted, console: &Console) -> Result<(), Exit> {
                 list(&sandbox.writes)
             ));
         }
-        Held::NoNewPrivileges => {
+        SandboxLevel::NoNewPrivileges => {
             say("sandbox: no new privileges; this kernel has no Landlock, so that files are not kept")
         }
     }

@@ -11,7 +11,7 @@ use sockeye::event::{Event, Observer};
 use sockeye::file::read_secret;
 use sockeye::limits;
 use sockeye::net::listen::{ListenError, has_one_client};
-use sockeye::net::tls::{Identity, Why};
+use sockeye::net::tls::{Identity, TlsErrorKind};
 use sockeye::stop;
 use sockeye::verb::serve::{
     self, AccessLog, EarlyClose, Errors, Files, Plain, Reloading, Role, Running, ServeError, Server, Summary, Terminal,
@@ -44,7 +44,7 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
             ServeError::Refused(_) | ServeError::Address(_) | ServeError::Count { .. } | ServeError::NoWayToHttps => {
                 Exit::Usage
             }
-            ServeError::Tls(error) if error.why == Why::Files => Exit::CannotRead,
+            ServeError::Tls(error) if error.why == TlsErrorKind::Files => Exit::CannotRead,
             ServeError::Tls(_) => Exit::TlsHandshake,
             ServeError::Listen(ListenError::Program { error, .. }) => error.into(),
             ServeError::Folder { .. } => Exit::CannotRead,

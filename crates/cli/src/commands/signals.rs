@@ -19,12 +19,12 @@ pub(super) fn stop_on_signals(stopper: &Stopper) -> io::Result<()> {
 
 /// Which of the two came.
 #[derive(Debug)]
-pub(super) struct Came {
+pub(super) struct ReceivedSignals {
     interrupted: Arc<AtomicBool>,
     terminated: Arc<AtomicBool>,
 }
 
-impl Came {
+impl ReceivedSignals {
     /// The code that the signal has, if one came.
     pub(super) fn exit(&self) -> Option<Exit> {
         match (self.interrupted.load(Ordering::SeqCst), self.terminated.load(Ordering::SeqCst)) {
@@ -36,8 +36,8 @@ impl Came {
 }
 
 /// Each of the two asks whoever measures to stop, and is remembered.
-pub(super) fn stop_and_remember(stopper: &Stopper) -> io::Result<Came> {
-    let came = Came { interrupted: Arc::default(), terminated: Arc::default() };
+pub(super) fn stop_and_remember(stopper: &Stopper) -> io::Result<ReceivedSignals> {
+    let came = ReceivedSignals { interrupted: Arc::default(), terminated: Arc::default() };
     for (signal, flag) in [(SIGINT, &came.interrupted), (SIGTERM, &came.terminated)] {
         if !is_ignored(signal) {
             signal_hook::flag::register(signal, Arc::clone(flag))?;

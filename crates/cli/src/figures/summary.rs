@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use sockeye::figures::{Arrivals, Change, Comparison, Counts, Histogram, Metric, Pace, Run, Verdict, missing_shards};
+use sockeye::figures::{
+    Arrivals, Change, Comparison, Counts, Histogram, LoadModel, Metric, Run, Verdict, missing_shards,
+};
 
 use super::units;
 use crate::clean;
@@ -61,7 +63,7 @@ pub(super) fn title(run: &Run) -> String {
         1 => "1 connection".to_owned(),
         connections => format!("{} connections", units::count(connections)),
     });
-    words.push(pace(run));
+    words.push(model(run));
     if let Some(shard) = begun.shard {
         words.push(format!("shard {shard}"));
     }
@@ -74,11 +76,13 @@ pub(super) fn title(run: &Run) -> String {
     words.join(", ")
 }
 
-pub(super) fn pace(run: &Run) -> String {
-    match run.begun.pace {
-        Pace::Closed => "closed loop".to_owned(),
-        Pace::Open { rate, arrivals: Arrivals::Constant } => format!("open loop at {} a second", units::rate(rate)),
-        Pace::Open { rate, arrivals: Arrivals::Poisson } => {
+pub(super) fn model(run: &Run) -> String {
+    match run.begun.model {
+        LoadModel::Closed => "closed loop".to_owned(),
+        LoadModel::Open { rate, arrivals: Arrivals::Constant } => {
+            format!("open loop at {} a second", units::rate(rate))
+        }
+        LoadModel::Open { rate, arrivals: Arrivals::Poisson } => {
             format!("open loop at {} a second, Poisson arrivals", units::rate(rate))
         }
     }

@@ -10,7 +10,7 @@ use super::parsers::duration;
 #[command(
     next_help_heading = "A bad network, on purpose (up: before a value is what clients say, down: what servers say)"
 )]
-pub(crate) struct Weather {
+pub(crate) struct NetworkFlags {
     /// Let everything come late: 20ms, 20ms±5ms or 20ms+-5ms, and ,normal for a bell curve
     #[arg(long, value_name = "[up:|down:]TIME[±TIME][,normal]", value_parser = directed(delay))]
     pub(crate) delay: Vec<Directed<Delay>>,
@@ -66,7 +66,7 @@ pub(crate) struct Directed<T> {
     value: T,
 }
 
-impl Weather {
+impl NetworkFlags {
     /// What happens, with this seed if none is given.
     pub(crate) fn network(&self, seed: u64) -> BadNetwork {
         let mut network = BadNetwork {

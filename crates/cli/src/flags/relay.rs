@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use sockeye::verb::relay::{Balance, ProxyVersion};
 
-use super::faults::Weather;
+use super::faults::NetworkFlags;
 use super::gate::GateFlags;
 use super::parsers::{duration, limit};
 use super::values::FamilyFlags;
@@ -81,7 +81,7 @@ pub(crate) struct Relay {
     pub(crate) no_sandbox: bool,
     // The last: their headings would also stand over what follows.
     #[command(flatten)]
-    pub(crate) weather: Weather,
+    pub(crate) weather: NetworkFlags,
     #[command(flatten)]
     pub(crate) gate: GateFlags,
 }

@@ -52,7 +52,7 @@ pub(super) const MOST_WAITING: usize = 1024;
 type Admitted = (OwnedFd, Name, Option<Box<Name>>, Option<Box<Pass>>);
 
 /// What accepting came to.
-pub(super) enum Accepted {
+pub(super) enum AcceptOutcome {
     One {
         fd: OwnedFd,
         client: Name,
@@ -71,25 +71,25 @@ pub(super) enum Accepted {
 }
 
 /// Takes the next client of a listener.
-pub(super) fn accept(socket: &Socket, flags: SocketFlags) -> Accepted {
+pub(super) fn accept(socket: &Socket, flags: SocketFlags) -> AcceptOutcome {
     if socket.has_one_client() {
         return match socket.take_client() {
             Some((fd, client, server)) => {
                 // It blocks until now, and without an error that would be known by now it may be told not to.
                 let _ = rustix::io::ioctl_fionbio(&fd, flags.contains(SocketFlags::NONBLOCK));
-                Accepted::One { fd, client, server: (server != Name::Unnamed).then(|| Box::new(server)) }
+                AcceptOutcome::One { fd, client, server: (server != Name::Unnamed).then(|| Box::new(server)) }
             }
-            None => Accepted::None,
+            None => AcceptOutcome::None,
         };
     }
     if socket.is_split() {
         return match socket.next_peer() {
             Some(Next::Client(fd, client, server)) => {
                 let _ = rustix::io::ioctl_fionbio(&fd, flags.contains(SocketFlags::NONBLOCK));
-                Accepted::One { fd, client, server: server.map(Box::new) }
+                AcceptOutcome::One { fd, client, server: server.map(Box::new) }
             }
-            Some(Next::Lost(count, error)) => Accepted::Odd(Event::Dropped { count, error }),
-            None => Accepted::None,
+            Some(Next::Lost(count, error)) => AcceptOutcome::Odd(Event::Dropped { count, error }),
+            None => AcceptOutcome::None,
         };
     }
     match acceptfrom_with(&socket.fd, flags) {
@@ -99,7 +99,7 @@ pub(super) fn accept(socket: &Socket, flags: SocketFlags) -> Accepted {
                 Err(_) => SocketAddrUnix::try_from(peer).map_or(Name::Unnamed, |peer| message::name(&peer)),
             });
             let server = own_name(socket, &fd);
-            Accepted::One { fd, client, server }
+            AcceptOutcome::One { fd, client, server }
         }
         Err(error) => sort(error, &socket.endpoint),
     }
@@ -118,9 +118,9 @@ fn own_name(socket: &Socket, fd: &OwnedFd) -> Option<Box<Name>> {
 
 /// Sorts the errors of accept(2). Those of the network below are passed on by Linux and are about one client only, and
 /// so may be any other that we do not know. Only what says that our own socket or our own call is wrong ends a listener.
-fn sort(error: Errno, endpoint: &Endpoint) -> Accepted {
+fn sort(error: Errno, endpoint: &Endpoint) -> AcceptOutcome {
     match error {
-        Errno::AGAIN => Accepted::None,
+        Errno::AGAIN => AcceptOutcome::None,
         Errno::INTR
         | Errno::CONNABORTED
         | Errno::PROTO
@@ -132,17 +132,17 @@ fn sort(error: Errno, endpoint: &Endpoint) -> Accepted {
         | Errno::HOSTUNREACH
         | Errno::OPNOTSUPP
         | Errno::NETUNREACH
-        | Errno::TIMEDOUT => Accepted::GoOn,
+        | Errno::TIMEDOUT => AcceptOutcome::GoOn,
         Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => {
-            Accepted::Pause(format!("{}; new clients wait", shortage(error)))
+            AcceptOutcome::Pause(format!("{}; new clients wait", shortage(error)))
         }
         Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT => {
             let why = format!("{endpoint}: accept: {error}; those inside may finish");
-            Accepted::Die(io::Error::new(io::Error::from(error).kind(), why))
+            AcceptOutcome::Die(io::Error::new(io::Error::from(error).kind(), why))
         }
         other => {
             let error = format!("{endpoint}: a client could not be accepted: {other}");
-            Accepted::Odd(Event::Dropped { count: 1, error })
+            AcceptOutcome::Odd(Event::Dropped { count: 1, error })
         }
     }
 }
@@ -204,7 +204,7 @@ impl Loop {
                 _ => SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
             };
             match accept(&self.listeners[index].socket, flags) {
-                Accepted::One { fd, client, server } => {
+                AcceptOutcome::One { fd, client, server } => {
                     errors = 0;
                     if self.origins[index].accepts_proxy() {
                         self.await_header(fd, client, server, index);
@@ -212,20 +212,20 @@ impl Loop {
                         return;
                     }
                 }
-                Accepted::None => return,
-                Accepted::GoOn => errors += 1,
-                Accepted::Odd(event) => {
+                AcceptOutcome::None => return,
+                AcceptOutcome::GoOn => errors += 1,
+                AcceptOutcome::Odd(event) => {
                     errors += 1;
                     self.resources.observer.observe(event);
                 }
-                Accepted::Pause(why) => {
+                AcceptOutcome::Pause(why) => {
                     if self.make_way(index) == Admission::HasRoom {
                         continue;
                     }
                     self.pause_accepting(why);
                     return;
                 }
-                Accepted::Die(error) => {
+                AcceptOutcome::Die(error) => {
                     self.broken = Some(error);
                     return;
                 }

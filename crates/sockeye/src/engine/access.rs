@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use transcript::Moment;
 
-use super::served::{AccessLog, Website};
+use super::served::{AccessLog, HttpService};
 use crate::event::{Event, Observer};
 use crate::web::clock::Now;
 use crate::web::log::{Entry, Line};
@@ -68,7 +68,7 @@ pub(super) struct Record {
 impl Record {
     /// Of an answer whose head is written; nothing if nobody is told of it.
     pub(super) fn begin(
-        website: &Website,
+        website: &HttpService,
         request: Option<&Request<'_>>,
         status: Status,
         (client, date): (Option<IpAddr>, &Now),

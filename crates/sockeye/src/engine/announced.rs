@@ -22,7 +22,7 @@ use crate::wire::preface::{self, Ends};
 
 /// One of them.
 #[derive(Debug)]
-struct Newcomer {
+struct PendingClient {
     fd: OwnedFd,
     client: Name,
     server: Option<Box<Name>>,
@@ -35,7 +35,7 @@ struct Newcomer {
 /// All of them, in the order in which they came.
 #[derive(Debug, Default)]
 pub(super) struct Announced {
-    newcomers: BTreeMap<u32, Newcomer>,
+    newcomers: BTreeMap<u32, PendingClient>,
     number: u32,
 }
 
@@ -55,7 +55,7 @@ impl Announced {
     }
 }
 
-impl Newcomer {
+impl PendingClient {
     /// Takes what has come of the header; none where more has to come.
     fn hear(&mut self) -> Result<Option<Ends>, String> {
         let mut bytes = [0; preface::LONGEST];
@@ -94,7 +94,7 @@ impl Loop {
             return self.resources.observer.observe(Event::Dropped { count: 1, error });
         }
         let until = self.resources.now.after(limits::HANDSHAKE_WAIT);
-        let newcomer = Newcomer { fd, client, server, listener, came: Vec::new(), until };
+        let newcomer = PendingClient { fd, client, server, listener, came: Vec::new(), until };
         self.announced.newcomers.insert(number, newcomer);
     }
 
@@ -109,7 +109,7 @@ impl Loop {
     }
 
     fn come_in(&mut self, number: u32, ends: Ends) {
-        let Some(Newcomer { fd, mut client, mut server, listener, .. }) = self.announced.newcomers.remove(&number)
+        let Some(PendingClient { fd, mut client, mut server, listener, .. }) = self.announced.newcomers.remove(&number)
         else {
             return;
         };
@@ -132,7 +132,7 @@ impl Loop {
 
     /// One does not come in.
     fn turn_away(&mut self, number: u32, why: &str) {
-        let Some(Newcomer { fd, client, listener, .. }) = self.announced.newcomers.remove(&number) else { return };
+        let Some(PendingClient { fd, client, listener, .. }) = self.announced.newcomers.remove(&number) else { return };
         // It is not to take this for an answer.
         let _ = sockopt::set_socket_linger(&fd, Some(Duration::ZERO));
         let error = format!("{}: {client}: PROXY protocol: {why}", self.origins[listener].endpoint);

@@ -49,7 +49,7 @@ pub(super) struct Loss {
 
 /// The system has no room.
 #[derive(Debug, Clone, Copy)]
-struct Stuck {
+struct SendBackoff {
     /// When it is tried again.
     again: Moment,
     /// When those with a number below `end` are given up.
@@ -62,7 +62,7 @@ pub(super) struct Answers {
     outbox: Outbox,
     pub(super) draining: Vec<Draining>,
     refused: Vec<Refused>,
-    stuck: Option<Stuck>,
+    stuck: Option<SendBackoff>,
 }
 
 impl Answers {
@@ -110,7 +110,7 @@ impl Answers {
             return;
         }
         let (until, end) = (now.after(limits::DATAGRAM_SEND_WAIT), self.outbox.next_number());
-        self.stuck.get_or_insert(Stuck { again: now, until, end }).again = now.after(limits::DATAGRAM_AGAIN);
+        self.stuck.get_or_insert(SendBackoff { again: now, until, end }).again = now.after(limits::DATAGRAM_AGAIN);
     }
 
     /// Waits for nothing any more.

@@ -7,7 +7,7 @@ use transcript::Script;
 
 use super::exec::Exec;
 use super::guard::Budget;
-use super::web::Website;
+use super::web::HttpService;
 use crate::gate::Gate;
 use crate::net::listen::Socket;
 use crate::net::session::ServerLayers;
@@ -24,7 +24,7 @@ pub(crate) enum Behaviour {
     /// Reads and throws away (RFC 863).
     Discard,
     /// Answers requests of HTTP with files.
-    Site(Arc<Website>),
+    Site(Arc<HttpService>),
     /// Has a program speak.
     Exec(Arc<Exec>),
 }

@@ -10,7 +10,7 @@ use transcript::{Row, Script};
 use super::channel::{Agent, Channel, Datagrams, Identity, Line, failure_of_socket};
 pub(crate) use super::origin::Client;
 use super::origin::Origin;
-pub use super::origin::{Begins, Reconnect};
+pub use super::origin::{InitialLayers, Reconnect};
 use super::reactor::poller::Poller;
 use super::{Behaviour, Bounds, FIRST, Loop};
 use crate::event::{Endpoint, Event, Name, Protocol};

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
     use crate::address::Address;
     use crate::endpoint::Protocol;
-    use crate::engine::client::{Begins, Client, Outcome, Over, play};
+    use crate::engine::client::{Client, InitialLayers, Outcome, Over, play};
     use crate::net::connect::ConnectOptions;
     use crate::net::tls::Trust;
 
@@ -65,7 +65,7 @@ mod tests {
         let carrier = target.protocol.carrier();
         let script = Script::prepare(&transcript, &PlayOptions::new(Side::Client, carrier)).unwrap();
         let (trust, host) = (Trust::system(), "localhost".to_owned());
-        let (write_wait, begins, reconnect) = (Duration::from_secs(10), Begins::default(), Default::default());
+        let (write_wait, begins, reconnect) = (Duration::from_secs(10), InitialLayers::default(), Default::default());
         let client = Client { trust, host, write_wait, tap: None, begins, reconnect };
         play(Over::Target(Arc::new(target)), Arc::new(script), None, client)
     }

@@ -15,14 +15,14 @@ use super::{Channel, Loop};
 use crate::stop::Stop;
 
 /// The loop ends here.
-pub(super) struct Over {
+pub(super) struct LoopEnd {
     /// Nobody inside is waited for any more.
     pub(super) at_once: bool,
 }
 
 impl Loop {
     /// Sees to one thing that the kernel told, and makes room if it needs to be made.
-    pub(super) fn handle(&mut self, event: &Ready) -> ControlFlow<Over> {
+    pub(super) fn handle(&mut self, event: &Ready) -> ControlFlow<LoopEnd> {
         let mut was_woken = false;
         match event.token {
             Token::Channel(key) => {
@@ -53,9 +53,9 @@ impl Loop {
     }
 
     /// Asked once, those inside may finish; asked again, they are cut.
-    fn hear_stop(&mut self) -> ControlFlow<Over> {
+    fn hear_stop(&mut self) -> ControlFlow<LoopEnd> {
         match self.stop.as_ref().map_or(0, Stop::asked) {
-            asked if asked > 1 || self.resources.stopping => return ControlFlow::Break(Over { at_once: true }),
+            asked if asked > 1 || self.resources.stopping => return ControlFlow::Break(LoopEnd { at_once: true }),
             1 => self.end_by = Some(self.begin_grace()),
             _ => {}
         }
@@ -70,7 +70,7 @@ impl Loop {
     }
 
     /// Reads what the other loops said; whether they only want room made.
-    fn read_mail(&mut self) -> ControlFlow<Over, bool> {
+    fn read_mail(&mut self) -> ControlFlow<LoopEnd, bool> {
         let messages = self.member.as_ref().map(|member| member.workers.messages(member.worker)).unwrap_or_default();
         let wants_room = messages.is_empty();
         for message in messages {
@@ -82,7 +82,7 @@ impl Loop {
                     self.end_by = Some(by);
                     self.begin_stopping();
                 }
-                Message::End { at_once } => return ControlFlow::Break(Over { at_once }),
+                Message::End { at_once } => return ControlFlow::Break(LoopEnd { at_once }),
             }
         }
         if self.is_first() {

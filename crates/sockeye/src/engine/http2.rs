@@ -19,13 +19,13 @@ use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use transcript::Moment;
 
-use self::exchange::{Held, Stream, StreamProgress};
+use self::exchange::{HeldResource, Stream, StreamProgress};
 use self::meter::Meter;
 use super::access::Lines;
 use super::answer_context::AnswerContext;
 use super::kept_request;
 use super::more_files::Share;
-use super::served::Website;
+use super::served::HttpService;
 use super::storage::Done;
 use crate::limits;
 
@@ -50,7 +50,7 @@ pub(super) struct Http2 {
     waiting: VecDeque<Waiting>,
     /// Bytes of content that have come and are not taken.
     content: usize,
-    website: Arc<Website>,
+    website: Arc<HttpService>,
     /// Its part of the files that may be open.
     files: Share,
     is_ending: bool,
@@ -93,7 +93,7 @@ pub(super) enum ConnectionProgress {
 }
 
 impl Http2 {
-    pub(super) fn new(website: Arc<Website>) -> Self {
+    pub(super) fn new(website: Arc<HttpService>) -> Self {
         let pipe = Arc::new(Mutex::new(Pipe::default()));
         let handshake = Builder::new()
             .max_concurrent_streams(limits::STREAMS)
@@ -338,8 +338,8 @@ impl Holds {
 
     fn add(&mut self, stream: &Stream) {
         match stream.holds() {
-            Held::File => self.files += 1,
-            Held::Bytes(bytes) => self.bytes += bytes,
+            HeldResource::File => self.files += 1,
+            HeldResource::Bytes(bytes) => self.bytes += bytes,
         }
     }
 

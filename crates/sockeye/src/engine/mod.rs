@@ -68,7 +68,7 @@ use bounds::Tally;
 use channel::{Agent, Channel, ChannelStatus, Identity, Line};
 use context::{Context, LoopResources};
 use datagram::DatagramServer;
-use events::Over;
+use events::LoopEnd;
 use exec::Leftovers;
 use groups::Groups;
 use guard::Guard;
@@ -99,7 +99,7 @@ pub use guard::Budget;
 #[cfg(feature = "http")]
 pub use web::AccessLog;
 #[cfg(feature = "http")]
-pub(crate) use web::Website;
+pub(crate) use web::HttpService;
 
 /// The number of the connection that a play begins with.
 const FIRST: u8 = 1;
@@ -321,13 +321,13 @@ impl Loop {
                     later.push(*event);
                     continue;
                 }
-                if let ControlFlow::Break(Over { at_once }) = self.handle(event) {
+                if let ControlFlow::Break(LoopEnd { at_once }) = self.handle(event) {
                     return self.end(at_once);
                 }
             }
             self.hand_on();
             for event in later.drain(..) {
-                if let ControlFlow::Break(Over { at_once }) = self.handle(&event) {
+                if let ControlFlow::Break(LoopEnd { at_once }) = self.handle(&event) {
                     return self.end(at_once);
                 }
             }

@@ -15,9 +15,9 @@ use crate::event::Observer;
 
 /// A site: there is none.
 #[derive(Debug)]
-pub(crate) enum Website {}
+pub(crate) enum HttpService {}
 
-impl Website {
+impl HttpService {
     pub(crate) fn is_secure(&self) -> bool {
         match *self {}
     }
@@ -32,7 +32,7 @@ impl Website {
 pub(super) enum Web {}
 
 impl Web {
-    pub(super) fn new(website: Arc<Website>) -> Self {
+    pub(super) fn new(website: Arc<HttpService>) -> Self {
         match *website {}
     }
 

@@ -56,7 +56,7 @@ pub(crate) struct Client {
     /// Who hears all that passes; inside TLS, what it means.
     pub(crate) tap: Option<Arc<dyn Tap>>,
     /// What the server is spoken to through, from the first byte.
-    pub(crate) begins: Begins,
+    pub(crate) begins: InitialLayers,
     /// How a play's further connections are opened.
     pub(crate) reconnect: Reconnect,
 }
@@ -74,12 +74,12 @@ pub struct Reconnect {
 
 /// How a connection begins: in clear, whatever a transcript asks for later; with a handshake of TLS; as a WebSocket.
 #[derive(Debug, Clone, Default)]
-pub struct Begins {
+pub struct InitialLayers {
     is_secure: bool,
     websocket: Option<WsClient>,
 }
 
-impl Begins {
+impl InitialLayers {
     /// In clear, or with a handshake of TLS.
     #[cfg(all(feature = "figures", feature = "http"))]
     pub(crate) fn new(is_secure: bool) -> Self {

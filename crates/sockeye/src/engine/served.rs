@@ -11,7 +11,7 @@ use crate::web::site::Site;
 
 /// A site, and how it is served.
 #[derive(Debug)]
-pub(crate) struct Website {
+pub(crate) struct HttpService {
     /// What is there.
     pub site: Arc<Site>,
     /// Whether it is spoken to over TLS from the first byte.
@@ -24,7 +24,7 @@ pub(crate) struct Website {
     pub more_files: Arc<MoreFiles>,
 }
 
-impl Website {
+impl HttpService {
     /// Whether it is spoken to over TLS from the first byte.
     pub(crate) fn is_secure(&self) -> bool {
         self.is_secure

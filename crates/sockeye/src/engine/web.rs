@@ -12,7 +12,7 @@ use super::answer_context::AnswerContext;
 use super::http2::{ConnectionProgress, Http2, PREFACE};
 use super::kept_request::KeptRequest;
 pub use super::served::AccessLog;
-pub(crate) use super::served::Website;
+pub(crate) use super::served::HttpService;
 use super::storage::Done;
 use super::turn::ANSWERS;
 use crate::limits;
@@ -68,7 +68,7 @@ impl BodySource {
 /// What a connection to a site is doing.
 #[derive(Debug)]
 pub(super) struct Web {
-    pub(super) website: Arc<Website>,
+    pub(super) website: Arc<HttpService>,
     content: Content,
     /// The client speaks HTTP/2; then this is all there is.
     http2: Option<Box<Http2>>,
@@ -101,7 +101,7 @@ enum Content {
 }
 
 impl Web {
-    pub(super) fn new(website: Arc<Website>) -> Self {
+    pub(super) fn new(website: Arc<HttpService>) -> Self {
         Self {
             website,
             content: Content::None,

@@ -7,7 +7,7 @@ use transcript::{Moment, Side};
 
 use super::Faults;
 use super::random::Random;
-use super::stream::{Limit, UNDER_WAY, Weather};
+use super::stream::{Limit, StreamFaults, UNDER_WAY};
 
 /// Far enough not to be waited for.
 const LATER: Duration = Duration::from_secs(3600);
@@ -47,10 +47,10 @@ impl Lane {
     }
 
     /// The fault as this direction has it; none where it is spared.
-    fn draw(self, fault: &LiveFault, now: Moment) -> Option<Weather> {
+    fn draw(self, fault: &LiveFault, now: Moment) -> Option<StreamFaults> {
         let seed = self.seed ^ fault.id.wrapping_mul(0xd134_2543_de82_ef95) ^ fault.version.rotate_left(32);
         let is_hit = Random::of(seed, self.connection, self.direction()).chance(fault.share);
-        is_hit.then(|| Weather::new(fault.faults, seed, self.connection, self.direction(), now))
+        is_hit.then(|| StreamFaults::new(fault.faults, seed, self.connection, self.direction(), now))
     }
 }
 
@@ -59,7 +59,7 @@ struct Stage {
     /// Those of a live fault; none where it stays as it is.
     live: Option<(u64, u64)>,
     /// None where this connection is spared.
-    weather: Option<Weather>,
+    weather: Option<StreamFaults>,
 }
 
 /// The faults of one direction, in their order.
@@ -76,7 +76,7 @@ pub(crate) struct Chain {
 impl Chain {
     /// Begins with a fault that stays as it is, if there is one, and those that may change.
     pub(crate) fn new(lane: Lane, fixed: Option<Faults>, live: &[LiveFault], now: Moment) -> Self {
-        let weather = |faults| Weather::new(faults, lane.seed, lane.connection, lane.direction(), now);
+        let weather = |faults| StreamFaults::new(faults, lane.seed, lane.connection, lane.direction(), now);
         let stages = fixed.map(|faults| Stage { live: None, weather: Some(weather(faults)) });
         let mut chain = Self { lane, stages: stages.into_iter().collect(), out: Vec::new(), ending: false };
         chain.change(live, now);
@@ -138,22 +138,22 @@ impl Chain {
         self.stages = kept;
     }
 
-    fn active(&self) -> impl DoubleEndedIterator<Item = &Weather> {
+    fn active(&self) -> impl DoubleEndedIterator<Item = &StreamFaults> {
         self.stages.iter().filter_map(|stage| stage.weather.as_ref())
     }
 
-    fn active_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Weather> {
+    fn active_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut StreamFaults> {
         self.stages.iter_mut().filter_map(|stage| stage.weather.as_mut())
     }
 
     /// Bytes that are under way.
     pub(crate) fn waiting(&self) -> u64 {
-        self.active().map(Weather::waiting).sum::<u64>() + self.out.len() as u64
+        self.active().map(StreamFaults::waiting).sum::<u64>() + self.out.len() as u64
     }
 
     /// Whether more may set out.
     pub(crate) fn has_room(&self) -> bool {
-        !self.ending && self.waiting() < UNDER_WAY && self.active().next().is_none_or(Weather::has_room)
+        !self.ending && self.waiting() < UNDER_WAY && self.active().next().is_none_or(StreamFaults::has_room)
     }
 
     /// Bytes set out.
@@ -166,7 +166,7 @@ impl Chain {
 
     /// Moves what has passed one fault on to the next, as far as that has room.
     fn flow(&mut self, now: Moment) {
-        let mut before: Option<&mut Weather> = None;
+        let mut before: Option<&mut StreamFaults> = None;
         let mut piece = Vec::new();
         for next in self.stages.iter_mut().filter_map(|stage| stage.weather.as_mut()) {
             if let Some(before) = before {
@@ -216,7 +216,7 @@ impl Chain {
 
     /// Whether nothing passes any more.
     pub(crate) fn has_stalled(&self) -> bool {
-        self.active().any(Weather::has_stalled)
+        self.active().any(StreamFaults::has_stalled)
     }
 
     /// When the end of the stream arrives, while it is still under way.

@@ -14,7 +14,7 @@ const UNDER_WAY: usize = 4 << 20;
 const OVERTAKEN_BY: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
-pub(crate) struct DatagramWeather {
+pub(crate) struct DatagramFaults {
     faults: Faults,
     random: Random,
     queue: VecDeque<(Moment, Vec<u8>)>,
@@ -28,7 +28,7 @@ pub(crate) struct DatagramWeather {
     pub(crate) dropped_bytes: u64,
 }
 
-impl DatagramWeather {
+impl DatagramFaults {
     pub(crate) fn new(faults: Faults, seed: u64, flow: u64, direction: u64) -> Self {
         let random = Random::of(seed, flow, direction);
         let (last, free) = Default::default();
@@ -116,7 +116,7 @@ mod tests {
 
     /// What becomes of so many datagrams, each with its number.
     fn run(faults: Faults, seed: u64, count: u32) -> Vec<u32> {
-        let mut one = DatagramWeather::new(faults, seed, 1, 1);
+        let mut one = DatagramFaults::new(faults, seed, 1, 1);
         let (mut out, mut now) = (Vec::new(), Moment::from_nanos(0));
         for number in 0..count {
             now = now.after(Duration::from_millis(1));

@@ -23,7 +23,7 @@ pub(crate) enum Limit {
 }
 
 #[derive(Debug)]
-pub(crate) struct Weather {
+pub(crate) struct StreamFaults {
     faults: Faults,
     random: Random,
     opened: Moment,
@@ -46,7 +46,7 @@ pub(crate) struct Weather {
     first_heard: Option<Moment>,
 }
 
-impl Weather {
+impl StreamFaults {
     pub(crate) fn new(faults: Faults, seed: u64, connection: u64, direction: u64, opened: Moment) -> Self {
         let mut random = Random::of(seed, connection, direction);
         let next_changed = random.gap(faults.corrupt);
@@ -279,8 +279,8 @@ mod tests {
         start().after(Duration::from_millis(milliseconds))
     }
 
-    fn weather(faults: Faults, seed: u64) -> Weather {
-        Weather::new(faults, seed, 1, 1, start())
+    fn weather(faults: Faults, seed: u64) -> StreamFaults {
+        StreamFaults::new(faults, seed, 1, 1, start())
     }
 
     #[test]

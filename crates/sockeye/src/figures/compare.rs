@@ -13,7 +13,7 @@ mod sparse;
 use std::fmt;
 use std::time::Duration;
 
-use super::{Pace, Run};
+use super::{LoadModel, Run};
 use blocks::{block_length, draw};
 use sparse::Seconds;
 
@@ -152,7 +152,7 @@ pub fn compare(run: &Run, base: &Run) -> Result<Comparison, String> {
     let old = Seconds::of(&base.measured.rows[pieces.clone()], MOST_PIECES);
     let block = block_length(&new.rates()).max(block_length(&old.rates())).max(block_length(&new.means()));
     let block = block.max(block_length(&old.means()));
-    let is_open = matches!((run.begun.pace, base.begun.pace), (Pace::Open { .. }, Pace::Open { .. }));
+    let is_open = matches!((run.begun.model, base.begun.model), (LoadModel::Open { .. }, LoadModel::Open { .. }));
     let decisive = if is_open { Metric::Mean } else { Metric::Rate };
     let replicates = [old.draws(block, 1), new.draws(block, 2)];
     let shorter = old.len().min(new.len());
@@ -234,9 +234,9 @@ fn unlike(run: &Run, base: &Run) -> Vec<String> {
     };
     differs("number of connections", &|run| run.begun.connections.to_string());
     differs("transcripts", &|run| run.begun.files.join(", "));
-    differs("pace", &|run| match run.begun.pace {
-        Pace::Closed => "a closed loop".to_owned(),
-        Pace::Open { rate, .. } => format!("an open loop at {rate} a second"),
+    differs("pace", &|run| match run.begun.model {
+        LoadModel::Closed => "a closed loop".to_owned(),
+        LoadModel::Open { rate, .. } => format!("an open loop at {rate} a second"),
     });
     let failed = |run: &Run| run.measured.counts.failures;
     if failed(run) > 0 || failed(base) > 0 {

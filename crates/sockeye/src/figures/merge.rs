@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use super::{Arrivals, Counts, Failed, Histogram, Line, Measured, MergedRun, Pace, Row, Run, Shard, Within};
+use super::{Arrivals, Counts, Failed, Histogram, Line, LoadModel, Measured, MergedRun, Row, Run, Shard, Within};
 
 /// Why runs make no sense as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub fn merge(mut runs: Vec<(String, Run)>) -> Result<Run, MergeError> {
     let mut run = runs[0].1.clone();
     run.begun.shard = None;
     run.begun.connections = together(&common, runs.iter().map(|(_, run)| run.begun.connections));
-    run.begun.pace = pace(&runs, &common);
+    run.begun.model = model(&runs, &common);
     run.begun.ramp = runs.iter().map(|(_, run)| run.begun.ramp).max().unwrap_or_default();
     run.begun.files = united(runs.iter().flat_map(|(_, run)| run.begun.files.iter().cloned()));
     run.begun.target = united(runs.iter().map(|(_, run)| run.begun.target.clone())).join(", ");
@@ -223,10 +223,10 @@ fn unlike(runs: &[(String, Run)]) -> Vec<String> {
     differs("target", &|run| run.begun.target.clone());
     differs("transcripts", &|run| run.begun.files.join(", "));
     differs("kind of loop", &|run| {
-        match run.begun.pace {
-            Pace::Closed => "a closed one",
-            Pace::Open { arrivals: Arrivals::Constant, .. } => "an open one",
-            Pace::Open { arrivals: Arrivals::Poisson, .. } => "an open one with Poisson arrivals",
+        match run.begun.model {
+            LoadModel::Closed => "a closed one",
+            LoadModel::Open { arrivals: Arrivals::Constant, .. } => "an open one",
+            LoadModel::Open { arrivals: Arrivals::Poisson, .. } => "an open one with Poisson arrivals",
         }
         .to_owned()
     });
@@ -256,13 +256,15 @@ fn together(common: &Common, counts: impl Iterator<Item = u64>) -> u64 {
     }
 }
 
-fn pace(runs: &[(String, Run)], common: &Common) -> Pace {
-    let mut sum = runs[0].1.begun.pace;
+fn model(runs: &[(String, Run)], common: &Common) -> LoadModel {
+    let mut sum = runs[0].1.begun.model;
     for (_, run) in &runs[1..] {
-        sum = match (sum, run.begun.pace) {
-            (Pace::Open { rate: a, arrivals }, Pace::Open { rate: b, arrivals: others }) if arrivals == others => {
+        sum = match (sum, run.begun.model) {
+            (LoadModel::Open { rate: a, arrivals }, LoadModel::Open { rate: b, arrivals: others })
+                if arrivals == others =>
+            {
                 let rate = if *common == Common::Nothing { a.max(b) } else { a + b };
-                Pace::Open { rate, arrivals }
+                LoadModel::Open { rate, arrivals }
             }
             (sum, _) => sum,
         };

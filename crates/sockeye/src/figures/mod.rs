@@ -41,6 +41,6 @@ pub use histogram::{Bucket, Histogram, HistogramError};
 pub use merge::{MergeError, merge, missing_shards};
 pub use record::{Collector, Recorder, Snapshot, collect};
 pub use run::{
-    Arrivals, Begun, Counts, FORMAT, Failed, Generator, Line, Measured, MergedRun, Pace, Row, Run, Shard, Within,
+    Arrivals, Begun, Counts, FORMAT, Failed, Generator, Line, LoadModel, Measured, MergedRun, Row, Run, Shard, Within,
 };
 pub use time::{point_in_time, written};

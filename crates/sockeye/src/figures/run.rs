@@ -26,14 +26,14 @@ pub struct Begun {
     /// How long the connections came one after another.
     pub ramp: Duration,
     /// What decided when a play began.
-    pub pace: Pace,
+    pub model: LoadModel,
     /// Which part of a larger run it is.
     pub shard: Option<Shard>,
 }
 
 /// What decides when a play begins.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Pace {
+pub enum LoadModel {
     /// The end of the one before: a closed loop, whose latency hides what did not begin while the server stood still.
     Closed,
     /// A clock: an open loop, whose latency begins when the play was due.
@@ -256,7 +256,7 @@ impl Begun {
             began: SystemTime::now(),
             connections: 0,
             ramp: Duration::ZERO,
-            pace: Pace::Closed,
+            model: LoadModel::Closed,
             shard: None,
         }
     }

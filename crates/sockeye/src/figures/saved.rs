@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Arrivals, Begun, Counts, Failed, Generator, Histogram, Line, Measured, MergedRun, Pace, ReadError, ReadErrorKind,
-    Row, Run, Shard, Within,
+    Arrivals, Begun, Counts, Failed, Generator, Histogram, Line, LoadModel, Measured, MergedRun, ReadError,
+    ReadErrorKind, Row, Run, Shard, Within,
     run::{FORMAT, a_second},
     time,
 };
@@ -40,7 +40,7 @@ struct SavedRun {
     sent: u64,
     received: u64,
     #[serde(rename = "loop")]
-    pace: SavedPace,
+    pace: SavedLoadModel,
     connections: u64,
     ramp: f64,
     shard: Option<SavedShard>,
@@ -80,7 +80,7 @@ struct Latency {
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-enum SavedPace {
+enum SavedLoadModel {
     Closed,
     Open { rate: f64, arrivals: SavedArrivals },
 }
@@ -257,7 +257,7 @@ impl From<&Run> for SavedRun {
                 .map(|within| SavedWithin { from: within.from.as_secs_f64(), exchanges: within.exchanges }),
             sent,
             received,
-            pace: begun.pace.into(),
+            pace: begun.model.into(),
             connections: begun.connections,
             ramp: begun.ramp.as_secs_f64(),
             shard: begun.shard.map(SavedShard::from),
@@ -326,7 +326,7 @@ impl SavedRun {
             began: moment(&self.began)?,
             connections: self.connections,
             ramp: duration("ramp", self.ramp)?,
-            pace: self.pace.pace()?,
+            model: self.pace.model()?,
             shard: self.shard.map(SavedShard::shard).transpose()?,
         };
         let within = self.within.map(|SavedWithin { from, exchanges }| {
@@ -529,28 +529,32 @@ impl SavedPart {
     }
 }
 
-impl From<Pace> for SavedPace {
-    fn from(pace: Pace) -> Self {
+impl From<LoadModel> for SavedLoadModel {
+    fn from(pace: LoadModel) -> Self {
         match pace {
-            Pace::Closed => Self::Closed,
-            Pace::Open { rate, arrivals: Arrivals::Constant } => Self::Open { rate, arrivals: SavedArrivals::Constant },
-            Pace::Open { rate, arrivals: Arrivals::Poisson } => Self::Open { rate, arrivals: SavedArrivals::Poisson },
+            LoadModel::Closed => Self::Closed,
+            LoadModel::Open { rate, arrivals: Arrivals::Constant } => {
+                Self::Open { rate, arrivals: SavedArrivals::Constant }
+            }
+            LoadModel::Open { rate, arrivals: Arrivals::Poisson } => {
+                Self::Open { rate, arrivals: SavedArrivals::Poisson }
+            }
         }
     }
 }
 
-impl SavedPace {
-    fn pace(self) -> Result<Pace, ReadErrorKind> {
+impl SavedLoadModel {
+    fn model(self) -> Result<LoadModel, ReadErrorKind> {
         match self {
-            Self::Closed => Ok(Pace::Closed),
+            Self::Closed => Ok(LoadModel::Closed),
             Self::Open { rate, .. } if !(rate.is_finite() && rate > 0.0) => {
                 Err(ReadErrorKind::Damaged(format!("the rate asked for is {rate}")))
             }
             Self::Open { rate, arrivals: SavedArrivals::Constant } => {
-                Ok(Pace::Open { rate, arrivals: Arrivals::Constant })
+                Ok(LoadModel::Open { rate, arrivals: Arrivals::Constant })
             }
             Self::Open { rate, arrivals: SavedArrivals::Poisson } => {
-                Ok(Pace::Open { rate, arrivals: Arrivals::Poisson })
+                Ok(LoadModel::Open { rate, arrivals: Arrivals::Poisson })
             }
         }
     }

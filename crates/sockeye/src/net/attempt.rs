@@ -164,7 +164,7 @@ pub enum ConnectError {
         /// The proxy, without its secrets.
         proxy: String,
         /// Why.
-        why: NoWayThrough,
+        why: ProxyFailure,
     },
     /// The program that is to be the other end cannot be run.
     Program {
@@ -184,7 +184,7 @@ pub enum ConnectError {
 
 /// Why a proxy makes no way.
 #[derive(Debug)]
-pub enum NoWayThrough {
+pub enum ProxyFailure {
     /// There is no connection to it.
     NoProxy(Box<ConnectError>),
     /// It was asked.
@@ -228,8 +228,8 @@ impl fmt::Display for ConnectError {
             Self::Proxy { address, proxy, why } => {
                 write!(f, "cannot connect to {address} through {proxy}: ")?;
                 match why {
-                    NoWayThrough::NoProxy(error) => error.fmt(f),
-                    NoWayThrough::Asked(error) => error.fmt(f),
+                    ProxyFailure::NoProxy(error) => error.fmt(f),
+                    ProxyFailure::Asked(error) => error.fmt(f),
                 }
             }
             Self::Program { address, error } => write!(f, "{address}: {error}"),
@@ -246,8 +246,8 @@ impl std::error::Error for ConnectError {
         match self {
             Self::Local { error, .. } => Some(error),
             Self::Program { error, .. } => Some(error),
-            Self::Proxy { why: NoWayThrough::NoProxy(error), .. } => Some(error),
-            Self::Proxy { why: NoWayThrough::Asked(error), .. } => Some(error),
+            Self::Proxy { why: ProxyFailure::NoProxy(error), .. } => Some(error),
+            Self::Proxy { why: ProxyFailure::Asked(error), .. } => Some(error),
             Self::NotFound { .. } | Self::Refused { .. } | Self::TimedOut { .. } => None,
         }
     }
@@ -269,8 +269,8 @@ impl ConnectError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::NotFound { .. } | Self::Refused { .. } | Self::TimedOut { .. } => true,
-            Self::Proxy { why: NoWayThrough::NoProxy(error), .. } => error.may_pass(),
-            Self::Proxy { why: NoWayThrough::Asked(error), .. } => error.may_pass(),
+            Self::Proxy { why: ProxyFailure::NoProxy(error), .. } => error.may_pass(),
+            Self::Proxy { why: ProxyFailure::Asked(error), .. } => error.may_pass(),
             Self::Program { .. } => false,
             Self::Local { address, .. } if address.starts_with("fd:") => false,
             // The path of a Unix socket that is not there yet, or from before.

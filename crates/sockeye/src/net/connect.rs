@@ -23,10 +23,10 @@ use rustix::io::Errno;
 use rustix::net::{SocketFlags, connect as connect_to, sockopt};
 
 use super::Family;
-pub use super::attempt::{Attempt, ConnectError, ConnectOptions, NoWayThrough, Outcome, Source};
+pub use super::attempt::{Attempt, ConnectError, ConnectOptions, Outcome, ProxyFailure, Source};
 pub use super::connected::Connected;
 use super::connected::connect_datagrams;
-pub use super::local::Left;
+pub use super::local::LocalEndReport;
 use super::local::{LocalEnd, LocalError};
 use super::message;
 use super::proxy::{self, Destination, Proxy, ProxyError};
@@ -55,7 +55,7 @@ fn connect_through(
 ) -> Result<Connected, ConnectError> {
     let until = Instant::now() + options.timeout;
     let failed = |why| ConnectError::Proxy { address: address.to_string(), proxy: proxy.to_string(), why };
-    let unusable = |why: &str| failed(NoWayThrough::Asked(ProxyError::Unusable(why.to_owned())));
+    let unusable = |why: &str| failed(ProxyFailure::Asked(ProxyError::Unusable(why.to_owned())));
     if protocol != Protocol::Tcp {
         return Err(unusable("a proxy leads to tcp addresses alone"));
     }
@@ -67,14 +67,14 @@ fn connect_through(
     let connected = connect_straight(&proxy.address, Protocol::Tcp, &left).map_err(|error| match error {
         // How long was to be waited is known better here.
         ConnectError::TimedOut { address, attempts, waited_for, .. } => {
-            failed(NoWayThrough::NoProxy(Box::new(ConnectError::TimedOut {
+            failed(ProxyFailure::NoProxy(Box::new(ConnectError::TimedOut {
                 address,
                 after: options.timeout,
                 attempts,
                 waited_for,
             })))
         }
-        error => failed(NoWayThrough::NoProxy(Box::new(error))),
+        error => failed(ProxyFailure::NoProxy(Box::new(error))),
     })?;
     match proxy::through(&connected.fd, proxy, destination, until) {
         Ok(()) => Ok(Connected { via: Some(address.to_string()), ..connected }),
@@ -84,7 +84,7 @@ fn connect_through(
             attempts: vec![],
             waited_for: Some("the way through the proxy"),
         }),
-        Err(error) => Err(failed(NoWayThrough::Asked(error))),
+        Err(error) => Err(failed(ProxyFailure::Asked(error))),
     }
 }
 

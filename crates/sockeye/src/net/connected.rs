@@ -11,7 +11,7 @@ use rustix::net::{
 };
 
 use super::attempt::{Attempt, ConnectError, ConnectOptions, Outcome};
-use super::local::{Guest, Left, Opened};
+use super::local::{Guest, LocalEndReport, Opened};
 use super::message;
 use super::secured::{SecureError, Secured};
 #[cfg(feature = "http")]
@@ -131,7 +131,7 @@ impl Connected {
     /// The conversation is over: what became of a program that was the other end, or of what was written and read there. It
     /// has the grace to end by itself.
     #[must_use]
-    pub fn finish(self, grace: Duration) -> Option<Left> {
+    pub fn finish(self, grace: Duration) -> Option<LocalEndReport> {
         let Self { fd, guest, .. } = self;
         drop(fd);
         guest.map(|guest| guest.finish(grace))
@@ -174,7 +174,7 @@ pub(super) fn connect_datagrams(
     addresses: &[SocketAddr],
     of_address: &AddressOptions,
     options: &ConnectOptions,
-) -> Result<Connected, NoWay> {
+) -> Result<Connected, UnreachableError> {
     let ConnectOptions { source, datagrams, .. } = options;
     let mut attempts = Vec::new();
     for (index, &candidate) in addresses.iter().enumerate() {
@@ -197,7 +197,7 @@ pub(super) fn connect_datagrams(
                 return Ok(Connected { attempts, others, ..connected });
             }
             Err(error) if is_exhausted(&error.into()) => {
-                return Err(NoWay::Local(error.into()));
+                return Err(UnreachableError::Local(error.into()));
             }
             Err(error) => {
                 let mut why = words_at(&error.into(), &candidate);
@@ -211,17 +211,17 @@ pub(super) fn connect_datagrams(
             }
         }
     }
-    Err(NoWay::Refused(attempts))
+    Err(UnreachableError::Refused(attempts))
 }
 
 /// Why no datagram can go to any of several addresses.
 #[derive(Debug)]
-pub(super) enum NoWay {
+pub(super) enum UnreachableError {
     Local(io::Error),
     Refused(Vec<Attempt>),
 }
 
-impl NoWay {
+impl UnreachableError {
     /// As whoever asked for an address is told.
     pub(super) fn at(self, address: &Address) -> ConnectError {
         let address = address.to_string();

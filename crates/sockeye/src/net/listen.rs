@@ -29,7 +29,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind as bind_to, getso
 use super::local::{Guest, LocalEnd, LocalError, Opened};
 use super::message;
 use super::path::{self, Occupant, OwnFile};
-use super::per_peer::{Left, Next, PerPeer};
+use super::per_peer::{Next, PerPeer, Undelivered};
 use super::{Family, alive, options, resolve};
 use crate::address::{Address, AddressOptions, Host, Target};
 use crate::endpoint::{Endpoint, Name, Protocol};
@@ -139,7 +139,7 @@ impl Socket {
     }
 
     /// All of them are over: what was said to them goes out, and what did not is told.
-    pub(crate) fn finish(&mut self) -> Left {
+    pub(crate) fn finish(&mut self) -> Undelivered {
         self.per_peer.as_mut().map(|per_peer| per_peer.finish()).unwrap_or_default()
     }
 

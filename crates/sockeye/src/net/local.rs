@@ -20,7 +20,7 @@ use crate::child::{Program, ProgramError, Streams, Terminal};
 use crate::endpoint::{Conversation, Name, Protocol};
 use crate::sys::inherited::{self, Nature};
 use crate::sys::terminal;
-pub use guest::Left;
+pub use guest::LocalEndReport;
 pub(crate) use guest::{Guest, Wrong};
 
 /// One end that can be opened, once or again and again.

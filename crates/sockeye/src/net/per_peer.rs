@@ -34,7 +34,7 @@ pub(crate) enum Next {
 
 /// What was left at the end.
 #[derive(Debug, Default)]
-pub(crate) struct Left {
+pub(crate) struct Undelivered {
     /// What is still to be told.
     pub(crate) told: Vec<(u64, String)>,
     /// Bytes that were said to peers and did not reach them.
@@ -159,7 +159,7 @@ impl PerPeer {
     }
 
     /// Whoever accepted clients has closed them: what was said to them goes out, and all is over.
-    pub(crate) fn finish(&mut self) -> Left {
+    pub(crate) fn finish(&mut self) -> Undelivered {
         self.advance(Phase::Over);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -170,7 +170,7 @@ impl PerPeer {
                 told.push((count, why));
             }
         }
-        Left { told, lost: self.shared.lost.load(Ordering::SeqCst) }
+        Undelivered { told, lost: self.shared.lost.load(Ordering::SeqCst) }
     }
 }
 

@@ -75,8 +75,8 @@ impl Race {
     ) -> Option<Result<Connected, ConnectError>> {
         if let Err(error) = self.settle() {
             return Some(match error {
-                Settled::Won(index, fd, broken) => self.won(address, fd, index, broken),
-                Settled::Local(error) => Err(local(address, error.into())),
+                RaceResult::Won(index, fd, broken) => self.won(address, fd, index, broken),
+                RaceResult::Local(error) => Err(local(address, error.into())),
             });
         }
         loop {
@@ -129,17 +129,19 @@ impl Race {
     }
 
     /// Looks which attempts have an answer; the first that stands ends it.
-    fn settle(&mut self) -> Result<(), Settled> {
-        let ready = wait(&self.running, Duration::ZERO).map_err(Settled::Local)?;
+    fn settle(&mut self) -> Result<(), RaceResult> {
+        let ready = wait(&self.running, Duration::ZERO).map_err(RaceResult::Local)?;
         let mut settled: Vec<Running> = ready.into_iter().rev().map(|position| self.running.remove(position)).collect();
         // Of two that stand at the same time the earlier is preferred.
         settled.reverse();
         for Running { fd, index } in settled {
             let error = match sockopt::socket_error(&fd) {
                 Ok(Ok(())) if is_self_connection(&fd, &self.attempts[index].0.address) => Errno::CONNREFUSED,
-                Ok(Ok(())) => return Err(Settled::Won(index, fd, None)),
+                Ok(Ok(())) => return Err(RaceResult::Won(index, fd, None)),
                 // It stood, and what the peer said before the reset waits to be read (RFC 9293, section 3.10.7.4).
-                Ok(Err(error @ (Errno::CONNRESET | Errno::PIPE))) => return Err(Settled::Won(index, fd, Some(error))),
+                Ok(Err(error @ (Errno::CONNRESET | Errno::PIPE))) => {
+                    return Err(RaceResult::Won(index, fd, Some(error)));
+                }
                 Ok(Err(error)) | Err(error) => error,
             };
             let (attempt, since) = &mut self.attempts[index];
@@ -174,7 +176,7 @@ impl Race {
 }
 
 /// What ends the looking.
-enum Settled {
+enum RaceResult {
     Won(usize, OwnedFd, Option<Errno>),
     Local(Errno),
 }

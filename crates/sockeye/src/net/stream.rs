@@ -60,13 +60,13 @@ impl Write for Carrier {
 struct Secure {
     session: Box<ClientConnection>,
     host: String,
-    ahead: Ahead,
+    ahead: ReadAhead,
 }
 
 /// What was read from the socket and not yet given to the session, which asks for 4 KiB at a time: a record of TLS would cost
 /// four or five reads.
 #[derive(Default)]
-struct Ahead {
+struct ReadAhead {
     bytes: Vec<u8>,
     /// Where what is left begins, and where it ends.
     at: usize,
@@ -77,7 +77,7 @@ struct Ahead {
 const AHEAD: usize = 64 * 1024;
 
 /// The socket behind what was read ahead of it.
-struct Buffered<'a, R>(&'a mut R, &'a mut Ahead);
+struct Buffered<'a, R>(&'a mut R, &'a mut ReadAhead);
 
 impl<R: Read> Read for Buffered<'_, R> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
@@ -138,7 +138,7 @@ impl Stream {
     /// # Errors
     /// A [`TlsError`] inside the error where the peer or its certificate is to blame; `TimedOut` at the deadline.
     pub(crate) fn secure(&mut self, session: ClientConnection, host: &str, until: Instant) -> io::Result<()> {
-        let mut secure = Secure { session: Box::new(session), host: host.to_owned(), ahead: Ahead::default() };
+        let mut secure = Secure { session: Box::new(session), host: host.to_owned(), ahead: ReadAhead::default() };
         while secure.session.is_handshaking() || secure.session.wants_write() || self.carrier.wants_write() {
             if secure.session.wants_write() || self.carrier.wants_write() {
                 match secure.send(&mut self.carrier).and_then(|()| self.carrier.flush()) {

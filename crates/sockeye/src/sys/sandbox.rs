@@ -89,7 +89,7 @@ pub enum Reach {
 
 /// What holds from now on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Held {
+pub enum SandboxLevel {
     /// What the kernel of this version of Landlock can hold; from 4 on no new TCP socket.
     Landlock(u32),
     /// Only that there are no new privileges: this kernel has no Landlock, or lets nobody use it.
@@ -135,11 +135,11 @@ impl Sandbox {
     ///
     /// # Errors
     /// A folder that is not there; the system refused, or what was tried did not fail.
-    pub fn enter(&self) -> Result<Held, SandboxError> {
+    pub fn enter(&self) -> Result<SandboxLevel, SandboxError> {
         rustix::thread::set_no_new_privs(true).map_err(io::Error::from)?;
         // SAFETY: with this flag the call takes no attributes and only tells a number.
         let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, null::<Ruleset>(), 0_usize, VERSION) };
-        let Ok(version @ 1..) = u32::try_from(version) else { return Ok(Held::NoNewPrivileges) };
+        let Ok(version @ 1..) = u32::try_from(version) else { return Ok(SandboxLevel::NoNewPrivileges) };
         let since = |first: u32, right: u64| if version >= first { right } else { 0 };
         // Every right of the version: what is not handled is not held.
         let handled = ((1 << 13) - 1) | since(2, REFER) | since(3, TRUNCATE) | since(5, 1 << 15);
@@ -183,7 +183,7 @@ impl Sandbox {
         // SAFETY: a descriptor and a number.
         done(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, rules.as_raw_fd(), 0) })?;
         self.try_it(version)?;
-        Ok(Held::Landlock(version))
+        Ok(SandboxLevel::Landlock(version))
     }
 
     /// Tries what must fail from now on.
@@ -238,7 +238,7 @@ mod tests {
         std::thread::scope(|scope| {
             let read = scope.spawn(|| {
                 let sandbox = Sandbox { reads: reads.clone(), ..Sandbox::default() };
-                let Held::Landlock(version) = sandbox.enter().unwrap() else { return };
+                let SandboxLevel::Landlock(version) = sandbox.enter().unwrap() else { return };
                 assert!(File::open(kept.path().join("file")).is_ok());
                 assert!(File::open(other.path().join("file")).is_err());
                 assert!(File::create(kept.path().join("new")).is_err());
@@ -254,7 +254,7 @@ mod tests {
             });
             let written = scope.spawn(|| {
                 let sandbox = Sandbox { writes: reads.clone(), ..Sandbox::default() };
-                let Held::Landlock(_) = sandbox.enter().unwrap() else { return };
+                let SandboxLevel::Landlock(_) = sandbox.enter().unwrap() else { return };
                 let (new, newer) = (kept.path().join("new"), kept.path().join("newer"));
                 std::fs::create_dir(kept.path().join("folder")).unwrap();
                 std::fs::write(&new, "x").unwrap();

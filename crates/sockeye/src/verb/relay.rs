@@ -57,7 +57,7 @@ use crate::net::websocket::{Messages, WsClient};
 use crate::stop::Stop;
 use crate::sys::files::open_files;
 
-pub use crate::engine::relay::{Balance, Hearers, Listen, PairFailure, Summary};
+pub use crate::engine::relay::{Balance, Listen, PairFailure, Summary, TapOptions};
 pub use crate::net::local::LocalError;
 pub use crate::wire::preface::ProxyVersion;
 #[cfg(feature = "http")]
@@ -97,7 +97,7 @@ pub struct RelayOptions {
     /// Threads that relay, at most 64.
     pub threads: usize,
     /// Who hears what is said.
-    pub hearers: Hearers,
+    pub hearers: TapOptions,
     /// Where what passes the sockets is written as packets, with the secrets of TLS in it.
     pub capture: Option<CaptureFile>,
     /// Who may come in, and how many.
@@ -124,7 +124,7 @@ impl RelayOptions {
             connect_timeout: limits::CONNECT_WAIT,
             idle: None,
             threads: 1,
-            hearers: Hearers::default(),
+            hearers: TapOptions::default(),
             capture: None,
             gate: Gate::default(),
             network: BadNetwork::default(),

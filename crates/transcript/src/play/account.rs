@@ -6,7 +6,7 @@ use super::Play;
 use super::expected::expected_messages;
 use crate::diagnostic::Span;
 use crate::notation::show_hiding;
-use crate::program::{Deed, Message, Op, Pattern, PieceKind, matcher};
+use crate::program::{Message, Op, Pattern, PieceKind, StreamAction, matcher};
 use crate::script::Script;
 use crate::secret::Secret;
 use crate::values::{Scratch, given_index};
@@ -56,8 +56,8 @@ impl Play {
         let mut expected: Vec<Expected> = candidates.into_iter().map(|(expected, ..)| expected).collect();
         if let Op::Expect(deed) = script.program.ops[self.pc] {
             let text = match deed {
-                Deed::Close | Deed::StopSending => "(the end)",
-                Deed::Reset => "(a reset)",
+                StreamAction::Close | StreamAction::StopSending => "(the end)",
+                StreamAction::Reset => "(a reset)",
             };
             expected.push(Expected { awaited: Awaited::End, line: here.line, text: text.to_owned(), matched: 0 });
         }

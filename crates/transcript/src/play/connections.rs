@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Deed, Ending, Next, Play, Stop, Walk, Watch};
+use super::{Ending, Next, Play, Stop, StreamAction, Walk, Watch};
 use crate::program::{Connect, Op, Pc, PieceKind};
 use crate::script::Script;
 use crate::syntax::FIRST;
@@ -200,8 +200,8 @@ impl<W: Watch> Walk<'_, W> {
 
     /// Our side ends the connection.
     #[inline(never)]
-    pub(super) fn end_ours(&mut self, play: &mut Play, pc: Pc, deed: Deed) -> Stop {
-        let ending = if deed == Deed::Reset { Ending::DoneByReset } else { Ending::Done };
+    pub(super) fn end_ours(&mut self, play: &mut Play, pc: Pc, deed: StreamAction) -> Stop {
+        let ending = if deed == StreamAction::Reset { Ending::DoneByReset } else { Ending::Done };
         Stop::Next(Next::End(play.part(self.script, pc, ending)))
     }
 }

@@ -7,7 +7,7 @@ use super::{Ending, Heard, Input, Moment, Next, Play, Stop, Walk, Watch};
 use crate::carrier::Carrier;
 use crate::pattern::MOST_BYTES;
 use crate::program::matcher::{self, Walked};
-use crate::program::{Arm, Deed, First, Fork, Found, KeyMatch, Literals, Message, Op, Order, Pc};
+use crate::program::{Arm, First, Fork, Found, KeyMatch, Literals, Message, Op, Order, Pc, StreamAction};
 use crate::syntax::{Eol, Form};
 use crate::values::{Coming, Progress, TooLarge};
 use crate::verdict::Fault;
@@ -496,8 +496,8 @@ impl<'a, W: Watch> Walk<'a, W> {
         for arm in &choice.arms {
             let fits = match arm.first {
                 First::Do(_) | First::End => true,
-                First::Expect(Deed::Close | Deed::StopSending) => self.is_over(),
-                First::Expect(Deed::Reset)
+                First::Expect(StreamAction::Close | StreamAction::StopSending) => self.is_over(),
+                First::Expect(StreamAction::Reset)
                 | First::Line(_)
                 | First::File(_)
                 | First::Tls
@@ -512,7 +512,9 @@ impl<'a, W: Watch> Walk<'a, W> {
                 play.since = None;
                 return match arm.first {
                     First::End => Err(Stop::Next(Next::End(if self.is_over() { Ending::Left } else { Ending::Done }))),
-                    First::Expect(Deed::Close) => Err(Stop::Next(Next::End(play.part(script, arm.pc, Ending::Left)))),
+                    First::Expect(StreamAction::Close) => {
+                        Err(Stop::Next(Next::End(play.part(script, arm.pc, Ending::Left))))
+                    }
                     First::Expect(_) => Ok(arm.pc + 1),
                     _ => Ok(arm.pc),
                 };
@@ -534,7 +536,7 @@ impl<'a, W: Watch> Walk<'a, W> {
 
     /// Waits for an act of theirs.
     #[inline(never)]
-    pub(super) fn expect(&mut self, play: &mut Play, deed: Deed) -> Result<(), Stop> {
+    pub(super) fn expect(&mut self, play: &mut Play, deed: StreamAction) -> Result<(), Stop> {
         self.owes_ending = false;
         self.begin_waiting(play);
         self.skip_late_ending(play);
@@ -547,12 +549,14 @@ impl<'a, W: Watch> Walk<'a, W> {
             return Err(self.aside_or(play, |walk, play| walk.fail(play, Fault::UnexpectedData)));
         }
         match deed {
-            Deed::Close if self.is_over() => Err(Stop::Next(Next::End(play.part(self.script, play.pc, Ending::Left)))),
-            Deed::StopSending if self.is_over() => {
+            StreamAction::Close if self.is_over() => {
+                Err(Stop::Next(Next::End(play.part(self.script, play.pc, Ending::Left))))
+            }
+            StreamAction::StopSending if self.is_over() => {
                 play.since = None;
                 Ok(())
             }
-            Deed::Reset if self.is_over() => Err(self.fail(play, Fault::ClosedEarly)),
+            StreamAction::Reset if self.is_over() => Err(self.fail(play, Fault::ClosedEarly)),
             _ => Err(self.wait(play)),
         }
     }

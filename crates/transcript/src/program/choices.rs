@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::{Arm, Choice, Deed, Depends, First, Fork, Op, Pattern, Pc, PieceKind, Program, Shape, Step, matcher};
+use super::{
+    Arm, Choice, Depends, First, Fork, Op, Pattern, Pc, PieceKind, Program, Shape, Step, StreamAction, matcher,
+};
 use crate::diagnostic::{Diagnostic, Source};
 use crate::syntax::{Form, Tls};
 use crate::values::Scratch;
@@ -478,8 +480,8 @@ pub(super) fn is_ours(program: &Program, arm: &Arm, side: crate::Side) -> Option
     match arm.first {
         First::Line(message) => Some(program.messages[message].side == side),
         First::File(file) => Some(program.files[file].side == side),
-        First::Do(Deed::Close)
-        | First::Expect(Deed::Close)
+        First::Do(StreamAction::Close)
+        | First::Expect(StreamAction::Close)
         | First::End
         | First::Tls
         | First::Connect

@@ -84,9 +84,9 @@ pub(crate) enum Op {
     /// They say one.
     Hear(usize),
     /// What we do.
-    Do(Deed),
+    Do(StreamAction),
     /// What they do.
-    Expect(Deed),
+    Expect(StreamAction),
     /// We pause.
     Pause(Duration),
     /// They may pause: what we hear next may take so much longer.
@@ -187,7 +187,7 @@ pub(crate) struct Aside {
 
 /// An act that changes the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Deed {
+pub(crate) enum StreamAction {
     Close,
     StopSending,
     Reset,
@@ -372,9 +372,9 @@ pub(crate) enum First {
     /// TLS begins or ends.
     Tls,
     /// An act of ours.
-    Do(Deed),
+    Do(StreamAction),
     /// An act of theirs.
-    Expect(Deed),
+    Expect(StreamAction),
     /// The end of the file.
     End,
     /// A connection is opened.

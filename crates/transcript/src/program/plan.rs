@@ -1,7 +1,7 @@
 //! How the side that speaks first at a choice goes: round a loop as often as the longest list of defaults that it sends
 //! there, through an `either` branch by branch.
 
-use super::{Deed, First, Fork, Op, PieceKind, Places, Plan, Program, choices};
+use super::{First, Fork, Op, PieceKind, Places, Plan, Program, StreamAction, choices};
 use crate::Side;
 use crate::syntax::{Statement, StatementKind};
 
@@ -13,10 +13,9 @@ pub(super) fn choose(program: &mut Program, body: &[Statement], side: Side, plac
         .map(|choice| {
             let votes: Vec<bool> = choice.arms.iter().filter_map(|arm| choices::is_ours(program, arm, side)).collect();
             // Where nobody says anything, whoever closes chooses.
-            votes
-                .first()
-                .copied()
-                .unwrap_or_else(|| !choice.arms.iter().any(|arm| matches!(arm.first, First::Expect(Deed::Close))))
+            votes.first().copied().unwrap_or_else(|| {
+                !choice.arms.iter().any(|arm| matches!(arm.first, First::Expect(StreamAction::Close)))
+            })
         })
         .collect();
     let mut planner = Planner { program, ours, side, places, enter: vec![] };

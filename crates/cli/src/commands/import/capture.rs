@@ -17,12 +17,12 @@ use crate::output::Console;
 const MOST_SHOWN: usize = 100;
 
 /// Something that can be read twice.
-enum Twice {
+enum RereadableSource {
     File(File),
     Held(Vec<u8>),
 }
 
-impl Twice {
+impl RereadableSource {
     fn of(source: Source) -> io::Result<Self> {
         match source.file {
             Some(file) if file.metadata()?.is_file() => Ok(Self::File(file)),
@@ -52,8 +52,8 @@ pub(super) fn transcript(source: Source, flags: &Import, console: &Console) -> R
     }
     let unreadable =
         |error: io::Error| wrong(&format!("cannot read {name}: {error}", error = sockeye::net::words(&error)));
-    let source = Twice::of(source).map_err(unreadable)?;
-    if matches!(&source, Twice::Held(bytes) if bytes.len() as u64 > MOST_OF_INPUT) {
+    let source = RereadableSource::of(source).map_err(unreadable)?;
+    if matches!(&source, RereadableSource::Held(bytes) if bytes.len() as u64 > MOST_OF_INPUT) {
         return Err(wrong("a capture from standard input has at most 256 MiB: write it to a file, and name that"));
     }
     let survey = survey(source.reader().map_err(unreadable)?).map_err(|why| wrong(&format!("{name}: {why}")))?;

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sockeye::figures::{Comparison, Run, Verdict};
 
-use super::summary::{float, pace, reason};
+use super::summary::{float, model, reason};
 use super::units;
 use crate::clean;
 
@@ -86,7 +86,7 @@ fn head(run: &Run) -> String {
         let s = if begun.connections == 1 { "" } else { "s" };
         facts.push(format!("{} connection{s}", units::count(begun.connections)));
     }
-    facts.push(pace(run));
+    facts.push(model(run));
     facts.extend(begun.shard.map(|shard| format!("shard {shard}")));
     if !run.parts.is_empty() {
         facts.push(format!("{} runs merged", run.parts.len()));
@@ -168,10 +168,10 @@ fn foot(run: &Run) -> String {
     let _ = write!(
         text,
         "<p>Latency is from the last byte that was said to the last byte of the answer{}. Times are kept to one part in a thousand, in HdrHistogram.</p>",
-        match run.begun.pace {
-            sockeye::figures::Pace::Closed =>
+        match run.begun.model {
+            sockeye::figures::LoadModel::Closed =>
                 "; a closed loop begins no play while the server stands still, so what waits then is not counted",
-            sockeye::figures::Pace::Open { .. } =>
+            sockeye::figures::LoadModel::Open { .. } =>
                 ", and of the first one of a play from the moment at which the play was due",
         }
     );

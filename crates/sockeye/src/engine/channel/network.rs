@@ -8,7 +8,7 @@ use std::time::Duration;
 use transcript::{Carrier, Moment, PlayOptions, Script, Side, Transcript};
 
 use super::super::Behaviour;
-use super::super::origin::{Begins, Client, Origin};
+use super::super::origin::{Client, InitialLayers, Origin};
 use super::imaginary::{End, ImaginaryLine};
 use super::tests::World;
 use super::{Agent, Channel, ChannelStatus, Identity, Interest, Line};
@@ -141,7 +141,7 @@ fn meet(playable: &Playable, identity: &tls::Identity, chance: &mut Chance, mish
     let (wire, [first, second]) = ImaginaryLine::new();
     let trust = identity.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint)).unwrap();
     let write_wait = limits::WRITE_WAIT;
-    let (begins, reconnect) = (Begins::default(), Default::default());
+    let (begins, reconnect) = (InitialLayers::default(), Default::default());
     let client = Client { trust, host: "localhost".to_owned(), write_wait, tap: None, begins, reconnect };
     let mut hosts = [
         Host::new(first, &playable.client, Some(client), tls::Identity::default()),

@@ -9,7 +9,7 @@ use transcript::FaultKind;
 use crate::failure::Kind;
 use crate::limits;
 use crate::net::session::Session;
-use crate::net::tls::{TlsError, Why};
+use crate::net::tls::{TlsError, TlsErrorKind};
 use crate::net::websocket::Close;
 
 /// Codes of an end: all is said; whoever closes goes away; what came is not what was to come.
@@ -216,12 +216,12 @@ impl Channel {
     pub(super) fn not_secure(&mut self, error: &TlsError, context: &mut Context<'_>) -> ChannelStatus {
         if context.origin.begins_secure() && matches!(self.phase, Phase::Open | Phase::Handshaking) {
             let kind = match (error.why, self.phase) {
-                (Why::Certificate, _) => Kind::Fault(FaultKind::Untrusted),
-                (Why::WebSocket, Phase::Handshaking) => Kind::NoWebSocket,
-                (Why::WebSocket, _) => Kind::Socket,
+                (TlsErrorKind::Certificate, _) => Kind::Fault(FaultKind::Untrusted),
+                (TlsErrorKind::WebSocket, Phase::Handshaking) => Kind::NoWebSocket,
+                (TlsErrorKind::WebSocket, _) => Kind::Socket,
                 _ => Kind::Fault(FaultKind::Tls),
             };
-            if error.why == Why::WebSocket && self.say_end(context) == ChannelStatus::Closed {
+            if error.why == TlsErrorKind::WebSocket && self.say_end(context) == ChannelStatus::Closed {
                 return ChannelStatus::Closed;
             }
             let reason = format!("{}: {error}", error.layer());

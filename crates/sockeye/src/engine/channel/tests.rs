@@ -7,7 +7,7 @@ use transcript::{Output, Scratch};
 
 use super::super::access::Lines;
 use super::super::turn::Turn;
-use super::super::{AccessLog, Behaviour, Tally, Website};
+use super::super::{AccessLog, Behaviour, HttpService, Tally};
 use super::*;
 use crate::event::{ClosedBy, Endpoint, Event, Name, Protocol};
 use crate::gate::Gate;
@@ -145,7 +145,7 @@ fn site(world: &mut World) -> (Channel, TcpStream, tempfile::TempDir) {
     std::fs::write(folder.path().join("large"), vec![b'x'; LARGE]).unwrap();
     std::fs::write(folder.path().join("some"), vec![b'x'; SOME]).unwrap();
     let site = Site::new(Root::open(folder.path()).unwrap(), SiteOptions::default());
-    let website = Website {
+    let website = HttpService {
         site: Arc::new(site),
         is_secure: false,
         log: AccessLog::None,

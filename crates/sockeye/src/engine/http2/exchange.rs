@@ -14,7 +14,7 @@ use transcript::Moment;
 use super::super::access::{Lines, Record};
 use super::super::answer_context::AnswerContext;
 use super::super::kept_request::KeptRequest;
-use super::super::served::Website;
+use super::super::served::HttpService;
 use super::super::storage::Done;
 use super::super::turn::Turn;
 use super::Asked;
@@ -39,14 +39,14 @@ pub(super) enum StreamProgress {
 
 /// What a stream keeps from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Held {
+pub(super) enum HeldResource {
     File,
     Bytes(usize),
 }
 
 /// One request and its answer.
 pub(super) struct Stream {
-    doing: Doing,
+    doing: StreamState,
     unread: Option<Unread>,
     /// What is told of it once its answer has ended.
     record: Option<Record>,
@@ -88,7 +88,7 @@ impl Unread {
     }
 }
 
-enum Doing {
+enum StreamState {
     /// All of it has gone out.
     Nothing,
     /// Its answer goes out.
@@ -97,7 +97,7 @@ enum Doing {
     Wait { request: KeptRequest, respond: SendResponse<Bytes>, began: Instant, made: Option<(Answer, FieldList)> },
     /// Its content comes in.
     Upload {
-        coming: Coming,
+        coming: UploadState,
         request: KeptRequest,
         content: RecvStream,
         respond: SendResponse<Bytes>,
@@ -108,14 +108,14 @@ enum Doing {
 }
 
 /// What a stream keeps of its answer beside what it is doing.
-struct About<'s> {
+struct AnswerAccount<'s> {
     unread: &'s mut Option<Unread>,
     record: &'s mut Option<Record>,
     sent: &'s mut u64,
 }
 
 /// How far something is with being stored.
-enum Coming {
+enum UploadState {
     Content(Box<Upload>),
     /// All of it has come, and is on its way to the disk.
     Storing(Receipt),
@@ -143,7 +143,7 @@ impl Stream {
     /// Answers a request; `None` if its answer has gone out with its head.
     pub(super) fn begin(
         (request, mut respond): Asked,
-        website: &Website,
+        website: &HttpService,
         answering: &mut AnswerContext<'_>,
     ) -> Option<Self> {
         let (parts, content) = request.into_parts();
@@ -160,7 +160,7 @@ impl Stream {
                     && answering.ask(number, website, kept.clone()).is_ok()
                 {
                     let keeps = kept.memory();
-                    let doing = Doing::Wait { request: kept, respond, began, made: None };
+                    let doing = StreamState::Wait { request: kept, respond, began, made: None };
                     return Some(Self { doing, unread: None, record: None, sent: 0, until: due(answering), keeps });
                 }
                 match website.answer(&request, answering.date, answering.fields) {
@@ -168,8 +168,8 @@ impl Stream {
                         (Record::begin(website, Some(&request), response.status, about, Some(began)), response)
                     }
                     Reply::Upload(upload) => {
-                        let (coming, keeps) = (Coming::Content(upload), kept.memory() + size_of::<Upload>());
-                        let doing = Doing::Upload { coming, request: kept, content, respond, gained: 0, began };
+                        let (coming, keeps) = (UploadState::Content(upload), kept.memory() + size_of::<Upload>());
+                        let doing = StreamState::Upload { coming, request: kept, content, respond, gained: 0, began };
                         return Some(Self { doing, unread: None, record: None, sent: 0, until: due(answering), keeps });
                     }
                 }
@@ -179,12 +179,12 @@ impl Stream {
                 (Record::begin(website, None, status, about, Some(began)), response)
             }
         };
-        Self::answered(Doing::answer(&mut respond, response, answering.fields), record, content, answering)
+        Self::answered(StreamState::answer(&mut respond, response, answering.fields), record, content, answering)
     }
 
     /// What is left to be done behind an answer's head.
     fn answered(
-        doing: Option<Doing>,
+        doing: Option<StreamState>,
         mut record: Option<Record>,
         content: RecvStream,
         answering: &mut AnswerContext<'_>,
@@ -197,7 +197,7 @@ impl Stream {
         }
         let until = answering.now.after(if doing.is_some() { limits::WRITE_WAIT } else { limits::DRAIN_WAIT });
         (doing.is_some() || unread.is_some()).then(|| Self {
-            doing: doing.unwrap_or(Doing::Nothing),
+            doing: doing.unwrap_or(StreamState::Nothing),
             unread,
             record,
             sent: 0,
@@ -214,30 +214,35 @@ impl Stream {
     }
 
     /// What it keeps from others.
-    pub(super) fn holds(&self) -> Held {
+    pub(super) fn holds(&self) -> HeldResource {
         match &self.doing {
-            Doing::Answer { rest: Rest::Bytes(bytes), .. } => Held::Bytes(bytes.len()),
-            Doing::Nothing => Held::Bytes(0),
+            StreamState::Answer { rest: Rest::Bytes(bytes), .. } => HeldResource::Bytes(bytes.len()),
+            StreamState::Nothing => HeldResource::Bytes(0),
             // However much it will be.
-            Doing::Wait { .. } => Held::Bytes(limits::STREAM_BYTES),
-            Doing::Answer { rest: Rest::Made { source, .. }, .. } if source.holds() > 0 => Held::Bytes(source.holds()),
-            Doing::Answer { rest: Rest::Part { .. } | Rest::Made { .. }, .. } | Doing::Upload { .. } => Held::File,
+            StreamState::Wait { .. } => HeldResource::Bytes(limits::STREAM_BYTES),
+            StreamState::Answer { rest: Rest::Made { source, .. }, .. } if source.holds() > 0 => {
+                HeldResource::Bytes(source.holds())
+            }
+            StreamState::Answer { rest: Rest::Part { .. } | Rest::Made { .. }, .. } | StreamState::Upload { .. } => {
+                HeldResource::File
+            }
         }
     }
 
     /// About how many bytes of memory it takes, beside what is being sent.
     pub(super) fn memory(&self) -> usize {
         let answer = match self.holds() {
-            Held::File => 0,
-            Held::Bytes(bytes) => bytes,
+            HeldResource::File => 0,
+            HeldResource::Bytes(bytes) => bytes,
         };
-        answer + if matches!(self.doing, Doing::Wait { .. } | Doing::Upload { .. }) { self.keeps } else { 0 }
+        answer
+            + if matches!(self.doing, StreamState::Wait { .. } | StreamState::Upload { .. }) { self.keeps } else { 0 }
     }
 
     /// Its content, if some may come that nobody has taken.
     pub(super) fn content(&mut self) -> Option<&mut RecvStream> {
         match &mut self.doing {
-            Doing::Upload { content, .. } => Some(content),
+            StreamState::Upload { content, .. } => Some(content),
             _ => self.unread.as_mut().map(|unread| &mut unread.content),
         }
     }
@@ -249,15 +254,17 @@ impl Stream {
 
     /// Whether its file is on its way to the disk, or its answer takes long.
     pub(super) fn is_storing(&self) -> bool {
-        matches!(self.doing, Doing::Upload { coming: Coming::Storing(_), .. } | Doing::Wait { made: None, .. })
+        matches!(
+            self.doing,
+            StreamState::Upload { coming: UploadState::Storing(_), .. } | StreamState::Wait { made: None, .. }
+        )
     }
 
     /// Whether it is the one of this number that waits.
     pub(super) fn waits_as(&self, number: u32) -> bool {
         match &self.doing {
-            Doing::Upload { coming: Coming::Storing(_), respond, .. } | Doing::Wait { made: None, respond, .. } => {
-                respond.stream_id().as_u32() == number
-            }
+            StreamState::Upload { coming: UploadState::Storing(_), respond, .. }
+            | StreamState::Wait { made: None, respond, .. } => respond.stream_id().as_u32() == number,
             _ => false,
         }
     }
@@ -265,13 +272,13 @@ impl Stream {
     /// What it waits for is done.
     pub(super) fn done(&mut self, done: Done) {
         match (&mut self.doing, done) {
-            (Doing::Upload { coming, .. }, Done::Stored(stored)) => {
-                *coming = match std::mem::replace(coming, Coming::Over) {
-                    Coming::Storing(receipt) => Coming::Stored(receipt, stored),
+            (StreamState::Upload { coming, .. }, Done::Stored(stored)) => {
+                *coming = match std::mem::replace(coming, UploadState::Over) {
+                    UploadState::Storing(receipt) => UploadState::Stored(receipt, stored),
                     other => other,
                 };
             }
-            (Doing::Wait { made, .. }, Done::Answered(response, fields)) => *made = Some((response, fields)),
+            (StreamState::Wait { made, .. }, Done::Answered(response, fields)) => *made = Some((response, fields)),
             _ => {}
         }
     }
@@ -280,19 +287,19 @@ impl Stream {
     pub(super) fn step(
         &mut self,
         context: &mut Context<'_>,
-        website: &Website,
+        website: &HttpService,
         answering: &mut AnswerContext<'_>,
     ) -> StreamProgress {
-        let was_answered = matches!(self.doing, Doing::Nothing);
+        let was_answered = matches!(self.doing, StreamState::Nothing);
         let mut moved = self.go_on(context, website, answering);
         if self.unread.as_mut().is_some_and(|unread| unread.pass_over(context)) {
             self.unread = None;
         }
         if moved == StreamProgress::Finished && self.unread.is_some() && !was_answered {
-            (self.doing, moved) = (Doing::Nothing, StreamProgress::Advanced);
+            (self.doing, moved) = (StreamState::Nothing, StreamProgress::Advanced);
             self.tell(answering.lines);
         }
-        if matches!(self.doing, Doing::Nothing) {
+        if matches!(self.doing, StreamState::Nothing) {
             if !was_answered {
                 self.until = answering.now.after(limits::DRAIN_WAIT);
             }
@@ -306,20 +313,26 @@ impl Stream {
     fn go_on(
         &mut self,
         context: &mut Context<'_>,
-        website: &Website,
+        website: &HttpService,
         answering: &mut AnswerContext<'_>,
     ) -> StreamProgress {
-        let mut answer = About { unread: &mut self.unread, record: &mut self.record, sent: &mut self.sent };
+        let mut answer = AnswerAccount { unread: &mut self.unread, record: &mut self.record, sent: &mut self.sent };
         let moved = self.doing.step(&mut answer, context, website, answering);
         match (moved, &mut self.doing) {
-            (StreamProgress::Advanced, Doing::Answer { .. }) => self.until = answering.now.after(limits::WRITE_WAIT),
-            (StreamProgress::Advanced, Doing::Upload { gained, .. }) if *gained as u64 >= limits::REQUEST_GAIN => {
+            (StreamProgress::Advanced, StreamState::Answer { .. }) => {
+                self.until = answering.now.after(limits::WRITE_WAIT)
+            }
+            (StreamProgress::Advanced, StreamState::Upload { gained, .. })
+                if *gained as u64 >= limits::REQUEST_GAIN =>
+            {
                 *gained = 0;
                 self.until = due(answering);
             }
             (
                 StreamProgress::Blocked,
-                Doing::Nothing | Doing::Upload { coming: Coming::Storing(_), .. } | Doing::Wait { .. },
+                StreamState::Nothing
+                | StreamState::Upload { coming: UploadState::Storing(_), .. }
+                | StreamState::Wait { .. },
             ) => {}
             (StreamProgress::Blocked, doing) if answering.now >= self.until => {
                 self.until = answering.now.after(limits::WRITE_WAIT);
@@ -336,9 +349,14 @@ fn due(answering: &AnswerContext<'_>) -> Moment {
     answering.now.after(answering.wait.map_or(limits::REQUEST_WAIT, |wait| wait.min(limits::REQUEST_WAIT)))
 }
 
-impl Doing {
+impl StreamState {
     /// It took too long: who stores something is told, who takes nothing is not.
-    fn end(&mut self, answer: &mut About<'_>, website: &Website, answering: &mut AnswerContext<'_>) -> StreamProgress {
+    fn end(
+        &mut self,
+        answer: &mut AnswerAccount<'_>,
+        website: &HttpService,
+        answering: &mut AnswerContext<'_>,
+    ) -> StreamProgress {
         match self {
             Self::Nothing | Self::Wait { .. } => StreamProgress::Finished,
             Self::Answer { send, .. } => {
@@ -366,9 +384,9 @@ impl Doing {
 
     fn step(
         &mut self,
-        answer: &mut About<'_>,
+        answer: &mut AnswerAccount<'_>,
         context: &mut Context<'_>,
-        website: &Website,
+        website: &HttpService,
         answering: &mut AnswerContext<'_>,
     ) -> StreamProgress {
         match self {
@@ -381,10 +399,14 @@ impl Doing {
             Self::Answer { send, rest } => rest.send(send, answer.sent, context, answering.turn),
             Self::Upload { coming, content, respond, gained, .. } => {
                 let taking = match coming {
-                    Coming::Content(taking) => taking,
-                    Coming::Storing(_) if respond.poll_reset(context).is_pending() => return StreamProgress::Blocked,
-                    Coming::Storing(_) => return StreamProgress::Finished,
-                    Coming::Stored(..) | Coming::Over => return self.conclude(Ok(()), answer, website, answering),
+                    UploadState::Content(taking) => taking,
+                    UploadState::Storing(_) if respond.poll_reset(context).is_pending() => {
+                        return StreamProgress::Blocked;
+                    }
+                    UploadState::Storing(_) => return StreamProgress::Finished,
+                    UploadState::Stored(..) | UploadState::Over => {
+                        return self.conclude(Ok(()), answer, website, answering);
+                    }
                 };
                 let result = match content.poll_data(context) {
                     Poll::Pending => return StreamProgress::Blocked,
@@ -407,8 +429,8 @@ impl Doing {
     /// Sends an answer that took long.
     fn answer_late(
         &mut self,
-        answer: &mut About<'_>,
-        website: &Website,
+        answer: &mut AnswerAccount<'_>,
+        website: &HttpService,
         answering: &mut AnswerContext<'_>,
     ) -> StreamProgress {
         let Self::Wait { request, respond, began, made } = self else { return StreamProgress::Finished };
@@ -428,23 +450,23 @@ impl Doing {
     fn conclude(
         &mut self,
         result: Result<(), Status>,
-        answer: &mut About<'_>,
-        website: &Website,
+        answer: &mut AnswerAccount<'_>,
+        website: &HttpService,
         answering: &mut AnswerContext<'_>,
     ) -> StreamProgress {
         let Self::Upload { coming, request, respond, began, .. } = self else { return StreamProgress::Finished };
-        let response = match (std::mem::replace(coming, Coming::Over), result) {
-            (Coming::Content(upload), Ok(())) => {
+        let response = match (std::mem::replace(coming, UploadState::Over), result) {
+            (UploadState::Content(upload), Ok(())) => {
                 let (file, receipt) = upload.seal();
                 let Some(stored) = answering.store(respond.stream_id().as_u32(), file) else {
-                    *coming = Coming::Storing(receipt);
+                    *coming = UploadState::Storing(receipt);
                     return StreamProgress::Advanced;
                 };
                 receipt.answer(stored, answering.date, answering.fields)
             }
-            (Coming::Content(upload), Err(status)) => upload.fail(status, answering.date, answering.fields),
-            (Coming::Stored(receipt, stored), _) => receipt.answer(stored, answering.date, answering.fields),
-            (Coming::Storing(_) | Coming::Over, _) => return StreamProgress::Finished,
+            (UploadState::Content(upload), Err(status)) => upload.fail(status, answering.date, answering.fields),
+            (UploadState::Stored(receipt, stored), _) => receipt.answer(stored, answering.date, answering.fields),
+            (UploadState::Storing(_) | UploadState::Over, _) => return StreamProgress::Finished,
         };
         let (request, about) = (request.request(), (answering.client, answering.date));
         *answer.record = Record::begin(website, request.as_ref(), response.status, about, Some(*began));

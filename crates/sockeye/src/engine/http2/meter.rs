@@ -82,7 +82,7 @@ struct Head {
 #[derive(Debug, Default, Clone, Copy)]
 enum Field {
     #[default]
-    Begins,
+    InitialLayers,
     /// The rest of a number that is no length, and how many strings follow it.
     Number { strings: u8 },
     /// A string begins, and others follow.
@@ -210,7 +210,7 @@ impl Head {
     fn take(&mut self, byte: u8) {
         self.bytes += 1;
         self.at = match self.at {
-            Field::Begins => self.begin(byte),
+            Field::InitialLayers => self.begin(byte),
             Field::Number { strings } if byte & 0x80 != 0 => Field::Number { strings },
             Field::Number { strings } => Field::behind(strings),
             Field::String { others } => match byte & 0x7f {
@@ -248,7 +248,7 @@ impl Head {
 
 impl Field {
     fn behind(strings: u8) -> Self {
-        strings.checked_sub(1).map_or(Self::Begins, |others| Self::String { others })
+        strings.checked_sub(1).map_or(Self::InitialLayers, |others| Self::String { others })
     }
 
     fn string(length: usize, others: u8) -> Self {
@@ -318,7 +318,7 @@ mod tests {
                     (8, fields.len(), 0),
                     "{stream:x?}"
                 );
-                assert!(matches!(meter.head.at, Field::Begins));
+                assert!(matches!(meter.head.at, Field::InitialLayers));
             }
         }
     }

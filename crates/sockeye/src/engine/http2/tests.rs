@@ -57,7 +57,7 @@ impl Line {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("large"), vec![b'x'; 100_000]).unwrap();
         let site = Site::new(Root::open(folder.path()).unwrap(), options);
-        let website = Website {
+        let website = HttpService {
             site: Arc::new(site),
             is_secure: false,
             log: AccessLog::None,

@@ -67,7 +67,7 @@ pub(crate) trait Numbered: std::fmt::Debug + Send + Sync {
 
 /// What decides when a play begins.
 #[derive(Debug, Clone)]
-pub(crate) enum Pace {
+pub(crate) enum StartPolicy {
     /// The end of the one before on the same connection, and so long after it.
     Closed { think: Duration },
     /// A clock.
@@ -86,7 +86,7 @@ pub(crate) struct Job {
     pub(crate) connections: usize,
     /// The first of them is opened then, the others one after the other so much later.
     pub(crate) opens: (Duration, Duration),
-    pub(crate) pace: Pace,
+    pub(crate) start: StartPolicy,
     /// Plays to begin, if they are counted.
     pub(crate) plays: Option<u64>,
     /// No play begins from then on.
@@ -189,7 +189,7 @@ impl Generator {
 
     /// Whether a connection is opened when a play is due, and not before.
     pub(super) fn opens_when_due(&self) -> bool {
-        matches!(self.job.pace, Pace::Open(_)) && !self.keeps() && self.job.request.is_none()
+        matches!(self.job.start, StartPolicy::Open(_)) && !self.keeps() && self.job.request.is_none()
     }
 
     /// A slot may begin a play that is due.
@@ -201,10 +201,10 @@ impl Generator {
 
     /// Whether one more play may begin.
     pub(super) fn may_begin(&self) -> bool {
-        let is_in_time = match &self.job.pace {
-            Pace::Closed { .. } => self.now < self.until,
+        let is_in_time = match &self.job.start {
+            StartPolicy::Closed { .. } => self.now < self.until,
             // What was due in time is begun, however late: it is what a server that cannot follow owes.
-            Pace::Open(schedule) => schedule.next() < self.until,
+            StartPolicy::Open(schedule) => schedule.next() < self.until,
         };
         !self.is_over && self.left > 0 && is_in_time
     }
@@ -222,8 +222,8 @@ impl Generator {
 
     /// When the next play is due in an open loop, if one may begin.
     pub(super) fn due(&self) -> Option<Moment> {
-        match &self.job.pace {
-            Pace::Open(schedule) if self.may_begin() => Some(schedule.next()).filter(|due| *due < self.until),
+        match &self.job.start {
+            StartPolicy::Open(schedule) if self.may_begin() => Some(schedule.next()).filter(|due| *due < self.until),
             _ => None,
         }
     }
@@ -262,7 +262,7 @@ impl Generator {
         };
         let place = &mut self.slots[slot];
         let script = (place.piece != Some(piece as u32)).then(|| Arc::clone(&chosen.script));
-        place.begin(piece as u32, number, due, matches!(self.job.pace, Pace::Open(_)));
+        place.begin(piece as u32, number, due, matches!(self.job.start, StartPolicy::Open(_)));
         Start { script, row }
     }
 
@@ -279,9 +279,9 @@ impl Generator {
             return None;
         }
         let now = self.now;
-        match &mut self.job.pace {
-            Pace::Closed { .. } => Some(self.begin(slot, now)),
-            Pace::Open(schedule) => {
+        match &mut self.job.start {
+            StartPolicy::Closed { .. } => Some(self.begin(slot, now)),
+            StartPolicy::Open(schedule) => {
                 let due = schedule.next();
                 if due > now || due >= self.until {
                     return None;
@@ -338,9 +338,9 @@ impl Generator {
         let place = &mut self.slots[slot];
         place.stage = Stage::Resting;
         place.since = self.now;
-        match self.job.pace {
-            Pace::Closed { think } => self.wakes.push(Reverse((self.now.after(think), slot as u32))),
-            Pace::Open(_) => self.set_free(slot as u32),
+        match self.job.start {
+            StartPolicy::Closed { think } => self.wakes.push(Reverse((self.now.after(think), slot as u32))),
+            StartPolicy::Open(_) => self.set_free(slot as u32),
         }
         After::Rest
     }
@@ -392,7 +392,7 @@ impl Generator {
             return After::Unexpected;
         }
         self.count(slot, self.now);
-        let thinks = matches!(self.job.pace, Pace::Closed { think } if !think.is_zero());
+        let thinks = matches!(self.job.start, StartPolicy::Closed { think } if !think.is_zero());
         if thinks {
             return self.rest(slot);
         }

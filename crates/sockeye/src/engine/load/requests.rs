@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use transcript::Moment;
 
-use super::{Generator, Pace, Stage};
+use super::{Generator, Stage, StartPolicy};
 use crate::endpoint::Conversation;
 use crate::failure::Failure;
 
@@ -50,14 +50,14 @@ impl Generator {
         if !self.may_begin() {
             return Room::Over;
         }
-        let due = match &mut self.job.pace {
-            Pace::Closed { think } if !think.is_zero() && self.slots[slot].stage == Stage::Playing => {
+        let due = match &mut self.job.start {
+            StartPolicy::Closed { think } if !think.is_zero() && self.slots[slot].stage == Stage::Playing => {
                 self.slots[slot].stage = Stage::Resting;
                 self.wakes.push(std::cmp::Reverse((now.after(*think), slot as u32)));
                 return Room::Rest;
             }
-            Pace::Closed { .. } => now,
-            Pace::Open(schedule) => {
+            StartPolicy::Closed { .. } => now,
+            StartPolicy::Open(schedule) => {
                 let due = schedule.next();
                 if due > now || due >= self.until {
                     self.slots[slot].stage = Stage::Resting;

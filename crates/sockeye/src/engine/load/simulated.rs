@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use transcript::{Carrier, Input, Moment, Next, Output, Play, PlayOptions, Scratch, Script, Side, Transcript};
 
-use super::{Account, After, Generator, Job, Pace, Piece, Places, Stage};
+use super::{Account, After, Generator, Job, Piece, Places, Stage, StartPolicy};
 use crate::address::Address;
 use crate::endpoint::Protocol;
-use crate::engine::client::{Begins, Client};
+use crate::engine::client::{Client, InitialLayers};
 use crate::figures::{Measured, collect};
 use crate::net::connect::ConnectOptions;
 use crate::net::connecting::Target;
@@ -19,7 +19,7 @@ use crate::net::tls::Trust;
 
 /// Plays `C: ping` and `S: pong` so long over so many connections. `answers` says when the answer comes to what was said then.
 pub(crate) fn simulate(
-    pace: Pace,
+    start: StartPolicy,
     connections: usize,
     duration: Duration,
     answers: impl Fn(Moment) -> Moment,
@@ -27,7 +27,7 @@ pub(crate) fn simulate(
     let transcript = Transcript::parse("ping.talk", b"C: ping\nS: pong\n", &[]).unwrap();
     let script = Arc::new(Script::prepare(&transcript, &PlayOptions::new(Side::Client, Carrier::Stream)).unwrap());
     let (collector, mut recorders) = collect(&["ping.talk:1".to_owned()], 1);
-    let job = job(pace, connections, duration, &script);
+    let job = job(start, connections, duration, &script);
     let mut simulation = Simulation {
         load: Generator::new(job, recorders.remove(0)),
         plays: (0..connections).map(|_| script.play()).collect(),
@@ -43,7 +43,7 @@ pub(crate) fn simulate(
     (collector.finish(), load.account)
 }
 
-fn job(pace: Pace, connections: usize, duration: Duration, script: &Arc<Script>) -> Job {
+fn job(start: StartPolicy, connections: usize, duration: Duration, script: &Arc<Script>) -> Job {
     let address = Address::parse("127.0.0.1:9").unwrap();
     Job {
         request: None,
@@ -62,12 +62,12 @@ fn job(pace: Pace, connections: usize, duration: Duration, script: &Arc<Script>)
             host: String::new(),
             write_wait: Duration::MAX,
             tap: None,
-            begins: Begins::default(),
+            begins: InitialLayers::default(),
             reconnect: Default::default(),
         },
         connections,
         opens: (Duration::ZERO, Duration::ZERO),
-        pace,
+        start,
         plays: None,
         until: Some(duration),
         grace: None,

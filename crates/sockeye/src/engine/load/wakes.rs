@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use transcript::Moment;
 
-use super::{Account, Generator, Pace, Stage};
+use super::{Account, Generator, Stage, StartPolicy};
 
 /// How long nothing but refusals is listened to before any connection stood.
 const NO_SERVER: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ impl Generator {
     /// Plays that were due and never began are cut.
     pub(in crate::engine) fn give_up_due(&mut self) {
         while self.may_begin() && self.due().is_some_and(|due| due <= self.now) {
-            if let Pace::Open(schedule) = &mut self.job.pace {
+            if let StartPolicy::Open(schedule) = &mut self.job.start {
                 schedule.advance();
             }
             self.left -= 1;
@@ -61,9 +61,9 @@ impl Generator {
                 continue;
             }
             let backoff = place.backoff;
-            let think = match self.job.pace {
+            let think = match self.job.start {
                 // Between two plays over connections of their own, too.
-                Pace::Closed { think } if !keeps => think,
+                StartPolicy::Closed { think } if !keeps => think,
                 _ => Duration::ZERO,
             };
             self.slots[slot as usize].since = self.now;

@@ -5,24 +5,24 @@ use std::time::Duration;
 
 use rustix::net::SocketFlags;
 
-use super::super::accept::{ACCEPTS, Accepted, ERRORS, MOST_WAITING, PAUSE, accept};
+use super::super::accept::{ACCEPTS, AcceptOutcome, ERRORS, MOST_WAITING, PAUSE, accept};
 use super::Loop;
 use super::capture::SocketCapture;
 use super::direction::Direction;
-use super::leg::{Behind, Bounds, Leg};
+use super::leg::{Bounds, Leg, PeerKind};
 use super::message_queue::Messages;
 use super::pair::{Client, Pair, Stage};
-use super::poll::{End, Who};
+use super::poll::{End, Token};
 use super::state::Message;
 use crate::event::{ClosedBy, Conversation, Event, Name};
-use crate::faults::{Chain, DatagramWeather, Faults, Impairment, Lane};
+use crate::faults::{Chain, DatagramFaults, Faults, Impairment, Lane};
 use crate::gate::{Gate, KeptOut, Pass, WhenFull, who};
 use crate::limits;
 use crate::net::session::ServerLayers;
 use transcript::Side;
 
 /// A client that was accepted, and may come in or not.
-pub(super) struct Newcomer {
+pub(super) struct PendingClient {
     fd: OwnedFd,
     client: Name,
     server: Name,
@@ -57,26 +57,26 @@ impl Loop {
             }
             let listener = &self.listeners[index];
             match accept(&listener.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                Accepted::One { fd, client, server } => {
+                AcceptOutcome::One { fd, client, server } => {
                     errors = 0;
                     let endpoint = &listener.socket.endpoint;
                     let server = server.map_or_else(|| endpoint.name.clone(), |server| *server);
-                    let newcomer = Newcomer { fd, client, server, listener: index };
+                    let newcomer = PendingClient { fd, client, server, listener: index };
                     if let Some((newcomer, pass)) = self.admit(newcomer) {
                         self.receive(newcomer, pass);
                     }
                 }
-                Accepted::None => return,
-                Accepted::GoOn => errors += 1,
-                Accepted::Odd(event) => {
+                AcceptOutcome::None => return,
+                AcceptOutcome::GoOn => errors += 1,
+                AcceptOutcome::Odd(event) => {
                     errors += 1;
                     self.shared.observe(event);
                 }
-                Accepted::Pause(why) => {
+                AcceptOutcome::Pause(why) => {
                     self.pause_accepting(why);
                     return;
                 }
-                Accepted::Die(error) => {
+                AcceptOutcome::Die(error) => {
                     self.broken = Some(error);
                     return;
                 }
@@ -89,7 +89,7 @@ impl Loop {
     }
 
     /// Lets a client in if the rules say so and there is room for it.
-    fn admit(&mut self, newcomer: Newcomer) -> Option<(Newcomer, Option<Box<Pass>>)> {
+    fn admit(&mut self, newcomer: PendingClient) -> Option<(PendingClient, Option<Box<Pass>>)> {
         let gate = &self.shared.options.gate;
         let address = newcomer.client.ip();
         let why = match gate.judge(address, self.shared.live()) {
@@ -108,8 +108,8 @@ impl Loop {
     }
 
     /// A client comes in, and goes to the loop with the fewest.
-    fn receive(&mut self, newcomer: Newcomer, pass: Option<Box<Pass>>) {
-        let Newcomer { fd, client, server, listener } = newcomer;
+    fn receive(&mut self, newcomer: PendingClient, pass: Option<Box<Pass>>) {
+        let PendingClient { fd, client, server, listener } = newcomer;
         let (number, protocol) = (self.shared.next_number(), self.listeners[listener].socket.endpoint.protocol);
         let conversation = Conversation { number, protocol, server, client, to: None };
         let guest = self.listeners[listener].socket.take_guest();
@@ -161,7 +161,7 @@ impl Loop {
             let chain = Chain::new(lane, fixed, &live, self.now);
             (!chain.is_empty()).then(|| Box::new(chain))
         };
-        let mut near = Leg::new(fd, conversation.protocol, Behind::of(guest.as_deref()));
+        let mut near = Leg::new(fd, conversation.protocol, PeerKind::of(guest.as_deref()));
         let keeps_bounds = conversation.protocol.keeps_bounds();
         let layers = self.layers.get(listener);
         let websocket = layers.and_then(|layers| layers.websocket.as_ref());
@@ -179,7 +179,7 @@ impl Loop {
                 let shown = (!keeps_bounds && websocket.is_none()).then_some(framing);
                 let way = |side, faults: &Faults, direction| {
                     let is_bad = impairment == Impairment::Faults && !faults.is_none();
-                    let weather = is_bad.then(|| DatagramWeather::new(*faults, network.seed, number, direction));
+                    let weather = is_bad.then(|| DatagramFaults::new(*faults, network.seed, number, direction));
                     Direction::of_messages(side, Messages::new(weather.map(Box::new), shown, !keeps_bounds))
                 };
                 (way(Side::Client, &network.up, 1), way(Side::Server, &network.down, 2))
@@ -241,7 +241,7 @@ impl Loop {
     /// Rests from accepting: those who wait stay in the backlog, those inside go on.
     fn pause_accepting(&mut self, why: String) {
         for (index, listener) in self.listeners.iter().enumerate() {
-            let _ = self.poll.watch(&listener.socket.fd, Who::Listener(index as u32), false);
+            let _ = self.poll.watch(&listener.socket.fd, Token::Listener(index as u32), false);
         }
         self.is_paused = true;
         self.accept_again = Some(self.now.after(PAUSE));
@@ -267,7 +267,7 @@ impl Loop {
         }
         (self.accept_again, self.is_paused) = (None, false);
         for (index, listener) in self.listeners.iter().enumerate() {
-            let _ = self.poll.watch(&listener.socket.fd, Who::Listener(index as u32), true);
+            let _ = self.poll.watch(&listener.socket.fd, Token::Listener(index as u32), true);
         }
     }
 }

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use transcript::{MessageKind, Moment, Side};
 
-use super::leg::{Buffer, Got, Leg, READ};
+use super::leg::{Buffer, Leg, READ, ReadOutcome};
 use super::message_queue::Messages;
 use super::tap::Taps;
 use crate::faults::{Chain, Lane, LiveFault, Met};
@@ -304,19 +304,19 @@ impl Direction {
             return moved;
         }
         let length = match source.receive(tools.buffer) {
-            Got::Bytes(length) => length,
-            Got::Nothing => return Ok(0),
-            Got::End | Got::Cut if self.ended => return Ok(0),
-            got @ (Got::End | Got::Cut) => {
-                self.was_cut = matches!(got, Got::Cut);
+            ReadOutcome::Bytes(length) => length,
+            ReadOutcome::Nothing => return Ok(0),
+            ReadOutcome::End | ReadOutcome::Cut if self.ended => return Ok(0),
+            got @ (ReadOutcome::End | ReadOutcome::Cut) => {
+                self.was_cut = matches!(got, ReadOutcome::Cut);
                 (self.ended, source.ended) = (true, true);
                 if let Some(taps) = taps {
                     taps.ended(self.side);
                 }
                 return Ok(0);
             }
-            Got::Broken(error) => return Err(Turn::SourceBroken(error)),
-            Got::NotSecure(error) => return Err(Turn::NotSecure(error)),
+            ReadOutcome::Broken(error) => return Err(Turn::SourceBroken(error)),
+            ReadOutcome::NotSecure(error) => return Err(Turn::NotSecure(error)),
         };
         self.full_reads = if length == READ { self.full_reads.saturating_add(1) } else { 0 };
         self.came += length as u64;

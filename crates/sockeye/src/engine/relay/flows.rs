@@ -17,11 +17,11 @@ use super::super::reactor::token::Key;
 use super::capture::Capture;
 use super::poll::End;
 use super::tap::Taps;
-use super::targets::Begun;
+use super::targets::PendingConnection;
 use super::{Loop, Outcome, PairFailure};
 use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
 use crate::failure::{Failure, Kind};
-use crate::faults::{DatagramWeather, Faults, Impairment};
+use crate::faults::{DatagramFaults, Faults, Impairment};
 use crate::gate::{KeptOut, Pass};
 use crate::limits;
 use crate::net::listen::Socket;
@@ -73,8 +73,8 @@ struct Flow {
     from_client: u64,
     from_server: u64,
     armed: Armed,
-    up: Option<Box<DatagramWeather>>,
-    down: Option<Box<DatagramWeather>>,
+    up: Option<Box<DatagramFaults>>,
+    down: Option<Box<DatagramFaults>>,
     taps: Option<Box<Taps>>,
     capture: Option<Arc<Capture>>,
     /// Its right to be inside, given back with it.
@@ -352,7 +352,7 @@ impl Loop {
         let impairment = if network.is_good() { Impairment::None } else { network.impairment(number) };
         let weather = |faults: &Faults, direction| {
             let is_bad = impairment == Impairment::Faults && !faults.is_none();
-            is_bad.then(|| Box::new(DatagramWeather::new(*faults, network.seed, number, direction)))
+            is_bad.then(|| Box::new(DatagramFaults::new(*faults, network.seed, number, direction)))
         };
         let (up, down) = (weather(&network.up, 1), weather(&network.down, 2));
         let capture = self.shared.options.capture.clone();
@@ -400,7 +400,7 @@ impl Loop {
             for address in 0..target.addresses() {
                 let Name::Inet(to) = target.name(address) else { continue };
                 match target.begin(address, conversation) {
-                    Ok(Begun { fd, .. }) => {
+                    Ok(PendingConnection { fd, .. }) => {
                         datagrams::take_many(&fd);
                         target.joined();
                         return Ok((index, fd, to));
@@ -454,7 +454,7 @@ impl Loop {
         self.shared.targets.all[flow.target].left();
         let lasted = Duration::from_nanos(self.now.nanos().saturating_sub(flow.opened.nanos()));
         let Flow { from_client, from_server, .. } = *flow;
-        let dropped = |weather: &Option<Box<DatagramWeather>>| weather.as_ref().map_or(0, |weather| weather.dropped);
+        let dropped = |weather: &Option<Box<DatagramFaults>>| weather.as_ref().map_or(0, |weather| weather.dropped);
         let dropped = dropped(&flow.up) + dropped(&flow.down);
         let reason = (dropped > 0).then(|| format!("{dropped} datagrams were lost on purpose (--drop)"));
         if let Some(taps) = flow.taps.take() {

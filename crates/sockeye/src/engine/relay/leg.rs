@@ -27,7 +27,7 @@ const ENCRYPTED: usize = 64 * 1024;
 
 /// What reading came to.
 #[derive(Debug)]
-pub(super) enum Got {
+pub(super) enum ReadOutcome {
     /// So many bytes stand in the buffer.
     Bytes(usize),
     /// Nothing is there now.
@@ -77,7 +77,7 @@ impl Buffer {
 
 /// What stands behind a socket of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Behind {
+pub(super) enum PeerKind {
     /// A peer, who has the other end.
     Peer,
     /// A program, which may end without having read everything: no reset, and what it did not read is counted.
@@ -86,7 +86,7 @@ pub(super) enum Behind {
     Bridge,
 }
 
-impl Behind {
+impl PeerKind {
     pub(super) fn of(guest: Option<&Guest>) -> Self {
         match guest {
             None => Self::Peer,
@@ -124,7 +124,7 @@ pub(super) enum Bounds {
 #[derive(Debug)]
 pub(super) struct Leg {
     pub(super) fd: OwnedFd,
-    behind: Behind,
+    behind: PeerKind,
     /// Bytes that a program was to be given and that it was not there any more to read.
     pub(super) unread: u64,
     pub(super) protocol: Protocol,
@@ -165,7 +165,7 @@ pub(super) struct Leg {
 }
 
 impl Leg {
-    pub(super) fn new(fd: OwnedFd, protocol: Protocol, behind: Behind) -> Self {
+    pub(super) fn new(fd: OwnedFd, protocol: Protocol, behind: PeerKind) -> Self {
         Self {
             fd,
             behind,
@@ -198,12 +198,12 @@ impl Leg {
     }
 
     pub(super) fn is_bridged(&self) -> bool {
-        self.behind == Behind::Bridge
+        self.behind == PeerKind::Bridge
     }
 
     /// Whether an error says no more than that a program has ended.
     pub(super) fn is_end_of_program(&self, error: Errno) -> bool {
-        self.behind == Behind::Program && matches!(error, Errno::CONNRESET | Errno::PIPE)
+        self.behind == PeerKind::Program && matches!(error, Errno::CONNRESET | Errno::PIPE)
     }
 
     /// The name of our end.
@@ -295,41 +295,41 @@ impl Leg {
     }
 
     /// Reads once what is there.
-    pub(super) fn receive(&mut self, buffer: &mut Buffer) -> Got {
+    pub(super) fn receive(&mut self, buffer: &mut Buffer) -> ReadOutcome {
         if let Some(Bounds::OfSocket { has_end }) = self.bounds.as_deref() {
             return self.receive_packet(*has_end, buffer);
         }
         buffer.is_clear = self.session.is_some();
         if self.session.is_none() {
             return match self.receive_raw(&mut buffer.raw) {
-                Ok(Some(0)) => Got::End,
+                Ok(Some(0)) => ReadOutcome::End,
                 Ok(Some(length)) => {
                     self.tell(|tap| tap.received(&buffer.raw[..length]));
-                    Got::Bytes(length)
+                    ReadOutcome::Bytes(length)
                 }
-                Ok(None) => Got::Nothing,
-                Err(error) => Got::Broken(error),
+                Ok(None) => ReadOutcome::Nothing,
+                Err(error) => ReadOutcome::Broken(error),
             };
         }
         buffer.clear.clear();
         loop {
             if let Some(error) = self.failed.take() {
-                return Got::NotSecure(*error);
+                return ReadOutcome::NotSecure(*error);
             }
             if self.session.as_ref().is_some_and(|session| session.has_ended()) {
-                return Got::End;
+                return ReadOutcome::End;
             }
             let length = match self.receive_raw(&mut buffer.raw) {
                 // Messages end with a word: what ends without one is broken (RFC 6455, section 7.1.5, code 1006).
                 Ok(Some(0)) if self.is_websocket() && !self.is_handshaking() => {
-                    return if self.said_end { Got::End } else { Got::Broken(Errno::CONNRESET) };
+                    return if self.said_end { ReadOutcome::End } else { ReadOutcome::Broken(Errno::CONNRESET) };
                 }
-                Ok(Some(0)) => return Got::Cut,
+                Ok(Some(0)) => return ReadOutcome::Cut,
                 Ok(Some(length)) => length,
-                Ok(None) => return Got::Nothing,
-                Err(error) => return Got::Broken(error),
+                Ok(None) => return ReadOutcome::Nothing,
+                Err(error) => return ReadOutcome::Broken(error),
             };
-            let Some(session) = &mut self.session else { return Got::Nothing };
+            let Some(session) = &mut self.session else { return ReadOutcome::Nothing };
             let received = session.receive(&buffer.raw[..length], &mut buffer.clear);
             // Behind the secrets that are known by it, so that it can be read.
             if let Some(tap) = &mut self.wire_tap {
@@ -344,12 +344,12 @@ impl Leg {
             match received {
                 // What came before was said.
                 Err(error) if !buffer.clear.is_empty() => self.failed = Some(Box::new(error)),
-                Err(error) => return Got::NotSecure(error),
+                Err(error) => return ReadOutcome::NotSecure(error),
                 Ok(()) => {}
             }
             if !buffer.clear.is_empty() || self.session.as_ref().is_some_and(|session| session.has_marks()) {
                 self.received += buffer.clear.len() as u64;
-                return Got::Bytes(buffer.clear.len());
+                return ReadOutcome::Bytes(buffer.clear.len());
             }
         }
     }
@@ -510,7 +510,7 @@ impl Leg {
     /// Says the last end of the pair: nothing comes any more from either side, and nothing waits. Closing the socket says it too,
     /// and a call less is made, unless [`Leg::untaken`] keeps it open: then [`Leg::say_due_end`] says it.
     pub(super) fn say_last_end(&mut self, why: Option<&Close>) -> Result<(), Errno> {
-        if self.session.is_some() || self.behind != Behind::Peer || !self.wire.is_empty() || self.said_end {
+        if self.session.is_some() || self.behind != PeerKind::Peer || !self.wire.is_empty() || self.said_end {
             return self.say_end_as(why);
         }
         (self.said_end, self.is_shut, self.ends_by_closing) = (true, true, true);
@@ -539,9 +539,9 @@ impl Leg {
     /// Bytes that the peer's system has not taken yet; none where that cannot be known.
     pub(super) fn untaken(&self) -> u64 {
         match self.behind {
-            Behind::Peer if self.protocol != Protocol::Tcp => 0,
-            Behind::Program => 0,
-            Behind::Peer | Behind::Bridge => queue::unsent(&self.fd).unwrap_or(0),
+            PeerKind::Peer if self.protocol != Protocol::Tcp => 0,
+            PeerKind::Program => 0,
+            PeerKind::Peer | PeerKind::Bridge => queue::unsent(&self.fd).unwrap_or(0),
         }
     }
 

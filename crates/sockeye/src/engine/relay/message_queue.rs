@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 
 use crate::address::Framing;
-use crate::faults::DatagramWeather;
+use crate::faults::DatagramFaults;
 
 /// Messages of one direction on their way.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
     pub(super) queue: VecDeque<Vec<u8>>,
     pub(super) bytes: u64,
-    pub(super) weather: Option<Box<DatagramWeather>>,
+    pub(super) weather: Option<Box<DatagramFaults>>,
     /// How the client's stream holds them, so that whoever listens hears the stream.
     pub(super) shown: Option<Framing>,
     /// The client's are no datagrams, in a record of which nothing ends.
@@ -18,7 +18,7 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    pub(super) fn new(weather: Option<Box<DatagramWeather>>, shown: Option<Framing>, tells_end: bool) -> Self {
+    pub(super) fn new(weather: Option<Box<DatagramFaults>>, shown: Option<Framing>, tells_end: bool) -> Self {
         Self { weather, shown, tells_end, ..Self::default() }
     }
 

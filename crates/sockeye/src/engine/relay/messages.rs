@@ -8,7 +8,7 @@ use transcript::Moment;
 use super::capture::SocketCapture;
 use super::direction::{Direction, TURN, Tools, Turn};
 use super::framing::{self, Frame, Framer};
-use super::leg::{Bounds, Buffer, Ended, Got, Leg};
+use super::leg::{Bounds, Buffer, Ended, Leg, ReadOutcome};
 use super::message_queue::Messages;
 use super::tap::Taps;
 use crate::address::Framing;
@@ -53,36 +53,36 @@ impl Leg {
     }
 
     /// One message of the socket.
-    pub(super) fn receive_packet(&mut self, has_end: bool, buffer: &mut Buffer) -> Got {
+    pub(super) fn receive_packet(&mut self, has_end: bool, buffer: &mut Buffer) -> ReadOutcome {
         while self.readable {
             match message::receive(&self.fd, buffer.room_for_message(), has_end) {
                 Ok((Received::Message(length), _)) => {
                     self.received += length as u64;
                     self.tell(|tap| tap.received(buffer.bytes(length)));
-                    return Got::Bytes(length);
+                    return ReadOutcome::Bytes(length);
                 }
                 Ok((Received::TooLarge(length), _)) => {
                     self.refuse(format!("a message of {length} bytes is larger than {}", message::LARGEST));
                 }
                 Ok((Received::End, _)) => {
                     self.tell(SocketCapture::peer_ended);
-                    return self.broken.map_or(Got::End, Got::Broken);
+                    return self.broken.map_or(ReadOutcome::End, ReadOutcome::Broken);
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.readable = false,
-                Err(error) => return Got::Broken(error),
+                Err(error) => return ReadOutcome::Broken(error),
             }
         }
         // What is gone says no more, and over datagrams nothing else says so.
-        self.broken.map_or(Got::Nothing, Got::Broken)
+        self.broken.map_or(ReadOutcome::Nothing, ReadOutcome::Broken)
     }
 
     /// One message, whatever carries it.
-    fn receive_message(&mut self, buffer: &mut Buffer) -> Got {
+    fn receive_message(&mut self, buffer: &mut Buffer) -> ReadOutcome {
         if self.is_over {
-            return Got::End;
+            return ReadOutcome::End;
         }
-        let Some(mut bounds) = self.bounds.take() else { return Got::Nothing };
+        let Some(mut bounds) = self.bounds.take() else { return ReadOutcome::Nothing };
         let got = match &mut *bounds {
             Bounds::OfSocket { has_end } => self.receive_packet(*has_end, buffer),
             Bounds::Framed { framer, ended, .. } => self.receive_framed(framer, ended, buffer),
@@ -91,32 +91,32 @@ impl Leg {
         got
     }
 
-    fn receive_framed(&mut self, framer: &mut Framer, ended: &mut Option<Ended>, buffer: &mut Buffer) -> Got {
+    fn receive_framed(&mut self, framer: &mut Framer, ended: &mut Option<Ended>, buffer: &mut Buffer) -> ReadOutcome {
         loop {
             match framer.next() {
                 Ok(Some(message)) => {
                     buffer.keep(message);
-                    return Got::Bytes(message.len());
+                    return ReadOutcome::Bytes(message.len());
                 }
                 Ok(None) => {}
                 Err(length) => {
                     self.refuse(format!("a line of more than {length} bytes is no datagram"));
-                    return Got::Broken(Errno::MSGSIZE);
+                    return ReadOutcome::Broken(Errno::MSGSIZE);
                 }
             }
             match ended {
                 None => {}
-                Some(Ended::Well) => return Got::End,
-                Some(Ended::Cut) => return Got::Cut,
+                Some(Ended::Well) => return ReadOutcome::End,
+                Some(Ended::Cut) => return ReadOutcome::Cut,
             }
             match self.receive(buffer) {
-                Got::Bytes(length) => framer.push(buffer.bytes(length)),
-                got @ (Got::End | Got::Cut) => {
-                    *ended = Some(if matches!(got, Got::End) { Ended::Well } else { Ended::Cut });
+                ReadOutcome::Bytes(length) => framer.push(buffer.bytes(length)),
+                got @ (ReadOutcome::End | ReadOutcome::Cut) => {
+                    *ended = Some(if matches!(got, ReadOutcome::End) { Ended::Well } else { Ended::Cut });
                     match framer.finish() {
                         Ok(Some(last)) => {
                             buffer.keep(&last);
-                            return Got::Bytes(last.len());
+                            return ReadOutcome::Bytes(last.len());
                         }
                         Ok(None) => {}
                         Err(length) => {
@@ -228,23 +228,24 @@ impl Direction {
                 return Turn::More;
             }
             match source.receive_message(tools.buffer) {
-                Got::Bytes(length) => {
+                ReadOutcome::Bytes(length) => {
                     moved += length.max(256);
                     source.heard = Some(tools.now);
                     let message = tools.buffer.bytes(length);
                     self.message_came(messages, message, taps.as_deref_mut(), tools.now);
                 }
-                Got::Nothing if source.has_no_end() && source.is_shut() => match source.awaits_quiet(tools.now) {
+                ReadOutcome::Nothing if source.has_no_end() && source.is_shut() => match source.awaits_quiet(tools.now)
+                {
                     Some(quiet) => return Turn::Rests(wakes.into_iter().chain([quiet]).min()),
                     None => self.source_ended(messages, source, taps.as_deref_mut()),
                 },
-                Got::Nothing => return Turn::Rests(wakes),
-                got @ (Got::End | Got::Cut) => {
-                    self.was_cut = matches!(got, Got::Cut);
+                ReadOutcome::Nothing => return Turn::Rests(wakes),
+                got @ (ReadOutcome::End | ReadOutcome::Cut) => {
+                    self.was_cut = matches!(got, ReadOutcome::Cut);
                     self.source_ended(messages, source, taps.as_deref_mut());
                 }
-                Got::Broken(error) => return Turn::SourceBroken(error),
-                Got::NotSecure(error) => return Turn::NotSecure(error),
+                ReadOutcome::Broken(error) => return Turn::SourceBroken(error),
+                ReadOutcome::NotSecure(error) => return Turn::NotSecure(error),
             }
         }
     }

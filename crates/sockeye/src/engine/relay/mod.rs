@@ -41,20 +41,20 @@ use crate::net::session::ServerLayers;
 use crate::net::{is_exhausted, words};
 use crate::stop::Stop;
 use crate::wire::preface;
-use accept::Newcomer;
+use accept::PendingClient;
 use direction::{Pipes, Tools};
 use flows::Flows;
-use leg::{Behind, Bounds, Buffer, Leg};
+use leg::{Bounds, Buffer, Leg, PeerKind};
 use lingering::LingeringPair;
 use pair::{Connecting, EndOfRelay, Pair, PairStatus, Stage};
-use poll::{End, Poll, Ready, Who};
+use poll::{End, Poll, Ready, Token};
 use state::{Message, RelayState};
 
 pub(crate) use capture::Capture;
 pub(crate) use live::Live;
-pub use tap::{Hearers, Listen};
+pub use tap::{Listen, TapOptions};
 pub use targets::Balance;
-use targets::Begun;
+use targets::PendingConnection;
 pub(crate) use targets::{Target, TargetAddress, Targets};
 
 /// How long it takes until what this machine could not do, or a full backlog, is tried again.
@@ -82,7 +82,7 @@ pub(crate) struct RelaySettings {
     /// Who may come in.
     pub(crate) gate: Gate,
     pub(crate) network: BadNetwork,
-    pub(crate) hearers: Hearers,
+    pub(crate) hearers: TapOptions,
     pub(crate) capture: Option<Arc<Capture>>,
     /// Faults that change while it runs; then it has one thread.
     pub(crate) live: Option<Arc<Live>>,
@@ -197,7 +197,7 @@ struct Loop {
     accept_again: Option<Moment>,
     told_full: Option<Moment>,
     /// Clients that wait for others of their address to leave; and how many had left at the last look.
-    waiting: VecDeque<Newcomer>,
+    waiting: VecDeque<PendingClient>,
     left: u64,
     is_paused: bool,
     broken: Option<io::Error>,
@@ -250,7 +250,7 @@ pub(crate) fn run(
 impl Loop {
     fn poll(shared: &RelayState, worker: usize) -> io::Result<Poll> {
         let poll = Poll::new()?;
-        poll.add(shared.waker(worker), Who::Mail)?;
+        poll.add(shared.waker(worker), Token::Mail)?;
         Ok(poll)
     }
 
@@ -284,23 +284,23 @@ impl Loop {
     /// Takes over the sockets.
     fn listen(&mut self, mut listeners: Vec<Listener>, stop: Stop) -> io::Result<()> {
         listeners.iter_mut().try_for_each(|listener| listener.socket.start())?;
-        self.poll.add(&stop, Who::Stop)?;
+        self.poll.add(&stop, Token::Stop)?;
         if let Some(live) = &self.shared.options.live {
-            self.poll.add(&**live, Who::Faults)?;
+            self.poll.add(&**live, Token::Faults)?;
         }
         let is_udp =
             |listener: &Listener| listener.socket.endpoint.protocol == Protocol::Udp && !listener.socket.is_split();
         if listeners.first().is_some_and(is_udp) {
             let flows = Flows::new(listeners.into_iter().map(|listener| listener.socket).collect());
             for (index, socket) in flows.near().iter().enumerate() {
-                self.poll.add(&socket.fd, Who::Datagrams(index as u32))?;
+                self.poll.add(&socket.fd, Token::Datagrams(index as u32))?;
                 self.shared.observe(Event::Listening(socket.endpoint.clone()));
             }
             (self.stop, self.flows) = (Some(stop), Some(Box::new(flows)));
             return Ok(());
         }
         for (index, listener) in listeners.iter().enumerate() {
-            self.poll.add(&listener.socket.fd, Who::Listener(index as u32))?;
+            self.poll.add(&listener.socket.fd, Token::Listener(index as u32))?;
             if !listener.socket.has_one_client() {
                 self.shared.observe(Event::Listening(listener.socket.endpoint.clone()));
             }
@@ -351,10 +351,10 @@ impl Loop {
             self.now = self.clock();
             for ready in &ready {
                 match ready.who {
-                    Who::Pair(key, _) if self.flows.is_some() => self.take_answers(key),
-                    Who::Pair(key, end) => self.ready(key, end, ready),
-                    Who::Listener(index) => self.accept(index as usize),
-                    Who::Stop => {
+                    Token::Pair(key, _) if self.flows.is_some() => self.take_answers(key),
+                    Token::Pair(key, end) => self.ready(key, end, ready),
+                    Token::Listener(index) => self.accept(index as usize),
+                    Token::Stop => {
                         let asked = self.stop.as_ref().map_or(0, Stop::asked);
                         if asked > 1 || asked == 1 && self.stop_by.is_some() {
                             self.cut_all(EndOfRelay::Stopped);
@@ -364,7 +364,7 @@ impl Loop {
                             self.begin_stopping();
                         }
                     }
-                    Who::Mail => {
+                    Token::Mail => {
                         if self.is_paused {
                             // There may be room by now.
                             self.accept_again = Some(self.now);
@@ -383,8 +383,8 @@ impl Loop {
                             }
                         }
                     }
-                    Who::Datagrams(index) => self.take_datagrams(index as usize),
-                    Who::Faults => self.change_faults(),
+                    Token::Datagrams(index) => self.take_datagrams(index as usize),
+                    Token::Faults => self.change_faults(),
                 }
             }
             for key in std::mem::take(&mut self.again) {
@@ -646,12 +646,12 @@ impl Loop {
             let target = &self.shared.targets.all[index];
             let begun = target.begin(connecting.address, &pair.conversation);
             match begun {
-                Ok(Begun { fd, stands, guest }) => {
+                Ok(PendingConnection { fd, stands, guest }) => {
                     if let Err(error) = self.poll.add_end(&fd, key, End::Far) {
                         connecting.failed(target, error, self.now);
                         continue;
                     }
-                    let mut far = Leg::new(fd, target.protocol, Behind::of(guest.as_deref()));
+                    let mut far = Leg::new(fd, target.protocol, PeerKind::of(guest.as_deref()));
                     if let Some(framing) = self.shared.options.messages {
                         let protocol = target.protocol;
                         far.carry_messages(match &target.layers.websocket {

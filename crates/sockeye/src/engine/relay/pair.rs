@@ -10,7 +10,7 @@ use transcript::{Moment, Side};
 
 use super::super::reactor::timers::Armed;
 use super::direction::{Direction, Tools, Turn};
-use super::leg::{Got, Leg};
+use super::leg::{Leg, ReadOutcome};
 use super::poll::End;
 use super::tap::Taps;
 use super::{Outcome, PairFailure};
@@ -19,7 +19,7 @@ use crate::failure::{Failure, Kind};
 use crate::faults::{Lane, Limit, LiveFault, Met};
 use crate::gate::Pass;
 use crate::net::local::Guest;
-use crate::net::tls::{TlsError, Why};
+use crate::net::tls::{TlsError, TlsErrorKind};
 use crate::net::words;
 
 /// How long what came before a reset may take to arrive.
@@ -227,7 +227,7 @@ impl Pair {
                 return Ok(true);
             }
             match self.near.receive(tools.buffer) {
-                Got::Bytes(length) => {
+                ReadOutcome::Bytes(length) => {
                     let bytes = tools.buffer.bytes(length);
                     self.up.mark(self.near.take_marks());
                     match self.up.messages {
@@ -236,7 +236,7 @@ impl Pair {
                         None => self.up.take(bytes, tools.now, self.taps.as_deref_mut()),
                     }
                 }
-                Got::Nothing => {
+                ReadOutcome::Nothing => {
                     if self.near.flush().is_err() {
                         let why = self.left_early();
                         return Err(self.give_up(ClosedBy::Reset, why));
@@ -244,17 +244,17 @@ impl Pair {
                     return Ok(!self.near.is_handshaking());
                 }
                 // Its end came together with the last of the handshake, and is found again.
-                Got::End | Got::Cut if !self.near.is_handshaking() => return Ok(true),
-                Got::End | Got::Cut => {
+                ReadOutcome::End | ReadOutcome::Cut if !self.near.is_handshaking() => return Ok(true),
+                ReadOutcome::End | ReadOutcome::Cut => {
                     let why = format!("the client closed the connection in the handshake of {}", self.near.layer());
                     return Err(self.give_up(ClosedBy::Client, why));
                 }
-                Got::Broken(_) => {
+                ReadOutcome::Broken(_) => {
                     let why = self.left_early();
                     return Err(self.give_up(ClosedBy::Reset, why));
                 }
                 // Whoever knocks without speaking TLS is a line in the log, and no failure of ours.
-                Got::NotSecure(error) => {
+                ReadOutcome::NotSecure(error) => {
                     return Err(self.give_up(ClosedBy::Server, format!("{}: {error}", error.layer())));
                 }
             }
@@ -514,8 +514,8 @@ impl Pair {
         tools: &mut Tools<'_>,
     ) -> PairStatus {
         let kind = match error.why {
-            Why::Certificate => PairFailure::Untrusted,
-            Why::WebSocket => PairFailure::Reset,
+            TlsErrorKind::Certificate => PairFailure::Untrusted,
+            TlsErrorKind::WebSocket => PairFailure::Reset,
             _ => PairFailure::Tls,
         };
         self.failure = Some(kind);
@@ -570,12 +570,14 @@ impl Pair {
             let _ = leg.flush();
             while !leg.ended {
                 match leg.receive(tools.buffer) {
-                    Got::Bytes(_) => {}
-                    Got::Nothing => {
+                    ReadOutcome::Bytes(_) => {}
+                    ReadOutcome::Nothing => {
                         leg.ended = leg.has_no_end();
                         break;
                     }
-                    Got::End | Got::Cut | Got::Broken(_) | Got::NotSecure(_) => leg.ended = true,
+                    ReadOutcome::End | ReadOutcome::Cut | ReadOutcome::Broken(_) | ReadOutcome::NotSecure(_) => {
+                        leg.ended = true
+                    }
                 }
             }
             all_ended &= leg.ended && leg.is_shut();

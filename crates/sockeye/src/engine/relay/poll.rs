@@ -31,7 +31,7 @@ impl End {
 
 /// Whom a ready descriptor belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Who {
+pub(super) enum Token {
     Pair(Key, End),
     /// A listening socket, by its index.
     Listener(u32),
@@ -48,7 +48,7 @@ pub(super) enum Who {
 /// Set where the number is no key; a kind stands above an index then.
 const OTHERS: u64 = 1 << 63;
 
-impl Who {
+impl Token {
     fn pack(self) -> u64 {
         match self {
             Self::Pair(Key { slot, generation }, end) => {
@@ -81,7 +81,7 @@ impl Who {
 /// What a socket is ready for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ready {
-    pub(super) who: Who,
+    pub(super) who: Token,
     pub(super) readable: bool,
     pub(super) writable: bool,
     /// The peer's end has come, or is about to be read.
@@ -112,16 +112,16 @@ impl Poll {
     /// Watches one end of a pair for everything that changes.
     pub(super) fn add_end(&self, fd: impl AsFd, key: Key, end: End) -> Result<(), Errno> {
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&self.epoll, fd, EventData::new_u64(Who::Pair(key, end).pack()), flags)
+        epoll::add(&self.epoll, fd, EventData::new_u64(Token::Pair(key, end).pack()), flags)
     }
 
     /// Watches something that is told of for as long as it is there to be read.
-    pub(super) fn add(&self, fd: impl AsFd, who: Who) -> Result<(), Errno> {
+    pub(super) fn add(&self, fd: impl AsFd, who: Token) -> Result<(), Errno> {
         epoll::add(&self.epoll, fd, EventData::new_u64(who.pack()), EventFlags::IN)
     }
 
     /// Watches it again, or no more.
-    pub(super) fn watch(&self, fd: impl AsFd, who: Who, is_watched: bool) -> Result<(), Errno> {
+    pub(super) fn watch(&self, fd: impl AsFd, who: Token, is_watched: bool) -> Result<(), Errno> {
         let flags = if is_watched { EventFlags::IN } else { EventFlags::ET };
         epoll::modify(&self.epoll, fd, EventData::new_u64(who.pack()), flags)
     }
@@ -136,7 +136,7 @@ impl Poll {
         ready.extend(wait(&self.epoll, &mut self.events, time)?.map(|event| {
             let flags = event.flags;
             Ready {
-                who: Who::unpack(event.data.u64()),
+                who: Token::unpack(event.data.u64()),
                 readable: flags.contains(EventFlags::IN),
                 writable: flags.contains(EventFlags::OUT),
                 hung: flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR),
@@ -155,18 +155,18 @@ mod tests {
     fn what_is_packed_is_unpacked() {
         let key = |slot, generation| Key { slot, generation };
         let all = [
-            Who::Pair(key(0, 0), End::Near),
-            Who::Pair(key(0, 0), End::Far),
-            Who::Pair(key(u32::MAX >> 1, Key::GENERATIONS), End::Far),
-            Who::Listener(0),
-            Who::Listener(7),
-            Who::Datagrams(3),
-            Who::Stop,
-            Who::Mail,
-            Who::Faults,
+            Token::Pair(key(0, 0), End::Near),
+            Token::Pair(key(0, 0), End::Far),
+            Token::Pair(key(u32::MAX >> 1, Key::GENERATIONS), End::Far),
+            Token::Listener(0),
+            Token::Listener(7),
+            Token::Datagrams(3),
+            Token::Stop,
+            Token::Mail,
+            Token::Faults,
         ];
         for (index, who) in all.into_iter().enumerate() {
-            assert_eq!(Who::unpack(who.pack()), who);
+            assert_eq!(Token::unpack(who.pack()), who);
             assert!(all[..index].iter().all(|other| other.pack() != who.pack()), "{who:?}");
         }
     }

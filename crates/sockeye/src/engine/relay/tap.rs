@@ -17,7 +17,7 @@ pub type Listen = Arc<dyn Fn(&Conversation) -> Arc<dyn Tap> + Send + Sync>;
 
 /// Who hears what is said on every connection.
 #[derive(Clone, Default)]
-pub struct Hearers {
+pub struct TapOptions {
     /// The file of a record; `%n` in it is the number of the connection.
     pub record: Option<PathBuf>,
     /// Whether pauses are recorded too.
@@ -28,13 +28,13 @@ pub struct Hearers {
     pub others: Vec<Listen>,
 }
 
-impl fmt::Debug for Hearers {
+impl fmt::Debug for TapOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hearers").field("record", &self.record).finish_non_exhaustive()
+        f.debug_struct("TapOptions").field("record", &self.record).finish_non_exhaustive()
     }
 }
 
-impl Hearers {
+impl TapOptions {
     /// Whether nobody hears.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn each_connection_has_a_file_of_its_own() {
-        let hearers = |path: &str| Hearers { record: Some(path.into()), ..Hearers::default() };
+        let hearers = |path: &str| TapOptions { record: Some(path.into()), ..TapOptions::default() };
         let path = |record: &str, number| hearers(record).path(number).unwrap().display().to_string();
         assert_eq!([path("a.talk", 1), path("a.talk", 2)], ["a.talk", "a-2.talk"]);
         assert_eq!([path("x/%n.talk", 1), path("x/%n.talk", 12)], ["x/1.talk", "x/12.talk"]);

@@ -45,7 +45,7 @@ pub(crate) enum TargetAddress {
 
 /// A connection that is on its way, or stands already.
 #[derive(Debug)]
-pub(super) struct Begun {
+pub(super) struct PendingConnection {
     pub(super) fd: OwnedFd,
     pub(super) stands: bool,
     /// Who stands behind it and has to be waited for.
@@ -103,8 +103,8 @@ impl Target {
     ///
     /// # Errors
     /// As connect(2), and as posix_spawn(3).
-    pub(super) fn begin(&self, index: usize, conversation: &Conversation) -> Result<Begun, Errno> {
-        let standing = |(fd, stands)| Begun { fd, stands, guest: None };
+    pub(super) fn begin(&self, index: usize, conversation: &Conversation) -> Result<PendingConnection, Errno> {
+        let standing = |(fd, stands)| PendingConnection { fd, stands, guest: None };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let options = &self.address.options;
         let (fd, connected) = match &self.place {
@@ -113,7 +113,7 @@ impl Target {
                 let opened = end.open(Some(conversation));
                 let opened = opened.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::BUSY))?;
                 rustix::io::ioctl_fionbio(&opened.fd, true)?;
-                return Ok(Begun { fd: opened.fd, stands: true, guest: opened.guest });
+                return Ok(PendingConnection { fd: opened.fd, stands: true, guest: opened.guest });
             }
             TargetAddress::Path(name) => {
                 let fd = message::client(self.protocol, flags)?;

@@ -19,7 +19,7 @@ fn run(seconds: usize, rate: f64, latency: f64, memory: f64, seed: u64) -> Run {
 }
 
 fn open(mut run: Run) -> Run {
-    run.begun.pace = Pace::Open { rate: 100.0, arrivals: Arrivals::Constant };
+    run.begun.model = LoadModel::Open { rate: 100.0, arrivals: Arrivals::Constant };
     run
 }
 

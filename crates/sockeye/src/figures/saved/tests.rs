@@ -8,21 +8,21 @@ use super::*;
 fn runs() -> impl Strategy<Value = Run> {
     let times = prop::collection::vec(0_u64..5_000_000_000, 0..60);
     let second = (times, 0_u64..9, any::<u16>(), any::<u16>());
-    let pace = prop_oneof![
-        Just(Pace::Closed),
-        (0.001..1e7).prop_map(|rate| Pace::Open { rate, arrivals: Arrivals::Constant }),
-        (0.001..1e7).prop_map(|rate| Pace::Open { rate, arrivals: Arrivals::Poisson }),
+    let model = prop_oneof![
+        Just(LoadModel::Closed),
+        (0.001..1e7).prop_map(|rate| LoadModel::Open { rate, arrivals: Arrivals::Constant }),
+        (0.001..1e7).prop_map(|rate| LoadModel::Open { rate, arrivals: Arrivals::Poisson }),
     ];
     let shard = prop::option::of((1_u32..5, 0_u32..5).prop_map(|(index, more)| Shard { index, of: index + more }));
     (
         prop::collection::vec(second, 0..5),
-        pace,
+        model,
         shard,
         0_u64..4_000_000_000_000_000,
         0_u64..10_000_000_000_000,
         "\\PC{0,9}",
     )
-        .prop_map(|(seconds, pace, shard, began, lasted, word)| {
+        .prop_map(|(seconds, model, shard, began, lasted, word)| {
             let mut measured = Measured::default();
             let line = |name: &str| Line { name: name.to_owned(), failures: 0, latency: Histogram::new() };
             measured.lines = vec![line("a.talk:3"), line(&word)];
@@ -59,7 +59,7 @@ fn runs() -> impl Strategy<Value = Run> {
             }
             let begun = Begun {
                 began: UNIX_EPOCH + Duration::from_micros(began),
-                pace,
+                model,
                 shard,
                 files: vec![word.clone()],
                 target: word,

@@ -22,7 +22,7 @@ pub(crate) struct Guest {
 
 /// What became of who stood behind an end that has no address: a program, or what was written to and read.
 #[derive(Debug)]
-pub struct Left {
+pub struct LocalEndReport {
     /// How the program ended, if it was one.
     pub(crate) ended: Option<Ended>,
     /// Why not everything passed.
@@ -41,7 +41,7 @@ pub(crate) enum Wrong {
     Input,
 }
 
-impl Left {
+impl LocalEndReport {
     /// What went wrong, and in words, if anything did.
     pub(crate) fn wrong(&self) -> Option<(Wrong, String)> {
         let (wrong, broken) = match (&self.broken, self.ended) {
@@ -79,18 +79,18 @@ impl Guest {
     }
 
     /// What became of it, which is over, or is ended here.
-    pub(crate) fn leave(mut self) -> Left {
+    pub(crate) fn leave(mut self) -> LocalEndReport {
         if !self.is_over()
             && let Some(child) = &mut self.child
         {
             self.ended = self.ended.or_else(|| child.kill()).or(Some(Ended::Unknown));
         }
         let broken = self.bridge.take().and_then(Bridge::leave);
-        Left { ended: self.ended, broken, name: std::mem::take(&mut self.name) }
+        LocalEndReport { ended: self.ended, broken, name: std::mem::take(&mut self.name) }
     }
 
     /// Waits for it, who has lost its peer: a program has the grace to end by itself, and is asked to, and is ended.
-    pub(crate) fn finish(mut self, grace: Duration) -> Left {
+    pub(crate) fn finish(mut self, grace: Duration) -> LocalEndReport {
         let began = Instant::now();
         let (mut pause, mut was_asked) = (LOOK, false);
         while !self.is_over() {

@@ -9,7 +9,7 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct TlsError {
     /// Whose doing it is.
-    pub why: Why,
+    pub why: TlsErrorKind,
     text: String,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -17,7 +17,7 @@ pub struct TlsError {
 /// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Why {
+pub enum TlsErrorKind {
     /// A file of certificates or keys of ours is of no use.
     Files,
     /// The peer's certificate is not to be believed.
@@ -30,27 +30,27 @@ pub enum Why {
 
 impl TlsError {
     pub(crate) fn local(text: String) -> Self {
-        Self::new(Why::Handshake, text)
+        Self::new(TlsErrorKind::Handshake, text)
     }
 
     /// The same of the layer above, which has its errors with it.
     pub(crate) fn websocket(text: String) -> Self {
-        Self::new(Why::WebSocket, text)
+        Self::new(TlsErrorKind::WebSocket, text)
     }
 
     /// What it is about, for people.
     #[must_use]
     pub fn layer(&self) -> &'static str {
-        if self.why == Why::WebSocket { "WebSocket" } else { "TLS" }
+        if self.why == TlsErrorKind::WebSocket { "WebSocket" } else { "TLS" }
     }
 
-    pub(super) fn new(why: Why, text: String) -> Self {
+    pub(super) fn new(why: TlsErrorKind, text: String) -> Self {
         Self { why, text, source: None }
     }
 
     /// A file that cannot be used.
     pub(super) fn unusable(path: &Path, why: &str) -> Self {
-        Self::new(Why::Files, format!("{}: {why}", path.display()))
+        Self::new(TlsErrorKind::Files, format!("{}: {why}", path.display()))
     }
 
     pub(super) fn caused_by(self, source: impl Error + Send + Sync + 'static) -> Self {

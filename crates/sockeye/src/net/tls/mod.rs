@@ -37,7 +37,7 @@ pub use absent::{Identity, Trust};
 pub(crate) use absent::{Secrets, Session, TlsClient, TlsServer};
 #[cfg(feature = "tls")]
 pub(crate) use endpoint::{Secrets, TlsClient, TlsServer};
-pub use error::{TlsError, Why};
+pub use error::{TlsError, TlsErrorKind};
 #[cfg(feature = "tls")]
 pub use identity::Identity;
 #[cfg(feature = "tls")]

@@ -5,7 +5,7 @@ use std::fmt;
 
 use rustls::{AlertDescription, CertificateError, Error};
 
-use super::{TlsError, Why};
+use super::{TlsError, TlsErrorKind};
 
 /// The peer's certificate is another one than the one that is pinned.
 #[derive(Debug)]
@@ -48,10 +48,10 @@ impl TlsError {
     pub(crate) fn of(error: &Error, host: &str) -> Self {
         let told = match error {
             Error::InvalidCertificate(CertificateError::Other(other)) if other.0.is::<OfClient>() => {
-                Self::new(Why::Certificate, other.0.to_string())
+                Self::new(TlsErrorKind::Certificate, other.0.to_string())
             }
             Error::InvalidCertificate(error) => {
-                Self::new(Why::Certificate, format!("the certificate of {host} {}", reason(error)))
+                Self::new(TlsErrorKind::Certificate, format!("the certificate of {host} {}", reason(error)))
             }
             Error::InvalidMessage(_) => Self::local(format!("{host} does not speak TLS")),
             Error::AlertReceived(AlertDescription::CertificateRequired) => {

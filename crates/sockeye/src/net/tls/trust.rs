@@ -18,7 +18,7 @@ use rustls::{
 use super::keys::IdentityFiles;
 use super::reason::NotPinned;
 use super::verifier::{ClientVerifier, Verifier};
-use super::{TlsError, Why, fingerprint, provider};
+use super::{TlsError, TlsErrorKind, fingerprint, provider};
 
 /// Whose certificates are believed.
 #[derive(Debug, Clone, Default)]
@@ -75,7 +75,7 @@ impl Trust {
         let digits = fingerprint.strip_prefix("sha256:").unwrap_or_default().replace(':', "").to_ascii_lowercase();
         if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             let text = format!("`{fingerprint}` is no fingerprint: write sha256: and 64 hex digits");
-            return Err(TlsError::new(Why::Files, text));
+            return Err(TlsError::new(TlsErrorKind::Files, text));
         }
         Ok(Self { whom: Whom::Pinned(format!("sha256:{digits}")), ..Self::default() })
     }
@@ -227,7 +227,7 @@ fn system_authorities() -> Result<Verifier, TlsError> {
             || "this system has none: install ca-certificates, or name a file with --ca".to_owned(),
             ToString::to_string,
         );
-        TlsError::new(Why::Files, format!("there are no trusted certificates: {why}"))
+        TlsError::new(TlsErrorKind::Files, format!("there are no trusted certificates: {why}"))
     })?;
     Ok(Verifier::new(verifier, vec![]))
 }

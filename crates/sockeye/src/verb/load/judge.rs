@@ -7,7 +7,7 @@ use crate::figures::{Counts, Run};
 
 /// What must be reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Gates {
+pub struct Thresholds {
     /// The longest that 99 of 100 exchanges may take.
     pub p99: Option<Duration>,
     /// Failures that are allowed.
@@ -36,9 +36,9 @@ impl fmt::Display for Allowed {
 
 /// One thing that was not reached: a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missed(pub String);
+pub struct MissedThreshold(pub String);
 
-impl fmt::Display for Missed {
+impl fmt::Display for MissedThreshold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -49,13 +49,13 @@ fn has_a_success(counts: Counts) -> bool {
     counts.plays > counts.failures
 }
 
-impl Gates {
+impl Thresholds {
     /// What a run did not reach. Without a play that ended as written nothing was reached, whatever was asked for.
     #[must_use]
-    pub fn missed(&self, run: &Run) -> Vec<Missed> {
+    pub fn missed(&self, run: &Run) -> Vec<MissedThreshold> {
         let counts = run.measured.counts;
         let mut missed = Vec::new();
-        let mut miss = |sentence: String| missed.push(Missed(sentence));
+        let mut miss = |sentence: String| missed.push(MissedThreshold(sentence));
         if !has_a_success(counts) {
             miss(match counts.failures {
                 0 => "no play was finished".to_owned(),
@@ -113,16 +113,16 @@ mod tests {
         Begun::now("load").ended(Duration::from_secs(1), collector.finish())
     }
 
-    fn missed(gates: Gates, run: &Run) -> Vec<String> {
+    fn missed(gates: Thresholds, run: &Run) -> Vec<String> {
         gates.missed(run).into_iter().map(|missed| missed.0).collect()
     }
 
     #[test]
     fn a_gate_is_reached_at_its_bound_and_missed_behind_it() {
-        let errors = |errors| Gates { errors: Some(errors), ..Gates::default() };
+        let errors = |errors| Thresholds { errors: Some(errors), ..Thresholds::default() };
         let some = run(90, 10);
         for (gates, is_reached) in [
-            (Gates::default(), false),
+            (Thresholds::default(), false),
             (errors(Allowed::Count(10)), true),
             (errors(Allowed::Count(9)), false),
             (errors(Allowed::Count(0)), false),
@@ -130,19 +130,19 @@ mod tests {
             (errors(Allowed::Part(0.0999)), false),
             (errors(Allowed::Part(0.0)), false),
             (errors(Allowed::Part(1.0)), true),
-            (Gates { rate: Some(90.0), ..errors(Allowed::Part(1.0)) }, true),
-            (Gates { rate: Some(90.001), ..errors(Allowed::Part(1.0)) }, false),
-            (Gates { p99: Some(some.measured.latency.max()), ..errors(Allowed::Part(1.0)) }, true),
-            (Gates { p99: Some(Duration::from_micros(999)), ..errors(Allowed::Part(1.0)) }, false),
+            (Thresholds { rate: Some(90.0), ..errors(Allowed::Part(1.0)) }, true),
+            (Thresholds { rate: Some(90.001), ..errors(Allowed::Part(1.0)) }, false),
+            (Thresholds { p99: Some(some.measured.latency.max()), ..errors(Allowed::Part(1.0)) }, true),
+            (Thresholds { p99: Some(Duration::from_micros(999)), ..errors(Allowed::Part(1.0)) }, false),
         ] {
             assert_eq!(missed(gates, &some).is_empty(), is_reached, "{gates:?} {:?}", missed(gates, &some));
         }
-        assert_eq!(missed(Gates::default(), &run(1, 0)), Vec::<String>::new());
+        assert_eq!(missed(Thresholds::default(), &run(1, 0)), Vec::<String>::new());
     }
 
     #[test]
     fn without_an_exchange_no_gate_about_exchanges_is_reached() {
-        let gates = Gates { p99: Some(Duration::MAX), errors: Some(Allowed::Part(1.0)), rate: Some(1e-9) };
+        let gates = Thresholds { p99: Some(Duration::MAX), errors: Some(Allowed::Part(1.0)), rate: Some(1e-9) };
         for (failures, why) in [(0, "no play was finished"), (7, "no play was finished as written: 7 failed")] {
             let told = missed(gates, &run(0, failures));
             assert_eq!(told[0], why);
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn every_gate_that_is_missed_is_told() {
-        let gates = Gates { p99: Some(Duration::ZERO), errors: None, rate: Some(1e6) };
+        let gates = Thresholds { p99: Some(Duration::ZERO), errors: None, rate: Some(1e6) };
         let told = missed(gates, &run(99, 1));
         assert_eq!(told.len(), 3, "{told:?}");
         assert_eq!(told[0], "1 of 100 plays failed");

@@ -50,7 +50,7 @@ use transcript::record::Secret;
 pub use crate::wire::http::{Url, UrlError};
 pub use divide::{Shard, share};
 pub use error::LoadError;
-pub use judge::{Allowed, Gates, Missed};
+pub use judge::{Allowed, MissedThreshold, Thresholds};
 #[cfg(feature = "http")]
 pub use request::Page;
 
@@ -58,9 +58,9 @@ use crate::address::Address;
 use crate::endpoint::Protocol;
 use crate::engine::Loop;
 use crate::engine::client::Client;
-use crate::engine::load::{Account, Job, Pace as Beginning, Schedule};
+use crate::engine::load::{Account, Job, Schedule, StartPolicy};
 use crate::failure::Kind;
-use crate::figures::{self, Begun, Pace, Run, Snapshot};
+use crate::figures::{self, Begun, LoadModel, Run, Snapshot};
 use crate::folder::LoadedTranscript;
 use crate::fresh::fresh;
 use crate::limits;
@@ -133,7 +133,7 @@ pub struct LoadOptions {
     /// Addresses of this machine to connect from, in turn.
     pub sources: Vec<IpAddr>,
     /// What decides when plays begin. The ramp of an open loop is [`Self::ramp`].
-    pub pace: Pace,
+    pub model: LoadModel,
     /// What random arrivals begin with.
     pub seed: u64,
     /// What new values of plays are made of; each shard makes its own.
@@ -174,7 +174,7 @@ impl LoadOptions {
             think: Duration::ZERO,
             rows: Rows::default(),
             sources: vec![],
-            pace: Pace::Closed,
+            model: LoadModel::Closed,
             seed: 0,
             fresh: fresh(None, None),
             shard: None,
@@ -223,7 +223,7 @@ pub struct Load {
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Done {
+pub struct LoadOutcome {
     /// What was measured, warnings included.
     pub run: Run,
     /// What kind the first failure was of.
@@ -272,7 +272,7 @@ impl Load {
             files: pieces.files.clone(),
             connections: connections as u64,
             ramp: options.ramp,
-            pace: own_pace(options.pace, options.shard),
+            model: own_model(options.model, options.shard),
             shard: options.shard.map(|shard| figures::Shard { index: shard.index + 1, of: shard.of }),
             ..Begun::now("load")
         };
@@ -336,7 +336,7 @@ impl Load {
     ///
     /// # Errors
     /// No thread or descriptor.
-    pub fn run(self, asked: &Stop, mut each: impl FnMut(Option<&Snapshot>) -> bool) -> Result<Done, LoadError> {
+    pub fn run(self, asked: &Stop, mut each: impl FnMut(Option<&Snapshot>) -> bool) -> Result<LoadOutcome, LoadError> {
         let Some(began) = self.wait(asked) else {
             return Err(LoadError::Nothing("it was stopped before it began (--start-at)".to_owned()));
         };
@@ -389,7 +389,7 @@ impl Load {
         run.warnings.extend(warn::warnings(&run, &account, self.connections));
         let is_short = account.portless + account.fileless > 0;
         let first = account.first.or_else(|| is_short.then_some(Kind::NoResources));
-        Ok(Done { run, first, cut: account.cut, is_short_of_files: self.is_short_of_files })
+        Ok(LoadOutcome { run, first, cut: account.cut, is_short_of_files: self.is_short_of_files })
     }
 
     /// Waits for the moment at which to begin; none if it is stopped before.
@@ -418,7 +418,7 @@ impl Load {
     /// How long connections are opened before the first play is due by a clock.
     fn lead(&self) -> Duration {
         let waits =
-            matches!(self.options.pace, Pace::Open { .. }) && self.options.ramp.is_zero() && self.pieces.keeps();
+            matches!(self.options.model, LoadModel::Open { .. }) && self.options.ramp.is_zero() && self.pieces.keeps();
         if waits { self.spread() } else { Duration::ZERO }
     }
 
@@ -436,11 +436,11 @@ impl Load {
         let all = self.connections as u64 * u64::from(shard.of);
         let ramp = if options.ramp.is_zero() { self.spread() } else { options.ramp };
         let opens = |count: u64| ramp.mul_f64(count as f64 / all as f64);
-        let pace = match options.pace {
-            Pace::Closed => Beginning::Closed { think: options.think },
-            Pace::Open { rate, arrivals } => {
+        let start = match options.model {
+            LoadModel::Closed => StartPolicy::Closed { think: options.think },
+            LoadModel::Open { rate, arrivals } => {
                 let schedule = Schedule::new(rate, options.ramp, (lane, lanes), arrivals, options.seed);
-                Beginning::Open(schedule.after(self.lead()))
+                StartPolicy::Open(schedule.after(self.lead()))
             }
         };
         let sources: Vec<Option<Source>> = match options.sources.as_slice() {
@@ -467,7 +467,7 @@ impl Load {
             client,
             connections: usize::try_from(share(self.connections as u64, thread, threads)).unwrap_or(0),
             opens: (opens(lane), opens(lanes)),
-            pace,
+            start,
             plays: options.plays.map(|plays| share(plays, lane, lanes)),
             until: self.duration().map(|duration| duration + self.lead()),
             grace: if counted { None } else { Some(options.timeout.unwrap_or(limits::TALK_WAIT)) },
@@ -493,10 +493,12 @@ fn check_source(ip: IpAddr, to: &SocketAddr) -> Result<(), LoadError> {
 }
 
 /// The part of a rate that is a shard's own: runs that are merged are added up.
-fn own_pace(pace: Pace, shard: Option<Shard>) -> Pace {
-    match (pace, shard) {
-        (Pace::Open { rate, arrivals }, Some(shard)) => Pace::Open { rate: rate / f64::from(shard.of), arrivals },
-        (pace, _) => pace,
+fn own_model(model: LoadModel, shard: Option<Shard>) -> LoadModel {
+    match (model, shard) {
+        (LoadModel::Open { rate, arrivals }, Some(shard)) => {
+            LoadModel::Open { rate: rate / f64::from(shard.of), arrivals }
+        }
+        (model, _) => model,
     }
 }
 

@@ -7,7 +7,7 @@ use transcript::{Diagnostic, PlayOptions, Refused, Row, Script, Side, Transcript
 
 use super::{LoadOptions, Rows, Work};
 use crate::endpoint::Protocol;
-use crate::engine::client::Begins;
+use crate::engine::client::InitialLayers;
 use crate::engine::load::{Numbered, Piece, Places, Request};
 #[cfg(feature = "http")]
 use crate::limits;
@@ -26,7 +26,7 @@ pub(super) struct Pieces {
     pub(super) request: Option<Arc<Request>>,
     /// What the target is called, where it is more than an address.
     pub(super) target: Option<String>,
-    pub(super) begins: Begins,
+    pub(super) begins: InitialLayers,
     pub(super) protocol: Protocol,
     /// The files, as they were named.
     pub(super) files: Vec<String>,
@@ -42,7 +42,7 @@ impl Pieces {
             pieces: vec![],
             request: None,
             target: None,
-            begins: Begins::at(&options.address),
+            begins: InitialLayers::at(&options.address),
             protocol,
             files: vec![],
             names: vec![],

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::engine::client::Begins;
+use crate::engine::client::InitialLayers;
 use crate::engine::load::Request;
 use crate::wire::http::{Url, UrlScheme};
 
@@ -39,8 +39,8 @@ impl Page {
         format!("{} {}", self.method(), self.url.target)
     }
 
-    pub(super) fn begins(&self) -> Begins {
-        Begins::new(self.url.origin.scheme == UrlScheme::Https)
+    pub(super) fn begins(&self) -> InitialLayers {
+        InitialLayers::new(self.url.origin.scheme == UrlScheme::Https)
     }
 
     /// The request, as often as may be on its way.

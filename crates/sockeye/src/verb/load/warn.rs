@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::load::Account;
-use crate::figures::{Histogram, Pace, Run};
+use crate::figures::{Histogram, LoadModel, Run};
 
 /// From this part of its processors on a generator is taken to be at its end.
 const BUSY: f64 = 0.95;
@@ -57,7 +57,7 @@ fn held(account: &Account, connections: usize) -> Option<String> {
 #[allow(clippy::cast_precision_loss, reason = "an estimate")]
 fn pauses(run: &Run, connections: usize) -> Option<String> {
     let latency = &run.measured.latency;
-    if run.begun.pace != Pace::Closed || latency.count() < 100 {
+    if run.begun.model != LoadModel::Closed || latency.count() < 100 {
         return None;
     }
     // What usually lies between two questions on one connection.
@@ -99,7 +99,7 @@ mod tests {
     use transcript::Moment;
 
     use super::*;
-    use crate::engine::load::{Pace as Beginning, Schedule, simulate};
+    use crate::engine::load::{Schedule, StartPolicy, simulate};
     use crate::figures::{Arrivals, Begun};
 
     const TIME: Duration = Duration::from_secs(10);
@@ -115,13 +115,15 @@ mod tests {
         asked.after(Duration::from_millis(2))
     }
 
-    fn run(pace: Pace, connections: usize, answers: impl Fn(Moment) -> Moment) -> (Run, Vec<String>) {
-        let beginning = match pace {
-            Pace::Closed => Beginning::Closed { think: Duration::ZERO },
-            Pace::Open { rate, arrivals } => Beginning::Open(Schedule::new(rate, Duration::ZERO, (0, 1), arrivals, 7)),
+    fn run(model: LoadModel, connections: usize, answers: impl Fn(Moment) -> Moment) -> (Run, Vec<String>) {
+        let beginning = match model {
+            LoadModel::Closed => StartPolicy::Closed { think: Duration::ZERO },
+            LoadModel::Open { rate, arrivals } => {
+                StartPolicy::Open(Schedule::new(rate, Duration::ZERO, (0, 1), arrivals, 7))
+            }
         };
         let (measured, account) = simulate(beginning, connections, TIME, answers);
-        let run = Begun { pace, ..Begun::now("load") }.ended(TIME, measured);
+        let run = Begun { model, ..Begun::now("load") }.ended(TIME, measured);
         let warnings = warnings(&run, &account, connections);
         (run, warnings)
     }
@@ -129,7 +131,7 @@ mod tests {
     #[test]
     fn an_open_loop_shows_a_server_that_stops_for_a_second_in_ten_whoever_the_plays_come_from() {
         for (arrivals, connections) in [(Arrivals::Constant, 64), (Arrivals::Constant, 2000), (Arrivals::Poisson, 64)] {
-            let (run, warnings) = run(Pace::Open { rate: 1000.0, arrivals }, connections, stops);
+            let (run, warnings) = run(LoadModel::Open { rate: 1000.0, arrivals }, connections, stops);
             // A tenth of the plays is due while it stands still: of a hundred, the slowest waits nine tenths of that.
             let p99 = run.measured.latency.quantile(0.99).as_secs_f64();
             assert!((0.88..0.92).contains(&p99), "{arrivals:?} {connections}: {p99}");
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_closed_loop_does_not_show_it_and_says_so_and_what_it_would_be() {
-        let (measured, warnings) = run(Pace::Closed, 4, stops);
+        let (measured, warnings) = run(LoadModel::Closed, 4, stops);
         assert!(measured.measured.latency.quantile(0.99) < Duration::from_millis(3));
         let [warning] = &warnings[..] else { panic!("{warnings:?}") };
         let words = [
@@ -154,9 +156,10 @@ mod tests {
 
     #[test]
     fn a_server_that_answers_steadily_is_nothing_to_warn_of() {
-        for (pace, connections) in [(Pace::Closed, 4), (Pace::Open { rate: 1000.0, arrivals: Arrivals::Constant }, 64)]
+        for (model, connections) in
+            [(LoadModel::Closed, 4), (LoadModel::Open { rate: 1000.0, arrivals: Arrivals::Constant }, 64)]
         {
-            let (run, warnings) = run(pace, connections, steady);
+            let (run, warnings) = run(model, connections, steady);
             assert_eq!(warnings, Vec::<String>::new());
             assert!(run.measured.latency.max() < Duration::from_millis(3), "{:?}", run.measured.latency);
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::{DEFAULT_PORT, Roles, ServeError, ServeOptions};
 use crate::address::{Address, AddressError, Scheme};
-use crate::engine::{AccessLog, Behaviour, Listening, Website};
+use crate::engine::{AccessLog, Behaviour, HttpService, Listening};
 use crate::event::Name;
 use crate::net::listen::Socket;
 use crate::web;
@@ -109,7 +109,8 @@ pub(super) fn assign(files: &Files, options: &ServeOptions) -> Result<Vec<(Addre
         };
         let is_secure = over == Scheme::Https;
         let https = (files.plain == Plain::Redirected && !is_secure).then(|| Arc::clone(&https));
-        let website = Website { site: Arc::clone(&site), is_secure, log: files.log, https, more_files: Arc::default() };
+        let website =
+            HttpService { site: Arc::clone(&site), is_secure, log: files.log, https, more_files: Arc::default() };
         let behaviour = Behaviour::Site(Arc::new(website));
         let roles = Roles {
             stream: Ok(behaviour),

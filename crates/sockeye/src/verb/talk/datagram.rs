@@ -28,7 +28,7 @@ const KEPT: usize = 256 * 1024;
 const LOOK: Duration = Duration::from_millis(500);
 
 /// How sending ended.
-enum Up {
+enum SendOutcome {
     Ended,
     /// Standard input had nothing at all.
     Empty,
@@ -145,7 +145,7 @@ fn both_ways(
     };
     let (report, up) = channel();
     if options.direction == Direction::Receive {
-        let _ = report.send(Up::Empty);
+        let _ = report.send(SendOutcome::Empty);
         drop(waker);
         return receiving.run(sink, wake.as_fd(), &up, drops);
     }
@@ -188,11 +188,11 @@ struct Sending<'a> {
 }
 
 /// Sends each line as a datagram.
-fn send_lines(sending: &Sending<'_>, speech: &mut Speech, report: &Sender<Up>) {
+fn send_lines(sending: &Sending<'_>, speech: &mut Speech, report: &Sender<SendOutcome>) {
     let up = match sending.lines(speech) {
-        Ok(()) if !speech.ended && sending.peer.has_end() => Up::Idle,
+        Ok(()) if !speech.ended && sending.peer.has_end() => SendOutcome::Idle,
         Ok(()) => sending.end(speech.lines == 0),
-        Err(ending) => Up::Failed(ending),
+        Err(ending) => SendOutcome::Failed(ending),
     };
     let _ = report.send(up);
 }
@@ -299,8 +299,8 @@ impl Sending<'_> {
 
     /// Standard input has ended. With it our direction does, where that can be said; except where nothing was ever to be
     /// said by a listener, as over a stream.
-    fn end(&self, is_empty: bool) -> Up {
-        let up = if is_empty { Up::Empty } else { Up::Ended };
+    fn end(&self, is_empty: bool) -> SendOutcome {
+        let up = if is_empty { SendOutcome::Empty } else { SendOutcome::Ended };
         let only_takes = is_empty && self.options.role != Role::Client && self.options.direction == Direction::Both;
         if !self.peer.has_end() || only_takes && !input::is_file(self.input) && !self.is_typed() {
             return up;
@@ -309,8 +309,8 @@ impl Sending<'_> {
         self.options.heard_end(true);
         match self.peer.end() {
             Ok(()) => up,
-            Err(error) if is_of_connection(error) => Up::Failed(Ending::Reset(error.into())),
-            Err(error) => Up::Failed(Ending::Failed("cannot end our direction", error.into())),
+            Err(error) if is_of_connection(error) => SendOutcome::Failed(Ending::Reset(error.into())),
+            Err(error) => SendOutcome::Failed(Ending::Failed("cannot end our direction", error.into())),
         }
     }
 
@@ -393,7 +393,7 @@ impl Receiving<'_> {
         &self,
         sink: &mut Sink<'_>,
         wake: BorrowedFd<'_>,
-        up: &std::sync::mpsc::Receiver<Up>,
+        up: &std::sync::mpsc::Receiver<SendOutcome>,
         drops: &mut Drops,
     ) -> Ending {
         let Self { peer, options, .. } = *self;
@@ -444,13 +444,13 @@ impl Receiving<'_> {
             if !polled[1].revents().is_empty() && !input_ended {
                 match up.recv() {
                     // What the peer said before is still to be heard.
-                    Ok(Up::Failed(ending @ Ending::Reset(_))) => broken = Some(ending),
-                    Ok(Up::Failed(ending)) => return ending,
-                    Ok(Up::Idle) => is_idle = true,
-                    Ok(Up::Empty) if options.role == Role::Listener => {
+                    Ok(SendOutcome::Failed(ending @ Ending::Reset(_))) => broken = Some(ending),
+                    Ok(SendOutcome::Failed(ending)) => return ending,
+                    Ok(SendOutcome::Idle) => is_idle = true,
+                    Ok(SendOutcome::Empty) if options.role == Role::Listener => {
                         only_takes = options.direction != Direction::Send
                     }
-                    Ok(Up::Ended | Up::Empty) | Err(_) => {}
+                    Ok(SendOutcome::Ended | SendOutcome::Empty) | Err(_) => {}
                 }
                 input_ended = true;
                 last = last.max(Instant::now());

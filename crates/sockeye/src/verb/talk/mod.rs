@@ -48,7 +48,7 @@ use rustix::io::Errno;
 use transcript::Side;
 
 use crate::address::Address;
-pub use crate::engine::client::{Begins, Reconnect};
+pub use crate::engine::client::{InitialLayers, Reconnect};
 use crate::gate::Gate;
 use crate::net::session::ServerLayers;
 use crate::net::tls::{Identity, TlsError};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use transcript::{Row, Script};
 
-use crate::engine::client::{self, Begins, Client, Connection, Outcome, Over, Reconnect};
+use crate::engine::client::{self, Client, Connection, InitialLayers, Outcome, Over, Reconnect};
 use crate::event::{Name, Protocol};
 use crate::failure::{Failure, Kind};
 use crate::limits;
@@ -48,7 +48,7 @@ pub struct Setting<'a> {
     /// Whom a certificate must be for.
     pub host: &'a str,
     /// How the connection begins.
-    pub begins: Begins,
+    pub begins: InitialLayers,
     /// How further connections are opened, if the transcript has any.
     pub reconnect: Reconnect,
     /// The values of this play, where they differ from play to play.
@@ -58,7 +58,7 @@ pub struct Setting<'a> {
 /// Plays a script over a connection that the loop of the play opens itself; why it did not go as written, or did not come about.
 pub(crate) fn play_at(target: Target, script: &Arc<Script>, trust: &Trust, host: &str) -> Option<Failure> {
     let write_wait = script.wait().unwrap_or(limits::WRITE_WAIT);
-    let (tap, begins, reconnect) = (None, Begins::at(&target.address), Reconnect::default());
+    let (tap, begins, reconnect) = (None, InitialLayers::at(&target.address), Reconnect::default());
     let client = Client { trust: trust.clone(), host: host.to_owned(), write_wait, tap, begins, reconnect };
     client::play(Over::Target(Arc::new(target)), Arc::clone(script), None, client).failure
 }

@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// How the sending direction ended.
 #[derive(Debug)]
-pub(super) enum Up {
+pub(super) enum SendOutcome {
     /// Standard input ended, and our end was sent.
     Ended,
     /// Standard input had nothing from the beginning: our end stays open until the peer's comes.
@@ -47,11 +47,11 @@ pub(super) struct Sending<'a> {
 enum Waited {
     Input,
     /// Nothing will come of waiting longer.
-    Over(Up),
+    Over(SendOutcome),
 }
 
 impl Sending<'_> {
-    pub(super) fn run(&self) -> Up {
+    pub(super) fn run(&self) -> SendOutcome {
         let mut endings = Endings::new(self.options.eol);
         let as_it_is = endings.is_verbatim() && self.options.tap.is_none() && self.connection.secure().is_none();
         let mut spliced = as_it_is.then(|| spliced::Sender::new(self.input)).flatten();
@@ -73,7 +73,7 @@ impl Sending<'_> {
                     Ok(()) => continue,
                     Err(up) => return up,
                 },
-                Some(Err(error)) if is_of_connection(error) => return Up::Broken { in_hand: 0 },
+                Some(Err(error)) if is_of_connection(error) => return SendOutcome::Broken { in_hand: 0 },
                 // Whose error it is, copying tells.
                 Some(Err(_)) => spliced = None,
                 None => {}
@@ -86,8 +86,8 @@ impl Sending<'_> {
                 Err(Errno::IO) if rustix::termios::isatty(self.input) => 0,
                 Err(error) => {
                     return match self.connection.end() {
-                        Ok(()) => Up::InputFailed(error.into()),
-                        Err(error) => Up::Failed("cannot end our direction", error),
+                        Ok(()) => SendOutcome::InputFailed(error.into()),
+                        Err(error) => SendOutcome::Failed("cannot end our direction", error),
                     };
                 }
             };
@@ -110,10 +110,10 @@ impl Sending<'_> {
 
     /// Standard input has ended. With it our direction does, except where nothing was ever to be said: a listener whose
     /// input is /dev/null, as under systemd, cron or nohup, only takes, and a sender that hears our end might stop.
-    fn end(&self, empty: bool) -> Up {
+    fn end(&self, empty: bool) -> SendOutcome {
         let only_takes = empty && self.options.role != Role::Client && self.options.direction == Direction::Both;
         if only_takes && !self.is_file() && !self.is_typed() {
-            return Up::Empty;
+            return SendOutcome::Empty;
         }
         if let Some(secure) = self.connection.secure() {
             secure.finish_line(self.connection.socket());
@@ -124,8 +124,8 @@ impl Sending<'_> {
         // The peer's end may follow ours at once, and the tap is to hear them in this order.
         self.options.heard_end(true);
         match self.connection.end() {
-            Ok(()) => Up::Ended,
-            Err(error) => Up::Failed("cannot end our direction", error),
+            Ok(()) => SendOutcome::Ended,
+            Err(error) => SendOutcome::Failed("cannot end our direction", error),
         }
     }
 
@@ -166,7 +166,7 @@ impl Sending<'_> {
         let mut gone = None;
         loop {
             if self.connection.is_over() {
-                return Waited::Over(Up::Broken { in_hand: 0 });
+                return Waited::Over(SendOutcome::Broken { in_hand: 0 });
             }
             let peer_ended = self.connection.has_peer_ended();
             let terminal = peer_ended && self.is_typed();
@@ -187,8 +187,8 @@ impl Sending<'_> {
             };
             match poll(watched, time.map(timespec).as_ref()) {
                 Err(Errno::INTR) => continue,
-                Err(error) => return Waited::Over(Up::Failed("cannot wait for standard input", error)),
-                Ok(0) if terminal => return Waited::Over(Up::Idle),
+                Err(error) => return Waited::Over(SendOutcome::Failed("cannot wait for standard input", error)),
+                Ok(0) if terminal => return Waited::Over(SendOutcome::Idle),
                 Ok(_) => {}
             }
             if !polled[0].revents().is_empty() {
@@ -199,7 +199,7 @@ impl Sending<'_> {
             }
             let peer = self.connection.peer();
             if peer == Peer::Reset {
-                return Waited::Over(Up::Broken { in_hand: 0 });
+                return Waited::Over(SendOutcome::Broken { in_hand: 0 });
             }
             if peer == Peer::Gone {
                 gone.get_or_insert_with(Instant::now);
@@ -215,13 +215,13 @@ impl Sending<'_> {
                 Role::Listener | Role::Keeping => Some(gone.unwrap_or_else(|| self.connection.quiet_since())),
             };
             if since.is_some_and(|since| since.elapsed() >= patience) {
-                return Waited::Over(Up::Idle);
+                return Waited::Over(SendOutcome::Idle);
             }
         }
     }
 
     /// Sends everything.
-    fn send_all(&self, mut bytes: &[u8]) -> Result<(), Up> {
+    fn send_all(&self, mut bytes: &[u8]) -> Result<(), SendOutcome> {
         while !bytes.is_empty() {
             let sent = self.options.send_heard(bytes, |bytes| self.connection.send(bytes));
             match self.connection.told(sent) {
@@ -231,24 +231,24 @@ impl Sending<'_> {
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.wait_for_room(bytes.len())?,
-                Err(error) if is_of_connection(error) => return Err(Up::Broken { in_hand: bytes.len() }),
-                Err(error) => return Err(Up::Failed("cannot send", error)),
+                Err(error) if is_of_connection(error) => return Err(SendOutcome::Broken { in_hand: bytes.len() }),
+                Err(error) => return Err(SendOutcome::Failed("cannot send", error)),
             }
         }
         Ok(())
     }
 
     /// Waits until the socket takes more. A peer that reads nothing for now keeps us waiting; one that is gone does not.
-    fn wait_for_room(&self, in_hand: usize) -> Result<(), Up> {
+    fn wait_for_room(&self, in_hand: usize) -> Result<(), SendOutcome> {
         loop {
             if self.connection.is_over() {
-                return Err(Up::Broken { in_hand });
+                return Err(SendOutcome::Broken { in_hand });
             }
             let socket = self.connection.as_fd();
             match poll(&mut [PollFd::from_borrowed_fd(socket, PollFlags::OUT)], None) {
                 Ok(_) => return Ok(()),
                 Err(Errno::INTR) => {}
-                Err(error) => return Err(Up::Failed("cannot wait for the socket", error)),
+                Err(error) => return Err(SendOutcome::Failed("cannot wait for the socket", error)),
             }
         }
     }

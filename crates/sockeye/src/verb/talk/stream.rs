@@ -12,7 +12,7 @@ use rustix::net::{RecvFlags, recv};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::connection::Connection;
-use super::sending::{Sending, Up};
+use super::sending::{SendOutcome, Sending};
 use super::spliced::{self, Failed};
 use super::{Direction, Ending, Outcome, Sink, TalkOptions, Unsent, input};
 use crate::limits;
@@ -92,7 +92,7 @@ fn both_ways(
     }
     if options.direction == Direction::Receive {
         let ending = receive(connection, sink, None, times, options);
-        return conclude(ending, connection, input, Some(Up::Empty), times);
+        return conclude(ending, connection, input, Some(SendOutcome::Empty), times);
     }
     // One pipe is closed when receiving is over, the other when sending is and receiving need not go on.
     let pipes = pipe_with(PipeFlags::CLOEXEC).and_then(|pair| Ok((pair, pipe_with(PipeFlags::CLOEXEC)?)));
@@ -105,7 +105,7 @@ fn both_ways(
         // The thread ends when standard input does, when the connection breaks, or when it is called off.
         let started = input::beside(scope, move || {
             let up = Sending { connection, input, wake: wake.as_fd(), options }.run();
-            let goes_on = !matches!(up, Up::Failed(..)) && options.direction == Direction::Both;
+            let goes_on = !matches!(up, SendOutcome::Failed(..)) && options.direction == Direction::Both;
             let stopper = goes_on.then_some(stopper);
             let _ = report.send((up, stopper));
         });
@@ -265,7 +265,7 @@ fn finish_sending(
     ending: Ending,
     connection: &Connection<'_>,
     input: BorrowedFd<'_>,
-    up: &Receiver<(Up, Option<OwnedFd>)>,
+    up: &Receiver<(SendOutcome, Option<OwnedFd>)>,
     waker: OwnedFd,
     times: &Times<'_>,
 ) -> (Ending, Unsent) {
@@ -301,27 +301,28 @@ fn conclude(
     ending: Ending,
     connection: &Connection<'_>,
     input: BorrowedFd<'_>,
-    up: Option<Up>,
+    up: Option<SendOutcome>,
     times: &Times<'_>,
 ) -> (Ending, Unsent) {
     let mut unsent = match &up {
-        Some(Up::Broken { .. } | Up::Idle | Up::Failed(..)) | None => input::left(input),
-        Some(Up::Ended | Up::Empty | Up::InputFailed(_)) => Unsent::default(),
+        Some(SendOutcome::Broken { .. } | SendOutcome::Idle | SendOutcome::Failed(..)) | None => input::left(input),
+        Some(SendOutcome::Ended | SendOutcome::Empty | SendOutcome::InputFailed(_)) => Unsent::default(),
     };
-    if let Some(Up::Broken { in_hand }) = &up {
+    if let Some(SendOutcome::Broken { in_hand }) = &up {
         unsent.bytes += *in_hand as u64;
     }
-    let may_come = matches!(ending, Ending::Done) && matches!(up, Some(Up::Ended | Up::Empty | Up::Idle));
+    let may_come = matches!(ending, Ending::Done)
+        && matches!(up, Some(SendOutcome::Ended | SendOutcome::Empty | SendOutcome::Idle));
     let missing = if may_come { connection.settle(|| times.next()) } else { connection.unacknowledged() };
     let ending = match (ending, up) {
-        (Ending::Done, Some(Up::Failed(what, error))) => Ending::Failed(what, error.into()),
-        (Ending::Done, Some(Up::InputFailed(error))) => Ending::InputFailed(error),
-        (Ending::Done, Some(Up::Broken { .. })) => {
+        (Ending::Done, Some(SendOutcome::Failed(what, error))) => Ending::Failed(what, error.into()),
+        (Ending::Done, Some(SendOutcome::InputFailed(error))) => Ending::InputFailed(error),
+        (Ending::Done, Some(SendOutcome::Broken { .. })) => {
             Ending::Reset(connection.ask_broken().unwrap_or(Errno::CONNRESET).into())
         }
         (Ending::Done, None) => Ending::Failed("cannot send", Errno::CANCELED.into()),
-        (Ending::Done, Some(Up::Idle)) => Ending::PeerEnded,
-        (Ending::Done, Some(Up::Ended | Up::Empty)) => Ending::Done,
+        (Ending::Done, Some(SendOutcome::Idle)) => Ending::PeerEnded,
+        (Ending::Done, Some(SendOutcome::Ended | SendOutcome::Empty)) => Ending::Done,
         (other, _) => other,
     };
     unsent.in_queue = *missing.as_ref().unwrap_or(&0);

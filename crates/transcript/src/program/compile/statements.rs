@@ -5,7 +5,9 @@ use crate::Side;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::function::Function;
 use crate::names::Role;
-use crate::program::{Connect, Deed, FileMessage, Keys, Literal, Literals, Message, Op, Order, Piece, PieceKind};
+use crate::program::{
+    Connect, FileMessage, Keys, Literal, Literals, Message, Op, Order, Piece, PieceKind, StreamAction,
+};
 use crate::syntax::{Act, Form, Statement, StatementKind, Template};
 
 impl Compiler<'_> {
@@ -117,16 +119,16 @@ impl Compiler<'_> {
 
     fn act(&mut self, place: Span, side: Side, act: &Act) {
         let deed = match act {
-            Act::Closes => Deed::Close,
-            Act::StopsSending => Deed::StopSending,
-            Act::Resets => Deed::Reset,
+            Act::Closes => StreamAction::Close,
+            Act::StopsSending => StreamAction::StopSending,
+            Act::Resets => StreamAction::Reset,
             Act::Waits(time) => {
                 self.emit(place, if side == self.side { Op::Pause(*time) } else { Op::Patience(*time) });
                 return;
             }
         };
         self.emit(place, if side == self.side { Op::Do(deed) } else { Op::Expect(deed) });
-        if deed != Deed::StopSending {
+        if deed != StreamAction::StopSending {
             self.on = None;
         }
     }

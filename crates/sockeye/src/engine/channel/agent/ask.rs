@@ -41,7 +41,7 @@ fn why_not(bytes: &[u8]) -> &'static str {
 }
 
 /// How far reading came.
-enum Came {
+enum ParseStatus {
     /// More is needed.
     More,
     /// An answer is whole.
@@ -60,25 +60,28 @@ impl Ask {
     }
 
     /// Reads on; how many bytes were taken.
-    fn read(&mut self, bytes: &[u8], ended: bool) -> (usize, Came) {
+    fn read(&mut self, bytes: &[u8], ended: bool) -> (usize, ParseStatus) {
         match &mut self.answer {
             Answer::Head => {
                 // What is no answer may never have the end of one.
                 let begins = &bytes[..bytes.len().min(BEGINNING.len())];
                 if *begins != BEGINNING[..begins.len()] {
-                    return (0, Came::Garbage(why_not(bytes)));
+                    return (0, ParseStatus::Garbage(why_not(bytes)));
                 }
                 let Some(length) = end_of_head(bytes) else {
                     let is_too_long = bytes.len() > limits::HEAD;
-                    return (0, if is_too_long { Came::Garbage("its head does not end") } else { Came::More });
+                    return (
+                        0,
+                        if is_too_long { ParseStatus::Garbage("its head does not end") } else { ParseStatus::More },
+                    );
                 };
                 let told = match read_head(&bytes[..length], self.request.wants_body) {
                     Ok(told) => told,
-                    Err(why) => return (0, Came::Garbage(why)),
+                    Err(why) => return (0, ParseStatus::Garbage(why)),
                 };
                 // It is told that an answer is coming; 101 is the last one in this protocol.
                 if (100..200).contains(&told.status) && told.status != 101 {
-                    return (length, Came::More);
+                    return (length, ParseStatus::More);
                 }
                 let is_right = match self.request.status {
                     Some(status) => told.status == status,
@@ -89,34 +92,34 @@ impl Ask {
                 }
                 self.closes = told.closes || told.status == 101;
                 self.answer = match told.content {
-                    Content::None | Content::Length(0) => return (length, Came::Whole),
+                    Content::None | Content::Length(0) => return (length, ParseStatus::Whole),
                     Content::Length(left) => Answer::Length(left),
                     Content::Chunked => Answer::Chunked(Box::default()),
                     Content::ToEnd => Answer::ToEnd,
                 };
-                (length, Came::More)
+                (length, ParseStatus::More)
             }
             Answer::Length(left) => {
                 let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                 *left -= taken as u64;
-                (taken, if *left == 0 { Came::Whole } else { Came::More })
+                (taken, if *left == 0 { ParseStatus::Whole } else { ParseStatus::More })
             }
             Answer::Chunked(chunks) => read_chunks(chunks, bytes),
-            Answer::ToEnd => (bytes.len(), if ended { Came::Whole } else { Came::More }),
+            Answer::ToEnd => (bytes.len(), if ended { ParseStatus::Whole } else { ParseStatus::More }),
         }
     }
 }
 
-fn read_chunks(chunks: &mut Chunks, bytes: &[u8]) -> (usize, Came) {
+fn read_chunks(chunks: &mut Chunks, bytes: &[u8]) -> (usize, ParseStatus) {
     let mut at = 0;
     while at < bytes.len() && !chunks.is_done() {
         match chunks.take(&bytes[at..], usize::MAX) {
             Ok((0, Chunk::Nothing)) => break,
             Ok((taken, _)) => at += taken,
-            Err(_) => return (at, Came::Garbage("its chunks are wrong")),
+            Err(_) => return (at, ParseStatus::Garbage("its chunks are wrong")),
         }
     }
-    (at, if chunks.is_done() { Came::Whole } else { Came::More })
+    (at, if chunks.is_done() { ParseStatus::Whole } else { ParseStatus::More })
 }
 
 fn wrong_status(head: &[u8], expected: Option<u16>) -> String {
@@ -174,15 +177,15 @@ impl Channel {
             let (taken, came) = ask.read(rest, self.ended);
             at += taken;
             match came {
-                Came::More if taken == 0 => break,
-                Came::More => {}
-                Came::Garbage(why) => {
+                ParseStatus::More if taken == 0 => break,
+                ParseStatus::More => {}
+                ParseStatus::Garbage(why) => {
                     let shown = transcript::show(&rest[..rest.len().min(200)]);
                     let reason =
                         format!("what the server said is no answer of HTTP/1.1: {why}; it begins with `{shown}`");
                     return Err(self.fail_requests(Kind::Fault(FaultKind::Differs), &reason, context));
                 }
-                Came::Whole => {
+                ParseStatus::Whole => {
                     ask.answer = Answer::Head;
                     let (wrong, closes) = (ask.wrong.take(), ask.closes || ask.request.reconnects);
                     let due = ask.asked.pop_front().unwrap_or_default();

@@ -12,7 +12,7 @@ use super::super::{Channel, ChannelStatus, NO_MEMORY, append};
 use super::Agent;
 use crate::failure::{Failure, Kind};
 use crate::net::session::Session;
-use crate::net::tls::{TlsError, Why};
+use crate::net::tls::{TlsError, TlsErrorKind};
 
 /// Outputs in a row that one channel sends before the others have their turn.
 const TURNS: usize = 16;
@@ -301,7 +301,8 @@ impl Channel {
     /// The handshake that the transcript asks for failed.
     pub(in crate::engine) fn play_has_no_tls(&mut self, error: &TlsError, context: &mut Context<'_>) -> ChannelStatus {
         let Agent::Play(play, script) = &mut self.agent else { return ChannelStatus::Open };
-        let fault = if error.why == Why::Certificate { transcript::Fault::Untrusted } else { transcript::Fault::Tls };
+        let fault =
+            if error.why == TlsErrorKind::Certificate { transcript::Fault::Untrusted } else { transcript::Fault::Tls };
         let ending = play.tls_failed(script, fault, &error.to_string(), context.scratch);
         self.over(ending, context)
     }

@@ -113,7 +113,7 @@ impl TransferError {
                 | FetchError::Spent { .. }
                 | FetchError::TooLarge(_)
                 | FetchError::Output(_) => true,
-                FetchError::Tls(error) => error.why == crate::net::tls::Why::Files,
+                FetchError::Tls(error) => error.why == crate::net::tls::TlsErrorKind::Files,
                 _ => false,
             },
             _ => false,
