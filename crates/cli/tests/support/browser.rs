@@ -28,15 +28,7 @@ impl Browser {
     pub fn start() -> Self {
         need("chromium");
         need("chromedriver");
-        let mut driver = Command::new("chromedriver")
-            .args(["--port=0", "--log-level=SEVERE"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        let port = port_of(&mut driver);
+        let (driver, port) = driver();
         let profile = tempfile::tempdir().unwrap();
         let mut browser = Self { driver, port, session: String::new(), profile };
         let folder = format!("--user-data-dir={}", browser.profile.path().display());
@@ -145,7 +137,27 @@ impl Drop for Browser {
     }
 }
 
-fn port_of(driver: &mut Child) -> u16 {
+/// A driver, and its port. It takes a port of IPv4 and the same of IPv6, and ends where somebody else has the second.
+fn driver() -> (Child, u16) {
+    for _ in 0..10 {
+        let mut driver = Command::new("chromedriver")
+            .args(["--port=0", "--log-level=SEVERE"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        if let Some(port) = port_of(&mut driver) {
+            return (driver, port);
+        }
+        driver.wait().unwrap();
+    }
+    panic!("chromedriver ended before it listened, ten times");
+}
+
+/// Where it listens; none where it ended before.
+fn port_of(driver: &mut Child) -> Option<u16> {
     let mut said = BufReader::new(driver.stdout.take().unwrap());
     let mut line = String::new();
     while said.read_line(&mut line).unwrap() > 0 {
@@ -153,11 +165,11 @@ fn port_of(driver: &mut Child) -> u16 {
             let port = port.parse().unwrap();
             // It goes on to talk, and must not be kept waiting.
             std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-            return port;
+            return Some(port);
         }
         line.clear();
     }
-    panic!("chromedriver ended before it listened");
+    None
 }
 
 /// One exchange with the driver: the status, and what is called `value` in its answer.
