@@ -126,6 +126,30 @@ struct Ends<'a> {
 }
 
 impl Ends<'_> {
+    /// Plays both ends against each other, in imagination and over the loopback. What is not judged is only a note.
+    fn play(&self, client: &Script, server: &Script, judged: bool, report: &mut Report) {
+        let (loaded, carrier) = (self.loaded, self.carrier);
+        let mut found = self.rehearse(client, server);
+        if carrier == Carrier::Datagram {
+            report.crowded = found.crowded();
+        }
+        let can_be_tried = !found.too_long && found.took <= LONGEST && found.crowded().is_none();
+        if found.differences.is_empty() && can_be_tried {
+            let failed = play_both_ends(loaded, &self.options.values, client, carrier, judged);
+            let differs = |(conversation, failure)| Difference { failure, met: Met::OverLoopback(conversation) };
+            found.differences.extend(failed.into_iter().map(differs));
+        }
+        if judged {
+            report.too_long |= found.too_long;
+            self.branches(&found.unplayed, &mut found.differences, &mut report.unplayed);
+            let of_themselves = [client, server].into_iter().flat_map(Script::at_any_time);
+            let why = "neither end begins by itself what may come at any time";
+            report.unplayed.extend(of_themselves.map(|line| (line, Some(why.to_owned()))));
+            report.differences.append(&mut found.differences);
+        }
+        report.elsewhere.extend(found.differences.into_iter().map(|difference| (carrier, difference)));
+    }
+
     fn prepare(&self, side: Side, branch: Option<usize>) -> Result<Script, Refused> {
         let mut options = PlayOptions::new(side, self.carrier);
         options.values.clone_from(&self.options.values);
@@ -203,25 +227,7 @@ pub fn check(loaded: &LoadedTranscript, options: &CheckOptions) -> Report {
                 None => carrier == stream || !played_on_streams,
             };
             played_on_streams |= carrier == stream;
-            let mut found = ends.rehearse(client, server);
-            if carrier == Carrier::Datagram {
-                report.crowded = found.crowded();
-            }
-            let can_be_tried = !found.too_long && found.took <= LONGEST && found.crowded().is_none();
-            if found.differences.is_empty() && can_be_tried {
-                let failed = play_both_ends(loaded, &options.values, client, carrier, judged);
-                let differs = |(conversation, failure)| Difference { failure, met: Met::OverLoopback(conversation) };
-                found.differences.extend(failed.into_iter().map(differs));
-            }
-            if judged {
-                report.too_long |= found.too_long;
-                ends.branches(&found.unplayed, &mut found.differences, &mut report.unplayed);
-                let of_themselves = [client, server].into_iter().flat_map(Script::at_any_time);
-                let why = "neither end begins by itself what may come at any time";
-                report.unplayed.extend(of_themselves.map(|line| (line, Some(why.to_owned()))));
-                report.differences.append(&mut found.differences);
-            }
-            report.elsewhere.extend(found.differences.into_iter().map(|difference| (carrier, difference)));
+            ends.play(client, server, judged, &mut report);
         }
         match carrier {
             Carrier::Stream | Carrier::Messages => {

@@ -30,22 +30,7 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
     let targets = targets(flags, address, &rows, console)?;
     one_connection(flags, &targets, console)?;
     // Every transcript is made ready once before a connection is opened: a wrong one disturbs nobody.
-    let mut ready: Vec<Ready<'_>> = targets.iter().map(|target| Ready::new(flags, target)).collect();
-    for ready in &mut ready {
-        let target = ready.target;
-        let transcript = &target.loaded.transcript;
-        let (script, _) = ready.script(rows.first()).map_err(|refused| console.conclude(Exit::Usage, refused))?;
-        begins_once(target, script).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
-        for warning in transcript.warnings().iter().chain(script.warnings()) {
-            console.note(&warning.one_line(transcript.source()));
-        }
-    }
-    let is_secure =
-        |target: &Target| target.address.scheme == Some(Scheme::Tls) || target.loaded.transcript.starttls().is_some();
-    if flags.cert.is_some() && !targets.iter().any(is_secure) {
-        let why = "--cert says who we are under TLS, and nothing here begins it: write `starttls` in the transcript, or tls://";
-        return Err(console.fail(Exit::Usage, why));
-    }
+    let mut ready = ready(flags, &targets, &rows, console)?;
     if flags.update {
         drop(ready);
         return update(flags, targets, console);
@@ -89,6 +74,27 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
     }
     worst = connection::finish(record.as_ref(), worst, console);
     Ok(worst)
+}
+
+/// What is played, made ready; what is odd about it is said.
+fn ready<'t>(flags: &'t Talk, targets: &'t [Target], rows: &[Row], console: &Console) -> Result<Vec<Ready<'t>>, Exit> {
+    let mut all: Vec<Ready<'_>> = targets.iter().map(|target| Ready::new(flags, target)).collect();
+    for ready in &mut all {
+        let target = ready.target;
+        let transcript = &target.loaded.transcript;
+        let (script, _) = ready.script(rows.first()).map_err(|refused| console.conclude(Exit::Usage, refused))?;
+        begins_once(target, script).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
+        for warning in transcript.warnings().iter().chain(script.warnings()) {
+            console.note(&warning.one_line(transcript.source()));
+        }
+    }
+    let is_secure =
+        |target: &Target| target.address.scheme == Some(Scheme::Tls) || target.loaded.transcript.starttls().is_some();
+    if flags.cert.is_some() && !targets.iter().any(is_secure) {
+        let why = "--cert says who we are under TLS, and nothing here begins it: write `starttls` in the transcript, or tls://";
+        return Err(console.fail(Exit::Usage, why));
+    }
+    Ok(all)
 }
 
 /// Writes anew what the server says otherwise.

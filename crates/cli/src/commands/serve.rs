@@ -14,7 +14,8 @@ use sockeye::net::listen::{ListenError, has_one_client};
 use sockeye::net::tls::{Identity, TlsErrorKind};
 use sockeye::stop;
 use sockeye::verb::serve::{
-    self, AccessLog, EarlyClose, Errors, Files, Plain, Reloading, Role, Running, ServeError, Server, Summary, Terminal,
+    self, AccessLog, EarlyClose, Errors, Files, LoadedTranscript, Plain, Reloading, Role, Running, ServeError, Server,
+    Summary, Terminal,
 };
 use sockeye::watch::watch;
 use sockeye::web::account::{Account, Accounts};
@@ -135,54 +136,8 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::ServeOptions, Exit
             folder.map_or(String::new(), |folder| format!("; it is a folder: --files {folder} serves it over HTTP"));
         console.fail(Exit::Usage, &format!("{error}{hint}"))
     })?;
-    let role = if flags.echo {
-        Role::Echo
-    } else if flags.discard {
-        Role::Discard
-    } else if let Some(folder) = &flags.web.files {
-        Role::Files(Box::new(files(folder, &flags.web, console)?))
-    } else if let Some(running) = running(flags, console)? {
-        Role::Exec(Box::new(running))
-    } else if flags.play.is_empty() {
-        Role::Greeting
-    } else {
-        let mut transcripts = Vec::new();
-        for path in &flags.play {
-            let loaded = file::load(path, &flags.values.names()).map_err(|why| console.conclude(Exit::Usage, why))?;
-            for warning in loaded.transcript.warnings() {
-                console.note(&warning.one_line(loaded.transcript.source()));
-            }
-            if let Some(notice) = flags.values.notice_of_seed(&loaded.transcript) {
-                console.note(&notice);
-            }
-            transcripts.push(loaded);
-        }
-        transcript::known_names(transcripts.iter().map(|loaded| &loaded.transcript), &flags.values.names())
-            .map_err(|unknown| console.fail(Exit::Usage, &unknown.to_string()))?;
-        Role::Transcripts(transcripts)
-    };
-    let identity = match (&flags.cert, &flags.key) {
-        (Some(cert), Some(key)) => {
-            Identity::from_files(cert, key).map_err(|error| console.fail(Exit::CannotRead, &error.to_string()))?
-        }
-        _ => Identity::throw_away(),
-    };
-    let is_secure = match &role {
-        Role::Transcripts(loaded) => loaded.iter().any(|one| one.transcript.starttls().is_some()),
-        _ => false,
-    };
-    let has_tls = |address: &Address| matches!(address.scheme, Some(Scheme::Tls | Scheme::Https | Scheme::Wss));
-    if flags.client_ca.is_some() && !is_secure && !addresses.iter().any(has_tls) {
-        let why = "--client-ca asks clients for certificates under TLS, and nothing here begins it: write tls:// or https://, or \
-                   --play a transcript that says `starttls`";
-        return Err(console.fail(Exit::Usage, why));
-    }
-    let identity = match &flags.client_ca {
-        Some(authorities) => {
-            identity.asking(authorities).map_err(|error| console.fail(Exit::CannotRead, &error.to_string()))?
-        }
-        None => identity,
-    };
+    let role = role(flags, console)?;
+    let identity = identity(flags, &role, &addresses, console)?;
     let wanted = wanted(flags, &addresses);
     let is_judged = is_judged(wanted, flags);
     Ok(serve::ServeOptions {
@@ -206,6 +161,67 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::ServeOptions, Exit
         identity,
         ..serve::ServeOptions::new()
     })
+}
+
+/// What clients meet.
+fn role(flags: &Serve, console: &Console) -> Result<Role, Exit> {
+    Ok(if flags.echo {
+        Role::Echo
+    } else if flags.discard {
+        Role::Discard
+    } else if let Some(folder) = &flags.web.files {
+        Role::Files(Box::new(files(folder, &flags.web, console)?))
+    } else if let Some(running) = running(flags, console)? {
+        Role::Exec(Box::new(running))
+    } else if flags.play.is_empty() {
+        Role::Greeting
+    } else {
+        Role::Transcripts(transcripts(flags, console)?)
+    })
+}
+
+/// The transcripts, in the order in which they were named.
+fn transcripts(flags: &Serve, console: &Console) -> Result<Vec<LoadedTranscript>, Exit> {
+    let mut transcripts = Vec::new();
+    for path in &flags.play {
+        let loaded = file::load(path, &flags.values.names()).map_err(|why| console.conclude(Exit::Usage, why))?;
+        for warning in loaded.transcript.warnings() {
+            console.note(&warning.one_line(loaded.transcript.source()));
+        }
+        if let Some(notice) = flags.values.notice_of_seed(&loaded.transcript) {
+            console.note(&notice);
+        }
+        transcripts.push(loaded);
+    }
+    transcript::known_names(transcripts.iter().map(|loaded| &loaded.transcript), &flags.values.names())
+        .map_err(|unknown| console.fail(Exit::Usage, &unknown.to_string()))?;
+    Ok(transcripts)
+}
+
+/// Who we are under TLS, and whom we ask for a certificate.
+fn identity(flags: &Serve, role: &Role, addresses: &[Address], console: &Console) -> Result<Identity, Exit> {
+    let identity = match (&flags.cert, &flags.key) {
+        (Some(cert), Some(key)) => {
+            Identity::from_files(cert, key).map_err(|error| console.fail(Exit::CannotRead, &error.to_string()))?
+        }
+        _ => Identity::throw_away(),
+    };
+    let is_secure = match role {
+        Role::Transcripts(loaded) => loaded.iter().any(|one| one.transcript.starttls().is_some()),
+        _ => false,
+    };
+    let has_tls = |address: &Address| matches!(address.scheme, Some(Scheme::Tls | Scheme::Https | Scheme::Wss));
+    if flags.client_ca.is_some() && !is_secure && !addresses.iter().any(has_tls) {
+        let why = "--client-ca asks clients for certificates under TLS, and nothing here begins it: write tls:// or https://, or \
+                   --play a transcript that says `starttls`";
+        return Err(console.fail(Exit::Usage, why));
+    }
+    match &flags.client_ca {
+        Some(authorities) => {
+            identity.asking(authorities).map_err(|error| console.fail(Exit::CannotRead, &error.to_string()))
+        }
+        None => Ok(identity),
+    }
 }
 
 /// The program that each client gets.
@@ -246,20 +262,7 @@ fn files(path: &Path, flags: &Web, console: &Console) -> Result<Files, Exit> {
         let why = "--upload, --archive, --spa and --not-found are about a folder";
         return Err(usage(&format!("--files: {} is one file: {why}", path.display())));
     }
-    let mut extra = Extra::default();
-    for line in &flags.header {
-        extra.add(line).map_err(|why| usage(&format!("--header '{line}': {why}")))?;
-    }
-    let mut caching = Vec::new();
-    for rule in &flags.cache_control {
-        let rule = Caching::parse(rule).map_err(|_| {
-            usage(&format!("--cache-control '{rule}': write it as '[PATTERN:] VALUE', such as '*.js: max-age=86400'"))
-        })?;
-        caching.push(rule);
-    }
-    if !caching.is_empty() && extra.has("Cache-Control") {
-        return Err(usage("--header 'Cache-Control: …' and --cache-control exclude each other"));
-    }
+    let (extra, caching) = fields(flags, console)?;
     let accounts = |flag: &str, given: &[String]| -> Result<Vec<Account>, Exit> {
         let read = |pair: &String| accounts(pair).map_err(|(exit, why)| console.fail(exit, &format!("{flag}: {why}")));
         Ok(given.iter().map(read).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
@@ -294,6 +297,26 @@ fn files(path: &Path, flags: &Web, console: &Console) -> Result<Files, Exit> {
     };
     let plain = if flags.https_redirect { Plain::Redirected } else { Plain::Served };
     Ok(Files { folder: folder.to_owned(), site, log, plain })
+}
+
+/// The fields that answers get beside their own, and how long they may be kept.
+fn fields(flags: &Web, console: &Console) -> Result<(Extra, Vec<Caching>), Exit> {
+    let usage = |why: &str| console.fail(Exit::Usage, why);
+    let mut extra = Extra::default();
+    for line in &flags.header {
+        extra.add(line).map_err(|why| usage(&format!("--header '{line}': {why}")))?;
+    }
+    let mut caching = Vec::new();
+    for rule in &flags.cache_control {
+        let rule = Caching::parse(rule).map_err(|_| {
+            usage(&format!("--cache-control '{rule}': write it as '[PATTERN:] VALUE', such as '*.js: max-age=86400'"))
+        })?;
+        caching.push(rule);
+    }
+    if !caching.is_empty() && extra.has("Cache-Control") {
+        return Err(usage("--header 'Cache-Control: …' and --cache-control exclude each other"));
+    }
+    Ok((extra, caching))
 }
 
 /// Who may come in: USER:PASSWORD, or a file that holds one in each line.

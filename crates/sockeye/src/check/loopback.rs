@@ -36,19 +36,7 @@ pub(super) fn play_both_ends(
     };
     let host = Host::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     let mut address = Address::new(Some(scheme), Target::Inet { host: host.clone(), port: 0 });
-    let options = serve::ServeOptions {
-        addresses: vec![address.clone()],
-        role: serve::Role::Transcripts(vec![loaded.clone()]),
-        values: values.clone(),
-        linger: Duration::ZERO,
-        // Where further connections come they are of the one play, however early.
-        plays: client.spans().then_some(1),
-        // What is only worth a note is not waited for long.
-        timeout: (!judged).then_some(NOTED),
-        // Both ends are ours: what sounds like ourselves is ourselves.
-        budget: serve::Budget::Off,
-        ..serve::ServeOptions::new()
-    };
+    let options = server_options(address.clone(), loaded, values, client.spans(), judged);
     let (Ok(server), Ok((stopper, stop))) = (serve::Server::bind(&options), crate::stop::channel()) else {
         return vec![];
     };
@@ -63,13 +51,11 @@ pub(super) fn play_both_ends(
     let serve = move || server.run(stop, None, observer);
     let Ok(serving) = std::thread::Builder::new().name("server".to_owned()).spawn(serve) else { return vec![] };
     // The two ends trust each other, and nobody else.
-    let trust = if client.has_tls() {
-        match options.identity.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint)) {
-            Ok(trust) => trust,
-            Err(_) => return vec![],
-        }
-    } else {
-        Trust::system()
+    let Some(trust) = (match client.has_tls() {
+        true => options.identity.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint)).ok(),
+        false => Some(Trust::system()),
+    }) else {
+        return vec![];
     };
     let impatient = (!judged).then(|| client.clone().waiting(NOTED));
     let client = impatient.as_ref().unwrap_or(client);
@@ -82,4 +68,26 @@ pub(super) fn play_both_ends(
         found.push((None, failure));
     }
     found
+}
+
+fn server_options(
+    address: Address,
+    loaded: &LoadedTranscript,
+    values: &BTreeMap<String, Vec<u8>>,
+    spans: bool,
+    judged: bool,
+) -> serve::ServeOptions {
+    serve::ServeOptions {
+        addresses: vec![address],
+        role: serve::Role::Transcripts(vec![loaded.clone()]),
+        values: values.clone(),
+        linger: Duration::ZERO,
+        // Where further connections come they are of the one play, however early.
+        plays: spans.then_some(1),
+        // What is only worth a note is not waited for long.
+        timeout: (!judged).then_some(NOTED),
+        // Both ends are ours: what sounds like ourselves is ourselves.
+        budget: serve::Budget::Off,
+        ..serve::ServeOptions::new()
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -181,22 +182,11 @@ impl Loop {
                 self.close_listeners();
                 return;
             }
-            if let Some(most) = self.bounds.gate.is_full(self.live()) {
-                match self.make_way(index) {
-                    Admission::HasRoom => continue,
-                    Admission::NobodyWaits => return,
-                    Admission::IsFull => return self.pause_accepting(Gate::words_of_full(most)),
-                }
-            }
-            if let Some(why) = self.announced.is_full() {
-                return self.pause_accepting(why);
-            }
-            if let Some(why) = self.lacks_room(&self.origins[index].behaviour) {
-                match self.make_way(index) {
-                    Admission::HasRoom => continue,
-                    Admission::NobodyWaits => return,
-                    Admission::IsFull => return self.pause_accepting(why),
-                }
+            match self.room_for_one(index) {
+                ControlFlow::Continue(true) => {}
+                // Those that rested made way: how much room there is now is looked at anew.
+                ControlFlow::Continue(false) => continue,
+                ControlFlow::Break(()) => return,
             }
             let flags = match &self.origins[index].behaviour {
                 // A program expects a standard input that it can wait at.
@@ -339,6 +329,27 @@ impl Loop {
                 Err(()) => self.waiting.push_back(waiting),
             }
         }
+    }
+
+    /// Whether the next client of a listener may come in: at once, or perhaps now that others have made way. Where there is no
+    /// room at all, or nobody waits for it, it breaks.
+    fn room_for_one(&mut self, index: usize) -> ControlFlow<(), bool> {
+        let why = if let Some(most) = self.bounds.gate.is_full(self.live()) {
+            Gate::words_of_full(most)
+        } else if let Some(why) = self.announced.is_full() {
+            self.pause_accepting(why);
+            return ControlFlow::Break(());
+        } else if let Some(why) = self.lacks_room(&self.origins[index].behaviour) {
+            why
+        } else {
+            return ControlFlow::Continue(true);
+        };
+        match self.make_way(index) {
+            Admission::HasRoom => return ControlFlow::Continue(false),
+            Admission::NobodyWaits => {}
+            Admission::IsFull => self.pause_accepting(why),
+        }
+        ControlFlow::Break(())
     }
 
     /// Opens a conversation and gives it to the loop with the fewest connections: the index of that worker.

@@ -42,6 +42,24 @@ pub(crate) struct Outcome {
     pub(crate) strangers: u64,
 }
 
+impl Outcome {
+    /// Something happened on one of the play's connections.
+    fn learn(&mut self, event: Event) {
+        match event {
+            // What follows from the first is no news.
+            Event::Failed { failure, .. } => self.failure = self.failure.take().or(Some(failure)),
+            Event::Closed { from_client, from_server, unjudged, .. } => {
+                // A play may have several connections.
+                self.sent += from_client;
+                self.received += from_server;
+                self.unjudged += unjudged;
+            }
+            Event::Dropped { count, .. } => self.strangers += count,
+            _ => {}
+        }
+    }
+}
+
 /// Over what a play is.
 #[derive(Debug)]
 pub(crate) enum Over {
@@ -65,19 +83,7 @@ fn try_to_play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Clien
     let outcome = Arc::new(Mutex::new(Outcome::default()));
     let told = Arc::clone(&outcome);
     let observer = Box::new(move |event| {
-        let mut outcome = told.lock().unwrap_or_else(PoisonError::into_inner);
-        match event {
-            // What follows from the first is no news.
-            Event::Failed { failure, .. } => outcome.failure = outcome.failure.take().or(Some(failure)),
-            Event::Closed { from_client, from_server, unjudged, .. } => {
-                // A play may have several connections.
-                outcome.sent += from_client;
-                outcome.received += from_server;
-                outcome.unjudged += unjudged;
-            }
-            Event::Dropped { count, .. } => outcome.strangers += count,
-            _ => {}
-        }
+        told.lock().unwrap_or_else(PoisonError::into_inner).learn(event);
     });
     let bounds = Bounds { plays: Some(1), ..Bounds::of_client() };
     let mut own = Loop::idle(Poller::new()?, bounds, observer, Instant::now());
@@ -101,13 +107,7 @@ fn try_to_play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Clien
             }
         }
         Over::Connection(Connection { fd, protocol, local, peer, is_broken }) => {
-            rustix::io::ioctl_fionbio(&fd, true)?;
-            let line = match protocol {
-                Protocol::Udp | Protocol::UnixDgram | Protocol::UnixSeqpacket => {
-                    Line::Datagrams(Box::new(Datagrams::new(Peer::of(fd, protocol, &peer)?)))
-                }
-                Protocol::Tcp | Protocol::Unix => Line::Socket(fd),
-            };
+            let line = line_of(fd, protocol, &peer)?;
             let number = own.resources.tally.next_number();
             let identity = Identity { number, peer, local: Some(Box::new(local)), origin: 0, permit: None, pass: None };
             let mut channel = Channel::new(line, identity, agent, own.resources.now);
@@ -122,4 +122,15 @@ fn try_to_play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Clien
     }
     own.run()?;
     Ok(std::mem::take(&mut *outcome.lock().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// What carries a connection that stands.
+fn line_of(fd: OwnedFd, protocol: Protocol, peer: &Name) -> io::Result<Line> {
+    rustix::io::ioctl_fionbio(&fd, true)?;
+    Ok(match protocol {
+        Protocol::Udp | Protocol::UnixDgram | Protocol::UnixSeqpacket => {
+            Line::Datagrams(Box::new(Datagrams::new(Peer::of(fd, protocol, peer)?)))
+        }
+        Protocol::Tcp | Protocol::Unix => Line::Socket(fd),
+    })
 }

@@ -281,26 +281,8 @@ impl From<&Run> for SavedRun {
 impl SavedRun {
     fn run(self) -> Result<Run, ReadErrorKind> {
         let latency = histogram("histogram", &self.histogram, self.exchanges)?;
-        let mut together = 0;
-        let mut lines = Vec::new();
-        for saved in self.lines {
-            together = u64::saturating_add(together, saved.exchanges);
-            let latency = histogram(&saved.line, &saved.histogram, saved.exchanges)?;
-            lines.push(Line { name: saved.line, failures: saved.failures, latency });
-        }
-        if !lines.is_empty() && together != self.exchanges {
-            return Err(ReadErrorKind::Damaged(format!(
-                "its lines have {together} exchanges, and all are {}",
-                self.exchanges
-            )));
-        }
-        let mut rows = Vec::new();
-        for saved in self.rows {
-            if saved.second != rows.len() as u64 {
-                return Err(ReadErrorKind::Damaged(format!("a row of second {} is missing", rows.len())));
-            }
-            rows.push(saved.row()?);
-        }
+        let lines = lines(self.lines, self.exchanges)?;
+        let rows = rows(self.rows)?;
         let counts = Counts {
             plays: self.plays,
             failures: self.failures,
@@ -345,6 +327,34 @@ impl SavedRun {
             parts: self.merged.into_iter().map(SavedPart::part).collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// The lines of a run, which have all of its exchanges if there are any.
+fn lines(saved: Vec<SavedLine>, exchanges: u64) -> Result<Vec<Line>, ReadErrorKind> {
+    let together = saved.iter().fold(0, |sum, line| u64::saturating_add(sum, line.exchanges));
+    let is_whole = saved.is_empty() || together == exchanges;
+    let lines = saved.into_iter().map(|saved| {
+        let latency = histogram(&saved.line, &saved.histogram, saved.exchanges)?;
+        Ok(Line { name: saved.line, failures: saved.failures, latency })
+    });
+    let lines = lines.collect::<Result<_, _>>()?;
+    if !is_whole {
+        let what = format!("its lines have {together} exchanges, and all are {exchanges}");
+        return Err(ReadErrorKind::Damaged(what));
+    }
+    Ok(lines)
+}
+
+/// The seconds of a run, of which none is missing.
+fn rows(saved: Vec<SavedRow>) -> Result<Vec<Row>, ReadErrorKind> {
+    let mut rows = Vec::new();
+    for saved in saved {
+        if saved.second != rows.len() as u64 {
+            return Err(ReadErrorKind::Damaged(format!("a row of second {} is missing", rows.len())));
+        }
+        rows.push(saved.row()?);
+    }
+    Ok(rows)
 }
 
 /// A histogram that has as many times as are counted beside it.

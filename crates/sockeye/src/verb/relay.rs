@@ -247,25 +247,13 @@ impl Relay {
         let protocol = protocol(&options.from)?;
         let framing = framing(options)?;
         let bounds = if framing.is_some() { Messages::Bounded } else { Messages::Kept };
-        let mut notices = Vec::new();
-        let mut targets = Vec::new();
         let secrets = || capture.clone().map(|capture| capture as Arc<dyn Secrets>);
         let is_standard = |address: &&Address| address.target == address::Target::Standard;
         if [&options.from].into_iter().chain(&options.to).filter(is_standard).count() > 1 {
             return Err(RelayError::Address(AddressError::not_alone("stdio")));
         }
-        let mut is_single = false;
-        for to in &options.to {
-            let target = target(to, bounds, options, secrets(), steering.later.as_ref())?;
-            if let TargetAddress::Local(end) = &target.place {
-                is_single |= end.is_single();
-                notices.extend(end.notice());
-            }
-            targets.push(target);
-            if to.options.tls.insecure {
-                notices.push(format!("INSECURE: whoever answers at {to} is believed (insecure)"));
-            }
-        }
+        let mut notices = Vec::new();
+        let targets = targets(options, bounds, &secrets, steering.later.as_ref(), &mut notices)?;
         let mut address = options.from.clone();
         address.options.frame = None;
         let request = Request { address, protocols: vec![protocol] };
@@ -282,6 +270,7 @@ impl Relay {
                 socket.split_by_peer(idle).map_err(RelayError::Listen)?;
             }
         }
+        let mut is_single = targets.iter().any(|target| target.local().is_some_and(LocalEnd::is_single));
         let mut listeners = Vec::new();
         for mut socket in sockets {
             is_single |= socket.has_one_client();
@@ -293,38 +282,13 @@ impl Relay {
             }
             listeners.push(Listener { socket, layers: layers.clone() });
         }
-        let bounds = relay::RelaySettings {
-            // Datagrams are relayed by one, and so is what changes on the way.
-            threads: match (protocol, &steering.live) {
-                (Protocol::Udp, _) if framing.is_none() => 1,
-                (_, Some(_)) => 1,
-                _ => options.threads.clamp(1, MOST_THREADS),
-            },
-            // The end that has one conversation had it then.
-            plays: if is_single { Some(1) } else { options.plays },
-            grace: options.grace,
-            connect_timeout: options.connect_timeout,
-            idle: options.idle,
-            datagram_idle: idle,
-            messages: framing,
-            hearers: options.hearers.clone(),
-            capture: steering.capture,
-            live: steering.live,
-            numbers: steering.numbers,
-            // Each takes a socket on either side, and a program more.
-            pairs: match targets.iter().any(|target| matches!(target.place, TargetAddress::Local(_))) {
-                true => (limits::connections(open_files()) / 4).clamp(1, limits::PROGRAMS),
-                false => (limits::connections(open_files()) / 2).max(1),
-            },
-            gate: options.gate.clone(),
-            network: options.network,
-        };
+        let has_programs = targets.iter().any(|target| target.local().is_some());
         Ok(Self {
             listeners,
             ports,
             notices,
             targets: Targets::new(targets, options.balance),
-            options: bounds,
+            options: settings(options, steering, (protocol, framing), has_programs, is_single),
             is_single,
         })
     }
@@ -398,6 +362,62 @@ fn framing(options: &RelayOptions) -> Result<Option<Framing>, RelayError> {
     }
     let is_udp = protocols.iter().all(|protocol| *protocol == Protocol::Udp);
     Ok((has_messages && !is_udp).then(|| framing.unwrap_or_default()))
+}
+
+/// The servers, in their order.
+fn targets(
+    options: &RelayOptions,
+    bounds: Messages,
+    secrets: &dyn Fn() -> Option<Arc<dyn Secrets>>,
+    later: Option<&Arc<OnceLock<Vec<SocketAddr>>>>,
+    notices: &mut Vec<String>,
+) -> Result<Vec<Target>, RelayError> {
+    let mut targets = Vec::new();
+    for to in &options.to {
+        let target = target(to, bounds, options, secrets(), later)?;
+        notices.extend(target.local().and_then(LocalEnd::notice));
+        targets.push(target);
+        if to.options.tls.insecure {
+            notices.push(format!("INSECURE: whoever answers at {to} is believed (insecure)"));
+        }
+    }
+    Ok(targets)
+}
+
+/// What the loops of a relay are told.
+fn settings(
+    options: &RelayOptions,
+    steering: Steering,
+    (protocol, framing): (Protocol, Option<Framing>),
+    has_programs: bool,
+    is_single: bool,
+) -> relay::RelaySettings {
+    relay::RelaySettings {
+        // Datagrams are relayed by one, and so is what changes on the way.
+        threads: match (protocol, &steering.live) {
+            (Protocol::Udp, _) if framing.is_none() => 1,
+            (_, Some(_)) => 1,
+            _ => options.threads.clamp(1, MOST_THREADS),
+        },
+        // The end that has one conversation had it then.
+        plays: if is_single { Some(1) } else { options.plays },
+        grace: options.grace,
+        connect_timeout: options.connect_timeout,
+        idle: options.idle,
+        datagram_idle: options.idle.unwrap_or(limits::FLOW_IDLE),
+        messages: framing,
+        hearers: options.hearers.clone(),
+        capture: steering.capture,
+        live: steering.live,
+        numbers: steering.numbers,
+        // Each takes a socket on either side, and a program more.
+        pairs: match has_programs {
+            true => (limits::connections(open_files()) / 4).clamp(1, limits::PROGRAMS),
+            false => (limits::connections(open_files()) / 2).max(1),
+        },
+        gate: options.gate.clone(),
+        network: options.network,
+    }
 }
 
 fn target(

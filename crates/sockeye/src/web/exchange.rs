@@ -236,14 +236,7 @@ impl<'e> Exchange<'e> {
                 .written("Content-Range", |out| push_range(out, range, meta.size))
                 .content(Body::File { fd: file.into(), from: range.from, length: range.length }),
             Selection::Parts(ranges) => {
-                let boundary = format!("{:016x}{:016x}", random(), random());
-                let parts = parts(&ranges, &boundary, media, meta.size);
-                described(Status::PARTIAL_CONTENT, out, &plain)
-                    .written("Content-Type", |out| {
-                        out.extend_from_slice(b"multipart/byteranges; boundary=");
-                        out.extend_from_slice(boundary.as_bytes());
-                    })
-                    .content(Body::Made(Made::of_length(Multipart::new(file, parts.0), parts.1)))
+                multipart(described(Status::PARTIAL_CONTENT, out, &plain), file, &ranges, media, meta.size)
             }
             Selection::Nothing => self.unsatisfiable(meta.size, out),
         }
@@ -408,6 +401,17 @@ fn push_range(out: &mut Vec<u8>, range: Range, size: u64) {
 }
 
 /// Several parts with what tells them apart, and the length of all of it (RFC 9110, section 14.6).
+/// Several parts of a file as one body (RFC 9110, section 14.6).
+fn multipart(head: Head<'_>, file: File, ranges: &[Range], media: MediaType, size: u64) -> Response {
+    let boundary = format!("{:016x}{:016x}", random(), random());
+    let (pieces, length) = parts(ranges, &boundary, media, size);
+    head.written("Content-Type", |out| {
+        out.extend_from_slice(b"multipart/byteranges; boundary=");
+        out.extend_from_slice(boundary.as_bytes());
+    })
+    .content(Body::Made(Made::of_length(Multipart::new(file, pieces), length)))
+}
+
 fn parts(ranges: &[Range], boundary: &str, media: MediaType, size: u64) -> (Vec<Piece>, u64) {
     let (mut parts, mut length) = (Vec::with_capacity(ranges.len() * 2 + 1), 0);
     for &range in ranges {

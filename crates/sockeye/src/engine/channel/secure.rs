@@ -74,22 +74,8 @@ impl Channel {
             self.note_close(context);
         }
         let was_handshaking = self.phase == Phase::Handshaking;
-        if was_handshaking {
-            self.phase = Phase::Open;
-            self.deadline = None;
-            if let Some(load) = &mut context.load {
-                load.handshake_stands(self.number as usize, context.now);
-            }
-            context.origin.tell_tap(|tap, _| tap.secured());
-            if let Err(error) = self.agreed(context) {
-                return self.not_secure(&error, context);
-            }
-            let chose_http2 = self.secure.as_ref().is_some_and(|session| session.alpn() == Some(b"h2"));
-            if let Agent::Http(web) = &mut self.agent
-                && chose_http2
-            {
-                web.speak_http2();
-            }
+        if was_handshaking && let Err(error) = self.session_stands(context) {
+            return self.not_secure(&error, context);
         }
         // What came before it broke the protocol was said.
         if let Some(error) = broken.take_if(|_| clear.is_empty() && marks.is_empty()) {
@@ -100,33 +86,51 @@ impl Channel {
         if has_ended && !may_go_on {
             context.origin.tell_tap(|tap, ours| tap.ended(ours.other()));
         }
-        if was_handshaking || has_ended || !clear.is_empty() || !marks.is_empty() {
-            let fate = match self.agent {
-                Agent::Echo if !marks.is_empty() => self.echo_messages(&clear, &marks, context),
-                _ => self.advance(&clear, context),
-            };
-            if let Some(error) = broken
-                && fate == ChannelStatus::Open
-                && self.secure.is_some()
-            {
-                match self.phase {
-                    Phase::Open => return self.not_secure(&error, context),
-                    Phase::EndingTls => return self.breaks_its_end(&error, context),
-                    _ => {}
-                }
-            }
-            if may_go_on && has_ended {
-                match self.secure {
-                    Some(_) => context.origin.tell_tap(|tap, ours| tap.ended(ours.other())),
-                    None => self.first_end = first_end,
-                }
-                return fate;
-            }
-            let is_over = has_ended && fate == ChannelStatus::Open && self.phase == Phase::Open;
-            // The others saw it as they went on.
-            return if is_over && self.agent.hears_ends() { self.hear_end(context) } else { fate };
+        if !was_handshaking && !has_ended && clear.is_empty() && marks.is_empty() {
+            return ChannelStatus::Open;
         }
-        ChannelStatus::Open
+        let fate = match self.agent {
+            Agent::Echo if !marks.is_empty() => self.echo_messages(&clear, &marks, context),
+            _ => self.advance(&clear, context),
+        };
+        if let Some(error) = broken
+            && fate == ChannelStatus::Open
+            && self.secure.is_some()
+        {
+            match self.phase {
+                Phase::Open => return self.not_secure(&error, context),
+                Phase::EndingTls => return self.breaks_its_end(&error, context),
+                _ => {}
+            }
+        }
+        if may_go_on && has_ended {
+            match self.secure {
+                Some(_) => context.origin.tell_tap(|tap, ours| tap.ended(ours.other())),
+                None => self.first_end = first_end,
+            }
+            return fate;
+        }
+        let is_over = has_ended && fate == ChannelStatus::Open && self.phase == Phase::Open;
+        // The others saw it as they went on.
+        if is_over && self.agent.hears_ends() { self.hear_end(context) } else { fate }
+    }
+
+    /// The handshake is over: what was agreed in it decides how the connection goes on.
+    fn session_stands(&mut self, context: &mut Context<'_>) -> Result<(), TlsError> {
+        self.phase = Phase::Open;
+        self.deadline = None;
+        if let Some(load) = &mut context.load {
+            load.handshake_stands(self.number as usize, context.now);
+        }
+        context.origin.tell_tap(|tap, _| tap.secured());
+        self.agreed(context)?;
+        let chose_http2 = self.secure.as_ref().is_some_and(|session| session.alpn() == Some(b"h2"));
+        if let Agent::Http(web) = &mut self.agent
+            && chose_http2
+        {
+            web.speak_http2();
+        }
+        Ok(())
     }
 
     /// Says that TLS ends, and waits for the peer to say so too. What it says from there is clear text.

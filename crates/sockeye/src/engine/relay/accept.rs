@@ -3,9 +3,11 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
 use super::super::accept::{ACCEPTS, AcceptOutcome, ERRORS, MOST_WAITING, PAUSE, accept};
+use super::super::reactor::token::Key;
 use super::Loop;
 use super::capture::SocketCapture;
 use super::direction::Direction;
@@ -14,6 +16,7 @@ use super::message_queue::Messages;
 use super::pair::{Client, Pair, Stage};
 use super::poll::{End, Token};
 use super::state::Message;
+use crate::address::Framing;
 use crate::event::{ClosedBy, Conversation, Event, Name};
 use crate::faults::{Chain, DatagramFaults, Faults, Impairment, Lane};
 use crate::gate::{Gate, KeptOut, Pass, WhenFull, who};
@@ -151,25 +154,12 @@ impl Loop {
         let network = &self.shared.options.network;
         let number = conversation.number;
         let impairment = if network.is_good() { Impairment::None } else { network.impairment(number) };
-        let live = self.shared.options.live.as_ref().map(|live| live.look().0).unwrap_or_default();
-        let weather = |faults: &Faults, side| {
-            let fixed = Some(*faults).filter(|faults| impairment == Impairment::Faults && !faults.is_none());
-            if fixed.is_none() && live.is_empty() {
-                return None;
-            }
-            let lane = Lane { seed: network.seed, connection: number, side };
-            let chain = Chain::new(lane, fixed, &live, self.now);
-            (!chain.is_empty()).then(|| Box::new(chain))
-        };
         let mut near = Leg::new(fd, conversation.protocol, PeerKind::of(guest.as_deref()));
         let keeps_bounds = conversation.protocol.keeps_bounds();
         let layers = self.layers.get(listener);
         let websocket = layers.and_then(|layers| layers.websocket.as_ref());
-        let (up, down) = match self.shared.options.messages {
-            None => {
-                let up = Direction::new(Side::Client, weather(&network.up, Side::Client));
-                (up, Direction::new(Side::Server, weather(&network.down, Side::Server)))
-            }
+        let directions = match self.shared.options.messages {
+            None => self.directions(number, impairment),
             Some(framing) => {
                 near.carry_messages(match websocket {
                     Some(_) => Bounds::of_session(),
@@ -177,12 +167,7 @@ impl Loop {
                     None => Bounds::framed(framing),
                 });
                 let shown = (!keeps_bounds && websocket.is_none()).then_some(framing);
-                let way = |side, faults: &Faults, direction| {
-                    let is_bad = impairment == Impairment::Faults && !faults.is_none();
-                    let weather = is_bad.then(|| DatagramFaults::new(*faults, network.seed, number, direction));
-                    Direction::of_messages(side, Messages::new(weather.map(Box::new), shown, !keeps_bounds))
-                };
-                (way(Side::Client, &network.up, 1), way(Side::Server, &network.down, 2))
+                self.message_directions(number, impairment, shown, keeps_bounds)
             }
         };
         if let Some(capture) = &self.shared.options.capture {
@@ -193,17 +178,53 @@ impl Loop {
             });
         }
         let taps = self.taps_of(&conversation);
-        let mut pair = Pair::new(near, conversation, (up, down), Stage::Greeting, self.now);
+        let mut pair = Pair::new(near, conversation, directions, Stage::Greeting, self.now);
         (pair.taps, pair.pass) = (taps, pass);
         pair.guests.extend(guest.map(|guest| *guest));
         let key = self.pairs.insert(Box::new(pair));
         let Some(pair) = self.pairs.get_mut(key) else { return };
-        let mut begun = self.poll.add_end(pair.near.fd(), key, End::Near);
+        let begun = self.poll.add_end(pair.near.fd(), key, End::Near);
         if impairment == Impairment::Refused {
             pair.refuse("refused on purpose (--refuse)");
             self.conclude(key, false);
             return;
         }
+        self.greet(key, listener, begun);
+    }
+
+    /// Both directions of a pair of streams, with the faults that they have.
+    fn directions(&self, number: u64, impairment: Impairment) -> (Direction, Direction) {
+        let network = &self.shared.options.network;
+        let live = self.shared.options.live.as_ref().map(|live| live.look().0).unwrap_or_default();
+        let direction = |side, faults: &Faults| {
+            let fixed = Some(*faults).filter(|faults| impairment == Impairment::Faults && !faults.is_none());
+            let lane = Lane { seed: network.seed, connection: number, side };
+            let chain = (fixed.is_some() || !live.is_empty()).then(|| Chain::new(lane, fixed, &live, self.now));
+            Direction::new(side, chain.filter(|chain| !chain.is_empty()).map(Box::new))
+        };
+        (direction(Side::Client, &network.up), direction(Side::Server, &network.down))
+    }
+
+    /// The same where messages keep their bounds.
+    fn message_directions(
+        &self,
+        number: u64,
+        impairment: Impairment,
+        shown: Option<Framing>,
+        keeps_bounds: bool,
+    ) -> (Direction, Direction) {
+        let network = &self.shared.options.network;
+        let direction = |side, faults: &Faults, index| {
+            let is_bad = impairment == Impairment::Faults && !faults.is_none();
+            let faults = is_bad.then(|| DatagramFaults::new(*faults, network.seed, number, index));
+            Direction::of_messages(side, Messages::new(faults.map(Box::new), shown, !keeps_bounds))
+        };
+        (direction(Side::Client, &network.up, 1), direction(Side::Server, &network.down, 2))
+    }
+
+    /// What is said to a client before its server is asked: nothing, or what the listener's layers need first.
+    fn greet(&mut self, key: Key, listener: usize, mut begun: Result<(), Errno>) {
+        let Some(pair) = self.pairs.get_mut(key) else { return };
         let layers = self.layers.get(listener);
         pair.awaits_header = layers.is_some_and(|layers| layers.accepts_proxy);
         if pair.awaits_header {

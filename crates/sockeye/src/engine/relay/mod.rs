@@ -21,6 +21,7 @@ mod targets;
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -339,52 +340,12 @@ impl Loop {
     fn turn_until_over(&mut self) -> io::Result<bool> {
         let mut ready: Vec<Ready> = Vec::with_capacity(512);
         loop {
-            let datagrams = self.flows.as_ref().and_then(|flows| flows.wakes());
-            let lingering = self.lingering.iter().map(LingeringPair::wakes).min();
-            let wakes =
-                [self.timers.next(), self.stop_by, self.accept_again, datagrams, lingering].into_iter().flatten().min();
-            let time = match self.again.is_empty() {
-                true => wakes.map(|at| Duration::from_nanos(at.nanos().saturating_sub(self.clock().nanos()))),
-                false => Some(Duration::ZERO),
-            };
-            self.poll.wait(time, &mut ready)?;
+            self.poll.wait(self.may_sleep(), &mut ready)?;
             self.now = self.clock();
             for ready in &ready {
-                match ready.who {
-                    Token::Pair(key, _) if self.flows.is_some() => self.take_answers(key),
-                    Token::Pair(key, end) => self.ready(key, end, ready),
-                    Token::Listener(index) => self.accept(index as usize),
-                    Token::Stop => {
-                        let asked = self.stop.as_ref().map_or(0, Stop::asked);
-                        if asked > 1 || asked == 1 && self.stop_by.is_some() {
-                            self.cut_all(EndOfRelay::Stopped);
-                            return Ok(true);
-                        }
-                        if asked == 1 {
-                            self.begin_stopping();
-                        }
-                    }
-                    Token::Mail => {
-                        if self.is_paused {
-                            // There may be room by now.
-                            self.accept_again = Some(self.now);
-                        }
-                        for message in self.shared.messages(self.worker) {
-                            match message {
-                                Message::Client(client) => self.take_in(*client),
-                                Message::Stop(by) => {
-                                    self.stop_by = Some(by);
-                                    self.end_silent();
-                                }
-                                Message::End => {
-                                    self.cut_all(EndOfRelay::Stopped);
-                                    return Ok(false);
-                                }
-                            }
-                        }
-                    }
-                    Token::Datagrams(index) => self.take_datagrams(index as usize),
-                    Token::Faults => self.change_faults(),
+                if let ControlFlow::Break(was_asked_twice) = self.handle(ready) {
+                    self.cut_all(EndOfRelay::Stopped);
+                    return Ok(was_asked_twice);
                 }
             }
             for key in std::mem::take(&mut self.again) {
@@ -410,6 +371,60 @@ impl Loop {
                 return self.broken.take().map_or(Ok(false), Err);
             }
         }
+    }
+
+    /// How long nothing is to be done, unless the kernel tells of something.
+    fn may_sleep(&self) -> Option<Duration> {
+        if !self.again.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let datagrams = self.flows.as_ref().and_then(|flows| flows.wakes());
+        let lingering = self.lingering.iter().map(LingeringPair::wakes).min();
+        let all = [self.timers.next(), self.stop_by, self.accept_again, datagrams, lingering];
+        let wakes = all.into_iter().flatten().min();
+        wakes.map(|at| Duration::from_nanos(at.nanos().saturating_sub(self.clock().nanos())))
+    }
+
+    /// Sees to what is ready. It breaks where all is to be cut: true if that was asked for twice.
+    #[inline]
+    fn handle(&mut self, ready: &Ready) -> ControlFlow<bool> {
+        match ready.who {
+            Token::Pair(key, _) if self.flows.is_some() => self.take_answers(key),
+            Token::Pair(key, end) => self.ready(key, end, ready),
+            Token::Listener(index) => self.accept(index as usize),
+            Token::Stop => {
+                let asked = self.stop.as_ref().map_or(0, Stop::asked);
+                if asked > 1 || asked == 1 && self.stop_by.is_some() {
+                    return ControlFlow::Break(true);
+                }
+                if asked == 1 {
+                    self.begin_stopping();
+                }
+            }
+            Token::Mail => return self.read_mail(),
+            Token::Datagrams(index) => self.take_datagrams(index as usize),
+            Token::Faults => self.change_faults(),
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// What other loops tell this one.
+    fn read_mail(&mut self) -> ControlFlow<bool> {
+        if self.is_paused {
+            // There may be room by now.
+            self.accept_again = Some(self.now);
+        }
+        for message in self.shared.messages(self.worker) {
+            match message {
+                Message::Client(client) => self.take_in(*client),
+                Message::Stop(by) => {
+                    self.stop_by = Some(by);
+                    self.end_silent();
+                }
+                Message::End => return ControlFlow::Break(false),
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     /// Faults have changed: every pair has the new ones before whoever changed them goes on.

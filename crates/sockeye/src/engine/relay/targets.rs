@@ -82,6 +82,14 @@ impl Target {
         Self { address, protocol, place, layers, live, failures, rests_until }
     }
 
+    /// The end without an address that it is, if it is one.
+    pub(crate) fn local(&self) -> Option<&LocalEnd> {
+        match &self.place {
+            TargetAddress::Local(end) => Some(end),
+            _ => None,
+        }
+    }
+
     /// How many addresses it has.
     pub(super) fn addresses(&self) -> usize {
         self.place.addresses().map_or(1, <[SocketAddr]>::len)

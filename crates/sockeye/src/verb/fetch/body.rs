@@ -41,20 +41,19 @@ impl Answer {
 
     /// Takes the body; and what went wrong where the rest of the request was sent behind it.
     fn take(
-        mut self,
+        self,
         sink: &mut Sink<'_>,
         name: &str,
         options: &SaveOptions,
     ) -> Result<(Saved, Option<FetchError>), FetchError> {
-        let mut codings = if options.raw { vec![] } else { self.codings()? };
+        let codings = if options.raw { vec![] } else { self.codings()? };
         if let Some(stopper) = &options.stopper {
             self.exchange.stop_with(stopper);
         }
         let is_cut_off = options.only.is_some_and(|only| self.head().length.is_none_or(|length| length > only));
         let length = if is_cut_off { options.only } else { self.head().length };
         options.progress.promise(options.already, length);
-        let max = options.max_size;
-        if let (Some(length), Some(max), []) = (length, max, codings.as_slice())
+        if let (Some(length), Some(max), []) = (length, options.max_size, codings.as_slice())
             && length.saturating_add(options.already) > max
         {
             return Err(FetchError::TooLarge(max));
@@ -62,47 +61,65 @@ impl Answer {
         let rate_limit = RateLimit::new(options.rate);
         match (length, &*sink, codings.as_slice()) {
             (Some(length), &Sink::Descriptor(file), []) if self.exchange.is_plain() && !self.exchange.sends_on() => {
-                let deadlines = self.deadlines;
-                let stays = pool::stays_open(self.head()) && !is_cut_off && self.exchange.has_sent_all();
-                let keep = stays.then_some((self.connections, self.url.origin));
-                let Some((stream, held)) = self.exchange.into_stream() else {
-                    return Err(FetchError::Protocol("the connection is still held".to_owned()));
-                };
-                let moving = Moving { stream, file, length, deadlines, rate_limit, progress: &options.progress, keep };
-                moving.whole(&held, !is_cut_off).map(|saved| (saved, None))
+                self.move_whole(file, length, rate_limit, &options.progress, is_cut_off).map(|saved| (saved, None))
             }
-            _ => {
-                let may_be_own = codings.first().is_some_and(|&first| self.may_be_own(first, name));
-                let mut pieces = Pieces::of(&mut self.exchange, &options.progress, (rate_limit, self.deadlines));
-                pieces.only = options.only.unwrap_or(u64::MAX);
-                if may_be_own && pieces.tell_own(&codings)? {
-                    codings.remove(0);
-                }
-                let written = pieces.copy(sink, &codings, (options.already, max))?;
-                let received = pieces.received;
-                if let Some(part) = self.part.filter(|part| part.length() != received) {
-                    let what = "the end of its range".to_owned();
-                    return Err(FetchError::Cut { what, received, promised: Some(part.length()) });
-                }
-                if let Some(only) = options.only.filter(|&only| is_cut_off && received < only) {
-                    return Err(FetchError::Cut {
-                        what: "its part was whole".to_owned(),
-                        received,
-                        promised: Some(only),
-                    });
-                }
-                let unsent = if is_cut_off { None } else { self.exchange.send_rest().err() };
-                let surplus = if is_cut_off { 0 } else { self.exchange.surplus() };
-                if !is_cut_off
-                    && surplus == 0
-                    && unsent.is_none()
-                    && let Some(connection) = self.exchange.into_idle()
-                {
-                    self.connections.put(self.url.origin, connection);
-                }
-                Ok((Saved { received, written, surplus, unsent: None }, unsent))
-            }
+            _ => self.take_pieces(sink, codings, name, options, is_cut_off),
         }
+    }
+
+    /// The bytes on the socket are those of the file: they need not be seen.
+    fn move_whole(
+        self,
+        file: BorrowedFd<'_>,
+        length: u64,
+        rate_limit: RateLimit,
+        progress: &Progress,
+        is_cut_off: bool,
+    ) -> Result<Saved, FetchError> {
+        let deadlines = self.deadlines;
+        let stays = pool::stays_open(self.head()) && !is_cut_off && self.exchange.has_sent_all();
+        let keep = stays.then_some((self.connections, self.url.origin));
+        let Some((stream, held)) = self.exchange.into_stream() else {
+            return Err(FetchError::Protocol("the connection is still held".to_owned()));
+        };
+        Moving { stream, file, length, deadlines, rate_limit, progress, keep }.whole(&held, !is_cut_off)
+    }
+
+    /// Piece by piece, unpacked.
+    fn take_pieces(
+        mut self,
+        sink: &mut Sink<'_>,
+        mut codings: Vec<Coding>,
+        name: &str,
+        options: &SaveOptions,
+        is_cut_off: bool,
+    ) -> Result<(Saved, Option<FetchError>), FetchError> {
+        let may_be_own = codings.first().is_some_and(|&first| self.may_be_own(first, name));
+        let pace = (RateLimit::new(options.rate), self.deadlines);
+        let mut pieces = Pieces::of(&mut self.exchange, &options.progress, pace);
+        pieces.only = options.only.unwrap_or(u64::MAX);
+        if may_be_own && pieces.tell_own(&codings)? {
+            codings.remove(0);
+        }
+        let written = pieces.copy(sink, &codings, (options.already, options.max_size))?;
+        let received = pieces.received;
+        if let Some(part) = self.part.filter(|part| part.length() != received) {
+            let what = "the end of its range".to_owned();
+            return Err(FetchError::Cut { what, received, promised: Some(part.length()) });
+        }
+        if let Some(only) = options.only.filter(|&only| is_cut_off && received < only) {
+            return Err(FetchError::Cut { what: "its part was whole".to_owned(), received, promised: Some(only) });
+        }
+        let unsent = if is_cut_off { None } else { self.exchange.send_rest().err() };
+        let surplus = if is_cut_off { 0 } else { self.exchange.surplus() };
+        if !is_cut_off
+            && surplus == 0
+            && unsent.is_none()
+            && let Some(connection) = self.exchange.into_idle()
+        {
+            self.connections.put(self.url.origin, connection);
+        }
+        Ok((Saved { received, written, surplus, unsent: None }, unsent))
     }
 }
 
@@ -244,6 +261,76 @@ impl Moving<'_> {
     }
 }
 
+/// What was unpacked, on its way to where it goes.
+struct Copy<'a, 's> {
+    sink: &'a mut Sink<'s>,
+    progress: &'a Progress,
+    deadlines: Deadlines,
+    /// Pieces of a file that are written at once: whoever reads a file does so once it has its name. Whoever reads a pipe wants
+    /// what is there.
+    batch: Vec<u8>,
+    is_file: bool,
+    written: u64,
+    already: u64,
+    max: Option<u64>,
+}
+
+impl<'a, 's> Copy<'a, 's> {
+    fn begin(
+        sink: &'a mut Sink<'s>,
+        progress: &'a Progress,
+        deadlines: Deadlines,
+        (already, max): (u64, Option<u64>),
+    ) -> Self {
+        let is_file = matches!(&*sink, Sink::Descriptor(fd)
+            if rustix::fs::fstat(fd).is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_file()));
+        let batch = Vec::with_capacity(if is_file { BATCH } else { 0 });
+        Self { sink, progress, deadlines, batch, is_file, written: 0, already, max }
+    }
+
+    /// Copies until there is no more.
+    fn all(&mut self, reader: &mut dyn BufRead) -> Result<(), FetchError> {
+        loop {
+            let piece = match reader.fill_buf() {
+                Ok([]) => return Ok(()),
+                Ok(piece) => piece,
+                Err(error) => return Err(FetchError::Output(error)),
+            };
+            let length = piece.len();
+            if let Some(max) = self.max.filter(|max| self.already + self.written + length as u64 > *max) {
+                return Err(FetchError::TooLarge(max));
+            }
+            self.put(piece)?;
+            reader.consume(length);
+            self.written += length as u64;
+        }
+    }
+
+    fn put(&mut self, piece: &[u8]) -> Result<(), FetchError> {
+        let received = self.progress.received().saturating_sub(self.already);
+        if self.is_file && piece.len() < BATCH {
+            self.batch.extend_from_slice(piece);
+            if self.batch.len() >= BATCH {
+                self.deadlines.write(self.sink, &self.batch, received)?;
+                self.batch.clear();
+            }
+        } else {
+            self.deadlines.write(self.sink, &self.batch, received)?;
+            self.batch.clear();
+            self.deadlines.write(self.sink, piece, received)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what waits for more.
+    fn write_rest(&mut self) -> Result<(), FetchError> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        self.sink.write_all(&self.batch).map_err(FetchError::Output)
+    }
+}
+
 /// The body as hyper gives it, as a reader.
 struct Pieces<'a> {
     exchange: &'a mut Exchange,
@@ -290,45 +377,14 @@ impl<'a> Pieces<'a> {
         (already, max): (u64, Option<u64>),
     ) -> Result<u64, FetchError> {
         let fault: Fault = Rc::new(RefCell::new(None));
-        let (mut written, deadlines, progress) = (0, self.rate_limit.1, self.progress);
-        // Nobody reads a file before it has its name; whoever reads a pipe wants what is there.
-        let is_file = matches!(&*sink, Sink::Descriptor(fd)
-            if rustix::fs::fstat(fd).is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_file()));
-        let mut batch: Vec<u8> = Vec::with_capacity(if is_file { BATCH } else { 0 });
-        let outcome = (|| {
-            let mut reader = decode(Box::new(&mut *self), codings, &fault);
-            loop {
-                let piece = match reader.fill_buf() {
-                    Ok([]) => return Ok(()),
-                    Ok(piece) => piece,
-                    Err(error) => return Err(FetchError::Output(error)),
-                };
-                let length = piece.len();
-                if let Some(max) = max.filter(|max| already + written + length as u64 > *max) {
-                    return Err(FetchError::TooLarge(max));
-                }
-                let received = progress.received().saturating_sub(already);
-                if is_file && length < BATCH {
-                    batch.extend_from_slice(piece);
-                    if batch.len() >= BATCH {
-                        deadlines.write(sink, &batch, received)?;
-                        batch.clear();
-                    }
-                } else {
-                    deadlines.write(sink, &batch, received)?;
-                    batch.clear();
-                    deadlines.write(sink, piece, received)?;
-                }
-                reader.consume(length);
-                written += length as u64;
-            }
-        })();
+        let mut copy = Copy::begin(sink, self.progress, self.rate_limit.1, (already, max));
+        let outcome = copy.all(&mut decode(Box::new(&mut *self), codings, &fault));
         // What came before a failure stays in what can be gone on with. There is time for that much.
         let outcome = match outcome {
             Err(failed @ FetchError::Output(_)) if self.failure.is_none() && fault.borrow().is_none() => Err(failed),
-            other if batch.is_empty() => other,
-            other => sink.write_all(&batch).map_err(FetchError::Output).and(other),
+            other => copy.write_rest().and(other),
         };
+        let written = copy.written;
         // What failed first counts: the connection, then the unpacking, then the writing.
         if let Some(failure) = self.failure.take() {
             return Err(failure);

@@ -213,9 +213,20 @@ impl Session {
             Protection::Old => algorithm.of(&[secret.as_bytes(), &self.nonce, request]),
             _ => algorithm.of(&[secret.as_bytes(), &self.nonce, count.as_bytes(), cnonce, protection, request]),
         };
+        self.field(user, target, (count.as_bytes(), protection), response.as_bytes())
+    }
+
+    /// The proof as it is written.
+    fn field(
+        &self,
+        user: &[u8],
+        target: &[u8],
+        (count, protection): (&[u8], &[u8]),
+        response: &[u8],
+    ) -> Result<HeaderValue, FetchError> {
         let mut field = b"Digest ".to_vec();
         if self.hides_user {
-            let hidden = algorithm.of(&[user, &self.realm]);
+            let hidden = self.algorithm.of(&[user, &self.realm]);
             push(&mut field, "username", &quoted(hidden.as_bytes()));
         } else if self.is_utf8 && !user.is_ascii() {
             // RFC 8187, which RFC 7616 has for names beyond ASCII.
@@ -227,13 +238,13 @@ impl Session {
         push(&mut field, "nonce", &quoted(&self.nonce));
         push(&mut field, "uri", &quoted(target));
         if self.protection != Protection::Old || self.is_session {
-            push(&mut field, "cnonce", &quoted(cnonce));
+            push(&mut field, "cnonce", &quoted(self.cnonce.as_bytes()));
         }
         if self.protection != Protection::Old {
-            push(&mut field, "nc", count.as_bytes());
+            push(&mut field, "nc", count);
             push(&mut field, "qop", protection);
         }
-        push(&mut field, "response", &quoted(response.as_bytes()));
+        push(&mut field, "response", &quoted(response));
         if let Some(opaque) = &self.opaque {
             push(&mut field, "opaque", &quoted(opaque));
         }

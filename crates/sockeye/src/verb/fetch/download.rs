@@ -354,19 +354,7 @@ impl Run<'_> {
     fn ask(&mut self, destination: Destination, may_again: bool) -> Result<Outcome, TransferError> {
         let download = self.download;
         let mut request = self.request(&destination);
-        let mut redirects = Redirects { watcher: &mut *self.watcher, any: false };
-        let mut answer = fetch(&request, self.options, self.pool, &mut redirects);
-        let is_other = answer.as_ref().is_err_and(|failed| matches!(*failed.error, FetchError::OtherVersion));
-        if is_other && is_idempotent(&request.method) {
-            redirects.watcher.note(Some(&request.url), &Note::BeginsAnew);
-            destination.forget();
-            request.range = None;
-            redirects.any = false;
-            redirects.watcher.begins();
-            answer = fetch(&request, self.options, self.pool, &mut redirects);
-        }
-        let was_heard = redirects.any;
-        let answer = answer.map_err(|failed| TransferError::unanswered(failed, &request.method, was_heard))?;
+        let answer = self.answer(&mut request, &destination)?;
         // As with redirects, only the last head is shown.
         if let Some(passing) = TransferError::passing(&answer, &request.method).filter(|_| may_again) {
             return Err(passing);
@@ -380,11 +368,7 @@ impl Run<'_> {
         }
         if status >= 400 && !download.save_errors {
             destination.refused(status);
-            let said = self.watcher.refused(answer.head());
-            self.end(&answer);
-            let help = if answer.has_body() { "; nothing saved (--save-errors saves such an answer)" } else { "" };
-            let text = format!("{}: {}{said}{help}", answer.url.shown(), answer.head().status_line());
-            return Err(TransferError::new(TransferErrorKind::Status, text));
+            return Err(self.refused(&answer));
         }
         if status == 304 && download.only_if_changed && request.asks_if_changed() {
             self.watcher.note(Some(&answer.url), &Note::NotChanged);
@@ -394,13 +378,7 @@ impl Run<'_> {
         // Whoever asks only for what has changed would take it for news of a file that is not there. To others it is an answer
         // without content, as to curl.
         if status == 304 && download.only_if_changed && request.method != "HEAD" {
-            self.end(&answer);
-            let text = format!(
-                "{}: the server says 304, that nothing has changed, and was not asked for that; nothing came",
-                answer.url.shown()
-            );
-            let kind = TransferErrorKind::Exchange(Box::new(FetchError::Protocol(text.clone())));
-            return Err(TransferError::new(kind, text));
+            return Err(self.changed_unasked(&answer));
         }
         let outcome = if answer.has_body() {
             let Some(destination) = self.named(destination, &answer)? else { return Ok(Outcome::Occupied) };
@@ -415,6 +393,43 @@ impl Run<'_> {
             return Err(TransferError::new(TransferErrorKind::Status, text));
         }
         Ok(outcome)
+    }
+
+    /// Asks, and asks for all of it if the part that is there is of another version.
+    fn answer(&mut self, request: &mut Request, destination: &Destination) -> Result<Answer, TransferError> {
+        let mut redirects = Redirects { watcher: &mut *self.watcher, any: false };
+        let mut answer = fetch(request, self.options, self.pool, &mut redirects);
+        let is_other = answer.as_ref().is_err_and(|failed| matches!(*failed.error, FetchError::OtherVersion));
+        if is_other && is_idempotent(&request.method) {
+            redirects.watcher.note(Some(&request.url), &Note::BeginsAnew);
+            destination.forget();
+            request.range = None;
+            redirects.any = false;
+            redirects.watcher.begins();
+            answer = fetch(request, self.options, self.pool, &mut redirects);
+        }
+        let was_heard = redirects.any;
+        answer.map_err(|failed| TransferError::unanswered(failed, &request.method, was_heard))
+    }
+
+    /// The server does not do what it was asked for.
+    fn refused(&mut self, answer: &Answer) -> TransferError {
+        let said = self.watcher.refused(answer.head());
+        self.end(answer);
+        let help = if answer.has_body() { "; nothing saved (--save-errors saves such an answer)" } else { "" };
+        let text = format!("{}: {}{said}{help}", answer.url.shown(), answer.head().status_line());
+        TransferError::new(TransferErrorKind::Status, text)
+    }
+
+    /// The server says that nothing has changed, and was not asked whether anything had.
+    fn changed_unasked(&mut self, answer: &Answer) -> TransferError {
+        self.end(answer);
+        let text = format!(
+            "{}: the server says 304, that nothing has changed, and was not asked for that; nothing came",
+            answer.url.shown()
+        );
+        let kind = TransferErrorKind::Exchange(Box::new(FetchError::Protocol(text.clone())));
+        TransferError::new(kind, text)
     }
 
     /// Where the body goes, if only the answer tells.

@@ -326,32 +326,24 @@ pub fn fetch(
     let mut method = request.method.clone();
     let mut body = request.body.as_ref();
     let sessions = &connections.1;
-    let mut fields = match Fields::of(request, sessions) {
-        Ok(fields) => fields,
-        Err(error) => return Err(Failed::at(url, error)),
-    };
-    let mut cookies = match Cookies::of(&request.cookies, request.jar.clone().unwrap_or_default()) {
-        Ok(cookies) => cookies,
-        Err(error) => return Err(Failed::at(url, error)),
-    };
+    let mut fields = Fields::of(request, sessions).map_err(|error| Failed::at(url.clone(), error))?;
+    let mut cookies = Cookies::of(&request.cookies, request.jar.clone().unwrap_or_default())
+        .map_err(|error| Failed::at(url.clone(), error))?;
     let (mut redirects, mut expects, mut why_again) = (0, true, String::new());
     loop {
         if let Some(name) = body.and_then(Body::spent).map(str::to_owned) {
             return Err(Failed::at(url, FetchError::Spent { name, why: why_again }));
         }
-        let connector = match Connector::new(&url, options, &connections.2) {
-            Ok(connector) => connector,
-            Err(error) => return Err(Failed::at(url, error)),
-        };
+        let connector =
+            Connector::new(&url, options, &connections.2).map_err(|error| Failed::at(url.clone(), error))?;
         let proxy_waits = connector.proof().is_some_and(|proof| proof.borrow().waits());
         let (range, kept_back) = (request.range.as_ref(), body.is_some() && (fields.keep_back_bodies() || proxy_waits));
         let sent = body.filter(|_| !kept_back);
         let step =
             RequestStep { url: &url, method: &method, body: sent, fields: &fields, cookies: &cookies, range, expects };
-        let (exchange, times) = match step.take(options, connections, deadlines, watch) {
-            Ok(taken) => taken,
-            Err(error) => return Err(Failed::at(url, error).having_sent(sent.and_then(Body::passed))),
-        };
+        let (exchange, times) = step
+            .take(options, connections, deadlines, watch)
+            .map_err(|error| Failed::at(url.clone(), error).having_sent(sent.and_then(Body::passed)))?;
         let status = exchange.head.status;
         cookies.take(&exchange.head, &url, SystemTime::now());
         let was_kept_back = kept_back && !matches!(status, 307 | 308);
@@ -365,25 +357,13 @@ pub fn fetch(
         expects &= !is_unexpected;
         if is_challenged || is_unexpected || (kept_back && !matches!(status, 307 | 308 | 401 | 407)) {
             why_again = format!("the server answers {}", exchange.head.status_line());
-            let has_body = exchange.head.has_body(method == "HEAD");
-            if let Some(connection) = exchange.pass_over(has_body) {
-                connections.put(url.origin.clone(), connection);
-            }
+            pass_over(exchange, &method, &url, connections);
             continue;
         }
         let Some(next) = next(&exchange.head, &url, options.follow) else {
             let to_head = method == "HEAD";
-            let part = match &request.range {
-                Some(range) => range.answered(&exchange.head),
-                None if exchange.head.status == 206 && !to_head && !fields.ask_for_a_part() => {
-                    Err(FetchError::Protocol("the server sends a part, and nobody asked for one".to_owned()))
-                }
-                None => Ok(None),
-            };
-            let part = match part {
-                Ok(part) => part,
-                Err(error) => return Err(Failed::at(url, error)),
-            };
+            let part =
+                part_of(request, &exchange.head, &fields, to_head).map_err(|error| Failed::at(url.clone(), error))?;
             let connections = connections.clone();
             let asked_as = String::from_utf8_lossy(&percent_decoded(request.url.last_segment())).into_owned();
             let upload = sent.and_then(Body::passed);
@@ -409,18 +389,38 @@ pub fn fetch(
         why_again = format!("the server redirects with {}", exchange.head.status_line());
         let dropped = if next.origin == url.origin { vec![] } else { fields.leave(&mut cookies) };
         watch.redirected(status, &next, &dropped);
-        let has_body = exchange.head.has_body(method == "HEAD");
-        if let Some(connection) = exchange.pass_over(has_body) {
-            connections.put(url.origin.clone(), connection);
-        }
-        // RFC 9110, section 15.4: 303 asks for another thing; after 301 and 302 everybody sends GET instead of POST.
-        if (status == 303 && method != "HEAD") || (matches!(status, 301 | 302) && method == "POST") {
+        pass_over(exchange, &method, &url, connections);
+        if asks_for_get(status, &method) {
             "GET".clone_into(&mut method);
             body = None;
             fields.forget_body();
         }
         url = next;
     }
+}
+
+/// An answer that leads on: its body is passed over, so that its connection serves for the next request.
+fn pass_over(exchange: Exchange, method: &str, url: &Url, connections: &ConnectionPool) {
+    let has_body = exchange.head.has_body(method == "HEAD");
+    if let Some(connection) = exchange.pass_over(has_body) {
+        connections.put(url.origin.clone(), connection);
+    }
+}
+
+/// The part that an answer has, if that is what was asked for.
+fn part_of(request: &Request, head: &Head, fields: &Fields, to_head: bool) -> Result<Option<ContentRange>, FetchError> {
+    match &request.range {
+        Some(range) => range.answered(head),
+        None if head.status == 206 && !to_head && !fields.ask_for_a_part() => {
+            Err(FetchError::Protocol("the server sends a part, and nobody asked for one".to_owned()))
+        }
+        None => Ok(None),
+    }
+}
+
+/// RFC 9110, section 15.4: 303 asks for another thing; after 301 and 302 everybody sends GET instead of POST.
+fn asks_for_get(status: u16, method: &str) -> bool {
+    (status == 303 && method != "HEAD") || (matches!(status, 301 | 302) && method == "POST")
 }
 
 /// The first request as it would be sent, without its secrets.

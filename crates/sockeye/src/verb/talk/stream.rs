@@ -125,14 +125,7 @@ fn receive(
     times: &Times<'_>,
     options: &TalkOptions,
 ) -> Ending {
-    let mut spliced = match sink {
-        Sink::Descriptor(output)
-            if options.tap.is_none() && connection.secure().is_none() && options.direction != Direction::Send =>
-        {
-            spliced::Receiver::new(connection.socket(), *output)
-        }
-        _ => None,
-    };
+    let mut spliced = splicer(connection, sink, options);
     let mut buffer = Vec::new();
     // When only sending: our end was sent, and since when all of it has arrived.
     let mut lingering: Option<Option<Instant>> = None;
@@ -161,8 +154,7 @@ fn receive(
             Ok(0) => return reset(connection, options),
             Ok(_) | Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
-                let waited = wait(connection, stop.filter(|_| lingering.is_none()), lingering, times);
-                match waited {
+                match wait(connection, stop.filter(|_| lingering.is_none()), lingering, times) {
                     Ok(Waited::Ready) => {}
                     Ok(Waited::Stopped) if options.direction == Direction::Send => lingering = Some(None),
                     Ok(Waited::Stopped) => return Ending::Done,
@@ -177,18 +169,37 @@ fn receive(
             Err(_) if spliced.is_some() => spliced = None,
             Err(error) => return Ending::Failed("cannot receive", error.into()),
         }
-        if let Some(acknowledged) = &mut lingering {
-            if acknowledged.is_none() && matches!(connection.unacknowledged(), Ok(0)) {
-                *acknowledged = Some(Instant::now());
-            }
-            if acknowledged.is_some_and(|since| since.elapsed() >= limits::SENT_LINGER) {
-                return Ending::Done;
-            }
+        if lingering.as_mut().is_some_and(|acknowledged| has_lingered(connection, acknowledged)) {
+            return Ending::Done;
         }
         if let Some(ending) = times.over() {
             return ending;
         }
     }
+}
+
+/// What moves bytes without a look at them, where nobody has to see them.
+fn splicer<'a, 'c: 'a, 's: 'a>(
+    connection: &Connection<'c>,
+    sink: &Sink<'s>,
+    options: &TalkOptions,
+) -> Option<spliced::Receiver<'a>> {
+    match sink {
+        Sink::Descriptor(output)
+            if options.tap.is_none() && connection.secure().is_none() && options.direction != Direction::Send =>
+        {
+            spliced::Receiver::new(connection.socket(), *output)
+        }
+        _ => None,
+    }
+}
+
+/// Whether the peer had its time for an answer since all that was sent has arrived.
+fn has_lingered(connection: &Connection<'_>, acknowledged: &mut Option<Instant>) -> bool {
+    if acknowledged.is_none() && matches!(connection.unacknowledged(), Ok(0)) {
+        *acknowledged = Some(Instant::now());
+    }
+    acknowledged.is_some_and(|since| since.elapsed() >= limits::SENT_LINGER)
 }
 
 fn reset(connection: &Connection<'_>, options: &TalkOptions) -> Ending {

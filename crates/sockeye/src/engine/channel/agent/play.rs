@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use transcript::{Ending, FaultKind, Input, Next, Script};
+use transcript::{Ending, FaultKind, Input, Next, Script, Verdict};
 
 use super::super::super::Context;
 use super::super::super::account::silence;
@@ -221,33 +221,36 @@ impl Channel {
                 self.fail_if_strict(FaultKind::Reset, &reason, context);
                 return self.gone(context);
             }
-            Ending::Failed(verdict) => {
-                let fault = verdict.fault.kind();
-                match fault {
-                    FaultKind::NothingCame => self.by = Closer::Timeout,
-                    // Nothing is said inside a session that failed, not even its end.
-                    FaultKind::Tls | FaultKind::TlsGoesOn | FaultKind::Untrusted => self.secure = None,
-                    _ => {}
-                }
-                let why = verdict.headline();
-                self.reason = Some(match &self.reason {
-                    // How it was closed early.
-                    Some(closed) => format!("{why}; {closed}").into(),
-                    None => why.into(),
-                });
-                let hears = self.has_messages() && fault != FaultKind::Reset;
-                if hears && self.say_end_at_odds(context) == ChannelStatus::Closed {
-                    return ChannelStatus::Closed;
-                }
-                let between =
-                    matches!(&self.agent, Agent::Play(play, script) if play.at_rest(script) && !play.may_end(script));
-                let hint = between.then_some(BETWEEN_ROUNDS);
-                self.tell(Failure::Play { verdict, hint }, context);
-                if fault == FaultKind::Reset {
-                    self.by = Closer::Reset;
-                    return self.gone(context);
-                }
-            }
+            Ending::Failed(verdict) => return self.play_failed(verdict, context),
+        }
+        self.finish(context)
+    }
+
+    /// A play did not go as written.
+    fn play_failed(&mut self, verdict: Box<Verdict>, context: &mut Context<'_>) -> ChannelStatus {
+        let fault = verdict.fault.kind();
+        match fault {
+            FaultKind::NothingCame => self.by = Closer::Timeout,
+            // Nothing is said inside a session that failed, not even its end.
+            FaultKind::Tls | FaultKind::TlsGoesOn | FaultKind::Untrusted => self.secure = None,
+            _ => {}
+        }
+        let why = verdict.headline();
+        self.reason = Some(match &self.reason {
+            // How it was closed early.
+            Some(closed) => format!("{why}; {closed}").into(),
+            None => why.into(),
+        });
+        let hears = self.has_messages() && fault != FaultKind::Reset;
+        if hears && self.say_end_at_odds(context) == ChannelStatus::Closed {
+            return ChannelStatus::Closed;
+        }
+        let between = matches!(&self.agent, Agent::Play(play, script) if play.at_rest(script) && !play.may_end(script));
+        let hint = between.then_some(BETWEEN_ROUNDS);
+        self.tell(Failure::Play { verdict, hint }, context);
+        if fault == FaultKind::Reset {
+            self.by = Closer::Reset;
+            return self.gone(context);
         }
         self.finish(context)
     }
