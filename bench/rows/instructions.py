@@ -9,18 +9,18 @@ from lib.rounds import Result
 from lib.table import LESS, Column, Table
 
 
-def player():
-    """Builds the player's benchmark, and tells where it is."""
+def player(name="player"):
+    """Builds one of the player's benchmarks, and tells where it is."""
     built = subprocess.run(
-        ["cargo", "bench", "--quiet", "-p", "sockeye-transcript", "--bench", "player", "--no-run", "--message-format=json"],
+        ["cargo", "bench", "--quiet", "-p", "sockeye-transcript", "--bench", name, "--no-run", "--message-format=json"],
         cwd=ROOT, check=True, capture_output=True, text=True).stdout
     messages = map(json.loads, built.splitlines())
     return next(message["executable"] for message in messages if message.get("executable"))
 
 
-def count(program, work, steps):
+def count(program, *arguments):
     said = subprocess.run(
-        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, work, str(steps)],
+        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, *map(str, arguments)],
         check=True, capture_output=True, text=True).stderr
     return int(re.search(r"Collected : (\d+)", said)[1])
 

@@ -41,6 +41,7 @@ pub mod rehearse;
 mod row;
 mod script;
 mod secret;
+mod seek;
 mod side;
 mod silence;
 mod syntax;

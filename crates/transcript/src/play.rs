@@ -19,7 +19,7 @@ pub use watch::{Exchange, Exchanges, Watch};
 use crate::carrier::{Bound, Carrier, MessageKind};
 use crate::function::{Function, NotEncoded};
 use crate::moment::Moment;
-use crate::program::{Arm, First, Fork, Op, Order, Pc, Plan, Step as PathStep, StreamAction};
+use crate::program::{Arm, First, Fork, Op, Order, Pc, Piece, PieceKind, Plan, Step as PathStep, StreamAction};
 use crate::row::Row;
 use crate::script::Script;
 use crate::syntax::Tls;
@@ -692,8 +692,17 @@ impl<'a, W: Watch> Walk<'a, W> {
         match &self.script.program.ops[pc] {
             Op::Patience(time) => play.patience += *time,
             Op::Set { slot, value } => {
+                // What is put behind its own value leaves that where it is.
+                let (is_longer, value) = match &value[..] {
+                    [Piece { kind: PieceKind::Value(own), .. }, more @ ..] if own == slot => (true, more),
+                    all => (false, all),
+                };
                 let bytes = self.fill(value).map_err(|_| self.too_large(play, pc, *slot))?;
-                self.scratch.set(*slot, &bytes).map_err(|_| self.too_large(play, pc, *slot))?;
+                let set = match is_longer {
+                    true => self.scratch.append(*slot, &bytes),
+                    false => self.scratch.set(*slot, &bytes),
+                };
+                set.map_err(|_| self.too_large(play, pc, *slot))?;
             }
             Op::Let { slot, function, key, value } => {
                 let filled = self.fill(key).and_then(|key| Ok((key, self.fill(value)?)));

@@ -1,6 +1,7 @@
 //! The values that names have while a play runs, kept in one piece of memory that plays share.
 
 use crate::row::Row;
+use crate::seek::Seek;
 
 /// Most bytes that all values of one play hold together. Neither a file nor a peer can make a play grow past it.
 pub const MOST_VALUES: usize = 16 * 1024 * 1024;
@@ -79,6 +80,8 @@ pub(crate) struct Progress {
     pub(crate) open: Option<(usize, usize)>,
     /// The text does not begin before this byte.
     pub(crate) upto: usize,
+    /// Where the search for a long one stands.
+    pub(crate) seek: Option<Box<Seek>>,
     pub(crate) captured: Vec<Captured>,
 }
 
@@ -209,6 +212,39 @@ impl Scratch {
         Ok(())
     }
 
+    /// Puts more behind a slot's value, if there is room for it. It is not copied for that: what a peer adds to line by line
+    /// costs as much as it adds.
+    pub(crate) fn append(&mut self, slot: usize, more: &[u8]) -> Result<(), TooLarge> {
+        let values = &mut self.values;
+        let Some((start, end)) = values.ranges[slot].filter(|(start, end)| start < end) else {
+            return self.set(slot, more);
+        };
+        if more.len() > MOST_VALUES - values.used {
+            return Err(TooLarge { slot });
+        }
+        let behind = |range: &&mut Option<(usize, usize)>| range.is_some_and(|(start, _)| start >= end);
+        let length = |(start, end): (usize, usize)| end - start;
+        let others: usize = values.ranges.iter_mut().filter(behind).flatten().map(|range| length(*range)).sum();
+        if others > end - start {
+            let longer = [&values.bytes[start..end], more].concat();
+            return self.set(slot, &longer);
+        }
+        self.changed = true;
+        // What stands behind it makes room, and what was overwritten there goes.
+        let mut moved = Vec::with_capacity(others);
+        for range in values.ranges.iter_mut().filter(behind).flatten() {
+            let begin = end + more.len() + moved.len();
+            moved.extend_from_slice(&values.bytes[range.0..range.1]);
+            *range = (begin, begin + length(*range));
+        }
+        values.bytes.truncate(end);
+        values.bytes.extend_from_slice(more);
+        values.bytes.extend_from_slice(&moved);
+        values.ranges[slot] = Some((start, end + more.len()));
+        values.used += more.len();
+        Ok(())
+    }
+
     /// Sets what the last match captured, from the line it looked at.
     pub(crate) fn take_captured(&mut self, line: &[u8]) -> Result<(), TooLarge> {
         for index in 0..self.captured.len() {
@@ -295,6 +331,48 @@ mod tests {
         }
         assert_eq!(scratch.value(0).map(<[u8]>::len), Some(19_999));
         assert_eq!(scratch.value(1), Some(&b"x"[..]));
+    }
+
+    #[test]
+    fn what_is_put_behind_a_value_leaves_the_others_as_they_are() {
+        let mut scratch = Scratch::new();
+        scratch.load(None, 4);
+        let mut expected: [Vec<u8>; 4] = Default::default();
+        let mut seed = 5_u64;
+        for round in 0..3000 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let slot = (seed >> 60) as usize % 4;
+            let more = vec![b'a' + (round % 26) as u8; (seed >> 40) as usize % 40];
+            if seed >> 50 & 3 == 0 {
+                assert_eq!(scratch.set(slot, &more), Ok(()));
+                expected[slot] = more;
+            } else {
+                assert_eq!(scratch.append(slot, &more), Ok(()));
+                expected[slot].extend_from_slice(&more);
+            }
+            for (slot, value) in expected.iter().enumerate() {
+                assert_eq!(scratch.value(slot).unwrap_or_default(), value, "{round}");
+            }
+            assert_eq!(scratch.values.used, expected.iter().map(Vec::len).sum::<usize>());
+            if round % 100 == 0 {
+                let saved = scratch.save(true);
+                scratch.load(saved, 4);
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_grows_up_to_the_bound_of_all_and_no_further() {
+        let mut scratch = Scratch::new();
+        scratch.load(None, 2);
+        assert_eq!(scratch.set(0, &vec![1; MOST_VALUES - 10]), Ok(()));
+        assert_eq!(scratch.set(1, b"12345"), Ok(()));
+        assert_eq!(scratch.append(0, b"123456"), Err(TooLarge { slot: 0 }));
+        assert_eq!(scratch.append(1, b"123456"), Err(TooLarge { slot: 1 }));
+        assert_eq!(scratch.append(0, b"12345"), Ok(()));
+        assert_eq!(scratch.append(1, b""), Ok(()));
+        assert_eq!(scratch.value(1), Some(&b"12345"[..]));
+        assert_eq!(scratch.append(1, b"6"), Err(TooLarge { slot: 1 }));
     }
 
     #[test]

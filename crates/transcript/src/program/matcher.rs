@@ -7,6 +7,7 @@ use memchr::memmem;
 use super::{Message, Pattern, Piece, PieceKind, Shape};
 use crate::number::Number;
 use crate::pattern::Count;
+use crate::seek::Seek;
 use crate::values::{Captured, Progress, Scratch};
 
 /// Whether a message without values takes a line; nothing is captured.
@@ -128,11 +129,15 @@ pub(crate) fn run_matches(
 ) -> Walked {
     let mut captured = std::mem::take(&mut scratch.captured);
     captured.clear();
-    captured.extend_from_slice(&progress.captured);
+    // What was captured before is not copied for each look.
+    if !progress.captured.is_empty() {
+        std::mem::swap(&mut captured, &mut progress.captured);
+    }
     let extent = if whole { Extent::Line } else { Extent::Prefix };
     let walked = walk(message, bytes, extent, progress, scratch, &mut captured);
-    if walked == Walked::Partly {
-        progress.captured.clone_from(&captured);
+    if walked == Walked::Partly && !captured.is_empty() {
+        std::mem::swap(&mut captured, &mut progress.captured);
+        captured.clear();
     }
     scratch.captured = captured;
     walked
@@ -154,6 +159,9 @@ fn line_walk(message: &Message, line: &[u8], scratch: &mut Scratch) -> Walked {
     scratch.captured = captured;
     walked
 }
+
+/// A text of so many bytes is looked for anew with each byte that comes; one that is longer is not.
+const LONG: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Extent {
@@ -231,10 +239,10 @@ fn walk(
                     };
                     let from = progress.upto.max(start);
                     // An earlier look, before the end was known, may have searched where only the last text can stand.
-                    match line.get(from..limit).and_then(|rest| text.find(rest)) {
+                    match text.find(&line[..limit], from, extent, &mut progress.seek) {
                         Some(found) => {
                             progress.agreed = text.length;
-                            from + found
+                            found
                         }
                         None if extent == Extent::Prefix => {
                             progress.upto = (limit + 1).saturating_sub(text.length).max(from);
@@ -265,6 +273,7 @@ fn walk(
         }
         (progress.open, progress.index) = (Some((next, at)), next + 1);
         (progress.begins, progress.agreed, progress.upto) = (None, 0, at);
+        progress.seek = None;
     }
 }
 
@@ -401,11 +410,25 @@ impl<'a> Text<'a> {
         passed
     }
 
-    /// Where it first stands in a line.
-    fn find(&self, line: &[u8]) -> Option<usize> {
-        if self.length > line.len() {
-            return None;
+    /// Where it first stands in some bytes of a line. Where more may follow, the search goes on where it was.
+    fn find(&self, line: &[u8], from: usize, extent: Extent, seek: &mut Option<Box<Seek>>) -> Option<usize> {
+        let rest = line.get(from..).filter(|rest| self.length <= rest.len())?;
+        let places = rest.len() - self.length + 1;
+        let comes_bit_by_bit = extent == Extent::Prefix && self.length > LONG && places < self.length;
+        if comes_bit_by_bit || self.is_mixed() {
+            let seek = seek.get_or_insert_with(|| Box::new(Seek::at(from, self.parts(), line)));
+            return seek.go(line, |at| self.agreeing(&line[at..], 0) == self.length);
         }
+        *seek = None;
+        self.find_whole(rest).map(|found| from + found)
+    }
+
+    /// Whether letters match in either case in some of it, and not in the rest.
+    fn is_mixed(&self) -> bool {
+        self.fold && self.pieces.iter().any(|piece| matches!(piece.kind, PieceKind::Value(_)))
+    }
+
+    fn find_whole(&self, line: &[u8]) -> Option<usize> {
         if let ([Piece { kind: PieceKind::Literal(own), .. }], false) = (self.pieces, self.fold) {
             return match own[..] {
                 [byte] => memchr::memchr(byte, line),
@@ -416,20 +439,11 @@ impl<'a> Text<'a> {
             own.extend_from_slice(part);
             own
         });
-        if !self.fold {
-            return memmem::find(line, &own);
+        if self.fold {
+            memmem::find(&line.to_ascii_lowercase(), &own.to_ascii_lowercase())
+        } else {
+            memmem::find(line, &own)
         }
-        let (line_folded, own_folded) = (line.to_ascii_lowercase(), own.to_ascii_lowercase());
-        let finder = memmem::Finder::new(&own_folded);
-        let mut from = 0;
-        while let Some(found) = finder.find(&line_folded[from..]) {
-            let at = from + found;
-            if self.agreeing(&line[at..], 0) == self.length {
-                return Some(at);
-            }
-            from = at + 1;
-        }
-        None
     }
 }
 
