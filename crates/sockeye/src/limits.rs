@@ -71,6 +71,8 @@ pub const DATAGRAM_ANSWER: Duration = Duration::from_secs(5);
 pub(crate) const DATAGRAM_AGAIN: Duration = Duration::from_millis(1);
 /// How long a server tries to send an answer over datagrams for which the system has no room.
 pub const DATAGRAM_SEND_WAIT: Duration = Duration::from_secs(1);
+/// Answers of a server that wait for a client of `unix-dgram:` which does not read them.
+pub const UNREAD_MESSAGES: usize = 1024;
 /// Peers over datagrams that have an open play; the longest idle goes first.
 pub const DATAGRAM_PEERS: usize = 65_536;
 /// Datagrams that wait for one play that pauses or has much to send.
@@ -437,6 +439,11 @@ pub const TABLE: &[Limit] = &[
         flag: None,
         default: || format!("{}, {}", seconds(DATAGRAM_SEND_WAIT), bytes(SEND_QUEUE)),
         what: "answers over UDP that a full interface does not take",
+    },
+    Limit {
+        flag: None,
+        default: || format!("{}, {} or {}", seconds(WRITE_WAIT), count(UNREAD_MESSAGES as u64), bytes(SEND_QUEUE)),
+        what: "answers over unix-dgram: that a client does not read",
     },
     Limit {
         flag: Some("--timeout"),

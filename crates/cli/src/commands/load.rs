@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use sockeye::address::{self, Address, AddressError, Scheme};
+use sockeye::address::{self, Address, AddressError};
 use sockeye::figures::{Begun, LoadModel};
 use sockeye::net::connect::ConnectOptions;
 use sockeye::net::tls::Trust;
@@ -170,9 +170,6 @@ fn options(flags: &Flags, console: &Console) -> Result<LoadOptions, Exit> {
     if let Some(scheme) = address.scheme.filter(|_| address.is_local()) {
         let help = "a load has many connections: write tcp://HOST:PORT, tls://, udp:// or unix:PATH";
         return Err(wrong(&AddressError::not_here(scheme, help).to_string()));
-    }
-    if let Some(scheme @ (Scheme::UnixDgram | Scheme::UnixSeqpacket)) = address.scheme {
-        return Err(wrong(&AddressError::not_yet(scheme).to_string()));
     }
     connection::protocol(&address).map_err(|error| wrong(&error.to_string()))?;
     let trust = connection::trust_at(&address, trust).map_err(|error| wrong(&error.to_string()))?;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sockeye::address::{Address, Target};
+use sockeye::address::{Address, Scheme, Target};
 use sockeye::sandbox::{Further, Reach, Sandbox, SandboxLevel};
 use sockeye::verb::relay;
 use sockeye::verb::serve::{Role, ServeOptions};
@@ -124,9 +124,13 @@ const SWITCHED_OFF: &str = " (--no-sandbox)";
 pub(super) const FOR_PROXIES: &str = ": proxies are made while it runs";
 const FOR_PROGRAMS: &str = ": a program may need anything";
 
-/// The files of Unix sockets are removed at the end.
+/// The files of Unix sockets are removed at the end. Clients for datagrams mostly have names that the system chose, which are
+/// abstract, and are answered at those.
 fn add_sockets(sandbox: &mut Sandbox, addresses: &[Address]) {
     for address in addresses {
+        if address.scheme == Some(Scheme::UnixDgram) {
+            sandbox.reaches = Reach::Abstract;
+        }
         if let Target::Unix(path) = &address.target {
             sandbox.removes.push(folder_of(path));
         }

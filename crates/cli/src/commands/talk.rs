@@ -99,9 +99,6 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     if console.stdout_is_missing() {
         return Err(console.fail(Exit::CannotWrite, "cannot write what comes: standard output is closed"));
     }
-    if flags.listen && protocol == Protocol::UnixDgram {
-        return Err(wrong(&AddressError::not_yet(Scheme::UnixDgram)));
-    }
     if flags.listen {
         return listen_once(flags, address, protocol, console);
     }

@@ -26,7 +26,7 @@ use super::values::{FamilyFlags, Values};
     Exit code 0: at least one play was finished, none failed or no more than --max-errors allows, and every gate was reached."
 )]
 pub(crate) struct Load {
-    /// Where to: [tcp://|udp://|tls://|ws://|wss://][HOST]:PORT, HOST PORT, PORT or unix:PATH, or the URL of a page; with --play, the transcript's
+    /// Where to: [tcp://|udp://|tls://|ws://|wss://][HOST]:PORT, HOST PORT, PORT, unix:PATH, unix-dgram:PATH or unix-seqpacket:PATH, or the URL of a page; with --play, the transcript's
     /// `at` is the default
     #[arg(value_name = "ADDR|URL", required_unless_present = "play", num_args = 1..=2)]
     pub(crate) address: Vec<String>,

@@ -19,7 +19,7 @@ use super::values::{FamilyFlags, Values};
     :PORT is every interface. An address without a scheme means TCP and UDP. SIGINT or SIGTERM drains; the second ends at once."
 )]
 pub(crate) struct Serve {
-    /// Where to listen: [tcp://|udp://|tls://|ws://|wss://|http://|https://][HOST]:PORT, HOST PORT, PORT, unix:PATH, fd:N; one client: stdio, exec:CMD, sh:LINE
+    /// Where to listen: [tcp://|udp://|tls://|ws://|wss://|http://|https://][HOST]:PORT, HOST PORT, PORT, unix:PATH, unix-dgram:PATH, unix-seqpacket:PATH, fd:N; one client: stdio, exec:CMD, sh:LINE
     #[arg(value_name = "ADDR")]
     pub(crate) addresses: Vec<String>,
     /// Play the S side of a transcript; several stand at their own addresses: their `at`, or as many ADDR in the same order

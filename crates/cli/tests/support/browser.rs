@@ -28,7 +28,15 @@ impl Browser {
     pub fn start() -> Self {
         need("chromium");
         need("chromedriver");
-        let (driver, port) = driver();
+        let mut driver = Command::new("chromedriver")
+            .args(["--port=0", "--log-level=SEVERE"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let port = port_of(&mut driver);
         let profile = tempfile::tempdir().unwrap();
         let mut browser = Self { driver, port, session: String::new(), profile };
         let folder = format!("--user-data-dir={}", browser.profile.path().display());
@@ -137,27 +145,7 @@ impl Drop for Browser {
     }
 }
 
-/// A driver, and its port. It takes a port of IPv4 and the same of IPv6, and ends where somebody else has the second.
-fn driver() -> (Child, u16) {
-    for _ in 0..10 {
-        let mut driver = Command::new("chromedriver")
-            .args(["--port=0", "--log-level=SEVERE"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        if let Some(port) = port_of(&mut driver) {
-            return (driver, port);
-        }
-        driver.wait().unwrap();
-    }
-    panic!("chromedriver ended before it listened, ten times");
-}
-
-/// Where it listens; none where it ended before.
-fn port_of(driver: &mut Child) -> Option<u16> {
+fn port_of(driver: &mut Child) -> u16 {
     let mut said = BufReader::new(driver.stdout.take().unwrap());
     let mut line = String::new();
     while said.read_line(&mut line).unwrap() > 0 {
@@ -165,11 +153,11 @@ fn port_of(driver: &mut Child) -> Option<u16> {
             let port = port.parse().unwrap();
             // It goes on to talk, and must not be kept waiting.
             std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-            return Some(port);
+            return port;
         }
         line.clear();
     }
-    None
+    panic!("chromedriver ended before it listened");
 }
 
 /// One exchange with the driver: the status, and what is called `value` in its answer.

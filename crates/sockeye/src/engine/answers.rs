@@ -1,16 +1,19 @@
 //! Answers over datagrams on their way out. They go in batches, and a conversation is over when each of its answers was
 //! taken by the system or never will be: what is said of it then is what happened.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use transcript::Moment;
 
 use super::origin::Closer;
 use crate::limits;
+use crate::net::message;
 use crate::net::words_of_sending;
-use crate::sys::datagrams::{Outbox, Refused};
+use crate::sys::datagrams::{Outbox, PeerAddress, Refused, UnixPeers};
 
 /// What was exchanged in one conversation.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +29,7 @@ pub(super) struct Exchange {
 }
 
 /// Both ends' addresses; ours where the socket has several.
-pub(super) type Pair = (SocketAddr, Option<IpAddr>);
+pub(super) type Pair = (PeerAddress, Option<IpAddr>);
 
 /// A conversation that is over but for answers on their way.
 #[derive(Debug)]
@@ -45,6 +48,7 @@ pub(super) struct Loss {
     pub(super) count: u64,
     pub(super) bytes: u64,
     error: Errno,
+    to: PeerAddress,
 }
 
 /// The system has no room.
@@ -63,17 +67,44 @@ pub(super) struct Answers {
     pub(super) draining: Vec<Draining>,
     refused: Vec<Refused>,
     stuck: Option<SendBackoff>,
+    /// Where the peers of a Unix socket are.
+    unix: Option<Arc<UnixPeers>>,
 }
 
 impl Answers {
+    /// Those of a socket; of a Unix socket where its peers are.
+    pub(super) fn new(unix: Option<Arc<UnixPeers>>) -> Self {
+        Self { outbox: Outbox::to_unix(unix.clone()), unix, ..Self::default() }
+    }
+
     /// Queues a datagram; there may be no room for it.
     pub(super) fn push(&mut self, payload: &[u8], pair: Pair) {
         self.outbox.push(payload, pair.0, pair.1);
     }
 
-    /// Whether the system had no room for more than may wait here.
-    pub(super) fn is_full(&self) -> bool {
-        self.stuck.is_some() && self.outbox.bytes() > limits::SEND_QUEUE
+    /// Whether the system had no room for more than may wait here for a peer.
+    pub(super) fn is_full(&self, to: PeerAddress) -> bool {
+        let most = match (&self.unix, to) {
+            (Some(unix), PeerAddress::Unix(peer)) if !unix.has_room(peer) => return true,
+            (Some(_), _) => limits::WAITING_IN_ALL,
+            (None, _) => limits::SEND_QUEUE,
+        };
+        self.stuck.is_some() && self.outbox.bytes() > most
+    }
+
+    /// To whom an answer is on its way.
+    pub(super) fn peers(&self) -> impl Iterator<Item = PeerAddress> {
+        self.outbox.peers().chain(self.draining.iter().map(|draining| draining.pair.0))
+    }
+
+    /// How long the system may have no room. Over a Unix socket that is a client that does not read.
+    fn patience(&self) -> Duration {
+        if self.unix.is_some() { limits::WRITE_WAIT } else { limits::DATAGRAM_SEND_WAIT }
+    }
+
+    /// Whether the system had no room when answers were last sent.
+    pub(super) fn are_stuck(&self) -> bool {
+        self.stuck.is_some()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -109,7 +140,7 @@ impl Answers {
             self.stuck = None;
             return;
         }
-        let (until, end) = (now.after(limits::DATAGRAM_SEND_WAIT), self.outbox.next_number());
+        let (until, end) = (now.after(self.patience()), self.outbox.next_number());
         self.stuck.get_or_insert(SendBackoff { again: now, until, end }).again = now.after(limits::DATAGRAM_AGAIN);
     }
 
@@ -140,7 +171,7 @@ impl Answers {
             (0, _) => loss,
             (count, bytes) => {
                 let before = loss.map_or((0, 0), |loss| (loss.count, loss.bytes));
-                Some(Loss { count: before.0 + count, bytes: before.1 + bytes, error: refused.error })
+                Some(Loss { count: before.0 + count, bytes: before.1 + bytes, error: refused.error, to: pair.0 })
             }
         })
     }
@@ -151,7 +182,12 @@ impl Answers {
         if first == self.outbox.next_number() {
             return std::mem::take(&mut self.draining);
         }
-        let (gone, left) = std::mem::take(&mut self.draining).into_iter().partition(|leaving| leaving.end <= first);
+        // A client of a Unix socket that does not read holds up nobody else.
+        let is_gone = |leaving: &Draining| match (&self.unix, leaving.pair.0) {
+            (Some(unix), PeerAddress::Unix(peer)) => unix.first(peer).is_none_or(|first| leaving.end <= first),
+            _ => leaving.end <= first,
+        };
+        let (gone, left) = std::mem::take(&mut self.draining).into_iter().partition(is_gone);
         self.draining = left;
         gone
     }
@@ -167,17 +203,27 @@ impl Answers {
 impl Loss {
     /// What was not sent, and why.
     pub(super) fn words(self) -> String {
-        let Self { count, bytes, error } = self;
+        let Self { count, bytes, error, to } = self;
         let what = if count == 1 { "1 answer".to_owned() } else { format!("{count} answers") };
-        let why = match error {
-            Errno::NOBUFS | Errno::NOMEM | Errno::AGAIN => {
-                let waited = transcript::seconds(limits::DATAGRAM_SEND_WAIT);
-                format!("the queue of the interface was full for {waited}")
-            }
-            // No answer goes to a broadcast address, so that it can only be a firewall.
-            Errno::ACCESS => words_of_sending(&std::io::Error::from(Errno::PERM)),
-            other => words_of_sending(&std::io::Error::from(other)),
-        };
-        format!("{what} of {bytes} bytes could not be sent: {why}")
+        format!("{what} of {bytes} bytes could not be sent: {}", words_of_unsent(error, to))
+    }
+}
+
+/// Why an answer to a peer was not sent.
+pub(super) fn words_of_unsent(error: Errno, to: PeerAddress) -> String {
+    let waited = transcript::seconds;
+    match error {
+        Errno::NOBUFS | Errno::NOMEM | Errno::AGAIN if to.is_unix() => {
+            format!("their client took nothing for {}", waited(limits::WRITE_WAIT))
+        }
+        Errno::DESTADDRREQ if to.is_unix() => message::UNNAMED.to_owned(),
+        Errno::CONNREFUSED | Errno::NOENT if to.is_unix() => "their client is gone".to_owned(),
+        Errno::PERM if to.is_unix() => "their client hears somebody else only (it is connected)".to_owned(),
+        Errno::NOBUFS | Errno::NOMEM | Errno::AGAIN => {
+            format!("the queue of the interface was full for {}", waited(limits::DATAGRAM_SEND_WAIT))
+        }
+        // No answer goes to a broadcast address, so that it can only be a firewall.
+        Errno::ACCESS if !to.is_unix() => words_of_sending(&std::io::Error::from(Errno::PERM)),
+        other => words_of_sending(&std::io::Error::from(other)),
     }
 }

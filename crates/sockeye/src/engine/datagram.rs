@@ -1,5 +1,7 @@
 //! A datagram socket that serves: a play for each peer, which costs nothing while it stands at its beginning.
 
+mod unix;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::io;
@@ -20,7 +22,8 @@ use crate::failure::{Failure, Kind};
 use crate::limits;
 use crate::net::listen::Socket;
 use crate::net::session::ServerLayers;
-use crate::sys::datagrams::{self, Arrival, Inbox};
+use crate::sys::datagrams::{self, Arrival, Inbox, PeerAddress};
+use unix::Unix;
 
 /// Entries of peers that are gone that may stand among the wakes.
 const STALE: usize = 4096;
@@ -53,6 +56,8 @@ pub(super) struct DatagramServer {
     pub(super) programs: Option<Box<Programs>>,
     guard: Guard,
     answers: Answers,
+    /// Where it is a Unix socket.
+    unix: Option<Box<Unix>>,
     /// The system tells of answers that it or a network did not deliver: where plays are judged.
     tells_errors: bool,
     peers: HashMap<Pair, Peer>,
@@ -74,10 +79,13 @@ pub(super) struct DatagramServer {
 
 impl DatagramServer {
     pub(super) fn new(socket: Socket, behaviour: Behaviour, guard: Guard, is_judged: bool) -> Self {
-        datagrams::take_many(&socket.fd);
+        let unix = (socket.endpoint.protocol == Protocol::UnixDgram).then(Box::<Unix>::default);
+        if unix.is_none() {
+            datagrams::take_many(&socket.fd);
+        }
         let v6 = matches!(&socket.endpoint.name, Name::Inet(address) if address.is_ipv6());
         // Without it, what a full queue of an interface drops looks like sent (udp(7)).
-        let tells_errors = is_judged && datagrams::report_errors(&socket.fd, v6, true).is_ok();
+        let tells_errors = is_judged && unix.is_none() && datagrams::report_errors(&socket.fd, v6, true).is_ok();
         let wildcard = matches!(&socket.endpoint.name, Name::Inet(address) if address.ip().is_unspecified());
         let origin = Arc::new(Origin::listener(socket.endpoint.clone(), behaviour, ServerLayers::default()));
         Self {
@@ -85,7 +93,8 @@ impl DatagramServer {
             origin,
             programs: None,
             guard,
-            answers: Answers::default(),
+            answers: Answers::new(unix.as_ref().map(|unix| unix.peers())),
+            unix,
             tells_errors,
             peers: HashMap::new(),
             memory: 0,
@@ -100,9 +109,15 @@ impl DatagramServer {
         }
     }
 
+    /// Whether it is a socket over IP.
+    pub(super) fn is_inet(&self) -> bool {
+        self.unix.is_none()
+    }
+
     /// Takes and answers what has come. An error of one datagram, or of an earlier answer that nobody took, is none of
     /// the socket.
-    pub(super) fn ready(&mut self, inbox: &mut Inbox, context: &mut Context<'_>) {
+    pub(super) fn ready(&mut self, inbox: Option<&mut Inbox>, context: &mut Context<'_>) {
+        let Some(inbox) = inbox.filter(|_| self.unix.is_none()) else { return self.take_from_unix(context) };
         if self.tells_errors {
             datagrams::forget_errors(&self.socket.fd);
         }
@@ -118,7 +133,7 @@ impl DatagramServer {
             } else {
                 for arrival in inbox.arrivals() {
                     for payload in arrival.datagrams() {
-                        self.answer(payload, arrival.from, arrival.to, context);
+                        self.answer(payload, arrival.from.into(), arrival.to, context);
                     }
                 }
             }
@@ -139,6 +154,7 @@ impl DatagramServer {
     fn discard(&mut self, inbox: &Inbox, context: &mut Context<'_>) {
         let mut run: Option<(Pair, Exchange)> = None;
         for Arrival { bytes, from, to, .. } in inbox.arrivals() {
+            let from = from.into();
             if let Err(withheld) = self.admit(from, bytes, Reflected::No, context) {
                 *self.withheld.entry(withheld).or_default() += 1;
                 continue;
@@ -157,11 +173,13 @@ impl DatagramServer {
 
     fn admit(
         &mut self,
-        from: SocketAddr,
+        from: PeerAddress,
         bytes: &[u8],
         ours: Reflected,
         context: &Context<'_>,
     ) -> Result<(), Withheld> {
+        // Nobody writes another's name over a Unix socket.
+        let PeerAddress::Inet(from) = from else { return Ok(()) };
         if !context.gate.admits(from.ip()) {
             return Err(Withheld::KeptOut);
         }
@@ -185,11 +203,13 @@ impl DatagramServer {
         }
     }
 
-    fn answer(&mut self, payload: &[u8], from: SocketAddr, to: Option<IpAddr>, context: &mut Context<'_>) {
+    fn answer(&mut self, payload: &[u8], from: PeerAddress, to: Option<IpAddr>, context: &mut Context<'_>) {
         let source = to.filter(|_| self.wildcard);
         let ours = match &self.origin.behaviour {
             // Without a budget nothing is held against anybody, and a long transcript is not searched for it.
-            Behaviour::Play(script) if self.guard.is_on() && script.could_say(payload) => Reflected::Yes,
+            Behaviour::Play(script) if self.unix.is_none() && self.guard.is_on() && script.could_say(payload) => {
+                Reflected::Yes
+            }
             Behaviour::Play(_) | Behaviour::Discard | Behaviour::Site(_) | Behaviour::Exec(_) => Reflected::No,
             Behaviour::Echo => Reflected::IfRepeated,
         };
@@ -356,12 +376,17 @@ impl DatagramServer {
 
     /// Queues an answer if the guard lets it out.
     fn send(&mut self, payload: &[u8], pair: Pair, came: usize, exchange: &mut Exchange, context: &Context<'_>) {
-        if self.answers.is_full() {
+        if self.answers.is_full(pair.0) {
             exchange.withheld += 1;
-            *self.withheld.entry(Withheld::NoRoom).or_default() += 1;
+            let why = if pair.0.is_unix() { Withheld::NotRead } else { Withheld::NoRoom };
+            *self.withheld.entry(why).or_default() += 1;
             return;
         }
-        match self.guard.answer(pair.0.ip(), came as u64, payload.len() as u64, context.now) {
+        let let_out = match pair.0.ip() {
+            Some(ip) => self.guard.answer(ip, came as u64, payload.len() as u64, context.now),
+            None => Ok(()),
+        };
+        match let_out {
             Ok(()) => {
                 self.answers.push(payload, pair);
                 exchange.from_server += payload.len() as u64;
@@ -540,15 +565,24 @@ impl DatagramServer {
         }
     }
 
-    fn conversation(&self, from: SocketAddr, source: Option<IpAddr>, number: u64) -> Conversation {
+    /// A peer's name.
+    pub(super) fn name_of(&self, peer: PeerAddress) -> Name {
+        match peer {
+            PeerAddress::Inet(address) => Name::Inet(address),
+            PeerAddress::Unix(number) => self.unix.as_ref().map_or(Name::Unnamed, |unix| unix.name_of(number)),
+        }
+    }
+
+    fn conversation(&self, from: PeerAddress, source: Option<IpAddr>, number: u64) -> Conversation {
         let server = match (&self.socket.endpoint.name, source) {
             (Name::Inet(address), Some(source)) => Name::Inet(SocketAddr::new(source, address.port())),
             (name, _) => name.clone(),
         };
-        Conversation { number, protocol: Protocol::Udp, server, client: Name::Inet(from), to: None }
+        let (protocol, client) = (self.socket.endpoint.protocol, self.name_of(from));
+        Conversation { number, protocol, server, client, to: None }
     }
 
-    fn open(&self, from: SocketAddr, source: Option<IpAddr>, context: &mut Context<'_>) -> Exchange {
+    fn open(&self, from: PeerAddress, source: Option<IpAddr>, context: &mut Context<'_>) -> Exchange {
         let number = context.tally.next_number();
         context.observer.observe(Event::Opened(self.conversation(from, source, number)));
         let first = self.answers.next_number();
@@ -563,7 +597,7 @@ impl DatagramServer {
     /// A conversation is over, once its answers have left.
     fn close(
         &mut self,
-        from: SocketAddr,
+        from: PeerAddress,
         source: Option<IpAddr>,
         exchange: Exchange,
         by: Closer,
@@ -591,7 +625,8 @@ impl DatagramServer {
         let lost = match loss {
             Some(loss) => Some((Kind::AnswersLost, loss.words())),
             None if exchange.withheld > 0 && context.is_judged => {
-                let words = format!("{} of the answers were held back (--udp-budget)", exchange.withheld);
+                let why = if from.is_unix() { Withheld::NotRead.reason() } else { "--udp-budget" };
+                let words = format!("{} of the answers were held back ({why})", exchange.withheld);
                 Some((Kind::AnswersWithheld, words))
             }
             None => None,

@@ -59,6 +59,8 @@ pub(crate) enum Withheld {
     Rate,
     /// The system has no room for what was said before.
     NoRoom,
+    /// The client of a Unix socket does not read what it was told before.
+    NotRead,
     /// It may not come in.
     KeptOut,
 }
@@ -73,6 +75,7 @@ impl Withheld {
             Self::Loop => "a source that gives back our own words is taken for another server (--udp-budget off)",
             Self::Amplification => "off the loopback at most 3 bytes go out for each byte in (--udp-budget)",
             Self::Rate => "off the loopback at most 50 datagrams a second go to a network (--udp-budget)",
+            Self::NotRead => "1024 answers or 256 KiB of them wait already for a client that does not read them",
             Self::NoRoom => "256 KiB of answers wait already: the interface does not take them",
         }
     }

@@ -185,16 +185,15 @@ impl Loop {
             .collect();
         let mut own = Self::idle(poller, bounds, observer, Instant::now());
         for Listening { socket, behaviour, layers } in sockets {
-            if socket.endpoint.protocol == Protocol::Udp {
+            if socket.endpoint.protocol.has_no_end() && !socket.has_one_client() {
                 own.poller.add(&socket.fd, Token::Datagrams(own.datagrams.len() as u32), Interest::Read)?;
                 own.order.push((true, own.datagrams.len()));
                 let guard = || Guard::new(own.bounds.budget, own_ports.clone());
-                let programs = match &behaviour {
-                    Behaviour::Exec(_) => Some(Programs::new(&socket, guard())?),
-                    _ => None,
-                };
+                let runs_programs = matches!(behaviour, Behaviour::Exec(_));
                 let mut server = DatagramServer::new(socket, behaviour, guard(), own.bounds.is_judged());
-                server.programs = programs.map(Box::new);
+                if runs_programs {
+                    server.programs = Some(Box::new(Programs::new(&server.socket, guard(), server.unix_peers())?));
+                }
                 own.datagrams.push(server);
             } else {
                 own.poller.add(&socket.fd, Token::Listener(own.listeners.len() as u32), Interest::Read)?;
@@ -215,7 +214,7 @@ impl Loop {
         }
         let storage = Self::storage_for(&own.origins)?;
         own.take_storage(storage)?;
-        own.inbox = (!own.datagrams.is_empty()).then(Inbox::new);
+        own.inbox = own.datagrams.iter().any(DatagramServer::is_inet).then(Inbox::new);
         (own.stop, own.reload) = (Some(stop), reload);
         if is_one_of_several {
             own.spawn_workers();
@@ -611,11 +610,7 @@ impl Loop {
 
     /// Answers the datagrams that have come to a socket.
     fn serve_datagrams(&mut self, index: usize) {
-        self.with_datagrams(index, |server, inbox, context| {
-            if let Some(inbox) = inbox {
-                server.ready(inbox, context);
-            }
-        });
+        self.with_datagrams(index, |server, inbox, context| server.ready(inbox, context));
         self.serve_programs(index);
     }
 }

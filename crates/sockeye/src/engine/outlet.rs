@@ -10,13 +10,15 @@ use transcript::Moment;
 
 use super::answers::Pair;
 use super::guard::{Guard, Withheld};
-use crate::sys::datagrams::Outbox;
+use crate::sys::datagrams::{Outbox, UnixPeers};
 
 /// What all conversations of a datagram socket share.
 #[derive(Debug)]
 pub(super) struct Outlet {
     socket: OwnedFd,
     guard: Mutex<Guard>,
+    /// Where the peers of a Unix socket are.
+    unix: Option<Arc<UnixPeers>>,
     withheld: Mutex<HashMap<Withheld, u64>>,
 }
 
@@ -45,8 +47,8 @@ pub(super) enum Unsent {
 }
 
 impl Outlet {
-    pub(super) fn new(socket: OwnedFd, guard: Guard) -> Self {
-        Self { socket, guard: Mutex::new(guard), withheld: Mutex::default() }
+    pub(super) fn new(socket: OwnedFd, guard: Guard, unix: Option<Arc<UnixPeers>>) -> Self {
+        Self { socket, guard: Mutex::new(guard), unix, withheld: Mutex::default() }
     }
 
     /// What was kept back since the last look.
@@ -71,23 +73,26 @@ impl OnePeer {
     /// It was not sent.
     pub(super) fn send(&mut self, payload: &[u8], now: Moment) -> Result<(), Unsent> {
         // What waited was let out before.
-        if self.again.is_none() {
+        if self.again.is_none()
+            && let Some(ip) = self.pair.0.ip()
+        {
             let mut guard = self.outlet.guard.lock().unwrap_or_else(PoisonError::into_inner);
             let credit = std::mem::take(&mut self.credit);
-            if let Err(withheld) = guard.answer(self.pair.0.ip(), credit, payload.len() as u64, now) {
+            if let Err(withheld) = guard.answer(ip, credit, payload.len() as u64, now) {
                 let mut counts = self.outlet.withheld.lock().unwrap_or_else(PoisonError::into_inner);
                 *counts.entry(withheld).or_default() += 1;
                 return Err(Unsent::Withheld);
             }
         }
         self.again = None;
-        let (mut outbox, mut refused) = (Outbox::default(), Vec::new());
+        let (mut outbox, mut refused) = (Outbox::to_unix(self.outlet.unix.clone()), Vec::new());
         outbox.push(payload, self.pair.0, self.pair.1);
         outbox.send(&self.outlet.socket, &mut refused);
-        match refused.first() {
-            _ if !outbox.is_empty() => Err(Unsent::Full),
-            Some(refused) => Err(Unsent::Refused(refused.error)),
-            None => Ok(()),
+        if !outbox.is_empty() {
+            // Whoever says it keeps it.
+            outbox.give_up(u64::MAX, &mut refused);
+            return Err(Unsent::Full);
         }
+        refused.first().map_or(Ok(()), |refused| Err(Unsent::Refused(refused.error)))
     }
 }

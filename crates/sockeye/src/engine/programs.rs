@@ -12,10 +12,11 @@ use super::outlet::{OnePeer, Outlet};
 use super::reactor::token::Key;
 use super::threads::Membership;
 use super::{Behaviour, Loop};
-use crate::event::{Conversation, Event, Name, Protocol};
-use crate::gate::{Gate, KeptOut, Pass, WhenFull};
+use crate::event::{Conversation, Event, Name};
+use crate::gate::{Gate, KeptOut, Pass, WhenFull, who};
 use crate::limits;
 use crate::net::listen::Socket;
+use crate::sys::datagrams::{PeerAddress, UnixPeers};
 
 /// Datagrams of peers whose program has no room yet.
 const MOST_WAITING: usize = 1024;
@@ -48,8 +49,8 @@ enum No {
 impl Programs {
     /// # Errors
     /// As dup(2).
-    pub(super) fn new(socket: &Socket, guard: Guard) -> std::io::Result<Self> {
-        let outlet = Arc::new(Outlet::new(socket.fd.try_clone()?, guard));
+    pub(super) fn new(socket: &Socket, guard: Guard, unix: Option<Arc<UnixPeers>>) -> std::io::Result<Self> {
+        let outlet = Arc::new(Outlet::new(socket.fd.try_clone()?, guard, unix));
         let (channels, arrived, waiting) = Default::default();
         Ok(Self { origin: 0, outlet, channels, arrived, waiting, bytes: 0 })
     }
@@ -62,6 +63,12 @@ impl Programs {
     /// What programs said and the guard kept back since the last look.
     pub(super) fn outlet(&self) -> &Outlet {
         &self.outlet
+    }
+
+    /// Whose program runs, or waits for room.
+    pub(super) fn peers(&self) -> impl Iterator<Item = PeerAddress> {
+        let waiting = self.waiting.iter().chain(&self.arrived).map(|(pair, _)| pair.0);
+        self.channels.keys().map(|pair| pair.0).chain(waiting)
     }
 
     /// Whether anyone waits for room.
@@ -145,7 +152,7 @@ impl Loop {
             }
             Err(No::Never) => return true,
             Err(No::Refused(why)) => {
-                let error = format!("{}: {} {why}", self.datagrams[index].socket.endpoint, pair.0.ip());
+                let error = format!("{}: {} {why}", self.datagrams[index].socket.endpoint, who(pair.0.ip()));
                 self.resources.observer.observe(Event::Dropped { count: 1, error });
                 return true;
             }
@@ -168,11 +175,9 @@ impl Loop {
             return Err(No::Full(why));
         }
         let address = pair.0.ip();
-        gate.judge(Some(address), self.live()).map_err(|why| match why {
+        gate.judge(address, self.live()).map_err(|why| match why {
             KeptOut::Full(most) if gate.when_full == WhenFull::Wait => No::Full(Gate::words_of_full(most)),
-            KeptOut::FullOfAddress(_) if gate.when_full == WhenFull::Wait => {
-                No::Full(gate.words_of_waiting(Some(address)))
-            }
+            KeptOut::FullOfAddress(_) if gate.when_full == WhenFull::Wait => No::Full(gate.words_of_waiting(address)),
             why => No::Refused(why.to_string()),
         })
     }
@@ -183,12 +188,12 @@ impl Loop {
         let (Some(programs), Behaviour::Exec(exec)) = (&server.programs, &server.origin.behaviour) else { return };
         let mut agent = Agent::new(&server.origin.behaviour);
         agent.take_permit(exec.take_permit());
-        let local = local_name(&server.socket, pair.1);
+        let (peer, local) = (server.name_of(pair.0), local_name(&server.socket, pair.1));
         let line = Line::OnePeer(Box::new(OnePeer::new(&programs.outlet, pair, index)));
         let number = self.resources.tally.next_number();
         let identity = Identity {
             number,
-            peer: Name::Inet(pair.0),
+            peer: peer.clone(),
             local: local.map(Box::new),
             origin: programs.origin,
             permit: None,
@@ -196,9 +201,9 @@ impl Loop {
         };
         self.resources.observer.observe(Event::Opened(Conversation {
             number,
-            protocol: Protocol::Udp,
+            protocol: server.socket.endpoint.protocol,
             server: identity.local.as_deref().unwrap_or(&server.socket.endpoint.name).clone(),
-            client: Name::Inet(pair.0),
+            client: peer,
             to: None,
         }));
         if let Some(Membership { workers, worker, .. }) = &self.member {

@@ -413,6 +413,9 @@ fn bind_path(path: &Path, protocol: Protocol, options: &AddressOptions) -> Resul
     let bound = (|| {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let fd = socket_with(AddressFamily::UNIX, message::kind(protocol), flags, None)?;
+        if protocol == Protocol::UnixDgram {
+            datagrams::send_many(&fd);
+        }
         options::apply(&fd, options, protocol, true)?;
         bind_to(&fd, &path::address(path)?)?;
         let file = (!is_abstract).then(|| OwnFile::new(path));

@@ -100,6 +100,9 @@ pub(crate) fn own_name(fd: impl AsFd) -> Name {
 /// What to say of a client's end that has no name.
 pub(crate) const UNNAMED: &str = "their client has no name to be answered at (bind it to a path or an abstract name)";
 
+/// The same of the client at hand.
+pub(crate) const NAMELESS: &str = "the client has no name to be answered at (bind it to a path or an abstract name)";
+
 #[cfg(test)]
 mod tests {
     use rustix::net::{SendFlags, send, socketpair};

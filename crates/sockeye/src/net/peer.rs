@@ -11,8 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    RecvFlags, SendFlags, Shutdown, bind, connect, connect_unspec, getsockname, recvfrom, send, sendto, shutdown,
-    sockopt,
+    RecvFlags, SendFlags, Shutdown, SocketAddrAny, SocketAddrUnix, bind, connect, connect_unspec, getsockname,
+    recvfrom, send, sendto, shutdown, sockopt,
 };
 
 use super::message::{self, Received};
@@ -32,6 +32,30 @@ pub(crate) struct Peer<F> {
     others: Mutex<Others>,
     has_end: bool,
     ended: AtomicBool,
+    /// Where a client of a Unix socket that listens is; none if it has no name.
+    client: Option<SocketAddrUnix>,
+}
+
+/// Who sent a datagram to a socket that listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sender {
+    Inet(SocketAddr),
+    /// One without a name cannot be answered.
+    Unix(Option<SocketAddrUnix>),
+}
+
+impl Sender {
+    pub(crate) fn name(&self) -> Name {
+        match self {
+            Self::Inet(address) => Name::Inet(*address),
+            Self::Unix(address) => address.as_ref().map_or(Name::Unnamed, message::name),
+        }
+    }
+
+    pub(crate) fn of_unix(from: Option<SocketAddrAny>) -> Self {
+        let from = from.and_then(|from| SocketAddrUnix::try_from(from).ok());
+        Self::Unix(from.filter(|from| message::name(from) != Name::Unnamed))
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -46,13 +70,15 @@ enum State {
     Known(SocketAddr),
     /// A Unix socket that is connected to it: nobody else is ever heard.
     Only,
+    /// A Unix socket that listens, and the client that it heard first. Where it is connected to it, nobody else gets through.
+    Client { is_connected: bool },
 }
 
 /// Datagrams of others that came before the peer was known, and what may be kept of them.
 #[derive(Debug, Default)]
 struct Others {
     keeps: bool,
-    kept: VecDeque<(SocketAddr, Vec<u8>)>,
+    kept: VecDeque<(Sender, Vec<u8>)>,
 }
 
 /// Most datagrams of others that are kept for a later conversation.
@@ -115,7 +141,20 @@ impl<F: AsFd> Peer<F> {
     fn at(socket: F, state: State) -> Self {
         let (others, ignored, ended) = (Mutex::default(), AtomicU64::new(0), AtomicBool::new(false));
         let state = Mutex::new(state);
-        Self { socket, state, ignored, drops_before: 0, has_spoken: false, others, has_end: false, ended }
+        let (has_spoken, has_end) = (false, false);
+        Self { socket, state, ignored, drops_before: 0, has_spoken, others, has_end, ended, client: None }
+    }
+
+    /// The peer of a Unix socket that was connected to it before it came to us.
+    pub(crate) fn connected(socket: F) -> Self {
+        Self::at(socket, State::Only)
+    }
+
+    /// The client of a Unix socket that listens. One that keeps what others send for later does not keep them away.
+    pub(crate) fn of_listener(socket: F, client: Option<SocketAddrUnix>, keeps: bool) -> Self {
+        let is_connected = !keeps && client.as_ref().is_some_and(|client| connect(&socket, client).is_ok());
+        let others = Mutex::new(Others { keeps, kept: VecDeque::new() });
+        Self { others, client, has_spoken: true, ..Self::at(socket, State::Client { is_connected }) }
     }
 
     /// Whether it can say that nothing more comes.
@@ -133,7 +172,12 @@ impl<F: AsFd> Peer<F> {
 
     /// Whether a full queue of the peer's keeps whoever sends waiting, and loses nothing.
     pub(crate) fn waits_for_room(&self) -> bool {
-        self.is_only()
+        self.is_unix()
+    }
+
+    /// Whether poll(2) tells that the peer has room.
+    pub(crate) fn tells_of_room(&self) -> bool {
+        !matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Client { is_connected: false })
     }
 
     /// Whether both directions are over.
@@ -158,17 +202,26 @@ impl<F: AsFd> Peer<F> {
         self.ended.load(Ordering::Relaxed)
     }
 
-    fn is_only(&self) -> bool {
-        matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Only)
+    fn is_unix(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(*state, State::Only | State::Client { .. })
     }
 
     /// One message of a Unix socket. At the end it has none, and says that it has ended.
     fn receive_only(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let received = match message::receive(&self.socket, buffer, self.has_end) {
+        let (received, from) = match message::receive(&self.socket, buffer, self.has_end) {
             // A peer of datagrams talks to somebody else for now, and can still be told.
             Err(Errno::CONNRESET) if !self.has_end => return Err(Errno::AGAIN),
-            received => received?.0,
+            received => received?,
         };
+        if matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Client { .. }) {
+            let from = Sender::of_unix(from);
+            if !matches!(&from, Sender::Unix(from) if *from == self.client) {
+                let length = if let Received::Message(length) = received { length } else { 0 };
+                self.pass_over(from, &buffer[..length]);
+                return Err(Errno::INTR);
+            }
+        }
         match received {
             Received::Message(length) => Ok(length),
             // It is not whole: what it says would be another thing.
@@ -186,11 +239,12 @@ impl<F: AsFd> Peer<F> {
         let state = Mutex::new(State::Known(peer));
         let others = Mutex::new(Others { keeps, kept: VecDeque::new() });
         let (ignored, ended) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { socket, state, ignored, drops_before, has_spoken: true, others, has_end: false, ended }
+        let (has_spoken, has_end) = (true, false);
+        Self { socket, state, ignored, drops_before, has_spoken, others, has_end, ended, client: None }
     }
 
     /// What others had sent, in the order in which it came.
-    pub(crate) fn into_kept(self) -> VecDeque<(SocketAddr, Vec<u8>)> {
+    pub(crate) fn into_kept(self) -> VecDeque<(Sender, Vec<u8>)> {
         self.others.into_inner().unwrap_or_else(PoisonError::into_inner).kept
     }
 
@@ -205,7 +259,7 @@ impl<F: AsFd> Peer<F> {
     }
 
     /// A datagram of somebody else.
-    fn pass_over(&self, from: SocketAddr, datagram: &[u8]) {
+    fn pass_over(&self, from: Sender, datagram: &[u8]) {
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         if others.keeps && others.kept.len() < KEPT {
             others.kept.push_back((from, datagram.to_vec()));
@@ -239,11 +293,17 @@ impl<F: AsFd> Peer<F> {
                 sendto(&self.socket, bytes, SendFlags::NOSIGNAL, &address)
             }
             State::Known(_) => send(&self.socket, bytes, SendFlags::NOSIGNAL),
-            // Whoever waits for room waits for other things too.
-            State::Only => match send(&self.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-                Err(Errno::CONNRESET) if !self.has_end => Err(Errno::INTR),
-                sent => sent,
+            State::Client { is_connected: false } => match &self.client {
+                Some(client) => sendto(&self.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT, client),
+                None => Err(Errno::DESTADDRREQ),
             },
+            // Whoever waits for room waits for other things too.
+            State::Only | State::Client { is_connected: true } => {
+                match send(&self.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                    Err(Errno::CONNRESET) if !self.has_end => Err(Errno::INTR),
+                    sent => sent,
+                }
+            }
         }
     }
 
@@ -252,7 +312,7 @@ impl<F: AsFd> Peer<F> {
     /// # Errors
     /// As recvfrom(2); `EAGAIN` also if what was there came from somebody else.
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        if self.is_only() {
+        if self.is_unix() {
             return self.receive_only(buffer);
         }
         let (_, length, from) = recvfrom(&self.socket, buffer, RecvFlags::DONTWAIT)?;
@@ -266,7 +326,7 @@ impl<F: AsFd> Peer<F> {
 
     /// From now on many datagrams are received at a time, and [`Self::receive`] must not be used.
     pub(crate) fn take_many(&self) {
-        if !self.is_only() {
+        if !self.is_unix() {
             datagrams::take_many(&self.socket);
         }
     }
@@ -277,7 +337,7 @@ impl<F: AsFd> Peer<F> {
     /// As recvmmsg(2).
     pub(crate) fn receive_many(&self, inbox: &mut Inbox, mut each: impl FnMut(&[u8])) -> io::Result<usize> {
         let mut taken = 0;
-        if self.is_only() {
+        if self.is_unix() {
             let mut buffer = vec![0; message::LARGEST];
             while taken < MANY {
                 match self.receive_only(&mut buffer) {
@@ -299,7 +359,7 @@ impl<F: AsFd> Peer<F> {
                     taken += 1;
                 }
             } else {
-                arrival.datagrams().for_each(|datagram| self.pass_over(arrival.from, datagram));
+                arrival.datagrams().for_each(|datagram| self.pass_over(Sender::Inet(arrival.from), datagram));
             }
         }
         Ok(taken)
@@ -309,7 +369,7 @@ impl<F: AsFd> Peer<F> {
     fn knows(&self, from: SocketAddr) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match *state {
-            State::Many(_) | State::Only => true,
+            State::Many(_) | State::Only | State::Client { .. } => true,
             State::Known(address) | State::Answered(address) => same(from, address),
             State::Asked(address) if from.ip() == address.ip() => {
                 // The kernel keeps the others away from now on, and tells of a port that closes.

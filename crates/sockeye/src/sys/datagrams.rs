@@ -4,11 +4,13 @@
 mod header;
 mod inbox;
 mod outbox;
+mod peers;
 
 use std::os::fd::{AsFd, AsRawFd};
 
 pub(crate) use inbox::{Arrival, Inbox};
 pub(crate) use outbox::{Outbox, Refused};
+pub(crate) use peers::{PeerAddress, UnixPeers};
 
 use rustix::net::RecvFlags;
 
@@ -36,6 +38,14 @@ pub(crate) fn tell_destination(fd: impl AsFd, v6: bool) -> Result<(), rustix::io
 pub(crate) fn take_many(fd: impl AsFd) {
     let _ = option::set(&fd, libc::IPPROTO_UDP, libc::UDP_GRO, 1);
     let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&fd, QUEUE);
+}
+
+/// Room for many answers that clients of a Unix socket have not read: it is the server's, and a client that is connected to it
+/// takes of it what it does not read (unix(7)).
+pub(crate) fn send_many(fd: impl AsFd) {
+    if option::set(&fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, QUEUE as i32).is_err() {
+        let _ = rustix::net::sockopt::set_socket_send_buffer_size(&fd, QUEUE);
+    }
 }
 
 /// How many datagrams the kernel dropped because a socket's queue was full, or their checksum wrong (`SO_MEMINFO`). The
@@ -113,7 +123,7 @@ mod tests {
                     assert_eq!(arrival.from, client.local_addr().unwrap());
                     for datagram in arrival.datagrams() {
                         lengths.push(datagram.len());
-                        outbox.push(datagram, arrival.from, Some(server.local_addr().unwrap().ip()));
+                        outbox.push(datagram, arrival.from.into(), Some(server.local_addr().unwrap().ip()));
                     }
                 }
             }
@@ -158,7 +168,7 @@ mod tests {
             for singly in [false, true] {
                 outbox.singly = singly;
                 for (client, length) in [(0, 5), (0, 5), (0, 3), (0, 3), (0, 4), (1, 4), (0, 0), (0, 0), (0, 9)] {
-                    outbox.push(&[b'x'; 9][..length], clients[client].local_addr().unwrap(), own);
+                    outbox.push(&[b'x'; 9][..length], clients[client].local_addr().unwrap().into(), own);
                 }
                 assert_eq!(outbox.entries.len(), if singly { 9 } else { 7 });
                 assert_eq!(refused(&mut outbox, &server), []);
@@ -169,7 +179,7 @@ mod tests {
                 assert_eq!(clients[1].recv(&mut buffer).unwrap(), 4);
             }
             for _ in 0..200 {
-                outbox.push(b"much", clients[0].local_addr().unwrap(), None);
+                outbox.push(b"much", clients[0].local_addr().unwrap().into(), None);
             }
             outbox.take_apart(1);
             outbox.singly = false;
@@ -202,7 +212,7 @@ mod tests {
     fn a_datagram_that_cannot_go_does_not_hold_up_the_others() {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let to = client.local_addr().unwrap();
+        let to = client.local_addr().unwrap().into();
         let mut outbox = Outbox::default();
         outbox.push(b"first", to, None);
         outbox.push(&vec![0; LARGEST - 1], to, None);

@@ -624,12 +624,12 @@ impl Roles {
             Some(Scheme::Ws | Scheme::Wss) if cfg!(feature = "http") => Some(Protocol::Tcp),
             Some(Scheme::Tls) => Some(Protocol::Tcp),
             _ if address.is_local() => Some(listen::protocol_of_local(address)),
-            Some(Scheme::UnixSeqpacket) if self.over.is_none() && !self.runs_programs() => {
-                Some(Protocol::UnixSeqpacket)
+            Some(scheme @ (Scheme::UnixDgram | Scheme::UnixSeqpacket)) if self.over.is_some() => {
+                let help = "files are served over streams: write unix:PATH";
+                return Err(ServeError::Address(AddressError::not_here(scheme, help)));
             }
-            Some(scheme @ (Scheme::UnixDgram | Scheme::UnixSeqpacket)) => {
-                return Err(ServeError::Address(AddressError::not_yet(scheme)));
-            }
+            Some(Scheme::UnixDgram) => Some(Protocol::UnixDgram),
+            Some(Scheme::UnixSeqpacket) => Some(Protocol::UnixSeqpacket),
             _ if address.is_unix() => Some(Protocol::Unix),
             _ if self.over.is_some() => Some(Protocol::Tcp),
             Some(scheme @ (Scheme::Http | Scheme::Https)) => {

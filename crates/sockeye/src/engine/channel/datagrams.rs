@@ -46,6 +46,10 @@ impl Channel {
                 self.rest_until(context);
                 ChannelStatus::Open
             }
+            Agent::Child(_) => {
+                context.heard(message);
+                self.hear_packet(message, context)
+            }
             _ => self.hear_datagram(Some(message), context),
         }
     }

@@ -279,8 +279,9 @@ impl Channel {
             // Nothing is read now, and the kernel would tell of the error without end.
             fate = match self.line.take_error() {
                 Err(error) => self.socket_failed(error, context),
-                // Both directions are shut and no error stands: there is no peer to say anything to.
-                Ok(()) if self.ended => self.reset(context),
+                // Both directions are shut and no error stands: there is no peer to say anything to. A program that said all that
+                // it had to say may go on.
+                Ok(()) if self.ended && !self.child_has_shut() => self.reset(context),
                 Ok(()) => ChannelStatus::Open,
             };
         }

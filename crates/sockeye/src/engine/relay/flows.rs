@@ -142,7 +142,7 @@ impl Flow {
         if let Some(capture) = &self.capture {
             capture.datagram(End::Far, &self.own, &Name::Inet(self.to), datagram);
         }
-        outbox.push(datagram, self.to, None);
+        outbox.push(datagram, self.to.into(), None);
     }
 }
 
@@ -241,7 +241,7 @@ impl Loop {
                     Some(weather) => weather.take(datagram, self.now),
                     None => {
                         flow.tell_answer(datagram);
-                        flows.down[flow.near].push(datagram, flow.peer, flow.source);
+                        flows.down[flow.near].push(datagram, flow.peer.into(), flow.source);
                     }
                 }
             }
@@ -286,7 +286,7 @@ impl Loop {
                 if let Some(capture) = &flow.capture {
                     capture.datagram(End::Far, &flow.own, &Name::Inet(flow.to), &datagram);
                 }
-                flows.up.push(&datagram, flow.to, None);
+                flows.up.push(&datagram, flow.to.into(), None);
             }
             wakes = weather.wakes();
             flows.up.send(&flow.fd, &mut flows.refused);
@@ -298,7 +298,7 @@ impl Loop {
                     let Conversation { client, server, .. } = &flow.conversation;
                     capture.datagram(End::Near, server, client, &datagram);
                 }
-                flows.down[flow.near].push(&datagram, flow.peer, flow.source);
+                flows.down[flow.near].push(&datagram, flow.peer.into(), flow.source);
             }
             wakes = wakes.into_iter().chain(weather.wakes()).min();
         }

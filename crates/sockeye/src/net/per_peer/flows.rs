@@ -315,7 +315,7 @@ impl Flows {
         flow.last = Instant::now();
         let to = match &flow.peer {
             Peer::Inet(to, from) => {
-                self.outbox.push(message, *to, *from);
+                self.outbox.push(message, (*to).into(), *from);
                 return true;
             }
             Peer::Unnamed => {

@@ -1,12 +1,16 @@
 //! Sending datagrams.
 
+use std::collections::HashSet;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
 
 use rustix::io::Errno;
+use rustix::net::{SendFlags, sendto};
 
 use super::header::{CONTROL, Control, no_header, no_name, write_address, write_control, write_source};
+use super::peers::{PeerAddress, UnixPeers};
 use super::{BATCH, LARGEST};
 
 /// The longest datagrams that are sent as one: on most ways they fit into a frame. And how many (`UDP_MAX_SEGMENTS`).
@@ -30,6 +34,8 @@ pub(crate) struct Outbox {
     pub(super) singly: bool,
     /// How many datagrams were ever added: the number of the next one.
     pushed: u64,
+    /// Where the peers of a Unix socket are.
+    unix: Option<Arc<UnixPeers>>,
 }
 
 /// One datagram, or several that are sent as one.
@@ -39,7 +45,7 @@ pub(super) struct Entry {
     end: usize,
     /// How long each is; the last may be shorter, and ends the entry.
     segment: usize,
-    to: SocketAddr,
+    to: PeerAddress,
     from: Option<IpAddr>,
     /// The number of the first.
     number: u64,
@@ -48,7 +54,7 @@ pub(super) struct Entry {
 /// Datagrams to one peer that could not be sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Refused {
-    pub(crate) to: SocketAddr,
+    pub(crate) to: PeerAddress,
     pub(crate) from: Option<IpAddr>,
     /// The number of the first, in the order of adding, and how many there are.
     number: u64,
@@ -73,10 +79,11 @@ impl Entry {
         (self.end - self.start).div_ceil(self.segment.max(1)).max(1)
     }
 
-    fn takes(&self, length: usize, to: SocketAddr, from: Option<IpAddr>) -> bool {
+    fn takes(&self, length: usize, to: PeerAddress, from: Option<IpAddr>) -> bool {
         let so_far = self.end - self.start;
         self.segment >= length
             && length > 0
+            && !to.is_unix()
             && self.segment <= SEGMENT
             && so_far.is_multiple_of(self.segment)
             && so_far < SEGMENTS * self.segment
@@ -91,9 +98,17 @@ impl Entry {
 }
 
 impl Outbox {
+    /// One for the peers of a Unix socket, if there are any.
+    pub(crate) fn to_unix(unix: Option<Arc<UnixPeers>>) -> Self {
+        Self { unix, ..Self::default() }
+    }
+
     /// Adds one datagram; `from` is the local address to send it from, where that matters.
-    pub(crate) fn push(&mut self, payload: &[u8], to: SocketAddr, from: Option<IpAddr>) {
+    pub(crate) fn push(&mut self, payload: &[u8], to: PeerAddress, from: Option<IpAddr>) {
         let (start, segment, number) = (self.payloads.len(), payload.len(), self.pushed);
+        if let (Some(unix), PeerAddress::Unix(peer)) = (&self.unix, to) {
+            unix.waits(peer, number, segment);
+        }
         self.pushed += 1;
         self.payloads.extend_from_slice(payload);
         let end = self.payloads.len();
@@ -113,6 +128,11 @@ impl Outbox {
         self.entries.first().map_or(self.pushed, |entry| entry.number)
     }
 
+    /// To whom something still stands here.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = PeerAddress> {
+        self.entries.iter().map(|entry| entry.to)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -126,10 +146,10 @@ impl Outbox {
     /// It never waits.
     pub(crate) fn send(&mut self, fd: impl AsFd, refused: &mut Vec<Refused>) {
         let (mut next, mut kept, mut earlier) = (0, 0, 0);
-        // An interface without room holds up those behind it, and nobody else.
-        let mut full: Vec<SocketAddr> = Vec::new();
+        // An interface without room holds up those behind it, and nobody else; so does a Unix socket.
+        let (mut full, mut is_full) = (HashSet::new(), false);
         while next < self.entries.len() {
-            if full.len() >= FULL || full.contains(&self.entries[next].to) {
+            if is_full || full.contains(&self.entries[next].to) {
                 self.entries[kept] = self.entries[next];
                 (kept, next) = (kept + 1, next + 1);
                 continue;
@@ -139,12 +159,16 @@ impl Outbox {
                 true => batch.len(),
                 false => batch.iter().position(|entry| full.contains(&entry.to)).unwrap_or(batch.len()),
             };
+            let to = self.entries[next].to;
             match self.send_some(&fd, next, next + count) {
                 Ok(count) => (next, earlier) = (next + count.max(1), 0),
                 Err(Errno::INTR) => {}
-                Err(error) if is_of_the_network(error) && earlier < EARLIER => earlier += 1,
-                Err(Errno::AGAIN) => full.extend([self.entries[next].to; FULL]),
-                Err(Errno::NOBUFS | Errno::NOMEM) => full.push(self.entries[next].to),
+                Err(error) if is_of_the_network(error) && earlier < EARLIER && !to.is_unix() => earlier += 1,
+                Err(Errno::AGAIN) if !to.is_unix() => is_full = true,
+                Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) => {
+                    full.insert(to);
+                    is_full = full.len() >= FULL && !to.is_unix();
+                }
                 // The way out knows no segments (no checksums in hardware, or a smaller MTU): each goes by itself.
                 Err(error) if self.entries[next].count() > 1 && error != Errno::PERM && !is_of_the_network(error) => {
                     self.singly = true;
@@ -152,7 +176,9 @@ impl Outbox {
                 }
                 Err(error) => {
                     // The error is about the first of them; the others may still go.
-                    refused.push(self.entries[next].refused(error));
+                    let entry = self.entries[next];
+                    self.leaves(entry);
+                    refused.push(entry.refused(error));
                     (next, earlier) = (next + 1, 0);
                 }
             }
@@ -178,6 +204,7 @@ impl Outbox {
     /// Gives up those with a lower number, for want of room.
     pub(crate) fn give_up(&mut self, below: u64, refused: &mut Vec<Refused>) {
         let count = self.entries.iter().take_while(|entry| entry.number < below).count();
+        self.entries[..count].iter().for_each(|entry| self.leaves(*entry));
         refused.extend(self.entries.drain(..count).map(|entry| entry.refused(Errno::NOBUFS)));
         self.keep(self.entries.len());
     }
@@ -189,7 +216,26 @@ impl Outbox {
         self.entries.splice(index..=index, starts.map(single));
     }
 
+    /// One does not stand here any more.
+    fn leaves(&self, entry: Entry) {
+        if let (Some(unix), PeerAddress::Unix(peer)) = (&self.unix, entry.to) {
+            unix.left(peer, entry.end - entry.start);
+        }
+    }
+
+    /// Sends the first of some to a peer of a Unix socket. One without a name cannot be answered.
+    fn send_to_unix(&self, fd: impl AsFd, entry: Entry, peer: u32) -> Result<usize, Errno> {
+        let address = self.unix.as_ref().and_then(|unix| unix.address(peer)).ok_or(Errno::DESTADDRREQ)?;
+        let payload = &self.payloads[entry.start..entry.end];
+        sendto(fd, payload, SendFlags::DONTWAIT | SendFlags::NOSIGNAL, &address)?;
+        self.leaves(entry);
+        Ok(1)
+    }
+
     fn send_some(&mut self, fd: impl AsFd, start: usize, end: usize) -> Result<usize, Errno> {
+        if let PeerAddress::Unix(peer) = self.entries[start].to {
+            return self.send_to_unix(fd, self.entries[start], peer);
+        }
         let count = end - start;
         let mut names = [no_name(); BATCH];
         let mut controls = [Control([0; CONTROL]); BATCH];
@@ -199,7 +245,8 @@ impl Outbox {
             let payload = &mut self.payloads[entry.start..entry.end];
             vectors[index] = libc::iovec { iov_base: payload.as_mut_ptr().cast(), iov_len: payload.len() };
             let header = &mut headers[index].msg_hdr;
-            header.msg_namelen = write_address(entry.to, &mut names[index]);
+            let PeerAddress::Inet(to) = entry.to else { break };
+            header.msg_namelen = write_address(to, &mut names[index]);
             header.msg_name = (&raw mut names[index]).cast();
             header.msg_iov = &raw mut vectors[index];
             header.msg_iovlen = 1;

@@ -201,6 +201,8 @@ impl LoadOptions {
     fn protocol(&self) -> Protocol {
         match self.address.scheme {
             Some(crate::address::Scheme::Udp) => Protocol::Udp,
+            Some(crate::address::Scheme::UnixDgram) => Protocol::UnixDgram,
+            Some(crate::address::Scheme::UnixSeqpacket) => Protocol::UnixSeqpacket,
             _ if matches!(self.address.target, crate::address::Target::Unix(_)) => Protocol::Unix,
             _ => Protocol::Tcp,
         }
@@ -285,7 +287,7 @@ impl Load {
         let protocol = pieces.protocol;
         let (address, connecting) = (options.address.clone(), options.connect.clone());
         let mut target = Target::new(address, protocol, connecting);
-        if protocol == Protocol::Unix {
+        if protocol.is_unix() {
             return match options.sources[..] {
                 [] => Ok(target),
                 _ => Err(LoadError::Nothing("a path has no address to come from: leave --source out".to_owned())),

@@ -24,6 +24,8 @@ const LARGEST: usize = 65_536;
 /// Most bytes of questions that are kept to be asked of a name's next address.
 const KEPT: usize = 256 * 1024;
 
+/// How soon a queue that does not tell of room is tried again.
+const SOON: Duration = Duration::from_millis(2);
 /// How often is looked what has become of a peer that has ended.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -274,6 +276,9 @@ impl Sending<'_> {
                 }
                 // Whoever reads nothing for now keeps us waiting, over Unix sockets.
                 Err(Errno::AGAIN) if self.peer.waits_for_room() => self.wait_for_room()?,
+                Err(Errno::DESTADDRREQ) if self.peer.waits_for_room() => {
+                    return Err(Ending::SendFailed(std::io::Error::other(message::NAMELESS)));
+                }
                 Err(Errno::MSGSIZE) => return Err(Ending::TooLarge { line, length: datagram.len() }),
                 // The interface's queue is full: it empties by itself, unless nothing ever leaves it.
                 Err(error @ (Errno::NOBUFS | Errno::AGAIN)) => {
@@ -371,8 +376,12 @@ impl Sending<'_> {
     /// Waits until the peer's queue has room, or nobody waits for us any more.
     fn wait_for_room(&self) -> Result<(), Ending> {
         let socket = self.peer.socket();
-        let mut polled = [PollFd::from_borrowed_fd(socket, PollFlags::OUT), PollFd::new(&self.stop, PollFlags::IN)];
-        match poll(&mut polled, None) {
+        let (wanted, time) = match self.peer.tells_of_room() {
+            true => (PollFlags::OUT, None),
+            false => (PollFlags::empty(), Some(timespec(SOON))),
+        };
+        let mut polled = [PollFd::from_borrowed_fd(socket, wanted), PollFd::new(&self.stop, PollFlags::IN)];
+        match poll(&mut polled, time.as_ref()) {
             Ok(_) if !polled[1].revents().is_empty() => Err(Ending::SendFailed(Errno::AGAIN.into())),
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(Ending::Failed("cannot wait for the socket", error.into())),

@@ -17,7 +17,8 @@ use crate::failure::{Failure, Kind};
 use crate::gate::KeptOut;
 use crate::limits;
 use crate::net::listen::Socket;
-use crate::net::peer::Peer;
+use crate::net::message::{self, Received};
+use crate::net::peer::{Peer, Sender};
 use crate::net::secured::{SecureError, Secured};
 use crate::net::tls::TlsError;
 use crate::net::words;
@@ -58,12 +59,14 @@ pub fn listen(
         };
         let socket = &sockets[index];
         let received_before = options.progress.received();
-        let opened = if socket.endpoint.protocol == Protocol::Udp {
+        let hears_many = socket.endpoint.protocol.has_no_end() && !socket.has_one_client();
+        let opened = if hears_many {
             first_datagram(socket, &mut waiting[index], sink, options, observer)
+                .map(|(fd, sender)| (fd, sender.name(), Some(sender)))
         } else {
-            accept(socket, options, observer)
+            accept(socket, options, observer).map(|(fd, client)| (fd, client, None))
         };
-        let (fd, client) = match opened {
+        let (fd, client, sender) = match opened {
             Ok(opened) => opened,
             Err(Opening::Output(error)) => {
                 let (sent, received) = (0, options.progress.received());
@@ -84,7 +87,7 @@ pub fn listen(
             .ok()
             .and_then(|name| SocketAddr::try_from(name).ok())
             .map_or_else(|| socket.endpoint.name.clone(), Name::Inet);
-        if !keep && protocol != Protocol::Udp {
+        if !keep && !hears_many {
             // Nobody waits in vain: others are refused from here on.
             sockets.iter_mut().for_each(Socket::close);
         }
@@ -92,12 +95,18 @@ pub fn listen(
         observer.observe(Event::Opened(conversation.clone()));
         let began = Instant::now();
         let outcome = match protocol {
-            Protocol::Udp => {
-                let Name::Inet(client) = conversation.client else { continue };
-                let peer = Peer::known(fd.as_fd(), client, dropped[index], keep);
+            Protocol::Udp | Protocol::UnixDgram => {
+                let peer = match (sender, &conversation.client) {
+                    (Some(Sender::Unix(client)), _) => Peer::of_listener(fd.as_fd(), client, keep),
+                    (_, Name::Inet(client)) => Peer::known(fd.as_fd(), *client, dropped[index], keep),
+                    // It was connected when it came to us.
+                    _ => Peer::connected(fd.as_fd()),
+                };
                 let outcome = datagram::talk_with(&peer, &mut speech, input, sink, options);
                 waiting[index].extend(peer.into_kept());
-                hear_anybody(&sockets[index]);
+                if hears_many && protocol == Protocol::Udp {
+                    hear_anybody(&sockets[index]);
+                }
                 dropped[index] = datagrams::drops(&fd).unwrap_or(0);
                 // With the one that opened it.
                 Outcome { received: options.progress.received() - received_before, ..outcome }
@@ -158,7 +167,7 @@ fn secured(fd: &std::os::fd::OwnedFd, options: &TalkOptions) -> Result<Option<Se
 }
 
 /// Datagrams that came before their sender's turn.
-type Waiting = VecDeque<(SocketAddr, Vec<u8>)>;
+type Waiting = VecDeque<(Sender, Vec<u8>)>;
 
 enum Opening {
     Socket(io::Error),
@@ -228,38 +237,63 @@ fn first_datagram(
     sink: &mut Sink<'_>,
     options: &TalkOptions,
     observer: &mut dyn Observer,
-) -> Result<(std::os::fd::OwnedFd, Name), Opening> {
-    let mut buffer = vec![0; 65_536];
+) -> Result<(std::os::fd::OwnedFd, Sender), Opening> {
+    let mut buffer = vec![0; message::LARGEST];
+    let opening = |error: Errno| Opening::Socket(error.into());
     // Rules may be others by now.
-    waiting.retain(|(client, _)| options.gate.admits(client.ip()));
-    if let Some(&(client, _)) = waiting.front() {
-        connect(&socket.fd, &client).map_err(|error| Opening::Socket(error.into()))?;
-        let fd = socket.fd.try_clone().map_err(Opening::Socket)?;
-        let (its, others): (Waiting, Waiting) = waiting.drain(..).partition(|(from, _)| *from == client);
+    waiting.retain(|(sender, _)| sender.name().ip().is_none_or(|ip| options.gate.admits(ip)));
+    if let Some((sender, _)) = waiting.front().cloned() {
+        let fd = keep_to(socket, &sender).map_err(opening)?;
+        let (its, others): (Waiting, Waiting) = waiting.drain(..).partition(|(from, _)| *from == sender);
         *waiting = others;
         for (_, datagram) in its {
             take_first(&datagram, sink, options)?;
         }
-        return Ok((fd, Name::Inet(client)));
+        return Ok((fd, sender));
     }
     loop {
-        match recvfrom(&socket.fd, &mut buffer[..], RecvFlags::empty()) {
-            Ok((_, length, Some(peer))) => {
-                let Ok(client) = SocketAddr::try_from(peer) else { continue };
-                if !options.gate.admits(client.ip()) {
+        match receive_any(socket, &mut buffer) {
+            Ok(Some((length, sender))) => {
+                if let Sender::Inet(client) = sender
+                    && !options.gate.admits(client.ip())
+                {
                     keep_out(socket, client, observer);
                     continue;
                 }
-                connect(&socket.fd, &client).map_err(|error| Opening::Socket(error.into()))?;
-                let fd = socket.fd.try_clone().map_err(Opening::Socket)?;
+                let fd = keep_to(socket, &sender).map_err(opening)?;
                 take_first(&buffer[..length], sink, options)?;
-                return Ok((fd, Name::Inet(client)));
+                return Ok((fd, sender));
             }
-            Ok(_) | Err(Errno::INTR) => {}
+            Ok(None) => {
+                let most = limits::bytes(message::LARGEST);
+                let error = format!("{}: messages larger than {most} are not taken", socket.endpoint);
+                observer.observe(Event::Dropped { count: 1, error });
+            }
+            Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => wait(socket.fd.as_fd())?,
-            Err(error) => return Err(Opening::Socket(error.into())),
+            Err(error) => return Err(opening(error)),
         }
     }
+}
+
+/// What anybody sent, and who; none if it is too large to be taken.
+fn receive_any(socket: &Socket, buffer: &mut [u8]) -> Result<Option<(usize, Sender)>, Errno> {
+    if socket.endpoint.protocol == Protocol::UnixDgram {
+        let (received, from) = message::receive(&socket.fd, buffer, false)?;
+        let Received::Message(length) = received else { return Ok(None) };
+        return Ok(Some((length, Sender::of_unix(from))));
+    }
+    let (_, length, from) = recvfrom(&socket.fd, buffer, RecvFlags::empty())?;
+    let from = from.and_then(|from| SocketAddr::try_from(from).ok()).ok_or(Errno::INTR)?;
+    Ok(Some((length, Sender::Inet(from))))
+}
+
+/// Has a socket hear its client only, where the system can tell clients apart; the client of a Unix socket is told apart by us.
+fn keep_to(socket: &Socket, sender: &Sender) -> Result<std::os::fd::OwnedFd, Errno> {
+    if let Sender::Inet(client) = sender {
+        connect(&socket.fd, client)?;
+    }
+    rustix::io::fcntl_dupfd_cloexec(&socket.fd, 0)
 }
 
 /// A client may not come in.

@@ -272,7 +272,9 @@ impl Channel {
         served.hear_messages(context.now);
         let taken = served.hear(&self.inbox);
         self.inbox.drain(..taken);
-        self.paused = !self.inbox.is_empty() || served.how == Input::Socket;
+        // A peer of packets waits until its program has read them.
+        let waits = !self.inbox.is_empty() || self.line.has_datagrams() && !served.stdin.is_empty();
+        self.paused = waits || served.how == Input::Socket;
         if self.inbox.is_empty() {
             self.inbox = Vec::new();
             if self.ended && served.stdin.is_empty() {
@@ -286,7 +288,7 @@ impl Channel {
     fn start_child(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         let conversation = self.conversation(context.origin);
         let is_plain = conversation.protocol == Protocol::Tcp && self.secure.is_none();
-        let is_message = matches!(self.line, Line::OnePeer(_));
+        let is_message = matches!(self.line, Line::OnePeer(_)) || self.line.has_datagrams();
         let Agent::Child(served) = &mut self.agent else { return ChannelStatus::Open };
         served.how = match served.exec.terminal {
             Terminal::Own => Input::Terminal,
@@ -360,7 +362,10 @@ impl Channel {
                     self.send_said(&buffer[..length], context)
                 }
                 // A message without a byte is no end, and no datagram that anybody answers.
-                Ok(_) if served.how == Input::Messages && !has_ended(out) => ChannelStatus::Open,
+                Ok(_) if served.how == Input::Messages && !has_ended(out) => match self.line.has_datagrams() {
+                    true => self.send_said(&[], context),
+                    false => ChannelStatus::Open,
+                },
                 Err(Errno::INTR) => ChannelStatus::Open,
                 Err(Errno::AGAIN) => {
                     *context.buffer = buffer;
@@ -386,10 +391,14 @@ impl Channel {
         if matches!(self.line, Line::OnePeer(_)) {
             return self.answer_peer(bytes, context);
         }
-        if self.secure.is_none() {
+        let has_bounds = self.line.has_datagrams();
+        if self.secure.is_none() && !has_bounds {
             return self.write(bytes, context);
         }
         context.output.bytes.extend_from_slice(bytes);
+        if has_bounds {
+            context.output.datagrams.push(context.output.bytes.len());
+        }
         self.send_output(context)
     }
 
@@ -416,6 +425,11 @@ impl Channel {
     /// Whether our end was shut before, which is then noted: of a connection that is over in both directions it would fail.
     pub(in crate::engine) fn was_shut(&mut self) -> bool {
         self.served().is_some_and(|served| std::mem::replace(&mut served.is_shut, true))
+    }
+
+    /// Whether its program says nothing more, and the peer was told so.
+    pub(in crate::engine) fn child_has_shut(&self) -> bool {
+        matches!(&self.agent, Agent::Child(served) if served.is_shut)
     }
 
     /// Where it reads the socket by itself, we have not seen the peer's end.
@@ -503,7 +517,9 @@ impl Channel {
         (served.out, served.input) = (None, None);
         let grace = context.now.after(context.grace);
         served.signal.get_or_insert(Signal::Term(grace));
-        if let Line::Socket(socket) = &self.line {
+        if let Line::Socket(_) | Line::Datagrams(_) = &self.line
+            && let Some(socket) = self.line.fd()
+        {
             // It has it too: closing ours would end nothing.
             let _ = shutdown(socket, Shutdown::Both);
         }

@@ -7,7 +7,8 @@ use crate::net::websocket::Mark;
 impl Channel {
     pub(in crate::engine) fn echo(&mut self, bytes: &[u8], context: &mut Context<'_>) -> ChannelStatus {
         self.rest_until(context);
-        self.send_said(bytes, context)
+        // It begins with nothing, which is no message.
+        if bytes.is_empty() { ChannelStatus::Open } else { self.send_said(bytes, context) }
     }
 
     /// The same with messages, each as what it was.

@@ -1,20 +1,19 @@
 //! A program whose peer sends datagrams: each is a message to it, and each message of its own is a datagram. Nothing but silence
 //! says that no more will come.
 
-use std::io;
 use std::time::Duration;
 
 use super::super::super::Context;
 use super::super::super::account::silence;
+use super::super::super::answers::words_of_unsent;
 use super::super::super::origin::Closer;
 use super::super::super::outlet::Unsent;
-use super::super::{Channel, ChannelStatus, Line, Phase};
+use super::super::{Channel, ChannelStatus, Line, NO_MEMORY, Phase};
 use super::Agent;
 use super::child::Served;
 use crate::event::Event;
 use crate::failure::Kind;
 use crate::limits;
-use crate::net::words_of_sending;
 use transcript::Moment;
 
 impl Served {
@@ -65,6 +64,18 @@ impl Channel {
         self.tell_child(&[], context)
     }
 
+    /// The same of a connection that keeps the bounds of messages: until it is read, nothing more is taken.
+    pub(in crate::engine) fn hear_packet(&mut self, message: &[u8], context: &mut Context<'_>) -> ChannelStatus {
+        let Agent::Child(served) = &mut self.agent else { return ChannelStatus::Open };
+        if served.has_terminal() {
+            return self.tell_child(message, context);
+        }
+        if !served.stdin.push(message.into()) {
+            return self.evict(NO_MEMORY, context);
+        }
+        self.tell_child(&[], context)
+    }
+
     /// How long nothing may pass.
     pub(super) fn patience(&self, context: &Context<'_>) -> Option<Duration> {
         match &self.line {
@@ -101,7 +112,7 @@ impl Channel {
             }
             Err(Unsent::Withheld) => {}
             Err(Unsent::Refused(error)) => {
-                let why = words_of_sending(&io::Error::from(error));
+                let why = words_of_unsent(error, peer.pair.0);
                 let reason = format!("an answer of {} bytes could not be sent: {why}", message.len());
                 self.fail(Kind::AnswersLost, &reason, context);
             }
