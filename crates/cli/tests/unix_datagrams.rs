@@ -332,15 +332,14 @@ fn a_program_over_packets_that_fails_or_has_a_terminal_is_told_as_over_streams()
 
 /// A `talk` that listens, with all its ends.
 fn listening(place: &Place, arguments: &[&str]) -> Child {
-    let talk = command(&[])
+    command(&[])
         .args(["talk", "--listen", &place.address])
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
-    talk
+        .unwrap()
 }
 
 /// Says something as soon as it listens.
