@@ -2,6 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::names::Roles;
+use crate::side::Side;
 use crate::syntax::{Act, FIRST, Statement, StatementKind, throughout};
 
 /// A bit for each connection that is open; none where no way leads.
@@ -66,39 +67,12 @@ impl Walk<'_> {
     fn statement(&mut self, statement: &Statement, open: Open) -> Open {
         let (place, connection) = (statement.place, statement.connection);
         match &statement.kind {
-            StatementKind::Connects { side, .. } => {
-                let now = open?;
-                if now & bit(connection) != 0 {
-                    let word = opening(connection);
-                    let message = format!("{} is open already", called(connection));
-                    let side = side.letter();
-                    let end = word.replace("connects", "closes").replacen('C', &side.to_string(), 1);
-                    self.wrong(place, message, format!("end it before: `{end}`, or open another one: `C2 connects`"));
-                }
-                Some(now | bit(connection))
-            }
+            StatementKind::Connects { side, .. } => self.connects(place, connection, *side, open),
             StatementKind::Message { .. }
             | StatementKind::Not { .. }
             | StatementKind::File { .. }
             | StatementKind::Tls(_)
-            | StatementKind::Act { .. } => {
-                let now = open?;
-                if let StatementKind::Act { act: Act::Waits(_), .. } = statement.kind {
-                    return open;
-                }
-                if now & bit(connection) == 0 {
-                    // What stands behind the end of the only one is told apart.
-                    if now != 0 || connection != FIRST {
-                        let message = format!("{} is not open here", called(connection));
-                        self.wrong(place, message, format!("write `{}` above this line", opening(connection)));
-                    }
-                    return None;
-                }
-                match &statement.kind {
-                    StatementKind::Act { act, .. } if act.that_ends().is_some() => Some(now & !bit(connection)),
-                    _ => open,
-                }
-            }
+            | StatementKind::Act { .. } => self.goes_over(statement, open),
             StatementKind::Repeat { times, body } => {
                 let after = self.block(body, open, None);
                 if let (Some(before), Some(after)) = (open, after)
@@ -140,6 +114,39 @@ impl Walk<'_> {
             | StatementKind::Let { .. }
             | StatementKind::Fresh { .. }
             | StatementKind::Wrong => open,
+        }
+    }
+
+    /// A connection is opened.
+    fn connects(&mut self, place: Span, connection: u8, side: Side, open: Open) -> Open {
+        let now = open?;
+        if now & bit(connection) != 0 {
+            let word = opening(connection);
+            let message = format!("{} is open already", called(connection));
+            let side = side.letter();
+            let end = word.replace("connects", "closes").replacen('C', &side.to_string(), 1);
+            self.wrong(place, message, format!("end it before: `{end}`, or open another one: `C2 connects`"));
+        }
+        Some(now | bit(connection))
+    }
+
+    /// Something is said or done over a connection, which has to be open.
+    fn goes_over(&mut self, statement: &Statement, open: Open) -> Open {
+        let (now, connection) = (open?, statement.connection);
+        if let StatementKind::Act { act: Act::Waits(_), .. } = statement.kind {
+            return open;
+        }
+        if now & bit(connection) == 0 {
+            // What stands behind the end of the only one is told apart.
+            if now != 0 || connection != FIRST {
+                let message = format!("{} is not open here", called(connection));
+                self.wrong(statement.place, message, format!("write `{}` above this line", opening(connection)));
+            }
+            return None;
+        }
+        match &statement.kind {
+            StatementKind::Act { act, .. } if act.that_ends().is_some() => Some(now & !bit(connection)),
+            _ => open,
         }
     }
 

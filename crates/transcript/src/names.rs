@@ -181,12 +181,7 @@ impl<'a> Resolver<'a> {
                     self.message(template, states);
                     states.take_back(mark);
                 }
-                StatementKind::Maybe { body } => {
-                    let mark = states.changes.len();
-                    self.block(body, states);
-                    let way = states.take_back(mark);
-                    states.meet(&[Changed::new(), way]);
-                }
+                StatementKind::Maybe { body } => self.branches([&[][..], body], states),
                 StatementKind::Aside { body } => {
                     let mark = states.changes.len();
                     self.block(body, states);
@@ -211,26 +206,25 @@ impl<'a> Resolver<'a> {
                 }
                 StatementKind::Choose { name, cases } => {
                     self.uses(name, states);
-                    let mark = states.changes.len();
-                    let mut ways = Vec::with_capacity(cases.len());
-                    for case in cases {
-                        self.block(&case.body, states);
-                        ways.push(states.take_back(mark));
-                    }
                     // Where no value fits the play fails: every way that is gone on is one of these.
-                    states.meet(&ways);
+                    self.branches(cases.iter().map(|case| &case.body[..]), states);
                 }
                 StatementKind::Either { branches } => {
-                    let mark = states.changes.len();
-                    let mut ways = Vec::with_capacity(branches.len());
-                    for branch in branches {
-                        self.block(&branch.body, states);
-                        ways.push(states.take_back(mark));
-                    }
-                    states.meet(&ways);
+                    self.branches(branches.iter().map(|branch| &branch.body[..]), states);
                 }
             }
         }
+    }
+
+    /// Ways that exclude each other: behind them a name is what all of them agree on.
+    fn branches(&mut self, bodies: impl IntoIterator<Item = &'a [Statement]>, states: &mut States<'a>) {
+        let mark = states.changes.len();
+        let mut ways = Vec::new();
+        for body in bodies {
+            self.block(body, states);
+            ways.push(states.take_back(mark));
+        }
+        states.meet(&ways);
     }
 
     /// A name whose value is new: where it is said first, it gets it.

@@ -127,26 +127,9 @@ impl Script {
         }
         // Its warnings were given when the text was read.
         findings.retain(|finding| finding.severity == Severity::Error);
-        findings.extend(sayable(&program, &transcript.source, options));
-        findings.extend(hearable(&program, options));
-        findings.extend(valued_too_late(&program, &transcript.source, options.side));
-        if !options.carrier.keeps_bounds() {
-            let gap = transcript.settings.gap.is_some();
-            for (side, listening) in [(options.side.other(), true), (options.side, false)] {
-                findings.extend(program::unclear_ends(&program, &transcript.source, side, gap, listening));
-            }
-        }
-        findings.extend(not_listened(&program, options.side));
+        findings.extend(unplayable(&program, transcript, options));
         let files = open_files(&program, options, &mut findings);
-        match options.carrier {
-            Carrier::Stream => {}
-            Carrier::Datagram => findings.extend(over_datagrams(&program)),
-            Carrier::Packet => findings.extend(over_packets(&program)),
-            Carrier::Messages => findings.extend(over_messages(&program)),
-        }
-        if options.carrier.keeps_bounds() {
-            findings.extend(too_long_for_datagrams(&program));
-        }
+        findings.extend(over_carrier(&program, options.carrier));
         let (errors, mut warnings): (Vec<_>, Vec<_>) =
             findings.into_iter().partition(|finding| finding.severity == Severity::Error);
         if !errors.is_empty() {
@@ -288,6 +271,38 @@ impl Script {
     pub fn wait(&self) -> Option<Duration> {
         self.wait
     }
+}
+
+/// Why a side cannot say, hear or tell apart what a program has, over whatever carries it.
+fn unplayable(program: &Program, transcript: &Transcript, options: &PlayOptions) -> Vec<Diagnostic> {
+    let source = &transcript.source;
+    let mut findings = Vec::new();
+    findings.extend(sayable(program, source, options));
+    findings.extend(hearable(program, options));
+    findings.extend(valued_too_late(program, source, options.side));
+    if !options.carrier.keeps_bounds() {
+        let gap = transcript.settings.gap.is_some();
+        for (side, listening) in [(options.side.other(), true), (options.side, false)] {
+            findings.extend(program::unclear_ends(program, source, side, gap, listening));
+        }
+    }
+    findings.extend(not_listened(program, options.side));
+    findings
+}
+
+/// Why this carrier cannot have it.
+fn over_carrier(program: &Program, carrier: Carrier) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    match carrier {
+        Carrier::Stream => {}
+        Carrier::Datagram => findings.extend(over_datagrams(program)),
+        Carrier::Packet => findings.extend(over_packets(program)),
+        Carrier::Messages => findings.extend(over_messages(program)),
+    }
+    if carrier.keeps_bounds() {
+        findings.extend(too_long_for_datagrams(program));
+    }
+    findings
 }
 
 /// Most bytes of a datagram over IPv4 (RFC 768, RFC 791).

@@ -107,13 +107,7 @@ impl Pair {
     /// Looks for two labels that take turns; `client` is the name of one of them, if that is told.
     pub(super) fn find(lines: &[(usize, String)], client: Option<&str>) -> Found {
         let said = said(lines);
-        let mut counts: HashMap<Label<'_>, usize> = HashMap::new();
-        said.iter().for_each(|said| *counts.entry(said.label).or_default() += 1);
-        // In the order of the page, which is the same each time.
-        let mut seen = HashSet::new();
-        let mut labels: Vec<Label<'_>> =
-            said.iter().map(|said| said.label).filter(|label| seen.insert(*label)).collect();
-        labels.sort_by_key(|label| (std::cmp::Reverse(counts[label]), label.name.len()));
+        let (mut labels, counts) = labels(&said);
         if let Some(client) = client {
             let client = client.trim_matches(['<', '>', '[', ']', ':', ' ']);
             labels.sort_by_key(|label| !label.name.eq_ignore_ascii_case(client));
@@ -122,53 +116,15 @@ impl Pair {
             }
         }
         labels.truncate(MOST_LABELS);
-        let turns = |one: Label<'_>, other: Label<'_>| {
-            let mut both = said.iter().map(|said| said.label).filter(|label| [one, other].contains(label));
-            let Some(mut last) = both.next() else { return 0 };
-            both.filter(|&label| std::mem::replace(&mut last, label) != label).count()
-        };
-        let mut best: Option<(usize, Label<'_>, Label<'_>)> = None;
-        for (at, &one) in labels.iter().enumerate() {
-            for &other in &labels[at + 1..] {
-                let count = if one.form == other.form { turns(one, other) } else { 0 };
-                if count > best.map_or(0, |(most, ..)| most) {
-                    best = Some((count, one, other));
-                }
-            }
-            if client.is_some() {
-                break;
-            }
-        }
-        let Some((turns, one, other)) = best else { return Found::Nothing };
-        let of = |label| said_as(&said, label);
+        let Some((turns, one, other)) = most_turns(&said, &labels, client.is_some()) else { return Found::Nothing };
         // In the order in which they speak.
         let first = said.iter().map(|said| said.label).find(|label| [one, other].contains(label)).unwrap_or(one);
         let second = if first == one { other } else { one };
-        let answers = |label| 2 * of(label).filter(|said| is_answer(said.text.trim())).count() >= counts[&label];
+        let is_reply = |said: &&Said<'_>| is_answer(said.text.trim());
+        let answers = |label| 2 * said_as(&said, label).filter(is_reply).count() >= counts[&label];
         if client.is_none() {
-            let least = counts[&one].min(counts[&other]);
-            // `Note:` between `A:` and `B:` is no third.
-            let third = labels.iter().find(|&&label| {
-                label != one
-                    && label != other
-                    && label.form == one.form
-                    && counts[&label] >= least
-                    && label.name.len() <= 2.max(one.name.len()).max(other.name.len())
-            });
-            let words: usize = of(one).chain(of(other)).map(|said| said.words).sum();
-            let is_field = |label: Label<'_>| {
-                FIELDS.contains(&label.name.to_ascii_lowercase().as_str()) || label.name.contains('-')
-            };
-            let why = if let Some(third) = third {
-                Some(format!("{first}, {second} and {third} stand before its lines, and a transcript has two sides"))
-            } else if is_field(one) || is_field(other) || words > WORDS * (counts[&one] + counts[&other]) {
-                Some(format!("{first} and {second} stand before its lines, which may be prose"))
-            } else if turns < 2 && !(is_known(one) && is_known(other)) && answers(one) == answers(other) {
-                Some(format!("{first} and {second} stand before its lines only once by turns"))
-            } else {
-                None
-            };
-            if let Some(why) = why {
+            let by_turns = turns >= 2 || (is_known(one) && is_known(other)) || answers(one) != answers(other);
+            if let Some(why) = doubt(&said, &labels, &counts, (first, second), by_turns) {
                 return Found::Unclear(format!(
                     "{why}: if two talk there, say who is the client (--client {})",
                     first.name
@@ -206,6 +162,70 @@ impl Pair {
         format!(
             "{client} and {server} are two who talk: {client} is the client, {why} (--client {other}: the other one)"
         )
+    }
+}
+
+/// All labels, those that stand there most often first, and how often they do.
+fn labels<'a>(said: &[Said<'a>]) -> (Vec<Label<'a>>, HashMap<Label<'a>, usize>) {
+    let mut counts: HashMap<Label<'_>, usize> = HashMap::new();
+    said.iter().for_each(|said| *counts.entry(said.label).or_default() += 1);
+    // In the order of the page, which is the same each time.
+    let mut seen = HashSet::new();
+    let mut labels: Vec<Label<'_>> = said.iter().map(|said| said.label).filter(|label| seen.insert(*label)).collect();
+    labels.sort_by_key(|label| (std::cmp::Reverse(counts[label]), label.name.len()));
+    (labels, counts)
+}
+
+/// The two labels of one form that take turns most often, and how often they do; one of them is the first if that is told.
+fn most_turns<'a>(said: &[Said<'a>], labels: &[Label<'a>], is_told: bool) -> Option<(usize, Label<'a>, Label<'a>)> {
+    let turns = |one: Label<'_>, other: Label<'_>| {
+        let mut both = said.iter().map(|said| said.label).filter(|label| [one, other].contains(label));
+        let Some(mut last) = both.next() else { return 0 };
+        both.filter(|&label| std::mem::replace(&mut last, label) != label).count()
+    };
+    let mut best: Option<(usize, Label<'_>, Label<'_>)> = None;
+    for (at, &one) in labels.iter().enumerate() {
+        for &other in &labels[at + 1..] {
+            let count = if one.form == other.form { turns(one, other) } else { 0 };
+            if count > best.map_or(0, |(most, ..)| most) {
+                best = Some((count, one, other));
+            }
+        }
+        if is_told {
+            break;
+        }
+    }
+    best
+}
+
+/// Why two labels may not be those of two who talk.
+fn doubt<'a>(
+    said: &[Said<'a>],
+    labels: &[Label<'a>],
+    counts: &HashMap<Label<'a>, usize>,
+    (first, second): (Label<'a>, Label<'a>),
+    by_turns: bool,
+) -> Option<String> {
+    let least = counts[&first].min(counts[&second]);
+    // `Note:` between `A:` and `B:` is no third.
+    let third = labels.iter().find(|&&label| {
+        label != first
+            && label != second
+            && label.form == first.form
+            && counts[&label] >= least
+            && label.name.len() <= 2.max(first.name.len()).max(second.name.len())
+    });
+    let words: usize = said_as(said, first).chain(said_as(said, second)).map(|said| said.words).sum();
+    let is_field =
+        |label: Label<'_>| FIELDS.contains(&label.name.to_ascii_lowercase().as_str()) || label.name.contains('-');
+    if let Some(third) = third {
+        Some(format!("{first}, {second} and {third} stand before its lines, and a transcript has two sides"))
+    } else if is_field(first) || is_field(second) || words > WORDS * (counts[&first] + counts[&second]) {
+        Some(format!("{first} and {second} stand before its lines, which may be prose"))
+    } else if by_turns {
+        None
+    } else {
+        Some(format!("{first} and {second} stand before its lines only once by turns"))
     }
 }
 

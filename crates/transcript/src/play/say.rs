@@ -23,24 +23,17 @@ impl<W: Watch> Walk<'_, W> {
         for piece in &message.pieces {
             let from = self.output.bytes.len();
             if let Err(fault) = self.say_piece(play, piece, start) {
-                let mut stop = self.refuse(play, index, start, fault);
-                if let (Stop::Next(Next::End(Ending::Failed(verdict))), PieceKind::Capture { slot: Some(slot), .. }) =
-                    (&mut stop, &piece.kind)
-                {
-                    (verdict.place, verdict.name) = (piece.place, self.script.program.name(*slot).to_owned());
-                }
-                return Err(stop);
+                let slot = match &piece.kind {
+                    PieceKind::Capture { slot, .. } => *slot,
+                    _ => None,
+                };
+                return Err(self.refuse_piece(play, (index, start), piece, slot, fault));
             }
             if let PieceKind::Capture { pattern: Pattern::BytesOf(count), .. } = &piece.kind
                 && self.scratch.value(count.slot).and_then(|value| count.of(value))
                     != Some(self.output.bytes.len() - from)
             {
-                let name = self.script.program.name(count.slot);
-                let mut stop = self.refuse(play, index, start, Fault::WrongLength);
-                if let Stop::Next(Next::End(Ending::Failed(verdict))) = &mut stop {
-                    (verdict.place, verdict.name) = (piece.place, name.to_owned());
-                }
-                return Err(stop);
+                return Err(self.refuse_piece(play, (index, start), piece, Some(count.slot), Fault::WrongLength));
             }
         }
         let said = &self.output.bytes[start..];
@@ -193,6 +186,23 @@ impl<W: Watch> Walk<'_, W> {
         let found = rivals.copied().find(|&rival| matcher::line_matches(&program.messages[rival], said, self.scratch));
         self.scratch.captured.clear();
         found.map(|rival| program.messages[rival].place.line)
+    }
+
+    /// The same for what a hole was about to say: the account shows the hole, and the name that its value is for.
+    #[cold]
+    fn refuse_piece(
+        &mut self,
+        play: &mut Play,
+        (index, start): (usize, usize),
+        piece: &Piece,
+        slot: Option<usize>,
+        fault: Fault,
+    ) -> Stop {
+        let mut stop = self.refuse(play, index, start, fault);
+        if let (Stop::Next(Next::End(Ending::Failed(verdict))), Some(slot)) = (&mut stop, slot) {
+            (verdict.place, verdict.name) = (piece.place, self.script.program.name(slot).to_owned());
+        }
+        stop
     }
 
     /// Takes back what was about to be said and ends the play.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     Arm, Choice, Depends, First, Fork, Op, Pattern, Pc, PieceKind, Program, Shape, Step, StreamAction, matcher,
 };
-use crate::diagnostic::{Diagnostic, Source};
+use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::syntax::{Form, Tls};
 use crate::values::Scratch;
 
@@ -32,17 +32,7 @@ pub(super) fn resolve(program: &mut Program, source: &Source) -> Vec<Diagnostic>
         }
         pairs += arms.len() * arms.len();
         if overflow || pairs > MOST_PAIRS {
-            let message = if overflow {
-                format!("this choice has more than {MOST_ARMS} ways")
-            } else {
-                let ways = arms.len();
-                format!(
-                    "the choices up to here have too many ways together: more than {ways} lines may come first here"
-                )
-            };
-            let help = "at a loop without a number the first lines of all that may follow it count too: write the number \
-                        (`repeat 3`), put a line between the loops that always comes, or split the conversation";
-            findings.push(Diagnostic::error(place, message).help(help));
+            findings.push(too_many_ways(place, overflow, arms.len()));
             // Others would be as large, and looking at each of them takes long.
             break;
         }
@@ -77,6 +67,17 @@ pub(super) fn resolve(program: &mut Program, source: &Source) -> Vec<Diagnostic>
     }
     set_rivals(program);
     findings
+}
+
+fn too_many_ways(place: Span, overflow: bool, ways: usize) -> Diagnostic {
+    let message = if overflow {
+        format!("this choice has more than {MOST_ARMS} ways")
+    } else {
+        format!("the choices up to here have too many ways together: more than {ways} lines may come first here")
+    };
+    let help = "at a loop without a number the first lines of all that may follow it count too: write the number \
+                (`repeat 3`), put a line between the loops that always comes, or split the conversation";
+    Diagnostic::error(place, message).help(help)
 }
 
 /// Most lines in any order that are compared with each other.
@@ -167,28 +168,9 @@ impl Search<'_> {
                     pc = *to;
                     continue;
                 }
-                Op::Again { counter, times, body } => {
+                Op::Again { .. } | Op::Choice(_) => {
                     if self.above.insert(pc) {
-                        for (more, to) in [(false, pc + 1), (true, *body)] {
-                            self.path.push(Step::Again { counter: *counter, times: *times, more });
-                            self.walk(to);
-                            self.path.pop();
-                        }
-                        self.above.remove(&pc);
-                    } else {
-                        self.empty_round = true;
-                    }
-                    break;
-                }
-                Op::Choice(index) => {
-                    if self.above.insert(pc) {
-                        match &self.program.choices[*index].kind {
-                            Fork::Loop { body, after, .. } => {
-                                self.walk(*after);
-                                self.walk(*body);
-                            }
-                            Fork::Either { branches, .. } => branches.iter().for_each(|&branch| self.walk(branch)),
-                        }
+                        self.fork(pc);
                         self.above.remove(&pc);
                     } else {
                         self.empty_round = true;
@@ -201,54 +183,84 @@ impl Search<'_> {
         }
         self.path.truncate(depth);
     }
+
+    /// All ways from a fork, or from the end of a counted round.
+    fn fork(&mut self, pc: Pc) {
+        match &self.program.ops[pc] {
+            Op::Again { counter, times, body } => {
+                for (more, to) in [(false, pc + 1), (true, *body)] {
+                    self.path.push(Step::Again { counter: *counter, times: *times, more });
+                    self.walk(to);
+                    self.path.pop();
+                }
+            }
+            Op::Choice(index) => match &self.program.choices[*index].kind {
+                Fork::Loop { body, after, .. } => {
+                    self.walk(*after);
+                    self.walk(*body);
+                }
+                Fork::Either { branches, .. } => branches.iter().for_each(|&branch| self.walk(branch)),
+            },
+            _ => {}
+        }
+    }
 }
 
 fn check(program: &Program, source: &Source, choice: usize, arms: &[Arm], findings: &mut Vec<Diagnostic>) {
-    let Choice { place, connection, .. } = program.choices[choice];
     if arms.iter().any(|arm| arm.first == First::Wrong) {
         return;
     }
-    if let Some(arm) = arms.iter().find(|arm| arm.first == First::Tls)
-        && arms.len() > 1
-    {
+    if let Some(finding) = begins_with_no_line(program, choice, arms) {
+        return findings.push(finding);
+    }
+    forbidden_alone(program, arms, findings);
+    let place = program.choices[choice].place;
+    match lines_differ(program, source, place, arms) {
+        Some(finding) => findings.push(finding),
+        None => hidden_lines(program, source, arms, findings),
+    }
+}
+
+/// A way that begins with what no listener can tell from the others.
+fn begins_with_no_line(program: &Program, choice: usize, arms: &[Arm]) -> Option<Diagnostic> {
+    let Choice { place, connection, .. } = program.choices[choice];
+    let several = arms.len() > 1;
+    let by_a_line = "let a line stand before it";
+    if let Some(arm) = arms.iter().find(|arm| several && arm.first == First::Tls) {
         let word = if matches!(program.ops[arm.pc], Op::Tls(Tls::Stop)) { "stoptls" } else { "starttls" };
         let message = format!("`{word}` cannot begin a way: neither side says anything that tells it from the others");
-        findings.push(Diagnostic::error(place, message).help("let a line stand before it"));
-        return;
+        return Some(Diagnostic::error(place, message).help(by_a_line));
     }
-    if arms.iter().any(|arm| matches!(program.ops[arm.pc], Op::Return)) && arms.len() > 1 {
+    if several && arms.iter().any(|arm| matches!(program.ops[arm.pc], Op::Return)) {
         let message = "nothing tells where this ends: behind it the play goes on where it was";
         let help = "let a line that always comes be the last in `at any time`, such as an empty one";
-        findings.push(Diagnostic::error(place, message).help(help));
-        return;
+        return Some(Diagnostic::error(place, message).help(help));
     }
-    if let Some(file) = arms.iter().find_map(|arm| match arm.first {
+    if let Some(file) = arms.iter().filter(|_| several).find_map(|arm| match arm.first {
         First::File(file) => Some(&program.files[file]),
         _ => None,
-    }) && arms.len() > 1
-    {
+    }) {
         let message = "a file cannot begin a way: a listener could not tell it from the others";
-        findings.push(Diagnostic::error(file.place, message).help("let a line stand before it"));
-        return;
+        return Some(Diagnostic::error(file.place, message).help(by_a_line));
     }
-    if let Some(arm) = arms.iter().find(|arm| matches!(arm.first, First::Connect | First::Choose))
-        && arms.len() > 1
-    {
+    if let Some(arm) = arms.iter().find(|arm| several && matches!(arm.first, First::Connect | First::Choose)) {
         let (word, why) = match arm.first {
             First::Connect => ("connects", "who listens could not tell it from the others"),
             _ => ("choose", "neither side says anything that tells it from the others"),
         };
         let message = format!("`{word}` cannot begin a way: {why}");
-        findings.push(Diagnostic::error(program.places[arm.pc], message).help("let a line stand before it"));
-        return;
+        return Some(Diagnostic::error(program.places[arm.pc], message).help(by_a_line));
     }
-    if let Some(arm) = arms.iter().find(|arm| program.connection_of(arm).is_some_and(|other| other != connection)) {
+    let elsewhere = |arm: &&Arm| program.connection_of(arm).is_some_and(|other| other != connection);
+    arms.iter().find(elsewhere).map(|arm| {
         let message = "the ways from here begin over different connections: which of them comes first cannot be told";
         let help = "let each way begin with a line of the same connection";
-        findings.push(Diagnostic::error(program.places[arm.pc], message).help(help));
-        return;
-    }
-    forbidden_alone(program, arms, findings);
+        Diagnostic::error(program.places[arm.pc], message).help(help)
+    })
+}
+
+/// Lines that begin the ways, of both sides or framed in different ways.
+fn lines_differ(program: &Program, source: &Source, place: Span, arms: &[Arm]) -> Option<Diagnostic> {
     let lines: Vec<_> = arms
         .iter()
         .filter_map(|arm| match arm.first {
@@ -256,7 +268,7 @@ fn check(program: &Program, source: &Source, choice: usize, arms: &[Arm], findin
             _ => None,
         })
         .collect();
-    let Some(first) = lines.first() else { return };
+    let first = lines.first()?;
     if let Some(other) = lines.iter().find(|line| line.side != first.side) {
         let message = format!(
             "either side could speak first here: the {} at {}, the {} at {}",
@@ -265,20 +277,21 @@ fn check(program: &Program, source: &Source, choice: usize, arms: &[Arm], findin
             other.side,
             source.mention(other.place.line)
         );
-        findings.push(Diagnostic::error(place, message).help("let the lines that begin the ways be one side's"));
-        return;
+        return Some(Diagnostic::error(place, message).help("let the lines that begin the ways be one side's"));
     }
     let framed = |form: Form| form == Form::Text;
-    if let Some(other) = lines.iter().find(|line| framed(line.form) != framed(first.form)) {
-        let (text, raw) = if framed(first.form) { (first, other) } else { (other, first) };
-        let message = format!(
-            "{} is a text line and {} is not: where a line ends cannot be told here",
-            source.mention(text.place.line),
-            source.mention(raw.place.line)
-        );
-        findings.push(Diagnostic::error(place, message).help("frame the lines that begin the ways alike"));
-        return;
-    }
+    let other = lines.iter().find(|line| framed(line.form) != framed(first.form))?;
+    let (text, raw) = if framed(first.form) { (first, other) } else { (other, first) };
+    let message = format!(
+        "{} is a text line and {} is not: where a line ends cannot be told here",
+        source.mention(text.place.line),
+        source.mention(raw.place.line)
+    );
+    Some(Diagnostic::error(place, message).help("frame the lines that begin the ways alike"))
+}
+
+/// Lines that one above them takes first.
+fn hidden_lines(program: &Program, source: &Source, arms: &[Arm], findings: &mut Vec<Diagnostic>) {
     let mut seen: Vec<(usize, Pc)> = Vec::new();
     for arm in arms {
         let First::Line(message) = arm.first else { continue };
