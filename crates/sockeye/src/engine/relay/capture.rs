@@ -246,3 +246,151 @@ impl SocketCapture {
         self.ends(true, RST | ACK);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests {
+    use std::io::{Read, Seek, SeekFrom};
+
+    use super::*;
+
+    const CLIENT: ([u8; 4], u16) = ([192, 0, 2, 1], 4711);
+    const SERVER: ([u8; 4], u16) = ([192, 0, 2, 2], 80);
+
+    fn names() -> (Name, Name) {
+        (Name::Inet(CLIENT.into()), Name::Inet(SERVER.into()))
+    }
+
+    /// Packets of a file: the interface, and what is behind the header of IPv4.
+    fn packets(file: &mut File) -> Vec<(u32, Vec<u8>)> {
+        let mut all = Vec::new();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        file.read_to_end(&mut all).unwrap();
+        let number = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        let (mut rest, mut found) = (&all[..], Vec::new());
+        while !rest.is_empty() {
+            let (block, behind) = rest.split_at(number(rest, 4) as usize);
+            if number(block, 0) == 6 {
+                let length = number(block, 20) as usize;
+                found.push((number(block, 8), block[28 + 20..28 + length].to_vec()));
+            }
+            rest = behind;
+        }
+        found
+    }
+
+    /// The segments of a file: who sends, with which flags, and what.
+    fn segments(file: &mut File) -> Vec<(u16, u8, String)> {
+        let port = |tcp: &[u8]| u16::from_be_bytes([tcp[0], tcp[1]]);
+        let bytes = |tcp: &[u8]| String::from_utf8_lossy(&tcp[usize::from(tcp[12] >> 4) * 4..]).into_owned();
+        packets(file).iter().map(|(_, tcp)| (port(tcp), tcp[13], bytes(tcp))).collect()
+    }
+
+    fn captured(end: End, act: impl FnOnce(&mut SocketCapture)) -> Vec<(u16, u8, String)> {
+        let mut file = tempfile::tempfile().unwrap();
+        let capture = Arc::new(Capture::over(file.try_clone().unwrap()).unwrap());
+        let (client, server) = names();
+        act(&mut SocketCapture::between(&capture, end, &client, &server, 1));
+        segments(&mut file)
+    }
+
+    fn told(rows: &[(u16, u8, &str)]) -> Vec<(u16, u8, String)> {
+        rows.iter().map(|(port, flags, bytes)| (*port, *flags, (*bytes).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_passes_and_each_end_is_acknowledged_by_the_other_side() {
+        let (client, server) = (CLIENT.1, SERVER.1);
+        let begins = [(client, SYN, ""), (server, SYN | ACK, ""), (client, ACK, "")];
+        let passes = [
+            (client, PSH | ACK, "ping"),
+            (server, ACK, ""),
+            (server, PSH | ACK, "pong"),
+            (client, ACK, ""),
+            (client, FIN | ACK, ""),
+            (server, ACK, ""),
+            (server, FIN | ACK, ""),
+            (client, ACK, ""),
+        ];
+        let expected = told(&[&begins[..], &passes[..]].concat());
+        // The socket of the client, on which we are the server, and that of the server, on which we are the client.
+        let near = captured(End::Near, |socket| {
+            socket.received(b"ping");
+            socket.sent(b"pong");
+            socket.peer_ended();
+            socket.ended();
+            // An end is one, however often it is said.
+            socket.ended();
+        });
+        assert_eq!(near, expected);
+        let far = captured(End::Far, |socket| {
+            socket.sent(b"ping");
+            socket.received(b"pong");
+            socket.ended();
+            socket.peer_ended();
+        });
+        assert_eq!(far, expected);
+    }
+
+    #[test]
+    fn nobody_acknowledges_a_reset_and_nothing_ends_behind_it() {
+        let (client, server) = (CLIENT.1, SERVER.1);
+        let by_peer = captured(End::Near, |socket| {
+            socket.peer_reset();
+            socket.ended();
+        });
+        assert_eq!(by_peer[3..], told(&[(client, RST | ACK, "")]));
+        let by_us = captured(End::Near, |socket| {
+            socket.ended();
+            socket.reset();
+            socket.peer_ended();
+        });
+        let ends = [(server, FIN | ACK, ""), (client, ACK, ""), (server, RST | ACK, "")];
+        assert_eq!(by_us[3..], told(&ends));
+    }
+
+    #[test]
+    fn messages_are_datagrams_without_a_connection_around_them() {
+        let mut file = tempfile::tempfile().unwrap();
+        let capture = Arc::new(Capture::over(file.try_clone().unwrap()).unwrap());
+        let (client, server) = names();
+        let mut socket = SocketCapture::of_messages(&capture, End::Far, &client, &server, 1);
+        socket.sent(b"ping");
+        socket.received(b"pong");
+        socket.peer_ended();
+        socket.reset();
+        let sent = [&CLIENT.1.to_be_bytes()[..], &SERVER.1.to_be_bytes(), &[0, 12]].concat();
+        let came = [&SERVER.1.to_be_bytes()[..], &CLIENT.1.to_be_bytes(), &[0, 12]].concat();
+        let found = packets(&mut file);
+        let found: Vec<_> = found.iter().map(|(interface, udp)| (*interface, &udp[..6], &udp[8..])).collect();
+        assert_eq!(found, [(1, &sent[..], &b"ping"[..]), (1, &came[..], &b"pong"[..])]);
+    }
+
+    #[test]
+    fn a_file_that_takes_no_more_is_told_of_once_and_gets_nothing_more() {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let capture = Capture::over(File::from(std::os::fd::OwnedFd::from(writer))).unwrap();
+        assert!(capture.take_failure().is_none());
+        reader.read_exact(&mut [0; 28]).unwrap();
+        drop(reader);
+        let (client, server) = names();
+        capture.datagram(End::Near, &client, &server, b"lost");
+        assert_eq!(capture.take_failure().map(|error| error.kind()), Some(io::ErrorKind::BrokenPipe));
+        // What comes later is not tried.
+        capture.datagram(End::Near, &client, &server, b"lost");
+        assert!(capture.take_failure().is_none());
+    }
+
+    #[test]
+    fn secrets_are_lines_of_a_key_log() {
+        let mut file = tempfile::tempfile().unwrap();
+        let capture = Capture::over(file.try_clone().unwrap()).unwrap();
+        capture.tell("CLIENT_RANDOM", &[0x01, 0xff], &[0xab]);
+        let mut all = Vec::new();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        file.read_to_end(&mut all).unwrap();
+        let line = b"CLIENT_RANDOM 01ff ab\n";
+        assert!(all.windows(line.len()).any(|window| window == line));
+        assert!(packets(&mut file).is_empty());
+    }
+}
