@@ -135,50 +135,50 @@ mod tests {
     #[test]
     fn one_message_at_a_time_stands_in_the_pipe() {
         let (mut reader, writer) = pipe();
-        let mut unheard = Unheard::default();
-        unheard.begin(&writer);
+        let mut queue = StdinQueue::default();
+        queue.begin(&writer);
         for byte in 1..=3 {
-            assert!(unheard.push(message(byte, 10)));
+            assert!(queue.push(message(byte, 10)));
         }
         for byte in 1..=3 {
-            unheard.pass_on(&writer, Moment::default()).unwrap();
-            assert_eq!(unheard.bytes(), 10 * usize::from(3 - byte));
+            queue.pass_on(&writer, Moment::default()).unwrap();
+            assert_eq!(queue.bytes(), 10 * usize::from(3 - byte));
             // The kernel tells of room in a small pipe: nothing is looked at before.
-            assert_eq!((unheard.again(), unheard.waits_for_room()), (None, byte < 3));
+            assert_eq!((queue.again(), queue.waits_for_room()), (None, byte < 3));
             assert_eq!(read(&mut reader), (byte, 10));
         }
-        assert!(unheard.is_empty());
+        assert!(queue.is_empty());
     }
 
     #[test]
     fn behind_a_large_message_is_looked_again_and_only_while_something_waits() {
         let (mut reader, writer) = pipe();
-        let mut unheard = Unheard::default();
-        unheard.begin(&writer);
-        assert!(unheard.push(message(1, 20_000)));
-        unheard.pass_on(&writer, Moment::default()).unwrap();
+        let mut queue = StdinQueue::default();
+        queue.begin(&writer);
+        assert!(queue.push(message(1, 20_000)));
+        queue.pass_on(&writer, Moment::default()).unwrap();
         // All of it is in the pipe.
-        assert_eq!((unheard.is_empty(), unheard.again()), (true, None));
-        assert!(unheard.push(message(2, 10)));
-        unheard.pass_on(&writer, Moment::default()).unwrap();
+        assert_eq!((queue.is_empty(), queue.again()), (true, None));
+        assert!(queue.push(message(2, 10)));
+        queue.pass_on(&writer, Moment::default()).unwrap();
         // A large pipe tells of room when it has any.
-        assert_eq!((unheard.again(), unheard.waits_for_room()), (Some(Moment::default().after(SOON)), false));
+        assert_eq!((queue.again(), queue.waits_for_room()), (Some(Moment::default().after(SOON)), false));
         assert_eq!(read(&mut reader), (1, 20_000));
-        unheard.pass_on(&writer, Moment::default()).unwrap();
-        assert_eq!((unheard.is_empty(), unheard.again()), (true, None));
+        queue.pass_on(&writer, Moment::default()).unwrap();
+        assert_eq!((queue.is_empty(), queue.again()), (true, None));
         assert_eq!(read(&mut reader), (2, 10));
     }
 
     #[test]
     fn what_waits_is_bounded_in_bytes_and_in_number_and_goes_where_no_program_reads() {
         let (reader, writer) = pipe();
-        let mut unheard = Unheard::default();
-        let taken = (0..2 * limits::WAITING_DATAGRAMS).filter(|_| unheard.push(message(1, 1))).count();
-        assert_eq!((taken, unheard.bytes()), (limits::WAITING_DATAGRAMS, limits::WAITING_DATAGRAMS));
-        unheard.clear();
-        assert!(unheard.push(message(1, limits::WAITING_BYTES)));
-        assert!(!unheard.push(message(1, 1)));
+        let mut queue = StdinQueue::default();
+        let taken = (0..2 * limits::WAITING_DATAGRAMS).filter(|_| queue.push(message(1, 1))).count();
+        assert_eq!((taken, queue.bytes()), (limits::WAITING_DATAGRAMS, limits::WAITING_DATAGRAMS));
+        queue.clear();
+        assert!(queue.push(message(1, limits::WAITING_BYTES)));
+        assert!(!queue.push(message(1, 1)));
         drop(reader);
-        assert_eq!(unheard.pass_on(&writer, Moment::default()), Err(Errno::PIPE));
+        assert_eq!(queue.pass_on(&writer, Moment::default()), Err(Errno::PIPE));
     }
 }
