@@ -397,6 +397,53 @@ fn a_flow_that_is_silent_is_forgotten_and_a_port_that_is_closed_is_said() {
     relay.log.wait_for("by timeout, 1 bytes from the client, 0 from the server");
 }
 
+/// What the relay counts as open would keep it from ending, here for as long as the grace is.
+fn assert_ends_at_once(mut relay: Server) {
+    relay.signal("INT");
+    assert_eq!(relay.wait(), 0, "{:#?}", relay.log.all());
+}
+
+#[test]
+fn a_flow_without_a_way_to_its_server_is_told_and_keeps_nothing_open() {
+    // No socket may send to a broadcast address without having asked for that.
+    let relay = Server::relay(&["udp://127.0.0.1:0", "udp://255.255.255.255:9"], &["--grace", "1000s", "--json"]);
+    let client = relay.datagrams();
+    for count in 1..=3 {
+        client.send(b"x").unwrap();
+        relay.log.wait_for_count("cannot send to 255.255.255.255:9", count);
+    }
+    assert_ends_at_once(relay);
+}
+
+#[test]
+fn a_flow_that_cannot_be_watched_is_told_and_keeps_nothing_open() {
+    need("strace");
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to = format!("udp://{}", server.local_addr().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("trace").display().to_string();
+    let start = |more: &[&str]| {
+        let wrapper = ["strace", "-D", "-f", "-qq", "-o", &trace, "-e", "trace=epoll_ctl"];
+        let wrapper = [&wrapper[..], more].concat();
+        Server::start_verb("relay", &wrapper, &["udp://127.0.0.1:0", &to], &["--grace", "1000s", "--json"])
+    };
+    // How often it is called until the relay listens.
+    let relay = start(&[]);
+    relay.log.wait_for("listening");
+    assert_ends_at_once(relay);
+    let calls = std::fs::read_to_string(&trace).unwrap();
+    let calls: Vec<&str> = calls.lines().filter(|line| line.contains("epoll_ctl(")).collect();
+    let before = calls.iter().rposition(|line| line.contains("EPOLL_CTL_ADD")).unwrap() + 1;
+    let relay = start(&["-e", &format!("inject=epoll_ctl:error=ENOSPC:when={}+", before + 1)]);
+    let client = relay.datagrams();
+    for count in 1..=3 {
+        client.send(b"x").unwrap();
+        relay.log.wait_for_count("\"event\":\"closed\"", count);
+        relay.log.wait_for_count("\"event\":\"failed\"", count);
+    }
+    assert_ends_at_once(relay);
+}
+
 /// Row 72 of the list of faults: a relay to itself is refused.
 #[test]
 fn a_relay_to_itself_is_found_and_refused() {
@@ -572,6 +619,63 @@ fn tls_is_begun_and_ended_for_real_peers() {
         assert_eq!(heard.is_ok_and(|heard| &heard == b"hello\n"), works, "{version}");
     }
     relay.log.wait_for("TLS: ");
+}
+
+/// Bytes pass unchanged between two sockets, until an end of either is shut by somebody else.
+fn join(one: &TcpStream, other: &TcpStream) {
+    for (from, to) in [(one, other), (other, one)] {
+        let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut from, &mut to);
+            let _ = to.shutdown(Shutdown::Write);
+        });
+    }
+}
+
+/// A stream that ends without an end of TLS may have been cut short, and it is said by whom.
+#[test]
+fn whoever_cuts_its_tls_is_named() {
+    need("openssl");
+    let folder = tempfile::tempdir().unwrap();
+    let authority = support::peers::Authority::new(folder.path());
+    authority.sign(folder.path(), "server", &["localhost"], (2020, 2100));
+    let between = TcpListener::bind("127.0.0.1:0").unwrap();
+    let middle = between.local_addr().unwrap();
+    // A client's way to the relay ends, and the client itself still hears.
+    let echo = Server::start_at(&[ANY], &["--echo"]);
+    let mut relay = Server::relay(&["tls://127.0.0.1:0", &echo.address()], &["--once"]);
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-quiet", "-connect", &middle.to_string()]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut client = Ended(command.spawn().unwrap());
+    let way = relay.connect();
+    join(&between.accept().unwrap().0, &way);
+    client.0.stdin.as_mut().unwrap().write_all(b"hello\n").unwrap();
+    client.0.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
+    way.shutdown(Shutdown::Write).unwrap();
+    relay.log.wait_for(": the client did not end TLS before its stream ended");
+    assert_eq!(relay.wait(), 18);
+    // So does a server's way back.
+    let server = Peer::start(|port| {
+        let mut command = Command::new("openssl");
+        let at = format!("127.0.0.1:{port}");
+        command.args(["s_server", "-quiet", "-rev", "-accept", &at, "-cert", "server.pem", "-key", "server.key"]);
+        command.current_dir(folder.path());
+        command
+    });
+    let ca = folder.path().join("ca.pem").display().to_string();
+    let to = format!("tls://localhost:{}?ca={ca}", middle.port());
+    let mut relay = Server::relay(&[ANY, &to], &["-4", "--once"]);
+    let mut client = relay.connect();
+    let way = between.accept().unwrap().0;
+    join(&way, &TcpStream::connect(("127.0.0.1", server.port)).unwrap());
+    client.write_all(b"hello\n").unwrap();
+    assert_eq!(line(&mut client), "olleh\n");
+    way.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(to_end(&mut client), b"");
+    drop(client);
+    relay.log.wait_for(": the server did not end TLS before its stream ended");
+    assert_eq!(relay.wait(), 18);
 }
 
 #[test]

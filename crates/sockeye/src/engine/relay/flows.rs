@@ -381,8 +381,12 @@ impl Loop {
         flow.taps = self.taps_of(&flow.conversation);
         let key = flows.flows.insert(Box::new(flow));
         let Some(flow) = flows.flows.get_mut(key) else { return Ok(None) };
-        if self.poll.add_end(&flow.fd, key, End::Far).is_err() {
-            flows.flows.remove(key);
+        if let Err(error) = self.poll.add_end(&flow.fd, key, End::Far) {
+            let error = std::io::Error::from(error);
+            let why = format!("the way to {to} cannot be watched: {}", words(&error));
+            let failure = Failure::other(Kind::NoResources, why);
+            self.shared.observe(Event::Failed { conversation: Some(flow.conversation.clone()), failure });
+            self.end_flow(flows, key, ClosedBy::Server, Some(PairFailure::Kind(Kind::NoResources)), false);
             return Ok(None);
         }
         let idle = self.shared.options.datagram_idle;
