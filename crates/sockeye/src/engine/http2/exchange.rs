@@ -413,7 +413,8 @@ impl StreamState {
                     Poll::Ready(Some(Ok(data))) => {
                         let _ = content.flow_control().release_capacity(data.len());
                         *gained += data.len();
-                        take_all(taking, &data)
+                        // A frame is taken at once: nothing but chunks comes in pieces, and they are of HTTP/1.
+                        taking.take(&data).map(|taken| taken.is_whole)
                     }
                     Poll::Ready(None) => taking.end().map(|()| true),
                     Poll::Ready(Some(Err(_))) => return StreamProgress::Finished,
@@ -559,20 +560,6 @@ impl Rest {
                 *left -= length as u64;
                 Ok((Bytes::from(piece), *left == 0))
             }
-        }
-    }
-}
-
-/// Gives an upload all of some bytes; whether it is whole.
-fn take_all(upload: &mut Upload, mut bytes: &[u8]) -> Result<bool, Status> {
-    loop {
-        let taken = upload.take(bytes)?;
-        bytes = &bytes[taken.used..];
-        if taken.is_whole {
-            return Ok(true);
-        }
-        if taken.used == 0 {
-            return Ok(false);
         }
     }
 }
