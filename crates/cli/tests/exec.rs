@@ -263,6 +263,9 @@ fn a_program_that_does_not_end_is_ended_with_its_group_and_the_client_is_told() 
     server.begin_to_stop("TERM");
     server.signal("TERM");
     assert_eq!(server.wait(), 130);
+    // What it did to those inside is told all the same.
+    let closed = server.log.wait_for("closed #1");
+    assert!(closed.contains("its program was ended by SIGKILL"), "{closed}");
     until("the end of the group", || pids.split_whitespace().all(|pid| !is_alive(pid)));
 }
 

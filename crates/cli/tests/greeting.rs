@@ -166,6 +166,22 @@ fn echo_and_discard_serve_over_tcp_and_udp() {
     assert_code(&output, 28);
 }
 
+/// Whatever is done over UDP: an empty datagram, which is half of a loop between two servers, is told of and not taken.
+#[test]
+fn an_empty_datagram_is_told_of_and_taken_by_nobody() {
+    for role in [&["--discard"][..], &["--echo"], &[]] {
+        let server = Server::start_at(&["udp://127.0.0.1:0"], role);
+        let client = server.datagrams();
+        client.send(b"").unwrap();
+        let dropped = server.log.wait_for("empty datagrams get no answer");
+        assert!(dropped.starts_with("dropped 1: "), "{role:?}: {dropped}");
+        client.send(b"Ann").unwrap();
+        server.log.wait_for("opened #1");
+        let (code, log) = server.stop();
+        assert!(code == 0 && !log.iter().any(|line| line.contains("opened #2")), "{role:?}: {log:#?}");
+    }
+}
+
 #[test]
 fn two_addresses_have_two_ports_in_their_order() {
     let server = Server::start_at(&["tcp://127.0.0.1:0", "udp://127.0.0.1:0", "0"], &[]);

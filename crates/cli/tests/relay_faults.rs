@@ -272,6 +272,38 @@ fn a_record_of_each_connection_can_be_played_against_either_end() {
     }
 }
 
+/// Whoever stops first only stops sending, whoever stops last closes, and a reset is none of both.
+#[test]
+fn a_record_says_which_side_ended_how() {
+    let reset = |stream: TcpStream| {
+        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for (first, second, resets) in [("C", "S", false), ("S", "C", false), ("C", "S", true), ("S", "C", true)] {
+        let path = folder.path().join(format!("{first}-{resets}.talk"));
+        let (relay, server) = relay(&["--record", path.to_str().unwrap()]);
+        let (client, accepted) = joined(&relay, &server);
+        let (mut one, mut other) = if first == "C" { (client, accepted) } else { (accepted, client) };
+        one.write_all(b"question\n").unwrap();
+        assert_eq!(read(&mut other, 9), b"question\n");
+        let ends = if resets {
+            reset(one);
+            assert_eq!(other.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+            format!("{first} resets\n")
+        } else {
+            one.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(to_end(&mut other), b"");
+            other.write_all(b"answer\n").unwrap();
+            drop(other);
+            assert_eq!(to_end(&mut one), b"answer\n");
+            format!("{first} stops sending\n{second}: answer\n{second} closes\n")
+        };
+        relay.log.wait_for("closed #1");
+        let record = std::fs::read_to_string(&path).unwrap();
+        assert!(record.ends_with(&format!("{first}: question\n{ends}")), "{record}");
+    }
+}
+
 /// Row 35 of the list of faults: a record that a kill or a full disk ends is whole statements, and the relay goes on.
 #[test]
 fn a_record_that_a_kill_ends_is_whole_statements() {
@@ -342,6 +374,32 @@ fn a_capture_of_streams_is_what_an_analyser_expects() {
     assert_eq!(ports[3], format!("servers\t{}", echo.port()));
     let lengths = tshark(&path, &["-T", "fields", "-e", "tcp.len", "-Y", &format!("tcp.dstport=={}", echo.port())]);
     assert_eq!(lengths.lines().map(|line| line.parse::<usize>().unwrap()).sum::<usize>(), said.len());
+}
+
+#[test]
+fn a_capture_shows_whose_socket_was_reset_by_whom() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("reset.pcapng");
+    for by_client in [true, false] {
+        let (relay, server) = relay(&["--pcap", path.to_str().unwrap()]);
+        let (client, accepted) = joined(&relay, &server);
+        let own = client.local_addr().unwrap().port();
+        let theirs = accepted.peer_addr().unwrap().port();
+        let (mut one, mut other) = if by_client { (client, accepted) } else { (accepted, client) };
+        one.write_all(b"x").unwrap();
+        assert_eq!(read(&mut other, 1), b"x");
+        rustix::net::sockopt::set_socket_linger(&one, Some(Duration::ZERO)).unwrap();
+        drop(one);
+        assert_eq!(other.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        relay.log.wait_for("closed #1");
+        let fields = ["-T", "fields", "-e", "frame.interface_name", "-e", "tcp.srcport", "-Y", "tcp.flags.reset==1"];
+        let first = tshark(&path, &fields).lines().next().unwrap().to_owned();
+        let port = server.local_addr().unwrap().port();
+        assert_eq!(first, if by_client { format!("clients\t{own}") } else { format!("servers\t{port}") });
+        let all = tshark(&path, &fields);
+        let passed_on = if by_client { format!("servers\t{theirs}") } else { format!("clients\t{}", relay.port()) };
+        assert!(all.lines().any(|line| line == passed_on), "{all}");
+    }
 }
 
 #[test]

@@ -293,3 +293,45 @@ fn haproxy_and_nginx_lead_to_a_server() {
         server.log.wait_for(&format!("\"client\":\"{}\"", client.local_addr().unwrap()));
     }
 }
+
+#[test]
+fn clients_that_have_not_said_whom_they_are_for_are_counted_when_the_server_is_stopped() {
+    let counted = |log: &[String]| log.iter().any(|line| line.contains("had not said whom they are for"));
+    let server = Server::start_at(&[IN], &[]);
+    let _silent = server.connect();
+    let mut half = server.connect();
+    half.write_all(b"PROXY TCP4 1").unwrap();
+    // One that comes behind them is in, so that both were accepted.
+    let mut client = server.connect();
+    client.write_all(&[V1, b"exit\n"].concat()).unwrap();
+    assert_eq!(text(&to_end(&mut client)), "Welcome!\n");
+    let (code, log) = server.stop();
+    let line = "dropped 2: clients that had not said whom they are for: the server was stopped";
+    assert!(code == 0 && log.iter().any(|told| told == line), "{log:#?}");
+    // Nobody is counted where nobody waits, whoever came before.
+    let server = Server::start_at(&[IN], &[]);
+    let mut client = server.connect();
+    client.write_all(&[V2, b"exit\n"].concat()).unwrap();
+    assert_eq!(text(&to_end(&mut client)), "Welcome!\n");
+    let (code, log) = server.stop();
+    assert!(code == 0 && !counted(&log), "{log:#?}");
+}
+
+#[test]
+fn a_capture_has_the_header_that_came_before_what_the_client_says() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, header) in [("v1", V1), ("v2", V2), ("local", LOCAL)] {
+        let path = folder.path().join(name);
+        let (relay, server) = relay(IN, &["--pcap", path.to_str().unwrap()]);
+        let mut client = relay.connect();
+        client.write_all(&[header, b"hello"].concat()).unwrap();
+        let mut accepted = accept(&server);
+        assert_eq!(read(&mut accepted, 5), b"hello");
+        drop((client, accepted));
+        relay.log.wait_for("closed #1");
+        let captured = std::fs::read(&path).unwrap();
+        let has = |bytes: &[u8]| captured.windows(bytes.len()).filter(|window| *window == bytes).count();
+        // Once on the way in, and what it said on the way out, too.
+        assert_eq!((has(header), has(b"hello")), (1, 2), "{name}");
+    }
+}
