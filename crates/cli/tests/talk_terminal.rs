@@ -218,6 +218,59 @@ fn a_listener_and_datagrams_are_typed_too() {
     assert_eq!(wait(&mut child), 130);
 }
 
+/// A clipboard comes at once: each of its lines is sent, and what stands behind the last one is in hand.
+#[test]
+fn lines_that_are_pasted_at_once_are_all_sent() {
+    let state = tempfile::tempdir().unwrap();
+    let many: String = (0..200).map(|number| format!("line {number}\n")).collect();
+    for (pasted, sent) in [
+        ("first\nsecond\nthird\nfour".to_owned(), "first\nsecond\nthird\n".to_owned()),
+        ("first\rsecond\rfour".to_owned(), "first\nsecond\n".to_owned()),
+        ("/docs\tgopher\t+\r\tfour".to_owned(), "/docs\tgopher\t+\n".to_owned()),
+        (many.clone() + "four", many),
+    ] {
+        for is_begun in [true, false] {
+            let mut terminal = Terminal::new();
+            let (mut child, _log, mut peer) = peer_of(&terminal, &["--no-history"], state.path());
+            terminal.wait_until_edited();
+            if is_begun {
+                terminal.press("typed\r");
+                assert_eq!(line(&mut peer), "typed\n");
+            }
+            terminal.press(&pasted);
+            let heard: String = sent.lines().map(|_| line(&mut peer)).collect();
+            assert_eq!(heard, sent);
+            terminal.press("teen\r");
+            assert_eq!(line(&mut peer).trim_start(), "fourteen\n");
+            terminal.press(CTRL_D);
+            assert_eq!(to_end(&mut peer), b"");
+            drop(peer);
+            assert_eq!(wait(&mut child), 0, "{pasted:?}");
+        }
+    }
+}
+
+/// Nothing is left out in silence: the input ends there, with a word, and the exit says it.
+#[test]
+fn bytes_that_are_no_text_are_said_and_not_sent_in_part() {
+    let state = tempfile::tempdir().unwrap();
+    for bytes in [&b"gr\xfc\xdfe\r"[..], b"\xff\xfe\x00\r", b"cut \xe2\x82\rnext\r"] {
+        let mut terminal = Terminal::new();
+        let (mut child, log, mut peer) = peer_of(&terminal, &["--no-history"], state.path());
+        terminal.wait_until_edited();
+        terminal.press("typed\r");
+        assert_eq!(line(&mut peer), "typed\n");
+        terminal.keys.write_all(bytes).unwrap();
+        assert_eq!(text(&to_end(&mut peer)), "", "{bytes:?}");
+        log.wait_for("what was typed is not UTF-8: that line was not sent, and no more is read; --raw");
+        peer.write_all(b"bye\n").unwrap();
+        drop(peer);
+        assert_eq!(wait(&mut child), 26, "{bytes:?}");
+        terminal.wait_for("bye", 0);
+        assert!(terminal.is_cooked());
+    }
+}
+
 /// Who wants the terminal as it is has it.
 #[test]
 fn raw_quiet_and_dumb_terminals_have_no_editor() {

@@ -328,7 +328,8 @@ fn conclude(outcome: &Outcome, peer: &str, console: &Console) -> Exit {
         if console.verbose > 0 {
             console.note(&format!("{peer}: {outcome}"));
         }
-        return Exit::Done;
+        // It was said when it was typed.
+        return if typing::was_no_text() { Exit::CannotRead } else { Exit::Done };
     }
     let exit = match &outcome.ending {
         Ending::Done | Ending::PeerEnded | Ending::TooLarge { .. } | Ending::TooLargeToTake | Ending::SendFailed(_) => {

@@ -16,14 +16,19 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
-use rustyline::config::Configurer;
+use rustyline::completion::Completer;
+use rustyline::config::{CompletionType, Configurer};
 use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
 use rustyline::history::MemHistory;
-use rustyline::{Config, Editor, ExternalPrinter};
+use rustyline::validate::Validator;
+use rustyline::{Config, Context, Editor, ExternalPrinter, Helper};
 use signal_hook::consts::SIGINT;
 use sockeye::stop::is_ignored;
 
 use super::history::{self, History};
+use crate::output::Console;
 
 /// How long the rest of a line may take that has begun to come: a prompt of the peer is shown after that.
 const PIECE: Duration = Duration::from_millis(100);
@@ -32,12 +37,18 @@ const QUEUE: usize = 16;
 /// Moves the cursor up, and down again: a message that changes nothing.
 const NOTHING: &str = "\x1b[A\n";
 
+/// Why no more is read.
+pub(super) const NO_TEXT: &str = "sockeye: what was typed is not UTF-8: that line was not sent, and no more is read; \
+                                  --raw sends bytes as they are";
+
 /// The terminal as it was, for whoever ends this process while a line is edited.
 static MODES: OnceLock<Termios> = OnceLock::new();
 /// No line is begun any more.
 static IS_OVER: AtomicBool = AtomicBool::new(false);
 /// Keys are the editor's. It takes more of them at once than those of a line, so that it has them from the first one on.
 static IS_EDITED: AtomicBool = AtomicBool::new(false);
+/// What was typed is no text, and was not sent.
+static IS_NO_TEXT: AtomicBool = AtomicBool::new(false);
 
 /// A conversation that is typed.
 pub(super) struct Typing {
@@ -55,8 +66,13 @@ impl Typing {
         let modes = tcgetattr(io::stdin())?;
         let other = |error: ReadlineError| io::Error::other(error.to_string());
         // Pasted lines are sent one by one, as they are without an editor.
-        let config = Config::builder().bracketed_paste(false).enable_signals(false).build();
-        let mut editor = Editor::<(), _>::with_history(config, MemHistory::new()).map_err(other)?;
+        let config = Config::builder()
+            .bracketed_paste(false)
+            .enable_signals(false)
+            .completion_type(CompletionType::List)
+            .build();
+        let mut editor = Editor::<Keys, _>::with_history(config, MemHistory::new()).map_err(other)?;
+        editor.set_helper(Some(Keys));
         editor.set_history_ignore_space(true);
         editor.set_history_ignore_dups(true).map_err(other)?;
         editor.set_max_history_size(history::MOST).map_err(other)?;
@@ -98,6 +114,29 @@ pub(super) fn restore() {
     }
 }
 
+/// Whether something was typed that no line could be made of: not all of the input was sent.
+pub(super) fn was_no_text() -> bool {
+    IS_NO_TEXT.load(Ordering::SeqCst)
+}
+
+/// What keys mean that mean something else to a shell: there is nothing to complete here, and a tab is a tab.
+struct Keys;
+
+impl Completer for Keys {
+    type Candidate = String;
+
+    fn complete(&self, _: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+        Ok((position, vec!["\t".to_owned()]))
+    }
+}
+
+impl Helper for Keys {}
+impl Highlighter for Keys {}
+impl Validator for Keys {}
+impl Hinter for Keys {
+    type Hint = String;
+}
+
 /// What the peer says, on its way to the terminal.
 pub(super) struct Shown(SyncSender<Vec<u8>>);
 
@@ -114,7 +153,7 @@ impl Write for Shown {
 
 /// Reads lines until the process ends. Behind the end of the input they go nowhere, but what the peer says is still shown above
 /// them.
-fn read(mut editor: Editor<(), MemHistory>, mut history: Option<History>, lines: OwnedFd) {
+fn read(mut editor: Editor<Keys, MemHistory>, mut history: Option<History>, lines: OwnedFd) {
     let mut lines = Some(std::fs::File::from(lines));
     await_key();
     IS_EDITED.store(true, Ordering::SeqCst);
@@ -141,6 +180,13 @@ fn read(mut editor: Editor<(), MemHistory>, mut history: Option<History>, lines:
                 }
             }
             Err(ReadlineError::Signal(_)) => {}
+            // The editor has lost where the line began: half of one is never sent, nor what stands behind it.
+            Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                if lines.take().is_some() {
+                    IS_NO_TEXT.store(true, Ordering::SeqCst);
+                    Console::plain().complain(NO_TEXT);
+                }
+            }
             // There is no terminal any more.
             Err(_) => return,
         }
