@@ -275,7 +275,11 @@ impl<'a> Reading<'a> {
         let mut notes = vec![];
         let is_tcp = stream.id.protocol == Protocol::Tcp;
         let (carrier, missing) = if is_tcp {
-            if !connection.has_beginning() {
+            if let Some(side) = connection.unseen() {
+                notes.push(format!(
+                    "no packet of the {side} is in the capture, as with a filter for one direction: what it said is not in it"
+                ));
+            } else if !connection.has_beginning() {
                 notes.push(format!(
                     "the connection was there before the capture began: what was said before is not in it{}",
                     if stream.is_whole { "" } else { ", and who is the client is a guess (--client ADDRESS)" }

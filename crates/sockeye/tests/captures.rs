@@ -263,6 +263,36 @@ fn what_a_capture_lacks_is_counted_and_told_where_it_lacks() {
     }
 }
 
+/// As `tcpdump dst port 7` writes it: what the other end said is known to have been there, for it was acknowledged.
+#[test]
+fn a_capture_of_one_direction_is_no_whole_one() {
+    let mut random = Random(0x1d1);
+    for round in 0..100 {
+        let turns = dialogue(&mut random);
+        let wire = wire_of(&turns, &mut random);
+        let said = |side| turns.iter().filter(|turn| turn.0 == side).map(|turn| turn.1.len()).sum::<usize>();
+        for (kept, left_out) in [(Side::Client, Side::Server), (Side::Server, Side::Client)] {
+            for has_beginning in [true, false] {
+                let mut one = Wire { packets: wire.packets.clone(), ..wire };
+                one.packets.drain(..if has_beginning { 0 } else { 3 });
+                one.packets.retain(|packet| packet.from_client == (kept == Side::Client));
+                let got = read(&file(RAW, &packets(&one)), "0");
+                // Whose the lower port is, is the server.
+                assert_eq!((got.said(kept).len(), got.said(left_out).len()), (said(kept), 0), "round {round}");
+                assert!(got.notes[0].starts_with(&format!("no packet of the {left_out} is in the capture")));
+                if has_beginning {
+                    let missing = said(left_out);
+                    assert_eq!(got.is_cut, missing > 0, "round {round}, {kept} alone: {:?}", got.notes);
+                    // An end has a number as a byte has one, and cannot be told from it.
+                    let told =
+                        |count| got.notes.iter().any(|note| note.starts_with(&format!("{count} bytes are missing")));
+                    assert!(missing == 0 || told(missing) || told(missing + 1), "round {round}: {:?}", got.notes);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_capture_that_is_cut_anywhere_gives_what_came_before() {
     let mut random = Random(0xc07);

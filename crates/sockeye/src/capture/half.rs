@@ -46,6 +46,8 @@ struct Half {
     end: Option<(i64, u64, Option<i64>)>,
     /// Up to where the other end has seen it.
     seen: Option<i64>,
+    /// Whether a packet of this end is in the capture.
+    is_captured: bool,
     /// Bytes that came more than once, and were not the same.
     differ: u64,
 }
@@ -112,6 +114,7 @@ impl Connection {
         let (ours, theirs) = if side == Side::Client { (0, 1) } else { (1, 0) };
         let seen = segment.acknowledged.map(|number| self.halves[theirs].place(number));
         if segment.resets {
+            self.halves[ours].is_captured = true;
             if self.reset.is_none() {
                 self.reset = Some((ours, packet, seen));
             }
@@ -126,6 +129,7 @@ impl Connection {
             }
         }
         let half = &mut self.halves[ours];
+        half.is_captured = true;
         let mut at = half.place(segment.sequence);
         if segment.opens {
             at += 1;
@@ -141,6 +145,12 @@ impl Connection {
     /// Whether the beginning of both directions was seen.
     pub(super) fn has_beginning(&self) -> bool {
         self.halves.iter().all(|half| half.start.is_some())
+    }
+
+    /// The side of which no packet was captured, as a filter for one direction leaves it.
+    pub(super) fn unseen(&self) -> Option<Side> {
+        let unseen = self.halves.iter().position(|half| !half.is_captured)?;
+        Some(if unseen == 0 { Side::Client } else { Side::Server })
     }
 
     /// What was said, in the order in which it was: each side in its own order, and nothing before what it answers.
@@ -210,7 +220,9 @@ enum What {
 
 impl Queue {
     fn of(half: Half) -> Self {
-        let start = half.start.or_else(|| half.pieces.keys().next().copied());
+        // Of an end that is not in the capture, the first place that the other one acknowledged is known.
+        let unseen = (!half.is_captured && half.seen.is_some()).then_some(0);
+        let start = half.start.or_else(|| half.pieces.keys().next().copied()).or(unseen);
         let mut at = start.unwrap_or_else(|| half.end.map_or(0, |(end, ..)| end));
         let mut items = Vec::with_capacity(half.pieces.len() + 2);
         for (place, mut piece) in half.pieces {

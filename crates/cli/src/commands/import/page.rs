@@ -25,6 +25,7 @@ pub(super) fn transcript(page: Vec<u8>, flags: &flags::Import, console: &Console
     if page.trim_ascii_start().starts_with(b"{") && has(&page, b"\"entries\"") {
         return Err(console.fail(Exit::Usage, &format!("{name} seems to be an HTTP archive: --har reads those")));
     }
+    let no_page = no_page(&page);
     let page = utf16(&page).map_or(page, String::into_bytes);
     let lossy = String::from_utf8_lossy(&page);
     let is_utf8 = matches!(lossy, std::borrow::Cow::Borrowed(_));
@@ -36,7 +37,10 @@ pub(super) fn transcript(page: Vec<u8>, flags: &flags::Import, console: &Console
         let why = match first.map(|first| first.sessions.len()) {
             Some(1) => format!("{name} has one session, and no number {session}"),
             Some(count) => format!("{name} has {count} sessions, and no number {session}"),
-            None => format!("{name} has no session: {}", why_none(&page, client)),
+            None => {
+                let why = no_page.map_or_else(|| why_none(&page, client), str::to_owned);
+                format!("{name} has no session: {why}")
+            }
         };
         return Err(console.fail(Exit::Usage, &why));
     };
@@ -65,6 +69,26 @@ pub(super) fn transcript(page: Vec<u8>, flags: &flags::Import, console: &Console
 
 fn has(page: &[u8], words: &[u8]) -> bool {
     page.windows(words.len()).any(|window| window == words)
+}
+
+/// What a file is that is no text, and what makes text of it or a capture.
+fn no_page(file: &[u8]) -> Option<&'static str> {
+    const KNOWN: [(&[u8], &str); 9] = [
+        (b"\xfd7zXZ\0", "it is packed: unpack it with xz -d first"),
+        (b"\x28\xb5\x2f\xfd", "it is packed: unpack it with zstd -d first"),
+        (b"BZh", "it is packed: unpack it with bunzip2 first"),
+        (b"\x04\x22\x4d\x18", "it is packed: unpack it with lz4 -d first"),
+        (b"PK\x03\x04", "it is a zip archive: unpack it with unzip first"),
+        (b"snoop\0\0\0", "it is a capture of snoop: editcap -F pcap makes one of it that can be read"),
+        (b"GMBU", "it is a capture of Network Monitor: editcap -F pcap makes one of it that can be read"),
+        (b"RTSS", "it is a capture of Network Monitor: editcap -F pcap makes one of it that can be read"),
+        (b"%PDF", "it is a PDF: save it as plain text (pdftotext -layout)"),
+    ];
+    let known = KNOWN.iter().find(|(magic, _)| file.starts_with(magic)).map(|(_, what)| *what);
+    known.or_else(|| {
+        let is_text = !file.contains(&0) || utf16(file).is_some();
+        (!is_text).then_some("it is neither text nor a capture as tcpdump and Wireshark write them (.pcap, .pcapng)")
+    })
 }
 
 /// The text of a page that was saved as UTF-16, which begins with its mark.
