@@ -49,6 +49,11 @@ fn a_port_without_a_socket_is_exit_1() {
     let output = run(&["ports", &free, "--quiet", "--listening"], b"");
     assert_code(&output, 1);
     assert!(output.stderr.is_empty() && output.stdout.is_empty(), "{output:?}");
+    for (who, says) in [("4000000", "there is no process 4000000"), ("no-such", "no socket of a process `no-such`")] {
+        let output = run(&["ports", "--of", who], b"");
+        assert_code(&output, 1);
+        assert_eq!(text(&output.stderr), format!("sockeye: {says}\n"));
+    }
     for wrong in [&["ports", "0"][..], &["ports", "65536"], &["ports", "http"], &["ports", "--of", ""]] {
         assert_code(&run(wrong, b""), 2);
     }
@@ -291,6 +296,40 @@ fn interfaces_and_addresses_are_those_of_ip() {
     assert_eq!(rest[0], "192.0.2.2 from 192.0.2.1 on veth0");
     assert_eq!(rest[1], "2001:db8::2 from 2001:db8::1 on veth0");
     assert_eq!(rest[2..], ["203.0.113.1 cannot be reached: Network is unreachable", "7"]);
+}
+
+#[test]
+fn what_is_no_destination_is_told_with_what_to_write() {
+    for (destination, says) in [
+        ("", "`` is no address and no name: write a host"),
+        ("127.0.0.1:80", "write 127.0.0.1 alone"),
+        ("[::1]:80", "write [::1] alone"),
+        ("https://localhost/a?b", "write localhost alone"),
+        ("fe80::1%no-such", "this machine has no interface `no-such`"),
+    ] {
+        let output = run(&["addrs", destination], b"");
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains(says), "{destination}: {output:?}");
+    }
+    need("ip");
+    let script = format!(
+        "ip link set lo up; ip link add veth0 type veth peer name veth1; ip addr add 192.0.2.1/24 dev veth0; \
+        ip -6 addr add fe80::7/64 dev veth0 nodad; ip link set veth0 up; ip link set veth1 up; \
+        for to in fe80::1 fe80::1%veth0 [fe80::1%veth0] 192.0.2.255; do {BINARY} addrs $to; done"
+    );
+    let output = run_command(std::process::Command::new("unshare").args(["-n", "sh", "-c", &script]), b"");
+    let shown = text(&output.stdout);
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "fe80::1 cannot be reached: it is a link-local address: say on which interface, as fe80::1%eth0",
+            "fe80::1 from fe80::7 on veth0",
+            "fe80::1 from fe80::7 on veth0",
+            "192.0.2.255 cannot be reached: it is a broadcast address (talk --broadcast sends there)",
+        ],
+        "{output:?}"
+    );
 }
 
 #[test]

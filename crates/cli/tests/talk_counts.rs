@@ -218,8 +218,22 @@ fn zero_asks_at_many_ports_and_one_that_is_open_is_enough() {
     let folder = tempfile::tempdir().unwrap();
     let many = run(&["talk", "--zero", "127.0.0.1:0-3"], b"");
     assert_code(&many, 2);
-    assert!(text(&many.stderr).contains("has the port `0-3`"), "{}", text(&many.stderr));
+    assert!(text(&many.stderr).contains("`0-3` is no list of ports"), "{}", text(&many.stderr));
     drop(folder);
+    for words in [&["127.0.0.1", "20,"][..], &["127.0.0.1", "1-70000"], &["127.0.0.1", "1-2-3"], &["localhost:,"]] {
+        let output = run(&[&["talk", "--zero"], words].concat(), b"");
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains("is no list of ports: write numbers from 1 to 65535"), "{output:?}");
+    }
+    for word in ["http", "22,abc", "x-y"] {
+        let output = run(&["talk", "--zero", "127.0.0.1", word], b"");
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains(&format!("has no port, and `{word}` behind it is none")), "{output:?}");
+    }
+    // That it could not be asked says more than that nobody answered.
+    let output = run(&["talk", "--zero", "no-such-name.invalid", "1-3"], b"");
+    assert_code(&output, 6);
+    assert!(text(&output.stderr).contains("no-such-name.invalid:1: the name was not found"), "{output:?}");
 }
 
 #[test]

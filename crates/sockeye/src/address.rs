@@ -21,6 +21,7 @@ use std::sync::Arc;
 use transcript::{Carrier, Diagnostic, Refused, Transcript};
 
 pub use options::{AddressOptions, Framing, TlsOptions, WebSocketOptions};
+pub(crate) use parse::scope_number;
 
 use crate::child::Terminal;
 use crate::endpoint::Protocol;
@@ -219,6 +220,12 @@ impl AddressError {
     #[must_use]
     pub fn not_here(scheme: Scheme, help: &str) -> Self {
         Self::new(&scheme.written(), "means nothing here", help)
+    }
+
+    /// Ports that are no list of them.
+    #[must_use]
+    pub fn no_ports(typed: &str) -> Self {
+        Self::new(typed, "is no list of ports", "write numbers from 1 to 65535, such as 20-30,80")
     }
 
     /// An address with one client, and others beside it.

@@ -118,6 +118,7 @@ fn object(interface: &Interface) -> Value {
 fn show_routes(destination: &str, all: &[Interface], family: Option<Family>, console: &Console) -> Exit {
     let mut found = match look_up(destination, PATIENCE) {
         Ok(found) => found,
+        Err(error @ LookupError::NoHost { .. }) => return console.fail(Exit::Usage, &error.to_string()),
         Err(error @ LookupError::NotFound { .. }) => return console.fail(Exit::NameNotFound, &error.to_string()),
         Err(error) => return console.fail(Exit::TimedOut, &error.to_string()),
     };
@@ -126,7 +127,7 @@ fn show_routes(destination: &str, all: &[Interface], family: Option<Family>, con
         let name = if family == Family::V4 { "IPv4" } else { "IPv6" };
         return console.fail(Exit::NameNotFound, &format!("{}: it has no {name} address", clean::line(destination)));
     }
-    let routes = routes(&found.addresses, all);
+    let routes = routes(&found.addresses, found.scope, all);
     let mut text = String::new();
     for route in &routes {
         if console.json {

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sockeye::event::{Name, Protocol};
-use sockeye::verb::ports::{End, Query, Socket, State, UnixKind, ports, wait};
+use sockeye::verb::ports::{End, Of, Query, Socket, State, UnixKind, ports, wait};
 
 use super::table::Table;
 use crate::exit::Exit;
@@ -67,7 +68,21 @@ fn nothing(query: &Query, console: &Console) -> Exit {
         ports => format!(" on port {}", ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")),
     };
     let what = if query.listening { "no listener" } else { "no socket" };
-    if console.quiet { Exit::Differs } else { console.fail(Exit::Differs, &format!("{what}{on}")) }
+    if let Some(Of::Pid(pid)) = &query.of
+        && !Path::new(&format!("/proc/{pid}")).exists()
+    {
+        return if console.quiet {
+            Exit::Differs
+        } else {
+            console.fail(Exit::Differs, &format!("there is no process {pid}"))
+        };
+    }
+    let of = match &query.of {
+        Some(Of::Pid(pid)) => format!(" of process {pid}"),
+        Some(Of::Name(name)) => format!(" of a process `{}`", clean::line(name)),
+        None => String::new(),
+    };
+    if console.quiet { Exit::Differs } else { console.fail(Exit::Differs, &format!("{what}{on}{of}")) }
 }
 
 fn wait_for(query: &Query, time: Option<Duration>, console: &Console) -> Exit {

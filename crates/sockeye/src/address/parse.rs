@@ -125,7 +125,17 @@ impl Address {
                     addresses.push(Self::parse(&format!("{scheme}{slashes}{host}:{port}"))?);
                     rest.next();
                 }
-                None => addresses.push(Self::parse(word)?),
+                None => match (Self::parse(word), rest.peek()) {
+                    (Err(_), Some(next)) if is_bare_host(word) && Self::parse(next).is_err() => {
+                        let what = format!("has no port, and `{next}` behind it is none");
+                        return Err(AddressError::new(
+                            word,
+                            what,
+                            format!("write a number from 1 to 65535: {word} 9999"),
+                        ));
+                    }
+                    (address, _) => addresses.push(address?),
+                },
             }
         }
         Ok(addresses)
@@ -357,8 +367,13 @@ fn of_another_tool(typed: &str) -> Option<AddressError> {
 }
 
 /// An interface's number or name behind the `%`.
+/// The number of an interface, or that of the one that has this name.
+pub(crate) fn scope_number(scope: &str) -> Option<u32> {
+    scope.parse::<u32>().ok().or_else(|| interface::number(scope))
+}
+
 fn scope_of(typed: &str, scope: &str) -> Result<u32, AddressError> {
-    scope.parse::<u32>().ok().or_else(|| interface::number(scope)).ok_or_else(|| {
+    scope_number(scope).ok_or_else(|| {
         AddressError::new(typed, format!("has the scope `{scope}`"), "no interface of this machine has that name")
     })
 }

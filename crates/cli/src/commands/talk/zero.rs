@@ -72,7 +72,7 @@ fn ask_all(flags: &Talk, ports: &[(Address, Protocol)], console: &Console) -> Ex
     let next = AtomicUsize::new(0);
     let (report, reports) = channel();
     let report = Mutex::new(report);
-    let (mut open, mut first_failure) = (0, None);
+    let (mut open, mut failures) = (0, Failures::default());
     std::thread::scope(|scope| {
         let mut begun = 0;
         let work = || {
@@ -105,7 +105,7 @@ fn ask_all(flags: &Talk, ports: &[(Address, Protocol)], console: &Console) -> Ex
             show(&found, ports[due].1, console);
             match found.exit {
                 Exit::Done => open += 1,
-                exit => first_failure = first_failure.or(Some(exit)),
+                _ => failures.count(found),
             }
             due += 1;
         }
@@ -115,9 +115,48 @@ fn ask_all(flags: &Talk, ports: &[(Address, Protocol)], console: &Console) -> Ex
     } else {
         console.note(&format!("{open} of {} ports are open", ports.len()));
     }
-    match (open, first_failure) {
-        (0, Some(exit)) => console.fail(exit, "nobody listens at any of them"),
+    match (open, failures.tell()) {
+        (0, Some((exit, why))) => console.fail(exit, &why),
         _ => Exit::Done,
+    }
+}
+
+/// What was found where nothing is open.
+#[derive(Default)]
+struct Failures {
+    first: Option<(Exit, String)>,
+    /// Nobody listens there.
+    closed: usize,
+    /// Nothing came.
+    silent: usize,
+}
+
+impl Failures {
+    fn count(&mut self, found: Found) {
+        match found.exit {
+            Exit::Refused => self.closed += 1,
+            Exit::TimedOut => self.silent += 1,
+            _ => {}
+        }
+        // What keeps us from asking says more than that nobody answered.
+        let says_less = |(exit, _): &(Exit, String)| matches!(exit, Exit::Refused | Exit::TimedOut);
+        let is_answer = matches!(found.exit, Exit::Refused | Exit::TimedOut);
+        if self.first.as_ref().is_none_or(|first| says_less(first) && !is_answer) {
+            self.first = Some((found.exit, found.text));
+        }
+    }
+
+    fn tell(self) -> Option<(Exit, String)> {
+        let (exit, text) = self.first?;
+        let why = match (exit, self.closed, self.silent) {
+            (Exit::Refused, _, 0) => "nobody listens at any of them".to_owned(),
+            (Exit::Refused | Exit::TimedOut, 0, _) => "none of them answers".to_owned(),
+            (Exit::Refused | Exit::TimedOut, closed, silent) => {
+                format!("none of them is open: at {closed} nobody listens, and {silent} did not answer")
+            }
+            _ => text,
+        };
+        Some((exit, why))
     }
 }
 
@@ -227,8 +266,7 @@ pub(super) fn several(words: &[String]) -> Option<Result<Vec<Address>, AddressEr
     for part in list.split(',') {
         match range(part) {
             Some(range) => ports.extend(range),
-            // What is wrong with it, the one says that reads addresses.
-            None => return Some(Address::parse(last).map(|address| vec![address])),
+            None => return Some(Err(AddressError::no_ports(list))),
         }
     }
     let mut seen = vec![false; 1 << 16];
