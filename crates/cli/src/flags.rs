@@ -62,6 +62,11 @@ pub(crate) fn parse() -> Result<Flags, clap::Error> {
     }
 }
 
+/// Whether a command line that is wrong asks for events as objects: what is wrong with it is one.
+pub(crate) fn ask_for_json() -> bool {
+    std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json")
+}
+
 /// What is wrong with the command line, in words: clap's, or ours where they say more.
 pub(crate) fn explain(error: &clap::Error) -> String {
     let words: Vec<OsString> = std::env::args_os().collect();

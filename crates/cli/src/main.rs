@@ -59,6 +59,8 @@ fn run(streams: sys::StandardStreams) -> ExitCode {
         Command::Man(man) => pages::man(man.folder.as_deref(), &console),
         Command::Later(words) => {
             let verb = words.first().map_or("this", String::as_str);
+            // Its flags were not read.
+            let console = Console::before_flags(console.json || flags::ask_for_json());
             console.fail(Exit::Usage, &flags::later(verb))
         }
     };
@@ -68,10 +70,14 @@ fn run(streams: sys::StandardStreams) -> ExitCode {
 /// Help and version go to standard output and are what was asked for; anything else is wrong usage.
 fn usage(error: &clap::Error) -> Exit {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    let console = Console::plain();
+    let console = Console::before_flags(flags::ask_for_json());
     if asked {
         return console.print(error.render().to_string().as_bytes());
     }
-    console.complain(&flags::explain(error));
+    let why = flags::explain(error);
+    if console.json {
+        return console.fail(Exit::Usage, why.trim_end());
+    }
+    console.complain(&why);
     Exit::Usage
 }

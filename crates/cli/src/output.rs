@@ -106,7 +106,11 @@ impl Console {
         Self { quiet, verbose, json, color, colors_terminals, streams, log: Mutex::new(None) }
     }
 
-    /// Before any flag is known.
+    /// Before any flag is known but this one, which says how errors are told too.
+    pub(crate) fn before_flags(json: bool) -> Self {
+        Self { json, ..Self::plain() }
+    }
+
     pub(crate) fn plain() -> Self {
         let streams = crate::sys::closed_standard_streams();
         Self {
@@ -141,8 +145,17 @@ impl Console {
         }
     }
 
-    /// Writes text to standard error. That it cannot be written, or is not read, changes nothing.
+    /// The same console for a thread that ends the process: what waits to be written here, it does not wait for.
+    pub(crate) fn apart(&self) -> Self {
+        let Self { quiet, verbose, json, color, colors_terminals, streams, .. } = *self;
+        Self { quiet, verbose, json, color, colors_terminals, streams, log: Mutex::new(None) }
+    }
+
+    /// Writes text to standard error, as an event where those are objects. That it cannot be written, or is not read, changes nothing.
     pub(crate) fn complain(&self, text: &str) {
+        if self.json {
+            return self.tell(&serde_json::json!({ "event": "notice", "error": text.trim_end() }));
+        }
         let _ = write_soon(io::stderr().as_fd(), paint(&clean::lines(text), self.color).as_bytes());
     }
 
@@ -186,6 +199,18 @@ impl Console {
             self.tell(&serde_json::json!({ "event": "warning", "warning": text }));
         } else {
             self.complain(&format!("warning: {text}"));
+        }
+    }
+
+    /// Says several, which are too many to wait in a queue, unless quiet.
+    pub(crate) fn warn_of_all(&self, all: &[String]) {
+        if self.quiet || all.is_empty() {
+            return;
+        }
+        if self.json {
+            all.iter().for_each(|text| self.warn(text));
+        } else {
+            self.complain(&all.iter().map(|text| format!("warning: {text}\n")).collect::<String>());
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::Write as _;
 use std::process::Stdio;
 
 use support::*;
@@ -202,6 +203,72 @@ fn colour_is_written_only_where_it_is_asked_for() {
 }
 
 /// Row 24: a pipe on standard error that is full and never read.
+/// Whatever is said, it is an object for whoever asked for objects: also before flags are known, and by a signal's thread.
+#[test]
+fn with_json_each_line_of_standard_error_is_an_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = write(folder.path(), "page", "C: HELO me\nS: 250 ok\nC: QUIT\n");
+    let wrong = write(folder.path(), "wrong.talk", "Q: what\nC: {x\n");
+    let objects = |stderr: &[u8], of: &[&str]| -> Vec<serde_json::Value> {
+        let parsed = text(stderr).lines().map(serde_json::from_str).collect::<Result<Vec<_>, _>>();
+        parsed.unwrap_or_else(|error| panic!("{of:?}: {error}: {}", text(stderr)))
+    };
+    let unbound = Closed::tcp();
+    let refused = unbound.address.to_string();
+    for (arguments, code) in [
+        (&["--json"][..], 2),
+        (&["nosuch", "--json"], 2),
+        (&["probe", "--json"], 2),
+        (&["talk", "--json"], 2),
+        (&["talk", "--json", "-z"], 2),
+        (&["serve", "--nosuch", "--json"], 2),
+        (&["serve", "--timeout", "x", "--json"], 2),
+        (&["load", "127.0.0.1:1", "--plays", "0", "--json"], 2),
+        (&["fetch", "-O", "http://x", "--json"], 2),
+        (&["talk", &refused, "--play", &wrong, "--json"], 2),
+        (&["talk", &refused, "--json"], 7),
+        (&["import", &page, "--json"], 0),
+        (&["ports", "--json"], 0),
+        (&["addrs", "--json", "a:1"], 2),
+        (&["serve", "tcp://127.0.0.1:0", "--json", "--once", "--wait", "1ms"], 1),
+    ] {
+        let output = run(arguments, b"");
+        assert_code(&output, code);
+        let said = objects(&output.stderr, arguments);
+        assert!(said.iter().all(|object| object["event"].is_string()), "{arguments:?}: {said:?}");
+        assert_eq!(code != 0, said.iter().any(|object| object["event"] == "failed" || object["event"] == "notice"));
+        if code == 2 {
+            assert_eq!((&said[said.len() - 1]["event"], &said[said.len() - 1]["exit"]), (&"failed".into(), &2.into()));
+        }
+    }
+    // Not what stands behind `--`.
+    assert!(text(&run(&["talk", "--nosuch", "--", "--json"], b"").stderr).starts_with("error: "));
+    // A conversation and a download that are interrupted.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    for arguments in [&["talk", "--json", &address][..], &["fetch", "--json", &format!("http://{address}/"), "-o", "-"]]
+    {
+        let mut child = command(&[])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut keep = child.stdin.take().unwrap();
+        keep.write_all(b"typed\n").unwrap();
+        let (mut peer, _) = silent.accept().unwrap();
+        // Whoever says something watches for signals by now.
+        assert!(!line(&mut peer).is_empty());
+        signal(child.id(), "INT");
+        let output = child.wait_with_output().unwrap();
+        drop(keep);
+        assert_code(&output, 130);
+        let said = objects(&output.stderr, arguments);
+        assert!(said.last().unwrap()["error"].as_str().unwrap().contains("interrupted"), "{arguments:?}: {said:?}");
+    }
+}
+
 #[test]
 fn a_standard_error_that_nobody_reads_holds_no_exit_up() {
     let (_reader, writer) = rustix::pipe::pipe().unwrap();

@@ -87,6 +87,11 @@ fn a_client_that_does_not_come_in_time_is_exit_1_and_said() {
             server.log.wait_for("no client came for 0.2 s (--wait)");
         }
     }
+    // 0 is no limit, as everywhere: it waits.
+    let (mut server, _folder) = serve(GREET, &["--once", "--wait", "0"]);
+    drop(server.connect());
+    assert_eq!(server.wait(), 1);
+    server.log.wait_for("closed #1");
     let output = run(&["serve", "tcp://127.0.0.1:0", "--once", "--wait", "100ms", "-q"], b"");
     assert_code(&output, 1);
     assert!(text(&output.stderr).contains("1 never came; no client came for 0.1 s (--wait)"), "{output:?}");

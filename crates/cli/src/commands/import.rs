@@ -115,12 +115,7 @@ fn finished(
         }
     };
     let text: String = notes.iter().map(|note| format!("# {note}\n")).collect::<String>() + &body;
-    if !console.quiet {
-        let warnings: Vec<String> = notes.iter().map(|note| format!("warning: {name}: {note}")).collect();
-        if !warnings.is_empty() {
-            console.complain(&warnings.join("\n"));
-        }
-    }
+    console.warn_of_all(&notes.iter().map(|note| format!("{name}: {note}")).collect::<Vec<_>>());
     Ok(text)
 }
 

@@ -238,7 +238,7 @@ fn tell_when_interrupted(
     killer: Option<Box<dyn Fn() + Send + Sync>>,
     console: &Console,
 ) -> Result<(), Exit> {
-    let (progress, quiet) = (Arc::clone(progress), console.quiet);
+    let (progress, told) = (Arc::clone(progress), console.apart());
     signals::end_on_signals(move |_| {
         typing::restore();
         if let Some(kill) = &killer {
@@ -247,14 +247,14 @@ fn tell_when_interrupted(
         if let Some(record) = &record {
             let _ = record.finish();
         }
-        if !quiet {
+        if !told.quiet {
             let (sent, received) = (progress.sent(), progress.received());
             let dropped = match progress.dropped() {
                 0 => String::new(),
                 dropped => format!(", {dropped} datagrams were dropped: the kernel's queue was full"),
             };
             let words = format!("sockeye: interrupted; {sent} bytes sent, {received} received{dropped}");
-            Console::plain().complain(&words);
+            told.complain(&words);
         }
     })
     .map_err(|error| {

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use sockeye::net::tls::Trust;
 use sockeye::verb::load::{Allowed, Arrivals, Shard};
 
-use super::parsers::{duration, limit, pin, size};
+use super::parsers::{duration, lasting, limit, pin, size};
 use super::values::{FamilyFlags, Values};
 
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ pub(crate) struct Load {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
     /// How long plays begin; 10 s, unless --plays is given
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = lasting)]
     pub(crate) duration: Option<Duration>,
     /// Plays in all
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

@@ -12,12 +12,15 @@ use sockeye::verb::serve::Budget;
 /// A year: nobody waits longer, and no clock overflows.
 const LONGEST: Duration = Duration::from_secs(31_536_000);
 
-/// `5`, `5s`, `500ms`, `1.5s`, `2m`, `1h`; a bare number is seconds.
+/// `5`, `5s`, `500ms`, `200µs`, `1.5s`, `2m`, `1h`; a bare number is seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    // The two letters that look like one, as they are written for micro.
+    let micro = [("us", 1e-6), ("\u{b5}s", 1e-6), ("\u{3bc}s", 1e-6)];
     let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)];
     let wrong = || "write a number and a unit: 500ms, 5s, 2m".to_owned();
-    let (number, factor) = units
+    let (number, factor) = micro
         .iter()
+        .chain(&units)
         .find_map(|(unit, factor)| text.strip_suffix(unit).map(|number| (number, factor)))
         .ok_or_else(wrong)?;
     if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
@@ -33,6 +36,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 /// A time after which something ends; 0 is none, as curl has it.
 pub(super) fn limit(text: &str) -> Result<Duration, String> {
     duration(text).map(|time| if time.is_zero() { LONGEST } else { time })
+}
+
+/// A time in which something is done: none at all is a slip.
+pub(super) fn lasting(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|time| {
+        if time.is_zero() { Err("nothing is done in no time: write 10s".to_owned()) } else { Ok(time) }
+    })
 }
 
 /// `65536`, `64KiB`, `64k`, `1MiB`.
@@ -185,10 +195,26 @@ mod tests {
 
     #[test]
     fn durations_and_sizes_are_read_as_people_write_them() {
-        for (text, millis) in
-            [("5", 5000), ("5s", 5000), ("500ms", 500), ("1.5s", 1500), ("2m", 120_000), ("1h", 3_600_000)]
-        {
+        for (text, millis) in [
+            ("5", 5000),
+            ("5s", 5000),
+            ("500ms", 500),
+            ("1.5s", 1500),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+            ("2000us", 2),
+        ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        // As sockeye itself writes the times of a load.
+        for text in ["414us", "414\u{b5}s", "414\u{3bc}s", "0.414ms"] {
+            assert_eq!(duration(text), Ok(Duration::from_micros(414)), "{text}");
+        }
+        for (text, of_limit) in
+            [("0", Ok(LONGEST)), ("0s", Ok(LONGEST)), ("0us", Ok(LONGEST)), ("1ms", Ok(Duration::from_millis(1)))]
+        {
+            assert_eq!(limit(text), of_limit, "{text}");
+            assert_eq!(lasting(text).is_ok(), text == "1ms", "{text}");
         }
         for text in ["", "s", "5x", "-1", "1e9", "nan", "99999999999"] {
             assert!(duration(text).is_err(), "{text}");

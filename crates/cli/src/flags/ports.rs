@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use sockeye::event::Protocol;
 use sockeye::verb::ports::Of;
 
-use super::parsers::duration;
+use super::parsers::{duration, limit};
 use super::values::FamilyFlags;
 
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ pub(crate) struct Ports {
     #[arg(long, value_name = "PROTOCOL", value_enum)]
     pub(crate) protocol: Vec<ProtocolFlag>,
     /// Wait until there is a listener on every PORT, at most so long if a TIME is given (--wait=5s, --wait 5s); 28 if there is none by then
-    #[arg(long, value_name = "TIME", value_parser = duration, num_args = 0..=1, require_equals = true)]
+    #[arg(long, value_name = "TIME", value_parser = limit, num_args = 0..=1, require_equals = true)]
     pub(crate) wait: Option<Option<Duration>>,
     /// Go on, and say every second which sockets came (+) and went (-)
     #[arg(long, conflicts_with = "wait")]

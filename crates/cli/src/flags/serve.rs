@@ -51,7 +51,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) times: Option<u64>,
     /// Wait so long for the next client while none is connected, then end with exit 1
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = limit)]
     pub(crate) wait: Option<Duration>,
     /// Judge every play as --once and --times do, but keep serving; exit 1 at the end if one failed
     #[arg(long)]

@@ -21,12 +21,12 @@ struct One {
 impl Downloads {
     /// Whoever interrupts a download is told how far it came, and no half of it stays behind but what can be gone on with.
     pub(super) fn tell_when_interrupted(&self, console: &Console) -> Result<(), Exit> {
-        let (downloads, quiet) = (self.clone(), console.quiet);
+        let (downloads, told) = (self.clone(), console.apart());
         signals::end_on_signals(move |_| {
             let all = downloads.all();
             let kept: Vec<String> =
                 all.iter().filter_map(|one| one.unfinished.leave()).map(|path| path.display().to_string()).collect();
-            if quiet {
+            if told.quiet {
                 return;
             }
             let uploaded = downloads.uploaded();
@@ -37,8 +37,7 @@ impl Downloads {
                 [] => "nothing saved".to_owned(),
                 kept => format!("--resume goes on with {}", kept.join(", ")),
             };
-            Console::plain()
-                .complain(&format!("sockeye: interrupted; {uploaded}{received} bytes{of} of the body received, {end}"));
+            told.complain(&format!("sockeye: interrupted; {uploaded}{received} bytes{of} of the body received, {end}"));
         })
         .map_err(|error| {
             console.fail(Exit::NoResources, &format!("cannot watch for signals: {}", sockeye::net::words(&error)))

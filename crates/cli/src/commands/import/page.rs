@@ -46,24 +46,18 @@ pub(super) fn transcript(page: Vec<u8>, flags: &flags::Import, console: &Console
     };
     super::agrees(&name, &imported.text, Carrier::Stream).map_err(|why| console.conclude(Exit::Usage, why))?;
     let mut warnings: Vec<String> =
-        imported.guesses.iter().map(|(line, guess)| format!("warning: {name}:{line}: {guess}")).collect();
+        imported.guesses.iter().map(|(line, guess)| format!("{name}:{line}: {guess}")).collect();
     if !is_utf8 {
-        warnings.push(format!(
-            "warning: {name} is not UTF-8 throughout: what is not is shown as {}",
-            char::REPLACEMENT_CHARACTER
-        ));
+        warnings
+            .push(format!("{name} is not UTF-8 throughout: what is not is shown as {}", char::REPLACEMENT_CHARACTER));
     }
     if let [_, _, ..] = imported.sessions[..] {
         let lines: Vec<String> = imported.sessions.iter().map(ToString::to_string).collect();
         let (count, lines) = (lines.len(), lines.join(", "));
-        warnings.push(format!(
-            "warning: {name} has {count} sessions, at the lines {lines}; this is number {session} (--session)"
-        ));
+        warnings
+            .push(format!("{name} has {count} sessions, at the lines {lines}; this is number {session} (--session)"));
     }
-    // At once and not as events, of which a long page has more than wait.
-    if !console.quiet && !warnings.is_empty() {
-        console.complain(&warnings.join("\n"));
-    }
+    console.warn_of_all(&warnings);
     Ok(imported.text)
 }
 
