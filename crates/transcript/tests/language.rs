@@ -281,6 +281,36 @@ fn lines_in_any_order_may_begin_a_way_and_are_counted_anew_each_round() {
     assert_eq!(answered(&server, backwards.as_bytes(), false).0, "all\n");
 }
 
+/// Each would pass against everyone.
+#[test]
+fn files_and_blocks_in_which_nothing_is_said_are_refused() {
+    for text in
+        ["C waits 1s\n", "S waits 1ms\nC waits 1ms\n", "repeat 3\n  S waits 1ms\nend\n", "set x = 1\nC waits 1s\n"]
+    {
+        assert!(refusal(text).ends_with("nothing is said in this file"), "{text}");
+    }
+    for text in ["either\nend\nC: a\n", "either\nor\nend\nC: a\n", "C: a\neither\nor\nor\nend\n"] {
+        assert!(refusal(text).ends_with(": the block is empty"), "{text}");
+    }
+    assert_eq!(refusal("either\n  C: a\nor\nor\n  C: b\nend\n"), "3:1: an empty branch hides those below it");
+    // Who comes and goes has done something.
+    script("C closes\n", Side::Server);
+    script("C waits 1ms\nC closes\n", Side::Server);
+}
+
+#[test]
+fn a_space_of_another_kind_behind_the_colon_is_named() {
+    for (text, space) in [
+        ("C:\u{a0}hi\n", "a no-break space (U+00A0)"),
+        ("S:\u{3000}hi\n", "a full-width space (U+3000)"),
+        ("S raw:\u{2009}hi\n", "a space of another width (U+2009)"),
+    ] {
+        let refused = refusal(text);
+        assert!(refused.ends_with(&format!("{space} stands where a plain space should be")), "{refused}");
+    }
+    assert_eq!(refusal("C:\thi\n"), "1:1: a space must follow the colon");
+}
+
 #[test]
 fn what_lines_in_any_order_cannot_be() {
     assert_eq!(refusal("in any order\n  C: a\n  S: b\nend\n"), "3:3: `in any order` holds lines of one side only");

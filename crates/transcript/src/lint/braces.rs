@@ -227,13 +227,21 @@ fn without_name(inside: &str) -> Advice {
     if is_pattern(bare) && bare.ends_with(" bytes") {
         return nameless(format!("{{_:{bare}}}"));
     }
-    if let Some(hex) = bare.strip_prefix("0X").or_else(|| bare.strip_prefix("\\x")).or_else(|| bare.strip_prefix("U+"))
-        && !hex.is_empty()
-        && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
-    {
+    if let Some(hex) = hex_of(bare) {
         return Some((is_text(inside, "bytes are written with 0x"), format!("{{0x{}}}", hex.to_ascii_lowercase())));
     }
     Some((is_text(inside, "a value that is made has a name"), made_anew(bare)?))
+}
+
+/// `{0X0d}`, `{\x0d}`, `{0d 0a}`, `{0d}`: bytes, in another way than ours. A number alone is a literal of IMAP.
+fn hex_of(bare: &str) -> Option<String> {
+    let marked = ["0X", "\\x", "U+"].iter().find_map(|mark| bare.strip_prefix(mark));
+    let hex: String = marked.unwrap_or(bare).chars().filter(|c| *c != ' ').collect();
+    let is_hex = !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_bare = matches!(hex.len(), 2 | 4 | 6 | 8)
+        && hex.starts_with(|c: char| c.is_ascii_digit())
+        && hex.contains(|c: char| c.is_ascii_alphabetic());
+    (is_hex && (marked.is_some() || is_bare)).then_some(hex)
 }
 
 /// `{@name}`, `{$name}`.

@@ -171,6 +171,18 @@ fn other_languages_signs_around_a_name_are_told() {
 }
 
 #[test]
+fn bytes_in_another_notation_are_told() {
+    each_is_told(&[
+        ("C: {0X41}\n", &["bytes are written with 0x", "`{0x41}`"]),
+        ("C: a{0d}\n", &["`{0x0d}`"]),
+        ("C: a{0A}b\n", &["`{0x0a}`"]),
+        ("C: {0d 0a}\n", &["`{0x0d0a}`"]),
+        ("C: {1B}[2J\n", &["`{0x1b}`"]),
+        ("C: {U+00e9}\n", &["bytes are written with 0x"]),
+    ]);
+}
+
+#[test]
 fn statements_that_are_written_as_messages_are_told() {
     each_is_told(&[
         ("S: waits 1s\n", &["the server says `waits 1s`", "write `S waits 1s`"]),

@@ -251,6 +251,15 @@ pub(crate) fn throughout(body: &[Statement]) -> impl Iterator<Item = &Statement>
     })
 }
 
+/// Whether both sides do nothing but wait: played, that passes against everyone.
+pub(crate) fn only_waits(body: &[Statement]) -> bool {
+    throughout(body).all(|statement| match &statement.kind {
+        StatementKind::Act { act, .. } => matches!(act, Act::Waits(_)),
+        StatementKind::Set { .. } | StatementKind::Let { .. } | StatementKind::Fresh { .. } => true,
+        kind => kind.bodies().next().is_some(),
+    })
+}
+
 impl StatementKind {
     /// The statements of each block in it.
     pub(crate) fn bodies(&self) -> impl Iterator<Item = &[Statement]> {

@@ -67,7 +67,7 @@ pub(crate) fn read(name: &str, text: &[u8], files: Option<&dyn Files>) -> Result
     parser.close_all();
     let Parser { mut findings, settings, body, seen, source, .. } = parser;
     let source = Arc::new(source);
-    if !seen.message && findings.is_empty() {
+    if findings.is_empty() && (!seen.message || super::only_waits(&body)) {
         findings.push(encoding::nothing_said(&source));
     }
     Ok(Tree { source, settings, body, findings, is_closed })
@@ -325,11 +325,15 @@ impl Parser<'_> {
             None if rest.is_empty() => rest,
             None => {
                 let place = Span { width: head.chars().count() + 1, ..line.place };
-                self.error(
-                    place,
-                    "a space must follow the colon",
-                    format!("write `{head}: {}`", rest.trim_start_matches([':', ' ', '\t'])),
-                );
+                let said = rest.trim_start_matches(|c: char| c == ':' || c.is_whitespace());
+                let odd = rest.chars().next().and_then(|odd| Some((unknown::odd_space(odd)?, odd)));
+                let message = match odd {
+                    Some((name, odd)) => {
+                        format!("{name} (U+{:04X}) stands where a plain space should be", u32::from(odd))
+                    }
+                    None => "a space must follow the colon".to_owned(),
+                };
+                self.error(place, message, format!("write `{head}: {said}`"));
                 rest
             }
         };
@@ -576,7 +580,10 @@ impl Parser<'_> {
         let kind = match kind {
             Block::Repeat(times) => StatementKind::Repeat { times, body },
             Block::Either { mut done, current } => {
-                if let Some(empty) = done.iter().find(|branch| branch.body.is_empty()).map(|branch| branch.place) {
+                let is_empty = body.is_empty() && done.iter().all(|branch| branch.body.is_empty());
+                if let Some(empty) = done.iter().find(|branch| branch.body.is_empty()).map(|branch| branch.place)
+                    && !is_empty
+                {
                     self.error(empty, "an empty branch hides those below it", "make it the last one");
                 }
                 done.push(Branch { place: current, body });
@@ -617,6 +624,7 @@ impl Parser<'_> {
             | StatementKind::Maybe { body }
             | StatementKind::Aside { body }
             | StatementKind::AnyOrder { body } => body.is_empty(),
+            StatementKind::Either { branches } => branches.iter().all(|branch| branch.body.is_empty()),
             _ => false,
         };
         if empty {
