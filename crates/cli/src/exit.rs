@@ -135,6 +135,7 @@ impl From<&TlsError> for Exit {
             TlsErrorKind::Certificate => Self::Certificate,
             // It says no, or nothing that is HTTP.
             TlsErrorKind::WebSocket => Self::HttpStatus,
+            TlsErrorKind::Messages => Self::Reset,
             _ => Self::TlsHandshake,
         }
     }

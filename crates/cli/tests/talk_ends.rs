@@ -448,3 +448,80 @@ fn a_limit_of_no_time_is_none_whatever_it_is_about() {
         assert_code(&run(arguments, b""), 0);
     }
 }
+
+/// A server of WebSocket that says these frames and closes.
+fn websocket(answer: &str, frames: &str) -> (Server, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "eol crlf\nignore case\nC: GET {{_=/}} HTTP/1.1\nrepeat\n  C: {{_=Host: x}}\nend\n\
+        C: Sec-WebSocket-Key: {{key=dGhlIHNhbXBsZSBub25jZQ==}}\nrepeat\n  C: {{_=Sec-WebSocket-Version: 13}}\nend\nC:\n\
+        let digest = sha1 {{key}}258EAFA5-E914-47DA-95CA-C5AB0DC85B11\nlet bytes = unhex {{digest}}\n\
+        let accept = base64 {{bytes}}\n{answer}{frames}"
+    );
+    let play = write(folder.path(), "server.talk", &text);
+    (Server::start(&["--play", &play]), folder)
+}
+
+const UPGRADE: &str = "S: HTTP/1.1 101 Switching Protocols\nS: Upgrade: websocket\nS: Connection: Upgrade\n\
+    S: Sec-WebSocket-Accept: {accept}\nS:\n";
+
+/// The code that a server gives for its end says whether all went well; half a message is none.
+#[test]
+fn a_websocket_that_ends_in_failure_or_in_the_middle_of_a_message_is_no_success() {
+    for (frames, code, says, heard) in [
+        ("S hex: 81 02 796f 88 02 03e8\n", 0, "", "yo\n"),
+        ("S hex: 81 02 796f 88 00\n", 0, "", "yo\n"),
+        ("S hex: 81 02 796f 88 02 03e9\n", 0, "", "yo\n"),
+        ("S hex: 81 02 796f 88 02 0fa1\n", 0, "", "yo\n"),
+        (
+            "S hex: 81 02 796f 88 02 03ea\n",
+            56,
+            "the peer closed it with 1002, which says that something went wrong",
+            "yo\n",
+        ),
+        ("S hex: 81 02 796f 88 05 03f1 626967\n", 56, "the peer closed it with 1009 \"big\"", "yo\n"),
+        ("S hex: 88 02 03f3\n", 56, "the peer closed it with 1011", ""),
+        ("S hex: 01 02 796f 88 02 03e8\n", 56, "in the middle of a message, of which 2 bytes had come", ""),
+        ("S hex: 81 02 796f 02 03 616263 89 01 70 00 01 64 88 00\n", 56, "of which 4 bytes had come", "yo\n"),
+        ("S hex: 83 02 796f\n", 56, "the peer breaks the protocol", ""),
+        ("S hex: 81 82 00000000 796f\n", 56, "the peer breaks the protocol", ""),
+    ] {
+        let (server, _folder) = websocket(UPGRADE, frames);
+        let output = run(&["talk", &format!("ws://{}", server.address()), "--recv-only"], b"");
+        assert_code(&output, code);
+        assert!(text(&output.stderr).contains(says), "{frames}: {output:?}");
+        assert_eq!(text(&output.stdout), heard, "{frames}");
+    }
+    // Words on the way to the answer.
+    let on_the_way = "S: HTTP/1.1 100 Continue\nS:\nS: HTTP/1.1 103 Early Hints\nS: Link: </a>\nS:\n";
+    let (server, _folder) = websocket(&format!("{on_the_way}{UPGRADE}"), "S hex: 81 02 796f 88 02 03e8\n");
+    let output = run(&["talk", &format!("ws://{}", server.address()), "--recv-only"], b"");
+    assert_code(&output, 0);
+    assert_eq!(text(&output.stdout), "yo\n");
+}
+
+/// Nothing is said of TLS where there is none.
+#[test]
+fn a_handshake_that_is_cut_or_not_done_in_time_is_told() {
+    for (scheme, answer, code, says) in [
+        ("ws", "S raw: HTTP/1.1 101 Swi\nS closes\n", 56, "127.0.0.1 closed it before it had answered"),
+        ("ws", "S: HTTP/1.1 100 Continue\nS:\nS closes\n", 56, "127.0.0.1 closed it before it had answered"),
+        ("ws", "S: HTTP/1.1 503 Busy\nS: Content-Length: 0\nS:\n", 22, "WebSocket: the server says no: 503 Busy"),
+        ("ws", "S waits 60s\nS: late\n", 28, "the handshake was not done in time"),
+        ("tls", "S waits 60s\nS: late\n", 28, "the handshake was not done in time"),
+    ] {
+        let (server, _folder) = match scheme {
+            "ws" => websocket(answer, ""),
+            _ => {
+                let folder = tempfile::tempdir().unwrap();
+                let play = write(folder.path(), "server.talk", "C hex: {_:1 bytes=16}\nS waits 60s\nC closes\n");
+                (Server::start(&["--play", &play]), folder)
+            }
+        };
+        let address = format!("{scheme}://{}", server.address());
+        let output = run(&["talk", &address, "--recv-only", "--connect-timeout", "2s"], b"");
+        assert_code(&output, code);
+        let said = text(&output.stderr);
+        assert!(said.contains(says) && !(scheme == "ws" && said.contains("TLS")), "{answer}: {said}");
+    }
+}

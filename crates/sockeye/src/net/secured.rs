@@ -30,6 +30,8 @@ struct Inner {
     sent: usize,
     /// What came and nobody has taken yet.
     clear: Vec<u8>,
+    /// What was wrong behind that.
+    failed: Option<TlsError>,
     has_said_end: bool,
 }
 
@@ -54,8 +56,8 @@ impl fmt::Display for SecureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tls(error) => write!(f, "{}: {error}", error.layer()),
-            Self::TimedOut => f.write_str("the handshake of TLS was not done in time"),
-            Self::Socket(error) => write!(f, "the connection broke in the handshake of TLS: {}", super::words(error)),
+            Self::TimedOut => f.write_str("the handshake was not done in time"),
+            Self::Socket(error) => write!(f, "the connection broke in the handshake: {}", super::words(error)),
         }
     }
 }
@@ -120,7 +122,8 @@ impl Secured {
         host: &str,
         until: Instant,
     ) -> Result<Self, SecureError> {
-        let mut inner = Inner { session, wire: Vec::new(), sent: 0, clear: Vec::new(), has_said_end: false };
+        let mut inner =
+            Inner { session, wire: Vec::new(), sent: 0, clear: Vec::new(), failed: None, has_said_end: false };
         let mut piece = vec![0; READ];
         let timed = Timed { socket, until };
         loop {
@@ -130,6 +133,9 @@ impl Secured {
                 return Ok(Self(Mutex::new(inner)));
             }
             let length = timed.receive(&mut piece, RecvFlags::empty())?;
+            if length == 0 && inner.session.awaits_websocket() {
+                return Err(SecureError::Socket(io::Error::other(format!("{host} closed it before it had answered"))));
+            }
             if length == 0 {
                 return Err(TlsError::cut(host).into());
             }
@@ -138,7 +144,12 @@ impl Secured {
                 inner.session.send(&[], &mut inner.wire);
                 inner.session.answer_close(&mut inner.wire);
                 let _ = inner.flush(socket);
-                return Err(error.into());
+                if inner.session.is_handshaking() {
+                    return Err(error.into());
+                }
+                // It came right behind the handshake, and perhaps behind something that is to be delivered.
+                inner.failed = Some(error);
+                return Ok(Self(Mutex::new(inner)));
             }
         }
     }
@@ -201,6 +212,13 @@ impl Secured {
                     std::mem::swap(&mut inner.clear, into);
                     return Ok(into.len());
                 }
+                if let Some(error) = inner.failed.take() {
+                    return Err(Unreceived::Tls(error));
+                }
+                if let Some(close) = inner.session.close().filter(|close| close.is_failure()) {
+                    let why = format!("the peer closed it with {close}, which says that something went wrong");
+                    return Err(Unreceived::Tls(TlsError::messages(why)));
+                }
                 if inner.session.has_ended() {
                     return Ok(0);
                 }
@@ -228,7 +246,8 @@ impl Secured {
             let _ = inner.flush(socket);
             piece.clear();
             *into = piece;
-            came.map_err(Unreceived::Tls)?;
+            // What came before is delivered first.
+            inner.failed = came.err();
         }
     }
 }

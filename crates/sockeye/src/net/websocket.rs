@@ -2,6 +2,7 @@
 //! Whoever has to know where messages end, and of which kind they are, keeps that beside the bytes.
 //! The frames are tungstenite's; the handshake is here, because whoever has the socket never waits for it.
 
+mod frames;
 mod handshake;
 
 use std::collections::VecDeque;
@@ -15,6 +16,7 @@ use tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig, WebSocke
 
 use super::tls::{self, TlsError};
 use crate::limits;
+use frames::Frames;
 use handshake::{ClientHandshake, Judging};
 pub(crate) use handshake::{WsClient, WsServer};
 
@@ -88,6 +90,8 @@ pub(crate) struct WebSocket {
     is_inside: bool,
     /// Whose frames are masked.
     is_client: bool,
+    /// Where what came stands between its frames.
+    frames: Frames,
     /// What came and was not looked at.
     incoming: VecDeque<u8>,
     /// What is to be sent.
@@ -160,6 +164,7 @@ impl WebSocket {
             came: 0,
             is_inside: false,
             is_client: false,
+            frames: Frames::default(),
             incoming: VecDeque::new(),
             outgoing: Vec::new(),
             line: Vec::new(),
@@ -208,6 +213,7 @@ impl WebSocket {
     pub(crate) fn receive(&mut self, bytes: &[u8], clear: &mut Vec<u8>) -> Result<(), TlsError> {
         let rest = match &mut self.state {
             State::Open(_) => {
+                self.frames.follow(bytes);
                 self.incoming.extend(bytes);
                 None
             }
@@ -222,6 +228,7 @@ impl WebSocket {
                 .max_write_buffer_size(usize::MAX)
                 .max_message_size(Some(limits::WEBSOCKET_MESSAGE))
                 .max_frame_size(Some(limits::WEBSOCKET_MESSAGE));
+            self.frames.follow(&rest);
             self.incoming.extend(rest);
             self.state = State::Open(Box::new(WebSocketContext::new(role, Some(config))));
         }
@@ -244,6 +251,14 @@ impl WebSocket {
                 // Its answer stands in what is to be sent.
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
                 Ok(Message::Close(frame)) => {
+                    if let Some(lost) = self.frames.cut_by_close() {
+                        buffers.outgoing = &mut self.answer;
+                        let _ = context.flush(&mut buffers);
+                        self.has_said_end = true;
+                        return Err(TlsError::messages(format!(
+                            "the peer closed it in the middle of a message, of which {lost} bytes had come"
+                        )));
+                    }
                     let none = Close { code: 1005, reason: String::new() };
                     let close = frame.map_or(none, |frame| Close {
                         code: frame.code.into(),
@@ -266,7 +281,7 @@ impl WebSocket {
                     buffers.outgoing = &mut self.answer;
                     let _ = context.close(&mut buffers, Some(close));
                     self.has_said_end = true;
-                    return Err(TlsError::websocket(why));
+                    return Err(TlsError::messages(why));
                 }
             }
         }

@@ -222,10 +222,10 @@ impl Channel {
             let kind = match (error.why, self.phase) {
                 (TlsErrorKind::Certificate, _) => Kind::Fault(FaultKind::Untrusted),
                 (TlsErrorKind::WebSocket, Phase::Handshaking) => Kind::NoWebSocket,
-                (TlsErrorKind::WebSocket, _) => Kind::Socket,
+                (TlsErrorKind::WebSocket | TlsErrorKind::Messages, _) => Kind::Socket,
                 _ => Kind::Fault(FaultKind::Tls),
             };
-            if error.why == TlsErrorKind::WebSocket && self.say_end(context) == ChannelStatus::Closed {
+            if error.is_of_websocket() && self.say_end(context) == ChannelStatus::Closed {
                 return ChannelStatus::Closed;
             }
             let reason = format!("{}: {error}", error.layer());

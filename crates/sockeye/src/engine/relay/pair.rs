@@ -515,7 +515,7 @@ impl Pair {
     ) -> PairStatus {
         let kind = match error.why {
             TlsErrorKind::Certificate => PairFailure::Untrusted,
-            TlsErrorKind::WebSocket => PairFailure::Reset,
+            TlsErrorKind::WebSocket | TlsErrorKind::Messages => PairFailure::Reset,
             _ => PairFailure::Tls,
         };
         self.failure = Some(kind);

@@ -24,8 +24,10 @@ pub enum TlsErrorKind {
     Certificate,
     /// The two could not agree, or the peer does not speak TLS.
     Handshake,
-    /// It is about WebSocket: the peer does not speak it, or breaks it.
+    /// The peer does not speak WebSocket, or does not want to here.
     WebSocket,
+    /// What came inside a WebSocket breaks it, or says that something went wrong.
+    Messages,
 }
 
 impl TlsError {
@@ -38,10 +40,19 @@ impl TlsError {
         Self::new(TlsErrorKind::WebSocket, text)
     }
 
+    /// The same, once that layer has begun.
+    pub(crate) fn messages(text: String) -> Self {
+        Self::new(TlsErrorKind::Messages, text)
+    }
+
+    pub(crate) fn is_of_websocket(&self) -> bool {
+        matches!(self.why, TlsErrorKind::WebSocket | TlsErrorKind::Messages)
+    }
+
     /// What it is about, for people.
     #[must_use]
     pub fn layer(&self) -> &'static str {
-        if self.why == TlsErrorKind::WebSocket { "WebSocket" } else { "TLS" }
+        if self.is_of_websocket() { "WebSocket" } else { "TLS" }
     }
 
     pub(super) fn new(why: TlsErrorKind, text: String) -> Self {

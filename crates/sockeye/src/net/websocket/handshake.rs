@@ -127,6 +127,11 @@ impl ClientHandshake {
         };
         let rest = self.came.split_off(end);
         let head = Head::parse(&self.came).map_err(|error| TlsError::websocket(error.to_string()))?;
+        // What is only a word on the way is no answer yet (RFC 9110, section 15.2).
+        if matches!(head.status, 100 | 102..=199) {
+            self.came.clear();
+            return self.hear(&rest);
+        }
         self.judge(&head).map_err(TlsError::websocket)?;
         Ok(Some(rest))
     }
