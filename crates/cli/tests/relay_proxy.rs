@@ -335,3 +335,77 @@ fn a_capture_has_the_header_that_came_before_what_the_client_says() {
         assert_eq!((has(header), has(b"hello")), (1, 2), "{name}");
     }
 }
+
+/// A client of the relay that a header names, and what it hears of a server that greets.
+fn announced(relay: &Server, header: &[u8]) -> std::net::TcpStream {
+    let mut client = relay.connect();
+    client.write_all(header).unwrap();
+    client
+}
+
+fn is_turned_away(mut client: std::net::TcpStream) -> bool {
+    matches!(client.read(&mut [0]), Ok(0) | Err(_))
+}
+
+#[test]
+fn the_rules_of_a_relay_are_about_the_client_that_a_header_names() {
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &[]);
+    // The proxy itself is no client: its own address would be kept out here.
+    for rules in [&["--deny", "192.0.2.7", "--deny", "127.0.0.1"][..], &["--allow", "2001:db8::/32"]] {
+        let relay = Server::relay(&[IN, &server.address()], rules);
+        assert!(is_turned_away(announced(&relay, V1)));
+        relay.log.wait_for("192.0.2.7 may not come in (--allow, --deny)");
+        assert_eq!(line(&mut announced(&relay, V2)), "Welcome!\n");
+        // One that speaks for itself is the client that it is.
+        assert!(is_turned_away(announced(&relay, LOCAL)));
+    }
+}
+
+#[test]
+fn a_relay_counts_the_connections_of_the_client_that_a_header_names() {
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &[]);
+    let counted = ["--max-conns-per-address", "1"];
+    let relay = Server::relay(&[IN, &server.address()], &[&counted[..], &["--when-full", "refuse"]].concat());
+    let mut first = announced(&relay, V1);
+    assert_eq!(line(&mut first), "Welcome!\n");
+    assert!(is_turned_away(announced(&relay, V1)));
+    relay.log.wait_for("as many as may be of one address");
+    assert_eq!(line(&mut announced(&relay, V2)), "Welcome!\n");
+    // Without that, whoever comes waits until the one before has left.
+    let relay = Server::relay(&[IN, &server.address()], &counted);
+    let mut first = announced(&relay, V1);
+    assert_eq!(line(&mut first), "Welcome!\n");
+    let mut second = announced(&relay, V1);
+    relay.log.wait_for("its next clients wait");
+    assert_eq!(line(&mut announced(&relay, V2)), "Welcome!\n");
+    second.set_nonblocking(true).unwrap();
+    assert_eq!(second.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    second.set_nonblocking(false).unwrap();
+    drop(first);
+    assert_eq!(line(&mut second), "Welcome!\n");
+    drop(second);
+    let (code, log) = relay.stop();
+    assert_eq!(code, 0, "{log:#?}");
+}
+
+#[test]
+fn only_the_proxies_that_are_named_may_say_whom_a_connection_is_for() {
+    let behind = Server::start_at(&["tcp://127.0.0.1:0"], &[]);
+    for (trusted, comes_in) in [("127.0.0.1", true), ("10.0.0.0/8,127.0.0.0/8", true), ("10.0.0.0/8,::1", false)] {
+        let from = format!("tcp://127.0.0.1:0?accept-proxy={trusted}");
+        let (relay, server) = (Server::relay(&[&from, &behind.address()], &[]), Server::start_at(&[&from], &[]));
+        for listener in [&relay, &server] {
+            let mut client = announced(listener, V1);
+            if comes_in {
+                assert_eq!(line(&mut client), "Welcome!\n");
+                listener.log.wait_for("192.0.2.7:4711");
+            } else {
+                assert!(is_turned_away(client));
+                listener.log.wait_for("127.0.0.1 is none of the proxies that may say whom a connection is for");
+            }
+        }
+    }
+    let output = run(&["serve", "127.0.0.1:0?accept-proxy=somebody"], b"");
+    assert_code(&output, 2);
+    assert!(text(&output.stderr).contains("accept-proxy=10.0.0.0/8"), "{}", text(&output.stderr));
+}

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Addresses that begin with the same bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Prefix {
     network: u128,
     /// Of the 128 bits of an IPv6 address; an IPv4 address stands in the last 32 (RFC 4291, section 2.5.5.2).
@@ -182,6 +182,15 @@ impl Gate {
         }
         if let Some(most) = self.most.filter(|most| inside >= *most) {
             return Err(KeptOut::Full(most));
+        }
+        let entered = address.map_or(Ok(None), |address| self.enter(address));
+        entered.map_err(|()| KeptOut::FullOfAddress(self.per_address.unwrap_or_default()))
+    }
+
+    /// The same of a client that is inside already, and whose address was not known before.
+    pub(crate) fn judge_announced(&self, address: Option<IpAddr>) -> Result<Option<Box<Pass>>, KeptOut> {
+        if address.is_some_and(|address| !self.admits(address)) {
+            return Err(KeptOut::ByRules);
         }
         let entered = address.map_or(Ok(None), |address| self.enter(address));
         entered.map_err(|()| KeptOut::FullOfAddress(self.per_address.unwrap_or_default()))

@@ -88,6 +88,10 @@ pub const SOCKET_MESSAGE: usize = 256 * 1024;
 pub const FRAMED_LINE: usize = 1024 * 1024;
 /// How long a client's datagrams may stay away until `relay` forgets it.
 pub const FLOW_IDLE: Duration = Duration::from_secs(60);
+/// How often `relay` looks names of servers up again.
+pub const LOOK_UP_AGAIN: Duration = Duration::from_secs(30);
+/// A client's datagrams stay with a server that its name leads to no more, as long as it has answered within this time.
+pub const FLOW_ANSWERS: Duration = Duration::from_secs(5);
 /// Most bytes that all values of one play hold together.
 pub const VALUES: usize = transcript::MOST_VALUES;
 /// Largest message with its values filled in, in bytes.
@@ -439,6 +443,11 @@ pub const TABLE: &[Limit] = &[
         flag: None,
         default: || format!("{}, {}", seconds(DATAGRAM_SEND_WAIT), bytes(SEND_QUEUE)),
         what: "answers over UDP that a full interface does not take",
+    },
+    Limit {
+        flag: Some("--resolve-every"),
+        default: || seconds(LOOK_UP_AGAIN),
+        what: "how long relay takes a server's name to lead where it led",
     },
     Limit {
         flag: None,

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sockeye::address::{Address, Scheme};
 use sockeye::event::{Event, Observer};
+use sockeye::limits;
 use sockeye::net::connect::ConnectError;
 use sockeye::net::listen::ListenError;
 use sockeye::net::tls::{TlsError, TlsErrorKind};
@@ -145,6 +146,10 @@ fn options(flags: &Relay, console: &Console) -> Result<RelayOptions, Exit> {
         plays,
         grace: flags.grace,
         connect_timeout: flags.connect_timeout,
+        resolve_every: match flags.resolve_every {
+            None => Some(limits::LOOK_UP_AGAIN),
+            Some(every) => Some(every).filter(|every| !every.is_zero()),
+        },
         idle: flags.idle_timeout,
         threads: threads(plays, flags.threads),
         hearers: hearers(flags, console),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sockeye::address::{Address, Scheme, Target};
+use sockeye::net::connect::is_looked_up;
 use sockeye::sandbox::{Further, Reach, Sandbox, SandboxLevel};
 use sockeye::verb::relay;
 use sockeye::verb::serve::{Role, ServeOptions};
@@ -96,6 +97,11 @@ pub(super) fn of_relay(flags: &Relay, relay: &relay::RelayOptions) -> Wanted {
             _ => {}
         }
     }
+    if relay.to.iter().any(is_looked_up) {
+        let folders = NAMES.iter().map(PathBuf::from).filter(|folder| folder.is_dir());
+        sandbox.reads.extend(folders);
+        sandbox.connects.push(DNS);
+    }
     sandbox.connects.sort_unstable();
     sandbox.connects.dedup();
     sandbox.writes.extend(flags.record.as_deref().map(folder_of).filter(|folder| folder.is_dir()));
@@ -118,6 +124,11 @@ pub(super) fn of_talk(flags: &Talk, address: &Address) -> Wanted {
 fn is_program(address: &Address) -> bool {
     matches!(address.target, Target::Command(..))
 }
+
+/// What the system's resolver reads: its files (hosts, resolv.conf, nsswitch.conf, gai.conf), what those are links to, and the
+/// libraries that it loads. And where it asks over TCP, if an answer is large.
+const NAMES: [&str; 6] = ["/etc", "/run/systemd/resolve", "/run/resolvconf", "/lib", "/usr/lib", "/usr/lib64"];
+const DNS: u16 = 53;
 
 const SWITCHED_OFF: &str = " (--no-sandbox)";
 /// Steered from outside, a relay binds and connects while it runs.

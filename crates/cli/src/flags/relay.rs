@@ -52,6 +52,10 @@ pub(crate) struct Relay {
     /// How long connecting to a server may take, with all its addresses
     #[arg(long, value_name = "TIME", value_parser = limit, default_value = "10s")]
     pub(crate) connect_timeout: Duration,
+    /// Look the names of TO up again so often, and when nobody answers there; connections that are open stay where they are [default: 30s;
+    /// 0: only when nobody answers]
+    #[arg(long, value_name = "TIME", value_parser = duration, hide_default_value = true)]
+    pub(crate) resolve_every: Option<Duration>,
     /// Close a connection that was silent for so long [default: none; of a client's datagrams 60s]
     #[arg(long, value_name = "TIME", value_parser = limit)]
     pub(crate) idle_timeout: Option<Duration>,

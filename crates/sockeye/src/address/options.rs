@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{AddressError, Scheme};
+use crate::gate::Prefix;
 use crate::sys::interface;
 
 /// Options of an address. What is not named is as it is without any.
@@ -37,6 +38,8 @@ pub struct AddressOptions {
     pub mptcp: Option<bool>,
     /// Whether who connects says first for whom it does, by a header of the PROXY protocol.
     pub accept_proxy: bool,
+    /// Those who may say so; anybody, if none are named.
+    pub proxies: Vec<Prefix>,
     /// How a stream that is joined to datagrams holds messages.
     pub frame: Option<Framing>,
     /// Options of TLS.
@@ -199,7 +202,10 @@ impl AddressOptions {
         match name {
             "nodelay" => self.nodelay = Some(switch(name, value)?),
             "mptcp" => self.mptcp = Some(switch(name, value)?),
-            "accept-proxy" => self.accept_proxy = switch(name, value)?,
+            "accept-proxy" => match switch(name, value) {
+                Ok(on) => self.accept_proxy = on,
+                Err(_) => (self.accept_proxy, self.proxies) = (true, prefixes(value.unwrap_or_default())?),
+            },
             "broadcast" => self.broadcast = Some(switch(name, value)?),
             "insecure" => self.tls.insecure = switch(name, value)?,
             "keepalive" => self.keepalive = Some(keepalive(value)?),
@@ -253,6 +259,12 @@ impl TlsOptions {
         }
         Ok(())
     }
+}
+
+/// Whom to believe.
+fn prefixes(text: &str) -> Result<Vec<Prefix>, String> {
+    let help = "write accept-proxy, or who may send a header: accept-proxy=10.0.0.0/8,192.0.2.7";
+    text.split(',').map(|prefix| prefix.parse().map_err(|_| help.to_owned())).collect()
 }
 
 fn unknown(typed: &str, scheme: Option<Scheme>, name: &str, known: &[&str]) -> AddressError {

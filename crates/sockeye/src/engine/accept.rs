@@ -196,7 +196,10 @@ impl Loop {
             match accept(&self.listeners[index].socket, flags) {
                 AcceptOutcome::One { fd, client, server } => {
                     errors = 0;
-                    if self.origins[index].accepts_proxy() {
+                    if let Some(why) = self.origins[index].distrusts(client.ip()) {
+                        let error = format!("{}: {why}", self.origins[index].endpoint);
+                        self.resources.observer.observe(Event::Dropped { count: 1, error });
+                    } else if self.origins[index].accepts_proxy() {
                         self.await_header(fd, client, server, index);
                     } else if self.let_in(fd, client, server, index, to_wake) {
                         return;

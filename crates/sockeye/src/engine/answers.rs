@@ -84,8 +84,9 @@ impl Answers {
 
     /// Whether the system had no room for more than may wait here for a peer.
     pub(super) fn is_full(&self, to: PeerAddress) -> bool {
+        let has_room = |unix: &UnixPeers, peer| unix.has_room(peer, limits::SEND_QUEUE, limits::UNREAD_MESSAGES);
         let most = match (&self.unix, to) {
-            (Some(unix), PeerAddress::Unix(peer)) if !unix.has_room(peer) => return true,
+            (Some(unix), PeerAddress::Unix(peer)) if !has_room(unix, peer) => return true,
             (Some(_), _) => limits::WAITING_IN_ALL,
             (None, _) => limits::SEND_QUEUE,
         };

@@ -121,6 +121,11 @@ impl Origin {
         matches!(&self.our_role, OurRole::Server(layers) if layers.accepts_proxy)
     }
 
+    /// Why a client may not say whom it is for, if it may not.
+    pub(super) fn distrusts(&self, client: Option<std::net::IpAddr>) -> Option<String> {
+        if let OurRole::Server(layers) = &self.our_role { layers.distrusts(client) } else { None }
+    }
+
     /// Whether we connected.
     pub(super) fn is_client(&self) -> bool {
         self.client().is_some()

@@ -171,6 +171,13 @@ pub(crate) fn look_up_all(address: &Address, options: &ConnectOptions) -> Result
     }
 }
 
+/// Whether an address has a name that a resolver is asked for, and may lead elsewhere later.
+#[must_use]
+pub fn is_looked_up(address: &Address) -> bool {
+    let every = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    matches!(&address.target, Target::Inet { host, port } if resolve::without_asking(host, *port, every).is_none())
+}
+
 fn addresses(
     address: &Address,
     host: &Host,

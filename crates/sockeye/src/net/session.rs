@@ -1,11 +1,13 @@
 //! What stands between the bytes of a socket and those of a conversation: TLS, WebSocket, or the second inside the first. It
 //! has no socket: what came goes in, what is to be sent comes out.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::tls::{self, Identity, Secrets, TlsClient, TlsError, TlsServer, Trust};
 use super::websocket::{Close, Mark, Messages, WebSocket, WsClient, WsServer};
 use crate::address::{Address, Scheme};
+use crate::gate::Prefix;
 use crate::wire::preface::ProxyVersion;
 use transcript::{Bound, MessageKind};
 
@@ -14,6 +16,8 @@ use transcript::{Bound, MessageKind};
 pub(crate) struct ServerLayers {
     /// A header of the PROXY protocol comes first.
     pub(crate) accepts_proxy: bool,
+    /// From these alone; from anybody, if there are none.
+    pub(crate) proxies: Vec<Prefix>,
     pub(crate) tls: Option<TlsServer>,
     pub(crate) websocket: Option<WsServer>,
 }
@@ -41,7 +45,15 @@ impl ServerLayers {
         let is_secure = matches!(address.scheme, Some(Scheme::Tls | Scheme::Wss));
         let tls = is_secure.then(|| TlsServer::new(&address.options.tls, identity, secrets)).transpose()?;
         let websocket = WsServer::at(address, messages);
-        Ok(Self { accepts_proxy: address.options.accept_proxy, tls, websocket })
+        let (accepts_proxy, proxies) = (address.options.accept_proxy, address.options.proxies.clone());
+        Ok(Self { accepts_proxy, proxies, tls, websocket })
+    }
+
+    /// Why a client may not say whom its connection is for, if it may not.
+    pub(crate) fn distrusts(&self, client: Option<IpAddr>) -> Option<String> {
+        let may_not = |ip: &IpAddr| !self.proxies.is_empty() && !self.proxies.iter().any(|proxy| proxy.contains(*ip));
+        let client = client.filter(|_| self.accepts_proxy).filter(may_not)?;
+        Some(format!("{client} is none of the proxies that may say whom a connection is for (accept-proxy)"))
     }
 
     /// Whether the bytes of a socket are those of the conversation.

@@ -30,6 +30,7 @@
 
 #[cfg(feature = "http")]
 mod control;
+mod lookup;
 
 use std::fmt;
 use std::fs::File;
@@ -37,18 +38,18 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::address::{self, Address, AddressError, Framing, Scheme};
 use crate::endpoint::{Endpoint, Name, Protocol};
-use crate::engine::relay::{self, Capture, Listener, Live, Target, TargetAddress, Targets};
+use crate::engine::relay::{self, Bell, Capture, Listener, Live, Named, Target, TargetAddress, Targets};
 use crate::event::{Event, Observer};
 use crate::faults::BadNetwork;
 use crate::gate::Gate;
 use crate::limits;
 use crate::net::Family;
-use crate::net::connect::{ConnectError, ConnectOptions, look_up_all};
+use crate::net::connect::{ConnectError, ConnectOptions, is_looked_up, look_up_all};
 use crate::net::listen::{self, Bound, ListenError, Request};
 use crate::net::local::LocalEnd;
 use crate::net::session::{ClientLayers, ServerLayers};
@@ -56,6 +57,7 @@ use crate::net::tls::{Identity, Secrets, TlsClient, TlsError};
 use crate::net::websocket::{Messages, WsClient};
 use crate::stop::Stop;
 use crate::sys::files::open_files;
+use lookup::{Lookups, NamedServer};
 
 pub use crate::engine::relay::{Balance, Listen, PairFailure, Summary, TapOptions};
 pub use crate::net::local::LocalError;
@@ -92,6 +94,8 @@ pub struct RelayOptions {
     pub grace: Duration,
     /// How long connecting to a server may take.
     pub connect_timeout: Duration,
+    /// How often the names of servers are looked up again; `None`: only when nobody answers where they led.
+    pub resolve_every: Option<Duration>,
     /// How long a connection may be silent; `None` is without end, and over datagrams a minute.
     pub idle: Option<Duration>,
     /// Threads that relay, at most 64.
@@ -122,6 +126,7 @@ impl RelayOptions {
             plays: None,
             grace: limits::GRACE,
             connect_timeout: limits::CONNECT_WAIT,
+            resolve_every: Some(limits::LOOK_UP_AGAIN),
             idle: None,
             threads: 1,
             hearers: TapOptions::default(),
@@ -214,8 +219,17 @@ struct Steering {
     live: Option<Arc<Live>>,
     numbers: Option<Arc<AtomicU64>>,
     capture: Option<Arc<Capture>>,
-    /// Where the addresses of a name stand that is not known yet; without it that is an error.
-    later: Option<Arc<OnceLock<Vec<SocketAddr>>>>,
+    /// What a name that leads nowhere yet is: looked up until it does.
+    unknown_names: UnknownNames,
+}
+
+/// What a server's name is that leads nowhere when the relay begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum UnknownNames {
+    #[default]
+    Refused,
+    /// It may lead somewhere later.
+    Awaited,
 }
 
 /// A relay whose sockets are bound.
@@ -227,6 +241,8 @@ pub struct Relay {
     targets: Targets,
     options: relay::RelaySettings,
     is_single: bool,
+    /// How names of servers are looked up again, and how often.
+    resolving: (ConnectOptions, Option<Duration>),
 }
 
 impl Relay {
@@ -253,7 +269,7 @@ impl Relay {
             return Err(RelayError::Address(AddressError::not_alone("stdio")));
         }
         let mut notices = Vec::new();
-        let targets = targets(options, bounds, &secrets, steering.later.as_ref(), &mut notices)?;
+        let targets = targets(options, bounds, &secrets, steering.unknown_names, &mut notices)?;
         let mut address = options.from.clone();
         address.options.frame = None;
         let request = Request { address, protocols: vec![protocol] };
@@ -290,6 +306,7 @@ impl Relay {
             targets: Targets::new(targets, options.balance),
             options: settings(options, steering, (protocol, framing), has_programs, is_single),
             is_single,
+            resolving: (resolving(options), options.resolve_every),
         })
     }
 
@@ -302,11 +319,6 @@ impl Relay {
     #[must_use]
     pub fn ports(&self) -> &[u16] {
         &self.ports
-    }
-
-    /// Whether a server's name leads nowhere yet.
-    fn awaits_name(&self) -> bool {
-        self.targets.all.iter().any(|target| matches!(target.place, TargetAddress::Unresolved(_)))
     }
 
     /// Whether there is one conversation and no other, since an end has no second one: then the exit code is about it.
@@ -323,7 +335,37 @@ impl Relay {
         for notice in self.notices {
             observer.observe(Event::Notice(notice));
         }
-        relay::run(self.listeners, self.targets, self.options, stop, observer).map_err(RelayError::Io)
+        let named = |target: &Target| match &target.place {
+            TargetAddress::Named(named) => {
+                let (address, protocol, named) = (target.address.clone(), target.protocol, Arc::clone(named));
+                Some(NamedServer { address, protocol, named })
+            }
+            _ => None,
+        };
+        let servers: Vec<NamedServer> = self.targets.all.iter().filter_map(named).collect();
+        let Some(bell) = servers.first().map(|server| server.named.bell()) else {
+            return relay::run(self.listeners, self.targets, self.options, stop, observer).map_err(RelayError::Io);
+        };
+        let observer = Arc::new(Mutex::new(observer));
+        let tell = |observer: &Arc<Mutex<Box<dyn Observer>>>| {
+            let observer = Arc::clone(observer);
+            move |event| observer.lock().unwrap_or_else(PoisonError::into_inner).observe(event)
+        };
+        let notice = tell(&observer);
+        let (resolving, every) = self.resolving;
+        let following = Lookups {
+            servers,
+            own: self.listeners.iter().map(|listener| listener.socket.endpoint.clone()).collect(),
+            every,
+            resolve: Box::new(move |address| look_up_all(address, &resolving)),
+            tell: Box::new(move |words| notice(Event::Notice(words))),
+            bell,
+        }
+        .begin()
+        .map_err(RelayError::Io)?;
+        let ran = relay::run(self.listeners, self.targets, self.options, stop, Box::new(tell(&observer)));
+        drop(following);
+        ran.map_err(RelayError::Io)
     }
 }
 
@@ -369,12 +411,12 @@ fn targets(
     options: &RelayOptions,
     bounds: Messages,
     secrets: &dyn Fn() -> Option<Arc<dyn Secrets>>,
-    later: Option<&Arc<OnceLock<Vec<SocketAddr>>>>,
+    unknown: UnknownNames,
     notices: &mut Vec<String>,
 ) -> Result<Vec<Target>, RelayError> {
-    let mut targets = Vec::new();
+    let (mut targets, bell) = (Vec::new(), Arc::default());
     for to in &options.to {
-        let target = target(to, bounds, options, secrets(), later)?;
+        let target = target(to, bounds, options, secrets(), (unknown, &bell))?;
         notices.extend(target.local().and_then(LocalEnd::notice));
         targets.push(target);
         if to.options.tls.insecure {
@@ -425,7 +467,7 @@ fn target(
     bounds: Messages,
     options: &RelayOptions,
     secrets: Option<Arc<dyn Secrets>>,
-    later: Option<&Arc<OnceLock<Vec<SocketAddr>>>>,
+    (unknown, bell): (UnknownNames, &Arc<Bell>),
 ) -> Result<Target, RelayError> {
     if address.options.accept_proxy {
         let help = "it is for FROM, where clients come in; --proxy-protocol is for TO";
@@ -451,10 +493,11 @@ fn target(
     let place = match (local, &address.target) {
         (Some(end), _) => TargetAddress::Local(Arc::new(end)),
         (None, address::Target::Unix(path)) => TargetAddress::Path(path.clone()),
-        (None, _) => match (addresses(address, options), later) {
-            (Ok(addresses), _) => TargetAddress::Inet(addresses),
-            (Err(ConnectError::NotFound { .. } | ConnectError::TimedOut { .. }), Some(later)) => {
-                TargetAddress::Unresolved(Arc::clone(later))
+        (None, _) => match (look_up_all(address, &resolving(options)), unknown) {
+            (Ok(addresses), _) if is_looked_up(address) => TargetAddress::Named(Arc::new(Named::new(addresses, bell))),
+            (Ok(addresses), _) => TargetAddress::Inet(addresses.into()),
+            (Err(ConnectError::NotFound { .. } | ConnectError::TimedOut { .. }), UnknownNames::Awaited) => {
+                TargetAddress::Named(Arc::new(Named::new(vec![], bell)))
             }
             (Err(error), _) => return Err(RelayError::Connect(error)),
         },
@@ -462,10 +505,10 @@ fn target(
     Ok(Target::new(address.clone(), protocol, place, ClientLayers { proxy: options.proxy_protocol, tls, websocket }))
 }
 
-/// Where a server's name leads.
-fn addresses(address: &Address, options: &RelayOptions) -> Result<Vec<SocketAddr>, ConnectError> {
+/// How names of servers are looked up.
+fn resolving(options: &RelayOptions) -> ConnectOptions {
     let (family, timeout) = (options.family, options.connect_timeout);
-    look_up_all(address, &ConnectOptions { family, timeout, ..ConnectOptions::default() })
+    ConnectOptions { family, timeout, ..ConnectOptions::default() }
 }
 
 fn capture(file: &CaptureFile) -> Result<Arc<Capture>, RelayError> {
@@ -489,6 +532,9 @@ fn leads_to(target: &Target, endpoint: &Endpoint) -> bool {
             same(path, own)
         }
         (TargetAddress::Inet(addresses), Name::Inet(own)) => addresses.iter().any(|address| is_own(*address, *own)),
+        (TargetAddress::Named(named), Name::Inet(own)) => {
+            named.addresses().iter().any(|address| is_own(*address, *own))
+        }
         _ => false,
     }
 }

@@ -24,6 +24,9 @@ use crate::limits;
 use crate::net::session::ServerLayers;
 use transcript::Side;
 
+/// How soon it is looked again whether there is room for a client that a proxy stands for.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// A client that was accepted, and may come in or not.
 pub(super) struct PendingClient {
     fd: OwnedFd,
@@ -94,7 +97,14 @@ impl Loop {
     /// Lets a client in if the rules say so and there is room for it.
     fn admit(&mut self, newcomer: PendingClient) -> Option<(PendingClient, Option<Box<Pass>>)> {
         let gate = &self.shared.options.gate;
-        let address = newcomer.client.ip();
+        let layers = &self.listeners[newcomer.listener].layers;
+        if let Some(why) = layers.distrusts(newcomer.client.ip()) {
+            let error = format!("{}: {why}", self.listeners[newcomer.listener].socket.endpoint);
+            self.shared.observe(Event::Dropped { count: 1, error });
+            return None;
+        }
+        // Whom a proxy stands for is judged once it has said so.
+        let address = newcomer.client.ip().filter(|_| !layers.accepts_proxy);
         let why = match gate.judge(address, self.shared.live()) {
             Ok(pass) => return Some((newcomer, pass)),
             Err(KeptOut::FullOfAddress(_)) if gate.when_full == WhenFull::Wait && self.waiting.len() < MOST_WAITING => {
@@ -146,6 +156,32 @@ impl Loop {
                 Err(()) => self.waiting.push_back(newcomer),
             }
         }
+    }
+
+    /// A proxy has said whom a connection is for: whether that client comes in now. One for whose address there is no room waits.
+    pub(super) fn admit_announced(&mut self, key: Key) -> bool {
+        let Some(pair) = self.pairs.get_mut(key) else { return false };
+        let gate = &self.shared.options.gate;
+        let address = pair.conversation.client.ip();
+        let why = match gate.judge_announced(address) {
+            Ok(pass) => {
+                (pair.pass, pair.waits_for_room) = (pass, false);
+                pair.deadline = Some(self.now.after(limits::HANDSHAKE_WAIT));
+                return true;
+            }
+            Err(KeptOut::FullOfAddress(_)) if gate.when_full == WhenFull::Wait && self.stop_by.is_none() => {
+                pair.deadline = Some(self.now.after(LOOK_AGAIN));
+                let words = gate.words_of_waiting(address);
+                self.arm(key);
+                self.tell_full(words);
+                return false;
+            }
+            Err(why) => why,
+        };
+        pair.near.reset();
+        pair.give_up(ClosedBy::Server, format!("{} {why}", who(address)));
+        self.conclude(key, false);
+        false
     }
 
     /// A client is this loop's.

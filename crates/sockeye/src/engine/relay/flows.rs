@@ -56,6 +56,14 @@ pub(super) struct Flows {
     told: Option<Moment>,
 }
 
+/// A socket to a server.
+struct ServerSocket {
+    target: usize,
+    version: u64,
+    fd: OwnedFd,
+    to: SocketAddr,
+}
+
 /// One client's datagrams.
 struct Flow {
     fd: OwnedFd,
@@ -68,6 +76,9 @@ struct Flow {
     own: Name,
     conversation: Conversation,
     target: usize,
+    /// How often the server's name had led elsewhere when it began; when it last answered.
+    version: u64,
+    answered: Option<Moment>,
     opened: Moment,
     last: Moment,
     from_client: u64,
@@ -229,6 +240,7 @@ impl Loop {
             }
             flow.last = self.now;
             self.shared.targets.all[flow.target].answered();
+            flow.answered = Some(self.now);
             for datagram in flows.inbox.arrivals().flat_map(|arrival| arrival.datagrams()) {
                 flow.from_server += datagram.len() as u64;
                 if let Some(capture) = &flow.capture {
@@ -315,8 +327,11 @@ impl Loop {
         peer: SocketAddr,
         source: Option<IpAddr>,
     ) -> Result<Option<Key>, KeptOut> {
-        if let Some(key) = flows.by_peer.get(&(near, peer)) {
-            return Ok(Some(*key));
+        if let Some(&key) = flows.by_peer.get(&(near, peer)) {
+            if !self.is_led_elsewhere(flows, key) {
+                return Ok(Some(key));
+            }
+            self.end_flow(flows, key, ClosedBy::Server, None, false);
         }
         if self.stop_by.is_some() || self.all_came() {
             return Ok(None);
@@ -333,7 +348,7 @@ impl Loop {
         let number = self.shared.next_number();
         let mut conversation =
             Conversation { number, protocol: Protocol::Udp, server, client: Name::Inet(peer), to: None };
-        let (target, fd, to) = match self.open_flow(&conversation) {
+        let ServerSocket { target, version, fd, to } = match self.open_flow(&conversation) {
             Ok(opened) => opened,
             Err((kind, why)) => {
                 self.shared.add(self.worker);
@@ -368,6 +383,8 @@ impl Loop {
             to,
             conversation,
             target,
+            version,
+            answered: None,
             opened: self.now,
             last: self.now,
             from_client: 0,
@@ -396,18 +413,35 @@ impl Loop {
         Ok(Some(key))
     }
 
+    /// Whether the name of a flow's server leads elsewhere by now. One that still answers is a conversation, which stays where it is.
+    fn is_led_elsewhere(&self, flows: &mut Flows, key: Key) -> bool {
+        let Some(flow) = flows.flows.get_mut(key) else { return false };
+        let target = &self.shared.targets.all[flow.target];
+        let version = target.version();
+        if version == flow.version {
+            return false;
+        }
+        let addresses = target.addresses();
+        if (0..addresses.count()).any(|index| addresses.get(index) == Some(flow.to)) {
+            flow.version = version;
+            return false;
+        }
+        flow.answered.is_none_or(|at| at.after(limits::FLOW_ANSWERS) <= self.now)
+    }
+
     /// A socket to the next server that there is a way to.
-    fn open_flow(&self, conversation: &Conversation) -> Result<(usize, OwnedFd, SocketAddr), (Kind, String)> {
+    fn open_flow(&self, conversation: &Conversation) -> Result<ServerSocket, (Kind, String)> {
         let mut last = (Kind::Refused, "there is no server".to_owned());
         for index in self.shared.targets.order(self.now) {
             let target = &self.shared.targets.all[index];
-            for address in 0..target.addresses() {
-                let Name::Inet(to) = target.name(address) else { continue };
-                match target.begin(address, conversation) {
+            let version = target.version();
+            let addresses = target.addresses();
+            for (index_of, to) in (0..addresses.count()).filter_map(|index| Some((index, addresses.get(index)?))) {
+                match target.begin(&addresses, index_of, conversation) {
                     Ok(PendingConnection { fd, .. }) => {
                         datagrams::take_many(&fd);
                         target.joined();
-                        return Ok((index, fd, to));
+                        return Ok(ServerSocket { target: index, version, fd, to });
                     }
                     Err(error) => {
                         let error = std::io::Error::from(error);

@@ -12,6 +12,7 @@ mod lingering;
 mod live;
 mod message_queue;
 mod messages;
+mod names;
 mod pair;
 mod pcapng;
 mod poll;
@@ -53,6 +54,7 @@ use state::{Message, RelayState};
 
 pub(crate) use capture::Capture;
 pub(crate) use live::Live;
+pub(crate) use names::{Bell, Named};
 pub use tap::{Listen, TapOptions};
 pub use targets::Balance;
 use targets::PendingConnection;
@@ -537,6 +539,17 @@ impl Loop {
     /// Moves what a pair can move, and sees to what comes of it.
     fn advance(&mut self, key: Key) {
         let Some(pair) = self.pairs.get_mut(key) else { return };
+        if pair.awaits_header {
+            match pair.hear_header() {
+                Ok(false) => return,
+                Ok(true) => {}
+                Err(_) => return self.conclude(key, false),
+            }
+        }
+        if pair.waits_for_room && !self.admit_announced(key) {
+            return;
+        }
+        let Some(pair) = self.pairs.get_mut(key) else { return };
         let mut tools = Tools { buffer: &mut self.buffer, pipes: &mut self.pipes, now: self.now };
         if matches!(pair.stage, Stage::Greeting) {
             match pair.greet(&mut tools) {
@@ -599,6 +612,7 @@ impl Loop {
             let Some(pair) = self.pairs.get_mut(key) else { continue };
             pair.armed.clear(at);
             match &pair.stage {
+                Stage::Greeting if pair.waits_for_room => self.advance(key),
                 Stage::Greeting => {
                     if pair.deadline.is_some_and(|by| by <= self.now) {
                         pair.is_late();
@@ -636,9 +650,11 @@ impl Loop {
         let order = self.shared.targets.order(self.now);
         let until = self.now.after(self.shared.options.connect_timeout);
         let Some(pair) = self.pairs.get_mut(key) else { return };
+        let addresses = order.first().map(|index| self.shared.targets.all[*index].addresses()).unwrap_or_default();
         pair.stage = Stage::Connecting(Connecting {
             order,
             place: 0,
+            addresses,
             address: 0,
             until,
             again: None,
@@ -659,11 +675,11 @@ impl Loop {
                 return;
             };
             let target = &self.shared.targets.all[index];
-            let begun = target.begin(connecting.address, &pair.conversation);
+            let begun = target.begin(&connecting.addresses, connecting.address, &pair.conversation);
             match begun {
                 Ok(PendingConnection { fd, stands, guest }) => {
                     if let Err(error) = self.poll.add_end(&fd, key, End::Far) {
-                        connecting.failed(target, error, self.now);
+                        connecting.failed(&self.shared.targets, error, self.now);
                         continue;
                     }
                     let mut far = Leg::new(fd, target.protocol, PeerKind::of(guest.as_deref()));
@@ -683,7 +699,7 @@ impl Loop {
                     if stands {
                         self.connected(key, false);
                     } else {
-                        pair.deadline = Some(connecting.by(target.addresses(), self.now));
+                        pair.deadline = Some(connecting.by(self.now));
                         self.arm(key);
                     }
                     return;
@@ -695,7 +711,7 @@ impl Loop {
                     self.arm(key);
                     return;
                 }
-                Err(error) => connecting.failed(target, error, self.now),
+                Err(error) => connecting.failed(&self.shared.targets, error, self.now),
             }
         }
     }
@@ -707,8 +723,8 @@ impl Loop {
         if connecting.again.take_if(|at| *at <= self.now).is_some() {
             self.try_server(key);
         } else if pair.deadline.is_some_and(|by| by <= self.now) {
-            if let Some(index) = pair.target.take() {
-                connecting.failed(&self.shared.targets.all[index], Errno::TIMEDOUT, self.now);
+            if pair.target.take().is_some() {
+                connecting.failed(&self.shared.targets, Errno::TIMEDOUT, self.now);
             }
             pair.far = None;
             self.try_server(key);
@@ -729,18 +745,20 @@ impl Loop {
                 far.broken = Some(error);
                 None
             }
-            None if target.meets_itself(connecting.address, far.fd()) => Some(Errno::CONNREFUSED),
+            None if target.meets_itself(connecting.addresses.get(connecting.address), far.fd()) => {
+                Some(Errno::CONNREFUSED)
+            }
             error => error,
         };
         if let Some(error) = error {
-            connecting.failed(target, error, self.now);
+            connecting.failed(&self.shared.targets, error, self.now);
             (pair.far, pair.target) = (None, None);
             self.try_server(key);
             return;
         }
         target.answered();
         target.joined();
-        pair.conversation.to = Some(target.name(connecting.address));
+        pair.conversation.to = Some(target.name(&connecting.addresses, connecting.address));
         if let (Some(capture), Some(to)) = (&self.shared.options.capture, &pair.conversation.to) {
             let (ours, number) = (far.own_name(), pair.conversation.number);
             far.wire_tap = Some(match far.protocol.keeps_bounds() {
@@ -838,11 +856,14 @@ impl Loop {
 
 impl Connecting {
     /// This address did not answer: the next one, or the next server's first.
-    fn failed(&mut self, target: &Target, error: Errno, now: Moment) {
-        let name = target.name(self.address);
+    fn failed(&mut self, targets: &Targets, error: Errno, now: Moment) {
+        let Some(index) = self.order.get(self.place) else { return };
+        let target = &targets.all[*index];
+        let name = target.name(&self.addresses, self.address);
+        let is_nowhere = self.addresses.count() == 0;
         let why = match error {
             Errno::TIMEDOUT => "no answer in time (--connect-timeout)".to_owned(),
-            _ if target.addresses() == 0 => "the name leads nowhere yet".to_owned(),
+            _ if is_nowhere => "the name leads nowhere yet".to_owned(),
             other => words(&io::Error::from(other)),
         };
         self.kind = match error {
@@ -852,19 +873,22 @@ impl Connecting {
             _ => Kind::Refused,
         };
         self.why = match self.why.is_empty() {
-            true if target.addresses() == 0 => format!("cannot connect to {}: {why}", target.address),
+            true if is_nowhere => format!("cannot connect to {}: {why}", target.address),
             true => format!("cannot connect to {}: {name}: {why}", target.address),
             false => format!("{}; {name}: {why}", self.why),
         };
         self.address += 1;
-        if self.address >= target.addresses() {
+        if self.address >= self.addresses.count() {
             target.failed(now);
             (self.address, self.place) = (0, self.place + 1);
+            let next = self.order.get(self.place).map(|index| targets.all[*index].addresses());
+            self.addresses = next.unwrap_or_default();
         }
     }
 
     /// When an attempt has taken too long: the time is shared by those that are left.
-    fn by(&self, addresses: usize, now: Moment) -> Moment {
+    fn by(&self, now: Moment) -> Moment {
+        let addresses = self.addresses.count();
         let left = self.until.nanos().saturating_sub(now.nanos());
         let tries =
             (addresses - self.address.min(addresses) + self.order.len() - 1 - self.place.min(self.order.len() - 1))

@@ -11,6 +11,7 @@ use transcript::{Moment, Side};
 use super::super::reactor::timers::Armed;
 use super::direction::{Direction, Tools, Turn};
 use super::leg::{Leg, ReadOutcome};
+use super::names::Addresses;
 use super::poll::End;
 use super::tap::Taps;
 use super::{Outcome, PairFailure};
@@ -71,7 +72,8 @@ pub(super) struct Connecting {
     /// The servers that are tried, in this order, and where in it we are.
     pub(super) order: Vec<usize>,
     pub(super) place: usize,
-    /// Which of that server's addresses.
+    /// That server's addresses, as they were when it was its turn, and which of them.
+    pub(super) addresses: Addresses,
     pub(super) address: usize,
     pub(super) until: Moment,
     /// When to try again what this machine could not do, or a backlog that was full.
@@ -104,6 +106,8 @@ pub(super) struct Pair {
     pub(super) deadline: Option<Moment>,
     /// A header of the PROXY protocol is still to come.
     pub(super) awaits_header: bool,
+    /// It has come, and whom it tells of has not come in yet.
+    pub(super) waits_for_room: bool,
     /// By when the server's handshake of TLS is to be over.
     pub(super) secure_by: Option<Moment>,
     /// From when on the system asks the server now and then whether it is still there.
@@ -153,6 +157,7 @@ impl Pair {
             opened: now,
             deadline: None,
             awaits_header: false,
+            waits_for_room: false,
             secure_by: None,
             probes_at: None,
             armed: Armed::default(),
@@ -204,24 +209,27 @@ impl Pair {
         way.weather.as_ref().is_some_and(|weather| weather.has_stalled())
     }
 
-    /// Goes on with the client's handshake.
-    pub(super) fn greet(&mut self, tools: &mut Tools<'_>) -> Result<bool, PairStatus> {
-        if self.awaits_header {
-            match self.near.hear_first() {
-                Ok(None) => return Ok(false),
-                Ok(Some(ends)) => {
-                    self.awaits_header = false;
-                    if let Some((client, server)) = ends.addresses {
-                        self.conversation.client = Name::Inet(client);
-                        self.conversation.server = Name::Inet(server);
-                    }
+    /// Hears whom a proxy stands for; false if more of that is to come.
+    pub(super) fn hear_header(&mut self) -> Result<bool, PairStatus> {
+        match self.near.hear_first() {
+            Ok(None) => Ok(false),
+            Ok(Some(ends)) => {
+                (self.awaits_header, self.waits_for_room) = (false, true);
+                if let Some((client, server)) = ends.addresses {
+                    self.conversation.client = Name::Inet(client);
+                    self.conversation.server = Name::Inet(server);
                 }
-                Err(why) => {
-                    self.near.reset();
-                    return Err(self.give_up(ClosedBy::Server, format!("PROXY protocol: {why}")));
-                }
+                Ok(true)
+            }
+            Err(why) => {
+                self.near.reset();
+                Err(self.give_up(ClosedBy::Server, format!("PROXY protocol: {why}")))
             }
         }
+    }
+
+    /// Goes on with the client's handshake.
+    pub(super) fn greet(&mut self, tools: &mut Tools<'_>) -> Result<bool, PairStatus> {
         loop {
             if !self.near.is_handshaking() {
                 return Ok(true);

@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 use transcript::Moment;
 
+use super::names::{Addresses, Named};
 use crate::address::Address;
 use crate::endpoint::{Conversation, Name, Protocol};
 use crate::net::local::{Guest, LocalEnd};
@@ -35,9 +36,9 @@ pub enum Balance {
 /// Where one server is.
 #[derive(Debug, Clone)]
 pub(crate) enum TargetAddress {
-    Inet(Vec<SocketAddr>),
-    /// The name is still looked up.
-    Unresolved(Arc<OnceLock<Vec<SocketAddr>>>),
+    Inet(Arc<[SocketAddr]>),
+    /// By a name, which may lead elsewhere later, or nowhere yet.
+    Named(Arc<Named>),
     Path(PathBuf),
     /// A program for each client; standard input and output, or a descriptor, for one.
     Local(Arc<LocalEnd>),
@@ -53,12 +54,12 @@ pub(super) struct PendingConnection {
 }
 
 impl TargetAddress {
-    /// The addresses that are known; none of a path.
-    fn addresses(&self) -> Option<&[SocketAddr]> {
+    /// The addresses as they are now; none of a path.
+    fn addresses(&self) -> Addresses {
         match self {
-            Self::Inet(addresses) => Some(addresses),
-            Self::Unresolved(addresses) => Some(addresses.get().map_or(&[], Vec::as_slice)),
-            Self::Path(_) | Self::Local(_) => None,
+            Self::Inet(addresses) => Addresses::of(addresses),
+            Self::Named(named) => Addresses::of(&named.addresses()),
+            Self::Path(_) | Self::Local(_) => Addresses::none_needed(),
         }
     }
 }
@@ -90,20 +91,22 @@ impl Target {
         }
     }
 
-    /// How many addresses it has.
-    pub(super) fn addresses(&self) -> usize {
-        self.place.addresses().map_or(1, <[SocketAddr]>::len)
+    /// Its addresses, for one attempt to connect: they may be others in the next.
+    pub(super) fn addresses(&self) -> Addresses {
+        self.place.addresses()
+    }
+
+    /// How often its addresses have changed.
+    pub(super) fn version(&self) -> u64 {
+        if let TargetAddress::Named(named) = &self.place { named.version() } else { 0 }
     }
 
     /// The name of one of its addresses.
-    pub(super) fn name(&self, index: usize) -> Name {
-        match (&self.place, self.place.addresses()) {
-            (TargetAddress::Path(path), _) => Name::Path(path.as_path().into()),
-            (TargetAddress::Local(end), _) => end.name(),
-            (_, addresses) => {
-                let address = addresses.unwrap_or_default().get(index);
-                address.map_or(Name::Unnamed, |address| Name::Inet(*address))
-            }
+    pub(super) fn name(&self, addresses: &Addresses, index: usize) -> Name {
+        match &self.place {
+            TargetAddress::Path(path) => Name::Path(path.as_path().into()),
+            TargetAddress::Local(end) => end.name(),
+            TargetAddress::Inet(_) | TargetAddress::Named(_) => addresses.get(index).map_or(Name::Unnamed, Name::Inet),
         }
     }
 
@@ -111,7 +114,12 @@ impl Target {
     ///
     /// # Errors
     /// As connect(2), and as posix_spawn(3).
-    pub(super) fn begin(&self, index: usize, conversation: &Conversation) -> Result<PendingConnection, Errno> {
+    pub(super) fn begin(
+        &self,
+        addresses: &Addresses,
+        index: usize,
+        conversation: &Conversation,
+    ) -> Result<PendingConnection, Errno> {
         let standing = |(fd, stands)| PendingConnection { fd, stands, guest: None };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let options = &self.address.options;
@@ -129,9 +137,8 @@ impl Target {
                 let connected = connect(&fd, &path::address(name)?);
                 (fd, connected)
             }
-            inet => {
-                let addresses = inet.addresses().unwrap_or_default();
-                let address = *addresses.get(index).ok_or(Errno::ADDRNOTAVAIL)?;
+            TargetAddress::Inet(_) | TargetAddress::Named(_) => {
+                let address = addresses.get(index).ok_or(Errno::ADDRNOTAVAIL)?;
                 if self.protocol == Protocol::Tcp {
                     return race::begin_without_probes(address, None, options).map(standing);
                 }
@@ -151,9 +158,8 @@ impl Target {
     }
 
     /// Whether a connection to one of its addresses is one to itself.
-    pub(super) fn meets_itself(&self, index: usize, fd: BorrowedFd<'_>) -> bool {
-        let address = self.place.addresses().unwrap_or_default().get(index);
-        self.protocol == Protocol::Tcp && address.is_some_and(|address| race::is_self_connection(fd, address))
+    pub(super) fn meets_itself(&self, address: Option<SocketAddr>, fd: BorrowedFd<'_>) -> bool {
+        self.protocol == Protocol::Tcp && address.is_some_and(|address| race::is_self_connection(fd, &address))
     }
 
     /// Whether its connections are still to be probed: an address may say how, or that they are not.
@@ -175,6 +181,9 @@ impl Target {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).min(8);
         let rest = (REST * 2_u32.pow(failures as u32)).min(LONGEST_REST);
         self.rests_until.store(now.after(rest).nanos(), Ordering::Relaxed);
+        if let TargetAddress::Named(named) = &self.place {
+            named.failed();
+        }
     }
 
     pub(super) fn joined(&self) {
@@ -227,7 +236,7 @@ mod tests {
 
     fn targets(balance: Balance) -> Targets {
         let target = |port: u16| {
-            let place = TargetAddress::Inet(vec![([127, 0, 0, 1], port).into()]);
+            let place = TargetAddress::Inet([([127, 0, 0, 1], port).into()].into());
             Target::new(Address::loopback(port), Protocol::Tcp, place, ClientLayers::default())
         };
         Targets::new((1..=3).map(target).collect(), balance)

@@ -7,8 +7,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::net::SocketAddrUnix;
 
-use crate::limits;
-
 /// Sockets without a name are all one, which cannot be answered.
 const UNNAMED: u32 = 0;
 /// As many names are kept before it is asked which of them are still of use.
@@ -113,10 +111,9 @@ impl UnixPeers {
         table.swept = table.peers.len();
     }
 
-    /// Whether a peer takes what is sent to it, or not too much waits for that.
-    pub(crate) fn has_room(&self, number: u32) -> bool {
-        let has_room =
-            |peer: &UnixPeer| peer.bytes <= limits::SEND_QUEUE && peer.waiting.len() < limits::UNREAD_MESSAGES;
+    /// Whether a peer takes what is sent to it, or no more than these bytes and messages wait for that.
+    pub(crate) fn has_room(&self, number: u32, bytes: usize, messages: usize) -> bool {
+        let has_room = |peer: &UnixPeer| peer.bytes <= bytes && peer.waiting.len() < messages;
         self.table().peers.get(&number).is_none_or(has_room)
     }
 
@@ -167,14 +164,14 @@ mod tests {
         let peers = UnixPeers::default();
         let named = Some(SocketAddrUnix::new_abstract_name(b"a").unwrap());
         let PeerAddress::Unix(number) = peers.number(named.clone()) else { panic!() };
-        peers.waits(number, 7, limits::SEND_QUEUE + 1);
+        peers.waits(number, 7, 100);
         peers.waits(number, 9, 0);
-        assert!(!peers.has_room(number));
+        assert!(!peers.has_room(number, 99, 9) && !peers.has_room(number, 100, 2));
         assert_eq!(peers.first(number), Some(7));
         peers.retain(|_| false);
         assert_eq!(peers.address(number), named);
-        peers.left(number, limits::SEND_QUEUE + 1);
-        assert!(peers.has_room(number));
+        peers.left(number, 100);
+        assert!(peers.has_room(number, 99, 9));
         assert_eq!(peers.first(number), Some(9));
         peers.left(number, 0);
         peers.retain(|_| false);

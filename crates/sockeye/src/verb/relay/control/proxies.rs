@@ -1,16 +1,14 @@
 //! The proxies of the control API: each is a relay on a thread of its own while it is enabled.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use transcript::Side;
 
-use super::super::{Capture, Relay, RelayError, RelayOptions, Steering, Summary, addresses};
+use super::super::{Capture, Relay, RelayError, RelayOptions, Steering, Summary, UnknownNames};
 use super::refusal::Refusal;
 use super::toxic::{Toxic, field, text};
 use crate::address::{Address, AddressError};
@@ -21,9 +19,6 @@ use crate::faults::LiveFault;
 use crate::limits;
 use crate::stop::{self, Stopper};
 use crate::web::status::Status;
-
-/// How often a name is looked up that leads nowhere yet.
-const LOOK_UP: Duration = Duration::from_secs(1);
 
 /// Who hears what happens to the connections of one relay.
 pub(super) type Observers = Box<dyn Fn() -> Box<dyn Observer> + Send>;
@@ -62,15 +57,12 @@ struct Running {
     /// It has ended, and its thread is about to.
     is_over: Arc<AtomicBool>,
     live: Arc<Live>,
-    /// Dropped with the relay: then a name is looked up no more.
-    _later: Arc<OnceLock<Vec<SocketAddr>>>,
 }
 
 /// A relay that is bound and does not run yet.
 pub(super) struct Ready {
     relay: Relay,
     live: Arc<Live>,
-    later: Arc<OnceLock<Vec<SocketAddr>>>,
 }
 
 impl Ready {
@@ -82,14 +74,13 @@ impl Ready {
         capture: Option<&Arc<Capture>>,
     ) -> Result<Self, RelayError> {
         let live = Arc::new(Live::new(faults).map_err(RelayError::Io)?);
-        let later = Arc::default();
         let steering = Steering {
             live: Some(Arc::clone(&live)),
             numbers: Some(Arc::clone(numbers)),
             capture: capture.cloned(),
-            later: Some(Arc::clone(&later)),
+            unknown_names: UnknownNames::Awaited,
         };
-        Ok(Self { relay: Relay::bind_steered(options, steering)?, live, later })
+        Ok(Self { relay: Relay::bind_steered(options, steering)?, live })
     }
 
     /// The ports that it listens on.
@@ -122,7 +113,7 @@ impl Proxies {
     pub(super) fn adopt(&mut self, name: &str, options: &RelayOptions, ready: Ready) -> Result<(), RelayError> {
         let upstream = options.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let listen = ready.listen().unwrap_or_else(|| options.from.to_string());
-        let running = Some(self.run(ready, options)?);
+        let running = Some(self.run(ready)?);
         let asked = listen.clone();
         let proxy = Proxy { name: name.to_owned(), listen, asked, upstream, toxics: vec![], running };
         self.all.insert(name.to_owned(), proxy);
@@ -342,7 +333,7 @@ impl Proxies {
         let ready =
             Ready::bind(&options, faults, &self.numbers, self.capture.as_ref()).map_err(|error| refuse(&error))?;
         let listen = ready.listen();
-        let running = self.run(ready, &options).map_err(|error| refuse(&error))?;
+        let running = self.run(ready).map_err(|error| refuse(&error))?;
         let proxy = self.find(name)?;
         proxy.running = Some(running);
         if let Some(listen) = listen {
@@ -351,15 +342,10 @@ impl Proxies {
         Ok(())
     }
 
-    fn run(&self, ready: Ready, options: &RelayOptions) -> Result<Running, RelayError> {
-        let Ready { relay, live, later } = ready;
+    fn run(&self, ready: Ready) -> Result<Running, RelayError> {
+        let Ready { relay, live } = ready;
         let (stopper, stop) = stop::channel().map_err(RelayError::Io)?;
         let (observer, ended) = ((self.observers)(), self.ended.try_clone().map_err(RelayError::Io)?);
-        if relay.awaits_name() {
-            let (options, later) = (options.clone(), Arc::downgrade(&later));
-            let looking = std::thread::Builder::new().name("look up".to_owned());
-            looking.spawn(move || look_up(&options, &later)).map_err(RelayError::Io)?;
-        }
         let is_over = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&is_over);
         let thread = std::thread::Builder::new().name("proxy".to_owned());
@@ -369,7 +355,7 @@ impl Proxies {
             ended.stop();
             ran
         });
-        Ok(Running { stopper, thread: spawned.map_err(RelayError::Io)?, is_over, live, _later: later })
+        Ok(Running { stopper, thread: spawned.map_err(RelayError::Io)?, is_over, live })
     }
 
     /// Ends a relay at once: its port is free and its connections are closed when this returns.
@@ -472,18 +458,4 @@ fn parse(typed: &str) -> Result<Address, AddressError> {
 /// Where a proxy listens that does not say where: on any port of the loopback.
 fn tcp(listen: &str) -> String {
     if listen.is_empty() { "127.0.0.1:0".to_owned() } else { listen.to_owned() }
-}
-
-/// Looks a server's name up until it leads somewhere, or nobody waits for it any more.
-fn look_up(options: &RelayOptions, later: &Weak<OnceLock<Vec<SocketAddr>>>) {
-    let Some(to) = options.to.first() else { return };
-    while later.strong_count() > 0 {
-        std::thread::sleep(LOOK_UP);
-        if let Ok(found) = addresses(to, options) {
-            if let Some(later) = later.upgrade() {
-                let _ = later.set(found);
-            }
-            return;
-        }
-    }
 }
