@@ -43,6 +43,13 @@ fn run(streams: sys::StandardStreams) -> ExitCode {
         Err(error) => return usage(&error).into(),
     };
     let console = Console::new(&flags.common, streams);
+    // Where it refuses for another reason than that it may not, no table could be made: the standard library would abort.
+    if let Err(error) = sockeye::fresh::randomness()
+        && error.kind() != std::io::ErrorKind::PermissionDenied
+    {
+        let why = format!("the kernel gives no random numbers (getrandom): {}", sockeye::net::words(&error));
+        return console.fail(Exit::NoResources, &why).into();
+    }
     let exit = match flags.command {
         Command::Nc(nc) => return commands::nc::Invocation::of_verb(&nc.words).run(streams),
         Command::Serve(serve) => commands::serve::run(&serve, &console),

@@ -517,3 +517,80 @@ fn a_terminal_is_shown_what_a_peer_says_and_obeys_nothing() {
     let shown = text(&output.stdout);
     assert!(shown.contains("{0x1b}]0;owned{0x07} fine"), "{shown:?}");
 }
+
+/// Sockets for datagrams that are connected: bounds are kept, and each verb has one conversation.
+#[test]
+fn a_connected_socket_for_datagrams_that_was_given_is_one_conversation() {
+    let udp = || {
+        let (ours, theirs) =
+            (std::net::UdpSocket::bind("127.0.0.1:0").unwrap(), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+        ours.connect(theirs.local_addr().unwrap()).unwrap();
+        theirs.connect(ours.local_addr().unwrap()).unwrap();
+        (OwnedFd::from(ours), OwnedFd::from(theirs))
+    };
+    let unix = || {
+        let (ours, theirs) = std::os::unix::net::UnixDatagram::pair().unwrap();
+        (OwnedFd::from(ours), OwnedFd::from(theirs))
+    };
+    let upper = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to = format!("relay fd:5 udp://{}", upper.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while let Ok((length, from)) = upper.recv_from(&mut buffer) {
+            upper.send_to(&buffer[..length].to_ascii_uppercase(), from).unwrap();
+        }
+    });
+    for (arguments, answer) in [
+        ("serve fd:5 --echo", "question"),
+        ("relay fd:5 'exec:sed -u s/qu/Qu/'", "Question"),
+        (to.as_str(), "QUESTION"),
+    ] {
+        for (ours, theirs) in [udp(), unix()] {
+            rustix::net::sockopt::set_socket_timeout(&ours, rustix::net::sockopt::Timeout::Recv, Some(LONG)).unwrap();
+            let mut child = with_descriptor(theirs, 5, arguments);
+            let mut buffer = [0; 64];
+            for _ in 0..3 {
+                // sed answers whole lines.
+                let (question, answer) = if arguments.contains("exec") {
+                    ("question\n", format!("{answer}\n"))
+                } else {
+                    ("question", answer.to_owned())
+                };
+                rustix::net::send(&ours, question.as_bytes(), rustix::net::SendFlags::empty()).unwrap();
+                let length = rustix::net::recv(&ours, &mut buffer[..], rustix::net::RecvFlags::empty()).unwrap().1;
+                assert_eq!(text(&buffer[..length]), answer, "{arguments}");
+            }
+            signal(child.id(), "TERM");
+            wait(&mut child);
+        }
+    }
+}
+
+/// Without random numbers there is no TLS and no WebSocket, which is said; nothing is aborted.
+#[test]
+fn a_kernel_that_gives_no_random_numbers_is_an_error_in_words() {
+    need("strace");
+    let plain = Server::start_at(&["tcp://127.0.0.1:0"], &["--echo"]);
+    let without = |error: &str, to: &str| {
+        let mut command =
+            command(&["strace", "-f", "-qq", "-o", "/dev/null", "-e", &format!("inject=getrandom:error={error}")]);
+        command.args(["talk", to]);
+        run_command(&mut command, b"hello\n")
+    };
+    for scheme in ["ws", "wss", "tls"] {
+        let output = without("EPERM", &format!("{scheme}://127.0.0.1:{}", plain.port()));
+        assert!(
+            text(&output.stderr).contains("the kernel gives no random numbers"),
+            "{scheme}: {}",
+            text(&output.stderr)
+        );
+        assert!((1..=100).contains(&code(&output)), "{scheme}: {}", code(&output));
+    }
+    let output = without("EIO", &plain.address());
+    assert!(text(&output.stderr).contains("the kernel gives no random numbers"), "{}", text(&output.stderr));
+    assert!((1..=100).contains(&code(&output)), "{}", code(&output));
+    // Whoever needs none goes on.
+    let output = without("EPERM", &plain.address());
+    assert_code(&output, 0);
+    assert_eq!(text(&output.stdout), "hello\n");
+}

@@ -476,8 +476,8 @@ fn nothing_that_is_sent_to_it_brings_it_down() {
         .collect();
     assert_eq!(ask(port, "GET", "/version", "").0, 200);
     drop(idle);
-    for kind in ["latency", "slicer", "bandwidth", "slow_close"] {
-        let values = json!({"latency": 0, "average_size": 0, "size_variation": 1u64 << 53, "rate": 0, "delay": 0});
+    for kind in ["latency", "slicer", "slow_close"] {
+        let values = json!({"latency": 0, "average_size": 0, "size_variation": 1u64 << 53, "delay": 0});
         proxied.add(kind, "upstream", values);
     }
     lateness(&mut client, &mut server);
@@ -718,4 +718,45 @@ fn the_examples_of_the_page_drive_it() {
         assert_eq!((status, &told["attributes"]), (200, &json!(attributes)), "{row}");
     }
     assert_eq!(ask(server.port(), "GET", "/proxies/redis/toxics", "").1.as_array().unwrap().len(), 7);
+}
+
+/// As toxiproxy has it: what nothing may pass is held, and its end behind it, until the rate is another or the toxic is gone.
+#[test]
+fn a_bandwidth_of_nothing_holds_all_until_it_is_changed_or_removed() {
+    let proxied = Proxied::new(&[]);
+    for (stream, is_removed) in [("upstream", true), ("downstream", true), ("upstream", false), ("downstream", false)] {
+        proxied.add("bandwidth", stream, json!({"rate": 0}));
+        let (client, server) = proxied.joined();
+        let (mut from, mut to) = if stream == "upstream" { (client, server) } else { (server, client) };
+        // The other way is as it was.
+        lateness(&mut to, &mut from);
+        from.write_all(b"held").unwrap();
+        from.shutdown(Shutdown::Write).unwrap();
+        // Longer than any rate from one up would take for it.
+        to.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        let waited = std::io::Read::read(&mut to, &mut [0; 9]).unwrap_err();
+        assert!(matches!(waited.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut), "{waited}");
+        to.set_read_timeout(Some(LONG)).unwrap();
+        let toxic = format!("bandwidth_{stream}");
+        if !is_removed {
+            let change = r#"{"attributes":{"rate":1000}}"#;
+            assert_eq!(ask(proxied.control.port(), "POST", &format!("/proxies/p/toxics/{toxic}"), change).0, 200);
+        } else {
+            proxied.remove(&toxic);
+        }
+        assert_eq!(to_end(&mut to), b"held");
+        if !is_removed {
+            proxied.remove(&toxic);
+        }
+    }
+}
+
+#[test]
+fn a_limit_of_no_bytes_closes_with_the_first_of_them_and_not_before() {
+    let proxied = Proxied::new(&[]);
+    proxied.add("limit_data", "downstream", json!({"bytes": 0}));
+    let (mut client, mut server) = proxied.joined();
+    lateness(&mut client, &mut server);
+    server.write_all(b"x").unwrap();
+    assert_eq!(to_end(&mut client), b"");
 }

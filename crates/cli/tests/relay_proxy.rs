@@ -409,3 +409,82 @@ fn only_the_proxies_that_are_named_may_say_whom_a_connection_is_for() {
     assert_code(&output, 2);
     assert!(text(&output.stderr).contains("accept-proxy=10.0.0.0/8"), "{}", text(&output.stderr));
 }
+
+/// haproxy and nginx send the header, and a client's TLS goes through them to the server behind; so does a client's WebSocket.
+#[test]
+fn haproxy_and_nginx_lead_to_a_server_that_speaks_tls_or_websocket() {
+    need("haproxy");
+    need("nginx");
+    for scheme in ["tls", "ws"] {
+        let server = Server::start_at(&[&format!("{scheme}://127.0.0.1:0?accept-proxy")], &["--json"]);
+        for proxy in ["haproxy", "haproxy-v2", "nginx"] {
+            let folder = tempfile::tempdir().unwrap();
+            let peer = peers::Peer::start(|port| {
+                let path = folder.path().join("conf");
+                let (config, mut command) = match proxy {
+                    "nginx" => {
+                        let config = format!(
+                            "daemon off; master_process off; user root; pid {0}/pid; error_log {0}/error;\nevents {{}}\n\
+                            stream {{ server {{ listen 127.0.0.1:{port}; proxy_pass 127.0.0.1:{1}; proxy_protocol on; }} }}\n",
+                            folder.path().display(),
+                            server.port()
+                        );
+                        let mut command = Command::new("nginx");
+                        command.arg("-p").arg(folder.path()).arg("-c").arg(&path);
+                        let module = std::path::Path::new("/usr/lib/nginx/modules/ngx_stream_module.so");
+                        let load = if module.exists() {
+                            format!("load_module {};\n", module.display())
+                        } else {
+                            String::new()
+                        };
+                        (load + &config, command)
+                    }
+                    _ => {
+                        let version = proxy.strip_prefix("haproxy").unwrap();
+                        let config = format!(
+                            "defaults\n mode tcp\n timeout connect 60s\n timeout client 60s\n timeout server 60s\n\
+                            listen one\n bind 127.0.0.1:{port}\n server a 127.0.0.1:{} send-proxy{version}\n",
+                            server.port()
+                        );
+                        let mut command = Command::new("haproxy");
+                        command.arg("-db").arg("-f").arg(&path);
+                        (config, command)
+                    }
+                };
+                std::fs::write(&path, config).unwrap();
+                command.current_dir(folder.path());
+                command
+            });
+            let to = match scheme {
+                "tls" => format!("tls://127.0.0.1:{}?insecure", peer.port),
+                _ => format!("ws://127.0.0.1:{}", peer.port),
+            };
+            let output = run(&["talk", &to], b"Ann\nexit\n");
+            assert!(text(&output.stdout).contains("Hello, Ann!"), "{scheme} {proxy}: {}", text(&output.stderr));
+            server.log.wait_for("\"event\":\"closed\"");
+        }
+    }
+}
+
+/// nginx as a proxy for WebSockets, and nothing of what either says is lost in it.
+#[test]
+fn nginx_leads_websockets_to_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "chat.talk", "S: Welcome!\nC: {name}\nS: Hello, {name}!\nS hex: 00 ff\nC closes\n");
+    let server = Server::start_at(&["ws://127.0.0.1:0/chat"], &["--play", &file, "--times", "3"]);
+    let hears = format!(
+        "location / {{ proxy_pass http://127.0.0.1:{}; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; \
+        proxy_set_header Connection \"upgrade\"; }}",
+        server.port()
+    );
+    let nginx = peers::nginx(folder.path(), &hears);
+    let to = format!("ws://127.0.0.1:{}/chat", nginx.port);
+    for _ in 0..2 {
+        let output = run(&["talk", &to, "--play", &file, "--set", "name=Ann"], b"");
+        assert_code(&output, 0);
+    }
+    let output = run(&["talk", &to], b"Bob\n");
+    assert!(text(&output.stdout).starts_with("Welcome!\nHello, Bob!\n"), "{}", text(&output.stderr));
+    let mut server = server;
+    assert_eq!(server.wait(), 0, "{:#?}", server.log.all());
+}

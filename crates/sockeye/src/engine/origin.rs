@@ -203,7 +203,7 @@ impl Origin {
                         None => session,
                     }))
                 }
-                (false, websocket) => websocket.as_ref().map(|websocket| Ok(Session::websocket(websocket))),
+                (false, websocket) => websocket.as_ref().map(Session::websocket),
             },
         }
     }

@@ -12,6 +12,8 @@ use super::{After, Faults};
 pub(super) const UNDER_WAY: u64 = 16 << 20;
 /// Least of that where the way is slow.
 const LEAST: u64 = 64 << 10;
+/// Longer than anybody waits.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Where there is a rate, what passes in this time passes at once.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -106,7 +108,8 @@ impl StreamFaults {
 
     /// Whether more may set out.
     pub(crate) fn has_room(&self) -> bool {
-        if self.has_stalled || self.came >= self.bound {
+        // Where nothing may pass, whatever comes first ends it.
+        if self.has_stalled || self.came >= self.bound.max(1) {
             return false;
         }
         let room = match self.faults.rate {
@@ -161,7 +164,10 @@ impl StreamFaults {
     fn set_out(&mut self, piece: &[u8], arrives: Moment) {
         // Nothing overtakes in a stream.
         let mut arrives = arrives.max(self.last);
-        if let Some(rate) = self.faults.rate {
+        if self.faults.rate == Some(0) {
+            // Nothing passes, and no end behind it, until the rate is another.
+            arrives = self.opened.after(NEVER);
+        } else if let Some(rate) = self.faults.rate {
             let takes = Duration::from_secs_f64(piece.len() as f64 / rate.max(1) as f64);
             self.free = self.free.max(arrives).after(takes);
             arrives = self.free;
@@ -226,7 +232,7 @@ impl StreamFaults {
         let (came, opened) = (self.came, self.opened);
         let is_met = |after: Option<After>| match after {
             None => false,
-            Some(After::Bytes(bytes)) => came >= bytes && all_passed,
+            Some(After::Bytes(bytes)) => came >= bytes.max(1) && all_passed,
             Some(After::Time(time)) => now >= opened.after(time),
         };
         if is_met(self.faults.reset_after) || self.used_by().is_some_and(|by| now >= by) {

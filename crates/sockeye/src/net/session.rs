@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::tls::{self, Identity, Secrets, TlsClient, TlsError, TlsServer, Trust};
 use super::websocket::{Close, Mark, Messages, WebSocket, WsClient, WsServer};
 use crate::address::{Address, Scheme};
+use crate::fresh::randomness;
 use crate::gate::Prefix;
+use crate::net::words;
 use crate::wire::preface::ProxyVersion;
 use transcript::{Bound, MessageKind};
 
@@ -68,6 +70,11 @@ impl ServerLayers {
 
     /// A session with one client, if there is anything in between.
     pub(crate) fn session(&self) -> Option<Result<Session, TlsError>> {
+        if !self.is_plain()
+            && let Err(error) = has_randomness()
+        {
+            return Some(Err(error));
+        }
         let tls = self.tls.as_ref().map(tls::Session::of_server).transpose();
         Session::over(tls, self.websocket.as_ref().map(WebSocket::of_server))
     }
@@ -76,9 +83,20 @@ impl ServerLayers {
 impl ClientLayers {
     /// A session with the server, if there is anything in between.
     pub(crate) fn session(&self) -> Option<Result<Session, TlsError>> {
+        if (self.tls.is_some() || self.websocket.is_some())
+            && let Err(error) = has_randomness()
+        {
+            return Some(Err(error));
+        }
         let tls = self.tls.as_ref().map(tls::Session::of_client).transpose();
         Session::over(tls, self.websocket.as_ref().map(WebSocket::of_client))
     }
+}
+
+/// Whether there are random numbers, without which no session begins.
+fn has_randomness() -> Result<(), TlsError> {
+    randomness()
+        .map_err(|error| TlsError::local(format!("the kernel gives no random numbers (getrandom): {}", words(&error))))
 }
 
 /// Either side of a session.
@@ -111,16 +129,19 @@ impl Session {
 
     /// The client's side; the certificate must be for the host.
     pub(crate) fn client(trust: &Trust, host: &str, alpn: &[String]) -> Result<Self, TlsError> {
+        has_randomness()?;
         tls::Session::client(trust, host, alpn).map(Self::from)
     }
 
     /// The server's side.
     pub(crate) fn server(identity: &Identity, alpn: &[String]) -> Result<Self, TlsError> {
+        has_randomness()?;
         tls::Session::server(identity, alpn).map(Self::from)
     }
 
     /// The server's side of one that speaks HTTP inside.
     pub(crate) fn web_server(identity: &Identity) -> Result<Self, TlsError> {
+        has_randomness()?;
         tls::Session::web_server(identity).map(Self::from)
     }
 
@@ -130,8 +151,12 @@ impl Session {
     }
 
     /// WebSocket without TLS.
-    pub(crate) fn websocket(websocket: &WsClient) -> Self {
-        Self { tls: None, websocket: Some(Box::new(WebSocket::of_client(websocket))), between: Vec::new() }
+    ///
+    /// # Errors
+    /// There are no random numbers to hide what is said with.
+    pub(crate) fn websocket(websocket: &WsClient) -> Result<Self, TlsError> {
+        has_randomness()?;
+        Ok(Self { tls: None, websocket: Some(Box::new(WebSocket::of_client(websocket))), between: Vec::new() })
     }
 
     /// One behind whose end clear text may follow.

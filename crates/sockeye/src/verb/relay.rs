@@ -402,7 +402,8 @@ fn framing(options: &RelayOptions) -> Result<Option<Framing>, RelayError> {
             return refuse("another address has it with another value: say it once");
         }
     }
-    let is_udp = protocols.iter().all(|protocol| *protocol == Protocol::Udp);
+    // A socket with one peer is no socket that many send to.
+    let is_udp = protocols.iter().all(|protocol| *protocol == Protocol::Udp) && !listen::has_one_client(&options.from);
     Ok((has_messages && !is_udp).then(|| framing.unwrap_or_default()))
 }
 

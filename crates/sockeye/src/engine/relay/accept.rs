@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::SocketFlags;
+use rustix::net::{SocketFlags, SocketType, sockopt};
 
 use super::super::accept::{ACCEPTS, AcceptOutcome, ERRORS, MOST_WAITING, PAUSE, accept};
 use super::super::reactor::token::Key;
@@ -190,6 +190,8 @@ impl Loop {
         let network = &self.shared.options.network;
         let number = conversation.number;
         let impairment = if network.is_good() { Impairment::None } else { network.impairment(number) };
+        // One of many peers has a pair of sockets with an end; a socket that was given to us has none.
+        let has_end = sockopt::socket_type(&fd) != Ok(SocketType::DGRAM);
         let mut near = Leg::new(fd, conversation.protocol, PeerKind::of(guest.as_deref()));
         let keeps_bounds = conversation.protocol.keeps_bounds();
         let layers = self.layers.get(listener);
@@ -199,7 +201,7 @@ impl Loop {
             Some(framing) => {
                 near.carry_messages(match websocket {
                     Some(_) => Bounds::of_session(),
-                    None if keeps_bounds => Box::new(Bounds::OfSocket { has_end: true }),
+                    None if keeps_bounds => Box::new(Bounds::OfSocket { has_end }),
                     None => Bounds::framed(framing),
                 });
                 let shown = (!keeps_bounds && websocket.is_none()).then_some(framing);

@@ -291,8 +291,9 @@ impl Loop {
         if let Some(live) = &self.shared.options.live {
             self.poll.add(&**live, Token::Faults)?;
         }
-        let is_udp =
-            |listener: &Listener| listener.socket.endpoint.protocol == Protocol::Udp && !listener.socket.is_split();
+        let is_udp = |Listener { socket, .. }: &Listener| {
+            socket.endpoint.protocol == Protocol::Udp && !socket.is_split() && !socket.has_one_client()
+        };
         if listeners.first().is_some_and(is_udp) {
             let flows = Flows::new(listeners.into_iter().map(|listener| listener.socket).collect());
             for (index, socket) in flows.near().iter().enumerate() {

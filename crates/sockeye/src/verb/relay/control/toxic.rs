@@ -156,7 +156,7 @@ impl Toxic {
                 let (mean, spread) = (milliseconds(first), milliseconds(second));
                 faults.delay = Some(Delay { mean, spread, shape: Shape::Even });
             }
-            Kind::Bandwidth => faults.rate = Some(first.saturating_mul(KILOBYTE)).filter(|rate| *rate > 0),
+            Kind::Bandwidth => faults.rate = Some(first.saturating_mul(KILOBYTE)),
             Kind::SlowClose => faults.slow_close = Some(milliseconds(first)),
             Kind::Timeout => faults.swallow = Some(milliseconds(first)),
             Kind::ResetPeer => faults.reset_when_used = Some(milliseconds(first)),
