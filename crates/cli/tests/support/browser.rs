@@ -117,10 +117,12 @@ impl Browser {
         self.command("goog/cdp/execute", &json!({"cmd": command, "params": parameters}));
     }
 
-    /// What the console has said since it was asked last.
+    /// What the console has said since it was asked last, but of the browser's own pages: it begins with one, which finds its
+    /// network slow.
     pub fn console(&self) -> Vec<String> {
         let entries = self.command("se/log", &json!({"type": "browser"}));
-        entries.as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap().to_owned()).collect()
+        let messages = entries.as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap().to_owned());
+        messages.filter(|message| !message.starts_with("chrome://")).collect()
     }
 
     #[track_caller]
