@@ -1,10 +1,10 @@
 //! What a program gives up for good once all that it needs is open.
 //!
 //! ```
-//! use sockeye::sandbox::{Held, Sandbox};
+//! use sockeye::sandbox::{Sandbox, SandboxLevel};
 //!
 //! let held = std::thread::spawn(|| Sandbox { reads: vec!["/usr".into()], ..Sandbox::default() }.enter());
-//! if let Held::Landlock(version) = held.join().expect("it does not panic")? {
+//! if let SandboxLevel::Landlock(version) = held.join().expect("it does not panic")? {
 //!     assert!(version > 0);
 //! }
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())

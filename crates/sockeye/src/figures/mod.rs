@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use sockeye::figures::{self, Begun, Pace, Run};
+//! use sockeye::figures::{self, Begun, Run};
 //!
 //! let (mut collector, recorders) = figures::collect(&["greet.talk:3".to_owned()], 2);
 //! let threads: Vec<_> = recorders.into_iter().map(|mut recorder| std::thread::spawn(move || {
