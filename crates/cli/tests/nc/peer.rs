@@ -135,6 +135,8 @@ impl Peer {
             Self::Client { says, over: Over::UnixDatagrams, .. } => Some(std::thread::spawn(move || {
                 let socket = UnixDatagram::bind(path.with_extension("own")).unwrap();
                 let _ = wait(&over, || socket.send_to(&says, &path).ok());
+                // It stays: whether it is still there when nc connects to it would be chance.
+                let _ = wait(&over, || None::<()>);
                 vec![]
             })),
             Self::Clients(clients) => Some(std::thread::spawn(move || {
