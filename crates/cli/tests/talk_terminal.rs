@@ -84,6 +84,13 @@ impl Terminal {
         tcgetattr(&self.slave).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::ICANON)
     }
 
+    /// Ctrl-C, for the editor: between two lines the key is a signal for whom the terminal controls, and that is nobody here.
+    fn interrupt(&mut self) {
+        let signals = || tcgetattr(&self.slave).unwrap().local_modes.contains(LocalModes::ISIG);
+        support::until("an editor that takes every key", || !signals());
+        self.press("\x03");
+    }
+
     /// Waits until a line is edited.
     fn wait_until_edited(&self) {
         support::until("the editor", || !self.is_cooked());
@@ -93,7 +100,6 @@ impl Terminal {
 const UP: &str = "\x1b[A";
 const LEFT: &str = "\x1b[D";
 const CTRL_A: &str = "\x01";
-const CTRL_C: &str = "\x03";
 const CTRL_D: &str = "\x04";
 const CTRL_K: &str = "\x0b";
 
@@ -154,7 +160,7 @@ fn lines_are_edited_remembered_and_not_destroyed_by_what_comes() {
     terminal.wait_until_edited();
     terminal.press(&format!("{UP}\r"));
     assert_eq!(line(&mut peer), "half done\n");
-    terminal.press(CTRL_C);
+    terminal.interrupt();
     assert_eq!(wait(&mut child), 130);
     log.wait_for("interrupted; 10 bytes sent, 0 received");
     assert!(terminal.is_cooked());
@@ -214,7 +220,7 @@ fn a_listener_and_datagrams_are_typed_too() {
     assert_eq!(&bytes[..length], b"ohi?");
     server.send_to(b"answer\n", from).unwrap();
     terminal.wait_for("answer", 0);
-    terminal.press(CTRL_C);
+    terminal.interrupt();
     assert_eq!(wait(&mut child), 130);
 }
 
