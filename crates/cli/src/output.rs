@@ -111,6 +111,7 @@ impl Console {
         Self { json, ..Self::plain() }
     }
 
+    /// Before any flag is known.
     pub(crate) fn plain() -> Self {
         let streams = crate::sys::closed_standard_streams();
         Self {

@@ -21,6 +21,7 @@
 //! ```
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use crate::child::Ended;
@@ -129,5 +130,21 @@ pub trait Observer: Send {
 impl<F: FnMut(Event) + Send> Observer for F {
     fn observe(&mut self, event: Event) {
         self(event);
+    }
+}
+
+/// One observer for several threads: each waits for the others while it is told something.
+#[derive(Clone)]
+pub(crate) struct SharedObserver(Arc<Mutex<Box<dyn Observer>>>);
+
+impl SharedObserver {
+    pub(crate) fn new(observer: Box<dyn Observer>) -> Self {
+        Self(Arc::new(Mutex::new(observer)))
+    }
+}
+
+impl Observer for SharedObserver {
+    fn observe(&mut self, event: Event) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).observe(event);
     }
 }

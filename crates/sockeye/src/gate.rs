@@ -177,21 +177,25 @@ impl Gate {
     /// Lets a client in, beside so many who are inside, or says why not. Who may come to a Unix socket is said by the rights of
     /// its file: there it has no address.
     pub(crate) fn judge(&self, address: Option<IpAddr>, inside: usize) -> Result<Option<Box<Pass>>, KeptOut> {
-        if address.is_some_and(|address| !self.admits(address)) {
-            return Err(KeptOut::ByRules);
-        }
+        self.judge_by_rules(address)?;
         if let Some(most) = self.most.filter(|most| inside >= *most) {
             return Err(KeptOut::Full(most));
         }
-        let entered = address.map_or(Ok(None), |address| self.enter(address));
-        entered.map_err(|()| KeptOut::FullOfAddress(self.per_address.unwrap_or_default()))
+        self.enter_from(address)
     }
 
     /// The same of a client that is inside already, and whose address was not known before.
     pub(crate) fn judge_announced(&self, address: Option<IpAddr>) -> Result<Option<Box<Pass>>, KeptOut> {
-        if address.is_some_and(|address| !self.admits(address)) {
-            return Err(KeptOut::ByRules);
-        }
+        self.judge_by_rules(address)?;
+        self.enter_from(address)
+    }
+
+    fn judge_by_rules(&self, address: Option<IpAddr>) -> Result<(), KeptOut> {
+        let is_kept_out = address.is_some_and(|address| !self.admits(address));
+        if is_kept_out { Err(KeptOut::ByRules) } else { Ok(()) }
+    }
+
+    fn enter_from(&self, address: Option<IpAddr>) -> Result<Option<Box<Pass>>, KeptOut> {
         let entered = address.map_or(Ok(None), |address| self.enter(address));
         entered.map_err(|()| KeptOut::FullOfAddress(self.per_address.unwrap_or_default()))
     }

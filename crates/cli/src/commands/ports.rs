@@ -68,21 +68,13 @@ fn nothing(query: &Query, console: &Console) -> Exit {
         ports => format!(" on port {}", ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")),
     };
     let what = if query.listening { "no listener" } else { "no socket" };
-    if let Some(Of::Pid(pid)) = &query.of
-        && !Path::new(&format!("/proc/{pid}")).exists()
-    {
-        return if console.quiet {
-            Exit::Differs
-        } else {
-            console.fail(Exit::Differs, &format!("there is no process {pid}"))
-        };
-    }
-    let of = match &query.of {
-        Some(Of::Pid(pid)) => format!(" of process {pid}"),
-        Some(Of::Name(name)) => format!(" of a process `{}`", clean::line(name)),
-        None => String::new(),
+    let why = match &query.of {
+        Some(Of::Pid(pid)) if !Path::new(&format!("/proc/{pid}")).exists() => format!("there is no process {pid}"),
+        Some(Of::Pid(pid)) => format!("{what}{on} of process {pid}"),
+        Some(Of::Name(name)) => format!("{what}{on} of a process `{}`", clean::line(name)),
+        None => format!("{what}{on}"),
     };
-    if console.quiet { Exit::Differs } else { console.fail(Exit::Differs, &format!("{what}{on}{of}")) }
+    if console.quiet { Exit::Differs } else { console.fail(Exit::Differs, &why) }
 }
 
 fn wait_for(query: &Query, time: Option<Duration>, console: &Console) -> Exit {

@@ -14,13 +14,20 @@ const LONGEST: Duration = Duration::from_secs(31_536_000);
 
 /// `5`, `5s`, `500ms`, `200µs`, `1.5s`, `2m`, `1h`; a bare number is seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    // The two letters that look like one, as they are written for micro.
-    let micro = [("us", 1e-6), ("\u{b5}s", 1e-6), ("\u{3bc}s", 1e-6)];
-    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)];
+    // Two letters that look alike are written for micro.
+    let units = [
+        ("us", 1e-6),
+        ("\u{b5}s", 1e-6),
+        ("\u{3bc}s", 1e-6),
+        ("ms", 0.001),
+        ("s", 1.0),
+        ("m", 60.0),
+        ("h", 3600.0),
+        ("", 1.0),
+    ];
     let wrong = || "write a number and a unit: 500ms, 5s, 2m".to_owned();
-    let (number, factor) = micro
+    let (number, factor) = units
         .iter()
-        .chain(&units)
         .find_map(|(unit, factor)| text.strip_suffix(unit).map(|number| (number, factor)))
         .ok_or_else(wrong)?;
     if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {

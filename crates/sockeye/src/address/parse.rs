@@ -366,12 +366,12 @@ fn of_another_tool(typed: &str) -> Option<AddressError> {
     Some(AddressError::new(typed, "is how another tool writes it", help))
 }
 
-/// An interface's number or name behind the `%`.
 /// The number of an interface, or that of the one that has this name.
 pub(crate) fn scope_number(scope: &str) -> Option<u32> {
     scope.parse::<u32>().ok().or_else(|| interface::number(scope))
 }
 
+/// What stands behind the `%` of an address.
 fn scope_of(typed: &str, scope: &str) -> Result<u32, AddressError> {
     scope_number(scope).ok_or_else(|| {
         AddressError::new(typed, format!("has the scope `{scope}`"), "no interface of this machine has that name")

@@ -160,15 +160,26 @@ impl DatagramServer {
                 continue;
             }
             let pair = (from, to.filter(|_| self.wildcard));
-            if run.as_ref().is_none_or(|(of, _)| *of != pair) {
-                self.close_run(run, context);
-                run = Some((pair, self.open(pair.0, pair.1, context)));
-            }
-            if let Some((_, exchange)) = &mut run {
-                exchange.from_client += bytes.len() as u64;
-            }
+            self.discard_one(&mut run, pair, bytes.len(), context);
         }
         self.close_run(run, context);
+    }
+
+    /// Lets go of what one peer sent at once.
+    fn discard_one(
+        &mut self,
+        run: &mut Option<(Pair, Exchange)>,
+        pair: Pair,
+        length: usize,
+        context: &mut Context<'_>,
+    ) {
+        if run.as_ref().is_none_or(|(of, _)| *of != pair) {
+            self.close_run(run.take(), context);
+            *run = Some((pair, self.open(pair.0, pair.1, context)));
+        }
+        if let Some((_, exchange)) = run {
+            exchange.from_client += length as u64;
+        }
     }
 
     fn admit(

@@ -10,8 +10,8 @@ use super::Loop;
 use super::origin::Origin;
 use super::reactor::poller::{Interest, Poller};
 use super::reactor::token::Token;
-use super::workers::{Message, SharedObserver, Workers};
-use crate::event::{Event, Observer};
+use super::workers::{Message, Workers};
+use crate::event::{Event, Observer, SharedObserver};
 
 /// Where a loop stands among those that serve together.
 pub(super) struct Membership {

@@ -4,14 +4,12 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use transcript::Moment;
 
 use super::channel::Identity;
 use super::mailbox::Mailbox;
 use super::origin::Origin;
-use crate::event::{Event, Observer};
 
 /// What one loop tells another.
 pub(super) enum Message {
@@ -199,22 +197,6 @@ impl Workers {
 
     pub(super) fn wake(&self, worker: usize) {
         self.list[worker].mail.wake();
-    }
-}
-
-/// One observer for several loops: each waits for the others while it is told something.
-#[derive(Clone)]
-pub(super) struct SharedObserver(Arc<Mutex<Box<dyn Observer>>>);
-
-impl SharedObserver {
-    pub(super) fn new(observer: Box<dyn Observer>) -> Self {
-        Self(Arc::new(Mutex::new(observer)))
-    }
-}
-
-impl Observer for SharedObserver {
-    fn observe(&mut self, event: Event) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).observe(event);
     }
 }
 

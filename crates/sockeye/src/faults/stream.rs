@@ -168,7 +168,7 @@ impl StreamFaults {
             // Nothing passes, and no end behind it, until the rate is another.
             arrives = self.opened.after(NEVER);
         } else if let Some(rate) = self.faults.rate {
-            let takes = Duration::from_secs_f64(piece.len() as f64 / rate.max(1) as f64);
+            let takes = Duration::from_secs_f64(piece.len() as f64 / rate as f64);
             self.free = self.free.max(arrives).after(takes);
             arrives = self.free;
         }

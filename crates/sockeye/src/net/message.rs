@@ -91,6 +91,12 @@ pub(crate) fn name(address: &SocketAddrUnix) -> Name {
     }
 }
 
+/// Where the sender of a message can be answered; none if it has no name.
+pub(crate) fn sender(from: Option<SocketAddrAny>) -> Option<SocketAddrUnix> {
+    let from = from.and_then(|from| SocketAddrUnix::try_from(from).ok());
+    from.filter(|from| name(from) != Name::Unnamed)
+}
+
 /// The name of our end of a Unix socket.
 pub(crate) fn own_name(fd: impl AsFd) -> Name {
     let own = rustix::net::getsockname(fd).ok().and_then(|name| SocketAddrUnix::try_from(name).ok());

@@ -11,8 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    RecvFlags, SendFlags, Shutdown, SocketAddrAny, SocketAddrUnix, bind, connect, connect_unspec, getsockname,
-    recvfrom, send, sendto, shutdown, sockopt,
+    RecvFlags, SendFlags, Shutdown, SocketAddrUnix, bind, connect, connect_unspec, getsockname, recvfrom, send, sendto,
+    shutdown, sockopt,
 };
 
 use super::message::{self, Received};
@@ -50,11 +50,6 @@ impl Sender {
             Self::Inet(address) => Name::Inet(*address),
             Self::Unix(address) => address.as_ref().map_or(Name::Unnamed, message::name),
         }
-    }
-
-    pub(crate) fn of_unix(from: Option<SocketAddrAny>) -> Self {
-        let from = from.and_then(|from| SocketAddrUnix::try_from(from).ok());
-        Self::Unix(from.filter(|from| message::name(from) != Name::Unnamed))
     }
 }
 
@@ -215,7 +210,7 @@ impl<F: AsFd> Peer<F> {
             received => received?,
         };
         if matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Client { .. }) {
-            let from = Sender::of_unix(from);
+            let from = Sender::Unix(message::sender(from));
             if !matches!(&from, Sender::Unix(from) if *from == self.client) {
                 let length = if let Received::Message(length) = received { length } else { 0 };
                 self.pass_over(from, &buffer[..length]);
@@ -236,11 +231,8 @@ impl<F: AsFd> Peer<F> {
     /// The peer that a socket is connected to, and no other. The socket's drops before this count are not the peer's.
     /// What others had sent before is kept where somebody will want it.
     pub(crate) fn known(socket: F, peer: SocketAddr, drops_before: u32, keeps: bool) -> Self {
-        let state = Mutex::new(State::Known(peer));
         let others = Mutex::new(Others { keeps, kept: VecDeque::new() });
-        let (ignored, ended) = (AtomicU64::new(0), AtomicBool::new(false));
-        let (has_spoken, has_end) = (true, false);
-        Self { socket, state, ignored, drops_before, has_spoken, others, has_end, ended, client: None }
+        Self { drops_before, has_spoken: true, others, ..Self::at(socket, State::Known(peer)) }
     }
 
     /// What others had sent, in the order in which it came.

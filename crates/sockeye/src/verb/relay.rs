@@ -37,14 +37,14 @@ use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::address::{self, Address, AddressError, Framing, Scheme};
 use crate::endpoint::{Endpoint, Name, Protocol};
 use crate::engine::relay::{self, Bell, Capture, Listener, Live, Named, Target, TargetAddress, Targets};
-use crate::event::{Event, Observer};
+use crate::event::{Event, Observer, SharedObserver};
 use crate::faults::BadNetwork;
 use crate::gate::Gate;
 use crate::limits;
@@ -346,24 +346,20 @@ impl Relay {
         let Some(bell) = servers.first().map(|server| server.named.bell()) else {
             return relay::run(self.listeners, self.targets, self.options, stop, observer).map_err(RelayError::Io);
         };
-        let observer = Arc::new(Mutex::new(observer));
-        let tell = |observer: &Arc<Mutex<Box<dyn Observer>>>| {
-            let observer = Arc::clone(observer);
-            move |event| observer.lock().unwrap_or_else(PoisonError::into_inner).observe(event)
-        };
-        let notice = tell(&observer);
+        let observer = SharedObserver::new(observer);
+        let mut notices = observer.clone();
         let (resolving, every) = self.resolving;
         let following = Lookups {
             servers,
             own: self.listeners.iter().map(|listener| listener.socket.endpoint.clone()).collect(),
             every,
             resolve: Box::new(move |address| look_up_all(address, &resolving)),
-            tell: Box::new(move |words| notice(Event::Notice(words))),
+            tell: Box::new(move |words| notices.observe(Event::Notice(words))),
             bell,
         }
         .begin()
         .map_err(RelayError::Io)?;
-        let ran = relay::run(self.listeners, self.targets, self.options, stop, Box::new(tell(&observer)));
+        let ran = relay::run(self.listeners, self.targets, self.options, stop, Box::new(observer));
         drop(following);
         ran.map_err(RelayError::Io)
     }
@@ -532,12 +528,15 @@ fn leads_to(target: &Target, endpoint: &Endpoint) -> bool {
             };
             same(path, own)
         }
-        (TargetAddress::Inet(addresses), Name::Inet(own)) => addresses.iter().any(|address| is_own(*address, *own)),
-        (TargetAddress::Named(named), Name::Inet(own)) => {
-            named.addresses().iter().any(|address| is_own(*address, *own))
-        }
+        (TargetAddress::Inet(addresses), _) => lead_to(addresses, endpoint),
+        (TargetAddress::Named(named), _) => lead_to(&named.addresses(), endpoint),
         _ => false,
     }
+}
+
+/// Whether one of these addresses is a socket of ours.
+fn lead_to(addresses: &[SocketAddr], own: &Endpoint) -> bool {
+    matches!(&own.name, Name::Inet(own) if addresses.iter().any(|address| is_own(*address, *own)))
 }
 
 /// Whether a connection to an address arrives at a socket of ours.

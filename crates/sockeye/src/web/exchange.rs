@@ -400,7 +400,6 @@ fn push_range(out: &mut Vec<u8>, range: Range, size: u64) {
     push_number(out, size);
 }
 
-/// Several parts with what tells them apart, and the length of all of it (RFC 9110, section 14.6).
 /// Several parts of a file as one body (RFC 9110, section 14.6).
 fn multipart(head: Head<'_>, file: File, ranges: &[Range], media: MediaType, size: u64) -> Response {
     let boundary = format!("{:016x}{:016x}", random(), random());
@@ -412,6 +411,7 @@ fn multipart(head: Head<'_>, file: File, ranges: &[Range], media: MediaType, siz
     .content(Body::Made(Made::of_length(Multipart::new(file, pieces), length)))
 }
 
+/// The parts with what tells them apart, and the length of all of it.
 fn parts(ranges: &[Range], boundary: &str, media: MediaType, size: u64) -> (Vec<Piece>, u64) {
     let (mut parts, mut length) = (Vec::with_capacity(ranges.len() * 2 + 1), 0);
     for &range in ranges {

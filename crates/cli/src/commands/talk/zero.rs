@@ -139,9 +139,8 @@ impl Failures {
             _ => {}
         }
         // What keeps us from asking says more than that nobody answered.
-        let says_less = |(exit, _): &(Exit, String)| matches!(exit, Exit::Refused | Exit::TimedOut);
-        let is_answer = matches!(found.exit, Exit::Refused | Exit::TimedOut);
-        if self.first.as_ref().is_none_or(|first| says_less(first) && !is_answer) {
+        let is_answer = |exit| matches!(exit, Exit::Refused | Exit::TimedOut);
+        if self.first.as_ref().is_none_or(|(first, _)| is_answer(*first) && !is_answer(found.exit)) {
             self.first = Some((found.exit, found.text));
         }
     }

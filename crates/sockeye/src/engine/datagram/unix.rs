@@ -5,9 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use rustix::net::SocketAddrUnix;
 
-use super::super::answers::{Exchange, Pair};
 use super::super::{Behaviour, Context};
 use super::DatagramServer;
 use crate::event::{Event, Name};
@@ -65,9 +63,9 @@ impl DatagramServer {
                 Err(Errno::INTR) => continue,
                 Err(_) => break,
             };
-            let from = peers.number(from.and_then(|from| SocketAddrUnix::try_from(from).ok()));
+            let from = peers.number(message::sender(from));
             if matches!(self.origin.behaviour, Behaviour::Discard) && context.plays.is_none() {
-                self.discard_one(&mut run, from, length, context);
+                self.discard_one(&mut run, (from, None), length, context);
             } else {
                 self.answer(&buffer[..length], from, None, context);
                 // A peer's queue is short: what it is told goes out before the next is taken.
@@ -90,24 +88,6 @@ impl DatagramServer {
             self.forget_peers(&peers);
         }
         self.tell_withheld(context);
-    }
-
-    /// Takes one and lets it go; what is there at once from one peer is one conversation.
-    fn discard_one(
-        &mut self,
-        run: &mut Option<(Pair, Exchange)>,
-        from: PeerAddress,
-        length: usize,
-        context: &mut Context<'_>,
-    ) {
-        let pair = (from, None);
-        if run.as_ref().is_none_or(|(of, _)| *of != pair) {
-            self.close_run(run.take(), context);
-            *run = Some((pair, self.open(from, None, context)));
-        }
-        if let Some((_, exchange)) = run {
-            exchange.from_client += length as u64;
-        }
     }
 
     /// Keeps the names of those only who have a play or a program, or to whom something is on its way.

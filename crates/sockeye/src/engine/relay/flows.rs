@@ -436,8 +436,8 @@ impl Loop {
             let target = &self.shared.targets.all[index];
             let version = target.version();
             let addresses = target.addresses();
-            for (index_of, to) in (0..addresses.count()).filter_map(|index| Some((index, addresses.get(index)?))) {
-                match target.begin(&addresses, index_of, conversation) {
+            for (place, to) in (0..addresses.count()).filter_map(|place| Some((place, addresses.get(place)?))) {
+                match target.begin(&addresses, place, conversation) {
                     Ok(PendingConnection { fd, .. }) => {
                         datagrams::take_many(&fd);
                         target.joined();

@@ -540,6 +540,18 @@ impl Loop {
     /// Moves what a pair can move, and sees to what comes of it.
     fn advance(&mut self, key: Key) {
         let Some(pair) = self.pairs.get_mut(key) else { return };
+        if matches!(pair.stage, Stage::Greeting) {
+            return self.go_on_greeting(key);
+        }
+        let mut tools = Tools { buffer: &mut self.buffer, pipes: &mut self.pipes, now: self.now };
+        let shared = &self.shared;
+        let fate = pair.advance(&mut tools, &mut |event| shared.observe(event));
+        self.see_to(key, fate);
+    }
+
+    /// Whom a proxy stands for is heard first, then the handshake; then the server is asked.
+    fn go_on_greeting(&mut self, key: Key) {
+        let Some(pair) = self.pairs.get_mut(key) else { return };
         if pair.awaits_header {
             match pair.hear_header() {
                 Ok(false) => return,
@@ -552,17 +564,11 @@ impl Loop {
         }
         let Some(pair) = self.pairs.get_mut(key) else { return };
         let mut tools = Tools { buffer: &mut self.buffer, pipes: &mut self.pipes, now: self.now };
-        if matches!(pair.stage, Stage::Greeting) {
-            match pair.greet(&mut tools) {
-                Ok(false) => return,
-                Ok(true) => self.connect(key),
-                Err(_) => self.conclude(key, false),
-            }
-            return;
+        match pair.greet(&mut tools) {
+            Ok(false) => {}
+            Ok(true) => self.connect(key),
+            Err(_) => self.conclude(key, false),
         }
-        let shared = &self.shared;
-        let fate = pair.advance(&mut tools, &mut |event| shared.observe(event));
-        self.see_to(key, fate);
     }
 
     fn see_to(&mut self, key: Key, fate: PairStatus) {

@@ -170,9 +170,7 @@ impl Flows {
             let received = message::receive(&self.shared.socket, &mut buffer, false);
             let went_on = match received {
                 Ok((received, from)) => {
-                    let from = from.and_then(|from| SocketAddrUnix::try_from(from).ok());
-                    let named = from.filter(|from| message::name(from) != Name::Unnamed);
-                    let peer = named.map_or(Peer::Unnamed, Peer::Unix);
+                    let peer = message::sender(from).map_or(Peer::Unnamed, Peer::Unix);
                     match received {
                         Received::Message(length) => self.came(&peer, &buffer[..length]),
                         Received::TooLarge(_) => self.is_lost(too_large("messages"), 1, 0),

@@ -66,13 +66,9 @@ impl UnixPeers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of a peer, which it has from now on.
+    /// The number of a peer, which it has from now on; that of all without a name if it has none.
     pub(crate) fn number(&self, address: Option<SocketAddrUnix>) -> PeerAddress {
-        let is_named = |address: &SocketAddrUnix| {
-            address.abstract_name().is_some_and(|name| !name.is_empty())
-                || address.path_bytes().is_some_and(|path| !path.is_empty())
-        };
-        let Some(address) = address.filter(is_named) else { return PeerAddress::Unix(UNNAMED) };
+        let Some(address) = address else { return PeerAddress::Unix(UNNAMED) };
         let mut table = self.table();
         if let Some(number) = table.numbers.get(&address) {
             return PeerAddress::Unix(*number);

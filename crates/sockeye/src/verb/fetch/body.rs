@@ -58,10 +58,9 @@ impl Answer {
         {
             return Err(FetchError::TooLarge(max));
         }
-        let rate_limit = RateLimit::new(options.rate);
         match (length, &*sink, codings.as_slice()) {
             (Some(length), &Sink::Descriptor(file), []) if self.exchange.is_plain() && !self.exchange.sends_on() => {
-                self.move_whole(file, length, rate_limit, &options.progress, is_cut_off).map(|saved| (saved, None))
+                self.move_whole(file, length, options, is_cut_off).map(|saved| (saved, None))
             }
             _ => self.take_pieces(sink, codings, name, options, is_cut_off),
         }
@@ -72,11 +71,10 @@ impl Answer {
         self,
         file: BorrowedFd<'_>,
         length: u64,
-        rate_limit: RateLimit,
-        progress: &Progress,
+        options: &SaveOptions,
         is_cut_off: bool,
     ) -> Result<Saved, FetchError> {
-        let deadlines = self.deadlines;
+        let (deadlines, rate_limit, progress) = (self.deadlines, RateLimit::new(options.rate), &options.progress);
         let stays = pool::stays_open(self.head()) && !is_cut_off && self.exchange.has_sent_all();
         let keep = stays.then_some((self.connections, self.url.origin));
         let Some((stream, held)) = self.exchange.into_stream() else {

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::is_own;
+use super::lead_to;
 use crate::address::Address;
-use crate::endpoint::{Endpoint, Name, Protocol};
+use crate::endpoint::{Endpoint, Protocol};
 use crate::engine::relay::{Bell, Named};
 use crate::limits;
 use crate::net::connect::ConnectError;
@@ -71,10 +71,14 @@ impl Lookups {
 
     fn run(mut self) {
         let now = Instant::now();
-        let watch = |server: &NamedServer| {
-            let every = if server.named.addresses().is_empty() { Some(SOON) } else { self.every };
-            Watch { due: every.and_then(|every| now.checked_add(every)), looked: now, pause: SOON, complaint: None }
+        let every = self.every;
+        // One that leads nowhere yet is waited for.
+        let next = |named: &Named, looked: Instant| {
+            let every = if named.addresses().is_empty() { Some(SOON) } else { every };
+            every.and_then(|every| looked.checked_add(every))
         };
+        let watch =
+            |server: &NamedServer| Watch { due: next(&server.named, now), looked: now, pause: SOON, complaint: None };
         let mut watches: Vec<Watch> = self.servers.iter().map(watch).collect();
         while self.bell.wait(watches.iter().filter_map(|watch| watch.due).min()) {
             for (index, watch) in watches.iter_mut().enumerate() {
@@ -89,10 +93,9 @@ impl Lookups {
                 let is_new = self.look(index, &mut watch.complaint);
                 watch.looked = Instant::now();
                 // Where it stays as it is, whoever asks for it again and again gets an answer less and less often.
-                let longest = self.every.unwrap_or(limits::LOOK_UP_AGAIN).max(SOON);
+                let longest = every.unwrap_or(limits::LOOK_UP_AGAIN).max(SOON);
                 watch.pause = if is_new { SOON } else { (watch.pause * 2).min(longest) };
-                let every = if named.addresses().is_empty() { Some(SOON) } else { self.every };
-                watch.due = every.and_then(|every| watch.looked.checked_add(every));
+                watch.due = next(&named, watch.looked);
             }
         }
     }
@@ -107,7 +110,7 @@ impl Lookups {
         };
         let why = match (self.resolve)(address) {
             Ok(found) if found.is_empty() => return false,
-            Ok(found) => match self.own.iter().find(|own| leads_to_own(&found, *protocol, own)) {
+            Ok(found) => match self.own.iter().find(|own| own.protocol == *protocol && lead_to(&found, own)) {
                 None => {
                     *complaint = None;
                     let is_new = named.lead_to(&found);
@@ -138,14 +141,6 @@ impl Lookups {
     }
 }
 
-/// Whether one of these addresses is a socket of ours.
-fn leads_to_own(addresses: &[SocketAddr], protocol: Protocol, own: &Endpoint) -> bool {
-    match &own.name {
-        Name::Inet(name) if own.protocol == protocol => addresses.iter().any(|address| is_own(*address, *name)),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
@@ -153,6 +148,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, channel};
 
     use super::*;
+    use crate::endpoint::Name;
 
     type Answer = Result<Vec<SocketAddr>, ConnectError>;
 

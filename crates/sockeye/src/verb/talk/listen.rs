@@ -281,7 +281,7 @@ fn receive_any(socket: &Socket, buffer: &mut [u8]) -> Result<Option<(usize, Send
     if socket.endpoint.protocol == Protocol::UnixDgram {
         let (received, from) = message::receive(&socket.fd, buffer, false)?;
         let Received::Message(length) = received else { return Ok(None) };
-        return Ok(Some((length, Sender::of_unix(from))));
+        return Ok(Some((length, Sender::Unix(message::sender(from)))));
     }
     let (_, length, from) = recvfrom(&socket.fd, buffer, RecvFlags::empty())?;
     let from = from.and_then(|from| SocketAddr::try_from(from).ok()).ok_or(Errno::INTR)?;
