@@ -34,6 +34,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     // The light one: nothing but the server.
     ("nginx", "nginx-light"),
+    // For connections that are not HTTP.
+    ("/usr/lib/nginx/modules/ngx_stream_module.so", "libnginx-mod-stream"),
     ("haproxy", "haproxy"),
     ("nghttpd", "nghttp2-server"),
     ("tinyproxy", "tinyproxy-bin"),
@@ -44,11 +46,13 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mosquitto", "mosquitto"),
     ("mosquitto_pub", "mosquitto-clients"),
     ("dnsmasq", "dnsmasq-base"),
-    ("dovecot", "dovecot-imapd dovecot-pop3d"),
+    ("dovecot", "dovecot-imapd"),
+    ("/usr/lib/dovecot/pop3", "dovecot-pop3d"),
     ("vsftpd", "vsftpd"),
     ("ngircd", "ngircd"),
     ("ii", "ii"),
-    ("psql", "postgresql postgresql-client"),
+    ("/usr/lib/postgresql/*/bin/postgres", "postgresql"),
+    ("psql", "postgresql-client"),
     // Server and client without the packages that would start one: 8 MB.
     ("mariadbd", "mariadb-server-core"),
     ("mariadb", "mariadb-client-core"),
@@ -57,10 +61,13 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("sipp", "sip-tester"),
     ("upnpc", "miniupnpc"),
     // GNOME's library for SSDP, about 2 MB with what it needs.
-    ("/usr/lib/python3/dist-packages/gi", "python3-gi gir1.2-gssdp-1.6"),
+    ("/usr/lib/python3/dist-packages/gi", "python3-gi"),
+    ("/usr/lib/*/girepository-1.0/GSSDP-1.6.typelib", "gir1.2-gssdp-1.6"),
     ("gdb", "gdb-minimal"),
     ("gdbserver", "gdbserver"),
-    ("/usr/lib/python3/dist-packages/pymodbus", "python3-pymodbus python3-serial python3-serial-asyncio"),
+    ("/usr/lib/python3/dist-packages/pymodbus", "python3-pymodbus"),
+    ("/usr/lib/python3/dist-packages/serial", "python3-serial"),
+    ("/usr/lib/python3/dist-packages/serial_asyncio", "python3-serial-asyncio"),
     // These bring modules for Debian's own Python.
     ("aiosmtpd", "python3-aiosmtpd"),
     ("/usr/lib/python3/dist-packages/websockets", "python3-websockets"),
@@ -247,7 +254,12 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
+/// Whether a program, or a file at a path in which `*` stands for one folder of whatever name, is on this machine.
 fn is_there(program: &str) -> bool {
+    if let Some((above, below)) = program.split_once("/*/") {
+        let folders = std::fs::read_dir(above).into_iter().flatten().filter_map(Result::ok);
+        return folders.into_iter().any(|folder| folder.path().join(below).exists());
+    }
     env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).exists()))
         || ["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(program).exists())
 }

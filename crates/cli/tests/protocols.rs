@@ -153,7 +153,8 @@ kill $group
 
 #[test]
 fn upnpc_finds_a_device_and_a_device_of_gssdp_answers() {
-    for program in ["unshare", "ip", "upnpc", GSSDP] {
+    let library = format!("/usr/lib/{}-linux-gnu/girepository-1.0/GSSDP-1.6.typelib", std::env::consts::ARCH);
+    for program in ["unshare", "ip", "upnpc", PYTHONS_GI, &library] {
         need(program);
     }
     let folder = tempfile::tempdir().unwrap();
@@ -165,5 +166,5 @@ fn upnpc_finds_a_device_and_a_device_of_gssdp_answers() {
     support::assert_code(&run_command(&mut command, b""), 0);
 }
 
-/// It brings the library with it.
-const GSSDP: &str = "/usr/lib/python3/dist-packages/gi";
+/// How Python reaches GNOME's libraries.
+const PYTHONS_GI: &str = "/usr/lib/python3/dist-packages/gi";
