@@ -186,6 +186,51 @@ fn every_kind_of_messages_reaches_every_other_and_keeps_its_bounds() {
     }
 }
 
+/// A socket that is connected to one of ours and keeps bounds, to be handed over.
+fn given(kind: &str) -> (End, OwnedFd) {
+    match kind {
+        "udp" => {
+            let [ours, theirs] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+            ours.connect(theirs.local_addr().unwrap()).unwrap();
+            theirs.connect(ours.local_addr().unwrap()).unwrap();
+            ours.set_read_timeout(Some(LONG)).unwrap();
+            (End::Udp(ours), theirs.into())
+        }
+        "unix-dgram" => {
+            let (ours, theirs) = UnixDatagram::pair().unwrap();
+            ours.set_read_timeout(Some(LONG)).unwrap();
+            (End::Dgram(ours), theirs.into())
+        }
+        _ => {
+            let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
+            let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, kind, flags, None).unwrap();
+            sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, Some(LONG)).unwrap();
+            (End::Packets(ours), theirs)
+        }
+    }
+}
+
+/// A connected socket that a relay was started with is a server, too: one that has one client.
+#[test]
+fn a_socket_that_was_given_is_a_server_of_every_kind_of_messages() {
+    for from in SCHEMES {
+        for kind in SCHEMES {
+            let folder = tempfile::tempdir().unwrap();
+            let (server, handed) = given(kind);
+            // Its standard input is the socket, which bash(1) hands on by a number.
+            let wrapper = ["bash", "-c", "exec 5<&0 </dev/null; exec \"$0\" \"$@\""];
+            let relay = Server::start_over(handed, "relay", &wrapper, &[&front(from, folder.path()), "fd:5"], &[]);
+            let client = client(&relay, from, folder.path(), "client");
+            for message in [&b"one"[..], b"", &[0; 60_000], b"", b"last"] {
+                client.say(message);
+                assert!(server.hear() == message, "{from} to {kind}: {}", message.len());
+                server.say(message);
+                assert!(client.hear() == message, "{from} to {kind}: {}", message.len());
+            }
+        }
+    }
+}
+
 #[test]
 fn each_peer_of_a_datagram_socket_has_a_stream_of_its_own_and_its_answers() {
     for from in SCHEMES {

@@ -208,6 +208,17 @@ impl Server {
     }
 
     pub fn start_verb(verb: &str, wrapper: &[&str], addresses: &[&str], arguments: &[&str]) -> Self {
+        Self::start_over(Stdio::null(), verb, wrapper, addresses, arguments)
+    }
+
+    /// The same with something else than nothing for its standard input.
+    pub fn start_over(
+        stdin: impl Into<Stdio>,
+        verb: &str,
+        wrapper: &[&str],
+        addresses: &[&str],
+        arguments: &[&str],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port_file = folder.path().join("ports");
         let mut child = command(wrapper)
@@ -217,7 +228,7 @@ impl Server {
             .args(threads(arguments))
             .arg("--port-file")
             .arg(&port_file)
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             // A group of its own, so that what a wrapper such as strace started ends with it.

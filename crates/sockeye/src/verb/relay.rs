@@ -398,8 +398,10 @@ fn framing(options: &RelayOptions) -> Result<Option<Framing>, RelayError> {
             return refuse("another address has it with another value: say it once");
         }
     }
-    // A socket with one peer is no socket that many send to.
-    let is_udp = protocols.iter().all(|protocol| *protocol == Protocol::Udp) && !listen::has_one_client(&options.from);
+    // A socket with one peer is no socket that many send to, and one that we were given is none of which each client has its own.
+    let is_udp = protocols.iter().all(|protocol| *protocol == Protocol::Udp)
+        && !listen::has_one_client(&options.from)
+        && !options.to.iter().any(Address::is_local);
     Ok((has_messages && !is_udp).then(|| framing.unwrap_or_default()))
 }
 
