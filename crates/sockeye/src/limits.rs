@@ -184,8 +184,10 @@ pub const PACKED_AT_ONCE: u64 = 128 * 1024;
 pub const RANGES: usize = 256;
 /// Longest message of a WebSocket that is taken.
 pub const WEBSOCKET_MESSAGE: usize = 16 * 1024 * 1024;
-/// How long a server over WebSocket may be silent before it is told that its client has said all.
+/// How long a server over WebSocket may be silent before it is told that its client has said all, once it has answered.
 pub const WEBSOCKET_QUIET: Duration = Duration::from_secs(1);
+/// How long it may be silent where it has not answered the last that its client said.
+pub const WEBSOCKET_ANSWER: Duration = Duration::from_secs(5);
 /// Longest line of standard input that is one message; a longer one is sent in pieces.
 pub const WEBSOCKET_LINE: usize = 1024 * 1024;
 /// Longest content of a request to a relay's control API.
@@ -376,7 +378,7 @@ pub const TABLE: &[Limit] = &[
     },
     Limit {
         flag: None,
-        default: || seconds(WEBSOCKET_QUIET),
+        default: || format!("{}, {} for an answer", seconds(WEBSOCKET_QUIET), seconds(WEBSOCKET_ANSWER)),
         what: "silence of a server over ws:// before relay closes it, once its client has ended",
     },
     Limit {

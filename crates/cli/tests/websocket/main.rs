@@ -308,6 +308,47 @@ fn what_a_server_still_says_arrives_behind_the_end_of_its_client() {
     assert_eq!(relay.wait(), 0, "{:#?}", relay.log.to_end());
 }
 
+const THINKS: &str = r#"
+import socket, sys, time
+from websockets.sync.server import serve
+
+def handle(connection):
+    if connection.request.path == "/greets":
+        connection.send(b"hello ")
+    for word in connection:
+        time.sleep(2)
+        connection.send(b"late")
+with serve(handle, "127.0.0.1", 0) as server:
+    print(server.socket.getsockname()[1], flush=True)
+    server.serve_forever()
+"#;
+
+/// Row 19 of the list of faults, for a server that knows no half-close: an answer that is thought about for 2 s is waited for.
+#[test]
+fn an_answer_that_is_thought_about_arrives_behind_the_end_of_its_client() {
+    let Some(mut python) = Python::start(THINKS, &[]) else { return };
+    let port = python.line();
+    let to = format!("ws://127.0.0.1:{port}");
+    // A greeting that was heard before is no answer.
+    let relay = Server::relay(&[ANY, &format!("{to}/greets")], &[]);
+    let mut client = relay.connect();
+    assert_eq!(read(&mut client, 6), b"hello ");
+    client.write_all(b"question").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(to_end(&mut client), b"late");
+    for from in [ANY, "tls://127.0.0.1:0"] {
+        let relay = Server::relay(&[from, &to], &[]);
+        let at = match from {
+            ANY => format!("tcp://{}", relay.address()),
+            _ => format!("tls://{}?pin={}", relay.address(), relay.log.pin()),
+        };
+        let output = run(&["talk", &at], b"question");
+        assert_eq!(text(&output.stdout), "late", "{from}: {}", text(&output.stderr));
+    }
+    let output = run(&["relay", "stdio", &to], b"question");
+    assert_eq!(text(&output.stdout), "late", "{}", text(&output.stderr));
+}
+
 /// The client of `websockets`, over TLS and without.
 #[test]
 fn pythons_client_is_led_to_the_greeting() {

@@ -98,7 +98,9 @@ pub(super) struct Direction {
     pub(super) was_cut: bool,
     /// The sink was told the end.
     pub(super) shut: bool,
-    /// Of a sink that hears no end but the last one: what it had said, and when, since the source has ended.
+    /// What a sink that hears no end but the last one had said when the source said its last word.
+    asked: u64,
+    /// What it has said since the source ended, and when that was last seen to be more.
     answered: Option<(u64, Moment)>,
     /// Where messages end that are passed on as what they are, by all bytes of this direction.
     marks: Option<VecDeque<Mark>>,
@@ -121,6 +123,7 @@ impl Direction {
             ended: false,
             was_cut: false,
             shut: false,
+            asked: 0,
             answered: None,
             marks: None,
             weather,
@@ -281,13 +284,22 @@ impl Direction {
     }
 
     /// Until when the sink may still answer: whoever hears the end of a WebSocket says no more.
-    fn awaits_answer(&mut self, sink: &Leg, now: Moment) -> Option<Moment> {
+    pub(super) fn awaits_answer(&mut self, sink: &Leg, now: Moment) -> Option<Moment> {
         let (said, since) = self.answered.get_or_insert((sink.received, now));
         if *said != sink.received {
             (*said, *since) = (sink.received, now);
         }
-        let until = since.after(limits::WEBSOCKET_QUIET);
+        let has_answered = sink.received > self.asked;
+        let patience = if has_answered || sink.hurries { limits::WEBSOCKET_QUIET } else { limits::WEBSOCKET_ANSWER };
+        let until = since.after(patience);
         (until > now && !sink.ended).then_some(until)
+    }
+
+    /// The source says something that may be answered.
+    pub(super) fn asks(&mut self, sink: &Leg) {
+        if sink.ends_both_ways() {
+            self.asked = sink.received;
+        }
     }
 
     /// Reads once, and gives the sink what it takes of that at once; how many bytes came.
@@ -320,6 +332,7 @@ impl Direction {
         };
         self.full_reads = if length == READ { self.full_reads.saturating_add(1) } else { 0 };
         self.came += length as u64;
+        self.asks(sink);
         let marks = source.take_marks();
         let bytes = tools.buffer.bytes(length);
         match taps {

@@ -231,6 +231,7 @@ impl Direction {
                 ReadOutcome::Bytes(length) => {
                     moved += length.max(256);
                     source.heard = Some(tools.now);
+                    self.asks(sink);
                     let message = tools.buffer.bytes(length);
                     self.message_came(messages, message, taps.as_deref_mut(), tools.now);
                 }

@@ -347,6 +347,10 @@ impl Pair {
             }
         }
         let Some(far) = &mut self.far else { return PairStatus::Closed };
+        if self.up.ended && !self.up.shut && far.ends_both_ways() {
+            // What it answered just now may have been all.
+            wakes = wakes.into_iter().chain(self.up.awaits_answer(far, tools.now)).min();
+        }
         if self.probes_at.take_if(|at| *at <= tools.now).is_some() {
             far.keep_alive();
         }
