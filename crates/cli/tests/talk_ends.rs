@@ -3,12 +3,14 @@
 
 mod support;
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::fs::File;
+use std::io::{PipeReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use support::*;
 
 /// How long a producer says nothing: longer than anybody should guess from. A slow machine only makes it longer.
@@ -54,6 +56,74 @@ fn a_listener_without_input_takes_all_however_long_its_sender_pauses() {
             assert_eq!((wait(&mut listener), wait(&mut sender)), (0, 0), "{arguments:?}");
         }
     }
+}
+
+/// `talk ADDR | head -1` beside a peer that says no more: it ends with its reader, unless something is still to be sent.
+#[test]
+fn it_ends_when_nobody_reads_what_comes_and_nothing_is_left_to_say() {
+    let (typed, _keys) = terminal();
+    let members: [(&[&str], Stdio); 4] = [
+        (&[], typed.into()),
+        (&[], Stdio::null()),
+        (&["--recv-only"], Stdio::null()),
+        (&["--eol", "crlf"], Stdio::null()),
+    ];
+    for (more, stdin) in members {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (mut child, mut reader) = talk_to(&listener.local_addr().unwrap().to_string(), more, stdin);
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.write_all(b"one\n").unwrap();
+        assert_eq!(line(&mut reader), "one\n");
+        drop(reader);
+        assert_eq!(wait(&mut child), 23, "{more:?}");
+    }
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(LONG)).unwrap();
+    let (typed, mut keys) = terminal();
+    let (mut child, mut reader) = talk_to(&format!("udp://{}", socket.local_addr().unwrap()), &[], typed.into());
+    keys.write_all(b"question\n").unwrap();
+    let (_, from) = socket.recv_from(&mut [0; 64]).unwrap();
+    socket.send_to(b"one\n", from).unwrap();
+    assert_eq!(line(&mut reader), "one\n");
+    drop(reader);
+    assert_eq!(wait(&mut child), 23);
+}
+
+#[test]
+fn what_a_program_says_arrives_though_nobody_reads_the_answers() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (mut child, mut reader) = talk_to(&listener.local_addr().unwrap().to_string(), &[], Stdio::piped());
+    let mut stdin = child.stdin.take().unwrap();
+    let (mut peer, _) = listener.accept().unwrap();
+    peer.set_read_timeout(Some(LONG)).unwrap();
+    peer.write_all(b"one\n").unwrap();
+    assert_eq!(line(&mut reader), "one\n");
+    drop(reader);
+    for said in ["two\n", "three\n"] {
+        wait_until_idle(child.id());
+        stdin.write_all(said.as_bytes()).unwrap();
+        assert_eq!(line(&mut peer), said);
+    }
+    drop(stdin);
+    assert_eq!(to_end(&mut peer), b"");
+    assert_eq!(wait(&mut child), 23);
+}
+
+/// A program at the other end of whose output a reader stands.
+fn talk_to(address: &str, more: &[&str], stdin: Stdio) -> (Child, PipeReader) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = command(&[]);
+    command.args(["talk", address]).args(more).stdin(stdin).stdout(writer).stderr(Stdio::null());
+    (command.spawn().unwrap(), reader)
+}
+
+/// A terminal, and its keys.
+fn terminal() -> (File, File) {
+    let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&keys).unwrap();
+    unlockpt(&keys).unwrap();
+    let path = ptsname(&keys, Vec::new()).unwrap();
+    (File::options().read(true).write(true).open(path.to_str().unwrap()).unwrap(), keys.into())
 }
 
 /// With `--keep` a client that came before takes nothing from the next.

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::stream::of_output;
+use super::unread::Output;
 use super::{Activity, Direction, Ending, Eol, Outcome, Role, Sink, TalkOptions, Unsent, Writer, input};
 use crate::limits;
 use crate::net::connect::Connected;
@@ -138,6 +139,7 @@ fn both_ways(
 ) -> Ending {
     let activity = &Activity::new();
     let receiving = Receiving { peer, activity, deadline, options };
+    let output = Output::new(sink, input, options);
     // The sender tells of its end through the channel and by one pipe, on which the receiver waits; by the other it hears
     // that it is over.
     let pipes = pipe_with(PipeFlags::CLOEXEC).and_then(|pair| Ok((pair, pipe_with(PipeFlags::CLOEXEC)?)));
@@ -149,7 +151,7 @@ fn both_ways(
     if options.direction == Direction::Receive {
         let _ = report.send(SendOutcome::Empty);
         drop(waker);
-        return receiving.run(sink, wake.as_fd(), &up, drops);
+        return receiving.run((sink, output), wake.as_fd(), &up, drops);
     }
     std::thread::scope(|scope| {
         let started = input::beside(scope, move || {
@@ -161,7 +163,7 @@ fn both_ways(
         if let Err(error) = started {
             return Ending::Failed("cannot read standard input", error);
         }
-        let ending = receiving.run(sink, wake.as_fd(), &up, drops);
+        let ending = receiving.run((sink, output), wake.as_fd(), &up, drops);
         drop(stopper);
         ending
     })
@@ -400,7 +402,7 @@ impl Receiving<'_> {
     /// Takes answers until it is time to end.
     fn run(
         &self,
-        sink: &mut Sink<'_>,
+        (sink, output): (&mut Sink<'_>, Output<'_>),
         wake: BorrowedFd<'_>,
         up: &std::sync::mpsc::Receiver<SendOutcome>,
         drops: &mut Drops,
@@ -427,14 +429,13 @@ impl Receiving<'_> {
             let idle_at = options.idle.map(|idle| self.activity.last() + idle);
             let until = [quiet_at, idle_at, self.deadline].into_iter().flatten().min();
             let time = until.map(|at| timespec(at.saturating_duration_since(Instant::now())));
-            let mut polled = [PollFd::new(&socket, PollFlags::IN), PollFd::new(&wake, PollFlags::IN)];
-            let watched = match (input_ended, has_ended) {
-                (true, _) => &mut polled[..1],
-                // An end would be told again and again.
-                (false, true) => &mut polled[1..],
-                (false, false) => &mut polled[..],
-            };
-            match poll(watched, time.as_ref()) {
+            let reader = output.polled().filter(|_| only_takes || output.only_reads());
+            let mut polled = Vec::with_capacity(3);
+            polled.extend((!input_ended).then(|| PollFd::new(&wake, PollFlags::IN)));
+            // An end would be told again and again.
+            polled.extend((!has_ended).then(|| PollFd::new(&socket, PollFlags::IN)));
+            polled.extend(reader.clone());
+            match poll(&mut polled, time.as_ref()) {
                 Err(Errno::INTR) => continue,
                 Err(error) => return Ending::Failed("cannot wait for the socket", error.into()),
                 Ok(0) => match self.due(quiet_at) {
@@ -450,7 +451,10 @@ impl Receiving<'_> {
                 },
                 Ok(_) => {}
             }
-            if !polled[1].revents().is_empty() && !input_ended {
+            if reader.is_some() && polled.last().is_some_and(|reader| !reader.revents().is_empty()) {
+                return Ending::OutputFailed(Errno::PIPE.into());
+            }
+            if !input_ended && !polled[0].revents().is_empty() {
                 match up.recv() {
                     // What the peer said before is still to be heard.
                     Ok(SendOutcome::Failed(ending @ Ending::Reset(_))) => broken = Some(ending),

@@ -36,6 +36,7 @@ mod sending;
 mod spliced;
 mod starttls;
 mod stream;
+mod unread;
 mod zero;
 
 use std::fmt;

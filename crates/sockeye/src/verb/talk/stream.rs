@@ -14,11 +14,15 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use super::connection::Connection;
 use super::sending::{SendOutcome, Sending};
 use super::spliced::{self, Failed};
+use super::unread::Output;
 use super::{Direction, Ending, Outcome, Sink, TalkOptions, Unsent, input};
 use crate::limits;
 use crate::net::connect::Connected;
 use crate::net::secured::Secured;
 use crate::net::{is_of_connection, timespec};
+
+/// How often it is asked whether all that was sent has arrived, when nobody reads the answers. No event tells.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Bytes a read takes at once.
 const BUFFER: usize = 256 * 1024;
@@ -90,8 +94,9 @@ fn both_ways(
     if let Err(error) = rustix::io::ioctl_fionbio(connection, true) {
         return failed("cannot use the socket", error.into());
     }
+    let output = Output::new(sink, input, options);
     if options.direction == Direction::Receive {
-        let ending = receive(connection, sink, None, times, options);
+        let ending = receive(connection, sink, Watched::new(None, output), times, options);
         return conclude(ending, connection, input, Some(SendOutcome::Empty), times);
     }
     // One pipe is closed when receiving is over, the other when sending is and receiving need not go on.
@@ -112,16 +117,31 @@ fn both_ways(
         if let Err(error) = started {
             return failed("cannot read standard input", error);
         }
-        let ending = receive(connection, sink, Some(stop.as_fd()), times, options);
+        let ending = receive(connection, sink, Watched::new(Some(stop.as_fd()), output), times, options);
         finish_sending(ending, connection, input, &up, waker, times)
     })
+}
+
+/// What may end the receiving direction beside the socket.
+struct Watched<'a> {
+    /// Readable when sending is over, and receiving need not go on.
+    stop: Option<BorrowedFd<'a>>,
+    output: Output<'a>,
+    /// Whether the output has lost its reader.
+    is_unread: bool,
+}
+
+impl<'a> Watched<'a> {
+    fn new(stop: Option<BorrowedFd<'a>>, output: Output<'a>) -> Self {
+        Self { stop, output, is_unread: false }
+    }
 }
 
 /// The receiving direction, to its end.
 fn receive(
     connection: &Connection<'_>,
     sink: &mut Sink<'_>,
-    stop: Option<BorrowedFd<'_>>,
+    mut watched: Watched<'_>,
     times: &Times<'_>,
     options: &TalkOptions,
 ) -> Ending {
@@ -154,9 +174,14 @@ fn receive(
             Ok(0) => return reset(connection, options),
             Ok(_) | Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
-                match wait(connection, stop.filter(|_| lingering.is_none()), lingering, times) {
+                match wait(connection, &mut watched, lingering, times) {
+                    // splice(2) would say so at once, whatever is still to be sent.
+                    Ok(Waited::Ready) if watched.is_unread => spliced = None,
                     Ok(Waited::Ready) => {}
-                    Ok(Waited::Stopped) if options.direction == Direction::Send => lingering = Some(None),
+                    Ok(Waited::Unread) => return Ending::OutputFailed(Errno::PIPE.into()),
+                    Ok(Waited::Stopped) if options.direction == Direction::Send => {
+                        (lingering, watched.stop) = (Some(None), None);
+                    }
                     Ok(Waited::Stopped) => return Ending::Done,
                     Err(error) => return Ending::Failed("cannot wait for the socket", error.into()),
                 }
@@ -211,12 +236,14 @@ enum Waited {
     Ready,
     /// Sending is over, and receiving need not go on.
     Stopped,
+    /// Nobody reads what comes, and nothing is left to be sent.
+    Unread,
 }
 
-/// Waits until the socket has something, sending is over, or it may be time.
+/// Waits until the socket has something, sending is over, nobody reads what comes, or it may be time.
 fn wait(
     connection: &Connection<'_>,
-    stop: Option<BorrowedFd<'_>>,
+    watched: &mut Watched<'_>,
     lingering: Option<Option<Instant>>,
     times: &Times<'_>,
 ) -> Result<Waited, Errno> {
@@ -225,17 +252,31 @@ fn wait(
         // No event tells of an acknowledgement.
         None => Instant::now() + Duration::from_millis(5),
     });
-    let until = times.next().into_iter().chain(linger).min();
+    // As long as something is sent, it is to arrive, though nobody reads the answers.
+    if watched.is_unread && (watched.output.only_reads() || is_all_sent(connection)) {
+        return Ok(Waited::Unread);
+    }
+    let look = watched.is_unread.then(|| Instant::now() + LOOK);
+    let until = times.next().into_iter().chain(linger).chain(look).min();
     let time = until.map(|at| timespec(at.saturating_duration_since(Instant::now())));
     let mut polled = vec![PollFd::new(connection, PollFlags::IN)];
-    polled.extend(stop.map(|stop| PollFd::from_borrowed_fd(stop, PollFlags::IN)));
+    polled.extend(watched.stop.map(|stop| PollFd::from_borrowed_fd(stop, PollFlags::IN)));
+    let stop = polled.len() - 1;
+    // It would tell again and again.
+    polled.extend(watched.output.polled().filter(|_| !watched.is_unread));
     match poll(&mut polled, time.as_ref()) {
         Ok(_) => {}
         Err(Errno::INTR) => return Ok(Waited::Ready),
         Err(error) => return Err(error),
     }
-    let stopped = polled.get(1).is_some_and(|stop| !stop.revents().is_empty());
+    watched.is_unread |= polled[stop + 1..].iter().any(|output| !output.revents().is_empty());
+    let stopped = watched.stop.is_some() && !polled[stop].revents().is_empty();
     Ok(if stopped { Waited::Stopped } else { Waited::Ready })
+}
+
+/// Whether our end was sent, and all before it has arrived.
+fn is_all_sent(connection: &Connection<'_>) -> bool {
+    connection.has_ended() && matches!(connection.unacknowledged(), Ok(0))
 }
 
 /// An output that takes nothing until the time is over is no broken one.
