@@ -250,7 +250,7 @@ fn verb_meant(word: &str) -> Option<String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Transcripts
+    /// Transcripts; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Play every branch, also those that neither end would take by itself

@@ -106,3 +106,26 @@ fn a_value_for_a_name_that_no_transcript_has_is_wrong_usage() {
     }
     assert_code(&run(&["check", "--set", "name=x", &path], b""), 0);
 }
+
+#[test]
+fn a_transcript_may_come_on_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "greeting.talk", "S: Welcome!\n");
+    // What it includes stands in the current folder.
+    let mut command = command(&[]);
+    let output = run_command(command.args(["check", "-"]).current_dir(folder.path()), b"include greeting.talk\nC: a\n");
+    assert_code(&output, 0);
+    assert!(text(&output.stdout).starts_with("<stdin>: as client: yes\n"), "{}", text(&output.stdout));
+    let output = run(&["check", "-"], b"S: hi\nX\n");
+    assert_code(&output, 2);
+    assert!(text(&output.stderr).contains("--> <stdin>:2:1"), "{}", text(&output.stderr));
+    let output = run(&["check", "--format", "-"], b"\xef\xbb\xbfS: hi\r\n");
+    assert_code(&output, 0);
+    assert_eq!(text(&output.stdout), "S: hi\n");
+    let output = run(&["check", "--format", "--write", "-"], b"S: hi\n");
+    assert_code(&output, 2);
+    assert!(text(&output.stderr).contains("`-` is standard input"), "{}", text(&output.stderr));
+    // A file of that name is still to be had.
+    write(folder.path(), "-", "S: hi\n");
+    assert_code(&run(&["check", &format!("{}/-", folder.path().display())], b""), 0);
+}

@@ -1,11 +1,13 @@
 //! `sockeye check`.
 
+use std::path::Path;
+
 use serde_json::{Map, Value, json};
 use sockeye::check::{CheckOptions, Difference, Report, check};
 use sockeye::file::AtomicFile;
 use transcript::{Carrier, Diagnostic, Refused, Severity, Source, Transcript};
 
-use super::file;
+use super::file::{self, Unusable};
 use crate::exit::Exit;
 use crate::failure::put_failure;
 use crate::flags::Check;
@@ -26,7 +28,7 @@ pub(crate) fn run(flags: &Check, console: &Console) -> Exit {
     let mut worst = Exit::Done;
     let mut unknown = None;
     for path in &flags.files {
-        let exit = match file::load(path, &names) {
+        let exit = match read(path).and_then(|(path, text)| file::parse(path, &text, &names)) {
             Ok(loaded) => {
                 // A name is known if one of the files has it.
                 let known = transcript::known_names([&loaded.transcript], &names);
@@ -42,7 +44,7 @@ pub(crate) fn run(flags: &Check, console: &Console) -> Exit {
                     tell(&loaded.transcript, &report, console)
                 }
             }
-            Err(file::Unusable::Refused(refused)) if console.json => {
+            Err(Unusable::Refused(refused)) if console.json => {
                 match console.print(findings(&refused.findings, &refused.source).as_bytes()) {
                     Exit::Done => Exit::Usage,
                     printed => printed,
@@ -61,29 +63,37 @@ pub(crate) fn run(flags: &Check, console: &Console) -> Exit {
     worst
 }
 
+/// How standard input is named on the command line.
+const STANDARD_INPUT: &str = "-";
+
+/// A transcript's text, and how it is named in messages. Its other files are looked for beside it: those of standard input in
+/// the current folder.
+fn read(path: &Path) -> Result<(&Path, Vec<u8>), Unusable> {
+    let (path, text) = match path == Path::new(STANDARD_INPUT) {
+        true => (Path::new("<stdin>"), file::typed()),
+        false => (path, file::text(path)),
+    };
+    text.map(|text| (path, text)).map_err(|error| Unusable::unreadable(path, error))
+}
+
 /// Prints a transcript in the canonical layout, or writes it back.
 fn format_files(flags: &Check, console: &Console) -> Exit {
     if flags.files.len() > 1 && !flags.write {
         return console.fail(Exit::Usage, "--format prints one file; with --write it rewrites several");
     }
+    if flags.write && flags.files.iter().any(|path| path == Path::new(STANDARD_INPUT)) {
+        return console.fail(Exit::Usage, "--write has nowhere to write to: `-` is standard input");
+    }
     for path in &flags.files {
-        // Only what can be read as a transcript is laid out as one.
-        if let Err(exit) = file::read(path, &flags.values.names(), console) {
-            return exit;
-        }
-        let text = match file::text(path) {
-            Ok(text) => String::from_utf8_lossy(&text).into_owned(),
-            Err(error) => {
-                return console.fail(
-                    Exit::Usage,
-                    &format!(
-                        "cannot read the transcript {}: {error}",
-                        path.display(),
-                        error = sockeye::net::words(&error)
-                    ),
-                );
-            }
+        let (path, text) = match read(path) {
+            Ok(found) => found,
+            Err(unusable) => return console.conclude(Exit::Usage, unusable),
         };
+        // Only what can be read as a transcript is laid out as one.
+        if let Err(unusable) = file::parse(path, &text, &flags.values.names()) {
+            return console.conclude(Exit::Usage, unusable);
+        }
+        let text = String::from_utf8_lossy(&text).into_owned();
         let laid_out = transcript::format(&text);
         if !flags.write {
             return console.print(laid_out.as_bytes());

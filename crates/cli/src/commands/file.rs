@@ -9,26 +9,23 @@ use sockeye::folder::Folder;
 use sockeye::verb::serve::LoadedTranscript;
 use transcript::{Refused, Transcript};
 
-use crate::exit::Exit;
 use crate::failure::CommandFailure;
-use crate::output::Console;
 
-/// Reads and parses a transcript; what is wrong with it has been said if there is none. `given` are the names that get
-/// their values from outside.
-pub(super) fn read(path: &Path, given: &[&str], console: &Console) -> Result<Transcript, Exit> {
-    load(path, given).map(|loaded| loaded.transcript).map_err(|why| console.conclude(Exit::Usage, why))
+/// Reads and parses a transcript, with the folder that its files are looked for in. `given` are the names that get their values
+/// from outside.
+pub(super) fn load(path: &Path, given: &[&str]) -> Result<LoadedTranscript, Unusable> {
+    let text = text(path).map_err(|error| Unusable::unreadable(path, error))?;
+    parse(path, &text, given)
 }
 
-/// The same with the folder that its files are looked for in.
-pub(super) fn load(path: &Path, given: &[&str]) -> Result<LoadedTranscript, Unusable> {
-    let unreadable = |error| Unusable::Unreadable { what: "the transcript", path: path.to_owned(), error };
-    let text = text(path).map_err(unreadable)?;
+/// The same of a text that has been read.
+pub(super) fn parse(path: &Path, text: &[u8], given: &[&str]) -> Result<LoadedTranscript, Unusable> {
     let folder = Folder::around(path).map_err(|error| Unusable::Unreadable {
         what: "the folder of",
         path: path.to_owned(),
         error,
     })?;
-    let transcript = Transcript::parse_with(&path.display().to_string(), &text, given, Some(&folder));
+    let transcript = Transcript::parse_with(&path.display().to_string(), text, given, Some(&folder));
     Ok(LoadedTranscript { transcript: transcript.map_err(Unusable::Refused)?, files: Some(Arc::new(folder)) })
 }
 
@@ -37,6 +34,12 @@ pub(super) fn load(path: &Path, given: &[&str]) -> Result<LoadedTranscript, Unus
 pub(super) enum Unusable {
     Unreadable { what: &'static str, path: PathBuf, error: io::Error },
     Refused(Refused),
+}
+
+impl Unusable {
+    pub(super) fn unreadable(path: &Path, error: io::Error) -> Self {
+        Self::Unreadable { what: "the transcript", path: path.to_owned(), error }
+    }
 }
 
 impl From<Unusable> for CommandFailure {
@@ -61,8 +64,17 @@ impl fmt::Display for Unusable {
 
 /// The bytes of a transcript.
 pub(super) fn text(path: &Path) -> io::Result<Vec<u8>> {
+    bounded(std::fs::File::open(path)?)
+}
+
+/// The bytes of a transcript that comes on standard input.
+pub(super) fn typed() -> io::Result<Vec<u8>> {
+    bounded(io::stdin().lock())
+}
+
+fn bounded(reader: impl Read) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     // One byte more than the bound tells a file that is too large from one that just fits.
-    std::fs::File::open(path)?.take(sockeye::limits::TRANSCRIPT + 1).read_to_end(&mut text)?;
+    reader.take(sockeye::limits::TRANSCRIPT + 1).read_to_end(&mut text)?;
     Ok(text)
 }
