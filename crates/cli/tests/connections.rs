@@ -217,15 +217,137 @@ fn a_port_is_for_the_host_that_was_told_of_it() {
     assert!(TcpStream::connect(address).is_err());
 }
 
-#[test]
-fn a_record_of_several_connections_is_refused_in_words() {
-    let (folder, path) = written(GREYLIST);
+/// A record of a play at a server of its own, without the line that names its address; and the server's log.
+#[track_caller]
+fn recorded(path: &str, more: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
     let record = folder.path().join("record.talk").display().to_string();
-    let output = run(&["talk", "127.0.0.1:1", "--play", &path, "--record", &record], b"");
-    assert_code(&output, 2);
+    let mut server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", path, "--once"]);
+    let mut talk =
+        vec!["talk".to_owned(), server.address(), "--play".into(), path.into(), "--record".into(), record.clone()];
+    talk.extend(more.iter().map(|&word| word.to_owned()));
+    if std::fs::read_to_string(path).unwrap().contains("starttls") {
+        talk.extend(["--pin".into(), server.log.pin()]);
+    }
+    assert_code(&run(&talk, b""), 0);
+    assert_eq!(server.wait(), 0, "{:#?}", server.log.all());
+    let text = std::fs::read_to_string(record).unwrap();
+    let at = format!("at {}\n", server.address());
+    assert!(text.contains(&at), "{text}");
+    text.replace(&at, "")
+}
+
+/// Both laws: a record plays from both ends and gives the same again, and recording that gives it again.
+#[test]
+fn a_record_of_several_connections_is_one_transcript_that_plays_again() {
+    for (text, expected) in [
+        (
+            GREYLIST,
+            "eol crlf\nS: 220 hi\nC: HELO client\nS: 450 abc\nS closes\nC connects\nS: 220 hi\nC: HELO client\n\
+             S: 250 abc\nC: QUIT\nS closes\n",
+        ),
+        (
+            IDLE,
+            "eol lf\nS: * OK 7\nC: a IDLE\nS: +\nC2 connects\nS2: * OK\nC2: b APPEND\nS2: b OK\nS: * 7 EXISTS\nC: DONE\n\
+             S: a OK\nC2: LOGOUT\nS2 closes\nC: LOGOUT\nS closes\n",
+        ),
+        (
+            "repeat 3\n  C: {n=1|2|3}\n  S: {n}\n  C closes\n  C connects\nend\nS: end\nS closes\n",
+            "eol lf\nC: 1\nS: 1\nC closes\nC connects\nC: 2\nS: 2\nC closes\nC connects\nC: 3\nS: 3\nC closes\nC connects\n\
+             S: end\nS closes\n",
+        ),
+        (
+            "C: a\nS: b\nC resets\nC connects\nC: c\nS resets\nC connects\nC: d\nS: e\nS closes\n",
+            "eol lf\nC: a\nS: b\nC resets\nC connects\nC: c\nS resets\nC connects\nC: d\nS: e\nS closes\n",
+        ),
+        (
+            "eol lf\nC: PASV\nS: 227 ({port:p1,p2})\nC2 connects to {port}\nC: RETR\nS: 150\nS2: data\nS2 closes\nS: 226\nC: EPSV\n\
+             S: 229 {other}\nC2 connects to {other}\nC2: more\nC2 closes\nS: 226\nC: QUIT\nS closes\n",
+            "eol lf\nC: PASV\nS: 227 ({port:p1,p2})\nC2 connects to {port}\nC: RETR\nS: 150\nS2: data\nS2 closes\nS: 226\nC: EPSV\n\
+             S: 229 {port2}\nC2 connects to {port2}\nC2: more\nC2 closes\nS: 226\nC: QUIT\nS closes\n",
+        ),
+        (
+            "C: PORT {port}\nS: 200\nC: LIST\nS: 150\nS2 connects to {port}\nS2: data\nS2 closes\nS: 226\nC closes\n",
+            "eol lf\nC: PORT {port}\nS: 200\nC: LIST\nS: 150\nS2 connects to {port}\nS2: data\nS2 closes\nS: 226\nC closes\n",
+        ),
+        (
+            "C: REDIRECT\nS: to {port}\nS closes\nC connects to {port}\nC: hello\nS: there\nS closes\n",
+            "eol lf\nC: REDIRECT\nS: to {port}\nS closes\nC connects to {port}\nC: hello\nS: there\nS closes\n",
+        ),
+        (
+            "C2 connects\nC3 connects\nC3: c\nS2: b\nC: a\nS3: to c\nS: to a\nS3 closes\nC2 stops sending\nS2: d\nS2 closes\nS closes\n",
+            "eol lf\nC2 connects\nC3 connects\nC3: c\nS2: b\nC: a\nS3: to c\nS: to a\nS3 closes\nC2 stops sending\nS2: d\nS2 closes\n\
+             S closes\n",
+        ),
+        (
+            "C: STARTTLS\nS: go\nstarttls\nC2 connects\nC2: STARTTLS\nS2: go\nstarttls\nC: a\nS2: b\nC2 closes\nS: c\nS closes\n",
+            "eol lf\nC: STARTTLS\nS: go\nstarttls\nC2 connects\nC2: STARTTLS\nS2: go\nstarttls\nC: a\nS2: b\nC2 closes\nS: c\nS closes\n",
+        ),
+        (
+            "starttls\nC: a\nS: b\nstoptls\nC: c\nC2 connects\nstarttls\nC2: d\nS2: e\nS2 closes\nS: f\nS closes\nC connects\nS: g\nS closes\n",
+            "eol lf\nstarttls\nC: a\nS: b\nstoptls\nC: c\nC2 connects\nstarttls\nC2: d\nS2: e\nS2 closes\nS: f\nS closes\nC connects\nS: g\nS closes\n",
+        ),
+        // What the server says over one after the other comes together, and stands as it was said.
+        (
+            "C2 connects\nC: go\nS: a\nS2: b\nS: c\nS2: d\nS2 raw: e\nS: f\nS2 raw: g{0x0a}\nS closes\nS2 closes\n",
+            "eol lf\nC2 connects\nC: go\nS: a\nS2: b\nS: c\nS2: d\nS2 raw: e\nS: f\nS2: g\nS closes\nS2 closes\n",
+        ),
+    ] {
+        let (_folder, path) = written(text);
+        let first = recorded(&path, &[]);
+        assert_eq!(first, format!("transcript 1\n{expected}"));
+        let (_folder, path) = written(&first);
+        assert_code(&run(&["check", &path], b""), 0);
+        assert_eq!(recorded(&path, &[]), first);
+    }
+}
+
+#[test]
+fn a_record_of_a_play_that_fails_has_what_came_over_each_of_its_connections() {
+    let (folder, path) = written("C: a\nS: b\nC2 connects\nC2: c\nS2: d\nC2 closes\nS: e\nS closes\n");
+    let record = folder.path().join("record.talk").display().to_string();
+    let (address, serving) = tells_two("x\nunfinished");
+    let output = run(&["talk", &address.to_string(), "--play", &path, "--record", &record, "--hex"], b"");
+    serving.join().unwrap();
+    assert_code(&output, 1);
+    let expected = "C: a\nS: b\nC2 connects\nC2: c\nS2: x\nS2 raw: unfinished\nC2 closes\nC closes\n";
+    let came = std::fs::read_to_string(&record).unwrap();
+    assert_eq!(came, format!("transcript 1\nat {address}\neol lf\n{expected}"));
+    assert_code(&run(&["check", &record], b""), 0);
+    // The dump beside it says which connection it is.
     let said = text(&output.stderr);
-    assert!(said.contains("--record writes down one connection") && said.contains("line 7"), "{said}");
-    assert!(!std::path::Path::new(&record).exists());
+    for line in [
+        "2= C connects\n",
+        "2> 00000000  63 0a ",
+        "2< 00000000  78 0a 75 6e ",
+        "2> 00000002  end\n",
+        "> 00000002  end\n",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    // A record that goes down a pipe has its port as well.
+    let (_folder, path) = written(TOLD);
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path]);
+    let output = run(&["talk", &server.address(), "--play", &path, "--record", "-"], b"");
+    assert_code(&output, 0);
+    let expected = "C: PASV\nS: {port}\nC2 connects to {port}\nS2: data\nS2 closes\nS: 226\nS closes\n";
+    assert_eq!(text(&output.stdout), format!("transcript 1\nat {}\neol lf\n{expected}", server.address()));
+}
+
+/// A server that answers as [`TWO`] has it, and says this over the second connection.
+fn tells_two(over_second: &'static str) -> (SocketAddr, std::thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = std::thread::spawn(move || {
+        let mut first = accept(&listener);
+        line(&mut first);
+        says(&mut first, "b\n");
+        let mut second = accept(&listener);
+        line(&mut second);
+        says(&mut second, over_second);
+        assert_eq!((to_end(&mut second), to_end(&mut first)), (vec![], vec![]));
+    });
+    (address, serving)
 }
 
 #[test]

@@ -144,3 +144,13 @@ fn a_line_that_lacks_what_is_used_below_stays_and_the_hole_is_named() {
     assert!(text(&output.stderr).contains("old.talk:1: not written anew: {n:int=5}"), "{}", text(&output.stderr));
     assert_eq!(std::fs::read_to_string(&mine).unwrap(), old);
 }
+
+#[test]
+fn lines_of_a_second_connection_are_written_anew_as_those_of_the_first() {
+    let file = |said: &str, bytes: &str, last: &str| {
+        format!("C: {{name=Ann}}\nC2 connects\nC2: hello\n{said}\n{bytes}\nS raw: first\nC2 closes\n{last}\n")
+    };
+    let today = file("S2: Bye, Ann!", "S2 raw: fast", "S: that was it, Ann").replace("{name=Ann}", "{_=x}");
+    let (new, said) = updated(&file("S2: Hello, {name}!", "S2 raw: slow", "S: it was {name}"), &today, &[]);
+    assert_eq!(new, file("S2: Bye, {name}!", "S2 raw: fast", "S: that was it, {name}"), "{said}");
+}

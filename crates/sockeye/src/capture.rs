@@ -362,7 +362,8 @@ impl Conversation {
     #[must_use]
     pub fn transcript(&self) -> String {
         let at = Some(self.at.clone());
-        let mut recorder = Recorder::new(Recording { carrier: self.carrier, at, secrets: vec![], times: false });
+        let mut recorder =
+            Recorder::new(Recording { carrier: self.carrier, at, secrets: vec![], times: false, ports: false });
         for event in &self.events {
             match event {
                 Event::Said(side, bytes) => recorder.said(*side, bytes, Moment::default()),

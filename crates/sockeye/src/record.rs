@@ -7,7 +7,7 @@
 //!
 //! let folder = tempfile::tempdir()?;
 //! let path = folder.path().join("session.talk");
-//! let recording = Recording { carrier: Carrier::Stream, at: None, secrets: vec![], times: false };
+//! let recording = Recording { carrier: Carrier::Stream, at: None, secrets: vec![], times: false, ports: false };
 //! let record = Record::create(&path, recording)?;
 //! record.said(Side::Server, b"Welcome!\n");
 //! record.ended(Side::Server);
@@ -20,10 +20,10 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use transcript::record::{Finished, Recorder, Recording};
+use transcript::record::{Connection, Finished, Recorder, Recording};
 use transcript::{Moment, Side};
 
 use crate::file::AtomicFile;
@@ -40,6 +40,12 @@ pub trait Tap: Send + Sync + std::fmt::Debug {
     fn unsecured(&self) {}
     /// A side reset the connection.
     fn reset(&self, side: Side);
+    /// A side opened a further connection of the same conversation: its number in the transcript, and the port where it goes if
+    /// the other side told one. What passes there is told to whoever is given back.
+    fn connects(&self, number: u8, side: Side, port: Option<u16>) -> Option<Arc<dyn Tap>> {
+        let _ = (number, side, port);
+        None
+    }
 }
 
 /// A record that grows by whole statements.
@@ -48,8 +54,15 @@ pub trait Tap: Send + Sync + std::fmt::Debug {
 /// and [`Record::finish`] tells.
 #[derive(Debug)]
 pub struct Record {
-    state: Mutex<State>,
+    first: OneConnection,
     path: PathBuf,
+}
+
+/// Hears one connection of a conversation that is recorded.
+#[derive(Debug)]
+struct OneConnection {
+    state: Arc<Mutex<State>>,
+    connection: Connection,
 }
 
 #[derive(Debug)]
@@ -119,7 +132,8 @@ impl Record {
     fn new(output: Output, path: PathBuf, recording: Recording) -> Self {
         let (recorder, output) = (Some(Recorder::new(recording)), Some(output));
         let state = State { recorder, output, whole: 0, failed: None, began: Instant::now() };
-        Self { state: Mutex::new(state), path }
+        let first = OneConnection { state: Arc::new(Mutex::new(state)), connection: Connection::default() };
+        Self { first, path }
     }
 
     /// Writes what is still open.
@@ -127,7 +141,7 @@ impl Record {
     /// # Errors
     /// Why the record is not whole; what is there of it is valid.
     pub fn finish(&self) -> io::Result<()> {
-        let mut state = self.state();
+        let mut state = self.first.state();
         let Some(recorder) = state.recorder.take() else { return Ok(()) };
         if state.failed.is_none() {
             match recorder.finish() {
@@ -146,21 +160,6 @@ impl Record {
             }
         }
         state.failed.take().map_or(Ok(()), Err)
-    }
-
-    fn hear(&self, act: impl FnOnce(&mut Recorder, Moment)) {
-        let mut state = self.state();
-        let now = Moment::from_nanos(u64::try_from(state.began.elapsed().as_nanos()).unwrap_or(u64::MAX));
-        let Some(recorder) = &mut state.recorder else { return };
-        act(recorder, now);
-        let text = recorder.take();
-        if state.failed.is_none() {
-            state.append(&text);
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -205,6 +204,51 @@ impl State {
 
 impl Tap for Record {
     fn said(&self, side: Side, bytes: &[u8]) {
+        self.first.said(side, bytes);
+    }
+
+    fn ended(&self, side: Side) {
+        self.first.ended(side);
+    }
+
+    fn secured(&self) {
+        self.first.secured();
+    }
+
+    fn unsecured(&self) {
+        self.first.unsecured();
+    }
+
+    fn reset(&self, side: Side) {
+        self.first.reset(side);
+    }
+
+    fn connects(&self, number: u8, side: Side, port: Option<u16>) -> Option<Arc<dyn Tap>> {
+        self.first.connects(number, side, port)
+    }
+}
+
+impl OneConnection {
+    /// Something happened over it: it is written.
+    fn hear<T>(&self, act: impl FnOnce(&mut Recorder, Moment) -> T) -> Option<T> {
+        let mut state = self.state();
+        let now = Moment::from_nanos(u64::try_from(state.began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        let recorder = state.recorder.as_mut()?;
+        let came = act(recorder.over(self.connection), now);
+        let text = recorder.take();
+        if state.failed.is_none() {
+            state.append(&text);
+        }
+        Some(came)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tap for OneConnection {
+    fn said(&self, side: Side, bytes: &[u8]) {
         self.hear(|recorder, now| recorder.said(side, bytes, now));
     }
 
@@ -222,5 +266,10 @@ impl Tap for Record {
 
     fn reset(&self, side: Side) {
         self.hear(|recorder, _| recorder.reset(side));
+    }
+
+    fn connects(&self, number: u8, side: Side, port: Option<u16>) -> Option<Arc<dyn Tap>> {
+        let connection = self.hear(|recorder, now| recorder.connects(number, side, port, now))?;
+        Some(Arc::new(Self { state: Arc::clone(&self.state), connection }))
     }
 }

@@ -1,10 +1,10 @@
-//! A conversation written down as it is heard: who said what, byte for byte, and who ended first.
+//! A conversation written down as it is heard: who said what, byte for byte, and who ended first. It may have several connections.
 //!
 //! ```
 //! use transcript::record::{Finished, Recorder, Recording};
 //! use transcript::{Carrier, Moment, Side};
 //!
-//! let recording = Recording { carrier: Carrier::Stream, at: None, secrets: vec![], times: false };
+//! let recording = Recording { carrier: Carrier::Stream, at: None, secrets: vec![], times: false, ports: false };
 //! let mut recorder = Recorder::new(recording);
 //! recorder.said(Side::Client, b"hello\n", Moment::default());
 //! recorder.ended(Side::Client);
@@ -12,14 +12,15 @@
 //! assert!(text.contains("C: hello\n") && text.contains("C closes"), "{text}");
 //! ```
 
-use std::fmt::Write as _;
-use std::time::Duration;
+mod ports;
+mod writer;
 
 use crate::carrier::Carrier;
 use crate::moment::Moment;
-use crate::notation::{hex, show, show_hiding};
+use crate::notation::show;
 use crate::side::Side;
 use crate::syntax::Eol;
+use writer::Writer;
 
 pub use crate::secret::Secret;
 
@@ -34,22 +35,17 @@ pub struct Recording {
     pub secrets: Vec<Secret>,
     /// Whether pauses are written too, as `waits`.
     pub times: bool,
+    /// Whether a side may tell the other a port that a connection then goes to. It is written as a hole, in a line that was
+    /// said before anybody went there; so such a record is written at its end.
+    pub ports: bool,
 }
 
-/// Bytes on a `hex:` line.
-const HEX_LINE: usize = 32;
-/// Longest text line: what is longer could not be heard as a line again.
-const LINE: usize = 64 * 1024;
-/// Most bytes of one `raw:` or `hex:` statement of what never ends a line.
-const PIECE: usize = 64 * 1024;
 /// Bytes of a conversation that are kept to write it anew with the line ending that was seen most.
 const KEPT: usize = 16 * 1024 * 1024;
 /// What each piece of it takes besides.
-const EACH: usize = size_of::<Heard>() + 2 * size_of::<usize>();
+const EACH: usize = size_of::<Event>() + 2 * size_of::<usize>();
 /// Bytes after which a record begins though none of them ended a line.
 const UNDECIDED: usize = 64 * 1024;
-/// A shorter pause is not written.
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// Writes a record. The text grows by whole statements, so that it is a transcript at any time: what
 /// [`Recorder::take`] gives may be appended to a file at once.
@@ -58,8 +54,11 @@ pub struct Recorder {
     recording: Recording,
     writer: Writer,
     /// What was heard, to be written again if another line ending turns out to be the usual one.
-    heard: Option<Vec<Heard>>,
+    heard: Option<Vec<Event>>,
     kept: usize,
+    /// Which connection is told of, and how many there were.
+    over: u32,
+    connections: u32,
     lf: u64,
     crlf: u64,
     bare: u64,
@@ -67,8 +66,20 @@ pub struct Recorder {
     after_cr: [bool; 2],
 }
 
+/// One connection of a conversation. The default is the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Connection(u32);
+
+/// Something that happened over a connection.
+#[derive(Debug)]
+struct Event {
+    over: u32,
+    heard: Heard,
+}
+
 #[derive(Debug)]
 enum Heard {
+    Connected { number: u8, side: Side, port: Option<u16>, now: Moment },
     Bytes(Side, Vec<u8>, Moment),
     End(Side),
     Secured,
@@ -82,7 +93,25 @@ impl Recorder {
     #[must_use]
     pub fn new(recording: Recording) -> Self {
         let writer = Writer::new(None);
-        Self { recording, writer, heard: Some(vec![]), kept: 0, lf: 0, crlf: 0, bare: 0, after_cr: [false; 2] }
+        let (heard, after_cr) = (Some(vec![]), [false; 2]);
+        Self { recording, writer, heard, kept: 0, over: 0, connections: 0, lf: 0, crlf: 0, bare: 0, after_cr }
+    }
+
+    /// A side opened a further connection, which has this number in the transcript (`C2`), or 1 for another first one. `port`
+    /// is where it goes, if the other side told a port.
+    pub fn connects(&mut self, number: u8, side: Side, port: Option<u16>, now: Moment) -> Connection {
+        self.connections += 1;
+        self.over(Connection(self.connections));
+        self.write(Heard::Connected { number, side, port, now }, 0);
+        Connection(self.connections)
+    }
+
+    /// What is told next is about this connection.
+    pub fn over(&mut self, connection: Connection) -> &mut Self {
+        if self.over != connection.0 {
+            (self.over, self.after_cr) = (connection.0, [false; 2]);
+        }
+        self
     }
 
     /// A side said something; over datagrams, one of them.
@@ -118,17 +147,19 @@ impl Recorder {
     }
 
     fn write(&mut self, heard: Heard, size: usize) {
+        let event = Event { over: self.over, heard };
         self.kept = self.kept.saturating_add(size + EACH);
         let has_ending = self.lf + self.crlf + self.bare > 0;
         if self.writer.eol.is_none() && (has_ending || self.kept > UNDECIDED) {
             self.writer.eol = Some(self.usual());
         }
-        self.writer.hear(&heard, &self.recording);
+        self.writer.hear(&event, &self.recording);
         if self.kept > KEPT {
-            self.heard = None;
+            // Ports that are told from here on are not found.
+            (self.heard, self.recording.ports) = (None, false);
         }
         if let Some(all) = &mut self.heard {
-            all.push(heard);
+            all.push(event);
         }
     }
 
@@ -160,10 +191,11 @@ impl Recorder {
         }
     }
 
-    /// The statements that were written since the last time. Nothing comes before the first line ending was seen.
+    /// The statements that were written since the last time. Nothing comes before the first line ending was seen, or, where
+    /// sides tell ports, before the end.
     #[must_use]
     pub fn take(&mut self) -> String {
-        self.writer.take(&self.recording)
+        if self.recording.ports { String::new() } else { self.writer.take(&self.recording) }
     }
 
     /// Writes what is still open. The whole record again, if it is another than what was taken so far: with the line
@@ -171,17 +203,32 @@ impl Recorder {
     #[must_use]
     pub fn finish(mut self) -> Finished {
         let usual = self.usual();
-        if self.writer.eol.is_some_and(|eol| eol != usual)
+        let has_other = self.writer.eol.is_some_and(|eol| eol != usual);
+        if (has_other || self.recording.ports)
             && let Some(heard) = self.heard.take()
         {
-            let mut writer = Writer::new(Some(usual));
-            heard.iter().for_each(|heard| writer.hear(heard, &self.recording));
-            writer.finish(&self.recording);
-            return Finished::Whole(writer.take(&self.recording));
+            let whole = self.written(&heard, usual);
+            return if self.recording.ports { Finished::Rest(whole) } else { Finished::Whole(whole) };
         }
         self.writer.eol.get_or_insert(usual);
         self.writer.finish(&self.recording);
         Finished::Rest(self.writer.take(&self.recording))
+    }
+
+    /// All of it, with this line ending.
+    fn written(&self, heard: &[Event], eol: Eol) -> String {
+        let write = |mut writer: Writer| {
+            heard.iter().for_each(|event| writer.hear(event, &self.recording));
+            writer.finish(&self.recording);
+            writer
+        };
+        let mut writer = Writer::new(Some(eol));
+        if self.recording.ports {
+            let mut first = Writer::new(Some(eol));
+            first.mentions = Some(vec![]);
+            writer.ports = write(first).ports;
+        }
+        write(writer).take(&self.recording)
     }
 }
 
@@ -194,246 +241,6 @@ pub enum Finished {
     Whole(String),
 }
 
-/// Turns what was heard into statements.
-#[derive(Debug)]
-struct Writer {
-    /// `None` as long as no line ending was seen.
-    eol: Option<Eol>,
-    head_written: bool,
-    text: String,
-    /// Bytes of one side that are no whole line yet, and when the first of them came.
-    open: Option<(Side, Vec<u8>, Moment)>,
-    /// A side whose end came: whether it closed or went on reading is known by what follows.
-    ended: Option<Side>,
-    over: bool,
-    last: Option<Moment>,
-}
-
-impl Writer {
-    fn new(eol: Option<Eol>) -> Self {
-        Self { eol, head_written: false, text: String::new(), open: None, ended: None, over: false, last: None }
-    }
-
-    fn hear(&mut self, heard: &Heard, recording: &Recording) {
-        if self.over {
-            return;
-        }
-        match heard {
-            Heard::Bytes(side, bytes, now) => self.bytes(*side, bytes, *now, recording),
-            Heard::End(side) => {
-                self.flush(recording);
-                match self.ended {
-                    Some(first) if first != *side => self.close(first),
-                    _ => self.ended = Some(*side),
-                }
-            }
-            Heard::Secured => {
-                self.flush(recording);
-                let _ = writeln!(self.text, "starttls");
-            }
-            Heard::Unsecured => {
-                self.flush(recording);
-                let _ = writeln!(self.text, "stoptls");
-            }
-            Heard::Remark(text) => {
-                self.flush(recording);
-                let _ = writeln!(self.text, "# {text}");
-            }
-            Heard::Reset(side) => {
-                self.flush(recording);
-                self.half_closed();
-                let _ = writeln!(self.text, "{} resets", side.letter());
-                self.over = true;
-            }
-        }
-    }
-
-    fn bytes(&mut self, side: Side, bytes: &[u8], now: Moment, recording: &Recording) {
-        if recording.carrier.keeps_bounds() {
-            self.wait(side, now, recording);
-            self.datagram(side, bytes, recording);
-            return;
-        }
-        if bytes.is_empty() {
-            return;
-        }
-        if self.open.as_ref().is_some_and(|(other, ..)| *other != side) {
-            self.flush(recording);
-        }
-        self.half_closed();
-        let (_, held, since) = self.open.get_or_insert_with(|| (side, vec![], now));
-        held.extend_from_slice(bytes);
-        let since = *since;
-        let mut held = std::mem::take(held);
-        let mut at = 0;
-        // Until it is known how lines end, nothing is written as one.
-        while let Some(eol) = self.eol
-            && let Some(found) = memchr::memchr(b'\n', &held[at..])
-        {
-            self.wait(side, if at == 0 { since } else { now }, recording);
-            let line = &held[at..=at + found];
-            self.line(side, line, eol, recording);
-            at += found + 1;
-        }
-        held.drain(..at);
-        if held.len() > LINE {
-            // Whatever ends lines here, this is none; nothing is held for ever.
-            self.eol.get_or_insert(Eol::Lf);
-            self.wait(side, now, recording);
-            self.raw(side, &std::mem::take(&mut held), recording);
-        }
-        self.open = (!held.is_empty()).then_some((side, held, now));
-    }
-
-    /// A whole line with its ending.
-    fn line(&mut self, side: Side, line: &[u8], eol: Eol, recording: &Recording) {
-        let ending: &[u8] = if eol == Eol::CrLf { b"\r\n" } else { b"\n" };
-        let text = line.strip_suffix(ending).filter(|text| eol == Eol::CrLf || !text.ends_with(b"\r"));
-        match text {
-            Some(text) if text.len() <= LINE && is_text(text) => {
-                self.statement(side, "", &show_hiding(text, &recording.secrets));
-            }
-            _ => self.raw(side, line, recording),
-        }
-    }
-
-    /// Bytes that are no line with the usual ending: as text if they are that, else in hex.
-    fn raw(&mut self, side: Side, bytes: &[u8], recording: &Recording) {
-        for piece in pieces(bytes, &recording.secrets, PIECE) {
-            if is_text(piece) {
-                self.statement(side, " raw", &show_hiding(piece, &recording.secrets));
-                continue;
-            }
-            for part in pieces(piece, &recording.secrets, HEX_LINE) {
-                self.statement(side, " hex", &hex(part, &recording.secrets));
-            }
-        }
-    }
-
-    /// One datagram is one statement.
-    fn datagram(&mut self, side: Side, bytes: &[u8], recording: &Recording) {
-        let ending: &[u8] = match self.eol {
-            Some(Eol::CrLf) => b"\r\n",
-            Some(Eol::Lf) => b"\n",
-            _ => b"",
-        };
-        let text = bytes.strip_suffix(ending).filter(|text| {
-            is_text(text) && !text.contains(&b'\n') && (self.eol == Some(Eol::CrLf) || !text.ends_with(b"\r"))
-        });
-        match text {
-            Some(text) => self.statement(side, "", &show_hiding(text, &recording.secrets)),
-            None if is_text(bytes) && !bytes.is_empty() => {
-                self.statement(side, " raw", &show_hiding(bytes, &recording.secrets));
-            }
-            None if !bytes.is_empty() => self.statement(side, " hex", &hex(bytes, &recording.secrets)),
-            None => {
-                self.text.push_str("# an empty datagram cannot be written beside others that end in a line ending\n")
-            }
-        }
-    }
-
-    fn statement(&mut self, side: Side, form: &str, payload: &str) {
-        let space = if payload.is_empty() { "" } else { " " };
-        let _ = writeln!(self.text, "{}{form}:{space}{payload}", side.letter());
-    }
-
-    /// Writes the pause before something that is said.
-    fn wait(&mut self, side: Side, now: Moment, recording: &Recording) {
-        let before = self.last.replace(now);
-        if !recording.times {
-            return;
-        }
-        let pause =
-            before.map_or(Duration::ZERO, |before| Duration::from_nanos(now.nanos().saturating_sub(before.nanos())));
-        if pause >= PAUSE {
-            let _ = writeln!(self.text, "{} waits {}ms", side.letter(), pause.as_millis());
-        }
-    }
-
-    /// Writes what came of a line that is not finished, because something else comes now.
-    fn flush(&mut self, recording: &Recording) {
-        if let Some((side, bytes, since)) = self.open.take() {
-            self.wait(side, since, recording);
-            self.raw(side, &bytes, recording);
-        }
-    }
-
-    /// Something came after an end: that side had only stopped sending.
-    fn half_closed(&mut self) {
-        if let Some(side) = self.ended.take() {
-            let _ = writeln!(self.text, "{} stops sending", side.letter());
-        }
-    }
-
-    fn close(&mut self, side: Side) {
-        let _ = writeln!(self.text, "{} closes", side.letter());
-        self.over = true;
-    }
-
-    fn finish(&mut self, recording: &Recording) {
-        self.flush(recording);
-        if let Some(side) = self.ended.take()
-            && !self.over
-        {
-            self.close(side);
-        }
-    }
-
-    fn take(&mut self, recording: &Recording) -> String {
-        let Some(eol) = self.eol else { return String::new() };
-        let body = std::mem::take(&mut self.text);
-        if std::mem::replace(&mut self.head_written, true) {
-            return body;
-        }
-        let mut text = String::from("transcript 1\n");
-        if let Some(at) = &recording.at {
-            let _ = writeln!(text, "at {}", show(at.as_bytes()));
-        }
-        let word = match eol {
-            Eol::CrLf => "crlf",
-            Eol::None => "none",
-            Eol::Lf | Eol::Any => "lf",
-        };
-        let _ = writeln!(text, "eol {word}");
-        text + &body
-    }
-}
-
-/// Whether bytes are text for people: UTF-8 of which no more than a quarter are controls that text does not have. Numbers of a
-/// protocol may happen to be UTF-8 as well.
-fn is_text(bytes: &[u8]) -> bool {
-    let is_control = |byte: &&u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\r' | b'\n' | 0x1b);
-    std::str::from_utf8(bytes).is_ok() && bytes.iter().filter(is_control).count() * 4 <= bytes.len()
-}
-
-/// Cuts bytes into pieces of at most so many, but never through a secret or a character.
-fn pieces<'a>(bytes: &'a [u8], secrets: &[Secret], most: usize) -> Vec<&'a [u8]> {
-    let mut pieces = Vec::new();
-    let mut rest = bytes;
-    while rest.len() > most {
-        let mut cut = most;
-        for secret in secrets.iter().filter(|secret| !secret.value.is_empty()) {
-            // A secret that begins before the cut and ends behind it moves the cut behind it.
-            let from = cut.saturating_sub(secret.value.len() - 1);
-            let to = (cut + secret.value.len() - 1).min(rest.len());
-            if let Some(found) = memchr::memmem::find(&rest[from..to], &secret.value) {
-                cut = from + found + secret.value.len();
-            }
-        }
-        let boundary = (cut.saturating_sub(3)..=cut)
-            .rev()
-            .find(|&at| at > 0 && rest.get(at).is_none_or(|byte| byte & 0xc0 != 0x80));
-        let cut = boundary.unwrap_or(cut).min(rest.len());
-        let (piece, more) = rest.split_at(cut);
-        pieces.push(piece);
-        rest = more;
-    }
-    if !rest.is_empty() {
-        pieces.push(rest);
-    }
-    pieces
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -443,8 +250,13 @@ mod tests {
     }
 
     fn record_with(carrier: Carrier, heard: &[(char, &[u8])], secrets: Vec<Secret>, times: bool) -> String {
-        let mut recorder =
-            Recorder::new(Recording { carrier, at: Some("tcp://127.0.0.1:9999".to_owned()), secrets, times });
+        let mut recorder = Recorder::new(Recording {
+            carrier,
+            at: Some("tcp://127.0.0.1:9999".to_owned()),
+            secrets,
+            times,
+            ports: false,
+        });
         let mut text = String::new();
         for (index, (side, bytes)) in heard.iter().enumerate() {
             let now = Moment::from_nanos(index as u64 * 50_000_000);
@@ -547,7 +359,7 @@ mod tests {
 
     #[test]
     fn what_was_taken_so_far_is_a_transcript_at_any_time() {
-        let recording = Recording { carrier: Carrier::Stream, at: None, secrets: vec![], times: false };
+        let recording = Recording { carrier: Carrier::Stream, at: None, secrets: vec![], times: false, ports: false };
         let mut recorder = Recorder::new(recording);
         let mut text = String::new();
         for piece in ["Wel", "come!\r\nlog", "in: ", "more\r", "\n"] {

@@ -98,6 +98,13 @@ impl Transcript {
         found.map(|statement| statement.place)
     }
 
+    /// Whether a connection goes to a port that one side tells the other.
+    #[must_use]
+    pub fn tells_ports(&self) -> bool {
+        syntax::throughout(&self.body)
+            .any(|statement| matches!(&statement.kind, StatementKind::Connects { to: Some(_), .. }))
+    }
+
     /// Whether some name has a random value, that depends on the seed.
     #[must_use]
     pub fn has_random(&self) -> bool {

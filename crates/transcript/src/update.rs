@@ -43,16 +43,18 @@ pub fn update(text: &str, verdict: &Verdict) -> Option<Updated> {
     };
     let head = written.trim_start_matches([' ', '\t']);
     let (name, rest) = head.split_once(':')?;
-    let form = match name {
-        "C" | "S" => Form::Text,
-        "C raw" | "S raw" => Form::Raw,
-        "C hex" | "S hex" => Form::Hex,
+    // The side, and perhaps which of its connections.
+    let who = speaker(name)?;
+    let form = match name[who.len()..].trim_start() {
+        "" => Form::Text,
+        "raw" => Form::Raw,
+        "hex" => Form::Hex,
         _ => return None,
     };
     let old = Old::read(rest.strip_prefix(' ').unwrap_or(rest), form, verdict)?;
     let came = match form {
         Form::Text => &verdict.received[..],
-        Form::Raw | Form::Hex => old.own(&verdict.received, says_more(&lines[index + 1..], name))?,
+        Form::Raw | Form::Hex => old.own(&verdict.received, says_more(&lines[index + 1..], who))?,
     };
     if came.is_empty() && form != Form::Text {
         return None;
@@ -68,10 +70,17 @@ pub fn update(text: &str, verdict: &Verdict) -> Option<Updated> {
     Some(Updated { text: lines.join("\n"), lost })
 }
 
+/// Who speaks in a line: `S`, or `S2` over a second connection.
+fn speaker(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix(['C', 'S'])?;
+    let behind = rest.trim_start_matches(|character: char| character.is_ascii_digit());
+    Some(&line[..line.len() - behind.len()])
+}
+
 /// Whether the same side goes on right behind a line.
-fn says_more(lines: &[&str], name: &str) -> bool {
+fn says_more(lines: &[&str], who: &str) -> bool {
     let mut next = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    next.next().is_some_and(|next| next.starts_with(&name[..1]) && next.contains(':'))
+    next.next().is_some_and(|next| speaker(next) == Some(who) && next.contains(':'))
 }
 
 /// The payload as it was written.

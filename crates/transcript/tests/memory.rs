@@ -125,7 +125,7 @@ const RECORDED: usize = 160 * MIB;
 
 fn recorder(carrier: Carrier, times: bool) -> Recorder {
     let secrets = vec![Secret { name: "secret".to_owned(), value: b"hunter2".to_vec() }];
-    Recorder::new(Recording { carrier, at: Some("tcp://127.0.0.1:1".to_owned()), secrets, times })
+    Recorder::new(Recording { carrier, at: Some("tcp://127.0.0.1:1".to_owned()), secrets, times, ports: false })
 }
 
 #[test]

@@ -137,19 +137,22 @@ pub(super) fn record(
     protocol: Protocol,
     console: &Console,
 ) -> Result<Arc<Record>, Exit> {
-    begin_record(flags, path, at, protocol, flags.values.secrets(), console)
+    begin_record(flags, path, Recorded { at, protocol, secrets: flags.values.secrets(), ports: false }, console)
 }
 
-/// The same with secrets of one's own.
-pub(super) fn begin_record(
-    flags: &Talk,
-    path: &Path,
-    at: String,
-    protocol: Protocol,
-    secrets: Vec<Secret>,
-    console: &Console,
-) -> Result<Arc<Record>, Exit> {
-    let recording = Recording { carrier: carrier(protocol), at: Some(at), secrets, times: flags.times };
+/// What is recorded.
+pub(super) struct Recorded {
+    pub(super) at: String,
+    pub(super) protocol: Protocol,
+    pub(super) secrets: Vec<Secret>,
+    /// Whether ports are told in it.
+    pub(super) ports: bool,
+}
+
+/// The same of anything.
+pub(super) fn begin_record(flags: &Talk, path: &Path, what: Recorded, console: &Console) -> Result<Arc<Record>, Exit> {
+    let Recorded { at, protocol, secrets, ports } = what;
+    let recording = Recording { carrier: carrier(protocol), at: Some(at), secrets, times: flags.times, ports };
     let begun = match is_stdout(path) {
         true => whole::stdout(console).map(|file| Record::over(file, recording)),
         false => Record::create(path, recording),

@@ -28,7 +28,6 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
     ready_trust(flags, console)?;
     let rows = rows(flags, console)?;
     let targets = targets(flags, address, &rows, console)?;
-    one_connection(flags, &targets, console)?;
     // Every transcript is made ready once before a connection is opened: a wrong one disturbs nobody.
     let mut ready = ready(flags, &targets, &rows, console)?;
     if flags.update {
@@ -201,23 +200,6 @@ impl<'a> Ready<'a> {
     }
 }
 
-/// A record of one connection does not go with a transcript that opens others.
-fn one_connection(flags: &Talk, targets: &[Target], console: &Console) -> Result<(), Exit> {
-    if flags.record.is_none() {
-        return Ok(());
-    }
-    let words = "--record writes down one connection";
-    for target in targets {
-        let transcript = &target.loaded.transcript;
-        if let Some(place) = transcript.connects() {
-            let (name, line) = transcript.source().locate(place.line);
-            let why = format!("{words}, and line {line} of {name} opens another one: leave the option out");
-            return Err(console.fail(Exit::Usage, &why));
-        }
-    }
-    Ok(())
-}
-
 /// One record holds one conversation.
 fn open_record(
     flags: &Talk,
@@ -237,7 +219,9 @@ fn open_record(
             secrets.push(Secret { name: name.clone(), value: value.clone() });
         }
     }
-    connection::begin_record(flags, path, target.address.to_string(), target.protocol, secrets, console).map(Some)
+    let ports = target.loaded.transcript.tells_ports();
+    let (at, protocol) = (target.address.to_string(), target.protocol);
+    connection::begin_record(flags, path, connection::Recorded { at, protocol, secrets, ports }, console).map(Some)
 }
 
 /// One play over a connection of its own; else its code and its account.

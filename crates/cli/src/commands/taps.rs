@@ -30,7 +30,15 @@ impl Tap for Tee {
         self.0.iter().for_each(|tap| tap.secured());
     }
 
+    fn unsecured(&self) {
+        self.0.iter().for_each(|tap| tap.unsecured());
+    }
+
     fn reset(&self, side: Side) {
         self.0.iter().for_each(|tap| tap.reset(side));
+    }
+
+    fn connects(&self, number: u8, side: Side, port: Option<u16>) -> Option<Arc<dyn Tap>> {
+        tee(self.0.iter().filter_map(|tap| tap.connects(number, side, port)).collect())
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use transcript::{Row, Script};
 
-use super::channel::{Agent, Channel, Datagrams, Identity, Line, failure_of_socket};
+use super::channel::{Agent, Channel, Datagrams, Hearing, Identity, Line, failure_of_socket};
 pub(crate) use super::origin::Client;
 use super::origin::Origin;
 pub use super::origin::{InitialLayers, Reconnect};
@@ -101,7 +101,8 @@ fn try_to_play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Clien
         Over::Target(target) => {
             let number = own.resources.tally.next_number();
             let group = if spans { number } else { 0 };
-            let key = own.connect_numbered(&target, 0, agent, (number, group));
+            let hearing = Hearing::of(&own.origins[0], None).filter(|_| spans);
+            let key = own.connect_numbered(&target, 0, agent, (number, group), hearing);
             if let Some(key) = key.filter(|_| spans) {
                 own.begin_group_of(key, number);
             }
@@ -113,7 +114,7 @@ fn try_to_play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Clien
             let mut channel = Channel::new(line, identity, agent, own.resources.now);
             channel.is_broken = is_broken;
             if spans {
-                channel.group = number;
+                (channel.group, channel.hearing) = (number, Hearing::of(&own.origins[0], None));
                 own.begin_group(number, 0, channel.conversation(&own.origins[0]));
             }
             let key = own.adopt(channel);

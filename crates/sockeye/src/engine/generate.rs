@@ -159,7 +159,7 @@ impl Loop {
             _ => Self::play_of_slot(load, slot, start),
         };
         let target = Arc::clone(&load.job.targets[slot as usize % load.job.targets.len()]);
-        let key = self.connect_numbered(&target, 0, agent, (u64::from(slot), 0));
+        let key = self.connect_numbered(&target, 0, agent, (u64::from(slot), 0), None);
         if let Some(load) = &mut self.resources.load {
             load.slots[slot as usize].key = key;
         }

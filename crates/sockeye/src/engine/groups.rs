@@ -9,9 +9,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use transcript::{Ending, Input, Moment, Next};
+use transcript::{Ending, Input, Moment, Next, Side};
 
-use super::channel::Agent;
+use super::channel::{Agent, Hearing, Opening};
 use super::handoff::{Continuation, DetachedPlay, Handoff};
 use super::origin::Reconnect;
 use super::reactor::token::Key;
@@ -288,7 +288,8 @@ impl Loop {
         if let Some(Membership { workers, .. }) = &self.member {
             workers.add(0);
         }
-        let key = self.connect_numbered(&target, origin, Agent::Play(play, script), (number, id));
+        let hearing = Hearing::of(&self.origins[origin], Some(Opening { connection, by: Side::Client, port }));
+        let key = self.connect_numbered(&target, origin, Agent::Play(play, script), (number, id), hearing);
         if let Some(key) = key {
             self.join_group(id, connection, key);
         }

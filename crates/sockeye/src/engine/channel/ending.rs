@@ -12,7 +12,8 @@ use crate::limits;
 impl Channel {
     /// The connection was reset.
     pub(in crate::engine) fn reset(&mut self, context: &mut Context<'_>) -> ChannelStatus {
-        context.origin.tell_tap(|tap, ours| tap.reset(ours.other()));
+        self.tell_left_in_inbox(context);
+        self.tell_tap(context, |tap, ours| tap.reset(ours.other()));
         let fate = match self.phase {
             Phase::Handshaking => {
                 let error = self.cut_in_handshake(context);
@@ -140,9 +141,13 @@ impl Channel {
 
     /// All is said: shut our end when the queue is empty, then drain.
     pub(in crate::engine) fn finish(&mut self, context: &mut Context<'_>) -> ChannelStatus {
+        self.tell_left_in_inbox(context);
         self.inbox = Vec::new();
         self.deadline = None;
         if self.is_open() {
+            if self.secure.as_ref().is_some_and(|session| session.may_end() && session.has_ended()) {
+                self.tell_end_of_tls(context);
+            }
             // Once: the queue may be met here again, in the phase of finishing.
             self.phase = Phase::Finishing;
             if self.say_end(context) == ChannelStatus::Closed {
@@ -158,7 +163,7 @@ impl Channel {
         }
         if self.ended {
             // Everything was read, so that closing sends no reset.
-            context.origin.tell_tap(|tap, ours| tap.ended(ours));
+            self.tell_tap(context, |tap, ours| tap.ended(ours));
             return self.gone(context);
         }
         self.shut(context);
@@ -176,7 +181,7 @@ impl Channel {
             None => bytes,
         };
         self.unjudged += said.len() as u64;
-        context.heard(said);
+        self.tell_of_peer(said, context);
         match &mut self.phase {
             Phase::Draining { bytes: drained, .. } => {
                 *drained += bytes.len() as u64;

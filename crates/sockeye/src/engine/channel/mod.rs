@@ -6,6 +6,7 @@ mod agent;
 mod connecting;
 mod datagrams;
 mod ending;
+mod hearing;
 mod line;
 mod secure;
 
@@ -27,6 +28,7 @@ use crate::net::session::Session;
 use crate::net::{is_of_connection, words};
 pub(super) use agent::Agent;
 pub(super) use datagrams::failure_of_socket;
+pub(super) use hearing::{Hearing, Opening};
 pub(super) use line::{Datagrams, Line};
 
 /// Reads in a row from one connection before the others have their turn.
@@ -106,6 +108,8 @@ pub(super) struct Channel {
     pub(super) is_broken: bool,
     pub(super) by: Closer,
     pub(super) reason: Option<Box<str>>,
+    /// Who hears it, where its play has several connections.
+    pub(super) hearing: Option<Box<Hearing>>,
     /// From where it goes over to TLS.
     pub(super) secure: Option<Box<Session>>,
     /// Its right to be inside, given back with it.
@@ -156,6 +160,7 @@ impl Channel {
             is_broken: false,
             by: Closer::Us,
             reason: None,
+            hearing: None,
             secure: None,
             _pass: pass,
         }
@@ -242,6 +247,7 @@ impl Channel {
 
     /// The first step: whoever speaks first speaks now.
     pub(super) fn open(&mut self, context: &mut Context<'_>) -> ChannelStatus {
+        self.tell_opening();
         if let Some(session) = context.origin.first_session() {
             return self.begin_session(session, context);
         }
@@ -353,7 +359,7 @@ impl Channel {
         if self.line.has_datagrams() {
             return self.hear_message_of_socket(bytes, context);
         }
-        context.heard(bytes);
+        self.tell_heard(bytes, context);
         self.advance(bytes, context)
     }
 
@@ -361,7 +367,8 @@ impl Channel {
     fn end(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         self.ended = true;
         self.first_end.get_or_insert(Closer::Peer);
-        context.origin.tell_tap(|tap, ours| tap.ended(ours.other()));
+        self.tell_left_in_inbox(context);
+        self.tell_tap(context, |tap, ours| tap.ended(ours.other()));
         match self.phase {
             Phase::Draining { .. } => self.gone(context),
             Phase::Handshaking => self.not_secure(&self.cut_in_handshake(context), context),
@@ -455,7 +462,7 @@ impl Channel {
                     bounds => session.send_messages(&output, bounds, &mut wire),
                 }
                 let fate = self.write(&wire, context);
-                context.said(&output);
+                self.tell_said(&output, context);
                 fate
             }
             None => self.write(&output, context),
@@ -492,7 +499,7 @@ impl Channel {
                 Ok(length) => {
                     self.sent += length as u64;
                     if self.secure.is_none() {
-                        context.said(&bytes[..length]);
+                        self.tell_said(&bytes[..length], context);
                     }
                     *bytes = &bytes[length..];
                 }
@@ -571,7 +578,7 @@ impl Channel {
         if self.line.shut().is_err_and(is_of_connection) {
             self.is_broken = true;
         }
-        context.origin.tell_tap(|tap, ours| tap.ended(ours));
+        self.tell_tap(context, |tap, ours| tap.ended(ours));
     }
 
     /// Without a play the time limit runs from the last bytes.

@@ -81,10 +81,13 @@ impl Channel {
         if let Some(error) = broken.take_if(|_| clear.is_empty() && marks.is_empty()) {
             return self.not_secure(&error, context);
         }
-        context.heard(&clear);
+        self.tell_heard(&clear, context);
         let may_go_on = self.secure.as_ref().is_some_and(|session| session.may_end());
         if has_ended && !may_go_on {
-            context.origin.tell_tap(|tap, ours| tap.ended(ours.other()));
+            if self.hearing.is_some() {
+                self.tell_left(&[&self.inbox[..], &clear].concat(), context);
+            }
+            self.tell_tap(context, |tap, ours| tap.ended(ours.other()));
         }
         if !was_handshaking && !has_ended && clear.is_empty() && marks.is_empty() {
             return ChannelStatus::Open;
@@ -105,7 +108,9 @@ impl Channel {
         }
         if may_go_on && has_ended {
             match self.secure {
-                Some(_) => context.origin.tell_tap(|tap, ours| tap.ended(ours.other())),
+                // Whoever ended it too has told of both.
+                Some(_) if self.is_open() => self.tell_end_of_tls(context),
+                Some(_) => {}
                 None => self.first_end = first_end,
             }
             return fate;
@@ -122,7 +127,7 @@ impl Channel {
         if let Some(load) = &mut context.load {
             load.handshake_stands(self.number as usize, context.now);
         }
-        context.origin.tell_tap(|tap, _| tap.secured());
+        self.tell_tap(context, |tap, _| tap.secured());
         self.agreed(context)?;
         let chose_http2 = self.secure.as_ref().is_some_and(|session| session.alpn() == Some(b"h2"));
         if let Agent::Http(web) = &mut self.agent
@@ -157,12 +162,18 @@ impl Channel {
         if has_ended { self.go_on_in_clear(context) } else { ChannelStatus::Open }
     }
 
+    /// What could have been the end of TLS alone was that of the stream.
+    pub(super) fn tell_end_of_tls(&mut self, context: &Context<'_>) {
+        self.tell_left_in_inbox(context);
+        self.tell_tap(context, |tap, ours| tap.ended(ours.other()));
+    }
+
     /// Both have said that TLS ends.
     fn go_on_in_clear(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         let behind = self.secure.take().map(|session| session.behind()).unwrap_or_default();
         (self.phase, self.ended, self.deadline) = (Phase::Open, false, None);
-        context.origin.tell_tap(|tap, _| tap.unsecured());
-        context.heard(&behind);
+        self.tell_tap(context, |tap, _| tap.unsecured());
+        self.tell_heard(&behind, context);
         // All that was said inside was heard.
         self.inbox = behind;
         self.give_way(context);

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
-use transcript::Moment;
+use transcript::{Moment, Side};
 
-use super::super::channel::{Agent, Channel, Identity, Line};
+use super::super::channel::{Agent, Channel, Hearing, Identity, Line, Opening};
 use super::super::handoff::DetachedPlay;
 use super::super::reactor::poller::Interest;
 use super::super::reactor::token::Token;
@@ -160,10 +160,15 @@ impl Loop {
         if let Some(Membership { workers, .. }) = &self.member {
             workers.add(0);
         }
+        let port = match server.as_deref() {
+            Some(Name::Inet(own)) => Some(own.port()),
+            _ => None,
+        };
         let identity = Identity { number, peer: client, local: server, origin, permit: None, pass };
         let (line, marked) = Line::of_client(fd, self.origins[origin].endpoint.protocol);
         let mut channel = Channel::new(line, identity, Agent::Play(play, script), self.resources.now);
         channel.group = id;
+        channel.hearing = Hearing::of(&self.origins[origin], Some(Opening { connection, by: Side::Server, port }));
         let key = self.adopt_client(channel, marked);
         self.join_group(id, connection, key);
     }

@@ -70,7 +70,7 @@ impl Loop {
         if let Some(path) = hearers.path(conversation.number) {
             let carrier = conversation.protocol.carrier();
             let (secrets, times) = (hearers.secrets.clone(), hearers.times);
-            match Record::create(&path, Recording { carrier, at: None, secrets, times }) {
+            match Record::create(&path, Recording { carrier, at: None, secrets, times, ports: false }) {
                 Ok(record) => taps.record = Some(Arc::new(record)),
                 Err(error) => self.tell_record(conversation, &path.display().to_string(), &error),
             }

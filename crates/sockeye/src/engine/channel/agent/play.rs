@@ -112,6 +112,9 @@ impl Channel {
                 Some(load) => load.step(self.number as usize, play, script, input, (context.scratch, context.output)),
             };
             let resting = context.stopping && play.may_end(script);
+            if !has_datagrams {
+                self.tell_taken(bytes_left, step.consumed, context);
+            }
             if has_datagrams {
                 taken.leaves_datagram = step.left;
             } else {
@@ -166,6 +169,7 @@ impl Channel {
                 }
                 Next::End(ending) => {
                     self.unjudged += (bytes_left.len() - step.consumed) as u64;
+                    self.tell_left(&bytes_left[step.consumed..], context);
                     taken.fate = self.over(ending, context);
                 }
             }
@@ -198,7 +202,7 @@ impl Channel {
                 if by_reset {
                     self.by = Closer::Reset;
                     self.line.reset_on_close();
-                    context.origin.tell_tap(|tap, ours| tap.reset(ours));
+                    self.tell_tap(context, |tap, ours| tap.reset(ours));
                     return self.gone(context);
                 }
             }
@@ -206,7 +210,7 @@ impl Channel {
                 self.by = Closer::Reset;
                 // The transcript says so; this is the only reset that we make on purpose.
                 self.line.reset_on_close();
-                context.origin.tell_tap(|tap, ours| tap.reset(ours));
+                self.tell_tap(context, |tap, ours| tap.reset(ours));
                 return self.gone(context);
             }
             Ending::IdleTimeout { waited } => {
