@@ -333,7 +333,8 @@ impl Verdict {
             });
         }
         for expected in &self.expected {
-            let text = if self.expected.len() > 1 && self.fault == Fault::Differs {
+            let is_compared = self.fault == Fault::Differs && expected.awaited == Awaited::Message;
+            let text = if self.expected.len() > 1 && is_compared {
                 format!("{}   ({} bytes match)", clip(&expected.text, SHOWN), expected.matched)
             } else {
                 clip(&expected.text, SHOWN)

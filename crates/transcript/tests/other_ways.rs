@@ -135,6 +135,29 @@ fn a_line_that_must_not_come_is_never_said_and_heard_it_fails() {
     );
 }
 
+/// What would have been right is a message or an end, and never what must not come.
+#[test]
+fn the_account_lists_every_right_way_and_no_wrong_one() {
+    let members = [
+        ("C: a\nnot S: x\nS: y\n", &[(3, "y")][..]),
+        ("C: a\nnot S: x{_}\nnot S: z\nS closes\n", &[(4, "(the end)")]),
+        ("C: a\neither\n  S: b\nor\n  S closes\nend\n", &[(3, "b"), (5, "(the end)")]),
+        ("C: a\nrepeat\n  not S: x\n  S: y\nend\nS resets\n", &[(4, "y"), (6, "(a reset)")]),
+    ];
+    for (text, right) in members {
+        let verdict = fails(text, Side::Client, "qq\n");
+        assert_eq!(verdict.fault, Fault::Differs, "{text}");
+        let listed: Vec<_> = verdict.expected.iter().map(|expected| (expected.line, expected.text.as_str())).collect();
+        assert_eq!(listed, right, "{text}");
+        assert_eq!(verdict.place.line, right[0].0, "{text}");
+        assert!(
+            !verdict.render("").contains("(the end)   ("),
+            "an end is compared with no bytes: {}",
+            verdict.render("")
+        );
+    }
+}
+
 #[test]
 fn it_stands_before_a_line_as_a_branch_before_the_end_and_before_bytes() {
     let before = "C: STAT\nnot S: -ERR{_}\nS: {_=+OK 1}\nC: QUIT\n";

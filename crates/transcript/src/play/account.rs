@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::Play;
-use super::expected::expected_messages;
+use super::expected::{expected_actions, expected_messages};
 use crate::diagnostic::Span;
 use crate::notation::show_hiding;
-use crate::program::{Message, Op, Pattern, PieceKind, StreamAction, matcher};
+use crate::program::{Message, Pattern, PieceKind, StreamAction, matcher};
 use crate::script::Script;
 use crate::secret::Secret;
 use crate::values::{Scratch, given_index};
@@ -49,18 +49,21 @@ impl Play {
             })
             .collect();
         let differs = fault == Fault::Differs;
-        let place = candidates.first().map_or(here, |(expected, _, place)| {
+        let actions = expected_actions(script, self);
+        let elsewhere = actions.first().map_or(here, |(_, pc)| script.program.places[*pc]);
+        let place = candidates.first().map_or(elsewhere, |(expected, _, place)| {
             if differs { *place } else { Span { line: expected.line, ..script_line(script, expected.line) } }
         });
         let byte = differs.then(|| candidates.first().map_or(1, |(_, matched, _)| matched + 1));
         let mut expected: Vec<Expected> = candidates.into_iter().map(|(expected, ..)| expected).collect();
-        if let Op::Expect(deed) = script.program.ops[self.pc] {
-            let text = match deed {
+        expected.extend(actions.into_iter().map(|(action, pc)| {
+            let text = match action {
                 StreamAction::Close | StreamAction::StopSending => "(the end)",
                 StreamAction::Reset => "(a reset)",
             };
-            expected.push(Expected { awaited: Awaited::End, line: here.line, text: text.to_owned(), matched: 0 });
-        }
+            let line = script.program.places[pc].line;
+            Expected { awaited: Awaited::End, line, text: text.to_owned(), matched: 0 }
+        }));
         Verdict {
             fault,
             side: script.side.other(),

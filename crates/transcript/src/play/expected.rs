@@ -1,7 +1,7 @@
 //! Where a play stands: what may come there, and which ways its counters leave open.
 
 use super::Play;
-use crate::program::{First, Op, Step as PathStep};
+use crate::program::{First, Op, Pc, Step as PathStep, StreamAction};
 use crate::script::Script;
 
 /// The messages that would be right where a play stands.
@@ -18,9 +18,27 @@ pub(super) fn expected_messages(script: &Script, play: &Play) -> Vec<usize> {
         Op::Choice(index) => script.program.choices[*index]
             .arms
             .iter()
-            .filter(|arm| allowed(play, &arm.path))
+            // What must not come is waited for only to be told.
+            .filter(|arm| allowed(play, &arm.path) && !script.program.is_forbidden(arm.pc))
             .filter_map(|arm| match arm.first {
                 First::Line(message) => Some(message),
+                _ => None,
+            })
+            .collect(),
+        _ => vec![],
+    }
+}
+
+/// What the other side might do there instead of saying something: end its direction, or reset the connection.
+pub(super) fn expected_actions(script: &Script, play: &Play) -> Vec<(StreamAction, Pc)> {
+    match &script.program.ops[play.pc] {
+        Op::Expect(action) => vec![(*action, play.pc)],
+        Op::Choice(index) => script.program.choices[*index]
+            .arms
+            .iter()
+            .filter(|arm| allowed(play, &arm.path))
+            .filter_map(|arm| match arm.first {
+                First::Expect(action) => Some((action, arm.pc)),
                 _ => None,
             })
             .collect(),
